@@ -1,0 +1,2 @@
+//! Owns: a crontab file, between its bytes and its entries.
+//! Never: I/O, or when an entry fires (see `schedule`).

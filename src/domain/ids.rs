@@ -1,0 +1,215 @@
+//! Owns: identities and names: what may be one, and how it is written.
+//! Never: whether such a thing exists.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text is not an id or a name: a fragment for behind `cannot …: `.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidId(String);
+
+/// A job's number. Counts up from 1 and is never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct JobId(pub i64);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The `number`-th run of `job`, written `JOB.N`. Numbers count up from 1 within the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+pub struct RunId {
+    /// The job it is a run of.
+    pub job: JobId,
+    /// Its number within the job, from 1.
+    pub number: i64,
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.job, self.number)
+    }
+}
+
+/// A trigger's key, unique in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TriggerId(pub i64);
+
+/// The longest name, of whatever kind, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+
+fn check_name(text: &str) -> Result<(), InvalidId> {
+    if text.is_empty() || text.len() > NAME_BYTES_MAX {
+        return Err(InvalidId(format!(
+            "a name has 1 to {NAME_BYTES_MAX} characters, `{text}` has {}",
+            text.chars().count()
+        )));
+    }
+    if let Some(odd) = text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))) {
+        return Err(InvalidId(format!(
+            "`{}` in `{text}` is not one of the letters, digits, `_` and `-` that a name is made of",
+            odd.escape_default()
+        )));
+    }
+    Ok(())
+}
+
+/// A job's name: 1 to 64 of letters, digits, `_` and `-`, and not all digits, so that it is never taken for an id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct JobName(String);
+
+impl FromStr for JobName {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        check_name(text)?;
+        if text.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(InvalidId(format!("`{text}` is all digits and would be read as an id")));
+        }
+        if text.starts_with('-') {
+            return Err(InvalidId(format!("`{text}` starts with `-` and would be read as an option")));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A queue's name: 1 to 64 of letters, digits, `_` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct QueueName(String);
+
+impl QueueName {
+    /// The queue of every job that names none.
+    pub const DEFAULT: &'static str = "default";
+}
+
+impl Default for QueueName {
+    fn default() -> Self {
+        Self(Self::DEFAULT.to_owned())
+    }
+}
+
+impl FromStr for QueueName {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        check_name(text)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A tag: 1 to 64 of letters, digits, `_` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Tag(String);
+
+impl FromStr for Tag {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        check_name(text)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+macro_rules! name_text {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// Returns the text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+name_text!(JobName, QueueName, Tag);
+
+/// How a person names a job, or one run of it: `12`, `backup`, `12.3`, `backup.3`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRef {
+    /// The job, by id or by name.
+    pub job: JobKey,
+    /// The run's number, where one run is meant.
+    pub number: Option<i64>,
+}
+
+/// A job by id or by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobKey {
+    /// `12`
+    Id(JobId),
+    /// `backup`
+    Name(JobName),
+}
+
+impl FromStr for JobRef {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let (job, number) = match text.split_once('.') {
+            None => (text, None),
+            Some((job, number)) => (job, Some(positive(number).ok_or_else(|| bad_run(text))?)),
+        };
+        let all_digits = !job.is_empty() && job.bytes().all(|b| b.is_ascii_digit());
+        let job = match positive(job) {
+            Some(id) => JobKey::Id(JobId(id)),
+            None if all_digits => return Err(InvalidId(format!("`{job}` is not an id: ids count up from 1"))),
+            None => JobKey::Name(job.parse()?),
+        };
+        Ok(Self { job, number })
+    }
+}
+
+fn bad_run(text: &str) -> InvalidId {
+    InvalidId(format!("`{text}` is not a run: runs are written `JOB.N`, counted from 1"))
+}
+
+fn positive(text: &str) -> Option<i64> {
+    if !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok().filter(|n| *n > 0)
+}
+
+impl fmt::Display for JobRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.job {
+            JobKey::Id(id) => id.fmt(f)?,
+            JobKey::Name(name) => name.fmt(f)?,
+        }
+        self.number.map_or(Ok(()), |number| write!(f, ".{number}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_short_plain_and_not_a_number() {
+        assert!("backup_2-x".parse::<JobName>().is_ok());
+        for bad in ["", "12", "a b", "a.b", "é", "-x", &"x".repeat(65)] {
+            assert!(bad.parse::<JobName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_job_or_run_reads_back_as_it_was_written() {
+        for text in ["12", "backup", "12.3", "backup.3"] {
+            assert_eq!(text.parse::<JobRef>().expect("valid").to_string(), text);
+        }
+        for bad in ["", ".", "0", "12.", "12.0", "a.b", "1.2.3", "-1", "99999999999999999999", "+1"] {
+            assert!(bad.parse::<JobRef>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Owns: the words of the program as types that cannot hold nonsense.
+//! Never: I/O, clocks, SQL, or anything else of ours.
+
+mod ids;
+mod job;
+mod policy;
+mod run;
+mod timestamp;
+mod trigger;
+
+pub use ids::{InvalidId, JobId, JobKey, JobName, JobRef, QueueName, RunId, Tag, TriggerId};
+pub use job::{CommandLine, EnvVar, Execution, NewJob};
+pub use policy::{Missed, MissedMode, Overlap, Policy};
+pub use run::{End, Outcome, RunState, StopCause, TriggerKind, Usage};
+pub use timestamp::{Span, Timestamp};
+pub use trigger::TriggerSpec;

@@ -1,0 +1,4 @@
+//! Owns: the program's entry.
+//! Never: anything a library function can do.
+
+fn main() {}
