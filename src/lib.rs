@@ -4,6 +4,7 @@
 //! Imports run one way: `domain` ← `schedule`, `crontab` ← `engine` ← `store`; `keeper` knows only `domain`; `daemon` ties
 //! them; `cli` sits above. `tests/tidy.rs` holds the tree to it.
 
+pub mod cli;
 pub mod clock;
 pub mod crontab;
 pub mod domain;

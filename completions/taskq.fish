@@ -1,0 +1,229 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_taskq_global_optspecs
+    string join \n dir= color= h/help V/version
+end
+
+function __fish_taskq_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_taskq_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_taskq_using_subcommand
+    set -l cmd (__fish_taskq_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c taskq -n "__fish_taskq_needs_command" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_needs_command" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_needs_command" -s V -l version -d 'Print version'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "add" -d 'Add a job'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "list" -d 'List jobs'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "ls" -d 'List jobs'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "show" -d 'Show all of one job'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "runs" -d 'List runs, the newest first'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "log" -d 'Print the output of a run'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "next" -d 'Show the coming fires'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "run" -d 'Run jobs now, besides their schedule'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "cancel" -d 'Cancel jobs or runs'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "pause" -d 'Pause jobs or a queue'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "resume" -d 'Resume jobs or a queue'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "wait" -d 'Wait until jobs or runs have ended'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "status" -d 'Show the daemon, the queues and what comes next'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "queue" -d 'List the queues, or set one up'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "daemon" -d 'Run the daemon, in the foreground'
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l at -d 'Run once, at TIME (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l cron -d 'Run when the cron expression matches (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l every -d 'Run every SPAN, counted from now (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l start -d 'No fire before TIME; --every counts from it' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l tz -d 'Read the triggers in ZONE, for example Europe/Berlin' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -s c -d 'Run SCRIPT by /bin/sh -c' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l from -d 'Add many jobs: a JSON object a line; -: stdin' -r -F
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l cwd -d 'Start it in DIR (the present directory)' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l env -d 'Set NAME in its environment (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l name -d 'Call it NAME, for use in place of its id' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l tag -d 'Tag it, to find it again (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l queue -d 'Run it in QUEUE (default)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l priority -d 'Go first or last in its queue: -100 to 100 (0)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l timeout -d 'Stop a run after SPAN (never)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l kill-after -d 'KILL this long after TERM (10s)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l overlap -d 'A fire during a run: skip|wait|allow|replace (skip)' -r -f -a "skip\t''
+wait\t''
+allow\t''
+replace\t''"
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l missed -d 'Fires found late: once, all, skip[,SPAN] (once)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l grace -d 'A fire found at most SPAN late is on time (60s)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l clean-env -d 'Start with cron\'s bare environment'
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l hold -d 'Add it paused; `taskq resume` starts it'
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand add" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand list" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand list" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand list" -l state -d 'Only jobs in this state' -r -f -a "scheduled\t'Waits for its next fire'
+queued\t'A run waits for a slot'
+running\t'A run has a process'
+paused\t'No fires until it is resumed'
+done\t'Will not run again'"
+complete -c taskq -n "__fish_taskq_using_subcommand list" -l queue -d 'Only jobs of QUEUE' -r
+complete -c taskq -n "__fish_taskq_using_subcommand list" -l tag -d 'Only jobs with TAG' -r
+complete -c taskq -n "__fish_taskq_using_subcommand list" -l name -d 'Only jobs whose name matches GLOB' -r
+complete -c taskq -n "__fish_taskq_using_subcommand list" -s n -d 'At most N jobs (all)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand list" -s a -l all -d 'Also jobs that are done'
+complete -c taskq -n "__fish_taskq_using_subcommand list" -l failed -d 'Only jobs whose last run did not succeed'
+complete -c taskq -n "__fish_taskq_using_subcommand list" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -l state -d 'Only jobs in this state' -r -f -a "scheduled\t'Waits for its next fire'
+queued\t'A run waits for a slot'
+running\t'A run has a process'
+paused\t'No fires until it is resumed'
+done\t'Will not run again'"
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -l queue -d 'Only jobs of QUEUE' -r
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -l tag -d 'Only jobs with TAG' -r
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -l name -d 'Only jobs whose name matches GLOB' -r
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -s n -d 'At most N jobs (all)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -s a -l all -d 'Also jobs that are done'
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -l failed -d 'Only jobs whose last run did not succeed'
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand show" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand show" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand show" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand runs" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand runs" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand runs" -l outcome -d 'Only runs with this outcome' -r -f -a "success\t''
+failed\t''
+timed_out\t''
+cancelled\t''
+missed\t''
+skipped\t''
+spawn_failed\t''
+lost\t''"
+complete -c taskq -n "__fish_taskq_using_subcommand runs" -l since -d 'Only runs since TIME' -r
+complete -c taskq -n "__fish_taskq_using_subcommand runs" -s n -d 'At most N runs' -r
+complete -c taskq -n "__fish_taskq_using_subcommand runs" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand runs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand log" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand log" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand log" -l tail -d 'Begin with the last N lines' -r
+complete -c taskq -n "__fish_taskq_using_subcommand log" -s f -l follow -d 'Go on until the run has ended'
+complete -c taskq -n "__fish_taskq_using_subcommand log" -l all -d 'The output of every run of the job, the oldest first'
+complete -c taskq -n "__fish_taskq_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand next" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand next" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand next" -l cron -d 'Preview a cron expression' -r
+complete -c taskq -n "__fish_taskq_using_subcommand next" -l at -d 'Preview a time' -r
+complete -c taskq -n "__fish_taskq_using_subcommand next" -l every -d 'Preview an interval' -r
+complete -c taskq -n "__fish_taskq_using_subcommand next" -l tz -d 'Read the trigger in ZONE (the system\'s)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand next" -l from -d 'Begin after TIME (now)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand next" -s n -d 'At most N fires' -r
+complete -c taskq -n "__fish_taskq_using_subcommand next" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand next" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand run" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand run" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand run" -l wait -d 'Wait until they have ended'
+complete -c taskq -n "__fish_taskq_using_subcommand run" -l follow -d 'Show the output as it comes, until they have ended'
+complete -c taskq -n "__fish_taskq_using_subcommand run" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l queue -d 'All jobs of QUEUE; with --tag, those that match both' -r
+complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l tag -d 'All jobs with TAG' -r
+complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l all -d 'All jobs'
+complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l now -d 'KILL at once, without TERM'
+complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand cancel" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand pause" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand pause" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand pause" -l queue -d 'The queue: its jobs still fire, but nothing starts' -r
+complete -c taskq -n "__fish_taskq_using_subcommand pause" -l all -d 'All jobs'
+complete -c taskq -n "__fish_taskq_using_subcommand pause" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand resume" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand resume" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand resume" -l queue -d 'The queue' -r
+complete -c taskq -n "__fish_taskq_using_subcommand resume" -l all -d 'All jobs'
+complete -c taskq -n "__fish_taskq_using_subcommand resume" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand wait" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand wait" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand wait" -l queue -d 'All jobs of QUEUE; with --tag, those that match both' -r
+complete -c taskq -n "__fish_taskq_using_subcommand wait" -l tag -d 'All jobs with TAG' -r
+complete -c taskq -n "__fish_taskq_using_subcommand wait" -l timeout -d 'Give up after SPAN, with exit status 124 (never)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand wait" -l all -d 'All jobs'
+complete -c taskq -n "__fish_taskq_using_subcommand wait" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand status" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand status" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand status" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -f -a "list" -d 'List the queues'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -f -a "set" -d 'Make a queue, or change one'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from list" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from list" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -l slots -d 'Run at most N of its jobs at once' -r
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l slots -d 'Give the queue `default` N slots (one per CPU)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand daemon" -s h -l help -d 'Print help (see more with \'--help\')'

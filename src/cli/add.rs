@@ -1,0 +1,244 @@
+//! Owns: `taskq add`.
+//! Never: what its texts mean as times (see `schedule`).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, ValueHint};
+
+use super::words;
+use crate::domain::{MissedMode, NewJob, Overlap};
+
+/// Add a job
+///
+/// Without a trigger the job runs once, as soon as its queue has a free slot.
+/// With triggers it runs whenever one of them fires. Without a COMMAND, the
+/// script is read from standard input, as at(1) does. The job gets the present
+/// environment, directory and umask.
+///
+/// Prints the id of the job. It is on disk when the id appears.
+///
+/// TIME: an RFC 3339 time, `YYYY-MM-DD [HH:MM[:SS]]`, `HH:MM` (the next one),
+/// `@EPOCH`, or the words of at(1): `now + 5 minutes`, `noon`, `tomorrow 9am`,
+/// `next monday 10:00`, `10am Jul 31`, `in 2 hours`. SPAN: `90s`, `5m`,
+/// `1h30m`, `2d`, `1 week`. taskq(1) has them all.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    override_usage = "\
+taskq add [TRIGGER]... [OPTION]... [--] COMMAND [ARG]...
+       taskq add [TRIGGER]... [OPTION]... -c SCRIPT
+       taskq add [TRIGGER]... [OPTION]... < FILE
+       taskq add --from FILE|-",
+    after_help = "\
+Examples:
+  taskq add --name build make -j8
+  taskq add --cron '15 3 * * mon-fri' --timeout 2h -- rsync -a src/ nas:src/
+  taskq add --at 'now + 5 minutes' -c 'echo tea | write $USER'
+  id=$(taskq add --queue gpu ./train.sh) && taskq wait $id"
+)]
+pub struct AddArgs {
+    /// Run once, at TIME (can be repeated)
+    ///
+    /// A TIME in the past is refused.
+    #[arg(long, value_name = "TIME", verbatim_doc_comment, help_heading = "Triggers")]
+    pub at: Vec<String>,
+
+    /// Run when the cron expression matches (can be repeated)
+    ///
+    /// Five fields mean what they mean in crontab(5): minute, hour, day
+    /// of the month, month, day of the week, or one of @hourly, @daily,
+    /// @midnight, @weekly, @monthly, @yearly, @annually, @reboot. Six or
+    /// seven fields have the second in front and the year behind, and
+    /// days of the week by name only.
+    #[arg(long, value_name = "EXPR", verbatim_doc_comment, help_heading = "Triggers")]
+    pub cron: Vec<String>,
+
+    /// Run every SPAN, counted from now (can be repeated)
+    ///
+    /// With --start, counted from there. Spans are real time: a day has
+    /// 24 hours, whatever the zone does.
+    #[arg(long, value_name = "SPAN", verbatim_doc_comment, help_heading = "Triggers")]
+    pub every: Vec<String>,
+
+    /// No fire before TIME; --every counts from it
+    #[arg(long, value_name = "TIME", help_heading = "Triggers")]
+    pub start: Option<String>,
+
+    /// Read the triggers in ZONE, for example Europe/Berlin
+    ///
+    /// Default: the system's zone, which is followed when it changes.
+    #[arg(long, value_name = "ZONE", verbatim_doc_comment, help_heading = "Triggers")]
+    pub tz: Option<String>,
+
+    /// Run SCRIPT by /bin/sh -c
+    #[arg(short = 'c', value_name = "SCRIPT", conflicts_with = "command", help_heading = "Command")]
+    pub script: Option<OsString>,
+
+    /// Add many jobs: a JSON object a line; -: stdin
+    ///
+    /// Keys: `command` (a list) or `script`, and the names of the long
+    /// options with `_` for `-`. A key of an option that can be repeated
+    /// takes a string or a list. One transaction: all jobs are added, or
+    /// none. Prints one id a line.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        verbatim_doc_comment,
+        help_heading = "Command",
+        conflicts_with_all = [
+            "at", "cron", "every", "start", "tz", "script", "name", "tag", "queue", "priority", "cwd", "env",
+            "clean_env", "timeout", "kill_after", "overlap", "missed", "grace", "hold", "command",
+        ]
+    )]
+    pub from: Option<PathBuf>,
+
+    /// Start it in DIR (the present directory)
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Command")]
+    pub cwd: Option<PathBuf>,
+
+    /// Set NAME in its environment (can be repeated)
+    ///
+    /// Without a value, NAME keeps the value that it has now, also with
+    /// --clean-env.
+    #[arg(
+        long,
+        value_name = "NAME[=VALUE]",
+        value_parser = OsStringValueParser::new().try_map(named_variable),
+        verbatim_doc_comment,
+        help_heading = "Command"
+    )]
+    pub env: Vec<OsString>,
+
+    /// Start with cron's bare environment
+    ///
+    /// Default: the environment of this command, as with at(1).
+    #[arg(long, verbatim_doc_comment, help_heading = "Command")]
+    pub clean_env: bool,
+
+    /// Call it NAME, for use in place of its id
+    ///
+    /// 1 to 64 letters, digits, `_` and `-`, not all digits; unique.
+    #[arg(long, value_name = "NAME", verbatim_doc_comment, help_heading = "Job")]
+    pub name: Option<String>,
+
+    /// Tag it, to find it again (can be repeated)
+    #[arg(long, value_name = "TAG", help_heading = "Job")]
+    pub tag: Vec<String>,
+
+    /// Run it in QUEUE (default)
+    ///
+    /// A queue runs as many jobs at once as it has slots; the others
+    /// wait. The queue `default` has one slot per CPU.
+    #[arg(long, value_name = "QUEUE", verbatim_doc_comment, help_heading = "Job")]
+    pub queue: Option<String>,
+
+    /// Go first or last in its queue: -100 to 100 (0)
+    ///
+    /// Of the runs that wait, the one with the highest priority starts
+    /// first; among equals, the oldest.
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i32).range(NewJob::PRIORITY_MIN as i64..=NewJob::PRIORITY_MAX as i64),
+        verbatim_doc_comment,
+        help_heading = "Job"
+    )]
+    pub priority: Option<i32>,
+
+    /// Add it paused; `taskq resume` starts it
+    #[arg(long, help_heading = "Job")]
+    pub hold: bool,
+
+    /// Stop a run after SPAN (never)
+    ///
+    /// The whole process group gets TERM, then KILL (see --kill-after).
+    /// The outcome is `timed_out`.
+    #[arg(long, value_name = "SPAN", verbatim_doc_comment, help_heading = "Policies")]
+    pub timeout: Option<String>,
+
+    /// KILL this long after TERM (10s)
+    #[arg(long, value_name = "SPAN", help_heading = "Policies")]
+    pub kill_after: Option<String>,
+
+    /// A fire during a run: skip|wait|allow|replace (skip)
+    ///
+    /// skip: it is recorded as skipped. wait: one more run starts when
+    /// this one has ended. allow: both run. replace: the running one is
+    /// cancelled, then the new one starts.
+    #[arg(
+        long,
+        value_name = "POLICY",
+        value_parser = words(Overlap::ALL, Overlap::as_str, Overlap::from_word),
+        hide_possible_values = true,
+        verbatim_doc_comment,
+        help_heading = "Policies"
+    )]
+    pub overlap: Option<Overlap>,
+
+    /// Fires found late: once, all, skip[,SPAN] (once)
+    ///
+    /// What becomes of the times at which no daemon was there, or the
+    /// machine slept. once: one run, for the latest. all: a run for
+    /// each, at most 100. skip: none. With `,SPAN`, as in `once,6h`, only
+    /// those at most SPAN late. The rest becomes one `missed` row with
+    /// its count.
+    #[arg(long, value_name = "POLICY", verbatim_doc_comment, help_heading = "Policies")]
+    pub missed: Option<MissedArg>,
+
+    /// A fire found at most SPAN late is on time (60s)
+    #[arg(long, value_name = "SPAN", help_heading = "Policies")]
+    pub grace: Option<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// The program and its arguments; no shell between
+    ///
+    /// Everything from the first word on belongs to the command, options
+    /// too. Write `--` before it if it starts with `-`.
+    #[arg(
+        value_name = "COMMAND",
+        trailing_var_arg = true,
+        value_hint = ValueHint::CommandWithArguments,
+        verbatim_doc_comment
+    )]
+    pub command: Vec<OsString>,
+}
+
+/// `--missed`: the mode, and the SPAN as it was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissedArg {
+    /// Which of the late fires still run.
+    pub mode: MissedMode,
+    /// The text after the comma.
+    pub within: Option<String>,
+}
+
+impl FromStr for MissedArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (word, within) = match text.split_once(',') {
+            Some((word, within)) => (word, Some(within.trim().to_owned())),
+            None => (text, None),
+        };
+        match (MissedMode::from_word(word.trim()), within) {
+            (Some(_), Some(within)) if within.is_empty() => Err("a span is missing after the comma".to_owned()),
+            (Some(mode), within) => Ok(Self { mode, within }),
+            (None, _) => Err("it is one of once, all, skip, with or without a span as in `once,6h`".to_owned()),
+        }
+    }
+}
+
+fn named_variable(text: OsString) -> Result<OsString, String> {
+    match text.as_encoded_bytes().first() {
+        None | Some(b'=') => Err("a variable has a name, as in `NAME=VALUE`".to_owned()),
+        Some(_) => Ok(text),
+    }
+}

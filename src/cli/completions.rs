@@ -1,0 +1,61 @@
+//! Owns: `taskq completions`: the shells' completions, made from the definitions of the options.
+//! Never: the names of jobs.
+
+use std::io::Write;
+
+use clap::{Args, CommandFactory};
+use clap_complete::{Shell, generate};
+
+use super::Cli;
+
+/// Print the completions for a shell
+#[derive(Args, Debug)]
+pub struct CompletionsArgs {
+    /// bash, elvish, fish, powershell or zsh
+    #[arg(value_name = "SHELL", hide_possible_values = true)]
+    pub shell: Shell,
+}
+
+/// The completions that are committed under completions/, and their files there.
+pub const COMMITTED: &[(Shell, &str)] =
+    &[(Shell::Bash, "taskq.bash"), (Shell::Zsh, "_taskq"), (Shell::Fish, "taskq.fish")];
+
+/// Returns the completions for one shell.
+pub fn completions(shell: Shell) -> Vec<u8> {
+    let mut text = Vec::new();
+    generate(shell, &mut visible(), "taskq", &mut text);
+    text
+}
+
+/// Writes the completions for one shell.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn write_completions(shell: Shell, out: &mut dyn Write) -> std::io::Result<()> {
+    out.write_all(&completions(shell))
+}
+
+/// The definitions without the verbs that nobody types: generators offer hidden ones too.
+pub(super) fn visible() -> clap::Command {
+    let full = Cli::command();
+    let mut command = clap::Command::new("taskq")
+        .bin_name("taskq")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_subcommand(true)
+        .subcommand_required(true)
+        .subcommand_value_name("COMMAND")
+        .override_usage(full.get_overridden_usage().cloned().unwrap_or_default())
+        .args(full.get_arguments().cloned())
+        .subcommands(full.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned());
+    for (text, set) in [
+        (full.get_about(), clap::Command::about as fn(clap::Command, clap::builder::StyledStr) -> clap::Command),
+        (full.get_long_about(), clap::Command::long_about),
+        (full.get_after_help(), clap::Command::after_help),
+    ] {
+        if let Some(text) = text {
+            command = set(command, text.clone());
+        }
+    }
+    command
+}

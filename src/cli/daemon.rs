@@ -1,0 +1,24 @@
+//! Owns: `taskq daemon`.
+//! Never: the loop itself (see `daemon`).
+
+use clap::Args;
+
+/// Run the daemon, in the foreground
+///
+/// It starts what is due and records what ended. There is one for each --dir;
+/// a second one is refused. On TERM or INT it stops starting things and ends;
+/// what runs goes on, and the next daemon records it. On HUP it reads
+/// everything again.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  taskq daemon
+  taskq --dir /srv/jobs daemon --slots 8"
+)]
+pub struct DaemonArgs {
+    /// Give the queue `default` N slots (one per CPU)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub slots: Option<u32>,
+}

@@ -1,0 +1,183 @@
+//! Owns: the command line: what may be typed, and what each verb then does and answers.
+//! Never: SQL, processes, or printing (see `output`).
+//!
+//! One file a verb. The doc comments of the argument structs are the help texts, the completions and the manual pages,
+//! so they are written for users; each line of an option's text has at most 70 columns, because clap does not wrap here.
+
+pub mod add;
+pub mod cancel;
+pub mod completions;
+pub mod daemon;
+pub mod keeper;
+pub mod list;
+pub mod log;
+pub mod man;
+pub mod next;
+pub mod output;
+pub mod pause;
+pub mod queue;
+pub mod run;
+pub mod runs;
+pub mod show;
+pub mod status;
+pub mod wait;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use self::output::Color;
+
+/// Run commands at times and in queues
+///
+/// taskq does the work of cron(8), at(1), batch(1) and a job queue with one
+/// program and one SQLite file. A job that was added is on disk; every time
+/// that it was due has a run or a reason in its history.
+#[derive(Debug, Parser)]
+#[command(
+    name = "taskq",
+    bin_name = "taskq",
+    version,
+    verbatim_doc_comment,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    subcommand_value_name = "COMMAND",
+    override_usage = "taskq [--dir DIR] [--color WHEN] COMMAND [ARG]...",
+    after_help = TASKQ_EXAMPLES
+)]
+pub struct Cli {
+    /// Keep jobs, history and output in DIR
+    ///
+    /// Two directories never disturb each other: each has jobs, queues
+    /// and a daemon of its own. Default: $TASKQ_DIR, else taskq in the
+    /// user's data directory (~/.local/share/taskq).
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        value_hint = clap::ValueHint::DirPath,
+        display_order = 900,
+        verbatim_doc_comment
+    )]
+    pub dir: Option<PathBuf>,
+
+    /// Colour the output: auto, always, never
+    ///
+    /// `auto` colours on a terminal and obeys NO_COLOR, CLICOLOR_FORCE
+    /// and TERM=dumb. Default: auto.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true,
+        display_order = 901,
+        verbatim_doc_comment
+    )]
+    pub color: Color,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const TASKQ_EXAMPLES: &str = "\
+Examples:
+  taskq add make -j8                        run it as soon as there is a slot
+  taskq add --cron '15 3 * * *' -c backup   every night, as crontab(5) has it
+  taskq add --at 'tomorrow 9am' -- ./report once, as at(1) has it
+  taskq list                                what there is, and when it runs next
+
+Exit status: 0 done, 1 failed, 2 wrong usage and nothing was stored, 3 the
+daemon is not running and the command needs it.";
+
+/// The verbs.
+///
+/// Their arguments are defined when a verb is typed (`defer`), which saves a third of the start-up. The lines here are
+/// those of the list of verbs; the structs begin with the same lines and hold the rest.
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub enum Command {
+    /// Add a job
+    Add(Box<add::AddArgs>),
+    /// List jobs
+    #[command(visible_alias = "ls")]
+    List(list::ListArgs),
+    /// Show all of one job
+    Show(show::ShowArgs),
+    /// List runs, the newest first
+    Runs(runs::RunsArgs),
+    /// Print the output of a run
+    Log(log::LogArgs),
+    /// Show the coming fires
+    Next(next::NextArgs),
+    /// Run jobs now, besides their schedule
+    Run(run::RunArgs),
+    /// Cancel jobs or runs
+    Cancel(cancel::CancelArgs),
+    /// Pause jobs or a queue
+    Pause(pause::PauseArgs),
+    /// Resume jobs or a queue
+    Resume(pause::ResumeArgs),
+    /// Wait until jobs or runs have ended
+    Wait(wait::WaitArgs),
+    /// Show the daemon, the queues and what comes next
+    Status(status::StatusArgs),
+    /// List the queues, or set one up
+    Queue(queue::QueueArgs),
+    /// Run the daemon, in the foreground
+    Daemon(daemon::DaemonArgs),
+    /// Start, reap and remember the processes of runs
+    #[command(hide = true)]
+    Keeper(keeper::KeeperArgs),
+    /// Print the completions for a shell
+    #[command(hide = true)]
+    Completions(completions::CompletionsArgs),
+    /// Write the manual pages to DIR, or print taskq(1)
+    #[command(hide = true)]
+    Man(man::ManArgs),
+}
+
+/// Reads a command line, the program's name first.
+///
+/// # Errors
+///
+/// What clap has to say, `--help` and `--version` included; `Output::clap` prints it and knows the exit code.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(args)
+}
+
+/// Finds the `--color` of a command line that could not be read, so that the complaint about it obeys it too.
+pub fn color_of(args: &[OsString]) -> Color {
+    let mut words = args.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--");
+    let mut color = Color::Auto;
+    while let Some(word) = words.next() {
+        let value = match word.strip_prefix("--color") {
+            Some("") => words.next(),
+            Some(rest) => rest.strip_prefix('='),
+            None => None,
+        };
+        color = value.and_then(|value| Color::from_str(value, false).ok()).unwrap_or(color);
+    }
+    color
+}
+
+/// Makes a parser for a closed set of words; clap then shows the set in errors and completions.
+pub(crate) fn words<T>(
+    all: &'static [T],
+    word: fn(T) -> &'static str,
+    read: fn(&str) -> Option<T>,
+) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(all.iter().map(move |value| word(*value)))
+        .map(move |text| read(&text).expect("the words that are let through are those that are read"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! Owns: everything that is printed: answers on stdout, talk on stderr, colour, and what a closed pipe means.
+//! Never: what to say.
+//!
+//! Texts may carry SGR sequences (see `text::paint`); they are taken out where colour is off. A reader that went away is
+//! no failure: what is printed after that is dropped, and the command ends with the status that it has.
+
+pub mod json;
+pub mod table;
+pub mod text;
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+use console::Term;
+use serde::Serialize;
+
+pub use self::table::{Align, Column, Table, TableCell};
+use self::text::paint;
+use crate::error::{Error, Result};
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, as the environment wants it.
+    #[default]
+    Auto,
+    /// Also in a pipe.
+    Always,
+    /// Not even on a terminal.
+    Never,
+}
+
+/// What the three standard streams are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Streams {
+    /// Standard input is a terminal.
+    pub stdin_is_terminal: bool,
+    /// Standard output is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Standard error is a terminal.
+    pub stderr_is_terminal: bool,
+    /// Colour on standard output.
+    pub stdout_color: bool,
+    /// Colour on standard error.
+    pub stderr_color: bool,
+    /// The columns of the terminal on standard output; `None`: not a terminal, cut nothing.
+    pub width: Option<usize>,
+}
+
+impl Streams {
+    /// Looks at the process's streams, and at NO_COLOR, CLICOLOR_FORCE and TERM where `color` leaves it to them.
+    pub fn of_process(color: Color) -> Self {
+        let (stdout, stderr) = (io::stdout(), io::stderr());
+        let width =
+            Term::stdout().size_checked().map(|(_, columns)| usize::from(columns)).filter(|columns| *columns > 0);
+        Self {
+            stdin_is_terminal: io::stdin().is_terminal(),
+            stdout_is_terminal: stdout.is_terminal(),
+            stderr_is_terminal: stderr.is_terminal(),
+            stdout_color: wants_color(color, || AutoStream::choice(&stdout)),
+            stderr_color: wants_color(color, || AutoStream::choice(&stderr)),
+            width: width.filter(|_| stdout.is_terminal()),
+        }
+    }
+}
+
+fn wants_color(color: Color, auto: impl Fn() -> ColorChoice) -> bool {
+    match color {
+        Color::Auto => auto() != ColorChoice::Never,
+        Color::Always => true,
+        Color::Never => false,
+    }
+}
+
+/// The program's mouth; made once, by main.
+pub struct Output {
+    streams: Streams,
+    stdout: RefCell<Box<dyn Write>>,
+    stderr: RefCell<Box<dyn Write>>,
+    closed: Cell<bool>,
+}
+
+impl Output {
+    /// Opens the process's own streams.
+    pub fn new(color: Color) -> Self {
+        Self::with(Streams::of_process(color), Box::new(io::stdout()), Box::new(io::stderr()))
+    }
+
+    /// Opens other streams, for tests.
+    pub fn with(streams: Streams, stdout: Box<dyn Write>, stderr: Box<dyn Write>) -> Self {
+        Self { streams, stdout: RefCell::new(stdout), stderr: RefCell::new(stderr), closed: Cell::new(false) }
+    }
+
+    /// Returns what the streams are.
+    pub fn streams(&self) -> Streams {
+        self.streams
+    }
+
+    /// Returns whether the reader of stdout went away: what follows something without end may stop.
+    pub fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
+    /// Prints a part of the answer, with a newline behind it where it has none. Nothing for an empty text.
+    ///
+    /// # Errors
+    ///
+    /// `Io` where stdout cannot be written; a closed pipe is not an error.
+    pub fn answer(&self, text: &str) -> Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let mut text = plain_unless(self.streams.stdout_color, text);
+        if !text.ends_with('\n') {
+            text.to_mut().push('\n');
+        }
+        self.answer_bytes(text.as_bytes())
+    }
+
+    /// Prints bytes of the answer as they are.
+    ///
+    /// # Errors
+    ///
+    /// As `answer`.
+    pub fn answer_bytes(&self, bytes: &[u8]) -> Result<()> {
+        if self.closed.get() {
+            return Ok(());
+        }
+        let mut stdout = self.stdout.borrow_mut();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.closed.set(true);
+                Ok(())
+            }
+            Err(error) => Err(Error::io("write standard output", text::io_cause(&error))),
+        }
+    }
+
+    /// Prints one JSON document, compact, on one line.
+    ///
+    /// # Errors
+    ///
+    /// As `answer`.
+    pub fn json(&self, document: &impl Serialize) -> Result<()> {
+        self.answer_bytes(&json::line(document))
+    }
+
+    /// Prints one of many JSON documents, a line each, so that a reader has it at once.
+    ///
+    /// # Errors
+    ///
+    /// As `answer`.
+    pub fn json_line(&self, document: &impl Serialize) -> Result<()> {
+        self.json(document)
+    }
+
+    /// Prints a table. One without rows prints nothing, not even its heads.
+    ///
+    /// # Errors
+    ///
+    /// As `answer`.
+    pub fn table(&self, table: &Table) -> Result<()> {
+        self.answer(&table.render(self.streams.width))
+    }
+
+    /// Says something to the person, on stderr. That nobody listens is nobody's failure.
+    pub fn talk(&self, text: &str) {
+        let mut text = plain_unless(self.streams.stderr_color, text);
+        if !text.ends_with('\n') {
+            text.to_mut().push('\n');
+        }
+        let mut stderr = self.stderr.borrow_mut();
+        let _unheard = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+    }
+
+    /// Says what went wrong, and the hint if there is one.
+    pub fn error(&self, error: &Error) {
+        let head = paint(Style::new().bold().fg_color(Some(AnsiColor::Red.into())), "error:");
+        let mut lines = format!("{head} {}\n", text::escaped(&error.to_string()));
+        if let Some(hint) = &error.hint {
+            let head = paint(Style::new().bold().fg_color(Some(AnsiColor::Cyan.into())), "hint:");
+            lines.push_str(&format!("{head} {}\n", text::escaped(hint)));
+        }
+        self.talk(&lines);
+    }
+
+    /// Prints what clap says about a command line (help and version are answers, the rest is talk), and returns the exit
+    /// code that goes with it.
+    pub fn clap(&self, error: &clap::Error) -> u8 {
+        let text = error.render().ansi().to_string();
+        if error.use_stderr() {
+            self.talk(&text);
+        } else if let Err(error) = self.answer(&text) {
+            self.error(&error);
+            return error.exit_code();
+        }
+        u8::try_from(error.exit_code()).unwrap_or(2)
+    }
+}
+
+fn plain_unless(color: bool, text: &str) -> Cow<'_, str> {
+    if color || !text.contains('\u{1b}') {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(anstream::adapter::strip_str(text).to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests;

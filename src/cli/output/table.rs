@@ -1,0 +1,246 @@
+//! Owns: tables: upper-case heads, two-space gutters, no boxes, no blanks at the ends of lines.
+//! Never: what stands in them.
+//!
+//! A pipe gets the bytes that a terminal gets, less colour, and less the cut of the last column to the terminal's width.
+
+use anstyle::Style;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::text::{escaped, paint};
+
+/// What stands between two columns.
+const GUTTER: &str = "  ";
+
+/// The last column is cut to no less than this, however narrow the terminal is: below that it says nothing.
+const LAST_COLUMN_MIN: usize = 8;
+
+/// At which end of its column a text stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A column's head, and where its texts stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The head, in upper case.
+    pub head: &'static str,
+    /// For the head, too.
+    pub align: Align,
+}
+
+impl Column {
+    /// A column of words.
+    pub const fn left(head: &'static str) -> Self {
+        Self { head, align: Align::Left }
+    }
+
+    /// A column of numbers.
+    pub const fn right(head: &'static str) -> Self {
+        Self { head, align: Align::Right }
+    }
+}
+
+/// One text of a table. Control characters in it are shown escaped, so no text can drive the terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableCell {
+    text: String,
+    style: Style,
+}
+
+impl TableCell {
+    /// A text without a style.
+    pub fn new(text: impl AsRef<str>) -> Self {
+        Self::styled(text, Style::new())
+    }
+
+    /// A text with a style.
+    pub fn styled(text: impl AsRef<str>, style: Style) -> Self {
+        Self { text: escaped(text.as_ref()).into_owned(), style }
+    }
+
+    /// What stands where nothing is known.
+    pub fn unknown() -> Self {
+        Self::new("-")
+    }
+}
+
+impl<T: AsRef<str>> From<T> for TableCell {
+    fn from(text: T) -> Self {
+        Self::new(text)
+    }
+}
+
+/// Rows under heads.
+#[derive(Clone, Debug)]
+pub struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<TableCell>>,
+}
+
+impl Table {
+    /// Makes a table without rows.
+    pub fn new(columns: impl Into<Vec<Column>>) -> Self {
+        Self { columns: columns.into(), rows: Vec::new() }
+    }
+
+    /// Adds a row, which has one cell for each column.
+    pub fn push(&mut self, row: impl Into<Vec<TableCell>>) {
+        let row = row.into();
+        assert_eq!(row.len(), self.columns.len(), "a row has a cell for each column");
+        self.rows.push(row);
+    }
+
+    /// Returns the table's lines; none where there are no rows.
+    ///
+    /// `width` cuts the last column, with a `…`; `None` cuts nothing.
+    pub fn render(&self, width: Option<usize>) -> String {
+        let mut text = String::new();
+        if self.rows.is_empty() {
+            return text;
+        }
+        let widths = self.widths();
+        let before_last: usize = widths.iter().rev().skip(1).map(|width| width + GUTTER.len()).sum();
+        let room = width.map(|width| width.saturating_sub(before_last).max(LAST_COLUMN_MIN));
+        let heads = self.columns.iter().map(|column| TableCell::styled(column.head, Style::new().bold()));
+        self.render_row(&heads.collect::<Vec<_>>(), &widths, room, &mut text);
+        for row in &self.rows {
+            self.render_row(row, &widths, room, &mut text);
+        }
+        text
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let mut widths: Vec<usize> = self.columns.iter().map(|column| column.head.width()).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.text.width());
+            }
+        }
+        widths
+    }
+
+    /// Blanks are written when something follows them, so that no line ends in one.
+    fn render_row(&self, row: &[TableCell], widths: &[usize], room: Option<usize>, out: &mut String) {
+        let mut blanks = 0;
+        for (index, cell) in row.iter().enumerate() {
+            let last = index + 1 == row.len();
+            let text = match room {
+                Some(room) if last => cut(&cell.text, room),
+                Some(_) | None => cell.text.clone(),
+            };
+            let fill = widths[index].saturating_sub(text.width());
+            // The cut comes after the measure: a cut column that is right-aligned has no room to be filled.
+            let (before, after) = match self.columns[index].align {
+                Align::Left => (0, fill),
+                Align::Right if last && room.is_some_and(|room| room < widths[index]) => (0, 0),
+                Align::Right => (fill, 0),
+            };
+            if !text.is_empty() {
+                out.extend(std::iter::repeat_n(' ', blanks + before));
+                out.push_str(&paint(cell.style, &text));
+                blanks = 0;
+                blanks += after + GUTTER.len();
+            } else {
+                blanks += before + after + GUTTER.len();
+            }
+        }
+        out.push('\n');
+    }
+}
+
+/// Returns the text, or as much of it as leaves room for a `…` within `room` columns.
+fn cut(text: &str, room: usize) -> String {
+    if text.width() <= room {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        let width = c.width().unwrap_or(0);
+        if used + width + 1 > room {
+            break;
+        }
+        used += width;
+        kept.push(c);
+    }
+    kept.truncate(kept.trim_end().len());
+    kept.push('…');
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use anstyle::AnsiColor;
+
+    use super::*;
+
+    fn jobs() -> Table {
+        let mut table = Table::new([Column::right("ID"), Column::left("NAME"), Column::left("COMMAND")]);
+        table.push(["7".into(), "backup".into(), "rsync -a src/ nas:src/".into()]);
+        table.push(["12".into(), "".into(), "true".into()]);
+        table
+    }
+
+    #[test]
+    fn numbers_stand_right_words_left_with_two_blanks_between() {
+        let plain = anstream::adapter::strip_str(&jobs().render(None)).to_string();
+        assert_eq!(plain, "ID  NAME    COMMAND\n 7  backup  rsync -a src/ nas:src/\n12          true\n");
+    }
+
+    #[test]
+    fn no_line_ends_in_blanks() {
+        let mut table = Table::new([Column::left("A"), Column::right("N"), Column::left("LONG HEAD")]);
+        table.push(["a".into(), "".into(), "".into()]);
+        table.push(["b".into(), "1".into(), "x".into()]);
+        let plain = anstream::adapter::strip_str(&table.render(None)).to_string();
+        assert_eq!(plain, "A  N  LONG HEAD\na\nb  1  x\n");
+    }
+
+    #[test]
+    fn a_table_without_rows_prints_nothing() {
+        assert_eq!(Table::new([Column::left("ID")]).render(Some(80)), "");
+    }
+
+    #[test]
+    fn only_the_last_column_is_cut_and_only_to_a_width() {
+        let plain = anstream::adapter::strip_str(&jobs().render(Some(24))).to_string();
+        assert_eq!(plain, "ID  NAME    COMMAND\n 7  backup  rsync -a sr…\n12          true\n");
+        assert!(plain.lines().all(|line| line.width() <= 24));
+    }
+
+    #[test]
+    fn a_narrow_terminal_still_gets_something_of_the_last_column() {
+        let plain = anstream::adapter::strip_str(&jobs().render(Some(5))).to_string();
+        assert_eq!(plain.lines().nth(1), Some(" 7  backup  rsync -…"));
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        let mut table = Table::new([Column::left("TAG"), Column::left("X")]);
+        table.push(["日本".into(), "1".into()]);
+        table.push(["abcd".into(), "日本語日本語".into()]);
+        let plain = anstream::adapter::strip_str(&table.render(None)).to_string();
+        assert_eq!(plain, "TAG   X\n日本  1\nabcd  日本語日本語\n");
+        assert_eq!(cut("日本語日本語", 8), "日本語…");
+    }
+
+    #[test]
+    fn no_text_can_drive_the_terminal() {
+        let mut table = Table::new([Column::left("COMMAND")]);
+        table.push(["\u{1b}]0;owned\u{7}\n\u{9b}2J\u{202e}x".into()]);
+        let plain = anstream::adapter::strip_str(&table.render(None)).to_string();
+        assert_eq!(plain, "COMMAND\n\\x1b]0;owned\\x07\\n\\x9b2J\\u{202e}x\n");
+    }
+
+    #[test]
+    fn colour_adds_nothing_to_the_width() {
+        let mut table = Table::new([Column::left("OUTCOME"), Column::left("X")]);
+        table.push([TableCell::styled("failed", Style::new().fg_color(Some(AnsiColor::Red.into()))), "1".into()]);
+        let text = table.render(None);
+        assert!(text.contains("\u{1b}[31mfailed\u{1b}[0m   1"), "{text:?}");
+    }
+}

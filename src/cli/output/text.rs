@@ -1,0 +1,221 @@
+//! Owns: how values read to a person: commands, spans, whatever bytes users stored.
+//! Never: instants (zones are not known here).
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::io;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::domain::{CommandLine, Outcome, Span};
+
+/// Returns the text in that style, for `answer`, `talk` and tables, which take the style out where colour is off.
+pub fn paint(style: Style, text: &str) -> String {
+    if style.is_plain() { text.to_owned() } else { format!("{style}{text}{style:#}") }
+}
+
+/// Returns the style of an outcome: green for success, red where something went wrong, yellow where nothing ran.
+pub fn outcome_style(outcome: Outcome) -> Style {
+    let color = match outcome {
+        Outcome::Success => AnsiColor::Green,
+        Outcome::Failed | Outcome::TimedOut | Outcome::SpawnFailed | Outcome::Lost => AnsiColor::Red,
+        Outcome::Cancelled | Outcome::Missed | Outcome::Skipped => AnsiColor::Yellow,
+    };
+    Style::new().fg_color(Some(color.into()))
+}
+
+/// Returns the text with every character that could move a cursor, ring, hide or turn text around shown as an escape.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_hostile) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        push_escaped(&mut shown, c);
+    }
+    Cow::Owned(shown)
+}
+
+/// Returns bytes as text: what is not UTF-8 as `\xff`, and the rest as `escaped` has it.
+pub fn escaped_bytes(bytes: &[u8]) -> String {
+    let mut shown = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        shown.push_str(&escaped(chunk.valid()));
+        push_invalid(&mut shown, chunk.invalid());
+    }
+    shown
+}
+
+/// Returns a command as a person would type it: words quoted where a shell needs it, of a script the first line.
+pub fn command(command: &CommandLine) -> String {
+    match command {
+        CommandLine::Argv(argv) => argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+        CommandLine::Script(script) => first_line(script),
+    }
+}
+
+/// Returns a length of time in its two largest units: `3d 4h`, `5h 12m`, `4m 10s`, `42s`, `1.2s`, `850ms`, `400us`.
+///
+/// What is below them is dropped, not rounded.
+pub fn span(span: Span) -> String {
+    let micros = span.as_micros();
+    let seconds = micros / 1_000_000;
+    match micros {
+        0 => "0s".to_owned(),
+        1..1_000 => format!("{micros}us"),
+        1_000..1_000_000 => format!("{}ms", micros / 1_000),
+        1_000_000..10_000_000 => format!("{seconds}.{}s", micros / 100_000 % 10),
+        10_000_000..60_000_000 => format!("{seconds}s"),
+        60_000_000..3_600_000_000 => two_units((seconds / 60, "m"), (seconds % 60, "s")),
+        3_600_000_000..86_400_000_000 => two_units((seconds / 3_600, "h"), (seconds / 60 % 60, "m")),
+        86_400_000_000.. => two_units((seconds / 86_400, "d"), (seconds / 3_600 % 24, "h")),
+    }
+}
+
+/// Returns what the system said, without the number that Rust puts behind it.
+pub fn io_cause(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((cause, _)) => cause.to_owned(),
+        None => text,
+    }
+}
+
+fn two_units((large, large_unit): (u64, &str), (small, small_unit): (u64, &str)) -> String {
+    if small == 0 { format!("{large}{large_unit}") } else { format!("{large}{large_unit} {small}{small_unit}") }
+}
+
+/// Controls (C0, DEL, C1), line and paragraph separators, marks that turn the direction of text, and characters without
+/// width or look: all that makes the shown differ from the stored.
+fn is_hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+fn push_escaped(shown: &mut String, c: char) {
+    match c {
+        '\n' => shown.push_str("\\n"),
+        '\r' => shown.push_str("\\r"),
+        '\t' => shown.push_str("\\t"),
+        _ if !is_hostile(c) => shown.push(c),
+        _ if u32::from(c) < 0x100 => write!(shown, "\\x{:02x}", u32::from(c)).expect("a String takes all"),
+        _ => write!(shown, "\\u{{{:x}}}", u32::from(c)).expect("a String takes all"),
+    }
+}
+
+fn push_invalid(shown: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        write!(shown, "\\x{byte:02x}").expect("a String takes all");
+    }
+}
+
+/// Returns a word as a shell would read it back: bare, in single quotes, or with controls and bytes that are no text in
+/// `$'…'`.
+fn quoted(word: &[u8]) -> String {
+    let text = std::str::from_utf8(word).ok().filter(|text| !text.chars().any(is_hostile));
+    match text {
+        Some(text) if !text.is_empty() && text.chars().all(is_bare) => text.to_owned(),
+        Some(text) => format!("'{}'", text.replace('\'', r"'\''")),
+        None => {
+            let mut shown = String::from("$'");
+            for chunk in word.utf8_chunks() {
+                for c in chunk.valid().chars() {
+                    push_ansi_c(&mut shown, c);
+                }
+                push_invalid(&mut shown, chunk.invalid());
+            }
+            shown.push('\'');
+            shown
+        }
+    }
+}
+
+/// Above ASCII, `\x` would name a byte to a shell and not a character, so those are `\uXXXX`.
+fn push_ansi_c(shown: &mut String, c: char) {
+    match c {
+        '\'' | '\\' => shown.extend(['\\', c]),
+        _ if !c.is_ascii() && is_hostile(c) => {
+            let number = u32::from(c);
+            let escape = if number > 0xffff { format!("\\U{number:08x}") } else { format!("\\u{number:04x}") };
+            shown.push_str(&escape);
+        }
+        _ => push_escaped(shown, c),
+    }
+}
+
+fn is_bare(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "%+,-./:=@_^".contains(c) || !c.is_ascii()
+}
+
+/// The first line that says something, with a `…` where more of the script follows; a `#!` line says nothing.
+fn first_line(script: &[u8]) -> String {
+    let mut lines = script.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let is_telling = |line: &&[u8]| !line.is_empty() && !line.starts_with(b"#!");
+    let Some(first) = lines.find(is_telling) else {
+        return String::new();
+    };
+    let more = lines.any(|line| !line.is_empty());
+    escaped_bytes(first) + if more { " …" } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn argv(words: &[&[u8]]) -> String {
+        command(&CommandLine::Argv(words.iter().map(|word| word.to_vec()).collect()))
+    }
+
+    #[test]
+    fn a_command_is_shown_as_a_shell_would_read_it() {
+        assert_eq!(argv(&[b"rsync", b"-a", b"src/", b"nas:src/"]), "rsync -a src/ nas:src/");
+        assert_eq!(argv(&[b"sh", b"-c", b"echo a b"]), "sh -c 'echo a b'");
+        assert_eq!(argv(&[b"echo", b"", b"it's", b"~", b"*"]), r"echo '' 'it'\''s' '~' '*'");
+        assert_eq!(argv(&["größe".as_bytes()]), "größe");
+    }
+
+    #[test]
+    fn controls_and_stray_bytes_of_a_command_are_escapes() {
+        assert_eq!(argv(&[b"printf", b"a\n\x1b[2J'\\"]), r"printf $'a\n\x1b[2J\'\\'");
+        assert_eq!(argv(&[b"\xff\xfe"]), r"$'\xff\xfe'");
+        assert_eq!(argv(&["\u{9b}\u{202e}\u{e0041}".as_bytes()]), r"$'\u009b\u202e\U000e0041'");
+    }
+
+    #[test]
+    fn of_a_script_the_first_telling_line_is_shown() {
+        let shown = |script: &[u8]| command(&CommandLine::Script(script.to_vec()));
+        assert_eq!(shown(b"echo a; echo b"), "echo a; echo b");
+        assert_eq!(shown(b"#!/bin/sh\n\n  make\nmake install\n"), "make …");
+        assert_eq!(shown(b"make\n\n"), "make");
+        assert_eq!(shown(b"a\tb\xff"), r"a\tb\xff");
+        assert_eq!(shown(b"\n"), "");
+    }
+
+    #[test]
+    fn escaping_leaves_ordinary_text_alone() {
+        assert!(matches!(escaped("größe \\ 日本 🙂"), Cow::Borrowed(_)));
+        assert_eq!(escaped("a\u{7f}\u{85}\u{2028}"), r"a\x7f\x85\u{2028}");
+    }
+
+    #[test]
+    fn a_span_has_its_two_largest_units() {
+        let cases = [
+            (0, "0s"),
+            (400, "400us"),
+            (850_999, "850ms"),
+            (1_290_000, "1.2s"),
+            (42_900_000, "42s"),
+            (59_999_999, "59s"),
+            (250_000_000, "4m 10s"),
+            (300_000_000, "5m"),
+            (18_759_000_000, "5h 12m"),
+            (86_400_000_000, "1d"),
+            (273_600_000_000, "3d 4h"),
+        ];
+        for (micros, text) in cases {
+            assert_eq!(span(Span::from_micros(micros)), text);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Owns: `taskq runs`.
+//! Never: the output of runs (see `log`).
+
+use clap::Args;
+
+use super::words;
+use crate::domain::Outcome;
+
+/// List runs, the newest first
+///
+/// A run that has not ended has no OUTCOME yet. Times that were missed or
+/// skipped have rows too, so that none vanishes.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  taskq runs backup
+  taskq runs --outcome failed --since 2026-03-01 -n 100"
+)]
+pub struct RunsArgs {
+    /// Only runs of this job, by id or name
+    #[arg(value_name = "JOB")]
+    pub job: Option<String>,
+
+    /// Only runs with this outcome
+    ///
+    /// success, failed, timed_out, cancelled, missed, skipped,
+    /// spawn_failed or lost.
+    #[arg(
+        long,
+        value_name = "OUTCOME",
+        value_parser = words(Outcome::ALL, Outcome::as_str, Outcome::from_word),
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
+    pub outcome: Option<Outcome>,
+
+    /// Only runs since TIME
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+
+    /// At most N runs
+    #[arg(short = 'n', value_name = "N", default_value_t = 20)]
+    pub limit: u32,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
