@@ -17,11 +17,10 @@ fn next_after(criterion: &mut Criterion) {
         ("yearly", "0 0 1 1 *"),
         ("leap_day", "0 0 29 2 *"),
         // Twelve years and more until 29 February is a Monday.
-        ("rare", "0 0 */29 2 */8,mon"),
+        ("rare", "0 0 29 2 */8,mon"),
         ("seconds", "*/10 * * * * *"),
         // Always inside the gap of Berlin: it never fires there, and 140 years must be searched to know.
-        ("impossible_here", "*/10 2 */1,25-31 3 */7"),
-        ("last_sunday_in_the_gap", "*/10 2 */32,25-31 3 */7"),
+        ("always_in_the_gap", "*/10 2 25-31 3 */7"),
     ] {
         let schedule = parse_cron(expression).expect("a valid expression");
         for zone in [Zone::utc(), Zone::named("Europe/Berlin").expect("in every tzdata")] {

@@ -2,8 +2,14 @@
 //! Never: the clock, the environment, storage. The one look outside is jiff's, at the system's tzdata.
 
 mod calendar;
+mod grammar;
 mod pattern;
 mod seconds;
+mod span;
+#[cfg(test)]
+mod tests;
+mod time;
+mod tokens;
 mod vixie;
 mod walk;
 mod zone;
@@ -11,6 +17,8 @@ mod zone;
 use std::fmt;
 
 pub use seconds::SecondsSchedule;
+pub use span::parse_span;
+pub use time::{parse_instant, parse_time};
 pub use vixie::VixieSchedule;
 pub use zone::Zone;
 
