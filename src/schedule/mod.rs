@@ -49,6 +49,17 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
+/// What a change of the clock did to a fire, for telling a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Daylight {
+    /// Its reading lies in a gap: it comes at the transition.
+    Moved,
+    /// A clock shows its reading twice, and this is the earlier time.
+    FirstOfTwo,
+    /// A clock shows its reading twice, and this is the later time.
+    SecondOfTwo,
+}
+
 /// A set of instants. Those of expressions lie on whole seconds, and depend on the zone they are asked in.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {
@@ -87,6 +98,17 @@ impl Schedule {
                 nth(*anchor, *period, count)
             }
             Self::Reboot => None,
+        }
+    }
+
+    /// Returns what a gap or a fold of the zone did to one of this expression's fires; `None` on ordinary days, and for
+    /// schedules that follow no clock on a wall.
+    pub fn daylight(&self, fire: Timestamp, zone: &Zone) -> Option<Daylight> {
+        match self {
+            Self::Vixie(VixieSchedule { pattern }) | Self::Seconds(SecondsSchedule { pattern }) => {
+                walk::daylight(pattern, fire.as_seconds(), zone)
+            }
+            Self::At(_) | Self::Every { .. } | Self::Reboot => None,
         }
     }
 

@@ -73,7 +73,7 @@ fn bits(unit: &impl TimeUnitSpec) -> u64 {
 fn check_connectors(text: &str, fields: &[&str]) -> Result<(), ParseError> {
     let open = |field: &&str| field.starts_with([',', '-', '/']) || field.ends_with([',', '-', '/']);
     match fields.iter().position(open) {
-        Some(index) => Err(refuse(text, fields, index, fields[index], "is not understood")),
+        Some(index) => Err(refuse(text, index, fields[index], "is not understood")),
         None => Ok(()),
     }
 }
@@ -107,11 +107,11 @@ fn diagnose(text: &str, fields: &[&str]) -> ParseError {
             };
             let (why, step) = (format!("is outside {low}-{high}"), item.split('/').nth(1));
             return if values.clone().any(outside) {
-                refuse(text, fields, index, item, &why)
+                refuse(text, index, item, &why)
             } else if step.is_some_and(|step| step.parse().is_ok_and(|step: u32| step == 0 || step > high)) {
-                refuse(text, fields, index, item, &format!("has a step outside 1-{high}"))
+                refuse(text, index, item, &format!("has a step outside 1-{high}"))
             } else {
-                refuse(text, fields, index, item, "is not understood")
+                refuse(text, index, item, "is not understood")
             };
         }
     }
@@ -127,16 +127,17 @@ fn accepts(index: usize, item: &str) -> bool {
     cron::Schedule::from_str(&fields.join(" ")).is_ok()
 }
 
-fn refuse(text: &str, fields: &[&str], index: usize, item: &str, why: &str) -> ParseError {
+fn refuse(text: &str, index: usize, item: &str, why: &str) -> ParseError {
     let (name, low, high) = FIELDS[index];
     let accepted = match index {
         WEEKDAY => format!("`{}` to `{}`", WEEKDAYS[0], WEEKDAYS[6]),
         4 => format!("{low}-{high} or `{}` to `{}`", MONTHS[0], MONTHS[11]),
         _ => format!("{low}-{high}"),
     };
-    let hint =
-        format!("a {name} is {accepted}; accepted are `*`, `*/n`, `a`, `a-b`, `a/n`, `a-b/n` and lists by commas");
-    debug_assert!(index < fields.len(), "a field of this expression");
+    let hint = format!(
+        "six fields begin with the second; a {name} is {accepted}, `*`, `*/n`, `a/n`, `a-b`, `a-b/n` or a list by commas"
+    )
+    .replace("a hour", "an hour");
     ParseError {
         cause: format!("{name} `{item}` in `{text}` {why}"),
         column: Some(column_of(text, index)),

@@ -12,6 +12,9 @@ const EXAMPLES: &str = "write it as `2026-12-24 16:00`, `16:00`, `tomorrow 9am` 
 
 const SECOND: i64 = 1_000_000;
 
+/// More days than from the year 1 to 9999: what is added beyond lies outside the range of a `Timestamp` in any case.
+const DAYS_MAX: i64 = 4_000_000;
+
 /// A month and a day come again within this many years: 29 February does not come in 2100.
 const YEARLY_MAX: i64 = 8;
 
@@ -158,7 +161,7 @@ impl Meaning<'_> {
         let (year, month, of_month) = date_of(day);
         let months = (year * 12 + i64::from(month) - 1).checked_add(total_months)?;
         let (year, month) = (months.div_euclid(12), u32::try_from(months.rem_euclid(12)).ok()? + 1);
-        if !(0..=10_000).contains(&year) || total_days.abs() > 4_000_000 {
+        if !(0..=10_000).contains(&year) || total_days.abs() > DAYS_MAX {
             return None;
         }
         let day = day_of((year, month, of_month.min(days_in_month(year, month)))) + total_days;

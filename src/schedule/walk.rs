@@ -5,6 +5,7 @@
 //! patterns fire when the clock *first reaches* a reading: the highest reading so far decides, which a fold does not
 //! raise and a gap raises at a stroke, so that what lay in the gap comes at the transition.
 
+use super::Daylight;
 use super::calendar::DAY;
 use super::pattern::{Follows, HORIZON_YEARS, Pattern};
 use super::zone::{MARGIN, Zone};
@@ -29,6 +30,27 @@ pub(super) fn count(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> u
         Follows::RealTime => count_real_time(pattern, after, until, zone),
         Follows::WallClock => count_wall_clock(pattern, after, until, zone),
     }
+}
+
+/// Returns what a transition did to a fire.
+pub(super) fn daylight(pattern: &Pattern, fire: i64, zone: &Zone) -> Option<Daylight> {
+    let segment = zone.segment(fire);
+    let reading = fire + segment.offset;
+    if pattern.count(reading, reading) == 0 {
+        return Some(Daylight::Moved);
+    }
+    if zone.reach(reading, i64::MIN) < fire {
+        return Some(Daylight::SecondOfTwo);
+    }
+    let mut from = segment.end;
+    while from < fire + MARGIN {
+        let later = zone.segment(from);
+        if (from..later.end).contains(&(reading - later.offset)) {
+            return Some(Daylight::FirstOfTwo);
+        }
+        from = later.end;
+    }
+    None
 }
 
 fn next_real_time(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {

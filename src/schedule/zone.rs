@@ -1,6 +1,7 @@
 //! Owns: time zones: finding one by name, its offsets and transitions, showing an instant in it.
 //! Never: which zone is the system's, or where its file lies (the caller reads `/etc/localtime`).
 
+use jiff::Timestamp as Instant;
 use jiff::tz::{TimeZone, db};
 
 use super::ParseError;
@@ -146,8 +147,7 @@ impl Zone {
 }
 
 /// Converts to jiff's type, whose range ends 26 hours before ours.
-fn instant(at: i64) -> jiff::Timestamp {
-    use jiff::Timestamp as Instant;
+fn instant(at: i64) -> Instant {
     let at = at.clamp(Instant::MIN.as_second(), Instant::MAX.as_second());
     Instant::from_second(at).expect("it was held to the range")
 }
