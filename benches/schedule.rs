@@ -19,7 +19,7 @@ fn next_after(criterion: &mut Criterion) {
         // 29 February on a Sunday: 2032.
         ("rare", "0 0 29 2 */7"),
         ("seconds", "*/10 * * * * *"),
-        // Always inside the gap of Berlin: it never fires there, and 140 years must be searched to know.
+        // Always inside the gap of Berlin: it never fires there, and decades must be searched to know.
         ("always_in_the_gap", "*/10 2 25-31 3 */7"),
     ] {
         let schedule = parse_cron(expression).expect("a valid expression");

@@ -84,9 +84,10 @@ impl Schedule {
     /// Returns the first fire strictly after `after`, or `None` within 140 years.
     ///
     /// No expression leaves a longer pause: 29 February falls on a given weekday again after at most 40 years, and the
-    /// years of seven fields end with 2100. A reading inside a gap fires at the gap's end, one in a fold at the earlier
-    /// instant; but an expression with a star in its minute or hour (or second) follows real time: nothing in a gap,
-    /// both passes of a fold (Debian's cron, cron(8)).
+    /// years of seven fields end with 2100. What a gap has swallowed 64 times in a row is taken to come no more.
+    ///
+    /// A reading inside a gap fires at the gap's end, one in a fold at the earlier instant; but an expression with a star
+    /// in its minute or hour (or second) follows real time: nothing in a gap, both passes of a fold (Debian's cron(8)).
     pub fn next_after(&self, after: Timestamp, zone: &Zone) -> Option<Timestamp> {
         match self {
             Self::At(at) => (*at > after).then_some(*at),

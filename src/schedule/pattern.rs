@@ -119,6 +119,14 @@ impl Pattern {
         u64::try_from(whole - before + upto).expect("`from` is not after `to`")
     }
 
+    /// Returns a reading that no matching one is after.
+    pub(super) fn end(&self) -> i64 {
+        match self.years {
+            Years::All => i64::MAX,
+            Years::Set(_) => day_of((Years::LAST + 1, 1, 1)) * DAY,
+        }
+    }
+
     /// Tells whether any reading matches, in any year.
     pub(super) fn ever_matches(&self) -> bool {
         // Fourteen kinds of year there are, by leap day and first weekday; 28 years that cross no century hold all.

@@ -6,12 +6,12 @@
 //! raise and a gap raises at a stroke, so that what lay in the gap comes at the transition.
 
 use super::Daylight;
-use super::calendar::DAY;
-use super::pattern::{Follows, HORIZON_YEARS, Pattern};
+use super::pattern::{Follows, Pattern};
 use super::zone::{MARGIN, Zone};
 
-/// No fire is looked for further ahead than this, in seconds.
-const HORIZON: i64 = HORIZON_YEARS * 366 * DAY;
+/// So many far-off readings in a row may lie in gaps before the search ends: what a gap swallows each year, such as
+/// `*/10 2 25-31 3 */7` in Berlin, it swallows for good.
+const SWALLOWED_MAX: u32 = 64;
 
 /// Returns the first fire strictly after `after`; all instants are seconds since the epoch.
 pub(super) fn next(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
@@ -23,6 +23,8 @@ pub(super) fn next(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
 
 /// Returns the number of fires in `(after, until]`.
 pub(super) fn count(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> u64 {
+    // After the last year there are transitions still, by the thousand, but no fires.
+    let until = until.min(pattern.end().saturating_add(MARGIN));
     if until <= after {
         return 0;
     }
@@ -55,15 +57,21 @@ pub(super) fn daylight(pattern: &Pattern, fire: i64, zone: &Zone) -> Option<Dayl
 
 fn next_real_time(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
     let mut from = after + 1;
-    while from - after < HORIZON {
+    let mut swallowed = 0;
+    while swallowed < SWALLOWED_MAX {
         let segment = zone.segment(from);
         let reading = pattern.next(from + segment.offset)?;
         if reading - segment.offset < segment.end {
             return Some(reading - segment.offset);
         }
-        // The transition may repeat readings before `from`; one that is far away cannot, and then nothing matches
-        // until shortly before `reading`, however many segments lie between.
-        from = if segment.end - from > MARGIN { segment.end.max(reading - MARGIN) } else { segment.end };
+        if segment.end - from > MARGIN {
+            // The transition is too far away to repeat readings before `from`: nothing matches until shortly before
+            // `reading`, however many segments lie between.
+            from = segment.end.max(reading - MARGIN);
+            swallowed += 1;
+        } else {
+            from = segment.end;
+        }
     }
     None
 }
