@@ -1,8 +1,9 @@
 //! Owns: which expressions are read, which are refused and with what words.
 //! Never: zones other than UTC.
 
-use super::super::{ParseError, Schedule, Zone, fold_cron, parse_cron};
+use super::super::{ParseError, Schedule, Zone, compile, fold_cron, parse_cron};
 use super::{cron, instant, shown};
+use crate::domain::{Span, Timestamp, TriggerSpec};
 
 fn refusal(text: &str) -> ParseError {
     match parse_cron(text) {
@@ -172,4 +173,18 @@ fn white_space_is_folded_and_means_nothing() {
     assert_eq!(fold_cron(" \t*/5  *\t* *   mon \n"), "*/5 * * * mon");
     assert_eq!(parse_cron("\t*/5  *\t* *   mon "), parse_cron("*/5 * * * mon"));
     assert_eq!(parse_cron(" @reboot "), Ok(Schedule::Reboot));
+}
+
+#[test]
+fn a_stored_trigger_is_the_schedule_that_was_read() {
+    let at = Timestamp::from_seconds(1);
+    let day = Span::from_seconds(86_400);
+    let cron_spec = |expr: &str| TriggerSpec::Cron { expr: expr.to_owned(), zone: None };
+    assert_eq!(compile(&TriggerSpec::At { at }), Ok(Schedule::At(at)));
+    assert_eq!(compile(&cron_spec("@daily")), Ok(cron("@daily")));
+    assert_eq!(compile(&cron_spec("0 0 0 1 1 ? 2030")), Ok(cron("0 0 0 1 1 ? 2030")));
+    let every = |period| compile(&TriggerSpec::Every { period, anchor: at });
+    assert_eq!(every(day), Ok(Schedule::Every { period: day, anchor: at }));
+    assert!(every(Span::ZERO).is_err());
+    assert!(compile(&cron_spec("0 0 31 2 *")).is_err());
 }
