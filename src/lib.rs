@@ -10,3 +10,4 @@ pub mod crontab;
 pub mod domain;
 pub mod error;
 pub mod keeper;
+pub mod schedule;

@@ -1,0 +1,483 @@
+//! Owns: the grammar of TIME: RFC 3339 and ISO dates, `@EPOCH`, the words of at(1).
+//! Never: which instant they mean (see `time`).
+//!
+//! After at(1)'s yacc grammar (`/usr/share/doc/at/timespec`), with date and time of day in either order, `in`, `at`,
+//! `on` and `ago`. What is not understood whole is refused at the token where it ceased to make sense.
+
+use super::ParseError;
+use super::calendar::days_in_month;
+use super::tokens::{Kind, Token, Unit, stop, tokens, unit};
+use super::vixie::{MONTHS, WEEKDAYS};
+
+/// A day, as given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Day {
+    /// `YYYY-MM-DD`: without a time of day it begins at midnight.
+    Iso(i64, u32, u32),
+    /// Any other date with its year.
+    Dated(i64, u32, u32),
+    /// A month and a day: the next such.
+    Yearly(u32, u32),
+    /// A weekday, 0 = Sunday; with `next` not today.
+    Weekday(u32, bool),
+    /// Days from today.
+    FromToday(i64),
+}
+
+/// A text of a time, taken apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spec {
+    /// `@EPOCH`, in microseconds.
+    pub(super) epoch: Option<i64>,
+    pub(super) day: Option<Day>,
+    /// Microseconds since midnight, up to and with a whole day.
+    pub(super) of_day: Option<i64>,
+    /// Seconds ahead of UTC, where the text says so.
+    pub(super) offset: Option<i64>,
+    /// `now` was said.
+    pub(super) now: bool,
+    /// What is added: counts of units.
+    pub(super) steps: Vec<(i64, Unit)>,
+}
+
+const SECOND: i64 = 1_000_000;
+const MINUTE: i64 = 60 * SECOND;
+const HOUR: i64 = 60 * MINUTE;
+
+/// The largest count of units: enough for the years 1 to 9999 in seconds, and far from overflow.
+const COUNT_MAX: i64 = 999_999_999_999;
+
+/// Takes a text apart.
+pub(super) fn parse(text: &str) -> Result<Spec, ParseError> {
+    let tokens = tokens(text);
+    if tokens.is_empty() {
+        return Err(ParseError::new("an empty text is not a time".to_owned()));
+    }
+    let mut parser = Parser { text, tokens, at: 0, spec: Spec::default() };
+    parser.whole()?;
+    match parser.peek(0) {
+        Some(_) => Err(parser.stop(0, None)),
+        None => Ok(parser.spec),
+    }
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    tokens: Vec<Token>,
+    at: usize,
+    spec: Spec,
+}
+
+/// Reading either goes on or tells where it stopped.
+type Read<T = ()> = Result<T, ParseError>;
+
+impl Parser<'_> {
+    fn peek(&self, ahead: usize) -> Option<&Token> {
+        self.tokens.get(self.at + ahead)
+    }
+
+    fn stop(&self, ahead: usize, why: Option<&str>) -> ParseError {
+        stop(self.text, "time", self.peek(ahead), why)
+    }
+
+    fn is(&self, ahead: usize, text: &str) -> bool {
+        self.peek(ahead).is_some_and(|token| token.text == text)
+    }
+
+    fn is_glued(&self, ahead: usize, text: &str) -> bool {
+        self.peek(ahead).is_some_and(|token| token.glued && token.text == text)
+    }
+
+    fn word(&self, ahead: usize) -> Option<&str> {
+        self.peek(ahead).filter(|token| token.kind == Kind::Word).map(|token| token.text.as_str())
+    }
+
+    /// Returns how many digits the number there has; 0 where there is none.
+    fn digits(&self, ahead: usize) -> usize {
+        self.peek(ahead).filter(|token| token.kind == Kind::Number).map_or(0, |token| token.text.len())
+    }
+
+    fn unit(&self, ahead: usize) -> Option<Unit> {
+        self.word(ahead).and_then(unit)
+    }
+
+    fn eat(&mut self, text: &str) -> bool {
+        let eaten = self.is(0, text);
+        self.at += usize::from(eaten);
+        eaten
+    }
+
+    /// Reads a number of so many digits inside a range.
+    fn number(&mut self, digits: std::ops::RangeInclusive<usize>, low: i64, high: i64, what: &str) -> Read<i64> {
+        if !digits.contains(&self.digits(0)) {
+            return Err(self.stop(0, Some(&format!("expected {what}"))));
+        }
+        let value = self.tokens[self.at].text.parse().ok().filter(|value| (low..=high).contains(value));
+        let value = value.ok_or_else(|| self.stop(0, Some(&format!("{what} is {low} to {high}"))))?;
+        self.at += 1;
+        Ok(value)
+    }
+
+    fn whole(&mut self) -> Read {
+        if self.eat("@") {
+            return self.epoch();
+        }
+        if self.eat("in") {
+            return self.steps(1);
+        }
+        if self.digits(0) > 0 && self.unit(1).is_some() {
+            return self.ago();
+        }
+        while self.peek(0).is_some() && !self.is(0, "+") && !self.is(0, "-") {
+            self.part()?;
+        }
+        match self.peek(0) {
+            Some(_) => self.signed_steps(),
+            None => Ok(()),
+        }
+    }
+
+    fn epoch(&mut self) -> Read {
+        let sign = if self.eat("-") { -1 } else { 1 };
+        let seconds = self.number(1..=12, 0, COUNT_MAX, "the seconds since 1970")?;
+        let fraction = if self.is_glued(0, ".") { self.fraction()? } else { 0 };
+        self.spec.epoch = Some(sign * (seconds * SECOND + fraction));
+        Ok(())
+    }
+
+    /// Reads `.25` as microseconds; further digits are dropped.
+    fn fraction(&mut self) -> Read<i64> {
+        self.at += 1;
+        if self.digits(0) == 0 {
+            return Err(self.stop(0, Some("expected decimals")));
+        }
+        let digits: String = self.tokens[self.at].text.chars().chain("000000".chars()).take(6).collect();
+        self.at += 1;
+        Ok(digits.parse().expect("six digits are a number"))
+    }
+
+    fn ago(&mut self) -> Read {
+        self.steps(-1)?;
+        if self.eat("ago") { Ok(()) } else { Err(self.stop(0, Some("expected `ago`"))) }
+    }
+
+    /// Reads `+ 3 days`, `+1h30m`, `+ 1 day - 2 hours`.
+    fn signed_steps(&mut self) -> Read {
+        while self.peek(0).is_some() {
+            let sign = if self.eat("+") {
+                1
+            } else if self.eat("-") {
+                -1
+            } else {
+                return Err(self.stop(0, None));
+            };
+            self.steps(sign)?;
+        }
+        Ok(())
+    }
+
+    /// Reads one count of units or more.
+    fn steps(&mut self, sign: i64) -> Read {
+        loop {
+            let count = self.number(1..=12, 0, COUNT_MAX, "a count")?;
+            let unit = self.unit(0).ok_or_else(|| self.stop(0, Some("expected a unit")))?;
+            self.at += 1;
+            self.spec.steps.push((sign * count, unit));
+            if self.digits(0) == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads the next of a day, a time of day, `now` and `UTC`, each of which may come once.
+    fn part(&mut self) -> Read {
+        let alone = self.at == 0;
+        if self.spec.day.is_none() && self.day()? || self.spec.of_day.is_none() && self.clock()? {
+            if self.spec.now {
+                self.at = 1;
+                return Err(self.stop(0, None));
+            }
+            return Ok(());
+        }
+        if alone && self.eat("now") {
+            self.spec.now = true;
+        } else if !alone && !self.spec.now && self.spec.offset.is_none() && self.eat("utc") {
+            self.spec.offset = Some(0);
+        } else {
+            return Err(self.stop(0, None));
+        }
+        Ok(())
+    }
+
+    fn clock(&mut self) -> Read<bool> {
+        if self.is(0, "at") {
+            self.at += 1;
+            return if self.clock()? { Ok(true) } else { Err(self.stop(0, Some("expected a time of day"))) };
+        }
+        let named = match self.word(0) {
+            Some("midnight") => Some(0),
+            Some("noon") => Some(12),
+            Some("teatime") => Some(16),
+            _ => None,
+        };
+        if let Some(hour) = named {
+            self.at += 1;
+            self.spec.of_day = Some(hour * HOUR);
+            return Ok(true);
+        }
+        let half_day = |ahead| matches!(self.word(ahead), Some("am" | "pm"));
+        let of_day = match self.digits(0) {
+            1 | 2 if self.is_glued(1, ":") => self.colon_clock()?,
+            1 | 2 if half_day(1) => {
+                let hour = self.number(1..=2, 1, 12, "an hour before am or pm")?;
+                self.half_day(hour * HOUR)?
+            }
+            4 => self.four_digits()?,
+            1 | 2 => return Err(self.stop(1, Some("expected `:`, am or pm"))),
+            _ => return Ok(false),
+        };
+        self.spec.of_day = Some(of_day);
+        self.offset()?;
+        Ok(true)
+    }
+
+    /// Reads `9:30`, `21:30:15.5`, `9:30 pm`; `24:00` ends the day, as at(1) has it.
+    fn colon_clock(&mut self) -> Read<i64> {
+        let start = self.at;
+        let hour = self.number(1..=2, 0, 24, "an hour")?;
+        self.at += 1;
+        let mut of_day = hour * HOUR + self.number(2..=2, 0, 59, "a minute")? * MINUTE;
+        if self.is_glued(0, ":") {
+            self.at += 1;
+            of_day += self.number(2..=2, 0, 59, "a second")? * SECOND;
+            if self.is_glued(0, ".") {
+                of_day += self.fraction()?;
+            }
+        }
+        if matches!(self.word(0), Some("am" | "pm")) {
+            if !(1..=12).contains(&hour) {
+                self.at = start;
+                return Err(self.stop(0, Some("an hour before am or pm is 1 to 12")));
+            }
+            return self.half_day(of_day);
+        }
+        if of_day > 24 * HOUR {
+            self.at = start;
+            return Err(self.stop(0, Some("a day ends with 24:00")));
+        }
+        Ok(of_day)
+    }
+
+    /// Reads am or pm after a time of day on the clock of twelve hours: 12am is midnight, 12pm noon.
+    fn half_day(&mut self, of_day: i64) -> Read<i64> {
+        let afternoon = self.is(0, "pm");
+        self.at += 1;
+        Ok(of_day % (12 * HOUR) + if afternoon { 12 * HOUR } else { 0 })
+    }
+
+    /// Reads `1630`.
+    fn four_digits(&mut self) -> Read<i64> {
+        let value = self.number(4..=4, 0, 2_400, "a time of day of four digits")?;
+        if value % 100 > 59 {
+            self.at -= 1;
+            return Err(self.stop(0, Some("a minute is 0 to 59")));
+        }
+        Ok(value / 100 * HOUR + value % 100 * MINUTE)
+    }
+
+    /// Reads what RFC 3339 puts behind date and time: `Z`, `+01:00`; also `+0100`, as taskq shows instants.
+    fn offset(&mut self) -> Read {
+        if !matches!(self.spec.day, Some(Day::Iso(..))) {
+            return Ok(());
+        }
+        if self.is_glued(0, "z") {
+            self.at += 1;
+            self.spec.offset = Some(0);
+            return Ok(());
+        }
+        let colon = self.digits(1) == 2 && self.is_glued(2, ":");
+        let plain = self.digits(1) == 4 && self.unit(2).is_none();
+        if !(self.is(0, "+") || self.is(0, "-")) || !(colon || plain) {
+            return Ok(());
+        }
+        let sign = if self.is(0, "-") { -1 } else { 1 };
+        self.at += 1;
+        let (hours, minutes) = if colon {
+            let hours = self.number(2..=2, 0, 23, "an offset's hour")?;
+            self.at += 1;
+            (hours, self.number(2..=2, 0, 59, "an offset's minute")?)
+        } else {
+            let both = self.number(4..=4, 0, 2_359, "an offset")?;
+            (both / 100, both % 100)
+        };
+        self.spec.offset = Some(sign * (hours * 3_600 + minutes * 60));
+        Ok(())
+    }
+
+    fn day(&mut self) -> Read<bool> {
+        if self.is(0, "on") {
+            self.at += 1;
+            return if self.day()? { Ok(true) } else { Err(self.stop(0, Some("expected a day"))) };
+        }
+        if self.digits(0) > 0 {
+            return self.numeric_day();
+        }
+        let Some(word) = self.word(0) else { return Ok(false) };
+        let day = match word {
+            "today" => Day::FromToday(0),
+            "tomorrow" => Day::FromToday(1),
+            "yesterday" => Day::FromToday(-1),
+            "next" => return self.next_day().map(|()| true),
+            _ => match (weekday(word), month(word)) {
+                (Some(weekday), _) => Day::Weekday(weekday, false),
+                (None, Some(month)) => {
+                    self.at += 1;
+                    return self.month_day(month).map(|()| true);
+                }
+                (None, None) => return Ok(false),
+            },
+        };
+        self.at += 1;
+        self.spec.day = Some(day);
+        Ok(true)
+    }
+
+    /// Reads `next monday`, and `next week`, which is now or the time of day plus a week.
+    fn next_day(&mut self) -> Read {
+        self.at += 1;
+        if let Some(weekday) = self.word(0).and_then(weekday) {
+            self.spec.day = Some(Day::Weekday(weekday, true));
+        } else if let Some(unit) = self.unit(0) {
+            self.spec.day = Some(Day::FromToday(0));
+            self.spec.steps.push((1, unit));
+        } else {
+            return Err(self.stop(0, Some("expected a weekday or a unit")));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Reads `2026-12-24`, `24.12.2026`, `12/24/26`, `24 Dec`; tells `false` where a number is none of these.
+    fn numeric_day(&mut self) -> Read<bool> {
+        if self.digits(0) == 4 && self.is_glued(1, "-") {
+            let year = self.number(4..=4, 1, 9_999, "a year")?;
+            self.at += 1;
+            let month = self.number(2..=2, 1, 12, "a month")?;
+            if !self.is_glued(0, "-") {
+                return Err(self.stop(0, Some("expected `-`")));
+            }
+            self.at += 1;
+            let day = self.day_of_month(2, Some(year), month)?;
+            self.spec.day = Some(Day::Iso(year, u32_of(month), day));
+            // RFC 3339 joins date and time with a `T`.
+            if self.is_glued(0, "t") && self.peek(1).is_some_and(|next| next.glued && next.kind == Kind::Number) {
+                self.at += 1;
+            }
+            return Ok(true);
+        }
+        if !matches!(self.digits(0), 1 | 2) {
+            return Ok(false);
+        }
+        if self.is_glued(1, ".") || self.is_glued(1, "/") {
+            return self.separated_day().map(|()| true);
+        }
+        let Some(month) = self.word(1).and_then(month) else { return Ok(false) };
+        let day = self.day_of_month(1, None, i64::from(month))?;
+        self.at += 1;
+        self.with_year(month, day).map(|()| true)
+    }
+
+    /// Reads at(1)'s `31.12.2026` (day first) and `12/31/26` (month first).
+    fn separated_day(&mut self) -> Read {
+        let start = self.at;
+        let day_first = self.is(1, ".");
+        let separator = if day_first { "." } else { "/" };
+        let first =
+            self.number(1..=2, 1, if day_first { 31 } else { 12 }, if day_first { "a day" } else { "a month" })?;
+        self.at += 1;
+        let second =
+            self.number(1..=2, 1, if day_first { 12 } else { 31 }, if day_first { "a month" } else { "a day" })?;
+        if !self.is_glued(0, separator) {
+            return Err(self.stop(0, Some(&format!("expected `{separator}` and a year"))));
+        }
+        self.at += 1;
+        let year = self.year()?;
+        let (day, month) = if day_first { (first, second) } else { (second, first) };
+        if day > i64::from(days_in_month(year, u32_of(month))) {
+            self.at = if day_first { start } else { start + 2 };
+            return Err(self.no_such_day(Some(year), month));
+        }
+        self.spec.day = Some(Day::Dated(year, u32_of(month), u32_of(day)));
+        Ok(())
+    }
+
+    /// Reads what follows a month's name: a day, and a year perhaps.
+    fn month_day(&mut self, month: u32) -> Read {
+        let day = self.day_of_month(1, None, i64::from(month))?;
+        self.with_year(month, day)
+    }
+
+    fn with_year(&mut self, month: u32, day: u32) -> Read {
+        let start = self.at;
+        let comma = self.eat(",");
+        let is_clock = self.is_glued(1, ":") || matches!(self.word(1), Some("am" | "pm"));
+        if !comma && (is_clock || !matches!(self.digits(0), 2 | 4)) {
+            self.spec.day = Some(Day::Yearly(month, day));
+            return Ok(());
+        }
+        let year = self.year()?;
+        if day > days_in_month(year, month) {
+            self.at = start - 1;
+            return Err(self.no_such_day(Some(year), i64::from(month)));
+        }
+        self.spec.day = Some(Day::Dated(year, month, day));
+        Ok(())
+    }
+
+    /// Reads a year of four digits, or the last two of one of this century.
+    fn year(&mut self) -> Read<i64> {
+        match self.digits(0) {
+            2 => Ok(2_000 + self.number(2..=2, 0, 99, "a year")?),
+            _ => self.number(4..=4, 1, 9_999, "a year of two or four digits"),
+        }
+    }
+
+    /// Reads a day that the month has, in the given year or in a leap year.
+    fn day_of_month(&mut self, digits: usize, year: Option<i64>, month: i64) -> Read<u32> {
+        let day = self.number(digits..=2, 1, 31, "a day")?;
+        if day > i64::from(days_in_month(year.unwrap_or(2_000), u32_of(month))) {
+            self.at -= 1;
+            return Err(self.no_such_day(year, month));
+        }
+        Ok(u32_of(day))
+    }
+
+    fn no_such_day(&self, year: Option<i64>, month: i64) -> ParseError {
+        let days = days_in_month(year.unwrap_or(2_000), u32_of(month));
+        let year = year.map(|year| format!(" of {year}")).unwrap_or_default();
+        self.stop(0, Some(&format!("month {month}{year} has {days} days")))
+    }
+}
+
+fn u32_of(value: i64) -> u32 {
+    u32::try_from(value).expect("a number of two digits")
+}
+
+fn weekday(word: &str) -> Option<u32> {
+    named(word, &WEEKDAYS, &["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"])
+}
+
+fn month(word: &str) -> Option<u32> {
+    let full = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october"];
+    let index = named(word, &MONTHS, &full).or(match word {
+        "november" => Some(10),
+        "december" => Some(11),
+        _ => None,
+    });
+    index.map(|index| index + 1)
+}
+
+fn named(word: &str, short: &[&str], full: &[&str]) -> Option<u32> {
+    let index = short.iter().position(|name| *name == word).or_else(|| full.iter().position(|name| *name == word))?;
+    Some(u32::try_from(index).expect("a dozen names at most"))
+}

@@ -1,0 +1,218 @@
+//! Owns: the set of clock readings that an expression names, as bit sets, and the arithmetic over it.
+//! Never: zones: a reading is what a clock on the wall shows, in seconds since 1970-01-01 00:00:00 of that wall.
+
+use super::calendar::{DAY, Date, date_of, day_of, days_in_month, weekday_of};
+
+/// How far a search looks ahead, in years. 29 February on a given weekday can be 40 years away (across 2100), and the
+/// years of the seven-field dialect end within 131 of its first; what has not come by then does not come.
+pub(super) const HORIZON_YEARS: i64 = 140;
+
+/// Which of a zone's instants a pattern's readings stand for, from Debian cron's main loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// Every instant at which a clock shows a matching reading: both passes of a fold, nothing in a gap.
+    RealTime,
+    /// Each reading once: at the first of a fold's two instants, at the transition for those in a gap.
+    WallClock,
+}
+
+/// The years that an expression allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Years {
+    /// Any year.
+    All,
+    /// Bit n: the year `FIRST` + n.
+    Set([u64; 3]),
+}
+
+impl Years {
+    /// The first year of the six- and seven-field dialect.
+    pub(super) const FIRST: i64 = 1970;
+    /// The last year of the six- and seven-field dialect.
+    pub(super) const LAST: i64 = 2100;
+
+    fn has(&self, year: i64) -> bool {
+        match self {
+            Self::All => true,
+            Self::Set(bits) => usize::try_from(year - Self::FIRST)
+                .is_ok_and(|bit| bits.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)),
+        }
+    }
+
+    fn last(&self) -> i64 {
+        match self {
+            Self::All => i64::MAX,
+            Self::Set(_) => Self::LAST,
+        }
+    }
+}
+
+/// A set of clock readings: the product of a set of days and a set of times of day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pattern {
+    /// Bits 0-59.
+    pub(super) seconds: u64,
+    /// Bits 0-59.
+    pub(super) minutes: u64,
+    /// Bits 0-23.
+    pub(super) hours: u64,
+    /// Bits 1-31.
+    pub(super) days: u64,
+    /// Bits 1-12.
+    pub(super) months: u64,
+    /// Bits 0-6, 0 = Sunday.
+    pub(super) weekdays: u64,
+    /// Whether a day suffices that is in one of `days` and `weekdays`, not in both.
+    pub(super) either_day: bool,
+    /// The years.
+    pub(super) years: Years,
+    /// What becomes of it in gaps and folds.
+    pub(super) follows: Follows,
+}
+
+/// Returns the lowest bit of `set` at or above `from`.
+fn next_bit(set: u64, from: u32) -> Option<u32> {
+    let rest = set & u64::MAX.checked_shl(from).unwrap_or(0);
+    (rest != 0).then(|| rest.trailing_zeros())
+}
+
+/// Returns how many bits of `set` are below `end`.
+fn bits_below(set: u64, end: u32) -> i64 {
+    i64::from((set & !u64::MAX.checked_shl(end).unwrap_or(0)).count_ones())
+}
+
+fn has(set: u64, bit: u32) -> bool {
+    set >> bit & 1 == 1
+}
+
+fn split(reading: i64) -> (i64, (u32, u32, u32)) {
+    let of_day = u32::try_from(reading.rem_euclid(DAY)).expect("a day has 86,400 seconds");
+    (reading.div_euclid(DAY), (of_day / 3_600, of_day / 60 % 60, of_day % 60))
+}
+
+fn join(day: i64, (hour, minute, second): (u32, u32, u32)) -> i64 {
+    day * DAY + i64::from(hour * 3_600 + minute * 60 + second)
+}
+
+impl Pattern {
+    /// Returns the first reading at or after `from`, or `None` within `HORIZON_YEARS`.
+    pub(super) fn next(&self, from: i64) -> Option<i64> {
+        let (day, time) = split(from);
+        if self.has_day(day)
+            && let Some(time) = self.next_time(time)
+        {
+            return Some(join(day, time));
+        }
+        Some(join(self.next_day(day + 1)?, self.next_time((0, 0, 0)).expect("no set of times is empty")))
+    }
+
+    /// Returns the number of readings in `from..=to`.
+    pub(super) fn count(&self, from: i64, to: i64) -> u64 {
+        if from > to {
+            return 0;
+        }
+        let ((first, from_time), (last, to_time)) = (split(from), split(to));
+        let before = if self.has_day(first) { self.times_before(from_time) } else { 0 };
+        let (hour, minute, second) = to_time;
+        let upto = if self.has_day(last) { self.times_before((hour, minute, second + 1)) } else { 0 };
+        let whole = self.count_days(first, last) * self.times_before((24, 0, 0));
+        u64::try_from(whole - before + upto).expect("`from` is not after `to`")
+    }
+
+    /// Returns a reading that no matching one is after.
+    pub(super) fn end(&self) -> i64 {
+        match self.years {
+            Years::All => i64::MAX,
+            Years::Set(_) => day_of((Years::LAST + 1, 1, 1)) * DAY,
+        }
+    }
+
+    /// Tells whether any reading matches, in any year.
+    pub(super) fn ever_matches(&self) -> bool {
+        // Fourteen kinds of year there are, by leap day and first weekday; 28 years that cross no century hold all.
+        let (from, years) = match self.years {
+            Years::All => (2001, 28),
+            Years::Set(_) => (Years::FIRST, Years::LAST - Years::FIRST + 1),
+        };
+        (from..from + years).any(|year| (1..=12).any(|month| self.month_days(year, month) != 0))
+    }
+
+    fn has_day(&self, day: i64) -> bool {
+        let (year, month, of_month) = date_of(day);
+        has(self.month_days(year, month), of_month)
+    }
+
+    /// Returns the matching days of a month as bits 1-31.
+    fn month_days(&self, year: i64, month: u32) -> u64 {
+        if !has(self.months, month) || !self.years.has(year) {
+            return 0;
+        }
+        let first = weekday_of(day_of((year, month, 1)));
+        // The seven weekday bits, turned so that bit 0 is the first of the month, five times over.
+        let week = (self.weekdays >> first | self.weekdays << (7 - first)) & 0x7f;
+        let by_weekday = (week * 0x1020_4081) << 1;
+        let matching = if self.either_day { self.days | by_weekday } else { self.days & by_weekday };
+        matching & ((2 << days_in_month(year, month)) - 2)
+    }
+
+    fn next_day(&self, from: i64) -> Option<i64> {
+        let (mut year, mut month, mut of_month): Date = date_of(from);
+        let last = self.years.last().min(year + HORIZON_YEARS);
+        while year <= last {
+            if let Some(found) = next_bit(self.month_days(year, month), of_month) {
+                return Some(day_of((year, month, found)));
+            }
+            of_month = 1;
+            match next_bit(self.months, month + 1) {
+                Some(later) if self.years.has(year) => month = later,
+                _ => {
+                    year += 1;
+                    month = next_bit(self.months, 1).expect("no set of months is empty");
+                }
+            }
+        }
+        None
+    }
+
+    /// Returns the number of matching days from `first` on, before `last`.
+    fn count_days(&self, first: i64, last: i64) -> i64 {
+        let (mut year, mut month, first_day) = date_of(first);
+        let (last_year, last_month, last_day) = date_of(last);
+        let mut count = -bits_below(self.month_days(year, month), first_day);
+        while (year, month) < (last_year, last_month) {
+            count += i64::from(self.month_days(year, month).count_ones());
+            (year, month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+        }
+        count + bits_below(self.month_days(year, month), last_day)
+    }
+
+    fn next_time(&self, (hour, minute, second): (u32, u32, u32)) -> Option<(u32, u32, u32)> {
+        let first_second = self.seconds.trailing_zeros();
+        let first_minute = self.minutes.trailing_zeros();
+        if has(self.hours, hour) {
+            if has(self.minutes, minute)
+                && let Some(second) = next_bit(self.seconds, second)
+            {
+                return Some((hour, minute, second));
+            }
+            if let Some(minute) = next_bit(self.minutes, minute + 1) {
+                return Some((hour, minute, first_second));
+            }
+        }
+        next_bit(self.hours, hour + 1).map(|hour| (hour, first_minute, first_second))
+    }
+
+    /// Returns the number of matching times of day before the given one, which may be 24:00:00.
+    fn times_before(&self, (hour, minute, second): (u32, u32, u32)) -> i64 {
+        let per_minute = i64::from(self.seconds.count_ones());
+        let per_hour = i64::from(self.minutes.count_ones()) * per_minute;
+        let mut count = bits_below(self.hours, hour) * per_hour;
+        if has(self.hours, hour) {
+            count += bits_below(self.minutes, minute) * per_minute;
+            if has(self.minutes, minute) {
+                count += bits_below(self.seconds, second);
+            }
+        }
+        count
+    }
+}

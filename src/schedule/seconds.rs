@@ -1,0 +1,151 @@
+//! Owns: six- and seven-field expressions: the `cron` crate's dialect, and what of it is refused.
+//! Never: the crate's `after` and `upcoming`, which go back in time in a fold (0.17).
+//!
+//! The fields are second, minute, hour, day of month, month, weekday and, if there are seven, year. A day must match
+//! both the day of month and the weekday: the crate knows no "either", unlike crontab(5).
+
+use std::str::FromStr;
+
+use cron::TimeUnitSpec;
+
+use super::ParseError;
+use super::pattern::{Follows, Pattern, Years};
+use super::vixie::{MONTHS, WEEKDAYS};
+
+/// A schedule in the words of the `cron` crate, with seconds and years (1970-2100).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecondsSchedule {
+    pub(super) pattern: Pattern,
+}
+
+/// The fields' names and what values they take.
+const FIELDS: [(&str, u32, u32); 7] = [
+    ("second", 0, 59),
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day of month", 1, 31),
+    ("month", 1, 12),
+    ("weekday", 1, 7),
+    ("year", 1970, 2100),
+];
+
+const WEEKDAY: usize = 5;
+
+/// Reads six or seven fields that are separated by single spaces.
+pub(super) fn parse(text: &str) -> Result<SecondsSchedule, ParseError> {
+    let fields: Vec<&str> = text.split(' ').collect();
+    check_connectors(text, &fields)?;
+    check_weekday(text, fields[WEEKDAY])?;
+    // Seven fields always: with the year left to it the crate would take two fields out of `MON*`.
+    let whole = if fields.len() == 6 { format!("{text} *") } else { text.to_owned() };
+    let schedule = cron::Schedule::from_str(&whole).map_err(|_| diagnose(text, &fields))?;
+    let real_time = fields[..3].iter().any(|field| field.starts_with('*'));
+    let mut years = [0; 3];
+    for year in schedule.years().iter() {
+        let bit = year as usize - 1970;
+        years[bit / 64] |= 1 << (bit % 64);
+    }
+    let pattern = Pattern {
+        seconds: bits(schedule.seconds()),
+        minutes: bits(schedule.minutes()),
+        hours: bits(schedule.hours()),
+        days: bits(schedule.days_of_month()),
+        months: bits(schedule.months()),
+        // The crate counts weekdays from 1 = Sunday.
+        weekdays: bits(schedule.days_of_week()) >> 1,
+        either_day: false,
+        years: Years::Set(years),
+        follows: if real_time { Follows::RealTime } else { Follows::WallClock },
+    };
+    if !pattern.ever_matches() {
+        return Err(ParseError::new(format!(
+            "`{text}` never fires: no date matches all of its day, month, weekday and year"
+        )));
+    }
+    Ok(SecondsSchedule { pattern })
+}
+
+fn bits(unit: &impl TimeUnitSpec) -> u64 {
+    unit.iter().fold(0, |set, value| set | 1 << value)
+}
+
+/// Refuses fields that end in the middle of something: the crate would read on into the next field.
+fn check_connectors(text: &str, fields: &[&str]) -> Result<(), ParseError> {
+    let open = |field: &&str| field.starts_with([',', '-', '/']) || field.ends_with([',', '-', '/']);
+    match fields.iter().position(open) {
+        Some(index) => Err(refuse(text, index, fields[index], "is not understood")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses numbers for weekdays, except as steps: the crate counts from 1 = Sunday and crontab(5) from 0.
+fn check_weekday(text: &str, field: &str) -> Result<(), ParseError> {
+    let digits = |item: &str| item.split('/').next().is_some_and(|range| range.contains(|c: char| c.is_ascii_digit()));
+    if !field.split(',').any(digits) {
+        return Ok(());
+    }
+    Err(ParseError {
+        cause: format!("weekday `{field}` in `{text}` is a number, which six and seven fields do not take"),
+        column: Some(column_of(text, WEEKDAY)),
+        hint: Some("weekdays go by name there: `MON-FRI`, `SAT,SUN`".to_owned()),
+    })
+}
+
+/// Says which item the crate stumbled over; its own messages are carets under the text.
+fn diagnose(text: &str, fields: &[&str]) -> ParseError {
+    for (index, field) in fields.iter().enumerate() {
+        let (_, low, high) = FIELDS[index];
+        for item in field.split(',') {
+            if accepts(index, item) {
+                continue;
+            }
+            let values = item.split('/').next().unwrap_or(item).split('-');
+            let outside = |value: &str| {
+                !value.is_empty()
+                    && value.bytes().all(|byte| byte.is_ascii_digit())
+                    && value.parse().map_or(true, |value: u32| !(low..=high).contains(&value))
+            };
+            let (why, step) = (format!("is outside {low}-{high}"), item.split('/').nth(1));
+            return if values.clone().any(outside) {
+                refuse(text, index, item, &why)
+            } else if step.is_some_and(|step| step.parse().is_ok_and(|step: u32| step == 0 || step > high)) {
+                refuse(text, index, item, &format!("has a step outside 1-{high}"))
+            } else {
+                refuse(text, index, item, "is not understood")
+            };
+        }
+    }
+    let hint =
+        Some("six fields are second, minute, hour, day of month, month, weekday; a seventh is the year".to_owned());
+    ParseError { cause: format!("`{text}` is not understood"), column: None, hint }
+}
+
+/// Asks the crate about one item of one field, all others being stars.
+fn accepts(index: usize, item: &str) -> bool {
+    let mut fields = ["*"; 7];
+    fields[index] = item;
+    cron::Schedule::from_str(&fields.join(" ")).is_ok()
+}
+
+fn refuse(text: &str, index: usize, item: &str, why: &str) -> ParseError {
+    let (name, low, high) = FIELDS[index];
+    let accepted = match index {
+        WEEKDAY => format!("`{}` to `{}`", WEEKDAYS[0], WEEKDAYS[6]),
+        4 => format!("{low}-{high} or `{}` to `{}`", MONTHS[0], MONTHS[11]),
+        _ => format!("{low}-{high}"),
+    };
+    let hint = format!(
+        "six fields begin with the second; a {name} is {accepted}, `*`, `*/n`, `a/n`, `a-b`, `a-b/n` or a list by commas"
+    )
+    .replace("a hour", "an hour");
+    ParseError {
+        cause: format!("{name} `{item}` in `{text}` {why}"),
+        column: Some(column_of(text, index)),
+        hint: Some(hint),
+    }
+}
+
+/// Returns the column at which a field begins, from 1.
+fn column_of(text: &str, index: usize) -> usize {
+    text.split(' ').take(index).map(|field| field.chars().count() + 1).sum::<usize>() + 1
+}

@@ -1,0 +1,190 @@
+//! Owns: which expressions are read, which are refused and with what words.
+//! Never: zones other than UTC.
+
+use super::super::{ParseError, Schedule, Zone, compile, fold_cron, parse_cron};
+use super::{cron, instant, shown};
+use crate::domain::{Span, Timestamp, TriggerSpec};
+
+fn refusal(text: &str) -> ParseError {
+    match parse_cron(text) {
+        Ok(schedule) => panic!("{text} was read: {schedule:?}"),
+        Err(refusal) => refusal,
+    }
+}
+
+#[test]
+fn five_fields_fire_as_measured_with_debian_cron_and_cronie() {
+    for (text, expected) in [
+        ("0 0 1,15 * 5", "01-02 01-09 01-15 01-16"),
+        ("0 0 */2 * 1", "01-05 01-19 02-09 02-23"),
+        ("0 0 *,10 * 1", "01-05 01-12 01-19 01-26"),
+        ("0 0 10,* * 1", "01-02 01-03 01-04 01-05"),
+        ("0 0 1-31 * 1", "01-02 01-03 01-04 01-05"),
+        ("0 0 1 * 0-6", "01-02 01-03 01-04 01-05"),
+        ("0 0 1-31/2 * 1", "01-03 01-05 01-07 01-09"),
+        ("0 0 1 * */2", "02-01 03-01 08-01 09-01"),
+        ("0 0 1-7 * */7", "01-04 02-01 03-01 04-05"),
+        ("0 0 */32,1-7 * MON", "01-05 02-02 03-02 04-06"),
+        ("0 0 */32 * 1", "06-01 02-01 03-01 11-01"),
+        ("0 0 * * 5-7", "01-02 01-03 01-04 01-09"),
+        ("0 0 * * 1-7/2", "01-02 01-04 01-05 01-07"),
+        ("0 0 * * 0-7/3", "01-03 01-04 01-07 01-10"),
+        ("0 0 29 2 *", "02-29 02-29"),
+        ("0 0 30 2 1", "02-02 02-09 02-16 02-23"),
+        ("0 0 31 * *", "01-31 03-31 05-31 07-31"),
+        ("@weekly", "01-04 01-11"),
+        ("@daily", "01-02 01-03"),
+        ("@midnight", "01-02 01-03"),
+        ("@monthly", "02-01 03-01"),
+        ("@yearly", "01-01 01-01"),
+        ("@annually", "01-01 01-01"),
+        ("0 0 * * mon-fri/2", "01-02 01-05 01-07 01-09"),
+        ("0 0 * * SUN-tue", "01-04 01-05 01-06 01-11"),
+        ("0 0 1 JAN-mar/2 *", "03-01 01-01 03-01"),
+        ("0 0 1 jan-3 *", "02-01 03-01 01-01"),
+    ] {
+        let expected: Vec<String> = expected.split(' ').map(|day| format!("{day} 00:00")).collect();
+        assert_eq!(shown(&cron(text), "2026-01-01T00:00:00Z", &Zone::utc(), expected.len()), expected, "{text}");
+    }
+    for (text, expected) in [
+        ("*/70 * * * *", "01:00 02:00 03:00 04:00"),
+        ("*/13 */5 * * *", "00:13 00:26 00:39 00:52"),
+        ("007 * * * *", "00:07 01:07 02:07"),
+        ("@hourly", "01:00 02:00 03:00"),
+    ] {
+        let expected: Vec<String> = expected.split(' ').map(|time| format!("01-01 {time}")).collect();
+        assert_eq!(shown(&cron(text), "2026-01-01T00:00:00Z", &Zone::utc(), expected.len()), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_date_forty_years_away_is_found() {
+    // 29 February is a Sunday in 2088 and then not before 2128, since 2100 has none.
+    let schedule = cron("0 0 29 2 */7");
+    let next = |after| schedule.next_after(instant(after), &Zone::utc());
+    assert_eq!(next("2060-03-01T00:00:00Z"), Some(instant("2088-02-29T00:00:00Z")));
+    assert_eq!(next("2088-02-29T00:00:00Z"), Some(instant("2128-02-29T00:00:00Z")));
+}
+
+/// Expressions that at least one of Debian's cron, cronie and the newer dialects reads, and garbage.
+const REFUSED: &str = "5* * * * *; 1.5 * * * *; 1-5-7 * * * *; *-5 * * * *; *5 * * * *; */5/2 * * * *; * * * * 5#2; \
+    * * * * mon#1; 5a * * * *; +5 * * * *; -5 * * * *; 0x10 * * * *; * * L * *; * * 15W * *; * * * * 5L; \
+    * * ? * *; H * * * *; R * * * *; 0~29 * * * *; ~ * * * *; 5/15 * * * *; 22-2 * * * *; * 22-2 * * *; \
+    * * * nov-feb *; * * * * sat-sun; * * * * fri-mon; 1,,2 * * * *; ,1 * * * *; 1, * * * *; , * * * *; \
+    */0 * * * *; */-5 * * * *; */ * * * *; 1- * * * *; -1 * * * *; 60 * * * *; * 24 * * *; * * 0 * *; \
+    * * 32 * *; * * * 0 *; * * * 13 *; * * * * 8; 4294967297 * * * *; */4294967297 * * * *; \
+    99999999999999999999 * * * *; mon * * * *; * jan * * *; * * jan * *; * * * mon *; * * * * sunday; \
+    * * * * su; * * * january *; 0 0 31 2 *; 0 0 30 2 *; 0 0 31 4,6,9,11 *; 0 0 31 */11,feb,4 */9,1-0; *; \
+    * * * *; * * * * * * * *; @; @Daily; @REBOOT; @every 5m; @minutely; @daily x; @ daily; é * * * *; \
+    \u{661} * * * *";
+
+#[test]
+fn what_only_some_crons_understand_is_refused() {
+    refusal("");
+    for text in REFUSED.split("; ") {
+        refusal(text);
+    }
+}
+
+#[test]
+fn a_refusal_says_what_where_and_what_to_write() {
+    for (text, cause, column, hint) in [
+        ("75 3 * * *", "minute `75` in `75 3 * * *` is outside 0-59", 1, ""),
+        ("0 22-2 * * *", "hour `22-2` in `0 22-2 * * *` runs backwards", 3, "write `22-23,0-2`"),
+        ("0 0 * * mon,sat-sun", "weekday `sat-sun` in `0 0 * * mon,sat-sun` runs backwards", 13, "write `sat,sun`"),
+        ("0 0 * * fri-mon", "weekday `fri-mon` in `0 0 * * fri-mon` runs backwards", 9, "write `fri-sat,sun-mon`"),
+        ("0 0 * * 7-2", "weekday `7-2` in `0 0 * * 7-2` runs backwards", 9, "write `0-2`"),
+        ("0 0 1 nov-feb *", "month `nov-feb` in `0 0 1 nov-feb *` runs backwards", 7, "write `nov-dec,jan-feb`"),
+        ("5/15 * * * *", "minute `5/15` in `5/15 * * * *` has a step after a single value", 1, "write `5-59/15`"),
+        ("1,,2 * * * *", "minute `1,,2` in `1,,2 * * * *` has an empty item", 3, "a field is a list"),
+        ("*/0 * * * *", "minute `*/0` in `*/0 * * * *` has step 0", 1, "a step is 1 or more"),
+        ("* * L * *", "day of month `L` in `* * L * *` is not understood", 5, "a field is a list"),
+        (
+            "0 0 * * sunday",
+            "weekday `sunday` in `0 0 * * sunday` is not understood",
+            9,
+            "names have three letters: `sun`",
+        ),
+        ("0 0 31 2 *", "`0 0 31 2 *` never fires: none of its months has such a day", 0, ""),
+        ("* * *", "`* * *` has 3 fields", 0, "an expression has 5 fields"),
+        ("@Daily", "`@Daily` is not a nickname of crontab(5)", 1, "nicknames are lower case: `@daily`"),
+        ("@every 5m", "`@every 5m` is not a nickname of crontab(5)", 1, "use `--every 5m`"),
+        (
+            "0 0 25 * * *",
+            "hour `25` in `0 0 25 * * *` is outside 0-23",
+            5,
+            "six fields begin with the second; an hour is 0-23, `*`",
+        ),
+        ("0 0 0 ? * 1-5", "weekday `1-5` in `0 0 0 ? * 1-5` is a number", 11, "weekdays go by name"),
+        (
+            "0 0 0 L * ?",
+            "day of month `L` in `0 0 0 L * ?` is not understood",
+            7,
+            "six fields begin with the second; a day of month is 1-31, `*`",
+        ),
+        ("0 0 */24 * * ?", "hour `*/24` in `0 0 */24 * * ?` has a step outside 1-23", 5, "six fields begin"),
+        ("0 0 0 30 feb ?", "`0 0 0 30 feb ?` never fires", 0, ""),
+    ] {
+        let refusal = refusal(text);
+        assert!(refusal.cause.starts_with(cause), "{refusal}");
+        assert_eq!(refusal.column.unwrap_or(0), column, "{text}");
+        assert!(refusal.hint.clone().unwrap_or_default().starts_with(hint), "{text}: {:?}", refusal.hint);
+    }
+}
+
+#[test]
+fn six_and_seven_fields_fire_on_seconds_and_in_years() {
+    let utc = Zone::utc();
+    let next = |text: &str, after| cron(text).next_after(instant(after), &utc).map(|at| at.to_string());
+    let found = |text: &str| Some(text.to_owned());
+    assert_eq!(next("*/10 * * * * *", "2026-01-01T00:00:00.5Z"), found("2026-01-01T00:00:10Z"));
+    assert_eq!(next("0 30 9 ? * MON-FRI", "2026-01-02T10:00:00Z"), found("2026-01-05T09:30:00Z"));
+    assert_eq!(next("0 0 0 13 * FRI", "2026-01-01T00:00:00Z"), found("2026-02-13T00:00:00Z"));
+    assert_eq!(next("0 0 0 1 1 ? 2099", "1970-01-02T00:00:00Z"), found("2099-01-01T00:00:00Z"));
+    assert_eq!(next("0 0 0 1 1 ? 2020", "2026-01-01T00:00:00Z"), None);
+    assert_eq!(next("0 0 0 1 1 ?", "2100-01-01T00:00:00Z"), None);
+    assert_eq!(next("59 59 23 31 12 ? 2100", "2026-01-01T00:00:00Z"), found("2100-12-31T23:59:59Z"));
+}
+
+#[test]
+fn six_fields_that_run_into_each_other_are_refused() {
+    for text in [
+        "0 0 0 1 1 MON*",
+        "1, 2 3 4 5 * MON",
+        "1 ,2 3 4 5 * MON",
+        "0***** * * * * *",
+        "0 0 0 1 1 ? 2101",
+        "0 0 0 1 1 ? 1969",
+        "0 0 0 1 1 mon/2",
+        "0 0 0 1 1 0",
+        "0 0 0 * * sat-sun",
+        "@daily * * * * *",
+        "0 0 0 29 2 ? 2025-2027",
+        "60 * * * * *",
+        "* * * * * * *-",
+        "0 0 0 99999999999 * ?",
+    ] {
+        refusal(text);
+    }
+}
+
+#[test]
+fn white_space_is_folded_and_means_nothing() {
+    assert_eq!(fold_cron(" \t*/5  *\t* *   mon \n"), "*/5 * * * mon");
+    assert_eq!(parse_cron("\t*/5  *\t* *   mon "), parse_cron("*/5 * * * mon"));
+    assert_eq!(parse_cron(" @reboot "), Ok(Schedule::Reboot));
+}
+
+#[test]
+fn a_stored_trigger_is_the_schedule_that_was_read() {
+    let at = Timestamp::from_seconds(1);
+    let day = Span::from_seconds(86_400);
+    let cron_spec = |expr: &str| TriggerSpec::Cron { expr: expr.to_owned(), zone: None };
+    assert_eq!(compile(&TriggerSpec::At { at }), Ok(Schedule::At(at)));
+    assert_eq!(compile(&cron_spec("@daily")), Ok(cron("@daily")));
+    assert_eq!(compile(&cron_spec("0 0 0 1 1 ? 2030")), Ok(cron("0 0 0 1 1 ? 2030")));
+    let every = |period| compile(&TriggerSpec::Every { period, anchor: at });
+    assert_eq!(every(day), Ok(Schedule::Every { period: day, anchor: at }));
+    assert!(every(Span::ZERO).is_err());
+    assert!(compile(&cron_spec("0 0 31 2 *")).is_err());
+}

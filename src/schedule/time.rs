@@ -1,0 +1,192 @@
+//! Owns: which instant a text of a time means, seen from a given instant and zone.
+//! Never: the clock: `now` is an argument.
+
+use super::ParseError;
+use super::calendar::{DAY, date_of, day_of, days_in_month, weekday_of};
+use super::grammar::{Day, Spec, parse};
+use super::tokens::Unit;
+use super::zone::Zone;
+use crate::domain::Timestamp;
+
+const EXAMPLES: &str = "write it as `2026-12-24 16:00`, `16:00`, `tomorrow 9am` or `now + 5 minutes`";
+
+const SECOND: i64 = 1_000_000;
+
+/// More days than from the year 1 to 9999: what is added beyond lies outside the range of a `Timestamp` in any case.
+const DAYS_MAX: i64 = 4_000_000;
+
+/// A month and a day come again within this many years: 29 February does not come in 2100.
+const YEARLY_MAX: i64 = 8;
+
+/// Reads a TIME that is now or still to come.
+///
+/// The forms, in any case and understood whole or refused: RFC 3339; `YYYY-MM-DD [HH:MM[:SS]]`; `@EPOCH`; and at(1)'s
+/// words, the day before or behind the time of day. Without an offset or `UTC` they are read in `zone`.
+///
+/// - `HH:MM` is the next one; a weekday is its next one, today only if the time of day is still to come, and with `next`
+///   never today; a month and day without a year are the next ones.
+/// - A day without a time of day keeps the one of `now`, as at(1) does; but `YYYY-MM-DD` begins at midnight.
+/// - `+ N days`, weeks, months and years go by the calendar of the zone (31 January plus a month is the last of February,
+///   where at(1) runs on into March); hours and what is smaller are real time, and are added last.
+/// - A time of day in a gap is the gap's end, one in a fold the first of the two.
+///
+/// # Errors
+/// Where the text is not understood, with the column where reading stopped, or means a time before `now`.
+pub fn parse_time(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, ParseError> {
+    let at = parse_instant(text, now, zone)?;
+    if at < now {
+        return Err(ParseError {
+            cause: format!("`{text}` is in the past (it was {})", zone.show(at)),
+            column: None,
+            hint: None,
+        });
+    }
+    Ok(at)
+}
+
+/// Reads a TIME as `parse_time` does, but lets it be past: for `--since` and `--from`. `2 hours ago`, `yesterday` and
+/// `-2h` make sense here; `HH:MM` still is the next one.
+///
+/// # Errors
+/// Where the text is not understood, or means a time outside the years 1 to 9999.
+pub fn parse_instant(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, ParseError> {
+    let spec =
+        parse(text).map_err(|error| ParseError { hint: error.hint.or_else(|| Some(EXAMPLES.to_owned())), ..error })?;
+    let walls = match spec.offset {
+        Some(seconds) => Walls::Offset(seconds),
+        None => Walls::Zone(zone),
+    };
+    Meaning { spec: &spec, now, walls }
+        .instant()
+        .ok_or_else(|| ParseError::new(format!("`{text}` lies outside the years 1 to 9999")))
+}
+
+/// Where the clock hangs that the text speaks of.
+#[derive(Clone, Copy)]
+enum Walls<'a> {
+    /// In the caller's zone.
+    Zone(&'a Zone),
+    /// So many seconds ahead of UTC.
+    Offset(i64),
+}
+
+impl Walls<'_> {
+    fn offset(self, at: i64) -> i64 {
+        match self {
+            Self::Zone(zone) => zone.offset(at),
+            Self::Offset(offset) => offset,
+        }
+    }
+
+    fn reach(self, reading: i64) -> i64 {
+        match self {
+            Self::Zone(zone) => zone.reach(reading, i64::MIN),
+            Self::Offset(offset) => reading - offset,
+        }
+    }
+}
+
+struct Meaning<'a> {
+    spec: &'a Spec,
+    now: Timestamp,
+    walls: Walls<'a>,
+}
+
+impl Meaning<'_> {
+    /// Returns the instant, or `None` outside the range of a `Timestamp`.
+    fn instant(&self) -> Option<Timestamp> {
+        if let Some(epoch) = self.spec.epoch {
+            return held(epoch);
+        }
+        let by_calendar = self.spec.steps.iter().any(|(_, unit)| !matches!(unit, Unit::Micros(_)));
+        let seconds = self.now.as_seconds();
+        let now = seconds + self.walls.offset(seconds);
+        let today = now.div_euclid(DAY);
+        let of_now = now.rem_euclid(DAY) * SECOND + self.now.as_micros().rem_euclid(SECOND);
+        let Some(of_day) = self.spec.of_day else {
+            return match self.spec.day {
+                // Nothing but real time is added: no clock on a wall is asked, which in a fold could go back.
+                None | Some(Day::FromToday(0)) if !by_calendar => self.add(self.now.as_micros(), self.elapsed()),
+                None => self.at(today, of_now),
+                Some(day @ Day::Iso(..)) => self.on(day, today, 0),
+                Some(day) => self.on(day, today, of_now),
+            };
+        };
+        match self.spec.day {
+            None => self.next_of(&mut [today, today + 1].into_iter(), of_day),
+            Some(day) => self.on(day, today, of_day),
+        }
+    }
+
+    fn on(&self, day: Day, today: i64, of_day: i64) -> Option<Timestamp> {
+        match day {
+            Day::Iso(year, month, day) | Day::Dated(year, month, day) => self.at(day_of((year, month, day)), of_day),
+            Day::FromToday(days) => self.at(today + days, of_day),
+            Day::Weekday(weekday, next) => {
+                let ahead = i64::from((weekday + 7 - weekday_of(today)) % 7);
+                let first = if next && ahead == 0 { 7 } else { ahead };
+                self.next_of(&mut [today + first, today + first + 7].into_iter(), of_day)
+            }
+            Day::Yearly(month, day) => {
+                let year = date_of(today).0;
+                let years = (year..=year + YEARLY_MAX).filter(|year| day <= days_in_month(*year, month));
+                self.next_of(&mut years.map(|year| day_of((year, month, day))), of_day)
+            }
+        }
+    }
+
+    /// Returns the first that is still to come of a time of day on each of some days, or else the last of them.
+    fn next_of(&self, days: &mut dyn Iterator<Item = i64>, of_day: i64) -> Option<Timestamp> {
+        let mut latest = None;
+        for day in days {
+            latest = self.at(day, of_day);
+            if latest? > self.now {
+                break;
+            }
+        }
+        latest
+    }
+
+    /// Returns the instant of a time of day, with what the text adds to it.
+    fn at(&self, day: i64, of_day: i64) -> Option<Timestamp> {
+        let mut total_months: i64 = 0;
+        let mut total_days: i64 = 0;
+        for (count, unit) in &self.spec.steps {
+            match unit {
+                Unit::Months(months) => total_months = total_months.checked_add(count.checked_mul(*months)?)?,
+                Unit::Days(days) => total_days = total_days.checked_add(count.checked_mul(*days)?)?,
+                Unit::Micros(_) => {}
+            }
+        }
+        let (year, month, of_month) = date_of(day);
+        let months = (year * 12 + i64::from(month) - 1).checked_add(total_months)?;
+        let (year, month) = (months.div_euclid(12), u32::try_from(months.rem_euclid(12)).ok()? + 1);
+        if !(0..=10_000).contains(&year) || total_days.abs() > DAYS_MAX {
+            return None;
+        }
+        let day = day_of((year, month, of_month.min(days_in_month(year, month)))) + total_days;
+        let reading = day * DAY + of_day.div_euclid(SECOND);
+        let at = self.walls.reach(reading);
+        // The gap's end has no fraction of the reading that was leapt over.
+        let leapt = at + self.walls.offset(at) != reading;
+        let fraction = if leapt { 0 } else { of_day.rem_euclid(SECOND) };
+        self.add(at * SECOND + fraction, self.elapsed())
+    }
+
+    /// Returns the real time that the text adds, in microseconds.
+    fn elapsed(&self) -> i128 {
+        let micros = |(count, unit): &(i64, Unit)| match unit {
+            Unit::Micros(size) => i128::from(*count) * i128::from(*size),
+            Unit::Days(_) | Unit::Months(_) => 0,
+        };
+        self.spec.steps.iter().map(micros).sum()
+    }
+
+    fn add(&self, micros: i64, elapsed: i128) -> Option<Timestamp> {
+        held(i64::try_from(i128::from(micros) + elapsed).ok()?)
+    }
+}
+
+fn held(micros: i64) -> Option<Timestamp> {
+    (Timestamp::MIN.as_micros()..=Timestamp::MAX.as_micros()).contains(&micros).then(|| Timestamp::from_micros(micros))
+}

@@ -1,0 +1,123 @@
+//! Owns: the way from a pattern's readings to a zone's instants, through gaps and folds.
+//! Never: the expression's text.
+//!
+//! A zone is a row of segments of one offset each. Real-time patterns are searched segment by segment. Wall-clock
+//! patterns fire when the clock *first reaches* a reading: the highest reading so far decides, which a fold does not
+//! raise and a gap raises at a stroke, so that what lay in the gap comes at the transition.
+
+use super::Daylight;
+use super::pattern::{Follows, Pattern};
+use super::zone::{MARGIN, Zone};
+
+/// So many far-off readings in a row may lie in gaps before the search ends: what a gap swallows each year, such as
+/// `*/10 2 25-31 3 */7` in Berlin, it swallows for good.
+const SWALLOWED_MAX: u32 = 64;
+
+/// Returns the first fire strictly after `after`; all instants are seconds since the epoch.
+pub(super) fn next(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
+    match pattern.follows {
+        Follows::RealTime => next_real_time(pattern, after, zone),
+        Follows::WallClock => next_wall_clock(pattern, after, zone),
+    }
+}
+
+/// Returns the number of fires in `(after, until]`.
+pub(super) fn count(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> u64 {
+    // After the last year there are transitions still, by the thousand, but no fires.
+    let until = until.min(pattern.end().saturating_add(MARGIN));
+    if until <= after {
+        return 0;
+    }
+    match pattern.follows {
+        Follows::RealTime => count_real_time(pattern, after, until, zone),
+        Follows::WallClock => count_wall_clock(pattern, after, until, zone),
+    }
+}
+
+/// Returns what a transition did to a fire.
+pub(super) fn daylight(pattern: &Pattern, fire: i64, zone: &Zone) -> Option<Daylight> {
+    let segment = zone.segment(fire);
+    let reading = fire + segment.offset;
+    if pattern.count(reading, reading) == 0 {
+        return Some(Daylight::Moved);
+    }
+    if zone.reach(reading, i64::MIN) < fire {
+        return Some(Daylight::SecondOfTwo);
+    }
+    let mut from = segment.end;
+    while from < fire + MARGIN {
+        let later = zone.segment(from);
+        if (from..later.end).contains(&(reading - later.offset)) {
+            return Some(Daylight::FirstOfTwo);
+        }
+        from = later.end;
+    }
+    None
+}
+
+fn next_real_time(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
+    let mut from = after + 1;
+    let mut swallowed = 0;
+    while swallowed < SWALLOWED_MAX {
+        let segment = zone.segment(from);
+        let reading = pattern.next(from + segment.offset)?;
+        if reading - segment.offset < segment.end {
+            return Some(reading - segment.offset);
+        }
+        if segment.end - from > MARGIN {
+            // The transition is too far away to repeat readings before `from`: nothing matches until shortly before
+            // `reading`, however many segments lie between.
+            from = segment.end.max(reading - MARGIN);
+            swallowed += 1;
+        } else {
+            from = segment.end;
+        }
+    }
+    None
+}
+
+/// Returns the highest reading that clocks have shown up to and with `at`.
+fn highest_reading(at: i64, zone: &Zone) -> i64 {
+    let mut segment = zone.segment(at - MARGIN);
+    let mut highest = i64::MIN;
+    while segment.end <= at {
+        highest = highest.max(segment.end - 1 + segment.offset);
+        segment = zone.segment(segment.end);
+    }
+    highest.max(at + segment.offset)
+}
+
+fn next_wall_clock(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
+    let reading = pattern.next(highest_reading(after, zone) + 1)?;
+    Some(zone.reach(reading, after + 1))
+}
+
+fn count_real_time(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> u64 {
+    let mut from = after + 1;
+    let mut count = 0;
+    while from <= until {
+        let segment = zone.segment(from);
+        let last = until.min(segment.end - 1);
+        count += pattern.count(from + segment.offset, last + segment.offset);
+        from = last + 1;
+    }
+    count
+}
+
+fn count_wall_clock(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> u64 {
+    let mut highest = highest_reading(after, zone);
+    let mut from = after + 1;
+    let mut count = 0;
+    while from <= until {
+        let segment = zone.segment(from);
+        let last = until.min(segment.end - 1);
+        // All that the clock leaps over comes at this one instant.
+        let reached = from + segment.offset;
+        count += u64::from(pattern.count(highest + 1, reached) > 0);
+        highest = highest.max(reached);
+        count += pattern.count(highest + 1, last + segment.offset);
+        highest = highest.max(last + segment.offset);
+        from = last + 1;
+    }
+    count
+}

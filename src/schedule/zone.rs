@@ -1,0 +1,231 @@
+//! Owns: time zones: finding one by name, its offsets and transitions, showing an instant in it.
+//! Never: which zone is the system's, or where its file lies (the caller reads `/etc/localtime`).
+
+use jiff::Timestamp as Instant;
+use jiff::tz::{TimeZone, db};
+
+use super::ParseError;
+use super::calendar::{DAY, date_of, weekday_of};
+use crate::domain::Timestamp;
+
+/// Two offsets differ by less than this (each is within 26 hours of UTC), so readings this far apart keep their order.
+pub(super) const MARGIN: i64 = 3 * DAY;
+
+/// A time zone; cheap to clone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Zone {
+    zone: TimeZone,
+    name: String,
+    /// The offset of a zone that has but one: it saves UTC every lookup.
+    fixed: Option<i64>,
+}
+
+/// A stretch of time in which a zone keeps one offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    /// Seconds that a clock is ahead of UTC.
+    pub(super) offset: i64,
+    /// The first second that is no longer in it.
+    pub(super) end: i64,
+}
+
+impl Zone {
+    /// Returns UTC.
+    pub fn utc() -> Self {
+        Self::new(TimeZone::UTC, "UTC")
+    }
+
+    /// Finds a zone of the system's tzdata by its IANA name, in any case.
+    ///
+    /// # Errors
+    /// Where there is no such zone; the hint then names a similar one.
+    pub fn named(name: &str) -> Result<Self, ParseError> {
+        match TimeZone::get(name) {
+            Ok(zone) => {
+                let canonical = zone.iana_name().unwrap_or(name).to_owned();
+                Ok(Self::new(zone, &canonical))
+            }
+            Err(_) => Err(ParseError {
+                cause: format!("`{name}` is not a zone of this machine's tzdata"),
+                column: None,
+                hint: similar(name).map(|near| format!("did you mean `{near}`?")),
+            }),
+        }
+    }
+
+    /// Makes the system's zone of the bytes of `/etc/localtime` (tzfile(5)) and of its name, where one is known.
+    ///
+    /// # Errors
+    /// Where the bytes are not a zone.
+    pub fn local(name: Option<&str>, tzif: &[u8]) -> Result<Self, ParseError> {
+        let shown = name.unwrap_or("local");
+        let zone = TimeZone::tzif(shown, tzif)
+            .map_err(|_| ParseError::new(format!("the zone file of `{shown}` is not in the format of tzfile(5)")))?;
+        Ok(Self::new(zone, shown))
+    }
+
+    /// Makes a zone of a POSIX string such as `CET-1CEST,M3.5.0,M10.5.0/3`, as the variable TZ may hold.
+    ///
+    /// # Errors
+    /// Where the text is not such a string.
+    pub fn posix(text: &str) -> Result<Self, ParseError> {
+        let zone = TimeZone::posix(text)
+            .map_err(|_| ParseError::new(format!("`{text}` is not a zone as POSIX writes them in `TZ`")))?;
+        Ok(Self::new(zone, text))
+    }
+
+    fn new(zone: TimeZone, name: &str) -> Self {
+        let fixed = zone.to_fixed_offset().ok().map(|offset| i64::from(offset.seconds()));
+        Self { zone, name: name.to_owned(), fixed }
+    }
+
+    /// Returns the name: IANA's, or `local`, or the POSIX string.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Shows an instant as a clock in this zone does, to the second, with the offset: `2026-03-02 03:15:00 +0100`.
+    pub fn show(&self, at: Timestamp) -> String {
+        let offset = self.offset(at.as_seconds());
+        let reading = at.as_seconds() + offset;
+        let (year, month, day) = date_of(reading.div_euclid(DAY));
+        let of_day = reading.rem_euclid(DAY);
+        let (sign, ahead) = if offset < 0 { ('-', -offset) } else { ('+', offset) };
+        let mut text = format!(
+            "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} {sign}{:02}{:02}",
+            of_day / 3_600,
+            of_day / 60 % 60,
+            of_day % 60,
+            ahead / 3_600,
+            ahead / 60 % 60,
+        );
+        // Local mean times before about 1900 are not whole minutes from UTC.
+        if ahead % 60 != 0 {
+            text.push_str(&format!("{:02}", ahead % 60));
+        }
+        text
+    }
+
+    /// Returns the English name of an instant's weekday in this zone, three letters: `Mon`.
+    pub fn show_weekday(&self, at: Timestamp) -> &'static str {
+        let reading = at.as_seconds() + self.offset(at.as_seconds());
+        ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"][weekday_of(reading.div_euclid(DAY)) as usize]
+    }
+
+    /// Returns how many seconds clocks in this zone are ahead of UTC at this second.
+    pub(super) fn offset(&self, at: i64) -> i64 {
+        self.fixed.unwrap_or_else(|| i64::from(self.zone.to_offset(instant(at)).seconds()))
+    }
+
+    /// Returns the stretch of one offset that this second lies in. Neighbouring stretches may have the same offset.
+    pub(super) fn segment(&self, at: i64) -> Segment {
+        if let Some(offset) = self.fixed {
+            return Segment { offset, end: i64::MAX };
+        }
+        let instant = instant(at);
+        let next = self.zone.following(instant).next();
+        Segment {
+            offset: i64::from(self.zone.to_offset(instant).seconds()),
+            // Beyond jiff's range there are no transitions, and no standing still either.
+            end: next.map(|transition| transition.timestamp().as_second()).filter(|end| *end > at).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// Returns the first second, not before `earliest`, at which a clock in this zone shows `reading` or has leapt
+    /// over it: the earlier one in a fold, the transition in a gap.
+    pub(super) fn reach(&self, reading: i64, earliest: i64) -> i64 {
+        let mut from = earliest.max(reading - MARGIN);
+        loop {
+            let segment = self.segment(from);
+            let at = (reading - segment.offset).max(from);
+            if at < segment.end {
+                return at;
+            }
+            from = segment.end;
+        }
+    }
+}
+
+/// Converts to jiff's type, whose range ends 26 hours before ours.
+fn instant(at: i64) -> Instant {
+    let at = at.clamp(Instant::MIN.as_second(), Instant::MAX.as_second());
+    Instant::from_second(at).expect("it was held to the range")
+}
+
+/// Returns the zone whose name, or whose last part, is nearest to a text, if it is near at all.
+fn similar(text: &str) -> Option<String> {
+    let wanted = text.to_ascii_lowercase().replace(' ', "_");
+    if wanted.is_empty() || wanted.len() > 64 {
+        return None;
+    }
+    let near = |zone: &str| {
+        let zone = zone.to_ascii_lowercase();
+        let city = zone.rsplit('/').next().unwrap_or(&zone);
+        distance(&wanted, &zone).min(distance(&wanted, city))
+    };
+    let (score, zone) = db().available().map(|zone| (near(zone.as_str()), zone.as_str().to_owned())).min()?;
+    (score <= 2 && score * 2 < wanted.len()).then_some(zone)
+}
+
+/// Returns the Levenshtein distance of two texts.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (above, left) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = above + 1;
+        for (column, right) in other.iter().enumerate() {
+            let kept = diagonal + usize::from(left != *right);
+            diagonal = row[column + 1];
+            row[column + 1] = kept.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    #[test]
+    fn an_instant_is_shown_with_its_offset() {
+        let berlin = Zone::named("Europe/Berlin").expect("in every tzdata");
+        assert_eq!(berlin.show(at(1_772_417_700)), "2026-03-02 03:15:00 +0100");
+        assert_eq!(berlin.show_weekday(at(1_772_417_700)), "Mon");
+        assert_eq!(Zone::utc().show(at(-1)), "1969-12-31 23:59:59 +0000");
+        let nepal = Zone::named("Asia/Kathmandu").expect("in every tzdata");
+        assert_eq!(nepal.show(at(0)), "1970-01-01 05:30:00 +0530");
+        assert_eq!(Zone::named("America/New_York").expect("in every tzdata").show(at(0)), "1969-12-31 19:00:00 -0500");
+        assert_eq!(berlin.show(Timestamp::MIN), "0001-01-01 00:53:28 +005328");
+        assert_eq!(Zone::utc().show(Timestamp::MAX), "9999-12-31 23:59:59 +0000");
+    }
+
+    #[test]
+    fn an_unknown_zone_is_refused_with_a_similar_one() {
+        let refusal = Zone::named("Europe/Pariss").expect_err("no such zone");
+        assert_eq!(refusal.to_string(), "`Europe/Pariss` is not a zone of this machine's tzdata");
+        assert_eq!(refusal.hint.as_deref(), Some("did you mean `Europe/Paris`?"));
+        assert_eq!(Zone::named("paris").expect_err("no").hint.as_deref(), Some("did you mean `Europe/Paris`?"));
+        for bad in ["", "/etc/localtime", "../zoneinfo/UTC", "Nowhere/At_All_Near", "é"] {
+            assert!(Zone::named(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_zone_has_the_name_of_the_database_whatever_the_case() {
+        assert_eq!(Zone::named("europe/berlin").expect("in every tzdata").name(), "Europe/Berlin");
+        assert_eq!(Zone::named("utc").expect("always there").name(), "UTC");
+    }
+
+    #[test]
+    fn a_posix_string_and_a_zone_file_make_zones() {
+        let posix = Zone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a POSIX string");
+        assert_eq!(posix.show(at(1_782_864_000)), "2026-07-01 02:00:00 +0200");
+        assert!(Zone::posix("certainly not").is_err());
+        assert!(Zone::local(None, b"certainly not").is_err());
+    }
+}
