@@ -11,6 +11,6 @@ mod trigger;
 pub use ids::{InvalidId, JobId, JobKey, JobName, JobRef, QueueName, RunId, Tag, TriggerId};
 pub use job::{CommandLine, EnvVar, Execution, NewJob};
 pub use policy::{Missed, MissedMode, Overlap, Policy};
-pub use run::{End, Outcome, RunState, StopCause, TriggerKind, Usage};
+pub use run::{End, JobState, Outcome, RunState, StopCause, TriggerKind, Usage};
 pub use timestamp::{Span, Timestamp};
 pub use trigger::TriggerSpec;

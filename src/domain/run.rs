@@ -19,6 +19,24 @@ pub enum RunState {
     Finished,
 }
 
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// It waits for its next fire.
+    Scheduled,
+    /// A run of it waits for a slot.
+    Queued,
+    /// A run of it waits for something other than a slot.
+    Blocked,
+    /// A run of it has a process.
+    Running,
+    /// It does not fire until it is resumed.
+    Paused,
+    /// It will not fire again.
+    Done,
+}
+
 /// How a fire ended. Every fire has exactly one, in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -120,6 +138,14 @@ macro_rules! words {
 }
 
 words!(RunState { Queued = "queued", Running = "running", Retrying = "retrying", Finished = "finished" });
+words!(JobState {
+    Scheduled = "scheduled",
+    Queued = "queued",
+    Blocked = "blocked",
+    Running = "running",
+    Paused = "paused",
+    Done = "done",
+});
 words!(Outcome {
     Success = "success",
     Failed = "failed",

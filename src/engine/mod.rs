@@ -1,0 +1,15 @@
+//! Owns: every decision about fires and runs, as functions from facts to plans.
+//! Never: clocks, SQL, processes, or any other effect.
+
+mod admit;
+mod misfire;
+mod plan;
+mod recover;
+mod retry;
+mod snapshot;
+
+pub use misfire::{Accounting, account, first_fire, skip_paused};
+pub use plan::{Fate, NewRun, Plan, plan};
+pub use recover::{Recovery, recover};
+pub use retry::{Conclusion, conclude};
+pub use snapshot::{Candidate, Due, QueueState, Snapshot, StandBy, Unfinished};
