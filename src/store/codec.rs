@@ -1,0 +1,119 @@
+//! Owns: the forms that our types have in columns.
+//! Never: tables.
+
+use std::hash::{DefaultHasher, Hasher};
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+
+use crate::domain::{
+    CommandLine, JobId, JobState, Missed, MissedMode, Outcome, Overlap, RunState, Span, Timestamp, TriggerKind,
+};
+
+impl ToSql for Timestamp {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.as_micros().into())
+    }
+}
+
+impl FromSql for Timestamp {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(Self::from_micros)
+    }
+}
+
+impl ToSql for Span {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(i64::try_from(self.as_micros()).unwrap_or(i64::MAX).into())
+    }
+}
+
+impl FromSql for Span {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let micros = value.as_i64()?;
+        u64::try_from(micros).map(Self::from_micros).map_err(|_| FromSqlError::OutOfRange(micros))
+    }
+}
+
+impl ToSql for JobId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.into())
+    }
+}
+
+impl FromSql for JobId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(Self)
+    }
+}
+
+macro_rules! word_columns {
+    ($($type:ty),*) => {$(
+        impl ToSql for $type {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(self.as_str().into())
+            }
+        }
+
+        impl FromSql for $type {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                Self::from_word(value.as_str()?).ok_or(FromSqlError::InvalidType)
+            }
+        }
+    )*};
+}
+
+word_columns!(JobState, MissedMode, Outcome, Overlap, RunState, TriggerKind);
+
+/// Reads the misfire policy from three columns that start at `first`.
+pub(super) fn missed(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Missed> {
+    Ok(Missed { mode: row.get(first)?, within: row.get(first + 1)?, grace: row.get(first + 2)? })
+}
+
+/// Joins byte strings that hold no NUL, each ended by one.
+pub(super) fn join<'a>(items: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<u8> {
+    let mut joined = Vec::new();
+    for item in items {
+        joined.extend_from_slice(item);
+        joined.push(0);
+    }
+    joined
+}
+
+/// Takes apart what `join` joined.
+pub(super) fn split(joined: &[u8]) -> Vec<Vec<u8>> {
+    let mut items: Vec<Vec<u8>> = joined.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
+    items.pop();
+    items
+}
+
+/// Returns a command's columns `command` and `is_script`.
+pub(super) fn command_columns(command: &CommandLine) -> (Vec<u8>, bool) {
+    match command {
+        CommandLine::Argv(argv) => (join(argv), false),
+        CommandLine::Script(script) => (script.clone(), true),
+    }
+}
+
+/// Reads a command from its columns.
+pub(super) fn command(blob: Vec<u8>, is_script: bool) -> CommandLine {
+    if is_script { CommandLine::Script(blob) } else { CommandLine::Argv(split(&blob)) }
+}
+
+/// Returns a number to find equal blobs by. It is never trusted alone, so it may change between releases.
+pub(super) fn content_hash(blob: &[u8]) -> i64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(blob);
+    hasher.finish().cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn byte_strings_come_apart_as_they_were_joined() {
+        for items in [vec![], vec![b"".to_vec()], vec![b"a".to_vec(), b"".to_vec(), vec![0xff]]] {
+            assert_eq!(split(&join(&items)), items);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Owns: what a failing store looks like to a person.
+//! Never: recovering from it.
+
+use rusqlite::ErrorCode;
+
+use crate::error::{Error, ErrorKind};
+
+/// A failure of the store, before anyone has said what was being done.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite or the file system refused.
+    #[error("{}", sql_cause(.0))]
+    Sql(#[from] rusqlite::Error),
+    /// Not a store that this program can use.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// A result inside the store.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+fn sql_cause(error: &rusqlite::Error) -> String {
+    let text = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "the disk is full",
+        Some(ErrorCode::ReadOnly) => "the store is read-only",
+        Some(ErrorCode::DatabaseCorrupt) => "the database is damaged",
+        Some(ErrorCode::NotADatabase) => "`taskq.db` is not a database",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "the database is locked by another program",
+        Some(ErrorCode::CannotOpen) => "`taskq.db` cannot be opened",
+        Some(ErrorCode::SystemIoFailure) => "the disk failed to read or write",
+        Some(ErrorCode::PermissionDenied) => "permission denied",
+        _ => return error.to_string(),
+    };
+    text.to_owned()
+}
+
+impl StoreError {
+    /// Tells whether the same may succeed later: no room, a lock, a disk that stumbled.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Sql(error) => matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly)
+            ),
+            Self::Unusable(_) => false,
+        }
+    }
+
+    /// Says what was being done, and what to do about it.
+    pub fn during(self, what: impl Into<String>) -> Error {
+        let code = match &self {
+            Self::Sql(error) => error.sqlite_error_code(),
+            Self::Unusable(_) => None,
+        };
+        let error = Error::new(ErrorKind::Io, what, &self);
+        match code {
+            Some(ErrorCode::DiskFull) => error.hint("free some space; nothing that was acknowledged is lost"),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                error.hint("keep the files as they are and try `sqlite3 taskq.db .recover` on a copy")
+            }
+            Some(ErrorCode::ReadOnly) => error.hint("check the owner and the mode of the store's directory and files"),
+            _ => error,
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Owns: jobs as they are read: all of one, or many.
+//! Never: changing them (see `jobs`).
+
+use rusqlite::{Row, ToSql, params};
+
+use super::codec::{self, missed};
+use super::snapshot::{Compiled, schedule_of, trigger_spec};
+use super::{Reader, StoreResult};
+use crate::domain::{
+    CommandLine, JobId, JobState, Outcome, Policy, QueueName, RunId, Tag, Timestamp, TriggerId, TriggerSpec,
+};
+use crate::schedule::Zone;
+
+/// One job, all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobView {
+    /// Its id.
+    pub id: JobId,
+    /// Its name.
+    pub name: Option<String>,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// What it runs.
+    pub command: CommandLine,
+    /// Where.
+    pub cwd: Vec<u8>,
+    /// With which mask.
+    pub umask: u32,
+    /// In which queue.
+    pub queue: String,
+    /// At which priority.
+    pub priority: i32,
+    /// With which policies.
+    pub policy: Policy,
+    /// No fire before then.
+    pub start: Option<Timestamp>,
+    /// Paused since then.
+    pub paused_at: Option<Timestamp>,
+    /// Done since then.
+    pub done_at: Option<Timestamp>,
+    /// Where it stands.
+    pub state: JobState,
+    /// Its next fire.
+    pub next_at: Option<Timestamp>,
+    /// How many runs it had.
+    pub runs: i64,
+    /// Its latest finished run.
+    pub last: Option<(RunId, Outcome, Timestamp)>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Why it fires.
+    pub triggers: Vec<TriggerView>,
+}
+
+/// A stored trigger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TriggerView {
+    /// Its key.
+    pub id: TriggerId,
+    /// What it is.
+    pub spec: TriggerSpec,
+    /// Its next fire.
+    pub next_at: Option<Timestamp>,
+}
+
+/// Which jobs to return.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobFilter {
+    /// These alone; empty: all.
+    pub jobs: Vec<JobId>,
+    /// Jobs that are done, too.
+    pub done_too: bool,
+    /// In this state.
+    pub state: Option<JobState>,
+    /// Of this queue.
+    pub queue: Option<QueueName>,
+    /// With this tag.
+    pub tag: Option<Tag>,
+    /// With a name like this: `*`, `?` and `[…]` as in glob(7).
+    pub name: Option<String>,
+    /// Whose latest run did not succeed.
+    pub failed: bool,
+    /// At most this many.
+    pub limit: Option<usize>,
+}
+
+const COLUMNS: &str = "job.id, job.name, job.created_at, job.command, job.is_script, job.cwd, job.umask, job.queue,
+    job.priority, job.overlap, job.missed, job.missed_within_us, job.grace_us, job.timeout_us, job.kill_after_us,
+    job.start_at, job.paused_at, job.done_at, job.runs,
+    (SELECT min(next_at) FROM trigger WHERE job_id = job.id),
+    (SELECT CASE
+        WHEN max(state = 'running') THEN 'running'
+        WHEN max(held = 0) THEN iif((SELECT paused_at IS NULL FROM queue WHERE name = job.queue), 'queued', 'blocked')
+     END FROM run WHERE job_id = job.id AND state <> 'finished')";
+
+fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
+    let (paused_at, done_at): (Option<Timestamp>, Option<Timestamp>) = (row.get(16)?, row.get(17)?);
+    let of_runs: Option<JobState> = row.get(20)?;
+    let state = match of_runs {
+        Some(state) => state,
+        None if done_at.is_some() => JobState::Done,
+        None if paused_at.is_some() => JobState::Paused,
+        None => JobState::Scheduled,
+    };
+    Ok(JobView {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        created_at: row.get(2)?,
+        command: codec::command(row.get(3)?, row.get(4)?),
+        cwd: row.get(5)?,
+        umask: row.get(6)?,
+        queue: row.get(7)?,
+        priority: row.get(8)?,
+        policy: Policy {
+            overlap: row.get(9)?,
+            missed: missed(row, 10)?,
+            timeout: row.get(13)?,
+            kill_after: row.get(14)?,
+        },
+        start: row.get(15)?,
+        paused_at,
+        done_at,
+        runs: row.get(18)?,
+        next_at: row.get(19)?,
+        state,
+        last: None,
+        tags: Vec::new(),
+        triggers: Vec::new(),
+    })
+}
+
+impl Reader<'_> {
+    /// Returns one job.
+    ///
+    /// # Errors
+    /// Fails if there is no such job.
+    pub fn job(&self, id: JobId) -> StoreResult<JobView> {
+        let sql = format!("SELECT {COLUMNS} FROM job WHERE id = ?1");
+        let mut job = self.transaction.prepare_cached(&sql)?.query_row([id], view)?;
+        self.complete(&mut job)?;
+        Ok(job)
+    }
+
+    /// Returns jobs, by id.
+    pub fn jobs(&self, filter: &JobFilter) -> StoreResult<Vec<JobView>> {
+        let mut conditions = vec![if filter.done_too { "1" } else { "job.done_at IS NULL" }];
+        let mut values: Vec<&dyn ToSql> = Vec::new();
+        let (queue, tag) = (filter.queue.as_ref().map(QueueName::as_str), filter.tag.as_ref().map(Tag::as_str));
+        if let Some(queue) = &queue {
+            conditions.push("job.queue = ?");
+            values.push(queue);
+        }
+        if let Some(tag) = &tag {
+            conditions.push("job.id IN (SELECT job_id FROM tag WHERE tag = ?)");
+            values.push(tag);
+        }
+        if let Some(name) = &filter.name {
+            conditions.push("job.name GLOB ?");
+            values.push(name);
+        }
+        let sql = format!("SELECT {COLUMNS} FROM job WHERE {} ORDER BY job.id", conditions.join(" AND "));
+        let mut statement = self.transaction.prepare(&sql)?;
+        let mut rows = statement.query(values.as_slice())?;
+        let mut jobs = Vec::new();
+        while let Some(row) = rows.next()? {
+            let mut job = view(row)?;
+            if filter.jobs.is_empty() || filter.jobs.contains(&job.id) {
+                self.complete(&mut job)?;
+                let failed = job.last.is_some_and(|(_, outcome, _)| is_failure(outcome));
+                if filter.state.is_none_or(|state| state == job.state) && (failed || !filter.failed) {
+                    jobs.push(job);
+                }
+            }
+            if filter.limit.is_some_and(|limit| jobs.len() >= limit) {
+                break;
+            }
+        }
+        Ok(jobs)
+    }
+
+    fn complete(&self, job: &mut JobView) -> StoreResult<()> {
+        let mut last = self.transaction.prepare_cached(
+            "SELECT number, outcome, finished_at FROM run
+             WHERE job_id = ?1 AND state = 'finished' ORDER BY number DESC LIMIT 1",
+        )?;
+        let mut rows = last.query([job.id])?;
+        if let Some(row) = rows.next()? {
+            job.last = Some((RunId { job: job.id, number: row.get(0)? }, row.get(1)?, row.get(2)?));
+        }
+        let mut tags = self.transaction.prepare_cached("SELECT tag FROM tag WHERE job_id = ?1 ORDER BY tag")?;
+        job.tags = tags.query_map([job.id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        job.triggers = self.triggers(job.id)?;
+        Ok(())
+    }
+
+    /// Returns a job's triggers, in the order they were given.
+    pub fn triggers(&self, job: JobId) -> StoreResult<Vec<TriggerView>> {
+        let mut triggers = self.transaction.prepare_cached(
+            "SELECT id, kind, expr, zone, at, period_us, next_at FROM trigger WHERE job_id = ?1 ORDER BY id",
+        )?;
+        let triggers = triggers.query_map([job], trigger_view)?;
+        Ok(triggers.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Returns a job's triggers, each compiled, or with the reason why it cannot be.
+    pub fn compiled_triggers(&self, job: JobId, system_zone: &Zone) -> StoreResult<Vec<(TriggerView, Compiled)>> {
+        let triggers = self.triggers(job)?;
+        Ok(triggers.into_iter().map(|trigger| (trigger.clone(), schedule_of(&trigger.spec, system_zone))).collect())
+    }
+
+    /// Tells whether a job that fires only once, or a few times, has such a fire to come.
+    pub fn has_one_shot_fire(&self, job: JobId) -> StoreResult<bool> {
+        let triggers = self.triggers(job)?;
+        let is_one_shot = |trigger: &TriggerView| matches!(trigger.spec, TriggerSpec::At { .. });
+        Ok(triggers.iter().all(is_one_shot) && triggers.iter().any(|trigger| trigger.next_at.is_some()))
+    }
+
+    /// Returns the `limit` triggers that fire next, earliest first, each with its job; of `jobs` alone unless that is empty.
+    pub fn next_triggers(&self, jobs: &[JobId], limit: usize) -> StoreResult<Vec<(JobId, TriggerView)>> {
+        let mut statement = self.transaction.prepare(
+            "SELECT id, kind, expr, zone, at, period_us, next_at, job_id FROM trigger
+             WHERE next_at IS NOT NULL AND held = 0 AND (?1 = 0 OR job_id IN (SELECT value FROM json_each(?2)))
+             ORDER BY next_at LIMIT ?3",
+        )?;
+        let ids = format!("[{}]", jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let triggers =
+            statement.query_map(params![!jobs.is_empty(), ids, limit], |row| Ok((row.get(7)?, trigger_view(row)?)))?;
+        Ok(triggers.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+fn trigger_view(row: &Row<'_>) -> rusqlite::Result<TriggerView> {
+    Ok(TriggerView { id: TriggerId(row.get(0)?), spec: trigger_spec(row, 1)?, next_at: row.get(6)? })
+}
+
+/// Tells whether an outcome is one that somebody should look at.
+fn is_failure(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Failed | Outcome::TimedOut | Outcome::SpawnFailed | Outcome::Lost => true,
+        Outcome::Success | Outcome::Cancelled | Outcome::Missed | Outcome::Skipped => false,
+    }
+}

@@ -1,0 +1,281 @@
+//! Owns: jobs and their triggers: adding, finding, pausing, cancelling.
+//! Never: their runs' progress (see `apply`).
+
+use rusqlite::{OptionalExtension, named_params, params};
+
+use super::codec::{command_columns, content_hash, join};
+use super::{Reader, StoreResult, Writer};
+use crate::domain::{
+    JobId, JobKey, JobName, NewJob, Outcome, Overlap, RunId, Timestamp, TriggerId, TriggerKind, TriggerSpec,
+};
+
+/// A trigger to be stored with its job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstFire {
+    /// The trigger.
+    pub spec: TriggerSpec,
+    /// Its first fire.
+    pub next_at: Option<Timestamp>,
+    /// For `@reboot`: the boot that it is added in, in which it does not fire.
+    pub boot_id: Option<String>,
+}
+
+impl Reader<'_> {
+    /// Finds a job by id or name.
+    pub fn find_job(&self, key: &JobKey) -> StoreResult<Option<JobId>> {
+        let found = match key {
+            JobKey::Id(id) => {
+                self.transaction.prepare_cached("SELECT id FROM job WHERE id = ?1")?.query_row([id], |row| row.get(0))
+            }
+            JobKey::Name(name) => self
+                .transaction
+                .prepare_cached("SELECT id FROM job WHERE name = ?1")?
+                .query_row([name.as_str()], |row| row.get(0)),
+        };
+        Ok(found.optional()?)
+    }
+
+    /// Returns up to `limit` names like `name`: those that share its first letters.
+    pub fn similar_names(&self, name: &JobName, limit: usize) -> StoreResult<Vec<String>> {
+        let prefix: String = name.as_str().chars().take(3).collect();
+        let mut statement = self.transaction.prepare(
+            "SELECT name FROM job WHERE name IS NOT NULL AND name >= ?1 AND name < ?1 || x'7f' ORDER BY name LIMIT ?2",
+        )?;
+        let names = statement.query_map(params![prefix, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?;
+        Ok(names.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Returns the unfinished runs of a job, oldest first, each with whether it is claimed.
+    pub fn unfinished_runs(&self, job: JobId) -> StoreResult<Vec<(RunId, bool)>> {
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT number, keeper IS NOT NULL FROM run WHERE job_id = ?1 AND state <> 'finished' ORDER BY number",
+        )?;
+        let runs = statement.query_map([job], |row| Ok((RunId { job, number: row.get(0)? }, row.get(1)?)))?;
+        Ok(runs.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Tells whether a job will not fire again.
+    pub fn is_done(&self, job: JobId) -> StoreResult<bool> {
+        Ok(self
+            .transaction
+            .prepare_cached("SELECT done_at IS NOT NULL FROM job WHERE id = ?1")?
+            .query_row([job], |row| row.get(0))?)
+    }
+
+    /// Tells whether a job is paused.
+    pub fn is_paused(&self, job: JobId) -> StoreResult<bool> {
+        Ok(self
+            .transaction
+            .prepare_cached("SELECT paused_at IS NOT NULL FROM job WHERE id = ?1")?
+            .query_row([job], |row| row.get(0))?)
+    }
+}
+
+impl Writer<'_> {
+    /// Stores a job with its triggers; one without a trigger gets its one run at once.
+    pub fn add_job(&self, job: &NewJob, triggers: &[FirstFire], now: Timestamp) -> StoreResult<JobId> {
+        let id = self.insert_job(job, now)?;
+        let mut tag = self.transaction.prepare_cached("INSERT OR IGNORE INTO tag (job_id, tag) VALUES (?1, ?2)")?;
+        for name in &job.tags {
+            tag.execute(params![id, name.as_str()])?;
+        }
+        for trigger in triggers {
+            self.insert_trigger(id, trigger, job.hold)?;
+        }
+        if triggers.is_empty() {
+            self.add_manual_run(id, job.hold, now)?;
+        }
+        Ok(id)
+    }
+
+    fn insert_job(&self, job: &NewJob, now: Timestamp) -> StoreResult<JobId> {
+        let (command, is_script) = command_columns(&job.execution.command);
+        let environment = self.intern_environment(&join(&job.execution.env))?;
+        let mut insert = self.transaction.prepare_cached(
+            "INSERT INTO job (name, created_at, command, is_script, cwd, environment_id, umask, queue, priority, overlap,
+                missed, missed_within_us, grace_us, timeout_us, kill_after_us, start_at, paused_at)
+             VALUES (:name, :now, :command, :is_script, :cwd, :environment, :umask, :queue, :priority, :overlap,
+                :missed, :missed_within, :grace, :timeout, :kill_after, :start, :paused_at)",
+        )?;
+        insert.execute(named_params! {
+            ":name": job.name.as_ref().map(JobName::as_str),
+            ":now": now,
+            ":command": command,
+            ":is_script": is_script,
+            ":cwd": job.execution.cwd,
+            ":environment": environment,
+            ":umask": job.execution.umask,
+            ":queue": job.queue.as_str(),
+            ":priority": job.priority,
+            ":overlap": job.policy.overlap,
+            ":missed": job.policy.missed.mode,
+            ":missed_within": job.policy.missed.within,
+            ":grace": job.policy.missed.grace,
+            ":timeout": job.policy.timeout,
+            ":kill_after": job.policy.kill_after,
+            ":start": job.start,
+            ":paused_at": job.hold.then_some(now),
+        })?;
+        Ok(JobId(self.transaction.last_insert_rowid()))
+    }
+
+    fn intern_environment(&self, vars: &[u8]) -> StoreResult<i64> {
+        let hash = content_hash(vars);
+        let found = self
+            .transaction
+            .prepare_cached("SELECT id FROM environment WHERE hash = ?1 AND vars = ?2")?
+            .query_row(params![hash, vars], |row| row.get(0))
+            .optional()?;
+        if let Some(id) = found {
+            return Ok(id);
+        }
+        self.transaction
+            .prepare_cached("INSERT INTO environment (hash, vars) VALUES (?1, ?2)")?
+            .execute(params![hash, vars])?;
+        Ok(self.transaction.last_insert_rowid())
+    }
+
+    fn insert_trigger(&self, job: JobId, trigger: &FirstFire, held: bool) -> StoreResult<()> {
+        let (expr, zone, at, period) = match &trigger.spec {
+            TriggerSpec::At { at } => (None, None, Some(*at), None),
+            TriggerSpec::Cron { expr, zone } => (Some(expr), zone.as_ref(), None, None),
+            TriggerSpec::Every { period, anchor } => (None, None, Some(*anchor), Some(*period)),
+        };
+        let mut insert = self.transaction.prepare_cached(
+            "INSERT INTO trigger (job_id, kind, expr, zone, at, period_us, next_at, held, boot_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?;
+        let kind: TriggerKind = trigger.spec.kind();
+        insert.execute(params![job, kind, expr, zone, at, period, trigger.next_at, held, trigger.boot_id])?;
+        Ok(())
+    }
+
+    /// Queues a run that no trigger fired.
+    pub fn add_manual_run(&self, job: JobId, held: bool, now: Timestamp) -> StoreResult<RunId> {
+        let (number, queue, priority, overlap): (i64, String, i32, Overlap) = self
+            .transaction
+            .prepare_cached(
+                "UPDATE job SET runs = runs + 1, done_at = NULL WHERE id = ?1 RETURNING runs, queue, priority, overlap",
+            )?
+            .query_row([job], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO run (job_id, number, trigger, scheduled_at, queue, priority, is_serial, state, held, queued_at)
+                 VALUES (?1, ?2, 'manual', ?3, ?4, ?5, ?6, 'queued', ?7, ?3)",
+            )?
+            .execute(params![job, number, now, queue, priority, overlap != Overlap::Allow, held])?;
+        Ok(RunId { job, number })
+    }
+
+    /// Pauses a job: its triggers do not fire and its waiting runs do not start. Returns whether it was not paused before.
+    pub fn pause_job(&self, job: JobId, now: Timestamp) -> StoreResult<bool> {
+        let changed = self
+            .transaction
+            .prepare_cached("UPDATE job SET paused_at = ?2 WHERE id = ?1 AND paused_at IS NULL")?
+            .execute(params![job, now])?;
+        self.hold(job, true)?;
+        Ok(changed > 0)
+    }
+
+    /// Resumes a job, and returns whether it was paused. Where its triggers go on is for `advance_trigger`.
+    pub fn resume_job(&self, job: JobId) -> StoreResult<bool> {
+        let changed = self
+            .transaction
+            .prepare_cached("UPDATE job SET paused_at = NULL WHERE id = ?1 AND paused_at IS NOT NULL")?
+            .execute([job])?;
+        self.hold(job, false)?;
+        Ok(changed > 0)
+    }
+
+    fn hold(&self, job: JobId, held: bool) -> StoreResult<()> {
+        self.transaction
+            .prepare_cached("UPDATE trigger SET held = ?2 WHERE job_id = ?1")?
+            .execute(params![job, held])?;
+        self.transaction
+            .prepare_cached("UPDATE run SET held = ?2 WHERE job_id = ?1 AND state = 'queued'")?
+            .execute(params![job, held])?;
+        Ok(())
+    }
+
+    /// Sets a trigger's next fire.
+    pub fn advance_trigger(&self, trigger: TriggerId, next_at: Option<Timestamp>) -> StoreResult<()> {
+        self.transaction
+            .prepare_cached("UPDATE trigger SET next_at = ?2 WHERE id = ?1")?
+            .execute(params![trigger.0, next_at])?;
+        Ok(())
+    }
+
+    /// Takes all further fires from a job.
+    pub fn disarm(&self, job: JobId) -> StoreResult<()> {
+        self.transaction
+            .prepare_cached("UPDATE trigger SET next_at = NULL, boot_id = NULL WHERE job_id = ?1")?
+            .execute([job])?;
+        Ok(())
+    }
+
+    /// Ends a waiting run, or asks for a claimed one to be stopped; `kill_now`: with KILL at once.
+    pub fn cancel_run(&self, run: RunId, kill_now: bool, now: Timestamp) -> StoreResult<Cancelled> {
+        let claimed: Option<bool> = self
+            .transaction
+            .prepare_cached(
+                "SELECT keeper IS NOT NULL FROM run WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
+            )?
+            .query_row(params![run.job, run.number], |row| row.get(0))
+            .optional()?;
+        match claimed {
+            None => Ok(Cancelled::AlreadyFinished),
+            Some(false) => {
+                self.finish_unstarted(run, Outcome::Cancelled, now)?;
+                Ok(Cancelled::Dropped)
+            }
+            Some(true) => {
+                self.want_stop(run, kill_now, now)?;
+                Ok(Cancelled::Stopping)
+            }
+        }
+    }
+
+    /// Remembers that a claimed run is to be stopped.
+    pub(super) fn want_stop(&self, run: RunId, kill_now: bool, now: Timestamp) -> StoreResult<()> {
+        self.transaction
+            .prepare_cached(
+                "UPDATE run SET stop_at = coalesce(stop_at, ?3), stop_now = max(stop_now, ?4),
+                    stop_told = CASE WHEN stop_at IS NULL OR stop_now < ?4 THEN 0 ELSE stop_told END
+                 WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
+            )?
+            .execute(params![run.job, run.number, now, kill_now])?;
+        Ok(())
+    }
+
+    /// Records a stretch of fires that a pause swallowed.
+    pub fn add_skipped_stretch(
+        &self,
+        job: JobId,
+        (trigger, kind): (TriggerId, TriggerKind),
+        first: Timestamp,
+        fires: u64,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        let number = self.next_number(job)?;
+        self.insert_finished(
+            RunId { job, number },
+            (trigger, kind),
+            first,
+            fires,
+            Outcome::Skipped,
+            Some("the job was paused"),
+            now,
+        )
+    }
+}
+
+/// What became of a cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It waited, and is finished now.
+    Dropped,
+    /// It is being stopped.
+    Stopping,
+    /// There was nothing left to cancel.
+    AlreadyFinished,
+}

@@ -1,0 +1,99 @@
+//! Owns: the database: the only SQL in the program.
+//! Never: decisions (see `engine`), processes, the current time.
+//!
+//! Whoever writes takes the write lock at the beginning, so that what was read still holds when it is written.
+
+mod apply;
+mod codec;
+mod error;
+mod job_view;
+mod jobs;
+mod queues;
+mod runs;
+mod schema;
+mod snapshot;
+
+use std::ops::Deref;
+use std::path::Path;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+pub use apply::{Applied, OpenAttempt, Result as AttemptResult, Start};
+pub use error::{StoreError, StoreResult};
+pub use job_view::{JobFilter, JobView, TriggerView};
+pub use jobs::{Cancelled, FirstFire};
+pub use queues::QueueView;
+pub use runs::{RunFilter, RunView};
+pub use snapshot::{Claimed, Compiled, Lookahead};
+
+/// The largest output that moves into the run log when its run ends, in bytes; a longer one stays a file.
+pub const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+}
+
+/// A consistent view of the store.
+#[derive(Debug)]
+pub struct Reader<'store> {
+    transaction: Transaction<'store>,
+}
+
+/// The store, held against every other writer.
+#[derive(Debug)]
+pub struct Writer<'store>(Reader<'store>);
+
+impl<'store> Deref for Writer<'store> {
+    type Target = Reader<'store>;
+
+    fn deref(&self) -> &Reader<'store> {
+        &self.0
+    }
+}
+
+impl Store {
+    /// Opens the store in `dir`, and makes directory and database where there are none.
+    ///
+    /// # Errors
+    /// Fails if the directory belongs to somebody else, or the database is damaged, of a later version, or not ours.
+    pub fn open(dir: &Path) -> StoreResult<Self> {
+        Ok(Self { connection: schema::open(dir)? })
+    }
+
+    /// Reads in one transaction.
+    pub fn read<T, E: From<StoreError>>(
+        &mut self,
+        read: impl FnOnce(&Reader<'_>) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        let failed = |error| E::from(StoreError::Sql(error));
+        let reader = Reader { transaction: self.connection.transaction().map_err(failed)? };
+        let answer = read(&reader)?;
+        reader.transaction.finish().map_err(failed)?;
+        Ok(answer)
+    }
+
+    /// Writes in one transaction, on disk when this returns; nothing is changed if `write` fails.
+    pub fn write<T, E: From<StoreError>>(
+        &mut self,
+        write: impl FnOnce(&Writer<'_>) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        let begin = |error| E::from(StoreError::Sql(error));
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(begin)?;
+        let writer = Writer(Reader { transaction });
+        let answer = write(&writer)?;
+        writer.0.transaction.commit().map_err(begin)?;
+        Ok(answer)
+    }
+
+    /// Tells SQLite not to wait for the disk. For simulations, whose disk never fails.
+    pub fn set_volatile(&mut self) -> StoreResult<()> {
+        Ok(self.connection.pragma_update(None, "synchronous", "off")?)
+    }
+
+    /// Sets how long a write waits for another's.
+    pub fn set_busy_timeout(&mut self, timeout: std::time::Duration) -> StoreResult<()> {
+        Ok(self.connection.busy_timeout(timeout)?)
+    }
+}

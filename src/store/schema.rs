@@ -1,0 +1,161 @@
+//! Owns: making a store, opening one, and the steps between its versions.
+//! Never: what is in it.
+//!
+//! A new store is built aside and linked into place, so that `taskq.db` is either whole or not there: an empty file under
+//! that name is damage, and is refused like any other.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::error::{StoreError, StoreResult};
+
+/// Marks the file as ours, `PRAGMA application_id`: "task" in ASCII.
+const APPLICATION_ID: i64 = 0x7461_736b;
+
+/// Each step takes a store from the version of its index to the next; `PRAGMA user_version` holds the version.
+const STEPS: &[&str] = &[include_str!("schema.sql")];
+
+/// How long a write waits for another's: longer than any transaction of ours, shorter than a person's patience.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The pages that one connection may cache, in KiB: the daemon's memory must not grow with the history.
+const CACHE_KIB: i64 = 1024;
+
+/// Returns the database's path in a store's directory.
+pub fn database_path(dir: &Path) -> PathBuf {
+    dir.join("taskq.db")
+}
+
+/// Opens the store in `dir`, and makes it where there is none.
+pub fn open(dir: &Path) -> StoreResult<Connection> {
+    let path = database_path(dir);
+    check_directory(dir)?;
+    if !path.try_exists().map_err(|error| unusable(dir, &error))? {
+        create(dir, &path)?;
+    }
+    let mut connection = connect(&path)?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+fn unusable(path: &Path, error: &io::Error) -> StoreError {
+    StoreError::Unusable(format!("`{}`: {}", path.display(), io_cause(error)))
+}
+
+/// The system's words for an error, without Rust's `(os error N)`.
+fn io_cause(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// Makes the directory, or sees to it that it is ours alone.
+fn check_directory(dir: &Path) -> StoreResult<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| unusable(dir, &error))?;
+    let metadata = fs::metadata(dir).map_err(|error| unusable(dir, &error))?;
+    let user = nix::unistd::geteuid().as_raw();
+    if metadata.uid() != user {
+        return Err(StoreError::Unusable(format!(
+            "the store `{}` belongs to user {}, not to user {user}",
+            dir.display(),
+            metadata.uid()
+        )));
+    }
+    if metadata.permissions().mode() & 0o077 != 0 {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(|error| unusable(dir, &error))?;
+    }
+    let log = dir.join("log");
+    match DirBuilder::new().mode(0o700).create(&log) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(unusable(&log, &error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn create(dir: &Path, path: &Path) -> StoreResult<()> {
+    let aside = dir.join(format!("taskq.db.new.{}", std::process::id()));
+    let io = |error: io::Error| unusable(dir, &error);
+    match fs::remove_file(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+        Ok(()) | Err(_) => {}
+    }
+    // Made here, so that its mode never depends on the umask; SQLite gives its other files the same mode.
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(io)?;
+    let built = build(&aside).and_then(|()| {
+        File::open(&aside).and_then(|file| file.sync_all()).map_err(io)?;
+        match fs::hard_link(&aside, path) {
+            // Somebody else was first; theirs is as good.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other.map_err(io),
+        }
+    });
+    fs::remove_file(&aside).map_err(io)?;
+    built?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)
+}
+
+fn build(path: &Path) -> StoreResult<()> {
+    let mut connection = Connection::open(path)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    upgrade(&mut connection, 0)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.close().map_err(|(_, error)| StoreError::from(error))
+}
+
+/// Opens an existing database; never makes one.
+fn connect(path: &Path) -> StoreResult<Connection> {
+    let empty = fs::metadata(path).map_err(|error| unusable(path, &error))?.len() == 0;
+    if empty {
+        return Err(StoreError::Unusable(format!("`{}` is empty: the store is damaged", path.display())));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // The last process to close would else copy the whole log back, and pay for it with two more syncs: that belongs to
+    // whoever writes the thousandth page.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.execute_batch(&format!(
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{CACHE_KIB};"
+    ))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> StoreResult<()> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let latest = i64::try_from(STEPS.len()).expect("there are few steps");
+    if version == latest {
+        return Ok(());
+    }
+    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if application != APPLICATION_ID || version < 1 {
+        return Err(StoreError::Unusable("`taskq.db` is not a store of taskq".to_owned()));
+    }
+    if version > latest {
+        return Err(StoreError::Unusable(format!(
+            "the store has schema {version}, this taskq knows schemas up to {latest}: use the taskq that wrote it, or a later one"
+        )));
+    }
+    upgrade(connection, version)
+}
+
+/// Runs the steps from `version` on, all or none.
+fn upgrade(connection: &mut Connection, version: i64) -> StoreResult<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Read again under the lock: another process may have upgraded meanwhile.
+    let current: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for (index, step) in (0i64..).zip(STEPS) {
+        if index >= current.max(version) {
+            transaction.execute_batch(step)?;
+            transaction.pragma_update(None, "user_version", index + 1)?;
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! Owns: the facts that the engine plans with, each query served by an index.
+//! Never: what to make of them.
+
+use rusqlite::{OptionalExtension, Row, named_params, params};
+
+use super::codec::missed;
+use super::{Reader, StoreResult, Writer};
+use crate::domain::{JobId, Policy, QueueName, RunId, Timestamp, TriggerId, TriggerKind, TriggerSpec};
+use crate::engine::{Candidate, Due, QueueState, Snapshot, StandBy, Unfinished, first_fire};
+use crate::schedule::{Schedule, Zone, compile};
+
+/// How many due triggers one step takes on: enough to share a commit, few enough to keep memory flat.
+const DUE_MAX: i64 = 1_000;
+
+/// How far beyond its slots a queue may be claimed, by its name.
+pub type Lookahead<'a> = dyn Fn(&str) -> usize + 'a;
+
+/// A run that the database has as claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// Which run.
+    pub run: RunId,
+    /// Which try.
+    pub attempt: u32,
+    /// For which keeper.
+    pub keeper: i64,
+    /// A stop was wanted.
+    pub stop_wanted: bool,
+}
+
+impl Reader<'_> {
+    /// Returns what there is to decide at `now`. While fires are due the queues are left out, as they are without a keeper;
+    /// `cpus`: the slots of a queue that sets none.
+    pub fn snapshot(
+        &self,
+        now: Timestamp,
+        system_zone: &Zone,
+        cpus: usize,
+        lookahead: Option<&Lookahead<'_>>,
+    ) -> StoreResult<Snapshot> {
+        let due = self.due(now, system_zone)?;
+        let queues = match lookahead {
+            Some(lookahead) if due.is_empty() => self.queue_states(cpus, lookahead)?,
+            Some(_) | None => Vec::new(),
+        };
+        Ok(Snapshot { due, queues })
+    }
+
+    fn due(&self, now: Timestamp, system_zone: &Zone) -> StoreResult<Vec<Due>> {
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT trigger.id, trigger.kind, trigger.expr, trigger.zone, trigger.at, trigger.period_us, trigger.next_at,
+                job.id, job.overlap, job.missed, job.missed_within_us, job.grace_us, job.timeout_us, job.kill_after_us
+             FROM trigger JOIN job ON job.id = trigger.job_id
+             WHERE trigger.next_at <= :now AND trigger.held = 0 ORDER BY trigger.next_at LIMIT :limit",
+        )?;
+        let mut rows = statement.query(named_params! { ":now": now, ":limit": DUE_MAX })?;
+        let mut due = Vec::new();
+        while let Some(row) = rows.next()? {
+            let job: JobId = row.get(7)?;
+            let (spec, next_at) = (trigger_spec(row, 1)?, row.get(6)?);
+            due.push(Due {
+                trigger: TriggerId(row.get(0)?),
+                kind: spec.kind(),
+                schedule: schedule_of(&spec, system_zone),
+                next_at,
+                job,
+                policy: Policy {
+                    overlap: row.get(8)?,
+                    missed: missed(row, 9)?,
+                    timeout: row.get(12)?,
+                    kill_after: row.get(13)?,
+                },
+                unfinished: self.unfinished(job)?,
+            });
+        }
+        Ok(due)
+    }
+
+    fn unfinished(&self, job: JobId) -> StoreResult<Vec<Unfinished>> {
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT number, keeper IS NOT NULL, stop_at IS NOT NULL FROM run
+             WHERE job_id = ?1 AND state <> 'finished' ORDER BY number",
+        )?;
+        let runs = statement.query_map([job], |row| {
+            Ok(Unfinished { run: RunId { job, number: row.get(0)? }, claimed: row.get(1)?, stopping: row.get(2)? })
+        })?;
+        Ok(runs.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn queue_states(&self, cpus: usize, lookahead: &Lookahead<'_>) -> StoreResult<Vec<QueueState>> {
+        let mut statement = self.transaction.prepare_cached("SELECT name, slots, paused_at IS NOT NULL FROM queue")?;
+        let mut rows = statement.query([])?;
+        let mut states = Vec::new();
+        while let Some(row) = rows.next()? {
+            let name: String = row.get(0)?;
+            let slots: Option<i64> = row.get(1)?;
+            let slots = slots.map_or(cpus, |slots| usize::try_from(slots).unwrap_or(0));
+            let (claimed, standing_by) = self.claimed_in(&name)?;
+            let lookahead = lookahead(&name);
+            let wanted = (slots + lookahead).saturating_sub(claimed).max(1);
+            let candidates = self.candidates(&name, wanted)?;
+            if candidates.is_empty() && standing_by.is_empty() {
+                continue;
+            }
+            states.push(QueueState { name, slots, paused: row.get(2)?, claimed, standing_by, lookahead, candidates });
+        }
+        Ok(states)
+    }
+
+    fn claimed_in(&self, queue: &str) -> StoreResult<(usize, Vec<StandBy>)> {
+        let claimed: i64 = self
+            .transaction
+            .prepare_cached("SELECT count(*) FROM run WHERE queue = ?1 AND state <> 'finished' AND keeper IS NOT NULL")?
+            .query_row([queue], |row| row.get(0))?;
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT job_id, number, priority, held FROM run
+             WHERE queue = ?1 AND state = 'queued' AND state <> 'finished' AND keeper IS NOT NULL ORDER BY id DESC",
+        )?;
+        let standing_by = statement.query_map([queue], |row| {
+            let run = RunId { job: row.get(0)?, number: row.get(1)? };
+            Ok(StandBy { run, priority: row.get(2)?, held: row.get(3)? })
+        })?;
+        Ok((usize::try_from(claimed).unwrap_or(0), standing_by.collect::<rusqlite::Result<_>>()?))
+    }
+
+    fn candidates(&self, queue: &str, limit: usize) -> StoreResult<Vec<Candidate>> {
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT job_id, number, priority, is_serial FROM run
+             WHERE queue = ?1 AND state = 'queued' AND keeper IS NULL AND held = 0
+             AND (is_serial = 0 OR NOT EXISTS (
+                SELECT 1 FROM run AS other
+                WHERE other.job_id = run.job_id AND other.state <> 'finished' AND other.keeper IS NOT NULL))
+             ORDER BY priority DESC, id LIMIT ?2",
+        )?;
+        let candidates = statement.query_map(params![queue, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+            let run = RunId { job: row.get(0)?, number: row.get(1)? };
+            Ok(Candidate { run, priority: row.get(2)?, is_serial: row.get(3)? })
+        })?;
+        Ok(candidates.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Returns when the next fire is due.
+    pub fn next_deadline(&self) -> StoreResult<Option<Timestamp>> {
+        Ok(self
+            .transaction
+            .prepare_cached("SELECT min(next_at) FROM trigger WHERE next_at IS NOT NULL AND held = 0")?
+            .query_row([], |row| row.get(0))?)
+    }
+
+    /// Returns every run that is claimed and not finished.
+    pub fn claimed_runs(&self) -> StoreResult<Vec<Claimed>> {
+        let mut statement = self.transaction.prepare(
+            "SELECT job_id, number, attempt, keeper, stop_at IS NOT NULL FROM run
+             WHERE state <> 'finished' AND keeper IS NOT NULL ORDER BY id",
+        )?;
+        let claimed = statement.query_map([], |row| {
+            let run = RunId { job: row.get(0)?, number: row.get(1)? };
+            Ok(Claimed { run, attempt: row.get(2)?, keeper: row.get(3)?, stop_wanted: row.get(4)? })
+        })?;
+        Ok(claimed.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Returns when the latest run was made.
+    pub fn latest_queued_at(&self) -> StoreResult<Option<Timestamp>> {
+        let mut statement = self.transaction.prepare("SELECT queued_at FROM run ORDER BY id DESC LIMIT 1")?;
+        Ok(statement.query_row([], |row| row.get(0)).optional()?)
+    }
+
+    /// Tells whether a queue exists.
+    pub fn has_queue(&self, queue: &QueueName) -> StoreResult<bool> {
+        let mut statement = self.transaction.prepare_cached("SELECT 1 FROM queue WHERE name = ?1")?;
+        Ok(statement.exists([queue.as_str()])?)
+    }
+
+    fn meta(&self, key: &str) -> StoreResult<Option<String>> {
+        let mut statement = self.transaction.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+        Ok(statement.query_row([key], |row| row.get(0)).optional()?)
+    }
+}
+
+impl Writer<'_> {
+    /// Makes every `@reboot` trigger due that has not seen this boot.
+    pub fn fire_reboots(&self, boot_id: &str, now: Timestamp) -> StoreResult<()> {
+        self.transaction.execute(
+            "UPDATE trigger SET next_at = ?2, boot_id = ?1 WHERE boot_id IS NOT NULL AND boot_id <> ?1",
+            params![boot_id, now],
+        )?;
+        Ok(())
+    }
+
+    /// Plans the coming fires of every cron trigger without a zone of its own anew, if the system's zone is another than
+    /// when they were planned. Fires that are due stay due.
+    pub fn follow_system_zone(&self, fingerprint: &str, zone: &Zone, now: Timestamp) -> StoreResult<bool> {
+        const KEY: &str = "system_zone";
+        let known = self.meta(KEY)?;
+        if known.as_deref() == Some(fingerprint) {
+            return Ok(false);
+        }
+        self.transaction
+            .execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![KEY, fingerprint])?;
+        let mut select = self.transaction.prepare(
+            "SELECT trigger.id, trigger.expr, job.start_at FROM trigger JOIN job ON job.id = trigger.job_id
+             WHERE trigger.kind = 'cron' AND trigger.zone IS NULL AND trigger.next_at > ?1",
+        )?;
+        let mut rows = select.query([now])?;
+        while let Some(row) = rows.next()? {
+            let spec = TriggerSpec::Cron { expr: row.get(1)?, zone: None };
+            let start: Option<Timestamp> = row.get(2)?;
+            // What cannot be read now could not be read when it was added, and has no next fire to move.
+            if let Ok(schedule) = compile(&spec) {
+                self.advance_trigger(TriggerId(row.get(0)?), first_fire(&schedule, zone, start, now))?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Writer<'_> {
+    /// Plans every recurring trigger anew from a clock that was set back far. An instant that has a run already, from
+    /// before the step, is passed over: no fire doubles.
+    pub fn replan_after_step_back(&self, system_zone: &Zone, now: Timestamp) -> StoreResult<()> {
+        let mut select = self.transaction.prepare(
+            "SELECT trigger.id, kind, expr, zone, at, period_us, next_at, job_id, job.start_at
+             FROM trigger JOIN job ON job.id = trigger.job_id WHERE kind <> 'at' AND next_at > ?1",
+        )?;
+        let mut ran = self
+            .transaction
+            .prepare("SELECT 1 FROM run WHERE job_id = ?1 AND trigger_id = ?2 AND scheduled_at = ?3")?;
+        let mut rows = select.query([now])?;
+        while let Some(row) = rows.next()? {
+            let (trigger, planned, job): (i64, Timestamp, JobId) = (row.get(0)?, row.get(6)?, row.get(7)?);
+            let Ok((schedule, zone)) = schedule_of(&trigger_spec(row, 1)?, system_zone) else { continue };
+            let mut next = first_fire(&schedule, &zone, row.get(8)?, now);
+            while let Some(at) = next.filter(|at| *at < planned) {
+                if !ran.exists(params![job, trigger, at])? {
+                    self.advance_trigger(TriggerId(trigger), Some(at))?;
+                    break;
+                }
+                next = schedule.next_after(at, &zone);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a trigger from six columns that start at `first`: kind, expr, zone, at, period_us.
+pub(super) fn trigger_spec(row: &Row<'_>, first: usize) -> rusqlite::Result<TriggerSpec> {
+    let kind: TriggerKind = row.get(first)?;
+    Ok(match kind {
+        TriggerKind::Cron => TriggerSpec::Cron { expr: row.get(first + 1)?, zone: row.get(first + 2)? },
+        TriggerKind::Every => TriggerSpec::Every { anchor: row.get(first + 3)?, period: row.get(first + 4)? },
+        TriggerKind::At | TriggerKind::Manual => TriggerSpec::At { at: row.get(first + 3)? },
+    })
+}
+
+/// A trigger's schedule and the zone it is read in, or why there is none.
+pub type Compiled = Result<(Schedule, Zone), String>;
+
+/// Compiles a stored trigger, with the zone it is read in.
+pub(super) fn schedule_of(spec: &TriggerSpec, system_zone: &Zone) -> Compiled {
+    let zone = match spec {
+        TriggerSpec::Cron { zone: Some(name), .. } => Zone::read(name).map_err(|error| error.to_string())?,
+        TriggerSpec::Cron { zone: None, .. } | TriggerSpec::At { .. } | TriggerSpec::Every { .. } => {
+            system_zone.clone()
+        }
+    };
+    let schedule = compile(spec).map_err(|error| error.to_string())?;
+    Ok((schedule, zone))
+}
