@@ -117,7 +117,7 @@ pub struct Ended {
 /// What the keeper says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromKeeper {
-    /// The answer to `Hello`. Every result that is not acknowledged follows as `Ended`.
+    /// The answer to `Hello`.
     Hello {
         /// The keeper's `PROTOCOL_VERSION`.
         version: u32,
@@ -125,6 +125,8 @@ pub enum FromKeeper {
         instance: KeeperInstance,
         /// All that it runs or has standing by.
         known: Vec<Known>,
+        /// Every result that is not acknowledged.
+        ended: Vec<Ended>,
     },
     /// An attempt has a process.
     Started {

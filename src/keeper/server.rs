@@ -389,10 +389,8 @@ impl Server<'_> {
             session.greeted = true;
         }
         let (version, instance) = (PROTOCOL_VERSION, self.instance);
-        self.say(&FromKeeper::Hello { version, instance, known: self.roster.known() });
-        for ended in self.roster.results() {
-            self.say(&FromKeeper::Ended(ended));
-        }
+        let (known, ended) = (self.roster.known(), self.roster.results());
+        self.say(&FromKeeper::Hello { version, instance, known, ended });
     }
 
     fn stop(&mut self, attempt: Attempt, at_once: bool) {

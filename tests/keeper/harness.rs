@@ -184,12 +184,13 @@ impl Daemon {
         Self { link: KeeperLink::new(stream).expect("it is a socket"), inbox: VecDeque::new() }
     }
 
-    /// Says hello and returns what is known.
+    /// Says hello and returns what is known; results that are not acknowledged are what it says next.
     pub fn hello(&mut self) -> Vec<Known> {
         self.send(ToKeeper::Hello { version: PROTOCOL_VERSION });
-        let FromKeeper::Hello { version: PROTOCOL_VERSION, instance: INSTANCE, known } = self.next() else {
+        let FromKeeper::Hello { version: PROTOCOL_VERSION, instance: INSTANCE, known, ended } = self.next() else {
             panic!("the first answer is a hello of the same keeper")
         };
+        self.inbox.extend(ended.into_iter().map(FromKeeper::Ended));
         known
     }
 
