@@ -6,8 +6,13 @@
 
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod crontab;
+pub mod daemon;
 pub mod domain;
+pub mod engine;
 pub mod error;
 pub mod keeper;
 pub mod schedule;
+pub mod store;
+pub mod watch;

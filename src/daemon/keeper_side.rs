@@ -1,0 +1,152 @@
+//! Owns: having a keeper: finding the one that lives, launching another, noticing that it is gone.
+//! Never: what it runs.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use log::{error, warn};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+
+use super::sockets;
+use crate::domain::{Span, Timestamp};
+use crate::keeper::protocol::{FromKeeper, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
+use crate::keeper::{KeeperLink, launch};
+
+/// How long after two keepers in a row ended without a word the next is launched.
+const RELAUNCH: Span = Span::from_seconds(1);
+
+/// The daemon's keeper.
+#[derive(Debug)]
+pub(super) struct KeeperSide {
+    dir: PathBuf,
+    exe: PathBuf,
+    link: Option<KeeperLink>,
+    /// The keeper that said hello on this link.
+    instance: Option<KeeperInstance>,
+    /// Keepers that are children of this process and were not reaped.
+    children: Vec<u32>,
+    wordless: u32,
+    retry_at: Option<Timestamp>,
+}
+
+impl KeeperSide {
+    pub(super) fn new(dir: PathBuf, exe: PathBuf) -> Self {
+        Self { dir, exe, link: None, instance: None, children: Vec::new(), wordless: 0, retry_at: None }
+    }
+
+    /// Returns the keeper that takes orders.
+    pub(super) fn instance(&self) -> Option<KeeperInstance> {
+        self.instance
+    }
+
+    pub(super) fn retry_at(&self) -> Option<Timestamp> {
+        self.retry_at
+    }
+
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.link.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(super) fn wants_write(&self) -> bool {
+        self.link.as_ref().is_some_and(KeeperLink::wants_write)
+    }
+
+    pub(super) fn flush(&mut self) {
+        if let Some(link) = &mut self.link {
+            link.flush();
+        }
+    }
+
+    /// Connects to the keeper that lives, or to a new one, and says hello.
+    pub(super) fn attach(&mut self, now: Timestamp) {
+        self.retry_at = None;
+        let said_hello = self.connect().and_then(|stream| {
+            let mut link = KeeperLink::new(stream)?;
+            link.send(&[ToKeeper::Hello { version: PROTOCOL_VERSION }])?;
+            Ok(link)
+        });
+        match said_hello {
+            Ok(link) => self.link = Some(link),
+            Err(error) => {
+                error!("cannot start a keeper: {error}; trying again each second");
+                self.retry_at = Some(now + RELAUNCH);
+            }
+        }
+    }
+
+    fn connect(&mut self) -> io::Result<std::os::unix::net::UnixStream> {
+        if let Ok(stream) = sockets::connect(&self.dir, sockets::KEEPER) {
+            return Ok(stream);
+        }
+        let listener = sockets::listen(&self.dir, sockets::KEEPER)?;
+        let mut bytes = [0; 8];
+        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        let instance: KeeperInstance = (i64::from_ne_bytes(bytes) & i64::MAX).max(1);
+        let args = [
+            OsString::from("--dir"),
+            self.dir.clone().into_os_string(),
+            OsString::from("keeper"),
+            OsString::from("--instance"),
+            OsString::from(instance.to_string()),
+        ];
+        self.children.push(launch(&self.exe, &args, listener, Stdio::null())?);
+        sockets::connect(&self.dir, sockets::KEEPER)
+    }
+
+    /// Returns what the keeper has said. A keeper that is gone is replaced.
+    pub(super) fn hear(&mut self, now: Timestamp) -> Vec<FromKeeper> {
+        let Some(link) = &mut self.link else { return Vec::new() };
+        match link.receive() {
+            Ok(heard) => {
+                for report in &heard {
+                    if let FromKeeper::Hello { instance, .. } = report {
+                        self.instance = Some(*instance);
+                        self.wordless = 0;
+                    }
+                }
+                heard
+            }
+            Err(error) => {
+                self.lose(now, &error);
+                Vec::new()
+            }
+        }
+    }
+
+    fn lose(&mut self, now: Timestamp, error: &io::Error) {
+        self.link = None;
+        if self.instance.take().is_some() {
+            warn!("the keeper is gone: {error}");
+        } else {
+            self.wordless += 1;
+        }
+        // A child that ends later than its connection is reaped when the next keeper goes.
+        self.children.retain(|pid| {
+            let pid = Pid::from_raw(i32::try_from(*pid).expect("process ids fit"));
+            waitpid(pid, Some(WaitPidFlag::WNOHANG))
+                .is_ok_and(|status| status == nix::sys::wait::WaitStatus::StillAlive)
+        });
+        // One wordless end is a keeper that was just leaving when we connected; more are trouble.
+        if self.wordless > 1 {
+            error!("a keeper ended without a word; the next is started in a second");
+            self.retry_at = Some(now + RELAUNCH);
+        } else {
+            self.attach(now);
+        }
+    }
+
+    /// Gives orders to the keeper; without one they are void: what they were about is settled when the next says hello.
+    pub(super) fn tell(&mut self, orders: &[ToKeeper]) {
+        if let Some(link) = &mut self.link
+            && !orders.is_empty()
+            && let Err(error) = link.send(orders)
+        {
+            error!("cannot give orders to the keeper: {error}");
+        }
+    }
+}

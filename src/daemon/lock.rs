@@ -1,0 +1,97 @@
+//! Owns: the lock that makes a daemon the only one of its store, and what it says about itself there.
+//! Never: sockets.
+//!
+//! An open-file-description lock (fcntl(2)): it dies with the process, and others can ask about it without taking it, so
+//! that `status` never keeps a daemon from starting.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Timestamp;
+use crate::error::{Error, Result};
+
+const LOCK_FILE: &str = "daemon.lock";
+
+/// What a running daemon says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonInfo {
+    /// Its process id.
+    pub pid: u32,
+    /// When it started, in microseconds since the epoch.
+    pub since_us: i64,
+    /// Its release.
+    pub version: String,
+}
+
+impl DaemonInfo {
+    /// Returns when it started.
+    pub fn since(&self) -> Timestamp {
+        Timestamp::from_micros(self.since_us)
+    }
+}
+
+/// The held lock; dropping it gives it up.
+#[derive(Debug)]
+pub(super) struct DaemonLock(#[expect(dead_code, reason = "the open file is the lock")] File);
+
+fn whole_file(kind: libc::c_int) -> libc::flock {
+    libc::flock {
+        l_type: libc::c_short::try_from(kind).expect("lock types are small numbers"),
+        l_whence: libc::c_short::try_from(libc::SEEK_SET).expect("SEEK_SET is 0"),
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
+}
+
+fn open(dir: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(dir.join(LOCK_FILE))
+}
+
+/// Takes the lock for `info`.
+///
+/// # Errors
+/// `Conflict`, naming the daemon that holds it.
+pub(super) fn acquire(dir: &Path, info: &DaemonInfo) -> Result<DaemonLock> {
+    const WHAT: &str = "start daemon";
+    let mut file = open(dir).map_err(|error| Error::io(WHAT, error))?;
+    match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_WRLCK))) {
+        Ok(_) => {}
+        Err(Errno::EAGAIN | Errno::EACCES) => {
+            let holder = read_info(&mut file).map_or("another process".to_owned(), |info| format!("pid {}", info.pid));
+            return Err(Error::conflict(WHAT, format!("{holder} already serves the store `{}`", dir.display()))
+                .hint("see it with `taskq status`"));
+        }
+        Err(errno) => return Err(Error::io(WHAT, errno.desc().to_lowercase())),
+    }
+    let text = serde_json::to_string(info).expect("plain fields make JSON");
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .map_err(|error| Error::io(WHAT, error))?;
+    Ok(DaemonLock(file))
+}
+
+fn read_info(file: &mut File) -> Option<DaemonInfo> {
+    let mut text = String::new();
+    file.rewind().and_then(|()| file.read_to_string(&mut text)).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// Returns the daemon that serves the store in `dir`, if one does.
+pub fn running_daemon(dir: &Path) -> Option<DaemonInfo> {
+    let mut file = OpenOptions::new().read(true).write(true).open(dir.join(LOCK_FILE)).ok()?;
+    let mut lock = whole_file(libc::F_WRLCK);
+    fcntl(&file, FcntlArg::F_OFD_GETLK(&mut lock)).ok()?;
+    if libc::c_int::from(lock.l_type) == libc::F_UNLCK {
+        return None;
+    }
+    read_info(&mut file)
+}

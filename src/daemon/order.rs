@@ -1,0 +1,46 @@
+//! Owns: a stored run as an order for the keeper: argv, environment, limits.
+//! Never: when it starts.
+
+use crate::domain::CommandLine;
+use crate::keeper::protocol::{Attempt, StartOrder};
+use crate::store::Start;
+
+/// Makes the order; `cpus`: the slots of a queue that sets none.
+pub(super) fn start_order(start: Start, cpus: usize) -> StartOrder {
+    let env = environment(&start);
+    let argv = match start.execution.command {
+        CommandLine::Argv(argv) => argv,
+        CommandLine::Script(script) => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), script],
+    };
+    StartOrder {
+        attempt: Attempt { run: start.run, number: start.attempt },
+        queue: start.queue,
+        slots: start.slots.unwrap_or_else(|| u32::try_from(cpus).unwrap_or(u32::MAX)),
+        argv,
+        env,
+        cwd: start.execution.cwd,
+        umask: start.execution.umask,
+        timeout: start.timeout,
+        kill_after: start.kill_after,
+    }
+}
+
+/// The job's environment and what each start adds. A job that was added by a job brings such names along: ours win.
+fn environment(start: &Start) -> Vec<Vec<u8>> {
+    let mut own = vec![
+        format!("TASKQ_JOB={}", start.run.job),
+        format!("TASKQ_RUN={}", start.run),
+        format!("TASKQ_ATTEMPT={}", start.attempt),
+        format!("TASKQ_TRIGGER={}", start.kind),
+        format!("TASKQ_SCHEDULED_AT={}", start.scheduled_at),
+    ];
+    own.extend(start.name.as_ref().map(|name| format!("TASKQ_NAME={name}")));
+    let ours = ["TASKQ_JOB", "TASKQ_RUN", "TASKQ_ATTEMPT", "TASKQ_TRIGGER", "TASKQ_SCHEDULED_AT", "TASKQ_NAME"];
+    let is_ours = |var: &[u8]| {
+        let name = var.split(|byte| *byte == b'=').next().unwrap_or_default();
+        ours.iter().any(|our| our.as_bytes() == name)
+    };
+    let mut env: Vec<Vec<u8>> = start.execution.env.iter().filter(|var| !is_ours(var)).cloned().collect();
+    env.extend(own.into_iter().map(String::into_bytes));
+    env
+}

@@ -1,0 +1,433 @@
+//! Owns: the daemon's loop: wait, take in, take a turn, tell the keeper and whoever waits.
+//! Never: deciding (see `turn`), or keeping what it could read again.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use log::{error, info, warn};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
+
+use super::keeper_side::KeeperSide;
+use super::lock::{self, DaemonInfo, DaemonLock};
+use super::poke::PokeSocket;
+use super::subscription::Subscribers;
+use super::timer::Deadline;
+use super::turn::{Turn, turn};
+use super::{logger, sockets};
+use crate::clock::Clock;
+use crate::domain::{QueueName, RunId, Span, Timestamp};
+use crate::error::{Error, Result};
+use crate::keeper::output_path;
+use crate::keeper::protocol::{Ended, FromKeeper};
+use crate::schedule::Zone;
+use crate::store::{OUTPUT_BYTES_MAX, Store, StoreError, StoreResult};
+use crate::watch::ZoneWatch;
+
+/// How long after *will write* the daemon looks for a commit that nobody told it of.
+const UNTOLD_COMMIT: Span = Span::from_seconds(1);
+
+/// How long the news that a run has a process may wait for company: a run that is shorter costs no commit of its own.
+const STARTED_LINGER: Span = Span::from_millis(20);
+
+/// How long after a failed turn the next is tried: the disk may have room again.
+const RETRY: Span = Span::from_seconds(1);
+
+/// A wall clock set back by more than this was wrong before, as cron(8) has it; by less, it is being corrected.
+const STEP_BACK: Span = Span::from_seconds(3 * 3_600);
+
+/// What a daemon is told at its start.
+pub struct Settings {
+    /// The store's directory, absolute.
+    pub dir: PathBuf,
+    /// The program to start keepers with.
+    pub exe: PathBuf,
+    /// The slots of a queue that sets none.
+    pub cpus: usize,
+    /// New slots for the default queue.
+    pub slots: Option<u32>,
+    /// Which boot this is.
+    pub boot_id: String,
+    /// Log lines start with their syslog level.
+    pub with_levels: bool,
+    /// Reads the system's zone, with a text that changes when the zone does.
+    pub read_zone: fn() -> (Zone, String),
+}
+
+/// Serves a store until SIGTERM or SIGINT; running runs live on.
+///
+/// # Errors
+/// `Conflict` if another daemon serves the store; `Io` if the store is damaged or the system refuses what it takes.
+pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
+    const WHAT: &str = "start daemon";
+    let store = Store::open(&settings.dir).map_err(|error| error.during(WHAT))?;
+    let info = DaemonInfo {
+        pid: std::process::id(),
+        since_us: clock.now().as_micros(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let lock = lock::acquire(&settings.dir, &info)?;
+    logger::install(settings.with_levels);
+    let mut daemon = Daemon::new(settings, store, lock, clock).map_err(|error| Error::io(WHAT, error))?;
+    daemon.prepare().map_err(|error| error.during(WHAT))?;
+    daemon.turn()?;
+    // Not under systemd there is nobody to tell, which is no error.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    info!("serving `{}` as pid {}", daemon.settings.dir.display(), info.pid);
+    let ended = daemon.run();
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    for name in [sockets::POKES, sockets::TURNS] {
+        let _ = fs::remove_file(daemon.settings.dir.join(name));
+    }
+    ended
+}
+
+struct Daemon<'a> {
+    settings: Settings,
+    clock: &'a dyn Clock,
+    store: Store,
+    #[expect(dead_code, reason = "held for as long as the daemon lives")]
+    lock: DaemonLock,
+    zone: Zone,
+    zone_watch: Option<ZoneWatch>,
+    keeper: KeeperSide,
+    pokes: PokeSocket,
+    subscribers: Subscribers,
+    deadline: Deadline,
+    stop: UnixStream,
+    reread: UnixStream,
+    /// What the keeper said and no committed turn has taken in.
+    reports: Vec<FromKeeper>,
+    next_fire: Option<Timestamp>,
+    /// Clients that said *will write* and have not said *wrote*.
+    writing: usize,
+    check_at: Option<Timestamp>,
+    linger_until: Option<Timestamp>,
+    retry_at: Option<Timestamp>,
+    watchdog: Option<Span>,
+    watchdog_at: Option<Timestamp>,
+    clock_offset: i64,
+}
+
+impl<'a> Daemon<'a> {
+    fn new(settings: Settings, store: Store, lock: DaemonLock, clock: &'a dyn Clock) -> io::Result<Self> {
+        let (zone, _) = (settings.read_zone)();
+        let watchdog = sd_notify::watchdog_enabled().map(|interval| Span::from_micros(interval.as_micros() as u64 / 2));
+        Ok(Self {
+            zone,
+            zone_watch: ZoneWatch::new().inspect_err(|error| warn!("cannot watch the system's zone: {error}")).ok(),
+            keeper: KeeperSide::new(settings.dir.clone(), settings.exe.clone()),
+            pokes: PokeSocket::bind(&settings.dir)?,
+            subscribers: Subscribers::bind(&settings.dir)?,
+            deadline: Deadline::new()?,
+            stop: signal_pipe(&[SIGTERM, SIGINT])?,
+            reread: signal_pipe(&[SIGHUP])?,
+            reports: Vec::new(),
+            next_fire: None,
+            writing: 0,
+            check_at: None,
+            linger_until: None,
+            retry_at: None,
+            watchdog,
+            watchdog_at: None,
+            clock_offset: offset(clock),
+            settings,
+            clock,
+            store,
+            lock,
+        })
+    }
+
+    /// Does what is due once at the start, before the first turn.
+    fn prepare(&mut self) -> StoreResult<()> {
+        let now = self.clock.now();
+        let (boot_id, slots) = (self.settings.boot_id.clone(), self.settings.slots);
+        let zone = self.zone.clone();
+        self.store.write(|writer| {
+            if slots.is_some() {
+                writer.set_queue(&QueueName::default(), slots)?;
+            }
+            if writer.latest_queued_at()?.is_some_and(|latest| latest > now + STEP_BACK) {
+                writer.replan_after_step_back(&zone, now)?;
+            }
+            writer.fire_reboots(&boot_id, now)
+        })?;
+        self.reread_zone()?;
+        self.remove_stored_outputs()?;
+        self.keeper.attach(now);
+        self.watchdog_at = self.watchdog.map(|interval| now + interval);
+        Ok(())
+    }
+
+    /// Removes output files whose content is in the run log: an earlier daemon died between commit and removal.
+    fn remove_stored_outputs(&mut self) -> StoreResult<()> {
+        let log = self.settings.dir.join("log");
+        let runs: Vec<RunId> = fs::read_dir(&log)
+            .map(|entries| entries.filter_map(|entry| run_of_file(&entry.ok()?.file_name())).collect())
+            .unwrap_or_default();
+        for run in runs {
+            if self.store.read(|reader| reader.output(run))?.is_some() {
+                let _ = fs::remove_file(output_path(&log, run));
+            }
+        }
+        Ok(())
+    }
+
+    fn reread_zone(&mut self) -> StoreResult<()> {
+        let (zone, fingerprint) = (self.settings.read_zone)();
+        let now = self.clock.now();
+        let changed = self.store.write(|writer| writer.follow_system_zone(&fingerprint, &zone, now))?;
+        if changed {
+            info!("the system's zone is `{}`", zone.name());
+        }
+        self.zone = zone;
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<()> {
+        const WHAT: &str = "serve the store";
+        loop {
+            self.deadline.set(self.wake_at()).map_err(|error| Error::io(WHAT, error))?;
+            let ready = self.wait().map_err(|error| Error::io(WHAT, error))?;
+            if ready.stop {
+                info!("told to stop; running runs live on");
+                return Ok(());
+            }
+            let mut due = false;
+            if ready.timer {
+                self.deadline.take();
+            }
+            if ready.pokes {
+                due |= self.take_pokes();
+            }
+            if ready.subscriptions {
+                self.subscribers.accept();
+                self.subscribers.drop_departed();
+            }
+            if ready.keeper {
+                self.keeper.flush();
+                due |= self.hear_keeper();
+            }
+            if (ready.reread && drain(&mut self.reread)) || (ready.zone && self.zone_changed()) {
+                due = true;
+                self.check(Self::reread_zone)?;
+            }
+            due |= self.clock_was_set()?;
+            due |= self.is_due(self.clock.now());
+            if due {
+                self.turn()?;
+            }
+        }
+    }
+
+    fn wake_at(&self) -> Option<Timestamp> {
+        let due = self.retry_at.or(self.next_fire);
+        [due, self.check_at, self.linger_until, self.keeper.retry_at(), self.watchdog_at].into_iter().flatten().min()
+    }
+
+    /// Tells whether an instant has come for which a turn is to be taken, and serves those that need none.
+    fn is_due(&mut self, now: Timestamp) -> bool {
+        let has_come = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        if has_come(self.watchdog_at) {
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+            self.watchdog_at = self.watchdog.map(|interval| now + interval);
+        }
+        if has_come(self.keeper.retry_at()) {
+            self.keeper.attach(now);
+        }
+        if has_come(self.check_at) {
+            (self.check_at, self.writing) = (None, 0);
+            return true;
+        }
+        has_come(self.retry_at.or(self.next_fire)) || has_come(self.linger_until)
+    }
+
+    fn take_pokes(&mut self) -> bool {
+        let pokes = self.pokes.drain();
+        self.writing = (self.writing + pokes.will_write).saturating_sub(pokes.wrote);
+        self.check_at = match (self.writing, self.check_at) {
+            (0, _) => None,
+            (_, Some(at)) => Some(at),
+            (_, None) => Some(self.clock.now() + UNTOLD_COMMIT),
+        };
+        pokes.wrote > 0
+    }
+
+    /// Takes in what the keeper says, and returns whether it cannot wait.
+    fn hear_keeper(&mut self) -> bool {
+        let heard = self.keeper.hear(self.clock.now());
+        let urgent = heard.iter().any(|report| !matches!(report, FromKeeper::Started { .. }));
+        if !heard.is_empty() && !urgent && self.linger_until.is_none() {
+            self.linger_until = Some(self.clock.now() + STARTED_LINGER);
+        }
+        self.reports.extend(heard);
+        urgent
+    }
+
+    fn zone_changed(&mut self) -> bool {
+        self.zone_watch.as_mut().is_some_and(ZoneWatch::take)
+    }
+
+    /// Notices that the wall clock was set, against the monotonic one.
+    fn clock_was_set(&mut self) -> Result<bool> {
+        let (before, after) = (self.clock_offset, offset(self.clock));
+        self.clock_offset = after;
+        if before - after <= i64::try_from(STEP_BACK.as_micros()).unwrap_or(i64::MAX) {
+            return Ok(false);
+        }
+        warn!("the clock was set back by {}", Span::from_micros(before.abs_diff(after)));
+        self.check(|daemon| {
+            let (now, zone) = (daemon.clock.now(), daemon.zone.clone());
+            daemon.store.write(|writer| writer.replan_after_step_back(&zone, now))
+        })?;
+        Ok(true)
+    }
+
+    /// Does something with the store outside a turn; what the disk refuses is logged, what is damaged ends the daemon.
+    fn check(&mut self, act: impl FnOnce(&mut Self) -> StoreResult<()>) -> Result<()> {
+        match act(self) {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_passing() => {
+                warn!("{error}");
+                Ok(())
+            }
+            Err(error) => Err(error.during("serve the store")),
+        }
+    }
+
+    fn turn(&mut self) -> Result<()> {
+        let log = self.settings.dir.join("log");
+        let output = |ended: &Ended| stored_output(&log, ended);
+        let now = self.clock.now();
+        let outcome = turn(
+            &mut self.store,
+            &Turn {
+                now,
+                system_zone: &self.zone,
+                cpus: self.settings.cpus,
+                keeper: self.keeper.instance(),
+                reports: &self.reports,
+                output: &output,
+            },
+        );
+        let done = match outcome {
+            Ok(done) => done,
+            Err(error) => return self.turn_failed(now, error),
+        };
+        if self.retry_at.take().is_some() {
+            info!("the store can be written again");
+        }
+        self.reports.clear();
+        self.linger_until = None;
+        self.next_fire = done.deadline;
+        self.keeper.tell(&done.orders);
+        for run in done.stored_outputs {
+            // Left behind it is found at the next start.
+            let _ = fs::remove_file(output_path(&log, run));
+        }
+        for notice in done.notices {
+            warn!("{notice}");
+        }
+        self.subscribers.tell();
+        Ok(())
+    }
+
+    fn turn_failed(&mut self, now: Timestamp, error: StoreError) -> Result<()> {
+        if !error.is_passing() {
+            return Err(error.during("serve the store"));
+        }
+        if self.retry_at.is_none() {
+            error!("{error}; trying again each second");
+        }
+        self.retry_at = Some(now + RETRY);
+        self.linger_until = None;
+        Ok(())
+    }
+
+    fn wait(&mut self) -> io::Result<Ready> {
+        let keeper_flags =
+            if self.keeper.wants_write() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
+        let mut fds = vec![
+            PollFd::new(self.stop.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.reread.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.deadline.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.pokes.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.subscribers.listener(), PollFlags::POLLIN),
+        ];
+        let fixed = fds.len();
+        let keeper = self.keeper.fd().map(|fd| PollFd::new(fd, keeper_flags));
+        let zone = self.zone_watch.as_ref().map(|watch| PollFd::new(watch.as_fd(), PollFlags::POLLIN));
+        let (keeper_at, zone_at) = (fixed, fixed + usize::from(keeper.is_some()));
+        let streams_at = zone_at + usize::from(zone.is_some());
+        let (has_keeper, has_zone) = (keeper.is_some(), zone.is_some());
+        fds.extend(keeper);
+        fds.extend(zone);
+        fds.extend(self.subscribers.streams().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) => {}
+            Err(Errno::EINTR) => return Ok(Ready::default()),
+            Err(errno) => return Err(errno.into()),
+        }
+        let ready = |index: usize| fds[index].any().unwrap_or(true);
+        Ok(Ready {
+            stop: ready(0),
+            reread: ready(1),
+            timer: ready(2),
+            pokes: ready(3),
+            subscriptions: ready(4) || (streams_at..fds.len()).any(ready),
+            keeper: has_keeper && ready(keeper_at),
+            zone: has_zone && ready(zone_at),
+        })
+    }
+}
+
+/// What the wait found.
+#[derive(Debug, Default)]
+struct Ready {
+    stop: bool,
+    reread: bool,
+    timer: bool,
+    pokes: bool,
+    subscriptions: bool,
+    keeper: bool,
+    zone: bool,
+}
+
+fn signal_pipe(signals: &[i32]) -> io::Result<UnixStream> {
+    let (read, write) = UnixStream::pair()?;
+    read.set_nonblocking(true)?;
+    for signal in signals {
+        pipe::register(*signal, write.try_clone()?)?;
+    }
+    Ok(read)
+}
+
+/// Takes in what a signal pipe holds; returns `true` always, for use in a condition.
+fn drain(pipe: &mut UnixStream) -> bool {
+    let mut bytes = [0; 64];
+    while io::Read::read(pipe, &mut bytes).is_ok_and(|n| n == bytes.len()) {}
+    true
+}
+
+/// The wall clock's distance from the monotonic one, in microseconds: it changes when the wall clock is set.
+fn offset(clock: &dyn Clock) -> i64 {
+    clock.now().as_micros() - i64::try_from(clock.monotonic().as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Reads what belongs into the run log: all of it, if it is short and nobody can add to it any more.
+fn stored_output(log: &std::path::Path, ended: &Ended) -> Option<Vec<u8>> {
+    if ended.group_alive || !(1..=OUTPUT_BYTES_MAX).contains(&ended.output_bytes) {
+        return None;
+    }
+    fs::read(output_path(log, ended.attempt.run)).ok()
+}
+
+fn run_of_file(name: &std::ffi::OsStr) -> Option<RunId> {
+    let (job, number) = name.to_str()?.split_once('.')?;
+    Some(RunId { job: crate::domain::JobId(job.parse().ok()?), number: number.parse().ok()? })
+}

@@ -1,0 +1,207 @@
+//! Owns: one turn: reports in, decisions, orders out, all in one transaction.
+//! Never: sockets, clocks, files: what it needs of them is passed in, so that a simulation can drive it.
+//!
+//! What a turn returns may be acted on only because it is committed: a start that is told before its claim is on disk
+//! could happen twice.
+
+use std::collections::{HashMap, HashSet};
+
+use super::order::start_order;
+use crate::domain::{RunId, Span, Timestamp};
+use crate::engine::{Plan, Recovery, conclude, plan, recover};
+use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, Known, ToKeeper};
+use crate::schedule::Zone;
+use crate::store::{Applied, AttemptResult, Store, StoreError, StoreResult, Writer};
+
+/// A run shorter than this is over before the commit that would start its successor: successors stand by for it.
+const BRIEF: Span = Span::from_millis(100);
+
+/// How many runs stand by for each brief run that ended in a turn: one to take its slot at once, one to take its
+/// successor's while this turn's orders are under way.
+const STANDING_BY_PER_BRIEF: usize = 2;
+
+/// How many runs of a queue stand by at the most: they cannot be overtaken without a recall.
+const STANDING_BY_MAX: usize = 64;
+
+/// What a turn is told of the world.
+pub struct Turn<'a> {
+    /// The current time.
+    pub now: Timestamp,
+    /// The system's zone.
+    pub system_zone: &'a Zone,
+    /// The slots of a queue that sets none.
+    pub cpus: usize,
+    /// The keeper that takes orders; without one, fires are recorded and nothing starts.
+    pub keeper: Option<KeeperInstance>,
+    /// What the keeper said since the last turn.
+    pub reports: &'a [FromKeeper],
+    /// Returns an ended attempt's output, if it belongs into the run log.
+    pub output: &'a dyn Fn(&Ended) -> Option<Vec<u8>>,
+}
+
+/// What came out of a turn.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// What to tell the keeper, in this order.
+    pub orders: Vec<ToKeeper>,
+    /// When the next fire is due.
+    pub deadline: Option<Timestamp>,
+    /// Runs whose output is in the run log now.
+    pub stored_outputs: Vec<RunId>,
+    /// What an administrator should know.
+    pub notices: Vec<String>,
+}
+
+/// Takes one turn.
+///
+/// # Errors
+/// Nothing is changed if the store fails; the same reports must then be given to a later turn.
+pub fn turn(store: &mut Store, turn: &Turn<'_>) -> StoreResult<Done> {
+    store.write(|writer| {
+        let mut done = Done::default();
+        let mut brief: HashMap<String, usize> = HashMap::new();
+        for report in turn.reports {
+            take_in(writer, turn, report, &mut brief, &mut done)?;
+        }
+        let applied = decide(writer, turn, &brief, &mut done)?;
+        give_orders(writer, turn, &applied, &mut done)?;
+        done.deadline = writer.next_deadline()?;
+        Ok::<_, StoreError>(done)
+    })
+}
+
+fn take_in(
+    writer: &Writer<'_>,
+    turn: &Turn<'_>,
+    report: &FromKeeper,
+    brief: &mut HashMap<String, usize>,
+    done: &mut Done,
+) -> StoreResult<()> {
+    match report {
+        FromKeeper::Hello { instance, known, ended, .. } => {
+            meet(writer, turn.now, *instance, known, ended, done)?;
+            for ended in ended {
+                end(writer, turn, ended, brief, done)?;
+            }
+            Ok(())
+        }
+        FromKeeper::Started { attempt, pid, at } => writer.record_start(attempt.run, attempt.number, *pid, *at),
+        FromKeeper::Ended(ended) => end(writer, turn, ended, brief, done),
+    }
+}
+
+/// Holds the claims in the database against what the keeper knows.
+fn meet(
+    writer: &Writer<'_>,
+    now: Timestamp,
+    instance: KeeperInstance,
+    known: &[Known],
+    ended: &[Ended],
+    done: &mut Done,
+) -> StoreResult<()> {
+    let at_keeper: HashSet<Attempt> =
+        known.iter().map(|known| known.attempt).chain(ended.iter().map(|ended| ended.attempt)).collect();
+    let (mut adopted, mut requeued, mut lost) = (0, 0, 0);
+    for claimed in writer.claimed_runs()? {
+        let attempt = Attempt { run: claimed.run, number: claimed.attempt };
+        match recover(claimed.keeper, instance, at_keeper.contains(&attempt)) {
+            Recovery::Adopt => adopted += 1,
+            Recovery::Requeue => {
+                requeued += 1;
+                writer.requeue(claimed.run)?;
+                if claimed.stop_wanted {
+                    writer.cancel_run(claimed.run, false, now)?;
+                }
+            }
+            Recovery::Lose => {
+                lost += 1;
+                writer.record_lost(claimed.run, now)?;
+            }
+        }
+    }
+    for known in known {
+        if let Some((pid, at)) = known.started {
+            writer.record_start(known.attempt.run, known.attempt.number, pid, at)?;
+        }
+    }
+    writer.forget_told_stops()?;
+    if adopted + requeued + lost > 0 {
+        done.notices.push(format!("met the keeper: {adopted} runs adopted, {requeued} queued again, {lost} lost"));
+    }
+    Ok(())
+}
+
+fn end(
+    writer: &Writer<'_>,
+    turn: &Turn<'_>,
+    ended: &Ended,
+    brief: &mut HashMap<String, usize>,
+    done: &mut Done,
+) -> StoreResult<()> {
+    let Attempt { run, number } = ended.attempt;
+    // A result that was committed, and whose acknowledgement was lost with a daemon, comes again.
+    if let Some(open) = writer.open_attempt(run, number)? {
+        let conclusion = conclude(&ended.end, ended.stopped, open.stop_wanted);
+        let output = (turn.output)(ended);
+        if output.is_some() {
+            done.stored_outputs.push(run);
+        }
+        let result = AttemptResult {
+            run,
+            started: ended.started_at.map(|at| (ended.pid, at)),
+            finished_at: ended.finished_at,
+            usage: ended.usage,
+            output_bytes: ended.output_bytes,
+            output,
+        };
+        writer.record_end(&result, &conclusion)?;
+        if ended.started_at.is_some_and(|at| ended.finished_at.since(at) < BRIEF) {
+            *brief.entry(open.queue).or_default() += 1;
+        }
+    }
+    match done.orders.last_mut() {
+        Some(ToKeeper::Acknowledge { attempts }) => attempts.push(ended.attempt),
+        _ => done.orders.push(ToKeeper::Acknowledge { attempts: vec![ended.attempt] }),
+    }
+    Ok(())
+}
+
+fn decide(
+    writer: &Writer<'_>,
+    turn: &Turn<'_>,
+    brief: &HashMap<String, usize>,
+    done: &mut Done,
+) -> StoreResult<Applied> {
+    let lookahead =
+        |queue: &str| brief.get(queue).map_or(0, |ended| (ended * STANDING_BY_PER_BRIEF).min(STANDING_BY_MAX));
+    let mut applied = Applied::default();
+    loop {
+        let with_queues: Option<&dyn Fn(&str) -> usize> = if turn.keeper.is_some() { Some(&lookahead) } else { None };
+        let snapshot = writer.snapshot(turn.now, turn.system_zone, turn.cpus, with_queues)?;
+        let plan: Plan = plan(turn.now, &snapshot);
+        for (job, reason) in &plan.broken {
+            done.notices.push(format!("job {job} is paused, its schedule cannot be read: {reason}"));
+        }
+        writer.apply(&plan, turn.keeper, turn.now, &mut applied)?;
+        if !plan.more {
+            return Ok(applied);
+        }
+    }
+}
+
+fn give_orders(writer: &Writer<'_>, turn: &Turn<'_>, applied: &Applied, done: &mut Done) -> StoreResult<()> {
+    if turn.keeper.is_none() {
+        return Ok(());
+    }
+    for (run, number, now) in writer.take_stops()? {
+        done.orders.push(ToKeeper::Stop { attempt: Attempt { run, number }, now });
+    }
+    for run in &applied.recalled {
+        let number = writer.start(*run)?.attempt;
+        done.orders.push(ToKeeper::Recall { attempt: Attempt { run: *run, number } });
+    }
+    for run in &applied.claimed {
+        done.orders.push(ToKeeper::Start(start_order(writer.start(*run)?, turn.cpus)));
+    }
+    Ok(())
+}
