@@ -290,7 +290,7 @@ _taskq() {
                     return 0
                     ;;
                 --state)
-                    COMPREPLY=($(compgen -W "scheduled queued running paused done" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "scheduled queued blocked running paused done" -- "${cur}"))
                     return 0
                     ;;
                 --queue)

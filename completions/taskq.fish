@@ -78,11 +78,12 @@ complete -c taskq -n "__fish_taskq_using_subcommand list" -l dir -d 'Keep jobs, 
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
-complete -c taskq -n "__fish_taskq_using_subcommand list" -l state -d 'Only jobs in this state' -r -f -a "scheduled\t'Waits for its next fire'
-queued\t'A run waits for a slot'
-running\t'A run has a process'
-paused\t'No fires until it is resumed'
-done\t'Will not run again'"
+complete -c taskq -n "__fish_taskq_using_subcommand list" -l state -d 'Only jobs in this state' -r -f -a "scheduled\t''
+queued\t''
+blocked\t''
+running\t''
+paused\t''
+done\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l queue -d 'Only jobs of QUEUE' -r
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l tag -d 'Only jobs with TAG' -r
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l name -d 'Only jobs whose name matches GLOB' -r
@@ -95,11 +96,12 @@ complete -c taskq -n "__fish_taskq_using_subcommand ls" -l dir -d 'Keep jobs, hi
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
-complete -c taskq -n "__fish_taskq_using_subcommand ls" -l state -d 'Only jobs in this state' -r -f -a "scheduled\t'Waits for its next fire'
-queued\t'A run waits for a slot'
-running\t'A run has a process'
-paused\t'No fires until it is resumed'
-done\t'Will not run again'"
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -l state -d 'Only jobs in this state' -r -f -a "scheduled\t''
+queued\t''
+blocked\t''
+running\t''
+paused\t''
+done\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l queue -d 'Only jobs of QUEUE' -r
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l tag -d 'Only jobs with TAG' -r
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l name -d 'Only jobs whose name matches GLOB' -r

@@ -1,4 +1,31 @@
-//! Owns: the program's entry.
+//! Owns: the program's entry: arguments in, exit code out. The real clock and the real streams are made here.
 //! Never: anything a library function can do.
 
-fn main() {}
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use taskq::cli::context::Context;
+use taskq::cli::output::Output;
+use taskq::cli::{self, Cli};
+use taskq::clock::SystemClock;
+use taskq::config;
+use taskq::error::Result;
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let cli = match cli::parse(args.clone()) {
+        Ok(cli) => cli,
+        Err(error) => return ExitCode::from(Output::new(cli::color_of(&args)).clap(&error)),
+    };
+    let output = Output::new(cli.color);
+    ExitCode::from(run(cli, &output).unwrap_or_else(|error| {
+        output.error(&error);
+        error.exit_code()
+    }))
+}
+
+fn run(cli: Cli, output: &Output) -> Result<u8> {
+    let clock = SystemClock::new();
+    let context = Context { dir: config::store_dir(cli.dir.as_deref())?, clock: &clock, output };
+    cli::dispatch(&context, cli.command)
+}

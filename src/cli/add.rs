@@ -11,6 +11,20 @@ use clap::{Args, ValueHint};
 use super::words;
 use crate::domain::{MissedMode, NewJob, Overlap};
 
+use std::io::Read;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use super::context::{Context, Failure};
+use super::job_lines;
+use super::job_text::{JobText, ReadJob, Surroundings};
+use super::report::{JobJson, Jobs, OneJob, document};
+use crate::config;
+use crate::daemon::running_daemon;
+use crate::domain::{JobId, JobKey};
+use crate::error::{Error, Result as TaskResult};
+use crate::store::{JobView, Writer};
+
 /// Add a job
 ///
 /// Without a trigger the job runs once, as soon as its queue has a free slot.
@@ -241,4 +255,144 @@ fn named_variable(text: OsString) -> Result<OsString, String> {
         None | Some(b'=') => Err("a variable has a name, as in `NAME=VALUE`".to_owned()),
         Some(_) => Ok(text),
     }
+}
+
+/// Stores the jobs, and answers with their ids.
+pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
+    const WHAT: &str = "add job";
+    let json = args.json;
+    let from = args.from.clone();
+    let here = surroundings(context, WHAT)?;
+    let texts = match &from {
+        Some(file) => job_lines::read(&read_input(file)?, &source_name(file))?,
+        None => vec![text_of(context, args)?],
+    };
+    // In a batch the line of a job says which one it is; its own name would say it twice.
+    let jobs = texts.into_iter().map(|text| text.read(&here)).collect::<TaskResult<Vec<ReadJob>>>()?;
+    let added = context.write(WHAT, |writer| {
+        let mut ids = Vec::with_capacity(jobs.len());
+        for job in &jobs {
+            ids.push(store(writer, job, here.now)?);
+        }
+        Ok(ids)
+    })?;
+    if json {
+        let views =
+            context.read(WHAT, |reader| added.iter().map(|id| reader.job(*id)).collect::<Result<Vec<_>, _>>())?;
+        return answer_json(context, &views, from.is_some());
+    }
+    let ids: String = added.iter().map(|id| format!("{id}\n")).collect();
+    context.output.answer(&ids)?;
+    if let ([id], true) = (added.as_slice(), context.output.streams().stderr_is_terminal) {
+        tell(context, *id, &here)?;
+    }
+    Ok(0)
+}
+
+fn answer_json(context: &Context<'_>, views: &[JobView], many: bool) -> TaskResult<u8> {
+    match views {
+        [job] if !many => context.output.json(&document(OneJob { job: JobJson::from(job) }))?,
+        jobs => context.output.json(&document(Jobs { jobs: jobs.iter().map(JobJson::from).collect() }))?,
+    }
+    Ok(0)
+}
+
+/// Stores one job.
+fn store(writer: &Writer<'_>, read: &ReadJob, now: crate::domain::Timestamp) -> Result<JobId, Failure> {
+    let job = &read.job;
+    let what = job.name.as_ref().map_or_else(|| "add job".to_owned(), |name| format!("add job `{name}`"));
+    if let Some(name) = &job.name
+        && let Some(taken) = writer.find_job(&JobKey::Name(name.clone()))?
+    {
+        return Err(Error::conflict(what, format!("the name is taken by job {taken}")).into());
+    }
+    if !writer.has_queue(&job.queue)? {
+        return Err(Error::not_found(what, format!("there is no queue `{}`", job.queue))
+            .hint(format!("make it with `taskq queue set {} --slots 1`", job.queue))
+            .into());
+    }
+    Ok(writer.add_job(job, &read.triggers, now)?)
+}
+
+/// Says when the job will run, or why it will not yet.
+fn tell(context: &Context<'_>, id: JobId, here: &Surroundings) -> TaskResult<()> {
+    let job = context.read("add job", |reader| reader.job(id))?;
+    let when = match job.next_at {
+        _ if job.paused_at.is_some() => format!("held: resume it with `taskq resume {id}`"),
+        Some(at) => format!("runs at {}, in {}", here.zone.show(at), super::output::text::span(at.since(here.now))),
+        None if job.triggers.is_empty() => "runs as soon as a slot is free".to_owned(),
+        None => "runs at the next boot".to_owned(),
+    };
+    let daemon = match running_daemon(&context.dir) {
+        Some(_) => "",
+        None => "; no daemon is running: start one with `taskq daemon`",
+    };
+    context.output.talk(&format!("job {id} {when}{daemon}"));
+    Ok(())
+}
+
+fn surroundings(context: &Context<'_>, what: &str) -> TaskResult<Surroundings> {
+    let (zone, zone_name) = context.zone(what)?;
+    let cwd = std::env::current_dir().map_err(|error| {
+        let cause = super::output::text::io_cause(&error);
+        Error::usage(what, format!("the current directory: {cause}")).hint("change to a directory that exists")
+    })?;
+    Ok(Surroundings { now: context.now(), zone, zone_name, env: config::environment(), cwd, umask: config::umask() })
+}
+
+fn text_of(context: &Context<'_>, args: AddArgs) -> TaskResult<JobText> {
+    let script = match args.script {
+        Some(script) => Some(script.into_vec()),
+        None if args.command.is_empty() => Some(script_on_stdin(context)?),
+        None => None,
+    };
+    if args.command.first().is_some_and(|program| program.is_empty()) {
+        return Err(Error::usage("add job", "the command is an empty word"));
+    }
+    let (missed, missed_within) = args.missed.map_or((None, None), |missed| (Some(missed.mode), missed.within));
+    Ok(JobText {
+        command: args.command,
+        script,
+        at: args.at,
+        cron: args.cron,
+        every: args.every,
+        start: args.start,
+        tz: args.tz,
+        name: args.name,
+        tag: args.tag,
+        queue: args.queue,
+        priority: args.priority,
+        cwd: args.cwd,
+        env: args.env,
+        clean_env: args.clean_env,
+        timeout: args.timeout,
+        kill_after: args.kill_after,
+        overlap: args.overlap,
+        missed,
+        missed_within,
+        grace: args.grace,
+        hold: args.hold,
+    })
+}
+
+fn script_on_stdin(context: &Context<'_>) -> TaskResult<Vec<u8>> {
+    if context.output.streams().stdin_is_terminal {
+        return Err(Error::usage("add job", "there is no command")
+            .hint("give one: `taskq add -- COMMAND [ARG]...`, `-c SCRIPT`, or a script on standard input"));
+    }
+    read_input(Path::new("-"))
+}
+
+fn source_name(file: &Path) -> String {
+    if file == Path::new("-") { "standard input".to_owned() } else { format!("`{}`", file.display()) }
+}
+
+fn read_input(file: &Path) -> TaskResult<Vec<u8>> {
+    let read = if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(file)
+    };
+    read.map_err(|error| Error::io(format!("read {}", source_name(file)), super::output::text::io_cause(&error)))
 }

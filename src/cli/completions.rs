@@ -8,6 +8,9 @@ use clap_complete::{Shell, generate};
 
 use super::Cli;
 
+use super::context::Context;
+use crate::error::Result;
+
 /// Print the completions for a shell
 #[derive(Args, Debug)]
 pub struct CompletionsArgs {
@@ -58,4 +61,10 @@ pub(super) fn visible() -> clap::Command {
         }
     }
     command
+}
+
+/// Prints the completions.
+pub fn run(context: &Context<'_>, args: &CompletionsArgs) -> Result<u8> {
+    context.output.answer_bytes(&completions(args.shell))?;
+    Ok(0)
 }

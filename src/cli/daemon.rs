@@ -3,6 +3,11 @@
 
 use clap::Args;
 
+use super::context::Context;
+use crate::config;
+use crate::daemon::{Settings, serve};
+use crate::error::Result;
+
 /// Run the daemon, in the foreground
 ///
 /// It starts what is due and records what ended. There is one for each --dir;
@@ -21,4 +26,19 @@ pub struct DaemonArgs {
     /// Give the queue `default` N slots (one per CPU)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub slots: Option<u32>,
+}
+
+/// Serves the store until it is told to stop.
+pub fn run(context: &Context<'_>, args: &DaemonArgs) -> Result<u8> {
+    let settings = Settings {
+        dir: context.dir.clone(),
+        exe: config::own_program(),
+        cpus: config::cpus(),
+        slots: args.slots,
+        boot_id: config::boot_id(),
+        with_levels: config::logs_to_journal(),
+        read_zone: config::system_zone,
+    };
+    serve(settings, context.clock)?;
+    Ok(0)
 }

@@ -3,10 +3,26 @@
 
 use clap::Args;
 
+use super::context::Context;
+use super::output::text::io_cause;
+use crate::error::{Error, Result};
+use crate::keeper::{KeeperConfig, adopt_stdin_listener, serve};
+
 /// Start, reap and remember the processes of runs
 #[derive(Args, Debug)]
 pub struct KeeperArgs {
     /// The identity of this keeper
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     pub instance: i64,
+}
+
+/// Serves daemons until there is nothing left to keep.
+pub fn run(context: &Context<'_>, args: &KeeperArgs) -> Result<u8> {
+    const WHAT: &str = "run keeper";
+    let failure = |error: std::io::Error| Error::io(WHAT, io_cause(&error));
+    let listener =
+        adopt_stdin_listener().map_err(|error| failure(error).hint("the daemon starts it: `taskq daemon`"))?;
+    let config = KeeperConfig { log_dir: context.dir.join("log"), instance: args.instance };
+    serve(listener, config, context.clock).map_err(failure)?;
+    Ok(0)
 }

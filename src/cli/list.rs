@@ -1,7 +1,15 @@
 //! Owns: `taskq list`.
 //! Never: anything that changes a job.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+
+use super::context::Context;
+use super::report::{JobJson, Jobs, document, job_table};
+use super::target::find_job;
+use super::words;
+use crate::domain::{JobState, QueueName, Tag};
+use crate::error::{Error, Result};
+use crate::store::JobFilter;
 
 /// List jobs
 ///
@@ -27,13 +35,20 @@ pub struct ListArgs {
 
     /// Only jobs in this state
     ///
-    /// scheduled, queued, running, paused or done.
+    /// scheduled, queued, blocked, running, paused or done.
     ///
     /// scheduled: waits for its next fire. queued: a run waits for a
-    /// slot. running: a run has a process. paused: no fires until it is
-    /// resumed. done: it will not run again; implies -a.
-    #[arg(long, value_name = "STATE", hide_possible_values = true, verbatim_doc_comment)]
-    pub state: Option<StateArg>,
+    /// slot. blocked: its queue is paused. running: a run has a process.
+    /// paused: no fires until it is resumed. done: it will not run
+    /// again; implies -a.
+    #[arg(
+        long,
+        value_name = "STATE",
+        value_parser = words(JobState::ALL, JobState::as_str, JobState::from_word),
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
+    pub state: Option<JobState>,
 
     /// Only jobs of QUEUE
     #[arg(long, value_name = "QUEUE")]
@@ -60,17 +75,33 @@ pub struct ListArgs {
     pub json: bool,
 }
 
-/// A job's state, as `--state` takes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StateArg {
-    /// Waits for its next fire.
-    Scheduled,
-    /// A run waits for a slot.
-    Queued,
-    /// A run has a process.
-    Running,
-    /// No fires until it is resumed.
-    Paused,
-    /// Will not run again.
-    Done,
+/// Answers with the jobs.
+pub fn run(context: &Context<'_>, args: &ListArgs) -> Result<u8> {
+    const WHAT: &str = "list jobs";
+    let (zone, _) = context.zone(WHAT)?;
+    let queue = args.queue.as_ref().map(|queue| queue.parse::<QueueName>()).transpose();
+    let tag = args.tag.as_ref().map(|tag| tag.parse::<Tag>()).transpose();
+    let mut filter = JobFilter {
+        jobs: Vec::new(),
+        // A job that is named is shown, done or not.
+        done_too: args.all || args.state == Some(JobState::Done) || !args.jobs.is_empty(),
+        state: args.state,
+        queue: queue.map_err(|error| Error::usage(WHAT, error))?,
+        tag: tag.map_err(|error| Error::usage(WHAT, error))?,
+        name: args.name.clone(),
+        failed: args.failed,
+        limit: args.limit.map(|limit| limit as usize),
+    };
+    let jobs = context.look(WHAT, |reader| {
+        for job in &args.jobs {
+            filter.jobs.push(find_job(reader, "list", job)?);
+        }
+        Ok(reader.jobs(&filter)?)
+    })?;
+    if args.json {
+        context.output.json(&document(Jobs { jobs: jobs.iter().map(JobJson::from).collect() }))?;
+    } else {
+        context.output.table(&job_table(&jobs, &zone, context.now()))?;
+    }
+    Ok(0)
 }

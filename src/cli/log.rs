@@ -3,6 +3,23 @@
 
 use clap::Args;
 
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+
+use super::context::{Context, Failure};
+use super::output::text::io_cause;
+use super::report::exit_status;
+use super::target::{self, Target};
+use super::waiting::Waiting;
+use crate::domain::{JobId, Outcome, RunId, RunState};
+use crate::error::{Error, Result as TaskResult};
+use crate::keeper::output_path;
+use crate::store::{Reader, RunFilter};
+
+/// How much of an output is read at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
 /// Print the output of a run
 ///
 /// What the run wrote to its standard output and standard error, in the order
@@ -34,4 +51,187 @@ pub struct LogArgs {
     /// The output of every run of the job, the oldest first
     #[arg(long, conflicts_with = "follow")]
     pub all: bool,
+}
+
+/// Answers with the output.
+pub fn run(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
+    const WHAT: &str = "show log";
+    let runs = context.look(WHAT, |reader| match target::find(reader, "show log of", &args.target)? {
+        Target::Run(run) => Ok(vec![run]),
+        Target::Job(job) if args.all => all_runs(reader, job),
+        Target::Job(job) => latest_run(reader, job, &args.target).map(|run| vec![run]),
+    })?;
+    if let ([run], true) = (runs.as_slice(), args.follow) {
+        return follow(context, *run, args.tail);
+    }
+    for run in runs {
+        let mut source = Source::new(context, run);
+        let stored = context.read(WHAT, |reader| reader.output(run))?;
+        source.settle(stored)?;
+        source.skip_to_tail(args.tail)?;
+        source.print(context)?;
+    }
+    Ok(0)
+}
+
+/// A run that there can be output of: not one that was over before it began, if there is any other.
+fn latest_run(reader: &Reader<'_>, job: JobId, text: &str) -> Result<RunId, Failure> {
+    let never_began = |outcome| matches!(outcome, Some(Outcome::Missed | Outcome::Skipped));
+    let mut filter = RunFilter { job: Some(job), limit: Some(100), ..RunFilter::default() };
+    let runs = reader.runs(&filter)?;
+    if let Some(run) = runs.iter().find(|run| !never_began(run.outcome)) {
+        return Ok(run.run);
+    }
+    filter.limit = None;
+    let runs = reader.runs(&filter)?;
+    runs.iter().find(|run| !never_began(run.outcome)).map(|run| run.run).ok_or_else(|| {
+        Error::not_found(format!("show log of job `{text}`"), "it has not run yet")
+            .hint(format!("see when it will with `taskq next {text}`"))
+            .into()
+    })
+}
+
+fn all_runs(reader: &Reader<'_>, job: JobId) -> Result<Vec<RunId>, Failure> {
+    let filter = RunFilter { job: Some(job), ..RunFilter::default() };
+    let mut runs: Vec<RunId> = reader.runs(&filter)?.iter().map(|run| run.run).collect();
+    runs.reverse();
+    Ok(runs)
+}
+
+/// Prints a run's output until it ends, and returns its status.
+pub fn follow(context: &Context<'_>, run: RunId, tail: Option<u64>) -> TaskResult<u8> {
+    const WHAT: &str = "follow log";
+    let mut waiting = Waiting::new(context, WHAT, None)?;
+    let mut source = Source::new(context, run);
+    let mut started = false;
+    loop {
+        // The state first: what was written before a run is seen as finished is read after that.
+        let (view, stored) = waiting.read(|reader| Ok((reader.run(run)?, reader.output(run)?)))?;
+        let Some(view) = view else { return Err(Error::not_found(WHAT, format!("run `{run}` was removed"))) };
+        let finished = view.state == RunState::Finished;
+        if finished {
+            source.settle(stored)?;
+        } else if source.open()? {
+            // Not every file system has inotify(7); without, the daemon's turns are what there is.
+            let _ = waiting.subscription().watch_file(&source.path);
+        }
+        if !std::mem::replace(&mut started, true) {
+            source.skip_to_tail(tail)?;
+        }
+        source.print(context)?;
+        if finished {
+            return Ok(exit_status(&view));
+        }
+        if context.output.is_closed() {
+            return Ok(0);
+        }
+        waiting.need_daemon()?;
+        waiting.wait()?;
+    }
+}
+
+/// Where a run's output is: a file while it runs and if it is long, else the run log.
+struct Source {
+    path: PathBuf,
+    file: Option<File>,
+    stored: Option<Vec<u8>>,
+    /// How far it was printed.
+    position: u64,
+}
+
+impl Source {
+    fn new(context: &Context<'_>, run: RunId) -> Self {
+        Self { path: output_path(&context.dir.join("log"), run), file: None, stored: None, position: 0 }
+    }
+
+    /// Opens the file, and returns whether it has only now been there.
+    fn open(&mut self) -> TaskResult<bool> {
+        if self.file.is_some() {
+            return Ok(false);
+        }
+        match File::open(&self.path) {
+            Ok(file) => {
+                self.file = Some(file);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.failure(&error)),
+        }
+    }
+
+    /// Takes the output of a finished run from where it is.
+    fn settle(&mut self, stored: Option<Vec<u8>>) -> TaskResult<()> {
+        self.stored = stored;
+        if self.stored.is_none() {
+            self.open()?;
+        }
+        Ok(())
+    }
+
+    fn skip_to_tail(&mut self, lines: Option<u64>) -> TaskResult<()> {
+        let Some(lines) = lines else { return Ok(()) };
+        let start = match (&self.stored, &mut self.file) {
+            (Some(bytes), _) => Ok(tail_start(bytes, lines) as u64),
+            (None, Some(file)) => file_tail_start(file, lines),
+            (None, None) => Ok(0),
+        };
+        self.position = start.map_err(|error| self.failure(&error))?;
+        Ok(())
+    }
+
+    fn print(&mut self, context: &Context<'_>) -> TaskResult<()> {
+        if let Some(bytes) = &self.stored {
+            let from = usize::try_from(self.position).unwrap_or(usize::MAX).min(bytes.len());
+            self.position = bytes.len() as u64;
+            return context.output.answer_bytes(&bytes[from..]);
+        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let read = file.seek(SeekFrom::Start(self.position)).and_then(|_| file.read(&mut chunk));
+            match read {
+                Ok(0) => return Ok(()),
+                Ok(length) => {
+                    self.position += length as u64;
+                    context.output.answer_bytes(&chunk[..length])?;
+                }
+                Err(error) => return Err(self.failure(&error)),
+            }
+        }
+    }
+
+    fn failure(&self, error: &io::Error) -> Error {
+        Error::io(format!("read `{}`", self.path.display()), io_cause(error))
+    }
+}
+
+/// Returns where the last `lines` lines begin.
+fn tail_start(bytes: &[u8], lines: u64) -> usize {
+    let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    if lines == 0 {
+        return bytes.len();
+    }
+    let newlines = body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
+    newlines.map(|(at, _)| at + 1).nth(usize::try_from(lines - 1).unwrap_or(usize::MAX)).unwrap_or(0)
+}
+
+/// Returns where the last `lines` lines of a file begin, reading backwards no more of it than they are.
+fn file_tail_start(file: &mut File, lines: u64) -> io::Result<u64> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut start = length;
+    let mut tail: Vec<u8> = Vec::new();
+    while start > 0 {
+        let chunk = start.min(CHUNK_BYTES as u64);
+        start -= chunk;
+        let mut bytes = vec![0; usize::try_from(chunk).unwrap_or(CHUNK_BYTES)];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut bytes)?;
+        bytes.extend(&tail);
+        tail = bytes;
+        let within = tail_start(&tail, lines);
+        if within > 0 {
+            return Ok(start + within as u64);
+        }
+    }
+    Ok(0)
 }

@@ -2,13 +2,16 @@
 //! Never: promises that the program does not keep.
 
 use std::fmt::Write as _;
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use clap::{Args, Command, ValueHint};
 use clap_mangen::Man;
 
 use super::completions::visible;
+use super::context::Context;
+use super::output::text::io_cause;
+use crate::error::{Error, Result};
 
 /// Write the manual pages to DIR, or print taskq(1)
 #[derive(Args, Debug)]
@@ -153,4 +156,20 @@ fn push_filled(line: &str, out: &mut String) {
         out.push_str(word);
         used += word.len();
     }
+}
+
+fn write_pages(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    pages().iter().try_for_each(|page| fs::write(dir.join(&page.file), &page.text))
+}
+
+/// Writes the pages, or prints the first.
+pub fn run(context: &Context<'_>, args: &ManArgs) -> Result<u8> {
+    match &args.target {
+        Some(dir) => {
+            write_pages(dir).map_err(|error| Error::io(format!("write `{}`", dir.display()), io_cause(&error)))?;
+        }
+        None => context.output.answer(&pages()[0].text)?,
+    }
+    Ok(0)
 }

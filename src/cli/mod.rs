@@ -7,7 +7,10 @@
 pub mod add;
 pub mod cancel;
 pub mod completions;
+pub mod context;
 pub mod daemon;
+mod job_lines;
+mod job_text;
 pub mod keeper;
 pub mod list;
 pub mod log;
@@ -16,11 +19,14 @@ pub mod next;
 pub mod output;
 pub mod pause;
 pub mod queue;
+mod report;
 pub mod run;
 pub mod runs;
 pub mod show;
 pub mod status;
+mod target;
 pub mod wait;
+mod waiting;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -28,7 +34,9 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
+use self::context::Context;
 use self::output::Color;
+use crate::error::Result;
 
 /// Run commands at times and in queues
 ///
@@ -147,8 +155,35 @@ pub enum Command {
 /// # Errors
 ///
 /// What clap has to say, `--help` and `--version` included; `Output::clap` prints it and knows the exit code.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> std::result::Result<Cli, clap::Error> {
     Cli::try_parse_from(args)
+}
+
+/// Does what a command line asks for, and returns the exit code.
+///
+/// # Errors
+///
+/// What a person should be told; its kind has an exit code of its own.
+pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
+    match command {
+        Command::Add(args) => add::run(context, *args),
+        Command::List(args) => list::run(context, &args),
+        Command::Show(args) => show::run(context, &args),
+        Command::Runs(args) => runs::run(context, &args),
+        Command::Log(args) => log::run(context, &args),
+        Command::Next(args) => next::run(context, &args),
+        Command::Run(args) => run::run(context, &args),
+        Command::Cancel(args) => cancel::run(context, &args),
+        Command::Pause(args) => pause::pause(context, &args),
+        Command::Resume(args) => pause::resume(context, &args),
+        Command::Wait(args) => wait::run(context, &args),
+        Command::Status(args) => status::run(context, &args),
+        Command::Queue(args) => queue::run(context, &args),
+        Command::Daemon(args) => daemon::run(context, &args),
+        Command::Keeper(args) => keeper::run(context, &args),
+        Command::Completions(args) => completions::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
+    }
 }
 
 /// Finds the `--color` of a command line that could not be read, so that the complaint about it obeys it too.

@@ -3,6 +3,25 @@
 
 use clap::{ArgGroup, Args};
 
+use serde::Serialize;
+
+use super::context::{Context, Failure};
+use super::report::document;
+use super::target::find_job;
+use crate::config;
+use crate::domain::{JobId, QueueName, Timestamp};
+use crate::engine::skip_paused;
+use crate::error::{Error, Result};
+use crate::schedule::Zone;
+use crate::store::{JobFilter, Writer};
+
+/// What a pause or a resume changed.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    jobs: Vec<JobId>,
+    queues: Vec<String>,
+}
+
 /// Pause jobs or a queue
 ///
 /// A paused job does not fire until it is resumed; a paused queue starts
@@ -64,4 +83,91 @@ pub struct ResumeArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Pauses jobs or a queue.
+pub fn pause(context: &Context<'_>, args: &PauseArgs) -> Result<u8> {
+    let now = context.now();
+    let report = change(context, "pause", (&args.jobs, args.queue.as_deref()), Some(now), |writer, job| {
+        Ok(writer.pause_job(job, now)?)
+    })?;
+    answer(context, args.json, &report)
+}
+
+/// Resumes jobs or a queue.
+pub fn resume(context: &Context<'_>, args: &ResumeArgs) -> Result<u8> {
+    let now = context.now();
+    let (zone, _) = config::system_zone();
+    let report = change(context, "resume", (&args.jobs, args.queue.as_deref()), None, |writer, job| {
+        resume_job(writer, job, &zone, now)
+    })?;
+    answer(context, args.json, &report)
+}
+
+fn answer(context: &Context<'_>, json: bool, report: &Report) -> Result<u8> {
+    if json {
+        context.output.json(&document(report))?;
+    }
+    Ok(0)
+}
+
+/// Changes the named jobs, the queue, or every job; something that is so already is an error only where it was named.
+fn change(
+    context: &Context<'_>,
+    verb: &str,
+    (jobs, queue): (&[String], Option<&str>),
+    queue_paused_at: Option<Timestamp>,
+    act: impl Fn(&Writer<'_>, JobId) -> Result<bool, Failure>,
+) -> Result<Report> {
+    let already = if queue_paused_at.is_some() { "it is already paused" } else { "it is not paused" };
+    context.write(verb, |writer| {
+        let mut report = Report::default();
+        for text in jobs {
+            let job = find_job(writer, verb, text)?;
+            if writer.is_done(job)? {
+                return Err(Error::conflict(format!("{verb} job `{text}`"), "it is done").into());
+            }
+            if !act(writer, job)? {
+                return Err(Error::conflict(format!("{verb} job `{text}`"), already).into());
+            }
+            report.jobs.push(job);
+        }
+        if let Some(text) = queue {
+            let what = format!("{verb} queue `{text}`");
+            let queue: QueueName = text.parse().map_err(|error| Error::usage(&what, error))?;
+            if !writer.has_queue(&queue)? {
+                return Err(Error::not_found(what, "there is no such queue")
+                    .hint("list them with `taskq queue`")
+                    .into());
+            }
+            if !writer.pause_queue(&queue, queue_paused_at)? {
+                return Err(Error::conflict(what, already).into());
+            }
+            report.queues.push(queue.to_string());
+        } else if jobs.is_empty() {
+            for job in writer.jobs(&JobFilter::default())? {
+                if act(writer, job.id)? {
+                    report.jobs.push(job.id);
+                }
+            }
+        }
+        Ok(report)
+    })
+}
+
+/// Lets a job fire again. The fires that its pause swallowed are one `skipped` row with their count.
+fn resume_job(writer: &Writer<'_>, job: JobId, system_zone: &Zone, now: Timestamp) -> Result<bool, Failure> {
+    if !writer.resume_job(job)? {
+        return Ok(false);
+    }
+    for (trigger, compiled) in writer.compiled_triggers(job, system_zone)? {
+        let (schedule, zone) = compiled.map_err(|cause| Error::conflict(format!("resume job `{job}`"), cause))?;
+        let Some(next_at) = trigger.next_at.filter(|at| *at <= now) else { continue };
+        if let Some((fires, next)) = skip_paused(now, &schedule, &zone, next_at) {
+            writer.add_skipped_stretch(job, (trigger.id, trigger.spec.kind()), next_at, fires, now)?;
+            writer.advance_trigger(trigger.id, next)?;
+        }
+    }
+    writer.settle_job(job, now)?;
+    Ok(true)
 }

@@ -3,6 +3,22 @@
 
 use clap::{Args, Subcommand};
 
+use serde::Serialize;
+
+use super::context::Context;
+use super::output::text;
+use super::output::{Column, Table, TableCell};
+use super::report::{QueueJson, backlog_ms, document, slots};
+use crate::config;
+use crate::domain::{QueueName, Span};
+use crate::error::{Error, Result};
+use crate::store::QueueView;
+
+#[derive(Serialize)]
+struct Queues {
+    queues: Vec<QueueJson>,
+}
+
 /// List the queues, or set one up
 ///
 /// A queue runs as many jobs at once as it has slots. The queue `default` has
@@ -62,4 +78,54 @@ pub struct QueueSetArgs {
     /// Run at most N of its jobs at once
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub slots: u32,
+}
+
+/// Lists the queues, or sets one.
+pub fn run(context: &Context<'_>, args: &QueueArgs) -> Result<u8> {
+    match &args.command {
+        None | Some(QueueCommand::List(_)) => list(context, args.json),
+        Some(QueueCommand::Set(set)) => {
+            let what = format!("set queue `{}`", set.queue);
+            let queue: QueueName = set.queue.parse().map_err(|error| Error::usage(&what, error))?;
+            context.write(&what, |writer| Ok(writer.set_queue(&queue, Some(set.slots))?))?;
+            if args.json { list(context, true) } else { Ok(0) }
+        }
+    }
+}
+
+#[expect(clippy::redundant_closure_for_method_calls, reason = "the path of the method is bound to one lifetime")]
+fn list(context: &Context<'_>, json: bool) -> Result<u8> {
+    let queues = context.read("list queues", |reader| reader.queues())?;
+    let cpus = config::cpus();
+    if json {
+        let queues = queues.iter().map(|queue| QueueJson::new(queue, cpus)).collect();
+        context.output.json(&document(Queues { queues }))?;
+    } else {
+        context.output.table(&table(&queues, cpus))?;
+    }
+    Ok(0)
+}
+
+/// The table of `queue` and `status`.
+pub fn table(queues: &[QueueView], cpus: usize) -> Table {
+    let mut table = Table::new([
+        Column::left("QUEUE"),
+        Column::right("SLOTS"),
+        Column::right("RUNNING"),
+        Column::right("WAITING"),
+        Column::right("BACKLOG"),
+        Column::left("STATE"),
+    ]);
+    for queue in queues {
+        let backlog = backlog_ms(queue, cpus).map(Span::from_millis);
+        table.push([
+            TableCell::new(&queue.name),
+            TableCell::new(slots(queue, cpus).to_string()),
+            TableCell::new(queue.running.to_string()),
+            TableCell::new(queue.waiting.to_string()),
+            backlog.map_or_else(TableCell::unknown, |span| TableCell::new(text::span(span))),
+            TableCell::new(if queue.paused_at.is_some() { "paused" } else { "open" }),
+        ]);
+    }
+    table
 }

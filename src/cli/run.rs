@@ -3,6 +3,14 @@
 
 use clap::Args;
 
+use super::context::Context;
+use super::log::follow;
+use super::report::{RunJson, Runs, document, exit_status};
+use super::target::find_job;
+use super::waiting::{Waiting, all_finished};
+use crate::domain::RunId;
+use crate::error::{Error, ErrorKind, Result};
+
 /// Run jobs now, besides their schedule
 ///
 /// Prints the name of each run, as in backup.3. It waits for a slot of its
@@ -35,4 +43,57 @@ pub struct RunArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Queues a run of each job, and answers with their names or, if they are waited for, with their status.
+pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
+    const WHAT: &str = "run job";
+    if args.follow && args.jobs.len() > 1 {
+        return Err(Error::usage(WHAT, "`--follow` takes one job").hint("wait for many with `--wait`"));
+    }
+    // Before anything is queued: a run that nobody starts must not be left behind by a command that failed.
+    if (args.wait || args.follow) && crate::daemon::running_daemon(&context.dir).is_none() {
+        return Err(Error::new(ErrorKind::Unavailable, WHAT, "the daemon is not running, and `--wait` needs it")
+            .hint("start it with `taskq daemon`, in another terminal or as a service"));
+    }
+    let now = context.now();
+    let runs = context.write(WHAT, |writer| {
+        let mut runs: Vec<RunId> = Vec::new();
+        for job in &args.jobs {
+            runs.push(writer.add_manual_run(find_job(writer, "run", job)?, false, now)?);
+        }
+        Ok(runs)
+    })?;
+    if args.follow {
+        context.output.talk(&names(&runs));
+        return follow(context, runs[0], None);
+    }
+    if !args.json {
+        context.output.answer(&names(&runs))?;
+    }
+    let views = if args.wait {
+        let mut waiting = Waiting::new(context, "wait for run", None)?;
+        waiting.until(|reader| all_finished(reader, &runs))?.unwrap_or_default()
+    } else if args.json {
+        context.read(WHAT, |reader| {
+            let views: Result<Vec<_>, _> = runs.iter().map(|run| reader.run(*run)).collect();
+            Ok(views?.into_iter().flatten().collect())
+        })?
+    } else {
+        return Ok(0);
+    };
+    if args.json {
+        context.output.json(&document(Runs { runs: views.iter().map(RunJson::from).collect() }))?;
+    }
+    if !args.wait {
+        return Ok(0);
+    }
+    Ok(match views.as_slice() {
+        [run] => exit_status(run),
+        runs => u8::from(runs.iter().any(|run| exit_status(run) != 0)),
+    })
+}
+
+fn names(runs: &[RunId]) -> String {
+    runs.iter().map(|run| format!("{run}\n")).collect()
 }

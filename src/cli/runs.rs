@@ -6,6 +6,13 @@ use clap::Args;
 use super::words;
 use crate::domain::Outcome;
 
+use super::context::{Context, parse_failure};
+use super::report::{RunJson, Runs, document, run_table};
+use super::target::find_job;
+use crate::error::Result;
+use crate::schedule::parse_instant;
+use crate::store::RunFilter;
+
 /// List runs, the newest first
 ///
 /// A run that has not ended has no OUTCOME yet. Times that were missed or
@@ -47,4 +54,28 @@ pub struct RunsArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Answers with the runs.
+pub fn run(context: &Context<'_>, args: &RunsArgs) -> Result<u8> {
+    const WHAT: &str = "list runs";
+    let (zone, _) = context.zone(WHAT)?;
+    let now = context.now();
+    let since = args.since.as_ref().map(|text| parse_instant(text, now, &zone)).transpose();
+    let mut filter = RunFilter {
+        outcome: args.outcome,
+        since: since.map_err(|error| parse_failure(WHAT, error))?,
+        limit: Some(args.limit as usize),
+        ..RunFilter::default()
+    };
+    let runs = context.look(WHAT, |reader| {
+        filter.job = args.job.as_ref().map(|job| find_job(reader, "list runs of", job)).transpose()?;
+        Ok(reader.runs(&filter)?)
+    })?;
+    if args.json {
+        context.output.json(&document(Runs { runs: runs.iter().map(RunJson::from).collect() }))?;
+    } else {
+        context.output.table(&run_table(&runs, &zone, now))?;
+    }
+    Ok(0)
 }

@@ -3,6 +3,34 @@
 
 use clap::Args;
 
+use serde::Serialize;
+
+use super::context::Context;
+use super::output::text;
+use super::queue::table;
+use super::report::{QueueJson, document};
+use crate::config;
+use crate::daemon::running_daemon;
+use crate::domain::Timestamp;
+use crate::error::Result;
+
+#[derive(Serialize)]
+struct Status {
+    daemon: Option<DaemonJson>,
+    queues: Vec<QueueJson>,
+    next_fire_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct DaemonJson {
+    pid: u32,
+    since_at: Timestamp,
+    version: String,
+}
+
+/// The exit code where no daemon runs.
+const NO_DAEMON: u8 = 3;
+
 /// Show the daemon, the queues and what comes next
 ///
 /// The exit status is 3 if the daemon is not running.
@@ -18,4 +46,32 @@ pub struct StatusArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Answers with the state of things.
+pub fn run(context: &Context<'_>, args: &StatusArgs) -> Result<u8> {
+    const WHAT: &str = "show status";
+    let (zone, _) = context.zone(WHAT)?;
+    let now = context.now();
+    let (queues, next) = context.read(WHAT, |reader| Ok((reader.queues()?, reader.next_deadline()?)))?;
+    let daemon = running_daemon(&context.dir);
+    let status = if daemon.is_some() { 0 } else { NO_DAEMON };
+    let cpus = config::cpus();
+    if args.json {
+        let daemon =
+            daemon.map(|info| DaemonJson { pid: info.pid, since_at: info.since(), version: info.version.clone() });
+        let queues = queues.iter().map(|queue| QueueJson::new(queue, cpus)).collect();
+        context.output.json(&document(Status { daemon, queues, next_fire_at: next }))?;
+        return Ok(status);
+    }
+    context.output.answer(&match &daemon {
+        Some(info) => format!("daemon: pid {}, since {}, version {}", info.pid, zone.show(info.since()), info.version),
+        None => "daemon: not running; start it with `taskq daemon`".to_owned(),
+    })?;
+    context.output.answer(&next.map_or("next fire: none".to_owned(), |at| {
+        format!("next fire: {}, in {}", zone.show(at), text::span(at.since(now)))
+    }))?;
+    context.output.answer("\n")?;
+    context.output.table(&table(&queues, cpus))?;
+    Ok(status)
 }

@@ -53,6 +53,14 @@ impl Zone {
         }
     }
 
+    /// Finds a zone by what `TZ` may hold: an IANA name, or a POSIX string.
+    ///
+    /// # Errors
+    /// Where it is neither; the error is that of the name.
+    pub fn read(text: &str) -> Result<Self, ParseError> {
+        Self::named(text).or_else(|error| Self::posix(text).map_err(|_| error))
+    }
+
     /// Makes the system's zone of the bytes of `/etc/localtime` (tzfile(5)) and of its name, where one is known.
     ///
     /// # Errors

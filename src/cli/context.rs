@@ -1,0 +1,98 @@
+//! Owns: what every verb is given: the store's directory, the clock, the mouth; and how a verb meets the store.
+//! Never: what a verb does.
+
+use std::path::PathBuf;
+
+use super::output::Output;
+use crate::clock::Clock;
+use crate::config;
+use crate::daemon::Poke;
+use crate::domain::Timestamp;
+use crate::error::{Error, Result};
+use crate::schedule::{ParseError, Zone};
+use crate::store::{Reader, Store, StoreError, StoreResult, Writer};
+
+/// What a verb works with.
+pub struct Context<'a> {
+    /// The store's directory, absolute.
+    pub dir: PathBuf,
+    /// The clock.
+    pub clock: &'a dyn Clock,
+    /// Where answers go.
+    pub output: &'a Output,
+}
+
+/// A failure in a transaction: the store's, or one with a text of its own.
+pub enum Failure {
+    /// The store's.
+    Store(StoreError),
+    /// Told already.
+    Told(Error),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Told(error)
+    }
+}
+
+impl Failure {
+    fn during(self, what: &str) -> Error {
+        match self {
+            Self::Store(error) => error.during(what),
+            Self::Told(error) => error,
+        }
+    }
+}
+
+impl Context<'_> {
+    /// Returns the current time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Returns the zone in which the caller reads times, and its name if `TZ` sets one.
+    pub fn zone(&self, what: &str) -> Result<(Zone, Option<String>)> {
+        config::caller_zone()
+            .map_err(|error| parse_failure(what, error).hint("set `TZ` to a zone such as `Europe/Paris`"))
+    }
+
+    /// Opens the store; `what` is being done.
+    pub fn open(&self, what: &str) -> Result<Store> {
+        Store::open(&self.dir).map_err(|error| error.during(what))
+    }
+
+    /// Reads in one transaction.
+    pub fn read<T>(&self, what: &str, read: impl FnOnce(&Reader<'_>) -> StoreResult<T>) -> Result<T> {
+        self.open(what)?.read(read).map_err(|error| error.during(what))
+    }
+
+    /// Reads in one transaction what may not be there.
+    pub fn look<T>(&self, what: &str, read: impl FnOnce(&Reader<'_>) -> Result<T, Failure>) -> Result<T> {
+        self.open(what)?.read(read).map_err(|failure| failure.during(what))
+    }
+
+    /// Writes in one transaction, and tells the daemon before and after.
+    pub fn write<T>(&self, what: &str, write: impl FnOnce(&Writer<'_>) -> Result<T, Failure>) -> Result<T> {
+        let mut store = self.open(what)?;
+        let poke = Poke::will_write(&self.dir);
+        let written = store.write(write).map_err(|failure| failure.during(what));
+        drop(poke);
+        written
+    }
+}
+
+/// Says that a text could not be understood.
+pub fn parse_failure(what: &str, error: ParseError) -> Error {
+    let failure = Error::usage(what, &error.cause);
+    match error.hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

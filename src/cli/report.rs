@@ -1,0 +1,370 @@
+//! Owns: the documents of `--json`, and how jobs and runs look in tables.
+//! Never: where their values come from.
+
+use serde::Serialize;
+
+use super::output::text::{self, outcome_style};
+use super::output::{Column, Table, TableCell};
+use crate::domain::{
+    CommandLine, JobId, JobState, MissedMode, Outcome, Overlap, RunState, Span, Timestamp, TriggerKind, TriggerSpec,
+};
+use crate::schedule::Zone;
+use crate::store::{JobView, QueueView, RunView, TriggerView};
+
+/// The version of every document.
+pub const JSON_VERSION: u32 = 1;
+
+/// A document that holds one thing under one key.
+#[derive(Serialize)]
+pub struct Document<T: Serialize> {
+    version: u32,
+    #[serde(flatten)]
+    content: T,
+}
+
+/// Wraps what a command answers.
+pub fn document<T: Serialize>(content: T) -> Document<T> {
+    Document { version: JSON_VERSION, content }
+}
+
+/// `{"job": …}`
+#[derive(Serialize)]
+pub struct OneJob {
+    /// The job.
+    pub job: JobJson,
+}
+
+/// `{"jobs": […]}`
+#[derive(Serialize)]
+pub struct Jobs {
+    /// The jobs.
+    pub jobs: Vec<JobJson>,
+}
+
+/// `{"runs": […]}`
+#[derive(Serialize)]
+pub struct Runs {
+    /// The runs.
+    pub runs: Vec<RunJson>,
+}
+
+/// A job.
+#[derive(Serialize)]
+pub struct JobJson {
+    id: JobId,
+    name: Option<String>,
+    state: JobState,
+    command: Option<Vec<String>>,
+    script: Option<String>,
+    triggers: Vec<TriggerJson>,
+    start_at: Option<Timestamp>,
+    tag: Vec<String>,
+    queue: String,
+    priority: i32,
+    cwd: String,
+    umask: String,
+    timeout_ms: Option<u64>,
+    kill_after_ms: u64,
+    overlap: Overlap,
+    missed: MissedWord,
+    missed_within_ms: Option<u64>,
+    grace_ms: u64,
+    hold: bool,
+    created_at: Timestamp,
+    paused_at: Option<Timestamp>,
+    done_at: Option<Timestamp>,
+    next_fire_at: Option<Timestamp>,
+    runs: i64,
+    last_run: Option<String>,
+    last_outcome: Option<Outcome>,
+    last_finished_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct MissedWord(&'static str);
+
+/// A trigger.
+#[derive(Serialize)]
+pub struct TriggerJson {
+    kind: TriggerKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cron: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    every_ms: Option<u64>,
+    tz: Option<String>,
+    next_fire_at: Option<Timestamp>,
+}
+
+impl From<&TriggerView> for TriggerJson {
+    fn from(trigger: &TriggerView) -> Self {
+        let (at, cron, every_ms, tz) = match &trigger.spec {
+            TriggerSpec::At { at } => (Some(*at), None, None, None),
+            TriggerSpec::Cron { expr, zone } => (None, Some(expr.clone()), None, zone.clone()),
+            TriggerSpec::Every { period, .. } => (None, None, Some(period.as_millis()), None),
+        };
+        Self { kind: trigger.spec.kind(), at, cron, every_ms, tz, next_fire_at: trigger.next_at }
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn missed_word(mode: MissedMode) -> MissedWord {
+    MissedWord(mode.as_str())
+}
+
+impl From<&JobView> for JobJson {
+    fn from(job: &JobView) -> Self {
+        let (command, script) = match &job.command {
+            CommandLine::Argv(argv) => (Some(argv.iter().map(|word| lossy(word)).collect()), None),
+            CommandLine::Script(script) => (None, Some(lossy(script))),
+        };
+        Self {
+            id: job.id,
+            name: job.name.clone(),
+            state: job.state,
+            command,
+            script,
+            triggers: job.triggers.iter().map(TriggerJson::from).collect(),
+            start_at: job.start,
+            tag: job.tags.clone(),
+            queue: job.queue.clone(),
+            priority: job.priority,
+            cwd: lossy(&job.cwd),
+            umask: format!("{:03o}", job.umask),
+            timeout_ms: job.policy.timeout.map(Span::as_millis),
+            kill_after_ms: job.policy.kill_after.as_millis(),
+            overlap: job.policy.overlap,
+            missed: missed_word(job.policy.missed.mode),
+            missed_within_ms: job.policy.missed.within.map(Span::as_millis),
+            grace_ms: job.policy.missed.grace.as_millis(),
+            hold: job.paused_at.is_some(),
+            created_at: job.created_at,
+            paused_at: job.paused_at,
+            done_at: job.done_at,
+            next_fire_at: job.next_at,
+            runs: job.runs,
+            last_run: job.last.map(|(run, ..)| run.to_string()),
+            last_outcome: job.last.map(|(_, outcome, _)| outcome),
+            last_finished_at: job.last.map(|(.., at)| at),
+        }
+    }
+}
+
+/// A run.
+#[derive(Serialize)]
+pub struct RunJson {
+    id: String,
+    job_id: JobId,
+    number: i64,
+    name: Option<String>,
+    attempt: u32,
+    queue: String,
+    state: RunState,
+    outcome: Option<Outcome>,
+    cause: Option<String>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    trigger: TriggerKind,
+    fires: u64,
+    scheduled_at: Timestamp,
+    queued_at: Timestamp,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    pid: Option<u32>,
+    duration_ms: Option<u64>,
+    user_ms: Option<u64>,
+    system_ms: Option<u64>,
+    max_rss_kib: Option<i64>,
+    output_bytes: Option<i64>,
+}
+
+impl From<&RunView> for RunJson {
+    fn from(run: &RunView) -> Self {
+        Self {
+            id: run.run.to_string(),
+            job_id: run.run.job,
+            number: run.run.number,
+            name: run.name.clone(),
+            attempt: run.attempt,
+            queue: run.queue.clone(),
+            state: run.state,
+            outcome: run.outcome,
+            cause: run.cause.clone(),
+            exit_code: run.exit_code,
+            signal: run.signal,
+            trigger: run.trigger,
+            fires: run.fires,
+            scheduled_at: run.scheduled_at,
+            queued_at: run.queued_at,
+            started_at: run.started_at,
+            finished_at: run.finished_at,
+            pid: run.pid,
+            duration_ms: run.duration().map(Span::as_millis),
+            user_ms: run.user.map(Span::as_millis),
+            system_ms: run.system.map(Span::as_millis),
+            max_rss_kib: run.max_rss_kib,
+            output_bytes: run.output_bytes,
+        }
+    }
+}
+
+/// A queue.
+#[derive(Serialize)]
+pub struct QueueJson {
+    name: String,
+    slots: usize,
+    paused_at: Option<Timestamp>,
+    running: u64,
+    waiting: u64,
+    backlog_ms: Option<u64>,
+}
+
+impl QueueJson {
+    /// Makes the document of a queue; `cpus`: the slots of one that sets none.
+    pub fn new(queue: &QueueView, cpus: usize) -> Self {
+        Self {
+            name: queue.name.clone(),
+            slots: slots(queue, cpus),
+            paused_at: queue.paused_at,
+            running: queue.running,
+            waiting: queue.waiting,
+            backlog_ms: backlog_ms(queue, cpus),
+        }
+    }
+}
+
+/// Returns a queue's width.
+pub fn slots(queue: &QueueView, cpus: usize) -> usize {
+    queue.slots.map_or(cpus, |slots| slots as usize)
+}
+
+/// Returns how long the waiting runs will take, as long as the last ones took; `None` where nothing has run yet.
+pub fn backlog_ms(queue: &QueueView, cpus: usize) -> Option<u64> {
+    let slots = u64::try_from(slots(queue, cpus)).unwrap_or(u64::MAX);
+    if queue.waiting == 0 {
+        return Some(0);
+    }
+    (queue.mean_run?.as_micros().saturating_mul(queue.waiting)).checked_div(slots).map(|micros| micros / 1_000)
+}
+
+/// A trigger as it is shown: `cron 15 3 * * *`.
+pub fn trigger_text(trigger: &TriggerSpec, zone: &Zone) -> String {
+    match trigger {
+        TriggerSpec::At { at } => format!("at {}", zone.show(*at)),
+        TriggerSpec::Cron { expr, zone: None } => format!("cron {expr}"),
+        TriggerSpec::Cron { expr, zone: Some(name) } => format!("cron {expr} ({name})"),
+        TriggerSpec::Every { period, .. } => format!("every {period}"),
+    }
+}
+
+/// The table of `list`.
+pub fn job_table(jobs: &[JobView], zone: &Zone, now: Timestamp) -> Table {
+    let mut table = Table::new([
+        Column::right("ID"),
+        Column::left("NAME"),
+        Column::left("STATE"),
+        Column::left("NEXT"),
+        Column::right("LEFT"),
+        Column::left("LAST"),
+        Column::left("QUEUE"),
+        Column::left("TRIGGER"),
+        Column::left("COMMAND"),
+    ]);
+    for job in jobs {
+        let triggers: Vec<String> = job.triggers.iter().map(|trigger| trigger_text(&trigger.spec, zone)).collect();
+        let next = job.next_at.filter(|_| job.paused_at.is_none());
+        table.push([
+            TableCell::new(job.id.to_string()),
+            maybe(job.name.as_deref()),
+            TableCell::new(job.state.as_str()),
+            next.map_or_else(TableCell::unknown, |at| TableCell::new(zone.show(at))),
+            next.map_or_else(TableCell::unknown, |at| TableCell::new(text::span(at.since(now)))),
+            outcome_cell(job.last.map(|(_, outcome, _)| outcome)),
+            TableCell::new(&job.queue),
+            maybe((!triggers.is_empty()).then(|| triggers.join("; ")).as_deref()),
+            TableCell::new(text::command(&job.command)),
+        ]);
+    }
+    table
+}
+
+/// The table of `runs`.
+pub fn run_table(runs: &[RunView], zone: &Zone, now: Timestamp) -> Table {
+    let mut table = Table::new([
+        Column::left("RUN"),
+        Column::left("NAME"),
+        Column::left("TRIGGER"),
+        Column::left("SCHEDULED"),
+        Column::left("STARTED"),
+        Column::right("TOOK"),
+        Column::left("OUTCOME"),
+        Column::right("EXIT"),
+    ]);
+    for run in runs {
+        let took =
+            run.duration().or_else(|| run.started_at.filter(|_| run.finished_at.is_none()).map(|at| now.since(at)));
+        table.push([
+            TableCell::new(run.run.to_string()),
+            maybe(run.name.as_deref()),
+            TableCell::new(run.trigger.as_str()),
+            TableCell::new(zone.show(run.scheduled_at)),
+            run.started_at.map_or_else(TableCell::unknown, |at| TableCell::new(zone.show(at))),
+            took.map_or_else(TableCell::unknown, |span| TableCell::new(text::span(span))),
+            outcome_or_state(run),
+            exit_cell(run),
+        ]);
+    }
+    table
+}
+
+fn maybe(text: Option<&str>) -> TableCell {
+    text.map_or_else(TableCell::unknown, TableCell::new)
+}
+
+fn outcome_cell(outcome: Option<Outcome>) -> TableCell {
+    outcome.map_or_else(TableCell::unknown, |outcome| TableCell::styled(outcome.as_str(), outcome_style(outcome)))
+}
+
+fn outcome_or_state(run: &RunView) -> TableCell {
+    match run.outcome {
+        Some(outcome) if run.fires > 1 => {
+            TableCell::styled(format!("{} ×{}", outcome.as_str(), run.fires), outcome_style(outcome))
+        }
+        Some(outcome) => outcome_cell(Some(outcome)),
+        None => TableCell::new(run.state.as_str()),
+    }
+}
+
+fn exit_cell(run: &RunView) -> TableCell {
+    match (run.exit_code, run.signal) {
+        (Some(code), _) => TableCell::new(code.to_string()),
+        (None, Some(signal)) => TableCell::new(signal_name(signal)),
+        (None, None) => TableCell::unknown(),
+    }
+}
+
+/// Returns a signal's name, `SIGTERM`, or its number.
+pub fn signal_name(signal: i32) -> String {
+    nix::sys::signal::Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
+}
+
+/// Returns the exit status with which `wait` and its like end for this run: its own where it has one.
+pub fn exit_status(run: &RunView) -> u8 {
+    let status = match (run.outcome, run.exit_code, run.signal) {
+        (Some(Outcome::Success), ..) => 0,
+        (Some(Outcome::TimedOut), ..) => 124,
+        (Some(Outcome::Cancelled), ..) => 130,
+        (Some(Outcome::Failed | Outcome::SpawnFailed), Some(code), _) => code,
+        (Some(Outcome::Failed), None, Some(signal)) => 128 + signal,
+        (
+            Some(Outcome::Failed | Outcome::SpawnFailed | Outcome::Lost | Outcome::Missed | Outcome::Skipped) | None,
+            ..,
+        ) => 125,
+    };
+    u8::try_from(status).unwrap_or(125)
+}

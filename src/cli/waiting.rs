@@ -1,0 +1,102 @@
+//! Owns: waiting for what the daemon does, without polling.
+//! Never: what is waited for.
+
+use super::context::Context;
+use crate::daemon::{Subscription, Wake};
+use crate::domain::{RunId, RunState, Span};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::{Reader, RunView, Store, StoreResult};
+
+/// A place from which to wait.
+pub struct Waiting<'a> {
+    context: &'a Context<'a>,
+    what: String,
+    store: Store,
+    subscription: Subscription,
+    until: Option<Span>,
+    missing_told: bool,
+    met_daemon: bool,
+}
+
+impl<'a> Waiting<'a> {
+    /// Takes a place; `what` is being done. After `timeout` waits end with nothing.
+    pub fn new(context: &'a Context<'a>, what: &str, timeout: Option<Span>) -> Result<Self> {
+        let store = context.open(what)?;
+        let subscription = Subscription::new(&context.dir).map_err(|error| Error::io(what, error))?;
+        let until = timeout
+            .map(|timeout| Span::from_micros(monotonic(context).as_micros().saturating_add(timeout.as_micros())));
+        Ok(Self { context, what: what.to_owned(), store, subscription, until, missing_told: false, met_daemon: false })
+    }
+
+    /// Fails if there is no daemon to wait for, and never was.
+    pub fn need_daemon(&mut self) -> Result<()> {
+        self.met_daemon |= self.subscription.has_daemon();
+        if self.met_daemon {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unavailable, &self.what, "the daemon is not running")
+            .hint("start it with `taskq daemon`, in another terminal or as a service"))
+    }
+
+    /// Returns the subscription, for what else it can watch.
+    pub fn subscription(&mut self) -> &mut Subscription {
+        &mut self.subscription
+    }
+
+    /// Reads the store.
+    pub fn read<T>(&mut self, read: impl FnOnce(&Reader<'_>) -> StoreResult<T>) -> Result<T> {
+        self.store.read(read).map_err(|error| error.during(&self.what))
+    }
+
+    /// Waits for something to happen; `false` once the time is over.
+    pub fn wait(&mut self) -> Result<bool> {
+        let left = self
+            .until
+            .map(|until| Span::from_micros(until.as_micros().saturating_sub(monotonic(self.context).as_micros())));
+        match self.subscription.wait(left).map_err(|error| Error::io(&self.what, error))? {
+            Wake::Turn | Wake::File => Ok(true),
+            Wake::TimedOut => Ok(false),
+            Wake::DaemonGone => {
+                if !self.missing_told {
+                    self.context.output.talk("the daemon is gone; waiting for the next one");
+                    self.missing_told = true;
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// Waits until `check` has an answer; `None` if the time is over before.
+    pub fn until<T>(&mut self, mut check: impl FnMut(&Reader<'_>) -> StoreResult<Option<T>>) -> Result<Option<T>> {
+        if let Some(answer) = self.read(&mut check)? {
+            return Ok(Some(answer));
+        }
+        self.need_daemon()?;
+        loop {
+            if !self.wait()? {
+                return Ok(None);
+            }
+            if let Some(answer) = self.read(&mut check)? {
+                return Ok(Some(answer));
+            }
+        }
+    }
+}
+
+fn monotonic(context: &Context<'_>) -> Span {
+    Span::from_micros(u64::try_from(context.clock.monotonic().as_micros()).unwrap_or(u64::MAX))
+}
+
+/// Returns the runs if all of them are finished.
+pub fn all_finished(reader: &Reader<'_>, runs: &[RunId]) -> StoreResult<Option<Vec<RunView>>> {
+    let mut finished = Vec::new();
+    for run in runs {
+        match reader.run(*run)? {
+            Some(view) if view.state == RunState::Finished => finished.push(view),
+            // A run that is gone was removed with its job: nobody can wait for it any more.
+            None => {}
+            Some(_) => return Ok(None),
+        }
+    }
+    Ok(Some(finished))
+}
