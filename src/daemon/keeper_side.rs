@@ -32,11 +32,25 @@ pub(super) struct KeeperSide {
     children: Vec<u32>,
     wordless: u32,
     retry_at: Option<Timestamp>,
+    /// Starts that were told and have not been heard of: what the keeper has to go on with by itself.
+    standing_by: usize,
+    /// That many or fewer are too few to wait with the next turn.
+    refill_at: usize,
 }
 
 impl KeeperSide {
     pub(super) fn new(dir: PathBuf, exe: PathBuf) -> Self {
-        Self { dir, exe, link: None, instance: None, children: Vec::new(), wordless: 0, retry_at: None }
+        Self {
+            dir,
+            exe,
+            link: None,
+            instance: None,
+            children: Vec::new(),
+            wordless: 0,
+            retry_at: None,
+            standing_by: 0,
+            refill_at: 0,
+        }
     }
 
     /// Returns the keeper that takes orders.
@@ -46,6 +60,12 @@ impl KeeperSide {
 
     pub(super) fn retry_at(&self) -> Option<Timestamp> {
         self.retry_at
+    }
+
+    /// Tells whether the keeper has enough to go on with for results to wait a moment for company: slots are not empty
+    /// meanwhile, and a commit is shared by more of them.
+    pub(super) fn is_supplied(&self) -> bool {
+        self.standing_by > self.refill_at
     }
 
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
@@ -103,12 +123,7 @@ impl KeeperSide {
         let Some(link) = &mut self.link else { return Vec::new() };
         match link.receive() {
             Ok(heard) => {
-                for report in &heard {
-                    if let FromKeeper::Hello { instance, .. } = report {
-                        self.instance = Some(*instance);
-                        self.wordless = 0;
-                    }
-                }
+                heard.iter().for_each(|report| self.note(report));
                 heard
             }
             Err(error) => {
@@ -118,8 +133,25 @@ impl KeeperSide {
         }
     }
 
+    fn note(&mut self, report: &FromKeeper) {
+        match report {
+            FromKeeper::Hello { instance, known, .. } => {
+                self.instance = Some(*instance);
+                self.wordless = 0;
+                self.standing_by = known.iter().filter(|known| known.started.is_none()).count();
+                self.refill_at = self.standing_by / 2;
+            }
+            FromKeeper::Started { .. } => self.standing_by = self.standing_by.saturating_sub(1),
+            FromKeeper::Ended(ended) if ended.started_at.is_none() => {
+                self.standing_by = self.standing_by.saturating_sub(1);
+            }
+            FromKeeper::Ended(_) => {}
+        }
+    }
+
     fn lose(&mut self, now: Timestamp, error: &io::Error) {
         self.link = None;
+        (self.standing_by, self.refill_at) = (0, 0);
         if self.instance.take().is_some() {
             warn!("the keeper is gone: {error}");
         } else {
@@ -142,6 +174,8 @@ impl KeeperSide {
 
     /// Gives orders to the keeper; without one they are void: what they were about is settled when the next says hello.
     pub(super) fn tell(&mut self, orders: &[ToKeeper]) {
+        self.standing_by += orders.iter().filter(|order| matches!(order, ToKeeper::Start(_))).count();
+        self.refill_at = self.standing_by / 2;
         if let Some(link) = &mut self.link
             && !orders.is_empty()
             && let Err(error) = link.send(orders)

@@ -35,6 +35,10 @@ const UNTOLD_COMMIT: Span = Span::from_seconds(1);
 /// How long the news that a run has a process may wait for company: a run that is shorter costs no commit of its own.
 const STARTED_LINGER: Span = Span::from_millis(20);
 
+/// How long results may wait for company while the keeper has runs standing by to fill the slots: nothing idles meanwhile,
+/// and nobody notices.
+const ENDED_LINGER: Span = Span::from_millis(5);
+
 /// How long after a failed turn the next is tried: the disk may have room again.
 const RETRY: Span = Span::from_seconds(1);
 
@@ -261,12 +265,21 @@ impl<'a> Daemon<'a> {
     /// Takes in what the keeper says, and returns whether it cannot wait.
     fn hear_keeper(&mut self) -> bool {
         let heard = self.keeper.hear(self.clock.now());
-        let urgent = heard.iter().any(|report| !matches!(report, FromKeeper::Started { .. }));
-        if !heard.is_empty() && !urgent && self.linger_until.is_none() {
-            self.linger_until = Some(self.clock.now() + STARTED_LINGER);
-        }
+        let supplied = self.keeper.is_supplied();
+        let patience = |report: &FromKeeper| match report {
+            FromKeeper::Started { .. } => STARTED_LINGER,
+            FromKeeper::Ended(_) if supplied => ENDED_LINGER,
+            FromKeeper::Ended(_) | FromKeeper::Hello { .. } => Span::ZERO,
+        };
+        // What was heard before and is still waiting counts too: it was heard when the keeper had more to go on with.
         self.reports.extend(heard);
-        urgent
+        let Some(patience) = self.reports.iter().map(patience).min() else { return false };
+        if patience == Span::ZERO {
+            return true;
+        }
+        let until = self.clock.now() + patience;
+        self.linger_until = Some(self.linger_until.map_or(until, |earlier| earlier.min(until)));
+        false
     }
 
     fn zone_changed(&mut self) -> bool {

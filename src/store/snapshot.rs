@@ -10,7 +10,7 @@ use crate::engine::{Candidate, Due, QueueState, Snapshot, StandBy, Unfinished, f
 use crate::schedule::{Schedule, Zone, compile};
 
 /// How many due triggers one step takes on: enough to share a commit, few enough to keep memory flat.
-const DUE_MAX: i64 = 1_000;
+const DUE_MAX: usize = 1_000;
 
 /// How far beyond its slots a queue may be claimed, by its name.
 pub type Lookahead<'a> = dyn Fn(&str) -> usize + 'a;
@@ -51,11 +51,11 @@ impl Reader<'_> {
             "SELECT trigger.id, trigger.kind, trigger.expr, trigger.zone, trigger.at, trigger.period_us, trigger.next_at,
                 job.id, job.overlap, job.missed, job.missed_within_us, job.grace_us, job.timeout_us, job.kill_after_us
              FROM trigger JOIN job ON job.id = trigger.job_id
-             WHERE trigger.next_at <= :now AND trigger.held = 0 ORDER BY trigger.next_at LIMIT :limit",
+             WHERE trigger.next_at <= :now AND trigger.held = 0 ORDER BY trigger.next_at",
         )?;
-        let mut rows = statement.query(named_params! { ":now": now, ":limit": DUE_MAX })?;
+        let mut rows = statement.query(named_params! { ":now": now })?;
         let mut due = Vec::new();
-        while let Some(row) = rows.next()? {
+        while let Some(row) = rows.next()?.filter(|_| due.len() < DUE_MAX) {
             let job: JobId = row.get(7)?;
             let (spec, next_at) = (trigger_spec(row, 1)?, row.get(6)?);
             due.push(Due {
@@ -130,13 +130,14 @@ impl Reader<'_> {
              AND (is_serial = 0 OR NOT EXISTS (
                 SELECT 1 FROM run AS other
                 WHERE other.job_id = run.job_id AND other.state <> 'finished' AND other.keeper IS NOT NULL))
-             ORDER BY priority DESC, id LIMIT ?2",
+             ORDER BY priority DESC, id",
         )?;
-        let candidates = statement.query_map(params![queue, i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        let candidates = statement.query_map([queue], |row| {
             let run = RunId { job: row.get(0)?, number: row.get(1)? };
             Ok(Candidate { run, priority: row.get(2)?, is_serial: row.get(3)? })
         })?;
-        Ok(candidates.collect::<rusqlite::Result<_>>()?)
+        // The index gives them in order, one at a time. A bound `LIMIT` would have SQLite plan anew at each binding.
+        Ok(candidates.take(limit).collect::<rusqlite::Result<_>>()?)
     }
 
     /// Returns when the next fire is due.

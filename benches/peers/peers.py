@@ -1,0 +1,392 @@
+#!/usr/bin/env python3
+"""Measures taskq beside its peers and its floors in one run, and prints a Markdown table of ratios.
+
+    cargo build --release && benches/peers/peers.py [--quick] [--taskq PATH]
+
+Every figure is taken next to the one it is compared with, in turns where that is possible, so that a busy machine
+slows both. Peers that are not installed are named at the end. Nothing outside a temporary directory is touched, but
+for at(1)'s own spool, from which what was added is removed again.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import select
+import shutil
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DEVNULL = os.open("/dev/null", os.O_RDWR)
+QUIET = [(os.POSIX_SPAWN_DUP2, DEVNULL, 0), (os.POSIX_SPAWN_DUP2, DEVNULL, 1), (os.POSIX_SPAWN_DUP2, DEVNULL, 2)]
+
+
+class Bench:
+    def __init__(self, args):
+        self.taskq = os.path.abspath(args.taskq)
+        self.quick = args.quick
+        self.tmp = tempfile.mkdtemp(prefix="taskq-peers-")
+        self.rows = []
+        self.missing = []
+
+    def row(self, what, ours, floor, ratio, budget):
+        self.rows.append((what, ours, floor, ratio, budget))
+        print(f"  {what}: {ours} | {floor} | {ratio} | {budget}", file=sys.stderr)
+
+    def has(self, program):
+        if shutil.which(program):
+            return True
+        if program not in self.missing:
+            self.missing.append(program)
+        return False
+
+    def env(self, store, **more):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("TASKQ_")}
+        return {**env, "TASKQ_DIR": store, **more}
+
+    def run(self, store, *words, **options):
+        done = subprocess.run([self.taskq, *words], env=self.env(store), stdout=subprocess.PIPE, check=False, **options)
+        return done.stdout.decode()
+
+    @contextmanager
+    def daemon(self, store, *words):
+        process = subprocess.Popen([self.taskq, "daemon", *words], env=self.env(store), stderr=subprocess.DEVNULL)
+        try:
+            while subprocess.run([self.taskq, "status"], env=self.env(store), capture_output=True).returncode != 0:
+                time.sleep(0.01)
+            time.sleep(0.2)
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+            for pid in processes_of(store):
+                os.kill(pid, signal.SIGKILL)
+
+    def store(self, name):
+        return os.path.join(self.tmp, name)
+
+
+def processes_of(store):
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                words = f.read().split(b"\0")
+        except OSError:
+            continue
+        if b"keeper" in words and store.encode() in words:
+            found.append(int(pid))
+    return found
+
+
+def spawn_ms(words, env):
+    """Runs a command to its end; returns the wall time in milliseconds."""
+    path = shutil.which(words[0])
+    start = time.perf_counter()
+    pid = os.posix_spawn(path, words, env, file_actions=QUIET)
+    os.waitpid(pid, 0)
+    return (time.perf_counter() - start) * 1e3
+
+
+def in_turns(commands, times):
+    """Runs each command `times` times, in turns; returns the medians in milliseconds."""
+    taken = [[] for _ in commands]
+    for index in range(times + 5):
+        for number, (words, env) in enumerate(commands):
+            took = spawn_ms(words, env)
+            if index >= 5:
+                taken[number].append(took)
+    return [statistics.median(one) for one in taken]
+
+
+def seed_history(store, runs):
+    """Writes `runs` finished runs of one-shot jobs behind taskq's back: a history of years, without waiting for it."""
+    database = sqlite3.connect(os.path.join(store, "taskq.db"), isolation_level=None)
+    database.execute("PRAGMA synchronous = OFF")
+    database.execute("BEGIN")
+    database.execute("INSERT INTO environment (hash, vars) VALUES (0, x'')")
+    (environment,) = database.execute("SELECT max(id) FROM environment").fetchone()
+    (first,) = database.execute("SELECT coalesce(max(id), 0) FROM job").fetchone()
+    now = time.time_ns() // 1000 - runs * 1_000_000
+    database.executemany(
+        "INSERT INTO job (id, created_at, command, is_script, cwd, environment_id, umask, queue, priority, overlap,"
+        " missed, grace_us, kill_after_us, done_at, runs)"
+        " VALUES (?, ?, x'7472756500', 0, x'2f', ?, 18, 'default', 0, 'skip', 'once', 60000000, 10000000, ?, 1)",
+        ((first + i, now + i, environment, now + i) for i in range(1, runs + 1)),
+    )
+    database.executemany(
+        "INSERT INTO run (job_id, number, trigger, scheduled_at, queue, priority, is_serial, state, queued_at, keeper,"
+        " claimed_at, pid, started_at, finished_at, outcome, exit_code, user_us, system_us, max_rss_kib, output_bytes)"
+        " VALUES (?, 1, 'manual', ?, 'default', 0, 1, 'finished', ?, 1, ?, 1, ?, ?, 'success', 0, 0, 0, 0, 0)",
+        ((first + i, *[now + i * 1_000_000] * 4, now + i * 1_000_000 + 900) for i in range(1, runs + 1)),
+    )
+    database.execute("COMMIT")
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+
+
+def bench_enqueue(bench):
+    times = 40 if bench.quick else 200
+    store = bench.store("enqueue")
+    bench.run(store, "pause", "--queue", "default")
+    commands = [(["true"], dict(os.environ)), ([bench.taskq, "add", "--", "true"], bench.env(store))]
+    names = ["true", "taskq"]
+    tsp_env = {**os.environ, "TS_SOCKET": bench.store("tsp.sock"), "TMPDIR": bench.tmp, "TS_SLOTS": "1"}
+    nq_env = {**os.environ, "NQDIR": bench.store("nq")}
+    if bench.has("tsp"):
+        subprocess.run(["tsp", "sleep", "600"], env=tsp_env, stdout=subprocess.DEVNULL)
+        commands.append((["tsp", "true"], tsp_env))
+        names.append("tsp")
+    if bench.has("nq"):
+        os.mkdir(bench.store("nq"))
+        subprocess.run(["nq", "-q", "sleep", "600"], env=nq_env)
+        commands.append((["nq", "-q", "true"], nq_env))
+        names.append("nq")
+    with bench.daemon(store):
+        medians = dict(zip(names, in_turns(commands, times)))
+    ours = medians["taskq"]
+    for peer in ("tsp", "nq"):
+        if peer in medians:
+            budget = "≤ 1.5 ×" if peer == "tsp" else ""
+            what = f"`taskq add -- true`, durable; `{peer} true`, not"
+            bench.row(what, f"{ours:.2f} ms", f"{medians[peer]:.2f} ms", f"{ours / medians[peer]:.2f} ×", budget)
+    bench.row("the same; floor: `true`", f"{ours:.2f} ms", f"{medians['true']:.2f} ms", f"+{ours - medians['true']:.2f} ms", "")
+    runs = 100_000 if bench.quick else 1_000_000
+    seed_history(store, runs)
+    with bench.daemon(store):
+        commands = [command for name, command in zip(names, commands) if name in ("taskq", "tsp")]
+        commands += [([bench.taskq, "list"], bench.env(bench.store("none"))), ([bench.taskq, "runs"], bench.env(store))]
+        medians = in_turns(commands, times)
+        if "tsp" in names:
+            ratio = medians[0] / medians[1]
+            bench.row(f"`add` at {runs:,} finished runs; `tsp true`", f"{medians[0]:.2f} ms", f"{medians[1]:.2f} ms", f"{ratio:.2f} ×", "≤ 1.5 ×")
+    bench_lists(bench, store, runs, times)
+    if "tsp" in names:
+        subprocess.run(["tsp", "-K"], env=tsp_env)
+    subprocess.run(["pkill", "-f", "^sleep 600$"])
+
+
+def bench_lists(bench, store, runs, times):
+    """`list` and `runs` beside the same on an empty store, and beside tsp -l where there is one."""
+    for job in json.loads(bench.run(store, "list", "--json"))["jobs"][20:]:
+        bench.run(store, "cancel", str(job["id"]))
+    empty = bench.env(bench.store("empty"))
+    with bench.daemon(store):
+        words = [(["list"], bench.env(store)), (["list"], empty), (["runs"], bench.env(store)), (["runs"], empty)]
+        medians = in_turns([([bench.taskq, *w], env) for w, env in words], times)
+    for index, verb in ((0, "list"), (2, "runs")):
+        ratio = medians[index] / medians[index + 1]
+        bench.row(f"`taskq {verb}` at {runs:,} finished runs; on an empty store", f"{medians[index]:.2f} ms", f"{medians[index + 1]:.2f} ms", f"{ratio:.2f} ×", "≤ 5 ms")
+
+
+def bench_at(bench):
+    if not bench.has("at"):
+        return
+    store = bench.store("at")
+    bench.run(store, "status")
+    when = "now + 3 days"
+    job = bench.store("job.sh")
+    with open(job, "w") as f:
+        f.write("true\n")
+    known = set(subprocess.run(["atq"], capture_output=True, text=True).stdout.split("\n"))
+    commands = [([bench.taskq, "add", "--at", when, "--", "true"], bench.env(store)), (["at", "-f", job, when], dict(os.environ))]
+    with bench.daemon(store):
+        ours, theirs = in_turns(commands, 20 if bench.quick else 100)
+    bench.row("`taskq add --at 'now + 3 days'`; `at now + 3 days`", f"{ours:.2f} ms", f"{theirs:.2f} ms", f"{ours / theirs:.2f} ×", "")
+    for line in subprocess.run(["atq"], capture_output=True, text=True).stdout.split("\n"):
+        if line and line not in known:
+            subprocess.run(["atrm", line.split("\t")[0]])
+
+
+def bench_first_act(bench):
+    """From before `taskq add` is started to the job's first act, beside the same act of `sh -c` directly."""
+    store = bench.store("act")
+    fifo = bench.store("fifo")
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+    act = ["sh", "-c", f"echo > {fifo}"]
+
+    def measure(words, env):
+        start = time.perf_counter()
+        pid = os.posix_spawn(shutil.which(words[0]), words, env, file_actions=QUIET)
+        select.select([reader], [], [])
+        took = (time.perf_counter() - start) * 1e3
+        os.read(reader, 100)
+        os.waitpid(pid, 0)
+        return took
+
+    bench.run(store, "status")
+    with bench.daemon(store):
+        direct, ours = [], []
+        for _ in range(20 if bench.quick else 100):
+            direct.append(measure(act, dict(os.environ)))
+            ours.append(measure([bench.taskq, "add", "--", *act], bench.env(store)))
+            bench.run(store, "wait", "--all")
+    ours, direct = statistics.median(ours), statistics.median(direct)
+    bench.row("`taskq add` to the job's first act; `sh -c` directly", f"{ours:.2f} ms", f"{direct:.2f} ms", f"+{ours - direct:.2f} ms", "≤ floor + 3 ms")
+    os.close(reader)
+
+
+def bench_throughput(bench):
+    count, rounds = (500, 1) if bench.quick else (2000, 3)
+    lines = '{"command":["true"]}\n' * count
+    jobs = bench.store("jobs.jsonl")
+    with open(jobs, "w") as f:
+        f.write(lines)
+    store = bench.store("rate")
+    bench.run(store, "status")
+    tsp_env = {**os.environ, "TS_SOCKET": bench.store("tsp2.sock"), "TMPDIR": bench.tmp, "TS_SLOTS": "2", "TS_MAXFINISHED": "20000"}
+    rates = {"xargs": [], "bulk": [], "each": [], "tsp": [], "nq": [], "at once": []}
+    with bench.daemon(store, "--slots", "2"):
+        for _ in range(rounds):
+            rates["xargs"].append(timed(count, lambda: subprocess.run(f"seq {count} | xargs -P2 -n1 true", shell=True)))
+
+            def bulk():
+                bench.run(store, "add", "--from", jobs)
+                bench.run(store, "wait", "--all")
+
+            def each():
+                for _ in range(count):
+                    spawn_ms([bench.taskq, "add", "--", "true"], bench.env(store))
+                bench.run(store, "wait", "--all")
+
+            def tsp():
+                for _ in range(count):
+                    spawn_ms(["tsp", "true"], tsp_env)
+                while "running" in (out := subprocess.run(["tsp", "-l"], env=tsp_env, capture_output=True, text=True).stdout) or "queued" in out:
+                    time.sleep(0.01)
+
+            rates["bulk"].append(timed(count, bulk))
+            rates["each"].append(timed(count, each))
+            if bench.has("tsp"):
+                rates["tsp"].append(timed(count, tsp))
+                subprocess.run(["tsp", "-K"], env=tsp_env)
+    best = {name: max(values) for name, values in rates.items() if values}
+    ratio = lambda ours, theirs: statistics.median(a / b for a, b in zip(rates[ours], rates[theirs]))
+    what = f"{count:,} × `true`, 2 slots"
+    bench.row(f"{what}, `add --from`; `xargs -P2 -n1 true`", f"{best['bulk']:.0f}/s", f"{best['xargs']:.0f}/s", f"{ratio('bulk', 'xargs'):.2f} ×", "≥ 0.8 ×")
+    if rates["tsp"]:
+        bench.row(f"{what}, one `add` each; `tsp`", f"{best['each']:.0f}/s", f"{best['tsp']:.0f}/s", f"{ratio('each', 'tsp'):.2f} ×", "≥ 1.0 ×")
+
+
+def timed(count, act):
+    start = time.perf_counter()
+    act()
+    return count / (time.perf_counter() - start)
+
+
+def bench_burst(bench):
+    """1,000 jobs due in one instant: how long until the last has a process, beside a loop of posix_spawn."""
+    count = 200 if bench.quick else 1000
+    loops, ours = [], []
+    for number in range(1 if bench.quick else 3):
+        store = bench.store(f"burst{number}")
+        bench.run(store, "queue", "set", "default", "--slots", str(count))
+        due = int(time.time()) + 6
+        lines = "".join(json.dumps({"script": ":", "at": f"@{due}"}) + "\n" for _ in range(count))
+        with bench.daemon(store):
+            bench.run(store, "add", "--from", "-", input=lines.encode())
+            time.sleep(max(0.0, due - time.time()))
+            bench.run(store, "wait", "--all")
+            runs = json.loads(bench.run(store, "runs", "--json", "-n", str(count)))["runs"]
+            starts = [micros(run["started_at"]) for run in runs]
+            ours.append((max(starts) - due * 1_000_000) / 1e6)
+        sh, env = shutil.which("sh"), dict(os.environ)
+        start = time.perf_counter()
+        pids = [os.posix_spawn(sh, ["sh", "-c", ":"], env, file_actions=QUIET) for _ in range(count)]
+        loops.append(time.perf_counter() - start)
+        for pid in pids:
+            os.waitpid(pid, 0)
+    ratio = statistics.median(a / b for a, b in zip(ours, loops))
+    bench.row(f"{count:,} `sh -c` due in one instant, the last one started; a loop of posix_spawn", f"{statistics.median(ours):.2f} s", f"{statistics.median(loops):.2f} s", f"{ratio:.2f} ×", "≤ 1.2 ×")
+
+
+def micros(text):
+    head, _, fraction = text.rstrip("Z").partition(".")
+    seconds = int(time.mktime(time.strptime(head, "%Y-%m-%dT%H:%M:%S"))) - time.timezone
+    return seconds * 1_000_000 + int((fraction + "000000")[:6])
+
+
+def bench_lateness_and_idle(bench):
+    count = 10_000 if bench.quick else 100_000
+    fires, idle = (5, 10) if bench.quick else (60, 60)
+    store = bench.store("late")
+    bench.run(store, "status")
+    with bench.daemon(store) as process:
+        figures = [idle_figures(store, process, idle)]
+        # Due next week or later, so that the fires measured are the probes' own.
+        rng = random.Random(1)
+        later = int(time.time()) + 7 * 86_400
+        lines = "".join(json.dumps({"command": ["true"], "cron": f"{rng.randrange(60)} {rng.randrange(24)} * * *", "start": f"@{later}"}) + "\n" for _ in range(count))
+        bench.run(store, "add", "--from", "-", input=lines.encode())
+        figures.append(idle_figures(store, process, idle))
+        due = int(time.time()) + 3
+        lines = "".join(json.dumps({"command": ["true"], "at": f"@{due + i}"}) + "\n" for i in range(fires))
+        bench.run(store, "add", "--from", "-", input=lines.encode())
+        time.sleep(due + fires - time.time() + 0.5)
+        runs = json.loads(bench.run(store, "runs", "--json", "-n", str(fires)))["runs"]
+        late = sorted((micros(run["started_at"]) - micros(run["scheduled_at"])) / 1e3 for run in runs)
+    p99 = late[min(len(late) - 1, int(len(late) * 0.99))]
+    assert late[0] >= 0, "a fire was early"
+    bench.row(f"lateness of a fire, {count:,} scheduled jobs: median, p99", f"{statistics.median(late):.2f} ms, {p99:.2f} ms", "systemd 10-24 ms", "", "≤ 2 ms, ≤ 5 ms")
+    for (wakes, rss), jobs in zip(figures, (0, count)):
+        bench.row(f"idle with {jobs:,} jobs: wake-ups a minute; RSS of daemon + keeper", f"{wakes:.0f}; {rss / 1024:.1f} MB", "`atd`: 0", "", "0; ≤ 12 MB")
+
+
+def idle_figures(store, process, seconds):
+    pids = [process.pid, *processes_of(store)]
+    before = sum(map(switches, pids))
+    time.sleep(seconds)
+    wakes = (sum(map(switches, pids)) - before) * 60 / seconds
+    return wakes, sum(int(field(pid, "VmRSS")) for pid in pids)
+
+
+def switches(pid):
+    return int(field(pid, "voluntary_ctxt_switches"))
+
+
+def field(pid, name):
+    with open(f"/proc/{pid}/status") as f:
+        return next(line.split()[1] for line in f if line.startswith(name + ":"))
+
+
+def machine():
+    with open("/proc/cpuinfo") as f:
+        model = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), platform.machine())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{model}, {os.cpu_count()} CPUs, {memory:.0f} GiB, Linux {platform.release()}, {time.strftime('%Y-%m-%d')}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--taskq", default=os.path.join(ROOT, "target/release/taskq"))
+    parser.add_argument("--quick", action="store_true", help="smaller numbers, to try the script itself")
+    parser.add_argument("--only", help="one of the measurements, by the name of its function without `bench_`")
+    args = parser.parse_args()
+    bench = Bench(args)
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    try:
+        for act in (bench_enqueue, bench_at, bench_first_act, bench_throughput, bench_burst, bench_lateness_and_idle):
+            if args.only in (None, act.__name__.removeprefix("bench_")):
+                act(bench)
+    finally:
+        shutil.rmtree(bench.tmp, ignore_errors=True)
+    for peer in ("pueue", "hq"):
+        bench.has(peer)
+    print(f"{machine()}\n\n| what | taskq | floor or peer | ratio | budget |\n|---|---|---|---|---|")
+    for row in bench.rows:
+        print(f"| {' | '.join(row)} |")
+    print(f"\nNot installed here: {', '.join(bench.missing) or 'none'}.")
+
+
+if __name__ == "__main__":
+    main()
