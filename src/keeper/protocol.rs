@@ -4,6 +4,9 @@
 //! A frame is a little-endian u32 length and that many bytes of postcard. A daemon of a later release must understand the
 //! keeper that an earlier one left behind, so variants are only ever added at the end, and fields never change.
 
+use std::io;
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{End, RunId, Span, StopCause, Timestamp, Usage};
@@ -30,8 +33,9 @@ pub struct StartOrder {
     pub attempt: Attempt,
     /// The queue whose slots it needs.
     pub queue: String,
-    /// It starts when fewer than this many runs of its queue have a process here; until then it stands by, in order of
-    /// arrival.
+    /// The queue's width: an order starts when fewer than this many runs of its queue have a process here; until then it
+    /// stands by, in order of arrival. The newest order's word counts for all that stand by, so that a queue made wider
+    /// or narrower is so at once and nothing overtakes.
     pub slots: u32,
     /// The program, looked up in the `PATH` of `env` as execvp(3) would, and its arguments.
     pub argv: Vec<Vec<u8>>,
@@ -105,7 +109,8 @@ pub struct Ended {
     pub usage: Usage,
     /// The size of its output file when it ended.
     pub output_bytes: u64,
-    /// Others of its process group were alive then, and may still write to the output file.
+    /// Others of its process group were alive then, and may still write to the output file. Where there was no output and
+    /// none of them was alive, the keeper has removed the output file.
     pub group_alive: bool,
 }
 
@@ -132,4 +137,213 @@ pub enum FromKeeper {
     },
     /// An attempt is over.
     Ended(Ended),
+}
+
+/// The longest frame, without its length. Linux takes at most 6 MiB of arguments and environment together (execve(2)), so
+/// that no order which could be started is longer.
+pub const FRAME_BYTES_MAX: usize = 8 << 20;
+
+/// A buffer that grew beyond this gives its memory back once it is empty.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+
+/// The bytes of a frame's length.
+const HEAD_BYTES: usize = 4;
+
+/// Why bytes are not a conversation: a fragment for a person. There is no going on after one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// Longer than `FRAME_BYTES_MAX`.
+    #[error("a message of {0} bytes is longer than the {FRAME_BYTES_MAX} that one may have")]
+    TooLong(usize),
+    /// Not a message, or more than one.
+    #[error("a message that is none of the protocol's")]
+    Corrupt,
+}
+
+impl From<FrameError> for io::Error {
+    fn from(error: FrameError) -> Self {
+        Self::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+/// Appends `message` to `out` as one frame; on failure `out` is as it was.
+///
+/// # Errors
+///
+/// `TooLong` where the other side would refuse it.
+pub fn encode<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), FrameError> {
+    let head = out.len();
+    out.extend_from_slice(&[0; HEAD_BYTES]);
+    let mut framed = postcard::to_extend(message, std::mem::take(out)).expect("writing to memory cannot fail");
+    let length = framed.len() - head - HEAD_BYTES;
+    if length > FRAME_BYTES_MAX {
+        framed.truncate(head);
+        *out = framed;
+        return Err(FrameError::TooLong(length));
+    }
+    let length_field = u32::try_from(length).expect("FRAME_BYTES_MAX fits in a u32");
+    framed[head..head + HEAD_BYTES].copy_from_slice(&length_field.to_le_bytes());
+    *out = framed;
+    Ok(())
+}
+
+/// Bytes as they come in, messages as they are complete. It holds no more than it was given: a length alone reserves nothing.
+#[derive(Debug, Default)]
+pub struct FrameReader {
+    bytes: Vec<u8>,
+    /// Everything before this was read.
+    start: usize,
+}
+
+impl FrameReader {
+    /// Takes the next bytes, cut wherever they may be.
+    pub fn push(&mut self, bytes: &[u8]) {
+        // Moved down only when the consumed part outweighs the rest: each byte is moved at most once on average.
+        if self.start > self.bytes.len() / 2 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Returns the next message, or `None` while it is incomplete.
+    ///
+    /// # Errors
+    ///
+    /// `TooLong` and `Corrupt`; the connection is then of no more use.
+    pub fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+        let unread = &self.bytes[self.start..];
+        let Some((head, rest)) = unread.split_first_chunk::<HEAD_BYTES>() else {
+            self.release();
+            return Ok(None);
+        };
+        let length = u32::from_le_bytes(*head) as usize;
+        if length > FRAME_BYTES_MAX {
+            return Err(FrameError::TooLong(length));
+        }
+        let Some(frame) = rest.get(..length) else { return Ok(None) };
+        let (message, left) = postcard::take_from_bytes(frame).map_err(|_| FrameError::Corrupt)?;
+        if !left.is_empty() {
+            return Err(FrameError::Corrupt);
+        }
+        self.start += HEAD_BYTES + length;
+        Ok(Some(message))
+    }
+
+    fn release(&mut self) {
+        if self.start == self.bytes.len() {
+            self.start = 0;
+            recycle(&mut self.bytes);
+        }
+    }
+}
+
+/// Empties a buffer for its next use, and gives its memory back if one large message had made it grow.
+pub(super) fn recycle(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > KEPT_BYTES_MAX {
+        *buffer = Vec::new();
+    } else {
+        buffer.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::JobId;
+
+    fn attempt(job: i64) -> Attempt {
+        Attempt { run: RunId { job: JobId(job), number: 1 }, number: 1 }
+    }
+
+    fn order(argv: Vec<Vec<u8>>) -> StartOrder {
+        StartOrder {
+            attempt: attempt(1),
+            queue: "default".to_owned(),
+            slots: 1,
+            argv,
+            env: Vec::new(),
+            cwd: b"/".to_vec(),
+            umask: 0o022,
+            timeout: None,
+            kill_after: Span::from_seconds(10),
+        }
+    }
+
+    fn messages() -> impl Strategy<Value = ToKeeper> {
+        let words = || prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6);
+        prop_oneof![
+            any::<u32>().prop_map(|version| ToKeeper::Hello { version }),
+            (any::<i64>(), any::<bool>()).prop_map(|(job, now)| ToKeeper::Stop { attempt: attempt(job), now }),
+            prop::collection::vec(any::<i64>(), 0..50)
+                .prop_map(|jobs| ToKeeper::Acknowledge { attempts: jobs.into_iter().map(attempt).collect() }),
+            (words(), words(), any::<Option<u64>>()).prop_map(|(argv, env, timeout)| {
+                ToKeeper::Start(StartOrder { env, timeout: timeout.map(Span::from_micros), ..order(argv) })
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn messages_come_out_as_they_went_in_however_the_bytes_are_cut(
+            sent in prop::collection::vec(messages(), 0..20),
+            cuts in prop::collection::vec(1usize..200, 1..20),
+        ) {
+            let mut bytes = Vec::new();
+            for message in &sent {
+                encode(message, &mut bytes).expect("short enough");
+            }
+            let (mut reader, mut received, mut rest) = (FrameReader::default(), Vec::new(), bytes.as_slice());
+            for cut in cuts.iter().cycle() {
+                let (now, later) = rest.split_at((*cut).min(rest.len()));
+                reader.push(now);
+                while let Some(message) = reader.take::<ToKeeper>().expect("what was encoded is sound") {
+                    received.push(message);
+                }
+                rest = later;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            prop_assert_eq!(received, sent);
+            prop_assert!(reader.bytes.is_empty());
+        }
+
+        #[test]
+        fn no_bytes_at_all_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let mut reader = FrameReader::default();
+            reader.push(&bytes);
+            while let Ok(Some(_)) = reader.take::<ToKeeper>() {}
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_refused_by_either_side_and_leaves_the_buffer_alone() {
+        let mut out = b"before".to_vec();
+        let long = ToKeeper::Start(order(vec![vec![b'x'; FRAME_BYTES_MAX]]));
+        assert!(matches!(encode(&long, &mut out), Err(FrameError::TooLong(_))));
+        assert_eq!(out, b"before");
+        let mut reader = FrameReader::default();
+        reader.push(&u32::MAX.to_le_bytes());
+        assert_eq!(reader.take::<ToKeeper>(), Err(FrameError::TooLong(u32::MAX as usize)));
+    }
+
+    #[test]
+    fn bytes_behind_the_message_in_its_frame_are_corruption() {
+        let mut reader = FrameReader::default();
+        reader.push(&[3, 0, 0, 0, 0, 1, 9]);
+        assert_eq!(reader.take::<ToKeeper>(), Err(FrameError::Corrupt));
+    }
+
+    #[test]
+    fn a_long_message_leaves_no_large_buffer_behind() {
+        let (mut reader, mut bytes) = (FrameReader::default(), Vec::new());
+        encode(&ToKeeper::Start(order(vec![vec![b'x'; 1 << 20]])), &mut bytes).expect("short enough");
+        reader.push(&bytes);
+        assert!(matches!(reader.take::<ToKeeper>(), Ok(Some(ToKeeper::Start(_)))));
+        assert_eq!(reader.take::<ToKeeper>(), Ok(None));
+        assert_eq!(reader.bytes.capacity(), 0);
+    }
 }

@@ -1,0 +1,99 @@
+//! Owns: what the keeper's own process needs to be: its session, signals, descriptors, mask and place.
+//! Never: the processes of runs.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use nix::sys::prctl;
+use nix::sys::signal::SigSet;
+use nix::sys::socket::{getsockopt, sockopt};
+use nix::unistd;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGTERM};
+use signal_hook::{flag, low_level};
+
+use super::reap;
+
+/// Takes the listening socket that the daemon left as standard input, and puts `/dev/null` in its place.
+///
+/// To be called by `taskq keeper` before it opens anything: every other descriptor above standard error is closed.
+///
+/// # Errors
+///
+/// If standard input is not a listening socket.
+pub fn adopt_stdin_listener() -> io::Result<UnixListener> {
+    reap::close_inherited();
+    let stdin = io::stdin();
+    if !getsockopt(&stdin, sockopt::AcceptConn).unwrap_or(false) {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "standard input is not a listening socket"));
+    }
+    let listener = UnixListener::from(stdin.as_fd().try_clone_to_owned()?);
+    unistd::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(listener)
+}
+
+/// Makes this process a keeper, and returns the pipe that is readable when a child has ended.
+///
+/// # Errors
+///
+/// If a handler cannot be installed or the process cannot be a subreaper: without these, ends would go unseen.
+pub fn settle() -> io::Result<UnixStream> {
+    // A session of its own: a Ctrl-C in the daemon's terminal, or its hangup, is not for the keeper. EPERM says that it
+    // leads a group already, as under a shell's job control; then this is as far as it goes.
+    let _ = unistd::setsid();
+    // No file system is kept from being unmounted.
+    let _ = std::env::set_current_dir("/");
+    prctl::set_child_subreaper(true)?;
+    SigSet::empty().thread_set_mask()?;
+    let (ended, write_end) = UnixStream::pair()?;
+    ended.set_nonblocking(true)?;
+    low_level::pipe::register(SIGCHLD, write_end)?;
+    // Handled, not ignored: the runs outlive the daemon's TERM just the same, but execve(2) resets a handler to the
+    // default and leaves an ignored signal ignored, and jobs are to get the defaults.
+    let unread = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        flag::register(signal, Arc::clone(&unread))?;
+    }
+    // For the same reason, what whoever started the daemon ignored (nohup(1) does) gets a handler too. Signals that take
+    // none, such as those that the C library keeps for itself, stay as they are.
+    for signal in ignored_signals().filter(|signal| takes_handler(*signal)) {
+        let _ = flag::register(signal, Arc::clone(&unread));
+    }
+    Ok(ended)
+}
+
+/// SIGPIPE stays ignored here, and std makes it the default in what it spawns; signal-hook panics on the others.
+fn takes_handler(signal: i32) -> bool {
+    signal != SIGPIPE && !signal_hook::consts::FORBIDDEN.contains(&signal)
+}
+
+fn ignored_signals() -> impl Iterator<Item = i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = ignored_mask(&status);
+    (1..=64).filter(move |signal| ignored & (1 << (signal - 1)) != 0)
+}
+
+fn ignored_mask(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// Empties the pipe of `settle`.
+pub fn drain(mut ended: &UnixStream) {
+    let mut bytes = [0; 64];
+    while ended.read(&mut bytes).is_ok_and(|count| count == bytes.len()) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mask_of_ignored_signals_is_read_from_proc() {
+        assert_eq!(ignored_mask("SigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n"), 0x1001);
+        assert_eq!(ignored_mask(""), 0);
+    }
+}

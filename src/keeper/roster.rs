@@ -1,0 +1,283 @@
+//! Owns: what the keeper knows: which attempts stand by, run, or have ended unacknowledged, and who is next in a queue.
+//! Never: processes, sockets, clocks: pure bookkeeping.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use crate::domain::Timestamp;
+
+use super::protocol::{Attempt, Ended, Known, StartOrder};
+use super::stopping::Stopping;
+
+/// An attempt that has a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// The queue whose slot it holds.
+    pub queue: String,
+    /// Its process, also its process group.
+    pub pid: u32,
+    /// When its process was started.
+    pub started_at: Timestamp,
+    /// The signals it has had and will get.
+    pub stopping: Stopping,
+}
+
+#[derive(Debug)]
+enum State {
+    StandsBy { queue: String },
+    Running { pid: u32 },
+    Ended(Ended),
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    slots: usize,
+    running: usize,
+    waiting: VecDeque<StartOrder>,
+}
+
+/// All attempts that the keeper answers for. Each is in one state, and leaves only by an acknowledgement.
+#[derive(Debug, Default)]
+pub struct Roster {
+    attempts: BTreeMap<Attempt, State>,
+    running: HashMap<u32, Running>,
+    queues: HashMap<String, Queue>,
+}
+
+impl Roster {
+    /// Takes up an order: it stands by at the end of its queue, which is returned. `None`: the attempt is known.
+    pub fn admit(&mut self, order: StartOrder) -> Option<String> {
+        if self.attempts.contains_key(&order.attempt) {
+            return None;
+        }
+        let name = order.queue.clone();
+        self.attempts.insert(order.attempt, State::StandsBy { queue: name.clone() });
+        let queue = self.queues.entry(name.clone()).or_default();
+        queue.slots = usize::try_from(order.slots).unwrap_or(usize::MAX);
+        queue.waiting.push_back(order);
+        Some(name)
+    }
+
+    /// Takes the next order out of a queue that has a slot for it. It is to be `started` or `ended` at once.
+    pub fn next(&mut self, queue: &str) -> Option<StartOrder> {
+        let queue = self.queues.get_mut(queue).filter(|queue| queue.running < queue.slots)?;
+        queue.waiting.pop_front()
+    }
+
+    /// An attempt has a process.
+    pub fn started(&mut self, run: Running) {
+        self.queues.entry(run.queue.clone()).or_default().running += 1;
+        self.attempts.insert(run.attempt, State::Running { pid: run.pid });
+        let replaced = self.running.insert(run.pid, run);
+        assert!(replaced.is_none(), "a process id is given anew only after it was reaped");
+    }
+
+    /// Returns the run with this process.
+    pub fn running_mut(&mut self, pid: u32) -> Option<&mut Running> {
+        self.running.get_mut(&pid)
+    }
+
+    /// Returns the process of an attempt that has one.
+    pub fn pid_of(&self, attempt: Attempt) -> Option<u32> {
+        match self.attempts.get(&attempt)? {
+            State::Running { pid } => Some(*pid),
+            State::StandsBy { .. } | State::Ended(_) => None,
+        }
+    }
+
+    /// A process was reaped: frees its slot. The run is to be `ended`. `None`: it was no run's.
+    pub fn leave(&mut self, pid: u32) -> Option<Running> {
+        let run = self.running.remove(&pid)?;
+        let queue = self.queues.get_mut(&run.queue).expect("a queue stays while a run holds a slot of it");
+        queue.running -= 1;
+        Some(run)
+    }
+
+    /// Takes an attempt that stands by out of its queue, to be `ended`. False: it does not stand by.
+    pub fn withdraw(&mut self, attempt: Attempt) -> bool {
+        let Some(State::StandsBy { queue: name }) = self.attempts.get(&attempt) else { return false };
+        let name = name.clone();
+        let queue = self.queues.get_mut(&name).expect("a queue stays while an order waits in it");
+        queue.waiting.retain(|order| order.attempt != attempt);
+        self.tidy(&name);
+        true
+    }
+
+    /// An attempt is over; its result is kept until it is acknowledged.
+    pub fn ended(&mut self, ended: Ended) {
+        self.attempts.insert(ended.attempt, State::Ended(ended));
+    }
+
+    /// Forgets a queue that has nothing left in it, so that the keeper does not remember every name it ever heard.
+    pub fn tidy(&mut self, name: &str) {
+        if self.queues.get(name).is_some_and(|queue| queue.running == 0 && queue.waiting.is_empty()) {
+            self.queues.remove(name);
+        }
+        if self.queues.is_empty() {
+            self.queues.shrink_to_fit();
+            self.running.shrink_to_fit();
+        }
+    }
+
+    /// Forgets results. An attempt that has not ended is left as it is.
+    pub fn acknowledge(&mut self, attempts: &[Attempt]) {
+        for attempt in attempts {
+            if let Some(State::Ended(_)) = self.attempts.get(attempt) {
+                self.attempts.remove(attempt);
+            }
+        }
+    }
+
+    /// Returns what runs or stands by.
+    pub fn known(&self) -> Vec<Known> {
+        let known = |(attempt, state): (&Attempt, &State)| {
+            let started = match state {
+                State::StandsBy { .. } => None,
+                State::Running { pid } => Some((*pid, self.running[pid].started_at)),
+                State::Ended(_) => return None,
+            };
+            Some(Known { attempt: *attempt, started })
+        };
+        self.attempts.iter().filter_map(known).collect()
+    }
+
+    /// Returns the unacknowledged results in the order of their ends.
+    pub fn results(&self) -> Vec<Ended> {
+        let ended = |state: &State| match state {
+            State::Ended(ended) => Some(ended.clone()),
+            State::StandsBy { .. } | State::Running { .. } => None,
+        };
+        let mut results: Vec<Ended> = self.attempts.values().filter_map(ended).collect();
+        results.sort_by_key(|ended| ended.finished_at);
+        results
+    }
+
+    /// Whether nothing runs, stands by, or is unacknowledged.
+    pub fn is_empty(&self) -> bool {
+        self.attempts.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::{End, JobId, RunId, Span, Usage};
+
+    fn attempt(job: i64) -> Attempt {
+        Attempt { run: RunId { job: JobId(job), number: 1 }, number: 1 }
+    }
+
+    fn order(job: i64, queue: &str, slots: u32) -> StartOrder {
+        StartOrder {
+            attempt: attempt(job),
+            queue: queue.to_owned(),
+            slots,
+            argv: vec![b"true".to_vec()],
+            env: Vec::new(),
+            cwd: b"/".to_vec(),
+            umask: 0,
+            timeout: None,
+            kill_after: Span::ZERO,
+        }
+    }
+
+    fn ended(job: i64) -> Ended {
+        Ended {
+            attempt: attempt(job),
+            pid: 0,
+            started_at: None,
+            finished_at: Timestamp::from_seconds(-job),
+            end: End::NotStarted,
+            stopped: None,
+            usage: Usage::default(),
+            output_bytes: 0,
+            group_alive: false,
+        }
+    }
+
+    /// Starts what may start in the queue, with the job as the process id.
+    fn fill(roster: &mut Roster, queue: &str) -> Vec<i64> {
+        let mut started = Vec::new();
+        while let Some(order) = roster.next(queue) {
+            let job = order.attempt.run.job.0;
+            roster.started(Running {
+                attempt: order.attempt,
+                queue: order.queue,
+                pid: u32::try_from(job).expect("small"),
+                started_at: Timestamp::default(),
+                stopping: Stopping::new(Duration::ZERO, None, Duration::ZERO),
+            });
+            started.push(job);
+        }
+        started
+    }
+
+    #[test]
+    fn a_queue_starts_its_orders_in_turn_as_slots_come_free() {
+        let mut roster = Roster::default();
+        for job in 1..=4 {
+            assert_eq!(roster.admit(order(job, "q", 2)).as_deref(), Some("q"));
+        }
+        roster.admit(order(9, "other", 1));
+        assert_eq!((fill(&mut roster, "q"), fill(&mut roster, "other")), (vec![1, 2], vec![9]));
+        roster.leave(2).expect("it ran");
+        roster.ended(ended(2));
+        assert_eq!(fill(&mut roster, "q"), [3]);
+        let known = roster.known();
+        assert_eq!(known.iter().map(|k| k.attempt.run.job.0).collect::<Vec<_>>(), [1, 3, 4, 9]);
+        assert_eq!(known.iter().filter(|k| k.started.is_none()).count(), 1);
+    }
+
+    #[test]
+    fn the_newest_order_says_how_wide_a_queue_is() {
+        let mut roster = Roster::default();
+        for job in 1..=3 {
+            roster.admit(order(job, "q", 1));
+        }
+        assert_eq!(fill(&mut roster, "q"), [1]);
+        roster.admit(order(4, "q", 3));
+        assert_eq!(fill(&mut roster, "q"), [2, 3]);
+    }
+
+    #[test]
+    fn an_attempt_is_taken_up_once_until_its_result_is_acknowledged() {
+        let mut roster = Roster::default();
+        assert!(roster.admit(order(1, "q", 1)).is_some());
+        assert!(roster.admit(order(1, "q", 1)).is_none());
+        fill(&mut roster, "q");
+        assert!(roster.admit(order(1, "q", 1)).is_none());
+        roster.acknowledge(&[attempt(1)]);
+        assert_eq!(roster.pid_of(attempt(1)), Some(1));
+        roster.leave(1).expect("it ran");
+        roster.ended(ended(1));
+        assert!(roster.admit(order(1, "q", 1)).is_none());
+        roster.acknowledge(&[attempt(1)]);
+        roster.tidy("q");
+        assert!(roster.is_empty() && roster.queues.is_empty());
+    }
+
+    #[test]
+    fn only_what_stands_by_can_be_withdrawn() {
+        let mut roster = Roster::default();
+        roster.admit(order(1, "q", 1));
+        roster.admit(order(2, "q", 1));
+        fill(&mut roster, "q");
+        assert!(!roster.withdraw(attempt(1)) && roster.withdraw(attempt(2)) && !roster.withdraw(attempt(3)));
+        roster.ended(ended(2));
+        assert!(!roster.withdraw(attempt(2)));
+        roster.leave(1).expect("it ran");
+        assert_eq!(fill(&mut roster, "q"), Vec::<i64>::new());
+    }
+
+    #[test]
+    fn results_are_told_in_the_order_of_their_ends() {
+        let mut roster = Roster::default();
+        for job in 1..=3 {
+            roster.ended(ended(job));
+        }
+        assert_eq!(roster.results().iter().map(|e| e.attempt.run.job.0).collect::<Vec<_>>(), [3, 2, 1]);
+    }
+}
