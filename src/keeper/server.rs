@@ -144,9 +144,10 @@ impl Server<'_> {
             events.set(PollFlags::POLLOUT, session.channel.wants_write());
             fds.push(PollFd::new(session.channel.as_fd(), events));
         }
-        // Interrupted means a signal, and of those only SIGCHLD matters, whose pipe the next round sees.
+        // Interrupted means a signal, most likely SIGCHLD: a slot may be free, and asking poll again would only cost time.
         match ppoll(&mut fds, self.patience().map(TimeSpec::from_duration), None) {
-            Ok(_) | Err(Errno::EINTR) => {}
+            Ok(_) => {}
+            Err(Errno::EINTR) => return Ok(Ready { children: true, newcomer: false }),
             Err(errno) => return Err(errno.into()),
         }
         let ready = |fd: Option<&PollFd>| fd.is_some_and(|fd| fd.any() == Some(true));

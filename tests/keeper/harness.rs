@@ -22,7 +22,7 @@ use taskq::keeper::{KeeperConfig, KeeperLink, adopt_stdin_listener, launch, outp
 use tempfile::TempDir;
 
 /// Whatever takes this long has hung.
-const PATIENCE_MS: u16 = 60_000;
+const PATIENCE_MS: u16 = 20_000;
 
 /// The instance of every keeper here.
 pub const INSTANCE: i64 = 4711;
@@ -279,6 +279,15 @@ impl Daemon {
         let ended = self.ended();
         self.acknowledge(&ended);
         ended
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // What the link still keeps would be lost with it, and a keeper waits for ever for a lost acknowledgement.
+        while self.link.wants_write() && !std::thread::panicking() {
+            self.wait_writable();
+        }
     }
 }
 

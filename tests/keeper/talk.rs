@@ -24,7 +24,7 @@ fn a_queue_runs_as_many_as_it_has_slots_and_the_rest_in_order_of_arrival() {
     let mut daemon = keeper.daemon();
     let gates: Vec<_> = (1..=3).map(|job| keeper.fifo(&format!("gate{job}"))).collect();
     for job in 1..=3 {
-        daemon.start(StartOrder { slots: 1, ..keeper.sh(job, &format!("read word < gate{job}")) });
+        daemon.start(StartOrder { slots: 1, ..keeper.sh(job, &format!(": < gate{job}")) });
     }
     daemon.start(StartOrder { slots: 1, queue: "other".to_owned(), ..keeper.sh(4, "exit 4") });
     daemon.started(1);
@@ -46,7 +46,7 @@ fn what_stands_by_can_be_recalled_or_stopped_without_a_process() {
     let mut daemon = keeper.daemon();
     let gate = keeper.fifo("gate");
     for job in 1..=4 {
-        daemon.start(StartOrder { slots: 1, ..keeper.sh(job, "read word < gate") });
+        daemon.start(StartOrder { slots: 1, ..keeper.sh(job, ": < gate") });
     }
     daemon.started(1);
     for job in [1, 2, 99] {
@@ -74,7 +74,7 @@ fn a_start_that_is_told_twice_happens_once() {
     let gate = keeper.fifo("gate");
     let twice = |daemon: &mut Daemon, job| {
         for _ in 0..2 {
-            daemon.start(StartOrder { slots: 1, ..keeper.sh(job, "echo ran; read word < gate") });
+            daemon.start(StartOrder { slots: 1, ..keeper.sh(job, "echo ran; : < gate") });
         }
     };
     twice(&mut daemon, 1);
@@ -120,7 +120,7 @@ fn the_orders_of_a_dying_daemon_are_known_to_the_next() {
     let mut dying = keeper.raw();
     let mut bytes = framed(&[ToKeeper::Hello { version: PROTOCOL_VERSION }]);
     for job in 1..=200 {
-        let order = StartOrder { slots: 1, ..keeper.sh(job, "read word < gate") };
+        let order = StartOrder { slots: 1, ..keeper.sh(job, ": < gate") };
         bytes.extend(framed(&[ToKeeper::Start(order)]));
     }
     let cut = framed(&[ToKeeper::Start(keeper.sh(999, ":"))]);
@@ -166,7 +166,8 @@ fn a_timeout_holds_while_no_daemon_is_there() {
     let keeper = Keeper::start();
     let held = keeper.fifo("held");
     let mut daemon = keeper.daemon();
-    let timeout = Some(Span::from_millis(50));
+    // Long enough for the job to have opened the FIFO.
+    let timeout = Some(Span::from_seconds(1));
     daemon.start(StartOrder { timeout, ..keeper.sh(1, "exec sleep 1000 > held") });
     drop(daemon);
     read_to_end(&held);
@@ -198,10 +199,9 @@ fn neither_side_waits_for_the_other_to_read() {
     let keeper = Keeper::start();
     let mut daemon = keeper.daemon();
     let count = 4_000;
-    // Well over what the two sockets hold, in either direction.
+    // Far more than the two sockets hold, in either direction.
     let orders: Vec<_> = (1..=count).map(|job| ToKeeper::Start(order(job, keeper.dir.path(), &["nosuch"]))).collect();
     daemon.link.send(&orders).expect("each is short enough");
-    assert!(daemon.link.wants_write());
     while daemon.link.wants_write() {
         daemon.wait_writable();
     }
@@ -215,7 +215,7 @@ fn nonsense_ends_the_connection_and_nothing_else() {
     let keeper = Keeper::start();
     let gate = keeper.fifo("gate");
     let mut daemon = keeper.daemon();
-    daemon.start(keeper.sh(1, "read word < gate"));
+    daemon.start(keeper.sh(1, ": < gate"));
     daemon.started(1);
     drop(daemon);
     let hello = framed(&[ToKeeper::Hello { version: PROTOCOL_VERSION }]);
