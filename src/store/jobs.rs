@@ -74,28 +74,30 @@ impl Reader<'_> {
 impl Writer<'_> {
     /// Stores a job with its triggers; one without a trigger gets its one run at once.
     pub fn add_job(&self, job: &NewJob, triggers: &[FirstFire], now: Timestamp) -> StoreResult<JobId> {
-        let id = self.insert_job(job, now)?;
-        let mut tag = self.transaction.prepare_cached("INSERT OR IGNORE INTO tag (job_id, tag) VALUES (?1, ?2)")?;
+        let id = self.insert_job(job, triggers.is_empty(), now)?;
         for name in &job.tags {
-            tag.execute(params![id, name.as_str()])?;
+            self.transaction
+                .prepare_cached("INSERT OR IGNORE INTO tag (job_id, tag) VALUES (?1, ?2)")?
+                .execute(params![id, name.as_str()])?;
         }
         for trigger in triggers {
             self.insert_trigger(id, trigger, job.hold)?;
         }
         if triggers.is_empty() {
-            self.add_manual_run(id, job.hold, now)?;
+            let run = RunId { job: id, number: 1 };
+            self.insert_manual_run(run, job.queue.as_str(), job.priority, job.policy.overlap, job.hold, now)?;
         }
         Ok(id)
     }
 
-    fn insert_job(&self, job: &NewJob, now: Timestamp) -> StoreResult<JobId> {
+    fn insert_job(&self, job: &NewJob, has_run: bool, now: Timestamp) -> StoreResult<JobId> {
         let (command, is_script) = command_columns(&job.execution.command);
         let environment = self.intern_environment(&join(&job.execution.env))?;
         let mut insert = self.transaction.prepare_cached(
             "INSERT INTO job (name, created_at, command, is_script, cwd, environment_id, umask, queue, priority, overlap,
-                missed, missed_within_us, grace_us, timeout_us, kill_after_us, start_at, paused_at)
+                missed, missed_within_us, grace_us, timeout_us, kill_after_us, start_at, paused_at, runs)
              VALUES (:name, :now, :command, :is_script, :cwd, :environment, :umask, :queue, :priority, :overlap,
-                :missed, :missed_within, :grace, :timeout, :kill_after, :start, :paused_at)",
+                :missed, :missed_within, :grace, :timeout, :kill_after, :start, :paused_at, :runs)",
         )?;
         insert.execute(named_params! {
             ":name": job.name.as_ref().map(JobName::as_str),
@@ -115,6 +117,7 @@ impl Writer<'_> {
             ":kill_after": job.policy.kill_after,
             ":start": job.start,
             ":paused_at": job.hold.then_some(now),
+            ":runs": has_run,
         })?;
         Ok(JobId(self.transaction.last_insert_rowid()))
     }
@@ -158,13 +161,27 @@ impl Writer<'_> {
                 "UPDATE job SET runs = runs + 1, done_at = NULL WHERE id = ?1 RETURNING runs, queue, priority, overlap",
             )?
             .query_row([job], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+        let run = RunId { job, number };
+        self.insert_manual_run(run, &queue, priority, overlap, held, now)?;
+        Ok(run)
+    }
+
+    fn insert_manual_run(
+        &self,
+        run: RunId,
+        queue: &str,
+        priority: i32,
+        overlap: Overlap,
+        held: bool,
+        now: Timestamp,
+    ) -> StoreResult<()> {
         self.transaction
             .prepare_cached(
                 "INSERT INTO run (job_id, number, trigger, scheduled_at, queue, priority, is_serial, state, held, queued_at)
                  VALUES (?1, ?2, 'manual', ?3, ?4, ?5, ?6, 'queued', ?7, ?3)",
             )?
-            .execute(params![job, number, now, queue, priority, overlap != Overlap::Allow, held])?;
-        Ok(RunId { job, number })
+            .execute(params![run.job, run.number, now, queue, priority, overlap != Overlap::Allow, held])?;
+        Ok(())
     }
 
     /// Pauses a job: its triggers do not fire and its waiting runs do not start. Returns whether it was not paused before.

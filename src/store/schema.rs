@@ -114,6 +114,9 @@ fn connect(path: &Path) -> StoreResult<Connection> {
     if empty {
         return Err(StoreError::Unusable(format!("`{}` is empty: the store is damaged", path.display())));
     }
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let has_log = Path::new(&log).exists();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -124,6 +127,13 @@ fn connect(path: &Path) -> StoreResult<Connection> {
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{CACHE_KIB};"
     ))?;
     connection.set_prepared_statement_cache_capacity(64);
+    if !has_log {
+        // SQLite is built not to sync directories: a log that this process makes must have its name on disk before the
+        // first commit in it is acknowledged.
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        let dir = path.parent().unwrap_or(Path::new("/"));
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| unusable(dir, &error))?;
+    }
     Ok(connection)
 }
 

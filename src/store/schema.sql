@@ -44,7 +44,6 @@ CREATE TABLE job (
 ) STRICT;
 CREATE UNIQUE INDEX job_name ON job (name) WHERE name IS NOT NULL;
 CREATE INDEX job_live ON job (id) WHERE done_at IS NULL;
-CREATE INDEX job_environment ON job (environment_id);
 
 CREATE TABLE tag (
     job_id INTEGER NOT NULL REFERENCES job (id),
@@ -54,7 +53,7 @@ CREATE TABLE tag (
 CREATE INDEX tag_job ON tag (tag, job_id);
 
 CREATE TABLE trigger (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     job_id INTEGER NOT NULL REFERENCES job (id),
     kind TEXT NOT NULL CHECK (kind IN ('at', 'cron', 'every')),
     expr TEXT,                              -- cron
@@ -73,7 +72,7 @@ CREATE INDEX trigger_job ON trigger (job_id);
 CREATE INDEX trigger_boot ON trigger (id) WHERE boot_id IS NOT NULL;
 
 CREATE TABLE run (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,   -- the order in which runs were made
+    id INTEGER PRIMARY KEY,                 -- the order in which runs were made
     job_id INTEGER NOT NULL REFERENCES job (id),
     number INTEGER NOT NULL CHECK (number > 0),
     attempt INTEGER NOT NULL DEFAULT 1 CHECK (attempt > 0),
