@@ -21,7 +21,7 @@ use super::job_text::{JobText, ReadJob, Surroundings};
 use super::report::{JobJson, Jobs, OneJob, document};
 use crate::config;
 use crate::daemon::running_daemon;
-use crate::domain::{JobId, JobKey};
+use crate::domain::{JobId, JobKey, QueueName};
 use crate::error::{Error, Result as TaskResult};
 use crate::store::{JobView, Writer};
 
@@ -306,7 +306,8 @@ fn store(writer: &Writer<'_>, read: &ReadJob, now: crate::domain::Timestamp) -> 
     {
         return Err(Error::conflict(what, format!("the name is taken by job {taken}")).into());
     }
-    if !writer.has_queue(&job.queue)? {
+    // The default queue is always there, and nearly always meant.
+    if job.queue != QueueName::default() && !writer.has_queue(&job.queue)? {
         return Err(Error::not_found(what, format!("there is no queue `{}`", job.queue))
             .hint(format!("make it with `taskq queue set {} --slots 1`", job.queue))
             .into());

@@ -93,6 +93,12 @@ const COLUMNS: &str = "job.id, job.name, job.created_at, job.command, job.is_scr
         WHEN max(held = 0) THEN iif((SELECT paused_at IS NULL FROM queue WHERE name = job.queue), 'queued', 'blocked')
      END FROM run WHERE job_id = job.id AND state <> 'finished')";
 
+/// The jobs that are not done: those with a run or a fire to come. Their indexes are as short as they are few.
+const LIVE: &str = "job.id IN (
+    SELECT job_id FROM run WHERE state <> 'finished'
+    UNION ALL SELECT job_id FROM trigger WHERE next_at IS NOT NULL
+    UNION ALL SELECT job_id FROM trigger WHERE boot_id IS NOT NULL)";
+
 fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
     let (paused_at, done_at): (Option<Timestamp>, Option<Timestamp>) = (row.get(16)?, row.get(17)?);
     let of_runs: Option<JobState> = row.get(20)?;
@@ -143,7 +149,7 @@ impl Reader<'_> {
 
     /// Returns jobs, by id.
     pub fn jobs(&self, filter: &JobFilter) -> StoreResult<Vec<JobView>> {
-        let mut conditions = vec![if filter.done_too { "1" } else { "job.done_at IS NULL" }];
+        let mut conditions = vec![if filter.done_too { "1" } else { LIVE }];
         let mut values: Vec<&dyn ToSql> = Vec::new();
         let (queue, tag) = (filter.queue.as_ref().map(QueueName::as_str), filter.tag.as_ref().map(Tag::as_str));
         if let Some(queue) = &queue {

@@ -43,7 +43,6 @@ CREATE TABLE job (
     runs INTEGER NOT NULL DEFAULT 0         -- the number of its latest run
 ) STRICT;
 CREATE UNIQUE INDEX job_name ON job (name) WHERE name IS NOT NULL;
-CREATE INDEX job_live ON job (id) WHERE done_at IS NULL;
 
 CREATE TABLE tag (
     job_id INTEGER NOT NULL REFERENCES job (id),
@@ -67,9 +66,9 @@ CREATE TABLE trigger (
     CHECK ((kind = 'cron') = (at IS NULL)),
     CHECK ((kind = 'every') = (period_us IS NOT NULL))
 ) STRICT;
-CREATE INDEX trigger_due ON trigger (next_at) WHERE next_at IS NOT NULL AND held = 0;
+CREATE INDEX trigger_due ON trigger (held, next_at, job_id) WHERE next_at IS NOT NULL;
 CREATE INDEX trigger_job ON trigger (job_id);
-CREATE INDEX trigger_boot ON trigger (id) WHERE boot_id IS NOT NULL;
+CREATE INDEX trigger_boot ON trigger (job_id) WHERE boot_id IS NOT NULL;
 
 CREATE TABLE run (
     id INTEGER PRIMARY KEY,                 -- the order in which runs were made

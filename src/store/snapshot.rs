@@ -51,7 +51,7 @@ impl Reader<'_> {
             "SELECT trigger.id, trigger.kind, trigger.expr, trigger.zone, trigger.at, trigger.period_us, trigger.next_at,
                 job.id, job.overlap, job.missed, job.missed_within_us, job.grace_us, job.timeout_us, job.kill_after_us
              FROM trigger JOIN job ON job.id = trigger.job_id
-             WHERE trigger.next_at <= :now AND trigger.held = 0 ORDER BY trigger.next_at",
+             WHERE trigger.next_at <= :now AND trigger.held = 0 AND trigger.next_at IS NOT NULL ORDER BY trigger.next_at",
         )?;
         let mut rows = statement.query(named_params! { ":now": now })?;
         let mut due = Vec::new();
