@@ -20,10 +20,10 @@ use super::job_lines;
 use super::job_text::{JobText, ReadJob, Surroundings};
 use super::report::{JobJson, Jobs, OneJob, document};
 use crate::config;
-use crate::daemon::running_daemon;
-use crate::domain::{JobId, JobKey, QueueName};
+use crate::daemon::{add, add_job, running_daemon};
+use crate::domain::JobId;
 use crate::error::{Error, Result as TaskResult};
-use crate::store::{JobView, Writer};
+use crate::store::JobView;
 
 /// Add a job
 ///
@@ -268,14 +268,18 @@ pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
         None => vec![text_of(context, args)?],
     };
     // In a batch the line of a job says which one it is; its own name would say it twice.
-    let jobs = texts.into_iter().map(|text| text.read(&here)).collect::<TaskResult<Vec<ReadJob>>>()?;
-    let added = context.write(WHAT, |writer| {
-        let mut ids = Vec::with_capacity(jobs.len());
-        for job in &jobs {
-            ids.push(store(writer, job, here.now)?);
-        }
-        Ok(ids)
-    })?;
+    let mut jobs = texts.into_iter().map(|text| text.read(&here)).collect::<TaskResult<Vec<ReadJob>>>()?;
+    let added = if from.is_none()
+        && let [job] = &mut jobs[..]
+    {
+        vec![add(&context.dir, job.job.clone(), std::mem::take(&mut job.triggers), here.now)?]
+    } else {
+        context.write(WHAT, |writer| {
+            jobs.iter()
+                .map(|job| Ok(add_job(writer, &job.job, &job.triggers, None, here.now)??))
+                .collect::<Result<Vec<_>, Failure>>()
+        })?
+    };
     if json {
         let views =
             context.read(WHAT, |reader| added.iter().map(|id| reader.job(*id)).collect::<Result<Vec<_>, _>>())?;
@@ -295,24 +299,6 @@ fn answer_json(context: &Context<'_>, views: &[JobView], many: bool) -> TaskResu
         jobs => context.output.json(&document(Jobs { jobs: jobs.iter().map(JobJson::from).collect() }))?,
     }
     Ok(0)
-}
-
-/// Stores one job.
-fn store(writer: &Writer<'_>, read: &ReadJob, now: crate::domain::Timestamp) -> Result<JobId, Failure> {
-    let job = &read.job;
-    let what = job.name.as_ref().map_or_else(|| "add job".to_owned(), |name| format!("add job `{name}`"));
-    if let Some(name) = &job.name
-        && let Some(taken) = writer.find_job(&JobKey::Name(name.clone()))?
-    {
-        return Err(Error::conflict(what, format!("the name is taken by job {taken}")).into());
-    }
-    // The default queue is always there, and nearly always meant.
-    if job.queue != QueueName::default() && !writer.has_queue(&job.queue)? {
-        return Err(Error::not_found(what, format!("there is no queue `{}`", job.queue))
-            .hint(format!("make it with `taskq queue set {} --slots 1`", job.queue))
-            .into());
-    }
-    Ok(writer.add_job(job, &read.triggers, now)?)
 }
 
 /// Says when the job will run, or why it will not yet.

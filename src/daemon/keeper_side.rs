@@ -2,8 +2,7 @@
 //! Never: what it runs.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -12,7 +11,7 @@ use log::{error, warn};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-use super::sockets;
+use super::{random_id, sockets};
 use crate::domain::{Span, Timestamp};
 use crate::keeper::protocol::{FromKeeper, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use crate::keeper::{KeeperLink, launch};
@@ -104,9 +103,7 @@ impl KeeperSide {
             return Ok(stream);
         }
         let listener = sockets::listen(&self.dir, sockets::KEEPER)?;
-        let mut bytes = [0; 8];
-        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-        let instance: KeeperInstance = (i64::from_ne_bytes(bytes) & i64::MAX).max(1);
+        let instance: KeeperInstance = random_id()?;
         let args = [
             OsString::from("--dir"),
             self.dir.clone().into_os_string(),

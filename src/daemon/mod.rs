@@ -2,6 +2,7 @@
 //! blocking in the program.
 //! Never: deciding what runs (see `engine`).
 
+mod adding;
 mod keeper_side;
 mod lock;
 mod logger;
@@ -13,8 +14,16 @@ mod subscription;
 mod timer;
 mod turn;
 
+pub use adding::{AddAnswer, AddRequest, add, add_job};
 pub use lock::{DaemonInfo, running_daemon};
 pub use poke::Poke;
 pub use serve::{Settings, serve};
 pub use subscription::{Subscription, Wake};
 pub use turn::{Done, Turn, turn};
+
+/// Returns a random positive number.
+fn random_id() -> std::io::Result<i64> {
+    let mut bytes = [0; 8];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
+    Ok((i64::from_ne_bytes(bytes) & i64::MAX).max(1))
+}

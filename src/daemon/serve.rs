@@ -13,6 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
+use super::adding::AddSocket;
 use super::keeper_side::KeeperSide;
 use super::lock::{self, DaemonInfo, DaemonLock};
 use super::poke::PokeSocket;
@@ -85,7 +86,7 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
     info!("serving `{}` as pid {}", daemon.settings.dir.display(), info.pid);
     let ended = daemon.run();
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    for name in [sockets::POKES, sockets::TURNS] {
+    for name in [sockets::POKES, sockets::TURNS, sockets::ADDS] {
         let _ = fs::remove_file(daemon.settings.dir.join(name));
     }
     ended
@@ -102,6 +103,7 @@ struct Daemon<'a> {
     keeper: KeeperSide,
     pokes: PokeSocket,
     subscribers: Subscribers,
+    adds: AddSocket,
     deadline: Deadline,
     stop: UnixStream,
     reread: UnixStream,
@@ -128,6 +130,7 @@ impl<'a> Daemon<'a> {
             keeper: KeeperSide::new(settings.dir.clone(), settings.exe.clone()),
             pokes: PokeSocket::bind(&settings.dir)?,
             subscribers: Subscribers::bind(&settings.dir)?,
+            adds: AddSocket::bind(&settings.dir)?,
             deadline: Deadline::new()?,
             stop: signal_pipe(&[SIGTERM, SIGINT])?,
             reread: signal_pipe(&[SIGHUP])?,
@@ -212,6 +215,9 @@ impl<'a> Daemon<'a> {
             if ready.subscriptions {
                 self.subscribers.accept();
                 self.subscribers.drop_departed();
+            }
+            if ready.adds {
+                due |= self.adds.receive();
             }
             if ready.keeper {
                 self.keeper.flush();
@@ -325,6 +331,8 @@ impl<'a> Daemon<'a> {
                 cpus: self.settings.cpus,
                 keeper: self.keeper.instance(),
                 reports: &self.reports,
+                requests: &self.adds.requests(),
+                has_hung_up: &|request| self.adds.has_hung_up(request),
                 output: &output,
             },
         );
@@ -332,6 +340,7 @@ impl<'a> Daemon<'a> {
             Ok(done) => done,
             Err(error) => return self.turn_failed(now, error),
         };
+        self.adds.answer(done.answers);
         if self.retry_at.take().is_some() {
             info!("the store can be written again");
         }
@@ -351,6 +360,8 @@ impl<'a> Daemon<'a> {
     }
 
     fn turn_failed(&mut self, now: Timestamp, error: StoreError) -> Result<()> {
+        let refusal = error.refusal("add job");
+        self.adds.answer(std::iter::repeat_with(|| Err(refusal.clone())));
         if !error.is_passing() {
             return Err(error.during("serve the store"));
         }
@@ -365,37 +376,35 @@ impl<'a> Daemon<'a> {
     fn wait(&mut self) -> io::Result<Ready> {
         let keeper_flags =
             if self.keeper.wants_write() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
-        let mut fds = vec![
-            PollFd::new(self.stop.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.reread.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.deadline.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.pokes.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.subscribers.listener(), PollFlags::POLLIN),
-        ];
-        let fixed = fds.len();
-        let keeper = self.keeper.fd().map(|fd| PollFd::new(fd, keeper_flags));
-        let zone = self.zone_watch.as_ref().map(|watch| PollFd::new(watch.as_fd(), PollFlags::POLLIN));
-        let (keeper_at, zone_at) = (fixed, fixed + usize::from(keeper.is_some()));
-        let streams_at = zone_at + usize::from(zone.is_some());
-        let (has_keeper, has_zone) = (keeper.is_some(), zone.is_some());
-        fds.extend(keeper);
-        fds.extend(zone);
-        fds.extend(self.subscribers.streams().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        // Each descriptor with the part of `Ready` that it stands for.
+        let mut parts: Vec<fn(&mut Ready) -> &mut bool> = Vec::new();
+        let mut fds = Vec::new();
+        let mut watch = |fd, flags, part| {
+            fds.push(PollFd::new(fd, flags));
+            parts.push(part);
+        };
+        watch(self.stop.as_fd(), PollFlags::POLLIN, |ready| &mut ready.stop);
+        watch(self.reread.as_fd(), PollFlags::POLLIN, |ready| &mut ready.reread);
+        watch(self.deadline.as_fd(), PollFlags::POLLIN, |ready| &mut ready.timer);
+        watch(self.pokes.as_fd(), PollFlags::POLLIN, |ready| &mut ready.pokes);
+        if let Some(fd) = self.keeper.fd() {
+            watch(fd, keeper_flags, |ready| &mut ready.keeper);
+        }
+        if let Some(zone_watch) = &self.zone_watch {
+            watch(zone_watch.as_fd(), PollFlags::POLLIN, |ready| &mut ready.zone);
+        }
+        self.subscribers.fds().for_each(|fd| watch(fd, PollFlags::POLLIN, |ready| &mut ready.subscriptions));
+        self.adds.fds().for_each(|fd| watch(fd, PollFlags::POLLIN, |ready| &mut ready.adds));
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) => {}
             Err(Errno::EINTR) => return Ok(Ready::default()),
             Err(errno) => return Err(errno.into()),
         }
-        let ready = |index: usize| fds[index].any().unwrap_or(true);
-        Ok(Ready {
-            stop: ready(0),
-            reread: ready(1),
-            timer: ready(2),
-            pokes: ready(3),
-            subscriptions: ready(4) || (streams_at..fds.len()).any(ready),
-            keeper: has_keeper && ready(keeper_at),
-            zone: has_zone && ready(zone_at),
-        })
+        let mut ready = Ready::default();
+        for (fd, part) in fds.iter().zip(parts) {
+            *part(&mut ready) |= fd.any().unwrap_or(true);
+        }
+        Ok(ready)
     }
 }
 
@@ -407,6 +416,7 @@ struct Ready {
     timer: bool,
     pokes: bool,
     subscriptions: bool,
+    adds: bool,
     keeper: bool,
     zone: bool,
 }

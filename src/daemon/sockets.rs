@@ -16,6 +16,8 @@ use nix::sys::socket::{getsockopt, sockopt};
 pub(super) const POKES: &str = "daemon.sock";
 /// Where clients wait for what the daemon does.
 pub(super) const TURNS: &str = "turns.sock";
+/// Where clients hand over jobs to be added.
+pub(super) const ADDS: &str = "adds.sock";
 /// Where the keeper listens.
 pub(super) const KEEPER: &str = "keeper.sock";
 

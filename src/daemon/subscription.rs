@@ -158,12 +158,9 @@ impl Subscribers {
         Ok(Self { listener, streams: Vec::new() })
     }
 
-    pub(super) fn listener(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
-    }
-
-    pub(super) fn streams(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.streams.iter().map(AsFd::as_fd)
+    /// Returns what to wait for.
+    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        std::iter::once(self.listener.as_fd()).chain(self.streams.iter().map(AsFd::as_fd))
     }
 
     /// Lets in everybody who has come and may. Each is told at once: the turn that it waits for may just have passed.

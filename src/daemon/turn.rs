@@ -6,9 +6,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::adding::{AddAnswer, AddRequest, add_job};
 use super::order::start_order;
 use crate::domain::{RunId, Span, Timestamp};
 use crate::engine::{Plan, Recovery, conclude, plan, recover};
+use crate::error::{Error, ErrorKind};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, Known, ToKeeper};
 use crate::schedule::Zone;
 use crate::store::{Applied, AttemptResult, Store, StoreError, StoreResult, Writer};
@@ -35,6 +37,10 @@ pub struct Turn<'a> {
     pub keeper: Option<KeeperInstance>,
     /// What the keeper said since the last turn.
     pub reports: &'a [FromKeeper],
+    /// Jobs that clients want added.
+    pub requests: &'a [&'a AddRequest],
+    /// Tells whether the client of a request has hung up; it will store the job itself, or has died.
+    pub has_hung_up: &'a dyn Fn(&AddRequest) -> bool,
     /// Returns an ended attempt's output, if it belongs into the run log.
     pub output: &'a dyn Fn(&Ended) -> Option<Vec<u8>>,
 }
@@ -42,6 +48,8 @@ pub struct Turn<'a> {
 /// What came out of a turn.
 #[derive(Debug, Default)]
 pub struct Done {
+    /// What to answer to the requests, in their order.
+    pub answers: Vec<AddAnswer>,
     /// What to tell the keeper, in this order.
     pub orders: Vec<ToKeeper>,
     /// When the next fire is due.
@@ -63,11 +71,22 @@ pub fn turn(store: &mut Store, turn: &Turn<'_>) -> StoreResult<Done> {
         for report in turn.reports {
             take_in(writer, turn, report, &mut brief, &mut done)?;
         }
+        for request in turn.requests {
+            done.answers.push(add_requested(writer, turn, request)?);
+        }
         let applied = decide(writer, turn, &brief, &mut done)?;
         give_orders(writer, turn, &applied, &mut done)?;
         done.deadline = writer.next_deadline()?;
         Ok::<_, StoreError>(done)
     })
+}
+
+/// Adds a job for a client that still waits. Asked under the write lock: a client that hangs up later finds the job.
+fn add_requested(writer: &Writer<'_>, turn: &Turn<'_>, request: &AddRequest) -> StoreResult<AddAnswer> {
+    if (turn.has_hung_up)(request) {
+        return Ok(Err(Error::new(ErrorKind::Conflict, "add job", "its client has hung up")));
+    }
+    add_job(writer, &request.job, &request.triggers, Some(request.id), turn.now)
 }
 
 fn take_in(

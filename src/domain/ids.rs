@@ -60,7 +60,8 @@ fn check_name(text: &str) -> Result<(), InvalidId> {
 }
 
 /// A job's name: 1 to 64 of letters, digits, `_` and `-`, and not all digits, so that it is never taken for an id.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct JobName(String);
 
 impl FromStr for JobName {
@@ -80,6 +81,7 @@ impl FromStr for JobName {
 
 /// A queue's name: 1 to 64 of letters, digits, `_` and `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct QueueName(String);
 
 impl QueueName {
@@ -103,7 +105,8 @@ impl FromStr for QueueName {
 }
 
 /// A tag: 1 to 64 of letters, digits, `_` and `-`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Tag(String);
 
 impl FromStr for Tag {
@@ -121,6 +124,14 @@ macro_rules! name_text {
             /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                text.parse()
             }
         }
 

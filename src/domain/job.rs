@@ -1,10 +1,12 @@
 //! Owns: a job's definition: what to run, where, and when.
 //! Never: its history.
 
+use serde::{Deserialize, Serialize};
+
 use super::{JobName, Policy, QueueName, Tag, Timestamp, TriggerSpec};
 
 /// What a job runs. Bytes, since neither argv nor scripts need be UTF-8.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CommandLine {
     /// A program and its arguments, no shell between; never empty.
     Argv(Vec<Vec<u8>>),
@@ -16,7 +18,7 @@ pub enum CommandLine {
 pub type EnvVar = Vec<u8>;
 
 /// How a job's processes are started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Execution {
     /// The command.
     pub command: CommandLine,
@@ -29,7 +31,7 @@ pub struct Execution {
 }
 
 /// A job to be stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewJob {
     /// Its name, if it has one.
     pub name: Option<JobName>,

@@ -20,7 +20,7 @@ pub enum Overlap {
 }
 
 /// What becomes of fires that are found later than the grace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MissedMode {
     /// One run, for the latest of them.
     Once,
@@ -31,7 +31,7 @@ pub enum MissedMode {
 }
 
 /// The misfire policy, `--missed` and `--grace`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Missed {
     /// Which of the late fires still run.
     pub mode: MissedMode,
@@ -53,7 +53,7 @@ impl Default for Missed {
 }
 
 /// The policies that decide about a job's fires and runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// A fire while a run is unfinished.
     pub overlap: Overlap,

@@ -1,10 +1,12 @@
 //! Owns: the stored form of a trigger.
 //! Never: reading its text or finding its fires (see `schedule`).
 
+use serde::{Deserialize, Serialize};
+
 use super::{Span, Timestamp, TriggerKind};
 
 /// A timestamp trigger as a person gave it, in the form that a store keeps.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TriggerSpec {
     /// `--at`: once.
     At {

@@ -48,11 +48,16 @@ impl StoreError {
 
     /// Says what was being done, and what to do about it.
     pub fn during(self, what: impl Into<String>) -> Error {
-        let code = match &self {
+        self.refusal(what)
+    }
+
+    /// The same, for each of several who asked.
+    pub fn refusal(&self, what: impl Into<String>) -> Error {
+        let code = match self {
             Self::Sql(error) => error.sqlite_error_code(),
             Self::Unusable(_) => None,
         };
-        let error = Error::new(ErrorKind::Io, what, &self);
+        let error = Error::new(ErrorKind::Io, what, self);
         match code {
             Some(ErrorCode::DiskFull) => error.hint("free some space; nothing that was acknowledged is lost"),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {

@@ -2,6 +2,7 @@
 //! Never: their runs' progress (see `apply`).
 
 use rusqlite::{OptionalExtension, named_params, params};
+use serde::{Deserialize, Serialize};
 
 use super::codec::{command_columns, content_hash, join};
 use super::{Reader, StoreResult, Writer};
@@ -10,7 +11,7 @@ use crate::domain::{
 };
 
 /// A trigger to be stored with its job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstFire {
     /// The trigger.
     pub spec: TriggerSpec,
@@ -19,6 +20,9 @@ pub struct FirstFire {
     /// For `@reboot`: the boot that it is added in, in which it does not fire.
     pub boot_id: Option<String>,
 }
+
+/// How many of the latest jobs a request is looked for in: more than can be added while a client waits for its answer.
+const REQUESTS_LOOKED_AT: i64 = 100_000;
 
 impl Reader<'_> {
     /// Finds a job by id or name.
@@ -32,6 +36,16 @@ impl Reader<'_> {
                 .prepare_cached("SELECT id FROM job WHERE name = ?1")?
                 .query_row([name.as_str()], |row| row.get(0)),
         };
+        Ok(found.optional()?)
+    }
+
+    /// Finds the job that was added by a request of the last moments.
+    pub fn find_request(&self, request: i64) -> StoreResult<Option<JobId>> {
+        // No index serves this: it is asked only when a daemon did not answer, and looks at the latest jobs alone.
+        let found = self
+            .transaction
+            .prepare("SELECT id FROM job WHERE id > (SELECT max(id) FROM job) - ?2 AND request = ?1")?
+            .query_row(params![request, REQUESTS_LOOKED_AT], |row| row.get(0));
         Ok(found.optional()?)
     }
 
@@ -73,8 +87,14 @@ impl Reader<'_> {
 
 impl Writer<'_> {
     /// Stores a job with its triggers; one without a trigger gets its one run at once.
-    pub fn add_job(&self, job: &NewJob, triggers: &[FirstFire], now: Timestamp) -> StoreResult<JobId> {
-        let id = self.insert_job(job, triggers.is_empty(), now)?;
+    pub fn add_job(
+        &self,
+        job: &NewJob,
+        triggers: &[FirstFire],
+        request: Option<i64>,
+        now: Timestamp,
+    ) -> StoreResult<JobId> {
+        let id = self.insert_job(job, triggers.is_empty(), request, now)?;
         for name in &job.tags {
             self.transaction
                 .prepare_cached("INSERT OR IGNORE INTO tag (job_id, tag) VALUES (?1, ?2)")?
@@ -90,14 +110,14 @@ impl Writer<'_> {
         Ok(id)
     }
 
-    fn insert_job(&self, job: &NewJob, has_run: bool, now: Timestamp) -> StoreResult<JobId> {
+    fn insert_job(&self, job: &NewJob, has_run: bool, request: Option<i64>, now: Timestamp) -> StoreResult<JobId> {
         let (command, is_script) = command_columns(&job.execution.command);
         let environment = self.intern_environment(&join(&job.execution.env))?;
         let mut insert = self.transaction.prepare_cached(
             "INSERT INTO job (name, created_at, command, is_script, cwd, environment_id, umask, queue, priority, overlap,
-                missed, missed_within_us, grace_us, timeout_us, kill_after_us, start_at, paused_at, runs)
+                missed, missed_within_us, grace_us, timeout_us, kill_after_us, start_at, paused_at, runs, request)
              VALUES (:name, :now, :command, :is_script, :cwd, :environment, :umask, :queue, :priority, :overlap,
-                :missed, :missed_within, :grace, :timeout, :kill_after, :start, :paused_at, :runs)",
+                :missed, :missed_within, :grace, :timeout, :kill_after, :start, :paused_at, :runs, :request)",
         )?;
         insert.execute(named_params! {
             ":name": job.name.as_ref().map(JobName::as_str),
@@ -118,6 +138,7 @@ impl Writer<'_> {
             ":start": job.start,
             ":paused_at": job.hold.then_some(now),
             ":runs": has_run,
+            ":request": request,
         })?;
         Ok(JobId(self.transaction.last_insert_rowid()))
     }

@@ -40,7 +40,8 @@ CREATE TABLE job (
     start_at INTEGER,
     paused_at INTEGER,
     done_at INTEGER,
-    runs INTEGER NOT NULL DEFAULT 0         -- the number of its latest run
+    runs INTEGER NOT NULL DEFAULT 0,        -- the number of its latest run
+    request INTEGER                         -- random: which request of a client it was added by
 ) STRICT;
 CREATE UNIQUE INDEX job_name ON job (name) WHERE name IS NOT NULL;
 
