@@ -2,6 +2,7 @@
 //! blocking in the program.
 //! Never: deciding what runs (see `engine`).
 
+mod farewell;
 mod keeper_side;
 mod lock;
 mod logger;
@@ -13,6 +14,7 @@ mod subscription;
 mod timer;
 mod turn;
 
+pub use farewell::bid_farewell;
 pub use lock::{DaemonInfo, running_daemon};
 pub use poke::Poke;
 pub use serve::{Settings, serve};

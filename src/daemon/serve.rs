@@ -19,7 +19,7 @@ use super::poke::{PokeSocket, Writers};
 use super::subscription::Subscribers;
 use super::timer::Deadline;
 use super::turn::{Turn, turn};
-use super::{logger, sockets};
+use super::{farewell, logger, sockets};
 use crate::clock::Clock;
 use crate::domain::{QueueName, RunId, Span, Timestamp};
 use crate::error::{Error, Result};
@@ -269,7 +269,7 @@ impl<'a> Daemon<'a> {
         let patience = |report: &FromKeeper| match report {
             FromKeeper::Started { .. } => STARTED_LINGER,
             FromKeeper::Ended(_) if supplied => ENDED_LINGER,
-            FromKeeper::Ended(_) | FromKeeper::Hello { .. } => Span::ZERO,
+            FromKeeper::Ended(_) | FromKeeper::Hello { .. } | FromKeeper::Left { .. } => Span::ZERO,
         };
         // What was heard before and is still waiting counts too: it was heard when the keeper had more to go on with.
         self.reports.extend(heard);
@@ -334,6 +334,9 @@ impl<'a> Daemon<'a> {
         };
         if self.retry_at.take().is_some() {
             info!("the store can be written again");
+        }
+        if self.reports.iter().any(|report| matches!(report, FromKeeper::Left { .. })) {
+            farewell::forget(&self.settings.dir);
         }
         self.reports.clear();
         self.linger_until = None;
