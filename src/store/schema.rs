@@ -36,7 +36,15 @@ pub fn database_path(dir: &Path) -> PathBuf {
 pub fn open(dir: &Path) -> StoreResult<Connection> {
     let path = database_path(dir);
     check_directory(dir)?;
+    // In this order: whoever makes a store makes the database first.
+    let has_log = dir.join("taskq.db-wal").exists();
     if !path.try_exists().map_err(|error| unusable(dir, &error))? {
+        if has_log {
+            return Err(StoreError::Unusable(format!(
+                "`{}` is gone and its log is still there: the store is damaged",
+                path.display()
+            )));
+        }
         create(dir, &path)?;
     }
     let mut connection = connect(&path)?;
@@ -158,4 +166,19 @@ fn upgrade(connection: &mut Connection, version: i64) -> StoreResult<()> {
     }
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_gone_while_its_log_is_there_is_not_replaced() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let log = dir.path().join("taskq.db-wal");
+        fs::write(&log, "what was acknowledged last").expect("the directory is ours");
+        let refused = open(dir.path()).expect_err("it would be replayed into the new one").to_string();
+        assert!(refused.contains("is gone and its log is still there"), "{refused}");
+        assert!(!database_path(dir.path()).exists() && log.exists());
+    }
 }
