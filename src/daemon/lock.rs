@@ -4,9 +4,9 @@
 //! An open-file-description lock (fcntl(2)): it dies with the process, and others can ask about it without taking it, so
 //! that `status` never keeps a daemon from starting.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -72,7 +72,9 @@ pub(super) fn acquire(dir: &Path, info: &DaemonInfo) -> Result<DaemonLock> {
         Err(errno) => return Err(Error::io(WHAT, errno.desc().to_lowercase())),
     }
     let text = serde_json::to_string(info).expect("plain fields make JSON");
-    file.set_len(0)
+    // Whatever the umask: those who ask about the lock must be able to open it, and nobody else.
+    file.set_permissions(Permissions::from_mode(0o600))
+        .and_then(|()| file.set_len(0))
         .and_then(|()| file.rewind())
         .and_then(|()| file.write_all(text.as_bytes()))
         .map_err(|error| Error::io(WHAT, error))?;

@@ -66,7 +66,7 @@ fn io_cause(error: &io::Error) -> String {
 
 /// Makes the directory, or sees to it that it is ours alone.
 fn check_directory(dir: &Path) -> StoreResult<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| unusable(dir, &error))?;
+    make_directory(dir)?;
     let metadata = fs::metadata(dir).map_err(|error| unusable(dir, &error))?;
     let user = nix::unistd::geteuid().as_raw();
     if metadata.uid() != user {
@@ -79,10 +79,19 @@ fn check_directory(dir: &Path) -> StoreResult<()> {
     if metadata.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(|error| unusable(dir, &error))?;
     }
-    let log = dir.join("log");
-    match DirBuilder::new().mode(0o700).create(&log) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(unusable(&log, &error)),
-        Ok(()) | Err(_) => Ok(()),
+    make_directory(&dir.join("log"))
+}
+
+/// Makes a directory that is ours alone, whatever the umask; one that is there is left as it is.
+fn make_directory(path: &Path) -> StoreResult<()> {
+    let failed = |error: io::Error| unusable(path, &error);
+    if let Some(parent) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed(error)),
     }
 }
 
@@ -94,7 +103,8 @@ fn create(dir: &Path, path: &Path) -> StoreResult<()> {
         Ok(()) | Err(_) => {}
     }
     // Made here, so that its mode never depends on the umask; SQLite gives its other files the same mode.
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(io)?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(io)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(io)?;
     let built = build(&aside).and_then(|()| {
         File::open(&aside).and_then(|file| file.sync_all()).map_err(io)?;
         match fs::hard_link(&aside, path) {
