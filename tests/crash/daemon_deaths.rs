@@ -92,7 +92,6 @@ fn a_waiting_run_survives_kill_9_of_the_daemon() {
     let daemon = store.daemon();
     open(gate);
     store.wait_all();
-    assert_eq!(store.markers(), ["1.1", "2.1", "3.1"]);
     all_is_well(&store);
     store.close(daemon);
 }
