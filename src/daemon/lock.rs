@@ -1,12 +1,14 @@
 //! Owns: the lock that makes a daemon the only one of its store, and what it says about itself there.
 //! Never: sockets.
 //!
-//! An open-file-description lock (fcntl(2)): it dies with the process, and others can ask about it without taking it, so
-//! that `status` never keeps a daemon from starting.
+//! A record lock (fcntl(2)): it dies with the process, and others can ask about it without taking it, so that `status`
+//! never keeps a daemon from starting. It is the process's own: a lock of the open file would live on in a keeper's process
+//! that was made and has not yet come to execve(2) when the daemon is killed. For that the daemon opens the file once
+//! only: closing any other descriptor of it would give the lock up.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -39,7 +41,9 @@ impl DaemonInfo {
 
 /// The held lock; dropping it gives it up.
 #[derive(Debug)]
-pub(super) struct DaemonLock(#[expect(dead_code, reason = "the open file is the lock")] File);
+pub(super) struct DaemonLock(
+    #[cfg_attr(not(test), expect(dead_code, reason = "closing the file gives the lock up"))] File,
+);
 
 fn whole_file(kind: libc::c_int) -> libc::flock {
     libc::flock {
@@ -62,7 +66,7 @@ fn open(dir: &Path) -> std::io::Result<File> {
 pub(super) fn acquire(dir: &Path, info: &DaemonInfo) -> Result<DaemonLock> {
     const WHAT: &str = "start daemon";
     let mut file = open(dir).map_err(|error| Error::io(WHAT, error))?;
-    match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file(libc::F_WRLCK))) {
+    match fcntl(&file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK))) {
         Ok(_) => {}
         Err(Errno::EAGAIN | Errno::EACCES) => {
             let holder = read_info(&mut file).map_or("another process".to_owned(), |info| format!("pid {}", info.pid));
@@ -72,7 +76,9 @@ pub(super) fn acquire(dir: &Path, info: &DaemonInfo) -> Result<DaemonLock> {
         Err(errno) => return Err(Error::io(WHAT, errno.desc().to_lowercase())),
     }
     let text = serde_json::to_string(info).expect("plain fields make JSON");
-    file.set_len(0)
+    // Whatever the umask: those who ask about the lock must be able to open it, and nobody else.
+    file.set_permissions(Permissions::from_mode(0o600))
+        .and_then(|()| file.set_len(0))
         .and_then(|()| file.rewind())
         .and_then(|()| file.write_all(text.as_bytes()))
         .map_err(|error| Error::io(WHAT, error))?;
@@ -89,9 +95,30 @@ fn read_info(file: &mut File) -> Option<DaemonInfo> {
 pub fn running_daemon(dir: &Path) -> Option<DaemonInfo> {
     let mut file = OpenOptions::new().read(true).write(true).open(dir.join(LOCK_FILE)).ok()?;
     let mut lock = whole_file(libc::F_WRLCK);
-    fcntl(&file, FcntlArg::F_OFD_GETLK(&mut lock)).ok()?;
+    fcntl(&file, FcntlArg::F_GETLK(&mut lock)).ok()?;
     if libc::c_int::from(lock.l_type) == libc::F_UNLCK {
         return None;
     }
     read_info(&mut file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_inherits_the_file_does_not_inherit_the_lock() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let info = DaemonInfo { pid: 1, since_us: 0, version: String::new() };
+        let lock = acquire(dir.path(), &info).expect("nobody has it");
+        let heir = lock.0.try_clone().expect("it is open");
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(heir).spawn().expect("every system has cat");
+        drop(lock);
+        let taken = acquire(dir.path(), &info).map(|_| ());
+        drop(child.stdin.take());
+        child.wait().expect("it is ours");
+        assert_eq!(taken, Ok(()));
+    }
 }

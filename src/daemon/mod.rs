@@ -3,6 +3,7 @@
 //! Never: deciding what runs (see `engine`).
 
 mod adding;
+mod farewell;
 mod keeper_side;
 mod lock;
 mod logger;
@@ -15,6 +16,7 @@ mod timer;
 mod turn;
 
 pub use adding::{AddAnswer, AddRequest, add, add_job};
+pub use farewell::bid_farewell;
 pub use lock::{DaemonInfo, running_daemon};
 pub use poke::Poke;
 pub use serve::{Settings, serve};

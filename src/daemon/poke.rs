@@ -4,6 +4,7 @@
 //! *Will write* arms one check a second later, *wrote* ends the daemon's sleep: a client that dies between its commit and
 //! its *wrote* costs a second, and nothing wakes up to look for it.
 
+use std::collections::HashSet;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
@@ -28,34 +29,64 @@ pub struct Poke<'a> {
 impl<'a> Poke<'a> {
     /// Says *will write* to the daemon of the store in `dir`, if there is one.
     pub fn will_write(dir: &'a Path) -> Self {
-        let socket = UnixDatagram::unbound().ok().filter(|socket| {
-            // A full queue is as good as a message in it: the daemon has yet to look.
-            socket.set_nonblocking(true).is_ok()
-                && match sockets::send(socket, dir, sockets::POKES, WILL_WRITE) {
-                    Ok(()) => true,
-                    Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-                }
-        });
-        Self { socket, dir }
+        let socket = UnixDatagram::unbound().ok().filter(|socket| socket.set_nonblocking(true).is_ok());
+        let poke = Self { socket, dir };
+        poke.say(WILL_WRITE);
+        poke
     }
-}
 
-impl Drop for Poke<'_> {
-    /// Says *wrote*. Where nobody listens any more, the next daemon reads the database anyway.
-    fn drop(&mut self) {
+    /// Where nobody listens there is nobody to tell, and a full queue is as good as a message in it: the daemon has yet to
+    /// look.
+    fn say(&self, bytes: &[u8]) {
         if let Some(socket) = &self.socket {
-            let _ = sockets::send(socket, self.dir, sockets::POKES, WROTE);
+            let _ = sockets::send(socket, self.dir, sockets::POKES, bytes);
         }
     }
 }
 
-/// What clients have said since the last look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pokes {
-    /// How many will write.
-    pub will_write: usize,
-    /// How many wrote.
-    pub wrote: usize,
+impl Drop for Poke<'_> {
+    /// Says *wrote*, also where nobody heard *will write*: a daemon that came meanwhile may have looked before the commit.
+    fn drop(&mut self) {
+        self.say(WROTE);
+    }
+}
+
+/// The clients that will write and have not said that they wrote, by their process ids: a *wrote* whose *will write* was
+/// not heard must not stand for somebody else's.
+#[derive(Debug, Default)]
+pub(super) struct Writers(HashSet<i32>);
+
+impl Writers {
+    /// Those that a daemon begins with: whoever said *will write* to the one before it may die before it says *wrote*.
+    pub(super) fn of_the_last_daemon() -> Self {
+        // Process 0 is the kernel's, and says nothing.
+        Self(HashSet::from([0]))
+    }
+
+    /// Takes in a message; tells whether something was written.
+    fn hear(&mut self, pid: i32, message: &[u8]) -> bool {
+        match message {
+            WILL_WRITE => {
+                self.0.insert(pid);
+                false
+            }
+            WROTE => {
+                self.0.remove(&pid);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Tells whether there is nobody to wait for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Forgets them all: they had their time.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 /// The daemon's side.
@@ -69,9 +100,9 @@ impl PokeSocket {
         Ok(Self(socket))
     }
 
-    /// Takes in every message that has come; those of other users are dropped.
-    pub(super) fn drain(&self) -> Pokes {
-        let mut pokes = Pokes::default();
+    /// Takes in every message that has come, and tells whether something was written; what other users say is dropped.
+    pub(super) fn drain(&self, writers: &mut Writers) -> bool {
+        let mut wrote = false;
         loop {
             let mut byte = [0];
             let mut parts = [IoSliceMut::new(&mut byte)];
@@ -80,18 +111,16 @@ impl PokeSocket {
                 match recvmsg::<()>(self.0.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT) {
                     Ok(message) => message,
                     Err(Errno::EINTR) => continue,
-                    Err(_) => return pokes,
+                    Err(_) => return wrote,
                 };
-            let trusted = message.cmsgs().is_ok_and(|mut messages| {
-                messages.any(|one| match one {
-                    ControlMessageOwned::ScmCredentials(sender) => sockets::is_trusted(sender.uid()),
-                    _ => false,
+            let sender = message.cmsgs().ok().and_then(|mut messages| {
+                messages.find_map(|one| match one {
+                    ControlMessageOwned::ScmCredentials(sender) => Some(sender),
+                    _ => None,
                 })
             });
-            match &byte[..] {
-                b"?" if trusted => pokes.will_write += 1,
-                b"!" if trusted => pokes.wrote += 1,
-                _ => {}
+            if let Some(sender) = sender.filter(|sender| sockets::is_trusted(sender.uid())) {
+                wrote |= writers.hear(sender.pid(), &byte);
             }
         }
     }
@@ -100,5 +129,40 @@ impl PokeSocket {
 impl AsFd for PokeSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_comes_between_will_write_and_the_commit_is_told_of_it() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let poke = Poke::will_write(dir.path());
+        let socket = PokeSocket::bind(dir.path()).expect("the name is new");
+        let mut writers = Writers::default();
+        assert!(!socket.drain(&mut writers));
+        drop(poke);
+        assert!(socket.drain(&mut writers) && writers.is_empty());
+    }
+
+    #[test]
+    fn a_client_is_waited_for_from_its_will_write_to_its_wrote() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let socket = PokeSocket::bind(dir.path()).expect("the name is new");
+        let mut writers = Writers::default();
+        let poke = Poke::will_write(dir.path());
+        assert!(!socket.drain(&mut writers) && !writers.is_empty());
+        drop(poke);
+        assert!(socket.drain(&mut writers) && writers.is_empty());
+    }
+
+    #[test]
+    fn a_wrote_does_not_stand_for_another_client() {
+        let mut writers = Writers::default();
+        assert!(!writers.hear(1, WILL_WRITE));
+        assert!(writers.hear(2, WROTE) && !writers.is_empty());
+        assert!(writers.hear(1, WROTE) && writers.is_empty());
     }
 }

@@ -16,11 +16,11 @@ use signal_hook::low_level::pipe;
 use super::adding::AddSocket;
 use super::keeper_side::KeeperSide;
 use super::lock::{self, DaemonInfo, DaemonLock};
-use super::poke::PokeSocket;
+use super::poke::{PokeSocket, Writers};
 use super::subscription::Subscribers;
 use super::timer::Deadline;
 use super::turn::{Turn, turn};
-use super::{logger, sockets};
+use super::{farewell, logger, sockets};
 use crate::clock::Clock;
 use crate::domain::{QueueName, RunId, Span, Timestamp};
 use crate::error::{Error, Result};
@@ -110,8 +110,7 @@ struct Daemon<'a> {
     /// What the keeper said and no committed turn has taken in.
     reports: Vec<FromKeeper>,
     next_fire: Option<Timestamp>,
-    /// Clients that said *will write* and have not said *wrote*.
-    writing: usize,
+    writers: Writers,
     check_at: Option<Timestamp>,
     linger_until: Option<Timestamp>,
     retry_at: Option<Timestamp>,
@@ -136,7 +135,7 @@ impl<'a> Daemon<'a> {
             reread: signal_pipe(&[SIGHUP])?,
             reports: Vec::new(),
             next_fire: None,
-            writing: 0,
+            writers: Writers::of_the_last_daemon(),
             check_at: None,
             linger_until: None,
             retry_at: None,
@@ -167,6 +166,7 @@ impl<'a> Daemon<'a> {
         self.reread_zone()?;
         self.remove_stored_outputs()?;
         self.keeper.attach(now);
+        self.check_at = Some(now + UNTOLD_COMMIT);
         self.watchdog_at = self.watchdog.map(|interval| now + interval);
         Ok(())
     }
@@ -251,21 +251,21 @@ impl<'a> Daemon<'a> {
             self.keeper.attach(now);
         }
         if has_come(self.check_at) {
-            (self.check_at, self.writing) = (None, 0);
+            self.check_at = None;
+            self.writers.clear();
             return true;
         }
         has_come(self.retry_at.or(self.next_fire)) || has_come(self.linger_until)
     }
 
     fn take_pokes(&mut self) -> bool {
-        let pokes = self.pokes.drain();
-        self.writing = (self.writing + pokes.will_write).saturating_sub(pokes.wrote);
-        self.check_at = match (self.writing, self.check_at) {
-            (0, _) => None,
-            (_, Some(at)) => Some(at),
-            (_, None) => Some(self.clock.now() + UNTOLD_COMMIT),
+        let wrote = self.pokes.drain(&mut self.writers);
+        self.check_at = match (self.writers.is_empty(), self.check_at) {
+            (true, _) => None,
+            (false, Some(at)) => Some(at),
+            (false, None) => Some(self.clock.now() + UNTOLD_COMMIT),
         };
-        pokes.wrote > 0
+        wrote
     }
 
     /// Takes in what the keeper says, and returns whether it cannot wait.
@@ -275,7 +275,7 @@ impl<'a> Daemon<'a> {
         let patience = |report: &FromKeeper| match report {
             FromKeeper::Started { .. } => STARTED_LINGER,
             FromKeeper::Ended(_) if supplied => ENDED_LINGER,
-            FromKeeper::Ended(_) | FromKeeper::Hello { .. } => Span::ZERO,
+            FromKeeper::Ended(_) | FromKeeper::Hello { .. } | FromKeeper::Left { .. } => Span::ZERO,
         };
         // What was heard before and is still waiting counts too: it was heard when the keeper had more to go on with.
         self.reports.extend(heard);
@@ -343,6 +343,9 @@ impl<'a> Daemon<'a> {
         self.adds.answer(done.answers);
         if self.retry_at.take().is_some() {
             info!("the store can be written again");
+        }
+        if self.reports.iter().any(|report| matches!(report, FromKeeper::Left { .. })) {
+            farewell::forget(&self.settings.dir);
         }
         self.reports.clear();
         self.linger_until = None;

@@ -13,7 +13,7 @@ use crate::engine::{Plan, Recovery, conclude, plan, recover};
 use crate::error::{Error, ErrorKind};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, Known, ToKeeper};
 use crate::schedule::Zone;
-use crate::store::{Applied, AttemptResult, Store, StoreError, StoreResult, Writer};
+use crate::store::{Applied, AttemptResult, Claimed, Store, StoreError, StoreResult, Writer};
 
 /// A run shorter than this is over before the commit that would start its successor: successors stand by for it.
 const BRIEF: Span = Span::from_millis(100);
@@ -106,7 +106,22 @@ fn take_in(
         }
         FromKeeper::Started { attempt, pid, at } => writer.record_start(attempt.run, attempt.number, *pid, *at),
         FromKeeper::Ended(ended) => end(writer, turn, ended, brief, done),
+        FromKeeper::Left { instance } => {
+            for claimed in writer.claimed_runs()?.iter().filter(|claimed| claimed.keeper == *instance) {
+                queue_again(writer, claimed, turn.now)?;
+            }
+            Ok(())
+        }
     }
+}
+
+/// Takes back a claim of which the keeper has not heard.
+fn queue_again(writer: &Writer<'_>, claimed: &Claimed, now: Timestamp) -> StoreResult<()> {
+    writer.requeue(claimed.run)?;
+    if claimed.stop_wanted {
+        writer.cancel_run(claimed.run, false, now)?;
+    }
+    Ok(())
 }
 
 /// Holds the claims in the database against what the keeper knows.
@@ -127,10 +142,7 @@ fn meet(
             Recovery::Adopt => adopted += 1,
             Recovery::Requeue => {
                 requeued += 1;
-                writer.requeue(claimed.run)?;
-                if claimed.stop_wanted {
-                    writer.cancel_run(claimed.run, false, now)?;
-                }
+                queue_again(writer, &claimed, now)?;
             }
             Recovery::Lose => {
                 lost += 1;
@@ -223,4 +235,84 @@ fn give_orders(writer: &Writer<'_>, turn: &Turn<'_>, applied: &Applied, done: &m
         done.orders.push(ToKeeper::Start(start_order(writer.start(*run)?, turn.cpus)));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{CommandLine, Execution, NewJob, Outcome, Policy, QueueName};
+
+    fn now() -> Timestamp {
+        Timestamp::from_micros(1_772_000_000_000_000)
+    }
+
+    /// A store with one job that waits to be started.
+    fn one_job() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut store = Store::open(dir.path()).expect("the directory is ours");
+        let execution = Execution {
+            command: CommandLine::Script(b"true".to_vec()),
+            cwd: b"/".to_vec(),
+            env: Vec::new(),
+            umask: 0o022,
+        };
+        let job = NewJob {
+            name: None,
+            tags: Vec::new(),
+            execution,
+            triggers: Vec::new(),
+            start: None,
+            queue: QueueName::default(),
+            priority: 0,
+            policy: Policy::default(),
+            hold: false,
+        };
+        store.write(|writer| writer.add_job(&job, &[], None, now())).expect("it is a good job");
+        (dir, store)
+    }
+
+    fn take(store: &mut Store, keeper: KeeperInstance, reports: &[FromKeeper]) -> Done {
+        let zone = Zone::utc();
+        let world = Turn {
+            now: now(),
+            system_zone: &zone,
+            cpus: 1,
+            keeper: Some(keeper),
+            reports,
+            requests: &[],
+            has_hung_up: &|_| false,
+            output: &|_| None,
+        };
+        turn(store, &world).expect("the store is whole")
+    }
+
+    fn hello(instance: KeeperInstance) -> FromKeeper {
+        FromKeeper::Hello { version: 1, instance, known: Vec::new(), ended: Vec::new() }
+    }
+
+    fn starts(done: &Done) -> usize {
+        done.orders.iter().filter(|order| matches!(order, ToKeeper::Start(_))).count()
+    }
+
+    fn outcome(store: &mut Store) -> Option<Outcome> {
+        let run = RunId { job: crate::domain::JobId(1), number: 1 };
+        store.read(|reader| reader.run(run)).expect("the store is whole").expect("it has one run").outcome
+    }
+
+    #[test]
+    fn a_run_claimed_for_a_keeper_that_is_gone_without_a_word_is_lost() {
+        let (_dir, mut store) = one_job();
+        assert_eq!(starts(&take(&mut store, 1, &[hello(1)])), 1);
+        assert_eq!(starts(&take(&mut store, 2, &[hello(2)])), 0);
+        assert_eq!(outcome(&mut store), Some(Outcome::Lost));
+    }
+
+    #[test]
+    fn a_run_claimed_for_a_keeper_that_left_with_nothing_to_keep_is_started_by_the_next() {
+        let (_dir, mut store) = one_job();
+        assert_eq!(starts(&take(&mut store, 1, &[hello(1)])), 1);
+        let left = |instance| FromKeeper::Left { instance };
+        assert_eq!(starts(&take(&mut store, 2, &[left(9), left(1), hello(2)])), 1);
+        assert_eq!(outcome(&mut store), None);
+    }
 }

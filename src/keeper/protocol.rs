@@ -139,6 +139,12 @@ pub enum FromKeeper {
     },
     /// An attempt is over.
     Ended(Ended),
+    /// A keeper has ended with nothing left to keep: what it is not known to have started, it never did. Not sent, but left
+    /// behind, since it ends only where no daemon listens.
+    Left {
+        /// Which keeper that was.
+        instance: KeeperInstance,
+    },
 }
 
 /// The longest frame, without its length. Linux takes at most 6 MiB of arguments and environment together (execve(2)), so

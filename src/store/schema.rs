@@ -36,7 +36,15 @@ pub fn database_path(dir: &Path) -> PathBuf {
 pub fn open(dir: &Path) -> StoreResult<Connection> {
     let path = database_path(dir);
     check_directory(dir)?;
+    // In this order: whoever makes a store makes the database first.
+    let has_log = dir.join("taskq.db-wal").exists();
     if !path.try_exists().map_err(|error| unusable(dir, &error))? {
+        if has_log {
+            return Err(StoreError::Unusable(format!(
+                "`{}` is gone and its log is still there: the store is damaged",
+                path.display()
+            )));
+        }
         create(dir, &path)?;
     }
     let mut connection = connect(&path)?;
@@ -58,7 +66,7 @@ fn io_cause(error: &io::Error) -> String {
 
 /// Makes the directory, or sees to it that it is ours alone.
 fn check_directory(dir: &Path) -> StoreResult<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| unusable(dir, &error))?;
+    make_directory(dir)?;
     let metadata = fs::metadata(dir).map_err(|error| unusable(dir, &error))?;
     let user = nix::unistd::geteuid().as_raw();
     if metadata.uid() != user {
@@ -71,10 +79,19 @@ fn check_directory(dir: &Path) -> StoreResult<()> {
     if metadata.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(|error| unusable(dir, &error))?;
     }
-    let log = dir.join("log");
-    match DirBuilder::new().mode(0o700).create(&log) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(unusable(&log, &error)),
-        Ok(()) | Err(_) => Ok(()),
+    make_directory(&dir.join("log"))
+}
+
+/// Makes a directory that is ours alone, whatever the umask; one that is there is left as it is.
+fn make_directory(path: &Path) -> StoreResult<()> {
+    let failed = |error: io::Error| unusable(path, &error);
+    if let Some(parent) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed(error)),
     }
 }
 
@@ -86,7 +103,8 @@ fn create(dir: &Path, path: &Path) -> StoreResult<()> {
         Ok(()) | Err(_) => {}
     }
     // Made here, so that its mode never depends on the umask; SQLite gives its other files the same mode.
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(io)?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(io)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(io)?;
     let built = build(&aside).and_then(|()| {
         File::open(&aside).and_then(|file| file.sync_all()).map_err(io)?;
         match fs::hard_link(&aside, path) {
@@ -168,4 +186,19 @@ fn upgrade(connection: &mut Connection, version: i64) -> StoreResult<()> {
     }
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_gone_while_its_log_is_there_is_not_replaced() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let log = dir.path().join("taskq.db-wal");
+        fs::write(&log, "what was acknowledged last").expect("the directory is ours");
+        let refused = open(dir.path()).expect_err("it would be replayed into the new one").to_string();
+        assert!(refused.contains("is gone and its log is still there"), "{refused}");
+        assert!(!database_path(dir.path()).exists() && log.exists());
+    }
 }

@@ -1,0 +1,179 @@
+//! Owns: what commands go through: daemons that come and go under them, their own deaths, and each other.
+//! Never: jobs' ends.
+
+use taskq::daemon::Poke;
+
+use crate::check::{all_is_well, count};
+use crate::harness::{Beside, MARKS, Store, open, tell};
+use crate::processes::{freeze, send, spin};
+
+#[test]
+fn a_second_daemon_is_refused_and_names_the_firsts_pid() {
+    let store = Store::new();
+    let daemon = store.daemon();
+    let second = store.run(&["daemon"]);
+    let words = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1), "{words}");
+    assert!(words.starts_with("error: cannot start daemon: "), "{words}");
+    assert!(words.contains(&format!("pid {} ", daemon.pid())), "{words}");
+    store.add(&[], MARKS);
+    assert_eq!(store.wait("1"), 0);
+    store.close(daemon);
+}
+
+#[test]
+fn of_daemons_started_at_once_exactly_one_wins() {
+    for _ in 0..5 {
+        let store = Store::new();
+        let mut daemons: Vec<_> = (0..4).map(|_| store.starting_daemon()).collect();
+        store.add(&[], MARKS);
+        let ids: Vec<_> = daemons.iter().map(crate::harness::Daemon::pid).collect();
+        let lives = |pid: &nix::unistd::Pid| {
+            std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
+        };
+        spin("three of four end", || ids.iter().filter(|pid| lives(pid)).count() == 1);
+        let at = ids.iter().position(lives).expect("one lives");
+        let mut winner = daemons.swap_remove(at);
+        winner.line("serving");
+        assert!(daemons.into_iter().all(|daemon| daemon.ends() == Some(1)));
+        assert_eq!(store.wait("1"), 0);
+        all_is_well(&store);
+        store.close(winner);
+    }
+}
+
+#[test]
+fn a_commit_whose_client_died_before_it_said_so_is_found_within_the_check() {
+    let store = Store::new();
+    let daemon = store.daemon();
+    // What `add` does up to its commit, and no further.
+    let poke = Poke::will_write(&store.dir);
+    std::mem::forget(poke);
+    untold_add(&store);
+    store.until("SELECT count(*) FROM run WHERE state = 'finished'", 1);
+    assert_eq!(store.markers(), ["1.1"]);
+    store.close(daemon);
+}
+
+/// Adds a job as a client does that is killed between its commit and its poke.
+pub fn untold_add(store: &Store) {
+    let database = store.database();
+    database.execute_batch(&format!(
+        "BEGIN IMMEDIATE;
+         INSERT INTO environment (hash, vars) VALUES (0, CAST('PATH=/bin:/usr/bin' || x'00' AS BLOB));
+         INSERT INTO job (created_at, command, is_script, cwd, environment_id, umask, queue, priority, overlap, missed,
+             grace_us, kill_after_us, runs)
+         VALUES (0, CAST('{MARKS}' AS BLOB), 1, CAST('{}' AS BLOB), last_insert_rowid(), 18, 'default', 0, 'skip', 'once',
+             0, 0, 1);
+         INSERT INTO run (job_id, number, trigger, scheduled_at, queue, priority, is_serial, state, queued_at)
+         VALUES (last_insert_rowid(), 1, 'manual', 0, 'default', 0, 0, 'queued', 0);
+         COMMIT;",
+        store.base.path().display()
+    ))
+    .expect("the schema");
+}
+
+#[test]
+fn a_job_added_while_the_daemon_starts_is_not_overlooked() {
+    let store = Store::new();
+    store.add(&["--hold"], MARKS);
+    // The client finds no daemon, and waits for the lock that its commit needs; meanwhile a daemon comes up.
+    let lock = store.database();
+    lock.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
+    let adding = Beside::new(&mut store.command(&["add", "-c", MARKS]));
+    spin("the client waits for the lock", || {
+        // clock_nanosleep(2), in SQLite's busy handler.
+        std::fs::read_to_string(format!("/proc/{}/syscall", adding.pid())).is_ok_and(|text| text.starts_with("230 "))
+    });
+    freeze(adding.pid());
+    lock.execute_batch("ROLLBACK").expect("it was begun");
+    let daemon = store.daemon();
+    // Nor is there anything left for the daemon to do that would make it look again.
+    store.add(&[], MARKS);
+    assert_eq!(store.wait("2"), 0);
+    store.round();
+    send(adding.pid(), nix::sys::signal::Signal::SIGCONT);
+    assert_eq!(adding.end(), ("3\n".to_owned(), Some(0)));
+    assert_eq!(store.wait("3"), 0);
+    store.close(daemon);
+}
+
+#[test]
+fn wait_goes_on_under_the_next_daemon_and_ends_with_the_runs_status() {
+    let store = Store::new();
+    store.fifo("gate");
+    let daemon = store.daemon();
+    store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
+    let gate = store.gate("gate");
+    let mut waiting = Beside::new(&mut store.command(&["wait", "1"]));
+    store.subscribed(1);
+    daemon.kill();
+    assert_eq!(waiting.talk(), "the daemon is gone; waiting for the next one\n");
+    let daemon = store.daemon();
+    open(gate);
+    assert_eq!(waiting.end().1, Some(7));
+    store.close(daemon);
+}
+
+#[test]
+fn log_follows_a_run_from_one_daemon_to_the_next() {
+    let store = Store::new();
+    store.fifo("a");
+    store.fifo("b");
+    let daemon = store.daemon();
+    store.add(&[], &format!("{MARKS}echo one; read x <a; echo two $x; read x <b; echo three $x; exit 7"));
+    let (a, mut following) = (store.gate("a"), Beside::new(&mut store.command(&["log", "-f", "1"])));
+    assert_eq!(following.answer(4), b"one\n");
+    store.subscribed(1);
+    daemon.kill();
+    assert_eq!(following.talk(), "the daemon is gone; waiting for the next one\n");
+    // Also what is written while there is none.
+    tell(a, "x\n");
+    assert_eq!(following.answer(6), b"two x\n");
+    let daemon = store.daemon();
+    tell(store.gate("b"), "y\n");
+    assert_eq!(following.end(), ("three y\n".to_owned(), Some(7)));
+    assert_eq!(store.ok(&["log", "1"]), "one\ntwo x\nthree y");
+    store.close(daemon);
+}
+
+#[test]
+fn a_store_whose_path_is_longer_than_a_socket_address_works() {
+    let store = Store::at(&format!("{}/{}", "d".repeat(120), "e".repeat(120)));
+    let daemon = store.daemon();
+    store.fifo("gate");
+    store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
+    let gate = store.gate("gate");
+    daemon.kill();
+    let daemon = store.daemon();
+    let waiting = Beside::new(&mut store.command(&["wait", "1"]));
+    open(gate);
+    assert_eq!(waiting.end().1, Some(7));
+    assert_eq!(store.run(&["daemon"]).status.code(), Some(1));
+    all_is_well(&store);
+    store.close(daemon);
+}
+
+#[test]
+fn two_stores_never_disturb_each_other() {
+    let (one, other) = (Store::new(), Store::new());
+    for store in [&one, &other] {
+        store.fifo("gate");
+    }
+    let (daemon, other_daemon) = (one.daemon(), other.daemon());
+    one.add(&[], &format!("{MARKS}read x <gate; exit 3"));
+    other.add(&[], &format!("{MARKS}read x <gate; exit 4"));
+    let (gate, other_gate) = (one.gate("gate"), other.gate("gate"));
+    other.daemon_and_keeper_die(other_daemon);
+    open(gate);
+    assert_eq!(one.wait("1"), 3);
+    let other_daemon = other.daemon();
+    assert_eq!(other.wait("1"), 125);
+    open(other_gate);
+    one.ok(&["cancel", "--all"]);
+    other.add(&[], MARKS);
+    assert_eq!(other.wait("2"), 0);
+    assert_eq!((count(&one, "job"), count(&other, "job")), (1, 2));
+    one.close(daemon);
+    other.close(other_daemon);
+}

@@ -1,0 +1,166 @@
+//! Owns: deaths and ends of the daemon alone, in each state that a run can be in.
+//! Never: the keeper's.
+
+use nix::sys::signal::Signal;
+
+use crate::check::{all_is_well, run};
+use crate::harness::{MARKS, Store, open};
+use crate::processes::{freeze, outlive, send, spin};
+
+#[test]
+fn running_jobs_survive_kill_9_of_the_daemon_and_the_next_daemon_records_their_ends() {
+    let store = Store::new();
+    let scripts = [("a", "exit 0"), ("b", "exit 7"), ("c", "kill -USR1 $$")];
+    for (gate, _) in scripts {
+        store.fifo(gate);
+    }
+    let daemon = store.daemon();
+    store.ok(&["queue", "set", "default", "--slots", "3"]);
+    store.add_all(scripts.map(|(gate, end)| format!("{MARKS}read x <{gate}; {end}")));
+    let gates = scripts.map(|(gate, _)| store.gate(gate));
+    daemon.kill();
+    let daemon = store.daemon();
+    gates.into_iter().for_each(open);
+    store.wait_all();
+    assert_eq!(run(&store, "1.1").end(), ("success", Some(0), None));
+    assert_eq!(run(&store, "2.1").end(), ("failed", Some(7), None));
+    assert_eq!(run(&store, "3.1").end(), ("failed", None, Some(Signal::SIGUSR1 as i32)));
+    assert_eq!([store.wait("1"), store.wait("2"), store.wait("3.1")], [0, 7, 128 + 10]);
+    all_is_well(&store);
+    store.close(daemon);
+}
+
+#[test]
+fn a_job_that_ended_while_no_daemon_was_there_keeps_its_status_and_its_end() {
+    let store = Store::new();
+    store.fifo("gate");
+    let daemon = store.daemon();
+    store.add(&[], &format!("{MARKS}read x <gate; date +%s%N >end; exit 7"));
+    let gate = store.gate("gate");
+    daemon.kill();
+    open(gate);
+    let stamp = || std::fs::read_to_string(store.path("end")).unwrap_or_default();
+    spin("the job ends", || !stamp().trim().is_empty());
+    let job = run(&store, "1.1").pid;
+    spin("the job is reaped", || job.is_none_or(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()));
+    let before = now_us();
+    let daemon = store.daemon();
+    assert_eq!(store.wait("1"), 7);
+    let found = run(&store, "1.1");
+    let wrote: i64 = stamp().trim().parse::<i64>().expect("nanoseconds") / 1_000;
+    let finished_at = found.finished_at.expect("it is finished");
+    assert_eq!(found.end(), ("failed", Some(7), None));
+    // Where the daemon died before it had noted the start, nobody here knows when the process was reaped.
+    assert!(wrote <= finished_at && (job.is_none() || finished_at <= before), "{wrote} {finished_at} {before}");
+    all_is_well(&store);
+    store.close(daemon);
+}
+
+fn now_us() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_micros()).expect("before 294,000")
+}
+
+#[test]
+fn term_and_int_end_the_daemon_with_0_and_leave_runs_alive() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let store = Store::new();
+        store.fifo("gate");
+        let daemon = store.daemon();
+        store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
+        let gate = store.gate("gate");
+        assert_eq!(daemon.stop(signal), Some(0));
+        let daemon = store.daemon();
+        open(gate);
+        assert_eq!(store.wait("1"), 7);
+        all_is_well(&store);
+        store.close(daemon);
+    }
+}
+
+#[test]
+fn a_waiting_run_survives_kill_9_of_the_daemon() {
+    let store = Store::new();
+    store.fifo("gate");
+    let daemon = store.daemon();
+    store.ok(&["queue", "set", "default", "--slots", "1"]);
+    store.add(&[], &format!("{MARKS}read x <gate"));
+    let gate = store.gate("gate");
+    store.add(&[], MARKS);
+    daemon.kill();
+    store.add(&[], MARKS);
+    let daemon = store.daemon();
+    open(gate);
+    store.wait_all();
+    all_is_well(&store);
+    store.close(daemon);
+}
+
+#[test]
+fn runs_that_are_claimed_when_the_keeper_has_heard_nothing_start_once() {
+    let store = Store::new();
+    let daemon = store.daemon();
+    store.add(&[], MARKS);
+    assert_eq!(store.wait("1"), 0);
+    let keeper = store.keeper().expect("it has run something");
+    freeze(keeper);
+    store.add_all(vec![MARKS.to_owned(); 5]);
+    store.until("SELECT count(*) FROM run WHERE state = 'queued' AND keeper IS NOT NULL", 2);
+    daemon.kill();
+    // This one can say hello only to a keeper that does not answer; it must decide nothing without it.
+    let daemon = store.daemon();
+    store.add(&[], MARKS);
+    daemon.kill();
+    let daemon = store.daemon();
+    send(keeper, Signal::SIGCONT);
+    store.wait_all();
+    assert_eq!(store.markers().len(), 7);
+    all_is_well(&store);
+    store.close(daemon);
+}
+
+#[test]
+fn results_that_pile_up_behind_a_stopped_daemon_are_recorded_by_the_next() {
+    let store = Store::new();
+    store.fifo("a");
+    store.fifo("b");
+    let daemon = store.daemon();
+    store.add_all([format!("{MARKS}read x <a; exit 3"), format!("{MARKS}read x <b; exit 4")]);
+    let (a, b) = (store.gate("a"), store.gate("b"));
+    store.until("SELECT count(*) FROM run WHERE state = 'running'", 2);
+    freeze(daemon.pid());
+    let jobs = ["1.1", "2.1"].map(|name| run(&store, name).pid());
+    open(a);
+    open(b);
+    for job in jobs {
+        spin("the job is reaped", || !std::path::Path::new(&format!("/proc/{job}")).exists());
+    }
+    daemon.kill();
+    let daemon = store.daemon();
+    store.wait_all();
+    assert_eq!([store.wait("1"), store.wait("2")], [3, 4]);
+    all_is_well(&store);
+    store.close(daemon);
+}
+
+#[test]
+fn a_keeper_that_nothing_and_nobody_needs_ends_by_itself() {
+    let store = Store::new();
+    store.fifo("gate");
+    let daemon = store.daemon();
+    store.add(&[], &format!("{MARKS}read x <gate"));
+    let gate = store.gate("gate");
+    let keeper = store.keeper().expect("it runs something");
+    daemon.kill();
+    open(gate);
+    // Its result is not acknowledged: it stays for the next daemon, and ends after that one.
+    let daemon = store.daemon();
+    assert_eq!(store.wait("1"), 0);
+    assert_eq!(store.keeper(), Some(keeper));
+    // The daemon commits the result, then acknowledges it; killed in between, it leaves the keeper waiting for the next.
+    store.round();
+    daemon.kill();
+    assert_eq!(outlive("the keeper ends", keeper), nix::sys::wait::WaitStatus::Exited(keeper, 0));
+    assert_eq!(store.processes(), []);
+    all_is_well(&store);
+}

@@ -1,0 +1,403 @@
+//! Owns: a store of a test's own, and the daemons, keepers, commands and jobs on it.
+//! Never: what is expected of them (see `check`).
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, Once};
+use std::thread;
+
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::sys::wait::WaitStatus;
+use nix::unistd::{Pid, mkfifo};
+use rusqlite::{Connection, OpenFlags};
+use taskq::daemon::Subscription;
+use taskq::domain::Span;
+use tempfile::TempDir;
+
+use crate::processes::{self, PATIENCE, outlive, patiently, with_argument, with_variable};
+
+/// In the environment of everything that a test starts, with its directory: jobs get it from the one who added them.
+const MARK: &str = "TASKQ_CRASH_TEST";
+
+/// What every job that counts begins with: a line in `marker`, appended whole.
+pub const MARKS: &str = "echo $TASKQ_RUN >>marker; ";
+
+/// A store, and a directory around it in which commands and jobs run.
+pub struct Store {
+    pub base: TempDir,
+    pub dir: PathBuf,
+    exe: PathBuf,
+    user: Option<u32>,
+}
+
+impl Store {
+    pub fn new() -> Self {
+        Self::at("store")
+    }
+
+    /// Makes one at this path below its base.
+    pub fn at(path: &str) -> Self {
+        static SUBREAPER: Once = Once::new();
+        // A keeper whose daemon was killed becomes a child of this process, whose exit can be waited for.
+        SUBREAPER.call_once(|| prctl::set_child_subreaper(true).expect("Linux has subreapers"));
+        let base = tempfile::tempdir().expect("a temporary directory");
+        let dir = base.path().join(path);
+        Self { base, dir, exe: PathBuf::from(env!("CARGO_BIN_EXE_taskq")), user: None }
+    }
+
+    /// Makes one in which everything is done by this user; only root can.
+    pub fn of_user(user: u32) -> Self {
+        let mut store = Self::new();
+        std::os::unix::fs::chown(store.base.path(), Some(user), Some(user)).expect("we are root");
+        store.user = Some(user);
+        store
+    }
+
+    /// From here on everything is done by this user; `None`: by ourselves.
+    pub fn become_user(&mut self, user: Option<u32>) {
+        self.user = user;
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.base.path().join(name)
+    }
+
+    fn mark(&self) -> String {
+        format!("{MARK}={}", self.base.path().display())
+    }
+
+    /// A command in the cleared environment; `program` is not ours.
+    pub fn program(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("TZ", "UTC").env("HOME", self.base.path());
+        command.env(MARK, self.base.path()).current_dir(self.base.path()).stdin(Stdio::null());
+        if let Some(user) = self.user {
+            std::os::unix::process::CommandExt::uid(&mut command, user);
+            std::os::unix::process::CommandExt::gid(&mut command, user);
+        }
+        command
+    }
+
+    /// `taskq --dir DIR ARGUMENTS`.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.program(&self.exe);
+        command.arg("--dir").arg(&self.dir).args(arguments);
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        processes::output(&mut self.command(arguments))
+    }
+
+    /// Runs a command that must succeed, and returns what it answered.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("answers are text").trim_end().to_owned()
+    }
+
+    /// Adds a job that is a script, and returns its id.
+    pub fn add(&self, options: &[&str], script: &str) -> String {
+        self.ok(&[&["add"], options, &["-c", script]].concat())
+    }
+
+    /// Adds jobs that are scripts in one transaction, and returns their ids.
+    pub fn add_all(&self, scripts: impl IntoIterator<Item = String>) -> Vec<String> {
+        let line = |script: String| format!("{}\n", serde_json::json!({ "script": script }));
+        self.add_lines(&scripts.into_iter().map(line).collect::<String>())
+    }
+
+    pub fn add_lines(&self, lines: &str) -> Vec<String> {
+        fs::write(self.path("jobs"), lines).expect("it is our directory");
+        self.ok(&["add", "--from", "jobs"]).lines().map(str::to_owned).collect()
+    }
+
+    /// Waits for a job or a run, and returns the status that `wait` ends with.
+    pub fn wait(&self, target: &str) -> i32 {
+        let output = self.run(&["wait", target, "--timeout", "80s"]);
+        output.status.code().expect("wait exits")
+    }
+
+    pub fn wait_all(&self) {
+        let output = self.run(&["wait", "--all", "--timeout", "80s"]);
+        // Of one run it is that run's own status.
+        assert!(output.status.code().is_some() && output.stderr.is_empty(), "{output:?}");
+    }
+
+    /// Opens the database beside the program.
+    pub fn database(&self) -> Connection {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(self.dir.join("taskq.db"), flags).expect("the store is there");
+        connection.busy_timeout(PATIENCE).expect("it is open");
+        connection
+    }
+
+    /// Waits for the daemon's turns until a query returns at least `least`.
+    pub fn until(&self, query: &str, least: i64) {
+        let mut subscription = Subscription::new(&self.dir).expect("the store is there");
+        let database = self.database();
+        let start = std::time::Instant::now();
+        loop {
+            let found: i64 = database.query_row(query, [], |row| row.get(0)).expect("a good query");
+            if found >= least {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "waited too long: {query} is {found}");
+            subscription.wait(Some(Span::from_seconds(90))).expect("the directory is there");
+        }
+    }
+
+    /// Makes a FIFO that jobs reach by its name.
+    pub fn fifo(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        mkfifo(&path, Mode::S_IRWXU).expect("the name is new");
+        path
+    }
+
+    /// Blocks until a job reads the FIFO, and returns the end that holds it there.
+    pub fn gate(&self, name: &str) -> File {
+        let path = self.path(name);
+        patiently(name, move || OpenOptions::new().write(true).open(path).expect("the FIFO is there"))
+    }
+
+    /// Blocks until everyone who writes to the FIFO is gone.
+    pub fn read_fifo(&self, name: &str) -> String {
+        let path = self.path(name);
+        patiently(name, move || {
+            let mut text = String::new();
+            File::open(path).and_then(|mut file| file.read_to_string(&mut text)).expect("jobs write text");
+            text
+        })
+    }
+
+    /// The lines in `marker`.
+    pub fn markers(&self) -> Vec<String> {
+        fs::read_to_string(self.path("marker")).unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
+    /// Starts a daemon and waits until it serves.
+    pub fn daemon(&self) -> Daemon {
+        let mut daemon = self.starting_daemon();
+        daemon.line("serving");
+        daemon
+    }
+
+    pub fn starting_daemon(&self) -> Daemon {
+        Daemon::new(&mut self.command(&["daemon", "--slots", "2"]))
+    }
+
+    /// The keeper of this store, if one lives.
+    pub fn keeper(&self) -> Option<Pid> {
+        let found = with_argument(&self.dir);
+        let mut keepers: Vec<Pid> =
+            found.iter().filter(|(_, words)| words.iter().any(|word| word == "keeper")).map(|(pid, _)| *pid).collect();
+        // A child between its making and its execve(2) looks like the keeper.
+        let all = keepers.clone();
+        keepers.retain(|pid| processes::parent(*pid).is_some_and(|parent| !all.contains(&parent)));
+        assert!(keepers.len() < 2, "more than one keeper: {found:?}");
+        keepers.first().copied()
+    }
+
+    /// Blocks until the daemon has been through its loop, so that everything it had to tell is told.
+    pub fn round(&self) {
+        for _ in 0..2 {
+            let mut subscription = Subscription::new(&self.dir).expect("the store is there");
+            assert!(subscription.has_daemon());
+            subscription.wait(Some(Span::from_seconds(90))).expect("the daemon greets whom it knows");
+        }
+    }
+
+    /// Blocks until this many clients wait at the daemon's turns.
+    pub fn subscribed(&self, clients: usize) {
+        let socket = self.dir.join("turns.sock").display().to_string();
+        processes::spin("clients wait", || {
+            let sockets = fs::read_to_string("/proc/net/unix").expect("there is /proc");
+            // The listening one, and one for each connection.
+            sockets.lines().filter(|line| line.ends_with(&socket)).count() > clients
+        });
+    }
+
+    /// kill -9 of both.
+    pub fn daemon_and_keeper_die(&self, daemon: Daemon) {
+        let keeper = self.keeper().expect("it was asked for");
+        daemon.kill();
+        processes::send(keeper, Signal::SIGKILL);
+        outlive("the keeper dies", keeper);
+    }
+
+    /// The processes of this store: ours by their arguments, jobs by their environment.
+    pub fn processes(&self) -> Vec<Pid> {
+        let mut found: Vec<Pid> = with_argument(&self.dir).into_iter().map(|(pid, _)| pid).collect();
+        found.extend(with_variable(&self.mark()));
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    /// Ends the daemon with TERM and waits for the keeper to end by itself; nothing of the store may be left then.
+    pub fn close(&self, daemon: Daemon) {
+        let keeper = self.keeper();
+        assert_eq!(daemon.stop(Signal::SIGTERM), Some(0));
+        if let Some(keeper) = keeper {
+            let status = outlive("the keeper ends when it is idle", keeper);
+            assert_eq!(status, WaitStatus::Exited(keeper, 0));
+        }
+        assert_eq!(self.processes(), [], "nothing is left behind");
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Whoever is killed may just have started another.
+        for _ in 0..5 {
+            let found = self.processes();
+            for pid in &found {
+                let _ = kill(*pid, Signal::SIGKILL);
+            }
+            if found.is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+/// A daemon, whose log is kept for the message of a test that fails.
+pub struct Daemon {
+    child: Child,
+    lines: Receiver<String>,
+    seen: Arc<Mutex<String>>,
+}
+
+impl Daemon {
+    pub fn new(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it can be started");
+        let (line, lines) = mpsc::channel();
+        let seen = Arc::new(Mutex::new(String::new()));
+        let (stderr, copy) = (child.stderr.take().expect("it is piped"), Arc::clone(&seen));
+        thread::spawn(move || {
+            for text in BufReader::new(stderr).lines().map_while(Result::ok) {
+                copy.lock().expect("nobody panics with it").push_str(&format!("{text}\n"));
+                let _ = line.send(text);
+            }
+        });
+        Self { child, lines, seen }
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
+    }
+
+    /// Blocks for a line that holds `text`.
+    pub fn line(&mut self, text: &str) -> String {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(_) => {}
+                Err(error) => panic!("no line with `{text}` ({error}) in:\n{}", self.log()),
+            }
+        }
+    }
+
+    pub fn log(&self) -> String {
+        self.seen.lock().expect("nobody panics with it").clone()
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it is ours");
+        self.child.wait().expect("it is ours");
+    }
+
+    /// Sends a signal and returns the exit status.
+    pub fn stop(self, signal: Signal) -> Option<i32> {
+        processes::send(self.pid(), signal);
+        self.ends()
+    }
+
+    /// Waits until it serves or ends; in the first case it is returned.
+    pub fn starts_or_ends(self) -> Option<Self> {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            if line.contains("serving") {
+                return Some(self);
+            }
+        }
+        self.ends();
+        None
+    }
+
+    /// Waits for its exit status.
+    pub fn ends(mut self) -> Option<i32> {
+        patiently("the daemon ends", move || self.child.wait().expect("it is ours").code())
+    }
+}
+
+/// A command that goes on beside the test, its streams in one pipe each.
+pub struct Beside {
+    child: Child,
+    stderr: Option<BufReader<std::process::ChildStderr>>,
+}
+
+impl Beside {
+    pub fn new(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+        let stderr = child.stderr.take().map(BufReader::new);
+        Self { child, stderr }
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
+    }
+
+    /// Blocks for the next line on stderr.
+    pub fn talk(&mut self) -> String {
+        let mut stderr = self.stderr.take().expect("one at a time");
+        let (line, stderr) = patiently("a line on stderr", move || {
+            let mut line = String::new();
+            stderr.read_line(&mut line).expect("a pipe");
+            (line, stderr)
+        });
+        self.stderr = Some(stderr);
+        line
+    }
+
+    /// Blocks for this much on stdout.
+    pub fn answer(&mut self, bytes: usize) -> Vec<u8> {
+        let mut stdout = self.child.stdout.take().expect("one at a time");
+        let (answer, stdout) = patiently("an answer", move || {
+            let mut answer = vec![0; bytes];
+            stdout.read_exact(&mut answer).expect("it answers that much");
+            (answer, stdout)
+        });
+        self.child.stdout = Some(stdout);
+        answer
+    }
+
+    /// Blocks for its end; what is left on stdout, and the status.
+    pub fn end(mut self) -> (String, Option<i32>) {
+        patiently("a command ends", move || {
+            let mut text = String::new();
+            self.child.stdout.take().expect("one at a time").read_to_string(&mut text).expect("it answers text");
+            (text, self.child.wait().expect("it is ours").code())
+        })
+    }
+}
+
+/// Lets the job go that reads this gate.
+pub fn open(gate: File) {
+    tell(gate, "\n");
+}
+
+/// Says something to the job that reads this gate, and lets it go.
+pub fn tell(mut gate: File, text: &str) {
+    gate.write_all(text.as_bytes()).expect("the job reads");
+}
+
+/// A file of the store's, for reading what is in it byte by byte.
+pub fn bytes(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap_or_default()
+}

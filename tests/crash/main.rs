@@ -1,0 +1,15 @@
+//! Owns: what becomes of promises when processes are killed: real daemons, keepers and clients, real signals.
+//! Never: sleeping: every test blocks on a FIFO, a line, a turn of the daemon's or an exit, and panics after `PATIENCE`.
+
+mod check;
+mod clients;
+mod daemon_deaths;
+mod disk;
+mod harness;
+mod keeper_deaths;
+mod outputs;
+mod processes;
+mod refusals;
+mod stopping;
+mod storm;
+mod users;

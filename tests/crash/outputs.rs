@@ -1,0 +1,61 @@
+//! Owns: what runs write, across restarts of the daemon.
+//! Never: how it is shown (see tests/cli).
+
+use std::fs;
+
+use crate::check::{all_is_well, count};
+use crate::harness::{MARKS, Store, open};
+
+#[test]
+fn output_written_across_a_restart_is_whole_and_moves_into_the_run_log() {
+    let store = Store::new();
+    for gate in ["a", "b"] {
+        store.fifo(gate);
+    }
+    let daemon = store.daemon();
+    store.add(&[], &format!("{MARKS}echo one; read x <a; echo two >&2; read x <b; echo three"));
+    let a = store.gate("a");
+    daemon.kill();
+    open(a);
+    let b = store.gate("b");
+    assert_eq!(store.ok(&["log", "1"]), "one\ntwo");
+    let daemon = store.daemon();
+    open(b);
+    assert_eq!(store.wait("1"), 0);
+    assert_eq!(store.ok(&["log", "1"]), "one\ntwo\nthree");
+    assert_eq!(count(&store, "output"), 1);
+    all_is_well(&store);
+    store.close(daemon);
+    assert_eq!(fs::read_dir(store.dir.join("log")).expect("it is there").count(), 0);
+}
+
+#[test]
+fn output_of_up_to_64_kib_moves_into_the_run_log_and_more_stays_a_file() {
+    let store = Store::new();
+    let daemon = store.daemon();
+    for bytes in [0, 65_536, 65_537] {
+        store.add(&[], &format!("{MARKS}head -c {bytes} /dev/zero"));
+    }
+    store.wait_all();
+    let lengths = ["1", "2", "3"].map(|job| store.run(&["log", job]).stdout.len());
+    assert_eq!(lengths, [0, 65_536, 65_537]);
+    assert_eq!(count(&store, "output"), 1);
+    all_is_well(&store);
+    store.close(daemon);
+    let files: Vec<_> = fs::read_dir(store.dir.join("log")).expect("it is there").flatten().collect();
+    assert_eq!(files.iter().map(|file| file.metadata().expect("it is there").len()).collect::<Vec<_>>(), [65_537]);
+}
+
+#[test]
+fn an_output_file_that_a_dead_daemon_left_beside_the_run_log_goes_at_the_next_start() {
+    let store = Store::new();
+    let daemon = store.daemon();
+    store.add(&[], &format!("{MARKS}echo one"));
+    store.wait_all();
+    store.close(daemon);
+    fs::write(store.dir.join("log/1.1"), "one\n").expect("it is our directory");
+    let daemon = store.daemon();
+    assert_eq!(store.ok(&["log", "1"]), "one");
+    store.close(daemon);
+    assert_eq!(fs::read_dir(store.dir.join("log")).expect("it is there").count(), 0);
+}

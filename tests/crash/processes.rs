@@ -1,0 +1,90 @@
+//! Owns: finding, signalling and outliving processes, and waiting for things with an end to patience.
+//! Never: what the processes are for.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+/// Whatever takes this long has hung.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Does something that blocks; panics if it takes longer than `PATIENCE`.
+pub fn patiently<T: Send + 'static>(what: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, waits) = mpsc::channel();
+    thread::spawn(move || done.send(act()));
+    waits.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("waited too long: {what}"))
+}
+
+/// Runs a command to its end.
+pub fn output(command: &mut Command) -> Output {
+    let what = format!("{command:?}");
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+    patiently(&what, move || child.wait_with_output().expect("it is our child"))
+}
+
+/// The processes that have `word` among their arguments, each with all of them.
+pub fn with_argument(word: &Path) -> Vec<(Pid, Vec<String>)> {
+    let word = word.as_os_str().as_bytes();
+    let of = |pid: Pid| {
+        let bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let words: Vec<&[u8]> = bytes.split(|byte| *byte == 0).collect();
+        let texts = words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+        words.contains(&word).then_some((pid, texts))
+    };
+    all().into_iter().filter_map(of).collect()
+}
+
+/// The processes that have this in their environment.
+pub fn with_variable(variable: &str) -> Vec<Pid> {
+    let has = |pid: &Pid| {
+        fs::read(format!("/proc/{pid}/environ"))
+            .is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|one| one == variable.as_bytes()))
+    };
+    all().into_iter().filter(has).collect()
+}
+
+fn all() -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").expect("there is /proc").flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw)).collect()
+}
+
+/// The parent of a process, if that is still there.
+pub fn parent(pid: Pid) -> Option<Pid> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(')').next()?.split_ascii_whitespace().nth(1)?.parse().ok().map(Pid::from_raw)
+}
+
+pub fn send(pid: Pid, signal: Signal) {
+    kill(pid, signal).expect("it is there");
+}
+
+/// Stops a process, and returns when it has stopped.
+pub fn freeze(pid: Pid) {
+    send(pid, Signal::SIGSTOP);
+    spin("it stops", || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there");
+        stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+    });
+}
+
+/// Looks again and again, giving way to others: for what nothing announces and the kernel is about to do.
+pub fn spin(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "waited too long: {what}");
+        thread::yield_now();
+    }
+}
+
+/// Reaps a process whose parent is gone: it is ours, the nearest subreaper's.
+pub fn outlive(what: &str, pid: Pid) -> WaitStatus {
+    patiently(what, move || waitpid(pid, None).expect("it came to us"))
+}
