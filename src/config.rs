@@ -2,13 +2,11 @@
 //! Never: the command line.
 
 use std::fs;
-use std::hash::{DefaultHasher, Hasher};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::domain::EnvVar;
 use crate::error::{Error, Result};
-use crate::schedule::{ParseError, Zone};
 
 /// localtime(5).
 const LOCALTIME: &str = "/etc/localtime";
@@ -65,29 +63,26 @@ pub fn clean_environment() -> Vec<EnvVar> {
     env
 }
 
-/// Returns the zone that the caller's times are in, and its name if `TZ` sets one: `TZ`, else the system's zone.
-///
-/// # Errors
-/// If `TZ` names no zone of this machine.
-pub fn caller_zone() -> Result<(Zone, Option<String>), ParseError> {
-    // A leading colon is POSIX's, and means nothing here.
-    let tz = std::env::var("TZ").ok().map(|tz| tz.strip_prefix(':').unwrap_or(&tz).to_owned());
-    match tz.filter(|tz| !tz.is_empty()) {
-        Some(name) => Ok((Zone::read(&name)?, Some(name))),
-        None => Ok((system_zone().0, None)),
-    }
+/// Returns what `TZ` names, if anything. A leading colon is POSIX's, and means nothing here.
+pub fn tz() -> Option<String> {
+    let tz = std::env::var("TZ").ok()?;
+    Some(tz.strip_prefix(':').unwrap_or(&tz).to_owned()).filter(|tz| !tz.is_empty())
 }
 
-/// Returns the system's zone, localtime(5), and a text that changes when it does. A system without one is in UTC.
-pub fn system_zone() -> (Zone, String) {
-    let Ok(tzif) = fs::read(LOCALTIME) else { return (Zone::utc(), "UTC".to_owned()) };
-    let link =
+/// localtime(5) as it is.
+#[derive(Debug, Default)]
+pub struct Localtime {
+    /// The zone that the link names.
+    pub name: Option<String>,
+    /// The file's content; empty if there is none.
+    pub tzif: Vec<u8>,
+}
+
+/// Reads the system's zone.
+pub fn localtime() -> Localtime {
+    let name =
         fs::read_link(LOCALTIME).ok().and_then(|link| Some(link.to_str()?.split_once("zoneinfo/")?.1.to_owned()));
-    let Ok(zone) = Zone::local(link.as_deref(), &tzif) else { return (Zone::utc(), "UTC".to_owned()) };
-    let mut rules = DefaultHasher::new();
-    rules.write(&tzif);
-    let rules = rules.finish();
-    (zone, format!("{} {rules:016x}", link.as_deref().unwrap_or("local")))
+    Localtime { name, tzif: fs::read(LOCALTIME).unwrap_or_default() }
 }
 
 /// Returns an identity of the machine's present boot.

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use super::output::Output;
+use super::zone::caller_zone;
 use crate::clock::Clock;
-use crate::config;
 use crate::daemon::Poke;
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
@@ -59,8 +59,7 @@ impl Context<'_> {
 
     /// Returns the zone in which the caller reads times, and its name if `TZ` sets one.
     pub fn zone(&self, what: &str) -> Result<(Zone, Option<String>)> {
-        config::caller_zone()
-            .map_err(|error| parse_failure(what, error).hint("set `TZ` to a zone such as `Europe/Paris`"))
+        caller_zone().map_err(|error| parse_failure(what, error).hint("set `TZ` to a zone such as `Europe/Paris`"))
     }
 
     /// Opens the store; `what` is being done.

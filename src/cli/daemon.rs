@@ -4,6 +4,7 @@
 use clap::Args;
 
 use super::context::Context;
+use super::zone::system_zone;
 use crate::config;
 use crate::daemon::{Settings, serve};
 use crate::error::Result;
@@ -37,7 +38,7 @@ pub fn run(context: &Context<'_>, args: &DaemonArgs) -> Result<u8> {
         slots: args.slots,
         boot_id: config::boot_id(),
         with_levels: config::logs_to_journal(),
-        read_zone: config::system_zone,
+        read_zone: system_zone,
     };
     serve(settings, context.clock)?;
     Ok(0)

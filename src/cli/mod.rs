@@ -27,6 +27,7 @@ pub mod status;
 mod target;
 pub mod wait;
 mod waiting;
+mod zone;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -13,6 +13,7 @@ use super::output::text;
 use super::output::{Column, Table, TableCell};
 use super::report::document;
 use super::target::find_job;
+use super::zone::system_zone;
 use crate::domain::{JobId, Timestamp, TriggerSpec};
 use crate::engine::first_fire;
 use crate::error::{Error, Result};
@@ -103,7 +104,7 @@ pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
         }
         Ok((triggers, views))
     })?;
-    let fires = merge(&triggers, &jobs, limit, &crate::config::system_zone().0);
+    let fires = merge(&triggers, &jobs, limit, &system_zone().0);
     if args.json {
         context.output.json(&document(Fires { fires }))?;
         return Ok(0);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::context::{Context, Failure};
 use super::report::document;
 use super::target::find_job;
-use crate::config;
+use super::zone::system_zone;
 use crate::domain::{JobId, QueueName, Timestamp};
 use crate::engine::skip_paused;
 use crate::error::{Error, Result};
@@ -97,7 +97,7 @@ pub fn pause(context: &Context<'_>, args: &PauseArgs) -> Result<u8> {
 /// Resumes jobs or a queue.
 pub fn resume(context: &Context<'_>, args: &ResumeArgs) -> Result<u8> {
     let now = context.now();
-    let (zone, _) = config::system_zone();
+    let (zone, _) = system_zone();
     let report = change(context, "resume", (&args.jobs, args.queue.as_deref()), None, |writer, job| {
         resume_job(writer, job, &zone, now)
     })?;
