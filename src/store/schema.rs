@@ -14,6 +14,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::error::{StoreError, StoreResult};
+use crate::error::system_cause;
 
 /// Marks the file as ours, `PRAGMA application_id`: "task" in ASCII.
 const APPLICATION_ID: i64 = 0x7461_736b;
@@ -45,20 +46,15 @@ pub fn open(dir: &Path) -> StoreResult<Connection> {
 }
 
 fn unusable(path: &Path, error: &io::Error) -> StoreError {
-    StoreError::Unusable(format!("`{}`: {}", path.display(), io_cause(error)))
-}
-
-/// The system's words for an error, without Rust's `(os error N)`.
-fn io_cause(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+    StoreError::Unusable(format!("`{}`: {}", path.display(), system_cause(&error.to_string())))
 }
 
 /// Makes the directory, or sees to it that it is ours alone.
 fn check_directory(dir: &Path) -> StoreResult<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| unusable(dir, &error))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => StoreError::Unusable(format!("`{}` is not a directory", dir.display())),
+        _ => unusable(dir, &error),
+    })?;
     let metadata = fs::metadata(dir).map_err(|error| unusable(dir, &error))?;
     let user = nix::unistd::geteuid().as_raw();
     if metadata.uid() != user {
@@ -69,6 +65,14 @@ fn check_directory(dir: &Path) -> StoreResult<()> {
         )));
     }
     if metadata.permissions().mode() & 0o077 != 0 {
+        // `--dir .` or `--dir /tmp` is a slip, and must not lock others out of a directory that they share.
+        let is_empty = fs::read_dir(dir).map_err(|error| unusable(dir, &error))?.next().is_none();
+        if !is_empty && !database_path(dir).exists() {
+            return Err(StoreError::Unusable(format!(
+                "`{}` holds other things and is open to others: a store has a directory of its own, with mode 700",
+                dir.display()
+            )));
+        }
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(|error| unusable(dir, &error))?;
     }
     let log = dir.join("log");
