@@ -12,7 +12,7 @@ use crate::schedule::Zone;
 use crate::store::{JobView, QueueView, RunView, TriggerView};
 
 /// A narrow terminal leaves of names, triggers and commands so much.
-pub const WORDS_MIN: usize = 8;
+pub const WORDS_MIN: usize = 7;
 
 /// A narrow terminal leaves of an instant its minute: `2026-03-02 03:15…`.
 pub const TIME_MIN: usize = 17;

@@ -1,8 +1,8 @@
 //! Owns: taking out of texts what differs from run to run: instants, lengths of time, process ids.
 //! Never: anything else: what a filter hides no snapshot can protect.
 
-/// Shapes of instants: `d` is a digit, `s` a sign, everything else itself.
-const INSTANTS: &[&str] = &["dddd-dd-ddTdd:dd:dd.ddddddZ", "dddd-dd-ddTdd:dd:ddZ", "dddd-dd-dd dd:dd:dd sdddd"];
+/// Shapes of instants: `d` is a digit, `s` a sign, `f` a fraction if there is one, everything else itself.
+const INSTANTS: &[&str] = &["dddd-dd-ddTdd:dd:ddfZ", "dddd-dd-dd dd:dd:dd sdddd"];
 
 /// JSON keys whose numbers are measured.
 const MEASURED: &[&str] = &["pid", "duration_ms", "user_ms", "system_ms", "max_rss_kib", "backlog_ms"];
@@ -12,9 +12,9 @@ pub fn filtered(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        if let Some(shape) = INSTANTS.iter().find(|shape| has_shape(rest, shape)) {
+        if let Some(length) = INSTANTS.iter().find_map(|shape| length_of(shape, rest)) {
             shown.push_str("[time]");
-            rest = &rest[shape.len()..];
+            rest = &rest[length..];
             continue;
         }
         shown.push(c);
@@ -30,13 +30,28 @@ pub fn filtered(text: &str) -> String {
     shown
 }
 
-fn has_shape(text: &str, shape: &str) -> bool {
-    let fits = |(wanted, found): (u8, u8)| match wanted {
-        b'd' => found.is_ascii_digit(),
-        b's' => matches!(found, b'+' | b'-'),
-        _ => found == wanted,
-    };
-    text.len() >= shape.len() && shape.bytes().zip(text.bytes()).all(fits)
+/// Returns the length of what stands at the beginning of the text, if it has this shape.
+fn length_of(shape: &str, text: &str) -> Option<usize> {
+    let text = text.as_bytes();
+    let mut at = 0;
+    for wanted in shape.bytes() {
+        let found = *text.get(at)?;
+        let fits = match wanted {
+            b'd' => found.is_ascii_digit(),
+            b's' => matches!(found, b'+' | b'-'),
+            b'f' => {
+                let digits = text[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+                at += if found == b'.' { 1 + digits } else { 0 };
+                continue;
+            }
+            _ => found == wanted,
+        };
+        if !fits {
+            return None;
+        }
+        at += 1;
+    }
+    Some(at)
 }
 
 /// Returns a table with single gutters and `[span]` for lengths of time: for tables whose widths depend on them.

@@ -93,8 +93,15 @@ impl Home {
 
     /// Prepares a command line that runs beside the test.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(TASKQ);
-        command.env_clear().envs(self.environment()).current_dir(self.work()).args(args).stdin(Stdio::null());
+        let mut command = self.shell(TASKQ);
+        command.args(args);
+        command
+    }
+
+    /// Prepares another program, in the same surroundings.
+    pub fn shell(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().envs(self.environment()).current_dir(self.work()).stdin(Stdio::null());
         command
     }
 

@@ -18,4 +18,5 @@ mod next;
 mod queues;
 mod running;
 mod streams;
+mod terminal;
 mod waiting;

@@ -61,3 +61,39 @@ fn no_more_run_at_once_than_there_are_slots() {
         assert!((0..=2).contains(&running), "{running}");
     }
 }
+
+#[test]
+fn runs_of_one_job_come_one_after_the_other_unless_overlap_is_allowed() {
+    let mut home = Home::new();
+    let log = "echo +$TASKQ_RUN >> log; ls /proc/self > /dev/null; echo -$TASKQ_RUN >> log";
+    home.add(&["-c", log]);
+    // The first run of this one ends only if the second runs beside it.
+    home.fifo("gate");
+    home.add(&["--overlap", "allow", "-c", "if [ $TASKQ_RUN = 2.1 ]; then echo > gate; else read line < gate; fi"]);
+    for id in ["1", "1", "2"] {
+        home.taskq(&["run", id]).answer();
+    }
+    home.start_daemon(&["--slots", "8"]);
+    home.taskq(&["wait", "--all"]).answer();
+    assert_eq!(home.file("log"), "+1.1\n-1.1\n+1.2\n-1.2\n+1.3\n-1.3\n");
+    assert_eq!(home.json(&["runs", "2", "--outcome", "success"])["runs"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn a_time_that_no_daemon_saw_is_made_up_for_or_missed() {
+    let mut home = Home::new();
+    for missed in ["once", "all", "skip", "once,1ms"] {
+        home.add(&["--at", "now + 1 second", "--grace", "1ms", "--missed", missed, "true"]);
+    }
+    home.add(&["--at", "now + 1 second", "--missed", "skip", "true"]);
+    // A clock that tests may wait for: a later job of another store.
+    let clock = Home::with_daemon();
+    clock.add(&["--at", "now + 1 second", "true"]);
+    clock.taskq(&["wait", "1"]).gives(0, "", "");
+    home.start_daemon(&[]);
+    home.taskq(&["wait", "--all"]).answer();
+    let outcome = |id: i64| home.json(&["runs", &id.to_string()])["runs"][0]["outcome"].clone();
+    let outcomes: Vec<String> = (1..=5).map(|id| outcome(id).as_str().unwrap_or_default().to_owned()).collect();
+    assert_eq!(outcomes, ["success", "success", "missed", "missed", "success"]);
+    home.taskq(&["wait", "3"]).gives(125, "", "run 3.1: missed, found later than its grace\n");
+}

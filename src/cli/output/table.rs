@@ -11,8 +11,11 @@ use super::text::{escaped, paint};
 /// What stands between two columns.
 const GUTTER: &str = "  ";
 
-/// The last column is cut to no less than this, however narrow the terminal is: below that it says nothing.
+/// The last column is cut to no less than this as long as others can shrink.
 const LAST_COLUMN_MIN: usize = 8;
+
+/// What is left of it where nothing else can shrink any more.
+const LAST_COLUMN_REST: usize = 4;
 
 /// At which end of its column a text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +151,10 @@ impl Table {
             let Some(widest) = (0..widths.len()).filter(can_give).max_by_key(|index| widths[*index]) else { break };
             widths[widest] -= 1;
         }
+        // A few columns more from the last one, before lines are broken.
+        let over = (widths.iter().sum::<usize>() + gutters).saturating_sub(room);
+        let rest = widths[last].saturating_sub(over).max(LAST_COLUMN_REST);
+        widths[last] = widths[last].min(rest);
         widths
     }
 
@@ -237,7 +244,7 @@ mod tests {
     #[test]
     fn a_narrow_terminal_still_gets_something_of_the_last_column() {
         let plain = anstream::adapter::strip_str(&jobs().render(Some(5))).to_string();
-        assert_eq!(plain.lines().nth(1), Some(" 7  backup  rsync -…"));
+        assert_eq!(plain.lines().nth(1), Some(" 7  backup  rsy…"));
     }
 
     #[test]
