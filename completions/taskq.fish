@@ -129,7 +129,7 @@ skipped\t''
 spawn_failed\t''
 lost\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l since -d 'Only runs since TIME' -r
-complete -c taskq -n "__fish_taskq_using_subcommand runs" -s n -d 'At most N runs' -r
+complete -c taskq -n "__fish_taskq_using_subcommand runs" -s n -d 'At most N runs (20)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand log" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
@@ -149,7 +149,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand next" -l at -d 'Preview a ti
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l every -d 'Preview an interval' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l tz -d 'Read the trigger in ZONE (the system\'s)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l from -d 'Begin after TIME (now)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand next" -s n -d 'At most N fires' -r
+complete -c taskq -n "__fish_taskq_using_subcommand next" -s n -d 'At most N fires (10)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand next" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand run" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
@@ -157,7 +157,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand run" -l color -d 'Colour the
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand run" -l wait -d 'Wait until they have ended'
-complete -c taskq -n "__fish_taskq_using_subcommand run" -l follow -d 'Show the output as it comes, until they have ended'
+complete -c taskq -n "__fish_taskq_using_subcommand run" -l follow -d 'Show the output as it comes, until it has ended'
 complete -c taskq -n "__fish_taskq_using_subcommand run" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"

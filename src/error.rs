@@ -61,7 +61,7 @@ impl Error {
 
     /// Makes an `Io` failure.
     pub fn io(what: impl Into<String>, cause: impl fmt::Display) -> Self {
-        Self::new(ErrorKind::Io, what, cause)
+        Self::new(ErrorKind::Io, what, system_cause(&cause.to_string()))
     }
 
     /// Adds the one thing to do about it.
@@ -78,6 +78,18 @@ impl Error {
             ErrorKind::Unavailable => 3,
             ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Io | ErrorKind::Internal => 1,
         }
+    }
+}
+
+/// Returns what the system said as our other causes read: no capital, and without the number that Rust puts behind it.
+pub fn system_cause(text: &str) -> String {
+    let text = text.split(" (os error ").next().unwrap_or_default();
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (Some(first), Some(second)) if first.is_ascii_uppercase() && second.is_ascii_lowercase() => {
+            first.to_ascii_lowercase().to_string() + &text[1..]
+        }
+        _ => text.to_owned(),
     }
 }
 

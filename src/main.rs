@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     let cli = match cli::parse(args.clone()) {
         Ok(cli) => cli,
-        Err(error) => return ExitCode::from(Output::new(cli::color_of(&args)).clap(&error)),
+        Err(error) => return ExitCode::from(cli::usage::complain(&args, &error)),
     };
     let output = Output::new(cli.color);
     ExitCode::from(run(cli, &output).unwrap_or_else(|error| {

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
-use super::words;
+use super::{number, words};
 use crate::domain::{MissedMode, NewJob, Overlap};
 
 use std::io::Read;
@@ -20,10 +20,10 @@ use super::job_lines;
 use super::job_text::{JobText, ReadJob, Surroundings};
 use super::report::{JobJson, Jobs, OneJob, document};
 use crate::config;
-use crate::daemon::{add, add_job, running_daemon};
+use crate::daemon::{Adding, add, add_job, running_daemon};
 use crate::domain::JobId;
 use crate::error::{Error, Result as TaskResult};
-use crate::store::JobView;
+use crate::store::{JobView, Writer};
 
 /// Add a job
 ///
@@ -57,7 +57,7 @@ pub struct AddArgs {
     /// Run once, at TIME (can be repeated)
     ///
     /// A TIME in the past is refused.
-    #[arg(long, value_name = "TIME", verbatim_doc_comment, help_heading = "Triggers")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, verbatim_doc_comment, help_heading = "Triggers")]
     pub at: Vec<String>,
 
     /// Run when the cron expression matches (can be repeated)
@@ -74,11 +74,11 @@ pub struct AddArgs {
     ///
     /// With --start, counted from there. Spans are real time: a day has
     /// 24 hours, whatever the zone does.
-    #[arg(long, value_name = "SPAN", verbatim_doc_comment, help_heading = "Triggers")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, verbatim_doc_comment, help_heading = "Triggers")]
     pub every: Vec<String>,
 
     /// No fire before TIME; --every counts from it
-    #[arg(long, value_name = "TIME", help_heading = "Triggers")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Triggers")]
     pub start: Option<String>,
 
     /// Read the triggers in ZONE, for example Europe/Berlin
@@ -158,7 +158,7 @@ pub struct AddArgs {
         long,
         value_name = "N",
         allow_negative_numbers = true,
-        value_parser = clap::value_parser!(i32).range(NewJob::PRIORITY_MIN as i64..=NewJob::PRIORITY_MAX as i64),
+        value_parser = number(NewJob::PRIORITY_MIN..=NewJob::PRIORITY_MAX),
         verbatim_doc_comment,
         help_heading = "Job"
     )]
@@ -172,11 +172,11 @@ pub struct AddArgs {
     ///
     /// The whole process group gets TERM, then KILL (see --kill-after).
     /// The outcome is `timed_out`.
-    #[arg(long, value_name = "SPAN", verbatim_doc_comment, help_heading = "Policies")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, verbatim_doc_comment, help_heading = "Policies")]
     pub timeout: Option<String>,
 
     /// KILL this long after TERM (10s)
-    #[arg(long, value_name = "SPAN", help_heading = "Policies")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, help_heading = "Policies")]
     pub kill_after: Option<String>,
 
     /// A fire during a run: skip|wait|allow|replace (skip)
@@ -205,7 +205,7 @@ pub struct AddArgs {
     pub missed: Option<MissedArg>,
 
     /// A fire found at most SPAN late is on time (60s)
-    #[arg(long, value_name = "SPAN", help_heading = "Policies")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, help_heading = "Policies")]
     pub grace: Option<String>,
 
     /// Print JSON
@@ -243,16 +243,16 @@ impl FromStr for MissedArg {
             None => (text, None),
         };
         match (MissedMode::from_word(word.trim()), within) {
-            (Some(_), Some(within)) if within.is_empty() => Err("a span is missing after the comma".to_owned()),
+            (Some(_), Some(within)) if within.is_empty() => Err("has no span behind its comma".to_owned()),
             (Some(mode), within) => Ok(Self { mode, within }),
-            (None, _) => Err("it is one of once, all, skip, with or without a span as in `once,6h`".to_owned()),
+            (None, _) => Err("is not one of `once`, `all` and `skip`, alone or with a span as in `once,6h`".to_owned()),
         }
     }
 }
 
 fn named_variable(text: OsString) -> Result<OsString, String> {
     match text.as_encoded_bytes().first() {
-        None | Some(b'=') => Err("a variable has a name, as in `NAME=VALUE`".to_owned()),
+        None | Some(b'=') => Err("has no name: write `NAME=VALUE`, or `NAME` for the value it has now".to_owned()),
         Some(_) => Ok(text),
     }
 }
@@ -267,18 +267,13 @@ pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
         Some(file) => job_lines::read(&read_input(file)?, &source_name(file))?,
         None => vec![text_of(context, args)?],
     };
-    // In a batch the line of a job says which one it is; its own name would say it twice.
     let mut jobs = texts.into_iter().map(|text| text.read(&here)).collect::<TaskResult<Vec<ReadJob>>>()?;
     let added = if from.is_none()
-        && let [job] = &mut jobs[..]
+        && let [read] = &mut jobs[..]
     {
-        vec![add(&context.dir, job.job.clone(), std::mem::take(&mut job.triggers), here.now)?]
+        vec![add(&context.dir, read.job.clone(), std::mem::take(&mut read.triggers), here.now)?]
     } else {
-        context.write(WHAT, |writer| {
-            jobs.iter()
-                .map(|job| Ok(add_job(writer, &job.job, &job.triggers, None, here.now)??))
-                .collect::<Result<Vec<_>, Failure>>()
-        })?
+        context.write(WHAT, |writer| store_all(writer, &jobs, &here))?
     };
     if json {
         let views =
@@ -299,6 +294,16 @@ fn answer_json(context: &Context<'_>, views: &[JobView], many: bool) -> TaskResu
         jobs => context.output.json(&document(Jobs { jobs: jobs.iter().map(JobJson::from).collect() }))?,
     }
     Ok(0)
+}
+
+/// Stores the jobs of a batch.
+fn store_all(writer: &Writer<'_>, jobs: &[ReadJob], here: &Surroundings) -> Result<Vec<JobId>, Failure> {
+    let mut ids = Vec::with_capacity(jobs.len());
+    for read in jobs {
+        let adding = Adding { what: &read.what, others: &ids, request: None, now: here.now };
+        ids.push(add_job(writer, &read.job, &read.triggers, &adding)??);
+    }
+    Ok(ids)
 }
 
 /// Says when the job will run, or why it will not yet.
@@ -333,11 +338,9 @@ fn text_of(context: &Context<'_>, args: AddArgs) -> TaskResult<JobText> {
         None if args.command.is_empty() => Some(script_on_stdin(context)?),
         None => None,
     };
-    if args.command.first().is_some_and(|program| program.is_empty()) {
-        return Err(Error::usage("add job", "the command is an empty word"));
-    }
     let (missed, missed_within) = args.missed.map_or((None, None), |missed| (Some(missed.mode), missed.within));
     Ok(JobText {
+        what: None,
         command: args.command,
         script,
         at: args.at,

@@ -9,7 +9,7 @@ use super::context::{Context, Failure};
 use super::report::document;
 use super::target::{self, Target};
 use crate::daemon::running_daemon;
-use crate::domain::{JobId, QueueName, RunId, Tag, Timestamp};
+use crate::domain::{JobId, RunId, Tag, Timestamp};
 use crate::error::{Error, Result};
 use crate::store::{Cancelled, JobFilter, Writer};
 
@@ -69,13 +69,7 @@ pub struct CancelArgs {
 pub fn run(context: &Context<'_>, args: &CancelArgs) -> Result<u8> {
     const WHAT: &str = "cancel";
     let now = context.now();
-    let filter = JobFilter {
-        queue: args
-            .queue
-            .as_ref()
-            .map(|queue| queue.parse::<QueueName>())
-            .transpose()
-            .map_err(|e| Error::usage(WHAT, e))?,
+    let mut filter = JobFilter {
         tag: args.tag.as_ref().map(|tag| tag.parse::<Tag>()).transpose().map_err(|e| Error::usage(WHAT, e))?,
         ..JobFilter::default()
     };
@@ -87,6 +81,7 @@ pub fn run(context: &Context<'_>, args: &CancelArgs) -> Result<u8> {
                 Target::Run(run) => cancel_named_run(writer, run, args.now, now, &mut report)?,
             }
         }
+        filter.queue = args.queue.as_ref().map(|queue| target::find_queue(writer, WHAT, queue)).transpose()?;
         if args.targets.is_empty() {
             for job in writer.jobs(&filter)? {
                 cancel_job(writer, job.id, args.now, now, &mut report)?;

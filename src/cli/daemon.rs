@@ -4,6 +4,8 @@
 use clap::Args;
 
 use super::context::Context;
+use super::number;
+use super::queue::SLOTS_MAX;
 use super::zone::system_zone;
 use crate::config;
 use crate::daemon::{Settings, serve};
@@ -25,7 +27,7 @@ Examples:
 )]
 pub struct DaemonArgs {
     /// Give the queue `default` N slots (one per CPU)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number(1..=SLOTS_MAX))]
     pub slots: Option<u32>,
 }
 

@@ -2,64 +2,63 @@
 //! Never: what a job's texts mean (see `job_text`).
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
-use super::job_text::{JobText, split_missed};
-use crate::domain::Overlap;
+use super::add::MissedArg;
+use super::job_text::JobText;
+use crate::domain::{NewJob, Overlap};
 use crate::error::{Error, Result};
 
-/// One line. The keys are the long options of `add`, with `_` for `-`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JobLine {
-    command: Option<Vec<String>>,
-    script: Option<String>,
-    #[serde(default)]
-    at: Texts,
-    #[serde(default)]
-    cron: Texts,
-    #[serde(default)]
-    every: Texts,
-    start: Option<String>,
-    tz: Option<String>,
-    name: Option<String>,
-    #[serde(default)]
-    tag: Texts,
-    queue: Option<String>,
-    priority: Option<i32>,
-    cwd: Option<PathBuf>,
-    #[serde(default)]
-    env: Texts,
-    #[serde(default)]
-    clean_env: bool,
-    timeout: Option<String>,
-    kill_after: Option<String>,
-    overlap: Option<String>,
-    missed: Option<String>,
-    grace: Option<String>,
-    #[serde(default)]
-    hold: bool,
-}
+/// The keys: what is run, and the long options of `add` with `_` for `-`.
+const KEYS: &[&str] = &[
+    "command",
+    "script",
+    "at",
+    "cron",
+    "every",
+    "start",
+    "tz",
+    "name",
+    "tag",
+    "queue",
+    "priority",
+    "cwd",
+    "env",
+    "clean_env",
+    "timeout",
+    "kill_after",
+    "overlap",
+    "missed",
+    "grace",
+    "hold",
+];
 
-/// An option that can be repeated: a string, or a list of strings.
-#[derive(Debug, Default, Deserialize)]
-#[serde(untagged, expecting = "expected a string or a list of strings")]
-enum Texts {
-    #[default]
-    None,
-    One(String),
-    Many(Vec<String>),
-}
+/// An object with its keys as they stand: a key that comes twice must not pass for one.
+struct Object(Vec<(String, Value)>);
 
-impl From<Texts> for Vec<String> {
-    fn from(texts: Texts) -> Self {
-        match texts {
-            Texts::None => Vec::new(),
-            Texts::One(text) => vec![text],
-            Texts::Many(texts) => texts,
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Object(pairs))
+            }
         }
+        deserializer.deserialize_map(Pairs)
     }
 }
 
@@ -74,8 +73,10 @@ pub fn read(input: &[u8], source: &str) -> Result<Vec<JobText>> {
             continue;
         }
         let what = format!("add the job in line {} of {source}", index + 1);
-        let line: JobLine = serde_json::from_slice(line).map_err(|error| Error::usage(&what, json_cause(&error)))?;
-        jobs.push(line.into_text(&what)?);
+        let object = serde_json::from_slice::<Object>(line).map_err(|error| {
+            Error::usage(&what, json_cause(&error)).hint("a line is an object: `{\"command\": [\"make\", \"-j8\"]}`")
+        })?;
+        jobs.push(job(object, what)?);
     }
     Ok(jobs)
 }
@@ -85,53 +86,110 @@ fn json_cause(error: &serde_json::Error) -> String {
     if error.is_eof() {
         return format!("the object is cut off at column {column}");
     }
+    if error.is_data() {
+        return "it is JSON, but not an object".to_owned();
+    }
     let text = error.to_string();
     let cause = text.split(" at line ").next().unwrap_or_default();
-    if column == 0 { cause.to_owned() } else { format!("{cause}, at column {column}") }
+    format!("it is not JSON: {cause}, at column {column}")
 }
 
-impl JobLine {
-    fn into_text(self, what: &str) -> Result<JobText> {
-        let command = match (self.command, &self.script) {
-            (Some(_), Some(_)) => return Err(Error::usage(what, "it has both `command` and `script`")),
-            (None, None) => return Err(Error::usage(what, "it has neither `command` nor `script`")),
-            (Some(command), None) if command.is_empty() => return Err(Error::usage(what, "`command` is empty")),
-            (command, _) => command.unwrap_or_default(),
+fn job(object: Object, what: String) -> Result<JobText> {
+    let mut job = JobText::default();
+    let mut seen: Vec<&str> = Vec::new();
+    for (key, value) in object.0 {
+        let Some(key) = KEYS.iter().find(|known| **known == key) else {
+            let keys: Vec<String> = KEYS.iter().map(|key| format!("`{key}`")).collect();
+            let error = Error::usage(what, format!("there is no key `{key}`"));
+            return Err(error.hint(format!("the keys are {}", keys.join(", "))));
         };
-        if command.iter().any(|word| word.contains('\0')) {
-            return Err(Error::usage(what, "`command` has a NUL byte"));
+        if seen.contains(key) {
+            return Err(Error::usage(what, format!("the key `{key}` comes twice")));
         }
-        let overlap = self.overlap.map(|word| {
-            Overlap::from_word(&word)
-                .ok_or_else(|| Error::usage(what, format!("overlap `{word}` is not one of skip, wait, allow, replace")))
-        });
-        let missed = self
-            .missed
-            .map(|text| split_missed(&text).map_err(|cause| Error::usage(what, format!("missed `{text}`: {cause}"))))
-            .transpose()?;
-        let (missed, missed_within) = missed.map_or((None, None), |(mode, within)| (Some(mode), within));
-        Ok(JobText {
-            command: command.into_iter().map(OsString::from).collect(),
-            script: self.script.map(String::into_bytes),
-            at: self.at.into(),
-            cron: self.cron.into(),
-            every: self.every.into(),
-            start: self.start,
-            tz: self.tz,
-            name: self.name,
-            tag: self.tag.into(),
-            queue: self.queue,
-            priority: self.priority,
-            cwd: self.cwd,
-            env: Vec::from(self.env).into_iter().map(OsString::from).collect(),
-            clean_env: self.clean_env,
-            timeout: self.timeout,
-            kill_after: self.kill_after,
-            overlap: overlap.transpose()?,
-            missed,
-            missed_within,
-            grace: self.grace,
-            hold: self.hold,
-        })
+        // As if the key were not there: what `--json` prints has such keys.
+        if !value.is_null() {
+            seen.push(key);
+            take(&mut job, key, &value).map_err(|cause| Error::usage(&what, cause))?;
+        }
+    }
+    match (seen.contains(&"command"), seen.contains(&"script")) {
+        (true, true) => return Err(Error::usage(what, "it has both `command` and `script`")),
+        (false, false) => return Err(Error::usage(what, "it has neither `command` nor `script`")),
+        (true, false) | (false, true) => {}
+    }
+    job.what = Some(what);
+    Ok(job)
+}
+
+/// Puts a value where it belongs, if it is of the kind that belongs there.
+fn take(job: &mut JobText, key: &str, value: &Value) -> Result<(), String> {
+    let text = || value.as_str().map(str::to_owned).ok_or_else(|| wrong(key, value, "a string"));
+    let texts = || match value {
+        Value::String(text) => Ok(vec![text.clone()]),
+        _ => strings(value).ok_or_else(|| wrong(key, value, "a string or a list of strings")),
+    };
+    let flag = || value.as_bool().ok_or_else(|| wrong(key, value, "`true` or `false`"));
+    match key {
+        "command" => {
+            let words = strings(value).ok_or_else(|| wrong(key, value, "a list of strings"))?;
+            job.command = words.into_iter().map(OsString::from).collect();
+        }
+        "script" => job.script = Some(text()?.into_bytes()),
+        "at" => job.at = texts()?,
+        "cron" => job.cron = texts()?,
+        "every" => job.every = texts()?,
+        "start" => job.start = Some(text()?),
+        "tz" => job.tz = Some(text()?),
+        "name" => job.name = Some(text()?),
+        "tag" => job.tag = texts()?,
+        "queue" => job.queue = Some(text()?),
+        "priority" => job.priority = Some(priority(value).ok_or_else(|| wrong(key, value, &priorities()))?),
+        "cwd" => job.cwd = Some(text()?.into()),
+        "env" => job.env = texts()?.into_iter().map(OsString::from).collect(),
+        "clean_env" => job.clean_env = flag()?,
+        "timeout" => job.timeout = Some(text()?),
+        "kill_after" => job.kill_after = Some(text()?),
+        "overlap" => {
+            let read = Overlap::from_word(&text()?);
+            job.overlap = Some(read.ok_or_else(|| wrong(key, value, "`skip`, `wait`, `allow` or `replace`"))?);
+        }
+        "missed" => {
+            let missed: MissedArg = text()?.parse().map_err(|cause| format!("`{key}`: {} {cause}", shown(value)))?;
+            (job.missed, job.missed_within) = (Some(missed.mode), missed.within);
+        }
+        "grace" => job.grace = Some(text()?),
+        "hold" => job.hold = flag()?,
+        _ => unreachable!("a key in KEYS has a place"),
+    }
+    Ok(())
+}
+
+fn strings(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|word| word.as_str().map(str::to_owned)).collect()
+}
+
+fn priority(value: &Value) -> Option<i32> {
+    let number = i32::try_from(value.as_i64()?).ok()?;
+    (NewJob::PRIORITY_MIN..=NewJob::PRIORITY_MAX).contains(&number).then_some(number)
+}
+
+fn priorities() -> String {
+    format!("a whole number from {} to {}", NewJob::PRIORITY_MIN, NewJob::PRIORITY_MAX)
+}
+
+fn wrong(key: &str, value: &Value, wanted: &str) -> String {
+    format!("`{key}` takes {wanted}, not {}", shown(value))
+}
+
+/// A value as a complaint quotes it: itself if it is short, else its kind.
+fn shown(value: &Value) -> String {
+    const SHOWN_BYTES_MAX: usize = 40;
+    let text = value.to_string();
+    match value {
+        _ if text.len() <= SHOWN_BYTES_MAX => format!("`{text}`"),
+        Value::String(_) => "a long string".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => "a long number".to_owned(),
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result};
-use crate::schedule::{Schedule, Zone, compile, fold_cron, parse_cron, parse_span, parse_time};
+use crate::schedule::{ParseError, Schedule, Zone, compile, fold_cron, parse_cron, parse_span, parse_time};
 use crate::store::FirstFire;
 
 /// The longest script: what execve(2) takes as one argument, less its NUL.
@@ -25,6 +25,8 @@ const EVERY_MIN: Span = Span::from_seconds(1);
 /// A job as texts.
 #[derive(Debug, Default)]
 pub struct JobText {
+    /// What errors say is being done; `None`: adding it by its name.
+    pub what: Option<String>,
     /// The program and its arguments.
     pub command: Vec<OsString>,
     /// The script, instead of a command.
@@ -87,6 +89,8 @@ pub struct Surroundings {
 
 /// A job that can be stored.
 pub struct ReadJob {
+    /// What errors say is being done.
+    pub what: String,
     /// The job.
     pub job: NewJob,
     /// Its triggers, each with its first fire.
@@ -99,19 +103,22 @@ impl JobText {
     /// # Errors
     /// `Usage`, naming the job, the first text that is wrong, and what is accepted.
     pub fn read(self, here: &Surroundings) -> Result<ReadJob> {
-        let what = self.name.as_ref().map_or_else(|| "add job".to_owned(), |name| format!("add job `{name}`"));
-        let span = |text: &Option<String>| {
-            text.as_ref().map(|text| parse_span(text)).transpose().map_err(|error| parse_failure(&what, error))
+        let name = self.name.as_ref().filter(|name| !name.is_empty());
+        let named = name.map_or_else(|| "add job".to_owned(), |name| format!("add job `{name}`"));
+        let what = self.what.clone().unwrap_or(named);
+        let span = |option: &str, text: &Option<String>| {
+            let read = text.as_ref().map(|text| parse_span(text)).transpose();
+            read.map_err(|error| option_failure(&what, option, error))
         };
         let policy = Policy {
             overlap: self.overlap.unwrap_or(Policy::default().overlap),
             missed: Missed {
                 mode: self.missed.unwrap_or(Missed::default().mode),
-                within: span(&self.missed_within)?,
-                grace: span(&self.grace)?.unwrap_or(Missed::default().grace),
+                within: span("--missed", &self.missed_within)?,
+                grace: span("--grace", &self.grace)?.unwrap_or(Missed::default().grace),
             },
-            timeout: span(&self.timeout)?,
-            kill_after: span(&self.kill_after)?.unwrap_or(Policy::default().kill_after),
+            timeout: span("--timeout", &self.timeout)?,
+            kill_after: span("--kill-after", &self.kill_after)?.unwrap_or(Policy::default().kill_after),
         };
         let (zone, zone_name) = self.zone(here, &what)?;
         let start = self
@@ -119,7 +126,7 @@ impl JobText {
             .as_ref()
             .map(|text| parse_time(text, here.now, &zone))
             .transpose()
-            .map_err(|error| parse_failure(&what, error))?;
+            .map_err(|error| option_failure(&what, "--start", error))?;
         let specs = self.trigger_specs(here, &what, (&zone, zone_name), start)?;
         let triggers = specs
             .into_iter()
@@ -144,7 +151,7 @@ impl JobText {
             hold,
             execution: self.execution(here, &what)?,
         };
-        Ok(ReadJob { job, triggers })
+        Ok(ReadJob { what, job, triggers })
     }
 
     fn zone(&self, here: &Surroundings, what: &str) -> Result<(Zone, Option<String>)> {
@@ -186,10 +193,7 @@ impl JobText {
             specs.push(TriggerSpec::Cron { expr: fold_cron(text), zone: zone_name.clone() });
         }
         for text in &self.every {
-            let period = parse_span(text).map_err(|error| parse_failure(what, error))?;
-            if period < EVERY_MIN {
-                return Err(Error::usage(what, format!("`--every {text}` is below {EVERY_MIN}")));
-            }
+            let period = parse_period(text).map_err(|error| parse_failure(what, error))?;
             // Counting begins one period before the start, so that the start is the first fire.
             specs.push(TriggerSpec::Every { period, anchor: start.map_or(here.now, |start| start - period) });
         }
@@ -199,7 +203,7 @@ impl JobText {
     fn execution(self, here: &Surroundings, what: &str) -> Result<Execution> {
         let command = match (self.script, self.command) {
             (Some(script), _) => CommandLine::Script(check_script(script, what)?),
-            (None, command) => CommandLine::Argv(command.into_iter().map(OsString::into_vec).collect()),
+            (None, command) => CommandLine::Argv(check_command(command, what)?),
         };
         let cwd = match self.cwd {
             Some(dir) => checked_directory(&here.cwd.join(dir), what)?,
@@ -237,7 +241,41 @@ fn check_priority(priority: i32) -> Result<i32, String> {
     if (NewJob::PRIORITY_MIN..=NewJob::PRIORITY_MAX).contains(&priority) {
         return Ok(priority);
     }
-    Err(format!("priority `{priority}` is outside {}..={}", NewJob::PRIORITY_MIN, NewJob::PRIORITY_MAX))
+    Err(format!("priority `{priority}` is outside {} to {}", NewJob::PRIORITY_MIN, NewJob::PRIORITY_MAX))
+}
+
+/// Reads the SPAN of `--every`.
+///
+/// # Errors
+/// Where it is no span, or so short that a loop in the job itself is the better tool.
+pub fn parse_period(text: &str) -> Result<Span, ParseError> {
+    let period = parse_span(text)?;
+    if period >= EVERY_MIN {
+        return Ok(period);
+    }
+    Err(ParseError {
+        cause: format!("`{text}` is too short a period: `{EVERY_MIN}` is the shortest"),
+        column: None,
+        hint: Some("for less, add a command that loops by itself".to_owned()),
+    })
+}
+
+/// Says that the text of an option could not be understood, where the text alone would not say which option it was.
+fn option_failure(what: &str, option: &str, error: ParseError) -> Error {
+    parse_failure(what, ParseError { cause: format!("`{option}`: {}", error.cause), ..error })
+}
+
+fn check_command(command: Vec<OsString>, what: &str) -> Result<Vec<Vec<u8>>> {
+    match command.first() {
+        Some(program) if !program.is_empty() => {}
+        Some(_) => return Err(Error::usage(what, "the command is an empty word")),
+        None => return Err(Error::usage(what, "there is no command")),
+    }
+    let words: Vec<Vec<u8>> = command.into_iter().map(OsString::into_vec).collect();
+    if words.iter().any(|word| word.contains(&0)) {
+        return Err(Error::usage(what, "the command has a NUL byte"));
+    }
+    Ok(words)
 }
 
 fn check_script(script: Vec<u8>, what: &str) -> Result<Vec<u8>> {
@@ -259,7 +297,7 @@ fn check_script(script: Vec<u8>, what: &str) -> Result<Vec<u8>> {
 }
 
 fn checked_directory(dir: &Path, what: &str) -> Result<PathBuf> {
-    let dir = std::path::absolute(dir).map_err(|error| Error::io(what, error))?;
+    let dir = std::path::absolute(dir).map_err(|error| Error::usage(what, super::output::text::io_cause(&error)))?;
     let cause = match std::fs::metadata(&dir) {
         Ok(metadata) if metadata.is_dir() => return Ok(dir),
         Ok(_) => "not a directory".to_owned(),
@@ -290,10 +328,4 @@ fn with_variables(mut env: Vec<EnvVar>, added: &[OsString], what: &str) -> Resul
         env.push(var);
     }
     Ok(env)
-}
-
-/// Reads `word[,SPAN]`, as `--missed` takes it.
-pub fn split_missed(text: &str) -> Result<(MissedMode, Option<String>), String> {
-    let parsed: super::add::MissedArg = text.parse()?;
-    Ok((parsed.mode, parsed.within))
 }

@@ -5,9 +5,9 @@ use clap::Args;
 
 use super::context::Context;
 use super::report::{JobJson, Jobs, document, job_table};
-use super::target::find_job;
-use super::words;
-use crate::domain::{JobState, QueueName, Tag};
+use super::target::{find_job, find_queue};
+use super::{number, words};
+use crate::domain::{JobState, Tag};
 use crate::error::{Error, Result};
 use crate::store::JobFilter;
 
@@ -67,7 +67,7 @@ pub struct ListArgs {
     pub failed: bool,
 
     /// At most N jobs (all)
-    #[arg(short = 'n', value_name = "N")]
+    #[arg(short = 'n', value_name = "N", allow_negative_numbers = true, value_parser = number(0..=u32::MAX))]
     pub limit: Option<u32>,
 
     /// Print JSON
@@ -79,20 +79,20 @@ pub struct ListArgs {
 pub fn run(context: &Context<'_>, args: &ListArgs) -> Result<u8> {
     const WHAT: &str = "list jobs";
     let (zone, _) = context.zone(WHAT)?;
-    let queue = args.queue.as_ref().map(|queue| queue.parse::<QueueName>()).transpose();
     let tag = args.tag.as_ref().map(|tag| tag.parse::<Tag>()).transpose();
     let mut filter = JobFilter {
         jobs: Vec::new(),
         // A job that is named is shown, done or not.
         done_too: args.all || args.state == Some(JobState::Done) || !args.jobs.is_empty(),
         state: args.state,
-        queue: queue.map_err(|error| Error::usage(WHAT, error))?,
+        queue: None,
         tag: tag.map_err(|error| Error::usage(WHAT, error))?,
         name: args.name.clone(),
         failed: args.failed,
         limit: args.limit.map(|limit| limit as usize),
     };
     let jobs = context.look(WHAT, |reader| {
+        filter.queue = args.queue.as_ref().map(|queue| find_queue(reader, WHAT, queue)).transpose()?;
         for job in &args.jobs {
             filter.jobs.push(find_job(reader, "list", job)?);
         }

@@ -8,9 +8,11 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use super::context::{Context, Failure};
+use super::number;
 use super::output::text::io_cause;
-use super::report::exit_status;
+use super::report::ending;
 use super::target::{self, Target};
+use super::wait::conclude;
 use super::waiting::Waiting;
 use crate::domain::{JobId, Outcome, RunId, RunState};
 use crate::error::{Error, Result as TaskResult};
@@ -25,8 +27,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// What the run wrote to its standard output and standard error, in the order
 /// of writing, byte for byte. A JOB means its latest run.
 ///
-/// With --follow on one run, the exit status is the run's own: its exit code,
-/// 128+N after signal N, 124 timed out, 130 cancelled.
+/// With --follow, the exit status is the run's own: its exit code, 128+N after
+/// signal N, 124 timed out, 125 taskq could not run it, 126 not executable,
+/// 127 not found, 130 cancelled.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -45,8 +48,8 @@ pub struct LogArgs {
     pub follow: bool,
 
     /// Begin with the last N lines
-    #[arg(long, value_name = "N")]
-    pub tail: Option<u64>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number(0..=u32::MAX))]
+    pub tail: Option<u32>,
 
     /// The output of every run of the job, the oldest first
     #[arg(long, conflicts_with = "follow")]
@@ -70,6 +73,13 @@ pub fn run(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
         source.settle(stored)?;
         source.skip_to_tail(args.tail)?;
         source.print(context)?;
+        if source.position == 0 && !args.all {
+            let view = context.read(WHAT, |reader| reader.run(run))?;
+            // Not a word of output: why, if there is a reason.
+            if let Some(text) = view.as_ref().and_then(ending) {
+                context.output.talk(&text);
+            }
+        }
     }
     Ok(0)
 }
@@ -99,7 +109,7 @@ fn all_runs(reader: &Reader<'_>, job: JobId) -> Result<Vec<RunId>, Failure> {
 }
 
 /// Prints a run's output until it ends, and returns its status.
-pub fn follow(context: &Context<'_>, run: RunId, tail: Option<u64>) -> TaskResult<u8> {
+pub fn follow(context: &Context<'_>, run: RunId, tail: Option<u32>) -> TaskResult<u8> {
     const WHAT: &str = "follow log";
     let mut waiting = Waiting::new(context, WHAT, None)?;
     let mut source = Source::new(context, run);
@@ -120,7 +130,7 @@ pub fn follow(context: &Context<'_>, run: RunId, tail: Option<u64>) -> TaskResul
         }
         source.print(context)?;
         if finished {
-            return Ok(exit_status(&view));
+            return Ok(conclude(context, &[view]));
         }
         if context.output.is_closed() {
             return Ok(0);
@@ -168,7 +178,7 @@ impl Source {
         Ok(())
     }
 
-    fn skip_to_tail(&mut self, lines: Option<u64>) -> TaskResult<()> {
+    fn skip_to_tail(&mut self, lines: Option<u32>) -> TaskResult<()> {
         let Some(lines) = lines else { return Ok(()) };
         let start = match (&self.stored, &mut self.file) {
             (Some(bytes), _) => Ok(tail_start(bytes, lines) as u64),
@@ -206,17 +216,17 @@ impl Source {
 }
 
 /// Returns where the last `lines` lines begin.
-fn tail_start(bytes: &[u8], lines: u64) -> usize {
+fn tail_start(bytes: &[u8], lines: u32) -> usize {
     let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     if lines == 0 {
         return bytes.len();
     }
     let newlines = body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
-    newlines.map(|(at, _)| at + 1).nth(usize::try_from(lines - 1).unwrap_or(usize::MAX)).unwrap_or(0)
+    newlines.map(|(at, _)| at + 1).nth(lines as usize - 1).unwrap_or(0)
 }
 
 /// Returns where the last `lines` lines of a file begin, reading backwards no more of it than they are.
-fn file_tail_start(file: &mut File, lines: u64) -> io::Result<u64> {
+fn file_tail_start(file: &mut File, lines: u32) -> io::Result<u64> {
     let length = file.seek(SeekFrom::End(0))?;
     let mut start = length;
     let mut tail: Vec<u8> = Vec::new();

@@ -18,6 +18,7 @@ pub mod man;
 pub mod next;
 pub mod output;
 pub mod pause;
+mod progress;
 pub mod queue;
 mod report;
 pub mod run;
@@ -25,14 +26,18 @@ pub mod runs;
 pub mod show;
 pub mod status;
 mod target;
+pub mod usage;
 pub mod wait;
 mod waiting;
 mod zone;
 
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use self::context::Context;
@@ -200,6 +205,17 @@ pub fn color_of(args: &[OsString]) -> Color {
         color = value.and_then(|value| Color::from_str(value, false).ok()).unwrap_or(color);
     }
     color
+}
+
+/// Makes a parser for whole numbers of a range; its complaint goes on behind the option and what was typed.
+pub(crate) fn number<T>(range: RangeInclusive<T>) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Display + FromStr + PartialOrd + Send + Sync + 'static,
+{
+    StringValueParser::new().try_map(move |text| match text.parse::<T>() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        Ok(_) | Err(_) => Err(format!("is not a whole number from {} to {}", range.start(), range.end())),
+    })
 }
 
 /// Makes a parser for a closed set of words; clap then shows the set in errors and completions.

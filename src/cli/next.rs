@@ -9,15 +9,17 @@ use std::collections::BinaryHeap;
 use serde::Serialize;
 
 use super::context::{Context, parse_failure};
+use super::job_text::parse_period;
+use super::number;
 use super::output::text;
 use super::output::{Column, Table, TableCell};
-use super::report::document;
+use super::report::{TIME_MIN, WORDS_MIN, document};
 use super::target::find_job;
 use super::zone::system_zone;
 use crate::domain::{JobId, Timestamp, TriggerSpec};
 use crate::engine::first_fire;
 use crate::error::{Error, Result};
-use crate::schedule::{Schedule, Zone, compile, parse_cron, parse_instant, parse_span, parse_time};
+use crate::schedule::{Schedule, Zone, compile, parse_cron, parse_instant, parse_time};
 use crate::store::{JobView, TriggerView};
 
 #[derive(Serialize)]
@@ -60,11 +62,11 @@ pub struct NextArgs {
     pub cron: Option<String>,
 
     /// Preview a time
-    #[arg(long, value_name = "TIME", help_heading = "Preview")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Preview")]
     pub at: Option<String>,
 
     /// Preview an interval
-    #[arg(long, value_name = "SPAN", help_heading = "Preview")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, help_heading = "Preview")]
     pub every: Option<String>,
 
     /// Read the trigger in ZONE (the system's)
@@ -72,11 +74,11 @@ pub struct NextArgs {
     pub tz: Option<String>,
 
     /// Begin after TIME (now)
-    #[arg(long, value_name = "TIME", requires = "preview", help_heading = "Preview")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "preview", help_heading = "Preview")]
     pub from: Option<String>,
 
-    /// At most N fires
-    #[arg(short = 'n', value_name = "N", default_value_t = 10)]
+    /// At most N fires (10)
+    #[arg(short = 'n', value_name = "N", default_value = "10", hide_default_value = true, allow_negative_numbers = true, value_parser = number(0..=u32::MAX))]
     pub limit: u32,
 
     /// Print JSON
@@ -110,10 +112,10 @@ pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
         return Ok(0);
     }
     let mut table = Table::new([
-        Column::left("NEXT"),
+        Column::left("NEXT").shrinking_to(TIME_MIN),
         Column::right("LEFT"),
         Column::right("ID"),
-        Column::left("NAME"),
+        Column::left("NAME").shrinking_to(WORDS_MIN),
         Column::left("COMMAND"),
     ]);
     for fire in &fires {
@@ -171,7 +173,7 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
     let schedule = match (&args.cron, &args.at, &args.every) {
         (Some(text), ..) => parse_cron(text).map_err(failure)?,
         (None, Some(text), _) => Schedule::At(parse_time(text, from, &zone).map_err(failure)?),
-        (None, None, Some(text)) => Schedule::Every { period: parse_span(text).map_err(failure)?, anchor: from },
+        (None, None, Some(text)) => Schedule::Every { period: parse_period(text).map_err(failure)?, anchor: from },
         (None, None, None) => return Err(Error::usage(WHAT, "there is no trigger to preview")),
     };
     let mut at = first_fire(&schedule, &zone, None, from).or(match schedule {
@@ -189,7 +191,7 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
         context.output.json(&document(Fires { fires }))?;
         return Ok(0);
     }
-    if fires.is_empty() {
+    if fires.is_empty() && args.limit > 0 {
         context.output.talk(match schedule {
             Schedule::Reboot => "`@reboot` fires once after each boot of the machine",
             Schedule::At(_) | Schedule::Vixie(_) | Schedule::Seconds(_) | Schedule::Every { .. } => "it never fires",

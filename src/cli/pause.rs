@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::context::{Context, Failure};
 use super::report::document;
-use super::target::find_job;
+use super::target::{find_job, find_queue};
 use super::zone::system_zone;
-use crate::domain::{JobId, QueueName, Timestamp};
+use crate::domain::{JobId, Timestamp};
 use crate::engine::skip_paused;
 use crate::error::{Error, Result};
 use crate::schedule::Zone;
@@ -24,8 +24,9 @@ struct Report {
 
 /// Pause jobs or a queue
 ///
-/// A paused job does not fire until it is resumed; a paused queue starts
-/// nothing. What runs goes on.
+/// A paused job does not fire, and what waits of it does not start, until it is
+/// resumed; a paused queue starts nothing. What runs goes on. The fires of the
+/// pause are recorded as skipped, in one row with their count.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -134,12 +135,7 @@ fn change(
         }
         if let Some(text) = queue {
             let what = format!("{verb} queue `{text}`");
-            let queue: QueueName = text.parse().map_err(|error| Error::usage(&what, error))?;
-            if !writer.has_queue(&queue)? {
-                return Err(Error::not_found(what, "there is no such queue")
-                    .hint("list them with `taskq queue`")
-                    .into());
-            }
+            let queue = find_queue(writer, &what, text)?;
             if !writer.pause_queue(&queue, queue_paused_at)? {
                 return Err(Error::conflict(what, already).into());
             }

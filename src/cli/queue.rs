@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::context::Context;
+use super::number;
 use super::output::text;
 use super::output::{Column, Table, TableCell};
 use super::report::{QueueJson, backlog_ms, document, slots};
@@ -13,6 +14,9 @@ use crate::config;
 use crate::domain::{QueueName, Span};
 use crate::error::{Error, Result};
 use crate::store::QueueView;
+
+/// The widest queue: beyond it there are no more processes to be had.
+pub(super) const SLOTS_MAX: u32 = 100_000;
 
 #[derive(Serialize)]
 struct Queues {
@@ -66,17 +70,20 @@ pub struct QueueListArgs {}
 
 /// Make a queue, or change one
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    override_usage = "taskq queue set QUEUE --slots N [--json]",
+    after_help = "\
 Examples:
   taskq queue set gpu --slots 2
-  taskq queue set default --slots 16")]
+  taskq queue set default --slots 16"
+)]
 pub struct QueueSetArgs {
     /// The queue: 1 to 64 letters, digits, `_` and `-`
     #[arg(value_name = "QUEUE")]
     pub queue: String,
 
     /// Run at most N of its jobs at once
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number(1..=SLOTS_MAX))]
     pub slots: u32,
 }
 

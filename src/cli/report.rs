@@ -11,6 +11,12 @@ use crate::domain::{
 use crate::schedule::Zone;
 use crate::store::{JobView, QueueView, RunView, TriggerView};
 
+/// A narrow terminal leaves of names, triggers and commands so much.
+pub const WORDS_MIN: usize = 7;
+
+/// A narrow terminal leaves of an instant its minute: `2026-03-02 03:15…`.
+pub const TIME_MIN: usize = 17;
+
 /// The version of every document.
 pub const JSON_VERSION: u32 = 1;
 
@@ -256,6 +262,8 @@ pub fn backlog_ms(queue: &QueueView, cpus: usize) -> Option<u64> {
 pub fn trigger_text(trigger: &TriggerSpec, zone: &Zone) -> String {
     match trigger {
         TriggerSpec::At { at } => format!("at {}", zone.show(*at)),
+        // A boot comes when it comes, in whatever zone.
+        TriggerSpec::Cron { expr, .. } if expr == "@reboot" => format!("cron {expr}"),
         TriggerSpec::Cron { expr, zone: None } => format!("cron {expr}"),
         TriggerSpec::Cron { expr, zone: Some(name) } => format!("cron {expr} ({name})"),
         TriggerSpec::Every { period, .. } => format!("every {period}"),
@@ -266,13 +274,13 @@ pub fn trigger_text(trigger: &TriggerSpec, zone: &Zone) -> String {
 pub fn job_table(jobs: &[JobView], zone: &Zone, now: Timestamp) -> Table {
     let mut table = Table::new([
         Column::right("ID"),
-        Column::left("NAME"),
+        Column::left("NAME").shrinking_to(WORDS_MIN),
         Column::left("STATE"),
-        Column::left("NEXT"),
+        Column::left("NEXT").shrinking_to(TIME_MIN),
         Column::right("LEFT"),
         Column::left("LAST"),
-        Column::left("QUEUE"),
-        Column::left("TRIGGER"),
+        Column::left("QUEUE").shrinking_to(WORDS_MIN),
+        Column::left("TRIGGER").shrinking_to(WORDS_MIN),
         Column::left("COMMAND"),
     ]);
     for job in jobs {
@@ -297,10 +305,10 @@ pub fn job_table(jobs: &[JobView], zone: &Zone, now: Timestamp) -> Table {
 pub fn run_table(runs: &[RunView], zone: &Zone, now: Timestamp) -> Table {
     let mut table = Table::new([
         Column::left("RUN"),
-        Column::left("NAME"),
+        Column::left("NAME").shrinking_to(WORDS_MIN),
         Column::left("TRIGGER"),
-        Column::left("SCHEDULED"),
-        Column::left("STARTED"),
+        Column::left("SCHEDULED").shrinking_to(TIME_MIN),
+        Column::left("STARTED").shrinking_to(TIME_MIN),
         Column::right("TOOK"),
         Column::left("OUTCOME"),
         Column::right("EXIT"),
@@ -351,6 +359,22 @@ fn exit_cell(run: &RunView) -> TableCell {
 /// Returns a signal's name, `SIGTERM`, or its number.
 pub fn signal_name(signal: i32) -> String {
     nix::sys::signal::Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
+}
+
+/// Returns what the exit status alone does not say about a run that did not succeed: `run 5.1: timed_out`.
+pub fn ending(run: &RunView) -> Option<String> {
+    let outcome = run.outcome?;
+    let detail = match outcome {
+        Outcome::Success => return None,
+        Outcome::Failed => format!(", {}", signal_name(run.signal.filter(|_| run.exit_code.is_none())?)),
+        Outcome::TimedOut
+        | Outcome::Cancelled
+        | Outcome::Missed
+        | Outcome::Skipped
+        | Outcome::SpawnFailed
+        | Outcome::Lost => run.cause.as_ref().map_or(String::new(), |cause| format!(", {cause}")),
+    };
+    Some(text::escaped(&format!("run {}: {outcome}{detail}", run.run)).into_owned())
 }
 
 /// Returns the exit status with which `wait` and its like end for this run: its own where it has one.

@@ -5,9 +5,11 @@ use clap::Args;
 
 use super::context::Context;
 use super::log::follow;
-use super::report::{RunJson, Runs, document, exit_status};
+use super::report::{RunJson, Runs, document};
 use super::target::find_job;
+use super::wait::conclude;
 use super::waiting::{Waiting, all_finished};
+use crate::daemon::running_daemon;
 use crate::domain::RunId;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -36,12 +38,12 @@ pub struct RunArgs {
     #[arg(long)]
     pub wait: bool,
 
-    /// Show the output as it comes, until they have ended
+    /// Show the output as it comes, until it has ended
     #[arg(long)]
     pub follow: bool,
 
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "follow")]
     pub json: bool,
 }
 
@@ -52,8 +54,8 @@ pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
         return Err(Error::usage(WHAT, "`--follow` takes one job").hint("wait for many with `--wait`"));
     }
     // Before anything is queued: a run that nobody starts must not be left behind by a command that failed.
-    if (args.wait || args.follow) && crate::daemon::running_daemon(&context.dir).is_none() {
-        return Err(Error::new(ErrorKind::Unavailable, WHAT, "the daemon is not running, and `--wait` needs it")
+    if (args.wait || args.follow) && running_daemon(&context.dir).is_none() {
+        return Err(Error::new(ErrorKind::Unavailable, WHAT, "the daemon is not running")
             .hint("start it with `taskq daemon`, in another terminal or as a service"));
     }
     let now = context.now();
@@ -72,26 +74,25 @@ pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
         context.output.answer(&names(&runs))?;
     }
     let views = if args.wait {
-        let mut waiting = Waiting::new(context, "wait for run", None)?;
+        let mut waiting = Waiting::new(context, WHAT, None)?;
+        waiting.show_progress(runs.len());
         waiting.until(|reader| all_finished(reader, &runs))?.unwrap_or_default()
-    } else if args.json {
+    } else {
+        if context.output.streams().stderr_is_terminal && running_daemon(&context.dir).is_none() {
+            context.output.talk("no daemon is running: start one with `taskq daemon`");
+        }
+        if !args.json {
+            return Ok(0);
+        }
         context.read(WHAT, |reader| {
             let views: Result<Vec<_>, _> = runs.iter().map(|run| reader.run(*run)).collect();
             Ok(views?.into_iter().flatten().collect())
         })?
-    } else {
-        return Ok(0);
     };
     if args.json {
         context.output.json(&document(Runs { runs: views.iter().map(RunJson::from).collect() }))?;
     }
-    if !args.wait {
-        return Ok(0);
-    }
-    Ok(match views.as_slice() {
-        [run] => exit_status(run),
-        runs => u8::from(runs.iter().any(|run| exit_status(run) != 0)),
-    })
+    Ok(if args.wait { conclude(context, &views) } else { 0 })
 }
 
 fn names(runs: &[RunId]) -> String {

@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use super::words;
+use super::{number, words};
 use crate::domain::Outcome;
 
 use super::context::{Context, parse_failure};
@@ -44,11 +44,11 @@ pub struct RunsArgs {
     pub outcome: Option<Outcome>,
 
     /// Only runs since TIME
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub since: Option<String>,
 
-    /// At most N runs
-    #[arg(short = 'n', value_name = "N", default_value_t = 20)]
+    /// At most N runs (20)
+    #[arg(short = 'n', value_name = "N", default_value = "20", hide_default_value = true, allow_negative_numbers = true, value_parser = number(0..=u32::MAX))]
     pub limit: u32,
 
     /// Print JSON

@@ -7,7 +7,7 @@ use super::context::Context;
 use super::output::text;
 use super::report::{JobJson, RunJson, document, run_table, trigger_text};
 use super::target::find_job;
-use crate::domain::CommandLine;
+use crate::domain::{CommandLine, JobState};
 use crate::error::Result;
 use crate::schedule::Zone;
 use crate::store::{JobView, RunFilter, RunView};
@@ -72,7 +72,7 @@ fn text_of(context: &Context<'_>, job: &JobView, runs: &[RunView], zone: &Zone) 
     match &job.command {
         CommandLine::Argv(_) => lines.push(("Command", text::command(&job.command))),
         CommandLine::Script(script) => {
-            for (index, line) in script.split(|byte| *byte == b'\n').enumerate() {
+            for (index, line) in script.trim_ascii_end().split(|byte| *byte == b'\n').enumerate() {
                 lines.push((if index == 0 { "Script" } else { "" }, text::escaped_bytes(line)));
             }
         }
@@ -102,16 +102,18 @@ fn text_of(context: &Context<'_>, job: &JobView, runs: &[RunView], zone: &Zone) 
     lines.push(("Timeout", format!("{timeout}, kill after {}", job.policy.kill_after)));
     lines.push(("Added", zone.show(job.created_at)));
     if let Some(cause) = runs.first().and_then(|run| run.cause.as_ref()) {
-        lines.push(("Last cause", text::escaped(cause).into_owned()));
+        lines.push(("Cause", text::escaped(cause).into_owned()));
     }
     lines
         .into_iter()
-        .map(|(head, text)| format!("{:<11}{text}\n", if head.is_empty() { String::new() } else { format!("{head}:") }))
+        .map(|(head, text)| format!("{:<11}{text}", if head.is_empty() { String::new() } else { format!("{head}:") }))
+        .map(|line| format!("{}\n", line.trim_end()))
         .collect()
 }
 
 fn state_line(job: &JobView, zone: &Zone) -> String {
     match (job.paused_at, job.done_at) {
+        (Some(at), _) if job.state == JobState::Paused => format!("paused since {}", zone.show(at)),
         (Some(at), _) => format!("{}, paused since {}", job.state, zone.show(at)),
         (None, Some(at)) => format!("{} since {}", job.state, zone.show(at)),
         (None, None) => job.state.to_string(),

@@ -2,7 +2,7 @@
 //! Never: what is then done with it.
 
 use super::context::Failure;
-use crate::domain::{JobId, JobKey, JobRef, RunId};
+use crate::domain::{JobId, JobKey, JobRef, QueueName, RunId};
 use crate::error::{Error, Result};
 use crate::store::Reader;
 
@@ -20,16 +20,13 @@ pub enum Target {
 
 /// Reads what a person typed for a job or a run; `verb` is what is to be done with it.
 pub fn parse(verb: &str, text: &str) -> Result<JobRef> {
-    text.parse().map_err(|error| Error::usage(format!("{verb} `{text}`"), error))
+    text.parse().map_err(|error| Error::usage(format!("{verb} job `{text}`"), error))
 }
 
 /// Finds a job or a run.
 pub fn find(reader: &Reader<'_>, verb: &str, text: &str) -> Result<Target, Failure> {
     let wanted = parse(verb, text)?;
-    let Some(job) = reader.find_job(&wanted.job)? else {
-        let error = Error::not_found(format!("{verb} job `{}`", job_text(&wanted)), "there is no such job");
-        return Err(with_similar(reader, error, &wanted.job)?.into());
-    };
+    let job = find_key(reader, verb, &wanted)?;
     let Some(number) = wanted.number else { return Ok(Target::Job(job)) };
     let run = RunId { job, number };
     if reader.run(run)?.is_none() {
@@ -41,12 +38,29 @@ pub fn find(reader: &Reader<'_>, verb: &str, text: &str) -> Result<Target, Failu
 
 /// Finds a job where a run makes no sense.
 pub fn find_job(reader: &Reader<'_>, verb: &str, text: &str) -> Result<JobId, Failure> {
-    match find(reader, verb, text)? {
-        Target::Job(job) => Ok(job),
-        Target::Run(_) => {
-            Err(Error::usage(format!("{verb} job `{text}`"), "that is a run, and a job is needed").into())
-        }
+    let wanted = parse(verb, text)?;
+    if wanted.number.is_some() {
+        let error = Error::usage(format!("{verb} job `{text}`"), "that is a run, and a job is needed");
+        return Err(error.hint(format!("name its job, `{}`", job_text(&wanted))).into());
     }
+    find_key(reader, verb, &wanted)
+}
+
+fn find_key(reader: &Reader<'_>, verb: &str, wanted: &JobRef) -> Result<JobId, Failure> {
+    if let Some(job) = reader.find_job(&wanted.job)? {
+        return Ok(job);
+    }
+    let error = Error::not_found(format!("{verb} job `{}`", job_text(wanted)), "there is no such job");
+    Err(with_similar(reader, error, &wanted.job)?.into())
+}
+
+/// Reads the name of a queue that there is; `what` is being done.
+pub fn find_queue(reader: &Reader<'_>, what: &str, text: &str) -> Result<QueueName, Failure> {
+    let queue: QueueName = text.parse().map_err(|error| Error::usage(what, error))?;
+    if reader.has_queue(&queue)? {
+        return Ok(queue);
+    }
+    Err(Error::not_found(what, format!("there is no queue `{queue}`")).hint("list them with `taskq queue`").into())
 }
 
 fn job_text(wanted: &JobRef) -> String {
@@ -56,12 +70,25 @@ fn job_text(wanted: &JobRef) -> String {
 fn with_similar(reader: &Reader<'_>, error: Error, key: &JobKey) -> Result<Error, Failure> {
     let similar = match key {
         JobKey::Id(_) => Vec::new(),
-        JobKey::Name(name) => reader.similar_names(name, SIMILAR_NAMES_MAX)?,
+        JobKey::Name(name) => similar(name.as_str(), reader.names()?),
     };
     Ok(if similar.is_empty() {
         error.hint("list all jobs with `taskq list --all`")
     } else {
         let names: Vec<String> = similar.iter().map(|name| format!("`{name}`")).collect();
-        error.hint(format!("there is {}", names.join(", ")))
+        error.hint(format!("did you mean {}?", names.join(" or ")))
     })
+}
+
+/// Returns the names that may have been meant: a slip or two away, or longer. The nearest come first.
+fn similar(wanted: &str, names: Vec<String>) -> Vec<String> {
+    let slips_max = wanted.len().div_ceil(4);
+    let mut near: Vec<(usize, String)> = names
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(wanted, &name), name))
+        .filter(|(slips, name)| *slips <= slips_max || name.starts_with(wanted))
+        .collect();
+    near.sort();
+    near.truncate(SIMILAR_NAMES_MAX);
+    near.into_iter().map(|(_, name)| name).collect()
 }

@@ -3,16 +3,16 @@
 
 use clap::{ArgGroup, Args};
 
-use indicatif::{ProgressBar, ProgressStyle};
-
-use super::context::{Context, Failure, parse_failure};
-use super::report::{RunJson, Runs, document, exit_status};
-use super::target::{self, Target};
-use super::waiting::Waiting;
-use crate::domain::{JobId, QueueName, RunId, RunState, Span, Tag};
+use super::context::{Context, parse_failure};
+use super::report::{RunJson, Runs, document, ending, exit_status};
+use super::target::{self, Target, find_queue};
+use super::waiting::{Left, Waiting};
+use crate::domain::{JobId, RunId, RunState, Span, Tag};
 use crate::error::{Error, Result};
 use crate::schedule::parse_span;
 use crate::store::{Reader, RunFilter, RunView, StoreResult};
+
+const WHAT: &str = "wait";
 
 /// The exit code where the time was over first, as timeout(1) has it.
 const TIMED_OUT: u8 = 124;
@@ -57,7 +57,7 @@ pub struct WaitArgs {
     pub all: bool,
 
     /// Give up after SPAN, with exit status 124 (never)
-    #[arg(long, value_name = "SPAN")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub timeout: Option<String>,
 
     /// Print JSON
@@ -67,18 +67,31 @@ pub struct WaitArgs {
 
 /// Waits, and ends with the status of what was waited for.
 pub fn run(context: &Context<'_>, args: &WaitArgs) -> Result<u8> {
-    const WHAT: &str = "wait";
     let timeout = args.timeout.as_ref().map(|text| parse_span(text)).transpose();
     let timeout = timeout.map_err(|error| parse_failure(WHAT, error))?;
     if args.targets.is_empty() { wait_selected(context, args, timeout) } else { wait_named(context, args, timeout) }
 }
 
 fn wait_named(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> Result<u8> {
-    let targets = context.look("wait", |reader| {
-        args.targets.iter().map(|text| target::find(reader, "wait for", text)).collect::<Result<Vec<Target>, Failure>>()
+    let targets: Vec<Target> = context
+        .look(WHAT, |reader| args.targets.iter().map(|text| target::find(reader, "wait for", text)).collect())?;
+    let mut waiting = Waiting::new(context, WHAT, timeout)?;
+    let obstacles = waiting.read(|reader| {
+        let mut unfinished = Vec::new();
+        let mut jobs = Vec::new();
+        for target in &targets {
+            match target {
+                Target::Run(run) => unfinished.extend(reader.run(*run)?.filter(|run| run.state != RunState::Finished)),
+                Target::Job(job) => {
+                    unfinished.extend(reader.runs(&unfinished_of(*job))?);
+                    jobs.push(*job);
+                }
+            }
+        }
+        obstacles(reader, &unfinished, &jobs)
     })?;
-    let mut waiting = Waiting::new(context, "wait", timeout)?;
-    let bar = Bar::new(context, targets.len());
+    waiting.tell_while_waiting(obstacles);
+    waiting.show_progress(targets.len());
     let ended = waiting.until(|reader| {
         let mut runs = Vec::new();
         let mut left = 0;
@@ -95,17 +108,18 @@ fn wait_named(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> 
                 },
             }
         }
-        bar.show(left);
-        Ok((left == 0).then_some(runs))
+        Ok(if left == 0 { Left::Nothing(runs) } else { Left::Runs(left) })
     })?;
-    bar.clear();
     answer(context, args.json, ended)
+}
+
+fn unfinished_of(job: JobId) -> RunFilter {
+    RunFilter { job: Some(job), unfinished: true, ..RunFilter::default() }
 }
 
 /// Returns the latest run of a job that has ended; `None` while it has a run, or a one-shot fire, to come.
 fn ended_job(reader: &Reader<'_>, job: JobId) -> StoreResult<Option<Option<RunView>>> {
-    let unfinished = RunFilter { job: Some(job), unfinished: true, ..RunFilter::default() };
-    if reader.has_runs(&unfinished)? || reader.has_one_shot_fire(job)? {
+    if reader.has_runs(&unfinished_of(job))? || reader.has_one_shot_fire(job)? {
         return Ok(None);
     }
     let filter = RunFilter { job: Some(job), limit: Some(1), ..RunFilter::default() };
@@ -113,26 +127,28 @@ fn ended_job(reader: &Reader<'_>, job: JobId) -> StoreResult<Option<Option<RunVi
 }
 
 fn wait_selected(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> Result<u8> {
-    const WHAT: &str = "wait";
-    let usage = |error| Error::usage(WHAT, error);
-    let filter = RunFilter {
-        queue: args.queue.as_ref().map(|queue| queue.parse::<QueueName>()).transpose().map_err(usage)?,
-        tag: args.tag.as_ref().map(|tag| tag.parse::<Tag>()).transpose().map_err(usage)?,
-        unfinished: true,
-        ..RunFilter::default()
-    };
-    let mut waiting = Waiting::new(context, WHAT, timeout)?;
-    let (first, newest) = waiting.read(|reader| {
-        let runs: Vec<RunId> = reader.runs(&filter)?.iter().map(|run| run.run).collect();
-        Ok((runs, reader.newest_run()?))
+    let filter = context.look(WHAT, |reader| {
+        let tag = args.tag.as_ref().map(|tag| tag.parse::<Tag>()).transpose();
+        Ok(RunFilter {
+            queue: args.queue.as_ref().map(|queue| find_queue(reader, WHAT, queue)).transpose()?,
+            tag: tag.map_err(|error| Error::usage(WHAT, error))?,
+            unfinished: true,
+            ..RunFilter::default()
+        })
     })?;
-    let bar = Bar::new(context, first.len());
+    let mut waiting = Waiting::new(context, WHAT, timeout)?;
+    let (first, newest, obstacles) = waiting.read(|reader| {
+        let runs = reader.runs(&filter)?;
+        let obstacles = obstacles(reader, &runs, &[])?;
+        Ok((runs.iter().map(|run| run.run).collect::<Vec<RunId>>(), reader.newest_run()?, obstacles))
+    })?;
+    waiting.tell_while_waiting(obstacles);
+    waiting.show_progress(first.len());
+    let is_shown = waiting.is_progress_shown();
     let ended = waiting.until(|reader| {
-        if bar.is_visible() {
-            bar.show(reader.count_runs(&filter)?);
-        }
         if reader.has_runs(&filter)? {
-            return Ok(None);
+            // To count them takes time that is not spent for nobody.
+            return Ok(Left::Runs(if is_shown { reader.count_runs(&filter)? } else { 1 }));
         }
         // Those that were there at the beginning, and those that came meanwhile.
         let mut runs = Vec::new();
@@ -140,10 +156,38 @@ fn wait_selected(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) 
             runs.extend(reader.run(*run)?);
         }
         runs.extend(reader.runs(&RunFilter { after: Some(newest), unfinished: false, ..filter.clone() })?);
-        Ok(Some(runs))
+        Ok(Left::Nothing(runs))
     })?;
-    bar.clear();
     answer(context, args.json, ended)
+}
+
+/// Returns what keeps these runs, and the fires to come of these jobs, from starting until somebody acts; a line each.
+fn obstacles(reader: &Reader<'_>, runs: &[RunView], jobs: &[JobId]) -> StoreResult<Vec<String>> {
+    const NAMED_MAX: usize = 5;
+    let mut paused: Vec<JobId> = runs.iter().filter(|run| run.held).map(|run| run.run.job).collect();
+    for job in jobs {
+        if reader.is_paused(*job)? && reader.has_one_shot_fire(*job)? {
+            paused.push(*job);
+        }
+    }
+    paused.sort();
+    paused.dedup();
+    let mut lines = Vec::new();
+    match paused.as_slice() {
+        [] => {}
+        [job] => lines.push(format!("job {job} is paused; it goes on with `taskq resume {job}`")),
+        jobs if jobs.len() <= NAMED_MAX => {
+            let ids = jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            lines.push(format!("{} jobs are paused; they go on with `taskq resume {ids}`", jobs.len()));
+        }
+        jobs => lines.push(format!("{} jobs are paused; see `taskq list --state paused`", jobs.len())),
+    }
+    for queue in reader.queues()?.iter().filter(|queue| queue.paused_at.is_some()) {
+        if runs.iter().any(|run| run.queue == queue.name && run.state == RunState::Queued) {
+            lines.push(format!("queue `{0}` is paused; it goes on with `taskq resume --queue {0}`", queue.name));
+        }
+    }
+    Ok(lines)
 }
 
 fn answer(context: &Context<'_>, json: bool, ended: Option<Vec<RunView>>) -> Result<u8> {
@@ -154,40 +198,20 @@ fn answer(context: &Context<'_>, json: bool, ended: Option<Vec<RunView>>) -> Res
     if json {
         context.output.json(&document(Runs { runs: runs.iter().map(RunJson::from).collect() }))?;
     }
-    Ok(match runs.as_slice() {
-        [run] => exit_status(run),
-        runs => u8::from(runs.iter().any(|run| exit_status(run) != 0)),
-    })
+    Ok(conclude(context, &runs))
 }
 
-/// The progress bar on a terminal; elsewhere nothing.
-struct Bar(Option<ProgressBar>);
-
-impl Bar {
-    fn new(context: &Context<'_>, total: usize) -> Self {
-        Self(context.output.streams().stderr_is_terminal.then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {per_sec}, {eta} left")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(total as u64).with_style(style)
-        }))
-    }
-
-    fn is_visible(&self) -> bool {
-        self.0.is_some()
-    }
-
-    fn show(&self, left: usize) {
-        if let Some(bar) = &self.0 {
-            let left = left as u64;
-            // Runs may be added while this waits.
-            bar.set_length(bar.length().unwrap_or(0).max(left));
-            bar.set_position(bar.length().unwrap_or(0).saturating_sub(left));
+/// Returns the status with which a wait for these runs ends, and says why where the status alone does not.
+pub fn conclude(context: &Context<'_>, runs: &[RunView]) -> u8 {
+    if let [run] = runs {
+        if let Some(text) = ending(run) {
+            context.output.talk(&text);
         }
+        return exit_status(run);
     }
-
-    fn clear(&self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
+    let failed = runs.iter().filter(|run| exit_status(run) != 0).count();
+    if failed > 0 {
+        context.output.talk(&format!("{failed} of {} runs did not succeed; see `taskq runs`", runs.len()));
     }
+    u8::from(failed > 0)
 }

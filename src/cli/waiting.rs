@@ -2,6 +2,7 @@
 //! Never: what is waited for.
 
 use super::context::Context;
+use super::progress::Progress;
 use crate::daemon::{Subscription, Wake};
 use crate::domain::{RunId, RunState, Span};
 use crate::error::{Error, ErrorKind, Result};
@@ -16,6 +17,8 @@ pub struct Waiting<'a> {
     until: Option<Span>,
     missing_told: bool,
     met_daemon: bool,
+    progress: Option<Progress>,
+    notes: Vec<String>,
 }
 
 impl<'a> Waiting<'a> {
@@ -25,7 +28,34 @@ impl<'a> Waiting<'a> {
         let subscription = Subscription::new(&context.dir).map_err(|error| Error::io(what, error))?;
         let until = timeout
             .map(|timeout| Span::from_micros(monotonic(context).as_micros().saturating_add(timeout.as_micros())));
-        Ok(Self { context, what: what.to_owned(), store, subscription, until, missing_told: false, met_daemon: false })
+        Ok(Self {
+            context,
+            what: what.to_owned(),
+            store,
+            subscription,
+            until,
+            missing_told: false,
+            met_daemon: false,
+            progress: None,
+            notes: Vec::new(),
+        })
+    }
+
+    /// Shows on a terminal how many of the `total` runs are left.
+    pub fn show_progress(&mut self, total: usize) {
+        if self.context.output.streams().stderr_is_terminal {
+            self.progress = Some(Progress::new(total));
+        }
+    }
+
+    /// Tells whether somebody looks at the progress.
+    pub fn is_progress_shown(&self) -> bool {
+        self.progress.is_some()
+    }
+
+    /// Says this if it comes to waiting.
+    pub fn tell_while_waiting(&mut self, notes: Vec<String>) {
+        self.notes = notes;
     }
 
     /// Fails if there is no daemon to wait for, and never was.
@@ -58,7 +88,7 @@ impl<'a> Waiting<'a> {
             Wake::TimedOut => Ok(false),
             Wake::DaemonGone => {
                 if !self.missing_told {
-                    self.context.output.talk("the daemon is gone; waiting for the next one");
+                    self.talk("the daemon is gone; waiting for the next one");
                     self.missing_told = true;
                 }
                 Ok(true)
@@ -66,21 +96,50 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Waits until `check` has an answer; `None` if the time is over before.
-    pub fn until<T>(&mut self, mut check: impl FnMut(&Reader<'_>) -> StoreResult<Option<T>>) -> Result<Option<T>> {
-        if let Some(answer) = self.read(&mut check)? {
-            return Ok(Some(answer));
+    /// Says something, beside the progress if that is shown.
+    fn talk(&self, text: &str) {
+        match &self.progress {
+            Some(progress) => progress.suspend(|| self.context.output.talk(text)),
+            None => self.context.output.talk(text),
         }
-        self.need_daemon()?;
+    }
+
+    /// Waits until `check` has an answer; `None` if the time is over before.
+    pub fn until<T>(&mut self, mut check: impl FnMut(&Reader<'_>) -> StoreResult<Left<T>>) -> Result<Option<T>> {
+        let mut first = true;
         loop {
-            if !self.wait()? {
-                return Ok(None);
+            match self.read(&mut check)? {
+                Left::Nothing(answer) => {
+                    self.progress = None;
+                    return Ok(Some(answer));
+                }
+                Left::Runs(left) => {
+                    if first {
+                        self.need_daemon()?;
+                        for note in std::mem::take(&mut self.notes) {
+                            self.talk(&note);
+                        }
+                    }
+                    if let Some(progress) = &self.progress {
+                        progress.show(left);
+                    }
+                }
             }
-            if let Some(answer) = self.read(&mut check)? {
-                return Ok(Some(answer));
+            first = false;
+            if !self.wait()? {
+                self.progress = None;
+                return Ok(None);
             }
         }
     }
+}
+
+/// What is left to be waited for.
+pub enum Left<T> {
+    /// So many runs.
+    Runs(usize),
+    /// Nothing: the answer.
+    Nothing(T),
 }
 
 fn monotonic(context: &Context<'_>) -> Span {
@@ -88,15 +147,16 @@ fn monotonic(context: &Context<'_>) -> Span {
 }
 
 /// Returns the runs if all of them are finished.
-pub fn all_finished(reader: &Reader<'_>, runs: &[RunId]) -> StoreResult<Option<Vec<RunView>>> {
+pub fn all_finished(reader: &Reader<'_>, runs: &[RunId]) -> StoreResult<Left<Vec<RunView>>> {
     let mut finished = Vec::new();
+    let mut left = 0;
     for run in runs {
         match reader.run(*run)? {
             Some(view) if view.state == RunState::Finished => finished.push(view),
             // A run that is gone was removed with its job: nobody can wait for it any more.
             None => {}
-            Some(_) => return Ok(None),
+            Some(_) => left += 1,
         }
     }
-    Ok(Some(finished))
+    Ok(if left == 0 { Left::Nothing(finished) } else { Left::Runs(left) })
 }

@@ -40,26 +40,45 @@ pub struct AddRequest {
 /// What the daemon answers.
 pub type AddAnswer = Result<JobId>;
 
+/// How a job comes to be added.
+#[derive(Clone, Copy, Debug)]
+pub struct Adding<'a> {
+    /// What is being done, for errors: ``add job `backup` ``.
+    pub what: &'a str,
+    /// Jobs of the same batch that were added before it.
+    pub others: &'a [JobId],
+    /// The request that it is added by.
+    pub request: Option<i64>,
+    /// The current time.
+    pub now: Timestamp,
+}
+
 /// Stores a job, unless its name is taken or its queue is not there.
 pub fn add_job(
     writer: &Writer<'_>,
     job: &NewJob,
     triggers: &[FirstFire],
-    request: Option<i64>,
-    now: Timestamp,
+    adding: &Adding<'_>,
 ) -> StoreResult<AddAnswer> {
-    let what = job.name.as_ref().map_or_else(|| WHAT.to_owned(), |name| format!("{WHAT} `{name}`"));
     if let Some(name) = &job.name
         && let Some(taken) = writer.find_job(&JobKey::Name(name.clone()))?
     {
-        return Ok(Err(Error::conflict(what, format!("the name is taken by job {taken}"))));
+        let by = if adding.others.contains(&taken) { "an earlier line".to_owned() } else { format!("job {taken}") };
+        return Ok(Err(Error::conflict(adding.what, format!("the name `{name}` is taken by {by}"))));
     }
     // The default queue is always there, and nearly always meant.
     if job.queue != QueueName::default() && !writer.has_queue(&job.queue)? {
-        return Ok(Err(Error::not_found(what, format!("there is no queue `{}`", job.queue))
+        return Ok(Err(Error::not_found(adding.what, format!("there is no queue `{}`", job.queue))
             .hint(format!("make it with `taskq queue set {} --slots 1`", job.queue))));
     }
-    Ok(Ok(writer.add_job(job, triggers, request, now)?))
+    Ok(Ok(writer.add_job(job, triggers, adding.request, adding.now)?))
+}
+
+/// Stores the job of a request.
+pub(super) fn add_requested(writer: &Writer<'_>, request: &AddRequest, now: Timestamp) -> StoreResult<AddAnswer> {
+    let what = request.job.name.as_ref().map_or_else(|| WHAT.to_owned(), |name| format!("{WHAT} `{name}`"));
+    let adding = Adding { what: &what, others: &[], request: Some(request.id), now };
+    add_job(writer, &request.job, &request.triggers, &adding)
 }
 
 const WHAT: &str = "add job";
@@ -78,7 +97,7 @@ pub fn add(dir: &Path, job: NewJob, triggers: Vec<FirstFire>, now: Timestamp) ->
     let poke = Poke::will_write(dir);
     let stored = store.write(|writer| match writer.find_request(request.id)? {
         Some(job) => Ok(Ok(job)),
-        None => add_job(writer, &request.job, &request.triggers, Some(request.id), now),
+        None => add_requested(writer, &request, now),
     });
     drop(poke);
     stored.map_err(|error: StoreError| error.during(WHAT))?

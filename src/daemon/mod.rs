@@ -15,7 +15,7 @@ mod subscription;
 mod timer;
 mod turn;
 
-pub use adding::{AddAnswer, AddRequest, add, add_job};
+pub use adding::{AddAnswer, AddRequest, Adding, add, add_job};
 pub use farewell::bid_farewell;
 pub use lock::{DaemonInfo, running_daemon};
 pub use poke::Poke;

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::adding::{AddAnswer, AddRequest, add_job};
+use super::adding::{AddAnswer, AddRequest, add_requested};
 use super::order::start_order;
 use crate::domain::{RunId, Span, Timestamp};
 use crate::engine::{Plan, Recovery, conclude, plan, recover};
@@ -72,7 +72,7 @@ pub fn turn(store: &mut Store, turn: &Turn<'_>) -> StoreResult<Done> {
             take_in(writer, turn, report, &mut brief, &mut done)?;
         }
         for request in turn.requests {
-            done.answers.push(add_requested(writer, turn, request)?);
+            done.answers.push(add_for_client(writer, turn, request)?);
         }
         let applied = decide(writer, turn, &brief, &mut done)?;
         give_orders(writer, turn, &applied, &mut done)?;
@@ -82,11 +82,11 @@ pub fn turn(store: &mut Store, turn: &Turn<'_>) -> StoreResult<Done> {
 }
 
 /// Adds a job for a client that still waits. Asked under the write lock: a client that hangs up later finds the job.
-fn add_requested(writer: &Writer<'_>, turn: &Turn<'_>, request: &AddRequest) -> StoreResult<AddAnswer> {
+fn add_for_client(writer: &Writer<'_>, turn: &Turn<'_>, request: &AddRequest) -> StoreResult<AddAnswer> {
     if (turn.has_hung_up)(request) {
         return Ok(Err(Error::new(ErrorKind::Conflict, "add job", "its client has hung up")));
     }
-    add_job(writer, &request.job, &request.triggers, Some(request.id), turn.now)
+    add_requested(writer, request, turn.now)
 }
 
 fn take_in(

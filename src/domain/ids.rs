@@ -44,7 +44,10 @@ pub struct TriggerId(pub i64);
 const NAME_BYTES_MAX: usize = 64;
 
 fn check_name(text: &str) -> Result<(), InvalidId> {
-    if text.is_empty() || text.len() > NAME_BYTES_MAX {
+    if text.is_empty() {
+        return Err(InvalidId(format!("a name has 1 to {NAME_BYTES_MAX} characters, and this one is empty")));
+    }
+    if text.len() > NAME_BYTES_MAX {
         return Err(InvalidId(format!(
             "a name has 1 to {NAME_BYTES_MAX} characters, `{text}` has {}",
             text.chars().count()
@@ -52,8 +55,7 @@ fn check_name(text: &str) -> Result<(), InvalidId> {
     }
     if let Some(odd) = text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))) {
         return Err(InvalidId(format!(
-            "`{}` in `{text}` is not one of the letters, digits, `_` and `-` that a name is made of",
-            odd.escape_default()
+            "`{odd}` in `{text}` is not one of the letters, digits, `_` and `-` that a name is made of"
         )));
     }
     Ok(())

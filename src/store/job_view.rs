@@ -168,7 +168,9 @@ impl Reader<'_> {
         let mut statement = self.transaction.prepare(&sql)?;
         let mut rows = statement.query(values.as_slice())?;
         let mut jobs = Vec::new();
-        while let Some(row) = rows.next()? {
+        while filter.limit.is_none_or(|limit| jobs.len() < limit)
+            && let Some(row) = rows.next()?
+        {
             let mut job = view(row)?;
             if filter.jobs.is_empty() || filter.jobs.contains(&job.id) {
                 self.complete(&mut job)?;
@@ -176,9 +178,6 @@ impl Reader<'_> {
                 if filter.state.is_none_or(|state| state == job.state) && (failed || !filter.failed) {
                     jobs.push(job);
                 }
-            }
-            if filter.limit.is_some_and(|limit| jobs.len() >= limit) {
-                break;
             }
         }
         Ok(jobs)

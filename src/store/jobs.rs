@@ -49,13 +49,10 @@ impl Reader<'_> {
         Ok(found.optional()?)
     }
 
-    /// Returns up to `limit` names like `name`: those that share its first letters.
-    pub fn similar_names(&self, name: &JobName, limit: usize) -> StoreResult<Vec<String>> {
-        let prefix: String = name.as_str().chars().take(3).collect();
-        let mut statement = self.transaction.prepare(
-            "SELECT name FROM job WHERE name IS NOT NULL AND name >= ?1 AND name < ?1 || x'7f' ORDER BY name LIMIT ?2",
-        )?;
-        let names = statement.query_map(params![prefix, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?;
+    /// Returns every name, in order.
+    pub fn names(&self) -> StoreResult<Vec<String>> {
+        let mut statement = self.transaction.prepare("SELECT name FROM job WHERE name IS NOT NULL ORDER BY name")?;
+        let names = statement.query_map([], |row| row.get(0))?;
         Ok(names.collect::<rusqlite::Result<_>>()?)
     }
 

@@ -14,6 +14,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::error::{StoreError, StoreResult};
+use crate::error::system_cause;
 
 /// Marks the file as ours, `PRAGMA application_id`: "task" in ASCII.
 const APPLICATION_ID: i64 = 0x7461_736b;
@@ -32,12 +33,17 @@ pub fn database_path(dir: &Path) -> PathBuf {
     dir.join("taskq.db")
 }
 
+/// Returns the path of the log that SQLite keeps beside the database (WAL).
+fn log_path(dir: &Path) -> PathBuf {
+    dir.join("taskq.db-wal")
+}
+
 /// Opens the store in `dir`, and makes it where there is none.
 pub fn open(dir: &Path) -> StoreResult<Connection> {
     let path = database_path(dir);
     check_directory(dir)?;
     // In this order: whoever makes a store makes the database first.
-    let has_log = dir.join("taskq.db-wal").exists();
+    let has_log = log_path(dir).exists();
     if !path.try_exists().map_err(|error| unusable(dir, &error))? {
         if has_log {
             return Err(StoreError::Unusable(format!(
@@ -53,15 +59,7 @@ pub fn open(dir: &Path) -> StoreResult<Connection> {
 }
 
 fn unusable(path: &Path, error: &io::Error) -> StoreError {
-    StoreError::Unusable(format!("`{}`: {}", path.display(), io_cause(error)))
-}
-
-/// The system's words for an error, without Rust's `(os error N)`.
-fn io_cause(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+    StoreError::Unusable(format!("`{}`: {}", path.display(), system_cause(&error.to_string())))
 }
 
 /// Makes the directory, or sees to it that it is ours alone.
@@ -77,6 +75,14 @@ fn check_directory(dir: &Path) -> StoreResult<()> {
         )));
     }
     if metadata.permissions().mode() & 0o077 != 0 {
+        // `--dir .` or `--dir /tmp` is a slip, and must not lock others out of a directory that they share.
+        let is_empty = fs::read_dir(dir).map_err(|error| unusable(dir, &error))?.next().is_none();
+        if !is_empty && !database_path(dir).exists() && !log_path(dir).exists() {
+            return Err(StoreError::Unusable(format!(
+                "`{}` holds other things and is open to others: a store has a directory of its own, with mode 700",
+                dir.display()
+            )));
+        }
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(|error| unusable(dir, &error))?;
     }
     make_directory(&dir.join("log"))
@@ -90,7 +96,10 @@ fn make_directory(path: &Path) -> StoreResult<()> {
     }
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(StoreError::Unusable(format!("`{}` is not a directory", path.display())))
+        }
         Err(error) => Err(failed(error)),
     }
 }
@@ -132,9 +141,8 @@ fn connect(path: &Path) -> StoreResult<Connection> {
     if empty {
         return Err(StoreError::Unusable(format!("`{}` is empty: the store is damaged", path.display())));
     }
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let has_log = Path::new(&log).exists();
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let has_log = log_path(dir).exists();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -149,7 +157,6 @@ fn connect(path: &Path) -> StoreResult<Connection> {
         // SQLite is built not to sync directories: a log that this process makes must have its name on disk before the
         // first commit in it is acknowledged.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-        let dir = path.parent().unwrap_or(Path::new("/"));
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| unusable(dir, &error))?;
     }
     Ok(connection)

@@ -1,7 +1,7 @@
 //! Owns: tables: upper-case heads, two-space gutters, no boxes, no blanks at the ends of lines.
 //! Never: what stands in them.
 //!
-//! A pipe gets the bytes that a terminal gets, less colour, and less the cut of the last column to the terminal's width.
+//! A pipe gets the bytes that a terminal gets, less colour, and less the cuts that make a line fit into the terminal.
 
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -11,8 +11,11 @@ use super::text::{escaped, paint};
 /// What stands between two columns.
 const GUTTER: &str = "  ";
 
-/// The last column is cut to no less than this, however narrow the terminal is: below that it says nothing.
+/// The last column is cut to no less than this as long as others can shrink.
 const LAST_COLUMN_MIN: usize = 8;
+
+/// What is left of it where nothing else can shrink any more.
+const LAST_COLUMN_REST: usize = 4;
 
 /// At which end of its column a text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,17 +33,25 @@ pub struct Column {
     pub head: &'static str,
     /// For the head, too.
     pub align: Align,
+    /// How narrow a terminal may make it; `None`: not narrower than its texts.
+    pub shrinks_to: Option<usize>,
 }
 
 impl Column {
     /// A column of words.
     pub const fn left(head: &'static str) -> Self {
-        Self { head, align: Align::Left }
+        Self { head, align: Align::Left, shrinks_to: None }
     }
 
     /// A column of numbers.
     pub const fn right(head: &'static str) -> Self {
-        Self { head, align: Align::Right }
+        Self { head, align: Align::Right, shrinks_to: None }
+    }
+
+    /// The column, cut to no less than `width` where the terminal is too narrow.
+    #[must_use]
+    pub const fn shrinking_to(self, width: usize) -> Self {
+        Self { shrinks_to: Some(width), ..self }
     }
 }
 
@@ -96,19 +107,21 @@ impl Table {
 
     /// Returns the table's lines; none where there are no rows.
     ///
-    /// `width` cuts the last column, with a `…`; `None` cuts nothing.
+    /// `width` cuts what may shrink, the last column always among it, with a `…`; `None` cuts nothing.
     pub fn render(&self, width: Option<usize>) -> String {
         let mut text = String::new();
         if self.rows.is_empty() {
             return text;
         }
         let widths = self.widths();
-        let before_last: usize = widths.iter().rev().skip(1).map(|width| width + GUTTER.len()).sum();
-        let room = width.map(|width| width.saturating_sub(before_last).max(LAST_COLUMN_MIN));
+        let widths = match width {
+            Some(room) => self.shrunk(widths, room),
+            None => widths,
+        };
         let heads = self.columns.iter().map(|column| TableCell::styled(column.head, Style::new().bold()));
-        self.render_row(&heads.collect::<Vec<_>>(), &widths, room, &mut text);
+        self.render_row(&heads.collect::<Vec<_>>(), &widths, &mut text);
         for row in &self.rows {
-            self.render_row(row, &widths, room, &mut text);
+            self.render_row(row, &widths, &mut text);
         }
         text
     }
@@ -123,20 +136,36 @@ impl Table {
         widths
     }
 
+    /// Takes from the widest of those that may shrink, a column of the terminal at a time, until the line fits or none can
+    /// give more.
+    fn shrunk(&self, mut widths: Vec<usize>, room: usize) -> Vec<usize> {
+        let last = self.columns.len() - 1;
+        let least = |index: usize| {
+            let column = &self.columns[index];
+            let least = if index == last { Some(LAST_COLUMN_MIN) } else { column.shrinks_to };
+            least.map(|least| least.max(column.head.width()))
+        };
+        let gutters = GUTTER.len() * last;
+        while widths.iter().sum::<usize>() + gutters > room {
+            let can_give = |index: &usize| least(*index).is_some_and(|least| widths[*index] > least);
+            let Some(widest) = (0..widths.len()).filter(can_give).max_by_key(|index| widths[*index]) else { break };
+            widths[widest] -= 1;
+        }
+        // A few columns more from the last one, before lines are broken.
+        let over = (widths.iter().sum::<usize>() + gutters).saturating_sub(room);
+        let rest = widths[last].saturating_sub(over).max(LAST_COLUMN_REST);
+        widths[last] = widths[last].min(rest);
+        widths
+    }
+
     /// Blanks are written when something follows them, so that no line ends in one.
-    fn render_row(&self, row: &[TableCell], widths: &[usize], room: Option<usize>, out: &mut String) {
+    fn render_row(&self, row: &[TableCell], widths: &[usize], out: &mut String) {
         let mut blanks = 0;
         for (index, cell) in row.iter().enumerate() {
-            let last = index + 1 == row.len();
-            let text = match room {
-                Some(room) if last => cut(&cell.text, room),
-                Some(_) | None => cell.text.clone(),
-            };
+            let text = cut(&cell.text, widths[index]);
             let fill = widths[index].saturating_sub(text.width());
-            // The cut comes after the measure: a cut column that is right-aligned has no room to be filled.
             let (before, after) = match self.columns[index].align {
                 Align::Left => (0, fill),
-                Align::Right if last && room.is_some_and(|room| room < widths[index]) => (0, 0),
                 Align::Right => (fill, 0),
             };
             if !text.is_empty() {
@@ -215,7 +244,26 @@ mod tests {
     #[test]
     fn a_narrow_terminal_still_gets_something_of_the_last_column() {
         let plain = anstream::adapter::strip_str(&jobs().render(Some(5))).to_string();
-        assert_eq!(plain.lines().nth(1), Some(" 7  backup  rsync -…"));
+        assert_eq!(plain.lines().nth(1), Some(" 7  backup  rsy…"));
+    }
+
+    #[test]
+    fn what_may_shrink_shares_what_is_missing() {
+        let columns = [
+            Column::left("A").shrinking_to(3),
+            Column::right("N"),
+            Column::left("B").shrinking_to(4),
+            Column::left("C"),
+        ];
+        let mut table = Table::new(columns);
+        table.push(["aaaaaaaaaa".into(), "1000000".into(), "bbbbbbbb".into(), "cccccccccccc".into()]);
+        let line = |width| {
+            let plain = anstream::adapter::strip_str(&table.render(Some(width))).to_string();
+            plain.lines().nth(1).map(str::to_owned)
+        };
+        assert_eq!(line(43).as_deref(), Some("aaaaaaaaaa  1000000  bbbbbbbb  cccccccccccc"));
+        assert_eq!(line(37).as_deref(), Some("aaaaaaa…  1000000  bbbbbbbb  ccccccc…"));
+        assert_eq!(line(30).as_deref(), Some("aaaa…  1000000  bbb…  ccccccc…"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::io;
 use anstyle::{AnsiColor, Style};
 
 use crate::domain::{CommandLine, Outcome, Span};
+use crate::error::system_cause;
 
 /// Returns the text in that style, for `answer`, `talk` and tables, which take the style out where colour is off.
 pub fn paint(style: Style, text: &str) -> String {
@@ -72,13 +73,9 @@ pub fn span(span: Span) -> String {
     }
 }
 
-/// Returns what the system said, without the number that Rust puts behind it.
+/// Returns what the system said, see `error::system_cause`.
 pub fn io_cause(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error ") {
-        Some((cause, _)) => cause.to_owned(),
-        None => text,
-    }
+    system_cause(&error.to_string())
 }
 
 fn two_units((large, large_unit): (u64, &str), (small, small_unit): (u64, &str)) -> String {

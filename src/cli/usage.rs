@@ -1,0 +1,177 @@
+//! Owns: complaints about command lines, in the words and the shape of all other errors.
+//! Never: what may be typed (see the verbs).
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::color_of;
+use super::output::Output;
+use crate::error::Error;
+
+/// What each verb does, as errors have it.
+const DOING: &[(&str, &str)] = &[
+    ("add", "add job"),
+    ("list", "list jobs"),
+    ("ls", "list jobs"),
+    ("show", "show job"),
+    ("runs", "list runs"),
+    ("log", "show log"),
+    ("next", "show fires"),
+    ("run", "run job"),
+    ("cancel", "cancel"),
+    ("pause", "pause"),
+    ("resume", "resume"),
+    ("wait", "wait"),
+    ("status", "show status"),
+    ("queue", "list queues"),
+    ("queue list", "list queues"),
+    ("queue set", "set queue"),
+    ("daemon", "start daemon"),
+];
+
+/// Prints what clap says about `args`: help and version as they are, complaints in our words. Returns the exit code.
+pub fn complain(args: &[OsString], error: &clap::Error) -> u8 {
+    let output = Output::new(color_of(args));
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return output.clap(error);
+    }
+    let error = translate(args, error);
+    output.error(&error);
+    error.exit_code()
+}
+
+fn translate(args: &[OsString], error: &clap::Error) -> Error {
+    let verb = verb_of(args);
+    let what = match DOING.iter().find(|(words, _)| *words == verb) {
+        Some((_, what)) => *what,
+        None if verb.is_empty() => "read the command line",
+        None => "start taskq",
+    };
+    let help = if verb.is_empty() { "taskq --help".to_owned() } else { format!("taskq {verb} --help") };
+    let see = format!("see `{help}`");
+    let (cause, hint) = match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let word = text(error, ContextKind::InvalidSubcommand);
+            let near =
+                list(error, ContextKind::SuggestedSubcommand).first().map(|near| format!("did you mean `{near}`?"));
+            return Error::usage(format!("run `{word}`"), "there is no such command").hint(near.unwrap_or(see));
+        }
+        ErrorKind::UnknownArgument => {
+            let word = text(error, ContextKind::InvalidArg);
+            let near = list(error, ContextKind::SuggestedArg).first().map(|near| format!("did you mean `{near}`?"));
+            let cause = if word.starts_with('-') && word != "-" {
+                format!("there is no option `{word}`")
+            } else {
+                format!("`{word}` is one argument too many")
+            };
+            (cause, near)
+        }
+        ErrorKind::InvalidValue => (invalid_value(error), None),
+        ErrorKind::ValueValidation => {
+            let cause = std::error::Error::source(error).map_or("is not understood".to_owned(), ToString::to_string);
+            let (option, value) = (argument(error), text(error, ContextKind::InvalidValue));
+            (format!("`{option} {value}` {cause}"), None)
+        }
+        ErrorKind::ArgumentConflict => (conflict(error), None),
+        ErrorKind::MissingRequiredArgument => (missing(error), None),
+        ErrorKind::TooManyValues => (format!("`{}` takes no value", argument(error)), None),
+        ErrorKind::InvalidUtf8 => ("an argument is not UTF-8 text".to_owned(), None),
+        _ => (first_line(error), None),
+    };
+    Error::usage(what, cause).hint(hint.unwrap_or(see))
+}
+
+/// Returns the words that lead to the verb, options between them left out: `queue set`.
+fn verb_of(args: &[OsString]) -> String {
+    let mut words = args.iter().skip(1).map(|word| word.to_string_lossy());
+    let mut verb = String::new();
+    while let Some(word) = words.next() {
+        if matches!(word.as_ref(), "--dir" | "--color") {
+            words.next();
+        } else if !word.starts_with('-') {
+            let longer = if verb.is_empty() { word.into_owned() } else { format!("{verb} {word}") };
+            if !DOING.iter().any(|(words, _)| *words == longer) {
+                break;
+            }
+            verb = longer;
+        }
+    }
+    verb
+}
+
+fn invalid_value(error: &clap::Error) -> String {
+    let (option, value) = (argument(error), text(error, ContextKind::InvalidValue));
+    let accepted = either(&list(error, ContextKind::ValidValue));
+    match (value.is_empty(), accepted.is_empty()) {
+        (true, true) => format!("`{option}` needs a value"),
+        (true, false) => format!("`{option}` needs a value: {accepted}"),
+        (false, true) => format!("`{option} {value}` is not understood"),
+        (false, false) => format!("`{option} {value}` is not {accepted}"),
+    }
+}
+
+fn conflict(error: &clap::Error) -> String {
+    let argument = argument(error);
+    let others: Vec<String> = list(error, ContextKind::PriorArg).iter().map(|other| bare(other)).collect();
+    if others.contains(&argument) {
+        return format!("`{argument}` can be given once only");
+    }
+    match others.first() {
+        Some(other) => format!("`{argument}` and `{other}` exclude each other"),
+        None => format!("`{argument}` excludes the rest"),
+    }
+}
+
+fn missing(error: &clap::Error) -> String {
+    let missing = list(error, ContextKind::InvalidArg);
+    let choices: Vec<String> = match missing.first() {
+        // A group: `<JOB|--queue <QUEUE>|--all>`.
+        Some(group) if group.starts_with('<') => {
+            group.trim_matches(['<', '>', '.']).split('|').map(|choice| choice.replace(['<', '>'], "")).collect()
+        }
+        Some(option) => vec![option.replace(['<', '>'], "")],
+        None => return "an argument is missing".to_owned(),
+    };
+    let is = if choices.len() == 1 { "is missing" } else { "is needed" };
+    format!("{} {is}", either(&choices))
+}
+
+/// ``one of `a`, `b` and `c` ``; one alone stands for itself.
+fn either(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match words.as_slice() {
+        [] => String::new(),
+        [word] => word.clone(),
+        [words @ .., last] => format!("one of {} and {last}", words.join(", ")),
+    }
+}
+
+fn argument(error: &clap::Error) -> String {
+    bare(&text(error, ContextKind::InvalidArg))
+}
+
+/// `--name <NAME>` as it is typed, `--name`; `[COMMAND]...` as it is called, `COMMAND`.
+fn bare(argument: &str) -> String {
+    let first = argument.split(['=', ' ']).next().unwrap_or_default();
+    first.trim_matches(['<', '>', '[', ']', '.']).to_owned()
+}
+
+fn text(error: &clap::Error, kind: ContextKind) -> String {
+    list(error, kind).into_iter().next().unwrap_or_default()
+}
+
+fn list(error: &clap::Error, kind: ContextKind) -> Vec<String> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => vec![text.clone()],
+        Some(ContextValue::Strings(texts)) => texts.clone(),
+        Some(_) | None => Vec::new(),
+    }
+}
+
+/// What clap says, for what is not translated.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).trim_end_matches('.').to_owned()
+}

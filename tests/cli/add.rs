@@ -1,0 +1,188 @@
+//! Owns: what `add` takes, answers and hands to the child.
+//! Never: what it refuses (see `bad_input`).
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::harness::Home;
+
+#[test]
+fn the_answer_is_the_id_alone_and_ids_count_up() {
+    let home = Home::new();
+    home.taskq(&["add", "true"]).gives(0, "1\n", "");
+    home.taskq(&["add", "-c", "exit 3"]).gives(0, "2\n", "");
+    home.taskq(&["add", "--name", "x", "--at", "tomorrow 9am", "true"]).gives(0, "3\n", "");
+}
+
+#[test]
+fn options_behind_the_command_belong_to_it() {
+    let home = Home::new();
+    home.add(&["--name", "a", "ls", "--name", "b", "--json", "-c"]);
+    home.add(&["--", "ls", "--", "--at"]);
+    home.add(&["--", "-x"]);
+    let commands: Vec<String> =
+        (1..=3).map(|id| home.json(&["show", &id.to_string()])["job"]["command"].to_string()).collect();
+    assert_eq!(commands, [r#"["ls","--name","b","--json","-c"]"#, r#"["ls","--","--at"]"#, r#"["-x"]"#]);
+    assert_eq!(home.json(&["show", "1"])["job"]["name"], "a");
+}
+
+#[test]
+fn a_script_may_come_on_standard_input() {
+    let home = Home::with_daemon();
+    home.taskq(&["add"]).stdin("read line < /etc/hostname\necho 'it'\"'\"'s' \"$0\" $#\n").gives(0, "1\n", "");
+    home.taskq(&["wait", "1"]).gives(0, "", "");
+    home.taskq(&["log", "1"]).gives(0, "it's /bin/sh 0\n", "");
+}
+
+#[test]
+fn arguments_that_are_no_text_reach_the_child() {
+    let home = Home::with_daemon();
+    let odd = OsStr::from_bytes(b"a\xffb\n");
+    home.taskq(&[OsStr::new("add"), "printf".as_ref(), "[%s]".as_ref(), odd, "".as_ref(), "ü".as_ref()])
+        .gives(0, "1\n", "");
+    home.taskq(&["wait", "1"]).gives(0, "", "");
+    home.taskq(&["log", "1"]).gives(0, "[a\\xffb\n][][ü]", "");
+}
+
+#[test]
+fn the_longest_script_runs_and_a_longer_one_is_refused() {
+    let home = Home::with_daemon();
+    let script = |length: usize| format!("echo ok #{}", "x".repeat(length - "echo ok #".len()));
+    home.taskq(&["add"]).stdin(script(128 * 1024 - 1)).gives(0, "1\n", "");
+    home.taskq(&["wait", "1"]).gives(0, "", "");
+    home.taskq(&["log", "1"]).gives(0, "ok\n", "");
+    assert_eq!(home.taskq(&["add"]).stdin(script(128 * 1024)).answer().status, 2);
+}
+
+#[test]
+fn environment_directory_and_mask_are_those_of_the_caller() {
+    let home = Home::with_daemon();
+    std::fs::create_dir(home.work().join("deep")).expect("the name is new");
+    let script = "umask 027; \"$0\" add -c 'echo \"$WORD\"; pwd; umask; wc -c < /dev/stdin'";
+    let output = assert_cmd::Command::new("/bin/sh")
+        .args(["-c", script, crate::harness::TASKQ])
+        .env_clear()
+        .envs([("PATH", "/usr/bin:/bin"), ("WORD", "two  words")])
+        .env("HOME", home.path())
+        .env("XDG_DATA_HOME", home.path().join("data"))
+        .current_dir(home.work().join("deep"))
+        .output()
+        .expect("sh runs");
+    assert_eq!((output.status.code(), output.stdout), (Some(0), b"1\n".to_vec()));
+    home.taskq(&["wait", "1"]).gives(0, "", "");
+    home.taskq(&["log", "1"]).gives(0, "two  words\n[home]/work/deep\n0027\n0\n", "");
+}
+
+#[test]
+fn variables_are_added_or_kept_and_the_last_one_wins() {
+    let home = Home::with_daemon();
+    let args = ["add", "--env", "A=1", "--env", "A=2=3", "--env", "KEPT", "--clean-env", "env"];
+    home.taskq(&args).env("KEPT", "yes").env("LOST", "x").gives(0, "1\n", "");
+    home.taskq(&["wait", "1"]).gives(0, "", "");
+    let log = home.taskq(&["log", "1"]).answer().stdout;
+    let mut names: Vec<&str> = log.lines().filter_map(|line| line.split('=').next()).collect();
+    names.sort_unstable();
+    names.retain(|name| *name != "LOGNAME");
+    let known = [
+        "A",
+        "HOME",
+        "KEPT",
+        "PATH",
+        "SHELL",
+        "TASKQ_ATTEMPT",
+        "TASKQ_JOB",
+        "TASKQ_RUN",
+        "TASKQ_SCHEDULED_AT",
+        "TASKQ_TRIGGER",
+    ];
+    assert_eq!(names, known);
+    for line in ["A=2=3", "KEPT=yes", "PATH=/usr/bin:/bin", "SHELL=/bin/sh"] {
+        assert!(log.lines().any(|found| found == line), "{line}: {log}");
+    }
+}
+
+#[test]
+fn a_run_knows_what_it_is() {
+    let home = Home::with_daemon();
+    let script = "echo $TASKQ_JOB $TASKQ_RUN $TASKQ_NAME $TASKQ_ATTEMPT $TASKQ_TRIGGER; echo $TASKQ_SCHEDULED_AT";
+    // What a job of a job inherits must not stand for its own.
+    home.taskq(&["add", "--name", "me", "-c", script])
+        .env("TASKQ_JOB", "99")
+        .env("TASKQ_NAME", "x")
+        .gives(0, "1\n", "");
+    home.taskq(&["run", "me", "--wait"]).gives(0, "1.2\n", "");
+    let log = home.taskq(&["log", "1.2"]).answer().stdout;
+    let scheduled_at = home.json(&["runs", "-n", "1"])["runs"][0]["scheduled_at"].as_str().map(str::to_owned);
+    assert_eq!(log, format!("1 1.2 me 1 manual\n{}\n", scheduled_at.expect("an instant")));
+}
+
+#[test]
+fn a_job_starts_in_the_directory_of_cwd() {
+    let home = Home::with_daemon();
+    std::fs::create_dir(home.work().join("deep")).expect("the name is new");
+    let id = home.add_and_wait(&["--cwd", "deep", "pwd"]);
+    home.taskq(&["log", &id]).gives(0, "[home]/work/deep\n", "");
+}
+
+#[test]
+fn the_json_of_a_job_has_every_option() {
+    let home = Home::new();
+    home.taskq(&["queue", "set", "gpu", "--slots", "1"]).gives(0, "", "");
+    let said = home.transcript(&[
+        &["add", "--json", "true"],
+        &[
+            "add",
+            "--json",
+            "--name",
+            "full",
+            "--at",
+            "2031-01-01",
+            "--cron",
+            "15 3 * * *",
+            "--every",
+            "90s",
+            "--start",
+            "2030-01-01",
+            "--tz",
+            "UTC",
+            "--tag",
+            "a",
+            "--tag",
+            "b",
+            "--queue",
+            "gpu",
+            "--priority",
+            "-7",
+            "--cwd",
+            "/",
+            "--timeout",
+            "2h",
+            "--kill-after",
+            "5s",
+            "--overlap",
+            "wait",
+            "--missed",
+            "skip,1d",
+            "--grace",
+            "1s",
+            "--hold",
+            "-c",
+            "make all",
+        ],
+    ]);
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_held_job_waits_for_resume() {
+    let home = Home::with_daemon();
+    let id = home.add(&["--hold", "--name", "held", "true"]);
+    home.taskq(&["list"]).gives(
+        0,
+        "ID  NAME  STATE   NEXT  LEFT  LAST  QUEUE    TRIGGER  COMMAND\n \
+          1  held  paused  -        -  -     default  -        true\n",
+        "",
+    );
+    home.taskq(&["resume", "held"]).gives(0, "", "");
+    home.taskq(&["wait", &id]).gives(0, "", "");
+}

@@ -1,0 +1,128 @@
+//! Owns: `add --from`: many jobs in one transaction.
+//! Never: what a single job may be (see `add` and `bad_input`).
+
+use std::fs;
+
+use crate::harness::Home;
+
+/// Says what is said about these lines, and checks that nothing was stored.
+fn refused(lines: &[&str]) -> String {
+    let home = Home::new();
+    let mut said = String::new();
+    for line in lines {
+        let text = home.taskq(&["add", "--from", "-"]).stdin(*line).transcript();
+        said.push_str(&text.replacen("$ taskq add --from -\n", &format!("{line}\n"), 1));
+    }
+    home.taskq(&["list", "--all"]).gives(0, "", "");
+    said
+}
+
+#[test]
+fn a_line_that_is_no_object_is_refused_with_its_column() {
+    insta::assert_snapshot!(refused(&[
+        "{\"command\":[\"true\"]}\n{\"command\":[\"tr",
+        "{\"command\":[\"true\"]}\n\n{\"command\":[\"true\"]} x",
+        "[]",
+        "[[\"true\"]]",
+        "null",
+        "\"true\"",
+        "true",
+        "make -j8",
+        "{\"command\":[\"true\"],}",
+    ]));
+}
+
+#[test]
+fn a_key_or_a_value_of_the_wrong_kind_is_refused() {
+    insta::assert_snapshot!(refused(&[
+        r#"{"command":["true"],"frob":1}"#,
+        r#"{"command":["true"],"kill-after":"1s"}"#,
+        r#"{"command":["true"],"command":["true"]}"#,
+        r#"{"command":"true"}"#,
+        r#"{"command":[1]}"#,
+        r#"{"command":["true"],"script":"true"}"#,
+        r#"{"name":"x"}"#,
+        r#"{"command":[]}"#,
+        r#"{"command":[""]}"#,
+        r#"{"script":""}"#,
+        r#"{"script":["true"]}"#,
+        r#"{"command":["a\u0000b"]}"#,
+        r#"{"script":"a\u0000b"}"#,
+        r#"{"command":["true"],"priority":"high"}"#,
+        r#"{"command":["true"],"priority":200}"#,
+        r#"{"command":["true"],"priority":1.5}"#,
+        r#"{"command":["true"],"priority":99999999999999999999999999999999999999999999999999}"#,
+        r#"{"command":["true"],"name":5}"#,
+        r#"{"command":["true"],"tag":[5]}"#,
+        r#"{"command":["true"],"tag":{"a":1}}"#,
+        r#"{"command":["true"],"hold":"yes"}"#,
+        r#"{"command":["true"],"overlap":"stop"}"#,
+        r#"{"command":["true"],"missed":"never"}"#,
+        r#"{"command":["true"],"timeout":5}"#,
+        r#"{"command":["true"],"timeout":"5"}"#,
+        r#"{"command":["true"],"env":"=x"}"#,
+        r#"{"command":["true"],"at":"sometime"}"#,
+        r#"{"command":["true"],"cwd":"/nowhere"}"#,
+        r#"{"command":["true"],"queue":"gpu"}"#,
+    ]));
+}
+
+#[test]
+fn one_bad_line_keeps_all_of_them_out() {
+    insta::assert_snapshot!(refused(&[
+        "{\"command\":[\"true\"]}\n{\"command\":[\"true\"],\"name\":\"12\"}\n{\"command\":[\"true\"]}",
+        "{\"command\":[\"true\"],\"name\":\"a\"}\n{\"command\":[\"true\"],\"name\":\"a\"}",
+    ]));
+}
+
+#[test]
+fn a_name_that_a_stored_job_has_keeps_all_of_them_out() {
+    let home = Home::new();
+    home.add(&["--name", "a", "true"]);
+    let lines = "{\"command\":[\"true\"]}\n{\"command\":[\"true\"],\"name\":\"a\"}";
+    home.taskq(&["add", "--from", "-"]).stdin(lines).gives(
+        1,
+        "",
+        "error: cannot add the job in line 2 of standard input: the name `a` is taken by job 1\n",
+    );
+    assert_eq!(home.json(&["list"])["jobs"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn every_line_becomes_a_job_and_prints_its_id() {
+    let home = Home::new();
+    home.taskq(&["queue", "set", "gpu", "--slots", "1"]).gives(0, "", "");
+    let lines = concat!(
+        r#"{"command":["true"]}"#,
+        "\n\n  \n",
+        r#"{"script":"make\n","name":"a","at":["2031-01-01","2032-01-01"],"cron":"@daily","tz":"UTC","tag":"x","env":["A=1"],"#,
+        r#""clean_env":true,"queue":"gpu","priority":-5,"timeout":"1m","kill_after":"1s","overlap":"wait","#,
+        r#""missed":"all,6h","grace":"5s","hold":true,"cwd":"/","command":null}"#,
+        "\n",
+    );
+    home.taskq(&["add", "--from", "-"]).stdin(lines).gives(0, "1\n2\n", "");
+    let job = home.json(&["show", "a"])["job"].clone();
+    let value = |key: &str| job[key].to_string();
+    let found: Vec<String> =
+        ["script", "tag", "queue", "priority", "cwd", "hold", "overlap", "missed"].map(value).into();
+    assert_eq!(found, [r#""make\n""#, r#"["x"]"#, r#""gpu""#, "-5", r#""/""#, "true", r#""wait""#, r#""all""#]);
+    let spans: Vec<String> = ["timeout_ms", "kill_after_ms", "grace_ms", "missed_within_ms"].map(value).into();
+    assert_eq!(spans, ["60000", "1000", "5000", "21600000"]);
+    assert_eq!(job["triggers"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn a_batch_may_come_from_a_file_and_be_empty() {
+    let home = Home::new();
+    fs::write(home.work().join("jobs"), "{\"command\":[\"true\"]}").expect("writable");
+    home.taskq(&["add", "--from", "jobs"]).gives(0, "1\n", "");
+    home.taskq(&["add", "--from", "-"]).gives(0, "", "");
+    home.taskq(&["add", "--from", "-", "--json"]).gives(0, "{\"version\":1,\"jobs\":[]}\n", "");
+    fs::write(home.work().join("jobs"), "{").expect("writable");
+    home.taskq(&["add", "--from", "jobs"]).gives(
+        2,
+        "",
+        "error: cannot add the job in line 1 of `jobs`: the object is cut off at column 1\n\
+         hint: a line is an object: `{\"command\": [\"make\", \"-j8\"]}`\n",
+    );
+}

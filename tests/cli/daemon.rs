@@ -1,0 +1,98 @@
+//! Owns: `daemon` and `status` as a person meets them.
+//! Never: crashes (they have a suite of their own).
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{Home, open_gate};
+
+#[test]
+fn the_status_says_whether_a_daemon_runs() {
+    let mut home = Home::new();
+    home.taskq(&["queue", "set", "default", "--slots", "2"]).gives(0, "", "");
+    let down = home.transcript(&[&["status"], &["status", "--json"]]);
+    home.start_daemon(&[]);
+    let pid = home.daemon_pid().to_string();
+    home.add(&["--at", "2031-01-01", "true"]);
+    let up = home.transcript(&[&["status"], &["status", "--json"]]).replace(&pid, "[pid]");
+    // The time that is left until then.
+    let (before, after) = up.split_once(", in ").expect("the next fire is shown");
+    let (_, after) = after.split_once('\n').expect("more lines follow");
+    insta::assert_snapshot!(format!("{down}{before}, in [span]\n{after}"));
+}
+
+#[test]
+fn a_second_daemon_is_refused_with_the_firsts_pid() {
+    let home = Home::with_daemon();
+    let said = format!(
+        "error: cannot start daemon: pid {} already serves the store `[home]/data/taskq`\nhint: see it with `taskq status`\n",
+        home.daemon_pid()
+    );
+    home.taskq(&["daemon"]).gives(1, "", &said);
+}
+
+#[test]
+fn term_and_int_end_the_daemon_and_leave_runs_alive() {
+    let mut home = Home::with_daemon();
+    let gate = home.fifo("gate");
+    let id = home.add(&["-c", "read line < gate; read line < gate; echo survived"]);
+    open_gate(&gate);
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let (code, log) = home.stop_daemon(signal);
+        assert_eq!(code, Some(0), "{log}");
+        assert!(log.ends_with("taskq daemon: told to stop; running runs live on\n"), "{log}");
+        home.start_daemon(&[]);
+    }
+    open_gate(&gate);
+    home.taskq(&["wait", &id]).gives(0, "", "");
+    home.taskq(&["log", &id]).gives(0, "survived\n", "");
+}
+
+#[test]
+fn hup_does_not_end_it() {
+    let mut home = Home::with_daemon();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(home.daemon_pid().cast_signed()), Signal::SIGHUP)
+        .expect("it is ours");
+    home.add_and_wait(&["true"]);
+    assert_eq!(home.stop_daemon(Signal::SIGTERM).0, Some(0));
+}
+
+#[test]
+fn the_slots_of_the_default_queue_may_be_given() {
+    let mut home = Home::new();
+    home.start_daemon(&["--slots", "7"]);
+    assert_eq!(home.json(&["queue"])["queues"][0]["slots"], 7);
+}
+
+#[test]
+fn two_stores_do_not_disturb_each_other() {
+    let home = Home::with_daemon();
+    home.add(&["--name", "a", "true"]);
+    home.taskq(&["--dir", "other", "add", "--name", "a", "true"]).gives(0, "1\n", "");
+    home.taskq(&["--dir", "other", "status"]).answer();
+    assert_eq!(home.taskq(&["--dir", "other", "status"]).answer().status, 3);
+    home.taskq(&["--dir", "other", "wait", "a"]).gives(
+        3,
+        "",
+        "error: cannot wait: the daemon is not running\nhint: start it with `taskq daemon`, in another terminal or as a service\n",
+    );
+    home.taskq(&["wait", "a"]).gives(0, "", "");
+}
+
+#[test]
+fn a_directory_too_long_for_a_socket_works() {
+    let home = Home::new();
+    let deep = home.work().join("d".repeat(100)).join("e".repeat(100));
+    let dir = deep.to_str().expect("a plain name");
+    let mut command = home.command(&["--dir", dir, "daemon"]);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().expect("taskq starts");
+    let mut log = std::io::BufReader::new(child.stderr.take().expect("it is piped"));
+    let mut line = String::new();
+    while !line.contains("serving") {
+        line.clear();
+        assert_ne!(std::io::BufRead::read_line(&mut log, &mut line).expect("text"), 0, "it ended");
+    }
+    home.taskq(&["--dir", dir, "add", "true"]).gives(0, "1\n", "");
+    home.taskq(&["--dir", dir, "run", "1", "--wait"]).gives(0, "1.2\n", "");
+    child.kill().expect("it is our child");
+    child.wait().expect("it is our child");
+}

@@ -1,0 +1,104 @@
+//! Owns: the help texts, and that they promise nothing that does not work.
+//! Never: how they are laid out (see the unit tests of `cli`).
+
+use crate::harness::Home;
+
+/// Every command that help lists, as words.
+const COMMANDS: &[&str] = &[
+    "",
+    "add",
+    "list",
+    "show",
+    "runs",
+    "log",
+    "next",
+    "run",
+    "cancel",
+    "pause",
+    "resume",
+    "wait",
+    "status",
+    "queue",
+    "queue list",
+    "queue set",
+    "daemon",
+];
+
+fn words<'a>(command: &'a str, more: &'a str) -> Vec<&'a str> {
+    command.split(' ').filter(|word| !word.is_empty()).chain([more]).collect()
+}
+
+#[test]
+fn every_command_has_a_short_and_a_long_help() {
+    let home = Home::new();
+    for command in COMMANDS {
+        let name = if command.is_empty() { "taskq".to_owned() } else { command.replace(' ', "-") };
+        for (option, length) in [("-h", "short"), ("--help", "long")] {
+            let answer = home.taskq(&words(command, option)).answer();
+            assert_eq!((answer.status, answer.stderr.as_str()), (0, ""), "{command} {option}");
+            insta::assert_snapshot!(format!("{name}-{length}"), answer.stdout);
+        }
+    }
+}
+
+#[test]
+fn help_lists_every_command_that_has_a_help_here_and_no_other() {
+    let help = Home::new().taskq(&["-h"]).answer().stdout;
+    let listed: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    let known: Vec<&str> = COMMANDS.iter().copied().filter(|name| !name.is_empty() && !name.contains(' ')).collect();
+    assert_eq!(listed, known);
+}
+
+#[test]
+fn a_bare_taskq_is_wrong_usage_and_shows_the_help() {
+    let home = Home::new();
+    let help = home.taskq(&["-h"]).answer().stdout;
+    home.taskq::<&str>(&[]).gives(2, "", &help);
+}
+
+#[test]
+fn the_version_is_an_answer() {
+    Home::new().taskq(&["--version"]).gives(0, concat!("taskq ", env!("CARGO_PKG_VERSION"), "\n"), "");
+}
+
+#[test]
+fn help_makes_no_store() {
+    let home = Home::new();
+    home.taskq(&["add", "--help"]).answer();
+    assert!(!home.store().exists());
+}
+
+#[test]
+fn the_examples_of_every_help_are_understood() {
+    let home = Home::new();
+    for command in COMMANDS {
+        let help = home.taskq(&words(command, "-h")).answer().stdout;
+        let examples = help.split("Examples:\n").nth(1).expect("every help has examples");
+        for example in examples.lines().filter_map(|line| line.strip_prefix("  taskq ")) {
+            let example = example.split("   ").next().unwrap_or_default();
+            // A shell reads the line; in the place of the program stands one that fails on usage errors alone.
+            let script =
+                format!("taskq() {{ \"$TASKQ\" \"$@\" 2>&1; test $? -ne 2 || echo \"bad: $*\"; }}\ntaskq {example}");
+            let is_endless = example.contains("daemon");
+            if !is_endless {
+                let output = assert_cmd::Command::new("/bin/sh")
+                    .env_clear()
+                    .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+                    .env("HOME", home.path())
+                    .env("TASKQ", crate::harness::TASKQ)
+                    .args(["-c", &script])
+                    .write_stdin("")
+                    .output()
+                    .expect("sh runs");
+                let said = String::from_utf8_lossy(&output.stdout).into_owned();
+                assert!(!said.contains("bad:"), "{command}: {example}: {said}");
+            }
+        }
+    }
+}

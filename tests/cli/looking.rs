@@ -1,0 +1,158 @@
+//! Owns: `list`, `show`, `runs`: tables, documents, filters.
+//! Never: how a table is cut to a terminal (see the unit tests of `cli::output`).
+
+use crate::filter::squeezed;
+use crate::harness::Home;
+
+/// Jobs of every kind, of which those with a time to come do not run soon.
+fn furnished() -> Home {
+    let mut home = Home::new();
+    home.taskq(&["queue", "set", "gpu", "--slots", "1"]).gives(0, "", "");
+    home.taskq(&["queue", "set", "shut", "--slots", "1"]).gives(0, "", "");
+    home.taskq(&["pause", "--queue", "shut"]).gives(0, "", "");
+    home.add(&["--name", "good", "--tag", "x", "true"]);
+    home.add(&["--name", "bad", "--tag", "x", "--tag", "y", "-c", "echo no; exit 7"]);
+    home.add(&["--name", "nightly", "--cron", "15 3 * * mon-fri", "rsync", "-a", "src/", "it's here"]);
+    home.add(&["--at", "2031-01-01", "--queue", "gpu", "true"]);
+    home.add(&["--name", "boot", "--cron", "@reboot", "true"]);
+    home.add(&["--name", "held", "--hold", "true"]);
+    home.add(&["--name", "stuck", "--queue", "shut", "true"]);
+    home.add(&["--name", "typo", "no-such-program"]);
+    home.start_daemon(&["--slots", "2"]);
+    for name in ["good", "bad", "typo"] {
+        home.taskq(&["wait", name]).answer();
+    }
+    home
+}
+
+#[test]
+fn jobs_are_listed_and_narrowed() {
+    let home = furnished();
+    let said = home.transcript(&[
+        &["list"],
+        &["ls", "-a"],
+        &["list", "good", "4"],
+        &["list", "--state", "done"],
+        &["list", "--state", "blocked"],
+        &["list", "--state", "paused"],
+        &["list", "--state", "running"],
+        &["list", "--queue", "gpu"],
+        &["list", "--tag", "y", "-a"],
+        &["list", "--tag", "none"],
+        &["list", "--name", "*t*"],
+        &["list", "--name", "[gb]*d", "-a"],
+        &["list", "--failed", "-a"],
+        &["list", "--failed"],
+        &["list", "-a", "-n", "2"],
+        &["list", "-n", "0"],
+    ]);
+    insta::assert_snapshot!(squeezed(&said));
+}
+
+#[test]
+fn the_columns_of_a_list_are_aligned() {
+    let home = Home::new();
+    home.add(&["--name", "a", "true"]);
+    home.add(&["--priority", "5", "-c", "echo one\necho two"]);
+    home.taskq(&["list"]).gives(
+        0,
+        "ID  NAME  STATE   NEXT  LEFT  LAST  QUEUE    TRIGGER  COMMAND\n \
+          1  a     queued  -        -  -     default  -        true\n \
+          2  -     queued  -        -  -     default  -        echo one …\n",
+        "",
+    );
+}
+
+#[test]
+fn an_empty_answer_is_empty_and_a_success() {
+    let home = Home::new();
+    for verb in ["list", "runs", "next"] {
+        home.taskq(&[verb]).gives(0, "", "");
+    }
+    home.taskq(&["list", "--json"]).gives(0, "{\"version\":1,\"jobs\":[]}\n", "");
+    home.taskq(&["runs", "--json"]).gives(0, "{\"version\":1,\"runs\":[]}\n", "");
+    home.taskq(&["next", "--json"]).gives(0, "{\"version\":1,\"fires\":[]}\n", "");
+}
+
+#[test]
+fn a_job_is_shown_with_all_of_it() {
+    let home = furnished();
+    home.add(&[
+        "--name",
+        "full",
+        "--cron",
+        "15 3 * * *",
+        "--every",
+        "90s",
+        "--start",
+        "2031-01-01",
+        "--tz",
+        "UTC",
+        "--tag",
+        "a",
+        "--tag",
+        "b",
+        "--priority",
+        "-7",
+        "--timeout",
+        "2h",
+        "--kill-after",
+        "5s",
+        "--overlap",
+        "wait",
+        "--missed",
+        "skip,1d",
+        "--grace",
+        "1s",
+        "-c",
+        "make all\n\nmake install\n",
+    ]);
+    let said = home.transcript(&[&["show", "bad"], &["show", "typo"], &["show", "held"], &["show", "full"]]);
+    insta::assert_snapshot!(squeezed(&said));
+}
+
+#[test]
+fn the_documents_of_jobs_and_runs_have_their_keys() {
+    let home = furnished();
+    insta::assert_snapshot!(home.transcript(&[
+        &["show", "bad", "--json"],
+        &["list", "--name", "nightly", "--json"],
+        &["runs", "typo", "--json"],
+        &["runs", "held", "--json"],
+    ]));
+}
+
+#[test]
+fn runs_are_listed_newest_first_and_narrowed() {
+    let home = furnished();
+    home.taskq(&["run", "bad", "--wait"]).answer();
+    let said = home.transcript(&[
+        &["runs", "bad"],
+        &["runs", "bad", "-n", "1"],
+        &["runs", "-n", "0"],
+        &["runs", "--outcome", "failed"],
+        &["runs", "--outcome", "spawn_failed"],
+        &["runs", "--outcome", "lost"],
+        &["runs", "bad", "--since", "today 00:00"],
+        &["runs", "--since", "2031-01-01"],
+    ]);
+    insta::assert_snapshot!(squeezed(&said));
+}
+
+#[test]
+fn runs_are_paged_by_their_number() {
+    let mut home = Home::new();
+    home.add(&["--name", "a", "true"]);
+    for _ in 0..24 {
+        home.taskq(&["run", "a"]).answer();
+    }
+    let count = |args: &[&str]| home.json(args)["runs"].as_array().map(Vec::len);
+    assert_eq!(
+        (count(&["runs"]), count(&["runs", "-n", "100"]), count(&["runs", "-n", "3"])),
+        (Some(20), Some(25), Some(3))
+    );
+    let newest = home.json(&["runs", "-n", "1"])["runs"][0]["id"].clone();
+    assert_eq!(newest, "1.25");
+    home.start_daemon(&["--slots", "4"]);
+    home.taskq(&["wait", "--all"]).gives(0, "", "");
+}

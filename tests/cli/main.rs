@@ -1,0 +1,22 @@
+//! Owns: the command line as its users meet it: the binary, in a home of its own, with nothing of the caller's.
+//! Never: what a lower level can check: schedules, policies and crashes have suites of their own.
+//!
+//! New snapshots: `INSTA_UPDATE=always cargo test --test cli`, then read the difference.
+
+mod add;
+mod bad_input;
+mod batch;
+mod control;
+mod daemon;
+mod environment;
+mod filter;
+mod harness;
+mod help;
+mod logs;
+mod looking;
+mod next;
+mod queues;
+mod running;
+mod streams;
+mod terminal;
+mod waiting;

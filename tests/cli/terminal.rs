@@ -1,0 +1,62 @@
+//! Owns: what a terminal gets beyond a pipe: a word on the side, and lines that fit.
+//! Never: colours (see `streams`).
+//!
+//! script(1) lends the terminal; where it is missing these tests say so and pass.
+
+use std::process::Command;
+
+use crate::filter::filtered;
+use crate::harness::{Home, TASKQ};
+
+/// Runs a command line on a terminal of so many columns, and returns what it shows, without colour.
+fn on_terminal(home: &Home, columns: u32, line: &str) -> Option<String> {
+    Command::new("script").arg("--version").output().ok()?;
+    let line = format!("stty rows 24 cols {columns}; exec {TASKQ} --color never {line}");
+    let output = home.shell("script").args(["-qec", &line, "/dev/null"]).output().expect("script starts");
+    Some(filtered(&String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n")))
+}
+
+/// Checks what a terminal shows.
+macro_rules! shows {
+    ($home:expr, $columns:expr, $line:expr, $wanted:expr) => {
+        match on_terminal($home, $columns, $line) {
+            Some(shown) => assert_eq!(shown, $wanted, "{}", $line),
+            None => eprintln!("skipped: script(1) is not installed"),
+        }
+    };
+}
+
+#[test]
+fn add_says_when_the_job_will_run_and_how_to_start_a_daemon() {
+    let mut home = Home::new();
+    let none = "; no daemon is running: start one with `taskq daemon`\n";
+    shows!(&home, 200, "add true", format!("1\njob 1 runs as soon as a slot is free{none}"));
+    shows!(&home, 200, "add --hold true", format!("2\njob 2 held: resume it with `taskq resume 2`{none}"));
+    shows!(&home, 200, "add --cron @reboot true", format!("3\njob 3 runs at the next boot{none}"));
+    shows!(&home, 200, "run 3", "3.1\nno daemon is running: start one with `taskq daemon`\n");
+    home.start_daemon(&[]);
+    shows!(&home, 200, "add --at @4000000000 --json true | tail -c 3", "}}\n");
+    if let Some(shown) = on_terminal(&home, 200, "add --at @4000000000 true") {
+        assert!(shown.starts_with("5\njob 5 runs at [time], in "), "{shown}");
+    }
+}
+
+#[test]
+fn a_terminal_without_a_script_is_asked_for_a_command() {
+    let home = Home::new();
+    let said = "error: cannot add job: there is no command\n\
+                hint: give one: `taskq add -- COMMAND [ARG]...`, `-c SCRIPT`, or a script on standard input\n";
+    shows!(&home, 200, "add", said);
+}
+
+#[test]
+fn a_list_fits_into_the_terminal() {
+    let home = Home::new();
+    home.add(&["--name", "a-rather-long-name-of-a-job", "--cron", "15 3 * * mon-fri", "rsync", "-a", "/home", "nas:"]);
+    for columns in [80, 100, 120] {
+        if let Some(shown) = on_terminal(&home, columns, "list") {
+            let fits = shown.lines().all(|line| line.chars().count() <= columns as usize);
+            assert!(fits && shown.lines().count() == 2 && shown.contains('…'), "{shown}");
+        }
+    }
+}
