@@ -35,7 +35,11 @@ fn of_daemons_started_at_once_exactly_one_wins() {
         let at = ids.iter().position(lives).expect("one lives");
         let mut winner = daemons.swap_remove(at);
         winner.line("serving");
-        assert!(daemons.into_iter().all(|daemon| daemon.ends() == Some(1)));
+        let refusal = format!("error: cannot start daemon: pid {} already serves the store", winner.pid());
+        for mut daemon in daemons {
+            daemon.line(&refusal);
+            assert_eq!(daemon.ends(), Some(1));
+        }
         assert_eq!(store.wait("1"), 0);
         all_is_well(&store);
         store.close(winner);
@@ -110,6 +114,10 @@ fn wait_goes_on_under_the_next_daemon_and_ends_with_the_runs_status() {
     daemon.kill();
     assert_eq!(waiting.talk(), "the daemon is gone; waiting for the next one\n");
     let daemon = store.daemon();
+    store.subscribed(1);
+    daemon.kill();
+    assert_eq!(waiting.talk(), "the daemon is gone; waiting for the next one\n");
+    let daemon = store.daemon();
     open(gate);
     assert_eq!(waiting.end().1, Some(7));
     store.close(daemon);
@@ -176,4 +184,61 @@ fn two_stores_never_disturb_each_other() {
     assert_eq!((count(&one, "job"), count(&other, "job")), (1, 2));
     one.close(daemon);
     other.close(other_daemon);
+}
+
+#[test]
+fn a_job_too_long_to_be_started_fails_and_holds_up_nobody() {
+    let store = Store::new();
+    let daemon = store.daemon();
+    let mut command = vec!["true".to_owned()];
+    command.extend(vec!["x".repeat(100_000); 90]);
+    store.add_lines(&format!("{}\n", serde_json::json!({ "command": command })));
+    store.add(&[], MARKS);
+    assert_eq!(store.wait("2"), 0);
+    assert_eq!(store.wait("1"), 125);
+    let job = crate::check::run(&store, "1.1");
+    assert_eq!(job.end(), ("spawn_failed", Some(125), None));
+    store.close(daemon);
+}
+
+#[test]
+fn a_job_handed_to_a_daemon_that_hangs_is_added_once_all_the_same() {
+    let store = Store::new();
+    let daemon = store.daemon();
+    store.add(&[], MARKS);
+    assert_eq!(store.wait("1"), 0);
+    store.round();
+    freeze(daemon.pid());
+    // More than its sockets take, and all of them in its hands before they give it up.
+    let adding: Vec<_> = (0..15).map(|_| Beside::new(&mut store.command(&["add", "-c", MARKS]))).collect();
+    assert!(adding.into_iter().all(|adding| adding.end().1 == Some(0)));
+    send(daemon.pid(), nix::sys::signal::Signal::SIGCONT);
+    store.wait_all();
+    store.round();
+    assert_eq!(count(&store, "job"), 16);
+    all_is_well(&store);
+    store.close(daemon);
+}
+
+#[test]
+fn a_job_handed_to_a_daemon_that_is_killed_is_added_once_all_the_same() {
+    let store = Store::new();
+    let daemon = store.daemon();
+    store.add(&[], MARKS);
+    freeze(daemon.pid());
+    let adding: Vec<_> = (0..4).map(|_| Beside::new(&mut store.command(&["add", "-c", MARKS]))).collect();
+    for client in &adding {
+        spin("the client waits for an answer", || {
+            // recvfrom(2) with its time limit, or the sleep of SQLite's busy handler behind the daemon's lock.
+            let call = std::fs::read_to_string(format!("/proc/{}/syscall", client.pid())).unwrap_or_default();
+            ["45 ", "0 ", "230 "].iter().any(|number| call.starts_with(number))
+        });
+    }
+    daemon.kill();
+    let daemon = store.daemon();
+    assert!(adding.into_iter().all(|adding| adding.end().1 == Some(0)));
+    store.wait_all();
+    assert_eq!(count(&store, "job"), 5);
+    all_is_well(&store);
+    store.close(daemon);
 }
