@@ -8,7 +8,7 @@ mod recover;
 mod retry;
 mod snapshot;
 
-pub use misfire::{Accounting, account, first_fire, skip_paused};
+pub use misfire::{Accounting, Pending, account, first_fire, first_free_fire, skip_paused};
 pub use plan::{Fate, NewRun, Plan, plan};
 pub use recover::{Recovery, recover};
 pub use retry::{Conclusion, conclude};

@@ -8,7 +8,7 @@ use super::{Reader, StoreResult, Writer};
 use crate::domain::{
     JobId, JobKey, JobName, NewJob, Outcome, Overlap, RunId, Timestamp, TriggerId, TriggerKind, TriggerSpec,
 };
-use crate::engine::skip_paused;
+use crate::engine::{Pending, skip_paused};
 use crate::schedule::Zone;
 
 /// A trigger to be stored with its job.
@@ -195,7 +195,9 @@ impl Writer<'_> {
                 Err(cause) => return Ok(Resumed::Unreadable(cause)),
             };
             let Some(next_at) = trigger.next_at.filter(|at| *at <= now) else { continue };
-            if let Some((fires, next)) = skip_paused(now, &schedule, &zone, next_at) {
+            let taken = self.taken_after(job, trigger.id, next_at)?;
+            let pending = Pending { schedule: &schedule, zone: &zone, next_at, taken: &taken };
+            if let Some((fires, next)) = skip_paused(now, &pending) {
                 self.add_skipped_stretch(job, (trigger.id, trigger.spec.kind()), next_at, fires, now)?;
                 self.advance_trigger(trigger.id, next)?;
             }
