@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use super::order::start_order;
 use crate::domain::{RunId, Span, Timestamp};
 use crate::engine::{Plan, Recovery, conclude, plan, recover};
-use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, Known, ToKeeper};
+use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, Known, StartOrder, ToKeeper};
 use crate::schedule::Zone;
 use crate::store::{Applied, AttemptResult, Store, StoreError, StoreResult, Writer};
 
@@ -200,8 +200,15 @@ fn give_orders(writer: &Writer<'_>, turn: &Turn<'_>, applied: &Applied, done: &m
         let number = writer.start(*run)?.attempt;
         done.orders.push(ToKeeper::Recall { attempt: Attempt { run: *run, number } });
     }
-    for run in &applied.claimed {
-        done.orders.push(ToKeeper::Start(start_order(writer.start(*run)?, turn.cpus)));
+    let starts = applied.claimed.iter().map(|run| Ok(start_order(writer.start(*run)?, turn.cpus)));
+    let starts = starts.collect::<StoreResult<Vec<StartOrder>>>()?;
+    // A start tells the width of its queue; where none does, what stands by would keep to the last one told.
+    for (queue, slots) in &applied.widths {
+        if starts.iter().all(|start| start.queue != *queue) {
+            let slots = u32::try_from(*slots).unwrap_or(u32::MAX);
+            done.orders.push(ToKeeper::Resize { queue: queue.clone(), slots });
+        }
     }
+    done.orders.extend(starts.into_iter().map(ToKeeper::Start));
     Ok(())
 }

@@ -380,6 +380,10 @@ impl Server<'_> {
             ToKeeper::Stop { attempt, now } => self.stop(attempt, now),
             ToKeeper::Recall { attempt } => self.recall(attempt, None),
             ToKeeper::Acknowledge { attempts } => self.roster.acknowledge(&attempts),
+            ToKeeper::Resize { queue, slots } => {
+                self.roster.resize(&queue, slots);
+                self.fill(&queue);
+            }
         }
     }
 
