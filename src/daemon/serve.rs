@@ -23,8 +23,8 @@ use super::{logger, sockets};
 use crate::clock::Clock;
 use crate::domain::{QueueName, RunId, Span, Timestamp};
 use crate::error::{Error, Result};
-use crate::keeper::output_path;
 use crate::keeper::protocol::{Ended, FromKeeper};
+use crate::keeper::{farewells, forget_farewells, output_path};
 use crate::schedule::Zone;
 use crate::store::{OUTPUT_BYTES_MAX, Store, StoreError, StoreResult};
 use crate::watch::ZoneWatch;
@@ -304,6 +304,8 @@ impl<'a> Daemon<'a> {
         let log = self.settings.dir.join("log");
         let output = |ended: &Ended| stored_output(&log, ended);
         let now = self.clock.now();
+        let meets_keeper = self.reports.iter().any(|report| matches!(report, FromKeeper::Hello { .. }));
+        let ended_keepers = if meets_keeper { farewells(&log) } else { Vec::new() };
         let outcome = turn(
             &mut self.store,
             &Turn {
@@ -311,6 +313,7 @@ impl<'a> Daemon<'a> {
                 system_zone: &self.zone,
                 cpus: self.settings.cpus,
                 keeper: self.keeper.instance(),
+                ended_keepers: &ended_keepers,
                 reports: &self.reports,
                 output: &output,
             },
@@ -326,6 +329,7 @@ impl<'a> Daemon<'a> {
         self.linger_until = None;
         self.next_fire = done.deadline;
         self.keeper.tell(&done.orders);
+        forget_farewells(&log, &ended_keepers);
         for run in done.stored_outputs {
             // Left behind it is found at the next start.
             let _ = fs::remove_file(output_path(&log, run));

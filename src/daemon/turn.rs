@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::order::start_order;
 use crate::domain::{RunId, Span, Timestamp};
-use crate::engine::{Plan, Recovery, conclude, plan, recover};
+use crate::engine::{ClaimedFor, Plan, Recovery, conclude, plan, recover};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, Known, StartOrder, ToKeeper};
 use crate::schedule::Zone;
 use crate::store::{Applied, AttemptResult, Store, StoreError, StoreResult, Writer};
@@ -33,6 +33,8 @@ pub struct Turn<'a> {
     pub cpus: usize,
     /// The keeper that takes orders; without one, fires are recorded and nothing starts.
     pub keeper: Option<KeeperInstance>,
+    /// Keepers that ended in order, and were not forgotten since.
+    pub ended_keepers: &'a [KeeperInstance],
     /// What the keeper said since the last turn.
     pub reports: &'a [FromKeeper],
     /// Returns an ended attempt's output, if it belongs into the run log.
@@ -79,7 +81,7 @@ fn take_in(
 ) -> StoreResult<()> {
     match report {
         FromKeeper::Hello { instance, known, ended, .. } => {
-            meet(writer, turn.now, *instance, known, ended, done)?;
+            meet(writer, turn, *instance, known, ended, done)?;
             for ended in ended {
                 end(writer, turn, ended, brief, done)?;
             }
@@ -93,7 +95,7 @@ fn take_in(
 /// Holds the claims in the database against what the keeper knows.
 fn meet(
     writer: &Writer<'_>,
-    now: Timestamp,
+    turn: &Turn<'_>,
     instance: KeeperInstance,
     known: &[Known],
     ended: &[Ended],
@@ -104,18 +106,23 @@ fn meet(
     let (mut adopted, mut requeued, mut lost) = (0, 0, 0);
     for claimed in writer.claimed_runs()? {
         let attempt = Attempt { run: claimed.run, number: claimed.attempt };
-        match recover(claimed.keeper, instance, at_keeper.contains(&attempt)) {
+        let claimed_for = match claimed.keeper {
+            keeper if keeper == instance => ClaimedFor::Living,
+            keeper if turn.ended_keepers.contains(&keeper) => ClaimedFor::Ended,
+            _ => ClaimedFor::Gone,
+        };
+        match recover(claimed_for, at_keeper.contains(&attempt)) {
             Recovery::Adopt => adopted += 1,
             Recovery::Requeue => {
                 requeued += 1;
                 writer.requeue(claimed.run)?;
                 if claimed.stop_wanted {
-                    writer.cancel_run(claimed.run, false, now)?;
+                    writer.cancel_run(claimed.run, false, turn.now)?;
                 }
             }
             Recovery::Lose => {
                 lost += 1;
-                writer.record_lost(claimed.run, now)?;
+                writer.record_lost(claimed.run, turn.now)?;
             }
         }
     }

@@ -24,7 +24,7 @@ use super::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSI
 use super::reap::{self, Reaped};
 use super::roster::{Roster, Running};
 use super::stopping::{Blow, Stopping};
-use super::{group, host, output_path, process};
+use super::{farewell, group, host, output_path, process};
 
 /// How many orders are obeyed before ends are looked for again: a thousand starts take a second, and what ends meanwhile
 /// is to be seen, and its slot filled.
@@ -125,6 +125,8 @@ impl Server<'_> {
             self.answer();
             // The last look at the backlog makes it rare, not impossible, that a daemon finds a keeper that is ending.
             if self.is_idle() && !self.accept() {
+                // Where it cannot be said, a run that was never started counts as lost: wrong, and safe.
+                let _ = farewell::say(&self.log_dir, self.instance);
                 return Ok(());
             }
         }
