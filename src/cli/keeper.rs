@@ -5,7 +5,6 @@ use clap::Args;
 
 use super::context::Context;
 use super::output::text::io_cause;
-use crate::daemon::bid_farewell;
 use crate::error::{Error, Result};
 use crate::keeper::{KeeperConfig, adopt_stdin_listener, serve};
 
@@ -24,11 +23,6 @@ pub fn run(context: &Context<'_>, args: &KeeperArgs) -> Result<u8> {
     let listener =
         adopt_stdin_listener().map_err(|error| failure(error).hint("the daemon starts it: `taskq daemon`"))?;
     let config = KeeperConfig { log_dir: context.dir.join("log"), instance: args.instance };
-    // Open until the farewell is said: a daemon that is refused, and launches the next keeper, will find it.
-    let open = listener.try_clone().map_err(failure)?;
     serve(listener, config, context.clock).map_err(failure)?;
-    // Where it cannot be left, what was claimed and not told counts as lost: wrong, but never started twice.
-    let _ = bid_farewell(&context.dir, args.instance);
-    drop(open);
     Ok(0)
 }

@@ -10,10 +10,8 @@ use super::report::document;
 use super::target::{find_job, find_queue};
 use super::zone::system_zone;
 use crate::domain::{JobId, Timestamp};
-use crate::engine::skip_paused;
 use crate::error::{Error, Result};
-use crate::schedule::Zone;
-use crate::store::{JobFilter, Writer};
+use crate::store::{JobFilter, Resumed, Writer};
 
 /// What a pause or a resume changed.
 #[derive(Debug, Default, Serialize)]
@@ -100,7 +98,11 @@ pub fn resume(context: &Context<'_>, args: &ResumeArgs) -> Result<u8> {
     let now = context.now();
     let (zone, _) = system_zone();
     let report = change(context, "resume", (&args.jobs, args.queue.as_deref()), None, |writer, job| {
-        resume_job(writer, job, &zone, now)
+        match writer.resume_job(job, &zone, now)? {
+            Resumed::Resumed => Ok(true),
+            Resumed::WasNotPaused => Ok(false),
+            Resumed::Unreadable(cause) => Err(Error::conflict(format!("resume job `{job}`"), cause).into()),
+        }
     })?;
     answer(context, args.json, &report)
 }
@@ -149,21 +151,4 @@ fn change(
         }
         Ok(report)
     })
-}
-
-/// Lets a job fire again. The fires that its pause swallowed are one `skipped` row with their count.
-fn resume_job(writer: &Writer<'_>, job: JobId, system_zone: &Zone, now: Timestamp) -> Result<bool, Failure> {
-    if !writer.resume_job(job)? {
-        return Ok(false);
-    }
-    for (trigger, compiled) in writer.compiled_triggers(job, system_zone)? {
-        let (schedule, zone) = compiled.map_err(|cause| Error::conflict(format!("resume job `{job}`"), cause))?;
-        let Some(next_at) = trigger.next_at.filter(|at| *at <= now) else { continue };
-        if let Some((fires, next)) = skip_paused(now, &schedule, &zone, next_at) {
-            writer.add_skipped_stretch(job, (trigger.id, trigger.spec.kind()), next_at, fires, now)?;
-            writer.advance_trigger(trigger.id, next)?;
-        }
-    }
-    writer.settle_job(job, now)?;
-    Ok(true)
 }

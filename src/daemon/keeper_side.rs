@@ -11,7 +11,7 @@ use log::{error, warn};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-use super::{farewell, random_id, sockets};
+use super::{random_id, sockets};
 use crate::domain::{Span, Timestamp};
 use crate::keeper::protocol::{Attempt, FromKeeper, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use crate::keeper::{KeeperLink, launch};
@@ -122,13 +122,8 @@ impl KeeperSide {
     pub(super) fn hear(&mut self, now: Timestamp) -> Vec<FromKeeper> {
         let Some(link) = &mut self.link else { return Vec::new() };
         match link.receive() {
-            Ok(mut heard) => {
+            Ok(heard) => {
                 heard.iter().for_each(|report| self.note(report));
-                if heard.iter().any(|report| matches!(report, FromKeeper::Hello { .. })) {
-                    // First what those before it have left: it is met with what is still open after that.
-                    let left = farewell::read(&self.dir).into_iter().map(|instance| FromKeeper::Left { instance });
-                    heard.splice(0..0, left);
-                }
                 heard
             }
             Err(error) => {
@@ -150,7 +145,7 @@ impl KeeperSide {
             FromKeeper::Ended(ended) if ended.started_at.is_none() => {
                 self.standing_by = self.standing_by.saturating_sub(1);
             }
-            FromKeeper::Ended(_) | FromKeeper::Left { .. } => {}
+            FromKeeper::Ended(_) => {}
         }
     }
 

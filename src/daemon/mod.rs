@@ -3,7 +3,6 @@
 //! Never: deciding what runs (see `engine`).
 
 mod adding;
-mod farewell;
 mod keeper_side;
 mod lock;
 mod logger;
@@ -16,7 +15,6 @@ mod timer;
 mod turn;
 
 pub use adding::{AddAnswer, AddRequest, Adding, add, add_job};
-pub use farewell::bid_farewell;
 pub use lock::{DaemonInfo, running_daemon};
 pub use poke::Poke;
 pub use serve::{Settings, serve};

@@ -21,12 +21,12 @@ use super::poke::{PokeSocket, Writers};
 use super::subscription::Subscribers;
 use super::timer::Deadline;
 use super::turn::{Turn, turn};
-use super::{farewell, logger, sockets};
+use super::{logger, sockets};
 use crate::clock::Clock;
 use crate::domain::{QueueName, RunId, Span, Timestamp};
 use crate::error::{Error, Result};
-use crate::keeper::output_path;
 use crate::keeper::protocol::{Ended, FromKeeper};
+use crate::keeper::{farewells, forget_farewells, output_path};
 use crate::schedule::Zone;
 use crate::store::{OUTPUT_BYTES_MAX, Store, StoreError, StoreResult};
 use crate::watch::ZoneWatch;
@@ -276,7 +276,7 @@ impl<'a> Daemon<'a> {
         let patience = |report: &FromKeeper| match report {
             FromKeeper::Started { .. } => STARTED_LINGER,
             FromKeeper::Ended(_) if supplied => ENDED_LINGER,
-            FromKeeper::Ended(_) | FromKeeper::Hello { .. } | FromKeeper::Left { .. } => Span::ZERO,
+            FromKeeper::Ended(_) | FromKeeper::Hello { .. } => Span::ZERO,
         };
         // What was heard before and is still waiting counts too: it was heard when the keeper had more to go on with.
         self.reports.extend(heard);
@@ -324,6 +324,8 @@ impl<'a> Daemon<'a> {
         let log = self.settings.dir.join("log");
         let output = |ended: &Ended| stored_output(&log, ended);
         let now = self.clock.now();
+        let meets_keeper = self.reports.iter().any(|report| matches!(report, FromKeeper::Hello { .. }));
+        let ended_keepers = if meets_keeper { farewells(&log) } else { Vec::new() };
         let outcome = turn(
             &mut self.store,
             &Turn {
@@ -331,6 +333,7 @@ impl<'a> Daemon<'a> {
                 system_zone: &self.zone,
                 cpus: self.settings.cpus,
                 keeper: self.keeper.instance(),
+                ended_keepers: &ended_keepers,
                 reports: &self.reports,
                 requests: &self.adds.requests(),
                 has_hung_up: &|request| self.adds.has_hung_up(request),
@@ -345,9 +348,6 @@ impl<'a> Daemon<'a> {
         if self.retry_at.take().is_some() {
             info!("the store can be written again");
         }
-        if self.reports.iter().any(|report| matches!(report, FromKeeper::Left { .. })) {
-            farewell::forget(&self.settings.dir);
-        }
         self.reports.clear();
         self.linger_until = None;
         self.next_fire = done.deadline;
@@ -356,6 +356,7 @@ impl<'a> Daemon<'a> {
             self.reports.extend(too_long.into_iter().map(|attempt| FromKeeper::Ended(never_told(attempt, now))));
             self.linger_until = Some(now);
         }
+        forget_farewells(&log, &ended_keepers);
         for run in done.stored_outputs {
             // Left behind it is found at the next start.
             let _ = fs::remove_file(output_path(&log, run));

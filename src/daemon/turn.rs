@@ -9,11 +9,11 @@ use std::collections::{HashMap, HashSet};
 use super::adding::{AddAnswer, AddRequest, add_requested};
 use super::order::start_order;
 use crate::domain::{RunId, Span, Timestamp};
-use crate::engine::{Plan, Recovery, conclude, plan, recover};
+use crate::engine::{ClaimedFor, Plan, Recovery, conclude, plan, recover};
 use crate::error::{Error, ErrorKind};
-use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, Known, ToKeeper};
+use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, Known, StartOrder, ToKeeper};
 use crate::schedule::Zone;
-use crate::store::{Applied, AttemptResult, Claimed, Store, StoreError, StoreResult, Writer};
+use crate::store::{Applied, AttemptResult, Store, StoreError, StoreResult, Writer};
 
 /// A run shorter than this is over before the commit that would start its successor: successors stand by for it.
 const BRIEF: Span = Span::from_millis(100);
@@ -35,6 +35,8 @@ pub struct Turn<'a> {
     pub cpus: usize,
     /// The keeper that takes orders; without one, fires are recorded and nothing starts.
     pub keeper: Option<KeeperInstance>,
+    /// Keepers that ended in order, and were not forgotten since.
+    pub ended_keepers: &'a [KeeperInstance],
     /// What the keeper said since the last turn.
     pub reports: &'a [FromKeeper],
     /// Jobs that clients want added.
@@ -98,7 +100,7 @@ fn take_in(
 ) -> StoreResult<()> {
     match report {
         FromKeeper::Hello { instance, known, ended, .. } => {
-            meet(writer, turn.now, *instance, known, ended, done)?;
+            meet(writer, turn, *instance, known, ended, done)?;
             for ended in ended {
                 end(writer, turn, ended, brief, done)?;
             }
@@ -106,28 +108,13 @@ fn take_in(
         }
         FromKeeper::Started { attempt, pid, at } => writer.record_start(attempt.run, attempt.number, *pid, *at),
         FromKeeper::Ended(ended) => end(writer, turn, ended, brief, done),
-        FromKeeper::Left { instance } => {
-            for claimed in writer.claimed_runs()?.iter().filter(|claimed| claimed.keeper == *instance) {
-                queue_again(writer, claimed, turn.now)?;
-            }
-            Ok(())
-        }
     }
-}
-
-/// Takes back a claim of which the keeper has not heard.
-fn queue_again(writer: &Writer<'_>, claimed: &Claimed, now: Timestamp) -> StoreResult<()> {
-    writer.requeue(claimed.run)?;
-    if claimed.stop_wanted {
-        writer.cancel_run(claimed.run, false, now)?;
-    }
-    Ok(())
 }
 
 /// Holds the claims in the database against what the keeper knows.
 fn meet(
     writer: &Writer<'_>,
-    now: Timestamp,
+    turn: &Turn<'_>,
     instance: KeeperInstance,
     known: &[Known],
     ended: &[Ended],
@@ -138,15 +125,23 @@ fn meet(
     let (mut adopted, mut requeued, mut lost) = (0, 0, 0);
     for claimed in writer.claimed_runs()? {
         let attempt = Attempt { run: claimed.run, number: claimed.attempt };
-        match recover(claimed.keeper, instance, at_keeper.contains(&attempt)) {
+        let claimed_for = match claimed.keeper {
+            keeper if keeper == instance => ClaimedFor::Living,
+            keeper if turn.ended_keepers.contains(&keeper) => ClaimedFor::Ended,
+            _ => ClaimedFor::Gone,
+        };
+        match recover(claimed_for, at_keeper.contains(&attempt)) {
             Recovery::Adopt => adopted += 1,
             Recovery::Requeue => {
                 requeued += 1;
-                queue_again(writer, &claimed, now)?;
+                writer.requeue(claimed.run)?;
+                if claimed.stop_wanted {
+                    writer.cancel_run(claimed.run, false, turn.now)?;
+                }
             }
             Recovery::Lose => {
                 lost += 1;
-                writer.record_lost(claimed.run, now)?;
+                writer.record_lost(claimed.run, turn.now)?;
             }
         }
     }
@@ -231,9 +226,16 @@ fn give_orders(writer: &Writer<'_>, turn: &Turn<'_>, applied: &Applied, done: &m
         let number = writer.start(*run)?.attempt;
         done.orders.push(ToKeeper::Recall { attempt: Attempt { run: *run, number } });
     }
-    for run in &applied.claimed {
-        done.orders.push(ToKeeper::Start(start_order(writer.start(*run)?, turn.cpus)));
+    let starts = applied.claimed.iter().map(|run| Ok(start_order(writer.start(*run)?, turn.cpus)));
+    let starts = starts.collect::<StoreResult<Vec<StartOrder>>>()?;
+    // A start tells the width of its queue; where none does, what stands by would keep to the last one told.
+    for (queue, slots) in &applied.widths {
+        if starts.iter().all(|start| start.queue != *queue) {
+            let slots = u32::try_from(*slots).unwrap_or(u32::MAX);
+            done.orders.push(ToKeeper::Resize { queue: queue.clone(), slots });
+        }
     }
+    done.orders.extend(starts.into_iter().map(ToKeeper::Start));
     Ok(())
 }
 
@@ -271,14 +273,16 @@ mod tests {
         (dir, store)
     }
 
-    fn take(store: &mut Store, keeper: KeeperInstance, reports: &[FromKeeper]) -> Done {
+    fn take(store: &mut Store, keeper: KeeperInstance, ended_keepers: &[KeeperInstance]) -> Done {
+        let reports = [hello(keeper)];
         let zone = Zone::utc();
         let world = Turn {
             now: now(),
             system_zone: &zone,
             cpus: 1,
             keeper: Some(keeper),
-            reports,
+            ended_keepers,
+            reports: &reports,
             requests: &[],
             has_hung_up: &|_| false,
             output: &|_| None,
@@ -302,17 +306,16 @@ mod tests {
     #[test]
     fn a_run_claimed_for_a_keeper_that_is_gone_without_a_word_is_lost() {
         let (_dir, mut store) = one_job();
-        assert_eq!(starts(&take(&mut store, 1, &[hello(1)])), 1);
-        assert_eq!(starts(&take(&mut store, 2, &[hello(2)])), 0);
+        assert_eq!(starts(&take(&mut store, 1, &[])), 1);
+        assert_eq!(starts(&take(&mut store, 2, &[])), 0);
         assert_eq!(outcome(&mut store), Some(Outcome::Lost));
     }
 
     #[test]
     fn a_run_claimed_for_a_keeper_that_left_with_nothing_to_keep_is_started_by_the_next() {
         let (_dir, mut store) = one_job();
-        assert_eq!(starts(&take(&mut store, 1, &[hello(1)])), 1);
-        let left = |instance| FromKeeper::Left { instance };
-        assert_eq!(starts(&take(&mut store, 2, &[left(9), left(1), hello(2)])), 1);
+        assert_eq!(starts(&take(&mut store, 1, &[])), 1);
+        assert_eq!(starts(&take(&mut store, 2, &[9, 1])), 1);
         assert_eq!(outcome(&mut store), None);
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::plan::Plan;
-use super::snapshot::QueueState;
+use super::snapshot::{QueueState, StandBy};
 
 /// Claims what fits, and takes back what should not have been claimed.
 pub(super) fn admit(queues: &[QueueState]) -> Plan {
@@ -14,14 +14,17 @@ pub(super) fn admit(queues: &[QueueState]) -> Plan {
             plan.recalled.extend(queue.standing_by.iter().map(|standing| standing.run));
             continue;
         }
-        let claimed = claim(queue, &mut plan);
-        recall(queue, queue.candidates.len() - claimed, &mut plan);
+        claim(queue, &mut plan);
+        recall(queue, &mut plan);
+        if !queue.standing_by.is_empty() {
+            plan.widths.push((queue.name.clone(), queue.slots));
+        }
     }
     plan
 }
 
-/// Claims the queue's first candidates that fit, and returns how many.
-fn claim(queue: &QueueState, plan: &mut Plan) -> usize {
+/// Claims the queue's first candidates that fit.
+fn claim(queue: &QueueState, plan: &mut Plan) {
     let free = (queue.slots + queue.lookahead).saturating_sub(queue.claimed);
     let before = plan.claimed.len();
     // Candidates whose job has a claimed run are not in the snapshot; those that this step claims are in `busy`.
@@ -37,23 +40,22 @@ fn claim(queue: &QueueState, plan: &mut Plan) -> usize {
         }
         plan.claimed.push(candidate.run);
     }
-    plan.claimed.len() - before
 }
 
-/// Takes back what stands by for a paused job, and what stands by before a run of higher priority: latest claim first, as
-/// many as there are to take its place.
-fn recall(queue: &QueueState, waiting: usize, plan: &mut Plan) {
-    plan.recalled.extend(queue.standing_by.iter().filter(|standing| standing.held).map(|standing| standing.run));
-    let Some(first) = queue.candidates.first() else { return };
-    let outranked = queue.standing_by.iter().filter(|standing| !standing.held && standing.priority < first.priority);
-    plan.recalled.extend(outranked.take(waiting).map(|standing| standing.run));
+/// Takes back what stands by for a paused job, and all that stands by before a run of higher priority, claimed in this
+/// step or waiting still: the keeper has but one order, that of arrival. What is taken back is claimed again behind it.
+fn recall(queue: &QueueState, plan: &mut Plan) {
+    let first = queue.candidates.first().map(|candidate| candidate.priority);
+    let goes_back = |standing: &StandBy| standing.held || first.is_some_and(|first| standing.priority < first);
+    let recalled = queue.standing_by.iter().filter(|standing| goes_back(standing));
+    plan.recalled.extend(recalled.map(|standing| standing.run));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::{JobId, RunId};
-    use crate::engine::snapshot::{Candidate, StandBy};
+    use crate::engine::snapshot::Candidate;
 
     fn run(job: i64, number: i64) -> RunId {
         RunId { job: JobId(job), number }
@@ -103,6 +105,25 @@ mod tests {
         assert_eq!(admit(&[full.clone()]).recalled, [run(3, 1)]);
         full.standing_by[0].priority = 5;
         assert_eq!(admit(&[full]).recalled, []);
+    }
+
+    #[test]
+    fn a_run_does_not_stand_by_behind_a_lower_priority() {
+        let mut brief = queue(1, 3, vec![candidate(9, 1, 5)]);
+        brief.lookahead = 4;
+        brief.standing_by = [(3, 0), (4, 5), (5, -1)]
+            .map(|(job, priority)| StandBy { run: run(job, 1), priority, held: false })
+            .to_vec();
+        let plan = admit(&[brief]);
+        assert_eq!((plan.claimed, plan.recalled), (vec![run(9, 1)], vec![run(3, 1), run(5, 1)]));
+    }
+
+    #[test]
+    fn a_queue_in_which_runs_stand_by_is_told_its_width() {
+        let mut wider = queue(3, 2, vec![]);
+        assert_eq!(admit(&[wider.clone()]).widths, []);
+        wider.standing_by = vec![StandBy { run: run(3, 1), priority: 0, held: false }];
+        assert_eq!(admit(&[wider]).widths, [("default".to_owned(), 3)]);
     }
 
     #[test]

@@ -27,27 +27,64 @@ pub struct Accounting {
     pub next_at: Option<Timestamp>,
 }
 
-/// Accounts for every fire from `next_at` up to and at `now`.
-pub fn account(now: Timestamp, schedule: &Schedule, zone: &Zone, next_at: Timestamp, missed: &Missed) -> Accounting {
-    let before = next_at - Span::from_micros(1);
-    let total = schedule.count(before, now, zone);
+/// A trigger's fires from the first that is not accounted for.
+#[derive(Clone, Copy, Debug)]
+pub struct Pending<'a> {
+    /// Its instants.
+    pub schedule: &'a Schedule,
+    /// The zone they are read in.
+    pub zone: &'a Zone,
+    /// The first fire. It was planned and is owed, even if the system's zone has changed since and the schedule has it no
+    /// more.
+    pub next_at: Timestamp,
+    /// Later instants that have a run already, ascending: there are some only where the clock was set back. They do not
+    /// fire again.
+    pub taken: &'a [Timestamp],
+}
+
+impl Pending<'_> {
+    fn count(&self, until: Timestamp) -> u64 {
+        let fires = |at: &Timestamp| self.schedule.count(*at - Span::from_micros(1), *at, self.zone) > 0;
+        let again = self.taken.iter().take_while(|at| **at <= until).filter(|at| fires(at)).count();
+        1 + self.schedule.count(self.next_at, until, self.zone) - again as u64
+    }
+
+    /// Returns the last `n` fires in `(after, until]`, ascending.
+    fn latest(&self, after: Timestamp, until: Timestamp, n: usize) -> Vec<Timestamp> {
+        let n_and_taken = n + self.taken.len();
+        let mut fires = self.schedule.latest(after.max(self.next_at), until, n_and_taken, self.zone);
+        fires.retain(|at| self.taken.binary_search(at).is_err());
+        if (after..until).contains(&(self.next_at - Span::from_micros(1))) {
+            fires.insert(0, self.next_at);
+        }
+        fires.split_off(fires.len().saturating_sub(n))
+    }
+
+    fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
+        first_free_fire(self.schedule, self.zone, None, now, self.taken)
+    }
+}
+
+/// Accounts for every fire up to and at `now`.
+pub fn account(now: Timestamp, pending: &Pending<'_>, missed: &Missed) -> Accounting {
+    let before = pending.next_at - Span::from_micros(1);
     let graced = before.max(now - missed.grace - Span::from_micros(1));
-    let on_time = schedule.latest(graced, now, ON_TIME_MAX, zone);
+    let on_time = pending.latest(graced, now, ON_TIME_MAX);
     let late_until = on_time.first().map_or(now, |first| *first - Span::from_micros(1));
-    let late = total - on_time.len() as u64;
+    let late = pending.count(now) - on_time.len() as u64;
     let made_up = match (missed.mode, late) {
         (_, 0) | (MissedMode::Skip, _) => Vec::new(),
         // The fire that is on time stands in for the late ones: a second run at the same moment would help nobody.
         (MissedMode::Once, _) if !on_time.is_empty() => Vec::new(),
-        (MissedMode::Once, _) => within(now, missed, schedule.latest(before, late_until, 1, zone)),
-        (MissedMode::All, _) => within(now, missed, schedule.latest(before, late_until, Missed::RUNS_MAX, zone)),
+        (MissedMode::Once, _) => within(now, missed, pending.latest(before, late_until, 1)),
+        (MissedMode::All, _) => within(now, missed, pending.latest(before, late_until, Missed::RUNS_MAX)),
     };
     let count = late - made_up.len() as u64;
     Accounting {
-        missed: (count > 0).then_some((next_at, count)),
+        missed: (count > 0).then_some((pending.next_at, count)),
         made_up,
         on_time,
-        next_at: schedule.next_after(now, zone),
+        next_at: pending.next_after(now),
     }
 }
 
@@ -60,23 +97,32 @@ fn within(now: Timestamp, missed: &Missed, mut fires: Vec<Timestamp>) -> Vec<Tim
 
 /// Returns a trigger's first fire after `now` that is not before `start`.
 pub fn first_fire(schedule: &Schedule, zone: &Zone, start: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    first_free_fire(schedule, zone, start, now, &[])
+}
+
+/// Returns the first of these fires that is not `taken`: instants, ascending, that have a run already.
+pub fn first_free_fire(
+    schedule: &Schedule,
+    zone: &Zone,
+    start: Option<Timestamp>,
+    now: Timestamp,
+    taken: &[Timestamp],
+) -> Option<Timestamp> {
     let before_start = start.map(|start| start - Span::from_micros(1));
-    schedule.next_after(before_start.map_or(now, |before| before.max(now)), zone)
+    let mut fire = schedule.next_after(before_start.map_or(now, |before| before.max(now)), zone);
+    while let Some(at) = fire.filter(|at| taken.binary_search(at).is_ok()) {
+        fire = schedule.next_after(at, zone);
+    }
+    fire
 }
 
 /// Returns how many fires of a recurring trigger fell into a pause that ends now, and its next fire. An `at` is not
 /// skipped: it runs late, if its misfire policy lets it.
-pub fn skip_paused(
-    now: Timestamp,
-    schedule: &Schedule,
-    zone: &Zone,
-    next_at: Timestamp,
-) -> Option<(u64, Option<Timestamp>)> {
-    match schedule {
+pub fn skip_paused(now: Timestamp, pending: &Pending<'_>) -> Option<(u64, Option<Timestamp>)> {
+    match pending.schedule {
         Schedule::At(_) => None,
         Schedule::Vixie(_) | Schedule::Seconds(_) | Schedule::Every { .. } | Schedule::Reboot => {
-            let count = schedule.count(next_at - Span::from_micros(1), now, zone);
-            Some((count, schedule.next_after(now, zone)))
+            Some((pending.count(now), pending.next_after(now)))
         }
     }
 }
@@ -98,7 +144,8 @@ pub(super) fn fire(now: Timestamp, due: &[Due]) -> Plan {
         let accounting = if matches!(schedule, Schedule::Reboot) {
             Accounting { missed: None, made_up: Vec::new(), on_time: vec![due.next_at], next_at: None }
         } else {
-            account(now, schedule, zone, due.next_at, &due.policy.missed)
+            let pending = Pending { schedule, zone, next_at: due.next_at, taken: &due.taken };
+            account(now, &pending, &due.policy.missed)
         };
         plan.advanced.push((due.trigger, accounting.next_at));
         let job = jobs.entry(due.job).or_insert_with(|| Overlapping::new(&due.unfinished));
@@ -176,5 +223,38 @@ impl Overlapping {
                 (true, true) => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::parse_cron;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_seconds(1_772_323_200 + minute * 60)
+    }
+
+    fn accounted(now: i64, next_at: i64, taken: &[i64], mode: MissedMode) -> Accounting {
+        let schedule = parse_cron("*/10 * * * *").expect("valid");
+        let taken: Vec<Timestamp> = taken.iter().map(|minute| at(*minute)).collect();
+        let pending = Pending { schedule: &schedule, zone: &Zone::utc(), next_at: at(next_at), taken: &taken };
+        account(at(now), &pending, &Missed { mode, within: None, grace: Span::ZERO })
+    }
+
+    #[test]
+    fn a_planned_fire_that_the_schedule_has_no_more_is_owed_still() {
+        let found = accounted(25, 3, &[], MissedMode::All);
+        assert_eq!((found.made_up, found.next_at), (vec![at(3), at(10), at(20)], Some(at(30))));
+        let found = accounted(25, 3, &[], MissedMode::Once);
+        assert_eq!((found.missed, found.made_up), (Some((at(3), 2)), vec![at(20)]));
+        assert_eq!(accounted(3, 3, &[], MissedMode::Once).on_time, [at(3)]);
+    }
+
+    #[test]
+    fn an_instant_that_has_a_run_does_not_fire_again_after_the_clock_was_set_back() {
+        let found = accounted(45, 10, &[20, 25, 40, 50], MissedMode::All);
+        assert_eq!((found.made_up, found.next_at), (vec![at(10), at(30)], Some(at(60))));
+        assert_eq!(accounted(45, 10, &[20, 25, 40, 50], MissedMode::Skip).missed, Some((at(10), 2)));
     }
 }

@@ -8,8 +8,8 @@ mod recover;
 mod retry;
 mod snapshot;
 
-pub use misfire::{Accounting, account, first_fire, skip_paused};
+pub use misfire::{Accounting, Pending, account, first_fire, first_free_fire, skip_paused};
 pub use plan::{Fate, NewRun, Plan, plan};
-pub use recover::{Recovery, recover};
+pub use recover::{ClaimedFor, Recovery, recover};
 pub use retry::{Conclusion, conclude};
 pub use snapshot::{Candidate, Due, QueueState, Snapshot, StandBy, Unfinished};

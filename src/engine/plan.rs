@@ -57,6 +57,8 @@ pub struct Plan {
     pub claimed: Vec<RunId>,
     /// Runs that stand by in the keeper and shall not start now.
     pub recalled: Vec<RunId>,
+    /// How wide each queue is in which runs stand by.
+    pub widths: Vec<(String, usize)>,
     /// There may be more to plan in this turn.
     pub more: bool,
 }

@@ -1,24 +1,34 @@
 //! Owns: what a claimed run is, when a daemon meets a keeper.
 //! Never: asking the keeper.
 
+/// What became of the keeper that a run was claimed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimedFor {
+    /// It is the one that lives.
+    Living,
+    /// It ended in order: it had started all that it was told, and its results are in the database.
+    Ended,
+    /// Nobody knows: it was killed, or the machine went down.
+    Gone,
+}
+
 /// What becomes of a run that the database has as claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
     /// The keeper has it, or its result.
     Adopt,
-    /// The keeper that was to start it lives and never heard of it: it was not started.
+    /// The keeper that was to start it never heard of it: it was not started.
     Requeue,
     /// The keeper that was to start it is gone, and what it knew with it.
     Lose,
 }
 
-/// Decides about a run that was claimed for `claimed_for`, when the keeper that lives is `living` and knows the attempt or
-/// not.
-pub fn recover(claimed_for: i64, living: i64, known: bool) -> Recovery {
-    match (claimed_for == living, known) {
+/// Decides about a claimed run, `known` to the keeper that lives or not.
+pub fn recover(claimed_for: ClaimedFor, known: bool) -> Recovery {
+    match (claimed_for, known) {
         (_, true) => Recovery::Adopt,
-        (true, false) => Recovery::Requeue,
-        (false, false) => Recovery::Lose,
+        (ClaimedFor::Living | ClaimedFor::Ended, false) => Recovery::Requeue,
+        (ClaimedFor::Gone, false) => Recovery::Lose,
     }
 }
 
@@ -28,8 +38,9 @@ mod tests {
 
     #[test]
     fn only_a_keeper_that_is_gone_loses_a_run() {
-        assert_eq!(recover(7, 7, true), Recovery::Adopt);
-        assert_eq!(recover(7, 7, false), Recovery::Requeue);
-        assert_eq!(recover(7, 8, false), Recovery::Lose);
+        assert_eq!(recover(ClaimedFor::Living, true), Recovery::Adopt);
+        assert_eq!(recover(ClaimedFor::Living, false), Recovery::Requeue);
+        assert_eq!(recover(ClaimedFor::Ended, false), Recovery::Requeue);
+        assert_eq!(recover(ClaimedFor::Gone, false), Recovery::Lose);
     }
 }

@@ -24,6 +24,8 @@ pub struct Due {
     pub schedule: Result<(Schedule, Zone), String>,
     /// The first fire that is not accounted for.
     pub next_at: Timestamp,
+    /// Later instants that have a run already, ascending, see `Pending`.
+    pub taken: Vec<Timestamp>,
     /// Whose trigger it is.
     pub job: JobId,
     /// The job's policies.

@@ -2,6 +2,7 @@
 //! Never: the database, schedules, or what a result means.
 
 mod channel;
+mod farewell;
 mod group;
 mod host;
 mod link;
@@ -15,6 +16,7 @@ mod stopping;
 
 use std::path::{Path, PathBuf};
 
+pub use farewell::{farewells, forget_farewells};
 pub use host::adopt_stdin_listener;
 pub use link::{KeeperLink, launch};
 pub use server::{KeeperConfig, serve};

@@ -34,8 +34,8 @@ pub struct StartOrder {
     /// The queue whose slots it needs.
     pub queue: String,
     /// The queue's width: an order starts when fewer than this many runs of its queue have a process here; until then it
-    /// stands by, in order of arrival. The newest order's word counts for all that stand by, so that a queue made wider
-    /// or narrower is so at once and nothing overtakes.
+    /// stands by, in order of arrival. The newest word, of an order or a `Resize`, counts for all that stand by, so that a
+    /// queue made wider or narrower is so at once and nothing overtakes.
     pub slots: u32,
     /// The program, looked up in the `PATH` of `env` as execvp(3) would, and its arguments.
     pub argv: Vec<Vec<u8>>,
@@ -78,6 +78,13 @@ pub enum ToKeeper {
     Acknowledge {
         /// Which attempts.
         attempts: Vec<Attempt>,
+    },
+    /// A queue has another width, which counts for all that stand by in it. What runs goes on.
+    Resize {
+        /// Which queue.
+        queue: String,
+        /// Its width from now on, as in `StartOrder`.
+        slots: u32,
     },
 }
 
@@ -139,12 +146,6 @@ pub enum FromKeeper {
     },
     /// An attempt is over.
     Ended(Ended),
-    /// A keeper has ended with nothing left to keep: what it is not known to have started, it never did. Not sent, but left
-    /// behind, since it ends only where no daemon listens.
-    Left {
-        /// Which keeper that was.
-        instance: KeeperInstance,
-    },
 }
 
 /// The longest frame, without its length. Linux takes at most 6 MiB of arguments and environment together (execve(2)), so

@@ -59,6 +59,13 @@ impl Roster {
         Some(name)
     }
 
+    /// Gives a queue another width. One that has nothing in it learns its width from its next order.
+    pub fn resize(&mut self, queue: &str, slots: u32) {
+        if let Some(queue) = self.queues.get_mut(queue) {
+            queue.slots = usize::try_from(slots).unwrap_or(usize::MAX);
+        }
+    }
+
     /// Takes the next order out of a queue that has a slot for it. It is to be `started` or `ended` at once.
     pub fn next(&mut self, queue: &str) -> Option<StartOrder> {
         let queue = self.queues.get_mut(queue).filter(|queue| queue.running < queue.slots)?;
@@ -245,6 +252,22 @@ mod tests {
         assert_eq!(fill(&mut roster, "q"), [1]);
         roster.admit(order(4, "q", 3));
         assert_eq!(fill(&mut roster, "q"), [2, 3]);
+    }
+
+    #[test]
+    fn a_queue_that_is_resized_starts_what_stands_by_or_starts_less() {
+        let mut roster = Roster::default();
+        for job in 1..=4 {
+            roster.admit(order(job, "q", 1));
+        }
+        assert_eq!(fill(&mut roster, "q"), [1]);
+        roster.resize("q", 3);
+        assert_eq!(fill(&mut roster, "q"), [2, 3]);
+        roster.resize("q", 2);
+        roster.leave(1).expect("it ran");
+        assert_eq!(fill(&mut roster, "q"), Vec::<i64>::new());
+        roster.resize("unheard of", 9);
+        assert!(!roster.queues.contains_key("unheard of"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use super::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSI
 use super::reap::{self, Reaped};
 use super::roster::{Roster, Running};
 use super::stopping::{Blow, Stopping};
-use super::{group, host, output_path, process};
+use super::{farewell, group, host, output_path, process};
 
 /// How many orders are obeyed before anything else is looked at: a thousand starts take a second, and slots that others
 /// wait for, and timeouts, do not.
@@ -132,6 +132,8 @@ impl Server<'_> {
             self.answer();
             // The last look at the backlog makes it rare, not impossible, that a daemon finds a keeper that is ending.
             if self.is_idle() && !self.accept() {
+                // Where it cannot be said, a run that was never started counts as lost: wrong, and safe.
+                let _ = farewell::say(&self.log_dir, self.instance);
                 return Ok(());
             }
         }
@@ -394,6 +396,10 @@ impl Server<'_> {
             ToKeeper::Stop { attempt, now } => self.stop(attempt, now),
             ToKeeper::Recall { attempt } => self.recall(attempt, None),
             ToKeeper::Acknowledge { attempts } => self.roster.acknowledge(&attempts),
+            ToKeeper::Resize { queue, slots } => {
+                self.roster.resize(&queue, slots);
+                self.fill(&queue);
+            }
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Applied {
     pub claimed: Vec<RunId>,
     /// Runs to be recalled.
     pub recalled: Vec<RunId>,
+    /// How wide each queue is in which runs stand by.
+    pub widths: Vec<(String, usize)>,
 }
 
 /// A run's attempt as it ended, and what that means.
@@ -99,6 +101,7 @@ impl Writer<'_> {
             applied.claimed.push(*run);
         }
         applied.recalled.extend(&plan.recalled);
+        applied.widths.extend(plan.widths.iter().cloned());
         Ok(())
     }
 

@@ -9,6 +9,8 @@ use super::{Reader, StoreResult, Writer};
 use crate::domain::{
     JobId, JobKey, JobName, NewJob, Outcome, Overlap, RunId, Timestamp, TriggerId, TriggerKind, TriggerSpec,
 };
+use crate::engine::{Pending, skip_paused};
+use crate::schedule::Zone;
 
 /// A trigger to be stored with its job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,14 +214,31 @@ impl Writer<'_> {
         Ok(changed > 0)
     }
 
-    /// Resumes a job, and returns whether it was paused. Where its triggers go on is for `advance_trigger`.
-    pub fn resume_job(&self, job: JobId) -> StoreResult<bool> {
+    /// Lets a job fire again. The fires that its pause swallowed are one `skipped` row with their count.
+    pub fn resume_job(&self, job: JobId, system_zone: &Zone, now: Timestamp) -> StoreResult<Resumed> {
         let changed = self
             .transaction
             .prepare_cached("UPDATE job SET paused_at = NULL WHERE id = ?1 AND paused_at IS NOT NULL")?
             .execute([job])?;
+        if changed == 0 {
+            return Ok(Resumed::WasNotPaused);
+        }
         self.hold(job, false)?;
-        Ok(changed > 0)
+        for (trigger, compiled) in self.compiled_triggers(job, system_zone)? {
+            let (schedule, zone) = match compiled {
+                Ok(compiled) => compiled,
+                Err(cause) => return Ok(Resumed::Unreadable(cause)),
+            };
+            let Some(next_at) = trigger.next_at.filter(|at| *at <= now) else { continue };
+            let taken = self.taken_after(job, trigger.id, next_at)?;
+            let pending = Pending { schedule: &schedule, zone: &zone, next_at, taken: &taken };
+            if let Some((fires, next)) = skip_paused(now, &pending) {
+                self.add_skipped_stretch(job, (trigger.id, trigger.spec.kind()), next_at, fires, now)?;
+                self.advance_trigger(trigger.id, next)?;
+            }
+        }
+        self.settle_job(job, now)?;
+        Ok(Resumed::Resumed)
     }
 
     fn hold(&self, job: JobId, held: bool) -> StoreResult<()> {
@@ -283,7 +302,7 @@ impl Writer<'_> {
     }
 
     /// Records a stretch of fires that a pause swallowed.
-    pub fn add_skipped_stretch(
+    fn add_skipped_stretch(
         &self,
         job: JobId,
         (trigger, kind): (TriggerId, TriggerKind),
@@ -302,6 +321,17 @@ impl Writer<'_> {
             now,
         )
     }
+}
+
+/// What became of a resume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resumed {
+    /// The job fires again.
+    Resumed,
+    /// It was not paused.
+    WasNotPaused,
+    /// One of its schedules cannot be read any more, for this reason. The transaction is to be given up.
+    Unreadable(String),
 }
 
 /// What became of a cancel.

@@ -21,7 +21,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub use apply::{Applied, OpenAttempt, Result as AttemptResult, Start};
 pub use error::{StoreError, StoreResult};
 pub use job_view::{JobFilter, JobView, TriggerView};
-pub use jobs::{Cancelled, FirstFire};
+pub use jobs::{Cancelled, FirstFire, Resumed};
 pub use queues::QueueView;
 pub use runs::{RunFilter, RunView};
 pub use snapshot::{Claimed, Compiled, Lookahead};

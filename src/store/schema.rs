@@ -149,6 +149,8 @@ fn connect(path: &Path) -> StoreResult<Connection> {
     // The last process to close would else copy the whole log back, and pay for it with two more syncs: that belongs to
     // whoever writes the thousandth page.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // A plan that looks at the values of parameters is made anew for each: several times in every turn of the daemon.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{CACHE_KIB};"
     ))?;

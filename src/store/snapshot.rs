@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, named_params, params};
 use super::codec::missed;
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{JobId, Policy, QueueName, RunId, Timestamp, TriggerId, TriggerKind, TriggerSpec};
-use crate::engine::{Candidate, Due, QueueState, Snapshot, StandBy, Unfinished, first_fire};
+use crate::engine::{Candidate, Due, QueueState, Snapshot, StandBy, Unfinished, first_free_fire};
 use crate::schedule::{Schedule, Zone, compile};
 
 /// How many due triggers one step takes on: enough to share a commit, few enough to keep memory flat.
@@ -58,11 +58,13 @@ impl Reader<'_> {
         while let Some(row) = rows.next()?.filter(|_| due.len() < DUE_MAX) {
             let job: JobId = row.get(7)?;
             let (spec, next_at) = (trigger_spec(row, 1)?, row.get(6)?);
+            let trigger = TriggerId(row.get(0)?);
             due.push(Due {
-                trigger: TriggerId(row.get(0)?),
+                trigger,
                 kind: spec.kind(),
                 schedule: schedule_of(&spec, system_zone),
                 next_at,
+                taken: self.taken_after(job, trigger, next_at)?,
                 job,
                 policy: Policy {
                     overlap: row.get(8)?,
@@ -74,6 +76,15 @@ impl Reader<'_> {
             });
         }
         Ok(due)
+    }
+
+    /// Returns the instants after `after` for which a trigger has runs, ascending.
+    pub(super) fn taken_after(&self, job: JobId, trigger: TriggerId, after: Timestamp) -> StoreResult<Vec<Timestamp>> {
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT scheduled_at FROM run WHERE job_id = ?1 AND trigger_id = ?2 AND scheduled_at > ?3 ORDER BY scheduled_at",
+        )?;
+        let taken = statement.query_map(params![job, trigger.0, after], |row| row.get(0))?;
+        Ok(taken.collect::<rusqlite::Result<_>>()?)
     }
 
     fn unfinished(&self, job: JobId) -> StoreResult<Vec<Unfinished>> {
@@ -199,49 +210,63 @@ impl Writer<'_> {
         }
         self.transaction
             .execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![KEY, fingerprint])?;
-        let mut select = self.transaction.prepare(
-            "SELECT trigger.id, trigger.expr, job.start_at FROM trigger JOIN job ON job.id = trigger.job_id
-             WHERE trigger.kind = 'cron' AND trigger.zone IS NULL AND trigger.next_at > ?1",
-        )?;
-        let mut rows = select.query([now])?;
-        while let Some(row) = rows.next()? {
-            let spec = TriggerSpec::Cron { expr: row.get(1)?, zone: None };
-            let start: Option<Timestamp> = row.get(2)?;
+        for planned in self.planned("kind = 'cron' AND zone IS NULL", now)? {
             // What cannot be read now could not be read when it was added, and has no next fire to move.
-            if let Ok(schedule) = compile(&spec) {
-                self.advance_trigger(TriggerId(row.get(0)?), first_fire(&schedule, zone, start, now))?;
+            let Ok(schedule) = compile(&planned.spec) else { continue };
+            // A boot that has not fired yet fires in whichever zone.
+            if schedule != Schedule::Reboot {
+                let taken = self.taken_after(planned.job, planned.trigger, now)?;
+                let next = first_free_fire(&schedule, zone, planned.start, now, &taken);
+                self.advance_trigger(planned.trigger, next)?;
             }
         }
         Ok(true)
     }
-}
 
-impl Writer<'_> {
     /// Plans every recurring trigger anew from a clock that was set back far. An instant that has a run already, from
     /// before the step, is passed over: no fire doubles.
     pub fn replan_after_step_back(&self, system_zone: &Zone, now: Timestamp) -> StoreResult<()> {
-        let mut select = self.transaction.prepare(
-            "SELECT trigger.id, kind, expr, zone, at, period_us, next_at, job_id, job.start_at
-             FROM trigger JOIN job ON job.id = trigger.job_id WHERE kind <> 'at' AND next_at > ?1",
-        )?;
-        let mut ran = self
-            .transaction
-            .prepare("SELECT 1 FROM run WHERE job_id = ?1 AND trigger_id = ?2 AND scheduled_at = ?3")?;
-        let mut rows = select.query([now])?;
-        while let Some(row) = rows.next()? {
-            let (trigger, planned, job): (i64, Timestamp, JobId) = (row.get(0)?, row.get(6)?, row.get(7)?);
-            let Ok((schedule, zone)) = schedule_of(&trigger_spec(row, 1)?, system_zone) else { continue };
-            let mut next = first_fire(&schedule, &zone, row.get(8)?, now);
-            while let Some(at) = next.filter(|at| *at < planned) {
-                if !ran.exists(params![job, trigger, at])? {
-                    self.advance_trigger(TriggerId(trigger), Some(at))?;
-                    break;
-                }
-                next = schedule.next_after(at, &zone);
+        for planned in self.planned("kind <> 'at'", now)? {
+            let Ok((schedule, zone)) = schedule_of(&planned.spec, system_zone) else { continue };
+            let next = if schedule == Schedule::Reboot {
+                Some(now)
+            } else {
+                let taken = self.taken_after(planned.job, planned.trigger, now)?;
+                first_free_fire(&schedule, &zone, planned.start, now, &taken)
+            };
+            if next.is_some_and(|next| next < planned.next_at) {
+                self.advance_trigger(planned.trigger, next)?;
             }
         }
         Ok(())
     }
+
+    /// Returns the triggers of a kind whose next fire is to come.
+    fn planned(&self, kind: &str, now: Timestamp) -> StoreResult<Vec<Planned>> {
+        let mut statement = self.transaction.prepare(&format!(
+            "SELECT trigger.id, kind, expr, zone, at, period_us, next_at, job_id, job.start_at
+             FROM trigger JOIN job ON job.id = trigger.job_id WHERE {kind} AND next_at > ?1",
+        ))?;
+        let planned = statement.query_map([now], |row| {
+            Ok(Planned {
+                trigger: TriggerId(row.get(0)?),
+                spec: trigger_spec(row, 1)?,
+                next_at: row.get(6)?,
+                job: row.get(7)?,
+                start: row.get(8)?,
+            })
+        })?;
+        Ok(planned.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+/// A trigger that is to be planned anew.
+struct Planned {
+    trigger: TriggerId,
+    spec: TriggerSpec,
+    next_at: Timestamp,
+    job: JobId,
+    start: Option<Timestamp>,
 }
 
 /// Reads a trigger from six columns that start at `first`: kind, expr, zone, at, period_us.

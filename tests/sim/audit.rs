@@ -1,0 +1,315 @@
+//! Owns: the promises as invariants over what a commit changed.
+//! Never: how that came about.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use taskq::daemon::Done;
+use taskq::domain::{End, Outcome, Overlap, StopCause, Timestamp};
+use taskq::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
+use taskq::schedule::{Schedule, Zone};
+
+use crate::keeper::{Keeper, Ledger};
+use crate::model::{Owed, Trigger};
+use crate::rows::{Database, Row};
+
+/// What changed, each row as it was, if it was, and as it is.
+pub type Changes = Vec<(Option<Row>, Row)>;
+
+/// Everything that was seen so far.
+#[derive(Debug)]
+pub struct Audit {
+    pub db: Database,
+    pub triggers: BTreeMap<i64, Trigger>,
+    /// Jobs whose `add` was answered.
+    pub jobs: BTreeSet<i64>,
+    pub rows: BTreeMap<i64, Row>,
+    /// Runs made while a clock was ahead of one that was set back later: these may start "before" they were due.
+    pub before_step_back: i64,
+    open: BTreeSet<i64>,
+    last: i64,
+}
+
+impl Audit {
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            db: Database::open(dir),
+            triggers: BTreeMap::new(),
+            jobs: BTreeSet::new(),
+            rows: BTreeMap::new(),
+            before_step_back: 0,
+            open: BTreeSet::new(),
+            last: 0,
+        }
+    }
+
+    /// Returns the newest run.
+    pub fn last(&self) -> i64 {
+        self.last
+    }
+
+    /// Returns the rows that are not finished.
+    pub fn open_rows(&self) -> impl Iterator<Item = &Row> {
+        self.open.iter().map(|id| &self.rows[id])
+    }
+
+    /// Takes note of what changed, and holds each change against what may become of a row.
+    pub fn scan(&mut self, ledger: &Ledger) -> Changes {
+        let mut changes = Changes::new();
+        let (mut ended, last) = (self.open.clone(), self.last);
+        for new in self.db.open_runs().into_iter().filter(|new| new.id <= last) {
+            assert!(ended.remove(&new.id), "it was finished: {new:?}");
+            if self.rows[&new.id] != new {
+                changes.push((Some(self.rows[&new.id].clone()), new));
+            }
+        }
+        changes.extend(ended.into_iter().map(|id| (Some(self.rows[&id].clone()), self.db.run(id))));
+        changes.extend(self.db.runs_after(self.last).into_iter().map(|new| (None, new)));
+        for (old, new) in &changes {
+            self.judge(old.as_ref(), new, ledger);
+            if new.is_open() {
+                self.open.insert(new.id);
+            } else {
+                self.open.remove(&new.id);
+            }
+            self.last = self.last.max(new.id);
+            self.rows.insert(new.id, new.clone());
+        }
+        changes
+    }
+
+    fn judge(&self, old: Option<&Row>, new: &Row, ledger: &Ledger) {
+        if let Some(old) = old {
+            let fixed = |row: &Row| (row.job, row.number, row.trigger, row.scheduled_at, row.fires, row.queued_at);
+            assert_eq!(fixed(old), fixed(new), "what a run is never changes");
+        }
+        if new.trigger.is_some() {
+            assert!(new.scheduled_at.as_micros() <= new.queued_at, "made early: {new:?}");
+        }
+        if let Some(started_at) = new.started_at
+            && new.id > self.before_step_back
+        {
+            assert!(started_at >= new.scheduled_at.as_micros(), "started early: {new:?}");
+        }
+        if new.state == "running" {
+            assert_eq!(ledger.starts.get(&new.attempt()).copied(), new.keeper, "no such process: {new:?}");
+        }
+        if let Some(outcome) = new.outcome {
+            judge_outcome(new, outcome, ledger);
+        }
+    }
+
+    /// Holds a committed turn against the model.
+    pub fn after_turn(
+        &mut self,
+        now: Timestamp,
+        system: &Zone,
+        instance: Option<KeeperInstance>,
+        done: &Done,
+        ledger: &Ledger,
+    ) -> Changes {
+        let changes = self.scan(ledger);
+        let held: BTreeSet<i64> = self.db.triggers().iter().filter(|row| row.held).map(|row| row.id).collect();
+        let mut owed: BTreeMap<i64, Vec<Owed>> = BTreeMap::new();
+        for (id, trigger) in self.triggers.iter_mut().filter(|(id, _)| !held.contains(id)) {
+            let due = trigger.take_due(now, system);
+            owed.insert(*id, trigger.owes(&due, now));
+        }
+        self.settle_owed(&owed, &changes);
+        self.check_overlap(&changes, &owed);
+        self.check_starts(&changes, instance, done);
+        self.check_standing();
+        let soonest = self.db.triggers().iter().filter(|row| !row.held).filter_map(|row| row.next_at).min();
+        assert_eq!(done.deadline, soonest, "the deadline");
+        assert!(soonest.is_none_or(|at| at > now), "a fire is due and was left");
+        changes
+    }
+
+    /// Every fire that is owed has its row, and no other has.
+    pub fn settle_owed(&mut self, owed: &BTreeMap<i64, Vec<Owed>>, changes: &Changes) {
+        let mut found: BTreeMap<i64, Vec<Owed>> = owed.keys().map(|id| (*id, Vec::new())).collect();
+        for (_, row) in changes.iter().filter(|(old, _)| old.is_none()) {
+            let Some(id) = row.trigger else { continue };
+            let is_missed = row.outcome == Some(Outcome::Missed);
+            found.entry(id).or_default().push((row.scheduled_at, row.fires, is_missed));
+            self.triggers.get_mut(&id).expect("known").record(row.scheduled_at, row.fires);
+        }
+        for (id, mut found) in found {
+            found.sort_unstable();
+            let mut owed = owed.get(&id).cloned().unwrap_or_default();
+            owed.sort_unstable();
+            assert_eq!(found, owed, "the rows of trigger {id}, found and owed: {:?}", self.triggers[&id]);
+        }
+    }
+
+    /// What the database has is what the model has.
+    pub fn check_standing(&self) {
+        for row in self.db.triggers() {
+            let trigger = &self.triggers[&row.id];
+            assert_eq!(row.next_at, trigger.next, "next fire of trigger {}: {trigger:?}", row.id);
+        }
+        let jobs: BTreeSet<i64> = self.db.jobs().into_iter().collect();
+        assert_eq!(jobs, self.jobs, "the acknowledged jobs");
+        assert_eq!(self.db.wrongly_done(), Vec::<i64>::new(), "done without being over, or over without being done");
+    }
+
+    fn check_overlap(&self, changes: &Changes, owed: &BTreeMap<i64, Vec<Owed>>) {
+        for (_, row) in changes.iter().filter(|(old, row)| old.is_none() && row.trigger.is_some()) {
+            let trigger = &self.triggers[&row.trigger.expect("filtered")];
+            let others = self.open_rows().filter(|other| other.job == row.job && other.id != row.id);
+            let (older, newer): (Vec<&Row>, Vec<&Row>) = others.partition(|other| other.id < row.id);
+            if row.outcome == Some(Outcome::Skipped) {
+                assert!(trigger.overlap != Overlap::Allow, "skipped for nothing: {row:?}");
+                assert!(!older.is_empty() || !newer.is_empty(), "skipped beside nothing: {row:?}");
+            }
+            let made_up = owed[&row.trigger.expect("filtered")].iter().filter(|(_, _, missed)| !missed).count();
+            if row.is_open() && made_up == 1 {
+                match trigger.overlap {
+                    Overlap::Skip => assert!(older.is_empty(), "not skipped beside {older:?}: {row:?}"),
+                    Overlap::Wait => assert!(
+                        older.iter().filter(|other| other.waits()).count() == 0,
+                        "a second one waits behind {older:?}: {row:?}"
+                    ),
+                    Overlap::Replace => {
+                        assert!(older.iter().all(|other| other.stop_at.is_some()), "not replaced {older:?} by {row:?}");
+                    }
+                    Overlap::Allow => {}
+                }
+            }
+        }
+    }
+
+    /// What is claimed is told to be started, best first, and nothing else is.
+    fn check_starts(&self, changes: &Changes, instance: Option<KeeperInstance>, done: &Done) {
+        let told: Vec<Attempt> = done
+            .orders
+            .iter()
+            .filter_map(|order| match order {
+                ToKeeper::Start(order) => Some(order.attempt),
+                _ => None,
+            })
+            .collect();
+        for (old, new) in changes {
+            let was_claimed = old.as_ref().is_some_and(|old| old.keeper.is_some());
+            if new.is_open() && new.keeper.is_some() && !was_claimed {
+                assert!(told.contains(&new.attempt()), "claimed and not told: {new:?}");
+            }
+        }
+        let rows: Vec<&Row> = told
+            .iter()
+            .map(|attempt| self.open_rows().find(|row| row.attempt() == *attempt).expect("told to start what is over"))
+            .collect();
+        assert!(rows.iter().all(|row| row.keeper == instance && instance.is_some()), "told and not claimed");
+        let rank = |row: &Row| (-row.priority, row.id);
+        for (index, row) in rows.iter().enumerate() {
+            let later = rows[index + 1..].iter().find(|later| later.queue == row.queue && rank(later) < rank(row));
+            assert!(later.is_none(), "{row:?} is told before {later:?}");
+            let overtaken = self
+                .open_rows()
+                .find(|other| other.queue == row.queue && self.could_start(other) && rank(other) < rank(row));
+            assert!(overtaken.is_none(), "{row:?} overtook {overtaken:?}");
+        }
+    }
+
+    /// It waits for nothing but a slot.
+    fn could_start(&self, row: &Row) -> bool {
+        let blocked = || self.open_rows().any(|other| other.job == row.job && other.keeper.is_some());
+        row.waits() && !row.held && !(row.is_serial && blocked())
+    }
+
+    /// With all said and heard, database and keeper agree, and nothing waits that could run.
+    pub fn quiet(&self, keeper: &Keeper, cpus: usize) {
+        let claimed: BTreeSet<Attempt> =
+            self.open_rows().filter(|row| row.keeper == Some(keeper.instance)).map(Row::attempt).collect();
+        let known: BTreeSet<Attempt> = keeper.known().iter().map(|known| known.attempt).collect();
+        assert_eq!(known, claimed, "what the keeper has, and what the database has claimed");
+        let strays: Vec<&Row> =
+            self.open_rows().filter(|row| row.keeper.is_some_and(|k| k != keeper.instance)).collect();
+        assert!(strays.is_empty(), "claimed for a keeper that is gone: {strays:?}");
+        assert_eq!(keeper.unacknowledged(), 0, "results are kept for nobody");
+        for (attempt, _, is_stopped) in keeper.processes() {
+            let row = self.open_rows().find(|row| row.attempt() == attempt).expect("as claimed");
+            assert!(is_stopped || row.stop_at.is_none(), "wanted stopped and not told: {row:?}");
+        }
+        for queue in self.db.queues() {
+            let slots = queue.slots.unwrap_or(cpus);
+            let running = keeper.running_in(&queue.name);
+            let rank = |row: &Row| (-row.priority, row.id);
+            let row_of =
+                |attempt: &Attempt| self.open_rows().find(|row| row.attempt() == *attempt).expect("as claimed");
+            let standing: Vec<&Row> = keeper.standing_by(&queue.name).iter().map(row_of).collect();
+            let mut waiting: Vec<&Row> =
+                self.open_rows().filter(|row| row.queue == queue.name && self.could_start(row)).collect();
+            waiting.sort_by_key(|row| rank(row));
+            if queue.paused || slots == 0 {
+                assert!(standing.is_empty(), "stands by in a queue that starts nothing: {standing:?}");
+                continue;
+            }
+            if running < slots {
+                assert!(standing.is_empty(), "{running} of {slots} slots taken, yet stands by: {standing:?}");
+                assert!(waiting.is_empty(), "{running} of {slots} slots taken, yet waits: {waiting:?}");
+            }
+            assert!(standing.iter().all(|row| !row.held), "stands by for a paused job");
+            assert!(standing.is_sorted_by_key(|row| -row.priority), "stands by in a wrong order: {standing:?}");
+            if let (Some(first), Some(last)) = (waiting.first(), standing.last()) {
+                assert!(first.priority <= last.priority, "{first:?} waits behind {last:?}");
+            }
+        }
+    }
+
+    /// What is only worth looking at once.
+    pub fn at_the_end(&self) {
+        self.db.check_integrity();
+        let all: Vec<Row> = self.db.all_runs();
+        assert!(all.iter().eq(self.rows.values()), "a row changed that was finished");
+        let numbers: BTreeSet<(i64, i64)> = all.iter().map(|row| (row.job, row.number)).collect();
+        assert_eq!(numbers.len(), all.len());
+        for trigger in self.triggers.values().filter(|trigger| !trigger.disturbed) {
+            let Schedule::Every { period, anchor } = trigger.schedule else { continue };
+            let passed = trigger.next.expect("it never ends").as_micros() - anchor.as_micros() - 1;
+            assert_eq!(trigger.fires, passed as u64 / period.as_micros(), "all the fires of {trigger:?}");
+        }
+        for row in &all {
+            let stored = self.db.output(row.id);
+            let wanted = row.exit_code.is_some() && row.outcome != Some(Outcome::SpawnFailed) || row.signal.is_some();
+            assert_eq!(stored, wanted.then(|| format!("{}", row.attempt().run).into_bytes()), "output of {row:?}");
+        }
+    }
+}
+
+fn judge_outcome(row: &Row, outcome: Outcome, ledger: &Ledger) {
+    let started = ledger.starts.get(&row.attempt());
+    let ends = ledger.ends.get(&row.attempt()).map(Vec::as_slice).unwrap_or_default();
+    match outcome {
+        Outcome::Missed | Outcome::Skipped => assert!(started.is_none() && row.keeper.is_none(), "{row:?}"),
+        Outcome::Lost => {
+            let keeper = row.keeper.expect("only what was claimed is lost");
+            assert!(ledger.dead.contains(&keeper), "lost while its keeper lives: {row:?}");
+        }
+        Outcome::Cancelled if row.started_at.is_none() => assert!(started.is_none(), "it was started: {row:?}"),
+        Outcome::SpawnFailed => {
+            let Some(End::SpawnFailed { status, .. }) = ends.last().map(|ended| &ended.end) else {
+                panic!("an invented failure: {row:?}")
+            };
+            assert_eq!(row.exit_code, Some(*status));
+        }
+        Outcome::Success | Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled => {
+            let ended = ends.last().unwrap_or_else(|| panic!("an invented end: {row:?}"));
+            let (natural, exit_code, signal) = match ended.end {
+                End::Exited(0) => (Outcome::Success, Some(0), None),
+                End::Exited(status) => (Outcome::Failed, Some(status), None),
+                End::Signaled(signal) => (Outcome::Failed, None, Some(signal)),
+                End::SpawnFailed { .. } | End::NotStarted => panic!("it had no process: {row:?}"),
+            };
+            let told = match ended.stopped {
+                None => natural,
+                Some(StopCause::TimedOut) => Outcome::TimedOut,
+                Some(StopCause::Cancelled) => Outcome::Cancelled,
+            };
+            assert_eq!((outcome, row.exit_code, row.signal), (told, exit_code, signal), "{row:?}");
+            let at = |at: Timestamp| Some(at.as_micros());
+            let truth = (started.copied(), Some(ended.pid), ended.started_at.and_then(at), at(ended.finished_at));
+            assert_eq!((row.keeper, row.pid, row.started_at, row.finished_at), truth, "{row:?}");
+        }
+    }
+}

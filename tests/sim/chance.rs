@@ -1,0 +1,205 @@
+//! Owns: what happens in a random world, and in which order.
+
+use taskq::domain::{Missed, MissedMode, Overlap, Policy, Span};
+
+use crate::clients::{When, Wish};
+use crate::rows::Row;
+use crate::world::{DAY, Faults, HOUR, SECOND, Trace, World};
+
+/// How a random world goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    pub steps: u64,
+    /// The longest that nothing happens but what is planned.
+    pub stretch: u64,
+    /// Periods, in seconds, of the finest triggers.
+    pub finest: u64,
+}
+
+pub const SHORT: Pace = Pace { steps: 40, stretch: 2 * HOUR, finest: 60 };
+pub const LONG: Pace = Pace { steps: 120, stretch: 40 * DAY, finest: 6 * 3_600 };
+
+const ZONES: [&str; 7] = [
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Africa/Cairo",
+    "America/St_Johns",
+    "Asia/Kathmandu",
+];
+const QUEUES: [&str; 3] = ["default", "one", "few"];
+const FINE: [&str; 7] =
+    ["*/15 * * * *", "* * * * *", "@hourly", "*/7 */2 * * *", "*/40 * * * * *", "30 0-23 * * *", "5,35 1-4 * * *"];
+const COARSE: [&str; 8] = [
+    "30 2 * * *",
+    "0 0 1 * *",
+    "15 3 * * 1-5",
+    "0 12 13 * 5",
+    "@weekly",
+    "30 */6 * * *",
+    "0 30 2 * * *",
+    "0 0 0 1 1 * 2030",
+];
+
+/// When a world begins: shortly before a gap, a fold, a leap day, the end of a year.
+const BEGINNINGS: [&str; 6] = [
+    "2026-03-28T22:00:00Z",
+    "2026-10-24T20:00:00Z",
+    "2028-02-28T12:00:00Z",
+    "2026-12-31T20:00:00Z",
+    "2026-04-04T10:00:00Z",
+    "2026-11-01T00:00:00Z",
+];
+
+/// Plays one world to its end.
+pub fn play(seed: u64, pace: Pace, trace: &Trace) {
+    let begins = BEGINNINGS[(seed % BEGINNINGS.len() as u64) as usize];
+    let mut world = World::new(seed, begins, trace.clone());
+    // Every other world is one in which nothing dies, so that what faults would excuse is seen there.
+    if seed % 2 == 1 {
+        world.faults = Faults { death: 15, busy: 20, delay: 150 };
+    }
+    world.cpus = 1 + world.rng.below(4) as usize;
+    let widths: Vec<u32> = vec![1, 1 + world.rng.below(4) as u32];
+    world.set_queue("one", widths[0]);
+    world.set_queue("few", widths[1]);
+    if !world.rng.chance(100) {
+        world.start_daemon();
+    }
+    for _ in 0..pace.steps {
+        act(&mut world, pace);
+        if world.daemon.is_none() && world.rng.chance(600) {
+            world.start_daemon();
+        }
+        let span = world.rng.span(1_000, pace.stretch);
+        world.advance(span);
+    }
+    finish(&mut world);
+}
+
+/// Lets everything come to rest, and looks at it once more.
+pub fn finish(world: &mut World) {
+    world.faults = Faults::default();
+    if world.daemon.is_none() {
+        world.start_daemon();
+    }
+    world.advance(2 * SECOND);
+    world.audit.at_the_end();
+}
+
+fn act(world: &mut World, pace: Pace) {
+    let acts = 1 + world.rng.below(4);
+    for _ in 0..acts {
+        let open: Vec<Row> = world.audit.open_rows().cloned().collect();
+        let jobs: Vec<i64> = world.audit.jobs.iter().copied().collect();
+        let roll = world.rng.below(100);
+        match roll {
+            0..=34 => {
+                let wish = wish(world, pace);
+                world.add(&wish);
+            }
+            35..=44 if !jobs.is_empty() => {
+                let job = *world.rng.pick(&jobs);
+                world.run(job);
+            }
+            45..=50 if !open.is_empty() => {
+                let (row, at_once) = (world.rng.pick(&open).clone(), world.rng.chance(200));
+                world.cancel_run(&row, at_once);
+            }
+            51..=54 if !jobs.is_empty() => {
+                let job = *world.rng.pick(&jobs);
+                world.cancel_job(job);
+            }
+            55..=61 if !jobs.is_empty() => {
+                let job = *world.rng.pick(&jobs);
+                world.pause(job);
+            }
+            62..=69 if !jobs.is_empty() => {
+                let job = *world.rng.pick(&jobs);
+                world.resume(job);
+            }
+            70..=77 => set_up_queue(world),
+            78..=99 => mischief(world, roll, pace),
+            _ => {}
+        }
+    }
+}
+
+fn set_up_queue(world: &mut World) {
+    let queue = *world.rng.pick(&QUEUES);
+    if world.rng.chance(500) {
+        let slots = *world.rng.pick(&[0, 1, 1, 1, 2, 2, 3, 4]);
+        world.set_queue(queue, slots);
+    } else {
+        let is_paused = world.rng.chance(400);
+        world.pause_queue(queue, is_paused);
+    }
+}
+
+fn mischief(world: &mut World, roll: u64, pace: Pace) {
+    match roll {
+        78..=80 => {
+            world.kill_daemon();
+            let away = world.rng.span(SECOND, pace.stretch * 4);
+            world.advance(away);
+        }
+        81..=83 => world.kill_daemon(),
+        84..=85 => world.kill_keeper(),
+        86 => {
+            world.kill_daemon();
+            world.kill_keeper();
+        }
+        87 => world.reboot(),
+        88..=90 => {
+            let by = world.rng.span(SECOND / 10, 3 * HOUR) as i64;
+            let is_forward = world.rng.chance(500);
+            world.step_clock(if is_forward { by } else { -by });
+        }
+        91..=93 => {
+            let by = world.rng.span(HOUR, 20 * pace.stretch) as i64;
+            let is_forward = world.rng.chance(500);
+            world.step_clock(if is_forward { by } else { -by });
+        }
+        94..=96 => {
+            let zone = *world.rng.pick(&ZONES);
+            world.set_zone(zone);
+        }
+        _ => {}
+    }
+}
+
+fn wish(world: &mut World, pace: Pace) -> Wish {
+    let now = world.now();
+    let rng = &mut world.rng;
+    let when = (0..*rng.pick(&[0, 0, 1, 1, 1, 2, 3]))
+        .map(|_| match rng.below(7) {
+            0 => When::At(now + Span::from_micros(rng.span(1, 2 * pace.stretch))),
+            1 | 2 => When::Every(rng.span(pace.finest, 40 * pace.finest)),
+            3 if rng.chance(200) => When::Cron("@reboot", None),
+            _ => {
+                let expr = if pace.finest < 3_600 && rng.chance(700) { *rng.pick(&FINE) } else { *rng.pick(&COARSE) };
+                When::Cron(expr, rng.chance(400).then(|| *rng.pick(&ZONES)))
+            }
+        })
+        .collect();
+    let missed = Missed {
+        mode: *rng.pick(MissedMode::ALL),
+        within: rng.chance(300).then(|| Span::from_micros(rng.span(SECOND, pace.stretch))),
+        grace: Span::from_micros(*rng.pick(&[0, SECOND, 60 * SECOND, 60 * SECOND, HOUR])),
+    };
+    let policy = Policy {
+        overlap: *rng.pick(Overlap::ALL),
+        missed,
+        timeout: rng.chance(300).then(|| Span::from_micros(rng.span(SECOND / 100, HOUR))),
+        kill_after: Span::from_micros(*rng.pick(&[0, SECOND, 10 * SECOND])),
+    };
+    Wish {
+        when,
+        start: rng.chance(150).then(|| now + Span::from_micros(rng.span(1, pace.stretch))),
+        queue: *rng.pick(&QUEUES),
+        priority: if rng.chance(300) { rng.below(5) as i32 - 2 } else { 0 },
+        policy,
+        hold: rng.chance(80),
+    }
+}

@@ -1,0 +1,75 @@
+//! The production engine and store in a simulated world: its clocks, its keeper and its accidents come from a seed.
+//!
+//! `TASKQ_SIM_SEED=n` plays one world and prints all that happens in it.
+
+mod audit;
+mod chance;
+mod clients;
+mod keeper;
+mod model;
+mod promises;
+mod rng;
+mod rows;
+mod world;
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use chance::{LONG, Pace, SHORT, play};
+use world::Trace;
+
+/// The seeds from here on are played at the long pace.
+const LONG_FROM: u64 = 1_000_000;
+
+/// How much of a world that went wrong is shown.
+const SHOWN: usize = 60;
+
+fn pace_of(seed: u64) -> Pace {
+    if seed < LONG_FROM { SHORT } else { LONG }
+}
+
+fn check(seed: u64, shows_all: bool) {
+    let trace = Trace::default();
+    let played = catch_unwind(AssertUnwindSafe(|| play(seed, pace_of(seed), &trace)));
+    let lines = trace.borrow();
+    let from = if shows_all { 0 } else { lines.len().saturating_sub(SHOWN) };
+    if shows_all || played.is_err() {
+        println!("seed {seed}:\n{}", lines[from..].join("\n"));
+    }
+    if let Err(panic) = played {
+        println!("replay with TASKQ_SIM_SEED={seed}");
+        resume_unwind(panic);
+    }
+}
+
+fn check_all(seeds: Range<u64>) {
+    if one_seed().is_none() {
+        seeds.for_each(|seed| check(seed, false));
+    }
+}
+
+fn one_seed() -> Option<u64> {
+    std::env::var("TASKQ_SIM_SEED").ok().map(|seed| seed.parse().expect("TASKQ_SIM_SEED is a number"))
+}
+
+#[test]
+fn the_promises_hold_through_hours_of_accidents() {
+    check_all(0..60);
+}
+
+#[test]
+fn the_promises_hold_through_other_hours_of_accidents() {
+    check_all(60..120);
+}
+
+#[test]
+fn the_promises_hold_through_years() {
+    check_all(LONG_FROM..LONG_FROM + 4);
+}
+
+#[test]
+fn the_promises_hold_in_the_seed_of_the_environment() {
+    if let Some(seed) = one_seed() {
+        check(seed, true);
+    }
+}

@@ -1,0 +1,105 @@
+//! Owns: which fires a trigger owes, counted one by one, and what its policy makes of late ones. Slow and plain, so that
+//! it can be held against the engine, which counts without walking.
+
+use std::collections::BTreeSet;
+
+use taskq::domain::{Missed, MissedMode, Overlap, Span, Timestamp};
+use taskq::schedule::{Schedule, Zone};
+
+/// How many fires may be on time at once, from the engine's own limit.
+const ON_TIME_MAX: usize = 3_600;
+
+/// A trigger as it ought to be.
+#[derive(Clone, Debug)]
+pub struct Trigger {
+    pub job: i64,
+    pub schedule: Schedule,
+    /// Its own zone; `None`: the system's.
+    pub zone: Option<Zone>,
+    /// It is planned anew when the system's zone changes.
+    pub follows_system: bool,
+    pub start: Option<Timestamp>,
+    pub missed: Missed,
+    pub overlap: Overlap,
+    /// The first fire that no row accounts for.
+    pub next: Option<Timestamp>,
+    /// For `@reboot`: the boot it was last considered in.
+    pub boot: Option<u64>,
+    /// The instants that have a row.
+    pub taken: BTreeSet<Timestamp>,
+    /// The sum of what its rows stand for.
+    pub fires: u64,
+    /// A cancel, a far step of the clock or a zone makes its sum depend on more than its schedule.
+    pub disturbed: bool,
+}
+
+/// A row that a trigger owes: its instant, how many fires it stands for, and whether it is `missed`.
+pub type Owed = (Timestamp, u64, bool);
+
+impl Trigger {
+    pub fn zone<'a>(&'a self, system: &'a Zone) -> &'a Zone {
+        self.zone.as_ref().unwrap_or(system)
+    }
+
+    /// Returns the first fire after `after` that has no row.
+    pub fn next_after(&self, after: Timestamp, system: &Zone) -> Option<Timestamp> {
+        let mut next = self.walk(after, system);
+        while let Some(at) = next.filter(|at| self.taken.contains(at)) {
+            next = self.walk(at, system);
+        }
+        next
+    }
+
+    fn walk(&self, after: Timestamp, system: &Zone) -> Option<Timestamp> {
+        match &self.schedule {
+            Schedule::At(at) => (*at > after).then_some(*at),
+            Schedule::Every { period, anchor } => {
+                let (period, anchor) = (period.as_micros() as i64, anchor.as_micros());
+                let count = (after.as_micros() - anchor).max(0) / period + 1;
+                Some(Timestamp::from_micros(anchor + count * period))
+            }
+            Schedule::Reboot => None,
+            Schedule::Vixie(_) | Schedule::Seconds(_) => self.schedule.next_after(after, self.zone(system)),
+        }
+    }
+
+    /// Takes every fire up to `now` that has no row yet.
+    pub fn take_due(&mut self, now: Timestamp, system: &Zone) -> Vec<Timestamp> {
+        let mut due = Vec::new();
+        while let Some(at) = self.next.filter(|at| *at <= now) {
+            due.push(at);
+            self.next = self.next_after(at, system);
+        }
+        due
+    }
+
+    /// Plans anew from `now` what has not come yet.
+    pub fn replan(&mut self, now: Timestamp, system: &Zone) {
+        let from = self.start.map_or(now, |start| now.max(start - Span::from_micros(1)));
+        self.next = self.next_after(from, system);
+    }
+
+    /// Returns the rows that these fires make if they are found at `now`.
+    pub fn owes(&self, due: &[Timestamp], now: Timestamp) -> Vec<Owed> {
+        let is_on_time = |at: &Timestamp| *at >= now - self.missed.grace || self.schedule == Schedule::Reboot;
+        let late = due.iter().filter(|at| !is_on_time(at)).count().max(due.len().saturating_sub(ON_TIME_MAX));
+        let (late, on_time) = due.split_at(late);
+        let most = match self.missed.mode {
+            MissedMode::Skip => 0,
+            MissedMode::Once => usize::from(on_time.is_empty()),
+            MissedMode::All => 100,
+        };
+        let is_within = |at: &Timestamp| self.missed.within.is_none_or(|within| *at >= now - within);
+        let made_up = late.iter().rev().take(most).filter(|at| is_within(at)).count();
+        let (missed, made_up) = late.split_at(late.len() - made_up);
+        let mut owed: Vec<Owed> = missed.first().map(|first| (*first, missed.len() as u64, true)).into_iter().collect();
+        owed.extend(made_up.iter().chain(on_time).map(|at| (*at, 1, false)));
+        owed
+    }
+
+    /// A row was made for it.
+    pub fn record(&mut self, at: Timestamp, fires: u64) {
+        assert!(self.taken.insert(at), "two rows at {at} for one trigger");
+        self.fires += fires;
+    }
+}
