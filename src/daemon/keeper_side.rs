@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use super::{farewell, random_id, sockets};
 use crate::domain::{Span, Timestamp};
-use crate::keeper::protocol::{FromKeeper, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
+use crate::keeper::protocol::{Attempt, FromKeeper, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use crate::keeper::{KeeperLink, launch};
 
 /// How long after two keepers in a row ended without a word the next is launched.
@@ -175,14 +175,23 @@ impl KeeperSide {
     }
 
     /// Gives orders to the keeper; without one they are void: what they were about is settled when the next says hello.
-    pub(super) fn tell(&mut self, orders: &[ToKeeper]) {
+    /// Returns the attempts whose orders are too long to be given.
+    pub(super) fn tell(&mut self, orders: &[ToKeeper]) -> Vec<Attempt> {
         self.standing_by += orders.iter().filter(|order| matches!(order, ToKeeper::Start(_))).count();
         self.refill_at = self.standing_by / 2;
-        if let Some(link) = &mut self.link
-            && !orders.is_empty()
-            && let Err(error) = link.send(orders)
-        {
-            error!("cannot give orders to the keeper: {error}");
+        let Some(link) = &mut self.link else { return Vec::new() };
+        if orders.is_empty() || link.send(orders).is_ok() {
+            return Vec::new();
         }
+        // None of them was taken: one by one, so that the others do not suffer for it.
+        let mut too_long = Vec::new();
+        for order in orders {
+            match (link.send(std::slice::from_ref(order)), order) {
+                (Err(_), ToKeeper::Start(start)) => too_long.push(start.attempt),
+                (Err(error), _) => error!("cannot give an order to the keeper: {error}"),
+                (Ok(()), _) => {}
+            }
+        }
+        too_long
     }
 }

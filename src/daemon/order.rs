@@ -1,8 +1,8 @@
 //! Owns: a stored run as an order for the keeper: argv, environment, limits.
 //! Never: when it starts.
 
-use crate::domain::CommandLine;
-use crate::keeper::protocol::{Attempt, StartOrder};
+use crate::domain::{CommandLine, End, Timestamp, Usage};
+use crate::keeper::protocol::{Attempt, Ended, StartOrder};
 use crate::store::Start;
 
 /// Makes the order; `cpus`: the slots of a queue that sets none.
@@ -22,6 +22,22 @@ pub(super) fn start_order(start: Start, cpus: usize) -> StartOrder {
         umask: start.execution.umask,
         timeout: start.timeout,
         kill_after: start.kill_after,
+    }
+}
+
+/// The end of an attempt whose order is too long for the keeper, and so for execve(2): what the keeper would say to a
+/// shorter one that is still too long.
+pub(super) fn never_told(attempt: Attempt, now: Timestamp) -> Ended {
+    Ended {
+        attempt,
+        pid: 0,
+        started_at: None,
+        finished_at: now,
+        end: End::SpawnFailed { status: 125, cause: "argument list too long".to_owned() },
+        stopped: None,
+        usage: Usage::default(),
+        output_bytes: 0,
+        group_alive: false,
     }
 }
 

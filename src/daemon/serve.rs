@@ -16,6 +16,7 @@ use signal_hook::low_level::pipe;
 use super::adding::AddSocket;
 use super::keeper_side::KeeperSide;
 use super::lock::{self, DaemonInfo, DaemonLock};
+use super::order::never_told;
 use super::poke::{PokeSocket, Writers};
 use super::subscription::Subscribers;
 use super::timer::Deadline;
@@ -350,7 +351,11 @@ impl<'a> Daemon<'a> {
         self.reports.clear();
         self.linger_until = None;
         self.next_fire = done.deadline;
-        self.keeper.tell(&done.orders);
+        let too_long = self.keeper.tell(&done.orders);
+        if !too_long.is_empty() {
+            self.reports.extend(too_long.into_iter().map(|attempt| FromKeeper::Ended(never_told(attempt, now))));
+            self.linger_until = Some(now);
+        }
         for run in done.stored_outputs {
             // Left behind it is found at the next start.
             let _ = fs::remove_file(output_path(&log, run));

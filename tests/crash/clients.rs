@@ -177,3 +177,18 @@ fn two_stores_never_disturb_each_other() {
     one.close(daemon);
     other.close(other_daemon);
 }
+
+#[test]
+fn a_job_too_long_to_be_started_fails_and_holds_up_nobody() {
+    let store = Store::new();
+    let daemon = store.daemon();
+    let mut command = vec!["true".to_owned()];
+    command.extend(vec!["x".repeat(100_000); 90]);
+    store.add_lines(&format!("{}\n", serde_json::json!({ "command": command })));
+    store.add(&[], MARKS);
+    assert_eq!(store.wait("2"), 0);
+    assert_eq!(store.wait("1"), 125);
+    let job = crate::check::run(&store, "1.1");
+    assert_eq!(job.end(), ("spawn_failed", Some(125), None));
+    store.close(daemon);
+}
