@@ -2,7 +2,7 @@
 //! Never: what it runs.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -92,15 +92,18 @@ impl KeeperSide {
         match said_hello {
             Ok(link) => self.link = Some(link),
             Err(error) => {
-                error!("cannot start a keeper: {error}; trying again each second");
+                error!("cannot reach or start a keeper: {error}; trying again each second");
                 self.retry_at = Some(now + RELAUNCH);
             }
         }
     }
 
     fn connect(&mut self) -> io::Result<std::os::unix::net::UnixStream> {
-        if let Ok(stream) = sockets::connect(&self.dir, sockets::KEEPER) {
-            return Ok(stream);
+        match sockets::connect(&self.dir, sockets::KEEPER) {
+            // Only these say that none listens. Launching another would take the place of one that cannot be reached just
+            // now, for want of descriptors, memory or permission, and lose what it runs.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
+            reached_or_not => return reached_or_not,
         }
         let listener = sockets::listen(&self.dir, sockets::KEEPER)?;
         let instance: KeeperInstance = random_id()?;

@@ -119,6 +119,28 @@ fn an_ordinary_user_can_use_a_store_of_its_own() {
 }
 
 #[test]
+fn a_keeper_that_cannot_be_reached_is_waited_for_and_not_replaced() {
+    let Some(nobody) = nobody() else { return };
+    let store = Store::of_user(nobody);
+    store.fifo("gate");
+    fs::set_permissions(store.path("gate"), fs::Permissions::from_mode(0o666)).expect("we are root");
+    let daemon = store.daemon();
+    store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
+    let gate = store.gate("gate");
+    daemon.kill();
+    let socket = store.dir.join("keeper.sock");
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o000)).expect("we are root");
+    let mut daemon = store.starting_daemon();
+    daemon.line("cannot reach or start a keeper: ");
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).expect("we are root");
+    daemon.line("1 runs adopted");
+    open(gate);
+    assert_eq!(store.wait("1"), 7);
+    all_is_well(&store);
+    store.close(daemon);
+}
+
+#[test]
 fn a_read_only_store_is_refused_and_stays_as_it_is() {
     let Some(nobody) = nobody() else { return };
     let store = Store::of_user(nobody);
