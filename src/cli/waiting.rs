@@ -84,7 +84,11 @@ impl<'a> Waiting<'a> {
             .until
             .map(|until| Span::from_micros(until.as_micros().saturating_sub(monotonic(self.context).as_micros())));
         match self.subscription.wait(left).map_err(|error| Error::io(&self.what, error))? {
-            Wake::Turn | Wake::File => Ok(true),
+            Wake::Turn | Wake::File => {
+                // The next one may go away as well.
+                self.missing_told &= !self.subscription.has_daemon();
+                Ok(true)
+            }
             Wake::TimedOut => Ok(false),
             Wake::DaemonGone => {
                 if !self.missing_told {

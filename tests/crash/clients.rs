@@ -35,7 +35,11 @@ fn of_daemons_started_at_once_exactly_one_wins() {
         let at = ids.iter().position(lives).expect("one lives");
         let mut winner = daemons.swap_remove(at);
         winner.line("serving");
-        assert!(daemons.into_iter().all(|daemon| daemon.ends() == Some(1)));
+        let refusal = format!("error: cannot start daemon: pid {} already serves the store", winner.pid());
+        for mut daemon in daemons {
+            daemon.line(&refusal);
+            assert_eq!(daemon.ends(), Some(1));
+        }
         assert_eq!(store.wait("1"), 0);
         all_is_well(&store);
         store.close(winner);
@@ -106,6 +110,10 @@ fn wait_goes_on_under_the_next_daemon_and_ends_with_the_runs_status() {
     store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
     let gate = store.gate("gate");
     let mut waiting = Beside::new(&mut store.command(&["wait", "1"]));
+    store.subscribed(1);
+    daemon.kill();
+    assert_eq!(waiting.talk(), "the daemon is gone; waiting for the next one\n");
+    let daemon = store.daemon();
     store.subscribed(1);
     daemon.kill();
     assert_eq!(waiting.talk(), "the daemon is gone; waiting for the next one\n");
