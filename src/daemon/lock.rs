@@ -69,7 +69,7 @@ pub(super) fn acquire(dir: &Path, info: &DaemonInfo) -> Result<DaemonLock> {
     match fcntl(&file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK))) {
         Ok(_) => {}
         Err(Errno::EAGAIN | Errno::EACCES) => {
-            let holder = read_info(&mut file).map_or("another process".to_owned(), |info| format!("pid {}", info.pid));
+            let holder = holder(&file).map_or("another process".to_owned(), |pid| format!("pid {pid}"));
             return Err(Error::conflict(WHAT, format!("{holder} already serves the store `{}`", dir.display()))
                 .hint("see it with `taskq status`"));
         }
@@ -94,12 +94,15 @@ fn read_info(file: &mut File) -> Option<DaemonInfo> {
 /// Returns the daemon that serves the store in `dir`, if one does.
 pub fn running_daemon(dir: &Path) -> Option<DaemonInfo> {
     let mut file = OpenOptions::new().read(true).write(true).open(dir.join(LOCK_FILE)).ok()?;
-    let mut lock = whole_file(libc::F_WRLCK);
-    fcntl(&file, FcntlArg::F_GETLK(&mut lock)).ok()?;
-    if libc::c_int::from(lock.l_type) == libc::F_UNLCK {
-        return None;
-    }
+    holder(&file)?;
     read_info(&mut file)
+}
+
+/// Returns the process that has the lock. What the file says may still be the word of the daemon before it.
+fn holder(file: &File) -> Option<libc::pid_t> {
+    let mut lock = whole_file(libc::F_WRLCK);
+    fcntl(file, FcntlArg::F_GETLK(&mut lock)).ok()?;
+    (libc::c_int::from(lock.l_type) != libc::F_UNLCK).then_some(lock.l_pid)
 }
 
 #[cfg(test)]

@@ -161,6 +161,6 @@ fn a_keeper_that_nothing_and_nobody_needs_ends_by_itself() {
     store.round();
     daemon.kill();
     assert_eq!(outlive("the keeper ends", keeper), nix::sys::wait::WaitStatus::Exited(keeper, 0));
-    assert_eq!(store.processes(), []);
+    store.nothing_is_left();
     all_is_well(&store);
 }

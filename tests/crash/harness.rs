@@ -247,7 +247,12 @@ impl Store {
             let status = outlive("the keeper ends when it is idle", keeper);
             assert_eq!(status, WaitStatus::Exited(keeper, 0));
         }
-        assert_eq!(self.processes(), [], "nothing is left behind");
+        self.nothing_is_left();
+    }
+
+    /// Blocks until no process of the store is left: whoever was let go last may still be on its way out.
+    pub fn nothing_is_left(&self) {
+        processes::spin("all processes of the store end", || self.processes().is_empty());
     }
 }
 

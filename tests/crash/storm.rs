@@ -109,8 +109,9 @@ fn runs_added_one_by_one_while_the_daemon_is_killed_run_exactly_once() {
     let mut daemon = store.daemon();
     let mut writes = Writes::to(&store.dir.join("taskq.db-wal"));
     for _ in 0..12 {
-        let mut adding: Vec<_> =
-            (0..3).map(|_| store.command(&["add", "-c", MARKS]).spawn().expect("it can be started")).collect();
+        let mut adding: Vec<_> = (0..3)
+            .map(|_| store.command(&["add", "-c", MARKS]).stdout(Stdio::null()).spawn().expect("it can be started"))
+            .collect();
         writes.await_events(1 + random.below(6), None);
         daemon.kill();
         daemon = store.starting_daemon();
