@@ -65,7 +65,8 @@ fn open(dir: &Path) -> std::io::Result<File> {
 /// `Conflict`, naming the daemon that holds it.
 pub(super) fn acquire(dir: &Path, info: &DaemonInfo) -> Result<DaemonLock> {
     const WHAT: &str = "start daemon";
-    let mut file = open(dir).map_err(|error| Error::io(WHAT, error))?;
+    let failed = |error: std::io::Error| Error::io(WHAT, format!("`{LOCK_FILE}`: {error}"));
+    let mut file = open(dir).map_err(failed)?;
     match fcntl(&file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK))) {
         Ok(_) => {}
         Err(Errno::EAGAIN | Errno::EACCES) => {
@@ -73,7 +74,7 @@ pub(super) fn acquire(dir: &Path, info: &DaemonInfo) -> Result<DaemonLock> {
             return Err(Error::conflict(WHAT, format!("{holder} already serves the store `{}`", dir.display()))
                 .hint("see it with `taskq status`"));
         }
-        Err(errno) => return Err(Error::io(WHAT, errno.desc().to_lowercase())),
+        Err(errno) => return Err(failed(errno.into())),
     }
     let text = serde_json::to_string(info).expect("plain fields make JSON");
     // Whatever the umask: those who ask about the lock must be able to open it, and nobody else.
@@ -81,7 +82,7 @@ pub(super) fn acquire(dir: &Path, info: &DaemonInfo) -> Result<DaemonLock> {
         .and_then(|()| file.set_len(0))
         .and_then(|()| file.rewind())
         .and_then(|()| file.write_all(text.as_bytes()))
-        .map_err(|error| Error::io(WHAT, error))?;
+        .map_err(failed)?;
     Ok(DaemonLock(file))
 }
 

@@ -200,3 +200,45 @@ fn a_job_too_long_to_be_started_fails_and_holds_up_nobody() {
     assert_eq!(job.end(), ("spawn_failed", Some(125), None));
     store.close(daemon);
 }
+
+#[test]
+fn a_job_handed_to_a_daemon_that_hangs_is_added_once_all_the_same() {
+    let store = Store::new();
+    let daemon = store.daemon();
+    store.add(&[], MARKS);
+    assert_eq!(store.wait("1"), 0);
+    store.round();
+    freeze(daemon.pid());
+    // More than its sockets take, and all of them in its hands before they give it up.
+    let adding: Vec<_> = (0..15).map(|_| Beside::new(&mut store.command(&["add", "-c", MARKS]))).collect();
+    assert!(adding.into_iter().all(|adding| adding.end().1 == Some(0)));
+    send(daemon.pid(), nix::sys::signal::Signal::SIGCONT);
+    store.wait_all();
+    store.round();
+    assert_eq!(count(&store, "job"), 16);
+    all_is_well(&store);
+    store.close(daemon);
+}
+
+#[test]
+fn a_job_handed_to_a_daemon_that_is_killed_is_added_once_all_the_same() {
+    let store = Store::new();
+    let daemon = store.daemon();
+    store.add(&[], MARKS);
+    freeze(daemon.pid());
+    let adding: Vec<_> = (0..4).map(|_| Beside::new(&mut store.command(&["add", "-c", MARKS]))).collect();
+    for client in &adding {
+        spin("the client waits for an answer", || {
+            // recvfrom(2) with its time limit, or the sleep of SQLite's busy handler behind the daemon's lock.
+            let call = std::fs::read_to_string(format!("/proc/{}/syscall", client.pid())).unwrap_or_default();
+            ["45 ", "0 ", "230 "].iter().any(|number| call.starts_with(number))
+        });
+    }
+    daemon.kill();
+    let daemon = store.daemon();
+    assert!(adding.into_iter().all(|adding| adding.end().1 == Some(0)));
+    store.wait_all();
+    assert_eq!(count(&store, "job"), 5);
+    all_is_well(&store);
+    store.close(daemon);
+}
