@@ -153,6 +153,11 @@ impl Roster {
         results
     }
 
+    /// Whether anything waits for a slot.
+    pub fn has_waiting(&self) -> bool {
+        self.queues.values().any(|queue| !queue.waiting.is_empty())
+    }
+
     /// Whether nothing runs, stands by, or is unacknowledged.
     pub fn is_empty(&self) -> bool {
         self.attempts.is_empty()

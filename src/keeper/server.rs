@@ -26,8 +26,8 @@ use super::roster::{Roster, Running};
 use super::stopping::{Blow, Stopping};
 use super::{group, host, output_path, process};
 
-/// How many orders are obeyed before ends are looked for again: a thousand starts take a second, and what ends meanwhile
-/// is to be seen, and its slot filled.
+/// How many orders are obeyed before anything else is looked at: a thousand starts take a second, and slots that others
+/// wait for, and timeouts, do not.
 const ORDERS_PER_TURN: usize = 16;
 
 /// A keeper that nobody has spoken to by then was launched by a daemon that died at once. It ends; a daemon that comes
@@ -71,6 +71,7 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
         session: None,
         idle_until,
         accept_at: None,
+        unreaped: false,
     };
     // Dropping it at the end closes the socket, which is how a daemon in the backlog learns that it came too late.
     server.run(&ended)
@@ -101,6 +102,8 @@ struct Server<'a> {
     idle_until: Option<Duration>,
     /// The end of an `ACCEPT_PAUSE`.
     accept_at: Option<Duration>,
+    /// A child may have ended since the last look.
+    unreaped: bool,
 }
 
 /// What woke the loop up.
@@ -115,6 +118,10 @@ impl Server<'_> {
             let ready = self.wait(ended)?;
             if ready.children {
                 host::drain(ended);
+                self.unreaped = true;
+            }
+            if self.unreaped && !self.is_starting_many() {
+                self.unreaped = false;
                 self.reap();
             }
             self.expire();
@@ -128,6 +135,12 @@ impl Server<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Tells whether orders have come that start at once: then what is due comes first, and ends wait. An end that has to
+    /// make room for a start does not wait.
+    fn is_starting_many(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.behind) && !self.roster.has_waiting()
     }
 
     /// Sleeps until there is something to do.
