@@ -126,7 +126,7 @@ impl Store {
     pub fn wait_all(&self) {
         let output = self.run(&["wait", "--all", "--timeout", "80s"]);
         // Of one run it is that run's own status.
-        assert!(output.status.code().is_some() && output.stderr.is_empty(), "{output:?}");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("the time is over"), "{output:?}");
     }
 
     /// Opens the database beside the program.

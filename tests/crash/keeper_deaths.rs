@@ -93,11 +93,13 @@ fn orders_that_a_killed_keeper_had_not_read_are_never_given_twice() {
 #[test]
 fn a_keeper_that_dies_again_and_again_is_replaced_each_time() {
     let store = Store::new();
-    store.fifo("gate");
     let mut daemon = store.daemon();
     for job in 1..=5 {
-        let job_id = store.add(&[], &format!("{MARKS}read x <gate"));
-        let gate = store.gate("gate");
+        // A gate for each: the last job may still have its own open.
+        let name = format!("gate{job}");
+        store.fifo(&name);
+        let job_id = store.add(&[], &format!("{MARKS}read x <{name}"));
+        let gate = store.gate(&name);
         let keeper = store.keeper().expect("it runs something");
         send(keeper, Signal::SIGKILL);
         daemon.line("the keeper is gone");

@@ -61,7 +61,9 @@ fn files_and_sockets_are_their_owners_alone_whatever_the_umask() {
             assert_eq!(mode(&entry.path()), wanted, "{umask}: {:?}", entry.path());
             names.push(entry.file_name().into_string().expect("a plain name"));
         }
-        for name in ["daemon.lock", "daemon.sock", "keeper.sock", "log", "taskq.db", "taskq.db-wal", "turns.sock"] {
+        for name in
+            ["adds.sock", "daemon.lock", "daemon.sock", "keeper.sock", "log", "taskq.db", "taskq.db-wal", "turns.sock"]
+        {
             assert!(names.iter().any(|found| found == name), "{name} is not among {names:?}");
         }
         assert_eq!(mode(&store.dir.join("log/1.1")), 0o600, "{umask}");
@@ -204,10 +206,11 @@ fn somebody_else_is_not_heard_even_where_the_directory_was_opened_up() {
     for path in [store.base.path(), &store.dir] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("we are root");
     }
-    for name in ["daemon.sock", "keeper.sock", "turns.sock"] {
+    for name in ["adds.sock", "daemon.sock", "keeper.sock", "turns.sock"] {
         fs::set_permissions(store.dir.join(name), fs::Permissions::from_mode(0o777)).expect("we are root");
     }
     intrude(&store, nobody, "turns.sock");
+    intrude(&store, nobody, "adds.sock");
     untold_add(&store);
     intrude(&store, nobody, "daemon.sock");
     store.round();
