@@ -56,12 +56,14 @@ impl Audit {
     /// Takes note of what changed, and holds each change against what may become of a row.
     pub fn scan(&mut self, ledger: &Ledger) -> Changes {
         let mut changes = Changes::new();
-        for id in self.open.clone() {
-            let (old, new) = (self.rows[&id].clone(), self.db.run(id));
-            if old != new {
-                changes.push((Some(old), new));
+        let (mut ended, last) = (self.open.clone(), self.last);
+        for new in self.db.open_runs().into_iter().filter(|new| new.id <= last) {
+            assert!(ended.remove(&new.id), "it was finished: {new:?}");
+            if self.rows[&new.id] != new {
+                changes.push((Some(self.rows[&new.id].clone()), new));
             }
         }
+        changes.extend(ended.into_iter().map(|id| (Some(self.rows[&id].clone()), self.db.run(id))));
         changes.extend(self.db.runs_after(self.last).into_iter().map(|new| (None, new)));
         for (old, new) in &changes {
             self.judge(old.as_ref(), new, ledger);
@@ -168,10 +170,9 @@ impl Audit {
                         older.iter().filter(|other| other.waits()).count() == 0,
                         "a second one waits behind {older:?}: {row:?}"
                     ),
-                    Overlap::Replace => assert!(
-                        older.iter().all(|other| other.stop_at.is_some()),
-                        "not replaced {older:?} by {row:?}"
-                    ),
+                    Overlap::Replace => {
+                        assert!(older.iter().all(|other| other.stop_at.is_some()), "not replaced {older:?} by {row:?}");
+                    }
                     Overlap::Allow => {}
                 }
             }
@@ -203,9 +204,9 @@ impl Audit {
         for (index, row) in rows.iter().enumerate() {
             let later = rows[index + 1..].iter().find(|later| later.queue == row.queue && rank(later) < rank(row));
             assert!(later.is_none(), "{row:?} is told before {later:?}");
-            let overtaken = self.open_rows().find(|other| {
-                other.queue == row.queue && self.could_start(other) && rank(other) < rank(row)
-            });
+            let overtaken = self
+                .open_rows()
+                .find(|other| other.queue == row.queue && self.could_start(other) && rank(other) < rank(row));
             assert!(overtaken.is_none(), "{row:?} overtook {overtaken:?}");
         }
     }
@@ -222,7 +223,8 @@ impl Audit {
             self.open_rows().filter(|row| row.keeper == Some(keeper.instance)).map(Row::attempt).collect();
         let known: BTreeSet<Attempt> = keeper.known().iter().map(|known| known.attempt).collect();
         assert_eq!(known, claimed, "what the keeper has, and what the database has claimed");
-        let strays: Vec<&Row> = self.open_rows().filter(|row| row.keeper.is_some_and(|k| k != keeper.instance)).collect();
+        let strays: Vec<&Row> =
+            self.open_rows().filter(|row| row.keeper.is_some_and(|k| k != keeper.instance)).collect();
         assert!(strays.is_empty(), "claimed for a keeper that is gone: {strays:?}");
         assert_eq!(keeper.unacknowledged(), 0, "results are kept for nobody");
         for (attempt, _, is_stopped) in keeper.processes() {
@@ -233,7 +235,8 @@ impl Audit {
             let slots = queue.slots.unwrap_or(cpus);
             let running = keeper.running_in(&queue.name);
             let rank = |row: &Row| (-row.priority, row.id);
-            let row_of = |attempt: &Attempt| self.open_rows().find(|row| row.attempt() == *attempt).expect("as claimed");
+            let row_of =
+                |attempt: &Attempt| self.open_rows().find(|row| row.attempt() == *attempt).expect("as claimed");
             let standing: Vec<&Row> = keeper.standing_by(&queue.name).iter().map(row_of).collect();
             let mut waiting: Vec<&Row> =
                 self.open_rows().filter(|row| row.queue == queue.name && self.could_start(row)).collect();

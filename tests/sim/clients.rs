@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use taskq::domain::{CommandLine, Execution, JobId, Missed, NewJob, Outcome, Overlap, Policy, QueueName, RunId, Span, Timestamp, TriggerSpec};
+use taskq::domain::{
+    CommandLine, Execution, JobId, Missed, NewJob, Outcome, Overlap, Policy, QueueName, RunId, Span, Timestamp,
+    TriggerSpec,
+};
 use taskq::engine::first_fire;
 use taskq::schedule::{Schedule, Zone, compile};
 use taskq::store::{Cancelled, FirstFire, Resumed};
@@ -218,8 +221,9 @@ impl World {
         self.note(format!("queue {queue} has {slots} slots"));
         let name: QueueName = queue.parse().expect("a name");
         self.write(|writer| writer.set_queue(&name, Some(slots)));
-        let widest = self.ledger.widest.entry(queue.to_owned()).or_default();
-        *widest = (*widest).max(slots as usize);
+        if let Some(widest) = self.ledger.widest.get_mut(queue) {
+            *widest = (*widest).max(slots as usize);
+        }
         self.wrote(&BTreeMap::new());
     }
 

@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use taskq::domain::{End, Span, StopCause, Timestamp, Usage};
-use taskq::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, Known, PROTOCOL_VERSION, StartOrder, ToKeeper};
+use taskq::keeper::protocol::{
+    Attempt, Ended, FromKeeper, KeeperInstance, Known, PROTOCOL_VERSION, StartOrder, ToKeeper,
+};
 
 use crate::rng::Rng;
 
@@ -124,7 +126,9 @@ impl Keeper {
 
     /// Returns the processes, each with its queue and whether it was told to stop.
     pub fn processes(&self) -> impl Iterator<Item = (Attempt, &str, bool)> {
-        self.running.iter().map(|(attempt, process)| (*attempt, process.order.queue.as_str(), process.stopped.is_some()))
+        self.running
+            .iter()
+            .map(|(attempt, process)| (*attempt, process.order.queue.as_str(), process.stopped.is_some()))
     }
 
     pub fn running_in(&self, queue: &str) -> usize {
@@ -132,7 +136,10 @@ impl Keeper {
     }
 
     pub fn standing_by(&self, queue: &str) -> Vec<Attempt> {
-        self.queues.get(queue).map(|queue| queue.waiting.iter().map(|order| order.attempt).collect()).unwrap_or_default()
+        self.queues
+            .get(queue)
+            .map(|queue| queue.waiting.iter().map(|order| order.attempt).collect())
+            .unwrap_or_default()
     }
 
     /// Returns what runs or stands by.
@@ -150,7 +157,10 @@ impl Keeper {
 
     /// Returns when something happens by itself.
     pub fn next_event(&self) -> Option<u64> {
-        self.running.values().filter_map(|p| [Some(p.ends_at), p.timeout_at, p.kill_at].into_iter().flatten().min()).min()
+        self.running
+            .values()
+            .filter_map(|p| [Some(p.ends_at), p.timeout_at, p.kill_at].into_iter().flatten().min())
+            .min()
     }
 
     pub fn obey(&mut self, session: u64, message: ToKeeper, stage: &mut Stage<'_>) {
@@ -181,6 +191,12 @@ impl Keeper {
             ToKeeper::Acknowledge { attempts } => {
                 for attempt in attempts {
                     self.ended.remove(&attempt);
+                }
+            }
+            ToKeeper::Resize { queue: name, slots } => {
+                if let Some(queue) = self.queues.get_mut(&name) {
+                    queue.slots = slots as usize;
+                    self.fill(&name, stage);
                 }
             }
         }
@@ -233,7 +249,8 @@ impl Keeper {
     }
 
     fn withdraw(&mut self, attempt: Attempt, stopped: Option<StopCause>, stage: &mut Stage<'_>) {
-        let Some(queue) = self.queues.values_mut().find(|q| q.waiting.iter().any(|order| order.attempt == attempt)) else {
+        let Some(queue) = self.queues.values_mut().find(|q| q.waiting.iter().any(|order| order.attempt == attempt))
+        else {
             return;
         };
         queue.waiting.retain(|order| order.attempt != attempt);

@@ -1,1 +1,275 @@
-//! The promises one by one, each in a small world of its own.
+//! The promises one by one, each in a small world of its own, in which every invariant is watched too.
+
+use taskq::domain::{End, Missed, MissedMode, Outcome, Overlap, Span, Timestamp};
+
+use crate::chance::finish;
+use crate::clients::{When, Wish};
+use crate::keeper::Script;
+use crate::rows::Row;
+use crate::world::{DAY, HOUR, SECOND, Trace, World};
+
+const MINUTE: u64 = 60 * SECOND;
+
+/// A world on an ordinary Monday, with a daemon.
+fn world() -> World {
+    let mut world = World::new(1, "2026-06-01T00:00:00Z", Trace::default());
+    world.start_daemon();
+    world
+}
+
+fn rows(world: &World, job: i64) -> Vec<&Row> {
+    world.audit.rows.values().filter(|row| row.job == job).collect()
+}
+
+/// Returns each run of a job: minutes from the world's beginning to when it was due, fires, outcome.
+fn log(world: &World, job: i64) -> Vec<(i64, u64, Option<Outcome>)> {
+    let begin: Timestamp = Timestamp::from_seconds(1_780_272_000);
+    let minutes = |row: &Row| (row.scheduled_at.as_seconds() - begin.as_seconds()) / 60;
+    rows(world, job).into_iter().map(|row| (minutes(row), row.fires, row.outcome)).collect()
+}
+
+fn outcomes(world: &World, job: i64) -> Vec<Option<Outcome>> {
+    rows(world, job).into_iter().map(|row| row.outcome).collect()
+}
+
+const SUCCESS: Option<Outcome> = Some(Outcome::Success);
+
+#[test]
+fn a_fire_missed_by_three_days_runs_once_and_the_rest_is_one_row() {
+    let mut world = world();
+    world.scripts.extend([Script::lasting(1), Script::lasting(1)]);
+    let job = world.add(&Wish::when(When::Cron("0 */6 * * *", None)));
+    world.advance(7 * HOUR);
+    world.kill_daemon();
+    world.advance(3 * DAY);
+    world.start_daemon();
+    finish(&mut world);
+    let missed = Some(Outcome::Missed);
+    assert_eq!(log(&world, job), [(360, 1, SUCCESS), (720, 11, missed), (78 * 60, 1, SUCCESS)]);
+}
+
+#[test]
+fn a_daemon_that_dies_between_commit_and_order_starts_the_run_once() {
+    let mut world = world();
+    // So that the keeper does not end.
+    world.scripts.push_back(Script::lasting(3_600));
+    world.add(&Wish::at_once());
+    for orders in 0..2 {
+        world.scripts.push_back(Script::lasting(1));
+        world.die_after_orders = Some(orders);
+        let job = world.add(&Wish::at_once());
+        assert!(world.daemon.is_none() && world.keeper.is_some());
+        world.start_daemon();
+        world.advance(MINUTE);
+        assert_eq!(outcomes(&world, job), [SUCCESS], "after {orders} orders");
+    }
+    finish(&mut world);
+}
+
+#[test]
+fn a_claim_that_an_idle_keeper_never_heard_of_is_not_lost_when_that_keeper_ends() {
+    let mut world = world();
+    world.scripts.push_back(Script::lasting(1));
+    world.die_after_orders = Some(0);
+    let job = world.add(&Wish::at_once());
+    world.advance(MINUTE);
+    assert!(world.keeper.is_none(), "it had nothing left");
+    world.start_daemon();
+    finish(&mut world);
+    assert_eq!(outcomes(&world, job), [SUCCESS]);
+}
+
+#[test]
+fn a_run_outlives_its_daemon_and_keeps_its_status() {
+    let mut world = world();
+    world.scripts.push_back(Script { end: End::Exited(7), ..Script::lasting(600) });
+    let job = world.add(&Wish::at_once());
+    world.kill_daemon();
+    world.advance(HOUR);
+    world.start_daemon();
+    finish(&mut world);
+    let row = rows(&world, job)[0];
+    assert_eq!((row.outcome, row.exit_code), (Some(Outcome::Failed), Some(7)));
+    assert_eq!(row.finished_at.map(|at| at - row.started_at.expect("it ran")), Some(600 * SECOND as i64));
+}
+
+#[test]
+fn only_the_runs_of_a_keeper_that_died_are_lost() {
+    let mut world = world();
+    world.scripts.extend([Script::lasting(600), Script::lasting(1)]);
+    let job = world.add(&Wish::at_once());
+    world.kill_keeper();
+    world.run(job);
+    finish(&mut world);
+    assert_eq!(outcomes(&world, job), [Some(Outcome::Lost), SUCCESS]);
+}
+
+#[test]
+fn an_acknowledgement_that_died_with_a_daemon_is_made_up_for() {
+    let mut world = world();
+    world.scripts.push_back(Script::lasting(60));
+    let job = world.add(&Wish::at_once());
+    world.die_after_orders = Some(0);
+    world.advance(2 * MINUTE);
+    world.die_after_orders = Some(0);
+    world.advance(MINUTE);
+    assert!(world.daemon.is_none());
+    assert_eq!(world.keeper.as_ref().expect("it has a result").unacknowledged(), 1);
+    world.start_daemon();
+    finish(&mut world);
+    assert_eq!(outcomes(&world, job), [SUCCESS]);
+}
+
+#[test]
+fn a_stop_that_died_with_a_daemon_is_told_by_the_next() {
+    let mut world = world();
+    world.scripts.push_back(Script::lasting(DAY / SECOND));
+    let job = world.add(&Wish::at_once());
+    let row = rows(&world, job)[0].clone();
+    world.die_after_orders = Some(0);
+    world.cancel_run(&row, false);
+    world.start_daemon();
+    world.advance(MINUTE);
+    assert_eq!(outcomes(&world, job), [Some(Outcome::Cancelled)]);
+}
+
+#[test]
+fn a_clock_set_back_doubles_no_fire() {
+    let mut world = world();
+    let job = world.add(&Wish::when(When::Cron("@hourly", None)).overlap(Overlap::Allow));
+    world.advance(90 * MINUTE);
+    world.kill_daemon();
+    // Four fires are found late: three are one row, the fourth runs. Between the two nothing has a row of its own.
+    world.advance(4 * HOUR);
+    world.start_daemon();
+    world.step_clock(-5 * HOUR as i64);
+    world.advance(8 * HOUR);
+    finish(&mut world);
+    let fires: Vec<i64> = log(&world, job).iter().map(|(minute, _, _)| minute / 60).collect();
+    // Those are made up for, now that the clock is right; no instant comes twice.
+    assert_eq!(fires, [1, 2, 5, 3, 4, 6, 7, 8]);
+}
+
+#[test]
+fn a_new_zone_and_a_clock_set_back_a_little_do_not_stop_the_daemon() {
+    let mut world = world();
+    let job = world.add(&Wish::when(When::Cron("@hourly", None)).overlap(Overlap::Allow));
+    world.advance(130 * MINUTE);
+    world.step_clock(-100 * MINUTE as i64);
+    world.set_zone("Europe/Berlin");
+    world.advance(3 * HOUR);
+    finish(&mut world);
+    let fires: Vec<i64> = log(&world, job).iter().map(|(minute, _, _)| *minute).collect();
+    assert_eq!(fires, [60, 120, 180]);
+}
+
+#[test]
+fn a_fire_that_was_due_when_the_zone_changed_is_not_forgotten() {
+    let mut world = world();
+    world.scripts.push_back(Script::lasting(1));
+    let job = world.add(&Wish::when(When::Cron("30 2 * * *", None)));
+    world.kill_daemon();
+    world.advance(3 * HOUR);
+    world.set_zone("America/New_York");
+    world.start_daemon();
+    finish(&mut world);
+    assert_eq!(log(&world, job), [(150, 1, SUCCESS)]);
+}
+
+#[test]
+fn a_pause_is_one_skipped_row_even_of_a_boot() {
+    let mut world = world();
+    let jobs = ["@hourly", "@reboot"].map(|expr| world.add(&Wish::when(When::Cron(expr, None))));
+    jobs.iter().for_each(|job| world.pause(*job));
+    world.reboot();
+    world.advance(5 * HOUR);
+    world.start_daemon();
+    jobs.iter().for_each(|job| world.resume(*job));
+    finish(&mut world);
+    let skipped = Some(Outcome::Skipped);
+    assert_eq!(log(&world, jobs[0]), [(60, 5, skipped)]);
+    assert_eq!(log(&world, jobs[1]), [(300, 1, skipped)]);
+}
+
+#[test]
+fn overlap_decides_what_a_fire_does_beside_a_run() {
+    let finished = [
+        (Overlap::Skip, vec![SUCCESS, Some(Outcome::Skipped), SUCCESS]),
+        (Overlap::Wait, vec![SUCCESS, SUCCESS, SUCCESS]),
+        (Overlap::Allow, vec![SUCCESS, SUCCESS, SUCCESS]),
+        (Overlap::Replace, vec![Some(Outcome::Cancelled), SUCCESS, SUCCESS]),
+    ];
+    for (overlap, expected) in finished {
+        let mut world = world();
+        world.scripts.extend([Script::lasting(90), Script::lasting(1), Script::lasting(1)]);
+        let job = world.add(&Wish::when(When::Every(60)).overlap(overlap));
+        world.advance(185 * SECOND);
+        world.cancel_job(job);
+        finish(&mut world);
+        assert_eq!(outcomes(&world, job), expected, "{overlap}");
+    }
+}
+
+#[test]
+fn a_run_of_higher_priority_starts_before_those_that_stand_by() {
+    let mut world = world();
+    world.set_queue("default", 1);
+    // The brief one makes two others stand by behind the long one.
+    world.scripts.extend([Script { lasts: 1_000, ..Script::lasting(0) }, Script::lasting(60)]);
+    let low: Vec<i64> = (0..4).map(|_| world.add(&Wish::at_once())).collect();
+    world.advance(SECOND);
+    assert_eq!(world.keeper.as_ref().expect("it lives").standing_by("default").len(), 2);
+    world.scripts.extend([Script::lasting(60), Script::lasting(60), Script::lasting(60)]);
+    let high = world.add(&Wish::at_once().priority(5));
+    world.advance(10 * MINUTE);
+    finish(&mut world);
+    let started = |job: i64| rows(&world, job)[0].started_at.expect("it ran");
+    assert!(started(low[1]) < started(high) && started(high) < started(low[2]) && started(low[2]) < started(low[3]));
+}
+
+#[test]
+fn a_queue_made_wider_starts_what_stands_by_at_once() {
+    let mut world = world();
+    world.set_queue("default", 1);
+    world.scripts.push_back(Script { lasts: 1_000, ..Script::lasting(0) });
+    world.scripts.extend([Script::lasting(60), Script::lasting(60), Script::lasting(60)]);
+    (0..4).for_each(|_| {
+        world.add(&Wish::at_once());
+    });
+    world.advance(SECOND);
+    assert_eq!(world.keeper.as_ref().expect("it lives").running_in("default"), 1);
+    world.set_queue("default", 3);
+    assert_eq!(world.keeper.as_ref().expect("it lives").running_in("default"), 3);
+}
+
+#[test]
+fn a_locked_database_changes_nothing_and_loses_no_result() {
+    let mut world = world();
+    world.scripts.push_back(Script::lasting(60));
+    let job = world.add(&Wish::at_once());
+    world.faults.busy = 1_000;
+    world.advance(2 * MINUTE);
+    assert_eq!(outcomes(&world, job), [None]);
+    world.faults.busy = 0;
+    finish(&mut world);
+    assert_eq!(outcomes(&world, job), [SUCCESS]);
+}
+
+#[test]
+fn a_year_of_fires_each_hour_is_accounted_for_through_gap_and_fold() {
+    let mut world = world();
+    world.set_zone("Europe/Berlin");
+    let all = Missed { mode: MissedMode::All, within: None, grace: Span::from_seconds(60) };
+    let job = world.add(&Wish::when(When::Cron("0 */12 * * *", None)).missed(all).overlap(Overlap::Allow));
+    for week in 0..52 {
+        world.advance(7 * DAY);
+        match week % 3 {
+            0 => world.kill_daemon(),
+            1 if world.daemon.is_none() => world.start_daemon(),
+            _ => {}
+        }
+    }
+    finish(&mut world);
+    let fires: u64 = rows(&world, job).iter().map(|row| row.fires).sum();
+    assert_eq!(fires, 52 * 7 * 2);
+}

@@ -51,7 +51,6 @@ impl Row {
 #[derive(Clone, Debug)]
 pub struct TriggerRow {
     pub id: i64,
-    pub job: i64,
     pub next_at: Option<Timestamp>,
     pub held: bool,
 }
@@ -64,7 +63,8 @@ pub struct QueueRow {
     pub paused: bool,
 }
 
-const COLUMNS: &str = "id, job_id, number, attempt, trigger, trigger_id, scheduled_at, fires, queue, priority, is_serial,
+const COLUMNS: &str =
+    "id, job_id, number, attempt, trigger, trigger_id, scheduled_at, fires, queue, priority, is_serial,
     state, held, queued_at, keeper, stop_at, pid, started_at, finished_at, outcome, exit_code, signal";
 
 fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
@@ -115,6 +115,10 @@ impl Database {
         self.rows("id > ?1", id)
     }
 
+    pub fn open_runs(&self) -> Vec<Row> {
+        self.rows("state <> 'finished' AND ?1 = 0", 0)
+    }
+
     pub fn run(&self, id: i64) -> Row {
         self.rows("id = ?1", id).pop().expect("a row of the run log never goes away")
     }
@@ -124,12 +128,11 @@ impl Database {
     }
 
     pub fn triggers(&self) -> Vec<TriggerRow> {
-        let sql = "SELECT id, job_id, next_at, held FROM trigger";
+        let sql = "SELECT id, next_at, held FROM trigger";
         let mut statement = self.0.prepare_cached(sql).expect("valid");
         let triggers = statement.query_map([], |row| {
-            let next_at: Option<i64> = row.get(2)?;
-            let next_at = next_at.map(Timestamp::from_micros);
-            Ok(TriggerRow { id: row.get(0)?, job: row.get(1)?, next_at, held: row.get(3)? })
+            let next_at: Option<i64> = row.get(1)?;
+            Ok(TriggerRow { id: row.get(0)?, next_at: next_at.map(Timestamp::from_micros), held: row.get(2)? })
         });
         triggers.expect("readable").collect::<Result<_, _>>().expect("readable")
     }
@@ -168,10 +171,8 @@ impl Database {
     pub fn check_integrity(&self) {
         let found: String = self.0.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("readable");
         assert_eq!(found, "ok");
-        let orphans: i64 = self
-            .0
-            .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0))
-            .expect("readable");
+        let orphans: i64 =
+            self.0.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0)).expect("readable");
         assert_eq!(orphans, 0, "rows that refer to nothing");
     }
 }
