@@ -67,6 +67,11 @@ impl KeeperSide {
         self.standing_by > self.refill_at
     }
 
+    /// The wall clock is earlier than it was by so much.
+    pub(super) fn clock_was_set_back(&mut self, by: Span) {
+        self.retry_at = self.retry_at.map(|at| at - by);
+    }
+
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.link.as_ref().map(AsFd::as_fd)
     }

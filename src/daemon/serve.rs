@@ -118,6 +118,10 @@ struct Daemon<'a> {
     watchdog: Option<Span>,
     watchdog_at: Option<Timestamp>,
     clock_offset: i64,
+    /// The clock was set back far, and no commit has planned for it.
+    set_back: bool,
+    /// The system's zone may be another, and no commit has planned for it.
+    zone_may_differ: bool,
 }
 
 impl<'a> Daemon<'a> {
@@ -143,6 +147,8 @@ impl<'a> Daemon<'a> {
             watchdog,
             watchdog_at: None,
             clock_offset: offset(clock),
+            set_back: false,
+            zone_may_differ: false,
             settings,
             clock,
             store,
@@ -226,9 +232,9 @@ impl<'a> Daemon<'a> {
             }
             if (ready.reread && drain(&mut self.reread)) || (ready.zone && self.zone_changed()) {
                 due = true;
-                self.check(Self::reread_zone)?;
+                self.zone_may_differ = true;
             }
-            due |= self.clock_was_set()?;
+            due |= self.clock_was_set();
             due |= self.is_due(self.clock.now());
             if due {
                 self.turn()?;
@@ -294,36 +300,46 @@ impl<'a> Daemon<'a> {
     }
 
     /// Notices that the wall clock was set, against the monotonic one.
-    fn clock_was_set(&mut self) -> Result<bool> {
+    fn clock_was_set(&mut self) -> bool {
         let (before, after) = (self.clock_offset, offset(self.clock));
         self.clock_offset = after;
-        if before - after <= i64::try_from(STEP_BACK.as_micros()).unwrap_or(i64::MAX) {
-            return Ok(false);
+        if before <= after {
+            return false;
         }
-        warn!("the clock was set back by {}", Span::from_micros(before.abs_diff(after)));
-        self.check(|daemon| {
-            let (now, zone) = (daemon.clock.now(), daemon.zone.clone());
-            daemon.store.write(|writer| writer.replan_after_step_back(&zone, now))
-        })?;
-        Ok(true)
+        let back = Span::from_micros(before.abs_diff(after));
+        // What is to be done a second from now is not to wait until the clock is there again.
+        for at in [&mut self.check_at, &mut self.linger_until, &mut self.retry_at, &mut self.watchdog_at] {
+            *at = at.map(|at| at - back);
+        }
+        self.keeper.clock_was_set_back(back);
+        if back > STEP_BACK {
+            warn!("the clock was set back by {back}");
+            self.set_back = true;
+        }
+        back > STEP_BACK
     }
 
-    /// Does something with the store outside a turn; what the disk refuses is logged, what is damaged ends the daemon.
-    fn check(&mut self, act: impl FnOnce(&mut Self) -> StoreResult<()>) -> Result<()> {
-        match act(self) {
-            Ok(()) => Ok(()),
-            Err(error) if error.is_passing() => {
-                warn!("{error}");
-                Ok(())
-            }
-            Err(error) => Err(error.during("serve the store")),
+    /// Plans anew what a clock that was set back, or another zone, has made wrong.
+    fn catch_up(&mut self) -> StoreResult<()> {
+        if self.set_back {
+            let (now, zone) = (self.clock.now(), self.zone.clone());
+            self.store.write(|writer| writer.replan_after_step_back(&zone, now))?;
+            self.set_back = false;
         }
+        if self.zone_may_differ {
+            self.reread_zone()?;
+            self.zone_may_differ = false;
+        }
+        Ok(())
     }
 
     fn turn(&mut self) -> Result<()> {
         let log = self.settings.dir.join("log");
         let output = |ended: &Ended| stored_output(&log, ended);
         let now = self.clock.now();
+        if let Err(error) = self.catch_up() {
+            return self.turn_failed(now, error);
+        }
         let meets_keeper = self.reports.iter().any(|report| matches!(report, FromKeeper::Hello { .. }));
         let ended_keepers = if meets_keeper { farewells(&log) } else { Vec::new() };
         let outcome = turn(

@@ -16,8 +16,8 @@ pub struct Pace {
     pub finest: u64,
 }
 
-pub const SHORT: Pace = Pace { steps: 40, stretch: 2 * HOUR, finest: 60 };
-pub const LONG: Pace = Pace { steps: 120, stretch: 40 * DAY, finest: 6 * 3_600 };
+pub const SHORT: Pace = Pace { steps: 25, stretch: 2 * HOUR, finest: 60 };
+pub const LONG: Pace = Pace { steps: 40, stretch: 40 * DAY, finest: 6 * 3_600 };
 
 const ZONES: [&str; 7] = [
     "UTC",
@@ -51,6 +51,9 @@ const BEGINNINGS: [&str; 6] = [
     "2026-04-04T10:00:00Z",
     "2026-11-01T00:00:00Z",
 ];
+
+/// With more runs unfinished, a job is cancelled: they cost time and show nothing new.
+const OPEN_MAX: usize = 60;
 
 /// Plays one world to its end.
 pub fn play(seed: u64, pace: Pace, trace: &Trace) {
@@ -93,6 +96,10 @@ fn act(world: &mut World, pace: Pace) {
     for _ in 0..acts {
         let open: Vec<Row> = world.audit.open_rows().cloned().collect();
         let jobs: Vec<i64> = world.audit.jobs.iter().copied().collect();
+        if open.len() > OPEN_MAX {
+            let job = world.rng.pick(&open).job;
+            world.cancel_job(job);
+        }
         let roll = world.rng.below(100);
         match roll {
             0..=34 => {
@@ -105,6 +112,8 @@ fn act(world: &mut World, pace: Pace) {
             }
             45..=50 if !open.is_empty() => {
                 let (row, at_once) = (world.rng.pick(&open).clone(), world.rng.chance(200));
+                // It may be over since it was looked up, as when its job was cancelled.
+                let row = world.audit.rows[&row.id].clone();
                 world.cancel_run(&row, at_once);
             }
             51..=54 if !jobs.is_empty() => {
@@ -194,10 +203,11 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
         timeout: rng.chance(300).then(|| Span::from_micros(rng.span(SECOND / 100, HOUR))),
         kill_after: Span::from_micros(*rng.pick(&[0, SECOND, 10 * SECOND])),
     };
+    let queue = *rng.pick(&QUEUES);
     Wish {
         when,
         start: rng.chance(150).then(|| now + Span::from_micros(rng.span(1, pace.stretch))),
-        queue: *rng.pick(&QUEUES),
+        queue,
         priority: if rng.chance(300) { rng.below(5) as i32 - 2 } else { 0 },
         policy,
         hold: rng.chance(80),
