@@ -111,6 +111,8 @@ struct Daemon<'a> {
     /// What the keeper said and no committed turn has taken in.
     reports: Vec<FromKeeper>,
     next_fire: Option<Timestamp>,
+    /// Something waits for a slot that is taken.
+    waiting: bool,
     writers: Writers,
     check_at: Option<Timestamp>,
     linger_until: Option<Timestamp>,
@@ -140,6 +142,7 @@ impl<'a> Daemon<'a> {
             reread: signal_pipe(&[SIGHUP])?,
             reports: Vec::new(),
             next_fire: None,
+            waiting: false,
             writers: Writers::of_the_last_daemon(),
             check_at: None,
             linger_until: None,
@@ -278,7 +281,8 @@ impl<'a> Daemon<'a> {
     /// Takes in what the keeper says, and returns whether it cannot wait.
     fn hear_keeper(&mut self) -> bool {
         let heard = self.keeper.hear(self.clock.now());
-        let supplied = self.keeper.is_supplied();
+        // Nothing is lost by waiting while nothing could take a free slot, and nobody watches.
+        let supplied = self.keeper.is_supplied() || !(self.waiting || self.subscribers.has_any());
         let patience = |report: &FromKeeper| match report {
             FromKeeper::Started { .. } => STARTED_LINGER,
             FromKeeper::Ended(_) if supplied => ENDED_LINGER,
@@ -367,6 +371,7 @@ impl<'a> Daemon<'a> {
         self.reports.clear();
         self.linger_until = None;
         self.next_fire = done.deadline;
+        self.waiting = done.waiting;
         let too_long = self.keeper.tell(&done.orders);
         if !too_long.is_empty() {
             self.reports.extend(too_long.into_iter().map(|attempt| FromKeeper::Ended(never_told(attempt, now))));

@@ -158,6 +158,11 @@ impl Subscribers {
         Ok(Self { listener, streams: Vec::new() })
     }
 
+    /// Tells whether anybody waits.
+    pub(super) fn has_any(&self) -> bool {
+        !self.streams.is_empty()
+    }
+
     /// Returns what to wait for.
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         std::iter::once(self.listener.as_fd()).chain(self.streams.iter().map(AsFd::as_fd))

@@ -54,7 +54,11 @@ pub struct Done {
     pub answers: Vec<AddAnswer>,
     /// What to tell the keeper, in this order.
     pub orders: Vec<ToKeeper>,
-    /// When the next fire is due.
+    /// Something waits for a slot that is taken.
+    pub waiting: bool,
+    /// Something could start at once, and is left to the next turn.
+    pub has_room: bool,
+    /// When the next turn is due: with the next fire, or at once.
     pub deadline: Option<Timestamp>,
     /// Runs whose output is in the run log now.
     pub stored_outputs: Vec<RunId>,
@@ -78,7 +82,7 @@ pub fn turn(store: &mut Store, turn: &Turn<'_>) -> StoreResult<Done> {
         }
         let applied = decide(writer, turn, &brief, &mut done)?;
         give_orders(writer, turn, &applied, &mut done)?;
-        done.deadline = writer.next_deadline()?;
+        done.deadline = if done.has_room { Some(turn.now) } else { writer.next_deadline()? };
         Ok::<_, StoreError>(done)
     })
 }
@@ -209,6 +213,8 @@ fn decide(
             done.notices.push(format!("job {job} is paused, its schedule cannot be read: {reason}"));
         }
         writer.apply(&plan, turn.keeper, turn.now, &mut applied)?;
+        done.waiting = plan.waiting;
+        done.has_room = plan.has_room;
         if !plan.more {
             return Ok(applied);
         }

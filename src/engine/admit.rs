@@ -6,6 +6,9 @@ use std::collections::HashSet;
 use super::plan::Plan;
 use super::snapshot::{QueueState, StandBy};
 
+/// How many runs of a queue one turn claims: the keeper starts these while the next turn claims more.
+const CLAIMS_MAX: usize = 100;
+
 /// Claims what fits, and takes back what should not have been claimed.
 pub(super) fn admit(queues: &[QueueState]) -> Plan {
     let mut plan = Plan::default();
@@ -30,7 +33,10 @@ fn claim(queue: &QueueState, plan: &mut Plan) {
     // Candidates whose job has a claimed run are not in the snapshot; those that this step claims are in `busy`.
     let mut busy = HashSet::new();
     for candidate in &queue.candidates {
-        if plan.claimed.len() - before == free {
+        let claimed = plan.claimed.len() - before;
+        if claimed == free || claimed == CLAIMS_MAX {
+            plan.waiting = true;
+            plan.has_room |= claimed < free;
             break;
         }
         if candidate.is_serial && !busy.insert(candidate.run.job) {
@@ -81,6 +87,14 @@ mod tests {
     fn runs_start_in_order_while_slots_are_free() {
         let plan = admit(&[queue(3, 1, vec![candidate(1, 1, 0), candidate(2, 1, 0), candidate(3, 1, 0)])]);
         assert_eq!(plan.claimed, [run(1, 1), run(2, 1)]);
+    }
+
+    #[test]
+    fn a_turn_claims_so_many_and_leaves_the_rest_to_the_next() {
+        let plan = admit(&[queue(500, 0, (1..=300).map(|job| candidate(job, 1, 0)).collect())]);
+        assert_eq!((plan.claimed.len(), plan.has_room, plan.waiting), (CLAIMS_MAX, true, true));
+        let plan = admit(&[queue(2, 0, (1..=3).map(|job| candidate(job, 1, 0)).collect())]);
+        assert_eq!((plan.claimed.len(), plan.has_room, plan.waiting), (2, false, true));
     }
 
     #[test]

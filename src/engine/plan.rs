@@ -59,6 +59,10 @@ pub struct Plan {
     pub recalled: Vec<RunId>,
     /// How wide each queue is in which runs stand by.
     pub widths: Vec<(String, usize)>,
+    /// Something waits for a slot that is taken.
+    pub waiting: bool,
+    /// Something could start at once that this turn leaves to the next.
+    pub has_room: bool,
     /// There may be more to plan in this turn.
     pub more: bool,
 }

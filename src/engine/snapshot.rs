@@ -60,7 +60,7 @@ pub struct QueueState {
     pub standing_by: Vec<StandBy>,
     /// How many more than `slots` may be claimed, to stand by in the keeper until a slot is free.
     pub lookahead: usize,
-    /// Its waiting runs, first to start first; enough to fill `slots` and `lookahead`.
+    /// Its waiting runs, first to start first; one more than fills `slots` and `lookahead`, if there is.
     pub candidates: Vec<Candidate>,
 }
 

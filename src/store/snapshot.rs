@@ -108,7 +108,8 @@ impl Reader<'_> {
             let slots = slots.map_or(cpus, |slots| usize::try_from(slots).unwrap_or(0));
             let (claimed, standing_by) = self.claimed_in(&name)?;
             let lookahead = lookahead(&name);
-            let wanted = (slots + lookahead).saturating_sub(claimed).max(1);
+            // One more than fits: whether anything is left waiting decides how soon a slot is missed.
+            let wanted = (slots + lookahead).saturating_sub(claimed) + 1;
             let candidates = self.candidates(&name, wanted)?;
             if candidates.is_empty() && standing_by.is_empty() {
                 continue;
