@@ -218,7 +218,7 @@ impl Audit {
     }
 
     /// With all said and heard, database and keeper agree, and nothing waits that could run.
-    pub fn quiet(&self, keeper: &Keeper, cpus: usize) {
+    pub fn quiet(&self, keeper: &Keeper, cpus: usize, is_all_taken_in: bool) {
         let claimed: BTreeSet<Attempt> =
             self.open_rows().filter(|row| row.keeper == Some(keeper.instance)).map(Row::attempt).collect();
         let known: BTreeSet<Attempt> = keeper.known().iter().map(|known| known.attempt).collect();
@@ -230,6 +230,7 @@ impl Audit {
         for (attempt, _, is_stopped) in keeper.processes() {
             let row = self.open_rows().find(|row| row.attempt() == attempt).expect("as claimed");
             assert!(is_stopped || row.stop_at.is_none(), "wanted stopped and not told: {row:?}");
+            assert!(!is_all_taken_in || row.state == "running", "it has a process: {row:?}");
         }
         for queue in self.db.queues() {
             let slots = queue.slots.unwrap_or(cpus);

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -71,7 +72,10 @@ pub struct World {
 impl World {
     /// Makes a world without daemon, keeper and jobs.
     pub fn new(seed: u64, start: &str, trace: Trace) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
+        // In memory where there is such a place: making a store waits for the disk several times.
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let dir = dir.expect("a directory");
         let mut store = Store::open(dir.path()).expect("a new store");
         store.set_volatile().expect("a pragma");
         store.set_busy_timeout(Duration::ZERO).expect("a setting");
@@ -254,7 +258,7 @@ impl World {
             && daemon.retry_at.is_none()
             && daemon.check_at.is_none();
         if is_quiet {
-            self.audit.quiet(keeper, self.cpus);
+            self.audit.quiet(keeper, self.cpus, daemon.reports.is_empty());
         }
     }
 
