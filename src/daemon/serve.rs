@@ -174,6 +174,10 @@ impl<'a> Daemon<'a> {
             writer.fire_reboots(&boot_id, now)
         })?;
         self.reread_zone()?;
+        if let Err(error) = self.store.lengthen_log(&self.settings.dir) {
+            // Commits are slower for it, and nothing else.
+            warn!("cannot lengthen the log: {error}");
+        }
         self.remove_stored_outputs()?;
         self.keeper.attach(now);
         self.check_at = Some(now + UNTOLD_COMMIT);

@@ -87,6 +87,11 @@ impl Store {
         Ok(answer)
     }
 
+    /// Prepares the log of the store in `dir` for commits that wait for nothing but their own bytes. For whoever makes many.
+    pub fn lengthen_log(&mut self, dir: &Path) -> StoreResult<()> {
+        schema::lengthen_log(&mut self.connection, dir)
+    }
+
     /// Tells SQLite not to wait for the disk. For simulations, whose disk never fails.
     pub fn set_volatile(&mut self) -> StoreResult<()> {
         Ok(self.connection.pragma_update(None, "synchronous", "off")?)

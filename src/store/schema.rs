@@ -5,7 +5,7 @@
 //! that name is damage, and is refused like any other.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,6 +27,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The pages that one connection may cache, in KiB: the daemon's memory must not grow with the history.
 const CACHE_KIB: i64 = 1024;
+
+/// The length of a log of a thousand frames, after which SQLite checkpoints and begins it anew: a header, and a header and a
+/// page for each (<https://sqlite.org/fileformat2.html#walformat>).
+const LOG_BYTES: u64 = 32 + 1_000 * (24 + 4_096);
 
 /// Returns the database's path in a store's directory.
 pub fn database_path(dir: &Path) -> PathBuf {
@@ -56,6 +60,22 @@ pub fn open(dir: &Path) -> StoreResult<Connection> {
     let mut connection = connect(&path)?;
     migrate(&mut connection)?;
     Ok(connection)
+}
+
+/// Gives the log the length that it has between two checkpoints, in zeros, which are no frames.
+///
+/// A commit that lengthens the log waits for the file system's journal, two to three times as long as one that overwrites.
+/// What is there is not touched: zeros go behind the end of the file, and the write lock keeps others from doing the same.
+pub fn lengthen_log(connection: &mut Connection, dir: &Path) -> StoreResult<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let path = log_path(dir);
+    let lengthened = OpenOptions::new().append(true).open(&path).and_then(|mut log| {
+        let missing = LOG_BYTES.saturating_sub(log.metadata()?.len());
+        log.write_all(&vec![0; usize::try_from(missing).unwrap_or(0)])?;
+        log.sync_all()
+    });
+    transaction.rollback()?;
+    lengthened.map_err(|error| unusable(&path, &error))
 }
 
 fn unusable(path: &Path, error: &io::Error) -> StoreError {
