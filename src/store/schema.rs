@@ -70,9 +70,11 @@ pub fn lengthen_log(connection: &mut Connection, dir: &Path) -> StoreResult<()> 
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let path = log_path(dir);
     let lengthened = OpenOptions::new().append(true).open(&path).and_then(|mut log| {
-        let missing = LOG_BYTES.saturating_sub(log.metadata()?.len());
-        log.write_all(&vec![0; usize::try_from(missing).unwrap_or(0)])?;
-        log.sync_all()
+        let length = log.metadata()?.len();
+        let missing = LOG_BYTES.saturating_sub(length);
+        let written = log.write_all(&vec![0; usize::try_from(missing).unwrap_or(0)]).and_then(|()| log.sync_all());
+        // What little room there is belongs to commits.
+        written.or_else(|error| log.set_len(length).and(Err(error)))
     });
     transaction.rollback()?;
     lengthened.map_err(|error| unusable(&path, &error))
