@@ -150,10 +150,23 @@ def bench_enqueue(bench):
         subprocess.run(["nq", "-q", "sleep", "600"], env=nq_env)
         commands.append((["nq", "-q", "true"], nq_env))
         names.append("nq")
+    servers = []
+    if bench.has("pueue") and bench.has("pueued"):
+        servers.append(start_pueue(bench))
+        commands.append((["pueue", "-c", bench.store("pueue.yml"), "add", "--", "true"], dict(os.environ)))
+        names.append("pueue")
+    if bench.has("hq"):
+        hq_env = {**os.environ, "HQ_SERVER_DIR": bench.store("hq")}
+        servers.append(start_hq(bench, hq_env))
+        commands.append((["hq", "submit", "--stdout=none", "--stderr=none", "true"], hq_env))
+        names.append("hq")
     with bench.daemon(store):
         medians = dict(zip(names, in_turns(commands, times)))
+    for server in servers:
+        server.terminate()
+        server.wait()
     ours = medians["taskq"]
-    for peer in ("tsp", "nq"):
+    for peer in ("tsp", "nq", "pueue", "hq"):
         if peer in medians:
             budget = "≤ 1.5 ×" if peer == "tsp" else ""
             what = f"`taskq add -- true`, durable; `{peer} true`, not"
@@ -172,6 +185,27 @@ def bench_enqueue(bench):
     if "tsp" in names:
         subprocess.run(["tsp", "-K"], env=tsp_env)
     subprocess.run(["pkill", "-f", "^sleep 600$"])
+
+
+def start_pueue(bench):
+    """Starts a pueued of its own with its queue paused."""
+    os.mkdir(bench.store("pueue"))
+    config = bench.store("pueue.yml")
+    with open(config, "w") as f:
+        f.write(f"client: {{}}\ndaemon: {{}}\nshared:\n  pueue_directory: {bench.store('pueue')}\n  runtime_directory: {bench.store('pueue')}\n")
+    server = subprocess.Popen(["pueued", "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while subprocess.run(["pueue", "-c", config, "pause"], capture_output=True).returncode != 0:
+        time.sleep(0.1)
+    return server
+
+
+def start_hq(bench, env):
+    """Starts a HyperQueue server of its own, with a journal and without a worker."""
+    words = ["hq", "server", "start", "--journal", bench.store("hq-journal")]
+    server = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while subprocess.run(["hq", "server", "info"], env=env, capture_output=True).returncode != 0:
+        time.sleep(0.1)
+    return server
 
 
 def bench_lists(bench, store, runs, times):
