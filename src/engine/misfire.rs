@@ -168,7 +168,7 @@ fn place(due: &Due, accounting: &Accounting, job: &mut Overlapping, plan: &mut P
         plan.new_runs.push(new(first, count, Fate::Finished(Outcome::Missed), Some("found later than its grace")));
     }
     for at in &accounting.made_up {
-        // Several made up at once run one after the other, whatever the job says of fires that are on time.
+        // Several made up at once wait for one another, unless the job lets its runs overlap; none is skipped for the next.
         let fate = if accounting.made_up.len() > 1 { job.queue(&due.policy) } else { job.meet(&due.policy, plan) };
         let cause = matches!(fate, Fate::Finished(_)).then_some(OVERLAP_CAUSE);
         plan.new_runs.push(new(*at, 1, fate, cause));

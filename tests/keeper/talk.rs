@@ -5,10 +5,12 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use taskq::domain::{End, Span, StopCause};
 use taskq::keeper::protocol::{self, FromKeeper, PROTOCOL_VERSION, StartOrder, ToKeeper};
+use taskq::keeper::{farewells, forget_farewells};
 
-use crate::harness::{Daemon, Keeper, attempt, daemon_process_command, open_gate, order, read_to_end};
+use crate::harness::{Daemon, INSTANCE, Keeper, attempt, daemon_process_command, open_gate, order, read_to_end};
 
 fn framed(messages: &[ToKeeper]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -271,4 +273,18 @@ fn a_daemon_that_is_there_keeps_an_idle_keeper() {
     assert_eq!(second.run(keeper.sh(2, ":")).end, End::Exited(0));
     second.send(ToKeeper::Hello { version: PROTOCOL_VERSION });
     second.expect_close();
+}
+
+#[test]
+fn a_keeper_that_ends_in_order_says_so() {
+    let keeper = Keeper::start();
+    let log = keeper.path("log");
+    let mut daemon = keeper.daemon();
+    assert_eq!(daemon.run(keeper.sh(1, ":")).end, End::Exited(0));
+    assert_eq!(farewells(&log), Vec::<i64>::new());
+    drop(daemon);
+    waitid(Id::Pid(keeper.pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is our child");
+    assert_eq!(farewells(&log), [INSTANCE]);
+    forget_farewells(&log, &[INSTANCE]);
+    assert_eq!(farewells(&log), Vec::<i64>::new());
 }
