@@ -267,13 +267,13 @@ pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
         Some(file) => job_lines::read(&read_input(file)?, &source_name(file))?,
         None => vec![text_of(context, args)?],
     };
-    let mut jobs = texts.into_iter().map(|text| text.read(&here)).collect::<TaskResult<Vec<ReadJob>>>()?;
-    let added = if from.is_none()
-        && let [read] = &mut jobs[..]
-    {
-        vec![add(&context.dir, read.job.clone(), std::mem::take(&mut read.triggers), here.now)?]
-    } else {
-        context.write(WHAT, |writer| store_all(writer, &jobs, &here))?
+    let jobs = texts.into_iter().map(|text| text.read(&here)).collect::<TaskResult<Vec<ReadJob>>>()?;
+    let added = match &from {
+        Some(_) => context.write(WHAT, |writer| store_all(writer, &jobs, &here))?,
+        None => jobs
+            .into_iter()
+            .map(|read| add(&context.dir, read.job, read.triggers, here.now))
+            .collect::<TaskResult<Vec<JobId>>>()?,
     };
     if json {
         let views =

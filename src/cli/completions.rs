@@ -1,8 +1,6 @@
 //! Owns: `taskq completions`: the shells' completions, made from the definitions of the options.
 //! Never: the names of jobs.
 
-use std::io::Write;
-
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
@@ -28,15 +26,6 @@ pub fn completions(shell: Shell) -> Vec<u8> {
     let mut text = Vec::new();
     generate(shell, &mut visible(), "taskq", &mut text);
     text
-}
-
-/// Writes the completions for one shell.
-///
-/// # Errors
-///
-/// Those of `out`.
-pub fn write_completions(shell: Shell, out: &mut dyn Write) -> std::io::Result<()> {
-    out.write_all(&completions(shell))
 }
 
 /// The definitions without the verbs that nobody types: generators offer hidden ones too.

@@ -145,7 +145,6 @@ impl JobText {
                 .map_err(usage)?
                 .unwrap_or_default(),
             priority: check_priority(self.priority.unwrap_or(0)).map_err(|cause| Error::usage(&what, cause))?,
-            triggers: triggers.iter().map(|trigger| trigger.spec.clone()).collect(),
             start,
             policy,
             hold,

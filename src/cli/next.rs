@@ -16,11 +16,11 @@ use super::output::{Column, Table, TableCell};
 use super::report::{TIME_MIN, WORDS_MIN, document};
 use super::target::find_job;
 use super::zone::system_zone;
-use crate::domain::{JobId, Timestamp, TriggerSpec};
+use crate::domain::{JobId, Timestamp};
 use crate::engine::first_fire;
 use crate::error::{Error, Result};
-use crate::schedule::{Schedule, Zone, compile, parse_cron, parse_instant, parse_time};
-use crate::store::{JobView, TriggerView};
+use crate::schedule::{Schedule, Zone, parse_cron, parse_instant, parse_time};
+use crate::store::{Compiled, JobView, TriggerView, schedule_of};
 
 #[derive(Serialize)]
 struct Fires {
@@ -134,18 +134,7 @@ pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
 
 /// Returns the first `limit` fires of all triggers, in order. No trigger beyond the `limit` earliest can be among them.
 fn merge(triggers: &[(JobId, TriggerView)], jobs: &[JobView], limit: usize, system_zone: &Zone) -> Vec<Fire> {
-    let compiled: Vec<Option<(Schedule, Zone)>> = triggers
-        .iter()
-        .map(|(_, trigger)| {
-            let zone = match &trigger.spec {
-                TriggerSpec::Cron { zone: Some(name), .. } => Zone::read(name).ok()?,
-                TriggerSpec::Cron { zone: None, .. } | TriggerSpec::At { .. } | TriggerSpec::Every { .. } => {
-                    system_zone.clone()
-                }
-            };
-            Some((compile(&trigger.spec).ok()?, zone))
-        })
-        .collect();
+    let compiled: Vec<Compiled> = triggers.iter().map(|(_, trigger)| schedule_of(&trigger.spec, system_zone)).collect();
     let mut heap: BinaryHeap<Reverse<(Timestamp, usize)>> =
         triggers.iter().enumerate().filter_map(|(index, (_, t))| Some(Reverse((t.next_at?, index)))).collect();
     let mut fires = Vec::new();
@@ -155,7 +144,7 @@ fn merge(triggers: &[(JobId, TriggerView)], jobs: &[JobView], limit: usize, syst
         let job_id = triggers[index].0;
         let name = jobs.iter().find(|job| job.id == job_id).and_then(|job| job.name.clone());
         fires.push(Fire { at, job_id: Some(job_id), name });
-        if let Some((schedule, zone)) = &compiled[index]
+        if let Ok((schedule, zone)) = &compiled[index]
             && let Some(next) = schedule.next_after(at, zone)
         {
             heap.push(Reverse((next, index)));

@@ -57,11 +57,6 @@ impl Subscription {
         Ok(())
     }
 
-    /// Stops watching a file.
-    pub fn unwatch_file(&mut self) {
-        self.file = None;
-    }
-
     fn connect(&mut self) -> io::Result<()> {
         // Watch first, then try: a socket made in between is seen by one of the two.
         let arrivals = Inotify::init()?;

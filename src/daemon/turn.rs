@@ -268,7 +268,6 @@ mod tests {
             name: None,
             tags: Vec::new(),
             execution,
-            triggers: Vec::new(),
             start: None,
             queue: QueueName::default(),
             priority: 0,

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobName, Policy, QueueName, Tag, Timestamp, TriggerSpec};
+use super::{JobName, Policy, QueueName, Tag, Timestamp};
 
 /// What a job runs. Bytes, since neither argv nor scripts need be UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,8 +39,6 @@ pub struct NewJob {
     pub tags: Vec<Tag>,
     /// What to run.
     pub execution: Execution,
-    /// Why it fires; none: at once, and once.
-    pub triggers: Vec<TriggerSpec>,
     /// No fire before this instant.
     pub start: Option<Timestamp>,
     /// The queue that its runs wait in.

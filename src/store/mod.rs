@@ -24,7 +24,7 @@ pub use job_view::{JobFilter, JobView, TriggerView};
 pub use jobs::{Cancelled, FirstFire, Resumed};
 pub use queues::QueueView;
 pub use runs::{RunFilter, RunView};
-pub use snapshot::{Claimed, Compiled, Lookahead};
+pub use snapshot::{Claimed, Compiled, Lookahead, schedule_of};
 
 /// The largest output that moves into the run log when its run ends, in bytes; a longer one stays a file.
 pub const OUTPUT_BYTES_MAX: u64 = 64 * 1024;

@@ -284,7 +284,7 @@ pub(super) fn trigger_spec(row: &Row<'_>, first: usize) -> rusqlite::Result<Trig
 pub type Compiled = Result<(Schedule, Zone), String>;
 
 /// Compiles a stored trigger, with the zone it is read in.
-pub(super) fn schedule_of(spec: &TriggerSpec, system_zone: &Zone) -> Compiled {
+pub fn schedule_of(spec: &TriggerSpec, system_zone: &Zone) -> Compiled {
     let zone = match spec {
         TriggerSpec::Cron { zone: Some(name), .. } => Zone::read(name).map_err(|error| error.to_string())?,
         TriggerSpec::Cron { zone: None, .. } | TriggerSpec::At { .. } | TriggerSpec::Every { .. } => {

@@ -68,7 +68,7 @@ impl Wish {
     }
 }
 
-fn new_job(wish: &Wish, triggers: &[FirstFire]) -> NewJob {
+fn new_job(wish: &Wish) -> NewJob {
     NewJob {
         name: None,
         tags: Vec::new(),
@@ -78,7 +78,6 @@ fn new_job(wish: &Wish, triggers: &[FirstFire]) -> NewJob {
             env: Vec::new(),
             umask: 0o022,
         },
-        triggers: triggers.iter().map(|trigger| trigger.spec.clone()).collect(),
         start: wish.start,
         queue: wish.queue.parse().expect("a name"),
         priority: wish.priority,
@@ -97,7 +96,7 @@ impl World {
         if first.len() < wish.when.len() {
             return 0;
         }
-        let job = new_job(wish, &first);
+        let job = new_job(wish);
         let (id, triggers) = self.write(|writer| {
             let id = writer.add_job(&job, &first, None, now)?;
             Ok((id, writer.triggers(id)?))

@@ -150,15 +150,6 @@ impl Output {
         self.answer_bytes(&json::line(document))
     }
 
-    /// Prints one of many JSON documents, a line each, so that a reader has it at once.
-    ///
-    /// # Errors
-    ///
-    /// As `answer`.
-    pub fn json_line(&self, document: &impl Serialize) -> Result<()> {
-        self.json(document)
-    }
-
     /// Prints a table. One without rows prints nothing, not even its heads.
     ///
     /// # Errors
