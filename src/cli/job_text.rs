@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::context::parse_failure;
 use crate::config;
 use crate::domain::{
-    CommandLine, EnvVar, Execution, JobName, Missed, MissedMode, NewJob, Overlap, Policy, QueueName, Span, Tag,
+    CommandLine, EnvVar, Execution, JobName, Missed, MissedMode, NewJob, Overlap, Policy, QueueName, Span, Stdin, Tag,
     Timestamp, TriggerSpec,
 };
 use crate::engine::first_fire;
@@ -147,6 +147,7 @@ impl JobText {
             priority: check_priority(self.priority.unwrap_or(0)).map_err(|cause| Error::usage(&what, cause))?,
             start,
             policy,
+            mail: None,
             hold,
             execution: self.execution(here, &what)?,
         };
@@ -189,7 +190,7 @@ impl JobText {
         }
         for text in &self.cron {
             parse_cron(text).map_err(|error| parse_failure(what, error))?;
-            specs.push(TriggerSpec::Cron { expr: fold_cron(text), zone: zone_name.clone() });
+            specs.push(TriggerSpec::Cron { expr: fold_cron(text), zone: zone_name.clone(), delay: Span::ZERO });
         }
         for text in &self.every {
             let period = parse_period(text).map_err(|error| parse_failure(what, error))?;
@@ -214,6 +215,8 @@ impl JobText {
             cwd: cwd.into_os_string().into_vec(),
             env: with_variables(base, &self.env, what)?,
             umask: here.umask,
+            stdin: Stdin::Null,
+            user: None,
         })
     }
 }
@@ -224,7 +227,7 @@ fn first_of(spec: TriggerSpec, zone: &Zone, start: Option<Timestamp>, now: Times
         // `now` is this instant: due, though not after it.
         (Schedule::At(at), _) => Some(*at),
         (Schedule::Reboot, _) => return Ok(FirstFire { spec, next_at: None, boot_id: Some(config::boot_id()) }),
-        (Schedule::Vixie(_) | Schedule::Seconds(_) | Schedule::Every { .. }, _) => {
+        (Schedule::Vixie(_) | Schedule::Seconds(_) | Schedule::Every { .. } | Schedule::Delayed { .. }, _) => {
             first_fire(&schedule, zone, start, now)
         }
     };

@@ -167,7 +167,11 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
     };
     let mut at = first_fire(&schedule, &zone, None, from).or(match schedule {
         Schedule::At(at) => Some(at),
-        Schedule::Vixie(_) | Schedule::Seconds(_) | Schedule::Every { .. } | Schedule::Reboot => None,
+        Schedule::Vixie(_)
+        | Schedule::Seconds(_)
+        | Schedule::Every { .. }
+        | Schedule::Reboot
+        | Schedule::Delayed { .. } => None,
     });
     let mut fires = Vec::new();
     while fires.len() < args.limit as usize
@@ -183,7 +187,11 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
     if fires.is_empty() && args.limit > 0 {
         context.output.talk(match schedule {
             Schedule::Reboot => "`@reboot` fires once after each boot of the machine",
-            Schedule::At(_) | Schedule::Vixie(_) | Schedule::Seconds(_) | Schedule::Every { .. } => "it never fires",
+            Schedule::At(_)
+            | Schedule::Vixie(_)
+            | Schedule::Seconds(_)
+            | Schedule::Every { .. }
+            | Schedule::Delayed { .. } => "it never fires",
         });
     }
     let lines: String =

@@ -101,17 +101,31 @@ pub struct TriggerJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     every_ms: Option<u64>,
     tz: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<u64>,
     next_fire_at: Option<Timestamp>,
 }
 
 impl From<&TriggerView> for TriggerJson {
     fn from(trigger: &TriggerView) -> Self {
-        let (at, cron, every_ms, tz) = match &trigger.spec {
-            TriggerSpec::At { at } => (Some(*at), None, None, None),
-            TriggerSpec::Cron { expr, zone } => (None, Some(expr.clone()), None, zone.clone()),
-            TriggerSpec::Every { period, .. } => (None, None, Some(period.as_millis()), None),
+        let mut json = Self {
+            kind: trigger.spec.kind(),
+            at: None,
+            cron: None,
+            every_ms: None,
+            tz: None,
+            delay_ms: None,
+            next_fire_at: trigger.next_at,
         };
-        Self { kind: trigger.spec.kind(), at, cron, every_ms, tz, next_fire_at: trigger.next_at }
+        match &trigger.spec {
+            TriggerSpec::At { at } => json.at = Some(*at),
+            TriggerSpec::Cron { expr, zone, delay } => {
+                (json.cron, json.tz) = (Some(expr.clone()), zone.clone());
+                json.delay_ms = Some(delay.as_millis()).filter(|delay| *delay > 0);
+            }
+            TriggerSpec::Every { period, .. } => json.every_ms = Some(period.as_millis()),
+        }
+        json
     }
 }
 
@@ -264,8 +278,11 @@ pub fn trigger_text(trigger: &TriggerSpec, zone: &Zone) -> String {
         TriggerSpec::At { at } => format!("at {}", zone.show(*at)),
         // A boot comes when it comes, in whatever zone.
         TriggerSpec::Cron { expr, .. } if expr == "@reboot" => format!("cron {expr}"),
-        TriggerSpec::Cron { expr, zone: None } => format!("cron {expr}"),
-        TriggerSpec::Cron { expr, zone: Some(name) } => format!("cron {expr} ({name})"),
+        TriggerSpec::Cron { expr, zone, delay } => {
+            let zone = zone.as_ref().map_or(String::new(), |name| format!(" ({name})"));
+            let delay = if *delay == Span::ZERO { String::new() } else { format!(", {delay} later") };
+            format!("cron {expr}{zone}{delay}")
+        }
         TriggerSpec::Every { period, .. } => format!("every {period}"),
     }
 }

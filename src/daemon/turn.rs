@@ -248,7 +248,7 @@ fn give_orders(writer: &Writer<'_>, turn: &Turn<'_>, applied: &Applied, done: &m
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CommandLine, Execution, NewJob, Outcome, Policy, QueueName};
+    use crate::domain::{CommandLine, Execution, NewJob, Outcome, Policy, QueueName, Stdin};
 
     fn now() -> Timestamp {
         Timestamp::from_micros(1_772_000_000_000_000)
@@ -263,6 +263,8 @@ mod tests {
             cwd: b"/".to_vec(),
             env: Vec::new(),
             umask: 0o022,
+            stdin: Stdin::Null,
+            user: None,
         };
         let job = NewJob {
             name: None,
@@ -272,6 +274,7 @@ mod tests {
             queue: QueueName::default(),
             priority: 0,
             policy: Policy::default(),
+            mail: None,
             hold: false,
         };
         store.write(|writer| writer.add_job(&job, &[], None, now())).expect("it is a good job");

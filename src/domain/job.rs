@@ -28,7 +28,61 @@ pub struct Execution {
     pub env: Vec<EnvVar>,
     /// The file mode creation mask, as umask(2).
     pub umask: u32,
+    /// What the process reads.
+    pub stdin: Stdin,
+    /// The user to run as, by name; `None`: whose daemon it is. Only root's daemon can be asked for another.
+    pub user: Option<String>,
 }
+
+/// What a process reads as its standard input.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stdin {
+    /// Nothing.
+    #[default]
+    Null,
+    /// This file, absolute, opened at each start.
+    Path(Vec<u8>),
+    /// These bytes, as what follows `%` in crontab(5).
+    Text(Vec<u8>),
+}
+
+/// `--mail`: who is told of a job's runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mail {
+    /// The addressees, as sendmail(8) takes them: by commas.
+    pub to: String,
+    /// Of which runs.
+    pub when: MailWhen,
+    /// In which form.
+    pub format: MailFormat,
+}
+
+/// Which runs are worth a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailWhen {
+    /// Those that did not succeed.
+    Failure,
+    /// Those that wrote something, as with cron(8).
+    Output,
+    /// Each that had a process or should have had one.
+    Always,
+}
+
+/// How a mail looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailFormat {
+    /// It names the job, the run and its end.
+    Taskq,
+    /// As the cron(8) of Debian writes it.
+    Debian,
+    /// As cronie writes it.
+    Cronie,
+}
+
+super::run::words!(MailWhen { Failure = "failure", Output = "output", Always = "always" });
+super::run::words!(MailFormat { Taskq = "taskq", Debian = "debian", Cronie = "cronie" });
 
 /// A job to be stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +101,8 @@ pub struct NewJob {
     pub priority: i32,
     /// What about late, overlapping and endless runs.
     pub policy: Policy,
+    /// Who is told of its runs.
+    pub mail: Option<Mail>,
     /// Added paused.
     pub hold: bool,
 }

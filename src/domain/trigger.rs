@@ -19,6 +19,8 @@ pub enum TriggerSpec {
         expr: String,
         /// The zone's IANA name; `None`: the system's zone, whichever that is.
         zone: Option<String>,
+        /// Each fire comes this long after the instant that the expression names (cronie's `RANDOM_DELAY`).
+        delay: Span,
     },
     /// `--every`: at `anchor` + n × `period` for n ≥ 1; with `--start`, for n ≥ 0 of the start.
     Every {

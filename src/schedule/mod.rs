@@ -78,6 +78,13 @@ pub enum Schedule {
     },
     /// `@reboot`: no instant at all; the daemon knows when the machine has started.
     Reboot,
+    /// Every instant of another schedule, later.
+    Delayed {
+        /// The other.
+        of: Box<Schedule>,
+        /// How much later.
+        by: Span,
+    },
 }
 
 impl Schedule {
@@ -99,6 +106,7 @@ impl Schedule {
                 nth(*anchor, *period, count)
             }
             Self::Reboot => None,
+            Self::Delayed { of, by } => of.next_after(after - *by, zone).map(|fire| fire + *by),
         }
     }
 
@@ -109,6 +117,7 @@ impl Schedule {
             Self::Vixie(VixieSchedule { pattern }) | Self::Seconds(SecondsSchedule { pattern }) => {
                 walk::daylight(pattern, fire.as_seconds(), zone)
             }
+            Self::Delayed { of, by } => of.daylight(fire - *by, zone),
             Self::At(_) | Self::Every { .. } | Self::Reboot => None,
         }
     }
@@ -129,6 +138,7 @@ impl Schedule {
                 u64::try_from(upto(until) - upto(after)).expect("no more than microseconds in the range of a Timestamp")
             }
             Self::Reboot => 0,
+            Self::Delayed { of, by } => of.count(after - *by, until - *by, zone),
         }
     }
 
@@ -195,7 +205,12 @@ fn nth(anchor: Timestamp, period: Span, n: u128) -> Option<Timestamp> {
 pub fn compile(spec: &TriggerSpec) -> Result<Schedule, ParseError> {
     match spec {
         TriggerSpec::At { at } => Ok(Schedule::At(*at)),
-        TriggerSpec::Cron { expr, zone: _ } => parse_cron(expr),
+        TriggerSpec::Cron { expr, zone: _, delay } => Ok(match parse_cron(expr)? {
+            // A boot is not an instant that could be put off here.
+            Schedule::Reboot => Schedule::Reboot,
+            schedule if *delay == Span::ZERO => schedule,
+            schedule => Schedule::Delayed { of: Box::new(schedule), by: *delay },
+        }),
         TriggerSpec::Every { period: Span::ZERO, .. } => {
             Err(ParseError::new("a period of `0s` never passes".to_owned()))
         }

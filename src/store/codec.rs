@@ -6,7 +6,8 @@ use std::hash::{DefaultHasher, Hasher};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::domain::{
-    CommandLine, JobId, JobState, Missed, MissedMode, Outcome, Overlap, RunState, Span, Timestamp, TriggerKind,
+    CommandLine, JobId, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap, RunState, Span,
+    Stdin, Timestamp, TriggerKind,
 };
 
 impl ToSql for Timestamp {
@@ -62,11 +63,35 @@ macro_rules! word_columns {
     )*};
 }
 
-word_columns!(JobState, MissedMode, Outcome, Overlap, RunState, TriggerKind);
+word_columns!(JobState, MailFormat, MailWhen, MissedMode, Outcome, Overlap, RunState, TriggerKind);
 
 /// Reads the misfire policy from three columns that start at `first`.
 pub(super) fn missed(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Missed> {
     Ok(Missed { mode: row.get(first)?, within: row.get(first + 1)?, grace: row.get(first + 2)? })
+}
+
+/// Reads standard input from two columns that start at `first`: stdin_path, stdin_text.
+pub(super) fn stdin(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Stdin> {
+    Ok(match (row.get(first)?, row.get(first + 1)?) {
+        (Some(path), _) => Stdin::Path(path),
+        (None, Some(text)) => Stdin::Text(text),
+        (None, None) => Stdin::Null,
+    })
+}
+
+/// Returns the columns `stdin_path` and `stdin_text`.
+pub(super) fn stdin_columns(stdin: &Stdin) -> (Option<&[u8]>, Option<&[u8]>) {
+    match stdin {
+        Stdin::Null => (None, None),
+        Stdin::Path(path) => (Some(path), None),
+        Stdin::Text(text) => (None, Some(text)),
+    }
+}
+
+/// Reads a job's mail from three columns that start at `first`: mail_to, mail_when, mail_format.
+pub(super) fn mail(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Option<Mail>> {
+    let to: Option<String> = row.get(first)?;
+    to.map(|to| Ok(Mail { to, when: row.get(first + 1)?, format: row.get(first + 2)? })).transpose()
 }
 
 /// Joins byte strings that hold no NUL, each ended by one.

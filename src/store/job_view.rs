@@ -7,7 +7,8 @@ use super::codec::{self, missed};
 use super::snapshot::{Compiled, schedule_of, trigger_spec};
 use super::{Reader, StoreResult};
 use crate::domain::{
-    CommandLine, JobId, JobState, Outcome, Policy, QueueName, RunId, Tag, Timestamp, TriggerId, TriggerSpec,
+    CommandLine, JobId, JobState, Mail, Outcome, Policy, QueueName, RunId, Stdin, Tag, Timestamp, TriggerId,
+    TriggerSpec,
 };
 use crate::schedule::Zone;
 
@@ -26,6 +27,12 @@ pub struct JobView {
     pub cwd: Vec<u8>,
     /// With which mask.
     pub umask: u32,
+    /// What it reads.
+    pub stdin: Stdin,
+    /// As whom, if not as whose daemon it is.
+    pub user: Option<String>,
+    /// Who is told of its runs.
+    pub mail: Option<Mail>,
     /// In which queue.
     pub queue: String,
     /// At which priority.
@@ -91,7 +98,8 @@ const COLUMNS: &str = "job.id, job.name, job.created_at, job.command, job.is_scr
     (SELECT CASE
         WHEN max(state = 'running') THEN 'running'
         WHEN max(held = 0) THEN iif((SELECT paused_at IS NULL FROM queue WHERE name = job.queue), 'queued', 'blocked')
-     END FROM run WHERE job_id = job.id AND state <> 'finished')";
+     END FROM run WHERE job_id = job.id AND state <> 'finished'),
+    job.stdin_path, job.stdin_text, job.user, job.mail_to, job.mail_when, job.mail_format";
 
 /// The jobs that are not done: those with a run or a fire to come. Their indexes are as short as they are few.
 const LIVE: &str = "job.id IN (
@@ -115,6 +123,9 @@ fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
         command: codec::command(row.get(3)?, row.get(4)?),
         cwd: row.get(5)?,
         umask: row.get(6)?,
+        stdin: codec::stdin(row, 21)?,
+        user: row.get(23)?,
+        mail: codec::mail(row, 24)?,
         queue: row.get(7)?,
         priority: row.get(8)?,
         policy: Policy {
@@ -201,7 +212,7 @@ impl Reader<'_> {
     /// Returns a job's triggers, in the order they were given.
     pub fn triggers(&self, job: JobId) -> StoreResult<Vec<TriggerView>> {
         let mut triggers = self.transaction.prepare_cached(
-            "SELECT id, kind, expr, zone, at, period_us, next_at FROM trigger WHERE job_id = ?1 ORDER BY id",
+            "SELECT id, kind, expr, zone, at, period_us, delay_us, next_at FROM trigger WHERE job_id = ?1 ORDER BY id",
         )?;
         let triggers = triggers.query_map([job], trigger_view)?;
         Ok(triggers.collect::<rusqlite::Result<_>>()?)
@@ -223,20 +234,20 @@ impl Reader<'_> {
     /// Returns the `limit` triggers that fire next, earliest first, each with its job; of `jobs` alone unless that is empty.
     pub fn next_triggers(&self, jobs: &[JobId], limit: usize) -> StoreResult<Vec<(JobId, TriggerView)>> {
         let mut statement = self.transaction.prepare(
-            "SELECT id, kind, expr, zone, at, period_us, next_at, job_id FROM trigger
+            "SELECT id, kind, expr, zone, at, period_us, delay_us, next_at, job_id FROM trigger
              WHERE next_at IS NOT NULL AND held = 0 AND (?1 = 0 OR job_id IN (SELECT value FROM json_each(?2)))
              ORDER BY next_at LIMIT ?3",
         )?;
         let ids = format!("[{}]", jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let triggers =
-            statement.query_map(params![!jobs.is_empty(), ids, limit], |row| Ok((row.get(7)?, trigger_view(row)?)))?;
+            statement.query_map(params![!jobs.is_empty(), ids, limit], |row| Ok((row.get(8)?, trigger_view(row)?)))?;
         Ok(triggers.collect::<rusqlite::Result<_>>()?)
     }
 }
 
 fn trigger_view(row: &Row<'_>) -> rusqlite::Result<TriggerView> {
-    Ok(TriggerView { id: TriggerId(row.get(0)?), spec: trigger_spec(row, 1)?, next_at: row.get(6)? })
+    Ok(TriggerView { id: TriggerId(row.get(0)?), spec: trigger_spec(row, 1)?, next_at: row.get(7)? })
 }
 
 /// Tells whether an outcome is one that somebody should look at.

@@ -4,10 +4,10 @@
 use rusqlite::{OptionalExtension, named_params, params};
 use serde::{Deserialize, Serialize};
 
-use super::codec::{command_columns, content_hash, join};
+use super::codec::{command_columns, content_hash, join, stdin_columns};
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{
-    JobId, JobKey, JobName, NewJob, Outcome, Overlap, RunId, Timestamp, TriggerId, TriggerKind, TriggerSpec,
+    JobId, JobKey, JobName, NewJob, Outcome, Overlap, RunId, Span, Timestamp, TriggerId, TriggerKind, TriggerSpec,
 };
 use crate::engine::{Pending, skip_paused};
 use crate::schedule::Zone;
@@ -111,12 +111,15 @@ impl Writer<'_> {
 
     fn insert_job(&self, job: &NewJob, has_run: bool, request: Option<i64>, now: Timestamp) -> StoreResult<JobId> {
         let (command, is_script) = command_columns(&job.execution.command);
+        let (stdin_path, stdin_text) = stdin_columns(&job.execution.stdin);
         let environment = self.intern_environment(&join(&job.execution.env))?;
         let mut insert = self.transaction.prepare_cached(
             "INSERT INTO job (name, created_at, command, is_script, cwd, environment_id, umask, queue, priority, overlap,
-                missed, missed_within_us, grace_us, timeout_us, kill_after_us, start_at, paused_at, runs, request)
+                missed, missed_within_us, grace_us, timeout_us, kill_after_us, start_at, paused_at, runs, request,
+                stdin_path, stdin_text, user, mail_to, mail_when, mail_format)
              VALUES (:name, :now, :command, :is_script, :cwd, :environment, :umask, :queue, :priority, :overlap,
-                :missed, :missed_within, :grace, :timeout, :kill_after, :start, :paused_at, :runs, :request)",
+                :missed, :missed_within, :grace, :timeout, :kill_after, :start, :paused_at, :runs, :request,
+                :stdin_path, :stdin_text, :user, :mail_to, :mail_when, :mail_format)",
         )?;
         insert.execute(named_params! {
             ":name": job.name.as_ref().map(JobName::as_str),
@@ -138,6 +141,12 @@ impl Writer<'_> {
             ":paused_at": job.hold.then_some(now),
             ":runs": has_run,
             ":request": request,
+            ":stdin_path": stdin_path,
+            ":stdin_text": stdin_text,
+            ":user": job.execution.user,
+            ":mail_to": job.mail.as_ref().map(|mail| &mail.to),
+            ":mail_when": job.mail.as_ref().map(|mail| mail.when),
+            ":mail_format": job.mail.as_ref().map(|mail| mail.format),
         })?;
         Ok(JobId(self.transaction.last_insert_rowid()))
     }
@@ -159,17 +168,17 @@ impl Writer<'_> {
     }
 
     fn insert_trigger(&self, job: JobId, trigger: &FirstFire, held: bool) -> StoreResult<()> {
-        let (expr, zone, at, period) = match &trigger.spec {
-            TriggerSpec::At { at } => (None, None, Some(*at), None),
-            TriggerSpec::Cron { expr, zone } => (Some(expr), zone.as_ref(), None, None),
-            TriggerSpec::Every { period, anchor } => (None, None, Some(*anchor), Some(*period)),
+        let (expr, zone, delay, at, period) = match &trigger.spec {
+            TriggerSpec::At { at } => (None, None, Span::ZERO, Some(*at), None),
+            TriggerSpec::Cron { expr, zone, delay } => (Some(expr), zone.as_ref(), *delay, None, None),
+            TriggerSpec::Every { period, anchor } => (None, None, Span::ZERO, Some(*anchor), Some(*period)),
         };
         let mut insert = self.transaction.prepare_cached(
-            "INSERT INTO trigger (job_id, kind, expr, zone, at, period_us, next_at, held, boot_id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO trigger (job_id, kind, expr, zone, at, period_us, delay_us, next_at, held, boot_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
         let kind: TriggerKind = trigger.spec.kind();
-        insert.execute(params![job, kind, expr, zone, at, period, trigger.next_at, held, trigger.boot_id])?;
+        insert.execute(params![job, kind, expr, zone, at, period, delay, trigger.next_at, held, trigger.boot_id])?;
         Ok(())
     }
 

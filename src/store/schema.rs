@@ -20,7 +20,7 @@ use crate::error::system_cause;
 const APPLICATION_ID: i64 = 0x7461_736b;
 
 /// Each step takes a store from the version of its index to the next; `PRAGMA user_version` holds the version.
-const STEPS: &[&str] = &[include_str!("schema.sql")];
+const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// How long a write waits for another's: longer than any transaction of ours, shorter than a person's patience.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -222,6 +222,31 @@ fn upgrade(connection: &mut Connection, version: i64) -> StoreResult<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_of_the_first_schema_is_brought_up_to_date_and_keeps_its_jobs() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("the directory is ours");
+        let path = database_path(dir.path());
+        let old = Connection::open(&path).expect("the directory is ours");
+        old.pragma_update(None, "application_id", APPLICATION_ID).expect("it is open");
+        old.execute_batch(STEPS[0]).expect("the first schema");
+        old.execute_batch(
+            "PRAGMA user_version = 1;
+             INSERT INTO environment (id, hash, vars) VALUES (1, 0, x'');
+             INSERT INTO job (id, created_at, command, is_script, cwd, environment_id, umask, queue, priority, overlap, missed,
+                grace_us, kill_after_us) VALUES (7, 0, x'3a', 1, x'2f', 1, 18, 'default', 0, 'skip', 'once', 0, 0);
+             INSERT INTO trigger (job_id, kind, expr, next_at, held) VALUES (7, 'cron', '@daily', 1, 0);",
+        )
+        .expect("rows of the first schema");
+        drop(old);
+        let upgraded = open(dir.path()).expect("it is a store");
+        let version: i64 = upgraded.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a version");
+        let delay: i64 = upgraded
+            .query_row("SELECT delay_us FROM trigger WHERE job_id = 7", [], |row| row.get(0))
+            .expect("it is there");
+        assert_eq!((version, delay), (i64::try_from(STEPS.len()).expect("few"), 0));
+    }
 
     #[test]
     fn a_database_that_is_gone_while_its_log_is_there_is_not_replaced() {

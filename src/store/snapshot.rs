@@ -48,16 +48,16 @@ impl Reader<'_> {
 
     fn due(&self, now: Timestamp, system_zone: &Zone) -> StoreResult<Vec<Due>> {
         let mut statement = self.transaction.prepare_cached(
-            "SELECT trigger.id, trigger.kind, trigger.expr, trigger.zone, trigger.at, trigger.period_us, trigger.next_at,
-                job.id, job.overlap, job.missed, job.missed_within_us, job.grace_us, job.timeout_us, job.kill_after_us
+            "SELECT trigger.id, trigger.kind, trigger.expr, trigger.zone, trigger.at, trigger.period_us, trigger.delay_us,
+                trigger.next_at, job.id, job.overlap, job.missed, job.missed_within_us, job.grace_us, job.timeout_us, job.kill_after_us
              FROM trigger JOIN job ON job.id = trigger.job_id
              WHERE trigger.next_at <= :now AND trigger.held = 0 AND trigger.next_at IS NOT NULL ORDER BY trigger.next_at",
         )?;
         let mut rows = statement.query(named_params! { ":now": now })?;
         let mut due = Vec::new();
         while let Some(row) = rows.next()?.filter(|_| due.len() < DUE_MAX) {
-            let job: JobId = row.get(7)?;
-            let (spec, next_at) = (trigger_spec(row, 1)?, row.get(6)?);
+            let job: JobId = row.get(8)?;
+            let (spec, next_at) = (trigger_spec(row, 1)?, row.get(7)?);
             let trigger = TriggerId(row.get(0)?);
             due.push(Due {
                 trigger,
@@ -67,10 +67,10 @@ impl Reader<'_> {
                 taken: self.taken_after(job, trigger, next_at)?,
                 job,
                 policy: Policy {
-                    overlap: row.get(8)?,
-                    missed: missed(row, 9)?,
-                    timeout: row.get(12)?,
-                    kill_after: row.get(13)?,
+                    overlap: row.get(9)?,
+                    missed: missed(row, 10)?,
+                    timeout: row.get(13)?,
+                    kill_after: row.get(14)?,
                 },
                 unfinished: self.unfinished(job)?,
             });
@@ -245,16 +245,16 @@ impl Writer<'_> {
     /// Returns the triggers of a kind whose next fire is to come.
     fn planned(&self, kind: &str, now: Timestamp) -> StoreResult<Vec<Planned>> {
         let mut statement = self.transaction.prepare(&format!(
-            "SELECT trigger.id, kind, expr, zone, at, period_us, next_at, job_id, job.start_at
+            "SELECT trigger.id, kind, expr, zone, at, period_us, delay_us, next_at, job_id, job.start_at
              FROM trigger JOIN job ON job.id = trigger.job_id WHERE {kind} AND next_at > ?1",
         ))?;
         let planned = statement.query_map([now], |row| {
             Ok(Planned {
                 trigger: TriggerId(row.get(0)?),
                 spec: trigger_spec(row, 1)?,
-                next_at: row.get(6)?,
-                job: row.get(7)?,
-                start: row.get(8)?,
+                next_at: row.get(7)?,
+                job: row.get(8)?,
+                start: row.get(9)?,
             })
         })?;
         Ok(planned.collect::<rusqlite::Result<_>>()?)
@@ -270,11 +270,13 @@ struct Planned {
     start: Option<Timestamp>,
 }
 
-/// Reads a trigger from six columns that start at `first`: kind, expr, zone, at, period_us.
+/// Reads a trigger from six columns that start at `first`: kind, expr, zone, at, period_us, delay_us.
 pub(super) fn trigger_spec(row: &Row<'_>, first: usize) -> rusqlite::Result<TriggerSpec> {
     let kind: TriggerKind = row.get(first)?;
     Ok(match kind {
-        TriggerKind::Cron => TriggerSpec::Cron { expr: row.get(first + 1)?, zone: row.get(first + 2)? },
+        TriggerKind::Cron => {
+            TriggerSpec::Cron { expr: row.get(first + 1)?, zone: row.get(first + 2)?, delay: row.get(first + 5)? }
+        }
         TriggerKind::Every => TriggerSpec::Every { anchor: row.get(first + 3)?, period: row.get(first + 4)? },
         TriggerKind::At | TriggerKind::Manual => TriggerSpec::At { at: row.get(first + 3)? },
     })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use taskq::domain::{
-    CommandLine, Execution, JobId, Missed, NewJob, Outcome, Overlap, Policy, QueueName, RunId, Span, Timestamp,
+    CommandLine, Execution, JobId, Missed, NewJob, Outcome, Overlap, Policy, QueueName, RunId, Span, Stdin, Timestamp,
     TriggerSpec,
 };
 use taskq::engine::first_fire;
@@ -77,11 +77,14 @@ fn new_job(wish: &Wish) -> NewJob {
             cwd: b"/".to_vec(),
             env: Vec::new(),
             umask: 0o022,
+            stdin: Stdin::Null,
+            user: None,
         },
         start: wish.start,
         queue: wish.queue.parse().expect("a name"),
         priority: wish.priority,
         policy: wish.policy,
+        mail: None,
         hold: wish.hold,
     }
 }
@@ -118,9 +121,10 @@ impl World {
     fn trigger_of(&self, when: &When, wish: &Wish, now: Timestamp) -> Option<(FirstFire, Trigger)> {
         let (spec, zone_name) = match when {
             When::At(at) => (TriggerSpec::At { at: *at }, None),
-            When::Cron(expr, zone) => {
-                (TriggerSpec::Cron { expr: (*expr).to_owned(), zone: zone.map(str::to_owned) }, *zone)
-            }
+            When::Cron(expr, zone) => (
+                TriggerSpec::Cron { expr: (*expr).to_owned(), zone: zone.map(str::to_owned), delay: Span::ZERO },
+                *zone,
+            ),
             When::Every(seconds) => {
                 let period = Span::from_seconds(*seconds);
                 (TriggerSpec::Every { period, anchor: wish.start.map_or(now, |start| start - period) }, None)

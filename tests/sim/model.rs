@@ -59,7 +59,9 @@ impl Trigger {
                 Some(Timestamp::from_micros(anchor + count * period))
             }
             Schedule::Reboot => None,
-            Schedule::Vixie(_) | Schedule::Seconds(_) => self.schedule.next_after(after, self.zone(system)),
+            Schedule::Vixie(_) | Schedule::Seconds(_) | Schedule::Delayed { .. } => {
+                self.schedule.next_after(after, self.zone(system))
+            }
         }
     }
 

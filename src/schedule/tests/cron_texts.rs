@@ -179,7 +179,7 @@ fn white_space_is_folded_and_means_nothing() {
 fn a_stored_trigger_is_the_schedule_that_was_read() {
     let at = Timestamp::from_seconds(1);
     let day = Span::from_seconds(86_400);
-    let cron_spec = |expr: &str| TriggerSpec::Cron { expr: expr.to_owned(), zone: None };
+    let cron_spec = |expr: &str| TriggerSpec::Cron { expr: expr.to_owned(), zone: None, delay: Span::ZERO };
     assert_eq!(compile(&TriggerSpec::At { at }), Ok(Schedule::At(at)));
     assert_eq!(compile(&cron_spec("@daily")), Ok(cron("@daily")));
     assert_eq!(compile(&cron_spec("0 0 0 1 1 ? 2030")), Ok(cron("0 0 0 1 1 ? 2030")));
@@ -187,4 +187,25 @@ fn a_stored_trigger_is_the_schedule_that_was_read() {
     assert_eq!(every(day), Ok(Schedule::Every { period: day, anchor: at }));
     assert!(every(Span::ZERO).is_err());
     assert!(compile(&cron_spec("0 0 31 2 *")).is_err());
+}
+
+#[test]
+fn a_delayed_trigger_fires_so_much_after_each_instant_of_its_expression() {
+    let by = Span::from_seconds(90 * 60);
+    let spec = TriggerSpec::Cron { expr: "30 2 * * *".to_owned(), zone: None, delay: by };
+    let delayed = compile(&spec).expect("it is an expression");
+    let berlin = Zone::named("Europe/Berlin").expect("a zone");
+    let after = instant("2026-03-28T00:00:00Z");
+    let mut plain_fire = after;
+    let mut fire = delayed.next_after(after, &berlin).expect("it fires");
+    for _ in 0..3 {
+        plain_fire = cron("30 2 * * *").next_after(plain_fire, &berlin).expect("it fires");
+        assert_eq!(fire, plain_fire + by);
+        assert_eq!(delayed.daylight(fire, &berlin), cron("30 2 * * *").daylight(plain_fire, &berlin));
+        fire = delayed.next_after(fire, &berlin).expect("it fires");
+    }
+    assert_eq!(delayed.count(after, plain_fire + by, &berlin), 3);
+    assert_eq!(delayed.latest(after, plain_fire, 9, &berlin).len(), 2);
+    let reboot = TriggerSpec::Cron { expr: "@reboot".to_owned(), zone: None, delay: by };
+    assert_eq!(compile(&reboot), Ok(Schedule::Reboot));
 }

@@ -87,7 +87,9 @@ fn pattern(schedule: &Schedule) -> &Pattern {
     match schedule {
         Schedule::Vixie(vixie) => &vixie.pattern,
         Schedule::Seconds(seconds) => &seconds.pattern,
-        Schedule::At(_) | Schedule::Every { .. } | Schedule::Reboot => panic!("not an expression"),
+        Schedule::At(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => {
+            panic!("not an expression")
+        }
     }
 }
 
