@@ -2,6 +2,7 @@
 //! Never: the clock, the environment, storage. The one look outside is jiff's, at the system's tzdata.
 
 mod calendar;
+mod dialect;
 mod grammar;
 mod pattern;
 mod seconds;
@@ -16,6 +17,7 @@ mod zone;
 
 use std::fmt;
 
+pub use dialect::{BadField, Dialect, Oddity, Quirk, Reading};
 pub use seconds::SecondsSchedule;
 pub use span::parse_span;
 pub use time::{parse_instant, parse_time};

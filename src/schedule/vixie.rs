@@ -14,20 +14,20 @@ pub struct VixieSchedule {
 }
 
 /// One of the five fields.
-struct Field {
-    name: &'static str,
-    low: u32,
-    high: u32,
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) low: u32,
+    pub(super) high: u32,
     /// Names for the values from `names_from` on.
-    names: &'static [&'static str],
-    names_from: u32,
+    pub(super) names: &'static [&'static str],
+    pub(super) names_from: u32,
 }
 
 pub(super) const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 pub(super) const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
-const FIELDS: [Field; 5] = [
+pub(super) const FIELDS: [Field; 5] = [
     Field { name: "minute", low: 0, high: 59, names: &[], names_from: 0 },
     Field { name: "hour", low: 0, high: 23, names: &[], names_from: 0 },
     Field { name: "day of month", low: 1, high: 31, names: &[], names_from: 0 },
@@ -81,24 +81,47 @@ pub(super) fn parse(text: &str) -> Result<VixieSchedule, ParseError> {
         stars[index] = field.starts_with('*');
         column += field.chars().count() + 1;
     }
-    let [minutes, hours, days, months, weekdays] = sets;
-    let [minute_star, hour_star, day_star, _, weekday_star] = stars;
-    let pattern = Pattern {
-        seconds: 1,
-        minutes,
-        hours,
-        days,
-        months,
-        // Seven is Sunday too.
-        weekdays: (weekdays | weekdays >> 7) & 0x7f,
-        either_day: !day_star && !weekday_star,
-        years: Years::All,
-        follows: if minute_star || hour_star { Follows::RealTime } else { Follows::WallClock },
-    };
-    if !pattern.ever_matches() {
-        return Err(ParseError::new(format!("`{text}` never fires: none of its months has such a day")));
+    VixieSchedule::of(sets, stars)
+        .ok_or_else(|| ParseError::new(format!("`{text}` never fires: none of its months has such a day")))
+}
+
+/// Reads one field that stands alone, the `index`th of the five; `None` where the strict grammar has no place for it.
+pub(super) fn parse_field(index: usize, field: &str) -> Option<u64> {
+    Reader { text: field, field, column: 1, rules: &FIELDS[index] }.read().ok()
+}
+
+/// Returns a set of weekdays as bits 0-6: seven is Sunday too.
+pub(super) fn fold_sunday(weekdays: u64) -> u64 {
+    (weekdays | weekdays >> 7) & 0x7f
+}
+
+impl VixieSchedule {
+    /// Makes the schedule of five sets (bits are values, weekdays 0-7) and of whether each field's text begins with `*`;
+    /// `None` if it never fires.
+    ///
+    /// The day rule is brought to one form, so that equal schedules are equal values: where either day suffices and one
+    /// of them is any day, all days do; where one of them is none, the other alone decides.
+    pub(super) fn of(sets: [u64; 5], stars: [bool; 5]) -> Option<Self> {
+        const EVERY_DAY: u64 = 0xffff_fffe;
+        const EVERY_WEEKDAY: u64 = 0x7f;
+        let [minutes, hours, days, months, weekdays] = sets;
+        let [minute_star, hour_star, day_star, _, weekday_star] = stars;
+        let weekdays = fold_sunday(weekdays);
+        let either = !day_star && !weekday_star;
+        let (days, weekdays, either_day) = match (days, weekdays) {
+            (0, weekdays) if either => (EVERY_DAY, weekdays, false),
+            (days, 0) if either => (days, EVERY_WEEKDAY, false),
+            (EVERY_DAY, _) | (_, EVERY_WEEKDAY) if either => (EVERY_DAY, EVERY_WEEKDAY, false),
+            (days, weekdays) => (days, weekdays, either),
+        };
+        if minutes == 0 || hours == 0 {
+            return None;
+        }
+        let follows = if minute_star || hour_star { Follows::RealTime } else { Follows::WallClock };
+        let years = Years::All;
+        let pattern = Pattern { seconds: 1, minutes, hours, days, months, weekdays, either_day, years, follows };
+        pattern.ever_matches().then_some(Self { pattern })
     }
-    Ok(VixieSchedule { pattern })
 }
 
 /// What is being read, for reading it and for telling where it goes wrong.
