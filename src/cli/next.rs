@@ -195,7 +195,7 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
         });
     }
     let lines: String =
-        fires.iter().map(|fire| format!("{} {}\n", zone.show_weekday(fire.at), zone.show(fire.at))).collect();
+        fires.iter().map(|fire| format!("{} {}\n", zone.reading(fire.at).weekday(), zone.show(fire.at))).collect();
     context.output.answer(&lines)?;
     Ok(0)
 }

@@ -2,9 +2,11 @@
 //! Never: the clock, the environment, storage. The one look outside is jiff's, at the system's tzdata.
 
 mod calendar;
+mod daylight;
 mod dialect;
 mod grammar;
 mod pattern;
+mod reading;
 mod seconds;
 mod span;
 #[cfg(test)]
@@ -17,7 +19,9 @@ mod zone;
 
 use std::fmt;
 
-pub use dialect::{BadField, Dialect, Oddity, Quirk, Reading};
+pub use daylight::{Change, Daylight, Effect, Readings};
+pub use dialect::{BadField, Dialect, Oddity, Quirk, Reading as FieldsReading};
+pub use reading::Reading;
 pub use seconds::SecondsSchedule;
 pub use span::parse_span;
 pub use time::{parse_instant, parse_time};
@@ -25,6 +29,7 @@ pub use vixie::VixieSchedule;
 pub use zone::Zone;
 
 use crate::domain::{Span, Timestamp, TriggerSpec};
+use pattern::Pattern;
 
 /// Why a text is not a schedule, a time, a span or a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,17 +55,6 @@ impl fmt::Display for ParseError {
 }
 
 impl std::error::Error for ParseError {}
-
-/// What a change of the clock did to a fire, for telling a person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Daylight {
-    /// Its reading lies in a gap: it comes at the transition.
-    Moved,
-    /// A clock shows its reading twice, and this is the earlier time.
-    FirstOfTwo,
-    /// A clock shows its reading twice, and this is the later time.
-    SecondOfTwo,
-}
 
 /// A set of instants. Those of expressions lie on whole seconds, and depend on the zone they are asked in.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,14 +106,36 @@ impl Schedule {
         }
     }
 
-    /// Returns what a gap or a fold of the zone did to one of this expression's fires; `None` on ordinary days, and for
-    /// schedules that follow no clock on a wall.
+    /// Returns what a gap or a fold of the zone does to one of this expression's fires: every `Effect` but `Skipped` and
+    /// `Twice`. `None` on ordinary days, and for schedules that follow no clock on a wall.
     pub fn daylight(&self, fire: Timestamp, zone: &Zone) -> Option<Daylight> {
+        let (pattern, by) = self.pattern()?;
+        daylight::of_fire(pattern, (fire - by).as_seconds(), zone)
+    }
+
+    /// Returns the first gap in `(after, until]` that leaves out fires with nothing in their place: those of expressions
+    /// with a star in their minute or hour. Looks 140 years ahead at most, like `next_after`.
+    pub fn skipped(&self, after: Timestamp, until: Timestamp, zone: &Zone) -> Option<Change> {
+        let (pattern, by) = self.pattern()?;
+        let change = daylight::skipped(pattern, (after - by).as_seconds(), (until - by).as_seconds(), zone)?;
+        Some(change.delayed(by))
+    }
+
+    /// Returns what the transitions in `(after, until]` do to fires, one `Change` for each transition that does anything:
+    /// every `Effect` but `FirstOfTwo` and `SecondOfTwo`. None for stars that fire in every hour: they go on so.
+    pub fn changes(&self, after: Timestamp, until: Timestamp, zone: &Zone) -> Vec<Change> {
+        let Some((pattern, by)) = self.pattern() else { return Vec::new() };
+        let changes = daylight::changes(pattern, (after - by).as_seconds(), (until - by).as_seconds(), zone);
+        changes.into_iter().map(|change| change.delayed(by)).collect()
+    }
+
+    /// Returns the readings of an expression, and how much later than they its fires come.
+    fn pattern(&self) -> Option<(&Pattern, Span)> {
         match self {
             Self::Vixie(VixieSchedule { pattern }) | Self::Seconds(SecondsSchedule { pattern }) => {
-                walk::daylight(pattern, fire.as_seconds(), zone)
+                Some((pattern, Span::ZERO))
             }
-            Self::Delayed { of, by } => of.daylight(fire - *by, zone),
+            Self::Delayed { of, by } => of.pattern().map(|(pattern, _)| (pattern, *by)),
             Self::At(_) | Self::Every { .. } | Self::Reboot => None,
         }
     }

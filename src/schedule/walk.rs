@@ -5,7 +5,6 @@
 //! patterns fire when the clock *first reaches* a reading: the highest reading so far decides, which a fold does not
 //! raise and a gap raises at a stroke, so that what lay in the gap comes at the transition.
 
-use super::Daylight;
 use super::pattern::{Follows, Pattern};
 use super::zone::{MARGIN, Zone};
 
@@ -34,27 +33,6 @@ pub(super) fn count(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> u
     }
 }
 
-/// Returns what a transition did to a fire.
-pub(super) fn daylight(pattern: &Pattern, fire: i64, zone: &Zone) -> Option<Daylight> {
-    let segment = zone.segment(fire);
-    let reading = fire + segment.offset;
-    if pattern.count(reading, reading) == 0 {
-        return Some(Daylight::Moved);
-    }
-    if zone.reach(reading, i64::MIN) < fire {
-        return Some(Daylight::SecondOfTwo);
-    }
-    let mut from = segment.end;
-    while from < fire + MARGIN {
-        let later = zone.segment(from);
-        if (from..later.end).contains(&(reading - later.offset)) {
-            return Some(Daylight::FirstOfTwo);
-        }
-        from = later.end;
-    }
-    None
-}
-
 fn next_real_time(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
     let mut from = after + 1;
     let mut swallowed = 0;
@@ -77,7 +55,7 @@ fn next_real_time(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
 }
 
 /// Returns the highest reading that clocks have shown up to and with `at`.
-fn highest_reading(at: i64, zone: &Zone) -> i64 {
+pub(super) fn highest_reading(at: i64, zone: &Zone) -> i64 {
     let mut segment = zone.segment(at - MARGIN);
     let mut highest = i64::MIN;
     while segment.end <= at {

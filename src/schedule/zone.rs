@@ -5,7 +5,8 @@ use jiff::Timestamp as Instant;
 use jiff::tz::{TimeZone, db};
 
 use super::ParseError;
-use super::calendar::{DAY, date_of, weekday_of};
+use super::calendar::DAY;
+use super::reading::Reading;
 use crate::domain::Timestamp;
 
 /// Two offsets differ by less than this (each is within 26 hours of UTC), so readings this far apart keep their order.
@@ -95,18 +96,9 @@ impl Zone {
     /// Shows an instant as a clock in this zone does, to the second, with the offset: `2026-03-02 03:15:00 +0100`.
     pub fn show(&self, at: Timestamp) -> String {
         let offset = self.offset(at.as_seconds());
-        let reading = at.as_seconds() + offset;
-        let (year, month, day) = date_of(reading.div_euclid(DAY));
-        let of_day = reading.rem_euclid(DAY);
         let (sign, ahead) = if offset < 0 { ('-', -offset) } else { ('+', offset) };
-        let mut text = format!(
-            "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} {sign}{:02}{:02}",
-            of_day / 3_600,
-            of_day / 60 % 60,
-            of_day % 60,
-            ahead / 3_600,
-            ahead / 60 % 60,
-        );
+        let reading = Reading::from_seconds(at.as_seconds() + offset);
+        let mut text = format!("{reading} {sign}{:02}{:02}", ahead / 3_600, ahead / 60 % 60);
         // Local mean times before about 1900 are not whole minutes from UTC.
         if ahead % 60 != 0 {
             text.push_str(&format!("{:02}", ahead % 60));
@@ -114,10 +106,9 @@ impl Zone {
         text
     }
 
-    /// Returns the English name of an instant's weekday in this zone, three letters: `Mon`.
-    pub fn show_weekday(&self, at: Timestamp) -> &'static str {
-        let reading = at.as_seconds() + self.offset(at.as_seconds());
-        ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"][weekday_of(reading.div_euclid(DAY)) as usize]
+    /// Returns what a clock in this zone shows at an instant.
+    pub fn reading(&self, at: Timestamp) -> Reading {
+        Reading::from_seconds(at.as_seconds() + self.offset(at.as_seconds()))
     }
 
     /// Returns how many seconds clocks in this zone are ahead of UTC at this second.
@@ -203,7 +194,7 @@ mod tests {
     fn an_instant_is_shown_with_its_offset() {
         let berlin = Zone::named("Europe/Berlin").expect("in every tzdata");
         assert_eq!(berlin.show(at(1_772_417_700)), "2026-03-02 03:15:00 +0100");
-        assert_eq!(berlin.show_weekday(at(1_772_417_700)), "Mon");
+        assert_eq!(berlin.reading(at(1_772_417_700)).weekday(), "Mon");
         assert_eq!(Zone::utc().show(at(-1)), "1969-12-31 23:59:59 +0000");
         let nepal = Zone::named("Asia/Kathmandu").expect("in every tzdata");
         assert_eq!(nepal.show(at(0)), "1970-01-01 05:30:00 +0530");

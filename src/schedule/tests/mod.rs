@@ -2,6 +2,7 @@
 //! Never: Debian's ground truth (see tests/oracle.rs).
 
 mod cron_texts;
+mod daylight;
 mod properties;
 mod times;
 mod zones;

@@ -22,12 +22,12 @@ const ZONES: [&str; 8] = [
     "America/Santiago",
 ];
 
-fn zones() -> impl Strategy<Value = Zone> {
+pub(super) fn zones() -> impl Strategy<Value = Zone> {
     proptest::sample::select(&ZONES[..]).prop_map(zone)
 }
 
 /// Instants of the years 1980 to 2040, and often those around Apia's lost day.
-fn instants() -> impl Strategy<Value = Timestamp> {
+pub(super) fn instants() -> impl Strategy<Value = Timestamp> {
     prop_oneof![
         4 => 315_532_800_i64..2_208_988_800,
         1 => 1_325_000_000_i64..1_325_400_000,
@@ -53,7 +53,7 @@ fn field(low: u32, high: u32) -> impl Strategy<Value = String> {
     proptest::collection::vec(item, 1..3).prop_map(|items| items.join(","))
 }
 
-fn five_fields() -> impl Strategy<Value = String> {
+pub(super) fn five_fields() -> impl Strategy<Value = String> {
     (field(0, 59), field(0, 23), field(1, 31), field(1, 12), field(0, 7))
         .prop_map(|(minute, hour, day, month, weekday)| format!("{minute} {hour} {day} {month} {weekday}"))
         .prop_filter("it fires", |text| parse_cron(text).is_ok())
@@ -73,7 +73,7 @@ fn crate_field(low: u32, high: u32) -> impl Strategy<Value = String> {
     proptest::collection::vec(item, 1..3).prop_map(|items| items.join(","))
 }
 
-fn seven_fields() -> impl Strategy<Value = String> {
+pub(super) fn seven_fields() -> impl Strategy<Value = String> {
     let weekday = proptest::sample::select(&["*", "?", "MON-FRI", "Sat,sunday", "*/3", "TUE-SAT/2", "fri"][..]);
     let year = proptest::sample::select(&["", " *", " 2020-2030", " 2024/4", " 2040,2090"][..]);
     (crate_field(0, 59), crate_field(0, 59), crate_field(0, 23), crate_field(1, 31), crate_field(1, 12), weekday, year)
@@ -83,7 +83,7 @@ fn seven_fields() -> impl Strategy<Value = String> {
         .prop_filter("it fires", |text| parse_cron(text).is_ok())
 }
 
-fn pattern(schedule: &Schedule) -> &Pattern {
+pub(super) fn pattern(schedule: &Schedule) -> &Pattern {
     match schedule {
         Schedule::Vixie(vixie) => &vixie.pattern,
         Schedule::Seconds(seconds) => &seconds.pattern,

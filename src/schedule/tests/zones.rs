@@ -1,7 +1,7 @@
 //! Owns: what gaps, folds and skipped days do to fires.
 //! Never: texts that are refused.
 
-use super::super::{Daylight, Schedule, Zone};
+use super::super::{Schedule, Zone};
 use super::{cron, fires, instant, shown, zone};
 use crate::domain::{Span, Timestamp};
 
@@ -52,20 +52,6 @@ fn a_job_of_fixed_times_fires_once_for_each() {
     assert_eq!(in_autumn("30 0-23 * * *"), ["01:30", "02:30", "03:30"]);
     let first = cron("30 2 * * *").next_after(instant("2026-10-24T12:00:00Z"), &zone("Europe/Berlin"));
     assert_eq!(first, Some(instant("2026-10-25T00:30:00Z")), "at the first of the two");
-}
-
-#[test]
-fn a_fire_tells_what_daylight_saving_did_to_it() {
-    let zone = zone("Europe/Berlin");
-    let told = |text: &str, after: &str, n| {
-        let schedule = cron(text);
-        fires(&schedule, instant(after), &zone, n).iter().map(|at| schedule.daylight(*at, &zone)).collect::<Vec<_>>()
-    };
-    let (first, second) = (Some(Daylight::FirstOfTwo), Some(Daylight::SecondOfTwo));
-    assert_eq!(told("30 2 * * *", "2026-03-28T12:00:00Z", 2), [Some(Daylight::Moved), None]);
-    assert_eq!(told("30 2 * * *", "2026-10-24T12:00:00Z", 2), [first, None]);
-    assert_eq!(told("*/30 2 * * *", "2026-10-24T12:00:00Z", 5), [first, first, second, second, None]);
-    assert_eq!(told("0 3 * * *", "2026-03-28T12:00:00Z", 2), [None, None]);
 }
 
 #[test]
