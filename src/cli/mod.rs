@@ -9,6 +9,7 @@ pub mod cancel;
 pub mod completions;
 pub mod context;
 pub mod daemon;
+mod daylight;
 mod job_lines;
 mod job_text;
 pub mod keeper;

@@ -9,6 +9,7 @@ use std::collections::BinaryHeap;
 use serde::Serialize;
 
 use super::context::{Context, parse_failure};
+use super::daylight::{line, skipped, skips, time, word};
 use super::job_text::parse_period;
 use super::number;
 use super::output::text;
@@ -19,26 +20,54 @@ use super::zone::system_zone;
 use crate::domain::{JobId, Timestamp};
 use crate::engine::first_fire;
 use crate::error::{Error, Result};
-use crate::schedule::{Schedule, Zone, parse_cron, parse_instant, parse_time};
-use crate::store::{Compiled, JobView, TriggerView, schedule_of};
+use crate::schedule::{Change, Daylight, Reading, Readings, Schedule, Zone, parse_cron, parse_instant, parse_time};
+use crate::store::{Compiled, JobView, schedule_of};
 
+/// `{"fires": […], "skipped": […]}`
 #[derive(Serialize)]
-struct Fires {
-    fires: Vec<Fire>,
+struct FiresJson<'a> {
+    fires: Vec<FireJson<'a>>,
+    skipped: Vec<SkipJson>,
 }
 
 #[derive(Serialize)]
-struct Fire {
+struct FireJson<'a> {
     at: Timestamp,
     job_id: Option<JobId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    name: Option<&'a str>,
+    daylight: Option<&'static str>,
+}
+
+/// `from` and `to` are readings of a wall clock, not instants: it leaves them out, at the instant `at`.
+#[derive(Serialize)]
+struct SkipJson {
+    at: Timestamp,
+    from: Reading,
+    to: Reading,
+    count: u64,
+    job_id: Option<JobId>,
+}
+
+/// A coming fire, or several that daylight saving skips.
+struct Fire<'a> {
+    at: Timestamp,
+    job: Option<&'a JobView>,
+    daylight: Option<Daylight>,
+    zone: Option<&'a Zone>,
+}
+
+impl Fire<'_> {
+    fn left_out(&self) -> Option<Readings> {
+        skipped(self.daylight)
+    }
 }
 
 /// Show the coming fires
 ///
 /// Of all jobs, or of those named, in the order of their times. With --cron,
 /// --at or --every no job is needed: see what a trigger means before you add it.
+/// Fires that daylight saving moves, merges, skips or repeats are marked.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -106,51 +135,120 @@ pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
         }
         Ok((triggers, views))
     })?;
-    let fires = merge(&triggers, &jobs, limit, &system_zone().0);
+    let system_zone = system_zone().0;
+    let compiled: Vec<Compiled> =
+        triggers.iter().map(|(_, trigger)| schedule_of(&trigger.spec, &system_zone)).collect();
+    let lines: Vec<Line<'_>> = triggers
+        .iter()
+        .zip(&compiled)
+        .filter_map(|((id, trigger), compiled)| {
+            let job = jobs.iter().find(|job| job.id == *id);
+            Some(Line { job, compiled: compiled.as_ref().ok(), next: trigger.next_at? })
+        })
+        .collect();
+    let fires = merge(&lines, now, limit);
     if args.json {
-        context.output.json(&document(Fires { fires }))?;
+        context.output.json(&document(fires_json(&fires)))?;
         return Ok(0);
     }
-    let mut table = Table::new([
-        Column::left("NEXT").shrinking_to(TIME_MIN),
-        Column::right("LEFT"),
-        Column::right("ID"),
-        Column::left("NAME").shrinking_to(WORDS_MIN),
-        Column::left("COMMAND"),
-    ]);
-    for fire in &fires {
-        let job = jobs.iter().find(|job| Some(job.id) == fire.job_id);
-        table.push([
-            TableCell::new(zone.show(fire.at)),
-            TableCell::new(text::span(fire.at.since(now))),
-            fire.job_id.map_or_else(TableCell::unknown, |id| TableCell::new(id.to_string())),
-            fire.name.as_ref().map_or_else(TableCell::unknown, TableCell::new),
-            job.map_or_else(TableCell::unknown, |job| TableCell::new(text::command(&job.command))),
-        ]);
-    }
-    context.output.table(&table)?;
+    context.output.table(&table(&fires, &zone, now))?;
     Ok(0)
 }
 
-/// Returns the first `limit` fires of all triggers, in order. No trigger beyond the `limit` earliest can be among them.
-fn merge(triggers: &[(JobId, TriggerView)], jobs: &[JobView], limit: usize, system_zone: &Zone) -> Vec<Fire> {
-    let compiled: Vec<Compiled> = triggers.iter().map(|(_, trigger)| schedule_of(&trigger.spec, system_zone)).collect();
+/// A trigger with its next fire; without a schedule where what is stored is none, or its zone is gone.
+struct Line<'a> {
+    job: Option<&'a JobView>,
+    compiled: Option<&'a (Schedule, Zone)>,
+    next: Timestamp,
+}
+
+impl<'a> Line<'a> {
+    fn fire(&self, at: Timestamp) -> Fire<'a> {
+        let daylight = self.compiled.and_then(|(schedule, zone)| schedule.daylight(at, zone));
+        Fire { at, job: self.job, daylight, zone: self.compiled.map(|(_, zone)| zone) }
+    }
+
+    /// Returns what daylight saving skips in `(after, until]`.
+    fn skips(&self, after: Timestamp, until: Timestamp) -> Vec<Fire<'a>> {
+        let Some((schedule, zone)) = self.compiled else {
+            return Vec::new();
+        };
+        let skip = |skip: Change| Fire { at: skip.at, job: self.job, daylight: Some(skip.daylight), zone: Some(zone) };
+        skips(schedule, zone, after, Some(until)).into_iter().map(skip).collect()
+    }
+}
+
+/// Returns the first `limit` fires of all triggers, in order, and what these triggers skip before the last of them. No
+/// trigger beyond the `limit` earliest can have one of the fires.
+fn merge<'a>(lines: &[Line<'a>], now: Timestamp, limit: usize) -> Vec<Fire<'a>> {
     let mut heap: BinaryHeap<Reverse<(Timestamp, usize)>> =
-        triggers.iter().enumerate().filter_map(|(index, (_, t))| Some(Reverse((t.next_at?, index)))).collect();
+        lines.iter().enumerate().map(|(index, line)| Reverse((line.next, index))).collect();
     let mut fires = Vec::new();
     while fires.len() < limit
         && let Some(Reverse((at, index))) = heap.pop()
     {
-        let job_id = triggers[index].0;
-        let name = jobs.iter().find(|job| job.id == job_id).and_then(|job| job.name.clone());
-        fires.push(Fire { at, job_id: Some(job_id), name });
-        if let Ok((schedule, zone)) = &compiled[index]
+        fires.push(lines[index].fire(at));
+        if let Some((schedule, zone)) = lines[index].compiled
             && let Some(next) = schedule.next_after(at, zone)
         {
             heap.push(Reverse((next, index)));
         }
     }
+    if let Some(last) = fires.last().map(|fire| fire.at) {
+        let start = |line: &Line<'_>| line.job.and_then(|job| job.start).map_or(now, |start| start.max(now));
+        fires.extend(lines.iter().flat_map(|line| line.skips(start(line), last)));
+        // What is skipped at an instant comes before what fires then; the order of the fires stays.
+        fires.sort_by_key(|fire| (fire.at, fire.left_out().is_none()));
+    }
     fires
+}
+
+fn fires_json<'a>(fires: &'a [Fire<'_>]) -> FiresJson<'a> {
+    let id = |fire: &Fire<'_>| fire.job.map(|job| job.id);
+    let come = fires.iter().filter(|fire| fire.left_out().is_none()).map(|fire| FireJson {
+        at: fire.at,
+        job_id: id(fire),
+        name: fire.job.and_then(|job| job.name.as_deref()),
+        daylight: fire.daylight.map(|daylight| daylight.effect.as_str()),
+    });
+    let skipped = fires.iter().filter_map(|fire| {
+        let Readings { first, last, count } = fire.left_out()?;
+        Some(SkipJson { at: fire.at, from: first, to: last, count, job_id: id(fire) })
+    });
+    FiresJson { fires: come.collect(), skipped: skipped.collect() }
+}
+
+/// The table of the jobs' fires, with a column for marks if there are any.
+fn table(fires: &[Fire<'_>], zone: &Zone, now: Timestamp) -> Table {
+    const DAYLIGHT: usize = 2;
+    let has_marks = fires.iter().any(|fire| fire.daylight.is_some());
+    let mut columns = vec![
+        Column::left("NEXT").shrinking_to(TIME_MIN),
+        Column::right("LEFT"),
+        Column::right("ID"),
+        Column::left("NAME").shrinking_to(WORDS_MIN),
+        Column::left("COMMAND"),
+    ];
+    if has_marks {
+        columns.insert(DAYLIGHT, Column::left("DAYLIGHT"));
+    }
+    let mut table = Table::new(columns);
+    for fire in fires {
+        let left = fire.left_out().is_none().then(|| text::span(fire.at.since(now)));
+        let known = |text: Option<String>| text.map_or_else(TableCell::unknown, TableCell::new);
+        let mut cells = vec![
+            TableCell::new(time(fire.daylight, fire.at, fire.zone.unwrap_or(zone), zone)),
+            known(left),
+            known(fire.job.map(|job| job.id.to_string())),
+            known(fire.job.and_then(|job| job.name.clone())),
+            known(fire.job.map(|job| text::command(&job.command))),
+        ];
+        if has_marks {
+            cells.insert(DAYLIGHT, known(fire.daylight.map(word)));
+        }
+        table.push(cells);
+    }
+    table
 }
 
 /// Shows the fires of a trigger that no job has.
@@ -165,7 +263,7 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
         (None, None, Some(text)) => Schedule::Every { period: parse_period(text).map_err(failure)?, anchor: from },
         (None, None, None) => return Err(Error::usage(WHAT, "there is no trigger to preview")),
     };
-    let mut at = first_fire(&schedule, &zone, None, from).or(match schedule {
+    let at = first_fire(&schedule, &zone, None, from).or(match schedule {
         Schedule::At(at) => Some(at),
         Schedule::Vixie(_)
         | Schedule::Seconds(_)
@@ -173,18 +271,12 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
         | Schedule::Reboot
         | Schedule::Delayed { .. } => None,
     });
-    let mut fires = Vec::new();
-    while fires.len() < args.limit as usize
-        && let Some(fire) = at
-    {
-        fires.push(Fire { at: fire, job_id: None, name: None });
-        at = schedule.next_after(fire, &zone);
-    }
+    let fires = coming(&schedule, &zone, from, at, args.limit);
     if args.json {
-        context.output.json(&document(Fires { fires }))?;
+        context.output.json(&document(fires_json(&fires)))?;
         return Ok(0);
     }
-    if fires.is_empty() && args.limit > 0 {
+    if fires.iter().all(|fire| fire.left_out().is_some()) && args.limit > 0 {
         context.output.talk(match schedule {
             Schedule::Reboot => "`@reboot` fires once after each boot of the machine",
             Schedule::At(_)
@@ -194,8 +286,30 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
             | Schedule::Delayed { .. } => "it never fires",
         });
     }
-    let lines: String =
-        fires.iter().map(|fire| format!("{} {}\n", zone.reading(fire.at).weekday(), zone.show(fire.at))).collect();
+    let lines: String = fires.iter().map(|fire| format!("{}\n", line(fire.daylight, fire.at, &zone, &zone))).collect();
     context.output.answer(&lines)?;
     Ok(0)
+}
+
+/// Returns the first `limit` fires of a schedule, and what is skipped before each.
+fn coming<'a>(
+    schedule: &Schedule,
+    zone: &'a Zone,
+    from: Timestamp,
+    first: Option<Timestamp>,
+    limit: u32,
+) -> Vec<Fire<'a>> {
+    let fire = |at, daylight| Fire { at, job: None, daylight, zone: Some(zone) };
+    let (mut after, mut at) = (from, first);
+    let mut fires = Vec::new();
+    for _ in 0..limit {
+        fires.extend(skips(schedule, zone, after, at).into_iter().map(|skip| fire(skip.at, Some(skip.daylight))));
+        let Some(next) = at else {
+            break;
+        };
+        fires.push(fire(next, schedule.daylight(next, zone)));
+        after = next;
+        at = schedule.next_after(next, zone);
+    }
+    fires
 }

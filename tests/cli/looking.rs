@@ -71,7 +71,7 @@ fn an_empty_answer_is_empty_and_a_success() {
     }
     home.taskq(&["list", "--json"]).gives(0, "{\"version\":1,\"jobs\":[]}\n", "");
     home.taskq(&["runs", "--json"]).gives(0, "{\"version\":1,\"runs\":[]}\n", "");
-    home.taskq(&["next", "--json"]).gives(0, "{\"version\":1,\"fires\":[]}\n", "");
+    home.taskq(&["next", "--json"]).gives(0, "{\"version\":1,\"fires\":[],\"skipped\":[]}\n", "");
 }
 
 #[test]

@@ -9,10 +9,50 @@ fn preview(args: &[&str], wanted: &str) {
 }
 
 #[test]
-fn a_time_in_the_gap_fires_at_its_end() {
+fn a_time_in_the_gap_fires_at_its_end_and_is_marked() {
     preview(
         &["--cron", "30 2 * * *", "--from", "2026-03-28", "-n", "3"],
-        "Sat 2026-03-28 02:30:00 +0100\nSun 2026-03-29 03:00:00 +0200\nMon 2026-03-30 02:30:00 +0200\n",
+        "Sat 2026-03-28 02:30:00 +0100\n\
+         Sun 2026-03-29 03:00:00 +0200  moved: the clock leaves out 02:30\n\
+         Mon 2026-03-30 02:30:00 +0200\n",
+    );
+    preview(
+        &["--cron", "0-59/10 2 * * *", "--from", "2026-03-28 02:45", "-n", "3"],
+        "Sat 2026-03-28 02:50:00 +0100\n\
+         Sun 2026-03-29 03:00:00 +0200  merged: 6 fires in one, the clock leaves out 02:00 to 02:50\n\
+         Mon 2026-03-30 02:00:00 +0200\n",
+    );
+    preview(
+        &["--cron", "0 2,3 * * *", "--from", "2026-03-29", "-n", "1"],
+        "Sun 2026-03-29 03:00:00 +0200  merged: 2 fires in one, the clock leaves out 02:00\n",
+    );
+}
+
+#[test]
+fn what_a_gap_skips_has_a_line_that_is_no_fire() {
+    preview(
+        &["--cron", "*/10 2 * * *", "--from", "2026-03-28 02:40", "-n", "2"],
+        "Sat 2026-03-28 02:50:00 +0100\n\
+         Sun 2026-03-29 02:00:00 -      skipped: 6 fires, the clock leaves out 02:00 to 02:50\n\
+         Mon 2026-03-30 02:00:00 +0200\n",
+    );
+    preview(
+        &["--cron", "30 * * * *", "--from", "2026-03-29 01:00", "-n", "2"],
+        "Sun 2026-03-29 01:30:00 +0100\n\
+         Sun 2026-03-29 02:30:00 -      skipped: the clock leaves out 02:30\n\
+         Sun 2026-03-29 03:30:00 +0200\n",
+    );
+    // Behind the last fire asked for nothing is told.
+    preview(&["--cron", "30 * * * *", "--from", "2026-03-29 01:00", "-n", "1"], "Sun 2026-03-29 01:30:00 +0100\n");
+    preview(&["--cron", "30 * * * *", "--from", "2026-03-29 01:00", "-n", "0"], "");
+}
+
+#[test]
+fn a_reading_of_another_day_is_told_with_its_date() {
+    preview(
+        &["--cron", "0 12 * * *", "--tz", "Pacific/Apia", "--from", "2011-12-30T00:00Z", "-n", "2"],
+        "Sat 2011-12-31 00:00:00 +1400  moved: the clock leaves out 2011-12-30 12:00\n\
+         Sat 2011-12-31 12:00:00 +1400\n",
     );
 }
 
@@ -20,12 +60,68 @@ fn a_time_in_the_gap_fires_at_its_end() {
 fn a_time_that_comes_twice_fires_once_and_a_star_follows_real_time() {
     preview(
         &["--cron", "30 2 * * *", "--from", "2026-10-24 12:00", "-n", "2"],
-        "Sun 2026-10-25 02:30:00 +0200\nMon 2026-10-26 02:30:00 +0100\n",
+        "Sun 2026-10-25 02:30:00 +0200  once: the clock shows 02:30 twice\nMon 2026-10-26 02:30:00 +0100\n",
     );
     preview(
         &["--cron", "*/30 * * * *", "--from", "2026-10-25 02:10", "-n", "4"],
-        "Sun 2026-10-25 02:30:00 +0200\nSun 2026-10-25 02:00:00 +0100\n\
-         Sun 2026-10-25 02:30:00 +0100\nSun 2026-10-25 03:00:00 +0100\n",
+        "Sun 2026-10-25 02:30:00 +0200  first of two\nSun 2026-10-25 02:00:00 +0100  second of two\n\
+         Sun 2026-10-25 02:30:00 +0100  second of two\nSun 2026-10-25 03:00:00 +0100\n",
+    );
+}
+
+#[test]
+fn what_is_always_skipped_is_told_once() {
+    Home::new().taskq(&["next", "--cron", "*/10 2 25-31 3 */7", "--from", "2026-01-01"]).gives(
+        0,
+        "Sun 2026-03-29 02:00:00 -      skipped: 6 fires, the clock leaves out 02:00 to 02:50\n",
+        "it never fires\n",
+    );
+}
+
+#[test]
+fn a_document_has_the_words_of_the_marks() {
+    preview(
+        &["--cron", "30 2 * * *", "--from", "2026-03-28T12:00:00Z", "-n", "2", "--json"],
+        "{\"version\":1,\"fires\":[{\"at\":\"2026-03-29T01:00:00Z\",\"job_id\":null,\"daylight\":\"moved\"},\
+         {\"at\":\"2026-03-30T00:30:00Z\",\"job_id\":null,\"daylight\":null}],\"skipped\":[]}\n",
+    );
+    preview(
+        &["--cron", "*/10 2 * * *", "--from", "2026-03-28T12:00:00Z", "-n", "1", "--json"],
+        "{\"version\":1,\"fires\":[{\"at\":\"2026-03-30T00:00:00Z\",\"job_id\":null,\"daylight\":null}],\
+         \"skipped\":[{\"at\":\"2026-03-29T01:00:00Z\",\"from\":\"2026-03-29T02:00:00\",\
+         \"to\":\"2026-03-29T02:50:00\",\"count\":6,\"job_id\":null}]}\n",
+    );
+    let words = |args: &[&str]| {
+        let document = Home::new().json(&[&["next", "--cron"], args].concat());
+        let fires = document["fires"].as_array().expect("a list").clone();
+        fires.iter().map(|fire| fire["daylight"].as_str().unwrap_or("-").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(words(&["0,5 2 * * *", "--from", "2026-03-29", "-n", "1"]), ["merged"]);
+    assert_eq!(words(&["0 2 * * *", "--from", "2026-10-25", "-n", "2"]), ["once", "-"]);
+    assert_eq!(words(&["0 * * * *", "--from", "2026-10-25 01:30", "-n", "3"]), ["first_of_two", "second_of_two", "-"]);
+}
+
+#[test]
+fn the_fires_of_jobs_are_marked_too() {
+    let home = Home::new();
+    let cron = |name, expr| {
+        home.add(&["--name", name, "--start", "2090-03-26", "--tz", "Europe/Berlin", "--cron", expr, "true"])
+    };
+    cron("fixed", "0-59/10 2 * * *");
+    cron("star", "*/10 2 * * *");
+    let said = home.taskq(&["next", "-n", "2"]).answer().stdout;
+    let mut lines = said.lines();
+    let head = lines.next().expect("a head");
+    assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["NEXT", "LEFT", "DAYLIGHT", "ID", "NAME", "COMMAND"]);
+    let mark = head.find("DAYLIGHT").expect("it is there");
+    let row = |line: &str| -> String { line[..25].chars().chain(line.chars().skip(mark - 2)).collect() };
+    assert_eq!(
+        lines.map(row).collect::<Vec<_>>(),
+        [
+            "2090-03-26 02:00:00 -      skipped ×6   2  star   true",
+            "2090-03-26 03:00:00 +0200  merged ×6    1  fixed  true",
+            "2090-03-27 02:00:00 +0200  -            1  fixed  true",
+        ]
     );
 }
 
@@ -51,7 +147,7 @@ fn words_are_read_in_the_zone() {
         &["--at", "next monday 10:00", "--tz", "America/New_York", "--from", "2026-01-01"],
         "Mon 2026-01-05 10:00:00 -0500\n",
     );
-    let json = "{\"version\":1,\"fires\":[{\"at\":\"2026-01-02T08:00:00Z\",\"job_id\":null}]}\n";
+    let json = "{\"version\":1,\"fires\":[{\"at\":\"2026-01-02T08:00:00Z\",\"job_id\":null,\"daylight\":null}],\"skipped\":[]}\n";
     preview(&["--at", "tomorrow 9am", "--from", "2026-01-01", "--json"], json);
 }
 

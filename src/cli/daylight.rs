@@ -1,0 +1,97 @@
+//! Owns: the words for what daylight saving does to fires.
+//! Never: what it does (see `schedule`).
+
+use crate::domain::Timestamp;
+use crate::schedule::{Change, Daylight, Effect, Reading, Readings, Schedule, Zone};
+
+/// Stands where the offset would, of what never comes: as wide as most offsets.
+const NO_OFFSET: &str = "-    ";
+
+/// Returns the mark of a fire beside which a clock of the zone `shown` stands: `moved: the clock leaves out 02:30`.
+///
+/// Dates are left to the line that the mark stands in, except where they differ from its own.
+pub fn mark(daylight: Daylight, at: Timestamp, zone: &Zone, shown: &Zone) -> String {
+    let Daylight { effect, readings } = daylight;
+    let is_here = same_clock(zone, shown, at);
+    let clock = if is_here { "the clock".to_owned() } else { format!("the clock of {}", zone.name()) };
+    let fires = if readings.count == 1 { String::new() } else { format!("{} fires, ", readings.count) };
+    // The line of what is skipped here shows the first of its readings.
+    let beside = if is_here && effect == Effect::Skipped { readings.first } else { shown.reading(at) };
+    let times = range(readings, beside);
+    match effect {
+        Effect::Moved => format!("moved: {clock} leaves out {times}"),
+        Effect::Merged { fires } => format!("merged: {fires} fires in one, {clock} leaves out {times}"),
+        Effect::Skipped => format!("skipped: {fires}{clock} leaves out {times}"),
+        Effect::Once => format!("once: {fires}{clock} shows {times} twice"),
+        Effect::Twice if readings.count == 1 => format!("twice: {clock} shows {times} twice"),
+        Effect::Twice => {
+            format!("twice: {} fires instead of {}, {clock} shows {times} twice", readings.count * 2, readings.count)
+        }
+        Effect::FirstOfTwo => "first of two".to_owned(),
+        Effect::SecondOfTwo => "second of two".to_owned(),
+    }
+}
+
+/// Returns the mark in one word, and how many fires it stands for if it is several: `skipped ×6`.
+pub fn word(daylight: Daylight) -> String {
+    let word = daylight.effect.as_str().replace('_', " ");
+    let fires = match daylight.effect {
+        Effect::Merged { fires } => fires,
+        Effect::Moved | Effect::Skipped | Effect::Once | Effect::Twice | Effect::FirstOfTwo | Effect::SecondOfTwo => {
+            daylight.readings.count
+        }
+    };
+    if fires == 1 { word } else { format!("{word} ×{fires}") }
+}
+
+/// Returns the readings in the place of a fire's time: what never comes has no instant to show.
+pub fn skipped(daylight: Option<Daylight>) -> Option<Readings> {
+    daylight.filter(|daylight| daylight.effect == Effect::Skipped).map(|daylight| daylight.readings)
+}
+
+/// Returns the time of a fire as a clock of the zone `shown` has it; of one that is skipped the reading that is left out,
+/// with a `-` for its offset.
+pub fn time(daylight: Option<Daylight>, at: Timestamp, zone: &Zone, shown: &Zone) -> String {
+    match skipped(daylight).filter(|_| same_clock(zone, shown, at)) {
+        Some(left_out) => format!("{} {NO_OFFSET}", left_out.first),
+        None => shown.show(at),
+    }
+}
+
+/// Returns the line of a fire, with its mark behind it: `Sun 2026-03-29 03:00:00 +0200  moved: the clock leaves out 02:30`.
+pub fn line(daylight: Option<Daylight>, at: Timestamp, zone: &Zone, shown: &Zone) -> String {
+    let time = time(daylight, at, zone, shown);
+    let reading = match skipped(daylight).filter(|_| same_clock(zone, shown, at)) {
+        Some(left_out) => left_out.first,
+        None => shown.reading(at),
+    };
+    let mark = daylight.map_or_else(String::new, |daylight| format!("  {}", mark(daylight, at, zone, shown)));
+    format!("{} {time}{mark}", reading.weekday())
+}
+
+/// Returns the gaps that leave out fires between one instant and the next fire; where none is to come, the first such gap:
+/// it may be the first of very many.
+pub fn skips(schedule: &Schedule, zone: &Zone, after: Timestamp, next: Option<Timestamp>) -> Vec<Change> {
+    let until = next.unwrap_or(Timestamp::MAX);
+    let first = schedule.skipped(after, until, zone);
+    let skips = std::iter::successors(first, |skip| schedule.skipped(skip.at, until, zone));
+    skips.take(if next.is_some() { usize::MAX } else { 1 }).collect()
+}
+
+/// Tells whether two zones' clocks show the same before a change and after it.
+fn same_clock(one: &Zone, other: &Zone, at: Timestamp) -> bool {
+    let before = Timestamp::from_seconds(at.as_seconds() - 1);
+    one.reading(at) == other.reading(at) && one.reading(before) == other.reading(before)
+}
+
+/// Returns `02:30`, or `02:00 to 02:50`, with the dates that are not that of `beside`.
+fn range(readings: Readings, beside: Reading) -> String {
+    let first = short(readings.first, beside);
+    if readings.first == readings.last { first } else { format!("{first} to {}", short(readings.last, readings.first)) }
+}
+
+fn short(reading: Reading, beside: Reading) -> String {
+    let time = reading.time();
+    let time = time.strip_suffix(":00").unwrap_or(&time);
+    if reading.date() == beside.date() { time.to_owned() } else { format!("{} {time}", reading.date()) }
+}
