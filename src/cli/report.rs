@@ -8,7 +8,7 @@ use super::output::{Column, Table, TableCell};
 use crate::domain::{
     CommandLine, JobId, JobState, MissedMode, Outcome, Overlap, RunState, Span, Timestamp, TriggerKind, TriggerSpec,
 };
-use crate::schedule::Zone;
+use crate::schedule::{Change, Daylight, Reading, Zone};
 use crate::store::{JobView, QueueView, RunView, TriggerView};
 
 /// A narrow terminal leaves of names, triggers and commands so much.
@@ -104,6 +104,34 @@ pub struct TriggerJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     delay_ms: Option<u64>,
     next_fire_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daylight: Option<DaylightJson>,
+}
+
+/// What daylight saving does to the fires of a trigger.
+#[derive(Serialize)]
+pub struct DaylightJson {
+    /// The mark of its next fire.
+    pub next_fire: Option<&'static str>,
+    /// What comes within a year.
+    pub changes: Vec<ChangeJson>,
+}
+
+/// A change of the clock. `from` and `to` are what the clock of the trigger's zone shows twice, or leaves out.
+#[derive(Serialize)]
+pub struct ChangeJson {
+    at: Timestamp,
+    daylight: &'static str,
+    from: Reading,
+    to: Reading,
+    count: u64,
+}
+
+impl From<&Change> for ChangeJson {
+    fn from(change: &Change) -> Self {
+        let Change { at, daylight: Daylight { effect, readings } } = *change;
+        Self { at, daylight: effect.as_str(), from: readings.first, to: readings.last, count: readings.count }
+    }
 }
 
 impl From<&TriggerView> for TriggerJson {
@@ -116,6 +144,7 @@ impl From<&TriggerView> for TriggerJson {
             tz: None,
             delay_ms: None,
             next_fire_at: trigger.next_at,
+            daylight: None,
         };
         match &trigger.spec {
             TriggerSpec::At { at } => json.at = Some(*at),
@@ -172,6 +201,16 @@ impl From<&JobView> for JobJson {
             last_outcome: job.last.map(|(_, outcome, _)| outcome),
             last_finished_at: job.last.map(|(.., at)| at),
         }
+    }
+}
+
+impl JobJson {
+    /// Returns it with what daylight saving does to each trigger.
+    pub fn with_daylight(mut self, daylight: impl IntoIterator<Item = Option<DaylightJson>>) -> Self {
+        for (trigger, daylight) in self.triggers.iter_mut().zip(daylight) {
+            trigger.daylight = daylight;
+        }
+        self
     }
 }
 

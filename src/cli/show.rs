@@ -3,18 +3,27 @@
 
 use clap::Args;
 
-use super::context::Context;
-use super::output::text;
-use super::report::{JobJson, RunJson, document, run_table, trigger_text};
-use super::target::find_job;
-use crate::domain::{CommandLine, JobState};
-use crate::error::Result;
-use crate::schedule::Zone;
-use crate::store::{JobView, RunFilter, RunView};
 use serde::Serialize;
+
+use super::context::Context;
+use super::daylight;
+use super::output::text;
+use super::report::{ChangeJson, DaylightJson, JobJson, RunJson, document, run_table, trigger_text};
+use super::target::find_job;
+use super::zone::system_zone;
+use crate::domain::{CommandLine, JobState, Span, Timestamp, TriggerSpec};
+use crate::error::Result;
+use crate::schedule::{Change, Daylight, Zone};
+use crate::store::{JobView, RunFilter, RunView, TriggerView, schedule_of};
 
 /// How many of the last runs are shown.
 const RUNS_MAX: usize = 10;
+
+/// How far ahead changes of the clock are looked for: each comes once a year.
+const YEAR: Span = Span::from_seconds(366 * 86_400);
+
+/// How many of them are shown of a trigger: a gap and a fold, where there are such.
+const CHANGES_MAX: usize = 2;
 
 #[derive(Serialize)]
 struct Shown {
@@ -24,7 +33,8 @@ struct Shown {
 
 /// Show all of one job
 ///
-/// Its command, options, triggers with their next fires, and its last runs.
+/// Its command, options, triggers with their next fires, what daylight saving
+/// does to them within a year, and its last runs.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -52,12 +62,15 @@ pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
         let filter = RunFilter { job: Some(id), limit: Some(RUNS_MAX), ..RunFilter::default() };
         Ok((reader.job(id)?, reader.runs(&filter)?))
     })?;
+    let marks = marks(&job, context.now());
     if args.json {
         let last_runs = runs.iter().map(RunJson::from).collect();
-        context.output.json(&document(Shown { job: JobJson::from(&job), last_runs }))?;
+        context
+            .output
+            .json(&document(Shown { job: JobJson::from(&job).with_daylight(daylight_json(&marks)), last_runs }))?;
         return Ok(0);
     }
-    context.output.answer(&text_of(context, &job, &runs, &zone))?;
+    context.output.answer(&text_of(context, &job, &runs, &marks, &zone))?;
     if !runs.is_empty() {
         context.output.answer("\n")?;
         context.output.table(&run_table(&runs, &zone, context.now()))?;
@@ -65,7 +78,67 @@ pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
     Ok(0)
 }
 
-fn text_of(context: &Context<'_>, job: &JobView, runs: &[RunView], zone: &Zone) -> String {
+/// What daylight saving does to a trigger that will fire.
+struct Marks {
+    zone: Zone,
+    next: Option<Daylight>,
+    changes: Vec<Change>,
+}
+
+/// Returns what daylight saving does to each trigger within a year, or nothing where none will fire.
+fn marks(job: &JobView, now: Timestamp) -> Vec<Option<Marks>> {
+    let system_zone = system_zone().0;
+    let after = job.start.map_or(now, |start| start.max(now));
+    let of = |trigger: &TriggerView| {
+        let next = trigger.next_at.filter(|_| job.paused_at.is_none())?;
+        let (schedule, zone) = schedule_of(&trigger.spec, &system_zone).ok()?;
+        let mut changes = schedule.changes(after, after + YEAR, &zone);
+        changes.truncate(CHANGES_MAX);
+        Some(Marks { next: schedule.daylight(next, &zone), changes, zone })
+    };
+    job.triggers.iter().map(of).collect()
+}
+
+fn daylight_json(marks: &[Option<Marks>]) -> impl Iterator<Item = Option<DaylightJson>> {
+    marks.iter().map(|marks| {
+        let Marks { next, changes, .. } = marks.as_ref()?;
+        let next_fire = next.map(|next| next.effect.as_str());
+        Some(DaylightJson { next_fire, changes: changes.iter().map(ChangeJson::from).collect() })
+    })
+}
+
+/// Returns the lines of the triggers, with their next fires, and of the changes of the clock to come.
+fn trigger_lines(job: &JobView, marks: &[Option<Marks>], zone: &Zone, now: Timestamp) -> Vec<(&'static str, String)> {
+    let (mut triggers, mut changes) = (Vec::new(), Vec::new());
+    for (trigger, marks) in job.triggers.iter().zip(marks) {
+        let trigger_text = trigger_text(&trigger.spec, zone);
+        let next = trigger.next_at.filter(|_| job.paused_at.is_none());
+        let told = marks.as_ref().and_then(|marks| Some((next?, marks.next?)));
+        let next =
+            next.map_or_else(String::new, |at| format!(", next {} (in {})", zone.show(at), text::span(at.since(now))));
+        let mut line = format!("{trigger_text}{next}");
+        if let Some(Marks { zone: own, changes: to_come, .. }) = marks {
+            if let Some((at, daylight)) = told {
+                line.push_str(&format!(", {}", daylight::mark(daylight, at, own, zone)));
+            }
+            for Change { at, daylight } in to_come.iter().filter(|change| told != Some((change.at, change.daylight))) {
+                let whose = match &trigger.spec {
+                    TriggerSpec::Cron { expr, .. } if job.triggers.len() > 1 => format!(" (cron {expr})"),
+                    // With one trigger it is clear whose it is.
+                    TriggerSpec::Cron { .. } | TriggerSpec::At { .. } | TriggerSpec::Every { .. } => String::new(),
+                };
+                changes.push(format!("{}{whose}", daylight::line(Some(*daylight), *at, own, zone)));
+            }
+        }
+        triggers.push(line);
+    }
+    let headed = |head, lines: Vec<String>| {
+        lines.into_iter().enumerate().map(move |(index, line)| (if index == 0 { head } else { "" }, line))
+    };
+    headed("Triggers", triggers).chain(headed("Daylight", changes)).collect()
+}
+
+fn text_of(context: &Context<'_>, job: &JobView, runs: &[RunView], marks: &[Option<Marks>], zone: &Zone) -> String {
     let now = context.now();
     let name = job.name.as_ref().map_or(String::new(), |name| format!(" {name}"));
     let mut lines = vec![("Job", format!("{}{name}", job.id)), ("State", state_line(job, zone))];
@@ -82,16 +155,7 @@ fn text_of(context: &Context<'_>, job: &JobView, runs: &[RunView], zone: &Zone) 
     if !job.tags.is_empty() {
         lines.push(("Tags", job.tags.join(", ")));
     }
-    for (index, trigger) in job.triggers.iter().enumerate() {
-        let next = match trigger.next_at {
-            Some(at) if job.paused_at.is_none() => {
-                format!(", next {} (in {})", zone.show(at), text::span(at.since(now)))
-            }
-            Some(_) | None => String::new(),
-        };
-        let head = if index == 0 { "Triggers" } else { "" };
-        lines.push((head, format!("{}{next}", trigger_text(&trigger.spec, zone))));
-    }
+    lines.extend(trigger_lines(job, marks, zone, now));
     if let Some(start) = job.start {
         lines.push(("Start", zone.show(start)));
     }

@@ -111,6 +111,70 @@ fn a_job_is_shown_with_all_of_it() {
     insta::assert_snapshot!(squeezed(&said));
 }
 
+/// Returns what `show` says of triggers and daylight saving, without the time that is left.
+fn shown_triggers(home: &Home, job: &str) -> Vec<String> {
+    let said = home.taskq(&["show", job]).answer().stdout;
+    let lines = said.lines().skip_while(|line| !line.starts_with("Triggers:"));
+    let lines = lines.take_while(|line| !line.starts_with("Start:"));
+    let untimed =
+        |line: &str| match line.split_once(" (in ").and_then(|(next, left)| Some((next, left.split_once(')')?.1))) {
+            Some((next, mark)) => format!("{next}{mark}"),
+            None => line.to_owned(),
+        };
+    lines.map(untimed).collect()
+}
+
+#[test]
+fn daylight_saving_within_a_year_is_shown() {
+    let home = Home::new();
+    let add =
+        |args: &[&str]| home.add(&[&["--start", "2031-03-30", "--tz", "Europe/Berlin"], args, &["true"]].concat());
+    add(&["--cron", "30 2 * * *"]);
+    add(&["--cron", "*/10 2 * * *", "--cron", "15 3 * * *"]);
+    add(&["--cron", "0-59/10 2 * * *"]);
+    add(&["--cron", "*/10 * * * *"]);
+    add(&["--hold", "--cron", "30 2 * * *"]);
+    let away = home.add(&["--start", "2031-03-01", "--tz", "America/New_York", "--cron", "30 2 * * *", "true"]);
+    assert_eq!(
+        shown_triggers(&home, "1"),
+        [
+            "Triggers:  cron 30 2 * * * (Europe/Berlin), next 2031-03-30 03:00:00 +0200, moved: the clock leaves out 02:30",
+            "Daylight:  Sun 2031-10-26 02:30:00 +0200  once: the clock shows 02:30 twice",
+        ]
+    );
+    assert_eq!(
+        shown_triggers(&home, "2"),
+        [
+            "Triggers:  cron */10 2 * * * (Europe/Berlin), next 2031-03-31 02:00:00 +0200",
+            "           cron 15 3 * * * (Europe/Berlin), next 2031-03-30 03:15:00 +0200",
+            "Daylight:  Sun 2031-03-30 02:00:00 -      skipped: 6 fires, the clock leaves out 02:00 to 02:50 (cron */10 2 * * *)",
+            "           Sun 2031-10-26 02:00:00 +0200  twice: 12 fires instead of 6, the clock shows 02:00 to 02:50 twice \
+             (cron */10 2 * * *)",
+        ]
+    );
+    assert_eq!(
+        shown_triggers(&home, "3"),
+        [
+            "Triggers:  cron 0-59/10 2 * * * (Europe/Berlin), next 2031-03-30 03:00:00 +0200, merged: 6 fires in one, the \
+             clock leaves out 02:00 to 02:50",
+            "Daylight:  Sun 2031-10-26 02:00:00 +0200  once: 6 fires, the clock shows 02:00 to 02:50 twice",
+        ]
+    );
+    assert_eq!(shown_triggers(&home, "4").len(), 1, "in every hour, whatever the clock shows");
+    assert_eq!(shown_triggers(&home, "5"), ["Triggers:  cron 30 2 * * * (Europe/Berlin)"]);
+    assert_eq!(
+        shown_triggers(&home, &away)[1],
+        "Daylight:  Sun 2031-03-09 08:00:00 +0100  moved: the clock of America/New_York leaves out 02:30"
+    );
+    let trigger = home.json(&["show", "1"])["job"]["triggers"][0]["daylight"].clone();
+    assert_eq!(trigger["next_fire"], "moved");
+    assert_eq!(
+        trigger["changes"][1].to_string(),
+        "{\"at\":\"2031-10-26T00:30:00Z\",\"count\":1,\"daylight\":\"once\",\
+         \"from\":\"2031-10-26T02:30:00\",\"to\":\"2031-10-26T02:30:00\"}"
+    );
+}
+
 #[test]
 fn the_documents_of_jobs_and_runs_have_their_keys() {
     let home = furnished();
