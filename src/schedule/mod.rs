@@ -20,7 +20,7 @@ mod zone;
 use std::fmt;
 
 pub use daylight::{Change, Daylight, Effect, Readings};
-pub use dialect::{BadField, Dialect, Oddity, Quirk, Reading as FieldsReading};
+pub use dialect::{BadField, Dialect, FieldsReading, Oddity, Quirk};
 pub use reading::Reading;
 pub use seconds::SecondsSchedule;
 pub use span::parse_span;

@@ -54,7 +54,7 @@ impl std::error::Error for BadField {}
 
 /// What a cron makes of five fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
+pub struct FieldsReading {
     fields: [FieldReading; 5],
     oddities: Vec<Oddity>,
 }
@@ -79,7 +79,7 @@ impl Dialect {
     ///
     /// # Errors
     /// At the first field that this cron refuses.
-    pub fn read(self, fields: &[&[u8]; 5], seed: u64) -> Result<Reading, BadField> {
+    pub fn read(self, fields: &[&[u8]; 5], seed: u64) -> Result<FieldsReading, BadField> {
         let mut oddities = Vec::new();
         let mut read = |index: usize| {
             let mut reader = Reader::new(index, fields[index], seed);
@@ -96,7 +96,7 @@ impl Dialect {
             })
         };
         let fields = [read(0)?, read(1)?, read(2)?, read(3)?, read(4)?];
-        Ok(Reading { fields, oddities })
+        Ok(FieldsReading { fields, oddities })
     }
 }
 
@@ -106,7 +106,7 @@ fn strict(index: usize, field: &[u8], set: u64) -> Option<String> {
     (vixie::parse_field(index, text) == Some(set)).then(|| text.to_owned())
 }
 
-impl Reading {
+impl FieldsReading {
     /// Returns the instants; `None` if there are none, since a set is empty or no date matches. Equal schedules mean the
     /// same.
     pub fn schedule(&self) -> Option<Schedule> {
@@ -140,7 +140,7 @@ impl Reading {
         !self.fields[2].is_star && !self.fields[4].is_star
     }
 
-    /// Tells whether a random number decides: cronie's `~`, between ends that differ.
+    /// Tells whether cronie draws random numbers for it.
     pub fn is_drawn(&self) -> bool {
         self.oddities.iter().any(|oddity| matches!(oddity.quirk, Quirk::Drawn { .. }))
     }

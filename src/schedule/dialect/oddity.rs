@@ -33,6 +33,8 @@ pub enum Quirk {
     },
     /// A range that runs backwards: no value is in it.
     Backwards,
+    /// A range that ends outside the field: cronie minds only the values in it, and a step can leave the end out.
+    EndOutside,
     /// A range that runs backwards down to 0, which cronie after 1.7.2 takes for 7.
     ZeroAsSeven,
     /// A step past the end of its range.
@@ -56,6 +58,7 @@ impl fmt::Display for Oddity {
             Quirk::Skipped { kept, skipped } => write!(f, "Debian's cron reads `{kept}` and skips `{skipped}`"),
             Quirk::Wrapped { value } => write!(f, "the number is too large and is read as {value}"),
             Quirk::Backwards => f.write_str("the range runs backwards and names nothing"),
+            Quirk::EndOutside => f.write_str("cronie does not mind that the range ends outside the field"),
             Quirk::ZeroAsSeven => f.write_str("cronie reads the end as 7; up to 1.7.2 the range names nothing"),
             Quirk::StepBeyond { left } => write!(f, "the step leaves the range at once, so only {left} is in it"),
             Quirk::Drawn { value } => {

@@ -87,8 +87,11 @@ impl<'a> Reader<'a> {
             // A step may lead past 2^31, and then the next value is negative.
             value = value.wrapping_add(step);
         }
+        let (_, highest) = self.bounds();
         if low > high {
             self.note(Quirk::Backwards);
+        } else if high > highest {
+            self.note(Quirk::EndOutside);
         } else if step > 1 && step > high - low {
             self.note(Quirk::StepBeyond { left: low.unsigned_abs() });
         }
@@ -101,9 +104,7 @@ impl<'a> Reader<'a> {
         let place = self.index as u64 + 5 * self.items;
         let random = u128::from(mix(self.seed.wrapping_add(mix(place))));
         let value = low + u32::try_from(random * count >> 64).expect("it is below the count");
-        if low < high {
-            self.note(Quirk::Drawn { value });
-        }
+        self.note(Quirk::Drawn { value });
         value
     }
 

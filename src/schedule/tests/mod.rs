@@ -3,6 +3,7 @@
 
 mod cron_texts;
 mod daylight;
+mod dialects;
 mod properties;
 mod times;
 mod zones;

@@ -26,6 +26,10 @@ fn in_autumn(text: &str) -> Vec<String> {
 fn a_job_with_a_star_in_minute_or_hour_follows_real_time() {
     assert_eq!(in_spring("*/30 * * * *"), ["01:30", "03:00", "03:30", "04:00", "04:30"]);
     assert_eq!(in_autumn("*/30 * * * *"), ["01:30", "02:00", "02:30", "02:00", "02:30", "03:00", "03:30"]);
+    assert_eq!(in_spring("30 * * * *"), ["01:30", "03:30", "04:30"]);
+    assert_eq!(in_autumn("30 * * * *"), ["01:30", "02:30", "02:30", "03:30"]);
+    assert_eq!(in_spring("*/15 * * * *").len(), 9, "01:30 and 01:45, then 03:00 to 04:30");
+    assert_eq!(in_autumn("*/15 * * * *").len(), 13);
     assert_eq!(in_spring("* * * * *").len(), 121);
     assert_eq!(in_autumn("* * * * *").len(), 181);
     assert_eq!(in_spring("@hourly"), ["03:00", "04:00"]);
@@ -48,6 +52,8 @@ fn a_job_of_fixed_times_fires_once_for_each() {
     assert_eq!(in_autumn("0-59/10 2 * * *"), ["02:00", "02:10", "02:20", "02:30", "02:40", "02:50"]);
     assert_eq!(in_spring("0 3 * * *"), ["03:00"]);
     assert_eq!(in_spring("5 3 * * *"), ["03:05"]);
+    assert_eq!(in_autumn("0 3 * * *"), ["03:00"]);
+    assert_eq!(in_autumn("5 3 * * *"), ["03:05"]);
     assert_eq!(in_spring("30 0-23 * * *"), ["01:30", "03:00", "03:30", "04:30"]);
     assert_eq!(in_autumn("30 0-23 * * *"), ["01:30", "02:30", "03:30"]);
     let first = cron("30 2 * * *").next_after(instant("2026-10-24T12:00:00Z"), &zone("Europe/Berlin"));
