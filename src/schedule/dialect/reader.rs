@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
         let count = u128::from(high - low + 1);
         let place = self.index as u64 + 5 * self.items;
         let random = u128::from(mix(self.seed.wrapping_add(mix(place))));
-        let value = low + u32::try_from(random * count >> 64).expect("it is below the count");
+        let value = low + u32::try_from((random * count) >> 64).expect("it is below the count");
         self.note(Quirk::Drawn { value });
         value
     }

@@ -328,7 +328,7 @@ fn odd_field() -> impl Strategy<Value = Vec<u8>> {
     let ranges = (0_u32..40, 0_u32..40, 1_u32..40).prop_map(|(low, high, step)| format!("{low}-{high}/{step}"));
     let ranges = proptest::collection::vec(ranges, 1..3).prop_map(|ranges| ranges.join(",").into_bytes());
     let junk = proptest::collection::vec(any::<u8>(), 0..5);
-    let star = proptest::sample::select(&["*", "*", "*/3", "*,5", "1-5", "0-6"][..]).prop_map(|text| text.into());
+    let star = proptest::sample::select(&["*", "*", "*/3", "*,5", "1-5", "0-6"][..]).prop_map(Into::into);
     prop_oneof![5 => star, 3 => odd, 2 => ranges, 1 => (junk, Just(b'1')).prop_map(|(mut junk, one)| {
         junk.retain(|byte| !matches!(byte, b' ' | b'\t' | b'\n'));
         junk.insert(0, one);
