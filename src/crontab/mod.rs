@@ -1,2 +1,19 @@
-//! Owns: a crontab file, between its bytes and its entries.
-//! Never: I/O, or when an entry fires (see `schedule`).
+//! Owns: a crontab file, between its bytes and what a cron makes of each line.
+//! Never: I/O, users, or when an entry fires (see `schedule`).
+//!
+//! Rules are those of crontab(5) as Debian's cron 3.0pl1-162 and cronie 1.7.2 follow them, which is not always what their
+//! manuals say; where a rule below names neither, both have it.
+
+mod assignment;
+mod command;
+mod environment;
+mod line;
+mod note;
+mod refusal;
+mod table;
+
+pub use command::{CommandText, split_command};
+pub use environment::{Account, MailRule, environment, mail_rule};
+pub use line::{Ending, EntryText, Layout, Line, Syntax, When, lines};
+pub use note::{Fires, Note};
+pub use table::{Entry, Finding, Options, Timing, Variable, Variables, Verdict, read};

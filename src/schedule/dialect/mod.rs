@@ -70,6 +70,22 @@ struct FieldReading {
 }
 
 impl Dialect {
+    /// Both.
+    pub const ALL: &'static [Self] = &[Self::Debian, Self::Cronie];
+
+    /// Returns the word for it in columns and options.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debian => "debian",
+            Self::Cronie => "cronie",
+        }
+    }
+
+    /// Returns what the word stands for, if it is one of these.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|dialect| dialect.as_str() == word)
+    }
+
     /// Reads five fields, which the caller has split at blanks and tabs. A `-` before the first one, with which cronie
     /// turns off the log, is the caller's too.
     ///
@@ -138,6 +154,18 @@ impl FieldsReading {
     /// Tells whether neither day field begins with `*`: then a day that is in one of them suffices.
     pub fn either_day(&self) -> bool {
         !self.fields[2].is_star && !self.fields[4].is_star
+    }
+
+    /// Returns the day field, 2 or 4, that holds every day though it is no star: where either suffices, every day matches.
+    pub fn whole_day_field(&self) -> Option<usize> {
+        const EVERY_DAY: u64 = 0xffff_fffe;
+        const EVERY_WEEKDAY: u64 = 0x7f;
+        let weekdays = self.fields[4].set;
+        let is_whole = |index: &usize| match index {
+            2 => self.fields[2].set == EVERY_DAY,
+            _ => (weekdays | weekdays >> 7) & EVERY_WEEKDAY == EVERY_WEEKDAY,
+        };
+        [2, 4].into_iter().find(is_whole)
     }
 
     /// Tells whether cronie draws random numbers for it.

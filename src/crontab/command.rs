@@ -1,0 +1,84 @@
+//! Owns: the sixth field: where the command ends, what the process reads, and what in it a shell will stumble over.
+//! Never: running it.
+
+use crate::schedule::Dialect;
+
+/// A sixth field, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandText {
+    /// What the shell gets.
+    pub command: Vec<u8>,
+    /// What the process reads; `None`: nothing.
+    pub stdin: Option<Vec<u8>>,
+}
+
+/// Splits a sixth field at its first percent sign without a backslash. Behind it percent signs are newlines, and a last
+/// newline is added; `\%` is a percent sign on either side. Debian's cron takes `\\` before it for one backslash.
+pub fn split_command(text: &[u8], dialect: Dialect) -> CommandText {
+    let mut command = Vec::with_capacity(text.len());
+    let mut bytes = text.iter().copied();
+    let mut is_escaped = false;
+    let mut has_stdin = false;
+    for byte in bytes.by_ref() {
+        if is_escaped {
+            is_escaped = false;
+            if byte == b'%' || byte == b'\\' && dialect == Dialect::Debian {
+                command.pop();
+            }
+        } else if byte == b'%' {
+            has_stdin = true;
+            break;
+        } else {
+            is_escaped = byte == b'\\';
+        }
+        command.push(byte);
+    }
+    let rest: Vec<u8> = bytes.collect();
+    CommandText { command, stdin: (has_stdin && !rest.is_empty()).then(|| stdin_of(&rest)) }
+}
+
+fn stdin_of(text: &[u8]) -> Vec<u8> {
+    let mut stdin = Vec::with_capacity(text.len() + 1);
+    let mut is_escaped = false;
+    for byte in text.iter().copied() {
+        match (is_escaped, byte) {
+            (false, b'%') => stdin.push(b'\n'),
+            (false, b'\\') => {}
+            (true, b'%') | (false, _) => stdin.push(byte),
+            (true, b'\\') => stdin.push(b'\\'),
+            (true, _) => stdin.extend([b'\\', byte]),
+        }
+        // Of two backslashes the first stands for itself, and the second may still escape.
+        is_escaped = byte == b'\\';
+    }
+    if is_escaped {
+        stdin.push(b'\\');
+    }
+    if stdin.last() != Some(&b'\n') {
+        stdin.push(b'\n');
+    }
+    stdin
+}
+
+/// Tells which quote of a shell's is left open, if one is: `'`, `"` or `` ` ``.
+pub(super) fn open_quote(command: &[u8]) -> Option<char> {
+    let mut open = None;
+    let mut bytes = command.iter().copied();
+    let mut before = b' ';
+    while let Some(byte) = bytes.next() {
+        match (open, byte) {
+            (Some(b'\''), b'\'') => open = None,
+            (Some(b'\''), _) => {}
+            (_, b'\\') => {
+                bytes.next();
+            }
+            // A comment holds whatever it likes.
+            (None, b'#') if before.is_ascii_whitespace() => break,
+            (None, b'\'' | b'"' | b'`') => open = Some(byte),
+            (Some(quote), _) if quote == byte => open = None,
+            (None | Some(_), _) => {}
+        }
+        before = byte;
+    }
+    open.map(char::from)
+}

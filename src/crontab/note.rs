@@ -1,0 +1,186 @@
+//! Owns: what there is to know about a line before it is live, and the words for it.
+//! Never: finding it (see `table`), or instants.
+
+use std::fmt;
+
+use crate::schedule::{Dialect, Oddity, Schedule};
+
+/// The instants of another cron.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fires {
+    /// Which.
+    pub schedule: Schedule,
+    /// In which zone; `None`: the system's.
+    pub zone: Option<String>,
+}
+
+/// Something about a line that a person may not expect.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Note {
+    /// A part of a field means something else than it seems to.
+    Odd(Oddity),
+    /// One of the crons would not take it, in its words.
+    RefusedBy {
+        /// Which.
+        by: Dialect,
+        /// `bad minute`
+        what: String,
+    },
+    /// One of the crons fires at other times.
+    OtherTimes {
+        /// Which.
+        by: Dialect,
+        /// When; `None`: never.
+        fires: Option<Fires>,
+    },
+    /// One of the crons gives the shell, or the process to read, something else.
+    OtherCommand {
+        /// Which.
+        by: Dialect,
+        /// What the shell gets there.
+        command: Vec<u8>,
+    },
+    /// One of the crons gives a variable another value, or takes the line for no assignment.
+    OtherValue {
+        /// Which.
+        by: Dialect,
+        /// The value there.
+        value: Vec<u8>,
+    },
+    /// It is kept in other words, which mean the same everywhere.
+    Rewritten(String),
+    /// No date matches.
+    NeverFires,
+    /// Both day fields are restricted: either suffices.
+    EitherDay,
+    /// A day field that holds every day is no star: with the other one restricted, every day matches.
+    EveryDay {
+        /// The field.
+        field: String,
+    },
+    /// Both day fields look restricted, and one begins with a star: both must match.
+    BothDays {
+        /// That field.
+        field: String,
+    },
+    /// There is nothing to run.
+    NoCommand,
+    /// The command has a carriage return, of a file that was written elsewhere.
+    CarriageReturn,
+    /// A quote that a shell will miss.
+    OpenQuote(char),
+    /// The command begins with what looks like a field.
+    LooksLikeField(String),
+    /// The command begins with what looks like a user.
+    LooksLikeUser(String),
+    /// A backslash at the end does not continue the line.
+    Continuation,
+    /// What follows a percent sign is no command.
+    PercentSign,
+    /// A value has something that a shell would have expanded.
+    NotExpanded(String),
+    /// A value has what a shell would have taken for a comment.
+    HashInValue,
+    /// The name is none that a shell could use.
+    OddName,
+    /// cron sets this variable itself.
+    SetByCron,
+    /// Debian's cron reads no more of the line.
+    CutByDebian,
+    /// Debian's cron has no zones.
+    ZoneIgnored,
+    /// Debian's cron delays nothing.
+    DelayIgnored,
+    /// cronie delays what follows; the number of minutes that was drawn for this machine.
+    Delayed(u32),
+    /// The value is no number of minutes from 0 to 1440.
+    NoDelay,
+    /// An address that sendmail(8) is not given: nothing is mailed.
+    UnsafeAddress,
+    /// `HOME` is no directory that there is.
+    HomeMissing(String),
+    /// `SHELL` is no path.
+    ShellNotFound(String),
+}
+
+/// The name of a cron in a sentence.
+pub(super) fn name(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Debian => "Debian's cron",
+        Dialect::Cronie => "cronie",
+    }
+}
+
+impl Note {
+    /// Tells whether it is about the times of an entry: then its next fires are worth seeing.
+    pub fn is_about_times(&self) -> bool {
+        matches!(
+            self,
+            Self::Odd(_)
+                | Self::OtherTimes { .. }
+                | Self::Rewritten(_)
+                | Self::EitherDay
+                | Self::EveryDay { .. }
+                | Self::BothDays { .. }
+        )
+    }
+}
+
+/// A sentence without its period.
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lossy = String::from_utf8_lossy;
+        match self {
+            Self::Odd(oddity) => oddity.fmt(f),
+            Self::RefusedBy { by, what } => write!(f, "{} refuses it: {what}", name(*by)),
+            Self::OtherTimes { by, fires: Some(_) } => write!(f, "{} fires it at other times", name(*by)),
+            Self::OtherTimes { by, fires: None } => write!(f, "{} never fires it", name(*by)),
+            Self::OtherCommand { by, command } => write!(f, "{} runs `{}`", name(*by), lossy(command)),
+            Self::OtherValue { by, value } => write!(f, "{} reads the value as `{}`", name(*by), lossy(value)),
+            Self::Rewritten(expr) => write!(f, "it is kept as `{expr}`, which means the same in every cron"),
+            Self::NeverFires => f.write_str("it never fires: no date matches, and no job is made of it"),
+            Self::EitherDay => {
+                f.write_str("day of the month and weekday are both restricted: a day that is either of them suffices")
+            }
+            Self::EveryDay { field } => {
+                write!(f, "`{field}` holds every day and is no star: either day field suffices, so every day matches")
+            }
+            Self::BothDays { field } => {
+                write!(f, "`{field}` begins with a star: day of the month and weekday must both match")
+            }
+            Self::NoCommand => f.write_str("there is no command, and no job is made of it"),
+            Self::CarriageReturn => f.write_str("the command has a carriage return, which the shell will see"),
+            Self::OpenQuote(quote) => write!(f, "the command has a {quote} that is not closed"),
+            Self::LooksLikeField(word) => {
+                write!(f, "the command begins with `{word}`: five fields come before it, not six")
+            }
+            Self::LooksLikeUser(word) => {
+                write!(f, "the command begins with `{word}`: only system tables name a user (`--system`)")
+            }
+            Self::Continuation => f.write_str("a backslash does not continue a line: the command ends here"),
+            Self::PercentSign => {
+                f.write_str("the command ends at `%`, and the rest is its standard input; `\\%` is a percent sign")
+            }
+            Self::NotExpanded(part) => write!(f, "cron expands nothing: `{part}` stays as it is"),
+            Self::HashInValue => f.write_str("what follows `#` is part of the value"),
+            Self::OddName => f.write_str("a shell has no use for a variable of this name"),
+            Self::SetByCron => f.write_str("cron sets this variable itself, after this line"),
+            Self::CutByDebian => f.write_str("Debian's cron reads the first 998 bytes of an assignment"),
+            Self::ZoneIgnored => f.write_str("Debian's cron knows no CRON_TZ: times stay in the system's zone"),
+            Self::DelayIgnored => f.write_str("Debian's cron knows no RANDOM_DELAY: nothing is delayed"),
+            Self::Delayed(minutes) => {
+                write!(f, "cronie draws a delay whenever it starts; here it is {minutes} min for all lines below")
+            }
+            Self::NoDelay => f.write_str("this is no number of minutes from 0 to 1440: nothing is delayed"),
+            Self::HomeMissing(home) => {
+                write!(f, "HOME `{home}` is no directory: cron starts the command elsewhere, and here it starts in `/`")
+            }
+            Self::ShellNotFound(shell) => {
+                write!(f, "SHELL `{shell}` is no path: cron does not search for it, so the command cannot start")
+            }
+            Self::UnsafeAddress => {
+                f.write_str("an address may have letters, digits and `@!:%-.,_+`: nothing is mailed")
+            }
+        }
+    }
+}
