@@ -25,6 +25,9 @@ _taskq() {
             taskq,daemon)
                 cmd="taskq__subcmd__daemon"
                 ;;
+            taskq,import)
+                cmd="taskq__subcmd__import"
+                ;;
             taskq,list)
                 cmd="taskq__subcmd__list"
                 ;;
@@ -61,6 +64,9 @@ _taskq() {
             taskq,wait)
                 cmd="taskq__subcmd__wait"
                 ;;
+            taskq__subcmd__import,crontab)
+                cmd="taskq__subcmd__import__subcmd__crontab"
+                ;;
             taskq__subcmd__queue,list)
                 cmd="taskq__subcmd__queue__subcmd__list"
                 ;;
@@ -74,7 +80,7 @@ _taskq() {
 
     case "${cmd}" in
         taskq)
-            opts="-h -V --dir --color --help --version add list ls show runs log next run cancel pause resume wait status queue daemon"
+            opts="-h -V --dir --color --help --version add list ls show runs log next run cancel pause resume wait status queue import daemon"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -262,6 +268,60 @@ _taskq() {
                     ;;
                 --slots)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        taskq__subcmd__import)
+            opts="-h --dir --color --help crontab"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        taskq__subcmd__import__subcmd__crontab)
+            opts="-h --dir --color --system --from --dry-run --keep-going --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -W "debian cronie" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -113,3 +113,77 @@ pub fn umask() -> u32 {
     nix::sys::stat::umask(mask);
     mask.bits()
 }
+
+/// A user as passwd(5) has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passwd {
+    /// The name.
+    pub name: String,
+    /// The home directory.
+    pub home: PathBuf,
+}
+
+impl From<nix::unistd::User> for Passwd {
+    fn from(user: nix::unistd::User) -> Self {
+        Self { name: user.name, home: user.dir }
+    }
+}
+
+/// Looks a user up by name.
+pub fn user(name: &str) -> Option<Passwd> {
+    nix::unistd::User::from_name(name).ok().flatten().map(Passwd::from)
+}
+
+/// Returns the user whose process this is; one without an entry in passwd(5) goes by its number, and lives in `/`.
+pub fn own_user() -> Passwd {
+    let uid = nix::unistd::geteuid();
+    let known = nix::unistd::User::from_uid(uid).ok().flatten().map(Passwd::from);
+    known.unwrap_or_else(|| Passwd { name: uid.to_string(), home: PathBuf::from("/") })
+}
+
+/// Returns whether this process may act as any user.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Returns what pam_env(8) gives to every session: `/etc/environment`, then `/etc/default/locale`, which wins.
+pub fn login_environment() -> Vec<EnvVar> {
+    let mut vars: Vec<EnvVar> = Vec::new();
+    for file in ["/etc/environment", "/etc/default/locale"] {
+        for var in fs::read(file).unwrap_or_default().split(|byte| *byte == b'\n').filter_map(login_variable) {
+            let name = &var[..=var.iter().position(|byte| *byte == b'=').unwrap_or(0)];
+            vars.retain(|known| !known.starts_with(name));
+            vars.push(var);
+        }
+    }
+    vars
+}
+
+/// Reads a line of pam_env(8)'s: `export ` in front and quotes around the value are taken away.
+fn login_variable(line: &[u8]) -> Option<EnvVar> {
+    let line = line.trim_ascii();
+    let line = line.strip_prefix(b"export ").unwrap_or(line);
+    let equals = line.iter().position(|byte| *byte == b'=').filter(|at| *at > 0 && line[0] != b'#')?;
+    let (name, value) = (&line[..equals], &line[equals + 1..]);
+    let unquoted = [b'"', b'\''].iter().find_map(|quote| value.strip_prefix(&[*quote])?.strip_suffix(&[*quote]));
+    Some([name, b"=", unquoted.unwrap_or(value)].concat())
+}
+
+/// Returns a number that differs from machine to machine and stays (machine-id(5)).
+pub fn machine_number() -> u64 {
+    let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    id.trim().bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Returns the cron whose tables this machine most likely has: cronie where its crond(8) is installed and no cron(8).
+pub fn has_cronie() -> bool {
+    Path::new("/usr/sbin/crond").exists() && !Path::new("/usr/sbin/cron").exists()
+}
+
+/// Returns the editor that crontab(1) would start: `VISUAL`, else `EDITOR`, else the system's.
+pub fn editor() -> std::ffi::OsString {
+    let set = |name| std::env::var_os(name).filter(|editor| !editor.is_empty());
+    let fallback =
+        || if Path::new("/usr/bin/sensible-editor").exists() { "/usr/bin/sensible-editor" } else { "vi" }.into();
+    set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(fallback)
+}

@@ -8,8 +8,10 @@ pub mod add;
 pub mod cancel;
 pub mod completions;
 pub mod context;
+mod crontabs;
 pub mod daemon;
 mod daylight;
+pub mod import;
 mod job_lines;
 mod job_text;
 pub mod keeper;
@@ -144,6 +146,8 @@ pub enum Command {
     Status(status::StatusArgs),
     /// List the queues, or set one up
     Queue(queue::QueueArgs),
+    /// Import a crontab
+    Import(import::ImportArgs),
     /// Run the daemon, in the foreground
     Daemon(daemon::DaemonArgs),
     /// Start, reap and remember the processes of runs
@@ -186,6 +190,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Wait(args) => wait::run(context, &args),
         Command::Status(args) => status::run(context, &args),
         Command::Queue(args) => queue::run(context, &args),
+        Command::Import(args) => import::run(context, &args),
         Command::Daemon(args) => daemon::run(context, &args),
         Command::Keeper(args) => keeper::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{JobName, Policy, QueueName, Tag, Timestamp};
 
 /// What a job runs. Bytes, since neither argv nor scripts need be UTF-8.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CommandLine {
     /// A program and its arguments, no shell between; never empty.
     Argv(Vec<Vec<u8>>),

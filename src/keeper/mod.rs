@@ -3,6 +3,7 @@
 
 mod channel;
 mod farewell;
+pub mod foreground;
 mod group;
 mod host;
 mod link;

@@ -9,6 +9,7 @@ use crate::domain::{
     CommandLine, JobId, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap, RunState, Span,
     Stdin, Timestamp, TriggerKind,
 };
+use crate::schedule::Dialect;
 
 impl ToSql for Timestamp {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -63,7 +64,7 @@ macro_rules! word_columns {
     )*};
 }
 
-word_columns!(JobState, MailFormat, MailWhen, MissedMode, Outcome, Overlap, RunState, TriggerKind);
+word_columns!(Dialect, JobState, MailFormat, MailWhen, MissedMode, Outcome, Overlap, RunState, TriggerKind);
 
 /// Reads the misfire policy from three columns that start at `first`.
 pub(super) fn missed(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Missed> {

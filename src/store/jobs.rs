@@ -151,7 +151,7 @@ impl Writer<'_> {
         Ok(JobId(self.transaction.last_insert_rowid()))
     }
 
-    fn intern_environment(&self, vars: &[u8]) -> StoreResult<i64> {
+    pub(super) fn intern_environment(&self, vars: &[u8]) -> StoreResult<i64> {
         let hash = content_hash(vars);
         let found = self
             .transaction
@@ -167,7 +167,7 @@ impl Writer<'_> {
         Ok(self.transaction.last_insert_rowid())
     }
 
-    fn insert_trigger(&self, job: JobId, trigger: &FirstFire, held: bool) -> StoreResult<()> {
+    pub(super) fn insert_trigger(&self, job: JobId, trigger: &FirstFire, held: bool) -> StoreResult<()> {
         let (expr, zone, delay, at, period) = match &trigger.spec {
             TriggerSpec::At { at } => (None, None, Span::ZERO, Some(*at), None),
             TriggerSpec::Cron { expr, zone, delay } => (Some(expr), zone.as_ref(), *delay, None, None),

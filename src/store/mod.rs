@@ -5,6 +5,7 @@
 
 mod apply;
 mod codec;
+mod crontabs;
 mod error;
 mod job_view;
 mod jobs;
@@ -19,6 +20,7 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use apply::{Applied, OpenAttempt, Result as AttemptResult, Start};
+pub use crontabs::{CrontabEntry, CrontabView};
 pub use error::{StoreError, StoreResult};
 pub use job_view::{JobFilter, JobView, TriggerView};
 pub use jobs::{Cancelled, FirstFire, Resumed};
@@ -60,6 +62,11 @@ impl Store {
     /// Fails if the directory belongs to somebody else, or the database is damaged, of a later version, or not ours.
     pub fn open(dir: &Path) -> StoreResult<Self> {
         Ok(Self { connection: schema::open(dir)? })
+    }
+
+    /// Tells whether there is a store in `dir`.
+    pub fn exists(dir: &Path) -> bool {
+        schema::database_path(dir).exists()
     }
 
     /// Reads in one transaction.

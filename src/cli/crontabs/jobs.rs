@@ -1,0 +1,247 @@
+//! Owns: an entry of a crontab as a job that runs as cron would run it.
+//! Never: storing it (see `tables`).
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::rc::Rc;
+
+use crate::config::{self, Passwd};
+use crate::crontab::{
+    Account, Entry, Finding, Layout, MailRule, Note, Options, Timing, Variables, Verdict, environment, mail_rule, read,
+};
+use crate::domain::{
+    CommandLine, EnvVar, Execution, Mail, MailFormat, MailWhen, Missed, MissedMode, NewJob, Overlap, Policy, QueueName,
+    Span, Stdin, Timestamp, TriggerSpec,
+};
+use crate::engine::first_fire;
+use crate::schedule::{Dialect, Schedule, Zone, compile};
+use crate::store::FirstFire;
+
+/// The queue of imported jobs: cron starts everything that is due, and so does this one.
+pub const QUEUE: &str = "cron";
+
+/// Its slots: more than cron would survive.
+pub const QUEUE_SLOTS: u32 = 1_000;
+
+/// How far back Debian's main loop makes up for fixed jobs: a jump of the clock up to this long passes for daylight saving.
+const CATCH_UP: Span = Span::from_seconds(3 * 3_600);
+
+/// cron(8) starts with this mask.
+const UMASK: u32 = 0o022;
+
+/// Where a job starts whose `HOME` is no directory; cron leaves it in its own.
+const NO_HOME: &[u8] = b"/";
+
+/// Where and as whom tables are read.
+pub struct Surroundings {
+    /// The current time.
+    pub now: Timestamp,
+    /// The system's zone.
+    pub zone: Zone,
+    /// The cron they were written for.
+    pub origin: Dialect,
+    /// Whose daemon will run the jobs.
+    pub own: Passwd,
+    /// The daemon may run jobs as others.
+    pub is_root: bool,
+    /// What every session gets.
+    pub login: Vec<EnvVar>,
+    /// Decides the draws of cronie.
+    pub host: u64,
+    /// The present boot.
+    pub boot_id: String,
+}
+
+impl Surroundings {
+    /// Looks at this process and machine.
+    pub fn of_process(now: Timestamp, zone: Zone, origin: Option<Dialect>) -> Self {
+        let installed = if config::has_cronie() { Dialect::Cronie } else { Dialect::Debian };
+        Self {
+            now,
+            zone,
+            origin: origin.unwrap_or(installed),
+            own: config::own_user(),
+            is_root: config::is_root(),
+            login: config::login_environment(),
+            host: config::machine_number(),
+            boot_id: config::boot_id(),
+        }
+    }
+}
+
+/// A line and the job that it becomes.
+pub struct TableLine<'a> {
+    /// The line, and what there is to say about it.
+    pub finding: Finding<'a>,
+    /// The job; `None`: the line makes none.
+    pub job: Option<(NewJob, FirstFire)>,
+}
+
+impl TableLine<'_> {
+    /// Tells whether the line is refused.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.finding.verdict, Verdict::Refused { .. })
+    }
+}
+
+/// What all entries of a user under the same variables share.
+struct Shared {
+    variables: Variables,
+    user: Option<Vec<u8>>,
+    env: Vec<EnvVar>,
+    cwd: Vec<u8>,
+    shell: Vec<u8>,
+    mail: MailRule,
+    notes: Vec<Note>,
+}
+
+/// Reads a table, and makes a job of each of its entries.
+pub fn read_table<'a>(text: &'a [u8], layout: Layout, here: &Surroundings) -> Vec<TableLine<'a>> {
+    let mut users = Users::default();
+    let options = Options { origin: here.origin, layout, host: here.host, knows_user: &|name| users_has(name) };
+    let findings = read(text, &options);
+    let mut shared: Option<Shared> = None;
+    findings.into_iter().map(|finding| table_line(finding, here, &mut users, &mut shared)).collect()
+}
+
+fn users_has(name: &[u8]) -> bool {
+    std::str::from_utf8(name).is_ok_and(|name| config::user(name).is_some())
+}
+
+/// Users that were looked up.
+#[derive(Default)]
+struct Users(HashMap<Vec<u8>, Option<Passwd>>);
+
+impl Users {
+    fn find(&mut self, name: &[u8]) -> Option<Passwd> {
+        let look_up = || std::str::from_utf8(name).ok().and_then(config::user);
+        self.0.entry(name.to_owned()).or_insert_with(look_up).clone()
+    }
+}
+
+fn table_line<'a>(
+    mut finding: Finding<'a>,
+    here: &Surroundings,
+    users: &mut Users,
+    shared: &mut Option<Shared>,
+) -> TableLine<'a> {
+    let Verdict::Entry(entry) = &finding.verdict else { return TableLine { finding, job: None } };
+    let is_own = entry.user.is_none_or(|user| user == here.own.name.as_bytes());
+    if !is_own && !here.is_root {
+        let user = String::from_utf8_lossy(entry.user.unwrap_or_default()).into_owned();
+        finding.verdict = Verdict::Refused {
+            column: 1,
+            cause: format!("only root's daemon can run a job as `{user}`"),
+            hint: Some("import it as root".to_owned()),
+        };
+        return TableLine { finding, job: None };
+    }
+    let known = shared
+        .take()
+        .filter(|known| Rc::ptr_eq(&known.variables, &entry.variables) && known.user.as_deref() == entry.user);
+    let known = known.unwrap_or_else(|| share(entry, here, users));
+    let job = entry.timing.as_ref().and_then(|timing| {
+        let first = first_of(timing, here)?;
+        Some((job_of(entry, &known, here), first))
+    });
+    if job.is_none() && entry.timing.is_some() {
+        finding.notes.push(Note::NeverFires);
+    }
+    finding.notes.extend(known.notes.iter().filter(|_| job.is_some()).cloned());
+    *shared = Some(known);
+    TableLine { finding, job }
+}
+
+fn share(entry: &Entry<'_>, here: &Surroundings, users: &mut Users) -> Shared {
+    let user = entry.user.and_then(|name| users.find(name)).unwrap_or_else(|| here.own.clone());
+    let account = Account { name: user.name, home: user.home.as_os_str().as_bytes().to_vec() };
+    let env = environment(&entry.variables, &account, &here.login, here.origin);
+    let mail = mail_rule(&entry.variables, &env, &account, here.origin);
+    let mut notes = Vec::new();
+    if mail == MailRule::Unsafe {
+        notes.push(Note::UnsafeAddress);
+    }
+    let home = value(&env, b"HOME");
+    let cwd = if home.starts_with(b"/") && Path::new(OsStr::from_bytes(home)).is_dir() {
+        home.to_vec()
+    } else {
+        notes.push(Note::HomeMissing(String::from_utf8_lossy(home).into_owned()));
+        NO_HOME.to_vec()
+    };
+    let shell = value(&env, b"SHELL");
+    let shell = if shell.contains(&b'/') {
+        shell.to_vec()
+    } else {
+        // cron starts it by execle(3), which does not look into PATH.
+        notes.push(Note::ShellNotFound(String::from_utf8_lossy(shell).into_owned()));
+        [b"./", shell].concat()
+    };
+    let variables = Rc::clone(&entry.variables);
+    Shared { variables, user: entry.user.map(<[u8]>::to_vec), env, cwd, shell, mail, notes }
+}
+
+/// Returns the value of a variable in an environment.
+fn value<'a>(env: &'a [EnvVar], name: &[u8]) -> &'a [u8] {
+    let of = |var: &'a EnvVar| var.strip_prefix(name)?.strip_prefix(b"=");
+    env.iter().find_map(of).unwrap_or_default()
+}
+
+fn job_of(entry: &Entry<'_>, shared: &Shared, here: &Surroundings) -> NewJob {
+    let text = entry.command.command.clone();
+    let command = if shared.shell == b"/bin/sh" {
+        CommandLine::Script(text)
+    } else {
+        CommandLine::Argv(vec![shared.shell.clone(), b"-c".to_vec(), text])
+    };
+    let is_other = |user: &&[u8]| *user != here.own.name.as_bytes();
+    let mode = if entry.is_fixed { MissedMode::Once } else { MissedMode::Skip };
+    let missed = Missed { mode, within: entry.is_fixed.then_some(CATCH_UP), ..Missed::default() };
+    NewJob {
+        name: None,
+        tags: Vec::new(),
+        execution: Execution {
+            command,
+            cwd: shared.cwd.clone(),
+            env: shared.env.clone(),
+            umask: UMASK,
+            stdin: entry.command.stdin.clone().map_or(Stdin::Null, Stdin::Text),
+            user: entry.user.filter(is_other).map(|user| String::from_utf8_lossy(user).into_owned()),
+        },
+        start: None,
+        queue: QUEUE.parse::<QueueName>().expect("it is a name"),
+        priority: 0,
+        policy: Policy { overlap: Overlap::Allow, missed, ..Policy::default() },
+        mail: mail_of(entry, shared, here),
+        hold: false,
+    }
+}
+
+fn mail_of(entry: &Entry<'_>, shared: &Shared, here: &Surroundings) -> Option<Mail> {
+    let MailRule::To(to) = &shared.mail else { return None };
+    let format = match here.origin {
+        Dialect::Debian => MailFormat::Debian,
+        Dialect::Cronie => MailFormat::Cronie,
+    };
+    let when = if entry.mails_failures_only { MailWhen::Failure } else { MailWhen::Output };
+    Some(Mail { to: to.clone(), when, format })
+}
+
+/// Returns the trigger with its first fire; `None`: it has none.
+fn first_of(timing: &Timing, here: &Surroundings) -> Option<FirstFire> {
+    let Timing { expr, zone, delay, schedule: _ } = timing;
+    let spec = TriggerSpec::Cron { expr: expr.clone(), zone: zone.clone(), delay: *delay };
+    let schedule = compile(&spec).expect("the expression is one of ours");
+    if schedule == Schedule::Reboot {
+        return Some(FirstFire { spec, next_at: None, boot_id: Some(here.boot_id.clone()) });
+    }
+    let zone = zone_of(zone.as_deref(), here);
+    let next_at = first_fire(&schedule, &zone, None, here.now)?;
+    Some(FirstFire { spec, next_at: Some(next_at), boot_id: None })
+}
+
+/// Returns the zone of a name that was read before; the system's for none.
+pub fn zone_of(name: Option<&str>, here: &Surroundings) -> Zone {
+    name.and_then(|name| Zone::read(name).ok()).unwrap_or_else(|| here.zone.clone())
+}

@@ -1,0 +1,7 @@
+//! Owns: the way from the text of a crontab to jobs and a report of every line, for `import` and `crontab`.
+//! Never: what a line means (see `crontab`).
+
+pub mod jobs;
+pub mod report;
+pub mod sources;
+pub mod tables;

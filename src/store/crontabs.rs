@@ -1,0 +1,209 @@
+//! Owns: crontabs as they were read, and which job stands for which of their lines.
+//! Never: reading them (see `crontab`).
+
+use rusqlite::{OptionalExtension, Row, named_params, params};
+
+use super::codec::{self, command_columns, join, missed, split, stdin_columns};
+use super::{FirstFire, Reader, StoreResult, Writer};
+use crate::domain::{Execution, JobId, NewJob, Policy, QueueName, Timestamp, TriggerSpec};
+use crate::schedule::Dialect;
+
+/// A stored table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrontabView {
+    /// Its key.
+    pub id: i64,
+    /// The file's absolute path; empty: the table of crontab(1).
+    pub source: String,
+    /// The cron that it is read as.
+    pub origin: Dialect,
+    /// The file, byte for byte.
+    pub text: Vec<u8>,
+}
+
+/// A line of a stored table that has a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrontabEntry {
+    /// The job.
+    pub job: JobId,
+    /// The line, from 1.
+    pub line: usize,
+    /// The line's bytes.
+    pub text: Vec<u8>,
+    /// The job will not fire again: somebody has cancelled it.
+    pub is_done: bool,
+}
+
+fn view(row: &Row<'_>) -> rusqlite::Result<CrontabView> {
+    Ok(CrontabView { id: row.get(0)?, source: row.get(1)?, origin: row.get(2)?, text: row.get(3)? })
+}
+
+impl Reader<'_> {
+    /// Returns the table of a source.
+    pub fn crontab(&self, source: &str) -> StoreResult<Option<CrontabView>> {
+        let mut statement =
+            self.transaction.prepare_cached("SELECT id, source, origin, text FROM crontab WHERE source = ?1")?;
+        Ok(statement.query_row([source], view).optional()?)
+    }
+
+    /// Returns every source, in order.
+    pub fn crontab_sources(&self) -> StoreResult<Vec<String>> {
+        let mut statement = self.transaction.prepare_cached("SELECT source FROM crontab ORDER BY source")?;
+        let sources = statement.query_map([], |row| row.get(0))?;
+        Ok(sources.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Returns the lines of a table that have jobs, in order.
+    pub fn crontab_entries(&self, crontab: i64) -> StoreResult<Vec<CrontabEntry>> {
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT job_id, line, text, job.done_at IS NOT NULL
+             FROM crontab_entry JOIN job ON job.id = job_id WHERE crontab_id = ?1 ORDER BY line, job_id",
+        )?;
+        let entries = statement.query_map([crontab], |row| {
+            let line = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+            Ok(CrontabEntry { job: row.get(0)?, line, text: row.get(2)?, is_done: row.get(3)? })
+        })?;
+        Ok(entries.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Returns a job as it was added, without its name and tags, and its triggers.
+    pub fn definition(&self, job: JobId) -> StoreResult<(NewJob, Vec<TriggerSpec>)> {
+        let found = self
+            .transaction
+            .prepare_cached(
+                "SELECT command, is_script, cwd, environment.vars, umask, stdin_path, stdin_text, user, queue, priority,
+                    overlap, missed, missed_within_us, grace_us, timeout_us, kill_after_us, start_at,
+                    mail_to, mail_when, mail_format, paused_at IS NOT NULL
+                 FROM job JOIN environment ON environment.id = environment_id WHERE job.id = ?1",
+            )?
+            .query_row([job], definition)?;
+        Ok((found, self.triggers(job)?.into_iter().map(|trigger| trigger.spec).collect()))
+    }
+}
+
+fn definition(row: &Row<'_>) -> rusqlite::Result<NewJob> {
+    let queue: String = row.get(8)?;
+    Ok(NewJob {
+        name: None,
+        tags: Vec::new(),
+        execution: Execution {
+            command: codec::command(row.get(0)?, row.get(1)?),
+            cwd: row.get(2)?,
+            env: split(row.get_ref(3)?.as_blob()?),
+            umask: row.get(4)?,
+            stdin: codec::stdin(row, 5)?,
+            user: row.get(7)?,
+        },
+        queue: queue.parse::<QueueName>().map_err(|_| rusqlite::Error::InvalidQuery)?,
+        priority: row.get(9)?,
+        policy: Policy {
+            overlap: row.get(10)?,
+            missed: missed(row, 11)?,
+            timeout: row.get(14)?,
+            kill_after: row.get(15)?,
+        },
+        start: row.get(16)?,
+        mail: codec::mail(row, 17)?,
+        hold: row.get(20)?,
+    })
+}
+
+impl Writer<'_> {
+    /// Stores a table's text, in place of the one that the source had, and returns its key.
+    pub fn put_crontab(&self, source: &str, origin: Dialect, text: &[u8]) -> StoreResult<i64> {
+        Ok(self
+            .transaction
+            .prepare_cached(
+                "INSERT INTO crontab (source, origin, text) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (source) DO UPDATE SET origin = excluded.origin, text = excluded.text RETURNING id",
+            )?
+            .query_row(params![source, origin, text], |row| row.get(0))?)
+    }
+
+    /// Forgets a table that has no entries left.
+    pub fn drop_crontab(&self, crontab: i64) -> StoreResult<()> {
+        self.transaction.execute("DELETE FROM crontab WHERE id = ?1", [crontab])?;
+        Ok(())
+    }
+
+    /// Says which line a job stands for.
+    pub fn put_crontab_entry(&self, crontab: i64, job: JobId, line: usize, text: &[u8]) -> StoreResult<()> {
+        self.transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO crontab_entry (job_id, crontab_id, line, text) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![job, crontab, i64::try_from(line).unwrap_or(i64::MAX), text])?;
+        Ok(())
+    }
+
+    /// Says that a job stands for no line any more.
+    pub fn drop_crontab_entry(&self, job: JobId) -> StoreResult<()> {
+        self.transaction.prepare_cached("DELETE FROM crontab_entry WHERE job_id = ?1")?.execute([job])?;
+        Ok(())
+    }
+
+    /// Gives a job another definition; its id, name, tags, pause and history stay. The fires of a trigger that it keeps stay
+    /// planned as they are.
+    pub fn change_job(&self, id: JobId, job: &NewJob, triggers: &[FirstFire]) -> StoreResult<()> {
+        let (command, is_script) = command_columns(&job.execution.command);
+        let (stdin_path, stdin_text) = stdin_columns(&job.execution.stdin);
+        let environment = self.intern_environment(&join(&job.execution.env))?;
+        let mail = job.mail.as_ref();
+        self.transaction
+            .prepare_cached(
+                "UPDATE job SET command = :command, is_script = :is_script, cwd = :cwd, environment_id = :environment,
+                    umask = :umask, queue = :queue, priority = :priority, overlap = :overlap, missed = :missed,
+                    missed_within_us = :missed_within, grace_us = :grace, timeout_us = :timeout,
+                    kill_after_us = :kill_after, start_at = :start, stdin_path = :stdin_path, stdin_text = :stdin_text,
+                    user = :user, mail_to = :mail_to, mail_when = :mail_when, mail_format = :mail_format
+                 WHERE id = :id",
+            )?
+            .execute(named_params! {
+                ":id": id,
+                ":command": command,
+                ":is_script": is_script,
+                ":cwd": job.execution.cwd,
+                ":environment": environment,
+                ":umask": job.execution.umask,
+                ":queue": job.queue.as_str(),
+                ":priority": job.priority,
+                ":overlap": job.policy.overlap,
+                ":missed": job.policy.missed.mode,
+                ":missed_within": job.policy.missed.within,
+                ":grace": job.policy.missed.grace,
+                ":timeout": job.policy.timeout,
+                ":kill_after": job.policy.kill_after,
+                ":start": job.start,
+                ":stdin_path": stdin_path,
+                ":stdin_text": stdin_text,
+                ":user": job.execution.user,
+                ":mail_to": mail.map(|mail| &mail.to),
+                ":mail_when": mail.map(|mail| mail.when),
+                ":mail_format": mail.map(|mail| mail.format),
+            })?;
+        let held = self.is_paused(id)?;
+        let mut kept: Vec<TriggerSpec> = Vec::new();
+        for old in self.triggers(id)? {
+            if triggers.iter().any(|new| new.spec == old.spec) {
+                kept.push(old.spec);
+            } else {
+                self.transaction.prepare_cached("DELETE FROM trigger WHERE id = ?1")?.execute([old.id.0])?;
+            }
+        }
+        for new in triggers.iter().filter(|new| !kept.contains(&new.spec)) {
+            self.insert_trigger(id, new, held)?;
+        }
+        Ok(())
+    }
+
+    /// Ends all that a job has to come: its fires, and its runs that wait. What runs goes on, as with cron.
+    pub fn retire_job(&self, job: JobId, now: Timestamp) -> StoreResult<()> {
+        self.disarm(job)?;
+        for (run, is_claimed) in self.unfinished_runs(job)? {
+            if !is_claimed {
+                self.cancel_run(run, false, now)?;
+            }
+        }
+        self.settle_job(job, now)
+    }
+}
