@@ -44,6 +44,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "resume" -d 'Resume jobs
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "wait" -d 'Wait until jobs or runs have ended'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "status" -d 'Show the daemon, the queues and what comes next'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "queue" -d 'List the queues, or set one up'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "crontab" -d 'Install, list, edit or remove the crontab'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "import" -d 'Import jobs from elsewhere'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "daemon" -d 'Run the daemon, in the foreground'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
@@ -224,6 +225,14 @@ never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -l slots -d 'Run at most N of its jobs at once' -r
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand crontab" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand crontab" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s l -d 'Print the table'
+complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s e -d 'Edit the table with $VISUAL or $EDITOR, and install it'
+complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s r -d 'Remove the table and end its jobs; asks on a terminal'
+complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
 always\t'Also in a pipe'

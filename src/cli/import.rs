@@ -223,7 +223,7 @@ fn print(
             context.output.answer(&format!("{}{}:\n", if index == 0 { "" } else { "\n" }, report.source))?;
         }
         context.output.table(&report.table(&zone))?;
-        let sentences = report.sentences(&zone);
+        let sentences = report.sentences(&zone, |_| true);
         if !sentences.is_empty() {
             context.output.answer(&format!("\n{}\n", sentences.join("\n")))?;
         }

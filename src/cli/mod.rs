@@ -8,7 +8,8 @@ pub mod add;
 pub mod cancel;
 pub mod completions;
 pub mod context;
-mod crontabs;
+pub mod crontab;
+pub mod crontabs;
 pub mod daemon;
 mod daylight;
 pub mod import;
@@ -146,7 +147,9 @@ pub enum Command {
     Status(status::StatusArgs),
     /// List the queues, or set one up
     Queue(queue::QueueArgs),
-    /// Import a crontab
+    /// Install, list, edit or remove the crontab
+    Crontab(crontab::CrontabArgs),
+    /// Import jobs from elsewhere
     Import(import::ImportArgs),
     /// Run the daemon, in the foreground
     Daemon(daemon::DaemonArgs),
@@ -190,6 +193,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Wait(args) => wait::run(context, &args),
         Command::Status(args) => status::run(context, &args),
         Command::Queue(args) => queue::run(context, &args),
+        Command::Crontab(args) => crontab::run(context, &args),
         Command::Import(args) => import::run(context, &args),
         Command::Daemon(args) => daemon::run(context, &args),
         Command::Keeper(args) => keeper::run(context, &args),

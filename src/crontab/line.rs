@@ -160,8 +160,8 @@ impl<'a> Line<'a> {
 }
 
 fn entry<'a>(mut cursor: Cursor<'a>, dialect: Dialect, layout: Layout) -> Syntax<'a> {
-    // In cronie a dash in front keeps an entry out of the log, which is root's to say.
-    if dialect == Dialect::Cronie && layout == Layout::System && cursor.rest().first() == Some(&b'-') {
+    // In cronie a dash in front keeps an entry out of the log.
+    if dialect == Dialect::Cronie && cursor.rest().first() == Some(&b'-') {
         cursor.at += 1;
     }
     let bad = |what, at, fields| Syntax::Bad { what, at, fields };

@@ -45,6 +45,12 @@ fn shortened(text: &str) -> String {
 }
 
 /// Guesses what was meant by a line that is refused.
+/// Tells whether six fields are there and nothing that looks like a command.
+fn is_sixth_field(line: &[u8]) -> bool {
+    let sixth = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).nth(5);
+    sixth.is_some_and(|word| word.starts_with(b"*"))
+}
+
 fn hint_for(line: &[u8], fields: &[&[u8]], what: &str) -> Option<String> {
     let text = line.trim_ascii();
     let hint = if line.starts_with(b"\xef\xbb\xbf") {
@@ -55,7 +61,7 @@ fn hint_for(line: &[u8], fields: &[&[u8]], what: &str) -> Option<String> {
         || fields.get(1).is_some_and(|second| second.starts_with(b"="))
     {
         "if this is an assignment: nothing may stand behind its closing quote, and a quote must be closed"
-    } else if what == "bad command" && fields.len() == 5 {
+    } else if what == "bad command" && is_sixth_field(line) {
         "five fields come before the command; for seconds use `taskq add --cron`"
     } else if line.ends_with(b"\r") {
         "the file has carriage returns: remove them with `tr -d '\\r'`"
@@ -69,7 +75,8 @@ fn hint_for(line: &[u8], fields: &[&[u8]], what: &str) -> Option<String> {
 pub(super) fn bad_form<'a>(line: &Line<'_>, what: &str, at: usize, fields: &[&[u8]]) -> Verdict<'a> {
     let cause = match fields.len() {
         5 if what == "bad option" => "cronie takes a dash before the command for an option".to_owned(),
-        5 => "a sixth field stands where the command should be".to_owned(),
+        5 if line.text[at..].starts_with(b"*") => "a sixth field stands where the command should be".to_owned(),
+        5 => "there is no command".to_owned(),
         _ if fields.is_empty() => "there is no command".to_owned(),
         count => format!("it is no comment, no `NAME=VALUE` and has {count} of five fields"),
     };

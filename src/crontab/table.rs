@@ -464,10 +464,18 @@ impl<'o> Reader<'o> {
         let shown = || String::from_utf8_lossy(first).into_owned();
         if first.iter().all(|byte| byte.is_ascii_digit() || b"*,-/?".contains(byte)) {
             self.notes.push(Note::LooksLikeField(shown()));
-        } else if text.user.is_none() && first.len() < command.command.len() && (self.options.knows_user)(first) {
+        } else if text.user.is_none()
+            && is_before_word(&command.command[first.len()..])
+            && (self.options.knows_user)(first)
+        {
             self.notes.push(Note::LooksLikeUser(shown()));
         }
     }
+}
+
+/// Tells whether what follows a command's first word is a word, and no option: of a user, a command would follow.
+fn is_before_word(rest: &[u8]) -> bool {
+    rest.iter().find(|byte| !is_blank(**byte)).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"/.".contains(byte))
 }
 
 /// Why the times of an entry cannot be read.

@@ -6,6 +6,11 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGINT, SIGQUIT};
+use signal_hook::{flag, low_level};
 
 /// What a program said and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,5 +46,12 @@ pub fn listen_to(program: &str, args: &[&str]) -> io::Result<Said> {
 pub fn edit(editor: &OsStr, file: &Path) -> io::Result<i32> {
     let mut script = editor.to_owned();
     script.push(" \"$1\"");
-    Command::new("/bin/sh").arg("-c").arg(script).arg("sh").arg(file).status().map(status_of)
+    // Keys that stop the editor's own doings are not meant for us. Handled, not ignored: the editor gets the defaults.
+    let unread = Arc::new(AtomicBool::new(false));
+    let handlers = [SIGINT, SIGQUIT].map(|signal| flag::register(signal, Arc::clone(&unread)));
+    let status = Command::new("/bin/sh").arg("-c").arg(script).arg("sh").arg(file).status();
+    for handler in handlers.into_iter().flatten() {
+        low_level::unregister(handler);
+    }
+    status.map(status_of)
 }

@@ -256,6 +256,12 @@ fn quoted(word: &OsStr) -> String {
     if !text.is_empty() && text.chars().all(is_bare) { text } else { format!("'{text}'") }
 }
 
+/// The name of the user whose process this is.
+pub fn own_user() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).expect("passwd is readable");
+    user.expect("tests run as somebody").name
+}
+
 pub fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).expect("process ids fit"))
 }

@@ -21,6 +21,9 @@ const COMMANDS: &[&str] = &[
     "queue",
     "queue list",
     "queue set",
+    "crontab",
+    "import",
+    "import crontab",
     "daemon",
 ];
 

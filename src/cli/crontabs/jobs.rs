@@ -1,6 +1,7 @@
 //! Owns: an entry of a crontab as a job that runs as cron would run it.
 //! Never: storing it (see `tables`).
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -52,6 +53,10 @@ pub struct Surroundings {
     pub host: u64,
     /// The present boot.
     pub boot_id: String,
+    /// Looks a user up.
+    pub find_user: fn(&str) -> Option<Passwd>,
+    /// Tells whether a directory is there.
+    pub is_directory: fn(&Path) -> bool,
 }
 
 impl Surroundings {
@@ -67,6 +72,8 @@ impl Surroundings {
             login: config::login_environment(),
             host: config::machine_number(),
             boot_id: config::boot_id(),
+            find_user: config::user,
+            is_directory: Path::is_dir,
         }
     }
 }
@@ -99,32 +106,31 @@ struct Shared {
 
 /// Reads a table, and makes a job of each of its entries.
 pub fn read_table<'a>(text: &'a [u8], layout: Layout, here: &Surroundings) -> Vec<TableLine<'a>> {
-    let mut users = Users::default();
-    let options = Options { origin: here.origin, layout, host: here.host, knows_user: &|name| users_has(name) };
+    let users = Users { find: here.find_user, found: RefCell::default() };
+    let options =
+        Options { origin: here.origin, layout, host: here.host, knows_user: &|name| users.find(name).is_some() };
     let findings = read(text, &options);
     let mut shared: Option<Shared> = None;
-    findings.into_iter().map(|finding| table_line(finding, here, &mut users, &mut shared)).collect()
+    findings.into_iter().map(|finding| table_line(finding, here, &users, &mut shared)).collect()
 }
 
-fn users_has(name: &[u8]) -> bool {
-    std::str::from_utf8(name).is_ok_and(|name| config::user(name).is_some())
+/// Users that were looked up: a table names the same ones over and over.
+struct Users {
+    find: fn(&str) -> Option<Passwd>,
+    found: RefCell<HashMap<Vec<u8>, Option<Passwd>>>,
 }
-
-/// Users that were looked up.
-#[derive(Default)]
-struct Users(HashMap<Vec<u8>, Option<Passwd>>);
 
 impl Users {
-    fn find(&mut self, name: &[u8]) -> Option<Passwd> {
-        let look_up = || std::str::from_utf8(name).ok().and_then(config::user);
-        self.0.entry(name.to_owned()).or_insert_with(look_up).clone()
+    fn find(&self, name: &[u8]) -> Option<Passwd> {
+        let look_up = || std::str::from_utf8(name).ok().and_then(self.find);
+        self.found.borrow_mut().entry(name.to_owned()).or_insert_with(look_up).clone()
     }
 }
 
 fn table_line<'a>(
     mut finding: Finding<'a>,
     here: &Surroundings,
-    users: &mut Users,
+    users: &Users,
     shared: &mut Option<Shared>,
 ) -> TableLine<'a> {
     let Verdict::Entry(entry) = &finding.verdict else { return TableLine { finding, job: None } };
@@ -154,7 +160,7 @@ fn table_line<'a>(
     TableLine { finding, job }
 }
 
-fn share(entry: &Entry<'_>, here: &Surroundings, users: &mut Users) -> Shared {
+fn share(entry: &Entry<'_>, here: &Surroundings, users: &Users) -> Shared {
     let user = entry.user.and_then(|name| users.find(name)).unwrap_or_else(|| here.own.clone());
     let account = Account { name: user.name, home: user.home.as_os_str().as_bytes().to_vec() };
     let env = environment(&entry.variables, &account, &here.login, here.origin);
@@ -164,7 +170,7 @@ fn share(entry: &Entry<'_>, here: &Surroundings, users: &mut Users) -> Shared {
         notes.push(Note::UnsafeAddress);
     }
     let home = value(&env, b"HOME");
-    let cwd = if home.starts_with(b"/") && Path::new(OsStr::from_bytes(home)).is_dir() {
+    let cwd = if home.starts_with(b"/") && (here.is_directory)(Path::new(OsStr::from_bytes(home))) {
         home.to_vec()
     } else {
         notes.push(Note::HomeMissing(String::from_utf8_lossy(home).into_owned()));

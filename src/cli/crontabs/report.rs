@@ -168,7 +168,7 @@ fn remarks(line: &TableLine<'_>, here: &Surroundings, zones: &mut Zones) -> Vec<
             Note::OtherTimes { fires: Some(other), .. } => fires(&other.schedule, Span::ZERO, &other.zone),
             _ => Vec::new(),
         };
-        remarks.push(Remark { text: text::escaped(&note.to_string()).into_owned(), fires: of_other });
+        remarks.push(Remark { text: note.to_string(), fires: of_other });
         if let Some(own) = own.filter(|_| last_about_times == Some(index)) {
             let fires = fires(&own.schedule, own.delay, &own.zone);
             if !fires.is_empty() {
@@ -192,6 +192,11 @@ impl TableReport {
     /// Returns how many lines are refused.
     pub fn refusals(&self) -> usize {
         self.lines.iter().filter(|line| line.result == Outcome::Refused).count()
+    }
+
+    /// Returns the lines that are refused, each with the reason.
+    pub fn refused_lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.lines.iter().filter_map(|line| Some((line.line, line.cause.as_deref()?)))
     }
 
     /// Returns what to say if nothing is stored because of its refusals; `None`: there is none.
@@ -234,18 +239,21 @@ impl TableReport {
         table
     }
 
-    /// Returns a sentence for each thing that there is to know, in the order of the lines.
-    pub fn sentences(&self, zone: &Zone) -> Vec<String> {
+    /// Returns a sentence for each thing that there is to know, in the order of the lines, of those whose number is wanted.
+    pub fn sentences(&self, zone: &Zone, is_wanted: impl Fn(usize) -> bool) -> Vec<String> {
         let mut sentences = Vec::new();
-        for line in self.lines.iter().filter(|line| line.result != Outcome::Removed) {
+        let is_there = |line: &&LineReport| line.result != Outcome::Removed && is_wanted(line.line);
+        for line in self.lines.iter().filter(is_there) {
             if let (Some(column), Some(cause)) = (line.column, &line.cause) {
                 let hint = line.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
-                sentences.push(format!("line {}, column {column}: {cause}{hint}", line.line));
+                let sentence = format!("line {}, column {column}: {cause}{hint}", line.line);
+                sentences.push(text::escaped(&sentence).into_owned());
             }
             for note in &line.notes {
                 let fires: Vec<String> = note.fires.iter().map(|at| zone.show(*at)).collect();
                 let colon = if fires.is_empty() { "" } else { ": " };
-                sentences.push(format!("line {}: {}{colon}{}", line.line, note.text, fires.join(", ")));
+                let sentence = format!("line {}: {}{colon}{}", line.line, note.text, fires.join(", "));
+                sentences.push(text::escaped(&sentence).into_owned());
             }
         }
         sentences

@@ -1,0 +1,254 @@
+//! Owns: `taskq crontab`, as crontab(1) has it: its messages, its questions, its editor.
+//! Never: what a table means, or what becomes of its jobs (see `crontabs`).
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use clap::{ArgGroup, Args, ValueHint};
+
+use super::context::{Context, Failure};
+use super::crontabs::jobs::{Surroundings, TableLine, read_table};
+use super::crontabs::report::table_report;
+use super::crontabs::sources::{OWN, user_table};
+use super::crontabs::tables::{Diff, NewTable, diff, remove, store};
+use super::output::text::{self, io_cause};
+use super::zone::system_zone;
+use crate::config;
+use crate::crontab::{self, Layout};
+use crate::error::{Error, Result};
+use crate::keeper::foreground::edit;
+use crate::store::{CrontabView, Store};
+
+const WHAT: &str = "install crontab";
+
+/// What an edit of a table that is not there begins with.
+const TEMPLATE: &[u8] = b"# m h  dom mon dow   command\n";
+
+/// The table that was removed last, in the store's directory.
+const BACKUP: &str = "crontab.removed";
+
+/// Install, list, edit or remove the crontab
+///
+/// As crontab(1), for the jobs of taskq: `alias crontab='taskq crontab'`. The
+/// table is kept byte for byte. Lines that stay keep their jobs with ids and
+/// history; a table with a line in error is not installed. What may surprise
+/// about a line is said on standard error.
+///
+/// FILE, or -: standard input, replaces the table; standard input is the
+/// default where it is no terminal.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    group = ArgGroup::new("operation").args(["file", "list", "edit", "remove"]),
+    override_usage = "\
+taskq crontab [FILE|-]
+       taskq crontab -l|-e|-r",
+    after_help = "\
+Examples:
+  taskq crontab my.crontab
+  (taskq crontab -l; echo '15 3 * * * backup') | taskq crontab -"
+)]
+pub struct CrontabArgs {
+    /// The new table, -: standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+
+    /// Print the table
+    #[arg(short = 'l')]
+    pub list: bool,
+
+    /// Edit the table with $VISUAL or $EDITOR, and install it
+    ///
+    /// A table with errors may be edited again.
+    #[arg(short = 'e', verbatim_doc_comment)]
+    pub edit: bool,
+
+    /// Remove the table and end its jobs; asks on a terminal
+    ///
+    /// What runs goes on. The text is kept in the store's directory as
+    /// crontab.removed.
+    #[arg(short = 'r', verbatim_doc_comment)]
+    pub remove: bool,
+}
+
+/// Does what crontab(1) would.
+pub fn run(context: &Context<'_>, args: &CrontabArgs) -> Result<u8> {
+    if args.list {
+        return list(context);
+    }
+    if args.edit {
+        return edit_table(context);
+    }
+    if args.remove {
+        return remove_table(context);
+    }
+    let file = match &args.file {
+        Some(file) => file.as_path(),
+        None if context.output.streams().stdin_is_terminal => {
+            return Err(Error::usage(WHAT, "no file is named, and standard input is a terminal")
+                .hint("name a file, or `-l`, `-e`, `-r`"));
+        }
+        None => Path::new("-"),
+    };
+    let source = user_table(file, &format!("{WHAT} `{}`", file.display()))?;
+    let shown = file.display().to_string();
+    Ok(match install(context, &source.text, &shown, None)? {
+        Installed::Stored => 0,
+        Installed::Refused | Installed::Overtaken => 1,
+    })
+}
+
+fn stored(context: &Context<'_>) -> Result<Option<CrontabView>> {
+    if !Store::exists(&context.dir) {
+        return Ok(None);
+    }
+    context.read("read crontab", |reader| reader.crontab(OWN))
+}
+
+fn none_there(context: &Context<'_>) -> u8 {
+    context.output.talk(&format!("no crontab for {}", config::own_user().name));
+    1
+}
+
+fn list(context: &Context<'_>) -> Result<u8> {
+    let Some(table) = stored(context)? else { return Ok(none_there(context)) };
+    context.output.answer_bytes(&table.text)?;
+    Ok(0)
+}
+
+/// What became of a new table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Installed {
+    Stored,
+    /// It has lines in error.
+    Refused,
+    /// Another one was installed meanwhile.
+    Overtaken,
+}
+
+/// Installs a table that is called `shown`; with `before`, only in the place of that text.
+fn install(context: &Context<'_>, text: &[u8], shown: &str, before: Option<Option<&[u8]>>) -> Result<Installed> {
+    let origin = stored(context)?.map(|table| table.origin);
+    let here = Surroundings::of_process(context.now(), system_zone().0, origin);
+    let lines = read_table(text, Layout::User, &here);
+    if lines.iter().any(TableLine::is_refused) {
+        let report = table_report(shown, &lines, &Diff::of_new(&lines), &here);
+        for (line, cause) in report.refused_lines() {
+            context.output.talk(&text::escaped(&format!("\"{shown}\":{line}: {cause}")));
+        }
+        context.output.talk("errors in crontab file, can't install.");
+        return Ok(Installed::Refused);
+    }
+    let stored = context.write(WHAT, |writer| {
+        let old = writer.crontab(OWN)?.map(|table| table.text);
+        if before.is_some_and(|before| before != old.as_deref()) {
+            return Ok(None);
+        }
+        let mut diff = diff(writer, OWN, &lines)?;
+        store(writer, &NewTable { source: OWN, origin: here.origin, text, lines: &lines }, &mut diff, here.now)?;
+        Ok::<_, Failure>(Some((old.unwrap_or_default(), table_report(shown, &lines, &diff, &here))))
+    })?;
+    let Some((old, report)) = stored else { return Ok(Installed::Overtaken) };
+    // What is known of the old lines was said when they came.
+    let old: HashSet<&[u8]> = crontab::lines(&old).map(|line| line.text).collect();
+    let (zone, _) = context.zone(WHAT)?;
+    for sentence in report.sentences(&zone, |number| !old.contains(lines[number - 1].finding.line.text)) {
+        context.output.talk(&sentence);
+    }
+    Ok(Installed::Stored)
+}
+
+fn remove_table(context: &Context<'_>) -> Result<u8> {
+    let Some(table) = stored(context)? else { return Ok(none_there(context)) };
+    let streams = context.output.streams();
+    if streams.stdin_is_terminal {
+        let question = format!("crontab: really delete {}'s crontab? (y/n) ", config::own_user().name);
+        if !ask(context, &question)? {
+            return Ok(0);
+        }
+    }
+    let backup = context.dir.join(BACKUP);
+    write_private(&backup, &table.text)
+        .map_err(|error| Error::io(format!("keep the table in `{}`", backup.display()), io_cause(&error)))?;
+    context.write("remove crontab", |writer| remove(writer, OWN, context.now()))?;
+    if streams.stderr_is_terminal {
+        context.output.talk(&format!("the table is kept in `{}`", backup.display()));
+    }
+    Ok(0)
+}
+
+/// Asks until the answer is yes or no; who is gone says no.
+fn ask(context: &Context<'_>, question: &str) -> Result<bool> {
+    loop {
+        context.output.answer_bytes(question.as_bytes())?;
+        let mut answer = String::new();
+        let length =
+            io::stdin().read_line(&mut answer).map_err(|error| Error::io("read the answer", io_cause(&error)))?;
+        match answer.trim_start().bytes().next() {
+            Some(b'y' | b'Y') => return Ok(true),
+            Some(b'n' | b'N') => return Ok(false),
+            _ if length == 0 => return Ok(false),
+            _ => context.output.talk("Enter Y or N"),
+        }
+    }
+}
+
+fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text)?;
+    file.sync_all()
+}
+
+fn edit_table(context: &Context<'_>) -> Result<u8> {
+    const WHAT: &str = "edit crontab";
+    let failure = |error: io::Error| Error::io(WHAT, io_cause(&error));
+    let before = stored(context)?.map(|table| table.text);
+    if before.is_none() {
+        context.output.talk(&format!("no crontab for {} - using an empty one", config::own_user().name));
+        // The directory that holds the edit is the store's.
+        context.open(WHAT)?;
+    }
+    let dir = context.dir.join(format!("edit-{}", std::process::id()));
+    fs::DirBuilder::new().mode(0o700).create(&dir).map_err(failure)?;
+    let file = dir.join("crontab");
+    let begun = before.as_deref().unwrap_or(TEMPLATE);
+    write_private(&file, begun).map_err(failure)?;
+    let (status, is_kept) = edit_until_good(context, &file, begun, before.as_deref())?;
+    if is_kept {
+        context.output.talk(&format!("crontab: edits left in {}", file.display()));
+    } else {
+        let _ = fs::remove_dir_all(&dir);
+    }
+    Ok(status)
+}
+
+/// Edits a file until it is installed, unchanged or given up. Returns the exit status, and whether the edit is to be kept.
+fn edit_until_good(context: &Context<'_>, file: &Path, begun: &[u8], before: Option<&[u8]>) -> Result<(u8, bool)> {
+    let editor = config::editor();
+    let failure = |error: io::Error| Error::io("edit crontab", io_cause(&error));
+    loop {
+        let status = edit(&editor, file).map_err(failure)?;
+        if status != 0 {
+            context.output.talk(&format!("crontab: \"{}\" exited with status {status}", editor.display()));
+            return Ok((1, false));
+        }
+        let text = fs::read(file).map_err(failure)?;
+        if text == begun {
+            context.output.talk("No modification made");
+            return Ok((0, false));
+        }
+        context.output.talk("crontab: installing new crontab");
+        match install(context, &text, &file.display().to_string(), Some(before))? {
+            Installed::Stored => return Ok((0, false)),
+            Installed::Overtaken => {
+                context.output.talk("another crontab was installed meanwhile, can't install.");
+                return Ok((1, true));
+            }
+            Installed::Refused if ask(context, "Do you want to retry the same edit? (y/n) ")? => {}
+            Installed::Refused => return Ok((1, true)),
+        }
+    }
+}

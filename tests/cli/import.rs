@@ -1,0 +1,237 @@
+//! Owns: `import crontab`: what it reports, stores, refuses and finds again.
+//! Never: what single lines mean (see tests/corpus.rs and the tests of `src/crontab`).
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::filter::squeezed;
+use crate::harness::{Home, own_user};
+
+const TABLE: &str = "\
+# nightly things
+SHELL=/bin/bash
+PATH=/opt/bin:/usr/bin:/bin
+MAILTO=\"\"
+
+15 3 * * mon-fri  backup --all
+*/5 * * * *       poll
+@reboot           start
+";
+
+fn import(home: &Home, table: &str) -> String {
+    home.taskq(&["import", "crontab", "-", "--from", "debian"]).stdin(table).transcript()
+}
+
+fn ids(home: &Home) -> Vec<(u64, String)> {
+    let jobs = home.json(&["list"]);
+    let job = |job: &Value| {
+        let text = job["script"].as_str().map_or_else(|| job["command"][2].as_str().unwrap_or_default(), |text| text);
+        (job["id"].as_u64().expect("a number"), text.to_owned())
+    };
+    jobs["jobs"].as_array().expect("a list").iter().map(job).collect()
+}
+
+#[test]
+fn every_line_is_reported_and_every_entry_is_a_job() {
+    let home = Home::new();
+    insta::assert_snapshot!(squeezed(&import(&home, TABLE)));
+    insta::assert_snapshot!(squeezed(&home.transcript(&[&["list"]])));
+    let queues = home.json(&["queue"]);
+    assert_eq!((&queues["queues"][0]["name"], &queues["queues"][0]["slots"]), (&"cron".into(), &1_000.into()));
+}
+
+#[test]
+fn an_imported_job_has_crons_environment_and_not_the_importers() {
+    let mut home = Home::new();
+    home.start_daemon(&[]);
+    let table = format!(
+        "A=1\nPATH=/usr/bin:/bin\nA = \"two words\" \nHOME={}\n0 0 1 1 * env | sort > env; pwd >> env; umask >> env; cat >> env%to%read\n",
+        home.work().display()
+    );
+    import(&home, &table);
+    home.taskq(&["run", "1", "--wait"]).env("IMPORTER", "leaks").answer();
+    let env = home.file("env");
+    // The shell's own, ours, and those that pam_env(8) gives every session here.
+    let others = ["_=", "PWD=", "TASKQ_", "LC_", "LANG"];
+    let is_crons = |line: &&str| !others.iter().any(|other| line.starts_with(other));
+    let work = home.work().display().to_string();
+    let expected = [
+        "A=two words".to_owned(),
+        format!("HOME={work}"),
+        format!("LOGNAME={}", own_user()),
+        "PATH=/usr/bin:/bin".to_owned(),
+        "SHELL=/bin/sh".to_owned(),
+        work,
+        "0022".to_owned(),
+        "to".to_owned(),
+        "read".to_owned(),
+    ];
+    assert_eq!(env.lines().filter(is_crons).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn importing_again_changes_nothing_and_keeps_ids() {
+    let home = Home::new();
+    import(&home, TABLE);
+    let before = (ids(&home), home.json(&["list", "-a"]));
+    insta::assert_snapshot!(squeezed(&import(&home, TABLE)));
+    assert_eq!((ids(&home), home.json(&["list", "-a"])), before);
+}
+
+#[test]
+fn a_line_keeps_its_job_while_others_come_go_and_change() {
+    let home = Home::new();
+    import(&home, "1 1 * * * one\n2 2 * * * two\n3 3 * * * three\n");
+    // The first is edited, the second gone, the third moved; a new one is there, and every environment is another.
+    insta::assert_snapshot!(squeezed(&import(&home, "B=2\n3 3 * * * three\n4 4 * * * four\n1 5 * * * one\n")));
+    assert_eq!(ids(&home), [(1, "one".to_owned()), (3, "three".to_owned()), (4, "four".to_owned())]);
+    let gone = home.json(&["show", "2"]);
+    assert_eq!(gone["job"]["state"], "done");
+    assert_eq!(home.json(&["show", "1"])["job"]["triggers"][0]["cron"], "1 5 * * *");
+}
+
+#[test]
+fn equal_lines_are_jobs_of_their_own() {
+    let home = Home::new();
+    import(&home, "1 1 * * * twin\n1 1 * * * twin\n");
+    assert_eq!(ids(&home).len(), 2);
+    import(&home, "1 1 * * * twin\n1 1 * * * twin\n1 1 * * * twin\n");
+    assert_eq!(ids(&home).iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 2, 3]);
+    import(&home, "1 1 * * * twin\n");
+    assert_eq!(ids(&home), [(1, "twin".to_owned())]);
+}
+
+#[test]
+fn a_refused_line_keeps_the_whole_table_out() {
+    let home = Home::new();
+    let table = "1 1 * * * good\n75 3 * * * bad\nexport A=b\n";
+    insta::assert_snapshot!(squeezed(&import(&home, table)));
+    assert!(ids(&home).is_empty());
+    let going = home.taskq(&["import", "crontab", "-", "--keep-going", "--from", "debian"]).stdin(table).transcript();
+    insta::assert_snapshot!(squeezed(&going));
+    assert_eq!(ids(&home), [(1, "good".to_owned())]);
+}
+
+#[test]
+fn a_dry_run_stores_nothing_not_even_a_store() {
+    let home = Home::new();
+    let answer = home.taskq(&["import", "crontab", "-", "--dry-run"]).stdin(TABLE).answer();
+    assert_eq!((answer.status, answer.stderr.as_str()), (0, "nothing was stored\n"), "{answer:?}");
+    assert!(!home.store().exists());
+    import(&home, TABLE);
+    let other = home.taskq(&["import", "crontab", "-", "--dry-run", "--from", "debian"]).stdin("1 1 * * * other\n");
+    insta::assert_snapshot!(squeezed(&other.transcript()));
+    assert_eq!(ids(&home).len(), 3);
+}
+
+#[test]
+fn tables_of_different_files_do_not_disturb_each_other() {
+    let home = Home::new();
+    fs::write(home.work().join("a"), "1 1 * * * of-a\n").expect("it is writable");
+    fs::write(home.work().join("b"), "1 1 * * * of-b\n").expect("it is writable");
+    for file in ["a", "b", "a"] {
+        assert_eq!(home.taskq(&["import", "crontab", file]).answer().status, 0);
+    }
+    assert_eq!(ids(&home), [(1, "of-a".to_owned()), (2, "of-b".to_owned())]);
+    fs::write(home.work().join("a"), "").expect("it is writable");
+    assert_eq!(home.taskq(&["import", "crontab", "a"]).answer().status, 0);
+    assert_eq!(ids(&home), [(2, "of-b".to_owned())]);
+}
+
+#[test]
+fn a_cancelled_job_comes_back_as_a_new_one_if_its_line_is_still_there() {
+    let home = Home::new();
+    import(&home, "1 1 * * * one\n");
+    home.taskq(&["cancel", "1"]).gives(0, "", "");
+    import(&home, "1 1 * * * one\n");
+    assert_eq!(ids(&home), [(2, "one".to_owned())]);
+}
+
+#[test]
+fn a_paused_job_stays_paused_when_its_line_changes() {
+    let home = Home::new();
+    import(&home, "1 1 * * * one\n");
+    home.taskq(&["pause", "1"]).gives(0, "", "");
+    import(&home, "1 1 * * * one\n");
+    import(&home, "2 2 * * * one\n");
+    assert_eq!(home.json(&["show", "1"])["job"]["state"], "paused");
+    home.taskq(&["next"]).gives(0, "", "");
+}
+
+#[test]
+fn the_document_of_an_import_has_every_line() {
+    let home = Home::new();
+    let table = "A=1\n0 0 */2 * 1 odd\n31 2 * *\n";
+    let answer = home.taskq(&["import", "crontab", "-", "--json", "--from", "debian"]).stdin(table).transcript();
+    insta::assert_snapshot!(answer);
+}
+
+#[test]
+fn the_policies_of_cron_are_those_of_its_main_loop() {
+    let home = Home::new();
+    import(&home, "5 4 * * * fixed\n*/5 * * * * star\n@hourly hourly\n@daily daily\n");
+    let policy = |id: &str| {
+        let job = home.json(&["show", id])["job"].clone();
+        (job["overlap"].clone(), job["missed"].clone(), job["missed_within_ms"].clone())
+    };
+    let three_hours = Value::from(3 * 3_600_000);
+    for id in ["1", "4"] {
+        assert_eq!(policy(id), ("allow".into(), "once".into(), three_hours.clone()), "{id}");
+    }
+    for id in ["2", "3"] {
+        assert_eq!(policy(id), ("allow".into(), "skip".into(), Value::Null), "{id}");
+    }
+}
+
+#[test]
+fn commands_keep_bytes_that_are_no_text() {
+    let mut home = Home::new();
+    home.start_daemon(&[]);
+    let mut table = format!("HOME={}\n0 0 1 1 * printf '", home.work().display()).into_bytes();
+    table.extend_from_slice(b"\xff\xfe' > bytes\n");
+    home.taskq(&["import", "crontab", "-"]).stdin(table).answer();
+    home.taskq(&["run", "1", "--wait"]).answer();
+    assert_eq!(fs::read(home.work().join("bytes")).expect("the job wrote it"), b"\xff\xfe");
+    assert_eq!(home.stop_daemon(Signal::SIGTERM).0, Some(0));
+}
+
+#[test]
+fn a_directory_of_system_tables_is_read_by_its_crons_naming_rules() {
+    let home = Home::new();
+    let dir = home.work().join("cron.d");
+    fs::create_dir(&dir).expect("it is new");
+    let user =
+        nix::unistd::User::from_uid(nix::unistd::geteuid()).expect("passwd is there").expect("we are somebody").name;
+    for name in ["good", "with.dot", "backup~", ".placeholder"] {
+        fs::write(dir.join(name), format!("1 1 * * * {user} {name}\n")).expect("it is writable");
+    }
+    let run = |from: &str| home.taskq(&["import", "crontab", "cron.d", "--system", "--from", from]).answer();
+    let debian = run("debian");
+    assert_eq!(debian.status, 0, "{debian:?}");
+    assert_eq!(debian.stderr.matches("is not read").count(), 3, "{debian:?}");
+    assert_eq!(ids(&home), [(1, "good".to_owned())]);
+    run("cronie");
+    assert_eq!(ids(&home).into_iter().map(|(_, text)| text).collect::<Vec<_>>(), ["good", "with.dot"]);
+    fs::remove_file(dir.join("good")).expect("it is there");
+    run("cronie");
+    assert_eq!(ids(&home).into_iter().map(|(_, text)| text).collect::<Vec<_>>(), ["with.dot"]);
+}
+
+#[test]
+fn bad_sources_are_told_and_nothing_is_stored() {
+    let home = Home::new();
+    fs::write(home.work().join("binary"), [b'\0', 1, 2, 0xff, b'\n', 0]).expect("it is writable");
+    fs::write(home.work().join("system"), "1 1 * * * nosuchuser x\n1 1 * * *\n1 1 * * * root\n")
+        .expect("it is writable");
+    insta::assert_snapshot!(home.transcript(&[
+        &["import"],
+        &["import", "crontab", "nosuch"],
+        &["import", "crontab", "."],
+        &["import", "crontab", "binary", "--from", "debian"],
+        &["import", "crontab", "system", "--system", "--from", "debian"],
+        &["import", "crontab", "system", "--from", "fcron"],
+    ]));
+    assert!(!home.store().exists());
+}

@@ -1,0 +1,93 @@
+//! Owns: the reports of the crontabs in `tests/corpus/`, each a snapshot beside its table.
+//! Never: single rules (see the tests of `src/crontab`), or Debian's own verdicts (see `differential`).
+//!
+//! Time, zone, users and directories are given, so a report is the same on every machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use taskq::cli::crontabs::jobs::{Surroundings, TableLine, read_table};
+use taskq::cli::crontabs::report::table_report;
+use taskq::cli::crontabs::tables::Diff;
+use taskq::config::Passwd;
+use taskq::crontab::{Layout, lines};
+use taskq::domain::Timestamp;
+use taskq::schedule::{Dialect, Zone};
+
+/// Friday 2026-11-20 12:00:00 UTC.
+const NOW: i64 = 1_795_176_000;
+
+/// The users that the tables of the system name.
+const USERS: [&str; 5] = ["root", "daemon", "nobody", "www-data", "backup"];
+
+fn surroundings(origin: Dialect) -> Surroundings {
+    Surroundings {
+        now: Timestamp::from_seconds(NOW),
+        zone: Zone::named("Europe/Berlin").expect("a zone"),
+        origin,
+        own: Passwd { name: "root".to_owned(), home: PathBuf::from("/root") },
+        is_root: true,
+        login: Vec::new(),
+        host: 0x9e37_79b9_7f4a_7c15,
+        boot_id: "this boot".to_owned(),
+        find_user: |name| {
+            let home = PathBuf::from("/home").join(name);
+            USERS.contains(&name).then(|| Passwd { name: name.to_owned(), home })
+        },
+        is_directory: |_| true,
+    }
+}
+
+/// Tables that say at their head that they come from an RPM-based host are read as its cron, cronie, reads them.
+fn origin_of(text: &[u8]) -> Dialect {
+    let head = lines(text).take_while(|line| line.text.starts_with(b"#"));
+    let is_rpm_based = head.into_iter().any(|line| String::from_utf8_lossy(line.text).contains("RPM-based"));
+    if is_rpm_based { Dialect::Cronie } else { Dialect::Debian }
+}
+
+fn tables(layout: &str) -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(layout);
+    let entries = fs::read_dir(dir).expect("the corpus is there").map(|entry| entry.expect("it is readable").path());
+    let mut tables: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "crontab")).collect();
+    tables.sort();
+    tables
+}
+
+fn report(text: &[u8], layout: Layout, name: &str) -> String {
+    let origin = origin_of(text);
+    let here = surroundings(origin);
+    let lines = read_table(text, layout, &here);
+    let report = table_report(name, &lines, &Diff::of_new(&lines), &here);
+    let refused = lines.iter().filter(|line| TableLine::is_refused(line)).count();
+    let sentences = report.sentences(&here.zone, |_| true);
+    let head = format!("read as {}, {refused} refused\n", origin.as_str());
+    let table = report.table(&here.zone).render(None);
+    format!("{head}{}\n{}", anstream::adapter::strip_str(&table), sentences.join("\n"))
+}
+
+fn check(layout: Layout, directory: &str) {
+    let tables = tables(directory);
+    assert!(tables.len() >= 30, "most of the corpus is missing");
+    for path in tables {
+        let text = fs::read(&path).expect("it is readable");
+        let whole: Vec<u8> = lines(&text).flat_map(|line| line.bytes().collect::<Vec<u8>>()).collect();
+        assert!(whole == text, "{} does not come back byte for byte", path.display());
+        let name = path.file_name().expect("it has a name").to_string_lossy().into_owned();
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path(path.parent().expect("it has a directory"));
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| insta::assert_snapshot!(name.as_str(), report(&text, layout, &name)));
+    }
+}
+
+#[test]
+fn every_table_of_users_has_its_report() {
+    check(Layout::User, "user");
+}
+
+#[test]
+fn every_table_of_systems_has_its_report() {
+    check(Layout::System, "system");
+}
