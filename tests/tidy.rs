@@ -202,7 +202,7 @@ fn unsafe_stands_in_one_file_of_the_keeper() {
     assert_eq!(rules(&[("src/keeper/start.rs", bad), ("src/x.rs", "// unsafe\nconst X: &str = \"unsafe\";")]), 0);
     assert_eq!(rules(&[("src/store/mod.rs", bad)]), 1);
     assert_eq!(rules(&[("tests/x.rs", bad)]), 1);
-    assert_eq!(rules(&[("src/keeper/start.rs", bad), ("src/keeper/reap.rs", bad)]), 1);
+    assert_eq!(rules(&[("src/keeper/start.rs", bad), ("src/keeper/raw.rs", bad)]), 1);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use nix::unistd;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 use signal_hook::{flag, low_level};
 
-use super::reap;
+use super::raw;
 
 /// Takes the listening socket that the daemon left as standard input, and puts `/dev/null` in its place.
 ///
@@ -25,7 +25,7 @@ use super::reap;
 ///
 /// If standard input is not a listening socket.
 pub fn adopt_stdin_listener() -> io::Result<UnixListener> {
-    reap::close_inherited();
+    raw::close_inherited();
     let stdin = io::stdin();
     if !getsockopt(&stdin, sockopt::AcceptConn).unwrap_or(false) {
         return Err(io::Error::new(ErrorKind::InvalidInput, "standard input is not a listening socket"));

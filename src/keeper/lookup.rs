@@ -115,7 +115,8 @@ pub fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
 }
 
-fn text(errno: Errno) -> String {
+/// Returns the C library's words for an error, as a fragment.
+pub fn text(errno: Errno) -> String {
     match errno {
         // The C library's "try again" does not say what of.
         Errno::EAGAIN => "too many processes".to_owned(),

@@ -1,16 +1,18 @@
 //! Owns: the processes of runs: the only fork, signal and wait in the program.
 //! Never: the database, schedules, or what a result means.
 
+mod account;
 mod channel;
 mod farewell;
 pub mod foreground;
 mod group;
 mod host;
+mod input;
 mod link;
 mod lookup;
 mod process;
 pub mod protocol;
-mod reap;
+mod raw;
 mod roster;
 mod server;
 mod stopping;

@@ -3,22 +3,28 @@
 //!
 //! A start goes the way of posix_spawn(3), which borrows the keeper's memory until execve(2) and so costs the same however
 //! large that is. std leaves that way for `pre_exec`, a user, and a bare program name together with a `PATH`; so the
-//! search is done here, and the umask is the keeper's own for the moment of the start.
+//! search is done here, and the umask is the keeper's own for the moment of the start. Only a start as another user forks.
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, umask};
+use nix::unistd;
 
+use super::account::{self, Account};
+use super::input;
 use super::lookup::{self, Refusal};
-use super::protocol::StartOrder;
+use super::protocol::{StartExtras, StartOrder};
+use super::raw::{self, Becoming, Step};
+use crate::domain::Stdin;
 
 /// What runs a script that names no interpreter, as execvp(3) has it.
 const SHELL: &str = "/bin/sh";
@@ -31,76 +37,157 @@ fn own_mask() -> Mode {
     Mode::S_IRWXG | Mode::S_IRWXO
 }
 
+/// What a process is given, wherever its program is found.
+struct Outfit<'a> {
+    order: &'a StartOrder,
+    stdin: &'a Stdin,
+    /// What was opened or made for `stdin` already.
+    input: Option<File>,
+    output: File,
+    account: Option<Account>,
+}
+
+/// Why one place of a program did not become a process.
+enum Failure {
+    /// execve(2)'s, or of what comes before it.
+    Errno(Errno),
+    /// Of becoming another user; no other place would do better.
+    Becoming(Step, Errno),
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Self {
+        Self::Errno(errno)
+    }
+}
+
 /// Starts the attempt with its output appended to the file at `output`, and returns its process id.
 ///
 /// # Errors
 ///
 /// The refusal that becomes its end.
-pub fn start(order: &StartOrder, output: &Path) -> Result<u32, Refusal> {
+pub fn start(order: &StartOrder, extras: &StartExtras, output: &Path) -> Result<u32, Refusal> {
     let program = order.argv.first().map(Vec::as_slice).unwrap_or_default();
     let cwd = Path::new(OsStr::from_bytes(&order.cwd));
-    if order.argv.iter().chain(&order.env).chain([&order.cwd]).any(|text| text.contains(&0)) {
+    let path = if let Stdin::Path(path) = &extras.stdin { path.as_slice() } else { &[] };
+    let mut texts = order.argv.iter().chain(&order.env).map(Vec::as_slice).chain([order.cwd.as_slice(), path]);
+    if texts.any(|text| text.contains(&0)) {
         return Err(Refusal::new(lookup::OTHER, program, "a NUL byte in the command, environment or directory"));
     }
+    let account = extras.user.as_deref().map(account::find).transpose()?;
     umask(own_mask());
-    let file = open_output(output).map_err(|error| {
-        let mut refusal = Refusal::new(lookup::OTHER, output.as_os_str().as_bytes(), &lookup::reason(&error));
-        refusal.cause.insert_str(0, "output file ");
-        refusal
-    })?;
+    let file = open_output(output, account.as_ref()).map_err(|error| refusal("output file", output, &error))?;
+    let input = open_input(&extras.stdin, account.is_some())?;
+    let outfit = Outfit { order, stdin: &extras.stdin, input, output: file, account };
     umask(Mode::from_bits_truncate(order.umask));
-    let started = search(order, program, cwd, &file);
+    let started = search(&outfit, program, cwd);
     umask(own_mask());
-    started.map_err(|errno| lookup::explain(program, cwd, errno))
+    started.map_err(|failure| match failure {
+        Failure::Errno(errno) => lookup::explain(program, cwd, errno),
+        Failure::Becoming(Step::User, errno) => {
+            let user = extras.user.as_deref().unwrap_or_default();
+            refusal("user", Path::new(user), &errno.into())
+        }
+        Failure::Becoming(Step::Directory, errno) => refusal("working directory", cwd, &errno.into()),
+        Failure::Becoming(Step::Input, errno) => {
+            refusal("standard input", Path::new(OsStr::from_bytes(path)), &errno.into())
+        }
+    })
+}
+
+/// Makes a refusal of something of the attempt's that cannot be had: ``working directory `/x`: not a directory``.
+fn refusal(kind: &str, subject: &Path, error: &io::Error) -> Refusal {
+    let mut refusal = Refusal::new(lookup::OTHER, subject.as_os_str().as_bytes(), &lookup::reason(error));
+    refusal.cause.insert_str(0, &format!("{kind} "));
+    refusal
+}
+
+/// Opens what the process reads. A file that another user is to read is left to that user to open: what only the keeper's
+/// own may read, it must not get by way of a link.
+fn open_input(stdin: &Stdin, becomes_another: bool) -> Result<Option<File>, Refusal> {
+    match stdin {
+        Stdin::Null => Ok(None),
+        Stdin::Path(_) if becomes_another => Ok(None),
+        Stdin::Path(path) => {
+            let opened = input::open(path);
+            opened.map(Some).map_err(|error| refusal("standard input", Path::new(OsStr::from_bytes(path)), &error))
+        }
+        Stdin::Text(text) => {
+            input::of_text(text).map(Some).map_err(|error| refusal("standard input", Path::new("text"), &error))
+        }
+    }
 }
 
 /// Tries the program's places in turn. As in execvp(3), one that may not be executed is worth mentioning only if no other
 /// place has the program.
-fn search(order: &StartOrder, program: &[u8], cwd: &Path, file: &File) -> Result<u32, Errno> {
+fn search(outfit: &Outfit<'_>, program: &[u8], cwd: &Path) -> Result<u32, Failure> {
     let mut failure = Errno::ENOENT;
     let searched = !program.contains(&b'/');
-    for candidate in lookup::candidates(program, &order.env) {
-        let errno = match attempt(order, &candidate, cwd, file, searched) {
-            Ok(pid) => return Ok(pid),
-            Err(errno) => errno,
+    for candidate in lookup::candidates(program, &outfit.order.env) {
+        let errno = match attempt(outfit, &candidate, cwd, searched) {
+            Err(Failure::Errno(errno)) => errno,
+            ended => return ended,
         };
         if !searched || !lookup::goes_on(errno) {
-            return Err(errno);
+            return Err(errno.into());
         }
         if errno == Errno::EACCES {
             failure = errno;
         }
     }
-    Err(failure)
+    Err(failure.into())
 }
 
-fn attempt(order: &StartOrder, place: &OsStr, cwd: &Path, file: &File, probe: bool) -> Result<u32, Errno> {
+fn attempt(outfit: &Outfit<'_>, place: &OsStr, cwd: &Path, probe: bool) -> Result<u32, Failure> {
     if probe {
         lookup::probe(place, cwd)?;
     }
-    let arguments = &order.argv[1..];
-    let direct = spawn(order, place, OsStr::from_bytes(&order.argv[0]), None, arguments, file);
+    let argv = &outfit.order.argv;
+    let direct = spawn(outfit, place, OsStr::from_bytes(&argv[0]), None);
     match direct {
-        Err(Errno::ENOEXEC) => spawn(order, OsStr::new(SHELL), OsStr::new(SHELL), Some(place), arguments, file),
+        Err(Failure::Errno(Errno::ENOEXEC)) => spawn(outfit, OsStr::new(SHELL), OsStr::new(SHELL), Some(place)),
         direct => direct,
     }
 }
 
-fn spawn(
-    order: &StartOrder,
-    program: &OsStr,
-    arg0: &OsStr,
-    script: Option<&OsStr>,
-    arguments: &[Vec<u8>],
-    file: &File,
-) -> Result<u32, Errno> {
+fn spawn(outfit: &Outfit<'_>, program: &OsStr, arg0: &OsStr, script: Option<&OsStr>) -> Result<u32, Failure> {
+    let order = outfit.order;
     let mut command = Command::new(program);
-    command.arg0(arg0).args(script).args(arguments.iter().map(|argument| OsStr::from_bytes(argument)));
+    let arguments = order.argv[1..].iter().map(|argument| OsStr::from_bytes(argument));
+    command.arg0(arg0).args(script).args(arguments).process_group(0);
     command.env_clear().envs(order.env.iter().filter_map(|variable| split_variable(variable)));
-    command.current_dir(OsStr::from_bytes(&order.cwd)).process_group(0).stdin(Stdio::null());
-    let duplicate = || file.try_clone().map(Stdio::from).map_err(|error| lookup::errno_of(&error));
-    command.stdout(duplicate()?).stderr(duplicate()?);
-    command.spawn().map(|child| child.id()).map_err(|error| lookup::errno_of(&error))
+    let duplicate = |file: &File| file.try_clone().map(Stdio::from).map_err(|error| lookup::errno_of(&error));
+    command.stdin(outfit.input.as_ref().map_or(Ok(Stdio::null()), duplicate)?);
+    command.stdout(duplicate(&outfit.output)?).stderr(duplicate(&outfit.output)?);
+    match &outfit.account {
+        None => {
+            command.current_dir(OsStr::from_bytes(&order.cwd));
+            command.spawn().map(|child| child.id()).map_err(|error| lookup::errno_of(&error).into())
+        }
+        Some(account) => spawn_as(command, outfit, account),
+    }
+}
+
+/// Starts it as another user.
+fn spawn_as(mut command: Command, outfit: &Outfit<'_>, account: &Account) -> Result<u32, Failure> {
+    let c_string = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::EINVAL);
+    let stdin = match outfit.stdin {
+        Stdin::Path(path) => Some(c_string(path)?),
+        Stdin::Null | Stdin::Text(_) => None,
+    };
+    let (reported, report) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+    let cwd = c_string(&outfit.order.cwd)?;
+    raw::become_before_exec(&mut command, Becoming { account: account.clone(), cwd, stdin, report });
+    let spawned = command.spawn();
+    // Our own end of the report goes with it, so that the pipe has an end.
+    drop(command);
+    spawned.map(|child| child.id()).map_err(|error| {
+        let errno = lookup::errno_of(&error);
+        let mut byte = [0];
+        let told = File::from(reported).read(&mut byte).is_ok_and(|count| count > 0);
+        let step = if told { Step::from_byte(byte[0]) } else { None };
+        step.map_or(Failure::Errno(errno), |step| Failure::Becoming(step, errno))
+    })
 }
 
 /// Text without `=`, which no environ(7) should have, is left out.
@@ -110,8 +197,15 @@ fn split_variable(variable: &[u8]) -> Option<(&OsStr, &OsStr)> {
 }
 
 /// Appending keeps what earlier attempts wrote, and keeps the writes of several processes whole.
-fn open_output(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(OUTPUT_MODE).custom_flags(libc::O_NOFOLLOW).open(path)
+fn open_output(path: &Path, account: Option<&Account>) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.append(true).create(true).mode(OUTPUT_MODE).custom_flags(libc::O_NOFOLLOW).open(path)?;
+    if let Some(account) = account {
+        // Whoever writes `/dev/stderr` opens it once more. The directory lets nobody else come near. Where it is not
+        // allowed, becoming that user is not either, and says so.
+        let _ = fchown(&file, Some(account.uid.as_raw()), Some(account.gid.as_raw()));
+    }
+    Ok(file)
 }
 
 /// Returns the size of an output file, and removes it where it is empty and nobody is left who could write to it.

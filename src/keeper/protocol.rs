@@ -9,10 +9,13 @@ use std::io;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{End, RunId, Span, StopCause, Timestamp, Usage};
+use crate::domain::{End, RunId, Span, Stdin, StopCause, Timestamp, Usage};
 
 /// The version that both sides name in their `Hello`.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
+
+/// The first version whose keepers understand `StartWith`.
+pub const VERSION_OF_EXTRAS: u32 = 2;
 
 /// A keeper's identity: random, positive, new for each keeper process.
 pub type KeeperInstance = i64;
@@ -51,6 +54,15 @@ pub struct StartOrder {
     pub kill_after: Span,
 }
 
+/// What an attempt is started with that most have no need of. The default is what `Start` means.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartExtras {
+    /// What the process reads.
+    pub stdin: Stdin,
+    /// The user to become, by name, looked up at the start; `None`: the keeper's own.
+    pub user: Option<String>,
+}
+
 /// What the daemon says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToKeeper {
@@ -86,6 +98,27 @@ pub enum ToKeeper {
         /// Its width from now on, as in `StartOrder`.
         slots: u32,
     },
+    /// As `Start`, with more; since version 2.
+    StartWith(StartOrder, StartExtras),
+}
+
+impl ToKeeper {
+    /// Makes the order to start an attempt: the one that every keeper understands, where that says it all.
+    pub fn start(order: StartOrder, extras: StartExtras) -> Self {
+        if extras == StartExtras::default() { Self::Start(order) } else { Self::StartWith(order, extras) }
+    }
+
+    /// Returns the order, if this is one to start an attempt.
+    pub fn as_start(&self) -> Option<&StartOrder> {
+        match self {
+            Self::Start(order) | Self::StartWith(order, _) => Some(order),
+            Self::Hello { .. }
+            | Self::Stop { .. }
+            | Self::Recall { .. }
+            | Self::Acknowledge { .. }
+            | Self::Resize { .. } => None,
+        }
+    }
 }
 
 /// A process that a keeper has, or an order that stands by.
@@ -291,6 +324,9 @@ mod tests {
             (words(), words(), any::<Option<u64>>()).prop_map(|(argv, env, timeout)| {
                 ToKeeper::Start(StartOrder { env, timeout: timeout.map(Span::from_micros), ..order(argv) })
             }),
+            (words(), any::<Vec<u8>>(), any::<Option<String>>()).prop_map(|(argv, text, user)| {
+                ToKeeper::start(order(argv), StartExtras { stdin: Stdin::Text(text), user })
+            }),
         ]
     }
 
@@ -337,6 +373,14 @@ mod tests {
         let mut reader = FrameReader::default();
         reader.push(&u32::MAX.to_le_bytes());
         assert_eq!(reader.take::<ToKeeper>(), Err(FrameError::TooLong(u32::MAX as usize)));
+    }
+
+    #[test]
+    fn an_order_without_extras_is_one_that_keepers_of_the_first_version_understand() {
+        let mut bytes = Vec::new();
+        let plain = ToKeeper::start(order(Vec::new()), StartExtras::default());
+        encode(&plain, &mut bytes).expect("short enough");
+        assert_eq!((plain, bytes[HEAD_BYTES]), (ToKeeper::Start(order(Vec::new())), 1));
     }
 
     #[test]

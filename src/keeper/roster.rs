@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::domain::Timestamp;
 
-use super::protocol::{Attempt, Ended, Known, StartOrder};
+use super::protocol::{Attempt, Ended, Known, StartExtras, StartOrder};
 use super::stopping::Stopping;
 
 /// An attempt that has a process.
@@ -34,7 +34,7 @@ enum State {
 struct Queue {
     slots: usize,
     running: usize,
-    waiting: VecDeque<StartOrder>,
+    waiting: VecDeque<(StartOrder, StartExtras)>,
 }
 
 /// All attempts that the keeper answers for. Each is in one state, and leaves only by an acknowledgement.
@@ -47,7 +47,7 @@ pub struct Roster {
 
 impl Roster {
     /// Takes up an order: it stands by at the end of its queue, which is returned. `None`: the attempt is known.
-    pub fn admit(&mut self, order: StartOrder) -> Option<String> {
+    pub fn admit(&mut self, order: StartOrder, extras: StartExtras) -> Option<String> {
         if self.attempts.contains_key(&order.attempt) {
             return None;
         }
@@ -55,7 +55,7 @@ impl Roster {
         self.attempts.insert(order.attempt, State::StandsBy { queue: name.clone() });
         let queue = self.queues.entry(name.clone()).or_default();
         queue.slots = usize::try_from(order.slots).unwrap_or(usize::MAX);
-        queue.waiting.push_back(order);
+        queue.waiting.push_back((order, extras));
         Some(name)
     }
 
@@ -67,7 +67,7 @@ impl Roster {
     }
 
     /// Takes the next order out of a queue that has a slot for it. It is to be `started` or `ended` at once.
-    pub fn next(&mut self, queue: &str) -> Option<StartOrder> {
+    pub fn next(&mut self, queue: &str) -> Option<(StartOrder, StartExtras)> {
         let queue = self.queues.get_mut(queue).filter(|queue| queue.running < queue.slots)?;
         queue.waiting.pop_front()
     }
@@ -106,7 +106,7 @@ impl Roster {
         let Some(State::StandsBy { queue: name }) = self.attempts.get(&attempt) else { return false };
         let name = name.clone();
         let queue = self.queues.get_mut(&name).expect("a queue stays while an order waits in it");
-        queue.waiting.retain(|order| order.attempt != attempt);
+        queue.waiting.retain(|(order, _)| order.attempt != attempt);
         self.tidy(&name);
         true
     }
@@ -213,7 +213,7 @@ mod tests {
     /// Starts what may start in the queue, with the job as the process id.
     fn fill(roster: &mut Roster, queue: &str) -> Vec<i64> {
         let mut started = Vec::new();
-        while let Some(order) = roster.next(queue) {
+        while let Some((order, _)) = roster.next(queue) {
             let job = order.attempt.run.job.0;
             roster.started(Running {
                 attempt: order.attempt,
@@ -231,9 +231,9 @@ mod tests {
     fn a_queue_starts_its_orders_in_turn_as_slots_come_free() {
         let mut roster = Roster::default();
         for job in 1..=4 {
-            assert_eq!(roster.admit(order(job, "q", 2)).as_deref(), Some("q"));
+            assert_eq!(roster.admit(order(job, "q", 2), StartExtras::default()).as_deref(), Some("q"));
         }
-        roster.admit(order(9, "other", 1));
+        roster.admit(order(9, "other", 1), StartExtras::default());
         assert_eq!((fill(&mut roster, "q"), fill(&mut roster, "other")), (vec![1, 2], vec![9]));
         roster.leave(2).expect("it ran");
         roster.ended(ended(2));
@@ -247,10 +247,10 @@ mod tests {
     fn the_newest_order_says_how_wide_a_queue_is() {
         let mut roster = Roster::default();
         for job in 1..=3 {
-            roster.admit(order(job, "q", 1));
+            roster.admit(order(job, "q", 1), StartExtras::default());
         }
         assert_eq!(fill(&mut roster, "q"), [1]);
-        roster.admit(order(4, "q", 3));
+        roster.admit(order(4, "q", 3), StartExtras::default());
         assert_eq!(fill(&mut roster, "q"), [2, 3]);
     }
 
@@ -258,7 +258,7 @@ mod tests {
     fn a_queue_that_is_resized_starts_what_stands_by_or_starts_less() {
         let mut roster = Roster::default();
         for job in 1..=4 {
-            roster.admit(order(job, "q", 1));
+            roster.admit(order(job, "q", 1), StartExtras::default());
         }
         assert_eq!(fill(&mut roster, "q"), [1]);
         roster.resize("q", 3);
@@ -273,15 +273,15 @@ mod tests {
     #[test]
     fn an_attempt_is_taken_up_once_until_its_result_is_acknowledged() {
         let mut roster = Roster::default();
-        assert!(roster.admit(order(1, "q", 1)).is_some());
-        assert!(roster.admit(order(1, "q", 1)).is_none());
+        assert!(roster.admit(order(1, "q", 1), StartExtras::default()).is_some());
+        assert!(roster.admit(order(1, "q", 1), StartExtras::default()).is_none());
         fill(&mut roster, "q");
-        assert!(roster.admit(order(1, "q", 1)).is_none());
+        assert!(roster.admit(order(1, "q", 1), StartExtras::default()).is_none());
         roster.acknowledge(&[attempt(1)]);
         assert_eq!(roster.pid_of(attempt(1)), Some(1));
         roster.leave(1).expect("it ran");
         roster.ended(ended(1));
-        assert!(roster.admit(order(1, "q", 1)).is_none());
+        assert!(roster.admit(order(1, "q", 1), StartExtras::default()).is_none());
         roster.acknowledge(&[attempt(1)]);
         roster.tidy("q");
         assert!(roster.is_empty() && roster.queues.is_empty());
@@ -290,8 +290,8 @@ mod tests {
     #[test]
     fn only_what_stands_by_can_be_withdrawn() {
         let mut roster = Roster::default();
-        roster.admit(order(1, "q", 1));
-        roster.admit(order(2, "q", 1));
+        roster.admit(order(1, "q", 1), StartExtras::default());
+        roster.admit(order(2, "q", 1), StartExtras::default());
         fill(&mut roster, "q");
         assert!(!roster.withdraw(attempt(1)) && roster.withdraw(attempt(2)) && !roster.withdraw(attempt(3)));
         roster.ended(ended(2));

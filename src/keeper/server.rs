@@ -20,8 +20,10 @@ use crate::clock::Clock;
 use crate::domain::{End, Span, StopCause, Timestamp, Usage};
 
 use super::channel::{Channel, Peer};
-use super::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, StartOrder, ToKeeper};
-use super::reap::{self, Reaped};
+use super::protocol::{
+    Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, StartExtras, StartOrder, ToKeeper,
+};
+use super::raw::{self, Reaped};
 use super::roster::{Roster, Running};
 use super::stopping::{Blow, Stopping};
 use super::{farewell, group, host, output_path, process};
@@ -189,7 +191,7 @@ impl Server<'_> {
     fn reap(&mut self) {
         let mut ends: Vec<(Running, Reaped, Timestamp)> = Vec::new();
         let mut orphans = false;
-        while let Some(reaped) = reap::reap_one() {
+        while let Some(reaped) = raw::reap_one() {
             match self.roster.leave(reaped.pid) {
                 Some(run) => ends.push((run, reaped, self.clock.now())),
                 None => orphans = true,
@@ -247,17 +249,17 @@ impl Server<'_> {
 
     /// Starts what a queue has slots for.
     fn fill(&mut self, queue: &str) {
-        while let Some(order) = self.roster.next(queue) {
-            self.start(order);
+        while let Some((order, extras)) = self.roster.next(queue) {
+            self.start(order, &extras);
         }
         self.roster.tidy(queue);
     }
 
-    fn start(&mut self, order: StartOrder) {
+    fn start(&mut self, order: StartOrder, extras: &StartExtras) {
         let output = output_path(&self.log_dir, order.attempt.run);
         // Read before the start, so that nothing of the run comes before it.
         let (started_at, now) = (self.clock.now(), self.clock.monotonic());
-        let pid = match process::start(&order, &output) {
+        let pid = match process::start(&order, extras, &output) {
             Ok(pid) => pid,
             Err(refusal) => {
                 let end = End::SpawnFailed { status: refusal.status, cause: refusal.cause };
@@ -388,11 +390,8 @@ impl Server<'_> {
             // Out of turn: whoever this is, it is not a daemon.
             ToKeeper::Hello { version: _ } => self.session = None,
             _ if !greeted => self.session = None,
-            ToKeeper::Start(order) => {
-                if let Some(queue) = self.roster.admit(order) {
-                    self.fill(&queue);
-                }
-            }
+            ToKeeper::Start(order) => self.admit(order, StartExtras::default()),
+            ToKeeper::StartWith(order, extras) => self.admit(order, extras),
             ToKeeper::Stop { attempt, now } => self.stop(attempt, now),
             ToKeeper::Recall { attempt } => self.recall(attempt, None),
             ToKeeper::Acknowledge { attempts } => self.roster.acknowledge(&attempts),
@@ -400,6 +399,12 @@ impl Server<'_> {
                 self.roster.resize(&queue, slots);
                 self.fill(&queue);
             }
+        }
+    }
+
+    fn admit(&mut self, order: StartOrder, extras: StartExtras) {
+        if let Some(queue) = self.roster.admit(order, extras) {
+            self.fill(&queue);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The keeper as a real process: what it promises to the daemon and to the jobs.
 
+mod extras;
 mod harness;
 mod jobs;
 mod talk;

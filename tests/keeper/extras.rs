@@ -1,0 +1,178 @@
+//! What a job reads, and as whom it runs.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use nix::unistd::{User, geteuid};
+use taskq::domain::{End, Stdin};
+use taskq::keeper::protocol::{Ended, StartExtras, StartOrder, ToKeeper};
+
+use crate::harness::{Daemon, Keeper, order};
+
+fn run(daemon: &mut Daemon, order: StartOrder, stdin: Stdin, user: Option<&str>) -> Ended {
+    daemon.send(ToKeeper::StartWith(order, StartExtras { stdin, user: user.map(str::to_owned) }));
+    daemon.finish()
+}
+
+fn path(path: &Path) -> Stdin {
+    Stdin::Path(path.as_os_str().as_encoded_bytes().to_vec())
+}
+
+fn refused(ended: Ended) -> String {
+    match ended.end {
+        End::SpawnFailed { status: 125, cause } => cause,
+        other => panic!("it was not refused with 125: {other:?}"),
+    }
+}
+
+/// Whether this test can become somebody else.
+fn is_root() -> bool {
+    if !geteuid().is_root() {
+        eprintln!("skipped: it takes root to be somebody else");
+    }
+    geteuid().is_root()
+}
+
+/// An order that starts where everybody can be.
+fn anywhere(job: i64, script: &str) -> StartOrder {
+    order(job, Path::new("/"), &["sh", "-c", script])
+}
+
+#[test]
+fn a_file_is_opened_anew_at_each_start() {
+    let keeper = Keeper::start();
+    let mut daemon = keeper.daemon();
+    let file = keeper.path("file");
+    for (job, text) in [(1, "one\n"), (2, "two\n")] {
+        fs::write(&file, text).expect("writable");
+        assert_eq!(run(&mut daemon, keeper.sh(job, "cat"), path(&file), None).end, End::Exited(0));
+        assert_eq!(keeper.output(job), text);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_named_as_the_cause() {
+    let keeper = Keeper::start();
+    let mut daemon = keeper.daemon();
+    let missing = keeper.path("missing");
+    let cause = refused(run(&mut daemon, keeper.sh(1, "cat"), path(&missing), None));
+    assert_eq!(cause, format!("standard input `{}`: no such file or directory", missing.display()));
+    assert!(!keeper.output_path(1).exists(), "no output, no file");
+    let cause = refused(run(&mut daemon, keeper.sh(2, "cat"), Stdin::Path(b"a\0b".to_vec()), None));
+    assert!(cause.contains("NUL"), "{cause}");
+}
+
+#[test]
+fn a_fifo_without_a_writer_holds_neither_the_keeper_nor_the_job_up() {
+    let keeper = Keeper::start();
+    let mut daemon = keeper.daemon();
+    let fifo = keeper.fifo("fifo");
+    assert_eq!(run(&mut daemon, keeper.sh(1, "cat; echo end"), path(&fifo), None).end, End::Exited(0));
+    assert_eq!(keeper.output(1), "end\n");
+}
+
+#[test]
+fn a_text_of_any_length_is_read_whole_or_not_at_all_and_nobody_waits() {
+    let keeper = Keeper::start();
+    let mut daemon = keeper.daemon();
+    let text = |bytes: usize| Stdin::Text(vec![b'x'; bytes]);
+    for (job, bytes) in [(1, 0), (2, 1 << 20), (3, 5 << 20)] {
+        assert_eq!(run(&mut daemon, keeper.sh(job, "wc -c"), text(bytes), None).end, End::Exited(0));
+        assert_eq!(keeper.output(job), format!("{bytes}\n"));
+    }
+    assert_eq!(run(&mut daemon, keeper.sh(4, "head -c 1; exit 3"), text(1 << 20), None).end, End::Exited(3));
+    assert_eq!(run(&mut daemon, keeper.sh(5, "exit 4"), text(1 << 20), None).end, End::Exited(4));
+}
+
+#[test]
+fn a_text_is_read_from_its_beginning_also_by_a_script_that_names_no_interpreter() {
+    let keeper = Keeper::start();
+    let mut daemon = keeper.daemon();
+    fs::write(keeper.path("tool"), "cat").expect("writable");
+    fs::set_permissions(keeper.path("tool"), fs::Permissions::from_mode(0o755)).expect("ours");
+    let tool = order(1, keeper.dir.path(), &["./tool"]);
+    assert_eq!(run(&mut daemon, tool, Stdin::Text(b"a\nb\n".to_vec()), None).end, End::Exited(0));
+    assert_eq!(keeper.output(1), "a\nb\n");
+}
+
+#[test]
+fn another_user_is_become_with_all_its_groups_and_none_of_roots() {
+    if !is_root() {
+        return;
+    }
+    let keeper = Keeper::start_after("exec setpriv --groups 0,4,27 \"$0\" \"$@\"");
+    let mut daemon = keeper.daemon();
+    let script = "id -u nobody; id -g nobody; id -G nobody; cat; pwd";
+    run(&mut daemon, anywhere(1, script), Stdin::Text(b"text\n".to_vec()), None);
+    let script = "id -u; id -g; id -G; cat; pwd";
+    run(&mut daemon, anywhere(2, script), Stdin::Text(b"text\n".to_vec()), Some("nobody"));
+    assert_eq!(keeper.output(1), keeper.output(2));
+    // The keeper itself has kept them.
+    run(&mut daemon, anywhere(3, "id -G"), Stdin::Null, None);
+    assert_eq!(keeper.output(3), "0 4 27\n");
+    let saved = "grep -E '^(Uid|Gid|Groups|CapEff):' /proc/self/status";
+    run(&mut daemon, anywhere(4, saved), Stdin::Null, Some("nobody"));
+    let nobody = User::from_name("nobody").ok().flatten().expect("everyone has one");
+    let ids = |id: u32| format!("{id}\t{id}\t{id}\t{id}");
+    let (uid, gid) = (nobody.uid.as_raw(), nobody.gid.as_raw());
+    let expected = format!("Uid:\t{}\nGid:\t{}\nGroups:\t{gid} \nCapEff:\t0000000000000000\n", ids(uid), ids(gid));
+    assert_eq!(keeper.output(4), expected);
+}
+
+#[test]
+fn what_another_user_may_not_do_is_refused_as_that_user() {
+    if !is_root() {
+        return;
+    }
+    let keeper = Keeper::start();
+    let mut daemon = keeper.daemon();
+    fs::set_permissions(keeper.dir.path(), fs::Permissions::from_mode(0o700)).expect("ours");
+    let secret = keeper.path("secret");
+    fs::write(&secret, "secret\n").expect("writable");
+    let nobody = Some("nobody");
+    let mut said = |order: StartOrder, stdin: Stdin, user| refused(run(&mut daemon, order, stdin, user));
+    let dir = keeper.dir.path().display();
+    assert_eq!(
+        said(keeper.sh(1, "pwd"), Stdin::Null, nobody),
+        format!("working directory `{dir}`: permission denied")
+    );
+    assert_eq!(
+        said(anywhere(2, "cat"), path(&secret), nobody),
+        format!("standard input `{dir}/secret`: permission denied")
+    );
+    assert_eq!(
+        said(anywhere(3, "pwd"), Stdin::Null, Some("no-such-user")),
+        "user `no-such-user`: there is no such user"
+    );
+    let missing = order(4, Path::new("/"), &["nosuch"]);
+    let ended = run(&mut daemon, missing, Stdin::Null, nobody);
+    assert_eq!(ended.end, End::SpawnFailed { status: 127, cause: "`nosuch`: command not found".to_owned() });
+    let out_of_reach = format!("{dir}/tool");
+    fs::write(&out_of_reach, "#!/bin/sh\n").expect("writable");
+    fs::set_permissions(&out_of_reach, fs::Permissions::from_mode(0o755)).expect("ours");
+    let ended = run(&mut daemon, order(5, Path::new("/"), &[&out_of_reach]), Stdin::Null, nobody);
+    let cause = format!("`{out_of_reach}`: permission denied");
+    assert_eq!(ended.end, End::SpawnFailed { status: 126, cause });
+}
+
+#[test]
+fn another_user_can_open_its_output_once_more_and_reads_its_own_files() {
+    if !is_root() {
+        return;
+    }
+    let keeper = Keeper::start();
+    let mut daemon = keeper.daemon();
+    let nobody = User::from_name("nobody").ok().flatten().expect("everyone has one");
+    let shared = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(shared.path(), fs::Permissions::from_mode(0o755)).expect("ours");
+    let own = shared.path().join("own");
+    fs::write(&own, "mine\n").expect("writable");
+    std::os::unix::fs::chown(&own, Some(nobody.uid.as_raw()), None).expect("we are root");
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).expect("ours");
+    let ended = run(&mut daemon, anywhere(1, "cat; echo more >>/dev/stderr"), path(&own), Some("nobody"));
+    assert_eq!(ended.end, End::Exited(0));
+    assert_eq!(keeper.output(1), "mine\nmore\n");
+    let output = fs::metadata(keeper.output_path(1)).expect("it is there");
+    assert_eq!((output.uid(), output.mode() & 0o777), (nobody.uid.as_raw(), 0o600));
+}
