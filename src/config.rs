@@ -5,11 +5,16 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::User;
+
 use crate::domain::EnvVar;
 use crate::error::{Error, Result};
 
 /// localtime(5).
 const LOCALTIME: &str = "/etc/localtime";
+
+/// Where sendmail(8) lies: there since 4.3BSD, or where hier(7) still has it.
+const SENDMAILS: [&str; 2] = ["/usr/sbin/sendmail", "/usr/lib/sendmail"];
 
 /// Returns the store's directory, absolute: `flag`, else `TASKQ_DIR`, else `taskq` in the user's data directory (XDG).
 ///
@@ -50,17 +55,89 @@ pub fn variable(name: &std::ffi::OsStr) -> Option<std::ffi::OsString> {
     std::env::var_os(name)
 }
 
-/// Returns the bare environment that cron(8) gives its jobs.
-pub fn clean_environment() -> Vec<EnvVar> {
-    let home = dirs::home_dir().unwrap_or_else(|| PathBuf::from("/"));
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
-    let mut env = vec![
-        [b"HOME=".to_vec(), home.into_os_string().into_vec()].concat(),
-        b"SHELL=/bin/sh".to_vec(),
-        b"PATH=/usr/bin:/bin".to_vec(),
-    ];
-    env.extend(user.map(|user| format!("LOGNAME={user}").into_bytes()));
+/// Returns the bare environment that cron(8) gives its jobs: the caller's, or that of `user`.
+pub fn clean_environment(user: Option<&Person>) -> Vec<EnvVar> {
+    let own_home = || dirs::home_dir().unwrap_or_else(|| PathBuf::from("/")).into_os_string().into_vec();
+    let home = user.map_or_else(own_home, |user| user.home.clone());
+    let own_name = || User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+    let name = user.map(|user| user.name.clone()).or_else(own_name);
+    let mut env = vec![[b"HOME=", home.as_slice()].concat(), b"SHELL=/bin/sh".to_vec(), b"PATH=/usr/bin:/bin".to_vec()];
+    env.extend(name.map(|name| format!("LOGNAME={name}").into_bytes()));
     env
+}
+
+/// A user, as far as environments and mails are about one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The name in passwd(5).
+    pub name: String,
+    /// The home directory.
+    pub home: Vec<u8>,
+    /// The login shell.
+    pub shell: Vec<u8>,
+}
+
+impl From<User> for Person {
+    fn from(user: User) -> Self {
+        let bytes = |path: PathBuf| path.into_os_string().into_vec();
+        Self { name: user.name, home: bytes(user.dir), shell: bytes(user.shell) }
+    }
+}
+
+/// Finds a user by name.
+pub fn find_person(name: &str) -> Option<Person> {
+    User::from_name(name).ok().flatten().map(Person::from)
+}
+
+/// Returns a user of this name, or the one that this process runs as; one that is in no passwd(5) has a number for a name
+/// and no home.
+pub fn person(name: Option<&str>) -> Person {
+    let found = match name {
+        Some(name) => find_person(name),
+        None => User::from_uid(nix::unistd::geteuid()).ok().flatten().map(Person::from),
+    };
+    found.unwrap_or_else(|| Person {
+        name: name.map_or_else(|| nix::unistd::geteuid().to_string(), str::to_owned),
+        home: b"/".to_vec(),
+        shell: b"/bin/sh".to_vec(),
+    })
+}
+
+/// Tells whether this process may do anything.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Returns sendmail(8): what `TASKQ_SENDMAIL` names, else the system's; `None` if it is not there.
+pub fn sendmail() -> Option<PathBuf> {
+    let named = std::env::var_os("TASKQ_SENDMAIL").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let places = named.map_or_else(|| SENDMAILS.map(PathBuf::from).to_vec(), |path| vec![path]);
+    places.into_iter().filter_map(|path| std::path::absolute(path).ok()).find(|path| path.exists())
+}
+
+/// Returns the machine's name.
+pub fn host_name() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+}
+
+/// Returns the character set of the locale, by the name that mails use.
+pub fn charset() -> String {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| {
+        let value = std::env::var(name).ok()?;
+        Some(value).filter(|value| !value.is_empty())
+    });
+    charset_of(locale.as_deref().unwrap_or("C"))
+}
+
+fn charset_of(locale: &str) -> String {
+    let charset = locale.split('@').next().unwrap_or_default().split_once('.').map(|(_, charset)| charset);
+    match (charset, locale) {
+        (None, "C" | "POSIX") => "US-ASCII".to_owned(),
+        (None, _) => "ISO-8859-1".to_owned(),
+        (Some(charset), _) if charset.eq_ignore_ascii_case("utf8") => "UTF-8".to_owned(),
+        (Some(charset), _) => charset.to_ascii_uppercase(),
+    }
 }
 
 /// Returns what `TZ` names, if anything. A leading colon is POSIX's, and means nothing here.
@@ -114,38 +191,6 @@ pub fn umask() -> u32 {
     mask.bits()
 }
 
-/// A user as passwd(5) has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Passwd {
-    /// The name.
-    pub name: String,
-    /// The home directory.
-    pub home: PathBuf,
-}
-
-impl From<nix::unistd::User> for Passwd {
-    fn from(user: nix::unistd::User) -> Self {
-        Self { name: user.name, home: user.dir }
-    }
-}
-
-/// Looks a user up by name.
-pub fn user(name: &str) -> Option<Passwd> {
-    nix::unistd::User::from_name(name).ok().flatten().map(Passwd::from)
-}
-
-/// Returns the user whose process this is; one without an entry in passwd(5) goes by its number, and lives in `/`.
-pub fn own_user() -> Passwd {
-    let uid = nix::unistd::geteuid();
-    let known = nix::unistd::User::from_uid(uid).ok().flatten().map(Passwd::from);
-    known.unwrap_or_else(|| Passwd { name: uid.to_string(), home: PathBuf::from("/") })
-}
-
-/// Returns whether this process may act as any user.
-pub fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
-}
-
 /// Returns what pam_env(8) gives to every session: `/etc/environment`, then `/etc/default/locale`, which wins.
 pub fn login_environment() -> Vec<EnvVar> {
     let mut vars: Vec<EnvVar> = Vec::new();
@@ -186,4 +231,22 @@ pub fn editor() -> std::ffi::OsString {
     let fallback =
         || if Path::new("/usr/bin/sensible-editor").exists() { "/usr/bin/sensible-editor" } else { "vi" }.into();
     set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(fallback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locale_has_the_character_set_behind_its_point() {
+        for (locale, charset) in [
+            ("C", "US-ASCII"),
+            ("POSIX", "US-ASCII"),
+            ("C.UTF-8", "UTF-8"),
+            ("de_DE.utf8", "UTF-8"),
+            ("de_DE.iso-8859-15@euro", "ISO-8859-15"),
+        ] {
+            assert_eq!(charset_of(locale), charset, "{locale}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use taskq::cli::crontabs::jobs::{Surroundings, TableLine, read_table};
 use taskq::cli::crontabs::report::table_report;
 use taskq::cli::crontabs::tables::Diff;
-use taskq::config::Passwd;
+use taskq::config::Person;
 use taskq::crontab::{Layout, lines};
 use taskq::domain::Timestamp;
 use taskq::schedule::{Dialect, Zone};
@@ -20,20 +20,21 @@ const NOW: i64 = 1_795_176_000;
 /// The users that the tables of the system name.
 const USERS: [&str; 5] = ["root", "daemon", "nobody", "www-data", "backup"];
 
+fn person(name: &str) -> Person {
+    Person { name: name.to_owned(), home: format!("/home/{name}").into_bytes(), shell: b"/bin/sh".to_vec() }
+}
+
 fn surroundings(origin: Dialect) -> Surroundings {
     Surroundings {
         now: Timestamp::from_seconds(NOW),
         zone: Zone::named("Europe/Berlin").expect("a zone"),
         origin,
-        own: Passwd { name: "root".to_owned(), home: PathBuf::from("/root") },
+        own: person("root"),
         is_root: true,
         login: Vec::new(),
         host: 0x9e37_79b9_7f4a_7c15,
         boot_id: "this boot".to_owned(),
-        find_user: |name| {
-            let home = PathBuf::from("/home").join(name);
-            USERS.contains(&name).then(|| Passwd { name: name.to_owned(), home })
-        },
+        find_user: |name| USERS.contains(&name).then(|| person(name)),
         is_directory: |_| true,
     }
 }

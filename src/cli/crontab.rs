@@ -109,7 +109,7 @@ fn stored(context: &Context<'_>) -> Result<Option<CrontabView>> {
 }
 
 fn none_there(context: &Context<'_>) -> u8 {
-    context.output.talk(&format!("no crontab for {}", config::own_user().name));
+    context.output.talk(&format!("no crontab for {}", config::person(None).name));
     1
 }
 
@@ -165,7 +165,7 @@ fn remove_table(context: &Context<'_>) -> Result<u8> {
     let Some(table) = stored(context)? else { return Ok(none_there(context)) };
     let streams = context.output.streams();
     if streams.stdin_is_terminal {
-        let question = format!("crontab: really delete {}'s crontab? (y/n) ", config::own_user().name);
+        let question = format!("crontab: really delete {}'s crontab? (y/n) ", config::person(None).name);
         if !ask(context, &question)? {
             return Ok(0);
         }
@@ -207,7 +207,7 @@ fn edit_table(context: &Context<'_>) -> Result<u8> {
     let failure = |error: io::Error| Error::io(WHAT, io_cause(&error));
     let before = stored(context)?.map(|table| table.text);
     if before.is_none() {
-        context.output.talk(&format!("no crontab for {} - using an empty one", config::own_user().name));
+        context.output.talk(&format!("no crontab for {} - using an empty one", config::person(None).name));
         // The directory that holds the edit is the store's.
         context.open(WHAT)?;
     }

@@ -40,6 +40,8 @@ pub fn run(context: &Context<'_>, args: &DaemonArgs) -> Result<u8> {
         slots: args.slots,
         boot_id: config::boot_id(),
         with_levels: config::logs_to_journal(),
+        host: config::host_name(),
+        charset: config::charset(),
         read_zone: system_zone,
     };
     serve(settings, context.clock)?;

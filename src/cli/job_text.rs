@@ -209,7 +209,7 @@ impl JobText {
             Some(dir) => checked_directory(&here.cwd.join(dir), what)?,
             None => here.cwd.clone(),
         };
-        let base = if self.clean_env { config::clean_environment() } else { here.env.clone() };
+        let base = if self.clean_env { config::clean_environment(None) } else { here.env.clone() };
         Ok(Execution {
             command,
             cwd: cwd.into_os_string().into_vec(),

@@ -11,9 +11,10 @@ use log::{error, warn};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
+use super::order::Untold;
 use super::{random_id, sockets};
 use crate::domain::{Span, Timestamp};
-use crate::keeper::protocol::{Attempt, FromKeeper, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
+use crate::keeper::protocol::{Attempt, FromKeeper, KeeperInstance, PROTOCOL_VERSION, ToKeeper, VERSION_OF_EXTRAS};
 use crate::keeper::{KeeperLink, launch};
 
 /// How long after two keepers in a row ended without a word the next is launched.
@@ -27,6 +28,8 @@ pub(super) struct KeeperSide {
     link: Option<KeeperLink>,
     /// The keeper that said hello on this link.
     instance: Option<KeeperInstance>,
+    /// The version that it named: an earlier taskq's keeper understands less.
+    version: u32,
     /// Keepers that are children of this process and were not reaped.
     children: Vec<u32>,
     wordless: u32,
@@ -44,6 +47,7 @@ impl KeeperSide {
             exe,
             link: None,
             instance: None,
+            version: PROTOCOL_VERSION,
             children: Vec::new(),
             wordless: 0,
             retry_at: None,
@@ -55,6 +59,11 @@ impl KeeperSide {
     /// Returns the keeper that takes orders.
     pub(super) fn instance(&self) -> Option<KeeperInstance> {
         self.instance
+    }
+
+    /// Tells whether the keeper understands orders with extras.
+    pub(super) fn takes_extras(&self) -> bool {
+        self.version >= VERSION_OF_EXTRAS
     }
 
     pub(super) fn retry_at(&self) -> Option<Timestamp> {
@@ -140,8 +149,8 @@ impl KeeperSide {
 
     fn note(&mut self, report: &FromKeeper) {
         match report {
-            FromKeeper::Hello { instance, known, .. } => {
-                self.instance = Some(*instance);
+            FromKeeper::Hello { version, instance, known, .. } => {
+                (self.instance, self.version) = (Some(*instance), *version);
                 self.wordless = 0;
                 self.standing_by = known.iter().filter(|known| known.started.is_none()).count();
                 self.refill_at = self.standing_by / 2;
@@ -178,23 +187,27 @@ impl KeeperSide {
     }
 
     /// Gives orders to the keeper; without one they are void: what they were about is settled when the next says hello.
-    /// Returns the attempts whose orders are too long to be given.
-    pub(super) fn tell(&mut self, orders: &[ToKeeper]) -> Vec<Attempt> {
-        self.standing_by += orders.iter().filter(|order| matches!(order, ToKeeper::Start(_))).count();
+    /// Returns the attempts that it could not be told of.
+    pub(super) fn tell(&mut self, orders: Vec<ToKeeper>) -> Vec<(Attempt, Untold)> {
+        let takes_extras = self.takes_extras();
+        let (orders, beyond_it): (Vec<ToKeeper>, Vec<ToKeeper>) =
+            orders.into_iter().partition(|order| takes_extras || !matches!(order, ToKeeper::StartWith(..)));
+        self.standing_by += orders.iter().filter(|order| order.as_start().is_some()).count();
         self.refill_at = self.standing_by / 2;
         let Some(link) = &mut self.link else { return Vec::new() };
-        if orders.is_empty() || link.send(orders).is_ok() {
-            return Vec::new();
+        let starts = beyond_it.iter().filter_map(ToKeeper::as_start);
+        let mut untold: Vec<_> = starts.map(|start| (start.attempt, Untold::KeeperTooOld)).collect();
+        if orders.is_empty() || link.send(&orders).is_ok() {
+            return untold;
         }
         // None of them was taken: one by one, so that the others do not suffer for it.
-        let mut too_long = Vec::new();
-        for order in orders {
-            match (link.send(std::slice::from_ref(order)), order) {
-                (Err(_), ToKeeper::Start(start)) => too_long.push(start.attempt),
-                (Err(error), _) => error!("cannot give an order to the keeper: {error}"),
+        for order in &orders {
+            match (link.send(std::slice::from_ref(order)), order.as_start()) {
+                (Err(_), Some(start)) => untold.push((start.attempt, Untold::TooLong)),
+                (Err(error), None) => error!("cannot give an order to the keeper: {error}"),
                 (Ok(()), _) => {}
             }
         }
-        too_long
+        untold
     }
 }

@@ -2,17 +2,17 @@
 //! Never: when it starts.
 
 use crate::domain::{CommandLine, End, Timestamp, Usage};
-use crate::keeper::protocol::{Attempt, Ended, StartOrder};
+use crate::keeper::protocol::{Attempt, Ended, StartExtras, StartOrder, ToKeeper};
 use crate::store::Start;
 
 /// Makes the order; `cpus`: the slots of a queue that sets none.
-pub(super) fn start_order(start: Start, cpus: usize) -> StartOrder {
+pub(super) fn start_order(start: Start, cpus: usize) -> ToKeeper {
     let env = environment(&start);
     let argv = match start.execution.command {
         CommandLine::Argv(argv) => argv,
         CommandLine::Script(script) => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), script],
     };
-    StartOrder {
+    let order = StartOrder {
         attempt: Attempt { run: start.run, number: start.attempt },
         queue: start.queue,
         slots: start.slots.unwrap_or_else(|| u32::try_from(cpus).unwrap_or(u32::MAX)),
@@ -22,18 +22,40 @@ pub(super) fn start_order(start: Start, cpus: usize) -> StartOrder {
         umask: start.execution.umask,
         timeout: start.timeout,
         kill_after: start.kill_after,
+    };
+    ToKeeper::start(order, StartExtras { stdin: start.execution.stdin, user: start.execution.user })
+}
+
+/// Why the keeper was not told of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Untold {
+    /// The order is too long for it, and so for execve(2).
+    TooLong,
+    /// It would not understand it.
+    KeeperTooOld,
+}
+
+impl Untold {
+    fn cause(self) -> &'static str {
+        match self {
+            // What the keeper would say to a shorter one that is still too long.
+            Self::TooLong => "argument list too long",
+            Self::KeeperTooOld => {
+                "the keeper of an earlier taskq is still there, which has no `--stdin` and no `--user`; it goes when all that it \
+                 runs has ended"
+            }
+        }
     }
 }
 
-/// The end of an attempt whose order is too long for the keeper, and so for execve(2): what the keeper would say to a
-/// shorter one that is still too long.
-pub(super) fn never_told(attempt: Attempt, now: Timestamp) -> Ended {
+/// The end of an attempt that the keeper was not told of.
+pub(super) fn never_told(attempt: Attempt, why: Untold, now: Timestamp) -> Ended {
     Ended {
         attempt,
         pid: 0,
         started_at: None,
         finished_at: now,
-        end: End::SpawnFailed { status: 125, cause: "argument list too long".to_owned() },
+        end: End::SpawnFailed { status: 125, cause: why.cause().to_owned() },
         stopped: None,
         usage: Usage::default(),
         output_bytes: 0,

@@ -16,19 +16,22 @@ use signal_hook::low_level::pipe;
 use super::adding::AddSocket;
 use super::keeper_side::KeeperSide;
 use super::lock::{self, DaemonInfo, DaemonLock};
+use super::mailing::{BODY_BYTES_MAX, PostOffice};
 use super::order::never_told;
+use super::outputs::{Excerpt, runs_with_files, stored_output};
 use super::poke::{PokeSocket, Writers};
 use super::subscription::Subscribers;
 use super::timer::Deadline;
 use super::turn::{Turn, turn};
 use super::{logger, sockets};
 use crate::clock::Clock;
-use crate::domain::{QueueName, RunId, Span, Timestamp};
+use crate::config;
+use crate::domain::{QueueName, Span, Timestamp};
 use crate::error::{Error, Result};
 use crate::keeper::protocol::{Ended, FromKeeper};
 use crate::keeper::{farewells, forget_farewells, output_path};
 use crate::schedule::Zone;
-use crate::store::{OUTPUT_BYTES_MAX, Store, StoreError, StoreResult};
+use crate::store::{Store, StoreError, StoreResult};
 use crate::watch::ZoneWatch;
 
 /// How long after *will write* the daemon looks for a commit that nobody told it of.
@@ -61,6 +64,10 @@ pub struct Settings {
     pub boot_id: String,
     /// Log lines start with their syslog level.
     pub with_levels: bool,
+    /// The machine's name, for mails.
+    pub host: String,
+    /// The character set of the locale, for mails.
+    pub charset: String,
     /// Reads the system's zone, with a text that changes when the zone does.
     pub read_zone: fn() -> (Zone, String),
 }
@@ -124,6 +131,8 @@ struct Daemon<'a> {
     set_back: bool,
     /// The system's zone may be another, and no commit has planned for it.
     zone_may_differ: bool,
+    /// It was said that there is no sendmail(8).
+    misses_sendmail: bool,
 }
 
 impl<'a> Daemon<'a> {
@@ -152,6 +161,7 @@ impl<'a> Daemon<'a> {
             clock_offset: offset(clock),
             set_back: false,
             zone_may_differ: false,
+            misses_sendmail: false,
             settings,
             clock,
             store,
@@ -188,11 +198,12 @@ impl<'a> Daemon<'a> {
     /// Removes output files whose content is in the run log: an earlier daemon died between commit and removal.
     fn remove_stored_outputs(&mut self) -> StoreResult<()> {
         let log = self.settings.dir.join("log");
-        let runs: Vec<RunId> = fs::read_dir(&log)
-            .map(|entries| entries.filter_map(|entry| run_of_file(&entry.ok()?.file_name())).collect())
-            .unwrap_or_default();
-        for run in runs {
-            if self.store.read(|reader| reader.output(run))?.is_some() {
+        for run in runs_with_files(&log) {
+            let is_of_no_use = self.store.read(|reader| match run.mail() {
+                Some(mail) => reader.is_mail_open(mail).map(|open| !open),
+                None => Ok(reader.output(run)?.is_some()),
+            })?;
+            if is_of_no_use {
                 let _ = fs::remove_file(output_path(&log, run));
             }
         }
@@ -350,6 +361,13 @@ impl<'a> Daemon<'a> {
         }
         let meets_keeper = self.reports.iter().any(|report| matches!(report, FromKeeper::Hello { .. }));
         let ended_keepers = if meets_keeper { farewells(&log) } else { Vec::new() };
+        let post_office = PostOffice {
+            host: &self.settings.host,
+            charset: &self.settings.charset,
+            sendmail: &config::sendmail,
+            person: &config::person,
+            excerpt: &|run| Excerpt::of_file(&log, run, BODY_BYTES_MAX),
+        };
         let outcome = turn(
             &mut self.store,
             &Turn {
@@ -362,6 +380,8 @@ impl<'a> Daemon<'a> {
                 requests: &self.adds.requests(),
                 has_hung_up: &|request| self.adds.has_hung_up(request),
                 output: &output,
+                // A mail is a text to read: an earlier taskq's keeper cannot, and it waits for the next one.
+                post_office: self.keeper.takes_extras().then_some(&post_office),
             },
         );
         let done = match outcome {
@@ -376,9 +396,10 @@ impl<'a> Daemon<'a> {
         self.linger_until = None;
         self.next_fire = done.deadline;
         self.waiting = done.waiting;
-        let too_long = self.keeper.tell(&done.orders);
-        if !too_long.is_empty() {
-            self.reports.extend(too_long.into_iter().map(|attempt| FromKeeper::Ended(never_told(attempt, now))));
+        let untold = self.keeper.tell(done.orders);
+        if !untold.is_empty() {
+            self.reports
+                .extend(untold.into_iter().map(|(attempt, why)| FromKeeper::Ended(never_told(attempt, why, now))));
             self.linger_until = Some(now);
         }
         forget_farewells(&log, &ended_keepers);
@@ -388,6 +409,10 @@ impl<'a> Daemon<'a> {
         }
         for notice in done.notices {
             warn!("{notice}");
+        }
+        // Once is enough: there may be one a minute.
+        if done.unsendable_mails > 0 && !std::mem::replace(&mut self.misses_sendmail, true) {
+            warn!("there is no sendmail: mails are not sent; `TASKQ_SENDMAIL` names one that lies elsewhere");
         }
         self.subscribers.tell();
         Ok(())
@@ -474,17 +499,4 @@ fn drain(pipe: &mut UnixStream) -> bool {
 /// The wall clock's distance from the monotonic one, in microseconds: it changes when the wall clock is set.
 fn offset(clock: &dyn Clock) -> i64 {
     clock.now().as_micros() - i64::try_from(clock.monotonic().as_micros()).unwrap_or(i64::MAX)
-}
-
-/// Reads what belongs into the run log: all of it, if it is short and nobody can add to it any more.
-fn stored_output(log: &std::path::Path, ended: &Ended) -> Option<Vec<u8>> {
-    if ended.group_alive || !(1..=OUTPUT_BYTES_MAX).contains(&ended.output_bytes) {
-        return None;
-    }
-    fs::read(output_path(log, ended.attempt.run)).ok()
-}
-
-fn run_of_file(name: &std::ffi::OsStr) -> Option<RunId> {
-    let (job, number) = name.to_str()?.split_once('.')?;
-    Some(RunId { job: crate::domain::JobId(job.parse().ok()?), number: number.parse().ok()? })
 }

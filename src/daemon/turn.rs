@@ -7,11 +7,12 @@
 use std::collections::{HashMap, HashSet};
 
 use super::adding::{AddAnswer, AddRequest, add_requested};
+use super::mailing::{self, PostOffice};
 use super::order::start_order;
 use crate::domain::{RunId, Span, Timestamp};
 use crate::engine::{ClaimedFor, Plan, Recovery, conclude, plan, recover};
 use crate::error::{Error, ErrorKind};
-use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, Known, StartOrder, ToKeeper};
+use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, Known, ToKeeper};
 use crate::schedule::Zone;
 use crate::store::{Applied, AttemptResult, Store, StoreError, StoreResult, Writer};
 
@@ -45,6 +46,8 @@ pub struct Turn<'a> {
     pub has_hung_up: &'a dyn Fn(&AddRequest) -> bool,
     /// Returns an ended attempt's output, if it belongs into the run log.
     pub output: &'a dyn Fn(&Ended) -> Option<Vec<u8>>,
+    /// What it takes to send mails; without it they wait.
+    pub post_office: Option<&'a PostOffice<'a>>,
 }
 
 /// What came out of a turn.
@@ -60,8 +63,10 @@ pub struct Done {
     pub has_room: bool,
     /// When the next turn is due: with the next fire, or at once.
     pub deadline: Option<Timestamp>,
-    /// Runs whose output is in the run log now.
+    /// Runs whose output file is of no more use: what was in it is in the run log now, if it belongs there.
     pub stored_outputs: Vec<RunId>,
+    /// How many mails were given up because there is no sendmail(8).
+    pub unsendable_mails: usize,
     /// What an administrator should know.
     pub notices: Vec<String>,
 }
@@ -81,7 +86,10 @@ pub fn turn(store: &mut Store, turn: &Turn<'_>) -> StoreResult<Done> {
             done.answers.push(add_for_client(writer, turn, request)?);
         }
         let applied = decide(writer, turn, &brief, &mut done)?;
-        give_orders(writer, turn, &applied, &mut done)?;
+        if let Some(keeper) = turn.keeper {
+            give_orders(writer, turn, &applied, &mut done)?;
+            mailing::send(writer, turn, keeper, &mut done)?;
+        }
         done.deadline = if done.has_room { Some(turn.now) } else { writer.next_deadline()? };
         Ok::<_, StoreError>(done)
     })
@@ -155,6 +163,7 @@ fn meet(
         }
     }
     writer.forget_told_stops()?;
+    mailing::meet(writer, &at_keeper)?;
     if adopted + requeued + lost > 0 {
         done.notices.push(format!("met the keeper: {adopted} runs adopted, {requeued} queued again, {lost} lost"));
     }
@@ -169,6 +178,11 @@ fn end(
     done: &mut Done,
 ) -> StoreResult<()> {
     let Attempt { run, number } = ended.attempt;
+    if let Some(mail) = run.mail() {
+        mailing::end(writer, turn, mail, ended, done)?;
+        acknowledge(ended.attempt, done);
+        return Ok(());
+    }
     // A result that was committed, and whose acknowledgement was lost with a daemon, comes again.
     if let Some(open) = writer.open_attempt(run, number)? {
         let conclusion = conclude(&ended.end, ended.stopped, open.stop_wanted);
@@ -189,11 +203,15 @@ fn end(
             *brief.entry(open.queue).or_default() += 1;
         }
     }
-    match done.orders.last_mut() {
-        Some(ToKeeper::Acknowledge { attempts }) => attempts.push(ended.attempt),
-        _ => done.orders.push(ToKeeper::Acknowledge { attempts: vec![ended.attempt] }),
-    }
+    acknowledge(ended.attempt, done);
     Ok(())
+}
+
+fn acknowledge(attempt: Attempt, done: &mut Done) {
+    match done.orders.last_mut() {
+        Some(ToKeeper::Acknowledge { attempts }) => attempts.push(attempt),
+        _ => done.orders.push(ToKeeper::Acknowledge { attempts: vec![attempt] }),
+    }
 }
 
 fn decide(
@@ -222,9 +240,6 @@ fn decide(
 }
 
 fn give_orders(writer: &Writer<'_>, turn: &Turn<'_>, applied: &Applied, done: &mut Done) -> StoreResult<()> {
-    if turn.keeper.is_none() {
-        return Ok(());
-    }
     for (run, number, now) in writer.take_stops()? {
         done.orders.push(ToKeeper::Stop { attempt: Attempt { run, number }, now });
     }
@@ -233,15 +248,15 @@ fn give_orders(writer: &Writer<'_>, turn: &Turn<'_>, applied: &Applied, done: &m
         done.orders.push(ToKeeper::Recall { attempt: Attempt { run: *run, number } });
     }
     let starts = applied.claimed.iter().map(|run| Ok(start_order(writer.start(*run)?, turn.cpus)));
-    let starts = starts.collect::<StoreResult<Vec<StartOrder>>>()?;
+    let starts = starts.collect::<StoreResult<Vec<ToKeeper>>>()?;
     // A start tells the width of its queue; where none does, what stands by would keep to the last one told.
     for (queue, slots) in &applied.widths {
-        if starts.iter().all(|start| start.queue != *queue) {
+        if starts.iter().filter_map(ToKeeper::as_start).all(|start| start.queue != *queue) {
             let slots = u32::try_from(*slots).unwrap_or(u32::MAX);
             done.orders.push(ToKeeper::Resize { queue: queue.clone(), slots });
         }
     }
-    done.orders.extend(starts.into_iter().map(ToKeeper::Start));
+    done.orders.extend(starts);
     Ok(())
 }
 
@@ -294,6 +309,7 @@ mod tests {
             requests: &[],
             has_hung_up: &|_| false,
             output: &|_| None,
+            post_office: None,
         };
         turn(store, &world).expect("the store is whole")
     }

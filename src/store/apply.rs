@@ -272,6 +272,7 @@ impl Writer<'_> {
         if let Some((_, started_at)) = result.started {
             self.learn_duration(result.run, result.finished_at.since(started_at))?;
         }
+        self.queue_mail(result.run, result.finished_at)?;
         self.settle_job(result.run.job, result.finished_at)
     }
 
@@ -284,6 +285,7 @@ impl Writer<'_> {
                  WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
             )?
             .execute(params![run.job, run.number, now])?;
+        self.queue_mail(run, now)?;
         self.settle_job(run.job, now)
     }
 

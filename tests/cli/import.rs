@@ -27,7 +27,7 @@ fn import(home: &Home, table: &str) -> String {
 fn ids(home: &Home) -> Vec<(u64, String)> {
     let jobs = home.json(&["list"]);
     let job = |job: &Value| {
-        let text = job["script"].as_str().map_or_else(|| job["command"][2].as_str().unwrap_or_default(), |text| text);
+        let text = job["script"].as_str().or(job["command"][2].as_str()).unwrap_or_default();
         (job["id"].as_u64().expect("a number"), text.to_owned())
     };
     jobs["jobs"].as_array().expect("a list").iter().map(job).collect()

@@ -133,10 +133,7 @@ fn what_another_user_may_not_do_is_refused_as_that_user() {
     let nobody = Some("nobody");
     let mut said = |order: StartOrder, stdin: Stdin, user| refused(run(&mut daemon, order, stdin, user));
     let dir = keeper.dir.path().display();
-    assert_eq!(
-        said(keeper.sh(1, "pwd"), Stdin::Null, nobody),
-        format!("working directory `{dir}`: permission denied")
-    );
+    assert_eq!(said(keeper.sh(1, "pwd"), Stdin::Null, nobody), format!("working directory `{dir}`: permission denied"));
     assert_eq!(
         said(anywhere(2, "cat"), path(&secret), nobody),
         format!("standard input `{dir}/secret`: permission denied")

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use taskq::daemon::Done;
-use taskq::domain::{End, Outcome, Overlap, StopCause, Timestamp};
+use taskq::domain::{End, MailWhen, Outcome, Overlap, StopCause, Timestamp};
 use taskq::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use taskq::schedule::{Schedule, Zone};
 
 use crate::keeper::{Keeper, Ledger};
+use crate::mails::Mails;
 use crate::model::{Owed, Trigger};
 use crate::rows::{Database, Row};
 
@@ -23,6 +24,9 @@ pub struct Audit {
     pub triggers: BTreeMap<i64, Trigger>,
     /// Jobs whose `add` was answered.
     pub jobs: BTreeSet<i64>,
+    /// Jobs that want mails, and about which runs.
+    pub mailing: BTreeMap<i64, MailWhen>,
+    pub mails: Mails,
     pub rows: BTreeMap<i64, Row>,
     /// Runs made while a clock was ahead of one that was set back later: these may start "before" they were due.
     pub before_step_back: i64,
@@ -36,6 +40,8 @@ impl Audit {
             db: Database::open(dir),
             triggers: BTreeMap::new(),
             jobs: BTreeSet::new(),
+            mailing: BTreeMap::new(),
+            mails: Mails::default(),
             rows: BTreeMap::new(),
             before_step_back: 0,
             open: BTreeSet::new(),
@@ -75,6 +81,7 @@ impl Audit {
             self.last = self.last.max(new.id);
             self.rows.insert(new.id, new.clone());
         }
+        self.mails.scan(self.db.mails(), &changes, &self.mailing, ledger);
         changes
     }
 
@@ -221,13 +228,16 @@ impl Audit {
     pub fn quiet(&self, keeper: &Keeper, cpus: usize, is_all_taken_in: bool) {
         let claimed: BTreeSet<Attempt> =
             self.open_rows().filter(|row| row.keeper == Some(keeper.instance)).map(Row::attempt).collect();
-        let known: BTreeSet<Attempt> = keeper.known().iter().map(|known| known.attempt).collect();
+        let known = keeper.known();
+        let (mails, known): (BTreeSet<Attempt>, BTreeSet<Attempt>) =
+            known.iter().map(|known| known.attempt).partition(|attempt| attempt.run.mail().is_some());
+        self.mails.quiet(&mails, keeper.instance);
         assert_eq!(known, claimed, "what the keeper has, and what the database has claimed");
         let strays: Vec<&Row> =
             self.open_rows().filter(|row| row.keeper.is_some_and(|k| k != keeper.instance)).collect();
         assert!(strays.is_empty(), "claimed for a keeper that is gone: {strays:?}");
         assert_eq!(keeper.unacknowledged(), 0, "results are kept for nobody");
-        for (attempt, _, is_stopped) in keeper.processes() {
+        for (attempt, _, is_stopped) in keeper.processes().filter(|(attempt, ..)| attempt.run.mail().is_none()) {
             let row = self.open_rows().find(|row| row.attempt() == attempt).expect("as claimed");
             assert!(is_stopped || row.stop_at.is_none(), "wanted stopped and not told: {row:?}");
             assert!(!is_all_taken_in || row.state == "running", "it has a process: {row:?}");

@@ -1,8 +1,9 @@
 //! Owns: what happens in a random world, and in which order.
 
-use taskq::domain::{Missed, MissedMode, Overlap, Policy, Span};
+use taskq::domain::{MailWhen, Missed, MissedMode, Overlap, Policy, Span};
 
 use crate::clients::{When, Wish};
+use crate::keeper::Script;
 use crate::rows::Row;
 use crate::world::{DAY, Faults, HOUR, SECOND, Trace, World};
 
@@ -170,7 +171,12 @@ fn mischief(world: &mut World, roll: u64, pace: Pace) {
             let is_forward = world.rng.chance(500);
             world.step_clock(if is_forward { by } else { -by });
         }
-        94..=96 => {
+        94 => {
+            world.has_sendmail = !world.has_sendmail;
+            let scripts = [Script::random(&mut world.rng), Script::random(&mut world.rng)];
+            world.mail_scripts.extend(scripts);
+        }
+        95..=96 => {
             let zone = *world.rng.pick(&ZONES);
             world.set_zone(zone);
         }
@@ -210,6 +216,7 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
         queue,
         priority: if rng.chance(300) { rng.below(5) as i32 - 2 } else { 0 },
         policy,
+        mail: rng.chance(300).then(|| *rng.pick(MailWhen::ALL)),
         hold: rng.chance(80),
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use taskq::domain::{
-    CommandLine, Execution, JobId, Missed, NewJob, Outcome, Overlap, Policy, QueueName, RunId, Span, Stdin, Timestamp,
-    TriggerSpec,
+    CommandLine, Execution, JobId, Mail, MailFormat, MailWhen, Missed, NewJob, Outcome, Overlap, Policy, QueueName,
+    RunId, Span, Stdin, Timestamp, TriggerSpec,
 };
 use taskq::engine::first_fire;
 use taskq::schedule::{Schedule, Zone, compile};
@@ -33,6 +33,7 @@ pub struct Wish {
     pub queue: &'static str,
     pub priority: i32,
     pub policy: Policy,
+    pub mail: Option<MailWhen>,
     pub hold: bool,
 }
 
@@ -44,6 +45,7 @@ impl Wish {
             queue: QueueName::DEFAULT,
             priority: 0,
             policy: Policy::default(),
+            mail: None,
             hold: false,
         }
     }
@@ -59,6 +61,11 @@ impl Wish {
 
     pub fn missed(mut self, missed: Missed) -> Self {
         self.policy.missed = missed;
+        self
+    }
+
+    pub fn mail(mut self, when: MailWhen) -> Self {
+        self.mail = Some(when);
         self
     }
 
@@ -84,7 +91,7 @@ fn new_job(wish: &Wish) -> NewJob {
         queue: wish.queue.parse().expect("a name"),
         priority: wish.priority,
         policy: wish.policy,
-        mail: None,
+        mail: wish.mail.map(|when| Mail { to: "root".to_owned(), when, format: MailFormat::Taskq }),
         hold: wish.hold,
     }
 }
@@ -110,6 +117,7 @@ impl World {
             self.audit.triggers.insert(view.id.0, model.clone());
         }
         self.audit.jobs.insert(id.0);
+        self.audit.mailing.extend(wish.mail.map(|when| (id.0, when)));
         if wish.policy.overlap != Overlap::Allow {
             self.ledger.serial.insert(id.0);
         }

@@ -2,7 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use taskq::daemon::{Done, Turn, turn};
+use taskq::config::Person;
+use taskq::daemon::{Done, Excerpt, PostOffice, Turn, turn};
 use taskq::domain::Timestamp;
 use taskq::keeper::protocol::{Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use taskq::schedule::{Schedule, Zone};
@@ -182,6 +183,14 @@ impl World {
             }
             ended.started_at.map(|_| ended.attempt.run.to_string().into_bytes())
         };
+        let has_sendmail = self.has_sendmail;
+        let post_office = PostOffice {
+            host: "host",
+            charset: "UTF-8",
+            sendmail: &|| has_sendmail.then(|| "/usr/sbin/sendmail".into()),
+            person: &|_| Person { name: "user".to_owned(), home: b"/".to_vec(), shell: b"/bin/sh".to_vec() },
+            excerpt: &|_| Excerpt::default(),
+        };
         let input = Turn {
             now,
             system_zone: &daemon.zone,
@@ -192,6 +201,7 @@ impl World {
             has_hung_up: &|_| false,
             reports: &daemon.reports,
             output: &output,
+            post_office: Some(&post_office),
         };
         let (store, rival) = (&mut self.store, &mut self.rival);
         let outcome = catch_unwind(AssertUnwindSafe(|| match is_busy {
@@ -268,7 +278,9 @@ impl World {
 fn shown(order: &ToKeeper) -> String {
     match order {
         ToKeeper::Hello { .. } => "hello".to_owned(),
-        ToKeeper::Start(order) => format!("start {} of {} in {}", order.attempt.run, order.slots, order.queue),
+        ToKeeper::Start(order) | ToKeeper::StartWith(order, _) => {
+            format!("start {} of {} in {}", order.attempt.run, order.slots, order.queue)
+        }
         ToKeeper::Stop { attempt, now } => format!("stop {} {now}", attempt.run),
         ToKeeper::Resize { queue, slots } => format!("resize {queue} to {slots}"),
         ToKeeper::Recall { attempt } => format!("recall {}", attempt.run),

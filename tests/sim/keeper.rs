@@ -67,6 +67,7 @@ pub struct Stage<'a> {
     pub wall: Timestamp,
     pub rng: &'a mut Rng,
     pub scripts: &'a mut VecDeque<Script>,
+    pub mail_scripts: &'a mut VecDeque<Script>,
     pub ledger: &'a mut Ledger,
     pub trace: &'a mut dyn FnMut(String),
 }
@@ -172,7 +173,7 @@ impl Keeper {
                 let (version, instance, known) = (PROTOCOL_VERSION, self.instance, self.known());
                 self.say(FromKeeper::Hello { version, instance, known, ended });
             }
-            ToKeeper::Start(order) => {
+            ToKeeper::Start(order) | ToKeeper::StartWith(order, _) => {
                 let is_known = self.ended.contains_key(&order.attempt)
                     || self.known().iter().any(|known| known.attempt == order.attempt);
                 if !is_known {
@@ -279,14 +280,20 @@ impl Keeper {
     fn start(&mut self, order: StartOrder, stage: &mut Stage<'_>) {
         let attempt = order.attempt;
         let before = stage.ledger.starts.insert(attempt, self.instance);
-        assert!(before.is_none(), "{attempt:?} was started twice, first by keeper {before:?}");
-        let script = stage.scripts.pop_front().unwrap_or_else(|| Script::random(stage.rng));
+        let script = if attempt.run.mail().is_some() {
+            assert!(before != Some(self.instance), "{attempt:?} was sent twice by one keeper");
+            stage.mail_scripts.pop_front().unwrap_or_else(|| Script::lasting(1))
+        } else {
+            assert!(before.is_none(), "{attempt:?} was started twice, first by keeper {before:?}");
+            stage.scripts.pop_front().unwrap_or_else(|| Script::random(stage.rng))
+        };
         (stage.trace)(format!("keeper: {} starts, {script:?}", attempt.run));
         if let End::SpawnFailed { .. } = script.end {
             self.conclude(Ended { end: script.end, ..without_process(attempt, stage.wall) }, stage);
             return;
         }
         let sibling = self.running.keys().find(|other| other.run.job == attempt.run.job);
+        assert!(attempt.run.mail().is_none() || self.running_in(&order.queue) < 4, "too many mails at once");
         assert!(
             sibling.is_none() || !stage.ledger.serial.contains(&attempt.run.job.0),
             "{} started beside {sibling:?} of its serial job",

@@ -7,6 +7,7 @@ mod chance;
 mod clients;
 mod daemon;
 mod keeper;
+mod mails;
 mod model;
 mod promises;
 mod rng;

@@ -63,6 +63,15 @@ pub struct QueueRow {
     pub paused: bool,
 }
 
+/// A mail that was not sent yet, or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailRow {
+    pub id: i64,
+    pub run: i64,
+    pub keeper: Option<i64>,
+    pub failed: Option<String>,
+}
+
 const COLUMNS: &str =
     "id, job_id, number, attempt, trigger, trigger_id, scheduled_at, fires, queue, priority, is_serial,
     state, held, queued_at, keeper, stop_at, pid, started_at, finished_at, outcome, exit_code, signal";
@@ -145,6 +154,15 @@ impl Database {
             Ok(QueueRow { name: row.get(0)?, slots: slots.map(|slots| slots as usize), paused: row.get(2)? })
         });
         queues.expect("readable").collect::<Result<_, _>>().expect("readable")
+    }
+
+    pub fn mails(&self) -> Vec<MailRow> {
+        let mut statement =
+            self.0.prepare_cached("SELECT id, run_id, keeper, failed FROM mail ORDER BY id").expect("valid");
+        let mails = statement.query_map([], |row| {
+            Ok(MailRow { id: row.get(0)?, run: row.get(1)?, keeper: row.get(2)?, failed: row.get(3)? })
+        });
+        mails.expect("readable").collect::<Result<_, _>>().expect("readable")
     }
 
     pub fn jobs(&self) -> Vec<i64> {

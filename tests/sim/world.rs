@@ -51,6 +51,9 @@ pub struct World {
     pub audit: Audit,
     pub ledger: Ledger,
     pub scripts: VecDeque<Script>,
+    /// Those of sendmail; without one it takes a moment and succeeds.
+    pub mail_scripts: VecDeque<Script>,
+    pub has_sendmail: bool,
     pub faults: Faults,
     pub daemon: Option<Daemon>,
     pub keeper: Option<Keeper>,
@@ -88,6 +91,8 @@ impl World {
             audit: Audit::new(dir.path()),
             ledger: Ledger::default(),
             scripts: VecDeque::new(),
+            mail_scripts: VecDeque::new(),
+            has_sendmail: true,
             faults: Faults::default(),
             daemon: None,
             keeper: None,
@@ -223,6 +228,7 @@ impl World {
             wall,
             rng: &mut self.rng,
             scripts: &mut self.scripts,
+            mail_scripts: &mut self.mail_scripts,
             ledger: &mut self.ledger,
             trace: &mut |text| trace.borrow_mut().push(format!("{wall} {text}")),
         };

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::config::{self, Passwd};
+use crate::config::{self, Person};
 use crate::crontab::{
     Account, Entry, Finding, Layout, MailRule, Note, Options, Timing, Variables, Verdict, environment, mail_rule, read,
 };
@@ -44,7 +44,7 @@ pub struct Surroundings {
     /// The cron they were written for.
     pub origin: Dialect,
     /// Whose daemon will run the jobs.
-    pub own: Passwd,
+    pub own: Person,
     /// The daemon may run jobs as others.
     pub is_root: bool,
     /// What every session gets.
@@ -54,7 +54,7 @@ pub struct Surroundings {
     /// The present boot.
     pub boot_id: String,
     /// Looks a user up.
-    pub find_user: fn(&str) -> Option<Passwd>,
+    pub find_user: fn(&str) -> Option<Person>,
     /// Tells whether a directory is there.
     pub is_directory: fn(&Path) -> bool,
 }
@@ -67,12 +67,12 @@ impl Surroundings {
             now,
             zone,
             origin: origin.unwrap_or(installed),
-            own: config::own_user(),
+            own: config::person(None),
             is_root: config::is_root(),
             login: config::login_environment(),
             host: config::machine_number(),
             boot_id: config::boot_id(),
-            find_user: config::user,
+            find_user: config::find_person,
             is_directory: Path::is_dir,
         }
     }
@@ -116,12 +116,12 @@ pub fn read_table<'a>(text: &'a [u8], layout: Layout, here: &Surroundings) -> Ve
 
 /// Users that were looked up: a table names the same ones over and over.
 struct Users {
-    find: fn(&str) -> Option<Passwd>,
-    found: RefCell<HashMap<Vec<u8>, Option<Passwd>>>,
+    find: fn(&str) -> Option<Person>,
+    found: RefCell<HashMap<Vec<u8>, Option<Person>>>,
 }
 
 impl Users {
-    fn find(&self, name: &[u8]) -> Option<Passwd> {
+    fn find(&self, name: &[u8]) -> Option<Person> {
         let look_up = || std::str::from_utf8(name).ok().and_then(self.find);
         self.found.borrow_mut().entry(name.to_owned()).or_insert_with(look_up).clone()
     }
@@ -162,7 +162,7 @@ fn table_line<'a>(
 
 fn share(entry: &Entry<'_>, here: &Surroundings, users: &Users) -> Shared {
     let user = entry.user.and_then(|name| users.find(name)).unwrap_or_else(|| here.own.clone());
-    let account = Account { name: user.name, home: user.home.as_os_str().as_bytes().to_vec() };
+    let account = Account { name: user.name, home: user.home };
     let env = environment(&entry.variables, &account, &here.login, here.origin);
     let mail = mail_rule(&entry.variables, &env, &account, here.origin);
     let mut notes = Vec::new();

@@ -1,0 +1,243 @@
+//! Owns: the words of the mail about a run, and sendmail(8)'s arguments. Pure.
+//! Never: sending it (see `mailing`).
+//!
+//! The forms of the two crons are theirs to the byte, so that whatever reads such mails goes on reading them.
+
+use nix::sys::signal::Signal;
+
+use super::outputs::Excerpt;
+use crate::domain::{CommandLine, Execution, MailFormat, RunId, Span};
+use crate::schedule::Zone;
+use crate::store::{MailToSend, RunView};
+
+/// How many lines of a script stand in a mail.
+const SCRIPT_LINES_MAX: usize = 10;
+
+/// What a mail says of the machine, and how it shows times.
+#[derive(Clone, Debug)]
+pub struct Sender<'a> {
+    /// Whose job it is.
+    pub user: &'a str,
+    /// The machine's name.
+    pub host: &'a str,
+    /// The character set that the crons put down for the output: that of the daemon's locale.
+    pub charset: &'a str,
+    /// The zone for times.
+    pub zone: &'a Zone,
+}
+
+/// A mail, ready for sendmail(8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// What follows the program.
+    pub arguments: Vec<Vec<u8>>,
+    /// What it reads: head, blank line, body.
+    pub message: Vec<u8>,
+}
+
+/// Writes the mail about a run.
+pub fn compose(mail: &MailToSend, output: &Excerpt, sender: &Sender<'_>) -> Letter {
+    let mut message = Vec::new();
+    let arguments = match mail.mail.format {
+        MailFormat::Debian => debian(mail, sender, &mut message),
+        MailFormat::Cronie => cronie(mail, sender, &mut message),
+        MailFormat::Taskq => taskq(mail, sender, &mut message),
+    };
+    message.push(b'\n');
+    if mail.mail.format == MailFormat::Taskq {
+        message.extend(summary(mail, sender.zone));
+        if !output.head.is_empty() {
+            message.push(b'\n');
+        }
+    }
+    push_output(output, mail.run.run, &mut message);
+    Letter { arguments: arguments.into_iter().map(String::into_bytes).collect(), message }
+}
+
+/// As Debian's cron 3.0pl1 does.
+fn debian(mail: &MailToSend, sender: &Sender<'_>, message: &mut Vec<u8>) -> Vec<String> {
+    let env = &mail.execution.env;
+    let from = sender_address(env).unwrap_or(b"root (Cron Daemon)");
+    push_header(message, "From", from);
+    push_header(message, "To", mail.mail.to.as_bytes());
+    push_header(message, "Subject", &cron_subject(mail, sender));
+    push_header(message, "MIME-Version", b"1.0");
+    push_header(message, "Content-Type", &content_type(env, sender));
+    push_header(message, "Content-Transfer-Encoding", value_of(env, "CONTENT_TRANSFER_ENCODING").unwrap_or(b"8bit"));
+    push_environment(message, env);
+    let words = ["-FCronDaemon", "-i", "-B8BITMIME", "-oem", &mail.mail.to];
+    words.map(str::to_owned).to_vec()
+}
+
+/// As cronie does.
+fn cronie(mail: &MailToSend, sender: &Sender<'_>, message: &mut Vec<u8>) -> Vec<String> {
+    let env = &mail.execution.env;
+    let from = sender_address(env).map_or(sender.user.to_owned(), lossy);
+    push_header(message, "From", format!("\"(Cron Daemon)\" <{from}>").as_bytes());
+    push_header(message, "To", mail.mail.to.as_bytes());
+    push_header(message, "Subject", &cron_subject(mail, sender));
+    push_header(message, "MIME-Version", b"1.0");
+    push_header(message, "Content-Type", &content_type(env, sender));
+    if let Some(encoding) = value_of(env, "CONTENT_TRANSFER_ENCODING") {
+        push_header(message, "Content-Transfer-Encoding", encoding);
+    }
+    push_header(message, "Auto-Submitted", b"auto-generated");
+    push_header(message, "Precedence", b"bulk");
+    push_environment(message, env);
+    let words = ["-FCronDaemon", "-i", "-odi", "-oem", "-oi", "-t", "-f", &from];
+    words.map(str::to_owned).to_vec()
+}
+
+/// In our own form. The environment stays out of it: it may hold what is nobody else's.
+fn taskq(mail: &MailToSend, sender: &Sender<'_>, message: &mut Vec<u8>) -> Vec<String> {
+    let run = &mail.run;
+    let job = run.name.clone().unwrap_or_else(|| run.run.job.to_string());
+    let host = short(sender.host);
+    push_header(message, "From", format!("{} (taskq)", sender.user).as_bytes());
+    push_header(message, "To", mail.mail.to.replace(',', ", ").as_bytes());
+    push_header(message, "Subject", format!("taskq <{}@{host}> {job}: {}", sender.user, ending(run)).as_bytes());
+    push_header(message, "Auto-Submitted", b"auto-generated");
+    push_header(message, "X-Taskq-Run", run.run.to_string().as_bytes());
+    push_header(message, "MIME-Version", b"1.0");
+    push_header(message, "Content-Type", b"text/plain; charset=UTF-8");
+    push_header(message, "Content-Transfer-Encoding", b"8bit");
+    // Not every sendmail(8) takes several addresses in one word.
+    let addresses = mail.mail.to.split(',').map(str::to_owned);
+    ["-i", "-B8BITMIME", "-oem"].map(str::to_owned).into_iter().chain(addresses).collect()
+}
+
+/// The lines above the output.
+fn summary(mail: &MailToSend, zone: &Zone) -> Vec<u8> {
+    let run = &mail.run;
+    let name = run.name.as_ref().map_or(String::new(), |name| format!(" {name}"));
+    let mut lines = vec![("Run", format!("{}{name}", run.run))];
+    match &mail.execution.command {
+        CommandLine::Argv(argv) => lines.push(("Command", shown_argv(argv))),
+        CommandLine::Script(script) => push_script(script, &mut lines),
+    }
+    lines.push(("Scheduled", zone.show(run.scheduled_at)));
+    lines.extend(run.started_at.map(|at| ("Started", zone.show(at))));
+    lines.extend(run.duration().map(|took| ("Took", shown_span(took))));
+    lines.push(("Outcome", ending(run)));
+    lines.extend(run.cause.as_ref().map(|cause| ("Cause", shown(cause.as_bytes()))));
+    let line = |(head, text): (&str, String)| {
+        let head = if head.is_empty() { String::new() } else { format!("{head}:") };
+        format!("{:<11}{text}", head).trim_end().to_owned() + "\n"
+    };
+    lines.into_iter().map(line).collect::<String>().into_bytes()
+}
+
+fn push_script(script: &[u8], lines: &mut Vec<(&str, String)>) {
+    let all: Vec<&[u8]> = script.trim_ascii_end().split(|byte| *byte == b'\n').collect();
+    for (index, line) in all.iter().take(SCRIPT_LINES_MAX).enumerate() {
+        lines.push((if index == 0 { "Script" } else { "" }, shown(line)));
+    }
+    if all.len() > SCRIPT_LINES_MAX {
+        lines.push(("", format!("… and {} lines more", all.len() - SCRIPT_LINES_MAX)));
+    }
+}
+
+/// How a run ended: `failed, exit 3`.
+fn ending(run: &RunView) -> String {
+    let outcome = run.outcome.map_or(run.state.to_string(), |outcome| outcome.to_string());
+    match (run.exit_code, run.signal) {
+        (Some(code), _) => format!("{outcome}, exit {code}"),
+        (None, Some(signal)) => format!("{outcome}, {}", signal_name(signal)),
+        (None, None) => outcome,
+    }
+}
+
+/// Returns a signal's name, `SIGTERM`, or its number.
+pub(super) fn signal_name(signal: i32) -> String {
+    Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
+}
+
+/// A span to the second, or to the millisecond where it is short.
+fn shown_span(span: Span) -> String {
+    let unit = if span < Span::from_seconds(10) { 1_000 } else { 1_000_000 };
+    Span::from_micros(span.as_micros() / unit * unit).to_string()
+}
+
+fn push_output(output: &Excerpt, run: RunId, message: &mut Vec<u8>) {
+    message.extend_from_slice(&output.head);
+    if output.left_out > 0 {
+        let note = format!("\n[taskq: {} bytes are left out here; `taskq log {run}` has them]\n", output.left_out);
+        message.extend_from_slice(note.as_bytes());
+        message.extend_from_slice(&output.tail);
+    }
+}
+
+/// Adds a header; what could end it early is a blank in it. A carriage return at the end of the value, which a crontab with
+/// DOS line ends leaves in its commands, is kept, as the crons do.
+fn push_header(message: &mut Vec<u8>, name: &str, value: &[u8]) {
+    let (value, carriage_return) = value.strip_suffix(b"\r").map_or((value, false), |value| (value, true));
+    message.extend_from_slice(format!("{name}: ").as_bytes());
+    message.extend(value.iter().map(|byte| if matches!(byte, b'\n' | b'\r' | 0) { b' ' } else { *byte }));
+    message.extend_from_slice(if carriage_return { b"\r\n" } else { b"\n" });
+}
+
+fn push_environment(message: &mut Vec<u8>, env: &[Vec<u8>]) {
+    for variable in env.iter().filter(|variable| !variable.starts_with(b"TASKQ_")) {
+        push_header(message, "X-Cron-Env", &[b"<", variable.as_slice(), b">"].concat());
+    }
+}
+
+fn cron_subject(mail: &MailToSend, sender: &Sender<'_>) -> Vec<u8> {
+    let mut subject = format!("Cron <{}@{}> ", sender.user, short(sender.host)).into_bytes();
+    subject.extend(cron_command(&mail.execution));
+    subject
+}
+
+/// The command as it stands in a crontab: cron runs it by a shell, which is not part of it.
+fn cron_command(execution: &Execution) -> Vec<u8> {
+    match &execution.command {
+        CommandLine::Script(script) => script.clone(),
+        CommandLine::Argv(argv) => match argv.as_slice() {
+            [_, option, command] if option == b"-c" => command.clone(),
+            argv => shown_argv(argv).into_bytes(),
+        },
+    }
+}
+
+fn content_type(env: &[Vec<u8>], sender: &Sender<'_>) -> Vec<u8> {
+    let default = || format!("text/plain; charset={}", sender.charset).into_bytes();
+    value_of(env, "CONTENT_TYPE").map_or_else(default, <[u8]>::to_vec)
+}
+
+/// `MAILFROM`, if it is an address that is safe in a header and in an argument, by the crons' own rule.
+fn sender_address(env: &[Vec<u8>]) -> Option<&[u8]> {
+    let is_safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"@!:%-.,_+".contains(byte);
+    value_of(env, "MAILFROM")
+        .filter(|from| from.first().is_some_and(u8::is_ascii_alphanumeric) && from.iter().all(is_safe))
+}
+
+fn value_of<'a>(env: &'a [Vec<u8>], name: &str) -> Option<&'a [u8]> {
+    env.iter().rev().find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+fn short(host: &str) -> &str {
+    host.split('.').next().unwrap_or(host)
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Text without what could move a cursor.
+fn shown(bytes: &[u8]) -> String {
+    let text = lossy(bytes);
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+fn shown_argv(argv: &[Vec<u8>]) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || "%+,-./:=@_^".contains(c);
+    let quoted = |word: &Vec<u8>| {
+        let word = shown(word);
+        let bare = !word.is_empty() && word.chars().all(is_bare);
+        if bare { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    };
+    argv.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests;
