@@ -108,7 +108,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__add)
-            opts="-c -h --dir --color --at --cron --every --start --tz --from --cwd --env --clean-env --name --tag --queue --priority --hold --timeout --kill-after --overlap --missed --grace --json --help"
+            opts="-c -h --dir --color --at --cron --every --start --tz --from --cwd --umask --stdin --user --env --clean-env --name --tag --queue --priority --hold --timeout --kill-after --overlap --missed --grace --mail --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -171,6 +171,29 @@ _taskq() {
                     fi
                     return 0
                     ;;
+                --umask)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stdin)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -208,6 +231,10 @@ _taskq() {
                     return 0
                     ;;
                 --grace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --mail)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

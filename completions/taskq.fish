@@ -59,6 +59,9 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l tz -d 'Read the trig
 complete -c taskq -n "__fish_taskq_using_subcommand add" -s c -d 'Run SCRIPT by /bin/sh -c' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l from -d 'Add many jobs: a JSON object a line; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l cwd -d 'Start it in DIR (the present directory)' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l umask -d 'Let it make files with the mask MASK, as in umask(1)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l stdin -d 'Let it read FILE (nothing)' -r -F
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l user -d 'Run it as the user NAME; only for root' -r -f -a "(__fish_complete_users)"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l env -d 'Set NAME in its environment (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l name -d 'Call it NAME, for use in place of its id' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l tag -d 'Tag it, to find it again (can be repeated)' -r
@@ -72,6 +75,7 @@ allow\t''
 replace\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l missed -d 'Fires found late: once, all, skip[,SPAN] (once)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l grace -d 'A fire found at most SPAN late is on time (60s)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l mail -d 'Mail what a run writes, by sendmail(8)' -r -f
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l clean-env -d 'Start with cron\'s bare environment'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l hold -d 'Add it paused; `taskq resume` starts it'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l json -d 'Print JSON'

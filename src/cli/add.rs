@@ -104,8 +104,9 @@ pub struct AddArgs {
         verbatim_doc_comment,
         help_heading = "Command",
         conflicts_with_all = [
-            "at", "cron", "every", "start", "tz", "script", "name", "tag", "queue", "priority", "cwd", "env",
-            "clean_env", "timeout", "kill_after", "overlap", "missed", "grace", "hold", "command",
+            "at", "cron", "every", "start", "tz", "script", "name", "tag", "queue", "priority", "cwd", "umask",
+            "stdin", "user", "env", "clean_env", "timeout", "kill_after", "overlap", "missed", "grace", "mail", "hold",
+            "command",
         ]
     )]
     pub from: Option<PathBuf>,
@@ -113,6 +114,41 @@ pub struct AddArgs {
     /// Start it in DIR (the present directory)
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Command")]
     pub cwd: Option<PathBuf>,
+
+    /// Let it make files with the mask MASK, as in umask(1)
+    ///
+    /// An octal number, such as 022. Default: the mask of this command.
+    #[arg(long, value_name = "MASK", allow_hyphen_values = true, verbatim_doc_comment, help_heading = "Command")]
+    pub umask: Option<String>,
+
+    /// Let it read FILE (nothing)
+    ///
+    /// FILE is taken from the directory it starts in, and opened at each
+    /// start, as `<FILE` does in a shell. If it cannot be opened, the
+    /// outcome is `spawn_failed`. A FIFO that nobody writes to is empty.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        verbatim_doc_comment,
+        help_heading = "Command"
+    )]
+    pub stdin: Option<PathBuf>,
+
+    /// Run it as the user NAME; only for root
+    ///
+    /// With that user's groups and none of root's; its HOME, SHELL,
+    /// LOGNAME and USER, unless --env sets them; and the rest of this
+    /// environment, as su(1) does. The user must be allowed to enter
+    /// the directory and to read the FILE of --stdin.
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_hint = ValueHint::Username,
+        verbatim_doc_comment,
+        help_heading = "Command"
+    )]
+    pub user: Option<String>,
 
     /// Set NAME in its environment (can be repeated)
     ///
@@ -207,6 +243,21 @@ pub struct AddArgs {
     /// A fire found at most SPAN late is on time (60s)
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true, help_heading = "Policies")]
     pub grace: Option<String>,
+
+    /// Mail what a run writes, by sendmail(8)
+    ///
+    /// ADDR: one address, or several with commas between. WHEN: failure,
+    /// if a run did not succeed; output, if it wrote something, as with
+    /// cron(8); always. Default: output. The mail says what ran and how
+    /// it ended, and holds up to 1 MiB of the output.
+    #[arg(
+        long,
+        value_name = "ADDR[,WHEN]",
+        value_hint = ValueHint::EmailAddress,
+        verbatim_doc_comment,
+        help_heading = "Policies"
+    )]
+    pub mail: Option<String>,
 
     /// Print JSON
     #[arg(long)]
@@ -353,6 +404,10 @@ fn text_of(context: &Context<'_>, args: AddArgs) -> TaskResult<JobText> {
         queue: args.queue,
         priority: args.priority,
         cwd: args.cwd,
+        umask: args.umask,
+        stdin: args.stdin,
+        stdin_text: None,
+        user: args.user,
         env: args.env,
         clean_env: args.clean_env,
         timeout: args.timeout,
@@ -361,6 +416,7 @@ fn text_of(context: &Context<'_>, args: AddArgs) -> TaskResult<JobText> {
         missed,
         missed_within,
         grace: args.grace,
+        mail: args.mail,
         hold: args.hold,
     })
 }

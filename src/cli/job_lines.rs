@@ -13,7 +13,7 @@ use super::job_text::JobText;
 use crate::domain::{NewJob, Overlap};
 use crate::error::{Error, Result};
 
-/// The keys: what is run, and the long options of `add` with `_` for `-`.
+/// The keys: what is run, what it reads, and the long options of `add` with `_` for `-`.
 const KEYS: &[&str] = &[
     "command",
     "script",
@@ -27,6 +27,10 @@ const KEYS: &[&str] = &[
     "queue",
     "priority",
     "cwd",
+    "umask",
+    "stdin",
+    "stdin_text",
+    "user",
     "env",
     "clean_env",
     "timeout",
@@ -34,6 +38,7 @@ const KEYS: &[&str] = &[
     "overlap",
     "missed",
     "grace",
+    "mail",
     "hold",
 ];
 
@@ -145,6 +150,10 @@ fn take(job: &mut JobText, key: &str, value: &Value) -> Result<(), String> {
         "queue" => job.queue = Some(text()?),
         "priority" => job.priority = Some(priority(value).ok_or_else(|| wrong(key, value, &priorities()))?),
         "cwd" => job.cwd = Some(text()?.into()),
+        "umask" => job.umask = Some(text()?),
+        "stdin" => job.stdin = Some(text()?.into()),
+        "stdin_text" => job.stdin_text = Some(text()?),
+        "user" => job.user = Some(text()?),
         "env" => job.env = texts()?.into_iter().map(OsString::from).collect(),
         "clean_env" => job.clean_env = flag()?,
         "timeout" => job.timeout = Some(text()?),
@@ -158,6 +167,7 @@ fn take(job: &mut JobText, key: &str, value: &Value) -> Result<(), String> {
             (job.missed, job.missed_within) = (Some(missed.mode), missed.within);
         }
         "grace" => job.grace = Some(text()?),
+        "mail" => job.mail = Some(text()?),
         "hold" => job.hold = flag()?,
         _ => unreachable!("a key in KEYS has a place"),
     }

@@ -6,9 +6,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::context::parse_failure;
+use super::run_options::{environment_of, find_user, parse_mail, parse_umask, read_stdin};
 use crate::config;
 use crate::domain::{
-    CommandLine, EnvVar, Execution, JobName, Missed, MissedMode, NewJob, Overlap, Policy, QueueName, Span, Stdin, Tag,
+    CommandLine, EnvVar, Execution, JobName, Missed, MissedMode, NewJob, Overlap, Policy, QueueName, Span, Tag,
     Timestamp, TriggerSpec,
 };
 use crate::engine::first_fire;
@@ -51,6 +52,16 @@ pub struct JobText {
     pub priority: Option<i32>,
     /// `--cwd`
     pub cwd: Option<PathBuf>,
+    /// `--umask`
+    pub umask: Option<String>,
+    /// `--stdin`
+    pub stdin: Option<PathBuf>,
+    /// The text to read, which no option gives
+    pub stdin_text: Option<String>,
+    /// `--user`
+    pub user: Option<String>,
+    /// `--mail`
+    pub mail: Option<String>,
     /// `--env`
     pub env: Vec<OsString>,
     /// `--clean-env`
@@ -147,7 +158,7 @@ impl JobText {
             priority: check_priority(self.priority.unwrap_or(0)).map_err(|cause| Error::usage(&what, cause))?,
             start,
             policy,
-            mail: None,
+            mail: self.mail.as_deref().map(parse_mail).transpose().map_err(|cause| Error::usage(&what, cause))?,
             hold,
             execution: self.execution(here, &what)?,
         };
@@ -209,14 +220,20 @@ impl JobText {
             Some(dir) => checked_directory(&here.cwd.join(dir), what)?,
             None => here.cwd.clone(),
         };
-        let base = if self.clean_env { config::clean_environment(None) } else { here.env.clone() };
+        let usage = |cause| Error::usage(what, cause);
+        let user = self.user.as_deref().map(|name| find_user(name, what)).transpose()?;
+        let base = match &user {
+            _ if self.clean_env => config::clean_environment(user.as_ref()),
+            Some(user) => environment_of(user, here.env.clone()),
+            None => here.env.clone(),
+        };
         Ok(Execution {
             command,
-            cwd: cwd.into_os_string().into_vec(),
             env: with_variables(base, &self.env, what)?,
-            umask: here.umask,
-            stdin: Stdin::Null,
-            user: None,
+            umask: self.umask.as_deref().map_or(Ok(here.umask), parse_umask).map_err(usage)?,
+            stdin: read_stdin(self.stdin, self.stdin_text, &cwd).map_err(usage)?,
+            user: user.map(|user| user.name),
+            cwd: cwd.into_os_string().into_vec(),
         })
     }
 }

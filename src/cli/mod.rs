@@ -26,6 +26,7 @@ mod progress;
 pub mod queue;
 mod report;
 pub mod run;
+mod run_options;
 pub mod runs;
 pub mod show;
 pub mod status;

@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::output::text::{self, outcome_style};
 use super::output::{Column, Table, TableCell};
 use crate::domain::{
-    CommandLine, JobId, JobState, MissedMode, Outcome, Overlap, RunState, Span, Timestamp, TriggerKind, TriggerSpec,
+    CommandLine, JobId, JobState, MailFormat, MailWhen, MissedMode, Outcome, Overlap, RunState, Span, Stdin, Timestamp,
+    TriggerKind, TriggerSpec,
 };
 use crate::schedule::{Change, Daylight, Reading, Zone};
 use crate::store::{JobView, QueueView, RunView, TriggerView};
@@ -69,12 +70,18 @@ pub struct JobJson {
     priority: i32,
     cwd: String,
     umask: String,
+    stdin: Option<String>,
+    stdin_text: Option<String>,
+    user: Option<String>,
     timeout_ms: Option<u64>,
     kill_after_ms: u64,
     overlap: Overlap,
     missed: MissedWord,
     missed_within_ms: Option<u64>,
     grace_ms: u64,
+    mail_to: Option<String>,
+    mail_when: Option<MailWhen>,
+    mail_format: Option<MailFormat>,
     hold: bool,
     created_at: Timestamp,
     paused_at: Option<Timestamp>,
@@ -172,6 +179,11 @@ impl From<&JobView> for JobJson {
             CommandLine::Argv(argv) => (Some(argv.iter().map(|word| lossy(word)).collect()), None),
             CommandLine::Script(script) => (None, Some(lossy(script))),
         };
+        let (stdin, stdin_text) = match &job.stdin {
+            Stdin::Null => (None, None),
+            Stdin::Path(path) => (Some(lossy(path)), None),
+            Stdin::Text(text) => (None, Some(lossy(text))),
+        };
         Self {
             id: job.id,
             name: job.name.clone(),
@@ -185,12 +197,18 @@ impl From<&JobView> for JobJson {
             priority: job.priority,
             cwd: lossy(&job.cwd),
             umask: format!("{:03o}", job.umask),
+            stdin,
+            stdin_text,
+            user: job.user.clone(),
             timeout_ms: job.policy.timeout.map(Span::as_millis),
             kill_after_ms: job.policy.kill_after.as_millis(),
             overlap: job.policy.overlap,
             missed: missed_word(job.policy.missed.mode),
             missed_within_ms: job.policy.missed.within.map(Span::as_millis),
             grace_ms: job.policy.missed.grace.as_millis(),
+            mail_to: job.mail.as_ref().map(|mail| mail.to.clone()),
+            mail_when: job.mail.as_ref().map(|mail| mail.when),
+            mail_format: job.mail.as_ref().map(|mail| mail.format),
             hold: job.paused_at.is_some(),
             created_at: job.created_at,
             paused_at: job.paused_at,

@@ -11,10 +11,10 @@ use super::output::text;
 use super::report::{ChangeJson, DaylightJson, JobJson, RunJson, document, run_table, trigger_text};
 use super::target::find_job;
 use super::zone::system_zone;
-use crate::domain::{CommandLine, JobState, Span, Timestamp, TriggerSpec};
+use crate::domain::{CommandLine, JobState, MailFormat, MailWhen, Span, Stdin, Timestamp, TriggerSpec};
 use crate::error::Result;
 use crate::schedule::{Change, Daylight, Zone};
-use crate::store::{JobView, RunFilter, RunView, TriggerView, schedule_of};
+use crate::store::{JobView, RunFilter, RunView, TriggerView, UnsentMail, schedule_of};
 
 /// How many of the last runs are shown.
 const RUNS_MAX: usize = 10;
@@ -29,6 +29,14 @@ const CHANGES_MAX: usize = 2;
 struct Shown {
     job: JobJson,
     last_runs: Vec<RunJson>,
+    unsent_mail: Option<UnsentMailJson>,
+}
+
+/// The latest mail about the job that was not sent.
+#[derive(Serialize)]
+struct UnsentMailJson {
+    run: String,
+    cause: String,
 }
 
 /// Show all of one job
@@ -57,20 +65,20 @@ pub struct ShowArgs {
 pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
     const WHAT: &str = "show job";
     let (zone, _) = context.zone(WHAT)?;
-    let (job, runs) = context.look(WHAT, |reader| {
+    let (job, runs, unsent) = context.look(WHAT, |reader| {
         let id = find_job(reader, "show", &args.job)?;
         let filter = RunFilter { job: Some(id), limit: Some(RUNS_MAX), ..RunFilter::default() };
-        Ok((reader.job(id)?, reader.runs(&filter)?))
+        Ok((reader.job(id)?, reader.runs(&filter)?, reader.unsent_mail(id)?))
     })?;
     let marks = marks(&job, context.now());
     if args.json {
         let last_runs = runs.iter().map(RunJson::from).collect();
-        context
-            .output
-            .json(&document(Shown { job: JobJson::from(&job).with_daylight(daylight_json(&marks)), last_runs }))?;
+        let unsent_mail = unsent.map(|mail| UnsentMailJson { run: mail.run.to_string(), cause: mail.cause });
+        let job = JobJson::from(&job).with_daylight(daylight_json(&marks));
+        context.output.json(&document(Shown { job, last_runs, unsent_mail }))?;
         return Ok(0);
     }
-    context.output.answer(&text_of(context, &job, &runs, &marks, &zone))?;
+    context.output.answer(&text_of(context, &job, &marks, (&runs, unsent.as_ref()), &zone))?;
     if !runs.is_empty() {
         context.output.answer("\n")?;
         context.output.table(&run_table(&runs, &zone, context.now()))?;
@@ -138,7 +146,13 @@ fn trigger_lines(job: &JobView, marks: &[Option<Marks>], zone: &Zone, now: Times
     headed("Triggers", triggers).chain(headed("Daylight", changes)).collect()
 }
 
-fn text_of(context: &Context<'_>, job: &JobView, runs: &[RunView], marks: &[Option<Marks>], zone: &Zone) -> String {
+fn text_of(
+    context: &Context<'_>,
+    job: &JobView,
+    marks: &[Option<Marks>],
+    (runs, unsent): (&[RunView], Option<&UnsentMail>),
+    zone: &Zone,
+) -> String {
     let now = context.now();
     let name = job.name.as_ref().map_or(String::new(), |name| format!(" {name}"));
     let mut lines = vec![("Job", format!("{}{name}", job.id)), ("State", state_line(job, zone))];
@@ -151,6 +165,14 @@ fn text_of(context: &Context<'_>, job: &JobView, runs: &[RunView], marks: &[Opti
         }
     }
     lines.push(("Directory", format!("{}, umask {:03o}", text::escaped_bytes(&job.cwd), job.umask)));
+    match &job.stdin {
+        Stdin::Null => {}
+        Stdin::Path(path) => lines.push(("Stdin", text::escaped_bytes(path))),
+        Stdin::Text(text) => lines.push(("Stdin", format!("a text of {} bytes", text.len()))),
+    }
+    if let Some(user) = &job.user {
+        lines.push(("User", text::escaped(user).into_owned()));
+    }
     lines.push(("Queue", format!("{}, priority {}", job.queue, job.priority)));
     if !job.tags.is_empty() {
         lines.push(("Tags", job.tags.join(", ")));
@@ -164,6 +186,7 @@ fn text_of(context: &Context<'_>, job: &JobView, runs: &[RunView], marks: &[Opti
     lines.push(("Missed", format!("{}{within}, grace {}", job.policy.missed.mode, job.policy.missed.grace)));
     let timeout = job.policy.timeout.map_or("none".to_owned(), |span| span.to_string());
     lines.push(("Timeout", format!("{timeout}, kill after {}", job.policy.kill_after)));
+    lines.extend(mail_lines(job, unsent));
     lines.push(("Added", zone.show(job.created_at)));
     if let Some(cause) = runs.first().and_then(|run| run.cause.as_ref()) {
         lines.push(("Cause", text::escaped(cause).into_owned()));
@@ -173,6 +196,24 @@ fn text_of(context: &Context<'_>, job: &JobView, runs: &[RunView], marks: &[Opti
         .map(|(head, text)| format!("{:<11}{text}", if head.is_empty() { String::new() } else { format!("{head}:") }))
         .map(|line| format!("{}\n", line.trim_end()))
         .collect()
+}
+
+fn mail_lines(job: &JobView, unsent: Option<&UnsentMail>) -> Vec<(&'static str, String)> {
+    let wanted = job.mail.as_ref().map(|mail| {
+        let when = match mail.when {
+            MailWhen::Failure => "about each run that does not succeed",
+            MailWhen::Output => "about each run that writes something",
+            MailWhen::Always => "about each run",
+        };
+        let form = match mail.format {
+            MailFormat::Taskq => String::new(),
+            MailFormat::Debian | MailFormat::Cronie => format!(", in the form of {}'s cron", mail.format),
+        };
+        ("Mail", format!("to {}, {when}{form}", mail.to))
+    });
+    let unsent =
+        unsent.map(|mail| ("Not sent", format!("the mail about run {}: {}", mail.run, text::escaped(&mail.cause))));
+    wanted.into_iter().chain(unsent).collect()
 }
 
 fn state_line(job: &JobView, zone: &Zone) -> String {

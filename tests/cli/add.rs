@@ -155,6 +155,12 @@ fn the_json_of_a_job_has_every_option() {
             "-7",
             "--cwd",
             "/",
+            "--umask",
+            "77",
+            "--stdin",
+            "etc/passwd",
+            "--mail",
+            "root,bob@example.org,always",
             "--timeout",
             "2h",
             "--kill-after",
@@ -185,4 +191,62 @@ fn a_held_job_waits_for_resume() {
     );
     home.taskq(&["resume", "held"]).gives(0, "", "");
     home.taskq(&["wait", &id]).gives(0, "", "");
+}
+
+#[test]
+fn a_job_has_the_mask_that_it_was_added_with_or_that_of_umask() {
+    let home = Home::with_daemon();
+    let id = home.add_and_wait(&["--umask", "137", "-c", "umask; : >made; stat -c %a made"]);
+    home.taskq(&["log", &id]).gives(0, "0137\n640\n", "");
+}
+
+#[test]
+fn a_job_reads_its_file_as_it_is_at_each_start_and_says_which_is_not_there() {
+    let home = Home::with_daemon();
+    std::fs::create_dir(home.work().join("deep")).expect("the name is new");
+    let id = home.add_and_wait(&["--cwd", "deep", "--stdin", "file", "cat"]);
+    home.taskq(&["log", &id]).gives(
+        0,
+        "",
+        "run 1.1: spawn_failed, standard input `[home]/work/deep/file`: no such file or directory\n",
+    );
+    home.taskq(&["wait", &id]).gives(
+        125,
+        "",
+        "run 1.1: spawn_failed, standard input `[home]/work/deep/file`: no such file or directory\n",
+    );
+    for text in ["one\n", "two\n"] {
+        std::fs::write(home.work().join("deep/file"), text).expect("writable");
+        let run = home.taskq(&["run", &id, "--wait"]).answer().stdout;
+        home.taskq(&["log", run.trim_end()]).gives(0, text, "");
+    }
+}
+
+#[test]
+fn what_a_job_reads_and_whom_it_mails_is_shown() {
+    let home = Home::new();
+    home.add(&["--stdin", "file", "--mail", "root,failure", "--hold", "true"]);
+    home.add(&["--mail", "root,bob", "--hold", "true"]);
+    let line = r#"{"command":["true"],"stdin_text":"text","mail":"root,always","hold":true}"#;
+    home.taskq(&["add", "--from", "-"]).stdin(line).gives(0, "3\n", "");
+    insta::assert_snapshot!(home.transcript(&[&["show", "1"], &["show", "2"], &["show", "3"]]));
+}
+
+#[test]
+fn root_can_add_a_job_that_runs_as_another_user() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: it takes root to be somebody else");
+        return;
+    }
+    let home = Home::with_daemon();
+    let script = "id -un; echo $HOME $SHELL $LOGNAME $USER $KEPT; pwd";
+    let args = ["add", "--user", "nobody", "--env", "SHELL=/bin/sh", "--cwd", "/", "-c", script];
+    home.taskq(&args).env("KEPT", "yes").env("USER", "root").gives(0, "1\n", "");
+    home.taskq(&["wait", "1"]).gives(0, "", "");
+    home.taskq(&["log", "1"]).gives(0, "nobody\n/nonexistent /bin/sh nobody nobody yes\n/\n", "");
+    let clean = ["--user", "nobody", "--clean-env", "--cwd", "/", "-c", "env | grep -v TASKQ_ | grep -v PWD= | sort"];
+    let id = home.add_and_wait(&clean);
+    home.taskq(&["log", &id]).gives(0, "HOME=/nonexistent\nLOGNAME=nobody\nPATH=/usr/bin:/bin\nSHELL=/bin/sh\n", "");
+    assert_eq!(home.json(&["show", "1"])["job"]["user"], "nobody");
+    assert!(home.taskq(&["show", "1"]).answer().stdout.contains("\nUser:      nobody\n"));
 }

@@ -346,3 +346,43 @@ fn where_the_directory_is_gone_a_job_cannot_start_there() {
     );
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn a_mask_a_file_to_read_and_an_address_are_held_to_what_they_may_be() {
+    refused(
+        "run_options",
+        &[
+            &["add", "--umask", "", "true"],
+            &["add", "--umask", "8", "true"],
+            &["add", "--umask", "1000", "true"],
+            &["add", "--umask", "-1", "true"],
+            &["add", "--umask", "u=rwx", "true"],
+            &["add", "--stdin", "", "true"],
+            &["add", "--stdin", "-", "true"],
+            &["add", "--mail", "", "true"],
+            &["add", "--mail", "failure", "true"],
+            &["add", "--mail", "a,,b", "true"],
+            &["add", "--mail", "a,b c,always", "true"],
+            &["add", "--name", "x", "--mail=-froot", "true"],
+            &["add", "--mail", "a\nBcc: b", "true"],
+            &["add", "--mail", "a;reboot", "true"],
+            &["add", "--from", "-", "--mail", "root"],
+        ],
+    );
+}
+
+#[test]
+fn only_root_can_run_a_job_as_another_user_and_the_user_must_be_there() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: it takes root to be somebody else, and to be nobody");
+        let home = Home::new();
+        home.taskq(&["add", "--user", "root", "true"]).gives(
+            2,
+            "",
+            "error: cannot add job: `--user root`: only root can run a job as another user\n\
+             hint: leave `--user` out, and the job runs as you; or let that user add it\n",
+        );
+        return;
+    }
+    refused("users", &[&["add", "--user", "no-such-user", "true"], &["add", "--user", "", "true"]]);
+}

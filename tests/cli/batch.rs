@@ -64,6 +64,13 @@ fn a_key_or_a_value_of_the_wrong_kind_is_refused() {
         r#"{"command":["true"],"at":"sometime"}"#,
         r#"{"command":["true"],"cwd":"/nowhere"}"#,
         r#"{"command":["true"],"queue":"gpu"}"#,
+        r#"{"command":["true"],"umask":22}"#,
+        r#"{"command":["true"],"umask":"9"}"#,
+        r#"{"command":["true"],"stdin":["a"]}"#,
+        r#"{"command":["true"],"stdin":"a","stdin_text":"b"}"#,
+        r#"{"command":["true"],"stdin":"a\u0000b"}"#,
+        r#"{"command":["true"],"mail":"a b"}"#,
+        r#"{"command":["true"],"mail":["a"]}"#,
     ]));
 }
 
@@ -125,4 +132,23 @@ fn a_batch_may_come_from_a_file_and_be_empty() {
         "error: cannot add the job in line 1 of `jobs`: the object is cut off at column 1\n\
          hint: a line is an object: `{\"command\": [\"make\", \"-j8\"]}`\n",
     );
+}
+
+#[test]
+fn a_line_can_have_a_text_to_read_a_mask_and_a_mail() {
+    let home = Home::with_daemon();
+    let lines = concat!(
+        r#"{"script":"umask; cat","umask":"027","stdin_text":"one\ntwo\n","mail":"root,bob,failure"}"#,
+        "\n",
+        r#"{"command":["cat"],"cwd":"/etc","stdin":"passwd"}"#,
+        "\n",
+    );
+    home.taskq(&["add", "--from", "-"]).stdin(lines).gives(0, "1\n2\n", "");
+    home.taskq(&["wait", "1"]).gives(0, "", "");
+    home.taskq(&["log", "1"]).gives(0, "0027\none\ntwo\n", "");
+    let job = home.json(&["show", "1"])["job"].clone();
+    let value = |key: &str| job[key].to_string();
+    let found = ["umask", "stdin", "stdin_text", "user", "mail_to", "mail_when", "mail_format"].map(value);
+    assert_eq!(found, [r#""027""#, "null", r#""one\ntwo\n""#, "null", r#""root,bob""#, r#""failure""#, r#""taskq""#]);
+    assert_eq!(home.json(&["show", "2"])["job"]["stdin"], "/etc/passwd");
 }
