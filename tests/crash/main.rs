@@ -7,6 +7,8 @@ mod daemon_deaths;
 mod disk;
 mod harness;
 mod keeper_deaths;
+mod mails;
+mod old_keeper;
 mod outputs;
 mod processes;
 mod refusals;

@@ -1,0 +1,287 @@
+//! Owns: mails, with a script in the place of sendmail(8), through deaths of those who send them.
+//! Never: their words (see src/daemon/mail.rs).
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use nix::sys::signal::Signal;
+use nix::unistd::geteuid;
+
+use crate::check::{all_is_well, count};
+use crate::harness::{Daemon, MARKS, Store, open};
+use crate::processes::{send, spin};
+
+/// What every sendmail here does first: it keeps what it reads.
+const KEEPS: &str = "cat >mail.$$; grep -m1 ^Subject: mail.$$ >>sent; ";
+
+const WAITING: &str = "SELECT count(*) = 0 FROM mail WHERE failed IS NULL";
+
+/// Makes a sendmail of a script that runs in the test's directory.
+fn sendmail(store: &Store, script: &str) {
+    let text = format!("#!/bin/sh\npwd >{0}/cwd; cd {0}; {script}\n", store.base.path().display());
+    fs::write(store.path("sendmail"), text).expect("it is our directory");
+    fs::set_permissions(store.path("sendmail"), fs::Permissions::from_mode(0o755)).expect("it is ours");
+}
+
+fn daemon(store: &Store) -> Daemon {
+    let mut command = store.command(&["daemon", "--slots", "2"]);
+    command.env("TASKQ_SENDMAIL", store.path("sendmail"));
+    let mut daemon = Daemon::new(&mut command);
+    daemon.line("serving");
+    daemon
+}
+
+fn sent(store: &Store) -> Vec<String> {
+    fs::read_to_string(store.path("sent")).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn text(store: &Store, name: &str) -> String {
+    fs::read_to_string(store.path(name)).expect("sendmail has written it")
+}
+
+/// The one mail that was sent.
+fn the_mail(store: &Store) -> Vec<u8> {
+    let entries = fs::read_dir(store.base.path()).expect("it is there").flatten();
+    let mut mails = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("mail."));
+    let mail = mails.next().expect("there is one").path();
+    assert!(mails.next().is_none(), "there is another");
+    fs::read(mail).expect("it is readable")
+}
+
+fn finish(store: &Store, daemon: Daemon) {
+    store.until(WAITING, 1);
+    all_is_well(store);
+    store.close(daemon);
+    let log = fs::read_dir(store.dir.join("log")).expect("it is there").flatten();
+    let left: Vec<_> =
+        log.map(|entry| entry.file_name()).filter(|name| name.to_string_lossy().starts_with("0.")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn sendmail_gets_the_mail_and_a_bare_environment() {
+    let store = Store::new();
+    sendmail(&store, &format!("printf '%s\\n' \"$@\" >words; env >env; {KEEPS}"));
+    let daemon = daemon(&store);
+    store.add(&["--name", "me", "--mail", "a,b@c.org", "--env", "TOKEN=secret"], &format!("{MARKS}echo one; exit 3"));
+    assert_eq!(store.wait("1"), 3);
+    store.until(WAITING, 1);
+    assert_eq!(text(&store, "words"), "-i\n-B8BITMIME\n-oem\na\nb@c.org\n");
+    assert_eq!(text(&store, "cwd"), "/\n");
+    let env = text(&store, "env");
+    let mut names: Vec<&str> = env.lines().filter_map(|line| line.split('=').next()).collect();
+    names.retain(|name| !matches!(*name, "PWD" | "OLDPWD" | "SHLVL" | "_"));
+    names.sort_unstable();
+    assert_eq!(names, ["HOME", "LOGNAME", "PATH", "USER"]);
+    let mail = String::from_utf8(the_mail(&store)).expect("it is text");
+    assert!(
+        mail.contains("> me: failed, exit 3\n") && mail.ends_with("\n\none\n") && !mail.contains("secret"),
+        "{mail}"
+    );
+    assert_eq!(count(&store, "mail"), 0);
+    finish(&store, daemon);
+}
+
+#[test]
+fn a_mail_in_the_form_of_debians_cron_is_its_mail_to_the_byte() {
+    let store = Store::new();
+    sendmail(&store, &format!("printf '%s\\n' \"$@\" >words; {KEEPS}"));
+    let daemon = daemon(&store);
+    store.add(&["--hold", "--clean-env", "--mail", "a,b"], &format!("{MARKS}printf 'a\\0b\\n.\\nno newline'"));
+    store.database().execute("UPDATE job SET mail_format = 'debian'", []).expect("it is there");
+    store.ok(&["resume", "1"]);
+    assert_eq!(store.wait("1"), 0);
+    store.until(WAITING, 1);
+    assert_eq!(text(&store, "words"), "-FCronDaemon\n-i\n-B8BITMIME\n-oem\na,b\n");
+    let mail = the_mail(&store);
+    let head = "From: root (Cron Daemon)\nTo: a,b\nSubject: Cron <";
+    assert!(mail.starts_with(head.as_bytes()), "{}", String::from_utf8_lossy(&mail));
+    let tail =
+        "MIME-Version: 1.0\nContent-Type: text/plain; charset=US-ASCII\nContent-Transfer-Encoding: 8bit\nX-Cron-Env: <";
+    assert!(mail.windows(tail.len()).any(|part| part == tail.as_bytes()), "{}", String::from_utf8_lossy(&mail));
+    assert!(mail.ends_with(b">\n\na\0b\n.\nno newline"), "{}", String::from_utf8_lossy(&mail));
+    finish(&store, daemon);
+}
+
+#[test]
+fn a_run_that_ended_while_no_daemon_was_there_is_mailed_once_by_the_next() {
+    let store = Store::new();
+    store.fifo("gate");
+    sendmail(&store, KEEPS);
+    let first = daemon(&store);
+    store.add(&["--mail", "root"], &format!("{MARKS}echo out; read x <gate"));
+    let gate = store.gate("gate");
+    first.kill();
+    open(gate);
+    let second = daemon(&store);
+    assert_eq!(store.wait("1"), 0);
+    finish(&store, second);
+    assert_eq!(sent(&store).len(), 1);
+}
+
+#[test]
+fn a_mail_under_way_is_adopted_by_the_next_daemon_and_sent_once() {
+    let store = Store::new();
+    store.fifo("gate");
+    sendmail(&store, &format!("{KEEPS} read x <gate"));
+    let first = daemon(&store);
+    store.add(&["--mail", "root,always"], MARKS);
+    let gate = store.gate("gate");
+    first.kill();
+    let second = daemon(&store);
+    assert_eq!(count(&store, "mail WHERE keeper IS NOT NULL"), 1);
+    open(gate);
+    finish(&store, second);
+    assert_eq!(sent(&store).len(), 1);
+    assert_eq!(count(&store, "mail"), 0);
+}
+
+#[test]
+fn a_mail_whose_keeper_was_killed_is_sent_by_the_next() {
+    let store = Store::new();
+    store.fifo("gate");
+    // Only the first one waits.
+    sendmail(&store, &format!("mkdir first && {{ read x <gate; exit; }}; {KEEPS}"));
+    let mut daemon = daemon(&store);
+    store.add(&["--mail", "root,always"], MARKS);
+    let gate = store.gate("gate");
+    send(store.keeper().expect("it sends a mail"), Signal::SIGKILL);
+    daemon.line("the keeper is gone");
+    store.until(WAITING, 1);
+    assert_eq!(sent(&store).len(), 1);
+    open(gate);
+    finish(&store, daemon);
+    assert_eq!(count(&store, "mail"), 0);
+}
+
+#[test]
+fn a_run_that_is_lost_is_mailed_about() {
+    let store = Store::new();
+    store.fifo("gate");
+    sendmail(&store, KEEPS);
+    let mut daemon = daemon(&store);
+    store.add(&["--mail", "root,failure"], &format!("{MARKS}echo so far; read x <gate"));
+    let gate = store.gate("gate");
+    send(store.keeper().expect("it runs something"), Signal::SIGKILL);
+    daemon.line("the keeper is gone");
+    assert_eq!(store.wait("1"), 125);
+    store.until(WAITING, 1);
+    let mail = String::from_utf8(the_mail(&store)).expect("it is text");
+    assert!(mail.contains(" 1: lost\n") && mail.ends_with("\n\nso far\n"), "{mail}");
+    open(gate);
+    finish(&store, daemon);
+}
+
+#[test]
+fn a_mail_that_sendmail_refuses_is_told_of_and_not_tried_again() {
+    let store = Store::new();
+    sendmail(&store, "echo; echo no such address >&2; exit 67");
+    let mut first = daemon(&store);
+    store.add(&["--mail", "root,always"], MARKS);
+    assert_eq!(store.wait("1"), 0);
+    let cause = "sendmail ended with status 67: no such address";
+    first.line(&format!("the mail about run 1.1 was not sent: {cause}"));
+    let shown = store.ok(&["show", "1"]);
+    assert!(shown.contains(&format!("\nNot sent:  the mail about run 1.1: {cause}\n")), "{shown}");
+    sendmail(&store, KEEPS);
+    first.kill();
+    let second = daemon(&store);
+    store.add(&["--mail", "root,always"], MARKS);
+    assert_eq!(store.wait("2"), 0);
+    finish(&store, second);
+    assert_eq!((sent(&store).len(), count(&store, "mail")), (1, 1));
+}
+
+#[test]
+fn without_a_sendmail_one_line_says_so_and_nothing_waits() {
+    let store = Store::new();
+    let mut daemon = daemon(&store);
+    for job in ["1", "2"] {
+        store.add(&["--mail", "root"], &format!("{MARKS}echo out"));
+        assert_eq!(store.wait(job), 0);
+    }
+    daemon.line("there is no sendmail");
+    store.until(WAITING, 1);
+    assert_eq!(count(&store, "mail WHERE failed = 'there is no sendmail'"), 2);
+    assert_eq!(daemon.log().matches("sendmail: mails").count(), 1);
+    finish(&store, daemon);
+}
+
+#[test]
+fn a_mail_holds_an_output_from_the_run_log_or_a_file_and_of_a_long_one_its_ends() {
+    for bytes in [10, 70_000, 1 << 20, 3 << 20] {
+        let store = Store::new();
+        sendmail(&store, KEEPS);
+        let daemon = daemon(&store);
+        store.add(&["--mail", "root"], &format!("{MARKS}echo begin; yes | head -c {}; printf end", bytes - 9));
+        assert_eq!(store.wait("1"), 0);
+        store.until(WAITING, 1);
+        let mail = the_mail(&store);
+        let at = mail.windows(8).position(|part| part == b"\n\nbegin\n").expect("there is the output") + 2;
+        assert!(mail.ends_with(b"end"), "{bytes}");
+        let length = mail.len() - at;
+        if bytes <= 1 << 20 {
+            assert_eq!(length, bytes);
+        } else {
+            let note = format!("\n[taskq: {} bytes are left out here; `taskq log 1.1` has them]\n", bytes - (1 << 20));
+            assert_eq!(length, (1 << 20) + note.len());
+            assert!(mail.windows(note.len()).any(|part| part == note.as_bytes()), "{bytes}");
+        }
+        finish(&store, daemon);
+    }
+}
+
+#[test]
+fn an_output_to_which_a_process_still_writes_is_mailed_as_it_is() {
+    let store = Store::new();
+    store.fifo("gate");
+    sendmail(&store, KEEPS);
+    let daemon = daemon(&store);
+    store.add(&["--mail", "root"], &format!("{MARKS}echo now; {{ read x; echo late; }} <gate &"));
+    let gate = store.gate("gate");
+    assert_eq!(store.wait("1"), 0);
+    store.until(WAITING, 1);
+    assert!(the_mail(&store).ends_with(b"\n\nnow\n"));
+    open(gate);
+    spin("the rest is written", || store.ok(&["log", "1"]) == "now\nlate");
+    finish(&store, daemon);
+}
+
+#[test]
+fn the_mail_about_another_users_run_is_sent_as_that_user() {
+    if !geteuid().is_root() {
+        eprintln!("skipped: it takes root to be somebody else");
+        return;
+    }
+    let store = Store::new();
+    fs::set_permissions(store.base.path(), fs::Permissions::from_mode(0o777)).expect("we are root");
+    sendmail(&store, &format!("id -un >name; id -G >groups; echo $HOME >home; {KEEPS}"));
+    let daemon = daemon(&store);
+    store.add(&["--mail", "root", "--user", "nobody"], &format!("{MARKS}id -un"));
+    assert_eq!(store.wait("1"), 0);
+    store.until(WAITING, 1);
+    let found = ["name", "groups", "home"].map(|name| text(&store, name));
+    assert_eq!(found, ["nobody\n", "65534\n", "/nonexistent\n"]);
+    let mail = String::from_utf8(the_mail(&store)).expect("it is text");
+    assert!(mail.starts_with("From: nobody (taskq)\n") && mail.ends_with("\n\nnobody\n"), "{mail}");
+    finish(&store, daemon);
+}
+
+#[test]
+fn a_user_that_is_gone_is_the_cause_of_a_run_that_cannot_be_started() {
+    if !geteuid().is_root() {
+        eprintln!("skipped: it takes root to be somebody else");
+        return;
+    }
+    let store = Store::new();
+    sendmail(&store, KEEPS);
+    let daemon = daemon(&store);
+    store.add(&["--hold", "--user", "nobody"], "true");
+    store.database().execute("UPDATE job SET user = 'nobody-any-more'", []).expect("it is there");
+    store.ok(&["resume", "1"]);
+    let ended = store.run(&["wait", "1"]);
+    let words = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(125), "{words}");
+    assert_eq!(words, "run 1.1: spawn_failed, user `nobody-any-more`: there is no such user\n");
+    store.close(daemon);
+}
