@@ -122,7 +122,7 @@ fn summary(mail: &MailToSend, zone: &Zone) -> Vec<u8> {
     lines.extend(run.cause.as_ref().map(|cause| ("Cause", shown(cause.as_bytes()))));
     let line = |(head, text): (&str, String)| {
         let head = if head.is_empty() { String::new() } else { format!("{head}:") };
-        format!("{:<11}{text}", head).trim_end().to_owned() + "\n"
+        format!("{head:<11}{text}").trim_end().to_owned() + "\n"
     };
     lines.into_iter().map(line).collect::<String>().into_bytes()
 }
