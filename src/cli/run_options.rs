@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 /// The longest text to read, in bytes: beyond it a file is the better place.
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
+/// The longest list of addressees, in bytes: a line of a mail has at most 998 characters (RFC 5322).
+const ADDRESSES_BYTES_MAX: usize = 900;
+
 /// The largest mask of umask(2).
 const UMASK_MAX: u32 = 0o777;
 
@@ -76,7 +79,16 @@ pub fn parse_mail(text: &str) -> Result<Mail, String> {
     if MailWhen::from_word(to).is_some() {
         return Err(format!("`--mail {text}` says when and not to whom: write `ADDR,{to}`"));
     }
+    if to.len() > ADDRESSES_BYTES_MAX {
+        return Err(format!("the addresses of `--mail` have {} bytes, {ADDRESSES_BYTES_MAX} are allowed", to.len()));
+    }
     for address in to.split(',') {
+        // Such a name is sooner a slip than a person's.
+        if let Some(when) = MailWhen::from_word(&address.to_ascii_lowercase()) {
+            return Err(format!(
+                "`--mail {text}`: `{address}` is no address: `{when}` stands at the end, in small letters"
+            ));
+        }
         check_address(address).map_err(|cause| format!("`--mail {text}`: {cause}"))?;
     }
     Ok(Mail { to: to.to_owned(), when, format: MailFormat::Taskq })
@@ -120,10 +132,27 @@ mod tests {
         assert_eq!(read("a@b.org,c+d"), Ok(("a@b.org,c+d".to_owned(), MailWhen::Output)));
         assert_eq!(read("a,b,always"), Ok(("a,b".to_owned(), MailWhen::Always)));
         assert_eq!(read("failures"), Ok(("failures".to_owned(), MailWhen::Output)));
-        for bad in ["", "always", ",always", "a,,b", "a,", "-froot", "a,-b", "a b", "a;b", "<a@b>", "a\nb", "@a", "ä"]
-        {
+        for bad in [
+            "",
+            "always",
+            ",always",
+            "a,Always",
+            "failure,a",
+            "a,output,always",
+            "a,,b",
+            "a,",
+            "-froot",
+            "a,-b",
+            "a b",
+            "a;b",
+            "<a@b>",
+            "a\nb",
+            "@a",
+            "ä",
+        ] {
             assert!(parse_mail(bad).is_err(), "{bad}");
         }
+        assert!(parse_mail(&"a".repeat(900)).is_ok() && parse_mail(&"a".repeat(901)).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::process::Command;
 
 use nix::unistd::{User, geteuid};
 use taskq::domain::{End, Stdin};
@@ -118,6 +119,33 @@ fn another_user_is_become_with_all_its_groups_and_none_of_roots() {
     let (uid, gid) = (nobody.uid.as_raw(), nobody.gid.as_raw());
     let expected = format!("Uid:\t{}\nGid:\t{}\nGroups:\t{gid} \nCapEff:\t0000000000000000\n", ids(uid), ids(gid));
     assert_eq!(keeper.output(4), expected);
+}
+
+#[test]
+fn another_user_is_in_the_groups_that_it_is_in_at_the_start() {
+    let can_mount = || Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success());
+    if !is_root() || !can_mount() {
+        eprintln!("skipped: it takes a group(5) of our own");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let group = dir.path().join("group");
+    let write = |members: &str| {
+        fs::write(&group, format!("root:x:0:\nnogroup:x:65534:\nadm:x:4:{members}\naudio:x:29:root,{members}\n"))
+            .expect("writable");
+    };
+    write("");
+    let prelude = format!(
+        "exec unshare -m sh -c 'mount --bind {} /etc/group; exec \"$0\" \"$@\"' \"$0\" \"$@\"",
+        group.display()
+    );
+    let keeper = Keeper::start_after(&prelude);
+    let mut daemon = keeper.daemon();
+    for (job, members, groups) in [(1, "", "65534\n"), (2, "nobody", "65534 4 29\n"), (3, "", "65534\n")] {
+        write(members);
+        run(&mut daemon, anywhere(job, "id -G"), Stdin::Null, Some("nobody"));
+        assert_eq!(keeper.output(job), groups);
+    }
 }
 
 #[test]
