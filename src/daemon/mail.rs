@@ -6,7 +6,7 @@
 use nix::sys::signal::Signal;
 
 use super::outputs::Excerpt;
-use crate::domain::{CommandLine, Execution, MailFormat, RunId, Span};
+use crate::domain::{CommandLine, EnvVar, Execution, MailFormat, RunId, Span};
 use crate::schedule::Zone;
 use crate::store::{MailToSend, RunView};
 
@@ -24,6 +24,8 @@ pub struct Sender<'a> {
     pub charset: &'a str,
     /// The zone for times.
     pub zone: &'a Zone,
+    /// What pam_env(8) gives to every session: the crons do not tell of it.
+    pub login: &'a [EnvVar],
 }
 
 /// A mail, ready for sendmail(8).
@@ -64,7 +66,7 @@ fn debian(mail: &MailToSend, sender: &Sender<'_>, message: &mut Vec<u8>) -> Vec<
     push_header(message, "MIME-Version", b"1.0");
     push_header(message, "Content-Type", &content_type(env, sender));
     push_header(message, "Content-Transfer-Encoding", value_of(env, "CONTENT_TRANSFER_ENCODING").unwrap_or(b"8bit"));
-    push_environment(message, env);
+    push_environment(message, env, sender.login);
     let words = ["-FCronDaemon", "-i", "-B8BITMIME", "-oem", &mail.mail.to];
     words.map(str::to_owned).to_vec()
 }
@@ -83,7 +85,7 @@ fn cronie(mail: &MailToSend, sender: &Sender<'_>, message: &mut Vec<u8>) -> Vec<
     }
     push_header(message, "Auto-Submitted", b"auto-generated");
     push_header(message, "Precedence", b"bulk");
-    push_environment(message, env);
+    push_environment(message, env, sender.login);
     let words = ["-FCronDaemon", "-i", "-odi", "-oem", "-oi", "-t", "-f", &from];
     words.map(str::to_owned).to_vec()
 }
@@ -176,8 +178,10 @@ fn push_header(message: &mut Vec<u8>, name: &str, value: &[u8]) {
     message.extend_from_slice(if carriage_return { b"\r\n" } else { b"\n" });
 }
 
-fn push_environment(message: &mut Vec<u8>, env: &[Vec<u8>]) {
-    for variable in env.iter().filter(|variable| !variable.starts_with(b"TASKQ_")) {
+/// Tells of the variables of the table and of the cron itself, which stand before those of the session.
+fn push_environment(message: &mut Vec<u8>, env: &[EnvVar], login: &[EnvVar]) {
+    let own = env.iter().rposition(|variable| !login.contains(variable)).map_or(0, |last| last + 1);
+    for variable in env[..own].iter().filter(|variable| !variable.starts_with(b"TASKQ_")) {
         push_header(message, "X-Cron-Env", &[b"<", variable.as_slice(), b">"].concat());
     }
 }

@@ -11,7 +11,7 @@ use super::mail::{self, Sender};
 use super::outputs::Excerpt;
 use super::turn::{Done, Turn};
 use crate::config::Person;
-use crate::domain::{End, RunId, Span, Stdin, StopCause};
+use crate::domain::{End, EnvVar, RunId, Span, Stdin, StopCause};
 use crate::keeper::protocol::{Attempt, Ended, KeeperInstance, StartExtras, StartOrder, ToKeeper};
 use crate::store::{MailToSend, StoreResult, Writer};
 
@@ -46,6 +46,8 @@ pub struct PostOffice<'a> {
     pub sendmail: &'a dyn Fn() -> Option<PathBuf>,
     /// Finds the user of a job; `None`: whose daemon this is.
     pub person: &'a dyn Fn(Option<&str>) -> Person,
+    /// Returns what every session gets.
+    pub login: &'a dyn Fn() -> Vec<EnvVar>,
     /// Returns a run's output that is in a file, or what fits of it.
     pub excerpt: &'a dyn Fn(RunId) -> Excerpt,
 }
@@ -86,7 +88,14 @@ fn order(
     let run = mail.run.run;
     let output = writer.output(run)?.map_or_else(|| (office.excerpt)(run), Excerpt::from);
     let person = (office.person)(mail.execution.user.as_deref());
-    let sender = Sender { user: &person.name, host: office.host, charset: office.charset, zone: turn.system_zone };
+    let login = (office.login)();
+    let sender = Sender {
+        user: &person.name,
+        host: office.host,
+        charset: office.charset,
+        zone: turn.system_zone,
+        login: &login,
+    };
     let letter = mail::compose(&mail, &output, &sender);
     let mut argv = vec![sendmail.as_os_str().as_encoded_bytes().to_vec()];
     argv.extend(letter.arguments);

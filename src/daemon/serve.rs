@@ -366,6 +366,7 @@ impl<'a> Daemon<'a> {
             charset: &self.settings.charset,
             sendmail: &config::sendmail,
             person: &config::person,
+            login: &config::login_environment,
             excerpt: &|run| Excerpt::of_file(&log, run, BODY_BYTES_MAX),
         };
         let outcome = turn(

@@ -189,6 +189,7 @@ impl World {
             charset: "UTF-8",
             sendmail: &|| has_sendmail.then(|| "/usr/sbin/sendmail".into()),
             person: &|_| Person { name: "user".to_owned(), home: b"/".to_vec(), shell: b"/bin/sh".to_vec() },
+            login: &Vec::new,
             excerpt: &|_| Excerpt::default(),
         };
         let input = Turn {

@@ -53,13 +53,29 @@ fn written(mail: &MailToSend, output: &str) -> (String, String) {
 
 fn written_of(mail: &MailToSend, output: &Excerpt) -> (String, String) {
     let zone = Zone::named("Europe/Berlin").expect("in every tzdata");
-    let sender = Sender { user: "alice", host: "vm.example.org", charset: "UTF-8", zone: &zone };
+    let sender = Sender {
+        user: "alice",
+        host: "vm.example.org",
+        charset: "UTF-8",
+        zone: &zone,
+        login: &[b"LANG=C".to_vec(), b"B=2".to_vec()],
+    };
     let letter = compose(mail, output, &sender);
     let arguments: Vec<String> = letter.arguments.iter().map(|word| lossy(word)).collect();
     (arguments.join(" "), lossy(&letter.message))
 }
 
 const TABLE: [&str; 4] = ["SHELL=/bin/sh", "HOME=/home/alice", "PATH=/usr/bin:/bin", "LOGNAME=alice"];
+
+#[test]
+fn what_every_session_gets_is_not_told_of() {
+    let table = ["B=2", "SHELL=/bin/sh", "LOGNAME=alice", "LANG=C", "B=2"];
+    for format in [MailFormat::Debian, MailFormat::Cronie] {
+        let (_, message) = written(&mail(format, sh("x"), &table), "x");
+        let told: Vec<&str> = message.lines().filter_map(|line| line.strip_prefix("X-Cron-Env: ")).collect();
+        assert_eq!(told, ["<B=2>", "<SHELL=/bin/sh>", "<LOGNAME=alice>"]);
+    }
+}
 
 #[test]
 fn debians_form_is_the_one_that_was_measured() {
