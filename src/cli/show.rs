@@ -30,6 +30,14 @@ struct Shown {
     job: JobJson,
     last_runs: Vec<RunJson>,
     unsent_mail: Option<UnsentMailJson>,
+    crontab: Option<CrontabJson>,
+}
+
+/// The line that the job was imported from; `source` is `null` for the table of `taskq crontab`.
+#[derive(Serialize)]
+struct CrontabJson {
+    source: Option<String>,
+    line: usize,
 }
 
 /// The latest mail about the job that was not sent.
@@ -65,25 +73,43 @@ pub struct ShowArgs {
 pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
     const WHAT: &str = "show job";
     let (zone, _) = context.zone(WHAT)?;
-    let (job, runs, unsent) = context.look(WHAT, |reader| {
+    let facts = context.look(WHAT, |reader| {
         let id = find_job(reader, "show", &args.job)?;
         let filter = RunFilter { job: Some(id), limit: Some(RUNS_MAX), ..RunFilter::default() };
-        Ok((reader.job(id)?, reader.runs(&filter)?, reader.unsent_mail(id)?))
+        Ok(Facts {
+            job: reader.job(id)?,
+            runs: reader.runs(&filter)?,
+            unsent: reader.unsent_mail(id)?,
+            crontab_line: reader.crontab_line(id)?,
+        })
     })?;
-    let marks = marks(&job, context.now());
+    let Facts { job, runs, .. } = &facts;
+    let marks = marks(job, context.now());
     if args.json {
         let last_runs = runs.iter().map(RunJson::from).collect();
-        let unsent_mail = unsent.map(|mail| UnsentMailJson { run: mail.run.to_string(), cause: mail.cause });
-        let job = JobJson::from(&job).with_daylight(daylight_json(&marks));
-        context.output.json(&document(Shown { job, last_runs, unsent_mail }))?;
+        let job = JobJson::from(job).with_daylight(daylight_json(&marks));
+        let unsent_mail = facts.unsent.map(|mail| UnsentMailJson { run: mail.run.to_string(), cause: mail.cause });
+        let crontab = facts
+            .crontab_line
+            .map(|(source, line)| CrontabJson { source: Some(source).filter(|source| !source.is_empty()), line });
+        context.output.json(&document(Shown { job, last_runs, unsent_mail, crontab }))?;
         return Ok(0);
     }
-    context.output.answer(&text_of(context, &job, &marks, (&runs, unsent.as_ref()), &zone))?;
+    context.output.answer(&text_of(context, &facts, &marks, &zone))?;
     if !runs.is_empty() {
         context.output.answer("\n")?;
-        context.output.table(&run_table(&runs, &zone, context.now()))?;
+        context.output.table(&run_table(runs, &zone, context.now()))?;
     }
     Ok(0)
+}
+
+/// What is shown of a job.
+struct Facts {
+    job: JobView,
+    runs: Vec<RunView>,
+    unsent: Option<UnsentMail>,
+    /// The table and the line that it was imported from.
+    crontab_line: Option<(String, usize)>,
 }
 
 /// What daylight saving does to a trigger that will fire.
@@ -146,13 +172,8 @@ fn trigger_lines(job: &JobView, marks: &[Option<Marks>], zone: &Zone, now: Times
     headed("Triggers", triggers).chain(headed("Daylight", changes)).collect()
 }
 
-fn text_of(
-    context: &Context<'_>,
-    job: &JobView,
-    marks: &[Option<Marks>],
-    (runs, unsent): (&[RunView], Option<&UnsentMail>),
-    zone: &Zone,
-) -> String {
+fn text_of(context: &Context<'_>, facts: &Facts, marks: &[Option<Marks>], zone: &Zone) -> String {
+    let Facts { job, runs, .. } = facts;
     let now = context.now();
     let name = job.name.as_ref().map_or(String::new(), |name| format!(" {name}"));
     let mut lines = vec![("Job", format!("{}{name}", job.id)), ("State", state_line(job, zone))];
@@ -186,7 +207,12 @@ fn text_of(
     lines.push(("Missed", format!("{}{within}, grace {}", job.policy.missed.mode, job.policy.missed.grace)));
     let timeout = job.policy.timeout.map_or("none".to_owned(), |span| span.to_string());
     lines.push(("Timeout", format!("{timeout}, kill after {}", job.policy.kill_after)));
-    lines.extend(mail_lines(job, unsent));
+    lines.extend(mail_lines(job, facts.unsent.as_ref()));
+    if let Some((source, line)) = &facts.crontab_line {
+        let source =
+            if source.is_empty() { "`taskq crontab -l`".to_owned() } else { text::escaped(source).into_owned() };
+        lines.push(("Crontab", format!("line {line} of {source}")));
+    }
     lines.push(("Added", zone.show(job.created_at)));
     if let Some(cause) = runs.first().and_then(|run| run.cause.as_ref()) {
         lines.push(("Cause", text::escaped(cause).into_owned()));

@@ -66,6 +66,15 @@ impl Reader<'_> {
         Ok(entries.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// Returns the source of the table that a job was imported from, and the line.
+    pub fn crontab_line(&self, job: JobId) -> StoreResult<Option<(String, usize)>> {
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT source, line FROM crontab_entry JOIN crontab ON crontab.id = crontab_id WHERE job_id = ?1",
+        )?;
+        let line = |row: &Row<'_>| Ok((row.get(0)?, usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0)));
+        Ok(statement.query_row([job], line).optional()?)
+    }
+
     /// Returns a job as it was added, without its name and tags, and its triggers.
     pub fn definition(&self, job: JobId) -> StoreResult<(NewJob, Vec<TriggerSpec>)> {
         let found = self

@@ -80,6 +80,14 @@ pub struct LineReport {
     notes: Vec<Remark>,
 }
 
+impl LineReport {
+    /// Returns why the line is refused, and what to do about it in brackets.
+    fn reason(&self) -> Option<String> {
+        let hint = self.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+        Some(format!("{}{hint}", self.cause.as_ref()?))
+    }
+}
+
 /// The report of a table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TableReport {
@@ -194,9 +202,9 @@ impl TableReport {
         self.lines.iter().filter(|line| line.result == Outcome::Refused).count()
     }
 
-    /// Returns the lines that are refused, each with the reason.
-    pub fn refused_lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.lines.iter().filter_map(|line| Some((line.line, line.cause.as_deref()?)))
+    /// Returns the lines that are refused, each with the reason and what to do about it.
+    pub fn refused_lines(&self) -> impl Iterator<Item = (usize, String)> {
+        self.lines.iter().filter_map(|line| Some((line.line, line.reason()?)))
     }
 
     /// Returns what to say if nothing is stored because of its refusals; `None`: there is none.
@@ -244,9 +252,8 @@ impl TableReport {
         let mut sentences = Vec::new();
         let is_there = |line: &&LineReport| line.result != Outcome::Removed && is_wanted(line.line);
         for line in self.lines.iter().filter(is_there) {
-            if let (Some(column), Some(cause)) = (line.column, &line.cause) {
-                let hint = line.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
-                let sentence = format!("line {}, column {column}: {cause}{hint}", line.line);
+            if let (Some(column), Some(reason)) = (line.column, line.reason()) {
+                let sentence = format!("line {}, column {column}: {reason}", line.line);
                 sentences.push(text::escaped(&sentence).into_owned());
             }
             for note in &line.notes {
