@@ -112,3 +112,69 @@ fn expanded(text: &[u8], env: &[EnvVar]) -> Vec<u8> {
     out.extend_from_slice(rest);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(vars: &[(&str, &str)]) -> Vec<Variable> {
+        let variable = |(name, value): &(&str, &str)| Variable { name: (*name).into(), value: (*value).into() };
+        vars.iter().map(variable).collect()
+    }
+
+    fn alice() -> Account {
+        Account { name: "alice".to_owned(), home: b"/home/alice".to_vec() }
+    }
+
+    fn shown(vars: &[(&str, &str)], login: &[&str], dialect: Dialect) -> Vec<String> {
+        let login: Vec<EnvVar> = login.iter().map(|var| var.as_bytes().to_vec()).collect();
+        let env = environment(&table(vars), &alice(), &login, dialect);
+        env.into_iter().map(|var| String::from_utf8(var).expect("text went in")).collect()
+    }
+
+    #[test]
+    fn a_job_gets_crons_four_variables_and_nothing_of_the_importers() {
+        let debian = ["SHELL=/bin/sh", "HOME=/home/alice", "PATH=/usr/bin:/bin", "LOGNAME=alice"];
+        assert_eq!(shown(&[], &[], Dialect::Debian), debian);
+        let cronie =
+            ["SHELL=/bin/sh", "HOME=/home/alice", "PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LOGNAME=alice", "USER=alice"];
+        assert_eq!(shown(&[], &[], Dialect::Cronie), cronie);
+    }
+
+    #[test]
+    fn a_tables_variables_stand_in_their_order_and_only_the_name_of_the_user_is_crons_own() {
+        let table = [("LOGNAME", "bob"), ("A", "1"), ("HOME", "/srv"), ("USER", "bob"), ("PATH", "/x")];
+        let debian = ["LOGNAME=alice", "A=1", "HOME=/srv", "USER=bob", "PATH=/x", "SHELL=/bin/sh"];
+        assert_eq!(shown(&table, &[], Dialect::Debian), debian);
+        assert!(shown(&table, &[], Dialect::Cronie).contains(&"USER=alice".to_owned()));
+    }
+
+    #[test]
+    fn what_every_session_gets_comes_last_and_gives_way() {
+        let login = ["LANG=de_DE.UTF-8", "PATH=/session", "A=session"];
+        let env = shown(&[("A", "1")], &login, Dialect::Debian);
+        let expected =
+            ["A=1", "SHELL=/bin/sh", "HOME=/home/alice", "PATH=/usr/bin:/bin", "LOGNAME=alice", "LANG=de_DE.UTF-8"];
+        assert_eq!(env, expected);
+    }
+
+    #[test]
+    fn mail_goes_to_the_user_unless_the_table_says_otherwise() {
+        let rule = |vars: &[(&str, &str)], dialect| {
+            let table = table(vars);
+            mail_rule(&table, &environment(&table, &alice(), &[], dialect), &alice(), dialect)
+        };
+        let to = |to: &str| MailRule::To(to.to_owned());
+        for dialect in [Dialect::Debian, Dialect::Cronie] {
+            assert_eq!(rule(&[], dialect), to("alice"));
+            assert_eq!(rule(&[("MAILTO", "a@b.c,d")], dialect), to("a@b.c,d"));
+            assert_eq!(rule(&[("MAILTO", "")], dialect), MailRule::Nobody);
+            for odd in ["a, b", "-froot", "x;y", "j\u{f6}rg", "a(b)"] {
+                assert_eq!(rule(&[("MAILTO", odd)], dialect), MailRule::Unsafe, "{odd}");
+            }
+        }
+        let expanded = [("TEAM", "ops"), ("MAILTO", "$TEAM@b.c,${LOGNAME}$NOBODY")];
+        assert_eq!(rule(&expanded, Dialect::Cronie), to("ops@b.c,alice"));
+        assert_eq!(rule(&expanded, Dialect::Debian), MailRule::Unsafe);
+    }
+}
