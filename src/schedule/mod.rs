@@ -5,6 +5,7 @@ mod calendar;
 mod daylight;
 mod dialect;
 mod grammar;
+mod on_calendar;
 mod pattern;
 mod reading;
 mod seconds;

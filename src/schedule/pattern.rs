@@ -31,7 +31,7 @@ impl Years {
     /// The last year of the six- and seven-field dialect.
     pub(super) const LAST: i64 = 2100;
 
-    fn has(&self, year: i64) -> bool {
+    pub(super) fn has(&self, year: i64) -> bool {
         match self {
             Self::All => true,
             Self::Set(bits) => usize::try_from(year - Self::FIRST)

@@ -130,6 +130,11 @@ impl Zone {
         }
     }
 
+    /// Tells whether the zone calls this second one of daylight saving time.
+    pub(super) fn is_saving(&self, at: i64) -> bool {
+        self.zone.to_offset_info(instant(at)).dst().is_dst()
+    }
+
     /// Returns the first second, not before `earliest`, at which a clock in this zone shows `reading` or has leapt
     /// over it: the earlier one in a fold, the transition in a gap.
     pub(super) fn reach(&self, reading: i64, earliest: i64) -> i64 {

@@ -4,6 +4,7 @@
 mod cron_texts;
 mod daylight;
 mod dialects;
+mod on_calendar;
 mod properties;
 mod times;
 mod zones;
