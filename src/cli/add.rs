@@ -83,7 +83,8 @@ pub struct AddArgs {
 
     /// Read the triggers in ZONE, for example Europe/Berlin
     ///
-    /// Default: the system's zone, which is followed when it changes.
+    /// Default: TZ, else the system's zone. That one is followed when it
+    /// changes; `system` means it whatever TZ says.
     #[arg(long, value_name = "ZONE", verbatim_doc_comment, help_heading = "Triggers")]
     pub tz: Option<String>,
 
@@ -95,8 +96,9 @@ pub struct AddArgs {
     ///
     /// Keys: `command` (a list) or `script`, and the names of the long
     /// options with `_` for `-`. A key of an option that can be repeated
-    /// takes a string or a list. One transaction: all jobs are added, or
-    /// none. Prints one id a line.
+    /// takes a string or a list. `environment` is all of it, `anchor` where
+    /// `every` counts from: `taskq export json` writes both. One
+    /// transaction: all jobs are added, or none. Prints one id a line.
     #[arg(
         long,
         value_name = "FILE",
@@ -397,6 +399,7 @@ fn text_of(context: &Context<'_>, args: AddArgs) -> TaskResult<JobText> {
         at: args.at,
         cron: args.cron,
         every: args.every,
+        anchor: Vec::new(),
         start: args.start,
         tz: args.tz,
         name: args.name,
@@ -409,6 +412,7 @@ fn text_of(context: &Context<'_>, args: AddArgs) -> TaskResult<JobText> {
         stdin_text: None,
         user: args.user,
         env: args.env,
+        environment: None,
         clean_env: args.clean_env,
         timeout: args.timeout,
         kill_after: args.kill_after,

@@ -13,13 +13,15 @@ use super::job_text::JobText;
 use crate::domain::{NewJob, Overlap};
 use crate::error::{Error, Result};
 
-/// The keys: what is run, what it reads, and the long options of `add` with `_` for `-`.
+/// The keys: what is run, what it reads, and the long options of `add` with `_` for `-`. `anchor` and `environment` are
+/// those of `export`, which cannot speak of the caller's.
 const KEYS: &[&str] = &[
     "command",
     "script",
     "at",
     "cron",
     "every",
+    "anchor",
     "start",
     "tz",
     "name",
@@ -33,6 +35,7 @@ const KEYS: &[&str] = &[
     "user",
     "env",
     "clean_env",
+    "environment",
     "timeout",
     "kill_after",
     "overlap",
@@ -122,6 +125,9 @@ fn job(object: Object, what: String) -> Result<JobText> {
         (false, false) => return Err(Error::usage(what, "it has neither `command` nor `script`")),
         (true, false) | (false, true) => {}
     }
+    if job.environment.is_some() && job.clean_env {
+        return Err(Error::usage(what, "it has both `environment` and `clean_env`"));
+    }
     job.what = Some(what);
     Ok(job)
 }
@@ -143,6 +149,7 @@ fn take(job: &mut JobText, key: &str, value: &Value) -> Result<(), String> {
         "at" => job.at = texts()?,
         "cron" => job.cron = texts()?,
         "every" => job.every = texts()?,
+        "anchor" => job.anchor = texts()?,
         "start" => job.start = Some(text()?),
         "tz" => job.tz = Some(text()?),
         "name" => job.name = Some(text()?),
@@ -156,6 +163,7 @@ fn take(job: &mut JobText, key: &str, value: &Value) -> Result<(), String> {
         "user" => job.user = Some(text()?),
         "env" => job.env = texts()?.into_iter().map(OsString::from).collect(),
         "clean_env" => job.clean_env = flag()?,
+        "environment" => job.environment = Some(texts()?.into_iter().map(OsString::from).collect()),
         "timeout" => job.timeout = Some(text()?),
         "kill_after" => job.kill_after = Some(text()?),
         "overlap" => {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::context::parse_failure;
 use super::run_options::{environment_of, find_user, parse_mail, parse_umask, read_stdin};
+use super::zone::system_zone;
 use crate::config;
 use crate::domain::{
     CommandLine, EnvVar, Execution, JobName, Missed, MissedMode, NewJob, Overlap, Policy, QueueName, Span, Tag,
@@ -14,11 +15,14 @@ use crate::domain::{
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result};
-use crate::schedule::{ParseError, Schedule, Zone, compile, fold_cron, parse_cron, parse_span, parse_time};
+use crate::schedule::{ParseError, Schedule, Zone, compile, fold_cron, parse_cron, parse_instant, parse_span, parse_time};
 use crate::store::FirstFire;
 
 /// The longest script: what execve(2) takes as one argument, less its NUL.
 const SCRIPT_BYTES_MAX: usize = 128 * 1024 - 1;
+
+/// What `--tz` calls the system's zone, which is followed when it changes. It is the default, unless `TZ` names another.
+pub const SYSTEM_ZONE: &str = "system";
 
 /// The shortest distance of two fires of `--every`: below it a loop in the job itself is the better tool.
 const EVERY_MIN: Span = Span::from_seconds(1);
@@ -38,6 +42,8 @@ pub struct JobText {
     pub cron: Vec<String>,
     /// `--every`
     pub every: Vec<String>,
+    /// From where each of `every` is counted, if not from now or from the start; `add --from` alone has it
+    pub anchor: Vec<String>,
     /// `--start`
     pub start: Option<String>,
     /// `--tz`
@@ -64,6 +70,8 @@ pub struct JobText {
     pub mail: Option<String>,
     /// `--env`
     pub env: Vec<OsString>,
+    /// The whole environment, in place of the caller's; `add --from` alone has it
+    pub environment: Option<Vec<OsString>>,
     /// `--clean-env`
     pub clean_env: bool,
     /// `--timeout`
@@ -167,6 +175,7 @@ impl JobText {
 
     fn zone(&self, here: &Surroundings, what: &str) -> Result<(Zone, Option<String>)> {
         match &self.tz {
+            Some(name) if name == SYSTEM_ZONE => Ok((system_zone().0, None)),
             Some(name) => {
                 let zone = Zone::named(name).map_err(|error| parse_failure(what, error))?;
                 let name = zone.name().to_owned();
@@ -203,10 +212,17 @@ impl JobText {
             parse_cron(text).map_err(|error| parse_failure(what, error))?;
             specs.push(TriggerSpec::Cron { expr: fold_cron(text), zone: zone_name.clone(), delay: Span::ZERO });
         }
-        for text in &self.every {
+        if !self.anchor.is_empty() && self.anchor.len() != self.every.len() {
+            return Err(Error::usage(what, "`anchor` needs as many times as `every` has spans"));
+        }
+        for (index, text) in self.every.iter().enumerate() {
             let period = parse_period(text).map_err(|error| parse_failure(what, error))?;
-            // Counting begins one period before the start, so that the start is the first fire.
-            specs.push(TriggerSpec::Every { period, anchor: start.map_or(here.now, |start| start - period) });
+            let anchor = match self.anchor.get(index) {
+                Some(text) => parse_instant(text, here.now, zone).map_err(|error| parse_failure(what, error))?,
+                // Counting begins one period before the start, so that the start is the first fire.
+                None => start.map_or(here.now, |start| start - period),
+            };
+            specs.push(TriggerSpec::Every { period, anchor });
         }
         Ok(specs)
     }
@@ -222,10 +238,11 @@ impl JobText {
         };
         let usage = |cause| Error::usage(what, cause);
         let user = self.user.as_deref().map(|name| find_user(name, what)).transpose()?;
-        let base = match &user {
-            _ if self.clean_env => config::clean_environment(user.as_ref()),
-            Some(user) => environment_of(user, here.env.clone()),
-            None => here.env.clone(),
+        let base = match (self.environment, &user) {
+            (Some(vars), _) => with_variables(Vec::new(), &vars, what)?,
+            (None, _) if self.clean_env => config::clean_environment(user.as_ref()),
+            (None, Some(user)) => environment_of(user, here.env.clone()),
+            (None, None) => here.env.clone(),
         };
         Ok(Execution {
             command,

@@ -12,6 +12,7 @@ pub mod crontab;
 pub mod crontabs;
 pub mod daemon;
 mod daylight;
+pub mod export;
 pub mod import;
 mod job_lines;
 mod job_text;
@@ -152,6 +153,8 @@ pub enum Command {
     Crontab(crontab::CrontabArgs),
     /// Import jobs from elsewhere
     Import(import::ImportArgs),
+    /// Print jobs as a crontab, as systemd units, or as JSON
+    Export(export::ExportArgs),
     /// Run the daemon, in the foreground
     Daemon(daemon::DaemonArgs),
     /// Start, reap and remember the processes of runs
@@ -196,6 +199,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Queue(args) => queue::run(context, &args),
         Command::Crontab(args) => crontab::run(context, &args),
         Command::Import(args) => import::run(context, &args),
+        Command::Export(args) => export::run(context, &args),
         Command::Daemon(args) => daemon::run(context, &args),
         Command::Keeper(args) => keeper::run(context, &args),
         Command::Completions(args) => completions::run(context, &args),

@@ -27,6 +27,7 @@ const DOING: &[(&str, &str)] = &[
     ("queue", "list queues"),
     ("queue list", "list queues"),
     ("queue set", "set queue"),
+    ("export", "export jobs"),
     ("daemon", "start daemon"),
 ];
 

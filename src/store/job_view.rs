@@ -7,7 +7,7 @@ use super::codec::{self, missed};
 use super::snapshot::{Compiled, schedule_of, trigger_spec};
 use super::{Reader, StoreResult};
 use crate::domain::{
-    CommandLine, JobId, JobState, Mail, Outcome, Policy, QueueName, RunId, Stdin, Tag, Timestamp, TriggerId,
+    CommandLine, EnvVar, JobId, JobState, Mail, Outcome, Policy, QueueName, RunId, Stdin, Tag, Timestamp, TriggerId,
     TriggerSpec,
 };
 use crate::schedule::Zone;
@@ -207,6 +207,15 @@ impl Reader<'_> {
         job.tags = tags.query_map([job.id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
         job.triggers = self.triggers(job.id)?;
         Ok(())
+    }
+
+    /// Returns the environment of a job's runs, as it was given.
+    pub fn environment(&self, job: JobId) -> StoreResult<Vec<EnvVar>> {
+        let mut vars = self.transaction.prepare_cached(
+            "SELECT vars FROM environment WHERE id = (SELECT environment_id FROM job WHERE id = ?1)",
+        )?;
+        let vars: Vec<u8> = vars.query_row([job], |row| row.get(0))?;
+        Ok(codec::split(&vars))
     }
 
     /// Returns a job's triggers, in the order they were given.

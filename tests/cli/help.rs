@@ -24,6 +24,7 @@ const COMMANDS: &[&str] = &[
     "crontab",
     "import",
     "import crontab",
+    "export",
     "daemon",
 ];
 

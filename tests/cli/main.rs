@@ -10,6 +10,7 @@ mod control;
 mod crontab;
 mod daemon;
 mod environment;
+mod export;
 mod filter;
 mod harness;
 mod help;

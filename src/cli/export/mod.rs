@@ -1,0 +1,171 @@
+//! Owns: `taskq export`: which jobs leave, and saying what could not be said of them.
+//! Never: how a format says things (see the files beside this one).
+
+mod json;
+
+use std::fmt::Display;
+
+use clap::{Args, ValueEnum};
+
+use super::context::Context;
+use super::output::text;
+use super::target::find_job;
+use super::zone::system_zone;
+use crate::domain::{EnvVar, JobId, JobState, Timestamp, TriggerSpec};
+use crate::error::Result;
+use crate::schedule::{Schedule, Zone};
+use crate::store::{Compiled, JobFilter, JobView, Reader, TriggerView, schedule_of};
+
+/// What the jobs become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// JSON lines for `taskq add --from -`.
+    Json,
+}
+
+/// Print jobs as a crontab, as systemd units, or as JSON
+///
+/// Without a JOB, all jobs that are not done. json prints an object a line;
+/// `taskq add --from -` makes the same jobs of them, environment and all.
+///
+/// What cannot be said in a format is named on stderr, and the exit status is
+/// 1; the rest is printed nevertheless.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    override_usage = "taskq export json [JOB]...",
+    after_help = "\
+Examples:
+  taskq export json | taskq --dir elsewhere add --from -"
+)]
+pub struct ExportArgs {
+    /// json
+    #[arg(value_name = "FORMAT", hide_possible_values = true)]
+    pub format: Format,
+
+    /// Only these jobs, by id or name
+    #[arg(value_name = "JOB")]
+    pub jobs: Vec<String>,
+}
+
+/// A job on its way out.
+struct Leaving {
+    job: JobView,
+    env: Vec<EnvVar>,
+    /// Those that still fire; none: the job runs once, as soon as it can.
+    triggers: Vec<Trigger>,
+}
+
+/// A trigger that still fires.
+struct Trigger {
+    spec: TriggerSpec,
+    schedule: Schedule,
+    zone: Zone,
+}
+
+/// What could not be said, a line each.
+#[derive(Default)]
+struct Losses {
+    lines: Vec<String>,
+    is_any: bool,
+}
+
+impl Losses {
+    /// Something of a job is lost.
+    fn lose(&mut self, job: &JobView, what: impl Display) {
+        self.lines.push(format!("{}: {what}", called(job)));
+        self.is_any = true;
+    }
+
+    /// The whole job is.
+    fn leave_out(&mut self, job: &JobView, why: impl Display) {
+        self.lines.push(format!("{} is left out: {why}", called(job)));
+        self.is_any = true;
+    }
+}
+
+/// ``job 5 (`backup`)``
+fn called(job: &JobView) -> String {
+    job.name.as_ref().map_or_else(|| format!("job {}", job.id), |name| format!("job {} (`{name}`)", job.id))
+}
+
+/// Prints the jobs, and then what is missing.
+pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
+    let now = context.now();
+    let jobs = context.look("export jobs", |reader| {
+        let views = match args.jobs.is_empty() {
+            true => reader.jobs(&JobFilter::default())?.into_iter().filter(has_more_to_do).collect(),
+            false => {
+                let mut ids: Vec<JobId> = Vec::new();
+                for job in &args.jobs {
+                    let id = find_job(reader, "export", job)?;
+                    if !ids.contains(&id) {
+                        ids.push(id);
+                    }
+                }
+                ids.into_iter().map(|id| reader.job(id)).collect::<Result<Vec<_>, _>>()?
+            }
+        };
+        Ok(views.into_iter().map(|job| with_environment(reader, job)).collect::<Result<Vec<_>, _>>()?)
+    })?;
+    let mut losses = Losses::default();
+    let system_zone = system_zone().0;
+    let jobs: Vec<Leaving> = jobs
+        .into_iter()
+        .filter_map(|(job, env)| {
+            let triggers = coming(&job, now, &system_zone, &mut losses)?;
+            Some(Leaving { job, env, triggers })
+        })
+        .collect();
+    let answer = match args.format {
+        Format::Json => json::lines(&jobs, now, &mut losses),
+    };
+    context.output.answer_bytes(&answer)?;
+    for line in &losses.lines {
+        context.output.talk(&text::escaped(line));
+    }
+    Ok(u8::from(losses.is_any))
+}
+
+fn with_environment(reader: &Reader<'_>, job: JobView) -> Result<(JobView, Vec<EnvVar>), crate::store::StoreError> {
+    let env = reader.environment(job.id)?;
+    Ok((job, env))
+}
+
+/// Tells whether a job will start anything that it has not started yet.
+fn has_more_to_do(job: &JobView) -> bool {
+    let fires = job.triggers.iter().any(|trigger| trigger.next_at.is_some() || is_boot(&trigger.spec));
+    fires || job.state != JobState::Running
+}
+
+fn is_boot(spec: &TriggerSpec) -> bool {
+    matches!(spec, TriggerSpec::Cron { expr, .. } if expr == "@reboot")
+}
+
+/// Returns those of a job's triggers that still fire, or `None` for a job that had some and has none any more.
+fn coming(job: &JobView, now: Timestamp, system_zone: &Zone, losses: &mut Losses) -> Option<Vec<Trigger>> {
+    let mut triggers = Vec::new();
+    for TriggerView { spec, next_at, .. } in &job.triggers {
+        let compiled: Compiled = schedule_of(spec, system_zone);
+        let (schedule, zone) = match compiled {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                losses.lose(job, format_args!("its trigger cannot be read: {error}"));
+                continue;
+            }
+        };
+        let is_coming = match spec {
+            TriggerSpec::At { at } => next_at.is_some() && *at > now,
+            TriggerSpec::Cron { .. } => schedule == Schedule::Reboot || schedule.next_after(now, &zone).is_some(),
+            TriggerSpec::Every { .. } => true,
+        };
+        if is_coming {
+            triggers.push(Trigger { spec: spec.clone(), schedule, zone });
+        }
+    }
+    if triggers.is_empty() && !job.triggers.is_empty() {
+        losses.leave_out(job, "it has no fire to come");
+        return None;
+    }
+    Some(triggers)
+}
