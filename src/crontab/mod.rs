@@ -11,6 +11,7 @@ mod line;
 mod note;
 mod refusal;
 mod table;
+pub mod write;
 
 pub use command::{CommandText, split_command};
 pub use environment::{Account, MailRule, environment, mail_rule};

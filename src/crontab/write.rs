@@ -1,0 +1,335 @@
+//! Owns: the text of a crontab(5): quoting, percent signs, and variables that hold for all lines below.
+//! Never: which jobs can be said in it (see `cli::export`).
+//!
+//! What is written is read alike by Debian's cron and by cronie, except for two backslashes in a row: Debian makes one of
+//! them, as of the four that are written for two.
+
+use std::collections::BTreeMap;
+
+/// The longest command and the longest assignment that Debian's cron reads, in bytes: longer commands it refuses, longer
+/// assignments it cuts.
+pub const LINE_BYTES_MAX: usize = 998;
+
+/// The variable that says who gets the mail; without it, the owner of the table does.
+pub const MAILTO: &[u8] = b"MAILTO";
+
+/// What cron(8) sets in each job's environment by itself.
+pub const OWN: [&[u8]; 4] = [b"HOME", b"LOGNAME", b"PATH", b"SHELL"];
+
+/// Variables by name.
+pub type Vars = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// One job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The comment above it.
+    pub title: Option<String>,
+    /// Five fields or a nickname, a line each.
+    pub schedules: Vec<String>,
+    /// What its environment has, `MAILTO` included; of those in `OWN`, all. Each is one that `assignment` can write.
+    pub vars: Vars,
+    /// What `SHELL -c` runs.
+    pub command: Vec<u8>,
+    /// What it reads.
+    pub input: Option<Vec<u8>>,
+    /// Whether its lines are comments.
+    pub is_off: bool,
+}
+
+/// Writes a table. `base` are the variables that cron sets, and to whom it mails. Entries with few variables come first:
+/// an assignment holds for all lines below and cannot be taken back.
+///
+/// Returns what could not be written too: the entry's place and the reason.
+pub fn write(entries: &[Entry], base: &Vars) -> (Vec<u8>, Vec<(usize, String)>) {
+    let mut order: Vec<usize> = (0..entries.len()).collect();
+    let first_alike = |vars: &Vars| entries.iter().position(|entry| entry.vars == *vars);
+    order.sort_by_key(|index| (entries[*index].vars.len(), first_alike(&entries[*index].vars), *index));
+    let mut set = base.clone();
+    let mut text = Vec::new();
+    let mut refused = Vec::new();
+    let mut is_titled = false;
+    for index in order {
+        let entry = &entries[index];
+        match lines(entry, &set) {
+            Ok(lines) => {
+                let assignments = assignments(&entry.vars, &mut set);
+                // So that a comment speaks of its own lines alone.
+                if !text.is_empty() && (is_titled || entry.title.is_some() || !assignments.is_empty()) {
+                    text.push(b'\n');
+                }
+                is_titled = entry.title.is_some();
+                text.extend(assignments);
+                text.extend(lines);
+            }
+            Err(why) => refused.push((index, why)),
+        }
+    }
+    refused.sort();
+    (text, refused)
+}
+
+/// Writes the assignments that differ from what is set, and sets them.
+fn assignments(vars: &Vars, set: &mut Vars) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (name, value) in vars {
+        if set.get(name) != Some(value)
+            && let Ok(assignment) = assignment(name, value)
+        {
+            text.extend(assignment);
+            text.push(b'\n');
+            set.insert(name.clone(), value.clone());
+        }
+    }
+    text
+}
+
+fn lines(entry: &Entry, set: &Vars) -> Result<Vec<u8>, String> {
+    let surplus: Vec<&[u8]> = set.keys().map(Vec::as_slice).filter(|name| !entry.vars.contains_key(*name)).collect();
+    let unset = match surplus.is_empty() {
+        true => Vec::new(),
+        false => [b"unset ", surplus.join(&b' ').as_slice(), b"; "].concat(),
+    };
+    let command = escaped(&[unset, entry.command.clone()].concat(), entry.input.as_deref())?;
+    if command.len() > LINE_BYTES_MAX {
+        return Err(format!("a command of {} bytes, of which {LINE_BYTES_MAX} are allowed", command.len()));
+    }
+    let mut text = Vec::new();
+    if let Some(title) = &entry.title {
+        text.extend(format!("# {title}\n").into_bytes());
+    }
+    for schedule in &entry.schedules {
+        let off = if entry.is_off { "#" } else { "" };
+        text.extend(format!("{off}{schedule} ").into_bytes());
+        text.extend(&command);
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+/// Writes `NAME=value`, quoted where it has to be.
+///
+/// # Errors
+/// Where crontab(5) has no way to say it: there are no escapes, and blanks at the end are lost.
+pub fn assignment(name: &[u8], value: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
+    if !name.first().is_some_and(is_letter) || !name.iter().all(|byte| is_letter(byte) || byte.is_ascii_digit()) {
+        return Err("its name");
+    }
+    if value.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
+        return Err("the newline in it");
+    }
+    if value.last().is_some_and(u8::is_ascii_whitespace) {
+        return Err("the blank at its end");
+    }
+    let quote: &[u8] = match value.first() {
+        Some(first) if !first.is_ascii_whitespace() && !matches!(first, b'\'' | b'"') => b"",
+        _ if !value.contains(&b'"') => b"\"",
+        _ if !value.contains(&b'\'') => b"'",
+        Some(_) | None => return Err("its quotes"),
+    };
+    let text = [name, b"=", quote, value, quote].concat();
+    if text.len() > LINE_BYTES_MAX { Err("its length") } else { Ok(text) }
+}
+
+/// Writes a command and its input as the rest of a line.
+fn escaped(command: &[u8], input: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    if command.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
+        return Err("a newline in a command".to_owned());
+    }
+    let mut text = Vec::with_capacity(command.len());
+    for (index, byte) in command.iter().enumerate() {
+        let next = command.get(index + 1);
+        match byte {
+            b'%' => text.extend(b"\\%"),
+            b'\\' if matches!(next, Some(b'\\' | b'%')) || next.is_none() && input.is_some() => text.extend(b"\\\\"),
+            _ => text.push(*byte),
+        }
+    }
+    if let Some(input) = input {
+        text.push(b'%');
+        text.extend(escaped_input(input)?);
+    }
+    Ok(text)
+}
+
+/// Writes an input, whose last newline cron adds where it is missing.
+fn escaped_input(input: &[u8]) -> Result<Vec<u8>, String> {
+    let body = match input.strip_suffix(b"\n") {
+        Some(body) if !body.is_empty() && !body.ends_with(b"\n") => body,
+        Some(_) => input,
+        None if input.is_empty() => input,
+        None => return Err("an input that does not end with a newline".to_owned()),
+    };
+    if body.windows(2).any(|pair| pair == b"\\\n") {
+        return Err("a backslash at the end of a line of input".to_owned());
+    }
+    if body.iter().any(|byte| matches!(byte, b'\r' | 0)) {
+        return Err("a NUL byte or a carriage return in an input".to_owned());
+    }
+    let mut text = Vec::with_capacity(body.len());
+    for byte in body {
+        match byte {
+            b'\n' => text.push(b'%'),
+            b'%' => text.extend(b"\\%"),
+            _ => text.push(*byte),
+        }
+    }
+    Ok(text)
+}
+
+/// Returns a word as sh(1) reads it back. No two backslashes touch in it, and none touches a percent sign, so that every
+/// cron reads it alike.
+pub fn quoted(word: &[u8]) -> Vec<u8> {
+    let is_bare = |byte: &u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_^".contains(byte) || !byte.is_ascii();
+    if !word.is_empty() && word.iter().all(is_bare) {
+        return word.to_vec();
+    }
+    let mut text = vec![b'\''];
+    let mut before = 0;
+    for byte in word {
+        match byte {
+            b'\'' => text.extend(b"'\\''"),
+            b'\\' | b'%' if before == b'\\' => text.extend([b'\'', b'\'', *byte]),
+            _ => text.push(*byte),
+        }
+        before = *byte;
+    }
+    text.push(b'\'');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes the rest of a line apart as the child of Debian's cron does (do_command.c).
+    fn read(text: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
+        let mut command = Vec::new();
+        let mut bytes = text.iter().copied().peekable();
+        while let Some(byte) = bytes.next() {
+            match byte {
+                b'%' => return (command, Some(read_input(bytes))),
+                b'\\' if matches!(bytes.peek(), Some(b'%' | b'\\')) => command.extend(bytes.next()),
+                b'\\' => command.extend([Some(byte), bytes.next()].into_iter().flatten()),
+                _ => command.push(byte),
+            }
+        }
+        (command, None)
+    }
+
+    fn read_input(bytes: impl Iterator<Item = u8>) -> Vec<u8> {
+        let mut input = Vec::new();
+        let mut is_escaped = false;
+        for byte in bytes {
+            match (is_escaped, byte) {
+                (true, b'%') => input.push(b'%'),
+                (true, _) => input.extend([b'\\'].into_iter().chain((byte != b'\\').then_some(byte))),
+                (false, b'%') => input.push(b'\n'),
+                (false, b'\\') => {}
+                (false, _) => input.push(byte),
+            }
+            is_escaped = byte == b'\\';
+        }
+        if is_escaped {
+            input.push(b'\\');
+        }
+        if input.last().is_some_and(|last| *last != b'\n') {
+            input.push(b'\n');
+        }
+        input
+    }
+
+    fn vars(pairs: &[(&str, &str)]) -> Vars {
+        pairs.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
+    }
+
+    fn entry(command: &str, pairs: &[(&str, &str)]) -> Entry {
+        Entry {
+            title: None,
+            schedules: vec!["@daily".to_owned()],
+            vars: vars(pairs),
+            command: command.as_bytes().to_vec(),
+            input: None,
+            is_off: false,
+        }
+    }
+
+    fn written(entries: &[Entry]) -> (String, Vec<(usize, String)>) {
+        let (text, refused) = write(entries, &vars(&[("PATH", "/bin"), ("MAILTO", "me")]));
+        (String::from_utf8(text).expect("the entries are text"), refused)
+    }
+
+    #[test]
+    fn percent_signs_backslashes_and_input_come_back() {
+        let commands = ["date +%F", r"a\b", r"a\\b", r"\%", r"\\%", r"a\\\c%\", r"\", "%", r"\\\\"];
+        let inputs = [None, Some("x\n"), Some("a\nb%c\n"), Some("\n"), Some("a\n\n"), Some("\\%\\a\n"), Some("")];
+        for command in commands {
+            for input in inputs {
+                let text = escaped(command.as_bytes(), input.map(str::as_bytes)).expect("it can be said");
+                let found = read(&text);
+                let wanted = (command.as_bytes().to_vec(), input.map(|input| input.as_bytes().to_vec()));
+                assert_eq!(found, wanted, "{}", String::from_utf8_lossy(&text));
+            }
+        }
+        for input in ["x", "a\\\nb\n", "a\0\n"] {
+            assert!(escaped(b"cat", Some(input.as_bytes())).is_err(), "{input:?}");
+        }
+        assert!(escaped(b"a\nb", None).is_err());
+    }
+
+    #[test]
+    fn a_quoted_word_means_the_same_to_every_cron() {
+        for word in ["", "a b", "it's", r"a\\b", r"a\%b", r"'\\'%\", "$(x)", "a=b"] {
+            let text = quoted(word.as_bytes());
+            let escaped = escaped(&text, None).expect("it has no newline");
+            assert!(!escaped.windows(2).any(|pair| pair == br"\\"), "{word}");
+            assert_eq!(read(&escaped), (text, None), "{word}");
+        }
+        assert_eq!(quoted(b"a=b"), b"a=b");
+        assert_eq!(quoted(br"a\\b"), br"'a\''\b'");
+    }
+
+    #[test]
+    fn a_value_is_quoted_where_it_must_be_and_refused_where_that_does_not_help() {
+        let text = |value: &str| assignment(b"A", value.as_bytes()).map(|text| String::from_utf8(text).expect("text"));
+        assert_eq!(text("a b \"c\" # d"), Ok("A=a b \"c\" # d".to_owned()));
+        assert_eq!(text(""), Ok("A=\"\"".to_owned()));
+        assert_eq!(text(" a"), Ok("A=\" a\"".to_owned()));
+        assert_eq!(text("\"a\""), Ok("A='\"a\"'".to_owned()));
+        for bad in ["a ", "a\nb", "'\"", &"x".repeat(LINE_BYTES_MAX)] {
+            assert!(text(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "1", "BASH_FUNC_x%%", "A B", "#"] {
+            assert!(assignment(bad.as_bytes(), b"1").is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn variables_are_set_once_and_the_fewest_first() {
+        let many = entry("many", &[("PATH", "/usr/bin"), ("A", "1"), ("MAILTO", "me")]);
+        let few = entry("few", &[("PATH", "/bin"), ("MAILTO", "")]);
+        let (text, refused) = written(&[many.clone(), few, many]);
+        assert_eq!(text, "MAILTO=\"\"\n@daily few\n\nA=1\nMAILTO=me\nPATH=/usr/bin\n@daily many\n@daily many\n");
+        assert_eq!(refused, []);
+    }
+
+    #[test]
+    fn a_variable_that_a_line_above_needs_is_unset() {
+        let base = [("PATH", "/bin"), ("MAILTO", "me")];
+        let (text, _) = written(&[
+            entry("a", &[&base[..], &[("A", "1")]].concat()),
+            entry("b", &[&base[..], &[("B", "%")]].concat()),
+        ]);
+        assert_eq!(text, "A=1\n@daily a\n\nB=%\n@daily unset A; b\n");
+    }
+
+    #[test]
+    fn what_is_off_is_a_comment_and_what_is_too_long_is_refused() {
+        let base = [("PATH", "/bin"), ("MAILTO", "me")];
+        let off = Entry { title: Some("name".to_owned()), is_off: true, ..entry("x", &base) };
+        let long = entry(&"x".repeat(LINE_BYTES_MAX + 1), &base);
+        let (text, refused) = written(&[long, off]);
+        assert_eq!(text, "# name\n#@daily x\n");
+        assert_eq!(refused, [(0, "a command of 999 bytes, of which 998 are allowed".to_owned())]);
+    }
+}
