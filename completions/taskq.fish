@@ -46,6 +46,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "status" -d 'Show the da
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "queue" -d 'List the queues, or set one up'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "crontab" -d 'Install, list, edit or remove the crontab'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "import" -d 'Import jobs from elsewhere'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "export" -d 'Print jobs as a crontab, as systemd units, or as JSON'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "daemon" -d 'Run the daemon, in the foreground'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
@@ -254,6 +255,11 @@ complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subc
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l keep-going -d 'Import the other lines where some are refused'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand export" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand export" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
 always\t'Also in a pipe'

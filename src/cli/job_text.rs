@@ -15,7 +15,9 @@ use crate::domain::{
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result};
-use crate::schedule::{ParseError, Schedule, Zone, compile, fold_cron, parse_cron, parse_instant, parse_span, parse_time};
+use crate::schedule::{
+    ParseError, Schedule, Zone, compile, fold_cron, parse_cron, parse_instant, parse_span, parse_time,
+};
 use crate::store::FirstFire;
 
 /// The longest script: what execve(2) takes as one argument, less its NUL.

@@ -1,10 +1,12 @@
 //! Owns: the text of a crontab(5): quoting, percent signs, and variables that hold for all lines below.
 //! Never: which jobs can be said in it (see `cli::export`).
 //!
-//! What is written is read alike by Debian's cron and by cronie, except for two backslashes in a row: Debian makes one of
-//! them, as of the four that are written for two.
+//! What is written is read alike by Debian's cron and by cronie, except for backslashes before one another and before a
+//! percent sign: Debian makes one of two, cronie keeps both.
 
 use std::collections::BTreeMap;
+
+use crate::schedule::Dialect;
 
 /// The longest command and the longest assignment that Debian's cron reads, in bytes: longer commands it refuses, longer
 /// assignments it cuts.
@@ -36,11 +38,11 @@ pub struct Entry {
     pub is_off: bool,
 }
 
-/// Writes a table. `base` are the variables that cron sets, and to whom it mails. Entries with few variables come first:
+/// Writes a table. `base` are the variables that cron sets, and to whom it mails. A job has those whatever its entry says. Entries with few variables come first:
 /// an assignment holds for all lines below and cannot be taken back.
 ///
 /// Returns what could not be written too: the entry's place and the reason.
-pub fn write(entries: &[Entry], base: &Vars) -> (Vec<u8>, Vec<(usize, String)>) {
+pub fn write(entries: &[Entry], base: &Vars, dialect: Dialect) -> (Vec<u8>, Vec<(usize, String)>) {
     let mut order: Vec<usize> = (0..entries.len()).collect();
     let first_alike = |vars: &Vars| entries.iter().position(|entry| entry.vars == *vars);
     order.sort_by_key(|index| (entries[*index].vars.len(), first_alike(&entries[*index].vars), *index));
@@ -50,7 +52,7 @@ pub fn write(entries: &[Entry], base: &Vars) -> (Vec<u8>, Vec<(usize, String)>) 
     let mut is_titled = false;
     for index in order {
         let entry = &entries[index];
-        match lines(entry, &set) {
+        match lines(entry, &set, base, dialect) {
             Ok(lines) => {
                 let assignments = assignments(&entry.vars, &mut set);
                 // So that a comment speaks of its own lines alone.
@@ -83,13 +85,15 @@ fn assignments(vars: &Vars, set: &mut Vars) -> Vec<u8> {
     text
 }
 
-fn lines(entry: &Entry, set: &Vars) -> Result<Vec<u8>, String> {
-    let surplus: Vec<&[u8]> = set.keys().map(Vec::as_slice).filter(|name| !entry.vars.contains_key(*name)).collect();
+fn lines(entry: &Entry, set: &Vars, base: &Vars, dialect: Dialect) -> Result<Vec<u8>, String> {
+    let is_surplus =
+        |(name, value): &(&Vec<u8>, &Vec<u8>)| !entry.vars.contains_key(*name) && base.get(*name) != Some(*value);
+    let surplus: Vec<&[u8]> = set.iter().filter(is_surplus).map(|(name, _)| name.as_slice()).collect();
     let unset = match surplus.is_empty() {
         true => Vec::new(),
         false => [b"unset ", surplus.join(&b' ').as_slice(), b"; "].concat(),
     };
-    let command = escaped(&[unset, entry.command.clone()].concat(), entry.input.as_deref())?;
+    let command = escaped(&[unset, entry.command.clone()].concat(), entry.input.as_deref(), dialect)?;
     if command.len() > LINE_BYTES_MAX {
         return Err(format!("a command of {} bytes, of which {LINE_BYTES_MAX} are allowed", command.len()));
     }
@@ -132,18 +136,25 @@ pub fn assignment(name: &[u8], value: &[u8]) -> Result<Vec<u8>, &'static str> {
 }
 
 /// Writes a command and its input as the rest of a line.
-fn escaped(command: &[u8], input: Option<&[u8]>) -> Result<Vec<u8>, String> {
+fn escaped(command: &[u8], input: Option<&[u8]>, dialect: Dialect) -> Result<Vec<u8>, String> {
     if command.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
         return Err("a newline in a command".to_owned());
     }
     let mut text = Vec::with_capacity(command.len());
+    let mut backslashes = 0;
     for (index, byte) in command.iter().enumerate() {
-        let next = command.get(index + 1);
-        match byte {
-            b'%' => text.extend(b"\\%"),
-            b'\\' if matches!(next, Some(b'\\' | b'%')) || next.is_none() && input.is_some() => text.extend(b"\\\\"),
+        let is_last = index + 1 == command.len() && input.is_some();
+        let next = command.get(index + 1).copied().or(is_last.then_some(b'%'));
+        match (byte, dialect) {
+            (b'%', _) => text.extend(b"\\%"),
+            (b'\\', Dialect::Debian) if matches!(next, Some(b'\\' | b'%')) => text.extend(b"\\\\"),
+            // cronie takes them in pairs, and leaves both; a third would go with the percent sign.
+            (b'\\', Dialect::Cronie) if next == Some(b'%') && backslashes % 2 == 0 => {
+                return Err("a backslash before a percent sign, as cronie reads it".to_owned());
+            }
             _ => text.push(*byte),
         }
+        backslashes = if *byte == b'\\' { backslashes + 1 } else { 0 };
     }
     if let Some(input) = input {
         text.push(b'%');
@@ -255,7 +266,7 @@ mod tests {
     }
 
     fn written(entries: &[Entry]) -> (String, Vec<(usize, String)>) {
-        let (text, refused) = write(entries, &vars(&[("PATH", "/bin"), ("MAILTO", "me")]));
+        let (text, refused) = write(entries, &vars(&[("PATH", "/bin"), ("MAILTO", "me")]), Dialect::Debian);
         (String::from_utf8(text).expect("the entries are text"), refused)
     }
 
@@ -265,23 +276,36 @@ mod tests {
         let inputs = [None, Some("x\n"), Some("a\nb%c\n"), Some("\n"), Some("a\n\n"), Some("\\%\\a\n"), Some("")];
         for command in commands {
             for input in inputs {
-                let text = escaped(command.as_bytes(), input.map(str::as_bytes)).expect("it can be said");
+                let text =
+                    escaped(command.as_bytes(), input.map(str::as_bytes), Dialect::Debian).expect("it can be said");
                 let found = read(&text);
                 let wanted = (command.as_bytes().to_vec(), input.map(|input| input.as_bytes().to_vec()));
                 assert_eq!(found, wanted, "{}", String::from_utf8_lossy(&text));
             }
         }
         for input in ["x", "a\\\nb\n", "a\0\n"] {
-            assert!(escaped(b"cat", Some(input.as_bytes())).is_err(), "{input:?}");
+            assert!(escaped(b"cat", Some(input.as_bytes()), Dialect::Debian).is_err(), "{input:?}");
         }
-        assert!(escaped(b"a\nb", None).is_err());
+        assert!(escaped(b"a\nb", None, Dialect::Debian).is_err());
+    }
+
+    #[test]
+    fn cronie_keeps_two_backslashes() {
+        let text = |command: &str| {
+            escaped(command.as_bytes(), None, Dialect::Cronie).map(|text| String::from_utf8(text).expect("text"))
+        };
+        assert_eq!(text(r"a\\b\c \\%"), Ok(r"a\\b\c \\\%".to_owned()));
+        assert!(text(r"\%").is_err());
+        assert!(escaped(br"\", Some(b"x\n"), Dialect::Cronie).is_err());
     }
 
     #[test]
     fn a_quoted_word_means_the_same_to_every_cron() {
         for word in ["", "a b", "it's", r"a\\b", r"a\%b", r"'\\'%\", "$(x)", "a=b"] {
             let text = quoted(word.as_bytes());
-            let escaped = escaped(&text, None).expect("it has no newline");
+            let as_cronie = escaped(&text, None, Dialect::Cronie).expect("it has no newline");
+            let escaped = escaped(&text, None, Dialect::Debian).expect("it has no newline");
+            assert_eq!(escaped, as_cronie, "{word}");
             assert!(!escaped.windows(2).any(|pair| pair == br"\\"), "{word}");
             assert_eq!(read(&escaped), (text, None), "{word}");
         }

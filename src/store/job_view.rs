@@ -211,9 +211,9 @@ impl Reader<'_> {
 
     /// Returns the environment of a job's runs, as it was given.
     pub fn environment(&self, job: JobId) -> StoreResult<Vec<EnvVar>> {
-        let mut vars = self.transaction.prepare_cached(
-            "SELECT vars FROM environment WHERE id = (SELECT environment_id FROM job WHERE id = ?1)",
-        )?;
+        let mut vars = self
+            .transaction
+            .prepare_cached("SELECT vars FROM environment WHERE id = (SELECT environment_id FROM job WHERE id = ?1)")?;
         let vars: Vec<u8> = vars.query_row([job], |row| row.get(0))?;
         Ok(codec::split(&vars))
     }

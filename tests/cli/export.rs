@@ -7,18 +7,47 @@ use crate::harness::{Answer, Home};
 fn add_many(home: &Home) {
     home.taskq(&["queue", "set", "gpu", "--slots", "1"]).gives(0, "", "");
     home.add(&["--name", "plain", "--hold", "make", "-j8", "a b", "", "ü\n\t\u{1}"]);
-    home.add(&["--cron", "15 3 * * mon-fri", "--cron", "@reboot", "--tz", "Europe/Paris", "--timeout", "2h", "-c", "x\n"]);
+    home.add(&[
+        "--cron",
+        "15 3 * * mon-fri",
+        "--cron",
+        "@reboot",
+        "--tz",
+        "Europe/Paris",
+        "--timeout",
+        "2h",
+        "-c",
+        "x\n",
+    ]);
     home.add(&["--cron", "0 */5 * * * *", "--tz", "system", "--tag", "b", "--tag", "a", "--cwd", "/", "true"]);
     home.add(&["--every", "90s", "--every", "7m", "--queue", "gpu", "--priority", "-5", "--clean-env", "true"]);
-    home.add(&["--every", "1h", "--start", "2031-01-01 00:00:00.25", "--missed", "all,6h", "--grace", "1500ms", "true"]);
-    home.add(&["--at", "2031-01-01 12:00", "--at", "@1956528000.000007", "--overlap", "wait", "--kill-after", "1us", "true"]);
+    home.add(&[
+        "--every",
+        "1h",
+        "--start",
+        "2031-01-01 00:00:00.25",
+        "--missed",
+        "all,6h",
+        "--grace",
+        "1500ms",
+        "true",
+    ]);
+    home.add(&[
+        "--at",
+        "2031-01-01 12:00",
+        "--at",
+        "@1956528000.000007",
+        "--overlap",
+        "wait",
+        "--kill-after",
+        "1us",
+        "true",
+    ]);
     home.add(&["--clean-env", "--env", "A=", "--env", "B=x=y\n'\"\\ z", "--missed", "skip", "true"]);
 }
 
 /// Imports what was exported, on behalf of a caller whose own environment, directory and zone are others.
 fn import(home: &Home, lines: &str) -> Answer {
-    // The reading side of this key is another's.
-    let lines = lines.replace("\"umask\":\"022\",", "");
     let call = home.taskq(&["--dir", "../other", "add", "--from", "-"]);
     call.stdin(lines).env("TZ", "Asia/Tokyo").env("HOME", "/").env("EXTRA", "1").answer()
 }
@@ -81,4 +110,226 @@ fn what_json_cannot_say_is_named_and_the_rest_is_printed() {
     assert_eq!(answer.stdout.lines().count(), 1);
     assert_eq!(answer.status, 1);
     insta::assert_snapshot!(answer.stderr);
+}
+
+/// Adds jobs to a home whose caller has few variables, as cron's own jobs have.
+fn add_bare(home: &Home, args: &[&str]) {
+    let line = [&["add", "--clean-env", "--tz", "system", "--overlap", "allow"], args].concat();
+    assert_eq!(home.taskq(&line).answer().stderr, "", "{args:?}");
+}
+
+/// Says what crontab(1) says about a table, nothing for a good one; `None`, with a printed reason, where it cannot be
+/// asked.
+fn refused_by_cron(home: &Home, table: &str) -> Option<String> {
+    let file = home.work().join("table");
+    std::fs::write(&file, table).expect("writable");
+    let help = home.shell("crontab").arg("-h").output().ok()?;
+    if !String::from_utf8_lossy(&help.stderr).contains("-n") {
+        eprintln!("skipped: there is no crontab(1) with -n, as Debian has it");
+        return None;
+    }
+    let output = home.shell("crontab").arg("-n").arg(file).output().expect("it ran before");
+    let said = [output.stdout, output.stderr].concat();
+    Some(if output.status.success() { String::new() } else { String::from_utf8_lossy(&said).into_owned() })
+}
+
+/// Splits a stream of units at the comments that name their files.
+fn units(home: &Home, stream: &str) -> Vec<std::path::PathBuf> {
+    let dir = home.work().join("units");
+    std::fs::create_dir_all(&dir).expect("writable");
+    let mut files: Vec<(std::path::PathBuf, String)> = Vec::new();
+    for line in stream.lines() {
+        match line.strip_prefix("# ") {
+            Some(name) => files.push((dir.join(name), String::new())),
+            None => *files.last_mut().map(|(_, text)| text).expect("a name comes first") += &format!("{line}\n"),
+        }
+    }
+    for (file, text) in &files {
+        std::fs::write(file, text).expect("writable");
+    }
+    files.into_iter().map(|(file, _)| file).collect()
+}
+
+#[test]
+fn a_job_like_those_of_cron_is_a_line_and_nothing_is_lost() {
+    let home = Home::new();
+    // The home of cron's jobs is that of passwd(5), and this one is not.
+    let home_dir = home.path().to_str().expect("plain").to_owned();
+    add_bare(
+        &home,
+        &["--cwd", &home_dir, "--name", "backup", "--cron", "15 3 * * mon-fri", "-c", "backup --all > log 2>&1"],
+    );
+    add_bare(
+        &home,
+        &["--cwd", &home_dir, "--cron", "@daily", "--cron", "0 12 1,15 * 5", "-c", "date +%F; echo 50\\%\n"],
+    );
+    add_bare(
+        &home,
+        &["--cwd", &home_dir, "--cron", "@reboot", "--env", "LANG=C", "--env", "PATH=/opt/bin:/bin", "--", "/bin/true"],
+    );
+    let shell = ["--env", "SHELL=/bin/bash", "--env", "GREETING= it's ", "--", "/bin/bash", "-c", "echo {a,b} %"];
+    add_bare(&home, &[&["--cwd", &home_dir, "--cron", "@hourly"], &shell[..]].concat());
+    let said = home.transcript(&[&["export", "crontab"]]);
+    let table = home.taskq(&["export", "crontab"]).answer().stdout;
+    if let Some(said) = refused_by_cron(&home, &table) {
+        assert_eq!(said, "", "{table}");
+    }
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn what_cron_does_not_do_by_itself_stands_in_the_command() {
+    let home = Home::new();
+    add_bare(&home, &["--cron", "@daily", "--", "make", "-C", "a dir", "it's", "", r"\\", "50%"]);
+    add_bare(&home, &["--cron", "@daily", "-c", "cd sub; make & wait"]);
+    add_bare(&home, &["--cron", "@daily", "--env", "SHELL=/bin/zsh", "--", "echo", "hi"]);
+    add_bare(&home, &["--cron", "@daily", "--env", "SHELL=/bin/zsh", "-c", "echo hi"]);
+    add_bare(&home, &["--cron", "@daily", "--env", "A=1", "--", "A=1", "x"]);
+    add_bare(&home, &["--cron", "@daily", "--env", "B=1", "-c", "true"]);
+    let table = home.taskq(&["export", "crontab"]).answer().stdout;
+    if let Some(said) = refused_by_cron(&home, &table) {
+        assert_eq!(said, "", "{table}");
+    }
+    insta::assert_snapshot!(home.transcript(&[&["export", "crontab"]]));
+}
+
+#[test]
+fn a_line_of_the_table_does_what_the_job_does() {
+    let home = Home::new();
+    let script = "umask 077; exec \"$TASKQ\" add --clean-env --cron @daily --tz system --env SHELL=/bin/x --cwd 'a b' -- \
+                  printf '%s|' \"it's\" '' '\\\\%' '$(x)' \"`pwd`\" a=b";
+    std::fs::create_dir(home.work().join("a b")).expect("the name is new");
+    home.shell("/bin/sh").args(["-c", script]).env("TASKQ", crate::harness::TASKQ).status().expect("sh runs");
+    let table = home.taskq(&["export", "crontab"]).answer().stdout;
+    let line = table.lines().find_map(|line| line.strip_prefix("@daily ")).expect("the job is there");
+    // As cron takes it apart.
+    let command = line.replace("\\%", "%");
+    let output = home.shell("/bin/sh").args(["-c", &command]).output().expect("sh runs");
+    let work = home.work();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        format!("it's||\\\\%|$(x)|{}|a=b|", work.display()),
+        "{command}"
+    );
+    assert!(command.starts_with("cd '"), "{command}");
+    assert!(command.contains("&& umask 077 && SHELL=/bin/x exec printf"), "{command}");
+}
+
+#[test]
+fn what_a_crontab_cannot_say_is_named_and_the_rest_is_printed() {
+    let home = Home::new();
+    let dir = home.path().to_str().expect("plain").to_owned();
+    home.add(&["--clean-env", "true"]);
+    add_bare(&home, &["--name", "x", "--every", "5m", "--at", "2031-01-01", "true"]);
+    add_bare(&home, &["--cron", "0 */5 * * * *", "--cron", "@daily", "--cwd", &dir, "--", "/bin/true"]);
+    home.add(&["--clean-env", "--tz", "Asia/Tokyo", "--cron", "@daily", "--cron", "@reboot", "--cwd", &dir, "true"]);
+    add_bare(&home, &["--cron", "@daily", "-c", "one\ntwo"]);
+    let long = "x".repeat(999);
+    add_bare(&home, &["--cron", "@daily", "--cwd", &dir, "-c", &long]);
+    let env =
+        ["--env", "LINES=2", "--env", "TEXT=a\nb", "--env", "QUOTES='\"", "--env", "BLANK=x ", "--env", "LOGNAME=no"];
+    add_bare(&home, &[&["--cron", "@daily", "--cwd", &dir], &env[..], &["-c", r"printf 'a\\n'"]].concat());
+    let queued = ["--missed", "all,1h", "--grace", "5s", "--timeout", "2h", "--kill-after", "1s", "--priority", "5"];
+    add_bare(&home, &[&["--cron", "@daily", "--cwd", &dir], &queued[..], &["--tag", "t", "--hold", "true"]].concat());
+    home.add(&["--clean-env", "--tz", "system", "--cron", "@daily", "--start", "2031-01-01", "--cwd", &dir, "true"]);
+    let table = home.taskq(&["export", "crontab"]).answer().stdout;
+    if let Some(said) = refused_by_cron(&home, &table) {
+        assert_eq!(said, "", "{table}");
+    }
+    insta::assert_snapshot!(home.transcript(&[&["export", "crontab"]]));
+}
+
+#[test]
+fn a_job_is_a_service_and_a_timer() {
+    let home = Home::new();
+    let add = |args: &[&str]| home.add(&[&["--env", "SSH_TTY=x"], args].concat());
+    add(&[
+        "--name",
+        "backup",
+        "--cron",
+        "15 3 * * mon-fri",
+        "--timeout",
+        "2h",
+        "-c",
+        "date +%F > \"$HOME/log\"\nexit 3\n",
+    ]);
+    add(&[
+        "--tz",
+        "UTC",
+        "--cron",
+        "0 0 1,15 * 5",
+        "--cron",
+        "@reboot",
+        "--missed",
+        "skip",
+        "--",
+        "./x",
+        "a b",
+        "$y",
+        ";",
+    ]);
+    add(&["--at", "2031-01-01 12:00:00.5", "--env", "A=50% \"x\"\ny", "--", "/bin/true", "--kill-after"]);
+    add(&["--every", "1w", "--start", "2031-01-01 12:00 UTC", "A=1", "x"]);
+    insta::assert_snapshot!(home.transcript(&[&["export", "systemd"]]));
+}
+
+#[test]
+fn what_systemd_cannot_say_is_named_and_the_rest_is_printed() {
+    let home = Home::new();
+    let bare = |args: &[&str]| home.add(&[&["--clean-env", "--cwd", "/", "--env", "LOGNAME=me"], args].concat());
+    bare(&["true"]);
+    bare(&[
+        "--name",
+        "taskq-3",
+        "--every",
+        "7m",
+        "--cron",
+        "@daily",
+        "--overlap",
+        "wait",
+        "--missed",
+        "once,6h",
+        "true",
+    ]);
+    bare(&["--cron", "@daily", "true"]);
+    bare(&["--cron", "30 2 * * *", "--missed", "all", "--hold", "--priority", "1", "true"]);
+    bare(&["--cron", "*/20 * * * *", "--start", "2031-01-01", "--env", "A-B=1", "true"]);
+    insta::assert_snapshot!(home.transcript(&[&["export", "systemd"]]));
+}
+
+#[test]
+fn systemd_takes_every_unit() {
+    let home = Home::new();
+    home.add(&["--name", "backup", "--cron", "15 3 * * mon-fri", "--timeout", "1h30m", "-c", "date +%F\nexit 3\n"]);
+    home.add(&[
+        "--every",
+        "90s",
+        "--cron",
+        "@reboot",
+        "--env",
+        "A=50% \"x\"\\\ny ",
+        "--",
+        "true",
+        ";",
+        "$x",
+        "%h",
+        "a\\;",
+    ]);
+    home.add(&["--at", "2031-01-01 12:00:00.5", "--kill-after", "1us", "--", "/bin/true", "\u{1}", "ü"]);
+    home.add(&["--cron", "0 30 9 * * MON-FRI 2030-2040", "--cwd", "/", "--", "/bin/echo", "@x", ""]);
+    let stream = home.taskq(&["export", "systemd"]).answer().stdout;
+    let files = units(&home, &stream);
+    assert_eq!(files.len(), 8, "{stream}");
+    let Ok(output) = home.shell("systemd-analyze").args(["verify", "--man=no"]).args(&files).output() else {
+        eprintln!("skipped: systemd-analyze is not installed");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""), "{stream}");
+}
+
+#[test]
+fn a_format_is_needed_and_is_one_of_three() {
+    let home = Home::new();
+    insta::assert_snapshot!(home.transcript(&[&["export"], &["export", "yaml"], &["export", "json"]]));
 }

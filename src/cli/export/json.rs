@@ -71,8 +71,7 @@ pub(super) fn lines(jobs: &[Leaving], now: Timestamp, losses: &mut Losses) -> Ve
         match job_line(leaving, now, &mut of_job) {
             Ok(job) => {
                 written.extend(line(&job));
-                losses.lines.append(&mut of_job.lines);
-                losses.is_any |= of_job.is_any;
+                losses.append(of_job);
             }
             Err(why) => losses.leave_out(&leaving.job, why),
         }

@@ -1,7 +1,11 @@
 //! Owns: `taskq export`: which jobs leave, and saying what could not be said of them.
 //! Never: how a format says things (see the files beside this one).
 
+mod crontab;
 mod json;
+mod session;
+mod systemd;
+mod units;
 
 use std::fmt::Display;
 
@@ -11,7 +15,7 @@ use super::context::Context;
 use super::output::text;
 use super::target::find_job;
 use super::zone::system_zone;
-use crate::domain::{EnvVar, JobId, JobState, Timestamp, TriggerSpec};
+use crate::domain::{EnvVar, JobId, JobState, Missed, Timestamp, TriggerSpec};
 use crate::error::Result;
 use crate::schedule::{Schedule, Zone};
 use crate::store::{Compiled, JobFilter, JobView, Reader, TriggerView, schedule_of};
@@ -19,31 +23,46 @@ use crate::store::{Compiled, JobFilter, JobView, Reader, TriggerView, schedule_o
 /// What the jobs become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
+    /// Lines for crontab(1).
+    Crontab,
+    /// Timer and service units.
+    Systemd,
     /// JSON lines for `taskq add --from -`.
     Json,
 }
 
 /// Print jobs as a crontab, as systemd units, or as JSON
 ///
-/// Without a JOB, all jobs that are not done. json prints an object a line;
-/// `taskq add --from -` makes the same jobs of them, environment and all.
+/// Without a JOB, all jobs that are not done. What a format cannot say is
+/// named on stderr, a line each, and the exit status is 1; the rest is printed
+/// nevertheless.
 ///
-/// What cannot be said in a format is named on stderr, and the exit status is
-/// 1; the rest is printed nevertheless.
+/// crontab: a table for crontab(1), as the cron of Debian reads it. Variables
+/// stand above the lines that need them.
+///
+/// systemd: a .service and a .timer for each job, as `systemctl cat` prints
+/// them: a comment before each says its file.
+///
+/// json: an object a line, of which `taskq add --from -` makes the same jobs.
+///
+/// The environments of the jobs are printed too, in crontabs and units without
+/// what belongs to a session: mind who may read them.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
-    override_usage = "taskq export json [JOB]...",
+    override_usage = "taskq export crontab|systemd|json [JOB]...",
     after_help = "\
 Examples:
-  taskq export json | taskq --dir elsewhere add --from -"
+  taskq export crontab backup
+  taskq export systemd backup report
+  taskq export json | taskq --dir ~/elsewhere add --from -"
 )]
 pub struct ExportArgs {
-    /// json
+    /// crontab, systemd or json
     #[arg(value_name = "FORMAT", hide_possible_values = true)]
     pub format: Format,
 
-    /// Only these jobs, by id or name
+    /// Only these jobs, by id or name, also those that are done
     #[arg(value_name = "JOB")]
     pub jobs: Vec<String>,
 }
@@ -66,20 +85,41 @@ struct Trigger {
 /// What could not be said, a line each.
 #[derive(Default)]
 struct Losses {
-    lines: Vec<String>,
+    lines: Vec<(JobId, String)>,
     is_any: bool,
 }
 
 impl Losses {
     /// Something of a job is lost.
     fn lose(&mut self, job: &JobView, what: impl Display) {
-        self.lines.push(format!("{}: {what}", called(job)));
+        self.lines.push((job.id, format!("{}: {what}", called(job))));
         self.is_any = true;
+    }
+
+    /// All is said, but there is something to know about it.
+    fn remark(&mut self, job: &JobView, what: impl Display) {
+        self.lines.push((job.id, format!("{}: {what}", called(job))));
+    }
+
+    /// Says once which variables no job has taken along.
+    fn remark_dropped(&mut self, names: &[String]) {
+        if !names.is_empty() {
+            let mut names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            names.sort();
+            let names = names.join(", ");
+            let line = format!("left out of the environments, as they belong to a session: {names}");
+            self.lines.push((JobId(i64::MAX), line));
+        }
+    }
+
+    fn append(&mut self, mut other: Self) {
+        self.lines.append(&mut other.lines);
+        self.is_any |= other.is_any;
     }
 
     /// The whole job is.
     fn leave_out(&mut self, job: &JobView, why: impl Display) {
-        self.lines.push(format!("{} is left out: {why}", called(job)));
+        self.lines.push((job.id, format!("{} is left out: {why}", called(job))));
         self.is_any = true;
     }
 }
@@ -118,10 +158,13 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
         })
         .collect();
     let answer = match args.format {
+        Format::Crontab => crontab::table(&jobs, now, &crontab::Surroundings::of_process(system_zone), &mut losses),
+        Format::Systemd => systemd::units(&jobs, now, &mut losses),
         Format::Json => json::lines(&jobs, now, &mut losses),
     };
     context.output.answer_bytes(&answer)?;
-    for line in &losses.lines {
+    losses.lines.sort_by_key(|(job, _)| *job);
+    for (_, line) in &losses.lines {
         context.output.talk(&text::escaped(line));
     }
     Ok(u8::from(losses.is_any))
@@ -169,3 +212,25 @@ fn coming(job: &JobView, now: Timestamp, system_zone: &Zone, losses: &mut Losses
     }
     Some(triggers)
 }
+
+/// Tells of the options that neither cron nor systemd knows.
+fn lose_policies(job: &JobView, now: Timestamp, lose: &mut impl FnMut(String)) {
+    if job.policy.missed.grace != Missed::default().grace {
+        lose(format!("--grace {}", job.policy.missed.grace));
+    }
+    if job.priority != 0 {
+        lose(format!("--priority {}", job.priority));
+    }
+    if let Some(start) = job.start.filter(|start| *start > now) {
+        lose(format!("--start {start}"));
+    }
+    if job.paused_at.is_some() {
+        lose("--hold".to_owned());
+    }
+    for tag in &job.tags {
+        lose(format!("--tag {tag}"));
+    }
+}
+
+#[cfg(test)]
+mod tests;
