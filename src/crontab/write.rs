@@ -119,8 +119,11 @@ pub fn assignment(name: &[u8], value: &[u8]) -> Result<Vec<u8>, &'static str> {
     if !name.first().is_some_and(is_letter) || !name.iter().all(|byte| is_letter(byte) || byte.is_ascii_digit()) {
         return Err("its name");
     }
-    if value.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
+    if value.contains(&b'\n') {
         return Err("the newline in it");
+    }
+    if value.iter().any(is_end) {
+        return Err("a byte of 0 or 255");
     }
     if value.last().is_some_and(u8::is_ascii_whitespace) {
         return Err("the blank at its end");
@@ -135,10 +138,18 @@ pub fn assignment(name: &[u8], value: &[u8]) -> Result<Vec<u8>, &'static str> {
     if text.len() > LINE_BYTES_MAX { Err("its length") } else { Ok(text) }
 }
 
+/// Tells whether cron(8) takes a byte for the end of a text, or of the whole file: its reader is getc(3), into a char.
+fn is_end(byte: &u8) -> bool {
+    matches!(byte, 0 | 0xff)
+}
+
 /// Writes a command and its input as the rest of a line.
 fn escaped(command: &[u8], input: Option<&[u8]>, dialect: Dialect) -> Result<Vec<u8>, String> {
-    if command.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
+    if command.contains(&b'\n') {
         return Err("a newline in a command".to_owned());
+    }
+    if command.iter().any(is_end) {
+        return Err("a byte of 0 or 255".to_owned());
     }
     let mut text = Vec::with_capacity(command.len());
     let mut backslashes = 0;
@@ -174,8 +185,8 @@ fn escaped_input(input: &[u8]) -> Result<Vec<u8>, String> {
     if body.windows(2).any(|pair| pair == b"\\\n") {
         return Err("a backslash at the end of a line of input".to_owned());
     }
-    if body.iter().any(|byte| matches!(byte, b'\r' | 0)) {
-        return Err("a NUL byte or a carriage return in an input".to_owned());
+    if body.iter().any(is_end) {
+        return Err("a byte of 0 or 255".to_owned());
     }
     let mut text = Vec::with_capacity(body.len());
     for byte in body {

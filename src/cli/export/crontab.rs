@@ -4,13 +4,11 @@
 //! What cron(8) does with a job is what counts: it starts each fire whatever else runs, in the home directory, with an
 //! environment of its own, and of the past it knows three hours at most.
 
-use std::borrow::Cow;
-
 use super::super::crontabs::jobs::QUEUE;
 use super::{Leaving, Losses, Trigger, session};
 use crate::config::{self, Person};
 use crate::crontab::write::{Entry, MAILTO, OWN, Vars, assignment, quoted, write};
-use crate::crontab::{Account, environment};
+use crate::crontab::{Account, MailRule, Variable, environment, mail_rule};
 use crate::domain::{
     CommandLine, EnvVar, Mail, MailWhen, MissedMode, Overlap, Policy, QueueName, Span, Stdin, Timestamp, TriggerSpec,
 };
@@ -74,9 +72,13 @@ impl Surroundings {
         Self { zone, owner: config::person(None), dialect, login: config::login_environment() }
     }
 
+    fn account(&self) -> Account {
+        Account { name: self.owner.name.clone(), home: self.owner.home.clone() }
+    }
+
     /// Returns what cron itself sets, and to whom it mails.
     fn base(&self) -> Vars {
-        let account = Account { name: self.owner.name.clone(), home: self.owner.home.clone() };
+        let account = self.account();
         let mut vars = Vars::from([(MAILTO.to_vec(), account.name.clone().into_bytes())]);
         for var in environment(&[], &account, &self.login, self.dialect) {
             let at = var.iter().position(|byte| *byte == b'=').unwrap_or(var.len());
@@ -167,12 +169,15 @@ impl Writer<'_> {
         let job = &leaving.job;
         let base = self.here.base();
         let mut vars = Vars::new();
+        let mut is_said = false;
         for (name, value) in session::without(&leaving.env, dropped) {
             let shown = String::from_utf8_lossy(name);
             if name == MAILTO {
-                let is_said = job.mail.as_ref().map_or(value.is_empty(), |mail| mail.to.as_bytes() == value);
+                is_said = self.mails_so(job, name, value);
                 if !is_said {
                     losses.lose(job, "crontab(5) cannot say its variable `MAILTO` apart from `--mail`");
+                } else {
+                    vars.insert(name.to_vec(), value.to_vec());
                 }
             } else if (name == b"LOGNAME" || name == b"USER" && self.here.dialect == Dialect::Cronie)
                 && base.get(name).is_some_and(|own| own != value)
@@ -188,13 +193,29 @@ impl Writer<'_> {
             let own = base.get(name).expect("the base has what cron sets");
             vars.entry(name.to_vec()).or_insert_with(|| own.clone());
         }
-        let mut mailto = job.mail.as_ref().map_or(Vec::new(), |mail| mail.to.clone().into_bytes());
-        if let Err(why) = assignment(MAILTO, &mailto) {
-            losses.lose(job, format_args!("crontab(5) cannot say whom it mails because of {why}"));
-            mailto.clear();
+        if !is_said {
+            let mut mailto = job.mail.as_ref().map_or(Vec::new(), |mail| mail.to.clone().into_bytes());
+            if let Err(why) = assignment(MAILTO, &mailto) {
+                losses.lose(job, format_args!("crontab(5) cannot say whom it mails because of {why}"));
+                mailto.clear();
+            }
+            vars.insert(MAILTO.to_vec(), mailto);
         }
-        vars.insert(MAILTO.to_vec(), mailto);
         vars
+    }
+
+    /// Tells whether cron mails whom the job mails, where its table says this of `MAILTO`.
+    fn mails_so(&self, job: &JobView, name: &[u8], value: &[u8]) -> bool {
+        let account = self.here.account();
+        let variable = Variable { name: name.to_vec(), value: value.to_vec() };
+        let env = environment(std::slice::from_ref(&variable), &account, &self.here.login, self.here.dialect);
+        let rule = mail_rule(&[variable], &env, &account, self.here.dialect);
+        let is_so = match (rule, &job.mail) {
+            (MailRule::To(to), Some(mail)) => to == mail.to,
+            (MailRule::Nobody | MailRule::Unsafe, None) => true,
+            (MailRule::To(_), None) | (MailRule::Nobody | MailRule::Unsafe, Some(_)) => false,
+        };
+        is_so && assignment(name, value).is_ok()
     }
 
     /// Returns the shell that cron is to start, and what it is to run.
@@ -221,7 +242,7 @@ impl Writer<'_> {
             CommandLine::Argv(words) => match words.as_slice() {
                 // What the import of a table with a shell of its own makes.
                 [program, option, script] if program == shell && option == b"-c" && !moves => {
-                    return (program.clone(), trimmed(script).into_owned());
+                    return (program.clone(), trimmed(script).to_vec());
                 }
                 words => {
                     put(cd, b" && ");
@@ -237,7 +258,7 @@ impl Writer<'_> {
                 put(umask, b"; ");
                 put(set_shell, b"; ");
                 put(from.map(|from| [b"exec ".to_vec(), from].concat()), b"; ");
-                put(Some(trimmed(script).into_owned()), b"");
+                put(Some(trimmed(script).to_vec()), b"");
             }
         }
         (SH.to_vec(), text)
@@ -297,9 +318,15 @@ fn simple_command(words: &[Vec<u8>]) -> Vec<u8> {
     text
 }
 
-/// Takes away blanks and newlines around a script, which mean nothing to a shell.
-fn trimmed(script: &[u8]) -> Cow<'_, [u8]> {
-    let whole = script.trim_ascii();
-    // A newline behind a backslash does mean something.
-    if whole.ends_with(b"\\") { Cow::Borrowed(script.trim_ascii_start()) } else { Cow::Borrowed(whole) }
+/// Takes away blanks in front of a script, as cron does, and newlines behind it, which mean nothing to a shell.
+fn trimmed(script: &[u8]) -> &[u8] {
+    let mut whole = script.trim_ascii_start();
+    while let Some(rest) = whole.strip_suffix(b"\n") {
+        // Behind a backslash they do mean something.
+        if rest.ends_with(b"\\") {
+            break;
+        }
+        whole = rest;
+    }
+    whole
 }

@@ -5,9 +5,11 @@ use serde::Serialize;
 
 use super::super::job_text::SYSTEM_ZONE;
 use super::super::output::json::line;
+use super::super::run_options::parse_mail;
 use super::{Leaving, Losses};
 use crate::domain::{CommandLine, Mail, MailFormat, Missed, Overlap, Span, Stdin, Timestamp, TriggerSpec};
 use crate::schedule::{Zone, parse_span};
+use crate::store::JobView;
 
 /// A line; its keys are those that `add --from` takes.
 #[derive(Serialize)]
@@ -114,12 +116,7 @@ fn job_line(leaving: &Leaving, now: Timestamp, losses: &mut Losses) -> Result<Jo
         overlap: policy.overlap,
         missed: within.map_or_else(|| mode.to_string(), |within| format!("{mode},{within}")),
         grace: span(grace, "--grace")?,
-        mail: job.mail.as_ref().map(|mail| {
-            if mail.format != MailFormat::Taskq {
-                losses.lose(job, format_args!("JSON cannot say that its mail looks like that of {}", mail.format));
-            }
-            mail_text(mail)
-        }),
+        mail: job.mail.as_ref().and_then(|mail| mail_text(job, mail, losses)),
         hold: job.paused_at.is_some(),
         environment: leaving.env.iter().map(|var| utf8(var, &name_of(var))).collect::<Result<_, _>>()?,
     })
@@ -152,8 +149,20 @@ fn triggers(leaving: &Leaving, losses: &mut Losses) -> Result<Triggers, String> 
     Ok(triggers)
 }
 
-fn mail_text(mail: &Mail) -> String {
-    format!("{},{}", mail.to, mail.when)
+/// Returns whom a job mails as `--mail` has it, if it would take that.
+fn mail_text(job: &JobView, mail: &Mail, losses: &mut Losses) -> Option<String> {
+    let text = format!("{},{}", mail.to, mail.when);
+    match parse_mail(&text) {
+        Ok(read) if read.to == mail.to && read.when == mail.when => {}
+        Ok(_) | Err(_) => {
+            losses.lose(job, format_args!("JSON cannot say `--mail {text}`"));
+            return None;
+        }
+    }
+    if mail.format != MailFormat::Taskq {
+        losses.lose(job, format_args!("JSON cannot say that its mail looks like that of {}", mail.format));
+    }
+    Some(text)
 }
 
 /// Returns a span as options read it.

@@ -50,12 +50,15 @@ const NAMES: &[&str] = &[
 const PREFIXES: &[&str] = &["SSH_", "XDG_SESSION_"];
 
 /// Returns the variables that a job takes along, as names and values, and adds the names of the others to `dropped`.
+///
+/// Every shell sets `PWD`. An environment without it was not a shell's, but put together on purpose: it goes along whole.
 pub(super) fn without<'a>(env: &'a [EnvVar], dropped: &mut Vec<String>) -> Vec<(&'a [u8], &'a [u8])> {
     let mut kept = Vec::with_capacity(env.len());
+    let is_shells = env.iter().any(|var| var.starts_with(b"PWD="));
     for var in env {
         let at = var.iter().position(|byte| *byte == b'=').unwrap_or(var.len());
         let (name, value) = (&var[..at], var.get(at + 1..).unwrap_or_default());
-        match std::str::from_utf8(name).ok().filter(|name| is_of_session(name)) {
+        match std::str::from_utf8(name).ok().filter(|name| is_shells && is_of_session(name)) {
             Some(name) if dropped.iter().any(|other| other == name) => {}
             Some(name) => dropped.push(name.to_owned()),
             None => kept.push((name, value)),
