@@ -421,6 +421,7 @@ fn text_of(context: &Context<'_>, args: AddArgs) -> TaskResult<JobText> {
         missed_within,
         grace: args.grace,
         mail: args.mail,
+        mail_format: None,
         hold: args.hold,
     })
 }

@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use super::add::MissedArg;
 use super::job_text::JobText;
-use crate::domain::{NewJob, Overlap};
+use crate::domain::{MailFormat, NewJob, Overlap};
 use crate::error::{Error, Result};
 
-/// The keys: what is run, what it reads, and the long options of `add` with `_` for `-`. `anchor` and `environment` are
-/// those of `export`, which cannot speak of the caller's.
+/// The keys: what is run, what it reads, and the long options of `add` with `_` for `-`. `anchor`,
+/// `environment` and `mail_format` are those of `export`, whose jobs are not the caller's.
 const KEYS: &[&str] = &[
     "command",
     "script",
@@ -42,6 +42,7 @@ const KEYS: &[&str] = &[
     "missed",
     "grace",
     "mail",
+    "mail_format",
     "hold",
 ];
 
@@ -176,6 +177,10 @@ fn take(job: &mut JobText, key: &str, value: &Value) -> Result<(), String> {
         }
         "grace" => job.grace = Some(text()?),
         "mail" => job.mail = Some(text()?),
+        "mail_format" => {
+            let read = MailFormat::from_word(&text()?);
+            job.mail_format = Some(read.ok_or_else(|| wrong(key, value, "`taskq`, `debian` or `cronie`"))?);
+        }
         "hold" => job.hold = flag()?,
         _ => unreachable!("a key in KEYS has a place"),
     }

@@ -10,8 +10,8 @@ use super::run_options::{environment_of, find_user, parse_mail, parse_umask, rea
 use super::zone::system_zone;
 use crate::config;
 use crate::domain::{
-    CommandLine, EnvVar, Execution, JobName, Missed, MissedMode, NewJob, Overlap, Policy, QueueName, Span, Tag,
-    Timestamp, TriggerSpec,
+    CommandLine, EnvVar, Execution, JobName, Mail, MailFormat, Missed, MissedMode, NewJob, Overlap, Policy, QueueName,
+    Span, Tag, Timestamp, TriggerSpec,
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result};
@@ -70,6 +70,8 @@ pub struct JobText {
     pub user: Option<String>,
     /// `--mail`
     pub mail: Option<String>,
+    /// How it looks, if not as ours do; `add --from` alone has it
+    pub mail_format: Option<MailFormat>,
     /// `--env`
     pub env: Vec<OsString>,
     /// The whole environment, in place of the caller's; `add --from` alone has it
@@ -168,11 +170,19 @@ impl JobText {
             priority: check_priority(self.priority.unwrap_or(0)).map_err(|cause| Error::usage(&what, cause))?,
             start,
             policy,
-            mail: self.mail.as_deref().map(parse_mail).transpose().map_err(|cause| Error::usage(&what, cause))?,
+            mail: self.mail(&what)?,
             hold,
             execution: self.execution(here, &what)?,
         };
         Ok(ReadJob { what, job, triggers })
+    }
+
+    fn mail(&self, what: &str) -> Result<Option<Mail>> {
+        let mail = self.mail.as_deref().map(parse_mail).transpose().map_err(|cause| Error::usage(what, cause))?;
+        if mail.is_none() && self.mail_format.is_some() {
+            return Err(Error::usage(what, "`mail_format` needs `mail`"));
+        }
+        Ok(mail.map(|mail| Mail { format: self.mail_format.unwrap_or(mail.format), ..mail }))
     }
 
     fn zone(&self, here: &Surroundings, what: &str) -> Result<(Zone, Option<String>)> {

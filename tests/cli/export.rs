@@ -44,7 +44,8 @@ fn add_many(home: &Home) {
         "true",
     ]);
     home.add(&["--umask", "077", "--stdin", "in put", "--mail", "a@b.example,c,always", "true"]);
-    let with_text = r#"{"script":"cat","stdin_text":"one\ntwo","cron":"@hourly","mail":"me","umask":"002"}"#;
+    let with_text =
+        r#"{"script":"cat","stdin_text":"one\ntwo","cron":"@hourly","mail":"me","mail_format":"cronie","umask":"002"}"#;
     home.taskq(&["add", "--from", "-"]).stdin(with_text).gives(0, "8\n", "");
     home.add(&["--clean-env", "--env", "A=", "--env", "B=x=y\n'\"\\ z", "--missed", "skip", "true"]);
 }
@@ -59,14 +60,17 @@ fn import(home: &Home, lines: &str) -> Answer {
 fn json_becomes_the_same_jobs_again() {
     let home = Home::new();
     add_many(&home);
+    let table = "@daily cat%a%b\nMAILTO=x@y.example\n*/5 * * * * echo 50\\%\n";
+    assert_eq!(home.taskq(&["import", "crontab", "-"]).stdin(table).answer().status, 0);
     let exported = home.taskq(&["export", "json"]).answer();
     assert_eq!((exported.status, exported.stderr.as_str()), (0, ""));
     home.taskq(&["--dir", "../other", "queue", "set", "gpu", "--slots", "1"]).gives(0, "", "");
+    home.taskq(&["--dir", "../other", "queue", "set", "cron", "--slots", "1000"]).gives(0, "", "");
     let imported = import(&home, &exported.stdout);
     assert_eq!((imported.status, imported.stderr.as_str()), (0, ""), "{}", exported.stdout);
     let again = home.taskq(&["--dir", "../other", "export", "json"]).answer();
     assert_eq!(again.stdout, exported.stdout);
-    assert_eq!(exported.stdout.lines().count(), 9);
+    assert_eq!(exported.stdout.lines().count(), 11);
     // Next fires, too, and with them the phases of intervals.
     let fires = |dir: &str| home.json(&["--dir", dir, "next", "-n", "40"]);
     assert_eq!(fires("../data/taskq"), fires("../other"));

@@ -44,6 +44,8 @@ struct JobLine {
     grace: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     mail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail_format: Option<MailFormat>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     hold: bool,
     environment: Vec<String>,
@@ -97,6 +99,8 @@ fn job_line(leaving: &Leaving, now: Timestamp, losses: &mut Losses) -> Result<Jo
     let policy = &job.policy;
     let Missed { mode, within, grace } = policy.missed;
     let within = within.map(|within| span(within, "--missed")).transpose()?;
+    let mail = job.mail.as_ref().and_then(|mail| mail_text(job, mail, losses));
+    let is_foreign = |format: &MailFormat| *format != MailFormat::Taskq;
     Ok(JobLine {
         name: job.name.clone(),
         command,
@@ -116,7 +120,8 @@ fn job_line(leaving: &Leaving, now: Timestamp, losses: &mut Losses) -> Result<Jo
         overlap: policy.overlap,
         missed: within.map_or_else(|| mode.to_string(), |within| format!("{mode},{within}")),
         grace: span(grace, "--grace")?,
-        mail: job.mail.as_ref().and_then(|mail| mail_text(job, mail, losses)),
+        mail_format: mail.as_ref().and(job.mail.as_ref()).map(|mail| mail.format).filter(is_foreign),
+        mail,
         hold: job.paused_at.is_some(),
         environment: leaving.env.iter().map(|var| utf8(var, &name_of(var))).collect::<Result<_, _>>()?,
     })
@@ -153,16 +158,12 @@ fn triggers(leaving: &Leaving, losses: &mut Losses) -> Result<Triggers, String> 
 fn mail_text(job: &JobView, mail: &Mail, losses: &mut Losses) -> Option<String> {
     let text = format!("{},{}", mail.to, mail.when);
     match parse_mail(&text) {
-        Ok(read) if read.to == mail.to && read.when == mail.when => {}
+        Ok(read) if read.to == mail.to && read.when == mail.when => Some(text),
         Ok(_) | Err(_) => {
             losses.lose(job, format_args!("JSON cannot say `--mail {text}`"));
-            return None;
+            None
         }
     }
-    if mail.format != MailFormat::Taskq {
-        losses.lose(job, format_args!("JSON cannot say that its mail looks like that of {}", mail.format));
-    }
-    Some(text)
 }
 
 /// Returns a span as options read it.
