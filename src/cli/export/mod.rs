@@ -37,7 +37,7 @@ pub enum Format {
 /// named on stderr, a line each, and the exit status is 1; the rest is printed
 /// nevertheless.
 ///
-/// crontab: a table for crontab(1), as the cron of Debian reads it. Variables
+/// crontab: a table for crontab(1), as this machine's cron reads it. Variables
 /// stand above the lines that need them.
 ///
 /// systemd: a .service and a .timer for each job, as `systemctl cat` prints
