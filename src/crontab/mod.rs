@@ -11,6 +11,8 @@ mod line;
 mod note;
 mod refusal;
 mod table;
+#[cfg(test)]
+mod tests;
 pub mod write;
 
 pub use command::{CommandText, split_command};

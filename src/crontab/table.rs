@@ -122,13 +122,15 @@ pub struct Finding<'a> {
 
 /// Reads a whole table.
 pub fn read<'a>(file: &'a [u8], options: &Options<'_>) -> Vec<Finding<'a>> {
-    let mut reader = Reader { options, variables: Variables::default(), notes: Vec::new() };
+    let mut reader = Reader { options, variables: Variables::default(), cron_tz: None, notes: Vec::new() };
     lines(file).map(|line| reader.finding(line)).collect()
 }
 
 struct Reader<'a> {
     options: &'a Options<'a>,
     variables: Variables,
+    /// The zone of `CRON_TZ`, or why it is none.
+    cron_tz: Option<Result<String, String>>,
     /// Of the line that is being read.
     notes: Vec<Note>,
 }
@@ -227,6 +229,9 @@ impl<'o> Reader<'o> {
         }
         self.note_value(line, &variable);
         self.note_purpose(&variable);
+        if variable.name == b"CRON_TZ" {
+            self.cron_tz = read_zone(&variable.value);
+        }
         let variables = Rc::make_mut(&mut self.variables);
         match variables.iter_mut().find(|known| known.name == variable.name) {
             Some(known) => known.value.clone_from(&variable.value),
@@ -354,18 +359,10 @@ impl<'o> Reader<'o> {
 
     /// Returns the zone of the entries here: cronie's `CRON_TZ`.
     fn zone(&self) -> Result<Option<String>, String> {
-        match (self.options.origin, self.cron_tz()) {
+        match (self.options.origin, &self.cron_tz) {
             (Dialect::Debian, _) | (Dialect::Cronie, None) => Ok(None),
-            (Dialect::Cronie, Some(name)) => {
-                Zone::read(&name).map_err(|error| format!("CRON_TZ above: {error}"))?;
-                Ok(Some(name))
-            }
+            (Dialect::Cronie, Some(zone)) => zone.clone().map(Some),
         }
-    }
-
-    fn cron_tz(&self) -> Option<String> {
-        let name = value(&self.variables, b"CRON_TZ").filter(|name| !name.is_empty())?;
-        Some(String::from_utf8_lossy(name).into_owned())
     }
 
     fn delay(&self, schedule: &Schedule) -> Span {
@@ -405,7 +402,7 @@ impl<'o> Reader<'o> {
             Meaning::Entry(others, other_command) => {
                 let other_zone = match by {
                     Dialect::Debian => None,
-                    Dialect::Cronie => self.cron_tz().filter(|name| Zone::read(name).is_ok()),
+                    Dialect::Cronie => self.cron_tz.clone().and_then(Result::ok),
                 };
                 let schedule = others.schedule();
                 if schedule != times.schedule() || other_zone.as_deref() != zone {
@@ -476,6 +473,16 @@ impl<'o> Reader<'o> {
 /// Tells whether what follows a command's first word is a word, and no option: of a user, a command would follow.
 fn is_before_word(rest: &[u8]) -> bool {
     rest.iter().find(|byte| !is_blank(**byte)).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"/.".contains(byte))
+}
+
+/// Reads the value of `CRON_TZ`; `None`: it is empty, and that is the system's zone.
+fn read_zone(value: &[u8]) -> Option<Result<String, String>> {
+    let name = String::from_utf8_lossy(value);
+    if name.is_empty() {
+        return None;
+    }
+    let zone = Zone::find(&name).map(|_| name.clone().into_owned());
+    Some(zone.ok_or_else(|| format!("CRON_TZ above: `{name}` is not a zone of this machine's tzdata")))
 }
 
 /// Why the times of an entry cannot be read.

@@ -41,17 +41,13 @@ impl Zone {
     /// # Errors
     /// Where there is no such zone; the hint then names a similar one.
     pub fn named(name: &str) -> Result<Self, ParseError> {
-        match TimeZone::get(name) {
-            Ok(zone) => {
-                let canonical = zone.iana_name().unwrap_or(name).to_owned();
-                Ok(Self::new(zone, &canonical))
-            }
-            Err(_) => Err(ParseError {
-                cause: format!("`{name}` is not a zone of this machine's tzdata"),
-                column: None,
-                hint: similar(name).map(|near| format!("did you mean `{near}`?")),
-            }),
-        }
+        Self::known(name).ok_or_else(|| unknown(name))
+    }
+
+    fn known(name: &str) -> Option<Self> {
+        let zone = TimeZone::get(name).ok()?;
+        let canonical = zone.iana_name().unwrap_or(name).to_owned();
+        Some(Self::new(zone, &canonical))
     }
 
     /// Finds a zone by what `TZ` may hold: an IANA name, or a POSIX string.
@@ -59,7 +55,12 @@ impl Zone {
     /// # Errors
     /// Where it is neither; the error is that of the name.
     pub fn read(text: &str) -> Result<Self, ParseError> {
-        Self::named(text).or_else(|error| Self::posix(text).map_err(|_| error))
+        Self::find(text).ok_or_else(|| unknown(text))
+    }
+
+    /// Finds a zone as `read` does. A failure is as quick as a success: no similar name is looked for.
+    pub fn find(text: &str) -> Option<Self> {
+        Self::known(text).or_else(|| Self::posix(text).ok())
     }
 
     /// Makes the system's zone of the bytes of `/etc/localtime` (tzfile(5)) and of its name, where one is known.
@@ -154,6 +155,14 @@ impl Zone {
 fn instant(at: i64) -> Instant {
     let at = at.clamp(Instant::MIN.as_second(), Instant::MAX.as_second());
     Instant::from_second(at).expect("it was held to the range")
+}
+
+fn unknown(name: &str) -> ParseError {
+    ParseError {
+        cause: format!("`{name}` is not a zone of this machine's tzdata"),
+        column: None,
+        hint: similar(name).map(|near| format!("did you mean `{near}`?")),
+    }
 }
 
 /// Returns the zone whose name, or whose last part, is nearest to a text, if it is near at all.
