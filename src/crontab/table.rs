@@ -28,7 +28,7 @@ const DEBIAN_COMMAND_BYTES_MAX: usize = 998;
 /// Debian's crontab(1) takes so many lines.
 const DEBIAN_LINES_MAX: usize = 10_000;
 
-/// At the beginning of a command Debian's cron takes this byte for the end of the file.
+/// Right behind the five fields Debian's cron takes this byte for the end of the file.
 const DEBIAN_END: u8 = 0xff;
 
 /// The largest RANDOM_DELAY, in minutes, as cronie has it.
@@ -435,7 +435,8 @@ impl<'o> Reader<'o> {
     }
 
     fn note_command(&mut self, line: &Line<'_>, text: &EntryText<'_>, command: &CommandText) {
-        if text.command.first() == Some(&DEBIAN_END) {
+        let is_behind_fields = matches!(text.when, When::Fields(_)) && text.user.is_none();
+        if is_behind_fields && text.command.first() == Some(&DEBIAN_END) {
             self.note_refusal(Dialect::Debian, "bad day-of-week");
         }
         if self.options.origin == Dialect::Debian && text.command.len() > DEBIAN_COMMAND_BYTES_MAX {

@@ -1,13 +1,23 @@
 //! Owns: what the parts of `crontab` do together, as tables.
 //! Never: what real tables look like (see tests/corpus), random ones (see tests/differential.rs and fuzz/).
 
+mod probes;
 mod tables;
 
-use super::{Finding, Layout, Options, read};
+use super::{Finding, Layout, Note, Options, Verdict, read};
 use crate::schedule::Dialect;
 
 const USERS: [&[u8]; 2] = [b"root", b"nobody"];
 
 fn findings(file: &[u8], origin: Dialect, layout: Layout) -> Vec<Finding<'_>> {
     read(file, &Options { origin, layout, host: 1, knows_user: &|name| USERS.contains(&name) })
+}
+
+/// Tells whether nothing is found that this cron refuses.
+fn is_taken(file: &[u8], origin: Dialect, layout: Layout) -> bool {
+    findings(file, origin, layout).iter().all(|finding| {
+        let is_refused = matches!(finding.verdict, Verdict::Refused { .. });
+        let is_told = finding.notes.iter().any(|note| matches!(note, Note::RefusedBy { by, .. } if *by == origin));
+        !is_refused && !is_told
+    })
 }
