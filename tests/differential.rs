@@ -3,8 +3,12 @@
 //!
 //! Both are optional: where they are missing the tests say so and pass. `TASKQ_DIFFERENTIAL=n` makes each n times longer.
 
+#[path = "differential/lines.rs"]
+mod lines;
 #[path = "differential/random.rs"]
 mod random;
+#[path = "differential/tables.rs"]
+mod tables;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

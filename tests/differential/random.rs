@@ -35,8 +35,9 @@ impl Random {
         self.next() % end
     }
 
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[usize::try_from(self.below(all.len() as u64)).expect("it is an index")]
+    /// Returns one of these.
+    pub fn of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.place(all.len())]
     }
 
     /// Returns a second of the years 2020 to 2030, often of a day in whose night Berlin's clocks change.
@@ -48,6 +49,11 @@ impl Random {
         } else {
             1_577_836_800 + offset(self.below(315_360_000))
         }
+    }
+
+    /// Returns an index into so many things.
+    pub fn place(&mut self, count: usize) -> usize {
+        usize::try_from(self.below(count as u64)).expect("it is below a usize")
     }
 
     /// Returns five fields of the strict grammar, without ranges of one value.
@@ -97,7 +103,8 @@ impl Random {
         })
     }
 
-    fn odd_field(&mut self, index: usize) -> Vec<u8> {
+    /// Returns one of five fields, with any bytes in it.
+    pub fn odd_field(&mut self, index: usize) -> Vec<u8> {
         if self.below(4) == 0 {
             return b"*".to_vec();
         }
