@@ -56,9 +56,17 @@ fn read_quoted(text: &[u8], quote: u8, dialect: Dialect) -> Option<Vec<u8>> {
     }
     let value = &text[..end];
     Some(match dialect {
-        Dialect::Debian => trim_end(value).to_vec(),
+        Dialect::Debian => unquoted(trim_end(value)).to_vec(),
         Dialect::Cronie => value.to_vec(),
     })
+}
+
+/// Takes a second pair of quotes away: Debian's cron has kept what its older reader did behind the newer one.
+fn unquoted(value: &[u8]) -> &[u8] {
+    match value {
+        [first @ (b'"' | b'\''), inner @ .., last] if first == last => inner,
+        _ => value,
+    }
 }
 
 fn trim_end(value: &[u8]) -> &[u8] {

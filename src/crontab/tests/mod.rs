@@ -3,6 +3,7 @@
 
 mod probes;
 mod tables;
+mod values;
 
 use super::{Finding, Layout, Note, Options, Verdict, read};
 use crate::schedule::Dialect;

@@ -1,0 +1,151 @@
+//! Owns: names and values of variables as jobs of Debian's cron were measured to get them, and as cronie's `load_env` reads
+//! them.
+//! Never: which lines are assignments at all (see `probes`).
+
+use super::super::{Layout, Verdict};
+use super::{findings, is_taken};
+use crate::schedule::Dialect;
+
+/// Returns what the last line sets, as it stands in an environment.
+fn set_by(file: &str, origin: Dialect) -> Option<String> {
+    let found = findings(file.as_bytes(), origin, Layout::User);
+    match &found.last()?.verdict {
+        Verdict::Variable(variable) => {
+            let joined = [variable.name.as_slice(), b"=", &variable.value].concat();
+            Some(String::from_utf8_lossy(&joined).into_owned())
+        }
+        Verdict::Nothing | Verdict::Entry(_) | Verdict::Refused { .. } => None,
+    }
+}
+
+/// A line, and what both crons set by it.
+const BOTH: &[(&str, &str)] = &[
+    ("A3 =b", "A3=b"),
+    ("A5\t=\tb", "A5=b"),
+    ("A26=   b  c   ", "A26=b  c"),
+    ("A31=a\tb", "A31=a\tb"),
+    ("A10='b\"c'", "A10=b\"c"),
+    ("A11=b\"c\"", "A11=b\"c\""),
+    ("A12=\"b'c\"", "A12=b'c"),
+    ("A35='a\\\"b'", "A35=a\\\"b"),
+    ("A13=b\\", "A13=b\\"),
+    ("A42=b\\ ", "A42=b\\"),
+    ("A14==b", "A14==b"),
+    ("A15=b=c", "A15=b=c"),
+    ("A22=b # c", "A22=b # c"),
+    ("A19=b%c", "A19=b%c"),
+    ("A20=a\\%b", "A20=a\\%b"),
+    ("A18=$HOME", "A18=$HOME"),
+    ("A23=~", "A23=~"),
+    ("A30=`id`", "A30=`id`"),
+    ("A39=b\r", "A39=b"),
+    ("A40=\"b\"\r", "A40=b"),
+    ("A43=b\u{c}", "A43=b"),
+    ("A27=\u{b}b\u{b}", "A27=b"),
+    ("A\u{b}=v", "A=v"),
+    ("\"A 8\"=c", "A 8=c"),
+    ("'A9'=b", "A9=b"),
+    ("*=5", "*=5"),
+    ("5=5", "5=5"),
+    ("@daily=1", "@daily=1"),
+    ("A+16=x", "A+16=x"),
+    ("%=1", "%=1"),
+    ("A\\21=x", "A\\21=x"),
+    ("1=2 * * * * c", "1=2 * * * * c"),
+    ("PATH=\"$HOME/bin:$PATH\"", "PATH=$HOME/bin:$PATH"),
+    ("=x", "=x"),
+    (" =y", "=y"),
+    ("\"\"=z", "=z"),
+    ("==", "=="),
+    ("= =", "=="),
+    ("A=\"\"", "A="),
+    ("A=''", "A="),
+    ("\tA=b", "A=b"),
+    ("A=b=\"c\"", "A=b=\"c\""),
+];
+
+#[test]
+fn a_value_arrives_as_both_crons_hand_it_on() {
+    for (line, set) in BOTH {
+        for origin in [Dialect::Debian, Dialect::Cronie] {
+            assert_eq!(set_by(line, origin).as_deref(), Some(*set), "{line:?} of {origin:?}");
+        }
+    }
+}
+
+/// A line, what Debian's cron sets by it, and what cronie does.
+const APART: &[(&str, Option<&str>, Option<&str>)] = &[
+    // Debian's cron trims what stands in quotes; cronie does not.
+    ("A=\"  b  \"", Some("A=  b"), Some("A=  b  ")),
+    ("A='  b  '", Some("A=  b"), Some("A=  b  ")),
+    ("A=\"a\tb\t\"", Some("A=a\tb"), Some("A=a\tb\t")),
+    ("A=\"b\r\"", Some("A=b"), Some("A=b\r")),
+    ("A=\"b\u{b}\"", Some("A=b"), Some("A=b\u{b}")),
+    ("A=\"b \"\r", Some("A=b"), Some("A=b ")),
+    ("A=\" \"", Some("A="), Some("A= ")),
+    // And it takes a second pair of quotes away, that of the reader before.
+    ("A=\"'b'\"", Some("A=b"), Some("A='b'")),
+    ("A='\"b\"'", Some("A=b"), Some("A=\"b\"")),
+    ("A=\"' b ' \"", Some("A= b "), Some("A=' b ' ")),
+    ("A=\"'b' c\"", Some("A='b' c"), Some("A='b' c")),
+    ("A=\"'\"", Some("A='"), Some("A='")),
+    ("A=\"''\"", Some("A="), Some("A=''")),
+    // A name with nothing behind it is one to cronie only. Everybody can see what it means, so it is taken, with a note.
+    ("A=", Some("A="), Some("A=")),
+    ("A= ", Some("A="), Some("A=")),
+    ("A=\r", Some("A="), Some("A=")),
+    ("=", Some("="), Some("=")),
+    // Neither.
+    ("A=\"b\" c", None, None),
+    ("A=\"b", None, None),
+    ("A=\"b'", None, None),
+    ("A=\"a\\\"b\"", None, None),
+    ("A=\"b\" # c", None, None),
+    ("\"A=b", None, None),
+    ("export A=b", None, None),
+    ("A", None, None),
+];
+
+#[test]
+fn the_crons_part_about_blanks_in_quotes_and_quotes_in_quotes() {
+    for (line, debian, cronie) in APART {
+        assert_eq!(set_by(line, Dialect::Debian).as_deref(), *debian, "{line:?} of Debian");
+        assert_eq!(set_by(line, Dialect::Cronie).as_deref(), *cronie, "{line:?} of cronie");
+    }
+}
+
+#[test]
+fn a_name_with_nothing_behind_it_is_told_to_be_refused_by_debian() {
+    for line in ["A=\n", "A= \n", "A=\r\n", "=\n"] {
+        assert!(!is_taken(line.as_bytes(), Dialect::Debian, Layout::User), "{line:?}");
+        assert!(is_taken(line.as_bytes(), Dialect::Cronie, Layout::User), "{line:?}");
+    }
+}
+
+#[test]
+fn an_assignment_is_cut_by_debian_at_998_bytes_and_not_by_cronie() {
+    for length in [996, 997, 999, 5_000] {
+        let line = format!("L={}", "x".repeat(length));
+        let cut = &line[..line.len().min(998)];
+        assert_eq!(set_by(&line, Dialect::Debian).as_deref(), Some(cut), "{length}");
+        assert_eq!(set_by(&line, Dialect::Cronie).as_deref(), Some(line.as_str()), "{length}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_set_twice_keeps_its_place_and_its_last_value() {
+    let found = findings(b"A=1\nB=2\nA=3\n* * * * * c\nA=4\n", Dialect::Debian, Layout::User);
+    let Verdict::Entry(entry) = &found[3].verdict else { panic!("{found:?}") };
+    let variables: Vec<_> = entry.variables.iter().map(|set| (set.name.as_slice(), set.value.as_slice())).collect();
+    assert_eq!(variables, [(b"A".as_slice(), b"3".as_slice()), (b"B", b"2")]);
+}
+
+#[test]
+fn a_table_sets_a_thousand_variables_and_any_one_of_them_again() {
+    let mut table: String = (0..1_000).map(|number| format!("A{number}=b\n")).collect();
+    table.push_str("A7=c\n");
+    assert!(is_taken(table.as_bytes(), Dialect::Debian, Layout::User));
+    table.push_str("B=c\n");
+    let found = findings(table.as_bytes(), Dialect::Debian, Layout::User);
+    assert!(matches!(found[1_001].verdict, Verdict::Refused { .. }));
+}
