@@ -40,6 +40,7 @@ pub fn split_command(text: &[u8], dialect: Dialect) -> CommandText {
 fn stdin_of(text: &[u8]) -> Vec<u8> {
     let mut stdin = Vec::with_capacity(text.len() + 1);
     let mut is_escaped = false;
+    let mut is_in_line = false;
     for byte in text.iter().copied() {
         match (is_escaped, byte) {
             (false, b'%') => stdin.push(b'\n'),
@@ -50,11 +51,15 @@ fn stdin_of(text: &[u8]) -> Vec<u8> {
         }
         // Of two backslashes the first stands for itself, and the second may still escape.
         is_escaped = byte == b'\\';
+        if !is_escaped {
+            is_in_line = stdin.last() != Some(&b'\n');
+        }
     }
     if is_escaped {
         stdin.push(b'\\');
     }
-    if stdin.last() != Some(&b'\n') {
+    // The crons count no backslash as something behind which a newline could be missing.
+    if is_in_line {
         stdin.push(b'\n');
     }
     stdin

@@ -1,6 +1,7 @@
 //! Owns: what the parts of `crontab` do together, as tables.
 //! Never: what real tables look like (see tests/corpus), random ones (see tests/differential.rs and fuzz/).
 
+mod commands;
 mod probes;
 mod tables;
 mod values;
