@@ -80,14 +80,19 @@ pub fn mail_rule(table: &[Variable], env: &[EnvVar], account: &Account, dialect:
     };
     match String::from_utf8(to) {
         Ok(to) if to.is_empty() => MailRule::Nobody,
-        Ok(to) if is_safe(&to) => MailRule::To(to),
+        Ok(to) if is_safe(&to, dialect) => MailRule::To(to),
         Ok(_) | Err(_) => MailRule::Unsafe,
     }
 }
 
 /// Tells whether cron gives this to sendmail(8) as an argument (`safe_p` of its source).
-fn is_safe(to: &str) -> bool {
-    !to.starts_with('-') && to.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@!:%-.,_+".contains(&byte))
+fn is_safe(to: &str, dialect: Dialect) -> bool {
+    let others: &[u8] = match dialect {
+        Dialect::Debian => b"@!:%-.,_+=/",
+        Dialect::Cronie => b"@!:%-.,_+",
+    };
+    to.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && to.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
 }
 
 /// Replaces `$NAME` and `${NAME}` by the job's variables; one that is not set is left out.

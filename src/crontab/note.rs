@@ -178,9 +178,9 @@ impl fmt::Display for Note {
             Self::ShellNotFound(shell) => {
                 write!(f, "SHELL `{shell}` is no path: cron does not search for it, so the command cannot start")
             }
-            Self::UnsafeAddress => {
-                f.write_str("an address may have letters, digits and `@!:%-.,_+`: nothing is mailed")
-            }
+            Self::UnsafeAddress => f.write_str(
+                "an address begins with a letter or digit and has only those and `@!:%-.,_+`: nothing is mailed",
+            ),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! Never: what real tables look like (see tests/corpus), random ones (see tests/differential.rs and fuzz/).
 
 mod commands;
+mod environments;
 mod probes;
 mod tables;
 mod values;
