@@ -3,7 +3,8 @@
 
 use rusqlite::{OptionalExtension, Row, named_params, params};
 
-use super::codec::{self, command_columns, join, missed, split, stdin_columns};
+use super::codec::{self, missed, split};
+use super::jobs::{DEFINITION_COLUMNS, DEFINITION_VALUES};
 use super::{FirstFire, Reader, StoreResult, Writer};
 use crate::domain::{Execution, JobId, NewJob, Policy, QueueName, Timestamp, TriggerSpec};
 use crate::schedule::Dialect;
@@ -154,42 +155,8 @@ impl Writer<'_> {
     /// Gives a job another definition; its id, name, tags, pause and history stay. The fires of a trigger that it keeps stay
     /// planned as they are.
     pub fn change_job(&self, id: JobId, job: &NewJob, triggers: &[FirstFire]) -> StoreResult<()> {
-        let (command, is_script) = command_columns(&job.execution.command);
-        let (stdin_path, stdin_text) = stdin_columns(&job.execution.stdin);
-        let environment = self.intern_environment(&join(&job.execution.env))?;
-        let mail = job.mail.as_ref();
-        self.transaction
-            .prepare_cached(
-                "UPDATE job SET command = :command, is_script = :is_script, cwd = :cwd, environment_id = :environment,
-                    umask = :umask, queue = :queue, priority = :priority, overlap = :overlap, missed = :missed,
-                    missed_within_us = :missed_within, grace_us = :grace, timeout_us = :timeout,
-                    kill_after_us = :kill_after, start_at = :start, stdin_path = :stdin_path, stdin_text = :stdin_text,
-                    user = :user, mail_to = :mail_to, mail_when = :mail_when, mail_format = :mail_format
-                 WHERE id = :id",
-            )?
-            .execute(named_params! {
-                ":id": id,
-                ":command": command,
-                ":is_script": is_script,
-                ":cwd": job.execution.cwd,
-                ":environment": environment,
-                ":umask": job.execution.umask,
-                ":queue": job.queue.as_str(),
-                ":priority": job.priority,
-                ":overlap": job.policy.overlap,
-                ":missed": job.policy.missed.mode,
-                ":missed_within": job.policy.missed.within,
-                ":grace": job.policy.missed.grace,
-                ":timeout": job.policy.timeout,
-                ":kill_after": job.policy.kill_after,
-                ":start": job.start,
-                ":stdin_path": stdin_path,
-                ":stdin_text": stdin_text,
-                ":user": job.execution.user,
-                ":mail_to": mail.map(|mail| &mail.to),
-                ":mail_when": mail.map(|mail| mail.when),
-                ":mail_format": mail.map(|mail| mail.format),
-            })?;
+        let sql = format!("UPDATE job SET ({DEFINITION_COLUMNS}) = ({DEFINITION_VALUES}) WHERE id = :id");
+        self.execute_with_definition(&sql, job, named_params! { ":id": id })?;
         let held = self.is_paused(id)?;
         let mut kept: Vec<TriggerSpec> = Vec::new();
         for old in self.triggers(id)? {

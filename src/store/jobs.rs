@@ -1,7 +1,7 @@
 //! Owns: jobs and their triggers: adding, finding, pausing, cancelling.
 //! Never: their runs' progress (see `apply`).
 
-use rusqlite::{OptionalExtension, named_params, params};
+use rusqlite::{OptionalExtension, ToSql, named_params, params};
 use serde::{Deserialize, Serialize};
 
 use super::codec::{command_columns, content_hash, join, stdin_columns};
@@ -22,6 +22,14 @@ pub struct FirstFire {
     /// For `@reboot`: the boot that it is added in, in which it does not fire.
     pub boot_id: Option<String>,
 }
+
+/// The columns of a job that its definition fills.
+pub(super) const DEFINITION_COLUMNS: &str = "command, is_script, cwd, environment_id, umask, queue, priority, overlap, missed,
+    missed_within_us, grace_us, timeout_us, kill_after_us, start_at, stdin_path, stdin_text, user, mail_to, mail_when, mail_format";
+
+/// What `Writer::execute_with_definition` puts into them.
+pub(super) const DEFINITION_VALUES: &str = ":command, :is_script, :cwd, :environment, :umask, :queue, :priority, :overlap, :missed,
+    :missed_within, :grace, :timeout, :kill_after, :start, :stdin_path, :stdin_text, :user, :mail_to, :mail_when, :mail_format";
 
 /// How many of the latest jobs a request is looked for in: more than can be added while a client waits for its answer.
 const REQUESTS_LOOKED_AT: i64 = 100_000;
@@ -110,20 +118,31 @@ impl Writer<'_> {
     }
 
     fn insert_job(&self, job: &NewJob, has_run: bool, request: Option<i64>, now: Timestamp) -> StoreResult<JobId> {
+        let sql = format!(
+            "INSERT INTO job (name, created_at, paused_at, runs, request, {DEFINITION_COLUMNS})
+             VALUES (:name, :now, :paused_at, :runs, :request, {DEFINITION_VALUES})"
+        );
+        let name = job.name.as_ref().map(JobName::as_str);
+        let paused_at = job.hold.then_some(now);
+        let others = named_params! {
+            ":name": name, ":now": now, ":paused_at": paused_at, ":runs": has_run, ":request": request,
+        };
+        self.execute_with_definition(&sql, job, others)?;
+        Ok(JobId(self.transaction.last_insert_rowid()))
+    }
+
+    /// Executes a statement with `DEFINITION_VALUES` and others.
+    pub(super) fn execute_with_definition(
+        &self,
+        sql: &str,
+        job: &NewJob,
+        others: &[(&str, &dyn ToSql)],
+    ) -> StoreResult<()> {
         let (command, is_script) = command_columns(&job.execution.command);
         let (stdin_path, stdin_text) = stdin_columns(&job.execution.stdin);
         let environment = self.intern_environment(&join(&job.execution.env))?;
-        let mut insert = self.transaction.prepare_cached(
-            "INSERT INTO job (name, created_at, command, is_script, cwd, environment_id, umask, queue, priority, overlap,
-                missed, missed_within_us, grace_us, timeout_us, kill_after_us, start_at, paused_at, runs, request,
-                stdin_path, stdin_text, user, mail_to, mail_when, mail_format)
-             VALUES (:name, :now, :command, :is_script, :cwd, :environment, :umask, :queue, :priority, :overlap,
-                :missed, :missed_within, :grace, :timeout, :kill_after, :start, :paused_at, :runs, :request,
-                :stdin_path, :stdin_text, :user, :mail_to, :mail_when, :mail_format)",
-        )?;
-        insert.execute(named_params! {
-            ":name": job.name.as_ref().map(JobName::as_str),
-            ":now": now,
+        let mail = job.mail.as_ref();
+        let definition = named_params! {
             ":command": command,
             ":is_script": is_script,
             ":cwd": job.execution.cwd,
@@ -138,20 +157,18 @@ impl Writer<'_> {
             ":timeout": job.policy.timeout,
             ":kill_after": job.policy.kill_after,
             ":start": job.start,
-            ":paused_at": job.hold.then_some(now),
-            ":runs": has_run,
-            ":request": request,
             ":stdin_path": stdin_path,
             ":stdin_text": stdin_text,
             ":user": job.execution.user,
-            ":mail_to": job.mail.as_ref().map(|mail| &mail.to),
-            ":mail_when": job.mail.as_ref().map(|mail| mail.when),
-            ":mail_format": job.mail.as_ref().map(|mail| mail.format),
-        })?;
-        Ok(JobId(self.transaction.last_insert_rowid()))
+            ":mail_to": mail.map(|mail| &mail.to),
+            ":mail_when": mail.map(|mail| mail.when),
+            ":mail_format": mail.map(|mail| mail.format),
+        };
+        self.transaction.prepare_cached(sql)?.execute([definition, others].concat().as_slice())?;
+        Ok(())
     }
 
-    pub(super) fn intern_environment(&self, vars: &[u8]) -> StoreResult<i64> {
+    fn intern_environment(&self, vars: &[u8]) -> StoreResult<i64> {
         let hash = content_hash(vars);
         let found = self
             .transaction
