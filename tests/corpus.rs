@@ -58,7 +58,7 @@ fn tables(layout: &str) -> Vec<PathBuf> {
 fn report(text: &[u8], layout: Layout, name: &str) -> String {
     let origin = origin_of(text);
     let here = surroundings(origin);
-    let lines = read_table(text, layout, &here);
+    let lines = read_table(text, layout, None, &here);
     let report = table_report(name, &lines, &Diff::of_new(&lines), &here);
     let refused = lines.iter().filter(|line| TableLine::is_refused(line)).count();
     let sentences = report.sentences(&here.zone, |_| true);
@@ -91,4 +91,18 @@ fn every_table_of_users_has_its_report() {
 #[test]
 fn every_table_of_systems_has_its_report() {
     check(Layout::System, "system");
+}
+
+#[test]
+fn the_jobs_of_a_table_from_crons_spool_are_its_users() {
+    let here = surroundings(Dialect::Debian);
+    let user_of = |owner| {
+        let lines = read_table(b"1 1 * * * x\n", Layout::User, owner, &here);
+        lines[0].job.as_ref().map(|(job, _)| (job.execution.user.clone(), job.execution.env.clone()))
+    };
+    let (user, env) = user_of(Some("backup")).expect("it is an entry");
+    assert_eq!(user.as_deref(), Some("backup"));
+    assert!(env.contains(&b"HOME=/home/backup".to_vec()) && env.contains(&b"LOGNAME=backup".to_vec()));
+    assert_eq!(user_of(Some("root")).expect("it is an entry").0, None);
+    assert_eq!(user_of(Some("nosuch")), None);
 }

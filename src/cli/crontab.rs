@@ -133,7 +133,7 @@ enum Installed {
 fn install(context: &Context<'_>, text: &[u8], shown: &str, before: Option<Option<&[u8]>>) -> Result<Installed> {
     let origin = stored(context)?.map(|table| table.origin);
     let here = Surroundings::of_process(context.now(), system_zone().0, origin);
-    let lines = read_table(text, Layout::User, &here);
+    let lines = read_table(text, Layout::User, None, &here);
     if lines.iter().any(TableLine::is_refused) {
         let report = table_report(shown, &lines, &Diff::of_new(&lines), &here);
         for (line, cause) in report.refused_lines() {

@@ -132,7 +132,7 @@ pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
     let tables: Vec<Table<'_>> = found
         .tables
         .iter()
-        .map(|source| Table { source, lines: read_table(&source.text, source.layout, &here) })
+        .map(|source| Table { source, lines: read_table(&source.text, source.layout, source.owner.as_deref(), &here) })
         .collect();
     let has_refusals = tables.iter().flat_map(|table| &table.lines).any(TableLine::is_refused);
     let is_stored = !args.dry_run && (!has_refusals || args.keep_going);

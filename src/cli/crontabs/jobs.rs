@@ -104,14 +104,21 @@ struct Shared {
     notes: Vec<Note>,
 }
 
-/// Reads a table, and makes a job of each of its entries.
-pub fn read_table<'a>(text: &'a [u8], layout: Layout, here: &Surroundings) -> Vec<TableLine<'a>> {
+/// Reads a table, and makes a job of each of its entries. Those of a table without users run as `owner`; `None`: as whose
+/// daemon it is.
+pub fn read_table<'a>(
+    text: &'a [u8],
+    layout: Layout,
+    owner: Option<&'a str>,
+    here: &Surroundings,
+) -> Vec<TableLine<'a>> {
     let users = Users { find: here.find_user, found: RefCell::default() };
     let options =
         Options { origin: here.origin, layout, host: here.host, knows_user: &|name| users.find(name).is_some() };
     let findings = read(text, &options);
     let mut shared: Option<Shared> = None;
-    findings.into_iter().map(|finding| table_line(finding, here, &users, &mut shared)).collect()
+    let owner = owner.map(str::as_bytes);
+    findings.into_iter().map(|finding| table_line(finding, owner, here, &users, &mut shared)).collect()
 }
 
 /// Users that were looked up: a table names the same ones over and over.
@@ -129,18 +136,25 @@ impl Users {
 
 fn table_line<'a>(
     mut finding: Finding<'a>,
+    owner: Option<&'a [u8]>,
     here: &Surroundings,
     users: &Users,
     shared: &mut Option<Shared>,
 ) -> TableLine<'a> {
-    let Verdict::Entry(entry) = &finding.verdict else { return TableLine { finding, job: None } };
+    let Verdict::Entry(entry) = &mut finding.verdict else { return TableLine { finding, job: None } };
+    entry.user = entry.user.or(owner);
     let is_own = entry.user.is_none_or(|user| user == here.own.name.as_bytes());
-    if !is_own && !here.is_root {
+    let is_known = entry.user.is_none_or(|user| users.find(user).is_some());
+    if !is_known || !is_own && !here.is_root {
         let user = String::from_utf8_lossy(entry.user.unwrap_or_default()).into_owned();
         finding.verdict = Verdict::Refused {
             column: 1,
-            cause: format!("only root's daemon can run a job as `{user}`"),
-            hint: Some("import it as root".to_owned()),
+            cause: if is_known {
+                format!("only root's daemon can run a job as `{user}`")
+            } else {
+                format!("there is no user `{user}`, whose table this is")
+            },
+            hint: is_known.then(|| "import it as root".to_owned()),
         };
         return TableLine { finding, job: None };
     }

@@ -20,6 +20,9 @@ pub const OWN: &str = "";
 /// A larger file is none that a person wrote.
 const BYTES_MAX: u64 = 64 << 20;
 
+/// Where Debian's cron and cronie keep the tables of users.
+const SPOOLS: [&str; 2] = ["/var/spool/cron/crontabs", "/var/spool/cron"];
+
 /// A table that was read.
 #[derive(Debug)]
 pub struct Source {
@@ -31,6 +34,8 @@ pub struct Source {
     pub text: Vec<u8>,
     /// Its form.
     pub layout: Layout,
+    /// Whose table it is, if its place says so: the user that cron runs its jobs as.
+    pub owner: Option<String>,
 }
 
 /// The system's tables.
@@ -48,7 +53,13 @@ pub struct SystemTables {
 pub fn user_table(file: &Path, what: &str) -> Result<Source> {
     if file == Path::new("-") {
         let text = read_all(io::stdin().lock()).map_err(|error| Error::io(what, io_cause(&error)))?;
-        return Ok(Source { key: OWN.to_owned(), shown: "standard input".to_owned(), text, layout: Layout::User });
+        return Ok(Source {
+            key: OWN.to_owned(),
+            shown: "standard input".to_owned(),
+            text,
+            layout: Layout::User,
+            owner: None,
+        });
     }
     read_file(file, Layout::User).map_err(|error| Error::io(what, io_cause(&error)))
 }
@@ -62,7 +73,13 @@ pub fn installed_table(what: &str) -> Result<Source> {
     if said.status != 0 {
         return Err(failure(format!("`crontab -l`: {}", String::from_utf8_lossy(&said.stderr).trim())));
     }
-    Ok(Source { key: OWN.to_owned(), shown: "crontab -l".to_owned(), text: said.stdout, layout: Layout::User })
+    Ok(Source {
+        key: OWN.to_owned(),
+        shown: "crontab -l".to_owned(),
+        text: said.stdout,
+        layout: Layout::User,
+        owner: None,
+    })
 }
 
 /// Reads the tables of the system: `path`, or `/etc/crontab` and `/etc/cron.d`. In a directory the rules of its cron hold.
@@ -143,7 +160,16 @@ fn is_table_name(name: &[u8], origin: Dialect) -> bool {
 
 fn read_file(file: &Path, layout: Layout) -> io::Result<Source> {
     let key = std::path::absolute(file)?.to_string_lossy().into_owned();
-    Ok(Source { key, shown: file.display().to_string(), text: read_all(File::open(file)?)?, layout })
+    let text = read_all(File::open(file)?)?;
+    let owner = if layout == Layout::User { owner_of(&key) } else { None };
+    Ok(Source { key, shown: file.display().to_string(), text, layout, owner })
+}
+
+/// Returns the user that a table belongs to: in cron's spool it has its user's name.
+fn owner_of(path: &str) -> Option<String> {
+    let path = Path::new(path);
+    let is_spool = SPOOLS.iter().any(|spool| path.parent() == Some(Path::new(spool)));
+    Some(path.file_name().filter(|_| is_spool)?.to_str()?.to_owned())
 }
 
 fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
@@ -158,6 +184,13 @@ fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_in_crons_spool_is_its_users() {
+        assert_eq!(owner_of("/var/spool/cron/crontabs/alice").as_deref(), Some("alice"));
+        assert_eq!(owner_of("/var/spool/cron/bob").as_deref(), Some("bob"));
+        assert_eq!((owner_of("/home/alice/crontab"), owner_of("/var/spool/cron/crontabs/x/alice")), (None, None));
+    }
 
     #[test]
     fn each_cron_reads_names_of_its_own_in_cron_d() {
