@@ -392,6 +392,37 @@ def field(pid, name):
         return next(line.split()[1] for line in f if line.startswith(name + ":"))
 
 
+def bench_crontab(bench):
+    """10,000 lines of a crontab: imported, imported again, and given back; beside crontab(1), which only checks them."""
+    if not bench.has("crontab"):
+        return
+    lines = 2_000 if bench.quick else 10_000
+    table = os.path.join(bench.tmp, "table")
+    days = ("*", "1-5", "0", "sat,sun")
+    with open(table, "w") as f:
+        for line in range(lines):
+            f.write(f"{line % 60} {line // 60 % 24} * * {days[line % 4]} /usr/local/bin/job-{line} --all\n")
+    times = 3 if bench.quick else 9
+    check = (["crontab", "-n", table], dict(os.environ))
+    imported, checked = [], []
+    for turn in range(times):
+        store = bench.store(f"crontab-{turn}")
+        imported.append(spawn_ms([bench.taskq, "import", "crontab", table], bench.env(store)))
+        checked.append(spawn_ms(*check))
+    ours, theirs = statistics.median(imported), statistics.median(checked)
+    what = f"`taskq import crontab` of {lines:,} lines into jobs; `crontab -n`, which only checks them"
+    bench.row(what, f"{ours:.0f} ms", f"{theirs:.1f} ms", f"{ours / theirs:.0f} ×", "≤ 1 s")
+    (again,) = in_turns([([bench.taskq, "import", "crontab", table], bench.env(store))], times)
+    bench.row("the same again, nothing changed", f"{again:.0f} ms", "", "", "≤ 1 s")
+    store = bench.store("crontab")
+    bench.run(store, "crontab", table)
+    words = [([bench.taskq, "crontab", "-l"], bench.env(store)), (["cat", table], dict(os.environ))]
+    ours, theirs = in_turns(words, times)
+    same = subprocess.run(words[0][0], env=words[0][1], stdout=subprocess.PIPE, check=True).stdout == open(table, "rb").read()
+    assert same, "taskq crontab -l gave other bytes back"
+    bench.row("`taskq crontab -l` of them, byte for byte; floor: `cat`", f"{ours:.2f} ms", f"{theirs:.2f} ms", f"+{ours - theirs:.2f} ms", "")
+
+
 def machine():
     with open("/proc/cpuinfo") as f:
         model = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), platform.machine())
@@ -409,7 +440,8 @@ def main():
     os.environ["TZ"] = "UTC"
     time.tzset()
     try:
-        for act in (bench_enqueue, bench_at, bench_first_act, bench_throughput, bench_burst, bench_lateness_and_idle):
+        acts = (bench_enqueue, bench_at, bench_first_act, bench_throughput, bench_burst, bench_lateness_and_idle, bench_crontab)
+        for act in acts:
             if args.only in (None, act.__name__.removeprefix("bench_")):
                 act(bench)
     finally:

@@ -233,7 +233,8 @@ fn mail_lines(job: &JobView, unsent: Option<&UnsentMail>) -> Vec<(&'static str, 
         };
         let form = match mail.format {
             MailFormat::Taskq => String::new(),
-            MailFormat::Debian | MailFormat::Cronie => format!(", in the form of {}'s cron", mail.format),
+            MailFormat::Debian => ", as Debian's cron writes it".to_owned(),
+            MailFormat::Cronie => ", as cronie writes it".to_owned(),
         };
         ("Mail", format!("to {}, {when}{form}", mail.to))
     });
