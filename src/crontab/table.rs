@@ -288,7 +288,11 @@ impl<'o> Reader<'o> {
 
     /// Draws cronie's delay: a random share of RANDOM_DELAY, the same for all tables of a machine. `None`: no such number.
     fn drawn_delay(&self, value: &[u8]) -> Option<u32> {
-        let minutes: u32 = std::str::from_utf8(value).ok()?.parse().ok()?;
+        // As strtol(3) reads it: `45 minutes` is 45.
+        let value = value.trim_ascii_start();
+        let value = value.strip_prefix(b"+").unwrap_or(value);
+        let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let minutes: u32 = std::str::from_utf8(&value[..digits]).ok()?.parse().ok()?;
         if minutes > DELAY_MINUTES_MAX {
             return None;
         }
