@@ -6,13 +6,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use taskq::crontab::{Finding, Layout, Note, Options, Syntax, Verdict, lines, read};
+use taskq::crontab::{Finding, Layout, Line, Note, Options, Syntax, Verdict, lines, read};
 use taskq::schedule::Dialect;
 
 use super::random::Random;
 use super::{LINES_MAX, check, no_crontab, times};
 
 const TABLES: usize = 2_400;
+
+/// Debian's cron looks at so many bytes for an assignment.
+const ASSIGNMENT_MAX: usize = 998;
 
 /// Who there is on every Debian.
 const USERS: [&[u8]; 5] = [b"root", b"daemon", b"nobody", b"www-data", b"backup"];
@@ -41,9 +44,25 @@ fn first_refusal(table: &[u8], layout: Layout) -> Option<Refusal> {
     read(table, &options).iter().find_map(refusal_of)
 }
 
+/// Tells whether Debian's cron reads something else here than a file of lines, and we a line that is refused.
+fn has_a_line_apart(table: &[u8]) -> bool {
+    lines(table).any(|line| has_nul_that_counts(&line) || ends_with_an_opening_quote(&line))
+}
+
 /// Debian's cron takes a NUL for the end of a line: what stands behind it is another line. We take it for no text.
-fn has_nul_in_a_line_that_counts(table: &[u8]) -> bool {
-    lines(table).any(|line| line.text.contains(&0) && line.syntax(Dialect::Debian, Layout::User) != Syntax::Nothing)
+fn has_nul_that_counts(line: &Line<'_>) -> bool {
+    line.text.contains(&0) && line.syntax(Dialect::Debian, Layout::User) != Syntax::Nothing
+}
+
+/// Behind a quote that opens and ends its line, Debian's cron reads on in what is left of the line before.
+fn ends_with_an_opening_quote(line: &Line<'_>) -> bool {
+    let blanks = line.text.iter().take_while(|byte| b" \t".contains(byte)).count();
+    let text = &line.text[blanks..];
+    let Some((b'"' | b'\'', before)) = text[..text.len().min(ASSIGNMENT_MAX)].split_last() else { return false };
+    // With something in the place of the quote it is an assignment of just that.
+    let instead = [before, b"x"].concat();
+    let syntax = Line { text: &instead, ..*line }.syntax(Dialect::Debian, Layout::User);
+    before.is_empty() || matches!(syntax, Syntax::Assignment { value, .. } if value == b"x")
 }
 
 /// Returns how the first error of `crontab -n` differs from ours.
@@ -73,7 +92,7 @@ fn debians_crontab_takes_a_table_exactly_when_we_find_nothing_that_it_refuses() 
         let table = random.odd_table(&real);
         match first_refusal(&table, Layout::User) {
             None if table.is_empty() || table.ends_with(b"\n") => taken.push(table),
-            Some(_) if has_nul_in_a_line_that_counts(&table) => {}
+            Some(_) if has_a_line_apart(&table) => {}
             refusal => alone.push((table, refusal)),
         }
     }

@@ -357,3 +357,13 @@ fn byte_255_is_the_end_of_the_file_only_right_behind_the_five_fields() {
     check(b"* * * * * c\xff\n", "");
     assert!(is_taken(b"* * * * * root \xffc\n", Dialect::Debian, Layout::System));
 }
+
+/// Debian's cron reads on behind the end of such a line, in what is left of the one before, and takes it here.
+#[test]
+fn a_quote_that_opens_at_the_end_of_a_line_is_refused() {
+    for line in ["A=\"\n", "A = '\n", "\"\n", "'\n", "'A' =\"\n"] {
+        let file = format!("* * * * * echo x\"  \n{line}");
+        let refused = first_refusal(file.as_bytes()).map(|(line, _)| line);
+        assert_eq!(refused, Some(2), "{line}");
+    }
+}
