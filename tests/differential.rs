@@ -1,7 +1,9 @@
-//! Owns: running what others wrote beside ours: Debian's `crontab -n` for what is read, cronsim for when it fires.
+//! Owns: running what others wrote beside ours: `crontab -n` of Debian and `crontab -T` of cronie for what is read, cronsim
+//! for when it fires.
 //! Never: ground truth that is kept in files (see tests/oracle.rs).
 //!
-//! Both are optional: where they are missing the tests say so and pass. `TASKQ_DIFFERENTIAL=n` makes each n times longer.
+//! All are optional: where they are missing the tests say so and pass. `TASKQ_DIFFERENTIAL=n` makes each n times longer, and
+//! `TASKQ_CRONIE` names a crontab of cronie that is not installed.
 
 #[path = "differential/lines.rs"]
 mod lines;

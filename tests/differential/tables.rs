@@ -1,16 +1,18 @@
-//! Owns: whole tables against `crontab -n`, and the corpus against what was measured of it: what Debian's cron takes is what we
-//! find nothing in that it refuses, and its first error is where our first one is.
+//! Owns: whole tables against `crontab -n` of Debian's cron and `crontab -T` of cronie, and the corpus against what was measured
+//! of it: what a cron takes is what we find nothing in that it refuses, and its first error is where our first one is.
 //! Never: what a table means.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use taskq::crontab::{Finding, Layout, Line, Note, Options, Syntax, Verdict, lines, read};
 use taskq::schedule::Dialect;
+use tempfile::NamedTempFile;
 
 use super::random::Random;
-use super::{LINES_MAX, check, no_crontab, times};
+use super::{check, no_crontab, run, times};
 
 const TABLES: usize = 2_400;
 
@@ -20,54 +22,68 @@ const ASSIGNMENT_MAX: usize = 998;
 /// Who there is on every Debian.
 const USERS: [&[u8]; 5] = [b"root", b"daemon", b"nobody", b"www-data", b"backup"];
 
-/// The first thing in a table that Debian's cron refuses.
+/// So many tables are asked about at once: cronie takes 1,000 assignments, and Debian's cron 10,000 lines.
+const TABLES_AT_ONCE: usize = 1_000;
+
+/// The first thing in a table that its cron refuses.
 #[derive(Debug)]
 struct Refusal {
     /// The line, from 1.
     line: usize,
-    /// Debian's words, where we know them.
+    /// The cron's words, where we know them.
     what: Option<String>,
 }
 
-fn refusal_of(finding: &Finding<'_>) -> Option<Refusal> {
+fn refusal_of(finding: &Finding<'_>, origin: Dialect) -> Option<Refusal> {
     let line = finding.line.number;
     let what = finding.notes.iter().find_map(|note| match note {
-        Note::RefusedBy { by: Dialect::Debian, what } => Some(what.clone()),
+        Note::RefusedBy { by, what } if *by == origin => Some(what.clone()),
         _ => None,
     });
     let is_refused = matches!(finding.verdict, Verdict::Refused { .. });
     (is_refused || what.is_some()).then_some(Refusal { line, what })
 }
 
-fn first_refusal(table: &[u8], layout: Layout) -> Option<Refusal> {
-    let options = Options { origin: Dialect::Debian, layout, host: 0, knows_user: &|name| USERS.contains(&name) };
-    read(table, &options).iter().find_map(refusal_of)
+fn first_refusal(table: &[u8], origin: Dialect, layout: Layout) -> Option<Refusal> {
+    let options = Options { origin, layout, host: 0, knows_user: &|name| USERS.contains(&name) };
+    read(table, &options).iter().find_map(|finding| refusal_of(finding, origin))
 }
 
-/// Tells whether Debian's cron reads something else here than a file of lines, and we a line that is refused.
-fn has_a_line_apart(table: &[u8]) -> bool {
-    lines(table).any(|line| has_nul_that_counts(&line) || ends_with_an_opening_quote(&line))
+/// Tells whether a cron reads something else here than a file of lines, and we a line that is refused.
+fn has_a_line_apart(table: &[u8], origin: Dialect) -> bool {
+    lines(table).any(|line| {
+        has_nul_that_counts(&line, origin)
+            || ends_with_an_opening_quote(&line, origin)
+            || origin == Dialect::Cronie && (sets_zone(&line) || line.text.contains(&b'~'))
+    })
 }
 
-/// Debian's cron takes a NUL for the end of a line: what stands behind it is another line. We take it for no text.
-fn has_nul_that_counts(line: &Line<'_>) -> bool {
-    line.text.contains(&0) && line.syntax(Dialect::Debian, Layout::User) != Syntax::Nothing
+/// cronie takes what is no zone for UTC, and `~` up to a number outside the field if its draw falls inside. We do not.
+fn sets_zone(line: &Line<'_>) -> bool {
+    let syntax = line.syntax(Dialect::Cronie, Layout::User);
+    matches!(syntax, Syntax::Assignment { name, .. } if name == b"CRON_TZ")
 }
 
-/// Behind a quote that opens and ends its line, Debian's cron reads on in what is left of the line before.
-fn ends_with_an_opening_quote(line: &Line<'_>) -> bool {
+/// The crons take a NUL for the end of a line: what stands behind it is another line. We take it for no text.
+fn has_nul_that_counts(line: &Line<'_>, origin: Dialect) -> bool {
+    line.text.contains(&0) && line.syntax(origin, Layout::User) != Syntax::Nothing
+}
+
+/// Behind a quote that opens and ends its line, the crons read on in what is left of the line before.
+fn ends_with_an_opening_quote(line: &Line<'_>, origin: Dialect) -> bool {
     let blanks = line.text.iter().take_while(|byte| b" \t".contains(byte)).count();
     let text = &line.text[blanks..];
-    let Some((b'"' | b'\'', before)) = text[..text.len().min(ASSIGNMENT_MAX)].split_last() else { return false };
+    let length = if origin == Dialect::Debian { text.len().min(ASSIGNMENT_MAX) } else { text.len() };
+    let Some((b'"' | b'\'', before)) = text[..length].split_last() else { return false };
     // With something in the place of the quote it is an assignment of just that.
     let instead = [before, b"x"].concat();
-    let syntax = Line { text: &instead, ..*line }.syntax(Dialect::Debian, Layout::User);
+    let syntax = Line { text: &instead, ..*line }.syntax(origin, Layout::User);
     before.is_empty() || matches!(syntax, Syntax::Assignment { value, .. } if value == b"x")
 }
 
 /// Returns how the first error of `crontab -n` differs from ours.
 fn difference(told: &str, ours: &Refusal) -> Option<String> {
-    if told.starts_with("new crontab file is missing newline") {
+    if told.starts_with("new crontab file is missing newline") || told.ends_with(": premature EOF") {
         // It is told as soon as the end is met, and we may have found another thing in that line.
         return None;
     }
@@ -79,30 +95,71 @@ fn difference(told: &str, ours: &Refusal) -> Option<String> {
     (!is_there || !is_same).then(|| format!("it says {told:?}, we {ours:?}"))
 }
 
+/// A cron that can be asked.
+#[derive(Clone, Copy)]
+struct Peer {
+    dialect: Dialect,
+    /// Asks about a table; the error is the first that it tells.
+    check: fn(&[u8]) -> Result<(), String>,
+}
+
 #[test]
 fn debians_crontab_takes_a_table_exactly_when_we_find_nothing_that_it_refuses() {
-    if let Some(reason) = no_crontab() {
-        eprintln!("skipped: {reason}");
-        return;
+    match no_crontab() {
+        Some(reason) => eprintln!("skipped: {reason}"),
+        None => agree(Peer { dialect: Dialect::Debian, check }),
     }
+}
+
+#[test]
+fn cronies_crontab_takes_a_table_exactly_when_we_find_nothing_that_it_refuses() {
+    let said = run(&cronie(), &["-V"], b"");
+    let version = said.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
+    if version.starts_with(b"cronie") && check_cronie(b"* * * * * x\n") == Ok(()) {
+        agree(Peer { dialect: Dialect::Cronie, check: check_cronie });
+    } else {
+        eprintln!("skipped: there is no crontab of cronie; `TASKQ_CRONIE` may name one");
+    }
+}
+
+fn cronie() -> String {
+    std::env::var("TASKQ_CRONIE").unwrap_or_else(|_| "crontab".to_owned())
+}
+
+/// Asks `crontab -T`, which has to go back in what it reads, and so takes no pipe.
+fn check_cronie(table: &[u8]) -> Result<(), String> {
+    let mut file = NamedTempFile::new().map_err(|error| error.to_string())?;
+    file.write_all(table).map_err(|error| error.to_string())?;
+    let path = file.path().to_str().expect("it has a plain name");
+    let output = run(&cronie(), &["-T", path], b"").ok_or("there is no crontab")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let told = String::from_utf8_lossy(&output.stderr).replace(path, "-");
+    Err(told.lines().find(|line| !line.starts_with("Warning: ")).unwrap_or_default().to_owned())
+}
+
+fn agree(peer: Peer) {
     let mut random = Random(3);
     let real = real_lines();
     let (mut taken, mut alone) = (Vec::new(), Vec::new());
     for _ in 0..TABLES * times() {
         let table = random.odd_table(&real);
-        match first_refusal(&table, Layout::User) {
+        match first_refusal(&table, peer.dialect, Layout::User) {
             None if table.is_empty() || table.ends_with(b"\n") => taken.push(table),
-            Some(_) if has_a_line_apart(&table) => {}
+            Some(_) if has_a_line_apart(&table, peer.dialect) => {}
             refusal => alone.push((table, refusal)),
         }
     }
     assert!(taken.len() > TABLES / 4 && alone.len() > TABLES / 4, "both kinds are tried");
-    let mut differences: Vec<String> = taken.chunks(LINES_MAX / 4).filter_map(refused_one).collect();
+    let mut differences: Vec<String> =
+        taken.chunks(TABLES_AT_ONCE).filter_map(|tables| refused_one(peer, tables)).collect();
     differences.extend(thread::scope(|scope| {
-        let parts: Vec<_> = alone.chunks(alone.len().div_ceil(4)).map(|part| scope.spawn(|| compare(part))).collect();
+        let parts = alone.chunks(alone.len().div_ceil(4));
+        let parts: Vec<_> = parts.map(|part| scope.spawn(move || compare(peer, part))).collect();
         parts.into_iter().flat_map(|part| part.join().expect("it only compares")).collect::<Vec<_>>()
     }));
-    println!("{} taken at once, {} alone", taken.len(), alone.len());
+    println!("{}: {} taken at once, {} alone", peer.dialect.as_str(), taken.len(), alone.len());
     assert!(differences.is_empty(), "{}", differences[..differences.len().min(40)].join("\n"));
 }
 
@@ -121,17 +178,17 @@ fn corpus() -> PathBuf {
 }
 
 /// Asks about tables that we take, all at once; returns the first that is refused.
-fn refused_one(tables: &[Vec<u8>]) -> Option<String> {
-    let first = check(&tables.concat()).err()?;
-    let alone = tables.iter().find_map(|table| Some((table, check(table).err()?)));
+fn refused_one(peer: Peer, tables: &[Vec<u8>]) -> Option<String> {
+    let first = (peer.check)(&tables.concat()).err()?;
+    let alone = tables.iter().find_map(|table| Some((table, (peer.check)(table).err()?)));
     let (table, told) = alone.map_or((String::new(), first), |(table, told)| (table.escape_ascii().to_string(), told));
     Some(format!("\"{table}\": it says {told:?}, and we take it"))
 }
 
 /// Asks about tables one by one: those that we refuse, and those that end without a newline.
-fn compare(part: &[(Vec<u8>, Option<Refusal>)]) -> Vec<String> {
+fn compare(peer: Peer, part: &[(Vec<u8>, Option<Refusal>)]) -> Vec<String> {
     let differences = part.iter().filter_map(|(table, ours)| {
-        let difference = match (check(table), ours) {
+        let difference = match ((peer.check)(table), ours) {
             (Ok(()), None) => None,
             (Err(told), Some(ours)) => difference(&told, ours),
             (told, ours) => Some(format!("it says {told:?}, and we find {ours:?}")),
@@ -149,7 +206,7 @@ fn the_corpus_is_taken_and_refused_as_debians_cron_did() {
         let [file, verdict, text] = verdict.splitn(3, '\t').collect::<Vec<_>>()[..] else { panic!("{verdict}") };
         let table = fs::read(corpus().join(file)).expect("it is in the corpus");
         let layout = if file.starts_with("system/") { Layout::System } else { Layout::User };
-        let difference = match (verdict, first_refusal(&table, layout)) {
+        let difference = match (verdict, first_refusal(&table, Dialect::Debian, layout)) {
             ("accepted", None) => None,
             ("refused", Some(ours)) if layout == Layout::User => difference(text, &ours),
             // The log of the daemon has no line numbers.
