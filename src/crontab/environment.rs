@@ -36,12 +36,10 @@ fn default_path(dialect: Dialect) -> &'static [u8] {
 }
 
 /// Returns the environment of a job: `login`, which pam_env(8) sets for every session, then the table's own variables, then
-/// what cron sets. What comes later wins, but `SHELL`, `HOME` and `PATH` of a table stay.
+/// what cron sets. What comes later wins, but `SHELL`, `HOME` and `PATH` of a table stay. No name is twice in `table`.
 pub fn environment(table: &[Variable], account: &Account, login: &[EnvVar], dialect: Dialect) -> Vec<EnvVar> {
-    let mut own: Vec<(&[u8], &[u8])> = Vec::new();
-    for variable in table {
-        set(&mut own, &variable.name, &variable.value);
-    }
+    let mut own: Vec<(&[u8], &[u8])> =
+        table.iter().map(|variable| (variable.name.as_slice(), variable.value.as_slice())).collect();
     let name = account.name.as_bytes();
     let defaults: [(&[u8], &[u8]); 3] = [(b"SHELL", SHELL), (b"HOME", &account.home), (b"PATH", default_path(dialect))];
     for (variable, value) in defaults {

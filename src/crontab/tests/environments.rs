@@ -67,3 +67,16 @@ fn debian_takes_two_more_characters_in_an_address_and_expands_nothing() {
     assert_eq!(rule("MAILTO=$LOGNAME\n", Dialect::Debian), MailRule::Unsafe);
     assert_eq!(rule("MAILTO=$LOGNAME\n", Dialect::Cronie), MailRule::To("alice".to_owned()));
 }
+
+/// A table may set a thousand variables anew before each of its entries: comparing each with each takes seconds then.
+#[test]
+fn a_thousand_environments_of_a_thousand_variables_are_made_at_once() {
+    let table: String = (0..1_000).map(|number| format!("A{number}=b\n")).collect();
+    let file = format!("{table}* * * * * c\n");
+    let found = findings(file.as_bytes(), Dialect::Debian, Layout::User);
+    let Some(Verdict::Entry(entry)) = found.last().map(|finding| &finding.verdict) else { panic!("{found:?}") };
+    let account = Account { name: "alice".to_owned(), home: b"/home/alice".to_vec() };
+    for _ in 0..1_000 {
+        assert_eq!(environment(&entry.variables, &account, &[], Dialect::Debian).len(), 1_004);
+    }
+}
