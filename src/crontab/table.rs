@@ -19,8 +19,8 @@ use crate::schedule::{BadField, Dialect, FieldsReading, Schedule, Zone, parse_cr
 /// The most variables that a table may set; cronie has the same bound.
 const VARIABLES_MAX: usize = 1_000;
 
-/// The longest command: what execve(2) takes as one argument, less its NUL.
-const COMMAND_BYTES_MAX: usize = 128 * 1024 - 1;
+/// The longest command, and the longest variable with its name: what execve(2) takes as one string, less its NUL.
+const STRING_BYTES_MAX: usize = 128 * 1024 - 1;
 
 /// The longest command that Debian's cron takes.
 const DEBIAN_COMMAND_BYTES_MAX: usize = 998;
@@ -227,6 +227,11 @@ impl<'o> Reader<'o> {
             let cause = format!("a table may set {VARIABLES_MAX} variables, and this is one more");
             return refused(line, 0, cause, None);
         }
+        let length = variable.name.len() + 1 + variable.value.len();
+        if length > STRING_BYTES_MAX {
+            let cause = format!("the variable has {length} bytes, the system takes up to {STRING_BYTES_MAX}");
+            return refused(line, 0, cause, None);
+        }
         self.note_value(line, &variable);
         self.note_purpose(&variable);
         if variable.name == b"CRON_TZ" {
@@ -312,9 +317,9 @@ impl<'o> Reader<'o> {
             let hint = "a system table has a user between the weekday and the command".to_owned();
             return refused(line, offset_of(line.text, user), format!("there is no user `{shown}`"), Some(hint));
         }
-        if text.command.len() > COMMAND_BYTES_MAX {
+        if text.command.len() > STRING_BYTES_MAX {
             let cause =
-                format!("the command has {} bytes, the system takes up to {COMMAND_BYTES_MAX}", text.command.len());
+                format!("the command has {} bytes, the system takes up to {STRING_BYTES_MAX}", text.command.len());
             return refused(line, offset_of(line.text, text.command), cause, None);
         }
         let zone = match self.zone() {

@@ -149,3 +149,13 @@ fn a_table_sets_a_thousand_variables_and_any_one_of_them_again() {
     let found = findings(table.as_bytes(), Dialect::Debian, Layout::User);
     assert!(matches!(found[1_001].verdict, Verdict::Refused { .. }));
 }
+
+/// Debian's cron cuts it before that, cronie at that.
+#[test]
+fn a_variable_is_no_longer_than_what_the_system_hands_on() {
+    for (length, is_read) in [(131_069, true), (131_070, false), (1_000_000, false)] {
+        let line = format!("L={}\n", "x".repeat(length));
+        assert_eq!(is_taken(line.as_bytes(), Dialect::Cronie, Layout::User), is_read, "{length}");
+        assert!(is_taken(line.as_bytes(), Dialect::Debian, Layout::User), "{length}");
+    }
+}
