@@ -6,6 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use super::assignment;
+use super::command::{CommandText, split_command};
+use super::line::{Ending, Layout, Line, Syntax};
 use crate::schedule::Dialect;
 
 /// The longest command and the longest assignment that Debian's cron reads, in bytes: longer commands it refuses, longer
@@ -102,12 +105,23 @@ fn lines(entry: &Entry, set: &Vars, base: &Vars, dialect: Dialect) -> Result<Vec
         text.extend(format!("# {title}\n").into_bytes());
     }
     for schedule in &entry.schedules {
+        if !is_entry(schedule, &command, dialect) {
+            return Err("a command that begins as no command may".to_owned());
+        }
         let off = if entry.is_off { "#" } else { "" };
         text.extend(format!("{off}{schedule} ").into_bytes());
         text.extend(&command);
         text.push(b'\n');
     }
     Ok(text)
+}
+
+/// Tells whether a cron takes a line for an entry with this command: not for an assignment, a sixth field or an option.
+fn is_entry(schedule: &str, command: &[u8], dialect: Dialect) -> bool {
+    let line = [schedule.as_bytes(), b" ", command].concat();
+    let line = Line { number: 1, text: &line, ending: Ending::Newline };
+    let Syntax::Entry(text) = line.syntax(dialect, Layout::User) else { return false };
+    text.command.trim_ascii_start() == command.trim_ascii_start() && !text.mails_failures_only
 }
 
 /// Writes `NAME=value`, quoted where it has to be.
@@ -135,7 +149,15 @@ pub fn assignment(name: &[u8], value: &[u8]) -> Result<Vec<u8>, &'static str> {
         Some(_) | None => return Err("its quotes"),
     };
     let text = [name, b"=", quote, value, quote].concat();
-    if text.len() > LINE_BYTES_MAX { Err("its length") } else { Ok(text) }
+    if text.len() > LINE_BYTES_MAX {
+        return Err("its length");
+    }
+    // Debian's cron takes a second pair of quotes away.
+    let wanted = Some((name.to_vec(), value.to_vec()));
+    if Dialect::ALL.iter().any(|dialect| assignment::read(&text, *dialect) != wanted) {
+        return Err("its quotes");
+    }
+    Ok(text)
 }
 
 /// Tells whether cron(8) takes a byte for the end of a text, or of the whole file: its reader is getc(3), into a char.
@@ -170,6 +192,11 @@ fn escaped(command: &[u8], input: Option<&[u8]>, dialect: Dialect) -> Result<Vec
     if let Some(input) = input {
         text.push(b'%');
         text.extend(escaped_input(input)?);
+    }
+    let stdin = input.filter(|input| !input.is_empty()).map(<[u8]>::to_vec);
+    if split_command(&text, dialect) != (CommandText { command: command.to_vec(), stdin }) {
+        // Such a line gets no newline from cron.
+        return Err("a last line of input that is all backslashes".to_owned());
     }
     Ok(text)
 }
@@ -294,10 +321,28 @@ mod tests {
                 assert_eq!(found, wanted, "{}", String::from_utf8_lossy(&text));
             }
         }
-        for input in ["x", "a\\\nb\n", "a\0\n"] {
+        for input in ["x", "a\\\nb\n", "a\0\n", "\\\n", "a\n\\\n", "\\\\\n"] {
             assert!(escaped(b"cat", Some(input.as_bytes()), Dialect::Debian).is_err(), "{input:?}");
         }
         assert!(escaped(b"a\nb", None, Dialect::Debian).is_err());
+    }
+
+    #[test]
+    fn a_command_that_a_cron_takes_for_something_else_is_refused() {
+        let refusals = |command: &str, dialect| write(&[entry(command, &[])], &Vars::new(), dialect).1.len();
+        for (command, debian, cronie) in [
+            ("x", 0, 0),
+            (" x", 0, 0),
+            ("'*'", 0, 0),
+            ("*/x", 1, 1),
+            ("=x", 1, 1),
+            ("-n x", 0, 1),
+            ("-", 0, 1),
+            ("", 0, 1),
+        ] {
+            assert_eq!(refusals(command, Dialect::Debian), debian, "{command}");
+            assert_eq!(refusals(command, Dialect::Cronie), cronie, "{command}");
+        }
     }
 
     #[test]
@@ -330,8 +375,9 @@ mod tests {
         assert_eq!(text("a b \"c\" # d"), Ok("A=a b \"c\" # d".to_owned()));
         assert_eq!(text(""), Ok("A=\"\"".to_owned()));
         assert_eq!(text(" a"), Ok("A=\" a\"".to_owned()));
-        assert_eq!(text("\"a\""), Ok("A='\"a\"'".to_owned()));
-        for bad in ["a ", "a\nb", "'\"", &"x".repeat(LINE_BYTES_MAX)] {
+        assert_eq!(text("\"a"), Ok("A='\"a'".to_owned()));
+        // Debian's cron would take both pairs of quotes away.
+        for bad in ["a ", "a\nb", "'\"", "\"a\"", "'a'", &"x".repeat(LINE_BYTES_MAX)] {
             assert!(text(bad).is_err(), "{bad}");
         }
         for bad in ["", "1", "BASH_FUNC_x%%", "A B", "#"] {
