@@ -98,7 +98,7 @@ fn the_jobs_of_a_table_from_crons_spool_are_its_users() {
     let here = surroundings(Dialect::Debian);
     let user_of = |owner| {
         let lines = read_table(b"1 1 * * * x\n", Layout::User, owner, &here);
-        lines[0].job.as_ref().map(|(job, _)| (job.execution.user.clone(), job.execution.env.clone()))
+        lines[0].job.as_ref().map(|job| (job.job().execution.user, job.job().execution.env))
     };
     let (user, env) = user_of(Some("backup")).expect("it is an entry");
     assert_eq!(user.as_deref(), Some("backup"));

@@ -22,6 +22,10 @@ const VARIABLES_MAX: usize = 1_000;
 /// The longest command, and the longest variable with its name: what execve(2) takes as one string, less its NUL.
 const STRING_BYTES_MAX: usize = 128 * 1024 - 1;
 
+/// The most variables that all the environments of a table may have together. What a person writes has a few dozen; an
+/// assignment between every two of a hundred thousand entries would need memory by the gigabyte.
+const ENVIRONMENTS_MAX: usize = 1_000_000;
+
 /// The longest command that Debian's cron takes.
 const DEBIAN_COMMAND_BYTES_MAX: usize = 998;
 
@@ -122,7 +126,8 @@ pub struct Finding<'a> {
 
 /// Reads a whole table.
 pub fn read<'a>(file: &'a [u8], options: &Options<'_>) -> Vec<Finding<'a>> {
-    let mut reader = Reader { options, variables: Variables::default(), cron_tz: None, notes: Vec::new() };
+    let mut reader =
+        Reader { options, variables: Variables::default(), cron_tz: None, environments: 0, notes: Vec::new() };
     lines(file).map(|line| reader.finding(line)).collect()
 }
 
@@ -131,6 +136,8 @@ struct Reader<'a> {
     variables: Variables,
     /// The zone of `CRON_TZ`, or why it is none.
     cron_tz: Option<Result<String, String>>,
+    /// How many variables the environments of all entries so far have.
+    environments: usize,
     /// Of the line that is being read.
     notes: Vec<Note>,
 }
@@ -321,6 +328,14 @@ impl<'o> Reader<'o> {
             let cause =
                 format!("the command has {} bytes, the system takes up to {STRING_BYTES_MAX}", text.command.len());
             return refused(line, offset_of(line.text, text.command), cause, None);
+        }
+        // Nobody else has these variables yet: they are another environment.
+        if Rc::strong_count(&self.variables) == 1 {
+            self.environments += self.variables.len();
+        }
+        if self.environments > ENVIRONMENTS_MAX {
+            let cause = format!("the environments of the table have more than {ENVIRONMENTS_MAX} variables together");
+            return refused(line, 0, cause, None);
         }
         let zone = match self.zone() {
             Ok(zone) => zone,

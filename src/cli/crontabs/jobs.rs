@@ -83,7 +83,20 @@ pub struct TableLine<'a> {
     /// The line, and what there is to say about it.
     pub finding: Finding<'a>,
     /// The job; `None`: the line makes none.
-    pub job: Option<(NewJob, FirstFire)>,
+    pub job: Option<PlannedJob>,
+}
+
+/// A job to come. What it shares with its neighbours is put together only when it is asked for: ten thousand jobs with a
+/// thousand variables each would else be a gigabyte.
+pub struct PlannedJob {
+    /// Its trigger.
+    pub first: FirstFire,
+    shared: Rc<Shared>,
+    command: CommandLine,
+    stdin: Stdin,
+    user: Option<String>,
+    is_fixed: bool,
+    mail: Option<Mail>,
 }
 
 impl TableLine<'_> {
@@ -116,7 +129,7 @@ pub fn read_table<'a>(
     let options =
         Options { origin: here.origin, layout, host: here.host, knows_user: &|name| users.find(name).is_some() };
     let findings = read(text, &options);
-    let mut shared: Option<Shared> = None;
+    let mut shared: Option<Rc<Shared>> = None;
     let owner = owner.map(str::as_bytes);
     findings.into_iter().map(|finding| table_line(finding, owner, here, &users, &mut shared)).collect()
 }
@@ -139,7 +152,7 @@ fn table_line<'a>(
     owner: Option<&'a [u8]>,
     here: &Surroundings,
     users: &Users,
-    shared: &mut Option<Shared>,
+    shared: &mut Option<Rc<Shared>>,
 ) -> TableLine<'a> {
     let Verdict::Entry(entry) = &mut finding.verdict else { return TableLine { finding, job: None } };
     entry.user = entry.user.or(owner);
@@ -161,11 +174,9 @@ fn table_line<'a>(
     let known = shared
         .take()
         .filter(|known| Rc::ptr_eq(&known.variables, &entry.variables) && known.user.as_deref() == entry.user);
-    let known = known.unwrap_or_else(|| share(entry, here, users));
-    let job = entry.timing.as_ref().and_then(|timing| {
-        let first = first_of(timing, here)?;
-        Some((job_of(entry, &known, here), first))
-    });
+    let known = known.unwrap_or_else(|| Rc::new(share(entry, here, users)));
+    let first = entry.timing.as_ref().and_then(|timing| first_of(timing, here));
+    let job = first.map(|first| planned(entry, first, Rc::clone(&known), here));
     if job.is_none() && entry.timing.is_some() {
         finding.notes.push(Note::NeverFires);
     }
@@ -208,7 +219,7 @@ fn value<'a>(env: &'a [EnvVar], name: &[u8]) -> &'a [u8] {
     env.iter().find_map(of).unwrap_or_default()
 }
 
-fn job_of(entry: &Entry<'_>, shared: &Shared, here: &Surroundings) -> NewJob {
+fn planned(entry: &Entry<'_>, first: FirstFire, shared: Rc<Shared>, here: &Surroundings) -> PlannedJob {
     let text = entry.command.command.clone();
     let command = if shared.shell == b"/bin/sh" {
         CommandLine::Script(text)
@@ -216,25 +227,45 @@ fn job_of(entry: &Entry<'_>, shared: &Shared, here: &Surroundings) -> NewJob {
         CommandLine::Argv(vec![shared.shell.clone(), b"-c".to_vec(), text])
     };
     let is_other = |user: &&[u8]| *user != here.own.name.as_bytes();
-    let mode = if entry.is_fixed { MissedMode::Once } else { MissedMode::Skip };
-    let missed = Missed { mode, within: entry.is_fixed.then_some(CATCH_UP), ..Missed::default() };
-    NewJob {
-        name: None,
-        tags: Vec::new(),
-        execution: Execution {
-            command,
-            cwd: shared.cwd.clone(),
-            env: shared.env.clone(),
-            umask: UMASK,
-            stdin: entry.command.stdin.clone().map_or(Stdin::Null, Stdin::Text),
-            user: entry.user.filter(is_other).map(|user| String::from_utf8_lossy(user).into_owned()),
-        },
-        start: None,
-        queue: QUEUE.parse::<QueueName>().expect("it is a name"),
-        priority: 0,
-        policy: Policy { overlap: Overlap::Allow, missed, ..Policy::default() },
-        mail: mail_of(entry, shared, here),
-        hold: false,
+    PlannedJob {
+        first,
+        command,
+        stdin: entry.command.stdin.clone().map_or(Stdin::Null, Stdin::Text),
+        user: entry.user.filter(is_other).map(|user| String::from_utf8_lossy(user).into_owned()),
+        is_fixed: entry.is_fixed,
+        mail: mail_of(entry, &shared, here),
+        shared,
+    }
+}
+
+impl PlannedJob {
+    /// Returns what the line is known by when its text has changed: who does what.
+    pub fn deed(&self) -> (Option<String>, CommandLine) {
+        (self.user.clone(), self.command.clone())
+    }
+
+    /// Returns the job as it is to be stored.
+    pub fn job(&self) -> NewJob {
+        let mode = if self.is_fixed { MissedMode::Once } else { MissedMode::Skip };
+        let missed = Missed { mode, within: self.is_fixed.then_some(CATCH_UP), ..Missed::default() };
+        NewJob {
+            name: None,
+            tags: Vec::new(),
+            execution: Execution {
+                command: self.command.clone(),
+                cwd: self.shared.cwd.clone(),
+                env: self.shared.env.clone(),
+                umask: UMASK,
+                stdin: self.stdin.clone(),
+                user: self.user.clone(),
+            },
+            start: None,
+            queue: QUEUE.parse::<QueueName>().expect("it is a name"),
+            priority: 0,
+            policy: Policy { overlap: Overlap::Allow, missed, ..Policy::default() },
+            mail: self.mail.clone(),
+            hold: false,
+        }
     }
 }
 

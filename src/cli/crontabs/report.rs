@@ -151,7 +151,7 @@ fn line_report(
         line: finding.line.number,
         result,
         job_id: change.and_then(|(job, _)| *job),
-        next_fire_at: line.job.as_ref().and_then(|(_, first)| first.next_at),
+        next_fire_at: line.job.as_ref().and_then(|job| job.first.next_at),
         text: text::escaped_bytes(finding.line.text.trim_ascii()),
         column,
         cause,

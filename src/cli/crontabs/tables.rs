@@ -40,13 +40,6 @@ impl Diff {
     }
 }
 
-/// What a line is known by when its text has changed: who does what.
-type Deed = (Option<String>, CommandLine);
-
-fn deed(job: &NewJob) -> Deed {
-    (job.execution.user.clone(), job.execution.command.clone())
-}
-
 /// Holds a table against what is stored of its source.
 pub fn diff(reader: &Reader<'_>, source: &str, lines: &[TableLine<'_>]) -> Result<Diff, Failure> {
     let stored = reader.crontab(source)?;
@@ -66,9 +59,9 @@ pub fn diff(reader: &Reader<'_>, source: &str, lines: &[TableLine<'_>]) -> Resul
         diff.lines.push(match (&line.job, job) {
             (None, _) => None,
             (Some(_), None) => Some((None, Change::Added)),
-            (Some((new, first)), Some(job)) => {
+            (Some(new), Some(job)) => {
                 let (old, triggers) = reader.definition(*job)?;
-                let is_same = triggers == [first.spec.clone()] && NewJob { hold: false, ..old } == *new;
+                let is_same = triggers == [new.first.spec.clone()] && NewJob { hold: false, ..old } == new.job();
                 Some((Some(*job), if is_same { Change::Unchanged } else { Change::Changed }))
             }
         });
@@ -104,14 +97,14 @@ fn match_by_deed(
     live: &mut [Option<CrontabEntry>],
     matched: &mut [Option<JobId>],
 ) -> Result<(), Failure> {
-    let mut waiting: HashMap<Deed, VecDeque<JobId>> = HashMap::new();
+    let mut waiting: HashMap<(Option<String>, CommandLine), VecDeque<JobId>> = HashMap::new();
     for entry in live.iter().flatten() {
-        let (old, _) = reader.definition(entry.job)?;
-        waiting.entry(deed(&old)).or_default().push_back(entry.job);
+        let old = reader.definition(entry.job)?.0.execution;
+        waiting.entry((old.user, old.command)).or_default().push_back(entry.job);
     }
     for (line, job) in lines.iter().zip(matched.iter_mut()) {
-        if let (Some((new, _)), None) = (&line.job, &job) {
-            *job = waiting.get_mut(&deed(new)).and_then(VecDeque::pop_front);
+        if let (Some(new), None) = (&line.job, &job) {
+            *job = waiting.get_mut(&new.deed()).and_then(VecDeque::pop_front);
         }
     }
     take_matched(live, matched);
@@ -138,14 +131,14 @@ pub fn store(writer: &Writer<'_>, table: &NewTable<'_>, diff: &mut Diff, now: Ti
     }
     let key = writer.put_crontab(table.source, table.origin, table.text)?;
     for (line, change) in table.lines.iter().zip(&mut diff.lines) {
-        let (Some((job, first)), Some((id, change))) = (&line.job, change) else { continue };
-        let triggers = std::slice::from_ref::<FirstFire>(first);
+        let (Some(new), Some((id, change))) = (&line.job, change) else { continue };
+        let triggers = std::slice::from_ref::<FirstFire>(&new.first);
         let id = match *id {
             Some(id) => id,
-            None => *id.insert(writer.add_job(job, triggers, None, now)?),
+            None => *id.insert(writer.add_job(&new.job(), triggers, None, now)?),
         };
         if *change == Change::Changed {
-            writer.change_job(id, job, triggers)?;
+            writer.change_job(id, &new.job(), triggers)?;
         }
         let text = line.finding.line;
         writer.put_crontab_entry(key, id, text.number, text.text)?;
