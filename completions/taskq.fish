@@ -234,9 +234,12 @@ complete -c taskq -n "__fish_taskq_using_subcommand crontab" -l dir -d 'Keep job
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s u -d 'Whose table: only one\'s own, as a store has one user' -r
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s l -d 'Print the table'
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s e -d 'Edit the table with $VISUAL or $EDITOR, and install it'
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s r -d 'Remove the table and end its jobs; asks on a terminal'
+complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s i -d 'Ask before removing, also where there is no terminal'
+complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s n -d 'Check the new table, and install nothing'
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'

@@ -44,8 +44,8 @@ const BACKUP: &str = "crontab.removed";
     verbatim_doc_comment,
     group = ArgGroup::new("operation").args(["file", "list", "edit", "remove"]),
     override_usage = "\
-taskq crontab [FILE|-]
-       taskq crontab -l|-e|-r",
+taskq crontab [-n] [FILE|-]
+       taskq crontab -l|-e|-r [-i]",
     after_help = "\
 Examples:
   taskq crontab my.crontab
@@ -72,10 +72,29 @@ pub struct CrontabArgs {
     /// crontab.removed.
     #[arg(short = 'r', verbatim_doc_comment)]
     pub remove: bool,
+
+    /// Ask before removing, also where there is no terminal
+    #[arg(short = 'i')]
+    pub ask: bool,
+
+    /// Check the new table, and install nothing
+    #[arg(short = 'n', conflicts_with_all = ["list", "edit", "remove"])]
+    pub check: bool,
+
+    /// Whose table: only one's own, as a store has one user
+    #[arg(short = 'u', value_name = "USER")]
+    pub user: Option<String>,
 }
 
 /// Does what crontab(1) would.
 pub fn run(context: &Context<'_>, args: &CrontabArgs) -> Result<u8> {
+    if let Some(user) = args.user.as_ref().filter(|user| **user != config::person(None).name) {
+        return Err(Error::not_found(
+            format!("use the crontab of `{user}`"),
+            "a store has the jobs of one user, and this is another's",
+        )
+        .hint(format!("as root: `su {user} -c 'taskq crontab …'`")));
+    }
     if args.list {
         return list(context);
     }
@@ -83,7 +102,7 @@ pub fn run(context: &Context<'_>, args: &CrontabArgs) -> Result<u8> {
         return edit_table(context);
     }
     if args.remove {
-        return remove_table(context);
+        return remove_table(context, args.ask);
     }
     let file = match &args.file {
         Some(file) => file.as_path(),
@@ -95,6 +114,9 @@ pub fn run(context: &Context<'_>, args: &CrontabArgs) -> Result<u8> {
     };
     let source = user_table(file, &format!("{WHAT} `{}`", file.display()))?;
     let shown = file.display().to_string();
+    if args.check {
+        return check(context, &source.text, &shown);
+    }
     Ok(match install(context, &source.text, &shown, None)? {
         Installed::Stored => 0,
         Installed::Refused | Installed::Overtaken => 1,
@@ -134,12 +156,7 @@ fn install(context: &Context<'_>, text: &[u8], shown: &str, before: Option<Optio
     let origin = stored(context)?.map(|table| table.origin);
     let here = Surroundings::of_process(context.now(), system_zone().0, origin);
     let lines = read_table(text, Layout::User, None, &here);
-    if lines.iter().any(TableLine::is_refused) {
-        let report = table_report(shown, &lines, &Diff::of_new(&lines), &here);
-        for (line, cause) in report.refused_lines() {
-            context.output.talk(&text::escaped(&format!("\"{shown}\":{line}: {cause}")));
-        }
-        context.output.talk("errors in crontab file, can't install.");
+    if complain(context, &lines, shown, &here) {
         return Ok(Installed::Refused);
     }
     let stored = context.write(WHAT, |writer| {
@@ -161,19 +178,49 @@ fn install(context: &Context<'_>, text: &[u8], shown: &str, before: Option<Optio
     Ok(Installed::Stored)
 }
 
-fn remove_table(context: &Context<'_>) -> Result<u8> {
-    let Some(table) = stored(context)? else { return Ok(none_there(context)) };
+/// Says which lines are refused, and whether any is.
+fn complain(context: &Context<'_>, lines: &[TableLine<'_>], shown: &str, here: &Surroundings) -> bool {
+    let report = table_report(shown, lines, &Diff::of_new(lines), here);
+    for (line, reason) in report.refused_lines() {
+        context.output.talk(&text::escaped(&format!("\"{shown}\":{line}: {reason}")));
+    }
+    let is_refused = report.refusals() > 0;
+    if is_refused {
+        context.output.talk("errors in crontab file, can't install.");
+    }
+    is_refused
+}
+
+fn check(context: &Context<'_>, text: &[u8], shown: &str) -> Result<u8> {
+    let origin = stored(context)?.map(|table| table.origin);
+    let here = Surroundings::of_process(context.now(), system_zone().0, origin);
+    if complain(context, &read_table(text, Layout::User, None, &here), shown, &here) {
+        return Ok(1);
+    }
+    context.output.talk("The syntax of the crontab file was successfully checked.");
+    Ok(0)
+}
+
+fn remove_table(context: &Context<'_>, must_ask: bool) -> Result<u8> {
+    if stored(context)?.is_none() {
+        return Ok(none_there(context));
+    }
     let streams = context.output.streams();
-    if streams.stdin_is_terminal {
+    if streams.stdin_is_terminal || must_ask {
         let question = format!("crontab: really delete {}'s crontab? (y/n) ", config::person(None).name);
         if !ask(context, &question)? {
             return Ok(0);
         }
     }
     let backup = context.dir.join(BACKUP);
-    write_private(&backup, &table.text)
-        .map_err(|error| Error::io(format!("keep the table in `{}`", backup.display()), io_cause(&error)))?;
-    context.write("remove crontab", |writer| remove(writer, OWN, context.now()))?;
+    context.write("remove crontab", |writer| {
+        // Under the lock: what is kept is what is removed, whatever was there when the question was asked.
+        let Some(table) = writer.crontab(OWN)? else { return Ok::<_, Failure>(()) };
+        keep(&backup, &table.text)
+            .map_err(|error| Error::io(format!("keep the table in `{}`", backup.display()), io_cause(&error)))?;
+        remove(writer, OWN, context.now())?;
+        Ok(())
+    })?;
     if streams.stderr_is_terminal {
         context.output.talk(&format!("the table is kept in `{}`", backup.display()));
     }
@@ -196,6 +243,13 @@ fn ask(context: &Context<'_>, question: &str) -> Result<bool> {
     }
 }
 
+/// Writes a file in one go: an older one stays until this one is whole.
+fn keep(path: &Path, text: &[u8]) -> io::Result<()> {
+    let aside = path.with_extension("new");
+    write_private(&aside, text)?;
+    fs::rename(&aside, path)
+}
+
 fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(text)?;
@@ -211,18 +265,25 @@ fn edit_table(context: &Context<'_>) -> Result<u8> {
         // The directory that holds the edit is the store's.
         context.open(WHAT)?;
     }
-    let dir = context.dir.join(format!("edit-{}", std::process::id()));
+    // An edit that was left may be of a process of the same number.
+    let dir = context.dir.join(format!("edit-{}-{}", std::process::id(), context.now().as_micros()));
     fs::DirBuilder::new().mode(0o700).create(&dir).map_err(failure)?;
     let file = dir.join("crontab");
     let begun = before.as_deref().unwrap_or(TEMPLATE);
-    write_private(&file, begun).map_err(failure)?;
-    let (status, is_kept) = edit_until_good(context, &file, begun, before.as_deref())?;
+    let edited = write_private(&file, begun)
+        .map_err(failure)
+        .and_then(|()| edit_until_good(context, &file, begun, before.as_deref()));
+    let is_kept = match &edited {
+        Ok((_, is_kept)) => *is_kept,
+        // Whatever went wrong, nobody's work is thrown away for it.
+        Err(_) => fs::read(&file).is_ok_and(|text| text != begun),
+    };
     if is_kept {
         context.output.talk(&format!("crontab: edits left in {}", file.display()));
     } else {
         let _ = fs::remove_dir_all(&dir);
     }
-    Ok(status)
+    edited.map(|(status, _)| status)
 }
 
 /// Edits a file until it is installed, unchanged or given up. Returns the exit status, and whether the edit is to be kept.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::context::{Context, Failure};
 use super::crontabs::jobs::{Surroundings, TableLine, read_table};
 use super::crontabs::report::{TableReport, table_report};
-use super::crontabs::sources::{Source, SystemTables, installed_table, system_tables, user_table};
+use super::crontabs::sources::{Source, SystemTables, installed_table, is_crons, system_tables, user_table};
 use super::crontabs::tables::{Diff, NewTable, diff, remove, store};
 use super::report::document;
 use super::words;
@@ -49,10 +49,11 @@ pub enum ImportCommand {
 
 /// Import a crontab, and report each of its lines
 ///
-/// FILE is a crontab(5); -: standard input; without it, what `crontab -l`
-/// prints. Each line becomes a job that fires, runs and mails as cron would
-/// have it, in the queue `cron`. The report has a row for each line, and a
-/// sentence wherever its meaning may surprise or differs between crons.
+/// FILE is a crontab(5); without it, what `crontab -l` prints. That, and
+/// standard input (-), become the table of `taskq crontab`, in place of the one
+/// that is there. Each line becomes a job that fires, runs and mails as cron
+/// would have it, in the queue `cron`. The report has a row for each line, and
+/// a sentence wherever its meaning may surprise or differs between crons.
 ///
 /// A line that is refused keeps the whole table out, unless --keep-going.
 /// Importing again changes what has changed: lines that stay keep their jobs
@@ -82,7 +83,8 @@ pub struct ImportCrontabArgs {
     /// Which cron it was written for: debian or cronie
     ///
     /// They read odd lines, CRON_TZ, RANDOM_DELAY, backslashes and
-    /// defaults otherwise. Default: the one that is installed here.
+    /// defaults otherwise. Default: the one that the table was imported
+    /// from before, else the one that is installed here.
     #[arg(
         long,
         value_name = "CRON",
@@ -121,6 +123,8 @@ struct SkippedFile {
 /// A table with what became of its lines.
 struct Table<'a> {
     source: &'a Source,
+    /// As the cron reads it that it was written for.
+    here: Surroundings,
     lines: Vec<TableLine<'a>>,
 }
 
@@ -129,16 +133,25 @@ pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
     let ImportCommand::Crontab(args) = &args.command;
     let here = Surroundings::of_process(context.now(), system_zone().0, args.from);
     let found = sources(args, &here)?;
+    let origins = origins(context, args, &found)?;
     let tables: Vec<Table<'_>> = found
         .tables
         .iter()
-        .map(|source| Table { source, lines: read_table(&source.text, source.layout, source.owner.as_deref(), &here) })
+        .zip(origins)
+        .map(|(source, origin)| {
+            let here = Surroundings { origin: origin.unwrap_or(here.origin), ..here.clone() };
+            let lines = read_table(&source.text, source.layout, source.owner.as_deref(), &here);
+            Table { source, here, lines }
+        })
         .collect();
     let has_refusals = tables.iter().flat_map(|table| &table.lines).any(TableLine::is_refused);
     let is_stored = !args.dry_run && (!has_refusals || args.keep_going);
-    let reports =
-        if is_stored { store_all(context, &tables, &found, &here)? } else { look_all(context, &tables, &here)? };
-    print(context, args, is_stored, &reports, &found)?;
+    let reports = if is_stored {
+        store_all(context, &tables, &found, &here)?
+    } else {
+        look_all(context, &tables, &found, &here)?
+    };
+    print(context, args, is_stored, (&tables, &reports), &found)?;
     let failure = reports.iter().find_map(|report| report.failure(&format!("{WHAT} `{}`", report.source)));
     match failure {
         Some(failure) if args.keep_going => Err(Error { kind: ErrorKind::Conflict, ..failure }),
@@ -152,12 +165,26 @@ pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
 
 fn sources(args: &ImportCrontabArgs, here: &Surroundings) -> Result<SystemTables> {
     let table = match (&args.file, args.system) {
-        (Some(file), true) if file.as_os_str() == "-" => Source { layout: Layout::System, ..user_table(file, WHAT)? },
+        (Some(file), true) if file.as_os_str() == "-" => {
+            return Err(Error::usage(WHAT, "a system table is known by its path, and standard input has none")
+                .hint("write it to a file and name that"));
+        }
         (file, true) => return system_tables(file.as_deref(), here.origin, WHAT),
         (Some(file), false) => user_table(file, &format!("{WHAT} `{}`", file.display()))?,
         (None, false) => installed_table(WHAT)?,
     };
-    Ok(SystemTables { tables: vec![table], ..SystemTables::default() })
+    Ok(SystemTables::of_user(table))
+}
+
+/// Returns the cron that each table was imported as before, unless one is named now.
+fn origins(context: &Context<'_>, args: &ImportCrontabArgs, found: &SystemTables) -> Result<Vec<Option<Dialect>>> {
+    if args.from.is_some() || !Store::exists(&context.dir) {
+        return Ok(vec![args.from; found.tables.len()]);
+    }
+    context.look(WHAT, |reader| {
+        let origin = |table: &Source| Ok(reader.crontab(&table.key)?.map(|table| table.origin));
+        found.tables.iter().map(origin).collect()
+    })
 }
 
 /// Stores the tables in one transaction.
@@ -169,37 +196,52 @@ fn store_all(
 ) -> Result<Vec<TableReport>> {
     context.write(WHAT, |writer| {
         let mut reports = Vec::new();
-        for Table { source, lines } in tables {
+        for Table { source, here, lines } in tables {
             let mut diff = diff(writer, &source.key, lines)?;
             let table = NewTable { source: &source.key, origin: here.origin, text: &source.text, lines };
             store(writer, &table, &mut diff, here.now)?;
             reports.push(table_report(&source.shown, lines, &diff, here));
         }
         for gone in gone_files(writer, found)? {
-            let diff = Diff { gone: remove(writer, &gone, here.now)?.unwrap_or_default(), ..Diff::default() };
-            reports.push(table_report(&gone, &[], &diff, here));
+            remove(writer, &gone.key, here.now)?;
+            reports.push(table_report(&gone.key, &[], &gone.diff, here));
         }
         Ok(reports)
     })
 }
 
-/// Returns the tables that were imported from a directory in which they are no more.
-fn gone_files(reader: &Reader<'_>, found: &SystemTables) -> std::result::Result<Vec<String>, Failure> {
-    let is_gone = |source: &String| {
-        let inside = found.directories.iter().any(|dir| std::path::Path::new(source).parent() == Some(dir));
-        inside && found.tables.iter().all(|table| table.key != *source)
-    };
-    Ok(reader.crontab_sources()?.into_iter().filter(is_gone).collect())
+/// A table that is stored and no more where it was.
+struct Gone {
+    key: String,
+    diff: Diff,
+}
+
+fn gone_files(reader: &Reader<'_>, found: &SystemTables) -> std::result::Result<Vec<Gone>, Failure> {
+    let mut gone = Vec::new();
+    for key in reader.crontab_sources()?.into_iter().filter(|key| found.is_gone(key)) {
+        let Some(table) = reader.crontab(&key)? else { continue };
+        let diff = Diff { gone: reader.crontab_entries(table.id)?, ..Diff::default() };
+        gone.push(Gone { key, diff });
+    }
+    Ok(gone)
 }
 
 /// Holds the tables against the store, and changes nothing.
-fn look_all(context: &Context<'_>, tables: &[Table<'_>], here: &Surroundings) -> Result<Vec<TableReport>> {
-    let report = |table: &Table<'_>, diff: &Diff| table_report(&table.source.shown, &table.lines, diff, here);
+fn look_all(
+    context: &Context<'_>,
+    tables: &[Table<'_>],
+    found: &SystemTables,
+    here: &Surroundings,
+) -> Result<Vec<TableReport>> {
+    let report = |table: &Table<'_>, diff: &Diff| table_report(&table.source.shown, &table.lines, diff, &table.here);
     if !Store::exists(&context.dir) {
         return Ok(tables.iter().map(|table| report(table, &Diff::of_new(&table.lines))).collect());
     }
     context.look(WHAT, |reader| {
-        tables.iter().map(|table| Ok(report(table, &diff(reader, &table.source.key, &table.lines)?))).collect()
+        let of_table = |table: &Table<'_>| Ok(report(table, &diff(reader, &table.source.key, &table.lines)?));
+        let mut reports = tables.iter().map(of_table).collect::<std::result::Result<Vec<_>, Failure>>()?;
+        reports.extend(gone_files(reader, found)?.iter().map(|gone| table_report(&gone.key, &[], &gone.diff, here)));
+        Ok(reports)
     })
 }
 
@@ -207,7 +249,7 @@ fn print(
     context: &Context<'_>,
     args: &ImportCrontabArgs,
     is_stored: bool,
-    reports: &[TableReport],
+    (tables, reports): (&[Table<'_>], &[TableReport]),
     found: &SystemTables,
 ) -> Result<()> {
     if args.json {
@@ -228,6 +270,15 @@ fn print(
             context.output.answer(&format!("\n{}\n", sentences.join("\n")))?;
         }
     }
+    let ignores = |table: &&Table<'_>| {
+        let is_debians = table.here.origin == Dialect::Debian && table.source.layout == Layout::System;
+        is_debians && table.lines.iter().any(TableLine::is_refused)
+    };
+    for table in tables.iter().filter(ignores) {
+        context
+            .output
+            .talk(&format!("Debian's cron ignores all of `{}` for the lines that are refused", table.source.shown));
+    }
     for (file, reason) in &found.skipped {
         context.output.talk(&format!("`{}` is not read: {reason}", file.display()));
     }
@@ -235,7 +286,7 @@ fn print(
         context.output.talk("nothing was stored");
         return Ok(());
     }
-    if args.file.is_none() {
+    if found.tables.iter().any(is_crons) {
         context.output.talk("cron has these tables still: a job that stays in both runs twice");
     }
     if running_daemon(&context.dir).is_none() {

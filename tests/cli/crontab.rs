@@ -33,7 +33,7 @@ fn edit(home: &Home, script: &str, answers: &str) -> String {
     // The directory of an edit carries the number of the process.
     let mut shown = String::new();
     for (index, part) in text.split("/edit-").enumerate() {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
         shown.push_str(&if index == 0 { part.to_owned() } else { format!("/edit-[pid]{rest}") });
     }
     shown
@@ -134,7 +134,37 @@ fn a_table_that_was_installed_during_an_edit_is_not_lost() {
 }
 
 #[test]
-fn an_import_without_a_file_is_what_crontab_lists() {
+fn a_table_that_replaces_another_before_the_answer_is_kept_when_it_is_removed() {
+    let home = Home::new();
+    install(&home, b"15 3 * * * backup\n");
+    let question = format!("crontab: really delete {}'s crontab? (y/n) ", own_user());
+    home.taskq(&["crontab", "-r", "-i"]).stdin("n\n").gives(0, &question, "");
+    assert_eq!(listed(&home), b"15 3 * * * backup\n");
+    install(&home, b"1 1 * * * other\n");
+    home.taskq(&["crontab", "-r", "-i"]).stdin("y\n").gives(0, &question, "");
+    assert_eq!(fs::read(home.store().join("crontab.removed")).expect("it was kept"), b"1 1 * * * other\n");
+}
+
+#[test]
+fn a_table_can_be_checked_without_being_installed() {
+    let home = Home::new();
+    fs::write(home.work().join("good"), "15 3 * * * x\n").expect("it is writable");
+    fs::write(home.work().join("bad"), "75 3 * * * x\n").expect("it is writable");
+    home.taskq(&["crontab", "-n", "good"]).gives(0, "", "The syntax of the crontab file was successfully checked.\n");
+    let said = "\"bad\":1: minute `75` is outside 0-59\nerrors in crontab file, can't install.\n";
+    home.taskq(&["crontab", "-n", "bad"]).gives(1, "", said);
+    assert!(!home.store().exists());
+}
+
+#[test]
+fn a_user_may_be_named_if_it_is_oneself() {
+    let home = Home::new();
+    home.taskq(&["crontab", "-u", &own_user(), "-"]).stdin("1 1 * * * x\n").gives(0, "", "");
+    assert_eq!(home.taskq(&["crontab", "-u", "somebody-else", "-l"]).answer().status, 1);
+}
+
+#[test]
+fn an_imported_table_is_that_of_crontab() {
     let home = Home::new();
     home.taskq(&["import", "crontab", "-"]).stdin(TABLE).answer();
     assert_eq!(listed(&home), TABLE);

@@ -2,6 +2,7 @@
 //! Never: what single lines mean (see tests/corpus.rs and the tests of `src/crontab`).
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -50,12 +51,15 @@ fn an_imported_job_has_crons_environment_and_not_the_importers() {
         "A=1\nPATH=/usr/bin:/bin\nA = \"two words\" \nHOME={}\n0 0 1 1 * env | sort > env; pwd >> env; umask >> env; cat >> env%to%read\n",
         home.work().display()
     );
-    import(&home, &table);
+    home.taskq(&["import", "crontab", "-"]).env("IMPORTER", "leaks").stdin(table).answer();
     home.taskq(&["run", "1", "--wait"]).env("IMPORTER", "leaks").answer();
     let env = home.file("env");
-    // The shell's own, ours, and those that pam_env(8) gives every session here.
-    let others = ["_=", "PWD=", "TASKQ_", "LC_", "LANG"];
-    let is_crons = |line: &&str| !others.iter().any(|other| line.starts_with(other));
+    // The shell's own, ours, and those that pam_env(8) gives every session on this machine.
+    let session = taskq::config::login_environment();
+    let others = ["_=", "PWD=", "TASKQ_"];
+    let is_crons = |line: &&str| {
+        !others.iter().any(|other| line.starts_with(other)) && !session.iter().any(|var| var == line.as_bytes())
+    };
     let work = home.work().display().to_string();
     let expected = [
         "A=two words".to_owned(),
@@ -234,4 +238,64 @@ fn bad_sources_are_told_and_nothing_is_stored() {
         &["import", "crontab", "system", "--from", "fcron"],
     ]));
     assert!(!home.store().exists());
+}
+
+/// Puts a program called crontab into the PATH of this home.
+fn with_crontab(home: &Home, script: &str) -> String {
+    let bin = home.work().join("bin");
+    fs::create_dir_all(&bin).expect("it is writable");
+    fs::write(bin.join("crontab"), format!("#!/bin/sh\n{script}\n")).expect("it is writable");
+    fs::set_permissions(bin.join("crontab"), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    format!("{}:/usr/bin:/bin", bin.display())
+}
+
+#[test]
+fn without_a_file_it_is_what_crontab_lists() {
+    let home = Home::new();
+    let import = |path: &str| home.taskq(&["import", "crontab", "--from", "debian"]).env("PATH", path).transcript();
+    let good = with_crontab(&home, "test \"$*\" = -l && echo '1 1 * * * one'");
+    let mut said = squeezed(&import(&good));
+    let none = with_crontab(&home, "echo 'no crontab for somebody' >&2; exit 1");
+    said += &import(&none);
+    said += &import("/nonexistent");
+    insta::assert_snapshot!(said);
+    assert_eq!(ids(&home), [(1, "one".to_owned())]);
+    home.taskq(&["crontab", "-l"]).gives(0, "1 1 * * * one\n", "");
+}
+
+#[test]
+fn a_table_is_read_as_the_cron_it_was_imported_from() {
+    let home = Home::new();
+    let table = "CRON_TZ=Asia/Tokyo\n0 9 * * * one\n";
+    home.taskq(&["import", "crontab", "-", "--from", "cronie"]).stdin(table).answer();
+    home.taskq(&["import", "crontab", "-"]).stdin(table).answer();
+    assert_eq!(home.json(&["show", "1"])["job"]["triggers"][0]["tz"], "Asia/Tokyo");
+}
+
+#[test]
+fn a_file_is_one_table_however_it_is_called() {
+    let home = Home::new();
+    fs::write(home.work().join("table"), "1 1 * * * one\n").expect("it is writable");
+    std::os::unix::fs::symlink("table", home.work().join("link")).expect("the name is new");
+    for file in ["table", "./table", "../work/table", "link"] {
+        assert_eq!(home.taskq(&["import", "crontab", file]).answer().status, 0);
+    }
+    assert_eq!(ids(&home), [(1, "one".to_owned())]);
+}
+
+#[test]
+fn a_dry_run_tells_of_the_files_that_are_gone() {
+    let home = Home::new();
+    fs::create_dir(home.work().join("cron.d")).expect("it is new");
+    let file = home.work().join("cron.d/one");
+    fs::write(&file, format!("1 1 * * * {} one\n", own_user())).expect("it is writable");
+    let run = |more: &[&str]| home.taskq(&[&["import", "crontab", "cron.d", "--system"], more].concat()).answer();
+    assert_eq!(run(&[]).status, 0);
+    fs::remove_file(&file).expect("it is there");
+    for more in [&["--dry-run"][..], &[]] {
+        assert!(run(more).stdout.contains("removed"), "{more:?}");
+    }
+    assert!(ids(&home).is_empty());
+    let refused = home.taskq(&["import", "crontab", "-", "--system"]).stdin("1 1 * * * root x\n").answer();
+    assert_eq!(refused.status, 2);
 }

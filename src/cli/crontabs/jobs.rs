@@ -36,6 +36,7 @@ const UMASK: u32 = 0o022;
 const NO_HOME: &[u8] = b"/";
 
 /// Where and as whom tables are read.
+#[derive(Clone)]
 pub struct Surroundings {
     /// The current time.
     pub now: Timestamp,

@@ -20,13 +20,22 @@ pub const OWN: &str = "";
 /// A larger file is none that a person wrote.
 const BYTES_MAX: u64 = 64 << 20;
 
-/// Where Debian's cron and cronie keep the tables of users.
-const SPOOLS: [&str; 2] = ["/var/spool/cron/crontabs", "/var/spool/cron"];
+/// Where Debian's cron, SUSE's and other cronies keep the tables of users.
+const SPOOLS: [&str; 3] = ["/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron"];
+
+/// The system's own table.
+const CRONTAB: &str = "/etc/crontab";
+
+/// The tables of packages.
+const CRON_D: &str = "/etc/cron.d";
+
+/// What the table of crontab(1) is called.
+const INSTALLED: &str = "crontab -l";
 
 /// A table that was read.
 #[derive(Debug)]
 pub struct Source {
-    /// What it is stored under: the file's absolute path, or `OWN`.
+    /// What it is stored under: the file's path without links, or `OWN`.
     pub key: String,
     /// What it is called.
     pub shown: String,
@@ -45,8 +54,26 @@ pub struct SystemTables {
     pub tables: Vec<Source>,
     /// Those that it does not, each with the reason.
     pub skipped: Vec<(PathBuf, String)>,
-    /// The directories that were looked through.
-    pub directories: Vec<PathBuf>,
+    /// Where tables were looked for: files, and directories of files.
+    places: Vec<PathBuf>,
+    /// Files that are there and could not be read.
+    unread: Vec<String>,
+}
+
+impl SystemTables {
+    /// Makes the one table of a user.
+    pub fn of_user(table: Source) -> Self {
+        Self { tables: vec![table], ..Self::default() }
+    }
+
+    /// Tells whether a table that was imported once is no more where it was looked for now.
+    pub fn is_gone(&self, key: &str) -> bool {
+        let path = Path::new(key);
+        let is_looked_for = self.places.iter().any(|place| place == path || path.parent() == Some(place));
+        is_looked_for
+            && self.tables.iter().all(|table| table.key != key)
+            && !self.unread.iter().any(|unread| unread == key)
+    }
 }
 
 /// Reads a table of one user from a file, `-`: standard input; `what` is being done.
@@ -85,53 +112,71 @@ pub fn installed_table(what: &str) -> Result<Source> {
 /// Reads the tables of the system: `path`, or `/etc/crontab` and `/etc/cron.d`. In a directory the rules of its cron hold.
 pub fn system_tables(path: Option<&Path>, origin: Dialect, what: &str) -> Result<SystemTables> {
     let mut found = SystemTables::default();
-    let defaults = [PathBuf::from("/etc/crontab"), PathBuf::from("/etc/cron.d")];
-    let named = path.map(Path::to_owned);
-    let paths = named.as_ref().map_or(defaults.as_slice(), std::slice::from_ref);
-    for path in paths {
+    if let Some(path) = path {
         let failure = |error: io::Error| Error::io(format!("{what} `{}`", path.display()), io_cause(&error));
-        match fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => {}
-            Err(error) => return Err(failure(error)),
-            Ok(metadata) if metadata.is_dir() => {
-                found.directories.push(std::path::absolute(path).map_err(failure)?);
-                directory(path, origin, &mut found).map_err(failure)?;
-            }
-            Ok(_) => found.tables.push(read_file(path, Layout::System).map_err(failure)?),
+        if fs::metadata(path).map_err(failure)?.is_dir() {
+            found.directory(path, origin).map_err(failure)?;
+        } else {
+            found.tables.push(read_file(path, Layout::System).map_err(failure)?);
         }
+        return Ok(found);
+    }
+    found.places.push(PathBuf::from(CRONTAB));
+    if fs::symlink_metadata(CRONTAB).is_ok() {
+        found.file(Path::new(CRONTAB));
+    }
+    let directory = Path::new(CRON_D);
+    match found.directory(directory, origin) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => found.places.push(directory.to_owned()),
+        Err(error) => return Err(Error::io(format!("{what} `{CRON_D}`"), io_cause(&error))),
+        Ok(()) => {}
     }
     Ok(found)
 }
 
-fn directory(path: &Path, origin: Dialect, found: &mut SystemTables) -> io::Result<()> {
-    let mut names: Vec<PathBuf> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
-    names.sort();
-    for file in names {
-        match refusal(&file, origin) {
-            Some(reason) => found.skipped.push((file, reason)),
-            None => match read_file(&file, Layout::System) {
-                Ok(table) => found.tables.push(table),
-                Err(error) => found.skipped.push((file, io_cause(&error))),
-            },
+impl SystemTables {
+    fn directory(&mut self, path: &Path, origin: Dialect) -> io::Result<()> {
+        let mut files: Vec<PathBuf> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+        files.sort();
+        self.places.push(fs::canonicalize(path)?);
+        for file in files {
+            let name = file.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+            if is_table_name(name, origin) {
+                self.file(&file);
+            } else {
+                let reason = match origin {
+                    Dialect::Debian => "Debian's cron reads names of letters, digits, `_` and `-` only",
+                    Dialect::Cronie => "cronie reads no such name",
+                };
+                self.skipped.push((file, reason.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a file of the system's, if cron would.
+    fn file(&mut self, file: &Path) {
+        match read_trusted(file) {
+            Ok(Ok(table)) => self.tables.push(table),
+            Ok(Err(reason)) => self.skipped.push((file.to_owned(), reason)),
+            Err(error) => {
+                self.unread.extend(key_of(file).ok());
+                self.skipped.push((file.to_owned(), io_cause(&error)));
+            }
         }
     }
-    Ok(())
 }
 
-/// Returns why cron does not read a file of `/etc/cron.d`; `None`: it does.
-fn refusal(file: &Path, origin: Dialect) -> Option<String> {
-    let name = file.file_name()?.as_bytes();
-    if !is_table_name(name, origin) {
-        return Some(match origin {
-            Dialect::Debian => "Debian's cron reads names of letters, digits, `_` and `-` only".to_owned(),
-            Dialect::Cronie => "cronie reads no such name".to_owned(),
-        });
-    }
-    let link = fs::symlink_metadata(file).ok()?;
-    let target = match fs::metadata(file) {
-        Ok(target) => target,
-        Err(error) => return Some(io_cause(&error)),
+/// Reads a file that cron trusts, or says why it does not. What is judged is what is read: the open file.
+fn read_trusted(path: &Path) -> io::Result<Result<Source, String>> {
+    let link = fs::symlink_metadata(path)?;
+    let file = match File::open(path) {
+        Err(error) if link.is_symlink() && error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Err("it links to nothing".to_owned()));
+        }
+        file => file?,
     };
+    let target = file.metadata()?;
     let is_trusted = |metadata: &Metadata| metadata.uid() == 0 || !config::is_root();
     let reason = if !target.is_file() {
         "it is no regular file"
@@ -142,9 +187,10 @@ fn refusal(file: &Path, origin: Dialect) -> Option<String> {
     } else if target.nlink() > 1 && !link.is_symlink() {
         "it has several hard links"
     } else {
-        return None;
+        let (key, shown) = (key_of(path)?, path.display().to_string());
+        return Ok(Ok(Source { key, shown, text: read_all(file)?, layout: Layout::System, owner: None }));
     };
-    Some(reason.to_owned())
+    Ok(Err(reason.to_owned()))
 }
 
 /// Tells whether a cron reads a file of this name in `/etc/cron.d`.
@@ -159,10 +205,23 @@ fn is_table_name(name: &[u8], origin: Dialect) -> bool {
 }
 
 fn read_file(file: &Path, layout: Layout) -> io::Result<Source> {
-    let key = std::path::absolute(file)?.to_string_lossy().into_owned();
+    let key = key_of(file)?;
     let text = read_all(File::open(file)?)?;
     let owner = if layout == Layout::User { owner_of(&key) } else { None };
     Ok(Source { key, shown: file.display().to_string(), text, layout, owner })
+}
+
+/// Returns what a file is known by: its path, however it was called.
+fn key_of(file: &Path) -> io::Result<String> {
+    let path = fs::canonicalize(file)?.into_os_string();
+    path.into_string().map_err(|_| io::Error::other("its path is not UTF-8, and it would not be found again"))
+}
+
+/// Tells whether cron itself reads the table of this source.
+pub fn is_crons(source: &Source) -> bool {
+    let path = Path::new(&source.key);
+    let is_systems = path == Path::new(CRONTAB) || path.parent() == Some(Path::new(CRON_D));
+    is_systems || source.owner.is_some() || source.shown == INSTALLED
 }
 
 /// Returns the user that a table belongs to: in cron's spool it has its user's name.
