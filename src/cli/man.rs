@@ -94,9 +94,12 @@ fn rendered(man: &Man, lists_verbs: bool) -> String {
 
 /// Adds what `taskq queue set` and its like take: they have no page of their own.
 fn push_nested(verb: &Command, text: &mut String) {
-    let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
     let name = verb.get_bin_name().unwrap_or_else(|| verb.get_name());
-    writeln!(text, ".SH \"{}\"\n{about}.", name.to_uppercase()).expect("a String takes all");
+    let mut description = Vec::new();
+    Man::new(verb.clone()).render_description_section(&mut description).expect("a Vec takes all");
+    let description = String::from_utf8(description).expect("made of texts");
+    let description = description.replace(".SH DESCRIPTION\n", "");
+    writeln!(text, ".SH \"{}\"\n{description}", name.to_uppercase()).expect("a String takes all");
     let own = verb.get_arguments().filter(|arg| !arg.is_global_set() && arg.get_id() != "help").cloned();
     let own = Command::new("options").disable_help_flag(true).args(own);
     if own.get_arguments().next().is_some() {
@@ -109,8 +112,16 @@ fn push_nested(verb: &Command, text: &mut String) {
 
 /// Turns the `Examples:` behind a help text into a section.
 fn push_examples(command: &Command, text: &mut String) {
-    let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    let examples = after.lines().filter_map(|line| line.strip_prefix("  "));
+    let after = |command: &Command| command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let nested =
+        if command.get_name() == "taskq" { Vec::new() } else { command.get_subcommands().map(after).collect() };
+    let all = std::iter::once(after(command)).chain(nested).collect::<Vec<_>>().join("\n");
+    let mut examples: Vec<&str> = Vec::new();
+    for example in all.lines().filter_map(|line| line.strip_prefix("  ")) {
+        if !examples.contains(&example) {
+            examples.push(example);
+        }
+    }
     text.push_str(".SH EXAMPLES\n.nf\n");
     for line in examples {
         text.push_str(&line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq"));
