@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use taskq::crontab::{
-    Account, Entry, Finding, Layout, Line, MailRule, Note, Options, Timing, Variables, Verdict, environment, lines,
-    mail_rule, read,
+    Account, CommandText, Entry, Finding, Layout, Line, MailRule, Note, Options, Timing, Variables, Verdict,
+    environment, lines, mail_rule, read, write,
 };
 use taskq::domain::Timestamp;
 use taskq::schedule::{Dialect, Schedule, Zone, parse_cron};
@@ -41,6 +41,9 @@ fn table(file: &[u8], origin: Dialect, layout: Layout) {
         check(finding, origin, layout);
     }
     assert_eq!(read(file, &options), findings, "what is read twice is the same");
+    if layout == Layout::User {
+        written(&findings, origin);
+    }
     // What stands below a line has no say in it.
     let above = &findings[..findings.len() / 2];
     let length = above.iter().map(|finding| finding.line.bytes().count()).sum();
@@ -100,9 +103,90 @@ fn fire(schedule: &Schedule) {
     let _ = schedule.next_after(from, &BERLIN);
 }
 
+/// Writes the entries of a table as a table, in which each must come back.
+fn written(findings: &[Finding<'_>], origin: Dialect) {
+    let entries: Vec<write::Entry> = running(findings).filter_map(|entry| as_written(entry, origin)).collect();
+    let base = vars(&Variables::default(), origin);
+    let (text, refused) = write::write(&entries, &base, origin);
+    let mut wanted: Vec<Meaning> = entries
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| refused.iter().all(|(place, _)| place != index))
+        .map(|(_, entry)| meaning(&entry.schedules[0], &entry.vars, &entry.command, entry.input.as_deref()))
+        .collect();
+    let options = Options { origin, layout: Layout::User, host: 0, knows_user: &|_| false };
+    let found = read(&text, &options);
+    let is_refused = |finding: &Finding<'_>| {
+        let is_told = |note: &Note| matches!(note, Note::RefusedBy { by, .. } if *by == origin);
+        matches!(finding.verdict, Verdict::Refused { .. }) || finding.notes.iter().any(is_told)
+    };
+    assert!(!found.iter().any(is_refused), "what is written is read: {}", text.escape_ascii());
+    let mut found: Vec<Meaning> = running(&found)
+        .map(|entry| {
+            let expr = &entry.timing.as_ref().expect("it had one").expr;
+            let CommandText { command, stdin } = &entry.command;
+            meaning(expr, &vars(&entry.variables, origin), command, stdin.as_deref())
+        })
+        .collect();
+    wanted.sort();
+    found.sort();
+    assert_eq!(found, wanted, "{}", text.escape_ascii());
+}
+
+fn running<'a, 'b>(findings: &'b [Finding<'a>]) -> impl Iterator<Item = &'b Entry<'a>> {
+    findings.iter().filter_map(|finding| match &finding.verdict {
+        Verdict::Entry(entry) if entry.timing.is_some() => Some(entry),
+        _ => None,
+    })
+}
+
+/// Returns an entry as it is written; `None`: a variable that every job has is set to what cannot be said.
+fn as_written(entry: &Entry<'_>, origin: Dialect) -> Option<write::Entry> {
+    let mut vars = vars(&entry.variables, origin);
+    let is_needed = |name: &[u8]| name == write::MAILTO || write::OWN.contains(&name);
+    vars.retain(|name, value| is_needed(name) || write::assignment(name, value).is_ok());
+    vars.iter().all(|(name, value)| write::assignment(name, value).is_ok()).then(|| write::Entry {
+        title: None,
+        schedules: vec![entry.timing.as_ref().expect("it has one").expr.clone()],
+        vars,
+        command: entry.command.command.clone(),
+        input: entry.command.stdin.clone(),
+        is_off: false,
+    })
+}
+
+/// Returns the environment by name, with an address in any case.
+fn vars(variables: &Variables, origin: Dialect) -> write::Vars {
+    let env = environment(variables, &account(), &[], origin);
+    let pairs = env.iter().map(|var| (name(var).to_vec(), var[name(var).len() + 1..].to_vec()));
+    let mut vars: write::Vars = pairs.collect();
+    vars.entry(write::MAILTO.to_vec()).or_insert_with(|| b"nobody".to_vec());
+    vars
+}
+
+/// When, with which variables, what, and what it reads.
+type Meaning = (String, write::Vars, Vec<u8>, Option<Vec<u8>>);
+
+/// Undoes what the writer puts before a command whose variables are fewer than those of the lines above.
+fn meaning(expr: &str, vars: &write::Vars, command: &[u8], stdin: Option<&[u8]>) -> Meaning {
+    let mut vars = vars.clone();
+    let mut command = command.trim_ascii_start();
+    while let Some(rest) = command.strip_prefix(b"unset ")
+        && let Some(end) = rest.windows(2).position(|pair| pair == b"; ")
+    {
+        rest[..end].split(|byte| *byte == b' ').for_each(|name| drop(vars.remove(name)));
+        command = rest[end + 2..].trim_ascii_start();
+    }
+    (expr.to_owned(), vars, command.to_vec(), stdin.map(<[u8]>::to_vec))
+}
+
+fn account() -> Account {
+    Account { name: "nobody".to_owned(), home: b"/nonexistent".to_vec() }
+}
+
 fn check_variables(variables: &Variables, origin: Dialect) {
     assert!(variables.len() <= VARIABLES_MAX, "a table sets no more");
-    let account = Account { name: "nobody".to_owned(), home: b"/nonexistent".to_vec() };
+    let account = account();
     let env = environment(variables, &account, &[b"LANG=C.UTF-8".to_vec(), b"HOME=/login".to_vec()], origin);
     let mut names: Vec<&[u8]> = env.iter().map(|var| name(var)).collect();
     names.sort_unstable();

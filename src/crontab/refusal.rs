@@ -44,13 +44,13 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// Guesses what was meant by a line that is refused.
 /// Tells whether six fields are there and nothing that looks like a command.
 fn is_sixth_field(line: &[u8]) -> bool {
     let sixth = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).nth(5);
     sixth.is_some_and(|word| word.starts_with(b"*"))
 }
 
+/// Guesses what was meant by a line that is refused.
 fn hint_for(line: &[u8], fields: &[&[u8]], what: &str) -> Option<String> {
     let text = line.trim_ascii();
     let hint = if line.starts_with(b"\xef\xbb\xbf") {
