@@ -35,7 +35,7 @@ fn column_of(line: &[u8], at: usize) -> usize {
     String::from_utf8_lossy(&line[..at]).chars().count() + 1
 }
 
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     const SHOWN_MAX: usize = 40;
     if text.chars().count() <= SHOWN_MAX {
         text.to_owned()

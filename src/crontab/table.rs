@@ -12,7 +12,7 @@ use super::command::{CommandText, open_quote, split_command};
 use super::environment::value;
 use super::line::{Ending, EntryText, Layout, Line, Syntax, When, is_blank, lines};
 use super::note::{Fires, Note};
-use super::refusal::{BAD_NICKNAME, bad_field, bad_form, bad_nickname, offset_of, refused};
+use super::refusal::{BAD_NICKNAME, bad_field, bad_form, bad_nickname, offset_of, refused, shortened};
 use crate::domain::Span;
 use crate::schedule::{BadField, Dialect, FieldsReading, Schedule, Zone, parse_cron};
 
@@ -320,7 +320,7 @@ impl<'o> Reader<'o> {
             Err(Unreadable::Nickname(nickname)) => return bad_nickname(line, nickname),
         };
         if let Some(user) = text.user.filter(|user| !(self.options.knows_user)(user)) {
-            let shown = String::from_utf8_lossy(user);
+            let shown = shortened(&String::from_utf8_lossy(user));
             let hint = "a system table has a user between the weekday and the command".to_owned();
             return refused(line, offset_of(line.text, user), format!("there is no user `{shown}`"), Some(hint));
         }
@@ -507,7 +507,7 @@ fn read_zone(value: &[u8]) -> Option<Result<String, String>> {
         return None;
     }
     let zone = Zone::find(&name).map(|_| name.clone().into_owned());
-    Some(zone.ok_or_else(|| format!("CRON_TZ above: `{name}` is not a zone of this machine's tzdata")))
+    Some(zone.ok_or_else(|| format!("CRON_TZ above: `{}` is not a zone of this machine's tzdata", shortened(&name))))
 }
 
 /// Why the times of an entry cannot be read.

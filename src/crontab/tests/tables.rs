@@ -35,3 +35,24 @@ fn a_delay_is_the_number_that_its_value_begins_with() {
         assert_eq!(delay(value), None, "{value}");
     }
 }
+
+/// What is said of each line below a name would otherwise be as long as the name, times the lines.
+#[test]
+fn a_long_name_is_shortened_where_it_is_refused() {
+    let long = "x".repeat(100_000);
+    let causes = |table: String, origin, layout| {
+        let found = findings(table.as_bytes(), origin, layout);
+        let causes = found.iter().filter_map(|finding| match &finding.verdict {
+            Verdict::Refused { cause, .. } => Some(cause.len()),
+            Verdict::Nothing | Verdict::Variable(_) | Verdict::Entry(_) => None,
+        });
+        causes.collect::<Vec<_>>()
+    };
+    let zone = causes(format!("CRON_TZ={long}\n@daily x\n@daily x\n"), Dialect::Cronie, Layout::User);
+    let user = causes(format!("@daily {long} x\n"), Dialect::Debian, Layout::System);
+    let field = causes(format!("{long} * * * * x\n"), Dialect::Debian, Layout::User);
+    let nickname = causes(format!("@{long} x\n"), Dialect::Debian, Layout::User);
+    let all = [zone, user, field, nickname].concat();
+    assert_eq!(all.len(), 5);
+    assert!(all.iter().all(|length| *length < 200), "{all:?}");
+}
