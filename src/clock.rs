@@ -3,12 +3,17 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use nix::time::{ClockId, clock_gettime};
+
 use crate::domain::Timestamp;
 
 /// A source of the current time; handed down, never reached for.
 pub trait Clock {
     /// Returns the wall-clock time (CLOCK_REALTIME).
     fn now(&self) -> Timestamp;
+
+    /// Returns the second that time(2) and the stamps of files tell (CLOCK_REALTIME_COARSE): behind by up to a few ticks.
+    fn told_seconds(&self) -> i64;
 
     /// Returns the time since some fixed point, unmoved by clock steps (CLOCK_MONOTONIC).
     fn monotonic(&self) -> Duration;
@@ -35,6 +40,10 @@ impl Clock for SystemClock {
             Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |micros| -micros),
         };
         Timestamp::from_micros(micros)
+    }
+
+    fn told_seconds(&self) -> i64 {
+        clock_gettime(ClockId::CLOCK_REALTIME_COARSE).map_or_else(|_| self.now().as_seconds(), |told| told.tv_sec())
     }
 
     fn monotonic(&self) -> Duration {

@@ -21,7 +21,7 @@ use super::order::never_told;
 use super::outputs::{Excerpt, runs_with_files, stored_output};
 use super::poke::{PokeSocket, Writers};
 use super::subscription::Subscribers;
-use super::timer::Deadline;
+use super::timer::{self, Deadline};
 use super::turn::{Turn, turn};
 use super::{logger, sockets};
 use crate::clock::Clock;
@@ -261,7 +261,7 @@ impl<'a> Daemon<'a> {
     }
 
     fn wake_at(&self) -> Option<Timestamp> {
-        let due = self.retry_at.or(self.next_fire);
+        let due = self.retry_at.or(self.next_fire).map(|at| timer::wake_for(at, self.clock));
         [due, self.check_at, self.linger_until, self.keeper.retry_at(), self.watchdog_at].into_iter().flatten().min()
     }
 
@@ -280,7 +280,8 @@ impl<'a> Daemon<'a> {
             self.writers.clear();
             return true;
         }
-        has_come(self.retry_at.or(self.next_fire)) || has_come(self.linger_until)
+        let fires = self.retry_at.or(self.next_fire).is_some_and(|at| timer::has_come(at, self.clock));
+        fires || has_come(self.linger_until)
     }
 
     fn take_pokes(&mut self) -> bool {

@@ -8,7 +8,25 @@ use nix::errno::Errno;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use crate::domain::Timestamp;
+use crate::clock::Clock;
+use crate::domain::{Span, Timestamp};
+
+/// How soon to look again whether time(2) has followed: a tick takes 1 to 10 ms.
+const LOOK_AGAIN: Span = Span::from_micros(500);
+
+/// Tells whether an instant has come, for a job that asks time(2) too.
+///
+/// That clock is behind the one that timers follow by up to a few ticks: what midnight starts without delay writes
+/// yesterday's date.
+pub(super) fn has_come(at: Timestamp, clock: &dyn Clock) -> bool {
+    at <= clock.now() && at.as_seconds() <= clock.told_seconds()
+}
+
+/// Returns when to wake for an instant: then, or a little later if it was reached and has not come.
+pub(super) fn wake_for(at: Timestamp, clock: &dyn Clock) -> Timestamp {
+    let now = clock.now();
+    if at <= now && !has_come(at, clock) { now + LOOK_AGAIN } else { at }
+}
 
 /// A CLOCK_REALTIME timerfd, see timerfd_create(2).
 #[derive(Debug)]
@@ -52,5 +70,44 @@ impl Deadline {
 impl AsFd for Deadline {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.timer.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The time in milliseconds, and the second that time(2) tells.
+    struct Clocks(i64, i64);
+
+    impl Clock for Clocks {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_micros(self.0 * 1_000)
+        }
+
+        fn told_seconds(&self) -> i64 {
+            self.1
+        }
+
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    #[test]
+    fn a_fire_waits_until_time_2_tells_its_second_too() {
+        let midnight = Timestamp::from_seconds(100);
+        let micros = Timestamp::from_micros;
+        for (clocks, come, wake) in [
+            (Clocks(99_999, 99), false, midnight),
+            (Clocks(100_000, 99), false, micros(100_000_500)),
+            (Clocks(100_003, 99), false, micros(100_003_500)),
+            (Clocks(100_004, 100), true, midnight),
+        ] {
+            assert_eq!((has_come(midnight, &clocks), wake_for(midnight, &clocks)), (come, wake), "{}", clocks.0);
+        }
+        assert!(has_come(micros(100_300_000), &Clocks(100_300, 100)), "within a second there is nothing to wait for");
     }
 }
