@@ -3,17 +3,21 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use nix::time::{ClockId, clock_gettime};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_getres, clock_gettime};
 
-use crate::domain::Timestamp;
+use crate::domain::{Span, Timestamp};
 
 /// A source of the current time; handed down, never reached for.
 pub trait Clock {
     /// Returns the wall-clock time (CLOCK_REALTIME).
     fn now(&self) -> Timestamp;
 
-    /// Returns the second that time(2) and the stamps of files tell (CLOCK_REALTIME_COARSE): behind by up to a few ticks.
-    fn told_seconds(&self) -> i64;
+    /// Returns what time(2) and the stamps of files tell (CLOCK_REALTIME_COARSE): the wall-clock time of the last tick.
+    fn told(&self) -> Timestamp;
+
+    /// Returns how long a tick is: `told` moves on so long after it did.
+    fn tick(&self) -> Span;
 
     /// Returns the time since some fixed point, unmoved by clock steps (CLOCK_MONOTONIC).
     fn monotonic(&self) -> Duration;
@@ -33,6 +37,10 @@ impl SystemClock {
     }
 }
 
+fn micros(time: &TimeSpec) -> i64 {
+    time.tv_sec() * 1_000_000 + time.tv_nsec() / 1_000
+}
+
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let micros = match SystemTime::now().duration_since(UNIX_EPOCH) {
@@ -42,8 +50,14 @@ impl Clock for SystemClock {
         Timestamp::from_micros(micros)
     }
 
-    fn told_seconds(&self) -> i64 {
-        clock_gettime(ClockId::CLOCK_REALTIME_COARSE).map_or_else(|_| self.now().as_seconds(), |told| told.tv_sec())
+    fn told(&self) -> Timestamp {
+        let told = clock_gettime(ClockId::CLOCK_REALTIME_COARSE);
+        told.map_or_else(|_| self.now(), |told| Timestamp::from_micros(micros(&told)))
+    }
+
+    fn tick(&self) -> Span {
+        let tick = clock_getres(ClockId::CLOCK_REALTIME_COARSE).map_or(0, |tick| micros(&tick));
+        Span::from_micros(u64::try_from(tick).unwrap_or(0))
     }
 
     fn monotonic(&self) -> Duration {

@@ -11,21 +11,24 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use crate::clock::Clock;
 use crate::domain::{Span, Timestamp};
 
-/// How soon to look again whether time(2) has followed: a tick takes 1 to 10 ms.
-const LOOK_AGAIN: Span = Span::from_micros(500);
+/// How long after a tick is due it is looked for: on the way from its interrupt it may be overtaken.
+const TICK_MARGIN: Span = Span::from_micros(100);
 
 /// Tells whether an instant has come, for a job that asks time(2) too.
 ///
 /// That clock is behind the one that timers follow by up to a few ticks: what midnight starts without delay writes
 /// yesterday's date.
 pub(super) fn has_come(at: Timestamp, clock: &dyn Clock) -> bool {
-    at <= clock.now() && at.as_seconds() <= clock.told_seconds()
+    at <= clock.now() && at.as_seconds() <= clock.told().as_seconds()
 }
 
-/// Returns when to wake for an instant: then, or a little later if it was reached and has not come.
+/// Returns when to wake for an instant: then, or with the next tick if it was reached and has not come.
 pub(super) fn wake_for(at: Timestamp, clock: &dyn Clock) -> Timestamp {
     let now = clock.now();
-    if at <= now && !has_come(at, clock) { now + LOOK_AGAIN } else { at }
+    if at > now || has_come(at, clock) {
+        return at;
+    }
+    (clock.told() + clock.tick()).max(now) + TICK_MARGIN
 }
 
 /// A CLOCK_REALTIME timerfd, see timerfd_create(2).
@@ -79,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// The time in milliseconds, and the second that time(2) tells.
+    /// The time, and what time(2) tells, both in milliseconds.
     struct Clocks(i64, i64);
 
     impl Clock for Clocks {
@@ -87,8 +90,12 @@ mod tests {
             Timestamp::from_micros(self.0 * 1_000)
         }
 
-        fn told_seconds(&self) -> i64 {
-            self.1
+        fn told(&self) -> Timestamp {
+            Timestamp::from_micros(self.1 * 1_000)
+        }
+
+        fn tick(&self) -> Span {
+            Span::from_millis(4)
         }
 
         fn monotonic(&self) -> Duration {
@@ -101,13 +108,17 @@ mod tests {
         let midnight = Timestamp::from_seconds(100);
         let micros = Timestamp::from_micros;
         for (clocks, come, wake) in [
-            (Clocks(99_999, 99), false, midnight),
-            (Clocks(100_000, 99), false, micros(100_000_500)),
-            (Clocks(100_003, 99), false, micros(100_003_500)),
-            (Clocks(100_004, 100), true, midnight),
+            (Clocks(99_998, 99_998), false, midnight),
+            (Clocks(100_000, 99_998), false, micros(100_002_100)),
+            (Clocks(100_001, 99_998), false, micros(100_002_100)),
+            (Clocks(100_003, 99_998), false, micros(100_003_100)),
+            (Clocks(100_003, 100_002), true, midnight),
         ] {
             assert_eq!((has_come(midnight, &clocks), wake_for(midnight, &clocks)), (come, wake), "{}", clocks.0);
         }
-        assert!(has_come(micros(100_300_000), &Clocks(100_300, 100)), "within a second there is nothing to wait for");
+        assert!(
+            has_come(micros(100_300_000), &Clocks(100_300, 100_298)),
+            "within a second there is nothing to wait for"
+        );
     }
 }
