@@ -18,7 +18,7 @@ use taskq::schedule::{Dialect, Schedule, Zone, parse_cron};
 const USERS: [&[u8]; 5] = [b"root", b"daemon", b"nobody", b"www-data", b"backup"];
 
 /// The most variables that a table sets, and the longest command that can be run.
-const VARIABLES_MAX: usize = 1_000;
+const VARIABLES_MAX: usize = 10_000;
 const COMMAND_BYTES_MAX: usize = 128 * 1024 - 1;
 
 static BERLIN: LazyLock<Zone> = LazyLock::new(|| Zone::named("Europe/Berlin").expect("tzdata has it"));

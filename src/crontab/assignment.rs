@@ -1,10 +1,8 @@
 //! Owns: `NAME=VALUE` in a crontab: quotes, blanks, and what is no assignment.
 //! Never: what a variable is for (see `environment`).
 
+use super::line::DEBIAN_BYTES_MAX;
 use crate::schedule::Dialect;
-
-/// Debian's cron looks at so many bytes of a line for an assignment, and leaves the rest of the line unread.
-pub(super) const DEBIAN_BYTES_MAX: usize = 998;
 
 /// isspace(3) in the C locale.
 fn is_space(byte: u8) -> bool {

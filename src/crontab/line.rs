@@ -92,6 +92,10 @@ pub enum Syntax<'a> {
     },
 }
 
+/// What Debian's cron takes of a command, and reads of an assignment: a longer command it refuses, a longer assignment it
+/// cuts.
+pub const DEBIAN_BYTES_MAX: usize = 998;
+
 /// What cron says of an entry without a command, or with one that is a sixth field.
 const BAD_COMMAND: &str = "bad command";
 /// What cronie says of a command that begins with a dash.

@@ -10,14 +10,19 @@ use std::rc::Rc;
 
 use super::command::{CommandText, open_quote, split_command};
 use super::environment::value;
-use super::line::{Ending, EntryText, Layout, Line, Syntax, When, is_blank, lines};
+use super::line::{DEBIAN_BYTES_MAX, Ending, EntryText, Layout, Line, Syntax, When, is_blank, lines};
 use super::note::{Fires, Note};
 use super::refusal::{BAD_NICKNAME, bad_field, bad_form, bad_nickname, offset_of, refused, shortened};
 use crate::domain::Span;
 use crate::schedule::{BadField, Dialect, FieldsReading, Schedule, Zone, parse_cron};
 
-/// The most variables that a table may set; cronie has the same bound.
-const VARIABLES_MAX: usize = 1_000;
+/// The most variables that a table may set: cronie's own bound, and of Debian's cron as many as it takes lines.
+fn variables_max(dialect: Dialect) -> usize {
+    match dialect {
+        Dialect::Debian => DEBIAN_LINES_MAX,
+        Dialect::Cronie => 1_000,
+    }
+}
 
 /// The longest command, and the longest variable with its name: what execve(2) takes as one string, less its NUL.
 const STRING_BYTES_MAX: usize = 128 * 1024 - 1;
@@ -25,9 +30,6 @@ const STRING_BYTES_MAX: usize = 128 * 1024 - 1;
 /// The most variables that all the environments of a table may have together. What a person writes has a few dozen; an
 /// assignment between every two of a hundred thousand entries would need memory by the gigabyte.
 const ENVIRONMENTS_MAX: usize = 1_000_000;
-
-/// The longest command that Debian's cron takes.
-const DEBIAN_COMMAND_BYTES_MAX: usize = 998;
 
 /// Debian's crontab(1) takes so many lines.
 const DEBIAN_LINES_MAX: usize = 10_000;
@@ -230,8 +232,9 @@ impl<'o> Reader<'o> {
 
     fn variable<'a>(&mut self, line: &Line<'a>, variable: Variable) -> Verdict<'a> {
         let is_new = self.variables.iter().all(|known| known.name != variable.name);
-        if is_new && self.variables.len() >= VARIABLES_MAX {
-            let cause = format!("a table may set {VARIABLES_MAX} variables, and this is one more");
+        let most = variables_max(self.options.origin);
+        if is_new && self.variables.len() >= most {
+            let cause = format!("a table may set {most} variables, and this is one more");
             return refused(line, 0, cause, None);
         }
         let length = variable.name.len() + 1 + variable.value.len();
@@ -257,8 +260,7 @@ impl<'o> Reader<'o> {
         let by = other(self.options.origin);
         match line.syntax(by, layout) {
             Syntax::Assignment { value, .. } if value != variable.value => {
-                let is_cut =
-                    value.len().abs_diff(variable.value.len()) > 1 && line.text.len() > DEBIAN_COMMAND_BYTES_MAX;
+                let is_cut = value.len().abs_diff(variable.value.len()) > 1 && line.text.len() > DEBIAN_BYTES_MAX;
                 self.notes.push(if is_cut { Note::CutByDebian } else { Note::OtherValue { by, value } });
             }
             Syntax::Assignment { .. } | Syntax::Nothing => {}
@@ -448,7 +450,7 @@ impl<'o> Reader<'o> {
             Syntax::Bad { what, .. } => return Meaning::Refused(what),
             Syntax::Entry(text) => text,
         };
-        if dialect == Dialect::Debian && text.command.len() > DEBIAN_COMMAND_BYTES_MAX {
+        if dialect == Dialect::Debian && text.command.len() > DEBIAN_BYTES_MAX {
             return Meaning::Refused("command too long");
         }
         match times(&text.when, dialect, seed) {
@@ -463,7 +465,7 @@ impl<'o> Reader<'o> {
         if is_behind_fields && text.command.first() == Some(&DEBIAN_END) {
             self.note_refusal(Dialect::Debian, "bad day-of-week");
         }
-        if self.options.origin == Dialect::Debian && text.command.len() > DEBIAN_COMMAND_BYTES_MAX {
+        if self.options.origin == Dialect::Debian && text.command.len() > DEBIAN_BYTES_MAX {
             self.note_refusal(Dialect::Debian, "command too long");
         }
         if command.command.iter().all(|byte| is_blank(*byte)) {

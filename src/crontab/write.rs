@@ -8,12 +8,8 @@ use std::collections::BTreeMap;
 
 use super::assignment;
 use super::command::{CommandText, split_command};
-use super::line::{Ending, Layout, Line, Syntax};
+use super::line::{DEBIAN_BYTES_MAX, Ending, Layout, Line, Syntax};
 use crate::schedule::Dialect;
-
-/// The longest command and the longest assignment that Debian's cron reads, in bytes: longer commands it refuses, longer
-/// assignments it cuts.
-pub const LINE_BYTES_MAX: usize = 998;
 
 /// The variable that says who gets the mail; without it, the owner of the table does.
 pub const MAILTO: &[u8] = b"MAILTO";
@@ -97,8 +93,8 @@ fn lines(entry: &Entry, set: &Vars, base: &Vars, dialect: Dialect) -> Result<Vec
         false => [b"unset ", surplus.join(&b' ').as_slice(), b"; "].concat(),
     };
     let command = escaped(&[unset, entry.command.clone()].concat(), entry.input.as_deref(), dialect)?;
-    if command.len() > LINE_BYTES_MAX {
-        return Err(format!("a command of {} bytes, of which {LINE_BYTES_MAX} are allowed", command.len()));
+    if command.len() > DEBIAN_BYTES_MAX {
+        return Err(format!("a command of {} bytes, of which {DEBIAN_BYTES_MAX} are allowed", command.len()));
     }
     let mut text = Vec::new();
     if let Some(title) = &entry.title {
@@ -149,7 +145,7 @@ pub fn assignment(name: &[u8], value: &[u8]) -> Result<Vec<u8>, &'static str> {
         Some(_) | None => return Err("its quotes"),
     };
     let text = [name, b"=", quote, value, quote].concat();
-    if text.len() > LINE_BYTES_MAX {
+    if text.len() > DEBIAN_BYTES_MAX {
         return Err("its length");
     }
     // Debian's cron takes a second pair of quotes away.
@@ -377,7 +373,7 @@ mod tests {
         assert_eq!(text(" a"), Ok("A=\" a\"".to_owned()));
         assert_eq!(text("\"a"), Ok("A='\"a'".to_owned()));
         // Debian's cron would take both pairs of quotes away.
-        for bad in ["a ", "a\nb", "'\"", "\"a\"", "'a'", &"x".repeat(LINE_BYTES_MAX)] {
+        for bad in ["a ", "a\nb", "'\"", "\"a\"", "'a'", &"x".repeat(DEBIAN_BYTES_MAX)] {
             assert!(text(bad).is_err(), "{bad}");
         }
         for bad in ["", "1", "BASH_FUNC_x%%", "A B", "#"] {
@@ -408,7 +404,7 @@ mod tests {
     fn what_is_off_is_a_comment_and_what_is_too_long_is_refused() {
         let base = [("PATH", "/bin"), ("MAILTO", "me")];
         let off = Entry { title: Some("name".to_owned()), is_off: true, ..entry("x", &base) };
-        let long = entry(&"x".repeat(LINE_BYTES_MAX + 1), &base);
+        let long = entry(&"x".repeat(DEBIAN_BYTES_MAX + 1), &base);
         let (text, refused) = written(&[long, off]);
         assert_eq!(text, "# name\n#@daily x\n");
         assert_eq!(refused, [(0, "a command of 999 bytes, of which 998 are allowed".to_owned())]);

@@ -168,11 +168,6 @@ impl FieldsReading {
         [2, 4].into_iter().find(is_whole)
     }
 
-    /// Tells whether cronie draws random numbers for it.
-    pub fn is_drawn(&self) -> bool {
-        self.oddities.iter().any(|oddity| matches!(oddity.quirk, Quirk::Drawn { .. }))
-    }
-
     /// Returns what a reader would not expect of these texts, in their order.
     pub fn oddities(&self) -> &[Oddity] {
         &self.oddities
