@@ -59,7 +59,7 @@ fn report(text: &[u8], layout: Layout, name: &str) -> String {
     let origin = origin_of(text);
     let here = surroundings(origin);
     let lines = read_table(text, layout, None, &here);
-    let report = table_report(name, &lines, &Diff::of_new(&lines), &here);
+    let report = table_report(name, &lines, &Diff::of_new(&lines), true, &here);
     let refused = lines.iter().filter(|line| TableLine::is_refused(line)).count();
     let sentences = report.sentences(&here.zone, |_| true);
     let head = format!("read as {}, {refused} refused\n", origin.as_str());

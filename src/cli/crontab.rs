@@ -166,7 +166,7 @@ fn install(context: &Context<'_>, text: &[u8], shown: &str, before: Option<Optio
         }
         let mut diff = diff(writer, OWN, &lines)?;
         store(writer, &NewTable { source: OWN, origin: here.origin, text, lines: &lines }, &mut diff, here.now)?;
-        Ok::<_, Failure>(Some((old.unwrap_or_default(), table_report(shown, &lines, &diff, &here))))
+        Ok::<_, Failure>(Some((old.unwrap_or_default(), table_report(shown, &lines, &diff, true, &here))))
     })?;
     let Some((old, report)) = stored else { return Ok(Installed::Overtaken) };
     // What is known of the old lines was said when they came.
@@ -180,7 +180,7 @@ fn install(context: &Context<'_>, text: &[u8], shown: &str, before: Option<Optio
 
 /// Says which lines are refused, and whether any is.
 fn complain(context: &Context<'_>, lines: &[TableLine<'_>], shown: &str, here: &Surroundings) -> bool {
-    let report = table_report(shown, lines, &Diff::of_new(lines), here);
+    let report = table_report(shown, lines, &Diff::of_new(lines), false, here);
     for (line, reason) in report.refused_lines() {
         context.output.talk(&text::escaped(&format!("\"{shown}\":{line}: {reason}")));
     }

@@ -200,11 +200,11 @@ fn store_all(
             let mut diff = diff(writer, &source.key, lines)?;
             let table = NewTable { source: &source.key, origin: here.origin, text: &source.text, lines };
             store(writer, &table, &mut diff, here.now)?;
-            reports.push(table_report(&source.shown, lines, &diff, here));
+            reports.push(table_report(&source.shown, lines, &diff, true, here));
         }
         for gone in gone_files(writer, found)? {
             remove(writer, &gone.key, here.now)?;
-            reports.push(table_report(&gone.key, &[], &gone.diff, here));
+            reports.push(table_report(&gone.key, &[], &gone.diff, true, here));
         }
         Ok(reports)
     })
@@ -233,14 +233,17 @@ fn look_all(
     found: &SystemTables,
     here: &Surroundings,
 ) -> Result<Vec<TableReport>> {
-    let report = |table: &Table<'_>, diff: &Diff| table_report(&table.source.shown, &table.lines, diff, &table.here);
+    let report =
+        |table: &Table<'_>, diff: &Diff| table_report(&table.source.shown, &table.lines, diff, false, &table.here);
     if !Store::exists(&context.dir) {
         return Ok(tables.iter().map(|table| report(table, &Diff::of_new(&table.lines))).collect());
     }
     context.look(WHAT, |reader| {
         let of_table = |table: &Table<'_>| Ok(report(table, &diff(reader, &table.source.key, &table.lines)?));
         let mut reports = tables.iter().map(of_table).collect::<std::result::Result<Vec<_>, Failure>>()?;
-        reports.extend(gone_files(reader, found)?.iter().map(|gone| table_report(&gone.key, &[], &gone.diff, here)));
+        reports.extend(
+            gone_files(reader, found)?.iter().map(|gone| table_report(&gone.key, &[], &gone.diff, false, here)),
+        );
         Ok(reports)
     })
 }

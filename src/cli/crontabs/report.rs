@@ -24,8 +24,10 @@ const FIRES_SHOWN: usize = 3;
 pub enum Outcome {
     /// It sets a variable for the lines below.
     Environment,
-    /// It has a job, or would have one.
+    /// It has a job.
     Imported,
+    /// It would have a job, and nothing is stored.
+    Accepted,
     /// Its job has changed.
     Changed,
     /// Its job is as it was.
@@ -45,6 +47,7 @@ impl Outcome {
         match self {
             Self::Environment => "environment",
             Self::Imported => "imported",
+            Self::Accepted => "accepted",
             Self::Changed => "changed",
             Self::Unchanged => "unchanged",
             Self::NoJob => "no job",
@@ -102,12 +105,20 @@ fn notes_cell(count: usize) -> TableCell {
 }
 
 /// Makes the report of a table.
-pub fn table_report(source: &str, lines: &[TableLine<'_>], diff: &Diff, here: &Surroundings) -> TableReport {
+///
+/// `is_stored`: new lines have their jobs.
+pub fn table_report(
+    source: &str,
+    lines: &[TableLine<'_>],
+    diff: &Diff,
+    is_stored: bool,
+    here: &Surroundings,
+) -> TableReport {
     let mut cache = HashMap::new();
     let mut reports: Vec<LineReport> = lines
         .iter()
         .zip(&diff.lines)
-        .filter_map(|(line, change)| line_report(line, change.as_ref(), here, &mut cache))
+        .filter_map(|(line, change)| line_report(line, change.as_ref(), is_stored, here, &mut cache))
         .collect();
     reports.extend(diff.gone.iter().map(|gone| LineReport {
         line: gone.line,
@@ -129,6 +140,7 @@ type Zones = HashMap<Option<String>, Zone>;
 fn line_report(
     line: &TableLine<'_>,
     change: Option<&(Option<JobId>, Change)>,
+    is_stored: bool,
     here: &Surroundings,
     zones: &mut Zones,
 ) -> Option<LineReport> {
@@ -139,7 +151,8 @@ fn line_report(
         (Verdict::Variable(_), _) => Outcome::Environment,
         (Verdict::Refused { .. }, _) => Outcome::Refused,
         (Verdict::Entry(_), None) => Outcome::NoJob,
-        (Verdict::Entry(_), Some((_, Change::Added))) => Outcome::Imported,
+        (Verdict::Entry(_), Some((_, Change::Added))) if is_stored => Outcome::Imported,
+        (Verdict::Entry(_), Some((_, Change::Added))) => Outcome::Accepted,
         (Verdict::Entry(_), Some((_, Change::Changed))) => Outcome::Changed,
         (Verdict::Entry(_), Some((_, Change::Unchanged))) => Outcome::Unchanged,
     };

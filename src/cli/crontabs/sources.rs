@@ -20,6 +20,9 @@ pub const OWN: &str = "";
 /// A larger file is none that a person wrote.
 const BYTES_MAX: u64 = 64 << 20;
 
+/// Nor is a longer one. A kilobyte of memory goes into the report of each line.
+const LINES_MAX: usize = 200_000;
+
 /// Where Debian's cron, SUSE's and other cronies keep the tables of users.
 const SPOOLS: [&str; 3] = ["/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron"];
 
@@ -236,6 +239,9 @@ fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
     from.take(BYTES_MAX + 1).read_to_end(&mut text)?;
     if text.len() as u64 > BYTES_MAX {
         return Err(io::Error::other(format!("it has more than {} MiB: this is no crontab", BYTES_MAX >> 20)));
+    }
+    if text.iter().filter(|byte| **byte == b'\n').nth(LINES_MAX).is_some() {
+        return Err(io::Error::other(format!("it has more than {LINES_MAX} lines: this is no crontab")));
     }
     Ok(text)
 }

@@ -141,13 +141,14 @@ fn a_variable_that_is_set_twice_keeps_its_place_and_its_last_value() {
 }
 
 #[test]
-fn a_table_sets_a_thousand_variables_and_any_one_of_them_again() {
-    let mut table: String = (0..1_000).map(|number| format!("A{number}=b\n")).collect();
-    table.push_str("A7=c\n");
-    assert!(is_taken(table.as_bytes(), Dialect::Debian, Layout::User));
-    table.push_str("B=c\n");
-    let found = findings(table.as_bytes(), Dialect::Debian, Layout::User);
-    assert!(matches!(found[1_001].verdict, Verdict::Refused { .. }));
+fn a_table_sets_as_many_variables_as_its_cron_lets_it_and_any_one_of_them_again() {
+    for (dialect, most) in [(Dialect::Cronie, 1_000), (Dialect::Debian, 10_000)] {
+        let mut table: String = (0..most).map(|number| format!("A{number}=b\n")).collect();
+        table.push_str("A7=c\nB=c\n");
+        let found = findings(table.as_bytes(), dialect, Layout::User);
+        assert!(matches!(found[most].verdict, Verdict::Variable(_)));
+        assert!(matches!(found[most + 1].verdict, Verdict::Refused { .. }));
+    }
 }
 
 /// Debian's cron cuts it before that, cronie at that.
