@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::output::Output;
 use super::zone::caller_zone;
 use crate::clock::Clock;
-use crate::daemon::Poke;
+use crate::daemon::{Poke, open_store};
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::schedule::{ParseError, Zone};
@@ -64,7 +64,7 @@ impl Context<'_> {
 
     /// Opens the store; `what` is being done.
     pub fn open(&self, what: &str) -> Result<Store> {
-        Store::open(&self.dir).map_err(|error| error.during(what))
+        open_store(&self.dir, what)
     }
 
     /// Reads in one transaction.

@@ -15,12 +15,13 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
+use super::lock::open_store;
 use super::poke::Poke;
 use super::{random_id, sockets};
 use crate::domain::{JobId, JobKey, NewJob, QueueName, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keeper::protocol::{FrameReader, encode};
-use crate::store::{FirstFire, Store, StoreError, StoreResult, Writer};
+use crate::store::{FirstFire, StoreError, StoreResult, Writer};
 
 /// How long a client waits for the daemon's answer before it stores the job itself: longer than any turn that goes on,
 /// shorter than a person's patience with one that does not.
@@ -93,7 +94,7 @@ pub fn add(dir: &Path, job: NewJob, triggers: Vec<FirstFire>, now: Timestamp) ->
     if let Some(answer) = ask(dir, &request) {
         return answer;
     }
-    let mut store = Store::open(dir).map_err(|error| error.during(WHAT))?;
+    let mut store = open_store(dir, WHAT)?;
     let poke = Poke::will_write(dir);
     let stored = store.write(|writer| match writer.find_request(request.id)? {
         Some(job) => Ok(Ok(job)),

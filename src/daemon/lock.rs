@@ -1,4 +1,5 @@
-//! Owns: the lock that makes a daemon the only one of its store, and what it says about itself there.
+//! Owns: the lock that makes a daemon the only one of its store, what it says about itself there, and what others must not do
+//! to the store meanwhile.
 //! Never: sockets.
 //!
 //! A record lock (fcntl(2)): it dies with the process, and others can ask about it without taking it, so that `status`
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
+use crate::store::{Store, StoreError};
 
 const LOCK_FILE: &str = "daemon.lock";
 
@@ -97,6 +99,26 @@ pub fn running_daemon(dir: &Path) -> Option<DaemonInfo> {
     let mut file = OpenOptions::new().read(true).write(true).open(dir.join(LOCK_FILE)).ok()?;
     holder(&file)?;
     read_info(&mut file)
+}
+
+/// Opens the store in `dir`, and brings one of an earlier version up to date if nobody serves it: a daemon of that version
+/// would go on without what is new, and run as root what was added for another user. `what` is being done.
+///
+/// # Errors
+/// `Conflict` if such a daemon serves it; `Io` if it cannot be opened.
+pub fn open_store(dir: &Path, what: &str) -> Result<Store> {
+    let opened = match Store::open(dir) {
+        Err(StoreError::Older) => match open(dir).ok().and_then(|file| holder(&file)) {
+            Some(pid) => {
+                let cause = format!("pid {pid}, which serves the store `{}`, is of an earlier taskq", dir.display());
+                return Err(Error::conflict(what, cause)
+                    .hint("stop the daemon first: the next one brings the store up to date"));
+            }
+            None => Store::upgrade(dir),
+        },
+        opened => opened,
+    };
+    opened.map_err(|error| error.during(what))
 }
 
 /// Returns the process that has the lock. What the file says may still be the word of the daemon before it.

@@ -18,7 +18,7 @@ mod timer;
 mod turn;
 
 pub use adding::{AddAnswer, AddRequest, Adding, add, add_job};
-pub use lock::{DaemonInfo, running_daemon};
+pub use lock::{DaemonInfo, open_store, running_daemon};
 pub use mailing::PostOffice;
 pub use outputs::Excerpt;
 pub use poke::Poke;

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use log::{error, info, warn};
 use nix::errno::Errno;
@@ -78,13 +78,12 @@ pub struct Settings {
 /// `Conflict` if another daemon serves the store; `Io` if the store is damaged or the system refuses what it takes.
 pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
     const WHAT: &str = "start daemon";
-    let store = Store::open(&settings.dir).map_err(|error| error.during(WHAT))?;
     let info = DaemonInfo {
         pid: std::process::id(),
         since_us: clock.now().as_micros(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let lock = lock::acquire(&settings.dir, &info)?;
+    let (store, lock) = take_store(&settings.dir, &info, WHAT)?;
     logger::install(settings.with_levels);
     let mut daemon = Daemon::new(settings, store, lock, clock).map_err(|error| Error::io(WHAT, error))?;
     daemon.prepare().map_err(|error| error.during(WHAT))?;
@@ -98,6 +97,17 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
         let _ = fs::remove_file(daemon.settings.dir.join(name));
     }
     ended
+}
+
+/// Opens the store and takes its lock. Only then it may be brought up to date: another's daemon does not know what is new.
+fn take_store(dir: &Path, info: &DaemonInfo, what: &str) -> Result<(Store, DaemonLock)> {
+    let opened = match Store::open(dir) {
+        Err(StoreError::Older) => None,
+        opened => Some(opened.map_err(|error| error.during(what))?),
+    };
+    let lock = lock::acquire(dir, info)?;
+    let store = opened.map_or_else(|| Store::upgrade(dir), Ok).map_err(|error| error.during(what))?;
+    Ok((store, lock))
 }
 
 struct Daemon<'a> {

@@ -14,6 +14,9 @@ pub enum StoreError {
     /// Not a store that this program can use.
     #[error("{0}")]
     Unusable(String),
+    /// A store of an earlier version.
+    #[error("the store is of an earlier taskq")]
+    Older,
 }
 
 /// A result inside the store.
@@ -42,7 +45,7 @@ impl StoreError {
                 error.sqlite_error_code(),
                 Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly)
             ),
-            Self::Unusable(_) => false,
+            Self::Unusable(_) | Self::Older => false,
         }
     }
 
@@ -55,7 +58,7 @@ impl StoreError {
     pub fn refusal(&self, what: impl Into<String>) -> Error {
         let code = match self {
             Self::Sql(error) => error.sqlite_error_code(),
-            Self::Unusable(_) => None,
+            Self::Unusable(_) | Self::Older => None,
         };
         let error = Error::new(ErrorKind::Io, what, self);
         match code {

@@ -61,9 +61,18 @@ impl Store {
     /// Opens the store in `dir`, and makes directory and database where there are none.
     ///
     /// # Errors
-    /// Fails if the directory belongs to somebody else, or the database is damaged, of a later version, or not ours.
+    /// Fails if the directory belongs to somebody else, or the database is damaged, of a later version, or not ours; with
+    /// `Older` if it is of an earlier version.
     pub fn open(dir: &Path) -> StoreResult<Self> {
         Ok(Self { connection: schema::open(dir)? })
+    }
+
+    /// The same, and brings one of an earlier version up to date: not while a daemon of that version serves it.
+    ///
+    /// # Errors
+    /// As `open`, without `Older`.
+    pub fn upgrade(dir: &Path) -> StoreResult<Self> {
+        Ok(Self { connection: schema::open_upgraded(dir)? })
     }
 
     /// Tells whether there is a store in `dir`.
@@ -83,13 +92,15 @@ impl Store {
         Ok(answer)
     }
 
-    /// Writes in one transaction, on disk when this returns; nothing is changed if `write` fails.
+    /// Writes in one transaction, on disk when this returns; nothing is changed if `write` fails, or the store is of a later
+    /// version by now.
     pub fn write<T, E: From<StoreError>>(
         &mut self,
         write: impl FnOnce(&Writer<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         let begin = |error| E::from(StoreError::Sql(error));
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(begin)?;
+        schema::check_version(&transaction)?;
         let writer = Writer(Reader { transaction });
         let answer = write(&writer)?;
         writer.0.transaction.commit().map_err(begin)?;

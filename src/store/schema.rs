@@ -42,8 +42,23 @@ fn log_path(dir: &Path) -> PathBuf {
     dir.join("taskq.db-wal")
 }
 
-/// Opens the store in `dir`, and makes it where there is none.
+/// Opens the store in `dir`, and makes it where there is none. One of an earlier version is refused.
 pub fn open(dir: &Path) -> StoreResult<Connection> {
+    let connection = open_any(dir)?;
+    if version_of(&connection)? < latest() { Err(StoreError::Older) } else { Ok(connection) }
+}
+
+/// The same, and brings one of an earlier version up to date.
+pub fn open_upgraded(dir: &Path) -> StoreResult<Connection> {
+    let mut connection = open_any(dir)?;
+    if version_of(&connection)? < latest() {
+        upgrade(&mut connection)?;
+    }
+    Ok(connection)
+}
+
+/// Opens the store in `dir`, of this version or an earlier one.
+fn open_any(dir: &Path) -> StoreResult<Connection> {
     let path = database_path(dir);
     check_directory(dir)?;
     // In this order: whoever makes a store makes the database first.
@@ -57,8 +72,16 @@ pub fn open(dir: &Path) -> StoreResult<Connection> {
         }
         create(dir, &path)?;
     }
-    let mut connection = connect(&path)?;
-    migrate(&mut connection)?;
+    let connection = connect(&path)?;
+    let version = version_of(&connection)?;
+    if version == latest() {
+        return Ok(connection);
+    }
+    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if application != APPLICATION_ID || version < 1 {
+        return Err(StoreError::Unusable("`taskq.db` is not a store of taskq".to_owned()));
+    }
+    check_version(&connection)?;
     Ok(connection)
 }
 
@@ -152,7 +175,7 @@ fn create(dir: &Path, path: &Path) -> StoreResult<()> {
 fn build(path: &Path) -> StoreResult<()> {
     let mut connection = Connection::open(path)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    upgrade(&mut connection, 0)?;
+    upgrade(&mut connection)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.close().map_err(|(_, error)| StoreError::from(error))
 }
@@ -186,31 +209,35 @@ fn connect(path: &Path) -> StoreResult<Connection> {
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection) -> StoreResult<()> {
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let latest = i64::try_from(STEPS.len()).expect("there are few steps");
-    if version == latest {
-        return Ok(());
-    }
-    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    if application != APPLICATION_ID || version < 1 {
-        return Err(StoreError::Unusable("`taskq.db` is not a store of taskq".to_owned()));
-    }
+/// The version that this program knows.
+fn latest() -> i64 {
+    i64::try_from(STEPS.len()).expect("there are few steps")
+}
+
+fn version_of(connection: &Connection) -> StoreResult<i64> {
+    let mut statement = connection.prepare_cached("PRAGMA user_version")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
+/// Refuses a store of a later version: what is new in it would be passed over. In every transaction that writes, since
+/// another process may have brought the store there while this one had it open.
+pub fn check_version(connection: &Connection) -> StoreResult<()> {
+    let (version, latest) = (version_of(connection)?, latest());
     if version > latest {
         return Err(StoreError::Unusable(format!(
             "the store has schema {version}, this taskq knows schemas up to {latest}: use the taskq that wrote it, or a later one"
         )));
     }
-    upgrade(connection, version)
+    Ok(())
 }
 
-/// Runs the steps from `version` on, all or none.
-fn upgrade(connection: &mut Connection, version: i64) -> StoreResult<()> {
+/// Takes the steps that are missing, all or none.
+fn upgrade(connection: &mut Connection) -> StoreResult<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Read again under the lock: another process may have upgraded meanwhile.
-    let current: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    // Read under the lock: another process may be upgrading it too.
+    let current = version_of(&transaction)?;
     for (index, step) in (0i64..).zip(STEPS) {
-        if index >= current.max(version) {
+        if index >= current {
             transaction.execute_batch(step)?;
             transaction.pragma_update(None, "user_version", index + 1)?;
         }
@@ -239,13 +266,16 @@ mod tests {
              INSERT INTO trigger (job_id, kind, expr, next_at, held) VALUES (7, 'cron', '@daily', 1, 0);",
         )
         .expect("rows of the first schema");
+        let refused = open(dir.path()).expect_err("another process may be serving it");
+        assert!(matches!(refused, StoreError::Older), "{refused}");
+        assert_eq!(version_of(&old).expect("it is open"), 1);
         drop(old);
-        let upgraded = open(dir.path()).expect("it is a store");
-        let version: i64 = upgraded.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a version");
+        let upgraded = open_upgraded(dir.path()).expect("it is a store");
+        let version = version_of(&upgraded).expect("it is open");
         let delay: i64 = upgraded
             .query_row("SELECT delay_us FROM trigger WHERE job_id = 7", [], |row| row.get(0))
             .expect("it is there");
-        assert_eq!((version, delay), (i64::try_from(STEPS.len()).expect("few"), 0));
+        assert_eq!((version, delay), (latest(), 0));
     }
 
     #[test]

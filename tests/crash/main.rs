@@ -15,3 +15,4 @@ mod refusals;
 mod stopping;
 mod storm;
 mod users;
+mod versions;

@@ -1,0 +1,75 @@
+//! Owns: stores of another version, while somebody serves them.
+//! Never: what the steps between two versions do.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{Daemon, MARKS, Store, open};
+use crate::processes::send;
+
+/// Makes the store one of the first schema, with nothing in it.
+fn of_the_first_schema(store: &Store) {
+    fs::create_dir(&store.dir).expect("the name is new");
+    fs::set_permissions(&store.dir, fs::Permissions::from_mode(0o700)).expect("it is ours");
+    let old = rusqlite::Connection::open(store.dir.join("taskq.db")).expect("the directory is ours");
+    old.execute_batch(include_str!("../../src/store/schema.sql")).expect("the first schema");
+    old.execute_batch("PRAGMA application_id = 0x7461736b; PRAGMA user_version = 1;").expect("it is open");
+}
+
+fn version(store: &Store) -> i64 {
+    store.database().pragma_query_value(None, "user_version", |row| row.get(0)).expect("it is open")
+}
+
+#[test]
+fn a_store_of_an_earlier_version_is_brought_up_to_date_by_a_command_if_nobody_serves_it_and_by_a_daemon() {
+    for arguments in [["add", "--hold", "true"].as_slice(), &["list"]] {
+        let store = Store::new();
+        of_the_first_schema(&store);
+        store.ok(arguments);
+        assert!(version(&store) > 1, "{arguments:?}");
+    }
+    let store = Store::new();
+    of_the_first_schema(&store);
+    let daemon = store.daemon();
+    store.add(&[], MARKS);
+    assert_eq!(store.wait("1"), 0);
+    store.close(daemon);
+}
+
+#[test]
+fn no_command_brings_a_store_up_to_date_under_the_daemon_of_an_earlier_taskq() {
+    let store = Store::new();
+    let daemon = store.daemon();
+    store.database().execute_batch("PRAGMA user_version = 1").expect("it is ours");
+    for arguments in [["add", "--from", "-"].as_slice(), &["list"], &["status"]] {
+        let refused = store.run(arguments);
+        let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}: {words}");
+        assert!(words.contains(&format!("pid {}, which serves the store ", daemon.pid())), "{arguments:?}: {words}");
+        assert!(words.contains("is of an earlier taskq\nhint: stop the daemon first"), "{arguments:?}: {words}");
+    }
+    assert_eq!(version(&store), 1);
+    assert_eq!(daemon.stop(Signal::SIGTERM), Some(0));
+}
+
+#[test]
+fn a_daemon_whose_store_has_come_to_a_later_version_stops_and_leaves_what_runs_alone() {
+    let store = Store::new();
+    store.fifo("gate");
+    let mut daemon: Daemon = store.daemon();
+    store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
+    let gate = store.gate("gate");
+    let known = version(&store);
+    store.database().execute_batch("PRAGMA user_version = 999").expect("it is ours");
+    send(daemon.pid(), Signal::SIGHUP);
+    daemon.line("error: cannot serve the store: the store has schema 999, this taskq knows schemas up to ");
+    assert_eq!(daemon.ends(), Some(1));
+    store.database().execute_batch(&format!("PRAGMA user_version = {known}")).expect("it is ours");
+    let daemon = store.daemon();
+    open(gate);
+    assert_eq!(store.wait("1"), 7);
+    assert_eq!(store.markers(), ["1.1"]);
+    store.close(daemon);
+}
