@@ -97,8 +97,9 @@ pub struct AddArgs {
     /// Keys: `command` (a list) or `script`, and the names of the long
     /// options with `_` for `-`. A key of an option that can be repeated
     /// takes a string or a list. `environment` is all of it, `anchor` where
-    /// `every` counts from: `taskq export json` writes both. One
-    /// transaction: all jobs are added, or none. Prints one id a line.
+    /// `every` counts from, `cwd_optional` that `/` will do where `cwd` is
+    /// gone: `taskq export json` writes them. One transaction: all jobs are
+    /// added, or none. Prints one id a line.
     #[arg(
         long,
         value_name = "FILE",
@@ -407,6 +408,7 @@ fn text_of(context: &Context<'_>, args: AddArgs) -> TaskResult<JobText> {
         queue: args.queue,
         priority: args.priority,
         cwd: args.cwd,
+        cwd_optional: false,
         umask: args.umask,
         stdin: args.stdin,
         stdin_text: None,

@@ -14,7 +14,7 @@ use crate::domain::{MailFormat, NewJob, Overlap};
 use crate::error::{Error, Result};
 
 /// The keys: what is run, what it reads, and the long options of `add` with `_` for `-`. `anchor`,
-/// `environment` and `mail_format` are those of `export`, whose jobs are not the caller's.
+/// `cwd_optional`, `environment` and `mail_format` are those of `export`, whose jobs are not the caller's.
 const KEYS: &[&str] = &[
     "command",
     "script",
@@ -29,6 +29,7 @@ const KEYS: &[&str] = &[
     "queue",
     "priority",
     "cwd",
+    "cwd_optional",
     "umask",
     "stdin",
     "stdin_text",
@@ -158,6 +159,7 @@ fn take(job: &mut JobText, key: &str, value: &Value) -> Result<(), String> {
         "queue" => job.queue = Some(text()?),
         "priority" => job.priority = Some(priority(value).ok_or_else(|| wrong(key, value, &priorities()))?),
         "cwd" => job.cwd = Some(text()?.into()),
+        "cwd_optional" => job.cwd_optional = flag()?,
         "umask" => job.umask = Some(text()?),
         "stdin" => job.stdin = Some(text()?.into()),
         "stdin_text" => job.stdin_text = Some(text()?),

@@ -60,6 +60,8 @@ pub struct JobText {
     pub priority: Option<i32>,
     /// `--cwd`
     pub cwd: Option<PathBuf>,
+    /// The directory need not be there: then `/` will do.
+    pub cwd_optional: bool,
     /// `--umask`
     pub umask: Option<String>,
     /// `--stdin`
@@ -245,6 +247,7 @@ impl JobText {
             (None, command) => CommandLine::Argv(check_command(command, what)?),
         };
         let cwd = match self.cwd {
+            Some(dir) if self.cwd_optional => absolute(&here.cwd.join(dir), what)?,
             Some(dir) => checked_directory(&here.cwd.join(dir), what)?,
             None => here.cwd.clone(),
         };
@@ -262,6 +265,7 @@ impl JobText {
             umask: self.umask.as_deref().map_or(Ok(here.umask), parse_umask).map_err(usage)?,
             stdin: read_stdin(self.stdin, self.stdin_text, &cwd).map_err(usage)?,
             user: user.map(|user| user.name),
+            cwd_optional: self.cwd_optional,
             cwd: cwd.into_os_string().into_vec(),
         })
     }
@@ -344,8 +348,12 @@ fn check_script(script: Vec<u8>, what: &str) -> Result<Vec<u8>> {
     Ok(script)
 }
 
+fn absolute(dir: &Path, what: &str) -> Result<PathBuf> {
+    std::path::absolute(dir).map_err(|error| Error::usage(what, super::output::text::io_cause(&error)))
+}
+
 fn checked_directory(dir: &Path, what: &str) -> Result<PathBuf> {
-    let dir = std::path::absolute(dir).map_err(|error| Error::usage(what, super::output::text::io_cause(&error)))?;
+    let dir = absolute(dir, what)?;
     let cause = match std::fs::metadata(&dir) {
         Ok(metadata) if metadata.is_dir() => return Ok(dir),
         Ok(_) => "not a directory".to_owned(),

@@ -110,7 +110,8 @@ fn order(
         timeout: Some(SENDMAIL_MAX),
         kill_after: KILL_AFTER,
     };
-    Ok(ToKeeper::start(order, StartExtras { stdin: Stdin::Text(letter.message), user: mail.execution.user }))
+    let extras = StartExtras { stdin: Stdin::Text(letter.message), user: mail.execution.user, cwd_optional: false };
+    Ok(ToKeeper::start(order, extras))
 }
 
 fn attempt(mail: i64) -> Attempt {

@@ -1,7 +1,7 @@
 //! Owns: a stored run as an order for the keeper: argv, environment, limits.
 //! Never: when it starts.
 
-use crate::domain::{CommandLine, End, Timestamp, Usage};
+use crate::domain::{CommandLine, End, Execution, Timestamp, Usage};
 use crate::keeper::protocol::{Attempt, Ended, StartExtras, StartOrder, ToKeeper};
 use crate::store::Start;
 
@@ -23,7 +23,8 @@ pub(super) fn start_order(start: Start, cpus: usize) -> ToKeeper {
         timeout: start.timeout,
         kill_after: start.kill_after,
     };
-    ToKeeper::start(order, StartExtras { stdin: start.execution.stdin, user: start.execution.user })
+    let Execution { stdin, user, cwd_optional, .. } = start.execution;
+    ToKeeper::start(order, StartExtras { stdin, user, cwd_optional })
 }
 
 /// Why the keeper was not told of an attempt.
@@ -41,8 +42,7 @@ impl Untold {
             // What the keeper would say to a shorter one that is still too long.
             Self::TooLong => "argument list too long",
             Self::KeeperTooOld => {
-                "the keeper of an earlier taskq is still there, which has no `--stdin` and no `--user`; it goes when all that it \
-                 runs has ended"
+                "the keeper of an earlier taskq is still there, which cannot start it; it goes when all that it runs has ended"
             }
         }
     }

@@ -276,6 +276,7 @@ mod tests {
         let execution = Execution {
             command: CommandLine::Script(b"true".to_vec()),
             cwd: b"/".to_vec(),
+            cwd_optional: false,
             env: Vec::new(),
             umask: 0o022,
             stdin: Stdin::Null,

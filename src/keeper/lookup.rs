@@ -97,7 +97,8 @@ pub fn explain(program: &[u8], cwd: &Path, errno: Errno) -> Refusal {
     Refusal::new(status, program, &why)
 }
 
-fn check_directory(cwd: &Path) -> Result<(), String> {
+/// Tells why a process of ours could not begin in this directory, if it could not.
+pub fn check_directory(cwd: &Path) -> Result<(), String> {
     let found = fs::metadata(cwd).map_err(|error| reason(&error))?;
     if !found.is_dir() {
         return Err(text(Errno::ENOTDIR));

@@ -40,6 +40,10 @@ fn own_mask() -> Mode {
 /// What a process is given, wherever its program is found.
 struct Outfit<'a> {
     order: &'a StartOrder,
+    /// Where it begins.
+    cwd: &'a Path,
+    /// Another user may not be able to enter that: then `/` will do.
+    cwd_optional: bool,
     stdin: &'a Stdin,
     /// What was opened or made for `stdin` already.
     input: Option<File>,
@@ -68,7 +72,7 @@ impl From<Errno> for Failure {
 /// The refusal that becomes its end.
 pub fn start(order: &StartOrder, extras: &StartExtras, output: &Path) -> Result<u32, Refusal> {
     let program = order.argv.first().map(Vec::as_slice).unwrap_or_default();
-    let cwd = Path::new(OsStr::from_bytes(&order.cwd));
+    let cwd = directory(order, extras);
     let path = if let Stdin::Path(path) = &extras.stdin { path.as_slice() } else { &[] };
     let mut texts = order.argv.iter().chain(&order.env).map(Vec::as_slice).chain([order.cwd.as_slice(), path]);
     if texts.any(|text| text.contains(&0)) {
@@ -78,9 +82,10 @@ pub fn start(order: &StartOrder, extras: &StartExtras, output: &Path) -> Result<
     umask(own_mask());
     let file = open_output(output, account.as_ref()).map_err(|error| refusal("output file", output, &error))?;
     let input = open_input(&extras.stdin, account.is_some())?;
-    let outfit = Outfit { order, stdin: &extras.stdin, input, output: file, account };
+    let outfit =
+        Outfit { order, cwd, cwd_optional: extras.cwd_optional, stdin: &extras.stdin, input, output: file, account };
     umask(Mode::from_bits_truncate(order.umask));
-    let started = search(&outfit, program, cwd);
+    let started = search(&outfit, program);
     umask(own_mask());
     started.map_err(|failure| match failure {
         Failure::Errno(errno) => lookup::explain(program, cwd, errno),
@@ -93,6 +98,12 @@ pub fn start(order: &StartOrder, extras: &StartExtras, output: &Path) -> Result<
             refusal("standard input", Path::new(OsStr::from_bytes(path)), &errno.into())
         }
     })
+}
+
+/// Returns the directory to begin in.
+fn directory<'a>(order: &'a StartOrder, extras: &StartExtras) -> &'a Path {
+    let cwd = Path::new(OsStr::from_bytes(&order.cwd));
+    if extras.cwd_optional && lookup::check_directory(cwd).is_err() { Path::new("/") } else { cwd }
 }
 
 /// Makes a refusal of something of the attempt's that cannot be had: ``working directory `/x`: not a directory``.
@@ -120,11 +131,11 @@ fn open_input(stdin: &Stdin, becomes_another: bool) -> Result<Option<File>, Refu
 
 /// Tries the program's places in turn. As in execvp(3), one that may not be executed is worth mentioning only if no other
 /// place has the program.
-fn search(outfit: &Outfit<'_>, program: &[u8], cwd: &Path) -> Result<u32, Failure> {
+fn search(outfit: &Outfit<'_>, program: &[u8]) -> Result<u32, Failure> {
     let mut failure = Errno::ENOENT;
     let searched = !program.contains(&b'/');
     for candidate in lookup::candidates(program, &outfit.order.env) {
-        let errno = match attempt(outfit, &candidate, cwd, searched) {
+        let errno = match attempt(outfit, &candidate, searched) {
             Err(Failure::Errno(errno)) => errno,
             ended => return ended,
         };
@@ -138,9 +149,9 @@ fn search(outfit: &Outfit<'_>, program: &[u8], cwd: &Path) -> Result<u32, Failur
     Err(failure.into())
 }
 
-fn attempt(outfit: &Outfit<'_>, place: &OsStr, cwd: &Path, probe: bool) -> Result<u32, Failure> {
+fn attempt(outfit: &Outfit<'_>, place: &OsStr, probe: bool) -> Result<u32, Failure> {
     if probe {
-        lookup::probe(place, cwd)?;
+        lookup::probe(place, outfit.cwd)?;
     }
     let argv = &outfit.order.argv;
     let direct = spawn(outfit, place, OsStr::from_bytes(&argv[0]), None);
@@ -161,7 +172,7 @@ fn spawn(outfit: &Outfit<'_>, program: &OsStr, arg0: &OsStr, script: Option<&OsS
     command.stdout(duplicate(&outfit.output)?).stderr(duplicate(&outfit.output)?);
     match &outfit.account {
         None => {
-            command.current_dir(OsStr::from_bytes(&order.cwd));
+            command.current_dir(outfit.cwd);
             command.spawn().map(|child| child.id()).map_err(|error| lookup::errno_of(&error).into())
         }
         Some(account) => spawn_as(command, outfit, account),
@@ -176,8 +187,11 @@ fn spawn_as(mut command: Command, outfit: &Outfit<'_>, account: &Account) -> Res
         Stdin::Null | Stdin::Text(_) => None,
     };
     let (reported, report) = unistd::pipe2(OFlag::O_CLOEXEC)?;
-    let cwd = c_string(&outfit.order.cwd)?;
-    raw::become_before_exec(&mut command, Becoming { account: account.clone(), cwd, stdin, report });
+    let cwd = c_string(outfit.cwd.as_os_str().as_bytes())?;
+    raw::become_before_exec(
+        &mut command,
+        Becoming { account: account.clone(), cwd, cwd_optional: outfit.cwd_optional, stdin, report },
+    );
     let spawned = command.spawn();
     // Our own end of the report goes with it, so that the pipe has an end.
     drop(command);

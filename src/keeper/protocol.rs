@@ -61,6 +61,8 @@ pub struct StartExtras {
     pub stdin: Stdin,
     /// The user to become, by name, looked up at the start; `None`: the keeper's own.
     pub user: Option<String>,
+    /// Where the working directory cannot be entered, `/` will do.
+    pub cwd_optional: bool,
 }
 
 /// What the daemon says.
@@ -324,9 +326,11 @@ mod tests {
             (words(), words(), any::<Option<u64>>()).prop_map(|(argv, env, timeout)| {
                 ToKeeper::Start(StartOrder { env, timeout: timeout.map(Span::from_micros), ..order(argv) })
             }),
-            (words(), any::<Vec<u8>>(), any::<Option<String>>()).prop_map(|(argv, text, user)| {
-                ToKeeper::start(order(argv), StartExtras { stdin: Stdin::Text(text), user })
-            }),
+            (words(), any::<Vec<u8>>(), any::<Option<String>>(), any::<bool>()).prop_map(
+                |(argv, text, user, cwd_optional)| {
+                    ToKeeper::start(order(argv), StartExtras { stdin: Stdin::Text(text), user, cwd_optional })
+                }
+            ),
         ]
     }
 

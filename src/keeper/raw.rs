@@ -27,6 +27,8 @@ pub struct Becoming {
     pub account: Account,
     /// Where it is to be: entered as that user.
     pub cwd: CString,
+    /// Where that fails, `/` will do.
+    pub cwd_optional: bool,
     /// What it reads, opened as that user; `None`: what the command has been given.
     pub stdin: Option<CString>,
     /// Where the step is told that failed: execve(2) gives an error number, and so would each of these.
@@ -67,7 +69,10 @@ impl Becoming {
             unistd::setgid(self.account.gid)?;
             unistd::setuid(self.account.uid)
         })?;
-        self.step(Step::Directory, || unistd::chdir(self.cwd.as_c_str()))?;
+        self.step(Step::Directory, || match unistd::chdir(self.cwd.as_c_str()) {
+            Err(_) if self.cwd_optional => unistd::chdir(c"/"),
+            entered => entered,
+        })?;
         self.step(Step::Input, || {
             let Some(path) = &self.stdin else { return Ok(()) };
             let file = open(path.as_c_str(), OPEN_FLAGS, Mode::empty())?;

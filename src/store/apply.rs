@@ -342,7 +342,8 @@ impl Reader<'_> {
             .prepare_cached(
                 "SELECT run.attempt, run.trigger, run.scheduled_at, job.name, run.queue, job.command, job.is_script,
                     job.cwd, environment.vars, job.umask, job.timeout_us, job.kill_after_us,
-                    (SELECT slots FROM queue WHERE name = run.queue), job.stdin_path, job.stdin_text, job.user
+                    (SELECT slots FROM queue WHERE name = run.queue), job.stdin_path, job.stdin_text, job.user,
+                    job.cwd_optional
                  FROM run JOIN job ON job.id = run.job_id JOIN environment ON environment.id = job.environment_id
                  WHERE run.job_id = ?1 AND run.number = ?2",
             )?
@@ -357,6 +358,7 @@ impl Reader<'_> {
                     execution: Execution {
                         command: codec::command(row.get(5)?, row.get(6)?),
                         cwd: row.get(7)?,
+                        cwd_optional: row.get(16)?,
                         env: split(row.get_ref(8)?.as_blob()?),
                         umask: row.get(9)?,
                         stdin: codec::stdin(row, 13)?,

@@ -83,7 +83,7 @@ impl Reader<'_> {
             .prepare_cached(
                 "SELECT command, is_script, cwd, environment.vars, umask, stdin_path, stdin_text, user, queue, priority,
                     overlap, missed, missed_within_us, grace_us, timeout_us, kill_after_us, start_at,
-                    mail_to, mail_when, mail_format, paused_at IS NOT NULL
+                    mail_to, mail_when, mail_format, paused_at IS NOT NULL, cwd_optional
                  FROM job JOIN environment ON environment.id = environment_id WHERE job.id = ?1",
             )?
             .query_row([job], definition)?;
@@ -99,6 +99,7 @@ fn definition(row: &Row<'_>) -> rusqlite::Result<NewJob> {
         execution: Execution {
             command: codec::command(row.get(0)?, row.get(1)?),
             cwd: row.get(2)?,
+            cwd_optional: row.get(21)?,
             env: split(row.get_ref(3)?.as_blob()?),
             umask: row.get(4)?,
             stdin: codec::stdin(row, 5)?,

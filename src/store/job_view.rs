@@ -25,6 +25,8 @@ pub struct JobView {
     pub command: CommandLine,
     /// Where.
     pub cwd: Vec<u8>,
+    /// Its runs begin in `/` where that cannot be entered.
+    pub cwd_optional: bool,
     /// With which mask.
     pub umask: u32,
     /// What it reads.
@@ -99,7 +101,8 @@ const COLUMNS: &str = "job.id, job.name, job.created_at, job.command, job.is_scr
         WHEN max(state = 'running') THEN 'running'
         WHEN max(held = 0) THEN iif((SELECT paused_at IS NULL FROM queue WHERE name = job.queue), 'queued', 'blocked')
      END FROM run WHERE job_id = job.id AND state <> 'finished'),
-    job.stdin_path, job.stdin_text, job.user, job.mail_to, job.mail_when, job.mail_format";
+    job.stdin_path, job.stdin_text, job.user, job.mail_to, job.mail_when, job.mail_format,
+    job.cwd_optional";
 
 /// The jobs that are not done: those with a run or a fire to come. Their indexes are as short as they are few.
 const LIVE: &str = "job.id IN (
@@ -122,6 +125,7 @@ fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
         created_at: row.get(2)?,
         command: codec::command(row.get(3)?, row.get(4)?),
         cwd: row.get(5)?,
+        cwd_optional: row.get(27)?,
         umask: row.get(6)?,
         stdin: codec::stdin(row, 21)?,
         user: row.get(23)?,

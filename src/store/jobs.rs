@@ -25,11 +25,13 @@ pub struct FirstFire {
 
 /// The columns of a job that its definition fills.
 pub(super) const DEFINITION_COLUMNS: &str = "command, is_script, cwd, environment_id, umask, queue, priority, overlap, missed,
-    missed_within_us, grace_us, timeout_us, kill_after_us, start_at, stdin_path, stdin_text, user, mail_to, mail_when, mail_format";
+    missed_within_us, grace_us, timeout_us, kill_after_us, start_at, stdin_path, stdin_text, user, mail_to, mail_when, mail_format,
+    cwd_optional";
 
 /// What `Writer::execute_with_definition` puts into them.
 pub(super) const DEFINITION_VALUES: &str = ":command, :is_script, :cwd, :environment, :umask, :queue, :priority, :overlap, :missed,
-    :missed_within, :grace, :timeout, :kill_after, :start, :stdin_path, :stdin_text, :user, :mail_to, :mail_when, :mail_format";
+    :missed_within, :grace, :timeout, :kill_after, :start, :stdin_path, :stdin_text, :user, :mail_to, :mail_when, :mail_format,
+    :cwd_optional";
 
 /// How many of the latest jobs a request is looked for in: more than can be added while a client waits for its answer.
 const REQUESTS_LOOKED_AT: i64 = 100_000;
@@ -146,6 +148,7 @@ impl Writer<'_> {
             ":command": command,
             ":is_script": is_script,
             ":cwd": job.execution.cwd,
+            ":cwd_optional": job.execution.cwd_optional,
             ":environment": environment,
             ":umask": job.execution.umask,
             ":queue": job.queue.as_str(),

@@ -2,6 +2,7 @@
 
 ALTER TABLE job ADD COLUMN stdin_path BLOB;                 -- opened at each start
 ALTER TABLE job ADD COLUMN stdin_text BLOB CHECK (stdin_text IS NULL OR stdin_path IS NULL);
+ALTER TABLE job ADD COLUMN cwd_optional INTEGER NOT NULL DEFAULT 0 CHECK (cwd_optional IN (0, 1));  -- else '/'
 ALTER TABLE job ADD COLUMN user TEXT;                       -- NULL: whose daemon it is
 ALTER TABLE job ADD COLUMN mail_to TEXT;
 ALTER TABLE job ADD COLUMN mail_when TEXT CHECK (mail_when IN ('failure', 'output', 'always'));

@@ -60,7 +60,7 @@ fn import(home: &Home, lines: &str) -> Answer {
 fn json_becomes_the_same_jobs_again() {
     let home = Home::new();
     add_many(&home);
-    let table = "@daily cat%a%b\nMAILTO=x@y.example\n*/5 * * * * echo 50\\%\n";
+    let table = "@daily cat%a%b\nMAILTO=x@y.example\n*/5 * * * * echo 50\\%\nHOME=/no/home\n@hourly pwd\n";
     assert_eq!(home.taskq(&["import", "crontab", "-"]).stdin(table).answer().status, 0);
     let exported = home.taskq(&["export", "json"]).answer();
     assert_eq!((exported.status, exported.stderr.as_str()), (0, ""));
@@ -70,7 +70,7 @@ fn json_becomes_the_same_jobs_again() {
     assert_eq!((imported.status, imported.stderr.as_str()), (0, ""), "{}", exported.stdout);
     let again = home.taskq(&["--dir", "../other", "export", "json"]).answer();
     assert_eq!(again.stdout, exported.stdout);
-    assert_eq!(exported.stdout.lines().count(), 11);
+    assert_eq!(exported.stdout.lines().count(), 12);
     // Next fires, too, and with them the phases of intervals.
     let fires = |dir: &str| home.json(&["--dir", dir, "next", "-n", "40"]);
     assert_eq!(fires("../data/taskq"), fires("../other"));

@@ -76,6 +76,19 @@ fn an_imported_job_has_crons_environment_and_not_the_importers() {
 }
 
 #[test]
+fn an_imported_job_begins_in_its_home_if_that_is_there_at_the_start_and_else_in_the_root() {
+    let mut home = Home::new();
+    home.start_daemon(&[]);
+    let later = home.work().join("later");
+    import(&home, &format!("HOME={}\n0 0 1 1 * pwd\n", later.display()));
+    let begins =
+        || home.taskq(&["log", home.taskq(&["run", "1", "--wait"]).answer().stdout.trim_end()]).answer().stdout;
+    assert_eq!(begins(), "/\n");
+    std::fs::create_dir(&later).expect("the name is new");
+    assert_eq!(begins(), format!("{}\n", later.display()));
+}
+
+#[test]
 fn importing_again_changes_nothing_and_keeps_ids() {
     let home = Home::new();
     import(&home, TABLE);

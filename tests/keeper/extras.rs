@@ -12,7 +12,10 @@ use taskq::keeper::protocol::{Ended, StartExtras, StartOrder, ToKeeper};
 use crate::harness::{Daemon, Keeper, order};
 
 fn run(daemon: &mut Daemon, order: StartOrder, stdin: Stdin, user: Option<&str>) -> Ended {
-    daemon.send(ToKeeper::StartWith(order, StartExtras { stdin, user: user.map(str::to_owned) }));
+    daemon.send(ToKeeper::StartWith(
+        order,
+        StartExtras { stdin, user: user.map(str::to_owned), ..StartExtras::default() },
+    ));
     daemon.finish()
 }
 
@@ -146,6 +149,32 @@ fn another_user_is_in_the_groups_that_it_is_in_at_the_start() {
         run(&mut daemon, anywhere(job, "id -G"), Stdin::Null, Some("nobody"));
         assert_eq!(keeper.output(job), groups);
     }
+}
+
+#[test]
+fn a_directory_that_is_optional_and_cannot_be_entered_is_the_root() {
+    let keeper = Keeper::start();
+    let mut daemon = keeper.daemon();
+    let mut begins = |job: i64, cwd: &Path, user: Option<&str>| {
+        let extras = StartExtras { user: user.map(str::to_owned), cwd_optional: true, ..StartExtras::default() };
+        daemon.send(ToKeeper::StartWith(order(job, cwd, &["pwd"]), extras));
+        assert_eq!(daemon.finish().end, End::Exited(0), "{}", cwd.display());
+        keeper.output(job)
+    };
+    let own = format!("{}\n", keeper.dir.path().display());
+    let (missing, file) = (keeper.path("missing"), keeper.path("file"));
+    fs::write(&file, "").expect("writable");
+    assert_eq!(begins(1, keeper.dir.path(), None), own);
+    assert_eq!(begins(2, &missing, None), "/\n");
+    assert_eq!(begins(3, &file, None), "/\n");
+    if !is_root() {
+        return;
+    }
+    fs::set_permissions(keeper.dir.path(), fs::Permissions::from_mode(0o755)).expect("ours");
+    assert_eq!(begins(4, keeper.dir.path(), Some("nobody")), own);
+    assert_eq!(begins(5, &missing, Some("nobody")), "/\n");
+    fs::set_permissions(keeper.dir.path(), fs::Permissions::from_mode(0o700)).expect("ours");
+    assert_eq!(begins(6, keeper.dir.path(), Some("nobody")), "/\n");
 }
 
 #[test]

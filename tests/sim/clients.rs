@@ -82,6 +82,7 @@ fn new_job(wish: &Wish) -> NewJob {
         execution: Execution {
             command: CommandLine::Argv(vec![b"true".to_vec()]),
             cwd: b"/".to_vec(),
+            cwd_optional: false,
             env: Vec::new(),
             umask: 0o022,
             stdin: Stdin::Null,

@@ -32,7 +32,7 @@ const CATCH_UP: Span = Span::from_seconds(3 * 3_600);
 /// cron(8) starts with this mask.
 const UMASK: u32 = 0o022;
 
-/// Where a job starts whose `HOME` is no directory; cron leaves it in its own.
+/// Where a job starts whose `HOME` is no path; cron leaves it in its own directory.
 const NO_HOME: &[u8] = b"/";
 
 /// Where and as whom tables are read.
@@ -196,12 +196,12 @@ fn share(entry: &Entry<'_>, here: &Surroundings, users: &Users) -> Shared {
         notes.push(Note::UnsafeAddress);
     }
     let home = value(&env, b"HOME");
-    let cwd = if home.starts_with(b"/") && (here.is_directory)(Path::new(OsStr::from_bytes(home))) {
-        home.to_vec()
-    } else {
+    let is_path = home.starts_with(b"/");
+    if !is_path || !(here.is_directory)(Path::new(OsStr::from_bytes(home))) {
         notes.push(Note::HomeMissing(String::from_utf8_lossy(home).into_owned()));
-        NO_HOME.to_vec()
-    };
+    }
+    // Whether it is there counts when the job starts: it may be mounted by then, or gone.
+    let cwd = if is_path { home } else { NO_HOME }.to_vec();
     let shell = value(&env, b"SHELL");
     let shell = if shell.contains(&b'/') {
         shell.to_vec()
@@ -255,6 +255,7 @@ impl PlannedJob {
             execution: Execution {
                 command: self.command.clone(),
                 cwd: self.shared.cwd.clone(),
+                cwd_optional: true,
                 env: self.shared.env.clone(),
                 umask: UMASK,
                 stdin: self.stdin.clone(),

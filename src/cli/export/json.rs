@@ -29,6 +29,8 @@ struct JobLine {
     queue: String,
     priority: i32,
     cwd: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cwd_optional: bool,
     umask: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     stdin: Option<String>,
@@ -111,6 +113,7 @@ fn job_line(leaving: &Leaving, now: Timestamp, losses: &mut Losses) -> Result<Jo
         queue: job.queue.clone(),
         priority: job.priority,
         cwd: utf8(&job.cwd, "its directory")?,
+        cwd_optional: job.cwd_optional,
         umask: format!("{:03o}", job.umask),
         stdin,
         stdin_text,

@@ -144,7 +144,8 @@ fn service(leaving: &Leaving, dropped: &mut Vec<String>, losses: &mut Losses) ->
     let mut text = String::new();
     let mut line = |key: &str, value: &str| writeln!(text, "{key}={value}").expect("a String takes all");
     line("ExecStart", &exec_start(&job.command)?);
-    line("WorkingDirectory", &units::path(&job.cwd).ok_or_else(|| unwritable("directory"))?);
+    let cwd = units::path(&job.cwd).ok_or_else(|| unwritable("directory"))?;
+    line("WorkingDirectory", &format!("{}{cwd}", if job.cwd_optional { "-" } else { "" }));
     for (name, value) in session::without(&leaving.env, dropped) {
         match units::variable(name, value) {
             Some(variable) => line("Environment", &variable),

@@ -19,6 +19,7 @@ fn leaving(expr: &str, delay: Span) -> Leaving {
         created_at: Timestamp::from_seconds(0),
         command: CommandLine::Script(b"cat".to_vec()),
         cwd: account.home.clone(),
+        cwd_optional: false,
         umask: 0o022,
         stdin: Stdin::Null,
         user: None,

@@ -33,6 +33,7 @@ fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
     let execution = Execution {
         command,
         cwd: b"/".to_vec(),
+        cwd_optional: false,
         env: env.iter().map(|variable| variable.as_bytes().to_vec()).collect(),
         umask: 0o022,
         stdin: Stdin::Null,
