@@ -87,7 +87,8 @@ impl Reader<'_> {
 impl Writer<'_> {
     /// Queues the mail about a run that has just finished, if its job wants one.
     pub(super) fn queue_mail(&self, run: RunId, now: Timestamp) -> StoreResult<()> {
-        // Cancelled ones may have had a process or not; of the lost and those that would not start it was owed.
+        // Cancelled ones may have had a process or not; of the lost and those that would not start it was owed. In the forms
+        // of the crons a mail is an output: with cronie's `-n`, that of a failure.
         self.transaction
             .prepare_cached(
                 "INSERT INTO mail (run_id, queued_at)
@@ -95,6 +96,7 @@ impl Writer<'_> {
                  WHERE run.job_id = ?1 AND run.number = ?2 AND run.state = 'finished' AND CASE job.mail_when
                     WHEN 'output' THEN run.output_bytes > 0
                     WHEN 'failure' THEN run.outcome IN ('failed', 'timed_out', 'spawn_failed', 'lost')
+                        AND (job.mail_format = 'taskq' OR run.output_bytes > 0)
                     WHEN 'always' THEN run.started_at IS NOT NULL OR run.outcome IN ('spawn_failed', 'lost')
                  END",
             )?

@@ -104,6 +104,21 @@ fn a_mail_in_the_form_of_debians_cron_is_its_mail_to_the_byte() {
 }
 
 #[test]
+fn cronies_mail_about_a_failure_is_only_sent_if_there_was_output_and_ours_always() {
+    for (format, output, mails) in [("cronie", "", 0), ("cronie", "echo out; ", 1), ("taskq", "", 1)] {
+        let store = Store::new();
+        sendmail(&store, KEEPS);
+        let daemon = daemon(&store);
+        store.add(&["--hold", "--mail", "root,failure"], &format!("{MARKS}{output}exit 3"));
+        store.database().execute("UPDATE job SET mail_format = ?1", [format]).expect("it is there");
+        store.ok(&["resume", "1"]);
+        assert_eq!(store.wait("1"), 3);
+        finish(&store, daemon);
+        assert_eq!(sent(&store).len(), mails, "{format} {output}");
+    }
+}
+
+#[test]
 fn a_run_that_ended_while_no_daemon_was_there_is_mailed_once_by_the_next() {
     let store = Store::new();
     store.fifo("gate");
