@@ -78,19 +78,24 @@ pub fn mail_rule(table: &[Variable], env: &[EnvVar], account: &Account, dialect:
     };
     match String::from_utf8(to) {
         Ok(to) if to.is_empty() => MailRule::Nobody,
-        Ok(to) if is_safe(&to, dialect) => MailRule::To(to),
+        Ok(to) if is_safe(to.as_bytes(), dialect) => MailRule::To(to),
         Ok(_) | Err(_) => MailRule::Unsafe,
     }
 }
 
-/// Tells whether cron gives this to sendmail(8) as an argument (`safe_p` of its source).
-fn is_safe(to: &str, dialect: Dialect) -> bool {
-    let others: &[u8] = match dialect {
-        Dialect::Debian => b"@!:%-.,_+=/",
-        Dialect::Cronie => b"@!:%-.,_+",
-    };
-    to.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && to.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
+/// What an address may have besides letters and digits.
+pub(super) fn safe_signs(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Debian => "@!:%-.,_+=/",
+        Dialect::Cronie => "@!:%-.,_+",
+    }
+}
+
+/// Tells whether cron gives this address, of `MAILTO` or `MAILFROM`, to sendmail(8) (`safe_p` of its source).
+pub fn is_safe(address: &[u8], dialect: Dialect) -> bool {
+    let signs = safe_signs(dialect).as_bytes();
+    address.first().is_some_and(u8::is_ascii_alphanumeric)
+        && address.iter().all(|byte| byte.is_ascii_alphanumeric() || signs.contains(byte))
 }
 
 /// Replaces `$NAME` and `${NAME}` by the job's variables; one that is not set is left out.
@@ -176,6 +181,8 @@ mod tests {
                 assert_eq!(rule(&[("MAILTO", odd)], dialect), MailRule::Unsafe, "{odd}");
             }
         }
+        assert_eq!(rule(&[("MAILTO", "a=b/c")], Dialect::Debian), to("a=b/c"));
+        assert_eq!(rule(&[("MAILTO", "a=b/c")], Dialect::Cronie), MailRule::Unsafe);
         let expanded = [("TEAM", "ops"), ("MAILTO", "$TEAM@b.c,${LOGNAME}$NOBODY")];
         assert_eq!(rule(&expanded, Dialect::Cronie), to("ops@b.c,alice"));
         assert_eq!(rule(&expanded, Dialect::Debian), MailRule::Unsafe);

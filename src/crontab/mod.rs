@@ -16,7 +16,7 @@ mod tests;
 pub mod write;
 
 pub use command::{CommandText, split_command};
-pub use environment::{Account, MailRule, environment, mail_rule};
+pub use environment::{Account, MailRule, environment, is_safe, mail_rule};
 pub use line::{Ending, EntryText, Layout, Line, Syntax, When, lines};
 pub use note::{Fires, Note};
 pub use table::{Entry, Finding, Options, Timing, Variable, Variables, Verdict, read};

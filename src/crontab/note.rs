@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::environment::safe_signs;
 use crate::schedule::{Dialect, Oddity, Schedule};
 
 /// The instants of another cron.
@@ -96,7 +97,7 @@ pub enum Note {
     /// The value is no number of minutes from 0 to 1440.
     NoDelay,
     /// An address that sendmail(8) is not given: nothing is mailed.
-    UnsafeAddress,
+    UnsafeAddress(Dialect),
     /// `HOME` is no directory that there is.
     HomeMissing(String),
     /// `SHELL` is no path.
@@ -178,9 +179,13 @@ impl fmt::Display for Note {
             Self::ShellNotFound(shell) => {
                 write!(f, "SHELL `{shell}` is no path: cron does not search for it, so the command cannot start")
             }
-            Self::UnsafeAddress => f.write_str(
-                "an address begins with a letter or digit and has only those and `@!:%-.,_+`: nothing is mailed",
-            ),
+            Self::UnsafeAddress(origin) => {
+                let signs = safe_signs(*origin);
+                write!(
+                    f,
+                    "an address begins with a letter or digit and has only those and `{signs}`: nothing is mailed"
+                )
+            }
         }
     }
 }

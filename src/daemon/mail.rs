@@ -6,8 +6,9 @@
 use nix::sys::signal::Signal;
 
 use super::outputs::Excerpt;
+use crate::crontab::is_safe;
 use crate::domain::{CommandLine, EnvVar, Execution, MailFormat, RunId, Span};
-use crate::schedule::Zone;
+use crate::schedule::{Dialect, Zone};
 use crate::store::{MailToSend, RunView};
 
 /// How many lines of a script stand in a mail.
@@ -59,7 +60,7 @@ pub fn compose(mail: &MailToSend, output: &Excerpt, sender: &Sender<'_>) -> Lett
 /// As Debian's cron 3.0pl1 does.
 fn debian(mail: &MailToSend, sender: &Sender<'_>, message: &mut Vec<u8>) -> Vec<String> {
     let env = &mail.execution.env;
-    let from = sender_address(env).unwrap_or(b"root (Cron Daemon)");
+    let from = sender_address(env, Dialect::Debian).unwrap_or(b"root (Cron Daemon)");
     push_header(message, "From", from);
     push_header(message, "To", mail.mail.to.as_bytes());
     push_header(message, "Subject", &cron_subject(mail, sender));
@@ -74,7 +75,7 @@ fn debian(mail: &MailToSend, sender: &Sender<'_>, message: &mut Vec<u8>) -> Vec<
 /// As cronie does.
 fn cronie(mail: &MailToSend, sender: &Sender<'_>, message: &mut Vec<u8>) -> Vec<String> {
     let env = &mail.execution.env;
-    let from = sender_address(env).map_or(sender.user.to_owned(), lossy);
+    let from = sender_address(env, Dialect::Cronie).map_or(sender.user.to_owned(), lossy);
     push_header(message, "From", format!("\"(Cron Daemon)\" <{from}>").as_bytes());
     push_header(message, "To", mail.mail.to.as_bytes());
     push_header(message, "Subject", &cron_subject(mail, sender));
@@ -209,10 +210,8 @@ fn content_type(env: &[Vec<u8>], sender: &Sender<'_>) -> Vec<u8> {
 }
 
 /// `MAILFROM`, if it is an address that is safe in a header and in an argument, by the crons' own rule.
-fn sender_address(env: &[Vec<u8>]) -> Option<&[u8]> {
-    let is_safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"@!:%-.,_+".contains(byte);
-    value_of(env, "MAILFROM")
-        .filter(|from| from.first().is_some_and(u8::is_ascii_alphanumeric) && from.iter().all(is_safe))
+fn sender_address(env: &[Vec<u8>], dialect: Dialect) -> Option<&[u8]> {
+    value_of(env, "MAILFROM").filter(|from| is_safe(from, dialect))
 }
 
 fn value_of<'a>(env: &'a [Vec<u8>], name: &str) -> Option<&'a [u8]> {

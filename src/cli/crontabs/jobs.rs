@@ -193,7 +193,7 @@ fn share(entry: &Entry<'_>, here: &Surroundings, users: &Users) -> Shared {
     let mail = mail_rule(&entry.variables, &env, &account, here.origin);
     let mut notes = Vec::new();
     if mail == MailRule::Unsafe {
-        notes.push(Note::UnsafeAddress);
+        notes.push(Note::UnsafeAddress(here.origin));
     }
     let home = value(&env, b"HOME");
     let is_path = home.starts_with(b"/");

@@ -118,6 +118,7 @@ fn a_table_says_from_whom_and_of_which_type_its_mails_are() {
     let of_debian = |env: &[&str]| head(MailFormat::Debian, env).1;
     let rest = "Content-Type: text/plain; charset=UTF-8|Content-Transfer-Encoding: 8bit";
     assert_eq!(of_debian(&["MAILFROM=from@example.org"]), format!("From: from@example.org|{rest}"));
+    assert_eq!(of_debian(&["MAILFROM=a=b/c"]), format!("From: a=b/c|{rest}"));
     for unsafe_or_empty in ["MAILFROM=A B <c@d>", "MAILFROM=", "MAILFROM=-f"] {
         assert_eq!(of_debian(&[unsafe_or_empty]), format!("From: root (Cron Daemon)|{rest}"));
     }
@@ -129,6 +130,7 @@ fn a_table_says_from_whom_and_of_which_type_its_mails_are() {
     let (arguments, lines) = head(MailFormat::Cronie, &["MAILFROM=from@example.org"]);
     assert_eq!(arguments, "-FCronDaemon -i -odi -oem -oi -t -f from@example.org");
     assert_eq!(lines, "From: \"(Cron Daemon)\" <from@example.org>|Content-Type: text/plain; charset=UTF-8");
+    assert_eq!(head(MailFormat::Cronie, &["MAILFROM=a=b/c"]).0, "-FCronDaemon -i -odi -oem -oi -t -f alice");
     assert_eq!(head(MailFormat::Cronie, &types).1, format!("From: \"(Cron Daemon)\" <alice>|{own}"));
 }
 
