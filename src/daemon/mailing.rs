@@ -21,10 +21,13 @@ pub(super) const BODY_BYTES_MAX: u64 = 1 << 20;
 /// How many mails are under way at once: each is a process, and up to `BODY_BYTES_MAX` of memory in the keeper.
 const AT_ONCE: u32 = 4;
 
+/// How many of one user's, to whom their sendmail(8)s belong and who can hold them up: the others' go on beside them.
+const AT_ONCE_OF_USER: usize = 2;
+
 /// The keeper's queue for them: no queue of a user's can have such a name.
 const QUEUE: &str = "@mail";
 
-/// How long sendmail(8) may take: it only has to queue the mail, and the others wait.
+/// How long sendmail(8) may take: it only has to queue the mail, and others of the user wait.
 const SENDMAIL_MAX: Span = Span::from_seconds(10 * 60);
 
 /// How long it then has to end by itself.
@@ -72,7 +75,7 @@ pub(super) fn send(writer: &Writer<'_>, turn: &Turn<'_>, keeper: KeeperInstance,
         done.unsendable_mails = writer.waiting_mails_failed(NO_SENDMAIL)?;
         return Ok(());
     };
-    for mail in writer.claim_mails(keeper, AT_ONCE as usize)? {
+    for mail in writer.claim_mails(keeper, AT_ONCE as usize, AT_ONCE_OF_USER)? {
         done.orders.push(order(writer, turn, office, &sendmail, mail)?);
     }
     Ok(())

@@ -91,8 +91,8 @@ impl Writer<'_> {
         // of the crons a mail is an output: with cronie's `-n`, that of a failure.
         self.transaction
             .prepare_cached(
-                "INSERT INTO mail (run_id, queued_at)
-                 SELECT run.id, ?3 FROM run JOIN job ON job.id = run.job_id
+                "INSERT INTO mail (run_id, queued_at, user)
+                 SELECT run.id, ?3, coalesce(job.user, '') FROM run JOIN job ON job.id = run.job_id
                  WHERE run.job_id = ?1 AND run.number = ?2 AND run.state = 'finished' AND CASE job.mail_when
                     WHEN 'output' THEN run.output_bytes > 0
                     WHEN 'failure' THEN run.outcome IN ('failed', 'timed_out', 'spawn_failed', 'lost')
@@ -104,15 +104,26 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Claims mails for the keeper `instance`, the oldest first, so that it has at most `limit` of them.
-    pub fn claim_mails(&self, instance: i64, limit: usize) -> StoreResult<Vec<MailToSend>> {
-        // Those that are claimed are the oldest, so that no more has to be looked at.
-        let mut statement =
-            self.transaction.prepare_cached("SELECT id, keeper IS NULL FROM mail WHERE failed IS NULL ORDER BY id")?;
-        let oldest = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let oldest = oldest.take(limit).collect::<rusqlite::Result<Vec<(i64, bool)>>>()?;
+    /// Claims mails for the keeper `instance`, so that it has at most `limit` of them, and `limit_of_user` of each user: the
+    /// oldest of each user first, then the second of each.
+    pub fn claim_mails(&self, instance: i64, limit: usize, limit_of_user: usize) -> StoreResult<Vec<MailToSend>> {
+        let (mut waiting, mut room) = (Vec::new(), limit);
+        for user in self.users_of_mails()? {
+            // Those of a user that are claimed are the oldest, so that no more has to be looked at.
+            let mut statement = self
+                .transaction
+                .prepare_cached("SELECT id, keeper IS NULL FROM mail WHERE failed IS NULL AND user = ?1 ORDER BY id")?;
+            let oldest = statement.query_map([user], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            for (place, mail) in oldest.take(limit_of_user).enumerate() {
+                match mail? {
+                    (id, true) => waiting.push((place, id)),
+                    (_, false) => room = room.saturating_sub(1),
+                }
+            }
+        }
+        waiting.sort_unstable();
         let mut claimed = Vec::new();
-        for id in oldest.into_iter().filter(|(_, waits)| *waits).map(|(id, _)| id) {
+        for (_, id) in waiting.into_iter().take(room) {
             match self.mail_to_send(id)? {
                 Some(mail) => {
                     self.transaction
@@ -125,6 +136,19 @@ impl Writer<'_> {
             }
         }
         Ok(claimed)
+    }
+
+    /// Returns the users whose mails wait or are being sent, each found by one step in the index.
+    fn users_of_mails(&self) -> StoreResult<Vec<String>> {
+        const NEXT: &str = "SELECT user FROM mail WHERE failed IS NULL AND user > ?1 ORDER BY user LIMIT 1";
+        // No user sorts before the one without a name.
+        let mut next = Some(String::new());
+        let mut users = Vec::new();
+        while let Some(user) = next {
+            next = self.transaction.prepare_cached(NEXT)?.query_row([&user], |row| row.get(0)).optional()?;
+            users.push(user);
+        }
+        Ok(users)
     }
 
     /// Puts a claimed mail back among the waiting.

@@ -16,11 +16,12 @@ CREATE TABLE mail (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     run_id INTEGER NOT NULL UNIQUE REFERENCES run (id),
     queued_at INTEGER NOT NULL,
+    user TEXT NOT NULL,                     -- whose job it was; empty: whose daemon it is
     keeper INTEGER,                         -- claimed: the instance of the keeper that is told to send it
     failed TEXT,                            -- why it was not sent
     CHECK (failed IS NULL OR keeper IS NULL)
 ) STRICT;
-CREATE INDEX mail_unsent ON mail (id) WHERE failed IS NULL;
+CREATE INDEX mail_unsent ON mail (user, id) WHERE failed IS NULL;
 
 -- A crontab as it was read, byte for byte.
 CREATE TABLE crontab (

@@ -283,6 +283,35 @@ fn the_mail_about_another_users_run_is_sent_as_that_user() {
 }
 
 #[test]
+fn a_user_whose_sendmails_do_not_end_holds_up_no_mail_of_anybody_else() {
+    if !geteuid().is_root() {
+        eprintln!("skipped: it takes root to be somebody else");
+        return;
+    }
+    let store = Store::new();
+    fs::set_permissions(store.base.path(), fs::Permissions::from_mode(0o777)).expect("we are root");
+    store.fifo("gate");
+    fs::set_permissions(store.path("gate"), fs::Permissions::from_mode(0o666)).expect("we are root");
+    fs::write(store.path("sent"), "").expect("it is our directory");
+    fs::set_permissions(store.path("sent"), fs::Permissions::from_mode(0o666)).expect("it is ours");
+    sendmail(&store, &format!("[ $(id -u) = 0 ] || read x <gate; {KEEPS}"));
+    let daemon = daemon(&store);
+    for job in 1..=6 {
+        store.add(&["--mail", "root,always", "--user", "nobody"], MARKS);
+        assert_eq!(store.wait(&job.to_string()), 0);
+    }
+    let gate = store.gate("gate");
+    store.add(&["--mail", "root,always"], MARKS);
+    assert_eq!(store.wait("7"), 0);
+    store.until("SELECT count(*) = 0 FROM mail WHERE user = ''", 1);
+    assert_eq!(count(&store, "mail WHERE user = 'nobody'"), 6);
+    fs::remove_file(store.path("gate")).expect("it is there");
+    drop(gate);
+    finish(&store, daemon);
+    assert_eq!(sent(&store).len(), 7);
+}
+
+#[test]
 fn a_user_that_is_gone_is_the_cause_of_a_run_that_cannot_be_started() {
     if !geteuid().is_root() {
         eprintln!("skipped: it takes root to be somebody else");
