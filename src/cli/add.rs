@@ -16,6 +16,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use super::context::{Context, Failure};
+use super::crontabs::jobs::QUEUE;
+use super::crontabs::tables::make_queue;
 use super::job_lines;
 use super::job_text::{JobText, ReadJob, Surroundings};
 use super::report::{JobJson, Jobs, OneJob, document};
@@ -353,6 +355,10 @@ fn answer_json(context: &Context<'_>, views: &[JobView], many: bool) -> TaskResu
 /// Stores the jobs of a batch.
 fn store_all(writer: &Writer<'_>, jobs: &[ReadJob], here: &Surroundings) -> Result<Vec<JobId>, Failure> {
     let mut ids = Vec::with_capacity(jobs.len());
+    // What `export json` writes of imported jobs is to be added to any store.
+    if jobs.iter().any(|read| read.job.queue.as_str() == QUEUE) {
+        make_queue(writer)?;
+    }
     for read in jobs {
         let adding = Adding { what: &read.what, others: &ids, request: None, now: here.now };
         ids.push(add_job(writer, &read.job, &read.triggers, &adding)??);

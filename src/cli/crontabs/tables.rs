@@ -10,7 +10,7 @@ use super::super::context::Failure;
 use super::jobs::{QUEUE, QUEUE_SLOTS, TableLine};
 use crate::domain::{CommandLine, JobId, NewJob, QueueName, Timestamp};
 use crate::schedule::Dialect;
-use crate::store::{CrontabEntry, FirstFire, Reader, Writer};
+use crate::store::{CrontabEntry, FirstFire, Reader, StoreResult, Writer};
 
 /// What became of a line's job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,11 +123,19 @@ pub struct NewTable<'a> {
     pub lines: &'a [TableLine<'a>],
 }
 
+/// Makes the queue of imported jobs where there is none.
+pub fn make_queue(writer: &Writer<'_>) -> StoreResult<()> {
+    let queue: QueueName = QUEUE.parse().expect("it is a name");
+    if !writer.has_queue(&queue)? {
+        writer.set_queue(&queue, Some(QUEUE_SLOTS))?;
+    }
+    Ok(())
+}
+
 /// Stores a table and what it changes; fills in the ids of added jobs.
 pub fn store(writer: &Writer<'_>, table: &NewTable<'_>, diff: &mut Diff, now: Timestamp) -> Result<(), Failure> {
-    let queue: QueueName = QUEUE.parse().expect("it is a name");
-    if table.lines.iter().any(|line| line.job.is_some()) && !writer.has_queue(&queue)? {
-        writer.set_queue(&queue, Some(QUEUE_SLOTS))?;
+    if table.lines.iter().any(|line| line.job.is_some()) {
+        make_queue(writer)?;
     }
     let key = writer.put_crontab(table.source, table.origin, table.text)?;
     for (line, change) in table.lines.iter().zip(&mut diff.lines) {
