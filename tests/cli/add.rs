@@ -4,6 +4,8 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use nix::unistd::{User, geteuid};
+
 use crate::harness::Home;
 
 #[test]
@@ -234,19 +236,21 @@ fn what_a_job_reads_and_whom_it_mails_is_shown() {
 
 #[test]
 fn root_can_add_a_job_that_runs_as_another_user() {
-    if !nix::unistd::geteuid().is_root() {
+    if !geteuid().is_root() {
         eprintln!("skipped: it takes root to be somebody else");
         return;
     }
     let home = Home::with_daemon();
+    let nobody = User::from_name("nobody").ok().flatten().expect("everyone has one");
+    let dir = nobody.dir.display();
     let script = "id -un; echo $HOME $SHELL $LOGNAME $USER $KEPT; pwd";
     let args = ["add", "--user", "nobody", "--env", "SHELL=/bin/sh", "--cwd", "/", "-c", script];
     home.taskq(&args).env("KEPT", "yes").env("USER", "root").gives(0, "1\n", "");
     home.taskq(&["wait", "1"]).gives(0, "", "");
-    home.taskq(&["log", "1"]).gives(0, "nobody\n/nonexistent /bin/sh nobody nobody yes\n/\n", "");
+    home.taskq(&["log", "1"]).gives(0, &format!("nobody\n{dir} /bin/sh nobody nobody yes\n/\n"), "");
     let clean = ["--user", "nobody", "--clean-env", "--cwd", "/", "-c", "env | grep -v TASKQ_ | grep -v PWD= | sort"];
     let id = home.add_and_wait(&clean);
-    home.taskq(&["log", &id]).gives(0, "HOME=/nonexistent\nLOGNAME=nobody\nPATH=/usr/bin:/bin\nSHELL=/bin/sh\n", "");
+    home.taskq(&["log", &id]).gives(0, &format!("HOME={dir}\nLOGNAME=nobody\nPATH=/usr/bin:/bin\nSHELL=/bin/sh\n"), "");
     assert_eq!(home.json(&["show", "1"])["job"]["user"], "nobody");
     assert!(home.taskq(&["show", "1"]).answer().stdout.contains("\nUser:      nobody\n"));
 }
