@@ -65,31 +65,42 @@ pub(super) fn meet(writer: &Writer<'_>, at_keeper: &HashSet<Attempt>) -> StoreRe
     Ok(())
 }
 
-/// Gives waiting mails to the keeper, or gives them up where there is no sendmail(8).
-pub(super) fn send(writer: &Writer<'_>, turn: &Turn<'_>, keeper: KeeperInstance, done: &mut Done) -> StoreResult<()> {
-    let Some(office) = turn.post_office else { return Ok(()) };
+/// A mail that the keeper is to be told of.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    mail: MailToSend,
+    /// What is in the run log; `None`: it may be in a file.
+    output: Option<Vec<u8>>,
+    sendmail: PathBuf,
+}
+
+/// Claims waiting mails for the keeper, or gives them up where there is no sendmail(8).
+pub(super) fn claim(
+    writer: &Writer<'_>,
+    turn: &Turn<'_>,
+    keeper: KeeperInstance,
+    done: &mut Done,
+) -> StoreResult<Vec<Claimed>> {
+    let Some(office) = turn.post_office else { return Ok(Vec::new()) };
     if !writer.has_waiting_mail()? {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let Some(sendmail) = (office.sendmail)() else {
         done.unsendable_mails = writer.waiting_mails_failed(NO_SENDMAIL)?;
-        return Ok(());
+        return Ok(Vec::new());
     };
-    for mail in writer.claim_mails(keeper, AT_ONCE as usize, AT_ONCE_OF_USER)? {
-        done.orders.push(order(writer, turn, office, &sendmail, mail)?);
-    }
-    Ok(())
+    let mails = writer.claim_mails(keeper, AT_ONCE as usize, AT_ONCE_OF_USER)?;
+    let with_output =
+        |mail: MailToSend| Ok(Claimed { output: writer.output(mail.run.run)?, mail, sendmail: sendmail.clone() });
+    mails.into_iter().map(with_output).collect()
 }
 
-fn order(
-    writer: &Writer<'_>,
-    turn: &Turn<'_>,
-    office: &PostOffice<'_>,
-    sendmail: &std::path::Path,
-    mail: MailToSend,
-) -> StoreResult<ToKeeper> {
-    let run = mail.run.run;
-    let output = writer.output(run)?.map_or_else(|| (office.excerpt)(run), Excerpt::from);
+/// Writes a claimed mail, once the claim is committed: users are looked up for it and files are read, for which nobody is to
+/// be kept from the store.
+pub(super) fn order(turn: &Turn<'_>, claimed: Claimed) -> ToKeeper {
+    let Claimed { mail, output, sendmail } = claimed;
+    let office = turn.post_office.expect("it was there when the mail was claimed");
+    let output = output.map_or_else(|| (office.excerpt)(mail.run.run), Excerpt::from);
     let person = (office.person)(mail.execution.user.as_deref());
     let login = (office.login)();
     let sender = Sender {
@@ -114,7 +125,7 @@ fn order(
         kill_after: KILL_AFTER,
     };
     let extras = StartExtras { stdin: Stdin::Text(letter.message), user: mail.execution.user, cwd_optional: false };
-    Ok(ToKeeper::start(order, extras))
+    ToKeeper::start(order, extras)
 }
 
 fn attempt(mail: i64) -> Attempt {

@@ -76,8 +76,8 @@ pub struct Done {
 /// # Errors
 /// Nothing is changed if the store fails; the same reports must then be given to a later turn.
 pub fn turn(store: &mut Store, turn: &Turn<'_>) -> StoreResult<Done> {
-    store.write(|writer| {
-        let mut done = Done::default();
+    let (mut done, mails) = store.write(|writer| {
+        let (mut done, mut mails) = (Done::default(), Vec::new());
         let mut brief: HashMap<String, usize> = HashMap::new();
         for report in turn.reports {
             take_in(writer, turn, report, &mut brief, &mut done)?;
@@ -88,11 +88,13 @@ pub fn turn(store: &mut Store, turn: &Turn<'_>) -> StoreResult<Done> {
         let applied = decide(writer, turn, &brief, &mut done)?;
         if let Some(keeper) = turn.keeper {
             give_orders(writer, turn, &applied, &mut done)?;
-            mailing::send(writer, turn, keeper, &mut done)?;
+            mails = mailing::claim(writer, turn, keeper, &mut done)?;
         }
         done.deadline = if done.has_room { Some(turn.now) } else { writer.next_deadline()? };
-        Ok::<_, StoreError>(done)
-    })
+        Ok::<_, StoreError>((done, mails))
+    })?;
+    done.orders.extend(mails.into_iter().map(|mail| mailing::order(turn, mail)));
+    Ok(done)
 }
 
 /// Adds a job for a client that still waits. Asked under the write lock: a client that hangs up later finds the job.
