@@ -182,19 +182,25 @@ fn remarks(line: &TableLine<'_>, here: &Surroundings, zones: &mut Zones) -> Vec<
         Verdict::Entry(entry) => entry.timing.as_ref(),
         Verdict::Nothing | Verdict::Variable(_) | Verdict::Refused { .. } => None,
     };
-    let last_about_times = line.finding.notes.iter().rposition(Note::is_about_times);
+    let notes = &line.finding.notes;
+    let last_about_times = notes.iter().rposition(Note::is_about_times);
+    let own_fires = match own {
+        Some(own) if last_about_times.is_some() => fires(&own.schedule, own.delay, &own.zone),
+        Some(_) | None => Vec::new(),
+    };
     let mut remarks = Vec::new();
-    for (index, note) in line.finding.notes.iter().enumerate() {
+    for (index, note) in notes.iter().enumerate() {
         let of_other = match note {
             Note::OtherTimes { fires: Some(other), .. } => fires(&other.schedule, Span::ZERO, &other.zone),
             _ => Vec::new(),
         };
-        remarks.push(Remark { text: note.to_string(), fires: of_other });
-        if let Some(own) = own.filter(|_| last_about_times == Some(index)) {
-            let fires = fires(&own.schedule, own.delay, &own.zone);
-            if !fires.is_empty() {
-                remarks.push(Remark { text: "the coming fires here".to_owned(), fires });
-            }
+        remarks.push(if !of_other.is_empty() && of_other == own_fires {
+            Remark { text: format!("{note}, though the next ones are the same"), fires: Vec::new() }
+        } else {
+            Remark { text: note.to_string(), fires: of_other }
+        });
+        if last_about_times == Some(index) && !own_fires.is_empty() {
+            remarks.push(Remark { text: "the coming fires here".to_owned(), fires: own_fires.clone() });
         }
     }
     remarks
