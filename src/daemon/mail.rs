@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::outputs::Excerpt;
 use crate::crontab::is_safe;
-use crate::domain::{CommandLine, EnvVar, Execution, MailFormat, RunId, Span};
+use crate::domain::{CommandLine, EnvVar, Execution, MailFormat, Outcome, RunId, Span};
 use crate::schedule::{Dialect, Zone};
 use crate::store::{MailToSend, RunView};
 
@@ -54,6 +54,10 @@ pub fn compose(mail: &MailToSend, output: &Excerpt, sender: &Sender<'_>) -> Lett
         }
     }
     push_output(output, mail.run.run, &mut message);
+    if mail.mail.format != MailFormat::Taskq && mail.run.outcome == Some(Outcome::SpawnFailed) {
+        // In the place of the output, where the crons write the like.
+        message.extend(mail.run.cause.iter().flat_map(|cause| [cause.as_bytes(), b"\n"].concat()));
+    }
     Letter { arguments: arguments.into_iter().map(String::into_bytes).collect(), message }
 }
 

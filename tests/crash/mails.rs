@@ -119,6 +119,21 @@ fn cronies_mail_about_a_failure_is_only_sent_if_there_was_output_and_ours_always
 }
 
 #[test]
+fn a_cron_mails_what_kept_a_command_from_starting() {
+    let store = Store::new();
+    sendmail(&store, KEEPS);
+    let daemon = daemon(&store);
+    store.ok(&["add", "--hold", "--mail", "a,output", "--", "/nonexistent", "-c", "x"]);
+    store.database().execute("UPDATE job SET mail_format = 'debian'", []).expect("it is there");
+    store.ok(&["resume", "1"]);
+    assert_eq!(store.wait("1"), 127);
+    store.until(WAITING, 1);
+    let mail = String::from_utf8(the_mail(&store)).expect("it is text");
+    assert!(mail.ends_with(">\n\n`/nonexistent`: no such file or directory\n"), "{mail}");
+    store.close(daemon);
+}
+
+#[test]
 fn a_run_that_ended_while_no_daemon_was_there_is_mailed_once_by_the_next() {
     let store = Store::new();
     store.fifo("gate");

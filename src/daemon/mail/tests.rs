@@ -2,7 +2,7 @@
 //! Never: sending.
 
 use super::*;
-use crate::domain::{JobId, Mail, MailWhen, Outcome, RunState, Stdin, Timestamp, TriggerKind};
+use crate::domain::{JobId, Mail, MailWhen, RunState, Stdin, Timestamp, TriggerKind};
 
 fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
     let at = |seconds: i64| Timestamp::from_seconds(1_772_417_700 + seconds);
@@ -96,6 +96,17 @@ fn debians_form_is_the_one_that_was_measured() {
         let (arguments, message) = written(&mail(MailFormat::Debian, command, &TABLE), "unset\n");
         assert_eq!(arguments, "-FCronDaemon -i -B8BITMIME -oem alice");
         assert_eq!(message, expected);
+    }
+}
+
+#[test]
+fn a_cron_mails_what_kept_a_command_from_starting() {
+    for format in [MailFormat::Debian, MailFormat::Cronie] {
+        let mut mail = mail(format, sh("x"), &TABLE);
+        mail.run.outcome = Some(Outcome::SpawnFailed);
+        mail.run.cause = Some("`/nonexistent`: no such file or directory".to_owned());
+        let (_, message) = written(&mail, "");
+        assert!(message.ends_with("\n\n`/nonexistent`: no such file or directory\n"), "{message}");
     }
 }
 
