@@ -112,6 +112,16 @@ fn input_and_mask_go_along() {
 }
 
 #[test]
+fn a_directory_that_need_not_be_there_need_not_be_there_for_systemd() {
+    for (cwd_optional, line) in [(false, "\nWorkingDirectory=/srv/a\n"), (true, "\nWorkingDirectory=-/srv/a\n")] {
+        let mut job = leaving("@hourly", Span::ZERO);
+        (job.job.cwd, job.job.cwd_optional) = (b"/srv/a".to_vec(), cwd_optional);
+        let (units, _) = as_units(job);
+        assert!(units.contains(line), "{units}");
+    }
+}
+
+#[test]
 fn a_job_of_another_user_is_no_line_of_this_ones_table() {
     let mut other = leaving("@daily", Span::ZERO);
     other.job.user = Some("somebody-else".to_owned());
