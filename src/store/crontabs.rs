@@ -31,7 +31,7 @@ pub struct CrontabEntry {
     pub line: usize,
     /// The line's bytes.
     pub text: Vec<u8>,
-    /// The job will not fire again: somebody has cancelled it.
+    /// The job will not fire again, whether or not it still runs: somebody has cancelled it.
     pub is_done: bool,
 }
 
@@ -57,8 +57,9 @@ impl Reader<'_> {
     /// Returns the lines of a table that have jobs, in order.
     pub fn crontab_entries(&self, crontab: i64) -> StoreResult<Vec<CrontabEntry>> {
         let mut statement = self.transaction.prepare_cached(
-            "SELECT job_id, line, text, job.done_at IS NOT NULL
-             FROM crontab_entry JOIN job ON job.id = job_id WHERE crontab_id = ?1 ORDER BY line, job_id",
+            "SELECT entry.job_id, line, text, NOT EXISTS (SELECT 1 FROM trigger
+                WHERE trigger.job_id = entry.job_id AND (next_at IS NOT NULL OR boot_id IS NOT NULL))
+             FROM crontab_entry AS entry WHERE crontab_id = ?1 ORDER BY line, entry.job_id",
         )?;
         let entries = statement.query_map([crontab], |row| {
             let line = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0);

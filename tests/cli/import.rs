@@ -167,6 +167,17 @@ fn a_cancelled_job_comes_back_as_a_new_one_if_its_line_is_still_there() {
 }
 
 #[test]
+fn a_cancelled_job_that_has_a_run_left_does_not_take_its_line_with_it() {
+    let home = Home::new();
+    import(&home, "1 1 * * * one\n");
+    home.taskq(&["cancel", "1"]).gives(0, "", "");
+    home.taskq(&["run", "1"]).answer();
+    import(&home, "1 1 * * * one\n");
+    let next = home.json(&["next"]);
+    assert_eq!(next["fires"][0]["job_id"], 2, "{next}");
+}
+
+#[test]
 fn a_paused_job_stays_paused_when_its_line_changes() {
     let home = Home::new();
     import(&home, "1 1 * * * one\n");
