@@ -33,16 +33,16 @@ fn a_second_daemon_is_refused_with_the_firsts_pid() {
 #[test]
 fn term_and_int_end_the_daemon_and_leave_runs_alive() {
     let mut home = Home::with_daemon();
-    let gate = home.fifo("gate");
-    let id = home.add(&["-c", "read line < gate; read line < gate; echo survived"]);
-    open_gate(&gate);
+    let (first, second) = (home.fifo("first"), home.fifo("second"));
+    let id = home.add(&["-c", "read line < first; read line < second; echo survived"]);
+    open_gate(&first);
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let (code, log) = home.stop_daemon(signal);
         assert_eq!(code, Some(0), "{log}");
         assert!(log.ends_with("taskq daemon: told to stop; running runs live on\n"), "{log}");
         home.start_daemon(&[]);
     }
-    open_gate(&gate);
+    open_gate(&second);
     home.taskq(&["wait", &id]).gives(0, "", "");
     home.taskq(&["log", &id]).gives(0, "survived\n", "");
 }

@@ -139,6 +139,8 @@ impl Drop for Keeper {
 }
 
 /// Blocks until a job reads the FIFO, and lets it read on.
+///
+/// One run a gate: while it is still being closed behind the first, a second one would slip through.
 pub fn open_gate(path: &Path) {
     drop(OpenOptions::new().write(true).open(path).expect("the FIFO is there"));
 }

@@ -46,9 +46,9 @@ fn a_queue_runs_as_many_as_it_has_slots_and_the_rest_in_order_of_arrival() {
 fn what_stands_by_can_be_recalled_or_stopped_without_a_process() {
     let keeper = Keeper::start();
     let mut daemon = keeper.daemon();
-    let gate = keeper.fifo("gate");
+    let gates = [keeper.fifo("gate1"), keeper.fifo("gate4")];
     for job in 1..=4 {
-        daemon.start(StartOrder { slots: 1, ..keeper.sh(job, ": < gate") });
+        daemon.start(StartOrder { slots: 1, ..keeper.sh(job, &format!(": < gate{job}")) });
     }
     daemon.started(1);
     for job in [1, 2, 99] {
@@ -62,10 +62,10 @@ fn what_stands_by_can_be_recalled_or_stopped_without_a_process() {
     let stopped = daemon.finish();
     assert_eq!((stopped.attempt, stopped.end), (attempt(3), End::NotStarted));
     assert_eq!(stopped.stopped, Some(StopCause::Cancelled));
-    open_gate(&gate);
+    open_gate(&gates[0]);
     daemon.started(4);
     assert_eq!(daemon.finish().attempt, attempt(1));
-    open_gate(&gate);
+    open_gate(&gates[1]);
     assert_eq!(daemon.finish().attempt, attempt(4));
 }
 
@@ -73,21 +73,21 @@ fn what_stands_by_can_be_recalled_or_stopped_without_a_process() {
 fn a_start_that_is_told_twice_happens_once() {
     let keeper = Keeper::start();
     let mut daemon = keeper.daemon();
-    let gate = keeper.fifo("gate");
+    let gates = [keeper.fifo("gate1"), keeper.fifo("gate2")];
     let twice = |daemon: &mut Daemon, job| {
         for _ in 0..2 {
-            daemon.start(StartOrder { slots: 1, ..keeper.sh(job, "echo ran; : < gate") });
+            daemon.start(StartOrder { slots: 1, ..keeper.sh(job, &format!("echo ran; : < gate{job}")) });
         }
     };
     twice(&mut daemon, 1);
     daemon.started(1);
     twice(&mut daemon, 2);
-    open_gate(&gate);
+    open_gate(&gates[0]);
     daemon.started(2);
     let first = daemon.ended();
     // Ended and not acknowledged is known, too.
     twice(&mut daemon, 1);
-    open_gate(&gate);
+    open_gate(&gates[1]);
     let second = daemon.ended();
     assert_eq!((first.attempt, second.attempt), (attempt(1), attempt(2)));
     daemon.acknowledge(&first);
