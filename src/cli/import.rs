@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::context::{Context, Failure};
 use super::crontabs::jobs::{Surroundings, TableLine, read_table};
 use super::crontabs::report::{TableReport, table_report};
-use super::crontabs::sources::{Source, SystemTables, installed_table, is_crons, system_tables, user_table};
+use super::crontabs::sources::{OWN, Source, SystemTables, installed_table, is_crons, system_tables, user_table};
 use super::crontabs::tables::{Diff, NewTable, diff, remove, store};
+use super::output::text;
 use super::report::document;
 use super::words;
 use super::zone::system_zone;
@@ -152,6 +153,9 @@ pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
         look_all(context, &tables, &found, &here)?
     };
     print(context, args, is_stored, (&tables, &reports), &found)?;
+    if is_stored {
+        tell_of_doubles(context, &tables)?;
+    }
     let failure = reports.iter().find_map(|report| report.failure(&format!("{WHAT} `{}`", report.source)));
     match failure {
         Some(failure) if args.keep_going => Err(Error { kind: ErrorKind::Conflict, ..failure }),
@@ -246,6 +250,23 @@ fn look_all(
         );
         Ok(reports)
     })
+}
+
+/// Says which lines are in another table, too: their jobs run twice.
+fn tell_of_doubles(context: &Context<'_>, tables: &[Table<'_>]) -> Result<()> {
+    let doubles = context.read(WHAT, |reader| {
+        let of_table = |table: &Table<'_>| reader.tables_with_same_lines(&table.source.key);
+        tables.iter().map(of_table).collect::<std::result::Result<Vec<_>, _>>()
+    })?;
+    for (table, (other, lines)) in
+        tables.iter().zip(doubles).flat_map(|(table, others)| others.into_iter().map(move |other| (table, other)))
+    {
+        let other = if other == OWN { "taskq crontab -l".to_owned() } else { other };
+        let shown = &table.source.shown;
+        let are = if lines == 1 { "1 line of it is".to_owned() } else { format!("{lines} lines of it are") };
+        context.output.talk(&text::escaped(&format!("`{shown}`: {are} in `{other}`, too, and the jobs run twice")));
+    }
+    Ok(())
 }
 
 fn print(

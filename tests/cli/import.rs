@@ -323,3 +323,15 @@ fn a_dry_run_tells_of_the_files_that_are_gone() {
     let refused = home.taskq(&["import", "crontab", "-", "--system"]).stdin("1 1 * * * root x\n").answer();
     assert_eq!(refused.status, 2);
 }
+
+#[test]
+fn a_line_that_is_in_two_tables_is_told_of() {
+    let home = Home::new();
+    import(&home, "1 1 * * * one\n2 2 * * * two\n");
+    fs::write(home.work().join("table"), "1 1 * * * one\n3 3 * * * three\n").expect("it is writable");
+    let answer = home.taskq(&["import", "crontab", "table"]).answer();
+    let said = "`table`: 1 line of it is in `taskq crontab -l`, too, and the jobs run twice\n";
+    assert!(answer.stderr.contains(said), "{answer:?}");
+    fs::write(home.work().join("table"), "3 3 * * * three\n").expect("it is writable");
+    assert!(!home.taskq(&["import", "crontab", "table"]).answer().stderr.contains("twice"));
+}
