@@ -237,10 +237,9 @@ fn login_variable(line: &[u8]) -> Option<EnvVar> {
     Some([name, b"=", value].concat())
 }
 
-/// Returns a number that differs from machine to machine and stays (machine-id(5)).
-pub fn machine_number() -> u64 {
-    let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    id.trim().bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+/// Returns what differs from machine to machine and stays, machine-id(5); empty if there is none.
+pub fn machine_id() -> String {
+    fs::read_to_string("/etc/machine-id").unwrap_or_default().trim().to_owned()
 }
 
 /// Returns the cron whose tables this machine most likely has: cronie where its crond(8) is installed and no cron(8).

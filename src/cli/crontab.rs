@@ -151,10 +151,15 @@ enum Installed {
     Overtaken,
 }
 
+/// A table goes on to be read as the cron that it was installed as.
+fn surroundings(context: &Context<'_>) -> Result<Surroundings> {
+    let origin = stored(context)?.map(|table| table.origin);
+    Ok(Surroundings::of_process(context.now(), system_zone().0, origin))
+}
+
 /// Installs a table that is called `shown`; with `before`, only in the place of that text.
 fn install(context: &Context<'_>, text: &[u8], shown: &str, before: Option<Option<&[u8]>>) -> Result<Installed> {
-    let origin = stored(context)?.map(|table| table.origin);
-    let here = Surroundings::of_process(context.now(), system_zone().0, origin);
+    let here = surroundings(context)?;
     let lines = read_table(text, Layout::User, None, &here);
     if complain(context, &lines, shown, &here) {
         return Ok(Installed::Refused);
@@ -180,20 +185,19 @@ fn install(context: &Context<'_>, text: &[u8], shown: &str, before: Option<Optio
 
 /// Says which lines are refused, and whether any is.
 fn complain(context: &Context<'_>, lines: &[TableLine<'_>], shown: &str, here: &Surroundings) -> bool {
+    if !lines.iter().any(TableLine::is_refused) {
+        return false;
+    }
     let report = table_report(shown, lines, &Diff::of_new(lines), false, here);
     for (line, reason) in report.refused_lines() {
         context.output.talk(&text::escaped(&format!("\"{shown}\":{line}: {reason}")));
     }
-    let is_refused = report.refusals() > 0;
-    if is_refused {
-        context.output.talk("errors in crontab file, can't install.");
-    }
-    is_refused
+    context.output.talk("errors in crontab file, can't install.");
+    true
 }
 
 fn check(context: &Context<'_>, text: &[u8], shown: &str) -> Result<u8> {
-    let origin = stored(context)?.map(|table| table.origin);
-    let here = Surroundings::of_process(context.now(), system_zone().0, origin);
+    let here = surroundings(context)?;
     if complain(context, &read_table(text, Layout::User, None, &here), shown, &here) {
         return Ok(1);
     }
@@ -218,8 +222,7 @@ fn remove_table(context: &Context<'_>, must_ask: bool) -> Result<u8> {
         let Some(table) = writer.crontab(OWN)? else { return Ok::<_, Failure>(()) };
         keep(&backup, &table.text)
             .map_err(|error| Error::io(format!("keep the table in `{}`", backup.display()), io_cause(&error)))?;
-        remove(writer, OWN, context.now())?;
-        Ok(())
+        remove(writer, OWN, context.now())
     })?;
     if streams.stderr_is_terminal {
         context.output.talk(&format!("the table is kept in `{}`", backup.display()));

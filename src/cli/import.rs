@@ -258,13 +258,13 @@ fn tell_of_doubles(context: &Context<'_>, tables: &[Table<'_>]) -> Result<()> {
         let of_table = |table: &Table<'_>| reader.tables_with_same_lines(&table.source.key);
         tables.iter().map(of_table).collect::<std::result::Result<Vec<_>, _>>()
     })?;
-    for (table, (other, lines)) in
-        tables.iter().zip(doubles).flat_map(|(table, others)| others.into_iter().map(move |other| (table, other)))
-    {
-        let other = if other == OWN { "taskq crontab -l".to_owned() } else { other };
+    for (table, others) in tables.iter().zip(doubles) {
         let shown = &table.source.shown;
-        let are = if lines == 1 { "1 line of it is".to_owned() } else { format!("{lines} lines of it are") };
-        context.output.talk(&text::escaped(&format!("`{shown}`: {are} in `{other}`, too, and the jobs run twice")));
+        for (other, lines) in others {
+            let other = if other == OWN { "taskq crontab -l".to_owned() } else { other };
+            let are = if lines == 1 { "1 line of it is".to_owned() } else { format!("{lines} lines of it are") };
+            context.output.talk(&text::escaped(&format!("`{shown}`: {are} in `{other}`, too, and the jobs run twice")));
+        }
     }
     Ok(())
 }

@@ -19,4 +19,4 @@ pub use command::{CommandText, split_command};
 pub use environment::{Account, MailRule, environment, is_safe, mail_rule};
 pub use line::{Ending, EntryText, Layout, Line, Syntax, When, lines};
 pub use note::{Fires, Note};
-pub use table::{Entry, Finding, Options, Timing, Variable, Variables, Verdict, read};
+pub use table::{Entry, Finding, Options, Timing, Variable, Variables, Verdict, read, stable_hash};

@@ -133,6 +133,13 @@ pub fn read<'a>(file: &'a [u8], options: &Options<'_>) -> Vec<Finding<'a>> {
     lines(file).map(|line| reader.finding(line)).collect()
 }
 
+/// Returns a number for bytes that is the same in every release: FNV-1a, begun with another number.
+pub fn stable_hash(begin: u64, bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(begin ^ 0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
 struct Reader<'a> {
     options: &'a Options<'a>,
     variables: Variables,
@@ -377,10 +384,7 @@ impl<'o> Reader<'o> {
 
     /// What decides the draws of this line: the machine and the text, so that they stay while it does.
     fn seed(&self, line: &Line<'_>) -> u64 {
-        // FNV-1a, which is stable between releases.
-        line.text.iter().fold(self.options.host ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+        stable_hash(self.options.host, line.text)
     }
 
     /// Returns the zone of the entries here: cronie's `CRON_TZ`.

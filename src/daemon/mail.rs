@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::outputs::Excerpt;
 use crate::crontab::is_safe;
-use crate::domain::{CommandLine, EnvVar, Execution, MailFormat, Outcome, RunId, Span};
+use crate::domain::{CommandLine, EnvVar, Execution, MailFormat, Outcome, RunId, Span, value_of};
 use crate::schedule::{Dialect, Zone};
 use crate::store::{MailToSend, RunView};
 
@@ -216,10 +216,6 @@ fn content_type(env: &[Vec<u8>], sender: &Sender<'_>) -> Vec<u8> {
 /// `MAILFROM`, if it is an address that is safe in a header and in an argument, by the crons' own rule.
 fn sender_address(env: &[Vec<u8>], dialect: Dialect) -> Option<&[u8]> {
     value_of(env, "MAILFROM").filter(|from| is_safe(from, dialect))
-}
-
-fn value_of<'a>(env: &'a [Vec<u8>], name: &str) -> Option<&'a [u8]> {
-    env.iter().rev().find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 fn short(host: &str) -> &str {

@@ -17,6 +17,11 @@ pub enum CommandLine {
 /// One variable of an environment, `NAME=VALUE` as in environ(7).
 pub type EnvVar = Vec<u8>;
 
+/// Returns the value of a variable; of several of one name, the last.
+pub fn value_of<'a>(env: &'a [EnvVar], name: &str) -> Option<&'a [u8]> {
+    env.iter().rev().find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
 /// How a job's processes are started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Execution {

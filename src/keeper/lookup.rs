@@ -11,6 +11,8 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
+use crate::domain::value_of;
+
 /// What execvp(3) searches where the environment has no `PATH`.
 const DEFAULT_PATH: &[u8] = b"/usr/bin:/bin";
 
@@ -49,7 +51,7 @@ pub fn candidates<'a>(program: &'a [u8], env: &'a [Vec<u8>]) -> impl Iterator<It
 }
 
 fn path_of(env: &[Vec<u8>]) -> &[u8] {
-    env.iter().rev().find_map(|variable| variable.strip_prefix(b"PATH=")).unwrap_or(DEFAULT_PATH)
+    value_of(env, "PATH").unwrap_or(DEFAULT_PATH)
 }
 
 /// Whether a candidate is worth an attempt: a miss is found with one system call in place of a process.

@@ -11,10 +11,11 @@ use std::rc::Rc;
 use crate::config::{self, Person};
 use crate::crontab::{
     Account, Entry, Finding, Layout, MailRule, Note, Options, Timing, Variables, Verdict, environment, mail_rule, read,
+    stable_hash,
 };
 use crate::domain::{
     CommandLine, EnvVar, Execution, Mail, MailFormat, MailWhen, Missed, MissedMode, NewJob, Overlap, Policy, QueueName,
-    Span, Stdin, Timestamp, TriggerSpec,
+    Span, Stdin, Timestamp, TriggerSpec, value_of,
 };
 use crate::engine::first_fire;
 use crate::schedule::{Dialect, Schedule, Zone, compile};
@@ -71,7 +72,7 @@ impl Surroundings {
             own: config::person(None),
             is_root: config::is_root(),
             login: config::login_environment(),
-            host: config::machine_number(),
+            host: stable_hash(0, config::machine_id().as_bytes()),
             boot_id: config::boot_id(),
             find_user: config::find_person,
             is_directory: Path::is_dir,
@@ -195,14 +196,14 @@ fn share(entry: &Entry<'_>, here: &Surroundings, users: &Users) -> Shared {
     if mail == MailRule::Unsafe {
         notes.push(Note::UnsafeAddress(here.origin));
     }
-    let home = value(&env, b"HOME");
+    let home = value_of(&env, "HOME").unwrap_or_default();
     let is_path = home.starts_with(b"/");
     if !is_path || !(here.is_directory)(Path::new(OsStr::from_bytes(home))) {
         notes.push(Note::HomeMissing(String::from_utf8_lossy(home).into_owned()));
     }
     // Whether it is there counts when the job starts: it may be mounted by then, or gone.
     let cwd = if is_path { home } else { NO_HOME }.to_vec();
-    let shell = value(&env, b"SHELL");
+    let shell = value_of(&env, "SHELL").unwrap_or_default();
     let shell = if shell.contains(&b'/') {
         shell.to_vec()
     } else {
@@ -212,12 +213,6 @@ fn share(entry: &Entry<'_>, here: &Surroundings, users: &Users) -> Shared {
     };
     let variables = Rc::clone(&entry.variables);
     Shared { variables, user: entry.user.map(<[u8]>::to_vec), env, cwd, shell, mail, notes }
-}
-
-/// Returns the value of a variable in an environment.
-fn value<'a>(env: &'a [EnvVar], name: &[u8]) -> &'a [u8] {
-    let of = |var: &'a EnvVar| var.strip_prefix(name)?.strip_prefix(b"=");
-    env.iter().find_map(of).unwrap_or_default()
 }
 
 fn planned(entry: &Entry<'_>, first: FirstFire, shared: Rc<Shared>, here: &Surroundings) -> PlannedJob {

@@ -162,13 +162,11 @@ fn retire(writer: &Writer<'_>, gone: &CrontabEntry, now: Timestamp) -> Result<()
     Ok(writer.retire_job(gone.job, now)?)
 }
 
-/// Forgets a table and ends its jobs. Returns them; `None`: there is no such table.
-pub fn remove(writer: &Writer<'_>, source: &str, now: Timestamp) -> Result<Option<Vec<CrontabEntry>>, Failure> {
-    let Some(table) = writer.crontab(source)? else { return Ok(None) };
-    let entries = writer.crontab_entries(table.id)?;
-    for entry in &entries {
-        retire(writer, entry, now)?;
+/// Forgets a table, if there is one, and ends its jobs.
+pub fn remove(writer: &Writer<'_>, source: &str, now: Timestamp) -> Result<(), Failure> {
+    let Some(table) = writer.crontab(source)? else { return Ok(()) };
+    for entry in writer.crontab_entries(table.id)? {
+        retire(writer, &entry, now)?;
     }
-    writer.drop_crontab(table.id)?;
-    Ok(Some(entries))
+    Ok(writer.drop_crontab(table.id)?)
 }
