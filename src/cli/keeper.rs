@@ -22,7 +22,7 @@ pub fn run(context: &Context<'_>, args: &KeeperArgs) -> Result<u8> {
     let failure = |error: std::io::Error| Error::io(WHAT, io_cause(&error));
     let listener =
         adopt_stdin_listener().map_err(|error| failure(error).hint("the daemon starts it: `taskq daemon`"))?;
-    let config = KeeperConfig { log_dir: context.dir.join("log"), instance: args.instance };
+    let config = KeeperConfig { dir: context.dir.clone(), instance: args.instance };
     serve(listener, config, context.clock).map_err(failure)?;
     Ok(0)
 }

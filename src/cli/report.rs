@@ -253,6 +253,7 @@ pub struct RunJson {
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
     pid: Option<u32>,
+    unattended: bool,
     duration_ms: Option<u64>,
     user_ms: Option<u64>,
     system_ms: Option<u64>,
@@ -281,6 +282,7 @@ impl From<&RunView> for RunJson {
             started_at: run.started_at,
             finished_at: run.finished_at,
             pid: run.pid,
+            unattended: run.unattended,
             duration_ms: run.duration().map(Span::as_millis),
             user_ms: run.user.map(Span::as_millis),
             system_ms: run.system.map(Span::as_millis),
@@ -418,8 +420,14 @@ fn outcome_or_state(run: &RunView) -> TableCell {
             TableCell::styled(format!("{} ×{}", outcome.as_str(), run.fires), outcome_style(outcome))
         }
         Some(outcome) => outcome_cell(Some(outcome)),
-        None => TableCell::new(run.state.as_str()),
+        None => TableCell::new(state_text(run)),
     }
+}
+
+/// Returns where a run stands, `running (unattended)` if nobody will know its exit status.
+fn state_text(run: &RunView) -> String {
+    let unattended = if run.unattended { " (unattended)" } else { "" };
+    format!("{}{unattended}", run.state)
 }
 
 fn exit_cell(run: &RunView) -> TableCell {

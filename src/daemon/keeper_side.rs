@@ -8,17 +8,22 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use log::{error, warn};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use super::order::Untold;
 use super::{random_id, sockets};
 use crate::domain::{Span, Timestamp};
-use crate::keeper::protocol::{Attempt, FromKeeper, KeeperInstance, PROTOCOL_VERSION, ToKeeper, VERSION_OF_EXTRAS};
-use crate::keeper::{KeeperLink, launch};
+use crate::keeper::lock::running_keeper;
+use crate::keeper::protocol::{Attempt, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
+use crate::keeper::{KeeperLink, SOCKET, launch};
 
 /// How long after two keepers in a row ended without a word the next is launched.
 const RELAUNCH: Span = Span::from_seconds(1);
+
+/// How long a keeper that holds its lock and does not listen gets to make its socket anew, or to end.
+const REBIND: Span = Span::from_millis(50);
 
 /// The daemon's keeper.
 #[derive(Debug)]
@@ -27,9 +32,7 @@ pub(super) struct KeeperSide {
     exe: PathBuf,
     link: Option<KeeperLink>,
     /// The keeper that said hello on this link.
-    instance: Option<KeeperInstance>,
-    /// The version that it named: an earlier taskq's keeper understands less.
-    version: u32,
+    keeper: Option<KeeperId>,
     /// Keepers that are children of this process and were not reaped.
     children: Vec<u32>,
     wordless: u32,
@@ -46,8 +49,7 @@ impl KeeperSide {
             dir,
             exe,
             link: None,
-            instance: None,
-            version: PROTOCOL_VERSION,
+            keeper: None,
             children: Vec::new(),
             wordless: 0,
             retry_at: None,
@@ -57,13 +59,13 @@ impl KeeperSide {
     }
 
     /// Returns the keeper that takes orders.
-    pub(super) fn instance(&self) -> Option<KeeperInstance> {
-        self.instance
+    pub(super) fn keeper(&self) -> Option<KeeperId> {
+        self.keeper
     }
 
     /// Tells whether the keeper understands orders with extras.
     pub(super) fn takes_extras(&self) -> bool {
-        self.version >= VERSION_OF_EXTRAS
+        self.keeper.is_none_or(KeeperId::takes_extras)
     }
 
     pub(super) fn retry_at(&self) -> Option<Timestamp> {
@@ -97,7 +99,7 @@ impl KeeperSide {
 
     /// Connects to the keeper that lives, or to a new one, and says hello.
     pub(super) fn attach(&mut self, now: Timestamp) {
-        self.retry_at = None;
+        let is_first = self.retry_at.take().is_none();
         let said_hello = self.connect().and_then(|stream| {
             let mut link = KeeperLink::new(stream)?;
             link.send(&[ToKeeper::Hello { version: PROTOCOL_VERSION }])?;
@@ -105,6 +107,12 @@ impl KeeperSide {
         });
         match said_hello {
             Ok(link) => self.link = Some(link),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if is_first {
+                    warn!("cannot reach the keeper: {error}; trying again until it listens");
+                }
+                self.retry_at = Some(now + REBIND);
+            }
             Err(error) => {
                 error!("cannot reach or start a keeper: {error}; trying again each second");
                 self.retry_at = Some(now + RELAUNCH);
@@ -113,13 +121,19 @@ impl KeeperSide {
     }
 
     fn connect(&mut self) -> io::Result<std::os::unix::net::UnixStream> {
-        match sockets::connect(&self.dir, sockets::KEEPER) {
+        match sockets::connect(&self.dir, SOCKET) {
             // Only these say that none listens. Launching another would take the place of one that cannot be reached just
             // now, for want of descriptors, memory or permission, and lose what it runs.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
             reached_or_not => return reached_or_not,
         }
-        let listener = sockets::listen(&self.dir, sockets::KEEPER)?;
+        // Whatever became of its socket: what it runs is not to be taken for lost.
+        if let Some(pid) = running_keeper(&self.dir) {
+            // It makes its socket anew, or is just ending.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGHUP);
+            return Err(io::Error::new(ErrorKind::WouldBlock, format!("pid {pid} has its lock and does not listen")));
+        }
+        let listener = sockets::listen(&self.dir, SOCKET)?;
         let instance: KeeperInstance = random_id()?;
         let args = [
             OsString::from("--dir"),
@@ -129,7 +143,7 @@ impl KeeperSide {
             OsString::from(instance.to_string()),
         ];
         self.children.push(launch(&self.exe, &args, listener, Stdio::null())?);
-        sockets::connect(&self.dir, sockets::KEEPER)
+        sockets::connect(&self.dir, SOCKET)
     }
 
     /// Returns what the keeper has said. A keeper that is gone is replaced.
@@ -150,7 +164,7 @@ impl KeeperSide {
     fn note(&mut self, report: &FromKeeper) {
         match report {
             FromKeeper::Hello { version, instance, known, .. } => {
-                (self.instance, self.version) = (Some(*instance), *version);
+                self.keeper = Some(KeeperId { instance: *instance, version: *version });
                 self.wordless = 0;
                 self.standing_by = known.iter().filter(|known| known.started.is_none()).count();
                 self.refill_at = self.standing_by / 2;
@@ -159,14 +173,14 @@ impl KeeperSide {
             FromKeeper::Ended(ended) if ended.started_at.is_none() => {
                 self.standing_by = self.standing_by.saturating_sub(1);
             }
-            FromKeeper::Ended(_) => {}
+            FromKeeper::Ended(_) | FromKeeper::Unattended { .. } | FromKeeper::Delayed { .. } => {}
         }
     }
 
     fn lose(&mut self, now: Timestamp, error: &io::Error) {
         self.link = None;
         (self.standing_by, self.refill_at) = (0, 0);
-        if self.instance.take().is_some() {
+        if self.keeper.take().is_some() {
             warn!("the keeper is gone: {error}");
         } else {
             self.wordless += 1;

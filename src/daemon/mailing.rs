@@ -12,7 +12,7 @@ use super::outputs::Excerpt;
 use super::turn::{Done, Turn};
 use crate::config::Person;
 use crate::domain::{End, EnvVar, RunId, Span, Stdin, StopCause};
-use crate::keeper::protocol::{Attempt, Ended, KeeperInstance, StartExtras, StartOrder, ToKeeper};
+use crate::keeper::protocol::{Attempt, Ended, KeeperId, StartExtras, StartOrder, ToKeeper};
 use crate::store::{MailToSend, StoreResult, Writer};
 
 /// How much of an output a mail holds, in bytes; the middle of more is left out.
@@ -78,7 +78,7 @@ pub(super) struct Claimed {
 pub(super) fn claim(
     writer: &Writer<'_>,
     turn: &Turn<'_>,
-    keeper: KeeperInstance,
+    keeper: KeeperId,
     done: &mut Done,
 ) -> StoreResult<Vec<Claimed>> {
     let Some(office) = turn.post_office else { return Ok(Vec::new()) };
@@ -89,7 +89,7 @@ pub(super) fn claim(
         done.unsendable_mails = writer.waiting_mails_failed(NO_SENDMAIL)?;
         return Ok(Vec::new());
     };
-    let mails = writer.claim_mails(keeper, AT_ONCE as usize, AT_ONCE_OF_USER)?;
+    let mails = writer.claim_mails(keeper.instance, AT_ONCE as usize, AT_ONCE_OF_USER)?;
     let with_output =
         |mail: MailToSend| Ok(Claimed { output: writer.output(mail.run.run)?, mail, sendmail: sendmail.clone() });
     mails.into_iter().map(with_output).collect()
@@ -174,6 +174,8 @@ fn failure(ended: &Ended) -> Verdict {
             format!("sendmail did not end within {SENDMAIL_MAX}")
         }
         (End::Exited(status), _) => format!("sendmail ended with status {status}"),
+        // A mail is no run that is looked for: it is sent again.
+        (End::Lost, _) => return Verdict::NotTried,
         (End::Signaled(signal), _) => format!("{} ended sendmail", mail::signal_name(*signal)),
         (End::SpawnFailed { cause, .. }, _) => cause.clone(),
     };

@@ -2,20 +2,21 @@
 //! Never: when it starts.
 
 use crate::domain::{CommandLine, End, Execution, Timestamp, Usage};
-use crate::keeper::protocol::{Attempt, Ended, StartExtras, StartOrder, ToKeeper};
-use crate::store::Start;
+use crate::keeper::protocol::{Attempt, Ended, SeekOrder, StartExtras, StartOrder, ToKeeper};
+use crate::store::{Claimed, Start};
 
 /// Makes the order; `cpus`: the slots of a queue that sets none.
 pub(super) fn start_order(start: Start, cpus: usize) -> ToKeeper {
     let env = environment(&start);
+    let slots = slots(&start, cpus);
     let argv = match start.execution.command {
         CommandLine::Argv(argv) => argv,
         CommandLine::Script(script) => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), script],
     };
     let order = StartOrder {
         attempt: Attempt { run: start.run, number: start.attempt },
+        slots,
         queue: start.queue,
-        slots: start.slots.unwrap_or_else(|| u32::try_from(cpus).unwrap_or(u32::MAX)),
         argv,
         env,
         cwd: start.execution.cwd,
@@ -25,6 +26,24 @@ pub(super) fn start_order(start: Start, cpus: usize) -> ToKeeper {
     };
     let Execution { stdin, user, cwd_optional, .. } = start.execution;
     ToKeeper::start(order, StartExtras { stdin, user, cwd_optional })
+}
+
+/// Makes the order to look for the processes of a run that was claimed for a keeper which is gone.
+pub(super) fn seek_order(claimed: &Claimed, start: Start, cpus: usize) -> ToKeeper {
+    ToKeeper::Seek(SeekOrder {
+        attempt: Attempt { run: claimed.run, number: claimed.attempt },
+        keeper: claimed.keeper,
+        has_pipe: claimed.has_pipe,
+        started: claimed.started,
+        slots: slots(&start, cpus),
+        queue: start.queue,
+        timeout: start.timeout,
+        kill_after: start.kill_after,
+    })
+}
+
+fn slots(start: &Start, cpus: usize) -> u32 {
+    start.slots.unwrap_or_else(|| u32::try_from(cpus).unwrap_or(u32::MAX))
 }
 
 /// Why the keeper was not told of an attempt.
@@ -59,7 +78,7 @@ pub(super) fn never_told(attempt: Attempt, why: Untold, now: Timestamp) -> Ended
         stopped: None,
         usage: Usage::default(),
         output_bytes: 0,
-        group_alive: false,
+        is_output_open: false,
     }
 }
 

@@ -54,7 +54,7 @@ fn read_excerpt(path: &Path, bytes_max: u64) -> io::Result<Excerpt> {
 
 /// Reads what belongs into the run log: all of it, if it is short and nobody can add to it any more.
 pub(super) fn stored_output(log: &Path, ended: &Ended) -> Option<Vec<u8>> {
-    if ended.group_alive || !(1..=OUTPUT_BYTES_MAX).contains(&ended.output_bytes) {
+    if ended.is_output_open || !(1..=OUTPUT_BYTES_MAX).contains(&ended.output_bytes) {
         return None;
     }
     fs::read(output_path(log, ended.attempt.run)).ok()

@@ -29,7 +29,7 @@ use crate::config;
 use crate::domain::{QueueName, Span, Timestamp};
 use crate::error::{Error, Result};
 use crate::keeper::protocol::{Ended, FromKeeper};
-use crate::keeper::{farewells, forget_farewells, output_path};
+use crate::keeper::{attempts_with_pipes, farewells, forget_farewells, output_path};
 use crate::schedule::Zone;
 use crate::store::{Store, StoreError, StoreResult};
 use crate::watch::ZoneWatch;
@@ -184,6 +184,7 @@ impl<'a> Daemon<'a> {
         let now = self.clock.now();
         let (boot_id, slots) = (self.settings.boot_id.clone(), self.settings.slots);
         let zone = self.zone.clone();
+        let ended_keepers = farewells(&self.settings.dir.join("log"));
         self.store.write(|writer| {
             if slots.is_some() {
                 writer.set_queue(&QueueName::default(), slots)?;
@@ -191,6 +192,7 @@ impl<'a> Daemon<'a> {
             if writer.latest_queued_at()?.is_some_and(|latest| latest > now + STEP_BACK) {
                 writer.replan_after_step_back(&zone, now)?;
             }
+            writer.lose_runs_of_earlier_boot(&boot_id, &ended_keepers, now)?;
             writer.fire_reboots(&boot_id, now)
         })?;
         self.reread_zone()?;
@@ -310,9 +312,9 @@ impl<'a> Daemon<'a> {
         // Nothing is lost by waiting while nothing could take a free slot, and nobody watches.
         let supplied = self.keeper.is_supplied() || !(self.waiting || self.subscribers.has_any());
         let patience = |report: &FromKeeper| match report {
-            FromKeeper::Started { .. } => STARTED_LINGER,
+            FromKeeper::Started { .. } | FromKeeper::Delayed { .. } => STARTED_LINGER,
             FromKeeper::Ended(_) if supplied => ENDED_LINGER,
-            FromKeeper::Ended(_) | FromKeeper::Hello { .. } => Span::ZERO,
+            FromKeeper::Ended(_) | FromKeeper::Unattended { .. } | FromKeeper::Hello { .. } => Span::ZERO,
         };
         // What was heard before and is still waiting counts too: it was heard when the keeper had more to go on with.
         self.reports.extend(heard);
@@ -372,6 +374,7 @@ impl<'a> Daemon<'a> {
         }
         let meets_keeper = self.reports.iter().any(|report| matches!(report, FromKeeper::Hello { .. }));
         let ended_keepers = if meets_keeper { farewells(&log) } else { Vec::new() };
+        let pipes = if meets_keeper { attempts_with_pipes(&log) } else { Vec::new() };
         let post_office = PostOffice {
             host: &self.settings.host,
             charset: &self.settings.charset,
@@ -386,8 +389,9 @@ impl<'a> Daemon<'a> {
                 now,
                 system_zone: &self.zone,
                 cpus: self.settings.cpus,
-                keeper: self.keeper.instance(),
+                keeper: self.keeper.keeper(),
                 ended_keepers: &ended_keepers,
+                pipes: &pipes,
                 reports: &self.reports,
                 requests: &self.adds.requests(),
                 has_hung_up: &|request| self.adds.has_hung_up(request),

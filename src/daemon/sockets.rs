@@ -18,9 +18,6 @@ pub(super) const POKES: &str = "daemon.sock";
 pub(super) const TURNS: &str = "turns.sock";
 /// Where clients hand over jobs to be added.
 pub(super) const ADDS: &str = "adds.sock";
-/// Where the keeper listens.
-pub(super) const KEEPER: &str = "keeper.sock";
-
 /// The longest path in a socket address, with room for its NUL.
 const ADDRESS_BYTES_MAX: usize = 107;
 

@@ -8,13 +8,13 @@ use std::collections::{HashMap, HashSet};
 
 use super::adding::{AddAnswer, AddRequest, add_requested};
 use super::mailing::{self, PostOffice};
-use super::order::start_order;
+use super::order::{seek_order, start_order};
 use crate::domain::{RunId, Span, Timestamp};
 use crate::engine::{ClaimedFor, Plan, Recovery, conclude, plan, recover};
 use crate::error::{Error, ErrorKind};
-use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, Known, ToKeeper};
+use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, Known, ToKeeper};
 use crate::schedule::Zone;
-use crate::store::{Applied, AttemptResult, Store, StoreError, StoreResult, Writer};
+use crate::store::{Applied, AttemptResult, ClaimFor, Store, StoreError, StoreResult, Writer};
 
 /// A run shorter than this is over before the commit that would start its successor: successors stand by for it.
 const BRIEF: Span = Span::from_millis(100);
@@ -35,9 +35,11 @@ pub struct Turn<'a> {
     /// The slots of a queue that sets none.
     pub cpus: usize,
     /// The keeper that takes orders; without one, fires are recorded and nothing starts.
-    pub keeper: Option<KeeperInstance>,
+    pub keeper: Option<KeeperId>,
     /// Keepers that ended in order, and were not forgotten since.
     pub ended_keepers: &'a [KeeperInstance],
+    /// The attempts whose pipes have a name, if a keeper has said hello.
+    pub pipes: &'a [Attempt],
     /// What the keeper said since the last turn.
     pub reports: &'a [FromKeeper],
     /// Jobs that clients want added.
@@ -113,8 +115,9 @@ fn take_in(
     done: &mut Done,
 ) -> StoreResult<()> {
     match report {
-        FromKeeper::Hello { instance, known, ended, .. } => {
-            meet(writer, turn, *instance, known, ended, done)?;
+        FromKeeper::Hello { version, instance, known, ended } => {
+            let keeper = KeeperId { instance: *instance, version: *version };
+            meet(writer, turn, keeper, known, ended, done)?;
             for ended in ended {
                 end(writer, turn, ended, brief, done)?;
             }
@@ -122,6 +125,14 @@ fn take_in(
         }
         FromKeeper::Started { attempt, pid, at } => writer.record_start(attempt.run, attempt.number, *pid, *at),
         FromKeeper::Ended(ended) => end(writer, turn, ended, brief, done),
+        FromKeeper::Unattended { attempt, keeper, pid, at } => {
+            done.notices.push(format!("run {} is unattended: the keeper that started it is gone", attempt.run));
+            writer.record_unattended(attempt.run, attempt.number, *keeper, *pid, *at)
+        }
+        FromKeeper::Delayed { attempt, cause } => {
+            done.notices.push(format!("cannot start run {} yet: {cause}; trying again for a minute", attempt.run));
+            Ok(())
+        }
     }
 }
 
@@ -129,29 +140,39 @@ fn take_in(
 fn meet(
     writer: &Writer<'_>,
     turn: &Turn<'_>,
-    instance: KeeperInstance,
+    keeper: KeeperId,
     known: &[Known],
     ended: &[Ended],
     done: &mut Done,
 ) -> StoreResult<()> {
     let at_keeper: HashSet<Attempt> =
         known.iter().map(|known| known.attempt).chain(ended.iter().map(|ended| ended.attempt)).collect();
-    let (mut adopted, mut requeued, mut lost) = (0, 0, 0);
+    let (mut adopted, mut requeued, mut sought, mut lost) = (0, 0, 0, 0);
     for claimed in writer.claimed_runs()? {
         let attempt = Attempt { run: claimed.run, number: claimed.attempt };
         let claimed_for = match claimed.keeper {
-            keeper if keeper == instance => ClaimedFor::Living,
-            keeper if turn.ended_keepers.contains(&keeper) => ClaimedFor::Ended,
+            claimed_for if claimed_for == keeper.instance => ClaimedFor::Living,
+            claimed_for if turn.ended_keepers.contains(&claimed_for) => ClaimedFor::Ended,
             _ => ClaimedFor::Gone,
         };
-        match recover(claimed_for, at_keeper.contains(&attempt)) {
-            Recovery::Adopt => adopted += 1,
+        match recover(claimed_for, at_keeper.contains(&attempt), keeper.has_pipes()) {
+            Recovery::Adopt => {
+                adopted += 1;
+                let process = known.iter().find(|known| known.attempt == attempt).and_then(|known| known.started);
+                if let Some((pid, at)) = process.filter(|_| claimed.keeper != keeper.instance) {
+                    writer.record_unattended(claimed.run, claimed.attempt, keeper.instance, pid, at)?;
+                }
+            }
             Recovery::Requeue => {
                 requeued += 1;
                 writer.requeue(claimed.run)?;
                 if claimed.stop_wanted {
                     writer.cancel_run(claimed.run, false, turn.now)?;
                 }
+            }
+            Recovery::Seek => {
+                sought += 1;
+                done.orders.push(seek_order(&claimed, writer.start(claimed.run)?, turn.cpus));
             }
             Recovery::Lose => {
                 lost += 1;
@@ -166,10 +187,25 @@ fn meet(
     }
     writer.forget_told_stops()?;
     mailing::meet(writer, &at_keeper)?;
-    if adopted + requeued + lost > 0 {
-        done.notices.push(format!("met the keeper: {adopted} runs adopted, {requeued} queued again, {lost} lost"));
+    for attempt in turn.pipes {
+        if !is_open(writer, *attempt)? {
+            acknowledge(*attempt, done);
+        }
+    }
+    if adopted + requeued + sought + lost > 0 {
+        done.notices.push(format!(
+            "met the keeper: runs adopted: {adopted}, queued again: {requeued}, looked for: {sought}, lost: {lost}"
+        ));
     }
     Ok(())
+}
+
+/// Tells whether the end of an attempt is still to be recorded.
+fn is_open(writer: &Writer<'_>, attempt: Attempt) -> StoreResult<bool> {
+    match attempt.run.mail() {
+        Some(mail) => writer.is_mail_open(mail),
+        None => Ok(writer.open_attempt(attempt.run, attempt.number)?.is_some()),
+    }
 }
 
 fn end(
@@ -232,7 +268,8 @@ fn decide(
         for (job, reason) in &plan.broken {
             done.notices.push(format!("job {job} is paused, its schedule cannot be read: {reason}"));
         }
-        writer.apply(&plan, turn.keeper, turn.now, &mut applied)?;
+        let claim_for = turn.keeper.map(|keeper| ClaimFor { keeper: keeper.instance, has_pipe: keeper.has_pipes() });
+        writer.apply(&plan, claim_for, turn.now, &mut applied)?;
         done.waiting = plan.waiting;
         done.has_room = plan.has_room;
         if !plan.more {
@@ -266,6 +303,7 @@ fn give_orders(writer: &Writer<'_>, turn: &Turn<'_>, applied: &Applied, done: &m
 mod tests {
     use super::*;
     use crate::domain::{CommandLine, Execution, NewJob, Outcome, Policy, QueueName, Stdin};
+    use crate::keeper::protocol::PROTOCOL_VERSION;
 
     fn now() -> Timestamp {
         Timestamp::from_micros(1_772_000_000_000_000)
@@ -299,7 +337,12 @@ mod tests {
         (dir, store)
     }
 
+    /// Takes a turn with a keeper of the second version, which leaves no pipes behind and finds nothing again.
     fn take(store: &mut Store, keeper: KeeperInstance, ended_keepers: &[KeeperInstance]) -> Done {
+        take_with(store, KeeperId { instance: keeper, version: 2 }, ended_keepers)
+    }
+
+    fn take_with(store: &mut Store, keeper: KeeperId, ended_keepers: &[KeeperInstance]) -> Done {
         let reports = [hello(keeper)];
         let zone = Zone::utc();
         let world = Turn {
@@ -308,6 +351,7 @@ mod tests {
             cpus: 1,
             keeper: Some(keeper),
             ended_keepers,
+            pipes: &[],
             reports: &reports,
             requests: &[],
             has_hung_up: &|_| false,
@@ -317,8 +361,8 @@ mod tests {
         turn(store, &world).expect("the store is whole")
     }
 
-    fn hello(instance: KeeperInstance) -> FromKeeper {
-        FromKeeper::Hello { version: 1, instance, known: Vec::new(), ended: Vec::new() }
+    fn hello(keeper: KeeperId) -> FromKeeper {
+        FromKeeper::Hello { version: keeper.version, instance: keeper.instance, known: Vec::new(), ended: Vec::new() }
     }
 
     fn starts(done: &Done) -> usize {
@@ -336,6 +380,17 @@ mod tests {
         assert_eq!(starts(&take(&mut store, 1, &[])), 1);
         assert_eq!(starts(&take(&mut store, 2, &[])), 0);
         assert_eq!(outcome(&mut store), Some(Outcome::Lost));
+    }
+
+    #[test]
+    fn a_run_claimed_for_a_keeper_that_is_gone_is_looked_for_by_a_keeper_that_can() {
+        let (_dir, mut store) = one_job();
+        let keeper = |instance| KeeperId { instance, version: PROTOCOL_VERSION };
+        assert_eq!(starts(&take_with(&mut store, keeper(1), &[])), 1);
+        let done = take_with(&mut store, keeper(2), &[]);
+        let sought = |order: &ToKeeper| matches!(order, ToKeeper::Seek(order) if order.keeper == 1 && order.has_pipe);
+        assert!(starts(&done) == 0 && done.orders.iter().any(sought), "{:?}", done.orders);
+        assert_eq!(outcome(&mut store), None);
     }
 
     #[test]

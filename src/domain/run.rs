@@ -99,6 +99,8 @@ pub enum End {
     },
     /// It was withdrawn before its process was started.
     NotStarted,
+    /// Its process ended, and the keeper that could have read the exit status was gone by then.
+    Lost,
 }
 
 /// What an attempt used, from getrusage(2).

@@ -11,5 +11,5 @@ mod snapshot;
 pub use misfire::{Accounting, Pending, account, first_fire, first_free_fire, skip_paused};
 pub use plan::{Fate, NewRun, Plan, plan};
 pub use recover::{ClaimedFor, Recovery, recover};
-pub use retry::{Conclusion, conclude};
+pub use retry::{Conclusion, LOST, conclude};
 pub use snapshot::{Candidate, Due, QueueState, Snapshot, StandBy, Unfinished};

@@ -3,6 +3,9 @@
 
 use crate::domain::{End, Outcome, StopCause};
 
+/// Why the status of a lost run is unknown.
+pub const LOST: &str = "the keeper that ran it is gone, and its status with it";
+
 /// What becomes of a run whose attempt is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conclusion {
@@ -38,6 +41,8 @@ pub fn conclude(end: &End, stopped: Option<StopCause>, stop_wanted: bool) -> Con
             finished(stopped_outcome.unwrap_or(natural), Some(*status), None, None)
         }
         End::Signaled(signal) => finished(stopped_outcome.unwrap_or(Outcome::Failed), None, Some(*signal), None),
+        // A stop that was sent explains the end, although nobody saw the exit status.
+        End::Lost => finished(stopped_outcome.unwrap_or(Outcome::Lost), None, None, Some(LOST.to_owned())),
         End::SpawnFailed { status, cause } => finished(Outcome::SpawnFailed, Some(*status), None, Some(cause.clone())),
     }
 }
@@ -65,6 +70,13 @@ mod tests {
     #[test]
     fn a_run_that_ended_before_its_cancel_arrived_keeps_its_own_outcome() {
         assert_eq!(outcome(&End::Exited(0), None, true), Some(Outcome::Success));
+    }
+
+    #[test]
+    fn an_end_that_no_keeper_saw_is_lost_unless_taskq_stopped_the_run() {
+        assert_eq!(outcome(&End::Lost, None, true), Some(Outcome::Lost));
+        assert_eq!(outcome(&End::Lost, Some(StopCause::Cancelled), true), Some(Outcome::Cancelled));
+        assert_eq!(outcome(&End::Lost, Some(StopCause::TimedOut), false), Some(Outcome::TimedOut));
     }
 
     #[test]

@@ -6,12 +6,13 @@ use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::prctl;
 use nix::sys::signal::SigSet;
 use nix::sys::socket::{getsockopt, sockopt};
-use nix::unistd;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{self, Pid};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 use signal_hook::{flag, low_level};
 
@@ -35,26 +36,52 @@ pub fn adopt_stdin_listener() -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Makes this process a keeper, and returns the pipe that is readable when a child has ended.
+/// What wakes the keeper up.
+#[derive(Debug)]
+pub struct Signals {
+    /// Readable when a child has ended, or on SIGHUP.
+    pub woken: UnixStream,
+    hangup: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// Tells whether SIGHUP came since the last call.
+    pub fn take_hangup(&self) -> bool {
+        self.hangup.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Returns the session that this process is in.
+pub fn session() -> i32 {
+    unistd::getsid(None).map_or(0, Pid::as_raw)
+}
+
+/// Makes this process a keeper, and returns what wakes it up.
 ///
 /// # Errors
 ///
 /// If a handler cannot be installed or the process cannot be a subreaper: without these, ends would go unseen.
-pub fn settle() -> io::Result<UnixStream> {
+pub fn settle() -> io::Result<Signals> {
     // A session of its own: a Ctrl-C in the daemon's terminal, or its hangup, is not for the keeper. EPERM says that it
     // leads a group already, as under a shell's job control; then this is as far as it goes.
     let _ = unistd::setsid();
+    // Whatever the daemon was started with: nothing that a keeper makes is anybody else's.
+    umask(Mode::S_IRWXG | Mode::S_IRWXO);
     // No file system is kept from being unmounted.
     let _ = std::env::set_current_dir("/");
     prctl::set_child_subreaper(true)?;
     SigSet::empty().thread_set_mask()?;
-    let (ended, write_end) = UnixStream::pair()?;
-    ended.set_nonblocking(true)?;
-    low_level::pipe::register(SIGCHLD, write_end)?;
+    let (woken, write_end) = UnixStream::pair()?;
+    woken.set_nonblocking(true)?;
+    low_level::pipe::register(SIGCHLD, write_end.try_clone()?)?;
+    // In this order: whoever is woken finds the flag.
+    let hangup = Arc::new(AtomicBool::new(false));
+    flag::register(SIGHUP, Arc::clone(&hangup))?;
+    low_level::pipe::register(SIGHUP, write_end)?;
     // Handled, not ignored: the runs outlive the daemon's TERM just the same, but execve(2) resets a handler to the
     // default and leaves an ignored signal ignored, and jobs are to get the defaults.
     let unread = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT, SIGHUP] {
+    for signal in [SIGTERM, SIGINT] {
         flag::register(signal, Arc::clone(&unread))?;
     }
     // For the same reason, what whoever started the daemon ignored (nohup(1) does) gets a handler too. Signals that take
@@ -62,7 +89,7 @@ pub fn settle() -> io::Result<UnixStream> {
     for signal in ignored_signals().filter(|signal| takes_handler(*signal)) {
         let _ = flag::register(signal, Arc::clone(&unread));
     }
-    Ok(ended)
+    Ok(Signals { woken, hangup })
 }
 
 /// SIGPIPE stays ignored here, and std makes it the default in what it spawns; signal-hook panics on the others.
@@ -82,9 +109,9 @@ fn ignored_mask(status: &str) -> u64 {
 }
 
 /// Empties the pipe of `settle`.
-pub fn drain(mut ended: &UnixStream) {
+pub fn drain(mut woken: &UnixStream) {
     let mut bytes = [0; 64];
-    while ended.read(&mut bytes).is_ok_and(|count| count == bytes.len()) {}
+    while woken.read(&mut bytes).is_ok_and(|count| count == bytes.len()) {}
 }
 
 #[cfg(test)]

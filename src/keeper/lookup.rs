@@ -28,12 +28,14 @@ pub struct Refusal {
     pub status: i32,
     /// A fragment for a person.
     pub cause: String,
+    /// The same may succeed a moment later.
+    pub is_passing: bool,
 }
 
 impl Refusal {
     /// Makes a refusal for `subject`, as in `` `nosuch`: command not found ``.
     pub fn new(status: i32, subject: &[u8], why: &str) -> Self {
-        Self { status, cause: format!("{}: {why}", quoted(subject)) }
+        Self { status, cause: format!("{}: {why}", quoted(subject)), is_passing: false }
     }
 }
 
@@ -96,7 +98,12 @@ pub fn explain(program: &[u8], cwd: &Path, errno: Errno) -> Refusal {
         Errno::E2BIG | Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE => (OTHER, text(errno)),
         _ => (NOT_EXECUTABLE, text(errno)),
     };
-    Refusal::new(status, program, &why)
+    Refusal { is_passing: is_passing(errno), ..Refusal::new(status, program, &why) }
+}
+
+/// Whether the system refused for want of something that comes free again: processes, memory, descriptors, room on the disk.
+pub fn is_passing(errno: Errno) -> bool {
+    matches!(errno, Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE | Errno::ENOSPC | Errno::EDQUOT)
 }
 
 /// Tells why a process of ours could not begin in this directory, if it could not.

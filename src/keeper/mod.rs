@@ -3,17 +3,23 @@
 
 mod account;
 mod channel;
+mod drain;
 mod farewell;
 pub mod foreground;
 mod group;
 mod host;
 mod input;
 mod link;
+pub mod lock;
 mod lookup;
+mod output;
+mod pipe;
 mod process;
+mod procfs;
 pub mod protocol;
 mod raw;
 mod roster;
+mod search;
 mod server;
 mod stopping;
 
@@ -22,9 +28,13 @@ use std::path::{Path, PathBuf};
 pub use farewell::{farewells, forget_farewells};
 pub use host::adopt_stdin_listener;
 pub use link::{KeeperLink, launch};
-pub use server::{KeeperConfig, serve};
+pub use pipe::attempts_with_pipes;
+pub use server::{KeeperConfig, SOCKET, serve};
 
 use crate::domain::RunId;
+
+/// Where outputs and pipes are, in the store's directory.
+pub const LOG_DIRECTORY: &str = "log";
 
 /// Returns where the output of a run's attempts goes: `JOB.N` in the log directory.
 pub fn output_path(log_dir: &Path, run: RunId) -> PathBuf {

@@ -1,4 +1,4 @@
-//! Owns: the start of an attempt's process, and its output file.
+//! Owns: the start of an attempt's process.
 //! Never: when to start one, or waiting for it.
 //!
 //! A start goes the way of posix_spawn(3), which borrows the keeper's memory until execve(2) and so costs the same however
@@ -6,10 +6,9 @@
 //! search is done here, and the umask is the keeper's own for the moment of the start. Only a start as another user forks.
 
 use std::ffi::{CString, OsStr};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, fchown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -22,15 +21,13 @@ use nix::unistd;
 use super::account::{self, Account};
 use super::input;
 use super::lookup::{self, Refusal};
+use super::pipe;
 use super::protocol::{StartExtras, StartOrder};
 use super::raw::{self, Becoming, Step};
 use crate::domain::Stdin;
 
 /// What runs a script that names no interpreter, as execvp(3) has it.
 const SHELL: &str = "/bin/sh";
-
-/// An output file is its owner's alone.
-const OUTPUT_MODE: u32 = 0o600;
 
 /// The keeper's own mask: nothing that it makes is anybody else's.
 fn own_mask() -> Mode {
@@ -65,12 +62,19 @@ impl From<Errno> for Failure {
     }
 }
 
-/// Starts the attempt with its output appended to the file at `output`, and returns its process id.
+/// Makes the attempt's pipe, starts the attempt with its output into it, and returns its process id and the keeper's end of
+/// the pipe.
 ///
 /// # Errors
 ///
-/// The refusal that becomes its end.
-pub fn start(order: &StartOrder, extras: &StartExtras, output: &Path) -> Result<u32, Refusal> {
+/// The refusal that becomes its end, or is to be tried again. The pipe is gone then, as proof that nothing began.
+pub fn start(order: &StartOrder, extras: &StartExtras, log_dir: &Path) -> Result<(u32, File), Refusal> {
+    start_with_pipe(order, extras, log_dir).inspect_err(|_| {
+        let _ = fs::remove_file(pipe::path(log_dir, order.attempt));
+    })
+}
+
+fn start_with_pipe(order: &StartOrder, extras: &StartExtras, log_dir: &Path) -> Result<(u32, File), Refusal> {
     let program = order.argv.first().map(Vec::as_slice).unwrap_or_default();
     let cwd = directory(order, extras);
     let path = if let Stdin::Path(path) = &extras.stdin { path.as_slice() } else { &[] };
@@ -80,13 +84,22 @@ pub fn start(order: &StartOrder, extras: &StartExtras, output: &Path) -> Result<
     }
     let account = extras.user.as_deref().map(account::find).transpose()?;
     umask(own_mask());
-    let file = open_output(output, account.as_ref()).map_err(|error| refusal("output file", output, &error))?;
+    let pipe = pipe::make(log_dir, order.attempt, account.as_ref())
+        .map_err(|error| refusal("output pipe", &pipe::path(log_dir, order.attempt), &error))?;
     let input = open_input(&extras.stdin, account.is_some())?;
-    let outfit =
-        Outfit { order, cwd, cwd_optional: extras.cwd_optional, stdin: &extras.stdin, input, output: file, account };
+    let outfit = Outfit {
+        order,
+        cwd,
+        cwd_optional: extras.cwd_optional,
+        stdin: &extras.stdin,
+        input,
+        output: pipe.inlet,
+        account,
+    };
     umask(Mode::from_bits_truncate(order.umask));
     let started = search(&outfit, program);
     umask(own_mask());
+    let started = started.map(|pid| (pid, pipe.outlet));
     started.map_err(|failure| match failure {
         Failure::Errno(errno) => lookup::explain(program, cwd, errno),
         Failure::Becoming(Step::User, errno) => {
@@ -110,6 +123,7 @@ fn directory<'a>(order: &'a StartOrder, extras: &StartExtras) -> &'a Path {
 fn refusal(kind: &str, subject: &Path, error: &io::Error) -> Refusal {
     let mut refusal = Refusal::new(lookup::OTHER, subject.as_os_str().as_bytes(), &lookup::reason(error));
     refusal.cause.insert_str(0, &format!("{kind} "));
+    refusal.is_passing = lookup::is_passing(lookup::errno_of(error));
     refusal
 }
 
@@ -208,28 +222,6 @@ fn spawn_as(mut command: Command, outfit: &Outfit<'_>, account: &Account) -> Res
 fn split_variable(variable: &[u8]) -> Option<(&OsStr, &OsStr)> {
     let equals = variable.iter().position(|byte| *byte == b'=').filter(|at| *at > 0)?;
     Some((OsStr::from_bytes(&variable[..equals]), OsStr::from_bytes(&variable[equals + 1..])))
-}
-
-/// Appending keeps what earlier attempts wrote, and keeps the writes of several processes whole.
-fn open_output(path: &Path, account: Option<&Account>) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    let file = options.append(true).create(true).mode(OUTPUT_MODE).custom_flags(libc::O_NOFOLLOW).open(path)?;
-    if let Some(account) = account {
-        // Whoever writes `/dev/stderr` opens it once more. The directory lets nobody else come near. Where it is not
-        // allowed, becoming that user is not either, and says so.
-        let _ = fchown(&file, Some(account.uid.as_raw()), Some(account.gid.as_raw()));
-    }
-    Ok(file)
-}
-
-/// Returns the size of an output file, and removes it where it is empty and nobody is left who could write to it.
-pub fn settle_output(path: &Path, group_alive: bool) -> u64 {
-    // A file that is gone holds nothing.
-    let bytes = fs::metadata(path).map_or(0, |found| found.len());
-    if bytes == 0 && !group_alive {
-        let _ = fs::remove_file(path);
-    }
-    bytes
 }
 
 #[cfg(test)]

@@ -12,13 +12,37 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{End, RunId, Span, Stdin, StopCause, Timestamp, Usage};
 
 /// The version that both sides name in their `Hello`.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// The first version whose keepers understand `StartWith`.
 pub const VERSION_OF_EXTRAS: u32 = 2;
 
+/// The first version whose keepers give each attempt a pipe whose name proves that it began, and understand `Seek`.
+pub const VERSION_OF_PIPES: u32 = 3;
+
 /// A keeper's identity: random, positive, new for each keeper process.
 pub type KeeperInstance = i64;
+
+/// A keeper that has said hello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeeperId {
+    /// Which keeper.
+    pub instance: KeeperInstance,
+    /// Its `PROTOCOL_VERSION`: an earlier taskq's keeper understands less.
+    pub version: u32,
+}
+
+impl KeeperId {
+    /// Tells whether it understands orders with extras.
+    pub fn takes_extras(self) -> bool {
+        self.version >= VERSION_OF_EXTRAS
+    }
+
+    /// Tells whether it makes a pipe before each start, and finds what another keeper has left behind.
+    pub fn has_pipes(self) -> bool {
+        self.version >= VERSION_OF_PIPES
+    }
+}
 
 /// One attempt of one run: what a start, a stop and a result are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,6 +89,27 @@ pub struct StartExtras {
     pub cwd_optional: bool,
 }
 
+/// What a keeper must know to find an attempt that another keeper, which is gone, was told to start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeekOrder {
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// The keeper that was told to start it.
+    pub keeper: KeeperInstance,
+    /// That keeper made a pipe before each start (`VERSION_OF_PIPES`): without one the attempt never began.
+    pub has_pipe: bool,
+    /// Its process and its start, as far as they are known.
+    pub started: Option<(u32, Timestamp)>,
+    /// As in `StartOrder`.
+    pub queue: String,
+    /// As in `StartOrder`.
+    pub slots: u32,
+    /// As in `StartOrder`, counted from the start.
+    pub timeout: Option<Span>,
+    /// As in `StartOrder`.
+    pub kill_after: Span,
+}
+
 /// What the daemon says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToKeeper {
@@ -102,6 +147,9 @@ pub enum ToKeeper {
     },
     /// As `Start`, with more; since version 2.
     StartWith(StartOrder, StartExtras),
+    /// Find the processes of this attempt, say `Unattended` and watch them; else say `Ended`: `NotStarted` if it never
+    /// began, `Lost` if it did. Since version 3.
+    Seek(SeekOrder),
 }
 
 impl ToKeeper {
@@ -118,7 +166,8 @@ impl ToKeeper {
             | Self::Stop { .. }
             | Self::Recall { .. }
             | Self::Acknowledge { .. }
-            | Self::Resize { .. } => None,
+            | Self::Resize { .. }
+            | Self::Seek(_) => None,
         }
     }
 }
@@ -149,11 +198,10 @@ pub struct Ended {
     pub stopped: Option<StopCause>,
     /// What it used.
     pub usage: Usage,
-    /// The size of its output file when it ended.
+    /// The size of its output file when it ended; without output there is no file.
     pub output_bytes: u64,
-    /// Others of its process group were alive then, and may still write to the output file. Where there was no output and
-    /// none of them was alive, the keeper has removed the output file.
-    pub group_alive: bool,
+    /// Other processes could still write to its output then.
+    pub is_output_open: bool,
 }
 
 /// What the keeper says.
@@ -181,6 +229,24 @@ pub enum FromKeeper {
     },
     /// An attempt is over.
     Ended(Ended),
+    /// The answer to `Seek`: the attempt's processes run, and nobody will know their exit status. Since version 3.
+    Unattended {
+        /// Which attempt.
+        attempt: Attempt,
+        /// The keeper that watches them from now on.
+        keeper: KeeperInstance,
+        /// Their process group.
+        pid: u32,
+        /// When it was started, as far as is known.
+        at: Timestamp,
+    },
+    /// An attempt could not be started just now; it is tried again until it is cancelled or for a minute. Since version 3.
+    Delayed {
+        /// Which attempt.
+        attempt: Attempt,
+        /// Why, a fragment for a person.
+        cause: String,
+    },
 }
 
 /// The longest frame, without its length. Linux takes at most 6 MiB of arguments and environment together (execve(2)), so

@@ -1,13 +1,16 @@
-//! Owns: what our crates have no safe form of: wait4(2), close_range(2), and what a child does between fork(2) and
+//! Owns: what our crates have no safe form of: wait4(2), pidfd_open(2), close_range(2), and what a child does between fork(2) and
 //! execve(2) to become another user. The only unsafe code.
 //! Never: deciding anything about what was reaped, or who is to be become.
 
-#![expect(unsafe_code, reason = "nix has no wait4, its close_range is unsafe, and so is every pre_exec")]
+#![expect(
+    unsafe_code,
+    reason = "nix has no wait4 and no pidfd_open, its close_range is unsafe, and so is every pre_exec"
+)]
 
 use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -129,6 +132,19 @@ pub fn reap_one() -> Option<Reaped> {
 fn span(time: libc::timeval) -> Span {
     let part = |value: i64| u64::try_from(value).unwrap_or(0);
     Span::from_micros(part(time.tv_sec).saturating_mul(1_000_000).saturating_add(part(time.tv_usec)))
+}
+
+/// Opens a process that may be nobody's child: the descriptor is readable once it has ended, and is of no other process that
+/// gets its number later. Closed on execve(2).
+///
+/// # Errors
+/// `ESRCH` if there is no such process.
+pub fn open_process(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open(2) takes two integers and touches no memory of ours.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::c_long::from(pid), 0 as libc::c_long) };
+    let fd = libc::c_int::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)?;
+    // SAFETY: the call has made this descriptor, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Closes every descriptor above standard error.

@@ -21,12 +21,22 @@ pub struct Running {
     pub started_at: Timestamp,
     /// The signals it has had and will get.
     pub stopping: Stopping,
+    /// The session of its process group: this keeper's own, or that of the keeper that started it and is gone.
+    pub session: i32,
 }
 
 #[derive(Debug)]
 enum State {
-    StandsBy { queue: String },
-    Running { pid: u32 },
+    StandsBy {
+        queue: String,
+    },
+    Running {
+        pid: u32,
+    },
+    /// Its process is gone, and its output is on the way into its file.
+    Settling {
+        started: Option<(u32, Timestamp)>,
+    },
     Ended(Ended),
 }
 
@@ -66,6 +76,17 @@ impl Roster {
         }
     }
 
+    /// Puts an order that could not be started just now back in front of its queue.
+    pub fn put_back(&mut self, order: StartOrder, extras: StartExtras) {
+        let queue = self.queues.entry(order.queue.clone()).or_default();
+        queue.waiting.push_front((order, extras));
+    }
+
+    /// Gives a queue the width that an order names, which stands for one of its runs already.
+    pub fn widen(&mut self, queue: &str, slots: u32) {
+        self.queues.entry(queue.to_owned()).or_default().slots = usize::try_from(slots).unwrap_or(usize::MAX);
+    }
+
     /// Takes the next order out of a queue that has a slot for it. It is to be `started` or `ended` at once.
     pub fn next(&mut self, queue: &str) -> Option<(StartOrder, StartExtras)> {
         let queue = self.queues.get_mut(queue).filter(|queue| queue.running < queue.slots)?;
@@ -89,13 +110,29 @@ impl Roster {
     pub fn pid_of(&self, attempt: Attempt) -> Option<u32> {
         match self.attempts.get(&attempt)? {
             State::Running { pid } => Some(*pid),
-            State::StandsBy { .. } | State::Ended(_) => None,
+            State::StandsBy { .. } | State::Settling { .. } | State::Ended(_) => None,
         }
     }
 
-    /// A process was reaped: frees its slot. The run is to be `ended`. `None`: it was no run's.
+    /// Whether anything is known of an attempt.
+    pub fn knows(&self, attempt: Attempt) -> bool {
+        self.attempts.contains_key(&attempt)
+    }
+
+    /// Whether anything runs.
+    pub fn has_running(&self) -> bool {
+        !self.running.is_empty()
+    }
+
+    /// An attempt of another keeper began and has ended, nobody saw when; it is to be `ended`.
+    pub fn settle_unseen(&mut self, attempt: Attempt, started: Option<(u32, Timestamp)>) {
+        self.attempts.insert(attempt, State::Settling { started });
+    }
+
+    /// A process has ended: frees its slot. The run is to be `ended`. `None`: it was no run's.
     pub fn leave(&mut self, pid: u32) -> Option<Running> {
         let run = self.running.remove(&pid)?;
+        self.attempts.insert(run.attempt, State::Settling { started: Some((pid, run.started_at)) });
         let queue = self.queues.get_mut(&run.queue).expect("a queue stays while a run holds a slot of it");
         queue.running -= 1;
         Some(run)
@@ -127,13 +164,13 @@ impl Roster {
         }
     }
 
-    /// Forgets results. An attempt that has not ended is left as it is.
-    pub fn acknowledge(&mut self, attempts: &[Attempt]) {
-        for attempt in attempts {
-            if let Some(State::Ended(_)) = self.attempts.get(attempt) {
-                self.attempts.remove(attempt);
-            }
+    /// Forgets the result of an attempt, and tells whether nothing is known of it any more: one that has not ended is left
+    /// as it is.
+    pub fn acknowledge(&mut self, attempt: Attempt) -> bool {
+        if let Some(State::Ended(_)) = self.attempts.get(&attempt) {
+            self.attempts.remove(&attempt);
         }
+        !self.knows(attempt)
     }
 
     /// Returns what runs or stands by.
@@ -142,6 +179,7 @@ impl Roster {
             let started = match state {
                 State::StandsBy { .. } => None,
                 State::Running { pid } => Some((*pid, self.running[pid].started_at)),
+                State::Settling { started } => *started,
                 State::Ended(_) => return None,
             };
             Some(Known { attempt: *attempt, started })
@@ -153,7 +191,7 @@ impl Roster {
     pub fn results(&self) -> Vec<Ended> {
         let ended = |state: &State| match state {
             State::Ended(ended) => Some(ended.clone()),
-            State::StandsBy { .. } | State::Running { .. } => None,
+            State::StandsBy { .. } | State::Running { .. } | State::Settling { .. } => None,
         };
         let mut results: Vec<Ended> = self.attempts.values().filter_map(ended).collect();
         results.sort_by_key(|ended| ended.finished_at);
@@ -206,7 +244,7 @@ mod tests {
             stopped: None,
             usage: Usage::default(),
             output_bytes: 0,
-            group_alive: false,
+            is_output_open: false,
         }
     }
 
@@ -221,6 +259,7 @@ mod tests {
                 pid: u32::try_from(job).expect("small"),
                 started_at: Timestamp::default(),
                 stopping: Stopping::new(Duration::ZERO, None, Duration::ZERO),
+                session: 1,
             });
             started.push(job);
         }
@@ -277,14 +316,38 @@ mod tests {
         assert!(roster.admit(order(1, "q", 1), StartExtras::default()).is_none());
         fill(&mut roster, "q");
         assert!(roster.admit(order(1, "q", 1), StartExtras::default()).is_none());
-        roster.acknowledge(&[attempt(1)]);
+        assert!(!roster.acknowledge(attempt(1)));
         assert_eq!(roster.pid_of(attempt(1)), Some(1));
         roster.leave(1).expect("it ran");
         roster.ended(ended(1));
         assert!(roster.admit(order(1, "q", 1), StartExtras::default()).is_none());
-        roster.acknowledge(&[attempt(1)]);
+        assert!(roster.acknowledge(attempt(1)));
         roster.tidy("q");
         assert!(roster.is_empty() && roster.queues.is_empty());
+    }
+
+    #[test]
+    fn a_run_whose_output_is_on_its_way_is_known_and_takes_no_slot() {
+        let mut roster = Roster::default();
+        roster.admit(order(1, "q", 1), StartExtras::default());
+        roster.admit(order(2, "q", 1), StartExtras::default());
+        fill(&mut roster, "q");
+        roster.leave(1).expect("it ran");
+        assert_eq!(fill(&mut roster, "q"), [2]);
+        assert_eq!(roster.known()[0].started, Some((1, Timestamp::default())));
+        assert_eq!((roster.pid_of(attempt(1)), roster.withdraw(attempt(1))), (None, false));
+        assert!(!roster.acknowledge(attempt(1)), "its result was not told");
+    }
+
+    #[test]
+    fn an_order_that_is_put_back_is_the_next_of_its_queue() {
+        let mut roster = Roster::default();
+        for job in 1..=2 {
+            roster.admit(order(job, "q", 1), StartExtras::default());
+        }
+        let (first, extras) = roster.next("q").expect("it has a slot");
+        roster.put_back(first, extras);
+        assert_eq!(fill(&mut roster, "q"), [1]);
     }
 
     #[test]

@@ -6,7 +6,16 @@ use rusqlite::{OptionalExtension, named_params, params};
 use super::codec::{self, split};
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{Execution, JobId, Outcome, Overlap, RunId, Span, Timestamp, TriggerId, TriggerKind, Usage};
-use crate::engine::{Conclusion, Fate, NewRun, Plan};
+use crate::engine::{Conclusion, Fate, LOST, NewRun, Plan};
+
+/// Whom runs are claimed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimFor {
+    /// The keeper's instance.
+    pub keeper: i64,
+    /// It makes a pipe before each start.
+    pub has_pipe: bool,
+}
 
 /// What a turn changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,8 +80,14 @@ pub struct Start {
 }
 
 impl Writer<'_> {
-    /// Applies a plan; what it claims is claimed for the keeper `instance`.
-    pub fn apply(&self, plan: &Plan, instance: Option<i64>, now: Timestamp, applied: &mut Applied) -> StoreResult<()> {
+    /// Applies a plan; what it claims is claimed for a keeper.
+    pub fn apply(
+        &self,
+        plan: &Plan,
+        keeper: Option<ClaimFor>,
+        now: Timestamp,
+        applied: &mut Applied,
+    ) -> StoreResult<()> {
         for run in &plan.cancelled {
             self.finish_unstarted(*run, Outcome::Cancelled, now)?;
         }
@@ -96,8 +111,8 @@ impl Writer<'_> {
             }
         }
         for run in &plan.claimed {
-            let instance = instance.expect("nothing is claimed without a keeper: the snapshot has no queues then");
-            self.claim(*run, instance, now)?;
+            let keeper = keeper.expect("nothing is claimed without a keeper: the snapshot has no queues then");
+            self.claim(*run, keeper, now)?;
             applied.claimed.push(*run);
         }
         applied.recalled.extend(&plan.recalled);
@@ -196,14 +211,14 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn claim(&self, run: RunId, instance: i64, now: Timestamp) -> StoreResult<()> {
+    fn claim(&self, run: RunId, keeper: ClaimFor, now: Timestamp) -> StoreResult<()> {
         let changed = self
             .transaction
             .prepare_cached(
-                "UPDATE run SET keeper = ?3, claimed_at = ?4
+                "UPDATE run SET keeper = ?3, claimed_at = ?4, has_pipe = ?5
                  WHERE job_id = ?1 AND number = ?2 AND state = 'queued' AND keeper IS NULL",
             )?
-            .execute(params![run.job, run.number, instance, now])?;
+            .execute(params![run.job, run.number, keeper.keeper, now, keeper.has_pipe])?;
         assert_eq!(changed, 1, "run {run} was a candidate of this very transaction");
         Ok(())
     }
@@ -216,6 +231,18 @@ impl Writer<'_> {
                  WHERE job_id = ?1 AND number = ?2 AND attempt = ?3 AND state = 'queued' AND keeper IS NOT NULL",
             )?
             .execute(params![run.job, run.number, attempt, pid, at])?;
+        Ok(())
+    }
+
+    /// Records that the processes of a run's attempt, whose keeper is gone, are watched by another.
+    pub fn record_unattended(&self, run: RunId, attempt: u32, keeper: i64, pid: u32, at: Timestamp) -> StoreResult<()> {
+        self.transaction
+            .prepare_cached(
+                "UPDATE run SET state = 'running', pid = ?5, started_at = coalesce(started_at, ?6), keeper = ?4,
+                    is_unattended = 1
+                 WHERE job_id = ?1 AND number = ?2 AND attempt = ?3 AND state <> 'finished' AND keeper IS NOT NULL",
+            )?
+            .execute(params![run.job, run.number, attempt, keeper, pid, at])?;
         Ok(())
     }
 
@@ -281,10 +308,10 @@ impl Writer<'_> {
         self.transaction
             .prepare_cached(
                 "UPDATE run SET state = 'finished', finished_at = ?3, outcome = 'lost',
-                    cause = 'the keeper that ran it is gone, and its status with it'
+                    cause = ?4
                  WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
             )?
-            .execute(params![run.job, run.number, now])?;
+            .execute(params![run.job, run.number, now, LOST])?;
         self.queue_mail(run, now)?;
         self.settle_job(run.job, now)
     }
@@ -293,7 +320,8 @@ impl Writer<'_> {
     pub fn requeue(&self, run: RunId) -> StoreResult<()> {
         self.transaction
             .prepare_cached(
-                "UPDATE run SET keeper = NULL, claimed_at = NULL, stop_told = 0, state = 'queued', pid = NULL, started_at = NULL
+                "UPDATE run SET keeper = NULL, claimed_at = NULL, stop_told = 0, state = 'queued', pid = NULL, started_at = NULL,
+                    has_pipe = 0, is_unattended = 0
                  WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
             )?
             .execute(params![run.job, run.number])?;
@@ -335,6 +363,17 @@ impl Writer<'_> {
 }
 
 impl Reader<'_> {
+    /// Returns the stops that `take_stops` would, and leaves it at that: for a store that cannot be written.
+    pub fn untold_stops(&self) -> StoreResult<Vec<(RunId, u32, bool)>> {
+        let mut statement = self.transaction.prepare(
+            "SELECT job_id, number, attempt, stop_now FROM run
+             WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_told = 0 AND keeper IS NOT NULL",
+        )?;
+        let stops = statement
+            .query_map([], |row| Ok((RunId { job: row.get(0)?, number: row.get(1)? }, row.get(2)?, row.get(3)?)))?;
+        Ok(stops.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// Returns what a keeper must know to start a run.
     pub fn start(&self, run: RunId) -> StoreResult<Start> {
         Ok(self

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-pub use apply::{Applied, OpenAttempt, Result as AttemptResult, Start};
+pub use apply::{Applied, ClaimFor, OpenAttempt, Result as AttemptResult, Start};
 pub use crontabs::{CrontabEntry, CrontabView};
 pub use error::{StoreError, StoreResult};
 pub use job_view::{JobFilter, JobView, TriggerView};

@@ -53,6 +53,8 @@ pub struct RunView {
     pub max_rss_kib: Option<i64>,
     /// How much it wrote.
     pub output_bytes: Option<i64>,
+    /// Its keeper is gone, and another watches its processes, whose exit status nobody will know.
+    pub unattended: bool,
 }
 
 impl RunView {
@@ -85,7 +87,8 @@ pub struct RunFilter {
 
 const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigger, run.scheduled_at, run.fires, run.queue,
     run.state, run.held, run.queued_at, run.stop_at, run.pid, run.started_at, run.finished_at, run.outcome, run.exit_code,
-    run.signal, run.cause, run.user_us, run.system_us, run.max_rss_kib, run.output_bytes";
+    run.signal, run.cause, run.user_us, run.system_us, run.max_rss_kib, run.output_bytes,
+    run.is_unattended";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
     Ok(RunView {
@@ -111,6 +114,7 @@ fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
         system: row.get(20)?,
         max_rss_kib: row.get(21)?,
         output_bytes: row.get(22)?,
+        unattended: row.get(23)?,
     })
 }
 

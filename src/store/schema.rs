@@ -20,7 +20,7 @@ use crate::error::system_cause;
 const APPLICATION_ID: i64 = 0x7461_736b;
 
 /// Each step takes a store from the version of its index to the next; `PRAGMA user_version` holds the version.
-const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
+const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// How long a write waits for another's: longer than any transaction of ours, shorter than a person's patience.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

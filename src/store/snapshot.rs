@@ -26,6 +26,10 @@ pub struct Claimed {
     pub keeper: i64,
     /// A stop was wanted.
     pub stop_wanted: bool,
+    /// That keeper made a pipe before each start.
+    pub has_pipe: bool,
+    /// Its process and its start, as far as they were told.
+    pub started: Option<(u32, Timestamp)>,
 }
 
 impl Reader<'_> {
@@ -163,12 +167,20 @@ impl Reader<'_> {
     /// Returns every run that is claimed and not finished.
     pub fn claimed_runs(&self) -> StoreResult<Vec<Claimed>> {
         let mut statement = self.transaction.prepare(
-            "SELECT job_id, number, attempt, keeper, stop_at IS NOT NULL FROM run
+            "SELECT job_id, number, attempt, keeper, stop_at IS NOT NULL, has_pipe, pid, started_at FROM run
              WHERE state <> 'finished' AND keeper IS NOT NULL ORDER BY id",
         )?;
         let claimed = statement.query_map([], |row| {
             let run = RunId { job: row.get(0)?, number: row.get(1)? };
-            Ok(Claimed { run, attempt: row.get(2)?, keeper: row.get(3)?, stop_wanted: row.get(4)? })
+            let (pid, started_at): (Option<u32>, Option<Timestamp>) = (row.get(6)?, row.get(7)?);
+            Ok(Claimed {
+                run,
+                attempt: row.get(2)?,
+                keeper: row.get(3)?,
+                stop_wanted: row.get(4)?,
+                has_pipe: row.get(5)?,
+                started: pid.zip(started_at),
+            })
         })?;
         Ok(claimed.collect::<rusqlite::Result<_>>()?)
     }
@@ -201,6 +213,31 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Ends what was claimed before the machine was last started: no keeper and no process of it can be left. Keepers that
+    /// `ended` in order had started nothing that is still claimed. Returns how many runs were lost.
+    pub fn lose_runs_of_earlier_boot(&self, boot_id: &str, ended: &[i64], now: Timestamp) -> StoreResult<usize> {
+        const KEY: &str = "boot";
+        let known = self.meta(KEY)?;
+        if known.as_deref() == Some(boot_id) {
+            return Ok(0);
+        }
+        self.set_meta(KEY, boot_id)?;
+        let mut lost = 0;
+        // A store of an earlier taskq does not say in which boot it was served: the next keeper decides.
+        for claimed in self.claimed_runs()?.iter().filter(|_| known.is_some()) {
+            if !ended.contains(&claimed.keeper) {
+                self.record_lost(claimed.run, now)?;
+                lost += 1;
+            }
+        }
+        Ok(lost)
+    }
+
+    fn set_meta(&self, key: &str, value: &str) -> StoreResult<()> {
+        self.transaction.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![key, value])?;
+        Ok(())
+    }
+
     /// Plans the coming fires of every cron trigger without a zone of its own anew, if the system's zone is another than
     /// when they were planned. Fires that are due stay due.
     pub fn follow_system_zone(&self, fingerprint: &str, zone: &Zone, now: Timestamp) -> StoreResult<bool> {
@@ -209,8 +246,7 @@ impl Writer<'_> {
         if known.as_deref() == Some(fingerprint) {
             return Ok(false);
         }
-        self.transaction
-            .execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![KEY, fingerprint])?;
+        self.set_meta(KEY, fingerprint)?;
         for planned in self.planned("kind = 'cron' AND zone IS NULL", now)? {
             // What cannot be read now could not be read when it was added, and has no next fire to move.
             let Ok(schedule) = compile(&planned.spec) else { continue };

@@ -176,8 +176,8 @@ fn two_stores_never_disturb_each_other() {
     open(gate);
     assert_eq!(one.wait("1"), 3);
     let other_daemon = other.daemon();
-    assert_eq!(other.wait("1"), 125);
     open(other_gate);
+    assert_eq!(other.wait("1"), 125);
     one.ok(&["cancel", "--all"]);
     other.add(&[], MARKS);
     assert_eq!(other.wait("2"), 0);

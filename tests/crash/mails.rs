@@ -194,11 +194,11 @@ fn a_run_that_is_lost_is_mailed_about() {
     let gate = store.gate("gate");
     send(store.keeper().expect("it runs something"), Signal::SIGKILL);
     daemon.line("the keeper is gone");
+    open(gate);
     assert_eq!(store.wait("1"), 125);
     store.until(WAITING, 1);
     let mail = String::from_utf8(the_mail(&store)).expect("it is text");
     assert!(mail.contains(" 1: lost\n") && mail.ends_with("\n\nso far\n"), "{mail}");
-    open(gate);
     finish(&store, daemon);
 }
 

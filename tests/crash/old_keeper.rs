@@ -51,7 +51,7 @@ impl OldKeeper {
                         stopped: None,
                         usage: Usage::default(),
                         output_bytes: 0,
-                        group_alive: false,
+                        is_output_open: false,
                     }));
                     return order.queue;
                 }

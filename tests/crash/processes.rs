@@ -62,6 +62,11 @@ pub fn parent(pid: Pid) -> Option<Pid> {
     stat.rsplit(')').next()?.split_ascii_whitespace().nth(1)?.parse().ok().map(Pid::from_raw)
 }
 
+/// The processes whose parent this is.
+pub fn children(pid: Pid) -> Vec<Pid> {
+    all().into_iter().filter(|child| parent(*child) == Some(pid)).collect()
+}
+
 pub fn send(pid: Pid, signal: Signal) {
     kill(pid, signal).expect("it is there");
 }

@@ -61,9 +61,17 @@ fn files_and_sockets_are_their_owners_alone_whatever_the_umask() {
             assert_eq!(mode(&entry.path()), wanted, "{umask}: {:?}", entry.path());
             names.push(entry.file_name().into_string().expect("a plain name"));
         }
-        for name in
-            ["adds.sock", "daemon.lock", "daemon.sock", "keeper.sock", "log", "taskq.db", "taskq.db-wal", "turns.sock"]
-        {
+        for name in [
+            "adds.sock",
+            "daemon.lock",
+            "daemon.sock",
+            "keeper.lock",
+            "keeper.sock",
+            "log",
+            "taskq.db",
+            "taskq.db-wal",
+            "turns.sock",
+        ] {
             assert!(names.iter().any(|found| found == name), "{name} is not among {names:?}");
         }
         assert_eq!(mode(&store.dir.join("log/1.1")), 0o600, "{umask}");
@@ -135,7 +143,7 @@ fn a_keeper_that_cannot_be_reached_is_waited_for_and_not_replaced() {
     let mut daemon = store.starting_daemon();
     daemon.line("cannot reach or start a keeper: ");
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).expect("we are root");
-    daemon.line("1 runs adopted");
+    daemon.line("runs adopted: 1");
     open(gate);
     assert_eq!(store.wait("1"), 7);
     all_is_well(&store);

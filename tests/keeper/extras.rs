@@ -211,7 +211,7 @@ fn what_another_user_may_not_do_is_refused_as_that_user() {
 }
 
 #[test]
-fn another_user_can_open_its_output_once_more_and_reads_its_own_files() {
+fn another_user_can_open_its_output_once_more_but_its_file_is_the_keepers() {
     if !is_root() {
         return;
     }
@@ -224,9 +224,14 @@ fn another_user_can_open_its_output_once_more_and_reads_its_own_files() {
     fs::write(&own, "mine\n").expect("writable");
     std::os::unix::fs::chown(&own, Some(nobody.uid.as_raw()), None).expect("we are root");
     fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).expect("ours");
-    let ended = run(&mut daemon, anywhere(1, "cat; echo more >>/dev/stderr"), path(&own), Some("nobody"));
+    let ended = run(
+        &mut daemon,
+        anywhere(1, "cat; echo more >/dev/stderr; echo last >/dev/stdout"),
+        path(&own),
+        Some("nobody"),
+    );
     assert_eq!(ended.end, End::Exited(0));
-    assert_eq!(keeper.output(1), "mine\nmore\n");
+    assert_eq!(keeper.output(1), "mine\nmore\nlast\n");
     let output = fs::metadata(keeper.output_path(1)).expect("it is there");
-    assert_eq!((output.uid(), output.mode() & 0o777), (nobody.uid.as_raw(), 0o600));
+    assert_eq!((output.uid(), output.mode() & 0o777), (0, 0o600));
 }

@@ -18,7 +18,7 @@ use nix::unistd::{Pid, mkfifo};
 use taskq::clock::SystemClock;
 use taskq::domain::{JobId, RunId, Span};
 use taskq::keeper::protocol::{Attempt, Ended, FromKeeper, Known, PROTOCOL_VERSION, StartOrder, ToKeeper};
-use taskq::keeper::{KeeperConfig, KeeperLink, adopt_stdin_listener, launch, output_path, serve};
+use taskq::keeper::{KeeperConfig, KeeperLink, SOCKET, adopt_stdin_listener, launch, output_path, serve};
 use tempfile::TempDir;
 
 /// Whatever takes this long has hung.
@@ -27,16 +27,15 @@ const PATIENCE_MS: u16 = 20_000;
 /// The instance of every keeper here.
 pub const INSTANCE: i64 = 4711;
 
-/// Not a test: what `Keeper::start` runs in another process, with the log directory as one more argument.
+/// Not a test: what `Keeper::start` runs in another process, with the store as one more argument.
 #[test]
 #[ignore = "the body of the keeper processes of the other tests"]
 fn keeper_process() {
-    let Some(log_dir) = std::env::args().find_map(|argument| argument.strip_prefix("log-dir=").map(PathBuf::from))
-    else {
+    let Some(dir) = std::env::args().find_map(|argument| argument.strip_prefix("store=").map(PathBuf::from)) else {
         return;
     };
     let listener = adopt_stdin_listener().expect("started by `launch`");
-    serve(listener, KeeperConfig { log_dir, instance: INSTANCE }, &SystemClock::new()).expect("the keeper serves");
+    serve(listener, KeeperConfig { dir, instance: INSTANCE }, &SystemClock::new()).expect("the keeper serves");
     std::process::exit(0);
 }
 
@@ -83,10 +82,10 @@ impl Keeper {
     fn start_by(launch: impl FnOnce(&Path, &[OsString], UnixListener) -> std::io::Result<u32>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::create_dir(dir.path().join("log")).expect("the directory is empty");
-        let listener = UnixListener::bind(dir.path().join("socket")).expect("the directory is empty");
+        let listener = UnixListener::bind(dir.path().join(SOCKET)).expect("the directory is empty");
         let exe = std::env::current_exe().expect("we run");
-        let log_dir = format!("log-dir={}", dir.path().join("log").display());
-        let pid = launch(&exe, &test_arguments("harness::keeper_process", &log_dir), listener).expect("it starts");
+        let store = format!("store={}", dir.path().display());
+        let pid = launch(&exe, &test_arguments("harness::keeper_process", &store), listener).expect("it starts");
         Self { dir, pid: Pid::from_raw(i32::try_from(pid).expect("a process id")) }
     }
 
@@ -95,7 +94,7 @@ impl Keeper {
     }
 
     pub fn socket(&self) -> PathBuf {
-        self.path("socket")
+        self.path(SOCKET)
     }
 
     pub fn raw(&self) -> UnixStream {

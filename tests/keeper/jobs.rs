@@ -1,12 +1,11 @@
 //! What a job finds around it, how its end is told, and how it is stopped.
 
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use taskq::domain::{End, Span, StopCause};
+use taskq::keeper::attempts_with_pipes;
 use taskq::keeper::protocol::{Attempt, StartOrder};
 
 use crate::harness::{Keeper, attempt, open_gate, order, read_to_end};
@@ -16,7 +15,7 @@ fn an_end_is_told_as_it_was_with_times_and_usage() {
     let keeper = Keeper::start();
     let mut daemon = keeper.daemon();
     let exited = daemon.run(keeper.sh(1, "exit 7"));
-    assert_eq!((exited.end, exited.stopped, exited.group_alive), (End::Exited(7), None, false));
+    assert_eq!((exited.end, exited.stopped, exited.is_output_open), (End::Exited(7), None, false));
     assert!(exited.pid > 0 && exited.started_at.expect("it ran") <= exited.finished_at);
     assert!(exited.usage.max_rss_kib > 0);
     let killed = daemon.run(keeper.sh(2, "kill -9 $$"));
@@ -32,7 +31,7 @@ fn what_cannot_be_started_ends_with_the_status_of_a_shell_and_a_reason() {
     fs::write(keeper.path("plain"), "text").expect("writable");
     fs::write(keeper.path("lost"), "#!/no/such/interpreter\n").expect("writable");
     fs::set_permissions(keeper.path("lost"), fs::Permissions::from_mode(0o755)).expect("ours");
-    fs::create_dir(keeper.path("log").join("9.1")).expect("new");
+    fs::create_dir(keeper.path("log").join("9.1.1.pipe")).expect("new");
     let dir = keeper.dir.path();
     let plain = |argv: &[&str]| order(1, dir, argv);
     let in_cwd = |cwd: &str| StartOrder { cwd: cwd.as_bytes().to_vec(), ..plain(&["true"]) };
@@ -53,13 +52,13 @@ fn what_cannot_be_started_ends_with_the_status_of_a_shell_and_a_reason() {
         (
             StartOrder { attempt: attempt(9), ..plain(&["true"]) },
             125,
-            format!("output file `{dir_name}/log/9.1`: is a directory"),
+            format!("output pipe `{dir_name}/log/9.1.1.pipe`: is a directory"),
         ),
     ];
     for (order, status, cause) in cases {
         let ended = daemon.run(order);
         assert_eq!(ended.end, End::SpawnFailed { status, cause });
-        assert_eq!((ended.pid, ended.started_at, ended.output_bytes > 0), (0, None, ended.attempt == attempt(9)));
+        assert_eq!((ended.pid, ended.started_at, ended.output_bytes), (0, None, 0));
     }
     assert!(!keeper.output_path(1).exists(), "no output, no file");
 }
@@ -133,22 +132,51 @@ fn attempts_of_a_run_append_to_one_file_that_is_its_owners_alone() {
 }
 
 #[test]
-fn an_output_file_stays_only_if_it_has_output_or_a_background_process_may_still_write() {
+fn what_a_background_process_writes_after_its_run_is_drained_and_the_pipe_goes_with_it() {
     let keeper = Keeper::start();
     let mut daemon = keeper.daemon();
     assert_eq!(daemon.run(keeper.sh(1, ":")).output_bytes, 0);
-    assert!(!keeper.output_path(1).exists());
-    let held = keeper.fifo("held");
-    daemon.start(keeper.sh(2, "sleep 1000 > held & exit 3"));
-    let group = Pid::from_raw(i32::try_from(daemon.started(2)).expect("a process id"));
-    // Opens once the background process has it open.
-    let mut held = fs::File::open(held).expect("the FIFO is there");
+    assert!(!keeper.output_path(1).exists(), "no output, no file");
+    let gate = keeper.fifo("gate");
+    daemon.start(keeper.sh(2, "(read word < gate; echo late) & exit 3"));
     let ended = daemon.finish();
-    assert_eq!((ended.end, ended.group_alive, ended.output_bytes), (End::Exited(3), true, 0));
-    assert!(keeper.output_path(2).exists());
-    killpg(group, Signal::SIGKILL).expect("the background process lives");
-    // Its end.
-    assert_eq!(held.read(&mut [0]).expect("it is a FIFO"), 0);
+    assert_eq!((ended.end, ended.is_output_open, ended.output_bytes), (End::Exited(3), true, 0));
+    drop(daemon);
+    open_gate(&gate);
+    // It stays for as long as somebody may write.
+    waitid(Id::Pid(keeper.pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is our child");
+    assert_eq!(keeper.output(2), "late\n");
+    assert_eq!(attempts_with_pipes(&keeper.path("log")), []);
+}
+
+#[test]
+fn output_through_dev_stderr_is_appended_in_every_language() {
+    let keeper = Keeper::start();
+    let mut daemon = keeper.daemon();
+    let scripts = [
+        ("sh", "-c", "echo one; echo two >/dev/stderr; echo three >/dev/stdout; echo four"),
+        ("bash", "-c", "echo one; echo two >/dev/stderr; echo three &>/dev/stdout; echo four"),
+        (
+            "perl",
+            "-e",
+            "$|=1; print qq(one\n); open E, '>', '/dev/stderr'; print E qq(two\n); close E; \
+            open O, '>', '/dev/stdout'; print O qq(three\n); close O; print qq(four\n)",
+        ),
+        (
+            "python3",
+            "-c",
+            "print('one', flush=True); open('/dev/stderr', 'w').write('two\\n'); \
+            open('/dev/stdout', 'w').write('three\\n'); print('four')",
+        ),
+    ];
+    for (job, (program, option, script)) in (1..).zip(scripts) {
+        let ended = daemon.run(order(job, keeper.dir.path(), &[program, option, script]));
+        if ended.end == (End::SpawnFailed { status: 127, cause: format!("`{program}`: command not found") }) {
+            eprintln!("skipped: {program} is not installed");
+            continue;
+        }
+        assert_eq!((keeper.output(job).as_str(), ended.end), ("one\ntwo\nthree\nfour\n", End::Exited(0)), "{program}");
+    }
 }
 
 #[test]
@@ -166,7 +194,6 @@ fn a_timeout_terminates_and_after_kill_after_kills_the_whole_group() {
     read_to_end(&held);
     let stubborn = daemon.finish();
     assert_eq!((stubborn.end, stubborn.stopped), (End::Signaled(9), Some(StopCause::TimedOut)));
-    assert!(!stubborn.group_alive);
 }
 
 #[test]
@@ -183,7 +210,7 @@ fn a_group_whose_leader_obeyed_is_killed_all_the_same_at_the_end_of_kill_after()
     let ended = daemon.finish();
     // The leader may not have set its trap yet; either way it was TERM.
     assert!(matches!(ended.end, End::Exited(4) | End::Signaled(15)), "{ended:?}");
-    assert_eq!((ended.stopped, ended.group_alive), (Some(StopCause::Cancelled), true));
+    assert_eq!((ended.stopped, ended.is_output_open), (Some(StopCause::Cancelled), true));
     reader.join().expect("the rest of the group is killed");
 }
 

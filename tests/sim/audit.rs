@@ -99,7 +99,9 @@ impl Audit {
             assert!(started_at >= new.scheduled_at.as_micros(), "started early: {new:?}");
         }
         if new.state == "running" {
-            assert_eq!(ledger.starts.get(&new.attempt()).copied(), new.keeper, "no such process: {new:?}");
+            let starter = ledger.starts.get(&new.attempt()).copied();
+            assert!(starter.is_some(), "no such process: {new:?}");
+            assert_eq!(starter != new.keeper, new.is_unattended, "not with the keeper that started it: {new:?}");
         }
         if let Some(outcome) = new.outcome {
             judge_outcome(new, outcome, ledger);
@@ -280,9 +282,11 @@ impl Audit {
             let passed = trigger.next.expect("it never ends").as_micros() - anchor.as_micros() - 1;
             assert_eq!(trigger.fires, passed as u64 / period.as_micros(), "all the fires of {trigger:?}");
         }
-        for row in &all {
+        for row in all.iter().filter(|row| row.outcome != Some(Outcome::Lost)) {
             let stored = self.db.output(row.id);
-            let wanted = row.exit_code.is_some() && row.outcome != Some(Outcome::SpawnFailed) || row.signal.is_some();
+            let wanted = row.finished_at.is_some()
+                && row.started_at.is_some()
+                && !matches!(row.outcome, Some(Outcome::SpawnFailed));
             assert_eq!(stored, wanted.then(|| format!("{}", row.attempt().run).into_bytes()), "output of {row:?}");
         }
     }
@@ -295,7 +299,10 @@ fn judge_outcome(row: &Row, outcome: Outcome, ledger: &Ledger) {
         Outcome::Missed | Outcome::Skipped => assert!(started.is_none() && row.keeper.is_none(), "{row:?}"),
         Outcome::Lost => {
             let keeper = row.keeper.expect("only what was claimed is lost");
-            assert!(ledger.dead.contains(&keeper), "lost while its keeper lives: {row:?}");
+            let starter = started.copied();
+            assert!(starter.is_some() || ledger.down.contains(&keeper), "lost, and it never began: {row:?}");
+            assert!(ledger.dead.contains(&starter.unwrap_or(keeper)), "lost while its keeper lives: {row:?}");
+            assert!(!ledger.orphans.contains_key(&row.attempt()), "lost while its process lives: {row:?}");
         }
         Outcome::Cancelled if row.started_at.is_none() => assert!(started.is_none(), "it was started: {row:?}"),
         Outcome::SpawnFailed => {
@@ -310,6 +317,7 @@ fn judge_outcome(row: &Row, outcome: Outcome, ledger: &Ledger) {
                 End::Exited(0) => (Outcome::Success, Some(0), None),
                 End::Exited(status) => (Outcome::Failed, Some(status), None),
                 End::Signaled(signal) => (Outcome::Failed, None, Some(signal)),
+                End::Lost => (Outcome::Lost, None, None),
                 End::SpawnFailed { .. } | End::NotStarted => panic!("it had no process: {row:?}"),
             };
             let told = match ended.stopped {
@@ -319,7 +327,8 @@ fn judge_outcome(row: &Row, outcome: Outcome, ledger: &Ledger) {
             };
             assert_eq!((outcome, row.exit_code, row.signal), (told, exit_code, signal), "{row:?}");
             let at = |at: Timestamp| Some(at.as_micros());
-            let truth = (started.copied(), Some(ended.pid), ended.started_at.and_then(at), at(ended.finished_at));
+            let keeper = if row.is_unattended { row.keeper } else { started.copied() };
+            let truth = (keeper, Some(ended.pid), ended.started_at.and_then(at), at(ended.finished_at));
             assert_eq!((row.keeper, row.pid, row.started_at, row.finished_at), truth, "{row:?}");
         }
     }

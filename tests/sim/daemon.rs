@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use taskq::config::Person;
 use taskq::daemon::{Done, Excerpt, PostOffice, Turn, turn};
 use taskq::domain::Timestamp;
-use taskq::keeper::protocol::{Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
+use taskq::keeper::protocol::{Ended, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use taskq::schedule::{Schedule, Zone};
 use taskq::store::StoreError;
 
@@ -46,6 +46,7 @@ impl World {
             poked: true,
             offset: self.offset,
         });
+        let ended = self.ended_keepers.clone();
         let newest = self.audit.rows.get(&self.audit.last()).map(|row| row.queued_at);
         let is_set_back = newest.is_some_and(|at| at > now.as_micros() + STEP_BACK);
         self.store
@@ -53,6 +54,7 @@ impl World {
                 if writer.latest_queued_at()?.is_some_and(|latest| latest.as_micros() > now.as_micros() + STEP_BACK) {
                     writer.replan_after_step_back(&zone, now)?;
                 }
+                writer.lose_runs_of_earlier_boot(&boot.to_string(), &ended, now)?;
                 writer.fire_reboots(&boot.to_string(), now)
             })
             .expect("nobody else writes");
@@ -63,6 +65,7 @@ impl World {
         {
             (trigger.boot, trigger.next) = (Some(boot), Some(now));
         }
+        self.audit.scan(&self.ledger);
         self.audit.check_standing();
         if self.dies() {
             return self.kill_daemon();
@@ -196,8 +199,9 @@ impl World {
             now,
             system_zone: &daemon.zone,
             cpus: self.cpus,
-            keeper: daemon.instance,
+            keeper: daemon.instance.map(|instance| KeeperId { instance, version: PROTOCOL_VERSION }),
             ended_keepers: &self.ended_keepers,
+            pipes: &[],
             requests: &[],
             has_hung_up: &|_| false,
             reports: &daemon.reports,
@@ -282,6 +286,7 @@ fn shown(order: &ToKeeper) -> String {
         ToKeeper::Start(order) | ToKeeper::StartWith(order, _) => {
             format!("start {} of {} in {}", order.attempt.run, order.slots, order.queue)
         }
+        ToKeeper::Seek(order) => format!("seek {}", order.attempt.run),
         ToKeeper::Stop { attempt, now } => format!("stop {} {now}", attempt.run),
         ToKeeper::Resize { queue, slots } => format!("resize {queue} to {slots}"),
         ToKeeper::Recall { attempt } => format!("recall {}", attempt.run),

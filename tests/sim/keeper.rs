@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use taskq::domain::{End, Span, StopCause, Timestamp, Usage};
 use taskq::keeper::protocol::{
-    Attempt, Ended, FromKeeper, KeeperInstance, Known, PROTOCOL_VERSION, StartOrder, ToKeeper,
+    Attempt, Ended, FromKeeper, KeeperInstance, Known, PROTOCOL_VERSION, SeekOrder, StartOrder, ToKeeper,
 };
 
 use crate::rng::Rng;
@@ -54,6 +54,10 @@ pub struct Ledger {
     pub ends: BTreeMap<Attempt, Vec<Ended>>,
     /// Keepers that died.
     pub dead: BTreeSet<KeeperInstance>,
+    /// Keepers that went down with the machine, and all that they had started.
+    pub down: BTreeSet<KeeperInstance>,
+    /// Processes of keepers that died, until another keeper has found them or their end.
+    pub orphans: BTreeMap<Attempt, Process>,
     /// Serial jobs, of which two processes never run at once under one keeper.
     pub serial: BTreeSet<i64>,
     /// The widest that a queue may be, as far as a keeper can know.
@@ -72,8 +76,9 @@ pub struct Stage<'a> {
     pub trace: &'a mut dyn FnMut(String),
 }
 
+/// A process, whoever watches it.
 #[derive(Debug)]
-struct Process {
+pub struct Process {
     order: StartOrder,
     pid: u32,
     started_at: Timestamp,
@@ -83,6 +88,7 @@ struct Process {
     timeout_at: Option<u64>,
     kill_at: Option<u64>,
     stopped: Option<StopCause>,
+    is_unattended: bool,
 }
 
 #[derive(Debug, Default)]
@@ -174,9 +180,7 @@ impl Keeper {
                 self.say(FromKeeper::Hello { version, instance, known, ended });
             }
             ToKeeper::Start(order) | ToKeeper::StartWith(order, _) => {
-                let is_known = self.ended.contains_key(&order.attempt)
-                    || self.known().iter().any(|known| known.attempt == order.attempt);
-                if !is_known {
+                if !self.knows(order.attempt) {
                     let name = order.queue.clone();
                     let queue = self.queues.entry(name.clone()).or_default();
                     queue.slots = order.slots as usize;
@@ -184,6 +188,7 @@ impl Keeper {
                     self.fill(&name, stage);
                 }
             }
+            ToKeeper::Seek(order) => self.seek(&order, stage),
             ToKeeper::Stop { attempt, now } => match self.running.get_mut(&attempt) {
                 Some(process) => strike(process, StopCause::Cancelled, now, stage),
                 None => self.withdraw(attempt, Some(StopCause::Cancelled), stage),
@@ -203,6 +208,38 @@ impl Keeper {
         }
     }
 
+    fn knows(&self, attempt: Attempt) -> bool {
+        self.ended.contains_key(&attempt) || self.known().iter().any(|known| known.attempt == attempt)
+    }
+
+    /// Finds what a keeper that died has left of an attempt, as the real one does by pipes and processes.
+    fn seek(&mut self, order: &SeekOrder, stage: &mut Stage<'_>) {
+        let (attempt, keeper) = (order.attempt, self.instance);
+        if let Some(process) = self.running.get(&attempt) {
+            let (pid, at) = (process.pid, process.started_at);
+            return self.say(FromKeeper::Unattended { attempt, keeper, pid, at });
+        }
+        if self.knows(attempt) {
+            return;
+        }
+        let found = stage.ledger.orphans.remove(&attempt);
+        let Some(mut process) = found.filter(|process| process.ends_at > stage.mono) else {
+            let has_begun = stage.ledger.starts.contains_key(&attempt);
+            let end = if has_begun || order.started.is_some() { End::Lost } else { End::NotStarted };
+            let (pid, started_at) = order.started.unzip();
+            let unseen = without_process(attempt, stage.wall);
+            self.conclude(Ended { end, pid: pid.unwrap_or(0), started_at, ..unseen }, stage);
+            return;
+        };
+        let ran = stage.wall.since(process.started_at).as_micros();
+        process.timeout_at = order.timeout.map(|timeout| stage.mono + timeout.as_micros().saturating_sub(ran));
+        (process.kill_at, process.stopped, process.is_unattended) = (None, None, true);
+        self.queues.entry(order.queue.clone()).or_default().slots = order.slots as usize;
+        let (pid, at) = (process.pid, process.started_at);
+        self.running.insert(attempt, process);
+        self.say(FromKeeper::Unattended { attempt, keeper, pid, at });
+    }
+
     /// Does what is due: ends first, so that what ended by itself is not called stopped.
     pub fn expire(&mut self, stage: &mut Stage<'_>) {
         loop {
@@ -219,7 +256,7 @@ impl Keeper {
                 let ended = Ended {
                     pid: process.pid,
                     started_at: Some(process.started_at),
-                    end: process.end,
+                    end: if process.is_unattended { End::Lost } else { process.end },
                     stopped: process.stopped,
                     usage: Usage { user: Span::from_millis(1), system: Span::ZERO, max_rss_kib: 640 },
                     output_bytes: 3,
@@ -238,9 +275,10 @@ impl Keeper {
         }
     }
 
-    /// Everything it knew is gone; its processes may live on, but nobody hears of them again.
+    /// Everything it knew is gone; its processes live on.
     pub fn die(self, ledger: &mut Ledger) {
         ledger.dead.insert(self.instance);
+        ledger.orphans.extend(self.running.into_iter().filter(|(attempt, _)| attempt.run.mail().is_none()));
     }
 
     fn say(&mut self, message: FromKeeper) {
@@ -299,6 +337,13 @@ impl Keeper {
             "{} started beside {sibling:?} of its serial job",
             attempt.run
         );
+        let is_beside =
+            |(other, process): (&Attempt, &Process)| other.run.job == attempt.run.job && process.ends_at > stage.mono;
+        assert!(
+            !stage.ledger.orphans.iter().any(is_beside) || !stage.ledger.serial.contains(&attempt.run.job.0),
+            "{} started beside a process of its serial job that a dead keeper has left",
+            attempt.run
+        );
         let widest = stage.ledger.widest.get(&order.queue).copied().unwrap_or(usize::MAX);
         let beside = self.running_in(&order.queue);
         assert!(beside < widest, "{} started beside {beside} in a queue of {widest} slots", attempt.run);
@@ -312,6 +357,7 @@ impl Keeper {
             timeout_at: order.timeout.map(|timeout| stage.mono + timeout.as_micros()),
             kill_at: None,
             stopped: None,
+            is_unattended: false,
             order,
         };
         let (pid, at) = (process.pid, process.started_at);
@@ -330,7 +376,7 @@ fn without_process(attempt: Attempt, at: Timestamp) -> Ended {
         stopped: None,
         usage: Usage::default(),
         output_bytes: 0,
-        group_alive: false,
+        is_output_open: false,
     }
 }
 

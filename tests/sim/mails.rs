@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use taskq::domain::{End, MailWhen, Outcome, RunId};
-use taskq::keeper::protocol::{Attempt, KeeperInstance};
+use taskq::keeper::protocol::{Attempt, Ended, KeeperInstance};
 
 use crate::audit::Changes;
 use crate::chance::finish;
@@ -26,7 +26,7 @@ impl Mails {
     pub fn scan(&mut self, rows: Vec<MailRow>, changes: &Changes, mailing: &BTreeMap<i64, MailWhen>, ledger: &Ledger) {
         for (_, run) in changes.iter().filter(|(_, run)| !run.is_open()) {
             let found: Vec<&MailRow> = rows.iter().filter(|mail| mail.run == run.id).collect();
-            let wanted = mailing.get(&run.job).is_some_and(|when| is_wanted(*when, run));
+            let wanted = mailing.get(&run.job).is_some_and(|when| is_wanted(*when, run, ledger));
             assert_eq!(found.len(), usize::from(wanted), "the mails about {run:?}: {found:?}");
             self.seen.extend(found.iter().map(|mail| (run.id, mail.id)));
         }
@@ -65,11 +65,13 @@ fn ends(mail: i64, ledger: &Ledger) -> impl Iterator<Item = &End> {
     ledger.ends.get(&attempt(mail)).into_iter().flatten().map(|ended| &ended.end)
 }
 
-fn is_wanted(when: MailWhen, run: &Row) -> bool {
+fn is_wanted(when: MailWhen, run: &Row, ledger: &Ledger) -> bool {
     let outcome = run.outcome.expect("it is over");
-    let had_process = outcome != Outcome::SpawnFailed && (run.exit_code.is_some() || run.signal.is_some());
+    let had_process = outcome != Outcome::SpawnFailed && run.started_at.is_some();
+    let is_this = |ended: &&Ended| Some(ended.finished_at.as_micros()) == run.finished_at;
+    let ended = ledger.ends.get(&run.attempt()).into_iter().flatten().find(is_this);
     match when {
-        MailWhen::Output => had_process,
+        MailWhen::Output => ended.is_some_and(|ended| ended.output_bytes > 0),
         MailWhen::Failure => {
             matches!(outcome, Outcome::Failed | Outcome::TimedOut | Outcome::SpawnFailed | Outcome::Lost)
         }

@@ -1,6 +1,6 @@
 //! The promises one by one, each in a small world of its own, in which every invariant is watched too.
 
-use taskq::domain::{End, Missed, MissedMode, Outcome, Overlap, Span, Timestamp};
+use taskq::domain::{End, Missed, MissedMode, Outcome, Overlap, Policy, Span, Timestamp};
 
 use crate::chance::finish;
 use crate::clients::{When, Wish};
@@ -94,14 +94,63 @@ fn a_run_outlives_its_daemon_and_keeps_its_status() {
 }
 
 #[test]
-fn only_the_runs_of_a_keeper_that_died_are_lost() {
+fn a_run_whose_keeper_died_is_unattended_until_its_process_ends_and_only_then_lost() {
     let mut world = world();
     world.scripts.extend([Script::lasting(600), Script::lasting(1)]);
     let job = world.add(&Wish::at_once());
     world.kill_keeper();
     world.run(job);
+    world.advance(MINUTE);
+    assert_eq!((rows(&world, job)[0].is_unattended, outcomes(&world, job)[0]), (true, None));
+    world.advance(HOUR);
     finish(&mut world);
     assert_eq!(outcomes(&world, job), [Some(Outcome::Lost), SUCCESS]);
+    let row = &rows(&world, job)[0];
+    assert_eq!(row.finished_at.map(|at| at - row.started_at.expect("it ran")), Some(600 * SECOND as i64));
+}
+
+#[test]
+fn an_unattended_run_is_reached_by_its_cancel_and_by_its_timeout() {
+    for is_cancelled in [true, false] {
+        let mut world = world();
+        world.scripts.push_back(Script::lasting(6_000));
+        let timeout = (!is_cancelled).then(|| Span::from_seconds(600));
+        let job = world.add(&Wish { policy: Policy { timeout, ..Policy::default() }, ..Wish::at_once() });
+        world.advance(MINUTE);
+        world.kill_keeper();
+        world.advance(MINUTE);
+        if is_cancelled {
+            world.cancel_job(job);
+        }
+        world.advance(HOUR / 2);
+        let expected = if is_cancelled { Outcome::Cancelled } else { Outcome::TimedOut };
+        assert_eq!(outcomes(&world, job), [Some(expected)]);
+        finish(&mut world);
+    }
+}
+
+#[test]
+fn what_stood_by_at_a_keeper_that_died_is_queued_again() {
+    let mut world = world();
+    world.cpus = 1;
+    world.scripts.extend((0..40).map(|_| Script { lasts: 1_000, ..Script::lasting(1) }));
+    let jobs: Vec<_> = (0..40).map(|_| world.add(&Wish::at_once())).collect();
+    world.kill_keeper();
+    finish(&mut world);
+    let lost = jobs.iter().flat_map(|job| outcomes(&world, *job)).filter(|end| *end == Some(Outcome::Lost)).count();
+    assert!(lost <= 1, "{lost} lost, of which one had begun");
+}
+
+#[test]
+fn what_ran_when_the_machine_went_down_is_lost_at_once() {
+    let mut world = world();
+    world.scripts.push_back(Script::lasting(600));
+    let job = world.add(&Wish::at_once());
+    world.advance(MINUTE);
+    world.reboot();
+    world.start_daemon();
+    assert_eq!(outcomes(&world, job), [Some(Outcome::Lost)]);
+    finish(&mut world);
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub struct Row {
     pub outcome: Option<Outcome>,
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
+    pub is_unattended: bool,
 }
 
 impl Row {
@@ -74,7 +75,8 @@ pub struct MailRow {
 
 const COLUMNS: &str =
     "id, job_id, number, attempt, trigger, trigger_id, scheduled_at, fires, queue, priority, is_serial,
-    state, held, queued_at, keeper, stop_at, pid, started_at, finished_at, outcome, exit_code, signal";
+    state, held, queued_at, keeper, stop_at, pid, started_at, finished_at, outcome, exit_code, signal,
+    is_unattended";
 
 fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
@@ -100,6 +102,7 @@ fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         outcome: row.get::<_, Option<String>>(19)?.map(|word| Outcome::from_word(&word).expect("an outcome")),
         exit_code: row.get(20)?,
         signal: row.get(21)?,
+        is_unattended: row.get(22)?,
     })
 }
 

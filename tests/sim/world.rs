@@ -174,7 +174,10 @@ impl World {
     pub fn reboot(&mut self) {
         self.note("reboot");
         self.kill_daemon();
+        self.ledger.down.extend(self.keeper.as_ref().map(|keeper| keeper.instance));
         self.kill_keeper();
+        self.ledger.down.extend(&self.ledger.dead);
+        self.ledger.orphans.clear();
         self.boot += 1;
     }
 

@@ -29,6 +29,7 @@ fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
         system: None,
         max_rss_kib: None,
         output_bytes: Some(6),
+        unattended: false,
     };
     let execution = Execution {
         command,

@@ -1,0 +1,107 @@
+//! Owns: what proc_pid(5) tells of processes that may be nobody's children.
+//! Never: what follows from it.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::{SysconfVar, sysconf};
+
+/// A process as proc_pid_stat(5) shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its process group.
+    pub group: u32,
+    /// Its session.
+    pub session: i32,
+    /// It has ended and was not reaped.
+    pub is_zombie: bool,
+    /// When it was started, in ticks since the boot.
+    pub start_ticks: u64,
+}
+
+/// Returns all processes.
+pub(super) fn processes() -> impl Iterator<Item = Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?))
+}
+
+/// Returns one process, if it is there.
+pub(super) fn process(pid: u32) -> Option<Process> {
+    // The name in it is of any bytes; the numbers behind it are not.
+    parse(&String::from_utf8_lossy(&fs::read(directory(pid).join("stat")).ok()?))
+}
+
+fn directory(pid: u32) -> PathBuf {
+    Path::new("/proc").join(pid.to_string())
+}
+
+/// Reads `pid (name) state ppid pgrp session …`, where the name may hold anything, `)` too.
+fn parse(stat: &str) -> Option<Process> {
+    let (before, behind) = stat.rsplit_once(')')?;
+    let pid = before.split_once(' ')?.0.parse().ok()?;
+    let fields: Vec<&str> = behind.split_ascii_whitespace().collect();
+    Some(Process {
+        pid,
+        group: fields.get(2)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        is_zombie: matches!(*fields.first()?, "Z" | "X"),
+        start_ticks: fields.get(19)?.parse().ok()?,
+    })
+}
+
+/// Returns the environment that a process was started with; empty if it may not be read.
+pub(super) fn environment(pid: u32) -> Vec<Vec<u8>> {
+    let text = fs::read(directory(pid).join("environ")).unwrap_or_default();
+    text.split(|byte| *byte == 0).filter(|variable| !variable.is_empty()).map(<[u8]>::to_vec).collect()
+}
+
+/// Returns the device and inode numbers of the FIFOs that a process has open; none if it may not be asked.
+pub(super) fn fifos(pid: u32) -> Vec<(u64, u64)> {
+    let entries = fs::read_dir(directory(pid).join("fd")).into_iter().flatten().flatten();
+    let open = entries.filter_map(|entry| fs::metadata(entry.path()).ok());
+    open.filter(|found| found.mode() & libc::S_IFMT == libc::S_IFIFO).map(|found| (found.dev(), found.ino())).collect()
+}
+
+/// Returns the time since the boot, which goes on in a suspend, as the ticks of `Process` do.
+///
+/// # Errors
+/// If proc(5) is not mounted.
+pub(super) fn since_boot() -> io::Result<Duration> {
+    let text = fs::read_to_string("/proc/uptime")?;
+    let seconds = text.split_ascii_whitespace().next().and_then(|text| text.parse::<f64>().ok());
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Returns the time from the boot to a process's start.
+pub(super) fn start_of(process: &Process) -> Duration {
+    let hertz = sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|hertz| u64::try_from(hertz).ok()).unwrap_or(100);
+    Duration::from_secs_f64(process.start_ticks as f64 / hertz.max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd;
+
+    use super::*;
+
+    #[test]
+    fn the_fields_are_found_behind_any_name() {
+        let stat = "7 (a) 9 9 (b) S 1 42 43 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4711 0 0";
+        let expected = Process { pid: 7, group: 42, session: 43, is_zombie: false, start_ticks: 4711 };
+        assert_eq!(parse(stat), Some(expected));
+        assert_eq!(parse("7 (cut"), None);
+    }
+
+    #[test]
+    fn our_own_process_is_among_the_processes() {
+        let own = processes().find(|process| process.pid == std::process::id()).expect("we run");
+        assert_eq!(own.session, unistd::getsid(None).expect("we have a session").as_raw());
+        assert!(!own.is_zombie && start_of(&own) <= since_boot().expect("there is /proc"));
+        assert!(!environment(own.pid).is_empty());
+    }
+}

@@ -1,0 +1,247 @@
+//! Owns: the attempts of a keeper from their order to their result: started, delayed, struck, reaped, settled.
+//! Never: the conversation with the daemon.
+
+use std::time::Duration;
+
+use super::Server;
+use crate::domain::{End, Span, StopCause, Timestamp, Usage};
+use crate::keeper::protocol::{Attempt, Ended, FromKeeper, StartExtras, StartOrder};
+use crate::keeper::raw::{self, Reaped};
+use crate::keeper::roster::Running;
+use crate::keeper::stopping::{Blow, Stopping};
+use crate::keeper::{group, process};
+
+/// The pause after the system had no process, memory, descriptor or room left to start an attempt with.
+const DELAY: Duration = Duration::from_secs(1);
+
+/// How long an attempt that the system has no means to start is tried again.
+const DELAYS_MAX: Duration = Duration::from_secs(60);
+
+impl Server<'_> {
+    pub(super) fn admit(&mut self, order: StartOrder, extras: StartExtras) {
+        if let Some(queue) = self.roster.admit(order, extras) {
+            self.fill(&queue);
+        }
+    }
+
+    /// Starts what a queue has slots for.
+    pub(super) fn fill(&mut self, queue: &str) {
+        while !self.delays.contains_key(queue)
+            && let Some((order, extras)) = self.roster.next(queue)
+        {
+            self.start(order, extras);
+        }
+        self.roster.tidy(queue);
+    }
+
+    fn start(&mut self, order: StartOrder, extras: StartExtras) {
+        // Read before the start, so that nothing of the run comes before it.
+        let (started_at, now) = (self.clock.now(), self.clock.monotonic());
+        let attempt = order.attempt;
+        let (pid, outlet) = match process::start(&order, &extras, &self.log_dir) {
+            Ok(started) => started,
+            Err(refusal) => {
+                let first_at = *self.refused.entry(attempt).or_insert(now);
+                if refusal.is_passing && now < first_at + DELAYS_MAX {
+                    if first_at == now {
+                        self.say(&FromKeeper::Delayed { attempt, cause: refusal.cause });
+                    }
+                    self.delays.insert(order.queue.clone(), now + DELAY);
+                    self.roster.put_back(order, extras);
+                    return;
+                }
+                let end = End::SpawnFailed { status: refusal.status, cause: refusal.cause };
+                self.conclude(self.without_process(attempt, end, None));
+                return;
+            }
+        };
+        self.refused.remove(&attempt);
+        self.drain.watch(attempt, outlet);
+        // A number that comes again has nobody left of the group that it once stood for.
+        if let Some((kill_at, _)) = self.remains.remove(&pid) {
+            self.deadlines.remove(&(kill_at, pid));
+        }
+        let timeout = order.timeout.map(Span::as_duration);
+        let stopping = Stopping::new(now, timeout, order.kill_after.as_duration());
+        let session = self.session_id;
+        self.take_up(Running { attempt, queue: order.queue, pid, started_at, stopping, session });
+        self.say(&FromKeeper::Started { attempt, pid, at: started_at });
+    }
+
+    /// Takes note of a run that has a process.
+    pub(super) fn take_up(&mut self, run: Running) {
+        if let Some(at) = run.stopping.deadline() {
+            self.deadlines.insert((at, run.pid));
+        }
+        self.roster.started(run);
+    }
+
+    /// Tries the queues again whose pause is over.
+    pub(super) fn try_delayed(&mut self, now: Duration) {
+        let due: Vec<String> =
+            self.delays.iter().filter(|(_, at)| **at <= now).map(|(queue, _)| queue.clone()).collect();
+        for queue in due {
+            self.delays.remove(&queue);
+            self.fill(&queue);
+        }
+    }
+
+    pub(super) fn stop(&mut self, attempt: Attempt, at_once: bool) {
+        // What has ended by itself is not to be called stopped.
+        self.reap();
+        let now = self.clock.monotonic();
+        match self.roster.pid_of(attempt) {
+            Some(leader) => self.strike(leader, |stopping| stopping.cancel(now, at_once)),
+            None => self.recall(attempt, Some(StopCause::Cancelled)),
+        }
+    }
+
+    pub(super) fn recall(&mut self, attempt: Attempt, stopped: Option<StopCause>) {
+        if self.roster.withdraw(attempt) {
+            self.conclude(self.without_process(attempt, End::NotStarted, stopped));
+        }
+    }
+
+    /// Results that are committed: forgets them, and lets the names of their pipes go.
+    pub(super) fn acknowledge(&mut self, attempts: &[Attempt]) {
+        for attempt in attempts {
+            if self.roster.acknowledge(*attempt) {
+                self.drain.release(*attempt);
+            }
+        }
+    }
+
+    /// Does what is due: sends signals, ends pauses.
+    pub(super) fn expire(&mut self) {
+        let now = self.clock.monotonic();
+        self.accept_at = self.accept_at.filter(|at| *at > now);
+        self.try_delayed(now);
+        if self.deadlines.first().is_none_or(|(at, _)| *at > now) {
+            return;
+        }
+        // What has ended by itself is not to be called stopped.
+        self.reap();
+        while let Some((at, leader)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
+            self.deadlines.remove(&(at, leader));
+            if let Some((_, session)) = self.remains.remove(&leader) {
+                group::kill_remains(leader, session);
+            } else {
+                self.strike(leader, |stopping| stopping.expire(now));
+            }
+        }
+    }
+
+    /// Moves the stopping of a run on and sends what comes of it.
+    fn strike(&mut self, leader: u32, step: impl FnOnce(&mut Stopping) -> Option<Blow>) {
+        let run = self.roster.running_mut(leader).expect("a deadline goes away with its run");
+        let before = run.stopping.deadline();
+        if let Some(blow) = step(&mut run.stopping) {
+            group::strike(leader, blow);
+        }
+        let after = run.stopping.deadline();
+        if before != after {
+            before.map(|at| self.deadlines.remove(&(at, leader)));
+            after.map(|at| self.deadlines.insert((at, leader)));
+        }
+    }
+
+    /// Reaps every child that has ended, looks for the ends of what is nobody's child, and gives their slots away.
+    pub(super) fn reap(&mut self) {
+        let mut ends: Vec<(Running, Reaped, Timestamp)> = Vec::new();
+        let mut orphans = false;
+        while let Some(reaped) = raw::reap_one() {
+            match self.roster.leave(reaped.pid) {
+                Some(run) => ends.push((run, reaped, self.clock.now())),
+                None => orphans = true,
+            }
+        }
+        for pid in self.unattended_ends() {
+            if let Some(run) = self.roster.leave(pid) {
+                ends.push((run, Reaped { pid, end: End::Lost, usage: Usage::default() }, self.clock.now()));
+            }
+        }
+        if orphans {
+            self.forget_dead_remains();
+        }
+        // Asked only now that everything was reaped: a zombie counts as a member. A killed group is dead, if perhaps
+        // not quite yet.
+        let group_alive: Vec<bool> =
+            ends.iter().map(|(run, ..)| !run.stopping.is_killed() && group::is_alive(run.pid)).collect();
+        // A free slot is time lost, so the next run starts before anything is done about the last.
+        for (run, ..) in &ends {
+            self.fill(&run.queue);
+        }
+        for ((run, reaped, finished_at), group_alive) in ends.into_iter().zip(group_alive) {
+            self.left(&run, reaped, finished_at, group_alive);
+        }
+    }
+
+    /// A run's leader has ended: its output is on the way into its file, and its result waits for that.
+    fn left(&mut self, run: &Running, reaped: Reaped, finished_at: Timestamp, group_alive: bool) {
+        if let Some(at) = run.stopping.deadline() {
+            self.deadlines.remove(&(at, run.pid));
+        }
+        if let Some(kill_at) = run.stopping.kill_at().filter(|_| group_alive) {
+            self.remains.insert(run.pid, (kill_at, run.session));
+            self.deadlines.insert((kill_at, run.pid));
+        }
+        self.settle(Ended {
+            attempt: run.attempt,
+            pid: run.pid,
+            started_at: Some(run.started_at),
+            finished_at,
+            end: reaped.end,
+            stopped: run.stopping.cause(),
+            usage: reaped.usage,
+            output_bytes: 0,
+            is_output_open: false,
+        });
+    }
+
+    /// Keeps a result until the output is in its file.
+    pub(super) fn settle(&mut self, ended: Ended) {
+        self.drain.settle(ended.attempt);
+        self.settling.insert(ended.attempt, ended);
+    }
+
+    /// Tells the results whose output is in its file.
+    pub(super) fn conclude_settled(&mut self) {
+        for settled in self.drain.answers() {
+            if let Some(ended) = self.settling.remove(&settled.attempt) {
+                let (output_bytes, is_output_open) = (settled.output_bytes, settled.is_open);
+                self.conclude(Ended { output_bytes, is_output_open, ..ended });
+            }
+        }
+    }
+
+    fn forget_dead_remains(&mut self) {
+        let deadlines = &mut self.deadlines;
+        self.remains.retain(|leader, (kill_at, _)| {
+            let alive = group::is_alive(*leader);
+            if !alive {
+                deadlines.remove(&(*kill_at, *leader));
+            }
+            alive
+        });
+    }
+
+    pub(super) fn without_process(&self, attempt: Attempt, end: End, stopped: Option<StopCause>) -> Ended {
+        Ended {
+            attempt,
+            pid: 0,
+            started_at: None,
+            finished_at: self.clock.now(),
+            end,
+            stopped,
+            usage: Usage::default(),
+            output_bytes: 0,
+            is_output_open: false,
+        }
+    }
+
+    pub(super) fn conclude(&mut self, ended: Ended) {
+        self.refused.remove(&ended.attempt);
+        self.say(&FromKeeper::Ended(ended.clone()));
+        self.roster.ended(ended);
+    }
+}
