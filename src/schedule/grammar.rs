@@ -18,8 +18,8 @@ pub(super) enum Day {
     Dated(i64, u32, u32),
     /// A month and a day: the next such.
     Yearly(u32, u32),
-    /// A weekday, 0 = Sunday; with `next` not today.
-    Weekday(u32, bool),
+    /// A weekday, 0 = Sunday; never today.
+    Weekday(u32),
     /// Days from today.
     FromToday(i64),
 }
@@ -329,7 +329,7 @@ impl Parser<'_> {
             "yesterday" => Day::FromToday(-1),
             "next" => return self.next_day().map(|()| true),
             _ => match (weekday(word), month(word)) {
-                (Some(weekday), _) => Day::Weekday(weekday, false),
+                (Some(weekday), _) => Day::Weekday(weekday),
                 (None, Some(month)) => {
                     self.at += 1;
                     return self.month_day(month).map(|()| true);
@@ -346,7 +346,7 @@ impl Parser<'_> {
     fn next_day(&mut self) -> Read {
         self.at += 1;
         if let Some(weekday) = self.word(0).and_then(weekday) {
-            self.spec.day = Some(Day::Weekday(weekday, true));
+            self.spec.day = Some(Day::Weekday(weekday));
         } else if let Some(unit) = self.unit(0) {
             self.spec.day = Some(Day::FromToday(0));
             self.spec.steps.push((1, unit));

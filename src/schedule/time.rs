@@ -23,8 +23,9 @@ const YEARLY_MAX: i64 = 8;
 /// The forms, in any case and understood whole or refused: RFC 3339; `YYYY-MM-DD [HH:MM[:SS]]`; `@EPOCH`; and at(1)'s
 /// words, the day before or behind the time of day. Without an offset or `UTC` they are read in `zone`.
 ///
-/// - `HH:MM` is the next one; a weekday is its next one, today only if the time of day is still to come, and with `next`
-///   never today; a month and day without a year are the next ones.
+/// - `HH:MM` is the next one; a month and day without a year are the next ones.
+/// - A weekday, with `next` or without, is one of the seven days after today: on a Friday, `friday` is the one in a week
+///   (Debian's at). What the text adds is added to that day.
 /// - A day without a time of day keeps the one of `now`, as at(1) does; but `YYYY-MM-DD` begins at midnight.
 /// - `+ N days`, weeks, months and years go by the calendar of the zone (31 January plus a month is the last of February,
 ///   where at(1) runs on into March); hours and what is smaller are real time, and are added last.
@@ -122,10 +123,9 @@ impl Meaning<'_> {
         match day {
             Day::Iso(year, month, day) | Day::Dated(year, month, day) => self.at(day_of((year, month, day)), of_day),
             Day::FromToday(days) => self.at(today + days, of_day),
-            Day::Weekday(weekday, next) => {
-                let ahead = i64::from((weekday + 7 - weekday_of(today)) % 7);
-                let first = if next && ahead == 0 { 7 } else { ahead };
-                self.next_of(&mut [today + first, today + first + 7].into_iter(), of_day)
+            Day::Weekday(weekday) => {
+                let ahead = i64::from((weekday + 6 - weekday_of(today)) % 7 + 1);
+                self.at(today + ahead, of_day)
             }
             Day::Yearly(month, day) => {
                 let year = date_of(today).0;

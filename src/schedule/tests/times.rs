@@ -88,6 +88,33 @@ fn the_words_of_at_mean_what_they_mean_to_at() {
 }
 
 #[test]
+fn a_weekday_is_never_today_as_at_has_it() {
+    // What Debian's at 3.2.5 makes of each on the same Friday, 11:23.
+    for (text, expected) in [
+        ("friday", "2026-11-27 11:23:45"),
+        ("next friday", "2026-11-27 11:23:45"),
+        ("10:00 friday", "2026-11-27 10:00:00"),
+        ("5pm friday", "2026-11-27 17:00:00"),
+        ("5pm next friday", "2026-11-27 17:00:00"),
+        ("friday + 1 week", "2026-12-04 11:23:45"),
+        ("10:00 fri + 2 weeks", "2026-12-11 10:00:00"),
+        ("5pm next friday + 1 week", "2026-12-04 17:00:00"),
+        ("10:00 friday + 2 hours", "2026-11-27 12:00:00"),
+        ("thursday + 1 day", "2026-11-27 11:23:45"),
+        ("saturday + 1 week", "2026-11-28 11:23:45"),
+        ("friday - 1 week", "2026-11-20 11:23:45"),
+    ] {
+        assert_eq!(berlin(text), expected, "{text}");
+    }
+    // The year ends in between: a Thursday.
+    let now = instant("2026-12-31T23:59:30Z");
+    let read = |text: &str| parse_time(text, now, &Zone::utc()).map(|at| Zone::utc().show(at)).expect(text);
+    assert_eq!(read("friday + 1 week"), "2027-01-08 23:59:30 +0000");
+    assert_eq!(read("thursday + 1 day"), "2027-01-08 23:59:30 +0000");
+    assert_eq!(read("23:59 thursday"), "2027-01-07 23:59:00 +0000");
+}
+
+#[test]
 fn words_that_at_does_not_know_are_understood_too() {
     for (text, expected) in [
         ("2026-11-20T16:00:00Z", "2026-11-20 17:00:00"),
@@ -106,13 +133,11 @@ fn words_that_at_does_not_know_are_understood_too() {
         ("tomorrow 9am", "2026-11-21 09:00:00"),
         ("tomorrow at 9am", "2026-11-21 09:00:00"),
         ("at 9am", "2026-11-21 09:00:00"),
-        ("on friday at 5pm", "2026-11-20 17:00:00"),
+        ("on friday at 5pm", "2026-11-27 17:00:00"),
         ("today 17:00", "2026-11-20 17:00:00"),
         ("next monday 10:00", "2026-11-23 10:00:00"),
         ("monday 10:00", "2026-11-23 10:00:00"),
         ("wednesday noon", "2026-11-25 12:00:00"),
-        // at(1) takes the friday after this one, even while the hour is still to come.
-        ("5pm friday", "2026-11-20 17:00:00"),
         ("Jul 31 10am", "2027-07-31 10:00:00"),
         ("Jul 31 10:00", "2027-07-31 10:00:00"),
         ("31 Dec 16:30", "2026-12-31 16:30:00"),
