@@ -23,7 +23,9 @@ const YEARLY_MAX: i64 = 8;
 /// The forms, in any case and understood whole or refused: RFC 3339; `YYYY-MM-DD [HH:MM[:SS]]`; `@EPOCH`; and at(1)'s
 /// words, the day before or behind the time of day. Without an offset or `UTC` they are read in `zone`.
 ///
-/// - `HH:MM` is the next one; a month and day without a year are the next ones.
+/// - `HH:MM` is the next one.
+/// - A month and day without a year are this year's if that is today or later, else next year's (Debian's at). If it is
+///   today and the time of day has passed, it is in the past.
 /// - A weekday, with `next` or without, is one of the seven days after today: on a Friday, `friday` is the one in a week
 ///   (Debian's at). What the text adds is added to that day.
 /// - A day without a time of day keeps the one of `now`, as at(1) does; but `YYYY-MM-DD` begins at midnight.
@@ -114,7 +116,7 @@ impl Meaning<'_> {
             };
         };
         match self.spec.day {
-            None => self.next_of(&mut [today, today + 1].into_iter(), of_day),
+            None => self.at(today, of_day).filter(|at| *at > self.now).or_else(|| self.at(today + 1, of_day)),
             Some(day) => self.on(day, today, of_day),
         }
     }
@@ -127,24 +129,20 @@ impl Meaning<'_> {
                 let ahead = i64::from((weekday + 6 - weekday_of(today)) % 7 + 1);
                 self.at(today + ahead, of_day)
             }
-            Day::Yearly(month, day) => {
-                let year = date_of(today).0;
-                let years = (year..=year + YEARLY_MAX).filter(|year| day <= days_in_month(*year, month));
-                self.next_of(&mut years.map(|year| day_of((year, month, day))), of_day)
-            }
+            Day::Yearly(month, day) => self.yearly(month, day, today, of_day),
         }
     }
 
-    /// Returns the first that is still to come of a time of day on each of some days, or else the last of them.
-    fn next_of(&self, days: &mut dyn Iterator<Item = i64>, of_day: i64) -> Option<Timestamp> {
-        let mut latest = None;
-        for day in days {
-            latest = self.at(day, of_day);
-            if latest? > self.now {
-                break;
-            }
-        }
-        latest
+    /// Returns a month and day of this year, or of the next if the sum falls on an earlier day of this year than today.
+    /// The time of day does not matter (Debian's at).
+    fn yearly(&self, month: u32, day: u32, today: i64, of_day: i64) -> Option<Timestamp> {
+        let year = date_of(today).0;
+        let mut years = (year..=year + YEARLY_MAX).filter(|year| day <= days_in_month(*year, month));
+        let mut next = || self.at(day_of((years.next()?, month, day)), of_day);
+        let first = next()?;
+        let seconds = first.as_seconds();
+        let falls_on = (seconds + self.walls.offset(seconds)).div_euclid(DAY);
+        if date_of(falls_on).0 == year && falls_on < today { next() } else { Some(first) }
     }
 
     /// Returns the instant of a time of day, with what the text adds to it.

@@ -44,6 +44,7 @@ fn a_time_in_the_past_is_refused() {
             &["add", "--at", "@0", "true"],
             &["add", "--name", "old", "--every", "1h", "--start", "2020-01-01", "true"],
             &["next", "--at", "2020-01-01", "--from", "2021-01-01"],
+            &["next", "--at", "10am Jul 31", "--from", "2026-07-31 10:05"],
         ],
     );
 }

@@ -115,6 +115,53 @@ fn a_weekday_is_never_today_as_at_has_it() {
 }
 
 #[test]
+fn a_month_and_day_are_this_years_from_today_on_and_next_years_before() {
+    // What Debian's at 3.2.5 makes of each on 20 November 2026, 11:23. It looks at the day that the sum falls on.
+    for (text, expected) in [
+        ("10am Nov 19", "2027-11-19 10:00:00"),
+        ("5pm Nov 20", "2026-11-20 17:00:00"),
+        ("Nov 20", "2026-11-20 11:23:45"),
+        ("10am Nov 21", "2026-11-21 10:00:00"),
+        ("noon Dec 31", "2026-12-31 12:00:00"),
+        ("noon Jan 1", "2027-01-01 12:00:00"),
+        ("noon Nov 18 + 1 day", "2027-11-19 12:00:00"),
+        ("noon Nov 18 + 2 days", "2026-11-20 12:00:00"),
+        ("noon Nov 20 + 1 week", "2026-11-27 12:00:00"),
+        ("noon Nov 20 - 1 day", "2027-11-19 12:00:00"),
+        ("noon Dec 30 + 1 week", "2027-01-06 12:00:00"),
+        ("noon Jan 5 + 1 year", "2027-01-05 12:00:00"),
+        ("10am Nov 20 + 2 hours", "2026-11-20 12:00:00"),
+        ("23:30 Nov 18 + 1 hour", "2027-11-19 00:30:00"),
+    ] {
+        assert_eq!(berlin(text), expected, "{text}");
+    }
+    for (text, was) in [
+        ("10am Nov 20", "2026-11-20 10:00:00"),
+        ("midnight 20 Nov", "2026-11-20 00:00:00"),
+        ("Nov 20 11:23", "2026-11-20 11:23:00"),
+        ("23:30 Nov 19 + 1 hour", "2026-11-20 00:30:00"),
+        ("noon Jan 5 - 1 week", "2025-12-29 12:00:00"),
+    ] {
+        assert_eq!(refused(text), format!("`{text}` is in the past (it was {was} +0100)"));
+    }
+}
+
+#[test]
+fn the_29th_of_february_is_that_of_a_leap_year() {
+    let read = |text: &str, now: &str| parse_time(text, instant(now), &Zone::utc()).map(|at| at.to_string());
+    for (now, expected) in [
+        ("2026-07-31T10:05:00Z", "2028-02-29T12:00:00Z"),
+        ("2028-02-29T10:05:00Z", "2028-02-29T12:00:00Z"),
+        ("2028-03-01T10:05:00Z", "2032-02-29T12:00:00Z"),
+        ("2096-03-01T10:05:00Z", "2104-02-29T12:00:00Z"),
+    ] {
+        assert_eq!(read("noon Feb 29", now).as_deref(), Ok(expected), "{now}");
+    }
+    let past = read("noon Feb 29", "2028-02-29T12:05:00Z").map_err(|refusal| refusal.cause);
+    assert_eq!(past, Err("`noon Feb 29` is in the past (it was 2028-02-29 12:00:00 +0000)".to_owned()));
+}
+
+#[test]
 fn words_that_at_does_not_know_are_understood_too() {
     for (text, expected) in [
         ("2026-11-20T16:00:00Z", "2026-11-20 17:00:00"),
@@ -141,7 +188,6 @@ fn words_that_at_does_not_know_are_understood_too() {
         ("Jul 31 10am", "2027-07-31 10:00:00"),
         ("Jul 31 10:00", "2027-07-31 10:00:00"),
         ("31 Dec 16:30", "2026-12-31 16:30:00"),
-        ("10am Nov 20", "2027-11-20 10:00:00"),
         ("feb 29 10:00", "2028-02-29 10:00:00"),
         ("10am Jan 31 + 1 month", "2027-02-28 10:00:00"),
         ("in 2 hours", "2026-11-20 13:23:45"),
