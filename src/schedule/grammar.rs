@@ -227,7 +227,7 @@ impl Parser<'_> {
         }
         let half_day = |ahead| matches!(self.word(ahead), Some("am" | "pm"));
         let of_day = match self.digits(0) {
-            1 | 2 if self.is_glued(1, ":") => self.colon_clock()?,
+            1 | 2 if self.is_glued(1, ":") || self.is_glued(1, ".") => self.parted_clock()?,
             1 | 2 if half_day(1) => {
                 let hour = self.number(1..=2, 1, 12, "an hour before am or pm")?;
                 self.half_day(hour * HOUR)?
@@ -241,13 +241,14 @@ impl Parser<'_> {
         Ok(true)
     }
 
-    /// Reads `9:30`, `21:30:15.5`, `9:30 pm`; `24:00` ends the day, as at(1) has it.
-    fn colon_clock(&mut self) -> Read<i64> {
+    /// Reads `9:30`, `21:30:15.5`, `9:30 pm`, `9.30`; `24:00` ends the day, as at(1) has it.
+    fn parted_clock(&mut self) -> Read<i64> {
         let start = self.at;
+        let takes_seconds = self.is(1, ":");
         let hour = self.number(1..=2, 0, 24, "an hour")?;
         self.at += 1;
         let mut of_day = hour * HOUR + self.number(2..=2, 0, 59, "a minute")? * MINUTE;
-        if self.is_glued(0, ":") {
+        if takes_seconds && self.is_glued(0, ":") {
             self.at += 1;
             of_day += self.number(2..=2, 0, 59, "a second")? * SECOND;
             if self.is_glued(0, ".") {
@@ -357,25 +358,16 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Reads `2026-12-24`, `24.12.2026`, `12/24/26`, `24 Dec`; tells `false` where a number is none of these.
+    /// Reads `2026-12-24`, `26-12-24`, `24.12.2026`, `12/24/26`, `122426`, `24 Dec`; tells `false` where a number is none
+    /// of these.
     fn numeric_day(&mut self) -> Read<bool> {
-        if self.digits(0) == 4 && self.is_glued(1, "-") {
-            let year = self.number(4..=4, 1, 9_999, "a year")?;
-            self.at += 1;
-            let month = self.number(2..=2, 1, 12, "a month")?;
-            if !self.is_glued(0, "-") {
-                return Err(self.stop(0, Some("expected `-`")));
-            }
-            self.at += 1;
-            let day = self.day_of_month(2, Some(year), month)?;
-            self.spec.day = Some(Day::Iso(year, u32_of(month), day));
-            // RFC 3339 joins date and time with a `T`.
-            if self.is_glued(0, "t") && self.peek(1).is_some_and(|next| next.glued && next.kind == Kind::Number) {
-                self.at += 1;
-            }
-            return Ok(true);
+        match self.digits(0) {
+            2 | 4 if self.is_glued(1, "-") => return self.hyphened_day().map(|()| true),
+            6 | 8 => return self.joined_day().map(|()| true),
+            1 | 2 => {}
+            _ => return Ok(false),
         }
-        if !matches!(self.digits(0), 1 | 2) {
+        if self.is_dotted_clock() {
             return Ok(false);
         }
         if self.is_glued(1, ".") || self.is_glued(1, "/") {
@@ -385,6 +377,65 @@ impl Parser<'_> {
         let day = self.day_of_month(1, None, i64::from(month))?;
         self.at += 1;
         self.with_year(month, day).map(|()| true)
+    }
+
+    /// Tells at(1)'s `12.30` from its `31.12.26`; `31.12` is no time of day, and lacks its year.
+    fn is_dotted_clock(&self) -> bool {
+        let is_hour = self.peek(0).is_some_and(|hour| hour.text.parse().is_ok_and(|hour: u32| hour <= 24));
+        is_hour && self.is_glued(1, ".") && self.digits(2) == 2 && !self.is_glued(3, ".")
+    }
+
+    /// Reads `2026-12-24`, and at(1)'s `26-12-24`.
+    fn hyphened_day(&mut self) -> Read {
+        let is_iso = self.digits(0) == 4;
+        let year = self.year()?;
+        self.at += 1;
+        let month = self.number(2..=2, 1, 12, "a month")?;
+        if !self.is_glued(0, "-") {
+            return Err(self.stop(0, Some("expected `-`")));
+        }
+        self.at += 1;
+        let day = self.day_of_month(2, Some(year), month)?;
+        let month = u32_of(month);
+        self.spec.day = Some(if is_iso { Day::Iso(year, month, day) } else { Day::Dated(year, month, day) });
+        // RFC 3339 joins date and time with a `T`.
+        let joined = self.is_glued(0, "t") && self.peek(1).is_some_and(|next| next.glued && next.kind == Kind::Number);
+        self.at += usize::from(is_iso && joined);
+        Ok(())
+    }
+
+    /// Reads at(1)'s `122426` and `12242026`: month, day, year.
+    fn joined_day(&mut self) -> Read {
+        self.split(&[2, 2]);
+        let month = self.number(2..=2, 1, 12, "a month")?;
+        let day = self.number(2..=2, 1, 31, "a day")?;
+        let year = self.year()?;
+        self.dated(year, month, day, self.at - 2)
+    }
+
+    /// Cuts the first pieces of so many digits off the number there, each a token of its own.
+    fn split(&mut self, lengths: &[usize]) {
+        for (index, length) in lengths.iter().enumerate() {
+            let mut rest = self.tokens[self.at + index].clone();
+            let mut piece = rest.clone();
+            piece.text.truncate(*length);
+            piece.shown.truncate(*length);
+            rest.text.drain(..length);
+            rest.shown.drain(..length);
+            rest.column += length;
+            rest.glued = true;
+            self.tokens.splice(self.at + index..=self.at + index, [piece, rest]);
+        }
+    }
+
+    /// Takes a date with its year, whose day is a given token.
+    fn dated(&mut self, year: i64, month: i64, day: i64, day_at: usize) -> Read {
+        if day > i64::from(days_in_month(year, u32_of(month))) {
+            self.at = day_at;
+            return Err(self.no_such_day(Some(year), month));
+        }
+        self.spec.day = Some(Day::Dated(year, u32_of(month), u32_of(day)));
+        Ok(())
     }
 
     /// Reads at(1)'s `31.12.2026` (day first) and `12/31/26` (month first).
@@ -402,13 +453,7 @@ impl Parser<'_> {
         }
         self.at += 1;
         let year = self.year()?;
-        let (day, month) = if day_first { (first, second) } else { (second, first) };
-        if day > i64::from(days_in_month(year, u32_of(month))) {
-            self.at = if day_first { start } else { start + 2 };
-            return Err(self.no_such_day(Some(year), month));
-        }
-        self.spec.day = Some(Day::Dated(year, u32_of(month), u32_of(day)));
-        Ok(())
+        if day_first { self.dated(year, second, first, start) } else { self.dated(year, first, second, start + 2) }
     }
 
     /// Reads what follows a month's name: a day, and a year perhaps.
@@ -420,7 +465,7 @@ impl Parser<'_> {
     fn with_year(&mut self, month: u32, day: u32) -> Read {
         let start = self.at;
         let comma = self.eat(",");
-        let is_clock = self.is_glued(1, ":") || matches!(self.word(1), Some("am" | "pm"));
+        let is_clock = self.is_glued(1, ":") || self.is_glued(1, ".") || matches!(self.word(1), Some("am" | "pm"));
         if !comma && (is_clock || !matches!(self.digits(0), 2 | 4)) {
             self.spec.day = Some(Day::Yearly(month, day));
             return Ok(());

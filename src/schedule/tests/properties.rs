@@ -171,7 +171,7 @@ proptest! {
         pieces in proptest::collection::vec(proptest::sample::select(&[
             "now", "+", "-", "3", "12", "2026", "2026-02-29", "9am", ":", "30", "days", "next", "monday", "Jul", "31", ".",
             "/", "@", "*", ",", "UTC", "in", "at", "on", "99999999999999999999", "99999999999", "hours", "m", "T", "Z",
-            "years", "noon", "24", "00", "*/5", "1-5", "?", "MON", " ",
+            "years", "noon", "24", "00", "*/5", "1-5", "?", "MON", " ", "073127", "07312027", "27-07-31", "12.30",
         ][..]), 0..9),
         joint in proptest::sample::select(&["", " "][..]), now in any_instants(), zone in zones(),
     ) {

@@ -23,6 +23,16 @@ fn refused(text: &str) -> String {
     }
 }
 
+/// Checks that each text is refused at a column, at a token, and why if that is given.
+fn stops(rows: &[(&str, usize, &str)]) {
+    for (text, column, at) in rows {
+        let (at, why) = at.split_once(": ").unwrap_or((at, ""));
+        let expected = format!("`{text}` is not a time: stopped reading at column {column} ({at})");
+        let refusal = refused(text);
+        assert!(refusal.starts_with(&expected) && refusal.ends_with(why), "{refusal} is not {expected}: {why}");
+    }
+}
+
 #[test]
 fn the_words_of_at_mean_what_they_mean_to_at() {
     for (text, expected) in [
@@ -162,6 +172,37 @@ fn the_29th_of_february_is_that_of_a_leap_year() {
 }
 
 #[test]
+fn dates_and_times_are_read_as_ats_manual_writes_them() {
+    for (text, expected) in [
+        ("10:00 073127", "2027-07-31 10:00:00"),
+        ("10:00 07312027", "2027-07-31 10:00:00"),
+        ("10:00 27-07-31", "2027-07-31 10:00:00"),
+        ("10:00 31.07.27", "2027-07-31 10:00:00"),
+        ("10:00 07/31/2027", "2027-07-31 10:00:00"),
+        ("0731 073127", "2027-07-31 07:31:00"),
+        ("10 am 022928", "2028-02-29 10:00:00"),
+        ("073127", "2027-07-31 11:23:45"),
+        ("27-07-31", "2027-07-31 11:23:45"),
+        ("073127 + 1 day", "2027-08-01 11:23:45"),
+        ("27-07-31 - 1 week", "2027-07-24 11:23:45"),
+        ("12.30", "2026-11-20 12:30:00"),
+        ("9.30", "2026-11-21 09:30:00"),
+        ("9.30pm", "2026-11-20 21:30:00"),
+        ("12.30 31.12.2026", "2026-12-31 12:30:00"),
+        ("24.00", "2026-11-21 00:00:00"),
+        // at(1) itself takes these with the time of day in front only.
+        ("073127 10:00", "2027-07-31 10:00:00"),
+        ("27-07-31 1630", "2027-07-31 16:30:00"),
+        ("31.12.26 12.30", "2026-12-31 12:30:00"),
+        ("Dec 24 16.30", "2026-12-24 16:30:00"),
+        ("24 Dec 16.30", "2026-12-24 16:30:00"),
+        ("2026-12-24 16.30", "2026-12-24 16:30:00"),
+    ] {
+        assert_eq!(berlin(text), expected, "{text}");
+    }
+}
+
+#[test]
 fn words_that_at_does_not_know_are_understood_too() {
     for (text, expected) in [
         ("2026-11-20T16:00:00Z", "2026-11-20 17:00:00"),
@@ -229,7 +270,7 @@ fn days_go_by_the_calendar_and_hours_by_real_time() {
 
 #[test]
 fn a_text_that_is_not_understood_whole_is_refused_where_reading_stopped() {
-    for (text, column, at) in [
+    stops(&[
         ("now + 3 dys", 9, "`dys`"),
         ("now + ", 6, "the end"),
         ("now +", 6, "the end"),
@@ -268,13 +309,37 @@ fn a_text_that_is_not_understood_whole_is_refused_where_reading_stopped() {
         ("früh", 1, "`früh`"),
         ("ä ö", 1, "`ä`"),
         ("never", 1, "`never`"),
-    ] {
-        let (at, why) = at.split_once(": ").map_or((at, ""), |(at, why)| (at, why));
-        let expected = format!("`{text}` is not a time: stopped reading at column {column} ({at})");
-        let refusal = refused(text);
-        assert!(refusal.starts_with(&expected) && refusal.ends_with(why), "{refusal} is not {expected}");
-    }
+    ]);
     assert_eq!(refused(""), "an empty text is not a time");
+}
+
+#[test]
+fn a_date_or_a_time_of_day_in_digits_is_not_half_read() {
+    stops(&[
+        ("31.12", 6, "the end: expected `.` and a year"),
+        ("24.12", 1, "`24`: a day ends with 24:00"),
+        ("9.5", 4, "the end"),
+        ("9.60", 3, "`60`: a minute is 0 to 59"),
+        ("12.30:15", 6, "`:`"),
+        ("12:30.15", 6, "`.`"),
+        ("12.30.", 4, "`30`"),
+        ("1.30h", 5, "`h`"),
+        ("on 10.12", 4, "`10`: expected a day"),
+        ("133127", 1, "`13`: a month is 1 to 12"),
+        ("10:00 073227", 9, "`32`: a day is 1 to 31"),
+        ("10:00 02292027", 9, "`29`: month 2 of 2027 has 28 days"),
+        ("07310000", 5, "`0000`"),
+        ("20260731", 1, "`20`"),
+        ("73127", 1, "`73127`"),
+        ("0731270", 1, "`0731270`"),
+        ("073127T10:00", 7, "`T`"),
+        ("27-13-01", 4, "`13`: a month is 1 to 12"),
+        ("27-02-29", 7, "`29`: month 2 of 2027 has 28 days"),
+        ("27-7-31", 4, "`7`"),
+        ("27-07", 6, "the end"),
+        ("27-07-31T10:00", 9, "`T`"),
+        ("10:00 27-07-31Z", 15, "`Z`"),
+    ]);
 }
 
 #[test]
