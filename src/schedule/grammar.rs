@@ -158,7 +158,11 @@ impl Parser<'_> {
 
     fn ago(&mut self) -> Read {
         self.steps(-1)?;
-        if self.eat("ago") { Ok(()) } else { Err(self.stop(0, Some("expected `ago`"))) }
+        if self.eat("ago") {
+            return Ok(());
+        }
+        let why = if self.peek(0).is_some() { "expected `ago`" } else { "a span needs `in` or `ago`" };
+        Err(self.stop(0, Some(why)))
     }
 
     /// Reads `+ 3 days`, `+1h30m`, `+ 1 day - 2 hours`.

@@ -36,7 +36,7 @@ const YEARLY_MAX: i64 = 8;
 /// # Errors
 /// Where the text is not understood, with the column where reading stopped, or means a time before `now`.
 pub fn parse_time(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, ParseError> {
-    let at = parse_instant(text, now, zone)?;
+    let at = read(text, now, zone, |span| format!("did you mean `in {span}`?"))?;
     if at < now {
         return Err(ParseError {
             cause: format!("`{text}` is in the past (it was {})", zone.show(at)),
@@ -53,8 +53,16 @@ pub fn parse_time(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, 
 /// # Errors
 /// Where the text is not understood, or means a time outside the years 1 to 9999.
 pub fn parse_instant(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, ParseError> {
-    let spec =
-        parse(text).map_err(|error| ParseError { hint: error.hint.or_else(|| Some(EXAMPLES.to_owned())), ..error })?;
+    read(text, now, zone, |span| format!("write `{span} ago` or `in {span}`"))
+}
+
+/// Reads a TIME; `meant` is the hint for a span that stands alone, such as `90 minutes`.
+fn read(text: &str, now: Timestamp, zone: &Zone, meant: fn(&str) -> String) -> Result<Timestamp, ParseError> {
+    let spec = parse(text).map_err(|error| {
+        let is_span = parse(&format!("in {text}")).is_ok();
+        let hint = if is_span { meant(text.trim()) } else { EXAMPLES.to_owned() };
+        ParseError { hint: error.hint.or(Some(hint)), ..error }
+    })?;
     let walls = match spec.offset {
         Some(seconds) => Walls::Offset(seconds),
         None => Walls::Zone(zone),

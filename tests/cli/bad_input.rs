@@ -27,8 +27,11 @@ fn a_time_that_is_not_understood_whole_is_refused() {
             &["add", "--at", "now + 5 fortnights", "true"],
             &["add", "--at", "@soon", "true"],
             &["add", "--at", "-5m", "true"],
+            &["add", "--at", "90 minutes", "true"],
+            &["add", "--at", "1h", "true"],
             &["add", "--every", "1h", "--start", "soon", "true"],
             &["runs", "--since", "then"],
+            &["runs", "--since", "2 hours"],
             &["next", "--every", "1h", "--from", "then"],
         ],
     );

@@ -1,9 +1,9 @@
 //! Owns: what the texts of times and spans mean, and how they are refused.
 //! Never: cron expressions.
 
-use super::super::{Zone, parse_instant, parse_span, parse_time};
+use super::super::{ParseError, Zone, parse_instant, parse_span, parse_time};
 use super::{instant, zone};
-use crate::domain::Span;
+use crate::domain::{Span, Timestamp};
 
 /// A Friday, in Berlin 11:23:45 of winter time.
 const NOW: &str = "2026-11-20T10:23:45.25Z";
@@ -299,7 +299,8 @@ fn a_text_that_is_not_understood_whole_is_refused_where_reading_stopped() {
         ("tomorrow 9am please", 14, "`please`"),
         ("in two hours", 4, "`two`"),
         ("in 2", 5, "the end"),
-        ("2 hours", 8, "the end"),
+        ("2 hours", 8, "the end: a span needs `in` or `ago`"),
+        ("2 hours later", 9, "`later`: expected `ago`"),
         ("@", 2, "the end"),
         ("@12x", 4, "`x`"),
         ("UTC", 1, "`UTC`"),
@@ -340,6 +341,24 @@ fn a_date_or_a_time_of_day_in_digits_is_not_half_read() {
         ("27-07-31T10:00", 9, "`T`"),
         ("10:00 27-07-31Z", 15, "`Z`"),
     ]);
+}
+
+#[test]
+fn a_span_where_a_time_belongs_is_answered_with_the_time_that_is_meant() {
+    let hint = |refusal: Result<Timestamp, ParseError>| refusal.expect_err("no time").hint.expect("a hint");
+    for (text, meant) in [
+        ("90 minutes", "did you mean `in 90 minutes`?"),
+        ("5 minutes", "did you mean `in 5 minutes`?"),
+        ("1h", "did you mean `in 1h`?"),
+        (" 1h30m ", "did you mean `in 1h30m`?"),
+        ("2 months", "did you mean `in 2 months`?"),
+        ("2 hours later", "write it as `2026-12-24 16:00`, `16:00`, `tomorrow 9am` or `now + 5 minutes`"),
+        ("90", "write it as `2026-12-24 16:00`, `16:00`, `tomorrow 9am` or `now + 5 minutes`"),
+    ] {
+        assert_eq!(hint(parse_time(text, instant(NOW), &Zone::utc())), meant, "{text}");
+    }
+    let past = hint(parse_instant("90 minutes", instant(NOW), &Zone::utc()));
+    assert_eq!(past, "write `90 minutes ago` or `in 90 minutes`");
 }
 
 #[test]
