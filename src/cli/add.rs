@@ -69,7 +69,7 @@ pub struct AddArgs {
     /// @midnight, @weekly, @monthly, @yearly, @annually, @reboot. Six or
     /// seven fields have the second in front and the year behind, and
     /// days of the week by name only.
-    #[arg(long, value_name = "EXPR", verbatim_doc_comment, help_heading = "Triggers")]
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true, verbatim_doc_comment, help_heading = "Triggers")]
     pub cron: Vec<String>,
 
     /// Run every SPAN, counted from now (can be repeated)

@@ -87,7 +87,7 @@ pub struct NextArgs {
     pub jobs: Vec<String>,
 
     /// Preview a cron expression
-    #[arg(long, value_name = "EXPR", help_heading = "Preview")]
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true, help_heading = "Preview")]
     pub cron: Option<String>,
 
     /// Preview a time

@@ -237,6 +237,8 @@ pub fn compile(spec: &TriggerSpec) -> Result<Schedule, ParseError> {
     }
 }
 
+const FIELDS_ACCEPTED: &str = "an expression has 5 fields as in crontab(5), or 6 with seconds, or 7 with years too";
+
 /// Reads a cron expression: five fields or a nickname as crontab(5), six or seven fields as the `cron` crate.
 ///
 /// Five fields take names of three letters in any case, 0 and 7 for Sunday, lists, ranges and steps. The day rule is
@@ -259,9 +261,7 @@ pub fn parse_cron(text: &str) -> Result<Schedule, ParseError> {
         count => Err(ParseError {
             cause: format!("`{text}` has {count} field{}", if count == 1 { "" } else { "s" }),
             column: None,
-            hint: Some(
-                "an expression has 5 fields as in crontab(5), or 6 with seconds, or 7 with years too".to_owned(),
-            ),
+            hint: Some(vixie::meant_nickname(&text).unwrap_or_else(|| FIELDS_ACCEPTED.to_owned())),
         }),
     }
 }

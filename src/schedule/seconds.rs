@@ -10,7 +10,7 @@ use cron::TimeUnitSpec;
 
 use super::ParseError;
 use super::pattern::{Follows, Pattern, Years};
-use super::vixie::{MONTHS, WEEKDAYS};
+use super::vixie::{MONTHS, WEEKDAYS, meant_step};
 
 /// A schedule in the words of the `cron` crate, with seconds and years (1970-2100).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ fn refuse(text: &str, index: usize, item: &str, why: &str) -> ParseError {
     ParseError {
         cause: format!("{name} `{item}` in `{text}` {why}"),
         column: Some(column_of(text, index)),
-        hint: Some(hint),
+        hint: Some(meant_step(item).unwrap_or(hint)),
     }
 }
 

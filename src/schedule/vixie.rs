@@ -57,15 +57,28 @@ pub(super) fn parse_nickname(text: &str) -> Result<VixieSchedule, ParseError> {
     if let Some((_, fields)) = NICKNAMES.iter().find(|(name, _)| *name == text) {
         return parse(fields);
     }
-    let lower = text.to_ascii_lowercase();
-    let hint = if lower == "@reboot" || NICKNAMES.iter().any(|(name, _)| *name == lower) {
-        format!("nicknames are lower case: `{lower}`")
-    } else if let Some(span) = lower.strip_prefix("@every ") {
+    let hint = if let Some(hint) = meant_nickname(text) {
+        hint
+    } else if let Some(span) = text.to_ascii_lowercase().strip_prefix("@every ") {
         format!("use `--every {}`", span.trim())
     } else {
         "accepted are @yearly @annually @monthly @weekly @daily @midnight @hourly @reboot".to_owned()
     };
     Err(ParseError { cause: format!("`{text}` is not a nickname of crontab(5)"), column: Some(1), hint: Some(hint) })
+}
+
+/// Returns the hint for a nickname in capitals, or without its `@`.
+pub(super) fn meant_nickname(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let meant = format!("@{}", lower.strip_prefix('@').unwrap_or(&lower));
+    let is_nickname = meant == "@reboot" || NICKNAMES.iter().any(|(name, _)| *name == meant);
+    is_nickname.then(|| format!("did you mean `{meant}`?"))
+}
+
+/// Returns the hint for `/5`, a step without the star in front.
+pub(super) fn meant_step(item: &str) -> Option<String> {
+    let step = item.strip_prefix('/').filter(|step| number(step).is_some_and(|step| step > 0))?;
+    Some(format!("did you mean `*/{step}`?"))
 }
 
 /// Reads five fields that are separated by single spaces.
@@ -147,6 +160,9 @@ impl Reader<'_> {
     fn item(&self, item: &str, column: usize) -> Result<u64, ParseError> {
         if item.is_empty() {
             return Err(self.refuse(self.field, column, "has an empty item", Some(GRAMMAR.to_owned())));
+        }
+        if let Some(hint) = meant_step(item) {
+            return Err(self.refuse(item, column, "is not understood", Some(hint)));
         }
         let (range, step) = match item.split_once('/') {
             Some((range, step)) => (range, Some(self.step(item, step, column)?)),
