@@ -263,6 +263,11 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
         (None, None, Some(text)) => Schedule::Every { period: parse_period(text).map_err(failure)?, anchor: from },
         (None, None, None) => return Err(Error::usage(WHAT, "there is no trigger to preview")),
     };
+    if let Schedule::Seconds(seconds) = &schedule
+        && !seconds.covers(from, &zone)
+    {
+        context.output.talk("an expression of six or seven fields fires from 1970 to 2100 only");
+    }
     let at = first_fire(&schedule, &zone, None, from).or(match schedule {
         Schedule::At(at) => Some(at),
         Schedule::Vixie(_)

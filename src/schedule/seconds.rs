@@ -9,13 +9,25 @@ use std::str::FromStr;
 use cron::TimeUnitSpec;
 
 use super::ParseError;
+use super::calendar::{DAY, date_of};
 use super::pattern::{Follows, Pattern, Years};
 use super::vixie::{MONTHS, WEEKDAYS, meant_step};
+use super::zone::Zone;
+use crate::domain::Timestamp;
 
 /// A schedule in the words of the `cron` crate, with seconds and years (1970-2100).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecondsSchedule {
     pub(super) pattern: Pattern,
+}
+
+impl SecondsSchedule {
+    /// Tells whether a clock in `zone` shows one of the dialect's years, 1970 to 2100, at an instant.
+    pub fn covers(&self, at: Timestamp, zone: &Zone) -> bool {
+        let seconds = at.as_seconds();
+        let (year, ..) = date_of((seconds + zone.offset(seconds)).div_euclid(DAY));
+        (Years::FIRST..=Years::LAST).contains(&year)
+    }
 }
 
 /// The fields' names and what values they take.

@@ -79,6 +79,17 @@ fn what_is_always_skipped_is_told_once() {
 }
 
 #[test]
+fn a_preview_from_outside_the_years_of_six_fields_says_which_they_are() {
+    let years = "an expression of six or seven fields fires from 1970 to 2100 only\n";
+    let home = Home::new();
+    let call = |args: &[&str]| home.taskq(&[&["next", "-n", "1", "--tz", "UTC", "--cron"], args].concat());
+    call(&["0 0 0 1 1 *", "--from", "1900-01-01"]).gives(0, "Thu 1970-01-01 00:00:00 +0000\n", years);
+    call(&["0 0 0 1 1 *", "--from", "1970-01-01"]).gives(0, "Fri 1971-01-01 00:00:00 +0000\n", "");
+    call(&["0 0 1 1 *", "--from", "1900-01-01"]).gives(0, "Tue 1901-01-01 00:00:00 +0000\n", "");
+    call(&["0 0 0 1 1 *", "--from", "2101-01-01"]).gives(0, "", &format!("{years}it never fires\n"));
+}
+
+#[test]
 fn a_document_has_the_words_of_the_marks() {
     preview(
         &["--cron", "30 2 * * *", "--from", "2026-03-28T12:00:00Z", "-n", "2", "--json"],
