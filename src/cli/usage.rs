@@ -31,6 +31,24 @@ const DOING: &[(&str, &str)] = &[
     ("daemon", "start daemon"),
 ];
 
+/// The option of systemd-run(1) for timers, which those who come from there try.
+const ON_CALENDAR: &str = "--on-calendar";
+
+const CALENDAR_EXAMPLE: (&str, &str) = ("Mon..Fri *-*-* 10:30", "30 10 * * mon-fri");
+
+/// The words of systemd.time(7) as cron expressions. Its week begins with Monday, that of `@weekly` with Sunday.
+const CALENDAR_WORDS: &[(&str, &str)] = &[
+    ("minutely", "* * * * *"),
+    ("hourly", "@hourly"),
+    ("daily", "@daily"),
+    ("weekly", "0 0 * * mon"),
+    ("monthly", "@monthly"),
+    ("quarterly", "0 0 1 1,4,7,10 *"),
+    ("semiannually", "0 0 1 1,7 *"),
+    ("yearly", "@yearly"),
+    ("annually", "@yearly"),
+];
+
 /// Prints what clap says about `args`: help and version as they are, complaints in our words. Returns the exit code.
 pub fn complain(args: &[OsString], error: &clap::Error) -> u8 {
     let output = Output::new(color_of(args));
@@ -61,6 +79,7 @@ fn translate(args: &[OsString], error: &clap::Error) -> Error {
         ErrorKind::UnknownArgument => {
             let word = text(error, ContextKind::InvalidArg);
             let near = list(error, ContextKind::SuggestedArg).first().map(|near| format!("did you mean `{near}`?"));
+            let near = if word == ON_CALENDAR { Some(on_calendar_hint(args)) } else { near };
             let cause = if word.starts_with('-') && word != "-" {
                 format!("there is no option `{word}`")
             } else {
@@ -81,6 +100,19 @@ fn translate(args: &[OsString], error: &clap::Error) -> Error {
         _ => (first_line(error), None),
     };
     Error::usage(what, cause).hint(hint.unwrap_or(see))
+}
+
+/// Returns the hint for systemd's `--on-calendar`: the word's own form for cron, else an example.
+fn on_calendar_hint(args: &[OsString]) -> String {
+    let mut words = args.iter().map(|word| word.to_string_lossy());
+    let given = words.find_map(|word| match word.strip_prefix(ON_CALENDAR) {
+        Some("") => Some(None),
+        Some(rest) => rest.strip_prefix('=').map(|value| Some(value.to_owned())),
+        None => None,
+    });
+    let value = given.flatten().or_else(|| words.next().map(Into::into)).unwrap_or_default().to_ascii_lowercase();
+    let (theirs, ours) = CALENDAR_WORDS.iter().find(|(word, _)| *word == value).unwrap_or(&CALENDAR_EXAMPLE);
+    format!("systemd's `{theirs}` is `--cron '{ours}'`")
 }
 
 /// Returns the words that lead to the verb, options between them left out: `queue set`.

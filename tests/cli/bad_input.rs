@@ -187,6 +187,10 @@ fn options_and_arguments_are_those_of_the_command() {
         &[
             &["add", "--nope", "true"],
             &["add", "--nam", "x", "true"],
+            &["add", "--on-calendar", "Mon *-*-* 10:00", "true"],
+            &["add", "--on-calendar=weekly", "true"],
+            &["add", "--on-calendar"],
+            &["next", "--on-calendar", "daily"],
             &["add", "--name"],
             &["add", "--name", "a", "--name", "b", "true"],
             &["add", "-c", "true", "true"],
