@@ -177,12 +177,17 @@ fn field(set: u64, low: i64, high: i64) -> String {
 }
 
 /// Writes ascending values of a range as a star, as a first one and a step, or as a list.
+///
+/// A step is written only where it divides the range. From the last of such values systemd 252 counts on past the end of
+/// the range, and at the end of a year keeps what it finds there: after 29 December `*-*-01/7` elapses on 8 January, and
+/// after 23:56 `*-*-* *:00/7:00` at 00:07.
 fn list(values: &[i64], range: RangeInclusive<i64>, unit: i64, show: impl Fn(i64) -> String) -> String {
     let (first, step) = match values {
         [first, second, _, ..] => (*first, second - first),
         _ => (0, 0),
     };
     let is_even = step > 0
+        && (range.end() - range.start() + 1) % step == 0
         && values.windows(2).all(|pair| pair[1] - pair[0] == step)
         && first - step < *range.start()
         && values.last().is_some_and(|last| last + step > *range.end());

@@ -1,6 +1,7 @@
 //! Owns: that systemd reads our calendar lines as we mean them; systemd-analyze(1) is asked, by the hundred at once.
 //! Never: unit files.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use proptest::strategy::{Strategy, ValueTree};
@@ -68,16 +69,48 @@ fn compare(schedules: &[(String, Schedule, Option<&Zone>)], from: &str) {
         found.truncate(ELAPSES);
         let utc = Zone::utc();
         let zone = zone.unwrap_or(&utc);
-        let elapses_too = |fire: &Timestamp| elapses_at(schedule, *fire, zone);
-        let mut expected = fires(schedule, after, zone, ELAPSES * 20);
-        expected.retain(elapses_too);
+        let next = |at: &Timestamp| schedule.next_after(*at, zone);
+        let fires = std::iter::successors(next(&after), next).take(ELAPSES * 20);
+        let elapsing = fires.filter(|fire| elapses_at(schedule, *fire, zone)).take(found.len().max(1));
         // What systemd shows has no fractions.
-        let mut expected: Vec<_> = expected.iter().map(|at| Timestamp::from_seconds(at.as_seconds())).collect();
-        expected.truncate(found.len().max(1));
+        let expected: Vec<_> = elapsing.map(|at| Timestamp::from_seconds(at.as_seconds())).collect();
         let lines: Vec<&str> = of_it().map(|((_, line), _)| line.as_str()).collect();
         let shown = |all: &[Timestamp]| all.iter().map(|at| zone.show(*at)).collect::<Vec<_>>();
         assert_eq!(shown(&found), shown(&expected), "{text} in {} as {lines:?}", zone.name());
     }
+}
+
+/// Returns the last fire of a schedule before an instant.
+fn last_before(schedule: &Schedule, end: Timestamp, zone: &Zone) -> Option<Timestamp> {
+    let mut span = 1;
+    while span < 400 * 86_400 {
+        let from = Timestamp::from_seconds(end.as_seconds() - span);
+        let found = fires(schedule, from, zone, 100).into_iter().take_while(|at| *at < end).last();
+        if found.is_some() {
+            return found;
+        }
+        span *= 2;
+    }
+    None
+}
+
+/// Compares the elapses of each schedule from its last one in a year on with its fires; returns how many were compared.
+fn compare_at_the_end_of(year: i64, schedules: &[(String, Schedule, Option<&Zone>)]) -> usize {
+    let end = instant(&format!("{}-01-01T00:00:00Z", year + 1));
+    let utc = Zone::utc();
+    let mut by_base: BTreeMap<i64, Vec<_>> = BTreeMap::new();
+    for one in schedules {
+        if let Some(last) = last_before(&one.1, end, one.2.unwrap_or(&utc)) {
+            by_base.entry(last.as_seconds() - 1).or_default().push(one.clone());
+        }
+    }
+    for (base, all) in &by_base {
+        let from = utc.show(Timestamp::from_seconds(*base)).replace("+0000", "UTC");
+        for part in all.chunks(200) {
+            compare(part, &from);
+        }
+    }
+    by_base.values().map(Vec::len).sum()
 }
 
 /// Tells whether a clock shows a fire's reading for the first time.
@@ -107,7 +140,7 @@ fn every(period: u64, anchor: &str) -> Schedule {
 
 #[test]
 fn an_expression_is_written_as_systemd_reads_it() {
-    let cases: [(&str, &[&str]); 14] = [
+    let cases: [(&str, &[&str]); 17] = [
         ("15 3 * * mon-fri", &["Mon..Fri *-*-* 03:15:00"]),
         ("*/15 * * * *", &["*-*-* *:00/15:00"]),
         ("* * * * *", &["*-*-* *:*:00"]),
@@ -123,6 +156,10 @@ fn an_expression_is_written_as_systemd_reads_it() {
         ("0 0 30 2 1", &["Mon *-02-* 00:00:00"]),
         ("30 0 0 1 1 * 2026-2028,2030", &["2026..2028,2030-01-01 00:00:30"]),
         ("*/30 * * * * MON", &["Mon *-*-* *:*:00,30"]),
+        // At the end of a year systemd 252 loses values behind a step that does not divide its field.
+        ("*/7 */6 * * *", &["*-*-* 00/6:00,07,14,21,28,35,42,49,56:00"]),
+        ("*/25 */5 * * * *", &["*-*-* *:00/5:00,25,50"]),
+        ("0 0 */7 */4 *", &["*-01/4-01,08,15,22,29 00:00:00"]),
     ];
     for (text, expected) in cases {
         assert_eq!(lines(text), expected, "{text}");
@@ -205,6 +242,40 @@ fn systemd_elapses_in_utc_when_we_fire() {
     schedules.push(("at".to_owned(), Schedule::At(instant("2031-02-28T23:59:59.999999Z")), None));
     for part in schedules.chunks(200) {
         compare(part, "2026-01-01 00:00:00 UTC");
+    }
+}
+
+/// Steps of every size in each field, and lists, ranges and weekdays beside them.
+fn texts_of_every_step() -> Vec<String> {
+    let mut texts = Vec::new();
+    for step in 2..=31 {
+        texts.extend([format!("0 0 */{step} * *"), format!("30 6 2/{step} * *"), format!("*/{step} * * * *")]);
+        texts.extend([format!("0 0 3-29/{step} * *"), format!("59 23 */{step} 1,12 *"), format!("0 0 */{step} * 1")]);
+        texts.push(format!("*/{step} * * * * *"));
+    }
+    for step in 2..=12 {
+        texts.extend([format!("0 0 1 */{step} *"), format!("0 0 31 2-12/{step} *"), format!("0 */{step} * * *")]);
+        texts.extend([format!("15 1-23/{step} * * *"), format!("0 0 */4 */{step} *"), format!("7/{step} * * * *")]);
+        texts.push(format!("0 */{step} */7 * *"));
+    }
+    let others = ["0 0 1 1 *", "0 0 31 12 *", "@yearly", "@monthly", "@weekly", "0 0 1-7 * */7", "0 0 28-31 * *"];
+    texts.extend(others.map(str::to_owned));
+    texts
+}
+
+#[test]
+fn no_elapse_is_lost_at_the_end_of_a_year() {
+    let berlin = zone("Europe/Berlin");
+    let texts = texts_of_every_step().into_iter().chain(random(five_fields(), 100));
+    let schedules: Vec<_> = texts
+        .filter_map(|text| parse_cron(&text).ok().map(|schedule| (text, schedule)))
+        .flat_map(|(text, schedule)| [(text.clone(), schedule.clone(), None), (text, schedule, Some(&berlin))])
+        .collect();
+    for year in [2027, 2028] {
+        let compared = compare_at_the_end_of(year, &schedules);
+        let all = schedules.len();
+        assert!(compared > all * 3 / 4, "{compared} of {all} cross the end of {year}");
+        eprintln!("{compared} of {all} cross the end of {year}");
     }
 }
 
