@@ -27,7 +27,8 @@ pub struct Entry {
     pub title: Option<String>,
     /// Five fields or a nickname, a line each.
     pub schedules: Vec<String>,
-    /// What its environment has, `MAILTO` included; of those in `OWN`, all. Each is one that `assignment` can write.
+    /// What its environment has; of those in `OWN`, all. Each is one that `assignment` can write. Without `MAILTO` the
+    /// mail goes to the owner.
     pub vars: Vars,
     /// What `SHELL -c` runs.
     pub command: Vec<u8>,
@@ -37,8 +38,9 @@ pub struct Entry {
     pub is_off: bool,
 }
 
-/// Writes a table. `base` are the variables that cron sets, and to whom it mails. A job has those whatever its entry says. Entries with few variables come first:
-/// an assignment holds for all lines below and cannot be taken back.
+/// Writes a table. `base` are the variables that cron sets: a job has those whatever its entry says. Its `MAILTO` is the
+/// owner, whom cron mails though no variable says so. Entries with few variables come first: an assignment holds for all
+/// lines below and cannot be taken back.
 ///
 /// Returns what could not be written too: the entry's place and the reason.
 pub fn write(entries: &[Entry], base: &Vars, dialect: Dialect) -> (Vec<u8>, Vec<(usize, String)>) {
@@ -46,6 +48,7 @@ pub fn write(entries: &[Entry], base: &Vars, dialect: Dialect) -> (Vec<u8>, Vec<
     let first_alike = |vars: &Vars| entries.iter().position(|entry| entry.vars == *vars);
     order.sort_by_key(|index| (entries[*index].vars.len(), first_alike(&entries[*index].vars), *index));
     let mut set = base.clone();
+    set.remove(MAILTO);
     let mut text = Vec::new();
     let mut refused = Vec::new();
     let mut is_titled = false;
@@ -53,7 +56,7 @@ pub fn write(entries: &[Entry], base: &Vars, dialect: Dialect) -> (Vec<u8>, Vec<
         let entry = &entries[index];
         match lines(entry, &set, base, dialect) {
             Ok(lines) => {
-                let assignments = assignments(&entry.vars, &mut set);
+                let assignments = assignments(entry, base, &mut set);
                 // So that a comment speaks of its own lines alone.
                 if !text.is_empty() && (is_titled || entry.title.is_some() || !assignments.is_empty()) {
                     text.push(b'\n');
@@ -70,9 +73,11 @@ pub fn write(entries: &[Entry], base: &Vars, dialect: Dialect) -> (Vec<u8>, Vec<
 }
 
 /// Writes the assignments that differ from what is set, and sets them.
-fn assignments(vars: &Vars, set: &mut Vars) -> Vec<u8> {
+fn assignments(entry: &Entry, base: &Vars, set: &mut Vars) -> Vec<u8> {
     let mut text = Vec::new();
-    for (name, value) in vars {
+    // The owner's mail goes to somebody else by now.
+    let owner = base.get_key_value(MAILTO).filter(|_| set.contains_key(MAILTO) && !entry.vars.contains_key(MAILTO));
+    for (name, value) in entry.vars.iter().chain(owner) {
         if set.get(name) != Some(value)
             && let Ok(assignment) = assignment(name, value)
         {
@@ -85,8 +90,9 @@ fn assignments(vars: &Vars, set: &mut Vars) -> Vec<u8> {
 }
 
 fn lines(entry: &Entry, set: &Vars, base: &Vars, dialect: Dialect) -> Result<Vec<u8>, String> {
-    let is_surplus =
-        |(name, value): &(&Vec<u8>, &Vec<u8>)| !entry.vars.contains_key(*name) && base.get(*name) != Some(*value);
+    let is_surplus = |(name, value): &(&Vec<u8>, &Vec<u8>)| {
+        !entry.vars.contains_key(*name) && base.get(*name) != Some(*value) && *name != MAILTO
+    };
     let surplus: Vec<&[u8]> = set.iter().filter(is_surplus).map(|(name, _)| name.as_slice()).collect();
     let unset = match surplus.is_empty() {
         true => Vec::new(),
@@ -391,8 +397,17 @@ mod tests {
     }
 
     #[test]
+    fn a_mailto_of_the_owner_is_written_where_a_job_has_the_variable() {
+        let entries = [entry("a", &[("PATH", "/bin")]), entry("b", &[("PATH", "/bin"), ("MAILTO", "me")])];
+        assert_eq!(written(&entries).0, "@daily a\n\nMAILTO=me\n@daily b\n");
+        let long = [("PATH", "/bin"), ("A", "1"), ("B", "2")];
+        let entries = [entry("a", &[("PATH", "/bin"), ("MAILTO", "x")]), entry("b", &long)];
+        assert_eq!(written(&entries).0, "MAILTO=x\n@daily a\n\nA=1\nB=2\nMAILTO=me\n@daily b\n");
+    }
+
+    #[test]
     fn a_variable_that_a_line_above_needs_is_unset() {
-        let base = [("PATH", "/bin"), ("MAILTO", "me")];
+        let base = [("PATH", "/bin")];
         let (text, _) = written(&[
             entry("a", &[&base[..], &[("A", "1")]].concat()),
             entry("b", &[&base[..], &[("B", "%")]].concat()),
@@ -402,7 +417,7 @@ mod tests {
 
     #[test]
     fn what_is_off_is_a_comment_and_what_is_too_long_is_refused() {
-        let base = [("PATH", "/bin"), ("MAILTO", "me")];
+        let base = [("PATH", "/bin")];
         let off = Entry { title: Some("name".to_owned()), is_off: true, ..entry("x", &base) };
         let long = entry(&"x".repeat(DEBIAN_BYTES_MAX + 1), &base);
         let (text, refused) = written(&[long, off]);

@@ -199,7 +199,10 @@ impl Writer<'_> {
                 losses.lose(job, format_args!("crontab(5) cannot say whom it mails because of {why}"));
                 mailto.clear();
             }
-            vars.insert(MAILTO.to_vec(), mailto);
+            // The owner is mailed without being named.
+            if base.get(MAILTO) != Some(&mailto) {
+                vars.insert(MAILTO.to_vec(), mailto);
+            }
         }
         vars
     }

@@ -78,7 +78,10 @@ fn mail_is_a_variable_of_the_table_and_cron_mails_output_alone() {
     let jobs = [with(None), with(Some(mail("a@b,c", MailWhen::Failure))), owner()];
     let (text, told) = as_crontab(&jobs);
     let name = config::person(None).name;
-    assert_eq!(text, format!("MAILTO=\"\"\n@daily cat\n\nMAILTO=a@b,c\n@daily cat\n\nMAILTO={name}\n@daily cat\n"));
+    assert_eq!(text, "@daily cat\n\nMAILTO=\"\"\n@daily cat\n\nMAILTO=a@b,c\n@daily cat\n");
+    let mut named = owner();
+    named.env = vec![format!("MAILTO={name}").into_bytes()];
+    assert_eq!(as_crontab(&[named]), (format!("MAILTO={name}\n@daily cat\n"), Vec::new()));
     assert_eq!(told, ["job 7: crontab(5) cannot say `--mail a@b,c,failure`"]);
     let (_, told) = as_units(owner());
     let expected = [
