@@ -5,6 +5,7 @@
 //! manuals say; where a rule below names neither, both have it.
 
 mod assignment;
+mod calls;
 mod command;
 mod environment;
 mod line;
@@ -15,6 +16,7 @@ mod table;
 mod tests;
 pub mod write;
 
+pub use calls::CrontabCall;
 pub use command::{CommandText, split_command};
 pub use environment::{Account, MailRule, environment, is_safe, mail_rule};
 pub use line::{Ending, EntryText, Layout, Line, Syntax, When, lines};

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::calls::CrontabCall;
 use super::environment::safe_signs;
 use crate::schedule::{Dialect, Oddity, Schedule};
 
@@ -78,6 +79,8 @@ pub enum Note {
     Continuation,
     /// What follows a percent sign is no command.
     PercentSign,
+    /// The command calls crontab(1), whose table is to be removed when it is imported.
+    CallsCrontab(CrontabCall),
     /// A value has something that a shell would have expanded.
     NotExpanded(String),
     /// A value has what a shell would have taken for a comment.
@@ -109,6 +112,22 @@ pub(super) fn name(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Debian => "Debian's cron",
         Dialect::Cronie => "cronie",
+    }
+}
+
+/// Says what becomes of a call of crontab(1) when cron's table is removed because taskq has it.
+fn after_removal(call: CrontabCall) -> &'static str {
+    match call {
+        CrontabCall::Lists => {
+            "after `crontab -r`, `crontab -l` prints nothing, and a file that it writes becomes empty; `taskq crontab -l` \
+             prints the table that was imported"
+        }
+        CrontabCall::Installs => {
+            "after `crontab -r` it gives cron a table again, and a job in both runs twice; `taskq crontab` installs a table here"
+        }
+        CrontabCall::Removes => {
+            "it removes cron's table, not the one here; `taskq crontab -r` ends the jobs of that one"
+        }
     }
 }
 
@@ -161,6 +180,9 @@ impl fmt::Display for Note {
             Self::Continuation => f.write_str("a backslash does not continue a line: the command ends here"),
             Self::PercentSign => {
                 f.write_str("the command ends at `%`, and the rest is its standard input; `\\%` is a percent sign")
+            }
+            Self::CallsCrontab(call) => {
+                write!(f, "the command calls crontab(1): {}", after_removal(*call))
             }
             Self::NotExpanded(part) => write!(f, "cron expands nothing: `{part}` stays as it is"),
             Self::HashInValue => f.write_str("what follows `#` is part of the value"),

@@ -8,6 +8,7 @@
 
 use std::rc::Rc;
 
+use super::calls::crontab_calls;
 use super::command::{CommandText, open_quote, split_command};
 use super::environment::value;
 use super::line::{DEBIAN_BYTES_MAX, Ending, EntryText, Layout, Line, Syntax, When, is_blank, lines};
@@ -488,6 +489,7 @@ impl<'o> Reader<'o> {
         if line.text.ends_with(b"\\") {
             self.notes.push(Note::Continuation);
         }
+        self.notes.extend(crontab_calls(&command.command).into_iter().map(Note::CallsCrontab));
         let first = command.command.split(|byte| is_blank(*byte)).next().unwrap_or_default();
         let shown = || String::from_utf8_lossy(first).into_owned();
         if first.iter().all(|byte| byte.is_ascii_digit() || b"*,-/?".contains(byte)) {

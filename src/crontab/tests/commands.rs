@@ -2,7 +2,7 @@
 //! what may stand before it.
 //! Never: running it.
 
-use super::super::{CommandText, Layout, Verdict, split_command};
+use super::super::{CommandText, CrontabCall, Layout, Note, Verdict, split_command};
 use super::{findings, is_taken};
 use crate::schedule::Dialect;
 
@@ -135,4 +135,19 @@ fn a_system_table_names_a_user_whom_there_is() {
         assert!(!line(refused), "{refused}");
     }
     assert!(!is_taken(b"* * * * * root c", Dialect::Debian, Layout::System), "the newline is missing");
+}
+
+#[test]
+fn a_job_that_calls_crontab_gets_a_note_of_what_happens_after_its_removal() {
+    let notes = |line: &str, layout| findings(line.as_bytes(), Dialect::Debian, layout)[0].notes.clone();
+    let lists = notes("@hourly crontab -l > backup\n", Layout::User);
+    assert_eq!(lists, [Note::CallsCrontab(CrontabCall::Lists)]);
+    let text = lists[0].to_string();
+    assert!(text.contains("crontab(1)") && text.contains("after `crontab -r`"), "{text}");
+    let installs = notes("@daily crontab /x/crontab.bak\n", Layout::User);
+    assert_eq!(installs, [Note::CallsCrontab(CrontabCall::Installs)]);
+    assert!(installs[0].to_string().contains("runs twice"), "{installs:?}");
+    let of_system = notes("@daily root crontab -u nobody -r\n", Layout::System);
+    assert_eq!(of_system, [Note::CallsCrontab(CrontabCall::Removes)]);
+    assert_eq!(notes("@hourly taskq crontab -l > backup\n", Layout::User), []);
 }
