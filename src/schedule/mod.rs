@@ -14,6 +14,7 @@ mod span;
 mod tests;
 mod time;
 mod tokens;
+mod unlike;
 mod vixie;
 mod walk;
 mod zone;

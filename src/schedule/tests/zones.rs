@@ -142,3 +142,48 @@ fn a_year_of_seconds_is_counted_by_the_day() {
     // Fixed times: the hour of the gap comes at one instant, which is also three o'clock; the fold's comes once.
     assert_eq!(cron("0-59 0-59 0-23 * * *").count(from, until, &zone("Europe/Berlin")), 365 * 86_400 - 3_600);
 }
+
+/// Returns the first instant of `(after, after + days]` that is a fire in one zone only, by looking at all fires of both.
+fn first_unlike_of_all(schedule: &Schedule, days: u64, one: &Zone, other: &Zone) -> Option<Timestamp> {
+    let after = instant("2026-11-21T12:00:00Z");
+    let until = after + Span::from_seconds(days * 86_400);
+    let all = |zone| {
+        let next = move |at: &Timestamp| schedule.next_after(*at, zone);
+        std::iter::successors(next(&after), next).take_while(|at| *at <= until).collect::<Vec<_>>()
+    };
+    let (own, others) = (all(one), all(other));
+    let found = schedule.first_unlike(after, until, one, other);
+    let unlike = own.iter().filter(|at| others.binary_search(at).is_err());
+    let unlike = unlike.chain(others.iter().filter(|at| own.binary_search(at).is_err())).min().copied();
+    assert_eq!(found, unlike, "{schedule:?} in {} and {}", one.name(), other.name());
+    found
+}
+
+#[test]
+fn the_first_fire_that_another_zone_does_not_have_is_found() {
+    let first = |text: &str, one: &str, other: &str| {
+        let found = first_unlike_of_all(&cron(text), 400, &zone(one), &zone(other));
+        found.map(|at| Zone::utc().show(at)[..16].to_owned())
+    };
+    let some = |text: &str| Some(text.to_owned());
+    // Whole hours make no difference to what comes in every hour, half hours do.
+    for text in ["*/5 * * * *", "0 * * * *", "@hourly", "* * * * *"] {
+        assert_eq!(first(text, "UTC", "Asia/Tokyo"), None, "{text}");
+        assert_eq!(first(text, "America/New_York", "Europe/Berlin"), None, "{text}");
+    }
+    assert_eq!(first("*/30 * * * *", "UTC", "Asia/Kolkata"), None);
+    assert_eq!(first("0 * * * *", "UTC", "Asia/Kolkata"), some("2026-11-21 12:30"));
+    assert_eq!(first("0 9 * * *", "UTC", "Asia/Tokyo"), some("2026-11-22 00:00"));
+    assert_eq!(first("0 */3 * * *", "UTC", "Asia/Tokyo"), None);
+    assert_eq!(first("0 */2 * * *", "UTC", "Asia/Tokyo"), some("2026-11-21 13:00"));
+    // The same until one of the clocks changes.
+    assert_eq!(first("0 9 * * *", "UTC", "Europe/London"), some("2027-03-28 08:00"));
+    assert_eq!(first("0 9 * 1-2 *", "UTC", "Europe/London"), None);
+    assert_eq!(first("0 9 * * *", "Europe/Berlin", "Europe/Paris"), None);
+    // What is no star fires once in a fold.
+    assert_eq!(first("0 0-23 * * *", "UTC", "Europe/Berlin"), some("2027-10-31 01:00"));
+    // A day begins elsewhere at another time.
+    assert_eq!(first("* * 1 * *", "UTC", "Asia/Tokyo"), some("2026-11-30 15:00"));
+    assert_eq!(first("0 0 * * *", "Pacific/Apia", "Pacific/Pago_Pago"), None);
+    assert_eq!(first("0 0 29 2 *", "UTC", "Asia/Tokyo"), None);
+}
