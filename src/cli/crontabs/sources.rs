@@ -32,6 +32,9 @@ const CRONTAB: &str = "/etc/crontab";
 /// The tables of packages.
 const CRON_D: &str = "/etc/cron.d";
 
+/// What keeps an empty directory in a package of Debian.
+const PLACEHOLDER: &[u8] = b".placeholder";
+
 /// What the table of crontab(1) is called.
 const INSTALLED: &str = "crontab -l";
 
@@ -146,7 +149,7 @@ impl SystemTables {
             let name = file.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
             if is_table_name(name, origin) {
                 self.file(&file);
-            } else {
+            } else if name != PLACEHOLDER {
                 let reason = match origin {
                     Dialect::Debian => "Debian's cron reads names of letters, digits, `_` and `-` only",
                     Dialect::Cronie => "cronie reads no such name",
