@@ -117,7 +117,7 @@ fn written(findings: &[Finding<'_>], origin: Dialect) {
     let options = Options { origin, layout: Layout::User, host: 0, knows_user: &|_| false };
     let found = read(&text, &options);
     let is_refused = |finding: &Finding<'_>| {
-        let is_told = |note: &Note| matches!(note, Note::RefusedBy { by, .. } if *by == origin);
+        let is_told = |note: &Note| note.refusal_by(origin).is_some();
         matches!(finding.verdict, Verdict::Refused { .. }) || finding.notes.iter().any(is_told)
     };
     assert!(!found.iter().any(is_refused), "what is written is read: {}", text.escape_ascii());

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args, ValueHint};
 
 use super::context::{Context, Failure};
+use super::crontabs::doubles::doubles;
 use super::crontabs::jobs::{Surroundings, TableLine, read_table};
 use super::crontabs::report::table_report;
 use super::crontabs::sources::{OWN, user_table};
@@ -171,14 +172,18 @@ fn install(context: &Context<'_>, text: &[u8], shown: &str, before: Option<Optio
         }
         let mut diff = diff(writer, OWN, &lines)?;
         store(writer, &NewTable { source: OWN, origin: here.origin, text, lines: &lines }, &mut diff, here.now)?;
-        Ok::<_, Failure>(Some((old.unwrap_or_default(), table_report(shown, &lines, &diff, true, &here))))
+        let report = table_report(shown, &lines, &diff, true, &here);
+        Ok::<_, Failure>(Some((old.unwrap_or_default(), report, doubles(writer, OWN, &lines)?)))
     })?;
-    let Some((old, report)) = stored else { return Ok(Installed::Overtaken) };
+    let Some((old, report, doubles)) = stored else { return Ok(Installed::Overtaken) };
     // What is known of the old lines was said when they came.
     let old: HashSet<&[u8]> = crontab::lines(&old).map(|line| line.text).collect();
     let (zone, _) = context.zone(WHAT)?;
     for sentence in report.sentences(&zone, |number| !old.contains(lines[number - 1].finding.line.text)) {
         context.output.talk(&sentence);
+    }
+    for double in doubles {
+        context.output.talk(&text::escaped(&double.sentence("taskq crontab -l", true)));
     }
     Ok(Installed::Stored)
 }

@@ -1,15 +1,17 @@
 //! Owns: `taskq import`.
 //! Never: what a crontab means (see `crontab`), or what becomes of its jobs (see `crontabs`).
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 use serde::Serialize;
 
 use super::context::{Context, Failure};
+use super::crontabs::doubles::doubles;
 use super::crontabs::jobs::{Surroundings, TableLine, read_table};
 use super::crontabs::report::{TableReport, table_report};
-use super::crontabs::sources::{OWN, Source, SystemTables, installed_table, is_crons, system_tables, user_table};
+use super::crontabs::sources::{Source, SystemTables, installed_table, is_crons, system_tables, user_table};
 use super::crontabs::tables::{Diff, NewTable, diff, remove, store};
 use super::output::text;
 use super::report::document;
@@ -153,9 +155,7 @@ pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
         look_all(context, &tables, &found, &here)?
     };
     print(context, args, is_stored, (&tables, &reports), &found)?;
-    if is_stored {
-        tell_of_doubles(context, &tables)?;
-    }
+    tell_of_doubles(context, &tables, is_stored)?;
     let failure = reports.iter().find_map(|report| report.failure(&format!("{WHAT} `{}`", report.source)));
     match failure {
         Some(failure) if args.keep_going => Err(Error { kind: ErrorKind::Conflict, ..failure }),
@@ -253,18 +253,21 @@ fn look_all(
 }
 
 /// Says which lines are in another table, too: their jobs run twice.
-fn tell_of_doubles(context: &Context<'_>, tables: &[Table<'_>]) -> Result<()> {
-    let doubles = context.read(WHAT, |reader| {
-        let of_table = |table: &Table<'_>| reader.tables_with_same_lines(&table.source.key);
+fn tell_of_doubles(context: &Context<'_>, tables: &[Table<'_>], is_stored: bool) -> Result<()> {
+    if !Store::exists(&context.dir) {
+        return Ok(());
+    }
+    let found = context.look(WHAT, |reader| {
+        let of_table = |table: &Table<'_>| doubles(reader, &table.source.key, &table.lines);
         tables.iter().map(of_table).collect::<std::result::Result<Vec<_>, _>>()
     })?;
-    for (table, others) in tables.iter().zip(doubles) {
-        let shown = &table.source.shown;
-        for (other, lines) in others {
-            let other = if other == OWN { "taskq crontab -l".to_owned() } else { other };
-            let are = if lines == 1 { "1 line of it is".to_owned() } else { format!("{lines} lines of it are") };
-            context.output.talk(&text::escaped(&format!("`{shown}`: {are} in `{other}`, too, and the jobs run twice")));
+    let mut told: HashSet<(&str, &str)> = HashSet::new();
+    for (table, doubles) in tables.iter().zip(&found) {
+        // Of two tables that came together one line is enough.
+        for double in doubles.iter().filter(|double| !told.contains(&(double.other.as_str(), &table.source.key))) {
+            context.output.talk(&text::escaped(&double.sentence(&table.source.shown, is_stored)));
         }
+        told.extend(doubles.iter().map(|double| (table.source.key.as_str(), double.other.as_str())));
     }
     Ok(())
 }

@@ -20,5 +20,5 @@ pub use calls::CrontabCall;
 pub use command::{CommandText, split_command};
 pub use environment::{Account, MailRule, environment, is_safe, mail_rule};
 pub use line::{Ending, EntryText, Layout, Line, Syntax, When, lines};
-pub use note::{Fires, Note};
+pub use note::{Fires, Note, ZoneVariable};
 pub use table::{Entry, Finding, Options, Timing, Variable, Variables, Verdict, read, stable_hash};

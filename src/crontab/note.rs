@@ -1,10 +1,11 @@
 //! Owns: what there is to know about a line before it is live, and the words for it.
-//! Never: finding it (see `table`), or instants.
+//! Never: finding it (see `table`).
 
 use std::fmt;
 
 use super::calls::CrontabCall;
 use super::environment::safe_signs;
+use crate::domain::Timestamp;
 use crate::schedule::{Dialect, Oddity, Schedule};
 
 /// The instants of another cron.
@@ -14,6 +15,15 @@ pub struct Fires {
     pub schedule: Schedule,
     /// In which zone; `None`: the system's.
     pub zone: Option<String>,
+}
+
+/// A variable that names a zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZoneVariable {
+    /// `CRON_TZ`, in a table that is read as this cron reads it.
+    CronTz(Dialect),
+    /// `TZ`, which is no cron's.
+    Tz,
 }
 
 /// Something about a line that a person may not expect.
@@ -26,6 +36,15 @@ pub enum Note {
         /// Which.
         by: Dialect,
         /// `bad minute`
+        what: String,
+    },
+    /// The last line has no newline, which both crons refuse.
+    NoNewline,
+    /// `NAME=` with nothing behind it, which Debian's cron refuses.
+    EmptyValue {
+        /// It is `MAILTO`.
+        is_mailto: bool,
+        /// What Debian's cron says.
         what: String,
     },
     /// One of the crons fires at other times.
@@ -74,7 +93,12 @@ pub enum Note {
     /// The command begins with what looks like a field.
     LooksLikeField(String),
     /// The command begins with what looks like a user.
-    LooksLikeUser(String),
+    LooksLikeUser {
+        /// The word.
+        user: String,
+        /// How many lines below do so, too.
+        others: usize,
+    },
     /// A backslash at the end does not continue the line.
     Continuation,
     /// What follows a percent sign is no command.
@@ -91,16 +115,37 @@ pub enum Note {
     SetByCron,
     /// Debian's cron reads no more of the line.
     CutByDebian,
-    /// Debian's cron has no zones.
-    ZoneIgnored,
+    /// A zone that counts for one of the crons, or for none.
+    OtherZone {
+        /// The variable.
+        variable: ZoneVariable,
+        /// Its value.
+        zone: String,
+        /// The first line below at whose times it makes a difference.
+        line: usize,
+        /// When that difference first shows.
+        first: Timestamp,
+    },
+    /// `CRON_TZ` is no zone that could be found, and Debian's cron ignores it.
+    NoZone(String),
     /// Debian's cron delays nothing.
-    DelayIgnored,
-    /// cronie delays what follows; the number of minutes that was drawn for this machine.
-    Delayed(u32),
+    DelayIgnored(String),
+    /// cronie delays what follows.
+    Delayed {
+        /// RANDOM_DELAY.
+        most: String,
+        /// The number of minutes that was drawn for this machine.
+        drawn: u32,
+    },
     /// The value is no number of minutes from 0 to 1440.
-    NoDelay,
+    NoDelay(String),
     /// An address that sendmail(8) is not given: nothing is mailed.
-    UnsafeAddress(Dialect),
+    UnsafeAddress {
+        /// The cron that would mail.
+        origin: Dialect,
+        /// `MAILTO`
+        address: String,
+    },
     /// `HOME` is no directory that there is.
     HomeMissing(String),
     /// `SHELL` is no path.
@@ -131,7 +176,53 @@ fn after_removal(call: CrontabCall) -> &'static str {
     }
 }
 
+fn empty_value(is_mailto: bool) -> &'static str {
+    match is_mailto {
+        true => "MAILTO is empty: the jobs below mail nobody; Debian's cron takes that only with quotes, `\"\"`",
+        false => "the value is empty; Debian's cron takes that only with quotes, `\"\"`",
+    }
+}
+
+fn user_column(user: &str, others: usize) -> String {
+    let others = match others {
+        0 => String::new(),
+        1 => " (one more line does so)".to_owned(),
+        others => format!(" ({others} more lines do so)"),
+    };
+    format!("the command begins with a user, `{user}`{others}: only system tables have users (`--system`)")
+}
+
+fn other_zone(variable: ZoneVariable, zone: &str) -> String {
+    match variable {
+        ZoneVariable::CronTz(Dialect::Debian) => {
+            format!("CRON_TZ `{zone}` counts for cronie alone: the times below stay in the system's zone")
+        }
+        ZoneVariable::CronTz(Dialect::Cronie) => {
+            format!("CRON_TZ `{zone}` is the zone of the times below; Debian's cron leaves them in the system's")
+        }
+        ZoneVariable::Tz => format!("TZ `{zone}` is for the commands alone: no cron takes it for the times below"),
+    }
+}
+
+fn unsafe_address(origin: Dialect, address: &str) -> String {
+    let signs = safe_signs(origin);
+    format!(
+        "MAILTO `{address}` is not given to sendmail(8), so nothing is mailed: an address begins with a letter or digit \
+         and has only those and `{signs}`"
+    )
+}
+
 impl Note {
+    /// Returns what a cron says that refuses the line, though it is not refused here.
+    pub fn refusal_by(&self, dialect: Dialect) -> Option<&str> {
+        match self {
+            Self::RefusedBy { by, what } if *by == dialect => Some(what),
+            Self::EmptyValue { what, .. } if dialect == Dialect::Debian => Some(what),
+            Self::NoNewline => Some("missing newline"),
+            _ => None,
+        }
+    }
+
     /// Tells whether it is about the times of an entry: then its next fires are worth seeing.
     pub fn is_about_times(&self) -> bool {
         matches!(
@@ -153,6 +244,10 @@ impl fmt::Display for Note {
         match self {
             Self::Odd(oddity) => oddity.fmt(f),
             Self::RefusedBy { by, what } => write!(f, "{} refuses it: {what}", name(*by)),
+            Self::NoNewline => {
+                f.write_str("the last line has no newline: both crons refuse that, and here the line counts")
+            }
+            Self::EmptyValue { is_mailto, what: _ } => f.write_str(empty_value(*is_mailto)),
             Self::OtherTimes { by, fires: Some(_) } => write!(f, "{} fires it at other times", name(*by)),
             Self::OtherTimes { by, fires: None } => write!(f, "{} never fires it", name(*by)),
             Self::OtherCommand { by, command } => write!(f, "{} runs `{}`", name(*by), lossy(command)),
@@ -174,40 +269,38 @@ impl fmt::Display for Note {
             Self::LooksLikeField(word) => {
                 write!(f, "the command begins with `{word}`: five fields come before it, not six")
             }
-            Self::LooksLikeUser(word) => {
-                write!(f, "the command begins with `{word}`: only system tables name a user (`--system`)")
-            }
+            Self::LooksLikeUser { user, others } => f.write_str(&user_column(user, *others)),
             Self::Continuation => f.write_str("a backslash does not continue a line: the command ends here"),
             Self::PercentSign => {
                 f.write_str("the command ends at `%`, and the rest is its standard input; `\\%` is a percent sign")
             }
-            Self::CallsCrontab(call) => {
-                write!(f, "the command calls crontab(1): {}", after_removal(*call))
-            }
+            Self::CallsCrontab(call) => write!(f, "the command calls crontab(1): {}", after_removal(*call)),
             Self::NotExpanded(part) => write!(f, "cron expands nothing: `{part}` stays as it is"),
             Self::HashInValue => f.write_str("what follows `#` is part of the value"),
             Self::OddName => f.write_str("a shell has no use for a variable of this name"),
             Self::SetByCron => f.write_str("cron sets this variable itself, after this line"),
             Self::CutByDebian => f.write_str("Debian's cron reads the first 998 bytes of an assignment"),
-            Self::ZoneIgnored => f.write_str("Debian's cron knows no CRON_TZ: times stay in the system's zone"),
-            Self::DelayIgnored => f.write_str("Debian's cron knows no RANDOM_DELAY: nothing is delayed"),
-            Self::Delayed(minutes) => {
-                write!(f, "cronie draws a delay whenever it starts; here it is {minutes} min for all lines below")
+            Self::OtherZone { variable, zone, line, first: _ } => {
+                write!(f, "{}; it makes a difference first in line {line}", other_zone(*variable, zone))
             }
-            Self::NoDelay => f.write_str("this is no number of minutes from 0 to 1440: nothing is delayed"),
+            Self::NoZone(zone) => {
+                write!(f, "CRON_TZ `{zone}` is no zone of this machine's tzdata, and Debian's cron ignores it")
+            }
+            Self::DelayIgnored(most) => write!(f, "RANDOM_DELAY `{most}` counts for cronie alone: nothing is delayed"),
+            Self::Delayed { most, drawn } => write!(
+                f,
+                "RANDOM_DELAY `{most}`: cronie draws a delay whenever it starts; here it is {drawn} min for all lines below"
+            ),
+            Self::NoDelay(most) => {
+                write!(f, "RANDOM_DELAY `{most}` is no number of minutes from 0 to 1440: nothing is delayed")
+            }
             Self::HomeMissing(home) => {
-                write!(f, "HOME `{home}` is no directory: cron starts the command elsewhere, and here it starts in `/`")
+                write!(f, "HOME `{home}` is no directory: cron starts its jobs elsewhere, and here they start in `/`")
             }
             Self::ShellNotFound(shell) => {
-                write!(f, "SHELL `{shell}` is no path: cron does not search for it, so the command cannot start")
+                write!(f, "SHELL `{shell}` is no path: cron does not search for it, so no command can start")
             }
-            Self::UnsafeAddress(origin) => {
-                let signs = safe_signs(*origin);
-                write!(
-                    f,
-                    "an address begins with a letter or digit and has only those and `{signs}`: nothing is mailed"
-                )
-            }
+            Self::UnsafeAddress { origin, address } => f.write_str(&unsafe_address(*origin, address)),
         }
     }
 }

@@ -187,8 +187,7 @@ impl<'o> Reader<'o> {
         self.notes.clear();
         let verdict = self.verdict(&line);
         if matches!(verdict, Verdict::Variable(_) | Verdict::Entry(_)) && line.ending == Ending::File {
-            self.note_refusal(Dialect::Debian, "the last line has no newline");
-            self.note_refusal(Dialect::Cronie, "the last line has no newline");
+            self.notes.push(Note::NoNewline);
         }
         if line.number == DEBIAN_LINES_MAX + 1 {
             self.note_refusal(Dialect::Debian, "crontab is too long; maximum number of lines is 10000");
@@ -198,6 +197,15 @@ impl<'o> Reader<'o> {
 
     fn note_refusal(&mut self, by: Dialect, what: &str) {
         self.notes.push(Note::RefusedBy { by, what: what.to_owned() });
+    }
+
+    /// Says that a cron takes an assignment for none.
+    fn note_no_assignment(&mut self, name: &[u8], value: &[u8], by: Dialect, what: &str) {
+        let what = what.to_owned();
+        self.notes.push(match by == Dialect::Debian && value.is_empty() {
+            true => Note::EmptyValue { is_mailto: name == b"MAILTO", what },
+            false => Note::RefusedBy { by, what },
+        });
     }
 
     fn verdict<'a>(&mut self, line: &Line<'a>) -> Verdict<'a> {
@@ -229,7 +237,7 @@ impl<'o> Reader<'o> {
             return Verdict::Nothing;
         }
         if let Syntax::Assignment { name, value } = line.syntax(Dialect::Cronie, self.options.layout) {
-            self.note_refusal(Dialect::Debian, said);
+            self.note_no_assignment(&name, &value, Dialect::Debian, said);
             return self.variable(line, Variable { name, value });
         }
         if let Some(bad) = earlier {
@@ -273,9 +281,9 @@ impl<'o> Reader<'o> {
             }
             Syntax::Assignment { .. } | Syntax::Nothing => {}
             Syntax::Entry(_) | Syntax::Bad { .. } => {
-                let refused = Note::RefusedBy { by, what: BadField { index: 0 }.message().to_owned() };
-                if !self.notes.contains(&refused) {
-                    self.notes.push(refused);
+                // Of a line that is read as cronie's it was said before.
+                if self.notes.iter().all(|note| note.refusal_by(by).is_none()) {
+                    self.note_no_assignment(&variable.name, &variable.value, by, BadField { index: 0 }.message());
                 }
             }
         }
@@ -294,12 +302,17 @@ impl<'o> Reader<'o> {
     fn note_purpose(&mut self, variable: &Variable) {
         let origin = self.options.origin;
         let is_debian = origin == Dialect::Debian;
+        let shown = || shortened(&String::from_utf8_lossy(&variable.value));
         match variable.name.as_slice() {
-            b"CRON_TZ" if is_debian => self.notes.push(Note::ZoneIgnored),
-            b"RANDOM_DELAY" if is_debian => self.notes.push(Note::DelayIgnored),
-            b"RANDOM_DELAY" => self.notes.push(match self.drawn_delay(&variable.value) {
-                Some(minutes) => Note::Delayed(minutes),
-                None => Note::NoDelay,
+            b"CRON_TZ" => {
+                let is_none = matches!(read_zone(&variable.value), Some(Err(_)));
+                self.notes.extend((is_debian && is_none).then(|| Note::NoZone(shown())));
+            }
+            b"RANDOM_DELAY" => self.notes.extend(match self.drawn_delay(&variable.value) {
+                Some((0, _)) => None,
+                Some(_) | None if is_debian => Some(Note::DelayIgnored(shown())),
+                Some((_, drawn)) => Some(Note::Delayed { most: shown(), drawn }),
+                None => Some(Note::NoDelay(shown())),
             }),
             b"LOGNAME" => self.notes.push(Note::SetByCron),
             b"USER" if !is_debian => self.notes.push(Note::SetByCron),
@@ -308,8 +321,9 @@ impl<'o> Reader<'o> {
         }
     }
 
-    /// Draws cronie's delay: a random share of RANDOM_DELAY, the same for all tables of a machine. `None`: no such number.
-    fn drawn_delay(&self, value: &[u8]) -> Option<u32> {
+    /// Reads RANDOM_DELAY and draws cronie's delay: a random share of it, the same for all tables of a machine. `None`: no
+    /// such number.
+    fn drawn_delay(&self, value: &[u8]) -> Option<(u32, u32)> {
         // As strtol(3) reads it: `45 minutes` is 45.
         let value = value.trim_ascii_start();
         let value = value.strip_prefix(b"+").unwrap_or(value);
@@ -319,7 +333,8 @@ impl<'o> Reader<'o> {
             return None;
         }
         // The upper half of the seed as a fraction of one.
-        u32::try_from((u64::from(minutes) * (self.options.host >> 32)) >> 32).ok()
+        let drawn = u32::try_from((u64::from(minutes) * (self.options.host >> 32)) >> 32).ok()?;
+        Some((minutes, drawn))
     }
 
     fn entry<'a>(&mut self, line: &Line<'a>, text: EntryText<'a>) -> Verdict<'a> {
@@ -356,7 +371,7 @@ impl<'o> Reader<'o> {
         let command = split_command(text.command, self.options.origin);
         let is_empty = command.command.iter().all(|byte| is_blank(*byte));
         self.note_times(&text, &times);
-        self.note_other(line, &times, zone.as_deref(), &command, seed);
+        self.note_other(line, &times, &command, seed);
         self.note_command(line, &text, &command);
         let schedule = times.schedule();
         let is_fixed = match &times {
@@ -399,7 +414,7 @@ impl<'o> Reader<'o> {
     fn delay(&self, schedule: &Schedule) -> Span {
         let is_put_off = self.options.origin == Dialect::Cronie && *schedule != Schedule::Reboot;
         let minutes = value(&self.variables, b"RANDOM_DELAY").and_then(|value| self.drawn_delay(value));
-        Span::from_seconds(minutes.filter(|_| is_put_off).map_or(0, |minutes| u64::from(minutes) * 60))
+        Span::from_seconds(minutes.filter(|_| is_put_off).map_or(0, |(_, drawn)| u64::from(drawn) * 60))
     }
 
     fn note_times(&mut self, text: &EntryText<'_>, times: &Times) {
@@ -424,20 +439,21 @@ impl<'o> Reader<'o> {
             self.notes.push(Note::BothDays { field: star.clone().into_owned() });
         }
     }
-    /// Says where the other cron parts from the line's own.
-    fn note_other(&mut self, line: &Line<'_>, times: &Times, zone: Option<&str>, command: &CommandText, seed: u64) {
+
+    /// Says where the other cron parts from the line's own. That its zone is another is said where `CRON_TZ` is set.
+    fn note_other(&mut self, line: &Line<'_>, times: &Times, command: &CommandText, seed: u64) {
         let by = other(self.options.origin);
         match self.meaning(line, by, seed) {
             Meaning::Refused(what) => self.note_refusal(by, what),
             Meaning::Nothing | Meaning::Variable => self.note_refusal(by, "it takes the line for something else"),
             Meaning::Entry(others, other_command) => {
-                let other_zone = match by {
-                    Dialect::Debian => None,
-                    Dialect::Cronie => self.cron_tz.clone().and_then(Result::ok),
-                };
                 let schedule = others.schedule();
-                if schedule != times.schedule() || other_zone.as_deref() != zone {
-                    let fires = schedule.map(|schedule| Fires { schedule, zone: other_zone });
+                if schedule != times.schedule() {
+                    let zone = match by {
+                        Dialect::Debian => None,
+                        Dialect::Cronie => self.cron_tz.clone().and_then(Result::ok),
+                    };
+                    let fires = schedule.map(|schedule| Fires { schedule, zone });
                     self.notes.push(Note::OtherTimes { by, fires });
                 }
                 if other_command != *command {
@@ -498,7 +514,7 @@ impl<'o> Reader<'o> {
             && is_before_word(&command.command[first.len()..])
             && (self.options.knows_user)(first)
         {
-            self.notes.push(Note::LooksLikeUser(shown()));
+            self.notes.push(Note::LooksLikeUser { user: shown(), others: 0 });
         }
     }
 }

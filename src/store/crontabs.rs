@@ -68,19 +68,6 @@ impl Reader<'_> {
         Ok(entries.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Returns the other tables that have lines of this one, and how many: such lines have two jobs.
-    pub fn tables_with_same_lines(&self, source: &str) -> StoreResult<Vec<(String, i64)>> {
-        let mut statement = self.transaction.prepare(
-            "SELECT other.source, count(DISTINCT own.job_id) FROM crontab
-             JOIN crontab_entry AS own ON own.crontab_id = crontab.id
-             JOIN crontab_entry AS same ON same.text = own.text AND same.crontab_id <> own.crontab_id
-             JOIN crontab AS other ON other.id = same.crontab_id
-             WHERE crontab.source = ?1 GROUP BY other.source ORDER BY other.source",
-        )?;
-        let tables = statement.query_map([source], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(tables.collect::<rusqlite::Result<_>>()?)
-    }
-
     /// Returns the source of the table that a job was imported from, and the line.
     pub fn crontab_line(&self, job: JobId) -> StoreResult<Option<(String, usize)>> {
         let mut statement = self.transaction.prepare_cached(

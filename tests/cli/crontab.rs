@@ -172,6 +172,23 @@ fn an_imported_table_is_that_of_crontab() {
 }
 
 #[test]
+fn a_table_that_is_imported_already_is_told_of_at_every_door() {
+    let doors: [fn(&Home) -> String; 3] = [
+        |home| home.taskq(&["crontab", "table"]).answer().stderr,
+        |home| home.taskq(&["crontab", "-"]).stdin("15 3 * * * backup\n").answer().stderr,
+        |home| edit(home, "cp table $1", ""),
+    ];
+    for door in doors {
+        let home = Home::new();
+        fs::write(home.work().join("table"), "15 3 * * * backup\n").expect("it is writable");
+        home.taskq(&["import", "crontab", "table"]).answer();
+        let said = door(&home);
+        let told = "table`, too, and its job runs twice: `taskq cancel 1` ends the other table's\n";
+        assert!(said.contains("`taskq crontab -l`: 1 line of it is in `") && said.contains(told), "{said}");
+    }
+}
+
+#[test]
 fn one_operation_at_a_time() {
     let home = Home::new();
     insta::assert_snapshot!(home.transcript(&[

@@ -327,13 +327,36 @@ fn a_dry_run_tells_of_the_files_that_are_gone() {
 }
 
 #[test]
-fn a_line_that_is_in_two_tables_is_told_of() {
+fn a_line_that_is_in_two_tables_is_told_of_with_the_way_to_end_the_other() {
     let home = Home::new();
     import(&home, "1 1 * * * one\n2 2 * * * two\n");
     fs::write(home.work().join("table"), "1 1 * * * one\n3 3 * * * three\n").expect("it is writable");
-    let answer = home.taskq(&["import", "crontab", "table"]).answer();
-    let said = "`table`: 1 line of it is in `taskq crontab -l`, too, and the jobs run twice\n";
-    assert!(answer.stderr.contains(said), "{answer:?}");
+    let told = |more: &[&str]| {
+        let stderr = home.taskq(&[&["import", "crontab", "table"], more].concat()).answer().stderr;
+        stderr.lines().filter(|line| line.contains("twice")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let shared = "`table`: 1 line of it is in `taskq crontab -l`, too, and its job";
+    let remedy = "twice: edit that table with `taskq crontab -e`";
+    assert_eq!(told(&["--dry-run"]), [format!("{shared} would run {remedy}")]);
+    assert_eq!(told(&[]), [format!("{shared} runs {remedy}")]);
     fs::write(home.work().join("table"), "3 3 * * * three\n").expect("it is writable");
-    assert!(!home.taskq(&["import", "crontab", "table"]).answer().stderr.contains("twice"));
+    assert_eq!(told(&[]), [""; 0]);
+}
+
+#[test]
+fn a_table_under_a_new_name_can_be_ended_under_the_old_one() {
+    let home = Home::new();
+    let (old, new) = (home.work().join("old"), home.work().join("new"));
+    fs::write(&old, "1 1 * * * one\n2 2 * * * two\n").expect("it is writable");
+    home.taskq(&["import", "crontab", "old"]).answer();
+    fs::rename(&old, &new).expect("the name is new");
+    let answer = home.taskq(&["import", "crontab", "new"]).answer();
+    let old = old.display();
+    let said = format!(
+        "`new`: 2 lines of it are in `{old}`, too, and the jobs run twice: `taskq cancel 1 2` ends the other table's\n"
+    );
+    assert!(answer.stderr.contains(&said), "{answer:?}");
+    home.taskq(&["cancel", "1", "2"]).gives(0, "", "");
+    assert!(!home.taskq(&["import", "crontab", "new"]).answer().stderr.contains("twice"));
+    assert_eq!(ids(&home), [(3, "one".to_owned()), (4, "two".to_owned())]);
 }

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use taskq::crontab::{Finding, Layout, Line, Note, Options, Syntax, Verdict, lines, read};
+use taskq::crontab::{Finding, Layout, Line, Options, Syntax, Verdict, lines, read};
 use taskq::schedule::Dialect;
 use tempfile::NamedTempFile;
 
@@ -36,10 +36,7 @@ struct Refusal {
 
 fn refusal_of(finding: &Finding<'_>, origin: Dialect) -> Option<Refusal> {
     let line = finding.line.number;
-    let what = finding.notes.iter().find_map(|note| match note {
-        Note::RefusedBy { by, what } if *by == origin => Some(what.clone()),
-        _ => None,
-    });
+    let what = finding.notes.iter().find_map(|note| note.refusal_by(origin)).map(str::to_owned);
     let is_refused = matches!(finding.verdict, Verdict::Refused { .. });
     (is_refused || what.is_some()).then_some(Refusal { line, what })
 }

@@ -1,14 +1,16 @@
 //! Owns: an entry of a crontab as a job that runs as cron would run it.
 //! Never: storing it (see `tables`).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
 
+use super::causes::{Caused, Causes, settle};
 use crate::config::{self, Person};
+use crate::crontab::write::MAILTO;
 use crate::crontab::{
     Account, Entry, Finding, Layout, MailRule, Note, Options, Timing, Variables, Verdict, environment, mail_rule, read,
     stable_hash,
@@ -116,7 +118,9 @@ struct Shared {
     cwd: Vec<u8>,
     shell: Vec<u8>,
     mail: MailRule,
-    notes: Vec<Note>,
+    notes: Vec<Caused>,
+    /// Its notes stand at their lines.
+    is_placed: Cell<bool>,
 }
 
 /// Reads a table, and makes a job of each of its entries. Those of a table without users run as `owner`; `None`: as whose
@@ -133,7 +137,22 @@ pub fn read_table<'a>(
     let findings = read(text, &options);
     let mut shared: Option<Rc<Shared>> = None;
     let owner = owner.map(str::as_bytes);
-    findings.into_iter().map(|finding| table_line(finding, owner, here, &users, &mut shared)).collect()
+    let mut causes = Causes::default();
+    let mut lines = Vec::with_capacity(findings.len());
+    for finding in findings {
+        let line = table_line(finding, owner, here, &users, &mut shared);
+        let caused = line.job.as_ref().map(|job| Rc::clone(&job.shared));
+        lines.push(line);
+        causes.pass(&lines);
+        // The lines below with the same variables have the same notes.
+        if let Some(caused) = caused
+            && !caused.is_placed.replace(true)
+        {
+            caused.notes.iter().for_each(|caused| causes.place(&mut lines, caused));
+        }
+    }
+    settle(&mut lines, here);
+    lines
 }
 
 /// Users that were looked up: a table names the same ones over and over.
@@ -182,7 +201,6 @@ fn table_line<'a>(
     if job.is_none() && entry.timing.is_some() {
         finding.notes.push(Note::NeverFires);
     }
-    finding.notes.extend(known.notes.iter().filter(|_| job.is_some()).cloned());
     *shared = Some(known);
     TableLine { finding, job }
 }
@@ -193,13 +211,17 @@ fn share(entry: &Entry<'_>, here: &Surroundings, users: &Users) -> Shared {
     let env = environment(&entry.variables, &account, &here.login, here.origin);
     let mail = mail_rule(&entry.variables, &env, &account, here.origin);
     let mut notes = Vec::new();
+    let mut note = |by: &'static [u8], note| notes.push(Caused { by, note });
+    let shown = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     if mail == MailRule::Unsafe {
-        notes.push(Note::UnsafeAddress(here.origin));
+        let set = entry.variables.iter().find(|variable| variable.name == MAILTO);
+        let address = set.map_or_else(String::new, |variable| shown(&variable.value));
+        note(MAILTO, Note::UnsafeAddress { origin: here.origin, address });
     }
     let home = value_of(&env, "HOME").unwrap_or_default();
     let is_path = home.starts_with(b"/");
     if !is_path || !(here.is_directory)(Path::new(OsStr::from_bytes(home))) {
-        notes.push(Note::HomeMissing(String::from_utf8_lossy(home).into_owned()));
+        note(b"HOME", Note::HomeMissing(shown(home)));
     }
     // Whether it is there counts when the job starts: it may be mounted by then, or gone.
     let cwd = if is_path { home } else { NO_HOME }.to_vec();
@@ -208,11 +230,12 @@ fn share(entry: &Entry<'_>, here: &Surroundings, users: &Users) -> Shared {
         shell.to_vec()
     } else {
         // cron starts it by execle(3), which does not look into PATH.
-        notes.push(Note::ShellNotFound(String::from_utf8_lossy(shell).into_owned()));
+        note(b"SHELL", Note::ShellNotFound(shown(shell)));
         [b"./", shell].concat()
     };
     let variables = Rc::clone(&entry.variables);
-    Shared { variables, user: entry.user.map(<[u8]>::to_vec), env, cwd, shell, mail, notes }
+    let user = entry.user.map(<[u8]>::to_vec);
+    Shared { variables, user, env, cwd, shell, mail, notes, is_placed: Cell::new(false) }
 }
 
 fn planned(entry: &Entry<'_>, first: FirstFire, shared: Rc<Shared>, here: &Surroundings) -> PlannedJob {

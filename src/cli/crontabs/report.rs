@@ -194,6 +194,10 @@ fn remarks(line: &TableLine<'_>, here: &Surroundings, zones: &mut Zones) -> Vec<
             Note::OtherTimes { fires: Some(other), .. } => fires(&other.schedule, Span::ZERO, &other.zone),
             _ => Vec::new(),
         };
+        if let Note::OtherZone { first, .. } = note {
+            remarks.push(Remark { text: note.to_string(), fires: vec![*first] });
+            continue;
+        }
         remarks.push(if !of_other.is_empty() && of_other == own_fires {
             Remark { text: format!("{note}, though the next ones are the same"), fires: Vec::new() }
         } else {

@@ -7,7 +7,7 @@ mod probes;
 mod tables;
 mod values;
 
-use super::{Finding, Layout, Note, Options, Verdict, read};
+use super::{Finding, Layout, Options, Verdict, read};
 use crate::schedule::Dialect;
 
 const USERS: [&[u8]; 2] = [b"root", b"nobody"];
@@ -20,7 +20,7 @@ fn findings(file: &[u8], origin: Dialect, layout: Layout) -> Vec<Finding<'_>> {
 fn is_taken(file: &[u8], origin: Dialect, layout: Layout) -> bool {
     findings(file, origin, layout).iter().all(|finding| {
         let is_refused = matches!(finding.verdict, Verdict::Refused { .. });
-        let is_told = finding.notes.iter().any(|note| matches!(note, Note::RefusedBy { by, .. } if *by == origin));
+        let is_told = finding.notes.iter().any(|note| note.refusal_by(origin).is_some());
         !is_refused && !is_told
     })
 }

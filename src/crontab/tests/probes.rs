@@ -1,7 +1,7 @@
 //! Owns: what `crontab -n` of Debian's cron 3.0pl1-162 was measured to say to single lines and small files.
 //! Never: fields (see `schedule::dialect`), what accepted lines mean.
 
-use super::super::{Layout, Note, Verdict};
+use super::super::{Layout, Verdict};
 use super::{findings, is_taken};
 use crate::schedule::Dialect;
 
@@ -270,10 +270,7 @@ const BYTES: &[Probe] = &[
 /// Returns the line of the first thing that Debian's cron refuses, and its words, where a note has them.
 fn first_refusal(file: &[u8]) -> Option<(usize, Option<String>)> {
     findings(file, Dialect::Debian, Layout::User).iter().find_map(|finding| {
-        let what = finding.notes.iter().find_map(|note| match note {
-            Note::RefusedBy { by: Dialect::Debian, what } => Some(what.clone()),
-            _ => None,
-        });
+        let what = finding.notes.iter().find_map(|note| note.refusal_by(Dialect::Debian)).map(str::to_owned);
         let is_refused = matches!(finding.verdict, Verdict::Refused { .. });
         (is_refused || what.is_some()).then_some((finding.line.number, what))
     })

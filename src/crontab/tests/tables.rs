@@ -21,7 +21,7 @@ fn a_delay_is_the_number_that_its_value_begins_with() {
     let delay = |value: &str| {
         let table = format!("RANDOM_DELAY={value}\n0 4 * * * x\n");
         let found = findings(table.as_bytes(), Dialect::Cronie, Layout::User);
-        let is_told = found[0].notes.iter().any(|note| matches!(note, Note::NoDelay));
+        let is_told = found[0].notes.iter().any(|note| matches!(note, Note::NoDelay(_)));
         let Verdict::Entry(entry) = &found[1].verdict else { panic!("{found:?}") };
         let delay = entry.timing.as_ref().expect("it fires").delay;
         (!is_told).then(|| delay.as_millis() / 60_000)

@@ -2,7 +2,7 @@
 //! them.
 //! Never: which lines are assignments at all (see `probes`).
 
-use super::super::{Layout, Verdict};
+use super::super::{Layout, Note, Verdict};
 use super::{findings, is_taken};
 use crate::schedule::Dialect;
 
@@ -158,5 +158,27 @@ fn a_variable_is_no_longer_than_what_the_system_hands_on() {
         let line = format!("L={}\n", "x".repeat(length));
         assert_eq!(is_taken(line.as_bytes(), Dialect::Cronie, Layout::User), is_read, "{length}");
         assert!(is_taken(line.as_bytes(), Dialect::Debian, Layout::User), "{length}");
+    }
+}
+
+#[test]
+fn a_value_of_nothing_is_told_of_in_words_of_what_it_means() {
+    for origin in [Dialect::Debian, Dialect::Cronie] {
+        let notes = |file: &str| -> Vec<String> {
+            findings(file.as_bytes(), origin, Layout::User)[0].notes.iter().map(ToString::to_string).collect()
+        };
+        let quotes = "Debian's cron takes that only with quotes, `\"\"`";
+        assert_eq!(notes("MAILTO=\n"), [format!("MAILTO is empty: the jobs below mail nobody; {quotes}")]);
+        assert_eq!(notes("A=\n"), [format!("the value is empty; {quotes}")]);
+        assert_eq!(notes("MAILTO=\"\"\n"), [""; 0]);
+    }
+}
+
+#[test]
+fn a_missing_newline_is_one_fact() {
+    for origin in [Dialect::Debian, Dialect::Cronie] {
+        for file in ["A=1", "0 9 * * * x"] {
+            assert_eq!(findings(file.as_bytes(), origin, Layout::User)[0].notes, [Note::NoNewline], "{file}");
+        }
     }
 }
