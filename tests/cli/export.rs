@@ -401,6 +401,23 @@ fn what_systemd_cannot_say_is_named_and_the_rest_is_printed() {
 }
 
 #[test]
+fn what_all_jobs_share_is_said_once_with_a_count() {
+    let home = Home::new();
+    let table: String = (0..12).map(|minute| format!("{minute} 12 * * * job-{minute}\n")).collect();
+    let table = format!("MAILTO=a@b.example\n{table}MAILTO=\"\"\n*/5 * * * * job-12\n");
+    home.taskq(&["import", "crontab", "-", "--from", "debian"]).stdin(table).answer();
+    let answer = home.taskq(&["export", "systemd"]).answer();
+    // The system's zone may have daylight saving.
+    let told: Vec<&str> = answer.stderr.lines().filter(|line| !line.contains("clock is changed")).collect();
+    let expected = [
+        "all 13 jobs: systemd cannot say `--overlap allow`",
+        "12 jobs (1, 2, 3, …): systemd cannot say `--missed once,3h`",
+        "12 jobs (1, 2, 3, …): systemd cannot say `--mail a@b.example,output`",
+    ];
+    assert_eq!((answer.status, told.as_slice()), (1, expected.as_slice()));
+}
+
+#[test]
 fn systemd_takes_every_unit() {
     let home = Home::new();
     home.add(&["--name", "backup", "--cron", "15 3 * * mon-fri", "--timeout", "1h30m", "-c", "date +%F\nexit 3\n"]);

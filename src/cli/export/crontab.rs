@@ -175,16 +175,16 @@ impl Writer<'_> {
             if name == MAILTO {
                 is_said = self.mails_so(job, name, value);
                 if !is_said {
-                    losses.lose(job, "crontab(5) cannot say its variable `MAILTO` apart from `--mail`");
+                    losses.lose(job, "crontab(5) cannot say the variable `MAILTO` apart from `--mail`");
                 } else {
                     vars.insert(name.to_vec(), value.to_vec());
                 }
             } else if (name == b"LOGNAME" || name == b"USER" && self.here.dialect == Dialect::Cronie)
                 && base.get(name).is_some_and(|own| own != value)
             {
-                losses.lose(job, format_args!("crontab(5) cannot say its variable `{shown}`: cron sets that one"));
+                losses.lose(job, format_args!("crontab(5) cannot say the variable `{shown}`: cron sets that one"));
             } else if let Err(why) = assignment(name, value) {
-                losses.lose(job, format_args!("crontab(5) cannot say its variable `{shown}` because of {why}"));
+                losses.lose(job, format_args!("crontab(5) cannot say the variable `{shown}` because of {why}"));
             } else {
                 vars.insert(name.to_vec(), value.to_vec());
             }
@@ -196,7 +196,7 @@ impl Writer<'_> {
         if !is_said {
             let mut mailto = job.mail.as_ref().map_or(Vec::new(), |mail| mail.to.clone().into_bytes());
             if let Err(why) = assignment(MAILTO, &mailto) {
-                losses.lose(job, format_args!("crontab(5) cannot say whom it mails because of {why}"));
+                losses.lose(job, format_args!("crontab(5) cannot say whom to mail because of {why}"));
                 mailto.clear();
             }
             // The owner is mailed without being named.

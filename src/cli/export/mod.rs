@@ -3,11 +3,10 @@
 
 mod crontab;
 mod json;
+mod losses;
 mod session;
 mod systemd;
 mod units;
-
-use std::fmt::Display;
 
 use clap::{Args, ValueEnum};
 
@@ -19,6 +18,7 @@ use crate::domain::{EnvVar, JobId, JobState, Missed, Timestamp, TriggerSpec};
 use crate::error::Result;
 use crate::schedule::{Schedule, Zone};
 use crate::store::{Compiled, JobFilter, JobView, Reader, TriggerView, schedule_of};
+use losses::Losses;
 
 /// What the jobs become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -34,8 +34,8 @@ pub enum Format {
 /// Print jobs as a crontab, as systemd units, or as JSON
 ///
 /// Without a JOB, all jobs that are not done. What a format cannot say is
-/// named on stderr, a line each, and the exit status is 1; the rest is printed
-/// nevertheless.
+/// named on stderr, each thing once with its jobs, and the exit status is 1; the
+/// rest is printed nevertheless.
 ///
 /// crontab: a table for crontab(1), as this machine's cron reads it. Variables
 /// stand above the lines that need them.
@@ -82,51 +82,9 @@ struct Trigger {
     zone: Zone,
 }
 
-/// What could not be said, a line each.
-#[derive(Default)]
-struct Losses {
-    lines: Vec<(JobId, String)>,
-    is_any: bool,
-}
-
-impl Losses {
-    /// Something of a job is lost.
-    fn lose(&mut self, job: &JobView, what: impl Display) {
-        self.lines.push((job.id, format!("{}: {what}", called(job))));
-        self.is_any = true;
-    }
-
-    /// All is said, but there is something to know about it.
-    fn remark(&mut self, job: &JobView, what: impl Display) {
-        self.lines.push((job.id, format!("{}: {what}", called(job))));
-    }
-
-    /// Says once which variables no job has taken along.
-    fn remark_dropped(&mut self, names: &[String]) {
-        if !names.is_empty() {
-            let mut names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            names.sort();
-            let names = names.join(", ");
-            let line = format!("left out of the environments, as they belong to a session: {names}");
-            self.lines.push((JobId(i64::MAX), line));
-        }
-    }
-
-    fn append(&mut self, mut other: Self) {
-        self.lines.append(&mut other.lines);
-        self.is_any |= other.is_any;
-    }
-
-    /// The whole job is.
-    fn leave_out(&mut self, job: &JobView, why: impl Display) {
-        self.lines.push((job.id, format!("{} is left out: {why}", called(job))));
-        self.is_any = true;
-    }
-}
-
-/// ``job 5 (`backup`)``
+/// ``5 (`backup`)``
 fn called(job: &JobView) -> String {
-    job.name.as_ref().map_or_else(|| format!("job {}", job.id), |name| format!("job {} (`{name}`)", job.id))
+    job.name.as_ref().map_or_else(|| job.id.to_string(), |name| format!("{} (`{name}`)", job.id))
 }
 
 /// Prints the jobs, and then what is missing.
@@ -148,6 +106,7 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
         };
         Ok(views.into_iter().map(|job| with_environment(reader, job)).collect::<Result<Vec<_>, _>>()?)
     })?;
+    let count = jobs.len();
     let mut losses = Losses::default();
     let system_zone = system_zone().0;
     let jobs: Vec<Leaving> = jobs
@@ -163,9 +122,8 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
         Format::Json => json::lines(&jobs, now, &mut losses),
     };
     context.output.answer_bytes(&answer)?;
-    losses.lines.sort_by_key(|(job, _)| *job);
-    for (_, line) in &losses.lines {
-        context.output.talk(&text::escaped(line));
+    for sentence in losses.sentences(count) {
+        context.output.talk(&text::escaped(&sentence));
     }
     Ok(u8::from(losses.is_any))
 }
@@ -193,7 +151,7 @@ fn coming(job: &JobView, now: Timestamp, system_zone: &Zone, losses: &mut Losses
         let (schedule, zone) = match compiled {
             Ok(compiled) => compiled,
             Err(error) => {
-                losses.lose(job, format_args!("its trigger cannot be read: {error}"));
+                losses.lose(job, format_args!("a trigger cannot be read: {error}"));
                 continue;
             }
         };

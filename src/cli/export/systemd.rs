@@ -54,7 +54,7 @@ fn job_units(
     let calendar = calendar(leaving, now, losses)?;
     let at_boot = leaving.triggers.iter().any(|trigger| trigger.schedule == Schedule::Reboot);
     let is_held = job.paused_at.is_some();
-    let description = units::plain(&super::called(job).replace('`', ""));
+    let description = units::plain(&format!("job {}", super::called(job)).replace('`', ""));
     let mut text = format!("# {unit}.service\n[Unit]\nDescription=taskq {description}\n\n[Service]\nType=oneshot\n");
     text.push_str(&service(leaving, dropped, losses)?);
     if at_boot {
@@ -105,11 +105,11 @@ fn calendar(leaving: &Leaving, now: Timestamp, losses: &mut Losses) -> Result<Ve
     }
     for trigger in &leaving.triggers {
         if let Some(first) = trigger.schedule.first_unlike_systemd(now, now + HORIZON, &trigger.zone) {
-            let (spec, at) =
-                (super::super::report::trigger_text(&trigger.spec, &trigger.zone), trigger.zone.show(first));
-            losses.lose(
+            let spec = super::super::report::trigger_text(&trigger.spec, &trigger.zone);
+            losses.lose_from(
                 &leaving.job,
-                format_args!("systemd does not fire as `{spec}` does when the clock is changed, first at {at}"),
+                "systemd fires at other times when the clock is changed",
+                (first, format!("for `{spec}` at {}", trigger.zone.show(first))),
             );
         }
     }
@@ -151,7 +151,7 @@ fn service(leaving: &Leaving, dropped: &mut Vec<String>, losses: &mut Losses) ->
             Some(variable) => line("Environment", &variable),
             None => {
                 let name = String::from_utf8_lossy(name);
-                losses.lose(job, format_args!("systemd cannot say its variable `{name}`"));
+                losses.lose(job, format_args!("systemd cannot say the variable `{name}`"));
             }
         }
     }

@@ -44,8 +44,8 @@ fn mail(to: &str, when: MailWhen) -> Mail {
     Mail { to: to.to_owned(), when, format: MailFormat::Debian }
 }
 
-fn told(losses: Losses) -> Vec<String> {
-    losses.lines.into_iter().map(|(_, line)| line).collect()
+fn told(losses: &Losses) -> Vec<String> {
+    losses.sentences(1)
 }
 
 fn as_crontab(jobs: &[Leaving]) -> (String, Vec<String>) {
@@ -57,13 +57,13 @@ fn as_crontab(jobs: &[Leaving]) -> (String, Vec<String>) {
         login: Vec::new(),
     };
     let text = crontab::table(jobs, Timestamp::from_seconds(NOW), &here, &mut losses);
-    (String::from_utf8(text).expect("it is text"), told(losses))
+    (String::from_utf8(text).expect("it is text"), told(&losses))
 }
 
 fn as_units(job: Leaving) -> (String, Vec<String>) {
     let mut losses = Losses::default();
     let text = systemd::units(&[job], Timestamp::from_seconds(NOW), &mut losses);
-    (String::from_utf8(text).expect("it is text"), told(losses))
+    (String::from_utf8(text).expect("it is text"), told(&losses))
 }
 
 #[test]
@@ -160,5 +160,5 @@ fn json_has_the_keys_of_input_user_and_mail() {
     ] {
         assert!(lines.contains(part), "{part}: {lines}");
     }
-    assert_eq!(told(losses), ["job 7: JSON cannot say a delay of 5m"]);
+    assert_eq!(told(&losses), ["job 7: JSON cannot say a delay of 5m"]);
 }
