@@ -2,9 +2,10 @@
 //! Never: processes, or the daemon (see `server`).
 //!
 //! A thread of its own, because a slow disk must not hold up a start, a timeout or a cancel. The two sides share nothing but
-//! messages: the keeper asks, the thread answers when a run's output is in its file.
+//! messages: the keeper asks, the thread answers when a run's output is in its file. A run that ends at once and writes
+//! nothing, of which there may be thousands a second, costs no message at all.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -22,7 +24,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::SigSet;
 
-use super::output::{Lack, OutputFile};
+use super::output::OutputFile;
 use super::protocol::Attempt;
 use super::{output_path, pipe};
 
@@ -72,9 +74,22 @@ pub(super) struct Settled {
     pub is_open: bool,
 }
 
+/// How long the pipe of a new attempt is left alone: who writes little and ends by then is done with at once, and who writes
+/// much waits no longer than that. A following client has its 50 ms.
+const LEFT_ALONE: Duration = Duration::from_millis(5);
+
+/// So many names of pipes may be left to be removed while runs go on.
+const UNTOLD_MAX: usize = 256;
+
 /// The keeper's side.
 #[derive(Debug)]
 pub(super) struct Drain {
+    /// Pipes that the thread does not know of yet.
+    young: HashMap<Attempt, File>,
+    /// When it is told of them.
+    due: VecDeque<(Duration, Attempt)>,
+    /// Requests for which the thread was not woken up.
+    untold: usize,
     requests: Sender<Request>,
     answers: Receiver<Settled>,
     epoll: Arc<Epoll>,
@@ -114,41 +129,82 @@ impl Drain {
         SigSet::all().thread_block()?;
         let spawned = thread::Builder::new().name("drain".to_owned()).spawn(move || copier.run());
         unblocked.thread_set_mask()?;
-        Ok(Self { requests, answers, epoll, asked, answered, open, thread: Some(spawned?) })
+        let (young, due, untold) = (HashMap::new(), VecDeque::new(), 0);
+        Ok(Self { young, due, untold, requests, answers, epoll, asked, answered, open, thread: Some(spawned?) })
     }
 
-    /// Copies from the pipe of an attempt from now on.
-    pub(super) fn watch(&self, attempt: Attempt, outlet: File) {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        // The event may come before the request is seen: the thread then looks once more. No wake-up is spent on a request
-        // that only counts once there is something to read.
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, key(&outlet));
-        let added = self.epoll.add(&outlet, event);
-        self.ask(Request::Watch { attempt, outlet }, added.is_err());
+    /// Copies from the pipe of an attempt that starts now, from a moment later on.
+    pub(super) fn watch(&mut self, attempt: Attempt, outlet: File, now: Duration) {
+        self.young.insert(attempt, outlet);
+        self.due.push_back((now + LEFT_ALONE, attempt));
     }
 
-    /// The same for the pipe of a keeper that is gone.
-    pub(super) fn watch_leftover(&self, attempt: Attempt, outlet: File) {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        let _ = self.epoll.add(&outlet, EpollEvent::new(EpollFlags::EPOLLIN, key(&outlet)));
-        self.ask(Request::WatchLeftover { attempt, outlet }, true);
+    /// Returns when `watch_due` has something to do.
+    pub(super) fn due_at(&self) -> Option<Duration> {
+        self.due.front().map(|(at, _)| *at)
     }
 
-    /// Asks for an answer as soon as what the attempt has written by now is in its file.
-    pub(super) fn settle(&self, attempt: Attempt) {
-        self.ask(Request::Settle(attempt), true);
-    }
-
-    /// Lets the name of the attempt's pipe go.
-    pub(super) fn release(&self, attempt: Attempt) {
-        self.ask(Request::Release(attempt), true);
-    }
-
-    fn ask(&self, request: Request, wake: bool) {
-        self.requests.send(request).expect("the thread lives as long as this");
-        if wake {
-            let _ = self.asked.write(1);
+    /// Tells the thread of the pipes that were left alone for long enough.
+    pub(super) fn watch_due(&mut self, now: Duration) {
+        while let Some((_, attempt)) = self.due.pop_front_if(|(at, _)| *at <= now) {
+            self.hand_over(attempt);
         }
+    }
+
+    fn hand_over(&mut self, attempt: Attempt) {
+        let Some(outlet) = self.young.remove(&attempt) else { return };
+        self.register(&outlet);
+        // No wake-up is spent on a request that only counts once there is something to read: an event wakes the thread.
+        self.ask(Request::Watch { attempt, outlet });
+    }
+
+    /// Copies from the pipe of a keeper that is gone.
+    pub(super) fn watch_leftover(&mut self, attempt: Attempt, outlet: File) {
+        self.register(&outlet);
+        self.ask(Request::WatchLeftover { attempt, outlet });
+        self.wake();
+    }
+
+    /// The event may come before the request is seen: the thread then looks once more.
+    fn register(&self, outlet: &File) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let _ = self.epoll.add(outlet, EpollEvent::new(EpollFlags::EPOLLIN, key(outlet)));
+    }
+
+    /// Returns what became of the output of an attempt that is over, or has it answered as soon as what it has written by now
+    /// is in its file.
+    pub(super) fn settle(&mut self, attempt: Attempt) -> Option<Settled> {
+        // Later attempts go on with the file of the first.
+        if attempt.number == 1 && self.young.get(&attempt).is_some_and(was_never_written_to) {
+            self.young.remove(&attempt);
+            return Some(Settled { attempt, output_bytes: 0, is_open: false });
+        }
+        self.hand_over(attempt);
+        self.ask(Request::Settle(attempt));
+        self.wake();
+        None
+    }
+
+    /// Lets the name of the attempt's pipe go, at the latest with the next `flush`.
+    pub(super) fn release(&mut self, attempt: Attempt) {
+        self.ask(Request::Release(attempt));
+    }
+
+    /// Sees to it that everything that was asked is done soon; `is_busy`: more is likely to be asked in a moment.
+    pub(super) fn flush(&mut self, is_busy: bool) {
+        if self.untold > if is_busy { UNTOLD_MAX } else { 0 } {
+            self.wake();
+        }
+    }
+
+    fn ask(&mut self, request: Request) {
+        self.requests.send(request).expect("the thread lives as long as this");
+        self.untold += 1;
+    }
+
+    fn wake(&mut self) {
+        self.untold = 0;
+        let _ = self.asked.write(1);
     }
 
     /// Returns the answers that have come.
@@ -159,8 +215,14 @@ impl Drain {
 
     /// Whether some process still holds a pipe.
     pub(super) fn has_open_pipes(&self) -> bool {
-        self.open.load(Ordering::Relaxed) > 0
+        !self.young.is_empty() || self.open.load(Ordering::Relaxed) > 0
     }
+}
+
+/// Whether nobody holds this pipe, of which nothing was read, and nothing is in it.
+fn was_never_written_to(outlet: &File) -> bool {
+    let mut fds = [PollFd::new(outlet.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO) == Ok(1) && fds[0].revents() == Some(PollFlags::POLLHUP)
 }
 
 impl AsFd for Drain {
@@ -173,7 +235,8 @@ impl AsFd for Drain {
 impl Drop for Drain {
     /// Waits until all that was asked is done.
     fn drop(&mut self) {
-        self.ask(Request::Quit, true);
+        self.ask(Request::Quit);
+        self.wake();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -190,8 +253,6 @@ struct Stream {
     /// `None`: nobody holds the pipe any more.
     outlet: Option<File>,
     file: OutputFile,
-    /// What was read and could not be written for want of a descriptor.
-    held: Vec<u8>,
     is_wide: bool,
     is_released: bool,
 }
@@ -244,7 +305,7 @@ impl Copier {
             }
             while is_stuck {
                 self.pause();
-                is_stuck = !self.streams.values_mut().all(Stream::write_held);
+                is_stuck = self.streams.values_mut().any(|stream| stream.copy(&mut self.buffer, 1) == Flow::Stuck);
             }
         }
     }
@@ -280,8 +341,7 @@ impl Copier {
         self.close(attempt);
         self.outlets.insert(outlet.as_raw_fd(), attempt);
         let file = OutputFile::new(output_path(&self.log_dir, attempt.run));
-        let stream =
-            Stream { attempt, outlet: Some(outlet), file, held: Vec::new(), is_wide: false, is_released: false };
+        let stream = Stream { attempt, outlet: Some(outlet), file, is_wide: false, is_released: false };
         self.streams.insert(attempt, stream);
     }
 
@@ -333,7 +393,6 @@ impl Copier {
             flow = self.streams.get_mut(&attempt).map_or(Flow::End, |stream| stream.copy(&mut self.buffer, reads));
         }
         let Some(stream) = self.streams.get_mut(&attempt) else { return };
-        stream.drop_held();
         let output_bytes = stream.file.settle();
         if flow == Flow::End {
             self.close(attempt);
@@ -370,10 +429,11 @@ impl Stream {
 
     /// Copies what there is, in at most so many reads.
     fn copy(&mut self, buffer: &mut [u8], reads: usize) -> Flow {
-        if !self.write_held() {
+        let Some(mut outlet) = self.outlet.as_ref() else { return Flow::End };
+        // Before anything is read: what was read and is not in the file is lost when the keeper is killed.
+        if !self.file.is_open() && has_bytes(outlet) && self.file.open() == Err(Errno::EMFILE) {
             return Flow::Stuck;
         }
-        let Some(mut outlet) = self.outlet.as_ref() else { return Flow::End };
         for _ in 0..reads {
             let count = match outlet.read(buffer) {
                 Ok(0) => return Flow::End,
@@ -382,10 +442,7 @@ impl Stream {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Flow::Dry,
                 Err(_) => return Flow::End,
             };
-            if self.file.write(&buffer[..count]).is_err() {
-                self.held = buffer[..count].to_vec();
-                return Flow::Stuck;
-            }
+            self.file.write(&buffer[..count]);
             // Whoever fills a pipe is held up by its size.
             if count >= BUSY_BYTES && !std::mem::replace(&mut self.is_wide, true) {
                 let _ = fcntl(outlet, FcntlArg::F_SETPIPE_SZ(i32::try_from(READ_BYTES).unwrap_or(i32::MAX)));
@@ -393,19 +450,11 @@ impl Stream {
         }
         Flow::More
     }
+}
 
-    /// Writes what was read and found no descriptor; tells whether nothing is left of it.
-    fn write_held(&mut self) -> bool {
-        if !self.held.is_empty() && self.file.write(&self.held).is_ok() {
-            self.held = Vec::new();
-        }
-        self.held.is_empty()
-    }
-
-    fn drop_held(&mut self) {
-        let held = std::mem::take(&mut self.held);
-        self.file.drop_bytes(held.len(), Lack::File(Errno::EMFILE));
-    }
+fn has_bytes(outlet: &File) -> bool {
+    let mut fds = [PollFd::new(outlet.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok() && fds[0].revents().is_some_and(|found| found.contains(PollFlags::POLLIN))
 }
 
 #[cfg(test)]
@@ -424,8 +473,10 @@ mod tests {
         Attempt { run: RunId { job: JobId(job), number: 1 }, number: 1 }
     }
 
-    fn settled(drain: &Drain, attempt: Attempt) -> Settled {
-        drain.settle(attempt);
+    fn settled(drain: &mut Drain, attempt: Attempt) -> Settled {
+        if let Some(settled) = drain.settle(attempt) {
+            return settled;
+        }
         let mut fds = [PollFd::new(drain.as_fd(), PollFlags::POLLIN)];
         loop {
             if let Some(answer) = drain.answers().pop() {
@@ -438,15 +489,16 @@ mod tests {
     #[test]
     fn what_was_written_before_the_end_is_in_the_file_when_the_end_is_told() {
         let dir = tempfile::tempdir().expect("a directory");
-        let drain = Drain::start(dir.path()).expect("a thread");
+        let mut drain = Drain::start(dir.path()).expect("a thread");
         let pipe = pipe::make(dir.path(), attempt(1), None).expect("the name is new");
-        drain.watch(attempt(1), pipe.outlet);
+        drain.watch(attempt(1), pipe.outlet, Duration::ZERO);
         let mut inlet = pipe.inlet;
         inlet.write_all(b"some").expect("there is room");
-        let told = settled(&drain, attempt(1));
+        let told = settled(&mut drain, attempt(1));
         assert_eq!(told, Settled { attempt: attempt(1), output_bytes: 4, is_open: true });
         assert!(drain.has_open_pipes());
         drain.release(attempt(1));
+        drain.flush(false);
         inlet.write_all(b" and more").expect("there is room");
         drop(inlet);
         let mut fds = [PollFd::new(drain.as_fd(), PollFlags::POLLIN)];
@@ -463,11 +515,11 @@ mod tests {
     #[test]
     fn a_pipe_that_nobody_writes_to_keeps_its_name_until_it_is_released_and_leaves_no_file() {
         let dir = tempfile::tempdir().expect("a directory");
-        let drain = Drain::start(dir.path()).expect("a thread");
+        let mut drain = Drain::start(dir.path()).expect("a thread");
         let pipe = pipe::make(dir.path(), attempt(1), None).expect("the name is new");
-        drain.watch(attempt(1), pipe.outlet);
+        drain.watch(attempt(1), pipe.outlet, Duration::ZERO);
         drop(pipe.inlet);
-        assert_eq!(settled(&drain, attempt(1)), Settled { attempt: attempt(1), output_bytes: 0, is_open: false });
+        assert_eq!(settled(&mut drain, attempt(1)), Settled { attempt: attempt(1), output_bytes: 0, is_open: false });
         assert!(pipe::path(dir.path(), attempt(1)).exists() && !drain.has_open_pipes());
         drain.release(attempt(1));
         drop(drain);
@@ -475,11 +527,26 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe_is_copied_from_while_its_attempt_runs() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut drain = Drain::start(dir.path()).expect("a thread");
+        let pipe = pipe::make(dir.path(), attempt(1), None).expect("the name is new");
+        drain.watch(attempt(1), pipe.outlet, Duration::ZERO);
+        drain.watch_due(drain.due_at().expect("it is new"));
+        assert_eq!(drain.due_at(), None);
+        let mut inlet = pipe.inlet;
+        // Far more than it holds.
+        inlet.write_all(&vec![b'x'; 4 << 20]).expect("somebody reads");
+        drop(inlet);
+        assert_eq!(settled(&mut drain, attempt(1)).output_bytes, 4 << 20);
+    }
+
+    #[test]
     fn an_attempt_without_a_pipe_settles_with_the_file_that_is_there() {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(output_path(dir.path(), attempt(1).run), "of an earlier keeper").expect("ours");
-        let drain = Drain::start(dir.path()).expect("a thread");
-        assert_eq!(settled(&drain, attempt(1)).output_bytes, 20);
-        assert_eq!(settled(&drain, attempt(2)).output_bytes, 0);
+        let mut drain = Drain::start(dir.path()).expect("a thread");
+        assert_eq!(settled(&mut drain, attempt(1)).output_bytes, 20);
+        assert_eq!(settled(&mut drain, attempt(2)).output_bytes, 0);
     }
 }

@@ -30,7 +30,7 @@ const BACKGROUND_BYTES_MAX: u64 = 10 << 20;
 
 /// Why bytes are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lack {
+enum Lack {
     /// There is no room on the disk but the reserve.
     Room,
     /// `BACKGROUND_BYTES_MAX` is reached.
@@ -88,16 +88,10 @@ impl OutputFile {
     }
 
     /// Appends bytes, or drops them where they cannot be kept.
-    ///
-    /// # Errors
-    /// `EMFILE` or `ENFILE` if the file is not open and no descriptor is left just now: nothing is dropped, to be tried again.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+    pub(super) fn write(&mut self, bytes: &[u8]) {
         if let Err(errno) = self.open() {
-            if matches!(errno, Errno::EMFILE | Errno::ENFILE) {
-                return Err(errno);
-            }
             self.drop_bytes(bytes.len(), Lack::File(errno));
-            return Ok(());
+            return;
         }
         let fits = self.fitting(bytes.len());
         if self.dropped > 0 && fits > 0 && self.lack != Some(Lack::Bound) {
@@ -114,7 +108,6 @@ impl OutputFile {
         } else {
             self.lack = None;
         }
-        Ok(())
     }
 
     /// Returns how many of `wanted` bytes may be written, and notes why not all of them.
@@ -159,7 +152,12 @@ impl OutputFile {
         written
     }
 
-    fn open(&mut self) -> Result<(), Errno> {
+    pub(super) fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Opens the file, and makes it if need be.
+    pub(super) fn open(&mut self) -> Result<(), Errno> {
         if self.file.is_some() {
             return Ok(());
         }
@@ -172,8 +170,7 @@ impl OutputFile {
         Ok(())
     }
 
-    /// Counts bytes that cannot be kept.
-    pub(super) fn drop_bytes(&mut self, count: usize, lack: Lack) {
+    fn drop_bytes(&mut self, count: usize, lack: Lack) {
         if count > 0 {
             self.dropped += count as u64;
             self.lack = Some(lack);
@@ -248,16 +245,16 @@ mod tests {
     #[test]
     fn what_would_go_into_the_reserve_is_dropped_and_the_place_is_marked() {
         let (_dir, mut output) = output();
-        output.write(b"one\n").expect("descriptors are left");
+        output.write(b"one\n");
         // A look at the disk is due.
         output.unchecked = UNCHECKED_BYTES_MAX;
         FREE.set(1_003);
-        output.write(b"two\n").expect("descriptors are left");
+        output.write(b"two\n");
         FREE.set(1_999);
-        output.write(b"more\n").expect("descriptors are left");
+        output.write(b"more\n");
         assert_eq!(text(&output), "one\n");
         FREE.set(10_000);
-        output.write(b"three\n").expect("descriptors are left");
+        output.write(b"three\n");
         let expected = "one\n\n[taskq: 9 bytes of output dropped here: the disk was full]\nthree\n";
         assert_eq!((text(&output).as_str(), output.settle()), (expected, expected.len() as u64));
     }
@@ -266,7 +263,7 @@ mod tests {
     fn the_end_of_a_run_marks_what_was_dropped_last() {
         let (_dir, mut output) = output();
         FREE.set(1_000);
-        output.write(b"two\n").expect("descriptors are left");
+        output.write(b"two\n");
         output.settle();
         assert_eq!(text(&output), "\n[taskq: 4 bytes of output dropped here: the disk was full]\n");
     }
@@ -275,10 +272,10 @@ mod tests {
     fn background_output_is_kept_up_to_a_bound() {
         let (_dir, mut output) = output();
         let chunk = vec![b'x'; 1 << 20];
-        output.write(&chunk).expect("descriptors are left");
+        output.write(&chunk);
         output.settle();
         for _ in 0..12 {
-            output.write(&chunk).expect("descriptors are left");
+            output.write(&chunk);
         }
         output.finish();
         let text = text(&output);
@@ -291,7 +288,7 @@ mod tests {
     fn a_file_that_cannot_be_made_drops_everything_and_hurts_nobody() {
         let (dir, mut output) = output();
         fs::create_dir(dir.path().join("1.1")).expect("the name is new");
-        output.write(b"lost").expect("descriptors are left");
+        output.write(b"lost");
         assert_eq!((output.dropped, output.lack), (4, Some(Lack::File(Errno::EISDIR))));
         output.settle();
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use crate::domain::Timestamp;
+use crate::domain::{End, Timestamp};
 
 use super::protocol::{Attempt, Ended, Known, StartExtras, StartOrder};
 use super::stopping::Stopping;
@@ -164,13 +164,19 @@ impl Roster {
         }
     }
 
-    /// Forgets the result of an attempt, and tells whether nothing is known of it any more: one that has not ended is left
-    /// as it is.
+    /// Forgets the result of an attempt, and tells whether its pipe may go. One that has not ended is left as it is; one that
+    /// never had a process has no pipe, and may have one soon: it may be started again.
     pub fn acknowledge(&mut self, attempt: Attempt) -> bool {
-        if let Some(State::Ended(_)) = self.attempts.get(&attempt) {
-            self.attempts.remove(&attempt);
+        match self.attempts.get(&attempt) {
+            Some(State::Ended(ended)) => {
+                let has_pipe = !matches!(ended.end, End::NotStarted | End::SpawnFailed { .. });
+                self.attempts.remove(&attempt);
+                has_pipe
+            }
+            Some(_) => false,
+            // Of an earlier keeper.
+            None => true,
         }
-        !self.knows(attempt)
     }
 
     /// Returns what runs or stands by.
@@ -214,7 +220,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{End, JobId, RunId, Span, Usage};
+    use crate::domain::{JobId, RunId, Span, Usage};
 
     fn attempt(job: i64) -> Attempt {
         Attempt { run: RunId { job: JobId(job), number: 1 }, number: 1 }
@@ -321,7 +327,8 @@ mod tests {
         roster.leave(1).expect("it ran");
         roster.ended(ended(1));
         assert!(roster.admit(order(1, "q", 1), StartExtras::default()).is_none());
-        assert!(roster.acknowledge(attempt(1)));
+        assert!(!roster.acknowledge(attempt(1)), "it has no pipe, and may be started again");
+        assert!(roster.acknowledge(attempt(1)), "what is left of it is an earlier keeper's");
         roster.tidy("q");
         assert!(roster.is_empty() && roster.queues.is_empty());
     }

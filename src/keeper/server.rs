@@ -70,7 +70,7 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
     let signals = host::settle()?;
     let lock = lock::acquire(place.dir(), config.instance)?;
     let log_dir = place.dir().join(LOG_DIRECTORY);
-    let server = Server {
+    let mut server = Server {
         listener,
         drain: Drain::start(&log_dir)?,
         log_dir,
@@ -168,11 +168,14 @@ impl Server<'_> {
             }
             self.expire();
             self.converse();
-            self.conclude_settled();
+            for settled in self.drain.answers() {
+                self.conclude_settled(settled);
+            }
             if ready.newcomer && self.session.as_ref().is_none_or(|session| !session.greeted) {
                 self.accept();
             }
             self.answer();
+            self.drain.flush(self.roster.has_running());
             if self.is_of_no_use() {
                 return Ok(());
             }
@@ -255,7 +258,8 @@ impl Server<'_> {
         let stop = self.deadlines.first().map(|(at, _)| *at);
         let hello = self.idle_until.filter(|_| self.session.is_none());
         let delay = self.delays.values().min().copied();
-        let next = [stop, hello, delay, self.accept_at, self.store_check_at].into_iter().flatten().min()?;
+        let drain = self.drain.due_at();
+        let next = [stop, hello, delay, drain, self.accept_at, self.store_check_at].into_iter().flatten().min()?;
         Some(next.saturating_sub(self.clock.monotonic()))
     }
 

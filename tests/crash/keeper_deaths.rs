@@ -10,14 +10,19 @@ use crate::check::{all_is_well, count, run};
 use crate::harness::{Beside, MARKS, Store, bytes, open};
 use crate::processes::{freeze, outlive, send, spin};
 
-const UNATTENDED: &str = "SELECT count(*) FROM run WHERE state = 'running' AND is_unattended = 1";
+pub const UNATTENDED: &str = "SELECT count(*) FROM run WHERE state = 'running' AND is_unattended = 1";
 
 /// Kills the keeper, and waits until the next one watches `runs` that it has found.
 fn kill_keeper(store: &Store, daemon: &mut crate::harness::Daemon, runs: i64) {
+    store.until("SELECT count(*) FROM run WHERE state = 'running'", runs);
+    let instance: i64 = store
+        .database()
+        .query_row("SELECT max(keeper) FROM run WHERE state = 'running'", [], |row| row.get(0))
+        .expect("something runs");
     let keeper = store.keeper().expect("it runs something");
     send(keeper, Signal::SIGKILL);
     daemon.line("the keeper is gone");
-    store.until(UNATTENDED, runs);
+    store.until(&format!("{UNATTENDED} AND keeper <> {instance}"), runs);
 }
 
 #[test]

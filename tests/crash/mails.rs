@@ -9,6 +9,7 @@ use nix::unistd::{User, geteuid};
 
 use crate::check::{all_is_well, count};
 use crate::harness::{Daemon, MARKS, Store, open};
+use crate::keeper_deaths::UNATTENDED;
 use crate::processes::{output, send, spin};
 
 /// What every sendmail here does first: it keeps what it reads.
@@ -194,6 +195,7 @@ fn a_run_that_is_lost_is_mailed_about() {
     let gate = store.gate("gate");
     send(store.keeper().expect("it runs something"), Signal::SIGKILL);
     daemon.line("the keeper is gone");
+    store.until(UNATTENDED, 1);
     open(gate);
     assert_eq!(store.wait("1"), 125);
     store.until(WAITING, 1);

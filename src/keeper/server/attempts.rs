@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Server;
 use crate::domain::{End, Span, StopCause, Timestamp, Usage};
+use crate::keeper::drain::Settled;
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, StartExtras, StartOrder};
 use crate::keeper::raw::{self, Reaped};
 use crate::keeper::roster::Running;
@@ -56,7 +57,7 @@ impl Server<'_> {
             }
         };
         self.refused.remove(&attempt);
-        self.drain.watch(attempt, outlet);
+        self.drain.watch(attempt, outlet, now);
         // A number that comes again has nobody left of the group that it once stood for.
         if let Some((kill_at, _)) = self.remains.remove(&pid) {
             self.deadlines.remove(&(kill_at, pid));
@@ -116,6 +117,7 @@ impl Server<'_> {
         let now = self.clock.monotonic();
         self.accept_at = self.accept_at.filter(|at| *at > now);
         self.try_delayed(now);
+        self.drain.watch_due(now);
         if self.deadlines.first().is_none_or(|(at, _)| *at > now) {
             return;
         }
@@ -200,17 +202,18 @@ impl Server<'_> {
 
     /// Keeps a result until the output is in its file.
     pub(super) fn settle(&mut self, ended: Ended) {
-        self.drain.settle(ended.attempt);
+        let settled = self.drain.settle(ended.attempt);
         self.settling.insert(ended.attempt, ended);
+        if let Some(settled) = settled {
+            self.conclude_settled(settled);
+        }
     }
 
-    /// Tells the results whose output is in its file.
-    pub(super) fn conclude_settled(&mut self) {
-        for settled in self.drain.answers() {
-            if let Some(ended) = self.settling.remove(&settled.attempt) {
-                let (output_bytes, is_output_open) = (settled.output_bytes, settled.is_open);
-                self.conclude(Ended { output_bytes, is_output_open, ..ended });
-            }
+    /// Tells a result whose output is in its file.
+    pub(super) fn conclude_settled(&mut self, settled: Settled) {
+        if let Some(ended) = self.settling.remove(&settled.attempt) {
+            let (output_bytes, is_output_open) = (settled.output_bytes, settled.is_open);
+            self.conclude(Ended { output_bytes, is_output_open, ..ended });
         }
     }
 

@@ -16,7 +16,7 @@ use crate::keeper::stopping::Stopping;
 
 impl Server<'_> {
     /// Drains what the keeper before has left, so that nobody who still writes is held up.
-    pub(super) fn take_over_pipes(&self) {
+    pub(super) fn take_over_pipes(&mut self) {
         for attempt in pipe::attempts_with_pipes(&self.log_dir) {
             if let Ok(outlet) = pipe::open_outlet(&pipe::path(&self.log_dir, attempt)) {
                 self.drain.watch_leftover(attempt, outlet);
