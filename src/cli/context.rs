@@ -43,7 +43,8 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    fn during(self, what: &str) -> Error {
+    /// Says what was being done, unless that was said.
+    pub fn during(self, what: &str) -> Error {
         match self {
             Self::Store(error) => error.during(what),
             Self::Told(error) => error,
@@ -79,11 +80,20 @@ impl Context<'_> {
 
     /// Writes in one transaction, and tells the daemon before and after.
     pub fn write<T>(&self, what: &str, write: impl FnOnce(&Writer<'_>) -> Result<T, Failure>) -> Result<T> {
+        self.try_write(what, write)?.map_err(|failure| failure.during(what))
+    }
+
+    /// The same for a verb that has another way where the store cannot be written.
+    pub fn try_write<T>(
+        &self,
+        what: &str,
+        write: impl FnOnce(&Writer<'_>) -> Result<T, Failure>,
+    ) -> Result<Result<T, Failure>> {
         let mut store = self.open(what)?;
         let poke = Poke::will_write(&self.dir);
-        let written = store.write(write).map_err(|failure| failure.during(what));
+        let written = store.write(write);
         drop(poke);
-        written
+        Ok(written)
     }
 }
 

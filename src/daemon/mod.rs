@@ -13,6 +13,7 @@ mod outputs;
 mod poke;
 mod serve;
 mod sockets;
+mod stops;
 mod subscription;
 mod timer;
 mod turn;
@@ -23,6 +24,7 @@ pub use mailing::PostOffice;
 pub use outputs::Excerpt;
 pub use poke::Poke;
 pub use serve::{Settings, serve};
+pub use stops::{Stop, stop_at_once};
 pub use subscription::{Subscription, Wake};
 pub use turn::{Done, Turn, turn};
 

@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt, sockopt};
 
 use super::sockets;
+use super::stops::{self, DATAGRAM_BYTES_MAX, Stop};
 
 const WILL_WRITE: &[u8] = b"?";
 const WROTE: &[u8] = b"!";
@@ -100,19 +101,21 @@ impl PokeSocket {
         Ok(Self(socket))
     }
 
-    /// Takes in every message that has come, and tells whether something was written; what other users say is dropped.
-    pub(super) fn drain(&self, writers: &mut Writers) -> bool {
-        let mut wrote = false;
+    /// Takes in every message that has come, and tells whether something was written, and what is to be stopped; what other
+    /// users say is dropped.
+    pub(super) fn drain(&self, writers: &mut Writers) -> (bool, Vec<Stop>) {
+        let (mut wrote, mut stops) = (false, Vec::new());
         loop {
-            let mut byte = [0];
-            let mut parts = [IoSliceMut::new(&mut byte)];
+            let mut bytes = [0; DATAGRAM_BYTES_MAX];
+            let mut parts = [IoSliceMut::new(&mut bytes)];
             let mut control = cmsg_space!(UnixCredentials);
             let message =
                 match recvmsg::<()>(self.0.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT) {
                     Ok(message) => message,
                     Err(Errno::EINTR) => continue,
-                    Err(_) => return wrote,
+                    Err(_) => return (wrote, stops),
                 };
+            let length = message.bytes;
             let sender = message.cmsgs().ok().and_then(|mut messages| {
                 messages.find_map(|one| match one {
                     ControlMessageOwned::ScmCredentials(sender) => Some(sender),
@@ -120,7 +123,9 @@ impl PokeSocket {
                 })
             });
             if let Some(sender) = sender.filter(|sender| sockets::is_trusted(sender.uid())) {
-                wrote |= writers.hear(sender.pid(), &byte);
+                let datagram = &bytes[..length];
+                stops.extend(stops::read(datagram));
+                wrote |= writers.hear(sender.pid(), datagram);
             }
         }
     }
@@ -142,9 +147,9 @@ mod tests {
         let poke = Poke::will_write(dir.path());
         let socket = PokeSocket::bind(dir.path()).expect("the name is new");
         let mut writers = Writers::default();
-        assert!(!socket.drain(&mut writers));
+        assert!(!socket.drain(&mut writers).0);
         drop(poke);
-        assert!(socket.drain(&mut writers) && writers.is_empty());
+        assert!(socket.drain(&mut writers).0 && writers.is_empty());
     }
 
     #[test]
@@ -153,9 +158,9 @@ mod tests {
         let socket = PokeSocket::bind(dir.path()).expect("the name is new");
         let mut writers = Writers::default();
         let poke = Poke::will_write(dir.path());
-        assert!(!socket.drain(&mut writers) && !writers.is_empty());
+        assert!(!socket.drain(&mut writers).0 && !writers.is_empty());
         drop(poke);
-        assert!(socket.drain(&mut writers) && writers.is_empty());
+        assert!(socket.drain(&mut writers).0 && writers.is_empty());
     }
 
     #[test]

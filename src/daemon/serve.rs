@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::domain::{QueueName, Span, Timestamp};
 use crate::error::{Error, Result};
-use crate::keeper::protocol::{Ended, FromKeeper};
+use crate::keeper::protocol::{Attempt, Ended, FromKeeper, ToKeeper};
 use crate::keeper::{attempts_with_pipes, farewells, forget_farewells, output_path};
 use crate::schedule::Zone;
 use crate::store::{Store, StoreError, StoreResult};
@@ -297,7 +297,8 @@ impl<'a> Daemon<'a> {
     }
 
     fn take_pokes(&mut self) -> bool {
-        let wrote = self.pokes.drain(&mut self.writers);
+        let (wrote, stops) = self.pokes.drain(&mut self.writers);
+        self.keeper.tell(stops.into_iter().map(ToKeeper::from).collect());
         self.check_at = match (self.writers.is_empty(), self.check_at) {
             (true, _) => None,
             (false, Some(at)) => Some(at),
@@ -445,7 +446,16 @@ impl<'a> Daemon<'a> {
         }
         self.retry_at = Some(now + RETRY);
         self.linger_until = None;
+        self.pass_on_stops();
         Ok(())
+    }
+
+    /// Tells the keeper what is to be stopped although that cannot be committed: the run may be what fills the disk.
+    fn pass_on_stops(&mut self) {
+        let stop = |(run, number, now)| ToKeeper::Stop { attempt: Attempt { run, number }, now };
+        let stops =
+            self.store.read(|reader| Ok::<_, StoreError>(reader.untold_stops()?.into_iter().map(stop).collect()));
+        self.keeper.tell(stops.unwrap_or_default());
     }
 
     fn wait(&mut self) -> io::Result<Ready> {

@@ -6,16 +6,17 @@ use std::process::Command;
 
 use crate::check::{all_is_well, count, run};
 use crate::harness::{Daemon, MARKS, Store, open};
-use crate::processes::output;
+use crate::processes::{output, patiently, spin};
 
 /// A small file system; gone when it is dropped.
 struct Disk(PathBuf);
 
 impl Disk {
     /// `None`: this user, or this system, mounts nothing.
-    fn mount(at: PathBuf) -> Option<Self> {
+    fn mount(at: PathBuf, size: &str) -> Option<Self> {
         std::fs::create_dir(&at).expect("the name is new");
-        let mounted = output(Command::new("mount").args(["-t", "tmpfs", "-o", "size=3m", "taskq"]).arg(&at));
+        let mounted =
+            output(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "taskq"]).arg(&at));
         if mounted.status.success() {
             return Some(Self(at));
         }
@@ -26,6 +27,12 @@ impl Disk {
     /// Takes all the room there is.
     fn fill(&self) {
         let _ = output(Command::new("dd").args(["if=/dev/zero", "bs=512"]).arg(format!("of={}", self.filler())));
+    }
+
+    /// How much room is left.
+    fn room(&self) -> u64 {
+        let found = nix::sys::statvfs::statvfs(&self.0).expect("it is mounted");
+        found.blocks_free() * found.fragment_size()
     }
 
     fn filler(&self) -> String {
@@ -46,7 +53,7 @@ impl Drop for Disk {
 #[test]
 fn a_full_disk_refuses_adds_and_results_are_recorded_once_there_is_room() {
     let store = Store::at("disk/store");
-    let Some(disk) = Disk::mount(store.path("disk")) else { return };
+    let Some(disk) = Disk::mount(store.path("disk"), "3m") else { return };
     let gates = ["a", "b"];
     for gate in gates {
         store.fifo(gate);
@@ -76,7 +83,7 @@ fn a_full_disk_refuses_adds_and_results_are_recorded_once_there_is_room() {
 #[test]
 fn a_daemon_that_is_killed_on_a_full_disk_leaves_everything_to_the_next() {
     let store = Store::at("disk/store");
-    let Some(disk) = Disk::mount(store.path("disk")) else { return };
+    let Some(disk) = Disk::mount(store.path("disk"), "3m") else { return };
     store.fifo("gate");
     let mut daemon = store.daemon();
     store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
@@ -93,5 +100,52 @@ fn a_daemon_that_is_killed_on_a_full_disk_leaves_everything_to_the_next() {
     let daemon = refused.unwrap_or_else(|| store.daemon());
     assert_eq!(store.wait("1"), 7);
     all_is_well(&store);
+    store.close(daemon);
+}
+
+#[test]
+fn a_run_that_fills_the_disk_leaves_the_store_its_reserve_and_can_be_cancelled() {
+    let store = Store::at("disk/store");
+    let Some(disk) = Disk::mount(store.path("disk"), "12m") else { return };
+    let daemon = store.daemon();
+    store.add(&[], "exec yes");
+    // An eighth of it, and what is written before the next look.
+    spin("its output is dropped", || disk.room() < (12 << 20) / 8 + (1 << 18));
+    for _ in 0..20 {
+        store.add(&["--hold"], MARKS);
+    }
+    assert!(disk.room() > 1 << 20, "the reserve is there");
+    store.ok(&["cancel", "1"]);
+    assert_eq!(store.wait("1"), 130);
+    let log = store.run(&["log", "1", "--tail", "1"]).stdout;
+    let mark = String::from_utf8(log).expect("it is text");
+    assert!(
+        mark.starts_with("[taskq: ") && mark.ends_with(" bytes of output dropped here: the disk was full]\n"),
+        "{mark}"
+    );
+    store.close(daemon);
+}
+
+#[test]
+fn a_cancel_that_cannot_be_stored_reaches_what_runs_all_the_same() {
+    let store = Store::at("disk/store");
+    let Some(disk) = Disk::mount(store.path("disk"), "3m") else { return };
+    let daemon = store.daemon();
+    store.fifo("alive");
+    store.add(&[], &format!("{MARKS}exec 9>alive; echo up >&9; exec sleep 1000"));
+    let mut alive = std::io::BufReader::new(std::fs::File::open(store.path("alive")).expect("the job opens it"));
+    std::io::BufRead::read_line(&mut alive, &mut String::new()).expect("it is up");
+    store.until("SELECT count(*) FROM run WHERE state = 'running'", 1);
+    disk.fill();
+    while store.run(&["add", "--hold", "-c", MARKS]).status.success() {}
+    let cancelled = store.run(&["cancel", "1"]);
+    let words = String::from_utf8_lossy(&cancelled.stderr).into_owned();
+    assert_eq!(words, "the disk is full; stopping 1.1, to be recorded later\n");
+    assert_eq!(cancelled.status.code(), Some(0));
+    // Ends with the process, while the disk is as full as before.
+    let left = patiently("the run ends", move || std::io::Read::read(&mut alive, &mut [0]).expect("it is a FIFO"));
+    assert_eq!(left, 0);
+    disk.free();
+    assert_eq!(store.wait("1"), 130);
     store.close(daemon);
 }

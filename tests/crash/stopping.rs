@@ -132,3 +132,24 @@ fn a_run_that_ended_before_its_cancel_keeps_its_own_outcome() {
     all_is_well(&store);
     store.close(daemon);
 }
+
+#[test]
+fn a_cancel_reaches_what_runs_while_no_daemon_is_there() {
+    let store = Store::new();
+    store.fifo("gate");
+    let daemon = store.daemon();
+    store.add(&[], &format!("{MARKS}exec 9>gate; exec sleep 1000"));
+    let alive = std::fs::File::open(store.path("gate")).expect("the job opens it");
+    daemon.kill();
+    let cancelled = store.run(&["cancel", "1"]);
+    let words = String::from_utf8_lossy(&cancelled.stderr).into_owned();
+    assert_eq!(words, "no daemon is running: the runs are being stopped, and the next daemon records it\n");
+    let ended = crate::processes::patiently("the job ends", move || {
+        std::io::Read::read(&mut { alive }, &mut [0]).expect("a FIFO")
+    });
+    assert_eq!(ended, 0);
+    let daemon = store.daemon();
+    assert_eq!(store.wait("1"), 130);
+    all_is_well(&store);
+    store.close(daemon);
+}
