@@ -11,6 +11,7 @@ use super::context::{Context, Failure};
 use super::number;
 use super::output::text::io_cause;
 use super::report::ending;
+use super::tail::tail_start;
 use super::target::{self, Target};
 use super::wait::conclude;
 use super::waiting::Waiting;
@@ -181,8 +182,8 @@ impl Source {
     fn skip_to_tail(&mut self, lines: Option<u32>) -> TaskResult<()> {
         let Some(lines) = lines else { return Ok(()) };
         let start = match (&self.stored, &mut self.file) {
-            (Some(bytes), _) => Ok(tail_start(bytes, lines) as u64),
-            (None, Some(file)) => file_tail_start(file, lines),
+            (Some(bytes), _) => tail_start(&mut io::Cursor::new(bytes), lines),
+            (None, Some(file)) => tail_start(file, lines),
             (None, None) => Ok(0),
         };
         self.position = start.map_err(|error| self.failure(&error))?;
@@ -213,35 +214,4 @@ impl Source {
     fn failure(&self, error: &io::Error) -> Error {
         Error::io(format!("read `{}`", self.path.display()), io_cause(error))
     }
-}
-
-/// Returns where the last `lines` lines begin.
-fn tail_start(bytes: &[u8], lines: u32) -> usize {
-    let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    if lines == 0 {
-        return bytes.len();
-    }
-    let newlines = body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
-    newlines.map(|(at, _)| at + 1).nth(lines as usize - 1).unwrap_or(0)
-}
-
-/// Returns where the last `lines` lines of a file begin, reading backwards no more of it than they are.
-fn file_tail_start(file: &mut File, lines: u32) -> io::Result<u64> {
-    let length = file.seek(SeekFrom::End(0))?;
-    let mut start = length;
-    let mut tail: Vec<u8> = Vec::new();
-    while start > 0 {
-        let chunk = start.min(CHUNK_BYTES as u64);
-        start -= chunk;
-        let mut bytes = vec![0; usize::try_from(chunk).unwrap_or(CHUNK_BYTES)];
-        file.seek(SeekFrom::Start(start))?;
-        file.read_exact(&mut bytes)?;
-        bytes.extend(&tail);
-        tail = bytes;
-        let within = tail_start(&tail, lines);
-        if within > 0 {
-            return Ok(start + within as u64);
-        }
-    }
-    Ok(0)
 }

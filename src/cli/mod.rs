@@ -31,6 +31,7 @@ mod run_options;
 pub mod runs;
 pub mod show;
 pub mod status;
+mod tail;
 mod target;
 pub mod usage;
 pub mod wait;

@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 
-use crate::harness::Home;
+use crate::harness::{Home, TASKQ};
 
 #[test]
 fn of_a_job_the_latest_run_is_shown_and_of_a_run_its_own() {
@@ -34,6 +34,16 @@ fn a_long_output_has_a_tail_too() {
     home.taskq(&["log", "1", "--tail", "3"]).gives(0, "49998\n49999\n50000\n", "");
     assert_eq!(home.taskq(&["log", "1"]).answer().stdout.lines().count(), 50_000);
     assert_eq!(home.taskq(&["log", "1", "--tail", "20000"]).answer().stdout.lines().count(), 20_000);
+}
+
+#[test]
+fn the_tail_of_a_line_of_40_megabytes_takes_little_memory() {
+    let home = Home::with_daemon();
+    home.add_and_wait(&["-c", "head -c 40000000 /dev/zero | tr '\\0' '#'"]);
+    let mut command = home.shell("sh");
+    command.args(["-c", "ulimit -v 50000; exec \"$0\" log 1 --tail 1", TASKQ]);
+    let output = command.output().expect("there is a shell");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 40_000_000), "{:?}", output.stderr);
 }
 
 #[test]
