@@ -22,6 +22,17 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// Returns the process's exit code: 2 for wrong usage, 3 where the daemon cannot be had, 1 for the rest.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Usage => 2,
+            Self::Unavailable => 3,
+            Self::NotFound | Self::Conflict | Self::Io | Self::Internal => 1,
+        }
+    }
+}
+
 /// A failure: `error: cannot WHAT: CAUSE`, then `hint: HINT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
@@ -71,13 +82,9 @@ impl Error {
         self
     }
 
-    /// Returns the process's exit code: 2 for wrong usage, 3 where the daemon is missing, 1 for the rest.
+    /// Returns the process's exit code.
     pub fn exit_code(&self) -> u8 {
-        match self.kind {
-            ErrorKind::Usage => 2,
-            ErrorKind::Unavailable => 3,
-            ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Io | ErrorKind::Internal => 1,
-        }
+        self.kind.exit_code()
     }
 }
 

@@ -13,6 +13,7 @@ pub mod domain;
 pub mod engine;
 pub mod error;
 pub mod keeper;
+pub mod memory;
 pub mod schedule;
 pub mod store;
 pub mod watch;

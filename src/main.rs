@@ -10,8 +10,13 @@ use taskq::cli::{self, Cli};
 use taskq::clock::SystemClock;
 use taskq::config;
 use taskq::error::Result;
+use taskq::memory::{self, Memory};
+
+#[global_allocator]
+static MEMORY: Memory = Memory;
 
 fn main() -> ExitCode {
+    memory::reserve_stack();
     let args: Vec<OsString> = std::env::args_os().collect();
     let cli = match cli::parse(args.clone()) {
         Ok(cli) => cli,

@@ -196,12 +196,15 @@ fn only_the_keeper_starts_processes() {
 }
 
 #[test]
-fn unsafe_stands_in_one_file_of_the_keeper() {
+fn unsafe_stands_in_one_file_of_the_keeper_and_in_the_allocator() {
     let bad = "fn f() { unsafe { x() } }";
     let rules = |files: &[(&str, &str)]| check_unsafe(files.iter().copied()).len();
     assert_eq!(rules(&[("src/keeper/start.rs", bad), ("src/x.rs", "// unsafe\nconst X: &str = \"unsafe\";")]), 0);
     assert_eq!(rules(&[("src/store/mod.rs", bad)]), 1);
     assert_eq!(rules(&[("tests/x.rs", bad)]), 1);
+    assert_eq!(rules(&[("src/keeper/raw.rs", bad), ("src/memory.rs", bad)]), 0);
+    assert_eq!(rules(&[("src/keeper/memory.rs", bad), ("src/keeper/raw.rs", bad), ("src/memory.rs", bad)]), 1);
+    assert_eq!(rules(&[("src/store/memory.rs", bad)]), 1);
     assert_eq!(rules(&[("src/keeper/start.rs", bad), ("src/keeper/raw.rs", bad)]), 1);
 }
 

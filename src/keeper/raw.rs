@@ -1,5 +1,5 @@
 //! Owns: what our crates have no safe form of: wait4(2), pidfd_open(2), close_range(2), and what a child does between fork(2) and
-//! execve(2) to become another user. The only unsafe code.
+//! execve(2) to become another user. The only unsafe code but for `memory`.
 //! Never: deciding anything about what was reaped, or who is to be become.
 
 #![expect(

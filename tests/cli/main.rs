@@ -17,6 +17,7 @@ mod help;
 mod import;
 mod logs;
 mod looking;
+mod memory;
 mod next;
 mod queues;
 mod running;

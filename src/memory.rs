@@ -1,0 +1,150 @@
+//! Owns: the end of a process that is refused memory: one line on standard error, and an exit status.
+//! Never: saving memory, or counting it.
+//!
+//! Rust's own end is a backtrace and SIGABRT. The hook that could replace it (`alloc_error_hook`) is not stable, and no
+//! crate offers this much and no more; what is stable is an allocator of one's own, which here is the system's.
+
+#![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait, and _exit(2) has no safe form")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::io;
+
+use nix::fcntl::{self, OFlag};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use nix::sys::stat::Mode;
+use nix::unistd;
+
+use crate::error::ErrorKind;
+
+/// The system's allocator. The process ends where that one refuses.
+pub struct Memory;
+
+/// What a command takes of the stack at most, and more.
+const STACK_BYTES: usize = 1024 * 1024;
+
+const PAGE_BYTES: usize = 4096;
+
+/// How much of its own command line a process reads at its end: verb and options come first.
+const COMMAND_LINE_BYTES: usize = 1024;
+
+/// Takes the stack that a command needs, if the process has a limit of memory.
+///
+/// A stack that cannot grow any further is a SIGSEGV, of which nobody can tell the user anything.
+pub fn reserve_stack() {
+    let limit = |resource| getrlimit(resource).map_or(RLIM_INFINITY, |(soft, _)| soft);
+    // A stack that may not become that large is not ours to fill.
+    if limit(Resource::RLIMIT_AS) != RLIM_INFINITY && limit(Resource::RLIMIT_STACK) / 4 >= STACK_BYTES as u64 {
+        // Where there is no room for it, this says so.
+        drop(black_box(Vec::<u8>::with_capacity(STACK_BYTES)));
+        touch_stack(STACK_BYTES / PAGE_BYTES);
+    }
+}
+
+/// Writes to so many pages of the stack, which the system grows for it.
+#[inline(never)]
+fn touch_stack(pages: usize) {
+    let page = black_box([0_u8; PAGE_BYTES]);
+    if pages > 1 {
+        touch_stack(pages - 1);
+    }
+    black_box(&page);
+}
+
+// SAFETY: everything is the system allocator's, which keeps the contract of the trait; that the process may end in a call
+// takes nothing from it.
+unsafe impl GlobalAlloc for Memory {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: `System` asks of its caller what this method asks.
+        granted(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as in `alloc`.
+        granted(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as in `alloc`; the pointer came from `System`, like all that this allocator gives.
+        granted(unsafe { System.realloc(pointer, layout, size) })
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as in `realloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+fn granted(pointer: *mut u8) -> *mut u8 {
+    if pointer.is_null() {
+        exhausted();
+    }
+    pointer
+}
+
+/// Ends the process without taking memory.
+#[cold]
+fn exhausted() -> ! {
+    let mut line = [0; COMMAND_LINE_BYTES];
+    let (words, kind) = if passes_on_a_status(own_command_line(&mut line)) {
+        (
+            "error: cannot wait: out of memory; the outcome is unknown, and running jobs continue\n",
+            ErrorKind::Unavailable,
+        )
+    } else {
+        ("error: cannot continue: out of memory\n", ErrorKind::Io)
+    };
+    // Where it cannot be said, the status says as much.
+    let _ = unistd::write(io::stderr(), words.as_bytes());
+    // SAFETY: _exit(2) ends the process at once, whatever state it is in; exit(3) would run handlers that take memory.
+    unsafe { libc::_exit(libc::c_int::from(kind.exit_code())) }
+}
+
+/// Returns the beginning of this process's command line, each word with a NUL behind it.
+fn own_command_line(buffer: &mut [u8]) -> &[u8] {
+    let length = fcntl::open(c"/proc/self/cmdline", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+        .and_then(|file| unistd::read(&file, buffer));
+    &buffer[..length.unwrap_or(0)]
+}
+
+/// Tells whether a command line is one that ends as the run ends that it names: its end must not be taken for that.
+fn passes_on_a_status(line: &[u8]) -> bool {
+    let mut words = line.split(|byte| *byte == 0).skip(1);
+    let verb = loop {
+        match words.next() {
+            Some(b"--dir" | b"--color") => drop(words.next()),
+            Some(option) if option.starts_with(b"-") => {}
+            verb => break verb,
+        }
+    };
+    let mut options = words.take_while(|word| word != b"--");
+    match verb {
+        Some(b"wait") => true,
+        Some(b"run") => options.any(|word| word == b"--wait" || word == b"--follow"),
+        Some(b"log") => options.any(|word| word == b"-f" || word == b"--follow"),
+        Some(_) | None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_that_passes_on_a_runs_status_is_known_by_its_words() {
+        let passes_on = |words: &str| passes_on_a_status(format!("taskq {words}").replace(' ', "\0").as_bytes());
+        for words in ["wait 1", "--dir wait wait 1", "--color=never wait", "run 1 --wait", "run --follow a", "log -f 1"]
+        {
+            assert!(passes_on(words), "{words}");
+        }
+        for words in ["", "list", "--dir wait list", "add wait", "run 1", "run -- --wait", "log 1", "--dir"] {
+            assert!(!passes_on(words), "{words}");
+        }
+    }
+
+    #[test]
+    fn the_own_command_line_is_read_as_far_as_there_is_room_for_it() {
+        let mut buffer = [0; 8];
+        assert_eq!(own_command_line(&mut buffer).len(), 8);
+    }
+}
