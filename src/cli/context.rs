@@ -90,7 +90,7 @@ impl Context<'_> {
         write: impl FnOnce(&Writer<'_>) -> Result<T, Failure>,
     ) -> Result<Result<T, Failure>> {
         let mut store = self.open(what)?;
-        let poke = Poke::will_write(&self.dir);
+        let poke = Poke::will_write(&self.dir).map_err(|error| Error::io(what, error))?;
         let written = store.write(write);
         drop(poke);
         Ok(written)

@@ -16,7 +16,10 @@ use crate::error::Result;
 /// It starts what is due and records what ended. There is one for each --dir;
 /// a second one is refused. On TERM or INT it stops starting things and ends;
 /// what runs goes on, and the next daemon records it. On HUP it reads
-/// everything again.
+/// everything again, and makes its sockets again if they are gone.
+///
+/// It ends if its lock in the directory is removed or replaced: another daemon
+/// may serve the directory then.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,

@@ -6,7 +6,7 @@ use clap::Args;
 use super::context::Context;
 use super::output::text::io_cause;
 use crate::error::{Error, Result};
-use crate::keeper::{KeeperConfig, adopt_stdin_listener, serve};
+use crate::keeper::{KeeperConfig, adopt_stdin_listener, serve, set_descriptor_limit};
 
 /// Start, reap and remember the processes of runs
 #[derive(Args, Debug)]
@@ -14,11 +14,18 @@ pub struct KeeperArgs {
     /// The identity of this keeper
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     pub instance: i64,
+
+    /// The soft limit of descriptors that jobs get
+    #[arg(long, value_name = "N")]
+    pub descriptors: Option<u64>,
 }
 
 /// Serves daemons until there is nothing left to keep.
 pub fn run(context: &Context<'_>, args: &KeeperArgs) -> Result<u8> {
     const WHAT: &str = "run keeper";
+    if let Some(soft) = args.descriptors {
+        set_descriptor_limit(soft);
+    }
     let failure = |error: std::io::Error| Error::io(WHAT, io_cause(&error));
     let listener =
         adopt_stdin_listener().map_err(|error| failure(error).hint("the daemon starts it: `taskq daemon`"))?;

@@ -10,7 +10,7 @@ use super::output::text;
 use super::queue::table;
 use super::report::{QueueJson, document};
 use crate::config;
-use crate::daemon::running_daemon;
+use crate::daemon::{is_listening, running_daemon};
 use crate::domain::Timestamp;
 use crate::error::Result;
 
@@ -26,6 +26,7 @@ struct DaemonJson {
     pid: u32,
     since_at: Timestamp,
     version: String,
+    listens: bool,
 }
 
 /// The exit code where no daemon runs.
@@ -33,7 +34,8 @@ const NO_DAEMON: u8 = 3;
 
 /// Show the daemon, the queues and what comes next
 ///
-/// The exit status is 3 if the daemon is not running.
+/// The exit status is 3 if the daemon is not running. One whose sockets were
+/// removed is named: it makes them again for the next command that writes.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -55,17 +57,26 @@ pub fn run(context: &Context<'_>, args: &StatusArgs) -> Result<u8> {
     let now = context.now();
     let (queues, next) = context.read(WHAT, |reader| Ok((reader.queues()?, reader.next_deadline()?)))?;
     let daemon = running_daemon(&context.dir);
+    let listens = is_listening(&context.dir);
     let status = if daemon.is_some() { 0 } else { NO_DAEMON };
     let cpus = config::cpus();
     if args.json {
-        let daemon =
-            daemon.map(|info| DaemonJson { pid: info.pid, since_at: info.since(), version: info.version.clone() });
+        let daemon = daemon.map(|info| DaemonJson {
+            pid: info.pid,
+            since_at: info.since(),
+            version: info.version.clone(),
+            listens,
+        });
         let queues = queues.iter().map(|queue| QueueJson::new(queue, cpus)).collect();
         context.output.json(&document(Status { daemon, queues, next_fire_at: next }))?;
         return Ok(status);
     }
     context.output.answer(&match &daemon {
-        Some(info) => format!("daemon: pid {}, since {}, version {}", info.pid, zone.show(info.since()), info.version),
+        Some(info) => {
+            let deaf = format!("; it does not listen: `kill -HUP {}` has it make its sockets again", info.pid);
+            let deaf = if listens { "" } else { &deaf };
+            format!("daemon: pid {}, since {}, version {}{deaf}", info.pid, zone.show(info.since()), info.version)
+        }
         None => "daemon: not running; start it with `taskq daemon`".to_owned(),
     })?;
     context.output.answer(&next.map_or("next fire: none".to_owned(), |at| {

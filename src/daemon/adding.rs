@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::lock::open_store;
 use super::poke::Poke;
-use super::{random_id, sockets};
+use super::random_id;
+use super::sockets::{self, Bound};
 use crate::domain::{JobId, JobKey, NewJob, QueueName, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keeper::protocol::{FrameReader, encode};
@@ -95,7 +96,7 @@ pub fn add(dir: &Path, job: NewJob, triggers: Vec<FirstFire>, now: Timestamp) ->
         return answer;
     }
     let mut store = open_store(dir, WHAT)?;
-    let poke = Poke::will_write(dir);
+    let poke = Poke::will_write(dir).map_err(|error| Error::io(WHAT, error))?;
     let stored = store.write(|writer| match writer.find_request(request.id)? {
         Some(job) => Ok(Ok(job)),
         None => add_requested(writer, &request, now),
@@ -152,7 +153,10 @@ impl From<AddAnswer> for WireAnswer {
 #[derive(Debug)]
 pub(super) struct AddSocket {
     listener: UnixListener,
+    bound: Bound,
     clients: Vec<Client>,
+    /// How many are let in at once.
+    most: usize,
 }
 
 #[derive(Debug)]
@@ -163,27 +167,65 @@ struct Client {
 }
 
 impl AddSocket {
-    pub(super) fn bind(dir: &Path) -> io::Result<Self> {
-        let listener = sockets::listen(dir, sockets::ADDS)?;
-        listener.set_nonblocking(true)?;
-        Ok(Self { listener, clients: Vec::new() })
+    pub(super) fn bind(dir: &Path, most: usize) -> io::Result<Self> {
+        let (listener, bound) = listen(dir)?;
+        Ok(Self { listener, bound, clients: Vec::new(), most })
     }
 
-    /// Returns what to wait for.
+    /// Returns where those come who want in.
+    pub(super) fn listener(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+
+    /// Returns those who have not said everything.
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let reading = self.clients.iter().filter(|client| client.request.is_none());
-        std::iter::once(self.listener.as_fd()).chain(reading.map(|client| client.stream.as_fd()))
+        self.clients.iter().filter(|client| client.request.is_none()).map(|client| client.stream.as_fd())
     }
 
-    /// Takes in what clients have sent, and returns whether a request is complete.
-    pub(super) fn receive(&mut self) -> bool {
-        while let Ok((stream, _)) = self.listener.accept() {
-            if sockets::has_trusted_peer(&stream) && stream.set_nonblocking(true).is_ok() {
-                self.clients.push(Client { stream, frames: FrameReader::default(), request: None });
+    pub(super) fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
+    /// Lets in everybody who has come and may, and takes in what they send. Where that is too many, the first of those who
+    /// have not said everything goes: it stores its job itself.
+    ///
+    /// # Errors
+    /// There are no descriptors, or no memory, for one more.
+    pub(super) fn accept(&mut self) -> io::Result<()> {
+        while let Some(stream) = sockets::accept(&self.listener)? {
+            let mut client = Client { stream, frames: FrameReader::default(), request: None };
+            if !client.read() {
+                continue;
+            }
+            self.clients.push(client);
+            if self.clients.len() > self.most {
+                match self.clients.iter().position(|client| client.request.is_none()) {
+                    Some(slowest) => drop(self.clients.remove(slowest)),
+                    // All of them wait for the next turn; so may the rest.
+                    None => break,
+                }
             }
         }
+        Ok(())
+    }
+
+    /// Takes in what clients have sent.
+    pub(super) fn receive(&mut self) {
         self.clients.retain_mut(Client::read);
+    }
+
+    /// Tells whether a request is complete.
+    pub(super) fn has_requests(&self) -> bool {
         self.clients.iter().any(|client| client.request.is_some())
+    }
+
+    /// Listens again where the name is gone; whoever has come stays.
+    pub(super) fn mend(&mut self, dir: &Path) -> io::Result<()> {
+        if self.bound.is_gone() {
+            self.accept()?;
+            (self.listener, self.bound) = listen(dir)?;
+        }
+        Ok(())
     }
 
     /// Returns the requests that are complete.
@@ -215,6 +257,12 @@ impl AddSocket {
             false
         });
     }
+}
+
+fn listen(dir: &Path) -> io::Result<(UnixListener, Bound)> {
+    let listener = sockets::listen(dir, sockets::ADDS)?;
+    listener.set_nonblocking(true)?;
+    Ok((listener, Bound::of(dir, sockets::ADDS)?))
 }
 
 impl Client {

@@ -30,6 +30,8 @@ const REBIND: Span = Span::from_millis(50);
 pub(super) struct KeeperSide {
     dir: PathBuf,
     exe: PathBuf,
+    /// The soft limit of descriptors that this process was started with, if it has raised it: the keeper is to have that.
+    descriptors: Option<u64>,
     link: Option<KeeperLink>,
     /// The keeper that said hello on this link.
     keeper: Option<KeeperId>,
@@ -44,10 +46,11 @@ pub(super) struct KeeperSide {
 }
 
 impl KeeperSide {
-    pub(super) fn new(dir: PathBuf, exe: PathBuf) -> Self {
+    pub(super) fn new(dir: PathBuf, exe: PathBuf, descriptors: Option<u64>) -> Self {
         Self {
             dir,
             exe,
+            descriptors,
             link: None,
             keeper: None,
             children: Vec::new(),
@@ -135,13 +138,16 @@ impl KeeperSide {
         }
         let listener = sockets::listen(&self.dir, SOCKET)?;
         let instance: KeeperInstance = random_id()?;
-        let args = [
+        let mut args = vec![
             OsString::from("--dir"),
             self.dir.clone().into_os_string(),
             OsString::from("keeper"),
             OsString::from("--instance"),
             OsString::from(instance.to_string()),
         ];
+        if let Some(soft) = self.descriptors {
+            args.extend([OsString::from("--descriptors"), OsString::from(soft.to_string())]);
+        }
         self.children.push(launch(&self.exe, &args, listener, Stdio::null())?);
         sockets::connect(&self.dir, SOCKET)
     }

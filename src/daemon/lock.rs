@@ -7,14 +7,15 @@
 //! that was made and has not yet come to execve(2) when the daemon is killed. For that the daemon opens the file once
 //! only: closing any other descriptor of it would give the lock up.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Timestamp;
@@ -43,9 +44,20 @@ impl DaemonInfo {
 
 /// The held lock; dropping it gives it up.
 #[derive(Debug)]
-pub(super) struct DaemonLock(
-    #[cfg_attr(not(test), expect(dead_code, reason = "closing the file gives the lock up"))] File,
-);
+pub(super) struct DaemonLock(File);
+
+impl DaemonLock {
+    /// Tells whether others who ask for the lock of `dir` still come upon this one. Where the file is gone or another's, so
+    /// is perhaps the store, and another daemon may serve it.
+    pub(super) fn is_in_place(&self, dir: &Path) -> bool {
+        let Ok(own) = self.0.metadata() else { return true };
+        match fs::metadata(dir.join(LOCK_FILE)) {
+            Ok(found) => (found.dev(), found.ino()) == (own.dev(), own.ino()),
+            // A directory that cannot be looked into just now is no other.
+            Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+        }
+    }
+}
 
 fn whole_file(kind: libc::c_int) -> libc::flock {
     libc::flock {
@@ -99,6 +111,15 @@ pub fn running_daemon(dir: &Path) -> Option<DaemonInfo> {
     let mut file = OpenOptions::new().read(true).write(true).open(dir.join(LOCK_FILE)).ok()?;
     holder(&file)?;
     read_info(&mut file)
+}
+
+/// Returns the daemon that serves the store in `dir`, if it is certain that the process of that id is it: what the system and
+/// what the file say agree. On another machine, or in another namespace of process ids, it may be anybody's.
+pub(super) fn holder_to_signal(dir: &Path) -> Option<Pid> {
+    let mut file = File::open(dir.join(LOCK_FILE)).ok()?;
+    let holder = holder(&file).filter(|pid| *pid > 0)?;
+    let info = read_info(&mut file)?;
+    (i32::try_from(info.pid) == Ok(holder)).then(|| Pid::from_raw(holder))
 }
 
 /// Opens the store in `dir`, and brings one of an earlier version up to date if nobody serves it: a daemon of that version

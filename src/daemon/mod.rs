@@ -3,6 +3,8 @@
 //! Never: deciding what runs (see `engine`).
 
 mod adding;
+mod deaf;
+mod doors;
 mod keeper_side;
 mod lock;
 mod logger;
@@ -19,6 +21,7 @@ mod timer;
 mod turn;
 
 pub use adding::{AddAnswer, AddRequest, Adding, add, add_job};
+pub use deaf::is_listening;
 pub use lock::{DaemonInfo, open_store, running_daemon};
 pub use mailing::PostOffice;
 pub use outputs::Excerpt;

@@ -5,7 +5,7 @@
 //! its *wrote* costs a second, and nothing wakes up to look for it.
 
 use std::collections::HashSet;
-use std::io::{self, IoSliceMut};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -14,7 +14,8 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, setsockopt, sockopt};
 
-use super::sockets;
+use super::deaf;
+use super::sockets::{self, Bound};
 use super::stops::{self, DATAGRAM_BYTES_MAX, Stop};
 
 const WILL_WRITE: &[u8] = b"?";
@@ -23,24 +24,30 @@ const WROTE: &[u8] = b"!";
 /// A client's side: made before it writes, dropped after its commit.
 #[derive(Debug)]
 pub struct Poke<'a> {
-    socket: Option<UnixDatagram>,
+    socket: UnixDatagram,
     dir: &'a Path,
 }
 
 impl<'a> Poke<'a> {
     /// Says *will write* to the daemon of the store in `dir`, if there is one.
-    pub fn will_write(dir: &'a Path) -> Self {
-        let socket = UnixDatagram::unbound().ok().filter(|socket| socket.set_nonblocking(true).is_ok());
+    ///
+    /// # Errors
+    /// The system refuses what it takes: nothing must be written that the daemon is not told of.
+    pub fn will_write(dir: &'a Path) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
         let poke = Self { socket, dir };
-        poke.say(WILL_WRITE);
-        poke
+        poke.say(WILL_WRITE)?;
+        Ok(poke)
     }
 
-    /// Where nobody listens there is nobody to tell, and a full queue is as good as a message in it: the daemon has yet to
-    /// look.
-    fn say(&self, bytes: &[u8]) {
-        if let Some(socket) = &self.socket {
-            let _ = sockets::send(socket, self.dir, sockets::POKES, bytes);
+    /// Returns whether anybody was there to be told. A full queue is as good as a message in it: the daemon has yet to look.
+    fn say(&self, bytes: &[u8]) -> io::Result<bool> {
+        match sockets::send(&self.socket, self.dir, sockets::POKES, bytes) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(true),
+            Err(error) if sockets::is_exhaustion(&error) => Err(error),
+            Err(_) => Ok(false),
         }
     }
 }
@@ -48,7 +55,11 @@ impl<'a> Poke<'a> {
 impl Drop for Poke<'_> {
     /// Says *wrote*, also where nobody heard *will write*: a daemon that came meanwhile may have looked before the commit.
     fn drop(&mut self) {
-        self.say(WROTE);
+        // Where it cannot be said, the daemon looks for itself a second after *will write*.
+        if self.say(WROTE).is_ok_and(|heard| !heard) {
+            // There may be a daemon all the same: one whose socket was removed.
+            deaf::wake(self.dir);
+        }
     }
 }
 
@@ -92,13 +103,29 @@ impl Writers {
 
 /// The daemon's side.
 #[derive(Debug)]
-pub(super) struct PokeSocket(UnixDatagram);
+pub(super) struct PokeSocket {
+    socket: UnixDatagram,
+    bound: Bound,
+}
 
 impl PokeSocket {
     pub(super) fn bind(dir: &Path) -> io::Result<Self> {
         let socket = sockets::receive(dir, sockets::POKES)?;
         setsockopt(&socket, sockopt::PassCred, &true)?;
-        Ok(Self(socket))
+        Ok(Self { socket, bound: Bound::of(dir, sockets::POKES)? })
+    }
+
+    pub(super) fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
+    /// Makes the socket again if its name is gone. Whoever said *wrote* at the old one had committed: the turn that follows
+    /// sees it.
+    pub(super) fn mend(&mut self, dir: &Path) -> io::Result<()> {
+        if self.bound.is_gone() {
+            *self = Self::bind(dir)?;
+        }
+        Ok(())
     }
 
     /// Takes in every message that has come, and tells whether something was written, and what is to be stopped; what other
@@ -110,7 +137,7 @@ impl PokeSocket {
             let mut parts = [IoSliceMut::new(&mut bytes)];
             let mut control = cmsg_space!(UnixCredentials);
             let message =
-                match recvmsg::<()>(self.0.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT) {
+                match recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT) {
                     Ok(message) => message,
                     Err(Errno::EINTR) => continue,
                     Err(_) => return (wrote, stops),
@@ -133,7 +160,7 @@ impl PokeSocket {
 
 impl AsFd for PokeSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 
@@ -144,7 +171,7 @@ mod tests {
     #[test]
     fn a_daemon_that_comes_between_will_write_and_the_commit_is_told_of_it() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let poke = Poke::will_write(dir.path());
+        let poke = Poke::will_write(dir.path()).expect("there are descriptors");
         let socket = PokeSocket::bind(dir.path()).expect("the name is new");
         let mut writers = Writers::default();
         assert!(!socket.drain(&mut writers).0);
@@ -157,7 +184,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let socket = PokeSocket::bind(dir.path()).expect("the name is new");
         let mut writers = Writers::default();
-        let poke = Poke::will_write(dir.path());
+        let poke = Poke::will_write(dir.path()).expect("there are descriptors");
         assert!(!socket.drain(&mut writers).0 && !writers.is_empty());
         drop(poke);
         assert!(socket.drain(&mut writers).0 && writers.is_empty());

@@ -13,23 +13,22 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
-use super::adding::AddSocket;
+use super::doors::Doors;
 use super::keeper_side::KeeperSide;
 use super::lock::{self, DaemonInfo, DaemonLock};
+use super::logger;
 use super::mailing::{BODY_BYTES_MAX, PostOffice};
 use super::order::never_told;
 use super::outputs::{Excerpt, runs_with_files, stored_output};
-use super::poke::{PokeSocket, Writers};
-use super::subscription::Subscribers;
+use super::poke::Writers;
 use super::timer::{self, Deadline};
 use super::turn::{Turn, turn};
-use super::{logger, sockets};
 use crate::clock::Clock;
 use crate::config;
 use crate::domain::{QueueName, Span, Timestamp};
 use crate::error::{Error, Result};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, ToKeeper};
-use crate::keeper::{attempts_with_pipes, farewells, forget_farewells, output_path};
+use crate::keeper::{attempts_with_pipes, farewells, forget_farewells, output_path, raise_descriptor_limit};
 use crate::schedule::Zone;
 use crate::store::{Store, StoreError, StoreResult};
 use crate::watch::ZoneWatch;
@@ -83,9 +82,11 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
         since_us: clock.now().as_micros(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
+    // Before the lock: whoever finds the lock and no socket sends this signal, which would else be the end.
+    let reread = signal_pipe(&[SIGHUP]).map_err(|error| Error::io(WHAT, error))?;
     let (store, lock) = take_store(&settings.dir, &info, WHAT)?;
     logger::install(settings.with_levels);
-    let mut daemon = Daemon::new(settings, store, lock, clock).map_err(|error| Error::io(WHAT, error))?;
+    let mut daemon = Daemon::new(settings, store, lock, reread, clock).map_err(|error| Error::io(WHAT, error))?;
     daemon.prepare().map_err(|error| error.during(WHAT))?;
     daemon.turn()?;
     // Not under systemd there is nobody to tell, which is no error.
@@ -93,9 +94,7 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
     info!("serving `{}` as pid {}", daemon.settings.dir.display(), info.pid);
     let ended = daemon.run();
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    for name in [sockets::POKES, sockets::TURNS, sockets::ADDS] {
-        let _ = fs::remove_file(daemon.settings.dir.join(name));
-    }
+    daemon.doors.remove();
     ended
 }
 
@@ -114,14 +113,11 @@ struct Daemon<'a> {
     settings: Settings,
     clock: &'a dyn Clock,
     store: Store,
-    #[expect(dead_code, reason = "held for as long as the daemon lives")]
     lock: DaemonLock,
     zone: Zone,
     zone_watch: Option<ZoneWatch>,
     keeper: KeeperSide,
-    pokes: PokeSocket,
-    subscribers: Subscribers,
-    adds: AddSocket,
+    doors: Doors,
     deadline: Deadline,
     stop: UnixStream,
     reread: UnixStream,
@@ -146,19 +142,24 @@ struct Daemon<'a> {
 }
 
 impl<'a> Daemon<'a> {
-    fn new(settings: Settings, store: Store, lock: DaemonLock, clock: &'a dyn Clock) -> io::Result<Self> {
+    fn new(
+        settings: Settings,
+        store: Store,
+        lock: DaemonLock,
+        reread: UnixStream,
+        clock: &'a dyn Clock,
+    ) -> io::Result<Self> {
+        let descriptors = raise_descriptor_limit();
         let (zone, _) = (settings.read_zone)();
         let watchdog = sd_notify::watchdog_enabled().map(|interval| Span::from_micros(interval.as_micros() as u64 / 2));
         Ok(Self {
             zone,
             zone_watch: ZoneWatch::new().inspect_err(|error| warn!("cannot watch the system's zone: {error}")).ok(),
-            keeper: KeeperSide::new(settings.dir.clone(), settings.exe.clone()),
-            pokes: PokeSocket::bind(&settings.dir)?,
-            subscribers: Subscribers::bind(&settings.dir)?,
-            adds: AddSocket::bind(&settings.dir)?,
+            keeper: KeeperSide::new(settings.dir.clone(), settings.exe.clone(), descriptors),
+            doors: Doors::open(&settings.dir)?,
             deadline: Deadline::new()?,
             stop: signal_pipe(&[SIGTERM, SIGINT])?,
-            reread: signal_pipe(&[SIGHUP])?,
+            reread,
             reports: Vec::new(),
             next_fire: None,
             waiting: false,
@@ -250,11 +251,10 @@ impl<'a> Daemon<'a> {
                 due |= self.take_pokes();
             }
             if ready.subscriptions {
-                self.subscribers.accept();
-                self.subscribers.drop_departed();
+                self.doors.meet_subscribers(self.clock.now());
             }
             if ready.adds {
-                due |= self.adds.receive();
+                due |= self.doors.meet_adders(self.clock.now());
             }
             if ready.keeper {
                 self.keeper.flush();
@@ -274,7 +274,9 @@ impl<'a> Daemon<'a> {
 
     fn wake_at(&self) -> Option<Timestamp> {
         let due = self.retry_at.or(self.next_fire).map(|at| timer::wake_for(at, self.clock));
-        [due, self.check_at, self.linger_until, self.keeper.retry_at(), self.watchdog_at].into_iter().flatten().min()
+        let others =
+            [self.check_at, self.linger_until, self.keeper.retry_at(), self.doors.retry_at(), self.watchdog_at];
+        others.into_iter().chain([due]).flatten().min()
     }
 
     /// Tells whether an instant has come for which a turn is to be taken, and serves those that need none.
@@ -287,6 +289,10 @@ impl<'a> Daemon<'a> {
         if has_come(self.keeper.retry_at()) {
             self.keeper.attach(now);
         }
+        if has_come(self.doors.retry_at()) {
+            self.doors.retry();
+            self.doors.mend(now);
+        }
         if has_come(self.check_at) {
             self.check_at = None;
             self.writers.clear();
@@ -297,7 +303,7 @@ impl<'a> Daemon<'a> {
     }
 
     fn take_pokes(&mut self) -> bool {
-        let (wrote, stops) = self.pokes.drain(&mut self.writers);
+        let (wrote, stops) = self.doors.pokes.drain(&mut self.writers);
         self.keeper.tell(stops.into_iter().map(ToKeeper::from).collect());
         self.check_at = match (self.writers.is_empty(), self.check_at) {
             (true, _) => None,
@@ -311,7 +317,7 @@ impl<'a> Daemon<'a> {
     fn hear_keeper(&mut self) -> bool {
         let heard = self.keeper.hear(self.clock.now());
         // Nothing is lost by waiting while nothing could take a free slot, and nobody watches.
-        let supplied = self.keeper.is_supplied() || !(self.waiting || self.subscribers.has_any());
+        let supplied = self.keeper.is_supplied() || !(self.waiting || self.doors.subscribers.has_any());
         let patience = |report: &FromKeeper| match report {
             FromKeeper::Started { .. } | FromKeeper::Delayed { .. } => STARTED_LINGER,
             FromKeeper::Ended(_) if supplied => ENDED_LINGER,
@@ -345,6 +351,7 @@ impl<'a> Daemon<'a> {
             *at = at.map(|at| at - back);
         }
         self.keeper.clock_was_set_back(back);
+        self.doors.clock_was_set_back(back);
         if back > STEP_BACK {
             warn!("the clock was set back by {back}");
             self.set_back = true;
@@ -370,6 +377,7 @@ impl<'a> Daemon<'a> {
         let log = self.settings.dir.join("log");
         let output = |ended: &Ended| stored_output(&log, ended);
         let now = self.clock.now();
+        self.check_place(now)?;
         if let Err(error) = self.catch_up() {
             return self.turn_failed(now, error);
         }
@@ -394,8 +402,8 @@ impl<'a> Daemon<'a> {
                 ended_keepers: &ended_keepers,
                 pipes: &pipes,
                 reports: &self.reports,
-                requests: &self.adds.requests(),
-                has_hung_up: &|request| self.adds.has_hung_up(request),
+                requests: &self.doors.adds.requests(),
+                has_hung_up: &|request| self.doors.adds.has_hung_up(request),
                 output: &output,
                 // A mail is a text to read: an earlier taskq's keeper cannot, and it waits for the next one.
                 post_office: self.keeper.takes_extras().then_some(&post_office),
@@ -405,7 +413,7 @@ impl<'a> Daemon<'a> {
             Ok(done) => done,
             Err(error) => return self.turn_failed(now, error),
         };
-        self.adds.answer(done.answers);
+        self.doors.adds.answer(done.answers);
         if self.retry_at.take().is_some() {
             info!("the store can be written again");
         }
@@ -431,13 +439,25 @@ impl<'a> Daemon<'a> {
         if done.unsendable_mails > 0 && !std::mem::replace(&mut self.misses_sendmail, true) {
             warn!("there is no sendmail: mails are not sent; `TASKQ_SENDMAIL` names one that lies elsewhere");
         }
-        self.subscribers.tell();
+        self.doors.subscribers.tell();
+        Ok(())
+    }
+
+    /// Ends where another daemon may serve the store by now; else sees to it that clients find this one.
+    fn check_place(&mut self, now: Timestamp) -> Result<()> {
+        if !self.lock.is_in_place(&self.settings.dir) {
+            let cause =
+                format!("its lock in `{}` is gone, and another daemon may take it", self.settings.dir.display());
+            return Err(Error::conflict("serve the store", cause)
+                .hint("start a daemon again if the store is still there: running jobs continue"));
+        }
+        self.doors.mend(now);
         Ok(())
     }
 
     fn turn_failed(&mut self, now: Timestamp, error: StoreError) -> Result<()> {
         let refusal = error.refusal("add job");
-        self.adds.answer(std::iter::repeat_with(|| Err(refusal.clone())));
+        self.doors.adds.answer(std::iter::repeat_with(|| Err(refusal.clone())));
         if !error.is_passing() {
             return Err(error.during("serve the store"));
         }
@@ -471,15 +491,15 @@ impl<'a> Daemon<'a> {
         watch(self.stop.as_fd(), PollFlags::POLLIN, |ready| &mut ready.stop);
         watch(self.reread.as_fd(), PollFlags::POLLIN, |ready| &mut ready.reread);
         watch(self.deadline.as_fd(), PollFlags::POLLIN, |ready| &mut ready.timer);
-        watch(self.pokes.as_fd(), PollFlags::POLLIN, |ready| &mut ready.pokes);
+        watch(self.doors.pokes.as_fd(), PollFlags::POLLIN, |ready| &mut ready.pokes);
         if let Some(fd) = self.keeper.fd() {
             watch(fd, keeper_flags, |ready| &mut ready.keeper);
         }
         if let Some(zone_watch) = &self.zone_watch {
             watch(zone_watch.as_fd(), PollFlags::POLLIN, |ready| &mut ready.zone);
         }
-        self.subscribers.fds().for_each(|fd| watch(fd, PollFlags::POLLIN, |ready| &mut ready.subscriptions));
-        self.adds.fds().for_each(|fd| watch(fd, PollFlags::POLLIN, |ready| &mut ready.adds));
+        self.doors.subscriber_fds().for_each(|fd| watch(fd, PollFlags::POLLIN, |ready| &mut ready.subscriptions));
+        self.doors.adder_fds().for_each(|fd| watch(fd, PollFlags::POLLIN, |ready| &mut ready.adds));
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) => {}
             Err(Errno::EINTR) => return Ok(Ready::default()),

@@ -6,11 +6,12 @@
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use nix::sys::socket::{getsockopt, sockopt};
+use nix::errno::Errno;
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, getsockopt, sockopt};
 
 /// Where clients say that they write.
 pub(super) const POKES: &str = "daemon.sock";
@@ -67,10 +68,87 @@ pub(super) fn receive(dir: &Path, name: &str) -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// Connects to a stream socket.
+/// A name in the directory, and the socket file that this process has made there.
+#[derive(Debug)]
+pub(super) struct Bound {
+    path: PathBuf,
+    /// Its device and inode.
+    file: (u64, u64),
+}
+
+impl Bound {
+    /// Takes note of the socket that was made just now.
+    pub(super) fn of(dir: &Path, name: &str) -> io::Result<Self> {
+        let path = dir.join(name);
+        let metadata = fs::symlink_metadata(&path)?;
+        Ok(Self { path, file: (metadata.dev(), metadata.ino()) })
+    }
+
+    /// Tells whether the name is gone: no client finds the socket any more.
+    pub(super) fn is_gone(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Removes the name, unless another process has made something of its own there.
+    pub(super) fn remove(&self) {
+        let is_ours = |metadata: fs::Metadata| (metadata.dev(), metadata.ino()) == self.file;
+        if fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Lets in the next one who waits at a listener that does not block, and may come in; `None`: nobody waits.
+///
+/// # Errors
+/// There are no descriptors, or no memory, to let anybody in.
+pub(super) fn accept(listener: &UnixListener) -> io::Result<Option<UnixStream>> {
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) if has_trusted_peer(&stream) && stream.set_nonblocking(true).is_ok() => {
+                return Ok(Some(stream));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Connects to a stream socket, or fails at once.
+///
+/// # Errors
+/// `WouldBlock` if as many wait to be let in as may; see `is_absence` for a socket that nobody listens at.
 pub(super) fn connect(dir: &Path, name: &str) -> io::Result<UnixStream> {
     let address = address(dir, name)?;
-    UnixStream::connect(&address.path)
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    socket::connect(socket.as_raw_fd(), &UnixAddr::new(&address.path)?)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+/// Tells whether this error says that nobody listens: there is no socket, or nobody behind it.
+pub(super) fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::ConnectionRefused)
+}
+
+/// Tells whether this error says that the system has no descriptor, or no memory, to give.
+pub(super) fn is_exhaustion(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS))
+}
+
+/// Tells whether a process receives at a datagram socket and listeners have these names; nobody is disturbed for it.
+pub(super) fn are_there(dir: &Path, datagrams: &str, listeners: &[&str]) -> bool {
+    let receives = || {
+        let probe = UnixDatagram::unbound()?;
+        probe.connect(&address(dir, datagrams)?.path)
+    };
+    let is_gone = |name: &&str| fs::symlink_metadata(dir.join(name)).is_err_and(|error| is_absence(&error));
+    !receives().is_err_and(|error| is_absence(&error)) && !listeners.iter().any(is_gone)
 }
 
 /// Sends a datagram without waiting.

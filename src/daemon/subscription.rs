@@ -10,7 +10,7 @@ use inotify::{Inotify, WatchMask};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::sockets;
+use super::sockets::{self, Bound};
 use crate::domain::Span;
 
 /// Why a wait ended.
@@ -143,14 +143,16 @@ fn drain(inotify: &mut Inotify) -> io::Result<()> {
 #[derive(Debug)]
 pub(super) struct Subscribers {
     listener: UnixListener,
+    bound: Bound,
     streams: Vec<UnixStream>,
+    /// How many are let in at once. The others wait at the listener, and look by themselves meanwhile.
+    most: usize,
 }
 
 impl Subscribers {
-    pub(super) fn bind(dir: &Path) -> io::Result<Self> {
-        let listener = sockets::listen(dir, sockets::TURNS)?;
-        listener.set_nonblocking(true)?;
-        Ok(Self { listener, streams: Vec::new() })
+    pub(super) fn bind(dir: &Path, most: usize) -> io::Result<Self> {
+        let (listener, bound) = listen(dir)?;
+        Ok(Self { listener, bound, streams: Vec::new(), most })
     }
 
     /// Tells whether anybody waits.
@@ -158,19 +160,41 @@ impl Subscribers {
         !self.streams.is_empty()
     }
 
-    /// Returns what to wait for.
+    /// Returns where those come who want in, while there is room for them.
+    pub(super) fn listener(&self) -> Option<BorrowedFd<'_>> {
+        (self.streams.len() < self.most).then(|| self.listener.as_fd())
+    }
+
+    /// Returns those who are in.
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        std::iter::once(self.listener.as_fd()).chain(self.streams.iter().map(AsFd::as_fd))
+        self.streams.iter().map(AsFd::as_fd)
+    }
+
+    pub(super) fn bound(&self) -> &Bound {
+        &self.bound
     }
 
     /// Lets in everybody who has come and may. Each is told at once: the turn that it waits for may just have passed.
-    pub(super) fn accept(&mut self) {
-        while let Ok((mut stream, _)) = self.listener.accept() {
-            if sockets::has_trusted_peer(&stream) && stream.set_nonblocking(true).is_ok() && stream.write(b".").is_ok()
-            {
+    ///
+    /// # Errors
+    /// There are no descriptors, or no memory, for one more.
+    pub(super) fn accept(&mut self) -> io::Result<()> {
+        while self.streams.len() < self.most {
+            let Some(mut stream) = sockets::accept(&self.listener)? else { break };
+            if stream.write(b".").is_ok() {
                 self.streams.push(stream);
             }
         }
+        Ok(())
+    }
+
+    /// Listens again where the name is gone; whoever is in, or has come, stays.
+    pub(super) fn mend(&mut self, dir: &Path) -> io::Result<()> {
+        if self.bound.is_gone() {
+            self.accept()?;
+            (self.listener, self.bound) = listen(dir)?;
+        }
+        Ok(())
     }
 
     /// Tells everybody that a turn is committed; forgets who has left. Whoever has bytes unread knows already.
@@ -189,4 +213,10 @@ impl Subscribers {
             Err(error) => error.kind() == ErrorKind::WouldBlock,
         });
     }
+}
+
+fn listen(dir: &Path) -> io::Result<(UnixListener, Bound)> {
+    let listener = sockets::listen(dir, sockets::TURNS)?;
+    listener.set_nonblocking(true)?;
+    Ok((listener, Bound::of(dir, sockets::TURNS)?))
 }

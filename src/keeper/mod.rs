@@ -9,6 +9,7 @@ pub mod foreground;
 mod group;
 mod host;
 mod input;
+mod limits;
 mod link;
 pub mod lock;
 mod lookup;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use farewell::{farewells, forget_farewells};
 pub use host::adopt_stdin_listener;
+pub use limits::{descriptor_limit, raise_descriptor_limit, set_descriptor_limit};
 pub use link::{KeeperLink, launch};
 pub use pipe::attempts_with_pipes;
 pub use server::{KeeperConfig, SOCKET, serve};

@@ -51,7 +51,7 @@ fn a_commit_whose_client_died_before_it_said_so_is_found_within_the_check() {
     let store = Store::new();
     let daemon = store.daemon();
     // What `add` does up to its commit, and no further.
-    let poke = Poke::will_write(&store.dir);
+    let poke = Poke::will_write(&store.dir).expect("there are descriptors");
     std::mem::forget(poke);
     untold_add(&store);
     store.until("SELECT count(*) FROM run WHERE state = 'finished'", 1);

@@ -11,6 +11,7 @@ mod mails;
 mod old_keeper;
 mod outputs;
 mod processes;
+mod reach;
 mod refusals;
 mod stopping;
 mod storm;
