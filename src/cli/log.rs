@@ -14,11 +14,14 @@ use super::report::ending;
 use super::tail::tail_start;
 use super::target::{self, Target};
 use super::wait::conclude;
-use super::waiting::Waiting;
+use super::waiting::{Waiting, unlearned};
 use crate::domain::{JobId, Outcome, RunId, RunState};
 use crate::error::{Error, Result as TaskResult};
 use crate::keeper::output_path;
 use crate::store::{Reader, RunFilter};
+
+/// What `--follow` does, for errors.
+const FOLLOW: &str = "follow log";
 
 /// How much of an output is read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -30,7 +33,8 @@ const CHUNK_BYTES: usize = 64 * 1024;
 ///
 /// With --follow, the exit status is the run's own: its exit code, 128+N after
 /// signal N, 124 timed out, 125 taskq could not run it, 126 not executable,
-/// 127 not found, 130 cancelled.
+/// 127 not found, 130 cancelled. It is 3 where it cannot be learned how the run
+/// ends; the run continues.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -59,6 +63,11 @@ pub struct LogArgs {
 
 /// Answers with the output.
 pub fn run(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
+    let shown = show(context, args);
+    if args.follow { shown.map_err(unlearned) } else { shown }
+}
+
+fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
     const WHAT: &str = "show log";
     let runs = context.look(WHAT, |reader| match target::find(reader, "show log of", &args.target)? {
         Target::Run(run) => Ok(vec![run]),
@@ -66,7 +75,7 @@ pub fn run(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
         Target::Job(job) => latest_run(reader, job, &args.target).map(|run| vec![run]),
     })?;
     if let ([run], true) = (runs.as_slice(), args.follow) {
-        return follow(context, *run, args.tail);
+        return follow(context, Waiting::new(context, FOLLOW, None)?, *run, args.tail);
     }
     for run in runs {
         let mut source = Source::new(context, run);
@@ -110,21 +119,21 @@ fn all_runs(reader: &Reader<'_>, job: JobId) -> Result<Vec<RunId>, Failure> {
 }
 
 /// Prints a run's output until it ends, and returns its status.
-pub fn follow(context: &Context<'_>, run: RunId, tail: Option<u32>) -> TaskResult<u8> {
-    const WHAT: &str = "follow log";
-    let mut waiting = Waiting::new(context, WHAT, None)?;
+pub fn follow(context: &Context<'_>, mut waiting: Waiting<'_>, run: RunId, tail: Option<u32>) -> TaskResult<u8> {
     let mut source = Source::new(context, run);
     let mut started = false;
     loop {
         // The state first: what was written before a run is seen as finished is read after that.
         let (view, stored) = waiting.read(|reader| Ok((reader.run(run)?, reader.output(run)?)))?;
-        let Some(view) = view else { return Err(Error::not_found(WHAT, format!("run `{run}` was removed"))) };
+        let Some(view) = view else { return Err(Error::not_found(FOLLOW, format!("run `{run}` was removed"))) };
         let finished = view.state == RunState::Finished;
         if finished {
             source.settle(stored)?;
-        } else if source.open()? {
-            // Not every file system has inotify(7); without, the daemon's turns are what there is.
-            let _ = waiting.subscription().watch_file(&source.path);
+        } else {
+            // Followed first, read after that: nothing that is written in between is overlooked. A run that is still called
+            // queued may have begun, and the daemon may die before it says so.
+            waiting.follow(&source.path);
+            source.open()?;
         }
         if !std::mem::replace(&mut started, true) {
             source.skip_to_tail(tail)?;
@@ -155,19 +164,17 @@ impl Source {
         Self { path: output_path(&context.dir.join("log"), run), file: None, stored: None, position: 0 }
     }
 
-    /// Opens the file, and returns whether it has only now been there.
-    fn open(&mut self) -> TaskResult<bool> {
+    /// Opens the file, if it is there and not open.
+    fn open(&mut self) -> TaskResult<()> {
         if self.file.is_some() {
-            return Ok(false);
+            return Ok(());
         }
         match File::open(&self.path) {
-            Ok(file) => {
-                self.file = Some(file);
-                Ok(true)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(self.failure(&error)),
+            Ok(file) => self.file = Some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(self.failure(&error)),
         }
+        Ok(())
     }
 
     /// Takes the output of a finished run from where it is.

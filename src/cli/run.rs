@@ -3,15 +3,18 @@
 
 use clap::Args;
 
-use super::context::Context;
+use super::context::{Context, Failure};
 use super::log::follow;
 use super::report::{RunJson, Runs, document};
 use super::target::find_job;
 use super::wait::conclude;
-use super::waiting::{Waiting, all_finished};
+use super::waiting::{Waiting, all_finished, unlearned, unlike_a_run};
 use crate::daemon::running_daemon;
 use crate::domain::RunId;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::store::{RunView, StoreResult};
+
+const WHAT: &str = "run job";
 
 /// Run jobs now, besides their schedule
 ///
@@ -20,7 +23,8 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// With --wait or --follow on one job, the exit status is the run's own: its
 /// exit code, 128+N after signal N, 124 timed out, 125 taskq could not run it,
-/// 126 not executable, 127 not found, 130 cancelled.
+/// 126 not executable, 127 not found, 130 cancelled. It is 3 where it cannot be
+/// learned how the run ends; a run that was queued before then continues.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -49,50 +53,64 @@ pub struct RunArgs {
 
 /// Queues a run of each job, and answers with their names or, if they are waited for, with their status.
 pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
-    const WHAT: &str = "run job";
     if args.follow && args.jobs.len() > 1 {
         return Err(Error::usage(WHAT, "`--follow` takes one job").hint("wait for many with `--wait`"));
     }
-    // Before anything is queued: a run that nobody starts must not be left behind by a command that failed.
-    if (args.wait || args.follow) && running_daemon(&context.dir).is_none() {
-        return Err(Error::new(ErrorKind::Unavailable, WHAT, "the daemon is not running")
-            .hint("start it with `taskq daemon`, in another terminal or as a service"));
+    if !args.wait && !args.follow {
+        return run_apart(context, args);
     }
-    let now = context.now();
-    let runs = context.write(WHAT, |writer| {
-        let mut runs: Vec<RunId> = Vec::new();
-        for job in &args.jobs {
-            runs.push(writer.add_manual_run(find_job(writer, "run", job)?, false, now)?);
-        }
-        Ok(runs)
-    })?;
+    // Before anything is queued: a run that nobody starts, or waits for, must not be left behind by a command that failed.
+    let (waiting, runs) = Waiting::new(context, WHAT, None)
+        .and_then(|mut waiting| waiting.need_daemon().map(|()| waiting))
+        .and_then(|waiting| Ok((waiting, queue(context, args)?)))
+        .map_err(unlike_a_run)?;
+    wait_for(context, args, waiting, &runs).map_err(unlearned)
+}
+
+fn wait_for(context: &Context<'_>, args: &RunArgs, mut waiting: Waiting<'_>, runs: &[RunId]) -> Result<u8> {
     if args.follow {
-        context.output.talk(&names(&runs));
-        return follow(context, runs[0], None);
+        context.output.talk(&names(runs));
+        return follow(context, waiting, runs[0], None);
     }
     if !args.json {
+        context.output.answer(&names(runs))?;
+    }
+    waiting.show_progress(runs.len());
+    let views = waiting.until(|reader| all_finished(reader, runs))?.unwrap_or_default();
+    if args.json {
+        answer_json(context, &views)?;
+    }
+    Ok(conclude(context, &views))
+}
+
+fn run_apart(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
+    let runs = queue(context, args)?;
+    if args.json {
+        let views = context.read(WHAT, |reader| {
+            let views: StoreResult<Vec<_>> = runs.iter().map(|run| reader.run(*run)).collect();
+            Ok(views?.into_iter().flatten().collect::<Vec<_>>())
+        })?;
+        answer_json(context, &views)?;
+    } else {
         context.output.answer(&names(&runs))?;
     }
-    let views = if args.wait {
-        let mut waiting = Waiting::new(context, WHAT, None)?;
-        waiting.show_progress(runs.len());
-        waiting.until(|reader| all_finished(reader, &runs))?.unwrap_or_default()
-    } else {
-        if context.output.streams().stderr_is_terminal && running_daemon(&context.dir).is_none() {
-            context.output.talk("no daemon is running: start one with `taskq daemon`");
-        }
-        if !args.json {
-            return Ok(0);
-        }
-        context.read(WHAT, |reader| {
-            let views: Result<Vec<_>, _> = runs.iter().map(|run| reader.run(*run)).collect();
-            Ok(views?.into_iter().flatten().collect())
-        })?
-    };
-    if args.json {
-        context.output.json(&document(Runs { runs: views.iter().map(RunJson::from).collect() }))?;
+    if context.output.streams().stderr_is_terminal && running_daemon(&context.dir).is_none() {
+        context.output.talk("no daemon is running: start one with `taskq daemon`");
     }
-    Ok(if args.wait { conclude(context, &views) } else { 0 })
+    Ok(0)
+}
+
+fn queue(context: &Context<'_>, args: &RunArgs) -> Result<Vec<RunId>> {
+    let now = context.now();
+    context.write(WHAT, |writer| {
+        let runs: Result<Vec<RunId>, Failure> =
+            args.jobs.iter().map(|job| Ok(writer.add_manual_run(find_job(writer, "run", job)?, false, now)?)).collect();
+        runs
+    })
+}
+
+fn answer_json(context: &Context<'_>, runs: &[RunView]) -> Result<()> {
+    context.output.json(&document(Runs { runs: runs.iter().map(RunJson::from).collect() }))
 }
 
 fn names(runs: &[RunId]) -> String {

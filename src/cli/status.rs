@@ -35,7 +35,7 @@ const NO_DAEMON: u8 = 3;
 /// Show the daemon, the queues and what comes next
 ///
 /// The exit status is 3 if the daemon is not running. One whose sockets were
-/// removed is named: it makes them again for the next command that writes.
+/// removed is named: it makes them again when the next command looks for it.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,

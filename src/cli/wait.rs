@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args};
 use super::context::{Context, parse_failure};
 use super::report::{RunJson, Runs, document, ending, exit_status};
 use super::target::{self, Target, find_queue};
-use super::waiting::{Left, Waiting};
+use super::waiting::{Left, Waiting, unlearned};
 use crate::domain::{JobId, RunId, RunState, Span, Tag};
 use crate::error::{Error, Result};
 use crate::schedule::parse_span;
@@ -26,6 +26,10 @@ const TIMED_OUT: u8 = 124;
 /// after signal N, 124 timed out, 125 taskq could not run it, 126 not
 /// executable, 127 not found, 130 cancelled. Of several: 0 if all succeeded,
 /// else 1. When the --timeout is over: 124.
+///
+/// It is 3 where it cannot be learned how a run ends: the daemon is not
+/// running or cannot be reached, or the system refuses descriptors or memory.
+/// A message says so; running jobs continue.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -69,7 +73,12 @@ pub struct WaitArgs {
 pub fn run(context: &Context<'_>, args: &WaitArgs) -> Result<u8> {
     let timeout = args.timeout.as_ref().map(|text| parse_span(text)).transpose();
     let timeout = timeout.map_err(|error| parse_failure(WHAT, error))?;
-    if args.targets.is_empty() { wait_selected(context, args, timeout) } else { wait_named(context, args, timeout) }
+    let waited = if args.targets.is_empty() {
+        wait_selected(context, args, timeout)
+    } else {
+        wait_named(context, args, timeout)
+    };
+    waited.map_err(unlearned)
 }
 
 fn wait_named(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> Result<u8> {

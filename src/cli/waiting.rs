@@ -1,11 +1,13 @@
-//! Owns: waiting for what the daemon does, without polling.
+//! Owns: waiting for what the daemon does, and what is said where that cannot be learned.
 //! Never: what is waited for.
+
+use std::path::Path;
 
 use super::context::Context;
 use super::progress::Progress;
-use crate::daemon::{Subscription, Wake};
+use crate::daemon::{Presence, Subscription, Wake};
 use crate::domain::{RunId, RunState, Span};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, system_cause};
 use crate::store::{Reader, RunView, Store, StoreResult};
 
 /// A place from which to wait.
@@ -17,6 +19,7 @@ pub struct Waiting<'a> {
     until: Option<Span>,
     missing_told: bool,
     met_daemon: bool,
+    doubts_told: bool,
     progress: Option<Progress>,
     notes: Vec<String>,
 }
@@ -25,7 +28,7 @@ impl<'a> Waiting<'a> {
     /// Takes a place; `what` is being done. After `timeout` waits end with nothing.
     pub fn new(context: &'a Context<'a>, what: &str, timeout: Option<Span>) -> Result<Self> {
         let store = context.open(what)?;
-        let subscription = Subscription::new(&context.dir).map_err(|error| Error::io(what, error))?;
+        let subscription = Subscription::new(&context.dir);
         let until = timeout
             .map(|timeout| Span::from_micros(monotonic(context).as_micros().saturating_add(timeout.as_micros())));
         Ok(Self {
@@ -36,6 +39,7 @@ impl<'a> Waiting<'a> {
             until,
             missing_told: false,
             met_daemon: false,
+            doubts_told: false,
             progress: None,
             notes: Vec::new(),
         })
@@ -58,19 +62,38 @@ impl<'a> Waiting<'a> {
         self.notes = notes;
     }
 
-    /// Fails if there is no daemon to wait for, and never was.
+    /// Fails if there is no daemon to wait for, and never was. Where that cannot be found out, says so and goes on: how a run
+    /// ends is in the store, whoever writes it there.
     pub fn need_daemon(&mut self) -> Result<()> {
-        self.met_daemon |= self.subscription.has_daemon();
         if self.met_daemon {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Unavailable, &self.what, "the daemon is not running")
-            .hint("start it with `taskq daemon`, in another terminal or as a service"))
+        let unavailable = |cause: String| Error::new(ErrorKind::Unavailable, &self.what, cause);
+        match self.subscription.presence() {
+            Presence::Connected => self.met_daemon = true,
+            Presence::Absent => {
+                return Err(unavailable("the daemon is not running".to_owned())
+                    .hint("start it with `taskq daemon`, in another terminal or as a service"));
+            }
+            Presence::Deaf(pid) => {
+                let cause = format!("the daemon (pid {pid}) holds the lock but does not listen; its runs continue");
+                return Err(
+                    unavailable(cause).hint(format!("end it with `kill {pid}` and start another with `taskq daemon`"))
+                );
+            }
+            Presence::Unknown(cause) => {
+                if !std::mem::replace(&mut self.doubts_told, true) {
+                    let cause = system_cause(&cause);
+                    self.talk(&format!("cannot reach the daemon: {cause}; looking into the store again and again"));
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// Returns the subscription, for what else it can watch.
-    pub fn subscription(&mut self) -> &mut Subscription {
-        &mut self.subscription
+    /// Wakes up as well when this file, which need not be there yet, grows.
+    pub fn follow(&mut self, path: &Path) {
+        self.subscription.follow(path);
     }
 
     /// Reads the store.
@@ -136,6 +159,23 @@ impl<'a> Waiting<'a> {
             }
         }
     }
+}
+
+/// Gives a failure of the system's a status that does not look like a run's: 1 is what most of those that fail end with.
+pub fn unlike_a_run(error: Error) -> Error {
+    if error.kind != ErrorKind::Io {
+        return error;
+    }
+    Error { kind: ErrorKind::Unavailable, ..error }
+}
+
+/// The same, of a run that there is, and says so.
+pub fn unlearned(error: Error) -> Error {
+    if error.kind != ErrorKind::Io {
+        return error;
+    }
+    let cause = format!("{}; the outcome is unknown, and running jobs continue", error.cause);
+    unlike_a_run(Error { cause, ..error })
 }
 
 /// What is left to be waited for.

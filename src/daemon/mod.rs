@@ -5,6 +5,7 @@
 mod adding;
 mod deaf;
 mod doors;
+mod following;
 mod keeper_side;
 mod lock;
 mod logger;
@@ -28,7 +29,7 @@ pub use outputs::Excerpt;
 pub use poke::Poke;
 pub use serve::{Settings, serve};
 pub use stops::{Stop, stop_at_once};
-pub use subscription::{Subscription, Wake};
+pub use subscription::{Presence, Subscription, Wake};
 pub use turn::{Done, Turn, turn};
 
 /// Returns a random positive number.

@@ -56,6 +56,18 @@ fn a_command_that_is_refused_memory_says_so_without_a_backtrace() {
 }
 
 #[test]
+fn a_wait_that_is_refused_memory_ends_with_no_status_that_looks_like_the_runs() {
+    let home = Home::with_daemon();
+    home.add_and_wait(&["-c", "exit 7"]);
+    for size in sizes(&home) {
+        let output = within(&home, size, &["wait", "1"]).output().expect("there is a shell");
+        let (said, shown) = (String::from_utf8_lossy(&output.stderr), format!("wait in {size} KiB"));
+        is_plain(&said, &shown);
+        assert!(matches!(output.status.code(), Some(7 | 3)), "{shown}: {output:?}");
+    }
+}
+
+#[test]
 fn a_daemon_that_is_refused_memory_says_so_without_a_backtrace() {
     let home = Home::new();
     for size in sizes(&home) {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::check::all_is_well;
-use crate::harness::{Beside, Daemon, MARKS, Store, open};
-use crate::processes::{freeze, send};
+use crate::check::{all_is_well, count};
+use crate::harness::{Beside, Daemon, MARKS, Store, open, tell};
+use crate::processes::{freeze, output, send};
 
 /// A command line under limits that a shell sets.
 fn limited(store: &Store, limits: &str, arguments: &[&str]) -> Command {
@@ -19,6 +19,101 @@ fn limited(store: &Store, limits: &str, arguments: &[&str]) -> Command {
     command.args(["-c", &format!("{limits} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_taskq"), "--dir"]);
     command.arg(&store.dir).args(arguments);
     command
+}
+
+/// A command line that gets no inotify instance: it runs in a namespace of users whose limit is 0. `None`: this system, or
+/// this user, has no such namespaces.
+fn without_inotify(store: &Store, arguments: &[&str]) -> Option<Command> {
+    let within = |script: &str| {
+        let mut command = store.program("unshare");
+        let script = format!("echo 0 >/proc/sys/user/max_inotify_instances && {script}");
+        command.args(["--user", "--map-root-user", "sh", "-c", &script]);
+        command
+    };
+    if !output(&mut within("true")).status.success() {
+        eprintln!("skipped: there are no namespaces of users");
+        return None;
+    }
+    let mut command = within("exec \"$0\" \"$@\"");
+    command.arg(env!("CARGO_BIN_EXE_taskq")).arg("--dir").arg(&store.dir).args(arguments);
+    Some(command)
+}
+
+#[test]
+fn without_inotify_a_wait_ends_with_the_runs_status_and_a_log_is_followed() {
+    let store = Store::new();
+    for gate in ["a", "b"] {
+        store.fifo(gate);
+    }
+    let daemon = store.daemon();
+    store.add(&[], &format!("{MARKS}echo one; read x <a; echo two $x; read x <b; exit 7"));
+    let a = store.gate("a");
+    let Some(mut waiting) = without_inotify(&store, &["wait", "1"]) else { return };
+    let mut following = without_inotify(&store, &["log", "-f", "1"]).expect("it worked before");
+    let (waiting, mut following) = (Beside::new(&mut waiting), Beside::new(&mut following));
+    assert_eq!(following.answer(4), b"one\n");
+    store.subscribed(2);
+    tell(a, "x\n");
+    assert_eq!(following.answer(6), b"two x\n");
+    let b = store.gate("b");
+    // Nor can it watch for the next daemon.
+    daemon.kill();
+    assert_eq!(following.talk(), "the daemon is gone; waiting for the next one\n");
+    open(b);
+    let daemon = store.daemon();
+    assert_eq!(following.end(), (String::new(), Some(7)));
+    assert_eq!(waiting.end().1, Some(7));
+    store.close(daemon);
+}
+
+#[test]
+fn with_few_descriptors_a_wait_ends_with_the_runs_status_or_with_3_and_says_why() {
+    let store = Store::new();
+    let daemon = store.daemon();
+    store.add(&[], &format!("{MARKS}exit 7"));
+    assert_eq!(store.wait("1"), 7);
+    for descriptors in 4..16 {
+        let limits = format!("ulimit -n {descriptors}");
+        for arguments in [&["wait", "1"][..], &["log", "-f", "1"], &["run", "1", "--wait"], &["run", "1", "--follow"]] {
+            let before = count(&store, "run");
+            let ended = output(&mut limited(&store, &limits, arguments));
+            let words = String::from_utf8_lossy(&ended.stderr).into_owned();
+            match ended.status.code() {
+                Some(7) => {}
+                Some(3) => {
+                    assert!(words.contains("error: cannot "), "{descriptors} {arguments:?}: {words}");
+                    assert_eq!(count(&store, "run"), before, "{descriptors} {arguments:?}: {words}");
+                }
+                // Not even the program could be loaded.
+                Some(126 | 127) if words.contains("error while loading") => {}
+                other => panic!("{descriptors} {arguments:?}: {other:?}: {words}"),
+            }
+        }
+        // A job that is stored is one that the daemon is told of.
+        let added = output(&mut limited(&store, &limits, &["add", "-c", MARKS]));
+        assert_eq!(added.status.success(), !added.stdout.is_empty(), "{descriptors}: {added:?}");
+    }
+    assert!(count(&store, "job") > 3, "some of them could be added");
+    store.wait_all();
+    all_is_well(&store);
+    store.close(daemon);
+}
+
+#[test]
+fn a_log_is_followed_from_before_its_run_begins() {
+    let store = Store::new();
+    store.fifo("gate");
+    let daemon = store.daemon();
+    store.ok(&["pause", "--queue", "default"]);
+    store.add(&[], &format!("{MARKS}read x <gate; echo one; read x <gate; exit 7"));
+    let mut following = Beside::new(&mut store.command(&["log", "-f", "1"]));
+    store.subscribed(1);
+    store.ok(&["resume", "--queue", "default"]);
+    open(store.gate("gate"));
+    assert_eq!(following.answer(4), b"one\n");
+    open(store.gate("gate"));
+    assert_eq!(following.end().1, Some(7));
+    store.close(daemon);
 }
 
 /// The clock ticks that a process has spent.
@@ -30,7 +125,7 @@ fn ticks(pid: Pid) -> u64 {
 
 #[test]
 fn a_full_table_pauses_accepting_instead_of_spinning_and_jobs_are_added_meanwhile() {
-    for name in ["adds.sock"] {
+    for name in ["turns.sock", "adds.sock"] {
         let store = Store::new();
         let mut daemon = Daemon::new(&mut limited(&store, "ulimit -n 32", &["daemon", "--slots", "2"]));
         daemon.line("serving");
@@ -86,12 +181,40 @@ fn a_daemon_whose_sockets_are_removed_makes_them_again_for_the_next_client() {
     store.add(&[], &format!("{MARKS}exit 8"));
     daemon.line("were gone, and are there again");
     assert_eq!(store.wait("2"), 8);
+    // One that writes nothing finds it, too; and whoever was there before is still heard.
+    remove_sockets(&store);
+    let other = Beside::new(&mut store.command(&["wait", "1"]));
+    daemon.line("were gone, and are there again");
     open(gate);
-    assert_eq!(waiting.end().1, Some(7));
+    assert_eq!([waiting.end().1, other.end().1], [Some(7), Some(7)]);
     remove_sockets(&store);
     store.ok(&["cancel", "--all"]);
     daemon.line("were gone, and are there again");
+    remove_sockets(&store);
+    assert_eq!(store.run(&["run", "2", "--wait"]).status.code(), Some(8));
     all_is_well(&store);
+    store.close(daemon);
+}
+
+#[test]
+fn a_daemon_that_does_not_make_its_sockets_again_is_named() {
+    let store = Store::new();
+    let daemon = store.daemon();
+    store.add(&["--hold"], MARKS);
+    freeze(daemon.pid());
+    remove_sockets(&store);
+    let waited = store.run(&["run", "1", "--wait"]);
+    let words = String::from_utf8_lossy(&waited.stderr).into_owned();
+    assert_eq!(waited.status.code(), Some(3), "{words}");
+    let cause = format!("cannot run job: the daemon (pid {}) holds the lock but does not listen", daemon.pid());
+    assert!(words.contains(&cause), "{words}");
+    assert_eq!(count(&store, "run"), 1, "the one that is held");
+    let status = store.run(&["status"]);
+    assert_eq!(status.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&status.stdout).contains("does not listen"), "{status:?}");
+    send(daemon.pid(), Signal::SIGCONT);
+    assert_eq!(store.run(&["run", "1", "--wait"]).status.code(), Some(0));
+    assert!(!store.ok(&["status"]).contains("does not listen"));
     store.close(daemon);
 }
 
