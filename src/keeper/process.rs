@@ -15,11 +15,13 @@ use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::resource::rlim_t;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd;
 
 use super::account::{self, Account};
 use super::input;
+use super::limits::set_descriptor_limit;
 use super::lookup::{self, Refusal};
 use super::pipe;
 use super::protocol::{StartExtras, StartOrder};
@@ -28,6 +30,9 @@ use crate::domain::Stdin;
 
 /// What runs a script that names no interpreter, as execvp(3) has it.
 const SHELL: &str = "/bin/sh";
+
+/// What a process reads that is given nothing.
+const NOTHING: &[u8] = b"/dev/null";
 
 /// The keeper's own mask: nothing that it makes is anybody else's.
 fn own_mask() -> Mode {
@@ -43,9 +48,11 @@ struct Outfit<'a> {
     cwd_optional: bool,
     stdin: &'a Stdin,
     /// What was opened or made for `stdin` already.
-    input: Option<File>,
+    input: File,
     output: File,
     account: Option<Account>,
+    /// The soft limit of descriptors that the keeper was started with, if it has raised its own.
+    descriptors: Option<rlim_t>,
 }
 
 /// Why one place of a program did not become a process.
@@ -68,13 +75,23 @@ impl From<Errno> for Failure {
 /// # Errors
 ///
 /// The refusal that becomes its end, or is to be tried again. The pipe is gone then, as proof that nothing began.
-pub fn start(order: &StartOrder, extras: &StartExtras, log_dir: &Path) -> Result<(u32, File), Refusal> {
-    start_with_pipe(order, extras, log_dir).inspect_err(|_| {
+pub fn start(
+    order: &StartOrder,
+    extras: &StartExtras,
+    log_dir: &Path,
+    descriptors: Option<rlim_t>,
+) -> Result<(u32, File), Refusal> {
+    start_with_pipe(order, extras, log_dir, descriptors).inspect_err(|_| {
         let _ = fs::remove_file(pipe::path(log_dir, order.attempt));
     })
 }
 
-fn start_with_pipe(order: &StartOrder, extras: &StartExtras, log_dir: &Path) -> Result<(u32, File), Refusal> {
+fn start_with_pipe(
+    order: &StartOrder,
+    extras: &StartExtras,
+    log_dir: &Path,
+    descriptors: Option<rlim_t>,
+) -> Result<(u32, File), Refusal> {
     let program = order.argv.first().map(Vec::as_slice).unwrap_or_default();
     let cwd = directory(order, extras);
     let path = if let Stdin::Path(path) = &extras.stdin { path.as_slice() } else { &[] };
@@ -95,11 +112,12 @@ fn start_with_pipe(order: &StartOrder, extras: &StartExtras, log_dir: &Path) -> 
         input,
         output: pipe.inlet,
         account,
+        descriptors,
     };
     umask(Mode::from_bits_truncate(order.umask));
     let started = search(&outfit, program);
     umask(own_mask());
-    let started = started.map(|pid| (pid, pipe.outlet));
+    let started = started.map(|pid| (pid, out_of_the_way(pipe.outlet, descriptors)));
     started.map_err(|failure| match failure {
         Failure::Errno(errno) => lookup::explain(program, cwd, errno),
         Failure::Becoming(Step::User, errno) => {
@@ -111,6 +129,15 @@ fn start_with_pipe(order: &StartOrder, extras: &StartExtras, log_dir: &Path) -> 
             refusal("standard input", Path::new(OsStr::from_bytes(path)), &errno.into())
         }
     })
+}
+
+/// Moves a descriptor that stays open beyond those that a run may have: posix_spawn(3) wants the ones that it is given below
+/// the run's limit.
+pub fn out_of_the_way(file: File, descriptors: Option<rlim_t>) -> File {
+    match descriptors {
+        Some(soft) => File::from(raw::move_up(file.into(), soft)),
+        None => file,
+    }
 }
 
 /// Returns the directory to begin in.
@@ -129,18 +156,13 @@ fn refusal(kind: &str, subject: &Path, error: &io::Error) -> Refusal {
 
 /// Opens what the process reads. A file that another user is to read is left to that user to open: what only the keeper's
 /// own may read, it must not get by way of a link.
-fn open_input(stdin: &Stdin, becomes_another: bool) -> Result<Option<File>, Refusal> {
-    match stdin {
-        Stdin::Null => Ok(None),
-        Stdin::Path(_) if becomes_another => Ok(None),
-        Stdin::Path(path) => {
-            let opened = input::open(path);
-            opened.map(Some).map_err(|error| refusal("standard input", Path::new(OsStr::from_bytes(path)), &error))
-        }
-        Stdin::Text(text) => {
-            input::of_text(text).map(Some).map_err(|error| refusal("standard input", Path::new("text"), &error))
-        }
-    }
+fn open_input(stdin: &Stdin, becomes_another: bool) -> Result<File, Refusal> {
+    let (opened, name) = match stdin {
+        Stdin::Path(path) if !becomes_another => (input::open(path), Path::new(OsStr::from_bytes(path))),
+        Stdin::Null | Stdin::Path(_) => (input::open(NOTHING), Path::new(OsStr::from_bytes(NOTHING))),
+        Stdin::Text(text) => (input::of_text(text), Path::new("text")),
+    };
+    opened.map_err(|error| refusal("standard input", name, &error))
 }
 
 /// Tries the program's places in turn. As in execvp(3), one that may not be executed is worth mentioning only if no other
@@ -182,12 +204,17 @@ fn spawn(outfit: &Outfit<'_>, program: &OsStr, arg0: &OsStr, script: Option<&OsS
     command.arg0(arg0).args(script).args(arguments).process_group(0);
     command.env_clear().envs(order.env.iter().filter_map(|variable| split_variable(variable)));
     let duplicate = |file: &File| file.try_clone().map(Stdio::from).map_err(|error| lookup::errno_of(&error));
-    command.stdin(outfit.input.as_ref().map_or(Ok(Stdio::null()), duplicate)?);
+    command.stdin(duplicate(&outfit.input)?);
     command.stdout(duplicate(&outfit.output)?).stderr(duplicate(&outfit.output)?);
     match &outfit.account {
         None => {
             command.current_dir(outfit.cwd);
-            command.spawn().map(|child| child.id()).map_err(|error| lookup::errno_of(&error).into())
+            // A run gets the limit that it would have without us. posix_spawn(3) takes no descriptor beyond it: see
+            // `out_of_the_way`.
+            outfit.descriptors.inspect(|soft| set_descriptor_limit(*soft));
+            let spawned = command.spawn();
+            outfit.descriptors.inspect(|_| set_descriptor_limit(rlim_t::MAX));
+            spawned.map(|child| child.id()).map_err(|error| lookup::errno_of(&error).into())
         }
         Some(account) => spawn_as(command, outfit, account),
     }
@@ -204,7 +231,14 @@ fn spawn_as(mut command: Command, outfit: &Outfit<'_>, account: &Account) -> Res
     let cwd = c_string(outfit.cwd.as_os_str().as_bytes())?;
     raw::become_before_exec(
         &mut command,
-        Becoming { account: account.clone(), cwd, cwd_optional: outfit.cwd_optional, stdin, report },
+        Becoming {
+            account: account.clone(),
+            descriptors: outfit.descriptors,
+            cwd,
+            cwd_optional: outfit.cwd_optional,
+            stdin,
+            report,
+        },
     );
     let spawned = command.spawn();
     // Our own end of the report goes with it, so that the pipe has an end.

@@ -10,17 +10,19 @@
 use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::sys::resource::rlim_t;
 use nix::sys::stat::Mode;
 use nix::unistd;
 
 use super::account::Account;
 use super::input::OPEN_FLAGS;
+use super::limits::set_descriptor_limit;
 use crate::domain::{End, Span, Usage};
 
 /// What a child that is to be another user does before its program, with everything looked up.
@@ -28,6 +30,8 @@ use crate::domain::{End, Span, Usage};
 pub struct Becoming {
     /// Who it is to be.
     pub account: Account,
+    /// The soft limit of descriptors that it is to have, if the keeper has another.
+    pub descriptors: Option<rlim_t>,
     /// Where it is to be: entered as that user.
     pub cwd: CString,
     /// Where that fails, `/` will do.
@@ -66,6 +70,7 @@ pub fn become_before_exec(command: &mut Command, becoming: Becoming) {
 impl Becoming {
     /// Runs in the child: see `become_before_exec` for what may stand here.
     fn act(&self) -> io::Result<()> {
+        self.descriptors.inspect(|soft| set_descriptor_limit(*soft));
         self.step(Step::User, || {
             // The order of privileges given up: with the user gone, the groups could not be set.
             unistd::setgroups(&self.account.groups)?;
@@ -145,6 +150,20 @@ pub fn open_process(pid: u32) -> io::Result<OwnedFd> {
     let fd = libc::c_int::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)?;
     // SAFETY: the call has made this descriptor, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Gives a descriptor another number, `least` or more, so that those below stay free; one that has such a number, or for which
+/// there is none, is returned as it is.
+pub fn move_up(fd: OwnedFd, least: rlim_t) -> OwnedFd {
+    let least = libc::c_int::try_from(least).unwrap_or(libc::c_int::MAX);
+    if fd.as_raw_fd() >= least {
+        return fd;
+    }
+    match fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(least)) {
+        // SAFETY: fcntl(2) has made this descriptor, and nobody else has it.
+        Ok(moved) => unsafe { OwnedFd::from_raw_fd(moved) },
+        Err(_) => fd,
+    }
 }
 
 /// Closes every descriptor above standard error.

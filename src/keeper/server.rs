@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::resource::rlim_t;
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::time::TimeSpec;
 use nix::unistd;
@@ -26,6 +27,7 @@ use self::place::Place;
 pub use self::place::SOCKET;
 use super::channel::{Channel, Peer};
 use super::drain::Drain;
+use super::limits::raise_descriptor_limit;
 use super::lock::{self, KeeperLock};
 use super::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, StartExtras, ToKeeper};
 use super::roster::Roster;
@@ -76,6 +78,7 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
         log_dir,
         place,
         session_id: host::session(),
+        descriptors: raise_descriptor_limit(),
         lock,
         instance: config.instance,
         clock,
@@ -116,6 +119,8 @@ struct Server<'a> {
     drain: Drain,
     /// The session of everything that it starts.
     session_id: i32,
+    /// The soft limit of descriptors that runs get, if the keeper has raised its own.
+    descriptors: Option<rlim_t>,
     instance: KeeperInstance,
     clock: &'a dyn Clock,
     roster: Roster,

@@ -248,3 +248,33 @@ fn a_large_environment_arrives_whole_and_one_beyond_the_system_is_refused() {
     let cause = "`sh`: argument list too long".to_owned();
     assert_eq!(refused.end, End::SpawnFailed { status: 125, cause });
 }
+
+#[test]
+fn a_keeper_has_as_many_descriptors_as_it_may_and_its_jobs_have_what_they_would_have_without_it() {
+    let keeper = Keeper::start_after("ulimit -S -n 64");
+    let mut daemon = keeper.daemon();
+    let gate = keeper.fifo("gate");
+    // Each has a pipe of its own in the keeper.
+    for job in 1..=100 {
+        daemon.start(keeper.sh(job, "read word < gate"));
+    }
+    let nobody = taskq::keeper::protocol::StartExtras { user: Some("nobody".to_owned()), ..Default::default() };
+    let is_root = nix::unistd::geteuid().is_root();
+    daemon.start(keeper.sh(101, "ulimit -S -n; ls /proc/self/fd"));
+    if is_root {
+        let order = StartOrder { cwd: b"/".to_vec(), ..keeper.sh(102, "ulimit -S -n; ls /proc/self/fd") };
+        daemon.send(taskq::keeper::protocol::ToKeeper::StartWith(order, nobody));
+    }
+    for _ in 0..if is_root { 2 } else { 1 } {
+        let ended = daemon.finish();
+        assert_eq!(
+            (ended.end, keeper.output(ended.attempt.run.job.0)),
+            (End::Exited(0), "64\n0\n1\n2\n3\n".to_owned())
+        );
+    }
+    let held = fs::OpenOptions::new().write(true).open(gate).expect("they read");
+    drop(held);
+    for _ in 1..=100 {
+        daemon.finish();
+    }
+}

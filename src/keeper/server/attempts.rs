@@ -39,7 +39,7 @@ impl Server<'_> {
         // Read before the start, so that nothing of the run comes before it.
         let (started_at, now) = (self.clock.now(), self.clock.monotonic());
         let attempt = order.attempt;
-        let (pid, outlet) = match process::start(&order, &extras, &self.log_dir) {
+        let (pid, outlet) = match process::start(&order, &extras, &self.log_dir, self.descriptors) {
             Ok(started) => started,
             Err(refusal) => {
                 let first_at = *self.refused.entry(attempt).or_insert(now);
