@@ -77,9 +77,9 @@ impl<'a> Waiting<'a> {
             }
             Presence::Deaf(pid) => {
                 let cause = format!("the daemon (pid {pid}) holds the lock but does not listen; its runs continue");
-                return Err(
-                    unavailable(cause).hint(format!("end it with `kill {pid}` and start another with `taskq daemon`"))
-                );
+                // It is running, so that this is no 3.
+                return Err(Error::conflict(&self.what, cause)
+                    .hint(format!("end it with `kill {pid}` and start another with `taskq daemon`")));
             }
             Presence::Unknown(cause) => {
                 if !std::mem::replace(&mut self.doubts_told, true) {

@@ -122,6 +122,8 @@ fn a_start_that_no_daemon_had_heard_of_is_found_again_by_its_pipe() {
     freeze(keeper);
     store.add(&[], &format!("{MARKS}read x <gate"));
     store.until("SELECT count(*) FROM run WHERE state = 'queued' AND keeper IS NOT NULL", 1);
+    // The order has been sent.
+    store.round();
     freeze(daemon.pid());
     send(keeper, Signal::SIGCONT);
     let gate = store.gate("gate");
@@ -147,6 +149,7 @@ fn orders_that_a_killed_keeper_had_not_read_are_given_to_the_next() {
     freeze(keeper);
     store.add_all(vec![MARKS.to_owned(); 4]);
     store.until("SELECT count(*) FROM run WHERE state = 'queued' AND keeper IS NOT NULL", 2);
+    store.round();
     send(keeper, Signal::SIGKILL);
     daemon.line("the keeper is gone");
     store.wait_all();

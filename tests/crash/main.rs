@@ -15,5 +15,6 @@ mod reach;
 mod refusals;
 mod stopping;
 mod storm;
+mod tempest;
 mod users;
 mod versions;

@@ -16,15 +16,18 @@ use crate::harness::{MARKS, Store};
 const SEED: u64 = 20_260_301;
 
 /// A splitmix64 generator.
-struct Random(u64);
+pub struct Random(u64);
+
+pub fn seed() -> u64 {
+    std::env::var("TASKQ_CRASH_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED)
+}
 
 impl Random {
-    fn new(salt: u64) -> Self {
-        let seed = std::env::var("TASKQ_CRASH_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED);
-        Self(seed ^ salt)
+    pub fn new(salt: u64) -> Self {
+        Self(seed() ^ salt)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -34,10 +37,10 @@ impl Random {
 }
 
 /// Counts the writes to a file.
-struct Writes(Inotify);
+pub struct Writes(Inotify);
 
 impl Writes {
-    fn to(path: &Path) -> Self {
+    pub fn to(path: &Path) -> Self {
         let inotify = Inotify::init().expect("inotify");
         inotify.watches().add(path, WatchMask::MODIFY | WatchMask::CREATE).expect("it is there");
         Self(inotify)
@@ -45,7 +48,7 @@ impl Writes {
 
     /// Returns after `events` more of them, or when something can be read of the `other` end, or of neither for a moment:
     /// writes come together and are counted as one, so there can be fewer than were hoped for.
-    fn await_events(&mut self, mut events: u64, other: Option<BorrowedFd<'_>>) {
+    pub fn await_events(&mut self, mut events: u64, other: Option<BorrowedFd<'_>>) {
         let mut buffer = [0; 4096];
         while events > 0 {
             let mut fds = vec![PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
@@ -60,7 +63,7 @@ impl Writes {
     }
 
     /// Forgets those that have been.
-    fn forget(&mut self) {
+    pub fn forget(&mut self) {
         while self.0.read_events(&mut [0; 4096]).is_ok_and(|events| events.count() > 0) {}
     }
 }
