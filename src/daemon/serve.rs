@@ -197,7 +197,7 @@ impl<'a> Daemon<'a> {
             writer.fire_reboots(&boot_id, now)
         })?;
         self.reread_zone()?;
-        if let Err(error) = self.store.lengthen_log(&self.settings.dir) {
+        if let Err(error) = self.store.lengthen_log() {
             // Commits are slower for it, and nothing else.
             warn!("cannot lengthen the log: {error}");
         }

@@ -1,9 +1,12 @@
 //! Owns: what a failing store looks like to a person.
 //! Never: recovering from it.
 
+use std::io;
+use std::path::Path;
+
 use rusqlite::ErrorCode;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, system_cause};
 
 /// A failure of the store, before anyone has said what was being done.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,11 @@ pub enum StoreError {
     /// A store of an earlier version.
     #[error("the store is of an earlier taskq")]
     Older,
+}
+
+/// What the system said of a file or directory.
+pub(super) fn unusable(path: &Path, error: &io::Error) -> StoreError {
+    StoreError::Unusable(format!("`{}`: {}", path.display(), system_cause(&error.to_string())))
 }
 
 /// A result inside the store.

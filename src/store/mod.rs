@@ -6,10 +6,12 @@
 mod apply;
 mod codec;
 mod crontabs;
+mod directory;
 mod error;
 mod job_view;
 mod jobs;
 mod mail;
+mod open_files;
 mod queues;
 mod runs;
 mod schema;
@@ -20,8 +22,11 @@ use std::path::Path;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use schema::Opened;
+
 pub use apply::{Applied, ClaimFor, OpenAttempt, Result as AttemptResult, Start};
 pub use crontabs::{CrontabEntry, CrontabView};
+pub use directory::Directory;
 pub use error::{StoreError, StoreResult};
 pub use job_view::{JobFilter, JobView, TriggerView};
 pub use jobs::{Cancelled, FirstFire, Resumed};
@@ -37,6 +42,7 @@ pub const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
+    directory: Directory,
 }
 
 /// A consistent view of the store.
@@ -61,10 +67,11 @@ impl Store {
     /// Opens the store in `dir`, and makes directory and database where there are none.
     ///
     /// # Errors
-    /// Fails if the directory belongs to somebody else, or the database is damaged, of a later version, or not ours; with
-    /// `Older` if it is of an earlier version.
+    /// Fails if directory or database belong to somebody else, or the database is damaged, is of a later
+    /// version, or not ours; with `Older` if it is of an earlier version.
     pub fn open(dir: &Path) -> StoreResult<Self> {
-        Ok(Self { connection: schema::open(dir)? })
+        let directory = Directory::make(dir)?;
+        schema::open(&directory).map(|opened| Self::of(opened, directory))
     }
 
     /// The same, and brings one of an earlier version up to date: not while a daemon of that version serves it.
@@ -72,12 +79,22 @@ impl Store {
     /// # Errors
     /// As `open`, without `Older`.
     pub fn upgrade(dir: &Path) -> StoreResult<Self> {
-        Ok(Self { connection: schema::open_upgraded(dir)? })
+        let directory = Directory::make(dir)?;
+        schema::open_upgraded(&directory).map(|opened| Self::of(opened, directory))
     }
 
     /// Tells whether there is a store in `dir`.
     pub fn exists(dir: &Path) -> bool {
-        schema::database_path(dir).exists()
+        dir.join(directory::DATABASE).exists()
+    }
+
+    fn of(opened: Opened, directory: Directory) -> Self {
+        Self { connection: opened.connection, directory }
+    }
+
+    /// Returns the directory that it is in.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// Reads in one transaction.
@@ -107,9 +124,9 @@ impl Store {
         Ok(answer)
     }
 
-    /// Prepares the log of the store in `dir` for commits that wait for nothing but their own bytes. For whoever makes many.
-    pub fn lengthen_log(&mut self, dir: &Path) -> StoreResult<()> {
-        schema::lengthen_log(&mut self.connection, dir)
+    /// Prepares the log for commits that wait for nothing but their own bytes. For whoever makes many.
+    pub fn lengthen_log(&mut self) -> StoreResult<()> {
+        schema::lengthen_log(&mut self.connection, &self.directory)
     }
 
     /// Tells SQLite not to wait for the disk. For simulations, whose disk never fails.

@@ -4,17 +4,17 @@
 //! A new store is built aside and linked into place, so that `taskq.db` is either whole or not there: an empty file under
 //! that name is damage, and is refused like any other.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, TransactionBehavior};
 
-use super::error::{StoreError, StoreResult};
-use crate::error::system_cause;
+use super::directory::{DATABASE, Directory, LOG};
+use super::error::{StoreError, StoreResult, unusable};
+use super::open_files::{OpenFiles, Opening};
 
 /// Marks the file as ours, `PRAGMA application_id`: "task" in ASCII.
 const APPLICATION_ID: i64 = 0x7461_736b;
@@ -32,164 +32,146 @@ const CACHE_KIB: i64 = 1024;
 /// page for each (<https://sqlite.org/fileformat2.html#walformat>).
 const LOG_BYTES: u64 = 32 + 1_000 * (24 + 4_096);
 
-/// Returns the database's path in a store's directory.
-pub fn database_path(dir: &Path) -> PathBuf {
-    dir.join("taskq.db")
+/// Where the header of a database says that it has a log (<https://sqlite.org/fileformat2.html>), and how.
+const JOURNAL_VERSIONS: std::ops::Range<usize> = 18..20;
+const HAS_LOG: u8 = 2;
+
+/// An open database, and what it was opened as.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) files: OpenFiles,
 }
 
-/// Returns the path of the log that SQLite keeps beside the database (WAL).
-fn log_path(dir: &Path) -> PathBuf {
-    dir.join("taskq.db-wal")
+/// Tells whether there is a store in the directory.
+///
+/// # Errors
+/// Fails if there is what only stands beside a database.
+pub(super) fn exists(directory: &Directory) -> StoreResult<bool> {
+    // In this order: whoever makes a store makes the database first.
+    let has_log = directory.inspect(LOG)?.is_some();
+    if directory.inspect(DATABASE)?.is_some() {
+        return Ok(true);
+    }
+    if has_log {
+        return Err(StoreError::Unusable(format!(
+            "`{}` is gone and its log is still there: the store is damaged",
+            directory.path().join(DATABASE).display()
+        )));
+    }
+    Ok(false)
 }
 
-/// Opens the store in `dir`, and makes it where there is none. One of an earlier version is refused.
-pub fn open(dir: &Path) -> StoreResult<Connection> {
-    let connection = open_any(dir)?;
-    if version_of(&connection)? < latest() { Err(StoreError::Older) } else { Ok(connection) }
+/// Opens the store in the directory, and makes it where there is none. One of an earlier version is refused.
+pub(super) fn open(directory: &Directory) -> StoreResult<Opened> {
+    let opened = open_any(directory)?;
+    if version_of(&opened.connection)? < latest() { Err(StoreError::Older) } else { Ok(opened) }
 }
 
 /// The same, and brings one of an earlier version up to date.
-pub fn open_upgraded(dir: &Path) -> StoreResult<Connection> {
-    let mut connection = open_any(dir)?;
-    if version_of(&connection)? < latest() {
-        upgrade(&mut connection)?;
+pub(super) fn open_upgraded(directory: &Directory) -> StoreResult<Opened> {
+    let mut opened = open_any(directory)?;
+    if version_of(&opened.connection)? < latest() {
+        upgrade(&mut opened.connection)?;
     }
+    Ok(opened)
+}
+
+/// Makes a store that is in memory only.
+pub(super) fn in_memory() -> StoreResult<Connection> {
+    let mut connection = Connection::open_in_memory()?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    upgrade(&mut connection)?;
     Ok(connection)
 }
 
-/// Opens the store in `dir`, of this version or an earlier one.
-fn open_any(dir: &Path) -> StoreResult<Connection> {
-    let path = database_path(dir);
-    check_directory(dir)?;
-    // In this order: whoever makes a store makes the database first.
-    let has_log = log_path(dir).exists();
-    if !path.try_exists().map_err(|error| unusable(dir, &error))? {
-        if has_log {
-            return Err(StoreError::Unusable(format!(
-                "`{}` is gone and its log is still there: the store is damaged",
-                path.display()
-            )));
-        }
-        create(dir, &path)?;
+/// Opens the store in the directory, of this version or an earlier one.
+fn open_any(directory: &Directory) -> StoreResult<Opened> {
+    directory.close_to_others()?;
+    directory.make_outputs()?;
+    if !exists(directory)? {
+        create(directory)?;
     }
-    let connection = connect(&path)?;
-    let version = version_of(&connection)?;
+    let opening = Opening::begin()?;
+    let mut opened = connect(directory, &opening)?;
+    check_kind(&opened.connection)?;
+    if !opened.files.has_log() {
+        // As `sqlite3` leaves a database that it has recovered.
+        opened.connection.pragma_update(None, "journal_mode", "wal")?;
+        opened.files = OpenFiles::of(&opening, directory)?;
+    }
+    Ok(opened)
+}
+
+/// Refuses a database that is not a store, or of a later version.
+fn check_kind(connection: &Connection) -> StoreResult<()> {
+    let version = version_of(connection)?;
     if version == latest() {
-        return Ok(connection);
+        return Ok(());
     }
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if application != APPLICATION_ID || version < 1 {
         return Err(StoreError::Unusable("`taskq.db` is not a store of taskq".to_owned()));
     }
-    check_version(&connection)?;
-    Ok(connection)
+    check_version(connection)
 }
 
-/// Gives the log the length that it has between two checkpoints, in zeros, which are no frames.
-///
-/// A commit that lengthens the log waits for the file system's journal, two to three times as long as one that overwrites.
-/// What is there is not touched: zeros go behind the end of the file, and the write lock keeps others from doing the same.
-pub fn lengthen_log(connection: &mut Connection, dir: &Path) -> StoreResult<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let path = log_path(dir);
-    let lengthened = OpenOptions::new().append(true).open(&path).and_then(|mut log| {
-        let length = log.metadata()?.len();
-        let missing = LOG_BYTES.saturating_sub(length);
-        let written = log.write_all(&vec![0; usize::try_from(missing).unwrap_or(0)]).and_then(|()| log.sync_all());
-        // What little room there is belongs to commits.
-        written.or_else(|error| log.set_len(length).and(Err(error)))
-    });
-    transaction.rollback()?;
-    lengthened.map_err(|error| unusable(&path, &error))
-}
-
-fn unusable(path: &Path, error: &io::Error) -> StoreError {
-    StoreError::Unusable(format!("`{}`: {}", path.display(), system_cause(&error.to_string())))
-}
-
-/// Makes the directory, or sees to it that it is ours alone.
-fn check_directory(dir: &Path) -> StoreResult<()> {
-    make_directory(dir)?;
-    let metadata = fs::metadata(dir).map_err(|error| unusable(dir, &error))?;
-    let user = nix::unistd::geteuid().as_raw();
-    if metadata.uid() != user {
-        return Err(StoreError::Unusable(format!(
-            "the store `{}` belongs to user {}, not to user {user}",
-            dir.display(),
-            metadata.uid()
-        )));
-    }
-    if metadata.permissions().mode() & 0o077 != 0 {
-        // `--dir .` or `--dir /tmp` is a slip, and must not lock others out of a directory that they share.
-        let is_empty = fs::read_dir(dir).map_err(|error| unusable(dir, &error))?.next().is_none();
-        if !is_empty && !database_path(dir).exists() && !log_path(dir).exists() {
-            return Err(StoreError::Unusable(format!(
-                "`{}` holds other things and is open to others: a store has a directory of its own, with mode 700",
-                dir.display()
-            )));
-        }
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(|error| unusable(dir, &error))?;
-    }
-    make_directory(&dir.join("log"))
-}
-
-/// Makes a directory that is ours alone, whatever the umask; one that is there is left as it is.
-fn make_directory(path: &Path) -> StoreResult<()> {
-    let failed = |error: io::Error| unusable(path, &error);
-    if let Some(parent) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
-    }
-    match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(StoreError::Unusable(format!("`{}` is not a directory", path.display())))
-        }
-        Err(error) => Err(failed(error)),
-    }
-}
-
-fn create(dir: &Path, path: &Path) -> StoreResult<()> {
-    let aside = dir.join(format!("taskq.db.new.{}", std::process::id()));
-    let io = |error: io::Error| unusable(dir, &error);
+fn create(directory: &Directory) -> StoreResult<()> {
+    let name = format!("{DATABASE}.new.{}", std::process::id());
+    let (aside, image) = (directory.below(&name), image()?);
+    let io = |error: io::Error| unusable(directory.path(), &error);
     match fs::remove_file(&aside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
         Ok(()) | Err(_) => {}
     }
-    // Made here, so that its mode never depends on the umask; SQLite gives its other files the same mode.
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).map_err(io)?;
-    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(io)?;
-    let built = build(&aside).and_then(|()| {
-        File::open(&aside).and_then(|file| file.sync_all()).map_err(io)?;
-        match fs::hard_link(&aside, path) {
+    // Its mode never depends on the umask; SQLite gives its other files the same mode.
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside);
+    let built = file.and_then(|mut file| {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.write_all(&image)?;
+        file.sync_all()?;
+        match fs::hard_link(&aside, directory.below(DATABASE)) {
             // Somebody else was first; theirs is as good.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            other => other.map_err(io),
+            other => other,
         }
     });
-    fs::remove_file(&aside).map_err(io)?;
-    built?;
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)
+    let removed = fs::remove_file(&aside);
+    built.and(removed).map_err(io)?;
+    directory.sync()
 }
 
-fn build(path: &Path) -> StoreResult<()> {
-    let mut connection = Connection::open(path)?;
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    upgrade(&mut connection)?;
-    connection.pragma_update(None, "journal_mode", "wal")?;
-    connection.close().map_err(|(_, error)| StoreError::from(error))
+/// Returns the bytes of a new database: built in memory, so that SQLite opens nothing by a name before it is checked.
+fn image() -> StoreResult<Vec<u8>> {
+    let mut connection = in_memory()?;
+    let mut image = connection.serialize(MAIN_DB)?.to_vec();
+    image[JOURNAL_VERSIONS].fill(HAS_LOG);
+    Ok(image)
 }
 
 /// Opens an existing database; never makes one.
-fn connect(path: &Path) -> StoreResult<Connection> {
-    let empty = fs::metadata(path).map_err(|error| unusable(path, &error))?.len() == 0;
-    if empty {
+fn connect(directory: &Directory, opening: &Opening) -> StoreResult<Opened> {
+    let path = directory.path().join(DATABASE);
+    if directory.inspect_database()?.is_some_and(|metadata| metadata.len() == 0) {
         return Err(StoreError::Unusable(format!("`{}` is empty: the store is damaged", path.display())));
     }
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    let has_log = log_path(dir).exists();
+    let has_log = directory.inspect_file(LOG)?.is_some();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags(directory.below(DATABASE), flags)?;
+    // Before anything is read: reading brings the log's index up to date, which may be another's.
+    opening.check(directory, &[DATABASE])?;
+    set_up(&connection)?;
+    version_of(&connection)?;
+    let files = OpenFiles::of(opening, directory)?;
+    if !has_log && files.has_log() {
+        // SQLite is built not to sync directories: a log that this process made must have its name on disk before the
+        // first commit in it is acknowledged.
+        directory.sync()?;
+    }
+    Ok(Opened { connection, files })
+}
+
+fn set_up(connection: &Connection) -> StoreResult<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // The last process to close would else copy the whole log back, and pay for it with two more syncs: that belongs to
     // whoever writes the thousandth page.
@@ -200,13 +182,24 @@ fn connect(path: &Path) -> StoreResult<Connection> {
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{CACHE_KIB};"
     ))?;
     connection.set_prepared_statement_cache_capacity(64);
-    if !has_log {
-        // SQLite is built not to sync directories: a log that this process makes must have its name on disk before the
-        // first commit in it is acknowledged.
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| unusable(dir, &error))?;
-    }
-    Ok(connection)
+    Ok(())
+}
+
+/// Gives the log the length that it has between two checkpoints, in zeros, which are no frames.
+///
+/// A commit that lengthens the log waits for the file system's journal, two to three times as long as one that overwrites.
+/// What is there is not touched: zeros go behind the end of the file, and the write lock keeps others from doing the same.
+pub fn lengthen_log(connection: &mut Connection, directory: &Directory) -> StoreResult<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let lengthened = OpenOptions::new().append(true).open(directory.below(LOG)).and_then(|mut log| {
+        let length = log.metadata()?.len();
+        let missing = LOG_BYTES.saturating_sub(length);
+        let written = log.write_all(&vec![0; usize::try_from(missing).unwrap_or(0)]).and_then(|()| log.sync_all());
+        // What little room there is belongs to commits.
+        written.or_else(|error| log.set_len(length).and(Err(error)))
+    });
+    transaction.rollback()?;
+    lengthened.map_err(|error| unusable(&directory.path().join(LOG), &error))
 }
 
 /// The version that this program knows.
@@ -254,8 +247,7 @@ mod tests {
     fn a_store_of_the_first_schema_is_brought_up_to_date_and_keeps_its_jobs() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("the directory is ours");
-        let path = database_path(dir.path());
-        let old = Connection::open(&path).expect("the directory is ours");
+        let old = Connection::open(dir.path().join(DATABASE)).expect("the directory is ours");
         old.pragma_update(None, "application_id", APPLICATION_ID).expect("it is open");
         old.execute_batch(STEPS[0]).expect("the first schema");
         old.execute_batch(
@@ -266,11 +258,12 @@ mod tests {
              INSERT INTO trigger (job_id, kind, expr, next_at, held) VALUES (7, 'cron', '@daily', 1, 0);",
         )
         .expect("rows of the first schema");
-        let refused = open(dir.path()).expect_err("another process may be serving it");
+        let directory = Directory::make(dir.path()).expect("it is ours");
+        let refused = open(&directory).expect_err("another process may be serving it");
         assert!(matches!(refused, StoreError::Older), "{refused}");
         assert_eq!(version_of(&old).expect("it is open"), 1);
         drop(old);
-        let upgraded = open_upgraded(dir.path()).expect("it is a store");
+        let upgraded = open_upgraded(&directory).expect("it is a store").connection;
         let version = version_of(&upgraded).expect("it is open");
         let delay: i64 = upgraded
             .query_row("SELECT delay_us FROM trigger WHERE job_id = 7", [], |row| row.get(0))
@@ -281,10 +274,11 @@ mod tests {
     #[test]
     fn a_database_that_is_gone_while_its_log_is_there_is_not_replaced() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let log = dir.path().join("taskq.db-wal");
+        let directory = Directory::make(dir.path()).expect("it is ours");
+        let log = dir.path().join(LOG);
         fs::write(&log, "what was acknowledged last").expect("the directory is ours");
-        let refused = open(dir.path()).expect_err("it would be replayed into the new one").to_string();
+        let refused = open(&directory).expect_err("it would be replayed into the new one").to_string();
         assert!(refused.contains("is gone and its log is still there"), "{refused}");
-        assert!(!database_path(dir.path()).exists() && log.exists());
+        assert!(!dir.path().join(DATABASE).exists() && log.exists());
     }
 }

@@ -10,6 +10,7 @@ mod keeper_deaths;
 mod mails;
 mod old_keeper;
 mod outputs;
+mod places;
 mod processes;
 mod reach;
 mod refusals;

@@ -16,7 +16,7 @@ use crate::harness::{Daemon, MARKS, Store, open};
 use crate::processes::{output, spin};
 
 /// The uid of somebody else; `None`: we cannot become one.
-fn nobody() -> Option<u32> {
+pub fn nobody() -> Option<u32> {
     if !geteuid().is_root() {
         eprintln!("skipped: it takes root to be somebody else");
         return None;
@@ -61,17 +61,8 @@ fn files_and_sockets_are_their_owners_alone_whatever_the_umask() {
             assert_eq!(mode(&entry.path()), wanted, "{umask}: {:?}", entry.path());
             names.push(entry.file_name().into_string().expect("a plain name"));
         }
-        for name in [
-            "adds.sock",
-            "daemon.lock",
-            "daemon.sock",
-            "keeper.lock",
-            "keeper.sock",
-            "log",
-            "taskq.db",
-            "taskq.db-wal",
-            "turns.sock",
-        ] {
+        let own = ["adds.sock", "daemon.lock", "daemon.sock", "keeper.lock", "keeper.sock", "log", "turns.sock"];
+        for name in own.iter().chain(&["taskq.db", "taskq.db-wal"]) {
             assert!(names.iter().any(|found| found == name), "{name} is not among {names:?}");
         }
         let output = store.dir.join("log/1.1");

@@ -1,0 +1,240 @@
+//! Owns: a store's directory: opened once, checked by its descriptor, and the way to everything below it.
+//! Never: what the database holds.
+//!
+//! A name can lead elsewhere at its next use, if another user owns a directory on the way. So the checks are of what was
+//! opened, and what was opened is what is used: paths below go through `/proc/self/fd`.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::geteuid;
+
+use super::error::{StoreError, StoreResult, unusable};
+
+/// The database, and the files that SQLite keeps beside it: the log (WAL), and the index of the log (shared memory).
+pub(super) const DATABASE: &str = "taskq.db";
+pub(super) const LOG: &str = "taskq.db-wal";
+pub(super) const INDEX: &str = "taskq.db-shm";
+
+/// Where the outputs of runs are.
+const OUTPUTS: &str = "log";
+
+/// Which file it is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl From<&fs::Metadata> for FileId {
+    fn from(metadata: &fs::Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+/// The directory of a store.
+#[derive(Debug)]
+pub struct Directory {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Directory {
+    /// Opens the directory at `path`, which may be a symlink; `None` if nothing is there. Nothing is changed.
+    ///
+    /// # Errors
+    /// Fails if it is not a directory, or belongs to another user.
+    pub fn open(path: &Path) -> StoreResult<Option<Self>> {
+        let fd = match open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(Errno::ENOTDIR) if path.exists() => return Err(not_a_directory(path)),
+            Err(errno) => return Err(unusable(path, &errno.into())),
+        };
+        let metadata = fs::metadata(way(&fd)).map_err(|error| unusable(&way(&fd), &error))?;
+        if metadata.uid() != geteuid().as_raw() {
+            return Err(StoreError::Unusable(format!(
+                "the store `{}` belongs to user {}, not to user {}",
+                path.display(),
+                metadata.uid(),
+                geteuid()
+            )));
+        }
+        Ok(Some(Self { fd, path: path.to_owned() }))
+    }
+
+    /// Opens the directory at `path`, and makes it where there is none, with mode 0700 whatever the umask.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn make(path: &Path) -> StoreResult<Self> {
+        if let Some(directory) = Self::open(path)? {
+            return Ok(directory);
+        }
+        let failed = |error: io::Error| unusable(path, &error);
+        if let Some(parent) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
+        }
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(failed(error)),
+            Ok(()) | Err(_) => {}
+        }
+        // A symlink that leads nowhere is there, and is not a directory.
+        let directory = Self::open(path)?.ok_or_else(|| not_a_directory(path))?;
+        directory.set_mode().map_err(failed)?;
+        Ok(directory)
+    }
+
+    /// Returns the path by which it was opened, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the way to what has this name in it; it holds as long as this value lives.
+    pub fn below(&self, name: &str) -> PathBuf {
+        way(&self.fd).join(name)
+    }
+
+    /// Returns what is known of a file in it, of a symlink itself; `None` if it is not there.
+    pub(super) fn inspect(&self, name: &str) -> StoreResult<Option<fs::Metadata>> {
+        match fs::symlink_metadata(self.below(name)) {
+            Ok(metadata) => Ok(Some(metadata)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unusable(&self.path.join(name), &error)),
+        }
+    }
+
+    /// The same, of what is to be a regular file.
+    pub(super) fn inspect_file(&self, name: &str) -> StoreResult<Option<fs::Metadata>> {
+        let found = self.inspect(name)?;
+        if found.as_ref().is_some_and(|metadata| !metadata.is_file()) {
+            return Err(StoreError::Unusable(format!("`{}` is not a regular file", self.path.join(name).display())));
+        }
+        Ok(found)
+    }
+
+    /// The same, of the database, which is to belong to this user too.
+    pub(super) fn inspect_database(&self) -> StoreResult<Option<fs::Metadata>> {
+        let Some(metadata) = self.inspect_file(DATABASE)? else { return Ok(None) };
+        if metadata.uid() != geteuid().as_raw() {
+            return Err(StoreError::Unusable(format!(
+                "`{}` belongs to user {}, not to user {}",
+                self.path.join(DATABASE).display(),
+                metadata.uid(),
+                geteuid()
+            )));
+        }
+        Ok(Some(metadata))
+    }
+
+    /// Shuts others out of it. One that holds other things and no store is refused: `--dir .` or `--dir /tmp` is a slip, and
+    /// must not lock others out of a directory that they share.
+    pub(super) fn close_to_others(&self) -> StoreResult<()> {
+        let failed = |error: io::Error| unusable(&self.path, &error);
+        let metadata = fs::metadata(way(&self.fd)).map_err(failed)?;
+        if metadata.permissions().mode() & 0o077 == 0 {
+            return Ok(());
+        }
+        let is_empty = fs::read_dir(way(&self.fd)).map_err(failed)?.next().is_none();
+        if !is_empty && self.inspect(DATABASE)?.is_none() && self.inspect(LOG)?.is_none() {
+            return Err(StoreError::Unusable(format!(
+                "`{}` holds other things and is open to others: a store has a directory of its own, with mode 700",
+                self.path.display()
+            )));
+        }
+        self.set_mode().map_err(failed)
+    }
+
+    fn set_mode(&self) -> io::Result<()> {
+        fs::set_permissions(way(&self.fd), Permissions::from_mode(0o700))
+    }
+
+    /// Makes the directory of the outputs where there is none, with mode 0700 whatever the umask; tells whether it did.
+    ///
+    /// # Errors
+    /// Fails if something else has its name, or the system refuses.
+    pub fn make_outputs(&self) -> StoreResult<bool> {
+        let outputs = self.below(OUTPUTS);
+        let shown = self.path.join(OUTPUTS);
+        if outputs.is_dir() {
+            return Ok(false);
+        }
+        match DirBuilder::new().mode(0o700).create(&outputs) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && outputs.is_dir() => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(not_a_directory(&shown)),
+            Err(error) => return Err(unusable(&shown, &error)),
+        }
+        fs::set_permissions(&outputs, Permissions::from_mode(0o700)).map_err(|error| unusable(&shown, &error))?;
+        Ok(true)
+    }
+
+    /// Waits until the names in it are on disk.
+    pub(super) fn sync(&self) -> StoreResult<()> {
+        File::open(self.below(".")).and_then(|dir| dir.sync_all()).map_err(|error| unusable(&self.path, &error))
+    }
+}
+
+fn way(fd: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+fn not_a_directory(path: &Path) -> StoreError {
+    StoreError::Unusable(format!("`{}` is not a directory", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_below_stays_below_what_was_opened_whatever_becomes_of_the_name() {
+        let base = tempfile::tempdir().expect("a temporary directory");
+        let (name, other) = (base.path().join("store"), base.path().join("other"));
+        let directory = Directory::make(&name).expect("the name is new");
+        fs::write(name.join(DATABASE), "ours").expect("it is ours");
+        fs::create_dir(&other).expect("the name is new");
+        fs::write(other.join(DATABASE), "another's").expect("it is ours");
+        fs::rename(&name, base.path().join("away")).expect("it is there");
+        std::os::unix::fs::symlink(&other, &name).expect("the name is free");
+        assert_eq!(fs::read(directory.below(DATABASE)).expect("it is there"), b"ours");
+    }
+
+    #[test]
+    fn a_symlink_that_stands_still_is_as_good_as_its_directory() {
+        let base = tempfile::tempdir().expect("a temporary directory");
+        let (name, link) = (base.path().join("store"), base.path().join("link"));
+        Directory::make(&name).expect("the name is new");
+        std::os::unix::fs::symlink(&name, &link).expect("the name is new");
+        Directory::make(&link).expect("it is a directory");
+    }
+
+    #[test]
+    fn what_is_not_a_directory_is_refused_and_what_is_not_there_is_not_made_by_looking() {
+        let base = tempfile::tempdir().expect("a temporary directory");
+        let (file, nothing, dangling) = (base.path().join("f"), base.path().join("n"), base.path().join("d"));
+        fs::write(&file, "").expect("it is ours");
+        std::os::unix::fs::symlink(&nothing, &dangling).expect("the name is new");
+        for path in [&file, &dangling] {
+            let refused = Directory::make(path).expect_err("nothing can be in it").to_string();
+            assert_eq!(refused, format!("`{}` is not a directory", path.display()));
+        }
+        assert!(Directory::open(&nothing).expect("nobody minds").is_none() && !nothing.exists());
+    }
+
+    #[test]
+    fn a_missing_directory_of_outputs_is_made_once() {
+        let base = tempfile::tempdir().expect("a temporary directory");
+        let directory = Directory::make(&base.path().join("store")).expect("the name is new");
+        assert!(directory.make_outputs().expect("there is room"));
+        assert!(!directory.make_outputs().expect("it is there"));
+        let mode = fs::metadata(base.path().join("store/log")).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}

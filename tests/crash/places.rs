@@ -1,0 +1,119 @@
+//! Owns: a store's directory and files that are exchanged or another's while they are used.
+//! Never: what is in them.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+use crate::harness::{MARKS, Store};
+use crate::users::nobody;
+
+/// How often root looks while somebody else exchanges the directory.
+const LOOKS: usize = 150;
+
+/// Says no to everything that a store can be asked.
+fn is_refused(store: &Store, words: &str) {
+    for verb in [&["list"][..], &["status"], &["add", "true"], &["cancel", "--all"], &["daemon"]] {
+        let refused = store.run(verb);
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!((refused.status.code(), refused.stdout.as_slice()), (Some(1), &b""[..]), "{verb:?}: {text}");
+        assert!(text.starts_with("error: cannot ") && text.contains(words), "{verb:?}: {text}");
+    }
+}
+
+/// Root's store and another user's of one job each, below a directory in which the other may do what he likes.
+fn two_stores(nobody: u32) -> (Store, Store) {
+    let (mut roots, mut others) = (Store::at("place/roots"), Store::of_user(nobody));
+    others.add(&["--hold", "--name", "others-job"], MARKS);
+    roots.add(&["--hold", "--name", "roots-job"], MARKS);
+    fs::set_permissions(roots.base.path(), fs::Permissions::from_mode(0o755)).expect("we are root");
+    std::os::unix::fs::chown(roots.path("place"), Some(nobody), Some(nobody)).expect("we are root");
+    fs::rename(&others.dir, roots.path("place/others")).expect("one file system");
+    others.dir = roots.path("place/others");
+    // What is exchanged, and the name by which root finds it.
+    roots.dir = roots.path("place/entry");
+    (roots, others)
+}
+
+/// Exchanges two names again and again while root lists and adds.
+fn look_while_exchanged(roots: &Store, one: &Path, other: &Path) {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE).expect("both are there");
+            }
+        });
+        let (mut answered, mut refused) = (0, 0);
+        for look in 0..LOOKS {
+            let verb = if look % 3 == 0 { &["add", "--hold", "-c", MARKS][..] } else { &["list", "--all"] };
+            let output = roots.run(verb);
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let is_others = text.contains("others-job");
+            (answered, refused) =
+                if output.status.success() { (answered + 1, refused) } else { (answered, refused + 1) };
+            if is_others {
+                is_over.store(true, Ordering::Relaxed);
+            }
+            assert!(!is_others, "look {look}: {text}");
+        }
+        is_over.store(true, Ordering::Relaxed);
+        eprintln!("{answered} answered, {refused} refused");
+    });
+}
+
+#[test]
+fn root_never_opens_another_users_store_through_a_symlink_that_he_exchanges() {
+    let Some(nobody) = nobody() else { return };
+    let (roots, mut others) = two_stores(nobody);
+    let (entry, spare) = (roots.path("place/entry"), roots.path("place/spare"));
+    symlink(roots.path("place/roots"), &entry).expect("the name is new");
+    symlink(&others.dir, &spare).expect("the name is new");
+    look_while_exchanged(&roots, &entry, &spare);
+    others.become_user(Some(nobody));
+    assert_eq!(others.ok(&["list", "--all"]).lines().count(), 2, "nothing was added to the other's");
+}
+
+#[test]
+fn root_never_opens_another_users_store_where_he_exchanges_the_directories() {
+    let Some(nobody) = nobody() else { return };
+    let (mut roots, mut others) = two_stores(nobody);
+    roots.dir = roots.path("place/roots");
+    look_while_exchanged(&roots, &roots.dir, &others.dir);
+    others.become_user(Some(nobody));
+    let whose = |dir: &Path| fs::metadata(dir).map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata));
+    if whose(&others.dir).expect("it is there") != nobody {
+        others.dir = roots.dir.clone();
+    }
+    // See `store::open_files`: SQLite may have made root's what stands beside the database.
+    for name in ["taskq.db-wal", "taskq.db-shm"] {
+        std::os::unix::fs::chown(others.dir.join(name), Some(nobody), Some(nobody)).expect("it is there");
+    }
+    assert_eq!(others.ok(&["list", "--all"]).lines().count(), 2, "nothing was added to the other's");
+}
+
+#[test]
+fn a_database_that_is_a_symlink_or_a_directory_is_refused() {
+    let store = Store::new();
+    store.add(&["--hold"], MARKS);
+    let (database, elsewhere) = (store.dir.join("taskq.db"), store.path("elsewhere"));
+    fs::rename(&database, &elsewhere).expect("it is there");
+    symlink(&elsewhere, &database).expect("the name is free");
+    is_refused(&store, "taskq.db` is not a regular file");
+    fs::remove_file(&database).expect("it is there");
+    fs::create_dir(&database).expect("the name is free");
+    is_refused(&store, "taskq.db` is not a regular file");
+}
+
+#[test]
+fn a_database_that_belongs_to_somebody_else_is_refused() {
+    let Some(nobody) = nobody() else { return };
+    let store = Store::new();
+    store.add(&["--hold"], MARKS);
+    std::os::unix::fs::chown(store.dir.join("taskq.db"), Some(nobody), None).expect("we are root");
+    is_refused(&store, &format!("taskq.db` belongs to user {nobody}, not to user 0"));
+}
