@@ -79,7 +79,7 @@ impl Context<'_> {
     }
 
     /// Writes in one transaction, and tells the daemon before and after.
-    pub fn write<T>(&self, what: &str, write: impl FnOnce(&Writer<'_>) -> Result<T, Failure>) -> Result<T> {
+    pub fn write<T>(&self, what: &str, write: impl FnMut(&Writer<'_>) -> Result<T, Failure>) -> Result<T> {
         self.try_write(what, write)?.map_err(|failure| failure.during(what))
     }
 
@@ -87,7 +87,7 @@ impl Context<'_> {
     pub fn try_write<T>(
         &self,
         what: &str,
-        write: impl FnOnce(&Writer<'_>) -> Result<T, Failure>,
+        write: impl FnMut(&Writer<'_>) -> Result<T, Failure>,
     ) -> Result<Result<T, Failure>> {
         let mut store = self.open(what)?;
         let poke = Poke::will_write(&self.dir).map_err(|error| Error::io(what, error))?;

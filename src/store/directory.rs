@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
+use nix::sys::statvfs::fstatvfs;
 use nix::unistd::geteuid;
 
 use super::error::{StoreError, StoreResult, unusable};
@@ -178,6 +179,11 @@ impl Directory {
     /// Waits until the names in it are on disk.
     pub(super) fn sync(&self) -> StoreResult<()> {
         File::open(self.below(".")).and_then(|dir| dir.sync_all()).map_err(|error| unusable(&self.path, &error))
+    }
+
+    /// Returns how many bytes its file system has left for this user; where that is unknown, as many as there can be.
+    pub(super) fn free_bytes(&self) -> u64 {
+        fstatvfs(&self.fd).map_or(u64::MAX, |stat| stat.blocks_available().saturating_mul(stat.fragment_size()))
     }
 }
 

@@ -57,6 +57,11 @@ impl StoreError {
         }
     }
 
+    /// Tells whether there was no room.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+
     /// Says what was being done, and what to do about it.
     pub fn during(self, what: impl Into<String>) -> Error {
         self.refusal(what)

@@ -10,6 +10,7 @@ mod directory;
 mod error;
 mod job_view;
 mod jobs;
+mod log;
 mod mail;
 mod open_files;
 mod queues;
@@ -43,6 +44,8 @@ pub const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 pub struct Store {
     connection: Connection,
     directory: Directory,
+    /// This process has written, or tried to.
+    has_written: bool,
 }
 
 /// A consistent view of the store.
@@ -60,6 +63,27 @@ impl<'store> Deref for Writer<'store> {
 
     fn deref(&self) -> &Reader<'store> {
         &self.0
+    }
+}
+
+/// Why a write came to nothing.
+struct Refusal<E> {
+    error: E,
+    /// There was no room for it.
+    is_full: bool,
+}
+
+impl<E: From<StoreError>, S: Into<StoreError>> From<S> for Refusal<E> {
+    fn from(error: S) -> Self {
+        let error = error.into();
+        Self { is_full: error.is_full(), error: E::from(error) }
+    }
+}
+
+impl Reader<'_> {
+    /// Tells whether SQLite has given the transaction up by itself: it has run out of room, or the disk has failed.
+    fn has_run_out(&self) -> bool {
+        self.transaction.is_autocommit()
     }
 }
 
@@ -89,7 +113,7 @@ impl Store {
     }
 
     fn of(opened: Opened, directory: Directory) -> Self {
-        Self { connection: opened.connection, directory }
+        Self { connection: opened.connection, directory, has_written: false }
     }
 
     /// Returns the directory that it is in.
@@ -110,23 +134,38 @@ impl Store {
     }
 
     /// Writes in one transaction, on disk when this returns; nothing is changed if `write` fails, or the store is of a later
-    /// version by now.
+    /// version by now. On a full disk the log is copied back, and `write` gets a second chance: the log has room again then.
     pub fn write<T, E: From<StoreError>>(
         &mut self,
-        write: impl FnOnce(&Writer<'_>) -> std::result::Result<T, E>,
+        mut write: impl FnMut(&Writer<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
-        let begin = |error| E::from(StoreError::Sql(error));
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(begin)?;
+        if !std::mem::replace(&mut self.has_written, true) {
+            // Whatever keeps it from being copied back shows when something is written.
+            let _ = log::copy_back_if_long(&self.connection, &self.directory);
+        }
+        match self.write_once(&mut write) {
+            Err(Refusal { is_full: true, .. }) if log::copy_back(&self.connection).is_ok_and(|is_whole| is_whole) => {
+                self.write_once(&mut write).map_err(|refusal| refusal.error)
+            }
+            written => written.map_err(|refusal| refusal.error),
+        }
+    }
+
+    fn write_once<T, E: From<StoreError>>(
+        &mut self,
+        write: &mut impl FnMut(&Writer<'_>) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, Refusal<E>> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         schema::check_version(&transaction)?;
         let writer = Writer(Reader { transaction });
-        let answer = write(&writer)?;
-        writer.0.transaction.commit().map_err(begin)?;
+        let answer = write(&writer).map_err(|error| Refusal { error, is_full: writer.0.has_run_out() })?;
+        writer.0.transaction.commit()?;
         Ok(answer)
     }
 
     /// Prepares the log for commits that wait for nothing but their own bytes. For whoever makes many.
     pub fn lengthen_log(&mut self) -> StoreResult<()> {
-        schema::lengthen_log(&mut self.connection, &self.directory)
+        log::lengthen(&mut self.connection, &self.directory)
     }
 
     /// Tells SQLite not to wait for the disk. For simulations, whose disk never fails.

@@ -14,6 +14,7 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags, TransactionBehavior};
 
 use super::directory::{DATABASE, Directory, LOG};
 use super::error::{StoreError, StoreResult, unusable};
+use super::log;
 use super::open_files::{OpenFiles, Opening};
 
 /// Marks the file as ours, `PRAGMA application_id`: "task" in ASCII.
@@ -27,10 +28,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The pages that one connection may cache, in KiB: the daemon's memory must not grow with the history.
 const CACHE_KIB: i64 = 1024;
-
-/// The length of a log of a thousand frames, after which SQLite checkpoints and begins it anew: a header, and a header and a
-/// page for each (<https://sqlite.org/fileformat2.html#walformat>).
-const LOG_BYTES: u64 = 32 + 1_000 * (24 + 4_096);
 
 /// Where the header of a database says that it has a log (<https://sqlite.org/fileformat2.html>), and how.
 const JOURNAL_VERSIONS: std::ops::Range<usize> = 18..20;
@@ -160,7 +157,7 @@ fn connect(directory: &Directory, opening: &Opening) -> StoreResult<Opened> {
     let connection = Connection::open_with_flags(directory.below(DATABASE), flags)?;
     // Before anything is read: reading brings the log's index up to date, which may be another's.
     opening.check(directory, &[DATABASE])?;
-    set_up(&connection)?;
+    set_up(&connection, directory)?;
     version_of(&connection)?;
     let files = OpenFiles::of(opening, directory)?;
     if !has_log && files.has_log() {
@@ -171,35 +168,20 @@ fn connect(directory: &Directory, opening: &Opening) -> StoreResult<Opened> {
     Ok(Opened { connection, files })
 }
 
-fn set_up(connection: &Connection) -> StoreResult<()> {
+fn set_up(connection: &Connection, directory: &Directory) -> StoreResult<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // The last process to close would else copy the whole log back, and pay for it with two more syncs: that belongs to
-    // whoever writes the thousandth page.
+    // whoever writes the last page that the log is given.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // A plan that looks at the values of parameters is made anew for each: several times in every turn of the daemon.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch(&format!(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{CACHE_KIB};"
+        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{CACHE_KIB};
+         PRAGMA wal_autocheckpoint = {};",
+        log::frames(directory)
     ))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
-}
-
-/// Gives the log the length that it has between two checkpoints, in zeros, which are no frames.
-///
-/// A commit that lengthens the log waits for the file system's journal, two to three times as long as one that overwrites.
-/// What is there is not touched: zeros go behind the end of the file, and the write lock keeps others from doing the same.
-pub fn lengthen_log(connection: &mut Connection, directory: &Directory) -> StoreResult<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let lengthened = OpenOptions::new().append(true).open(directory.below(LOG)).and_then(|mut log| {
-        let length = log.metadata()?.len();
-        let missing = LOG_BYTES.saturating_sub(length);
-        let written = log.write_all(&vec![0; usize::try_from(missing).unwrap_or(0)]).and_then(|()| log.sync_all());
-        // What little room there is belongs to commits.
-        written.or_else(|error| log.set_len(length).and(Err(error)))
-    });
-    transaction.rollback()?;
-    lengthened.map_err(|error| unusable(&directory.path().join(LOG), &error))
 }
 
 /// The version that this program knows.

@@ -8,6 +8,9 @@ use crate::check::{all_is_well, count, run};
 use crate::harness::{Daemon, MARKS, Store, open};
 use crate::processes::{output, patiently, spin};
 
+/// More commits than the log of so small a disk has room for.
+const COMMITS_MAX: usize = 500;
+
 /// A small file system; gone when it is dropped.
 struct Disk(PathBuf);
 
@@ -15,8 +18,8 @@ impl Disk {
     /// `None`: this user, or this system, mounts nothing.
     fn mount(at: PathBuf, size: &str) -> Option<Self> {
         std::fs::create_dir(&at).expect("the name is new");
-        let mounted =
-            output(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "taskq"]).arg(&at));
+        let options = format!("size={size}");
+        let mounted = output(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "taskq"]).arg(&at));
         if mounted.status.success() {
             return Some(Self(at));
         }
@@ -24,9 +27,14 @@ impl Disk {
         None
     }
 
-    /// Takes all the room there is.
-    fn fill(&self) {
+    /// Takes all the room there is, and what the store has set aside.
+    fn fill(&self, store: &Store) {
         let _ = output(Command::new("dd").args(["if=/dev/zero", "bs=512"]).arg(format!("of={}", self.filler())));
+        // Jobs for as long as there is room for one, then for what is smaller.
+        let job = |_: usize| store.run(&["add", "--hold", "--tag", "filler", "-c", MARKS]);
+        let queue = |n: usize| store.run(&["queue", "set", "filler", "--slots", &(n + 1).to_string()]);
+        assert!((0..COMMITS_MAX).any(|n| !job(n).status.success()), "a full disk takes {COMMITS_MAX} jobs");
+        assert!((0..COMMITS_MAX).any(|n| !queue(n).status.success()), "a full disk takes {COMMITS_MAX} widths");
     }
 
     /// How much room is left.
@@ -39,8 +47,10 @@ impl Disk {
         self.0.join("filler").display().to_string()
     }
 
-    fn free(&self) {
+    /// Makes room; the jobs that took it go with the next turn.
+    fn free(&self, store: &Store) {
         std::fs::remove_file(Path::new(&self.filler())).expect("it was filled");
+        store.ok(&["cancel", "--tag", "filler"]);
     }
 }
 
@@ -63,16 +73,16 @@ fn a_full_disk_refuses_adds_and_results_are_recorded_once_there_is_room() {
     store.add(&[], MARKS);
     let gates = gates.map(|gate| store.gate(gate));
     store.until("SELECT count(*) FROM run WHERE state = 'running'", 2);
-    disk.fill();
+    disk.fill(&store);
     let refused = store.run(&["add", "-c", MARKS]);
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!((refused.status.code(), refused.stdout.as_slice()), (Some(1), b"".as_slice()), "{words}");
     assert!(words.starts_with("error: cannot add job: the disk is full\nhint: "), "{words}");
     gates.into_iter().for_each(open);
     daemon.line("the disk is full");
-    assert_eq!(count(&store, "job"), 3);
+    assert_eq!(count(&store, "job WHERE paused_at IS NULL"), 3);
     assert_eq!(run(&store, "1.1").end(), ("unfinished", None, None));
-    disk.free();
+    disk.free(&store);
     daemon.line("the store can be written again");
     store.wait_all();
     assert_eq!([store.wait("1"), store.wait("2"), store.wait("3")], [7, 7, 0]);
@@ -89,14 +99,14 @@ fn a_daemon_that_is_killed_on_a_full_disk_leaves_everything_to_the_next() {
     store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
     let gate = store.gate("gate");
     store.until("SELECT count(*) FROM run WHERE state = 'running'", 1);
-    disk.fill();
+    disk.fill(&store);
     open(gate);
     daemon.line("the disk is full");
     daemon.kill();
     // It may start and wait for room, or say that it cannot; either way nothing changes.
     let refused = Daemon::new(&mut store.command(&["daemon"]));
     let refused = refused.starts_or_ends();
-    disk.free();
+    disk.free(&store);
     let daemon = refused.unwrap_or_else(|| store.daemon());
     assert_eq!(store.wait("1"), 7);
     all_is_well(&store);
@@ -136,8 +146,7 @@ fn a_cancel_that_cannot_be_stored_reaches_what_runs_all_the_same() {
     let mut alive = std::io::BufReader::new(std::fs::File::open(store.path("alive")).expect("the job opens it"));
     std::io::BufRead::read_line(&mut alive, &mut String::new()).expect("it is up");
     store.until("SELECT count(*) FROM run WHERE state = 'running'", 1);
-    disk.fill();
-    while store.run(&["add", "--hold", "-c", MARKS]).status.success() {}
+    disk.fill(&store);
     let cancelled = store.run(&["cancel", "1"]);
     let words = String::from_utf8_lossy(&cancelled.stderr).into_owned();
     assert_eq!(words, "the disk is full; stopping 1.1, to be recorded later\n");
@@ -148,4 +157,23 @@ fn a_cancel_that_cannot_be_stored_reaches_what_runs_all_the_same() {
     disk.free();
     assert_eq!(store.wait("1"), 130);
     store.close(daemon);
+}
+
+#[test]
+fn a_small_disk_is_filled_by_jobs_and_not_by_the_log() {
+    for has_daemon in [false, true] {
+        let store = Store::at("disk/store");
+        let Some(_disk) = Disk::mount(store.path("disk"), "2m") else { return };
+        let daemon = has_daemon.then(|| store.daemon());
+        // It took 52 as long as the log was copied back after a thousand frames only, and not begun anew without a daemon.
+        for job in 0..COMMITS_MAX {
+            assert!(
+                store.run(&["add", "--hold", "-c", MARKS]).status.success(),
+                "job {job}, with daemon: {has_daemon}"
+            );
+        }
+        if let Some(daemon) = daemon {
+            store.close(daemon);
+        }
+    }
 }

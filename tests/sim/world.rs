@@ -272,7 +272,7 @@ impl World {
     }
 
     /// Lets a client write in one transaction.
-    pub fn write<T>(&mut self, write: impl FnOnce(&taskq::store::Writer<'_>) -> StoreResult<T>) -> T {
+    pub fn write<T>(&mut self, write: impl FnMut(&taskq::store::Writer<'_>) -> StoreResult<T>) -> T {
         self.store.write(write).expect("nobody else writes")
     }
 }
