@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
+use super::commits::NOTE;
 use crate::error::{Error, ErrorKind, system_cause};
 
 /// A failure of the store, before anyone has said what was being done.
@@ -20,6 +21,19 @@ pub enum StoreError {
     /// A store of an earlier version.
     #[error("the store is of an earlier taskq")]
     Older,
+    /// What was committed, and is in no file any more.
+    #[error("the log `taskq.db-wal` is damaged or gone: {} in the store", changes(.commits))]
+    LogLost {
+        /// How many commits, at the least.
+        commits: u64,
+    },
+}
+
+fn changes(commits: &u64) -> String {
+    match commits {
+        1 => "the last change that was made is not".to_owned(),
+        _ => format!("the last {commits} changes that were made are not"),
+    }
 }
 
 /// What the system said of a file or directory.
@@ -53,7 +67,7 @@ impl StoreError {
                 error.sqlite_error_code(),
                 Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly)
             ),
-            Self::Unusable(_) | Self::Older => false,
+            Self::Unusable(_) | Self::Older | Self::LogLost { .. } => false,
         }
     }
 
@@ -69,11 +83,14 @@ impl StoreError {
 
     /// The same, for each of several who asked.
     pub fn refusal(&self, what: impl Into<String>) -> Error {
+        let error = Error::new(ErrorKind::Io, what, self);
         let code = match self {
             Self::Sql(error) => error.sqlite_error_code(),
+            Self::LogLost { .. } => {
+                return error.hint(format!("put the log back, or remove `{NOTE}` to go on without what was in it"));
+            }
             Self::Unusable(_) | Self::Older => None,
         };
-        let error = Error::new(ErrorKind::Io, what, self);
         match code {
             Some(ErrorCode::DiskFull) => error.hint("free some space; nothing that was acknowledged is lost"),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {

@@ -5,6 +5,7 @@
 
 mod apply;
 mod codec;
+mod commits;
 mod crontabs;
 mod directory;
 mod error;
@@ -23,6 +24,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use commits::Note;
 use schema::Opened;
 
 pub use apply::{Applied, ClaimFor, OpenAttempt, Result as AttemptResult, Start};
@@ -44,6 +46,7 @@ pub const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 pub struct Store {
     connection: Connection,
     directory: Directory,
+    note: Note,
     /// This process has written, or tried to.
     has_written: bool,
 }
@@ -91,7 +94,7 @@ impl Store {
     /// Opens the store in `dir`, and makes directory and database where there are none.
     ///
     /// # Errors
-    /// Fails if directory or database belong to somebody else, or the database is damaged, is of a later
+    /// Fails if directory or database belong to somebody else, or the database is damaged, has lost its log, is of a later
     /// version, or not ours; with `Older` if it is of an earlier version.
     pub fn open(dir: &Path) -> StoreResult<Self> {
         let directory = Directory::make(dir)?;
@@ -113,7 +116,7 @@ impl Store {
     }
 
     fn of(opened: Opened, directory: Directory) -> Self {
-        Self { connection: opened.connection, directory, has_written: false }
+        Self { connection: opened.connection, directory, note: Note::default(), has_written: false }
     }
 
     /// Returns the directory that it is in.
@@ -157,9 +160,18 @@ impl Store {
     ) -> std::result::Result<T, Refusal<E>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         schema::check_version(&transaction)?;
+        let before = transaction.total_changes();
         let writer = Writer(Reader { transaction });
         let answer = write(&writer).map_err(|error| Refusal { error, is_full: writer.0.has_run_out() })?;
-        writer.0.transaction.commit()?;
+        let transaction = writer.0.transaction;
+        if transaction.total_changes() == before {
+            // Nothing to commit, and so nothing to count: a turn that changes nothing waits for no disk.
+            transaction.commit()?;
+            return Ok(answer);
+        }
+        let commits = commits::count_one_more(&transaction)?;
+        transaction.commit()?;
+        self.note.write(&self.directory, commits);
         Ok(answer)
     }
 

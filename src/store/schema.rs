@@ -12,6 +12,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags, TransactionBehavior};
 
+use super::commits;
 use super::directory::{DATABASE, Directory, LOG};
 use super::error::{StoreError, StoreResult, unusable};
 use super::log;
@@ -46,17 +47,25 @@ pub(super) struct Opened {
 /// Fails if there is what only stands beside a database.
 pub(super) fn exists(directory: &Directory) -> StoreResult<bool> {
     // In this order: whoever makes a store makes the database first.
-    let has_log = directory.inspect(LOG)?.is_some();
+    let mut beside = Vec::new();
+    for name in [LOG, commits::NOTE] {
+        beside.extend(directory.inspect(name)?.map(|_| name));
+    }
     if directory.inspect(DATABASE)?.is_some() {
         return Ok(true);
     }
-    if has_log {
-        return Err(StoreError::Unusable(format!(
+    let path = directory.path().join(DATABASE);
+    match beside.first() {
+        Some(&LOG) => Err(StoreError::Unusable(format!(
             "`{}` is gone and its log is still there: the store is damaged",
-            directory.path().join(DATABASE).display()
-        )));
+            path.display()
+        ))),
+        Some(name) => Err(StoreError::Unusable(format!(
+            "`{}` is gone and `{name}` is still there: the store is damaged",
+            path.display()
+        ))),
+        None => Ok(false),
     }
-    Ok(false)
 }
 
 /// Opens the store in the directory, and makes it where there is none. One of an earlier version is refused.
@@ -89,6 +98,7 @@ fn open_any(directory: &Directory) -> StoreResult<Opened> {
     if !exists(directory)? {
         create(directory)?;
     }
+    let noted = commits::noted(directory);
     let opening = Opening::begin()?;
     let mut opened = connect(directory, &opening)?;
     check_kind(&opened.connection)?;
@@ -97,6 +107,7 @@ fn open_any(directory: &Directory) -> StoreResult<Opened> {
         opened.connection.pragma_update(None, "journal_mode", "wal")?;
         opened.files = OpenFiles::of(&opening, directory)?;
     }
+    commits::check(&opened.connection, noted)?;
     Ok(opened)
 }
 

@@ -154,7 +154,7 @@ fn a_cancel_that_cannot_be_stored_reaches_what_runs_all_the_same() {
     // Ends with the process, while the disk is as full as before.
     let left = patiently("the run ends", move || std::io::Read::read(&mut alive, &mut [0]).expect("it is a FIFO"));
     assert_eq!(left, 0);
-    disk.free();
+    disk.free(&store);
     assert_eq!(store.wait("1"), 130);
     store.close(daemon);
 }

@@ -62,7 +62,7 @@ fn files_and_sockets_are_their_owners_alone_whatever_the_umask() {
             names.push(entry.file_name().into_string().expect("a plain name"));
         }
         let own = ["adds.sock", "daemon.lock", "daemon.sock", "keeper.lock", "keeper.sock", "log", "turns.sock"];
-        for name in own.iter().chain(&["taskq.db", "taskq.db-wal"]) {
+        for name in own.iter().chain(&["taskq.db", "taskq.db-commits", "taskq.db-wal"]) {
             assert!(names.iter().any(|found| found == name), "{name} is not among {names:?}");
         }
         let output = store.dir.join("log/1.1");

@@ -1,0 +1,131 @@
+//! Owns: the count of commits, in the database and noted beside it, and noticing that acknowledged ones are gone.
+//! Never: bringing them back.
+//!
+//! Each commit counts itself in `meta`, and the count is written into `taskq.db-commits` once the commit is on disk, before
+//! anybody is told of it. So the note never runs ahead of the database and its log, wherever a process dies: a database that
+//! has seen fewer commits than are noted has lost its log, or the end of it, and one that has them all is whole, whoever
+//! copied the log back and removed it. A note is overwritten in place and not waited for: after a power failure an earlier
+//! one may be there, which notices less and alarms nobody. So it costs no sync, and opening reads no log.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+
+use nix::libc;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::directory::Directory;
+use super::error::{StoreError, StoreResult};
+
+/// The file of the note.
+pub(super) const NOTE: &str = "taskq.db-commits";
+
+/// The digits of the largest count.
+const DIGITS: usize = 20;
+
+/// The count twice, a line each: one that is read while it is being written does not agree with itself.
+const NOTE_BYTES: usize = 2 * (DIGITS + 1);
+
+/// Returns how many commits the database has seen.
+pub(super) fn count(connection: &Connection) -> StoreResult<u64> {
+    let mut statement = connection.prepare_cached("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'commits'")?;
+    let count: i64 = statement.query_row([], |row| row.get(0)).optional()?.unwrap_or(0);
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Counts the commit of this transaction, and returns the new count.
+pub(super) fn count_one_more(connection: &Connection) -> StoreResult<u64> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO meta (key, value) VALUES ('commits', '1')
+         ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1
+         RETURNING CAST(value AS INTEGER)",
+    )?;
+    let count: i64 = statement.query_row([], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Returns how many commits were noted in a directory; none where there is no note that can be read.
+///
+/// To be asked before the database is read: what is noted later may have been committed later.
+pub(super) fn noted(directory: &Directory) -> u64 {
+    let mut bytes = [0; NOTE_BYTES];
+    let read = open(directory, OpenOptions::new().read(true)).and_then(|note| note.read_exact_at(&mut bytes, 0));
+    read.ok().and_then(|()| parse(&bytes)).unwrap_or(0)
+}
+
+/// Refuses a database that has not seen all the commits that were noted.
+pub(super) fn check(connection: &Connection, noted: u64) -> StoreResult<()> {
+    let count = count(connection)?;
+    if count < noted { Err(StoreError::LogLost { commits: noted - count }) } else { Ok(()) }
+}
+
+/// The note, kept open by who commits.
+#[derive(Debug, Default)]
+pub(super) struct Note(Option<File>);
+
+impl Note {
+    /// Writes down that this many commits are on disk.
+    ///
+    /// Without room or right to do so the older note stands, which is as true.
+    pub(super) fn write(&mut self, directory: &Directory, commits: u64) {
+        if self.0.is_none() {
+            self.0 = open(directory, OpenOptions::new().write(true)).or_else(|_| make(directory)).ok();
+        }
+        if let Some(note) = &self.0 {
+            let _ = note.write_all_at(text(commits).as_bytes(), 0);
+        }
+    }
+}
+
+fn open(directory: &Directory, options: &mut OpenOptions) -> io::Result<File> {
+    options.custom_flags(libc::O_NOFOLLOW).open(directory.below(NOTE))
+}
+
+fn make(directory: &Directory) -> io::Result<File> {
+    let note = open(directory, OpenOptions::new().write(true).create(true).truncate(false).mode(0o600))?;
+    note.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(note)
+}
+
+fn text(commits: u64) -> String {
+    format!("{commits:0DIGITS$}\n{commits:0DIGITS$}\n")
+}
+
+fn parse(bytes: &[u8]) -> Option<u64> {
+    let (one, other) = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?.split_once('\n')?;
+    if one == other { one.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::QueueName;
+    use crate::store::Store;
+
+    #[test]
+    fn a_commit_is_noted_and_a_write_that_changes_nothing_is_none() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let directory = Directory::make(dir.path()).expect("it is ours");
+        let mut store = Store::open(dir.path()).expect("the directory is ours");
+        store.write(|_| Ok::<_, StoreError>(())).expect("nobody else writes");
+        assert!(!dir.path().join(NOTE).exists());
+        for commits in 1..4 {
+            store.write(|writer| writer.set_queue(&QueueName::default(), Some(commits))).expect("nobody else writes");
+            assert_eq!(noted(&directory), u64::from(commits));
+        }
+    }
+
+    #[test]
+    fn a_note_is_read_as_it_was_written_and_half_a_note_is_none() {
+        for commits in [0, 1, 999, u64::MAX] {
+            let text = text(commits);
+            assert_eq!((text.len(), parse(text.as_bytes())), (NOTE_BYTES, Some(commits)));
+        }
+        let (before, after) = (text(999), text(1_000));
+        for written in 1..NOTE_BYTES {
+            let mixed = [&after.as_bytes()[..written], &before.as_bytes()[written..]].concat();
+            assert!([None, Some(999), Some(1_000)].contains(&parse(&mixed)), "{written}");
+        }
+        assert_eq!(parse(&[0; NOTE_BYTES]), None);
+    }
+}
