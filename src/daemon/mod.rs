@@ -6,6 +6,7 @@ mod adding;
 mod deaf;
 mod doors;
 mod following;
+mod idle;
 mod keeper_side;
 mod lock;
 mod logger;

@@ -14,6 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
 use super::doors::Doors;
+use super::idle::{self, Idle};
 use super::keeper_side::KeeperSide;
 use super::lock::{self, DaemonInfo, DaemonLock};
 use super::logger;
@@ -92,9 +93,12 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
     // Not under systemd there is nobody to tell, which is no error.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     info!("serving `{}` as pid {}", daemon.settings.dir.display(), info.pid);
-    let ended = daemon.run();
+    let ended = daemon.run().and_then(|()| daemon.last_turn());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     daemon.doors.remove();
+    if ended.is_ok() {
+        idle::finish(daemon.store);
+    }
     ended
 }
 
@@ -130,6 +134,9 @@ struct Daemon<'a> {
     check_at: Option<Timestamp>,
     linger_until: Option<Timestamp>,
     retry_at: Option<Timestamp>,
+    idle: Idle,
+    /// Told to stop: nothing more is started.
+    is_ending: bool,
     watchdog: Option<Span>,
     watchdog_at: Option<Timestamp>,
     clock_offset: i64,
@@ -167,6 +174,8 @@ impl<'a> Daemon<'a> {
             check_at: None,
             linger_until: None,
             retry_at: None,
+            idle: Idle::default(),
+            is_ending: false,
             watchdog,
             watchdog_at: None,
             clock_offset: offset(clock),
@@ -274,8 +283,14 @@ impl<'a> Daemon<'a> {
 
     fn wake_at(&self) -> Option<Timestamp> {
         let due = self.retry_at.or(self.next_fire).map(|at| timer::wake_for(at, self.clock));
-        let others =
-            [self.check_at, self.linger_until, self.keeper.retry_at(), self.doors.retry_at(), self.watchdog_at];
+        let others = [
+            self.check_at,
+            self.linger_until,
+            self.keeper.retry_at(),
+            self.doors.retry_at(),
+            self.watchdog_at,
+            self.idle.at(),
+        ];
         others.into_iter().chain([due]).flatten().min()
     }
 
@@ -293,6 +308,7 @@ impl<'a> Daemon<'a> {
             self.doors.retry();
             self.doors.mend(now);
         }
+        self.idle.tend(&mut self.store, now);
         if has_come(self.check_at) {
             self.check_at = None;
             self.writers.clear();
@@ -352,6 +368,7 @@ impl<'a> Daemon<'a> {
         }
         self.keeper.clock_was_set_back(back);
         self.doors.clock_was_set_back(back);
+        self.idle.clock_was_set_back(back);
         if back > STEP_BACK {
             warn!("the clock was set back by {back}");
             self.set_back = true;
@@ -371,6 +388,13 @@ impl<'a> Daemon<'a> {
             self.zone_may_differ = false;
         }
         Ok(())
+    }
+
+    /// Takes in what the keeper has said by now, so that the store tells the truth while no daemon runs; starts nothing.
+    fn last_turn(&mut self) -> Result<()> {
+        self.is_ending = true;
+        self.hear_keeper();
+        if self.reports.is_empty() { Ok(()) } else { self.turn() }
     }
 
     fn turn(&mut self) -> Result<()> {
@@ -398,7 +422,7 @@ impl<'a> Daemon<'a> {
                 now,
                 system_zone: &self.zone,
                 cpus: self.settings.cpus,
-                keeper: self.keeper.keeper(),
+                keeper: self.keeper.keeper().filter(|_| !self.is_ending),
                 ended_keepers: &ended_keepers,
                 pipes: &pipes,
                 reports: &self.reports,
@@ -414,6 +438,7 @@ impl<'a> Daemon<'a> {
             Err(error) => return self.turn_failed(now, error),
         };
         self.doors.adds.answer(done.answers);
+        self.idle.saw_commits(self.store.commits(), now);
         if self.retry_at.take().is_some() {
             info!("the store can be written again");
         }

@@ -1,11 +1,12 @@
 //! Owns: the log that SQLite keeps beside the database (WAL): its length, and copying it back.
 //! Never: what is in it.
 //!
-//! Until it is copied back, what was committed last is in the log alone. Commits copy it back when it is long, or when there
-//! is no room for them.
+//! Until it is copied back, what was committed last is in the log alone. Commits copy it back when it is long; the daemon does
+//! so when it has been idle for a while and when it ends, after which `taskq.db` alone is whole.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -26,6 +27,9 @@ const PART_OF_FREE: u64 = 8;
 
 /// How much is written at once where it is zeros.
 const PIECE_BYTES: usize = 64 * 1024;
+
+/// How long the end of a daemon waits for readers to go.
+const READERS: Duration = Duration::from_millis(200);
 
 /// Returns how many frames a log in this directory gets before it is copied back: fewer where there is little room.
 pub(super) fn frames(directory: &Directory) -> u64 {
@@ -65,6 +69,13 @@ fn write_zeros(out: &mut impl Write, bytes: u64) -> io::Result<()> {
 /// and the next commit begins it anew.
 pub(super) fn copy_back(connection: &Connection) -> StoreResult<bool> {
     checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)")
+}
+
+/// The same, and cuts the log to nothing if nobody reads or writes.
+pub(super) fn copy_back_and_cut(connection: &Connection) -> StoreResult<bool> {
+    let is_whole = copy_back(connection)?;
+    connection.busy_timeout(READERS)?;
+    Ok(checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)")? || is_whole)
 }
 
 /// Copies a log back that has all the frames it is given, before a process writes for the first time: its commit then begins

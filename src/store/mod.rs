@@ -47,6 +47,8 @@ pub struct Store {
     connection: Connection,
     directory: Directory,
     note: Note,
+    /// How many commits it had seen when this process wrote last.
+    commits: u64,
     /// This process has written, or tried to.
     has_written: bool,
 }
@@ -116,7 +118,7 @@ impl Store {
     }
 
     fn of(opened: Opened, directory: Directory) -> Self {
-        Self { connection: opened.connection, directory, note: Note::default(), has_written: false }
+        Self { connection: opened.connection, directory, note: Note::default(), commits: 0, has_written: false }
     }
 
     /// Returns the directory that it is in.
@@ -147,7 +149,7 @@ impl Store {
             let _ = log::copy_back_if_long(&self.connection, &self.directory);
         }
         match self.write_once(&mut write) {
-            Err(Refusal { is_full: true, .. }) if log::copy_back(&self.connection).is_ok_and(|is_whole| is_whole) => {
+            Err(Refusal { is_full: true, .. }) if self.copy_log_back().is_ok_and(|is_whole| is_whole) => {
                 self.write_once(&mut write).map_err(|refusal| refusal.error)
             }
             written => written.map_err(|refusal| refusal.error),
@@ -164,15 +166,30 @@ impl Store {
         let writer = Writer(Reader { transaction });
         let answer = write(&writer).map_err(|error| Refusal { error, is_full: writer.0.has_run_out() })?;
         let transaction = writer.0.transaction;
-        if transaction.total_changes() == before {
-            // Nothing to commit, and so nothing to count: a turn that changes nothing waits for no disk.
-            transaction.commit()?;
-            return Ok(answer);
-        }
-        let commits = commits::count_one_more(&transaction)?;
+        let is_changed = transaction.total_changes() != before;
+        // Counted only where there is something to commit: a turn that changes nothing waits for no disk.
+        let commits = if is_changed { commits::count_one_more(&transaction)? } else { commits::count(&transaction)? };
         transaction.commit()?;
-        self.note.write(&self.directory, commits);
+        self.commits = commits;
+        if is_changed {
+            self.note.write(&self.directory, commits);
+        }
         Ok(answer)
+    }
+
+    /// Returns how many commits the store had seen when this process wrote last, or tried to and changed nothing.
+    pub fn commits(&self) -> u64 {
+        self.commits
+    }
+
+    /// Copies the log back into the database, as far as no reader needs it; tells whether `taskq.db` alone is whole now.
+    pub fn copy_log_back(&mut self) -> StoreResult<bool> {
+        log::copy_back(&self.connection)
+    }
+
+    /// The same, and cuts the log to nothing unless somebody reads or writes. For the end of whoever writes most.
+    pub fn finish(self) -> StoreResult<bool> {
+        log::copy_back_and_cut(&self.connection)
     }
 
     /// Prepares the log for commits that wait for nothing but their own bytes. For whoever makes many.

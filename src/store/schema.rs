@@ -182,7 +182,7 @@ fn connect(directory: &Directory, opening: &Opening) -> StoreResult<Opened> {
 fn set_up(connection: &Connection, directory: &Directory) -> StoreResult<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // The last process to close would else copy the whole log back, and pay for it with two more syncs: that belongs to
-    // whoever writes the last page that the log is given.
+    // the daemon, and to whoever writes the last page that the log is given.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     // A plan that looks at the values of parameters is made anew for each: several times in every turn of the daemon.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;

@@ -5,7 +5,11 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::harness::{Daemon, MARKS, Store, bytes};
+use inotify::{Inotify, WatchMask};
+use nix::sys::signal::Signal;
+
+use crate::harness::{Daemon, MARKS, Store, bytes, open};
+use crate::processes::patiently;
 
 const LOG: &str = "taskq.db-wal";
 const NOTE: &str = "taskq.db-commits";
@@ -51,6 +55,70 @@ fn is_refused(store: &Store, words: &str) {
         assert_eq!((refused.status.code(), refused.stdout.as_slice()), (Some(1), &b""[..]), "{verb:?}: {text}");
         assert!(text.starts_with("error: cannot ") && text.contains(words), "{verb:?}: {text}");
     }
+}
+
+#[test]
+fn after_a_daemon_was_stopped_the_database_alone_is_whole() {
+    let store = Store::new();
+    store.fifo("gate");
+    let daemon = store.daemon();
+    add(&store, "held");
+    store.add(&["--name", "ran"], &format!("{MARKS}read x <gate; exit 7"));
+    open(store.gate("gate"));
+    assert_eq!(store.wait("ran"), 7);
+    store.close(daemon);
+    assert_eq!(bytes(&store.dir.join(LOG)), b"");
+    let alone = copy(&store, &["taskq.db"]);
+    assert_eq!(names(&alone), ["held", "ran"]);
+    assert_eq!(alone.run(&["wait", "ran"]).status.code(), Some(7));
+    // And so it is in its place, whatever becomes of the files beside it.
+    fs::remove_file(store.dir.join(LOG)).expect("it is there");
+    assert_eq!(names(&store), ["held", "ran"]);
+    fs::remove_file(store.dir.join(NOTE)).expect("it is there");
+    assert_eq!(names(&store), ["held", "ran"]);
+}
+
+#[test]
+fn a_daemon_that_was_stopped_has_taken_in_what_its_keeper_had_said() {
+    let store = Store::new();
+    store.fifo("gate");
+    let daemon = store.daemon();
+    store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
+    let gate = store.gate("gate");
+    store.until("SELECT count(*) FROM run WHERE state = 'running'", 1);
+    crate::processes::freeze(daemon.pid());
+    open(gate);
+    let keeper = store.keeper().expect("it was asked for");
+    // Once it has nobody left to wait for, it has said so.
+    crate::processes::spin("the run is reaped", || {
+        fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).is_ok_and(|text| text.is_empty())
+    });
+    crate::processes::send(daemon.pid(), Signal::SIGTERM);
+    crate::processes::send(daemon.pid(), Signal::SIGCONT);
+    assert_eq!(daemon.ends(), Some(0));
+    assert_eq!(crate::check::run(&store, "1.1").end(), ("failed", Some(7), None));
+    let status = store.run(&["status", "--json"]);
+    let document: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    assert_eq!(document["queues"][0]["running"], 0);
+}
+
+#[test]
+fn after_some_idle_seconds_the_database_alone_is_whole_under_a_living_daemon() {
+    let store = Store::new();
+    let daemon = store.daemon();
+    let mut copied = Inotify::init().expect("Linux has inotify");
+    copied.watches().add(store.dir.join("taskq.db"), WatchMask::MODIFY).expect("it is there");
+    add(&store, "first");
+    let first = patiently("the log is copied back", move || {
+        copied.read_events_blocking(&mut [0; 1024]).expect("it is watched").count()
+    });
+    assert!(first > 0);
+    let is_whole = || {
+        let alone = copy(&store, &["taskq.db"]);
+        alone.run(&["list", "--all"]).stdout.windows(5).any(|part| part == b"first")
+    };
+    crate::processes::spin("the last page is copied", is_whole);
+    store.close(daemon);
 }
 
 #[test]
