@@ -397,12 +397,20 @@ impl<'a> Daemon<'a> {
         if self.reports.is_empty() { Ok(()) } else { self.turn() }
     }
 
+    /// Does what goes before a turn.
+    fn prepare_turn(&mut self) -> StoreResult<()> {
+        if self.store.look_after()? {
+            warn!("the directory `log` was gone: made it again; what was in it is lost");
+        }
+        self.catch_up()
+    }
+
     fn turn(&mut self) -> Result<()> {
         let log = self.settings.dir.join("log");
         let output = |ended: &Ended| stored_output(&log, ended);
         let now = self.clock.now();
         self.check_place(now)?;
-        if let Err(error) = self.catch_up() {
+        if let Err(error) = self.prepare_turn() {
             return self.turn_failed(now, error);
         }
         let meets_keeper = self.reports.iter().any(|report| matches!(report, FromKeeper::Hello { .. }));

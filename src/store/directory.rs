@@ -44,6 +44,7 @@ impl From<&fs::Metadata> for FileId {
 pub struct Directory {
     fd: OwnedFd,
     path: PathBuf,
+    id: FileId,
 }
 
 impl Directory {
@@ -67,7 +68,7 @@ impl Directory {
                 geteuid()
             )));
         }
-        Ok(Some(Self { fd, path: path.to_owned() }))
+        Ok(Some(Self { fd, path: path.to_owned(), id: FileId::from(&metadata) }))
     }
 
     /// Opens the directory at `path`, and makes it where there is none, with mode 0700 whatever the umask.
@@ -181,6 +182,11 @@ impl Directory {
         File::open(self.below(".")).and_then(|dir| dir.sync_all()).map_err(|error| unusable(&self.path, &error))
     }
 
+    /// Tells whether its name still leads to it.
+    pub(super) fn is_in_place(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|metadata| FileId::from(&metadata) == self.id)
+    }
+
     /// Returns how many bytes its file system has left for this user; where that is unknown, as many as there can be.
     pub(super) fn free_bytes(&self) -> u64 {
         fstatvfs(&self.fd).map_or(u64::MAX, |stat| stat.blocks_available().saturating_mul(stat.fragment_size()))
@@ -207,8 +213,11 @@ mod tests {
         fs::write(name.join(DATABASE), "ours").expect("it is ours");
         fs::create_dir(&other).expect("the name is new");
         fs::write(other.join(DATABASE), "another's").expect("it is ours");
+        assert!(directory.is_in_place());
         fs::rename(&name, base.path().join("away")).expect("it is there");
+        assert!(!directory.is_in_place());
         std::os::unix::fs::symlink(&other, &name).expect("the name is free");
+        assert!(!directory.is_in_place());
         assert_eq!(fs::read(directory.below(DATABASE)).expect("it is there"), b"ours");
     }
 
@@ -218,7 +227,8 @@ mod tests {
         let (name, link) = (base.path().join("store"), base.path().join("link"));
         Directory::make(&name).expect("the name is new");
         std::os::unix::fs::symlink(&name, &link).expect("the name is new");
-        Directory::make(&link).expect("it is a directory");
+        let directory = Directory::make(&link).expect("it is a directory");
+        assert!(directory.is_in_place());
     }
 
     #[test]

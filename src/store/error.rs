@@ -27,6 +27,9 @@ pub enum StoreError {
         /// How many commits, at the least.
         commits: u64,
     },
+    /// What was open is not where it was.
+    #[error("{0} while it was in use")]
+    Gone(String),
 }
 
 fn changes(commits: &u64) -> String {
@@ -67,7 +70,7 @@ impl StoreError {
                 error.sqlite_error_code(),
                 Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly)
             ),
-            Self::Unusable(_) | Self::Older | Self::LogLost { .. } => false,
+            Self::Unusable(_) | Self::Older | Self::LogLost { .. } | Self::Gone(_) => false,
         }
     }
 
@@ -89,7 +92,7 @@ impl StoreError {
             Self::LogLost { .. } => {
                 return error.hint(format!("put the log back, or remove `{NOTE}` to go on without what was in it"));
             }
-            Self::Unusable(_) | Self::Older => None,
+            Self::Unusable(_) | Self::Older | Self::Gone(_) => None,
         };
         match code {
             Some(ErrorCode::DiskFull) => error.hint("free some space; nothing that was acknowledged is lost"),

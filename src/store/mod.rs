@@ -25,6 +25,7 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use commits::Note;
+use open_files::OpenFiles;
 use schema::Opened;
 
 pub use apply::{Applied, ClaimFor, OpenAttempt, Result as AttemptResult, Start};
@@ -46,6 +47,7 @@ pub const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 pub struct Store {
     connection: Connection,
     directory: Directory,
+    files: OpenFiles,
     note: Note,
     /// How many commits it had seen when this process wrote last.
     commits: u64,
@@ -118,12 +120,25 @@ impl Store {
     }
 
     fn of(opened: Opened, directory: Directory) -> Self {
-        Self { connection: opened.connection, directory, note: Note::default(), commits: 0, has_written: false }
+        let Opened { connection, files } = opened;
+        Self { connection, directory, files, note: Note::default(), commits: 0, has_written: false }
     }
 
     /// Returns the directory that it is in.
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// Looks whether directory, database and log are still those that were opened, and makes a missing directory of outputs
+    /// again; returns whether it did. A few calls of stat(2).
+    ///
+    /// # Errors
+    /// `Gone` if one of them was removed or replaced: what would be committed now would be lost.
+    pub fn look_after(&self) -> StoreResult<bool> {
+        match self.files.what_is_gone(&self.directory) {
+            Some(what) => Err(StoreError::Gone(what)),
+            None => self.directory.make_outputs(),
+        }
     }
 
     /// Reads in one transaction.

@@ -118,6 +118,23 @@ impl OpenFiles {
     pub(super) fn has_log(&self) -> bool {
         self.files.iter().any(|(name, _)| *name == LOG)
     }
+
+    /// Returns what has become of them since, if they are not where they were: whoever commits to a file without a name
+    /// commits to nothing.
+    pub(super) fn what_is_gone(&self, directory: &Directory) -> Option<String> {
+        if !directory.is_in_place() {
+            return Some(format!("the directory `{}` was removed or replaced", directory.path().display()));
+        }
+        self.files.iter().find_map(|(name, id)| {
+            let found = directory.inspect(name).ok()?;
+            let fate = match found.as_ref().map(FileId::from) {
+                Some(found) if found == *id => return None,
+                Some(_) => "replaced by another file",
+                None => "removed",
+            };
+            Some(format!("`{}` was {fate}", directory.path().join(name).display()))
+        })
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Owns: a store's directory and files that are exchanged or another's while they are used.
+//! Owns: a store's directory and files that are exchanged, removed or another's while they are used.
 //! Never: what is in them.
 
 use std::fs;
@@ -9,7 +9,7 @@ use std::thread;
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use crate::harness::{MARKS, Store};
+use crate::harness::{MARKS, Store, open};
 use crate::users::nobody;
 
 /// How often root looks while somebody else exchanges the directory.
@@ -116,4 +116,65 @@ fn a_database_that_belongs_to_somebody_else_is_refused() {
     store.add(&["--hold"], MARKS);
     std::os::unix::fs::chown(store.dir.join("taskq.db"), Some(nobody), None).expect("we are root");
     is_refused(&store, &format!("taskq.db` belongs to user {nobody}, not to user 0"));
+}
+
+/// Ends a daemon by an add after something happened to its store, and checks what it says and what was acknowledged.
+fn ends_with_the_reason(act: impl Fn(&Store), words: &str) {
+    let store = Store::new();
+    let mut daemon = store.daemon();
+    store.add(&["--hold"], MARKS);
+    act(&store);
+    let added = store.run(&["add", "-c", MARKS]);
+    daemon.line(words);
+    assert_eq!(daemon.ends(), Some(1), "{words}");
+    // Nothing is acknowledged that is in no store.
+    let id = String::from_utf8_lossy(&added.stdout).trim().to_owned();
+    if added.status.success() {
+        assert!(store.ok(&["show", &id]).contains(MARKS.trim_end()), "{words}: {id}");
+    }
+    assert_eq!(store.markers(), [""; 0], "{words}: nothing was started");
+}
+
+#[test]
+fn a_daemon_whose_database_or_log_was_removed_acknowledges_nothing_and_ends_with_the_reason() {
+    for name in ["taskq.db", "taskq.db-wal", "taskq.db-shm"] {
+        let remove = |store: &Store| fs::remove_file(store.dir.join(name)).expect("it is there");
+        ends_with_the_reason(remove, &format!("{name}` was removed while it was in use"));
+    }
+}
+
+#[test]
+fn a_daemon_whose_database_was_replaced_ends_with_the_reason() {
+    let replace = |store: &Store| {
+        fs::copy(store.dir.join("taskq.db"), store.path("copy")).expect("it is there");
+        fs::rename(store.path("copy"), store.dir.join("taskq.db")).expect("one file system");
+    };
+    ends_with_the_reason(replace, "taskq.db` was replaced by another file while it was in use");
+}
+
+#[test]
+fn a_daemon_whose_directory_was_replaced_ends_with_the_reason_and_the_new_one_has_what_is_added() {
+    let replace = |store: &Store| {
+        fs::rename(&store.dir, store.path("away")).expect("one file system");
+        fs::create_dir(&store.dir).expect("the name is free");
+        fs::set_permissions(&store.dir, fs::Permissions::from_mode(0o700)).expect("it is ours");
+        // So that the client finds the daemon all the same.
+        symlink(store.path("away/adds.sock"), store.dir.join("adds.sock")).expect("the name is free");
+    };
+    ends_with_the_reason(replace, "store` was removed or replaced while it was in use");
+}
+
+#[test]
+fn a_directory_of_outputs_that_was_removed_is_made_again() {
+    let store = Store::new();
+    store.fifo("gate");
+    let mut daemon = store.daemon();
+    fs::remove_dir_all(store.dir.join("log")).expect("it is there");
+    store.add(&[], &format!("{MARKS}echo out; read x <gate"));
+    open(store.gate("gate"));
+    daemon.line("the directory `log` was gone: made it again");
+    assert_eq!(store.wait("1"), 0);
+    assert_eq!(store.ok(&["log", "1"]), "out");
+    assert_eq!(fs::metadata(store.dir.join("log")).expect("it is there").permissions().mode() & 0o777, 0o700);
+    store.close(daemon);
 }
