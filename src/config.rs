@@ -16,15 +16,25 @@ const LOCALTIME: &str = "/etc/localtime";
 /// Where sendmail(8) lies: there since 4.3BSD, or where hier(7) still has it.
 const SENDMAILS: [&str; 2] = ["/usr/sbin/sendmail", "/usr/lib/sendmail"];
 
-/// Returns the store's directory, absolute: `flag`, else `TASKQ_DIR`, else `taskq` in the user's data directory (XDG).
+/// The store's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreDir {
+    /// Absolute.
+    pub path: PathBuf,
+    /// Somebody named it, and may have mistyped it.
+    pub is_named: bool,
+}
+
+/// Returns the store's directory: `flag`, else `TASKQ_DIR`, else `taskq` in the user's data directory (XDG).
 ///
 /// # Errors
 /// `Usage` if there is no such directory to be had.
-pub fn store_dir(flag: Option<&Path>) -> Result<PathBuf> {
+pub fn store_dir(flag: Option<&Path>) -> Result<StoreDir> {
     const WHAT: &str = "find the store";
     let named = flag
         .map(Path::to_owned)
         .or_else(|| std::env::var_os("TASKQ_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from));
+    let is_named = named.is_some();
     let dir = match named {
         Some(dir) if dir.as_os_str().is_empty() => return Err(Error::usage(WHAT, "`--dir` is empty")),
         Some(dir) => dir,
@@ -34,7 +44,8 @@ pub fn store_dir(flag: Option<&Path>) -> Result<PathBuf> {
             })?
             .join("taskq"),
     };
-    std::path::absolute(&dir).map_err(|error| Error::io(WHAT, error))
+    let path = std::path::absolute(&dir).map_err(|error| Error::io(WHAT, error))?;
+    Ok(StoreDir { path, is_named })
 }
 
 /// Returns the caller's environment, in its order, without `_`, which names this very command.

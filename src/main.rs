@@ -31,6 +31,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli, output: &Output) -> Result<u8> {
     let clock = SystemClock::new();
-    let context = Context { dir: config::store_dir(cli.dir.as_deref())?, clock: &clock, output };
+    let dir = config::store_dir(cli.dir.as_deref())?;
+    let context = Context { dir: dir.path, is_dir_named: dir.is_named, clock: &clock, output };
     cli::dispatch(&context, cli.command)
 }

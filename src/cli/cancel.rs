@@ -91,7 +91,7 @@ pub fn run(context: &Context<'_>, args: &CancelArgs) -> Result<u8> {
         }
         Ok(report)
     };
-    let report = match context.try_write(WHAT, cancel)? {
+    let report = match context.try_change(WHAT, cancel)? {
         Err(Failure::Store(error)) if error.is_passing() => {
             return stop_without_store(context, args, tag.as_ref(), error.during(WHAT));
         }

@@ -16,6 +16,8 @@ use crate::store::{Reader, Store, StoreError, StoreResult, Writer};
 pub struct Context<'a> {
     /// The store's directory, absolute.
     pub dir: PathBuf,
+    /// The caller named it, and may have mistyped it.
+    pub is_dir_named: bool,
     /// The clock.
     pub clock: &'a dyn Clock,
     /// Where answers go.
@@ -63,33 +65,69 @@ impl Context<'_> {
         caller_zone().map_err(|error| parse_failure(what, error).hint("set `TZ` to a zone such as `Europe/Paris`"))
     }
 
-    /// Opens the store; `what` is being done.
+    /// Opens the store, and makes it where there is none; `what` is being done.
     pub fn open(&self, what: &str) -> Result<Store> {
         open_store(&self.dir, what)
     }
 
+    /// Tells whether there is a store. Nothing is made.
+    pub fn has_store(&self, what: &str) -> Result<bool> {
+        Store::exists(&self.dir).map_err(|error| error.during(what))
+    }
+
+    /// Refuses a named directory without a store: most likely it is mistyped. The default one is where a store will be.
+    pub fn need_store(&self, what: &str) -> Result<()> {
+        if !self.is_dir_named || self.has_store(what)? {
+            return Ok(());
+        }
+        Err(Error::not_found(what, format!("there is no store in `{}`", self.dir.display()))
+            .hint("check the name; `taskq add` and `taskq daemon` make a store where there is none"))
+    }
+
+    /// Opens the store, and makes none: without one, whoever looks finds what an empty one holds.
+    pub fn open_to_look(&self, what: &str) -> Result<Store> {
+        if self.has_store(what)? {
+            return self.open(what);
+        }
+        self.need_store(what)?;
+        Store::empty().map_err(|error| error.during(what))
+    }
+
     /// Reads in one transaction.
     pub fn read<T>(&self, what: &str, read: impl FnOnce(&Reader<'_>) -> StoreResult<T>) -> Result<T> {
-        self.open(what)?.read(read).map_err(|error| error.during(what))
+        self.open_to_look(what)?.read(read).map_err(|error| error.during(what))
     }
 
     /// Reads in one transaction what may not be there.
     pub fn look<T>(&self, what: &str, read: impl FnOnce(&Reader<'_>) -> Result<T, Failure>) -> Result<T> {
-        self.open(what)?.read(read).map_err(|failure| failure.during(what))
+        self.open_to_look(what)?.read(read).map_err(|failure| failure.during(what))
     }
 
-    /// Writes in one transaction, and tells the daemon before and after.
+    /// Writes in one transaction, and tells the daemon before and after. Makes a store where there is none.
     pub fn write<T>(&self, what: &str, write: impl FnMut(&Writer<'_>) -> Result<T, Failure>) -> Result<T> {
-        self.try_write(what, write)?.map_err(|failure| failure.during(what))
+        self.write_to(self.open(what)?, what, write)?.map_err(|failure| failure.during(what))
+    }
+
+    /// The same, for what can only be about something that is in the store already: makes none.
+    pub fn change<T>(&self, what: &str, write: impl FnMut(&Writer<'_>) -> Result<T, Failure>) -> Result<T> {
+        self.try_change(what, write)?.map_err(|failure| failure.during(what))
     }
 
     /// The same for a verb that has another way where the store cannot be written.
-    pub fn try_write<T>(
+    pub fn try_change<T>(
         &self,
         what: &str,
         write: impl FnMut(&Writer<'_>) -> Result<T, Failure>,
     ) -> Result<Result<T, Failure>> {
-        let mut store = self.open(what)?;
+        self.write_to(self.open_to_look(what)?, what, write)
+    }
+
+    fn write_to<T>(
+        &self,
+        mut store: Store,
+        what: &str,
+        write: impl FnMut(&Writer<'_>) -> Result<T, Failure>,
+    ) -> Result<Result<T, Failure>> {
         let poke = Poke::will_write(&self.dir).map_err(|error| Error::io(what, error))?;
         let written = store.write(write);
         drop(poke);

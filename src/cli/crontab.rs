@@ -21,7 +21,7 @@ use crate::config;
 use crate::crontab::{self, Layout};
 use crate::error::{Error, Result};
 use crate::keeper::foreground::edit;
-use crate::store::{CrontabView, Store};
+use crate::store::CrontabView;
 
 const WHAT: &str = "install crontab";
 
@@ -125,10 +125,11 @@ pub fn run(context: &Context<'_>, args: &CrontabArgs) -> Result<u8> {
 }
 
 fn stored(context: &Context<'_>) -> Result<Option<CrontabView>> {
-    if !Store::exists(&context.dir) {
+    const WHAT: &str = "read crontab";
+    if !context.has_store(WHAT)? {
         return Ok(None);
     }
-    context.read("read crontab", |reader| reader.crontab(OWN))
+    context.read(WHAT, |reader| reader.crontab(OWN))
 }
 
 fn none_there(context: &Context<'_>) -> u8 {
@@ -137,6 +138,7 @@ fn none_there(context: &Context<'_>) -> u8 {
 }
 
 fn list(context: &Context<'_>) -> Result<u8> {
+    context.need_store("list crontab")?;
     let Some(table) = stored(context)? else { return Ok(none_there(context)) };
     context.output.answer_bytes(&table.text)?;
     Ok(0)
@@ -211,6 +213,7 @@ fn check(context: &Context<'_>, text: &[u8], shown: &str) -> Result<u8> {
 }
 
 fn remove_table(context: &Context<'_>, must_ask: bool) -> Result<u8> {
+    context.need_store("remove crontab")?;
     if stored(context)?.is_none() {
         return Ok(none_there(context));
     }

@@ -21,7 +21,7 @@ use crate::crontab::Layout;
 use crate::daemon::running_daemon;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schedule::Dialect;
-use crate::store::{Reader, Store};
+use crate::store::Reader;
 
 const WHAT: &str = "import crontab";
 
@@ -134,6 +134,9 @@ struct Table<'a> {
 /// Imports.
 pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
     let ImportCommand::Crontab(args) = &args.command;
+    if args.dry_run {
+        context.need_store(WHAT)?;
+    }
     let here = Surroundings::of_process(context.now(), system_zone().0, args.from);
     let found = sources(args, &here)?;
     let origins = origins(context, args, &found)?;
@@ -182,7 +185,7 @@ fn sources(args: &ImportCrontabArgs, here: &Surroundings) -> Result<SystemTables
 
 /// Returns the cron that each table was imported as before, unless one is named now.
 fn origins(context: &Context<'_>, args: &ImportCrontabArgs, found: &SystemTables) -> Result<Vec<Option<Dialect>>> {
-    if args.from.is_some() || !Store::exists(&context.dir) {
+    if args.from.is_some() || !context.has_store(WHAT)? {
         return Ok(vec![args.from; found.tables.len()]);
     }
     context.look(WHAT, |reader| {
@@ -239,7 +242,7 @@ fn look_all(
 ) -> Result<Vec<TableReport>> {
     let report =
         |table: &Table<'_>, diff: &Diff| table_report(&table.source.shown, &table.lines, diff, false, &table.here);
-    if !Store::exists(&context.dir) {
+    if !context.has_store(WHAT)? {
         return Ok(tables.iter().map(|table| report(table, &Diff::of_new(&table.lines))).collect());
     }
     context.look(WHAT, |reader| {

@@ -123,7 +123,7 @@ fn change(
     act: impl Fn(&Writer<'_>, JobId) -> Result<bool, Failure>,
 ) -> Result<Report> {
     let already = if queue_paused_at.is_some() { "it is already paused" } else { "it is not paused" };
-    context.write(verb, |writer| {
+    let write = |writer: &Writer<'_>| {
         let mut report = Report::default();
         for text in jobs {
             let job = find_job(writer, verb, text)?;
@@ -150,5 +150,7 @@ fn change(
             }
         }
         Ok(report)
-    })
+    };
+    // A queue is there before the first job is, and stays as it is set.
+    if queue.is_some() { context.write(verb, write) } else { context.change(verb, write) }
 }

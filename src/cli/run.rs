@@ -102,7 +102,7 @@ fn run_apart(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
 
 fn queue(context: &Context<'_>, args: &RunArgs) -> Result<Vec<RunId>> {
     let now = context.now();
-    context.write(WHAT, |writer| {
+    context.change(WHAT, |writer| {
         let runs: Result<Vec<RunId>, Failure> =
             args.jobs.iter().map(|job| Ok(writer.add_manual_run(find_job(writer, "run", job)?, false, now)?)).collect();
         runs

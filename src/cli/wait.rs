@@ -145,6 +145,10 @@ fn wait_selected(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) 
             ..RunFilter::default()
         })
     })?;
+    if !context.has_store(WHAT)? {
+        // Nothing was ever stored: nothing to wait for, and no place to wait at.
+        return answer(context, args.json, Some(Vec::new()));
+    }
     let mut waiting = Waiting::new(context, WHAT, timeout)?;
     let (first, newest, obstacles) = waiting.read(|reader| {
         let runs = reader.runs(&filter)?;

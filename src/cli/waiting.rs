@@ -27,7 +27,7 @@ pub struct Waiting<'a> {
 impl<'a> Waiting<'a> {
     /// Takes a place; `what` is being done. After `timeout` waits end with nothing.
     pub fn new(context: &'a Context<'a>, what: &str, timeout: Option<Span>) -> Result<Self> {
-        let store = context.open(what)?;
+        let store = context.open_to_look(what)?;
         let subscription = Subscription::new(&context.dir);
         let until = timeout
             .map(|timeout| Span::from_micros(monotonic(context).as_micros().saturating_add(timeout.as_micros())));

@@ -46,13 +46,20 @@ pub const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
-    directory: Directory,
-    files: OpenFiles,
-    note: Note,
+    /// Where it is; one in memory is nowhere.
+    place: Option<Place>,
     /// How many commits it had seen when this process wrote last.
     commits: u64,
     /// This process has written, or tried to.
     has_written: bool,
+}
+
+/// Where a store is.
+#[derive(Debug)]
+struct Place {
+    directory: Directory,
+    files: OpenFiles,
+    note: Note,
 }
 
 /// A consistent view of the store.
@@ -114,19 +121,27 @@ impl Store {
         schema::open_upgraded(&directory).map(|opened| Self::of(opened, directory))
     }
 
-    /// Tells whether there is a store in `dir`.
-    pub fn exists(dir: &Path) -> bool {
-        dir.join(directory::DATABASE).exists()
+    /// Tells whether there is a store in `dir`. Nothing is made or changed.
+    ///
+    /// # Errors
+    /// Fails if the directory is somebody else's, or holds what is left of a store.
+    pub fn exists(dir: &Path) -> StoreResult<bool> {
+        Directory::open(dir)?.map_or(Ok(false), |directory| schema::exists(&directory))
+    }
+
+    /// Makes an empty store in memory, for whoever looks where nothing was stored yet.
+    pub fn empty() -> StoreResult<Self> {
+        Ok(Self { connection: schema::in_memory()?, place: None, commits: 0, has_written: false })
     }
 
     fn of(opened: Opened, directory: Directory) -> Self {
-        let Opened { connection, files } = opened;
-        Self { connection, directory, files, note: Note::default(), commits: 0, has_written: false }
+        let place = Place { directory, files: opened.files, note: Note::default() };
+        Self { connection: opened.connection, place: Some(place), commits: 0, has_written: false }
     }
 
-    /// Returns the directory that it is in.
-    pub fn directory(&self) -> &Directory {
-        &self.directory
+    /// Returns the directory that it is in; one in memory is in none.
+    pub fn directory(&self) -> Option<&Directory> {
+        self.place.as_ref().map(|place| &place.directory)
     }
 
     /// Looks whether directory, database and log are still those that were opened, and makes a missing directory of outputs
@@ -135,9 +150,10 @@ impl Store {
     /// # Errors
     /// `Gone` if one of them was removed or replaced: what would be committed now would be lost.
     pub fn look_after(&self) -> StoreResult<bool> {
-        match self.files.what_is_gone(&self.directory) {
+        let Some(place) = &self.place else { return Ok(false) };
+        match place.files.what_is_gone(&place.directory) {
             Some(what) => Err(StoreError::Gone(what)),
-            None => self.directory.make_outputs(),
+            None => place.directory.make_outputs(),
         }
     }
 
@@ -159,9 +175,11 @@ impl Store {
         &mut self,
         mut write: impl FnMut(&Writer<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
-        if !std::mem::replace(&mut self.has_written, true) {
+        if !std::mem::replace(&mut self.has_written, true)
+            && let Some(place) = &self.place
+        {
             // Whatever keeps it from being copied back shows when something is written.
-            let _ = log::copy_back_if_long(&self.connection, &self.directory);
+            let _ = log::copy_back_if_long(&self.connection, &place.directory);
         }
         match self.write_once(&mut write) {
             Err(Refusal { is_full: true, .. }) if self.copy_log_back().is_ok_and(|is_whole| is_whole) => {
@@ -186,8 +204,8 @@ impl Store {
         let commits = if is_changed { commits::count_one_more(&transaction)? } else { commits::count(&transaction)? };
         transaction.commit()?;
         self.commits = commits;
-        if is_changed {
-            self.note.write(&self.directory, commits);
+        if let Some(place) = self.place.as_mut().filter(|_| is_changed) {
+            place.note.write(&place.directory, commits);
         }
         Ok(answer)
     }
@@ -209,7 +227,10 @@ impl Store {
 
     /// Prepares the log for commits that wait for nothing but their own bytes. For whoever makes many.
     pub fn lengthen_log(&mut self) -> StoreResult<()> {
-        log::lengthen(&mut self.connection, &self.directory)
+        match &self.place {
+            Some(place) => log::lengthen(&mut self.connection, &place.directory),
+            None => Ok(()),
+        }
     }
 
     /// Tells SQLite not to wait for the disk. For simulations, whose disk never fails.

@@ -328,11 +328,12 @@ fn a_store_that_cannot_be_one_is_refused_and_left_alone() {
         "stores",
         home.transcript(&[
             &["--dir", "file", "list"],
-            &["--dir", "/proc/nowhere", "list"],
+            &["--dir", "/proc/nowhere", "add", "true"],
             &["--dir", "empty", "list"],
             &["--dir", "garbage", "add", "true"],
             &["--dir", "garbage", "daemon"],
             &["--dir", "shared", "list"],
+            &["--dir", "shared", "add", "true"],
             &["--dir", "", "list"],
         ])
     );
