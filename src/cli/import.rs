@@ -257,7 +257,7 @@ fn look_all(
 
 /// Says which lines are in another table, too: their jobs run twice.
 fn tell_of_doubles(context: &Context<'_>, tables: &[Table<'_>], is_stored: bool) -> Result<()> {
-    if !Store::exists(&context.dir) {
+    if !context.has_store(WHAT)? {
         return Ok(());
     }
     let found = context.look(WHAT, |reader| {

@@ -115,7 +115,7 @@ impl Doors {
             .and_then(|()| self.subscribers.mend(&self.dir))
             .and_then(|()| self.adds.mend(&self.dir));
         if mended.is_ok() {
-            info!("the sockets in `{}` were gone, and are there again", self.dir.display());
+            info!("the sockets were gone, and are there again");
         }
         self.note(mended, "make the sockets again", now);
     }

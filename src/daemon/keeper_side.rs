@@ -28,7 +28,10 @@ const REBIND: Span = Span::from_millis(50);
 /// The daemon's keeper.
 #[derive(Debug)]
 pub(super) struct KeeperSide {
+    /// The store's directory, for the keeper's command line.
     dir: PathBuf,
+    /// The way into it.
+    base: PathBuf,
     exe: PathBuf,
     /// The soft limit of descriptors that this process was started with, if it has raised it: the keeper is to have that.
     descriptors: Option<u64>,
@@ -46,9 +49,10 @@ pub(super) struct KeeperSide {
 }
 
 impl KeeperSide {
-    pub(super) fn new(dir: PathBuf, exe: PathBuf, descriptors: Option<u64>) -> Self {
+    pub(super) fn new(dir: PathBuf, base: PathBuf, exe: PathBuf, descriptors: Option<u64>) -> Self {
         Self {
             dir,
+            base,
             exe,
             descriptors,
             link: None,
@@ -124,19 +128,19 @@ impl KeeperSide {
     }
 
     fn connect(&mut self) -> io::Result<std::os::unix::net::UnixStream> {
-        match sockets::connect(&self.dir, SOCKET) {
+        match sockets::connect(&self.base, SOCKET) {
             // Only these say that none listens. Launching another would take the place of one that cannot be reached just
             // now, for want of descriptors, memory or permission, and lose what it runs.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
             reached_or_not => return reached_or_not,
         }
         // Whatever became of its socket: what it runs is not to be taken for lost.
-        if let Some(pid) = running_keeper(&self.dir) {
+        if let Some(pid) = running_keeper(&self.base) {
             // It makes its socket anew, or is just ending.
             let _ = kill(Pid::from_raw(pid), Signal::SIGHUP);
             return Err(io::Error::new(ErrorKind::WouldBlock, format!("pid {pid} has its lock and does not listen")));
         }
-        let listener = sockets::listen(&self.dir, SOCKET)?;
+        let listener = sockets::listen(&self.base, SOCKET)?;
         let instance: KeeperInstance = random_id()?;
         let mut args = vec![
             OsString::from("--dir"),
@@ -149,7 +153,7 @@ impl KeeperSide {
             args.extend([OsString::from("--descriptors"), OsString::from(soft.to_string())]);
         }
         self.children.push(launch(&self.exe, &args, listener, Stdio::null())?);
-        sockets::connect(&self.dir, SOCKET)
+        sockets::connect(&self.base, SOCKET)
     }
 
     /// Returns what the keeper has said. A keeper that is gone is replaced.

@@ -2,24 +2,20 @@
 //! to the store meanwhile.
 //! Never: sockets.
 //!
-//! A record lock (fcntl(2)): it dies with the process, and others can ask about it without taking it, so that `status`
-//! never keeps a daemon from starting. It is the process's own: a lock of the open file would live on in a keeper's process
-//! that was made and has not yet come to execve(2) when the daemon is killed. For that the daemon opens the file once
-//! only: closing any other descriptor of it would give the lock up.
+//! A record lock, see `keeper::lock`: others can ask about it without taking it, so that `status` never keeps a daemon from
+//! starting. The daemon opens the file once only: closing any other descriptor of it would give the lock up.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Timestamp;
 use crate::error::{Error, Result};
+use crate::keeper::lock::{holder, try_lock};
 use crate::store::{Store, StoreError};
 
 const LOCK_FILE: &str = "daemon.lock";
@@ -59,36 +55,22 @@ impl DaemonLock {
     }
 }
 
-fn whole_file(kind: libc::c_int) -> libc::flock {
-    libc::flock {
-        l_type: libc::c_short::try_from(kind).expect("lock types are small numbers"),
-        l_whence: libc::c_short::try_from(libc::SEEK_SET).expect("SEEK_SET is 0"),
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    }
-}
-
 fn open(dir: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(dir.join(LOCK_FILE))
 }
 
-/// Takes the lock for `info`.
+/// Takes the lock in `dir` for `info`; `shown`: what a person calls the store.
 ///
 /// # Errors
 /// `Conflict`, naming the daemon that holds it.
-pub(super) fn acquire(dir: &Path, info: &DaemonInfo) -> Result<DaemonLock> {
+pub(super) fn acquire(dir: &Path, shown: &Path, info: &DaemonInfo) -> Result<DaemonLock> {
     const WHAT: &str = "start daemon";
     let failed = |error: std::io::Error| Error::io(WHAT, format!("`{LOCK_FILE}`: {error}"));
     let mut file = open(dir).map_err(failed)?;
-    match fcntl(&file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK))) {
-        Ok(_) => {}
-        Err(Errno::EAGAIN | Errno::EACCES) => {
-            let holder = holder(&file).map_or("another process".to_owned(), |pid| format!("pid {pid}"));
-            return Err(Error::conflict(WHAT, format!("{holder} already serves the store `{}`", dir.display()))
-                .hint("see it with `taskq status`"));
-        }
-        Err(errno) => return Err(failed(errno.into())),
+    if !try_lock(&file).map_err(failed)? {
+        let holder = holder(&file).map_or("another process".to_owned(), |pid| format!("pid {pid}"));
+        return Err(Error::conflict(WHAT, format!("{holder} already serves the store `{}`", shown.display()))
+            .hint("see it with `taskq status`"));
     }
     let text = serde_json::to_string(info).expect("plain fields make JSON");
     // Whatever the umask: those who ask about the lock must be able to open it, and nobody else.
@@ -142,13 +124,6 @@ pub fn open_store(dir: &Path, what: &str) -> Result<Store> {
     opened.map_err(|error| error.during(what))
 }
 
-/// Returns the process that has the lock. What the file says may still be the word of the daemon before it.
-fn holder(file: &File) -> Option<libc::pid_t> {
-    let mut lock = whole_file(libc::F_WRLCK);
-    fcntl(file, FcntlArg::F_GETLK(&mut lock)).ok()?;
-    (libc::c_int::from(lock.l_type) != libc::F_UNLCK).then_some(lock.l_pid)
-}
-
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
@@ -159,11 +134,11 @@ mod tests {
     fn a_process_that_inherits_the_file_does_not_inherit_the_lock() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let info = DaemonInfo { pid: 1, since_us: 0, version: String::new() };
-        let lock = acquire(dir.path(), &info).expect("nobody has it");
+        let lock = acquire(dir.path(), dir.path(), &info).expect("nobody has it");
         let heir = lock.0.try_clone().expect("it is open");
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(heir).spawn().expect("every system has cat");
         drop(lock);
-        let taken = acquire(dir.path(), &info).map(|_| ());
+        let taken = acquire(dir.path(), dir.path(), &info).map(|_| ());
         drop(child.stdin.take());
         child.wait().expect("it is ours");
         assert_eq!(taken, Ok(()));

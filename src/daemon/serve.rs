@@ -29,7 +29,9 @@ use crate::config;
 use crate::domain::{QueueName, Span, Timestamp};
 use crate::error::{Error, Result};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, ToKeeper};
-use crate::keeper::{attempts_with_pipes, farewells, forget_farewells, output_path, raise_descriptor_limit};
+use crate::keeper::{
+    LOG_DIRECTORY, attempts_with_pipes, farewells, forget_farewells, output_path, raise_descriptor_limit,
+};
 use crate::schedule::Zone;
 use crate::store::{Store, StoreError, StoreResult};
 use crate::watch::ZoneWatch;
@@ -108,7 +110,8 @@ fn take_store(dir: &Path, info: &DaemonInfo, what: &str) -> Result<(Store, Daemo
         Err(StoreError::Older) => None,
         opened => Some(opened.map_err(|error| error.during(what))?),
     };
-    let lock = lock::acquire(dir, info)?;
+    let opened_dir = opened.as_ref().and_then(Store::directory).map(|directory| directory.below(""));
+    let lock = lock::acquire(opened_dir.as_deref().unwrap_or(dir), dir, info)?;
     let store = opened.map_or_else(|| Store::upgrade(dir), Ok).map_err(|error| error.during(what))?;
     Ok((store, lock))
 }
@@ -117,6 +120,8 @@ struct Daemon<'a> {
     settings: Settings,
     clock: &'a dyn Clock,
     store: Store,
+    /// The way to what is in the store's directory, by the descriptor of `store`.
+    base: PathBuf,
     lock: DaemonLock,
     zone: Zone,
     zone_watch: Option<ZoneWatch>,
@@ -158,12 +163,13 @@ impl<'a> Daemon<'a> {
     ) -> io::Result<Self> {
         let descriptors = raise_descriptor_limit();
         let (zone, _) = (settings.read_zone)();
+        let base = store.directory().map_or_else(|| settings.dir.clone(), |directory| directory.below(""));
         let watchdog = sd_notify::watchdog_enabled().map(|interval| Span::from_micros(interval.as_micros() as u64 / 2));
         Ok(Self {
             zone,
             zone_watch: ZoneWatch::new().inspect_err(|error| warn!("cannot watch the system's zone: {error}")).ok(),
-            keeper: KeeperSide::new(settings.dir.clone(), settings.exe.clone(), descriptors),
-            doors: Doors::open(&settings.dir)?,
+            keeper: KeeperSide::new(settings.dir.clone(), base.clone(), settings.exe.clone(), descriptors),
+            doors: Doors::open(&base)?,
             deadline: Deadline::new()?,
             stop: signal_pipe(&[SIGTERM, SIGINT])?,
             reread,
@@ -185,6 +191,7 @@ impl<'a> Daemon<'a> {
             settings,
             clock,
             store,
+            base,
             lock,
         })
     }
@@ -194,7 +201,7 @@ impl<'a> Daemon<'a> {
         let now = self.clock.now();
         let (boot_id, slots) = (self.settings.boot_id.clone(), self.settings.slots);
         let zone = self.zone.clone();
-        let ended_keepers = farewells(&self.settings.dir.join("log"));
+        let ended_keepers = farewells(&self.base.join(LOG_DIRECTORY));
         self.store.write(|writer| {
             if slots.is_some() {
                 writer.set_queue(&QueueName::default(), slots)?;
@@ -219,7 +226,7 @@ impl<'a> Daemon<'a> {
 
     /// Removes output files whose content is in the run log: an earlier daemon died between commit and removal.
     fn remove_stored_outputs(&mut self) -> StoreResult<()> {
-        let log = self.settings.dir.join("log");
+        let log = self.base.join(LOG_DIRECTORY);
         for run in runs_with_files(&log) {
             let is_of_no_use = self.store.read(|reader| match run.mail() {
                 Some(mail) => reader.is_mail_open(mail).map(|open| !open),
@@ -406,13 +413,13 @@ impl<'a> Daemon<'a> {
     }
 
     fn turn(&mut self) -> Result<()> {
-        let log = self.settings.dir.join("log");
+        let log = self.base.join(LOG_DIRECTORY);
         let output = |ended: &Ended| stored_output(&log, ended);
         let now = self.clock.now();
-        self.check_place(now)?;
         if let Err(error) = self.prepare_turn() {
             return self.turn_failed(now, error);
         }
+        self.check_place(now)?;
         let meets_keeper = self.reports.iter().any(|report| matches!(report, FromKeeper::Hello { .. }));
         let ended_keepers = if meets_keeper { farewells(&log) } else { Vec::new() };
         let pipes = if meets_keeper { attempts_with_pipes(&log) } else { Vec::new() };
@@ -478,7 +485,7 @@ impl<'a> Daemon<'a> {
 
     /// Ends where another daemon may serve the store by now; else sees to it that clients find this one.
     fn check_place(&mut self, now: Timestamp) -> Result<()> {
-        if !self.lock.is_in_place(&self.settings.dir) {
+        if !self.lock.is_in_place(&self.base) {
             let cause =
                 format!("its lock in `{}` is gone, and another daemon may take it", self.settings.dir.display());
             return Err(Error::conflict("serve the store", cause)

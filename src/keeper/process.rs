@@ -19,6 +19,7 @@ use nix::sys::resource::rlim_t;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd;
 
+use super::LOG_DIRECTORY;
 use super::account::{self, Account};
 use super::input;
 use super::limits::set_descriptor_limit;
@@ -102,7 +103,7 @@ fn start_with_pipe(
     let account = extras.user.as_deref().map(account::find).transpose()?;
     umask(own_mask());
     let pipe = pipe::make(log_dir, order.attempt, account.as_ref())
-        .map_err(|error| refusal("output pipe", &pipe::path(log_dir, order.attempt), &error))?;
+        .map_err(|error| refusal("output pipe", &pipe::path(Path::new(LOG_DIRECTORY), order.attempt), &error))?;
     let input = open_input(&extras.stdin, account.is_some())?;
     let outfit = Outfit {
         order,

@@ -70,8 +70,8 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
     let place = Place::new(path::absolute(config.dir)?)?;
     listener.set_nonblocking(true)?;
     let signals = host::settle()?;
-    let lock = lock::acquire(place.dir(), config.instance)?;
-    let log_dir = place.dir().join(LOG_DIRECTORY);
+    let lock = lock::acquire(&place.base(), config.instance)?;
+    let log_dir = place.base().join(LOG_DIRECTORY);
     let mut server = Server {
         listener,
         drain: Drain::start(&log_dir)?,

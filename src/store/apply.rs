@@ -17,6 +17,10 @@ pub struct ClaimFor {
     pub has_pipe: bool,
 }
 
+/// The ticks of a start that nobody was told of may be so much earlier than the claim that came before it: the kernel counts
+/// hundredths of a second.
+const TICKS: Span = Span::from_millis(100);
+
 /// What a turn changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -234,15 +238,16 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Records that the processes of a run's attempt, whose keeper is gone, are watched by another.
+    /// Records that the processes of a run's attempt, whose keeper is gone, are watched by another. Where nobody was told of
+    /// the start, `at` is what the kernel's ticks say, and the claim came before it.
     pub fn record_unattended(&self, run: RunId, attempt: u32, keeper: i64, pid: u32, at: Timestamp) -> StoreResult<()> {
         self.transaction
             .prepare_cached(
-                "UPDATE run SET state = 'running', pid = ?5, started_at = coalesce(started_at, ?6), keeper = ?4,
-                    is_unattended = 1
+                "UPDATE run SET state = 'running', pid = ?5, keeper = ?4, is_unattended = 1,
+                    started_at = coalesce(started_at, iif(claimed_at - ?6 BETWEEN 0 AND ?7, claimed_at, ?6))
                  WHERE job_id = ?1 AND number = ?2 AND attempt = ?3 AND state <> 'finished' AND keeper IS NOT NULL",
             )?
-            .execute(params![run.job, run.number, attempt, keeper, pid, at])?;
+            .execute(params![run.job, run.number, attempt, keeper, pid, at, TICKS])?;
         Ok(())
     }
 
@@ -269,7 +274,7 @@ impl Writer<'_> {
         self.transaction
             .prepare_cached(
                 "UPDATE run SET state = 'finished', finished_at = :finished_at, outcome = :outcome, exit_code = :exit_code,
-                    signal = :signal, cause = :cause, pid = coalesce(:pid, pid), started_at = coalesce(:started_at, started_at),
+                    signal = :signal, cause = :cause, pid = coalesce(pid, :pid), started_at = coalesce(started_at, :started_at),
                     user_us = :user, system_us = :system, max_rss_kib = :max_rss, output_bytes = :output_bytes
                  WHERE job_id = :job AND number = :number AND state <> 'finished'",
             )?

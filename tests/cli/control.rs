@@ -95,13 +95,17 @@ fn a_paused_job_may_be_run_by_hand() {
 }
 
 #[test]
-fn without_a_daemon_a_stop_is_a_promise() {
+fn without_a_daemon_the_keeper_stops_what_runs() {
     let mut home = Home::with_daemon();
     let gate = home.fifo("gate");
     home.add(&["-c", "read line < gate; exec sleep 600"]);
     open_gate(&gate);
     home.stop_daemon(nix::sys::signal::Signal::SIGTERM);
-    home.taskq(&["cancel", "1"]).gives(0, "", "no daemon is running: what runs is stopped when one starts\n");
+    home.taskq(&["cancel", "1"]).gives(
+        0,
+        "",
+        "no daemon is running: the runs are being stopped, and the next daemon records it\n",
+    );
     home.start_daemon(&[]);
     home.taskq(&["wait", "1"]).gives(130, "", "run 1.1: cancelled\n");
 }

@@ -214,11 +214,17 @@ impl Store {
 
     /// Blocks until this many clients wait at the daemon's turns.
     pub fn subscribed(&self, clients: usize) {
-        let socket = self.dir.join("turns.sock").display().to_string();
+        let lock = fs::read_to_string(self.dir.join("daemon.lock")).expect("it serves");
+        let info: serde_json::Value = serde_json::from_str(&lock).expect("it is JSON");
         processes::spin("clients wait", || {
-            let sockets = fs::read_to_string("/proc/net/unix").expect("there is /proc");
+            let own = processes::sockets(info["pid"].as_i64().expect("a process id"));
+            let all = fs::read_to_string("/proc/net/unix").expect("there is /proc");
+            let is_own = |line: &&str| {
+                let inode = line.split_ascii_whitespace().nth(6);
+                line.ends_with("/turns.sock") && inode.is_some_and(|inode| own.iter().any(|own| own == inode))
+            };
             // The listening one, and one for each connection.
-            sockets.lines().filter(|line| line.ends_with(&socket)).count() > clients
+            all.lines().filter(is_own).count() > clients
         });
     }
 

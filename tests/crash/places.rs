@@ -119,7 +119,7 @@ fn a_database_that_belongs_to_somebody_else_is_refused() {
 }
 
 /// Ends a daemon by an add after something happened to its store, and checks what it says and what was acknowledged.
-fn ends_with_the_reason(act: impl Fn(&Store), words: &str) {
+fn ends_with_the_reason(act: impl Fn(&Store), words: &str) -> Store {
     let store = Store::new();
     let mut daemon = store.daemon();
     store.add(&["--hold"], MARKS);
@@ -133,6 +133,7 @@ fn ends_with_the_reason(act: impl Fn(&Store), words: &str) {
         assert!(store.ok(&["show", &id]).contains(MARKS.trim_end()), "{words}: {id}");
     }
     assert_eq!(store.markers(), [""; 0], "{words}: nothing was started");
+    store
 }
 
 #[test]
@@ -161,7 +162,9 @@ fn a_daemon_whose_directory_was_replaced_ends_with_the_reason_and_the_new_one_ha
         // So that the client finds the daemon all the same.
         symlink(store.path("away/adds.sock"), store.dir.join("adds.sock")).expect("the name is free");
     };
-    ends_with_the_reason(replace, "store` was removed or replaced while it was in use");
+    let store = ends_with_the_reason(replace, "store` was removed or replaced while it was in use");
+    assert!(store.dir.join("adds.sock").is_symlink(), "what another made is not removed");
+    assert!(!store.path("away/adds.sock").exists(), "its own is");
 }
 
 #[test]

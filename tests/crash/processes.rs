@@ -93,3 +93,10 @@ pub fn spin(what: &str, mut is_so: impl FnMut() -> bool) {
 pub fn outlive(what: &str, pid: Pid) -> WaitStatus {
     patiently(what, move || waitpid(pid, None).expect("it came to us"))
 }
+
+/// The inodes of the sockets that a process has open.
+pub fn sockets(pid: i64) -> Vec<String> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let links = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
+    links.filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect()
+}

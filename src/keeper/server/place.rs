@@ -1,37 +1,52 @@
 //! Owns: where a keeper lives: whether its store is still there, and making its socket anew.
 //! Never: what becomes of the runs then.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Metadata, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::geteuid;
 
 /// Where a keeper listens, in the store's directory.
 pub const SOCKET: &str = "keeper.sock";
 
-/// The store's directory as it was when the keeper started. It is not held open: that would keep its file system from being
-/// unmounted.
+/// The store's directory, opened once: what the keeper makes there goes where it looked when it started.
 #[derive(Debug)]
 pub(super) struct Place {
-    dir: PathBuf,
+    /// Its name, to find out whether it still leads there.
+    name: PathBuf,
+    fd: OwnedFd,
     identity: (u64, u64),
 }
 
 impl Place {
-    pub(super) fn new(dir: PathBuf) -> io::Result<Self> {
-        Ok(Self { identity: identity(&dir)?, dir })
+    /// Opens it.
+    ///
+    /// # Errors
+    /// `PermissionDenied` if it is another user's.
+    pub(super) fn new(name: PathBuf) -> io::Result<Self> {
+        let fd = open(&name, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+        let found = fs::metadata(way(&fd))?;
+        if found.uid() != geteuid().as_raw() {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
+        Ok(Self { name, fd, identity: identity(&found) })
     }
 
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
+    /// Returns the way into it, which holds as long as this lives.
+    pub(super) fn base(&self) -> PathBuf {
+        way(&self.fd)
     }
 
     /// Tells whether the store was removed, replaced or unmounted: nobody will ever ask for a result.
     pub(super) fn is_gone(&self) -> bool {
-        match identity(&self.dir) {
-            Ok(found) => found != self.identity,
+        match fs::metadata(&self.name) {
+            Ok(found) => identity(&found) != self.identity,
             // Any other error may pass.
             Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
         }
@@ -39,9 +54,8 @@ impl Place {
 
     /// Makes the socket anew, for a daemon that finds the keeper's lock and no socket.
     pub(super) fn listen(&self) -> io::Result<UnixListener> {
-        let dir = File::open(&self.dir)?;
-        // Short, however long the path is: a socket address holds 107 bytes.
-        let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd()));
+        // Short, however long the name is: a socket address holds 107 bytes.
+        let path = self.base().join(SOCKET);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -53,8 +67,12 @@ impl Place {
     }
 }
 
-fn identity(dir: &Path) -> io::Result<(u64, u64)> {
-    fs::metadata(dir).map(|found| (found.dev(), found.ino()))
+fn way(fd: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+fn identity(found: &Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
 }
 
 #[cfg(test)]
