@@ -423,6 +423,27 @@ def bench_crontab(bench):
     bench.row("`taskq crontab -l` of them, byte for byte; floor: `cat`", f"{ours:.2f} ms", f"{theirs:.2f} ms", f"+{ours - theirs:.2f} ms", "")
 
 
+def bench_output(bench):
+    """A flood of output into the log, beside the same through a pipe and cat(1)."""
+    megabytes = 100 if bench.quick else 1_000
+    store = bench.store("output")
+    flood = ["head", "-c", f"{megabytes}000000", "/dev/zero"]
+    ours, floor = [], []
+    with bench.daemon(store):
+        for _ in range(3):
+            target = os.path.join(bench.tmp, "flood")
+            floor.append(spawn_ms(["sh", "-c", f"{' '.join(flood)} | cat > {target}"], dict(os.environ)))
+            os.unlink(target)
+            begin = time.monotonic()
+            run = bench.run(store, "add", *flood).strip()
+            bench.run(store, "wait", run)
+            ours.append((time.monotonic() - begin) * 1_000)
+            os.unlink(os.path.join(store, "log", f"{run}.1"))
+    ours, floor = megabytes / statistics.median(ours) * 1_000, megabytes / statistics.median(floor) * 1_000
+    what = f"{megabytes:,} MB of output into the log; the same by `| cat > file`"
+    bench.row(what, f"{ours:.0f} MB/s", f"{floor:.0f} MB/s", f"{ours / floor:.2f} ×", "≥ 0.5 ×")
+
+
 def machine():
     with open("/proc/cpuinfo") as f:
         model = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), platform.machine())
@@ -440,7 +461,7 @@ def main():
     os.environ["TZ"] = "UTC"
     time.tzset()
     try:
-        acts = (bench_enqueue, bench_at, bench_first_act, bench_throughput, bench_burst, bench_lateness_and_idle, bench_crontab)
+        acts = (bench_enqueue, bench_at, bench_first_act, bench_throughput, bench_output, bench_burst, bench_lateness_and_idle, bench_crontab)
         for act in acts:
             if args.only in (None, act.__name__.removeprefix("bench_")):
                 act(bench)

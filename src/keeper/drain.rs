@@ -5,7 +5,7 @@
 //! messages: the keeper asks, the thread answers when a run's output is in its file. A run that ends at once and writes
 //! nothing, of which there may be thousands a second, costs no message at all.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -88,6 +88,9 @@ pub(super) struct Drain {
     young: HashMap<Attempt, File>,
     /// When it is told of them.
     due: VecDeque<(Duration, Attempt)>,
+    /// Attempts that are over and that it never knew of.
+    silent: HashSet<Attempt>,
+    log_dir: PathBuf,
     /// Requests for which the thread was not woken up.
     untold: usize,
     requests: Sender<Request>,
@@ -129,8 +132,22 @@ impl Drain {
         SigSet::all().thread_block()?;
         let spawned = thread::Builder::new().name("drain".to_owned()).spawn(move || copier.run());
         unblocked.thread_set_mask()?;
-        let (young, due, untold) = (HashMap::new(), VecDeque::new(), 0);
-        Ok(Self { young, due, untold, requests, answers, epoll, asked, answered, open, thread: Some(spawned?) })
+        let (young, due, silent, untold) = (HashMap::new(), VecDeque::new(), HashSet::new(), 0);
+        let log_dir = log_dir.to_owned();
+        Ok(Self {
+            young,
+            due,
+            silent,
+            log_dir,
+            untold,
+            requests,
+            answers,
+            epoll,
+            asked,
+            answered,
+            open,
+            thread: Some(spawned?),
+        })
     }
 
     /// Copies from the pipe of an attempt that starts now, from a moment later on.
@@ -140,7 +157,8 @@ impl Drain {
     }
 
     /// Returns when `watch_due` has something to do.
-    pub(super) fn due_at(&self) -> Option<Duration> {
+    pub(super) fn due_at(&mut self) -> Option<Duration> {
+        while self.due.pop_front_if(|(_, attempt)| !self.young.contains_key(attempt)).is_some() {}
         self.due.front().map(|(at, _)| *at)
     }
 
@@ -177,6 +195,7 @@ impl Drain {
         // Later attempts go on with the file of the first.
         if attempt.number == 1 && self.young.get(&attempt).is_some_and(was_never_written_to) {
             self.young.remove(&attempt);
+            self.silent.insert(attempt);
             return Some(Settled { attempt, output_bytes: 0, is_open: false });
         }
         self.hand_over(attempt);
@@ -187,7 +206,12 @@ impl Drain {
 
     /// Lets the name of the attempt's pipe go, at the latest with the next `flush`.
     pub(super) fn release(&mut self, attempt: Attempt) {
-        self.ask(Request::Release(attempt));
+        if self.silent.remove(&attempt) {
+            // Not by the thread: a directory lets one in at a time, and the next start would wait for it.
+            let _ = fs::remove_file(pipe::path(&self.log_dir, attempt));
+        } else {
+            self.ask(Request::Release(attempt));
+        }
     }
 
     /// Sees to it that everything that was asked is done soon; `is_busy`: more is likely to be asked in a moment.
@@ -532,7 +556,8 @@ mod tests {
         let mut drain = Drain::start(dir.path()).expect("a thread");
         let pipe = pipe::make(dir.path(), attempt(1), None).expect("the name is new");
         drain.watch(attempt(1), pipe.outlet, Duration::ZERO);
-        drain.watch_due(drain.due_at().expect("it is new"));
+        let due_at = drain.due_at().expect("it is new");
+        drain.watch_due(due_at);
         assert_eq!(drain.due_at(), None);
         let mut inlet = pipe.inlet;
         // Far more than it holds.

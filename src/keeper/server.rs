@@ -225,7 +225,8 @@ impl Server<'_> {
     }
 
     /// Sleeps until there is something to do.
-    fn wait(&self, signals: &host::Signals) -> io::Result<Ready> {
+    fn wait(&mut self, signals: &host::Signals) -> io::Result<Ready> {
+        let patience = self.patience();
         let mut fds = vec![
             PollFd::new(signals.woken.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.drain.as_fd(), PollFlags::POLLIN),
@@ -245,7 +246,7 @@ impl Server<'_> {
         let unattended = fds.len();
         fds.extend(self.unattended_fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         // Interrupted means a signal, most likely SIGCHLD: a slot may be free, and asking poll again would only cost time.
-        match ppoll(&mut fds, self.patience().map(TimeSpec::from_duration), None) {
+        match ppoll(&mut fds, patience.map(TimeSpec::from_duration), None) {
             Ok(_) => {}
             Err(Errno::EINTR) => return Ok(Ready { children: true, newcomer: false }),
             Err(errno) => return Err(errno.into()),
@@ -256,7 +257,7 @@ impl Server<'_> {
     }
 
     /// Returns how long there is nothing to do by itself; `None`: for ever.
-    fn patience(&self) -> Option<Duration> {
+    fn patience(&mut self) -> Option<Duration> {
         if self.session.as_ref().is_some_and(|session| session.behind || session.peer == Peer::Gone) {
             return Some(Duration::ZERO);
         }
