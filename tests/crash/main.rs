@@ -15,6 +15,7 @@ mod places;
 mod processes;
 mod reach;
 mod refusals;
+mod scarcity;
 mod stopping;
 mod storm;
 mod tempest;

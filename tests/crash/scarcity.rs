@@ -1,0 +1,63 @@
+//! Owns: a system that has no processes left to start a run with, or no inodes.
+//! Never: a full disk (see `disk`).
+
+use std::process::Command;
+
+use nix::unistd::geteuid;
+
+use crate::check::{all_is_well, count};
+use crate::harness::{Daemon, MARKS, Store};
+use crate::processes::output;
+
+/// Nobody else has it: the limit counts all processes of a user.
+const USER: u32 = 54_321;
+
+#[test]
+fn a_start_for_which_there_is_no_process_just_now_is_tried_again() {
+    if !geteuid().is_root() {
+        eprintln!("skipped: it takes root to be somebody else");
+        return;
+    }
+    let store = Store::of_user(USER);
+    let mut command = store.program("bash");
+    let script = "ulimit -u 12; exec \"$0\" --dir \"$1\" daemon --slots 20";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_taskq")]).arg(&store.dir);
+    let mut daemon = Daemon::new(&mut command);
+    daemon.line("serving");
+    store.add_all(vec![format!("{MARKS}exec sleep 0.1"); 20]);
+    let notice = daemon.line("cannot start run");
+    assert!(notice.ends_with(": too many processes; trying again for a minute"), "{notice}");
+    store.wait_all();
+    assert_eq!(count(&store, "run WHERE outcome = 'success'"), 20);
+    all_is_well(&store);
+    store.close(daemon);
+}
+
+#[test]
+fn a_start_for_which_there_is_no_inode_just_now_is_tried_again() {
+    let store = Store::at("disk/store");
+    let disk = store.path("disk");
+    std::fs::create_dir(&disk).expect("the name is new");
+    let mounted =
+        output(Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m,nr_inodes=40", "taskq"]).arg(&disk));
+    if !mounted.status.success() {
+        eprintln!("skipped: it takes root to mount: {}", String::from_utf8_lossy(&mounted.stderr).trim());
+        return;
+    }
+    let mut daemon = store.daemon();
+    store.add(&[], MARKS);
+    assert_eq!(store.wait("1"), 0, "there is a keeper");
+    let fillers: Vec<_> = (0..40).map(|n| disk.join(format!("filler{n}"))).collect();
+    let filled = fillers.iter().take_while(|path| std::fs::write(path, "").is_ok()).count();
+    assert!(filled > 0 && filled < 40, "{filled}");
+    store.add(&[], MARKS);
+    let notice = daemon.line("cannot start run 2.1 yet");
+    assert!(notice.contains("no space left on device"), "{notice}");
+    for path in &fillers[..filled] {
+        std::fs::remove_file(path).expect("it was made");
+    }
+    assert_eq!(store.wait("2"), 0);
+    all_is_well(&store);
+    store.close(daemon);
+    output(Command::new("umount").arg("--lazy").arg(&disk));
+}
