@@ -90,7 +90,6 @@ pub(super) struct Drain {
     due: VecDeque<(Duration, Attempt)>,
     /// Attempts that are over and that it never knew of.
     silent: HashSet<Attempt>,
-    log_dir: PathBuf,
     /// Requests for which the thread was not woken up.
     untold: usize,
     requests: Sender<Request>,
@@ -133,21 +132,7 @@ impl Drain {
         let spawned = thread::Builder::new().name("drain".to_owned()).spawn(move || copier.run());
         unblocked.thread_set_mask()?;
         let (young, due, silent, untold) = (HashMap::new(), VecDeque::new(), HashSet::new(), 0);
-        let log_dir = log_dir.to_owned();
-        Ok(Self {
-            young,
-            due,
-            silent,
-            log_dir,
-            untold,
-            requests,
-            answers,
-            epoll,
-            asked,
-            answered,
-            open,
-            thread: Some(spawned?),
-        })
+        Ok(Self { young, due, silent, untold, requests, answers, epoll, asked, answered, open, thread: Some(spawned?) })
     }
 
     /// Copies from the pipe of an attempt that starts now, from a moment later on.
@@ -204,14 +189,14 @@ impl Drain {
         None
     }
 
-    /// Lets the name of the attempt's pipe go, at the latest with the next `flush`.
-    pub(super) fn release(&mut self, attempt: Attempt) {
-        if self.silent.remove(&attempt) {
-            // Not by the thread: a directory lets one in at a time, and the next start would wait for it.
-            let _ = fs::remove_file(pipe::path(&self.log_dir, attempt));
-        } else {
+    /// Lets the name of the attempt's pipe go, at the latest with the next `flush`; `false`: nothing is known of it here, and
+    /// whoever asks can remove it.
+    pub(super) fn release(&mut self, attempt: Attempt) -> bool {
+        let is_silent = self.silent.remove(&attempt);
+        if !is_silent {
             self.ask(Request::Release(attempt));
         }
+        !is_silent
     }
 
     /// Sees to it that everything that was asked is done soon; `is_busy`: more is likely to be asked in a moment.
@@ -487,6 +472,7 @@ mod tests {
 
     use nix::poll::PollTimeout;
 
+    use super::super::pipe::Pipes;
     use super::*;
     use crate::domain::{JobId, RunId};
 
@@ -514,7 +500,7 @@ mod tests {
     fn what_was_written_before_the_end_is_in_the_file_when_the_end_is_told() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut drain = Drain::start(dir.path()).expect("a thread");
-        let pipe = pipe::make(dir.path(), attempt(1), None).expect("the name is new");
+        let pipe = Pipes::new(dir.path().to_owned()).make(attempt(1), None).expect("the name is new");
         drain.watch(attempt(1), pipe.outlet, Duration::ZERO);
         let mut inlet = pipe.inlet;
         inlet.write_all(b"some").expect("there is room");
@@ -540,13 +526,14 @@ mod tests {
     fn a_pipe_that_nobody_writes_to_keeps_its_name_until_it_is_released_and_leaves_no_file() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut drain = Drain::start(dir.path()).expect("a thread");
-        let pipe = pipe::make(dir.path(), attempt(1), None).expect("the name is new");
+        let pipe = Pipes::new(dir.path().to_owned()).make(attempt(1), None).expect("the name is new");
         drain.watch(attempt(1), pipe.outlet, Duration::ZERO);
         drop(pipe.inlet);
         assert_eq!(settled(&mut drain, attempt(1)), Settled { attempt: attempt(1), output_bytes: 0, is_open: false });
         assert!(pipe::path(dir.path(), attempt(1)).exists() && !drain.has_open_pipes());
-        drain.release(attempt(1));
+        assert!(!drain.release(attempt(1)), "it was never handed over");
         drop(drain);
+        fs::remove_file(pipe::path(dir.path(), attempt(1))).expect("it is ours to remove");
         assert_eq!(fs::read_dir(dir.path()).expect("it is there").count(), 0);
     }
 
@@ -554,7 +541,7 @@ mod tests {
     fn a_pipe_is_copied_from_while_its_attempt_runs() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut drain = Drain::start(dir.path()).expect("a thread");
-        let pipe = pipe::make(dir.path(), attempt(1), None).expect("the name is new");
+        let pipe = Pipes::new(dir.path().to_owned()).make(attempt(1), None).expect("the name is new");
         drain.watch(attempt(1), pipe.outlet, Duration::ZERO);
         let due_at = drain.due_at().expect("it is new");
         drain.watch_due(due_at);

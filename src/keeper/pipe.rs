@@ -5,15 +5,16 @@
 //! is a SIGPIPE, and the next keeper opens it again by its name. The name is there from before the start until the result
 //! is committed and the last holder is gone. So it proves that an attempt of a killed keeper began.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, fchown};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
+use nix::unistd::{UnlinkatFlags, mkfifoat, unlinkat};
 
 use super::account::Account;
 use super::protocol::Attempt;
@@ -31,48 +32,96 @@ pub(super) struct Pipe {
     pub outlet: File,
 }
 
+/// How an attempt holds its pipe: for reading, too, so that no death of the keeper is a SIGPIPE.
+const INLET_FLAGS: OFlag = OFlag::O_RDWR.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+
+/// How the keeper holds it.
+const OUTLET_FLAGS: OFlag = OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+
+fn name(attempt: Attempt) -> String {
+    format!("{}.{}{SUFFIX}", attempt.run, attempt.number)
+}
+
 /// Returns where the pipe of an attempt is.
 pub(super) fn path(log_dir: &Path, attempt: Attempt) -> PathBuf {
-    log_dir.join(format!("{}.{}{SUFFIX}", attempt.run, attempt.number))
+    log_dir.join(name(attempt))
 }
 
-/// Makes the pipe of an attempt, and the log directory if somebody has removed it.
-///
-/// The pipe belongs to the attempt's user, who can open it again as `/dev/stderr`. Nobody else comes near: the directory is
-/// the keeper's alone.
-pub(super) fn make(log_dir: &Path, attempt: Attempt, account: Option<&Account>) -> io::Result<Pipe> {
-    let path = path(log_dir, attempt);
-    match make_name(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().mode(0o700).create(log_dir)?;
-            make_name(&path)?;
+/// The log directory, as the place where pipes are made and removed: held open, so that no start pays for the way to it.
+#[derive(Debug)]
+pub(super) struct Pipes {
+    log_dir: PathBuf,
+    fd: Option<OwnedFd>,
+}
+
+impl Pipes {
+    pub(super) fn new(log_dir: PathBuf) -> Self {
+        Self { log_dir, fd: None }
+    }
+
+    /// Makes the pipe of an attempt, and the log directory if somebody has removed it.
+    ///
+    /// The pipe belongs to the attempt's user, who can open it again as `/dev/stderr`. Nobody else comes near: the directory
+    /// is the keeper's alone.
+    pub(super) fn make(&mut self, attempt: Attempt, account: Option<&Account>) -> io::Result<Pipe> {
+        let name = name(attempt);
+        let made = self.directory().and_then(|fd| make_name(fd, &name).map(|()| fd));
+        let fd = match made {
+            // The directory was removed, and perhaps made again.
+            Err(Errno::ENOENT) => {
+                self.fd = None;
+                let fd = self.directory()?;
+                make_name(fd, &name)?;
+                fd
+            }
+            made => made?,
+        };
+        // In this order: an outlet without an inlet would be at its end.
+        let inlet = File::from(openat(fd, name.as_str(), INLET_FLAGS, Mode::empty())?);
+        if let Some(account) = account {
+            // Where it is not allowed, becoming that user is not either, and says so.
+            let _ = fchown(&inlet, Some(account.uid.as_raw()), Some(account.gid.as_raw()));
         }
-        made => made?,
+        Ok(Pipe { inlet, outlet: File::from(openat(fd, name.as_str(), OUTLET_FLAGS, Mode::empty())?) })
     }
-    // In this order: an outlet without an inlet would be at its end.
-    let inlet = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(&path)?;
-    if let Some(account) = account {
-        // Where it is not allowed, becoming that user is not either, and says so.
-        let _ = fchown(&inlet, Some(account.uid.as_raw()), Some(account.gid.as_raw()));
+
+    /// Removes the name of an attempt's pipe.
+    pub(super) fn remove(&mut self, attempt: Attempt) {
+        let name = name(attempt);
+        // Left behind it is released again at the next hello.
+        let _ = self.directory().and_then(|fd| unlinkat(fd, name.as_str(), UnlinkatFlags::NoRemoveDir));
     }
-    Ok(Pipe { inlet, outlet: open_outlet(&path)? })
+
+    fn directory(&mut self) -> Result<&OwnedFd, Errno> {
+        if self.fd.is_none() {
+            match DirBuilder::new().mode(0o700).create(&self.log_dir) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw));
+                }
+                Ok(()) | Err(_) => {}
+            }
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            self.fd = Some(open(&self.log_dir, flags, Mode::empty())?);
+        }
+        self.fd.as_ref().ok_or(Errno::ENOENT)
+    }
 }
 
-fn make_name(path: &Path) -> io::Result<()> {
-    match mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR) {
+fn make_name(fd: &OwnedFd, name: &str) -> Result<(), Errno> {
+    let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+    match mkfifoat(fd, name, mode) {
         // Of a mail whose sending an earlier keeper began: it is sent again.
         Err(Errno::EEXIST) => {
-            fs::remove_file(path)?;
-            Ok(mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?)
+            unlinkat(fd, name, UnlinkatFlags::NoRemoveDir)?;
+            mkfifoat(fd, name, mode)
         }
-        made => Ok(made?),
+        made => made,
     }
 }
 
 /// Opens the keeper's end of a pipe that is there.
 pub(super) fn open_outlet(path: &Path) -> io::Result<File> {
-    let flags = OFlag::O_NONBLOCK.union(OFlag::O_NOFOLLOW).bits();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let file = File::from(open(path, OUTLET_FLAGS, Mode::empty())?);
     if file.metadata()?.file_type().is_fifo() { Ok(file) } else { Err(Errno::EINVAL.into()) }
 }
 
@@ -110,7 +159,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let log = dir.path().join("log");
         let attempt = Attempt { run: RunId { job: JobId(1), number: 1 }, number: 1 };
-        make(&log, attempt, None).expect("the directory above is ours");
-        assert_eq!(attempts_with_pipes(&log), [attempt]);
+        let mut pipes = Pipes::new(log.clone());
+        for _ in 0..2 {
+            pipes.make(attempt, None).expect("the directory above is ours");
+            assert_eq!(attempts_with_pipes(&log), [attempt]);
+            fs::remove_dir_all(&log).expect("ours");
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! search is done here, and the umask is the keeper's own for the moment of the start. Only a start as another user forks.
 
 use std::ffi::{CString, OsStr};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -24,7 +24,7 @@ use super::account::{self, Account};
 use super::input;
 use super::limits::set_descriptor_limit;
 use super::lookup::{self, Refusal};
-use super::pipe;
+use super::pipe::{self, Pipes};
 use super::protocol::{StartExtras, StartOrder};
 use super::raw::{self, Becoming, Step};
 use crate::domain::Stdin;
@@ -79,18 +79,17 @@ impl From<Errno> for Failure {
 pub fn start(
     order: &StartOrder,
     extras: &StartExtras,
-    log_dir: &Path,
+    pipes: &mut Pipes,
     descriptors: Option<rlim_t>,
 ) -> Result<(u32, File), Refusal> {
-    start_with_pipe(order, extras, log_dir, descriptors).inspect_err(|_| {
-        let _ = fs::remove_file(pipe::path(log_dir, order.attempt));
-    })
+    let started = start_with_pipe(order, extras, pipes, descriptors);
+    started.inspect_err(|_| pipes.remove(order.attempt))
 }
 
 fn start_with_pipe(
     order: &StartOrder,
     extras: &StartExtras,
-    log_dir: &Path,
+    pipes: &mut Pipes,
     descriptors: Option<rlim_t>,
 ) -> Result<(u32, File), Refusal> {
     let program = order.argv.first().map(Vec::as_slice).unwrap_or_default();
@@ -102,7 +101,8 @@ fn start_with_pipe(
     }
     let account = extras.user.as_deref().map(account::find).transpose()?;
     umask(own_mask());
-    let pipe = pipe::make(log_dir, order.attempt, account.as_ref())
+    let pipe = pipes
+        .make(order.attempt, account.as_ref())
         .map_err(|error| refusal("output pipe", &pipe::path(Path::new(LOG_DIRECTORY), order.attempt), &error))?;
     let input = open_input(&extras.stdin, account.is_some())?;
     let outfit = Outfit {

@@ -29,6 +29,7 @@ use super::channel::{Channel, Peer};
 use super::drain::Drain;
 use super::limits::raise_descriptor_limit;
 use super::lock::{self, KeeperLock};
+use super::pipe::Pipes;
 use super::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, StartExtras, ToKeeper};
 use super::roster::Roster;
 use super::search::Survey;
@@ -75,6 +76,7 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
     let mut server = Server {
         listener,
         drain: Drain::start(&log_dir)?,
+        pipes: Pipes::new(log_dir.clone()),
         log_dir,
         place,
         session_id: host::session(),
@@ -116,6 +118,7 @@ struct Server<'a> {
     place: Place,
     lock: KeeperLock,
     log_dir: PathBuf,
+    pipes: Pipes,
     drain: Drain,
     /// The session of everything that it starts.
     session_id: i32,

@@ -39,7 +39,7 @@ impl Server<'_> {
         // Read before the start, so that nothing of the run comes before it.
         let (started_at, now) = (self.clock.now(), self.clock.monotonic());
         let attempt = order.attempt;
-        let (pid, outlet) = match process::start(&order, &extras, &self.log_dir, self.descriptors) {
+        let (pid, outlet) = match process::start(&order, &extras, &mut self.pipes, self.descriptors) {
             Ok(started) => started,
             Err(refusal) => {
                 let first_at = *self.refused.entry(attempt).or_insert(now);
@@ -106,8 +106,9 @@ impl Server<'_> {
     /// Results that are committed: forgets them, and lets the names of their pipes go.
     pub(super) fn acknowledge(&mut self, attempts: &[Attempt]) {
         for attempt in attempts {
-            if self.roster.acknowledge(*attempt) {
-                self.drain.release(*attempt);
+            // Not by the thread where it need not: a directory lets one in at a time, and the next start would wait for it.
+            if self.roster.acknowledge(*attempt) && !self.drain.release(*attempt) {
+                self.pipes.remove(*attempt);
             }
         }
     }
