@@ -212,7 +212,10 @@ def bench_lists(bench, store, runs, times):
     """`list` and `runs` beside the same on an empty store, and beside tsp -l where there is one."""
     for job in json.loads(bench.run(store, "list", "--json"))["jobs"][20:]:
         bench.run(store, "cancel", str(job["id"]))
-    empty = bench.env(bench.store("empty"))
+    # A verb that only looks makes no store.
+    empty = bench.store("empty")
+    bench.run(empty, "queue", "set", "default", "--slots", "1")
+    empty = bench.env(empty)
     with bench.daemon(store):
         words = [(["list"], bench.env(store)), (["list"], empty), (["runs"], bench.env(store)), (["runs"], empty)]
         medians = in_turns([([bench.taskq, *w], env) for w, env in words], times)
@@ -225,7 +228,7 @@ def bench_at(bench):
     if not bench.has("at"):
         return
     store = bench.store("at")
-    bench.run(store, "status")
+    bench.run(store, "queue", "set", "default", "--slots", str(os.cpu_count()))
     when = "now + 3 days"
     job = bench.store("job.sh")
     with open(job, "w") as f:
@@ -257,7 +260,7 @@ def bench_first_act(bench):
         os.waitpid(pid, 0)
         return took
 
-    bench.run(store, "status")
+    bench.run(store, "queue", "set", "default", "--slots", str(os.cpu_count()))
     with bench.daemon(store):
         direct, ours = [], []
         for _ in range(20 if bench.quick else 100):
@@ -276,7 +279,7 @@ def bench_throughput(bench):
     with open(jobs, "w") as f:
         f.write(lines)
     store = bench.store("rate")
-    bench.run(store, "status")
+    bench.run(store, "queue", "set", "default", "--slots", str(os.cpu_count()))
     tsp_env = {**os.environ, "TS_SOCKET": bench.store("tsp2.sock"), "TMPDIR": bench.tmp, "TS_SLOTS": "2", "TS_MAXFINISHED": "20000"}
     rates = {"xargs": [], "bulk": [], "each": [], "tsp": []}
     with bench.daemon(store, "--slots", "2"):
@@ -353,7 +356,7 @@ def bench_lateness_and_idle(bench):
     count = 10_000 if bench.quick else 100_000
     fires, idle = (5, 10) if bench.quick else (60, 60)
     store = bench.store("late")
-    bench.run(store, "status")
+    bench.run(store, "queue", "set", "default", "--slots", str(os.cpu_count()))
     with bench.daemon(store) as process:
         figures = [idle_figures(store, process, idle)]
         # Due next week or later, so that the fires measured are the probes' own.
