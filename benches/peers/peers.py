@@ -445,7 +445,7 @@ def bench_output(bench):
             ours.append((time.monotonic() - begin) * 1_000)
             os.unlink(os.path.join(store, "log", f"{run}.1"))
     ours, floor = megabytes / statistics.median(ours) * 1_000, megabytes / statistics.median(floor) * 1_000
-    what = f"{megabytes:,} MB of output into the log; the same by `| cat > file`"
+    what = f"{megabytes:,} MB of output into the log; the same by cat(1) from a pipe"
     bench.row(what, f"{ours:.0f} MB/s", f"{floor:.0f} MB/s", f"{ours / floor:.2f} ×", "≥ 0.5 ×")
 
 
