@@ -134,9 +134,6 @@ struct Table<'a> {
 /// Imports.
 pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
     let ImportCommand::Crontab(args) = &args.command;
-    if args.dry_run {
-        context.need_store(WHAT)?;
-    }
     let here = Surroundings::of_process(context.now(), system_zone().0, args.from);
     let found = sources(args, &here)?;
     let origins = origins(context, args, &found)?;

@@ -80,7 +80,6 @@ const LOOKING: &[(&[&str], i32)] = &[
     (&["export", "crontab"], 0),
     (&["export", "systemd"], 0),
     (&["export", "json"], 0),
-    (&["import", "crontab", "table", "--dry-run"], 0),
 ];
 
 /// The files and directories that are there beside what a test made.
@@ -94,7 +93,6 @@ fn what_was_made(home: &Home) -> Vec<std::path::PathBuf> {
 #[test]
 fn without_a_store_whoever_looks_is_answered_as_by_an_empty_one_and_makes_none() {
     let home = Home::new();
-    fs::write(home.work().join("table"), "@daily true\n").expect("it is ours");
     for (verb, status) in LOOKING {
         let answer = home.taskq(verb).answer();
         assert_eq!(answer.status, *status, "{verb:?}: {answer:?}");
@@ -111,7 +109,6 @@ fn without_a_store_whoever_looks_is_answered_as_by_an_empty_one_and_makes_none()
 #[test]
 fn a_named_directory_without_a_store_is_an_error_for_whoever_looks_and_stays_as_it_is() {
     let home = Home::new();
-    fs::write(home.work().join("table"), "@daily true\n").expect("it is ours");
     let words = "there is no store in `[home]/work/typo`\n\
                  hint: check the name; `taskq add` and `taskq daemon` make a store where there is none\n";
     for (verb, _) in LOOKING {
@@ -127,6 +124,17 @@ fn a_named_directory_without_a_store_is_an_error_for_whoever_looks_and_stays_as_
     // A directory that holds something else is as little a store.
     home.taskq(&["--dir", ".", "list"]).answer();
     assert_eq!(what_was_made(&home), [""; 0].map(std::path::PathBuf::from));
+}
+
+#[test]
+fn a_dry_run_of_an_import_into_a_store_to_be_made_makes_none() {
+    let home = Home::new();
+    fs::write(home.work().join("table"), "@daily true\n").expect("it is ours");
+    for dir in [&[][..], &["--dir", "new"]] {
+        let answer = home.taskq(&[dir, &["import", "crontab", "table", "--dry-run"]].concat()).answer();
+        assert_eq!((answer.status, answer.stdout.contains("@daily true")), (0, true), "{answer:?}");
+        assert_eq!(what_was_made(&home), [""; 0].map(std::path::PathBuf::from), "{dir:?}");
+    }
 }
 
 #[test]
