@@ -67,7 +67,7 @@ pub fn settle() -> io::Result<Signals> {
     let _ = unistd::setsid();
     // Whatever the daemon was started with: nothing that a keeper makes is anybody else's.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
-    // No file system is kept from being unmounted.
+    // No file system but the store's is kept from being unmounted.
     let _ = std::env::set_current_dir("/");
     prctl::set_child_subreaper(true)?;
     SigSet::empty().thread_set_mask()?;
