@@ -91,9 +91,11 @@ fn a_daemon_that_was_stopped_has_taken_in_what_its_keeper_had_said() {
     crate::processes::freeze(daemon.pid());
     open(gate);
     let keeper = store.keeper().expect("it was asked for");
-    // Once it has nobody left to wait for, it has said so.
-    crate::processes::spin("the run is reaped", || {
+    // Once it has nobody left to wait for, and neither it nor the thread that copies the output has anything left to do, it
+    // has said so.
+    crate::processes::spin("the end is told", || {
         fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).is_ok_and(|text| text.is_empty())
+            && crate::processes::is_asleep(keeper)
     });
     crate::processes::send(daemon.pid(), Signal::SIGTERM);
     crate::processes::send(daemon.pid(), Signal::SIGCONT);

@@ -100,3 +100,20 @@ pub fn sockets(pid: i64) -> Vec<String> {
     let links = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
     links.filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect()
 }
+
+/// Whether all threads of a process sleep at one moment: none has run between two looks at each. One that was woken up and
+/// has not run yet does not count as asleep.
+pub fn is_asleep(pid: Pid) -> bool {
+    let threads = || {
+        let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let texts = entries.map(|entry| fs::read_to_string(entry.path().join("status")).unwrap_or_default());
+        let lines = texts.flat_map(|text| {
+            let is_wanted = |line: &&str| line.starts_with("State:") || line.contains("_ctxt_switches:");
+            text.lines().filter(is_wanted).map(str::to_owned).collect::<Vec<_>>()
+        });
+        lines.collect::<Vec<String>>()
+    };
+    let before = threads();
+    before.iter().filter(|line| line.starts_with("State:")).all(|line| line.contains("S (sleeping)"))
+        && threads() == before
+}
