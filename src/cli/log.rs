@@ -17,7 +17,7 @@ use super::wait::conclude;
 use super::waiting::{Waiting, unlearned};
 use crate::domain::{JobId, Outcome, RunId, RunState};
 use crate::error::{Error, Result as TaskResult};
-use crate::keeper::output_path;
+use crate::keeper::{LOG_DIRECTORY, output_path};
 use crate::store::{Reader, RunFilter};
 
 /// What `--follow` does, for errors.
@@ -161,7 +161,7 @@ struct Source {
 
 impl Source {
     fn new(context: &Context<'_>, run: RunId) -> Self {
-        Self { path: output_path(&context.dir.join("log"), run), file: None, stored: None, position: 0 }
+        Self { path: output_path(&context.dir.join(LOG_DIRECTORY), run), file: None, stored: None, position: 0 }
     }
 
     /// Opens the file, if it is there and not open.

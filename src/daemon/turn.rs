@@ -158,8 +158,10 @@ fn meet(
         match recover(claimed_for, at_keeper.contains(&attempt), keeper.has_pipes()) {
             Recovery::Adopt => {
                 adopted += 1;
-                let process = known.iter().find(|known| known.attempt == attempt).and_then(|known| known.started);
-                if let Some((pid, at)) = process.filter(|_| claimed.keeper != keeper.instance) {
+                if claimed.keeper != keeper.instance
+                    && let Some(known) = known.iter().find(|known| known.attempt == attempt)
+                    && let Some((pid, at)) = known.started
+                {
                     writer.record_unattended(claimed.run, claimed.attempt, keeper.instance, pid, at)?;
                 }
             }

@@ -1,7 +1,11 @@
 //! Owns: how many descriptors this process, and what it starts, may have open.
 //! Never: opening one.
 
+use std::os::fd::OwnedFd;
+
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+
+use super::raw;
 
 /// Raises the soft limit of descriptors to the hard one, and returns what it was; `None`: it is as it was.
 ///
@@ -17,6 +21,15 @@ pub fn set_descriptor_limit(soft: rlim_t) {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         // A limit that is not above the hard one is never refused.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard);
+    }
+}
+
+/// Moves a descriptor that stays open beyond those that a run may have, `soft` of them: posix_spawn(3) wants the ones that it is
+/// given below the run's limit.
+pub(super) fn out_of_the_way(fd: OwnedFd, soft: Option<rlim_t>) -> OwnedFd {
+    match soft {
+        Some(soft) => raw::move_up(fd, soft),
+        None => fd,
     }
 }
 

@@ -5,13 +5,15 @@
 //! on its disk, so that a run that fills the disk can still be recorded and cancelled.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd;
+
+use super::lookup::errno_of;
 
 /// What is left of a disk for the database, in bytes: its log takes 4 MiB.
 const RESERVE_BYTES_MAX: u64 = 16 << 20;
@@ -208,10 +210,6 @@ impl OutputFile {
         }
         self.bytes
     }
-}
-
-fn errno_of(error: &io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, mkfifoat, unlinkat};
 
 use super::account::Account;
+use super::lookup::errno_of;
 use super::protocol::Attempt;
 use crate::domain::{JobId, RunId};
 
@@ -96,7 +97,7 @@ impl Pipes {
         if self.fd.is_none() {
             match DirBuilder::new().mode(0o700).create(&self.log_dir) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw));
+                    return Err(errno_of(&error));
                 }
                 Ok(()) | Err(_) => {}
             }

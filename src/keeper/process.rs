@@ -22,7 +22,7 @@ use nix::unistd;
 use super::LOG_DIRECTORY;
 use super::account::{self, Account};
 use super::input;
-use super::limits::set_descriptor_limit;
+use super::limits::{out_of_the_way, set_descriptor_limit};
 use super::lookup::{self, Refusal};
 use super::pipe::{self, Pipes};
 use super::protocol::{StartExtras, StartOrder};
@@ -118,7 +118,7 @@ fn start_with_pipe(
     umask(Mode::from_bits_truncate(order.umask));
     let started = search(&outfit, program);
     umask(own_mask());
-    let started = started.map(|pid| (pid, out_of_the_way(pipe.outlet, descriptors)));
+    let started = started.map(|pid| (pid, File::from(out_of_the_way(pipe.outlet.into(), descriptors))));
     started.map_err(|failure| match failure {
         Failure::Errno(errno) => lookup::explain(program, cwd, errno),
         Failure::Becoming(Step::User, errno) => {
@@ -130,15 +130,6 @@ fn start_with_pipe(
             refusal("standard input", Path::new(OsStr::from_bytes(path)), &errno.into())
         }
     })
-}
-
-/// Moves a descriptor that stays open beyond those that a run may have: posix_spawn(3) wants the ones that it is given below
-/// the run's limit.
-pub fn out_of_the_way(file: File, descriptors: Option<rlim_t>) -> File {
-    match descriptors {
-        Some(soft) => File::from(raw::move_up(file.into(), soft)),
-        None => file,
-    }
 }
 
 /// Returns the directory to begin in.

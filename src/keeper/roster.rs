@@ -64,7 +64,7 @@ impl Roster {
         let name = order.queue.clone();
         self.attempts.insert(order.attempt, State::StandsBy { queue: name.clone() });
         let queue = self.queues.entry(name.clone()).or_default();
-        queue.slots = usize::try_from(order.slots).unwrap_or(usize::MAX);
+        queue.slots = width(order.slots);
         queue.waiting.push_back((order, extras));
         Some(name)
     }
@@ -72,7 +72,7 @@ impl Roster {
     /// Gives a queue another width. One that has nothing in it learns its width from its next order.
     pub fn resize(&mut self, queue: &str, slots: u32) {
         if let Some(queue) = self.queues.get_mut(queue) {
-            queue.slots = usize::try_from(slots).unwrap_or(usize::MAX);
+            queue.slots = width(slots);
         }
     }
 
@@ -84,7 +84,7 @@ impl Roster {
 
     /// Gives a queue the width that an order names, which stands for one of its runs already.
     pub fn widen(&mut self, queue: &str, slots: u32) {
-        self.queues.entry(queue.to_owned()).or_default().slots = usize::try_from(slots).unwrap_or(usize::MAX);
+        self.queues.entry(queue.to_owned()).or_default().slots = width(slots);
     }
 
     /// Takes the next order out of a queue that has a slot for it. It is to be `started` or `ended` at once.
@@ -213,6 +213,10 @@ impl Roster {
     pub fn is_empty(&self) -> bool {
         self.attempts.is_empty()
     }
+}
+
+fn width(slots: u32) -> usize {
+    usize::try_from(slots).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

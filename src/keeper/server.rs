@@ -153,7 +153,6 @@ struct Server<'a> {
 }
 
 /// What woke the loop up.
-#[derive(Default)]
 struct Ready {
     children: bool,
     newcomer: bool,

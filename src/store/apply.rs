@@ -1,7 +1,7 @@
 //! Owns: making plans and reports so.
 //! Never: deciding on them.
 
-use rusqlite::{OptionalExtension, named_params, params};
+use rusqlite::{OptionalExtension, Row, named_params, params};
 
 use super::codec::{self, split};
 use super::{Reader, StoreResult, Writer};
@@ -352,8 +352,7 @@ impl Writer<'_> {
              WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_told = 0 AND keeper IS NOT NULL
              RETURNING job_id, number, attempt, stop_now",
         )?;
-        let stops = statement
-            .query_map([], |row| Ok((RunId { job: row.get(0)?, number: row.get(1)? }, row.get(2)?, row.get(3)?)))?;
+        let stops = statement.query_map([], wanted_stop)?;
         Ok(stops.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -367,6 +366,11 @@ impl Writer<'_> {
     }
 }
 
+/// Reads a run that is to be stopped: its attempt, and whether to KILL at once.
+fn wanted_stop(row: &Row<'_>) -> rusqlite::Result<(RunId, u32, bool)> {
+    Ok((RunId { job: row.get(0)?, number: row.get(1)? }, row.get(2)?, row.get(3)?))
+}
+
 impl Reader<'_> {
     /// Returns the stops that `take_stops` would, and leaves it at that: for a store that cannot be written.
     pub fn untold_stops(&self) -> StoreResult<Vec<(RunId, u32, bool)>> {
@@ -374,8 +378,7 @@ impl Reader<'_> {
             "SELECT job_id, number, attempt, stop_now FROM run
              WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_told = 0 AND keeper IS NOT NULL",
         )?;
-        let stops = statement
-            .query_map([], |row| Ok((RunId { job: row.get(0)?, number: row.get(1)? }, row.get(2)?, row.get(3)?)))?;
+        let stops = statement.query_map([], wanted_stop)?;
         Ok(stops.collect::<rusqlite::Result<_>>()?)
     }
 

@@ -214,23 +214,21 @@ impl Writer<'_> {
     }
 
     /// Ends what was claimed before the machine was last started: no keeper and no process of it can be left. Keepers that
-    /// `ended` in order had started nothing that is still claimed. Returns how many runs were lost.
-    pub fn lose_runs_of_earlier_boot(&self, boot_id: &str, ended: &[i64], now: Timestamp) -> StoreResult<usize> {
+    /// `ended` in order had started nothing that is still claimed.
+    pub fn lose_runs_of_earlier_boot(&self, boot_id: &str, ended: &[i64], now: Timestamp) -> StoreResult<()> {
         const KEY: &str = "boot";
         let known = self.meta(KEY)?;
         if known.as_deref() == Some(boot_id) {
-            return Ok(0);
+            return Ok(());
         }
         self.set_meta(KEY, boot_id)?;
-        let mut lost = 0;
         // A store of an earlier taskq does not say in which boot it was served: the next keeper decides.
         for claimed in self.claimed_runs()?.iter().filter(|_| known.is_some()) {
             if !ended.contains(&claimed.keeper) {
                 self.record_lost(claimed.run, now)?;
-                lost += 1;
             }
         }
-        Ok(lost)
+        Ok(())
     }
 
     fn set_meta(&self, key: &str, value: &str) -> StoreResult<()> {

@@ -8,18 +8,19 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Server;
 use crate::domain::End;
+use crate::keeper::limits::out_of_the_way;
+use crate::keeper::pipe;
 use crate::keeper::protocol::{Ended, FromKeeper, SeekOrder};
 use crate::keeper::roster::Running;
 use crate::keeper::search::{Found, Survey};
 use crate::keeper::stopping::Stopping;
-use crate::keeper::{pipe, process, raw};
 
 impl Server<'_> {
     /// Drains what the keeper before has left, so that nobody who still writes is held up.
     pub(super) fn take_over_pipes(&mut self) {
         for attempt in pipe::attempts_with_pipes(&self.log_dir) {
             if let Ok(outlet) = pipe::open_outlet(&pipe::path(&self.log_dir, attempt)) {
-                self.drain.watch_leftover(attempt, process::out_of_the_way(outlet, self.descriptors));
+                self.drain.watch_leftover(attempt, out_of_the_way(outlet.into(), self.descriptors).into());
             }
         }
     }
@@ -63,12 +64,8 @@ impl Server<'_> {
         let (attempt, pid, at) = (order.attempt, found.group, found.started_at);
         self.roster.widen(&order.queue, order.slots);
         let processes = found.processes.into_iter();
-        let descriptors = self.descriptors;
-        let processes = processes.map(|fd| match descriptors {
-            Some(soft) => raw::move_up(fd, soft),
-            None => fd,
-        });
-        self.unattended.insert(pid, processes.collect());
+        let processes = processes.map(|fd| out_of_the_way(fd, self.descriptors)).collect();
+        self.unattended.insert(pid, processes);
         self.take_up(Running { attempt, queue: order.queue, pid, started_at: at, stopping, session: found.session });
         self.say(&FromKeeper::Unattended { attempt, keeper: self.instance, pid, at });
     }
