@@ -49,9 +49,11 @@ fn ranges(criterion: &mut Criterion) {
 
 fn reading(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("parse");
-    for (name, expression) in
-        [("five", "*/5 2-4,7 1,15 jan-mar mon"), ("six", "0 */5 2-4,7 1,15 * MON-FRI"), ("never", "0 0 31 2 *")]
-    {
+    for (name, expression) in [
+        ("five", "*/5 2-4,7 1,15 jan-mar mon"),
+        ("six", "0 */5 2-4,7 1,15 * MON-FRI"),
+        ("never", "0 0 31 2 *"),
+    ] {
         group.bench_function(name, |bencher| bencher.iter(|| parse_cron(black_box(expression))));
     }
     group.finish();

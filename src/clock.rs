@@ -13,7 +13,8 @@ pub trait Clock {
     /// Returns the wall-clock time (CLOCK_REALTIME).
     fn now(&self) -> Timestamp;
 
-    /// Returns what time(2) and the stamps of files tell (CLOCK_REALTIME_COARSE): the wall-clock time of the last tick.
+    /// Returns what time(2) and the stamps of files tell (CLOCK_REALTIME_COARSE): the wall-clock time of the
+    /// last tick.
     fn told(&self) -> Timestamp;
 
     /// Returns how long a tick is: `told` moves on so long after it did.

@@ -40,7 +40,8 @@ pub fn store_dir(flag: Option<&Path>) -> Result<StoreDir> {
         Some(dir) => dir,
         None => dirs::data_dir()
             .ok_or_else(|| {
-                Error::usage(WHAT, "there is no home directory").hint("name a directory with `--dir` or `TASKQ_DIR`")
+                Error::usage(WHAT, "there is no home directory")
+                    .hint("name a directory with `--dir` or `TASKQ_DIR`")
             })?
             .join("taskq"),
     };
@@ -72,7 +73,8 @@ pub fn clean_environment(user: Option<&Person>) -> Vec<EnvVar> {
     let home = user.map_or_else(own_home, |user| user.home.clone());
     let own_name = || User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
     let name = user.map(|user| user.name.clone()).or_else(own_name);
-    let mut env = vec![[b"HOME=", home.as_slice()].concat(), b"SHELL=/bin/sh".to_vec(), b"PATH=/usr/bin:/bin".to_vec()];
+    let mut env =
+        vec![[b"HOME=", home.as_slice()].concat(), b"SHELL=/bin/sh".to_vec(), b"PATH=/usr/bin:/bin".to_vec()];
     env.extend(name.map(|name| format!("LOGNAME={name}").into_bytes()));
     env
 }
@@ -100,8 +102,8 @@ pub fn find_person(name: &str) -> Option<Person> {
     User::from_name(name).ok().flatten().map(Person::from)
 }
 
-/// Returns a user of this name, or the one that this process runs as; one that is in no passwd(5) has a number for a name
-/// and no home.
+/// Returns a user of this name, or the one that this process runs as; one that is in no passwd(5) has a
+/// number for a name and no home.
 pub fn person(name: Option<&str>) -> Person {
     let found = match name {
         Some(name) => find_person(name),
@@ -168,8 +170,9 @@ pub struct Localtime {
 
 /// Reads the system's zone.
 pub fn localtime() -> Localtime {
-    let name =
-        fs::read_link(LOCALTIME).ok().and_then(|link| Some(link.to_str()?.split_once("zoneinfo/")?.1.to_owned()));
+    let name = fs::read_link(LOCALTIME)
+        .ok()
+        .and_then(|link| Some(link.to_str()?.split_once("zoneinfo/")?.1.to_owned()));
     Localtime { name, tzif: fs::read(LOCALTIME).unwrap_or_default() }
 }
 
@@ -202,7 +205,8 @@ pub fn umask() -> u32 {
     mask.bits()
 }
 
-/// Returns what pam_env(8) gives to every session: `/etc/environment`, then `/etc/default/locale`, which wins.
+/// Returns what pam_env(8) gives to every session: `/etc/environment`, then `/etc/default/locale`, which
+/// wins.
 pub fn login_environment() -> Vec<EnvVar> {
     let mut vars: Vec<EnvVar> = Vec::new();
     for file in ["/etc/environment", "/etc/default/locale"] {
@@ -253,7 +257,8 @@ pub fn machine_id() -> String {
     fs::read_to_string("/etc/machine-id").unwrap_or_default().trim().to_owned()
 }
 
-/// Returns the cron whose tables this machine most likely has: cronie where its crond(8) is installed and no cron(8).
+/// Returns the cron whose tables this machine most likely has: cronie where its crond(8) is installed and no
+/// cron(8).
 pub fn has_cronie() -> bool {
     Path::new("/usr/sbin/crond").exists() && !Path::new("/usr/sbin/cron").exists()
 }
@@ -261,8 +266,9 @@ pub fn has_cronie() -> bool {
 /// Returns the editor that crontab(1) would start: `VISUAL`, else `EDITOR`, else the system's.
 pub fn editor() -> std::ffi::OsString {
     let set = |name| std::env::var_os(name).filter(|editor| !editor.is_empty());
-    let fallback =
-        || if Path::new("/usr/bin/sensible-editor").exists() { "/usr/bin/sensible-editor" } else { "vi" }.into();
+    let fallback = || {
+        if Path::new("/usr/bin/sensible-editor").exists() { "/usr/bin/sensible-editor" } else { "vi" }.into()
+    };
     set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(fallback)
 }
 

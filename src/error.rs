@@ -88,7 +88,8 @@ impl Error {
     }
 }
 
-/// Returns what the system said as our other causes read: no capital, and without the number that Rust puts behind it.
+/// Returns what the system said as our other causes read: no capital, and without the number that Rust puts
+/// behind it.
 pub fn system_cause(text: &str) -> String {
     let text = text.split(" (os error ").next().unwrap_or_default();
     let mut chars = text.chars();

@@ -1,8 +1,9 @@
 //! Owns: the end of a process that is refused memory: one line on standard error, and an exit status.
 //! Never: saving memory, or counting it.
 //!
-//! Rust's own end is a backtrace and SIGABRT. The hook that could replace it (`alloc_error_hook`) is not stable, and no
-//! crate offers this much and no more; what is stable is an allocator of one's own, which here is the system's.
+//! Rust's own end is a backtrace and SIGABRT. The hook that could replace it (`alloc_error_hook`) is not
+//! stable, and no crate offers this much and no more; what is stable is an allocator of one's own, which here
+//! is the system's.
 
 #![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait, and _exit(2) has no safe form")]
 
@@ -34,7 +35,8 @@ const COMMAND_LINE_BYTES: usize = 1024;
 pub fn reserve_stack() {
     let limit = |resource| getrlimit(resource).map_or(RLIM_INFINITY, |(soft, _)| soft);
     // A stack that may not become that large is not ours to fill.
-    if limit(Resource::RLIMIT_AS) != RLIM_INFINITY && limit(Resource::RLIMIT_STACK) / 4 >= STACK_BYTES as u64 {
+    if limit(Resource::RLIMIT_AS) != RLIM_INFINITY && limit(Resource::RLIMIT_STACK) / 4 >= STACK_BYTES as u64
+    {
         // Where there is no room for it, this says so.
         drop(black_box(Vec::<u8>::with_capacity(STACK_BYTES)));
         touch_stack(STACK_BYTES / PAGE_BYTES);
@@ -51,8 +53,8 @@ fn touch_stack(pages: usize) {
     black_box(&page);
 }
 
-// SAFETY: everything is the system allocator's, which keeps the contract of the trait; that the process may end in a call
-// takes nothing from it.
+// SAFETY: everything is the system allocator's, which keeps the contract of the trait; that the process may
+// end in a call takes nothing from it.
 unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: `System` asks of its caller what this method asks.
@@ -96,7 +98,8 @@ fn exhausted() -> ! {
     };
     // Where it cannot be said, the status says as much.
     let _ = unistd::write(io::stderr(), words.as_bytes());
-    // SAFETY: _exit(2) ends the process at once, whatever state it is in; exit(3) would run handlers that take memory.
+    // SAFETY: _exit(2) ends the process at once, whatever state it is in; exit(3) would run handlers that
+    // take memory.
     unsafe { libc::_exit(libc::c_int::from(kind.exit_code())) }
 }
 
@@ -107,7 +110,8 @@ fn own_command_line(buffer: &mut [u8]) -> &[u8] {
     &buffer[..length.unwrap_or(0)]
 }
 
-/// Tells whether a command line is one that ends as the run ends that it names: its end must not be taken for that.
+/// Tells whether a command line is one that ends as the run ends that it names: its end must not be taken for
+/// that.
 fn passes_on_a_status(line: &[u8]) -> bool {
     let mut words = line.split(|byte| *byte == 0).skip(1);
     let verb = loop {
@@ -132,9 +136,16 @@ mod tests {
 
     #[test]
     fn a_command_line_that_passes_on_a_runs_status_is_known_by_its_words() {
-        let passes_on = |words: &str| passes_on_a_status(format!("taskq {words}").replace(' ', "\0").as_bytes());
-        for words in ["wait 1", "--dir wait wait 1", "--color=never wait", "run 1 --wait", "run --follow a", "log -f 1"]
-        {
+        let passes_on =
+            |words: &str| passes_on_a_status(format!("taskq {words}").replace(' ', "\0").as_bytes());
+        for words in [
+            "wait 1",
+            "--dir wait wait 1",
+            "--color=never wait",
+            "run 1 --wait",
+            "run --follow a",
+            "log -f 1",
+        ] {
             assert!(passes_on(words), "{words}");
         }
         for words in ["", "list", "--dir wait list", "add wait", "run 1", "run -- --wait", "log 1", "--dir"] {

@@ -39,7 +39,8 @@ fn surroundings(origin: Dialect) -> Surroundings {
     }
 }
 
-/// Tables that say at their head that they come from an RPM-based host are read as its cron, cronie, reads them.
+/// Tables that say at their head that they come from an RPM-based host are read as its cron, cronie, reads
+/// them.
 fn origin_of(text: &[u8]) -> Dialect {
     let head = lines(text).take_while(|line| line.text.starts_with(b"#"));
     let is_rpm_based = head.into_iter().any(|line| String::from_utf8_lossy(line.text).contains("RPM-based"));
@@ -48,7 +49,8 @@ fn origin_of(text: &[u8]) -> Dialect {
 
 fn tables(layout: &str) -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(layout);
-    let entries = fs::read_dir(dir).expect("the corpus is there").map(|entry| entry.expect("it is readable").path());
+    let entries =
+        fs::read_dir(dir).expect("the corpus is there").map(|entry| entry.expect("it is readable").path());
     let mut tables: Vec<PathBuf> =
         entries.filter(|path| path.extension().is_some_and(|end| end == "crontab")).collect();
     tables.sort();

@@ -1,9 +1,9 @@
-//! Owns: running what others wrote beside ours: `crontab -n` of Debian and `crontab -T` of cronie for what is read, cronsim
-//! for when it fires.
+//! Owns: running what others wrote beside ours: `crontab -n` of Debian and `crontab -T` of cronie for what is
+//! read, cronsim for when it fires.
 //! Never: ground truth that is kept in files (see tests/oracle.rs).
 //!
-//! All are optional: where they are missing the tests say so and pass. `TASKQ_DIFFERENTIAL=n` makes each n times longer, and
-//! `TASKQ_CRONIE` names a crontab of cronie that is not installed.
+//! All are optional: where they are missing the tests say so and pass. `TASKQ_DIFFERENTIAL=n` makes each n
+//! times longer, and `TASKQ_CRONIE` names a crontab of cronie that is not installed.
 
 #[path = "differential/lines.rs"]
 mod lines;
@@ -35,7 +35,12 @@ fn times() -> usize {
 /// Runs a program on an input; `None` if there is no such program.
 fn run(program: &str, arguments: &[&str], input: &[u8]) -> Option<Output> {
     let mut command = Command::new(program);
-    command.args(arguments).env("LC_ALL", "C").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().ok()?;
     let mut stdin = child.stdin.take().expect("it is piped");
     thread::scope(|scope| {
@@ -48,7 +53,8 @@ fn run(program: &str, arguments: &[&str], input: &[u8]) -> Option<Output> {
 /// Returns why `crontab -n` cannot be asked, if it cannot.
 fn no_crontab() -> Option<String> {
     let version = run("dpkg-query", &["-W", "-f", "${Version}", "cron"], b"");
-    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let version =
+        version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     if !version.starts_with(DEBIAN) {
         return Some(format!("cron {DEBIAN} is not installed, but {version:?}"));
     }
@@ -88,8 +94,10 @@ fn debians_crontab_reads_exactly_what_our_reading_of_its_dialect_does() {
     // It stops at the first error, so what it reads is asked at once, and what it refuses line by line.
     for lines in read.chunks(LINES_MAX) {
         if let Err(first) = check(&table(lines.iter().map(Vec::as_slice))) {
-            let alone =
-                lines.iter().find(|line| check(&table([line.as_slice()])).is_err()).map(|line| line.escape_ascii());
+            let alone = lines
+                .iter()
+                .find(|line| check(&table([line.as_slice()])).is_err())
+                .map(|line| line.escape_ascii());
             panic!("{first}: {}", alone.expect("one of the lines is refused"));
         }
     }
@@ -136,7 +144,8 @@ fn five_fields_fire_when_cronsim_says() {
             cases.push((zone, random.instant(), expression));
         }
     }
-    let input: String = cases.iter().map(|(zone, start, text)| format!("{zone}\t{start}\t{text}\n")).collect();
+    let input: String =
+        cases.iter().map(|(zone, start, text)| format!("{zone}\t{start}\t{text}\n")).collect();
     let program = CRONSIM.replace("FIRES", &FIRES.to_string());
     let output = run("python3", &["-c", &program], input.as_bytes()).expect("python3 was there before");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -152,6 +161,9 @@ fn five_fields_fire_when_cronsim_says() {
         let ours: Vec<i64> = ours.take(FIRES).map(Timestamp::as_seconds).collect();
         assert!(ours.starts_with(&theirs), "{text} in {zone} after {start}: {ours:?}, {theirs:?}");
         // It gives up after 50 years.
-        assert!(ours.get(theirs.len()).is_none_or(|far| far - start > 49 * 31_557_600), "{text} in {zone}: {ours:?}");
+        assert!(
+            ours.get(theirs.len()).is_none_or(|far| far - start > 49 * 31_557_600),
+            "{text} in {zone}: {ours:?}"
+        );
     }
 }

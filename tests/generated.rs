@@ -35,7 +35,8 @@ fn compare(dir: &Path, wanted: &[(String, Vec<u8>)]) {
 
 #[test]
 fn the_committed_completions_are_those_of_the_definitions() {
-    let wanted: Vec<_> = COMMITTED.iter().map(|(shell, file)| ((*file).to_owned(), completions(*shell))).collect();
+    let wanted: Vec<_> =
+        COMMITTED.iter().map(|(shell, file)| ((*file).to_owned(), completions(*shell))).collect();
     compare(&root().join("completions"), &wanted);
 }
 

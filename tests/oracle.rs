@@ -1,4 +1,5 @@
-//! Ground truth made with Debian cron's own parser and main-loop rule: every row must match (see oracle/README.md).
+//! Ground truth made with Debian cron's own parser and main-loop rule: every row must match (see
+//! oracle/README.md).
 
 use taskq::domain::Timestamp;
 use taskq::schedule::{Zone, parse_cron};
@@ -36,7 +37,10 @@ fn five_fields_fire_in_utc_exactly_when_debian_cron_would() {
                 expected.len() as u64,
                 "row {number}: {expression}"
             );
-            assert_eq!(schedule.latest(seconds(after), *last, 7, &zone), expected[expected.len().saturating_sub(7)..]);
+            assert_eq!(
+                schedule.latest(seconds(after), *last, 7, &zone),
+                expected[expected.len().saturating_sub(7)..]
+            );
         }
     }
 }

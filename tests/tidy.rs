@@ -39,7 +39,8 @@ fn the_tree_is_tidy() {
     assert!(files.len() > 10, "the tree was not found");
     let mut problems: Vec<_> = files.iter().flat_map(|(path, source)| check(path, source)).collect();
     problems.extend(check_unsafe(files.iter().map(|(path, source)| (path.as_str(), source.as_str()))));
-    let list: Vec<_> = problems.iter().map(|problem| format!("{} ({})", problem.text, problem.rule)).collect();
+    let list: Vec<_> =
+        problems.iter().map(|problem| format!("{} ({})", problem.text, problem.rule)).collect();
     assert!(list.is_empty(), "\n{}", list.join("\n"));
 }
 
@@ -77,7 +78,10 @@ fn imports_along_the_order_are_fine() {
         ("src/store/mod.rs", "use crate::engine::{Plan, Snapshot};"),
         ("src/store/queries/runs.rs", "use super::super::schema; use self::x::y;"),
         ("src/keeper/mod.rs", "use crate::domain::End; use crate::clock::Clock;"),
-        ("src/cli/add.rs", "use crate::store::Store; use crate::daemon::poke; use super::keeper::KeeperArgs;"),
+        (
+            "src/cli/add.rs",
+            "use crate::store::Store; use crate::daemon::poke; use super::keeper::KeeperArgs;",
+        ),
         ("src/main.rs", "use taskq::cli; use taskq::store::Store;"),
         ("src/lib.rs", "pub mod store; pub use crate::keeper::x;"),
         ("src/keeper/mod.rs", "// use crate::store\nconst TEXT: &str = \"crate::store::x\";"),
@@ -89,7 +93,8 @@ fn imports_along_the_order_are_fine() {
 
 #[test]
 fn a_long_function_is_found() {
-    let function = |lines: usize| format!("fn long(x: [u8; 2]) -> u8 {{\n{}}}\n", "    x();\n".repeat(lines - 2));
+    let function =
+        |lines: usize| format!("fn long(x: [u8; 2]) -> u8 {{\n{}}}\n", "    x();\n".repeat(lines - 2));
     assert_eq!(broken("src/x.rs", &function(70)), [""; 0]);
     assert_eq!(broken("src/x.rs", &function(71)), ["function"]);
     assert_eq!(broken("tests/x.rs", &function(71)), ["function"]);
@@ -147,14 +152,20 @@ fn the_environment_is_read_in_one_place() {
         assert_eq!(broken("src/config.rs", source), [""; 0], "{source}");
         assert_eq!(broken("tests/x.rs", source), [""; 0], "{source}");
     }
-    assert_eq!(broken("src/cli/add.rs", "const V: &str = env!(\"X\"); fn f() { std::env::args_os(); }"), [""; 0]);
+    assert_eq!(
+        broken("src/cli/add.rs", "const V: &str = env!(\"X\"); fn f() { std::env::args_os(); }"),
+        [""; 0]
+    );
 }
 
 #[test]
 fn only_main_exits() {
     let source = "fn f() { std::process::exit(1); }";
     assert_eq!(broken("src/cli/mod.rs", source), ["exit"]);
-    assert_eq!(broken("src/cli/mod.rs", "use std::process::{self, ExitCode}; fn f() { process::exit(1) }"), ["exit"]);
+    assert_eq!(
+        broken("src/cli/mod.rs", "use std::process::{self, ExitCode}; fn f() { process::exit(1) }"),
+        ["exit"]
+    );
     assert_eq!(broken("src/main.rs", source), [""; 0]);
     assert_eq!(broken("src/cli/mod.rs", "use std::process::ExitCode;"), [""; 0]);
 }
@@ -165,7 +176,11 @@ fn only_the_output_module_prints() {
         let source = format!("fn f() {{ {name}!(x); }}");
         assert_eq!(broken("src/cli/list.rs", &source), ["print"], "{name}");
         assert_eq!(broken("src/cli/output/mod.rs", &source), [""; 0], "{name}");
-        assert_eq!(broken("src/cli/list.rs", &format!("#[cfg(test)] mod t {{ {source} }}")), [""; 0], "{name}");
+        assert_eq!(
+            broken("src/cli/list.rs", &format!("#[cfg(test)] mod t {{ {source} }}")),
+            [""; 0],
+            "{name}"
+        );
         assert_eq!(broken("src/cli/list.rs", &format!("/* {source} */ // {name}!()")), [""; 0], "{name}");
     }
     assert_eq!(broken("src/cli/list.rs", "#[cfg(not(test))] fn f() { println!(x); }"), ["print"]);
@@ -199,11 +214,17 @@ fn only_the_keeper_starts_processes() {
 fn unsafe_stands_in_one_file_of_the_keeper_and_in_the_allocator() {
     let bad = "fn f() { unsafe { x() } }";
     let rules = |files: &[(&str, &str)]| check_unsafe(files.iter().copied()).len();
-    assert_eq!(rules(&[("src/keeper/start.rs", bad), ("src/x.rs", "// unsafe\nconst X: &str = \"unsafe\";")]), 0);
+    assert_eq!(
+        rules(&[("src/keeper/start.rs", bad), ("src/x.rs", "// unsafe\nconst X: &str = \"unsafe\";")]),
+        0
+    );
     assert_eq!(rules(&[("src/store/mod.rs", bad)]), 1);
     assert_eq!(rules(&[("tests/x.rs", bad)]), 1);
     assert_eq!(rules(&[("src/keeper/raw.rs", bad), ("src/memory.rs", bad)]), 0);
-    assert_eq!(rules(&[("src/keeper/memory.rs", bad), ("src/keeper/raw.rs", bad), ("src/memory.rs", bad)]), 1);
+    assert_eq!(
+        rules(&[("src/keeper/memory.rs", bad), ("src/keeper/raw.rs", bad), ("src/memory.rs", bad)]),
+        1
+    );
     assert_eq!(rules(&[("src/store/memory.rs", bad)]), 1);
     assert_eq!(rules(&[("src/keeper/start.rs", bad), ("src/keeper/raw.rs", bad)]), 1);
 }
@@ -245,14 +266,16 @@ fn comments_strings_and_characters_are_no_code() {
 fn paths_are_read_as_they_are_meant() {
     let source = "use a::{self, b::{c as d, e}, f::*}; fn g() { d::h(); ::i::j(); k.l(); super::m::n(); }";
     let blanked = blank(source);
-    let found: Vec<_> = paths(&tokens(&blanked), &["x", "y"]).into_iter().filter(|path| path.is_reached).collect();
+    let found: Vec<_> =
+        paths(&tokens(&blanked), &["x", "y"]).into_iter().filter(|path| path.is_reached).collect();
     let found: Vec<_> = found.iter().map(|path| path.segments.join("::")).collect();
     assert_eq!(found, ["a", "a::b::c", "a::b::e", "a::f::*", "a::b::c::h", "i::j", "crate::x::m::n"]);
 }
 
 #[test]
 fn functions_are_measured_from_their_name_to_their_brace() {
-    let blanked = blank("struct S { f: fn(u8) }\nimpl S {\n    fn a(&self) {\n        let x = || { 1 };\n    }\n}\n");
+    let blanked =
+        blank("struct S { f: fn(u8) }\nimpl S {\n    fn a(&self) {\n        let x = || { 1 };\n    }\n}\n");
     let found = functions(&tokens(&blanked));
     assert_eq!(found.iter().map(|f| (f.name.as_str(), f.line, f.lines)).collect::<Vec<_>>(), [("a", 3, 3)]);
 }

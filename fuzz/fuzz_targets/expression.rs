@@ -1,8 +1,9 @@
-//! Owns: what must hold for every text that is read as an expression, by us and by the readings of both crons.
+//! Owns: what must hold for every text that is read as an expression, by us and by the readings of both
+//! crons.
 //! Never: lines of crontabs (see `table`).
 //!
-//! The input is a text up to the first newline; the bytes behind it choose an instant and a zone. That every search ends
-//! is libFuzzer's to watch (`-timeout`).
+//! The input is a text up to the first newline; the bytes behind it choose an instant and a zone. That every
+//! search ends is libFuzzer's to watch (`-timeout`).
 
 #![no_main]
 

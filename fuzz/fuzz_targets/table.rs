@@ -196,7 +196,8 @@ fn check_variables(variables: &Variables, origin: Dialect) {
     }
 }
 
-/// Returns the name of a variable; of one without a name, as of a quoted name, what stands before the first `=`.
+/// Returns the name of a variable; of one without a name, as of a quoted name, what stands before the first
+/// `=`.
 fn name(var: &[u8]) -> &[u8] {
     let end = var.iter().position(|byte| *byte == b'=').expect("a variable has a value");
     &var[..end]

@@ -59,7 +59,13 @@ pub struct AddArgs {
     /// Run once, at TIME (can be repeated)
     ///
     /// A TIME in the past is refused.
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, verbatim_doc_comment, help_heading = "Triggers")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Triggers"
+    )]
     pub at: Vec<String>,
 
     /// Run when the cron expression matches (can be repeated)
@@ -69,14 +75,26 @@ pub struct AddArgs {
     /// @midnight, @weekly, @monthly, @yearly, @annually, @reboot. Six or
     /// seven fields have the second in front and the year behind, and
     /// days of the week by name only.
-    #[arg(long, value_name = "EXPR", allow_hyphen_values = true, verbatim_doc_comment, help_heading = "Triggers")]
+    #[arg(
+        long,
+        value_name = "EXPR",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Triggers"
+    )]
     pub cron: Vec<String>,
 
     /// Run every SPAN, counted from now (can be repeated)
     ///
     /// With --start, counted from there. Spans are real time: a day has
     /// 24 hours, whatever the zone does.
-    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, verbatim_doc_comment, help_heading = "Triggers")]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Triggers"
+    )]
     pub every: Vec<String>,
 
     /// No fire before TIME; --every counts from it
@@ -123,7 +141,13 @@ pub struct AddArgs {
     /// Let it make files with the mask MASK, as in umask(1)
     ///
     /// An octal number, such as 022. Default: the mask of this command.
-    #[arg(long, value_name = "MASK", allow_hyphen_values = true, verbatim_doc_comment, help_heading = "Command")]
+    #[arg(
+        long,
+        value_name = "MASK",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Command"
+    )]
     pub umask: Option<String>,
 
     /// Let it read FILE (nothing)
@@ -213,7 +237,13 @@ pub struct AddArgs {
     ///
     /// The whole process group gets TERM, then KILL (see --kill-after).
     /// The outcome is `timed_out`.
-    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, verbatim_doc_comment, help_heading = "Policies")]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Policies"
+    )]
     pub timeout: Option<String>,
 
     /// KILL this long after TERM (10s)
@@ -301,14 +331,18 @@ impl FromStr for MissedArg {
         match (MissedMode::from_word(word.trim()), within) {
             (Some(_), Some(within)) if within.is_empty() => Err("has no span behind its comma".to_owned()),
             (Some(mode), within) => Ok(Self { mode, within }),
-            (None, _) => Err("is not one of `once`, `all` and `skip`, alone or with a span as in `once,6h`".to_owned()),
+            (None, _) => {
+                Err("is not one of `once`, `all` and `skip`, alone or with a span as in `once,6h`".to_owned())
+            }
         }
     }
 }
 
 fn named_variable(text: OsString) -> Result<OsString, String> {
     match text.as_encoded_bytes().first() {
-        None | Some(b'=') => Err("has no name: write `NAME=VALUE`, or `NAME` for the value it has now".to_owned()),
+        None | Some(b'=') => {
+            Err("has no name: write `NAME=VALUE`, or `NAME` for the value it has now".to_owned())
+        }
         Some(_) => Ok(text),
     }
 }
@@ -332,8 +366,8 @@ pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
             .collect::<TaskResult<Vec<JobId>>>()?,
     };
     if json {
-        let views =
-            context.read(WHAT, |reader| added.iter().map(|id| reader.job(*id)).collect::<Result<Vec<_>, _>>())?;
+        let views = context
+            .read(WHAT, |reader| added.iter().map(|id| reader.job(*id)).collect::<Result<Vec<_>, _>>())?;
         return answer_json(context, &views, from.is_some());
     }
     let ids: String = added.iter().map(|id| format!("{id}\n")).collect();
@@ -371,7 +405,9 @@ fn tell(context: &Context<'_>, id: JobId, here: &Surroundings) -> TaskResult<()>
     let job = context.read("add job", |reader| reader.job(id))?;
     let when = match job.next_at {
         _ if job.paused_at.is_some() => format!("held: resume it with `taskq resume {id}`"),
-        Some(at) => format!("runs at {}, in {}", here.zone.show(at), super::output::text::span(at.since(here.now))),
+        Some(at) => {
+            format!("runs at {}, in {}", here.zone.show(at), super::output::text::span(at.since(here.now)))
+        }
         None if job.triggers.is_empty() => "runs as soon as a slot is free".to_owned(),
         None => "runs at the next boot".to_owned(),
     };
@@ -387,9 +423,17 @@ fn surroundings(context: &Context<'_>, what: &str) -> TaskResult<Surroundings> {
     let (zone, zone_name) = context.zone(what)?;
     let cwd = std::env::current_dir().map_err(|error| {
         let cause = super::output::text::io_cause(&error);
-        Error::usage(what, format!("the current directory: {cause}")).hint("change to a directory that exists")
+        Error::usage(what, format!("the current directory: {cause}"))
+            .hint("change to a directory that exists")
     })?;
-    Ok(Surroundings { now: context.now(), zone, zone_name, env: config::environment(), cwd, umask: config::umask() })
+    Ok(Surroundings {
+        now: context.now(),
+        zone,
+        zone_name,
+        env: config::environment(),
+        cwd,
+        umask: config::umask(),
+    })
 }
 
 fn text_of(context: &Context<'_>, args: AddArgs) -> TaskResult<JobText> {
@@ -398,7 +442,8 @@ fn text_of(context: &Context<'_>, args: AddArgs) -> TaskResult<JobText> {
         None if args.command.is_empty() => Some(script_on_stdin(context)?),
         None => None,
     };
-    let (missed, missed_within) = args.missed.map_or((None, None), |missed| (Some(missed.mode), missed.within));
+    let (missed, missed_within) =
+        args.missed.map_or((None, None), |missed| (Some(missed.mode), missed.within));
     Ok(JobText {
         what: None,
         command: args.command,
@@ -453,5 +498,7 @@ fn read_input(file: &Path) -> TaskResult<Vec<u8>> {
     } else {
         std::fs::read(file)
     };
-    read.map_err(|error| Error::io(format!("read {}", source_name(file)), super::output::text::io_cause(&error)))
+    read.map_err(|error| {
+        Error::io(format!("read {}", source_name(file)), super::output::text::io_cause(&error))
+    })
 }

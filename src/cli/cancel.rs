@@ -73,7 +73,8 @@ pub struct CancelArgs {
 /// Cancels what is named, or what is selected.
 pub fn run(context: &Context<'_>, args: &CancelArgs) -> Result<u8> {
     let now = context.now();
-    let tag = args.tag.as_ref().map(|tag| tag.parse::<Tag>()).transpose().map_err(|e| Error::usage(WHAT, e))?;
+    let tag =
+        args.tag.as_ref().map(|tag| tag.parse::<Tag>()).transpose().map_err(|e| Error::usage(WHAT, e))?;
     let cancel = |writer: &Writer<'_>| {
         let mut report = Report::default();
         for target in &chosen(writer, args, tag.as_ref())? {
@@ -119,7 +120,11 @@ struct Chosen<'a> {
 }
 
 /// Returns what the arguments name or select.
-fn chosen<'a>(reader: &Reader<'_>, args: &'a CancelArgs, tag: Option<&Tag>) -> Result<Vec<Chosen<'a>>, Failure> {
+fn chosen<'a>(
+    reader: &Reader<'_>,
+    args: &'a CancelArgs,
+    tag: Option<&Tag>,
+) -> Result<Vec<Chosen<'a>>, Failure> {
     let named = args.targets.iter().map(|text| {
         let target = target::find(reader, "cancel", text)?;
         Ok(Chosen { target, text: Some(text) })
@@ -133,14 +138,21 @@ fn chosen<'a>(reader: &Reader<'_>, args: &'a CancelArgs, tag: Option<&Tag>) -> R
     Ok(jobs.into_iter().map(|job| Chosen { target: Target::Job(job.id), text: None }).collect())
 }
 
-/// Stops what runs although nothing can be recorded: the run may be what fills the disk. Anything else that a cancel does has
-/// to be recorded, and `error` says why it is not.
-fn stop_without_store(context: &Context<'_>, args: &CancelArgs, tag: Option<&Tag>, error: Error) -> Result<u8> {
+/// Stops what runs although nothing can be recorded: the run may be what fills the disk. Anything else that a
+/// cancel does has to be recorded, and `error` says why it is not.
+fn stop_without_store(
+    context: &Context<'_>,
+    args: &CancelArgs,
+    tag: Option<&Tag>,
+    error: Error,
+) -> Result<u8> {
     let (runs, is_more) = context.look(WHAT, |reader| {
         let (mut runs, mut is_more) = (Vec::new(), false);
         for Chosen { target, .. } in chosen(reader, args, tag)? {
             match target {
-                Target::Run(run) => runs.extend(reader.run(run)?.filter(|run| run.state != RunState::Finished)),
+                Target::Run(run) => {
+                    runs.extend(reader.run(run)?.filter(|run| run.state != RunState::Finished));
+                }
                 Target::Job(job) => {
                     let filter = RunFilter { job: Some(job), unfinished: true, ..RunFilter::default() };
                     runs.extend(reader.runs(&filter)?);
@@ -158,7 +170,9 @@ fn stop_without_store(context: &Context<'_>, args: &CancelArgs, tag: Option<&Tag
     }
     let names = running.iter().map(|run| run.run.to_string()).collect::<Vec<_>>().join(", ");
     if is_more || !waiting.is_empty() {
-        return Err(error.hint(format!("what ran is being stopped ({names}), the rest is as it was: try again")));
+        return Err(
+            error.hint(format!("what ran is being stopped ({names}), the rest is as it was: try again"))
+        );
     }
     context.output.talk(&format!("{}; stopping {names}, to be recorded later", error.cause));
     Ok(0)

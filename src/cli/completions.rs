@@ -41,7 +41,10 @@ pub(super) fn visible() -> clap::Command {
         .args(full.get_arguments().cloned())
         .subcommands(full.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned());
     for (text, set) in [
-        (full.get_about(), clap::Command::about as fn(clap::Command, clap::builder::StyledStr) -> clap::Command),
+        (
+            full.get_about(),
+            clap::Command::about as fn(clap::Command, clap::builder::StyledStr) -> clap::Command,
+        ),
         (full.get_long_about(), clap::Command::long_about),
         (full.get_after_help(), clap::Command::after_help),
     ] {

@@ -1,4 +1,5 @@
-//! Owns: what every verb is given: the store's directory, the clock, the mouth; and how a verb meets the store.
+//! Owns: what every verb is given: the store's directory, the clock, the mouth; and how a verb meets the
+//! store.
 //! Never: what a verb does.
 
 use std::path::PathBuf;
@@ -62,7 +63,8 @@ impl Context<'_> {
 
     /// Returns the zone in which the caller reads times, and its name if `TZ` sets one.
     pub fn zone(&self, what: &str) -> Result<(Zone, Option<String>)> {
-        caller_zone().map_err(|error| parse_failure(what, error).hint("set `TZ` to a zone such as `Europe/Paris`"))
+        caller_zone()
+            .map_err(|error| parse_failure(what, error).hint("set `TZ` to a zone such as `Europe/Paris`"))
     }
 
     /// Opens the store, and makes it where there is none; `what` is being done.
@@ -75,7 +77,8 @@ impl Context<'_> {
         Store::exists(&self.dir).map_err(|error| error.during(what))
     }
 
-    /// Refuses a named directory without a store: most likely it is mistyped. The default one is where a store will be.
+    /// Refuses a named directory without a store: most likely it is mistyped. The default one is where a
+    /// store will be.
     pub fn need_store(&self, what: &str) -> Result<()> {
         if !self.is_dir_named || self.has_store(what)? {
             return Ok(());

@@ -161,7 +161,12 @@ fn surroundings(context: &Context<'_>) -> Result<Surroundings> {
 }
 
 /// Installs a table that is called `shown`; with `before`, only in the place of that text.
-fn install(context: &Context<'_>, text: &[u8], shown: &str, before: Option<Option<&[u8]>>) -> Result<Installed> {
+fn install(
+    context: &Context<'_>,
+    text: &[u8],
+    shown: &str,
+    before: Option<Option<&[u8]>>,
+) -> Result<Installed> {
     let here = surroundings(context)?;
     let lines = read_table(text, Layout::User, None, &here);
     if complain(context, &lines, shown, &here) {
@@ -173,7 +178,12 @@ fn install(context: &Context<'_>, text: &[u8], shown: &str, before: Option<Optio
             return Ok(None);
         }
         let mut diff = diff(writer, OWN, &lines)?;
-        store(writer, &NewTable { source: OWN, origin: here.origin, text, lines: &lines }, &mut diff, here.now)?;
+        store(
+            writer,
+            &NewTable { source: OWN, origin: here.origin, text, lines: &lines },
+            &mut diff,
+            here.now,
+        )?;
         let report = table_report(shown, &lines, &diff, true, &here);
         Ok::<_, Failure>(Some((old.unwrap_or_default(), report, doubles(writer, OWN, &lines)?)))
     })?;
@@ -228,8 +238,9 @@ fn remove_table(context: &Context<'_>, must_ask: bool) -> Result<u8> {
     context.write("remove crontab", |writer| {
         // Under the lock: what is kept is what is removed, whatever was there when the question was asked.
         let Some(table) = writer.crontab(OWN)? else { return Ok::<_, Failure>(()) };
-        keep(&backup, &table.text)
-            .map_err(|error| Error::io(format!("keep the table in `{}`", backup.display()), io_cause(&error)))?;
+        keep(&backup, &table.text).map_err(|error| {
+            Error::io(format!("keep the table in `{}`", backup.display()), io_cause(&error))
+        })?;
         remove(writer, OWN, context.now())
     })?;
     if streams.stderr_is_terminal {
@@ -243,8 +254,9 @@ fn ask(context: &Context<'_>, question: &str) -> Result<bool> {
     loop {
         context.output.answer_bytes(question.as_bytes())?;
         let mut answer = String::new();
-        let length =
-            io::stdin().read_line(&mut answer).map_err(|error| Error::io("read the answer", io_cause(&error)))?;
+        let length = io::stdin()
+            .read_line(&mut answer)
+            .map_err(|error| Error::io("read the answer", io_cause(&error)))?;
         match answer.trim_start().bytes().next() {
             Some(b'y' | b'Y') => return Ok(true),
             Some(b'n' | b'N') => return Ok(false),
@@ -297,8 +309,14 @@ fn edit_table(context: &Context<'_>) -> Result<u8> {
     edited.map(|(status, _)| status)
 }
 
-/// Edits a file until it is installed, unchanged or given up. Returns the exit status, and whether the edit is to be kept.
-fn edit_until_good(context: &Context<'_>, file: &Path, begun: &[u8], before: Option<&[u8]>) -> Result<(u8, bool)> {
+/// Edits a file until it is installed, unchanged or given up. Returns the exit status, and whether the edit
+/// is to be kept.
+fn edit_until_good(
+    context: &Context<'_>,
+    file: &Path,
+    begun: &[u8],
+    before: Option<&[u8]>,
+) -> Result<(u8, bool)> {
     let editor = config::editor();
     let failure = |error: io::Error| Error::io("edit crontab", io_cause(&error));
     loop {

@@ -7,7 +7,8 @@ use crate::schedule::{Change, Daylight, Effect, Reading, Readings, Schedule, Zon
 /// Stands where the offset would, of what never comes: as wide as most offsets.
 const NO_OFFSET: &str = "-    ";
 
-/// Returns the mark of a fire beside which a clock of the zone `shown` stands: `moved: the clock leaves out 02:30`.
+/// Returns the mark of a fire beside which a clock of the zone `shown` stands: `moved: the clock leaves out
+/// 02:30`.
 ///
 /// Dates are left to the line that the mark stands in, except where they differ from its own.
 pub fn mark(daylight: Daylight, at: Timestamp, zone: &Zone, shown: &Zone) -> String {
@@ -25,7 +26,11 @@ pub fn mark(daylight: Daylight, at: Timestamp, zone: &Zone, shown: &Zone) -> Str
         Effect::Once => format!("once: {fires}{clock} shows {times} twice"),
         Effect::Twice if readings.count == 1 => format!("twice: {clock} shows {times} twice"),
         Effect::Twice => {
-            format!("twice: {} fires instead of {}, {clock} shows {times} twice", readings.count * 2, readings.count)
+            format!(
+                "twice: {} fires instead of {}, {clock} shows {times} twice",
+                readings.count * 2,
+                readings.count
+            )
         }
         Effect::FirstOfTwo => "first of two".to_owned(),
         Effect::SecondOfTwo => "second of two".to_owned(),
@@ -37,9 +42,12 @@ pub fn word(daylight: Daylight) -> String {
     let word = daylight.effect.as_str().replace('_', " ");
     let fires = match daylight.effect {
         Effect::Merged { fires } => fires,
-        Effect::Moved | Effect::Skipped | Effect::Once | Effect::Twice | Effect::FirstOfTwo | Effect::SecondOfTwo => {
-            daylight.readings.count
-        }
+        Effect::Moved
+        | Effect::Skipped
+        | Effect::Once
+        | Effect::Twice
+        | Effect::FirstOfTwo
+        | Effect::SecondOfTwo => daylight.readings.count,
     };
     if fires == 1 { word } else { format!("{word} ×{fires}") }
 }
@@ -49,8 +57,8 @@ pub fn skipped(daylight: Option<Daylight>) -> Option<Readings> {
     daylight.filter(|daylight| daylight.effect == Effect::Skipped).map(|daylight| daylight.readings)
 }
 
-/// Returns the time of a fire as a clock of the zone `shown` has it; of one that is skipped the reading that is left out,
-/// with a `-` for its offset.
+/// Returns the time of a fire as a clock of the zone `shown` has it; of one that is skipped the reading that
+/// is left out, with a `-` for its offset.
 pub fn time(daylight: Option<Daylight>, at: Timestamp, zone: &Zone, shown: &Zone) -> String {
     match skipped(daylight).filter(|_| same_clock(zone, shown, at)) {
         Some(left_out) => format!("{} {NO_OFFSET}", left_out.first),
@@ -58,7 +66,8 @@ pub fn time(daylight: Option<Daylight>, at: Timestamp, zone: &Zone, shown: &Zone
     }
 }
 
-/// Returns the line of a fire, with its mark behind it: `Sun 2026-03-29 03:00:00 +0200  moved: the clock leaves out 02:30`.
+/// Returns the line of a fire, with its mark behind it: `Sun 2026-03-29 03:00:00 +0200  moved: the clock
+/// leaves out 02:30`.
 pub fn line(daylight: Option<Daylight>, at: Timestamp, zone: &Zone, shown: &Zone) -> String {
     let time = time(daylight, at, zone, shown);
     let reading = match skipped(daylight).filter(|_| same_clock(zone, shown, at)) {
@@ -69,8 +78,8 @@ pub fn line(daylight: Option<Daylight>, at: Timestamp, zone: &Zone, shown: &Zone
     format!("{} {time}{mark}", reading.weekday())
 }
 
-/// Returns the gaps that leave out fires between one instant and the next fire; where none is to come, the first such gap:
-/// it may be the first of very many.
+/// Returns the gaps that leave out fires between one instant and the next fire; where none is to come, the
+/// first such gap: it may be the first of very many.
 pub fn skips(schedule: &Schedule, zone: &Zone, after: Timestamp, next: Option<Timestamp>) -> Vec<Change> {
     let until = next.unwrap_or(Timestamp::MAX);
     let first = schedule.skipped(after, until, zone);
@@ -87,7 +96,11 @@ fn same_clock(one: &Zone, other: &Zone, at: Timestamp) -> bool {
 /// Returns `02:30`, or `02:00 to 02:50`, with the dates that are not that of `beside`.
 fn range(readings: Readings, beside: Reading) -> String {
     let first = short(readings.first, beside);
-    if readings.first == readings.last { first } else { format!("{first} to {}", short(readings.last, readings.first)) }
+    if readings.first == readings.last {
+        first
+    } else {
+        format!("{first} to {}", short(readings.last, readings.first))
+    }
 }
 
 fn short(reading: Reading, beside: Reading) -> String {

@@ -170,8 +170,11 @@ pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
 fn sources(args: &ImportCrontabArgs, here: &Surroundings) -> Result<SystemTables> {
     let table = match (&args.file, args.system) {
         (Some(file), true) if file.as_os_str() == "-" => {
-            return Err(Error::usage(WHAT, "a system table is known by its path, and standard input has none")
-                .hint("write it to a file and name that"));
+            return Err(Error::usage(
+                WHAT,
+                "a system table is known by its path, and standard input has none",
+            )
+            .hint("write it to a file and name that"));
         }
         (file, true) => return system_tables(file.as_deref(), here.origin, WHAT),
         (Some(file), false) => user_table(file, &format!("{WHAT} `{}`", file.display()))?,
@@ -181,7 +184,11 @@ fn sources(args: &ImportCrontabArgs, here: &Surroundings) -> Result<SystemTables
 }
 
 /// Returns the cron that each table was imported as before, unless one is named now.
-fn origins(context: &Context<'_>, args: &ImportCrontabArgs, found: &SystemTables) -> Result<Vec<Option<Dialect>>> {
+fn origins(
+    context: &Context<'_>,
+    args: &ImportCrontabArgs,
+    found: &SystemTables,
+) -> Result<Vec<Option<Dialect>>> {
     if args.from.is_some() || !context.has_store(WHAT)? {
         return Ok(vec![args.from; found.tables.len()]);
     }
@@ -237,8 +244,9 @@ fn look_all(
     found: &SystemTables,
     here: &Surroundings,
 ) -> Result<Vec<TableReport>> {
-    let report =
-        |table: &Table<'_>, diff: &Diff| table_report(&table.source.shown, &table.lines, diff, false, &table.here);
+    let report = |table: &Table<'_>, diff: &Diff| {
+        table_report(&table.source.shown, &table.lines, diff, false, &table.here)
+    };
     if !context.has_store(WHAT)? {
         return Ok(tables.iter().map(|table| report(table, &Diff::of_new(&table.lines))).collect());
     }
@@ -246,7 +254,9 @@ fn look_all(
         let of_table = |table: &Table<'_>| Ok(report(table, &diff(reader, &table.source.key, &table.lines)?));
         let mut reports = tables.iter().map(of_table).collect::<std::result::Result<Vec<_>, Failure>>()?;
         reports.extend(
-            gone_files(reader, found)?.iter().map(|gone| table_report(&gone.key, &[], &gone.diff, false, here)),
+            gone_files(reader, found)?
+                .iter()
+                .map(|gone| table_report(&gone.key, &[], &gone.diff, false, here)),
         );
         Ok(reports)
     })
@@ -264,7 +274,9 @@ fn tell_of_doubles(context: &Context<'_>, tables: &[Table<'_>], is_stored: bool)
     let mut told: HashSet<(&str, &str)> = HashSet::new();
     for (table, doubles) in tables.iter().zip(&found) {
         // Of two tables that came together one line is enough.
-        for double in doubles.iter().filter(|double| !told.contains(&(double.other.as_str(), &table.source.key))) {
+        for double in
+            doubles.iter().filter(|double| !told.contains(&(double.other.as_str(), &table.source.key)))
+        {
             context.output.talk(&text::escaped(&double.sentence(&table.source.shown, is_stored)));
         }
         told.extend(doubles.iter().map(|double| (table.source.key.as_str(), double.other.as_str())));
@@ -281,8 +293,8 @@ fn print(
 ) -> Result<()> {
     if args.json {
         let skipped = found.skipped.iter();
-        let skipped =
-            skipped.map(|(file, reason)| SkippedFile { file: file.display().to_string(), reason: reason.clone() });
+        let skipped = skipped
+            .map(|(file, reason)| SkippedFile { file: file.display().to_string(), reason: reason.clone() });
         let imported = Imported { stored: is_stored, tables: reports.to_vec(), skipped: skipped.collect() };
         return context.output.json(&document(imported));
     }
@@ -302,9 +314,10 @@ fn print(
         is_debians && table.lines.iter().any(TableLine::is_refused)
     };
     for table in tables.iter().filter(ignores) {
-        context
-            .output
-            .talk(&format!("Debian's cron ignores all of `{}` for the lines that are refused", table.source.shown));
+        context.output.talk(&format!(
+            "Debian's cron ignores all of `{}` for the lines that are refused",
+            table.source.shown
+        ));
     }
     for (file, reason) in &found.skipped {
         context.output.talk(&format!("`{}` is not read: {reason}", file.display()));

@@ -84,7 +84,8 @@ pub fn read(input: &[u8], source: &str) -> Result<Vec<JobText>> {
         }
         let what = format!("add the job in line {} of {source}", index + 1);
         let object = serde_json::from_slice::<Object>(line).map_err(|error| {
-            Error::usage(&what, json_cause(&error)).hint("a line is an object: `{\"command\": [\"make\", \"-j8\"]}`")
+            Error::usage(&what, json_cause(&error))
+                .hint("a line is an object: `{\"command\": [\"make\", \"-j8\"]}`")
         })?;
         jobs.push(job(object, what)?);
     }
@@ -171,10 +172,12 @@ fn take(job: &mut JobText, key: &str, value: &Value) -> Result<(), String> {
         "kill_after" => job.kill_after = Some(text()?),
         "overlap" => {
             let read = Overlap::from_word(&text()?);
-            job.overlap = Some(read.ok_or_else(|| wrong(key, value, "`skip`, `wait`, `allow` or `replace`"))?);
+            job.overlap =
+                Some(read.ok_or_else(|| wrong(key, value, "`skip`, `wait`, `allow` or `replace`"))?);
         }
         "missed" => {
-            let missed: MissedArg = text()?.parse().map_err(|cause| format!("`{key}`: {} {cause}", shown(value)))?;
+            let missed: MissedArg =
+                text()?.parse().map_err(|cause| format!("`{key}`: {} {cause}", shown(value)))?;
             (job.missed, job.missed_within) = (Some(missed.mode), missed.within);
         }
         "grace" => job.grace = Some(text()?),

@@ -10,8 +10,8 @@ use super::run_options::{environment_of, find_user, parse_mail, parse_umask, rea
 use super::zone::system_zone;
 use crate::config;
 use crate::domain::{
-    CommandLine, EnvVar, Execution, JobName, Mail, MailFormat, Missed, MissedMode, NewJob, Overlap, Policy, QueueName,
-    Span, Tag, Timestamp, TriggerSpec,
+    CommandLine, EnvVar, Execution, JobName, Mail, MailFormat, Missed, MissedMode, NewJob, Overlap, Policy,
+    QueueName, Span, Tag, Timestamp, TriggerSpec,
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result};
@@ -23,7 +23,8 @@ use crate::store::FirstFire;
 /// The longest script: what execve(2) takes as one argument, less its NUL.
 const SCRIPT_BYTES_MAX: usize = 128 * 1024 - 1;
 
-/// What `--tz` calls the system's zone, which is followed when it changes. It is the default, unless `TZ` names another.
+/// What `--tz` calls the system's zone, which is followed when it changes. It is the default, unless `TZ`
+/// names another.
 pub const SYSTEM_ZONE: &str = "system";
 
 /// The shortest distance of two fires of `--every`: below it a loop in the job itself is the better tool.
@@ -169,7 +170,8 @@ impl JobText {
                 .transpose()
                 .map_err(usage)?
                 .unwrap_or_default(),
-            priority: check_priority(self.priority.unwrap_or(0)).map_err(|cause| Error::usage(&what, cause))?,
+            priority: check_priority(self.priority.unwrap_or(0))
+                .map_err(|cause| Error::usage(&what, cause))?,
             start,
             policy,
             mail: self.mail(&what)?,
@@ -180,7 +182,8 @@ impl JobText {
     }
 
     fn mail(&self, what: &str) -> Result<Option<Mail>> {
-        let mail = self.mail.as_deref().map(parse_mail).transpose().map_err(|cause| Error::usage(what, cause))?;
+        let mail =
+            self.mail.as_deref().map(parse_mail).transpose().map_err(|cause| Error::usage(what, cause))?;
         if mail.is_none() && self.mail_format.is_some() {
             return Err(Error::usage(what, "`mail_format` needs `mail`"));
         }
@@ -207,9 +210,8 @@ impl JobText {
         start: Option<Timestamp>,
     ) -> Result<Vec<TriggerSpec>> {
         if start.is_some() && self.cron.is_empty() && self.every.is_empty() {
-            return Err(
-                Error::usage(what, "`--start` needs `--cron` or `--every`").hint("run once at a time with `--at TIME`")
-            );
+            return Err(Error::usage(what, "`--start` needs `--cron` or `--every`")
+                .hint("run once at a time with `--at TIME`"));
         }
         if self.tz.is_some() && self.at.is_empty() && self.cron.is_empty() && self.every.is_empty() {
             return Err(Error::usage(what, "`--tz` needs `--at`, `--cron` or `--every`"));
@@ -224,7 +226,11 @@ impl JobText {
         }
         for text in &self.cron {
             parse_cron(text).map_err(|error| parse_failure(what, error))?;
-            specs.push(TriggerSpec::Cron { expr: fold_cron(text), zone: zone_name.clone(), delay: Span::ZERO });
+            specs.push(TriggerSpec::Cron {
+                expr: fold_cron(text),
+                zone: zone_name.clone(),
+                delay: Span::ZERO,
+            });
         }
         if !self.anchor.is_empty() && self.anchor.len() != self.every.len() {
             return Err(Error::usage(what, "`anchor` needs as many times as `every` has spans"));
@@ -232,7 +238,9 @@ impl JobText {
         for (index, text) in self.every.iter().enumerate() {
             let period = parse_period(text).map_err(|error| parse_failure(what, error))?;
             let anchor = match self.anchor.get(index) {
-                Some(text) => parse_instant(text, here.now, zone).map_err(|error| parse_failure(what, error))?,
+                Some(text) => {
+                    parse_instant(text, here.now, zone).map_err(|error| parse_failure(what, error))?
+                }
                 // Counting begins one period before the start, so that the start is the first fire.
                 None => start.map_or(here.now, |start| start - period),
             };
@@ -271,15 +279,24 @@ impl JobText {
     }
 }
 
-fn first_of(spec: TriggerSpec, zone: &Zone, start: Option<Timestamp>, now: Timestamp, what: &str) -> Result<FirstFire> {
+fn first_of(
+    spec: TriggerSpec,
+    zone: &Zone,
+    start: Option<Timestamp>,
+    now: Timestamp,
+    what: &str,
+) -> Result<FirstFire> {
     let schedule = compile(&spec).map_err(|error| parse_failure(what, error))?;
     let next_at = match (&schedule, &spec) {
         // `now` is this instant: due, though not after it.
         (Schedule::At(at), _) => Some(*at),
-        (Schedule::Reboot, _) => return Ok(FirstFire { spec, next_at: None, boot_id: Some(config::boot_id()) }),
-        (Schedule::Vixie(_) | Schedule::Seconds(_) | Schedule::Every { .. } | Schedule::Delayed { .. }, _) => {
-            first_fire(&schedule, zone, start, now)
+        (Schedule::Reboot, _) => {
+            return Ok(FirstFire { spec, next_at: None, boot_id: Some(config::boot_id()) });
         }
+        (
+            Schedule::Vixie(_) | Schedule::Seconds(_) | Schedule::Every { .. } | Schedule::Delayed { .. },
+            _,
+        ) => first_fire(&schedule, zone, start, now),
     };
     if next_at.is_none() {
         let shown = super::report::trigger_text(&spec, zone);
@@ -312,7 +329,8 @@ pub fn parse_period(text: &str) -> Result<Span, ParseError> {
     })
 }
 
-/// Says that the text of an option could not be understood, where the text alone would not say which option it was.
+/// Says that the text of an option could not be understood, where the text alone would not say which option
+/// it was.
 fn option_failure(what: &str, option: &str, error: ParseError) -> Error {
     parse_failure(what, ParseError { cause: format!("`{option}`: {}", error.cause), ..error })
 }
@@ -332,10 +350,15 @@ fn check_command(command: Vec<OsString>, what: &str) -> Result<Vec<Vec<u8>>> {
 
 fn check_script(script: Vec<u8>, what: &str) -> Result<Vec<u8>> {
     if script.iter().all(u8::is_ascii_whitespace) {
-        return Err(Error::usage(what, "the script is empty").hint("give a command: `taskq add -- COMMAND [ARG]...`"));
+        return Err(
+            Error::usage(what, "the script is empty").hint("give a command: `taskq add -- COMMAND [ARG]...`")
+        );
     }
     if let Some(at) = script.iter().position(|byte| *byte == 0) {
-        return Err(Error::usage(what, format!("the script has a NUL byte at offset {at}: it is not a text")));
+        return Err(Error::usage(
+            what,
+            format!("the script has a NUL byte at offset {at}: it is not a text"),
+        ));
     }
     if script.len() > SCRIPT_BYTES_MAX {
         let length = script.len();
@@ -368,7 +391,10 @@ fn with_variables(mut env: Vec<EnvVar>, added: &[OsString], what: &str) -> Resul
         let bytes = text.as_bytes();
         let name = bytes.split(|byte| *byte == b'=').next().unwrap_or_default();
         if name.is_empty() || bytes.contains(&0) {
-            return Err(Error::usage(what, format!("`--env {}` is not `NAME` or `NAME=VALUE`", text.display())));
+            return Err(Error::usage(
+                what,
+                format!("`--env {}` is not `NAME` or `NAME=VALUE`", text.display()),
+            ));
         }
         let var = if name.len() < bytes.len() {
             bytes.to_vec()
@@ -379,7 +405,8 @@ fn with_variables(mut env: Vec<EnvVar>, added: &[OsString], what: &str) -> Resul
             })?;
             [name, b"=", value.as_bytes()].concat()
         };
-        let is_same = |other: &EnvVar| other.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'='));
+        let is_same =
+            |other: &EnvVar| other.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'='));
         env.retain(|other| !is_same(other));
         env.push(var);
     }

@@ -27,8 +27,8 @@ pub fn run(context: &Context<'_>, args: &KeeperArgs) -> Result<u8> {
         set_descriptor_limit(soft);
     }
     let failure = |error: std::io::Error| Error::io(WHAT, io_cause(&error));
-    let listener =
-        adopt_stdin_listener().map_err(|error| failure(error).hint("the daemon starts it: `taskq daemon`"))?;
+    let listener = adopt_stdin_listener()
+        .map_err(|error| failure(error).hint("the daemon starts it: `taskq daemon`"))?;
     let config = KeeperConfig { dir: context.dir.clone(), instance: args.instance };
     serve(listener, config, context.clock).map_err(failure)?;
     Ok(0)

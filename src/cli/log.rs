@@ -119,19 +119,26 @@ fn all_runs(reader: &Reader<'_>, job: JobId) -> Result<Vec<RunId>, Failure> {
 }
 
 /// Prints a run's output until it ends, and returns its status.
-pub fn follow(context: &Context<'_>, mut waiting: Waiting<'_>, run: RunId, tail: Option<u32>) -> TaskResult<u8> {
+pub fn follow(
+    context: &Context<'_>,
+    mut waiting: Waiting<'_>,
+    run: RunId,
+    tail: Option<u32>,
+) -> TaskResult<u8> {
     let mut source = Source::new(context, run);
     let mut started = false;
     loop {
         // The state first: what was written before a run is seen as finished is read after that.
         let (view, stored) = waiting.read(|reader| Ok((reader.run(run)?, reader.output(run)?)))?;
-        let Some(view) = view else { return Err(Error::not_found(FOLLOW, format!("run `{run}` was removed"))) };
+        let Some(view) = view else {
+            return Err(Error::not_found(FOLLOW, format!("run `{run}` was removed")));
+        };
         let finished = view.state == RunState::Finished;
         if finished {
             source.settle(stored)?;
         } else {
-            // Followed first, read after that: nothing that is written in between is overlooked. A run that is still called
-            // queued may have begun, and the daemon may die before it says so.
+            // Followed first, read after that: nothing that is written in between is overlooked. A run that
+            // is still called queued may have begun, and the daemon may die before it says so.
             waiting.follow(&source.path);
             source.open()?;
         }
@@ -161,7 +168,12 @@ struct Source {
 
 impl Source {
     fn new(context: &Context<'_>, run: RunId) -> Self {
-        Self { path: output_path(&context.dir.join(LOG_DIRECTORY), run), file: None, stored: None, position: 0 }
+        Self {
+            path: output_path(&context.dir.join(LOG_DIRECTORY), run),
+            file: None,
+            stored: None,
+            position: 0,
+        }
     }
 
     /// Opens the file, if it is there and not open.

@@ -1,4 +1,5 @@
-//! Owns: `taskq man`: the manual pages, made from the definitions of the options and from hand-written sections.
+//! Owns: `taskq man`: the manual pages, made from the definitions of the options and from hand-written
+//! sections.
 //! Never: promises that the program does not keep.
 
 use std::fmt::Write as _;
@@ -64,7 +65,11 @@ fn page(command: &Command) -> Page {
     }
     push_examples(command, &mut text);
     text.push_str(".SH \"SEE ALSO\"\n");
-    text.push_str(if is_taskq { ".BR at (1),\n.BR crontab (1),\n.BR crontab (5),\n.BR cron (8)\n" } else { SEE_TASKQ });
+    text.push_str(if is_taskq {
+        ".BR at (1),\n.BR crontab (1),\n.BR crontab (5),\n.BR cron (8)\n"
+    } else {
+        SEE_TASKQ
+    });
     Page { file: format!("{name}.1"), text: tidy(&text) }
 }
 
@@ -86,7 +91,9 @@ fn rendered(man: &Man, lists_verbs: bool) -> String {
     let text = String::from_utf8(text).expect("made of texts");
     // The first paragraph of the description is the line under NAME again.
     match text.split_once(".SH DESCRIPTION\n").map(|(before, after)| (before, after.split_once(".PP\n"))) {
-        Some((before, Some((about, rest)))) if about.lines().count() == 1 => format!("{before}.SH DESCRIPTION\n{rest}"),
+        Some((before, Some((about, rest)))) if about.lines().count() == 1 => {
+            format!("{before}.SH DESCRIPTION\n{rest}")
+        }
         Some(_) | None => text,
     }
     .replace(".SH SUBCOMMANDS\n", ".SH COMMANDS\n")
@@ -113,8 +120,11 @@ fn push_nested(verb: &Command, text: &mut String) {
 /// Turns the `Examples:` behind a help text into a section.
 fn push_examples(command: &Command, text: &mut String) {
     let after = |command: &Command| command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    let nested =
-        if command.get_name() == "taskq" { Vec::new() } else { command.get_subcommands().map(after).collect() };
+    let nested = if command.get_name() == "taskq" {
+        Vec::new()
+    } else {
+        command.get_subcommands().map(after).collect()
+    };
     let all = std::iter::once(after(command)).chain(nested).collect::<Vec<_>>().join("\n");
     let mut examples: Vec<&str> = Vec::new();
     for example in all.lines().filter_map(|line| line.strip_prefix("  ")) {
@@ -130,8 +140,8 @@ fn push_examples(command: &Command, text: &mut String) {
     text.push_str(".fi\n");
 }
 
-/// Evens out what the generator writes: its preamble before each section, blanks at the ends of lines, long lines, and
-/// angle brackets around what is in italics already.
+/// Evens out what the generator writes: its preamble before each section, blanks at the ends of lines, long
+/// lines, and angle brackets around what is in italics already.
 fn tidy(text: &str) -> String {
     let is_preamble = |line: &str| line.starts_with(".ie \\n(.g") || line.starts_with(".el .ds Aq");
     let mut tidy = String::with_capacity(text.len());
@@ -178,7 +188,8 @@ fn write_pages(dir: &Path) -> io::Result<()> {
 pub fn run(context: &Context<'_>, args: &ManArgs) -> Result<u8> {
     match &args.target {
         Some(dir) => {
-            write_pages(dir).map_err(|error| Error::io(format!("write `{}`", dir.display()), io_cause(&error)))?;
+            write_pages(dir)
+                .map_err(|error| Error::io(format!("write `{}`", dir.display()), io_cause(&error)))?;
         }
         None => context.output.answer(&pages()[0].text)?,
     }

@@ -1,8 +1,9 @@
 //! Owns: the command line: what may be typed, and what each verb then does and answers.
 //! Never: SQL, processes, or printing (see `output`).
 //!
-//! One file a verb. The doc comments of the argument structs are the help texts, the completions and the manual pages,
-//! so they are written for users; each line of an option's text has at most 70 columns, because clap does not wrap here.
+//! One file a verb. The doc comments of the argument structs are the help texts, the completions and the
+//! manual pages, so they are written for users; each line of an option's text has at most 70 columns, because
+//! clap does not wrap here.
 
 pub mod add;
 pub mod cancel;
@@ -118,8 +119,8 @@ daemon is not running and the command needs it.";
 
 /// The verbs.
 ///
-/// Their arguments are defined when a verb is typed (`defer`), which saves a third of the start-up. The lines here are
-/// those of the list of verbs; the structs begin with the same lines and hold the rest.
+/// Their arguments are defined when a verb is typed (`defer`), which saves a third of the start-up. The lines
+/// here are those of the list of verbs; the structs begin with the same lines and hold the rest.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Command {

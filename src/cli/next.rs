@@ -20,7 +20,9 @@ use super::zone::system_zone;
 use crate::domain::{JobId, Timestamp};
 use crate::engine::first_fire;
 use crate::error::{Error, Result};
-use crate::schedule::{Change, Daylight, Reading, Readings, Schedule, Zone, parse_cron, parse_instant, parse_time};
+use crate::schedule::{
+    Change, Daylight, Reading, Readings, Schedule, Zone, parse_cron, parse_instant, parse_time,
+};
 use crate::store::{Compiled, JobView, schedule_of};
 
 /// `{"fires": […], "skipped": […]}`
@@ -103,7 +105,13 @@ pub struct NextArgs {
     pub tz: Option<String>,
 
     /// Begin after TIME (now)
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "preview", help_heading = "Preview")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        requires = "preview",
+        help_heading = "Preview"
+    )]
     pub from: Option<String>,
 
     /// At most N fires (10)
@@ -125,7 +133,11 @@ pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
     }
     let limit = args.limit as usize;
     let (triggers, jobs) = context.look(WHAT, |reader| {
-        let jobs = args.jobs.iter().map(|job| find_job(reader, "show fires of", job)).collect::<Result<Vec<_>, _>>()?;
+        let jobs = args
+            .jobs
+            .iter()
+            .map(|job| find_job(reader, "show fires of", job))
+            .collect::<Result<Vec<_>, _>>()?;
         let triggers = reader.next_triggers(&jobs, limit)?;
         let mut views: Vec<JobView> = Vec::new();
         for (job, _) in &triggers {
@@ -173,13 +185,18 @@ impl<'a> Line<'a> {
         let Some((schedule, zone)) = self.compiled else {
             return Vec::new();
         };
-        let skip = |skip: Change| Fire { at: skip.at, job: self.job, daylight: Some(skip.daylight), zone: Some(zone) };
+        let skip = |skip: Change| Fire {
+            at: skip.at,
+            job: self.job,
+            daylight: Some(skip.daylight),
+            zone: Some(zone),
+        };
         skips(schedule, zone, after, Some(until)).into_iter().map(skip).collect()
     }
 }
 
-/// Returns the first `limit` fires of all triggers, in order, and what these triggers skip before the last of them. No
-/// trigger beyond the `limit` earliest can have one of the fires.
+/// Returns the first `limit` fires of all triggers, in order, and what these triggers skip before the last of
+/// them. No trigger beyond the `limit` earliest can have one of the fires.
 fn merge<'a>(lines: &[Line<'a>], now: Timestamp, limit: usize) -> Vec<Fire<'a>> {
     let mut heap: BinaryHeap<Reverse<(Timestamp, usize)>> =
         lines.iter().enumerate().map(|(index, line)| Reverse((line.next, index))).collect();
@@ -255,12 +272,15 @@ fn table(fires: &[Fire<'_>], zone: &Zone, now: Timestamp) -> Table {
 fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) -> Result<u8> {
     const WHAT: &str = "preview schedule";
     let failure = |error| parse_failure(WHAT, error);
-    let zone = args.tz.as_ref().map_or_else(|| Ok(here.clone()), |name| Zone::named(name)).map_err(failure)?;
+    let zone =
+        args.tz.as_ref().map_or_else(|| Ok(here.clone()), |name| Zone::named(name)).map_err(failure)?;
     let from = args.from.as_ref().map_or(Ok(now), |text| parse_instant(text, now, &zone)).map_err(failure)?;
     let schedule = match (&args.cron, &args.at, &args.every) {
         (Some(text), ..) => parse_cron(text).map_err(failure)?,
         (None, Some(text), _) => Schedule::At(parse_time(text, from, &zone).map_err(failure)?),
-        (None, None, Some(text)) => Schedule::Every { period: parse_period(text).map_err(failure)?, anchor: from },
+        (None, None, Some(text)) => {
+            Schedule::Every { period: parse_period(text).map_err(failure)?, anchor: from }
+        }
         (None, None, None) => return Err(Error::usage(WHAT, "there is no trigger to preview")),
     };
     if let Schedule::Seconds(seconds) = &schedule
@@ -291,7 +311,8 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
             | Schedule::Delayed { .. } => "it never fires",
         });
     }
-    let lines: String = fires.iter().map(|fire| format!("{}\n", line(fire.daylight, fire.at, &zone, &zone))).collect();
+    let lines: String =
+        fires.iter().map(|fire| format!("{}\n", line(fire.daylight, fire.at, &zone, &zone))).collect();
     context.output.answer(&lines)?;
     Ok(0)
 }
@@ -308,7 +329,9 @@ fn coming<'a>(
     let (mut after, mut at) = (from, first);
     let mut fires = Vec::new();
     for _ in 0..limit {
-        fires.extend(skips(schedule, zone, after, at).into_iter().map(|skip| fire(skip.at, Some(skip.daylight))));
+        fires.extend(
+            skips(schedule, zone, after, at).into_iter().map(|skip| fire(skip.at, Some(skip.daylight))),
+        );
         let Some(next) = at else {
             break;
         };

@@ -114,7 +114,8 @@ fn answer(context: &Context<'_>, json: bool, report: &Report) -> Result<u8> {
     Ok(0)
 }
 
-/// Changes the named jobs, the queue, or every job; something that is so already is an error only where it was named.
+/// Changes the named jobs, the queue, or every job; something that is so already is an error only where it
+/// was named.
 fn change(
     context: &Context<'_>,
     verb: &str,

@@ -100,7 +100,10 @@ pub fn run(context: &Context<'_>, args: &QueueArgs) -> Result<u8> {
     }
 }
 
-#[expect(clippy::redundant_closure_for_method_calls, reason = "the path of the method is bound to one lifetime")]
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the path of the method is bound to one lifetime"
+)]
 fn list(context: &Context<'_>, json: bool) -> Result<u8> {
     let queues = context.read("list queues", |reader| reader.queues())?;
     let cpus = config::cpus();

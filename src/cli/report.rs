@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::output::text::{self, outcome_style};
 use super::output::{Column, Table, TableCell};
 use crate::domain::{
-    CommandLine, JobId, JobState, MailFormat, MailWhen, MissedMode, Outcome, Overlap, RunState, Span, Stdin, Timestamp,
-    TriggerKind, TriggerSpec,
+    CommandLine, JobId, JobState, MailFormat, MailWhen, MissedMode, Outcome, Overlap, RunState, Span, Stdin,
+    Timestamp, TriggerKind, TriggerSpec,
 };
 use crate::schedule::{Change, Daylight, Reading, Zone};
 use crate::store::{JobView, QueueView, RunView, TriggerView};
@@ -124,7 +124,8 @@ pub struct DaylightJson {
     pub changes: Vec<ChangeJson>,
 }
 
-/// A change of the clock. `from` and `to` are what the clock of the trigger's zone shows twice, or leaves out.
+/// A change of the clock. `from` and `to` are what the clock of the trigger's zone shows twice, or leaves
+/// out.
 #[derive(Serialize)]
 pub struct ChangeJson {
     at: Timestamp,
@@ -322,13 +323,16 @@ pub fn slots(queue: &QueueView, cpus: usize) -> usize {
     queue.slots.map_or(cpus, |slots| slots as usize)
 }
 
-/// Returns how long the waiting runs will take, as long as the last ones took; `None` where nothing has run yet.
+/// Returns how long the waiting runs will take, as long as the last ones took; `None` where nothing has run
+/// yet.
 pub fn backlog_ms(queue: &QueueView, cpus: usize) -> Option<u64> {
     let slots = u64::try_from(slots(queue, cpus)).unwrap_or(u64::MAX);
     if queue.waiting == 0 {
         return Some(0);
     }
-    (queue.mean_run?.as_micros().saturating_mul(queue.waiting)).checked_div(slots).map(|micros| micros / 1_000)
+    (queue.mean_run?.as_micros().saturating_mul(queue.waiting))
+        .checked_div(slots)
+        .map(|micros| micros / 1_000)
 }
 
 /// A trigger as it is shown: `cron 15 3 * * *`.
@@ -360,7 +364,8 @@ pub fn job_table(jobs: &[JobView], zone: &Zone, now: Timestamp) -> Table {
         Column::left("COMMAND"),
     ]);
     for job in jobs {
-        let triggers: Vec<String> = job.triggers.iter().map(|trigger| trigger_text(&trigger.spec, zone)).collect();
+        let triggers: Vec<String> =
+            job.triggers.iter().map(|trigger| trigger_text(&trigger.spec, zone)).collect();
         let next = job.next_at.filter(|_| job.paused_at.is_none());
         table.push([
             TableCell::new(job.id.to_string()),
@@ -390,8 +395,9 @@ pub fn run_table(runs: &[RunView], zone: &Zone, now: Timestamp) -> Table {
         Column::right("EXIT"),
     ]);
     for run in runs {
-        let took =
-            run.duration().or_else(|| run.started_at.filter(|_| run.finished_at.is_none()).map(|at| now.since(at)));
+        let took = run
+            .duration()
+            .or_else(|| run.started_at.filter(|_| run.finished_at.is_none()).map(|at| now.since(at)));
         table.push([
             TableCell::new(run.run.to_string()),
             maybe(run.name.as_deref()),
@@ -411,7 +417,9 @@ fn maybe(text: Option<&str>) -> TableCell {
 }
 
 fn outcome_cell(outcome: Option<Outcome>) -> TableCell {
-    outcome.map_or_else(TableCell::unknown, |outcome| TableCell::styled(outcome.as_str(), outcome_style(outcome)))
+    outcome.map_or_else(TableCell::unknown, |outcome| {
+        TableCell::styled(outcome.as_str(), outcome_style(outcome))
+    })
 }
 
 fn outcome_or_state(run: &RunView) -> TableCell {
@@ -440,7 +448,8 @@ fn exit_cell(run: &RunView) -> TableCell {
 
 /// Returns a signal's name, `SIGTERM`, or its number.
 pub fn signal_name(signal: i32) -> String {
-    nix::sys::signal::Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
+    nix::sys::signal::Signal::try_from(signal)
+        .map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
 }
 
 /// Returns what the exit status alone does not say about a run that did not succeed: `run 5.1: timed_out`.
@@ -468,7 +477,8 @@ pub fn exit_status(run: &RunView) -> u8 {
         (Some(Outcome::Failed | Outcome::SpawnFailed), Some(code), _) => code,
         (Some(Outcome::Failed), None, Some(signal)) => 128 + signal,
         (
-            Some(Outcome::Failed | Outcome::SpawnFailed | Outcome::Lost | Outcome::Missed | Outcome::Skipped) | None,
+            Some(Outcome::Failed | Outcome::SpawnFailed | Outcome::Lost | Outcome::Missed | Outcome::Skipped)
+            | None,
             ..,
         ) => 125,
     };

@@ -59,7 +59,8 @@ pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
     if !args.wait && !args.follow {
         return run_apart(context, args);
     }
-    // Before anything is queued: a run that nobody starts, or waits for, must not be left behind by a command that failed.
+    // Before anything is queued: a run that nobody starts, or waits for, must not be left behind by a command
+    // that failed.
     let (waiting, runs) = Waiting::new(context, WHAT, None)
         .and_then(|mut waiting| waiting.need_daemon().map(|()| waiting))
         .and_then(|waiting| Ok((waiting, queue(context, args)?)))
@@ -103,8 +104,11 @@ fn run_apart(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
 fn queue(context: &Context<'_>, args: &RunArgs) -> Result<Vec<RunId>> {
     let now = context.now();
     context.change(WHAT, |writer| {
-        let runs: Result<Vec<RunId>, Failure> =
-            args.jobs.iter().map(|job| Ok(writer.add_manual_run(find_job(writer, "run", job)?, false, now)?)).collect();
+        let runs: Result<Vec<RunId>, Failure> = args
+            .jobs
+            .iter()
+            .map(|job| Ok(writer.add_manual_run(find_job(writer, "run", job)?, false, now)?))
+            .collect();
         runs
     })
 }

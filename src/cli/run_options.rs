@@ -41,7 +41,9 @@ pub fn read_stdin(file: Option<PathBuf>, text: Option<String>, cwd: &Path) -> Re
 
 fn stdin_file(file: PathBuf, cwd: &Path) -> Result<Stdin, String> {
     if file == Path::new("-") {
-        return Err("`--stdin -` would be the input of this very command, which is gone when the job runs".to_owned());
+        return Err(
+            "`--stdin -` would be the input of this very command, which is gone when the job runs".to_owned()
+        );
     }
     let shown = file.display().to_string();
     if file.as_os_str().is_empty() || file.as_os_str().as_encoded_bytes().contains(&0) {
@@ -57,7 +59,8 @@ pub fn find_user(name: &str, what: &str) -> Result<Person> {
         return Err(Error::usage(what, format!("`--user {name}`: only root can run a job as another user"))
             .hint("leave `--user` out, and the job runs as you; or let that user add it"));
     }
-    config::find_person(name).ok_or_else(|| Error::usage(what, format!("`--user {name}`: there is no such user")))
+    config::find_person(name)
+        .ok_or_else(|| Error::usage(what, format!("`--user {name}`: there is no such user")))
 }
 
 /// Returns an environment with what says whose it is replaced, as su(1) does.
@@ -80,7 +83,10 @@ pub fn parse_mail(text: &str) -> Result<Mail, String> {
         return Err(format!("`--mail {text}` says when and not to whom: write `ADDR,{to}`"));
     }
     if to.len() > ADDRESSES_BYTES_MAX {
-        return Err(format!("the addresses of `--mail` have {} bytes, {ADDRESSES_BYTES_MAX} are allowed", to.len()));
+        return Err(format!(
+            "the addresses of `--mail` have {} bytes, {ADDRESSES_BYTES_MAX} are allowed",
+            to.len()
+        ));
     }
     for address in to.split(',') {
         // Such a name is sooner a slip than a person's.

@@ -88,10 +88,12 @@ pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
     if args.json {
         let last_runs = runs.iter().map(RunJson::from).collect();
         let job = JobJson::from(job).with_daylight(daylight_json(&marks));
-        let unsent_mail = facts.unsent.map(|mail| UnsentMailJson { run: mail.run.to_string(), cause: mail.cause });
-        let crontab = facts
-            .crontab_line
-            .map(|(source, line)| CrontabJson { source: Some(source).filter(|source| !source.is_empty()), line });
+        let unsent_mail =
+            facts.unsent.map(|mail| UnsentMailJson { run: mail.run.to_string(), cause: mail.cause });
+        let crontab = facts.crontab_line.map(|(source, line)| CrontabJson {
+            source: Some(source).filter(|source| !source.is_empty()),
+            line,
+        });
         context.output.json(&document(Shown { job, last_runs, unsent_mail, crontab }))?;
         return Ok(0);
     }
@@ -142,24 +144,34 @@ fn daylight_json(marks: &[Option<Marks>]) -> impl Iterator<Item = Option<Dayligh
 }
 
 /// Returns the lines of the triggers, with their next fires, and of the changes of the clock to come.
-fn trigger_lines(job: &JobView, marks: &[Option<Marks>], zone: &Zone, now: Timestamp) -> Vec<(&'static str, String)> {
+fn trigger_lines(
+    job: &JobView,
+    marks: &[Option<Marks>],
+    zone: &Zone,
+    now: Timestamp,
+) -> Vec<(&'static str, String)> {
     let (mut triggers, mut changes) = (Vec::new(), Vec::new());
     for (trigger, marks) in job.triggers.iter().zip(marks) {
         let trigger_text = trigger_text(&trigger.spec, zone);
         let next = trigger.next_at.filter(|_| job.paused_at.is_none());
         let told = marks.as_ref().and_then(|marks| Some((next?, marks.next?)));
-        let next =
-            next.map_or_else(String::new, |at| format!(", next {} (in {})", zone.show(at), text::span(at.since(now))));
+        let next = next.map_or_else(String::new, |at| {
+            format!(", next {} (in {})", zone.show(at), text::span(at.since(now)))
+        });
         let mut line = format!("{trigger_text}{next}");
         if let Some(Marks { zone: own, changes: to_come, .. }) = marks {
             if let Some((at, daylight)) = told {
                 line.push_str(&format!(", {}", daylight::mark(daylight, at, own, zone)));
             }
-            for Change { at, daylight } in to_come.iter().filter(|change| told != Some((change.at, change.daylight))) {
+            for Change { at, daylight } in
+                to_come.iter().filter(|change| told != Some((change.at, change.daylight)))
+            {
                 let whose = match &trigger.spec {
                     TriggerSpec::Cron { expr, .. } if job.triggers.len() > 1 => format!(" (cron {expr})"),
                     // With one trigger it is clear whose it is.
-                    TriggerSpec::Cron { .. } | TriggerSpec::At { .. } | TriggerSpec::Every { .. } => String::new(),
+                    TriggerSpec::Cron { .. } | TriggerSpec::At { .. } | TriggerSpec::Every { .. } => {
+                        String::new()
+                    }
                 };
                 changes.push(format!("{}{whose}", daylight::line(Some(*daylight), *at, own, zone)));
             }
@@ -209,8 +221,11 @@ fn text_of(context: &Context<'_>, facts: &Facts, marks: &[Option<Marks>], zone: 
     lines.push(("Timeout", format!("{timeout}, kill after {}", job.policy.kill_after)));
     lines.extend(mail_lines(job, facts.unsent.as_ref()));
     if let Some((source, line)) = &facts.crontab_line {
-        let source =
-            if source.is_empty() { "`taskq crontab -l`".to_owned() } else { text::escaped(source).into_owned() };
+        let source = if source.is_empty() {
+            "`taskq crontab -l`".to_owned()
+        } else {
+            text::escaped(source).into_owned()
+        };
         lines.push(("Crontab", format!("line {line} of {source}")));
     }
     lines.push(("Added", zone.show(job.created_at)));
@@ -219,7 +234,9 @@ fn text_of(context: &Context<'_>, facts: &Facts, marks: &[Option<Marks>], zone: 
     }
     lines
         .into_iter()
-        .map(|(head, text)| format!("{:<11}{text}", if head.is_empty() { String::new() } else { format!("{head}:") }))
+        .map(|(head, text)| {
+            format!("{:<11}{text}", if head.is_empty() { String::new() } else { format!("{head}:") })
+        })
         .map(|line| format!("{}\n", line.trim_end()))
         .collect()
 }
@@ -238,8 +255,8 @@ fn mail_lines(job: &JobView, unsent: Option<&UnsentMail>) -> Vec<(&'static str, 
         };
         ("Mail", format!("to {}, {when}{form}", mail.to))
     });
-    let unsent =
-        unsent.map(|mail| ("Not sent", format!("the mail about run {}: {}", mail.run, text::escaped(&mail.cause))));
+    let unsent = unsent
+        .map(|mail| ("Not sent", format!("the mail about run {}: {}", mail.run, text::escaped(&mail.cause))));
     wanted.into_iter().chain(unsent).collect()
 }
 

@@ -73,9 +73,15 @@ pub fn run(context: &Context<'_>, args: &StatusArgs) -> Result<u8> {
     }
     context.output.answer(&match &daemon {
         Some(info) => {
-            let deaf = format!("; it does not listen: `kill -HUP {}` has it make its sockets again", info.pid);
+            let deaf =
+                format!("; it does not listen: `kill -HUP {}` has it make its sockets again", info.pid);
             let deaf = if listens { "" } else { &deaf };
-            format!("daemon: pid {}, since {}, version {}{deaf}", info.pid, zone.show(info.since()), info.version)
+            format!(
+                "daemon: pid {}, since {}, version {}{deaf}",
+                info.pid,
+                zone.show(info.since()),
+                info.version
+            )
         }
         None => "daemon: not running; start it with `taskq daemon`".to_owned(),
     })?;

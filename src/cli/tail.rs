@@ -8,8 +8,8 @@ const CHUNK_BYTES: u64 = 64 * 1024;
 
 /// Returns where the last `lines` lines begin.
 ///
-/// Reads backwards, each byte once and one chunk at a time, and no further than the first of these lines: a line may be
-/// as long as the file (a progress bar writes such lines).
+/// Reads backwards, each byte once and one chunk at a time, and no further than the first of these lines: a
+/// line may be as long as the file (a progress bar writes such lines).
 ///
 /// # Errors
 /// If the source cannot be read.
@@ -91,10 +91,12 @@ mod tests {
         let chunk = usize::try_from(CHUNK_BYTES).expect("it is small");
         for length in [0, 1, 2, chunk - 1, chunk, chunk + 1, 2 * chunk + 1] {
             for period in [1, 2, 7, chunk - 1, chunk, chunk + 1] {
-                let bytes: Vec<u8> = (0..length).map(|at| if at % period == 0 { b'\n' } else { b'x' }).collect();
+                let bytes: Vec<u8> =
+                    (0..length).map(|at| if at % period == 0 { b'\n' } else { b'x' }).collect();
                 for lines in [0, 1, 2, 5, u32::MAX] {
                     let body = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-                    let starts: Vec<usize> = (0..body.len()).filter(|at| body[*at] == b'\n').map(|at| at + 1).collect();
+                    let starts: Vec<usize> =
+                        (0..body.len()).filter(|at| body[*at] == b'\n').map(|at| at + 1).collect();
                     let wanted = match (lines as usize).checked_sub(1) {
                         None => bytes.len(),
                         Some(before) => starts.iter().rev().nth(before).copied().unwrap_or(0),

@@ -60,7 +60,9 @@ pub fn find_queue(reader: &Reader<'_>, what: &str, text: &str) -> Result<QueueNa
     if reader.has_queue(&queue)? {
         return Ok(queue);
     }
-    Err(Error::not_found(what, format!("there is no queue `{queue}`")).hint("list them with `taskq queue`").into())
+    Err(Error::not_found(what, format!("there is no queue `{queue}`"))
+        .hint("list them with `taskq queue`")
+        .into())
 }
 
 fn job_text(wanted: &JobRef) -> String {

@@ -85,7 +85,11 @@ fn a_priority_may_be_negative_within_its_range() {
     assert_eq!(add(&["--priority", "-5", "true"]).priority, Some(-5));
     assert_eq!(add(&["--priority=-100", "true"]).priority, Some(-100));
     for bad in ["-101", "101", "x", ""] {
-        assert_eq!(read(&["add", "--priority", bad, "true"]).map(drop), Err(ErrorKind::ValueValidation), "{bad}");
+        assert_eq!(
+            read(&["add", "--priority", bad, "true"]).map(drop),
+            Err(ErrorKind::ValueValidation),
+            "{bad}"
+        );
     }
 }
 
@@ -95,7 +99,10 @@ fn policies_are_closed_words() {
     assert_eq!(read(&["add", "--overlap", "stop", "true"]).map(drop), Err(ErrorKind::InvalidValue));
     let missed = |text: &str| text.parse::<MissedArg>();
     assert_eq!(missed("all"), Ok(MissedArg { mode: MissedMode::All, within: None }));
-    assert_eq!(missed("once,1h 5m"), Ok(MissedArg { mode: MissedMode::Once, within: Some("1h 5m".to_owned()) }));
+    assert_eq!(
+        missed("once,1h 5m"),
+        Ok(MissedArg { mode: MissedMode::Once, within: Some("1h 5m".to_owned()) })
+    );
     for bad in ["", "never", "once,", ",1h"] {
         assert!(missed(bad).is_err(), "{bad}");
     }
@@ -116,8 +123,8 @@ fn from_goes_with_json_and_with_nothing_else() {
     let add = built.find_subcommand("add").expect("it is a verb");
     let free = ["from", "json", "dir", "color", "help"];
     for arg in add.get_arguments().filter(|arg| !free.contains(&arg.get_id().as_str())) {
-        let conflicts =
-            add.get_arg_conflicts_with(add.get_arguments().find(|a| a.get_id() == "from").expect("it is one"));
+        let conflicts = add
+            .get_arg_conflicts_with(add.get_arguments().find(|a| a.get_id() == "from").expect("it is one"));
         assert!(conflicts.iter().any(|other| other.get_id() == arg.get_id()), "--from and {arg}");
     }
 }
@@ -161,9 +168,11 @@ fn next_is_of_jobs_or_of_one_trigger() {
 
 #[test]
 fn a_queue_is_listed_without_a_word_and_json_goes_anywhere() {
-    for words in
-        [&["queue", "--json"][..], &["queue", "list", "--json"], &["queue", "set", "q", "--slots", "2", "--json"]]
-    {
+    for words in [
+        &["queue", "--json"][..],
+        &["queue", "list", "--json"],
+        &["queue", "set", "q", "--slots", "2", "--json"],
+    ] {
         match read(words) {
             Ok(Command::Queue(args)) => assert!(args.json, "{words:?}"),
             other => panic!("{other:?}"),
@@ -193,10 +202,18 @@ fn help_fits_into_80_columns() {
 fn every_verb_and_option_has_a_first_line_without_a_period() {
     each_command(&built(), &mut |command| {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        assert!(!about.is_empty() && !about.ends_with('.') && !about.contains('\n'), "{}: {about}", command.get_name());
+        assert!(
+            !about.is_empty() && !about.ends_with('.') && !about.contains('\n'),
+            "{}: {about}",
+            command.get_name()
+        );
         for arg in command.get_arguments() {
             let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-            assert!(!help.is_empty() && !help.ends_with('.') && !help.contains('\n'), "{} {arg}", command.get_name());
+            assert!(
+                !help.is_empty() && !help.ends_with('.') && !help.contains('\n'),
+                "{} {arg}",
+                command.get_name()
+            );
         }
     });
 }
@@ -218,7 +235,8 @@ fn the_list_of_verbs_says_what_the_verbs_say() {
     fn compare(lazy: &clap::Command, built: &clap::Command) {
         for verb in lazy.get_subcommands() {
             let built = built.find_subcommand(verb.get_name()).expect("the same tree");
-            let (listed, own) = (verb.get_about().map(ToString::to_string), built.get_about().map(ToString::to_string));
+            let (listed, own) =
+                (verb.get_about().map(ToString::to_string), built.get_about().map(ToString::to_string));
             assert_eq!(listed, own, "{}", verb.get_name());
         }
     }

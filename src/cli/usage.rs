@@ -36,7 +36,8 @@ const ON_CALENDAR: &str = "--on-calendar";
 
 const CALENDAR_EXAMPLE: (&str, &str) = ("Mon..Fri *-*-* 10:30", "30 10 * * mon-fri");
 
-/// The words of systemd.time(7) as cron expressions. Its week begins with Monday, that of `@weekly` with Sunday.
+/// The words of systemd.time(7) as cron expressions. Its week begins with Monday, that of `@weekly` with
+/// Sunday.
 const CALENDAR_WORDS: &[(&str, &str)] = &[
     ("minutely", "* * * * *"),
     ("hourly", "@hourly"),
@@ -49,7 +50,8 @@ const CALENDAR_WORDS: &[(&str, &str)] = &[
     ("annually", "@yearly"),
 ];
 
-/// Prints what clap says about `args`: help and version as they are, complaints in our words. Returns the exit code.
+/// Prints what clap says about `args`: help and version as they are, complaints in our words. Returns the
+/// exit code.
 pub fn complain(args: &[OsString], error: &clap::Error) -> u8 {
     let output = Output::new(color_of(args));
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
@@ -72,13 +74,16 @@ fn translate(args: &[OsString], error: &clap::Error) -> Error {
     let (cause, hint) = match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let word = text(error, ContextKind::InvalidSubcommand);
-            let near =
-                list(error, ContextKind::SuggestedSubcommand).first().map(|near| format!("did you mean `{near}`?"));
-            return Error::usage(format!("run `{word}`"), "there is no such command").hint(near.unwrap_or(see));
+            let near = list(error, ContextKind::SuggestedSubcommand)
+                .first()
+                .map(|near| format!("did you mean `{near}`?"));
+            return Error::usage(format!("run `{word}`"), "there is no such command")
+                .hint(near.unwrap_or(see));
         }
         ErrorKind::UnknownArgument => {
             let word = text(error, ContextKind::InvalidArg);
-            let near = list(error, ContextKind::SuggestedArg).first().map(|near| format!("did you mean `{near}`?"));
+            let near =
+                list(error, ContextKind::SuggestedArg).first().map(|near| format!("did you mean `{near}`?"));
             let near = if word == ON_CALENDAR { Some(on_calendar_hint(args)) } else { near };
             let cause = if word.starts_with('-') && word != "-" {
                 format!("there is no option `{word}`")
@@ -89,7 +94,8 @@ fn translate(args: &[OsString], error: &clap::Error) -> Error {
         }
         ErrorKind::InvalidValue => (invalid_value(error), None),
         ErrorKind::ValueValidation => {
-            let cause = std::error::Error::source(error).map_or("is not understood".to_owned(), ToString::to_string);
+            let cause =
+                std::error::Error::source(error).map_or("is not understood".to_owned(), ToString::to_string);
             let (option, value) = (argument(error), text(error, ContextKind::InvalidValue));
             (format!("`{option} {value}` {cause}"), None)
         }
@@ -110,7 +116,8 @@ fn on_calendar_hint(args: &[OsString]) -> String {
         Some(rest) => rest.strip_prefix('=').map(|value| Some(value.to_owned())),
         None => None,
     });
-    let value = given.flatten().or_else(|| words.next().map(Into::into)).unwrap_or_default().to_ascii_lowercase();
+    let value =
+        given.flatten().or_else(|| words.next().map(Into::into)).unwrap_or_default().to_ascii_lowercase();
     let (theirs, ours) = CALENDAR_WORDS.iter().find(|(word, _)| *word == value).unwrap_or(&CALENDAR_EXAMPLE);
     format!("systemd's `{theirs}` is `--cron '{ours}'`")
 }
@@ -160,9 +167,11 @@ fn missing(error: &clap::Error) -> String {
     let missing = list(error, ContextKind::InvalidArg);
     let choices: Vec<String> = match missing.first() {
         // A group: `<JOB|--queue <QUEUE>|--all>`.
-        Some(group) if group.starts_with('<') => {
-            group.trim_matches(['<', '>', '.']).split('|').map(|choice| choice.replace(['<', '>'], "")).collect()
-        }
+        Some(group) if group.starts_with('<') => group
+            .trim_matches(['<', '>', '.'])
+            .split('|')
+            .map(|choice| choice.replace(['<', '>'], ""))
+            .collect(),
         Some(option) => vec![option.replace(['<', '>'], "")],
         None => return "an argument is missing".to_owned(),
     };

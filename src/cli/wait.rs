@@ -82,15 +82,18 @@ pub fn run(context: &Context<'_>, args: &WaitArgs) -> Result<u8> {
 }
 
 fn wait_named(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> Result<u8> {
-    let targets: Vec<Target> = context
-        .look(WHAT, |reader| args.targets.iter().map(|text| target::find(reader, "wait for", text)).collect())?;
+    let targets: Vec<Target> = context.look(WHAT, |reader| {
+        args.targets.iter().map(|text| target::find(reader, "wait for", text)).collect()
+    })?;
     let mut waiting = Waiting::new(context, WHAT, timeout)?;
     let obstacles = waiting.read(|reader| {
         let mut unfinished = Vec::new();
         let mut jobs = Vec::new();
         for target in &targets {
             match target {
-                Target::Run(run) => unfinished.extend(reader.run(*run)?.filter(|run| run.state != RunState::Finished)),
+                Target::Run(run) => {
+                    unfinished.extend(reader.run(*run)?.filter(|run| run.state != RunState::Finished));
+                }
                 Target::Job(job) => {
                     unfinished.extend(reader.runs(&unfinished_of(*job))?);
                     jobs.push(*job);
@@ -174,7 +177,8 @@ fn wait_selected(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) 
     answer(context, args.json, ended)
 }
 
-/// Returns what keeps these runs, and the fires to come of these jobs, from starting until somebody acts; a line each.
+/// Returns what keeps these runs, and the fires to come of these jobs, from starting until somebody acts; a
+/// line each.
 fn obstacles(reader: &Reader<'_>, runs: &[RunView], jobs: &[JobId]) -> StoreResult<Vec<String>> {
     const NAMED_MAX: usize = 5;
     let mut paused: Vec<JobId> = runs.iter().filter(|run| run.held).map(|run| run.run.job).collect();
@@ -197,7 +201,10 @@ fn obstacles(reader: &Reader<'_>, runs: &[RunView], jobs: &[JobId]) -> StoreResu
     }
     for queue in reader.queues()?.iter().filter(|queue| queue.paused_at.is_some()) {
         if runs.iter().any(|run| run.queue == queue.name && run.state == RunState::Queued) {
-            lines.push(format!("queue `{0}` is paused; it goes on with `taskq resume --queue {0}`", queue.name));
+            lines.push(format!(
+                "queue `{0}` is paused; it goes on with `taskq resume --queue {0}`",
+                queue.name
+            ));
         }
     }
     Ok(lines)

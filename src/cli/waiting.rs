@@ -29,8 +29,9 @@ impl<'a> Waiting<'a> {
     pub fn new(context: &'a Context<'a>, what: &str, timeout: Option<Span>) -> Result<Self> {
         let store = context.open_to_look(what)?;
         let subscription = Subscription::new(&context.dir);
-        let until = timeout
-            .map(|timeout| Span::from_micros(monotonic(context).as_micros().saturating_add(timeout.as_micros())));
+        let until = timeout.map(|timeout| {
+            Span::from_micros(monotonic(context).as_micros().saturating_add(timeout.as_micros()))
+        });
         Ok(Self {
             context,
             what: what.to_owned(),
@@ -62,8 +63,8 @@ impl<'a> Waiting<'a> {
         self.notes = notes;
     }
 
-    /// Fails if there is no daemon to wait for, and never was. Where that cannot be found out, says so and goes on: how a run
-    /// ends is in the store, whoever writes it there.
+    /// Fails if there is no daemon to wait for, and never was. Where that cannot be found out, says so and
+    /// goes on: how a run ends is in the store, whoever writes it there.
     pub fn need_daemon(&mut self) -> Result<()> {
         if self.met_daemon {
             return Ok(());
@@ -76,7 +77,8 @@ impl<'a> Waiting<'a> {
                     .hint("start it with `taskq daemon`, in another terminal or as a service"));
             }
             Presence::Deaf(pid) => {
-                let cause = format!("the daemon (pid {pid}) holds the lock but does not listen; its runs continue");
+                let cause =
+                    format!("the daemon (pid {pid}) holds the lock but does not listen; its runs continue");
                 // It is running, so that this is no 3.
                 return Err(Error::conflict(&self.what, cause)
                     .hint(format!("end it with `kill {pid}` and start another with `taskq daemon`")));
@@ -84,7 +86,9 @@ impl<'a> Waiting<'a> {
             Presence::Unknown(cause) => {
                 if !std::mem::replace(&mut self.doubts_told, true) {
                     let cause = system_cause(&cause);
-                    self.talk(&format!("cannot reach the daemon: {cause}; looking into the store again and again"));
+                    self.talk(&format!(
+                        "cannot reach the daemon: {cause}; looking into the store again and again"
+                    ));
                 }
             }
         }
@@ -103,9 +107,9 @@ impl<'a> Waiting<'a> {
 
     /// Waits for something to happen; `false` once the time is over.
     pub fn wait(&mut self) -> Result<bool> {
-        let left = self
-            .until
-            .map(|until| Span::from_micros(until.as_micros().saturating_sub(monotonic(self.context).as_micros())));
+        let left = self.until.map(|until| {
+            Span::from_micros(until.as_micros().saturating_sub(monotonic(self.context).as_micros()))
+        });
         match self.subscription.wait(left).map_err(|error| Error::io(&self.what, error))? {
             Wake::Turn | Wake::File => {
                 // The next one may go away as well.
@@ -132,7 +136,10 @@ impl<'a> Waiting<'a> {
     }
 
     /// Waits until `check` has an answer; `None` if the time is over before.
-    pub fn until<T>(&mut self, mut check: impl FnMut(&Reader<'_>) -> StoreResult<Left<T>>) -> Result<Option<T>> {
+    pub fn until<T>(
+        &mut self,
+        mut check: impl FnMut(&Reader<'_>) -> StoreResult<Left<T>>,
+    ) -> Result<Option<T>> {
         let mut first = true;
         loop {
             match self.read(&mut check)? {
@@ -161,7 +168,8 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// Gives a failure of the system's a status that does not look like a run's: 1 is what most of those that fail end with.
+/// Gives a failure of the system's a status that does not look like a run's: 1 is what most of those that
+/// fail end with.
 pub fn unlike_a_run(error: Error) -> Error {
     if error.kind != ErrorKind::Io {
         return error;

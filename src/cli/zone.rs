@@ -6,7 +6,8 @@ use std::hash::{DefaultHasher, Hasher};
 use crate::config;
 use crate::schedule::{ParseError, Zone};
 
-/// Returns the zone in which the caller reads times, and its name if `TZ` sets one: `TZ`, else the system's zone.
+/// Returns the zone in which the caller reads times, and its name if `TZ` sets one: `TZ`, else the system's
+/// zone.
 ///
 /// # Errors
 /// If `TZ` names no zone of this machine.
@@ -17,7 +18,8 @@ pub fn caller_zone() -> Result<(Zone, Option<String>), ParseError> {
     }
 }
 
-/// Returns the system's zone, localtime(5), and a text that changes when it does. A system without one is in UTC.
+/// Returns the system's zone, localtime(5), and a text that changes when it does. A system without one is in
+/// UTC.
 pub fn system_zone() -> (Zone, String) {
     let localtime = config::localtime();
     let Ok(zone) = Zone::local(localtime.name.as_deref(), &localtime.tzif) else {

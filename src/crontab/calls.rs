@@ -1,8 +1,9 @@
 //! Owns: finding the calls of crontab(1) in a job's command.
 //! Never: the whole of a shell's grammar: what a variable or an alias holds stays unknown.
 //!
-//! The text is split into simple commands, also those in `$(…)`, backquotes and after `sh -c`. Of each the first word that is
-//! a program counts, after keywords, assignments and programs such as sudo(8) that start another one.
+//! The text is split into simple commands, also those in `$(…)`, backquotes and after `sh -c`. Of each the
+//! first word that is a program counts, after keywords, assignments and programs such as sudo(8) that start
+//! another one.
 
 /// What a job does with crontab(1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,8 @@ const KEYWORDS: [&[u8]; 11] =
 /// Programs that take a command as one word after `-c`.
 const SHELLS: [&[u8]; 8] = [b"sh", b"bash", b"dash", b"ash", b"ksh", b"zsh", b"su", b"runuser"];
 
-/// Programs that start the rest of their arguments: their options with a value, and how many words come before the rest.
+/// Programs that start the rest of their arguments: their options with a value, and how many words come
+/// before the rest.
 const STARTERS: [(&[u8], &[u8], usize); 15] = [
     (b"chronic", b"", 0),
     (b"chrt", b"TPD", 1),
@@ -95,7 +97,8 @@ fn started(words: &[Vec<u8>]) -> Option<Started<'_>> {
             return rest.get(at + 1).map(|text| Started::Shell(text));
         }
         let (_, with_value, before) = STARTERS.iter().find(|(name, ..)| *name == program)?;
-        if program == b"command" && rest.first().is_some_and(|word| matches!(word.as_slice(), b"-v" | b"-V")) {
+        if program == b"command" && rest.first().is_some_and(|word| matches!(word.as_slice(), b"-v" | b"-V"))
+        {
             return None;
         }
         words = after_options(rest, with_value).get(*before..)?;

@@ -1,4 +1,5 @@
-//! Owns: the sixth field: where the command ends, what the process reads, and what in it a shell will stumble over.
+//! Owns: the sixth field: where the command ends, what the process reads, and what in it a shell will stumble
+//! over.
 //! Never: running it.
 
 use crate::schedule::Dialect;
@@ -12,8 +13,9 @@ pub struct CommandText {
     pub stdin: Option<Vec<u8>>,
 }
 
-/// Splits a sixth field at its first percent sign without a backslash. Behind it percent signs are newlines, and a last
-/// newline is added; `\%` is a percent sign on either side. Debian's cron takes `\\` before it for one backslash.
+/// Splits a sixth field at its first percent sign without a backslash. Behind it percent signs are newlines,
+/// and a last newline is added; `\%` is a percent sign on either side. Debian's cron takes `\\` before it for
+/// one backslash.
 pub fn split_command(text: &[u8], dialect: Dialect) -> CommandText {
     let mut command = Vec::with_capacity(text.len());
     let mut bytes = text.iter().copied();

@@ -1,7 +1,7 @@
 //! Owns: the variables that cron gives a job, and whom it mails.
 //! Never: reading them from anywhere.
 
-use super::table::Variable;
+use super::finding::Variable;
 use crate::domain::EnvVar;
 use crate::schedule::Dialect;
 
@@ -35,13 +35,15 @@ fn default_path(dialect: Dialect) -> &'static [u8] {
     }
 }
 
-/// Returns the environment of a job: `login`, which pam_env(8) sets for every session, then the table's own variables, then
-/// what cron sets. What comes later wins, but `SHELL`, `HOME` and `PATH` of a table stay. No name is twice in `table`.
+/// Returns the environment of a job: `login`, which pam_env(8) sets for every session, then the table's own
+/// variables, then what cron sets. What comes later wins, but `SHELL`, `HOME` and `PATH` of a table stay. No
+/// name is twice in `table`.
 pub fn environment(table: &[Variable], account: &Account, login: &[EnvVar], dialect: Dialect) -> Vec<EnvVar> {
     let mut own: Vec<(&[u8], &[u8])> =
         table.iter().map(|variable| (variable.name.as_slice(), variable.value.as_slice())).collect();
     let name = account.name.as_bytes();
-    let defaults: [(&[u8], &[u8]); 3] = [(b"SHELL", SHELL), (b"HOME", &account.home), (b"PATH", default_path(dialect))];
+    let defaults: [(&[u8], &[u8]); 3] =
+        [(b"SHELL", SHELL), (b"HOME", &account.home), (b"PATH", default_path(dialect))];
     for (variable, value) in defaults {
         if !own.iter().any(|(known, _)| *known == variable) {
             own.push((variable, value));
@@ -52,7 +54,8 @@ pub fn environment(table: &[Variable], account: &Account, login: &[EnvVar], dial
         set(&mut own, b"USER", name);
     }
     let own_names: Vec<&[u8]> = own.iter().map(|(known, _)| *known).collect();
-    let is_own = |var: &EnvVar| own_names.contains(&var.split(|byte| *byte == b'=').next().unwrap_or_default());
+    let is_own =
+        |var: &EnvVar| own_names.contains(&var.split(|byte| *byte == b'=').next().unwrap_or_default());
     let joined = own.iter().map(|(name, value)| [name, b"=".as_slice(), value].concat());
     joined.chain(login.iter().filter(|var| !is_own(var)).cloned()).collect()
 }
@@ -126,7 +129,8 @@ mod tests {
     use super::*;
 
     fn table(vars: &[(&str, &str)]) -> Vec<Variable> {
-        let variable = |(name, value): &(&str, &str)| Variable { name: (*name).into(), value: (*value).into() };
+        let variable =
+            |(name, value): &(&str, &str)| Variable { name: (*name).into(), value: (*value).into() };
         vars.iter().map(variable).collect()
     }
 
@@ -144,8 +148,13 @@ mod tests {
     fn a_job_gets_crons_four_variables_and_nothing_of_the_importers() {
         let debian = ["SHELL=/bin/sh", "HOME=/home/alice", "PATH=/usr/bin:/bin", "LOGNAME=alice"];
         assert_eq!(shown(&[], &[], Dialect::Debian), debian);
-        let cronie =
-            ["SHELL=/bin/sh", "HOME=/home/alice", "PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LOGNAME=alice", "USER=alice"];
+        let cronie = [
+            "SHELL=/bin/sh",
+            "HOME=/home/alice",
+            "PATH=/usr/bin:/bin:/usr/sbin:/sbin",
+            "LOGNAME=alice",
+            "USER=alice",
+        ];
         assert_eq!(shown(&[], &[], Dialect::Cronie), cronie);
     }
 
@@ -161,8 +170,14 @@ mod tests {
     fn what_every_session_gets_comes_last_and_gives_way() {
         let login = ["LANG=de_DE.UTF-8", "PATH=/session", "A=session"];
         let env = shown(&[("A", "1")], &login, Dialect::Debian);
-        let expected =
-            ["A=1", "SHELL=/bin/sh", "HOME=/home/alice", "PATH=/usr/bin:/bin", "LOGNAME=alice", "LANG=de_DE.UTF-8"];
+        let expected = [
+            "A=1",
+            "SHELL=/bin/sh",
+            "HOME=/home/alice",
+            "PATH=/usr/bin:/bin",
+            "LOGNAME=alice",
+            "LANG=de_DE.UTF-8",
+        ];
         assert_eq!(env, expected);
     }
 

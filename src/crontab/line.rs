@@ -1,4 +1,5 @@
-//! Owns: a crontab as lines, and a line as its parts: what is a comment, an assignment, an entry and its fields.
+//! Owns: a crontab as lines, and a line as its parts: what is a comment, an assignment, an entry and its
+//! fields.
 //! Never: what the parts mean (see `table`).
 //!
 //! Lines borrow the file, and hold all of it: their bytes, one after the other, are the file's.
@@ -92,8 +93,8 @@ pub enum Syntax<'a> {
     },
 }
 
-/// What Debian's cron takes of a command, and reads of an assignment: a longer command it refuses, a longer assignment it
-/// cuts.
+/// What Debian's cron takes of a command, and reads of an assignment: a longer command it refuses, a longer
+/// assignment it cuts.
 pub const DEBIAN_BYTES_MAX: usize = 998;
 
 /// What cron says of an entry without a command, or with one that is a sixth field.

@@ -178,7 +178,9 @@ fn after_removal(call: CrontabCall) -> &'static str {
 
 fn empty_value(is_mailto: bool) -> &'static str {
     match is_mailto {
-        true => "MAILTO is empty: the jobs below mail nobody; Debian's cron takes that only with quotes, `\"\"`",
+        true => {
+            "MAILTO is empty: the jobs below mail nobody; Debian's cron takes that only with quotes, `\"\"`"
+        }
         false => "the value is empty; Debian's cron takes that only with quotes, `\"\"`",
     }
 }
@@ -198,9 +200,13 @@ fn other_zone(variable: ZoneVariable, zone: &str) -> String {
             format!("CRON_TZ `{zone}` counts for cronie alone: the times below stay in the system's zone")
         }
         ZoneVariable::CronTz(Dialect::Cronie) => {
-            format!("CRON_TZ `{zone}` is the zone of the times below; Debian's cron leaves them in the system's")
+            format!(
+                "CRON_TZ `{zone}` is the zone of the times below; Debian's cron leaves them in the system's"
+            )
         }
-        ZoneVariable::Tz => format!("TZ `{zone}` is for the commands alone: no cron takes it for the times below"),
+        ZoneVariable::Tz => {
+            format!("TZ `{zone}` is for the commands alone: no cron takes it for the times below")
+        }
     }
 }
 
@@ -237,43 +243,52 @@ impl Note {
     }
 }
 
+const NO_NEWLINE: &str = "the last line has no newline: both crons refuse that, and here the line counts";
+const EITHER_DAY: &str =
+    "day of the month and weekday are both restricted: a day that is either of them suffices";
+const CARRIAGE_RETURN: &str = "the command has a carriage return, which the shell will see";
+const PERCENT_SIGN: &str =
+    "the command ends at `%`, and the rest is its standard input; `\\%` is a percent sign";
+
+fn lossy(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
 /// A sentence without its period.
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lossy = String::from_utf8_lossy;
         match self {
             Self::Odd(oddity) => oddity.fmt(f),
             Self::RefusedBy { by, what } => write!(f, "{} refuses it: {what}", name(*by)),
-            Self::NoNewline => {
-                f.write_str("the last line has no newline: both crons refuse that, and here the line counts")
-            }
+            Self::NoNewline => f.write_str(NO_NEWLINE),
             Self::EmptyValue { is_mailto, what: _ } => f.write_str(empty_value(*is_mailto)),
             Self::OtherTimes { by, fires: Some(_) } => write!(f, "{} fires it at other times", name(*by)),
             Self::OtherTimes { by, fires: None } => write!(f, "{} never fires it", name(*by)),
             Self::OtherCommand { by, command } => write!(f, "{} runs `{}`", name(*by), lossy(command)),
-            Self::OtherValue { by, value } => write!(f, "{} reads the value as `{}`", name(*by), lossy(value)),
+            Self::OtherValue { by, value } => {
+                write!(f, "{} reads the value as `{}`", name(*by), lossy(value))
+            }
             Self::Rewritten(expr) => write!(f, "it is kept as `{expr}`, which means the same in every cron"),
             Self::NeverFires => f.write_str("it never fires: no date matches, and no job is made of it"),
-            Self::EitherDay => {
-                f.write_str("day of the month and weekday are both restricted: a day that is either of them suffices")
-            }
+            Self::EitherDay => f.write_str(EITHER_DAY),
             Self::EveryDay { field } => {
-                write!(f, "`{field}` holds every day and is no star: either day field suffices, so every day matches")
+                write!(
+                    f,
+                    "`{field}` holds every day and is no star: either day field suffices, so every day matches"
+                )
             }
             Self::BothDays { field } => {
                 write!(f, "`{field}` begins with a star: day of the month and weekday must both match")
             }
             Self::NoCommand => f.write_str("there is no command, and no job is made of it"),
-            Self::CarriageReturn => f.write_str("the command has a carriage return, which the shell will see"),
+            Self::CarriageReturn => f.write_str(CARRIAGE_RETURN),
             Self::OpenQuote(quote) => write!(f, "the command has a {quote} that is not closed"),
             Self::LooksLikeField(word) => {
                 write!(f, "the command begins with `{word}`: five fields come before it, not six")
             }
             Self::LooksLikeUser { user, others } => f.write_str(&user_column(user, *others)),
             Self::Continuation => f.write_str("a backslash does not continue a line: the command ends here"),
-            Self::PercentSign => {
-                f.write_str("the command ends at `%`, and the rest is its standard input; `\\%` is a percent sign")
-            }
+            Self::PercentSign => f.write_str(PERCENT_SIGN),
             Self::CallsCrontab(call) => write!(f, "the command calls crontab(1): {}", after_removal(*call)),
             Self::NotExpanded(part) => write!(f, "cron expands nothing: `{part}` stays as it is"),
             Self::HashInValue => f.write_str("what follows `#` is part of the value"),
@@ -284,9 +299,14 @@ impl fmt::Display for Note {
                 write!(f, "{}; it makes a difference first in line {line}", other_zone(*variable, zone))
             }
             Self::NoZone(zone) => {
-                write!(f, "CRON_TZ `{zone}` is no zone of this machine's tzdata, and Debian's cron ignores it")
+                write!(
+                    f,
+                    "CRON_TZ `{zone}` is no zone of this machine's tzdata, and Debian's cron ignores it"
+                )
             }
-            Self::DelayIgnored(most) => write!(f, "RANDOM_DELAY `{most}` counts for cronie alone: nothing is delayed"),
+            Self::DelayIgnored(most) => {
+                write!(f, "RANDOM_DELAY `{most}` counts for cronie alone: nothing is delayed")
+            }
             Self::Delayed { most, drawn } => write!(
                 f,
                 "RANDOM_DELAY `{most}`: cronie draws a delay whenever it starts; here it is {drawn} min for all lines below"
@@ -295,7 +315,10 @@ impl fmt::Display for Note {
                 write!(f, "RANDOM_DELAY `{most}` is no number of minutes from 0 to 1440: nothing is delayed")
             }
             Self::HomeMissing(home) => {
-                write!(f, "HOME `{home}` is no directory: cron starts its jobs elsewhere, and here they start in `/`")
+                write!(
+                    f,
+                    "HOME `{home}` is no directory: cron starts its jobs elsewhere, and here they start in `/`"
+                )
             }
             Self::ShellNotFound(shell) => {
                 write!(f, "SHELL `{shell}` is no path: cron does not search for it, so no command can start")

@@ -1,8 +1,8 @@
 //! Owns: why a line is refused, where in it, and what to do about it.
 //! Never: deciding that it is (see `table`).
 
+use super::finding::Verdict;
 use super::line::Line;
-use super::table::Verdict;
 use crate::schedule::{BadField, parse_cron};
 
 /// What both crons say of a nickname that is none.
@@ -75,7 +75,9 @@ fn hint_for(line: &[u8], fields: &[&[u8]], what: &str) -> Option<String> {
 pub(super) fn bad_form<'a>(line: &Line<'_>, what: &str, at: usize, fields: &[&[u8]]) -> Verdict<'a> {
     let cause = match fields.len() {
         5 if what == "bad option" => "cronie takes a dash before the command for an option".to_owned(),
-        5 if line.text[at..].starts_with(b"*") => "a sixth field stands where the command should be".to_owned(),
+        5 if line.text[at..].starts_with(b"*") => {
+            "a sixth field stands where the command should be".to_owned()
+        }
         5 => "there is no command".to_owned(),
         _ if fields.is_empty() => "there is no command".to_owned(),
         count => format!("it is no comment, no `NAME=VALUE` and has {count} of five fields"),
@@ -100,8 +102,11 @@ pub(super) fn bad_field<'a>(line: &Line<'a>, fields: &[&[u8]; 5], bad: BadField)
     let cause = match &told {
         Some(error) if shown.len() < 80 => {
             let why = error.cause.split(" in `").next().unwrap_or_default().to_owned();
-            let rest =
-                error.cause.split_once("` ").and_then(|(_, rest)| rest.split_once("` ")).map_or("", |(_, why)| why);
+            let rest = error
+                .cause
+                .split_once("` ")
+                .and_then(|(_, rest)| rest.split_once("` "))
+                .map_or("", |(_, why)| why);
             format!("{why} {rest}").trim_end().to_owned()
         }
         Some(_) | None => format!("{}: `{}`", bad.message(), shortened(&shown)),

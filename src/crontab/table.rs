@@ -1,23 +1,25 @@
-//! Owns: what becomes of each line of a table: the entry it is, the variable it sets, or why it is refused; and what is to be
-//! known about it.
+//! Owns: what becomes of each line of a table: the entry it is, the variable it sets, or why it is refused;
+//! and what is to be known about it.
 //! Never: jobs (see `cli`).
 //!
-//! A line is read as its own cron reads it, and beside it as the other one and as taskq do; where they part, a note says so.
-//! Two things are taken that Debian's cron refuses, because everybody can see what they mean: a line of blanks and carriage
-//! returns, and `NAME=` with nothing behind it.
+//! A line is read as its own cron reads it, and beside it as the other one and as taskq do; where they part,
+//! a note says so. Two things are taken that Debian's cron refuses, because everybody can see what they mean:
+//! a line of blanks and carriage returns, and `NAME=` with nothing behind it.
 
 use std::rc::Rc;
 
 use super::calls::crontab_calls;
 use super::command::{CommandText, open_quote, split_command};
 use super::environment::value;
-use super::line::{DEBIAN_BYTES_MAX, Ending, EntryText, Layout, Line, Syntax, When, is_blank, lines};
+use super::finding::{Entry, Finding, Options, Timing, Variable, Variables, Verdict};
+use super::line::{DEBIAN_BYTES_MAX, Ending, EntryText, Line, Syntax, When, is_blank, lines};
 use super::note::{Fires, Note};
 use super::refusal::{BAD_NICKNAME, bad_field, bad_form, bad_nickname, offset_of, refused, shortened};
 use crate::domain::Span;
 use crate::schedule::{BadField, Dialect, FieldsReading, Schedule, Zone, parse_cron};
 
-/// The most variables that a table may set: cronie's own bound, and of Debian's cron as many as it takes lines.
+/// The most variables that a table may set: cronie's own bound, and of Debian's cron as many as it takes
+/// lines.
 fn variables_max(dialect: Dialect) -> usize {
     match dialect {
         Dialect::Debian => DEBIAN_LINES_MAX,
@@ -25,11 +27,12 @@ fn variables_max(dialect: Dialect) -> usize {
     }
 }
 
-/// The longest command, and the longest variable with its name: what execve(2) takes as one string, less its NUL.
+/// The longest command, and the longest variable with its name: what execve(2) takes as one string, less its
+/// NUL.
 const STRING_BYTES_MAX: usize = 128 * 1024 - 1;
 
-/// The most variables that all the environments of a table may have together. What a person writes has a few dozen; an
-/// assignment between every two of a hundred thousand entries would need memory by the gigabyte.
+/// The most variables that all the environments of a table may have together. What a person writes has a few
+/// dozen; an assignment between every two of a hundred thousand entries would need memory by the gigabyte.
 const ENVIRONMENTS_MAX: usize = 1_000_000;
 
 /// Debian's crontab(1) takes so many lines.
@@ -41,104 +44,23 @@ const DEBIAN_END: u8 = 0xff;
 /// The largest RANDOM_DELAY, in minutes, as cronie has it.
 const DELAY_MINUTES_MAX: u32 = 1_440;
 
-/// How a table is to be read.
-pub struct Options<'a> {
-    /// The cron that it was written for.
-    pub origin: Dialect,
-    /// With a user in each line, or without.
-    pub layout: Layout,
-    /// Decides what cronie would draw at random; another number for another machine.
-    pub host: u64,
-    /// Tells whether there is such a user.
-    pub knows_user: &'a dyn Fn(&[u8]) -> bool,
-}
-
-/// A variable of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variable {
-    /// Its name.
-    pub name: Vec<u8>,
-    /// Its value.
-    pub value: Vec<u8>,
-}
-
-/// The variables that hold for a line, in the order they were first set.
-pub type Variables = Rc<Vec<Variable>>;
-
-/// When an entry fires.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Timing {
-    /// The same instants in the words of `taskq add --cron`.
-    pub expr: String,
-    /// They as they are, without the delay.
-    pub schedule: Schedule,
-    /// `CRON_TZ`; `None`: the system's zone.
-    pub zone: Option<String>,
-    /// How much later than these instants.
-    pub delay: Span,
-}
-
-/// An entry that becomes a job.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry<'a> {
-    /// When; `None`: never, and no job is made.
-    pub timing: Option<Timing>,
-    /// Neither minute nor hour begins with `*`: cron makes up for what daylight saving or a suspend of up to three hours
-    /// has swallowed.
-    pub is_fixed: bool,
-    /// The user, in a system table.
-    pub user: Option<&'a [u8]>,
-    /// What the shell gets, and what it reads.
-    pub command: CommandText,
-    /// cronie's `-n`.
-    pub mails_failures_only: bool,
-    /// The table's variables above it.
-    pub variables: Variables,
-}
-
-/// What becomes of a line.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Verdict<'a> {
-    /// Nothing: it is blank or a comment.
-    Nothing,
-    /// A variable for the lines below.
-    Variable(Variable),
-    /// An entry.
-    Entry(Entry<'a>),
-    /// It is refused.
-    Refused {
-        /// The column, in characters from 1, where it goes wrong.
-        column: usize,
-        /// A fragment for a person.
-        cause: String,
-        /// One thing to do about it.
-        hint: Option<String>,
-    },
-}
-
-/// A line and what there is to say about it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Finding<'a> {
-    /// The line.
-    pub line: Line<'a>,
-    /// What becomes of it.
-    pub verdict: Verdict<'a>,
-    /// What to know about it.
-    pub notes: Vec<Note>,
-}
-
 /// Reads a whole table.
 pub fn read<'a>(file: &'a [u8], options: &Options<'_>) -> Vec<Finding<'a>> {
-    let mut reader =
-        Reader { options, variables: Variables::default(), cron_tz: None, environments: 0, notes: Vec::new() };
+    let mut reader = Reader {
+        options,
+        variables: Variables::default(),
+        cron_tz: None,
+        environments: 0,
+        notes: Vec::new(),
+    };
     lines(file).map(|line| reader.finding(line)).collect()
 }
 
 /// Returns a number for bytes that is the same in every release: FNV-1a, begun with another number.
 pub fn stable_hash(begin: u64, bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(begin ^ 0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    bytes.iter().fold(begin ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 struct Reader<'a> {
@@ -276,14 +198,20 @@ impl<'o> Reader<'o> {
         let by = other(self.options.origin);
         match line.syntax(by, layout) {
             Syntax::Assignment { value, .. } if value != variable.value => {
-                let is_cut = value.len().abs_diff(variable.value.len()) > 1 && line.text.len() > DEBIAN_BYTES_MAX;
+                let is_cut =
+                    value.len().abs_diff(variable.value.len()) > 1 && line.text.len() > DEBIAN_BYTES_MAX;
                 self.notes.push(if is_cut { Note::CutByDebian } else { Note::OtherValue { by, value } });
             }
             Syntax::Assignment { .. } | Syntax::Nothing => {}
             Syntax::Entry(_) | Syntax::Bad { .. } => {
                 // Of a line that is read as cronie's it was said before.
                 if self.notes.iter().all(|note| note.refusal_by(by).is_none()) {
-                    self.note_no_assignment(&variable.name, &variable.value, by, BadField { index: 0 }.message());
+                    self.note_no_assignment(
+                        &variable.name,
+                        &variable.value,
+                        by,
+                        BadField { index: 0 }.message(),
+                    );
                 }
             }
         }
@@ -293,7 +221,8 @@ impl<'o> Reader<'o> {
         if !is_plain {
             self.notes.push(Note::OddName);
         }
-        let is_quoted = line.text.trim_ascii_end().ends_with(b"\"") || line.text.trim_ascii_end().ends_with(b"'");
+        let is_quoted =
+            line.text.trim_ascii_end().ends_with(b"\"") || line.text.trim_ascii_end().ends_with(b"'");
         if !is_quoted && variable.value.windows(2).any(|pair| is_blank(pair[0]) && pair[1] == b'#') {
             self.notes.push(Note::HashInValue);
         }
@@ -321,8 +250,8 @@ impl<'o> Reader<'o> {
         }
     }
 
-    /// Reads RANDOM_DELAY and draws cronie's delay: a random share of it, the same for all tables of a machine. `None`: no
-    /// such number.
+    /// Reads RANDOM_DELAY and draws cronie's delay: a random share of it, the same for all tables of a
+    /// machine. `None`: no such number.
     fn drawn_delay(&self, value: &[u8]) -> Option<(u32, u32)> {
         // As strtol(3) reads it: `45 minutes` is 45.
         let value = value.trim_ascii_start();
@@ -347,25 +276,25 @@ impl<'o> Reader<'o> {
         if let Some(user) = text.user.filter(|user| !(self.options.knows_user)(user)) {
             let shown = shortened(&String::from_utf8_lossy(user));
             let hint = "a system table has a user between the weekday and the command".to_owned();
-            return refused(line, offset_of(line.text, user), format!("there is no user `{shown}`"), Some(hint));
+            return refused(
+                line,
+                offset_of(line.text, user),
+                format!("there is no user `{shown}`"),
+                Some(hint),
+            );
         }
-        if text.command.len() > STRING_BYTES_MAX {
-            let cause =
-                format!("the command has {} bytes, the system takes up to {STRING_BYTES_MAX}", text.command.len());
-            return refused(line, offset_of(line.text, text.command), cause, None);
-        }
-        // Nobody else has these variables yet: they are another environment.
-        if Rc::strong_count(&self.variables) == 1 {
-            self.environments += self.variables.len();
-        }
-        if self.environments > ENVIRONMENTS_MAX {
-            let cause = format!("the environments of the table have more than {ENVIRONMENTS_MAX} variables together");
-            return refused(line, 0, cause, None);
+        if let Some(refusal) = self.exceeds(line, text.command) {
+            return refusal;
         }
         let zone = match self.zone() {
             Ok(zone) => zone,
             Err(cause) => {
-                return refused(line, 0, cause, Some("set CRON_TZ to a zone such as `Europe/Paris`".to_owned()));
+                return refused(
+                    line,
+                    0,
+                    cause,
+                    Some("set CRON_TZ to a zone such as `Europe/Paris`".to_owned()),
+                );
             }
         };
         let command = split_command(text.command, self.options.origin);
@@ -395,6 +324,24 @@ impl<'o> Reader<'o> {
             command,
             mails_failures_only: text.mails_failures_only,
             variables: Rc::clone(&self.variables),
+        })
+    }
+
+    /// Counts an entry's environment, and refuses an entry that is over a limit.
+    fn exceeds<'a>(&mut self, line: &Line<'a>, command: &[u8]) -> Option<Verdict<'a>> {
+        if command.len() > STRING_BYTES_MAX {
+            let cause =
+                format!("the command has {} bytes, the system takes up to {STRING_BYTES_MAX}", command.len());
+            return Some(refused(line, offset_of(line.text, command), cause, None));
+        }
+        // Nobody else has these variables yet: they are another environment.
+        if Rc::strong_count(&self.variables) == 1 {
+            self.environments += self.variables.len();
+        }
+        (self.environments > ENVIRONMENTS_MAX).then(|| {
+            let cause =
+                format!("the environments of the table have more than {ENVIRONMENTS_MAX} variables together");
+            refused(line, 0, cause, None)
         })
     }
 
@@ -440,12 +387,15 @@ impl<'o> Reader<'o> {
         }
     }
 
-    /// Says where the other cron parts from the line's own. That its zone is another is said where `CRON_TZ` is set.
+    /// Says where the other cron parts from the line's own. That its zone is another is said where `CRON_TZ`
+    /// is set.
     fn note_other(&mut self, line: &Line<'_>, times: &Times, command: &CommandText, seed: u64) {
         let by = other(self.options.origin);
         match self.meaning(line, by, seed) {
             Meaning::Refused(what) => self.note_refusal(by, what),
-            Meaning::Nothing | Meaning::Variable => self.note_refusal(by, "it takes the line for something else"),
+            Meaning::Nothing | Meaning::Variable => {
+                self.note_refusal(by, "it takes the line for something else");
+            }
             Meaning::Entry(others, other_command) => {
                 let schedule = others.schedule();
                 if schedule != times.schedule() {
@@ -519,9 +469,12 @@ impl<'o> Reader<'o> {
     }
 }
 
-/// Tells whether what follows a command's first word is a word, and no option: of a user, a command would follow.
+/// Tells whether what follows a command's first word is a word, and no option: of a user, a command would
+/// follow.
 fn is_before_word(rest: &[u8]) -> bool {
-    rest.iter().find(|byte| !is_blank(**byte)).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"/.".contains(byte))
+    rest.iter()
+        .find(|byte| !is_blank(**byte))
+        .is_some_and(|byte| byte.is_ascii_alphanumeric() || b"/.".contains(byte))
 }
 
 /// Reads the value of `CRON_TZ`; `None`: it is empty, and that is the system's zone.
@@ -531,7 +484,9 @@ fn read_zone(value: &[u8]) -> Option<Result<String, String>> {
         return None;
     }
     let zone = Zone::find(&name).map(|_| name.clone().into_owned());
-    Some(zone.ok_or_else(|| format!("CRON_TZ above: `{}` is not a zone of this machine's tzdata", shortened(&name))))
+    Some(zone.ok_or_else(|| {
+        format!("CRON_TZ above: `{}` is not a zone of this machine's tzdata", shortened(&name))
+    }))
 }
 
 /// Why the times of an entry cannot be read.
@@ -563,8 +518,9 @@ fn not_expanded(value: &[u8]) -> Option<String> {
     if value.contains(&b'`') {
         return Some("`".to_owned());
     }
-    let dollar =
-        value.windows(2).position(|pair| pair[0] == b'$' && (is_name(&pair[1]) || b"{(".contains(&pair[1])))?;
+    let dollar = value
+        .windows(2)
+        .position(|pair| pair[0] == b'$' && (is_name(&pair[1]) || b"{(".contains(&pair[1])))?;
     let length = 2 + value[dollar + 2..].iter().take_while(|byte| is_name(byte)).count();
     Some(String::from_utf8_lossy(&value[dollar..dollar + length]).into_owned())
 }

@@ -1,8 +1,8 @@
 //! Owns: the text of a crontab(5): quoting, percent signs, and variables that hold for all lines below.
 //! Never: which jobs can be said in it (see `cli::export`).
 //!
-//! What is written is read alike by Debian's cron and by cronie, except for backslashes before one another and before a
-//! percent sign: Debian makes one of two, cronie keeps both.
+//! What is written is read alike by Debian's cron and by cronie, except for backslashes before one another
+//! and before a percent sign: Debian makes one of two, cronie keeps both.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +27,8 @@ pub struct Entry {
     pub title: Option<String>,
     /// Five fields or a nickname, a line each.
     pub schedules: Vec<String>,
-    /// What its environment has; of those in `OWN`, all. Each is one that `assignment` can write. Without `MAILTO` the
-    /// mail goes to the owner.
+    /// What its environment has; of those in `OWN`, all. Each is one that `assignment` can write. Without
+    /// `MAILTO` the mail goes to the owner.
     pub vars: Vars,
     /// What `SHELL -c` runs.
     pub command: Vec<u8>,
@@ -38,9 +38,9 @@ pub struct Entry {
     pub is_off: bool,
 }
 
-/// Writes a table. `base` are the variables that cron sets: a job has those whatever its entry says. Its `MAILTO` is the
-/// owner, whom cron mails though no variable says so. Entries with few variables come first: an assignment holds for all
-/// lines below and cannot be taken back.
+/// Writes a table. `base` are the variables that cron sets: a job has those whatever its entry says. Its
+/// `MAILTO` is the owner, whom cron mails though no variable says so. Entries with few variables come first:
+/// an assignment holds for all lines below and cannot be taken back.
 ///
 /// Returns what could not be written too: the entry's place and the reason.
 pub fn write(entries: &[Entry], base: &Vars, dialect: Dialect) -> (Vec<u8>, Vec<(usize, String)>) {
@@ -76,7 +76,8 @@ pub fn write(entries: &[Entry], base: &Vars, dialect: Dialect) -> (Vec<u8>, Vec<
 fn assignments(entry: &Entry, base: &Vars, set: &mut Vars) -> Vec<u8> {
     let mut text = Vec::new();
     // The owner's mail goes to somebody else by now.
-    let owner = base.get_key_value(MAILTO).filter(|_| set.contains_key(MAILTO) && !entry.vars.contains_key(MAILTO));
+    let owner =
+        base.get_key_value(MAILTO).filter(|_| set.contains_key(MAILTO) && !entry.vars.contains_key(MAILTO));
     for (name, value) in entry.vars.iter().chain(owner) {
         if set.get(name) != Some(value)
             && let Ok(assignment) = assignment(name, value)
@@ -118,7 +119,8 @@ fn lines(entry: &Entry, set: &Vars, base: &Vars, dialect: Dialect) -> Result<Vec
     Ok(text)
 }
 
-/// Tells whether a cron takes a line for an entry with this command: not for an assignment, a sixth field or an option.
+/// Tells whether a cron takes a line for an entry with this command: not for an assignment, a sixth field or
+/// an option.
 fn is_entry(schedule: &str, command: &[u8], dialect: Dialect) -> bool {
     let line = [schedule.as_bytes(), b" ", command].concat();
     let line = Line { number: 1, text: &line, ending: Ending::Newline };
@@ -132,7 +134,9 @@ fn is_entry(schedule: &str, command: &[u8], dialect: Dialect) -> bool {
 /// Where crontab(5) has no way to say it: there are no escapes, and blanks at the end are lost.
 pub fn assignment(name: &[u8], value: &[u8]) -> Result<Vec<u8>, &'static str> {
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
-    if !name.first().is_some_and(is_letter) || !name.iter().all(|byte| is_letter(byte) || byte.is_ascii_digit()) {
+    if !name.first().is_some_and(is_letter)
+        || !name.iter().all(|byte| is_letter(byte) || byte.is_ascii_digit())
+    {
         return Err("its name");
     }
     if value.contains(&b'\n') {
@@ -162,7 +166,8 @@ pub fn assignment(name: &[u8], value: &[u8]) -> Result<Vec<u8>, &'static str> {
     Ok(text)
 }
 
-/// Tells whether cron(8) takes a byte for the end of a text, or of the whole file: its reader is getc(3), into a char.
+/// Tells whether cron(8) takes a byte for the end of a text, or of the whole file: its reader is getc(3),
+/// into a char.
 fn is_end(byte: &u8) -> bool {
     matches!(byte, 0 | 0xff)
 }
@@ -228,10 +233,11 @@ fn escaped_input(input: &[u8]) -> Result<Vec<u8>, String> {
     Ok(text)
 }
 
-/// Returns a word as sh(1) reads it back. No two backslashes touch in it, and none touches a percent sign, so that every
-/// cron reads it alike.
+/// Returns a word as sh(1) reads it back. No two backslashes touch in it, and none touches a percent sign, so
+/// that every cron reads it alike.
 pub fn quoted(word: &[u8]) -> Vec<u8> {
-    let is_bare = |byte: &u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_^".contains(byte) || !byte.is_ascii();
+    let is_bare =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_^".contains(byte) || !byte.is_ascii();
     if !word.is_empty() && word.iter().all(is_bare) {
         return word.to_vec();
     }
@@ -313,11 +319,12 @@ mod tests {
     #[test]
     fn percent_signs_backslashes_and_input_come_back() {
         let commands = ["date +%F", r"a\b", r"a\\b", r"\%", r"\\%", r"a\\\c%\", r"\", "%", r"\\\\"];
-        let inputs = [None, Some("x\n"), Some("a\nb%c\n"), Some("\n"), Some("a\n\n"), Some("\\%\\a\n"), Some("")];
+        let inputs =
+            [None, Some("x\n"), Some("a\nb%c\n"), Some("\n"), Some("a\n\n"), Some("\\%\\a\n"), Some("")];
         for command in commands {
             for input in inputs {
-                let text =
-                    escaped(command.as_bytes(), input.map(str::as_bytes), Dialect::Debian).expect("it can be said");
+                let text = escaped(command.as_bytes(), input.map(str::as_bytes), Dialect::Debian)
+                    .expect("it can be said");
                 let found = read(&text);
                 let wanted = (command.as_bytes().to_vec(), input.map(|input| input.as_bytes().to_vec()));
                 assert_eq!(found, wanted, "{}", String::from_utf8_lossy(&text));
@@ -350,7 +357,8 @@ mod tests {
     #[test]
     fn cronie_keeps_two_backslashes() {
         let text = |command: &str| {
-            escaped(command.as_bytes(), None, Dialect::Cronie).map(|text| String::from_utf8(text).expect("text"))
+            escaped(command.as_bytes(), None, Dialect::Cronie)
+                .map(|text| String::from_utf8(text).expect("text"))
         };
         assert_eq!(text(r"a\\b\c \\%"), Ok(r"a\\b\c \\\%".to_owned()));
         assert!(text(r"\%").is_err());
@@ -373,7 +381,9 @@ mod tests {
 
     #[test]
     fn a_value_is_quoted_where_it_must_be_and_refused_where_that_does_not_help() {
-        let text = |value: &str| assignment(b"A", value.as_bytes()).map(|text| String::from_utf8(text).expect("text"));
+        let text = |value: &str| {
+            assignment(b"A", value.as_bytes()).map(|text| String::from_utf8(text).expect("text"))
+        };
         assert_eq!(text("a b \"c\" # d"), Ok("A=a b \"c\" # d".to_owned()));
         assert_eq!(text(""), Ok("A=\"\"".to_owned()));
         assert_eq!(text(" a"), Ok("A=\" a\"".to_owned()));
@@ -392,7 +402,10 @@ mod tests {
         let many = entry("many", &[("PATH", "/usr/bin"), ("A", "1"), ("MAILTO", "me")]);
         let few = entry("few", &[("PATH", "/bin"), ("MAILTO", "")]);
         let (text, refused) = written(&[many.clone(), few, many]);
-        assert_eq!(text, "MAILTO=\"\"\n@daily few\n\nA=1\nMAILTO=me\nPATH=/usr/bin\n@daily many\n@daily many\n");
+        assert_eq!(
+            text,
+            "MAILTO=\"\"\n@daily few\n\nA=1\nMAILTO=me\nPATH=/usr/bin\n@daily many\n@daily many\n"
+        );
         assert_eq!(refused, []);
     }
 

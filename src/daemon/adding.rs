@@ -1,10 +1,10 @@
 //! Owns: adding a job: by the daemon, if one runs, else by the client itself; exactly once either way.
 //! Never: reading what a person typed (see `cli`).
 //!
-//! The daemon has the database open, its statements prepared and its next commit coming: a job handed to it is stored and
-//! claimed in one transaction. A client that gets no answer stores the job itself. It hangs up first, and the daemon looks
-//! for that while it holds the write lock: so one of the two stores the job, and the other sees that it did, by the random
-//! `request` number that the row carries.
+//! The daemon has the database open, its statements prepared and its next commit coming: a job handed to it
+//! is stored and claimed in one transaction. A client that gets no answer stores the job itself. It hangs up
+//! first, and the daemon looks for that while it holds the write lock: so one of the two stores the job, and
+//! the other sees that it did, by the random `request` number that the row carries.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -24,8 +24,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::keeper::protocol::{FrameReader, encode};
 use crate::store::{FirstFire, StoreError, StoreResult, Writer};
 
-/// How long a client waits for the daemon's answer before it stores the job itself: longer than any turn that goes on,
-/// shorter than a person's patience with one that does not.
+/// How long a client waits for the daemon's answer before it stores the job itself: longer than any turn that
+/// goes on, shorter than a person's patience with one that does not.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a client hands to the daemon.
@@ -65,7 +65,11 @@ pub fn add_job(
     if let Some(name) = &job.name
         && let Some(taken) = writer.find_job(&JobKey::Name(name.clone()))?
     {
-        let by = if adding.others.contains(&taken) { "an earlier line".to_owned() } else { format!("job {taken}") };
+        let by = if adding.others.contains(&taken) {
+            "an earlier line".to_owned()
+        } else {
+            format!("job {taken}")
+        };
         return Ok(Err(Error::conflict(adding.what, format!("the name `{name}` is taken by {by}"))));
     }
     // The default queue is always there, and nearly always meant.
@@ -77,7 +81,11 @@ pub fn add_job(
 }
 
 /// Stores the job of a request.
-pub(super) fn add_requested(writer: &Writer<'_>, request: &AddRequest, now: Timestamp) -> StoreResult<AddAnswer> {
+pub(super) fn add_requested(
+    writer: &Writer<'_>,
+    request: &AddRequest,
+    now: Timestamp,
+) -> StoreResult<AddAnswer> {
     let what = request.job.name.as_ref().map_or_else(|| WHAT.to_owned(), |name| format!("{WHAT} `{name}`"));
     let adding = Adding { what: &what, others: &[], request: Some(request.id), now };
     add_job(writer, &request.job, &request.triggers, &adding)
@@ -105,7 +113,8 @@ pub fn add(dir: &Path, job: NewJob, triggers: Vec<FirstFire>, now: Timestamp) ->
     stored.map_err(|error: StoreError| error.during(WHAT))?
 }
 
-/// Hands a request to the daemon; `None` if there is none, or it does not answer. The connection is closed then.
+/// Hands a request to the daemon; `None` if there is none, or it does not answer. The connection is closed
+/// then.
 fn ask(dir: &Path, request: &AddRequest) -> Option<AddAnswer> {
     let mut stream = sockets::connect(dir, sockets::ADDS).ok().filter(sockets::has_trusted_peer)?;
     let mut frame = Vec::new();
@@ -186,8 +195,8 @@ impl AddSocket {
         &self.bound
     }
 
-    /// Lets in everybody who has come and may, and takes in what they send. Where that is too many, the first of those who
-    /// have not said everything goes: it stores its job itself.
+    /// Lets in everybody who has come and may, and takes in what they send. Where that is too many, the first
+    /// of those who have not said everything goes: it stores its job itself.
     ///
     /// # Errors
     /// There are no descriptors, or no memory, for one more.
@@ -252,7 +261,8 @@ impl AddSocket {
             if let Some(answer) = answers.next() {
                 let mut frame = Vec::new();
                 // A client that is gone before its answer asks the database.
-                let _ = encode(&WireAnswer::from(answer), &mut frame).map(|()| client.stream.write_all(&frame));
+                let _ =
+                    encode(&WireAnswer::from(answer), &mut frame).map(|()| client.stream.write_all(&frame));
             }
             false
         });

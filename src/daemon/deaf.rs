@@ -10,7 +10,8 @@ use super::sockets::{self, ADDS, POKES, TURNS};
 
 /// Tells the daemon of the store in `dir` to look after its sockets and to take a turn, if there is one.
 ///
-/// The signal is SIGHUP: read everything again. A daemon takes it from before it holds its lock until it has ended.
+/// The signal is SIGHUP: read everything again. A daemon takes it from before it holds its lock until it has
+/// ended.
 pub(super) fn wake(dir: &Path) {
     if let Some(pid) = lock::holder_to_signal(dir) {
         // A process that is gone meanwhile needs no waking.

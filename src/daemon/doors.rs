@@ -1,5 +1,5 @@
-//! Owns: the daemon's sockets as one: how many come in, what becomes of them when the system has no more descriptors, and
-//! that they are found under their names for as long as the daemon lives.
+//! Owns: the daemon's sockets as one: how many come in, what becomes of them when the system has no more
+//! descriptors, and that they are found under their names for as long as the daemon lives.
 //! Never: what is said at them.
 
 use std::io;
@@ -15,14 +15,15 @@ use super::subscription::Subscribers;
 use crate::domain::{Span, Timestamp};
 use crate::keeper::descriptor_limit;
 
-/// The pause after something was refused for want of descriptors or memory. The listener stays readable meanwhile: to poll
-/// it would be to spin.
+/// The pause after something was refused for want of descriptors or memory. The listener stays readable
+/// meanwhile: to poll it would be to spin.
 const PAUSE: Span = Span::from_seconds(1);
 
 /// How long after the last refusal the next is news.
 const FORGOTTEN: Span = Span::from_seconds(60);
 
-/// What a daemon has open without any client, and opens for a moment in a turn: its store, its keeper, an output.
+/// What a daemon has open without any client, and opens for a moment in a turn: its store, its keeper, an
+/// output.
 const OWN_DESCRIPTORS: usize = 24;
 
 /// Clients that add jobs are let in for the time of a turn; more of them share no commit any better.
@@ -73,7 +74,11 @@ impl Doors {
 
     /// Returns what to wait for to hear of those who wait for turns.
     pub(super) fn subscriber_fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.subscribers.listener().filter(|_| self.retry_at.is_none()).into_iter().chain(self.subscribers.fds())
+        self.subscribers
+            .listener()
+            .filter(|_| self.retry_at.is_none())
+            .into_iter()
+            .chain(self.subscribers.fds())
     }
 
     /// Returns what to wait for to hear of those who add jobs.
@@ -102,8 +107,8 @@ impl Doors {
         self.adds.has_requests()
     }
 
-    /// Makes sockets again whose names are gone, as cleaners of temporary directories and people remove them. What another
-    /// process has made under such a name stays.
+    /// Makes sockets again whose names are gone, as cleaners of temporary directories and people remove them.
+    /// What another process has made under such a name stays.
     pub(super) fn mend(&mut self, now: Timestamp) {
         let doors = [self.pokes.bound(), self.subscribers.bound(), self.adds.bound()];
         if self.retry_at.is_some() || !doors.iter().any(|bound| bound.is_gone()) {
@@ -138,8 +143,8 @@ impl Doors {
     }
 }
 
-/// Returns how many may wait for turns, and how many add jobs, at once: none of them takes the descriptors that the others,
-/// or the daemon's own work, need.
+/// Returns how many may wait for turns, and how many add jobs, at once: none of them takes the descriptors
+/// that the others, or the daemon's own work, need.
 fn places(limit: usize) -> (usize, usize) {
     let rest = limit.saturating_sub(OWN_DESCRIPTORS);
     let adds = (rest / 4).clamp(2, ADDS_MAX);

@@ -1,9 +1,9 @@
-//! Owns: what the daemon does for its store when it is idle and when it ends: copying the log back, so that `taskq.db` alone
-//! is whole.
+//! Owns: what the daemon does for its store when it is idle and when it ends: copying the log back, so that
+//! `taskq.db` alone is whole.
 //! Never: commits.
 //!
-//! One timer, armed by a commit: a daemon to which nothing happens does not wake up. It runs again only for a log that a
-//! reader still needed, each time after twice as long.
+//! One timer, armed by a commit: a daemon to which nothing happens does not wake up. It runs again only for a
+//! log that a reader still needed, each time after twice as long.
 
 use log::{info, warn};
 

@@ -33,7 +33,8 @@ pub(super) struct KeeperSide {
     /// The way into it.
     base: PathBuf,
     exe: PathBuf,
-    /// The soft limit of descriptors that this process was started with, if it has raised it: the keeper is to have that.
+    /// The soft limit of descriptors that this process was started with, if it has raised it: the keeper is
+    /// to have that.
     descriptors: Option<u64>,
     link: Option<KeeperLink>,
     /// The keeper that said hello on this link.
@@ -79,8 +80,8 @@ impl KeeperSide {
         self.retry_at
     }
 
-    /// Tells whether the keeper has enough to go on with for results to wait a moment for company: slots are not empty
-    /// meanwhile, and a commit is shared by more of them.
+    /// Tells whether the keeper has enough to go on with for results to wait a moment for company: slots are
+    /// not empty meanwhile, and a commit is shared by more of them.
     pub(super) fn is_supplied(&self) -> bool {
         self.standing_by > self.refill_at
     }
@@ -129,8 +130,8 @@ impl KeeperSide {
 
     fn connect(&mut self) -> io::Result<std::os::unix::net::UnixStream> {
         match sockets::connect(&self.base, SOCKET) {
-            // Only these say that none listens. Launching another would take the place of one that cannot be reached just
-            // now, for want of descriptors, memory or permission, and lose what it runs.
+            // Only these say that none listens. Launching another would take the place of one that cannot be
+            // reached just now, for want of descriptors, memory or permission, and lose what it runs.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
             reached_or_not => return reached_or_not,
         }
@@ -138,7 +139,10 @@ impl KeeperSide {
         if let Some(pid) = running_keeper(&self.base) {
             // It makes its socket anew, or is just ending.
             let _ = kill(Pid::from_raw(pid), Signal::SIGHUP);
-            return Err(io::Error::new(ErrorKind::WouldBlock, format!("pid {pid} has its lock and does not listen")));
+            return Err(io::Error::new(
+                ErrorKind::WouldBlock,
+                format!("pid {pid} has its lock and does not listen"),
+            ));
         }
         let listener = sockets::listen(&self.base, SOCKET)?;
         let instance: KeeperInstance = random_id()?;
@@ -210,8 +214,8 @@ impl KeeperSide {
         }
     }
 
-    /// Gives orders to the keeper; without one they are void: what they were about is settled when the next says hello.
-    /// Returns the attempts that it could not be told of.
+    /// Gives orders to the keeper; without one they are void: what they were about is settled when the next
+    /// says hello. Returns the attempts that it could not be told of.
     pub(super) fn tell(&mut self, orders: Vec<ToKeeper>) -> Vec<(Attempt, Untold)> {
         let takes_extras = self.takes_extras();
         let (orders, beyond_it): (Vec<ToKeeper>, Vec<ToKeeper>) =

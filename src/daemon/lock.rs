@@ -1,9 +1,10 @@
-//! Owns: the lock that makes a daemon the only one of its store, what it says about itself there, and what others must not do
-//! to the store meanwhile.
+//! Owns: the lock that makes a daemon the only one of its store, what it says about itself there, and what
+//! others must not do to the store meanwhile.
 //! Never: sockets.
 //!
-//! A record lock, see `keeper::lock`: others can ask about it without taking it, so that `status` never keeps a daemon from
-//! starting. The daemon opens the file once only: closing any other descriptor of it would give the lock up.
+//! A record lock, see `keeper::lock`: others can ask about it without taking it, so that `status` never keeps
+//! a daemon from starting. The daemon opens the file once only: closing any other descriptor of it would give
+//! the lock up.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Seek, Write};
@@ -43,8 +44,8 @@ impl DaemonInfo {
 pub(super) struct DaemonLock(File);
 
 impl DaemonLock {
-    /// Tells whether others who ask for the lock of `dir` still come upon this one. Where the file is gone or another's, so
-    /// is perhaps the store, and another daemon may serve it.
+    /// Tells whether others who ask for the lock of `dir` still come upon this one. Where the file is gone or
+    /// another's, so is perhaps the store, and another daemon may serve it.
     pub(super) fn is_in_place(&self, dir: &Path) -> bool {
         let Ok(own) = self.0.metadata() else { return true };
         match fs::metadata(dir.join(LOCK_FILE)) {
@@ -56,7 +57,13 @@ impl DaemonLock {
 }
 
 fn open(dir: &Path) -> std::io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(dir.join(LOCK_FILE))
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(dir.join(LOCK_FILE))
 }
 
 /// Takes the lock in `dir` for `info`; `shown`: what a person calls the store.
@@ -69,8 +76,11 @@ pub(super) fn acquire(dir: &Path, shown: &Path, info: &DaemonInfo) -> Result<Dae
     let mut file = open(dir).map_err(failed)?;
     if !try_lock(&file).map_err(failed)? {
         let holder = holder(&file).map_or("another process".to_owned(), |pid| format!("pid {pid}"));
-        return Err(Error::conflict(WHAT, format!("{holder} already serves the store `{}`", shown.display()))
-            .hint("see it with `taskq status`"));
+        return Err(Error::conflict(
+            WHAT,
+            format!("{holder} already serves the store `{}`", shown.display()),
+        )
+        .hint("see it with `taskq status`"));
     }
     let text = serde_json::to_string(info).expect("plain fields make JSON");
     // Whatever the umask: those who ask about the lock must be able to open it, and nobody else.
@@ -95,8 +105,9 @@ pub fn running_daemon(dir: &Path) -> Option<DaemonInfo> {
     read_info(&mut file)
 }
 
-/// Returns the daemon that serves the store in `dir`, if it is certain that the process of that id is it: what the system and
-/// what the file say agree. On another machine, or in another namespace of process ids, it may be anybody's.
+/// Returns the daemon that serves the store in `dir`, if it is certain that the process of that id is it:
+/// what the system and what the file say agree. On another machine, or in another namespace of process ids,
+/// it may be anybody's.
 pub(super) fn holder_to_signal(dir: &Path) -> Option<Pid> {
     let mut file = File::open(dir.join(LOCK_FILE)).ok()?;
     let holder = holder(&file).filter(|pid| *pid > 0)?;
@@ -104,8 +115,9 @@ pub(super) fn holder_to_signal(dir: &Path) -> Option<Pid> {
     (i32::try_from(info.pid) == Ok(holder)).then(|| Pid::from_raw(holder))
 }
 
-/// Opens the store in `dir`, and brings one of an earlier version up to date if nobody serves it: a daemon of that version
-/// would go on without what is new, and run as root what was added for another user. `what` is being done.
+/// Opens the store in `dir`, and brings one of an earlier version up to date if nobody serves it: a daemon of
+/// that version would go on without what is new, and run as root what was added for another user. `what` is
+/// being done.
 ///
 /// # Errors
 /// `Conflict` if such a daemon serves it; `Io` if it cannot be opened.
@@ -113,7 +125,8 @@ pub fn open_store(dir: &Path, what: &str) -> Result<Store> {
     let opened = match Store::open(dir) {
         Err(StoreError::Older) => match open(dir).ok().and_then(|file| holder(&file)) {
             Some(pid) => {
-                let cause = format!("pid {pid}, which serves the store `{}`, is of an earlier taskq", dir.display());
+                let cause =
+                    format!("pid {pid}, which serves the store `{}`, is of an earlier taskq", dir.display());
                 return Err(Error::conflict(what, cause)
                     .hint("stop the daemon first: the next one brings the store up to date"));
             }
@@ -136,7 +149,8 @@ mod tests {
         let info = DaemonInfo { pid: 1, since_us: 0, version: String::new() };
         let lock = acquire(dir.path(), dir.path(), &info).expect("nobody has it");
         let heir = lock.0.try_clone().expect("it is open");
-        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(heir).spawn().expect("every system has cat");
+        let mut child =
+            Command::new("cat").stdin(Stdio::piped()).stdout(heir).spawn().expect("every system has cat");
         drop(lock);
         let taken = acquire(dir.path(), dir.path(), &info).map(|_| ());
         drop(child.stdin.take());

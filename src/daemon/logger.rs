@@ -34,7 +34,8 @@ impl Log for Logger {
             Level::Debug | Level::Trace => 7,
         };
         let text = without_numbers(&record.args().to_string());
-        let line = if self.with_levels { format!("<{level}>{text}\n") } else { format!("taskq daemon: {text}\n") };
+        let line =
+            if self.with_levels { format!("<{level}>{text}\n") } else { format!("taskq daemon: {text}\n") };
         // A log that cannot be written must not end the daemon.
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
@@ -60,7 +61,10 @@ mod tests {
     fn the_numbers_of_errors_are_left_out() {
         let error = std::io::Error::from_raw_os_error(2);
         let text = format!("cannot start a keeper: {error}; trying again (now)");
-        assert_eq!(without_numbers(&text), "cannot start a keeper: No such file or directory; trying again (now)");
+        assert_eq!(
+            without_numbers(&text),
+            "cannot start a keeper: No such file or directory; trying again (now)"
+        );
         assert_eq!(without_numbers("told to stop"), "told to stop");
     }
 }

@@ -70,7 +70,11 @@ fn debian(mail: &MailToSend, sender: &Sender<'_>, message: &mut Vec<u8>) -> Vec<
     push_header(message, "Subject", &cron_subject(mail, sender));
     push_header(message, "MIME-Version", b"1.0");
     push_header(message, "Content-Type", &content_type(env, sender));
-    push_header(message, "Content-Transfer-Encoding", value_of(env, "CONTENT_TRANSFER_ENCODING").unwrap_or(b"8bit"));
+    push_header(
+        message,
+        "Content-Transfer-Encoding",
+        value_of(env, "CONTENT_TRANSFER_ENCODING").unwrap_or(b"8bit"),
+    );
     push_environment(message, env, sender.login);
     let words = ["-FCronDaemon", "-i", "-B8BITMIME", "-oem", &mail.mail.to];
     words.map(str::to_owned).to_vec()
@@ -102,7 +106,11 @@ fn taskq(mail: &MailToSend, sender: &Sender<'_>, message: &mut Vec<u8>) -> Vec<S
     let host = short(sender.host);
     push_header(message, "From", format!("{} (taskq)", sender.user).as_bytes());
     push_header(message, "To", mail.mail.to.replace(',', ", ").as_bytes());
-    push_header(message, "Subject", format!("taskq <{}@{host}> {job}: {}", sender.user, ending(run)).as_bytes());
+    push_header(
+        message,
+        "Subject",
+        format!("taskq <{}@{host}> {job}: {}", sender.user, ending(run)).as_bytes(),
+    );
     push_header(message, "Auto-Submitted", b"auto-generated");
     push_header(message, "X-Taskq-Run", run.run.to_string().as_bytes());
     push_header(message, "MIME-Version", b"1.0");
@@ -168,14 +176,15 @@ fn shown_span(span: Span) -> String {
 fn push_output(output: &Excerpt, run: RunId, message: &mut Vec<u8>) {
     message.extend_from_slice(&output.head);
     if output.left_out > 0 {
-        let note = format!("\n[taskq: {} bytes are left out here; `taskq log {run}` has them]\n", output.left_out);
+        let note =
+            format!("\n[taskq: {} bytes are left out here; `taskq log {run}` has them]\n", output.left_out);
         message.extend_from_slice(note.as_bytes());
         message.extend_from_slice(&output.tail);
     }
 }
 
-/// Adds a header; what could end it early is a blank in it. A carriage return at the end of the value, which a crontab with
-/// DOS line ends leaves in its commands, is kept, as the crons do.
+/// Adds a header; what could end it early is a blank in it. A carriage return at the end of the value, which
+/// a crontab with DOS line ends leaves in its commands, is kept, as the crons do.
 fn push_header(message: &mut Vec<u8>, name: &str, value: &[u8]) {
     let (value, carriage_return) = value.strip_suffix(b"\r").map_or((value, false), |value| (value, true));
     message.extend_from_slice(format!("{name}: ").as_bytes());
@@ -229,7 +238,9 @@ fn lossy(bytes: &[u8]) -> String {
 /// Text without what could move a cursor.
 fn shown(bytes: &[u8]) -> String {
     let text = lossy(bytes);
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
 }
 
 fn shown_argv(argv: &[Vec<u8>]) -> String {

@@ -1,8 +1,8 @@
 //! Owns: the way of mails through the keeper: which are given to it, and what becomes of them.
 //! Never: their words (see `mail`).
 //!
-//! A mail is claimed, told and acknowledged like a run, so that no death of daemon or keeper loses it. Where a run may have
-//! been started it is not started again; a mail is: better two than none.
+//! A mail is claimed, told and acknowledged like a run, so that no death of daemon or keeper loses it. Where
+//! a run may have been started it is not started again; a mail is: better two than none.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -18,10 +18,12 @@ use crate::store::{MailToSend, StoreResult, Writer};
 /// How much of an output a mail holds, in bytes; the middle of more is left out.
 pub(super) const BODY_BYTES_MAX: u64 = 1 << 20;
 
-/// How many mails are under way at once: each is a process, and up to `BODY_BYTES_MAX` of memory in the keeper.
+/// How many mails are under way at once: each is a process, and up to `BODY_BYTES_MAX` of memory in the
+/// keeper.
 const AT_ONCE: u32 = 4;
 
-/// How many of one user's, to whom their sendmail(8)s belong and who can hold them up: the others' go on beside them.
+/// How many of one user's, to whom their sendmail(8)s belong and who can hold them up: the others' go on
+/// beside them.
 const AT_ONCE_OF_USER: usize = 2;
 
 /// The keeper's queue for them: no queue of a user's can have such a name.
@@ -90,13 +92,14 @@ pub(super) fn claim(
         return Ok(Vec::new());
     };
     let mails = writer.claim_mails(keeper.instance, AT_ONCE as usize, AT_ONCE_OF_USER)?;
-    let with_output =
-        |mail: MailToSend| Ok(Claimed { output: writer.output(mail.run.run)?, mail, sendmail: sendmail.clone() });
+    let with_output = |mail: MailToSend| {
+        Ok(Claimed { output: writer.output(mail.run.run)?, mail, sendmail: sendmail.clone() })
+    };
     mails.into_iter().map(with_output).collect()
 }
 
-/// Writes a claimed mail, once the claim is committed: users are looked up for it and files are read, for which nobody is to
-/// be kept from the store.
+/// Writes a claimed mail, once the claim is committed: users are looked up for it and files are read, for
+/// which nobody is to be kept from the store.
 pub(super) fn order(turn: &Turn<'_>, claimed: Claimed) -> ToKeeper {
     let Claimed { mail, output, sendmail } = claimed;
     let office = turn.post_office.expect("it was there when the mail was claimed");
@@ -124,7 +127,8 @@ pub(super) fn order(turn: &Turn<'_>, claimed: Claimed) -> ToKeeper {
         timeout: Some(SENDMAIL_MAX),
         kill_after: KILL_AFTER,
     };
-    let extras = StartExtras { stdin: Stdin::Text(letter.message), user: mail.execution.user, cwd_optional: false };
+    let extras =
+        StartExtras { stdin: Stdin::Text(letter.message), user: mail.execution.user, cwd_optional: false };
     ToKeeper::start(order, extras)
 }
 
@@ -144,7 +148,13 @@ fn environment(person: &Person) -> Vec<Vec<u8>> {
 }
 
 /// Records what became of a mail. A result that comes again finds nothing to record.
-pub(super) fn end(writer: &Writer<'_>, turn: &Turn<'_>, mail: i64, ended: &Ended, done: &mut Done) -> StoreResult<()> {
+pub(super) fn end(
+    writer: &Writer<'_>,
+    turn: &Turn<'_>,
+    mail: i64,
+    ended: &Ended,
+    done: &mut Done,
+) -> StoreResult<()> {
     match failure(ended) {
         Verdict::Sent => writer.mail_is_sent(mail)?,
         Verdict::NotTried => writer.release_mail(mail)?,

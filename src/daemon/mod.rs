@@ -1,5 +1,5 @@
-//! Owns: the loop that ties store, engine and keeper together, and the sockets through which others meet it. The only
-//! blocking in the program.
+//! Owns: the loop that ties store, engine and keeper together, and the sockets through which others meet it.
+//! The only blocking in the program.
 //! Never: deciding what runs (see `engine`).
 
 mod adding;
@@ -16,6 +16,7 @@ mod order;
 mod outputs;
 mod poke;
 mod serve;
+mod settings;
 mod sockets;
 mod stops;
 mod subscription;
@@ -28,7 +29,8 @@ pub use lock::{DaemonInfo, open_store, running_daemon};
 pub use mailing::PostOffice;
 pub use outputs::Excerpt;
 pub use poke::Poke;
-pub use serve::{Settings, serve};
+pub use serve::serve;
+pub use settings::Settings;
 pub use stops::{Stop, stop_at_once};
 pub use subscription::{Presence, Subscription, Wake};
 pub use turn::{Done, Turn, turn};

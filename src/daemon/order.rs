@@ -82,7 +82,8 @@ pub(super) fn never_told(attempt: Attempt, why: Untold, now: Timestamp) -> Ended
     }
 }
 
-/// The job's environment and what each start adds. A job that was added by a job brings such names along: ours win.
+/// The job's environment and what each start adds. A job that was added by a job brings such names along:
+/// ours win.
 fn environment(start: &Start) -> Vec<Vec<u8>> {
     let mut own = vec![
         format!("TASKQ_JOB={}", start.run.job),
@@ -92,7 +93,8 @@ fn environment(start: &Start) -> Vec<Vec<u8>> {
         format!("TASKQ_SCHEDULED_AT={}", start.scheduled_at),
     ];
     own.extend(start.name.as_ref().map(|name| format!("TASKQ_NAME={name}")));
-    let ours = ["TASKQ_JOB", "TASKQ_RUN", "TASKQ_ATTEMPT", "TASKQ_TRIGGER", "TASKQ_SCHEDULED_AT", "TASKQ_NAME"];
+    let ours =
+        ["TASKQ_JOB", "TASKQ_RUN", "TASKQ_ATTEMPT", "TASKQ_TRIGGER", "TASKQ_SCHEDULED_AT", "TASKQ_NAME"];
     let is_ours = |var: &[u8]| {
         let name = var.split(|byte| *byte == b'=').next().unwrap_or_default();
         ours.iter().any(|our| our.as_bytes() == name)

@@ -29,8 +29,8 @@ impl From<Vec<u8>> for Excerpt {
 }
 
 impl Excerpt {
-    /// Reads the first and the last half of `bytes_max` bytes of a run's output file. Processes may still write to it:
-    /// what is there now counts. A file that is gone, or cannot be read, is empty.
+    /// Reads the first and the last half of `bytes_max` bytes of a run's output file. Processes may still
+    /// write to it: what is there now counts. A file that is gone, or cannot be read, is empty.
     pub(super) fn of_file(log: &Path, run: RunId, bytes_max: u64) -> Self {
         read_excerpt(&output_path(log, run), bytes_max).unwrap_or_default()
     }

@@ -1,8 +1,8 @@
 //! Owns: how a client tells the daemon that it writes, on both sides of the socket.
 //! Never: what was written: the daemon reads that from the database.
 //!
-//! *Will write* arms one check a second later, *wrote* ends the daemon's sleep: a client that dies between its commit and
-//! its *wrote* costs a second, and nothing wakes up to look for it.
+//! *Will write* arms one check a second later, *wrote* ends the daemon's sleep: a client that dies between
+//! its commit and its *wrote* costs a second, and nothing wakes up to look for it.
 
 use std::collections::HashSet;
 use std::io::{self, ErrorKind, IoSliceMut};
@@ -41,7 +41,8 @@ impl<'a> Poke<'a> {
         Ok(poke)
     }
 
-    /// Returns whether anybody was there to be told. A full queue is as good as a message in it: the daemon has yet to look.
+    /// Returns whether anybody was there to be told. A full queue is as good as a message in it: the daemon
+    /// has yet to look.
     fn say(&self, bytes: &[u8]) -> io::Result<bool> {
         match sockets::send(&self.socket, self.dir, sockets::POKES, bytes) {
             Ok(()) => Ok(true),
@@ -53,7 +54,8 @@ impl<'a> Poke<'a> {
 }
 
 impl Drop for Poke<'_> {
-    /// Says *wrote*, also where nobody heard *will write*: a daemon that came meanwhile may have looked before the commit.
+    /// Says *wrote*, also where nobody heard *will write*: a daemon that came meanwhile may have looked
+    /// before the commit.
     fn drop(&mut self) {
         // Where it cannot be said, the daemon looks for itself a second after *will write*.
         if self.say(WROTE).is_ok_and(|heard| !heard) {
@@ -63,13 +65,14 @@ impl Drop for Poke<'_> {
     }
 }
 
-/// The clients that will write and have not said that they wrote, by their process ids: a *wrote* whose *will write* was
-/// not heard must not stand for somebody else's.
+/// The clients that will write and have not said that they wrote, by their process ids: a *wrote* whose *will
+/// write* was not heard must not stand for somebody else's.
 #[derive(Debug, Default)]
 pub(super) struct Writers(HashSet<i32>);
 
 impl Writers {
-    /// Those that a daemon begins with: whoever said *will write* to the one before it may die before it says *wrote*.
+    /// Those that a daemon begins with: whoever said *will write* to the one before it may die before it says
+    /// *wrote*.
     pub(super) fn of_the_last_daemon() -> Self {
         // Process 0 is the kernel's, and says nothing.
         Self(HashSet::from([0]))
@@ -119,8 +122,8 @@ impl PokeSocket {
         &self.bound
     }
 
-    /// Makes the socket again if its name is gone. Whoever said *wrote* at the old one had committed: the turn that follows
-    /// sees it.
+    /// Makes the socket again if its name is gone. Whoever said *wrote* at the old one had committed: the
+    /// turn that follows sees it.
     pub(super) fn mend(&mut self, dir: &Path) -> io::Result<()> {
         if self.bound.is_gone() {
             *self = Self::bind(dir)?;
@@ -128,20 +131,24 @@ impl PokeSocket {
         Ok(())
     }
 
-    /// Takes in every message that has come, and tells whether something was written, and what is to be stopped; what other
-    /// users say is dropped.
+    /// Takes in every message that has come, and tells whether something was written, and what is to be
+    /// stopped; what other users say is dropped.
     pub(super) fn drain(&self, writers: &mut Writers) -> (bool, Vec<Stop>) {
         let (mut wrote, mut stops) = (false, Vec::new());
         loop {
             let mut bytes = [0; DATAGRAM_BYTES_MAX];
             let mut parts = [IoSliceMut::new(&mut bytes)];
             let mut control = cmsg_space!(UnixCredentials);
-            let message =
-                match recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT) {
-                    Ok(message) => message,
-                    Err(Errno::EINTR) => continue,
-                    Err(_) => return (wrote, stops),
-                };
+            let message = match recvmsg::<()>(
+                self.socket.as_raw_fd(),
+                &mut parts,
+                Some(&mut control),
+                MsgFlags::MSG_DONTWAIT,
+            ) {
+                Ok(message) => message,
+                Err(Errno::EINTR) => continue,
+                Err(_) => return (wrote, stops),
+            };
             let length = message.bytes;
             let sender = message.cmsgs().ok().and_then(|mut messages| {
                 messages.find_map(|one| match one {

@@ -22,13 +22,14 @@ use super::mailing::{BODY_BYTES_MAX, PostOffice};
 use super::order::never_told;
 use super::outputs::{Excerpt, runs_with_files, stored_output};
 use super::poke::Writers;
+use super::settings::Settings;
 use super::timer::{self, Deadline};
 use super::turn::{Turn, turn};
 use crate::clock::Clock;
 use crate::config;
 use crate::domain::{QueueName, Span, Timestamp};
 use crate::error::{Error, Result};
-use crate::keeper::protocol::{Attempt, Ended, FromKeeper, ToKeeper};
+use crate::keeper::protocol::{Attempt, FromKeeper, ToKeeper};
 use crate::keeper::{
     LOG_DIRECTORY, attempts_with_pipes, farewells, forget_farewells, output_path, raise_descriptor_limit,
 };
@@ -39,45 +40,26 @@ use crate::watch::ZoneWatch;
 /// How long after *will write* the daemon looks for a commit that nobody told it of.
 const UNTOLD_COMMIT: Span = Span::from_seconds(1);
 
-/// How long the news that a run has a process may wait for company: a run that is shorter costs no commit of its own.
+/// How long the news that a run has a process may wait for company: a run that is shorter costs no commit of
+/// its own.
 const STARTED_LINGER: Span = Span::from_millis(20);
 
-/// How long results may wait for company while the keeper has runs standing by to fill the slots: nothing idles meanwhile,
-/// and nobody notices.
+/// How long results may wait for company while the keeper has runs standing by to fill the slots: nothing
+/// idles meanwhile, and nobody notices.
 const ENDED_LINGER: Span = Span::from_millis(5);
 
 /// How long after a failed turn the next is tried: the disk may have room again.
 const RETRY: Span = Span::from_seconds(1);
 
-/// A wall clock set back by more than this was wrong before, as cron(8) has it; by less, it is being corrected.
+/// A wall clock set back by more than this was wrong before, as cron(8) has it; by less, it is being
+/// corrected.
 const STEP_BACK: Span = Span::from_seconds(3 * 3_600);
-
-/// What a daemon is told at its start.
-pub struct Settings {
-    /// The store's directory, absolute.
-    pub dir: PathBuf,
-    /// The program to start keepers with.
-    pub exe: PathBuf,
-    /// The slots of a queue that sets none.
-    pub cpus: usize,
-    /// New slots for the default queue.
-    pub slots: Option<u32>,
-    /// Which boot this is.
-    pub boot_id: String,
-    /// Log lines start with their syslog level.
-    pub with_levels: bool,
-    /// The machine's name, for mails.
-    pub host: String,
-    /// The character set of the locale, for mails.
-    pub charset: String,
-    /// Reads the system's zone, with a text that changes when the zone does.
-    pub read_zone: fn() -> (Zone, String),
-}
 
 /// Serves a store until SIGTERM or SIGINT; running runs live on.
 ///
 /// # Errors
-/// `Conflict` if another daemon serves the store; `Io` if the store is damaged or the system refuses what it takes.
+/// `Conflict` if another daemon serves the store; `Io` if the store is damaged or the system refuses what it
+/// takes.
 pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
     const WHAT: &str = "start daemon";
     let info = DaemonInfo {
@@ -89,7 +71,8 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
     let reread = signal_pipe(&[SIGHUP]).map_err(|error| Error::io(WHAT, error))?;
     let (store, lock) = take_store(&settings.dir, &info, WHAT)?;
     logger::install(settings.with_levels);
-    let mut daemon = Daemon::new(settings, store, lock, reread, clock).map_err(|error| Error::io(WHAT, error))?;
+    let mut daemon =
+        Daemon::new(settings, store, lock, reread, clock).map_err(|error| Error::io(WHAT, error))?;
     daemon.prepare().map_err(|error| error.during(WHAT))?;
     daemon.turn()?;
     // Not under systemd there is nobody to tell, which is no error.
@@ -104,7 +87,8 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
     ended
 }
 
-/// Opens the store and takes its lock. Only then it may be brought up to date: another's daemon does not know what is new.
+/// Opens the store and takes its lock. Only then it may be brought up to date: another's daemon does not know
+/// what is new.
 fn take_store(dir: &Path, info: &DaemonInfo, what: &str) -> Result<(Store, DaemonLock)> {
     let opened = match Store::open(dir) {
         Err(StoreError::Older) => None,
@@ -164,10 +148,13 @@ impl<'a> Daemon<'a> {
         let descriptors = raise_descriptor_limit();
         let (zone, _) = (settings.read_zone)();
         let base = store.directory().map_or_else(|| settings.dir.clone(), |directory| directory.below(""));
-        let watchdog = sd_notify::watchdog_enabled().map(|interval| Span::from_micros(interval.as_micros() as u64 / 2));
+        let watchdog =
+            sd_notify::watchdog_enabled().map(|interval| Span::from_micros(interval.as_micros() as u64 / 2));
         Ok(Self {
             zone,
-            zone_watch: ZoneWatch::new().inspect_err(|error| warn!("cannot watch the system's zone: {error}")).ok(),
+            zone_watch: ZoneWatch::new()
+                .inspect_err(|error| warn!("cannot watch the system's zone: {error}"))
+                .ok(),
             keeper: KeeperSide::new(settings.dir.clone(), base.clone(), settings.exe.clone(), descriptors),
             doors: Doors::open(&base)?,
             deadline: Deadline::new()?,
@@ -224,7 +211,8 @@ impl<'a> Daemon<'a> {
         Ok(())
     }
 
-    /// Removes output files whose content is in the run log: an earlier daemon died between commit and removal.
+    /// Removes output files whose content is in the run log: an earlier daemon died between commit and
+    /// removal.
     fn remove_stored_outputs(&mut self) -> StoreResult<()> {
         let log = self.base.join(LOG_DIRECTORY);
         for run in runs_with_files(&log) {
@@ -346,7 +334,8 @@ impl<'a> Daemon<'a> {
             FromKeeper::Ended(_) if supplied => ENDED_LINGER,
             FromKeeper::Ended(_) | FromKeeper::Unattended { .. } | FromKeeper::Hello { .. } => Span::ZERO,
         };
-        // What was heard before and is still waiting counts too: it was heard when the keeper had more to go on with.
+        // What was heard before and is still waiting counts too: it was heard when the keeper had more to go
+        // on with.
         self.reports.extend(heard);
         let Some(patience) = self.reports.iter().map(patience).min() else { return false };
         if patience == Span::ZERO {
@@ -397,7 +386,8 @@ impl<'a> Daemon<'a> {
         Ok(())
     }
 
-    /// Takes in what the keeper has said by now, so that the store tells the truth while no daemon runs; starts nothing.
+    /// Takes in what the keeper has said by now, so that the store tells the truth while no daemon runs;
+    /// starts nothing.
     fn last_turn(&mut self) -> Result<()> {
         self.is_ending = true;
         self.hear_keeper();
@@ -414,7 +404,6 @@ impl<'a> Daemon<'a> {
 
     fn turn(&mut self) -> Result<()> {
         let log = self.base.join(LOG_DIRECTORY);
-        let output = |ended: &Ended| stored_output(&log, ended);
         let now = self.clock.now();
         if let Err(error) = self.prepare_turn() {
             return self.turn_failed(now, error);
@@ -443,7 +432,7 @@ impl<'a> Daemon<'a> {
                 reports: &self.reports,
                 requests: &self.doors.adds.requests(),
                 has_hung_up: &|request| self.doors.adds.has_hung_up(request),
-                output: &output,
+                output: &|ended| stored_output(&log, ended),
                 // A mail is a text to read: an earlier taskq's keeper cannot, and it waits for the next one.
                 post_office: self.keeper.takes_extras().then_some(&post_office),
             },
@@ -463,8 +452,9 @@ impl<'a> Daemon<'a> {
         self.waiting = done.waiting;
         let untold = self.keeper.tell(done.orders);
         if !untold.is_empty() {
-            self.reports
-                .extend(untold.into_iter().map(|(attempt, why)| FromKeeper::Ended(never_told(attempt, why, now))));
+            self.reports.extend(
+                untold.into_iter().map(|(attempt, why)| FromKeeper::Ended(never_told(attempt, why, now))),
+            );
             self.linger_until = Some(now);
         }
         forget_farewells(&log, &ended_keepers);
@@ -486,8 +476,10 @@ impl<'a> Daemon<'a> {
     /// Ends where another daemon may serve the store by now; else sees to it that clients find this one.
     fn check_place(&mut self, now: Timestamp) -> Result<()> {
         if !self.lock.is_in_place(&self.base) {
-            let cause =
-                format!("its lock in `{}` is gone, and another daemon may take it", self.settings.dir.display());
+            let cause = format!(
+                "its lock in `{}` is gone, and another daemon may take it",
+                self.settings.dir.display()
+            );
             return Err(Error::conflict("serve the store", cause)
                 .hint("start a daemon again if the store is still there: running jobs continue"));
         }
@@ -510,17 +502,22 @@ impl<'a> Daemon<'a> {
         Ok(())
     }
 
-    /// Tells the keeper what is to be stopped although that cannot be committed: the run may be what fills the disk.
+    /// Tells the keeper what is to be stopped although that cannot be committed: the run may be what fills
+    /// the disk.
     fn pass_on_stops(&mut self) {
         let stop = |(run, number, now)| ToKeeper::Stop { attempt: Attempt { run, number }, now };
-        let stops =
-            self.store.read(|reader| Ok::<_, StoreError>(reader.untold_stops()?.into_iter().map(stop).collect()));
+        let stops = self
+            .store
+            .read(|reader| Ok::<_, StoreError>(reader.untold_stops()?.into_iter().map(stop).collect()));
         self.keeper.tell(stops.unwrap_or_default());
     }
 
     fn wait(&mut self) -> io::Result<Ready> {
-        let keeper_flags =
-            if self.keeper.wants_write() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
+        let keeper_flags = if self.keeper.wants_write() {
+            PollFlags::POLLIN | PollFlags::POLLOUT
+        } else {
+            PollFlags::POLLIN
+        };
         // Each descriptor with the part of `Ready` that it stands for.
         let mut parts: Vec<fn(&mut Ready) -> &mut bool> = Vec::new();
         let mut fds = Vec::new();
@@ -538,7 +535,9 @@ impl<'a> Daemon<'a> {
         if let Some(zone_watch) = &self.zone_watch {
             watch(zone_watch.as_fd(), PollFlags::POLLIN, |ready| &mut ready.zone);
         }
-        self.doors.subscriber_fds().for_each(|fd| watch(fd, PollFlags::POLLIN, |ready| &mut ready.subscriptions));
+        self.doors
+            .subscriber_fds()
+            .for_each(|fd| watch(fd, PollFlags::POLLIN, |ready| &mut ready.subscriptions));
         self.doors.adder_fds().for_each(|fd| watch(fd, PollFlags::POLLIN, |ready| &mut ready.adds));
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) => {}

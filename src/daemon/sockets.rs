@@ -1,7 +1,8 @@
 //! Owns: the sockets in a store's directory: their names, addresses and who may use them.
 //! Never: what is said through them.
 //!
-//! A socket address holds 107 bytes. A longer path is reached through `/proc/self/fd`, by way of the open directory.
+//! A socket address holds 107 bytes. A longer path is reached through `/proc/self/fd`, by way of the open
+//! directory.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -39,7 +40,8 @@ fn address(dir: &Path, name: &str) -> io::Result<Address> {
     Ok(Address { path, directory: Some(directory) })
 }
 
-/// Removes the socket of a process that is gone. The caller holds the daemon's lock, or knows that nobody listens.
+/// Removes the socket of a process that is gone. The caller holds the daemon's lock, or knows that nobody
+/// listens.
 fn clear(dir: &Path, name: &str) -> io::Result<()> {
     match fs::remove_file(dir.join(name)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -110,7 +112,8 @@ pub(super) fn accept(listener: &UnixListener) -> io::Result<Option<UnixStream>> 
             }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => {}
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => {}
             Err(error) => return Err(error),
         }
     }
@@ -132,7 +135,10 @@ pub(super) fn connect(dir: &Path, name: &str) -> io::Result<UnixStream> {
 
 /// Tells whether this error says that nobody listens: there is no socket, or nobody behind it.
 pub(super) fn is_absence(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::ConnectionRefused)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::ConnectionRefused
+    )
 }
 
 /// Tells whether this error says that the system has no descriptor, or no memory, to give.
@@ -141,7 +147,8 @@ pub(super) fn is_exhaustion(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS))
 }
 
-/// Tells whether a process receives at a datagram socket and listeners have these names; nobody is disturbed for it.
+/// Tells whether a process receives at a datagram socket and listeners have these names; nobody is disturbed
+/// for it.
 pub(super) fn are_there(dir: &Path, datagrams: &str, listeners: &[&str]) -> bool {
     let receives = || {
         let probe = UnixDatagram::unbound()?;

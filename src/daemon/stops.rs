@@ -1,8 +1,9 @@
-//! Owns: stops that do not wait for the daemon's next commit: because the store cannot be written, or because no daemon runs.
+//! Owns: stops that do not wait for the daemon's next commit: because the store cannot be written, or because
+//! no daemon runs.
 //! Never: recording that a stop is wanted (see `store`).
 //!
-//! A stop that is told twice is one, so that whatever else tells the keeper does no harm. The result says that the run was
-//! stopped, and is recorded like any other.
+//! A stop that is told twice is one, so that whatever else tells the keeper does no harm. The result says
+//! that the run was stopped, and is recorded like any other.
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
@@ -39,8 +40,8 @@ impl From<Stop> for ToKeeper {
     }
 }
 
-/// Tells whoever can stop these attempts in the store in `dir`, past the database: the daemon, which passes it on, or the
-/// keeper where no daemon runs.
+/// Tells whoever can stop these attempts in the store in `dir`, past the database: the daemon, which passes
+/// it on, or the keeper where no daemon runs.
 ///
 /// # Errors
 /// `NotFound` or `ConnectionRefused` if neither a daemon nor a keeper is there: nothing runs.
@@ -60,7 +61,8 @@ pub fn stop_at_once(dir: &Path, stops: &[Stop]) -> io::Result<()> {
     for stop in stops {
         encode(&ToKeeper::from(*stop), &mut frames)?;
     }
-    // A keeper obeys everything that it was sent before the connection ended, and keeps what it has to say for a daemon.
+    // A keeper obeys everything that it was sent before the connection ended, and keeps what it has to say
+    // for a daemon.
     keeper.write_all(&frames)
 }
 

@@ -1,8 +1,9 @@
 //! Owns: how a client waits for the daemon's turns, and how the daemon tells them.
 //! Never: what happened in a turn: clients read that from the database.
 //!
-//! Nobody polls while there is a daemon, or inotify(7) to watch for the next one. Only where the system refuses what that
-//! takes (descriptors, memory, inotify instances), or the daemon lets nobody in, a client looks again after a pause.
+//! Nobody polls while there is a daemon, or inotify(7) to watch for the next one. Only where the system
+//! refuses what that takes (descriptors, memory, inotify instances), or the daemon lets nobody in, a client
+//! looks again after a pause.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -22,11 +23,12 @@ use crate::domain::Span;
 /// The pause between two looks where nothing would tell.
 const LOOK_AGAIN: Span = Span::from_millis(200);
 
-/// The pause between two looks at a file that cannot be watched: what is written is shown as fast as a person sees it.
+/// The pause between two looks at a file that cannot be watched: what is written is shown as fast as a person
+/// sees it.
 const LOOK_AT_FILE: Span = Span::from_millis(50);
 
-/// How often a daemon that was told that nobody finds it is looked for: for three seconds if nothing is seen of it. It needs
-/// one turn.
+/// How often a daemon that was told that nobody finds it is looked for: for three seconds if nothing is seen
+/// of it. It needs one turn.
 const DEAF_LOOKS: u32 = 15;
 
 /// Why a wait ended.
@@ -67,7 +69,8 @@ pub struct Subscription {
 enum Place {
     /// At the daemon's. It greets whom it lets in: until then its turns are not heard.
     Inside { stream: UnixStream, greeted: bool },
-    /// Before the door. `arrivals` watches the directory for the next daemon's socket, where that can be watched.
+    /// Before the door. `arrivals` watches the directory for the next daemon's socket, where that can be
+    /// watched.
     Outside { presence: Presence, arrivals: Option<Inotify> },
 }
 
@@ -85,11 +88,13 @@ impl Subscription {
         matches!(self.place, Place::Inside { .. })
     }
 
-    /// Returns what is known of the daemon. Gives one that was told of its missing sockets the time to make them again.
+    /// Returns what is known of the daemon. Gives one that was told of its missing sockets the time to make
+    /// them again.
     pub fn presence(&mut self) -> Presence {
         for _ in 0..DEAF_LOOKS {
             let Place::Outside { presence: Presence::Deaf(_), arrivals } = &self.place else { break };
-            let mut fds: Vec<_> = arrivals.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
+            let mut fds: Vec<_> =
+                arrivals.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
             // Whatever ends this pause, the daemon is looked for after it.
             let _ = poll(&mut fds, poll_timeout(LOOK_AGAIN));
             self.connect();
@@ -100,7 +105,8 @@ impl Subscription {
         }
     }
 
-    /// Wakes up as well whenever this file comes into being or is written to. Replaces the file followed before.
+    /// Wakes up as well whenever this file comes into being or is written to. Replaces the file followed
+    /// before.
     pub fn follow(&mut self, path: &Path) {
         if !self.following.as_ref().is_some_and(|following| following.is_of(path)) {
             self.following = Some(Following::new(path));
@@ -139,7 +145,8 @@ impl Subscription {
         [unheard.then_some(LOOK_AGAIN), unseen.then_some(LOOK_AT_FILE)].into_iter().flatten().min()
     }
 
-    /// Waits for a turn, a file, or for `timeout` to pass; `None`: as long as it takes. A signal ends it like a turn.
+    /// Waits for a turn, a file, or for `timeout` to pass; `None`: as long as it takes. A signal ends it like
+    /// a turn.
     ///
     /// # Errors
     /// If poll(2) fails.
@@ -281,7 +288,8 @@ impl Subscribers {
         &self.bound
     }
 
-    /// Lets in everybody who has come and may. Each is told at once: the turn that it waits for may just have passed.
+    /// Lets in everybody who has come and may. Each is told at once: the turn that it waits for may just have
+    /// passed.
     ///
     /// # Errors
     /// There are no descriptors, or no memory, for one more.
@@ -304,7 +312,8 @@ impl Subscribers {
         Ok(())
     }
 
-    /// Tells everybody that a turn is committed; forgets who has left. Whoever has bytes unread knows already.
+    /// Tells everybody that a turn is committed; forgets who has left. Whoever has bytes unread knows
+    /// already.
     pub(super) fn tell(&mut self) {
         self.streams.retain_mut(|stream| match stream.write(b".") {
             Ok(_) => true,

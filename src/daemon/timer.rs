@@ -16,8 +16,8 @@ const TICK_MARGIN: Span = Span::from_micros(100);
 
 /// Tells whether an instant has come, for a job that asks time(2) too.
 ///
-/// That clock is behind the one that timers follow by up to a few ticks: what midnight starts without delay writes
-/// yesterday's date.
+/// That clock is behind the one that timers follow by up to a few ticks: what midnight starts without delay
+/// writes yesterday's date.
 pub(super) fn has_come(at: Timestamp, clock: &dyn Clock) -> bool {
     at <= clock.now() && at.as_seconds() <= clock.told().as_seconds()
 }
@@ -40,7 +40,8 @@ pub(super) struct Deadline {
 
 impl Deadline {
     pub(super) fn new() -> io::Result<Self> {
-        let timer = TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
+        let timer =
+            TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
         Ok(Self { timer, armed: None })
     }
 
@@ -52,7 +53,8 @@ impl Deadline {
         match at {
             None => self.timer.unset()?,
             Some(at) => {
-                // An instant of zero would disarm the timer; one before the epoch is as due as the first after it.
+                // An instant of zero would disarm the timer; one before the epoch is as due as the first
+                // after it.
                 let micros = at.as_micros().max(1);
                 let spec = TimeSpec::new(micros / 1_000_000, micros % 1_000_000 * 1_000);
                 let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
@@ -63,7 +65,8 @@ impl Deadline {
         Ok(())
     }
 
-    /// Takes note of an expiry, so that the descriptor is quiet until the next. Returns whether the clock was set.
+    /// Takes note of an expiry, so that the descriptor is quiet until the next. Returns whether the clock was
+    /// set.
     pub(super) fn take(&mut self) -> bool {
         self.armed = None;
         self.timer.wait() == Err(Errno::ECANCELED)
@@ -114,7 +117,12 @@ mod tests {
             (Clocks(100_003, 99_998), false, micros(100_003_100)),
             (Clocks(100_003, 100_002), true, midnight),
         ] {
-            assert_eq!((has_come(midnight, &clocks), wake_for(midnight, &clocks)), (come, wake), "{}", clocks.0);
+            assert_eq!(
+                (has_come(midnight, &clocks), wake_for(midnight, &clocks)),
+                (come, wake),
+                "{}",
+                clocks.0
+            );
         }
         assert!(
             has_come(micros(100_300_000), &Clocks(100_300, 100_298)),

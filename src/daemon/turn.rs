@@ -1,8 +1,8 @@
 //! Owns: one turn: reports in, decisions, orders out, all in one transaction.
 //! Never: sockets, clocks, files: what it needs of them is passed in, so that a simulation can drive it.
 //!
-//! What a turn returns may be acted on only because it is committed: a start that is told before its claim is on disk
-//! could happen twice.
+//! What a turn returns may be acted on only because it is committed: a start that is told before its claim is
+//! on disk could happen twice.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,11 +16,12 @@ use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstan
 use crate::schedule::Zone;
 use crate::store::{Applied, AttemptResult, ClaimFor, Store, StoreError, StoreResult, Writer};
 
-/// A run shorter than this is over before the commit that would start its successor: successors stand by for it.
+/// A run shorter than this is over before the commit that would start its successor: successors stand by for
+/// it.
 const BRIEF: Span = Span::from_millis(100);
 
-/// How many runs stand by for each brief run that ended in a turn: one to take its slot at once, one to take its
-/// successor's while this turn's orders are under way.
+/// How many runs stand by for each brief run that ended in a turn: one to take its slot at once, one to take
+/// its successor's while this turn's orders are under way.
 const STANDING_BY_PER_BRIEF: usize = 2;
 
 /// How many runs of a queue stand by at the most: they cannot be overtaken without a recall.
@@ -99,7 +100,8 @@ pub fn turn(store: &mut Store, turn: &Turn<'_>) -> StoreResult<Done> {
     Ok(done)
 }
 
-/// Adds a job for a client that still waits. Asked under the write lock: a client that hangs up later finds the job.
+/// Adds a job for a client that still waits. Asked under the write lock: a client that hangs up later finds
+/// the job.
 fn add_for_client(writer: &Writer<'_>, turn: &Turn<'_>, request: &AddRequest) -> StoreResult<AddAnswer> {
     if (turn.has_hung_up)(request) {
         return Ok(Err(Error::new(ErrorKind::Conflict, "add job", "its client has hung up")));
@@ -123,14 +125,18 @@ fn take_in(
             }
             Ok(())
         }
-        FromKeeper::Started { attempt, pid, at } => writer.record_start(attempt.run, attempt.number, *pid, *at),
+        FromKeeper::Started { attempt, pid, at } => {
+            writer.record_start(attempt.run, attempt.number, *pid, *at)
+        }
         FromKeeper::Ended(ended) => end(writer, turn, ended, brief, done),
         FromKeeper::Unattended { attempt, keeper, pid, at } => {
-            done.notices.push(format!("run {} is unattended: the keeper that started it is gone", attempt.run));
+            done.notices
+                .push(format!("run {} is unattended: the keeper that started it is gone", attempt.run));
             writer.record_unattended(attempt.run, attempt.number, *keeper, *pid, *at)
         }
         FromKeeper::Delayed { attempt, cause } => {
-            done.notices.push(format!("cannot start run {} yet: {cause}; trying again for a minute", attempt.run));
+            done.notices
+                .push(format!("cannot start run {} yet: {cause}; trying again for a minute", attempt.run));
             Ok(())
         }
     }
@@ -260,17 +266,20 @@ fn decide(
     brief: &HashMap<String, usize>,
     done: &mut Done,
 ) -> StoreResult<Applied> {
-    let lookahead =
-        |queue: &str| brief.get(queue).map_or(0, |ended| (ended * STANDING_BY_PER_BRIEF).min(STANDING_BY_MAX));
+    let lookahead = |queue: &str| {
+        brief.get(queue).map_or(0, |ended| (ended * STANDING_BY_PER_BRIEF).min(STANDING_BY_MAX))
+    };
     let mut applied = Applied::default();
     loop {
-        let with_queues: Option<&dyn Fn(&str) -> usize> = if turn.keeper.is_some() { Some(&lookahead) } else { None };
+        let with_queues: Option<&dyn Fn(&str) -> usize> =
+            if turn.keeper.is_some() { Some(&lookahead) } else { None };
         let snapshot = writer.snapshot(turn.now, turn.system_zone, turn.cpus, with_queues)?;
         let plan: Plan = plan(turn.now, &snapshot);
         for (job, reason) in &plan.broken {
             done.notices.push(format!("job {job} is paused, its schedule cannot be read: {reason}"));
         }
-        let claim_for = turn.keeper.map(|keeper| ClaimFor { keeper: keeper.instance, has_pipe: keeper.has_pipes() });
+        let claim_for =
+            turn.keeper.map(|keeper| ClaimFor { keeper: keeper.instance, has_pipe: keeper.has_pipes() });
         writer.apply(&plan, claim_for, turn.now, &mut applied)?;
         done.waiting = plan.waiting;
         done.has_room = plan.has_room;
@@ -339,7 +348,8 @@ mod tests {
         (dir, store)
     }
 
-    /// Takes a turn with a keeper of the second version, which leaves no pipes behind and finds nothing again.
+    /// Takes a turn with a keeper of the second version, which leaves no pipes behind and finds nothing
+    /// again.
     fn take(store: &mut Store, keeper: KeeperInstance, ended_keepers: &[KeeperInstance]) -> Done {
         take_with(store, KeeperId { instance: keeper, version: 2 }, ended_keepers)
     }
@@ -364,7 +374,12 @@ mod tests {
     }
 
     fn hello(keeper: KeeperId) -> FromKeeper {
-        FromKeeper::Hello { version: keeper.version, instance: keeper.instance, known: Vec::new(), ended: Vec::new() }
+        FromKeeper::Hello {
+            version: keeper.version,
+            instance: keeper.instance,
+            known: Vec::new(),
+            ended: Vec::new(),
+        }
     }
 
     fn starts(done: &Done) -> usize {
@@ -390,7 +405,8 @@ mod tests {
         let keeper = |instance| KeeperId { instance, version: PROTOCOL_VERSION };
         assert_eq!(starts(&take_with(&mut store, keeper(1), &[])), 1);
         let done = take_with(&mut store, keeper(2), &[]);
-        let sought = |order: &ToKeeper| matches!(order, ToKeeper::Seek(order) if order.keeper == 1 && order.has_pipe);
+        let sought =
+            |order: &ToKeeper| matches!(order, ToKeeper::Seek(order) if order.keeper == 1 && order.has_pipe);
         assert!(starts(&done) == 0 && done.orders.iter().any(sought), "{:?}", done.orders);
         assert_eq!(outcome(&mut store), None);
     }

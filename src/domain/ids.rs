@@ -16,8 +16,8 @@ pub struct InvalidId(String);
 pub struct JobId(pub i64);
 
 impl JobId {
-    /// The mailman, who is no job: to a keeper the sending of mail `n` is run `0.n`. Jobs count from 1, so that no run of a
-    /// job is ever taken for one.
+    /// The mailman, who is no job: to a keeper the sending of mail `n` is run `0.n`. Jobs count from 1, so
+    /// that no run of a job is ever taken for one.
     pub const MAILMAN: Self = Self(0);
 }
 
@@ -79,7 +79,8 @@ fn check_name(text: &str) -> Result<(), InvalidId> {
     Ok(())
 }
 
-/// A job's name: 1 to 64 of letters, digits, `_` and `-`, and not all digits, so that it is never taken for an id.
+/// A job's name: 1 to 64 of letters, digits, `_` and `-`, and not all digits, so that it is never taken for
+/// an id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct JobName(String);
@@ -194,7 +195,9 @@ impl FromStr for JobRef {
         let all_digits = !job.is_empty() && job.bytes().all(|b| b.is_ascii_digit());
         let job = match positive(job) {
             Some(id) => JobKey::Id(JobId(id)),
-            None if all_digits => return Err(InvalidId(format!("`{job}` is not an id: ids count up from 1"))),
+            None if all_digits => {
+                return Err(InvalidId(format!("`{job}` is not an id: ids count up from 1")));
+            }
             None => JobKey::Name(job.parse()?),
         };
         Ok(Self { job, number })

@@ -29,7 +29,8 @@ pub struct Execution {
     pub command: CommandLine,
     /// The working directory, absolute.
     pub cwd: Vec<u8>,
-    /// Where it cannot be entered at a start, the process begins in `/`. So it is with cron(8), which starts all the same.
+    /// Where it cannot be entered at a start, the process begins in `/`. So it is with cron(8), which starts
+    /// all the same.
     pub cwd_optional: bool,
     /// The whole environment, without the `TASKQ_*` variables that each start adds.
     pub env: Vec<EnvVar>,

@@ -67,7 +67,12 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { overlap: Overlap::Skip, missed: Missed::default(), timeout: None, kill_after: Span::from_seconds(10) }
+        Self {
+            overlap: Overlap::Skip,
+            missed: Missed::default(),
+            timeout: None,
+            kill_after: Span::from_seconds(10),
+        }
     }
 }
 

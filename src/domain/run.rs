@@ -89,8 +89,8 @@ pub enum End {
     Exited(i32),
     /// This signal ended it.
     Signaled(i32),
-    /// There was no process: the status a shell would give (126 not executable, 127 not found, 125 anything else), and
-    /// why.
+    /// There was no process: the status a shell would give (126 not executable, 127 not found, 125 anything
+    /// else), and why.
     SpawnFailed {
         /// 125, 126 or 127.
         status: i32,

@@ -46,14 +46,19 @@ impl Timestamp {
 /// RFC 3339 in UTC with `Z`, with as many of 0, 3 or 6 decimals as the instant has.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let utc = DateTime::from_timestamp_micros(self.0).expect("the range of a Timestamp lies inside chrono's");
+        let utc =
+            DateTime::from_timestamp_micros(self.0).expect("the range of a Timestamp lies inside chrono's");
         f.write_str(&utc.to_rfc3339_opts(SecondsFormat::AutoSi, true))
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_i64(self.0) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_i64(self.0)
+        }
     }
 }
 
@@ -73,7 +78,8 @@ impl Sub<Span> for Timestamp {
     }
 }
 
-/// A length of real time in microseconds, never negative. A day is 24 hours and a week 7 days, whatever a zone does.
+/// A length of real time in microseconds, never negative. A day is 24 hours and a week 7 days, whatever a
+/// zone does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Span(u64);
 
@@ -112,16 +118,22 @@ impl Span {
     }
 }
 
-/// The form that `SPAN` options read: `1w 2d` is written `9d`, ninety seconds `1m30s`, below a second `250ms` or `7us`.
+/// The form that `SPAN` options read: `1w 2d` is written `9d`, ninety seconds `1m30s`, below a second `250ms`
+/// or `7us`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 == 0 {
             return f.write_str("0s");
         }
         let mut rest = self.0;
-        for (unit, micros) in
-            [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)]
-        {
+        for (unit, micros) in [
+            ("d", 86_400_000_000),
+            ("h", 3_600_000_000),
+            ("m", 60_000_000),
+            ("s", 1_000_000),
+            ("ms", 1_000),
+            ("us", 1),
+        ] {
             let count = rest / micros;
             rest %= micros;
             if count > 0 {

@@ -30,7 +30,8 @@ pub(super) fn admit(queues: &[QueueState]) -> Plan {
 fn claim(queue: &QueueState, plan: &mut Plan) {
     let free = (queue.slots + queue.lookahead).saturating_sub(queue.claimed);
     let before = plan.claimed.len();
-    // Candidates whose job has a claimed run are not in the snapshot; those that this step claims are in `busy`.
+    // Candidates whose job has a claimed run are not in the snapshot; those that this step claims are in
+    // `busy`.
     let mut busy = HashSet::new();
     for candidate in &queue.candidates {
         let claimed = plan.claimed.len() - before;
@@ -48,11 +49,13 @@ fn claim(queue: &QueueState, plan: &mut Plan) {
     }
 }
 
-/// Takes back what stands by for a paused job, and all that stands by before a run of higher priority, claimed in this
-/// step or waiting still: the keeper has but one order, that of arrival. What is taken back is claimed again behind it.
+/// Takes back what stands by for a paused job, and all that stands by before a run of higher priority,
+/// claimed in this step or waiting still: the keeper has but one order, that of arrival. What is taken back
+/// is claimed again behind it.
 fn recall(queue: &QueueState, plan: &mut Plan) {
     let first = queue.candidates.first().map(|candidate| candidate.priority);
-    let goes_back = |standing: &StandBy| standing.held || first.is_some_and(|first| standing.priority < first);
+    let goes_back =
+        |standing: &StandBy| standing.held || first.is_some_and(|first| standing.priority < first);
     let recalled = queue.standing_by.iter().filter(|standing| goes_back(standing));
     plan.recalled.extend(recalled.map(|standing| standing.run));
 }

@@ -1,8 +1,9 @@
 //! Owns: late fires, and what becomes of them; and what becomes of a fire while its job still runs.
 //! Never: slots, SQL, the clock.
 //!
-//! Every fire from a trigger's `next_at` to now goes into exactly one of three heaps: on time, made up, missed. The heaps
-//! are contiguous and in that order from now backwards, so that one `missed` row with a count stands for its stretch.
+//! Every fire from a trigger's `next_at` to now goes into exactly one of three heaps: on time, made up,
+//! missed. The heaps are contiguous and in that order from now backwards, so that one `missed` row with a
+//! count stands for its stretch.
 
 use std::collections::HashMap;
 
@@ -11,7 +12,8 @@ use super::snapshot::{Due, Unfinished};
 use crate::domain::{JobId, Missed, MissedMode, Outcome, Overlap, Policy, Span, Timestamp};
 use crate::schedule::{Schedule, Zone};
 
-/// How many fires of one trigger may be on time at once: a grace of an hour at a fire a second is 3,600, a mistake is more.
+/// How many fires of one trigger may be on time at once: a grace of an hour at a fire a second is 3,600, a
+/// mistake is more.
 const ON_TIME_MAX: usize = 3_600;
 
 /// Where every fire of a stretch went.
@@ -34,11 +36,11 @@ pub struct Pending<'a> {
     pub schedule: &'a Schedule,
     /// The zone they are read in.
     pub zone: &'a Zone,
-    /// The first fire. It was planned and is owed, even if the system's zone has changed since and the schedule has it no
-    /// more.
+    /// The first fire. It was planned and is owed, even if the system's zone has changed since and the
+    /// schedule has it no more.
     pub next_at: Timestamp,
-    /// Later instants that have a run already, ascending: there are some only where the clock was set back. They do not
-    /// fire again.
+    /// Later instants that have a run already, ascending: there are some only where the clock was set back.
+    /// They do not fire again.
     pub taken: &'a [Timestamp],
 }
 
@@ -74,7 +76,8 @@ pub fn account(now: Timestamp, pending: &Pending<'_>, missed: &Missed) -> Accoun
     let late = pending.count(now) - on_time.len() as u64;
     let made_up = match (missed.mode, late) {
         (_, 0) | (MissedMode::Skip, _) => Vec::new(),
-        // The fire that is on time stands in for the late ones: a second run at the same moment would help nobody.
+        // The fire that is on time stands in for the late ones: a second run at the same moment would help
+        // nobody.
         (MissedMode::Once, _) if !on_time.is_empty() => Vec::new(),
         (MissedMode::Once, _) => within(now, missed, pending.latest(before, late_until, 1)),
         (MissedMode::All, _) => within(now, missed, pending.latest(before, late_until, Missed::RUNS_MAX)),
@@ -96,7 +99,12 @@ fn within(now: Timestamp, missed: &Missed, mut fires: Vec<Timestamp>) -> Vec<Tim
 }
 
 /// Returns a trigger's first fire after `now` that is not before `start`.
-pub fn first_fire(schedule: &Schedule, zone: &Zone, start: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+pub fn first_fire(
+    schedule: &Schedule,
+    zone: &Zone,
+    start: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
     first_free_fire(schedule, zone, start, now, &[])
 }
 
@@ -116,7 +124,8 @@ pub fn first_free_fire(
     fire
 }
 
-/// Returns how many fires of a recurring trigger fell into a pause that ends now, and its next fire. An `at` is not
+/// Returns how many fires of a recurring trigger fell into a pause that ends now, and its next fire. An `at`
+/// is not
 /// skipped: it runs late, if its misfire policy lets it.
 pub fn skip_paused(now: Timestamp, pending: &Pending<'_>) -> Option<(u64, Option<Timestamp>)> {
     match pending.schedule {
@@ -132,7 +141,8 @@ pub fn skip_paused(now: Timestamp, pending: &Pending<'_>) -> Option<(u64, Option
 /// Plans the runs of every due trigger.
 pub(super) fn fire(now: Timestamp, due: &[Due]) -> Plan {
     let mut plan = Plan { more: true, ..Plan::default() };
-    // Several triggers of a job may be due, or one several times: each fire meets the runs that the earlier ones made.
+    // Several triggers of a job may be due, or one several times: each fire meets the runs that the earlier
+    // ones made.
     let mut jobs: HashMap<JobId, Overlapping> = HashMap::new();
     for due in due {
         let (schedule, zone) = match &due.schedule {
@@ -167,11 +177,18 @@ fn place(due: &Due, accounting: &Accounting, job: &mut Overlapping, plan: &mut P
         cause,
     };
     if let Some((first, count)) = accounting.missed {
-        plan.new_runs.push(new(first, count, Fate::Finished(Outcome::Missed), Some("found later than its grace")));
+        plan.new_runs.push(new(
+            first,
+            count,
+            Fate::Finished(Outcome::Missed),
+            Some("found later than its grace"),
+        ));
     }
     for at in &accounting.made_up {
-        // Several made up at once wait for one another, unless the job lets its runs overlap; none is skipped for the next.
-        let fate = if accounting.made_up.len() > 1 { job.queue(&due.policy) } else { job.meet(&due.policy, plan) };
+        // Several made up at once wait for one another, unless the job lets its runs overlap; none is skipped
+        // for the next.
+        let fate =
+            if accounting.made_up.len() > 1 { job.queue(&due.policy) } else { job.meet(&due.policy, plan) };
         let cause = matches!(fate, Fate::Finished(_)).then_some(OVERLAP_CAUSE);
         plan.new_runs.push(new(*at, 1, fate, cause));
     }
@@ -240,7 +257,8 @@ mod tests {
     fn accounted(now: i64, next_at: i64, taken: &[i64], mode: MissedMode) -> Accounting {
         let schedule = parse_cron("*/10 * * * *").expect("valid");
         let taken: Vec<Timestamp> = taken.iter().map(|minute| at(*minute)).collect();
-        let pending = Pending { schedule: &schedule, zone: &Zone::utc(), next_at: at(next_at), taken: &taken };
+        let pending =
+            Pending { schedule: &schedule, zone: &Zone::utc(), next_at: at(next_at), taken: &taken };
         account(at(now), &pending, &Missed { mode, within: None, grace: Span::ZERO })
     }
 

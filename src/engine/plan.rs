@@ -1,8 +1,8 @@
 //! Owns: the plan: what one step changes, in the order of its fields.
 //! Never: making it so (see `store` and `daemon`).
 //!
-//! A turn plans and applies in one transaction until nothing is left: first the fires that are due, then the starts, so
-//! that a run made by the first step can be claimed by the second.
+//! A turn plans and applies in one transaction until nothing is left: first the fires that are due, then the
+//! starts, so that a run made by the first step can be claimed by the second.
 
 use super::admit::admit;
 use super::misfire::fire;

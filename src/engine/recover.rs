@@ -25,8 +25,8 @@ pub enum Recovery {
     Lose,
 }
 
-/// Decides about a claimed run, `known` to the keeper that lives or not; `can_seek`: that keeper finds processes which are not
-/// its own.
+/// Decides about a claimed run, `known` to the keeper that lives or not; `can_seek`: that keeper finds
+/// processes which are not its own.
 pub fn recover(claimed_for: ClaimedFor, known: bool, can_seek: bool) -> Recovery {
     match (claimed_for, known) {
         (_, true) => Recovery::Adopt,

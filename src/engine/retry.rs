@@ -30,7 +30,8 @@ pub fn conclude(end: &End, stopped: Option<StopCause>, stop_wanted: bool) -> Con
         StopCause::TimedOut => Outcome::TimedOut,
         StopCause::Cancelled => Outcome::Cancelled,
     });
-    let finished = |outcome, exit_code, signal, cause| Conclusion::Finished { outcome, exit_code, signal, cause };
+    let finished =
+        |outcome, exit_code, signal, cause| Conclusion::Finished { outcome, exit_code, signal, cause };
     match end {
         End::NotStarted if stop_wanted || stopped.is_some() => {
             finished(stopped_outcome.unwrap_or(Outcome::Cancelled), None, None, None)
@@ -40,10 +41,14 @@ pub fn conclude(end: &End, stopped: Option<StopCause>, stop_wanted: bool) -> Con
             let natural = if *status == 0 { Outcome::Success } else { Outcome::Failed };
             finished(stopped_outcome.unwrap_or(natural), Some(*status), None, None)
         }
-        End::Signaled(signal) => finished(stopped_outcome.unwrap_or(Outcome::Failed), None, Some(*signal), None),
+        End::Signaled(signal) => {
+            finished(stopped_outcome.unwrap_or(Outcome::Failed), None, Some(*signal), None)
+        }
         // A stop that was sent explains the end, although nobody saw the exit status.
         End::Lost => finished(stopped_outcome.unwrap_or(Outcome::Lost), None, None, Some(LOST.to_owned())),
-        End::SpawnFailed { status, cause } => finished(Outcome::SpawnFailed, Some(*status), None, Some(cause.clone())),
+        End::SpawnFailed { status, cause } => {
+            finished(Outcome::SpawnFailed, Some(*status), None, Some(cause.clone()))
+        }
     }
 }
 

@@ -20,7 +20,8 @@ pub struct Due {
     pub trigger: TriggerId,
     /// Its kind.
     pub kind: TriggerKind,
-    /// Its instants; `Err` says why its stored text has none any more, as when a zone left the machine's tzdata.
+    /// Its instants; `Err` says why its stored text has none any more, as when a zone left the machine's
+    /// tzdata.
     pub schedule: Result<(Schedule, Zone), String>,
     /// The first fire that is not accounted for.
     pub next_at: Timestamp,

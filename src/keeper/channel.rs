@@ -13,7 +13,8 @@ use super::protocol::{self, FrameReader};
 /// How much is read in one call: a few hundred messages of the usual size.
 const READ_BYTES: usize = 16 << 10;
 
-/// How much is read before the rest of the program gets its turn; what is left makes the next poll return at once.
+/// How much is read before the rest of the program gets its turn; what is left makes the next poll return at
+/// once.
 const READS_PER_FILL: usize = 16;
 
 /// What a read found out about the other side.
@@ -53,8 +54,8 @@ impl Channel {
                 Ok(count) => self.reader.push(&bytes[..count]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Peer::Open,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // ECONNRESET: the other side died with unread messages of ours. Linux reports it only after everything
-                // that the other side had written was read, so nothing is lost here.
+                // ECONNRESET: the other side died with unread messages of ours. Linux reports it only after
+                // everything that the other side had written was read, so nothing is lost here.
                 Err(_) => return Peer::Gone,
             }
         }
@@ -85,7 +86,8 @@ impl Channel {
     ///
     /// # Errors
     ///
-    /// Only the first time that the other side is found to read no more; from then on there is nothing to write.
+    /// Only the first time that the other side is found to read no more; from then on there is nothing to
+    /// write.
     pub fn flush(&mut self) -> io::Result<()> {
         while self.written < self.out.len() {
             match (&self.stream).write(&self.out[self.written..]) {

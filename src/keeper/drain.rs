@@ -1,9 +1,10 @@
 //! Owns: the thread that copies what attempts write from their pipes into their output files.
 //! Never: processes, or the daemon (see `server`).
 //!
-//! A thread of its own, because a slow disk must not hold up a start, a timeout or a cancel. The two sides share nothing but
-//! messages: the keeper asks, the thread answers when a run's output is in its file. A run that ends at once and writes
-//! nothing, of which there may be thousands a second, costs no message at all.
+//! A thread of its own, because a slow disk must not hold up a start, a timeout or a cancel. The two sides
+//! share nothing but
+//! messages: the keeper asks, the thread answers when a run's output is in its file. A run that ends at once
+//! and writes nothing, of which there may be thousands a second, costs no message at all.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
@@ -74,8 +75,8 @@ pub(super) struct Settled {
     pub is_open: bool,
 }
 
-/// How long the pipe of a new attempt is left alone: who writes little and ends by then is done with at once, and who writes
-/// much waits no longer than that. A following client has its 50 ms.
+/// How long the pipe of a new attempt is left alone: who writes little and ends by then is done with at once,
+/// and who writes much waits no longer than that. A following client has its 50 ms.
 const LEFT_ALONE: Duration = Duration::from_millis(5);
 
 /// So many names of pipes may be left to be removed while runs go on.
@@ -132,7 +133,19 @@ impl Drain {
         let spawned = thread::Builder::new().name("drain".to_owned()).spawn(move || copier.run());
         unblocked.thread_set_mask()?;
         let (young, due, silent, untold) = (HashMap::new(), VecDeque::new(), HashSet::new(), 0);
-        Ok(Self { young, due, silent, untold, requests, answers, epoll, asked, answered, open, thread: Some(spawned?) })
+        Ok(Self {
+            young,
+            due,
+            silent,
+            untold,
+            requests,
+            answers,
+            epoll,
+            asked,
+            answered,
+            open,
+            thread: Some(spawned?),
+        })
     }
 
     /// Copies from the pipe of an attempt that starts now, from a moment later on.
@@ -157,7 +170,8 @@ impl Drain {
     fn hand_over(&mut self, attempt: Attempt) {
         let Some(outlet) = self.young.remove(&attempt) else { return };
         self.register(&outlet);
-        // No wake-up is spent on a request that only counts once there is something to read: an event wakes the thread.
+        // No wake-up is spent on a request that only counts once there is something to read: an event wakes
+        // the thread.
         self.ask(Request::Watch { attempt, outlet });
     }
 
@@ -174,8 +188,8 @@ impl Drain {
         let _ = self.epoll.add(outlet, EpollEvent::new(EpollFlags::EPOLLIN, key(outlet)));
     }
 
-    /// Returns what became of the output of an attempt that is over, or has it answered as soon as what it has written by now
-    /// is in its file.
+    /// Returns what became of the output of an attempt that is over, or has it answered as soon as what it
+    /// has written by now is in its file.
     pub(super) fn settle(&mut self, attempt: Attempt) -> Option<Settled> {
         // Later attempts go on with the file of the first.
         if attempt.number == 1 && self.young.get(&attempt).is_some_and(was_never_written_to) {
@@ -189,8 +203,8 @@ impl Drain {
         None
     }
 
-    /// Lets the name of the attempt's pipe go, at the latest with the next `flush`; `false`: nothing is known of it here, and
-    /// whoever asks can remove it.
+    /// Lets the name of the attempt's pipe go, at the latest with the next `flush`; `false`: nothing is known
+    /// of it here, and whoever asks can remove it.
     pub(super) fn release(&mut self, attempt: Attempt) -> bool {
         let is_silent = self.silent.remove(&attempt);
         if !is_silent {
@@ -199,7 +213,8 @@ impl Drain {
         !is_silent
     }
 
-    /// Sees to it that everything that was asked is done soon; `is_busy`: more is likely to be asked in a moment.
+    /// Sees to it that everything that was asked is done soon; `is_busy`: more is likely to be asked in a
+    /// moment.
     pub(super) fn flush(&mut self, is_busy: bool) {
         if self.untold > if is_busy { UNTOLD_MAX } else { 0 } {
             self.wake();
@@ -295,8 +310,9 @@ struct Copier {
 
 impl Copier {
     fn run(mut self) {
-        // The keeper changes its file mode creation mask for each start. Without a mask of its own this thread could give a
-        // file the mask of a run; where that is refused, the mode of the file is still no wider than it should be.
+        // The keeper changes its file mode creation mask for each start. Without a mask of its own this
+        // thread could give a file the mask of a run; where that is refused, the mode of the file is still no
+        // wider than it should be.
         let _ = unshare(CloneFlags::CLONE_FS);
         let mut events = [EpollEvent::empty(); EVENTS_PER_TURN];
         loop {
@@ -314,14 +330,18 @@ impl Copier {
             }
             while is_stuck {
                 self.pause();
-                is_stuck = self.streams.values_mut().any(|stream| stream.copy(&mut self.buffer, 1) == Flow::Stuck);
+                is_stuck =
+                    self.streams.values_mut().any(|stream| stream.copy(&mut self.buffer, 1) == Flow::Stuck);
             }
         }
     }
 
     /// Waits until a descriptor may be free again: the keeper has fewer of them for the moment of a start.
     fn pause(&self) {
-        let _ = poll(&mut [PollFd::new(self.asked.as_fd(), PollFlags::POLLIN)], PollTimeout::from(DESCRIPTOR_PAUSE_MS));
+        let _ = poll(
+            &mut [PollFd::new(self.asked.as_fd(), PollFlags::POLLIN)],
+            PollTimeout::from(DESCRIPTOR_PAUSE_MS),
+        );
         let _ = self.asked.read();
     }
 
@@ -391,7 +411,8 @@ impl Copier {
             let output_bytes = OutputFile::new(output_path(&self.log_dir, attempt.run)).settle();
             return self.answer(Settled { attempt, output_bytes, is_open: false });
         };
-        // What the pipe holds was written before the end. One who writes on in the background must not keep this going.
+        // What the pipe holds was written before the end. One who writes on in the background must not keep
+        // this going.
         let reads = stream.pending().div_ceil(READ_BYTES) + 1;
         let mut flow = stream.copy(&mut self.buffer, reads);
         for _ in 0..DESCRIPTOR_TRIES {
@@ -399,7 +420,10 @@ impl Copier {
                 break;
             }
             self.pause();
-            flow = self.streams.get_mut(&attempt).map_or(Flow::End, |stream| stream.copy(&mut self.buffer, reads));
+            flow = self
+                .streams
+                .get_mut(&attempt)
+                .map_or(Flow::End, |stream| stream.copy(&mut self.buffer, reads));
         }
         let Some(stream) = self.streams.get_mut(&attempt) else { return };
         let output_bytes = stream.file.settle();
@@ -463,7 +487,8 @@ impl Stream {
 
 fn has_bytes(outlet: &File) -> bool {
     let mut fds = [PollFd::new(outlet.as_fd(), PollFlags::POLLIN)];
-    poll(&mut fds, PollTimeout::ZERO).is_ok() && fds[0].revents().is_some_and(|found| found.contains(PollFlags::POLLIN))
+    poll(&mut fds, PollTimeout::ZERO).is_ok()
+        && fds[0].revents().is_some_and(|found| found.contains(PollFlags::POLLIN))
 }
 
 #[cfg(test)]
@@ -529,7 +554,10 @@ mod tests {
         let pipe = Pipes::new(dir.path().to_owned()).make(attempt(1), None).expect("the name is new");
         drain.watch(attempt(1), pipe.outlet, Duration::ZERO);
         drop(pipe.inlet);
-        assert_eq!(settled(&mut drain, attempt(1)), Settled { attempt: attempt(1), output_bytes: 0, is_open: false });
+        assert_eq!(
+            settled(&mut drain, attempt(1)),
+            Settled { attempt: attempt(1), output_bytes: 0, is_open: false }
+        );
         assert!(pipe::path(dir.path(), attempt(1)).exists() && !drain.has_open_pipes());
         assert!(!drain.release(attempt(1)), "it was never handed over");
         drop(drain);

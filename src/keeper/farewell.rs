@@ -1,8 +1,9 @@
 //! Owns: the files by which keepers that ended in order say so, `keeper-INSTANCE.ended` in the log directory.
 //! Never: what a daemon makes of them.
 //!
-//! A daemon may die between the commit of a claim and the order, and its idle keeper then ends. Without a word of it the
-//! next daemon could not tell this from a keeper that was killed, and its run would be lost that was never started.
+//! A daemon may die between the commit of a claim and the order, and its idle keeper then ends. Without a
+//! word of it the next daemon could not tell this from a keeper that was killed, and its run would be lost
+//! that was never started.
 
 use std::fs::{self, File};
 use std::io;

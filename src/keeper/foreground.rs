@@ -37,8 +37,8 @@ pub fn listen_to(program: &str, args: &[&str]) -> io::Result<Said> {
     Ok(Said { status: status_of(output.status), stdout: output.stdout, stderr: output.stderr })
 }
 
-/// Runs a shell command with a file's path behind it on this terminal, as crontab(1) runs its editor, and returns its
-/// status.
+/// Runs a shell command with a file's path behind it on this terminal, as crontab(1) runs its editor, and
+/// returns its status.
 ///
 /// # Errors
 ///
@@ -46,7 +46,8 @@ pub fn listen_to(program: &str, args: &[&str]) -> io::Result<Said> {
 pub fn edit(editor: &OsStr, file: &Path) -> io::Result<i32> {
     let mut script = editor.to_owned();
     script.push(" \"$1\"");
-    // Keys that stop the editor's own doings are not meant for us. Handled, not ignored: the editor gets the defaults.
+    // Keys that stop the editor's own doings are not meant for us. Handled, not ignored: the editor gets the
+    // defaults.
     let unread = Arc::new(AtomicBool::new(false));
     let handlers = [SIGINT, SIGQUIT].map(|signal| flag::register(signal, Arc::clone(&unread)));
     let status = Command::new("/bin/sh").arg("-c").arg(script).arg("sh").arg(file).status();

@@ -8,7 +8,8 @@ use nix::unistd::Pid;
 use super::procfs;
 use super::stopping::Blow;
 
-/// Sends to the whole group of a run whose leader has not been reaped, so that its number can be nobody else's.
+/// Sends to the whole group of a run whose leader has not been reaped, so that its number can be nobody
+/// else's.
 pub fn strike(leader: u32, blow: Blow) {
     // ESRCH cannot be, and EPERM is a member that changed its user: nothing to be done about it here.
     match blow {
@@ -22,15 +23,17 @@ pub fn strike(leader: u32, blow: Blow) {
     }
 }
 
-/// Whether anyone is left of the group of a leader that was reaped. A number stays taken as long as a group has it.
+/// Whether anyone is left of the group of a leader that was reaped. A number stays taken as long as a group
+/// has it.
 pub fn is_alive(leader: u32) -> bool {
     killpg(group(leader), None) != Err(Errno::ESRCH)
 }
 
 /// Kills what is left of the group of a leader that was reaped, if it is still ours.
 ///
-/// Members that have another parent than the keeper can go unseen, and the number could then have come to lead a
-/// stranger's group. A process group lies within one session, so one of ours is in that of the keeper that started it.
+/// Members that have another parent than the keeper can go unseen, and the number could then have come to
+/// lead a stranger's group. A process group lies within one session, so one of ours is in that of the keeper
+/// that started it.
 pub fn kill_remains(leader: u32, session: i32) {
     if procfs::processes().any(|process| process.group == leader && process.session == session) {
         let _ = killpg(group(leader), Signal::SIGKILL);

@@ -20,7 +20,8 @@ use super::raw;
 
 /// Takes the listening socket that the daemon left as standard input, and puts `/dev/null` in its place.
 ///
-/// To be called by `taskq keeper` before it opens anything: every other descriptor above standard error is closed.
+/// To be called by `taskq keeper` before it opens anything: every other descriptor above standard error is
+/// closed.
 ///
 /// # Errors
 ///
@@ -60,10 +61,11 @@ pub fn session() -> i32 {
 ///
 /// # Errors
 ///
-/// If a handler cannot be installed or the process cannot be a subreaper: without these, ends would go unseen.
+/// If a handler cannot be installed or the process cannot be a subreaper: without these, ends would go
+/// unseen.
 pub fn settle() -> io::Result<Signals> {
-    // A session of its own: a Ctrl-C in the daemon's terminal, or its hangup, is not for the keeper. EPERM says that it
-    // leads a group already, as under a shell's job control; then this is as far as it goes.
+    // A session of its own: a Ctrl-C in the daemon's terminal, or its hangup, is not for the keeper. EPERM
+    // says that it leads a group already, as under a shell's job control; then this is as far as it goes.
     let _ = unistd::setsid();
     // Whatever the daemon was started with: nothing that a keeper makes is anybody else's.
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
@@ -78,21 +80,22 @@ pub fn settle() -> io::Result<Signals> {
     let hangup = Arc::new(AtomicBool::new(false));
     flag::register(SIGHUP, Arc::clone(&hangup))?;
     low_level::pipe::register(SIGHUP, write_end)?;
-    // Handled, not ignored: the runs outlive the daemon's TERM just the same, but execve(2) resets a handler to the
-    // default and leaves an ignored signal ignored, and jobs are to get the defaults.
+    // Handled, not ignored: the runs outlive the daemon's TERM just the same, but execve(2) resets a handler
+    // to the default and leaves an ignored signal ignored, and jobs are to get the defaults.
     let unread = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         flag::register(signal, Arc::clone(&unread))?;
     }
-    // For the same reason, what whoever started the daemon ignored (nohup(1) does) gets a handler too. Signals that take
-    // none, such as those that the C library keeps for itself, stay as they are.
+    // For the same reason, what whoever started the daemon ignored (nohup(1) does) gets a handler too.
+    // Signals that take none, such as those that the C library keeps for itself, stay as they are.
     for signal in ignored_signals().filter(|signal| takes_handler(*signal)) {
         let _ = flag::register(signal, Arc::clone(&unread));
     }
     Ok(Signals { woken, hangup })
 }
 
-/// SIGPIPE stays ignored here, and std makes it the default in what it spawns; signal-hook panics on the others.
+/// SIGPIPE stays ignored here, and std makes it the default in what it spawns; signal-hook panics on the
+/// others.
 fn takes_handler(signal: i32) -> bool {
     signal != SIGPIPE && !signal_hook::consts::FORBIDDEN.contains(&signal)
 }

@@ -11,8 +11,8 @@ use std::path::Path;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-/// How a file is opened for reading: a FIFO without a writer, or a terminal, holds nobody up, and a terminal becomes
-/// nobody's.
+/// How a file is opened for reading: a FIFO without a writer, or a terminal, holds nobody up, and a terminal
+/// becomes nobody's.
 pub const OPEN_FLAGS: OFlag = OFlag::O_NONBLOCK.union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 
 /// Opens a file as a shell's `<FILE` does, except that it never waits: a FIFO that nobody writes to is empty.

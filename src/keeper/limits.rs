@@ -9,8 +9,8 @@ use super::raw;
 
 /// Raises the soft limit of descriptors to the hard one, and returns what it was; `None`: it is as it was.
 ///
-/// The soft limit is low (1,024) for programs that use select(2); whoever starts such programs must give it back to them:
-/// see `set_descriptor_limit`.
+/// The soft limit is low (1,024) for programs that use select(2); whoever starts such programs must give it
+/// back to them: see `set_descriptor_limit`.
 pub fn raise_descriptor_limit() -> Option<rlim_t> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     (soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok()).then_some(soft)
@@ -24,8 +24,8 @@ pub fn set_descriptor_limit(soft: rlim_t) {
     }
 }
 
-/// Moves a descriptor that stays open beyond those that a run may have, `soft` of them: posix_spawn(3) wants the ones that it is
-/// given below the run's limit.
+/// Moves a descriptor that stays open beyond those that a run may have, `soft` of them: posix_spawn(3) wants
+/// the ones that it is given below the run's limit.
 pub(super) fn out_of_the_way(fd: OwnedFd, soft: Option<rlim_t>) -> OwnedFd {
     match soft {
         Some(soft) => raw::move_up(fd, soft),

@@ -21,7 +21,8 @@ pub struct KeeperLink {
 impl KeeperLink {
     /// Takes over a connected socket.
     ///
-    /// A connection that ends before the keeper's `Hello` was made to one that was just ending: there is no keeper then.
+    /// A connection that ends before the keeper's `Hello` was made to one that was just ending: there is no
+    /// keeper then.
     ///
     /// # Errors
     ///
@@ -30,13 +31,14 @@ impl KeeperLink {
         Ok(Self { channel: Channel::new(stream)?, peer: Peer::Open })
     }
 
-    /// Takes messages and writes as much as the socket has room for. The rest is kept: while `wants_write`, poll for
-    /// POLLOUT and call `flush`.
+    /// Takes messages and writes as much as the socket has room for. The rest is kept: while `wants_write`,
+    /// poll for POLLOUT and call `flush`.
     ///
     /// # Errors
     ///
-    /// `InvalidData` if a message is longer than `FRAME_BYTES_MAX`: then none of them is taken, and the link is as good as
-    /// before. A keeper that is gone is `receive`'s to report, after everything that it had said.
+    /// `InvalidData` if a message is longer than `FRAME_BYTES_MAX`: then none of them is taken, and the link
+    /// is as good as before. A keeper that is gone is `receive`'s to report, after everything that it had
+    /// said.
     pub fn send(&mut self, messages: &[ToKeeper]) -> io::Result<()> {
         let before = self.channel.out_len();
         for message in messages {
@@ -64,8 +66,8 @@ impl KeeperLink {
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` when the keeper is gone and everything that it said was returned by earlier calls; `InvalidData` when
-    /// it talks nonsense.
+    /// `UnexpectedEof` when the keeper is gone and everything that it said was returned by earlier calls;
+    /// `InvalidData` when it talks nonsense.
     pub fn receive(&mut self) -> io::Result<Vec<FromKeeper>> {
         if self.peer == Peer::Open {
             self.peer = self.channel.fill();
@@ -77,7 +79,9 @@ impl KeeperLink {
                 // An error waits until everything before it was returned.
                 Ok(None) | Err(_) if !messages.is_empty() => return Ok(messages),
                 Ok(None) if self.peer == Peer::Open => return Ok(messages),
-                Ok(None) => return Err(io::Error::new(ErrorKind::UnexpectedEof, "the keeper closed the connection")),
+                Ok(None) => {
+                    return Err(io::Error::new(ErrorKind::UnexpectedEof, "the keeper closed the connection"));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -92,12 +96,13 @@ impl AsFd for KeeperLink {
 
 /// Starts a keeper, `exe` with `args`, that serves `listener`, and returns its process id.
 ///
-/// The listener becomes the keeper's standard input, for `adopt_stdin_listener` to take; connections made from now on wait
-/// in its backlog, so that nothing is lost before the keeper is up. The keeper enters a session of its own by itself.
+/// The listener becomes the keeper's standard input, for `adopt_stdin_listener` to take; connections made
+/// from now on wait in its backlog, so that nothing is lost before the keeper is up. The keeper enters a
+/// session of its own by itself.
 ///
-/// It is a child of the caller until the caller ends, and its own reaper's after that. A daemon that outlives it (its link
-/// reports `UnexpectedEof`) reaps it with waitpid(2) on the returned id; WNOHANG, now and whenever the next keeper is
-/// launched, is enough and never blocks.
+/// It is a child of the caller until the caller ends, and its own reaper's after that. A daemon that outlives
+/// it (its link reports `UnexpectedEof`) reaps it with waitpid(2) on the returned id; WNOHANG, now and
+/// whenever the next keeper is launched, is enough and never blocks.
 ///
 /// # Errors
 ///

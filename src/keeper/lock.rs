@@ -1,9 +1,10 @@
 //! Owns: record locks (fcntl(2)), and the lock by which a keeper is found whatever became of its socket.
 //! Never: sockets.
 //!
-//! A record lock dies with its process, and others can ask for its holder without taking it. It is the process's own: a lock
-//! of the open file would live on in a child that was made and has not yet come to execve(2) when the keeper is killed. For
-//! that the file is opened once only: closing any other descriptor of it would give the lock up.
+//! A record lock dies with its process, and others can ask for its holder without taking it. It is the
+//! process's own: a lock of the open file would live on in a child that was made and has not yet come to
+//! execve(2) when the keeper is killed. For that the file is opened once only: closing any other descriptor
+//! of it would give the lock up.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, Write};
@@ -41,7 +42,8 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Returns the process that has the lock of an open file. What the file says may still be the word of the one before it.
+/// Returns the process that has the lock of an open file. What the file says may still be the word of the one
+/// before it.
 pub fn holder(file: &File) -> Option<i32> {
     let mut lock = whole_file(libc::F_WRLCK);
     fcntl(file, FcntlArg::F_GETLK(&mut lock)).ok()?;
@@ -81,8 +83,12 @@ pub(super) fn acquire(dir: &Path, instance: KeeperInstance) -> io::Result<Keeper
     let before = file.read_to_string(&mut text).ok().and_then(|_| serde_json::from_str(&text).ok());
     let info = KeeperInfo { instance, session: host::session() };
     let text = serde_json::to_string(&info).expect("plain fields make JSON");
-    // On a full disk the lock holds all the same; only a successor would look longer for what this one started.
-    let _ = file.rewind().and_then(|()| file.write_all(text.as_bytes())).and_then(|()| file.set_len(text.len() as u64));
+    // On a full disk the lock holds all the same; only a successor would look longer for what this one
+    // started.
+    let _ = file
+        .rewind()
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .and_then(|()| file.set_len(text.len() as u64));
     Ok(KeeperLock { file, before })
 }
 

@@ -39,8 +39,8 @@ impl Refusal {
     }
 }
 
-/// Returns the places to try in turn, as they are given to execve(2): `program` itself if it has a slash, else one in
-/// each directory of `PATH`.
+/// Returns the places to try in turn, as they are given to execve(2): `program` itself if it has a slash,
+/// else one in each directory of `PATH`.
 pub fn candidates<'a>(program: &'a [u8], env: &'a [Vec<u8>]) -> impl Iterator<Item = Cow<'a, OsStr>> {
     let direct = program.contains(&b'/').then(|| Cow::Borrowed(OsStr::from_bytes(program)));
     let searched = direct.is_none() && !program.is_empty();
@@ -75,12 +75,16 @@ pub fn probe(candidate: &OsStr, cwd: &Path) -> Result<(), Errno> {
 
 /// Whether execvp(3) goes on to the next directory after this error of execve(2).
 pub fn goes_on(errno: Errno) -> bool {
-    matches!(errno, Errno::EACCES | Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT)
+    matches!(
+        errno,
+        Errno::EACCES | Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT
+    )
 }
 
 /// Says why a program was not started, given the error that the search or the start ended with.
 pub fn explain(program: &[u8], cwd: &Path, errno: Errno) -> Refusal {
-    // posix_spawn(3) gives one error for everything that its child tried, so the working directory is looked at first.
+    // posix_spawn(3) gives one error for everything that its child tried, so the working directory is looked
+    // at first.
     if let Err(why) = check_directory(cwd) {
         let mut refusal = Refusal::new(OTHER, cwd.as_os_str().as_bytes(), &why);
         refusal.cause.insert_str(0, "working directory ");
@@ -101,9 +105,13 @@ pub fn explain(program: &[u8], cwd: &Path, errno: Errno) -> Refusal {
     Refusal { is_passing: is_passing(errno), ..Refusal::new(status, program, &why) }
 }
 
-/// Whether the system refused for want of something that comes free again: processes, memory, descriptors, room on the disk.
+/// Whether the system refused for want of something that comes free again: processes, memory, descriptors,
+/// room on the disk.
 pub fn is_passing(errno: Errno) -> bool {
-    matches!(errno, Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE | Errno::ENOSPC | Errno::EDQUOT)
+    matches!(
+        errno,
+        Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE | Errno::ENOSPC | Errno::EDQUOT
+    )
 }
 
 /// Tells why a process of ours could not begin in this directory, if it could not.
@@ -171,7 +179,10 @@ mod tests {
             (refusal.status, refusal.cause)
         };
         assert_eq!(said("nosuch", "/", Errno::ENOENT), (127, "`nosuch`: command not found".to_owned()));
-        assert_eq!(said("/no/such", "/", Errno::ENOENT), (127, "`/no/such`: no such file or directory".to_owned()));
+        assert_eq!(
+            said("/no/such", "/", Errno::ENOENT),
+            (127, "`/no/such`: no such file or directory".to_owned())
+        );
         assert_eq!(said("/etc", "/", Errno::EACCES), (126, "`/etc`: is a directory".to_owned()));
         assert_eq!(said("true", "/", Errno::E2BIG), (125, "`true`: argument list too long".to_owned()));
         assert_eq!(

@@ -1,8 +1,8 @@
 //! Owns: the output file of a run: what is appended to it, what is dropped, and the mark that says so.
 //! Never: where the bytes come from (see `drain`).
 //!
-//! A run is never hurt by what becomes of its output. What does not fit is dropped and counted, and the store keeps a reserve
-//! on its disk, so that a run that fills the disk can still be recorded and cancelled.
+//! A run is never hurt by what becomes of its output. What does not fit is dropped and counted, and the store
+//! keeps a reserve on its disk, so that a run that fills the disk can still be recorded and cancelled.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -68,7 +68,8 @@ impl Room {
     fn of(file: &File) -> Option<Self> {
         let found = fstatvfs(file).ok()?;
         // What is kept back for root is root's to use.
-        let free_blocks = if unistd::geteuid().is_root() { found.blocks_free() } else { found.blocks_available() };
+        let free_blocks =
+            if unistd::geteuid().is_root() { found.blocks_free() } else { found.blocks_available() };
         let bytes = |blocks: u64| blocks * found.fragment_size();
         let reserve = (bytes(found.blocks()) / RESERVE_PART).min(RESERVE_BYTES_MAX);
         Some(Self { free: bytes(free_blocks), reserve })
@@ -121,7 +122,8 @@ impl OutputFile {
         self.unchecked += wanted as u64;
         if self.unchecked >= UNCHECKED_BYTES_MAX || self.lack.is_some() {
             let room = self.file.as_ref().and_then(self.room);
-            // Twice the reserve before it goes on: else each byte that comes free would be taken, with a mark of its own.
+            // Twice the reserve before it goes on: else each byte that comes free would be taken, with a mark
+            // of its own.
             let floor = |room: Room| if self.lack.is_some() { 2 * room.reserve } else { room.reserve };
             if room.is_some_and(|room| room.free < floor(room) + wanted as u64) {
                 self.lack = Some(Lack::Room);
@@ -165,7 +167,12 @@ impl OutputFile {
         }
         // Appending keeps what earlier attempts and keepers wrote.
         let mut options = OpenOptions::new();
-        let file = options.append(true).create(true).mode(OUTPUT_MODE).custom_flags(libc::O_NOFOLLOW).open(&self.path);
+        let file = options
+            .append(true)
+            .create(true)
+            .mode(OUTPUT_MODE)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&self.path);
         let file = file.map_err(|error| errno_of(&error))?;
         self.bytes = file.metadata().map_or(0, |found| found.len());
         self.file = Some(file);
@@ -192,8 +199,8 @@ impl OutputFile {
         }
     }
 
-    /// The run has ended: says what was dropped, and returns the length of the file. Processes in the background may go on
-    /// writing, within bounds.
+    /// The run has ended: says what was dropped, and returns the length of the file. Processes in the
+    /// background may go on writing, within bounds.
     pub(super) fn settle(&mut self) -> u64 {
         self.left = Some(BACKGROUND_BYTES_MAX);
         self.finish()
@@ -206,7 +213,8 @@ impl OutputFile {
         }
         if self.file.is_none() {
             // An earlier attempt or keeper may have made it.
-            self.bytes = std::fs::metadata(&self.path).ok().filter(Metadata::is_file).map_or(0, |found| found.len());
+            self.bytes =
+                std::fs::metadata(&self.path).ok().filter(Metadata::is_file).map_or(0, |found| found.len());
         }
         self.bytes
     }

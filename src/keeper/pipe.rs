@@ -1,9 +1,10 @@
 //! Owns: the pipes through which attempts write: their names in the log directory, making, opening, removing.
 //! Never: reading them (see `drain`).
 //!
-//! A pipe with a name (fifo(7)) outlives the keeper: the attempt holds it for reading and writing, so that nobody's death
-//! is a SIGPIPE, and the next keeper opens it again by its name. The name is there from before the start until the result
-//! is committed and the last holder is gone. So it proves that an attempt of a killed keeper began.
+//! A pipe with a name (fifo(7)) outlives the keeper: the attempt holds it for reading and writing, so that
+//! nobody's death is a SIGPIPE, and the next keeper opens it again by its name. The name is there from before
+//! the start until the result is committed and the last holder is gone. So it proves that an attempt of a
+//! killed keeper began.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -37,7 +38,8 @@ pub(super) struct Pipe {
 const INLET_FLAGS: OFlag = OFlag::O_RDWR.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// How the keeper holds it.
-const OUTLET_FLAGS: OFlag = OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+const OUTLET_FLAGS: OFlag =
+    OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 fn name(attempt: Attempt) -> String {
     format!("{}.{}{SUFFIX}", attempt.run, attempt.number)
@@ -48,7 +50,8 @@ pub(super) fn path(log_dir: &Path, attempt: Attempt) -> PathBuf {
     log_dir.join(name(attempt))
 }
 
-/// The log directory, as the place where pipes are made and removed: held open, so that no start pays for the way to it.
+/// The log directory, as the place where pipes are made and removed: held open, so that no start pays for the
+/// way to it.
 #[derive(Debug)]
 pub(super) struct Pipes {
     log_dir: PathBuf,
@@ -62,8 +65,8 @@ impl Pipes {
 
     /// Makes the pipe of an attempt, and the log directory if somebody has removed it.
     ///
-    /// The pipe belongs to the attempt's user, who can open it again as `/dev/stderr`. Nobody else comes near: the directory
-    /// is the keeper's alone.
+    /// The pipe belongs to the attempt's user, who can open it again as `/dev/stderr`. Nobody else comes
+    /// near: the directory is the keeper's alone.
     pub(super) fn make(&mut self, attempt: Attempt, account: Option<&Account>) -> io::Result<Pipe> {
         let name = name(attempt);
         let made = self.directory().and_then(|fd| make_name(fd, &name).map(|()| fd));

@@ -1,9 +1,10 @@
 //! Owns: the start of an attempt's process.
 //! Never: when to start one, or waiting for it.
 //!
-//! A start goes the way of posix_spawn(3), which borrows the keeper's memory until execve(2) and so costs the same however
-//! large that is. std leaves that way for `pre_exec`, a user, and a bare program name together with a `PATH`; so the
-//! search is done here, and the umask is the keeper's own for the moment of the start. Only a start as another user forks.
+//! A start goes the way of posix_spawn(3), which borrows the keeper's memory until execve(2) and so costs the
+//! same however large that is. std leaves that way for `pre_exec`, a user, and a bare program name together
+//! with a `PATH`; so the search is done here, and the umask is the keeper's own for the moment of the start.
+//! Only a start as another user forks.
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
@@ -70,12 +71,13 @@ impl From<Errno> for Failure {
     }
 }
 
-/// Makes the attempt's pipe, starts the attempt with its output into it, and returns its process id and the keeper's end of
-/// the pipe.
+/// Makes the attempt's pipe, starts the attempt with its output into it, and returns its process id and the
+/// keeper's end of the pipe.
 ///
 /// # Errors
 ///
-/// The refusal that becomes its end, or is to be tried again. The pipe is gone then, as proof that nothing began.
+/// The refusal that becomes its end, or is to be tried again. The pipe is gone then, as proof that nothing
+/// began.
 pub fn start(
     order: &StartOrder,
     extras: &StartExtras,
@@ -95,15 +97,20 @@ fn start_with_pipe(
     let program = order.argv.first().map(Vec::as_slice).unwrap_or_default();
     let cwd = directory(order, extras);
     let path = if let Stdin::Path(path) = &extras.stdin { path.as_slice() } else { &[] };
-    let mut texts = order.argv.iter().chain(&order.env).map(Vec::as_slice).chain([order.cwd.as_slice(), path]);
+    let mut texts =
+        order.argv.iter().chain(&order.env).map(Vec::as_slice).chain([order.cwd.as_slice(), path]);
     if texts.any(|text| text.contains(&0)) {
-        return Err(Refusal::new(lookup::OTHER, program, "a NUL byte in the command, environment or directory"));
+        return Err(Refusal::new(
+            lookup::OTHER,
+            program,
+            "a NUL byte in the command, environment or directory",
+        ));
     }
     let account = extras.user.as_deref().map(account::find).transpose()?;
     umask(own_mask());
-    let pipe = pipes
-        .make(order.attempt, account.as_ref())
-        .map_err(|error| refusal("output pipe", &pipe::path(Path::new(LOG_DIRECTORY), order.attempt), &error))?;
+    let pipe = pipes.make(order.attempt, account.as_ref()).map_err(|error| {
+        refusal("output pipe", &pipe::path(Path::new(LOG_DIRECTORY), order.attempt), &error)
+    })?;
     let input = open_input(&extras.stdin, account.is_some())?;
     let outfit = Outfit {
         order,
@@ -138,7 +145,8 @@ fn directory<'a>(order: &'a StartOrder, extras: &StartExtras) -> &'a Path {
     if extras.cwd_optional && lookup::check_directory(cwd).is_err() { Path::new("/") } else { cwd }
 }
 
-/// Makes a refusal of something of the attempt's that cannot be had: ``working directory `/x`: not a directory``.
+/// Makes a refusal of something of the attempt's that cannot be had: ``working directory `/x`: not a
+/// directory``.
 fn refusal(kind: &str, subject: &Path, error: &io::Error) -> Refusal {
     let mut refusal = Refusal::new(lookup::OTHER, subject.as_os_str().as_bytes(), &lookup::reason(error));
     refusal.cause.insert_str(0, &format!("{kind} "));
@@ -146,8 +154,8 @@ fn refusal(kind: &str, subject: &Path, error: &io::Error) -> Refusal {
     refusal
 }
 
-/// Opens what the process reads. A file that another user is to read is left to that user to open: what only the keeper's
-/// own may read, it must not get by way of a link.
+/// Opens what the process reads. A file that another user is to read is left to that user to open: what only
+/// the keeper's own may read, it must not get by way of a link.
 fn open_input(stdin: &Stdin, becomes_another: bool) -> Result<File, Refusal> {
     let (opened, name) = match stdin {
         Stdin::Path(path) if !becomes_another => (input::open(path), Path::new(OsStr::from_bytes(path))),
@@ -157,8 +165,8 @@ fn open_input(stdin: &Stdin, becomes_another: bool) -> Result<File, Refusal> {
     opened.map_err(|error| refusal("standard input", name, &error))
 }
 
-/// Tries the program's places in turn. As in execvp(3), one that may not be executed is worth mentioning only if no other
-/// place has the program.
+/// Tries the program's places in turn. As in execvp(3), one that may not be executed is worth mentioning only
+/// if no other place has the program.
 fn search(outfit: &Outfit<'_>, program: &[u8]) -> Result<u32, Failure> {
     let mut failure = Errno::ENOENT;
     let searched = !program.contains(&b'/');
@@ -184,7 +192,9 @@ fn attempt(outfit: &Outfit<'_>, place: &OsStr, probe: bool) -> Result<u32, Failu
     let argv = &outfit.order.argv;
     let direct = spawn(outfit, place, OsStr::from_bytes(&argv[0]), None);
     match direct {
-        Err(Failure::Errno(Errno::ENOEXEC)) => spawn(outfit, OsStr::new(SHELL), OsStr::new(SHELL), Some(place)),
+        Err(Failure::Errno(Errno::ENOEXEC)) => {
+            spawn(outfit, OsStr::new(SHELL), OsStr::new(SHELL), Some(place))
+        }
         direct => direct,
     }
 }
@@ -201,8 +211,8 @@ fn spawn(outfit: &Outfit<'_>, program: &OsStr, arg0: &OsStr, script: Option<&OsS
     match &outfit.account {
         None => {
             command.current_dir(outfit.cwd);
-            // A run gets the limit that it would have without us. posix_spawn(3) takes no descriptor beyond it: see
-            // `out_of_the_way`.
+            // A run gets the limit that it would have without us. posix_spawn(3) takes no descriptor beyond
+            // it: see `out_of_the_way`.
             outfit.descriptors.inspect(|soft| set_descriptor_limit(*soft));
             let spawned = command.spawn();
             outfit.descriptors.inspect(|_| set_descriptor_limit(rlim_t::MAX));

@@ -64,7 +64,9 @@ pub(super) fn environment(pid: u32) -> Vec<Vec<u8>> {
 pub(super) fn fifos(pid: u32) -> Vec<(u64, u64)> {
     let entries = fs::read_dir(directory(pid).join("fd")).into_iter().flatten().flatten();
     let open = entries.filter_map(|entry| fs::metadata(entry.path()).ok());
-    open.filter(|found| found.mode() & libc::S_IFMT == libc::S_IFIFO).map(|found| (found.dev(), found.ino())).collect()
+    open.filter(|found| found.mode() & libc::S_IFMT == libc::S_IFIFO)
+        .map(|found| (found.dev(), found.ino()))
+        .collect()
 }
 
 /// Returns the time since the boot, which goes on in a suspend, as the ticks of `Process` do.
@@ -79,7 +81,11 @@ pub(super) fn since_boot() -> io::Result<Duration> {
 
 /// Returns the time from the boot to a process's start.
 pub(super) fn start_of(process: &Process) -> Duration {
-    let hertz = sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|hertz| u64::try_from(hertz).ok()).unwrap_or(100);
+    let hertz = sysconf(SysconfVar::CLK_TCK)
+        .ok()
+        .flatten()
+        .and_then(|hertz| u64::try_from(hertz).ok())
+        .unwrap_or(100);
     Duration::from_secs_f64(process.start_ticks as f64 / hertz.max(1) as f64)
 }
 

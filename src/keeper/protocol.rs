@@ -1,8 +1,9 @@
 //! Owns: what daemon and keeper say to each other, and how it is framed.
 //! Never: sockets (see `server`), or meaning (see `daemon`).
 //!
-//! A frame is a little-endian u32 length and that many bytes of postcard. A daemon of a later release must understand the
-//! keeper that an earlier one left behind, so variants are only ever added at the end, and fields never change.
+//! A frame is a little-endian u32 length and that many bytes of postcard. A daemon of a later release must
+//! understand the keeper that an earlier one left behind, so variants are only ever added at the end, and
+//! fields never change.
 
 use std::io;
 
@@ -17,7 +18,8 @@ pub const PROTOCOL_VERSION: u32 = 3;
 /// The first version whose keepers understand `StartWith`.
 pub const VERSION_OF_EXTRAS: u32 = 2;
 
-/// The first version whose keepers give each attempt a pipe whose name proves that it began, and understand `Seek`.
+/// The first version whose keepers give each attempt a pipe whose name proves that it began, and understand
+/// `Seek`.
 pub const VERSION_OF_PIPES: u32 = 3;
 
 /// A keeper's identity: random, positive, new for each keeper process.
@@ -60,9 +62,9 @@ pub struct StartOrder {
     pub attempt: Attempt,
     /// The queue whose slots it needs.
     pub queue: String,
-    /// The queue's width: an order starts when fewer than this many runs of its queue have a process here; until then it
-    /// stands by, in order of arrival. The newest word, of an order or a `Resize`, counts for all that stand by, so that a
-    /// queue made wider or narrower is so at once and nothing overtakes.
+    /// The queue's width: an order starts when fewer than this many runs of its queue have a process here;
+    /// until then it stands by, in order of arrival. The newest word, of an order or a `Resize`, counts for
+    /// all that stand by, so that a queue made wider or narrower is so at once and nothing overtakes.
     pub slots: u32,
     /// The program, looked up in the `PATH` of `env` as execvp(3) would, and its arguments.
     pub argv: Vec<Vec<u8>>,
@@ -120,8 +122,8 @@ pub enum ToKeeper {
     },
     /// Start this attempt. One that is already known is left as it is.
     Start(StartOrder),
-    /// TERM, then KILL after the order's `kill_after`; with `now`, KILL at once. One that stands by is dropped. One that
-    /// is not known is ignored: its result is on its way, or was acknowledged.
+    /// TERM, then KILL after the order's `kill_after`; with `now`, KILL at once. One that stands by is
+    /// dropped. One that is not known is ignored: its result is on its way, or was acknowledged.
     Stop {
         /// Which attempt.
         attempt: Attempt,
@@ -147,8 +149,8 @@ pub enum ToKeeper {
     },
     /// As `Start`, with more; since version 2.
     StartWith(StartOrder, StartExtras),
-    /// Find the processes of this attempt, say `Unattended` and watch them; else say `Ended`: `NotStarted` if it never
-    /// began, `Lost` if it did. Since version 3.
+    /// Find the processes of this attempt, say `Unattended` and watch them; else say `Ended`: `NotStarted` if
+    /// it never began, `Lost` if it did. Since version 3.
     Seek(SeekOrder),
 }
 
@@ -229,7 +231,8 @@ pub enum FromKeeper {
     },
     /// An attempt is over.
     Ended(Ended),
-    /// The answer to `Seek`: the attempt's processes run, and nobody will know their exit status. Since version 3.
+    /// The answer to `Seek`: the attempt's processes run, and nobody will know their exit status. Since
+    /// version 3.
     Unattended {
         /// Which attempt.
         attempt: Attempt,
@@ -240,7 +243,8 @@ pub enum FromKeeper {
         /// When it was started, as far as is known.
         at: Timestamp,
     },
-    /// An attempt could not be started just now; it is tried again until it is cancelled or for a minute. Since version 3.
+    /// An attempt could not be started just now; it is tried again until it is cancelled or for a minute.
+    /// Since version 3.
     Delayed {
         /// Which attempt.
         attempt: Attempt,
@@ -249,8 +253,8 @@ pub enum FromKeeper {
     },
 }
 
-/// The longest frame, without its length. Linux takes at most 6 MiB of arguments and environment together (execve(2)), so
-/// that no order which could be started is longer.
+/// The longest frame, without its length. Linux takes at most 6 MiB of arguments and environment together
+/// (execve(2)), so that no order which could be started is longer.
 pub const FRAME_BYTES_MAX: usize = 8 << 20;
 
 /// A buffer that grew beyond this gives its memory back once it is empty.
@@ -284,7 +288,8 @@ impl From<FrameError> for io::Error {
 pub fn encode<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), FrameError> {
     let head = out.len();
     out.extend_from_slice(&[0; HEAD_BYTES]);
-    let mut framed = postcard::to_extend(message, std::mem::take(out)).expect("writing to memory cannot fail");
+    let mut framed =
+        postcard::to_extend(message, std::mem::take(out)).expect("writing to memory cannot fail");
     let length = framed.len() - head - HEAD_BYTES;
     if length > FRAME_BYTES_MAX {
         framed.truncate(head);
@@ -297,7 +302,8 @@ pub fn encode<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), FrameE
     Ok(())
 }
 
-/// Bytes as they come in, messages as they are complete. It holds no more than it was given: a length alone reserves nothing.
+/// Bytes as they come in, messages as they are complete. It holds no more than it was given: a length alone
+/// reserves nothing.
 #[derive(Debug, Default)]
 pub struct FrameReader {
     bytes: Vec<u8>,
@@ -308,7 +314,8 @@ pub struct FrameReader {
 impl FrameReader {
     /// Takes the next bytes, cut wherever they may be.
     pub fn push(&mut self, bytes: &[u8]) {
-        // Moved down only when the consumed part outweighs the rest: each byte is moved at most once on average.
+        // Moved down only when the consumed part outweighs the rest: each byte is moved at most once on
+        // average.
         if self.start > self.bytes.len() / 2 {
             self.bytes.drain(..self.start);
             self.start = 0;
@@ -386,7 +393,8 @@ mod tests {
         let words = || prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6);
         prop_oneof![
             any::<u32>().prop_map(|version| ToKeeper::Hello { version }),
-            (any::<i64>(), any::<bool>()).prop_map(|(job, now)| ToKeeper::Stop { attempt: attempt(job), now }),
+            (any::<i64>(), any::<bool>())
+                .prop_map(|(job, now)| ToKeeper::Stop { attempt: attempt(job), now }),
             prop::collection::vec(any::<i64>(), 0..50)
                 .prop_map(|jobs| ToKeeper::Acknowledge { attempts: jobs.into_iter().map(attempt).collect() }),
             (words(), words(), any::<Option<u64>>()).prop_map(|(argv, env, timeout)| {

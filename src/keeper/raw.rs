@@ -1,5 +1,5 @@
-//! Owns: what our crates have no safe form of: wait4(2), pidfd_open(2), close_range(2), and what a child does between fork(2) and
-//! execve(2) to become another user. The only unsafe code but for `memory`.
+//! Owns: what our crates have no safe form of: wait4(2), pidfd_open(2), close_range(2), and what a child does
+//! between fork(2) and execve(2) to become another user. The only unsafe code but for `memory`.
 //! Never: deciding anything about what was reaped, or who is to be become.
 
 #![expect(
@@ -62,8 +62,9 @@ impl Step {
 
 /// Has the child of `command` become another user before its program starts.
 pub fn become_before_exec(command: &mut Command, becoming: Becoming) {
-    // SAFETY: between fork(2) and execve(2) only async-signal-safe calls may be made, and no memory may be taken or
-    // given back. `Becoming::act` makes system calls on what was prepared before the fork, and nothing else.
+    // SAFETY: between fork(2) and execve(2) only async-signal-safe calls may be made, and no memory may be
+    // taken or given back. `Becoming::act` makes system calls on what was prepared before the fork, and
+    // nothing else.
     unsafe { command.pre_exec(move || becoming.act()) };
 }
 
@@ -119,7 +120,8 @@ pub fn reap_one() -> Option<Reaped> {
     let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
     // 0: none has ended. -1: ECHILD, there is none; WNOHANG leaves no other error.
     let pid = u32::try_from(pid).ok().filter(|pid| *pid > 0)?;
-    // SAFETY: an rusage is integers only, so that the zeroes it was made of are a valid one, filled in or not.
+    // SAFETY: an rusage is integers only, so that the zeroes it was made of are a valid one, filled in or
+    // not.
     let usage = unsafe { usage.assume_init() };
     let end = if libc::WIFSIGNALED(status) {
         End::Signaled(libc::WTERMSIG(status))
@@ -139,8 +141,8 @@ fn span(time: libc::timeval) -> Span {
     Span::from_micros(part(time.tv_sec).saturating_mul(1_000_000).saturating_add(part(time.tv_usec)))
 }
 
-/// Opens a process that may be nobody's child: the descriptor is readable once it has ended, and is of no other process that
-/// gets its number later. Closed on execve(2).
+/// Opens a process that may be nobody's child: the descriptor is readable once it has ended, and is of no
+/// other process that gets its number later. Closed on execve(2).
 ///
 /// # Errors
 /// `ESRCH` if there is no such process.
@@ -152,8 +154,8 @@ pub fn open_process(pid: u32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Gives a descriptor another number, `least` or more, so that those below stay free; one that has such a number, or for which
-/// there is none, is returned as it is.
+/// Gives a descriptor another number, `least` or more, so that those below stay free; one that has such a
+/// number, or for which there is none, is returned as it is.
 pub fn move_up(fd: OwnedFd, least: rlim_t) -> OwnedFd {
     let least = libc::c_int::try_from(least).unwrap_or(libc::c_int::MAX);
     if fd.as_raw_fd() >= least {
@@ -168,10 +170,11 @@ pub fn move_up(fd: OwnedFd, least: rlim_t) -> OwnedFd {
 
 /// Closes every descriptor above standard error.
 ///
-/// Only for a process that has opened none yet: what is there came down from whoever started the daemon (a pipe to
-/// `tee`, the other end of an ssh session), and a keeper that held it open for days would keep that one waiting.
+/// Only for a process that has opened none yet: what is there came down from whoever started the daemon (a
+/// pipe to `tee`, the other end of an ssh session), and a keeper that held it open for days would keep that
+/// one waiting.
 pub fn close_inherited() {
-    // SAFETY: the caller has opened nothing, so that nobody's descriptor is closed behind its back. On failure (a
-    // kernel before 5.9) nothing is closed, which is untidy and otherwise harmless.
+    // SAFETY: the caller has opened nothing, so that nobody's descriptor is closed behind its back. On
+    // failure (a kernel before 5.9) nothing is closed, which is untidy and otherwise harmless.
     unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
 }

@@ -1,4 +1,5 @@
-//! Owns: what the keeper knows: which attempts stand by, run, or have ended unacknowledged, and who is next in a queue.
+//! Owns: what the keeper knows: which attempts stand by, run, or have ended unacknowledged, and who is next
+//! in a queue.
 //! Never: processes, sockets, clocks: pure bookkeeping.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -21,7 +22,8 @@ pub struct Running {
     pub started_at: Timestamp,
     /// The signals it has had and will get.
     pub stopping: Stopping,
-    /// The session of its process group: this keeper's own, or that of the keeper that started it and is gone.
+    /// The session of its process group: this keeper's own, or that of the keeper that started it and is
+    /// gone.
     pub session: i32,
 }
 
@@ -56,7 +58,8 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// Takes up an order: it stands by at the end of its queue, which is returned. `None`: the attempt is known.
+    /// Takes up an order: it stands by at the end of its queue, which is returned. `None`: the attempt is
+    /// known.
     pub fn admit(&mut self, order: StartOrder, extras: StartExtras) -> Option<String> {
         if self.attempts.contains_key(&order.attempt) {
             return None;
@@ -153,7 +156,8 @@ impl Roster {
         self.attempts.insert(ended.attempt, State::Ended(ended));
     }
 
-    /// Forgets a queue that has nothing left in it, so that the keeper does not remember every name it ever heard.
+    /// Forgets a queue that has nothing left in it, so that the keeper does not remember every name it ever
+    /// heard.
     pub fn tidy(&mut self, name: &str) {
         if self.queues.get(name).is_some_and(|queue| queue.running == 0 && queue.waiting.is_empty()) {
             self.queues.remove(name);
@@ -164,8 +168,8 @@ impl Roster {
         }
     }
 
-    /// Forgets the result of an attempt, and tells whether its pipe may go. One that has not ended is left as it is; one that
-    /// never had a process has no pipe, and may have one soon: it may be started again.
+    /// Forgets the result of an attempt, and tells whether its pipe may go. One that has not ended is left as
+    /// it is; one that never had a process has no pipe, and may have one soon: it may be started again.
     pub fn acknowledge(&mut self, attempt: Attempt) -> bool {
         match self.attempts.get(&attempt) {
             Some(State::Ended(ended)) => {

@@ -1,9 +1,9 @@
 //! Owns: finding the processes of an attempt that a keeper started which is gone.
 //! Never: watching or signalling them (see `server`).
 //!
-//! The processes are nobody's children any more. Three things tell them: the process id in the run log, if its process looks
-//! like the attempt's; the attempt's pipe, which nobody else can hold; and `TASKQ_RUN` in an environment of the session of
-//! the keeper that is gone.
+//! The processes are nobody's children any more. Three things tell them: the process id in the run log, if
+//! its process looks like the attempt's; the attempt's pipe, which nobody else can hold; and `TASKQ_RUN` in
+//! an environment of the session of the keeper that is gone.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -16,8 +16,8 @@ use super::protocol::{Attempt, SeekOrder};
 use super::raw;
 use crate::domain::{Span, Timestamp, value_of};
 
-/// How far the start in the run log and that of a process may lie apart: the one is read a moment before the fork, and a
-/// clock may have been slewed since.
+/// How far the start in the run log and that of a process may lie apart: the one is read a moment before the
+/// fork, and a clock may have been slewed since.
 const START_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// The processes of an attempt.
@@ -57,7 +57,11 @@ impl Survey {
         let traces = living.map(|process| {
             let environment = procfs::environment(process.pid);
             let value = |name| value_of(&environment, name).map(<[u8]>::to_vec);
-            Trace { process, named: value("TASKQ_RUN").zip(value("TASKQ_ATTEMPT")), fifos: procfs::fifos(process.pid) }
+            Trace {
+                process,
+                named: value("TASKQ_RUN").zip(value("TASKQ_ATTEMPT")),
+                fifos: procfs::fifos(process.pid),
+            }
         });
         let since_boot = procfs::since_boot().ok();
         Self { traces: traces.collect(), before, boot: since_boot.map(|since| now - micros(since)) }
@@ -69,7 +73,8 @@ impl Survey {
         let members = self.members(order, pipe);
         let oldest = members.iter().min_by_key(|process| process.start_ticks)?;
         let (group, session) = (oldest.group, oldest.session);
-        let started_at = order.started.map(|(_, at)| at).or_else(|| self.start_of(oldest)).unwrap_or_default();
+        let started_at =
+            order.started.map(|(_, at)| at).or_else(|| self.start_of(oldest)).unwrap_or_default();
         let watched = members.iter().filter_map(open).collect::<Vec<OwnedFd>>();
         (!watched.is_empty()).then_some(Found { group, session, started_at, processes: watched })
     }
@@ -97,7 +102,8 @@ impl Survey {
         if let Some(leader) = found.iter().find(|process| process.pid == process.group) {
             return vec![*leader];
         }
-        // Without a process id in the run log several groups may hold the pipe: the oldest is what the keeper started.
+        // Without a process id in the run log several groups may hold the pipe: the oldest is what the keeper
+        // started.
         let group = found.iter().min_by_key(|process| process.start_ticks).map(|process| process.group);
         found.into_iter().filter(|process| Some(process.group) == group).collect()
     }
@@ -153,7 +159,8 @@ mod tests {
         Trace { fifos: vec![(1, 7), PIPE], ..trace }
     }
 
-    /// Whom a survey finds of an attempt that keeper 7, in session 70, was told to start; `pid`: as in the run log.
+    /// Whom a survey finds of an attempt that keeper 7, in session 70, was told to start; `pid`: as in the
+    /// run log.
     fn found(pid: Option<u32>, traces: Vec<Trace>) -> Vec<u32> {
         let order = SeekOrder {
             attempt: attempt(),

@@ -35,18 +35,19 @@ use super::roster::Roster;
 use super::search::Survey;
 use super::{LOG_DIRECTORY, farewell, host};
 
-/// How many orders are obeyed before anything else is looked at: a thousand starts take a second, and slots that others
-/// wait for, and timeouts, do not.
+/// How many orders are obeyed before anything else is looked at: a thousand starts take a second, and slots
+/// that others wait for, and timeouts, do not.
 const ORDERS_PER_TURN: usize = 16;
 
-/// A keeper that nobody has spoken to by then was launched by a daemon that died at once. It ends; a daemon that comes
-/// later launches another.
+/// A keeper that nobody has spoken to by then was launched by a daemon that died at once. It ends; a daemon
+/// that comes later launches another.
 const FIRST_HELLO_MAX: Duration = Duration::from_secs(60);
 
 /// The pause after a connection could not be taken up for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a keeper that has nothing to do but to keep results for the next daemon looks whether its store is still there.
+/// How often a keeper that has nothing to do but to keep results for the next daemon looks whether its store
+/// is still there.
 const STORE_CHECK: Duration = Duration::from_secs(60);
 
 /// What a keeper is told when it is launched.
@@ -60,8 +61,8 @@ pub struct KeeperConfig {
 
 /// Serves until nothing runs, nothing is unacknowledged and no daemon is connected.
 ///
-/// Takes the whole process for it: signals, session, umask, working directory, and every child, also those that others
-/// started. To be called on the main thread of a process that does nothing else.
+/// Takes the whole process for it: signals, session, umask, working directory, and every child, also those
+/// that others started. To be called on the main thread of a process that does nothing else.
 ///
 /// # Errors
 ///
@@ -99,7 +100,8 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
         unreaped: false,
     };
     server.take_over_pipes();
-    // Dropping it at the end closes the socket, which is how a daemon in the backlog learns that it came too late.
+    // Dropping it at the end closes the socket, which is how a daemon in the backlog learns that it came too
+    // late.
     server.run(&signals)
 }
 
@@ -129,7 +131,8 @@ struct Server<'a> {
     roster: Roster,
     /// When which group is due for a signal.
     deadlines: BTreeSet<(Duration, u32)>,
-    /// Groups that were told to stop and whose leader has ended: when the rest of them is killed, and their session.
+    /// Groups that were told to stop and whose leader has ended: when the rest of them is killed, and their
+    /// session.
     remains: HashMap<u32, (Duration, i32)>,
     /// Queues for whose next start the system had no means: when it is tried again.
     delays: HashMap<String, Duration>,
@@ -186,7 +189,8 @@ impl Server<'_> {
             if self.is_of_no_use() {
                 return Ok(());
             }
-            // The last look at the backlog makes it rare, not impossible, that a daemon finds a keeper that is ending.
+            // The last look at the backlog makes it rare, not impossible, that a daemon finds a keeper that
+            // is ending.
             if self.is_idle() && !self.accept() {
                 // Where it cannot be said, a run that was never started counts as lost: wrong, and safe.
                 let _ = farewell::say(&self.log_dir, self.instance);
@@ -220,8 +224,8 @@ impl Server<'_> {
         self.place.is_gone()
     }
 
-    /// Tells whether orders have come that start at once: then what is due comes first, and ends wait. An end that has to
-    /// make room for a start does not wait.
+    /// Tells whether orders have come that start at once: then what is due comes first, and ends wait. An end
+    /// that has to make room for a start does not wait.
     fn is_starting_many(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.behind) && !self.roster.has_waiting()
     }
@@ -233,8 +237,8 @@ impl Server<'_> {
             PollFd::new(signals.woken.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.drain.as_fd(), PollFlags::POLLIN),
         ];
-        // One daemon at a time: the next one is heard only when everything of the last one is known. One that has not
-        // said hello has ordered nothing, and does not keep others out.
+        // One daemon at a time: the next one is heard only when everything of the last one is known. One that
+        // has not said hello has ordered nothing, and does not keep others out.
         let open = self.accept_at.is_none() && self.session.as_ref().is_none_or(|session| !session.greeted);
         let listener = open.then_some(fds.len());
         if open {
@@ -247,7 +251,8 @@ impl Server<'_> {
         }
         let unattended = fds.len();
         fds.extend(self.unattended_fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-        // Interrupted means a signal, most likely SIGCHLD: a slot may be free, and asking poll again would only cost time.
+        // Interrupted means a signal, most likely SIGCHLD: a slot may be free, and asking poll again would
+        // only cost time.
         match ppoll(&mut fds, patience.map(TimeSpec::from_duration), None) {
             Ok(_) => {}
             Err(Errno::EINTR) => return Ok(Ready { children: true, newcomer: false }),
@@ -267,7 +272,8 @@ impl Server<'_> {
         let hello = self.idle_until.filter(|_| self.session.is_none());
         let delay = self.delays.values().min().copied();
         let drain = self.drain.due_at();
-        let next = [stop, hello, delay, drain, self.accept_at, self.store_check_at].into_iter().flatten().min()?;
+        let next =
+            [stop, hello, delay, drain, self.accept_at, self.store_check_at].into_iter().flatten().min()?;
         Some(next.saturating_sub(self.clock.monotonic()))
     }
 
@@ -282,8 +288,12 @@ impl Server<'_> {
         match self.listener.accept() {
             Ok((stream, _)) => {
                 let channel = if is_trusted(&stream) { Channel::new(stream).ok() } else { None };
-                self.session =
-                    channel.map(|channel| Session { channel, peer: Peer::Open, greeted: false, behind: false });
+                self.session = channel.map(|channel| Session {
+                    channel,
+                    peer: Peer::Open,
+                    greeted: false,
+                    behind: false,
+                });
                 true
             }
             Err(error) => {
@@ -312,8 +322,8 @@ impl Server<'_> {
                 Ok(None) => {
                     session.behind = false;
                     self.survey = None;
-                    // Only now that its last order was obeyed is a daemon gone: the next one's hello must name it. Half
-                    // a message is none: its sender cannot have counted on it.
+                    // Only now that its last order was obeyed is a daemon gone: the next one's hello must
+                    // name it. Half a message is none: its sender cannot have counted on it.
                     if session.peer == Peer::Gone {
                         self.session = None;
                     }
@@ -357,7 +367,8 @@ impl Server<'_> {
         self.say(&FromKeeper::Hello { version, instance, known, ended });
     }
 
-    /// Adds a message to this turn's answer. Without a daemon it is not lost: the next hello brings everything.
+    /// Adds a message to this turn's answer. Without a daemon it is not lost: the next hello brings
+    /// everything.
     fn say(&mut self, message: &FromKeeper) {
         let Some(session) = self.session.as_mut().filter(|session| session.greeted) else { return };
         if session.channel.queue(message).is_err() {
@@ -367,7 +378,8 @@ impl Server<'_> {
 
     fn answer(&mut self) {
         if let Some(session) = &mut self.session {
-            // A daemon that reads no more may have left orders behind; they are read to the end before it is given up.
+            // A daemon that reads no more may have left orders behind; they are read to the end before it is
+            // given up.
             let _ = session.channel.flush();
         }
     }

@@ -79,7 +79,9 @@ impl Stopping {
     /// The time has come to `now`.
     pub fn expire(&mut self, now: Duration) -> Option<Blow> {
         match self.stage {
-            Stage::Untouched { timeout_at: Some(at) } if at <= now => Some(self.terminate(now, StopCause::TimedOut)),
+            Stage::Untouched { timeout_at: Some(at) } if at <= now => {
+                Some(self.terminate(now, StopCause::TimedOut))
+            }
             Stage::Terminated { cause, kill_at } if kill_at <= now => Some(self.kill(cause)),
             Stage::Untouched { .. } | Stage::Terminated { .. } | Stage::Killed { .. } => None,
         }

@@ -1,8 +1,8 @@
 //! Owns: the arithmetic of the proleptic Gregorian calendar.
 //! Never: zones.
 //!
-//! Days count from 1970-01-01. The two conversions are Howard Hinnant's `days_from_civil` and `civil_from_days`, whose
-//! year begins in March so that the leap day comes last.
+//! Days count from 1970-01-01. The two conversions are Howard Hinnant's `days_from_civil` and
+//! `civil_from_days`, whose year begins in March so that the leap day comes last.
 
 /// Seconds in a calendar day without a transition.
 pub(super) const DAY: i64 = 86_400;

@@ -1,8 +1,8 @@
 //! Owns: what changes of a zone's clock do to the fires of a pattern, for telling a person.
 //! Never: when it fires (see `walk`), the words for it (see `cli`).
 //!
-//! Both kinds of pattern are measured against the highest reading so far: what a clock leaps over without having shown
-//! it is left out, and what it shows although it has shown it before comes a second time.
+//! Both kinds of pattern are measured against the highest reading so far: what a clock leaps over without
+//! having shown it is left out, and what it shows although it has shown it before comes a second time.
 
 use super::pattern::{Follows, HORIZON_YEARS, Pattern};
 use super::reading::Reading;
@@ -103,7 +103,8 @@ pub(super) fn of_fire(pattern: &Pattern, fire: i64, zone: &Zone) -> Option<Dayli
     Some(Daylight { effect: effect?, readings: readings(pattern, reading, reading)? })
 }
 
-/// Returns the first gap in `(after, until]` that leaves out fires for good, looking no further than any fire may be.
+/// Returns the first gap in `(after, until]` that leaves out fires for good, looking no further than any fire
+/// may be.
 pub(super) fn skipped(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> Option<Change> {
     match pattern.follows {
         Follows::WallClock => None,
@@ -131,7 +132,12 @@ pub(super) fn changes(pattern: &Pattern, after: i64, until: i64, zone: &Zone) ->
 }
 
 /// Returns the pairs of stretches whose second one begins in `(after, until]`.
-fn transitions(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> impl Iterator<Item = (Segment, Segment)> {
+fn transitions(
+    pattern: &Pattern,
+    after: i64,
+    until: i64,
+    zone: &Zone,
+) -> impl Iterator<Item = (Segment, Segment)> {
     // After the last year there are transitions still, but nothing that they could do.
     let until = until.min(pattern.end().saturating_add(MARGIN)).min(after.saturating_add(HORIZON_SECONDS));
     let following = move |before: Segment| (before.end <= until).then(|| (before, zone.segment(before.end)));

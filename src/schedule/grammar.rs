@@ -1,8 +1,9 @@
 //! Owns: the grammar of TIME: RFC 3339 and ISO dates, `@EPOCH`, the words of at(1).
 //! Never: which instant they mean (see `time`).
 //!
-//! After at(1)'s yacc grammar (`/usr/share/doc/at/timespec`), with date and time of day in either order, `in`, `at`,
-//! `on` and `ago`. What is not understood whole is refused at the token where it ceased to make sense.
+//! After at(1)'s yacc grammar (`/usr/share/doc/at/timespec`), with date and time of day in either order,
+//! `in`, `at`, `on` and `ago`. What is not understood whole is refused at the token where it ceased to make
+//! sense.
 
 use super::ParseError;
 use super::calendar::days_in_month;
@@ -108,7 +109,13 @@ impl Parser<'_> {
     }
 
     /// Reads a number of so many digits inside a range.
-    fn number(&mut self, digits: std::ops::RangeInclusive<usize>, low: i64, high: i64, what: &str) -> Read<i64> {
+    fn number(
+        &mut self,
+        digits: std::ops::RangeInclusive<usize>,
+        low: i64,
+        high: i64,
+        what: &str,
+    ) -> Read<i64> {
         if !digits.contains(&self.digits(0)) {
             return Err(self.stop(0, Some(&format!("expected {what}"))));
         }
@@ -362,8 +369,8 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Reads `2026-12-24`, `26-12-24`, `24.12.2026`, `12/24/26`, `122426`, `24 Dec`; tells `false` where a number is none
-    /// of these.
+    /// Reads `2026-12-24`, `26-12-24`, `24.12.2026`, `12/24/26`, `122426`, `24 Dec`; tells `false` where a
+    /// number is none of these.
     fn numeric_day(&mut self) -> Read<bool> {
         match self.digits(0) {
             2 | 4 if self.is_glued(1, "-") => return self.hyphened_day().map(|()| true),
@@ -403,7 +410,8 @@ impl Parser<'_> {
         let month = u32_of(month);
         self.spec.day = Some(if is_iso { Day::Iso(year, month, day) } else { Day::Dated(year, month, day) });
         // RFC 3339 joins date and time with a `T`.
-        let joined = self.is_glued(0, "t") && self.peek(1).is_some_and(|next| next.glued && next.kind == Kind::Number);
+        let joined =
+            self.is_glued(0, "t") && self.peek(1).is_some_and(|next| next.glued && next.kind == Kind::Number);
         self.at += usize::from(is_iso && joined);
         Ok(())
     }
@@ -447,17 +455,29 @@ impl Parser<'_> {
         let start = self.at;
         let day_first = self.is(1, ".");
         let separator = if day_first { "." } else { "/" };
-        let first =
-            self.number(1..=2, 1, if day_first { 31 } else { 12 }, if day_first { "a day" } else { "a month" })?;
+        let first = self.number(
+            1..=2,
+            1,
+            if day_first { 31 } else { 12 },
+            if day_first { "a day" } else { "a month" },
+        )?;
         self.at += 1;
-        let second =
-            self.number(1..=2, 1, if day_first { 12 } else { 31 }, if day_first { "a month" } else { "a day" })?;
+        let second = self.number(
+            1..=2,
+            1,
+            if day_first { 12 } else { 31 },
+            if day_first { "a month" } else { "a day" },
+        )?;
         if !self.is_glued(0, separator) {
             return Err(self.stop(0, Some(&format!("expected `{separator}` and a year"))));
         }
         self.at += 1;
         let year = self.year()?;
-        if day_first { self.dated(year, second, first, start) } else { self.dated(year, first, second, start + 2) }
+        if day_first {
+            self.dated(year, second, first, start)
+        } else {
+            self.dated(year, first, second, start + 2)
+        }
     }
 
     /// Reads what follows a month's name: a day, and a year perhaps.
@@ -469,7 +489,8 @@ impl Parser<'_> {
     fn with_year(&mut self, month: u32, day: u32) -> Read {
         let start = self.at;
         let comma = self.eat(",");
-        let is_clock = self.is_glued(1, ":") || self.is_glued(1, ".") || matches!(self.word(1), Some("am" | "pm"));
+        let is_clock =
+            self.is_glued(1, ":") || self.is_glued(1, ".") || matches!(self.word(1), Some("am" | "pm"));
         if !comma && (is_clock || !matches!(self.digits(0), 2 | 4)) {
             self.spec.day = Some(Day::Yearly(month, day));
             return Ok(());
@@ -517,7 +538,8 @@ fn weekday(word: &str) -> Option<u32> {
 }
 
 fn month(word: &str) -> Option<u32> {
-    let full = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october"];
+    let full =
+        ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october"];
     let index = named(word, &MONTHS, &full).or(match word {
         "november" => Some(10),
         "december" => Some(11),
@@ -527,6 +549,7 @@ fn month(word: &str) -> Option<u32> {
 }
 
 fn named(word: &str, short: &[&str], full: &[&str]) -> Option<u32> {
-    let index = short.iter().position(|name| *name == word).or_else(|| full.iter().position(|name| *name == word))?;
+    let index =
+        short.iter().position(|name| *name == word).or_else(|| full.iter().position(|name| *name == word))?;
     Some(u32::try_from(index).expect("a dozen names at most"))
 }

@@ -1,4 +1,5 @@
-//! Owns: the instants behind a timestamp trigger: texts to schedules, schedules to fires, times of at(1), spans, zones.
+//! Owns: the instants behind a timestamp trigger: texts to schedules, schedules to fires, times of at(1),
+//! spans, zones.
 //! Never: the clock, the environment, storage. The one look outside is jiff's, at the system's tzdata.
 
 mod calendar;
@@ -88,11 +89,13 @@ pub enum Schedule {
 impl Schedule {
     /// Returns the first fire strictly after `after`, or `None` within 140 years.
     ///
-    /// No expression leaves a longer pause: 29 February falls on a given weekday again after at most 40 years, and the
-    /// years of seven fields end with 2100. What a gap has swallowed 64 times in a row is taken to come no more.
+    /// No expression leaves a longer pause: 29 February falls on a given weekday again after at most 40
+    /// years, and the years of seven fields end with 2100. What a gap has swallowed 64 times in a row is
+    /// taken to come no more.
     ///
-    /// A reading inside a gap fires at the gap's end, one in a fold at the earlier instant; but an expression with a star
-    /// in its minute or hour (or second) follows real time: nothing in a gap, both passes of a fold (Debian's cron(8)).
+    /// A reading inside a gap fires at the gap's end, one in a fold at the earlier instant; but an expression
+    /// with a star in its minute or hour (or second) follows real time: nothing in a gap, both passes of a
+    /// fold (Debian's cron(8)).
     pub fn next_after(&self, after: Timestamp, zone: &Zone) -> Option<Timestamp> {
         match self {
             Self::At(at) => (*at > after).then_some(*at),
@@ -108,23 +111,24 @@ impl Schedule {
         }
     }
 
-    /// Returns what a gap or a fold of the zone does to one of this expression's fires: every `Effect` but `Skipped` and
-    /// `Twice`. `None` on ordinary days, and for schedules that follow no clock on a wall.
+    /// Returns what a gap or a fold of the zone does to one of this expression's fires: every `Effect` but
+    /// `Skipped` and `Twice`. `None` on ordinary days, and for schedules that follow no clock on a wall.
     pub fn daylight(&self, fire: Timestamp, zone: &Zone) -> Option<Daylight> {
         let (pattern, by) = self.pattern()?;
         daylight::of_fire(pattern, (fire - by).as_seconds(), zone)
     }
 
-    /// Returns the first gap in `(after, until]` that leaves out fires with nothing in their place: those of expressions
-    /// with a star in their minute or hour. Looks 140 years ahead at most, like `next_after`.
+    /// Returns the first gap in `(after, until]` that leaves out fires with nothing in their place: those of
+    /// expressions with a star in their minute or hour. Looks 140 years ahead at most, like `next_after`.
     pub fn skipped(&self, after: Timestamp, until: Timestamp, zone: &Zone) -> Option<Change> {
         let (pattern, by) = self.pattern()?;
         let change = daylight::skipped(pattern, (after - by).as_seconds(), (until - by).as_seconds(), zone)?;
         Some(change.delayed(by))
     }
 
-    /// Returns what the transitions in `(after, until]` do to fires, one `Change` for each transition that does anything:
-    /// every `Effect` but `FirstOfTwo` and `SecondOfTwo`. None for stars that fire in every hour: they go on so.
+    /// Returns what the transitions in `(after, until]` do to fires, one `Change` for each transition that
+    /// does anything: every `Effect` but `FirstOfTwo` and `SecondOfTwo`. None for stars that fire in every
+    /// hour: they go on so.
     pub fn changes(&self, after: Timestamp, until: Timestamp, zone: &Zone) -> Vec<Change> {
         let Some((pattern, by)) = self.pattern() else { return Vec::new() };
         let changes = daylight::changes(pattern, (after - by).as_seconds(), (until - by).as_seconds(), zone);
@@ -142,8 +146,8 @@ impl Schedule {
         }
     }
 
-    /// Returns the number of fires in `(after, until]`. A year of fires each second takes microseconds: days without a
-    /// transition are multiplied, not walked.
+    /// Returns the number of fires in `(after, until]`. A year of fires each second takes microseconds: days
+    /// without a transition are multiplied, not walked.
     pub fn count(&self, after: Timestamp, until: Timestamp, zone: &Zone) -> u64 {
         if until <= after {
             return 0;
@@ -155,15 +159,16 @@ impl Schedule {
             }
             Self::Every { period, anchor } => {
                 let upto = |at| elapsed(*anchor, at) / u128::from(period.as_micros().max(1));
-                u64::try_from(upto(until) - upto(after)).expect("no more than microseconds in the range of a Timestamp")
+                u64::try_from(upto(until) - upto(after))
+                    .expect("no more than microseconds in the range of a Timestamp")
             }
             Self::Reboot => 0,
             Self::Delayed { of, by } => of.count(after - *by, until - *by, zone),
         }
     }
 
-    /// Returns the last `n` fires in `(after, until]`, ascending. The work is bounded by `n` and by the time that they
-    /// span, however far back `after` lies.
+    /// Returns the last `n` fires in `(after, until]`, ascending. The work is bounded by `n` and by the time
+    /// that they span, however far back `after` lies.
     pub fn latest(&self, after: Timestamp, until: Timestamp, n: usize, zone: &Zone) -> Vec<Timestamp> {
         if n == 0 || until <= after {
             return Vec::new();
@@ -177,7 +182,8 @@ impl Schedule {
         fires
     }
 
-    /// Returns an instant behind which exactly `n` fires lie up to `until`, or `after` if there are no more than that.
+    /// Returns an instant behind which exactly `n` fires lie up to `until`, or `after` if there are no more
+    /// than that.
     fn start_of_latest(&self, after: Timestamp, until: Timestamp, n: usize, zone: &Zone) -> Timestamp {
         let enough = |from| self.count(from, until, zone) >= n as u64;
         // First double the stretch until it holds enough, then halve the doubt.
@@ -238,16 +244,20 @@ pub fn compile(spec: &TriggerSpec) -> Result<Schedule, ParseError> {
     }
 }
 
-const FIELDS_ACCEPTED: &str = "an expression has 5 fields as in crontab(5), or 6 with seconds, or 7 with years too";
+const FIELDS_ACCEPTED: &str =
+    "an expression has 5 fields as in crontab(5), or 6 with seconds, or 7 with years too";
 
 /// Reads a cron expression: five fields or a nickname as crontab(5), six or seven fields as the `cron` crate.
 ///
-/// Five fields take names of three letters in any case, 0 and 7 for Sunday, lists, ranges and steps. The day rule is
-/// textual: where the day of month or the weekday begins with `*` both must match, else one suffices. Six fields begin
-/// with the second and seven end with the year; there both days must match, and weekdays go by name.
+/// Five fields take names of three letters in any case, 0 and 7 for Sunday, lists, ranges and steps. The day
+/// rule is
+/// textual: where the day of month or the weekday begins with `*` both must match, else one suffices. Six
+/// fields begin with the second and seven end with the year; there both days must match, and weekdays go by
+/// name.
 ///
 /// # Errors
-/// Where a field is outside its range, runs backwards or is followed by anything, and where no date ever matches.
+/// Where a field is outside its range, runs backwards or is followed by anything, and where no date ever
+/// matches.
 pub fn parse_cron(text: &str) -> Result<Schedule, ParseError> {
     let text = fold_cron(text);
     if text == "@reboot" {

@@ -1,9 +1,9 @@
 //! Owns: schedules in the words of systemd.time(7), and where systemd's clock then differs from ours.
 //! Never: unit files (see `cli::export`).
 //!
-//! Of an expression's two day fields systemd wants both, so cron's "either" becomes two lines, of which a timer takes
-//! whichever comes first. systemd 252 elapses at each reading that a clock shows, once: what lies in a gap never comes,
-//! and the second pass of a fold is silent, stars or not.
+//! Of an expression's two day fields systemd wants both, so cron's "either" becomes two lines, of which a
+//! timer takes whichever comes first. systemd 252 elapses at each reading that a clock shows, once: what lies
+//! in a gap never comes, and the second pass of a fold is silent, stars or not.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -28,12 +28,12 @@ const DAY_MICROS: i64 = DAY * 1_000_000;
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 impl Schedule {
-    /// Returns the values for `OnCalendar=` that together elapse when this fires, save for what `first_unlike_systemd`
-    /// finds; `zone`: the name to write behind an expression, `None`: the system's zone. Intervals and single instants
-    /// are written in UTC.
+    /// Returns the values for `OnCalendar=` that together elapse when this fires, save for what
+    /// `first_unlike_systemd` finds; `zone`: the name to write behind an expression, `None`: the system's
+    /// zone. Intervals and single instants are written in UTC.
     ///
-    /// `None` where there are none: for boots, delays, instants outside the years 1970 to 2199, and intervals that do not
-    /// come at the same times each day or each week.
+    /// `None` where there are none: for boots, delays, instants outside the years 1970 to 2199, and intervals
+    /// that do not come at the same times each day or each week.
     pub fn on_calendar(&self, zone: Option<&str>) -> Option<Vec<String>> {
         match self {
             Self::At(at) => single(*at).map(|line| vec![line]),
@@ -48,12 +48,13 @@ impl Schedule {
 
     /// Returns the first fire in `(from, until]` from which on systemd 252 does not elapse as this fires.
     ///
-    /// At an ordinary transition that is a fire which a gap has moved, or one in the second pass of a fold. Where a zone
-    /// skips midnight (Chile), has its saving time in winter (Morocco) or changes its offset for good, systemd loses more:
-    /// glibc's mktime(3) goes backwards there, and the rest of the day, or all that comes, is given up. There any reading
-    /// within the transition's hours is taken to differ.
+    /// At an ordinary transition that is a fire which a gap has moved, or one in the second pass of a fold.
+    /// Where a zone skips midnight (Chile), has its saving time in winter (Morocco) or changes its offset for
+    /// good, systemd loses more: glibc's mktime(3) goes backwards there, and the rest of the day, or all that
+    /// comes, is given up. There any reading within the transition's hours is taken to differ.
     pub fn first_unlike_systemd(&self, from: Timestamp, until: Timestamp, zone: &Zone) -> Option<Timestamp> {
-        let (Self::Vixie(VixieSchedule { pattern }) | Self::Seconds(SecondsSchedule { pattern })) = self else {
+        let (Self::Vixie(VixieSchedule { pattern }) | Self::Seconds(SecondsSchedule { pattern })) = self
+        else {
             return None;
         };
         let mut at = from.as_seconds();
@@ -157,7 +158,8 @@ fn line_of(pattern: &Pattern) -> String {
     let years = match &pattern.years {
         Years::All => "*".to_owned(),
         Years::Set(_) => {
-            let years: Vec<i64> = (Years::FIRST..=Years::LAST).filter(|year| pattern.years.has(*year)).collect();
+            let years: Vec<i64> =
+                (Years::FIRST..=Years::LAST).filter(|year| pattern.years.has(*year)).collect();
             let all = years.len() as i64 == Years::LAST - Years::FIRST + 1;
             if all { "*".to_owned() } else { runs(&years, |year| year.to_string()) }
         }
@@ -178,9 +180,9 @@ fn field(set: u64, low: i64, high: i64) -> String {
 
 /// Writes ascending values of a range as a star, as a first one and a step, or as a list.
 ///
-/// A step is written only where it divides the range. From the last of such values systemd 252 counts on past the end of
-/// the range, and at the end of a year keeps what it finds there: after 29 December `*-*-01/7` elapses on 8 January, and
-/// after 23:56 `*-*-* *:00/7:00` at 00:07.
+/// A step is written only where it divides the range. From the last of such values systemd 252 counts on past
+/// the end of the range, and at the end of a year keeps what it finds there: after 29 December `*-*-01/7`
+/// elapses on 8 January, and after 23:56 `*-*-* *:00/7:00` at 00:07.
 fn list(values: &[i64], range: RangeInclusive<i64>, unit: i64, show: impl Fn(i64) -> String) -> String {
     let (first, step) = match values {
         [first, second, _, ..] => (*first, second - first),

@@ -1,10 +1,12 @@
 //! Owns: the set of clock readings that an expression names, as bit sets, and the arithmetic over it.
-//! Never: zones: a reading is what a clock on the wall shows, in seconds since 1970-01-01 00:00:00 of that wall.
+//! Never: zones: a reading is what a clock on the wall shows, in seconds since 1970-01-01 00:00:00 of that
+//! wall.
 
 use super::calendar::{DAY, Date, date_of, day_of, days_in_month, weekday_of};
 
-/// How far a search looks ahead, in years. 29 February on a given weekday can be 40 years away (across 2100), and the
-/// years of the seven-field dialect end within 131 of its first; what has not come by then does not come.
+/// How far a search looks ahead, in years. 29 February on a given weekday can be 40 years away (across 2100),
+/// and the years of the seven-field dialect end within 131 of its first; what has not come by then does not
+/// come.
 pub(super) const HORIZON_YEARS: i64 = 140;
 
 /// Which of a zone's instants a pattern's readings stand for, from Debian cron's main loop.
@@ -129,7 +131,8 @@ impl Pattern {
 
     /// Tells whether any reading matches, in any year.
     pub(super) fn ever_matches(&self) -> bool {
-        // Fourteen kinds of year there are, by leap day and first weekday; 28 years that cross no century hold all.
+        // Fourteen kinds of year there are, by leap day and first weekday; 28 years that cross no century
+        // hold all.
         let (from, years) = match self.years {
             Years::All => (2001, 28),
             Years::Set(_) => (Years::FIRST, Years::LAST - Years::FIRST + 1),

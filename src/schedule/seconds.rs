@@ -1,8 +1,8 @@
 //! Owns: six- and seven-field expressions: the `cron` crate's dialect, and what of it is refused.
 //! Never: the crate's `after` and `upcoming`, which go back in time in a fold (0.17).
 //!
-//! The fields are second, minute, hour, day of month, month, weekday and, if there are seven, year. A day must match
-//! both the day of month and the weekday: the crate knows no "either", unlike crontab(5).
+//! The fields are second, minute, hour, day of month, month, weekday and, if there are seven, year. A day
+//! must match both the day of month and the weekday: the crate knows no "either", unlike crontab(5).
 
 use std::str::FromStr;
 
@@ -92,7 +92,8 @@ fn check_connectors(text: &str, fields: &[&str]) -> Result<(), ParseError> {
 
 /// Refuses numbers for weekdays, except as steps: the crate counts from 1 = Sunday and crontab(5) from 0.
 fn check_weekday(text: &str, field: &str) -> Result<(), ParseError> {
-    let digits = |item: &str| item.split('/').next().is_some_and(|range| range.contains(|c: char| c.is_ascii_digit()));
+    let digits =
+        |item: &str| item.split('/').next().is_some_and(|range| range.contains(|c: char| c.is_ascii_digit()));
     if !field.split(',').any(digits) {
         return Ok(());
     }
@@ -127,8 +128,9 @@ fn diagnose(text: &str, fields: &[&str]) -> ParseError {
             };
         }
     }
-    let hint =
-        Some("six fields are second, minute, hour, day of month, month, weekday; a seventh is the year".to_owned());
+    let hint = Some(
+        "six fields are second, minute, hour, day of month, month, weekday; a seventh is the year".to_owned(),
+    );
     ParseError { cause: format!("`{text}` is not understood"), column: None, hint }
 }
 

@@ -12,11 +12,13 @@ const DAY_MICROS: i64 = 86_400_000_000;
 
 const EXAMPLES: &str = "write it as `90s`, `5m`, `1h30m`, `2d` or `1 week`";
 
-/// Reads a span: numbers with their units `us ms s m h d w` or the words for them, from large to small, with or without
+/// Reads a span: numbers with their units `us ms s m h d w` or the words for them, from large to small, with
+/// or without
 /// spaces: `90s`, `1h30m`, `1 week`. `m` is the minute; a day is 24 hours. It reads what `Span` displays.
 ///
 /// # Errors
-/// Where a number has no unit, or the span is zero, negative, longer than a hundred years, or of months or years.
+/// Where a number has no unit, or the span is zero, negative, longer than a hundred years, or of months or
+/// years.
 pub fn parse_span(text: &str) -> Result<Span, ParseError> {
     let row = tokens(text);
     let refuse = |cause: String| ParseError { cause, column: None, hint: Some(EXAMPLES.to_owned()) };
@@ -45,7 +47,12 @@ pub fn parse_span(text: &str) -> Result<Span, ParseError> {
             None => return Err(hinted(stop(text, "span", Some(word), Some("expected a unit")))),
         };
         if size >= smallest {
-            return Err(hinted(stop(text, "span", Some(word), Some("units go from large to small, each once"))));
+            return Err(hinted(stop(
+                text,
+                "span",
+                Some(word),
+                Some("units go from large to small, each once"),
+            )));
         }
         smallest = size;
         let count: u64 = number.text.parse().unwrap_or(u64::MAX);

@@ -12,7 +12,8 @@ const EXAMPLES: &str = "write it as `2026-12-24 16:00`, `16:00`, `tomorrow 9am` 
 
 const SECOND: i64 = 1_000_000;
 
-/// More days than from the year 1 to 9999: what is added beyond lies outside the range of a `Timestamp` in any case.
+/// More days than from the year 1 to 9999: what is added beyond lies outside the range of a `Timestamp` in
+/// any case.
 const DAYS_MAX: i64 = 4_000_000;
 
 /// A month and a day come again within this many years: 29 February does not come in 2100.
@@ -20,16 +21,20 @@ const YEARLY_MAX: i64 = 8;
 
 /// Reads a TIME that is now or still to come.
 ///
-/// The forms, in any case and understood whole or refused: RFC 3339; `YYYY-MM-DD [HH:MM[:SS]]`; `@EPOCH`; and at(1)'s
-/// words, the day before or behind the time of day. Without an offset or `UTC` they are read in `zone`.
+/// The forms, in any case and understood whole or refused: RFC 3339; `YYYY-MM-DD [HH:MM[:SS]]`; `@EPOCH`; and
+/// at(1)'s words, the day before or behind the time of day. Without an offset or `UTC` they are read in
+/// `zone`.
 ///
 /// - `HH:MM` is the next one.
-/// - A month and day without a year are this year's if that is today or later, else next year's (Debian's at). If it is
+/// - A month and day without a year are this year's if that is today or later, else next year's (Debian's
+///   at). If it is
 ///   today and the time of day has passed, it is in the past.
-/// - A weekday, with `next` or without, is one of the seven days after today: on a Friday, `friday` is the one in a week
+/// - A weekday, with `next` or without, is one of the seven days after today: on a Friday, `friday` is the
+///   one in a week
 ///   (Debian's at). What the text adds is added to that day.
 /// - A day without a time of day keeps the one of `now`, as at(1) does; but `YYYY-MM-DD` begins at midnight.
-/// - `+ N days`, weeks, months and years go by the calendar of the zone (31 January plus a month is the last of February,
+/// - `+ N days`, weeks, months and years go by the calendar of the zone (31 January plus a month is the last
+///   of February,
 ///   where at(1) runs on into March); hours and what is smaller are real time, and are added last.
 /// - A time of day in a gap is the gap's end, one in a fold the first of the two.
 ///
@@ -47,8 +52,8 @@ pub fn parse_time(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, 
     Ok(at)
 }
 
-/// Reads a TIME as `parse_time` does, but lets it be past: for `--since` and `--from`. `2 hours ago`, `yesterday` and
-/// `-2h` make sense here; `HH:MM` still is the next one.
+/// Reads a TIME as `parse_time` does, but lets it be past: for `--since` and `--from`. `2 hours ago`,
+/// `yesterday` and `-2h` make sense here; `HH:MM` still is the next one.
 ///
 /// # Errors
 /// Where the text is not understood, or means a time outside the years 1 to 9999.
@@ -117,7 +122,9 @@ impl Meaning<'_> {
         let Some(of_day) = self.spec.of_day else {
             return match self.spec.day {
                 // Nothing but real time is added: no clock on a wall is asked, which in a fold could go back.
-                None | Some(Day::FromToday(0)) if !by_calendar => self.add(self.now.as_micros(), self.elapsed()),
+                None | Some(Day::FromToday(0)) if !by_calendar => {
+                    self.add(self.now.as_micros(), self.elapsed())
+                }
                 None => self.at(today, of_now),
                 Some(day @ Day::Iso(..)) => self.on(day, today, 0),
                 Some(day) => self.on(day, today, of_now),
@@ -131,7 +138,9 @@ impl Meaning<'_> {
 
     fn on(&self, day: Day, today: i64, of_day: i64) -> Option<Timestamp> {
         match day {
-            Day::Iso(year, month, day) | Day::Dated(year, month, day) => self.at(day_of((year, month, day)), of_day),
+            Day::Iso(year, month, day) | Day::Dated(year, month, day) => {
+                self.at(day_of((year, month, day)), of_day)
+            }
             Day::FromToday(days) => self.at(today + days, of_day),
             Day::Weekday(weekday) => {
                 let ahead = i64::from((weekday + 6 - weekday_of(today)) % 7 + 1);
@@ -141,8 +150,8 @@ impl Meaning<'_> {
         }
     }
 
-    /// Returns a month and day of this year, or of the next if the sum falls on an earlier day of this year than today.
-    /// The time of day does not matter (Debian's at).
+    /// Returns a month and day of this year, or of the next if the sum falls on an earlier day of this year
+    /// than today. The time of day does not matter (Debian's at).
     fn yearly(&self, month: u32, day: u32, today: i64, of_day: i64) -> Option<Timestamp> {
         let year = date_of(today).0;
         let mut years = (year..=year + YEARLY_MAX).filter(|year| day <= days_in_month(*year, month));
@@ -159,7 +168,9 @@ impl Meaning<'_> {
         let mut total_days: i64 = 0;
         for (count, unit) in &self.spec.steps {
             match unit {
-                Unit::Months(months) => total_months = total_months.checked_add(count.checked_mul(*months)?)?,
+                Unit::Months(months) => {
+                    total_months = total_months.checked_add(count.checked_mul(*months)?)?;
+                }
                 Unit::Days(days) => total_days = total_days.checked_add(count.checked_mul(*days)?)?,
                 Unit::Micros(_) => {}
             }
@@ -194,5 +205,7 @@ impl Meaning<'_> {
 }
 
 fn held(micros: i64) -> Option<Timestamp> {
-    (Timestamp::MIN.as_micros()..=Timestamp::MAX.as_micros()).contains(&micros).then(|| Timestamp::from_micros(micros))
+    (Timestamp::MIN.as_micros()..=Timestamp::MAX.as_micros())
+        .contains(&micros)
+        .then(|| Timestamp::from_micros(micros))
 }

@@ -13,8 +13,15 @@ const ALL_MONTHS: u64 = 0x1ffe;
 const ALL_WEEKDAYS: u64 = 0x7f;
 
 impl Schedule {
-    /// Returns the first instant in `(after, until]` that is a fire in one of two zones and none in the other.
-    pub fn first_unlike(&self, after: Timestamp, until: Timestamp, zone: &Zone, other: &Zone) -> Option<Timestamp> {
+    /// Returns the first instant in `(after, until]` that is a fire in one of two zones and none in the
+    /// other.
+    pub fn first_unlike(
+        &self,
+        after: Timestamp,
+        until: Timestamp,
+        zone: &Zone,
+        other: &Zone,
+    ) -> Option<Timestamp> {
         let (pattern, _) = self.pattern()?;
         let mut at = after;
         loop {
@@ -29,7 +36,8 @@ impl Schedule {
     }
 }
 
-/// Returns the last second before either zone's next change, if the pattern means the same in both until then; else `at`.
+/// Returns the last second before either zone's next change, if the pattern means the same in both until
+/// then; else `at`.
 fn eve_of_change(pattern: &Pattern, at: Timestamp, zone: &Zone, other: &Zone) -> Timestamp {
     let second = at.as_seconds();
     let segments = [zone, other].map(|zone| zone.segment(second));

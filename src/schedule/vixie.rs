@@ -1,8 +1,8 @@
 //! Owns: five-field expressions and nicknames, read as crontab(5) of Debian's cron 3.0pl1 means them.
 //! Never: six and seven fields (see `seconds`), command lines (see `crontab`).
 //!
-//! What is accepted is the part on which Debian's cron and cronie agree; where one of them skips a tail, wraps a number
-//! or stores what never fires, this refuses.
+//! What is accepted is the part on which Debian's cron and cronie agree; where one of them skips a tail,
+//! wraps a number or stores what never fires, this refuses.
 
 use super::ParseError;
 use super::pattern::{Follows, Pattern, Years};
@@ -64,7 +64,11 @@ pub(super) fn parse_nickname(text: &str) -> Result<VixieSchedule, ParseError> {
     } else {
         "accepted are @yearly @annually @monthly @weekly @daily @midnight @hourly @reboot".to_owned()
     };
-    Err(ParseError { cause: format!("`{text}` is not a nickname of crontab(5)"), column: Some(1), hint: Some(hint) })
+    Err(ParseError {
+        cause: format!("`{text}` is not a nickname of crontab(5)"),
+        column: Some(1),
+        hint: Some(hint),
+    })
 }
 
 /// Returns the hint for a nickname in capitals, or without its `@`.
@@ -83,8 +87,8 @@ pub(super) fn meant_step(item: &str) -> Option<String> {
 
 /// Reads five fields that are separated by single spaces.
 ///
-/// The day rule is textual: a field is a star if its first character is `*`, so `*/2` and `*,1` are and `1-31` is not. If
-/// the day of month or the weekday is a star, both must match, else one of them suffices.
+/// The day rule is textual: a field is a star if its first character is `*`, so `*/2` and `*,1` are and
+/// `1-31` is not. If the day of month or the weekday is a star, both must match, else one of them suffices.
 pub(super) fn parse(text: &str) -> Result<VixieSchedule, ParseError> {
     let mut sets = [0; 5];
     let mut stars = [false; 5];
@@ -98,7 +102,8 @@ pub(super) fn parse(text: &str) -> Result<VixieSchedule, ParseError> {
         .ok_or_else(|| ParseError::new(format!("`{text}` never fires: none of its months has such a day")))
 }
 
-/// Reads one field that stands alone, the `index`th of the five; `None` where the strict grammar has no place for it.
+/// Reads one field that stands alone, the `index`th of the five; `None` where the strict grammar has no place
+/// for it.
 pub(super) fn parse_field(index: usize, field: &str) -> Option<u64> {
     Reader { text: field, field, column: 1, rules: &FIELDS[index] }.read().ok()
 }
@@ -109,11 +114,11 @@ pub(super) fn fold_sunday(weekdays: u64) -> u64 {
 }
 
 impl VixieSchedule {
-    /// Makes the schedule of five sets (bits are values, weekdays 0-7) and of whether each field's text begins with `*`;
-    /// `None` if it never fires.
+    /// Makes the schedule of five sets (bits are values, weekdays 0-7) and of whether each field's text
+    /// begins with `*`; `None` if it never fires.
     ///
-    /// The day rule is brought to one form, so that equal schedules are equal values: where either day suffices and one
-    /// of them is any day, all days do; where one of them is none, the other alone decides.
+    /// The day rule is brought to one form, so that equal schedules are equal values: where either day
+    /// suffices and one of them is any day, all days do; where one of them is none, the other alone decides.
     pub(super) fn of(sets: [u64; 5], stars: [bool; 5]) -> Option<Self> {
         const EVERY_DAY: u64 = 0xffff_fffe;
         const EVERY_WEEKDAY: u64 = 0x7f;
@@ -132,7 +137,8 @@ impl VixieSchedule {
         }
         let follows = if minute_star || hour_star { Follows::RealTime } else { Follows::WallClock };
         let years = Years::All;
-        let pattern = Pattern { seconds: 1, minutes, hours, days, months, weekdays, either_day, years, follows };
+        let pattern =
+            Pattern { seconds: 1, minutes, hours, days, months, weekdays, either_day, years, follows };
         pattern.ever_matches().then_some(Self { pattern })
     }
 }

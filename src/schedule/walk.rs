@@ -1,15 +1,16 @@
 //! Owns: the way from a pattern's readings to a zone's instants, through gaps and folds.
 //! Never: the expression's text.
 //!
-//! A zone is a row of segments of one offset each. Real-time patterns are searched segment by segment. Wall-clock
-//! patterns fire when the clock *first reaches* a reading: the highest reading so far decides, which a fold does not
-//! raise and a gap raises at a stroke, so that what lay in the gap comes at the transition.
+//! A zone is a row of segments of one offset each. Real-time patterns are searched segment by segment.
+//! Wall-clock patterns fire when the clock *first reaches* a reading: the highest reading so far decides,
+//! which a fold does not raise and a gap raises at a stroke, so that what lay in the gap comes at the
+//! transition.
 
 use super::pattern::{Follows, Pattern};
 use super::zone::{MARGIN, Zone};
 
-/// So many far-off readings in a row may lie in gaps before the search ends: what a gap swallows each year, such as
-/// `*/10 2 25-31 3 */7` in Berlin, it swallows for good.
+/// So many far-off readings in a row may lie in gaps before the search ends: what a gap swallows each year,
+/// such as `*/10 2 25-31 3 */7` in Berlin, it swallows for good.
 const SWALLOWED_MAX: u32 = 64;
 
 /// Returns the first fire strictly after `after`; all instants are seconds since the epoch.
@@ -43,8 +44,8 @@ fn next_real_time(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
             return Some(reading - segment.offset);
         }
         if segment.end - from > MARGIN {
-            // The transition is too far away to repeat readings before `from`: nothing matches until shortly before
-            // `reading`, however many segments lie between.
+            // The transition is too far away to repeat readings before `from`: nothing matches until shortly
+            // before `reading`, however many segments lie between.
             from = segment.end.max(reading - MARGIN);
             swallowed += 1;
         } else {

@@ -9,7 +9,8 @@ use super::calendar::DAY;
 use super::reading::Reading;
 use crate::domain::Timestamp;
 
-/// Two offsets differ by less than this (each is within 26 hours of UTC), so readings this far apart keep their order.
+/// Two offsets differ by less than this (each is within 26 hours of UTC), so readings this far apart keep
+/// their order.
 pub(super) const MARGIN: i64 = 3 * DAY;
 
 /// A time zone; cheap to clone.
@@ -63,14 +64,16 @@ impl Zone {
         Self::known(text).or_else(|| Self::posix(text).ok())
     }
 
-    /// Makes the system's zone of the bytes of `/etc/localtime` (tzfile(5)) and of its name, where one is known.
+    /// Makes the system's zone of the bytes of `/etc/localtime` (tzfile(5)) and of its name, where one is
+    /// known.
     ///
     /// # Errors
     /// Where the bytes are not a zone.
     pub fn local(name: Option<&str>, tzif: &[u8]) -> Result<Self, ParseError> {
         let shown = name.unwrap_or("local");
-        let zone = TimeZone::tzif(shown, tzif)
-            .map_err(|_| ParseError::new(format!("the zone file of `{shown}` is not in the format of tzfile(5)")))?;
+        let zone = TimeZone::tzif(shown, tzif).map_err(|_| {
+            ParseError::new(format!("the zone file of `{shown}` is not in the format of tzfile(5)"))
+        })?;
         Ok(Self::new(zone, shown))
     }
 
@@ -94,7 +97,8 @@ impl Zone {
         &self.name
     }
 
-    /// Shows an instant as a clock in this zone does, to the second, with the offset: `2026-03-02 03:15:00 +0100`.
+    /// Shows an instant as a clock in this zone does, to the second, with the offset: `2026-03-02 03:15:00
+    /// +0100`.
     pub fn show(&self, at: Timestamp) -> String {
         let offset = self.offset(at.as_seconds());
         let (sign, ahead) = if offset < 0 { ('-', -offset) } else { ('+', offset) };
@@ -117,7 +121,8 @@ impl Zone {
         self.fixed.unwrap_or_else(|| i64::from(self.zone.to_offset(instant(at)).seconds()))
     }
 
-    /// Returns the stretch of one offset that this second lies in. Neighbouring stretches may have the same offset.
+    /// Returns the stretch of one offset that this second lies in. Neighbouring stretches may have the same
+    /// offset.
     pub(super) fn segment(&self, at: i64) -> Segment {
         if let Some(offset) = self.fixed {
             return Segment { offset, end: i64::MAX };
@@ -127,7 +132,10 @@ impl Zone {
         Segment {
             offset: i64::from(self.zone.to_offset(instant).seconds()),
             // Beyond jiff's range there are no transitions, and no standing still either.
-            end: next.map(|transition| transition.timestamp().as_second()).filter(|end| *end > at).unwrap_or(i64::MAX),
+            end: next
+                .map(|transition| transition.timestamp().as_second())
+                .filter(|end| *end > at)
+                .unwrap_or(i64::MAX),
         }
     }
 
@@ -136,8 +144,8 @@ impl Zone {
         self.zone.to_offset_info(instant(at)).dst().is_dst()
     }
 
-    /// Returns the first second, not before `earliest`, at which a clock in this zone shows `reading` or has leapt
-    /// over it: the earlier one in a fold, the transition in a gap.
+    /// Returns the first second, not before `earliest`, at which a clock in this zone shows `reading` or has
+    /// leapt over it: the earlier one in a fold, the transition in a gap.
     pub(super) fn reach(&self, reading: i64, earliest: i64) -> i64 {
         let mut from = earliest.max(reading - MARGIN);
         loop {
@@ -212,7 +220,10 @@ mod tests {
         assert_eq!(Zone::utc().show(at(-1)), "1969-12-31 23:59:59 +0000");
         let nepal = Zone::named("Asia/Kathmandu").expect("in every tzdata");
         assert_eq!(nepal.show(at(0)), "1970-01-01 05:30:00 +0530");
-        assert_eq!(Zone::named("America/New_York").expect("in every tzdata").show(at(0)), "1969-12-31 19:00:00 -0500");
+        assert_eq!(
+            Zone::named("America/New_York").expect("in every tzdata").show(at(0)),
+            "1969-12-31 19:00:00 -0500"
+        );
         assert_eq!(berlin.show(Timestamp::MIN), "0001-01-01 00:53:28 +005328");
         assert_eq!(Zone::utc().show(Timestamp::MAX), "9999-12-31 23:59:59 +0000");
     }
@@ -222,7 +233,10 @@ mod tests {
         let refusal = Zone::named("Europe/Pariss").expect_err("no such zone");
         assert_eq!(refusal.to_string(), "`Europe/Pariss` is not a zone of this machine's tzdata");
         assert_eq!(refusal.hint.as_deref(), Some("did you mean `Europe/Paris`?"));
-        assert_eq!(Zone::named("paris").expect_err("no").hint.as_deref(), Some("did you mean `Europe/Paris`?"));
+        assert_eq!(
+            Zone::named("paris").expect_err("no").hint.as_deref(),
+            Some("did you mean `Europe/Paris`?")
+        );
         for bad in ["", "/etc/localtime", "../zoneinfo/UTC", "Nowhere/At_All_Near", "é"] {
             assert!(Zone::named(bad).is_err(), "{bad}");
         }

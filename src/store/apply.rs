@@ -5,7 +5,9 @@ use rusqlite::{OptionalExtension, Row, named_params, params};
 
 use super::codec::{self, split};
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{Execution, JobId, Outcome, Overlap, RunId, Span, Timestamp, TriggerId, TriggerKind, Usage};
+use crate::domain::{
+    Execution, JobId, Outcome, Overlap, RunId, Span, Timestamp, TriggerId, TriggerKind, Usage,
+};
 use crate::engine::{Conclusion, Fate, LOST, NewRun, Plan};
 
 /// Whom runs are claimed for.
@@ -17,8 +19,8 @@ pub struct ClaimFor {
     pub has_pipe: bool,
 }
 
-/// The ticks of a start that nobody was told of may be so much earlier than the claim that came before it: the kernel counts
-/// hundredths of a second.
+/// The ticks of a start that nobody was told of may be so much earlier than the claim that came before it:
+/// the kernel counts hundredths of a second.
 const TICKS: Span = Span::from_millis(100);
 
 /// What a turn changed.
@@ -115,7 +117,8 @@ impl Writer<'_> {
             }
         }
         for run in &plan.claimed {
-            let keeper = keeper.expect("nothing is claimed without a keeper: the snapshot has no queues then");
+            let keeper =
+                keeper.expect("nothing is claimed without a keeper: the snapshot has no queues then");
             self.claim(*run, keeper, now)?;
             applied.claimed.push(*run);
         }
@@ -136,7 +139,15 @@ impl Writer<'_> {
         let trigger = (new.trigger, new.kind);
         let is_serial = match new.fate {
             Fate::Finished(outcome) => {
-                return self.insert_finished(run, trigger, new.scheduled_at, new.fires, outcome, new.cause, now);
+                return self.insert_finished(
+                    run,
+                    trigger,
+                    new.scheduled_at,
+                    new.fires,
+                    outcome,
+                    new.cause,
+                    now,
+                );
             }
             Fate::Queued { is_serial } => is_serial,
         };
@@ -238,9 +249,16 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Records that the processes of a run's attempt, whose keeper is gone, are watched by another. Where nobody was told of
-    /// the start, `at` is what the kernel's ticks say, and the claim came before it.
-    pub fn record_unattended(&self, run: RunId, attempt: u32, keeper: i64, pid: u32, at: Timestamp) -> StoreResult<()> {
+    /// Records that the processes of a run's attempt, whose keeper is gone, are watched by another. Where
+    /// nobody was told of the start, `at` is what the kernel's ticks say, and the claim came before it.
+    pub fn record_unattended(
+        &self,
+        run: RunId,
+        attempt: u32,
+        keeper: i64,
+        pid: u32,
+        at: Timestamp,
+    ) -> StoreResult<()> {
         self.transaction
             .prepare_cached(
                 "UPDATE run SET state = 'running', pid = ?5, keeper = ?4, is_unattended = 1,
@@ -344,8 +362,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Returns the claimed runs that are to be stopped and whose keeper was not told, each with its attempt and whether to
-    /// KILL at once; from here on they count as told.
+    /// Returns the claimed runs that are to be stopped and whose keeper was not told, each with its attempt
+    /// and whether to KILL at once; from here on they count as told.
     pub fn take_stops(&self) -> StoreResult<Vec<(RunId, u32, bool)>> {
         let mut statement = self.transaction.prepare_cached(
             "UPDATE run SET stop_told = 1

@@ -6,8 +6,8 @@ use std::hash::{DefaultHasher, Hasher};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::domain::{
-    CommandLine, JobId, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap, RunState, Span,
-    Stdin, Timestamp, TriggerKind,
+    CommandLine, JobId, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap, RunState,
+    Span, Stdin, Timestamp, TriggerKind,
 };
 use crate::schedule::Dialect;
 

@@ -1,11 +1,13 @@
-//! Owns: the count of commits, in the database and noted beside it, and noticing that acknowledged ones are gone.
+//! Owns: the count of commits, in the database and noted beside it, and noticing that acknowledged ones are
+//! gone.
 //! Never: bringing them back.
 //!
-//! Each commit counts itself in `meta`, and the count is written into `taskq.db-commits` once the commit is on disk, before
-//! anybody is told of it. So the note never runs ahead of the database and its log, wherever a process dies: a database that
-//! has seen fewer commits than are noted has lost its log, or the end of it, and one that has them all is whole, whoever
-//! copied the log back and removed it. A note is overwritten in place and not waited for: after a power failure an earlier
-//! one may be there, which notices less and alarms nobody. So it costs no sync, and opening reads no log.
+//! Each commit counts itself in `meta`, and the count is written into `taskq.db-commits` once the commit is
+//! on disk, before anybody is told of it. So the note never runs ahead of the database and its log, wherever
+//! a process dies: a database that has seen fewer commits than are noted has lost its log, or the end of it,
+//! and one that has them all is whole, whoever copied the log back and removed it. A note is overwritten in
+//! place and not waited for: after a power failure an earlier one may be there, which notices less and alarms
+//! nobody. So it costs no sync, and opening reads no log.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
@@ -28,7 +30,8 @@ const NOTE_BYTES: usize = 2 * (DIGITS + 1);
 
 /// Returns how many commits the database has seen.
 pub(super) fn count(connection: &Connection) -> StoreResult<u64> {
-    let mut statement = connection.prepare_cached("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'commits'")?;
+    let mut statement =
+        connection.prepare_cached("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'commits'")?;
     let count: i64 = statement.query_row([], |row| row.get(0)).optional()?.unwrap_or(0);
     Ok(u64::try_from(count).unwrap_or(0))
 }
@@ -49,7 +52,8 @@ pub(super) fn count_one_more(connection: &Connection) -> StoreResult<u64> {
 /// To be asked before the database is read: what is noted later may have been committed later.
 pub(super) fn noted(directory: &Directory) -> u64 {
     let mut bytes = [0; NOTE_BYTES];
-    let read = open(directory, OpenOptions::new().read(true)).and_then(|note| note.read_exact_at(&mut bytes, 0));
+    let read =
+        open(directory, OpenOptions::new().read(true)).and_then(|note| note.read_exact_at(&mut bytes, 0));
     read.ok().and_then(|()| parse(&bytes)).unwrap_or(0)
 }
 
@@ -110,7 +114,9 @@ mod tests {
         store.write(|_| Ok::<_, StoreError>(())).expect("nobody else writes");
         assert!(!dir.path().join(NOTE).exists());
         for commits in 1..4 {
-            store.write(|writer| writer.set_queue(&QueueName::default(), Some(commits))).expect("nobody else writes");
+            store
+                .write(|writer| writer.set_queue(&QueueName::default(), Some(commits)))
+                .expect("nobody else writes");
             assert_eq!(noted(&directory), u64::from(commits));
         }
     }

@@ -42,8 +42,9 @@ fn view(row: &Row<'_>) -> rusqlite::Result<CrontabView> {
 impl Reader<'_> {
     /// Returns the table of a source.
     pub fn crontab(&self, source: &str) -> StoreResult<Option<CrontabView>> {
-        let mut statement =
-            self.transaction.prepare_cached("SELECT id, source, origin, text FROM crontab WHERE source = ?1")?;
+        let mut statement = self
+            .transaction
+            .prepare_cached("SELECT id, source, origin, text FROM crontab WHERE source = ?1")?;
         Ok(statement.query_row([source], view).optional()?)
     }
 
@@ -154,8 +155,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Gives a job another definition; its id, name, tags, pause and history stay. The fires of a trigger that it keeps stay
-    /// planned as they are.
+    /// Gives a job another definition; its id, name, tags, pause and history stay. The fires of a trigger
+    /// that it keeps stay planned as they are.
     pub fn change_job(&self, id: JobId, job: &NewJob, triggers: &[FirstFire]) -> StoreResult<()> {
         let sql = format!("UPDATE job SET ({DEFINITION_COLUMNS}) = ({DEFINITION_VALUES}) WHERE id = :id");
         self.execute_with_definition(&sql, job, named_params! { ":id": id })?;

@@ -1,8 +1,8 @@
 //! Owns: a store's directory: opened once, checked by its descriptor, and the way to everything below it.
 //! Never: what the database holds.
 //!
-//! A name can lead elsewhere at its next use, if another user owns a directory on the way. So the checks are of what was
-//! opened, and what was opened is what is used: paths below go through `/proc/self/fd`.
+//! A name can lead elsewhere at its next use, if another user owns a directory on the way. So the checks are
+//! of what was opened, and what was opened is what is used: paths below go through `/proc/self/fd`.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind};
@@ -18,7 +18,8 @@ use nix::unistd::geteuid;
 
 use super::error::{StoreError, StoreResult, unusable};
 
-/// The database, and the files that SQLite keeps beside it: the log (WAL), and the index of the log (shared memory).
+/// The database, and the files that SQLite keeps beside it: the log (WAL), and the index of the log (shared
+/// memory).
 pub(super) const DATABASE: &str = "taskq.db";
 pub(super) const LOG: &str = "taskq.db-wal";
 pub(super) const INDEX: &str = "taskq.db-shm";
@@ -116,7 +117,10 @@ impl Directory {
     pub(super) fn inspect_file(&self, name: &str) -> StoreResult<Option<fs::Metadata>> {
         let found = self.inspect(name)?;
         if found.as_ref().is_some_and(|metadata| !metadata.is_file()) {
-            return Err(StoreError::Unusable(format!("`{}` is not a regular file", self.path.join(name).display())));
+            return Err(StoreError::Unusable(format!(
+                "`{}` is not a regular file",
+                self.path.join(name).display()
+            )));
         }
         Ok(found)
     }
@@ -135,8 +139,8 @@ impl Directory {
         Ok(Some(metadata))
     }
 
-    /// Shuts others out of it. One that holds other things and no store is refused: `--dir .` or `--dir /tmp` is a slip, and
-    /// must not lock others out of a directory that they share.
+    /// Shuts others out of it. One that holds other things and no store is refused: `--dir .` or `--dir /tmp`
+    /// is a slip, and must not lock others out of a directory that they share.
     pub(super) fn close_to_others(&self) -> StoreResult<()> {
         let failed = |error: io::Error| unusable(&self.path, &error);
         let metadata = fs::metadata(way(&self.fd)).map_err(failed)?;
@@ -157,7 +161,8 @@ impl Directory {
         fs::set_permissions(way(&self.fd), Permissions::from_mode(0o700))
     }
 
-    /// Makes the directory of the outputs where there is none, with mode 0700 whatever the umask; tells whether it did.
+    /// Makes the directory of the outputs where there is none, with mode 0700 whatever the umask; tells
+    /// whether it did.
     ///
     /// # Errors
     /// Fails if something else has its name, or the system refuses.
@@ -173,13 +178,16 @@ impl Directory {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(not_a_directory(&shown)),
             Err(error) => return Err(unusable(&shown, &error)),
         }
-        fs::set_permissions(&outputs, Permissions::from_mode(0o700)).map_err(|error| unusable(&shown, &error))?;
+        fs::set_permissions(&outputs, Permissions::from_mode(0o700))
+            .map_err(|error| unusable(&shown, &error))?;
         Ok(true)
     }
 
     /// Waits until the names in it are on disk.
     pub(super) fn sync(&self) -> StoreResult<()> {
-        File::open(self.below(".")).and_then(|dir| dir.sync_all()).map_err(|error| unusable(&self.path, &error))
+        File::open(self.below("."))
+            .and_then(|dir| dir.sync_all())
+            .map_err(|error| unusable(&self.path, &error))
     }
 
     /// Tells whether its name still leads to it.
@@ -187,9 +195,11 @@ impl Directory {
         fs::metadata(&self.path).is_ok_and(|metadata| FileId::from(&metadata) == self.id)
     }
 
-    /// Returns how many bytes its file system has left for this user; where that is unknown, as many as there can be.
+    /// Returns how many bytes its file system has left for this user; where that is unknown, as many as there
+    /// can be.
     pub(super) fn free_bytes(&self) -> u64 {
-        fstatvfs(&self.fd).map_or(u64::MAX, |stat| stat.blocks_available().saturating_mul(stat.fragment_size()))
+        fstatvfs(&self.fd)
+            .map_or(u64::MAX, |stat| stat.blocks_available().saturating_mul(stat.fragment_size()))
     }
 }
 

@@ -53,7 +53,9 @@ fn sql_cause(error: &rusqlite::Error) -> String {
         Some(ErrorCode::ReadOnly) => "the store is read-only",
         Some(ErrorCode::DatabaseCorrupt) => "the database is damaged",
         Some(ErrorCode::NotADatabase) => "`taskq.db` is not a database",
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "the database is locked by another program",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "the database is locked by another program"
+        }
         Some(ErrorCode::CannotOpen) => "`taskq.db` cannot be opened",
         Some(ErrorCode::SystemIoFailure) => "the disk failed to read or write",
         Some(ErrorCode::PermissionDenied) => "permission denied",
@@ -68,7 +70,12 @@ impl StoreError {
         match self {
             Self::Sql(error) => matches!(
                 error.sqlite_error_code(),
-                Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly)
+                Some(
+                    ErrorCode::DiskFull
+                        | ErrorCode::DatabaseBusy
+                        | ErrorCode::SystemIoFailure
+                        | ErrorCode::ReadOnly
+                )
             ),
             Self::Unusable(_) | Self::Older | Self::LogLost { .. } | Self::Gone(_) => false,
         }
@@ -90,7 +97,8 @@ impl StoreError {
         let code = match self {
             Self::Sql(error) => error.sqlite_error_code(),
             Self::LogLost { .. } => {
-                return error.hint(format!("put the log back, or remove `{NOTE}` to go on without what was in it"));
+                return error
+                    .hint(format!("put the log back, or remove `{NOTE}` to go on without what was in it"));
             }
             Self::Unusable(_) | Self::Older | Self::Gone(_) => None,
         };
@@ -99,7 +107,9 @@ impl StoreError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 error.hint("keep the files as they are and try `sqlite3 taskq.db .recover` on a copy")
             }
-            Some(ErrorCode::ReadOnly) => error.hint("check the owner and the mode of the store's directory and files"),
+            Some(ErrorCode::ReadOnly) => {
+                error.hint("check the owner and the mode of the store's directory and files")
+            }
             _ => error,
         }
     }

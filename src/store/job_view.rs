@@ -7,8 +7,8 @@ use super::codec::{self, missed};
 use super::snapshot::{Compiled, schedule_of, trigger_spec};
 use super::{Reader, StoreResult};
 use crate::domain::{
-    CommandLine, EnvVar, JobId, JobState, Mail, Outcome, Policy, QueueName, RunId, Stdin, Tag, Timestamp, TriggerId,
-    TriggerSpec,
+    CommandLine, EnvVar, JobId, JobState, Mail, Outcome, Policy, QueueName, RunId, Stdin, Tag, Timestamp,
+    TriggerId, TriggerSpec,
 };
 use crate::schedule::Zone;
 
@@ -104,7 +104,8 @@ const COLUMNS: &str = "job.id, job.name, job.created_at, job.command, job.is_scr
     job.stdin_path, job.stdin_text, job.user, job.mail_to, job.mail_when, job.mail_format,
     job.cwd_optional";
 
-/// The jobs that are not done: those with a run or a fire to come. Their indexes are as short as they are few.
+/// The jobs that are not done: those with a run or a fire to come. Their indexes are as short as they are
+/// few.
 const LIVE: &str = "job.id IN (
     SELECT job_id FROM run WHERE state <> 'finished'
     UNION ALL SELECT job_id FROM trigger WHERE next_at IS NOT NULL
@@ -166,7 +167,8 @@ impl Reader<'_> {
     pub fn jobs(&self, filter: &JobFilter) -> StoreResult<Vec<JobView>> {
         let mut conditions = vec![if filter.done_too { "1" } else { LIVE }];
         let mut values: Vec<&dyn ToSql> = Vec::new();
-        let (queue, tag) = (filter.queue.as_ref().map(QueueName::as_str), filter.tag.as_ref().map(Tag::as_str));
+        let (queue, tag) =
+            (filter.queue.as_ref().map(QueueName::as_str), filter.tag.as_ref().map(Tag::as_str));
         if let Some(queue) = &queue {
             conditions.push("job.queue = ?");
             values.push(queue);
@@ -207,7 +209,8 @@ impl Reader<'_> {
         if let Some(row) = rows.next()? {
             job.last = Some((RunId { job: job.id, number: row.get(0)? }, row.get(1)?, row.get(2)?));
         }
-        let mut tags = self.transaction.prepare_cached("SELECT tag FROM tag WHERE job_id = ?1 ORDER BY tag")?;
+        let mut tags =
+            self.transaction.prepare_cached("SELECT tag FROM tag WHERE job_id = ?1 ORDER BY tag")?;
         job.tags = tags.query_map([job.id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
         job.triggers = self.triggers(job.id)?;
         Ok(())
@@ -215,9 +218,9 @@ impl Reader<'_> {
 
     /// Returns the environment of a job's runs, as it was given.
     pub fn environment(&self, job: JobId) -> StoreResult<Vec<EnvVar>> {
-        let mut vars = self
-            .transaction
-            .prepare_cached("SELECT vars FROM environment WHERE id = (SELECT environment_id FROM job WHERE id = ?1)")?;
+        let mut vars = self.transaction.prepare_cached(
+            "SELECT vars FROM environment WHERE id = (SELECT environment_id FROM job WHERE id = ?1)",
+        )?;
         let vars: Vec<u8> = vars.query_row([job], |row| row.get(0))?;
         Ok(codec::split(&vars))
     }
@@ -232,9 +235,16 @@ impl Reader<'_> {
     }
 
     /// Returns a job's triggers, each compiled, or with the reason why it cannot be.
-    pub fn compiled_triggers(&self, job: JobId, system_zone: &Zone) -> StoreResult<Vec<(TriggerView, Compiled)>> {
+    pub fn compiled_triggers(
+        &self,
+        job: JobId,
+        system_zone: &Zone,
+    ) -> StoreResult<Vec<(TriggerView, Compiled)>> {
         let triggers = self.triggers(job)?;
-        Ok(triggers.into_iter().map(|trigger| (trigger.clone(), schedule_of(&trigger.spec, system_zone))).collect())
+        Ok(triggers
+            .into_iter()
+            .map(|trigger| (trigger.clone(), schedule_of(&trigger.spec, system_zone)))
+            .collect())
     }
 
     /// Tells whether a job that fires only once, or a few times, has such a fire to come.
@@ -244,7 +254,8 @@ impl Reader<'_> {
         Ok(triggers.iter().all(is_one_shot) && triggers.iter().any(|trigger| trigger.next_at.is_some()))
     }
 
-    /// Returns the `limit` triggers that fire next, earliest first, each with its job; of `jobs` alone unless that is empty.
+    /// Returns the `limit` triggers that fire next, earliest first, each with its job; of `jobs` alone unless
+    /// that is empty.
     pub fn next_triggers(&self, jobs: &[JobId], limit: usize) -> StoreResult<Vec<(JobId, TriggerView)>> {
         let mut statement = self.transaction.prepare(
             "SELECT id, kind, expr, zone, at, period_us, delay_us, next_at, job_id FROM trigger
@@ -253,8 +264,8 @@ impl Reader<'_> {
         )?;
         let ids = format!("[{}]", jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let triggers =
-            statement.query_map(params![!jobs.is_empty(), ids, limit], |row| Ok((row.get(8)?, trigger_view(row)?)))?;
+        let triggers = statement
+            .query_map(params![!jobs.is_empty(), ids, limit], |row| Ok((row.get(8)?, trigger_view(row)?)))?;
         Ok(triggers.collect::<rusqlite::Result<_>>()?)
     }
 }

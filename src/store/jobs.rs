@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::codec::{command_columns, content_hash, join, stdin_columns};
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{
-    JobId, JobKey, JobName, NewJob, Outcome, Overlap, RunId, Span, Timestamp, TriggerId, TriggerKind, TriggerSpec,
+    JobId, JobKey, JobName, NewJob, Outcome, Overlap, RunId, Span, Timestamp, TriggerId, TriggerKind,
+    TriggerSpec,
 };
 use crate::engine::{Pending, skip_paused};
 use crate::schedule::Zone;
@@ -33,16 +34,18 @@ pub(super) const DEFINITION_VALUES: &str = ":command, :is_script, :cwd, :environ
     :missed_within, :grace, :timeout, :kill_after, :start, :stdin_path, :stdin_text, :user, :mail_to, :mail_when, :mail_format,
     :cwd_optional";
 
-/// How many of the latest jobs a request is looked for in: more than can be added while a client waits for its answer.
+/// How many of the latest jobs a request is looked for in: more than can be added while a client waits for
+/// its answer.
 const REQUESTS_LOOKED_AT: i64 = 100_000;
 
 impl Reader<'_> {
     /// Finds a job by id or name.
     pub fn find_job(&self, key: &JobKey) -> StoreResult<Option<JobId>> {
         let found = match key {
-            JobKey::Id(id) => {
-                self.transaction.prepare_cached("SELECT id FROM job WHERE id = ?1")?.query_row([id], |row| row.get(0))
-            }
+            JobKey::Id(id) => self
+                .transaction
+                .prepare_cached("SELECT id FROM job WHERE id = ?1")?
+                .query_row([id], |row| row.get(0)),
             JobKey::Name(name) => self
                 .transaction
                 .prepare_cached("SELECT id FROM job WHERE name = ?1")?
@@ -53,7 +56,8 @@ impl Reader<'_> {
 
     /// Finds the job that was added by a request of the last moments.
     pub fn find_request(&self, request: i64) -> StoreResult<Option<JobId>> {
-        // No index serves this: it is asked only when a daemon did not answer, and looks at the latest jobs alone.
+        // No index serves this: it is asked only when a daemon did not answer, and looks at the latest jobs
+        // alone.
         let found = self
             .transaction
             .prepare("SELECT id FROM job WHERE id > (SELECT max(id) FROM job) - ?2 AND request = ?1")?
@@ -63,7 +67,8 @@ impl Reader<'_> {
 
     /// Returns every name, in order.
     pub fn names(&self) -> StoreResult<Vec<String>> {
-        let mut statement = self.transaction.prepare("SELECT name FROM job WHERE name IS NOT NULL ORDER BY name")?;
+        let mut statement =
+            self.transaction.prepare("SELECT name FROM job WHERE name IS NOT NULL ORDER BY name")?;
         let names = statement.query_map([], |row| row.get(0))?;
         Ok(names.collect::<rusqlite::Result<_>>()?)
     }
@@ -119,7 +124,13 @@ impl Writer<'_> {
         Ok(id)
     }
 
-    fn insert_job(&self, job: &NewJob, has_run: bool, request: Option<i64>, now: Timestamp) -> StoreResult<JobId> {
+    fn insert_job(
+        &self,
+        job: &NewJob,
+        has_run: bool,
+        request: Option<i64>,
+        now: Timestamp,
+    ) -> StoreResult<JobId> {
         let sql = format!(
             "INSERT INTO job (name, created_at, paused_at, runs, request, {DEFINITION_COLUMNS})
              VALUES (:name, :now, :paused_at, :runs, :request, {DEFINITION_VALUES})"
@@ -198,7 +209,18 @@ impl Writer<'_> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
         let kind: TriggerKind = trigger.spec.kind();
-        insert.execute(params![job, kind, expr, zone, at, period, delay, trigger.next_at, held, trigger.boot_id])?;
+        insert.execute(params![
+            job,
+            kind,
+            expr,
+            zone,
+            at,
+            period,
+            delay,
+            trigger.next_at,
+            held,
+            trigger.boot_id
+        ])?;
         Ok(())
     }
 
@@ -233,7 +255,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Pauses a job: its triggers do not fire and its waiting runs do not start. Returns whether it was not paused before.
+    /// Pauses a job: its triggers do not fire and its waiting runs do not start. Returns whether it was not
+    /// paused before.
     pub fn pause_job(&self, job: JobId, now: Timestamp) -> StoreResult<bool> {
         let changed = self
             .transaction

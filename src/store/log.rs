@@ -1,8 +1,9 @@
 //! Owns: the log that SQLite keeps beside the database (WAL): its length, and copying it back.
 //! Never: what is in it.
 //!
-//! Until it is copied back, what was committed last is in the log alone. Commits copy it back when it is long; the daemon does
-//! so when it has been idle for a while and when it ends, after which `taskq.db` alone is whole.
+//! Until it is copied back, what was committed last is in the log alone. Commits copy it back when it is
+//! long; the daemon does so when it has been idle for a while and when it ends, after which `taskq.db` alone
+//! is whole.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -31,15 +32,17 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// How long the end of a daemon waits for readers to go.
 const READERS: Duration = Duration::from_millis(200);
 
-/// Returns how many frames a log in this directory gets before it is copied back: fewer where there is little room.
+/// Returns how many frames a log in this directory gets before it is copied back: fewer where there is little
+/// room.
 pub(super) fn frames(directory: &Directory) -> u64 {
     (directory.free_bytes() / PART_OF_FREE / FRAME_BYTES).clamp(FRAMES_MIN, FRAMES_MAX)
 }
 
 /// Gives the log the length that it has between two checkpoints, in zeros, which are no frames.
 ///
-/// A commit that lengthens the log waits for the file system's journal, two to three times as long as one that overwrites.
-/// What is there is not touched: zeros go behind the end of the file, and the write lock keeps others from doing the same.
+/// A commit that lengthens the log waits for the file system's journal, two to three times as long as one
+/// that overwrites. What is there is not touched: zeros go behind the end of the file, and the write lock
+/// keeps others from doing the same.
 pub(super) fn lengthen(connection: &mut Connection, directory: &Directory) -> StoreResult<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let lengthened = OpenOptions::new().append(true).open(directory.below(LOG)).and_then(|mut log| {
@@ -65,8 +68,8 @@ fn write_zeros(out: &mut impl Write, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies the log back as far as no reader needs it; tells whether all of it is. Waits for nobody. The log keeps its length,
-/// and the next commit begins it anew.
+/// Copies the log back as far as no reader needs it; tells whether all of it is. Waits for nobody. The log
+/// keeps its length, and the next commit begins it anew.
 pub(super) fn copy_back(connection: &Connection) -> StoreResult<bool> {
     checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)")
 }
@@ -78,12 +81,12 @@ pub(super) fn copy_back_and_cut(connection: &Connection) -> StoreResult<bool> {
     Ok(checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)")? || is_whole)
 }
 
-/// Copies a log back that has all the frames it is given, before a process writes for the first time: its commit then begins
-/// the log anew.
+/// Copies a log back that has all the frames it is given, before a process writes for the first time: its
+/// commit then begins the log anew.
 ///
-/// SQLite copies a long log back after a commit, and leaves it to the next one to begin it anew. That this may be done stands
-/// in the index alone, which the next process makes from the log again if no other has the store open: without a daemon the
-/// log would grow for ever.
+/// SQLite copies a long log back after a commit, and leaves it to the next one to begin it anew. That this
+/// may be done stands in the index alone, which the next process makes from the log again if no other has the
+/// store open: without a daemon the log would grow for ever.
 pub(super) fn copy_back_if_long(connection: &Connection, directory: &Directory) -> StoreResult<()> {
     let frames: i64 = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?;
     if u64::try_from(frames).unwrap_or(0) >= self::frames(directory) {

@@ -40,14 +40,16 @@ pub struct ClaimedMail {
 impl Reader<'_> {
     /// Tells whether a mail waits or is being sent.
     pub fn is_mail_open(&self, id: i64) -> StoreResult<bool> {
-        let mut statement = self.transaction.prepare("SELECT 1 FROM mail WHERE id = ?1 AND failed IS NULL")?;
+        let mut statement =
+            self.transaction.prepare("SELECT 1 FROM mail WHERE id = ?1 AND failed IS NULL")?;
         Ok(statement.exists([id])?)
     }
 
     /// Tells whether a mail waits and no keeper was told of it.
     pub fn has_waiting_mail(&self) -> StoreResult<bool> {
-        let mut statement =
-            self.transaction.prepare_cached("SELECT 1 FROM mail WHERE failed IS NULL AND keeper IS NULL LIMIT 1")?;
+        let mut statement = self
+            .transaction
+            .prepare_cached("SELECT 1 FROM mail WHERE failed IS NULL AND keeper IS NULL LIMIT 1")?;
         Ok(statement.exists([])?)
     }
 
@@ -56,7 +58,8 @@ impl Reader<'_> {
         let mut statement = self
             .transaction
             .prepare("SELECT id, keeper FROM mail WHERE failed IS NULL AND keeper IS NOT NULL ORDER BY id")?;
-        let claimed = statement.query_map([], |row| Ok(ClaimedMail { id: row.get(0)?, keeper: row.get(1)? }))?;
+        let claimed =
+            statement.query_map([], |row| Ok(ClaimedMail { id: row.get(0)?, keeper: row.get(1)? }))?;
         Ok(claimed.collect::<rusqlite::Result<_>>()?)
     }
 
@@ -66,8 +69,9 @@ impl Reader<'_> {
             "SELECT run.number, mail.failed FROM mail JOIN run ON run.id = mail.run_id
              WHERE run.job_id = ?1 AND mail.failed IS NOT NULL ORDER BY mail.id DESC LIMIT 1",
         )?;
-        let unsent = statement
-            .query_row([job], |row| Ok(UnsentMail { run: RunId { job, number: row.get(0)? }, cause: row.get(1)? }));
+        let unsent = statement.query_row([job], |row| {
+            Ok(UnsentMail { run: RunId { job, number: row.get(0)? }, cause: row.get(1)? })
+        });
         Ok(unsent.optional()?)
     }
 
@@ -87,9 +91,9 @@ impl Reader<'_> {
 impl Writer<'_> {
     /// Queues the mail about a run that has just finished, if its job wants one.
     pub(super) fn queue_mail(&self, run: RunId, now: Timestamp) -> StoreResult<()> {
-        // Cancelled ones may have had a process or not; of the lost and those that would not start it was owed. In the forms
-        // of the crons a mail is an output, with cronie's `-n` that of a failure; what kept a command from starting they write
-        // where it would have written.
+        // Cancelled ones may have had a process or not; of the lost and those that would not start it was
+        // owed. In the forms of the crons a mail is an output, with cronie's `-n` that of a failure; what
+        // kept a command from starting they write where it would have written.
         self.transaction
             .prepare_cached(
                 "INSERT INTO mail (run_id, queued_at, user)
@@ -106,15 +110,20 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Claims mails for the keeper `instance`, so that it has at most `limit` of them, and `limit_of_user` of each user: the
-    /// oldest of each user first, then the second of each.
-    pub fn claim_mails(&self, instance: i64, limit: usize, limit_of_user: usize) -> StoreResult<Vec<MailToSend>> {
+    /// Claims mails for the keeper `instance`, so that it has at most `limit` of them, and `limit_of_user` of
+    /// each user: the oldest of each user first, then the second of each.
+    pub fn claim_mails(
+        &self,
+        instance: i64,
+        limit: usize,
+        limit_of_user: usize,
+    ) -> StoreResult<Vec<MailToSend>> {
         let (mut waiting, mut room) = (Vec::new(), limit);
         for user in self.users_of_mails()? {
             // Those of a user that are claimed are the oldest, so that no more has to be looked at.
-            let mut statement = self
-                .transaction
-                .prepare_cached("SELECT id, keeper IS NULL FROM mail WHERE failed IS NULL AND user = ?1 ORDER BY id")?;
+            let mut statement = self.transaction.prepare_cached(
+                "SELECT id, keeper IS NULL FROM mail WHERE failed IS NULL AND user = ?1 ORDER BY id",
+            )?;
             let oldest = statement.query_map([user], |row| Ok((row.get(0)?, row.get(1)?)))?;
             for (place, mail) in oldest.take(limit_of_user).enumerate() {
                 match mail? {
@@ -163,7 +172,9 @@ impl Writer<'_> {
 
     /// Forgets a mail: sendmail(8) has it.
     pub fn mail_is_sent(&self, id: i64) -> StoreResult<()> {
-        self.transaction.prepare_cached("DELETE FROM mail WHERE id = ?1 AND failed IS NULL")?.execute([id])?;
+        self.transaction
+            .prepare_cached("DELETE FROM mail WHERE id = ?1 AND failed IS NULL")?
+            .execute([id])?;
         Ok(())
     }
 

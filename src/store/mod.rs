@@ -1,7 +1,8 @@
 //! Owns: the database: the only SQL in the program.
 //! Never: decisions (see `engine`), processes, the current time.
 //!
-//! Whoever writes takes the write lock at the beginning, so that what was read still holds when it is written.
+//! Whoever writes takes the write lock at the beginning, so that what was read still holds when it is
+//! written.
 
 mod apply;
 mod codec;
@@ -95,7 +96,8 @@ impl<E: From<StoreError>, S: Into<StoreError>> From<S> for Refusal<E> {
 }
 
 impl Reader<'_> {
-    /// Tells whether SQLite has given the transaction up by itself: it has run out of room, or the disk has failed.
+    /// Tells whether SQLite has given the transaction up by itself: it has run out of room, or the disk has
+    /// failed.
     fn has_run_out(&self) -> bool {
         self.transaction.is_autocommit()
     }
@@ -105,14 +107,15 @@ impl Store {
     /// Opens the store in `dir`, and makes directory and database where there are none.
     ///
     /// # Errors
-    /// Fails if directory or database belong to somebody else, or the database is damaged, has lost its log, is of a later
-    /// version, or not ours; with `Older` if it is of an earlier version.
+    /// Fails if directory or database belong to somebody else, or the database is damaged, has lost its log,
+    /// is of a later version, or not ours; with `Older` if it is of an earlier version.
     pub fn open(dir: &Path) -> StoreResult<Self> {
         let directory = Directory::make(dir)?;
         schema::open(&directory).map(|opened| Self::of(opened, directory))
     }
 
-    /// The same, and brings one of an earlier version up to date: not while a daemon of that version serves it.
+    /// The same, and brings one of an earlier version up to date: not while a daemon of that version serves
+    /// it.
     ///
     /// # Errors
     /// As `open`, without `Older`.
@@ -144,8 +147,8 @@ impl Store {
         self.place.as_ref().map(|place| &place.directory)
     }
 
-    /// Looks whether directory, database and log are still those that were opened, and makes a missing directory of outputs
-    /// again; returns whether it did. A few calls of stat(2).
+    /// Looks whether directory, database and log are still those that were opened, and makes a missing
+    /// directory of outputs again; returns whether it did. A few calls of stat(2).
     ///
     /// # Errors
     /// `Gone` if one of them was removed or replaced: what would be committed now would be lost.
@@ -169,8 +172,9 @@ impl Store {
         Ok(answer)
     }
 
-    /// Writes in one transaction, on disk when this returns; nothing is changed if `write` fails, or the store is of a later
-    /// version by now. On a full disk the log is copied back, and `write` gets a second chance: the log has room again then.
+    /// Writes in one transaction, on disk when this returns; nothing is changed if `write` fails, or the
+    /// store is of a later version by now. On a full disk the log is copied back, and `write` gets a second
+    /// chance: the log has room again then.
     pub fn write<T, E: From<StoreError>>(
         &mut self,
         mut write: impl FnMut(&Writer<'_>) -> std::result::Result<T, E>,
@@ -201,7 +205,8 @@ impl Store {
         let transaction = writer.0.transaction;
         let is_changed = transaction.total_changes() != before;
         // Counted only where there is something to commit: a turn that changes nothing waits for no disk.
-        let commits = if is_changed { commits::count_one_more(&transaction)? } else { commits::count(&transaction)? };
+        let commits =
+            if is_changed { commits::count_one_more(&transaction)? } else { commits::count(&transaction)? };
         transaction.commit()?;
         self.commits = commits;
         if let Some(place) = self.place.as_mut().filter(|_| is_changed) {
@@ -210,17 +215,20 @@ impl Store {
         Ok(answer)
     }
 
-    /// Returns how many commits the store had seen when this process wrote last, or tried to and changed nothing.
+    /// Returns how many commits the store had seen when this process wrote last, or tried to and changed
+    /// nothing.
     pub fn commits(&self) -> u64 {
         self.commits
     }
 
-    /// Copies the log back into the database, as far as no reader needs it; tells whether `taskq.db` alone is whole now.
+    /// Copies the log back into the database, as far as no reader needs it; tells whether `taskq.db` alone is
+    /// whole now.
     pub fn copy_log_back(&mut self) -> StoreResult<bool> {
         log::copy_back(&self.connection)
     }
 
-    /// The same, and cuts the log to nothing unless somebody reads or writes. For the end of whoever writes most.
+    /// The same, and cuts the log to nothing unless somebody reads or writes. For the end of whoever writes
+    /// most.
     pub fn finish(self) -> StoreResult<bool> {
         log::copy_back_and_cut(&self.connection)
     }

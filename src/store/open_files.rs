@@ -1,11 +1,12 @@
 //! Owns: whether the files that SQLite has opened are those of the store's directory, and stay so.
 //! Never: opening them.
 //!
-//! SQLite opens the database, its log and the log's index by path names, also where it is given `/proc/self/fd`: it resolves
-//! symlinks by itself. Whoever owns a directory on the way can have it open other files. So what it opened is looked up among
-//! the descriptors of this process, and is compared with what the store's directory holds: the database before anything of it
-//! is read, the other two before anything of it is used. What this cannot undo: of two files that it opened from two places
-//! SQLite, as root, gives the one to the owner of the other. The next opening sets that right in a store that is root's.
+//! SQLite opens the database, its log and the log's index by path names, also where it is given
+//! `/proc/self/fd`: it resolves symlinks by itself. Whoever owns a directory on the way can have it open
+//! other files. So what it opened is looked up among the descriptors of this process, and is compared with
+//! what the store's directory holds: the database before anything of it is read, the other two before
+//! anything of it is used. What this cannot undo: of two files that it opened from two places SQLite, as
+//! root, gives the one to the owner of the other. The next opening sets that right in a store that is root's.
 
 use std::fs;
 use std::io;
@@ -49,8 +50,8 @@ fn name_of(target: &Path) -> Option<&'static str> {
     [DATABASE, LOG, INDEX].into_iter().find(|known| *known == name)
 }
 
-/// Tells whether SQLite has the right file open under this name: it opened it now, or it shares what it had open before and
-/// opened no other.
+/// Tells whether SQLite has the right file open under this name: it opened it now, or it shares what it had
+/// open before and opened no other.
 fn is_right(name: &str, right: FileId, before: &[Descriptor], after: &[Descriptor]) -> bool {
     let mut of_name = after.iter().filter(|one| one.name == name);
     let is_new = |one: &Descriptor| !before.contains(one);
@@ -74,8 +75,8 @@ impl Opening {
         Ok(Self { before, _alone: alone })
     }
 
-    /// Refuses files of these names that are not those in the directory; returns which they are, without those of which there
-    /// is none and none was opened.
+    /// Refuses files of these names that are not those in the directory; returns which they are, without
+    /// those of which there is none and none was opened.
     pub(super) fn check(
         &self,
         directory: &Directory,
@@ -84,8 +85,11 @@ impl Opening {
         let after = descriptors().map_err(|error| unusable(Path::new(DESCRIPTORS), &error))?;
         let mut files = Vec::new();
         for name in names {
-            let metadata =
-                if *name == DATABASE { directory.inspect_database()? } else { directory.inspect_file(name)? };
+            let metadata = if *name == DATABASE {
+                directory.inspect_database()?
+            } else {
+                directory.inspect_file(name)?
+            };
             let is_in_order = match &metadata {
                 Some(metadata) => is_right(name, FileId::from(metadata), &self.before, &after),
                 None => !after.iter().any(|one| one.name == *name && !self.before.contains(one)),
@@ -119,8 +123,8 @@ impl OpenFiles {
         self.files.iter().any(|(name, _)| *name == LOG)
     }
 
-    /// Returns what has become of them since, if they are not where they were: whoever commits to a file without a name
-    /// commits to nothing.
+    /// Returns what has become of them since, if they are not where they were: whoever commits to a file
+    /// without a name commits to nothing.
     pub(super) fn what_is_gone(&self, directory: &Directory) -> Option<String> {
         if !directory.is_in_place() {
             return Some(format!("the directory `{}` was removed or replaced", directory.path().display()));

@@ -154,7 +154,8 @@ impl Reader<'_> {
     pub fn count_runs(&self, filter: &RunFilter) -> StoreResult<usize> {
         filter.select(|conditions, values| {
             let sql = format!("SELECT count(*) FROM run WHERE {conditions}");
-            let count: i64 = self.transaction.prepare_cached(&sql)?.query_row(values.as_slice(), |row| row.get(0))?;
+            let count: i64 =
+                self.transaction.prepare_cached(&sql)?.query_row(values.as_slice(), |row| row.get(0))?;
             Ok(usize::try_from(count).unwrap_or(0))
         })
     }
@@ -169,7 +170,10 @@ impl Reader<'_> {
 
     /// Returns the place of the latest run in the order in which runs were made.
     pub fn newest_run(&self) -> StoreResult<i64> {
-        Ok(self.transaction.prepare_cached("SELECT coalesce(max(id), 0) FROM run")?.query_row([], |row| row.get(0))?)
+        Ok(self
+            .transaction
+            .prepare_cached("SELECT coalesce(max(id), 0) FROM run")?
+            .query_row([], |row| row.get(0))?)
     }
 
     /// Returns a run's output, if it is in the run log.

@@ -1,8 +1,8 @@
 //! Owns: making a store, opening one, and the steps between its versions.
 //! Never: what is in it.
 //!
-//! A new store is built aside and linked into place, so that `taskq.db` is either whole or not there: an empty file under
-//! that name is damage, and is refused like any other.
+//! A new store is built aside and linked into place, so that `taskq.db` is either whole or not there: an
+//! empty file under that name is damage, and is refused like any other.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -21,10 +21,13 @@ use super::open_files::{OpenFiles, Opening};
 /// Marks the file as ours, `PRAGMA application_id`: "task" in ASCII.
 const APPLICATION_ID: i64 = 0x7461_736b;
 
-/// Each step takes a store from the version of its index to the next; `PRAGMA user_version` holds the version.
-const STEPS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+/// Each step takes a store from the version of its index to the next; `PRAGMA user_version` holds the
+/// version.
+const STEPS: &[&str] =
+    &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
-/// How long a write waits for another's: longer than any transaction of ours, shorter than a person's patience.
+/// How long a write waits for another's: longer than any transaction of ours, shorter than a person's
+/// patience.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The pages that one connection may cache, in KiB: the daemon's memory must not grow with the history.
@@ -149,7 +152,8 @@ fn create(directory: &Directory) -> StoreResult<()> {
     directory.sync()
 }
 
-/// Returns the bytes of a new database: built in memory, so that SQLite opens nothing by a name before it is checked.
+/// Returns the bytes of a new database: built in memory, so that SQLite opens nothing by a name before it is
+/// checked.
 fn image() -> StoreResult<Vec<u8>> {
     let mut connection = in_memory()?;
     let mut image = connection.serialize(MAIN_DB)?.to_vec();
@@ -172,8 +176,8 @@ fn connect(directory: &Directory, opening: &Opening) -> StoreResult<Opened> {
     version_of(&connection)?;
     let files = OpenFiles::of(opening, directory)?;
     if !has_log && files.has_log() {
-        // SQLite is built not to sync directories: a log that this process made must have its name on disk before the
-        // first commit in it is acknowledged.
+        // SQLite is built not to sync directories: a log that this process made must have its name on disk
+        // before the first commit in it is acknowledged.
         directory.sync()?;
     }
     Ok(Opened { connection, files })
@@ -181,10 +185,11 @@ fn connect(directory: &Directory, opening: &Opening) -> StoreResult<Opened> {
 
 fn set_up(connection: &Connection, directory: &Directory) -> StoreResult<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // The last process to close would else copy the whole log back, and pay for it with two more syncs: that belongs to
-    // the daemon, and to whoever writes the last page that the log is given.
+    // The last process to close would else copy the whole log back, and pay for it with two more syncs: that
+    // belongs to the daemon, and to whoever writes the last page that the log is given.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    // A plan that looks at the values of parameters is made anew for each: several times in every turn of the daemon.
+    // A plan that looks at the values of parameters is made anew for each: several times in every turn of the
+    // daemon.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{CACHE_KIB};
@@ -205,8 +210,8 @@ fn version_of(connection: &Connection) -> StoreResult<i64> {
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
-/// Refuses a store of a later version: what is new in it would be passed over. In every transaction that writes, since
-/// another process may have brought the store there while this one had it open.
+/// Refuses a store of a later version: what is new in it would be passed over. In every transaction that
+/// writes, since another process may have brought the store there while this one had it open.
 pub fn check_version(connection: &Connection) -> StoreResult<()> {
     let (version, latest) = (version_of(connection)?, latest());
     if version > latest {

@@ -11,7 +11,8 @@ ALTER TABLE job ADD COLUMN mail_format TEXT CHECK (mail_format IN ('taskq', 'deb
 
 ALTER TABLE trigger ADD COLUMN delay_us INTEGER NOT NULL DEFAULT 0 CHECK (delay_us >= 0);   -- cron
 
--- The mail about a run, from the commit of its end until sendmail(8) has taken it. One that could not be sent stays.
+-- The mail about a run, from the commit of its end until sendmail(8) has taken it. One that could not be sent
+-- stays.
 CREATE TABLE mail (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     run_id INTEGER NOT NULL UNIQUE REFERENCES run (id),

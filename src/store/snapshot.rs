@@ -33,8 +33,8 @@ pub struct Claimed {
 }
 
 impl Reader<'_> {
-    /// Returns what there is to decide at `now`. While fires are due the queues are left out, as they are without a keeper;
-    /// `cpus`: the slots of a queue that sets none.
+    /// Returns what there is to decide at `now`. While fires are due the queues are left out, as they are
+    /// without a keeper; `cpus`: the slots of a queue that sets none.
     pub fn snapshot(
         &self,
         now: Timestamp,
@@ -83,7 +83,12 @@ impl Reader<'_> {
     }
 
     /// Returns the instants after `after` for which a trigger has runs, ascending.
-    pub(super) fn taken_after(&self, job: JobId, trigger: TriggerId, after: Timestamp) -> StoreResult<Vec<Timestamp>> {
+    pub(super) fn taken_after(
+        &self,
+        job: JobId,
+        trigger: TriggerId,
+        after: Timestamp,
+    ) -> StoreResult<Vec<Timestamp>> {
         let mut statement = self.transaction.prepare_cached(
             "SELECT scheduled_at FROM run WHERE job_id = ?1 AND trigger_id = ?2 AND scheduled_at > ?3 ORDER BY scheduled_at",
         )?;
@@ -97,13 +102,18 @@ impl Reader<'_> {
              WHERE job_id = ?1 AND state <> 'finished' ORDER BY number",
         )?;
         let runs = statement.query_map([job], |row| {
-            Ok(Unfinished { run: RunId { job, number: row.get(0)? }, claimed: row.get(1)?, stopping: row.get(2)? })
+            Ok(Unfinished {
+                run: RunId { job, number: row.get(0)? },
+                claimed: row.get(1)?,
+                stopping: row.get(2)?,
+            })
         })?;
         Ok(runs.collect::<rusqlite::Result<_>>()?)
     }
 
     fn queue_states(&self, cpus: usize, lookahead: &Lookahead<'_>) -> StoreResult<Vec<QueueState>> {
-        let mut statement = self.transaction.prepare_cached("SELECT name, slots, paused_at IS NOT NULL FROM queue")?;
+        let mut statement =
+            self.transaction.prepare_cached("SELECT name, slots, paused_at IS NOT NULL FROM queue")?;
         let mut rows = statement.query([])?;
         let mut states = Vec::new();
         while let Some(row) = rows.next()? {
@@ -118,7 +128,15 @@ impl Reader<'_> {
             if candidates.is_empty() && standing_by.is_empty() {
                 continue;
             }
-            states.push(QueueState { name, slots, paused: row.get(2)?, claimed, standing_by, lookahead, candidates });
+            states.push(QueueState {
+                name,
+                slots,
+                paused: row.get(2)?,
+                claimed,
+                standing_by,
+                lookahead,
+                candidates,
+            });
         }
         Ok(states)
     }
@@ -126,7 +144,9 @@ impl Reader<'_> {
     fn claimed_in(&self, queue: &str) -> StoreResult<(usize, Vec<StandBy>)> {
         let claimed: i64 = self
             .transaction
-            .prepare_cached("SELECT count(*) FROM run WHERE queue = ?1 AND state <> 'finished' AND keeper IS NOT NULL")?
+            .prepare_cached(
+                "SELECT count(*) FROM run WHERE queue = ?1 AND state <> 'finished' AND keeper IS NOT NULL",
+            )?
             .query_row([queue], |row| row.get(0))?;
         let mut statement = self.transaction.prepare_cached(
             "SELECT job_id, number, priority, held FROM run
@@ -152,7 +172,8 @@ impl Reader<'_> {
             let run = RunId { job: row.get(0)?, number: row.get(1)? };
             Ok(Candidate { run, priority: row.get(2)?, is_serial: row.get(3)? })
         })?;
-        // The index gives them in order, one at a time. A bound `LIMIT` would have SQLite plan anew at each binding.
+        // The index gives them in order, one at a time. A bound `LIMIT` would have SQLite plan anew at each
+        // binding.
         Ok(candidates.take(limit).collect::<rusqlite::Result<_>>()?)
     }
 
@@ -213,8 +234,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Ends what was claimed before the machine was last started: no keeper and no process of it can be left. Keepers that
-    /// `ended` in order had started nothing that is still claimed.
+    /// Ends what was claimed before the machine was last started: no keeper and no process of it can be left.
+    /// Keepers that `ended` in order had started nothing that is still claimed.
     pub fn lose_runs_of_earlier_boot(&self, boot_id: &str, ended: &[i64], now: Timestamp) -> StoreResult<()> {
         const KEY: &str = "boot";
         let known = self.meta(KEY)?;
@@ -232,12 +253,13 @@ impl Writer<'_> {
     }
 
     fn set_meta(&self, key: &str, value: &str) -> StoreResult<()> {
-        self.transaction.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![key, value])?;
+        self.transaction
+            .execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![key, value])?;
         Ok(())
     }
 
-    /// Plans the coming fires of every cron trigger without a zone of its own anew, if the system's zone is another than
-    /// when they were planned. Fires that are due stay due.
+    /// Plans the coming fires of every cron trigger without a zone of its own anew, if the system's zone is
+    /// another than when they were planned. Fires that are due stay due.
     pub fn follow_system_zone(&self, fingerprint: &str, zone: &Zone, now: Timestamp) -> StoreResult<bool> {
         const KEY: &str = "system_zone";
         let known = self.meta(KEY)?;
@@ -258,8 +280,8 @@ impl Writer<'_> {
         Ok(true)
     }
 
-    /// Plans every recurring trigger anew from a clock that was set back far. An instant that has a run already, from
-    /// before the step, is passed over: no fire doubles.
+    /// Plans every recurring trigger anew from a clock that was set back far. An instant that has a run
+    /// already, from before the step, is passed over: no fire doubles.
     pub fn replan_after_step_back(&self, system_zone: &Zone, now: Timestamp) -> StoreResult<()> {
         for planned in self.planned("kind <> 'at'", now)? {
             let Ok((schedule, zone)) = schedule_of(&planned.spec, system_zone) else { continue };
@@ -308,9 +330,11 @@ struct Planned {
 pub(super) fn trigger_spec(row: &Row<'_>, first: usize) -> rusqlite::Result<TriggerSpec> {
     let kind: TriggerKind = row.get(first)?;
     Ok(match kind {
-        TriggerKind::Cron => {
-            TriggerSpec::Cron { expr: row.get(first + 1)?, zone: row.get(first + 2)?, delay: row.get(first + 5)? }
-        }
+        TriggerKind::Cron => TriggerSpec::Cron {
+            expr: row.get(first + 1)?,
+            zone: row.get(first + 2)?,
+            delay: row.get(first + 5)?,
+        },
         TriggerKind::Every => TriggerSpec::Every { anchor: row.get(first + 3)?, period: row.get(first + 4)? },
         TriggerKind::At | TriggerKind::Manual => TriggerSpec::At { at: row.get(first + 3)? },
     })

@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use inotify::{Inotify, WatchMask};
 
-/// Where localtime(5) lives. The directory is watched, not the link: a link is replaced, and a watch on it would go with it.
+/// Where localtime(5) lives. The directory is watched, not the link: a link is replaced, and a watch on it
+/// would go with it.
 const DIRECTORY: &str = "/etc";
 const FILE: &str = "localtime";
 
@@ -18,9 +19,10 @@ impl ZoneWatch {
     /// Starts watching.
     pub fn new() -> io::Result<Self> {
         let inotify = Inotify::init()?;
-        inotify
-            .watches()
-            .add(DIRECTORY, WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::CLOSE_WRITE | WatchMask::DELETE)?;
+        inotify.watches().add(
+            DIRECTORY,
+            WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::CLOSE_WRITE | WatchMask::DELETE,
+        )?;
         Ok(Self(inotify))
     }
 

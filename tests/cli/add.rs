@@ -31,7 +31,9 @@ fn options_behind_the_command_belong_to_it() {
 #[test]
 fn a_script_may_come_on_standard_input() {
     let home = Home::with_daemon();
-    home.taskq(&["add"]).stdin("read line < /etc/hostname\necho 'it'\"'\"'s' \"$0\" $#\n").gives(0, "1\n", "");
+    home.taskq(&["add"])
+        .stdin("read line < /etc/hostname\necho 'it'\"'\"'s' \"$0\" $#\n")
+        .gives(0, "1\n", "");
     home.taskq(&["wait", "1"]).gives(0, "", "");
     home.taskq(&["log", "1"]).gives(0, "it's /bin/sh 0\n", "");
 }
@@ -106,7 +108,8 @@ fn variables_are_added_or_kept_and_the_last_one_wins() {
 #[test]
 fn a_run_knows_what_it_is() {
     let home = Home::with_daemon();
-    let script = "echo $TASKQ_JOB $TASKQ_RUN $TASKQ_NAME $TASKQ_ATTEMPT $TASKQ_TRIGGER; echo $TASKQ_SCHEDULED_AT";
+    let script =
+        "echo $TASKQ_JOB $TASKQ_RUN $TASKQ_NAME $TASKQ_ATTEMPT $TASKQ_TRIGGER; echo $TASKQ_SCHEDULED_AT";
     // What a job of a job inherits must not stand for its own.
     home.taskq(&["add", "--name", "me", "-c", script])
         .env("TASKQ_JOB", "99")
@@ -248,9 +251,14 @@ fn root_can_add_a_job_that_runs_as_another_user() {
     home.taskq(&args).env("KEPT", "yes").env("USER", "root").gives(0, "1\n", "");
     home.taskq(&["wait", "1"]).gives(0, "", "");
     home.taskq(&["log", "1"]).gives(0, &format!("nobody\n{dir} /bin/sh nobody nobody yes\n/\n"), "");
-    let clean = ["--user", "nobody", "--clean-env", "--cwd", "/", "-c", "env | grep -v TASKQ_ | grep -v PWD= | sort"];
+    let clean =
+        ["--user", "nobody", "--clean-env", "--cwd", "/", "-c", "env | grep -v TASKQ_ | grep -v PWD= | sort"];
     let id = home.add_and_wait(&clean);
-    home.taskq(&["log", &id]).gives(0, &format!("HOME={dir}\nLOGNAME=nobody\nPATH=/usr/bin:/bin\nSHELL=/bin/sh\n"), "");
+    home.taskq(&["log", &id]).gives(
+        0,
+        &format!("HOME={dir}\nLOGNAME=nobody\nPATH=/usr/bin:/bin\nSHELL=/bin/sh\n"),
+        "",
+    );
     assert_eq!(home.json(&["show", "1"])["job"]["user"], "nobody");
     assert!(home.taskq(&["show", "1"]).answer().stdout.contains("\nUser:      nobody\n"));
 }

@@ -112,8 +112,12 @@ fn every_line_becomes_a_job_and_prints_its_id() {
     let value = |key: &str| job[key].to_string();
     let found: Vec<String> =
         ["script", "tag", "queue", "priority", "cwd", "hold", "overlap", "missed"].map(value).into();
-    assert_eq!(found, [r#""make\n""#, r#"["x"]"#, r#""gpu""#, "-5", r#""/""#, "true", r#""wait""#, r#""all""#]);
-    let spans: Vec<String> = ["timeout_ms", "kill_after_ms", "grace_ms", "missed_within_ms"].map(value).into();
+    assert_eq!(
+        found,
+        [r#""make\n""#, r#"["x"]"#, r#""gpu""#, "-5", r#""/""#, "true", r#""wait""#, r#""all""#]
+    );
+    let spans: Vec<String> =
+        ["timeout_ms", "kill_after_ms", "grace_ms", "missed_within_ms"].map(value).into();
     assert_eq!(spans, ["60000", "1000", "5000", "21600000"]);
     assert_eq!(job["triggers"].as_array().map(Vec::len), Some(3));
 }
@@ -149,6 +153,9 @@ fn a_line_can_have_a_text_to_read_a_mask_and_a_mail() {
     let job = home.json(&["show", "1"])["job"].clone();
     let value = |key: &str| job[key].to_string();
     let found = ["umask", "stdin", "stdin_text", "user", "mail_to", "mail_when", "mail_format"].map(value);
-    assert_eq!(found, [r#""027""#, "null", r#""one\ntwo\n""#, "null", r#""root,bob""#, r#""failure""#, r#""taskq""#]);
+    assert_eq!(
+        found,
+        [r#""027""#, "null", r#""one\ntwo\n""#, "null", r#""root,bob""#, r#""failure""#, r#""taskq""#]
+    );
     assert_eq!(home.json(&["show", "2"])["job"]["stdin"], "/etc/passwd");
 }

@@ -117,7 +117,8 @@ fn an_edit_with_errors_may_be_edited_again_or_is_left_where_it_is() {
     install(&home, b"15 3 * * * backup\n");
     let mut said = edit(&home, "sed -i 's/^15/99/' $1", "what\nno\n");
     // The editor is opened on the same file: the first time it makes an error, the second time it mends it.
-    said += &edit(&home, "if grep -q ^99 $1; then sed -i 's/^99/30/' $1; else sed -i 's/^15/99/' $1; fi", "y\n");
+    said +=
+        &edit(&home, "if grep -q ^99 $1; then sed -i 's/^99/30/' $1; else sed -i 's/^15/99/' $1; fi", "y\n");
     said += &edit(&home, "sed -i 's/^30/99/' $1", "");
     said += &home.transcript(&[&["crontab", "-l"]]);
     insta::assert_snapshot!(said);
@@ -127,7 +128,8 @@ fn an_edit_with_errors_may_be_edited_again_or_is_left_where_it_is() {
 fn a_table_that_was_installed_during_an_edit_is_not_lost() {
     let home = Home::new();
     install(&home, b"15 3 * * * backup\n");
-    let script = format!("echo '1 1 * * * other' | {} crontab -; sed -i 's/^15/20/' $1", crate::harness::TASKQ);
+    let script =
+        format!("echo '1 1 * * * other' | {} crontab -; sed -i 's/^15/20/' $1", crate::harness::TASKQ);
     let said = edit(&home, &script, "");
     assert!(said.contains("another crontab was installed meanwhile, can't install.\n"), "{said}");
     assert_eq!(listed(&home), b"1 1 * * * other\n");
@@ -150,7 +152,11 @@ fn a_table_can_be_checked_without_being_installed() {
     let home = Home::new();
     fs::write(home.work().join("good"), "15 3 * * * x\n").expect("it is writable");
     fs::write(home.work().join("bad"), "75 3 * * * x\n").expect("it is writable");
-    home.taskq(&["crontab", "-n", "good"]).gives(0, "", "The syntax of the crontab file was successfully checked.\n");
+    home.taskq(&["crontab", "-n", "good"]).gives(
+        0,
+        "",
+        "The syntax of the crontab file was successfully checked.\n",
+    );
     let said = "\"bad\":1: minute `75` is outside 0-59\nerrors in crontab file, can't install.\n";
     home.taskq(&["crontab", "-n", "bad"]).gives(1, "", said);
     assert!(!home.store().exists());

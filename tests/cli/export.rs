@@ -19,8 +19,31 @@ fn add_many(home: &Home) {
         "-c",
         "x\n",
     ]);
-    home.add(&["--cron", "0 */5 * * * *", "--tz", "system", "--tag", "b", "--tag", "a", "--cwd", "/", "true"]);
-    home.add(&["--every", "90s", "--every", "7m", "--queue", "gpu", "--priority", "-5", "--clean-env", "true"]);
+    home.add(&[
+        "--cron",
+        "0 */5 * * * *",
+        "--tz",
+        "system",
+        "--tag",
+        "b",
+        "--tag",
+        "a",
+        "--cwd",
+        "/",
+        "true",
+    ]);
+    home.add(&[
+        "--every",
+        "90s",
+        "--every",
+        "7m",
+        "--queue",
+        "gpu",
+        "--priority",
+        "-5",
+        "--clean-env",
+        "true",
+    ]);
     home.add(&[
         "--every",
         "1h",
@@ -44,8 +67,7 @@ fn add_many(home: &Home) {
         "true",
     ]);
     home.add(&["--umask", "077", "--stdin", "in put", "--mail", "a@b.example,c,always", "true"]);
-    let with_text =
-        r#"{"script":"cat","stdin_text":"one\ntwo","cron":"@hourly","mail":"me","mail_format":"cronie","umask":"002"}"#;
+    let with_text = r#"{"script":"cat","stdin_text":"one\ntwo","cron":"@hourly","mail":"me","mail_format":"cronie","umask":"002"}"#;
     home.taskq(&["add", "--from", "-"]).stdin(with_text).gives(0, "8\n", "");
     home.add(&["--clean-env", "--env", "A=", "--env", "B=x=y\n'\"\\ z", "--missed", "skip", "true"]);
 }
@@ -114,7 +136,9 @@ fn what_json_cannot_say_is_named_and_the_rest_is_printed() {
     let odd = OsStr::from_bytes(b"a\xff");
     home.taskq(&[OsStr::new("add"), "--clean-env".as_ref(), "printf".as_ref(), odd]).gives(0, "1\n", "");
     home.taskq(&["add", "--name", "odd", "true"]).env("ODD", odd).gives(0, "2\n", "");
-    home.taskq(&["add", "--cron", "@daily", "true"]).env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3").gives(0, "3\n", "");
+    home.taskq(&["add", "--cron", "@daily", "true"])
+        .env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        .gives(0, "3\n", "");
     home.add(&["--clean-env", "true"]);
     let answer = home.taskq(&["export", "json"]).answer();
     assert_eq!(answer.stdout.lines().count(), 1);
@@ -128,8 +152,8 @@ fn add_bare(home: &Home, args: &[&str]) {
     assert_eq!(home.taskq(&line).answer().stderr, "", "{args:?}");
 }
 
-/// Says what crontab(1) says about a table, nothing for a good one; `None`, with a printed reason, where it cannot be
-/// asked.
+/// Says what crontab(1) says about a table, nothing for a good one; `None`, with a printed reason, where it
+/// cannot be asked.
 fn refused_by_cron(home: &Home, table: impl AsRef<[u8]>) -> Option<String> {
     let file = home.work().join("table");
     std::fs::write(&file, &table).expect("writable");
@@ -176,7 +200,8 @@ fn a_table_that_was_imported_comes_back_as_the_same_jobs() {
     }
     let home = Home::new();
     // Hundreds of stores are made, and none is to outlive the machine.
-    let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary directory");
+    let memory =
+        tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary directory");
     let store = |name: String| memory.path().join(name).to_str().expect("plain").to_owned();
     let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/user");
     let entries = std::fs::read_dir(corpus).expect("the corpus is there");
@@ -212,7 +237,9 @@ fn units(home: &Home, stream: &str) -> Vec<std::path::PathBuf> {
     for line in stream.lines() {
         match line.strip_prefix("# ") {
             Some(name) => files.push((dir.join(name), String::new())),
-            None => *files.last_mut().map(|(_, text)| text).expect("a name comes first") += &format!("{line}\n"),
+            None => {
+                *files.last_mut().map(|(_, text)| text).expect("a name comes first") += &format!("{line}\n");
+            }
         }
     }
     for (file, text) in &files {
@@ -231,7 +258,16 @@ fn a_job_like_those_of_cron_is_a_line_and_nothing_is_lost() {
     let home_dir = home.path().to_str().expect("plain").to_owned();
     add_bare(
         &home,
-        &["--cwd", &home_dir, "--name", "backup", "--cron", "15 3 * * mon-fri", "-c", "backup --all > log 2>&1"],
+        &[
+            "--cwd",
+            &home_dir,
+            "--name",
+            "backup",
+            "--cron",
+            "15 3 * * mon-fri",
+            "-c",
+            "backup --all > log 2>&1",
+        ],
     );
     add_bare(
         &home,
@@ -252,7 +288,8 @@ fn a_job_like_those_of_cron_is_a_line_and_nothing_is_lost() {
             "/bin/true",
         ],
     );
-    let shell = ["--env", "SHELL=/bin/bash", "--env", "GREETING= it's ", "--", "/bin/bash", "-c", "echo {a,b} %"];
+    let shell =
+        ["--env", "SHELL=/bin/bash", "--env", "GREETING= it's ", "--", "/bin/bash", "-c", "echo {a,b} %"];
     add_bare(&home, &[&["--cwd", &home_dir, "--cron", "@hourly"], &shell[..]].concat());
     let said = home.transcript(&[&["export", "crontab"]]);
     let table = home.taskq(&["export", "crontab"]).answer().stdout;
@@ -313,7 +350,18 @@ fn what_a_crontab_cannot_say_is_named_and_the_rest_is_printed() {
     home.add(&["--clean-env", "true"]);
     add_bare(&home, &["--name", "x", "--every", "5m", "--at", "2031-01-01", "true"]);
     add_bare(&home, &["--cron", "0 */5 * * * *", "--cron", "@daily", "--cwd", &dir, "--", "/bin/true"]);
-    home.add(&["--clean-env", "--tz", "Asia/Tokyo", "--cron", "@daily", "--cron", "@reboot", "--cwd", &dir, "true"]);
+    home.add(&[
+        "--clean-env",
+        "--tz",
+        "Asia/Tokyo",
+        "--cron",
+        "@daily",
+        "--cron",
+        "@reboot",
+        "--cwd",
+        &dir,
+        "true",
+    ]);
     add_bare(&home, &["--cron", "@daily", "-c", "one\ntwo"]);
     let long = "x".repeat(999);
     add_bare(&home, &["--cron", "@daily", "--cwd", &dir, "-c", &long]);
@@ -332,9 +380,24 @@ fn what_a_crontab_cannot_say_is_named_and_the_rest_is_printed() {
         "LOGNAME=no",
     ];
     add_bare(&home, &[&["--cron", "@daily", "--cwd", &dir], &env[..], &["-c", r"printf 'a\\n'"]].concat());
-    let queued = ["--missed", "all,1h", "--grace", "5s", "--timeout", "2h", "--kill-after", "1s", "--priority", "5"];
-    add_bare(&home, &[&["--cron", "@daily", "--cwd", &dir], &queued[..], &["--tag", "t", "--hold", "true"]].concat());
-    home.add(&["--clean-env", "--tz", "system", "--cron", "@daily", "--start", "2031-01-01", "--cwd", &dir, "true"]);
+    let queued =
+        ["--missed", "all,1h", "--grace", "5s", "--timeout", "2h", "--kill-after", "1s", "--priority", "5"];
+    add_bare(
+        &home,
+        &[&["--cron", "@daily", "--cwd", &dir], &queued[..], &["--tag", "t", "--hold", "true"]].concat(),
+    );
+    home.add(&[
+        "--clean-env",
+        "--tz",
+        "system",
+        "--cron",
+        "@daily",
+        "--start",
+        "2031-01-01",
+        "--cwd",
+        &dir,
+        "true",
+    ]);
     let table = home.taskq(&["export", "crontab"]).answer().stdout;
     if let Some(said) = refused_by_cron(&home, &table) {
         assert_eq!(said, "", "{table}");
@@ -379,7 +442,8 @@ fn a_job_is_a_service_and_a_timer() {
 #[test]
 fn what_systemd_cannot_say_is_named_and_the_rest_is_printed() {
     let home = Home::new();
-    let bare = |args: &[&str]| home.add(&[&["--clean-env", "--cwd", "/", "--env", "LOGNAME=me"], args].concat());
+    let bare =
+        |args: &[&str]| home.add(&[&["--clean-env", "--cwd", "/", "--env", "LOGNAME=me"], args].concat());
     bare(&["true"]);
     bare(&[
         "--name",
@@ -420,7 +484,16 @@ fn what_all_jobs_share_is_said_once_with_a_count() {
 #[test]
 fn systemd_takes_every_unit() {
     let home = Home::new();
-    home.add(&["--name", "backup", "--cron", "15 3 * * mon-fri", "--timeout", "1h30m", "-c", "date +%F\nexit 3\n"]);
+    home.add(&[
+        "--name",
+        "backup",
+        "--cron",
+        "15 3 * * mon-fri",
+        "--timeout",
+        "1h30m",
+        "-c",
+        "date +%F\nexit 3\n",
+    ]);
     home.add(&[
         "--every",
         "90s",

@@ -54,7 +54,8 @@ fn length_of(shape: &str, text: &str) -> Option<usize> {
     Some(at)
 }
 
-/// Returns a table with single gutters and `[span]` for lengths of time: for tables whose widths depend on them.
+/// Returns a table with single gutters and `[span]` for lengths of time: for tables whose widths depend on
+/// them.
 pub fn squeezed(text: &str) -> String {
     let is_span = |word: &str| {
         let word = word.trim_matches(['(', ')', ',']);

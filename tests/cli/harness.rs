@@ -1,4 +1,5 @@
-//! Owns: a temporary home, the binary in it, a daemon for it, and the one check of stdout, stderr and status together.
+//! Owns: a temporary home, the binary in it, a daemon for it, and the one check of stdout, stderr and status
+//! together.
 //! Never: sleeping: what takes time is waited for by its exit or its output.
 
 use std::ffi::OsStr;
@@ -50,7 +51,11 @@ impl Home {
         let mut line = String::new();
         while !line.contains("serving") {
             line.clear();
-            assert_ne!(log.read_line(&mut line).expect("the log is text"), 0, "the daemon ended before it served");
+            assert_ne!(
+                log.read_line(&mut line).expect("the log is text"),
+                0,
+                "the daemon ended before it served"
+            );
         }
         self.daemon = Some((child, log));
     }
@@ -220,7 +225,8 @@ impl Call {
             chunks.map(|c| c.valid().to_owned() + &c.invalid().escape_ascii().to_string()).collect::<String>()
         };
         let status = output.status.code();
-        let status = status.unwrap_or_else(|| panic!("{} has hung, or a signal ended it: {output:?}", self.shown));
+        let status =
+            status.unwrap_or_else(|| panic!("{} has hung, or a signal ended it: {output:?}", self.shown));
         Answer { stdout: text(&output.stdout), stderr: text(&output.stderr), status }
     }
 

@@ -55,7 +55,8 @@ fn help_lists_every_command_that_has_a_help_here_and_no_other() {
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    let known: Vec<&str> = COMMANDS.iter().copied().filter(|name| !name.is_empty() && !name.contains(' ')).collect();
+    let known: Vec<&str> =
+        COMMANDS.iter().copied().filter(|name| !name.is_empty() && !name.contains(' ')).collect();
     assert_eq!(listed, known);
 }
 
@@ -86,9 +87,11 @@ fn the_examples_of_every_help_are_understood() {
         let examples = help.split("Examples:\n").nth(1).expect("every help has examples");
         for example in examples.lines().filter_map(|line| line.strip_prefix("  taskq ")) {
             let example = example.split("   ").next().unwrap_or_default();
-            // A shell reads the line; in the place of the program stands one that fails on usage errors alone.
-            let script =
-                format!("taskq() {{ \"$TASKQ\" \"$@\" 2>&1; test $? -ne 2 || echo \"bad: $*\"; }}\ntaskq {example}");
+            // A shell reads the line; in the place of the program stands one that fails on usage errors
+            // alone.
+            let script = format!(
+                "taskq() {{ \"$TASKQ\" \"$@\" 2>&1; test $? -ne 2 || echo \"bad: $*\"; }}\ntaskq {example}"
+            );
             let is_endless = example.contains("daemon");
             if !is_endless {
                 let output = assert_cmd::Command::new("/bin/sh")

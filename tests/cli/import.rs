@@ -40,7 +40,10 @@ fn every_line_is_reported_and_every_entry_is_a_job() {
     insta::assert_snapshot!(squeezed(&import(&home, TABLE)));
     insta::assert_snapshot!(squeezed(&home.transcript(&[&["list"]])));
     let queues = home.json(&["queue"]);
-    assert_eq!((&queues["queues"][0]["name"], &queues["queues"][0]["slots"]), (&"cron".into(), &1_000.into()));
+    assert_eq!(
+        (&queues["queues"][0]["name"], &queues["queues"][0]["slots"]),
+        (&"cron".into(), &1_000.into())
+    );
 }
 
 #[test]
@@ -58,7 +61,8 @@ fn an_imported_job_has_crons_environment_and_not_the_importers() {
     let session = taskq::config::login_environment();
     let others = ["_=", "PWD=", "TASKQ_"];
     let is_crons = |line: &&str| {
-        !others.iter().any(|other| line.starts_with(other)) && !session.iter().any(|var| var == line.as_bytes())
+        !others.iter().any(|other| line.starts_with(other))
+            && !session.iter().any(|var| var == line.as_bytes())
     };
     let work = home.work().display().to_string();
     let expected = [
@@ -81,8 +85,9 @@ fn an_imported_job_begins_in_its_home_if_that_is_there_at_the_start_and_else_in_
     home.start_daemon(&[]);
     let later = home.work().join("later");
     import(&home, &format!("HOME={}\n0 0 1 1 * pwd\n", later.display()));
-    let begins =
-        || home.taskq(&["log", home.taskq(&["run", "1", "--wait"]).answer().stdout.trim_end()]).answer().stdout;
+    let begins = || {
+        home.taskq(&["log", home.taskq(&["run", "1", "--wait"]).answer().stdout.trim_end()]).answer().stdout
+    };
     assert_eq!(begins(), "/\n");
     std::fs::create_dir(&later).expect("the name is new");
     assert_eq!(begins(), format!("{}\n", later.display()));
@@ -101,8 +106,12 @@ fn importing_again_changes_nothing_and_keeps_ids() {
 fn a_line_keeps_its_job_while_others_come_go_and_change() {
     let home = Home::new();
     import(&home, "1 1 * * * one\n2 2 * * * two\n3 3 * * * three\n");
-    // The first is edited, the second gone, the third moved; a new one is there, and every environment is another.
-    insta::assert_snapshot!(squeezed(&import(&home, "B=2\n3 3 * * * three\n4 4 * * * four\n1 5 * * * one\n")));
+    // The first is edited, the second gone, the third moved; a new one is there, and every environment is
+    // another.
+    insta::assert_snapshot!(squeezed(&import(
+        &home,
+        "B=2\n3 3 * * * three\n4 4 * * * four\n1 5 * * * one\n"
+    )));
     assert_eq!(ids(&home), [(1, "one".to_owned()), (3, "three".to_owned()), (4, "four".to_owned())]);
     let gone = home.json(&["show", "2"]);
     assert_eq!(gone["job"]["state"], "done");
@@ -126,7 +135,8 @@ fn a_refused_line_keeps_the_whole_table_out() {
     let table = "1 1 * * * good\n75 3 * * * bad\nexport A=b\n";
     insta::assert_snapshot!(squeezed(&import(&home, table)));
     assert!(ids(&home).is_empty());
-    let going = home.taskq(&["import", "crontab", "-", "--keep-going", "--from", "debian"]).stdin(table).transcript();
+    let going =
+        home.taskq(&["import", "crontab", "-", "--keep-going", "--from", "debian"]).stdin(table).transcript();
     insta::assert_snapshot!(squeezed(&going));
     assert_eq!(ids(&home), [(1, "good".to_owned())]);
 }
@@ -138,7 +148,8 @@ fn a_dry_run_stores_nothing_not_even_a_store() {
     assert_eq!((answer.status, answer.stderr.as_str()), (0, "nothing was stored\n"), "{answer:?}");
     assert!(!home.store().exists());
     import(&home, TABLE);
-    let other = home.taskq(&["import", "crontab", "-", "--dry-run", "--from", "debian"]).stdin("1 1 * * * other\n");
+    let other =
+        home.taskq(&["import", "crontab", "-", "--dry-run", "--from", "debian"]).stdin("1 1 * * * other\n");
     insta::assert_snapshot!(squeezed(&other.transcript()));
     assert_eq!(ids(&home).len(), 3);
 }
@@ -192,7 +203,8 @@ fn a_paused_job_stays_paused_when_its_line_changes() {
 fn the_document_of_an_import_has_every_line() {
     let home = Home::new();
     let table = "A=1\n0 0 */2 * 1 odd\n31 2 * *\n";
-    let answer = home.taskq(&["import", "crontab", "-", "--json", "--from", "debian"]).stdin(table).transcript();
+    let answer =
+        home.taskq(&["import", "crontab", "-", "--json", "--from", "debian"]).stdin(table).transcript();
     insta::assert_snapshot!(answer);
 }
 
@@ -230,8 +242,10 @@ fn a_directory_of_system_tables_is_read_by_its_crons_naming_rules() {
     let home = Home::new();
     let dir = home.work().join("cron.d");
     fs::create_dir(&dir).expect("it is new");
-    let user =
-        nix::unistd::User::from_uid(nix::unistd::geteuid()).expect("passwd is there").expect("we are somebody").name;
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid())
+        .expect("passwd is there")
+        .expect("we are somebody")
+        .name;
     for name in ["good", "with.dot", "backup~", ".placeholder"] {
         fs::write(dir.join(name), format!("1 1 * * * {user} {name}\n")).expect("it is writable");
     }
@@ -278,7 +292,8 @@ fn with_crontab(home: &Home, script: &str) -> String {
 #[test]
 fn without_a_file_it_is_what_crontab_lists() {
     let home = Home::new();
-    let import = |path: &str| home.taskq(&["import", "crontab", "--from", "debian"]).env("PATH", path).transcript();
+    let import =
+        |path: &str| home.taskq(&["import", "crontab", "--from", "debian"]).env("PATH", path).transcript();
     let good = with_crontab(&home, "test \"$*\" = -l && echo '1 1 * * * one'");
     let mut said = squeezed(&import(&good));
     let none = with_crontab(&home, "echo 'no crontab for somebody' >&2; exit 1");
@@ -315,7 +330,8 @@ fn a_dry_run_tells_of_the_files_that_are_gone() {
     fs::create_dir(home.work().join("cron.d")).expect("it is new");
     let file = home.work().join("cron.d/one");
     fs::write(&file, format!("1 1 * * * {} one\n", own_user())).expect("it is writable");
-    let run = |more: &[&str]| home.taskq(&[&["import", "crontab", "cron.d", "--system"], more].concat()).answer();
+    let run =
+        |more: &[&str]| home.taskq(&[&["import", "crontab", "cron.d", "--system"], more].concat()).answer();
     assert_eq!(run(&[]).status, 0);
     fs::remove_file(&file).expect("it is there");
     for more in [&["--dry-run"][..], &[]] {

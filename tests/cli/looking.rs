@@ -116,25 +116,29 @@ fn shown_triggers(home: &Home, job: &str) -> Vec<String> {
     let said = home.taskq(&["show", job]).answer().stdout;
     let lines = said.lines().skip_while(|line| !line.starts_with("Triggers:"));
     let lines = lines.take_while(|line| !line.starts_with("Start:"));
-    let untimed =
-        |line: &str| match line.split_once(" (in ").and_then(|(next, left)| Some((next, left.split_once(')')?.1))) {
-            Some((next, mark)) => format!("{next}{mark}"),
-            None => line.to_owned(),
-        };
+    let untimed = |line: &str| match line
+        .split_once(" (in ")
+        .and_then(|(next, left)| Some((next, left.split_once(')')?.1)))
+    {
+        Some((next, mark)) => format!("{next}{mark}"),
+        None => line.to_owned(),
+    };
     lines.map(untimed).collect()
 }
 
 #[test]
 fn daylight_saving_within_a_year_is_shown() {
     let home = Home::new();
-    let add =
-        |args: &[&str]| home.add(&[&["--start", "2031-03-30", "--tz", "Europe/Berlin"], args, &["true"]].concat());
+    let add = |args: &[&str]| {
+        home.add(&[&["--start", "2031-03-30", "--tz", "Europe/Berlin"], args, &["true"]].concat())
+    };
     add(&["--cron", "30 2 * * *"]);
     add(&["--cron", "*/10 2 * * *", "--cron", "15 3 * * *"]);
     add(&["--cron", "0-59/10 2 * * *"]);
     add(&["--cron", "*/10 * * * *"]);
     add(&["--hold", "--cron", "30 2 * * *"]);
-    let away = home.add(&["--start", "2031-03-01", "--tz", "America/New_York", "--cron", "30 2 * * *", "true"]);
+    let away =
+        home.add(&["--start", "2031-03-01", "--tz", "America/New_York", "--cron", "30 2 * * *", "true"]);
     assert_eq!(
         shown_triggers(&home, "1"),
         [

@@ -1,4 +1,5 @@
-//! Owns: the command line as its users meet it: the binary, in a home of its own, with nothing of the caller's.
+//! Owns: the command line as its users meet it: the binary, in a home of its own, with nothing of the
+//! caller's.
 //! Never: what a lower level can check: schedules, policies and crashes have suites of their own.
 //!
 //! New snapshots: `INSTA_UPDATE=always cargo test --test cli`, then read the difference.

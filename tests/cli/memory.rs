@@ -8,7 +8,8 @@ use nix::sys::signal::{Signal, kill};
 
 use crate::harness::{Home, TASKQ, pid_of};
 
-/// The sizes of the address space that are tried, in KiB: from where not even the program can be loaded to where all works.
+/// The sizes of the address space that are tried, in KiB: from where not even the program can be loaded to
+/// where all works.
 const SIZES: std::ops::Range<usize> = 7_000..30_000;
 const STEP: usize = 500;
 

@@ -43,7 +43,10 @@ fn what_a_gap_skips_has_a_line_that_is_no_fire() {
          Sun 2026-03-29 03:30:00 +0200\n",
     );
     // Behind the last fire asked for nothing is told.
-    preview(&["--cron", "30 * * * *", "--from", "2026-03-29 01:00", "-n", "1"], "Sun 2026-03-29 01:30:00 +0100\n");
+    preview(
+        &["--cron", "30 * * * *", "--from", "2026-03-29 01:00", "-n", "1"],
+        "Sun 2026-03-29 01:30:00 +0100\n",
+    );
     preview(&["--cron", "30 * * * *", "--from", "2026-03-29 01:00", "-n", "0"], "");
 }
 
@@ -109,7 +112,10 @@ fn a_document_has_the_words_of_the_marks() {
     };
     assert_eq!(words(&["0,5 2 * * *", "--from", "2026-03-29", "-n", "1"]), ["merged"]);
     assert_eq!(words(&["0 2 * * *", "--from", "2026-10-25", "-n", "2"]), ["once", "-"]);
-    assert_eq!(words(&["0 * * * *", "--from", "2026-10-25 01:30", "-n", "3"]), ["first_of_two", "second_of_two", "-"]);
+    assert_eq!(
+        words(&["0 * * * *", "--from", "2026-10-25 01:30", "-n", "3"]),
+        ["first_of_two", "second_of_two", "-"]
+    );
 }
 
 #[test]
@@ -123,7 +129,10 @@ fn the_fires_of_jobs_are_marked_too() {
     let said = home.taskq(&["next", "-n", "2"]).answer().stdout;
     let mut lines = said.lines();
     let head = lines.next().expect("a head");
-    assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["NEXT", "LEFT", "DAYLIGHT", "ID", "NAME", "COMMAND"]);
+    assert_eq!(
+        head.split_whitespace().collect::<Vec<_>>(),
+        ["NEXT", "LEFT", "DAYLIGHT", "ID", "NAME", "COMMAND"]
+    );
     let mark = head.find("DAYLIGHT").expect("it is there");
     let row = |line: &str| -> String { line[..25].chars().chain(line.chars().skip(mark - 2)).collect() };
     assert_eq!(
@@ -173,7 +182,11 @@ fn ten_fires_are_shown_unless_told_otherwise() {
 #[test]
 fn what_does_not_fire_is_said_on_the_side() {
     let home = Home::new();
-    home.taskq(&["next", "--cron", "@reboot"]).gives(0, "", "`@reboot` fires once after each boot of the machine\n");
+    home.taskq(&["next", "--cron", "@reboot"]).gives(
+        0,
+        "",
+        "`@reboot` fires once after each boot of the machine\n",
+    );
     home.taskq(&["next", "--cron", "0 0 0 1 1 * 2020"]).gives(0, "", "it never fires\n");
 }
 
@@ -183,11 +196,16 @@ fn the_fires_of_jobs_come_in_order() {
     home.add(&["--name", "yearly", "--cron", "0 0 1 1 *", "--start", "2090-01-01", "--tz", "UTC", "true"]);
     home.add(&["--at", "2091-06-01T00:00:00Z", "--at", "2090-06-01T00:00:00Z", "echo", "two words"]);
     home.add(&["--name", "off", "--hold", "--at", "2090-01-02", "true"]);
-    let at = |fire: &serde_json::Value| format!("{} {}", fire["job_id"], fire["at"].as_str().unwrap_or_default());
+    let at =
+        |fire: &serde_json::Value| format!("{} {}", fire["job_id"], fire["at"].as_str().unwrap_or_default());
     let fires = home.json(&["next", "-n", "4"])["fires"].clone();
     let fires: Vec<String> = fires.as_array().expect("a list").iter().map(at).collect();
-    let wanted =
-        ["1 2090-01-01T00:00:00Z", "2 2090-06-01T00:00:00Z", "1 2091-01-01T00:00:00Z", "2 2091-06-01T00:00:00Z"];
+    let wanted = [
+        "1 2090-01-01T00:00:00Z",
+        "2 2090-06-01T00:00:00Z",
+        "1 2091-01-01T00:00:00Z",
+        "2 2091-06-01T00:00:00Z",
+    ];
     assert_eq!(fires, wanted);
     let said = home.taskq(&["next", "2"]).answer();
     let lines: Vec<Vec<&str>> = said.stdout.lines().map(|line| line.split_whitespace().collect()).collect();

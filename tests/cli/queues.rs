@@ -35,7 +35,11 @@ fn the_highest_priority_starts_first_and_among_equals_the_oldest() {
 fn a_paused_queue_starts_nothing_until_it_is_resumed() {
     let home = Home::with_daemon();
     home.taskq(&["queue", "set", "q", "--slots", "1"]).gives(0, "", "");
-    home.taskq(&["pause", "--queue", "q", "--json"]).gives(0, "{\"version\":1,\"jobs\":[],\"queues\":[\"q\"]}\n", "");
+    home.taskq(&["pause", "--queue", "q", "--json"]).gives(
+        0,
+        "{\"version\":1,\"jobs\":[],\"queues\":[\"q\"]}\n",
+        "",
+    );
     let id = home.add(&["--queue", "q", "touch", "started"]);
     // Another queue goes on: once its run has ended, the daemon has had its chance to start the other.
     home.add_and_wait(&["true"]);
@@ -69,7 +73,12 @@ fn runs_of_one_job_come_one_after_the_other_unless_overlap_is_allowed() {
     home.add(&["-c", log]);
     // The first run of this one ends only if the second runs beside it.
     home.fifo("gate");
-    home.add(&["--overlap", "allow", "-c", "if [ $TASKQ_RUN = 2.1 ]; then echo > gate; else read line < gate; fi"]);
+    home.add(&[
+        "--overlap",
+        "allow",
+        "-c",
+        "if [ $TASKQ_RUN = 2.1 ]; then echo > gate; else read line < gate; fi",
+    ]);
     for id in ["1", "1", "2"] {
         home.taskq(&["run", id]).answer();
     }
@@ -93,7 +102,8 @@ fn a_time_that_no_daemon_saw_is_made_up_for_or_missed() {
     home.start_daemon(&[]);
     home.taskq(&["wait", "--all"]).answer();
     let outcome = |id: i64| home.json(&["runs", &id.to_string()])["runs"][0]["outcome"].clone();
-    let outcomes: Vec<String> = (1..=5).map(|id| outcome(id).as_str().unwrap_or_default().to_owned()).collect();
+    let outcomes: Vec<String> =
+        (1..=5).map(|id| outcome(id).as_str().unwrap_or_default().to_owned()).collect();
     assert_eq!(outcomes, ["success", "success", "missed", "missed", "success"]);
     home.taskq(&["wait", "3"]).gives(125, "", "run 3.1: missed, found later than its grace\n");
 }

@@ -84,7 +84,11 @@ fn of_several_runs_one_failure_gives_1() {
     home.add(&["--tag", "t", "-c", "exit 7"]);
     home.taskq(&["wait", "1", "2"]).gives(1, "", "1 of 2 runs did not succeed; see `taskq runs`\n");
     home.taskq(&["run", "1", "1", "--wait"]).gives(0, "1.2\n1.3\n", "");
-    home.taskq(&["run", "1", "2", "--wait"]).gives(1, "1.4\n2.2\n", "1 of 2 runs did not succeed; see `taskq runs`\n");
+    home.taskq(&["run", "1", "2", "--wait"]).gives(
+        1,
+        "1.4\n2.2\n",
+        "1 of 2 runs did not succeed; see `taskq runs`\n",
+    );
 }
 
 #[test]

@@ -49,11 +49,17 @@ fn a_reader_that_went_away_is_no_failure() {
     for _ in 0..3 {
         home.add(&["true"]);
     }
-    for args in [&["list"][..], &["list", "--json"], &["--help"], &["next", "--cron", "* * * * *", "-n", "100000"]] {
+    for args in
+        [&["list"][..], &["list", "--json"], &["--help"], &["next", "--cron", "* * * * *", "-n", "100000"]]
+    {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let output = home.command(args).stdout(writer).stderr(Stdio::piped()).output().expect("taskq starts");
-        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""), "{args:?}");
+        assert_eq!(
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
+            (Some(0), ""),
+            "{args:?}"
+        );
     }
 }
 

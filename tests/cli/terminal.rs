@@ -52,7 +52,16 @@ fn a_terminal_without_a_script_is_asked_for_a_command() {
 #[test]
 fn a_list_fits_into_the_terminal() {
     let home = Home::new();
-    home.add(&["--name", "a-rather-long-name-of-a-job", "--cron", "15 3 * * mon-fri", "rsync", "-a", "/home", "nas:"]);
+    home.add(&[
+        "--name",
+        "a-rather-long-name-of-a-job",
+        "--cron",
+        "15 3 * * mon-fri",
+        "rsync",
+        "-a",
+        "/home",
+        "nas:",
+    ]);
     for columns in [80, 100, 120] {
         if let Some(shown) = on_terminal(&home, columns, "list") {
             let fits = shown.lines().all(|line| line.chars().count() <= columns as usize);

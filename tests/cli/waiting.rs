@@ -11,7 +11,11 @@ fn a_wait_that_takes_too_long_gives_124_and_leaves_the_run_alone() {
     let home = Home::with_daemon();
     let gate = home.fifo("gate");
     home.add(&["-c", "read line < gate; exit 3"]);
-    home.taskq(&["wait", "1", "--timeout", "10ms"]).gives(124, "", "the time is over; what was waited for goes on\n");
+    home.taskq(&["wait", "1", "--timeout", "10ms"]).gives(
+        124,
+        "",
+        "the time is over; what was waited for goes on\n",
+    );
     open_gate(&gate);
     home.taskq(&["wait", "1", "--timeout", "1h"]).gives(3, "", "");
 }
@@ -43,8 +47,8 @@ fn a_schedule_is_not_waited_for() {
     home.taskq(&["wait", "--all"]).gives(0, "", "");
 }
 
-/// Adds a job for each exit code to a paused queue, waits for them in this way, lets them go once the wait has begun, and
-/// returns how it ended.
+/// Adds a job for each exit code to a paused queue, waits for them in this way, lets them go once the wait
+/// has begun, and returns how it ended.
 fn waited(selection: &[&str], codes: &[u8]) -> Option<i32> {
     let home = Home::with_daemon();
     home.taskq(&["queue", "set", "q", "--slots", "2"]).gives(0, "", "");

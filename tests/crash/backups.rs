@@ -49,12 +49,18 @@ fn killed_with(jobs: usize) -> Store {
 
 /// Asserts that nothing is answered, and that the words say why.
 fn is_refused(store: &Store, words: &str) {
-    for verb in [&["list", "--all"][..], &["runs"], &["status"], &["add", "true"], &["wait", "--all"], &["daemon"]] {
+    for verb in
+        [&["list", "--all"][..], &["runs"], &["status"], &["add", "true"], &["wait", "--all"], &["daemon"]]
+    {
         let refused = store.run(verb);
         let text = String::from_utf8_lossy(&refused.stderr).into_owned();
         // 1 could be the status of a run that is waited for.
         let status = if verb[0] == "wait" { 3 } else { 1 };
-        assert_eq!((refused.status.code(), refused.stdout.as_slice()), (Some(status), &b""[..]), "{verb:?}: {text}");
+        assert_eq!(
+            (refused.status.code(), refused.stdout.as_slice()),
+            (Some(status), &b""[..]),
+            "{verb:?}: {text}"
+        );
         assert!(text.starts_with("error: cannot ") && text.contains(words), "{verb:?}: {text}");
     }
 }
@@ -91,8 +97,8 @@ fn a_daemon_that_was_stopped_has_taken_in_what_its_keeper_had_said() {
     crate::processes::freeze(daemon.pid());
     open(gate);
     let keeper = store.keeper().expect("it was asked for");
-    // Once it has nobody left to wait for, and neither it nor the thread that copies the output has anything left to do, it
-    // has said so.
+    // Once it has nobody left to wait for, and neither it nor the thread that copies the output has anything
+    // left to do, it has said so.
     crate::processes::spin("the end is told", || {
         fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).is_ok_and(|text| text.is_empty())
             && crate::processes::is_asleep(keeper)
@@ -132,7 +138,11 @@ fn a_log_that_is_lost_after_the_daemon_was_killed_is_an_error_and_not_an_empty_a
     is_refused(&store, "the log `taskq.db-wal` is damaged or gone: the last ");
     let again = store.run(&["list"]);
     let text = String::from_utf8_lossy(&again.stderr).into_owned();
-    assert!(text.ends_with("hint: put the log back, or remove `taskq.db-commits` to go on without what was in it\n"));
+    assert!(
+        text.ends_with(
+            "hint: put the log back, or remove `taskq.db-commits` to go on without what was in it\n"
+        )
+    );
     fs::remove_file(store.dir.join(NOTE)).expect("it is there");
     assert_eq!(names(&store), [""; 0], "somebody has decided so");
 }
@@ -155,7 +165,8 @@ fn no_flipped_bit_in_the_log_makes_an_answer_shorter() {
     let store = killed_with(4);
     let whole = names(&copy(&store, &["taskq.db", LOG, NOTE]));
     let log = bytes(&store.dir.join(LOG));
-    let used = 32 + log[32..].chunks(24 + 4_096).take_while(|frame| frame[8..16] == log[16..24]).count() * (24 + 4_096);
+    let used = 32
+        + log[32..].chunks(24 + 4_096).take_while(|frame| frame[8..16] == log[16..24]).count() * (24 + 4_096);
     let (mut refused, mut random) = (0, 0x2545_f491_4f6c_dd1d_u64);
     for flip in 0..50 {
         // Marsaglia's xorshift64.
@@ -211,7 +222,8 @@ fn wherever_everything_dies_the_store_opens_with_all_that_was_acknowledged() {
     opens("with a note that the power failure has emptied", &["a", "b"]);
     fs::write(&note, &after).expect("it is ours");
     opens("after the note", &["a", "b"]);
-    // The log is copied back: both are there, then the log is begun anew, or cut, or removed by another program.
+    // The log is copied back: both are there, then the log is begun anew, or cut, or removed by another
+    // program.
     let keeps_open = store.database();
     let log = bytes(&store.dir.join(LOG));
     checkpoint("PASSIVE");
@@ -242,7 +254,8 @@ fn a_database_that_another_program_has_taken_the_log_from_gets_one_again() {
     let store = Store::new();
     add(&store, "a");
     let other = rusqlite::Connection::open(store.dir.join("taskq.db")).expect("it is there");
-    let mode: String = other.query_row("PRAGMA journal_mode = delete", [], |row| row.get(0)).expect("nobody reads");
+    let mode: String =
+        other.query_row("PRAGMA journal_mode = delete", [], |row| row.get(0)).expect("nobody reads");
     assert_eq!(mode, "delete");
     other.close().expect("nothing is open");
     let daemon: Daemon = store.daemon();

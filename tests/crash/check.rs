@@ -96,10 +96,12 @@ pub fn all_is_well(store: &Store) {
 
 /// Asks SQLite.
 pub fn is_whole(database: &Connection) {
-    let found: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("it answers");
+    let found: String =
+        database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("it answers");
     assert_eq!(found, "ok");
-    let strays: i64 =
-        database.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0)).expect("it answers");
+    let strays: i64 = database
+        .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0))
+        .expect("it answers");
     assert_eq!(strays, 0);
 }
 

@@ -87,7 +87,8 @@ fn a_job_added_while_the_daemon_starts_is_not_overlooked() {
     let adding = Beside::new(&mut store.command(&["add", "-c", MARKS]));
     spin("the client waits for the lock", || {
         // clock_nanosleep(2), in SQLite's busy handler.
-        std::fs::read_to_string(format!("/proc/{}/syscall", adding.pid())).is_ok_and(|text| text.starts_with("230 "))
+        std::fs::read_to_string(format!("/proc/{}/syscall", adding.pid()))
+            .is_ok_and(|text| text.starts_with("230 "))
     });
     freeze(adding.pid());
     lock.execute_batch("ROLLBACK").expect("it was begun");
@@ -229,7 +230,8 @@ fn a_job_handed_to_a_daemon_that_is_killed_is_added_once_all_the_same() {
     let adding: Vec<_> = (0..4).map(|_| Beside::new(&mut store.command(&["add", "-c", MARKS]))).collect();
     for client in &adding {
         spin("the client waits for an answer", || {
-            // recvfrom(2) with its time limit, or the sleep of SQLite's busy handler behind the daemon's lock.
+            // recvfrom(2) with its time limit, or the sleep of SQLite's busy handler behind the daemon's
+            // lock.
             let call = std::fs::read_to_string(format!("/proc/{}/syscall", client.pid())).unwrap_or_default();
             ["45 ", "0 ", "230 "].iter().any(|number| call.starts_with(number))
         });

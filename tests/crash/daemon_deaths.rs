@@ -42,7 +42,9 @@ fn a_job_that_ended_while_no_daemon_was_there_keeps_its_status_and_its_end() {
     let stamp = || std::fs::read_to_string(store.path("end")).unwrap_or_default();
     spin("the job ends", || !stamp().trim().is_empty());
     let job = run(&store, "1.1").pid;
-    spin("the job is reaped", || job.is_none_or(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()));
+    spin("the job is reaped", || {
+        job.is_none_or(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
+    });
     let before = now_us();
     let daemon = store.daemon();
     assert_eq!(store.wait("1"), 7);
@@ -51,7 +53,10 @@ fn a_job_that_ended_while_no_daemon_was_there_keeps_its_status_and_its_end() {
     let finished_at = found.finished_at.expect("it is finished");
     assert_eq!(found.end(), ("failed", Some(7), None));
     // Where the daemon died before it had noted the start, nobody here knows when the process was reaped.
-    assert!(wrote <= finished_at && (job.is_none() || finished_at <= before), "{wrote} {finished_at} {before}");
+    assert!(
+        wrote <= finished_at && (job.is_none() || finished_at <= before),
+        "{wrote} {finished_at} {before}"
+    );
     all_is_well(&store);
     store.close(daemon);
 }
@@ -157,7 +162,8 @@ fn a_keeper_that_nothing_and_nobody_needs_ends_by_itself() {
     let daemon = store.daemon();
     assert_eq!(store.wait("1"), 0);
     assert_eq!(store.keeper(), Some(keeper));
-    // The daemon commits the result, then acknowledges it; killed in between, it leaves the keeper waiting for the next.
+    // The daemon commits the result, then acknowledges it; killed in between, it leaves the keeper waiting
+    // for the next.
     store.round();
     daemon.kill();
     assert_eq!(outlive("the keeper ends", keeper), nix::sys::wait::WaitStatus::Exited(keeper, 0));

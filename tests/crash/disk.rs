@@ -29,12 +29,16 @@ impl Disk {
 
     /// Takes all the room there is, and what the store has set aside.
     fn fill(&self, store: &Store) {
-        let _ = output(Command::new("dd").args(["if=/dev/zero", "bs=512"]).arg(format!("of={}", self.filler())));
+        let _ =
+            output(Command::new("dd").args(["if=/dev/zero", "bs=512"]).arg(format!("of={}", self.filler())));
         // Jobs for as long as there is room for one, then for what is smaller.
         let job = |_: usize| store.run(&["add", "--hold", "--tag", "filler", "-c", MARKS]);
         let queue = |n: usize| store.run(&["queue", "set", "filler", "--slots", &(n + 1).to_string()]);
         assert!((0..COMMITS_MAX).any(|n| !job(n).status.success()), "a full disk takes {COMMITS_MAX} jobs");
-        assert!((0..COMMITS_MAX).any(|n| !queue(n).status.success()), "a full disk takes {COMMITS_MAX} widths");
+        assert!(
+            (0..COMMITS_MAX).any(|n| !queue(n).status.success()),
+            "a full disk takes {COMMITS_MAX} widths"
+        );
     }
 
     /// How much room is left.
@@ -143,7 +147,8 @@ fn a_cancel_that_cannot_be_stored_reaches_what_runs_all_the_same() {
     let daemon = store.daemon();
     store.fifo("alive");
     store.add(&[], &format!("{MARKS}exec 9>alive; echo up >&9; exec sleep 1000"));
-    let mut alive = std::io::BufReader::new(std::fs::File::open(store.path("alive")).expect("the job opens it"));
+    let mut alive =
+        std::io::BufReader::new(std::fs::File::open(store.path("alive")).expect("the job opens it"));
     std::io::BufRead::read_line(&mut alive, &mut String::new()).expect("it is up");
     store.until("SELECT count(*) FROM run WHERE state = 'running'", 1);
     disk.fill(&store);
@@ -152,7 +157,8 @@ fn a_cancel_that_cannot_be_stored_reaches_what_runs_all_the_same() {
     assert_eq!(words, "the disk is full; stopping 1.1, to be recorded later\n");
     assert_eq!(cancelled.status.code(), Some(0));
     // Ends with the process, while the disk is as full as before.
-    let left = patiently("the run ends", move || std::io::Read::read(&mut alive, &mut [0]).expect("it is a FIFO"));
+    let left =
+        patiently("the run ends", move || std::io::Read::read(&mut alive, &mut [0]).expect("it is a FIFO"));
     assert_eq!(left, 0);
     disk.free(&store);
     assert_eq!(store.wait("1"), 130);
@@ -165,7 +171,8 @@ fn a_small_disk_is_filled_by_jobs_and_not_by_the_log() {
         let store = Store::at("disk/store");
         let Some(_disk) = Disk::mount(store.path("disk"), "2m") else { return };
         let daemon = has_daemon.then(|| store.daemon());
-        // It took 52 as long as the log was copied back after a thousand frames only, and not begun anew without a daemon.
+        // It took 52 as long as the log was copied back after a thousand frames only, and not begun anew
+        // without a daemon.
         for job in 0..COMMITS_MAX {
             assert!(
                 store.run(&["add", "--hold", "-c", MARKS]).status.success(),

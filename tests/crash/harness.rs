@@ -21,7 +21,8 @@ use tempfile::TempDir;
 
 use crate::processes::{self, PATIENCE, outlive, patiently, with_argument, with_variable};
 
-/// In the environment of everything that a test starts, with its directory: jobs get it from the one who added them.
+/// In the environment of everything that a test starts, with its directory: jobs get it from the one who
+/// added them.
 const MARK: &str = "TASKQ_CRASH_TEST";
 
 /// What every job that counts begins with: a line in `marker`, appended whole.
@@ -74,7 +75,11 @@ impl Store {
     /// A command in the cleared environment; `program` is not ours.
     pub fn program(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("TZ", "UTC").env("HOME", self.base.path());
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("TZ", "UTC")
+            .env("HOME", self.base.path());
         command.env(MARK, self.base.path()).current_dir(self.base.path()).stdin(Stdio::null());
         if let Some(user) = self.user {
             std::os::unix::process::CommandExt::uid(&mut command, user);
@@ -132,7 +137,8 @@ impl Store {
     /// Opens the database beside the program.
     pub fn database(&self) -> Connection {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(self.dir.join("taskq.db"), flags).expect("the store is there");
+        let connection =
+            Connection::open_with_flags(self.dir.join("taskq.db"), flags).expect("the store is there");
         connection.busy_timeout(PATIENCE).expect("it is open");
         connection
     }
@@ -194,8 +200,11 @@ impl Store {
     /// The keeper of this store, if one lives.
     pub fn keeper(&self) -> Option<Pid> {
         let found = with_argument(&self.dir);
-        let mut keepers: Vec<Pid> =
-            found.iter().filter(|(_, words)| words.iter().any(|word| word == "keeper")).map(|(pid, _)| *pid).collect();
+        let mut keepers: Vec<Pid> = found
+            .iter()
+            .filter(|(_, words)| words.iter().any(|word| word == "keeper"))
+            .map(|(pid, _)| *pid)
+            .collect();
         // A child between its making and its execve(2) looks like the keeper.
         let all = keepers.clone();
         keepers.retain(|pid| processes::parent(*pid).is_some_and(|parent| !all.contains(&parent)));
@@ -245,7 +254,8 @@ impl Store {
         found
     }
 
-    /// Ends the daemon with TERM and waits for the keeper to end by itself; nothing of the store may be left then.
+    /// Ends the daemon with TERM and waits for the keeper to end by itself; nothing of the store may be left
+    /// then.
     pub fn close(&self, daemon: Daemon) {
         let keeper = self.keeper();
         assert_eq!(daemon.stop(Signal::SIGTERM), Some(0));
@@ -286,7 +296,8 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn new(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it can be started");
+        let mut child =
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it can be started");
         let (line, lines) = mpsc::channel();
         let seen = Arc::new(Mutex::new(String::new()));
         let (stderr, copy) = (child.stderr.take().expect("it is piped"), Arc::clone(&seen));
@@ -355,7 +366,8 @@ pub struct Beside {
 
 impl Beside {
     pub fn new(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be started");
         let stderr = child.stderr.take().map(BufReader::new);
         Self { child, stderr }
     }
@@ -392,7 +404,12 @@ impl Beside {
     pub fn end(mut self) -> (String, Option<i32>) {
         patiently("a command ends", move || {
             let mut text = String::new();
-            self.child.stdout.take().expect("one at a time").read_to_string(&mut text).expect("it answers text");
+            self.child
+                .stdout
+                .take()
+                .expect("one at a time")
+                .read_to_string(&mut text)
+                .expect("it answers text");
             (text, self.child.wait().expect("it is ours").code())
         })
     }

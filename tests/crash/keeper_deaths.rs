@@ -239,7 +239,8 @@ fn a_background_process_is_drained_by_the_next_keeper_too() {
     daemon.line("the keeper is gone");
     open(gate);
     // More than a pipe holds: it ends because somebody reads.
-    let expected = "early\n".to_owned() + &(1..=100_000).map(|number| format!("{number}\n")).collect::<String>();
+    let expected =
+        "early\n".to_owned() + &(1..=100_000).map(|number| format!("{number}\n")).collect::<String>();
     spin("the output is whole", || bytes(&store.dir.join("log/1.1")).len() == expected.len());
     assert_eq!(store.run(&["log", "1"]).stdout, expected.as_bytes());
     assert_eq!(run(&store, "1.1").end(), ("success", Some(0), None));

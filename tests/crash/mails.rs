@@ -64,7 +64,10 @@ fn sendmail_gets_the_mail_and_a_bare_environment() {
     let store = Store::new();
     sendmail(&store, &format!("printf '%s\\n' \"$@\" >words; env >env; {KEEPS}"));
     let daemon = daemon(&store);
-    store.add(&["--name", "me", "--mail", "a,b@c.org", "--env", "TOKEN=secret"], &format!("{MARKS}echo one; exit 3"));
+    store.add(
+        &["--name", "me", "--mail", "a,b@c.org", "--env", "TOKEN=secret"],
+        &format!("{MARKS}echo one; exit 3"),
+    );
     assert_eq!(store.wait("1"), 3);
     store.until(WAITING, 1);
     assert_eq!(text(&store, "words"), "-i\n-B8BITMIME\n-oem\na\nb@c.org\n");
@@ -88,7 +91,8 @@ fn a_mail_in_the_form_of_debians_cron_is_its_mail_to_the_byte() {
     let store = Store::new();
     sendmail(&store, &format!("printf '%s\\n' \"$@\" >words; {KEEPS}"));
     let daemon = daemon(&store);
-    store.add(&["--hold", "--clean-env", "--mail", "a,b"], &format!("{MARKS}printf 'a\\0b\\n.\\nno newline'"));
+    store
+        .add(&["--hold", "--clean-env", "--mail", "a,b"], &format!("{MARKS}printf 'a\\0b\\n.\\nno newline'"));
     store.database().execute("UPDATE job SET mail_format = 'debian'", []).expect("it is there");
     store.ok(&["resume", "1"]);
     assert_eq!(store.wait("1"), 0);
@@ -97,9 +101,12 @@ fn a_mail_in_the_form_of_debians_cron_is_its_mail_to_the_byte() {
     let mail = the_mail(&store);
     let head = "From: root (Cron Daemon)\nTo: a,b\nSubject: Cron <";
     assert!(mail.starts_with(head.as_bytes()), "{}", String::from_utf8_lossy(&mail));
-    let tail =
-        "MIME-Version: 1.0\nContent-Type: text/plain; charset=US-ASCII\nContent-Transfer-Encoding: 8bit\nX-Cron-Env: <";
-    assert!(mail.windows(tail.len()).any(|part| part == tail.as_bytes()), "{}", String::from_utf8_lossy(&mail));
+    let tail = "MIME-Version: 1.0\nContent-Type: text/plain; charset=US-ASCII\nContent-Transfer-Encoding: 8bit\nX-Cron-Env: <";
+    assert!(
+        mail.windows(tail.len()).any(|part| part == tail.as_bytes()),
+        "{}",
+        String::from_utf8_lossy(&mail)
+    );
     assert!(mail.ends_with(b">\n\na\0b\n.\nno newline"), "{}", String::from_utf8_lossy(&mail));
     finish(&store, daemon);
 }
@@ -245,7 +252,8 @@ fn a_mail_holds_an_output_from_the_run_log_or_a_file_and_of_a_long_one_its_ends(
         let store = Store::new();
         sendmail(&store, KEEPS);
         let daemon = daemon(&store);
-        store.add(&["--mail", "root"], &format!("{MARKS}echo begin; yes | head -c {}; printf end", bytes - 9));
+        store
+            .add(&["--mail", "root"], &format!("{MARKS}echo begin; yes | head -c {}; printf end", bytes - 9));
         assert_eq!(store.wait("1"), 0);
         store.until(WAITING, 1);
         let mail = the_mail(&store);
@@ -255,7 +263,10 @@ fn a_mail_holds_an_output_from_the_run_log_or_a_file_and_of_a_long_one_its_ends(
         if bytes <= 1 << 20 {
             assert_eq!(length, bytes);
         } else {
-            let note = format!("\n[taskq: {} bytes are left out here; `taskq log 1.1` has them]\n", bytes - (1 << 20));
+            let note = format!(
+                "\n[taskq: {} bytes are left out here; `taskq log 1.1` has them]\n",
+                bytes - (1 << 20)
+            );
             assert_eq!(length, (1 << 20) + note.len());
             assert!(mail.windows(note.len()).any(|part| part == note.as_bytes()), "{bytes}");
         }

@@ -1,5 +1,6 @@
 //! Owns: what becomes of promises when processes are killed: real daemons, keepers and clients, real signals.
-//! Never: sleeping: every test blocks on a FIFO, a line, a turn of the daemon's or an exit, and panics after `PATIENCE`.
+//! Never: sleeping: every test blocks on a FIFO, a line, a turn of the daemon's or an exit, and panics after
+//! `PATIENCE`.
 
 mod backups;
 mod check;

@@ -67,7 +67,8 @@ fn the_keeper_of_an_earlier_taskq_is_told_nothing_that_it_does_not_understand() 
     let store = Store::new();
     store.ok(&["queue", "set", "default", "--slots", "2"]);
     let listener = UnixListener::bind(store.dir.join("keeper.sock")).expect("there is no keeper");
-    let mut daemon = Daemon::new(store.command(&["daemon", "--slots", "2"]).env("TASKQ_SENDMAIL", "/bin/true"));
+    let mut daemon =
+        Daemon::new(store.command(&["daemon", "--slots", "2"]).env("TASKQ_SENDMAIL", "/bin/true"));
     let stream = patiently("the daemon comes", move || listener.accept().expect("it is a socket").0);
     stream.set_read_timeout(Some(PATIENCE)).expect("a setting");
     let mut keeper = OldKeeper { stream, frames: FrameReader::default() };

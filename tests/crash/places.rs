@@ -20,12 +20,17 @@ fn is_refused(store: &Store, words: &str) {
     for verb in [&["list"][..], &["status"], &["add", "true"], &["cancel", "--all"], &["daemon"]] {
         let refused = store.run(verb);
         let text = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert_eq!((refused.status.code(), refused.stdout.as_slice()), (Some(1), &b""[..]), "{verb:?}: {text}");
+        assert_eq!(
+            (refused.status.code(), refused.stdout.as_slice()),
+            (Some(1), &b""[..]),
+            "{verb:?}: {text}"
+        );
         assert!(text.starts_with("error: cannot ") && text.contains(words), "{verb:?}: {text}");
     }
 }
 
-/// Root's store and another user's of one job each, below a directory in which the other may do what he likes.
+/// Root's store and another user's of one job each, below a directory in which the other may do what he
+/// likes.
 fn two_stores(nobody: u32) -> (Store, Store) {
     let (mut roots, mut others) = (Store::at("place/roots"), Store::of_user(nobody));
     others.add(&["--hold", "--name", "others-job"], MARKS);
@@ -45,7 +50,8 @@ fn look_while_exchanged(roots: &Store, one: &Path, other: &Path) {
     thread::scope(|scope| {
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
-                renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE).expect("both are there");
+                renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE)
+                    .expect("both are there");
             }
         });
         let (mut answered, mut refused) = (0, 0);
@@ -118,7 +124,8 @@ fn a_database_that_belongs_to_somebody_else_is_refused() {
     is_refused(&store, &format!("taskq.db` belongs to user {nobody}, not to user 0"));
 }
 
-/// Ends a daemon by an add after something happened to its store, and checks what it says and what was acknowledged.
+/// Ends a daemon by an add after something happened to its store, and checks what it says and what was
+/// acknowledged.
 fn ends_with_the_reason(act: impl Fn(&Store), words: &str) -> Store {
     let store = Store::new();
     let mut daemon = store.daemon();

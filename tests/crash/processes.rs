@@ -98,11 +98,13 @@ pub fn outlive(what: &str, pid: Pid) -> WaitStatus {
 pub fn sockets(pid: i64) -> Vec<String> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     let links = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
-    links.filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect()
+    links
+        .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect()
 }
 
-/// Whether all threads of a process sleep at one moment: none has run between two looks at each. One that was woken up and
-/// has not run yet does not count as asleep.
+/// Whether all threads of a process sleep at one moment: none has run between two looks at each. One that was
+/// woken up and has not run yet does not count as asleep.
 pub fn is_asleep(pid: Pid) -> bool {
     let threads = || {
         let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();

@@ -21,8 +21,8 @@ fn limited(store: &Store, limits: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// A command line that gets no inotify instance: it runs in a namespace of users whose limit is 0. `None`: this system, or
-/// this user, has no such namespaces.
+/// A command line that gets no inotify instance: it runs in a namespace of users whose limit is 0. `None`:
+/// this system, or this user, has no such namespaces.
 fn without_inotify(store: &Store, arguments: &[&str]) -> Option<Command> {
     let within = |script: &str| {
         let mut command = store.program("unshare");
@@ -74,7 +74,9 @@ fn with_few_descriptors_a_wait_ends_with_the_runs_status_or_with_3_and_says_why(
     assert_eq!(store.wait("1"), 7);
     for descriptors in 4..16 {
         let limits = format!("ulimit -n {descriptors}");
-        for arguments in [&["wait", "1"][..], &["log", "-f", "1"], &["run", "1", "--wait"], &["run", "1", "--follow"]] {
+        for arguments in
+            [&["wait", "1"][..], &["log", "-f", "1"], &["run", "1", "--wait"], &["run", "1", "--follow"]]
+        {
             let before = count(&store, "run");
             let ended = output(&mut limited(&store, &limits, arguments));
             let words = String::from_utf8_lossy(&ended.stderr).into_owned();
@@ -157,7 +159,8 @@ fn a_daemon_raises_its_limit_of_descriptors_and_a_job_gets_the_one_that_it_was_s
     assert_eq!(store.ok(&["log", "1"]), "100");
     let limits = fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).expect("it lives");
     let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("it is limited");
-    let numbers: Vec<&str> = line.split_ascii_whitespace().filter(|word| word.parse::<u64>().is_ok()).collect();
+    let numbers: Vec<&str> =
+        line.split_ascii_whitespace().filter(|word| word.parse::<u64>().is_ok()).collect();
     assert_eq!(numbers[0], numbers[1], "{line}");
     store.close(daemon);
 }
@@ -206,7 +209,8 @@ fn a_daemon_that_does_not_make_its_sockets_again_is_named() {
     let waited = store.run(&["run", "1", "--wait"]);
     let words = String::from_utf8_lossy(&waited.stderr).into_owned();
     assert_eq!(waited.status.code(), Some(1), "{words}");
-    let cause = format!("cannot run job: the daemon (pid {}) holds the lock but does not listen", daemon.pid());
+    let cause =
+        format!("cannot run job: the daemon (pid {}) holds the lock but does not listen", daemon.pid());
     assert!(words.contains(&cause), "{words}");
     assert_eq!(count(&store, "run"), 1, "the one that is held");
     let status = store.run(&["status"]);
@@ -222,7 +226,8 @@ fn a_daemon_that_does_not_make_its_sockets_again_is_named() {
 fn a_daemon_leaves_the_sockets_of_the_one_that_serves_the_store_in_its_place() {
     let store = Store::new();
     let old = store.daemon();
-    // Nothing comes into the directory any more, and nothing is left to be recorded: its keeper is up, and was heard.
+    // Nothing comes into the directory any more, and nothing is left to be recorded: its keeper is up, and
+    // was heard.
     store.add(&[], MARKS);
     assert_eq!(store.wait("1"), 0);
     store.round();

@@ -32,7 +32,8 @@ fn one_job() -> Store {
     let store = Store::new();
     store.add(&["--hold"], MARKS);
     let database = store.database();
-    let left: i64 = database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).expect("it answers");
+    let left: i64 =
+        database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).expect("it answers");
     assert_eq!(left, 0);
     store
 }
@@ -40,8 +41,8 @@ fn one_job() -> Store {
 /// The files that hold data, with their content.
 fn files(store: &Store) -> BTreeMap<PathBuf, Vec<u8>> {
     let entries = fs::read_dir(&store.dir).expect("it is there").flatten().map(|entry| entry.path());
-    let data =
-        entries.filter(|path| path.is_file() && !path.ends_with("daemon.lock") && !path.ends_with("taskq.db-shm"));
+    let data = entries
+        .filter(|path| path.is_file() && !path.ends_with("daemon.lock") && !path.ends_with("taskq.db-shm"));
     data.map(|path| (path.clone(), bytes(&path))).filter(|(_, bytes)| !bytes.is_empty()).collect()
 }
 
@@ -71,7 +72,8 @@ fn an_empty_database_is_refused_by_every_verb_and_stays_empty() {
 
 #[test]
 fn a_database_cut_short_is_refused_by_every_verb_and_stays_as_it_is() {
-    let cuts = [(1, "is not a store of taskq"), (100, "is damaged"), (4_096, "is damaged"), (20_000, "is damaged")];
+    let cuts =
+        [(1, "is not a store of taskq"), (100, "is damaged"), (4_096, "is damaged"), (20_000, "is damaged")];
     for (length, words) in cuts {
         let store = one_job();
         let path = store.dir.join("taskq.db");
@@ -111,7 +113,9 @@ fn a_database_that_is_gone_while_its_log_is_there_is_not_replaced_by_a_new_one()
 fn a_store_of_a_later_version_is_refused_and_stays_as_it_is() {
     let store = one_job();
     let database = store.database();
-    database.execute_batch("PRAGMA user_version = 999; PRAGMA wal_checkpoint(TRUNCATE);").expect("it is ours");
+    database
+        .execute_batch("PRAGMA user_version = 999; PRAGMA wal_checkpoint(TRUNCATE);")
+        .expect("it is ours");
     is_refused(&store, "the store has schema 999, this taskq knows schemas up to ");
 }
 
@@ -121,7 +125,9 @@ fn somebody_elses_database_is_refused_and_stays_as_it_is() {
     fs::create_dir(&store.dir).expect("the name is new");
     fs::set_permissions(&store.dir, fs::Permissions::from_mode(0o700)).expect("it is ours");
     let other = rusqlite::Connection::open(store.dir.join("taskq.db")).expect("the directory is ours");
-    other.execute_batch("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('bread')").expect("it is new");
+    other
+        .execute_batch("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('bread')")
+        .expect("it is new");
     other.close().expect("nothing is open");
     is_refused(&store, "`taskq.db` is not a store of taskq");
 }

@@ -38,8 +38,9 @@ fn a_start_for_which_there_is_no_inode_just_now_is_tried_again() {
     let store = Store::at("disk/store");
     let disk = store.path("disk");
     std::fs::create_dir(&disk).expect("the name is new");
-    let mounted =
-        output(Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m,nr_inodes=40", "taskq"]).arg(&disk));
+    let mounted = output(
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m,nr_inodes=40", "taskq"]).arg(&disk),
+    );
     if !mounted.status.success() {
         eprintln!("skipped: it takes root to mount: {}", String::from_utf8_lossy(&mounted.stderr).trim());
         return;

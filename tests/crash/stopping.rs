@@ -8,7 +8,8 @@ use crate::harness::{MARKS, Store, open};
 use crate::processes::{freeze, send, spin};
 
 /// A job that ignores TERM, and its child too; both hold the FIFO `alive` open.
-const STUBBORN: &str = "trap '' TERM; exec 9>alive; (read x <never) & echo on >ready; wait; wait; read x <never";
+const STUBBORN: &str =
+    "trap '' TERM; exec 9>alive; (read x <never) & echo on >ready; wait; wait; read x <never";
 
 #[test]
 fn a_timeout_is_kept_while_no_daemon_is_there() {
@@ -64,7 +65,10 @@ fn a_cancel_kills_a_tree_that_ignores_term() {
         assert_eq!(store.wait("1"), 130);
         assert_eq!(run(&store, "1.1").end(), ("cancelled", None, Some(Signal::SIGKILL as i32)));
         // Not the leader alone.
-        assert_eq!(crate::processes::patiently("all end", move || std::io::read_to_string(alive).expect("text")), "");
+        assert_eq!(
+            crate::processes::patiently("all end", move || std::io::read_to_string(alive).expect("text")),
+            ""
+        );
         all_is_well(&store);
         store.close(daemon);
     }

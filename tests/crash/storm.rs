@@ -46,8 +46,8 @@ impl Writes {
         Self(inotify)
     }
 
-    /// Returns after `events` more of them, or when something can be read of the `other` end, or of neither for a moment:
-    /// writes come together and are counted as one, so there can be fewer than were hoped for.
+    /// Returns after `events` more of them, or when something can be read of the `other` end, or of neither
+    /// for a moment: writes come together and are counted as one, so there can be fewer than were hoped for.
     pub fn await_events(&mut self, mut events: u64, other: Option<BorrowedFd<'_>>) {
         let mut buffer = [0; 4096];
         while events > 0 {
@@ -113,7 +113,9 @@ fn runs_added_one_by_one_while_the_daemon_is_killed_run_exactly_once() {
     let mut writes = Writes::to(&store.dir.join("taskq.db-wal"));
     for _ in 0..12 {
         let mut adding: Vec<_> = (0..3)
-            .map(|_| store.command(&["add", "-c", MARKS]).stdout(Stdio::null()).spawn().expect("it can be started"))
+            .map(|_| {
+                store.command(&["add", "-c", MARKS]).stdout(Stdio::null()).spawn().expect("it can be started")
+            })
             .collect();
         writes.await_events(1 + random.below(6), None);
         daemon.kill();
@@ -135,13 +137,16 @@ fn a_batch_whose_add_is_killed_is_there_whole_or_not_at_all() {
     let store = Store::new();
     let mut random = Random::new(2);
     store.add(&["--hold"], MARKS);
-    let line = |job: usize| serde_json::json!({ "script": MARKS, "hold": true, "tag": format!("t{job}") }).to_string();
+    let line = |job: usize| {
+        serde_json::json!({ "script": MARKS, "hold": true, "tag": format!("t{job}") }).to_string()
+    };
     let lines = (0..JOBS).map(|job| line(job) + "\n").collect::<String>();
     let mut writes = Writes::to(&store.dir.join("taskq.db-wal"));
     let mut stored = 1;
     for round in 0..20 {
         let mut command = store.command(&["add", "--from", "-"]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it can be started");
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it can be started");
         let mut stdin = child.stdin.take().expect("it is piped");
         // Killed while it reads, each fourth time; what comes after is its end of the batch.
         let length = if round % 4 == 0 { lines.len() / 2 } else { lines.len() };
@@ -177,7 +182,10 @@ fn a_job_whose_add_is_killed_is_there_if_its_id_was_printed() {
         child.kill().expect("it is ours");
         let output = child.wait_with_output().expect("it is ours");
         let now = count(&store, "job");
-        assert!(now == stored + 1 || now == stored && output.stdout.is_empty(), "{now}, {stored} before: {output:?}");
+        assert!(
+            now == stored + 1 || now == stored && output.stdout.is_empty(),
+            "{now}, {stored} before: {output:?}"
+        );
         stored = now;
         writes.forget();
     }

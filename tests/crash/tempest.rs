@@ -1,9 +1,10 @@
-//! Owns: the long storm: daemon, keeper, both and clients are killed at random while jobs of every kind come and go.
+//! Owns: the long storm: daemon, keeper, both and clients are killed at random while jobs of every kind come
+//! and go.
 //! Never: sleeping: a kill comes after so many writes to the log.
 //!
-//! 20 seconds, unless `TASKQ_STORM_SECONDS` has another number; the seed is printed, and `TASKQ_CRASH_SEED` replays it as far
-//! as the machine does the same again. By hand:
-//! `TASKQ_STORM_SECONDS=600 TASKQ_CRASH_SEED=$RANDOM cargo test --test crash storm_of_kills -- --nocapture`
+//! 20 seconds, unless `TASKQ_STORM_SECONDS` has another number; the seed is printed, and `TASKQ_CRASH_SEED`
+//! replays it as far as the machine does the same again. By hand: `TASKQ_STORM_SECONDS=600
+//! TASKQ_CRASH_SEED=$RANDOM cargo test --test crash storm_of_kills -- --nocapture`
 
 use std::collections::HashMap;
 use std::process::{Child, Output, Stdio};

@@ -61,7 +61,8 @@ fn files_and_sockets_are_their_owners_alone_whatever_the_umask() {
             assert_eq!(mode(&entry.path()), wanted, "{umask}: {:?}", entry.path());
             names.push(entry.file_name().into_string().expect("a plain name"));
         }
-        let own = ["adds.sock", "daemon.lock", "daemon.sock", "keeper.lock", "keeper.sock", "log", "turns.sock"];
+        let own =
+            ["adds.sock", "daemon.lock", "daemon.sock", "keeper.lock", "keeper.sock", "log", "turns.sock"];
         for name in own.iter().chain(&["taskq.db", "taskq.db-commits", "taskq.db-wal"]) {
             assert!(names.iter().any(|found| found == name), "{name} is not among {names:?}");
         }
@@ -84,7 +85,8 @@ fn a_store_that_belongs_to_somebody_else_is_refused() {
         store.add(&["--hold"], MARKS);
         fs::set_permissions(store.base.path(), fs::Permissions::from_mode(0o755)).expect("we are root");
         fs::set_permissions(&store.dir, fs::Permissions::from_mode(0o777)).expect("we are root");
-        fs::set_permissions(store.dir.join("taskq.db"), fs::Permissions::from_mode(0o666)).expect("we are root");
+        fs::set_permissions(store.dir.join("taskq.db"), fs::Permissions::from_mode(0o666))
+            .expect("we are root");
         let before = fs::read(store.dir.join("taskq.db")).expect("we are root");
         store.become_user(other);
         for verb in [&["add", "-c", "true"][..], &["list"], &["status"], &["cancel", "--all"], &["daemon"]] {
@@ -184,8 +186,12 @@ fn intruder() {
 /// Lets somebody else try a socket.
 fn intrude(store: &Store, uid: u32, name: &str) {
     let mut command = store.program("setpriv");
-    command.args(["--reuid", &uid.to_string(), "--clear-groups"]).arg(std::env::current_exe().expect("we run"));
-    command.args(["--exact", "users::intruder", "--ignored", "--nocapture"]).env("INTRUDE", store.dir.join(name));
+    command
+        .args(["--reuid", &uid.to_string(), "--clear-groups"])
+        .arg(std::env::current_exe().expect("we run"));
+    command
+        .args(["--exact", "users::intruder", "--ignored", "--nocapture"])
+        .env("INTRUDE", store.dir.join(name));
     let tried = output(&mut command);
     assert!(tried.status.success(), "{name}: {}{}", lossy(&tried.stdout), lossy(&tried.stderr));
     assert!(lossy(&tried.stdout).contains("1 passed"), "{name}: {}", lossy(&tried.stdout));
@@ -215,7 +221,11 @@ fn somebody_else_is_not_heard_even_where_the_directory_was_opened_up() {
     untold_add(&store);
     intrude(&store, nobody, "daemon.sock");
     store.round();
-    assert_eq!(count(&store, "run WHERE state = 'queued' AND keeper IS NULL"), 1, "nobody's word wakes nobody");
+    assert_eq!(
+        count(&store, "run WHERE state = 'queued' AND keeper IS NULL"),
+        1,
+        "nobody's word wakes nobody"
+    );
     daemon.kill();
     // Now the keeper takes connections.
     intrude(&store, nobody, "keeper.sock");

@@ -47,8 +47,14 @@ fn no_command_brings_a_store_up_to_date_under_the_daemon_of_an_earlier_taskq() {
         let refused = store.run(arguments);
         let words = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(1), "{arguments:?}: {words}");
-        assert!(words.contains(&format!("pid {}, which serves the store ", daemon.pid())), "{arguments:?}: {words}");
-        assert!(words.contains("is of an earlier taskq\nhint: stop the daemon first"), "{arguments:?}: {words}");
+        assert!(
+            words.contains(&format!("pid {}, which serves the store ", daemon.pid())),
+            "{arguments:?}: {words}"
+        );
+        assert!(
+            words.contains("is of an earlier taskq\nhint: stop the daemon first"),
+            "{arguments:?}: {words}"
+        );
     }
     assert_eq!(version(&store), 1);
     assert_eq!(daemon.stop(Signal::SIGTERM), Some(0));

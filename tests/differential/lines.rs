@@ -102,7 +102,16 @@ impl Random {
         let mut table = Vec::new();
         for _ in 0..count {
             table.extend(self.odd_line(real));
-            table.extend_from_slice(self.of(&[b"\n".as_slice(), b"\n", b"\n", b"\n", b"\n", b"\n", b"\n", b"\r\n"]));
+            table.extend_from_slice(self.of(&[
+                b"\n".as_slice(),
+                b"\n",
+                b"\n",
+                b"\n",
+                b"\n",
+                b"\n",
+                b"\n",
+                b"\r\n",
+            ]));
         }
         if self.below(12) == 0 {
             table.pop();
@@ -184,7 +193,11 @@ impl Random {
 
     /// Returns a field that is odd now and then: one that is refused hides the rest of its line.
     fn plain_field(&mut self, index: usize) -> Vec<u8> {
-        if self.below(6) == 0 { self.odd_field(index) } else { self.strict_fields()[index].clone().into_bytes() }
+        if self.below(6) == 0 {
+            self.odd_field(index)
+        } else {
+            self.strict_fields()[index].clone().into_bytes()
+        }
     }
 
     fn long_line(&mut self) -> Vec<u8> {

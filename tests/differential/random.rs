@@ -6,7 +6,8 @@ pub struct Random(pub u64);
 
 const LOW: [u64; 5] = [0, 0, 1, 1, 0];
 const HIGH: [u64; 5] = [59, 23, 31, 12, 7];
-const MONTHS: [&str; 12] = ["jan", "FEB", "Mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] =
+    ["jan", "FEB", "Mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const WEEKDAYS: [&str; 7] = ["sun", "MON", "Tue", "wed", "thu", "fri", "sat"];
 const STEPS: [u64; 16] = [1, 2, 2, 3, 4, 5, 7, 8, 10, 12, 15, 24, 31, 32, 60, 70];
 const LARGE: [&str; 8] = [

@@ -1,5 +1,6 @@
-//! Owns: whole tables against `crontab -n` of Debian's cron and `crontab -T` of cronie, and the corpus against what was measured
-//! of it: what a cron takes is what we find nothing in that it refuses, and its first error is where our first one is.
+//! Owns: whole tables against `crontab -n` of Debian's cron and `crontab -T` of cronie, and the corpus
+//! against what was measured of it: what a cron takes is what we find nothing in that it refuses, and its
+//! first error is where our first one is.
 //! Never: what a table means.
 
 use std::fs;
@@ -55,7 +56,8 @@ fn has_a_line_apart(table: &[u8], origin: Dialect) -> bool {
     })
 }
 
-/// cronie takes what is no zone for UTC, and `~` up to a number outside the field if its draw falls inside. We do not.
+/// cronie takes what is no zone for UTC, and `~` up to a number outside the field if its draw falls inside.
+/// We do not.
 fn sets_zone(line: &Line<'_>) -> bool {
     let syntax = line.syntax(Dialect::Cronie, Layout::User);
     matches!(syntax, Syntax::Assignment { name, .. } if name == b"CRON_TZ")
@@ -179,7 +181,8 @@ fn corpus() -> PathBuf {
 fn refused_one(peer: Peer, tables: &[Vec<u8>]) -> Option<String> {
     let first = (peer.check)(&tables.concat()).err()?;
     let alone = tables.iter().find_map(|table| Some((table, (peer.check)(table).err()?)));
-    let (table, told) = alone.map_or((String::new(), first), |(table, told)| (table.escape_ascii().to_string(), told));
+    let (table, told) =
+        alone.map_or((String::new(), first), |(table, told)| (table.escape_ascii().to_string(), told));
     Some(format!("\"{table}\": it says {told:?}, and we take it"))
 }
 
@@ -201,7 +204,9 @@ fn the_corpus_is_taken_and_refused_as_debians_cron_did() {
     let verdicts = fs::read_to_string(corpus().join("debian.tsv")).expect("it is there");
     let mut differences = Vec::new();
     for verdict in verdicts.lines().skip(1) {
-        let [file, verdict, text] = verdict.splitn(3, '\t').collect::<Vec<_>>()[..] else { panic!("{verdict}") };
+        let [file, verdict, text] = verdict.splitn(3, '\t').collect::<Vec<_>>()[..] else {
+            panic!("{verdict}")
+        };
         let table = fs::read(corpus().join(file)).expect("it is in the corpus");
         let layout = if file.starts_with("system/") { Layout::System } else { Layout::User };
         let difference = match (verdict, first_refusal(&table, Dialect::Debian, layout)) {

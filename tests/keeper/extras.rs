@@ -120,13 +120,15 @@ fn another_user_is_become_with_all_its_groups_and_none_of_roots() {
     let nobody = User::from_name("nobody").ok().flatten().expect("everyone has one");
     let ids = |id: u32| format!("{id}\t{id}\t{id}\t{id}");
     let (uid, gid) = (nobody.uid.as_raw(), nobody.gid.as_raw());
-    let expected = format!("Uid:\t{}\nGid:\t{}\nGroups:\t{gid} \nCapEff:\t0000000000000000\n", ids(uid), ids(gid));
+    let expected =
+        format!("Uid:\t{}\nGid:\t{}\nGroups:\t{gid} \nCapEff:\t0000000000000000\n", ids(uid), ids(gid));
     assert_eq!(keeper.output(4), expected);
 }
 
 #[test]
 fn another_user_is_in_the_groups_that_it_is_in_at_the_start() {
-    let can_mount = || Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success());
+    let can_mount =
+        || Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success());
     if !is_root() || !can_mount() {
         eprintln!("skipped: it takes a group(5) of our own");
         return;
@@ -134,8 +136,11 @@ fn another_user_is_in_the_groups_that_it_is_in_at_the_start() {
     let dir = tempfile::tempdir().expect("a directory");
     let group = dir.path().join("group");
     let write = |members: &str| {
-        fs::write(&group, format!("root:x:0:\nnogroup:x:65534:\nadm:x:4:{members}\naudio:x:29:root,{members}\n"))
-            .expect("writable");
+        fs::write(
+            &group,
+            format!("root:x:0:\nnogroup:x:65534:\nadm:x:4:{members}\naudio:x:29:root,{members}\n"),
+        )
+        .expect("writable");
     };
     write("");
     let prelude = format!(
@@ -156,7 +161,8 @@ fn a_directory_that_is_optional_and_cannot_be_entered_is_the_root() {
     let keeper = Keeper::start();
     let mut daemon = keeper.daemon();
     let mut begins = |job: i64, cwd: &Path, user: Option<&str>| {
-        let extras = StartExtras { user: user.map(str::to_owned), cwd_optional: true, ..StartExtras::default() };
+        let extras =
+            StartExtras { user: user.map(str::to_owned), cwd_optional: true, ..StartExtras::default() };
         daemon.send(ToKeeper::StartWith(order(job, cwd, &["pwd"]), extras));
         assert_eq!(daemon.finish().end, End::Exited(0), "{}", cwd.display());
         keeper.output(job)
@@ -190,7 +196,10 @@ fn what_another_user_may_not_do_is_refused_as_that_user() {
     let nobody = Some("nobody");
     let mut said = |order: StartOrder, stdin: Stdin, user| refused(run(&mut daemon, order, stdin, user));
     let dir = keeper.dir.path().display();
-    assert_eq!(said(keeper.sh(1, "pwd"), Stdin::Null, nobody), format!("working directory `{dir}`: permission denied"));
+    assert_eq!(
+        said(keeper.sh(1, "pwd"), Stdin::Null, nobody),
+        format!("working directory `{dir}`: permission denied")
+    );
     assert_eq!(
         said(anywhere(2, "cat"), path(&secret), nobody),
         format!("standard input `{dir}/secret`: permission denied")

@@ -31,11 +31,13 @@ pub const INSTANCE: i64 = 4711;
 #[test]
 #[ignore = "the body of the keeper processes of the other tests"]
 fn keeper_process() {
-    let Some(dir) = std::env::args().find_map(|argument| argument.strip_prefix("store=").map(PathBuf::from)) else {
+    let Some(dir) = std::env::args().find_map(|argument| argument.strip_prefix("store=").map(PathBuf::from))
+    else {
         return;
     };
     let listener = adopt_stdin_listener().expect("started by `launch`");
-    serve(listener, KeeperConfig { dir, instance: INSTANCE }, &SystemClock::new()).expect("the keeper serves");
+    serve(listener, KeeperConfig { dir, instance: INSTANCE }, &SystemClock::new())
+        .expect("the keeper serves");
     std::process::exit(0);
 }
 
@@ -43,7 +45,9 @@ fn keeper_process() {
 #[test]
 #[ignore = "the body of a daemon process of another test"]
 fn daemon_process() {
-    let Some(socket) = std::env::args().find_map(|argument| argument.strip_prefix("socket=").map(PathBuf::from)) else {
+    let Some(socket) =
+        std::env::args().find_map(|argument| argument.strip_prefix("socket=").map(PathBuf::from))
+    else {
         return;
     };
     let mut daemon = Daemon::connect(&socket);
@@ -73,7 +77,8 @@ impl Keeper {
     /// Starts it from a shell that runs `prelude` first.
     pub fn start_after(prelude: &str) -> Self {
         Self::start_by(|exe, arguments, listener| {
-            let mut all: Vec<OsString> = vec!["-c".into(), format!("{prelude}; exec \"$0\" \"$@\"").into(), exe.into()];
+            let mut all: Vec<OsString> =
+                vec!["-c".into(), format!("{prelude}; exec \"$0\" \"$@\"").into(), exe.into()];
             all.extend_from_slice(arguments);
             launch(Path::new("/bin/sh"), &all, listener, Stdio::inherit())
         })
@@ -85,7 +90,8 @@ impl Keeper {
         let listener = UnixListener::bind(dir.path().join(SOCKET)).expect("the directory is empty");
         let exe = std::env::current_exe().expect("we run");
         let store = format!("store={}", dir.path().display());
-        let pid = launch(&exe, &test_arguments("harness::keeper_process", &store), listener).expect("it starts");
+        let pid =
+            launch(&exe, &test_arguments("harness::keeper_process", &store), listener).expect("it starts");
         Self { dir, pid: Pid::from_raw(i32::try_from(pid).expect("a process id")) }
     }
 
@@ -188,7 +194,8 @@ impl Daemon {
     /// Says hello and returns what is known; results that are not acknowledged are what it says next.
     pub fn hello(&mut self) -> Vec<Known> {
         self.send(ToKeeper::Hello { version: PROTOCOL_VERSION });
-        let FromKeeper::Hello { version: PROTOCOL_VERSION, instance: INSTANCE, known, ended } = self.next() else {
+        let FromKeeper::Hello { version: PROTOCOL_VERSION, instance: INSTANCE, known, ended } = self.next()
+        else {
             panic!("the first answer is a hello of the same keeper")
         };
         self.inbox.extend(ended.into_iter().map(FromKeeper::Ended));
@@ -285,7 +292,8 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // What the link still keeps would be lost with it, and a keeper waits for ever for a lost acknowledgement.
+        // What the link still keeps would be lost with it, and a keeper waits for ever for a lost
+        // acknowledgement.
         while self.link.wants_write() && !std::thread::panicking() {
             self.wait_writable();
         }
@@ -296,6 +304,9 @@ impl Drop for Daemon {
 pub fn daemon_process_command(keeper: &Keeper) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("we run"));
     let socket = format!("socket={}", keeper.socket().display());
-    command.args(test_arguments("harness::daemon_process", &socket)).stdin(Stdio::piped()).stdout(Stdio::null());
+    command
+        .args(test_arguments("harness::daemon_process", &socket))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
     command
 }

@@ -35,7 +35,8 @@ fn what_cannot_be_started_ends_with_the_status_of_a_shell_and_a_reason() {
     let dir = keeper.dir.path();
     let plain = |argv: &[&str]| order(1, dir, argv);
     let in_cwd = |cwd: &str| StartOrder { cwd: cwd.as_bytes().to_vec(), ..plain(&["true"]) };
-    let with_path = |path: &str| StartOrder { env: vec![format!("PATH={path}").into_bytes()], ..plain(&["plain"]) };
+    let with_path =
+        |path: &str| StartOrder { env: vec![format!("PATH={path}").into_bytes()], ..plain(&["plain"]) };
     let cases: Vec<(StartOrder, i32, String)> = vec![
         (plain(&["nosuch"]), 127, "`nosuch`: command not found".to_owned()),
         (plain(&[]), 127, "``: command not found".to_owned()),
@@ -72,8 +73,10 @@ fn a_program_is_found_as_execvp_finds_it() {
         fs::write(keeper.path(name), "echo $0 $1").expect("writable");
         fs::set_permissions(keeper.path(name), fs::Permissions::from_mode(mode)).expect("ours");
     }
-    let searched =
-        StartOrder { env: vec![b"PATH=/usr/bin::bin".to_vec()], ..order(1, keeper.dir.path(), &["tool", "x"]) };
+    let searched = StartOrder {
+        env: vec![b"PATH=/usr/bin::bin".to_vec()],
+        ..order(1, keeper.dir.path(), &["tool", "x"])
+    };
     assert_eq!(daemon.run(searched).end, End::Exited(0));
     assert_eq!(keeper.output(1), "bin/tool x\n");
     let without_path = StartOrder { env: vec![], ..order(2, keeper.dir.path(), &["sh", "-c", "echo $0"]) };
@@ -89,7 +92,8 @@ fn a_job_gets_its_own_environment_directory_mask_and_group() {
     daemon.run(StartOrder { env, ..order(1, keeper.dir.path(), &["env"]) });
     let bytes = fs::read(keeper.output_path(1)).expect("the run had output");
     assert_eq!(bytes, b"A=1\nB=2 = \xff\nPATH=/usr/bin:/bin\n");
-    let script = "pwd; umask; echo x > made; cut -d' ' -f5 /proc/self/stat; readlink /proc/self/fd/0; echo err >&2";
+    let script =
+        "pwd; umask; echo x > made; cut -d' ' -f5 /proc/self/stat; readlink /proc/self/fd/0; echo err >&2";
     let ended = daemon.run(StartOrder { umask: 0o137, ..keeper.sh(2, script) });
     let expected = format!("{}\n0137\n{}\n/dev/null\nerr\n", keeper.dir.path().display(), ended.pid);
     assert_eq!(keeper.output(2), expected);
@@ -174,7 +178,11 @@ fn output_through_dev_stderr_is_appended_in_every_language() {
             eprintln!("skipped: {program} is not installed");
             continue;
         }
-        assert_eq!((keeper.output(job).as_str(), ended.end), ("one\ntwo\nthree\nfour\n", End::Exited(0)), "{program}");
+        assert_eq!(
+            (keeper.output(job).as_str(), ended.end),
+            ("one\ntwo\nthree\nfour\n", End::Exited(0)),
+            "{program}"
+        );
     }
 }
 
@@ -257,7 +265,8 @@ fn a_keeper_has_as_many_descriptors_as_it_may_and_its_jobs_have_what_they_would_
     for job in 1..=100 {
         daemon.start(keeper.sh(job, "read word < gate"));
     }
-    let nobody = taskq::keeper::protocol::StartExtras { user: Some("nobody".to_owned()), ..Default::default() };
+    let nobody =
+        taskq::keeper::protocol::StartExtras { user: Some("nobody".to_owned()), ..Default::default() };
     let is_root = nix::unistd::geteuid().is_root();
     daemon.start(keeper.sh(101, "ulimit -S -n; ls /proc/self/fd"));
     if is_root {

@@ -10,7 +10,9 @@ use taskq::domain::{End, Span, StopCause};
 use taskq::keeper::protocol::{self, FromKeeper, PROTOCOL_VERSION, StartOrder, ToKeeper};
 use taskq::keeper::{farewells, forget_farewells};
 
-use crate::harness::{Daemon, INSTANCE, Keeper, attempt, daemon_process_command, open_gate, order, read_to_end};
+use crate::harness::{
+    Daemon, INSTANCE, Keeper, attempt, daemon_process_command, open_gate, order, read_to_end,
+};
 
 fn framed(messages: &[ToKeeper]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -182,7 +184,8 @@ fn a_thousand_runs_at_once_all_start_and_all_end() {
     let keeper = Keeper::start();
     let mut daemon = keeper.daemon();
     // Open for both, so that no open blocks and no reader sees an end.
-    let mut gate = OpenOptions::new().read(true).write(true).open(keeper.fifo("gate")).expect("the FIFO is there");
+    let mut gate =
+        OpenOptions::new().read(true).write(true).open(keeper.fifo("gate")).expect("the FIFO is there");
     let orders: Vec<_> = (1..=1_000).map(|job| ToKeeper::Start(keeper.sh(job, "read word < gate"))).collect();
     daemon.link.send(&orders).expect("each is short enough");
     for job in 1..=1_000 {
@@ -202,7 +205,8 @@ fn neither_side_waits_for_the_other_to_read() {
     let mut daemon = keeper.daemon();
     let count = 4_000;
     // Far more than the two sockets hold, in either direction.
-    let orders: Vec<_> = (1..=count).map(|job| ToKeeper::Start(order(job, keeper.dir.path(), &["nosuch"]))).collect();
+    let orders: Vec<_> =
+        (1..=count).map(|job| ToKeeper::Start(order(job, keeper.dir.path(), &["nosuch"]))).collect();
     daemon.link.send(&orders).expect("each is short enough");
     while daemon.link.wants_write() {
         daemon.wait_writable();

@@ -28,7 +28,8 @@ pub struct Audit {
     pub mailing: BTreeMap<i64, MailWhen>,
     pub mails: Mails,
     pub rows: BTreeMap<i64, Row>,
-    /// Runs made while a clock was ahead of one that was set back later: these may start "before" they were due.
+    /// Runs made while a clock was ahead of one that was set back later: these may start "before" they were
+    /// due.
     pub before_step_back: i64,
     open: BTreeSet<i64>,
     last: i64,
@@ -87,7 +88,8 @@ impl Audit {
 
     fn judge(&self, old: Option<&Row>, new: &Row, ledger: &Ledger) {
         if let Some(old) = old {
-            let fixed = |row: &Row| (row.job, row.number, row.trigger, row.scheduled_at, row.fires, row.queued_at);
+            let fixed =
+                |row: &Row| (row.job, row.number, row.trigger, row.scheduled_at, row.fires, row.queued_at);
             assert_eq!(fixed(old), fixed(new), "what a run is never changes");
         }
         if new.trigger.is_some() {
@@ -101,7 +103,11 @@ impl Audit {
         if new.state == "running" {
             let starter = ledger.starts.get(&new.attempt()).copied();
             assert!(starter.is_some(), "no such process: {new:?}");
-            assert_eq!(starter != new.keeper, new.is_unattended, "not with the keeper that started it: {new:?}");
+            assert_eq!(
+                starter != new.keeper,
+                new.is_unattended,
+                "not with the keeper that started it: {new:?}"
+            );
         }
         if let Some(outcome) = new.outcome {
             judge_outcome(new, outcome, ledger);
@@ -118,7 +124,8 @@ impl Audit {
         ledger: &Ledger,
     ) -> Changes {
         let changes = self.scan(ledger);
-        let held: BTreeSet<i64> = self.db.triggers().iter().filter(|row| row.held).map(|row| row.id).collect();
+        let held: BTreeSet<i64> =
+            self.db.triggers().iter().filter(|row| row.held).map(|row| row.id).collect();
         let mut owed: BTreeMap<i64, Vec<Owed>> = BTreeMap::new();
         for (id, trigger) in self.triggers.iter_mut().filter(|(id, _)| !held.contains(id)) {
             let due = trigger.take_due(now, system);
@@ -159,7 +166,11 @@ impl Audit {
         }
         let jobs: BTreeSet<i64> = self.db.jobs().into_iter().collect();
         assert_eq!(jobs, self.jobs, "the acknowledged jobs");
-        assert_eq!(self.db.wrongly_done(), Vec::<i64>::new(), "done without being over, or over without being done");
+        assert_eq!(
+            self.db.wrongly_done(),
+            Vec::<i64>::new(),
+            "done without being over, or over without being done"
+        );
     }
 
     fn check_overlap(&self, changes: &Changes, owed: &BTreeMap<i64, Vec<Owed>>) {
@@ -171,7 +182,8 @@ impl Audit {
                 assert!(trigger.overlap != Overlap::Allow, "skipped for nothing: {row:?}");
                 assert!(!older.is_empty() || !newer.is_empty(), "skipped beside nothing: {row:?}");
             }
-            let made_up = owed[&row.trigger.expect("filtered")].iter().filter(|(_, _, missed)| !missed).count();
+            let made_up =
+                owed[&row.trigger.expect("filtered")].iter().filter(|(_, _, missed)| !missed).count();
             if row.is_open() && made_up == 1 {
                 match trigger.overlap {
                     Overlap::Skip => assert!(older.is_empty(), "not skipped beside {older:?}: {row:?}"),
@@ -180,7 +192,10 @@ impl Audit {
                         "a second one waits behind {older:?}: {row:?}"
                     ),
                     Overlap::Replace => {
-                        assert!(older.iter().all(|other| other.stop_at.is_some()), "not replaced {older:?} by {row:?}");
+                        assert!(
+                            older.iter().all(|other| other.stop_at.is_some()),
+                            "not replaced {older:?} by {row:?}"
+                        );
                     }
                     Overlap::Allow => {}
                 }
@@ -206,12 +221,15 @@ impl Audit {
         }
         let rows: Vec<&Row> = told
             .iter()
-            .map(|attempt| self.open_rows().find(|row| row.attempt() == *attempt).expect("told to start what is over"))
+            .map(|attempt| {
+                self.open_rows().find(|row| row.attempt() == *attempt).expect("told to start what is over")
+            })
             .collect();
         assert!(rows.iter().all(|row| row.keeper == instance && instance.is_some()), "told and not claimed");
         let rank = |row: &Row| (-row.priority, row.id);
         for (index, row) in rows.iter().enumerate() {
-            let later = rows[index + 1..].iter().find(|later| later.queue == row.queue && rank(later) < rank(row));
+            let later =
+                rows[index + 1..].iter().find(|later| later.queue == row.queue && rank(later) < rank(row));
             assert!(later.is_none(), "{row:?} is told before {later:?}");
             let overtaken = self
                 .open_rows()
@@ -239,7 +257,9 @@ impl Audit {
             self.open_rows().filter(|row| row.keeper.is_some_and(|k| k != keeper.instance)).collect();
         assert!(strays.is_empty(), "claimed for a keeper that is gone: {strays:?}");
         assert_eq!(keeper.unacknowledged(), 0, "results are kept for nobody");
-        for (attempt, _, is_stopped) in keeper.processes().filter(|(attempt, ..)| attempt.run.mail().is_none()) {
+        for (attempt, _, is_stopped) in
+            keeper.processes().filter(|(attempt, ..)| attempt.run.mail().is_none())
+        {
             let row = self.open_rows().find(|row| row.attempt() == attempt).expect("as claimed");
             assert!(is_stopped || row.stop_at.is_none(), "wanted stopped and not told: {row:?}");
             assert!(!is_all_taken_in || row.state == "running", "it has a process: {row:?}");
@@ -248,8 +268,9 @@ impl Audit {
             let slots = queue.slots.unwrap_or(cpus);
             let running = keeper.running_in(&queue.name);
             let rank = |row: &Row| (-row.priority, row.id);
-            let row_of =
-                |attempt: &Attempt| self.open_rows().find(|row| row.attempt() == *attempt).expect("as claimed");
+            let row_of = |attempt: &Attempt| {
+                self.open_rows().find(|row| row.attempt() == *attempt).expect("as claimed")
+            };
             let standing: Vec<&Row> = keeper.standing_by(&queue.name).iter().map(row_of).collect();
             let mut waiting: Vec<&Row> =
                 self.open_rows().filter(|row| row.queue == queue.name && self.could_start(row)).collect();
@@ -263,7 +284,10 @@ impl Audit {
                 assert!(waiting.is_empty(), "{running} of {slots} slots taken, yet waits: {waiting:?}");
             }
             assert!(standing.iter().all(|row| !row.held), "stands by for a paused job");
-            assert!(standing.is_sorted_by_key(|row| -row.priority), "stands by in a wrong order: {standing:?}");
+            assert!(
+                standing.is_sorted_by_key(|row| -row.priority),
+                "stands by in a wrong order: {standing:?}"
+            );
             if let (Some(first), Some(last)) = (waiting.first(), standing.last()) {
                 assert!(first.priority <= last.priority, "{first:?} waits behind {last:?}");
             }
@@ -287,7 +311,11 @@ impl Audit {
             let wanted = row.finished_at.is_some()
                 && row.started_at.is_some()
                 && !matches!(row.outcome, Some(Outcome::SpawnFailed));
-            assert_eq!(stored, wanted.then(|| format!("{}", row.attempt().run).into_bytes()), "output of {row:?}");
+            assert_eq!(
+                stored,
+                wanted.then(|| format!("{}", row.attempt().run).into_bytes()),
+                "output of {row:?}"
+            );
         }
     }
 }
@@ -304,7 +332,9 @@ fn judge_outcome(row: &Row, outcome: Outcome, ledger: &Ledger) {
             assert!(ledger.dead.contains(&starter.unwrap_or(keeper)), "lost while its keeper lives: {row:?}");
             assert!(!ledger.orphans.contains_key(&row.attempt()), "lost while its process lives: {row:?}");
         }
-        Outcome::Cancelled if row.started_at.is_none() => assert!(started.is_none(), "it was started: {row:?}"),
+        Outcome::Cancelled if row.started_at.is_none() => {
+            assert!(started.is_none(), "it was started: {row:?}");
+        }
         Outcome::SpawnFailed => {
             let Some(End::SpawnFailed { status, .. }) = ends.last().map(|ended| &ended.end) else {
                 panic!("an invented failure: {row:?}")

@@ -30,8 +30,15 @@ const ZONES: [&str; 7] = [
     "Asia/Kathmandu",
 ];
 const QUEUES: [&str; 3] = ["default", "one", "few"];
-const FINE: [&str; 7] =
-    ["*/15 * * * *", "* * * * *", "@hourly", "*/7 */2 * * *", "*/40 * * * * *", "30 0-23 * * *", "5,35 1-4 * * *"];
+const FINE: [&str; 7] = [
+    "*/15 * * * *",
+    "* * * * *",
+    "@hourly",
+    "*/7 */2 * * *",
+    "*/40 * * * * *",
+    "30 0-23 * * *",
+    "5,35 1-4 * * *",
+];
 const COARSE: [&str; 8] = [
     "30 2 * * *",
     "0 0 1 * *",
@@ -193,7 +200,11 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
             1 | 2 => When::Every(rng.span(pace.finest, 40 * pace.finest)),
             3 if rng.chance(200) => When::Cron("@reboot", None),
             _ => {
-                let expr = if pace.finest < 3_600 && rng.chance(700) { *rng.pick(&FINE) } else { *rng.pick(&COARSE) };
+                let expr = if pace.finest < 3_600 && rng.chance(700) {
+                    *rng.pick(&FINE)
+                } else {
+                    *rng.pick(&COARSE)
+                };
                 When::Cron(expr, rng.chance(400).then(|| *rng.pick(&ZONES)))
             }
         })

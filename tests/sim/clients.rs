@@ -1,10 +1,11 @@
-//! Owns: what the commands write, and what that leaves in the model; a client may die between its commit and its poke.
+//! Owns: what the commands write, and what that leaves in the model; a client may die between its commit and
+//! its poke.
 
 use std::collections::BTreeMap;
 
 use taskq::domain::{
-    CommandLine, Execution, JobId, Mail, MailFormat, MailWhen, Missed, NewJob, Outcome, Overlap, Policy, QueueName,
-    RunId, Span, Stdin, Timestamp, TriggerSpec,
+    CommandLine, Execution, JobId, Mail, MailFormat, MailWhen, Missed, NewJob, Outcome, Overlap, Policy,
+    QueueName, RunId, Span, Stdin, Timestamp, TriggerSpec,
 };
 use taskq::engine::first_fire;
 use taskq::schedule::{Schedule, Zone, compile};
@@ -131,7 +132,11 @@ impl World {
         let (spec, zone_name) = match when {
             When::At(at) => (TriggerSpec::At { at: *at }, None),
             When::Cron(expr, zone) => (
-                TriggerSpec::Cron { expr: (*expr).to_owned(), zone: zone.map(str::to_owned), delay: Span::ZERO },
+                TriggerSpec::Cron {
+                    expr: (*expr).to_owned(),
+                    zone: zone.map(str::to_owned),
+                    delay: Span::ZERO,
+                },
                 *zone,
             ),
             When::Every(seconds) => {
@@ -221,7 +226,10 @@ impl World {
             for (id, trigger) in self.audit.triggers.iter_mut().filter(|(_, trigger)| trigger.job == job) {
                 if !matches!(trigger.schedule, Schedule::At(_)) {
                     let due = trigger.take_due(now, &zone);
-                    owed.insert(*id, due.first().map(|first| (*first, due.len() as u64, false)).into_iter().collect());
+                    owed.insert(
+                        *id,
+                        due.first().map(|first| (*first, due.len() as u64, false)).into_iter().collect(),
+                    );
                 }
             }
         }
@@ -247,7 +255,8 @@ impl World {
         self.wrote(&BTreeMap::new());
     }
 
-    /// A client has committed: nothing but what it asked for has changed. Then it pokes the daemon, unless it dies.
+    /// A client has committed: nothing but what it asked for has changed. Then it pokes the daemon, unless it
+    /// dies.
     fn wrote(&mut self, owed: &BTreeMap<i64, Vec<Owed>>) {
         let changes = self.audit.scan(&self.ledger);
         self.audit.settle_owed(owed, &changes);
@@ -255,7 +264,8 @@ impl World {
         for (old, new) in &changes {
             let is_new = old.is_none() && (new.trigger.is_none() || new.outcome == Some(Outcome::Skipped));
             let is_dropped = old.as_ref().is_some_and(Row::waits) && new.outcome == Some(Outcome::Cancelled);
-            let is_marked = old.as_ref().is_some_and(|old| old.outcome == new.outcome && old.state == new.state);
+            let is_marked =
+                old.as_ref().is_some_and(|old| old.outcome == new.outcome && old.state == new.state);
             assert!(is_new || is_dropped || is_marked, "a client made {old:?} into {new:?}");
         }
         let (dies, at) = (self.dies(), self.mono + SECOND);

@@ -1,4 +1,5 @@
-//! Owns: a daemon that does around the production turn what `src/daemon/serve.rs` does, and dies wherever one can.
+//! Owns: a daemon that does around the production turn what `src/daemon/serve.rs` does, and dies wherever one
+//! can.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -51,7 +52,10 @@ impl World {
         let is_set_back = newest.is_some_and(|at| at > now.as_micros() + STEP_BACK);
         self.store
             .write(|writer| {
-                if writer.latest_queued_at()?.is_some_and(|latest| latest.as_micros() > now.as_micros() + STEP_BACK) {
+                if writer
+                    .latest_queued_at()?
+                    .is_some_and(|latest| latest.as_micros() > now.as_micros() + STEP_BACK)
+                {
                     writer.replan_after_step_back(&zone, now)?;
                 }
                 writer.lose_runs_of_earlier_boot(&boot.to_string(), &ended, now)?;
@@ -61,7 +65,8 @@ impl World {
         if is_set_back {
             self.replan(now, &zone);
         }
-        for trigger in self.audit.triggers.values_mut().filter(|trigger| trigger.boot.is_some_and(|seen| seen != boot))
+        for trigger in
+            self.audit.triggers.values_mut().filter(|trigger| trigger.boot.is_some_and(|seen| seen != boot))
         {
             (trigger.boot, trigger.next) = (Some(boot), Some(now));
         }
@@ -104,8 +109,10 @@ impl World {
 
     pub fn follow_zone(&mut self) {
         let (now, zone) = (self.now(), self.zone.clone());
-        let changed =
-            self.store.write(|writer| writer.follow_system_zone(zone.name(), &zone, now)).expect("nobody else writes");
+        let changed = self
+            .store
+            .write(|writer| writer.follow_system_zone(zone.name(), &zone, now))
+            .expect("nobody else writes");
         if changed {
             for trigger in self.audit.triggers.values_mut().filter(|trigger| trigger.follows_system) {
                 if trigger.next.is_some_and(|next| next > now) {
@@ -241,7 +248,11 @@ impl World {
         let (zone, instance) = (daemon.zone.clone(), daemon.instance);
         let (orders, notices) = (&done.orders, &done.notices);
         let told: Vec<String> = orders.iter().map(shown).collect();
-        self.note(format!("turn: {} {notices:?}, next {:?}", told.join(", "), done.deadline.map(|at| at.to_string())));
+        self.note(format!(
+            "turn: {} {notices:?}, next {:?}",
+            told.join(", "),
+            done.deadline.map(|at| at.to_string())
+        ));
         let changes = self.audit.after_turn(now, &zone, instance, &done, &self.ledger);
         for (old, new) in changes {
             let before = old.map(|old| old.outcome.map_or(old.state, |outcome| outcome.to_string()));
@@ -291,7 +302,10 @@ fn shown(order: &ToKeeper) -> String {
         ToKeeper::Resize { queue, slots } => format!("resize {queue} to {slots}"),
         ToKeeper::Recall { attempt } => format!("recall {}", attempt.run),
         ToKeeper::Acknowledge { attempts } => {
-            format!("ack {}", attempts.iter().map(|attempt| attempt.run.to_string()).collect::<Vec<_>>().join("+"))
+            format!(
+                "ack {}",
+                attempts.iter().map(|attempt| attempt.run.to_string()).collect::<Vec<_>>().join("+")
+            )
         }
     }
 }

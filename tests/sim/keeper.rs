@@ -1,6 +1,8 @@
-//! Owns: a keeper that obeys the protocol as the real one does, whose processes are a script and a span of time.
+//! Owns: a keeper that obeys the protocol as the real one does, whose processes are a script and a span of
+//! time.
 //!
-//! The ledger is what really happened. It outlives keepers, so that what the run log tells can be held against it.
+//! The ledger is what really happened. It outlives keepers, so that what the run log tells can be held
+//! against it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -124,7 +126,9 @@ impl Keeper {
     }
 
     pub fn is_idle(&self) -> bool {
-        self.running.is_empty() && self.ended.is_empty() && self.queues.values().all(|queue| queue.waiting.is_empty())
+        self.running.is_empty()
+            && self.ended.is_empty()
+            && self.queues.values().all(|queue| queue.waiting.is_empty())
     }
 
     pub fn unacknowledged(&self) -> usize {
@@ -151,10 +155,10 @@ impl Keeper {
 
     /// Returns what runs or stands by.
     pub fn known(&self) -> Vec<Known> {
-        let running = self
-            .running
-            .iter()
-            .map(|(attempt, process)| Known { attempt: *attempt, started: Some((process.pid, process.started_at)) });
+        let running = self.running.iter().map(|(attempt, process)| Known {
+            attempt: *attempt,
+            started: Some((process.pid, process.started_at)),
+        });
         let waiting = self.queues.values().flat_map(|queue| &queue.waiting);
         let mut known: Vec<Known> =
             running.chain(waiting.map(|order| Known { attempt: order.attempt, started: None })).collect();
@@ -232,7 +236,8 @@ impl Keeper {
             return;
         };
         let ran = stage.wall.since(process.started_at).as_micros();
-        process.timeout_at = order.timeout.map(|timeout| stage.mono + timeout.as_micros().saturating_sub(ran));
+        process.timeout_at =
+            order.timeout.map(|timeout| stage.mono + timeout.as_micros().saturating_sub(ran));
         (process.kill_at, process.stopped, process.is_unattended) = (None, None, true);
         self.queues.entry(order.queue.clone()).or_default().slots = order.slots as usize;
         let (pid, at) = (process.pid, process.started_at);
@@ -243,8 +248,12 @@ impl Keeper {
     /// Does what is due: ends first, so that what ended by itself is not called stopped.
     pub fn expire(&mut self, stage: &mut Stage<'_>) {
         loop {
-            let due: Vec<Attempt> =
-                self.running.iter().filter(|(_, p)| p.ends_at <= stage.mono).map(|(attempt, _)| *attempt).collect();
+            let due: Vec<Attempt> = self
+                .running
+                .iter()
+                .filter(|(_, p)| p.ends_at <= stage.mono)
+                .map(|(attempt, _)| *attempt)
+                .collect();
             if due.is_empty() {
                 break;
             }
@@ -288,7 +297,8 @@ impl Keeper {
     }
 
     fn withdraw(&mut self, attempt: Attempt, stopped: Option<StopCause>, stage: &mut Stage<'_>) {
-        let Some(queue) = self.queues.values_mut().find(|q| q.waiting.iter().any(|order| order.attempt == attempt))
+        let Some(queue) =
+            self.queues.values_mut().find(|q| q.waiting.iter().any(|order| order.attempt == attempt))
         else {
             return;
         };
@@ -337,8 +347,9 @@ impl Keeper {
             "{} started beside {sibling:?} of its serial job",
             attempt.run
         );
-        let is_beside =
-            |(other, process): (&Attempt, &Process)| other.run.job == attempt.run.job && process.ends_at > stage.mono;
+        let is_beside = |(other, process): (&Attempt, &Process)| {
+            other.run.job == attempt.run.job && process.ends_at > stage.mono
+        };
         assert!(
             !stage.ledger.orphans.iter().any(is_beside) || !stage.ledger.serial.contains(&attempt.run.job.0),
             "{} started beside a process of its serial job that a dead keeper has left",

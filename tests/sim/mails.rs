@@ -23,7 +23,13 @@ pub struct Mails {
 
 impl Mails {
     /// Holds the table of mails against what has become of runs, and of mails.
-    pub fn scan(&mut self, rows: Vec<MailRow>, changes: &Changes, mailing: &BTreeMap<i64, MailWhen>, ledger: &Ledger) {
+    pub fn scan(
+        &mut self,
+        rows: Vec<MailRow>,
+        changes: &Changes,
+        mailing: &BTreeMap<i64, MailWhen>,
+        ledger: &Ledger,
+    ) {
         for (_, run) in changes.iter().filter(|(_, run)| !run.is_open()) {
             let found: Vec<&MailRow> = rows.iter().filter(|mail| mail.run == run.id).collect();
             let wanted = mailing.get(&run.job).is_some_and(|when| is_wanted(*when, run, ledger));
@@ -40,7 +46,10 @@ impl Mails {
         }
         let here: BTreeSet<i64> = rows.iter().map(|mail| mail.id).collect();
         for id in self.seen.values().filter(|id| !here.contains(id)) {
-            assert!(ends(*id, ledger).any(|end| *end == End::Exited(0)), "mail {id} is gone and was not sent");
+            assert!(
+                ends(*id, ledger).any(|end| *end == End::Exited(0)),
+                "mail {id} is gone and was not sent"
+            );
             self.sent.insert(*id);
         }
         self.rows = rows;

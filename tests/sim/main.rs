@@ -1,4 +1,5 @@
-//! The production engine and store in a simulated world: its clocks, its keeper and its accidents come from a seed.
+//! The production engine and store in a simulated world: its clocks, its keeper and its accidents come from a
+//! seed.
 //!
 //! `TASKQ_SIM_SEED=n` plays one world and prints all that happens in it.
 

@@ -1,5 +1,5 @@
-//! Owns: which fires a trigger owes, counted one by one, and what its policy makes of late ones. Slow and plain, so that
-//! it can be held against the engine, which counts without walking.
+//! Owns: which fires a trigger owes, counted one by one, and what its policy makes of late ones. Slow and
+//! plain, so that it can be held against the engine, which counts without walking.
 
 use std::collections::BTreeSet;
 
@@ -94,7 +94,8 @@ impl Trigger {
         let is_within = |at: &Timestamp| self.missed.within.is_none_or(|within| *at >= now - within);
         let made_up = late.iter().rev().take(most).filter(|at| is_within(at)).count();
         let (missed, made_up) = late.split_at(late.len() - made_up);
-        let mut owed: Vec<Owed> = missed.first().map(|first| (*first, missed.len() as u64, true)).into_iter().collect();
+        let mut owed: Vec<Owed> =
+            missed.first().map(|first| (*first, missed.len() as u64, true)).into_iter().collect();
         owed.extend(made_up.iter().chain(on_time).map(|at| (*at, 1, false)));
         owed
     }

@@ -137,7 +137,8 @@ fn what_stood_by_at_a_keeper_that_died_is_queued_again() {
     let jobs: Vec<_> = (0..40).map(|_| world.add(&Wish::at_once())).collect();
     world.kill_keeper();
     finish(&mut world);
-    let lost = jobs.iter().flat_map(|job| outcomes(&world, *job)).filter(|end| *end == Some(Outcome::Lost)).count();
+    let lost =
+        jobs.iter().flat_map(|job| outcomes(&world, *job)).filter(|end| *end == Some(Outcome::Lost)).count();
     assert!(lost <= 1, "{lost} lost, of which one had begun");
 }
 
@@ -188,7 +189,8 @@ fn a_clock_set_back_doubles_no_fire() {
     let job = world.add(&Wish::when(When::Cron("@hourly", None)).overlap(Overlap::Allow));
     world.advance(90 * MINUTE);
     world.kill_daemon();
-    // Four fires are found late: three are one row, the fourth runs. Between the two nothing has a row of its own.
+    // Four fires are found late: three are one row, the fourth runs. Between the two nothing has a row of its
+    // own.
     world.advance(4 * HOUR);
     world.start_daemon();
     world.step_clock(-5 * HOUR as i64);
@@ -273,7 +275,11 @@ fn a_run_of_higher_priority_starts_before_those_that_stand_by() {
     world.advance(10 * MINUTE);
     finish(&mut world);
     let started = |job: i64| rows(&world, job)[0].started_at.expect("it ran");
-    assert!(started(low[1]) < started(high) && started(high) < started(low[2]) && started(low[2]) < started(low[3]));
+    assert!(
+        started(low[1]) < started(high)
+            && started(high) < started(low[2])
+            && started(low[2]) < started(low[3])
+    );
 }
 
 #[test]

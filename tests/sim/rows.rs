@@ -144,7 +144,11 @@ impl Database {
         let mut statement = self.0.prepare_cached(sql).expect("valid");
         let triggers = statement.query_map([], |row| {
             let next_at: Option<i64> = row.get(1)?;
-            Ok(TriggerRow { id: row.get(0)?, next_at: next_at.map(Timestamp::from_micros), held: row.get(2)? })
+            Ok(TriggerRow {
+                id: row.get(0)?,
+                next_at: next_at.map(Timestamp::from_micros),
+                held: row.get(2)?,
+            })
         });
         triggers.expect("readable").collect::<Result<_, _>>().expect("readable")
     }
@@ -170,7 +174,11 @@ impl Database {
 
     pub fn jobs(&self) -> Vec<i64> {
         let mut statement = self.0.prepare_cached("SELECT id FROM job ORDER BY id").expect("valid");
-        statement.query_map([], |row| row.get(0)).expect("readable").collect::<Result<_, _>>().expect("readable")
+        statement
+            .query_map([], |row| row.get(0))
+            .expect("readable")
+            .collect::<Result<_, _>>()
+            .expect("readable")
     }
 
     /// Returns the jobs that are done and should not be, or are not and should.
@@ -180,20 +188,28 @@ impl Database {
                 AND NOT EXISTS (SELECT 1 FROM trigger WHERE job_id = job.id
                     AND (next_at IS NOT NULL OR boot_id IS NOT NULL)))";
         let mut statement = self.0.prepare_cached(sql).expect("valid");
-        statement.query_map([], |row| row.get(0)).expect("readable").collect::<Result<_, _>>().expect("readable")
+        statement
+            .query_map([], |row| row.get(0))
+            .expect("readable")
+            .collect::<Result<_, _>>()
+            .expect("readable")
     }
 
     pub fn output(&self, id: i64) -> Option<Vec<u8>> {
-        let mut statement = self.0.prepare_cached("SELECT data FROM output WHERE run_id = ?1").expect("valid");
+        let mut statement =
+            self.0.prepare_cached("SELECT data FROM output WHERE run_id = ?1").expect("valid");
         statement.query_row(params![id], |row| row.get(0)).ok()
     }
 
     /// Panics if SQLite finds anything wrong.
     pub fn check_integrity(&self) {
-        let found: String = self.0.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("readable");
+        let found: String =
+            self.0.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("readable");
         assert_eq!(found, "ok");
-        let orphans: i64 =
-            self.0.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0)).expect("readable");
+        let orphans: i64 = self
+            .0
+            .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0))
+            .expect("readable");
         assert_eq!(orphans, 0, "rows that refer to nothing");
     }
 }

@@ -1,4 +1,5 @@
-//! Owns: the simulated machine: two clocks, a store, a keeper, what is under way between them, and the accidents.
+//! Owns: the simulated machine: two clocks, a store, a keeper, what is under way between them, and the
+//! accidents.
 //!
 //! Time moves from one event to the next. Whatever can die can die between any two effects.
 
@@ -130,9 +131,9 @@ impl World {
         let arrives = self.rng.chance(500);
         let said = std::mem::take(&mut keeper.said);
         if let Some(daemon) = &mut self.daemon {
-            daemon
-                .reports
-                .extend(said.into_iter().filter(|(to, _)| arrives && Some(*to) == daemon.session).map(|s| s.1));
+            daemon.reports.extend(
+                said.into_iter().filter(|(to, _)| arrives && Some(*to) == daemon.session).map(|s| s.1),
+            );
         }
         keeper.die(&mut self.ledger);
         self.orders.clear();
@@ -152,7 +153,9 @@ impl World {
             if before - self.offset > STEP_BACK {
                 daemon.poked = true;
                 let zone = daemon.zone.clone();
-                self.store.write(|writer| writer.replan_after_step_back(&zone, now)).expect("nobody else writes");
+                self.store
+                    .write(|writer| writer.replan_after_step_back(&zone, now))
+                    .expect("nobody else writes");
                 self.replan(now, &zone);
                 self.audit.check_standing();
             }
@@ -206,7 +209,8 @@ impl World {
             .filter(|daemon| daemon.retry_at.is_none())
             .and_then(|daemon| daemon.next_fire)
             .map(|at| u64::try_from(at.as_micros() - offset).unwrap_or(0));
-        let daemon = daemon.map(|daemon| [daemon.retry_at, daemon.check_at, daemon.linger_until]).unwrap_or_default();
+        let daemon =
+            daemon.map(|daemon| [daemon.retry_at, daemon.check_at, daemon.linger_until]).unwrap_or_default();
         let keeper = self.keeper.as_ref().and_then(Keeper::next_event);
         let order = self.orders.front().map(|(at, _, _)| *at);
         daemon.into_iter().chain([fire, keeper, order]).flatten().min()

@@ -23,10 +23,16 @@ const ORDER: &[(&str, &[&str])] = &[
     ("store", &["domain", "error", "clock", "config", "schedule", "crontab", "engine"]),
     ("keeper", &["domain", "error", "clock"]),
     ("watch", &["domain", "error", "clock"]),
-    ("daemon", &["domain", "error", "clock", "config", "schedule", "crontab", "engine", "store", "keeper", "watch"]),
+    (
+        "daemon",
+        &["domain", "error", "clock", "config", "schedule", "crontab", "engine", "store", "keeper", "watch"],
+    ),
     (
         "cli",
-        &["domain", "error", "clock", "config", "schedule", "crontab", "engine", "store", "keeper", "watch", "daemon"],
+        &[
+            "domain", "error", "clock", "config", "schedule", "crontab", "engine", "store", "keeper",
+            "watch", "daemon",
+        ],
     ),
 ];
 
@@ -59,8 +65,18 @@ const HOMES: &[Home] = &[
     Home { rule: "now", tests: Tests::Obey, home: "src/clock.rs", is_it: is_now },
     Home { rule: "sleep", tests: Tests::Obey, home: "nowhere", is_it: is_sleep },
     Home { rule: "env", tests: Tests::Exempt, home: "src/config.rs", is_it: is_environment },
-    Home { rule: "exit", tests: Tests::Obey, home: "src/main.rs", is_it: |path| has(path, &["process"], &["exit"]) },
-    Home { rule: "sql", tests: Tests::Exempt, home: "src/store/", is_it: |path| path.segments[0] == "rusqlite" },
+    Home {
+        rule: "exit",
+        tests: Tests::Obey,
+        home: "src/main.rs",
+        is_it: |path| has(path, &["process"], &["exit"]),
+    },
+    Home {
+        rule: "sql",
+        tests: Tests::Exempt,
+        home: "src/store/",
+        is_it: |path| path.segments[0] == "rusqlite",
+    },
     Home { rule: "process", tests: Tests::Exempt, home: "src/keeper/", is_it: is_process },
 ];
 
@@ -77,7 +93,8 @@ pub fn check(path: &str, source: &str) -> Vec<Problem> {
         report("file", lines, format!("a file of {lines} lines, of which {FILE_LINES_MAX} are allowed"));
     }
     for function in functions(&tokens).iter().filter(|function| function.lines > FUNCTION_LINES_MAX) {
-        let text = format!("`{}` has {} lines, {FUNCTION_LINES_MAX} are allowed", function.name, function.lines);
+        let text =
+            format!("`{}` has {} lines, {FUNCTION_LINES_MAX} are allowed", function.name, function.lines);
         report("function", function.line, text);
     }
     let module = module_of(path);
@@ -108,21 +125,32 @@ pub fn check_unsafe<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<
         if !path.starts_with("src/keeper/") {
             problems.push(Problem { rule: "unsafe", text: format!("{path}: `unsafe` outside the keeper") });
         } else if let Some(first) = seen.replace(path) {
-            problems
-                .push(Problem { rule: "unsafe", text: format!("{path}: `unsafe` in a second file, besides {first}") });
+            problems.push(Problem {
+                rule: "unsafe",
+                text: format!("{path}: `unsafe` in a second file, besides {first}"),
+            });
         }
     }
     problems
 }
 
-fn check_homes(path: &str, used: &PathUse, is_test: bool, report: &mut impl FnMut(&'static str, usize, String)) {
+fn check_homes(
+    path: &str,
+    used: &PathUse,
+    is_test: bool,
+    report: &mut impl FnMut(&'static str, usize, String),
+) {
     for home in HOMES {
         let at_home = path == home.home || (home.home.ends_with('/') && path.starts_with(home.home));
         // Tests outside src/ watch real processes and may look at a clock for that; nothing at all may sleep.
         let applies = path.starts_with("src/") || home.rule == "sleep";
         let is_exempt = is_test && home.tests == Tests::Exempt;
         if applies && !at_home && !is_exempt && used.is_reached && (home.is_it)(used) {
-            report(home.rule, used.line, format!("`{}` belongs into {}", used.segments.join("::"), home.home));
+            report(
+                home.rule,
+                used.line,
+                format!("`{}` belongs into {}", used.segments.join("::"), home.home),
+            );
         }
     }
 }
@@ -142,7 +170,11 @@ fn check_words(path: &str, tokens: &[Token], report: &mut impl FnMut(&'static st
         }
         let is_method = index > 0 && matches!(tokens[index - 1].text, "." | "::");
         if token.text == "unwrap" && is_method {
-            report("unwrap", token.line, "`unwrap` says nothing: `expect` says why it cannot fail".to_owned());
+            report(
+                "unwrap",
+                token.line,
+                "`unwrap` says nothing: `expect` says why it cannot fail".to_owned(),
+            );
         }
     }
 }
@@ -176,7 +208,9 @@ fn is_test_file(path: &str) -> bool {
 
 /// Whether one of `owners` is directly followed by one of `names`.
 fn has(path: &PathUse, owners: &[&str], names: &[&str]) -> bool {
-    path.segments.windows(2).any(|pair| owners.contains(&pair[0].as_str()) && names.contains(&pair[1].as_str()))
+    path.segments
+        .windows(2)
+        .any(|pair| owners.contains(&pair[0].as_str()) && names.contains(&pair[1].as_str()))
 }
 
 fn is_now(path: &PathUse) -> bool {

@@ -1,8 +1,10 @@
-//! Owns: reading Rust source as far as the rules need it: tokens, paths, functions, and what is compiled for tests only.
+//! Owns: reading Rust source as far as the rules need it: tokens, paths, functions, and what is compiled for
+//! tests only.
 //! Never: the rules.
 //!
-//! It is no parser: comments, strings and characters are taken out, braces are counted, and `use` is resolved within one
-//! file. Code that hides from it (a glob, a macro that pastes names) gets through; the rules are for honest people.
+//! It is no parser: comments, strings and characters are taken out, braces are counted, and `use` is resolved
+//! within one file. Code that hides from it (a glob, a macro that pastes names) gets through; the rules are
+//! for honest people.
 
 use std::collections::HashMap;
 
@@ -103,8 +105,9 @@ fn block_comment_end(chars: &[char], at: usize) -> usize {
 }
 
 fn raw_string_end(chars: &[char], body: usize, hashes: usize) -> usize {
-    let closes =
-        |at: &usize| chars[*at] == '"' && chars[at + 1..].iter().take(hashes).filter(|c| **c == '#').count() == hashes;
+    let closes = |at: &usize| {
+        chars[*at] == '"' && chars[at + 1..].iter().take(hashes).filter(|c| **c == '#').count() == hashes
+    };
     (body..chars.len()).find(closes).map_or(chars.len(), |at| at + 1 + hashes)
 }
 
@@ -167,7 +170,8 @@ fn is_test_attribute(after_hash: &[Token]) -> bool {
     if after_hash.first().map(|token| token.text) != Some("[") {
         return false;
     }
-    let words: Vec<&str> = after_hash[1..].iter().map(|token| token.text).take_while(|text| *text != "]").collect();
+    let words: Vec<&str> =
+        after_hash[1..].iter().map(|token| token.text).take_while(|text| *text != "]").collect();
     words == ["test"] || words.first() == Some(&"cfg") && words.contains(&"test") && !words.contains(&"not")
 }
 
@@ -189,8 +193,8 @@ fn inline_modules(tokens: &[Token]) -> Vec<Vec<String>> {
     modules
 }
 
-/// Returns every path of the file, those of `use` first. `module` is where the file stands, `["store", "queries"]`;
-/// `super` and `self` come out as `crate::…`.
+/// Returns every path of the file, those of `use` first. `module` is where the file stands, `["store",
+/// "queries"]`; `super` and `self` come out as `crate::…`.
 pub fn paths(tokens: &[Token], module: &[&str]) -> Vec<PathUse> {
     let (in_test, modules) = (test_only(tokens), inline_modules(tokens));
     let place = |index: usize| -> Vec<String> {
@@ -228,8 +232,11 @@ pub fn paths(tokens: &[Token], module: &[&str]) -> Vec<PathUse> {
     }
     for (segments, start, is_reached) in inline {
         let head = imports.get(&segments[0]).filter(|_| is_reached);
-        let segments =
-            head.cloned().into_iter().flatten().chain(segments.iter().skip(usize::from(head.is_some())).cloned());
+        let segments = head
+            .cloned()
+            .into_iter()
+            .flatten()
+            .chain(segments.iter().skip(usize::from(head.is_some())).cloned());
         found.push(PathUse {
             segments: segments.collect(),
             line: tokens[start].line,
@@ -242,7 +249,9 @@ pub fn paths(tokens: &[Token], module: &[&str]) -> Vec<PathUse> {
 
 /// A word behind `a::` belongs to the path that began there; behind a bare `::` it begins one.
 fn continues(tokens: &[Token], index: usize) -> bool {
-    index >= 2 && tokens[index - 1].text == "::" && (tokens[index - 2].is_word() || tokens[index - 2].text == ">")
+    index >= 2
+        && tokens[index - 1].text == "::"
+        && (tokens[index - 2].is_word() || tokens[index - 2].text == ">")
 }
 
 fn use_leaves(tree: &[Token], prefix: &[String], leaves: &mut Vec<(Vec<String>, String, usize)>) {
@@ -260,7 +269,9 @@ fn use_leaves(tree: &[Token], prefix: &[String], leaves: &mut Vec<(Vec<String>, 
             }
             "as" => alias = tree.get(index + 1).map(|token| token.text.to_owned()),
             "self" if !segments.is_empty() => {}
-            text if alias.is_none() && (tree[index].is_word() || text == "*") => segments.push(text.to_owned()),
+            text if alias.is_none() && (tree[index].is_word() || text == "*") => {
+                segments.push(text.to_owned());
+            }
             _ => {}
         }
         index += 1;

@@ -89,7 +89,8 @@ fn count_users(lines: &mut [TableLine<'_>]) {
     }
 }
 
-/// Returns what a line that sets `CRON_TZ` or `TZ` means for the times below it; `None`: nothing that a fire would show.
+/// Returns what a line that sets `CRON_TZ` or `TZ` means for the times below it; `None`: nothing that a fire
+/// would show.
 fn zone_note(index: usize, lines: &[TableLine<'_>], here: &Surroundings) -> Option<Note> {
     let variable = variable_of(&lines[index])?;
     let kind = match variable.name.as_slice() {
@@ -103,14 +104,20 @@ fn zone_note(index: usize, lines: &[TableLine<'_>], here: &Surroundings) -> Opti
         ZoneVariable::CronTz(Dialect::Debian) | ZoneVariable::Tz => Zone::find(&name)?,
     };
     let is_below = |line: &&TableLine<'_>| variable_of(line).is_none_or(|other| other.name != variable.name);
-    let jobs = lines[index + 1..].iter().take_while(is_below).filter_map(|line| Some((line, timing_of(line)?)));
+    let jobs =
+        lines[index + 1..].iter().take_while(is_below).filter_map(|line| Some((line, timing_of(line)?)));
     let mut same: Vec<&Timing> = Vec::new();
     for (line, timing) in jobs {
         if same.iter().any(|known| known.schedule == timing.schedule && known.zone == timing.zone) {
             continue;
         }
         if let Some(first) = first_unlike(timing, &other, here) {
-            return Some(Note::OtherZone { variable: kind, zone: name, line: line.finding.line.number, first });
+            return Some(Note::OtherZone {
+                variable: kind,
+                zone: name,
+                line: line.finding.line.number,
+                first,
+            });
         }
         same.push(timing);
         if same.len() == SCHEDULES_MAX {
@@ -140,7 +147,11 @@ mod tests {
     use crate::crontab::Layout;
 
     fn person(name: &str) -> Person {
-        Person { name: name.to_owned(), home: format!("/home/{name}").into_bytes(), shell: b"/bin/sh".to_vec() }
+        Person {
+            name: name.to_owned(),
+            home: format!("/home/{name}").into_bytes(),
+            shell: b"/bin/sh".to_vec(),
+        }
     }
 
     /// On 2026-11-20 at 12:00 UTC, where no directory is there.
@@ -194,16 +205,14 @@ mod tests {
 
     #[test]
     fn a_zone_that_makes_a_difference_gets_one_note_with_name_value_and_the_first_line() {
-        let table =
-            "CRON_TZ=Asia/Tokyo\n*/5 * * * * x\n0 9 * * * y\n0 10 * * * z\nCRON_TZ=Europe/London\n0 9 * * * x\n";
+        let table = "CRON_TZ=Asia/Tokyo\n*/5 * * * * x\n0 9 * * * y\n0 10 * * * z\nCRON_TZ=Europe/London\n0 9 * * * x\n";
         let debian = "the times below stay in the system's zone; it makes a difference first in line";
         let expected = [
             format!("2: CRON_TZ `Asia/Tokyo` counts for cronie alone: {debian} 4"),
             format!("6: CRON_TZ `Europe/London` counts for cronie alone: {debian} 7"),
         ];
         assert_eq!(notes(table, Dialect::Debian, Layout::User), expected);
-        let cronie =
-            "is the zone of the times below; Debian's cron leaves them in the system's; it makes a difference first";
+        let cronie = "is the zone of the times below; Debian's cron leaves them in the system's; it makes a difference first";
         let expected = [
             format!("2: CRON_TZ `Asia/Tokyo` {cronie} in line 4"),
             format!("6: CRON_TZ `Europe/London` {cronie} in line 7"),
@@ -233,14 +242,14 @@ mod tests {
         let table = "RANDOM_DELAY=45\n0 9 * * * x\n0 10 * * * y\nRANDOM_DELAY=0\n0 11 * * * z\n";
         let debian = ["2: RANDOM_DELAY `45` counts for cronie alone: nothing is delayed"];
         assert_eq!(notes(table, Dialect::Debian, Layout::User), debian);
-        let cronie =
-            "2: RANDOM_DELAY `45`: cronie draws a delay whenever it starts; here it is 22 min for all lines below";
+        let cronie = "2: RANDOM_DELAY `45`: cronie draws a delay whenever it starts; here it is 22 min for all lines below";
         assert_eq!(notes(table, Dialect::Cronie, Layout::User), [cronie]);
     }
 
     #[test]
     fn a_variable_with_a_bad_value_is_told_of_once_and_at_its_own_line() {
-        let table = "MAILTO=a b\nSHELL=bash\nHOME=/none\n0 9 * * * x\nA=1\n0 10 * * * y\nMAILTO=c d\n0 11 * * * z\n";
+        let table =
+            "MAILTO=a b\nSHELL=bash\nHOME=/none\n0 9 * * * x\nA=1\n0 10 * * * y\nMAILTO=c d\n0 11 * * * z\n";
         let found = notes_as_is(table, Dialect::Debian, Layout::User);
         let begins: Vec<&str> =
             found.iter().map(|note| note.split_inclusive("` ").next().unwrap_or_default()).collect();
@@ -253,14 +262,17 @@ mod tests {
     fn a_home_that_no_line_sets_is_told_of_once_for_each_user() {
         let table = "0 9 * * * root x\n0 9 * * * www-data x\nA=1\n0 9 * * * root x\n0 9 * * * www-data x\n";
         let found = notes_as_is(table, Dialect::Debian, Layout::System);
-        let begins: Vec<&str> = found.iter().map(|note| note.split(" is ").next().unwrap_or_default()).collect();
+        let begins: Vec<&str> =
+            found.iter().map(|note| note.split(" is ").next().unwrap_or_default()).collect();
         assert_eq!(begins, ["1: HOME `/home/root`", "2: HOME `/home/www-data`"]);
     }
 
     #[test]
     fn a_user_column_is_told_of_once_with_the_number_of_lines() {
         let said = |others: &str| {
-            format!("2: the command begins with a user, `root`{others}: only system tables have users (`--system`)")
+            format!(
+                "2: the command begins with a user, `root`{others}: only system tables have users (`--system`)"
+            )
         };
         let of = |table: &str| notes(table, Dialect::Debian, Layout::User);
         assert_eq!(of("0 9 * * * root x\n"), [said("")]);

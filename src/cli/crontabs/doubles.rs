@@ -82,7 +82,9 @@ impl Doubles {
             false => {
                 let path = quoted(other.as_bytes());
                 let path = String::from_utf8_lossy(&path);
-                format!("`touch {path} && taskq import crontab {path}` ends the jobs of that table, whose file is gone")
+                format!(
+                    "`touch {path} && taskq import crontab {path}` ends the jobs of that table, whose file is gone"
+                )
             }
         }
     }
@@ -103,10 +105,12 @@ mod tests {
         assert_eq!(sentence(OWN, 1..3, true), format!("{own}: `taskq crontab -r` ends the other table's"));
         assert_eq!(sentence(OWN, 1..3, false), format!("{own}: edit that table with `taskq crontab -e`"));
         let one = "`table`: 1 line of it is in `/etc/x`, too, and its job runs twice";
-        assert_eq!(sentence("/etc/x", 7..8, false), format!("{one}: `taskq cancel 7` ends the other table's"));
+        assert_eq!(
+            sentence("/etc/x", 7..8, false),
+            format!("{one}: `taskq cancel 7` ends the other table's")
+        );
         let many = sentence("/no where", 1..100, true);
-        let command =
-            "`touch '/no where' && taskq import crontab '/no where'` ends the jobs of that table, whose file is gone";
+        let command = "`touch '/no where' && taskq import crontab '/no where'` ends the jobs of that table, whose file is gone";
         assert!(many.ends_with(command), "{many}");
         let there = sentence("/", 1..100, true);
         assert!(there.ends_with("edit that table, and import it again"), "{there}");

@@ -12,12 +12,12 @@ use super::causes::{Caused, Causes, settle};
 use crate::config::{self, Person};
 use crate::crontab::write::MAILTO;
 use crate::crontab::{
-    Account, Entry, Finding, Layout, MailRule, Note, Options, Timing, Variables, Verdict, environment, mail_rule, read,
-    stable_hash,
+    Account, Entry, Finding, Layout, MailRule, Note, Options, Timing, Variables, Verdict, environment,
+    mail_rule, read, stable_hash,
 };
 use crate::domain::{
-    CommandLine, EnvVar, Execution, Mail, MailFormat, MailWhen, Missed, MissedMode, NewJob, Overlap, Policy, QueueName,
-    Span, Stdin, Timestamp, TriggerSpec, value_of,
+    CommandLine, EnvVar, Execution, Mail, MailFormat, MailWhen, Missed, MissedMode, NewJob, Overlap, Policy,
+    QueueName, Span, Stdin, Timestamp, TriggerSpec, value_of,
 };
 use crate::engine::first_fire;
 use crate::schedule::{Dialect, Schedule, Zone, compile};
@@ -29,7 +29,8 @@ pub const QUEUE: &str = "cron";
 /// Its slots: more than cron would survive.
 pub const QUEUE_SLOTS: u32 = 1_000;
 
-/// How far back Debian's main loop makes up for fixed jobs: a jump of the clock up to this long passes for daylight saving.
+/// How far back Debian's main loop makes up for fixed jobs: a jump of the clock up to this long passes for
+/// daylight saving.
 const CATCH_UP: Span = Span::from_seconds(3 * 3_600);
 
 /// cron(8) starts with this mask.
@@ -90,8 +91,8 @@ pub struct TableLine<'a> {
     pub job: Option<PlannedJob>,
 }
 
-/// A job to come. What it shares with its neighbours is put together only when it is asked for: ten thousand jobs with a
-/// thousand variables each would else be a gigabyte.
+/// A job to come. What it shares with its neighbours is put together only when it is asked for: ten thousand
+/// jobs with a thousand variables each would else be a gigabyte.
 pub struct PlannedJob {
     /// Its trigger.
     pub first: FirstFire,
@@ -123,8 +124,8 @@ struct Shared {
     is_placed: Cell<bool>,
 }
 
-/// Reads a table, and makes a job of each of its entries. Those of a table without users run as `owner`; `None`: as whose
-/// daemon it is.
+/// Reads a table, and makes a job of each of its entries. Those of a table without users run as `owner`;
+/// `None`: as whose daemon it is.
 pub fn read_table<'a>(
     text: &'a [u8],
     layout: Layout,
@@ -132,8 +133,12 @@ pub fn read_table<'a>(
     here: &Surroundings,
 ) -> Vec<TableLine<'a>> {
     let users = Users { find: here.find_user, found: RefCell::default() };
-    let options =
-        Options { origin: here.origin, layout, host: here.host, knows_user: &|name| users.find(name).is_some() };
+    let options = Options {
+        origin: here.origin,
+        layout,
+        host: here.host,
+        knows_user: &|name| users.find(name).is_some(),
+    };
     let findings = read(text, &options);
     let mut shared: Option<Rc<Shared>> = None;
     let owner = owner.map(str::as_bytes);
@@ -192,9 +197,9 @@ fn table_line<'a>(
         };
         return TableLine { finding, job: None };
     }
-    let known = shared
-        .take()
-        .filter(|known| Rc::ptr_eq(&known.variables, &entry.variables) && known.user.as_deref() == entry.user);
+    let known = shared.take().filter(|known| {
+        Rc::ptr_eq(&known.variables, &entry.variables) && known.user.as_deref() == entry.user
+    });
     let known = known.unwrap_or_else(|| Rc::new(share(entry, here, users)));
     let first = entry.timing.as_ref().and_then(|timing| first_of(timing, here));
     let job = first.map(|first| planned(entry, first, Rc::clone(&known), here));

@@ -270,7 +270,8 @@ impl TableReport {
         table
     }
 
-    /// Returns a sentence for each thing that there is to know, in the order of the lines, of those whose number is wanted.
+    /// Returns a sentence for each thing that there is to know, in the order of the lines, of those whose
+    /// number is wanted.
     pub fn sentences(&self, zone: &Zone, is_wanted: impl Fn(usize) -> bool) -> Vec<String> {
         let mut sentences = Vec::new();
         let is_there = |line: &&LineReport| line.result != Outcome::Removed && is_wanted(line.line);

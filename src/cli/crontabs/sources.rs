@@ -1,4 +1,5 @@
-//! Owns: where tables come from: a file, standard input, crontab(1), the system's directories and their naming rules.
+//! Owns: where tables come from: a file, standard input, crontab(1), the system's directories and their
+//! naming rules.
 //! Never: what is in them.
 
 use std::fs::{self, File, Metadata};
@@ -100,9 +101,11 @@ pub fn user_table(file: &Path, what: &str) -> Result<Source> {
 /// Reads the table that crontab(1) has for this user.
 pub fn installed_table(what: &str) -> Result<Source> {
     let failure = |cause: String| {
-        Error::not_found(what, cause).hint("name a file, or `-` for standard input: `taskq import crontab FILE`")
+        Error::not_found(what, cause)
+            .hint("name a file, or `-` for standard input: `taskq import crontab FILE`")
     };
-    let said = listen_to("crontab", &["-l"]).map_err(|error| failure(format!("`crontab`: {}", io_cause(&error))))?;
+    let said =
+        listen_to("crontab", &["-l"]).map_err(|error| failure(format!("`crontab`: {}", io_cause(&error))))?;
     if said.status != 0 {
         return Err(failure(format!("`crontab -l`: {}", String::from_utf8_lossy(&said.stderr).trim())));
     }
@@ -115,7 +118,8 @@ pub fn installed_table(what: &str) -> Result<Source> {
     })
 }
 
-/// Reads the tables of the system: `path`, or `/etc/crontab` and `/etc/cron.d`. In a directory the rules of its cron hold.
+/// Reads the tables of the system: `path`, or `/etc/crontab` and `/etc/cron.d`. In a directory the rules of
+/// its cron hold.
 pub fn system_tables(path: Option<&Path>, origin: Dialect, what: &str) -> Result<SystemTables> {
     let mut found = SystemTables::default();
     if let Some(path) = path {
@@ -142,7 +146,8 @@ pub fn system_tables(path: Option<&Path>, origin: Dialect, what: &str) -> Result
 
 impl SystemTables {
     fn directory(&mut self, path: &Path, origin: Dialect) -> io::Result<()> {
-        let mut files: Vec<PathBuf> = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
         files.sort();
         self.places.push(fs::canonicalize(path)?);
         for file in files {
@@ -202,7 +207,9 @@ fn read_trusted(path: &Path) -> io::Result<Result<Source, String>> {
 /// Tells whether a cron reads a file of this name in `/etc/cron.d`.
 fn is_table_name(name: &[u8], origin: Dialect) -> bool {
     match origin {
-        Dialect::Debian => name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')),
+        Dialect::Debian => {
+            name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+        }
         Dialect::Cronie => {
             let ends = [b"~".as_slice(), b".rpmsave", b".rpmorig", b".rpmnew"];
             !name.starts_with(b".") && !name.starts_with(b"#") && !ends.iter().any(|end| name.ends_with(end))
@@ -241,7 +248,10 @@ fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     from.take(BYTES_MAX + 1).read_to_end(&mut text)?;
     if text.len() as u64 > BYTES_MAX {
-        return Err(io::Error::other(format!("it has more than {} MiB: this is no crontab", BYTES_MAX >> 20)));
+        return Err(io::Error::other(format!(
+            "it has more than {} MiB: this is no crontab",
+            BYTES_MAX >> 20
+        )));
     }
     if text.iter().filter(|byte| **byte == b'\n').nth(LINES_MAX).is_some() {
         return Err(io::Error::other(format!("it has more than {LINES_MAX} lines: this is no crontab")));
@@ -257,7 +267,10 @@ mod tests {
     fn a_table_in_crons_spool_is_its_users() {
         assert_eq!(owner_of("/var/spool/cron/crontabs/alice").as_deref(), Some("alice"));
         assert_eq!(owner_of("/var/spool/cron/bob").as_deref(), Some("bob"));
-        assert_eq!((owner_of("/home/alice/crontab"), owner_of("/var/spool/cron/crontabs/x/alice")), (None, None));
+        assert_eq!(
+            (owner_of("/home/alice/crontab"), owner_of("/var/spool/cron/crontabs/x/alice")),
+            (None, None)
+        );
     }
 
     #[test]

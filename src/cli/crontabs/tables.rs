@@ -1,8 +1,9 @@
-//! Owns: what an imported table changes in the store: which of its lines have a job already, and what becomes of the others.
+//! Owns: what an imported table changes in the store: which of its lines have a job already, and what becomes
+//! of the others.
 //! Never: reading lines (see `jobs`).
 //!
-//! A line finds its job by its bytes; a line that was edited by its command. So ids, counters and history stay with what
-//! the line is about, and an unchanged line changes nothing.
+//! A line finds its job by its bytes; a line that was edited by its command. So ids, counters and history
+//! stay with what the line is about, and an unchanged line changes nothing.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -61,7 +62,8 @@ pub fn diff(reader: &Reader<'_>, source: &str, lines: &[TableLine<'_>]) -> Resul
             (Some(_), None) => Some((None, Change::Added)),
             (Some(new), Some(job)) => {
                 let (old, triggers) = reader.definition(*job)?;
-                let is_same = triggers == [new.first.spec.clone()] && NewJob { hold: false, ..old } == new.job();
+                let is_same =
+                    triggers == [new.first.spec.clone()] && NewJob { hold: false, ..old } == new.job();
                 Some((Some(*job), if is_same { Change::Unchanged } else { Change::Changed }))
             }
         });
@@ -133,7 +135,12 @@ pub fn make_queue(writer: &Writer<'_>) -> StoreResult<()> {
 }
 
 /// Stores a table and what it changes; fills in the ids of added jobs.
-pub fn store(writer: &Writer<'_>, table: &NewTable<'_>, diff: &mut Diff, now: Timestamp) -> Result<(), Failure> {
+pub fn store(
+    writer: &Writer<'_>,
+    table: &NewTable<'_>,
+    diff: &mut Diff,
+    now: Timestamp,
+) -> Result<(), Failure> {
     if table.lines.iter().any(|line| line.job.is_some()) {
         make_queue(writer)?;
     }

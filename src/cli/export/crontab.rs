@@ -1,8 +1,8 @@
 //! Owns: jobs as lines of a crontab(5) for the user who asks.
 //! Never: how such lines are quoted (see `crontab::write`).
 //!
-//! What cron(8) does with a job is what counts: it starts each fire whatever else runs, in the home directory, with an
-//! environment of its own, and of the past it knows three hours at most.
+//! What cron(8) does with a job is what counts: it starts each fire whatever else runs, in the home
+//! directory, with an environment of its own, and of the past it knows three hours at most.
 
 use super::super::crontabs::jobs::QUEUE;
 use super::{Leaving, Losses, Trigger, session};
@@ -10,7 +10,8 @@ use crate::config::{self, Person};
 use crate::crontab::write::{Entry, MAILTO, OWN, Vars, assignment, quoted, write};
 use crate::crontab::{Account, MailRule, Variable, environment, mail_rule};
 use crate::domain::{
-    CommandLine, EnvVar, Mail, MailWhen, MissedMode, Overlap, Policy, QueueName, Span, Stdin, Timestamp, TriggerSpec,
+    CommandLine, EnvVar, Mail, MailWhen, MissedMode, Overlap, Policy, QueueName, Span, Stdin, Timestamp,
+    TriggerSpec,
 };
 use crate::schedule::{Dialect, Zone};
 use crate::store::JobView;
@@ -95,7 +96,12 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Returns a job's entry, or why it cannot have one.
-    fn entry(&self, leaving: &Leaving, dropped: &mut Vec<String>, losses: &mut Losses) -> Result<Entry, String> {
+    fn entry(
+        &self,
+        leaving: &Leaving,
+        dropped: &mut Vec<String>,
+        losses: &mut Losses,
+    ) -> Result<Entry, String> {
         let job = &leaving.job;
         if let Some(user) = job.user.as_ref().filter(|user| **user != self.here.owner.name) {
             return Err(format!("`--user {user}` in a user's own table"));
@@ -116,14 +122,23 @@ impl Writer<'_> {
             losses.remark(
                 job,
                 match self.here.dialect {
-                    Dialect::Debian => "written for Debian's cron, which makes one backslash of two; cronie keeps both",
+                    Dialect::Debian => {
+                        "written for Debian's cron, which makes one backslash of two; cronie keeps both"
+                    }
                     Dialect::Cronie => {
                         "written for cronie, which keeps two backslashes; Debian's cron makes one of them"
                     }
                 },
             );
         }
-        Ok(Entry { title: job.name.clone(), schedules, vars, command, input, is_off: job.paused_at.is_some() })
+        Ok(Entry {
+            title: job.name.clone(),
+            schedules,
+            vars,
+            command,
+            input,
+            is_off: job.paused_at.is_some(),
+        })
     }
 
     fn schedules(&self, leaving: &Leaving, losses: &mut Losses) -> Result<Vec<String>, String> {
@@ -143,7 +158,11 @@ impl Writer<'_> {
             }
         }
         if schedules.is_empty() {
-            return Err(if lost.is_empty() { "a job without a trigger".to_owned() } else { lost.join(", nor ") });
+            return Err(if lost.is_empty() {
+                "a job without a trigger".to_owned()
+            } else {
+                lost.join(", nor ")
+            });
         }
         for why in lost {
             losses.lose(&leaving.job, format_args!("crontab(5) cannot say {why}"));
@@ -156,10 +175,12 @@ impl Writer<'_> {
             TriggerSpec::At { at } => Err(format!("`--at {at}`")),
             TriggerSpec::Every { period, .. } => Err(format!("`--every {period}`")),
             TriggerSpec::Cron { expr, .. } if expr == "@reboot" => Ok(expr.clone()),
-            TriggerSpec::Cron { expr, .. } if expr.split(' ').count() > 5 => Err(format!("`--cron '{expr}'`: seconds")),
-            TriggerSpec::Cron { zone: Some(zone), .. } if zone != self.here.zone.name() => {
-                Err(format!("`--tz {zone}`: Debian's cron has the system's zone alone, `CRON_TZ` is cronie's"))
+            TriggerSpec::Cron { expr, .. } if expr.split(' ').count() > 5 => {
+                Err(format!("`--cron '{expr}'`: seconds"))
             }
+            TriggerSpec::Cron { zone: Some(zone), .. } if zone != self.here.zone.name() => Err(format!(
+                "`--tz {zone}`: Debian's cron has the system's zone alone, `CRON_TZ` is cronie's"
+            )),
             TriggerSpec::Cron { expr, .. } => Ok(expr.clone()),
         }
     }
@@ -182,9 +203,13 @@ impl Writer<'_> {
             } else if (name == b"LOGNAME" || name == b"USER" && self.here.dialect == Dialect::Cronie)
                 && base.get(name).is_some_and(|own| own != value)
             {
-                losses.lose(job, format_args!("crontab(5) cannot say the variable `{shown}`: cron sets that one"));
+                losses.lose(
+                    job,
+                    format_args!("crontab(5) cannot say the variable `{shown}`: cron sets that one"),
+                );
             } else if let Err(why) = assignment(name, value) {
-                losses.lose(job, format_args!("crontab(5) cannot say the variable `{shown}` because of {why}"));
+                losses
+                    .lose(job, format_args!("crontab(5) cannot say the variable `{shown}` because of {why}"));
             } else {
                 vars.insert(name.to_vec(), value.to_vec());
             }
@@ -321,7 +346,8 @@ fn simple_command(words: &[Vec<u8>]) -> Vec<u8> {
     text
 }
 
-/// Takes away blanks in front of a script, as cron does, and newlines behind it, which mean nothing to a shell.
+/// Takes away blanks in front of a script, as cron does, and newlines behind it, which mean nothing to a
+/// shell.
 fn trimmed(script: &[u8]) -> &[u8] {
     let mut whole = script.trim_ascii_start();
     while let Some(rest) = whole.strip_suffix(b"\n") {

@@ -179,7 +179,8 @@ fn span(span: Span, option: &str) -> Result<String, String> {
 }
 
 fn utf8(bytes: &[u8], what: &str) -> Result<String, String> {
-    String::from_utf8(bytes.to_vec()).map_err(|_| format!("JSON cannot say bytes that are not UTF-8, as in {what}"))
+    String::from_utf8(bytes.to_vec())
+        .map_err(|_| format!("JSON cannot say bytes that are not UTF-8, as in {what}"))
 }
 
 /// Returns the name of a variable, for a person.

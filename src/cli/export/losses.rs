@@ -52,12 +52,22 @@ impl Losses {
 
     /// All is said, but there is something to know about it.
     pub(super) fn remark(&mut self, job: &JobView, what: impl Display) {
-        self.add(Fact { what: what.to_string(), is_left_out: false, jobs: vec![(job.id, called(job))], first: None });
+        self.add(Fact {
+            what: what.to_string(),
+            is_left_out: false,
+            jobs: vec![(job.id, called(job))],
+            first: None,
+        });
     }
 
     /// The whole job is lost.
     pub(super) fn leave_out(&mut self, job: &JobView, why: impl Display) {
-        self.add(Fact { what: why.to_string(), is_left_out: true, jobs: vec![(job.id, called(job))], first: None });
+        self.add(Fact {
+            what: why.to_string(),
+            is_left_out: true,
+            jobs: vec![(job.id, called(job))],
+            first: None,
+        });
         self.left_out += 1;
         self.is_any = true;
     }
@@ -95,11 +105,13 @@ impl Losses {
             let all = if fact.is_left_out { jobs } else { leaving };
             fact.jobs.len() == all && all > 1
         };
-        let (of_all, mut of_some): (Vec<&Fact>, Vec<&Fact>) = self.facts.iter().partition(|fact| is_of_all(fact));
+        let (of_all, mut of_some): (Vec<&Fact>, Vec<&Fact>) =
+            self.facts.iter().partition(|fact| is_of_all(fact));
         let of_all = of_all.into_iter().map(|fact| fact.sentence(&format!("all {} jobs", fact.jobs.len())));
         of_some.sort_by_key(|fact| fact.jobs.first().map(|(id, _)| *id));
         let of_some = of_some.into_iter().map(|fact| fact.sentence(&named(&fact.jobs)));
-        let dropped = format!("left out of the environments, as they belong to a session: {}", self.dropped.join(", "));
+        let dropped =
+            format!("left out of the environments, as they belong to a session: {}", self.dropped.join(", "));
         of_all.chain(of_some).chain((!self.dropped.is_empty()).then_some(dropped)).collect()
     }
 }
@@ -108,7 +120,8 @@ impl Fact {
     fn sentence(&self, jobs: &str) -> String {
         match (self.is_left_out, self.jobs.len()) {
             (false, _) => {
-                let first = self.first.as_ref().map_or(String::new(), |(_, shown)| format!(", first {shown}"));
+                let first =
+                    self.first.as_ref().map_or(String::new(), |(_, shown)| format!(", first {shown}"));
                 format!("{jobs}: {}{first}", self.what)
             }
             (true, 1) => format!("{jobs} is left out: {}", self.what),

@@ -117,7 +117,9 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
         })
         .collect();
     let answer = match args.format {
-        Format::Crontab => crontab::table(&jobs, now, &crontab::Surroundings::of_process(system_zone), &mut losses),
+        Format::Crontab => {
+            crontab::table(&jobs, now, &crontab::Surroundings::of_process(system_zone), &mut losses)
+        }
         Format::Systemd => systemd::units(&jobs, now, &mut losses),
         Format::Json => json::lines(&jobs, now, &mut losses),
     };
@@ -128,7 +130,10 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
     Ok(u8::from(losses.is_any))
 }
 
-fn with_environment(reader: &Reader<'_>, job: JobView) -> Result<(JobView, Vec<EnvVar>), crate::store::StoreError> {
+fn with_environment(
+    reader: &Reader<'_>,
+    job: JobView,
+) -> Result<(JobView, Vec<EnvVar>), crate::store::StoreError> {
     let env = reader.environment(job.id)?;
     Ok((job, env))
 }
@@ -143,7 +148,8 @@ fn is_boot(spec: &TriggerSpec) -> bool {
     matches!(spec, TriggerSpec::Cron { expr, .. } if expr == "@reboot")
 }
 
-/// Returns those of a job's triggers that still fire, or `None` for a job that had some and has none any more.
+/// Returns those of a job's triggers that still fire, or `None` for a job that had some and has none any
+/// more.
 fn coming(job: &JobView, now: Timestamp, system_zone: &Zone, losses: &mut Losses) -> Option<Vec<Trigger>> {
     let mut triggers = Vec::new();
     for TriggerView { spec, next_at, .. } in &job.triggers {
@@ -157,7 +163,9 @@ fn coming(job: &JobView, now: Timestamp, system_zone: &Zone, losses: &mut Losses
         };
         let is_coming = match spec {
             TriggerSpec::At { at } => next_at.is_some() && *at > now,
-            TriggerSpec::Cron { .. } => schedule == Schedule::Reboot || schedule.next_after(now, &zone).is_some(),
+            TriggerSpec::Cron { .. } => {
+                schedule == Schedule::Reboot || schedule.next_after(now, &zone).is_some()
+            }
             TriggerSpec::Every { .. } => true,
         };
         if is_coming {

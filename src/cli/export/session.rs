@@ -3,7 +3,8 @@
 
 use crate::domain::EnvVar;
 
-/// Terminals and their programs, desktops, logins, buses and units; what a shell keeps for itself; what each run sets anew.
+/// Terminals and their programs, desktops, logins, buses and units; what a shell keeps for itself; what each
+/// run sets anew.
 const NAMES: &[&str] = &[
     "_",
     "COLORTERM",
@@ -49,9 +50,11 @@ const NAMES: &[&str] = &[
 
 const PREFIXES: &[&str] = &["SSH_", "XDG_SESSION_"];
 
-/// Returns the variables that a job takes along, as names and values, and adds the names of the others to `dropped`.
+/// Returns the variables that a job takes along, as names and values, and adds the names of the others to
+/// `dropped`.
 ///
-/// Every shell sets `PWD`. An environment without it was not a shell's, but put together on purpose: it goes along whole.
+/// Every shell sets `PWD`. An environment without it was not a shell's, but put together on purpose: it goes
+/// along whole.
 pub(super) fn without<'a>(env: &'a [EnvVar], dropped: &mut Vec<String>) -> Vec<(&'a [u8], &'a [u8])> {
     let mut kept = Vec::with_capacity(env.len());
     let is_shells = env.iter().any(|var| var.starts_with(b"PWD="));

@@ -55,16 +55,22 @@ fn job_units(
     let at_boot = leaving.triggers.iter().any(|trigger| trigger.schedule == Schedule::Reboot);
     let is_held = job.paused_at.is_some();
     let description = units::plain(&format!("job {}", super::called(job)).replace('`', ""));
-    let mut text = format!("# {unit}.service\n[Unit]\nDescription=taskq {description}\n\n[Service]\nType=oneshot\n");
+    let mut text =
+        format!("# {unit}.service\n[Unit]\nDescription=taskq {description}\n\n[Service]\nType=oneshot\n");
     text.push_str(&service(leaving, dropped, losses)?);
     if at_boot {
-        losses.remark(job, "a user's own units start at boot only where lingering is on (`loginctl enable-linger`)");
+        losses.remark(
+            job,
+            "a user's own units start at boot only where lingering is on (`loginctl enable-linger`)",
+        );
         if !is_held {
             text.push_str("\n[Install]\nWantedBy=default.target\n");
         }
     }
     if !calendar.is_empty() {
-        text.push_str(&format!("\n# {unit}.timer\n[Unit]\nDescription=Timer of taskq {description}\n\n[Timer]\n"));
+        text.push_str(&format!(
+            "\n# {unit}.timer\n[Unit]\nDescription=Timer of taskq {description}\n\n[Timer]\n"
+        ));
         for line in calendar {
             text.push_str(&format!("OnCalendar={line}\n"));
         }
@@ -179,8 +185,8 @@ fn service(leaving: &Leaving, dropped: &mut Vec<String>, losses: &mut Losses) ->
     Ok(text)
 }
 
-/// Returns the command line. systemd wants an absolute path, or looks in places of its own: env(1) looks in those of the
-/// job.
+/// Returns the command line. systemd wants an absolute path, or looks in places of its own: env(1) looks in
+/// those of the job.
 fn exec_start(command: &CommandLine) -> Result<String, String> {
     let words: Vec<&[u8]> = match command {
         CommandLine::Script(script) => vec![b"/bin/sh", b"-c", script],

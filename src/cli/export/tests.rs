@@ -3,7 +3,9 @@
 
 use super::*;
 use crate::config;
-use crate::domain::{CommandLine, JobId, Mail, MailFormat, MailWhen, Missed, Overlap, Policy, Span, Stdin, Timestamp};
+use crate::domain::{
+    CommandLine, JobId, Mail, MailFormat, MailWhen, Missed, Overlap, Policy, Span, Stdin, Timestamp,
+};
 use crate::schedule::{Dialect, compile};
 
 const NOW: i64 = 1_767_225_600;
@@ -26,7 +28,12 @@ fn leaving(expr: &str, delay: Span) -> Leaving {
         mail: Some(mail(&account.name, MailWhen::Output)),
         queue: "cron".to_owned(),
         priority: 0,
-        policy: Policy { overlap: Overlap::Allow, missed: Missed::default(), timeout: None, ..Policy::default() },
+        policy: Policy {
+            overlap: Overlap::Allow,
+            missed: Missed::default(),
+            timeout: None,
+            ..Policy::default()
+        },
         start: None,
         paused_at: None,
         done_at: None,
@@ -109,14 +116,19 @@ fn input_and_mask_go_along() {
         let (text, _) = as_units(leaving);
         text.lines().filter(|line| line.starts_with("StandardInput")).map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(unit(Stdin::Text(b"one\n50%\n".to_vec())), ["StandardInput=data", "StandardInputText=one\\n50%%"]);
+    assert_eq!(
+        unit(Stdin::Text(b"one\n50%\n".to_vec())),
+        ["StandardInput=data", "StandardInputText=one\\n50%%"]
+    );
     assert_eq!(unit(Stdin::Text(b"one".to_vec())), ["StandardInput=data", "StandardInputData=b25l"]);
     assert_eq!(unit(Stdin::Path(b"/a b".to_vec())), ["StandardInput=file:/a b"]);
 }
 
 #[test]
 fn a_directory_that_need_not_be_there_need_not_be_there_for_systemd() {
-    for (cwd_optional, line) in [(false, "\nWorkingDirectory=/srv/a\n"), (true, "\nWorkingDirectory=-/srv/a\n")] {
+    for (cwd_optional, line) in
+        [(false, "\nWorkingDirectory=/srv/a\n"), (true, "\nWorkingDirectory=-/srv/a\n")]
+    {
         let mut job = leaving("@hourly", Span::ZERO);
         (job.job.cwd, job.job.cwd_optional) = (b"/srv/a".to_vec(), cwd_optional);
         let (units, _) = as_units(job);
@@ -137,9 +149,15 @@ fn a_job_of_another_user_is_no_line_of_this_ones_table() {
 fn a_delay_is_lost_in_a_table_and_no_calendar() {
     let delayed = || leaving("@daily", Span::from_seconds(300));
     let (table, told) = as_crontab(&[delayed()]);
-    assert_eq!((table.as_str(), told), ("@daily cat\n", vec!["job 7: crontab(5) cannot say a delay of 5m".to_owned()]));
+    assert_eq!(
+        (table.as_str(), told),
+        ("@daily cat\n", vec!["job 7: crontab(5) cannot say a delay of 5m".to_owned()])
+    );
     let (units, told) = as_units(delayed());
-    assert_eq!((units.as_str(), told), ("", vec!["job 7 is left out: systemd cannot say a delay of 5m".to_owned()]));
+    assert_eq!(
+        (units.as_str(), told),
+        ("", vec!["job 7 is left out: systemd cannot say a delay of 5m".to_owned()])
+    );
 }
 
 #[test]

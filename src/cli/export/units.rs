@@ -1,8 +1,8 @@
 //! Owns: how values stand in systemd's unit files: systemd.syntax(7), the quoting of systemd.service(5).
 //! Never: which of a job's values go where.
 
-/// Returns a word of `ExecStart=`: `%` begins a specifier and `$` a variable there, and bytes that are no text can be
-/// escaped.
+/// Returns a word of `ExecStart=`: `%` begins a specifier and `$` a variable there, and bytes that are no
+/// text can be escaped.
 pub(super) fn argument(word: &[u8]) -> String {
     let is_bare = |byte: &u8| byte.is_ascii_alphanumeric() || b"+,-./:=@_^".contains(byte);
     if !word.is_empty() && word.iter().all(is_bare) {
@@ -14,8 +14,8 @@ pub(super) fn argument(word: &[u8]) -> String {
 /// Returns `NAME=VALUE` for `Environment=`, or `None` where systemd would not take it.
 pub(super) fn variable(name: &[u8], value: &[u8]) -> Option<String> {
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
-    let is_name =
-        name.first().is_some_and(is_letter) && name.iter().all(|byte| is_letter(byte) || byte.is_ascii_digit());
+    let is_name = name.first().is_some_and(is_letter)
+        && name.iter().all(|byte| is_letter(byte) || byte.is_ascii_digit());
     if !is_name || std::str::from_utf8(value).is_err() {
         return None;
     }
@@ -29,7 +29,8 @@ pub(super) fn path(path: &[u8]) -> Option<String> {
     (!is_cut && !text.contains(char::is_control)).then(|| text.replace('%', "%%"))
 }
 
-/// Returns a text for `StandardInputText=`, which adds a newline, or `None` for bytes and texts that do not end with one.
+/// Returns a text for `StandardInputText=`, which adds a newline, or `None` for bytes and texts that do not
+/// end with one.
 pub(super) fn input_text(input: &[u8]) -> Option<String> {
     std::str::from_utf8(input).ok()?;
     let text = escaped(input.strip_suffix(b"\n")?);
@@ -50,7 +51,8 @@ pub(super) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
-        let number = (0..3).fold(0_usize, |number, index| number << 8 | usize::from(*group.get(index).unwrap_or(&0)));
+        let number =
+            (0..3).fold(0_usize, |number, index| number << 8 | usize::from(*group.get(index).unwrap_or(&0)));
         for place in 0..4 {
             let digit = char::from(DIGITS[number >> (18 - 6 * place) & 63]);
             text.push(if place <= group.len() { digit } else { '=' });
@@ -111,7 +113,9 @@ mod tests {
 
     #[test]
     fn bytes_are_base64_where_text_does_not_do() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
     }

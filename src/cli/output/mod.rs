@@ -1,8 +1,9 @@
 //! Owns: everything that is printed: answers on stdout, talk on stderr, colour, and what a closed pipe means.
 //! Never: what to say.
 //!
-//! Texts may carry SGR sequences (see `text::paint`); they are taken out where colour is off. A reader that went away is
-//! no failure: what is printed after that is dropped, and the command ends with the status that it has.
+//! Texts may carry SGR sequences (see `text::paint`); they are taken out where colour is off. A reader that
+//! went away is no failure: what is printed after that is dropped, and the command ends with the status that
+//! it has.
 
 pub mod json;
 pub mod table;
@@ -52,11 +53,14 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Looks at the process's streams, and at NO_COLOR, CLICOLOR_FORCE and TERM where `color` leaves it to them.
+    /// Looks at the process's streams, and at NO_COLOR, CLICOLOR_FORCE and TERM where `color` leaves it to
+    /// them.
     pub fn of_process(color: Color) -> Self {
         let (stdout, stderr) = (io::stdout(), io::stderr());
-        let width =
-            Term::stdout().size_checked().map(|(_, columns)| usize::from(columns)).filter(|columns| *columns > 0);
+        let width = Term::stdout()
+            .size_checked()
+            .map(|(_, columns)| usize::from(columns))
+            .filter(|columns| *columns > 0);
         Self {
             stdin_is_terminal: io::stdin().is_terminal(),
             stdout_is_terminal: stdout.is_terminal(),
@@ -180,8 +184,8 @@ impl Output {
         self.talk(&lines);
     }
 
-    /// Prints what clap says about a command line (help and version are answers, the rest is talk), and returns the exit
-    /// code that goes with it.
+    /// Prints what clap says about a command line (help and version are answers, the rest is talk), and
+    /// returns the exit code that goes with it.
     pub fn clap(&self, error: &clap::Error) -> u8 {
         let text = error.render().ansi().to_string();
         if error.use_stderr() {

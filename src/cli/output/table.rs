@@ -1,7 +1,8 @@
 //! Owns: tables: upper-case heads, two-space gutters, no boxes, no blanks at the ends of lines.
 //! Never: what stands in them.
 //!
-//! A pipe gets the bytes that a terminal gets, less colour, and less the cuts that make a line fit into the terminal.
+//! A pipe gets the bytes that a terminal gets, less colour, and less the cuts that make a line fit into the
+//! terminal.
 
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -136,8 +137,8 @@ impl Table {
         widths
     }
 
-    /// Takes from the widest of those that may shrink, a column of the terminal at a time, until the line fits or none can
-    /// give more.
+    /// Takes from the widest of those that may shrink, a column of the terminal at a time, until the line
+    /// fits or none can give more.
     fn shrunk(&self, mut widths: Vec<usize>, room: usize) -> Vec<usize> {
         let last = self.columns.len() - 1;
         let least = |index: usize| {
@@ -148,7 +149,9 @@ impl Table {
         let gutters = GUTTER.len() * last;
         while widths.iter().sum::<usize>() + gutters > room {
             let can_give = |index: &usize| least(*index).is_some_and(|least| widths[*index] > least);
-            let Some(widest) = (0..widths.len()).filter(can_give).max_by_key(|index| widths[*index]) else { break };
+            let Some(widest) = (0..widths.len()).filter(can_give).max_by_key(|index| widths[*index]) else {
+                break;
+            };
             widths[widest] -= 1;
         }
         // A few columns more from the last one, before lines are broken.
@@ -287,7 +290,10 @@ mod tests {
     #[test]
     fn colour_adds_nothing_to_the_width() {
         let mut table = Table::new([Column::left("OUTCOME"), Column::left("X")]);
-        table.push([TableCell::styled("failed", Style::new().fg_color(Some(AnsiColor::Red.into()))), "1".into()]);
+        table.push([
+            TableCell::styled("failed", Style::new().fg_color(Some(AnsiColor::Red.into()))),
+            "1".into(),
+        ]);
         let text = table.render(None);
         assert!(text.contains("\u{1b}[31mfailed\u{1b}[0m   1"), "{text:?}");
     }

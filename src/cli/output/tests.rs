@@ -54,7 +54,8 @@ fn an_answer_ends_in_one_newline_and_nothing_stays_nothing() {
 #[test]
 fn a_closed_pipe_is_silent_and_known() {
     let stderr = Buffer::default();
-    let output = Output::with(Streams::default(), Box::new(Failing(ErrorKind::BrokenPipe)), Box::new(stderr.clone()));
+    let output =
+        Output::with(Streams::default(), Box::new(Failing(ErrorKind::BrokenPipe)), Box::new(stderr.clone()));
     assert!(!output.is_closed());
     assert_eq!(output.answer("x"), Ok(()));
     assert!(output.is_closed());
@@ -64,7 +65,8 @@ fn a_closed_pipe_is_silent_and_known() {
 
 #[test]
 fn a_full_disk_is_an_error() {
-    let output = Output::with(Streams::default(), Box::new(Failing(ErrorKind::StorageFull)), Box::new(io::sink()));
+    let output =
+        Output::with(Streams::default(), Box::new(Failing(ErrorKind::StorageFull)), Box::new(io::sink()));
     let error = output.answer("x").expect_err("full");
     assert_eq!(error.exit_code(), 1);
     assert!(error.to_string().starts_with("cannot write standard output: "), "{error}");

@@ -10,12 +10,14 @@ use anstyle::{AnsiColor, Style};
 use crate::domain::{CommandLine, Outcome, Span};
 use crate::error::system_cause;
 
-/// Returns the text in that style, for `answer`, `talk` and tables, which take the style out where colour is off.
+/// Returns the text in that style, for `answer`, `talk` and tables, which take the style out where colour is
+/// off.
 pub fn paint(style: Style, text: &str) -> String {
     if style.is_plain() { text.to_owned() } else { format!("{style}{text}{style:#}") }
 }
 
-/// Returns the style of an outcome: green for success, red where something went wrong, yellow where nothing ran.
+/// Returns the style of an outcome: green for success, red where something went wrong, yellow where nothing
+/// ran.
 pub fn outcome_style(outcome: Outcome) -> Style {
     let color = match outcome {
         Outcome::Success => AnsiColor::Green,
@@ -25,7 +27,8 @@ pub fn outcome_style(outcome: Outcome) -> Style {
     Style::new().fg_color(Some(color.into()))
 }
 
-/// Returns the text with every character that could move a cursor, ring, hide or turn text around shown as an escape.
+/// Returns the text with every character that could move a cursor, ring, hide or turn text around shown as an
+/// escape.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hostile) {
         return Cow::Borrowed(text);
@@ -47,7 +50,8 @@ pub fn escaped_bytes(bytes: &[u8]) -> String {
     shown
 }
 
-/// Returns a command as a person would type it: words quoted where a shell needs it, of a script the first line.
+/// Returns a command as a person would type it: words quoted where a shell needs it, of a script the first
+/// line.
 pub fn command(command: &CommandLine) -> String {
     match command {
         CommandLine::Argv(argv) => argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
@@ -55,7 +59,8 @@ pub fn command(command: &CommandLine) -> String {
     }
 }
 
-/// Returns a length of time in its two largest units: `3d 4h`, `5h 12m`, `4m 10s`, `42s`, `1.2s`, `850ms`, `400us`.
+/// Returns a length of time in its two largest units: `3d 4h`, `5h 12m`, `4m 10s`, `42s`, `1.2s`, `850ms`,
+/// `400us`.
 ///
 /// What is below them is dropped, not rounded.
 pub fn span(span: Span) -> String {
@@ -79,11 +84,15 @@ pub fn io_cause(error: &io::Error) -> String {
 }
 
 fn two_units((large, large_unit): (u64, &str), (small, small_unit): (u64, &str)) -> String {
-    if small == 0 { format!("{large}{large_unit}") } else { format!("{large}{large_unit} {small}{small_unit}") }
+    if small == 0 {
+        format!("{large}{large_unit}")
+    } else {
+        format!("{large}{large_unit} {small}{small_unit}")
+    }
 }
 
-/// Controls (C0, DEL, C1), line and paragraph separators, marks that turn the direction of text, and characters without
-/// width or look: all that makes the shown differ from the stored.
+/// Controls (C0, DEL, C1), line and paragraph separators, marks that turn the direction of text, and
+/// characters without width or look: all that makes the shown differ from the stored.
 fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -108,8 +117,8 @@ fn push_invalid(shown: &mut String, bytes: &[u8]) {
     }
 }
 
-/// Returns a word as a shell would read it back: bare, in single quotes, or with controls and bytes that are no text in
-/// `$'…'`.
+/// Returns a word as a shell would read it back: bare, in single quotes, or with controls and bytes that are
+/// no text in `$'…'`.
 fn quoted(word: &[u8]) -> String {
     let text = std::str::from_utf8(word).ok().filter(|text| !text.chars().any(is_hostile));
     match text {
@@ -135,7 +144,8 @@ fn push_ansi_c(shown: &mut String, c: char) {
         '\'' | '\\' => shown.extend(['\\', c]),
         _ if !c.is_ascii() && is_hostile(c) => {
             let number = u32::from(c);
-            let escape = if number > 0xffff { format!("\\U{number:08x}") } else { format!("\\u{number:04x}") };
+            let escape =
+                if number > 0xffff { format!("\\U{number:08x}") } else { format!("\\u{number:04x}") };
             shown.push_str(&escape);
         }
         _ => push_escaped(shown, c),

@@ -1,5 +1,5 @@
-//! Owns: what the shell and the process get of a sixth field, as measured of Debian's cron and as cronie's source has it; and
-//! what may stand before it.
+//! Owns: what the shell and the process get of a sixth field, as measured of Debian's cron and as cronie's
+//! source has it; and what may stand before it.
 //! Never: running it.
 
 use super::super::{CommandText, CrontabCall, Layout, Note, Verdict, split_command};
@@ -37,7 +37,11 @@ fn a_percent_sign_ends_the_command_and_begins_its_input() {
     ];
     for (text, command, stdin) in cases {
         for dialect in BOTH {
-            assert_eq!(split(text, dialect), ((*command).to_owned(), stdin.map(str::to_owned)), "{text} {dialect:?}");
+            assert_eq!(
+                split(text, dialect),
+                ((*command).to_owned(), stdin.map(str::to_owned)),
+                "{text} {dialect:?}"
+            );
         }
     }
 }
@@ -118,7 +122,8 @@ fn no_command_is_one_to_debian_and_none_to_cronie() {
 #[test]
 fn a_system_table_names_a_user_whom_there_is() {
     let line = |line: &str| is_taken(format!("{line}\n").as_bytes(), Dialect::Debian, Layout::System);
-    for taken in ["* * * * * root c", "*\t*\t*\t*\t*\troot\tc", "* * * * * root ", "@daily root c", "* * * * * root *"]
+    for taken in
+        ["* * * * * root c", "*\t*\t*\t*\t*\troot\tc", "* * * * * root ", "@daily root c", "* * * * * root *"]
     {
         assert!(line(taken), "{taken}");
     }

@@ -1,4 +1,5 @@
-//! Owns: the environment of a job and whom its output is mailed to, as measured of Debian's cron and as cronie's source has it.
+//! Owns: the environment of a job and whom its output is mailed to, as measured of Debian's cron and as
+//! cronie's source has it.
 //! Never: sending mail.
 
 use super::super::{Account, Layout, MailRule, Verdict, environment, mail_rule};
@@ -10,7 +11,9 @@ use crate::schedule::Dialect;
 fn job_of(table: &str, login: &[&str], origin: Dialect) -> (Vec<String>, MailRule) {
     let file = format!("{table}* * * * * c\n");
     let found = findings(file.as_bytes(), origin, Layout::User);
-    let Some(Verdict::Entry(entry)) = found.last().map(|finding| &finding.verdict) else { panic!("{found:?}") };
+    let Some(Verdict::Entry(entry)) = found.last().map(|finding| &finding.verdict) else {
+        panic!("{found:?}")
+    };
     let account = Account { name: "alice".to_owned(), home: b"/home/alice".to_vec() };
     let login: Vec<EnvVar> = login.iter().map(|var| var.as_bytes().to_vec()).collect();
     let env = environment(&entry.variables, &account, &login, origin);
@@ -23,8 +26,13 @@ fn what_a_table_does_not_set_cron_does() {
     let set = |table: &str, login: &[&str], origin| job_of(table, login, origin).0;
     let debian = ["SHELL=/bin/sh", "HOME=/home/alice", "PATH=/usr/bin:/bin", "LOGNAME=alice"];
     assert_eq!(set("", &[], Dialect::Debian), debian);
-    let cronie =
-        ["SHELL=/bin/sh", "HOME=/home/alice", "PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LOGNAME=alice", "USER=alice"];
+    let cronie = [
+        "SHELL=/bin/sh",
+        "HOME=/home/alice",
+        "PATH=/usr/bin:/bin:/usr/sbin:/sbin",
+        "LOGNAME=alice",
+        "USER=alice",
+    ];
     assert_eq!(set("", &[], Dialect::Cronie), cronie);
     let table = "SHELL=/x\nB=1\nLOGNAME=x\nUSER=x\nB=2\nHOME=\"\"\n";
     let own = ["SHELL=/x", "B=2", "LOGNAME=alice", "USER=x", "HOME=", "PATH=/usr/bin:/bin"];
@@ -68,13 +76,16 @@ fn debian_takes_two_more_characters_in_an_address_and_expands_nothing() {
     assert_eq!(rule("MAILTO=$LOGNAME\n", Dialect::Cronie), MailRule::To("alice".to_owned()));
 }
 
-/// A table may set a thousand variables anew before each of its entries: comparing each with each takes seconds then.
+/// A table may set a thousand variables anew before each of its entries: comparing each with each takes
+/// seconds then.
 #[test]
 fn a_thousand_environments_of_a_thousand_variables_are_made_at_once() {
     let table: String = (0..1_000).map(|number| format!("A{number}=b\n")).collect();
     let file = format!("{table}* * * * * c\n");
     let found = findings(file.as_bytes(), Dialect::Debian, Layout::User);
-    let Some(Verdict::Entry(entry)) = found.last().map(|finding| &finding.verdict) else { panic!("{found:?}") };
+    let Some(Verdict::Entry(entry)) = found.last().map(|finding| &finding.verdict) else {
+        panic!("{found:?}")
+    };
     let account = Account { name: "alice".to_owned(), home: b"/home/alice".to_vec() };
     for _ in 0..1_000 {
         assert_eq!(environment(&entry.variables, &account, &[], Dialect::Debian).len(), 1_004);

@@ -5,7 +5,8 @@ use super::super::{Layout, Verdict};
 use super::{findings, is_taken};
 use crate::schedule::Dialect;
 
-/// A file, and the first error: the newlines that were read before it, and its text; empty where the file is taken.
+/// A file, and the first error: the newlines that were read before it, and its text; empty where the file is
+/// taken.
 type Probe = (&'static [u8], &'static str);
 
 const CARRIAGE_RETURNS_AND_BLANKS: &[Probe] = &[
@@ -333,10 +334,12 @@ fn debians_crontab_takes_ten_thousand_lines_of_any_kind() {
     }
 }
 
-/// Debian's cron takes a NUL for the end of a line, and what stands behind it for another one. It can only be a mistake.
+/// Debian's cron takes a NUL for the end of a line, and what stands behind it for another one. It can only be
+/// a mistake.
 #[test]
 fn a_nul_byte_is_refused_but_in_a_comment() {
-    let refused: [&[u8]; 5] = [b"* * * * * a\0b\n", b"A=b\0c\n", b"*\0 * * * * c\n", b"\0\n", b"@daily\0 c\n"];
+    let refused: [&[u8]; 5] =
+        [b"* * * * * a\0b\n", b"A=b\0c\n", b"*\0 * * * * c\n", b"\0\n", b"@daily\0 c\n"];
     for file in refused {
         for origin in [Dialect::Debian, Dialect::Cronie] {
             let found = findings(file, origin, Layout::User);
@@ -355,7 +358,8 @@ fn byte_255_is_the_end_of_the_file_only_right_behind_the_five_fields() {
     assert!(is_taken(b"* * * * * root \xffc\n", Dialect::Debian, Layout::System));
 }
 
-/// Debian's cron reads on behind the end of such a line, in what is left of the one before, and takes it here.
+/// Debian's cron reads on behind the end of such a line, in what is left of the one before, and takes it
+/// here.
 #[test]
 fn a_quote_that_opens_at_the_end_of_a_line_is_refused() {
     for line in ["A=\"\n", "A = '\n", "\"\n", "'\n", "'A' =\"\n"] {

@@ -1,5 +1,5 @@
-//! Owns: names and values of variables as jobs of Debian's cron were measured to get them, and as cronie's `load_env` reads
-//! them.
+//! Owns: names and values of variables as jobs of Debian's cron were measured to get them, and as cronie's
+//! `load_env` reads them.
 //! Never: which lines are assignments at all (see `probes`).
 
 use super::super::{Layout, Note, Verdict};
@@ -90,7 +90,8 @@ const APART: &[(&str, Option<&str>, Option<&str>)] = &[
     ("A=\"'b' c\"", Some("A='b' c"), Some("A='b' c")),
     ("A=\"'\"", Some("A='"), Some("A='")),
     ("A=\"''\"", Some("A="), Some("A=''")),
-    // A name with nothing behind it is one to cronie only. Everybody can see what it means, so it is taken, with a note.
+    // A name with nothing behind it is one to cronie only. Everybody can see what it means, so it is taken,
+    // with a note.
     ("A=", Some("A="), Some("A=")),
     ("A= ", Some("A="), Some("A=")),
     ("A=\r", Some("A="), Some("A=")),
@@ -136,7 +137,8 @@ fn an_assignment_is_cut_by_debian_at_998_bytes_and_not_by_cronie() {
 fn a_variable_that_is_set_twice_keeps_its_place_and_its_last_value() {
     let found = findings(b"A=1\nB=2\nA=3\n* * * * * c\nA=4\n", Dialect::Debian, Layout::User);
     let Verdict::Entry(entry) = &found[3].verdict else { panic!("{found:?}") };
-    let variables: Vec<_> = entry.variables.iter().map(|set| (set.name.as_slice(), set.value.as_slice())).collect();
+    let variables: Vec<_> =
+        entry.variables.iter().map(|set| (set.name.as_slice(), set.value.as_slice())).collect();
     assert_eq!(variables, [(b"A".as_slice(), b"3".as_slice()), (b"B", b"2")]);
 }
 

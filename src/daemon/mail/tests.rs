@@ -117,7 +117,10 @@ fn debians_addressees_are_one_argument_and_its_body_is_the_output_alone() {
     several.mail.to = "a,b@example.org".to_owned();
     let (arguments, message) = written(&several, ".\r\n\0no newline");
     assert_eq!(arguments, "-FCronDaemon -i -B8BITMIME -oem a,b@example.org");
-    assert!(message.contains("\nTo: a,b@example.org\n") && message.ends_with("\n\n.\r\n\0no newline"), "{message}");
+    assert!(
+        message.contains("\nTo: a,b@example.org\n") && message.ends_with("\n\n.\r\n\0no newline"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -148,7 +151,8 @@ fn a_table_says_from_whom_and_of_which_type_its_mails_are() {
 
 #[test]
 fn cronies_form_is_that_of_its_source() {
-    let (arguments, message) = written(&mail(MailFormat::Cronie, sh("echo x"), &["SHELL=/bin/sh", "A=b  c"]), "x\n");
+    let (arguments, message) =
+        written(&mail(MailFormat::Cronie, sh("echo x"), &["SHELL=/bin/sh", "A=b  c"]), "x\n");
     assert_eq!(arguments, "-FCronDaemon -i -odi -oem -oi -t -f alice");
     assert_eq!(
         message,

@@ -1,4 +1,5 @@
-//! Owns: the attempts of a keeper from their order to their result: started, delayed, struck, reaped, settled.
+//! Owns: the attempts of a keeper from their order to their result: started, delayed, struck, reaped,
+//! settled.
 //! Never: the conversation with the daemon.
 
 use std::time::Duration;
@@ -106,7 +107,8 @@ impl Server<'_> {
     /// Results that are committed: forgets them, and lets the names of their pipes go.
     pub(super) fn acknowledge(&mut self, attempts: &[Attempt]) {
         for attempt in attempts {
-            // Not by the thread where it need not: a directory lets one in at a time, and the next start would wait for it.
+            // Not by the thread where it need not: a directory lets one in at a time, and the next start
+            // would wait for it.
             if self.roster.acknowledge(*attempt) && !self.drain.release(*attempt) {
                 self.pipes.remove(*attempt);
             }
@@ -148,7 +150,8 @@ impl Server<'_> {
         }
     }
 
-    /// Reaps every child that has ended, looks for the ends of what is nobody's child, and gives their slots away.
+    /// Reaps every child that has ended, looks for the ends of what is nobody's child, and gives their slots
+    /// away.
     pub(super) fn reap(&mut self) {
         let mut ends: Vec<(Running, Reaped, Timestamp)> = Vec::new();
         let mut orphans = false;
@@ -166,8 +169,8 @@ impl Server<'_> {
         if orphans {
             self.forget_dead_remains();
         }
-        // Asked only now that everything was reaped: a zombie counts as a member. A killed group is dead, if perhaps
-        // not quite yet.
+        // Asked only now that everything was reaped: a zombie counts as a member. A killed group is dead, if
+        // perhaps not quite yet.
         let group_alive: Vec<bool> =
             ends.iter().map(|(run, ..)| !run.stopping.is_killed() && group::is_alive(run.pid)).collect();
         // A free slot is time lost, so the next run starts before anything is done about the last.

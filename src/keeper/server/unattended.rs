@@ -32,7 +32,8 @@ impl Server<'_> {
             // The daemon that asked first may have died before it had the answer.
             let run = self.roster.pid_of(attempt).and_then(|pid| self.roster.running_mut(pid));
             let keeper = self.instance;
-            let told = run.map(|run| FromKeeper::Unattended { attempt, keeper, pid: run.pid, at: run.started_at });
+            let told =
+                run.map(|run| FromKeeper::Unattended { attempt, keeper, pid: run.pid, at: run.started_at });
             if let Some(told) = told {
                 self.say(&told);
             }
@@ -66,7 +67,14 @@ impl Server<'_> {
         let processes = found.processes.into_iter();
         let processes = processes.map(|fd| out_of_the_way(fd, self.descriptors)).collect();
         self.unattended.insert(pid, processes);
-        self.take_up(Running { attempt, queue: order.queue, pid, started_at: at, stopping, session: found.session });
+        self.take_up(Running {
+            attempt,
+            queue: order.queue,
+            pid,
+            started_at: at,
+            stopping,
+            session: found.session,
+        });
         self.say(&FromKeeper::Unattended { attempt, keeper: self.instance, pid, at });
     }
 

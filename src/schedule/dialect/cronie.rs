@@ -37,8 +37,8 @@ fn item(reader: &mut Reader) -> Option<()> {
     let high = reader.number(true, WORD_MAX)?;
     match step(reader)? {
         Some(step) => reader.fill(low, high, step),
-        // So that `sat-sun` ends with Sunday; the release 1.7.2 does not have it yet. A step comes before it, and a
-        // minute is treated no better.
+        // So that `sat-sun` ends with Sunday; the release 1.7.2 does not have it yet. A step comes before it,
+        // and a minute is treated no better.
         None if high == 0 && low > 0 => {
             reader.note(Quirk::ZeroAsSeven);
             reader.fill(low, 7, 1)

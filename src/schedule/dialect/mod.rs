@@ -1,8 +1,9 @@
-//! Owns: what Debian's cron and cronie make of five fields, however odd, and the same meaning in our strict grammar.
+//! Owns: what Debian's cron and cronie make of five fields, however odd, and the same meaning in our strict
+//! grammar.
 //! Never: lines of crontabs, nicknames, our own reading (see `vixie`).
 //!
-//! Both crons read byte by byte and stop early, so each has a reader of its own that takes the same steps; the sets that
-//! come out obey the same day rule and the same clock.
+//! Both crons read byte by byte and stop early, so each has a reader of its own that takes the same steps;
+//! the sets that come out obey the same day rule and the same clock.
 
 mod cronie;
 mod debian;
@@ -26,7 +27,8 @@ const KEPT_MAX: usize = 999;
 pub enum Dialect {
     /// Debian's cron 3.0pl1-162: what follows a number is skipped up to the next blank.
     Debian,
-    /// cronie 1.7.2, and its later reading of ranges that end with 0: strict tails, and `~` for a random number.
+    /// cronie 1.7.2, and its later reading of ranges that end with 0: strict tails, and `~` for a random
+    /// number.
     Cronie,
 }
 
@@ -86,12 +88,12 @@ impl Dialect {
         Self::ALL.iter().copied().find(|dialect| dialect.as_str() == word)
     }
 
-    /// Reads five fields, which the caller has split at blanks and tabs. A `-` before the first one, with which cronie
-    /// turns off the log, is the caller's too.
+    /// Reads five fields, which the caller has split at blanks and tabs. A `-` before the first one, with
+    /// which cronie turns off the log, is the caller's too.
     ///
-    /// `seed` decides the numbers that cronie draws for `~`: with the same seed the same text gives the same numbers, and
-    /// over the seeds every number is as likely. cronie reads `~` with an end outside the field only when the draw happens
-    /// to fall inside; here that is refused.
+    /// `seed` decides the numbers that cronie draws for `~`: with the same seed the same text gives the same
+    /// numbers, and over the seeds every number is as likely. cronie reads `~` with an end outside the field
+    /// only when the draw happens to fall inside; here that is refused.
     ///
     /// # Errors
     /// At the first field that this cron refuses.
@@ -123,15 +125,16 @@ fn strict(index: usize, field: &[u8], set: u64) -> Option<String> {
 }
 
 impl FieldsReading {
-    /// Returns the instants; `None` if there are none, since a set is empty or no date matches. Equal schedules mean the
-    /// same.
+    /// Returns the instants; `None` if there are none, since a set is empty or no date matches. Equal
+    /// schedules mean the same.
     pub fn schedule(&self) -> Option<Schedule> {
         let sets = self.fields.each_ref().map(|field| field.set);
         let stars = self.fields.each_ref().map(|field| field.is_star);
         VixieSchedule::of(sets, stars).map(Schedule::Vixie)
     }
 
-    /// Returns the same meaning as five fields of our grammar, which both crons read the same; `None` if it never fires.
+    /// Returns the same meaning as five fields of our grammar, which both crons read the same; `None` if it
+    /// never fires.
     ///
     /// A field stays as it was written where that is possible.
     pub fn expression(&self) -> Option<String> {
@@ -146,7 +149,8 @@ impl FieldsReading {
         Some(fields.collect::<Vec<_>>().join(" "))
     }
 
-    /// Tells whether the minute or the hour begins with `*`: such a job follows real time through changes of the clock.
+    /// Tells whether the minute or the hour begins with `*`: such a job follows real time through changes of
+    /// the clock.
     pub fn has_star_in_minute_or_hour(&self) -> bool {
         self.fields[0].is_star || self.fields[1].is_star
     }
@@ -156,7 +160,8 @@ impl FieldsReading {
         !self.fields[2].is_star && !self.fields[4].is_star
     }
 
-    /// Returns the day field, 2 or 4, that holds every day though it is no star: where either suffices, every day matches.
+    /// Returns the day field, 2 or 4, that holds every day though it is no star: where either suffices, every
+    /// day matches.
     pub fn whole_day_field(&self) -> Option<usize> {
         const EVERY_DAY: u64 = 0xffff_fffe;
         const EVERY_WEEKDAY: u64 = 0x7f;

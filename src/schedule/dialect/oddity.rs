@@ -33,7 +33,8 @@ pub enum Quirk {
     },
     /// A range that runs backwards: no value is in it.
     Backwards,
-    /// A range that ends outside the field: cronie minds only the values in it, and a step can leave the end out.
+    /// A range that ends outside the field: cronie minds only the values in it, and a step can leave the end
+    /// out.
     EndOutside,
     /// A range that runs backwards down to 0, which cronie after 1.7.2 takes for 7.
     ZeroAsSeven,
@@ -55,12 +56,18 @@ impl fmt::Display for Oddity {
         let Self { field, text, quirk } = self;
         write!(f, "{} `{text}`: ", FIELDS[*field].name)?;
         match quirk {
-            Quirk::Skipped { kept, skipped } => write!(f, "Debian's cron reads `{kept}` and skips `{skipped}`"),
+            Quirk::Skipped { kept, skipped } => {
+                write!(f, "Debian's cron reads `{kept}` and skips `{skipped}`")
+            }
             Quirk::Wrapped { value } => write!(f, "the number is too large and is read as {value}"),
             Quirk::Backwards => f.write_str("the range runs backwards and names nothing"),
             Quirk::EndOutside => f.write_str("cronie does not mind that the range ends outside the field"),
-            Quirk::ZeroAsSeven => f.write_str("cronie reads the end as 7; up to 1.7.2 the range names nothing"),
-            Quirk::StepBeyond { left } => write!(f, "the step leaves the range at once, so only {left} is in it"),
+            Quirk::ZeroAsSeven => {
+                f.write_str("cronie reads the end as 7; up to 1.7.2 the range names nothing")
+            }
+            Quirk::StepBeyond { left } => {
+                write!(f, "the step leaves the range at once, so only {left} is in it")
+            }
             Quirk::Drawn { value } => {
                 write!(f, "cronie draws a number whenever it loads the table; here it is {value}")
             }

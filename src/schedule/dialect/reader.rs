@@ -20,7 +20,17 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(index: usize, bytes: &'a [u8], seed: u64) -> Self {
-        Self { index, rules: &FIELDS[index], bytes, at: 0, item: 0, items: 0, seed, set: 0, oddities: Vec::new() }
+        Self {
+            index,
+            rules: &FIELDS[index],
+            bytes,
+            at: 0,
+            item: 0,
+            items: 0,
+            seed,
+            set: 0,
+            oddities: Vec::new(),
+        }
     }
 
     /// The field's bounds, as the crons' own integers.
@@ -51,7 +61,8 @@ impl<'a> Reader<'a> {
         is_next
     }
 
-    /// Reads letters and digits as a name or as digits; `None` for none, for more than `longest` and for anything else.
+    /// Reads letters and digits as a name or as digits; `None` for none, for more than `longest` and for
+    /// anything else.
     ///
     /// Digits are read as by `atoi`: clamped to 64 bits, of which the lower 32 are kept.
     pub(super) fn number(&mut self, with_names: bool, longest: usize) -> Option<i32> {
@@ -69,7 +80,9 @@ impl<'a> Reader<'a> {
         if !word.iter().all(u8::is_ascii_digit) {
             return None;
         }
-        let long = word.iter().fold(0_i64, |sum, digit| sum.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
+        let long = word
+            .iter()
+            .fold(0_i64, |sum, digit| sum.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
         #[expect(clippy::cast_possible_truncation, reason = "the crons cast so")]
         let value = long as i32;
         if i64::from(value) != long {
@@ -82,7 +95,8 @@ impl<'a> Reader<'a> {
     pub(super) fn fill(&mut self, low: i32, high: i32, step: i32) -> Option<()> {
         let mut value = low;
         while value <= high {
-            let bit = u32::try_from(value).ok().filter(|bit| (self.rules.low..=self.rules.high).contains(bit))?;
+            let bit =
+                u32::try_from(value).ok().filter(|bit| (self.rules.low..=self.rules.high).contains(bit))?;
             self.set |= 1 << bit;
             // A step may lead past 2^31, and then the next value is negative.
             value = value.wrapping_add(step);
@@ -129,7 +143,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Scatters a number over 64 bits (the finisher of SplitMix64), so that neighbouring seeds draw unlike numbers.
+/// Scatters a number over 64 bits (the finisher of SplitMix64), so that neighbouring seeds draw unlike
+/// numbers.
 fn mix(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

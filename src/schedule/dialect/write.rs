@@ -10,7 +10,8 @@ const WEEKDAY: usize = 4;
 pub(super) fn star(index: usize, set: u64) -> String {
     let Field { low, high, .. } = FIELDS[index];
     let set = fold(index, set);
-    let by = |step: u32| fold(index, (low..=high).step_by(step as usize).fold(0, |set, value| set | 1 << value));
+    let by =
+        |step: u32| fold(index, (low..=high).step_by(step as usize).fold(0, |set, value| set | 1 << value));
     if by(1) == set {
         return "*".to_owned();
     }

@@ -58,7 +58,11 @@ fn five_fields_fire_as_measured_with_debian_cron_and_cronie() {
     ] {
         let expected: Vec<String> = expected.split(' ').map(|day| format!("{day} 00:00")).collect();
         for schedule in all_readings(text) {
-            assert_eq!(shown(&schedule, "2026-01-01T00:00:00Z", &Zone::utc(), expected.len()), expected, "{text}");
+            assert_eq!(
+                shown(&schedule, "2026-01-01T00:00:00Z", &Zone::utc(), expected.len()),
+                expected,
+                "{text}"
+            );
         }
     }
     for (text, expected) in [
@@ -69,7 +73,11 @@ fn five_fields_fire_as_measured_with_debian_cron_and_cronie() {
     ] {
         let expected: Vec<String> = expected.split(' ').map(|time| format!("01-01 {time}")).collect();
         for schedule in all_readings(text) {
-            assert_eq!(shown(&schedule, "2026-01-01T00:00:00Z", &Zone::utc(), expected.len()), expected, "{text}");
+            assert_eq!(
+                shown(&schedule, "2026-01-01T00:00:00Z", &Zone::utc(), expected.len()),
+                expected,
+                "{text}"
+            );
         }
     }
 }
@@ -103,54 +111,67 @@ fn what_only_some_crons_understand_is_refused() {
     }
 }
 
+/// A text, the cause, the column (0: none), and how the hint begins.
+const REFUSALS: &[(&str, &str, usize, &str)] = &[
+    ("75 3 * * *", "minute `75` in `75 3 * * *` is outside 0-59", 1, ""),
+    ("0 22-2 * * *", "hour `22-2` in `0 22-2 * * *` runs backwards", 3, "write `22-23,0-2`"),
+    (
+        "0 0 * * mon,sat-sun",
+        "weekday `sat-sun` in `0 0 * * mon,sat-sun` runs backwards",
+        13,
+        "write `sat,sun`",
+    ),
+    (
+        "0 0 * * fri-mon",
+        "weekday `fri-mon` in `0 0 * * fri-mon` runs backwards",
+        9,
+        "write `fri-sat,sun-mon`",
+    ),
+    ("0 0 * * 7-2", "weekday `7-2` in `0 0 * * 7-2` runs backwards", 9, "write `0-2`"),
+    ("0 0 1 nov-feb *", "month `nov-feb` in `0 0 1 nov-feb *` runs backwards", 7, "write `nov-dec,jan-feb`"),
+    ("5/15 * * * *", "minute `5/15` in `5/15 * * * *` has a step after a single value", 1, "write `5-59/15`"),
+    ("1,,2 * * * *", "minute `1,,2` in `1,,2 * * * *` has an empty item", 3, "a field is a list"),
+    ("*/0 * * * *", "minute `*/0` in `*/0 * * * *` has step 0", 1, "a step is 1 or more"),
+    ("* * L * *", "day of month `L` in `* * L * *` is not understood", 5, "a field is a list"),
+    (
+        "0 0 * * sunday",
+        "weekday `sunday` in `0 0 * * sunday` is not understood",
+        9,
+        "names have three letters: `sun`",
+    ),
+    ("0 0 31 2 *", "`0 0 31 2 *` never fires: none of its months has such a day", 0, ""),
+    ("* * *", "`* * *` has 3 fields", 0, "an expression has 5 fields"),
+    ("0 /1 * * *", "hour `/1` in `0 /1 * * *` is not understood", 3, "did you mean `*/1`?"),
+    ("/5 * * * *", "minute `/5` in `/5 * * * *` is not understood", 1, "did you mean `*/5`?"),
+    ("/ * * * *", "minute `/` in `/ * * * *` is not understood", 1, "a field is a list"),
+    ("0 0 /2 * * *", "hour `/2` in `0 0 /2 * * *` is not understood", 5, "did you mean `*/2`?"),
+    ("0 0 1,/2 * * *", "hour `/2` in `0 0 1,/2 * * *` is not understood", 5, "did you mean `*/2`?"),
+    ("-1 * * * *", "minute `-1` in `-1 * * * *` is not understood", 1, "a field is a list"),
+    ("@Daily", "`@Daily` is not a nickname of crontab(5)", 1, "did you mean `@daily`?"),
+    ("@REBOOT", "`@REBOOT` is not a nickname of crontab(5)", 1, "did you mean `@reboot`?"),
+    ("daily", "`daily` has 1 field", 0, "did you mean `@daily`?"),
+    ("Weekly", "`Weekly` has 1 field", 0, "did you mean `@weekly`?"),
+    ("@every 5m", "`@every 5m` is not a nickname of crontab(5)", 1, "use `--every 5m`"),
+    (
+        "0 0 25 * * *",
+        "hour `25` in `0 0 25 * * *` is outside 0-23",
+        5,
+        "six fields begin with the second; an hour is 0-23, `*`",
+    ),
+    ("0 0 0 ? * 1-5", "weekday `1-5` in `0 0 0 ? * 1-5` is a number", 11, "weekdays go by name"),
+    (
+        "0 0 0 L * ?",
+        "day of month `L` in `0 0 0 L * ?` is not understood",
+        7,
+        "six fields begin with the second; a day of month is 1-31, `*`",
+    ),
+    ("0 0 */24 * * ?", "hour `*/24` in `0 0 */24 * * ?` has a step outside 1-23", 5, "six fields begin"),
+    ("0 0 0 30 feb ?", "`0 0 0 30 feb ?` never fires", 0, ""),
+];
+
 #[test]
 fn a_refusal_says_what_where_and_what_to_write() {
-    for (text, cause, column, hint) in [
-        ("75 3 * * *", "minute `75` in `75 3 * * *` is outside 0-59", 1, ""),
-        ("0 22-2 * * *", "hour `22-2` in `0 22-2 * * *` runs backwards", 3, "write `22-23,0-2`"),
-        ("0 0 * * mon,sat-sun", "weekday `sat-sun` in `0 0 * * mon,sat-sun` runs backwards", 13, "write `sat,sun`"),
-        ("0 0 * * fri-mon", "weekday `fri-mon` in `0 0 * * fri-mon` runs backwards", 9, "write `fri-sat,sun-mon`"),
-        ("0 0 * * 7-2", "weekday `7-2` in `0 0 * * 7-2` runs backwards", 9, "write `0-2`"),
-        ("0 0 1 nov-feb *", "month `nov-feb` in `0 0 1 nov-feb *` runs backwards", 7, "write `nov-dec,jan-feb`"),
-        ("5/15 * * * *", "minute `5/15` in `5/15 * * * *` has a step after a single value", 1, "write `5-59/15`"),
-        ("1,,2 * * * *", "minute `1,,2` in `1,,2 * * * *` has an empty item", 3, "a field is a list"),
-        ("*/0 * * * *", "minute `*/0` in `*/0 * * * *` has step 0", 1, "a step is 1 or more"),
-        ("* * L * *", "day of month `L` in `* * L * *` is not understood", 5, "a field is a list"),
-        (
-            "0 0 * * sunday",
-            "weekday `sunday` in `0 0 * * sunday` is not understood",
-            9,
-            "names have three letters: `sun`",
-        ),
-        ("0 0 31 2 *", "`0 0 31 2 *` never fires: none of its months has such a day", 0, ""),
-        ("* * *", "`* * *` has 3 fields", 0, "an expression has 5 fields"),
-        ("0 /1 * * *", "hour `/1` in `0 /1 * * *` is not understood", 3, "did you mean `*/1`?"),
-        ("/5 * * * *", "minute `/5` in `/5 * * * *` is not understood", 1, "did you mean `*/5`?"),
-        ("/ * * * *", "minute `/` in `/ * * * *` is not understood", 1, "a field is a list"),
-        ("0 0 /2 * * *", "hour `/2` in `0 0 /2 * * *` is not understood", 5, "did you mean `*/2`?"),
-        ("0 0 1,/2 * * *", "hour `/2` in `0 0 1,/2 * * *` is not understood", 5, "did you mean `*/2`?"),
-        ("-1 * * * *", "minute `-1` in `-1 * * * *` is not understood", 1, "a field is a list"),
-        ("@Daily", "`@Daily` is not a nickname of crontab(5)", 1, "did you mean `@daily`?"),
-        ("@REBOOT", "`@REBOOT` is not a nickname of crontab(5)", 1, "did you mean `@reboot`?"),
-        ("daily", "`daily` has 1 field", 0, "did you mean `@daily`?"),
-        ("Weekly", "`Weekly` has 1 field", 0, "did you mean `@weekly`?"),
-        ("@every 5m", "`@every 5m` is not a nickname of crontab(5)", 1, "use `--every 5m`"),
-        (
-            "0 0 25 * * *",
-            "hour `25` in `0 0 25 * * *` is outside 0-23",
-            5,
-            "six fields begin with the second; an hour is 0-23, `*`",
-        ),
-        ("0 0 0 ? * 1-5", "weekday `1-5` in `0 0 0 ? * 1-5` is a number", 11, "weekdays go by name"),
-        (
-            "0 0 0 L * ?",
-            "day of month `L` in `0 0 0 L * ?` is not understood",
-            7,
-            "six fields begin with the second; a day of month is 1-31, `*`",
-        ),
-        ("0 0 */24 * * ?", "hour `*/24` in `0 0 */24 * * ?` has a step outside 1-23", 5, "six fields begin"),
-        ("0 0 0 30 feb ?", "`0 0 0 30 feb ?` never fires", 0, ""),
-    ] {
+    for (text, cause, column, hint) in REFUSALS.iter().copied() {
         let refusal = refusal(text);
         assert!(refusal.cause.starts_with(cause), "{refusal}");
         assert_eq!(refusal.column.unwrap_or(0), column, "{text}");

@@ -24,14 +24,16 @@ fn told(
 ) -> (Vec<(Timestamp, Option<Daylight>)>, Vec<Change>) {
     let fires = std::iter::successors(schedule.next_after(from, zone), |at| schedule.next_after(*at, zone));
     let fires = fires.take_while(|at| *at <= to).map(|at| (at, schedule.daylight(at, zone))).collect();
-    let skips = std::iter::successors(schedule.skipped(from, to, zone), |skip| schedule.skipped(skip.at, to, zone));
+    let skips =
+        std::iter::successors(schedule.skipped(from, to, zone), |skip| schedule.skipped(skip.at, to, zone));
     (fires, skips.collect())
 }
 
 /// Returns the marks in words: `moved to 03:00: 02:30-02:30`, `60 skipped: 02:00-02:59`, `6 once`.
 fn marks(text: &str, from: &str, to: &str, zone: &Zone) -> String {
     let (fires, skips) = told(&cron(text), instant(from), instant(to), zone);
-    let count = |effect| fires.iter().filter(|(_, mark)| mark.is_some_and(|mark| mark.effect == effect)).count();
+    let count =
+        |effect| fires.iter().filter(|(_, mark)| mark.is_some_and(|mark| mark.effect == effect)).count();
     let mut words: Vec<String> = skips
         .iter()
         .map(|skip| format!("{} skipped: {}", skip.daylight.readings.count, span(skip.daylight.readings)))
@@ -109,7 +111,8 @@ fn a_gap_of_half_an_hour_leaves_out_half_as_much() {
 
 #[test]
 fn a_midnight_that_is_left_out_is_told_of() {
-    for (name, day) in [("America/Sao_Paulo", "2018-11-0"), ("Africa/Cairo", "2026-04-2"), ("Asia/Beirut", "2026-03-2")]
+    for (name, day) in
+        [("America/Sao_Paulo", "2018-11-0"), ("Africa/Cairo", "2026-04-2"), ("Asia/Beirut", "2026-03-2")]
     {
         let zone = zone(name);
         let [from, to] = match name {
@@ -128,7 +131,11 @@ fn a_midnight_that_is_left_out_is_told_of() {
 #[test]
 fn a_day_that_was_skipped_is_told_of_with_its_date() {
     let apia = zone("Pacific/Apia");
-    let lost = cron("0,30 */12 * * *").skipped(instant("2011-12-29T00:00:00Z"), instant("2012-01-01T00:00:00Z"), &apia);
+    let lost = cron("0,30 */12 * * *").skipped(
+        instant("2011-12-29T00:00:00Z"),
+        instant("2012-01-01T00:00:00Z"),
+        &apia,
+    );
     let lost = lost.expect("the 30th was left out");
     assert_eq!(lost.at, instant("2011-12-30T10:00:00Z"));
     let Readings { first, last, count } = lost.daylight.readings;
@@ -142,7 +149,10 @@ fn a_day_that_was_skipped_is_told_of_with_its_date() {
 fn each_change_of_the_clock_within_a_year_is_told_of() {
     let berlin = zone("Europe/Berlin");
     let year = |text| changes(text, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", &berlin);
-    assert_eq!(year("30 2 * * *"), ["2026-03-29 03:00 1 moved: 02:30-02:30", "2026-10-25 02:30 1 once: 02:30-02:30"]);
+    assert_eq!(
+        year("30 2 * * *"),
+        ["2026-03-29 03:00 1 moved: 02:30-02:30", "2026-10-25 02:30 1 once: 02:30-02:30"]
+    );
     assert_eq!(
         year("0-59/10 2 * * *"),
         ["2026-03-29 03:00 6 merged: 02:00-02:50", "2026-10-25 02:00 6 once: 02:00-02:50"]
@@ -160,9 +170,11 @@ fn each_change_of_the_clock_within_a_year_is_told_of() {
 #[test]
 fn what_follows_no_clock_on_a_wall_is_not_told_of() {
     let (from, until) = (instant("2026-03-29T00:00:00Z"), instant("2027-01-01T00:00:00Z"));
-    for schedule in
-        [Schedule::At(from), Schedule::Every { period: Span::from_seconds(60), anchor: from }, Schedule::Reboot]
-    {
+    for schedule in [
+        Schedule::At(from),
+        Schedule::Every { period: Span::from_seconds(60), anchor: from },
+        Schedule::Reboot,
+    ] {
         let berlin = zone("Europe/Berlin");
         assert_eq!(schedule.daylight(instant("2026-03-29T01:00:00Z"), &berlin), None);
         assert_eq!(schedule.skipped(from, until, &berlin), None);
@@ -176,7 +188,11 @@ fn a_search_for_what_is_skipped_ends_at_the_end_of_time_and_of_the_years() {
     for text in ["*/10 2 25-31 3 */7", "0 5 * * *", "*/5 5 * * *", "0 */10 2 * * * 2026"] {
         let schedule = cron(text);
         assert_eq!(schedule.skipped(Timestamp::MAX, Timestamp::MAX, &berlin), None, "{text}");
-        assert_eq!(schedule.skipped(Timestamp::MIN, instant("1890-01-01T00:00:00Z"), &berlin), None, "{text}");
+        assert_eq!(
+            schedule.skipped(Timestamp::MIN, instant("1890-01-01T00:00:00Z"), &berlin),
+            None,
+            "{text}"
+        );
         let skip = schedule.skipped(instant("2026-03-30T00:00:00Z"), Timestamp::MAX, &berlin);
         assert_eq!(skip.is_some(), text == "*/10 2 25-31 3 */7", "{text}");
     }

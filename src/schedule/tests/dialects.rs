@@ -172,7 +172,10 @@ fn a_field_is_written_anew_only_where_it_must_be() {
     let long = format!("{}5 * * * *", "0".repeat(1_200));
     assert_eq!(meaning(Dialect::Cronie, &long), "5 * * * *", "Debian's cron would refuse it");
     assert_eq!(meaning(Dialect::Debian, &long), "bad minute");
-    assert_eq!(meaning(Dialect::Debian, &long[202..]), "5 * * * *".to_owned().replace('5', &long[202..1_201]));
+    assert_eq!(
+        meaning(Dialect::Debian, &long[202..]),
+        "5 * * * *".to_owned().replace('5', &long[202..1_201])
+    );
 }
 
 #[test]
@@ -183,7 +186,8 @@ fn equal_schedules_mean_the_same_day() {
         ("0 0 1-31 * mon", "0 0 * * *"),
         ("0 0 5 * 0-6", "0 0 1-31 * 1-7"),
     ] {
-        let [one, other] = [one, other].map(|text| read(Dialect::Debian, text).expect("Debian reads it").schedule());
+        let [one, other] =
+            [one, other].map(|text| read(Dialect::Debian, text).expect("Debian reads it").schedule());
         assert_eq!(one, other);
     }
     let [and, or] = ["0 0 */32,1-7 * mon", "0 0 1-7 * mon"].map(|text| read(Dialect::Cronie, text));
@@ -269,7 +273,11 @@ fn oddities_are_told_in_words() {
         ),
     ] {
         let reading = read(dialect, text).expect("it is read");
-        assert_eq!(reading.oddities().iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{text}");
+        assert_eq!(
+            reading.oddities().iter().map(ToString::to_string).collect::<Vec<_>>(),
+            expected,
+            "{text}"
+        );
     }
 }
 
@@ -288,7 +296,11 @@ fn draws_are_stable_and_spread_evenly() {
     let mut counts = [0; 60];
     for seed in 0..60_000 {
         let expression = drawn("~ 3 * * *", seed);
-        counts[expression.split(' ').next().and_then(|minute| minute.parse::<usize>().ok()).expect("a minute")] += 1;
+        counts[expression
+            .split(' ')
+            .next()
+            .and_then(|minute| minute.parse::<usize>().ok())
+            .expect("a minute")] += 1;
     }
     // A thousand each; six standard deviations of a fair draw are 190.
     assert!(counts.iter().all(|count| (810..1_190).contains(count)), "{counts:?}");
@@ -329,7 +341,8 @@ fn odd_field() -> impl Strategy<Value = Vec<u8>> {
         ][..],
     );
     let odd = proptest::collection::vec(piece, 1..7).prop_map(|pieces| pieces.concat().into_bytes());
-    let ranges = (0_u32..40, 0_u32..40, 1_u32..40).prop_map(|(low, high, step)| format!("{low}-{high}/{step}"));
+    let ranges =
+        (0_u32..40, 0_u32..40, 1_u32..40).prop_map(|(low, high, step)| format!("{low}-{high}/{step}"));
     let ranges = proptest::collection::vec(ranges, 1..3).prop_map(|ranges| ranges.join(",").into_bytes());
     let junk = proptest::collection::vec(any::<u8>(), 0..5);
     let star = proptest::sample::select(&["*", "*", "*/3", "*,5", "1-5", "0-6"][..]).prop_map(Into::into);
@@ -353,7 +366,8 @@ proptest! {
         fields in [odd_field(), odd_field(), odd_field(), odd_field(), odd_field()], seed in any::<u64>(),
     ) {
         let text = fields.join(&b' ');
-        // Where an expression stands by itself, all white space parts its fields; in a crontab a vertical tab does not.
+        // Where an expression stands by itself, all white space parts its fields; in a crontab a vertical tab
+        // does not.
         let is_plain = |text: &&str| text.split_whitespace().eq(text.split(' '));
         let strict = str::from_utf8(&text).ok().filter(is_plain).and_then(|text| parse_cron(text).ok());
         for dialect in BOTH {

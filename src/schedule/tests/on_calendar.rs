@@ -1,4 +1,5 @@
-//! Owns: that systemd reads our calendar lines as we mean them; systemd-analyze(1) is asked, by the hundred at once.
+//! Owns: that systemd reads our calendar lines as we mean them; systemd-analyze(1) is asked, by the hundred
+//! at once.
 //! Never: unit files.
 
 use std::collections::BTreeMap;
@@ -48,14 +49,16 @@ fn read(shown: &str) -> Timestamp {
     instant(&format!("{}T{}Z", words[1], words[2]))
 }
 
-/// Compares the next elapses of all lines of each schedule with its next fires, less those that `expected` drops.
+/// Compares the next elapses of all lines of each schedule with its next fires, less those that `expected`
+/// drops.
 fn compare(schedules: &[(String, Schedule, Option<&Zone>)], from: &str) {
     let after = read(&format!("- {from}"));
     let all: Vec<(usize, String)> = schedules
         .iter()
         .enumerate()
         .flat_map(|(index, (text, schedule, zone))| {
-            let lines = schedule.on_calendar(zone.map(Zone::name)).unwrap_or_else(|| panic!("{text} can be said"));
+            let lines =
+                schedule.on_calendar(zone.map(Zone::name)).unwrap_or_else(|| panic!("{text} can be said"));
             lines.into_iter().map(move |line| (index, line))
         })
         .collect();
@@ -94,7 +97,8 @@ fn last_before(schedule: &Schedule, end: Timestamp, zone: &Zone) -> Option<Times
     None
 }
 
-/// Compares the elapses of each schedule from its last one in a year on with its fires; returns how many were compared.
+/// Compares the elapses of each schedule from its last one in a year on with its fires; returns how many were
+/// compared.
 fn compare_at_the_end_of(year: i64, schedules: &[(String, Schedule, Option<&Zone>)]) -> usize {
     let end = instant(&format!("{}-01-01T00:00:00Z", year + 1));
     let utc = Zone::utc();
@@ -232,11 +236,16 @@ fn systemd_elapses_in_utc_when_we_fire() {
         "@hourly",
         "@yearly",
     ];
-    let texts =
-        vectors.into_iter().map(str::to_owned).chain(random(five_fields(), 400)).chain(random(seven_fields(), 200));
+    let texts = vectors
+        .into_iter()
+        .map(str::to_owned)
+        .chain(random(five_fields(), 400))
+        .chain(random(seven_fields(), 200));
     let mut schedules: Vec<_> =
         texts.filter_map(|text| parse_cron(&text).ok().map(|schedule| (text, schedule, None))).collect();
-    for micros in [1_000_000, 20_000_000, 90_000_000, 300_000_000, 5_400_000_000, 86_400_000_000, 604_800_000_000] {
+    for micros in
+        [1_000_000, 20_000_000, 90_000_000, 300_000_000, 5_400_000_000, 86_400_000_000, 604_800_000_000]
+    {
         schedules.push((format!("every {micros}"), every(micros, "2025-12-31T10:07:03.250001Z"), None));
     }
     schedules.push(("at".to_owned(), Schedule::At(instant("2031-02-28T23:59:59.999999Z")), None));
@@ -249,16 +258,33 @@ fn systemd_elapses_in_utc_when_we_fire() {
 fn texts_of_every_step() -> Vec<String> {
     let mut texts = Vec::new();
     for step in 2..=31 {
-        texts.extend([format!("0 0 */{step} * *"), format!("30 6 2/{step} * *"), format!("*/{step} * * * *")]);
-        texts.extend([format!("0 0 3-29/{step} * *"), format!("59 23 */{step} 1,12 *"), format!("0 0 */{step} * 1")]);
+        texts.extend([
+            format!("0 0 */{step} * *"),
+            format!("30 6 2/{step} * *"),
+            format!("*/{step} * * * *"),
+        ]);
+        texts.extend([
+            format!("0 0 3-29/{step} * *"),
+            format!("59 23 */{step} 1,12 *"),
+            format!("0 0 */{step} * 1"),
+        ]);
         texts.push(format!("*/{step} * * * * *"));
     }
     for step in 2..=12 {
-        texts.extend([format!("0 0 1 */{step} *"), format!("0 0 31 2-12/{step} *"), format!("0 */{step} * * *")]);
-        texts.extend([format!("15 1-23/{step} * * *"), format!("0 0 */4 */{step} *"), format!("7/{step} * * * *")]);
+        texts.extend([
+            format!("0 0 1 */{step} *"),
+            format!("0 0 31 2-12/{step} *"),
+            format!("0 */{step} * * *"),
+        ]);
+        texts.extend([
+            format!("15 1-23/{step} * * *"),
+            format!("0 0 */4 */{step} *"),
+            format!("7/{step} * * * *"),
+        ]);
         texts.push(format!("0 */{step} */7 * *"));
     }
-    let others = ["0 0 1 1 *", "0 0 31 12 *", "@yearly", "@monthly", "@weekly", "0 0 1-7 * */7", "0 0 28-31 * *"];
+    let others =
+        ["0 0 1 1 *", "0 0 31 12 *", "@yearly", "@monthly", "@weekly", "0 0 1-7 * */7", "0 0 28-31 * *"];
     texts.extend(others.map(str::to_owned));
     texts
 }
@@ -269,7 +295,9 @@ fn no_elapse_is_lost_at_the_end_of_a_year() {
     let texts = texts_of_every_step().into_iter().chain(random(five_fields(), 100));
     let schedules: Vec<_> = texts
         .filter_map(|text| parse_cron(&text).ok().map(|schedule| (text, schedule)))
-        .flat_map(|(text, schedule)| [(text.clone(), schedule.clone(), None), (text, schedule, Some(&berlin))])
+        .flat_map(|(text, schedule)| {
+            [(text.clone(), schedule.clone(), None), (text, schedule, Some(&berlin))]
+        })
         .collect();
     for year in [2027, 2028] {
         let compared = compare_at_the_end_of(year, &schedules);
@@ -292,7 +320,8 @@ fn around_transitions_systemd_leaves_out_what_is_named_and_nothing_else() {
         "Africa/Cairo",
     ]
     .map(zone);
-    let fixed = ["30 2 * * *", "30 1 * * *", "*/20 * * * *", "0 0-4 * * *", "5 */2 * * *", "30 0 * * *", "0 0 * * *"];
+    let fixed =
+        ["30 2 * * *", "30 1 * * *", "*/20 * * * *", "0 0-4 * * *", "5 */2 * * *", "30 0 * * *", "0 0 * * *"];
     let texts: Vec<String> = fixed.into_iter().map(str::to_owned).chain(random(five_fields(), 16)).collect();
     for zone in &zones {
         let mut at = instant("2026-01-01T00:00:00Z").as_seconds();

@@ -74,9 +74,18 @@ fn crate_field(low: u32, high: u32) -> impl Strategy<Value = String> {
 }
 
 pub(super) fn seven_fields() -> impl Strategy<Value = String> {
-    let weekday = proptest::sample::select(&["*", "?", "MON-FRI", "Sat,sunday", "*/3", "TUE-SAT/2", "fri"][..]);
+    let weekday =
+        proptest::sample::select(&["*", "?", "MON-FRI", "Sat,sunday", "*/3", "TUE-SAT/2", "fri"][..]);
     let year = proptest::sample::select(&["", " *", " 2020-2030", " 2024/4", " 2040,2090"][..]);
-    (crate_field(0, 59), crate_field(0, 59), crate_field(0, 23), crate_field(1, 31), crate_field(1, 12), weekday, year)
+    (
+        crate_field(0, 59),
+        crate_field(0, 59),
+        crate_field(0, 23),
+        crate_field(1, 31),
+        crate_field(1, 12),
+        weekday,
+        year,
+    )
         .prop_map(|(second, minute, hour, day, month, weekday, year)| {
             format!("{second} {minute} {hour} {day} {month} {weekday}{year}")
         })

@@ -29,7 +29,10 @@ fn stops(rows: &[(&str, usize, &str)]) {
         let (at, why) = at.split_once(": ").unwrap_or((at, ""));
         let expected = format!("`{text}` is not a time: stopped reading at column {column} ({at})");
         let refusal = refused(text);
-        assert!(refusal.starts_with(&expected) && refusal.ends_with(why), "{refusal} is not {expected}: {why}");
+        assert!(
+            refusal.starts_with(&expected) && refusal.ends_with(why),
+            "{refusal} is not {expected}: {why}"
+        );
     }
 }
 
@@ -126,7 +129,8 @@ fn a_weekday_is_never_today_as_at_has_it() {
 
 #[test]
 fn a_month_and_day_are_this_years_from_today_on_and_next_years_before() {
-    // What Debian's at 3.2.5 makes of each on 20 November 2026, 11:23. It looks at the day that the sum falls on.
+    // What Debian's at 3.2.5 makes of each on 20 November 2026, 11:23. It looks at the day that the sum falls
+    // on.
     for (text, expected) in [
         ("10am Nov 19", "2027-11-19 10:00:00"),
         ("5pm Nov 20", "2026-11-20 17:00:00"),
@@ -365,10 +369,13 @@ fn a_span_where_a_time_belongs_is_answered_with_the_time_that_is_meant() {
 fn a_time_in_the_past_is_refused_and_says_which() {
     assert_eq!(refused("2020-01-01"), "`2020-01-01` is in the past (it was 2020-01-01 00:00:00 +0100)");
     assert_eq!(refused("9am today"), "`9am today` is in the past (it was 2026-11-20 09:00:00 +0100)");
-    for text in ["yesterday", "-2h", "2 hours ago", "@0", "9am - 3 days", "2026-11-20 11:23:45", "Jul 31 2026"] {
+    for text in
+        ["yesterday", "-2h", "2 hours ago", "@0", "9am - 3 days", "2026-11-20 11:23:45", "Jul 31 2026"]
+    {
         assert!(refused(text).contains("is in the past (it was 20") || text == "@0", "{}", refused(text));
     }
-    for text in ["now + 9000 years", "now + 999999999999 months", "now + 999999999999 weeks", "@999999999999"] {
+    for text in ["now + 9000 years", "now + 999999999999 months", "now + 999999999999 weeks", "@999999999999"]
+    {
         assert_eq!(refused(text), format!("`{text}` lies outside the years 1 to 9999"));
     }
 }
@@ -425,7 +432,10 @@ fn a_span_that_is_none_is_refused_with_its_cause() {
         ("5x", "`5x` is not a span: stopped reading at column 2 (`x`): expected a unit"),
         ("s5", "`s5` is not a span: stopped reading at column 1 (`s`): expected a number"),
         ("1.5h", "`1.5h` is not a span: stopped reading at column 2 (`.`): expected a unit"),
-        ("30m1h", "`30m1h` is not a span: stopped reading at column 5 (`h`): units go from large to small, each once"),
+        (
+            "30m1h",
+            "`30m1h` is not a span: stopped reading at column 5 (`h`): units go from large to small, each once",
+        ),
     ] {
         let refusal = parse_span(text).expect_err(text);
         assert_eq!(refusal.cause, cause);

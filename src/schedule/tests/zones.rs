@@ -72,7 +72,10 @@ fn nicknames_are_fixed_times_save_the_hourly_one() {
 #[test]
 fn a_gap_of_half_an_hour_is_a_gap() {
     let lord_howe = zone("Australia/Lord_Howe");
-    assert_eq!(shown(&cron("15 2 * * *"), "2026-10-03T12:00:00Z", &lord_howe, 2), ["10-04 02:30", "10-05 02:15"]);
+    assert_eq!(
+        shown(&cron("15 2 * * *"), "2026-10-03T12:00:00Z", &lord_howe, 2),
+        ["10-04 02:30", "10-05 02:15"]
+    );
     assert_eq!(
         shown(&cron("*/15 * * * *"), "2026-10-03T15:14:00Z", &lord_howe, 3),
         ["10-04 01:45", "10-04 02:30", "10-04 02:45"]
@@ -139,11 +142,13 @@ fn the_ends_of_time_are_reached_without_harm() {
 fn a_year_of_seconds_is_counted_by_the_day() {
     let (from, until) = (instant("2026-01-01T00:00:00Z"), instant("2027-01-01T00:00:00Z"));
     assert_eq!(cron("* * * * * *").count(from, until, &zone("Europe/Berlin")), 365 * 86_400);
-    // Fixed times: the hour of the gap comes at one instant, which is also three o'clock; the fold's comes once.
+    // Fixed times: the hour of the gap comes at one instant, which is also three o'clock; the fold's comes
+    // once.
     assert_eq!(cron("0-59 0-59 0-23 * * *").count(from, until, &zone("Europe/Berlin")), 365 * 86_400 - 3_600);
 }
 
-/// Returns the first instant of `(after, after + days]` that is a fire in one zone only, by looking at all fires of both.
+/// Returns the first instant of `(after, after + days]` that is a fire in one zone only, by looking at all
+/// fires of both.
 fn first_unlike_of_all(schedule: &Schedule, days: u64, one: &Zone, other: &Zone) -> Option<Timestamp> {
     let after = instant("2026-11-21T12:00:00Z");
     let until = after + Span::from_seconds(days * 86_400);
