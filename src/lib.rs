@@ -6,7 +6,6 @@
 
 pub mod cli;
 pub mod clock;
-pub mod config;
 pub mod crontab;
 pub mod daemon;
 pub mod domain;
@@ -14,6 +13,8 @@ pub mod engine;
 pub mod error;
 pub mod keeper;
 pub mod memory;
+pub mod process;
 pub mod schedule;
 pub mod store;
+pub mod system;
 pub mod watch;

@@ -8,9 +8,9 @@ use taskq::cli::context::Context;
 use taskq::cli::output::Output;
 use taskq::cli::{self, Cli};
 use taskq::clock::SystemClock;
-use taskq::config;
 use taskq::error::Result;
 use taskq::memory::{self, Memory};
+use taskq::system::env;
 
 #[global_allocator]
 static MEMORY: Memory = Memory;
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli, output: &Output) -> Result<u8> {
     let clock = SystemClock::new();
-    let dir = config::store_dir(cli.dir.as_deref())?;
+    let dir = env::store_dir(cli.dir.as_deref())?;
     let context = Context { dir: dir.path, is_dir_named: dir.is_named, clock: &clock, output };
     cli::dispatch(&context, cli.command)
 }

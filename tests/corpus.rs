@@ -6,13 +6,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use taskq::cli::crontabs::jobs::{Surroundings, TableLine, read_table};
-use taskq::cli::crontabs::report::table_report;
-use taskq::cli::crontabs::tables::Diff;
-use taskq::config::Person;
+use taskq::cli::import::diff::Diff;
+use taskq::cli::import::plan::read_table;
+use taskq::cli::import::planned::{Surroundings, TableLine};
+use taskq::cli::import::report::table_report;
 use taskq::crontab::{Layout, lines};
 use taskq::domain::Timestamp;
 use taskq::schedule::{Dialect, Zone};
+use taskq::system::users::Person;
 
 /// Friday 2026-11-20 12:00:00 UTC.
 const NOW: i64 = 1_795_176_000;

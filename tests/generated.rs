@@ -7,8 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use taskq::cli::completions::{COMMITTED, completions};
-use taskq::cli::man::pages;
+use clap::CommandFactory;
+use taskq::cli::Cli;
+use taskq::cli::generate::completions::{COMMITTED, completions};
+use taskq::cli::generate::man::{self, Page};
+
+fn pages() -> Vec<Page> {
+    man::pages(&Cli::command())
+}
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -35,8 +41,10 @@ fn compare(dir: &Path, wanted: &[(String, Vec<u8>)]) {
 
 #[test]
 fn the_committed_completions_are_those_of_the_definitions() {
-    let wanted: Vec<_> =
-        COMMITTED.iter().map(|(shell, file)| ((*file).to_owned(), completions(*shell))).collect();
+    let wanted: Vec<_> = COMMITTED
+        .iter()
+        .map(|(shell, file)| ((*file).to_owned(), completions(&Cli::command(), *shell)))
+        .collect();
     compare(&root().join("completions"), &wanted);
 }
 
@@ -49,7 +57,7 @@ fn the_committed_manual_pages_are_those_of_the_definitions() {
 #[test]
 fn completions_offer_nothing_that_is_hidden() {
     for (shell, _) in COMMITTED {
-        let text = String::from_utf8(completions(*shell)).expect("scripts are text");
+        let text = String::from_utf8(completions(&Cli::command(), *shell)).expect("scripts are text");
         for hidden in ["keeper", "completions"] {
             assert!(!text.contains(hidden), "{shell}: {hidden}");
         }

@@ -63,7 +63,7 @@ fn an_import_against_the_order_is_found() {
         ("src/keeper/mod.rs", "fn f(s: &crate::store::Store) {}"),
         ("src/keeper/mod.rs", "#[cfg(test)] mod tests { use crate::store::Store; }"),
         ("src/daemon/mod.rs", "use crate::cli::output::Output;"),
-        ("src/error.rs", "use crate::config::Config;"),
+        ("src/error.rs", "use crate::system::env;"),
     ];
     for (path, source) in against {
         assert_eq!(broken(path, source), ["order"], "{path}: {source}");
@@ -149,7 +149,7 @@ fn the_environment_is_read_in_one_place() {
     ];
     for source in reads {
         assert_eq!(broken("src/cli/add.rs", source), ["env"], "{source}");
-        assert_eq!(broken("src/config.rs", source), [""; 0], "{source}");
+        assert_eq!(broken("src/system/env.rs", source), [""; 0], "{source}");
         assert_eq!(broken("tests/x.rs", source), [""; 0], "{source}");
     }
     assert_eq!(

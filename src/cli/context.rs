@@ -4,8 +4,8 @@
 
 use std::path::PathBuf;
 
-use super::output::Output;
-use super::zone::caller_zone;
+use crate::cli::output::Output;
+use crate::cli::zone::caller_zone;
 use crate::clock::Clock;
 use crate::daemon::{Poke, open_store};
 use crate::domain::Timestamp;

@@ -5,50 +5,30 @@
 //! manual pages, so they are written for users; each line of an option's text has at most 70 columns, because
 //! clap does not wrap here.
 
-pub mod add;
-pub mod cancel;
-pub mod completions;
+mod args;
+mod commands;
 pub mod context;
-pub mod crontab;
-pub mod crontabs;
-pub mod daemon;
-mod daylight;
-pub mod export;
+pub mod generate;
 pub mod import;
-mod job_lines;
-mod job_text;
-pub mod keeper;
-pub mod list;
-pub mod log;
-pub mod man;
-pub mod next;
+mod job;
 pub mod output;
-pub mod pause;
-mod progress;
-pub mod queue;
-mod report;
-pub mod run;
-mod run_options;
-pub mod runs;
-pub mod show;
-pub mod status;
-mod tail;
 mod target;
 pub mod usage;
-pub mod wait;
+mod view;
 mod waiting;
 mod zone;
 
 use std::ffi::OsString;
-use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use clap::builder::{PossibleValuesParser, StringValueParser, TypedValueParser};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand};
 
+use self::commands::{
+    add, cancel, crontab, daemon, export, import as import_command, keeper, list, log, next, pause, queue,
+    run, runs, show, status, wait,
+};
 use self::context::Context;
+use self::generate::{completions, man};
 use self::output::Color;
 use crate::error::Result;
 
@@ -154,7 +134,7 @@ pub enum Command {
     /// Install, list, edit or remove the crontab
     Crontab(crontab::CrontabArgs),
     /// Import jobs from elsewhere
-    Import(import::ImportArgs),
+    Import(import_command::ImportArgs),
     /// Print jobs as a crontab, as systemd units, or as JSON
     Export(export::ExportArgs),
     /// Run the daemon, in the foreground
@@ -200,52 +180,13 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Status(args) => status::run(context, &args),
         Command::Queue(args) => queue::run(context, &args),
         Command::Crontab(args) => crontab::run(context, &args),
-        Command::Import(args) => import::run(context, &args),
+        Command::Import(args) => import_command::run(context, &args),
         Command::Export(args) => export::run(context, &args),
         Command::Daemon(args) => daemon::run(context, &args),
         Command::Keeper(args) => keeper::run(context, &args),
-        Command::Completions(args) => completions::run(context, &args),
-        Command::Man(args) => man::run(context, &args),
+        Command::Completions(args) => completions::run(context, &args, &Cli::command()),
+        Command::Man(args) => man::run(context, &args, &Cli::command()),
     }
-}
-
-/// Finds the `--color` of a command line that could not be read, so that the complaint about it obeys it too.
-pub fn color_of(args: &[OsString]) -> Color {
-    let mut words = args.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--");
-    let mut color = Color::Auto;
-    while let Some(word) = words.next() {
-        let value = match word.strip_prefix("--color") {
-            Some("") => words.next(),
-            Some(rest) => rest.strip_prefix('='),
-            None => None,
-        };
-        color = value.and_then(|value| Color::from_str(value, false).ok()).unwrap_or(color);
-    }
-    color
-}
-
-/// Makes a parser for whole numbers of a range; its complaint goes on behind the option and what was typed.
-pub(crate) fn number<T>(range: RangeInclusive<T>) -> impl TypedValueParser<Value = T>
-where
-    T: Copy + Display + FromStr + PartialOrd + Send + Sync + 'static,
-{
-    StringValueParser::new().try_map(move |text| match text.parse::<T>() {
-        Ok(number) if range.contains(&number) => Ok(number),
-        Ok(_) | Err(_) => Err(format!("is not a whole number from {} to {}", range.start(), range.end())),
-    })
-}
-
-/// Makes a parser for a closed set of words; clap then shows the set in errors and completions.
-pub(crate) fn words<T>(
-    all: &'static [T],
-    word: fn(T) -> &'static str,
-    read: fn(&str) -> Option<T>,
-) -> impl TypedValueParser<Value = T>
-where
-    T: Copy + Send + Sync + 'static,
-{
-    PossibleValuesParser::new(all.iter().map(move |value| word(*value)))
-        .map(move |text| read(&text).expect("the words that are let through are those that are read"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Owns: from what a person calls a job or a run to the job or the run.
 //! Never: what is then done with it.
 
-use super::context::Failure;
+use crate::cli::context::Failure;
 use crate::domain::{JobId, JobKey, JobRef, QueueName, RunId};
 use crate::error::{Error, Result};
 use crate::store::Reader;

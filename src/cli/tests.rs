@@ -4,7 +4,9 @@
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
-use super::add::{AddArgs, MissedArg};
+use super::commands::add::AddArgs;
+use super::job::options::MissedArg;
+use super::usage::color_of;
 use super::*;
 use crate::domain::{MissedMode, Overlap};
 

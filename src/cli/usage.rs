@@ -3,10 +3,10 @@
 
 use std::ffi::OsString;
 
+use clap::ValueEnum;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::color_of;
-use super::output::Output;
+use crate::cli::output::{Color, Output};
 use crate::error::Error;
 
 /// What each verb does, as errors have it.
@@ -60,6 +60,21 @@ pub fn complain(args: &[OsString], error: &clap::Error) -> u8 {
     let error = translate(args, error);
     output.error(&error);
     error.exit_code()
+}
+
+/// Finds the `--color` of a command line that could not be read, so that the complaint about it obeys it too.
+pub fn color_of(args: &[OsString]) -> Color {
+    let mut words = args.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--");
+    let mut color = Color::Auto;
+    while let Some(word) = words.next() {
+        let value = match word.strip_prefix("--color") {
+            Some("") => words.next(),
+            Some(rest) => rest.strip_prefix('='),
+            None => None,
+        };
+        color = value.and_then(|value| Color::from_str(value, false).ok()).unwrap_or(color);
+    }
+    color
 }
 
 fn translate(args: &[OsString], error: &clap::Error) -> Error {

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use super::context::Context;
-use super::progress::Progress;
+use crate::cli::context::Context;
+use crate::cli::output::progress::Progress;
 use crate::daemon::{Presence, Subscription, Wake};
 use crate::domain::{RunId, RunState, Span};
 use crate::error::{Error, ErrorKind, Result, system_cause};

@@ -3,8 +3,8 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
-use crate::config;
 use crate::schedule::{ParseError, Zone};
+use crate::system::{env, machine};
 
 /// Returns the zone in which the caller reads times, and its name if `TZ` sets one: `TZ`, else the system's
 /// zone.
@@ -12,7 +12,7 @@ use crate::schedule::{ParseError, Zone};
 /// # Errors
 /// If `TZ` names no zone of this machine.
 pub fn caller_zone() -> Result<(Zone, Option<String>), ParseError> {
-    match config::tz() {
+    match env::tz() {
         Some(name) => Ok((Zone::read(&name)?, Some(name))),
         None => Ok((system_zone().0, None)),
     }
@@ -21,7 +21,7 @@ pub fn caller_zone() -> Result<(Zone, Option<String>), ParseError> {
 /// Returns the system's zone, localtime(5), and a text that changes when it does. A system without one is in
 /// UTC.
 pub fn system_zone() -> (Zone, String) {
-    let localtime = config::localtime();
+    let localtime = machine::localtime();
     let Ok(zone) = Zone::local(localtime.name.as_deref(), &localtime.tzif) else {
         return (Zone::utc(), "UTC".to_owned());
     };

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use super::mail::{self, Sender};
 use super::outputs::Excerpt;
 use super::turn::{Done, Turn};
-use crate::config::Person;
 use crate::domain::{End, EnvVar, RunId, Span, Stdin, StopCause};
 use crate::keeper::protocol::{Attempt, Ended, KeeperId, StartExtras, StartOrder, ToKeeper};
 use crate::store::{MailToSend, StoreResult, Writer};
+use crate::system::users::Person;
 
 /// How much of an output a mail holds, in bytes; the middle of more is left out.
 pub(super) const BODY_BYTES_MAX: u64 = 1 << 20;

@@ -26,7 +26,6 @@ use super::settings::Settings;
 use super::timer::{self, Deadline};
 use super::turn::{Turn, turn};
 use crate::clock::Clock;
-use crate::config;
 use crate::domain::{QueueName, Span, Timestamp};
 use crate::error::{Error, Result};
 use crate::keeper::protocol::{Attempt, FromKeeper, ToKeeper};
@@ -35,6 +34,7 @@ use crate::keeper::{
 };
 use crate::schedule::Zone;
 use crate::store::{Store, StoreError, StoreResult};
+use crate::system::{env, login, users};
 use crate::watch::ZoneWatch;
 
 /// How long after *will write* the daemon looks for a commit that nobody told it of.
@@ -415,9 +415,9 @@ impl<'a> Daemon<'a> {
         let post_office = PostOffice {
             host: &self.settings.host,
             charset: &self.settings.charset,
-            sendmail: &config::sendmail,
-            person: &config::person,
-            login: &config::login_environment,
+            sendmail: &env::sendmail,
+            person: &users::person,
+            login: &login::login_environment,
             excerpt: &|run| Excerpt::of_file(&log, run, BODY_BYTES_MAX),
         };
         let outcome = turn(

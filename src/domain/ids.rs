@@ -108,6 +108,12 @@ pub struct QueueName(String);
 impl QueueName {
     /// The queue of every job that names none.
     pub const DEFAULT: &'static str = "default";
+
+    /// The queue of imported jobs: cron starts everything that is due, and so does this one.
+    pub const CRON: &'static str = "cron";
+
+    /// The widest queue: beyond it there are no more processes to be had.
+    pub const SLOTS_MAX: u32 = 100_000;
 }
 
 impl Default for QueueName {

@@ -5,7 +5,6 @@ mod account;
 mod channel;
 mod drain;
 mod farewell;
-pub mod foreground;
 mod group;
 mod host;
 mod input;

@@ -58,7 +58,7 @@ fn an_imported_job_has_crons_environment_and_not_the_importers() {
     home.taskq(&["run", "1", "--wait"]).env("IMPORTER", "leaks").answer();
     let env = home.file("env");
     // The shell's own, ours, and those that pam_env(8) gives every session on this machine.
-    let session = taskq::config::login_environment();
+    let session = taskq::system::login::login_environment();
     let others = ["_=", "PWD=", "TASKQ_"];
     let is_crons = |line: &&str| {
         !others.iter().any(|other| line.starts_with(other))

@@ -3,12 +3,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use taskq::config::Person;
 use taskq::daemon::{Done, Excerpt, PostOffice, Turn, turn};
 use taskq::domain::Timestamp;
 use taskq::keeper::protocol::{Ended, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use taskq::schedule::{Schedule, Zone};
 use taskq::store::StoreError;
+use taskq::system::users::Person;
 
 use crate::keeper::Keeper;
 use crate::world::{SECOND, STEP_BACK, World};

@@ -6,6 +6,7 @@
 //! it has.
 
 pub mod json;
+pub mod progress;
 pub mod table;
 pub mod text;
 

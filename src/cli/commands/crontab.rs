@@ -1,0 +1,345 @@
+//! Owns: `taskq crontab`, as crontab(1) has it: its messages, its questions, its editor.
+//! Never: what a table means, or what becomes of its jobs (see `cli::import`).
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use clap::{ArgGroup, Args, ValueHint};
+
+use crate::cli::context::{Context, Failure};
+use crate::cli::import::diff::{Diff, NewTable, diff, remove, store};
+use crate::cli::import::doubles::doubles;
+use crate::cli::import::plan::read_table;
+use crate::cli::import::planned::{Surroundings, TableLine};
+use crate::cli::import::report::table_report;
+use crate::cli::import::sources::{OWN, user_table};
+use crate::cli::output::text::{self, io_cause};
+use crate::cli::zone::system_zone;
+use crate::crontab::{self, Layout};
+use crate::error::{Error, Result};
+use crate::process::edit;
+use crate::store::CrontabView;
+use crate::system::{env, users};
+
+const WHAT: &str = "install crontab";
+
+/// What an edit of a table that is not there begins with.
+const TEMPLATE: &[u8] = b"# m h  dom mon dow   command\n";
+
+/// The table that was removed last, in the store's directory.
+const BACKUP: &str = "crontab.removed";
+
+/// Install, list, edit or remove the crontab
+///
+/// As crontab(1), for the jobs of taskq: `alias crontab='taskq crontab'`. The
+/// table is kept byte for byte. Lines that stay keep their jobs with ids and
+/// history; a table with a line in error is not installed. What may surprise
+/// about a line is said on standard error.
+///
+/// FILE, or -: standard input, replaces the table; standard input is the
+/// default where it is no terminal.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    group = ArgGroup::new("operation").args(["file", "list", "edit", "remove"]),
+    override_usage = "\
+taskq crontab [-n] [FILE|-]
+       taskq crontab -l|-e|-r [-i]",
+    after_help = "\
+Examples:
+  taskq crontab my.crontab
+  (taskq crontab -l; echo '15 3 * * * backup') | taskq crontab -"
+)]
+pub struct CrontabArgs {
+    /// The new table, -: standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: Option<PathBuf>,
+
+    /// Print the table
+    #[arg(short = 'l')]
+    pub list: bool,
+
+    /// Edit the table with $VISUAL or $EDITOR, and install it
+    ///
+    /// A table with errors may be edited again.
+    #[arg(short = 'e', verbatim_doc_comment)]
+    pub edit: bool,
+
+    /// Remove the table and end its jobs; asks on a terminal
+    ///
+    /// What runs goes on. The text is kept in the store's directory as
+    /// crontab.removed.
+    #[arg(short = 'r', verbatim_doc_comment)]
+    pub remove: bool,
+
+    /// Ask before removing, also where there is no terminal
+    #[arg(short = 'i')]
+    pub ask: bool,
+
+    /// Check the new table, and install nothing
+    #[arg(short = 'n', conflicts_with_all = ["list", "edit", "remove"])]
+    pub check: bool,
+
+    /// Whose table: only one's own, as a store has one user
+    #[arg(short = 'u', value_name = "USER")]
+    pub user: Option<String>,
+}
+
+/// Does what crontab(1) would.
+pub fn run(context: &Context<'_>, args: &CrontabArgs) -> Result<u8> {
+    if let Some(user) = args.user.as_ref().filter(|user| **user != users::person(None).name) {
+        return Err(Error::not_found(
+            format!("use the crontab of `{user}`"),
+            "a store has the jobs of one user, and this is another's",
+        )
+        .hint(format!("as root: `su {user} -c 'taskq crontab …'`")));
+    }
+    if args.list {
+        return list(context);
+    }
+    if args.edit {
+        return edit_table(context);
+    }
+    if args.remove {
+        return remove_table(context, args.ask);
+    }
+    let file = match &args.file {
+        Some(file) => file.as_path(),
+        None if context.output.streams().stdin_is_terminal => {
+            return Err(Error::usage(WHAT, "no file is named, and standard input is a terminal")
+                .hint("name a file, or `-l`, `-e`, `-r`"));
+        }
+        None => Path::new("-"),
+    };
+    let source = user_table(file, &format!("{WHAT} `{}`", file.display()))?;
+    let shown = file.display().to_string();
+    if args.check {
+        return check(context, &source.text, &shown);
+    }
+    Ok(match install(context, &source.text, &shown, None)? {
+        Installed::Stored => 0,
+        Installed::Refused | Installed::Overtaken => 1,
+    })
+}
+
+fn stored(context: &Context<'_>) -> Result<Option<CrontabView>> {
+    const WHAT: &str = "read crontab";
+    if !context.has_store(WHAT)? {
+        return Ok(None);
+    }
+    context.read(WHAT, |reader| reader.crontab(OWN))
+}
+
+fn none_there(context: &Context<'_>) -> u8 {
+    context.output.talk(&format!("no crontab for {}", users::person(None).name));
+    1
+}
+
+fn list(context: &Context<'_>) -> Result<u8> {
+    context.need_store("list crontab")?;
+    let Some(table) = stored(context)? else { return Ok(none_there(context)) };
+    context.output.answer_bytes(&table.text)?;
+    Ok(0)
+}
+
+/// What became of a new table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Installed {
+    Stored,
+    /// It has lines in error.
+    Refused,
+    /// Another one was installed meanwhile.
+    Overtaken,
+}
+
+/// A table goes on to be read as the cron that it was installed as.
+fn surroundings(context: &Context<'_>) -> Result<Surroundings> {
+    let origin = stored(context)?.map(|table| table.origin);
+    Ok(Surroundings::of_process(context.now(), system_zone().0, origin))
+}
+
+/// Installs a table that is called `shown`; with `before`, only in the place of that text.
+fn install(
+    context: &Context<'_>,
+    text: &[u8],
+    shown: &str,
+    before: Option<Option<&[u8]>>,
+) -> Result<Installed> {
+    let here = surroundings(context)?;
+    let lines = read_table(text, Layout::User, None, &here);
+    if complain(context, &lines, shown, &here) {
+        return Ok(Installed::Refused);
+    }
+    let stored = context.write(WHAT, |writer| {
+        let old = writer.crontab(OWN)?.map(|table| table.text);
+        if before.is_some_and(|before| before != old.as_deref()) {
+            return Ok(None);
+        }
+        let mut diff = diff(writer, OWN, &lines)?;
+        store(
+            writer,
+            &NewTable { source: OWN, origin: here.origin, text, lines: &lines },
+            &mut diff,
+            here.now,
+        )?;
+        let report = table_report(shown, &lines, &diff, true, &here);
+        Ok::<_, Failure>(Some((old.unwrap_or_default(), report, doubles(writer, OWN, &lines)?)))
+    })?;
+    let Some((old, report, doubles)) = stored else { return Ok(Installed::Overtaken) };
+    // What is known of the old lines was said when they came.
+    let old: HashSet<&[u8]> = crontab::lines(&old).map(|line| line.text).collect();
+    let (zone, _) = context.zone(WHAT)?;
+    for sentence in report.sentences(&zone, |number| !old.contains(lines[number - 1].finding.line.text)) {
+        context.output.talk(&sentence);
+    }
+    for double in doubles {
+        context.output.talk(&text::escaped(&double.sentence("taskq crontab -l", true)));
+    }
+    Ok(Installed::Stored)
+}
+
+/// Says which lines are refused, and whether any is.
+fn complain(context: &Context<'_>, lines: &[TableLine<'_>], shown: &str, here: &Surroundings) -> bool {
+    if !lines.iter().any(TableLine::is_refused) {
+        return false;
+    }
+    let report = table_report(shown, lines, &Diff::of_new(lines), false, here);
+    for (line, reason) in report.refused_lines() {
+        context.output.talk(&text::escaped(&format!("\"{shown}\":{line}: {reason}")));
+    }
+    context.output.talk("errors in crontab file, can't install.");
+    true
+}
+
+fn check(context: &Context<'_>, text: &[u8], shown: &str) -> Result<u8> {
+    let here = surroundings(context)?;
+    if complain(context, &read_table(text, Layout::User, None, &here), shown, &here) {
+        return Ok(1);
+    }
+    context.output.talk("The syntax of the crontab file was successfully checked.");
+    Ok(0)
+}
+
+fn remove_table(context: &Context<'_>, must_ask: bool) -> Result<u8> {
+    context.need_store("remove crontab")?;
+    if stored(context)?.is_none() {
+        return Ok(none_there(context));
+    }
+    let streams = context.output.streams();
+    if streams.stdin_is_terminal || must_ask {
+        let question = format!("crontab: really delete {}'s crontab? (y/n) ", users::person(None).name);
+        if !ask(context, &question)? {
+            return Ok(0);
+        }
+    }
+    let backup = context.dir.join(BACKUP);
+    context.write("remove crontab", |writer| {
+        // Under the lock: what is kept is what is removed, whatever was there when the question was asked.
+        let Some(table) = writer.crontab(OWN)? else { return Ok::<_, Failure>(()) };
+        keep(&backup, &table.text).map_err(|error| {
+            Error::io(format!("keep the table in `{}`", backup.display()), io_cause(&error))
+        })?;
+        remove(writer, OWN, context.now())
+    })?;
+    if streams.stderr_is_terminal {
+        context.output.talk(&format!("the table is kept in `{}`", backup.display()));
+    }
+    Ok(0)
+}
+
+/// Asks until the answer is yes or no; who is gone says no.
+fn ask(context: &Context<'_>, question: &str) -> Result<bool> {
+    loop {
+        context.output.answer_bytes(question.as_bytes())?;
+        let mut answer = String::new();
+        let length = io::stdin()
+            .read_line(&mut answer)
+            .map_err(|error| Error::io("read the answer", io_cause(&error)))?;
+        match answer.trim_start().bytes().next() {
+            Some(b'y' | b'Y') => return Ok(true),
+            Some(b'n' | b'N') => return Ok(false),
+            _ if length == 0 => return Ok(false),
+            _ => context.output.talk("Enter Y or N"),
+        }
+    }
+}
+
+/// Writes a file in one go: an older one stays until this one is whole.
+fn keep(path: &Path, text: &[u8]) -> io::Result<()> {
+    let aside = path.with_extension("new");
+    write_private(&aside, text)?;
+    fs::rename(&aside, path)
+}
+
+fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text)?;
+    file.sync_all()
+}
+
+fn edit_table(context: &Context<'_>) -> Result<u8> {
+    const WHAT: &str = "edit crontab";
+    let failure = |error: io::Error| Error::io(WHAT, io_cause(&error));
+    let before = stored(context)?.map(|table| table.text);
+    if before.is_none() {
+        context.output.talk(&format!("no crontab for {} - using an empty one", users::person(None).name));
+        // The directory that holds the edit is the store's.
+        context.open(WHAT)?;
+    }
+    // An edit that was left may be of a process of the same number.
+    let dir = context.dir.join(format!("edit-{}-{}", std::process::id(), context.now().as_micros()));
+    fs::DirBuilder::new().mode(0o700).create(&dir).map_err(failure)?;
+    let file = dir.join("crontab");
+    let begun = before.as_deref().unwrap_or(TEMPLATE);
+    let edited = write_private(&file, begun)
+        .map_err(failure)
+        .and_then(|()| edit_until_good(context, &file, begun, before.as_deref()));
+    let is_kept = match &edited {
+        Ok((_, is_kept)) => *is_kept,
+        // Whatever went wrong, nobody's work is thrown away for it.
+        Err(_) => fs::read(&file).is_ok_and(|text| text != begun),
+    };
+    if is_kept {
+        context.output.talk(&format!("crontab: edits left in {}", file.display()));
+    } else {
+        let _ = fs::remove_dir_all(&dir);
+    }
+    edited.map(|(status, _)| status)
+}
+
+/// Edits a file until it is installed, unchanged or given up. Returns the exit status, and whether the edit
+/// is to be kept.
+fn edit_until_good(
+    context: &Context<'_>,
+    file: &Path,
+    begun: &[u8],
+    before: Option<&[u8]>,
+) -> Result<(u8, bool)> {
+    let editor = env::editor();
+    let failure = |error: io::Error| Error::io("edit crontab", io_cause(&error));
+    loop {
+        let status = edit(&editor, file).map_err(failure)?;
+        if status != 0 {
+            context.output.talk(&format!("crontab: \"{}\" exited with status {status}", editor.display()));
+            return Ok((1, false));
+        }
+        let text = fs::read(file).map_err(failure)?;
+        if text == begun {
+            context.output.talk("No modification made");
+            return Ok((0, false));
+        }
+        context.output.talk("crontab: installing new crontab");
+        match install(context, &text, &file.display().to_string(), Some(before))? {
+            Installed::Stored => return Ok((0, false)),
+            Installed::Overtaken => {
+                context.output.talk("another crontab was installed meanwhile, can't install.");
+                return Ok((1, true));
+            }
+            Installed::Refused if ask(context, "Do you want to retry the same edit? (y/n) ")? => {}
+            Installed::Refused => return Ok((1, true)),
+        }
+    }
+}

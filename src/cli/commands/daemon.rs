@@ -1,0 +1,52 @@
+//! Owns: `taskq daemon`.
+//! Never: the loop itself (see `daemon`).
+
+use clap::Args;
+
+use crate::cli::args::number;
+use crate::cli::context::Context;
+use crate::cli::zone::system_zone;
+use crate::daemon::{Settings, serve};
+use crate::domain::QueueName;
+use crate::error::Result;
+use crate::system::{env, machine};
+
+/// Run the daemon, in the foreground
+///
+/// It starts what is due and records what ended. There is one for each --dir;
+/// a second one is refused. On TERM or INT it stops starting things and ends;
+/// what runs goes on, and the next daemon records it. On HUP it reads
+/// everything again, and makes its sockets again if they are gone.
+///
+/// It ends if its lock in the directory is removed or replaced: another daemon
+/// may serve the directory then.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  taskq daemon
+  taskq --dir /srv/jobs daemon --slots 8"
+)]
+pub struct DaemonArgs {
+    /// Give the queue `default` N slots (one per CPU)
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number(1..=QueueName::SLOTS_MAX))]
+    pub slots: Option<u32>,
+}
+
+/// Serves the store until it is told to stop.
+pub fn run(context: &Context<'_>, args: &DaemonArgs) -> Result<u8> {
+    let settings = Settings {
+        dir: context.dir.clone(),
+        exe: machine::own_program(),
+        cpus: machine::cpus(),
+        slots: args.slots,
+        boot_id: machine::boot_id(),
+        with_levels: env::logs_to_journal(),
+        host: machine::host_name(),
+        charset: env::charset(),
+        read_zone: system_zone,
+    };
+    serve(settings, context.clock)?;
+    Ok(0)
+}

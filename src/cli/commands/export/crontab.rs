@@ -1,0 +1,368 @@
+//! Owns: jobs as lines of a crontab(5) for the user who asks.
+//! Never: how such lines are quoted (see `crontab::write`).
+//!
+//! What cron(8) does with a job is what counts: it starts each fire whatever else runs, in the home
+//! directory, with an environment of its own, and of the past it knows three hours at most.
+
+use super::job::{ExportedJob, Trigger};
+use super::losses::{Losses, lose_policies};
+use super::session;
+use crate::crontab::write::{Entry, MAILTO, OWN, Vars, assignment, quoted, write};
+use crate::crontab::{Account, MailRule, Variable, environment, mail_rule};
+use crate::domain::{
+    CommandLine, EnvVar, Mail, MailWhen, MissedMode, Overlap, Policy, QueueName, Span, Stdin, Timestamp,
+    TriggerSpec,
+};
+use crate::schedule::{Dialect, Zone};
+use crate::store::JobView;
+use crate::system::users::Person;
+use crate::system::{login, machine, users};
+
+/// How far back cron makes up for what a jump of the clock leapt over.
+const CRON_MAKES_UP: Span = Span::from_seconds(3 * 3_600);
+
+/// The mask of a job of cron's.
+const UMASK: u32 = 0o022;
+
+/// What sh(1) would take for its own as the first word of a command, a program of that name notwithstanding.
+const SHELL_WORDS: &str = ": . [ alias bg break case cd command continue do done echo elif else esac eval exec exit export \
+     false fc fg fi for function getopts hash if in jobs kill local printf pwd read readonly return set shift test then \
+     time times trap true type ulimit umask unalias unset until wait while { } !";
+
+/// Writes the jobs as a crontab.
+pub(super) fn table(
+    jobs: &[ExportedJob],
+    now: Timestamp,
+    here: &Surroundings,
+    losses: &mut Losses,
+) -> Vec<u8> {
+    let writer = Writer { now, here };
+    let mut written: Vec<(&ExportedJob, Losses)> = Vec::new();
+    let mut entries = Vec::new();
+    let mut dropped = Vec::new();
+    for leaving in jobs {
+        let mut of_job = Losses::default();
+        match writer.entry(leaving, &mut dropped, &mut of_job) {
+            Ok(entry) => {
+                entries.push(entry);
+                written.push((leaving, of_job));
+            }
+            Err(why) => losses.leave_out(&leaving.job, format_args!("crontab(5) cannot say {why}")),
+        }
+    }
+    let (text, refused) = write(&entries, &here.base(), here.dialect);
+    for (index, (leaving, of_job)) in written.into_iter().enumerate() {
+        match refused.iter().find(|(other, _)| *other == index) {
+            Some((_, why)) => losses.leave_out(&leaving.job, format_args!("crontab(5) cannot say {why}")),
+            None => losses.append(of_job),
+        }
+    }
+    losses.remark_dropped(&dropped);
+    text
+}
+
+/// Where and for which cron the table is written.
+pub(super) struct Surroundings {
+    /// The system's zone, which is cron's.
+    pub(super) zone: Zone,
+    /// Whose table it becomes.
+    pub(super) owner: Person,
+    /// The cron that reads it.
+    pub(super) dialect: Dialect,
+    /// What every session gets, jobs of cron included.
+    pub(super) login: Vec<EnvVar>,
+}
+
+impl Surroundings {
+    /// Looks at this process and machine.
+    pub(super) fn of_process(zone: Zone) -> Self {
+        let dialect = if machine::has_cronie() { Dialect::Cronie } else { Dialect::Debian };
+        Self { zone, owner: users::person(None), dialect, login: login::login_environment() }
+    }
+
+    fn account(&self) -> Account {
+        Account { name: self.owner.name.clone(), home: self.owner.home.clone() }
+    }
+
+    /// Returns what cron itself sets, and to whom it mails.
+    fn base(&self) -> Vars {
+        let account = self.account();
+        let mut vars = Vars::from([(MAILTO.to_vec(), account.name.clone().into_bytes())]);
+        for var in environment(&[], &account, &self.login, self.dialect) {
+            let at = var.iter().position(|byte| *byte == b'=').unwrap_or(var.len());
+            vars.insert(var[..at].to_vec(), var.get(at + 1..).unwrap_or_default().to_vec());
+        }
+        vars
+    }
+}
+
+struct Writer<'a> {
+    now: Timestamp,
+    here: &'a Surroundings,
+}
+
+impl Writer<'_> {
+    /// Returns a job's entry, or why it cannot have one.
+    fn entry(
+        &self,
+        leaving: &ExportedJob,
+        dropped: &mut Vec<String>,
+        losses: &mut Losses,
+    ) -> Result<Entry, String> {
+        let job = &leaving.job;
+        if let Some(user) = job.user.as_ref().filter(|user| **user != self.here.owner.name) {
+            return Err(format!("`--user {user}` in a user's own table"));
+        }
+        let schedules = self.schedules(leaving, losses)?;
+        let mut vars = self.vars(leaving, dropped, losses);
+        let (shell, command) = self.command(job, &vars);
+        vars.insert(b"SHELL".to_vec(), shell);
+        if schedules.iter().any(|schedule| schedule.starts_with('@')) && command.starts_with(b"=") {
+            return Err("a command that begins with `=` behind a nickname".to_owned());
+        }
+        let input = match &job.stdin {
+            Stdin::Text(text) => Some(text.clone()),
+            Stdin::Null | Stdin::Path(_) => None,
+        };
+        self.lose_policies(job, losses);
+        if command.windows(2).any(|pair| pair == b"\\\\" || pair == b"\\%") {
+            losses.remark(
+                job,
+                match self.here.dialect {
+                    Dialect::Debian => {
+                        "written for Debian's cron, which makes one backslash of two; cronie keeps both"
+                    }
+                    Dialect::Cronie => {
+                        "written for cronie, which keeps two backslashes; Debian's cron makes one of them"
+                    }
+                },
+            );
+        }
+        Ok(Entry {
+            title: job.name.clone(),
+            schedules,
+            vars,
+            command,
+            input,
+            is_off: job.paused_at.is_some(),
+        })
+    }
+
+    fn schedules(&self, leaving: &ExportedJob, losses: &mut Losses) -> Result<Vec<String>, String> {
+        let mut schedules = Vec::new();
+        let mut lost = Vec::new();
+        for trigger in &leaving.triggers {
+            match self.schedule(trigger) {
+                Ok(schedule) => {
+                    if let TriggerSpec::Cron { delay, .. } = &trigger.spec
+                        && *delay != Span::ZERO
+                    {
+                        losses.lose(&leaving.job, format_args!("crontab(5) cannot say a delay of {delay}"));
+                    }
+                    schedules.push(schedule);
+                }
+                Err(why) => lost.push(why),
+            }
+        }
+        if schedules.is_empty() {
+            return Err(if lost.is_empty() {
+                "a job without a trigger".to_owned()
+            } else {
+                lost.join(", nor ")
+            });
+        }
+        for why in lost {
+            losses.lose(&leaving.job, format_args!("crontab(5) cannot say {why}"));
+        }
+        Ok(schedules)
+    }
+
+    fn schedule(&self, trigger: &Trigger) -> Result<String, String> {
+        match &trigger.spec {
+            TriggerSpec::At { at } => Err(format!("`--at {at}`")),
+            TriggerSpec::Every { period, .. } => Err(format!("`--every {period}`")),
+            TriggerSpec::Cron { expr, .. } if expr == "@reboot" => Ok(expr.clone()),
+            TriggerSpec::Cron { expr, .. } if expr.split(' ').count() > 5 => {
+                Err(format!("`--cron '{expr}'`: seconds"))
+            }
+            TriggerSpec::Cron { zone: Some(zone), .. } if zone != self.here.zone.name() => Err(format!(
+                "`--tz {zone}`: Debian's cron has the system's zone alone, `CRON_TZ` is cronie's"
+            )),
+            TriggerSpec::Cron { expr, .. } => Ok(expr.clone()),
+        }
+    }
+
+    /// Returns a job's variables as its lines are to find them.
+    fn vars(&self, leaving: &ExportedJob, dropped: &mut Vec<String>, losses: &mut Losses) -> Vars {
+        let job = &leaving.job;
+        let base = self.here.base();
+        let mut vars = Vars::new();
+        let mut is_said = false;
+        for (name, value) in session::without(&leaving.env, dropped) {
+            let shown = String::from_utf8_lossy(name);
+            if name == MAILTO {
+                is_said = self.mails_so(job, name, value);
+                if !is_said {
+                    losses.lose(job, "crontab(5) cannot say the variable `MAILTO` apart from `--mail`");
+                } else {
+                    vars.insert(name.to_vec(), value.to_vec());
+                }
+            } else if (name == b"LOGNAME" || name == b"USER" && self.here.dialect == Dialect::Cronie)
+                && base.get(name).is_some_and(|own| own != value)
+            {
+                losses.lose(
+                    job,
+                    format_args!("crontab(5) cannot say the variable `{shown}`: cron sets that one"),
+                );
+            } else if let Err(why) = assignment(name, value) {
+                losses
+                    .lose(job, format_args!("crontab(5) cannot say the variable `{shown}` because of {why}"));
+            } else {
+                vars.insert(name.to_vec(), value.to_vec());
+            }
+        }
+        for name in OWN {
+            let own = base.get(name).expect("the base has what cron sets");
+            vars.entry(name.to_vec()).or_insert_with(|| own.clone());
+        }
+        if !is_said {
+            let mut mailto = job.mail.as_ref().map_or(Vec::new(), |mail| mail.to.clone().into_bytes());
+            if let Err(why) = assignment(MAILTO, &mailto) {
+                losses.lose(job, format_args!("crontab(5) cannot say whom to mail because of {why}"));
+                mailto.clear();
+            }
+            // The owner is mailed without being named.
+            if base.get(MAILTO) != Some(&mailto) {
+                vars.insert(MAILTO.to_vec(), mailto);
+            }
+        }
+        vars
+    }
+
+    /// Tells whether cron mails whom the job mails, where its table says this of `MAILTO`.
+    fn mails_so(&self, job: &JobView, name: &[u8], value: &[u8]) -> bool {
+        let account = self.here.account();
+        let variable = Variable { name: name.to_vec(), value: value.to_vec() };
+        let env = environment(std::slice::from_ref(&variable), &account, &self.here.login, self.here.dialect);
+        let rule = mail_rule(&[variable], &env, &account, self.here.dialect);
+        let is_so = match (rule, &job.mail) {
+            (MailRule::To(to), Some(mail)) => to == mail.to,
+            (MailRule::Nobody | MailRule::Unsafe, None) => true,
+            (MailRule::To(_), None) | (MailRule::Nobody | MailRule::Unsafe, Some(_)) => false,
+        };
+        is_so && assignment(name, value).is_ok()
+    }
+
+    /// Returns the shell that cron is to start, and what it is to run.
+    fn command(&self, job: &JobView, vars: &Vars) -> (Vec<u8>, Vec<u8>) {
+        const SH: &[u8] = b"/bin/sh";
+        let var = |name: &[u8]| vars.get(name).map(Vec::as_slice).unwrap_or_default();
+        let (shell, home) = (var(b"SHELL"), var(b"HOME"));
+        let moves = job.cwd != home || job.umask != UMASK || matches!(job.stdin, Stdin::Path(_));
+        let cd = (job.cwd != home).then(|| [b"cd ".to_vec(), quoted(&job.cwd)].concat());
+        let umask = (job.umask != UMASK).then(|| format!("umask {:03o}", job.umask).into_bytes());
+        let set_shell = (shell != SH).then(|| [b"SHELL=".to_vec(), quoted(shell)].concat());
+        let from = match &job.stdin {
+            Stdin::Path(path) => Some([b"< ".to_vec(), quoted(path)].concat()),
+            Stdin::Null | Stdin::Text(_) => None,
+        };
+        let mut text = Vec::new();
+        let mut put = |part: Option<Vec<u8>>, behind: &[u8]| {
+            if let Some(part) = part {
+                text.extend(part);
+                text.extend(behind);
+            }
+        };
+        match &job.command {
+            CommandLine::Argv(words) => match words.as_slice() {
+                // What the import of a table with a shell of its own makes.
+                [program, option, script] if program == shell && option == b"-c" && !moves => {
+                    return (program.clone(), trimmed(script).to_vec());
+                }
+                words => {
+                    put(cd, b" && ");
+                    put(umask, b" && ");
+                    put(set_shell, b" ");
+                    put(Some(simple_command(words)), b"");
+                    put(from.map(|from| [b" ".to_vec(), from].concat()), b"");
+                }
+            },
+            // It may be a list of commands, which `&&` would not hold together.
+            CommandLine::Script(script) => {
+                put(cd, b" || exit; ");
+                put(umask, b"; ");
+                put(set_shell, b"; ");
+                put(from.map(|from| [b"exec ".to_vec(), from].concat()), b"; ");
+                put(Some(trimmed(script).to_vec()), b"");
+            }
+        }
+        (SH.to_vec(), text)
+    }
+
+    fn lose_policies(&self, job: &JobView, losses: &mut Losses) {
+        let Policy { overlap, missed, timeout, kill_after } = job.policy;
+        let mut lose = |option: String| losses.lose(job, format_args!("crontab(5) cannot say `{option}`"));
+        if overlap != Overlap::Allow {
+            lose(format!("--overlap {overlap}"));
+        }
+        let is_cronlike = match missed.mode {
+            MissedMode::Once => missed.within.is_none_or(|within| within == CRON_MAKES_UP),
+            MissedMode::Skip => true,
+            MissedMode::All => false,
+        };
+        lose_policies(job, self.now, &mut lose);
+        // Jobs of a table that was imported are in a queue as wide as cron's.
+        if job.queue != QueueName::DEFAULT && job.queue != QueueName::CRON {
+            lose(format!("--queue {}", job.queue));
+        }
+        if !is_cronlike {
+            let within = missed.within.map_or(String::new(), |within| format!(",{within}"));
+            lose(format!("--missed {}{within}", missed.mode));
+        }
+        if let Some(timeout) = timeout {
+            lose(format!("--timeout {timeout}"));
+        }
+        if kill_after != Policy::default().kill_after {
+            lose(format!("--kill-after {kill_after}"));
+        }
+        if let Some(Mail { to, when: when @ (MailWhen::Failure | MailWhen::Always), .. }) = &job.mail {
+            lose(format!("--mail {to},{when}"));
+        }
+    }
+}
+
+/// Writes a program and its arguments so that a shell starts the program and nothing of its own.
+fn simple_command(words: &[Vec<u8>]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (index, word) in words.iter().enumerate() {
+        let is_shells = index == 0 && SHELL_WORDS.split_ascii_whitespace().any(|own| own.as_bytes() == word);
+        if is_shells {
+            text.extend(b"exec ");
+        }
+        if index > 0 {
+            text.push(b' ');
+        }
+        let is_bare = quoted(word) == *word;
+        // `A=1` would be an assignment.
+        if index == 0 && is_bare && word.contains(&b'=') {
+            text.extend([b"'".as_slice(), word, b"'"].concat());
+        } else {
+            text.extend(quoted(word));
+        }
+    }
+    text
+}
+
+/// Takes away blanks in front of a script, as cron does, and newlines behind it, which mean nothing to a
+/// shell.
+fn trimmed(script: &[u8]) -> &[u8] {
+    let mut whole = script.trim_ascii_start();
+    while let Some(rest) = whole.strip_suffix(b"\n") {
+        // Behind a backslash they do mean something.
+        if rest.ends_with(b"\\") {
+            break;
+        }
+        whole = rest;
+    }
+    whole
+}

@@ -1,0 +1,26 @@
+//! Owns: a job as it is exported.
+//! Never: how a format says it (see the files beside this one).
+
+use crate::domain::{EnvVar, TriggerSpec};
+use crate::schedule::{Schedule, Zone};
+use crate::store::JobView;
+
+/// A job on its way out.
+pub(super) struct ExportedJob {
+    pub(super) job: JobView,
+    pub(super) env: Vec<EnvVar>,
+    /// Those that still fire; none: the job runs once, as soon as it can.
+    pub(super) triggers: Vec<Trigger>,
+}
+
+/// A trigger that still fires.
+pub(super) struct Trigger {
+    pub(super) spec: TriggerSpec,
+    pub(super) schedule: Schedule,
+    pub(super) zone: Zone,
+}
+
+/// ``5 (`backup`)``
+pub(super) fn called(job: &JobView) -> String {
+    job.name.as_ref().map_or_else(|| job.id.to_string(), |name| format!("{} (`{name}`)", job.id))
+}

@@ -1,0 +1,206 @@
+//! Owns: what a format could not say, each fact once, with the jobs that it is about.
+//! Never: finding it (see the formats beside this file).
+
+use std::fmt::Display;
+
+use super::job::called;
+use crate::domain::{JobId, Missed, Timestamp};
+use crate::store::JobView;
+
+/// So many jobs are named; of more the first few and the number.
+const NAMED_MAX: usize = 5;
+
+/// As many are named of a longer list.
+const NAMED_OF_MORE: usize = 3;
+
+/// What could not be said.
+#[derive(Default)]
+pub(super) struct Losses {
+    facts: Vec<Fact>,
+    /// What belongs to a session and went with no job.
+    dropped: Vec<String>,
+    /// How many jobs are left out.
+    left_out: usize,
+    /// Something is lost, not only remarked.
+    pub(super) is_any: bool,
+}
+
+/// Something about jobs.
+struct Fact {
+    what: String,
+    /// The jobs do not leave at all.
+    is_left_out: bool,
+    /// The jobs, and how they are called.
+    jobs: Vec<(JobId, String)>,
+    /// When it first shows, and the words for that.
+    first: Option<(Timestamp, String)>,
+}
+
+impl Losses {
+    /// Something of a job is lost.
+    pub(super) fn lose(&mut self, job: &JobView, what: impl Display) {
+        self.remark(job, what);
+        self.is_any = true;
+    }
+
+    /// Something of a job is lost that shows only at times; of several jobs the first time is told.
+    pub(super) fn lose_from(&mut self, job: &JobView, what: impl Display, (at, shown): (Timestamp, String)) {
+        let jobs = vec![(job.id, called(job))];
+        self.add(Fact { what: what.to_string(), is_left_out: false, jobs, first: Some((at, shown)) });
+        self.is_any = true;
+    }
+
+    /// All is said, but there is something to know about it.
+    pub(super) fn remark(&mut self, job: &JobView, what: impl Display) {
+        self.add(Fact {
+            what: what.to_string(),
+            is_left_out: false,
+            jobs: vec![(job.id, called(job))],
+            first: None,
+        });
+    }
+
+    /// The whole job is lost.
+    pub(super) fn leave_out(&mut self, job: &JobView, why: impl Display) {
+        self.add(Fact {
+            what: why.to_string(),
+            is_left_out: true,
+            jobs: vec![(job.id, called(job))],
+            first: None,
+        });
+        self.left_out += 1;
+        self.is_any = true;
+    }
+
+    /// Says once which variables no job has taken along.
+    pub(super) fn remark_dropped(&mut self, names: &[String]) {
+        self.dropped.extend(names.iter().map(|name| format!("`{name}`")));
+        self.dropped.sort();
+    }
+
+    /// Adds what there is to say of one job more.
+    pub(super) fn append(&mut self, other: Self) {
+        other.facts.into_iter().for_each(|fact| self.add(fact));
+        self.dropped.extend(other.dropped);
+        self.left_out += other.left_out;
+        self.is_any |= other.is_any;
+    }
+
+    fn add(&mut self, fact: Fact) {
+        let is_same = |known: &&mut Fact| known.what == fact.what && known.is_left_out == fact.is_left_out;
+        let Some(known) = self.facts.iter_mut().find(is_same) else {
+            self.facts.push(fact);
+            return;
+        };
+        if !known.jobs.ends_with(&fact.jobs) {
+            known.jobs.extend(fact.jobs);
+        }
+        known.first = known.first.take().into_iter().chain(fact.first).min();
+    }
+
+    /// Returns a sentence for each fact: what all of `jobs` jobs share first, then in the order of the jobs.
+    pub(super) fn sentences(&self, jobs: usize) -> Vec<String> {
+        let leaving = jobs.saturating_sub(self.left_out);
+        let is_of_all = |fact: &Fact| {
+            let all = if fact.is_left_out { jobs } else { leaving };
+            fact.jobs.len() == all && all > 1
+        };
+        let (of_all, mut of_some): (Vec<&Fact>, Vec<&Fact>) =
+            self.facts.iter().partition(|fact| is_of_all(fact));
+        let of_all = of_all.into_iter().map(|fact| fact.sentence(&format!("all {} jobs", fact.jobs.len())));
+        of_some.sort_by_key(|fact| fact.jobs.first().map(|(id, _)| *id));
+        let of_some = of_some.into_iter().map(|fact| fact.sentence(&named(&fact.jobs)));
+        let dropped =
+            format!("left out of the environments, as they belong to a session: {}", self.dropped.join(", "));
+        of_all.chain(of_some).chain((!self.dropped.is_empty()).then_some(dropped)).collect()
+    }
+}
+
+impl Fact {
+    fn sentence(&self, jobs: &str) -> String {
+        match (self.is_left_out, self.jobs.len()) {
+            (false, _) => {
+                let first =
+                    self.first.as_ref().map_or(String::new(), |(_, shown)| format!(", first {shown}"));
+                format!("{jobs}: {}{first}", self.what)
+            }
+            (true, 1) => format!("{jobs} is left out: {}", self.what),
+            (true, _) => format!("{jobs} are left out: {}", self.what),
+        }
+    }
+}
+
+/// ``job 5 (`backup`)``
+fn named(jobs: &[(JobId, String)]) -> String {
+    let names: Vec<&str> = jobs.iter().map(|(_, name)| name.as_str()).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [job] => format!("job {job}"),
+        [first @ .., last] if jobs.len() <= NAMED_MAX => format!("jobs {} and {last}", first.join(", ")),
+        more => format!("{} jobs ({}, …)", more.len(), more[..NAMED_OF_MORE].join(", ")),
+    }
+}
+
+/// Tells of the options that neither cron nor systemd knows.
+pub(super) fn lose_policies(job: &JobView, now: Timestamp, lose: &mut impl FnMut(String)) {
+    if job.policy.missed.grace != Missed::default().grace {
+        lose(format!("--grace {}", job.policy.missed.grace));
+    }
+    if job.priority != 0 {
+        lose(format!("--priority {}", job.priority));
+    }
+    if let Some(start) = job.start.filter(|start| *start > now) {
+        lose(format!("--start {start}"));
+    }
+    if job.paused_at.is_some() {
+        lose("--hold".to_owned());
+    }
+    for tag in &job.tags {
+        lose(format!("--tag {tag}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn losses(facts: &[(&str, bool, std::ops::Range<i64>)]) -> Losses {
+        let mut losses = Losses::default();
+        for (what, is_left_out, jobs) in facts {
+            for job in jobs.clone() {
+                let jobs = vec![(JobId(job), job.to_string())];
+                losses.add(Fact { what: (*what).to_owned(), is_left_out: *is_left_out, jobs, first: None });
+                losses.left_out += usize::from(*is_left_out);
+            }
+        }
+        losses
+    }
+
+    #[test]
+    fn what_all_jobs_share_is_one_line_with_a_count() {
+        let told = losses(&[("a", false, 1..2), ("b", false, 1..701), ("c", false, 1..396)]).sentences(700);
+        assert_eq!(told, ["all 700 jobs: b", "job 1: a", "395 jobs (1, 2, 3, …): c"]);
+        let told = losses(&[("a", false, 1..3), ("a", false, 2..3), ("b", false, 2..4)]).sentences(3);
+        assert_eq!(told, ["jobs 1 and 2: a", "jobs 2 and 3: b"]);
+        assert_eq!(losses(&[("a", false, 5..6)]).sentences(1), ["job 5: a"]);
+    }
+
+    #[test]
+    fn of_what_shows_at_times_the_first_is_told() {
+        let mut losses = Losses::default();
+        for (job, at) in [(1, 30), (2, 10), (2, 20), (3, 40)] {
+            let first = Some((Timestamp::from_seconds(at), format!("at {at}")));
+            let jobs = vec![(JobId(job), job.to_string())];
+            losses.add(Fact { what: "a".to_owned(), is_left_out: false, jobs, first });
+        }
+        assert_eq!(losses.sentences(4), ["jobs 1, 2 and 3: a, first at 10"]);
+    }
+
+    #[test]
+    fn jobs_that_are_left_out_share_nothing_with_those_that_leave() {
+        let told = losses(&[("a", true, 1..3), ("b", false, 3..6)]).sentences(5);
+        assert_eq!(told, ["all 3 jobs: b", "jobs 1 and 2 are left out: a"]);
+        assert_eq!(losses(&[("a", true, 1..9)]).sentences(8), ["all 8 jobs are left out: a"]);
+        assert_eq!(losses(&[("a", true, 4..5)]).sentences(9), ["job 4 is left out: a"]);
+    }
+}

@@ -1,0 +1,165 @@
+//! Owns: `taskq export`: which jobs leave, and saying what could not be said of them.
+//! Never: how a format says things (see the files beside this one).
+
+mod crontab;
+mod job;
+mod json;
+mod losses;
+mod session;
+mod systemd;
+mod units;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::context::Context;
+use crate::cli::output::text;
+use crate::cli::target::find_job;
+use crate::cli::zone::system_zone;
+use crate::domain::{EnvVar, JobId, JobState, Timestamp, TriggerSpec};
+use crate::error::Result;
+use crate::schedule::{Schedule, Zone};
+use crate::store::{Compiled, JobFilter, JobView, Reader, TriggerView, schedule_of};
+use job::{ExportedJob, Trigger};
+use losses::Losses;
+
+/// What the jobs become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Lines for crontab(1).
+    Crontab,
+    /// Timer and service units.
+    Systemd,
+    /// JSON lines for `taskq add --from -`.
+    Json,
+}
+
+/// Print jobs as a crontab, as systemd units, or as JSON
+///
+/// Without a JOB, all jobs that are not done. What a format cannot say is
+/// named on stderr, each thing once with its jobs, and the exit status is 1; the
+/// rest is printed nevertheless.
+///
+/// crontab: a table for crontab(1), as this machine's cron reads it. Variables
+/// stand above the lines that need them.
+///
+/// systemd: a .service and a .timer for each job, as `systemctl cat` prints
+/// them: a comment before each says its file.
+///
+/// json: an object a line, of which `taskq add --from -` makes the same jobs.
+///
+/// The environments of the jobs are printed too, in crontabs and units without
+/// what belongs to a session: mind who may read them.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    override_usage = "taskq export crontab|systemd|json [JOB]...",
+    after_help = "\
+Examples:
+  taskq export crontab backup
+  taskq export systemd backup report
+  taskq export json | taskq --dir ~/elsewhere add --from -"
+)]
+pub struct ExportArgs {
+    /// crontab, systemd or json
+    #[arg(value_name = "FORMAT", hide_possible_values = true)]
+    pub format: Format,
+
+    /// Only these jobs, by id or name, also those that are done
+    #[arg(value_name = "JOB")]
+    pub jobs: Vec<String>,
+}
+
+/// Prints the jobs, and then what is missing.
+pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
+    let now = context.now();
+    let jobs = context.look("export jobs", |reader| {
+        let views = match args.jobs.is_empty() {
+            true => reader.jobs(&JobFilter::default())?.into_iter().filter(has_more_to_do).collect(),
+            false => {
+                let mut ids: Vec<JobId> = Vec::new();
+                for job in &args.jobs {
+                    let id = find_job(reader, "export", job)?;
+                    if !ids.contains(&id) {
+                        ids.push(id);
+                    }
+                }
+                ids.into_iter().map(|id| reader.job(id)).collect::<Result<Vec<_>, _>>()?
+            }
+        };
+        Ok(views.into_iter().map(|job| with_environment(reader, job)).collect::<Result<Vec<_>, _>>()?)
+    })?;
+    let count = jobs.len();
+    let mut losses = Losses::default();
+    let system_zone = system_zone().0;
+    let jobs: Vec<ExportedJob> = jobs
+        .into_iter()
+        .filter_map(|(job, env)| {
+            let triggers = coming(&job, now, &system_zone, &mut losses)?;
+            Some(ExportedJob { job, env, triggers })
+        })
+        .collect();
+    let answer = match args.format {
+        Format::Crontab => {
+            crontab::table(&jobs, now, &crontab::Surroundings::of_process(system_zone), &mut losses)
+        }
+        Format::Systemd => systemd::units(&jobs, now, &mut losses),
+        Format::Json => json::lines(&jobs, now, &mut losses),
+    };
+    context.output.answer_bytes(&answer)?;
+    for sentence in losses.sentences(count) {
+        context.output.talk(&text::escaped(&sentence));
+    }
+    Ok(u8::from(losses.is_any))
+}
+
+fn with_environment(
+    reader: &Reader<'_>,
+    job: JobView,
+) -> Result<(JobView, Vec<EnvVar>), crate::store::StoreError> {
+    let env = reader.environment(job.id)?;
+    Ok((job, env))
+}
+
+/// Tells whether a job will start anything that it has not started yet.
+fn has_more_to_do(job: &JobView) -> bool {
+    let fires = job.triggers.iter().any(|trigger| trigger.next_at.is_some() || is_boot(&trigger.spec));
+    fires || job.state != JobState::Running
+}
+
+fn is_boot(spec: &TriggerSpec) -> bool {
+    matches!(spec, TriggerSpec::Cron { expr, .. } if expr == "@reboot")
+}
+
+/// Returns those of a job's triggers that still fire, or `None` for a job that had some and has none any
+/// more.
+fn coming(job: &JobView, now: Timestamp, system_zone: &Zone, losses: &mut Losses) -> Option<Vec<Trigger>> {
+    let mut triggers = Vec::new();
+    for TriggerView { spec, next_at, .. } in &job.triggers {
+        let compiled: Compiled = schedule_of(spec, system_zone);
+        let (schedule, zone) = match compiled {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                losses.lose(job, format_args!("a trigger cannot be read: {error}"));
+                continue;
+            }
+        };
+        let is_coming = match spec {
+            TriggerSpec::At { at } => next_at.is_some() && *at > now,
+            TriggerSpec::Cron { .. } => {
+                schedule == Schedule::Reboot || schedule.next_after(now, &zone).is_some()
+            }
+            TriggerSpec::Every { .. } => true,
+        };
+        if is_coming {
+            triggers.push(Trigger { spec: spec.clone(), schedule, zone });
+        }
+    }
+    if triggers.is_empty() && !job.triggers.is_empty() {
+        losses.leave_out(job, "it has no fire to come");
+        return None;
+    }
+    Some(triggers)
+}
+
+#[cfg(test)]
+mod tests;

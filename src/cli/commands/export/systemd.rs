@@ -1,0 +1,230 @@
+//! Owns: jobs as timer and service units.
+//! Never: how values are quoted in them (see `units`), calendar lines (see `schedule`).
+
+use std::fmt::Write;
+
+use super::job::{ExportedJob, Trigger, called};
+use super::losses::{self, Losses};
+use super::{session, units};
+use crate::cli::view::tables::trigger_text;
+use crate::domain::{CommandLine, MissedMode, Overlap, QueueName, Span, Stdin, Timestamp, TriggerSpec};
+use crate::schedule::{Schedule, Zone};
+use crate::store::JobView;
+
+/// Within this time the clocks' changes are looked at: ten years.
+const HORIZON: Span = Span::from_seconds(3_652 * 86_400);
+
+/// Writes two units for each job, or one where it starts at boot alone.
+pub(super) fn units(jobs: &[ExportedJob], now: Timestamp, losses: &mut Losses) -> Vec<u8> {
+    let mut text = String::new();
+    let mut dropped = Vec::new();
+    for leaving in jobs {
+        let mut of_job = Losses::default();
+        let unit = unit_name(&leaving.job);
+        let is_taken = |other: &ExportedJob| other.job.id != leaving.job.id && unit_name(&other.job) == unit;
+        let written = if leaving.job.name.is_none() && jobs.iter().any(is_taken) {
+            Err(format!("another job is called `{unit}`"))
+        } else {
+            job_units(leaving, &unit, now, &mut dropped, &mut of_job)
+        };
+        match written {
+            Ok(units) => {
+                let gap = if text.is_empty() { "" } else { "\n" };
+                text.push_str(gap);
+                text.push_str(&units);
+                losses.append(of_job);
+            }
+            Err(why) => losses.leave_out(&leaving.job, why),
+        }
+    }
+    losses.remark_dropped(&dropped);
+    text.into_bytes()
+}
+
+fn unit_name(job: &JobView) -> String {
+    job.name.clone().unwrap_or_else(|| format!("taskq-{}", job.id))
+}
+
+fn job_units(
+    leaving: &ExportedJob,
+    unit: &str,
+    now: Timestamp,
+    dropped: &mut Vec<String>,
+    losses: &mut Losses,
+) -> Result<String, String> {
+    let job = &leaving.job;
+    let calendar = calendar(leaving, now, losses)?;
+    let at_boot = leaving.triggers.iter().any(|trigger| trigger.schedule == Schedule::Reboot);
+    let is_held = job.paused_at.is_some();
+    let description = units::plain(&format!("job {}", called(job)).replace('`', ""));
+    let mut text =
+        format!("# {unit}.service\n[Unit]\nDescription=taskq {description}\n\n[Service]\nType=oneshot\n");
+    text.push_str(&service(leaving, dropped, losses)?);
+    if at_boot {
+        losses.remark(
+            job,
+            "a user's own units start at boot only where lingering is on (`loginctl enable-linger`)",
+        );
+        if !is_held {
+            text.push_str("\n[Install]\nWantedBy=default.target\n");
+        }
+    }
+    if !calendar.is_empty() {
+        text.push_str(&format!(
+            "\n# {unit}.timer\n[Unit]\nDescription=Timer of taskq {description}\n\n[Timer]\n"
+        ));
+        for line in calendar {
+            text.push_str(&format!("OnCalendar={line}\n"));
+        }
+        let persistent = job.policy.missed.mode != MissedMode::Skip;
+        text.push_str(&format!("AccuracySec=1us\nPersistent={persistent}\n"));
+        if !is_held {
+            text.push_str("\n[Install]\nWantedBy=timers.target\n");
+        }
+    }
+    lose_policies(job, now, losses);
+    Ok(text)
+}
+
+/// Returns the lines for all triggers that have some.
+fn calendar(leaving: &ExportedJob, now: Timestamp, losses: &mut Losses) -> Result<Vec<String>, String> {
+    let mut lines = Vec::new();
+    let mut lost = Vec::new();
+    for trigger in &leaving.triggers {
+        match (&trigger.schedule, of_trigger(trigger)) {
+            (Schedule::Reboot, _) => {}
+            (_, Some(found)) => {
+                for line in found {
+                    if !lines.contains(&line) {
+                        lines.push(line);
+                    }
+                }
+            }
+            (_, None) => lost.push(unsayable(trigger)),
+        }
+    }
+    let at_boot = leaving.triggers.iter().any(|trigger| trigger.schedule == Schedule::Reboot);
+    if lines.is_empty() && !at_boot {
+        let lost = if lost.is_empty() { "a job without a trigger".to_owned() } else { lost.join(", nor ") };
+        return Err(format!("systemd cannot say {lost}"));
+    }
+    for lost in lost {
+        losses.lose(&leaving.job, format_args!("systemd cannot say {lost}"));
+    }
+    for trigger in &leaving.triggers {
+        if let Some(first) = trigger.schedule.first_unlike_systemd(now, now + HORIZON, &trigger.zone) {
+            let spec = trigger_text(&trigger.spec, &trigger.zone);
+            losses.lose_from(
+                &leaving.job,
+                "systemd fires at other times when the clock is changed",
+                (first, format!("for `{spec}` at {}", trigger.zone.show(first))),
+            );
+        }
+    }
+    Ok(lines)
+}
+
+fn of_trigger(trigger: &Trigger) -> Option<Vec<String>> {
+    let zone = match &trigger.spec {
+        // A zone without a name, as POSIX writes them, is none of systemd's.
+        TriggerSpec::Cron { zone: Some(zone), .. } if Zone::named(zone).is_err() => return None,
+        TriggerSpec::Cron { zone, .. } => zone.as_deref(),
+        TriggerSpec::At { .. } | TriggerSpec::Every { .. } => None,
+    };
+    trigger.schedule.on_calendar(zone)
+}
+
+fn unsayable(trigger: &Trigger) -> String {
+    match &trigger.spec {
+        TriggerSpec::At { at } => format!("`--at {at}`"),
+        TriggerSpec::Cron { delay, .. } if *delay != Span::ZERO => format!("a delay of {delay}"),
+        TriggerSpec::Cron { zone, .. } => format!("`--tz {}`", zone.as_deref().unwrap_or_default()),
+        TriggerSpec::Every { period, .. } => {
+            format!("`--every {period}`, which does not come at the same times each day or each week")
+        }
+    }
+}
+
+/// Returns the section of the service behind its type.
+fn service(leaving: &ExportedJob, dropped: &mut Vec<String>, losses: &mut Losses) -> Result<String, String> {
+    let job = &leaving.job;
+    let unwritable = |what: &str| format!("systemd cannot say the name of its {what}");
+    let mut text = String::new();
+    let mut line = |key: &str, value: &str| writeln!(text, "{key}={value}").expect("a String takes all");
+    line("ExecStart", &exec_start(&job.command)?);
+    let cwd = units::path(&job.cwd).ok_or_else(|| unwritable("directory"))?;
+    line("WorkingDirectory", &format!("{}{cwd}", if job.cwd_optional { "-" } else { "" }));
+    for (name, value) in session::without(&leaving.env, dropped) {
+        match units::variable(name, value) {
+            Some(variable) => line("Environment", &variable),
+            None => {
+                let name = String::from_utf8_lossy(name);
+                losses.lose(job, format_args!("systemd cannot say the variable `{name}`"));
+            }
+        }
+    }
+    line("UMask", &format!("{:04o}", job.umask));
+    if let Some(user) = &job.user {
+        line("User", user);
+    }
+    match &job.stdin {
+        Stdin::Null => {}
+        Stdin::Path(path) => {
+            line("StandardInput", &format!("file:{}", units::path(path).ok_or_else(|| unwritable("input"))?));
+        }
+        Stdin::Text(input) => {
+            line("StandardInput", "data");
+            match units::input_text(input) {
+                Some(input) => line("StandardInputText", &input),
+                None => line("StandardInputData", &units::base64(input)),
+            }
+        }
+    }
+    if let Some(timeout) = job.policy.timeout {
+        line("TimeoutStartSec", &timeout.to_string());
+    }
+    line("TimeoutStopSec", &job.policy.kill_after.to_string());
+    Ok(text)
+}
+
+/// Returns the command line. systemd wants an absolute path, or looks in places of its own: env(1) looks in
+/// those of the job.
+fn exec_start(command: &CommandLine) -> Result<String, String> {
+    let words: Vec<&[u8]> = match command {
+        CommandLine::Script(script) => vec![b"/bin/sh", b"-c", script],
+        CommandLine::Argv(words) => {
+            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            let program = words[0];
+            let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+,-./:=@_".contains(byte);
+            if program.starts_with(b"/") && program.iter().all(is_plain) {
+                words
+            } else if program.contains(&b'=') || program.starts_with(b"-") {
+                // To env(1) this would be a variable or an option.
+                [&[b"/bin/sh".as_slice(), b"-c", b"exec \"$0\" \"$@\""], &*words].concat()
+            } else {
+                [&[b"/usr/bin/env".as_slice()], &*words].concat()
+            }
+        }
+    };
+    Ok(words.into_iter().map(units::argument).collect::<Vec<_>>().join(" "))
+}
+
+fn lose_policies(job: &JobView, now: Timestamp, losses: &mut Losses) {
+    let policy = &job.policy;
+    let mut lose = |option: String| losses.lose(job, format_args!("systemd cannot say `{option}`"));
+    if policy.overlap != Overlap::Skip {
+        lose(format!("--overlap {}", policy.overlap));
+    }
+    match (policy.missed.mode, policy.missed.within) {
+        (MissedMode::Once, None) | (MissedMode::Skip, _) => {}
+        (mode, Some(within)) => lose(format!("--missed {mode},{within}")),
+        (mode, None) => lose(format!("--missed {mode}")),
+    }
+    if job.queue != QueueName::DEFAULT && job.queue != QueueName::CRON {
+        lose(format!("--queue {}", job.queue));
+    }
+    losses::lose_policies(job, now, &mut lose);
+    if let Some(mail) = &job.mail {
+        lose(format!("--mail {},{}", mail.to, mail.when));
+    }
+}

@@ -1,0 +1,339 @@
+//! Owns: `taskq import`.
+//! Never: what a crontab means (see `crontab`), or what becomes of its jobs (see `cli::import`).
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueHint};
+use serde::Serialize;
+
+use crate::cli::args::words;
+use crate::cli::context::{Context, Failure};
+use crate::cli::import::diff::{Diff, NewTable, diff, remove, store};
+use crate::cli::import::doubles::doubles;
+use crate::cli::import::plan::read_table;
+use crate::cli::import::planned::{Surroundings, TableLine};
+use crate::cli::import::report::{TableReport, table_report};
+use crate::cli::import::sources::{
+    Source, SystemTables, installed_table, is_crons, system_tables, user_table,
+};
+use crate::cli::output::text;
+use crate::cli::view::json::document;
+use crate::cli::zone::system_zone;
+use crate::crontab::Layout;
+use crate::daemon::running_daemon;
+use crate::error::{Error, ErrorKind, Result};
+use crate::schedule::Dialect;
+use crate::store::Reader;
+
+const WHAT: &str = "import crontab";
+
+/// Import jobs from elsewhere
+#[derive(Args, Debug)]
+#[command(
+    disable_help_subcommand = true,
+    subcommand_value_name = "COMMAND",
+    override_usage = "taskq import crontab [OPTION]... [FILE|-]",
+    after_help = "\
+Examples:
+  taskq import crontab --dry-run
+  ssh old crontab -l | taskq import crontab -"
+)]
+pub struct ImportArgs {
+    /// From what.
+    #[command(subcommand)]
+    pub command: ImportCommand,
+}
+
+/// From what to import.
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub enum ImportCommand {
+    /// Import a crontab, and report each of its lines
+    Crontab(ImportCrontabArgs),
+}
+
+/// Import a crontab, and report each of its lines
+///
+/// FILE is a crontab(5); without it, what `crontab -l` prints. That, and
+/// standard input (-), become the table of `taskq crontab`, in place of the one
+/// that is there. Each line becomes a job that fires, runs and mails as cron
+/// would have it, in the queue `cron`. The report has a row for each line, and
+/// a sentence wherever its meaning may surprise or differs between crons.
+///
+/// A line that is refused keeps the whole table out, unless --keep-going.
+/// Importing again changes what has changed: lines that stay keep their jobs
+/// with ids and history, and the jobs of lines that are gone end.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  taskq import crontab --dry-run
+  taskq import crontab ~/old.crontab --from cronie
+  sudo taskq import crontab --system"
+)]
+pub struct ImportCrontabArgs {
+    /// The table, -: standard input (what `crontab -l` prints)
+    #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    pub file: Option<PathBuf>,
+
+    /// A system table: the sixth field is a user
+    ///
+    /// FILE may be a directory such as /etc/cron.d, whose files are read
+    /// by the naming rules of its cron. Without FILE: /etc/crontab and
+    /// /etc/cron.d. Only root's daemon can run jobs as other users.
+    #[arg(long, verbatim_doc_comment)]
+    pub system: bool,
+
+    /// Which cron it was written for: debian or cronie
+    ///
+    /// They read odd lines, CRON_TZ, RANDOM_DELAY, backslashes and
+    /// defaults otherwise. Default: the one that the table was imported
+    /// from before, else the one that is installed here.
+    #[arg(
+        long,
+        value_name = "CRON",
+        value_parser = words(Dialect::ALL, Dialect::as_str, Dialect::from_word),
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
+    pub from: Option<Dialect>,
+
+    /// Report, and store nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Import the other lines where some are refused
+    #[arg(long)]
+    pub keep_going: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Serialize)]
+struct Imported {
+    stored: bool,
+    tables: Vec<TableReport>,
+    skipped: Vec<SkippedFile>,
+}
+
+#[derive(Serialize)]
+struct SkippedFile {
+    file: String,
+    reason: String,
+}
+
+/// A table with what became of its lines.
+struct Table<'a> {
+    source: &'a Source,
+    /// As the cron reads it that it was written for.
+    here: Surroundings,
+    lines: Vec<TableLine<'a>>,
+}
+
+/// Imports.
+pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
+    let ImportCommand::Crontab(args) = &args.command;
+    let here = Surroundings::of_process(context.now(), system_zone().0, args.from);
+    let found = sources(args, &here)?;
+    let origins = origins(context, args, &found)?;
+    let tables: Vec<Table<'_>> = found
+        .tables
+        .iter()
+        .zip(origins)
+        .map(|(source, origin)| {
+            let here = Surroundings { origin: origin.unwrap_or(here.origin), ..here.clone() };
+            let lines = read_table(&source.text, source.layout, source.owner.as_deref(), &here);
+            Table { source, here, lines }
+        })
+        .collect();
+    let has_refusals = tables.iter().flat_map(|table| &table.lines).any(TableLine::is_refused);
+    let is_stored = !args.dry_run && (!has_refusals || args.keep_going);
+    let reports = if is_stored {
+        store_all(context, &tables, &found, &here)?
+    } else {
+        look_all(context, &tables, &found, &here)?
+    };
+    print(context, args, is_stored, (&tables, &reports), &found)?;
+    tell_of_doubles(context, &tables, is_stored)?;
+    let failure = reports.iter().find_map(|report| report.failure(&format!("{WHAT} `{}`", report.source)));
+    match failure {
+        Some(failure) if args.keep_going => Err(Error { kind: ErrorKind::Conflict, ..failure }),
+        Some(failure) => Err(Error {
+            hint: failure.hint.or(Some("import the other lines with `--keep-going`".to_owned())),
+            ..failure
+        }),
+        None => Ok(0),
+    }
+}
+
+fn sources(args: &ImportCrontabArgs, here: &Surroundings) -> Result<SystemTables> {
+    let table = match (&args.file, args.system) {
+        (Some(file), true) if file.as_os_str() == "-" => {
+            return Err(Error::usage(
+                WHAT,
+                "a system table is known by its path, and standard input has none",
+            )
+            .hint("write it to a file and name that"));
+        }
+        (file, true) => return system_tables(file.as_deref(), here.origin, WHAT),
+        (Some(file), false) => user_table(file, &format!("{WHAT} `{}`", file.display()))?,
+        (None, false) => installed_table(WHAT)?,
+    };
+    Ok(SystemTables::of_user(table))
+}
+
+/// Returns the cron that each table was imported as before, unless one is named now.
+fn origins(
+    context: &Context<'_>,
+    args: &ImportCrontabArgs,
+    found: &SystemTables,
+) -> Result<Vec<Option<Dialect>>> {
+    if args.from.is_some() || !context.has_store(WHAT)? {
+        return Ok(vec![args.from; found.tables.len()]);
+    }
+    context.look(WHAT, |reader| {
+        let origin = |table: &Source| Ok(reader.crontab(&table.key)?.map(|table| table.origin));
+        found.tables.iter().map(origin).collect()
+    })
+}
+
+/// Stores the tables in one transaction.
+fn store_all(
+    context: &Context<'_>,
+    tables: &[Table<'_>],
+    found: &SystemTables,
+    here: &Surroundings,
+) -> Result<Vec<TableReport>> {
+    context.write(WHAT, |writer| {
+        let mut reports = Vec::new();
+        for Table { source, here, lines } in tables {
+            let mut diff = diff(writer, &source.key, lines)?;
+            let table = NewTable { source: &source.key, origin: here.origin, text: &source.text, lines };
+            store(writer, &table, &mut diff, here.now)?;
+            reports.push(table_report(&source.shown, lines, &diff, true, here));
+        }
+        for gone in gone_files(writer, found)? {
+            remove(writer, &gone.key, here.now)?;
+            reports.push(table_report(&gone.key, &[], &gone.diff, true, here));
+        }
+        Ok(reports)
+    })
+}
+
+/// A table that is stored and no more where it was.
+struct Gone {
+    key: String,
+    diff: Diff,
+}
+
+fn gone_files(reader: &Reader<'_>, found: &SystemTables) -> std::result::Result<Vec<Gone>, Failure> {
+    let mut gone = Vec::new();
+    for key in reader.crontab_sources()?.into_iter().filter(|key| found.is_gone(key)) {
+        let Some(table) = reader.crontab(&key)? else { continue };
+        let diff = Diff { gone: reader.crontab_entries(table.id)?, ..Diff::default() };
+        gone.push(Gone { key, diff });
+    }
+    Ok(gone)
+}
+
+/// Holds the tables against the store, and changes nothing.
+fn look_all(
+    context: &Context<'_>,
+    tables: &[Table<'_>],
+    found: &SystemTables,
+    here: &Surroundings,
+) -> Result<Vec<TableReport>> {
+    let report = |table: &Table<'_>, diff: &Diff| {
+        table_report(&table.source.shown, &table.lines, diff, false, &table.here)
+    };
+    if !context.has_store(WHAT)? {
+        return Ok(tables.iter().map(|table| report(table, &Diff::of_new(&table.lines))).collect());
+    }
+    context.look(WHAT, |reader| {
+        let of_table = |table: &Table<'_>| Ok(report(table, &diff(reader, &table.source.key, &table.lines)?));
+        let mut reports = tables.iter().map(of_table).collect::<std::result::Result<Vec<_>, Failure>>()?;
+        reports.extend(
+            gone_files(reader, found)?
+                .iter()
+                .map(|gone| table_report(&gone.key, &[], &gone.diff, false, here)),
+        );
+        Ok(reports)
+    })
+}
+
+/// Says which lines are in another table, too: their jobs run twice.
+fn tell_of_doubles(context: &Context<'_>, tables: &[Table<'_>], is_stored: bool) -> Result<()> {
+    if !context.has_store(WHAT)? {
+        return Ok(());
+    }
+    let found = context.look(WHAT, |reader| {
+        let of_table = |table: &Table<'_>| doubles(reader, &table.source.key, &table.lines);
+        tables.iter().map(of_table).collect::<std::result::Result<Vec<_>, _>>()
+    })?;
+    let mut told: HashSet<(&str, &str)> = HashSet::new();
+    for (table, doubles) in tables.iter().zip(&found) {
+        // Of two tables that came together one line is enough.
+        for double in
+            doubles.iter().filter(|double| !told.contains(&(double.other.as_str(), &table.source.key)))
+        {
+            context.output.talk(&text::escaped(&double.sentence(&table.source.shown, is_stored)));
+        }
+        told.extend(doubles.iter().map(|double| (table.source.key.as_str(), double.other.as_str())));
+    }
+    Ok(())
+}
+
+fn print(
+    context: &Context<'_>,
+    args: &ImportCrontabArgs,
+    is_stored: bool,
+    (tables, reports): (&[Table<'_>], &[TableReport]),
+    found: &SystemTables,
+) -> Result<()> {
+    if args.json {
+        let skipped = found.skipped.iter();
+        let skipped = skipped
+            .map(|(file, reason)| SkippedFile { file: file.display().to_string(), reason: reason.clone() });
+        let imported = Imported { stored: is_stored, tables: reports.to_vec(), skipped: skipped.collect() };
+        return context.output.json(&document(imported));
+    }
+    let (zone, _) = context.zone(WHAT)?;
+    for (index, report) in reports.iter().enumerate() {
+        if reports.len() > 1 {
+            context.output.answer(&format!("{}{}:\n", if index == 0 { "" } else { "\n" }, report.source))?;
+        }
+        context.output.table(&report.table(&zone))?;
+        let sentences = report.sentences(&zone, |_| true);
+        if !sentences.is_empty() {
+            context.output.answer(&format!("\n{}\n", sentences.join("\n")))?;
+        }
+    }
+    let ignores = |table: &&Table<'_>| {
+        let is_debians = table.here.origin == Dialect::Debian && table.source.layout == Layout::System;
+        is_debians && table.lines.iter().any(TableLine::is_refused)
+    };
+    for table in tables.iter().filter(ignores) {
+        context.output.talk(&format!(
+            "Debian's cron ignores all of `{}` for the lines that are refused",
+            table.source.shown
+        ));
+    }
+    for (file, reason) in &found.skipped {
+        context.output.talk(&format!("`{}` is not read: {reason}", file.display()));
+    }
+    if !is_stored {
+        context.output.talk("nothing was stored");
+        return Ok(());
+    }
+    if found.tables.iter().any(is_crons) {
+        context.output.talk("cron has these tables still: a job that stays in both runs twice");
+    }
+    if running_daemon(&context.dir).is_none() {
+        context.output.talk("no daemon is running: start one with `taskq daemon`");
+    }
+    Ok(())
+}

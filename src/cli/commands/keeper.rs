@@ -1,0 +1,35 @@
+//! Owns: `taskq keeper`, which only the daemon types.
+//! Never: the keeper itself (see `keeper`).
+
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::cli::output::text::io_cause;
+use crate::error::{Error, Result};
+use crate::keeper::{KeeperConfig, adopt_stdin_listener, serve, set_descriptor_limit};
+
+/// Start, reap and remember the processes of runs
+#[derive(Args, Debug)]
+pub struct KeeperArgs {
+    /// The identity of this keeper
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    pub instance: i64,
+
+    /// The soft limit of descriptors that jobs get
+    #[arg(long, value_name = "N")]
+    pub descriptors: Option<u64>,
+}
+
+/// Serves daemons until there is nothing left to keep.
+pub fn run(context: &Context<'_>, args: &KeeperArgs) -> Result<u8> {
+    const WHAT: &str = "run keeper";
+    if let Some(soft) = args.descriptors {
+        set_descriptor_limit(soft);
+    }
+    let failure = |error: std::io::Error| Error::io(WHAT, io_cause(&error));
+    let listener = adopt_stdin_listener()
+        .map_err(|error| failure(error).hint("the daemon starts it: `taskq daemon`"))?;
+    let config = KeeperConfig { dir: context.dir.clone(), instance: args.instance };
+    serve(listener, config, context.clock).map_err(failure)?;
+    Ok(0)
+}

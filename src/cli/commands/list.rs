@@ -1,0 +1,108 @@
+//! Owns: `taskq list`.
+//! Never: anything that changes a job.
+
+use clap::Args;
+
+use crate::cli::args::{number, words};
+use crate::cli::context::Context;
+use crate::cli::target::{find_job, find_queue};
+use crate::cli::view::json::{JobJson, Jobs, document};
+use crate::cli::view::tables::job_table;
+use crate::domain::{JobState, Tag};
+use crate::error::{Error, Result};
+use crate::store::JobFilter;
+
+/// List jobs
+///
+/// Without -a, only jobs that are not done. LEFT is the time until the next
+/// fire, LAST the outcome of the last run. Several filters narrow the list:
+/// a job is shown if it matches all of them.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  taskq list --queue gpu --state queued
+  taskq ls -a --failed -n 10"
+)]
+pub struct ListArgs {
+    /// Only these jobs, by id or name
+    #[arg(value_name = "JOB")]
+    pub jobs: Vec<String>,
+
+    /// Also jobs that are done
+    #[arg(short, long)]
+    pub all: bool,
+
+    /// Only jobs in this state
+    ///
+    /// scheduled, queued, blocked, running, paused or done.
+    ///
+    /// scheduled: waits for its next fire. queued: a run waits for a
+    /// slot. blocked: its queue is paused. running: a run has a process.
+    /// paused: no fires until it is resumed. done: it will not run
+    /// again; implies -a.
+    #[arg(
+        long,
+        value_name = "STATE",
+        value_parser = words(JobState::ALL, JobState::as_str, JobState::from_word),
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
+    pub state: Option<JobState>,
+
+    /// Only jobs of QUEUE
+    #[arg(long, value_name = "QUEUE")]
+    pub queue: Option<String>,
+
+    /// Only jobs with TAG
+    #[arg(long, value_name = "TAG")]
+    pub tag: Option<String>,
+
+    /// Only jobs whose name matches GLOB
+    #[arg(long, value_name = "GLOB")]
+    pub name: Option<String>,
+
+    /// Only jobs whose last run did not succeed
+    #[arg(long)]
+    pub failed: bool,
+
+    /// At most N jobs (all)
+    #[arg(short = 'n', value_name = "N", allow_negative_numbers = true, value_parser = number(0..=u32::MAX))]
+    pub limit: Option<u32>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Answers with the jobs.
+pub fn run(context: &Context<'_>, args: &ListArgs) -> Result<u8> {
+    const WHAT: &str = "list jobs";
+    let (zone, _) = context.zone(WHAT)?;
+    let tag = args.tag.as_ref().map(|tag| tag.parse::<Tag>()).transpose();
+    let mut filter = JobFilter {
+        jobs: Vec::new(),
+        // A job that is named is shown, done or not.
+        done_too: args.all || args.state == Some(JobState::Done) || !args.jobs.is_empty(),
+        state: args.state,
+        queue: None,
+        tag: tag.map_err(|error| Error::usage(WHAT, error))?,
+        name: args.name.clone(),
+        failed: args.failed,
+        limit: args.limit.map(|limit| limit as usize),
+    };
+    let jobs = context.look(WHAT, |reader| {
+        filter.queue = args.queue.as_ref().map(|queue| find_queue(reader, WHAT, queue)).transpose()?;
+        for job in &args.jobs {
+            filter.jobs.push(find_job(reader, "list", job)?);
+        }
+        Ok(reader.jobs(&filter)?)
+    })?;
+    if args.json {
+        context.output.json(&document(Jobs { jobs: jobs.iter().map(JobJson::from).collect() }))?;
+    } else {
+        context.output.table(&job_table(&jobs, &zone, context.now()))?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,103 @@
+//! Owns: `taskq log`.
+//! Never: changing a byte of the output.
+
+use clap::Args;
+
+use crate::cli::args::number;
+use crate::cli::context::{Context, Failure};
+use crate::cli::target::{self, Target};
+use crate::cli::view::ending::ending;
+use crate::cli::view::run_output::{FOLLOW, follow, print};
+use crate::cli::waiting::{Waiting, unlearned};
+use crate::domain::{JobId, Outcome, RunId};
+use crate::error::{Error, Result as TaskResult};
+use crate::store::{Reader, RunFilter};
+
+/// Print the output of a run
+///
+/// What the run wrote to its standard output and standard error, in the order
+/// of writing, byte for byte. A JOB means its latest run.
+///
+/// With --follow, the exit status is the run's own: its exit code, 128+N after
+/// signal N, 124 timed out, 125 taskq could not run it, 126 not executable,
+/// 127 not found, 130 cancelled. It is 3 where it cannot be learned how the run
+/// ends; the run continues.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  taskq log backup --tail 20
+  taskq log -f 12.3"
+)]
+pub struct LogArgs {
+    /// The job (its latest run), or the run, as in backup.3
+    #[arg(value_name = "JOB|RUN")]
+    pub target: String,
+
+    /// Go on until the run has ended
+    #[arg(short, long)]
+    pub follow: bool,
+
+    /// Begin with the last N lines
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number(0..=u32::MAX))]
+    pub tail: Option<u32>,
+
+    /// The output of every run of the job, the oldest first
+    #[arg(long, conflicts_with = "follow")]
+    pub all: bool,
+}
+
+/// Answers with the output.
+pub fn run(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
+    let shown = show(context, args);
+    if args.follow { shown.map_err(unlearned) } else { shown }
+}
+
+fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
+    const WHAT: &str = "show log";
+    let runs = context.look(WHAT, |reader| match target::find(reader, "show log of", &args.target)? {
+        Target::Run(run) => Ok(vec![run]),
+        Target::Job(job) if args.all => all_runs(reader, job),
+        Target::Job(job) => latest_run(reader, job, &args.target).map(|run| vec![run]),
+    })?;
+    if let ([run], true) = (runs.as_slice(), args.follow) {
+        return follow(context, Waiting::new(context, FOLLOW, None)?, *run, args.tail);
+    }
+    for run in runs {
+        let stored = context.read(WHAT, |reader| reader.output(run))?;
+        let is_empty = print(context, run, stored, args.tail)?;
+        if is_empty && !args.all {
+            let view = context.read(WHAT, |reader| reader.run(run))?;
+            // Not a word of output: why, if there is a reason.
+            if let Some(text) = view.as_ref().and_then(ending) {
+                context.output.talk(&text);
+            }
+        }
+    }
+    Ok(0)
+}
+
+/// A run that there can be output of: not one that was over before it began, if there is any other.
+fn latest_run(reader: &Reader<'_>, job: JobId, text: &str) -> Result<RunId, Failure> {
+    let never_began = |outcome| matches!(outcome, Some(Outcome::Missed | Outcome::Skipped));
+    let mut filter = RunFilter { job: Some(job), limit: Some(100), ..RunFilter::default() };
+    let runs = reader.runs(&filter)?;
+    if let Some(run) = runs.iter().find(|run| !never_began(run.outcome)) {
+        return Ok(run.run);
+    }
+    filter.limit = None;
+    let runs = reader.runs(&filter)?;
+    runs.iter().find(|run| !never_began(run.outcome)).map(|run| run.run).ok_or_else(|| {
+        Error::not_found(format!("show log of job `{text}`"), "it has not run yet")
+            .hint(format!("see when it will with `taskq next {text}`"))
+            .into()
+    })
+}
+
+fn all_runs(reader: &Reader<'_>, job: JobId) -> Result<Vec<RunId>, Failure> {
+    let filter = RunFilter { job: Some(job), ..RunFilter::default() };
+    let mut runs: Vec<RunId> = reader.runs(&filter)?.iter().map(|run| run.run).collect();
+    runs.reverse();
+    Ok(runs)
+}

@@ -1,0 +1,122 @@
+//! Owns: `taskq run`.
+//! Never: starting a process (see `keeper`).
+
+use clap::Args;
+
+use crate::cli::context::{Context, Failure};
+use crate::cli::target::find_job;
+use crate::cli::view::ending::conclude;
+use crate::cli::view::json::{RunJson, Runs, document};
+use crate::cli::view::run_output::follow;
+use crate::cli::waiting::{Waiting, all_finished, unlearned, unlike_a_run};
+use crate::daemon::running_daemon;
+use crate::domain::RunId;
+use crate::error::{Error, Result};
+use crate::store::{RunView, StoreResult};
+
+const WHAT: &str = "run job";
+
+/// Run jobs now, besides their schedule
+///
+/// Prints the name of each run, as in backup.3. It waits for a slot of its
+/// queue like any other.
+///
+/// With --wait or --follow on one job, the exit status is the run's own: its
+/// exit code, 128+N after signal N, 124 timed out, 125 taskq could not run it,
+/// 126 not executable, 127 not found, 130 cancelled. It is 3 where it cannot be
+/// learned how the run ends; a run that was queued before then continues.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  taskq run backup
+  taskq run --follow backup || echo failed"
+)]
+pub struct RunArgs {
+    /// The jobs, by id or name
+    #[arg(value_name = "JOB", required = true)]
+    pub jobs: Vec<String>,
+
+    /// Wait until they have ended
+    #[arg(long)]
+    pub wait: bool,
+
+    /// Show the output as it comes, until it has ended
+    #[arg(long)]
+    pub follow: bool,
+
+    /// Print JSON
+    #[arg(long, conflicts_with = "follow")]
+    pub json: bool,
+}
+
+/// Queues a run of each job, and answers with their names or, if they are waited for, with their status.
+pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
+    if args.follow && args.jobs.len() > 1 {
+        return Err(Error::usage(WHAT, "`--follow` takes one job").hint("wait for many with `--wait`"));
+    }
+    if !args.wait && !args.follow {
+        return run_apart(context, args);
+    }
+    // Before anything is queued: a run that nobody starts, or waits for, must not be left behind by a command
+    // that failed.
+    let (waiting, runs) = Waiting::new(context, WHAT, None)
+        .and_then(|mut waiting| waiting.need_daemon().map(|()| waiting))
+        .and_then(|waiting| Ok((waiting, queue(context, args)?)))
+        .map_err(unlike_a_run)?;
+    wait_for(context, args, waiting, &runs).map_err(unlearned)
+}
+
+fn wait_for(context: &Context<'_>, args: &RunArgs, mut waiting: Waiting<'_>, runs: &[RunId]) -> Result<u8> {
+    if args.follow {
+        context.output.talk(&names(runs));
+        return follow(context, waiting, runs[0], None);
+    }
+    if !args.json {
+        context.output.answer(&names(runs))?;
+    }
+    waiting.show_progress(runs.len());
+    let views = waiting.until(|reader| all_finished(reader, runs))?.unwrap_or_default();
+    if args.json {
+        answer_json(context, &views)?;
+    }
+    Ok(conclude(context, &views))
+}
+
+fn run_apart(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
+    let runs = queue(context, args)?;
+    if args.json {
+        let views = context.read(WHAT, |reader| {
+            let views: StoreResult<Vec<_>> = runs.iter().map(|run| reader.run(*run)).collect();
+            Ok(views?.into_iter().flatten().collect::<Vec<_>>())
+        })?;
+        answer_json(context, &views)?;
+    } else {
+        context.output.answer(&names(&runs))?;
+    }
+    if context.output.streams().stderr_is_terminal && running_daemon(&context.dir).is_none() {
+        context.output.talk("no daemon is running: start one with `taskq daemon`");
+    }
+    Ok(0)
+}
+
+fn queue(context: &Context<'_>, args: &RunArgs) -> Result<Vec<RunId>> {
+    let now = context.now();
+    context.change(WHAT, |writer| {
+        let runs: Result<Vec<RunId>, Failure> = args
+            .jobs
+            .iter()
+            .map(|job| Ok(writer.add_manual_run(find_job(writer, "run", job)?, false, now)?))
+            .collect();
+        runs
+    })
+}
+
+fn answer_json(context: &Context<'_>, runs: &[RunView]) -> Result<()> {
+    context.output.json(&document(Runs { runs: runs.iter().map(RunJson::from).collect() }))
+}
+
+fn names(runs: &[RunId]) -> String {
+    runs.iter().map(|run| format!("{run}\n")).collect()
+}

@@ -1,0 +1,94 @@
+//! Owns: `taskq status`.
+//! Never: anything that changes something.
+
+use clap::Args;
+
+use serde::Serialize;
+
+use crate::cli::context::Context;
+use crate::cli::output::text;
+use crate::cli::view::json::{QueueJson, document};
+use crate::cli::view::tables::queue_table;
+use crate::daemon::{is_listening, running_daemon};
+use crate::domain::Timestamp;
+use crate::error::Result;
+use crate::system::machine;
+
+#[derive(Serialize)]
+struct Status {
+    daemon: Option<DaemonJson>,
+    queues: Vec<QueueJson>,
+    next_fire_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct DaemonJson {
+    pid: u32,
+    since_at: Timestamp,
+    version: String,
+    listens: bool,
+}
+
+/// The exit code where no daemon runs.
+const NO_DAEMON: u8 = 3;
+
+/// Show the daemon, the queues and what comes next
+///
+/// The exit status is 3 if the daemon is not running. One whose sockets were
+/// removed is named: it makes them again when the next command looks for it.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Examples:
+  taskq status
+  taskq status --json | jq .queues"
+)]
+pub struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Answers with the state of things.
+pub fn run(context: &Context<'_>, args: &StatusArgs) -> Result<u8> {
+    const WHAT: &str = "show status";
+    let (zone, _) = context.zone(WHAT)?;
+    let now = context.now();
+    let (queues, next) = context.read(WHAT, |reader| Ok((reader.queues()?, reader.next_deadline()?)))?;
+    let daemon = running_daemon(&context.dir);
+    let listens = is_listening(&context.dir);
+    let status = if daemon.is_some() { 0 } else { NO_DAEMON };
+    let cpus = machine::cpus();
+    if args.json {
+        let daemon = daemon.map(|info| DaemonJson {
+            pid: info.pid,
+            since_at: info.since(),
+            version: info.version.clone(),
+            listens,
+        });
+        let queues = queues.iter().map(|queue| QueueJson::new(queue, cpus)).collect();
+        context.output.json(&document(Status { daemon, queues, next_fire_at: next }))?;
+        return Ok(status);
+    }
+    context.output.answer(&match &daemon {
+        Some(info) => {
+            let deaf =
+                format!("; it does not listen: `kill -HUP {}` has it make its sockets again", info.pid);
+            let deaf = if listens { "" } else { &deaf };
+            format!(
+                "daemon: pid {}, since {}, version {}{deaf}",
+                info.pid,
+                zone.show(info.since()),
+                info.version
+            )
+        }
+        None => "daemon: not running; start it with `taskq daemon`".to_owned(),
+    })?;
+    context.output.answer(&next.map_or("next fire: none".to_owned(), |at| {
+        format!("next fire: {}, in {}", zone.show(at), text::span(at.since(now)))
+    }))?;
+    context.output.answer("\n")?;
+    context.output.table(&queue_table(&queues, cpus))?;
+    Ok(status)
+}

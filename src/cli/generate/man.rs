@@ -1,0 +1,197 @@
+//! Owns: `taskq man`: the manual pages, made from the definitions of the options and from hand-written
+//! sections.
+//! Never: promises that the program does not keep.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use clap::{Args, Command, ValueHint};
+use clap_mangen::Man;
+
+use super::completions::visible;
+use crate::cli::context::Context;
+use crate::cli::output::text::io_cause;
+use crate::error::{Error, Result};
+
+/// Write the manual pages to DIR, or print taskq(1)
+#[derive(Args, Debug)]
+pub struct ManArgs {
+    /// Write taskq.1, taskq-add.1 and the others here
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub target: Option<PathBuf>,
+}
+
+/// The date in the pages' foot: of the last change that a reader would notice.
+const DATE: &str = "2026-11-20";
+
+/// The sections of taskq(1) that no definition holds.
+const SECTIONS: &str = include_str!("taskq.roff");
+
+/// The longest line of a page's source: what linters want, so that changes can be read.
+const SOURCE_COLUMNS: usize = 79;
+
+/// One manual page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Its file, `taskq-add.1`.
+    pub file: String,
+    /// Its source, in man(7).
+    pub text: String,
+}
+
+/// Returns every page: taskq(1) first, then one a verb.
+pub fn pages(full: &Command) -> Vec<Page> {
+    let mut taskq = visible(full);
+    taskq.build();
+    let mut pages = vec![page(&taskq)];
+    pages.extend(taskq.get_subcommands().map(page));
+    pages
+}
+
+fn page(command: &Command) -> Page {
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
+    let is_taskq = name == "taskq";
+    let man = Man::new(command.clone())
+        .title(name.to_uppercase())
+        .date(DATE)
+        .source(format!("taskq {}", env!("CARGO_PKG_VERSION")))
+        .manual("User Commands");
+    let mut text = rendered(&man, is_taskq);
+    if is_taskq {
+        text.push_str(SECTIONS);
+    } else {
+        command.get_subcommands().for_each(|verb| push_nested(verb, &mut text));
+    }
+    push_examples(command, &mut text);
+    text.push_str(".SH \"SEE ALSO\"\n");
+    text.push_str(if is_taskq {
+        ".BR at (1),\n.BR crontab (1),\n.BR crontab (5),\n.BR cron (8)\n"
+    } else {
+        SEE_TASKQ
+    });
+    Page { file: format!("{name}.1"), text: tidy(&text) }
+}
+
+const SEE_TASKQ: &str = ".BR taskq (1)\nfor times, spans, exit status, environment and files\n";
+
+fn rendered(man: &Man, lists_verbs: bool) -> String {
+    let mut text = Vec::new();
+    let render = |text: &mut Vec<u8>| -> io::Result<()> {
+        man.render_title(text)?;
+        man.render_name_section(text)?;
+        man.render_synopsis_section(text)?;
+        man.render_description_section(text)?;
+        if lists_verbs {
+            man.render_subcommands_section(text)?;
+        }
+        man.render_options_section(text)
+    };
+    render(&mut text).expect("a Vec takes all");
+    let text = String::from_utf8(text).expect("made of texts");
+    // The first paragraph of the description is the line under NAME again.
+    match text.split_once(".SH DESCRIPTION\n").map(|(before, after)| (before, after.split_once(".PP\n"))) {
+        Some((before, Some((about, rest)))) if about.lines().count() == 1 => {
+            format!("{before}.SH DESCRIPTION\n{rest}")
+        }
+        Some(_) | None => text,
+    }
+    .replace(".SH SUBCOMMANDS\n", ".SH COMMANDS\n")
+}
+
+/// Adds what `taskq queue set` and its like take: they have no page of their own.
+fn push_nested(verb: &Command, text: &mut String) {
+    let name = verb.get_bin_name().unwrap_or_else(|| verb.get_name());
+    let mut description = Vec::new();
+    Man::new(verb.clone()).render_description_section(&mut description).expect("a Vec takes all");
+    let description = String::from_utf8(description).expect("made of texts");
+    let description = description.replace(".SH DESCRIPTION\n", "");
+    writeln!(text, ".SH \"{}\"\n{description}", name.to_uppercase()).expect("a String takes all");
+    let own = verb.get_arguments().filter(|arg| !arg.is_global_set() && arg.get_id() != "help").cloned();
+    let own = Command::new("options").disable_help_flag(true).args(own);
+    if own.get_arguments().next().is_some() {
+        let mut options = Vec::new();
+        Man::new(own).render_options_section(&mut options).expect("a Vec takes all");
+        let options = String::from_utf8(options).expect("made of texts");
+        text.push_str(&options.replace(".SH OPTIONS\n", ""));
+    }
+}
+
+/// Turns the `Examples:` behind a help text into a section.
+fn push_examples(command: &Command, text: &mut String) {
+    let after = |command: &Command| command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let nested = if command.get_name() == "taskq" {
+        Vec::new()
+    } else {
+        command.get_subcommands().map(after).collect()
+    };
+    let all = std::iter::once(after(command)).chain(nested).collect::<Vec<_>>().join("\n");
+    let mut examples: Vec<&str> = Vec::new();
+    for example in all.lines().filter_map(|line| line.strip_prefix("  ")) {
+        if !examples.contains(&example) {
+            examples.push(example);
+        }
+    }
+    text.push_str(".SH EXAMPLES\n.nf\n");
+    for line in examples {
+        text.push_str(&line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq"));
+        text.push('\n');
+    }
+    text.push_str(".fi\n");
+}
+
+/// Evens out what the generator writes: its preamble before each section, blanks at the ends of lines, long
+/// lines, and angle brackets around what is in italics already.
+fn tidy(text: &str) -> String {
+    let is_preamble = |line: &str| line.starts_with(".ie \\n(.g") || line.starts_with(".el .ds Aq");
+    let mut tidy = String::with_capacity(text.len());
+    let mut verbatim = false;
+    for (index, line) in text.lines().enumerate() {
+        if is_preamble(line) && index > 1 {
+            continue;
+        }
+        verbatim = (verbatim || line == ".nf") && line != ".fi";
+        let line = line.trim_end().replace("\\fI<", "\\fI").replace(">\\fR", "\\fR");
+        let line = if line.is_empty() { ".sp".to_owned() } else { line };
+        if verbatim || line.starts_with('.') {
+            tidy.push_str(&line);
+        } else {
+            push_filled(&line, &mut tidy);
+        }
+        tidy.push('\n');
+    }
+    tidy
+}
+
+/// Adds a line of running text as lines that are not too long; a formatter fills them again.
+fn push_filled(line: &str, out: &mut String) {
+    let mut used = 0;
+    for word in line.split_inclusive(' ') {
+        // A line must not begin like a request.
+        let may_begin = !word.starts_with(['.', '\'']);
+        if used + word.trim_end().len() > SOURCE_COLUMNS && used > 0 && may_begin {
+            out.truncate(out.trim_end().len());
+            out.push('\n');
+            used = 0;
+        }
+        out.push_str(word);
+        used += word.len();
+    }
+}
+
+fn write_pages(full: &Command, dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    pages(full).iter().try_for_each(|page| fs::write(dir.join(&page.file), &page.text))
+}
+
+/// Writes the pages of the command line `full`, or prints the first.
+pub fn run(context: &Context<'_>, args: &ManArgs, full: &Command) -> Result<u8> {
+    match &args.target {
+        Some(dir) => {
+            write_pages(full, dir)
+                .map_err(|error| Error::io(format!("write `{}`", dir.display()), io_cause(&error)))?;
+        }
+        None => context.output.answer(&pages(full)[0].text)?,
+    }
+    Ok(0)
+}

@@ -1,0 +1,5 @@
+//! Owns: what is made from the definitions of the options: completions and manual pages.
+//! Never: the definitions.
+
+pub mod completions;
+pub mod man;

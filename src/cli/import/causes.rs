@@ -1,0 +1,274 @@
+//! Owns: where a note stands that holds for many lines: once, at the line that causes it.
+//! Never: what is said (see `crontab::Note`).
+
+use std::collections::{HashMap, HashSet};
+
+use super::planned::{Caused, Surroundings, TableLine, zone_of};
+use crate::crontab::{Note, Timing, Variable, Verdict, ZoneVariable};
+use crate::domain::{Span, Timestamp};
+use crate::schedule::{Dialect, Zone};
+
+/// Within this time the fires of two zones are compared: ten years, so that a 29 February is among them.
+const HORIZON: Span = Span::from_seconds(3_652 * 86_400);
+
+/// So many schedules below a zone are compared. Most differ at once, and a table may have a hundred thousand.
+const SCHEDULES_MAX: usize = 50;
+
+/// Which lines have what notes, while a table is read from above.
+#[derive(Default)]
+pub struct Causes {
+    /// The line that sets each variable now.
+    set_at: HashMap<Vec<u8>, usize>,
+    /// What stands at jobs, for want of a line that sets the variable.
+    told: HashSet<String>,
+}
+
+impl Causes {
+    /// Looks at the last line.
+    pub fn pass(&mut self, lines: &[TableLine<'_>]) {
+        if let Some(variable) = lines.last().and_then(variable_of) {
+            self.set_at.insert(variable.name.clone(), lines.len() - 1);
+        }
+    }
+
+    /// Puts a note of the last line where it belongs, unless it stands there already.
+    pub fn place(&mut self, lines: &mut [TableLine<'_>], caused: &Caused) {
+        let notes = match self.set_at.get(caused.by) {
+            Some(index) => &mut lines[*index].finding.notes,
+            None if self.told.insert(caused.note.to_string()) => {
+                &mut lines.last_mut().expect("the job's line is there").finding.notes
+            }
+            None => return,
+        };
+        if !notes.contains(&caused.note) {
+            notes.push(caused.note.clone());
+        }
+    }
+}
+
+/// Puts what only a whole table shows at the line that causes it.
+pub fn settle(lines: &mut [TableLine<'_>], here: &Surroundings) {
+    count_users(lines);
+    for index in 0..lines.len() {
+        if let Some(note) = zone_note(index, lines, here) {
+            lines[index].finding.notes.push(note);
+        }
+    }
+}
+
+fn variable_of<'a>(line: &'a TableLine<'_>) -> Option<&'a Variable> {
+    match &line.finding.verdict {
+        Verdict::Variable(variable) => Some(variable),
+        Verdict::Nothing | Verdict::Entry(_) | Verdict::Refused { .. } => None,
+    }
+}
+
+/// Leaves the first note of a command that begins with a user, with the number of the others.
+fn count_users(lines: &mut [TableLine<'_>]) {
+    let is_one = |note: &Note| matches!(note, Note::LooksLikeUser { .. });
+    let mut found = lines.iter_mut().filter(|line| line.finding.notes.iter().any(is_one));
+    let Some(first) = found.next() else { return };
+    let mut count = 0;
+    for line in found {
+        line.finding.notes.retain(|note| !is_one(note));
+        count += 1;
+    }
+    for note in &mut first.finding.notes {
+        if let Note::LooksLikeUser { others, .. } = note {
+            *others = count;
+        }
+    }
+}
+
+/// Returns what a line that sets `CRON_TZ` or `TZ` means for the times below it; `None`: nothing that a fire
+/// would show.
+fn zone_note(index: usize, lines: &[TableLine<'_>], here: &Surroundings) -> Option<Note> {
+    let variable = variable_of(&lines[index])?;
+    let kind = match variable.name.as_slice() {
+        b"CRON_TZ" => ZoneVariable::CronTz(here.origin),
+        b"TZ" => ZoneVariable::Tz,
+        _ => return None,
+    };
+    let name = String::from_utf8_lossy(&variable.value).into_owned();
+    let other = match kind {
+        ZoneVariable::CronTz(Dialect::Cronie) => here.zone.clone(),
+        ZoneVariable::CronTz(Dialect::Debian) | ZoneVariable::Tz => Zone::find(&name)?,
+    };
+    let is_below = |line: &&TableLine<'_>| variable_of(line).is_none_or(|other| other.name != variable.name);
+    let jobs =
+        lines[index + 1..].iter().take_while(is_below).filter_map(|line| Some((line, timing_of(line)?)));
+    let mut same: Vec<&Timing> = Vec::new();
+    for (line, timing) in jobs {
+        if same.iter().any(|known| known.schedule == timing.schedule && known.zone == timing.zone) {
+            continue;
+        }
+        if let Some(first) = first_unlike(timing, &other, here) {
+            return Some(Note::OtherZone {
+                variable: kind,
+                zone: name,
+                line: line.finding.line.number,
+                first,
+            });
+        }
+        same.push(timing);
+        if same.len() == SCHEDULES_MAX {
+            break;
+        }
+    }
+    None
+}
+
+fn timing_of<'a>(line: &'a TableLine<'_>) -> Option<&'a Timing> {
+    match &line.finding.verdict {
+        Verdict::Entry(entry) => entry.timing.as_ref(),
+        Verdict::Nothing | Verdict::Variable(_) | Verdict::Refused { .. } => None,
+    }
+}
+
+fn first_unlike(timing: &Timing, other: &Zone, here: &Surroundings) -> Option<Timestamp> {
+    let own = zone_of(timing.zone.as_deref(), here);
+    timing.schedule.first_unlike(here.now, here.now + HORIZON, &own, other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::read_table;
+    use super::*;
+    use crate::crontab::Layout;
+    use crate::system::users::Person;
+
+    fn person(name: &str) -> Person {
+        Person {
+            name: name.to_owned(),
+            home: format!("/home/{name}").into_bytes(),
+            shell: b"/bin/sh".to_vec(),
+        }
+    }
+
+    /// On 2026-11-20 at 12:00 UTC, where no directory is there.
+    fn surroundings(origin: Dialect) -> Surroundings {
+        Surroundings {
+            now: Timestamp::from_seconds(1_795_176_000),
+            zone: Zone::utc(),
+            origin,
+            own: person("root"),
+            is_root: true,
+            login: Vec::new(),
+            host: 1 << 63,
+            boot_id: String::new(),
+            find_user: |name| ["root", "www-data"].contains(&name).then(|| person(name)),
+            is_directory: |path| path == std::path::Path::new("/srv"),
+        }
+    }
+
+    /// Returns the notes of a table in a home that is there, each behind the number of its line.
+    fn notes(table: &str, origin: Dialect, layout: Layout) -> Vec<String> {
+        let table = format!("HOME=/srv\n{table}");
+        notes_as_is(&table, origin, layout)
+    }
+
+    fn notes_as_is(table: &str, origin: Dialect, layout: Layout) -> Vec<String> {
+        let here = surroundings(origin);
+        let lines = read_table(table.as_bytes(), layout, None, &here);
+        let of_line = |line: &TableLine<'_>| {
+            let number = line.finding.line.number;
+            line.finding.notes.iter().map(|note| format!("{number}: {note}")).collect::<Vec<_>>()
+        };
+        lines.iter().flat_map(of_line).collect()
+    }
+
+    #[test]
+    fn a_zone_that_makes_no_difference_gets_no_note() {
+        for origin in Dialect::ALL {
+            for table in [
+                "CRON_TZ=Asia/Tokyo\n*/5 * * * * x\n0 * * * * y\n@hourly z\n",
+                "CRON_TZ=Asia/Kolkata\n*/30 * * * * x\n",
+                "CRON_TZ=Africa/Abidjan\n0 9 * * * x\n",
+                "CRON_TZ=Asia/Tokyo\n",
+                "CRON_TZ=Asia/Tokyo\n@reboot x\n",
+                "TZ=Asia/Tokyo\n*/5 * * * * x\n",
+                "TZ=Africa/Abidjan\n0 9 * * * x\n",
+            ] {
+                assert_eq!(notes(table, *origin, Layout::User), [""; 0], "{table}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_zone_that_makes_a_difference_gets_one_note_with_name_value_and_the_first_line() {
+        let table = "CRON_TZ=Asia/Tokyo\n*/5 * * * * x\n0 9 * * * y\n0 10 * * * z\nCRON_TZ=Europe/London\n0 9 * * * x\n";
+        let debian = "the times below stay in the system's zone; it makes a difference first in line";
+        let expected = [
+            format!("2: CRON_TZ `Asia/Tokyo` counts for cronie alone: {debian} 4"),
+            format!("6: CRON_TZ `Europe/London` counts for cronie alone: {debian} 7"),
+        ];
+        assert_eq!(notes(table, Dialect::Debian, Layout::User), expected);
+        let cronie = "is the zone of the times below; Debian's cron leaves them in the system's; it makes a difference first";
+        let expected = [
+            format!("2: CRON_TZ `Asia/Tokyo` {cronie} in line 4"),
+            format!("6: CRON_TZ `Europe/London` {cronie} in line 7"),
+        ];
+        assert_eq!(notes(table, Dialect::Cronie, Layout::User), expected);
+        let lines = read_table(table.as_bytes(), Layout::User, None, &surroundings(Dialect::Debian));
+        // Here, where winter is London's time.
+        let [Note::OtherZone { first, .. }] = lines[4].finding.notes.as_slice() else { panic!("one note") };
+        assert_eq!(first.to_string(), "2027-03-28T08:00:00Z");
+    }
+
+    #[test]
+    fn tz_gets_a_note_where_a_reader_could_take_it_for_the_zone_of_the_times() {
+        let said = "TZ `Asia/Tokyo` is for the commands alone: no cron takes it for the times below";
+        let expected = [format!("2: {said}; it makes a difference first in line 3")];
+        for origin in Dialect::ALL {
+            assert_eq!(notes("TZ=Asia/Tokyo\n0 9 * * * x\n1 9 * * * y\n", *origin, Layout::User), expected);
+        }
+        // Under the same CRON_TZ it is true for cronie.
+        let both = "CRON_TZ=Asia/Tokyo\nTZ=Asia/Tokyo\n0 9 * * * x\n";
+        assert_eq!(notes(both, Dialect::Cronie, Layout::User).len(), 1);
+        assert_eq!(notes(both, Dialect::Debian, Layout::User).len(), 2);
+    }
+
+    #[test]
+    fn a_delay_is_told_of_where_it_is_set_and_nowhere_else() {
+        let table = "RANDOM_DELAY=45\n0 9 * * * x\n0 10 * * * y\nRANDOM_DELAY=0\n0 11 * * * z\n";
+        let debian = ["2: RANDOM_DELAY `45` counts for cronie alone: nothing is delayed"];
+        assert_eq!(notes(table, Dialect::Debian, Layout::User), debian);
+        let cronie = "2: RANDOM_DELAY `45`: cronie draws a delay whenever it starts; here it is 22 min for all lines below";
+        assert_eq!(notes(table, Dialect::Cronie, Layout::User), [cronie]);
+    }
+
+    #[test]
+    fn a_variable_with_a_bad_value_is_told_of_once_and_at_its_own_line() {
+        let table =
+            "MAILTO=a b\nSHELL=bash\nHOME=/none\n0 9 * * * x\nA=1\n0 10 * * * y\nMAILTO=c d\n0 11 * * * z\n";
+        let found = notes_as_is(table, Dialect::Debian, Layout::User);
+        let begins: Vec<&str> =
+            found.iter().map(|note| note.split_inclusive("` ").next().unwrap_or_default()).collect();
+        assert_eq!(begins, ["1: MAILTO `a b` ", "2: SHELL `bash` ", "3: HOME `/none` ", "7: MAILTO `c d` "]);
+        // What no job has is none's concern.
+        assert_eq!(notes_as_is("MAILTO=a b\nHOME=/none\n", Dialect::Debian, Layout::User), [""; 0]);
+    }
+
+    #[test]
+    fn a_home_that_no_line_sets_is_told_of_once_for_each_user() {
+        let table = "0 9 * * * root x\n0 9 * * * www-data x\nA=1\n0 9 * * * root x\n0 9 * * * www-data x\n";
+        let found = notes_as_is(table, Dialect::Debian, Layout::System);
+        let begins: Vec<&str> =
+            found.iter().map(|note| note.split(" is ").next().unwrap_or_default()).collect();
+        assert_eq!(begins, ["1: HOME `/home/root`", "2: HOME `/home/www-data`"]);
+    }
+
+    #[test]
+    fn a_user_column_is_told_of_once_with_the_number_of_lines() {
+        let said = |others: &str| {
+            format!(
+                "2: the command begins with a user, `root`{others}: only system tables have users (`--system`)"
+            )
+        };
+        let of = |table: &str| notes(table, Dialect::Debian, Layout::User);
+        assert_eq!(of("0 9 * * * root x\n"), [said("")]);
+        assert_eq!(of("0 9 * * * root x\n0 9 * * * www-data x\n"), [said(" (one more line does so)")]);
+        let three = "0 9 * * * root x\n0 9 * * * y\n0 9 * * * root x\n0 9 * * * root x\n";
+        assert_eq!(of(three), [said(" (2 more lines do so)")]);
+    }
+}

@@ -1,0 +1,182 @@
+//! Owns: what an imported table changes in the store: which of its lines have a job already, and what becomes
+//! of the others.
+//! Never: reading lines (see `plan`).
+//!
+//! A line finds its job by its bytes; a line that was edited by its command. So ids, counters and history
+//! stay with what the line is about, and an unchanged line changes nothing.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::planned::TableLine;
+use crate::cli::context::Failure;
+use crate::domain::{CommandLine, JobId, NewJob, QueueName, Timestamp};
+use crate::schedule::Dialect;
+use crate::store::{CrontabEntry, FirstFire, Reader, StoreResult, Writer};
+
+/// The slots of `QueueName::CRON`: more than cron would survive.
+const CRON_SLOTS: u32 = 1_000;
+
+/// What became of a line's job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A new job.
+    Added,
+    /// The job of this line or of the one that it was, with another definition.
+    Changed,
+    /// The job as it was.
+    Unchanged,
+}
+
+/// What a table changes.
+#[derive(Debug, Default)]
+pub struct Diff {
+    /// For each line: its job, unless it is to be added, and what becomes of it; `None`: the line makes none.
+    pub lines: Vec<Option<(Option<JobId>, Change)>>,
+    /// Jobs whose lines are gone, with those lines.
+    pub gone: Vec<CrontabEntry>,
+}
+
+impl Diff {
+    /// Returns what a table changes where nothing is stored of its source.
+    pub fn of_new(lines: &[TableLine<'_>]) -> Self {
+        let lines = lines.iter().map(|line| line.job.as_ref().map(|_| (None, Change::Added)));
+        Self { lines: lines.collect(), gone: Vec::new() }
+    }
+}
+
+/// Holds a table against what is stored of its source.
+pub fn diff(reader: &Reader<'_>, source: &str, lines: &[TableLine<'_>]) -> Result<Diff, Failure> {
+    let stored = reader.crontab(source)?;
+    let entries = stored.as_ref().map_or_else(|| Ok(Vec::new()), |table| reader.crontab_entries(table.id))?;
+    // What somebody has cancelled is done; its line, if it still stands there, makes a new job.
+    let (mut live, mut gone): (Vec<Option<CrontabEntry>>, Vec<CrontabEntry>) = (Vec::new(), Vec::new());
+    for entry in entries {
+        if entry.is_done { gone.push(entry) } else { live.push(Some(entry)) }
+    }
+    let mut matched = match_by_text(lines, &live);
+    take_matched(&mut live, &matched);
+    let mut diff = Diff::default();
+    if live.iter().any(Option::is_some) {
+        match_by_deed(reader, lines, &mut live, &mut matched)?;
+    }
+    for (line, job) in lines.iter().zip(&matched) {
+        diff.lines.push(match (&line.job, job) {
+            (None, _) => None,
+            (Some(_), None) => Some((None, Change::Added)),
+            (Some(new), Some(job)) => {
+                let (old, triggers) = reader.definition(*job)?;
+                let is_same =
+                    triggers == [new.first.spec.clone()] && NewJob { hold: false, ..old } == new.job();
+                Some((Some(*job), if is_same { Change::Unchanged } else { Change::Changed }))
+            }
+        });
+    }
+    gone.extend(live.into_iter().flatten());
+    diff.gone = gone;
+    Ok(diff)
+}
+
+/// Finds for each line with a job the first entry of the same text that no earlier line has.
+fn match_by_text(lines: &[TableLine<'_>], live: &[Option<CrontabEntry>]) -> Vec<Option<JobId>> {
+    let mut waiting: HashMap<&[u8], VecDeque<JobId>> = HashMap::new();
+    for entry in live.iter().flatten() {
+        waiting.entry(&entry.text).or_default().push_back(entry.job);
+    }
+    let mut find = |line: &TableLine<'_>| waiting.get_mut(line.finding.line.text)?.pop_front();
+    lines.iter().map(|line| line.job.as_ref().and_then(|_| find(line))).collect()
+}
+
+fn take_matched(live: &mut [Option<CrontabEntry>], matched: &[Option<JobId>]) {
+    let taken: HashSet<JobId> = matched.iter().flatten().copied().collect();
+    for entry in live {
+        if entry.as_ref().is_some_and(|entry| taken.contains(&entry.job)) {
+            *entry = None;
+        }
+    }
+}
+
+/// Finds for each line that has no job yet one that did the same at other times.
+fn match_by_deed(
+    reader: &Reader<'_>,
+    lines: &[TableLine<'_>],
+    live: &mut [Option<CrontabEntry>],
+    matched: &mut [Option<JobId>],
+) -> Result<(), Failure> {
+    let mut waiting: HashMap<(Option<String>, CommandLine), VecDeque<JobId>> = HashMap::new();
+    for entry in live.iter().flatten() {
+        let old = reader.definition(entry.job)?.0.execution;
+        waiting.entry((old.user, old.command)).or_default().push_back(entry.job);
+    }
+    for (line, job) in lines.iter().zip(matched.iter_mut()) {
+        if let (Some(new), None) = (&line.job, &job) {
+            *job = waiting.get_mut(&new.deed()).and_then(VecDeque::pop_front);
+        }
+    }
+    take_matched(live, matched);
+    Ok(())
+}
+
+/// A table as it is to be stored.
+pub struct NewTable<'a> {
+    /// The file's absolute path; empty: the table of crontab(1).
+    pub source: &'a str,
+    /// The cron that it is read as.
+    pub origin: Dialect,
+    /// The file.
+    pub text: &'a [u8],
+    /// Its lines.
+    pub lines: &'a [TableLine<'a>],
+}
+
+/// Makes the queue of imported jobs where there is none.
+pub fn make_queue(writer: &Writer<'_>) -> StoreResult<()> {
+    let queue: QueueName = QueueName::CRON.parse().expect("it is a name");
+    if !writer.has_queue(&queue)? {
+        writer.set_queue(&queue, Some(CRON_SLOTS))?;
+    }
+    Ok(())
+}
+
+/// Stores a table and what it changes; fills in the ids of added jobs.
+pub fn store(
+    writer: &Writer<'_>,
+    table: &NewTable<'_>,
+    diff: &mut Diff,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    if table.lines.iter().any(|line| line.job.is_some()) {
+        make_queue(writer)?;
+    }
+    let key = writer.put_crontab(table.source, table.origin, table.text)?;
+    for (line, change) in table.lines.iter().zip(&mut diff.lines) {
+        let (Some(new), Some((id, change))) = (&line.job, change) else { continue };
+        let triggers = std::slice::from_ref::<FirstFire>(&new.first);
+        let id = match *id {
+            Some(id) => id,
+            None => *id.insert(writer.add_job(&new.job(), triggers, None, now)?),
+        };
+        if *change == Change::Changed {
+            writer.change_job(id, &new.job(), triggers)?;
+        }
+        let text = line.finding.line;
+        writer.put_crontab_entry(key, id, text.number, text.text)?;
+    }
+    for gone in &diff.gone {
+        retire(writer, gone, now)?;
+    }
+    Ok(())
+}
+
+fn retire(writer: &Writer<'_>, gone: &CrontabEntry, now: Timestamp) -> Result<(), Failure> {
+    writer.drop_crontab_entry(gone.job)?;
+    Ok(writer.retire_job(gone.job, now)?)
+}
+
+/// Forgets a table, if there is one, and ends its jobs.
+pub fn remove(writer: &Writer<'_>, source: &str, now: Timestamp) -> Result<(), Failure> {
+    let Some(table) = writer.crontab(source)? else { return Ok(()) };
+    for entry in writer.crontab_entries(table.id)? {
+        retire(writer, &entry, now)?;
+    }
+    Ok(writer.drop_crontab(table.id)?)
+}

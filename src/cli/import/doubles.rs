@@ -1,0 +1,118 @@
+//! Owns: lines that two tables have, so that their jobs run twice, and how to end those of the other table.
+//! Never: cron's own tables (see `sources`).
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::planned::TableLine;
+use super::sources::OWN;
+use crate::cli::context::Failure;
+use crate::crontab::write::quoted;
+use crate::domain::JobId;
+use crate::store::Reader;
+
+/// So many jobs are named; of more the table is.
+const JOBS_MAX: usize = 20;
+
+/// What a table shares with another one.
+#[derive(Debug)]
+pub struct Doubles {
+    /// How many lines of the table.
+    lines: usize,
+    /// The other table.
+    pub other: String,
+    /// The other table's jobs.
+    jobs: Vec<JobId>,
+    /// It has no more jobs than these.
+    is_all: bool,
+}
+
+/// Returns what a table of this source shares with each other table that is stored.
+pub fn doubles(reader: &Reader<'_>, source: &str, lines: &[TableLine<'_>]) -> Result<Vec<Doubles>, Failure> {
+    let with_jobs = || lines.iter().filter(|line| line.job.is_some()).map(|line| line.finding.line.text);
+    let own: HashSet<&[u8]> = with_jobs().collect();
+    let mut all = Vec::new();
+    for other in reader.crontab_sources()?.into_iter().filter(|other| other != source) {
+        let Some(table) = reader.crontab(&other)? else { continue };
+        let mut live = reader.crontab_entries(table.id)?;
+        live.retain(|entry| !entry.is_done);
+        let same = || live.iter().filter(|entry| own.contains(entry.text.as_slice()));
+        let texts: HashSet<&[u8]> = same().map(|entry| entry.text.as_slice()).collect();
+        let jobs: Vec<JobId> = same().map(|entry| entry.job).collect();
+        if !jobs.is_empty() {
+            let lines = with_jobs().filter(|text| texts.contains(text)).count();
+            all.push(Doubles { lines, other, is_all: jobs.len() == live.len(), jobs });
+        }
+    }
+    Ok(all)
+}
+
+impl Doubles {
+    /// Says it of the table that is called `shown`.
+    pub fn sentence(&self, shown: &str, is_stored: bool) -> String {
+        let other = if self.other == OWN { "taskq crontab -l" } else { &self.other };
+        let run = if is_stored { "run" } else { "would run" };
+        let are = match self.lines {
+            1 => format!(
+                "1 line of it is in `{other}`, too, and its job {run}{} twice",
+                if is_stored { "s" } else { "" }
+            ),
+            lines => format!("{lines} lines of it are in `{other}`, too, and the jobs {run} twice"),
+        };
+        format!("`{shown}`: {are}: {}", self.remedy())
+    }
+
+    /// Says how to end the jobs of the other table.
+    fn remedy(&self) -> String {
+        let other = &self.other;
+        if other == OWN {
+            return if self.is_all {
+                "`taskq crontab -r` ends the other table's".to_owned()
+            } else {
+                "edit that table with `taskq crontab -e`".to_owned()
+            };
+        }
+        if self.jobs.len() <= JOBS_MAX {
+            let jobs: Vec<String> = self.jobs.iter().map(JobId::to_string).collect();
+            return format!("`taskq cancel {}` ends the other table's", jobs.join(" "));
+        }
+        // A file that is empty has no jobs.
+        match Path::new(other).exists() {
+            true => "edit that table, and import it again".to_owned(),
+            false => {
+                let path = quoted(other.as_bytes());
+                let path = String::from_utf8_lossy(&path);
+                format!(
+                    "`touch {path} && taskq import crontab {path}` ends the jobs of that table, whose file is gone"
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sentence(other: &str, jobs: std::ops::Range<i64>, is_all: bool) -> String {
+        let jobs: Vec<JobId> = jobs.map(JobId).collect();
+        Doubles { lines: jobs.len(), other: other.to_owned(), jobs, is_all }.sentence("table", true)
+    }
+
+    #[test]
+    fn the_jobs_of_the_other_table_can_be_ended() {
+        let own = "`table`: 2 lines of it are in `taskq crontab -l`, too, and the jobs run twice";
+        assert_eq!(sentence(OWN, 1..3, true), format!("{own}: `taskq crontab -r` ends the other table's"));
+        assert_eq!(sentence(OWN, 1..3, false), format!("{own}: edit that table with `taskq crontab -e`"));
+        let one = "`table`: 1 line of it is in `/etc/x`, too, and its job runs twice";
+        assert_eq!(
+            sentence("/etc/x", 7..8, false),
+            format!("{one}: `taskq cancel 7` ends the other table's")
+        );
+        let many = sentence("/no where", 1..100, true);
+        let command = "`touch '/no where' && taskq import crontab '/no where'` ends the jobs of that table, whose file is gone";
+        assert!(many.ends_with(command), "{many}");
+        let there = sentence("/", 1..100, true);
+        assert!(there.ends_with("edit that table, and import it again"), "{there}");
+    }
+}

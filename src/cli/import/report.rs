@@ -1,0 +1,292 @@
+//! Owns: what is said of each line of a table: the documents, the table and the sentences.
+//! Never: finding it out.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::diff::{Change, Diff};
+use super::planned::{Surroundings, TableLine, zone_of};
+use crate::cli::output::text;
+use crate::cli::output::{Column, Table, TableCell};
+use crate::cli::view::tables::TIME_MIN;
+use crate::crontab::{Note, Verdict};
+use crate::domain::{JobId, Span, Timestamp};
+use crate::error::Error;
+use crate::schedule::{Schedule, Zone};
+
+/// How many fires are shown of a line that is not what it seems.
+const FIRES_SHOWN: usize = 3;
+
+/// What became of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It sets a variable for the lines below.
+    Environment,
+    /// It has a job.
+    Imported,
+    /// It would have a job, and nothing is stored.
+    Accepted,
+    /// Its job has changed.
+    Changed,
+    /// Its job is as it was.
+    Unchanged,
+    /// It never runs anything, so it has none.
+    NoJob,
+    /// Blank, or a comment, and yet there is something to say about it.
+    Blank,
+    /// It is refused.
+    Refused,
+    /// It is no longer in the table, and its job has ended.
+    Removed,
+}
+
+impl Outcome {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Environment => "environment",
+            Self::Imported => "imported",
+            Self::Accepted => "accepted",
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+            Self::NoJob => "no job",
+            Self::Blank => "blank",
+            Self::Refused => "refused",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// Something to know about a line, and the fires that go with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Remark {
+    text: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fires: Vec<Timestamp>,
+}
+
+/// A line of the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LineReport {
+    line: usize,
+    result: Outcome,
+    job_id: Option<JobId>,
+    next_fire_at: Option<Timestamp>,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    notes: Vec<Remark>,
+}
+
+impl LineReport {
+    /// Returns why the line is refused, and what to do about it in brackets.
+    fn reason(&self) -> Option<String> {
+        let hint = self.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+        Some(format!("{}{hint}", self.cause.as_ref()?))
+    }
+}
+
+/// The report of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TableReport {
+    /// What it is called.
+    pub source: String,
+    /// Its lines but comments and blank ones, then those that are gone.
+    pub lines: Vec<LineReport>,
+}
+
+fn notes_cell(count: usize) -> TableCell {
+    if count == 0 { TableCell::unknown() } else { TableCell::new(count.to_string()) }
+}
+
+/// Makes the report of a table.
+///
+/// `is_stored`: new lines have their jobs.
+pub fn table_report(
+    source: &str,
+    lines: &[TableLine<'_>],
+    diff: &Diff,
+    is_stored: bool,
+    here: &Surroundings,
+) -> TableReport {
+    let mut cache = HashMap::new();
+    let mut reports: Vec<LineReport> = lines
+        .iter()
+        .zip(&diff.lines)
+        .filter_map(|(line, change)| line_report(line, change.as_ref(), is_stored, here, &mut cache))
+        .collect();
+    reports.extend(diff.gone.iter().map(|gone| LineReport {
+        line: gone.line,
+        result: Outcome::Removed,
+        job_id: Some(gone.job),
+        next_fire_at: None,
+        text: text::escaped_bytes(&gone.text),
+        column: None,
+        cause: None,
+        hint: None,
+        notes: Vec::new(),
+    }));
+    TableReport { source: source.to_owned(), lines: reports }
+}
+
+/// Zones that were read, by name.
+type Zones = HashMap<Option<String>, Zone>;
+
+fn line_report(
+    line: &TableLine<'_>,
+    change: Option<&(Option<JobId>, Change)>,
+    is_stored: bool,
+    here: &Surroundings,
+    zones: &mut Zones,
+) -> Option<LineReport> {
+    let finding = &line.finding;
+    let result = match (&finding.verdict, change) {
+        (Verdict::Nothing, _) if finding.notes.is_empty() => return None,
+        (Verdict::Nothing, _) => Outcome::Blank,
+        (Verdict::Variable(_), _) => Outcome::Environment,
+        (Verdict::Refused { .. }, _) => Outcome::Refused,
+        (Verdict::Entry(_), None) => Outcome::NoJob,
+        (Verdict::Entry(_), Some((_, Change::Added))) if is_stored => Outcome::Imported,
+        (Verdict::Entry(_), Some((_, Change::Added))) => Outcome::Accepted,
+        (Verdict::Entry(_), Some((_, Change::Changed))) => Outcome::Changed,
+        (Verdict::Entry(_), Some((_, Change::Unchanged))) => Outcome::Unchanged,
+    };
+    let (column, cause, hint) = match &finding.verdict {
+        Verdict::Refused { column, cause, hint } => (Some(*column), Some(cause.clone()), hint.clone()),
+        Verdict::Nothing | Verdict::Variable(_) | Verdict::Entry(_) => (None, None, None),
+    };
+    Some(LineReport {
+        line: finding.line.number,
+        result,
+        job_id: change.and_then(|(job, _)| *job),
+        next_fire_at: line.job.as_ref().and_then(|job| job.first.next_at),
+        text: text::escaped_bytes(finding.line.text.trim_ascii()),
+        column,
+        cause,
+        hint,
+        notes: remarks(line, here, zones),
+    })
+}
+
+fn remarks(line: &TableLine<'_>, here: &Surroundings, zones: &mut Zones) -> Vec<Remark> {
+    let mut fires = |schedule: &Schedule, delay: Span, zone: &Option<String>| {
+        let zone = zones.entry(zone.clone()).or_insert_with(|| zone_of(zone.as_deref(), here));
+        next_fires(schedule, delay, zone, here.now)
+    };
+    let own = match &line.finding.verdict {
+        Verdict::Entry(entry) => entry.timing.as_ref(),
+        Verdict::Nothing | Verdict::Variable(_) | Verdict::Refused { .. } => None,
+    };
+    let notes = &line.finding.notes;
+    let last_about_times = notes.iter().rposition(Note::is_about_times);
+    let own_fires = match own {
+        Some(own) if last_about_times.is_some() => fires(&own.schedule, own.delay, &own.zone),
+        Some(_) | None => Vec::new(),
+    };
+    let mut remarks = Vec::new();
+    for (index, note) in notes.iter().enumerate() {
+        let of_other = match note {
+            Note::OtherTimes { fires: Some(other), .. } => fires(&other.schedule, Span::ZERO, &other.zone),
+            _ => Vec::new(),
+        };
+        if let Note::OtherZone { first, .. } = note {
+            remarks.push(Remark { text: note.to_string(), fires: vec![*first] });
+            continue;
+        }
+        remarks.push(if !of_other.is_empty() && of_other == own_fires {
+            Remark { text: format!("{note}, though the next ones are the same"), fires: Vec::new() }
+        } else {
+            Remark { text: note.to_string(), fires: of_other }
+        });
+        if last_about_times == Some(index) && !own_fires.is_empty() {
+            remarks.push(Remark { text: "the coming fires here".to_owned(), fires: own_fires.clone() });
+        }
+    }
+    remarks
+}
+
+fn next_fires(schedule: &Schedule, delay: Span, zone: &Zone, now: Timestamp) -> Vec<Timestamp> {
+    let mut at = now - delay;
+    let next = || {
+        at = schedule.next_after(at, zone)?;
+        Some(at + delay)
+    };
+    std::iter::from_fn(next).take(FIRES_SHOWN).collect()
+}
+
+impl TableReport {
+    /// Returns how many lines are refused.
+    pub fn refusals(&self) -> usize {
+        self.lines.iter().filter(|line| line.result == Outcome::Refused).count()
+    }
+
+    /// Returns the lines that are refused, each with the reason and what to do about it.
+    pub fn refused_lines(&self) -> impl Iterator<Item = (usize, String)> {
+        self.lines.iter().filter_map(|line| Some((line.line, line.reason()?)))
+    }
+
+    /// Returns what to say if nothing is stored because of its refusals; `None`: there is none.
+    pub fn failure(&self, what: &str) -> Option<Error> {
+        let first = self.lines.iter().find(|line| line.result == Outcome::Refused)?;
+        let cause = first.cause.as_deref().unwrap_or_default();
+        let column = first.column.unwrap_or(1);
+        let others = match self.refusals() - 1 {
+            0 => String::new(),
+            1 => "; one more line is refused".to_owned(),
+            others => format!("; {others} more lines are refused"),
+        };
+        let error = Error::usage(what, format!("line {}, column {column}: {cause}{others}", first.line));
+        Some(match &first.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        })
+    }
+
+    /// Returns the table of lines.
+    pub fn table(&self, zone: &Zone) -> Table {
+        let mut table = Table::new([
+            Column::right("LINE"),
+            Column::left("RESULT"),
+            Column::right("NOTES"),
+            Column::right("JOB"),
+            Column::left("NEXT").shrinking_to(TIME_MIN),
+            Column::left("TEXT"),
+        ]);
+        for line in &self.lines {
+            table.push([
+                TableCell::new(line.line.to_string()),
+                TableCell::new(line.result.word()),
+                notes_cell(line.notes.len()),
+                line.job_id.map_or_else(TableCell::unknown, |id| TableCell::new(id.to_string())),
+                line.next_fire_at.map_or_else(TableCell::unknown, |at| TableCell::new(zone.show(at))),
+                TableCell::new(&line.text),
+            ]);
+        }
+        table
+    }
+
+    /// Returns a sentence for each thing that there is to know, in the order of the lines, of those whose
+    /// number is wanted.
+    pub fn sentences(&self, zone: &Zone, is_wanted: impl Fn(usize) -> bool) -> Vec<String> {
+        let mut sentences = Vec::new();
+        let is_there = |line: &&LineReport| line.result != Outcome::Removed && is_wanted(line.line);
+        for line in self.lines.iter().filter(is_there) {
+            if let (Some(column), Some(reason)) = (line.column, line.reason()) {
+                let sentence = format!("line {}, column {column}: {reason}", line.line);
+                sentences.push(text::escaped(&sentence).into_owned());
+            }
+            for note in &line.notes {
+                let fires: Vec<String> = note.fires.iter().map(|at| zone.show(*at)).collect();
+                let colon = if fires.is_empty() { "" } else { ": " };
+                let sentence = format!("line {}: {}{colon}{}", line.line, note.text, fires.join(", "));
+                sentences.push(text::escaped(&sentence).into_owned());
+            }
+        }
+        sentences
+    }
+}

@@ -1,0 +1,6 @@
+//! Owns: from the texts of `add` and of its JSON lines to a job.
+//! Never: storing it.
+
+pub mod lines;
+pub mod options;
+pub mod text;

@@ -1,0 +1,416 @@
+//! Owns: from the texts of `add` and of `add --from` to a job that can be stored.
+//! Never: storing it.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::options::{environment_of, find_user, parse_mail, parse_umask, read_stdin};
+use crate::cli::context::parse_failure;
+use crate::cli::output::text::io_cause;
+use crate::cli::view::tables::trigger_text;
+use crate::cli::zone::system_zone;
+use crate::domain::{
+    CommandLine, EnvVar, Execution, JobName, Mail, MailFormat, Missed, MissedMode, NewJob, Overlap, Policy,
+    QueueName, Span, Tag, Timestamp, TriggerSpec,
+};
+use crate::engine::first_fire;
+use crate::error::{Error, Result};
+use crate::schedule::{
+    ParseError, Schedule, Zone, compile, fold_cron, parse_cron, parse_instant, parse_span, parse_time,
+};
+use crate::store::FirstFire;
+use crate::system::{env, login, machine};
+
+/// The longest script: what execve(2) takes as one argument, less its NUL.
+const SCRIPT_BYTES_MAX: usize = 128 * 1024 - 1;
+
+/// What `--tz` calls the system's zone, which is followed when it changes. It is the default, unless `TZ`
+/// names another.
+pub const SYSTEM_ZONE: &str = "system";
+
+/// The shortest distance of two fires of `--every`: below it a loop in the job itself is the better tool.
+const EVERY_MIN: Span = Span::from_seconds(1);
+
+/// A job as texts.
+#[derive(Debug, Default)]
+pub struct JobText {
+    /// What errors say is being done; `None`: adding it by its name.
+    pub what: Option<String>,
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
+    /// The script, instead of a command.
+    pub script: Option<Vec<u8>>,
+    /// `--at`
+    pub at: Vec<String>,
+    /// `--cron`
+    pub cron: Vec<String>,
+    /// `--every`
+    pub every: Vec<String>,
+    /// From where each of `every` is counted, if not from now or from the start; `add --from` alone has it
+    pub anchor: Vec<String>,
+    /// `--start`
+    pub start: Option<String>,
+    /// `--tz`
+    pub tz: Option<String>,
+    /// `--name`
+    pub name: Option<String>,
+    /// `--tag`
+    pub tag: Vec<String>,
+    /// `--queue`
+    pub queue: Option<String>,
+    /// `--priority`
+    pub priority: Option<i32>,
+    /// `--cwd`
+    pub cwd: Option<PathBuf>,
+    /// The directory need not be there: then `/` will do.
+    pub cwd_optional: bool,
+    /// `--umask`
+    pub umask: Option<String>,
+    /// `--stdin`
+    pub stdin: Option<PathBuf>,
+    /// The text to read, which no option gives
+    pub stdin_text: Option<String>,
+    /// `--user`
+    pub user: Option<String>,
+    /// `--mail`
+    pub mail: Option<String>,
+    /// How it looks, if not as ours do; `add --from` alone has it
+    pub mail_format: Option<MailFormat>,
+    /// `--env`
+    pub env: Vec<OsString>,
+    /// The whole environment, in place of the caller's; `add --from` alone has it
+    pub environment: Option<Vec<OsString>>,
+    /// `--clean-env`
+    pub clean_env: bool,
+    /// `--timeout`
+    pub timeout: Option<String>,
+    /// `--kill-after`
+    pub kill_after: Option<String>,
+    /// `--overlap`
+    pub overlap: Option<Overlap>,
+    /// `--missed`, its word
+    pub missed: Option<MissedMode>,
+    /// `--missed`, what follows its comma
+    pub missed_within: Option<String>,
+    /// `--grace`
+    pub grace: Option<String>,
+    /// `--hold`
+    pub hold: bool,
+}
+
+/// Where and when a job's texts are read.
+pub struct Surroundings {
+    /// The current time.
+    pub now: Timestamp,
+    /// The caller's zone.
+    pub zone: Zone,
+    /// Its name, if the caller sets one.
+    pub zone_name: Option<String>,
+    /// The caller's environment.
+    pub env: Vec<EnvVar>,
+    /// The caller's directory.
+    pub cwd: PathBuf,
+    /// The caller's mask.
+    pub umask: u32,
+}
+
+/// A job that can be stored.
+pub struct ReadJob {
+    /// What errors say is being done.
+    pub what: String,
+    /// The job.
+    pub job: NewJob,
+    /// Its triggers, each with its first fire.
+    pub triggers: Vec<FirstFire>,
+}
+
+impl JobText {
+    /// Reads every text.
+    ///
+    /// # Errors
+    /// `Usage`, naming the job, the first text that is wrong, and what is accepted.
+    pub fn read(self, here: &Surroundings) -> Result<ReadJob> {
+        let name = self.name.as_ref().filter(|name| !name.is_empty());
+        let named = name.map_or_else(|| "add job".to_owned(), |name| format!("add job `{name}`"));
+        let what = self.what.clone().unwrap_or(named);
+        let span = |option: &str, text: &Option<String>| {
+            let read = text.as_ref().map(|text| parse_span(text)).transpose();
+            read.map_err(|error| option_failure(&what, option, error))
+        };
+        let policy = Policy {
+            overlap: self.overlap.unwrap_or(Policy::default().overlap),
+            missed: Missed {
+                mode: self.missed.unwrap_or(Missed::default().mode),
+                within: span("--missed", &self.missed_within)?,
+                grace: span("--grace", &self.grace)?.unwrap_or(Missed::default().grace),
+            },
+            timeout: span("--timeout", &self.timeout)?,
+            kill_after: span("--kill-after", &self.kill_after)?.unwrap_or(Policy::default().kill_after),
+        };
+        let (zone, zone_name) = self.zone(here, &what)?;
+        let start = self
+            .start
+            .as_ref()
+            .map(|text| parse_time(text, here.now, &zone))
+            .transpose()
+            .map_err(|error| option_failure(&what, "--start", error))?;
+        let specs = self.trigger_specs(here, &what, (&zone, zone_name), start)?;
+        let triggers = specs
+            .into_iter()
+            .map(|spec| first_of(spec, &zone, start, here.now, &what))
+            .collect::<Result<Vec<FirstFire>>>()?;
+        let usage = |error| Error::usage(&what, error);
+        let hold = self.hold;
+        let job = NewJob {
+            name: self.name.as_ref().map(|name| name.parse::<JobName>()).transpose().map_err(usage)?,
+            tags: self.tag.iter().map(|tag| tag.parse::<Tag>()).collect::<Result<_, _>>().map_err(usage)?,
+            queue: self
+                .queue
+                .as_ref()
+                .map(|queue| queue.parse::<QueueName>())
+                .transpose()
+                .map_err(usage)?
+                .unwrap_or_default(),
+            priority: check_priority(self.priority.unwrap_or(0))
+                .map_err(|cause| Error::usage(&what, cause))?,
+            start,
+            policy,
+            mail: self.mail(&what)?,
+            hold,
+            execution: self.execution(here, &what)?,
+        };
+        Ok(ReadJob { what, job, triggers })
+    }
+
+    fn mail(&self, what: &str) -> Result<Option<Mail>> {
+        let mail =
+            self.mail.as_deref().map(parse_mail).transpose().map_err(|cause| Error::usage(what, cause))?;
+        if mail.is_none() && self.mail_format.is_some() {
+            return Err(Error::usage(what, "`mail_format` needs `mail`"));
+        }
+        Ok(mail.map(|mail| Mail { format: self.mail_format.unwrap_or(mail.format), ..mail }))
+    }
+
+    fn zone(&self, here: &Surroundings, what: &str) -> Result<(Zone, Option<String>)> {
+        match &self.tz {
+            Some(name) if name == SYSTEM_ZONE => Ok((system_zone().0, None)),
+            Some(name) => {
+                let zone = Zone::named(name).map_err(|error| parse_failure(what, error))?;
+                let name = zone.name().to_owned();
+                Ok((zone, Some(name)))
+            }
+            None => Ok((here.zone.clone(), here.zone_name.clone())),
+        }
+    }
+
+    fn trigger_specs(
+        &self,
+        here: &Surroundings,
+        what: &str,
+        (zone, zone_name): (&Zone, Option<String>),
+        start: Option<Timestamp>,
+    ) -> Result<Vec<TriggerSpec>> {
+        if start.is_some() && self.cron.is_empty() && self.every.is_empty() {
+            return Err(Error::usage(what, "`--start` needs `--cron` or `--every`")
+                .hint("run once at a time with `--at TIME`"));
+        }
+        if self.tz.is_some() && self.at.is_empty() && self.cron.is_empty() && self.every.is_empty() {
+            return Err(Error::usage(what, "`--tz` needs `--at`, `--cron` or `--every`"));
+        }
+        let mut specs = Vec::new();
+        for text in &self.at {
+            let at = parse_time(text, here.now, zone).map_err(|error| parse_failure(what, error))?;
+            if start.is_some_and(|start| at < start) {
+                return Err(Error::usage(what, format!("`--at {text}` is before `--start`")));
+            }
+            specs.push(TriggerSpec::At { at });
+        }
+        for text in &self.cron {
+            parse_cron(text).map_err(|error| parse_failure(what, error))?;
+            specs.push(TriggerSpec::Cron {
+                expr: fold_cron(text),
+                zone: zone_name.clone(),
+                delay: Span::ZERO,
+            });
+        }
+        if !self.anchor.is_empty() && self.anchor.len() != self.every.len() {
+            return Err(Error::usage(what, "`anchor` needs as many times as `every` has spans"));
+        }
+        for (index, text) in self.every.iter().enumerate() {
+            let period = parse_period(text).map_err(|error| parse_failure(what, error))?;
+            let anchor = match self.anchor.get(index) {
+                Some(text) => {
+                    parse_instant(text, here.now, zone).map_err(|error| parse_failure(what, error))?
+                }
+                // Counting begins one period before the start, so that the start is the first fire.
+                None => start.map_or(here.now, |start| start - period),
+            };
+            specs.push(TriggerSpec::Every { period, anchor });
+        }
+        Ok(specs)
+    }
+
+    fn execution(self, here: &Surroundings, what: &str) -> Result<Execution> {
+        let command = match (self.script, self.command) {
+            (Some(script), _) => CommandLine::Script(check_script(script, what)?),
+            (None, command) => CommandLine::Argv(check_command(command, what)?),
+        };
+        let cwd = match self.cwd {
+            Some(dir) if self.cwd_optional => absolute(&here.cwd.join(dir), what)?,
+            Some(dir) => checked_directory(&here.cwd.join(dir), what)?,
+            None => here.cwd.clone(),
+        };
+        let usage = |cause| Error::usage(what, cause);
+        let user = self.user.as_deref().map(|name| find_user(name, what)).transpose()?;
+        let base = match (self.environment, &user) {
+            (Some(vars), _) => with_variables(Vec::new(), &vars, what)?,
+            (None, _) if self.clean_env => login::clean_environment(user.as_ref()),
+            (None, Some(user)) => environment_of(user, here.env.clone()),
+            (None, None) => here.env.clone(),
+        };
+        Ok(Execution {
+            command,
+            env: with_variables(base, &self.env, what)?,
+            umask: self.umask.as_deref().map_or(Ok(here.umask), parse_umask).map_err(usage)?,
+            stdin: read_stdin(self.stdin, self.stdin_text, &cwd).map_err(usage)?,
+            user: user.map(|user| user.name),
+            cwd_optional: self.cwd_optional,
+            cwd: cwd.into_os_string().into_vec(),
+        })
+    }
+}
+
+fn first_of(
+    spec: TriggerSpec,
+    zone: &Zone,
+    start: Option<Timestamp>,
+    now: Timestamp,
+    what: &str,
+) -> Result<FirstFire> {
+    let schedule = compile(&spec).map_err(|error| parse_failure(what, error))?;
+    let next_at = match (&schedule, &spec) {
+        // `now` is this instant: due, though not after it.
+        (Schedule::At(at), _) => Some(*at),
+        (Schedule::Reboot, _) => {
+            return Ok(FirstFire { spec, next_at: None, boot_id: Some(machine::boot_id()) });
+        }
+        (
+            Schedule::Vixie(_) | Schedule::Seconds(_) | Schedule::Every { .. } | Schedule::Delayed { .. },
+            _,
+        ) => first_fire(&schedule, zone, start, now),
+    };
+    if next_at.is_none() {
+        let shown = trigger_text(&spec, zone);
+        return Err(Error::usage(what, format!("`{shown}` never fires"))
+            .hint("preview a schedule with `taskq next --cron '15 3 * * *'`"));
+    }
+    Ok(FirstFire { spec, next_at, boot_id: None })
+}
+
+fn check_priority(priority: i32) -> Result<i32, String> {
+    if (NewJob::PRIORITY_MIN..=NewJob::PRIORITY_MAX).contains(&priority) {
+        return Ok(priority);
+    }
+    Err(format!("priority `{priority}` is outside {} to {}", NewJob::PRIORITY_MIN, NewJob::PRIORITY_MAX))
+}
+
+/// Reads the SPAN of `--every`.
+///
+/// # Errors
+/// Where it is no span, or so short that a loop in the job itself is the better tool.
+pub fn parse_period(text: &str) -> Result<Span, ParseError> {
+    let period = parse_span(text)?;
+    if period >= EVERY_MIN {
+        return Ok(period);
+    }
+    Err(ParseError {
+        cause: format!("`{text}` is too short a period: `{EVERY_MIN}` is the shortest"),
+        column: None,
+        hint: Some("for less, add a command that loops by itself".to_owned()),
+    })
+}
+
+/// Says that the text of an option could not be understood, where the text alone would not say which option
+/// it was.
+fn option_failure(what: &str, option: &str, error: ParseError) -> Error {
+    parse_failure(what, ParseError { cause: format!("`{option}`: {}", error.cause), ..error })
+}
+
+fn check_command(command: Vec<OsString>, what: &str) -> Result<Vec<Vec<u8>>> {
+    match command.first() {
+        Some(program) if !program.is_empty() => {}
+        Some(_) => return Err(Error::usage(what, "the command is an empty word")),
+        None => return Err(Error::usage(what, "there is no command")),
+    }
+    let words: Vec<Vec<u8>> = command.into_iter().map(OsString::into_vec).collect();
+    if words.iter().any(|word| word.contains(&0)) {
+        return Err(Error::usage(what, "the command has a NUL byte"));
+    }
+    Ok(words)
+}
+
+fn check_script(script: Vec<u8>, what: &str) -> Result<Vec<u8>> {
+    if script.iter().all(u8::is_ascii_whitespace) {
+        return Err(
+            Error::usage(what, "the script is empty").hint("give a command: `taskq add -- COMMAND [ARG]...`")
+        );
+    }
+    if let Some(at) = script.iter().position(|byte| *byte == 0) {
+        return Err(Error::usage(
+            what,
+            format!("the script has a NUL byte at offset {at}: it is not a text"),
+        ));
+    }
+    if script.len() > SCRIPT_BYTES_MAX {
+        let length = script.len();
+        return Err(Error::usage(
+            what,
+            format!("the script has {length} bytes, the system takes up to {SCRIPT_BYTES_MAX}"),
+        )
+        .hint("put it into a file and add that"));
+    }
+    Ok(script)
+}
+
+fn absolute(dir: &Path, what: &str) -> Result<PathBuf> {
+    std::path::absolute(dir).map_err(|error| Error::usage(what, io_cause(&error)))
+}
+
+fn checked_directory(dir: &Path, what: &str) -> Result<PathBuf> {
+    let dir = absolute(dir, what)?;
+    let cause = match std::fs::metadata(&dir) {
+        Ok(metadata) if metadata.is_dir() => return Ok(dir),
+        Ok(_) => "not a directory".to_owned(),
+        Err(error) => io_cause(&error),
+    };
+    Err(Error::usage(what, format!("`--cwd {}`: {cause}", dir.display())))
+}
+
+/// Adds `NAME=VALUE`, or `NAME` with the caller's value; what comes later wins.
+fn with_variables(mut env: Vec<EnvVar>, added: &[OsString], what: &str) -> Result<Vec<EnvVar>> {
+    for text in added {
+        let bytes = text.as_bytes();
+        let name = bytes.split(|byte| *byte == b'=').next().unwrap_or_default();
+        if name.is_empty() || bytes.contains(&0) {
+            return Err(Error::usage(
+                what,
+                format!("`--env {}` is not `NAME` or `NAME=VALUE`", text.display()),
+            ));
+        }
+        let var = if name.len() < bytes.len() {
+            bytes.to_vec()
+        } else {
+            let value = env::variable(text).ok_or_else(|| {
+                Error::usage(what, format!("`{}` is not set in this environment", text.display()))
+                    .hint(format!("give its value: `--env {}=VALUE`", text.display()))
+            })?;
+            [name, b"=", value.as_bytes()].concat()
+        };
+        let is_same =
+            |other: &EnvVar| other.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&b'='));
+        env.retain(|other| !is_same(other));
+        env.push(var);
+    }
+    Ok(env)
+}

@@ -1,0 +1,82 @@
+//! Owns: the progress that a wait shows on a terminal.
+//! Never: anything in a pipe.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+
+use super::text;
+use crate::domain::Span;
+
+/// How often the bar is drawn while nothing ends, so that its times go on.
+const REDRAW: Duration = Duration::from_secs(1);
+
+/// A bar on stderr; dropped, it leaves nothing behind.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// Shows a bar for `total` runs.
+    pub fn new(total: usize) -> Self {
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} runs in {elapsed}{pace}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .with_key("pace", |state: &ProgressState, out: &mut dyn Write| {
+                let pace = pace(state.pos(), state.len().unwrap_or(0), state.elapsed());
+                // A bar that cannot be written is nobody's failure.
+                let _ = out.write_str(&pace);
+            });
+        let bar = ProgressBar::new(total as u64).with_style(style);
+        bar.enable_steady_tick(REDRAW);
+        Self(bar)
+    }
+
+    /// Shows how many runs are left. Runs may be added during the wait: the bar then gets longer.
+    pub fn show(&self, left: usize) {
+        let left = left as u64;
+        let length = self.0.length().unwrap_or(0).max(left);
+        self.0.set_length(length);
+        self.0.set_position(length - left);
+    }
+
+    /// Takes the bar away while something else is printed.
+    pub fn suspend(&self, print: impl FnOnce()) {
+        self.0.suspend(print);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// `, 4.2/s, 1m 10s left`; nothing until a run has ended.
+fn pace(ended: u64, total: u64, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64();
+    if ended == 0 || seconds <= 0.0 {
+        return String::new();
+    }
+    let per_second = ended as f64 / seconds;
+    let rate = match per_second {
+        1.0.. => format!("{per_second:.1}/s"),
+        _ if per_second * 60.0 >= 1.0 => format!("{:.1}/min", per_second * 60.0),
+        _ => format!("{:.1}/h", per_second * 3_600.0),
+    };
+    let left = total.saturating_sub(ended) as f64 / per_second;
+    format!(", {rate}, {} left", text::span(Span::from_seconds(left.round() as u64)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_is_what_was_done_so_far() {
+        let pace = |ended, total, seconds| super::pace(ended, total, Duration::from_secs(seconds));
+        assert_eq!(pace(0, 5, 10), "");
+        assert_eq!(pace(40, 100, 10), ", 4.0/s, 15s left");
+        assert_eq!(pace(2, 4, 60), ", 2.0/min, 1m left");
+        assert_eq!(pace(1, 3, 7_200), ", 0.5/h, 4h left");
+        assert_eq!(pace(3, 3, 1), ", 3.0/s, 0s left");
+    }
+}

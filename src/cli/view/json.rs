@@ -1,0 +1,328 @@
+//! Owns: the documents of `--json`.
+//! Never: where their values come from.
+
+use serde::Serialize;
+
+use crate::domain::{
+    CommandLine, JobId, JobState, MailFormat, MailWhen, MissedMode, Outcome, Overlap, RunState, Span, Stdin,
+    Timestamp, TriggerKind, TriggerSpec,
+};
+use crate::schedule::{Change, Daylight, Reading};
+use crate::store::{JobView, QueueView, RunView, TriggerView};
+
+/// The version of every document.
+pub const JSON_VERSION: u32 = 1;
+
+/// A document that holds one thing under one key.
+#[derive(Serialize)]
+pub struct Document<T: Serialize> {
+    version: u32,
+    #[serde(flatten)]
+    content: T,
+}
+
+/// Wraps what a command answers.
+pub fn document<T: Serialize>(content: T) -> Document<T> {
+    Document { version: JSON_VERSION, content }
+}
+
+/// `{"job": …}`
+#[derive(Serialize)]
+pub struct OneJob {
+    /// The job.
+    pub job: JobJson,
+}
+
+/// `{"jobs": […]}`
+#[derive(Serialize)]
+pub struct Jobs {
+    /// The jobs.
+    pub jobs: Vec<JobJson>,
+}
+
+/// `{"runs": […]}`
+#[derive(Serialize)]
+pub struct Runs {
+    /// The runs.
+    pub runs: Vec<RunJson>,
+}
+
+/// A job.
+#[derive(Serialize)]
+pub struct JobJson {
+    id: JobId,
+    name: Option<String>,
+    state: JobState,
+    command: Option<Vec<String>>,
+    script: Option<String>,
+    triggers: Vec<TriggerJson>,
+    start_at: Option<Timestamp>,
+    tag: Vec<String>,
+    queue: String,
+    priority: i32,
+    cwd: String,
+    umask: String,
+    stdin: Option<String>,
+    stdin_text: Option<String>,
+    user: Option<String>,
+    timeout_ms: Option<u64>,
+    kill_after_ms: u64,
+    overlap: Overlap,
+    missed: MissedWord,
+    missed_within_ms: Option<u64>,
+    grace_ms: u64,
+    mail_to: Option<String>,
+    mail_when: Option<MailWhen>,
+    mail_format: Option<MailFormat>,
+    hold: bool,
+    created_at: Timestamp,
+    paused_at: Option<Timestamp>,
+    done_at: Option<Timestamp>,
+    next_fire_at: Option<Timestamp>,
+    runs: i64,
+    last_run: Option<String>,
+    last_outcome: Option<Outcome>,
+    last_finished_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct MissedWord(&'static str);
+
+/// A trigger.
+#[derive(Serialize)]
+pub struct TriggerJson {
+    kind: TriggerKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cron: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    every_ms: Option<u64>,
+    tz: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<u64>,
+    next_fire_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daylight: Option<DaylightJson>,
+}
+
+/// What daylight saving does to the fires of a trigger.
+#[derive(Serialize)]
+pub struct DaylightJson {
+    /// The mark of its next fire.
+    pub next_fire: Option<&'static str>,
+    /// What comes within a year.
+    pub changes: Vec<ChangeJson>,
+}
+
+/// A change of the clock. `from` and `to` are what the clock of the trigger's zone shows twice, or leaves
+/// out.
+#[derive(Serialize)]
+pub struct ChangeJson {
+    at: Timestamp,
+    daylight: &'static str,
+    from: Reading,
+    to: Reading,
+    count: u64,
+}
+
+impl From<&Change> for ChangeJson {
+    fn from(change: &Change) -> Self {
+        let Change { at, daylight: Daylight { effect, readings } } = *change;
+        Self { at, daylight: effect.as_str(), from: readings.first, to: readings.last, count: readings.count }
+    }
+}
+
+impl From<&TriggerView> for TriggerJson {
+    fn from(trigger: &TriggerView) -> Self {
+        let mut json = Self {
+            kind: trigger.spec.kind(),
+            at: None,
+            cron: None,
+            every_ms: None,
+            tz: None,
+            delay_ms: None,
+            next_fire_at: trigger.next_at,
+            daylight: None,
+        };
+        match &trigger.spec {
+            TriggerSpec::At { at } => json.at = Some(*at),
+            TriggerSpec::Cron { expr, zone, delay } => {
+                (json.cron, json.tz) = (Some(expr.clone()), zone.clone());
+                json.delay_ms = Some(delay.as_millis()).filter(|delay| *delay > 0);
+            }
+            TriggerSpec::Every { period, .. } => json.every_ms = Some(period.as_millis()),
+        }
+        json
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn missed_word(mode: MissedMode) -> MissedWord {
+    MissedWord(mode.as_str())
+}
+
+impl From<&JobView> for JobJson {
+    fn from(job: &JobView) -> Self {
+        let (command, script) = match &job.command {
+            CommandLine::Argv(argv) => (Some(argv.iter().map(|word| lossy(word)).collect()), None),
+            CommandLine::Script(script) => (None, Some(lossy(script))),
+        };
+        let (stdin, stdin_text) = match &job.stdin {
+            Stdin::Null => (None, None),
+            Stdin::Path(path) => (Some(lossy(path)), None),
+            Stdin::Text(text) => (None, Some(lossy(text))),
+        };
+        Self {
+            id: job.id,
+            name: job.name.clone(),
+            state: job.state,
+            command,
+            script,
+            triggers: job.triggers.iter().map(TriggerJson::from).collect(),
+            start_at: job.start,
+            tag: job.tags.clone(),
+            queue: job.queue.clone(),
+            priority: job.priority,
+            cwd: lossy(&job.cwd),
+            umask: format!("{:03o}", job.umask),
+            stdin,
+            stdin_text,
+            user: job.user.clone(),
+            timeout_ms: job.policy.timeout.map(Span::as_millis),
+            kill_after_ms: job.policy.kill_after.as_millis(),
+            overlap: job.policy.overlap,
+            missed: missed_word(job.policy.missed.mode),
+            missed_within_ms: job.policy.missed.within.map(Span::as_millis),
+            grace_ms: job.policy.missed.grace.as_millis(),
+            mail_to: job.mail.as_ref().map(|mail| mail.to.clone()),
+            mail_when: job.mail.as_ref().map(|mail| mail.when),
+            mail_format: job.mail.as_ref().map(|mail| mail.format),
+            hold: job.paused_at.is_some(),
+            created_at: job.created_at,
+            paused_at: job.paused_at,
+            done_at: job.done_at,
+            next_fire_at: job.next_at,
+            runs: job.runs,
+            last_run: job.last.map(|(run, ..)| run.to_string()),
+            last_outcome: job.last.map(|(_, outcome, _)| outcome),
+            last_finished_at: job.last.map(|(.., at)| at),
+        }
+    }
+}
+
+impl JobJson {
+    /// Returns it with what daylight saving does to each trigger.
+    pub fn with_daylight(mut self, daylight: impl IntoIterator<Item = Option<DaylightJson>>) -> Self {
+        for (trigger, daylight) in self.triggers.iter_mut().zip(daylight) {
+            trigger.daylight = daylight;
+        }
+        self
+    }
+}
+
+/// A run.
+#[derive(Serialize)]
+pub struct RunJson {
+    id: String,
+    job_id: JobId,
+    number: i64,
+    name: Option<String>,
+    attempt: u32,
+    queue: String,
+    state: RunState,
+    outcome: Option<Outcome>,
+    cause: Option<String>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    trigger: TriggerKind,
+    fires: u64,
+    scheduled_at: Timestamp,
+    queued_at: Timestamp,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    pid: Option<u32>,
+    unattended: bool,
+    duration_ms: Option<u64>,
+    user_ms: Option<u64>,
+    system_ms: Option<u64>,
+    max_rss_kib: Option<i64>,
+    output_bytes: Option<i64>,
+}
+
+impl From<&RunView> for RunJson {
+    fn from(run: &RunView) -> Self {
+        Self {
+            id: run.run.to_string(),
+            job_id: run.run.job,
+            number: run.run.number,
+            name: run.name.clone(),
+            attempt: run.attempt,
+            queue: run.queue.clone(),
+            state: run.state,
+            outcome: run.outcome,
+            cause: run.cause.clone(),
+            exit_code: run.exit_code,
+            signal: run.signal,
+            trigger: run.trigger,
+            fires: run.fires,
+            scheduled_at: run.scheduled_at,
+            queued_at: run.queued_at,
+            started_at: run.started_at,
+            finished_at: run.finished_at,
+            pid: run.pid,
+            unattended: run.unattended,
+            duration_ms: run.duration().map(Span::as_millis),
+            user_ms: run.user.map(Span::as_millis),
+            system_ms: run.system.map(Span::as_millis),
+            max_rss_kib: run.max_rss_kib,
+            output_bytes: run.output_bytes,
+        }
+    }
+}
+
+/// A queue.
+#[derive(Serialize)]
+pub struct QueueJson {
+    name: String,
+    slots: usize,
+    paused_at: Option<Timestamp>,
+    running: u64,
+    waiting: u64,
+    backlog_ms: Option<u64>,
+}
+
+impl QueueJson {
+    /// Makes the document of a queue; `cpus`: the slots of one that sets none.
+    pub fn new(queue: &QueueView, cpus: usize) -> Self {
+        Self {
+            name: queue.name.clone(),
+            slots: slots(queue, cpus),
+            paused_at: queue.paused_at,
+            running: queue.running,
+            waiting: queue.waiting,
+            backlog_ms: backlog_ms(queue, cpus),
+        }
+    }
+}
+
+/// Returns a queue's width.
+pub fn slots(queue: &QueueView, cpus: usize) -> usize {
+    queue.slots.map_or(cpus, |slots| slots as usize)
+}
+
+/// Returns how long the waiting runs will take, as long as the last ones took; `None` where nothing has run
+/// yet.
+pub fn backlog_ms(queue: &QueueView, cpus: usize) -> Option<u64> {
+    let slots = u64::try_from(slots(queue, cpus)).unwrap_or(u64::MAX);
+    if queue.waiting == 0 {
+        return Some(0);
+    }
+    (queue.mean_run?.as_micros().saturating_mul(queue.waiting))
+        .checked_div(slots)
+        .map(|micros| micros / 1_000)
+}

@@ -1,0 +1,9 @@
+//! Owns: what is shown of jobs, runs and queues.
+//! Never: columns, colours and streams (see `output`).
+
+pub mod daylight;
+pub mod ending;
+pub mod json;
+pub mod run_output;
+pub mod tables;
+mod tail;

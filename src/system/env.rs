@@ -1,0 +1,135 @@
+//! Owns: what the caller's environment says: flags before `TASKQ_*` before defaults.
+//! Nothing else reads the environment.
+//! Never: the command line.
+
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use crate::domain::EnvVar;
+use crate::error::{Error, Result};
+
+/// Where sendmail(8) lies: there since 4.3BSD, or where hier(7) still has it.
+const SENDMAILS: [&str; 2] = ["/usr/sbin/sendmail", "/usr/lib/sendmail"];
+
+/// The store's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreDir {
+    /// Absolute.
+    pub path: PathBuf,
+    /// Somebody named it, and may have mistyped it.
+    pub is_named: bool,
+}
+
+/// Returns the store's directory: `flag`, else `TASKQ_DIR`, else `taskq` in the user's data directory (XDG).
+///
+/// # Errors
+/// `Usage` if there is no such directory to be had.
+pub fn store_dir(flag: Option<&Path>) -> Result<StoreDir> {
+    const WHAT: &str = "find the store";
+    let named = flag
+        .map(Path::to_owned)
+        .or_else(|| std::env::var_os("TASKQ_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from));
+    let is_named = named.is_some();
+    let dir = match named {
+        Some(dir) if dir.as_os_str().is_empty() => return Err(Error::usage(WHAT, "`--dir` is empty")),
+        Some(dir) => dir,
+        None => dirs::data_dir()
+            .ok_or_else(|| {
+                Error::usage(WHAT, "there is no home directory")
+                    .hint("name a directory with `--dir` or `TASKQ_DIR`")
+            })?
+            .join("taskq"),
+    };
+    let path = std::path::absolute(&dir).map_err(|error| Error::io(WHAT, error))?;
+    Ok(StoreDir { path, is_named })
+}
+
+/// Returns the caller's environment, in its order, without `_`, which names this very command.
+pub fn environment() -> Vec<EnvVar> {
+    std::env::vars_os()
+        .filter(|(name, _)| name != "_")
+        .map(|(name, value)| {
+            let mut var = name.into_vec();
+            var.push(b'=');
+            var.extend(value.into_vec());
+            var
+        })
+        .collect()
+}
+
+/// Returns the value of one variable of the caller's.
+pub fn variable(name: &std::ffi::OsStr) -> Option<std::ffi::OsString> {
+    std::env::var_os(name)
+}
+
+/// Returns sendmail(8): what `TASKQ_SENDMAIL` names, else the system's; `None` if it is not there.
+pub fn sendmail() -> Option<PathBuf> {
+    let named = std::env::var_os("TASKQ_SENDMAIL").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let places = named.map_or_else(|| SENDMAILS.map(PathBuf::from).to_vec(), |path| vec![path]);
+    places.into_iter().filter_map(|path| std::path::absolute(path).ok()).find(|path| path.exists())
+}
+
+/// Returns the character set of the locale, by the name that mails use.
+pub fn charset() -> String {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| {
+        let value = std::env::var(name).ok()?;
+        Some(value).filter(|value| !value.is_empty())
+    });
+    charset_of(locale.as_deref().unwrap_or("C"))
+}
+
+fn charset_of(locale: &str) -> String {
+    let charset = locale.split('@').next().unwrap_or_default().split_once('.').map(|(_, charset)| charset);
+    match (charset, locale) {
+        (None, "C" | "POSIX") => "US-ASCII".to_owned(),
+        (None, _) => "ISO-8859-1".to_owned(),
+        (Some(charset), _) if charset.eq_ignore_ascii_case("utf8") => "UTF-8".to_owned(),
+        (Some(charset), _) => charset.to_ascii_uppercase(),
+    }
+}
+
+/// Returns what `TZ` names, if anything. A leading colon is POSIX's, and means nothing here.
+pub fn tz() -> Option<String> {
+    let tz = std::env::var("TZ").ok()?;
+    Some(tz.strip_prefix(':').unwrap_or(&tz).to_owned()).filter(|tz| !tz.is_empty())
+}
+
+/// Tells whether stderr goes to the journal, which wants levels (sd-daemon(3)).
+pub fn logs_to_journal() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some()
+}
+
+/// Returns the caller's file mode creation mask.
+pub fn umask() -> u32 {
+    // There is no way to read it but to set it; this program has one thread, and nothing is made in between.
+    let mask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    nix::sys::stat::umask(mask);
+    mask.bits()
+}
+
+/// Returns the editor that crontab(1) would start: `VISUAL`, else `EDITOR`, else the system's.
+pub fn editor() -> std::ffi::OsString {
+    let set = |name| std::env::var_os(name).filter(|editor| !editor.is_empty());
+    let fallback = || {
+        if Path::new("/usr/bin/sensible-editor").exists() { "/usr/bin/sensible-editor" } else { "vi" }.into()
+    };
+    set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(fallback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locale_has_the_character_set_behind_its_point() {
+        for (locale, charset) in [
+            ("C", "US-ASCII"),
+            ("POSIX", "US-ASCII"),
+            ("C.UTF-8", "UTF-8"),
+            ("de_DE.utf8", "UTF-8"),
+            ("de_DE.iso-8859-15@euro", "ISO-8859-15"),
+        ] {
+            assert_eq!(charset_of(locale), charset, "{locale}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Owns: what the program takes from the system around it: environment, users, machine, login sessions.
+//! Never: the command line.
+
+pub mod env;
+pub mod login;
+pub mod machine;
+pub mod users;
