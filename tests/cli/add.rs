@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use nix::unistd::{User, geteuid};
 
 use crate::harness::Home;
+use crate::shared::has;
 
 #[test]
 fn the_answer_is_the_id_alone_and_ids_count_up() {
@@ -239,8 +240,7 @@ fn what_a_job_reads_and_whom_it_mails_is_shown() {
 
 #[test]
 fn root_can_add_a_job_that_runs_as_another_user() {
-    if !geteuid().is_root() {
-        eprintln!("skipped: it takes root to be somebody else");
+    if !has("root", geteuid().is_root()) {
         return;
     }
     let home = Home::with_daemon();

@@ -2,6 +2,7 @@
 //! Never: JSON lines (see `batch`).
 
 use crate::harness::Home;
+use crate::shared::has;
 
 /// Snapshots what a home without jobs says, and checks that it has none after that.
 fn refused(name: &str, lines: &[&[&str]]) {
@@ -388,8 +389,7 @@ fn a_mask_a_file_to_read_and_an_address_are_held_to_what_they_may_be() {
 
 #[test]
 fn only_root_can_run_a_job_as_another_user_and_the_user_must_be_there() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("skipped: it takes root to be somebody else, and to be nobody");
+    if !has("root", nix::unistd::geteuid().is_root()) {
         let home = Home::new();
         home.taskq(&["add", "--user", "root", "true"]).gives(
             2,

@@ -2,6 +2,7 @@
 //! Never: how systemd reads a calendar line (see the tests of `schedule`).
 
 use crate::harness::{Answer, Home};
+use crate::shared::has;
 
 /// Adds one job of every kind that JSON can say.
 fn add_many(home: &Home) {
@@ -157,9 +158,8 @@ fn add_bare(home: &Home, args: &[&str]) {
 fn refused_by_cron(home: &Home, table: impl AsRef<[u8]>) -> Option<String> {
     let file = home.work().join("table");
     std::fs::write(&file, &table).expect("writable");
-    let help = home.shell("crontab").arg("-h").output().ok()?;
-    if !String::from_utf8_lossy(&help.stderr).contains("-n") {
-        eprintln!("skipped: there is no crontab(1) with -n, as Debian has it");
+    let help = home.shell("crontab").arg("-h").output();
+    if !has("cron", help.is_ok_and(|help| String::from_utf8_lossy(&help.stderr).contains("-n"))) {
         return None;
     }
     let output = home.shell("crontab").arg("-n").arg(file).output().expect("it ran before");
@@ -167,14 +167,10 @@ fn refused_by_cron(home: &Home, table: impl AsRef<[u8]>) -> Option<String> {
     Some(if output.status.success() { String::new() } else { String::from_utf8_lossy(&said).into_owned() })
 }
 
-/// Tells, with a printed reason, that tables are written for another cron here than those that tests expect.
+/// Whether tables are written for another cron here than the one that tests expect.
 fn is_cronie() -> bool {
-    let has = |path: &str| std::path::Path::new(path).exists();
-    let is_cronie = has("/usr/sbin/crond") && !has("/usr/sbin/cron");
-    if is_cronie {
-        eprintln!("skipped: tables are written for cronie here");
-    }
-    is_cronie
+    let exists = |path: &str| std::path::Path::new(path).exists();
+    !has("cron", !exists("/usr/sbin/crond") || exists("/usr/sbin/cron"))
 }
 
 /// Returns the exported jobs of a store, their variables in order.
@@ -513,10 +509,11 @@ fn systemd_takes_every_unit() {
     let stream = home.taskq(&["export", "systemd"]).answer().stdout;
     let files = units(&home, &stream);
     assert_eq!(files.len(), 8, "{stream}");
-    let Ok(output) = home.shell("systemd-analyze").args(["verify", "--man=no"]).args(&files).output() else {
-        eprintln!("skipped: systemd-analyze is not installed");
+    let output = home.shell("systemd-analyze").args(["verify", "--man=no"]).args(&files).output();
+    if !has("systemd", output.is_ok()) {
         return;
-    };
+    }
+    let output = output.expect("systemd-analyze ran");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""), "{stream}");
 }

@@ -22,6 +22,8 @@ mod memory;
 mod next;
 mod queues;
 mod running;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod streams;
 mod terminal;
 mod waiting;

@@ -7,6 +7,7 @@ use std::process::Command;
 use crate::check::{all_is_well, count, run};
 use crate::harness::{Daemon, MARKS, Store, open};
 use crate::processes::{output, patiently, spin};
+use crate::shared::has;
 
 /// More commits than the log of so small a disk has room for.
 const COMMITS_MAX: usize = 500;
@@ -20,11 +21,7 @@ impl Disk {
         std::fs::create_dir(&at).expect("the name is new");
         let options = format!("size={size}");
         let mounted = output(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "taskq"]).arg(&at));
-        if mounted.status.success() {
-            return Some(Self(at));
-        }
-        eprintln!("skipped: it takes root to mount: {}", String::from_utf8_lossy(&mounted.stderr).trim());
-        None
+        has("mount", mounted.status.success()).then_some(Self(at))
     }
 
     /// Takes all the room there is, and what the store has set aside.

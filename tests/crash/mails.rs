@@ -11,6 +11,7 @@ use crate::check::{all_is_well, count};
 use crate::harness::{Daemon, MARKS, Store, open};
 use crate::keeper_deaths::UNATTENDED;
 use crate::processes::{output, send, spin};
+use crate::shared::has;
 
 /// What every sendmail here does first: it keeps what it reads.
 const KEEPS: &str = "cat >mail.$$; grep -m1 ^Subject: mail.$$ >>sent; ";
@@ -292,8 +293,7 @@ fn an_output_to_which_a_process_still_writes_is_mailed_as_it_is() {
 
 #[test]
 fn the_mail_about_another_users_run_is_sent_as_that_user() {
-    if !geteuid().is_root() {
-        eprintln!("skipped: it takes root to be somebody else");
+    if !has("root", geteuid().is_root()) {
         return;
     }
     let store = Store::new();
@@ -315,8 +315,7 @@ fn the_mail_about_another_users_run_is_sent_as_that_user() {
 
 #[test]
 fn a_user_whose_sendmails_do_not_end_holds_up_no_mail_of_anybody_else() {
-    if !geteuid().is_root() {
-        eprintln!("skipped: it takes root to be somebody else");
+    if !has("root", geteuid().is_root()) {
         return;
     }
     let store = Store::new();
@@ -344,8 +343,7 @@ fn a_user_whose_sendmails_do_not_end_holds_up_no_mail_of_anybody_else() {
 
 #[test]
 fn a_user_that_is_gone_is_the_cause_of_a_run_that_cannot_be_started() {
-    if !geteuid().is_root() {
-        eprintln!("skipped: it takes root to be somebody else");
+    if !has("root", geteuid().is_root()) {
         return;
     }
     let store = Store::new();

@@ -17,6 +17,8 @@ mod processes;
 mod reach;
 mod refusals;
 mod scarcity;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod stopping;
 mod storm;
 mod tempest;

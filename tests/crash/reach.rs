@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use crate::check::{all_is_well, count};
 use crate::harness::{Beside, Daemon, MARKS, Store, open, tell};
 use crate::processes::{freeze, output, send};
+use crate::shared::has;
 
 /// A command line under limits that a shell sets.
 fn limited(store: &Store, limits: &str, arguments: &[&str]) -> Command {
@@ -30,8 +31,7 @@ fn without_inotify(store: &Store, arguments: &[&str]) -> Option<Command> {
         command.args(["--user", "--map-root-user", "sh", "-c", &script]);
         command
     };
-    if !output(&mut within("true")).status.success() {
-        eprintln!("skipped: there are no namespaces of users");
+    if !has("userns", output(&mut within("true")).status.success()) {
         return None;
     }
     let mut command = within("exec \"$0\" \"$@\"");

@@ -8,14 +8,14 @@ use nix::unistd::geteuid;
 use crate::check::{all_is_well, count};
 use crate::harness::{Daemon, MARKS, Store};
 use crate::processes::output;
+use crate::shared::has;
 
 /// Nobody else has it: the limit counts all processes of a user.
 const USER: u32 = 54_321;
 
 #[test]
 fn a_start_for_which_there_is_no_process_just_now_is_tried_again() {
-    if !geteuid().is_root() {
-        eprintln!("skipped: it takes root to be somebody else");
+    if !has("root", geteuid().is_root()) {
         return;
     }
     let store = Store::of_user(USER);
@@ -41,8 +41,7 @@ fn a_start_for_which_there_is_no_inode_just_now_is_tried_again() {
     let mounted = output(
         Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m,nr_inodes=40", "taskq"]).arg(&disk),
     );
-    if !mounted.status.success() {
-        eprintln!("skipped: it takes root to mount: {}", String::from_utf8_lossy(&mounted.stderr).trim());
+    if !has("mount", mounted.status.success()) {
         return;
     }
     let mut daemon = store.daemon();

@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 
 use crate::check::{all_is_well, count};
 use crate::harness::{MARKS, Store};
+use crate::shared::setting;
 
 /// The seed, unless `TASKQ_CRASH_SEED` has another.
 const SEED: u64 = 20_260_301;
@@ -19,7 +20,7 @@ const SEED: u64 = 20_260_301;
 pub struct Random(u64);
 
 pub fn seed() -> u64 {
-    std::env::var("TASKQ_CRASH_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED)
+    setting("TASKQ_CRASH_SEED").unwrap_or(SEED)
 }
 
 impl Random {

@@ -14,6 +14,7 @@ use nix::sys::signal::{Signal, kill};
 
 use crate::check::{Run, is_whole, runs};
 use crate::harness::{Daemon, MARKS, Store, bytes};
+use crate::shared::setting;
 use crate::storm::{Random, Writes, seed};
 
 const OUTPUT: &str = "SELECT data FROM output JOIN run ON run.id = output.run_id WHERE run.job_id = ?1";
@@ -43,7 +44,7 @@ fn script(random: &mut Random) -> (String, i32) {
 }
 
 fn seconds() -> u64 {
-    std::env::var("TASKQ_STORM_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+    setting("TASKQ_STORM_SECONDS").unwrap_or(20)
 }
 
 /// Starts `add`s and kills some of them; what printed an id is acknowledged.

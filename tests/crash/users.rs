@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::unistd::{User, geteuid};
@@ -14,11 +14,11 @@ use crate::check::{all_is_well, count};
 use crate::clients::untold_add;
 use crate::harness::{Daemon, MARKS, Store, open};
 use crate::processes::{output, spin};
+use crate::shared::{has, setting};
 
 /// The uid of somebody else; `None`: we cannot become one.
 pub fn nobody() -> Option<u32> {
-    if !geteuid().is_root() {
-        eprintln!("skipped: it takes root to be somebody else");
+    if !has("root", geteuid().is_root()) {
         return None;
     }
     let nobody = User::from_name("nobody").ok().flatten().map(|user| user.uid.as_raw());
@@ -28,10 +28,7 @@ pub fn nobody() -> Option<u32> {
         command.args(["--reuid", &uid.to_string(), "--clear-groups", program, "--version"]);
         output(&mut command).status.success()
     });
-    if !can_run {
-        eprintln!("skipped: nobody cannot run {}", env!("CARGO_BIN_EXE_taskq"));
-    }
-    nobody.filter(|_| can_run)
+    nobody.filter(|_| has("nobody", can_run))
 }
 
 fn mode(path: &Path) -> u32 {
@@ -171,8 +168,7 @@ fn a_read_only_store_is_refused_and_stays_as_it_is() {
 #[test]
 #[ignore = "the body of a process of another test"]
 fn intruder() {
-    let Some(socket) = std::env::var_os("INTRUDE") else { return };
-    let socket = Path::new(&socket);
+    let Some(socket) = setting::<PathBuf>("INTRUDE") else { return };
     if socket.ends_with("daemon.sock") {
         let own = UnixDatagram::unbound().expect("a socket");
         own.send_to(b"!", socket).expect("the mode lets us");

@@ -13,7 +13,8 @@ use taskq::schedule::Dialect;
 use tempfile::NamedTempFile;
 
 use super::random::Random;
-use super::{check, no_crontab, run, times};
+use super::shared::{has, setting};
+use super::{check, has_crontab, run, times};
 
 const TABLES: usize = 2_400;
 
@@ -104,9 +105,8 @@ struct Peer {
 
 #[test]
 fn debians_crontab_takes_a_table_exactly_when_we_find_nothing_that_it_refuses() {
-    match no_crontab() {
-        Some(reason) => eprintln!("skipped: {reason}"),
-        None => agree(Peer { dialect: Dialect::Debian, check }),
+    if has_crontab() {
+        agree(Peer { dialect: Dialect::Debian, check });
     }
 }
 
@@ -114,15 +114,13 @@ fn debians_crontab_takes_a_table_exactly_when_we_find_nothing_that_it_refuses() 
 fn cronies_crontab_takes_a_table_exactly_when_we_find_nothing_that_it_refuses() {
     let said = run(&cronie(), &["-V"], b"");
     let version = said.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
-    if version.starts_with(b"cronie") && check_cronie(b"* * * * * x\n") == Ok(()) {
+    if has("cronie", version.starts_with(b"cronie") && check_cronie(b"* * * * * x\n") == Ok(())) {
         agree(Peer { dialect: Dialect::Cronie, check: check_cronie });
-    } else {
-        eprintln!("skipped: there is no crontab of cronie; `TASKQ_CRONIE` may name one");
     }
 }
 
 fn cronie() -> String {
-    std::env::var("TASKQ_CRONIE").unwrap_or_else(|_| "crontab".to_owned())
+    setting("TASKQ_CRONIE").unwrap_or_else(|| "crontab".to_owned())
 }
 
 /// Asks `crontab -T`, which has to go back in what it reads, and so takes no pipe.

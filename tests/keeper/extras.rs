@@ -10,6 +10,7 @@ use taskq::domain::{End, Stdin};
 use taskq::keeper::protocol::{Ended, StartExtras, StartOrder, ToKeeper};
 
 use crate::harness::{Daemon, Keeper, order};
+use crate::shared::has;
 
 fn run(daemon: &mut Daemon, order: StartOrder, stdin: Stdin, user: Option<&str>) -> Ended {
     daemon.send(ToKeeper::StartWith(
@@ -32,10 +33,7 @@ fn refused(ended: Ended) -> String {
 
 /// Whether this test can become somebody else.
 fn is_root() -> bool {
-    if !geteuid().is_root() {
-        eprintln!("skipped: it takes root to be somebody else");
-    }
-    geteuid().is_root()
+    has("root", geteuid().is_root())
 }
 
 /// An order that starts where everybody can be.
@@ -129,8 +127,7 @@ fn another_user_is_become_with_all_its_groups_and_none_of_roots() {
 fn another_user_is_in_the_groups_that_it_is_in_at_the_start() {
     let can_mount =
         || Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success());
-    if !is_root() || !can_mount() {
-        eprintln!("skipped: it takes a group(5) of our own");
+    if !is_root() || !has("mount", can_mount()) {
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");

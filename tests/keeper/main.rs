@@ -3,4 +3,6 @@
 mod extras;
 mod harness;
 mod jobs;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod talk;

@@ -13,6 +13,8 @@ mod model;
 mod promises;
 mod rng;
 mod rows;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod world;
 
 use std::ops::Range;
@@ -52,7 +54,7 @@ fn check_all(seeds: Range<u64>) {
 }
 
 fn one_seed() -> Option<u64> {
-    std::env::var("TASKQ_SIM_SEED").ok().map(|seed| seed.parse().expect("TASKQ_SIM_SEED is a number"))
+    shared::setting("TASKQ_SIM_SEED")
 }
 
 #[test]

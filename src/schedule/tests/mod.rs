@@ -6,6 +6,8 @@ mod daylight;
 mod dialects;
 mod on_calendar;
 mod properties;
+#[path = "../../../tests/shared/mod.rs"]
+mod shared;
 mod times;
 mod zones;
 

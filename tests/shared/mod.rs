@@ -1,0 +1,35 @@
+//! Owns: the tools that a test may miss on this machine, and the settings of a test run.
+//! Never: what is tested.
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use std::fmt::Debug;
+use std::str::FromStr;
+
+/// What tests use beyond Linux and a Rust toolchain, by the words of `TASKQ_REQUIRE`.
+const TOOLS: [&str; 13] = [
+    "bash", "cron", "cronie", "cronsim", "mandoc", "mount", "nobody", "perl", "python3", "root", "script",
+    "systemd", "userns",
+];
+
+/// Returns whether a test can use `tool`. A missing tool is printed; if `TASKQ_REQUIRE` lists it, the test fails.
+pub fn has(tool: &str, is_there: bool) -> bool {
+    let list: String = setting("TASKQ_REQUIRE").unwrap_or_default();
+    let required: Vec<&str> = list.split(',').filter(|word| !word.is_empty()).collect();
+    for word in required.iter().chain([&tool]) {
+        assert!(TOOLS.contains(word), "`{word}` is not one of {TOOLS:?}");
+    }
+    assert!(
+        is_there || !required.contains(&tool),
+        "`{tool}` is required, but this machine does not offer it"
+    );
+    if !is_there {
+        eprintln!("skipped: this machine does not offer `{tool}`");
+    }
+    is_there
+}
+
+/// Reads a variable of the test run; `None` if it is not set.
+pub fn setting<T: FromStr<Err: Debug>>(name: &str) -> Option<T> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|error| panic!("`{name}={text}`: {error:?}")))
+}
