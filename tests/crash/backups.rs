@@ -99,7 +99,7 @@ fn a_daemon_that_was_stopped_has_taken_in_what_its_keeper_had_said() {
     let keeper = store.keeper().expect("it was asked for");
     // Once it has nobody left to wait for, and neither it nor the thread that copies the output has anything
     // left to do, it has said so.
-    crate::processes::spin("the end is told", || {
+    crate::processes::eventually("the end is told", || {
         fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).is_ok_and(|text| text.is_empty())
             && crate::processes::is_asleep(keeper)
     });
@@ -127,7 +127,7 @@ fn after_some_idle_seconds_the_database_alone_is_whole_under_a_living_daemon() {
         let alone = copy(&store, &["taskq.db"]);
         alone.run(&["list", "--all"]).stdout.windows(5).any(|part| part == b"first")
     };
-    crate::processes::spin("the last page is copied", is_whole);
+    crate::processes::eventually("the last page is copied", is_whole);
     store.close(daemon);
 }
 

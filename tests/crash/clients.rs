@@ -5,7 +5,7 @@ use taskq::daemon::Poke;
 
 use crate::check::{all_is_well, count};
 use crate::harness::{Beside, MARKS, Store, open, tell};
-use crate::processes::{freeze, send, spin};
+use crate::processes::{eventually, freeze, send};
 
 #[test]
 fn a_second_daemon_is_refused_and_names_the_firsts_pid() {
@@ -31,7 +31,7 @@ fn of_daemons_started_at_once_exactly_one_wins() {
         let lives = |pid: &nix::unistd::Pid| {
             std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
         };
-        spin("three of four end", || ids.iter().filter(|pid| lives(pid)).count() == 1);
+        eventually("three of four end", || ids.iter().filter(|pid| lives(pid)).count() == 1);
         let at = ids.iter().position(lives).expect("one lives");
         let mut winner = daemons.swap_remove(at);
         winner.line("serving");
@@ -85,7 +85,7 @@ fn a_job_added_while_the_daemon_starts_is_not_overlooked() {
     let lock = store.database();
     lock.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
     let adding = Beside::new(&mut store.command(&["add", "-c", MARKS]));
-    spin("the client waits for the lock", || {
+    eventually("the client waits for the lock", || {
         // clock_nanosleep(2), in SQLite's busy handler.
         std::fs::read_to_string(format!("/proc/{}/syscall", adding.pid()))
             .is_ok_and(|text| text.starts_with("230 "))
@@ -229,7 +229,7 @@ fn a_job_handed_to_a_daemon_that_is_killed_is_added_once_all_the_same() {
     freeze(daemon.pid());
     let adding: Vec<_> = (0..4).map(|_| Beside::new(&mut store.command(&["add", "-c", MARKS]))).collect();
     for client in &adding {
-        spin("the client waits for an answer", || {
+        eventually("the client waits for an answer", || {
             // recvfrom(2) with its time limit, or the sleep of SQLite's busy handler behind the daemon's
             // lock.
             let call = std::fs::read_to_string(format!("/proc/{}/syscall", client.pid())).unwrap_or_default();

@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 
 use crate::check::{all_is_well, run};
 use crate::harness::{MARKS, Store, open};
-use crate::processes::{freeze, outlive, send, spin};
+use crate::processes::{eventually, freeze, outlive, send};
 
 #[test]
 fn running_jobs_survive_kill_9_of_the_daemon_and_the_next_daemon_records_their_ends() {
@@ -40,9 +40,9 @@ fn a_job_that_ended_while_no_daemon_was_there_keeps_its_status_and_its_end() {
     daemon.kill();
     open(gate);
     let stamp = || std::fs::read_to_string(store.path("end")).unwrap_or_default();
-    spin("the job ends", || !stamp().trim().is_empty());
+    eventually("the job ends", || !stamp().trim().is_empty());
     let job = run(&store, "1.1").pid;
-    spin("the job is reaped", || {
+    eventually("the job is reaped", || {
         job.is_none_or(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
     });
     let before = now_us();
@@ -138,7 +138,7 @@ fn results_that_pile_up_behind_a_stopped_daemon_are_recorded_by_the_next() {
     open(a);
     open(b);
     for job in jobs {
-        spin("the job is reaped", || !std::path::Path::new(&format!("/proc/{job}")).exists());
+        eventually("the job is reaped", || !std::path::Path::new(&format!("/proc/{job}")).exists());
     }
     daemon.kill();
     let daemon = store.daemon();

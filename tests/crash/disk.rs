@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::check::{all_is_well, count, run};
 use crate::harness::{Daemon, MARKS, Store, open};
-use crate::processes::{output, patiently, spin};
+use crate::processes::{eventually, output, patiently};
 use crate::shared::has;
 
 /// More commits than the log of so small a disk has room for.
@@ -121,7 +121,7 @@ fn a_run_that_fills_the_disk_leaves_the_store_its_reserve_and_can_be_cancelled()
     let daemon = store.daemon();
     store.add(&[], "exec yes");
     // An eighth of it, and what is written before the next look.
-    spin("its output is dropped", || disk.room() < (12 << 20) / 8 + (1 << 18));
+    eventually("its output is dropped", || disk.room() < (12 << 20) / 8 + (1 << 18));
     for _ in 0..20 {
         store.add(&["--hold"], MARKS);
     }

@@ -225,7 +225,7 @@ impl Store {
     pub fn subscribed(&self, clients: usize) {
         let lock = fs::read_to_string(self.dir.join("daemon.lock")).expect("it serves");
         let info: serde_json::Value = serde_json::from_str(&lock).expect("it is JSON");
-        processes::spin("clients wait", || {
+        processes::eventually("clients wait", || {
             let own = processes::sockets(info["pid"].as_i64().expect("a process id"));
             let all = fs::read_to_string("/proc/net/unix").expect("there is /proc");
             let is_own = |line: &&str| {
@@ -268,7 +268,7 @@ impl Store {
 
     /// Blocks until no process of the store is left: whoever was let go last may still be on its way out.
     pub fn nothing_is_left(&self) {
-        processes::spin("all processes of the store end", || self.processes().is_empty());
+        processes::eventually("all processes of the store end", || self.processes().is_empty());
     }
 }
 

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::check::{all_is_well, count, run};
 use crate::harness::{Beside, MARKS, Store, bytes, open};
-use crate::processes::{freeze, outlive, send, spin};
+use crate::processes::{eventually, freeze, outlive, send};
 
 pub const UNATTENDED: &str = "SELECT count(*) FROM run WHERE state = 'running' AND is_unattended = 1";
 
@@ -102,7 +102,7 @@ fn results_that_no_daemon_had_taken_in_are_lost_with_the_keeper_and_no_outcome_i
     freeze(daemon.pid());
     let job = run(&store, "1.1").pid();
     open(gate);
-    spin("the job is reaped", || !fs::exists(format!("/proc/{job}")).expect("there is /proc"));
+    eventually("the job is reaped", || !fs::exists(format!("/proc/{job}")).expect("there is /proc"));
     store.daemon_and_keeper_die(daemon);
     let daemon = store.daemon();
     store.wait_all();
@@ -241,7 +241,7 @@ fn a_background_process_is_drained_by_the_next_keeper_too() {
     // More than a pipe holds: it ends because somebody reads.
     let expected =
         "early\n".to_owned() + &(1..=100_000).map(|number| format!("{number}\n")).collect::<String>();
-    spin("the output is whole", || bytes(&store.dir.join("log/1.1")).len() == expected.len());
+    eventually("the output is whole", || bytes(&store.dir.join("log/1.1")).len() == expected.len());
     assert_eq!(store.run(&["log", "1"]).stdout, expected.as_bytes());
     assert_eq!(run(&store, "1.1").end(), ("success", Some(0), None));
     all_is_well(&store);
@@ -279,7 +279,7 @@ fn a_keeper_whose_store_is_gone_ends_with_the_last_that_it_runs() {
     fs::remove_dir_all(&store.dir).expect("ours");
     open(gate);
     // A result is left that nobody will ever ask for; whoever looks for the keeper wakes it up.
-    spin("the run ends", || crate::processes::children(keeper).is_empty());
+    eventually("the run ends", || crate::processes::children(keeper).is_empty());
     send(keeper, Signal::SIGHUP);
     outlive("the keeper ends", keeper);
     store.nothing_is_left();

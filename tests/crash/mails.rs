@@ -10,7 +10,7 @@ use nix::unistd::{User, geteuid};
 use crate::check::{all_is_well, count};
 use crate::harness::{Daemon, MARKS, Store, open};
 use crate::keeper_deaths::UNATTENDED;
-use crate::processes::{output, send, spin};
+use crate::processes::{eventually, output, send};
 use crate::shared::has;
 
 /// What every sendmail here does first: it keeps what it reads.
@@ -287,7 +287,7 @@ fn an_output_to_which_a_process_still_writes_is_mailed_as_it_is() {
     store.until(WAITING, 1);
     assert!(the_mail(&store).ends_with(b"\n\nnow\n"));
     open(gate);
-    spin("the rest is written", || store.ok(&["log", "1"]) == "now\nlate");
+    eventually("the rest is written", || store.ok(&["log", "1"]) == "now\nlate");
     finish(&store, daemon);
 }
 

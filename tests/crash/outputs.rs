@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::check::{all_is_well, count};
 use crate::harness::{MARKS, Store, bytes, open};
-use crate::processes::spin;
+use crate::processes::eventually;
 
 /// The lengths of the output files; the farewells of keepers, which lie beside them, are empty and are none.
 fn output_files(store: &Store) -> Vec<u64> {
@@ -27,7 +27,7 @@ fn output_written_across_a_restart_is_whole_and_moves_into_the_run_log() {
     open(a);
     let b = store.gate("b");
     // Nobody serves, and the keeper copies what comes.
-    spin("the output is in its file", || bytes(&store.dir.join("log/1.1")) == b"one\ntwo\n");
+    eventually("the output is in its file", || bytes(&store.dir.join("log/1.1")) == b"one\ntwo\n");
     assert_eq!(store.ok(&["log", "1"]), "one\ntwo");
     let daemon = store.daemon();
     open(b);

@@ -9,6 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use nix::poll::{PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -74,18 +75,18 @@ pub fn send(pid: Pid, signal: Signal) {
 /// Stops a process, and returns when it has stopped.
 pub fn freeze(pid: Pid) {
     send(pid, Signal::SIGSTOP);
-    spin("it stops", || {
+    eventually("it stops", || {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there");
         stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
     });
 }
 
-/// Looks again and again, giving way to others: for what nothing announces and the kernel is about to do.
-pub fn spin(what: &str, mut is_so: impl FnMut() -> bool) {
+/// Looks every millisecond: for a state that no event announces. The only wait for time in these tests.
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = std::time::Instant::now();
     while !is_so() {
         assert!(start.elapsed() < PATIENCE, "waited too long: {what}");
-        thread::yield_now();
+        poll(&mut [], PollTimeout::from(1_u8)).expect("no descriptor can be bad");
     }
 }
 

@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 
 use crate::check::{all_is_well, run};
 use crate::harness::{MARKS, Store, open};
-use crate::processes::{freeze, send, spin};
+use crate::processes::{eventually, freeze, send};
 
 /// A job that ignores TERM, and its child too; both hold the FIFO `alive` open.
 const STUBBORN: &str =
@@ -128,7 +128,7 @@ fn a_run_that_ended_before_its_cancel_keeps_its_own_outcome() {
     freeze(daemon.pid());
     let job = run(&store, "1.1").pid();
     open(gate);
-    spin("the job is reaped", || !std::path::Path::new(&format!("/proc/{job}")).exists());
+    eventually("the job is reaped", || !std::path::Path::new(&format!("/proc/{job}")).exists());
     store.ok(&["cancel", "1"]);
     daemon.kill();
     let daemon = store.daemon();

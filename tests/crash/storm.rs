@@ -1,5 +1,5 @@
 //! Owns: kills at many instants, picked by a seeded generator and counted in events of the file system.
-//! Never: time: a kill comes after the n-th write to a file, not after n milliseconds.
+//! Never: time, save where no write is left to count: a kill comes after the n-th write to a file.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -15,6 +15,9 @@ use crate::shared::setting;
 
 /// The seed, unless `TASKQ_CRASH_SEED` has another.
 const SEED: u64 = 20_260_301;
+
+/// A store that is not written to for so long has nothing left to do.
+const SILENCE_MS: u8 = 200;
 
 /// A splitmix64 generator.
 pub struct Random(u64);
@@ -47,14 +50,14 @@ impl Writes {
         Self(inotify)
     }
 
-    /// Returns after `events` more of them, or when something can be read of the `other` end, or of neither
-    /// for a moment: writes come together and are counted as one, so there can be fewer than were hoped for.
+    /// Returns after `events` more of them, or when something can be read of the `other` end, or after a silence:
+    /// inotify counts equal writes in a row as one, so fewer events can come than are waited for.
     pub fn await_events(&mut self, mut events: u64, other: Option<BorrowedFd<'_>>) {
         let mut buffer = [0; 4096];
         while events > 0 {
             let mut fds = vec![PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
             fds.extend(other.map(|other| PollFd::new(other, PollFlags::POLLIN)));
-            let ready = poll(&mut fds, PollTimeout::from(200_u16)).expect("they are open");
+            let ready = poll(&mut fds, PollTimeout::from(SILENCE_MS)).expect("they are open");
             if ready == 0 || fds.get(1).is_some_and(|other| other.any() != Some(false)) {
                 return;
             }

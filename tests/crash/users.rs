@@ -13,7 +13,7 @@ use nix::unistd::{User, geteuid};
 use crate::check::{all_is_well, count};
 use crate::clients::untold_add;
 use crate::harness::{Daemon, MARKS, Store, open};
-use crate::processes::{output, spin};
+use crate::processes::{eventually, output};
 use crate::shared::{has, setting};
 
 /// The uid of somebody else; `None`: we cannot become one.
@@ -64,7 +64,7 @@ fn files_and_sockets_are_their_owners_alone_whatever_the_umask() {
             assert!(names.iter().any(|found| found == name), "{name} is not among {names:?}");
         }
         let output = store.dir.join("log/1.1");
-        spin("its output is in its file", || output.exists());
+        eventually("its output is in its file", || output.exists());
         assert_eq!(mode(&output), 0o600, "{umask}");
         let job_mask = 0o777 & !u32::from_str_radix(umask, 8).expect("it is octal") & 0o666;
         assert_eq!(mode(&store.path("marker")), job_mask, "a job has its own mask");
