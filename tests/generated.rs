@@ -6,6 +6,7 @@
 #[path = "shared/mod.rs"]
 mod shared;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -68,15 +69,59 @@ fn completions_offer_nothing_that_is_hidden() {
     }
 }
 
+/// Returns a verb that is not hidden, and the verbs below it.
+fn with_nested(verb: &clap::Command) -> Vec<&clap::Command> {
+    let nested = verb.get_subcommands().filter(|nested| !nested.is_hide_set());
+    std::iter::once(verb).chain(nested.flat_map(with_nested)).collect()
+}
+
+/// Returns the options of a verb as they are typed: `-n`, `--queue`.
+fn options(verb: &clap::Command) -> Vec<String> {
+    let arguments = verb.get_arguments().filter(|argument| !argument.is_hide_set());
+    arguments
+        .flat_map(|argument| {
+            let short = argument.get_short().map(|short| format!("-{short}"));
+            short.into_iter().chain(argument.get_long().map(|long| format!("--{long}")))
+        })
+        .collect()
+}
+
 #[test]
 fn every_verb_and_option_is_in_the_manual() {
-    for page in pages() {
-        assert!(page.text.contains(".SH EXAMPLES\n.nf\ntaskq "), "{}", page.file);
-        assert!(page.text.contains(".SH OPTIONS\n"), "{}", page.file);
+    let mut taskq = Cli::command();
+    taskq.build();
+    let texts: BTreeMap<String, String> =
+        pages().into_iter().map(|page| (page.file, page.text.replace("\\-", "-"))).collect();
+    for (file, text) in &texts {
+        assert!(text.contains(".SH EXAMPLES\n.nf\ntaskq ") && text.contains(".SH OPTIONS\n"), "{file}");
     }
-    let add = pages().into_iter().find(|page| page.file == "taskq-add.1").expect("add is a verb");
-    for option in ["at", "cron", "every", "kill\\-after", "missed", "priority", "from"] {
-        assert!(add.text.contains(&format!("\\fB\\-\\-{option}\\fR")), "{option}");
+    for page in taskq.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        let file = format!("taskq-{}.1", page.get_name());
+        assert!(texts["taskq.1"].contains(&format!("taskq-{}(1)", page.get_name())), "{file} in taskq.1");
+        let text = texts.get(&file).unwrap_or_else(|| panic!("there is no {file}"));
+        for verb in with_nested(page) {
+            let name = verb.get_bin_name().expect("the definitions are built");
+            let has_part =
+                std::ptr::eq(verb, page) || text.contains(&format!(".SH \"{}\"", name.to_uppercase()));
+            assert!(has_part, "`{name}` in {file}");
+            for option in options(verb) {
+                assert!(text.contains(&format!("\\fB{option}\\fR")), "`{option}` of `{name}` in {file}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_manual_names_no_option_that_is_not_there() {
+    let mut taskq = Cli::command();
+    taskq.build();
+    let known: BTreeSet<String> = with_nested(&taskq).into_iter().flat_map(options).collect();
+    for page in pages() {
+        let text = page.text.replace("\\-", "-").replace("\\fB", " ");
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        for option in words.filter(|word| word.starts_with("--") && word.len() > 2) {
+            assert!(known.contains(option), "`{option}` in {}", page.file);
+        }
     }
 }
 
