@@ -272,6 +272,7 @@ pub struct AddArgs {
     /// those at most SPAN late. The rest becomes one `missed` row with
     /// its count.
     #[arg(long, value_name = "POLICY", verbatim_doc_comment, help_heading = "Policies")]
+    #[expect(rustdoc::broken_intra_doc_links, reason = "the brackets are for readers of the help")]
     pub missed: Option<MissedArg>,
 
     /// A fire found at most SPAN late is on time (60s)
