@@ -130,11 +130,9 @@ pub fn first_free_fire(
 pub fn skip_paused(now: Timestamp, pending: &Pending<'_>) -> Option<(u64, Option<Timestamp>)> {
     match pending.schedule {
         Schedule::At(_) => None,
-        Schedule::Vixie(_)
-        | Schedule::Seconds(_)
-        | Schedule::Every { .. }
-        | Schedule::Reboot
-        | Schedule::Delayed { .. } => Some((pending.count(now), pending.next_after(now))),
+        Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => {
+            Some((pending.count(now), pending.next_after(now)))
+        }
     }
 }
 

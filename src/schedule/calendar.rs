@@ -1,55 +1,55 @@
-//! Owns: the arithmetic of the proleptic Gregorian calendar.
+//! Owns: days and dates of the proleptic Gregorian calendar. Days count from 1970-01-01.
 //! Never: zones.
-//!
-//! Days count from 1970-01-01. The two conversions are Howard Hinnant's `days_from_civil` and
-//! `civil_from_days`, whose year begins in March so that the leap day comes last.
+
+use chrono::{Datelike, NaiveDate};
 
 /// Seconds in a calendar day without a transition.
 pub(super) const DAY: i64 = 86_400;
 
-const DAYS_PER_ERA: i64 = 146_097;
-const DAYS_TO_EPOCH: i64 = 719_468;
-
 /// A calendar date: the year, the month 1-12, the day 1-31.
 pub(super) type Date = (i64, u32, u32);
 
-/// Returns the day number of a date; a day past the month's end runs on into the next month.
+/// A time of day: hour, minute, second.
+pub(super) type Time = (u32, u32, u32);
+
+/// The number of 1970-01-01 in chrono, which counts from 0000-12-31.
+const EPOCH: i32 = 719_163;
+
+/// Returns the day number of a date. A day after the end of the month counts on into the next month.
 pub(super) fn day_of((year, month, day): Date) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = i64::from((153 * ((month + 9) % 12) + 2) / 5 + day) - 1;
-    era * DAYS_PER_ERA + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - DAYS_TO_EPOCH
+    let first = i32::try_from(year).ok().and_then(|year| NaiveDate::from_ymd_opt(year, month, 1));
+    let first = first.expect("schedules do not leave the years of chrono, -262143 to 262142");
+    i64::from(first.num_days_from_ce() - EPOCH) + i64::from(day) - 1
 }
 
 /// Returns the date of a day number.
 pub(super) fn date_of(day: i64) -> Date {
-    let shifted = day + DAYS_TO_EPOCH;
-    let era = shifted.div_euclid(DAYS_PER_ERA);
-    let day_of_era = shifted.rem_euclid(DAYS_PER_ERA);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, u32::try_from(month).expect("a month is 1-12"), u32::try_from(day).expect("a day is 1-31"))
+    let date = i32::try_from(day).ok().and_then(|day| NaiveDate::from_num_days_from_ce_opt(day + EPOCH));
+    let date = date.expect("schedules do not leave the years of chrono, -262143 to 262142");
+    (i64::from(date.year()), date.month(), date.day())
 }
 
-/// Returns the weekday of a day number, 0 = Sunday, as crontab(5) counts.
+/// Returns the day number and the time of day of a reading.
+pub(super) fn split(reading: i64) -> (i64, Time) {
+    let of_day = u32::try_from(reading.rem_euclid(DAY)).expect("a day has 86,400 seconds");
+    (reading.div_euclid(DAY), (of_day / 3_600, of_day / 60 % 60, of_day % 60))
+}
+
+/// Returns the reading of a day number and a time of day.
+pub(super) fn join(day: i64, (hour, minute, second): Time) -> i64 {
+    day * DAY + i64::from(hour * 3_600 + minute * 60 + second)
+}
+
+/// Returns the weekday of a day number, 0 = Sunday as in crontab(5).
 pub(super) fn weekday_of(day: i64) -> u32 {
     u32::try_from((day + 4).rem_euclid(7)).expect("a remainder of seven is small")
 }
 
-/// Tells whether a year has a 29 February.
-pub(super) fn is_leap(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-}
-
 /// Returns the number of days of a month.
 pub(super) fn days_in_month(year: i64, month: u32) -> u32 {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     match month {
-        2 => 28 + u32::from(is_leap(year)),
+        2 => 28 + u32::from(is_leap),
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     }

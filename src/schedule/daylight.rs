@@ -1,10 +1,10 @@
-//! Owns: what changes of a zone's clock do to the fires of a pattern, for telling a person.
-//! Never: when it fires (see `walk`), the words for it (see `cli`).
+//! Owns: the effect of gaps and folds on the fires of a pattern, for reports.
+//! Never: the fires (see `walk`), the words for the effect (see `cli`).
 //!
-//! Both kinds of pattern are measured against the highest reading so far: what a clock leaps over without
-//! having shown it is left out, and what it shows although it has shown it before comes a second time.
+//! Both kinds of pattern are compared with the highest reading so far. A reading that the clock jumps over is
+//! left out. A reading that is not higher comes for the second time.
 
-use super::pattern::{Follows, HORIZON_YEARS, Pattern};
+use super::pattern::{ALL_HOURS, Follows, HORIZON_YEARS, Pattern};
 use super::reading::Reading;
 use super::walk::highest_reading;
 use super::zone::{MARGIN, Segment, Zone};
@@ -12,52 +12,49 @@ use crate::domain::{Span, Timestamp};
 
 const HORIZON_SECONDS: i64 = HORIZON_YEARS * 366 * 86_400;
 
-const ALL_HOURS: u64 = (1 << 24) - 1;
-
-/// Matching readings between two ends.
+/// The matching readings of a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the other names are plain")]
 pub struct Readings {
-    /// The first that matches.
     pub first: Reading,
-    /// The last that matches.
     pub last: Reading,
-    /// How many match; not zero.
+    /// Not zero.
     pub count: u64,
 }
 
-/// What a change of the clock does to one fire, or to those around it.
+/// The effect of a gap or a fold on one fire, or on several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the other names are plain")]
 pub struct Daylight {
-    /// What it does.
     pub effect: Effect,
-    /// What the clock leaves out, or shows twice.
+    /// The readings that the clock leaves out, or shows twice.
     pub readings: Readings,
 }
 
-/// What becomes of fires when the clock changes.
+/// The fate of fires in a gap or a fold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// The clock leaves out its reading: it comes at the transition.
+    /// The clock leaves out the reading, and the fire comes at the transition.
     Moved,
-    /// The clock leaves out readings that come at the transition all at once, with what is due then anyway.
+    /// The clock leaves out readings, whose fires come at the transition as one, with a fire that is due then.
     Merged {
-        /// How many fires have become this one; at least two.
+        /// The number of fires in this one: at least two.
         fires: u64,
     },
-    /// The clock leaves them out, and nothing comes in their place.
+    /// The clock leaves out the readings, and nothing fires in their place.
     Skipped,
-    /// The clock shows them twice, and they come the first time alone.
+    /// The clock shows the readings twice, and they fire the first time only.
     Once,
-    /// The clock shows them twice, and they come both times.
+    /// The clock shows the readings twice, and they fire both times.
     Twice,
-    /// The clock shows it twice, and this is the first time.
+    /// The first of the two fires of a reading.
     FirstOfTwo,
-    /// The clock shows it twice, and this is the second time.
+    /// The second of the two fires of a reading.
     SecondOfTwo,
 }
 
 impl Effect {
-    /// Returns the word for it, as documents have it.
+    /// Returns the word for it in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Moved => "moved",
@@ -71,29 +68,29 @@ impl Effect {
     }
 }
 
-/// A change of the clock that fires notice.
+/// A gap or a fold that affects fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the other names are plain")]
 pub struct Change {
-    /// The transition of a gap; of a fold the first instant whose reading comes again.
+    /// The transition of a gap, or the first instant whose reading comes again after a fold.
     pub at: Timestamp,
-    /// What becomes of the fires.
     pub daylight: Daylight,
 }
 
 impl Change {
-    /// Returns it as the fires notice it that come so much later.
+    /// Returns it for a schedule that is delayed by so much.
     pub(super) fn delayed(self, by: Span) -> Self {
         Self { at: self.at + by, ..self }
     }
 }
 
-/// Returns what a transition does to a fire; all instants are seconds since the epoch.
+/// Returns the effect of a transition on a fire. All instants are seconds since the epoch.
 pub(super) fn of_fire(pattern: &Pattern, fire: i64, zone: &Zone) -> Option<Daylight> {
     let reading = fire + zone.offset(fire);
     let effect = match pattern.follows {
         Follows::WallClock => {
             if let Some(left_out) = readings(pattern, highest_reading(fire - 1, zone) + 1, reading - 1) {
-                return Some(leapt(pattern, left_out, reading));
+                return Some(at_gap(pattern, left_out, reading));
             }
             comes_again(reading, fire, zone).then_some(Effect::Once)
         }
@@ -103,8 +100,8 @@ pub(super) fn of_fire(pattern: &Pattern, fire: i64, zone: &Zone) -> Option<Dayli
     Some(Daylight { effect: effect?, readings: readings(pattern, reading, reading)? })
 }
 
-/// Returns the first gap in `(after, until]` that leaves out fires for good, looking no further than any fire
-/// may be.
+/// Returns the first gap in `(after, until]` that skips fires for good. Looks no further than the search for
+/// a fire.
 pub(super) fn skipped(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> Option<Change> {
     match pattern.follows {
         Follows::WallClock => None,
@@ -114,9 +111,9 @@ pub(super) fn skipped(pattern: &Pattern, after: i64, until: i64, zone: &Zone) ->
     }
 }
 
-/// Returns what fires notice of the transitions in `(after, until]`.
+/// Returns the transitions in `(after, until]` that affect fires.
 pub(super) fn changes(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> Vec<Change> {
-    // What comes in real time every hour goes on coming so: its clock changes, its pace does not.
+    // A pattern in real time that fires in every hour keeps its pace in gaps and folds.
     if pattern.follows == Follows::RealTime && pattern.hours == ALL_HOURS {
         return Vec::new();
     }
@@ -131,14 +128,14 @@ pub(super) fn changes(pattern: &Pattern, after: i64, until: i64, zone: &Zone) ->
         .collect()
 }
 
-/// Returns the pairs of stretches whose second one begins in `(after, until]`.
+/// Returns the pairs of neighbouring segments whose second one begins in `(after, until]`.
 fn transitions(
     pattern: &Pattern,
     after: i64,
     until: i64,
     zone: &Zone,
 ) -> impl Iterator<Item = (Segment, Segment)> {
-    // After the last year there are transitions still, but nothing that they could do.
+    // After the last year there are transitions, but no fires.
     let until = until.min(pattern.end().saturating_add(MARGIN)).min(after.saturating_add(HORIZON_SECONDS));
     let following = move |before: Segment| (before.end <= until).then(|| (before, zone.segment(before.end)));
     std::iter::successors(following(zone.segment(after)), move |(_, now)| following(*now))
@@ -148,7 +145,7 @@ fn in_gap(pattern: &Pattern, at: i64, now: Segment, zone: &Zone) -> Option<Chang
     let reading = at + now.offset;
     let left_out = readings(pattern, highest_reading(at - 1, zone) + 1, reading - 1)?;
     let daylight = match pattern.follows {
-        Follows::WallClock => leapt(pattern, left_out, reading),
+        Follows::WallClock => at_gap(pattern, left_out, reading),
         Follows::RealTime => Daylight { effect: Effect::Skipped, readings: left_out },
     };
     Some(Change { at: Timestamp::from_seconds(at), daylight })
@@ -165,8 +162,8 @@ fn in_fold(pattern: &Pattern, before: Segment, now: Segment, zone: &Zone) -> Opt
     Some(Change { at: Timestamp::from_seconds(first), daylight: Daylight { effect, readings } })
 }
 
-/// Returns what becomes of fixed times that are left out, where the clock goes on with `reading`.
-fn leapt(pattern: &Pattern, left_out: Readings, reading: i64) -> Daylight {
+/// Returns the effect on fixed times that are left out by a gap that ends with `reading`.
+fn at_gap(pattern: &Pattern, left_out: Readings, reading: i64) -> Daylight {
     let effect = match left_out.count + pattern.count(reading, reading) {
         1 => Effect::Moved,
         fires => Effect::Merged { fires },
@@ -174,7 +171,7 @@ fn leapt(pattern: &Pattern, left_out: Readings, reading: i64) -> Daylight {
     Daylight { effect, readings: left_out }
 }
 
-/// Tells whether the clock shows `reading` once more after `fire`.
+/// Returns whether the clock shows `reading` again after `fire`.
 fn comes_again(reading: i64, fire: i64, zone: &Zone) -> bool {
     let mut from = zone.segment(fire).end;
     while from < fire + MARGIN {
@@ -187,13 +184,13 @@ fn comes_again(reading: i64, fire: i64, zone: &Zone) -> bool {
     false
 }
 
-/// Returns the matching readings in `from..=to`, if there are any.
+/// Returns the matching readings in `from..=to`, if any.
 fn readings(pattern: &Pattern, from: i64, to: i64) -> Option<Readings> {
     let count = pattern.count(from, to);
     if count == 0 {
         return None;
     }
-    // The last one is the first end of which the count is already whole.
+    // The last one is the earliest end with the same count. Bisect for it.
     let (mut few, mut whole) = (from - 1, to);
     while whole - few > 1 {
         let middle = few + (whole - few) / 2;

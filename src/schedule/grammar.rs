@@ -1,43 +1,43 @@
 //! Owns: the grammar of TIME: RFC 3339 and ISO dates, `@EPOCH`, the words of at(1).
-//! Never: which instant they mean (see `time`).
+//! Never: the instant of a text (see `time`).
 //!
-//! After at(1)'s yacc grammar (`/usr/share/doc/at/timespec`), with date and time of day in either order,
-//! `in`, `at`, `on` and `ago`. What is not understood whole is refused at the token where it ceased to make
-//! sense.
+//! It follows at(1)'s yacc grammar (`/usr/share/doc/at/timespec`), and adds date and time of day in either
+//! order, `in`, `at`, `on` and `ago`. A text that is not understood as a whole is refused at the first token
+//! that does not fit.
 
-use super::ParseError;
 use super::calendar::days_in_month;
+use super::parse_error::ParseError;
 use super::tokens::{Kind, Token, Unit, stop, tokens, unit};
 use super::vixie::{MONTHS, WEEKDAYS};
 
-/// A day, as given.
+/// A day in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Day {
-    /// `YYYY-MM-DD`: without a time of day it begins at midnight.
+    /// `YYYY-MM-DD`, which begins at midnight if there is no time of day.
     Iso(i64, u32, u32),
-    /// Any other date with its year.
+    /// Any other date with a year.
     Dated(i64, u32, u32),
-    /// A month and a day: the next such.
+    /// The next such month and day.
     Yearly(u32, u32),
-    /// A weekday, 0 = Sunday; never today.
+    /// A weekday after today, 0 = Sunday.
     Weekday(u32),
     /// Days from today.
     FromToday(i64),
 }
 
-/// A text of a time, taken apart.
+/// The parts of a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spec {
     /// `@EPOCH`, in microseconds.
     pub(super) epoch: Option<i64>,
     pub(super) day: Option<Day>,
-    /// Microseconds since midnight, up to and with a whole day.
+    /// Microseconds since midnight, up to a whole day, inclusive.
     pub(super) of_day: Option<i64>,
-    /// Seconds ahead of UTC, where the text says so.
+    /// Seconds ahead of UTC.
     pub(super) offset: Option<i64>,
-    /// `now` was said.
+    /// The text has `now`.
     pub(super) now: bool,
-    /// What is added: counts of units.
+    /// Counts of units to add.
     pub(super) steps: Vec<(i64, Unit)>,
 }
 
@@ -48,7 +48,7 @@ const HOUR: i64 = 60 * MINUTE;
 /// The largest count of units: enough for the years 1 to 9999 in seconds, and far from overflow.
 const COUNT_MAX: i64 = 999_999_999_999;
 
-/// Takes a text apart.
+/// Reads a text into its parts.
 pub(super) fn parse(text: &str) -> Result<Spec, ParseError> {
     let tokens = tokens(text);
     if tokens.is_empty() {
@@ -69,7 +69,7 @@ struct Parser<'a> {
     spec: Spec,
 }
 
-/// Reading either goes on or tells where it stopped.
+/// A part that was read, or the error where reading stopped.
 type Read<T = ()> = Result<T, ParseError>;
 
 impl Parser<'_> {
@@ -93,7 +93,7 @@ impl Parser<'_> {
         self.peek(ahead).filter(|token| token.kind == Kind::Word).map(|token| token.text.as_str())
     }
 
-    /// Returns how many digits the number there has; 0 where there is none.
+    /// Returns how many digits the number there has, or 0 if there is none.
     fn digits(&self, ahead: usize) -> usize {
         self.peek(ahead).filter(|token| token.kind == Kind::Number).map_or(0, |token| token.text.len())
     }
@@ -152,7 +152,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Reads `.25` as microseconds; further digits are dropped.
+    /// Reads `.25` as microseconds. Digits after the sixth are dropped.
     fn fraction(&mut self) -> Read<i64> {
         self.at += 1;
         if self.digits(0) == 0 {
@@ -187,7 +187,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Reads one count of units or more.
+    /// Reads one or more counts of units.
     fn steps(&mut self, sign: i64) -> Read {
         loop {
             let count = self.number(1..=12, 0, COUNT_MAX, "a count")?;
@@ -200,7 +200,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Reads the next of a day, a time of day, `now` and `UTC`, each of which may come once.
+    /// Reads a day, a time of day, `now` or `UTC`. Each may come once.
     fn part(&mut self) -> Read {
         let alone = self.at == 0;
         if self.spec.day.is_none() && self.day()? || self.spec.of_day.is_none() && self.clock()? {
@@ -252,7 +252,7 @@ impl Parser<'_> {
         Ok(true)
     }
 
-    /// Reads `9:30`, `21:30:15.5`, `9:30 pm`, `9.30`; `24:00` ends the day, as at(1) has it.
+    /// Reads `9:30`, `21:30:15.5`, `9:30 pm`, `9.30`. `24:00` ends the day (at(1)'s rule).
     fn parted_clock(&mut self) -> Read<i64> {
         let start = self.at;
         let takes_seconds = self.is(1, ":");
@@ -280,7 +280,7 @@ impl Parser<'_> {
         Ok(of_day)
     }
 
-    /// Reads am or pm after a time of day on the clock of twelve hours: 12am is midnight, 12pm noon.
+    /// Reads am or pm: 12am is midnight, 12pm noon.
     fn half_day(&mut self, of_day: i64) -> Read<i64> {
         let afternoon = self.is(0, "pm");
         self.at += 1;
@@ -297,7 +297,7 @@ impl Parser<'_> {
         Ok(value / 100 * HOUR + value % 100 * MINUTE)
     }
 
-    /// Reads what RFC 3339 puts behind date and time: `Z`, `+01:00`; also `+0100`, as taskq shows instants.
+    /// Reads RFC 3339's `Z` and `+01:00`, and `+0100`, which taskq displays.
     fn offset(&mut self) -> Read {
         if !matches!(self.spec.day, Some(Day::Iso(..))) {
             return Ok(());
@@ -344,7 +344,8 @@ impl Parser<'_> {
                 (Some(weekday), _) => Day::Weekday(weekday),
                 (None, Some(month)) => {
                     self.at += 1;
-                    return self.month_day(month).map(|()| true);
+                    let day = self.day_of_month(1, None, i64::from(month))?;
+                    return self.with_year(month, day).map(|()| true);
                 }
                 (None, None) => return Ok(false),
             },
@@ -354,7 +355,7 @@ impl Parser<'_> {
         Ok(true)
     }
 
-    /// Reads `next monday`, and `next week`, which is now or the time of day plus a week.
+    /// Reads `next monday`, or `next week`, which adds a week to the time of day or to now.
     fn next_day(&mut self) -> Read {
         self.at += 1;
         if let Some(weekday) = self.word(0).and_then(weekday) {
@@ -369,8 +370,8 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Reads `2026-12-24`, `26-12-24`, `24.12.2026`, `12/24/26`, `122426`, `24 Dec`; tells `false` where a
-    /// number is none of these.
+    /// Reads `2026-12-24`, `26-12-24`, `24.12.2026`, `12/24/26`, `122426` or `24 Dec`. Returns `false` for any
+    /// other number.
     fn numeric_day(&mut self) -> Read<bool> {
         match self.digits(0) {
             2 | 4 if self.is_glued(1, "-") => return self.hyphened_day().map(|()| true),
@@ -390,7 +391,8 @@ impl Parser<'_> {
         self.with_year(month, day).map(|()| true)
     }
 
-    /// Tells at(1)'s `12.30` from its `31.12.26`; `31.12` is no time of day, and lacks its year.
+    /// Returns whether this is at(1)'s time `12.30`, and not its date `31.12.26`. `31.12` is a date without a
+    /// year.
     fn is_dotted_clock(&self) -> bool {
         let is_hour = self.peek(0).is_some_and(|hour| hour.text.parse().is_ok_and(|hour: u32| hour <= 24));
         is_hour && self.is_glued(1, ".") && self.digits(2) == 2 && !self.is_glued(3, ".")
@@ -425,7 +427,7 @@ impl Parser<'_> {
         self.dated(year, month, day, self.at - 2)
     }
 
-    /// Cuts the first pieces of so many digits off the number there, each a token of its own.
+    /// Splits pieces of so many digits off the number there, each into its own token.
     fn split(&mut self, lengths: &[usize]) {
         for (index, length) in lengths.iter().enumerate() {
             let mut rest = self.tokens[self.at + index].clone();
@@ -440,7 +442,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Takes a date with its year, whose day is a given token.
+    /// Sets a date with a year. `day_at` is the token of its day.
     fn dated(&mut self, year: i64, month: i64, day: i64, day_at: usize) -> Read {
         if day > i64::from(days_in_month(year, u32_of(month))) {
             self.at = day_at;
@@ -455,19 +457,11 @@ impl Parser<'_> {
         let start = self.at;
         let day_first = self.is(1, ".");
         let separator = if day_first { "." } else { "/" };
-        let first = self.number(
-            1..=2,
-            1,
-            if day_first { 31 } else { 12 },
-            if day_first { "a day" } else { "a month" },
-        )?;
+        let (day, month) = ((31, "a day"), (12, "a month"));
+        let [(first_max, first), (second_max, second)] = if day_first { [day, month] } else { [month, day] };
+        let first = self.number(1..=2, 1, first_max, first)?;
         self.at += 1;
-        let second = self.number(
-            1..=2,
-            1,
-            if day_first { 12 } else { 31 },
-            if day_first { "a month" } else { "a day" },
-        )?;
+        let second = self.number(1..=2, 1, second_max, second)?;
         if !self.is_glued(0, separator) {
             return Err(self.stop(0, Some(&format!("expected `{separator}` and a year"))));
         }
@@ -480,12 +474,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Reads what follows a month's name: a day, and a year perhaps.
-    fn month_day(&mut self, month: u32) -> Read {
-        let day = self.day_of_month(1, None, i64::from(month))?;
-        self.with_year(month, day)
-    }
-
+    /// Reads the year after a month and a day, if there is one.
     fn with_year(&mut self, month: u32, day: u32) -> Read {
         let start = self.at;
         let comma = self.eat(",");
@@ -504,7 +493,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Reads a year of four digits, or the last two of one of this century.
+    /// Reads a year of four digits, or of two in this century.
     fn year(&mut self) -> Read<i64> {
         match self.digits(0) {
             2 => Ok(2_000 + self.number(2..=2, 0, 99, "a year")?),
@@ -534,22 +523,17 @@ fn u32_of(value: i64) -> u32 {
 }
 
 fn weekday(word: &str) -> Option<u32> {
-    named(word, &WEEKDAYS, &["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"])
+    const FULL: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+    named(word, &WEEKDAYS, &FULL)
 }
 
 fn month(word: &str) -> Option<u32> {
-    let full =
-        ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october"];
-    let index = named(word, &MONTHS, &full).or(match word {
-        "november" => Some(10),
-        "december" => Some(11),
-        _ => None,
-    });
-    index.map(|index| index + 1)
+    const FULL: &str =
+        "january february march april may june july august september october november december";
+    named(word, &MONTHS, &FULL.split(' ').collect::<Vec<_>>()).map(|index| index + 1)
 }
 
 fn named(word: &str, short: &[&str], full: &[&str]) -> Option<u32> {
-    let index =
-        short.iter().position(|name| *name == word).or_else(|| full.iter().position(|name| *name == word))?;
+    let index = short.iter().zip(full).position(|(short, full)| *short == word || *full == word)?;
     Some(u32::try_from(index).expect("a dozen names at most"))
 }

@@ -1,36 +1,38 @@
-//! Owns: the set of clock readings that an expression names, as bit sets, and the arithmetic over it.
-//! Never: zones: a reading is what a clock on the wall shows, in seconds since 1970-01-01 00:00:00 of that
-//! wall.
+//! Owns: the clock readings that an expression matches, as bit sets, and the arithmetic over them.
+//! Never: zones. A reading is the number of seconds from 1970-01-01 00:00:00 to the time on a wall clock.
 
-use super::calendar::{DAY, Date, date_of, day_of, days_in_month, weekday_of};
+use super::calendar::{DAY, Time, date_of, day_of, days_in_month, join, split, weekday_of};
 
 /// How far a search looks ahead, in years. 29 February on a given weekday can be 40 years away (across 2100),
-/// and the years of the seven-field dialect end within 131 of its first; what has not come by then does not
-/// come.
+/// and the years of seven fields end within 131 of the first.
 pub(super) const HORIZON_YEARS: i64 = 140;
 
-/// Which of a zone's instants a pattern's readings stand for, from Debian cron's main loop.
+pub(super) const ALL_HOURS: u64 = (1 << 24) - 1;
+pub(super) const ALL_DAYS: u64 = 0xffff_fffe;
+pub(super) const ALL_MONTHS: u64 = 0x1ffe;
+pub(super) const ALL_WEEKDAYS: u64 = 0x7f;
+
+/// The instants of a zone at which a reading fires, by the rule of Debian cron's main loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Follows {
-    /// Every instant at which a clock shows a matching reading: both passes of a fold, nothing in a gap.
+    /// Every instant at which a clock shows the reading: twice in a fold, never in a gap.
     RealTime,
-    /// Each reading once: at the first of a fold's two instants, at the transition for those in a gap.
+    /// One instant for each reading: the first of two in a fold, the transition for a gap.
     WallClock,
 }
 
 /// The years that an expression allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Years {
-    /// Any year.
     All,
     /// Bit n: the year `FIRST` + n.
     Set([u64; 3]),
 }
 
 impl Years {
-    /// The first year of the six- and seven-field dialect.
+    /// The first year of six and seven fields.
     pub(super) const FIRST: i64 = 1970;
-    /// The last year of the six- and seven-field dialect.
+    /// The last year of six and seven fields.
     pub(super) const LAST: i64 = 2100;
 
     pub(super) fn has(&self, year: i64) -> bool {
@@ -49,9 +51,9 @@ impl Years {
     }
 }
 
-/// A set of clock readings: the product of a set of days and a set of times of day.
+/// A set of clock readings: every matching time of day on every matching day.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pattern {
+pub struct Pattern {
     /// Bits 0-59.
     pub(super) seconds: u64,
     /// Bits 0-59.
@@ -64,11 +66,9 @@ pub(super) struct Pattern {
     pub(super) months: u64,
     /// Bits 0-6, 0 = Sunday.
     pub(super) weekdays: u64,
-    /// Whether a day suffices that is in one of `days` and `weekdays`, not in both.
+    /// Whether a day matches that is in one of `days` and `weekdays`, not in both.
     pub(super) either_day: bool,
-    /// The years.
     pub(super) years: Years,
-    /// What becomes of it in gaps and folds.
     pub(super) follows: Follows,
 }
 
@@ -83,17 +83,9 @@ fn bits_below(set: u64, end: u32) -> i64 {
     i64::from((set & !u64::MAX.checked_shl(end).unwrap_or(0)).count_ones())
 }
 
-fn has(set: u64, bit: u32) -> bool {
+/// Returns whether `bit` is in `set`.
+pub(super) fn has(set: u64, bit: u32) -> bool {
     set >> bit & 1 == 1
-}
-
-fn split(reading: i64) -> (i64, (u32, u32, u32)) {
-    let of_day = u32::try_from(reading.rem_euclid(DAY)).expect("a day has 86,400 seconds");
-    (reading.div_euclid(DAY), (of_day / 3_600, of_day / 60 % 60, of_day % 60))
-}
-
-fn join(day: i64, (hour, minute, second): (u32, u32, u32)) -> i64 {
-    day * DAY + i64::from(hour * 3_600 + minute * 60 + second)
 }
 
 impl Pattern {
@@ -121,7 +113,7 @@ impl Pattern {
         u64::try_from(whole - before + upto).expect("`from` is not after `to`")
     }
 
-    /// Returns a reading that no matching one is after.
+    /// Returns a reading that is after every matching one.
     pub(super) fn end(&self) -> i64 {
         match self.years {
             Years::All => i64::MAX,
@@ -129,10 +121,15 @@ impl Pattern {
         }
     }
 
-    /// Tells whether any reading matches, in any year.
+    /// Returns whether a reading is in the years of the dialect, 1970 to 2100 for six and seven fields.
+    pub(super) fn covers(&self, reading: i64) -> bool {
+        let (year, ..) = date_of(reading.div_euclid(DAY));
+        self.years == Years::All || (Years::FIRST..=Years::LAST).contains(&year)
+    }
+
+    /// Returns whether any reading matches, in any year.
     pub(super) fn ever_matches(&self) -> bool {
-        // Fourteen kinds of year there are, by leap day and first weekday; 28 years that cross no century
-        // hold all.
+        // There are fourteen kinds of year, by leap day and first weekday. 28 years within a century have all.
         let (from, years) = match self.years {
             Years::All => (2001, 28),
             Years::Set(_) => (Years::FIRST, Years::LAST - Years::FIRST + 1),
@@ -150,16 +147,19 @@ impl Pattern {
         if !has(self.months, month) || !self.years.has(year) {
             return 0;
         }
+        // Mondays of a month that begins on a Wednesday (3), with the high bits on the left:
+        //     weekdays     0000010                     Sa Fr Th We Tu Mo Su
+        //     week         0100000                     Tu Mo Su Sa Fr Th We: bit 0 is the first of the month
+        //     by_weekday   … 0100000 0100000 0         five weeks, moved up by one: days 6, 13, 20, 27, 34
         let first = weekday_of(day_of((year, month, 1)));
-        // The seven weekday bits, turned so that bit 0 is the first of the month, five times over.
-        let week = (self.weekdays >> first | self.weekdays << (7 - first)) & 0x7f;
+        let week = (self.weekdays >> first | self.weekdays << (7 - first)) & ALL_WEEKDAYS;
         let by_weekday = (week * 0x1020_4081) << 1;
         let matching = if self.either_day { self.days | by_weekday } else { self.days & by_weekday };
         matching & ((2 << days_in_month(year, month)) - 2)
     }
 
     fn next_day(&self, from: i64) -> Option<i64> {
-        let (mut year, mut month, mut of_month): Date = date_of(from);
+        let (mut year, mut month, mut of_month) = date_of(from);
         let last = self.years.last().min(year + HORIZON_YEARS);
         while year <= last {
             if let Some(found) = next_bit(self.month_days(year, month), of_month) {
@@ -189,7 +189,7 @@ impl Pattern {
         count + bits_below(self.month_days(year, month), last_day)
     }
 
-    fn next_time(&self, (hour, minute, second): (u32, u32, u32)) -> Option<(u32, u32, u32)> {
+    fn next_time(&self, (hour, minute, second): Time) -> Option<Time> {
         let first_second = self.seconds.trailing_zeros();
         let first_minute = self.minutes.trailing_zeros();
         if has(self.hours, hour) {
@@ -206,7 +206,7 @@ impl Pattern {
     }
 
     /// Returns the number of matching times of day before the given one, which may be 24:00:00.
-    fn times_before(&self, (hour, minute, second): (u32, u32, u32)) -> i64 {
+    fn times_before(&self, (hour, minute, second): Time) -> i64 {
         let per_minute = i64::from(self.seconds.count_ones());
         let per_hour = i64::from(self.minutes.count_ones()) * per_minute;
         let mut count = bits_below(self.hours, hour) * per_hour;

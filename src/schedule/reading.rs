@@ -1,18 +1,18 @@
-//! Owns: what a clock on the wall shows, as a value and as text.
-//! Never: instants: without a zone a reading is none, and in a gap it is none even with one.
+//! Owns: the time that a wall clock shows, as a value and as text.
+//! Never: instants. A reading is an instant only together with a zone, and in a gap not even then.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::calendar::{DAY, date_of, weekday_of};
+use super::calendar::{DAY, date_of, split, weekday_of};
 
-/// What a clock on the wall shows, to the second.
+/// The date and time that a wall clock shows, to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reading(i64);
 
 impl Reading {
-    /// Makes a reading of the seconds since 1970-01-01 00:00:00 of that wall.
+    /// Returns the reading so many seconds after 1970-01-01 00:00:00 on the same clock.
     pub(super) fn from_seconds(seconds: i64) -> Self {
         Self(seconds)
     }
@@ -25,8 +25,8 @@ impl Reading {
 
     /// Returns the time of day: `02:30:00`.
     pub fn time(self) -> String {
-        let of_day = self.0.rem_euclid(DAY);
-        format!("{:02}:{:02}:{:02}", of_day / 3_600, of_day / 60 % 60, of_day % 60)
+        let (_, (hour, minute, second)) = split(self.0);
+        format!("{hour:02}:{minute:02}:{second:02}")
     }
 
     /// Returns the English name of the weekday, three letters: `Sun`.
@@ -42,7 +42,7 @@ impl fmt::Display for Reading {
     }
 }
 
-/// ISO 8601 without an offset, for there is none: `2026-03-29T02:30:00`.
+/// ISO 8601 without an offset: `2026-03-29T02:30:00`.
 impl Serialize for Reading {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{}T{}", self.date(), self.time()))

@@ -1,36 +1,18 @@
-//! Owns: six- and seven-field expressions: the `cron` crate's dialect, and what of it is refused.
+//! Owns: expressions of six and seven fields: the dialect of the `cron` crate, and the parts of it we refuse.
 //! Never: the crate's `after` and `upcoming`, which go back in time in a fold (0.17).
 //!
-//! The fields are second, minute, hour, day of month, month, weekday and, if there are seven, year. A day
-//! must match both the day of month and the weekday: the crate knows no "either", unlike crontab(5).
+//! The fields are second, minute, hour, day of month, month, weekday and, in seven, year. A day must match
+//! both the day of month and the weekday: unlike crontab(5), the crate has no "either".
 
 use std::str::FromStr;
 
 use cron::TimeUnitSpec;
 
-use super::ParseError;
-use super::calendar::{DAY, date_of};
+use super::parse_error::ParseError;
 use super::pattern::{Follows, Pattern, Years};
 use super::vixie::{MONTHS, WEEKDAYS, meant_step};
-use super::zone::Zone;
-use crate::domain::Timestamp;
 
-/// A schedule in the words of the `cron` crate, with seconds and years (1970-2100).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecondsSchedule {
-    pub(super) pattern: Pattern,
-}
-
-impl SecondsSchedule {
-    /// Tells whether a clock in `zone` shows one of the dialect's years, 1970 to 2100, at an instant.
-    pub fn covers(&self, at: Timestamp, zone: &Zone) -> bool {
-        let seconds = at.as_seconds();
-        let (year, ..) = date_of((seconds + zone.offset(seconds)).div_euclid(DAY));
-        (Years::FIRST..=Years::LAST).contains(&year)
-    }
-}
-
-/// The fields' names and what values they take.
+/// The name and the bounds of each field.
 const FIELDS: [(&str, u32, u32); 7] = [
     ("second", 0, 59),
     ("minute", 0, 59),
@@ -41,14 +23,15 @@ const FIELDS: [(&str, u32, u32); 7] = [
     ("year", 1970, 2100),
 ];
 
+const MONTH: usize = 4;
 const WEEKDAY: usize = 5;
 
 /// Reads six or seven fields that are separated by single spaces.
-pub(super) fn parse(text: &str) -> Result<SecondsSchedule, ParseError> {
+pub(super) fn parse(text: &str) -> Result<Pattern, ParseError> {
     let fields: Vec<&str> = text.split(' ').collect();
     check_connectors(text, &fields)?;
     check_weekday(text, fields[WEEKDAY])?;
-    // Seven fields always: with the year left to it the crate would take two fields out of `MON*`.
+    // Always seven fields: without a year the crate would read two fields in `MON*`.
     let whole = if fields.len() == 6 { format!("{text} *") } else { text.to_owned() };
     let schedule = cron::Schedule::from_str(&whole).map_err(|_| diagnose(text, &fields))?;
     let real_time = fields[..3].iter().any(|field| field.starts_with('*'));
@@ -74,14 +57,14 @@ pub(super) fn parse(text: &str) -> Result<SecondsSchedule, ParseError> {
             "`{text}` never fires: no date matches all of its day, month, weekday and year"
         )));
     }
-    Ok(SecondsSchedule { pattern })
+    Ok(pattern)
 }
 
 fn bits(unit: &impl TimeUnitSpec) -> u64 {
     unit.iter().fold(0, |set, value| set | 1 << value)
 }
 
-/// Refuses fields that end in the middle of something: the crate would read on into the next field.
+/// Refuses fields that begin or end with a connector: the crate would read on into the next field.
 fn check_connectors(text: &str, fields: &[&str]) -> Result<(), ParseError> {
     let open = |field: &&str| field.starts_with([',', '-', '/']) || field.ends_with([',', '-', '/']);
     match fields.iter().position(open) {
@@ -90,7 +73,7 @@ fn check_connectors(text: &str, fields: &[&str]) -> Result<(), ParseError> {
     }
 }
 
-/// Refuses numbers for weekdays, except as steps: the crate counts from 1 = Sunday and crontab(5) from 0.
+/// Refuses numbers for weekdays, except as steps: the crate counts from 1 = Sunday, crontab(5) from 0.
 fn check_weekday(text: &str, field: &str) -> Result<(), ParseError> {
     let digits =
         |item: &str| item.split('/').next().is_some_and(|range| range.contains(|c: char| c.is_ascii_digit()));
@@ -104,37 +87,31 @@ fn check_weekday(text: &str, field: &str) -> Result<(), ParseError> {
     })
 }
 
-/// Says which item the crate stumbled over; its own messages are carets under the text.
+/// Finds the item that the crate refuses. Its own messages are carets under the text.
 fn diagnose(text: &str, fields: &[&str]) -> ParseError {
     for (index, field) in fields.iter().enumerate() {
+        let Some(item) = field.split(',').find(|item| !accepts(index, item)) else { continue };
         let (_, low, high) = FIELDS[index];
-        for item in field.split(',') {
-            if accepts(index, item) {
-                continue;
-            }
-            let values = item.split('/').next().unwrap_or(item).split('-');
-            let outside = |value: &str| {
-                !value.is_empty()
-                    && value.bytes().all(|byte| byte.is_ascii_digit())
-                    && value.parse().map_or(true, |value: u32| !(low..=high).contains(&value))
-            };
-            let (why, step) = (format!("is outside {low}-{high}"), item.split('/').nth(1));
-            return if values.clone().any(outside) {
-                refuse(text, index, item, &why)
-            } else if step.is_some_and(|step| step.parse().is_ok_and(|step: u32| step == 0 || step > high)) {
-                refuse(text, index, item, &format!("has a step outside 1-{high}"))
-            } else {
-                refuse(text, index, item, "is not understood")
-            };
-        }
+        let is_outside = |value: &str| {
+            !value.is_empty()
+                && value.bytes().all(|byte| byte.is_ascii_digit())
+                && value.parse().map_or(true, |value: u32| !(low..=high).contains(&value))
+        };
+        let (range, step) = item.split_once('/').unwrap_or((item, ""));
+        let is_bad_step = |step: u32| step == 0 || step > high;
+        return if range.split('-').any(is_outside) {
+            refuse(text, index, item, &format!("is outside {low}-{high}"))
+        } else if step.split('/').next().is_some_and(|step| step.parse().is_ok_and(is_bad_step)) {
+            refuse(text, index, item, &format!("has a step outside 1-{high}"))
+        } else {
+            refuse(text, index, item, "is not understood")
+        };
     }
-    let hint = Some(
-        "six fields are second, minute, hour, day of month, month, weekday; a seventh is the year".to_owned(),
-    );
-    ParseError { cause: format!("`{text}` is not understood"), column: None, hint }
+    ParseError::new(format!("`{text}` is not understood"))
+        .hint("six fields are second, minute, hour, day of month, month, weekday; a seventh is the year")
 }
 
-/// Asks the crate about one item of one field, all others being stars.
+/// Returns whether the crate accepts one item of one field, if all other fields are stars.
 fn accepts(index: usize, item: &str) -> bool {
     let mut fields = ["*"; 7];
     fields[index] = item;
@@ -143,15 +120,16 @@ fn accepts(index: usize, item: &str) -> bool {
 
 fn refuse(text: &str, index: usize, item: &str, why: &str) -> ParseError {
     let (name, low, high) = FIELDS[index];
+    let article = if name == "hour" { "an" } else { "a" };
     let accepted = match index {
         WEEKDAY => format!("`{}` to `{}`", WEEKDAYS[0], WEEKDAYS[6]),
-        4 => format!("{low}-{high} or `{}` to `{}`", MONTHS[0], MONTHS[11]),
+        MONTH => format!("{low}-{high} or `{}` to `{}`", MONTHS[0], MONTHS[11]),
         _ => format!("{low}-{high}"),
     };
     let hint = format!(
-        "six fields begin with the second; a {name} is {accepted}, `*`, `*/n`, `a/n`, `a-b`, `a-b/n` or a list by commas"
-    )
-    .replace("a hour", "an hour");
+        "six fields begin with the second; {article} {name} is {accepted}, `*`, `*/n`, `a/n`, `a-b`, `a-b/n` or a \
+         list by commas"
+    );
     ParseError {
         cause: format!("{name} `{item}` in `{text}` {why}"),
         column: Some(column_of(text, index)),

@@ -1,27 +1,28 @@
-//! Owns: reading spans, `90s` to `1 week`.
-//! Never: calendar units, which have no fixed length.
+//! Owns: texts of spans, `90s` to `1 week`.
+//! Never: months and years, which have no fixed length.
 
-use super::ParseError;
+use super::parse_error::ParseError;
 use super::tokens::{Kind, Unit, stop, tokens, unit};
 use crate::domain::Span;
 
-/// The longest span that is read: a hundred years of 365.25 days. More is a slip of the keyboard.
+/// The longest span: a hundred years of 365.25 days. A longer one is a typing error.
 const SPAN_MAX: u64 = 36_525 * 86_400_000_000;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
 const EXAMPLES: &str = "write it as `90s`, `5m`, `1h30m`, `2d` or `1 week`";
 
-/// Reads a span: numbers with their units `us ms s m h d w` or the words for them, from large to small, with
-/// or without
-/// spaces: `90s`, `1h30m`, `1 week`. `m` is the minute; a day is 24 hours. It reads what `Span` displays.
+/// Reads a span: numbers with the units `us ms s m h d w` or the words for them, from large to small, with or
+/// without spaces: `90s`, `1h30m`, `1 week`. `m` is the minute, and a day is 24 hours. Every text that `Span`
+/// displays is read back.
 ///
 /// # Errors
-/// Where a number has no unit, or the span is zero, negative, longer than a hundred years, or of months or
+/// If a number has no unit, or the span is zero, negative, longer than a hundred years, or has months or
 /// years.
 pub fn parse_span(text: &str) -> Result<Span, ParseError> {
     let row = tokens(text);
-    let refuse = |cause: String| ParseError { cause, column: None, hint: Some(EXAMPLES.to_owned()) };
+    let refuse = |cause: String| ParseError::new(cause).hint(EXAMPLES);
+    let stopped = |at, why| stop(text, "span", Some(at), Some(why)).hint(EXAMPLES);
     if row.first().is_some_and(|token| token.text == "-") {
         return Err(refuse(format!("`{text}` is negative")));
     }
@@ -29,9 +30,8 @@ pub fn parse_span(text: &str) -> Result<Span, ParseError> {
     let mut smallest = i64::MAX;
     let mut rest = row.iter();
     while let Some(number) = rest.next() {
-        let hinted = |error: ParseError| ParseError { hint: Some(EXAMPLES.to_owned()), ..error };
         if number.kind != Kind::Number {
-            return Err(hinted(stop(text, "span", Some(number), Some("expected a number"))));
+            return Err(stopped(number, "expected a number"));
         }
         let Some(word) = rest.next() else {
             return Err(refuse(format!("`{text}` has no unit behind `{}`", number.shown)));
@@ -40,19 +40,15 @@ pub fn parse_span(text: &str) -> Result<Span, ParseError> {
             Some(Unit::Micros(size)) => size,
             Some(Unit::Days(days)) => days * DAY_MICROS,
             Some(Unit::Months(_)) => {
-                let cause = format!("`{text}` is not a span: a {} has no fixed length", singular(&word.text));
+                let unit = if word.text.starts_with('y') { "year" } else { "month" };
+                let cause = format!("`{text}` is not a span: a {unit} has no fixed length");
                 let hint = "give days, or use `--cron` for what follows the calendar".to_owned();
                 return Err(ParseError { cause, column: Some(word.column), hint: Some(hint) });
             }
-            None => return Err(hinted(stop(text, "span", Some(word), Some("expected a unit")))),
+            None => return Err(stopped(word, "expected a unit")),
         };
         if size >= smallest {
-            return Err(hinted(stop(
-                text,
-                "span",
-                Some(word),
-                Some("units go from large to small, each once"),
-            )));
+            return Err(stopped(word, "units go from large to small, each once"));
         }
         smallest = size;
         let count: u64 = number.text.parse().unwrap_or(u64::MAX);
@@ -64,8 +60,4 @@ pub fn parse_span(text: &str) -> Result<Span, ParseError> {
         1..=SPAN_MAX => Ok(Span::from_micros(micros)),
         _ => Err(refuse(format!("`{text}` is longer than a hundred years"))),
     }
-}
-
-fn singular(word: &str) -> &'static str {
-    if word.starts_with('y') { "year" } else { "month" }
 }

@@ -1,9 +1,9 @@
-//! Owns: which instant a text of a time means, seen from a given instant and zone.
-//! Never: the clock: `now` is an argument.
+//! Owns: the instant that a text of a time means, given the current time and a zone.
+//! Never: the clock (`now` is an argument).
 
-use super::ParseError;
 use super::calendar::{DAY, date_of, day_of, days_in_month, weekday_of};
 use super::grammar::{Day, Spec, parse};
+use super::parse_error::ParseError;
 use super::tokens::Unit;
 use super::zone::Zone;
 use crate::domain::Timestamp;
@@ -12,81 +12,72 @@ const EXAMPLES: &str = "write it as `2026-12-24 16:00`, `16:00`, `tomorrow 9am` 
 
 const SECOND: i64 = 1_000_000;
 
-/// More days than from the year 1 to 9999: what is added beyond lies outside the range of a `Timestamp` in
-/// any case.
+/// More days than from the year 1 to 9999. Any longer step leaves the range of a `Timestamp`.
 const DAYS_MAX: i64 = 4_000_000;
 
 /// A month and a day come again within this many years: 29 February does not come in 2100.
 const YEARLY_MAX: i64 = 8;
 
-/// Reads a TIME that is now or still to come.
+/// Reads a TIME from now on.
 ///
-/// The forms, in any case and understood whole or refused: RFC 3339; `YYYY-MM-DD [HH:MM[:SS]]`; `@EPOCH`; and
-/// at(1)'s words, the day before or behind the time of day. Without an offset or `UTC` they are read in
-/// `zone`.
+/// The forms, in any case: RFC 3339; `YYYY-MM-DD [HH:MM[:SS]]`; `@EPOCH`; at(1)'s words, with the day before or
+/// after the time of day. A text without an offset or `UTC` is read in `zone`.
 ///
 /// - `HH:MM` is the next one.
-/// - A month and day without a year are this year's if that is today or later, else next year's (Debian's
-///   at). If it is
-///   today and the time of day has passed, it is in the past.
-/// - A weekday, with `next` or without, is one of the seven days after today: on a Friday, `friday` is the
-///   one in a week
-///   (Debian's at). What the text adds is added to that day.
-/// - A day without a time of day keeps the one of `now`, as at(1) does; but `YYYY-MM-DD` begins at midnight.
-/// - `+ N days`, weeks, months and years go by the calendar of the zone (31 January plus a month is the last
-///   of February,
-///   where at(1) runs on into March); hours and what is smaller are real time, and are added last.
-/// - A time of day in a gap is the gap's end, one in a fold the first of the two.
+/// - A month and a day without a year are in this year if that is today or later, otherwise in the next
+///   (Debian's at). Today at a time of day that has passed is in the past.
+/// - A weekday, with or without `next`, is one of the seven days after today: on a Friday, `friday` is a week
+///   later (Debian's at). Steps are added to that day.
+/// - A day without a time of day has that of `now`, like in at(1). But `YYYY-MM-DD` begins at midnight.
+/// - `+ N days`, weeks, months and years follow the calendar of the zone. 31 January plus a month is the last
+///   of February, while at(1) counts on into March. Hours and smaller units are real time, and added last.
+/// - A time of day in a gap is the end of the gap. In a fold it is the first of the two.
 ///
 /// # Errors
-/// Where the text is not understood, with the column where reading stopped, or means a time before `now`.
+/// If the text is not understood as a whole (with the column where reading stopped), or is before `now`.
 pub fn parse_time(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, ParseError> {
     let at = read(text, now, zone, |span| format!("did you mean `in {span}`?"))?;
     if at < now {
-        return Err(ParseError {
-            cause: format!("`{text}` is in the past (it was {})", zone.show(at)),
-            column: None,
-            hint: None,
-        });
+        return Err(ParseError::new(format!("`{text}` is in the past (it was {})", zone.show(at))));
     }
     Ok(at)
 }
 
-/// Reads a TIME as `parse_time` does, but lets it be past: for `--since` and `--from`. `2 hours ago`,
-/// `yesterday` and `-2h` make sense here; `HH:MM` still is the next one.
+/// Reads a TIME like `parse_time`, but also in the past, for `--since` and `--from`: `2 hours ago`,
+/// `yesterday`, `-2h`. `HH:MM` is still the next one.
 ///
 /// # Errors
-/// Where the text is not understood, or means a time outside the years 1 to 9999.
+/// If the text is not understood, or means a time outside the years 1 to 9999.
 pub fn parse_instant(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, ParseError> {
     read(text, now, zone, |span| format!("write `{span} ago` or `in {span}`"))
 }
 
-/// Reads a TIME; `meant` is the hint for a span that stands alone, such as `90 minutes`.
+/// Reads a TIME. `meant` makes the hint for a text that is only a span, such as `90 minutes`.
 fn read(text: &str, now: Timestamp, zone: &Zone, meant: fn(&str) -> String) -> Result<Timestamp, ParseError> {
     let spec = parse(text).map_err(|error| {
         let is_span = parse(&format!("in {text}")).is_ok();
         let hint = if is_span { meant(text.trim()) } else { EXAMPLES.to_owned() };
         ParseError { hint: error.hint.or(Some(hint)), ..error }
     })?;
-    let walls = match spec.offset {
-        Some(seconds) => Walls::Offset(seconds),
-        None => Walls::Zone(zone),
+    let wall = match spec.offset {
+        Some(seconds) => WallClock::Offset(seconds),
+        None => WallClock::Zone(zone),
     };
-    Meaning { spec: &spec, now, walls }
+    TimeSeen { spec: &spec, now, wall }
         .instant()
         .ok_or_else(|| ParseError::new(format!("`{text}` lies outside the years 1 to 9999")))
 }
 
-/// Where the clock hangs that the text speaks of.
+/// The wall clock by which a text is read.
 #[derive(Clone, Copy)]
-enum Walls<'a> {
+enum WallClock<'a> {
     /// In the caller's zone.
     Zone(&'a Zone),
     /// So many seconds ahead of UTC.
     Offset(i64),
 }
 
-impl Walls<'_> {
+impl WallClock<'_> {
     fn offset(self, at: i64) -> i64 {
         match self {
             Self::Zone(zone) => zone.offset(at),
@@ -102,26 +93,27 @@ impl Walls<'_> {
     }
 }
 
-struct Meaning<'a> {
+/// A text, seen from the current time on a wall clock.
+struct TimeSeen<'a> {
     spec: &'a Spec,
     now: Timestamp,
-    walls: Walls<'a>,
+    wall: WallClock<'a>,
 }
 
-impl Meaning<'_> {
+impl TimeSeen<'_> {
     /// Returns the instant, or `None` outside the range of a `Timestamp`.
     fn instant(&self) -> Option<Timestamp> {
         if let Some(epoch) = self.spec.epoch {
-            return held(epoch);
+            return in_range(epoch);
         }
         let by_calendar = self.spec.steps.iter().any(|(_, unit)| !matches!(unit, Unit::Micros(_)));
         let seconds = self.now.as_seconds();
-        let now = seconds + self.walls.offset(seconds);
+        let now = seconds + self.wall.offset(seconds);
         let today = now.div_euclid(DAY);
         let of_now = now.rem_euclid(DAY) * SECOND + self.now.as_micros().rem_euclid(SECOND);
         let Some(of_day) = self.spec.of_day else {
             return match self.spec.day {
-                // Nothing but real time is added: no clock on a wall is asked, which in a fold could go back.
+                // Only real time is added. A wall clock is not used, because in a fold it could go back.
                 None | Some(Day::FromToday(0)) if !by_calendar => {
                     self.add(self.now.as_micros(), self.elapsed())
                 }
@@ -150,19 +142,19 @@ impl Meaning<'_> {
         }
     }
 
-    /// Returns a month and day of this year, or of the next if the sum falls on an earlier day of this year
-    /// than today. The time of day does not matter (Debian's at).
+    /// Returns a month and a day in this year, or in the next if the sum is on an earlier day of this year
+    /// than today, at any time of day (Debian's at).
     fn yearly(&self, month: u32, day: u32, today: i64, of_day: i64) -> Option<Timestamp> {
         let year = date_of(today).0;
         let mut years = (year..=year + YEARLY_MAX).filter(|year| day <= days_in_month(*year, month));
         let mut next = || self.at(day_of((years.next()?, month, day)), of_day);
         let first = next()?;
         let seconds = first.as_seconds();
-        let falls_on = (seconds + self.walls.offset(seconds)).div_euclid(DAY);
+        let falls_on = (seconds + self.wall.offset(seconds)).div_euclid(DAY);
         if date_of(falls_on).0 == year && falls_on < today { next() } else { Some(first) }
     }
 
-    /// Returns the instant of a time of day, with what the text adds to it.
+    /// Returns the instant of a time of day plus the steps of the text.
     fn at(&self, day: i64, of_day: i64) -> Option<Timestamp> {
         let mut total_months: i64 = 0;
         let mut total_days: i64 = 0;
@@ -183,10 +175,10 @@ impl Meaning<'_> {
         }
         let day = day_of((year, month, of_month.min(days_in_month(year, month)))) + total_days;
         let reading = day * DAY + of_day.div_euclid(SECOND);
-        let at = self.walls.reach(reading);
-        // The gap's end has no fraction of the reading that was leapt over.
-        let leapt = at + self.walls.offset(at) != reading;
-        let fraction = if leapt { 0 } else { of_day.rem_euclid(SECOND) };
+        let at = self.wall.reach(reading);
+        // The end of a gap does not have the fraction of a reading that was jumped over.
+        let is_shown = at + self.wall.offset(at) == reading;
+        let fraction = if is_shown { of_day.rem_euclid(SECOND) } else { 0 };
         self.add(at * SECOND + fraction, self.elapsed())
     }
 
@@ -200,11 +192,11 @@ impl Meaning<'_> {
     }
 
     fn add(&self, micros: i64, elapsed: i128) -> Option<Timestamp> {
-        held(i64::try_from(i128::from(micros) + elapsed).ok()?)
+        in_range(i64::try_from(i128::from(micros) + elapsed).ok()?)
     }
 }
 
-fn held(micros: i64) -> Option<Timestamp> {
+fn in_range(micros: i64) -> Option<Timestamp> {
     (Timestamp::MIN.as_micros()..=Timestamp::MAX.as_micros())
         .contains(&micros)
         .then(|| Timestamp::from_micros(micros))

@@ -1,9 +1,9 @@
-//! Owns: cutting texts of times and spans into numbers, words and signs, and the units they share.
-//! Never: what a row of tokens means.
+//! Owns: the tokens of times and spans: numbers, words and signs, and the units of both.
+//! Never: the meaning of several tokens (see `grammar` and `span`).
 
-use super::ParseError;
+use super::parse_error::ParseError;
 
-/// What a token is made of.
+/// The characters of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// ASCII digits.
@@ -18,17 +18,17 @@ pub(super) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) kind: Kind,
-    /// Its text in ASCII lower case.
+    /// In ASCII lower case.
     pub(super) text: String,
-    /// Its text as given.
+    /// As given.
     pub(super) shown: String,
-    /// Its first column, in characters from 1.
+    /// The first column, in characters from 1.
     pub(super) column: usize,
-    /// Whether it follows its neighbour without white space.
+    /// No white space stands before it.
     pub(super) glued: bool,
 }
 
-/// A length of time, as the calendar or as the clock has it.
+/// A length of time, in real time or by the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
     /// Microseconds of real time.
@@ -47,7 +47,7 @@ fn kind_of(c: char) -> Kind {
     }
 }
 
-/// Cuts a text into tokens; white space only separates.
+/// Splits a text into tokens. White space only separates them.
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let mut tokens: Vec<Token> = Vec::new();
     let mut glued = false;
@@ -91,16 +91,13 @@ pub(super) fn unit(word: &str) -> Option<Unit> {
     })
 }
 
-/// Tells where reading stopped, at a token or behind the last: ``column 9 (`dys`)``, with the column.
+/// Returns the error of a text whose reading stopped at a token, or after the last one if `at` is `None`.
 pub(super) fn stop(text: &str, what: &str, at: Option<&Token>, why: Option<&str>) -> ParseError {
     let (column, shown) = match at {
         Some(token) => (token.column, format!("`{}`", token.shown)),
         None => (text.trim_end().chars().count() + 1, "the end".to_owned()),
     };
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-    ParseError {
-        cause: format!("`{text}` is not a {what}: stopped reading at column {column} ({shown}){why}"),
-        column: Some(column),
-        hint: None,
-    }
+    let cause = format!("`{text}` is not a {what}: stopped reading at column {column} ({shown}){why}");
+    ParseError { cause, column: Some(column), hint: None }
 }

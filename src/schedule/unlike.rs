@@ -1,20 +1,15 @@
-//! Owns: from which fire on a schedule means other instants in another zone.
-//! Never: other schedules, or what daylight saving does within one zone (see `daylight`).
+//! Owns: the first fire at which a schedule differs between two zones.
+//! Never: the effect of daylight saving within one zone (see `daylight`).
 
-use super::Schedule;
-use super::calendar::DAY;
-use super::pattern::{Follows, Pattern, Years};
+use super::calendar::{DAY, split};
+use super::fires::Schedule;
+use super::pattern::{ALL_DAYS, ALL_MONTHS, ALL_WEEKDAYS, Follows, Pattern, Years, has};
 use super::walk::highest_reading;
 use super::zone::Zone;
 use crate::domain::Timestamp;
 
-const ALL_DAYS: u64 = 0xffff_fffe;
-const ALL_MONTHS: u64 = 0x1ffe;
-const ALL_WEEKDAYS: u64 = 0x7f;
-
 impl Schedule {
-    /// Returns the first instant in `(after, until]` that is a fire in one of two zones and none in the
-    /// other.
+    /// Returns the first instant in `(after, until]` that is a fire in only one of two zones.
     pub fn first_unlike(
         &self,
         after: Timestamp,
@@ -36,12 +31,12 @@ impl Schedule {
     }
 }
 
-/// Returns the last second before either zone's next change, if the pattern means the same in both until
-/// then; else `at`.
+/// Returns the last second before either zone's next transition if the pattern fires alike until then, and
+/// otherwise `at`.
 fn eve_of_change(pattern: &Pattern, at: Timestamp, zone: &Zone, other: &Zone) -> Timestamp {
     let second = at.as_seconds();
     let segments = [zone, other].map(|zone| zone.segment(second));
-    // In a fold a wall-clock pattern waits until the clock has caught up.
+    // In a fold a wall-clock pattern does not fire until the clock shows new readings.
     let is_in_fold = |zone: &Zone, offset: i64| highest_reading(second, zone) > second + offset;
     let waits = pattern.follows == Follows::WallClock
         && (is_in_fold(zone, segments[0].offset) || is_in_fold(other, segments[1].offset));
@@ -52,16 +47,16 @@ fn eve_of_change(pattern: &Pattern, at: Timestamp, zone: &Zone, other: &Zone) ->
     Timestamp::from_seconds(eve)
 }
 
-/// Tells whether a pattern has a reading exactly where it has one `shift` seconds later.
+/// Returns whether a shift by so many seconds maps the pattern onto itself.
 fn is_alike_after(pattern: &Pattern, shift: i64) -> bool {
     let is_daily = pattern.days == ALL_DAYS
         && pattern.weekdays == ALL_WEEKDAYS
         && pattern.months == ALL_MONTHS
         && pattern.years == Years::All;
-    let has = |second: i64| {
-        let of_day = second.rem_euclid(DAY);
-        pattern.hours >> (of_day / 3_600) & 1 == 1 && pattern.minutes >> (of_day / 60 % 60) & 1 == 1
+    let matches = |reading: i64| {
+        let (_, (hour, minute, _)) = split(reading);
+        has(pattern.hours, hour) && has(pattern.minutes, minute)
     };
-    let minutes = || (0..DAY).step_by(60);
-    shift == 0 || is_daily && shift % 60 == 0 && minutes().all(|minute| has(minute) == has(minute + shift))
+    let is_alike = |reading: i64| matches(reading) == matches(reading + shift);
+    shift == 0 || is_daily && shift % 60 == 0 && (0..DAY).step_by(60).all(is_alike)
 }

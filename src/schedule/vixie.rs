@@ -1,24 +1,20 @@
-//! Owns: five-field expressions and nicknames, read as crontab(5) of Debian's cron 3.0pl1 means them.
-//! Never: six and seven fields (see `seconds`), command lines (see `crontab`).
+//! Owns: five fields and nicknames, as crontab(5) of Debian's cron 3.0pl1 means them.
+//! Never: six and seven fields (see `seconds`), lines of a crontab (see `crontab`).
 //!
-//! What is accepted is the part on which Debian's cron and cronie agree; where one of them skips a tail,
-//! wraps a number or stores what never fires, this refuses.
+//! The grammar accepts only what Debian's cron and cronie read alike. It refuses the rest: tails that one of
+//! them skips, numbers that wrap, dates that never come.
 
-use super::ParseError;
-use super::pattern::{Follows, Pattern, Years};
+use std::fmt;
 
-/// A schedule in crontab(5)'s words: five fields, or a nickname other than `@reboot`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VixieSchedule {
-    pub(super) pattern: Pattern,
-}
+use super::parse_error::ParseError;
+use super::pattern::{ALL_DAYS, ALL_WEEKDAYS, Follows, Pattern, Years};
 
-/// One of the five fields.
+/// The rules of one of the five fields.
 pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) low: u32,
     pub(super) high: u32,
-    /// Names for the values from `names_from` on.
+    /// Names of the values from `names_from` on.
     pub(super) names: &'static [&'static str],
     pub(super) names_from: u32,
 }
@@ -35,7 +31,7 @@ pub(super) const FIELDS: [Field; 5] = [
     Field { name: "weekday", low: 0, high: 7, names: &WEEKDAYS, names_from: 0 },
 ];
 
-/// The nicknames, as the fields that crontab(5) gives for them.
+/// The nicknames, with their fields by crontab(5).
 const NICKNAMES: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
     ("@annually", "0 0 1 1 *"),
@@ -43,17 +39,17 @@ const NICKNAMES: [(&str, &str); 7] = [
     ("@weekly", "0 0 * * 0"),
     ("@daily", "0 0 * * *"),
     ("@midnight", "0 0 * * *"),
-    // Debian sets HR_STAR by hand, as the star does here: it follows real time.
+    // It follows real time: Debian's cron sets HR_STAR for it, as for a star in the hour.
     ("@hourly", "0 * * * *"),
 ];
 
-/// The largest number that is read; more digits than a step or a value can need.
+/// The largest number that is read: more than any step or value needs.
 const NUMBER_MAX: u32 = 999_999_999;
 
 const GRAMMAR: &str = "a field is a list by commas of `*`, `*/n`, `a`, `a-b` and `a-b/n`";
 
-/// Reads a nickname; `@reboot` is the caller's.
-pub(super) fn parse_nickname(text: &str) -> Result<VixieSchedule, ParseError> {
+/// Reads a nickname other than `@reboot`.
+pub(super) fn parse_nickname(text: &str) -> Result<Pattern, ParseError> {
     if let Some((_, fields)) = NICKNAMES.iter().find(|(name, _)| *name == text) {
         return parse(fields);
     }
@@ -64,11 +60,8 @@ pub(super) fn parse_nickname(text: &str) -> Result<VixieSchedule, ParseError> {
     } else {
         "accepted are @yearly @annually @monthly @weekly @daily @midnight @hourly @reboot".to_owned()
     };
-    Err(ParseError {
-        cause: format!("`{text}` is not a nickname of crontab(5)"),
-        column: Some(1),
-        hint: Some(hint),
-    })
+    let cause = format!("`{text}` is not a nickname of crontab(5)");
+    Err(ParseError { cause, column: Some(1), hint: Some(hint) })
 }
 
 /// Returns the hint for a nickname in capitals, or without its `@`.
@@ -79,7 +72,7 @@ pub(super) fn meant_nickname(text: &str) -> Option<String> {
     is_nickname.then(|| format!("did you mean `{meant}`?"))
 }
 
-/// Returns the hint for `/5`, a step without the star in front.
+/// Returns the hint for `/5`, a step without the star.
 pub(super) fn meant_step(item: &str) -> Option<String> {
     let step = item.strip_prefix('/').filter(|step| number(step).is_some_and(|step| step > 0))?;
     Some(format!("did you mean `*/{step}`?"))
@@ -87,74 +80,99 @@ pub(super) fn meant_step(item: &str) -> Option<String> {
 
 /// Reads five fields that are separated by single spaces.
 ///
-/// The day rule is textual: a field is a star if its first character is `*`, so `*/2` and `*,1` are and
-/// `1-31` is not. If the day of month or the weekday is a star, both must match, else one of them suffices.
-pub(super) fn parse(text: &str) -> Result<VixieSchedule, ParseError> {
+/// The day rule is textual: a field is a star if its first character is `*`. So `*/2` and `*,1` are stars, and
+/// `1-31` is not. If the day of month or the weekday is a star, both must match, otherwise one is enough.
+pub(super) fn parse(text: &str) -> Result<Pattern, ParseError> {
     let mut sets = [0; 5];
     let mut stars = [false; 5];
-    let mut column = 1;
+    let mut before = 0;
     for (index, field) in text.split(' ').enumerate() {
-        sets[index] = Reader { text, field, column, rules: &FIELDS[index] }.read()?;
+        sets[index] = parse_field(index, field).map_err(|error| error.within(text, before))?;
         stars[index] = field.starts_with('*');
-        column += field.chars().count() + 1;
+        before += field.chars().count() + 1;
     }
-    VixieSchedule::of(sets, stars)
+    pattern_of(sets, stars)
         .ok_or_else(|| ParseError::new(format!("`{text}` never fires: none of its months has such a day")))
 }
 
-/// Reads one field that stands alone, the `index`th of the five; `None` where the strict grammar has no place
-/// for it.
-pub(super) fn parse_field(index: usize, field: &str) -> Option<u64> {
-    Reader { text: field, field, column: 1, rules: &FIELDS[index] }.read().ok()
+/// Reads one field, the `index`th of the five, as a set of values.
+///
+/// # Errors
+/// If the grammar does not accept it.
+pub fn parse_field(index: usize, field: &str) -> Result<u64, FieldError> {
+    StrictField { field, rules: &FIELDS[index] }.read()
 }
 
 /// Returns a set of weekdays as bits 0-6: seven is Sunday too.
 pub(super) fn fold_sunday(weekdays: u64) -> u64 {
-    (weekdays | weekdays >> 7) & 0x7f
+    (weekdays | weekdays >> 7) & ALL_WEEKDAYS
 }
 
-impl VixieSchedule {
-    /// Makes the schedule of five sets (bits are values, weekdays 0-7) and of whether each field's text
-    /// begins with `*`; `None` if it never fires.
-    ///
-    /// The day rule is brought to one form, so that equal schedules are equal values: where either day
-    /// suffices and one of them is any day, all days do; where one of them is none, the other alone decides.
-    pub(super) fn of(sets: [u64; 5], stars: [bool; 5]) -> Option<Self> {
-        const EVERY_DAY: u64 = 0xffff_fffe;
-        const EVERY_WEEKDAY: u64 = 0x7f;
-        let [minutes, hours, days, months, weekdays] = sets;
-        let [minute_star, hour_star, day_star, _, weekday_star] = stars;
-        let weekdays = fold_sunday(weekdays);
-        let either = !day_star && !weekday_star;
-        let (days, weekdays, either_day) = match (days, weekdays) {
-            (0, weekdays) if either => (EVERY_DAY, weekdays, false),
-            (days, 0) if either => (days, EVERY_WEEKDAY, false),
-            (EVERY_DAY, _) | (_, EVERY_WEEKDAY) if either => (EVERY_DAY, EVERY_WEEKDAY, false),
-            (days, weekdays) => (days, weekdays, either),
-        };
-        if minutes == 0 || hours == 0 {
-            return None;
-        }
-        let follows = if minute_star || hour_star { Follows::RealTime } else { Follows::WallClock };
-        let years = Years::All;
-        let pattern =
-            Pattern { seconds: 1, minutes, hours, days, months, weekdays, either_day, years, follows };
-        pattern.ever_matches().then_some(Self { pattern })
+/// Returns the pattern of five sets (bits are values, weekdays 0-7), given which texts begin with `*`. `None`
+/// if it never fires.
+///
+/// The day rule is brought to one form, so that equal schedules are equal values. If either day is enough and
+/// one field has every day, so has the other. If one field has no day, only the other one decides.
+pub(super) fn pattern_of(sets: [u64; 5], stars: [bool; 5]) -> Option<Pattern> {
+    let [minutes, hours, days, months, weekdays] = sets;
+    let [minute_star, hour_star, day_star, _, weekday_star] = stars;
+    let weekdays = fold_sunday(weekdays);
+    let either = !day_star && !weekday_star;
+    let (days, weekdays, either_day) = match (days, weekdays) {
+        (0, weekdays) if either => (ALL_DAYS, weekdays, false),
+        (days, 0) if either => (days, ALL_WEEKDAYS, false),
+        (ALL_DAYS, _) | (_, ALL_WEEKDAYS) if either => (ALL_DAYS, ALL_WEEKDAYS, false),
+        (days, weekdays) => (days, weekdays, either),
+    };
+    if minutes == 0 || hours == 0 {
+        return None;
+    }
+    let follows = if minute_star || hour_star { Follows::RealTime } else { Follows::WallClock };
+    let years = Years::All;
+    let pattern = Pattern { seconds: 1, minutes, hours, days, months, weekdays, either_day, years, follows };
+    pattern.ever_matches().then_some(pattern)
+}
+
+/// Why the grammar does not accept a field: ``minute `75` is outside 0-59``.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// The name of the field.
+    name: &'static str,
+    /// The part of it that is wrong.
+    part: String,
+    /// Where the part begins, in characters from 1.
+    column: usize,
+    why: String,
+    /// One thing to do about it.
+    pub hint: Option<String>,
+}
+
+impl FieldError {
+    /// Returns it as an error of the expression that has so many characters before the field.
+    fn within(self, text: &str, before: usize) -> ParseError {
+        let cause = format!("{} `{}` in `{text}` {}", self.name, self.part, self.why);
+        ParseError { cause, column: Some(before + self.column), hint: self.hint }
     }
 }
 
-/// What is being read, for reading it and for telling where it goes wrong.
-struct Reader<'a> {
-    text: &'a str,
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}` {}", self.name, self.part, self.why)
+    }
+}
+
+impl std::error::Error for FieldError {}
+
+/// A field, and the rules by which it is read.
+struct StrictField<'a> {
     field: &'a str,
-    column: usize,
     rules: &'a Field,
 }
 
-impl Reader<'_> {
-    fn read(&self) -> Result<u64, ParseError> {
+impl StrictField<'_> {
+    fn read(&self) -> Result<u64, FieldError> {
         let mut set = 0;
-        let mut column = self.column;
+        let mut column = 1;
         for item in self.field.split(',') {
             set |= self.item(item, column)?;
             column += item.chars().count() + 1;
@@ -163,7 +181,7 @@ impl Reader<'_> {
     }
 
     /// Reads `'*' ['/' n] | v ['-' v ['/' n]]`.
-    fn item(&self, item: &str, column: usize) -> Result<u64, ParseError> {
+    fn item(&self, item: &str, column: usize) -> Result<u64, FieldError> {
         if item.is_empty() {
             return Err(self.refuse(self.field, column, "has an empty item", Some(GRAMMAR.to_owned())));
         }
@@ -192,7 +210,7 @@ impl Reader<'_> {
         Ok((low..=high).step_by(step.unwrap_or(1) as usize).fold(0, |set, value| set | 1 << value))
     }
 
-    fn step(&self, item: &str, step: &str, column: usize) -> Result<u32, ParseError> {
+    fn step(&self, item: &str, step: &str, column: usize) -> Result<u32, FieldError> {
         match number(step) {
             Some(0) => Err(self.refuse(item, column, "has step 0", Some("a step is 1 or more".to_owned()))),
             Some(step) => Ok(step),
@@ -200,9 +218,9 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&self, item: &str, text: &str, column: usize) -> Result<u32, ParseError> {
+    fn value(&self, item: &str, text: &str, column: usize) -> Result<u32, FieldError> {
         let Field { low, high, names, names_from, .. } = *self.rules;
-        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        if is_digits(text) {
             return number(text)
                 .filter(|value| (low..=high).contains(value))
                 .ok_or_else(|| self.refuse(item, column, &format!("is outside {low}-{high}"), None));
@@ -221,35 +239,36 @@ impl Reader<'_> {
         Err(self.refuse(item, column, "is not understood", Some(hint)))
     }
 
-    /// Returns how to write what a backward range was meant to say.
+    /// Returns the hint for a backward range: the two forward ones that it probably means.
     fn forwards(&self, range: &str, step: Option<u32>) -> Option<String> {
         let (from, to) = range.split_once('-')?;
         if step.is_some() {
             return Some("write the values as a list".to_owned());
         }
+        if number(from) == Some(7) {
+            return Some(format!("write `0-{to}`"));
+        }
         let name = |value: u32| match self.rules.names.get((value - self.rules.names_from) as usize) {
             Some(name) if from.starts_with(|c: char| c.is_ascii_alphabetic()) => (*name).to_owned(),
             _ => value.to_string(),
         };
-        // A week ends with Saturday, 6, since 7 is Sunday again.
+        // A week ends with Saturday, 6, because 7 is Sunday again.
         let last = if self.rules.high == 7 { 6 } else { self.rules.high };
         let part = |from: &str, to: &str| if from == to { from.to_owned() } else { format!("{from}-{to}") };
-        let upper = if number(from) == Some(7) {
-            return Some(format!("write `0-{to}`"));
-        } else {
-            part(&from.to_ascii_lowercase(), &name(last))
-        };
+        let upper = part(&from.to_ascii_lowercase(), &name(last));
         Some(format!("write `{upper},{}`", part(&name(self.rules.low), &to.to_ascii_lowercase())))
     }
 
-    fn refuse(&self, part: &str, column: usize, why: &str, hint: Option<String>) -> ParseError {
-        let cause = format!("{} `{part}` in `{}` {why}", self.rules.name, self.text);
-        ParseError { cause, column: Some(column), hint }
+    fn refuse(&self, part: &str, column: usize, why: &str, hint: Option<String>) -> FieldError {
+        FieldError { name: self.rules.name, part: part.to_owned(), column, why: why.to_owned(), hint }
     }
 }
 
-/// Reads a number of digits only; `None` for anything else and for more than `NUMBER_MAX`.
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Reads a number of digits only, up to `NUMBER_MAX`.
 fn number(text: &str) -> Option<u32> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|value| digits && *value <= NUMBER_MAX)
+    text.parse().ok().filter(|value| is_digits(text) && *value <= NUMBER_MAX)
 }

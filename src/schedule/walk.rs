@@ -1,16 +1,15 @@
-//! Owns: the way from a pattern's readings to a zone's instants, through gaps and folds.
-//! Never: the expression's text.
+//! Owns: from the readings of a pattern to the instants of a zone, through gaps and folds.
+//! Never: the text of the expression.
 //!
-//! A zone is a row of segments of one offset each. Real-time patterns are searched segment by segment.
-//! Wall-clock patterns fire when the clock *first reaches* a reading: the highest reading so far decides,
-//! which a fold does not raise and a gap raises at a stroke, so that what lay in the gap comes at the
-//! transition.
+//! A zone is a sequence of segments with one offset each. Real-time patterns are searched segment by segment.
+//! Wall-clock patterns fire when the clock *first reaches* a reading. The highest reading so far decides: a
+//! fold does not raise it, and a gap raises it at once, so that readings in a gap fire at the transition.
 
 use super::pattern::{Follows, Pattern};
 use super::zone::{MARGIN, Zone};
 
-/// So many far-off readings in a row may lie in gaps before the search ends: what a gap swallows each year,
-/// such as `*/10 2 25-31 3 */7` in Berlin, it swallows for good.
+/// The search ends after so many distant readings in a row that lie in gaps. A pattern that falls into a gap
+/// every year, such as `*/10 2 25-31 3 */7` in Berlin, never fires.
 const SWALLOWED_MAX: u32 = 64;
 
 /// Returns the first fire strictly after `after`; all instants are seconds since the epoch.
@@ -23,7 +22,7 @@ pub(super) fn next(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
 
 /// Returns the number of fires in `(after, until]`.
 pub(super) fn count(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> u64 {
-    // After the last year there are transitions still, by the thousand, but no fires.
+    // After the last year there are thousands of transitions, but no fires.
     let until = until.min(pattern.end().saturating_add(MARGIN));
     if until <= after {
         return 0;
@@ -44,8 +43,8 @@ fn next_real_time(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
             return Some(reading - segment.offset);
         }
         if segment.end - from > MARGIN {
-            // The transition is too far away to repeat readings before `from`: nothing matches until shortly
-            // before `reading`, however many segments lie between.
+            // The transition is too far away to repeat readings before `from`. So nothing matches until
+            // shortly before `reading`, over any number of segments.
             from = segment.end.max(reading - MARGIN);
             swallowed += 1;
         } else {
@@ -55,7 +54,7 @@ fn next_real_time(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
     None
 }
 
-/// Returns the highest reading that clocks have shown up to and with `at`.
+/// Returns the highest reading that clocks have shown up to `at`, inclusive.
 pub(super) fn highest_reading(at: i64, zone: &Zone) -> i64 {
     let mut segment = zone.segment(at - MARGIN);
     let mut highest = i64::MIN;
@@ -90,7 +89,7 @@ fn count_wall_clock(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> u
     while from <= until {
         let segment = zone.segment(from);
         let last = until.min(segment.end - 1);
-        // All that the clock leaps over comes at this one instant.
+        // All readings that the clock jumps over fire at this one instant.
         let reached = from + segment.offset;
         count += u64::from(pattern.count(highest + 1, reached) > 0);
         highest = highest.max(reached);

@@ -1,16 +1,17 @@
-//! Owns: time zones: finding one by name, its offsets and transitions, showing an instant in it.
-//! Never: which zone is the system's, or where its file lies (the caller reads `/etc/localtime`).
+//! Owns: time zones: their names, offsets and transitions, and the display of an instant.
+//! Never: the zone of the system (the caller reads `/etc/localtime`).
 
 use jiff::Timestamp as Instant;
 use jiff::tz::{TimeZone, db};
+use strsim::levenshtein;
 
-use super::ParseError;
 use super::calendar::DAY;
+use super::parse_error::ParseError;
 use super::reading::Reading;
 use crate::domain::Timestamp;
 
-/// Two offsets differ by less than this (each is within 26 hours of UTC), so readings this far apart keep
-/// their order.
+/// Two offsets differ by less than this, because each is within 26 hours of UTC. So readings this far apart
+/// keep their order.
 pub(super) const MARGIN: i64 = 3 * DAY;
 
 /// A time zone; cheap to clone.
@@ -18,16 +19,16 @@ pub(super) const MARGIN: i64 = 3 * DAY;
 pub struct Zone {
     zone: TimeZone,
     name: String,
-    /// The offset of a zone that has but one: it saves UTC every lookup.
+    /// The offset of a zone that has only one, such as UTC: it saves every lookup.
     fixed: Option<i64>,
 }
 
-/// A stretch of time in which a zone keeps one offset.
+/// A period in which a zone keeps one offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
-    /// Seconds that a clock is ahead of UTC.
+    /// Seconds ahead of UTC.
     pub(super) offset: i64,
-    /// The first second that is no longer in it.
+    /// The first second after it.
     pub(super) end: i64,
 }
 
@@ -40,7 +41,7 @@ impl Zone {
     /// Finds a zone of the system's tzdata by its IANA name, in any case.
     ///
     /// # Errors
-    /// Where there is no such zone; the hint then names a similar one.
+    /// If there is no such zone. The hint names a similar one.
     pub fn named(name: &str) -> Result<Self, ParseError> {
         Self::known(name).ok_or_else(|| unknown(name))
     }
@@ -51,24 +52,23 @@ impl Zone {
         Some(Self::new(zone, &canonical))
     }
 
-    /// Finds a zone by what `TZ` may hold: an IANA name, or a POSIX string.
+    /// Finds a zone by a value of `TZ`: an IANA name, or a POSIX string.
     ///
     /// # Errors
-    /// Where it is neither; the error is that of the name.
+    /// If it is neither. The error is about the name.
     pub fn read(text: &str) -> Result<Self, ParseError> {
         Self::find(text).ok_or_else(|| unknown(text))
     }
 
-    /// Finds a zone as `read` does. A failure is as quick as a success: no similar name is looked for.
+    /// Finds a zone like `read`. A failure is as fast as a success, because it looks for no similar name.
     pub fn find(text: &str) -> Option<Self> {
         Self::known(text).or_else(|| Self::posix(text).ok())
     }
 
-    /// Makes the system's zone of the bytes of `/etc/localtime` (tzfile(5)) and of its name, where one is
-    /// known.
+    /// Reads the system's zone from the bytes of `/etc/localtime` (tzfile(5)), with its name if it is known.
     ///
     /// # Errors
-    /// Where the bytes are not a zone.
+    /// If the bytes are not a zone.
     pub fn local(name: Option<&str>, tzif: &[u8]) -> Result<Self, ParseError> {
         let shown = name.unwrap_or("local");
         let zone = TimeZone::tzif(shown, tzif).map_err(|_| {
@@ -77,10 +77,10 @@ impl Zone {
         Ok(Self::new(zone, shown))
     }
 
-    /// Makes a zone of a POSIX string such as `CET-1CEST,M3.5.0,M10.5.0/3`, as the variable TZ may hold.
+    /// Reads a POSIX string of the variable TZ, such as `CET-1CEST,M3.5.0,M10.5.0/3`.
     ///
     /// # Errors
-    /// Where the text is not such a string.
+    /// If the text is not such a string.
     pub fn posix(text: &str) -> Result<Self, ParseError> {
         let zone = TimeZone::posix(text)
             .map_err(|_| ParseError::new(format!("`{text}` is not a zone as POSIX writes them in `TZ`")))?;
@@ -92,13 +92,12 @@ impl Zone {
         Self { zone, name: name.to_owned(), fixed }
     }
 
-    /// Returns the name: IANA's, or `local`, or the POSIX string.
+    /// Returns the IANA name, `local`, or the POSIX string.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Shows an instant as a clock in this zone does, to the second, with the offset: `2026-03-02 03:15:00
-    /// +0100`.
+    /// Returns an instant as a clock in this zone shows it, with the offset: `2026-03-02 03:15:00 +0100`.
     pub fn show(&self, at: Timestamp) -> String {
         let offset = self.offset(at.as_seconds());
         let (sign, ahead) = if offset < 0 { ('-', -offset) } else { ('+', offset) };
@@ -111,18 +110,17 @@ impl Zone {
         text
     }
 
-    /// Returns what a clock in this zone shows at an instant.
+    /// Returns the time that a clock in this zone shows at an instant.
     pub fn reading(&self, at: Timestamp) -> Reading {
         Reading::from_seconds(at.as_seconds() + self.offset(at.as_seconds()))
     }
 
-    /// Returns how many seconds clocks in this zone are ahead of UTC at this second.
+    /// Returns how many seconds this zone is ahead of UTC at this second.
     pub(super) fn offset(&self, at: i64) -> i64 {
         self.fixed.unwrap_or_else(|| i64::from(self.zone.to_offset(instant(at)).seconds()))
     }
 
-    /// Returns the stretch of one offset that this second lies in. Neighbouring stretches may have the same
-    /// offset.
+    /// Returns the segment of this second. Neighbouring segments may have the same offset.
     pub(super) fn segment(&self, at: i64) -> Segment {
         if let Some(offset) = self.fixed {
             return Segment { offset, end: i64::MAX };
@@ -131,7 +129,7 @@ impl Zone {
         let next = self.zone.following(instant).next();
         Segment {
             offset: i64::from(self.zone.to_offset(instant).seconds()),
-            // Beyond jiff's range there are no transitions, and no standing still either.
+            // Beyond jiff's range there are no transitions. The filter keeps searches from standing still.
             end: next
                 .map(|transition| transition.timestamp().as_second())
                 .filter(|end| *end > at)
@@ -139,13 +137,13 @@ impl Zone {
         }
     }
 
-    /// Tells whether the zone calls this second one of daylight saving time.
+    /// Returns whether this second is in the zone's daylight saving time.
     pub(super) fn is_saving(&self, at: i64) -> bool {
         self.zone.to_offset_info(instant(at)).dst().is_dst()
     }
 
     /// Returns the first second, not before `earliest`, at which a clock in this zone shows `reading` or has
-    /// leapt over it: the earlier one in a fold, the transition in a gap.
+    /// jumped over it: the earlier one in a fold, the transition for a gap.
     pub(super) fn reach(&self, reading: i64, earliest: i64) -> i64 {
         let mut from = earliest.max(reading - MARGIN);
         loop {
@@ -162,46 +160,28 @@ impl Zone {
 /// Converts to jiff's type, whose range ends 26 hours before ours.
 fn instant(at: i64) -> Instant {
     let at = at.clamp(Instant::MIN.as_second(), Instant::MAX.as_second());
-    Instant::from_second(at).expect("it was held to the range")
+    Instant::from_second(at).expect("it was clamped to the range")
 }
 
 fn unknown(name: &str) -> ParseError {
-    ParseError {
-        cause: format!("`{name}` is not a zone of this machine's tzdata"),
-        column: None,
-        hint: similar(name).map(|near| format!("did you mean `{near}`?")),
-    }
+    let hint = similar(name).map(|near| format!("did you mean `{near}`?"));
+    ParseError { hint, ..ParseError::new(format!("`{name}` is not a zone of this machine's tzdata")) }
 }
 
-/// Returns the zone whose name, or whose last part, is nearest to a text, if it is near at all.
+/// Returns the zone whose name, or whose last part, is nearest to a text, if it is near.
 fn similar(text: &str) -> Option<String> {
     let wanted = text.to_ascii_lowercase().replace(' ', "_");
     if wanted.is_empty() || wanted.len() > 64 {
         return None;
     }
-    let near = |zone: &str| {
+    let distance = |zone: &str| {
         let zone = zone.to_ascii_lowercase();
         let city = zone.rsplit('/').next().unwrap_or(&zone);
-        distance(&wanted, &zone).min(distance(&wanted, city))
+        levenshtein(&wanted, &zone).min(levenshtein(&wanted, city))
     };
-    let (score, zone) = db().available().map(|zone| (near(zone.as_str()), zone.as_str().to_owned())).min()?;
+    let (score, zone) =
+        db().available().map(|zone| (distance(zone.as_str()), zone.as_str().to_owned())).min()?;
     (score <= 2 && score * 2 < wanted.len()).then_some(zone)
-}
-
-/// Returns the Levenshtein distance of two texts.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (above, left) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = above + 1;
-        for (column, right) in other.iter().enumerate() {
-            let kept = diagonal + usize::from(left != *right);
-            diagonal = row[column + 1];
-            row[column + 1] = kept.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ impl Trigger {
                 Some(Timestamp::from_micros(anchor + count * period))
             }
             Schedule::Reboot => None,
-            Schedule::Vixie(_) | Schedule::Seconds(_) | Schedule::Delayed { .. } => {
+            Schedule::Cron(_) | Schedule::Delayed { .. } => {
                 self.schedule.next_after(after, self.zone(system))
             }
         }

@@ -284,18 +284,12 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
         }
         (None, None, None) => return Err(Error::usage(WHAT, "there is no trigger to preview")),
     };
-    if let Schedule::Seconds(seconds) = &schedule
-        && !seconds.covers(from, &zone)
-    {
+    if !schedule.covers(from, &zone) {
         context.output.talk("an expression of six or seven fields fires from 1970 to 2100 only");
     }
     let at = first_fire(&schedule, &zone, None, from).or(match schedule {
         Schedule::At(at) => Some(at),
-        Schedule::Vixie(_)
-        | Schedule::Seconds(_)
-        | Schedule::Every { .. }
-        | Schedule::Reboot
-        | Schedule::Delayed { .. } => None,
+        Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => None,
     });
     let fires = coming(&schedule, &zone, from, at, args.limit);
     if args.json {
@@ -305,11 +299,9 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
     if fires.iter().all(|fire| fire.left_out().is_some()) && args.limit > 0 {
         context.output.talk(match schedule {
             Schedule::Reboot => "`@reboot` fires once after each boot of the machine",
-            Schedule::At(_)
-            | Schedule::Vixie(_)
-            | Schedule::Seconds(_)
-            | Schedule::Every { .. }
-            | Schedule::Delayed { .. } => "it never fires",
+            Schedule::At(_) | Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Delayed { .. } => {
+                "it never fires"
+            }
         });
     }
     let lines: String =

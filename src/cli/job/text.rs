@@ -295,10 +295,9 @@ fn first_of(
         (Schedule::Reboot, _) => {
             return Ok(FirstFire { spec, next_at: None, boot_id: Some(machine::boot_id()) });
         }
-        (
-            Schedule::Vixie(_) | Schedule::Seconds(_) | Schedule::Every { .. } | Schedule::Delayed { .. },
-            _,
-        ) => first_fire(&schedule, zone, start, now),
+        (Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Delayed { .. }, _) => {
+            first_fire(&schedule, zone, start, now)
+        }
     };
     if next_at.is_none() {
         let shown = trigger_text(&spec, zone);

@@ -1,70 +1,70 @@
-//! Owns: the way cronie reads a field: 1.7.2, and what came after it about ranges that end with 0.
-//! Never: what other crons do.
+//! Owns: a field as cronie reads it: 1.7.2, and its later rule for ranges that end with 0.
+//! Never: the other cron.
 
 use super::oddity::Quirk;
-use super::reader::Reader;
+use super::scan::FieldScan;
 
-/// The longest word that fits into its buffer.
+/// The longest word that fits into cronie's buffer.
 const WORD_MAX: usize = 131_071;
 
-/// Reads the field, or returns `None` where cronie refuses it: a list of items with nothing behind any.
-pub(super) fn read(reader: &mut Reader) -> Option<()> {
+/// Reads the field, or returns `None` if cronie refuses it: it is a list of items without tails.
+pub(super) fn read(scan: &mut FieldScan) -> Option<()> {
     loop {
-        item(reader)?;
-        if !reader.take_comma() {
-            return reader.peek().is_none().then_some(());
+        item(scan)?;
+        if !scan.take_comma() {
+            return scan.peek().is_none().then_some(());
         }
     }
 }
 
-/// Reads `'*' ['/' n] | v ['-' v ['/' n]] | [v] '~' [v]` as far as it goes.
-fn item(reader: &mut Reader) -> Option<()> {
-    let (lowest, highest) = reader.bounds();
-    if reader.take(b'*') {
-        let step = step(reader)?.unwrap_or(1);
-        return reader.fill(lowest, highest, step);
+/// Reads `'*' ['/' n] | v ['-' v ['/' n]] | [v] '~' [v]` as far as it matches.
+fn item(scan: &mut FieldScan) -> Option<()> {
+    let (lowest, highest) = scan.bounds();
+    if scan.take(b'*') {
+        let step = step(scan)?.unwrap_or(1);
+        return scan.fill(lowest, highest, step);
     }
-    if reader.take(b'~') {
-        return draw(reader, lowest);
+    if scan.take(b'~') {
+        return draw(scan, lowest);
     }
-    let low = reader.number(true, WORD_MAX)?;
-    if reader.take(b'~') {
-        return draw(reader, low);
+    let low = scan.number(true, WORD_MAX)?;
+    if scan.take(b'~') {
+        return draw(scan, low);
     }
-    if !reader.take(b'-') {
-        return reader.fill(low, low, 1);
+    if !scan.take(b'-') {
+        return scan.fill(low, low, 1);
     }
-    let high = reader.number(true, WORD_MAX)?;
-    match step(reader)? {
-        Some(step) => reader.fill(low, high, step),
-        // So that `sat-sun` ends with Sunday; the release 1.7.2 does not have it yet. A step comes before it,
-        // and a minute is treated no better.
+    let high = scan.number(true, WORD_MAX)?;
+    match step(scan)? {
+        Some(step) => scan.fill(low, high, step),
+        // The rule makes `sat-sun` end with Sunday. It is newer than release 1.7.2, does not hold for a range
+        // with a step, and holds for every field.
         None if high == 0 && low > 0 => {
-            reader.note(Quirk::ZeroAsSeven);
-            reader.fill(low, 7, 1)
+            scan.note(Quirk::ZeroAsSeven);
+            scan.fill(low, 7, 1)
         }
-        None => reader.fill(low, high, 1),
+        None => scan.fill(low, high, 1),
     }
 }
 
-/// Reads `'/' n` if it is there; `None` if it is there and wrong.
-fn step(reader: &mut Reader) -> Option<Option<i32>> {
-    if !reader.take(b'/') {
+/// Reads `'/' n` if it is there. `None` if it is there and wrong.
+fn step(scan: &mut FieldScan) -> Option<Option<i32>> {
+    if !scan.take(b'/') {
         return Some(None);
     }
-    reader.number(false, WORD_MAX).filter(|step| *step != 0).map(Some)
+    scan.number(false, WORD_MAX).filter(|step| *step != 0).map(Some)
 }
 
-/// Reads what follows `~`, and draws.
-fn draw(reader: &mut Reader, low: i32) -> Option<()> {
-    let (lowest, highest) = reader.bounds();
-    let high = match reader.peek() {
+/// Reads the end after `~`, and draws a number.
+fn draw(scan: &mut FieldScan, low: i32) -> Option<()> {
+    let (lowest, highest) = scan.bounds();
+    let high = match scan.peek() {
         None | Some(b',') => highest,
-        Some(_) => reader.number(true, WORD_MAX)?,
+        Some(_) => scan.number(true, WORD_MAX)?,
     };
     if low < lowest || high > highest || low > high {
         return None;
     }
-    let value = i32::try_from(reader.draw(low.unsigned_abs(), high.unsigned_abs())).ok()?;
-    reader.fill(value, value, 1)
+    let value = i32::try_from(scan.draw(low.unsigned_abs(), high.unsigned_abs())).ok()?;
+    scan.fill(value, value, 1)
 }

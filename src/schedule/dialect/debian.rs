@@ -1,48 +1,48 @@
-//! Owns: the way Debian's cron 3.0pl1-162 reads a field.
-//! Never: what other crons do.
+//! Owns: a field as Debian's cron 3.0pl1-162 reads it.
+//! Never: the other cron.
 
-use super::reader::Reader;
+use super::scan::FieldScan;
 
 /// The longest word that fits into its buffer.
 const WORD_MAX: usize = 999;
 
-/// Its functions return a `char`, in which this byte is -1 and so the end of the file.
+/// Its functions return a `char`, in which this byte is -1, the end of the file.
 const END_OF_FILE: u8 = 0xff;
 
-/// Reads the field, or returns `None` where Debian's cron refuses it.
+/// Reads the field, or returns `None` if Debian's cron refuses it.
 ///
-/// A list goes on while a comma stands behind an item; whatever else stands there is skipped.
-pub(super) fn read(reader: &mut Reader) -> Option<()> {
+/// A list continues while a comma follows an item. Anything else after an item is skipped.
+pub(super) fn read(scan: &mut FieldScan) -> Option<()> {
     loop {
-        item(reader)?;
-        match reader.peek() {
+        item(scan)?;
+        match scan.peek() {
             None => return Some(()),
             Some(END_OF_FILE) => return None,
             Some(_) => {}
         }
-        if !reader.take_comma() {
-            reader.skip();
+        if !scan.take_comma() {
+            scan.skip();
             return Some(());
         }
     }
 }
 
-/// Reads `'*' ['/' n] | v ['-' v ['/' n]]` as far as it goes.
-fn item(reader: &mut Reader) -> Option<()> {
-    let (lowest, highest) = reader.bounds();
-    let (low, high) = if reader.take(b'*') {
+/// Reads `'*' ['/' n] | v ['-' v ['/' n]]` as far as it matches.
+fn item(scan: &mut FieldScan) -> Option<()> {
+    let (lowest, highest) = scan.bounds();
+    let (low, high) = if scan.take(b'*') {
         (lowest, highest)
     } else {
-        let low = reader.number(true, WORD_MAX)?;
-        if !reader.take(b'-') {
-            return if reader.peek() == Some(b'/') { None } else { reader.fill(low, low, 1) };
+        let low = scan.number(true, WORD_MAX)?;
+        if !scan.take(b'-') {
+            return if scan.peek() == Some(b'/') { None } else { scan.fill(low, low, 1) };
         }
-        (low, reader.number(true, WORD_MAX)?)
+        (low, scan.number(true, WORD_MAX)?)
     };
-    let step = if reader.take(b'/') { reader.number(false, WORD_MAX)? } else { 1 };
+    let step = if scan.take(b'/') { scan.number(false, WORD_MAX)? } else { 1 };
     let is_inside = |value| (lowest..=highest).contains(&value);
     if step <= 0 || !is_inside(low) || !is_inside(high) {
         return None;
     }
-    reader.fill(low, high, step)
+    scan.fill(low, high, step)
 }

@@ -1,33 +1,33 @@
-//! Owns: what Debian's cron and cronie make of five fields, however odd, and the same meaning in our strict
-//! grammar.
-//! Never: lines of crontabs, nicknames, our own reading (see `vixie`).
+//! Owns: five fields as Debian's cron and cronie read them, however odd, and their meaning in our grammar.
+//! Never: lines of crontabs, nicknames, the grammar itself (see `vixie`).
 //!
-//! Both crons read byte by byte and stop early, so each has a reader of its own that takes the same steps;
-//! the sets that come out obey the same day rule and the same clock.
+//! Both crons read byte by byte and stop early, so each has its own reader here, which takes the same steps.
+//! The sets that result obey one day rule and one clock.
 
 mod cronie;
 mod debian;
 mod oddity;
-mod reader;
+mod scan;
 mod write;
 
 use std::fmt;
 use std::str;
 
-use super::Schedule;
-use super::vixie::{self, VixieSchedule};
+use super::fires::Schedule;
+use super::pattern::{ALL_DAYS, ALL_WEEKDAYS};
+use super::vixie::{fold_sunday, parse_field, pattern_of};
 pub use oddity::{Oddity, Quirk};
-use reader::Reader;
+use scan::FieldScan;
 
-/// A field that is longer is written anew: Debian's cron reads no number of 1,000 digits, were they zeros.
+/// A longer field is written anew: Debian's cron cannot read a number of 1,000 digits, even of zeros.
 const KEPT_MAX: usize = 999;
 
-/// Whose reading of the five fields.
+/// The cron that reads the five fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// Debian's cron 3.0pl1-162: what follows a number is skipped up to the next blank.
+    /// Debian's cron 3.0pl1-162, which skips anything between a number and the next blank.
     Debian,
-    /// cronie 1.7.2, and its later reading of ranges that end with 0: strict tails, and `~` for a random
+    /// cronie 1.7.2, with the later rule for ranges that end with 0. It refuses tails and has `~` for a random
     /// number.
     Cronie,
 }
@@ -35,12 +35,12 @@ pub enum Dialect {
 /// The field that a cron refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadField {
-    /// Which of the five, from 0.
+    /// Its place among the five, from 0.
     pub index: usize,
 }
 
 impl BadField {
-    /// What both crons say about it: `bad day-of-month`.
+    /// Returns the words of both crons: `bad day-of-month`.
     pub fn message(self) -> &'static str {
         ["bad minute", "bad hour", "bad day-of-month", "bad month", "bad day-of-week"][self.index]
     }
@@ -54,7 +54,7 @@ impl fmt::Display for BadField {
 
 impl std::error::Error for BadField {}
 
-/// What a cron makes of five fields.
+/// Five fields as a cron reads them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldsReading {
     fields: [FieldReading; 5],
@@ -65,14 +65,14 @@ pub struct FieldsReading {
 struct FieldReading {
     /// Bits are values; weekdays are 0-7.
     set: u64,
-    /// Whether the text begins with `*`.
+    /// The text begins with `*`.
     is_star: bool,
-    /// The text, where our grammar reads the same in it.
+    /// The text, if it means the same in our grammar.
     strict: Option<String>,
 }
 
 impl Dialect {
-    /// Both.
+    /// Every dialect.
     pub const ALL: &'static [Self] = &[Self::Debian, Self::Cronie];
 
     /// Returns the word for it in columns and options.
@@ -83,34 +83,34 @@ impl Dialect {
         }
     }
 
-    /// Returns what the word stands for, if it is one of these.
+    /// Returns the dialect of a word of columns and options.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|dialect| dialect.as_str() == word)
     }
 
-    /// Reads five fields, which the caller has split at blanks and tabs. A `-` before the first one, with
-    /// which cronie turns off the log, is the caller's too.
+    /// Reads five fields, which the caller has split at blanks and tabs. The caller also removes a `-` before
+    /// the first one, with which cronie turns off its log.
     ///
-    /// `seed` decides the numbers that cronie draws for `~`: with the same seed the same text gives the same
-    /// numbers, and over the seeds every number is as likely. cronie reads `~` with an end outside the field
-    /// only when the draw happens to fall inside; here that is refused.
+    /// `seed` decides the numbers that cronie draws for `~`. The same seed and text give the same numbers, and
+    /// over all seeds each number is equally likely. A `~` with an end outside the field is refused here;
+    /// cronie accepts it if the draw happens to fall inside.
     ///
     /// # Errors
     /// At the first field that this cron refuses.
     pub fn read(self, fields: &[&[u8]; 5], seed: u64) -> Result<FieldsReading, BadField> {
         let mut oddities = Vec::new();
         let mut read = |index: usize| {
-            let mut reader = Reader::new(index, fields[index], seed);
+            let mut scan = FieldScan::new(index, fields[index], seed);
             match self {
-                Self::Debian => debian::read(&mut reader),
-                Self::Cronie => cronie::read(&mut reader),
+                Self::Debian => debian::read(&mut scan),
+                Self::Cronie => cronie::read(&mut scan),
             }
             .ok_or(BadField { index })?;
-            oddities.append(&mut reader.oddities);
+            oddities.append(&mut scan.oddities);
             Ok(FieldReading {
-                set: reader.set,
+                set: scan.set,
                 is_star: fields[index].first() == Some(&b'*'),
-                strict: strict(index, fields[index], reader.set),
+                strict: strict(index, fields[index], scan.set),
             })
         };
         let fields = [read(0)?, read(1)?, read(2)?, read(3)?, read(4)?];
@@ -121,27 +121,25 @@ impl Dialect {
 /// Returns a field's text if all three grammars read this set in it.
 fn strict(index: usize, field: &[u8], set: u64) -> Option<String> {
     let text = str::from_utf8(field).ok().filter(|text| text.len() <= KEPT_MAX)?;
-    (vixie::parse_field(index, text) == Some(set)).then(|| text.to_owned())
+    (parse_field(index, text) == Ok(set)).then(|| text.to_owned())
 }
 
 impl FieldsReading {
-    /// Returns the instants; `None` if there are none, since a set is empty or no date matches. Equal
-    /// schedules mean the same.
+    /// Returns the instants. `None` if a set is empty or no date matches. Equal schedules mean the same.
     pub fn schedule(&self) -> Option<Schedule> {
         let sets = self.fields.each_ref().map(|field| field.set);
         let stars = self.fields.each_ref().map(|field| field.is_star);
-        VixieSchedule::of(sets, stars).map(Schedule::Vixie)
+        pattern_of(sets, stars).map(Schedule::Cron)
     }
 
-    /// Returns the same meaning as five fields of our grammar, which both crons read the same; `None` if it
-    /// never fires.
+    /// Returns five fields of our grammar with the same meaning in every cron. `None` if they never fire.
     ///
-    /// A field stays as it was written where that is possible.
+    /// A field keeps its text if possible.
     pub fn expression(&self) -> Option<String> {
         self.schedule()?;
         let fields = self.fields.iter().enumerate().map(|(index, field)| match (&field.strict, field.set) {
             (Some(text), _) => text.clone(),
-            // It still fires, so this is a day and the other day alone decides: beside `*` it does.
+            // An empty set that fires is a day field, and the other day field decides, as it does beside `*`.
             (None, 0) => "*".to_owned(),
             (None, set) if field.is_star => write::star(index, set),
             (None, set) => write::list(index, set),
@@ -149,31 +147,28 @@ impl FieldsReading {
         Some(fields.collect::<Vec<_>>().join(" "))
     }
 
-    /// Tells whether the minute or the hour begins with `*`: such a job follows real time through changes of
-    /// the clock.
+    /// Returns whether the minute or the hour begins with `*`: such a job follows real time when the clock
+    /// changes.
     pub fn has_star_in_minute_or_hour(&self) -> bool {
         self.fields[0].is_star || self.fields[1].is_star
     }
 
-    /// Tells whether neither day field begins with `*`: then a day that is in one of them suffices.
+    /// Returns whether neither day field begins with `*`: then a day in one of them is enough.
     pub fn either_day(&self) -> bool {
         !self.fields[2].is_star && !self.fields[4].is_star
     }
 
-    /// Returns the day field, 2 or 4, that holds every day though it is no star: where either suffices, every
-    /// day matches.
+    /// Returns the day field, 2 or 4, that has every day but is not a star. If either is enough, every day
+    /// matches.
     pub fn whole_day_field(&self) -> Option<usize> {
-        const EVERY_DAY: u64 = 0xffff_fffe;
-        const EVERY_WEEKDAY: u64 = 0x7f;
-        let weekdays = self.fields[4].set;
         let is_whole = |index: &usize| match index {
-            2 => self.fields[2].set == EVERY_DAY,
-            _ => (weekdays | weekdays >> 7) & EVERY_WEEKDAY == EVERY_WEEKDAY,
+            2 => self.fields[2].set == ALL_DAYS,
+            _ => fold_sunday(self.fields[4].set) == ALL_WEEKDAYS,
         };
         [2, 4].into_iter().find(is_whole)
     }
 
-    /// Returns what a reader would not expect of these texts, in their order.
+    /// Returns the parts that do not mean what they seem to, in the order of the text.
     pub fn oddities(&self) -> &[Oddity] {
         &self.oddities
     }

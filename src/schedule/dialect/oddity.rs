@@ -1,56 +1,42 @@
-//! Owns: what is surprising in a cron's reading, and the words for it.
-//! Never: finding it.
+//! Owns: the surprises in a cron's reading, and the words for them.
+//! Never: finding them (see `scan`).
 
 use std::fmt;
 
 use super::super::vixie::FIELDS;
 
-/// A part of a field that a cron accepts and that means something else than it seems to.
+/// A part of a field that a cron accepts, but does not read as it seems.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oddity {
-    /// Which of the five, from 0.
+    /// The place of the field among the five, from 0.
     pub field: usize,
-    /// The part of the field, as it was written.
+    /// The part, as written.
     pub text: String,
-    /// What the cron makes of it.
+    /// The surprise.
     pub quirk: Quirk,
 }
 
-/// What a cron makes of a part.
+/// The surprise in a part of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the fields are plain")]
 pub enum Quirk {
-    /// Debian's cron reads up to the first character that it has no use for, and skips the rest of the field.
-    Skipped {
-        /// What is read.
-        kept: String,
-        /// What is not.
-        skipped: String,
-    },
-    /// A number that does not fit into 32 bits.
-    Wrapped {
-        /// What is left of it.
-        value: i32,
-    },
-    /// A range that runs backwards: no value is in it.
+    /// Debian's cron reads up to the first unusable character, and skips the rest of the field.
+    Skipped { kept: String, skipped: String },
+    /// The number does not fit into 32 bits.
+    Wrapped { value: i32 },
+    /// The range runs backwards: no value is in it.
     Backwards,
-    /// A range that ends outside the field: cronie minds only the values in it, and a step can leave the end
-    /// out.
+    /// The range ends outside the field. cronie checks only the values, and a step can leave out the end.
     EndOutside,
-    /// A range that runs backwards down to 0, which cronie after 1.7.2 takes for 7.
+    /// The range runs backwards to 0, which cronie after 1.7.2 reads as 7.
     ZeroAsSeven,
-    /// A step past the end of its range.
-    StepBeyond {
-        /// The one value that is left.
-        left: u32,
-    },
-    /// A random number.
-    Drawn {
-        /// The number.
-        value: u32,
-    },
+    /// The step is larger than the range, of which one value is left.
+    StepBeyond { left: u32 },
+    /// The number is random.
+    Drawn { value: u32 },
 }
 
-/// `minute `5#2`: Debian's cron reads `5` and skips `#2``.
+/// ``minute `5#2`: Debian's cron reads `5` and skips `#2` ``.
 impl fmt::Display for Oddity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { field, text, quirk } = self;

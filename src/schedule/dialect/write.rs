@@ -1,12 +1,12 @@
-//! Owns: writing a set of values as a field of our grammar.
-//! Never: texts that exist already.
+//! Owns: a set of values as the text of a field in our grammar.
+//! Never: fields that keep their text.
 
 use super::super::vixie::{FIELDS, Field, fold_sunday};
 
 /// The place of the weekday among the five.
 const WEEKDAY: usize = 4;
 
-/// Writes a set as a field that begins with `*`. As the set of such a field it has the lowest value.
+/// Writes a set as a field that begins with `*`. Such a set has the lowest value.
 pub(super) fn star(index: usize, set: u64) -> String {
     let Field { low, high, .. } = FIELDS[index];
     let set = fold(index, set);
@@ -18,7 +18,7 @@ pub(super) fn star(index: usize, set: u64) -> String {
     if let Some(step) = (2..=high - low).find(|step| by(*step) == set) {
         return format!("*/{step}");
     }
-    // A step past the end leaves the lowest value, and a star all the same.
+    // A step past the end leaves only the lowest value, and the field is still a star.
     let lowest = format!("*/{}", high + 1);
     match set & !(1 << low) {
         0 => lowest,
@@ -26,7 +26,7 @@ pub(super) fn star(index: usize, set: u64) -> String {
     }
 }
 
-/// Writes a set, which is not empty, as values and ranges.
+/// Writes a set that is not empty as values and ranges.
 pub(super) fn list(index: usize, set: u64) -> String {
     let set = fold(index, set);
     let text = shortest(set);
@@ -40,7 +40,7 @@ pub(super) fn list(index: usize, set: u64) -> String {
     text
 }
 
-/// Makes one set of those that mean the same: 7 is Sunday too.
+/// Returns one set for all that mean the same: 7 is Sunday too.
 fn fold(index: usize, set: u64) -> u64 {
     if index == WEEKDAY { fold_sunday(set) } else { set }
 }
@@ -54,7 +54,7 @@ fn shortest(set: u64) -> String {
     }
 }
 
-/// Writes values as themselves, and three or more in a row as a range.
+/// Writes values as a list, with a range for three or more in a row.
 fn runs(values: &[u32]) -> String {
     let runs = values.chunk_by(|one, next| one + 1 == *next).map(|run| match run {
         [first, _, .., last] => format!("{first}-{last}"),
@@ -63,7 +63,7 @@ fn runs(values: &[u32]) -> String {
     runs.collect::<Vec<_>>().join(",")
 }
 
-/// Writes values that are equally far apart as a range with a step.
+/// Writes values at equal distances as a range with a step.
 fn stepped(values: &[u32]) -> Option<String> {
     let [first, second, .., last] = values else {
         return None;

@@ -9,7 +9,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::super::on_calendar::is_left_out;
-use super::super::{Schedule, SecondsSchedule, VixieSchedule, Zone, parse_cron};
+use super::super::{Schedule, Zone, parse_cron};
 use super::properties::{five_fields, seven_fields};
 use super::shared::has;
 use super::{cron, fires, instant, zone};
@@ -122,9 +122,7 @@ fn compare_at_the_end_of(year: i64, schedules: &[(String, Schedule, Option<&Zone
 /// Tells whether a clock shows a fire's reading for the first time.
 fn elapses_at(schedule: &Schedule, fire: Timestamp, zone: &Zone) -> bool {
     match schedule {
-        Schedule::Vixie(VixieSchedule { pattern }) | Schedule::Seconds(SecondsSchedule { pattern }) => {
-            !is_left_out(pattern, fire.as_seconds(), zone)
-        }
+        Schedule::Cron(pattern) => !is_left_out(pattern, fire.as_seconds(), zone),
         Schedule::At(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => true,
     }
 }

@@ -94,8 +94,7 @@ pub(super) fn seven_fields() -> impl Strategy<Value = String> {
 
 pub(super) fn pattern(schedule: &Schedule) -> &Pattern {
     match schedule {
-        Schedule::Vixie(vixie) => &vixie.pattern,
-        Schedule::Seconds(seconds) => &seconds.pattern,
+        Schedule::Cron(pattern) => pattern,
         Schedule::At(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => {
             panic!("not an expression")
         }

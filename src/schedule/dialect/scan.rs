@@ -1,45 +1,37 @@
-//! Owns: the pieces that both crons' readers are made of: bytes, numbers, names, ranges, draws.
-//! Never: their order, which is each cron's own.
+//! Owns: the pieces of both crons' readers: bytes, numbers, names, ranges, draws.
+//! Never: their order (see `debian` and `cronie`).
 
 use super::super::vixie::{FIELDS, Field};
 use super::oddity::{Oddity, Quirk};
 
-/// One field while it is read.
-pub(super) struct Reader<'a> {
+/// One field while a cron reads it.
+pub(super) struct FieldScan<'a> {
     index: usize,
-    pub(super) rules: &'static Field,
+    rules: &'static Field,
     bytes: &'a [u8],
     at: usize,
-    /// Where the item of the list that is being read begins.
+    /// Where the current item of the list begins.
     item: usize,
+    /// The number of items before it.
     items: u64,
     seed: u64,
     pub(super) set: u64,
     pub(super) oddities: Vec<Oddity>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> FieldScan<'a> {
     pub(super) fn new(index: usize, bytes: &'a [u8], seed: u64) -> Self {
-        Self {
-            index,
-            rules: &FIELDS[index],
-            bytes,
-            at: 0,
-            item: 0,
-            items: 0,
-            seed,
-            set: 0,
-            oddities: Vec::new(),
-        }
+        let rules = &FIELDS[index];
+        Self { index, rules, bytes, at: 0, item: 0, items: 0, seed, set: 0, oddities: Vec::new() }
     }
 
-    /// The field's bounds, as the crons' own integers.
+    /// Returns the field's bounds in the crons' integer type.
     pub(super) fn bounds(&self) -> (i32, i32) {
         let bound = |value: u32| i32::try_from(value).expect("no bound is above 59");
         (bound(self.rules.low), bound(self.rules.high))
     }
 
-    /// Returns the next byte; `None` at the field's end.
+    /// Returns the next byte, or `None` at the end of the field.
     pub(super) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -61,10 +53,10 @@ impl<'a> Reader<'a> {
         is_next
     }
 
-    /// Reads letters and digits as a name or as digits; `None` for none, for more than `longest` and for
-    /// anything else.
+    /// Reads letters and digits as a name or a number. `None` for no such byte, for more than `longest`, and
+    /// for any other word.
     ///
-    /// Digits are read as by `atoi`: clamped to 64 bits, of which the lower 32 are kept.
+    /// Numbers are read as by `atoi`: clamped to 64 bits, of which the lower 32 remain.
     pub(super) fn number(&mut self, with_names: bool, longest: usize) -> Option<i32> {
         let rest = &self.bytes[self.at..];
         let length = rest.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len());
@@ -91,14 +83,14 @@ impl<'a> Reader<'a> {
         Some(value)
     }
 
-    /// Puts in every value from `low` to `high` by `step`; `None` where one is outside the field.
+    /// Adds every value from `low` to `high` by `step`. `None` if one is outside the field.
     pub(super) fn fill(&mut self, low: i32, high: i32, step: i32) -> Option<()> {
         let mut value = low;
         while value <= high {
             let bit =
                 u32::try_from(value).ok().filter(|bit| (self.rules.low..=self.rules.high).contains(bit))?;
             self.set |= 1 << bit;
-            // A step may lead past 2^31, and then the next value is negative.
+            // A step past 2^31 makes the next value negative.
             value = value.wrapping_add(step);
         }
         let (_, highest) = self.bounds();
@@ -129,7 +121,7 @@ impl<'a> Reader<'a> {
         self.note_text(self.bytes, quirk);
     }
 
-    /// Notes something about the item, as far as it is read.
+    /// Notes a quirk of the item, as far as it is read.
     pub(super) fn note(&mut self, quirk: Quirk) {
         self.note_text(&self.bytes[self.item..self.at], quirk);
     }
@@ -143,8 +135,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Scatters a number over 64 bits (the finisher of SplitMix64), so that neighbouring seeds draw unlike
-/// numbers.
+/// Scatters a number over 64 bits (the finisher of SplitMix64), so that near seeds draw unrelated numbers.
 fn mix(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,0 +1,62 @@
+//! Owns: texts of cron expressions, and the schedule of a stored trigger.
+//! Never: the fields themselves (see `vixie` and `seconds`).
+
+use super::fires::Schedule;
+use super::parse_error::ParseError;
+use super::{seconds, vixie};
+use crate::domain::{Span, TriggerSpec};
+
+const FIELDS_ACCEPTED: &str =
+    "an expression has 5 fields as in crontab(5), or 6 with seconds, or 7 with years too";
+
+/// Returns the schedule of a stored trigger.
+///
+/// # Errors
+/// If the expression is not valid, or the period is zero. taskq stores neither.
+pub fn compile(spec: &TriggerSpec) -> Result<Schedule, ParseError> {
+    match spec {
+        TriggerSpec::At { at } => Ok(Schedule::At(*at)),
+        TriggerSpec::Cron { expr, zone: _, delay } => Ok(match parse_cron(expr)? {
+            // Only the daemon knows when the machine has started, so nothing can be delayed here.
+            Schedule::Reboot => Schedule::Reboot,
+            schedule if *delay == Span::ZERO => schedule,
+            schedule => Schedule::Delayed { of: Box::new(schedule), by: *delay },
+        }),
+        TriggerSpec::Every { period: Span::ZERO, .. } => {
+            Err(ParseError::new("a period of `0s` never passes".to_owned()))
+        }
+        TriggerSpec::Every { period, anchor } => Ok(Schedule::Every { period: *period, anchor: *anchor }),
+    }
+}
+
+/// Reads a cron expression: five fields or a nickname by crontab(5), six or seven by the `cron` crate.
+///
+/// Five fields accept names of three letters in any case, 0 and 7 for Sunday, lists, ranges and steps. Both
+/// day fields must match if one of them begins with `*`, otherwise one is enough. Six fields begin with the
+/// second and seven end with the year. There both days must match, and weekdays have names only.
+///
+/// # Errors
+/// If a field is outside its range, runs backwards or has a tail, and if no date ever matches.
+pub fn parse_cron(text: &str) -> Result<Schedule, ParseError> {
+    let text = fold_cron(text);
+    if text == "@reboot" {
+        return Ok(Schedule::Reboot);
+    }
+    if text.starts_with('@') {
+        return vixie::parse_nickname(&text).map(Schedule::Cron);
+    }
+    match text.split(' ').filter(|field| !field.is_empty()).count() {
+        5 => vixie::parse(&text).map(Schedule::Cron),
+        6 | 7 => seconds::parse(&text).map(Schedule::Cron),
+        count => {
+            let plural = if count == 1 { "" } else { "s" };
+            let hint = vixie::meant_nickname(&text).unwrap_or_else(|| FIELDS_ACCEPTED.to_owned());
+            Err(ParseError::new(format!("`{text}` has {count} field{plural}")).hint(hint))
+        }
+    }
+}
+
+/// Returns an expression in its stored form, with single spaces between fields and none around them.
+pub fn fold_cron(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
