@@ -1,7 +1,8 @@
 //! Owns: the variables that cron gives a job, and whom it mails.
 //! Never: reading them from anywhere.
 
-use super::finding::Variable;
+use super::address::is_safe;
+use super::assignment::Variable;
 use crate::domain::EnvVar;
 use crate::schedule::Dialect;
 
@@ -84,21 +85,6 @@ pub fn mail_rule(table: &[Variable], env: &[EnvVar], account: &Account, dialect:
         Ok(to) if is_safe(to.as_bytes(), dialect) => MailRule::To(to),
         Ok(_) | Err(_) => MailRule::Unsafe,
     }
-}
-
-/// What an address may have besides letters and digits.
-pub(super) fn safe_signs(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Debian => "@!:%-.,_+=/",
-        Dialect::Cronie => "@!:%-.,_+",
-    }
-}
-
-/// Tells whether cron gives this address, of `MAILTO` or `MAILFROM`, to sendmail(8) (`safe_p` of its source).
-pub fn is_safe(address: &[u8], dialect: Dialect) -> bool {
-    let signs = safe_signs(dialect).as_bytes();
-    address.first().is_some_and(u8::is_ascii_alphanumeric)
-        && address.iter().all(|byte| byte.is_ascii_alphanumeric() || signs.contains(byte))
 }
 
 /// Replaces `$NAME` and `${NAME}` by the job's variables; one that is not set is left out.

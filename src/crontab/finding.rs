@@ -1,96 +1,83 @@
-//! Owns: what a reading of a table yields: a finding for each line.
-//! Never: how a line is read (see `table`).
+//! Owns: the result of reading a table: a finding for each line.
+//! Never: the reading (see `table`).
 
 use std::rc::Rc;
 
+use super::assignment::Variable;
 use super::command::CommandText;
 use super::line::{Layout, Line};
 use super::note::Note;
 use crate::domain::Span;
 use crate::schedule::{Dialect, Schedule};
 
-/// How a table is to be read.
+/// How to read a table.
 pub struct Options<'a> {
-    /// The cron that it was written for.
+    /// The cron for which it was written.
     pub origin: Dialect,
-    /// With a user in each line, or without.
+    /// With or without a user in each line.
     pub layout: Layout,
-    /// Decides what cronie would draw at random; another number for another machine.
+    /// Seeds the draws of cronie. Each machine has another number.
     pub host: u64,
-    /// Tells whether there is such a user.
+    /// Returns whether such a user exists.
     pub knows_user: &'a dyn Fn(&[u8]) -> bool,
 }
 
-/// A variable of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variable {
-    /// Its name.
-    pub name: Vec<u8>,
-    /// Its value.
-    pub value: Vec<u8>,
-}
-
-/// The variables that hold for a line, in the order they were first set.
+/// The variables of a line, in the order in which they were first set.
 pub type Variables = Rc<Vec<Variable>>;
 
 /// When an entry fires.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timing {
-    /// The same instants in the words of `taskq add --cron`.
+    /// The expression for `taskq add --cron`.
     pub expr: String,
-    /// They as they are, without the delay.
+    /// The same instants, without the delay.
     pub schedule: Schedule,
-    /// `CRON_TZ`; `None`: the system's zone.
+    /// The zone of `CRON_TZ`, or `None` for the system's zone.
     pub zone: Option<String>,
-    /// How much later than these instants.
+    /// How much later the entry fires.
     pub delay: Span,
 }
 
 /// An entry that becomes a job.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the other names are plain")]
 pub struct Entry<'a> {
-    /// When; `None`: never, and no job is made.
+    /// `None` if the entry never fires. It makes no job then.
     pub timing: Option<Timing>,
-    /// Neither minute nor hour begins with `*`: cron makes up for what daylight saving or a suspend of up to
-    /// three hours has swallowed.
+    /// Neither minute nor hour begins with `*`. For such an entry cron makes up the fires that daylight
+    /// saving or a suspend of up to three hours has left out.
     pub is_fixed: bool,
-    /// The user, in a system table.
+    /// In a system table only.
     pub user: Option<&'a [u8]>,
-    /// What the shell gets, and what it reads.
     pub command: CommandText,
     /// cronie's `-n`.
     pub mails_failures_only: bool,
-    /// The table's variables above it.
     pub variables: Variables,
 }
 
-/// What becomes of a line.
+/// The meaning of a line.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the other names are plain")]
 pub enum Verdict<'a> {
-    /// Nothing: it is blank or a comment.
+    /// It is blank or a comment.
     Nothing,
-    /// A variable for the lines below.
+    /// It sets a variable for the lines below.
     Variable(Variable),
-    /// An entry.
     Entry(Entry<'a>),
-    /// It is refused.
     Refused {
-        /// The column, in characters from 1, where it goes wrong.
+        /// Where the error is, in characters from 1.
         column: usize,
-        /// A fragment for a person.
         cause: String,
         /// One thing to do about it.
         hint: Option<String>,
     },
 }
 
-/// A line and what there is to say about it.
+/// A line with its meaning and its notes.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names are plain")]
 pub struct Finding<'a> {
-    /// The line.
     pub line: Line<'a>,
-    /// What becomes of it.
     pub verdict: Verdict<'a>,
-    /// What to know about it.
     pub notes: Vec<Note>,
 }

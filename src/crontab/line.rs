@@ -1,27 +1,25 @@
-//! Owns: a crontab as lines, and a line as its parts: what is a comment, an assignment, an entry and its
-//! fields.
-//! Never: what the parts mean (see `table`).
+//! Owns: a crontab as lines, and a line as its parts: comment, assignment, or entry with its fields.
+//! Never: the meaning of the parts (see `reading`).
 //!
-//! Lines borrow the file, and hold all of it: their bytes, one after the other, are the file's.
+//! Lines borrow the file and keep all of it: their bytes, joined, are the file.
 
-use super::assignment;
+use super::assignment::{self, Variable};
 use crate::schedule::{BadField, Dialect};
 
-/// Which of the two forms a table has.
+/// The form of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// As crontab(1) takes it: the command follows the five fields.
+    /// For crontab(1): the command follows the five fields.
     User,
-    /// `/etc/crontab` and `/etc/cron.d`: a user stands between them.
+    /// For `/etc/crontab` and `/etc/cron.d`: a user stands between them.
     System,
 }
 
-/// What a line ends with.
+/// The end of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are plain")]
 pub enum Ending {
-    /// A newline.
     Newline,
-    /// The end of the file.
     File,
 }
 
@@ -30,16 +28,16 @@ pub enum Ending {
 pub struct Line<'a> {
     /// From 1.
     pub number: usize,
-    /// Its bytes without the newline.
+    /// Without the newline.
     pub text: &'a [u8],
-    /// What follows them.
+    /// Whether a newline follows.
     pub ending: Ending,
 }
 
-/// When an entry is to run, as it is written.
+/// When an entry runs, as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When<'a> {
-    /// `@daily`, with its sign.
+    /// `@daily`.
     Nickname(&'a [u8]),
     /// Minute, hour, day of the month, month, weekday.
     Fields([&'a [u8]; 5]),
@@ -57,52 +55,60 @@ impl When<'_> {
 
 /// An entry in its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the other names are plain")]
 pub struct EntryText<'a> {
-    /// When.
     pub when: When<'a>,
-    /// As whom: only in a system table.
+    /// In a system table only.
     pub user: Option<&'a [u8]>,
-    /// What, with its percent signs; may be empty.
+    /// With its percent signs; may be empty.
     pub command: &'a [u8],
     /// cronie's `-n` before the command: mail only if it fails.
     pub mails_failures_only: bool,
 }
 
-/// What a cron takes a line for.
+/// The reason why a cron refuses the form of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadForm {
+    /// This field is missing.
+    Field(BadField),
+    /// The command is missing, or begins with a star, so that it looks like a sixth field.
+    Command,
+    /// The command begins with a dash, which cronie reads as an option.
+    Option,
+}
+
+impl BadForm {
+    /// Returns the cron's own words: `bad hour`.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Field(field) => field.message(),
+            Self::Command => "bad command",
+            Self::Option => "bad option",
+        }
+    }
+}
+
+/// The parts of a line as one cron separates them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Syntax<'a> {
     /// Blank, or a comment.
     Nothing,
-    /// `NAME=VALUE`, quotes and blanks taken away.
-    Assignment {
-        /// Any bytes but `=` and blanks, if it is not quoted.
-        name: Vec<u8>,
-        /// Any bytes.
-        value: Vec<u8>,
-    },
-    /// An entry whose fields are not read yet.
+    /// `NAME=VALUE`, without quotes and blanks around either.
+    Assignment(Variable),
+    /// An entry. Its fields are not read yet.
     Entry(EntryText<'a>),
-    /// Neither.
+    /// None of these.
     Bad {
-        /// What cron says: `bad hour`.
-        what: &'static str,
+        /// What is wrong.
+        form: BadForm,
         /// The byte, from 0, at which reading stopped.
         at: usize,
-        /// The fields that were there.
+        /// The fields before that.
         fields: Vec<&'a [u8]>,
     },
 }
 
-/// What Debian's cron takes of a command, and reads of an assignment: a longer command it refuses, a longer
-/// assignment it cuts.
-pub const DEBIAN_BYTES_MAX: usize = 998;
-
-/// What cron says of an entry without a command, or with one that is a sixth field.
-const BAD_COMMAND: &str = "bad command";
-/// What cronie says of a command that begins with a dash.
-const BAD_OPTION: &str = "bad option";
-
-/// Takes a file apart. Nothing is lost: the lines with their endings are the file.
+/// Splits a file into lines. Nothing is lost: the lines with their endings are the file.
 pub fn lines(file: &[u8]) -> impl Iterator<Item = Line<'_>> {
     file.split_inclusive(|byte| *byte == b'\n').enumerate().map(|(index, line)| {
         let (text, ending) = match line.strip_suffix(b"\n") {
@@ -117,7 +123,7 @@ pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// The rest of a line and where it begins.
+/// The rest of a line, and where it begins.
 #[derive(Clone, Copy)]
 struct Cursor<'a> {
     text: &'a [u8],
@@ -133,6 +139,10 @@ impl<'a> Cursor<'a> {
         &self.text[self.at..]
     }
 
+    fn is_at(&self, byte: u8) -> bool {
+        self.rest().first() == Some(&byte)
+    }
+
     /// Takes the bytes up to the next blank.
     fn word(&mut self) -> &'a [u8] {
         let rest = self.rest();
@@ -143,89 +153,90 @@ impl<'a> Cursor<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Returns the line as it stands in the file.
+    /// Returns the bytes in the file, with the newline.
     pub fn bytes(&self) -> impl Iterator<Item = u8> {
         let newline = (self.ending == Ending::Newline).then_some(b'\n');
         self.text.iter().copied().chain(newline)
     }
 
-    /// Takes the line apart as a cron does: it is an assignment if it can be read as one.
+    /// Separates the parts as a cron does: a line that can be read as an assignment is one.
     pub fn syntax(&self, dialect: Dialect, layout: Layout) -> Syntax<'a> {
         let mut cursor = Cursor { text: self.text, at: 0 };
         cursor.skip_blanks();
-        match cursor.rest().first() {
-            None | Some(b'#') => return Syntax::Nothing,
-            Some(_) => {}
+        if cursor.rest().is_empty() || cursor.is_at(b'#') {
+            return Syntax::Nothing;
         }
-        if let Some((name, value)) = assignment::read(cursor.rest(), dialect) {
-            return Syntax::Assignment { name, value };
+        match assignment::read(cursor.rest(), dialect) {
+            Some(variable) => Syntax::Assignment(variable),
+            None => entry(cursor, dialect, layout),
         }
-        entry(cursor, dialect, layout)
     }
 }
 
 fn entry<'a>(mut cursor: Cursor<'a>, dialect: Dialect, layout: Layout) -> Syntax<'a> {
-    // In cronie a dash in front keeps an entry out of the log.
-    if dialect == Dialect::Cronie && cursor.rest().first() == Some(&b'-') {
+    // In cronie a dash before an entry keeps it out of the log.
+    if dialect == Dialect::Cronie && cursor.is_at(b'-') {
         cursor.at += 1;
     }
-    let bad = |what, at, fields| Syntax::Bad { what, at, fields };
-    let when = if cursor.rest().first() == Some(&b'@') {
+    let mut fields = Vec::new();
+    let when = if cursor.is_at(b'@') {
         When::Nickname(cursor.word())
     } else {
-        let mut fields = Vec::with_capacity(5);
         while fields.len() < 5 {
             let field = cursor.word();
             if field.is_empty() {
-                return bad(BadField { index: fields.len() }.message(), cursor.at, fields);
+                let form = BadForm::Field(BadField { index: fields.len() });
+                return Syntax::Bad { form, at: cursor.at, fields };
             }
             fields.push(field);
             if fields.len() < 5 {
                 cursor.skip_blanks();
             }
         }
-        When::Fields(fields.try_into().expect("five were read"))
+        When::Fields(fields.as_slice().try_into().expect("five were read"))
     };
     cursor.skip_blanks();
-    let fields = match when {
-        When::Nickname(_) => Vec::new(),
-        When::Fields(fields) => fields.to_vec(),
-    };
-    // A star where the command should be is taken for a sixth field; by Debian's in a user's table only.
+    match rest_of_entry(when, &mut cursor, dialect, layout) {
+        Ok(text) => Syntax::Entry(text),
+        Err(form) => Syntax::Bad { form, at: cursor.at, fields },
+    }
+}
+
+fn rest_of_entry<'a>(
+    when: When<'a>,
+    cursor: &mut Cursor<'a>,
+    dialect: Dialect,
+    layout: Layout,
+) -> Result<EntryText<'a>, BadForm> {
+    // A star in place of the command looks like a sixth field. Debian's cron minds it in a user's table only.
     let is_checked = layout == Layout::User || dialect == Dialect::Cronie;
-    if is_checked && cursor.rest().first() == Some(&b'*') {
-        return bad(BAD_COMMAND, cursor.at, fields);
+    if is_checked && cursor.is_at(b'*') {
+        return Err(BadForm::Command);
     }
     let user = match layout {
         Layout::User => None,
         Layout::System => {
             let user = cursor.word();
             if user.is_empty() || cursor.rest().is_empty() {
-                return bad(BAD_COMMAND, cursor.at, fields);
+                return Err(BadForm::Command);
             }
             cursor.skip_blanks();
             Some(user)
         }
     };
-    let mut mails_failures_only = false;
-    if dialect == Dialect::Cronie {
-        match cronie_options(&mut cursor) {
-            Ok(found) => mails_failures_only = found,
-            Err(what) => return bad(what, cursor.at, fields),
-        }
-        if cursor.rest().is_empty() {
-            return bad(BAD_COMMAND, cursor.at, fields);
-        }
+    let mails_failures_only = dialect == Dialect::Cronie && cronie_options(cursor)?;
+    if dialect == Dialect::Cronie && cursor.rest().is_empty() {
+        return Err(BadForm::Command);
     }
-    Syntax::Entry(EntryText { when, user, command: cursor.rest(), mails_failures_only })
+    Ok(EntryText { when, user, command: cursor.rest(), mails_failures_only })
 }
 
-/// Reads `-n`, the one option that may stand before a command, once.
-fn cronie_options(cursor: &mut Cursor<'_>) -> Result<bool, &'static str> {
+/// Reads `-n`, the only option that may stand before a command, once.
+fn cronie_options(cursor: &mut Cursor<'_>) -> Result<bool, BadForm> {
     let mut found = false;
-    while cursor.rest().first() == Some(&b'-') {
+    while cursor.is_at(b'-') {
         if found || cursor.word() != b"-n" || cursor.rest().is_empty() {
-            return Err(BAD_OPTION);
+            return Err(BadForm::Option);
         }
         found = true;
         cursor.skip_blanks();

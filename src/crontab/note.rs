@@ -3,8 +3,8 @@
 
 use std::fmt;
 
+use super::address::safe_signs;
 use super::calls::CrontabCall;
-use super::environment::safe_signs;
 use crate::domain::Timestamp;
 use crate::schedule::{Dialect, Oddity, Schedule};
 

@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use super::assignment;
+use super::assignment::{self, Variable};
 use super::command::{CommandText, split_command};
-use super::line::{DEBIAN_BYTES_MAX, Ending, Layout, Line, Syntax};
+use super::limits::DEBIAN_BYTES_MAX;
+use super::line::{Ending, Layout, Line, Syntax};
 use crate::schedule::Dialect;
 
 /// The variable that says who gets the mail; without it, the owner of the table does.
@@ -159,7 +160,7 @@ pub fn assignment(name: &[u8], value: &[u8]) -> Result<Vec<u8>, &'static str> {
         return Err("its length");
     }
     // Debian's cron takes a second pair of quotes away.
-    let wanted = Some((name.to_vec(), value.to_vec()));
+    let wanted = Some(Variable { name: name.to_vec(), value: value.to_vec() });
     if Dialect::ALL.iter().any(|dialect| assignment::read(&text, *dialect) != wanted) {
         return Err("its quotes");
     }

@@ -61,7 +61,7 @@ fn has_a_line_apart(table: &[u8], origin: Dialect) -> bool {
 /// We do not.
 fn sets_zone(line: &Line<'_>) -> bool {
     let syntax = line.syntax(Dialect::Cronie, Layout::User);
-    matches!(syntax, Syntax::Assignment { name, .. } if name == b"CRON_TZ")
+    matches!(syntax, Syntax::Assignment(variable) if variable.name == b"CRON_TZ")
 }
 
 /// The crons take a NUL for the end of a line: what stands behind it is another line. We take it for no text.
@@ -78,7 +78,7 @@ fn ends_with_an_opening_quote(line: &Line<'_>, origin: Dialect) -> bool {
     // With something in the place of the quote it is an assignment of just that.
     let instead = [before, b"x"].concat();
     let syntax = Line { text: &instead, ..*line }.syntax(origin, Layout::User);
-    before.is_empty() || matches!(syntax, Syntax::Assignment { value, .. } if value == b"x")
+    before.is_empty() || matches!(syntax, Syntax::Assignment(variable) if variable.value == b"x")
 }
 
 /// Returns how the first error of `crontab -n` differs from ours.

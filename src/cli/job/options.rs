@@ -5,8 +5,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::crontab::safe_signs;
 use crate::domain::{EnvVar, Mail, MailFormat, MailWhen, MissedMode, Stdin};
 use crate::error::{Error, Result};
+use crate::schedule::Dialect;
 use crate::system::users;
 use crate::system::users::Person;
 
@@ -135,7 +137,7 @@ fn check_address(address: &str) -> Result<(), String> {
     if !first.is_ascii_alphanumeric() && first != '_' {
         return Err(format!("the address `{address}` does not begin with a letter, a digit or `_`"));
     }
-    match address.chars().find(|c| !c.is_ascii_alphanumeric() && !"@!:%-.,_+".contains(*c)) {
+    match address.chars().find(|c| !c.is_ascii_alphanumeric() && !safe_signs(Dialect::Cronie).contains(*c)) {
         Some(odd) => Err(format!(
             "`{}` in the address `{}` is not one of the letters, digits and `@!:%-._+` that one is made of",
             odd.escape_default(),
