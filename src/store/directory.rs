@@ -185,9 +185,23 @@ impl Directory {
 
     /// Waits until the names in it are on disk.
     pub(super) fn sync(&self) -> StoreResult<()> {
-        File::open(self.below("."))
-            .and_then(|dir| dir.sync_all())
-            .map_err(|error| unusable(&self.path, &error))
+        sync(&self.below(".")).map_err(|error| unusable(&self.path, &error))
+    }
+
+    /// Waits until the names that lead to it are on disk, as far up as they may have been made with it: on this
+    /// file system, and where this user may look.
+    pub(super) fn sync_ancestors(&self) -> StoreResult<()> {
+        let failed = |error: io::Error| unusable(&self.path, &error);
+        let path = fs::canonicalize(way(&self.fd)).map_err(failed)?;
+        let is_here =
+            |ancestor: &&Path| fs::metadata(ancestor).is_ok_and(|metadata| metadata.dev() == self.id.device);
+        for ancestor in path.ancestors().skip(1).take_while(is_here) {
+            match sync(ancestor) {
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => break,
+                synced => synced.map_err(failed)?,
+            }
+        }
+        Ok(())
     }
 
     /// Tells whether its name still leads to it.
@@ -201,6 +215,10 @@ impl Directory {
         fstatvfs(&self.fd)
             .map_or(u64::MAX, |stat| stat.blocks_available().saturating_mul(stat.fragment_size()))
     }
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 fn way(fd: &OwnedFd) -> PathBuf {

@@ -179,11 +179,11 @@ impl Store {
         &mut self,
         mut write: impl FnMut(&Writer<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
-        if !std::mem::replace(&mut self.has_written, true)
-            && let Some(place) = &self.place
-        {
+        if let Some(place) = self.place.as_ref().filter(|_| !self.has_written) {
+            schema::sync_names(&place.directory)?;
             // Whatever keeps it from being copied back shows when something is written.
             let _ = log::copy_back_if_long(&self.connection, &place.directory);
+            self.has_written = true;
         }
         match self.write_once(&mut write) {
             Err(Refusal { is_full: true, .. }) if self.copy_log_back().is_ok_and(|is_whole| is_whole) => {
@@ -233,7 +233,8 @@ impl Store {
         log::copy_back_and_cut(&self.connection)
     }
 
-    /// Prepares the log for commits that wait for nothing but their own bytes. For whoever makes many.
+    /// Prepares the log for commits that wait for nothing but their own bytes. For whoever makes many, after the
+    /// first `write`.
     pub fn lengthen_log(&mut self) -> StoreResult<()> {
         match &self.place {
             Some(place) => log::lengthen(&mut self.connection, &place.directory),

@@ -52,7 +52,9 @@ pub(super) fn exists(directory: &Directory) -> StoreResult<bool> {
     // In this order: whoever makes a store makes the database first.
     let mut beside = Vec::new();
     for name in [LOG, commits::NOTE] {
-        beside.extend(directory.inspect(name)?.map(|_| name));
+        // An empty log was never written to: after a power cut its name may be there and the database's not.
+        let found = directory.inspect(name)?.filter(|found| name != LOG || found.len() > 0);
+        beside.extend(found.map(|_| name));
     }
     if directory.inspect(DATABASE)?.is_some() {
         return Ok(true);
@@ -81,6 +83,7 @@ pub(super) fn open(directory: &Directory) -> StoreResult<Opened> {
 pub(super) fn open_upgraded(directory: &Directory) -> StoreResult<Opened> {
     let mut opened = open_any(directory)?;
     if version_of(&opened.connection)? < latest() {
+        sync_names(directory)?;
         upgrade(&mut opened.connection)?;
     }
     Ok(opened)
@@ -148,8 +151,21 @@ fn create(directory: &Directory) -> StoreResult<()> {
         }
     });
     let removed = fs::remove_file(&aside);
-    built.and(removed).map_err(io)?;
-    directory.sync()
+    built.and(removed).map_err(io)
+}
+
+/// Waits until the names that lead to the log are on disk: SQLite is built not to sync directories. To be called
+/// before a process writes to the log for the first time.
+///
+/// It does not matter which process made the log, the database or a directory: that one may have died since. A
+/// log that is not empty was written to by a process that had synced the names. The note is made after a commit,
+/// so where it is, the directories above the store are on disk too.
+pub(super) fn sync_names(directory: &Directory) -> StoreResult<()> {
+    if directory.inspect(LOG)?.is_some_and(|log| log.len() > 0) {
+        return Ok(());
+    }
+    directory.sync()?;
+    if directory.inspect(commits::NOTE)?.is_none() { directory.sync_ancestors() } else { Ok(()) }
 }
 
 /// Returns the bytes of a new database: built in memory, so that SQLite opens nothing by a name before it is
@@ -167,7 +183,7 @@ fn connect(directory: &Directory, opening: &Opening) -> StoreResult<Opened> {
     if directory.inspect_database()?.is_some_and(|metadata| metadata.len() == 0) {
         return Err(StoreError::Unusable(format!("`{}` is empty: the store is damaged", path.display())));
     }
-    let has_log = directory.inspect_file(LOG)?.is_some();
+    directory.inspect_file(LOG)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(directory.below(DATABASE), flags)?;
     // Before anything is read: reading brings the log's index up to date, which may be another's.
@@ -175,11 +191,6 @@ fn connect(directory: &Directory, opening: &Opening) -> StoreResult<Opened> {
     set_up(&connection, directory)?;
     version_of(&connection)?;
     let files = OpenFiles::of(opening, directory)?;
-    if !has_log && files.has_log() {
-        // SQLite is built not to sync directories: a log that this process made must have its name on disk
-        // before the first commit in it is acknowledged.
-        directory.sync()?;
-    }
     Ok(Opened { connection, files })
 }
 
