@@ -83,12 +83,15 @@ impl Opening {
         names: &[&'static str],
     ) -> StoreResult<Vec<(&'static str, FileId)>> {
         let after = descriptors().map_err(|error| unusable(Path::new(DESCRIPTORS), &error))?;
+        let has_opened_log = after.iter().any(|one| one.name == LOG && !self.before.contains(one));
         let mut files = Vec::new();
         for name in names {
-            let metadata = if *name == DATABASE {
-                directory.inspect_database()?
-            } else {
-                directory.inspect_file(name)?
+            let metadata = match *name {
+                DATABASE => directory.inspect_database()?,
+                // SQLite takes an empty log for none. A power cut can leave one beside a database without log.
+                LOG if !has_opened_log => directory.inspect_file(LOG)?.filter(|log| log.len() > 0),
+                INDEX if !has_opened_log => None,
+                _ => directory.inspect_file(name)?,
             };
             let is_in_order = match &metadata {
                 Some(metadata) => is_right(name, FileId::from(metadata), &self.before, &after),
