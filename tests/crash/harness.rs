@@ -1,6 +1,7 @@
 //! Owns: a store of a test's own, and the daemons, keepers, commands and jobs on it.
 //! Never: what is expected of them (see `check`).
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ pub struct Store {
     pub dir: PathBuf,
     exe: PathBuf,
     user: Option<u32>,
+    /// What else is in the environment.
+    pub variables: Vec<(&'static str, OsString)>,
 }
 
 impl Store {
@@ -48,7 +51,7 @@ impl Store {
         SUBREAPER.call_once(|| prctl::set_child_subreaper(true).expect("Linux has subreapers"));
         let base = tempfile::tempdir().expect("a temporary directory");
         let dir = base.path().join(path);
-        Self { base, dir, exe: PathBuf::from(env!("CARGO_BIN_EXE_taskq")), user: None }
+        Self { base, dir, exe: PathBuf::from(env!("CARGO_BIN_EXE_taskq")), user: None, variables: Vec::new() }
     }
 
     /// Makes one in which everything is done by this user; only root can.
@@ -81,6 +84,7 @@ impl Store {
             .env("TZ", "UTC")
             .env("HOME", self.base.path());
         command.env(MARK, self.base.path()).current_dir(self.base.path()).stdin(Stdio::null());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         if let Some(user) = self.user {
             std::os::unix::process::CommandExt::uid(&mut command, user);
             std::os::unix::process::CommandExt::gid(&mut command, user);

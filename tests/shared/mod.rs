@@ -6,9 +6,9 @@ use std::fmt::Debug;
 use std::str::FromStr;
 
 /// What tests use beyond Linux and a Rust toolchain, by the words of `TASKQ_REQUIRE`.
-const TOOLS: [&str; 13] = [
-    "bash", "cron", "cronie", "cronsim", "mandoc", "mount", "nobody", "perl", "python3", "root", "script",
-    "systemd", "userns",
+const TOOLS: [&str; 14] = [
+    "bash", "cc", "cron", "cronie", "cronsim", "mandoc", "mount", "nobody", "perl", "python3", "root",
+    "script", "systemd", "userns",
 ];
 
 /// Returns whether a test can use `tool`. A missing tool is printed; if `TASKQ_REQUIRE` lists it, the test fails.
