@@ -1,8 +1,9 @@
 //! Owns: what can go wrong as a person is told it, and the one match from kinds to exit codes.
 //! Never: printing.
 
-use std::fmt;
+use std::{fmt, io};
 
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 /// What kind of failure it is; each has an exit code.
@@ -71,8 +72,8 @@ impl Error {
     }
 
     /// Makes an `Io` failure.
-    pub fn io(what: impl Into<String>, cause: impl fmt::Display) -> Self {
-        Self::new(ErrorKind::Io, what, system_cause(&cause.to_string()))
+    pub fn io(what: impl Into<String>, error: &io::Error) -> Self {
+        Self::new(ErrorKind::Io, what, describe(error))
     }
 
     /// Adds the one thing to do about it.
@@ -88,17 +89,24 @@ impl Error {
     }
 }
 
-/// Returns what the system said as our other causes read: no capital, and without the number that Rust puts
-/// behind it.
-pub fn system_cause(text: &str) -> String {
-    let text = text.split(" (os error ").next().unwrap_or_default();
-    let mut chars = text.chars();
-    match (chars.next(), chars.next()) {
-        (Some(first), Some(second)) if first.is_ascii_uppercase() && second.is_ascii_lowercase() => {
-            first.to_ascii_lowercase().to_string() + &text[1..]
-        }
-        _ => text.to_owned(),
+/// Returns the system's reason in the form of our causes: no capital letter, no number.
+pub fn describe(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => describe_errno(Errno::from_raw(number)),
+        None => error.to_string(),
     }
+}
+
+/// Returns the words for an error number.
+pub fn describe_errno(errno: Errno) -> String {
+    let text = match errno {
+        // The C library's words say more.
+        Errno::EAGAIN => "resource temporarily unavailable",
+        Errno::ENFILE => "too many open files in system",
+        Errno::EIO => "input/output error",
+        errno => errno.desc(),
+    };
+    text[..1].to_ascii_lowercase() + &text[1..]
 }
 
 impl fmt::Display for Error {
@@ -108,3 +116,20 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_has_no_capital_and_no_number() {
+        for (errno, text) in [
+            (Errno::EACCES, "permission denied"),
+            (Errno::EIO, "input/output error"),
+            (Errno::EAGAIN, "resource temporarily unavailable"),
+        ] {
+            assert_eq!(describe(&errno.into()), text);
+        }
+        assert_eq!(describe(&io::Error::other("it is a FIFO")), "it is a FIFO");
+    }
+}

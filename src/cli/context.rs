@@ -131,7 +131,7 @@ impl Context<'_> {
         what: &str,
         write: impl FnMut(&Writer<'_>) -> Result<T, Failure>,
     ) -> Result<Result<T, Failure>> {
-        let poke = Poke::will_write(&self.dir).map_err(|error| Error::io(what, error))?;
+        let poke = Poke::will_write(&self.dir).map_err(|error| Error::io(what, &error))?;
         let written = store.write(write);
         drop(poke);
         Ok(written)

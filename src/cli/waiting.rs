@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::output::progress::Progress;
 use crate::daemon::{Presence, Subscription, Wake};
 use crate::domain::{RunId, RunState, Span};
-use crate::error::{Error, ErrorKind, Result, system_cause};
+use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Reader, RunView, Store, StoreResult};
 
 /// A place from which to wait.
@@ -85,7 +85,6 @@ impl<'a> Waiting<'a> {
             }
             Presence::Unknown(cause) => {
                 if !std::mem::replace(&mut self.doubts_told, true) {
-                    let cause = system_cause(&cause);
                     self.talk(&format!(
                         "cannot reach the daemon: {cause}; looking into the store again and again"
                     ));
@@ -110,7 +109,7 @@ impl<'a> Waiting<'a> {
         let left = self.until.map(|until| {
             Span::from_micros(until.as_micros().saturating_sub(monotonic(self.context).as_micros()))
         });
-        match self.subscription.wait(left).map_err(|error| Error::io(&self.what, error))? {
+        match self.subscription.wait(left).map_err(|error| Error::io(&self.what, &error))? {
             Wake::Turn | Wake::File => {
                 // The next one may go away as well.
                 self.missing_told &= !self.subscription.has_daemon();

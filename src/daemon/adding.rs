@@ -98,13 +98,13 @@ const WHAT: &str = "add job";
 /// # Errors
 /// `Conflict` if its name is taken, `NotFound` if its queue is not there, `Io` if it cannot be stored.
 pub fn add(dir: &Path, job: NewJob, triggers: Vec<FirstFire>, now: Timestamp) -> Result<JobId> {
-    let id = random_id().map_err(|error| Error::io(WHAT, error))?;
+    let id = random_id().map_err(|error| Error::io(WHAT, &error))?;
     let request = AddRequest { id, job, triggers };
     if let Some(answer) = ask(dir, &request) {
         return answer;
     }
     let mut store = open_store(dir, WHAT)?;
-    let poke = Poke::will_write(dir).map_err(|error| Error::io(WHAT, error))?;
+    let poke = Poke::will_write(dir).map_err(|error| Error::io(WHAT, &error))?;
     let stored = store.write(|writer| match writer.find_request(request.id)? {
         Some(job) => Ok(Ok(job)),
         None => add_requested(writer, &request, now),

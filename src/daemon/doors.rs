@@ -13,6 +13,7 @@ use super::poke::PokeSocket;
 use super::sockets::Bound;
 use super::subscription::Subscribers;
 use crate::domain::{Span, Timestamp};
+use crate::error::describe;
 use crate::keeper::descriptor_limit;
 
 /// The pause after something was refused for want of descriptors or memory. The listener stays readable
@@ -136,7 +137,7 @@ impl Doors {
             Err(error) => {
                 self.retry_at = Some(now + PAUSE);
                 if self.refused_at.replace(now).is_none() {
-                    warn!("cannot {what}: {error}; trying again each second");
+                    warn!("cannot {what}: {}; trying again each second", describe(&error));
                 }
             }
         }

@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 use super::order::Untold;
 use super::{random_id, sockets};
 use crate::domain::{Span, Timestamp};
+use crate::error::describe;
 use crate::keeper::lock::running_keeper;
 use crate::keeper::protocol::{Attempt, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use crate::keeper::{KeeperLink, SOCKET, launch};
@@ -117,12 +118,12 @@ impl KeeperSide {
             Ok(link) => self.link = Some(link),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if is_first {
-                    warn!("cannot reach the keeper: {error}; trying again until it listens");
+                    warn!("cannot reach the keeper: {}; trying again until it listens", describe(&error));
                 }
                 self.retry_at = Some(now + REBIND);
             }
             Err(error) => {
-                error!("cannot reach or start a keeper: {error}; trying again each second");
+                error!("cannot reach or start a keeper: {}; trying again each second", describe(&error));
                 self.retry_at = Some(now + RELAUNCH);
             }
         }
@@ -195,7 +196,7 @@ impl KeeperSide {
         self.link = None;
         (self.standing_by, self.refill_at) = (0, 0);
         if self.keeper.take().is_some() {
-            warn!("the keeper is gone: {error}");
+            warn!("the keeper is gone: {}", describe(error));
         } else {
             self.wordless += 1;
         }
@@ -232,7 +233,7 @@ impl KeeperSide {
         for order in &orders {
             match (link.send(std::slice::from_ref(order)), order.as_start()) {
                 (Err(_), Some(start)) => untold.push((start.attempt, Untold::TooLong)),
-                (Err(error), None) => error!("cannot give an order to the keeper: {error}"),
+                (Err(error), None) => error!("cannot give an order to the keeper: {}", describe(&error)),
                 (Ok(()), _) => {}
             }
         }

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result, describe};
 use crate::keeper::lock::{holder, try_lock};
 use crate::store::{Store, StoreError};
 
@@ -72,7 +72,9 @@ fn open(dir: &Path) -> std::io::Result<File> {
 /// `Conflict`, naming the daemon that holds it.
 pub(super) fn acquire(dir: &Path, shown: &Path, info: &DaemonInfo) -> Result<DaemonLock> {
     const WHAT: &str = "start daemon";
-    let failed = |error: std::io::Error| Error::io(WHAT, format!("`{LOCK_FILE}`: {error}"));
+    let failed = |error: std::io::Error| {
+        Error::new(error::ErrorKind::Io, WHAT, format!("`{LOCK_FILE}`: {}", describe(&error)))
+    };
     let mut file = open(dir).map_err(failed)?;
     if !try_lock(&file).map_err(failed)? {
         let holder = holder(&file).map_or("another process".to_owned(), |pid| format!("pid {pid}"));
@@ -156,5 +158,14 @@ mod tests {
         drop(child.stdin.take());
         child.wait().expect("it is ours");
         assert_eq!(taken, Ok(()));
+    }
+
+    #[test]
+    fn a_lock_that_cannot_be_opened_is_an_error_in_our_words() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        fs::create_dir(dir.path().join(LOCK_FILE)).expect("it is empty");
+        let info = DaemonInfo { pid: 1, since_us: 0, version: String::new() };
+        let error = acquire(dir.path(), dir.path(), &info).expect_err("a directory is no lock");
+        assert_eq!(error.to_string(), "cannot start daemon: `daemon.lock`: is a directory");
     }
 }

@@ -33,7 +33,7 @@ impl Log for Logger {
             Level::Info => 6,
             Level::Debug | Level::Trace => 7,
         };
-        let text = without_numbers(&record.args().to_string());
+        let text = record.args();
         let line =
             if self.with_levels { format!("<{level}>{text}\n") } else { format!("taskq daemon: {text}\n") };
         // A log that cannot be written must not end the daemon.
@@ -41,30 +41,4 @@ impl Log for Logger {
     }
 
     fn flush(&self) {}
-}
-
-/// Returns the text without the numbers that Rust puts behind what the system said, ` (os error 2)`.
-fn without_numbers(text: &str) -> String {
-    let mut parts = text.split(" (os error ");
-    let mut shown = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        shown.push_str(part.split_once(')').map_or(part, |(_, rest)| rest));
-    }
-    shown
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_numbers;
-
-    #[test]
-    fn the_numbers_of_errors_are_left_out() {
-        let error = std::io::Error::from_raw_os_error(2);
-        let text = format!("cannot start a keeper: {error}; trying again (now)");
-        assert_eq!(
-            without_numbers(&text),
-            "cannot start a keeper: No such file or directory; trying again (now)"
-        );
-        assert_eq!(without_numbers("told to stop"), "told to stop");
-    }
 }

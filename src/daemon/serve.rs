@@ -27,7 +27,7 @@ use super::timer::{self, Deadline};
 use super::turn::{Turn, turn};
 use crate::clock::Clock;
 use crate::domain::{QueueName, Span, Timestamp};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, describe};
 use crate::keeper::protocol::{Attempt, FromKeeper, ToKeeper};
 use crate::keeper::{
     LOG_DIRECTORY, attempts_with_pipes, farewells, forget_farewells, output_path, raise_descriptor_limit,
@@ -68,11 +68,11 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     // Before the lock: whoever finds the lock and no socket sends this signal, which would else be the end.
-    let reread = signal_pipe(&[SIGHUP]).map_err(|error| Error::io(WHAT, error))?;
+    let reread = signal_pipe(&[SIGHUP]).map_err(|error| Error::io(WHAT, &error))?;
     let (store, lock) = take_store(&settings.dir, &info, WHAT)?;
     logger::install(settings.with_levels);
     let mut daemon =
-        Daemon::new(settings, store, lock, reread, clock).map_err(|error| Error::io(WHAT, error))?;
+        Daemon::new(settings, store, lock, reread, clock).map_err(|error| Error::io(WHAT, &error))?;
     daemon.prepare().map_err(|error| error.during(WHAT))?;
     daemon.turn()?;
     // Not under systemd there is nobody to tell, which is no error.
@@ -153,7 +153,7 @@ impl<'a> Daemon<'a> {
         Ok(Self {
             zone,
             zone_watch: ZoneWatch::new()
-                .inspect_err(|error| warn!("cannot watch the system's zone: {error}"))
+                .inspect_err(|error| warn!("cannot watch the system's zone: {}", describe(error)))
                 .ok(),
             keeper: KeeperSide::new(settings.dir.clone(), base.clone(), settings.exe.clone(), descriptors),
             doors: Doors::open(&base)?,
@@ -241,8 +241,8 @@ impl<'a> Daemon<'a> {
     fn run(&mut self) -> Result<()> {
         const WHAT: &str = "serve the store";
         loop {
-            self.deadline.set(self.wake_at()).map_err(|error| Error::io(WHAT, error))?;
-            let ready = self.wait().map_err(|error| Error::io(WHAT, error))?;
+            self.deadline.set(self.wake_at()).map_err(|error| Error::io(WHAT, &error))?;
+            let ready = self.wait().map_err(|error| Error::io(WHAT, &error))?;
             if ready.stop {
                 info!("told to stop; running runs live on");
                 return Ok(());

@@ -19,6 +19,7 @@ use super::following::Following;
 use super::lock::running_daemon;
 use super::sockets::{self, Bound};
 use crate::domain::Span;
+use crate::error::describe;
 
 /// The pause between two looks where nothing would tell.
 const LOOK_AGAIN: Span = Span::from_millis(200);
@@ -227,7 +228,7 @@ fn enter(dir: &Path) -> Result<Place, Presence> {
         if sockets::is_absence(&refusal) {
             running_daemon(dir).map_or(Presence::Absent, |daemon| Presence::Deaf(daemon.pid))
         } else {
-            Presence::Unknown(refusal.to_string())
+            Presence::Unknown(describe(&refusal))
         }
     })
 }

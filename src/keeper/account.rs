@@ -6,6 +6,7 @@ use std::ffi::CString;
 use nix::unistd::{Gid, Uid, User, getgrouplist};
 
 use super::lookup::{self, Refusal};
+use crate::error::describe_errno;
 
 /// A user as the system knows it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +30,9 @@ pub fn find(name: &str) -> Result<Account, Refusal> {
         refusal
     };
     let c_name = CString::new(name).map_err(|_| refusal("a NUL byte in its name"))?;
-    let user = User::from_name(name).map_err(|errno| refusal(&lookup::text(errno)))?;
+    let user = User::from_name(name).map_err(|errno| refusal(&describe_errno(errno)))?;
     let user = user.ok_or_else(|| refusal("there is no such user"))?;
-    let groups = getgrouplist(&c_name, user.gid).map_err(|errno| refusal(&lookup::text(errno)))?;
+    let groups = getgrouplist(&c_name, user.gid).map_err(|errno| refusal(&describe_errno(errno)))?;
     Ok(Account { uid: user.uid, gid: user.gid, groups })
 }
 

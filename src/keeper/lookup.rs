@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use crate::domain::value_of;
+use crate::error::{describe, describe_errno};
 
 /// What execvp(3) searches where the environment has no `PATH`.
 const DEFAULT_PATH: &[u8] = b"/usr/bin:/bin";
@@ -95,12 +96,16 @@ pub fn explain(program: &[u8], cwd: &Path, errno: Errno) -> Refusal {
         Errno::ENOENT => match place {
             None => (NOT_FOUND, "command not found".to_owned()),
             Some(place) if place.exists() => (NOT_FOUND, "its interpreter was not found".to_owned()),
-            Some(_) => (NOT_FOUND, text(errno)),
+            Some(_) => (NOT_FOUND, describe_errno(errno)),
         },
-        Errno::ENOTDIR => (NOT_FOUND, text(errno)),
-        Errno::EACCES if place.is_some_and(|place| place.is_dir()) => (NOT_EXECUTABLE, text(Errno::EISDIR)),
-        Errno::E2BIG | Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE => (OTHER, text(errno)),
-        _ => (NOT_EXECUTABLE, text(errno)),
+        Errno::ENOTDIR => (NOT_FOUND, describe_errno(errno)),
+        Errno::EACCES if place.is_some_and(|place| place.is_dir()) => {
+            (NOT_EXECUTABLE, describe_errno(Errno::EISDIR))
+        }
+        // The system's own words do not say what of.
+        Errno::EAGAIN => (OTHER, "too many processes".to_owned()),
+        Errno::E2BIG | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE => (OTHER, describe_errno(errno)),
+        _ => (NOT_EXECUTABLE, describe_errno(errno)),
     };
     Refusal { is_passing: is_passing(errno), ..Refusal::new(status, program, &why) }
 }
@@ -116,36 +121,16 @@ pub fn is_passing(errno: Errno) -> bool {
 
 /// Tells why a process of ours could not begin in this directory, if it could not.
 pub fn check_directory(cwd: &Path) -> Result<(), String> {
-    let found = fs::metadata(cwd).map_err(|error| reason(&error))?;
+    let found = fs::metadata(cwd).map_err(|error| describe(&error))?;
     if !found.is_dir() {
-        return Err(text(Errno::ENOTDIR));
+        return Err(describe_errno(Errno::ENOTDIR));
     }
-    access(cwd, AccessFlags::X_OK).map_err(text)
-}
-
-/// Returns the system's reason as a fragment.
-pub fn reason(error: &io::Error) -> String {
-    if error.raw_os_error().is_some() { text(errno_of(error)) } else { error.to_string() }
+    access(cwd, AccessFlags::X_OK).map_err(describe_errno)
 }
 
 /// Returns the system's number for an error; `EINVAL` for one that is not the system's.
 pub fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
-}
-
-/// Returns the C library's words for an error, as a fragment.
-pub fn text(errno: Errno) -> String {
-    match errno {
-        // The C library's "try again" does not say what of.
-        Errno::EAGAIN => "too many processes".to_owned(),
-        errno => {
-            let mut text = errno.desc().to_owned();
-            if let Some(first) = text.get_mut(..1) {
-                first.make_ascii_lowercase();
-            }
-            text
-        }
-    }
 }
 
 /// Puts a name into backticks, its bytes shown as far as they are text.

@@ -29,6 +29,7 @@ use super::pipe::{self, Pipes};
 use super::protocol::{StartExtras, StartOrder};
 use super::raw::{self, Becoming, Step};
 use crate::domain::Stdin;
+use crate::error::describe;
 
 /// What runs a script that names no interpreter, as execvp(3) has it.
 const SHELL: &str = "/bin/sh";
@@ -148,7 +149,7 @@ fn directory<'a>(order: &'a StartOrder, extras: &StartExtras) -> &'a Path {
 /// Makes a refusal of something of the attempt's that cannot be had: ``working directory `/x`: not a
 /// directory``.
 fn refusal(kind: &str, subject: &Path, error: &io::Error) -> Refusal {
-    let mut refusal = Refusal::new(lookup::OTHER, subject.as_os_str().as_bytes(), &lookup::reason(error));
+    let mut refusal = Refusal::new(lookup::OTHER, subject.as_os_str().as_bytes(), &describe(error));
     refusal.cause.insert_str(0, &format!("{kind} "));
     refusal.is_passing = lookup::is_passing(lookup::errno_of(error));
     refusal

@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::ErrorCode;
 
 use super::commits::NOTE;
-use crate::error::{Error, ErrorKind, system_cause};
+use crate::error::{Error, ErrorKind, describe};
 
 /// A failure of the store, before anyone has said what was being done.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ fn changes(commits: &u64) -> String {
 
 /// What the system said of a file or directory.
 pub(super) fn unusable(path: &Path, error: &io::Error) -> StoreError {
-    StoreError::Unusable(format!("`{}`: {}", path.display(), system_cause(&error.to_string())))
+    StoreError::Unusable(format!("`{}`: {}", path.display(), describe(error)))
 }
 
 /// A result inside the store.

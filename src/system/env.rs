@@ -40,7 +40,7 @@ pub fn store_dir(flag: Option<&Path>) -> Result<StoreDir> {
             })?
             .join("taskq"),
     };
-    let path = std::path::absolute(&dir).map_err(|error| Error::io(WHAT, error))?;
+    let path = std::path::absolute(&dir).map_err(|error| Error::io(WHAT, &error))?;
     Ok(StoreDir { path, is_named })
 }
 

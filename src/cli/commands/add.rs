@@ -22,7 +22,7 @@ use crate::cli::job::text::{JobText, ReadJob, Surroundings};
 use crate::cli::output::text;
 use crate::cli::view::json::{JobJson, Jobs, OneJob, document};
 use crate::daemon::{Adding, add, add_job, running_daemon};
-use crate::error::{Error, Result as TaskResult};
+use crate::error::{Error, Result as TaskResult, describe};
 use crate::store::{JobView, Writer};
 use crate::system::env;
 
@@ -395,7 +395,7 @@ fn tell(context: &Context<'_>, id: JobId, here: &Surroundings) -> TaskResult<()>
 fn surroundings(context: &Context<'_>, what: &str) -> TaskResult<Surroundings> {
     let (zone, zone_name) = context.zone(what)?;
     let cwd = std::env::current_dir().map_err(|error| {
-        let cause = text::io_cause(&error);
+        let cause = describe(&error);
         Error::usage(what, format!("the current directory: {cause}"))
             .hint("change to a directory that exists")
     })?;
@@ -471,5 +471,5 @@ fn read_input(file: &Path) -> TaskResult<Vec<u8>> {
     } else {
         std::fs::read(file)
     };
-    read.map_err(|error| Error::io(format!("read {}", source_name(file)), text::io_cause(&error)))
+    read.map_err(|error| Error::io(format!("read {}", source_name(file)), &error))
 }

@@ -16,7 +16,7 @@ use crate::cli::import::plan::read_table;
 use crate::cli::import::planned::{Surroundings, TableLine};
 use crate::cli::import::report::table_report;
 use crate::cli::import::sources::{OWN, user_table};
-use crate::cli::output::text::{self, io_cause};
+use crate::cli::output::text;
 use crate::cli::zone::system_zone;
 use crate::crontab::{self, Layout};
 use crate::error::{Error, Result};
@@ -239,9 +239,8 @@ fn remove_table(context: &Context<'_>, must_ask: bool) -> Result<u8> {
     context.write("remove crontab", |writer| {
         // Under the lock: what is kept is what is removed, whatever was there when the question was asked.
         let Some(table) = writer.crontab(OWN)? else { return Ok::<_, Failure>(()) };
-        keep(&backup, &table.text).map_err(|error| {
-            Error::io(format!("keep the table in `{}`", backup.display()), io_cause(&error))
-        })?;
+        keep(&backup, &table.text)
+            .map_err(|error| Error::io(format!("keep the table in `{}`", backup.display()), &error))?;
         remove(writer, OWN, context.now())
     })?;
     if streams.stderr_is_terminal {
@@ -255,9 +254,8 @@ fn ask(context: &Context<'_>, question: &str) -> Result<bool> {
     loop {
         context.output.answer_bytes(question.as_bytes())?;
         let mut answer = String::new();
-        let length = io::stdin()
-            .read_line(&mut answer)
-            .map_err(|error| Error::io("read the answer", io_cause(&error)))?;
+        let length =
+            io::stdin().read_line(&mut answer).map_err(|error| Error::io("read the answer", &error))?;
         match answer.trim_start().bytes().next() {
             Some(b'y' | b'Y') => return Ok(true),
             Some(b'n' | b'N') => return Ok(false),
@@ -282,7 +280,7 @@ fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
 
 fn edit_table(context: &Context<'_>) -> Result<u8> {
     const WHAT: &str = "edit crontab";
-    let failure = |error: io::Error| Error::io(WHAT, io_cause(&error));
+    let failure = |error: io::Error| Error::io(WHAT, &error);
     let before = stored(context)?.map(|table| table.text);
     if before.is_none() {
         context.output.talk(&format!("no crontab for {} - using an empty one", users::person(None).name));
@@ -319,7 +317,7 @@ fn edit_until_good(
     before: Option<&[u8]>,
 ) -> Result<(u8, bool)> {
     let editor = env::editor();
-    let failure = |error: io::Error| Error::io("edit crontab", io_cause(&error));
+    let failure = |error: io::Error| Error::io("edit crontab", &error);
     loop {
         let status = edit(&editor, file).map_err(failure)?;
         if status != 0 {

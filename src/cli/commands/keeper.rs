@@ -4,7 +4,6 @@
 use clap::Args;
 
 use crate::cli::context::Context;
-use crate::cli::output::text::io_cause;
 use crate::error::{Error, Result};
 use crate::keeper::{KeeperConfig, adopt_stdin_listener, serve, set_descriptor_limit};
 
@@ -26,7 +25,7 @@ pub fn run(context: &Context<'_>, args: &KeeperArgs) -> Result<u8> {
     if let Some(soft) = args.descriptors {
         set_descriptor_limit(soft);
     }
-    let failure = |error: std::io::Error| Error::io(WHAT, io_cause(&error));
+    let failure = |error: std::io::Error| Error::io(WHAT, &error);
     let listener = adopt_stdin_listener()
         .map_err(|error| failure(error).hint("the daemon starts it: `taskq daemon`"))?;
     let config = KeeperConfig { dir: context.dir.clone(), instance: args.instance };

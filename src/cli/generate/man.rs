@@ -11,7 +11,6 @@ use clap_mangen::Man;
 
 use super::completions::visible;
 use crate::cli::context::Context;
-use crate::cli::output::text::io_cause;
 use crate::error::{Error, Result};
 
 /// Write the manual pages to DIR, or print taskq(1)
@@ -189,7 +188,7 @@ pub fn run(context: &Context<'_>, args: &ManArgs, full: &Command) -> Result<u8> 
     match &args.target {
         Some(dir) => {
             write_pages(full, dir)
-                .map_err(|error| Error::io(format!("write `{}`", dir.display()), io_cause(&error)))?;
+                .map_err(|error| Error::io(format!("write `{}`", dir.display()), &error))?;
         }
         None => context.output.answer(&pages(full)[0].text)?,
     }

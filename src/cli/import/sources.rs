@@ -8,9 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::cli::output::text::io_cause;
 use crate::crontab::Layout;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, describe};
 use crate::process::listen_to;
 use crate::schedule::Dialect;
 use crate::system::users;
@@ -86,7 +85,7 @@ impl SystemTables {
 /// Reads a table of one user from a file, `-`: standard input; `what` is being done.
 pub fn user_table(file: &Path, what: &str) -> Result<Source> {
     if file == Path::new("-") {
-        let text = read_all(io::stdin().lock()).map_err(|error| Error::io(what, io_cause(&error)))?;
+        let text = read_all(io::stdin().lock()).map_err(|error| Error::io(what, &error))?;
         return Ok(Source {
             key: OWN.to_owned(),
             shown: "standard input".to_owned(),
@@ -95,7 +94,7 @@ pub fn user_table(file: &Path, what: &str) -> Result<Source> {
             owner: None,
         });
     }
-    read_file(file, Layout::User).map_err(|error| Error::io(what, io_cause(&error)))
+    read_file(file, Layout::User).map_err(|error| Error::io(what, &error))
 }
 
 /// Reads the table that crontab(1) has for this user.
@@ -105,7 +104,7 @@ pub fn installed_table(what: &str) -> Result<Source> {
             .hint("name a file, or `-` for standard input: `taskq import crontab FILE`")
     };
     let said =
-        listen_to("crontab", &["-l"]).map_err(|error| failure(format!("`crontab`: {}", io_cause(&error))))?;
+        listen_to("crontab", &["-l"]).map_err(|error| failure(format!("`crontab`: {}", describe(&error))))?;
     if said.status != 0 {
         return Err(failure(format!("`crontab -l`: {}", String::from_utf8_lossy(&said.stderr).trim())));
     }
@@ -123,7 +122,7 @@ pub fn installed_table(what: &str) -> Result<Source> {
 pub fn system_tables(path: Option<&Path>, origin: Dialect, what: &str) -> Result<SystemTables> {
     let mut found = SystemTables::default();
     if let Some(path) = path {
-        let failure = |error: io::Error| Error::io(format!("{what} `{}`", path.display()), io_cause(&error));
+        let failure = |error: io::Error| Error::io(format!("{what} `{}`", path.display()), &error);
         if fs::metadata(path).map_err(failure)?.is_dir() {
             found.directory(path, origin).map_err(failure)?;
         } else {
@@ -138,7 +137,7 @@ pub fn system_tables(path: Option<&Path>, origin: Dialect, what: &str) -> Result
     let directory = Path::new(CRON_D);
     match found.directory(directory, origin) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => found.places.push(directory.to_owned()),
-        Err(error) => return Err(Error::io(format!("{what} `{CRON_D}`"), io_cause(&error))),
+        Err(error) => return Err(Error::io(format!("{what} `{CRON_D}`"), &error)),
         Ok(()) => {}
     }
     Ok(found)
@@ -172,7 +171,7 @@ impl SystemTables {
             Ok(Err(reason)) => self.skipped.push((file.to_owned(), reason)),
             Err(error) => {
                 self.unread.extend(key_of(file).ok());
-                self.skipped.push((file.to_owned(), io_cause(&error)));
+                self.skipped.push((file.to_owned(), describe(&error)));
             }
         }
     }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use crate::crontab::safe_signs;
 use crate::domain::{EnvVar, Mail, MailFormat, MailWhen, MissedMode, Stdin};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, describe};
 use crate::schedule::Dialect;
 use crate::system::users;
 use crate::system::users::Person;
@@ -53,7 +53,8 @@ fn stdin_file(file: PathBuf, cwd: &Path) -> Result<Stdin, String> {
     if file.as_os_str().is_empty() || file.as_os_str().as_encoded_bytes().contains(&0) {
         return Err(format!("`--stdin {}` is not the name of a file", shown.escape_default()));
     }
-    let path = std::path::absolute(cwd.join(file)).map_err(|error| format!("`--stdin {shown}`: {error}"))?;
+    let path = std::path::absolute(cwd.join(file))
+        .map_err(|error| format!("`--stdin {shown}`: {}", describe(&error)))?;
     Ok(Stdin::Path(path.into_os_string().into_vec()))
 }
 

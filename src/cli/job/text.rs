@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use super::options::{environment_of, find_user, parse_mail, parse_umask, read_stdin};
 use crate::cli::context::parse_failure;
-use crate::cli::output::text::io_cause;
 use crate::cli::view::tables::trigger_text;
 use crate::cli::zone::system_zone;
 use crate::domain::{
@@ -15,7 +14,7 @@ use crate::domain::{
     QueueName, Span, Tag, Timestamp, TriggerSpec,
 };
 use crate::engine::first_fire;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, describe};
 use crate::schedule::{
     ParseError, Schedule, Zone, compile, fold_cron, parse_cron, parse_instant, parse_span, parse_time,
 };
@@ -373,7 +372,7 @@ fn check_script(script: Vec<u8>, what: &str) -> Result<Vec<u8>> {
 }
 
 fn absolute(dir: &Path, what: &str) -> Result<PathBuf> {
-    std::path::absolute(dir).map_err(|error| Error::usage(what, io_cause(&error)))
+    std::path::absolute(dir).map_err(|error| Error::usage(what, describe(&error)))
 }
 
 fn checked_directory(dir: &Path, what: &str) -> Result<PathBuf> {
@@ -381,7 +380,7 @@ fn checked_directory(dir: &Path, what: &str) -> Result<PathBuf> {
     let cause = match std::fs::metadata(&dir) {
         Ok(metadata) if metadata.is_dir() => return Ok(dir),
         Ok(_) => "not a directory".to_owned(),
-        Err(error) => io_cause(&error),
+        Err(error) => describe(&error),
     };
     Err(Error::usage(what, format!("`--cwd {}`: {cause}", dir.display())))
 }

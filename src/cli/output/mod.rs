@@ -142,7 +142,7 @@ impl Output {
                 self.closed.set(true);
                 Ok(())
             }
-            Err(error) => Err(Error::io("write standard output", text::io_cause(&error))),
+            Err(error) => Err(Error::io("write standard output", &error)),
         }
     }
 

@@ -84,8 +84,8 @@ fn an_error_is_one_line_and_its_hint_another() {
 #[test]
 fn with_colour_the_word_error_is_bold_and_red() {
     let (output, _, stderr) = output(true);
-    output.error(&Error::io("read store", "denied"));
-    assert_eq!(stderr.text(), "\u{1b}[1m\u{1b}[31merror:\u{1b}[0m cannot read store: denied\n");
+    output.error(&Error::io("read store", &nix::errno::Errno::EACCES.into()));
+    assert_eq!(stderr.text(), "\u{1b}[1m\u{1b}[31merror:\u{1b}[0m cannot read store: permission denied\n");
 }
 
 #[test]

@@ -3,12 +3,10 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
-use std::io;
 
 use anstyle::{AnsiColor, Style};
 
 use crate::domain::{CommandLine, Outcome, Span};
-use crate::error::system_cause;
 
 /// Returns the text in that style, for `answer`, `talk` and tables, which take the style out where colour is
 /// off.
@@ -76,11 +74,6 @@ pub fn span(span: Span) -> String {
         3_600_000_000..86_400_000_000 => two_units((seconds / 3_600, "h"), (seconds / 60 % 60, "m")),
         86_400_000_000.. => two_units((seconds / 86_400, "d"), (seconds / 3_600 % 24, "h")),
     }
-}
-
-/// Returns what the system said, see `error::system_cause`.
-pub fn io_cause(error: &io::Error) -> String {
-    system_cause(&error.to_string())
 }
 
 fn two_units((large, large_unit): (u64, &str), (small, small_unit): (u64, &str)) -> String {

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use super::ending::conclude;
 use super::tail::tail_start;
 use crate::cli::context::Context;
-use crate::cli::output::text::io_cause;
 use crate::cli::waiting::Waiting;
 use crate::domain::{RunId, RunState};
 use crate::error::{Error, Result as TaskResult};
@@ -147,6 +146,6 @@ impl RunOutput {
     }
 
     fn failure(&self, error: &io::Error) -> Error {
-        Error::io(format!("read `{}`", self.path.display()), io_cause(error))
+        Error::io(format!("read `{}`", self.path.display()), error)
     }
 }
