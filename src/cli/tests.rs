@@ -38,6 +38,16 @@ fn each_command(command: &clap::Command, seen: &mut dyn FnMut(&clap::Command)) {
 }
 
 #[test]
+fn every_verb_has_words_for_its_errors() {
+    each_command(&built(), &mut |command| {
+        let name = command.get_bin_name().expect("it is built");
+        if let Some(verb) = name.strip_prefix("taskq ") {
+            assert!(commands::what(verb).is_some(), "{verb}");
+        }
+    });
+}
+
+#[test]
 fn the_definitions_are_sound() {
     Cli::command().debug_assert();
     built().debug_assert();

@@ -3,33 +3,12 @@
 
 use std::ffi::OsString;
 
-use clap::ValueEnum;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, ValueEnum};
 
 use crate::cli::output::{Color, Output};
+use crate::cli::{Cli, commands};
 use crate::error::Error;
-
-/// What each verb does, as errors have it.
-const DOING: &[(&str, &str)] = &[
-    ("add", "add job"),
-    ("list", "list jobs"),
-    ("ls", "list jobs"),
-    ("show", "show job"),
-    ("runs", "list runs"),
-    ("log", "show log"),
-    ("next", "show fires"),
-    ("run", "run job"),
-    ("cancel", "cancel"),
-    ("pause", "pause"),
-    ("resume", "resume"),
-    ("wait", "wait"),
-    ("status", "show status"),
-    ("queue", "list queues"),
-    ("queue list", "list queues"),
-    ("queue set", "set queue"),
-    ("export", "export jobs"),
-    ("daemon", "start daemon"),
-];
 
 /// The option of systemd-run(1) for timers, which those who come from there try.
 const ON_CALENDAR: &str = "--on-calendar";
@@ -79,13 +58,8 @@ pub fn color_of(args: &[OsString]) -> Color {
 
 fn translate(args: &[OsString], error: &clap::Error) -> Error {
     let verb = verb_of(args);
-    let what = match DOING.iter().find(|(words, _)| *words == verb) {
-        Some((_, what)) => *what,
-        None if verb.is_empty() => "read the command line",
-        None => "start taskq",
-    };
-    let help = if verb.is_empty() { "taskq --help".to_owned() } else { format!("taskq {verb} --help") };
-    let see = format!("see `{help}`");
+    let what = commands::what(&verb).unwrap_or("read the command line");
+    let see = format!("see `{}`", ["taskq", &verb, "--help"].join(" ").replace("  ", " "));
     let (cause, hint) = match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let word = text(error, ContextKind::InvalidSubcommand);
@@ -139,20 +113,20 @@ fn on_calendar_hint(args: &[OsString]) -> String {
 
 /// Returns the words that lead to the verb, options between them left out: `queue set`.
 fn verb_of(args: &[OsString]) -> String {
+    let mut tree = Cli::command();
+    tree.build();
+    let (mut command, mut verb) = (&tree, Vec::new());
     let mut words = args.iter().skip(1).map(|word| word.to_string_lossy());
-    let mut verb = String::new();
     while let Some(word) = words.next() {
         if matches!(word.as_ref(), "--dir" | "--color") {
             words.next();
         } else if !word.starts_with('-') {
-            let longer = if verb.is_empty() { word.into_owned() } else { format!("{verb} {word}") };
-            if !DOING.iter().any(|(words, _)| *words == longer) {
-                break;
-            }
-            verb = longer;
+            let Some(next) = command.find_subcommand(word.as_ref()) else { break };
+            verb.push(next.get_name());
+            command = next;
         }
     }
-    verb
+    verb.join(" ")
 }
 
 fn invalid_value(error: &clap::Error) -> String {

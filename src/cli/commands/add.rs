@@ -26,6 +26,9 @@ use crate::error::{Error, Result as TaskResult, describe};
 use crate::store::{JobView, Writer};
 use crate::system::env;
 
+/// What the verb does, for errors.
+pub const WHAT: &str = "add job";
+
 /// Add a job
 ///
 /// Without a trigger the job runs once, as soon as its queue has a free slot.
@@ -322,7 +325,6 @@ fn named_variable(text: OsString) -> Result<OsString, String> {
 
 /// Stores the jobs, and answers with their ids.
 pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
-    const WHAT: &str = "add job";
     let json = args.json;
     let from = args.from.clone();
     let here = surroundings(context, WHAT)?;

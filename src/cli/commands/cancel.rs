@@ -24,7 +24,8 @@ struct Report {
     stops: Vec<Stop>,
 }
 
-const WHAT: &str = "cancel";
+/// What the verb does, for errors.
+pub const WHAT: &str = "cancel";
 
 /// Cancel jobs or runs
 ///

@@ -24,7 +24,10 @@ use crate::process::edit;
 use crate::store::CrontabView;
 use crate::system::{env, users};
 
-const WHAT: &str = "install crontab";
+/// What the verb does, for errors.
+pub const WHAT: &str = "run crontab";
+
+const INSTALL: &str = "install crontab";
 
 /// What an edit of a table that is not there begins with.
 const TEMPLATE: &[u8] = b"# m h  dom mon dow   command\n";
@@ -109,12 +112,12 @@ pub fn run(context: &Context<'_>, args: &CrontabArgs) -> Result<u8> {
     let file = match &args.file {
         Some(file) => file.as_path(),
         None if context.output.streams().stdin_is_terminal => {
-            return Err(Error::usage(WHAT, "no file is named, and standard input is a terminal")
+            return Err(Error::usage(INSTALL, "no file is named, and standard input is a terminal")
                 .hint("name a file, or `-l`, `-e`, `-r`"));
         }
         None => Path::new("-"),
     };
-    let source = user_table(file, &format!("{WHAT} `{}`", file.display()))?;
+    let source = user_table(file, &format!("{INSTALL} `{}`", file.display()))?;
     let shown = file.display().to_string();
     if args.check {
         return check(context, &source.text, &shown);
@@ -173,7 +176,7 @@ fn install(
     if complain(context, &lines, shown, &here) {
         return Ok(Installed::Refused);
     }
-    let stored = context.write(WHAT, |writer| {
+    let stored = context.write(INSTALL, |writer| {
         let old = writer.crontab(OWN)?.map(|table| table.text);
         if before.is_some_and(|before| before != old.as_deref()) {
             return Ok(None);
@@ -191,7 +194,7 @@ fn install(
     let Some((old, report, doubles)) = stored else { return Ok(Installed::Overtaken) };
     // What is known of the old lines was said when they came.
     let old: HashSet<&[u8]> = crontab::lines(&old).map(|line| line.text).collect();
-    let (zone, _) = context.zone(WHAT)?;
+    let (zone, _) = context.zone(INSTALL)?;
     for sentence in report.sentences(&zone, |number| !old.contains(lines[number - 1].finding.line.text)) {
         context.output.talk(&sentence);
     }

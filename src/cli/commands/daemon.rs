@@ -11,6 +11,9 @@ use crate::domain::QueueName;
 use crate::error::Result;
 use crate::system::{env, machine};
 
+/// What the verb does, for errors.
+pub const WHAT: &str = "start daemon";
+
 /// Run the daemon, in the foreground
 ///
 /// It starts what is due and records what ended. There is one for each --dir;

@@ -26,7 +26,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::schedule::Dialect;
 use crate::store::Reader;
 
-const WHAT: &str = "import crontab";
+/// What the verb does, for errors.
+pub const WHAT: &str = "import jobs";
+
+/// What `import crontab` does, for errors.
+pub const CRONTAB: &str = "import crontab";
 
 /// Import jobs from elsewhere
 #[derive(Args, Debug)]
@@ -159,7 +163,7 @@ pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
     };
     print(context, args, is_stored, (&tables, &reports), &found)?;
     tell_of_doubles(context, &tables, is_stored)?;
-    let failure = reports.iter().find_map(|report| report.failure(&format!("{WHAT} `{}`", report.source)));
+    let failure = reports.iter().find_map(|report| report.failure(&format!("{CRONTAB} `{}`", report.source)));
     match failure {
         Some(failure) if args.keep_going => Err(Error { kind: ErrorKind::Conflict, ..failure }),
         Some(failure) => Err(Error {
@@ -174,14 +178,14 @@ fn sources(args: &ImportCrontabArgs, here: &Surroundings) -> Result<SystemTables
     let table = match (&args.file, args.system) {
         (Some(file), true) if file.as_os_str() == "-" => {
             return Err(Error::usage(
-                WHAT,
+                CRONTAB,
                 "a system table is known by its path, and standard input has none",
             )
             .hint("write it to a file and name that"));
         }
-        (file, true) => return system_tables(file.as_deref(), here.origin, WHAT),
-        (Some(file), false) => user_table(file, &format!("{WHAT} `{}`", file.display()))?,
-        (None, false) => installed_table(WHAT)?,
+        (file, true) => return system_tables(file.as_deref(), here.origin, CRONTAB),
+        (Some(file), false) => user_table(file, &format!("{CRONTAB} `{}`", file.display()))?,
+        (None, false) => installed_table(CRONTAB)?,
     };
     Ok(SystemTables::of_user(table))
 }
@@ -192,10 +196,10 @@ fn origins(
     args: &ImportCrontabArgs,
     found: &SystemTables,
 ) -> Result<Vec<Option<Dialect>>> {
-    if args.from.is_some() || !context.has_store(WHAT)? {
+    if args.from.is_some() || !context.has_store(CRONTAB)? {
         return Ok(vec![args.from; found.tables.len()]);
     }
-    context.look(WHAT, |reader| {
+    context.look(CRONTAB, |reader| {
         let origin = |table: &Source| Ok(reader.crontab(&table.key)?.map(|table| table.origin));
         found.tables.iter().map(origin).collect()
     })
@@ -208,7 +212,7 @@ fn store_all(
     found: &SystemTables,
     here: &Surroundings,
 ) -> Result<Vec<TableReport>> {
-    context.write(WHAT, |writer| {
+    context.write(CRONTAB, |writer| {
         let mut reports = Vec::new();
         for Table { source, here, lines } in tables {
             let mut diff = diff(writer, &source.key, lines)?;
@@ -250,10 +254,10 @@ fn look_all(
     let report = |table: &Table<'_>, diff: &Diff| {
         table_report(&table.source.shown, &table.lines, diff, false, &table.here)
     };
-    if !context.has_store(WHAT)? {
+    if !context.has_store(CRONTAB)? {
         return Ok(tables.iter().map(|table| report(table, &Diff::of_new(&table.lines))).collect());
     }
-    context.look(WHAT, |reader| {
+    context.look(CRONTAB, |reader| {
         let of_table = |table: &Table<'_>| Ok(report(table, &diff(reader, &table.source.key, &table.lines)?));
         let mut reports = tables.iter().map(of_table).collect::<std::result::Result<Vec<_>, Failure>>()?;
         reports.extend(
@@ -267,10 +271,10 @@ fn look_all(
 
 /// Says which lines are in another table, too: their jobs run twice.
 fn tell_of_doubles(context: &Context<'_>, tables: &[Table<'_>], is_stored: bool) -> Result<()> {
-    if !context.has_store(WHAT)? {
+    if !context.has_store(CRONTAB)? {
         return Ok(());
     }
-    let found = context.look(WHAT, |reader| {
+    let found = context.look(CRONTAB, |reader| {
         let of_table = |table: &Table<'_>| doubles(reader, &table.source.key, &table.lines);
         tables.iter().map(of_table).collect::<std::result::Result<Vec<_>, _>>()
     })?;
@@ -301,7 +305,7 @@ fn print(
         let imported = Imported { stored: is_stored, tables: reports.to_vec(), skipped: skipped.collect() };
         return context.output.json(&document(imported));
     }
-    let (zone, _) = context.zone(WHAT)?;
+    let (zone, _) = context.zone(CRONTAB)?;
     for (index, report) in reports.iter().enumerate() {
         if reports.len() > 1 {
             context.output.answer(&format!("{}{}:\n", if index == 0 { "" } else { "\n" }, report.source))?;

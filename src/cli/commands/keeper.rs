@@ -7,6 +7,9 @@ use crate::cli::context::Context;
 use crate::error::{Error, Result};
 use crate::keeper::{KeeperConfig, adopt_stdin_listener, serve, set_descriptor_limit};
 
+/// What the verb does, for errors.
+pub const WHAT: &str = "run keeper";
+
 /// Start, reap and remember the processes of runs
 #[derive(Args, Debug)]
 pub struct KeeperArgs {
@@ -21,7 +24,6 @@ pub struct KeeperArgs {
 
 /// Serves daemons until there is nothing left to keep.
 pub fn run(context: &Context<'_>, args: &KeeperArgs) -> Result<u8> {
-    const WHAT: &str = "run keeper";
     if let Some(soft) = args.descriptors {
         set_descriptor_limit(soft);
     }

@@ -12,6 +12,9 @@ use crate::domain::{JobState, Tag};
 use crate::error::{Error, Result};
 use crate::store::JobFilter;
 
+/// What the verb does, for errors.
+pub const WHAT: &str = "list jobs";
+
 /// List jobs
 ///
 /// Without -a, only jobs that are not done. LEFT is the time until the next
@@ -78,7 +81,6 @@ pub struct ListArgs {
 
 /// Answers with the jobs.
 pub fn run(context: &Context<'_>, args: &ListArgs) -> Result<u8> {
-    const WHAT: &str = "list jobs";
     let (zone, _) = context.zone(WHAT)?;
     let tag = args.tag.as_ref().map(|tag| tag.parse::<Tag>()).transpose();
     let mut filter = JobFilter {

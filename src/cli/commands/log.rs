@@ -13,6 +13,9 @@ use crate::domain::{JobId, Outcome, RunId};
 use crate::error::{Error, Result as TaskResult};
 use crate::store::{Reader, RunFilter};
 
+/// What the verb does, for errors.
+pub const WHAT: &str = "show log";
+
 /// Print the output of a run
 ///
 /// What the run wrote to its standard output and standard error, in the order
@@ -55,7 +58,6 @@ pub fn run(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
 }
 
 fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
-    const WHAT: &str = "show log";
     let runs = context.look(WHAT, |reader| match target::find(reader, "show log of", &args.target)? {
         Target::Run(run) => Ok(vec![run]),
         Target::Job(job) if args.all => all_runs(reader, job),

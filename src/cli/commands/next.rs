@@ -26,6 +26,9 @@ use crate::schedule::{
 };
 use crate::store::{Compiled, JobView, schedule_of};
 
+/// What the verb does, for errors.
+pub const WHAT: &str = "show fires";
+
 /// `{"fires": […], "skipped": […]}`
 #[derive(Serialize)]
 struct FiresJson<'a> {
@@ -126,7 +129,6 @@ pub struct NextArgs {
 
 /// Answers with the coming fires.
 pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
-    const WHAT: &str = "show fires";
     let (zone, _) = context.zone(WHAT)?;
     let now = context.now();
     if args.cron.is_some() || args.at.is_some() || args.every.is_some() {

@@ -13,6 +13,12 @@ use crate::domain::{JobId, Timestamp};
 use crate::error::{Error, Result};
 use crate::store::{JobFilter, Resumed, Writer};
 
+/// What `pause` does, for errors.
+pub const PAUSE: &str = "pause";
+
+/// What `resume` does, for errors.
+pub const RESUME: &str = "resume";
+
 /// What a pause or a resume changed.
 #[derive(Debug, Default, Serialize)]
 struct Report {
@@ -87,7 +93,7 @@ pub struct ResumeArgs {
 /// Pauses jobs or a queue.
 pub fn pause(context: &Context<'_>, args: &PauseArgs) -> Result<u8> {
     let now = context.now();
-    let report = change(context, "pause", (&args.jobs, args.queue.as_deref()), Some(now), |writer, job| {
+    let report = change(context, PAUSE, (&args.jobs, args.queue.as_deref()), Some(now), |writer, job| {
         Ok(writer.pause_job(job, now)?)
     })?;
     answer(context, args.json, &report)
@@ -97,13 +103,16 @@ pub fn pause(context: &Context<'_>, args: &PauseArgs) -> Result<u8> {
 pub fn resume(context: &Context<'_>, args: &ResumeArgs) -> Result<u8> {
     let now = context.now();
     let (zone, _) = system_zone();
-    let report = change(context, "resume", (&args.jobs, args.queue.as_deref()), None, |writer, job| {
-        match writer.resume_job(job, &zone, now)? {
-            Resumed::Resumed => Ok(true),
-            Resumed::WasNotPaused => Ok(false),
-            Resumed::Unreadable(cause) => Err(Error::conflict(format!("resume job `{job}`"), cause).into()),
-        }
-    })?;
+    let report =
+        change(context, RESUME, (&args.jobs, args.queue.as_deref()), None, |writer, job| {
+            match writer.resume_job(job, &zone, now)? {
+                Resumed::Resumed => Ok(true),
+                Resumed::WasNotPaused => Ok(false),
+                Resumed::Unreadable(cause) => {
+                    Err(Error::conflict(format!("resume job `{job}`"), cause).into())
+                }
+            }
+        })?;
     answer(context, args.json, &report)
 }
 

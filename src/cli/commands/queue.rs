@@ -13,6 +13,12 @@ use crate::domain::QueueName;
 use crate::error::{Error, Result};
 use crate::system::machine;
 
+/// What the verb does, for errors.
+pub const WHAT: &str = "list queues";
+
+/// What `queue set` does, for errors.
+pub const SET: &str = "set queue";
+
 #[derive(Serialize)]
 struct Queues {
     queues: Vec<QueueJson>,
@@ -87,7 +93,7 @@ pub fn run(context: &Context<'_>, args: &QueueArgs) -> Result<u8> {
     match &args.command {
         None | Some(QueueCommand::List(_)) => list(context, args.json),
         Some(QueueCommand::Set(set)) => {
-            let what = format!("set queue `{}`", set.queue);
+            let what = format!("{SET} `{}`", set.queue);
             let queue: QueueName = set.queue.parse().map_err(|error| Error::usage(&what, error))?;
             context.write(&what, |writer| Ok(writer.set_queue(&queue, Some(set.slots))?))?;
             if args.json { list(context, true) } else { Ok(0) }
@@ -100,7 +106,7 @@ pub fn run(context: &Context<'_>, args: &QueueArgs) -> Result<u8> {
     reason = "the path of the method is bound to one lifetime"
 )]
 fn list(context: &Context<'_>, json: bool) -> Result<u8> {
-    let queues = context.read("list queues", |reader| reader.queues())?;
+    let queues = context.read(WHAT, |reader| reader.queues())?;
     let cpus = machine::cpus();
     if json {
         let queues = queues.iter().map(|queue| QueueJson::new(queue, cpus)).collect();

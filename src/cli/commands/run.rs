@@ -14,7 +14,8 @@ use crate::domain::RunId;
 use crate::error::{Error, Result};
 use crate::store::{RunView, StoreResult};
 
-const WHAT: &str = "run job";
+/// What the verb does, for errors.
+pub const WHAT: &str = "run job";
 
 /// Run jobs now, besides their schedule
 ///

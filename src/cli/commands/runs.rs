@@ -14,6 +14,9 @@ use crate::error::Result;
 use crate::schedule::parse_instant;
 use crate::store::RunFilter;
 
+/// What the verb does, for errors.
+pub const WHAT: &str = "list runs";
+
 /// List runs, the newest first
 ///
 /// A run that has not ended has no OUTCOME yet. Times that were missed or
@@ -59,7 +62,6 @@ pub struct RunsArgs {
 
 /// Answers with the runs.
 pub fn run(context: &Context<'_>, args: &RunsArgs) -> Result<u8> {
-    const WHAT: &str = "list runs";
     let (zone, _) = context.zone(WHAT)?;
     let now = context.now();
     let since = args.since.as_ref().map(|text| parse_instant(text, now, &zone)).transpose();

@@ -17,6 +17,9 @@ use crate::error::Result;
 use crate::schedule::{Change, Daylight, Zone};
 use crate::store::{JobView, RunFilter, RunView, TriggerView, UnsentMail, schedule_of};
 
+/// What the verb does, for errors.
+pub const WHAT: &str = "show job";
+
 /// How many of the last runs are shown.
 const RUNS_MAX: usize = 10;
 
@@ -72,7 +75,6 @@ pub struct ShowArgs {
 
 /// Answers with all of one job.
 pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
-    const WHAT: &str = "show job";
     let (zone, _) = context.zone(WHAT)?;
     let facts = context.look(WHAT, |reader| {
         let id = find_job(reader, "show", &args.job)?;

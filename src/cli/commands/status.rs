@@ -14,6 +14,9 @@ use crate::domain::Timestamp;
 use crate::error::Result;
 use crate::system::machine;
 
+/// What the verb does, for errors.
+pub const WHAT: &str = "show status";
+
 #[derive(Serialize)]
 struct Status {
     daemon: Option<DaemonJson>,
@@ -52,7 +55,6 @@ pub struct StatusArgs {
 
 /// Answers with the state of things.
 pub fn run(context: &Context<'_>, args: &StatusArgs) -> Result<u8> {
-    const WHAT: &str = "show status";
     let (zone, _) = context.zone(WHAT)?;
     let now = context.now();
     let (queues, next) = context.read(WHAT, |reader| Ok((reader.queues()?, reader.next_deadline()?)))?;

@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::schedule::parse_span;
 use crate::store::{Reader, RunFilter, RunView, StoreResult};
 
-const WHAT: &str = "wait";
+/// What the verb does, for errors.
+pub const WHAT: &str = "wait";
 
 /// The exit code where the time was over first, as timeout(1) has it.
 const TIMED_OUT: u8 = 124;

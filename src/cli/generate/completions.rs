@@ -7,6 +7,9 @@ use clap_complete::{Shell, generate};
 use crate::cli::context::Context;
 use crate::error::Result;
 
+/// What the verb does, for errors.
+pub const WHAT: &str = "print completions";
+
 /// Print the completions for a shell
 #[derive(Args, Debug)]
 pub struct CompletionsArgs {

@@ -13,6 +13,9 @@ use super::completions::visible;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
 
+/// What the verb does, for errors.
+pub const WHAT: &str = "write manual pages";
+
 /// Write the manual pages to DIR, or print taskq(1)
 #[derive(Args, Debug)]
 pub struct ManArgs {

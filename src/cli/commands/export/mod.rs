@@ -22,6 +22,9 @@ use crate::store::{Compiled, JobFilter, JobView, Reader, TriggerView, schedule_o
 use job::{ExportedJob, Trigger};
 use losses::Losses;
 
+/// What the verb does, for errors.
+pub const WHAT: &str = "export jobs";
+
 /// What the jobs become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -72,7 +75,7 @@ pub struct ExportArgs {
 /// Prints the jobs, and then what is missing.
 pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
     let now = context.now();
-    let jobs = context.look("export jobs", |reader| {
+    let jobs = context.look(WHAT, |reader| {
         let views = match args.jobs.is_empty() {
             true => reader.jobs(&JobFilter::default())?.into_iter().filter(has_more_to_do).collect(),
             false => {
