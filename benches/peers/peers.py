@@ -3,9 +3,9 @@
 
     cargo build --release && benches/peers/peers.py [--quick] [--taskq PATH]
 
-Every figure is taken next to the one it is compared with, in turns where that is possible, so that a busy machine
-slows both. Peers that are not installed are named at the end. Nothing outside a temporary directory is touched, but
-for at(1)'s own spool, from which what was added is removed again.
+Every figure is taken next to the one it is compared with, in turns where that is possible, so that a busy
+machine slows both. Peers that are not installed are named at the end. Nothing outside a temporary directory
+is touched, except at(1)'s own spool: the jobs added there are removed again.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from contextlib import contextmanager
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DEVNULL = os.open("/dev/null", os.O_RDWR)
-QUIET = [(os.POSIX_SPAWN_DUP2, DEVNULL, 0), (os.POSIX_SPAWN_DUP2, DEVNULL, 1), (os.POSIX_SPAWN_DUP2, DEVNULL, 2)]
+QUIET = [(os.POSIX_SPAWN_DUP2, DEVNULL, stream) for stream in (0, 1, 2)]
 
 
 class Bench:
@@ -53,14 +53,16 @@ class Bench:
         return {**env, "TASKQ_DIR": store, **more}
 
     def run(self, store, *words, **options):
-        done = subprocess.run([self.taskq, *words], env=self.env(store), stdout=subprocess.PIPE, check=False, **options)
+        options = {"env": self.env(store), "stdout": subprocess.PIPE, "check": False, **options}
+        done = subprocess.run([self.taskq, *words], **options)
         return done.stdout.decode()
 
     @contextmanager
     def daemon(self, store, *words):
-        process = subprocess.Popen([self.taskq, "daemon", *words], env=self.env(store), stderr=subprocess.DEVNULL)
+        env = self.env(store)
+        process = subprocess.Popen([self.taskq, "daemon", *words], env=env, stderr=subprocess.DEVNULL)
         try:
-            while subprocess.run([self.taskq, "status"], env=self.env(store), capture_output=True).returncode != 0:
+            while subprocess.run([self.taskq, "status"], env=env, capture_output=True).returncode != 0:
                 time.sleep(0.01)
             time.sleep(0.2)
             yield process
@@ -108,7 +110,7 @@ def in_turns(commands, times):
 
 
 def seed_history(store, runs):
-    """Writes `runs` finished runs of one-shot jobs behind taskq's back: a history of years, without waiting for it."""
+    """Writes `runs` finished runs of one-shot jobs into the database: years of history in seconds."""
     database = sqlite3.connect(os.path.join(store, "taskq.db"), isolation_level=None)
     database.execute("PRAGMA synchronous = OFF")
     database.execute("BEGIN")
@@ -117,20 +119,31 @@ def seed_history(store, runs):
     (first,) = database.execute("SELECT coalesce(max(id), 0) FROM job").fetchone()
     now = time.time_ns() // 1000 - runs * 1_000_000
     database.executemany(
-        "INSERT INTO job (id, created_at, command, is_script, cwd, environment_id, umask, queue, priority, overlap,"
-        " missed, grace_us, kill_after_us, done_at, runs)"
-        " VALUES (?, ?, x'7472756500', 0, x'2f', ?, 18, 'default', 0, 'skip', 'once', 60000000, 10000000, ?, 1)",
+        "INSERT INTO job (id, created_at, command, is_script, cwd, environment_id, umask, queue, priority,"
+        " overlap, missed, grace_us, kill_after_us, done_at, runs)"
+        " VALUES (?, ?, x'7472756500', 0, x'2f', ?, 18, 'default', 0,"
+        " 'skip', 'once', 60000000, 10000000, ?, 1)",
         ((first + i, now + i, environment, now + i) for i in range(1, runs + 1)),
     )
     database.executemany(
-        "INSERT INTO run (job_id, number, trigger, scheduled_at, queue, priority, is_serial, state, queued_at, keeper,"
-        " claimed_at, pid, started_at, finished_at, outcome, exit_code, user_us, system_us, max_rss_kib, output_bytes)"
-        " VALUES (?, 1, 'manual', ?, 'default', 0, 1, 'finished', ?, 1, ?, 1, ?, ?, 'success', 0, 0, 0, 0, 0)",
+        "INSERT INTO run (job_id, number, trigger, scheduled_at, queue, priority, is_serial, state,"
+        " queued_at, keeper, claimed_at, pid, started_at, finished_at, outcome, exit_code, user_us,"
+        " system_us, max_rss_kib, output_bytes)"
+        " VALUES (?, 1, 'manual', ?, 'default', 0, 1, 'finished',"
+        " ?, 1, ?, 1, ?, ?, 'success', 0, 0, 0, 0, 0)",
         ((first + i, *[now + i * 1_000_000] * 4, now + i * 1_000_000 + 900) for i in range(1, runs + 1)),
     )
     database.execute("COMMIT")
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
+
+
+def as_ms(value):
+    return f"{value:.2f} ms"
+
+
+def as_ratio(value):
+    return f"{value:.2f} ×"
 
 
 def bench_enqueue(bench):
@@ -170,17 +183,20 @@ def bench_enqueue(bench):
         if peer in medians:
             budget = "≤ 1.5 ×" if peer == "tsp" else ""
             what = f"`taskq add -- true`, durable; `{peer} true`, not"
-            bench.row(what, f"{ours:.2f} ms", f"{medians[peer]:.2f} ms", f"{ours / medians[peer]:.2f} ×", budget)
-    bench.row("the same; floor: `true`", f"{ours:.2f} ms", f"{medians['true']:.2f} ms", f"+{ours - medians['true']:.2f} ms", "")
+            bench.row(what, as_ms(ours), as_ms(medians[peer]), as_ratio(ours / medians[peer]), budget)
+    floor = medians["true"]
+    bench.row("the same; floor: `true`", as_ms(ours), as_ms(floor), f"+{as_ms(ours - floor)}", "")
     runs = 100_000 if bench.quick else 1_000_000
     seed_history(store, runs)
     with bench.daemon(store):
         commands = [command for name, command in zip(names, commands) if name in ("taskq", "tsp")]
-        commands += [([bench.taskq, "list"], bench.env(bench.store("none"))), ([bench.taskq, "runs"], bench.env(store))]
+        commands.append(([bench.taskq, "list"], bench.env(bench.store("none"))))
+        commands.append(([bench.taskq, "runs"], bench.env(store)))
         medians = in_turns(commands, times)
         if "tsp" in names:
-            ratio = medians[0] / medians[1]
-            bench.row(f"`add` at {runs:,} finished runs; `tsp true`", f"{medians[0]:.2f} ms", f"{medians[1]:.2f} ms", f"{ratio:.2f} ×", "≤ 1.5 ×")
+            what = f"`add` at {runs:,} finished runs; `tsp true`"
+            ours, theirs = medians[:2]
+            bench.row(what, as_ms(ours), as_ms(theirs), as_ratio(ours / theirs), "≤ 1.5 ×")
     bench_lists(bench, store, runs, times)
     if "tsp" in names:
         subprocess.run(["tsp", "-K"], env=tsp_env)
@@ -192,7 +208,8 @@ def start_pueue(bench):
     os.mkdir(bench.store("pueue"))
     config = bench.store("pueue.yml")
     with open(config, "w") as f:
-        f.write(f"client: {{}}\ndaemon: {{}}\nshared:\n  pueue_directory: {bench.store('pueue')}\n  runtime_directory: {bench.store('pueue')}\n")
+        f.write("client: {}\ndaemon: {}\nshared:\n")
+        f.writelines(f"  {key}_directory: {bench.store('pueue')}\n" for key in ("pueue", "runtime"))
     server = subprocess.Popen(["pueued", "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while subprocess.run(["pueue", "-c", config, "pause"], capture_output=True).returncode != 0:
         time.sleep(0.1)
@@ -217,11 +234,11 @@ def bench_lists(bench, store, runs, times):
     bench.run(empty, "queue", "set", "default", "--slots", "1")
     empty = bench.env(empty)
     with bench.daemon(store):
-        words = [(["list"], bench.env(store)), (["list"], empty), (["runs"], bench.env(store)), (["runs"], empty)]
-        medians = in_turns([([bench.taskq, *w], env) for w, env in words], times)
-    for index, verb in ((0, "list"), (2, "runs")):
-        ratio = medians[index] / medians[index + 1]
-        bench.row(f"`taskq {verb}` at {runs:,} finished runs; on an empty store", f"{medians[index]:.2f} ms", f"{medians[index + 1]:.2f} ms", f"{ratio:.2f} ×", "≤ 5 ms")
+        pairs = [(verb, env) for verb in ("list", "runs") for env in (bench.env(store), empty)]
+        medians = in_turns([([bench.taskq, verb], env) for verb, env in pairs], times)
+    for verb, ours, on_empty in (("list", *medians[:2]), ("runs", *medians[2:])):
+        what = f"`taskq {verb}` at {runs:,} finished runs; on an empty store"
+        bench.row(what, as_ms(ours), as_ms(on_empty), as_ratio(ours / on_empty), "≤ 5 ms")
 
 
 def bench_at(bench):
@@ -234,10 +251,14 @@ def bench_at(bench):
     with open(job, "w") as f:
         f.write("true\n")
     known = set(subprocess.run(["atq"], capture_output=True, text=True).stdout.split("\n"))
-    commands = [([bench.taskq, "add", "--at", when, "--", "true"], bench.env(store)), (["at", "-f", job, when], dict(os.environ))]
+    commands = [
+        ([bench.taskq, "add", "--at", when, "--", "true"], bench.env(store)),
+        (["at", "-f", job, when], dict(os.environ)),
+    ]
     with bench.daemon(store):
         ours, theirs = in_turns(commands, 20 if bench.quick else 100)
-    bench.row("`taskq add --at 'now + 3 days'`; `at now + 3 days`", f"{ours:.2f} ms", f"{theirs:.2f} ms", f"{ours / theirs:.2f} ×", "")
+    what = f"`taskq add --at '{when}'`; `at {when}`"
+    bench.row(what, as_ms(ours), as_ms(theirs), as_ratio(ours / theirs), "")
     for line in subprocess.run(["atq"], capture_output=True, text=True).stdout.split("\n"):
         if line and line not in known:
             subprocess.run(["atrm", line.split("\t")[0]])
@@ -268,7 +289,8 @@ def bench_first_act(bench):
             ours.append(measure([bench.taskq, "add", "--", *act], bench.env(store)))
             bench.run(store, "wait", "--all")
     ours, direct = statistics.median(ours), statistics.median(direct)
-    bench.row("`taskq add` to the job's first act; `sh -c` directly", f"{ours:.2f} ms", f"{direct:.2f} ms", f"+{ours - direct:.2f} ms", "≤ floor + 3 ms")
+    what = "`taskq add` to the job's first act; `sh -c` directly"
+    bench.row(what, as_ms(ours), as_ms(direct), f"+{as_ms(ours - direct)}", "≤ floor + 3 ms")
     os.close(reader)
 
 
@@ -280,11 +302,13 @@ def bench_throughput(bench):
         f.write(lines)
     store = bench.store("rate")
     bench.run(store, "queue", "set", "default", "--slots", str(os.cpu_count()))
-    tsp_env = {**os.environ, "TS_SOCKET": bench.store("tsp2.sock"), "TMPDIR": bench.tmp, "TS_SLOTS": "2", "TS_MAXFINISHED": "20000"}
+    tsp_env = {**os.environ, "TS_SOCKET": bench.store("tsp2.sock"), "TMPDIR": bench.tmp}
+    tsp_env |= {"TS_SLOTS": "2", "TS_MAXFINISHED": "20000"}
     rates = {"xargs": [], "bulk": [], "each": [], "tsp": []}
     with bench.daemon(store, "--slots", "2"):
         for _ in range(rounds):
-            rates["xargs"].append(timed(count, lambda: subprocess.run(f"seq {count} | xargs -P2 -n1 true", shell=True)))
+            def xargs():
+                subprocess.run(f"seq {count} | xargs -P2 -n1 true", shell=True)
 
             def bulk():
                 bench.run(store, "add", "--from", jobs)
@@ -298,20 +322,27 @@ def bench_throughput(bench):
             def tsp():
                 for _ in range(count):
                     spawn_ms(["tsp", "true"], tsp_env)
-                while "running" in (out := subprocess.run(["tsp", "-l"], env=tsp_env, capture_output=True, text=True).stdout) or "queued" in out:
+                left = "running"
+                while "running" in left or "queued" in left:
                     time.sleep(0.01)
+                    left = subprocess.run(["tsp", "-l"], env=tsp_env, capture_output=True, text=True).stdout
 
+            rates["xargs"].append(timed(count, xargs))
             rates["bulk"].append(timed(count, bulk))
             rates["each"].append(timed(count, each))
             if bench.has("tsp"):
                 rates["tsp"].append(timed(count, tsp))
                 subprocess.run(["tsp", "-K"], env=tsp_env)
     best = {name: max(values) for name, values in rates.items() if values}
-    ratio = lambda ours, theirs: statistics.median(a / b for a, b in zip(rates[ours], rates[theirs]))
-    what = f"{count:,} × `true`, 2 slots"
-    bench.row(f"{what}, `add --from`; `xargs -P2 -n1 true`", f"{best['bulk']:.0f}/s", f"{best['xargs']:.0f}/s", f"{ratio('bulk', 'xargs'):.2f} ×", "≥ 0.8 ×")
+
+    def row(how, ours, theirs, budget):
+        ratio = as_ratio(statistics.median(a / b for a, b in zip(rates[ours], rates[theirs])))
+        what = f"{count:,} × `true`, 2 slots, {how}"
+        bench.row(what, f"{best[ours]:.0f}/s", f"{best[theirs]:.0f}/s", ratio, budget)
+
+    row("`add --from`; `xargs -P2 -n1 true`", "bulk", "xargs", "≥ 0.8 ×")
     if rates["tsp"]:
-        bench.row(f"{what}, one `add` each; `tsp`", f"{best['each']:.0f}/s", f"{best['tsp']:.0f}/s", f"{ratio('each', 'tsp'):.2f} ×", "≥ 1.0 ×")
+        row("one `add` each; `tsp`", "each", "tsp", "≥ 1.0 ×")
 
 
 def timed(count, act):
@@ -342,8 +373,9 @@ def bench_burst(bench):
         loops.append(time.perf_counter() - start)
         for pid in pids:
             os.waitpid(pid, 0)
-    ratio = statistics.median(a / b for a, b in zip(ours, loops))
-    bench.row(f"{count:,} `sh -c` due in one instant, the last one started; a loop of posix_spawn", f"{statistics.median(ours):.2f} s", f"{statistics.median(loops):.2f} s", f"{ratio:.2f} ×", "≤ 1.2 ×")
+    ratio = as_ratio(statistics.median(a / b for a, b in zip(ours, loops)))
+    what = f"{count:,} `sh -c` due in one instant, the last one started; a loop of posix_spawn"
+    bench.row(what, f"{statistics.median(ours):.2f} s", f"{statistics.median(loops):.2f} s", ratio, "≤ 1.2 ×")
 
 
 def micros(text):
@@ -362,7 +394,9 @@ def bench_lateness_and_idle(bench):
         # Due next week or later, so that the fires measured are the probes' own.
         rng = random.Random(1)
         later = int(time.time()) + 7 * 86_400
-        lines = "".join(json.dumps({"command": ["true"], "cron": f"{rng.randrange(60)} {rng.randrange(24)} * * *", "start": f"@{later}"}) + "\n" for _ in range(count))
+        crons = (f"{rng.randrange(60)} {rng.randrange(24)} * * *" for _ in range(count))
+        jobs = ({"command": ["true"], "cron": cron, "start": f"@{later}"} for cron in crons)
+        lines = "".join(json.dumps(job) + "\n" for job in jobs)
         bench.run(store, "add", "--from", "-", input=lines.encode())
         figures.append(idle_figures(store, process, idle))
         due = int(time.time()) + 3
@@ -373,9 +407,12 @@ def bench_lateness_and_idle(bench):
         late = sorted((micros(run["started_at"]) - micros(run["scheduled_at"])) / 1e3 for run in runs)
     p99 = late[min(len(late) - 1, int(len(late) * 0.99))]
     assert late[0] >= 0, "a fire was early"
-    bench.row(f"lateness of a fire, {count:,} scheduled jobs: median, p99", f"{statistics.median(late):.2f} ms, {p99:.2f} ms", "systemd 10-24 ms", "", "≤ 2 ms, ≤ 5 ms")
+    what = f"lateness of a fire, {count:,} scheduled jobs: median, p99"
+    figure = f"{as_ms(statistics.median(late))}, {as_ms(p99)}"
+    bench.row(what, figure, "systemd 10-24 ms", "", "≤ 2 ms, ≤ 5 ms")
     for (wakes, rss), jobs in zip(figures, (0, count)):
-        bench.row(f"idle with {jobs:,} jobs: wake-ups a minute; RSS of daemon + keeper", f"{wakes:.0f}; {rss / 1024:.1f} MB", "`atd`: 0", "", "0; ≤ 12 MB")
+        what = f"idle with {jobs:,} jobs: wake-ups a minute; RSS of daemon + keeper"
+        bench.row(what, f"{wakes:.0f}; {rss / 1024:.1f} MB", "`atd`: 0", "", "0; ≤ 12 MB")
 
 
 def idle_figures(store, process, seconds):
@@ -398,7 +435,7 @@ def field(pid, name):
 
 
 def bench_crontab(bench):
-    """10,000 lines of a crontab: imported, imported again, and given back; beside crontab(1), which only checks them."""
+    """10,000 lines of a crontab, imported, imported again and given back; crontab(1) only checks them."""
     if not bench.has("crontab"):
         return
     lines = 2_000 if bench.quick else 10_000
@@ -423,9 +460,11 @@ def bench_crontab(bench):
     bench.run(store, "crontab", table)
     words = [([bench.taskq, "crontab", "-l"], bench.env(store)), (["cat", table], dict(os.environ))]
     ours, theirs = in_turns(words, times)
-    same = subprocess.run(words[0][0], env=words[0][1], stdout=subprocess.PIPE, check=True).stdout == open(table, "rb").read()
-    assert same, "taskq crontab -l gave other bytes back"
-    bench.row("`taskq crontab -l` of them, byte for byte; floor: `cat`", f"{ours:.2f} ms", f"{theirs:.2f} ms", f"+{ours - theirs:.2f} ms", "")
+    given = subprocess.run(words[0][0], env=words[0][1], stdout=subprocess.PIPE, check=True).stdout
+    with open(table, "rb") as f:
+        assert given == f.read(), "taskq crontab -l gave other bytes back"
+    what = "`taskq crontab -l` of them, byte for byte; floor: `cat`"
+    bench.row(what, as_ms(ours), as_ms(theirs), f"+{as_ms(ours - theirs)}", "")
 
 
 def bench_output(bench):
@@ -451,22 +490,28 @@ def bench_output(bench):
 
 def machine():
     with open("/proc/cpuinfo") as f:
-        model = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), platform.machine())
+        models = [line.split(":")[1].strip() for line in f if line.startswith("model name")]
+    model = models[0] if models else platform.machine()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{model}, {os.cpu_count()} CPUs, {memory:.0f} GiB, Linux {platform.release()}, {time.strftime('%Y-%m-%d')}"
+    date = time.strftime("%Y-%m-%d")
+    return f"{model}, {os.cpu_count()} CPUs, {memory:.0f} GiB, Linux {platform.release()}, {date}"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--taskq", default=os.path.join(ROOT, "target/release/taskq"))
     parser.add_argument("--quick", action="store_true", help="smaller numbers, to try the script itself")
-    parser.add_argument("--only", help="one of the measurements, by the name of its function without `bench_`")
+    parser.add_argument("--only", help="one measurement: its function's name without `bench_`")
     args = parser.parse_args()
     bench = Bench(args)
     os.environ["TZ"] = "UTC"
     time.tzset()
     try:
-        acts = (bench_enqueue, bench_at, bench_first_act, bench_throughput, bench_output, bench_burst, bench_lateness_and_idle, bench_crontab)
+        acts = (
+            bench_enqueue, bench_at, bench_first_act, bench_throughput,
+            bench_output, bench_burst, bench_lateness_and_idle, bench_crontab,
+        )
         for act in acts:
             if args.only in (None, act.__name__.removeprefix("bench_")):
                 act(bench)

@@ -90,7 +90,10 @@ fn read(text: &str) -> Option<Schedule> {
             let ParseError { cause, column, hint } = error;
             assert!(!cause.is_empty() && hint.is_none_or(|hint| !hint.is_empty()), "an error says something");
             let columns = fold_cron(text).chars().count() + 1;
-            assert!(column.is_none_or(|column| (1..=columns).contains(&column)), "{text:?}: {column:?} of {columns}");
+            assert!(
+                column.is_none_or(|column| (1..=columns).contains(&column)),
+                "{text:?}: {column:?} of {columns}"
+            );
             None
         }
     }
@@ -108,8 +111,16 @@ fn fire(schedule: &Schedule, from: Timestamp, zone: &Zone) {
     let _ = schedule.changes(from, from + Span::from_seconds(400 * 86_400), zone);
     let Some(last) = fires.last().copied() else { return };
     assert_eq!(schedule.count(from, last, zone), fires.len() as u64, "fires are counted as they are found");
-    assert_eq!(schedule.count(from, last - Span::from_micros(1), zone), fires.len() as u64 - 1, "the last one is last");
-    assert_eq!(schedule.latest(from, last, 2, zone), fires[fires.len().saturating_sub(2)..], "from the end as well");
+    assert_eq!(
+        schedule.count(from, last - Span::from_micros(1), zone),
+        fires.len() as u64 - 1,
+        "the last one is last"
+    );
+    assert_eq!(
+        schedule.latest(from, last, 2, zone),
+        fires[fires.len().saturating_sub(2)..],
+        "from the end as well"
+    );
     for fire in &fires {
         let _ = schedule.daylight(*fire, zone);
     }

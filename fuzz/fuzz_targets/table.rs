@@ -32,10 +32,12 @@ fuzz_target!(|file: &[u8]| {
 });
 
 fn table(file: &[u8], origin: Dialect, layout: Layout) {
-    let options = Options { origin, layout, host: file.len() as u64, knows_user: &|name| USERS.contains(&name) };
+    let options =
+        Options { origin, layout, host: file.len() as u64, knows_user: &|name| USERS.contains(&name) };
     let findings = read(file, &options);
     assert!(findings.iter().map(|finding| finding.line).eq(lines(file)), "each line gives one finding");
-    let bytes: Vec<u8> = findings.iter().flat_map(|finding| finding.line.bytes().collect::<Vec<_>>()).collect();
+    let bytes: Vec<u8> =
+        findings.iter().flat_map(|finding| finding.line.bytes().collect::<Vec<_>>()).collect();
     assert_eq!(bytes, file, "the lines are the file");
     for finding in &findings {
         check(finding, origin, layout);
@@ -65,19 +67,27 @@ fn check(finding: &Finding<'_>, origin: Dialect, layout: Layout) {
             assert!(!variable.name.contains(&0) && !variable.value.contains(&0), "a variable can be set");
         }
         Verdict::Entry(entry) => {
-            assert_eq!(entry.user.is_some(), layout == Layout::System, "a system's table has users, and it alone");
+            assert_eq!(
+                entry.user.is_some(),
+                layout == Layout::System,
+                "a system's table has users, and it alone"
+            );
             check_entry(entry, &finding.notes, origin);
         }
         Verdict::Refused { column, cause, hint } => {
             let columns = String::from_utf8_lossy(finding.line.text).chars().count() + 1;
             assert!((1..=columns).contains(column), "column {column} of {columns}");
-            assert!(!cause.is_empty() && hint.as_ref().is_none_or(|hint| !hint.is_empty()), "an error says something");
+            assert!(
+                !cause.is_empty() && hint.as_ref().is_none_or(|hint| !hint.is_empty()),
+                "an error says something"
+            );
         }
     }
 }
 
 fn is_nothing(line: &Line<'_>) -> bool {
-    line.text.trim_ascii().first().is_none_or(|byte| *byte == b'#') || line.text.iter().all(u8::is_ascii_whitespace)
+    line.text.trim_ascii().first().is_none_or(|byte| *byte == b'#')
+        || line.text.iter().all(u8::is_ascii_whitespace)
 }
 
 fn check_entry(entry: &Entry<'_>, notes: &[Note], origin: Dialect) {
@@ -105,7 +115,8 @@ fn fire(schedule: &Schedule) {
 
 /// Writes the entries of a table as a table, in which each must come back.
 fn written(findings: &[Finding<'_>], origin: Dialect) {
-    let entries: Vec<write::Entry> = running(findings).filter_map(|entry| as_written(entry, origin)).collect();
+    let entries: Vec<write::Entry> =
+        running(findings).filter_map(|entry| as_written(entry, origin)).collect();
     let base = vars(&Variables::default(), origin);
     let (text, refused) = write::write(&entries, &base, origin);
     let mut wanted: Vec<Meaning> = entries
@@ -192,7 +203,10 @@ fn check_variables(variables: &Variables, origin: Dialect) {
     names.sort_unstable();
     assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a variable is set once");
     if let MailRule::To(to) = mail_rule(variables, &env, &account, origin) {
-        assert!(!to.is_empty() && !to.starts_with('-') && !to.contains(char::is_whitespace), "an address is one: {to}");
+        assert!(
+            !to.is_empty() && !to.starts_with('-') && !to.contains(char::is_whitespace),
+            "an address is one: {to}"
+        );
     }
 }
 

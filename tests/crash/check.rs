@@ -36,7 +36,8 @@ impl Run {
 pub fn runs(database: &Connection) -> HashMap<String, Run> {
     let mut statement = database
         .prepare(
-            "SELECT job_id || '.' || number, state, outcome, exit_code, signal, pid, queued_at, started_at, finished_at
+            "SELECT job_id || '.' || number, state, outcome, exit_code, signal, pid, queued_at, started_at,
+                 finished_at
              FROM run",
         )
         .expect("the schema");

@@ -102,7 +102,8 @@ fn a_mail_in_the_form_of_debians_cron_is_its_mail_to_the_byte() {
     let mail = the_mail(&store);
     let head = "From: root (Cron Daemon)\nTo: a,b\nSubject: Cron <";
     assert!(mail.starts_with(head.as_bytes()), "{}", String::from_utf8_lossy(&mail));
-    let tail = "MIME-Version: 1.0\nContent-Type: text/plain; charset=US-ASCII\nContent-Transfer-Encoding: 8bit\nX-Cron-Env: <";
+    let tail = "MIME-Version: 1.0\nContent-Type: text/plain; charset=US-ASCII\n\
+                Content-Transfer-Encoding: 8bit\nX-Cron-Env: <";
     assert!(
         mail.windows(tail.len()).any(|part| part == tail.as_bytes()),
         "{}",
