@@ -1,5 +1,6 @@
 //! Owns: the one place where the current time is read.
 //! Never: deciding anything with it.
+#![expect(clippy::disallowed_methods, reason = "the current time is read here")]
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

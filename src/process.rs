@@ -1,5 +1,6 @@
 //! Owns: programs that a command of ours waits for: an editor, another crontab(1).
 //! Never: runs.
+#![expect(clippy::disallowed_types, reason = "programs that a command waits for are started here")]
 
 use std::ffi::OsStr;
 use std::io;

@@ -4,6 +4,7 @@
 //!
 //! All are optional: where they are missing the tests say so and pass. `TASKQ_DIFFERENTIAL=n` makes each n
 //! times longer, and `TASKQ_CRONIE` names a crontab of cronie that is not installed.
+#![allow(clippy::disallowed_types, reason = "tests start programs")]
 
 #[path = "differential/lines.rs"]
 mod lines;

@@ -2,6 +2,7 @@
 //! Never: their words.
 //!
 //! `TASKQ_BLESS=1 cargo test --test generated` rewrites them.
+#![allow(clippy::disallowed_types, reason = "tests start programs")]
 
 #[path = "shared/mod.rs"]
 mod shared;

@@ -313,7 +313,7 @@ fn give_orders(writer: &Writer<'_>, turn: &Turn<'_>, applied: &Applied, done: &m
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CommandLine, Execution, NewJob, Outcome, Policy, QueueName, Stdin};
+    use crate::domain::{CommandLine, Execution, JobId, NewJob, Outcome, Policy, QueueName, Stdin};
     use crate::keeper::protocol::PROTOCOL_VERSION;
 
     fn now() -> Timestamp {
@@ -387,7 +387,7 @@ mod tests {
     }
 
     fn outcome(store: &mut Store) -> Option<Outcome> {
-        let run = RunId { job: crate::domain::JobId(1), number: 1 };
+        let run = RunId { job: JobId(1), number: 1 };
         store.read(|reader| reader.run(run)).expect("the store is whole").expect("it has one run").outcome
     }
 

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::run::words;
 use super::{JobName, Policy, QueueName, Tag, Timestamp};
 
 /// What a job runs. Bytes, since neither argv nor scripts need be UTF-8.
@@ -89,8 +90,8 @@ pub enum MailFormat {
     Cronie,
 }
 
-super::run::words!(MailWhen { Failure = "failure", Output = "output", Always = "always" });
-super::run::words!(MailFormat { Taskq = "taskq", Debian = "debian", Cronie = "cronie" });
+words!(MailWhen { Failure = "failure", Output = "output", Always = "always" });
+words!(MailFormat { Taskq = "taskq", Debian = "debian", Cronie = "cronie" });
 
 /// A job to be stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Span;
+use super::run::words;
 
 /// What becomes of a fire while a run of the same job is unfinished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -76,5 +77,5 @@ impl Default for Policy {
     }
 }
 
-super::run::words!(Overlap { Skip = "skip", Wait = "wait", Allow = "allow", Replace = "replace" });
-super::run::words!(MissedMode { Once = "once", All = "all", Skip = "skip" });
+words!(Overlap { Skip = "skip", Wait = "wait", Allow = "allow", Replace = "replace" });
+words!(MissedMode { Once = "once", All = "all", Skip = "skip" });

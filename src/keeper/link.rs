@@ -1,5 +1,6 @@
 //! Owns: the daemon's side: launching a keeper and talking to it without ever waiting for it.
 //! Never: what its messages mean for the store.
+#![expect(clippy::disallowed_types, reason = "the keeper itself is started here")]
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};

@@ -5,6 +5,7 @@
 //! same however large that is. std leaves that way for `pre_exec`, a user, and a bare program name together
 //! with a `PATH`; so the search is done here, and the umask is the keeper's own for the moment of the start.
 //! Only a start as another user forks.
+#![expect(clippy::disallowed_types, reason = "runs are started here")]
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;

@@ -2,6 +2,7 @@
 //! between fork(2) and execve(2) to become another user. The only unsafe code but for `memory`.
 //! Never: deciding anything about what was reaped, or who is to be become.
 
+#![expect(clippy::disallowed_types, reason = "what a child does before execve(2) is added to its command")]
 #![expect(
     unsafe_code,
     reason = "nix has no wait4 and no pidfd_open, its close_range is unsafe, and so is every pre_exec"

@@ -3,7 +3,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Reader, RunView, StoreResult, Writer};
+use super::{Reader, RunView, StoreResult, Writer, codec};
 use crate::domain::{Execution, JobId, Mail, RunId, Timestamp};
 
 /// A mail to be sent.
@@ -81,7 +81,7 @@ impl Reader<'_> {
              FROM mail JOIN run ON run.id = mail.run_id JOIN job ON job.id = run.job_id WHERE mail.id = ?1",
         )?;
         let (run, mail) = statement.query_row([id], |row| {
-            Ok((RunId { job: row.get(0)?, number: row.get(1)? }, super::codec::mail(row, 2)?))
+            Ok((RunId { job: row.get(0)?, number: row.get(1)? }, codec::mail(row, 2)?))
         })?;
         let (Some(mail), Some(view)) = (mail, self.run(run)?) else { return Ok(None) };
         Ok(Some(MailToSend { id, mail, run: view, execution: self.start(run)?.execution }))

@@ -1,6 +1,7 @@
 //! Owns: what the caller's environment says: flags before `TASKQ_*` before defaults.
 //! Nothing else reads the environment.
 //! Never: the command line.
+#![expect(clippy::disallowed_methods, reason = "the environment is read here")]
 
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 //! Never: what a lower level can check: schedules, policies and crashes have suites of their own.
 //!
 //! New snapshots: `INSTA_UPDATE=always cargo test --test cli`, then read the difference.
+#![allow(clippy::disallowed_types, reason = "tests start programs")]
 
 mod add;
 mod bad_input;

@@ -62,8 +62,9 @@ fn a_commit_whose_client_died_before_it_said_so_is_found_within_the_check() {
 /// Adds a job as a client does that is killed between its commit and its poke.
 pub fn untold_add(store: &Store) {
     let database = store.database();
-    database.execute_batch(&format!(
-        "BEGIN IMMEDIATE;
+    database
+        .execute_batch(&format!(
+            "BEGIN IMMEDIATE;
          INSERT INTO environment (hash, vars) VALUES (0, CAST('PATH=/bin:/usr/bin' || x'00' AS BLOB));
          INSERT INTO job (created_at, command, is_script, cwd, environment_id, umask, queue, priority,
              overlap, missed, grace_us, kill_after_us, runs)
@@ -72,9 +73,9 @@ pub fn untold_add(store: &Store) {
          INSERT INTO run (job_id, number, trigger, scheduled_at, queue, priority, is_serial, state, queued_at)
          VALUES (last_insert_rowid(), 1, 'manual', 0, 'default', 0, 0, 'queued', 0);
          COMMIT;",
-        store.base.path().display()
-    ))
-    .expect("the schema");
+            store.base.path().display()
+        ))
+        .expect("the schema");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 use nix::sys::signal::Signal;
 
+use taskq::clock::{Clock, SystemClock};
+
 use crate::check::{all_is_well, run};
 use crate::harness::{MARKS, Store, open};
 use crate::processes::{eventually, freeze, outlive, send};
@@ -62,8 +64,7 @@ fn a_job_that_ended_while_no_daemon_was_there_keeps_its_status_and_its_end() {
 }
 
 fn now_us() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_micros()).expect("before 294,000")
+    SystemClock::new().now().as_micros()
 }
 
 #[test]

@@ -21,6 +21,7 @@ use taskq::domain::Span;
 use tempfile::TempDir;
 
 use crate::processes::{self, PATIENCE, outlive, patiently, with_argument, with_variable};
+use crate::shared::now;
 
 /// In the environment of everything that a test starts, with its directory: jobs get it from the one who
 /// added them.
@@ -151,7 +152,7 @@ impl Store {
     pub fn until(&self, query: &str, least: i64) {
         let mut subscription = Subscription::new(&self.dir);
         let database = self.database();
-        let start = std::time::Instant::now();
+        let start = now();
         loop {
             let found: i64 = database.query_row(query, [], |row| row.get(0)).expect("a good query");
             if found >= least {

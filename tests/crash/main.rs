@@ -1,6 +1,7 @@
 //! Owns: what becomes of promises when processes are killed: real daemons, keepers and clients, real signals.
 //! Never: sleeping: every test blocks on a FIFO, a line, a turn of the daemon's or an exit, and panics after
 //! `PATIENCE`.
+#![allow(clippy::disallowed_types, reason = "tests start programs")]
 
 mod backups;
 mod check;

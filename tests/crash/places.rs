@@ -10,6 +10,7 @@ use std::thread;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use crate::harness::{MARKS, Store, open};
+use crate::shared::note;
 use crate::users::nobody;
 
 /// How often root looks while somebody else exchanges the directory.
@@ -68,7 +69,7 @@ fn look_while_exchanged(roots: &Store, one: &Path, other: &Path) {
             assert!(!is_others, "look {look}: {text}");
         }
         is_over.store(true, Ordering::Relaxed);
-        eprintln!("{answered} answered, {refused} refused");
+        note(&format!("{answered} answered, {refused} refused"));
     });
 }
 

@@ -14,6 +14,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::shared::now;
+
 /// Whatever takes this long has hung.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -83,7 +85,7 @@ pub fn freeze(pid: Pid) {
 
 /// Looks every millisecond: for a state that no event announces. The only wait for time in these tests.
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = std::time::Instant::now();
+    let start = now();
     while !is_so() {
         assert!(start.elapsed() < PATIENCE, "waited too long: {what}");
         poll(&mut [], PollTimeout::from(1_u8)).expect("no descriptor can be bad");

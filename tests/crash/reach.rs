@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use crate::check::{all_is_well, count};
 use crate::harness::{Beside, Daemon, MARKS, Store, open, tell};
 use crate::processes::{freeze, output, send};
-use crate::shared::has;
+use crate::shared::{has, now};
 
 /// A command line under limits that a shell sets.
 fn limited(store: &Store, limits: &str, arguments: &[&str]) -> Command {
@@ -134,7 +134,7 @@ fn a_full_table_pauses_accepting_instead_of_spinning_and_jobs_are_added_meanwhil
         let idle: Vec<UnixStream> =
             (0..100).map(|_| UnixStream::connect(store.dir.join(name)).expect("it listens")).collect();
         let before = ticks(daemon.pid());
-        let start = Instant::now();
+        let start = now();
         store.add(&[], &format!("{MARKS}exit 7"));
         // A client that the daemon does not answer waits for two seconds.
         assert!(start.elapsed() < Duration::from_secs(2), "{name}: {:?}", start.elapsed());

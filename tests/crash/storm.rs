@@ -50,8 +50,8 @@ impl Writes {
         Self(inotify)
     }
 
-    /// Returns after `events` more of them, or when something can be read of the `other` end, or after a silence:
-    /// inotify counts equal writes in a row as one, so fewer events can come than are waited for.
+    /// Returns after `events` more of them, or when something can be read of the `other` end, or after a
+    /// silence: inotify counts equal writes in a row as one, so fewer events can come than are waited for.
     pub fn await_events(&mut self, mut events: u64, other: Option<BorrowedFd<'_>>) {
         let mut buffer = [0; 4096];
         while events > 0 {

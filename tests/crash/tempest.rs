@@ -8,13 +8,13 @@
 
 use std::collections::HashMap;
 use std::process::{Child, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 
 use crate::check::{Run, is_whole, runs};
 use crate::harness::{Daemon, MARKS, Store, bytes};
-use crate::shared::setting;
+use crate::shared::{note, now, setting};
 use crate::storm::{Random, Writes, seed};
 
 const OUTPUT: &str = "SELECT data FROM output JOIN run ON run.id = output.run_id WHERE run.job_id = ?1";
@@ -97,12 +97,12 @@ fn a_storm_of_kills_loses_doubles_and_invents_nothing() {
     let store = Store::new();
     let mut random = Random::new(11);
     let mut tally = Tally::default();
-    eprintln!("the seed of the storm is {}", seed());
+    note(&format!("the seed of the storm is {}", seed()));
     let mut daemon = store.daemon();
     store.ok(&["queue", "set", "wide", "--slots", "16"]);
     let every = store.add(&["--every", "1s"], &format!("{MARKS}true"));
     let mut writes = Writes::to(&store.dir.join("taskq.db-wal"));
-    let start = Instant::now();
+    let start = now();
     while start.elapsed() < Duration::from_secs(seconds()) {
         clients(&store, &mut writes, &mut random, &mut tally);
         daemon = strike(&store, daemon, &mut random, &mut tally);
@@ -115,10 +115,10 @@ fn a_storm_of_kills_loses_doubles_and_invents_nothing() {
     let lost = judge(&store, &tally);
     let Tally { daemons, keepers, both, clients, acknowledged } = &tally;
     let acknowledged = acknowledged.len();
-    eprintln!(
-        "killed: {daemons} daemons, {keepers} keepers, {both} times both, {clients} clients; {acknowledged} adds \
-         acknowledged, none lost or doubled; runs whose keeper was killed: {lost}"
-    );
+    note(&format!(
+        "killed: {daemons} daemons, {keepers} keepers, {both} times both, {clients} clients; \
+         {acknowledged} adds acknowledged, none lost or doubled; runs whose keeper was killed: {lost}"
+    ));
     assert!(daemons + keepers + both > 5, "that was no storm");
     store.close(daemon);
 }

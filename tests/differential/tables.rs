@@ -13,7 +13,7 @@ use taskq::schedule::Dialect;
 use tempfile::NamedTempFile;
 
 use super::random::Random;
-use super::shared::{has, setting};
+use super::shared::{has, note, setting};
 use super::{check, has_crontab, run, times};
 
 const TABLES: usize = 2_400;
@@ -157,7 +157,7 @@ fn agree(peer: Peer) {
         let parts: Vec<_> = parts.map(|part| scope.spawn(move || compare(peer, part))).collect();
         parts.into_iter().flat_map(|part| part.join().expect("it only compares")).collect::<Vec<_>>()
     }));
-    println!("{}: {} taken at once, {} alone", peer.dialect.as_str(), taken.len(), alone.len());
+    note(&format!("{}: {} taken at once, {} alone", peer.dialect.as_str(), taken.len(), alone.len()));
     assert!(differences.is_empty(), "{}", differences[..differences.len().min(40)].join("\n"));
 }
 

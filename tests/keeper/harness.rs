@@ -30,6 +30,7 @@ pub const INSTANCE: i64 = 4711;
 /// Not a test: what `Keeper::start` runs in another process, with the store as one more argument.
 #[test]
 #[ignore = "the body of the keeper processes of the other tests"]
+#[expect(clippy::exit, reason = "the report of a test is nothing for a keeper's streams")]
 fn keeper_process() {
     let Some(dir) = std::env::args().find_map(|argument| argument.strip_prefix("store=").map(PathBuf::from))
     else {

@@ -1,9 +1,10 @@
 //! Owns: what becomes of promises when the power fails: real processes are recorded, and the record is cut.
 //! Never: killed processes, under which the page cache survives (see tests/crash).
 //!
-//! Cuts are random, and their seed is printed: `TASKQ_POWER_SEED` takes it again. The record of a cut that has
-//! lost something is kept, and `TASKQ_POWER_RECORD` takes it in place of a new one. `TASKQ_POWER_CUTS` is how
-//! many random cuts are made at each point: a thousand for a long hunt.
+//! Cuts are random, and their seed is printed: `TASKQ_POWER_SEED` takes it again. The record of a cut that
+//! has lost something is kept, and `TASKQ_POWER_RECORD` takes it in place of a new one. `TASKQ_POWER_CUTS` is
+//! how many random cuts are made at each point: a thousand for a long hunt.
+#![allow(clippy::disallowed_types, reason = "tests start programs")]
 
 mod check;
 mod disk;
@@ -26,7 +27,7 @@ use check::{Cuts, Ignored, OPENING, STORE, read};
 use disk::{Cut, Disk, Random, Record, Tree};
 use record::World;
 use rusqlite::Connection;
-use shared::setting;
+use shared::{note, setting};
 
 /// Random cuts at each point.
 const CUTS: usize = 12;
@@ -43,7 +44,7 @@ fn seed() -> u64 {
 /// Cuts the power everywhere in a record, after so many adds, and finds that nothing is lost.
 fn survives(what: &str, bytes: &[u8], after: usize) {
     let (seed, random) = (seed(), setting("TASKQ_POWER_CUTS").unwrap_or(CUTS));
-    println!("{what}: TASKQ_POWER_SEED={seed}, {} records", Record::read_all(bytes).len());
+    note(&format!("{what}: TASKQ_POWER_SEED={seed}, {} records", Record::read_all(bytes).len()));
     let problems = Cuts { seed, random, after, ignored: |_, _| false }.problems(bytes);
     if !problems.is_empty() {
         let kept = format!("{}/{seed}.record", env!("CARGO_TARGET_TMPDIR"));

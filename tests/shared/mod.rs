@@ -1,9 +1,11 @@
 //! Owns: the tools that a test may miss on this machine, and the settings of a test run.
 //! Never: what is tested.
 #![allow(dead_code, reason = "each test program uses its part")]
+#![allow(clippy::disallowed_methods, clippy::print_stderr, reason = "their one home in tests")]
 
 use std::fmt::Debug;
 use std::str::FromStr;
+use std::time::Instant;
 
 /// What tests use beyond Linux and a Rust toolchain, by the words of `TASKQ_REQUIRE`.
 const TOOLS: [&str; 14] = [
@@ -11,7 +13,8 @@ const TOOLS: [&str; 14] = [
     "script", "systemd", "userns",
 ];
 
-/// Returns whether a test can use `tool`. A missing tool is printed; if `TASKQ_REQUIRE` lists it, the test fails.
+/// Returns whether a test can use `tool`. A missing tool is printed; if `TASKQ_REQUIRE` lists it, the test
+/// fails.
 pub fn has(tool: &str, is_there: bool) -> bool {
     let list: String = setting("TASKQ_REQUIRE").unwrap_or_default();
     let required: Vec<&str> = list.split(',').filter(|word| !word.is_empty()).collect();
@@ -23,9 +26,19 @@ pub fn has(tool: &str, is_there: bool) -> bool {
         "`{tool}` is required, but this machine does not offer it"
     );
     if !is_there {
-        eprintln!("skipped: this machine does not offer `{tool}`");
+        note(&format!("skipped: this machine does not offer `{tool}`"));
     }
     is_there
+}
+
+/// Prints what a test found out, for whoever runs it with `--nocapture`.
+pub fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Returns the time from which a test measures how long something takes.
+pub fn now() -> Instant {
+    Instant::now()
 }
 
 /// Reads a variable of the test run; `None` if it is not set.

@@ -21,6 +21,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use chance::{LONG, Pace, SHORT, play};
+use shared::{note, setting};
 use world::Trace;
 
 /// The seeds from here on are played at the long pace.
@@ -39,10 +40,10 @@ fn check(seed: u64, shows_all: bool) {
     let lines = trace.borrow();
     let from = if shows_all { 0 } else { lines.len().saturating_sub(SHOWN) };
     if shows_all || played.is_err() {
-        println!("seed {seed}:\n{}", lines[from..].join("\n"));
+        note(&format!("seed {seed}:\n{}", lines[from..].join("\n")));
     }
     if let Err(panic) = played {
-        println!("replay with TASKQ_SIM_SEED={seed}");
+        note(&format!("replay with TASKQ_SIM_SEED={seed}"));
         resume_unwind(panic);
     }
 }
@@ -54,7 +55,7 @@ fn check_all(seeds: Range<u64>) {
 }
 
 fn one_seed() -> Option<u64> {
-    shared::setting("TASKQ_SIM_SEED")
+    setting("TASKQ_SIM_SEED")
 }
 
 #[test]

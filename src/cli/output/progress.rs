@@ -72,11 +72,11 @@ mod tests {
 
     #[test]
     fn the_pace_is_what_was_done_so_far() {
-        let pace = |ended, total, seconds| super::pace(ended, total, Duration::from_secs(seconds));
-        assert_eq!(pace(0, 5, 10), "");
-        assert_eq!(pace(40, 100, 10), ", 4.0/s, 15s left");
-        assert_eq!(pace(2, 4, 60), ", 2.0/min, 1m left");
-        assert_eq!(pace(1, 3, 7_200), ", 0.5/h, 4h left");
-        assert_eq!(pace(3, 3, 1), ", 3.0/s, 0s left");
+        let paced = |ended, total, seconds| pace(ended, total, Duration::from_secs(seconds));
+        assert_eq!(paced(0, 5, 10), "");
+        assert_eq!(paced(40, 100, 10), ", 4.0/s, 15s left");
+        assert_eq!(paced(2, 4, 60), ", 2.0/min, 1m left");
+        assert_eq!(paced(1, 3, 7_200), ", 0.5/h, 4h left");
+        assert_eq!(paced(3, 3, 1), ", 3.0/s, 0s left");
     }
 }

@@ -18,7 +18,7 @@ use crate::cli::zone::system_zone;
 use crate::domain::{EnvVar, JobId, JobState, Timestamp, TriggerSpec};
 use crate::error::Result;
 use crate::schedule::{Schedule, Zone};
-use crate::store::{Compiled, JobFilter, JobView, Reader, TriggerView, schedule_of};
+use crate::store::{Compiled, JobFilter, JobView, Reader, StoreError, TriggerView, schedule_of};
 use job::{ExportedJob, Trigger};
 use losses::Losses;
 
@@ -115,10 +115,7 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
     Ok(u8::from(losses.is_any))
 }
 
-fn with_environment(
-    reader: &Reader<'_>,
-    job: JobView,
-) -> Result<(JobView, Vec<EnvVar>), crate::store::StoreError> {
+fn with_environment(reader: &Reader<'_>, job: JobView) -> Result<(JobView, Vec<EnvVar>), StoreError> {
     let env = reader.environment(job.id)?;
     Ok((job, env))
 }
