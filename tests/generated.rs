@@ -126,6 +126,47 @@ fn the_manual_names_no_option_that_is_not_there() {
     }
 }
 
+/// Returns the cells of the rows of a Markdown table that begin with an option or a verb.
+fn rows(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    rows.map(|row| row.trim_matches(['|', ' ']).split(" | ").collect())
+}
+
+/// Whether a cell names an option or a verb, `--at` in "`--at TIME`", and no longer one.
+fn names(cell: &str, word: &str) -> bool {
+    cell.split('`').skip(1).step_by(2).any(|code| {
+        code.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '[', ',']))
+    })
+}
+
+#[test]
+fn the_contract_names_what_is_built_and_nothing_else_as_built() {
+    let text = fs::read_to_string(root().join("docs/cli.md")).expect("it is committed");
+    let (built, planned) = text.split_once("# Part 2: planned").expect("it has two parts");
+    let mut taskq = Cli::command();
+    taskq.build();
+    let mut known: BTreeSet<String> = options(&taskq).into_iter().collect();
+    for verb in taskq.get_subcommands().filter(|verb| !verb.is_hide_set()).flat_map(with_nested) {
+        let name = verb.get_bin_name().and_then(|name| name.strip_prefix("taskq ")).expect("it is built");
+        let is_there = rows(built).any(|row| names(row[0], name));
+        assert!(is_there || built.contains(&format!("\ntaskq {name} ")), "{name}");
+        for option in options(verb).into_iter().filter(|option| !options(&taskq).contains(option)) {
+            // The table of `add` has no column for the verb.
+            let is_there = |row: &Vec<&str>| {
+                names(row[0], &option) && (row.len() == 2 && name == "add" || names(row[1], name))
+            };
+            assert!(rows(built).any(|row| is_there(&row)), "`{option}` of `{name}` in part 1");
+            let is_planned = |row: &Vec<&str>| names(row[0], name) && names(row[1], &option);
+            assert!(!rows(planned).any(|row| is_planned(&row)), "`{option}` of `{name}` in part 2");
+            known.insert(option);
+        }
+    }
+    let words = built.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    for option in words.filter(|word| word.starts_with("--") && word.len() > 2) {
+        assert!(known.contains(option) || option.starts_with("---"), "`{option}` is not built");
+    }
+}
+
 #[test]
 fn the_manual_passes_mandocs_lint() {
     let dir = tempfile::tempdir().expect("a temporary directory");
