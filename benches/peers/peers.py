@@ -126,7 +126,7 @@ def seed_history(store, runs):
         ((first + i, now + i, environment, now + i) for i in range(1, runs + 1)),
     )
     database.executemany(
-        "INSERT INTO run (job_id, number, trigger, scheduled_at, queue, priority, is_serial, state,"
+        "INSERT INTO run (job_id, number, trigger, scheduled_at, queue, rank, at_once, state,"
         " queued_at, keeper, claimed_at, pid, started_at, finished_at, outcome, exit_code, user_us,"
         " system_us, max_rss_kib, output_bytes)"
         " VALUES (?, 1, 'manual', ?, 'default', 0, 1, 'finished',"

@@ -9,6 +9,7 @@ use crate::cli::zone::caller_zone;
 use crate::clock::Clock;
 use crate::daemon::{Poke, open_store};
 use crate::domain::Timestamp;
+use crate::engine::after_end;
 use crate::error::{Error, Result};
 use crate::schedule::{ParseError, Zone};
 use crate::store::{Reader, Store, StoreError, StoreResult, Writer};
@@ -129,10 +130,15 @@ impl Context<'_> {
         &self,
         mut store: Store,
         what: &str,
-        write: impl FnMut(&Writer<'_>) -> Result<T, Failure>,
+        mut write: impl FnMut(&Writer<'_>) -> Result<T, Failure>,
     ) -> Result<Result<T, Failure>> {
+        let now = self.now();
         let poke = Poke::will_write(&self.dir).map_err(|error| Error::io(what, &error))?;
-        let written = store.write(write);
+        let written = store.write(|writer| {
+            let answer = write(writer)?;
+            writer.follow_up(after_end, now)?;
+            Ok(answer)
+        });
         drop(poke);
         Ok(written)
     }

@@ -3,6 +3,7 @@
 //! Never: deciding what runs (see `engine`).
 
 mod adding;
+mod catch_up;
 mod deaf;
 mod doors;
 mod following;
@@ -24,6 +25,7 @@ mod timer;
 mod turn;
 
 pub use adding::{AddAnswer, AddRequest, Adding, add, add_job};
+pub use catch_up::{notice_boot, notice_step_back, notice_zone, resume_job};
 pub use deaf::is_listening;
 pub use lock::{DaemonInfo, open_store, running_daemon};
 pub use mailing::PostOffice;

@@ -13,6 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
+use super::catch_up::{notice_boot, notice_step_back, notice_zone};
 use super::doors::Doors;
 use super::idle::{self, Idle};
 use super::keeper_side::KeeperSide;
@@ -194,10 +195,9 @@ impl<'a> Daemon<'a> {
                 writer.set_queue(&QueueName::default(), slots)?;
             }
             if writer.latest_queued_at()?.is_some_and(|latest| latest > now + STEP_BACK) {
-                writer.replan_after_step_back(&zone, now)?;
+                notice_step_back(writer, &zone, now)?;
             }
-            writer.lose_runs_of_earlier_boot(&boot_id, &ended_keepers, now)?;
-            writer.fire_reboots(&boot_id, now)
+            notice_boot(writer, &boot_id, &ended_keepers, now)
         })?;
         self.reread_zone()?;
         if let Err(error) = self.store.lengthen_log() {
@@ -230,7 +230,7 @@ impl<'a> Daemon<'a> {
     fn reread_zone(&mut self) -> StoreResult<()> {
         let (zone, fingerprint) = (self.settings.read_zone)();
         let now = self.clock.now();
-        let changed = self.store.write(|writer| writer.follow_system_zone(&fingerprint, &zone, now))?;
+        let changed = self.store.write(|writer| notice_zone(writer, &fingerprint, &zone, now))?;
         if changed {
             info!("the system's zone is `{}`", zone.name());
         }
@@ -376,7 +376,7 @@ impl<'a> Daemon<'a> {
     fn catch_up(&mut self) -> StoreResult<()> {
         if self.set_back {
             let (now, zone) = (self.clock.now(), self.zone.clone());
-            self.store.write(|writer| writer.replan_after_step_back(&zone, now))?;
+            self.store.write(|writer| notice_step_back(writer, &zone, now))?;
             self.set_back = false;
         }
         if self.zone_may_differ {

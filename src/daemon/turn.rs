@@ -10,11 +10,11 @@ use super::adding::{AddAnswer, AddRequest, add_requested};
 use super::mailing::{self, PostOffice};
 use super::order::{seek_order, start_order};
 use crate::domain::{RunId, Span, Timestamp};
-use crate::engine::{ClaimedFor, Plan, Recovery, conclude, plan, recover};
+use crate::engine::{ClaimedFor, Plan, Recovery, after_end, conclude, plan, recover};
 use crate::error::{Error, ErrorKind};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, Known, ToKeeper};
 use crate::schedule::Zone;
-use crate::store::{Applied, AttemptResult, ClaimFor, Store, StoreError, StoreResult, Writer};
+use crate::store::{Applied, AttemptEnd, ClaimFor, Store, StoreError, StoreResult, Writer};
 
 /// A run shorter than this is over before the commit that would start its successor: successors stand by for
 /// it.
@@ -85,6 +85,7 @@ pub fn turn(store: &mut Store, turn: &Turn<'_>) -> StoreResult<Done> {
         for report in turn.reports {
             take_in(writer, turn, report, &mut brief, &mut done)?;
         }
+        writer.follow_up(after_end, turn.now)?;
         for request in turn.requests {
             done.answers.push(add_for_client(writer, turn, request)?);
         }
@@ -236,7 +237,7 @@ fn end(
         if output.is_some() {
             done.stored_outputs.push(run);
         }
-        let result = AttemptResult {
+        let result = AttemptEnd {
             run,
             started: ended.started_at.map(|at| (ended.pid, at)),
             finished_at: ended.finished_at,
@@ -281,6 +282,7 @@ fn decide(
         let claim_for =
             turn.keeper.map(|keeper| ClaimFor { keeper: keeper.instance, has_pipe: keeper.has_pipes() });
         writer.apply(&plan, claim_for, turn.now, &mut applied)?;
+        writer.follow_up(after_end, turn.now)?;
         done.waiting = plan.waiting;
         done.has_room = plan.has_room;
         if !plan.more {

@@ -10,7 +10,7 @@ mod trigger;
 
 pub use ids::{InvalidId, JobId, JobKey, JobName, JobRef, QueueName, RunId, Tag, TriggerId};
 pub use job::{CommandLine, EnvVar, Execution, Mail, MailFormat, MailWhen, NewJob, Stdin, value_of};
-pub use policy::{Missed, MissedMode, Overlap, Policy};
+pub use policy::{Missed, MissedMode, Overlap, Policy, rank};
 pub use run::{End, JobState, Outcome, RunState, StopCause, TriggerKind, Usage};
 pub use timestamp::{Span, Timestamp};
 pub use trigger::TriggerSpec;

@@ -20,6 +20,21 @@ pub enum Overlap {
     Replace,
 }
 
+impl Overlap {
+    /// Returns how many runs of a job may be claimed at once; `None`: any number.
+    pub fn at_once(self) -> Option<u32> {
+        match self {
+            Self::Skip | Self::Wait | Self::Replace => Some(1),
+            Self::Allow => None,
+        }
+    }
+}
+
+/// Returns the place of a run in its queue, which starts the lowest first.
+pub fn rank(priority: i32) -> i64 {
+    -i64::from(priority)
+}
+
 /// What becomes of fires that are found later than the grace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MissedMode {

@@ -13,8 +13,6 @@ pub enum RunState {
     Queued,
     /// Its process was started and has not been seen to end.
     Running,
-    /// An attempt failed and the next is due later.
-    Retrying,
     /// Over, with an outcome.
     Finished,
 }
@@ -57,6 +55,16 @@ pub enum Outcome {
     SpawnFailed,
     /// The keeper was gone, and its status with it.
     Lost,
+}
+
+impl Outcome {
+    /// Tells whether it is one that somebody should look at.
+    pub fn is_failure(self) -> bool {
+        match self {
+            Self::Failed | Self::TimedOut | Self::SpawnFailed | Self::Lost => true,
+            Self::Success | Self::Cancelled | Self::Missed | Self::Skipped => false,
+        }
+    }
 }
 
 /// What made a run: the value of `TASKQ_TRIGGER`.
@@ -139,7 +147,7 @@ macro_rules! words {
     };
 }
 
-words!(RunState { Queued = "queued", Running = "running", Retrying = "retrying", Finished = "finished" });
+words!(RunState { Queued = "queued", Running = "running", Finished = "finished" });
 words!(JobState {
     Scheduled = "scheduled",
     Queued = "queued",

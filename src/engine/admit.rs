@@ -1,10 +1,11 @@
 //! Owns: which waiting runs start.
 //! Never: the order of a queue (the store hands candidates in order), processes.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::plan::Plan;
 use super::snapshot::{QueueState, StandBy};
+use crate::domain::JobId;
 
 /// How many runs of a queue one turn claims: the keeper starts these while the next turn claims more.
 const CLAIMS_MAX: usize = 100;
@@ -30,9 +31,8 @@ pub(super) fn admit(queues: &[QueueState]) -> Plan {
 fn claim(queue: &QueueState, plan: &mut Plan) {
     let free = (queue.slots + queue.lookahead).saturating_sub(queue.claimed);
     let before = plan.claimed.len();
-    // Candidates whose job has a claimed run are not in the snapshot; those that this step claims are in
-    // `busy`.
-    let mut busy = HashSet::new();
+    // How many runs of each job this step claims.
+    let mut claimed_now: HashMap<JobId, u32> = HashMap::new();
     for candidate in &queue.candidates {
         let claimed = plan.claimed.len() - before;
         if claimed == free || claimed == CLAIMS_MAX {
@@ -40,11 +40,13 @@ fn claim(queue: &QueueState, plan: &mut Plan) {
             plan.has_room |= claimed < free;
             break;
         }
-        if candidate.is_serial && !busy.insert(candidate.run.job) {
-            // Others may wait behind it that the snapshot had no room for.
+        let of_job = claimed_now.entry(candidate.run.job).or_default();
+        if candidate.at_once.is_some_and(|at_once| candidate.beside + *of_job >= at_once) {
+            // The snapshot may have had no room for others that wait after it.
             plan.more = true;
             continue;
         }
+        *of_job += 1;
         plan.claimed.push(candidate.run);
     }
 }
@@ -53,9 +55,8 @@ fn claim(queue: &QueueState, plan: &mut Plan) {
 /// claimed in this step or waiting still: the keeper has but one order, that of arrival. What is taken back
 /// is claimed again behind it.
 fn recall(queue: &QueueState, plan: &mut Plan) {
-    let first = queue.candidates.first().map(|candidate| candidate.priority);
-    let goes_back =
-        |standing: &StandBy| standing.held || first.is_some_and(|first| standing.priority < first);
+    let first = queue.candidates.first().map(|candidate| candidate.rank);
+    let goes_back = |standing: &StandBy| standing.held || first.is_some_and(|first| standing.rank > first);
     let recalled = queue.standing_by.iter().filter(|standing| goes_back(standing));
     plan.recalled.extend(recalled.map(|standing| standing.run));
 }
@@ -63,7 +64,7 @@ fn recall(queue: &QueueState, plan: &mut Plan) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{JobId, RunId};
+    use crate::domain::{RunId, rank};
     use crate::engine::snapshot::Candidate;
 
     fn run(job: i64, number: i64) -> RunId {
@@ -71,7 +72,7 @@ mod tests {
     }
 
     fn candidate(job: i64, number: i64, priority: i32) -> Candidate {
-        Candidate { run: run(job, number), priority, is_serial: true }
+        Candidate { run: run(job, number), rank: rank(priority), at_once: Some(1), beside: 0 }
     }
 
     fn queue(slots: usize, claimed: usize, candidates: Vec<Candidate>) -> QueueState {
@@ -110,7 +111,7 @@ mod tests {
     fn a_paused_queue_starts_nothing_and_takes_back_what_stands_by() {
         let mut paused = queue(2, 3, vec![candidate(9, 1, 0)]);
         paused.paused = true;
-        paused.standing_by = vec![StandBy { run: run(3, 1), priority: 0, held: false }];
+        paused.standing_by = vec![StandBy { run: run(3, 1), rank: 0, held: false }];
         let plan = admit(&[paused]);
         assert_eq!((plan.claimed, plan.recalled), (vec![], vec![run(3, 1)]));
     }
@@ -118,9 +119,9 @@ mod tests {
     #[test]
     fn a_run_that_stands_by_gives_way_to_a_higher_priority() {
         let mut full = queue(1, 2, vec![candidate(9, 1, 5)]);
-        full.standing_by = vec![StandBy { run: run(3, 1), priority: 0, held: false }];
+        full.standing_by = vec![StandBy { run: run(3, 1), rank: 0, held: false }];
         assert_eq!(admit(&[full.clone()]).recalled, [run(3, 1)]);
-        full.standing_by[0].priority = 5;
+        full.standing_by[0].rank = rank(5);
         assert_eq!(admit(&[full]).recalled, []);
     }
 
@@ -129,7 +130,7 @@ mod tests {
         let mut brief = queue(1, 3, vec![candidate(9, 1, 5)]);
         brief.lookahead = 4;
         brief.standing_by = [(3, 0), (4, 5), (5, -1)]
-            .map(|(job, priority)| StandBy { run: run(job, 1), priority, held: false })
+            .map(|(job, priority)| StandBy { run: run(job, 1), rank: rank(priority), held: false })
             .to_vec();
         let plan = admit(&[brief]);
         assert_eq!((plan.claimed, plan.recalled), (vec![run(9, 1)], vec![run(3, 1), run(5, 1)]));
@@ -139,14 +140,14 @@ mod tests {
     fn a_queue_in_which_runs_stand_by_is_told_its_width() {
         let mut wider = queue(3, 2, vec![]);
         assert_eq!(admit(&[wider.clone()]).widths, []);
-        wider.standing_by = vec![StandBy { run: run(3, 1), priority: 0, held: false }];
+        wider.standing_by = vec![StandBy { run: run(3, 1), rank: 0, held: false }];
         assert_eq!(admit(&[wider]).widths, [("default".to_owned(), 3)]);
     }
 
     #[test]
     fn what_stands_by_for_a_paused_job_is_taken_back() {
         let mut full = queue(1, 2, vec![]);
-        full.standing_by = vec![StandBy { run: run(3, 1), priority: 0, held: true }];
+        full.standing_by = vec![StandBy { run: run(3, 1), rank: 0, held: true }];
         assert_eq!(admit(&[full]).recalled, [run(3, 1)]);
     }
 
@@ -154,7 +155,7 @@ mod tests {
     fn a_queue_without_slots_starts_nothing_however_far_it_looks_ahead() {
         let mut closed = queue(0, 1, vec![candidate(9, 1, 0)]);
         closed.lookahead = 4;
-        closed.standing_by = vec![StandBy { run: run(3, 1), priority: 0, held: false }];
+        closed.standing_by = vec![StandBy { run: run(3, 1), rank: 0, held: false }];
         let plan = admit(&[closed]);
         assert_eq!((plan.claimed, plan.recalled), (vec![], vec![run(3, 1)]));
     }

@@ -45,7 +45,7 @@ pub struct Pending<'a> {
 }
 
 impl Pending<'_> {
-    fn count(&self, until: Timestamp) -> u64 {
+    pub(super) fn count(&self, until: Timestamp) -> u64 {
         let fires = |at: &Timestamp| self.schedule.count(*at - Span::from_micros(1), *at, self.zone) > 0;
         let again = self.taken.iter().take_while(|at| **at <= until).filter(|at| fires(at)).count();
         1 + self.schedule.count(self.next_at, until, self.zone) - again as u64
@@ -62,7 +62,7 @@ impl Pending<'_> {
         fires.split_off(fires.len().saturating_sub(n))
     }
 
-    fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
         first_free_fire(self.schedule, self.zone, None, now, self.taken)
     }
 }
@@ -124,18 +124,6 @@ pub fn first_free_fire(
     fire
 }
 
-/// Returns how many fires of a recurring trigger fell into a pause that ends now, and its next fire. An `at`
-/// is not
-/// skipped: it runs late, if its misfire policy lets it.
-pub fn skip_paused(now: Timestamp, pending: &Pending<'_>) -> Option<(u64, Option<Timestamp>)> {
-    match pending.schedule {
-        Schedule::At(_) => None,
-        Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => {
-            Some((pending.count(now), pending.next_after(now)))
-        }
-    }
-}
-
 /// Plans the runs of every due trigger.
 pub(super) fn fire(now: Timestamp, due: &[Due]) -> Plan {
     let mut plan = Plan { more: true, ..Plan::default() };
@@ -167,7 +155,7 @@ pub(super) fn fire(now: Timestamp, due: &[Due]) -> Plan {
 fn place(due: &Due, accounting: &Accounting, job: &mut Overlapping, plan: &mut Plan) {
     let new = |scheduled_at, fires, fate, cause| NewRun {
         job: due.job,
-        trigger: due.trigger,
+        trigger: Some(due.trigger),
         kind: due.kind,
         scheduled_at,
         fires,
@@ -185,8 +173,7 @@ fn place(due: &Due, accounting: &Accounting, job: &mut Overlapping, plan: &mut P
     for at in &accounting.made_up {
         // Several made up at once wait for one another, unless the job lets its runs overlap; none is skipped
         // for the next.
-        let fate =
-            if accounting.made_up.len() > 1 { job.queue(&due.policy) } else { job.meet(&due.policy, plan) };
+        let fate = if accounting.made_up.len() > 1 { job.queue() } else { job.meet(&due.policy, plan) };
         let cause = matches!(fate, Fate::Finished(_)).then_some(OVERLAP_CAUSE);
         plan.new_runs.push(new(*at, 1, fate, cause));
     }
@@ -211,9 +198,9 @@ impl Overlapping {
         Self { stored: unfinished.to_vec(), planned: 0 }
     }
 
-    fn queue(&mut self, policy: &Policy) -> Fate {
+    fn queue(&mut self) -> Fate {
         self.planned += 1;
-        Fate::Queued { is_serial: policy.overlap != Overlap::Allow }
+        Fate::Queued
     }
 
     fn meet(&mut self, policy: &Policy, plan: &mut Plan) -> Fate {
@@ -226,9 +213,9 @@ impl Overlapping {
             Overlap::Replace if self.planned > 0 => Fate::Finished(Outcome::Skipped),
             Overlap::Replace => {
                 self.replace(plan);
-                self.queue(policy)
+                self.queue()
             }
-            Overlap::Skip | Overlap::Wait | Overlap::Allow => self.queue(policy),
+            Overlap::Skip | Overlap::Wait | Overlap::Allow => self.queue(),
         }
     }
 

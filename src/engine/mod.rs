@@ -2,14 +2,25 @@
 //! Never: clocks, SQL, processes, or any other effect.
 
 mod admit;
+mod after;
 mod misfire;
 mod plan;
 mod recover;
+mod replan;
 mod retry;
 mod snapshot;
 
-pub use misfire::{Accounting, Pending, account, first_fire, first_free_fire, skip_paused};
-pub use plan::{Fate, NewRun, Plan, plan};
+pub use after::{Effect, EndFacts, RunFacts, after_end};
+pub use misfire::{Accounting, Pending, account, first_fire, first_free_fire};
+pub use plan::{Fate, NewRun, Plan};
 pub use recover::{ClaimedFor, Recovery, recover};
+pub use replan::{Planned, after_step_back, follow_zone, resume};
 pub use retry::{Conclusion, LOST, conclude};
-pub use snapshot::{Candidate, Due, QueueState, Snapshot, StandBy, Unfinished};
+pub use snapshot::{Candidate, Compiled, Due, QueueState, Snapshot, StandBy, Unfinished};
+
+use crate::domain::Timestamp;
+
+/// Decides the next step at `now`.
+pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Plan {
+    if snapshot.due.is_empty() { admit::admit(&snapshot.queues) } else { misfire::fire(now, &snapshot.due) }
+}

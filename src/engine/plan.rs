@@ -4,19 +4,13 @@
 //! A turn plans and applies in one transaction until nothing is left: first the fires that are due, then the
 //! starts, so that a run made by the first step can be claimed by the second.
 
-use super::admit::admit;
-use super::misfire::fire;
-use super::snapshot::Snapshot;
 use crate::domain::{JobId, Outcome, RunId, Timestamp, TriggerId, TriggerKind};
 
 /// What becomes of a new run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It waits for its turn.
-    Queued {
-        /// It does not start beside another run of its job.
-        is_serial: bool,
-    },
+    Queued,
     /// It is over before it began.
     Finished(Outcome),
 }
@@ -26,8 +20,8 @@ pub enum Fate {
 pub struct NewRun {
     /// The job that fired.
     pub job: JobId,
-    /// The trigger that fired.
-    pub trigger: TriggerId,
+    /// The trigger that fired; `None`: a person asked for it.
+    pub trigger: Option<TriggerId>,
     /// Its kind.
     pub kind: TriggerKind,
     /// The fire's instant; of a stretch, the first.
@@ -65,9 +59,4 @@ pub struct Plan {
     pub has_room: bool,
     /// There may be more to plan in this turn.
     pub more: bool,
-}
-
-/// Decides the next step at `now`.
-pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Plan {
-    if snapshot.due.is_empty() { admit(&snapshot.queues) } else { fire(now, &snapshot.due) }
 }

@@ -13,6 +13,9 @@ pub struct Snapshot {
     pub queues: Vec<QueueState>,
 }
 
+/// A trigger's schedule and the zone it is read in, or why there is none.
+pub type Compiled = Result<(Schedule, Zone), String>;
+
 /// A trigger whose next fire has come.
 #[derive(Debug)]
 pub struct Due {
@@ -22,7 +25,7 @@ pub struct Due {
     pub kind: TriggerKind,
     /// Its instants; `Err` says why its stored text has none any more, as when a zone left the machine's
     /// tzdata.
-    pub schedule: Result<(Schedule, Zone), String>,
+    pub schedule: Compiled,
     /// The first fire that is not accounted for.
     pub next_at: Timestamp,
     /// Later instants that have a run already, ascending, see `Pending`.
@@ -70,8 +73,8 @@ pub struct QueueState {
 pub struct StandBy {
     /// Which run.
     pub run: RunId,
-    /// Its priority.
-    pub priority: i32,
+    /// The lowest first.
+    pub rank: i64,
     /// Its job was paused meanwhile.
     pub held: bool,
 }
@@ -81,8 +84,10 @@ pub struct StandBy {
 pub struct Candidate {
     /// Which run.
     pub run: RunId,
-    /// Its priority.
-    pub priority: i32,
-    /// It does not start beside another run of its job.
-    pub is_serial: bool,
+    /// The lowest first.
+    pub rank: i64,
+    /// How many runs of its job may be claimed at once, this one among them; `None`: any number.
+    pub at_once: Option<u32>,
+    /// How many others are, where `at_once` limits them.
+    pub beside: u32,
 }

@@ -59,6 +59,10 @@ pub(super) fn noted(directory: &Directory) -> u64 {
 
 /// Refuses a database that has not seen all the commits that were noted.
 pub(super) fn check(connection: &Connection, noted: u64) -> StoreResult<()> {
+    // Without a note there is nothing to compare; a store that is to be upgraded may not count yet.
+    if noted == 0 {
+        return Ok(());
+    }
     let count = count(connection)?;
     if count < noted { Err(StoreError::LogLost { commits: noted - count }) } else { Ok(()) }
 }

@@ -4,12 +4,13 @@
 use rusqlite::{Row, ToSql, params};
 
 use super::codec::{self, missed};
-use super::snapshot::{Compiled, schedule_of, trigger_spec};
+use super::snapshot::{schedule_of, trigger_spec};
 use super::{Reader, StoreResult};
 use crate::domain::{
     CommandLine, EnvVar, JobId, JobState, Mail, Outcome, Policy, QueueName, RunId, Stdin, Tag, Timestamp,
     TriggerId, TriggerSpec,
 };
+use crate::engine::Compiled;
 use crate::schedule::Zone;
 
 /// One job, all of it.
@@ -191,7 +192,7 @@ impl Reader<'_> {
             let mut job = view(row)?;
             if filter.jobs.is_empty() || filter.jobs.contains(&job.id) {
                 self.complete(&mut job)?;
-                let failed = job.last.is_some_and(|(_, outcome, _)| is_failure(outcome));
+                let failed = job.last.is_some_and(|(_, outcome, _)| outcome.is_failure());
                 if filter.state.is_none_or(|state| state == job.state) && (failed || !filter.failed) {
                     jobs.push(job);
                 }
@@ -272,12 +273,4 @@ impl Reader<'_> {
 
 fn trigger_view(row: &Row<'_>) -> rusqlite::Result<TriggerView> {
     Ok(TriggerView { id: TriggerId(row.get(0)?), spec: trigger_spec(row, 1)?, next_at: row.get(7)? })
-}
-
-/// Tells whether an outcome is one that somebody should look at.
-fn is_failure(outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::Failed | Outcome::TimedOut | Outcome::SpawnFailed | Outcome::Lost => true,
-        Outcome::Success | Outcome::Cancelled | Outcome::Missed | Outcome::Skipped => false,
-    }
 }

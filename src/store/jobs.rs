@@ -7,11 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::codec::{command_columns, content_hash, join, stdin_columns};
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{
-    JobId, JobKey, JobName, NewJob, Outcome, Overlap, RunId, Span, Timestamp, TriggerId, TriggerKind,
-    TriggerSpec,
+    JobId, JobKey, JobName, NewJob, RunId, Span, Timestamp, TriggerId, TriggerKind, TriggerSpec,
 };
-use crate::engine::{Pending, skip_paused};
-use crate::schedule::Zone;
+use crate::engine::{Fate, NewRun};
 
 /// A trigger to be stored with its job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +106,7 @@ impl Writer<'_> {
         request: Option<i64>,
         now: Timestamp,
     ) -> StoreResult<JobId> {
-        let id = self.insert_job(job, triggers.is_empty(), request, now)?;
+        let id = self.insert_job(job, request, now)?;
         for name in &job.tags {
             self.transaction
                 .prepare_cached("INSERT OR IGNORE INTO tag (job_id, tag) VALUES (?1, ?2)")?
@@ -118,27 +116,23 @@ impl Writer<'_> {
             self.insert_trigger(id, trigger, job.hold)?;
         }
         if triggers.is_empty() {
-            let run = RunId { job: id, number: 1 };
-            self.insert_manual_run(run, job.queue.as_str(), job.priority, job.policy.overlap, job.hold, now)?;
+            self.add_manual_run(id, now)?;
+            if job.hold {
+                self.hold(id, true)?;
+            }
         }
         Ok(id)
     }
 
-    fn insert_job(
-        &self,
-        job: &NewJob,
-        has_run: bool,
-        request: Option<i64>,
-        now: Timestamp,
-    ) -> StoreResult<JobId> {
+    fn insert_job(&self, job: &NewJob, request: Option<i64>, now: Timestamp) -> StoreResult<JobId> {
         let sql = format!(
-            "INSERT INTO job (name, created_at, paused_at, runs, request, {DEFINITION_COLUMNS})
-             VALUES (:name, :now, :paused_at, :runs, :request, {DEFINITION_VALUES})"
+            "INSERT INTO job (name, created_at, paused_at, request, {DEFINITION_COLUMNS})
+             VALUES (:name, :now, :paused_at, :request, {DEFINITION_VALUES})"
         );
         let name = job.name.as_ref().map(JobName::as_str);
         let paused_at = job.hold.then_some(now);
         let others = named_params! {
-            ":name": name, ":now": now, ":paused_at": paused_at, ":runs": has_run, ":request": request,
+            ":name": name, ":now": now, ":paused_at": paused_at, ":request": request,
         };
         self.execute_with_definition(&sql, job, others)?;
         Ok(JobId(self.transaction.last_insert_rowid()))
@@ -225,34 +219,17 @@ impl Writer<'_> {
     }
 
     /// Queues a run that no trigger fired.
-    pub fn add_manual_run(&self, job: JobId, held: bool, now: Timestamp) -> StoreResult<RunId> {
-        let (number, queue, priority, overlap): (i64, String, i32, Overlap) = self
-            .transaction
-            .prepare_cached(
-                "UPDATE job SET runs = runs + 1, done_at = NULL WHERE id = ?1 RETURNING runs, queue, priority, overlap",
-            )?
-            .query_row([job], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-        let run = RunId { job, number };
-        self.insert_manual_run(run, &queue, priority, overlap, held, now)?;
-        Ok(run)
-    }
-
-    fn insert_manual_run(
-        &self,
-        run: RunId,
-        queue: &str,
-        priority: i32,
-        overlap: Overlap,
-        held: bool,
-        now: Timestamp,
-    ) -> StoreResult<()> {
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO run (job_id, number, trigger, scheduled_at, queue, priority, is_serial, state, held, queued_at)
-                 VALUES (?1, ?2, 'manual', ?3, ?4, ?5, ?6, 'queued', ?7, ?3)",
-            )?
-            .execute(params![run.job, run.number, now, queue, priority, overlap != Overlap::Allow, held])?;
-        Ok(())
+    pub fn add_manual_run(&self, job: JobId, now: Timestamp) -> StoreResult<RunId> {
+        let run = NewRun {
+            job,
+            trigger: None,
+            kind: TriggerKind::Manual,
+            scheduled_at: now,
+            fires: 1,
+            fate: Fate::Queued,
+            cause: None,
+        };
+        self.insert_run(&run, now)
     }
 
     /// Pauses a job: its triggers do not fire and its waiting runs do not start. Returns whether it was not
@@ -266,31 +243,17 @@ impl Writer<'_> {
         Ok(changed > 0)
     }
 
-    /// Lets a job fire again. The fires that its pause swallowed are one `skipped` row with their count.
-    pub fn resume_job(&self, job: JobId, system_zone: &Zone, now: Timestamp) -> StoreResult<Resumed> {
+    /// Lets a job fire again, and returns whether it was paused. What its pause swallowed is still due.
+    pub fn resume_job(&self, job: JobId) -> StoreResult<bool> {
         let changed = self
             .transaction
             .prepare_cached("UPDATE job SET paused_at = NULL WHERE id = ?1 AND paused_at IS NOT NULL")?
             .execute([job])?;
-        if changed == 0 {
-            return Ok(Resumed::WasNotPaused);
+        if changed > 0 {
+            self.hold(job, false)?;
+            self.has_lost_fires(job);
         }
-        self.hold(job, false)?;
-        for (trigger, compiled) in self.compiled_triggers(job, system_zone)? {
-            let (schedule, zone) = match compiled {
-                Ok(compiled) => compiled,
-                Err(cause) => return Ok(Resumed::Unreadable(cause)),
-            };
-            let Some(next_at) = trigger.next_at.filter(|at| *at <= now) else { continue };
-            let taken = self.taken_after(job, trigger.id, next_at)?;
-            let pending = Pending { schedule: &schedule, zone: &zone, next_at, taken: &taken };
-            if let Some((fires, next)) = skip_paused(now, &pending) {
-                self.add_skipped_stretch(job, (trigger.id, trigger.spec.kind()), next_at, fires, now)?;
-                self.advance_trigger(trigger.id, next)?;
-            }
-        }
-        self.settle_job(job, now)?;
-        Ok(Resumed::Resumed)
+        Ok(changed > 0)
     }
 
     fn hold(&self, job: JobId, held: bool) -> StoreResult<()> {
@@ -316,6 +279,7 @@ impl Writer<'_> {
         self.transaction
             .prepare_cached("UPDATE trigger SET next_at = NULL, boot_id = NULL WHERE job_id = ?1")?
             .execute([job])?;
+        self.has_lost_fires(job);
         Ok(())
     }
 
@@ -331,7 +295,7 @@ impl Writer<'_> {
         match claimed {
             None => Ok(Cancelled::AlreadyFinished),
             Some(false) => {
-                self.finish_unstarted(run, Outcome::Cancelled, now)?;
+                self.cancel_waiting(run, now)?;
                 Ok(Cancelled::Dropped)
             }
             Some(true) => {
@@ -352,38 +316,6 @@ impl Writer<'_> {
             .execute(params![run.job, run.number, now, kill_now])?;
         Ok(())
     }
-
-    /// Records a stretch of fires that a pause swallowed.
-    fn add_skipped_stretch(
-        &self,
-        job: JobId,
-        (trigger, kind): (TriggerId, TriggerKind),
-        first: Timestamp,
-        fires: u64,
-        now: Timestamp,
-    ) -> StoreResult<()> {
-        let number = self.next_number(job)?;
-        self.insert_finished(
-            RunId { job, number },
-            (trigger, kind),
-            first,
-            fires,
-            Outcome::Skipped,
-            Some("the job was paused"),
-            now,
-        )
-    }
-}
-
-/// What became of a resume.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Resumed {
-    /// The job fires again.
-    Resumed,
-    /// It was not paused.
-    WasNotPaused,
-    /// One of its schedules cannot be read any more, for this reason. The transaction is to be given up.
-    Unreadable(String),
 }
 
 /// What became of a cancel.

@@ -89,24 +89,11 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Queues the mail about a run that has just finished, if its job wants one.
-    pub(super) fn queue_mail(&self, run: RunId, now: Timestamp) -> StoreResult<()> {
-        // Cancelled ones may have had a process or not; of the lost and those that would not start it was
-        // owed. In the forms of the crons a mail is an output, with cronie's `-n` that of a failure; what
-        // kept a command from starting they write where it would have written.
+    /// Queues the mail about a run, by its key, of a job with this user.
+    pub(super) fn queue_mail(&self, run_id: i64, user: Option<&str>, now: Timestamp) -> StoreResult<()> {
         self.transaction
-            .prepare_cached(
-                "INSERT INTO mail (run_id, queued_at, user)
-                 SELECT run.id, ?3, coalesce(job.user, '') FROM run JOIN job ON job.id = run.job_id
-                 WHERE run.job_id = ?1 AND run.number = ?2 AND run.state = 'finished' AND CASE job.mail_when
-                    WHEN 'output' THEN run.output_bytes > 0
-                        OR run.outcome = 'spawn_failed' AND job.mail_format IN ('debian', 'cronie')
-                    WHEN 'failure' THEN run.outcome IN ('failed', 'timed_out', 'spawn_failed', 'lost')
-                        AND (job.mail_format = 'taskq' OR run.output_bytes > 0 OR run.outcome = 'spawn_failed')
-                    WHEN 'always' THEN run.started_at IS NOT NULL OR run.outcome IN ('spawn_failed', 'lost')
-                 END",
-            )?
-            .execute(params![run.job, run.number, now])?;
+            .prepare_cached("INSERT INTO mail (run_id, queued_at, user) VALUES (?1, ?2, ?3)")?
+            .execute(params![run_id, now, user.unwrap_or_default()])?;
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod codec;
 mod commits;
 mod crontabs;
 mod directory;
+mod ends;
 mod error;
 mod job_view;
 mod jobs;
@@ -20,25 +21,28 @@ mod runs;
 mod schema;
 mod snapshot;
 
+use std::cell::RefCell;
 use std::ops::Deref;
 use std::path::Path;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use commits::Note;
+use ends::Ended;
 use open_files::OpenFiles;
 use schema::Opened;
 
-pub use apply::{Applied, ClaimFor, OpenAttempt, Result as AttemptResult, Start};
+pub use apply::{Applied, ClaimFor};
 pub use crontabs::{CrontabEntry, CrontabView};
 pub use directory::Directory;
+pub use ends::{AttemptEnd, OpenAttempt, Start};
 pub use error::{StoreError, StoreResult};
 pub use job_view::{JobFilter, JobView, TriggerView};
-pub use jobs::{Cancelled, FirstFire, Resumed};
+pub use jobs::{Cancelled, FirstFire};
 pub use mail::{ClaimedMail, MailToSend, UnsentMail};
 pub use queues::QueueView;
 pub use runs::{RunFilter, RunView};
-pub use snapshot::{Claimed, Compiled, Lookahead, schedule_of};
+pub use snapshot::{Claimed, Lookahead, MetaKey, PlannedAre, schedule_of};
 
 /// The largest output that moves into the run log when its run ends, in bytes; a longer one stays a file.
 pub const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
@@ -71,13 +75,17 @@ pub struct Reader<'store> {
 
 /// The store, held against every other writer.
 #[derive(Debug)]
-pub struct Writer<'store>(Reader<'store>);
+pub struct Writer<'store> {
+    reader: Reader<'store>,
+    /// What has ended in this transaction, and was not followed up.
+    ended: RefCell<Vec<Ended>>,
+}
 
 impl<'store> Deref for Writer<'store> {
     type Target = Reader<'store>;
 
     fn deref(&self) -> &Reader<'store> {
-        &self.0
+        &self.reader
     }
 }
 
@@ -200,9 +208,14 @@ impl Store {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         schema::check_version(&transaction)?;
         let before = transaction.total_changes();
-        let writer = Writer(Reader { transaction });
-        let answer = write(&writer).map_err(|error| Refusal { error, is_full: writer.0.has_run_out() })?;
-        let transaction = writer.0.transaction;
+        let writer = Writer { reader: Reader { transaction }, ended: RefCell::default() };
+        let answer = write(&writer).map_err(|error| Refusal { error, is_full: writer.has_run_out() })?;
+        assert!(
+            writer.ended.borrow().is_empty(),
+            "what follows an end was not asked for: {:?}",
+            writer.ended
+        );
+        let transaction = writer.reader.transaction;
         let is_changed = transaction.total_changes() != before;
         // Counted only where there is something to commit: a turn that changes nothing waits for no disk.
         let commits =

@@ -18,13 +18,76 @@ use super::error::{StoreError, StoreResult, unusable};
 use super::log;
 use super::open_files::{OpenFiles, Opening};
 
-/// Marks the file as ours, `PRAGMA application_id`: "task" in ASCII.
-const APPLICATION_ID: i64 = 0x7461_736b;
+/// Marks the file as ours, `PRAGMA application_id`: "tskq" in ASCII.
+const APPLICATION_ID: i64 = 0x7473_6b71;
 
-/// Each step takes a store from the version of its index to the next; `PRAGMA user_version` holds the
-/// version.
-const STEPS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+/// Marked the stores of development versions before schema 1: "task".
+const EARLY_APPLICATION_ID: i64 = 0x7461_736b;
+
+/// The schema of this program.
+const SCHEMA: Schema = Schema { steps: &[include_str!("schema.sql")], released: 0 };
+
+/// The steps that make a store, each from one version to the next. `PRAGMA user_version` holds the version:
+/// the number of steps, or, while the last step is not released and may change, a negative hash of its text.
+struct Schema {
+    steps: &'static [&'static str],
+    released: usize,
+}
+
+/// How a store's version relates to that of this program.
+#[derive(Debug, PartialEq, Eq)]
+enum Age {
+    Same,
+    Older,
+    Later,
+    /// Of a schema that was never released.
+    Unreleased,
+}
+
+impl Schema {
+    const fn latest(&self) -> i64 {
+        let last = self.steps.len();
+        if last == self.released { last as i64 } else { -hash(self.steps[last - 1].as_bytes()) }
+    }
+
+    fn age(&self, version: i64) -> Age {
+        let released = i64::try_from(self.released).expect("there are few steps");
+        if version == self.latest() {
+            Age::Same
+        } else if version < 0 {
+            Age::Unreleased
+        } else if version > released {
+            Age::Later
+        } else {
+            Age::Older
+        }
+    }
+
+    /// Takes the steps that are missing, all or none.
+    fn upgrade(&self, connection: &mut Connection) -> StoreResult<()> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Read under the lock: another process may be upgrading it too.
+        let version = version_of(&transaction)?;
+        if self.age(version) == Age::Older {
+            for step in &self.steps[usize::try_from(version).expect("an older version counts steps")..] {
+                transaction.execute_batch(step)?;
+            }
+            transaction.pragma_update(None, "user_version", self.latest())?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+/// FNV-1a, as a positive number of 31 bits: `user_version` has 32 and a sign.
+const fn hash(bytes: &[u8]) -> i64 {
+    let (mut hash, mut at) = (0x811c_9dc5_u32, 0);
+    while at < bytes.len() {
+        hash = (hash ^ bytes[at] as u32).wrapping_mul(0x0100_0193);
+        at += 1;
+    }
+    (hash >> 1) as i64 + 1
+}
 
 /// How long a write waits for another's: longer than any transaction of ours, shorter than a person's
 /// patience.
@@ -75,16 +138,16 @@ pub(super) fn exists(directory: &Directory) -> StoreResult<bool> {
 
 /// Opens the store in the directory, and makes it where there is none. One of an earlier version is refused.
 pub(super) fn open(directory: &Directory) -> StoreResult<Opened> {
-    let opened = open_any(directory)?;
-    if version_of(&opened.connection)? < latest() { Err(StoreError::Older) } else { Ok(opened) }
+    let opened = open_any(directory, &SCHEMA)?;
+    if version_of(&opened.connection)? == SCHEMA.latest() { Ok(opened) } else { Err(StoreError::Older) }
 }
 
 /// The same, and brings one of an earlier version up to date.
 pub(super) fn open_upgraded(directory: &Directory) -> StoreResult<Opened> {
-    let mut opened = open_any(directory)?;
-    if version_of(&opened.connection)? < latest() {
+    let mut opened = open_any(directory, &SCHEMA)?;
+    if version_of(&opened.connection)? != SCHEMA.latest() {
         sync_names(directory)?;
-        upgrade(&mut opened.connection)?;
+        SCHEMA.upgrade(&mut opened.connection)?;
     }
     Ok(opened)
 }
@@ -93,12 +156,12 @@ pub(super) fn open_upgraded(directory: &Directory) -> StoreResult<Opened> {
 pub(super) fn in_memory() -> StoreResult<Connection> {
     let mut connection = Connection::open_in_memory()?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    upgrade(&mut connection)?;
+    SCHEMA.upgrade(&mut connection)?;
     Ok(connection)
 }
 
 /// Opens the store in the directory, of this version or an earlier one.
-fn open_any(directory: &Directory) -> StoreResult<Opened> {
+fn open_any(directory: &Directory, schema: &Schema) -> StoreResult<Opened> {
     directory.close_to_others()?;
     directory.make_outputs()?;
     if !exists(directory)? {
@@ -107,7 +170,7 @@ fn open_any(directory: &Directory) -> StoreResult<Opened> {
     let noted = commits::noted(directory);
     let opening = Opening::begin()?;
     let mut opened = connect(directory, &opening)?;
-    check_kind(&opened.connection)?;
+    check_kind(&opened.connection, schema)?;
     if !opened.files.has_log() {
         // As `sqlite3` leaves a database that it has recovered.
         opened.connection.pragma_update(None, "journal_mode", "wal")?;
@@ -117,17 +180,38 @@ fn open_any(directory: &Directory) -> StoreResult<Opened> {
     Ok(opened)
 }
 
-/// Refuses a database that is not a store, or of a later version.
-fn check_kind(connection: &Connection) -> StoreResult<()> {
+/// Refuses a database that is not a store, or of a version that cannot be brought up to date.
+fn check_kind(connection: &Connection, schema: &Schema) -> StoreResult<()> {
     let version = version_of(connection)?;
-    if version == latest() {
+    if version == schema.latest() {
         return Ok(());
     }
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    if application != APPLICATION_ID || version < 1 {
-        return Err(StoreError::Unusable("`taskq.db` is not a store of taskq".to_owned()));
+    match application {
+        EARLY_APPLICATION_ID => Err(unreleased()),
+        APPLICATION_ID => refuse_unknown(version, schema),
+        _ => Err(StoreError::Unusable("`taskq.db` is not a store of taskq".to_owned())),
     }
-    check_version(connection)
+}
+
+fn refuse_unknown(version: i64, schema: &Schema) -> StoreResult<()> {
+    match schema.age(version) {
+        Age::Same | Age::Older => Ok(()),
+        Age::Unreleased => Err(unreleased()),
+        Age::Later => Err(StoreError::Unusable(format!(
+            "the store has schema {version}, this taskq knows schemas up to {}: use the taskq that wrote it, \
+             or a later one",
+            schema.released
+        ))),
+    }
+}
+
+fn unreleased() -> StoreError {
+    StoreError::Unusable(
+        "the store was made by a development version of taskq, which no other version reads: \
+         remove it, or use that version"
+            .to_owned(),
+    )
 }
 
 fn create(directory: &Directory) -> StoreResult<()> {
@@ -211,73 +295,85 @@ fn set_up(connection: &Connection, directory: &Directory) -> StoreResult<()> {
     Ok(())
 }
 
-/// The version that this program knows.
-fn latest() -> i64 {
-    i64::try_from(STEPS.len()).expect("there are few steps")
-}
-
 fn version_of(connection: &Connection) -> StoreResult<i64> {
     let mut statement = connection.prepare_cached("PRAGMA user_version")?;
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
-/// Refuses a store of a later version: what is new in it would be passed over. In every transaction that
-/// writes, since another process may have brought the store there while this one had it open.
+/// Refuses a store of another version: what is new in it would be passed over. In every transaction that
+/// writes, since another process may have upgraded the store while this one had it open.
 pub fn check_version(connection: &Connection) -> StoreResult<()> {
-    let (version, latest) = (version_of(connection)?, latest());
-    if version > latest {
-        return Err(StoreError::Unusable(format!(
-            "the store has schema {version}, this taskq knows schemas up to {latest}: use the taskq that wrote it, or a later one"
-        )));
-    }
-    Ok(())
-}
-
-/// Takes the steps that are missing, all or none.
-fn upgrade(connection: &mut Connection) -> StoreResult<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Read under the lock: another process may be upgrading it too.
-    let current = version_of(&transaction)?;
-    for (index, step) in (0i64..).zip(STEPS) {
-        if index >= current {
-            transaction.execute_batch(step)?;
-            transaction.pragma_update(None, "user_version", index + 1)?;
-        }
-    }
-    transaction.commit()?;
-    Ok(())
+    let version = version_of(connection)?;
+    if version == SCHEMA.latest() { Ok(()) } else { refuse_unknown(version, &SCHEMA) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_store_of_the_first_schema_is_brought_up_to_date_and_keeps_its_jobs() {
+    const TWO_STEPS: Schema = Schema {
+        steps: &[include_str!("schema.sql"), "ALTER TABLE job ADD COLUMN colour TEXT;"],
+        released: 2,
+    };
+
+    /// Makes a store in a new directory.
+    fn store() -> (tempfile::TempDir, Directory, Connection) {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("the directory is ours");
-        let old = Connection::open(dir.path().join(DATABASE)).expect("the directory is ours");
-        old.pragma_update(None, "application_id", APPLICATION_ID).expect("it is open");
-        old.execute_batch(STEPS[0]).expect("the first schema");
-        old.execute_batch(
-            "PRAGMA user_version = 1;
-             INSERT INTO environment (id, hash, vars) VALUES (1, 0, x'');
-             INSERT INTO job (id, created_at, command, is_script, cwd, environment_id, umask, queue, priority, overlap, missed,
-                grace_us, kill_after_us) VALUES (7, 0, x'3a', 1, x'2f', 1, 18, 'default', 0, 'skip', 'once', 0, 0);
-             INSERT INTO trigger (job_id, kind, expr, next_at, held) VALUES (7, 'cron', '@daily', 1, 0);",
-        )
-        .expect("rows of the first schema");
         let directory = Directory::make(dir.path()).expect("it is ours");
-        let refused = open(&directory).expect_err("another process may be serving it");
-        assert!(matches!(refused, StoreError::Older), "{refused}");
+        let connection = open(&directory).expect("there is none yet").connection;
+        (dir, directory, connection)
+    }
+
+    fn set(connection: &Connection, pragma: &str, value: i64) {
+        connection.pragma_update(None, pragma, value).expect("it is open");
+    }
+
+    fn refusal(directory: &Directory) -> String {
+        open(directory).expect_err("it is of another version").to_string()
+    }
+
+    #[test]
+    fn a_store_of_an_earlier_schema_is_brought_up_to_date_and_keeps_its_rows() {
+        let (_dir, directory, mut old) = store();
+        set(&old, "user_version", 1);
+        old.execute_batch("UPDATE queue SET slots = 7").expect("a row of the first schema");
+        assert!(open_any(&directory, &TWO_STEPS).is_ok(), "an earlier version can be opened");
+        assert_eq!(TWO_STEPS.age(1), Age::Older);
+        TWO_STEPS.upgrade(&mut old).expect("it is a store");
+        assert_eq!(version_of(&old).expect("it is open"), 2);
+        let row =
+            "SELECT slots, (SELECT count(*) FROM pragma_table_info('job') WHERE name = 'colour') FROM queue";
+        let row = old.query_row(row, [], |row| Ok((row.get(0)?, row.get(1)?)));
+        assert_eq!(row.expect("it is there"), (7, 1));
+        TWO_STEPS.upgrade(&mut old).expect("there is nothing left to do");
+    }
+
+    #[test]
+    fn a_step_that_fails_changes_nothing() {
+        const BROKEN: Schema =
+            Schema { steps: &["", "CREATE TABLE extra (x); SELECT nonsense;"], released: 2 };
+        let (_dir, _directory, mut old) = store();
+        set(&old, "user_version", 1);
+        BROKEN.upgrade(&mut old).expect_err("the second step is nonsense");
         assert_eq!(version_of(&old).expect("it is open"), 1);
-        drop(old);
-        let upgraded = open_upgraded(&directory).expect("it is a store").connection;
-        let version = version_of(&upgraded).expect("it is open");
-        let delay: i64 = upgraded
-            .query_row("SELECT delay_us FROM trigger WHERE job_id = 7", [], |row| row.get(0))
-            .expect("it is there");
-        assert_eq!((version, delay), (latest(), 0));
+        old.query_row("SELECT 1 FROM extra", [], |_| Ok(())).expect_err("all or none");
+    }
+
+    #[test]
+    fn a_store_of_a_version_that_was_never_released_is_refused_with_the_reason() {
+        let (_dir, directory, connection) = store();
+        for (version, application) in
+            [(-12, APPLICATION_ID), (1, EARLY_APPLICATION_ID), (3, EARLY_APPLICATION_ID)]
+        {
+            set(&connection, "user_version", version);
+            set(&connection, "application_id", application);
+            assert!(refusal(&directory).starts_with("the store was made by a development version of taskq"));
+        }
+        set(&connection, "application_id", APPLICATION_ID);
+        assert!(refusal(&directory).starts_with("the store has schema 3, this taskq knows"));
+        set(&connection, "application_id", 5);
+        assert_eq!(refusal(&directory), "`taskq.db` is not a store of taskq");
     }
 
     #[test]

@@ -1,4 +1,5 @@
 -- Instants are microseconds since the epoch, UTC; spans are microseconds. No default calls a clock.
+-- The lists of words are those of the whole command line, also where nothing makes such a row yet.
 
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
@@ -27,8 +28,12 @@ CREATE TABLE job (
     command BLOB NOT NULL,                  -- argv, each argument ended by NUL; or the script
     is_script INTEGER NOT NULL CHECK (is_script IN (0, 1)),
     cwd BLOB NOT NULL,
+    cwd_optional INTEGER NOT NULL DEFAULT 0 CHECK (cwd_optional IN (0, 1)),   -- else `/`
     environment_id INTEGER NOT NULL REFERENCES environment (id),
     umask INTEGER NOT NULL CHECK (umask BETWEEN 0 AND 511),
+    stdin_path BLOB,                        -- opened at each start
+    stdin_text BLOB CHECK (stdin_text IS NULL OR stdin_path IS NULL),
+    user TEXT,                              -- NULL: the daemon's
     queue TEXT NOT NULL REFERENCES queue (name),
     priority INTEGER NOT NULL CHECK (priority BETWEEN -100 AND 100),
     overlap TEXT NOT NULL CHECK (overlap IN ('skip', 'wait', 'allow', 'replace')),
@@ -38,10 +43,14 @@ CREATE TABLE job (
     timeout_us INTEGER CHECK (timeout_us > 0),
     kill_after_us INTEGER NOT NULL CHECK (kill_after_us >= 0),
     start_at INTEGER,
+    mail_to TEXT,
+    mail_when TEXT CHECK (mail_when IN ('failure', 'output', 'always')),
+    mail_format TEXT CHECK (mail_format IN ('taskq', 'debian', 'cronie')),
     paused_at INTEGER,
     done_at INTEGER,
     runs INTEGER NOT NULL DEFAULT 0,        -- the number of its latest run
-    request INTEGER                         -- random: which request of a client it was added by
+    request INTEGER,                        -- random: which request of a client it was added by
+    CHECK ((mail_to IS NULL) = (mail_when IS NULL) AND (mail_to IS NULL) = (mail_format IS NULL))
 ) STRICT;
 CREATE UNIQUE INDEX job_name ON job (name) WHERE name IS NOT NULL;
 
@@ -55,39 +64,49 @@ CREATE INDEX tag_job ON tag (tag, job_id);
 CREATE TABLE trigger (
     id INTEGER PRIMARY KEY,
     job_id INTEGER NOT NULL REFERENCES job (id),
-    kind TEXT NOT NULL CHECK (kind IN ('at', 'cron', 'every')),
+    kind TEXT NOT NULL CHECK (kind IN
+        ('at', 'cron', 'calendar', 'every', 'path', 'job', 'emit', 'stream', 'state')),
     expr TEXT,                              -- cron
     zone TEXT,                              -- cron; NULL: the system's, followed when it changes
+    delay_us INTEGER NOT NULL DEFAULT 0 CHECK (delay_us >= 0),      -- cron
     at INTEGER,                             -- at: the instant; every: the anchor
     period_us INTEGER CHECK (period_us > 0),
     next_at INTEGER,                        -- the first fire not yet accounted for; NULL: none
     held INTEGER NOT NULL CHECK (held IN (0, 1)),
     boot_id TEXT,                           -- @reboot: the boot it was last considered in
-    CHECK ((kind = 'cron') = (expr IS NOT NULL)),
-    CHECK ((kind = 'cron') = (at IS NULL)),
+    CHECK (kind <> 'cron' OR expr IS NOT NULL),
+    CHECK ((kind IN ('at', 'every')) = (at IS NOT NULL)),
     CHECK ((kind = 'every') = (period_us IS NOT NULL))
 ) STRICT;
 CREATE INDEX trigger_due ON trigger (held, next_at, job_id) WHERE next_at IS NOT NULL;
 CREATE INDEX trigger_job ON trigger (job_id);
 CREATE INDEX trigger_boot ON trigger (job_id) WHERE boot_id IS NOT NULL;
 
+-- A fire made concrete. What belongs to an attempt (process, exit status, usage) is that of the latest one.
 CREATE TABLE run (
     id INTEGER PRIMARY KEY,                 -- the order in which runs were made
     job_id INTEGER NOT NULL REFERENCES job (id),
     number INTEGER NOT NULL CHECK (number > 0),
     attempt INTEGER NOT NULL DEFAULT 1 CHECK (attempt > 0),
-    trigger TEXT NOT NULL CHECK (trigger IN ('at', 'cron', 'every', 'manual')),
+    trigger TEXT NOT NULL CHECK (trigger IN
+        ('at', 'cron', 'calendar', 'every', 'path', 'job', 'emit', 'stream', 'state', 'manual',
+         'retry', 'callback')),
     trigger_id INTEGER,                     -- NULL: manual
     scheduled_at INTEGER NOT NULL,
-    fires INTEGER NOT NULL DEFAULT 1 CHECK (fires > 0),     -- more than one: a stretch of fires found too late
+    event_id INTEGER,                       -- the event that made it; NULL: an instant did
+    array_index INTEGER CHECK (array_index >= 0),
+    fires INTEGER NOT NULL DEFAULT 1 CHECK (fires > 0),     -- of a stretch of late fires: how many
     queue TEXT NOT NULL REFERENCES queue (name),
-    priority INTEGER NOT NULL,
-    is_serial INTEGER NOT NULL CHECK (is_serial IN (0, 1)), -- starts only while no other run of its job is claimed
-    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'finished')),
+    rank INTEGER NOT NULL,                  -- the queue starts the lowest first
+    at_once INTEGER CHECK (at_once > 0),    -- at most so many claimed runs of its job; NULL: any number
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'retrying', 'finished')),
     held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
     queued_at INTEGER NOT NULL,
+    not_before INTEGER,                     -- waits until then; NULL: for nothing but a slot
     keeper INTEGER,                         -- claimed: the instance of the keeper that is told to start it
     claimed_at INTEGER,
+    has_pipe INTEGER NOT NULL DEFAULT 0 CHECK (has_pipe IN (0, 1)), -- that keeper makes pipes before it starts
+    is_unattended INTEGER NOT NULL DEFAULT 0 CHECK (is_unattended IN (0, 1)),   -- another keeper started it
     stop_at INTEGER,                        -- somebody wants it stopped
     stop_now INTEGER NOT NULL DEFAULT 0 CHECK (stop_now IN (0, 1)),
     stop_told INTEGER NOT NULL DEFAULT 0 CHECK (stop_told IN (0, 1)),
@@ -106,22 +125,75 @@ CREATE TABLE run (
     CHECK ((state = 'finished') = (finished_at IS NOT NULL)),
     CHECK ((state = 'finished') = (outcome IS NOT NULL)),
     CHECK (state <> 'running' OR (keeper IS NOT NULL AND started_at IS NOT NULL AND pid IS NOT NULL)),
-    CHECK (state <> 'queued' OR (started_at IS NULL AND pid IS NULL)),
+    CHECK (state NOT IN ('queued', 'retrying') OR (started_at IS NULL AND pid IS NULL)),
+    CHECK (state <> 'retrying' OR (attempt > 1 AND not_before IS NOT NULL AND keeper IS NULL)),
     CHECK ((keeper IS NULL) = (claimed_at IS NULL)),
     CHECK (exit_code IS NULL OR signal IS NULL),
     CHECK (outcome <> 'success' OR exit_code = 0)
 ) STRICT;
 CREATE UNIQUE INDEX run_number ON run (job_id, number);
-CREATE UNIQUE INDEX run_fire ON run (job_id, trigger_id, scheduled_at) WHERE trigger_id IS NOT NULL;
-CREATE INDEX run_waiting ON run (queue, priority DESC, id) WHERE state = 'queued' AND keeper IS NULL AND held = 0;
+-- An instant fires once; so does an event, and two of them may come in one microsecond.
+CREATE UNIQUE INDEX run_fire ON run (job_id, trigger_id, scheduled_at, ifnull(array_index, -1))
+    WHERE trigger_id IS NOT NULL AND event_id IS NULL;
+CREATE UNIQUE INDEX run_event ON run (job_id, trigger_id, event_id, ifnull(array_index, -1))
+    WHERE event_id IS NOT NULL;
+CREATE INDEX run_waiting ON run (queue, rank, id) WHERE state = 'queued' AND keeper IS NULL AND held = 0;
 CREATE INDEX run_claimed ON run (queue, state) WHERE state <> 'finished' AND keeper IS NOT NULL;
 CREATE INDEX run_unfinished ON run (job_id) WHERE state <> 'finished';
 CREATE INDEX run_stopping ON run (id) WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_told = 0;
 CREATE INDEX run_unsuccessful ON run (outcome, id) WHERE outcome <> 'success';
 
+-- The attempts of a run before its latest: nearly every run has one attempt, and no row here.
+CREATE TABLE attempt (
+    run_id INTEGER NOT NULL REFERENCES run (id),
+    number INTEGER NOT NULL CHECK (number > 0),
+    pid INTEGER,
+    started_at INTEGER,
+    finished_at INTEGER NOT NULL,
+    outcome TEXT NOT NULL CHECK (outcome IN ('failed', 'timed_out', 'spawn_failed', 'lost')),
+    exit_code INTEGER,
+    signal INTEGER,
+    cause TEXT,
+    user_us INTEGER,
+    system_us INTEGER,
+    max_rss_kib INTEGER,
+    output_bytes INTEGER,
+    PRIMARY KEY (run_id, number),
+    CHECK (exit_code IS NULL OR signal IS NULL)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE output (
     run_id INTEGER PRIMARY KEY REFERENCES run (id),
     data BLOB NOT NULL
 ) STRICT;
+
+-- The mail about a run, from the commit of its end until sendmail(8) has taken it. An unsent one stays.
+CREATE TABLE mail (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id INTEGER NOT NULL UNIQUE REFERENCES run (id),
+    queued_at INTEGER NOT NULL,
+    user TEXT NOT NULL,                     -- the job's; empty: the daemon's
+    keeper INTEGER,                         -- claimed: the instance of the keeper that is told to send it
+    failed TEXT,                            -- why it was not sent
+    CHECK (failed IS NULL OR keeper IS NULL)
+) STRICT;
+CREATE INDEX mail_unsent ON mail (user, id) WHERE failed IS NULL;
+
+-- A crontab as it was read, byte for byte.
+CREATE TABLE crontab (
+    id INTEGER PRIMARY KEY,
+    source TEXT NOT NULL UNIQUE,            -- the file's absolute path; empty: the table of crontab(1)
+    origin TEXT NOT NULL CHECK (origin IN ('debian', 'cronie')),
+    text BLOB NOT NULL
+) STRICT;
+
+-- The line that a job stands for.
+CREATE TABLE crontab_entry (
+    job_id INTEGER PRIMARY KEY REFERENCES job (id),
+    crontab_id INTEGER NOT NULL REFERENCES crontab (id),
+    line INTEGER NOT NULL CHECK (line > 0), -- from 1
+    text BLOB NOT NULL
+) STRICT;
+CREATE INDEX crontab_entry_line ON crontab_entry (crontab_id, line);
 
 INSERT INTO queue (name) VALUES ('default');

@@ -1,13 +1,13 @@
 //! Owns: the facts that the engine plans with, each query served by an index.
 //! Never: what to make of them.
 
-use rusqlite::{OptionalExtension, Row, named_params, params};
+use rusqlite::{OptionalExtension, Row, ToSql, named_params, params};
 
 use super::codec::missed;
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{JobId, Policy, QueueName, RunId, Timestamp, TriggerId, TriggerKind, TriggerSpec};
-use crate::engine::{Candidate, Due, QueueState, Snapshot, StandBy, Unfinished, first_free_fire};
-use crate::schedule::{Schedule, Zone, compile};
+use crate::engine::{Candidate, Compiled, Due, Planned, QueueState, Snapshot, StandBy, Unfinished};
+use crate::schedule::{Zone, compile};
 
 /// How many due triggers one step takes on: enough to share a commit, few enough to keep memory flat.
 const DUE_MAX: usize = 1_000;
@@ -51,13 +51,29 @@ impl Reader<'_> {
     }
 
     fn due(&self, now: Timestamp, system_zone: &Zone) -> StoreResult<Vec<Due>> {
-        let mut statement = self.transaction.prepare_cached(
-            "SELECT trigger.id, trigger.kind, trigger.expr, trigger.zone, trigger.at, trigger.period_us, trigger.delay_us,
-                trigger.next_at, job.id, job.overlap, job.missed, job.missed_within_us, job.grace_us, job.timeout_us, job.kill_after_us
+        self.due_where("trigger.held = 0", named_params! { ":now": now }, system_zone)
+    }
+
+    /// Returns the triggers of one job whose next fire has come, whether or not they are held.
+    pub fn due_of_job(&self, job: JobId, now: Timestamp, system_zone: &Zone) -> StoreResult<Vec<Due>> {
+        self.due_where("trigger.job_id = :job", named_params! { ":now": now, ":job": job }, system_zone)
+    }
+
+    fn due_where(
+        &self,
+        condition: &str,
+        values: &[(&str, &dyn ToSql)],
+        system_zone: &Zone,
+    ) -> StoreResult<Vec<Due>> {
+        let mut statement = self.transaction.prepare_cached(&format!(
+            "SELECT trigger.id, trigger.kind, trigger.expr, trigger.zone, trigger.at, trigger.period_us,
+                trigger.delay_us, trigger.next_at, job.id, job.overlap, job.missed, job.missed_within_us,
+                job.grace_us, job.timeout_us, job.kill_after_us
              FROM trigger JOIN job ON job.id = trigger.job_id
-             WHERE trigger.next_at <= :now AND trigger.held = 0 AND trigger.next_at IS NOT NULL ORDER BY trigger.next_at",
-        )?;
-        let mut rows = statement.query(named_params! { ":now": now })?;
+             WHERE trigger.next_at <= :now AND {condition} AND trigger.next_at IS NOT NULL
+             ORDER BY trigger.next_at",
+        ))?;
+        let mut rows = statement.query(values)?;
         let mut due = Vec::new();
         while let Some(row) = rows.next()?.filter(|_| due.len() < DUE_MAX) {
             let job: JobId = row.get(8)?;
@@ -149,28 +165,28 @@ impl Reader<'_> {
             )?
             .query_row([queue], |row| row.get(0))?;
         let mut statement = self.transaction.prepare_cached(
-            "SELECT job_id, number, priority, held FROM run
+            "SELECT job_id, number, rank, held FROM run
              WHERE queue = ?1 AND state = 'queued' AND state <> 'finished' AND keeper IS NOT NULL ORDER BY id DESC",
         )?;
         let standing_by = statement.query_map([queue], |row| {
             let run = RunId { job: row.get(0)?, number: row.get(1)? };
-            Ok(StandBy { run, priority: row.get(2)?, held: row.get(3)? })
+            Ok(StandBy { run, rank: row.get(2)?, held: row.get(3)? })
         })?;
         Ok((usize::try_from(claimed).unwrap_or(0), standing_by.collect::<rusqlite::Result<_>>()?))
     }
 
     fn candidates(&self, queue: &str, limit: usize) -> StoreResult<Vec<Candidate>> {
         let mut statement = self.transaction.prepare_cached(
-            "SELECT job_id, number, priority, is_serial FROM run
-             WHERE queue = ?1 AND state = 'queued' AND keeper IS NULL AND held = 0
-             AND (is_serial = 0 OR NOT EXISTS (
-                SELECT 1 FROM run AS other
-                WHERE other.job_id = run.job_id AND other.state <> 'finished' AND other.keeper IS NOT NULL))
-             ORDER BY priority DESC, id",
+            "SELECT job_id, number, rank, at_once, beside FROM (
+                SELECT id, job_id, number, rank, at_once, iif(at_once IS NULL, 0,
+                    (SELECT count(*) FROM run AS other WHERE other.job_id = run.job_id
+                        AND other.state <> 'finished' AND other.keeper IS NOT NULL)) AS beside
+                FROM run WHERE queue = ?1 AND state = 'queued' AND keeper IS NULL AND held = 0)
+             WHERE at_once IS NULL OR beside < at_once ORDER BY rank, id",
         )?;
         let candidates = statement.query_map([queue], |row| {
             let run = RunId { job: row.get(0)?, number: row.get(1)? };
-            Ok(Candidate { run, priority: row.get(2)?, is_serial: row.get(3)? })
+            Ok(Candidate { run, rank: row.get(2)?, at_once: row.get(3)?, beside: row.get(4)? })
         })?;
         // The index gives them in order, one at a time. A bound `LIMIT` would have SQLite plan anew at each
         // binding.
@@ -217,11 +233,6 @@ impl Reader<'_> {
         let mut statement = self.transaction.prepare_cached("SELECT 1 FROM queue WHERE name = ?1")?;
         Ok(statement.exists([queue.as_str()])?)
     }
-
-    fn meta(&self, key: &str) -> StoreResult<Option<String>> {
-        let mut statement = self.transaction.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
-        Ok(statement.query_row([key], |row| row.get(0)).optional()?)
-    }
 }
 
 impl Writer<'_> {
@@ -234,96 +245,70 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Ends what was claimed before the machine was last started: no keeper and no process of it can be left.
-    /// Keepers that `ended` in order had started nothing that is still claimed.
-    pub fn lose_runs_of_earlier_boot(&self, boot_id: &str, ended: &[i64], now: Timestamp) -> StoreResult<()> {
-        const KEY: &str = "boot";
-        let known = self.meta(KEY)?;
-        if known.as_deref() == Some(boot_id) {
-            return Ok(());
+    /// Stores a value that outlives the daemon, and returns the one that was there before.
+    pub fn exchange_meta(&self, key: MetaKey, value: &str) -> StoreResult<Option<String>> {
+        let key = match key {
+            MetaKey::Boot => "boot",
+            MetaKey::SystemZone => "system_zone",
+        };
+        let mut statement = self.transaction.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+        let known: Option<String> = statement.query_row([key], |row| row.get(0)).optional()?;
+        if known.as_deref() != Some(value) {
+            self.transaction
+                .execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![key, value])?;
         }
-        self.set_meta(KEY, boot_id)?;
-        // A store of an earlier taskq does not say in which boot it was served: the next keeper decides.
-        for claimed in self.claimed_runs()?.iter().filter(|_| known.is_some()) {
-            if !ended.contains(&claimed.keeper) {
-                self.record_lost(claimed.run, now)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn set_meta(&self, key: &str, value: &str) -> StoreResult<()> {
-        self.transaction
-            .execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![key, value])?;
-        Ok(())
-    }
-
-    /// Plans the coming fires of every cron trigger without a zone of its own anew, if the system's zone is
-    /// another than when they were planned. Fires that are due stay due.
-    pub fn follow_system_zone(&self, fingerprint: &str, zone: &Zone, now: Timestamp) -> StoreResult<bool> {
-        const KEY: &str = "system_zone";
-        let known = self.meta(KEY)?;
-        if known.as_deref() == Some(fingerprint) {
-            return Ok(false);
-        }
-        self.set_meta(KEY, fingerprint)?;
-        for planned in self.planned("kind = 'cron' AND zone IS NULL", now)? {
-            // What cannot be read now could not be read when it was added, and has no next fire to move.
-            let Ok(schedule) = compile(&planned.spec) else { continue };
-            // A boot that has not fired yet fires in whichever zone.
-            if schedule != Schedule::Reboot {
-                let taken = self.taken_after(planned.job, planned.trigger, now)?;
-                let next = first_free_fire(&schedule, zone, planned.start, now, &taken);
-                self.advance_trigger(planned.trigger, next)?;
-            }
-        }
-        Ok(true)
-    }
-
-    /// Plans every recurring trigger anew from a clock that was set back far. An instant that has a run
-    /// already, from before the step, is passed over: no fire doubles.
-    pub fn replan_after_step_back(&self, system_zone: &Zone, now: Timestamp) -> StoreResult<()> {
-        for planned in self.planned("kind <> 'at'", now)? {
-            let Ok((schedule, zone)) = schedule_of(&planned.spec, system_zone) else { continue };
-            let next = if schedule == Schedule::Reboot {
-                Some(now)
-            } else {
-                let taken = self.taken_after(planned.job, planned.trigger, now)?;
-                first_free_fire(&schedule, &zone, planned.start, now, &taken)
-            };
-            if next.is_some_and(|next| next < planned.next_at) {
-                self.advance_trigger(planned.trigger, next)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the triggers of a kind whose next fire is to come.
-    fn planned(&self, kind: &str, now: Timestamp) -> StoreResult<Vec<Planned>> {
-        let mut statement = self.transaction.prepare(&format!(
-            "SELECT trigger.id, kind, expr, zone, at, period_us, delay_us, next_at, job_id, job.start_at
-             FROM trigger JOIN job ON job.id = trigger.job_id WHERE {kind} AND next_at > ?1",
-        ))?;
-        let planned = statement.query_map([now], |row| {
-            Ok(Planned {
-                trigger: TriggerId(row.get(0)?),
-                spec: trigger_spec(row, 1)?,
-                next_at: row.get(7)?,
-                job: row.get(8)?,
-                start: row.get(9)?,
-            })
-        })?;
-        Ok(planned.collect::<rusqlite::Result<_>>()?)
+        Ok(known)
     }
 }
 
-/// A trigger that is to be planned anew.
-struct Planned {
-    trigger: TriggerId,
-    spec: TriggerSpec,
-    next_at: Timestamp,
-    job: JobId,
-    start: Option<Timestamp>,
+impl Reader<'_> {
+    /// Returns the triggers of a kind whose next fire is to come.
+    pub fn planned(
+        &self,
+        which: PlannedAre,
+        now: Timestamp,
+        system_zone: &Zone,
+    ) -> StoreResult<Vec<Planned>> {
+        let condition = match which {
+            PlannedAre::InSystemZone => "kind = 'cron' AND zone IS NULL",
+            PlannedAre::Recurring => "kind <> 'at'",
+        };
+        let mut statement = self.transaction.prepare(&format!(
+            "SELECT trigger.id, kind, expr, zone, at, period_us, delay_us, next_at, job_id, job.start_at
+             FROM trigger JOIN job ON job.id = trigger.job_id WHERE {condition} AND next_at > ?1",
+        ))?;
+        let mut rows = statement.query([now])?;
+        let mut planned = Vec::new();
+        while let Some(row) = rows.next()? {
+            let trigger = TriggerId(row.get(0)?);
+            planned.push(Planned {
+                trigger,
+                schedule: schedule_of(&trigger_spec(row, 1)?, system_zone),
+                next_at: row.get(7)?,
+                start: row.get(9)?,
+                taken: self.taken_after(row.get(8)?, trigger, now)?,
+            });
+        }
+        Ok(planned)
+    }
+}
+
+/// A value that outlives the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetaKey {
+    /// The boot in which the store was last served.
+    Boot,
+    /// A text that changes with the system's zone.
+    SystemZone,
+}
+
+/// Which triggers are to be planned anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlannedAre {
+    /// Cron expressions without a zone of their own.
+    InSystemZone,
+    /// All that fire more than once.
+    Recurring,
 }
 
 /// Reads a trigger from six columns that start at `first`: kind, expr, zone, at, period_us, delay_us.
@@ -339,9 +324,6 @@ pub(super) fn trigger_spec(row: &Row<'_>, first: usize) -> rusqlite::Result<Trig
         TriggerKind::At | TriggerKind::Manual => TriggerSpec::At { at: row.get(first + 3)? },
     })
 }
-
-/// A trigger's schedule and the zone it is read in, or why there is none.
-pub type Compiled = Result<(Schedule, Zone), String>;
 
 /// Compiles a stored trigger, with the zone it is read in.
 pub fn schedule_of(spec: &TriggerSpec, system_zone: &Zone) -> Compiled {

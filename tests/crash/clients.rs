@@ -70,8 +70,8 @@ pub fn untold_add(store: &Store) {
              overlap, missed, grace_us, kill_after_us, runs)
          VALUES (0, CAST('{MARKS}' AS BLOB), 1, CAST('{}' AS BLOB), last_insert_rowid(), 18, 'default', 0,
              'skip', 'once', 0, 0, 1);
-         INSERT INTO run (job_id, number, trigger, scheduled_at, queue, priority, is_serial, state, queued_at)
-         VALUES (last_insert_rowid(), 1, 'manual', 0, 'default', 0, 0, 'queued', 0);
+         INSERT INTO run (job_id, number, trigger, scheduled_at, queue, rank, state, queued_at)
+         VALUES (last_insert_rowid(), 1, 'manual', 0, 'default', 0, 'queued', 0);
          COMMIT;",
             store.base.path().display()
         ))

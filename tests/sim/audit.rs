@@ -226,7 +226,7 @@ impl Audit {
             })
             .collect();
         assert!(rows.iter().all(|row| row.keeper == instance && instance.is_some()), "told and not claimed");
-        let rank = |row: &Row| (-row.priority, row.id);
+        let rank = |row: &Row| (row.rank, row.id);
         for (index, row) in rows.iter().enumerate() {
             let later =
                 rows[index + 1..].iter().find(|later| later.queue == row.queue && rank(later) < rank(row));
@@ -240,8 +240,8 @@ impl Audit {
 
     /// It waits for nothing but a slot.
     fn could_start(&self, row: &Row) -> bool {
-        let blocked = || self.open_rows().any(|other| other.job == row.job && other.keeper.is_some());
-        row.waits() && !row.held && !(row.is_serial && blocked())
+        let claimed = self.open_rows().filter(|other| other.job == row.job && other.keeper.is_some()).count();
+        row.waits() && !row.held && row.at_once.is_none_or(|at_once| claimed < at_once as usize)
     }
 
     /// With all said and heard, database and keeper agree, and nothing waits that could run.
@@ -267,7 +267,7 @@ impl Audit {
         for queue in self.db.queues() {
             let slots = queue.slots.unwrap_or(cpus);
             let running = keeper.running_in(&queue.name);
-            let rank = |row: &Row| (-row.priority, row.id);
+            let rank = |row: &Row| (row.rank, row.id);
             let row_of = |attempt: &Attempt| {
                 self.open_rows().find(|row| row.attempt() == *attempt).expect("as claimed")
             };
@@ -284,12 +284,9 @@ impl Audit {
                 assert!(waiting.is_empty(), "{running} of {slots} slots taken, yet waits: {waiting:?}");
             }
             assert!(standing.iter().all(|row| !row.held), "stands by for a paused job");
-            assert!(
-                standing.is_sorted_by_key(|row| -row.priority),
-                "stands by in a wrong order: {standing:?}"
-            );
+            assert!(standing.is_sorted_by_key(|row| row.rank), "stands by in a wrong order: {standing:?}");
             if let (Some(first), Some(last)) = (waiting.first(), standing.last()) {
-                assert!(first.priority <= last.priority, "{first:?} waits behind {last:?}");
+                assert!(first.rank >= last.rank, "{first:?} waits behind {last:?}");
             }
         }
     }

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use taskq::daemon::resume_job;
 use taskq::domain::{
     CommandLine, Execution, JobId, Mail, MailFormat, MailWhen, Missed, NewJob, Outcome, Overlap, Policy,
     QueueName, RunId, Span, Stdin, Timestamp, TriggerSpec,
 };
 use taskq::engine::first_fire;
 use taskq::schedule::{Schedule, Zone, compile};
-use taskq::store::{Cancelled, FirstFire, Resumed};
+use taskq::store::{Cancelled, FirstFire};
 
 use crate::model::{Owed, Trigger};
 use crate::rows::Row;
@@ -177,7 +178,7 @@ impl World {
     /// `taskq run`
     pub fn run(&mut self, job: i64) {
         let now = self.now();
-        let run = self.write(|writer| writer.add_manual_run(JobId(job), false, now));
+        let run = self.write(|writer| writer.add_manual_run(JobId(job), now));
         self.note(format!("run {run}"));
         self.wrote(&BTreeMap::new());
     }
@@ -200,7 +201,7 @@ impl World {
             for (run, _) in writer.unfinished_runs(id)? {
                 writer.cancel_run(run, false, now)?;
             }
-            writer.settle_job(id, now)
+            Ok(())
         });
         for trigger in self.audit.triggers.values_mut().filter(|trigger| trigger.job == job) {
             (trigger.next, trigger.boot, trigger.disturbed) = (None, None, true);
@@ -219,10 +220,10 @@ impl World {
     /// `taskq resume JOB`
     pub fn resume(&mut self, job: i64) {
         let (now, zone) = (self.now(), self.zone.clone());
-        let resumed = self.write(|writer| writer.resume_job(JobId(job), &zone, now));
+        let resumed = self.write(|writer| resume_job(writer, JobId(job), &zone, now));
         self.note(format!("resume job {job}: {resumed:?}"));
         let mut owed: BTreeMap<i64, Vec<Owed>> = BTreeMap::new();
-        if resumed == Resumed::Resumed {
+        if resumed == Ok(true) {
             for (id, trigger) in self.audit.triggers.iter_mut().filter(|(_, trigger)| trigger.job == job) {
                 if !matches!(trigger.schedule, Schedule::At(_)) {
                     let due = trigger.take_due(now, &zone);

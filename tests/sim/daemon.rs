@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use taskq::daemon::{Done, Excerpt, PostOffice, Turn, turn};
+use taskq::daemon::{Done, Excerpt, PostOffice, Turn, notice_boot, notice_step_back, notice_zone, turn};
 use taskq::domain::Timestamp;
 use taskq::keeper::protocol::{Ended, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use taskq::schedule::{Schedule, Zone};
@@ -56,10 +56,9 @@ impl World {
                     .latest_queued_at()?
                     .is_some_and(|latest| latest.as_micros() > now.as_micros() + STEP_BACK)
                 {
-                    writer.replan_after_step_back(&zone, now)?;
+                    notice_step_back(writer, &zone, now)?;
                 }
-                writer.lose_runs_of_earlier_boot(&boot.to_string(), &ended, now)?;
-                writer.fire_reboots(&boot.to_string(), now)
+                notice_boot(writer, &boot.to_string(), &ended, now)
             })
             .expect("nobody else writes");
         if is_set_back {
@@ -111,7 +110,7 @@ impl World {
         let (now, zone) = (self.now(), self.zone.clone());
         let changed = self
             .store
-            .write(|writer| writer.follow_system_zone(zone.name(), &zone, now))
+            .write(|writer| notice_zone(writer, zone.name(), &zone, now))
             .expect("nobody else writes");
         if changed {
             for trigger in self.audit.triggers.values_mut().filter(|trigger| trigger.follows_system) {

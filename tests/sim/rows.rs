@@ -18,8 +18,8 @@ pub struct Row {
     pub scheduled_at: Timestamp,
     pub fires: u64,
     pub queue: String,
-    pub priority: i32,
-    pub is_serial: bool,
+    pub rank: i64,
+    pub at_once: Option<u32>,
     pub state: String,
     pub held: bool,
     pub queued_at: i64,
@@ -74,7 +74,7 @@ pub struct MailRow {
 }
 
 const COLUMNS: &str =
-    "id, job_id, number, attempt, trigger, trigger_id, scheduled_at, fires, queue, priority, is_serial,
+    "id, job_id, number, attempt, trigger, trigger_id, scheduled_at, fires, queue, rank, at_once,
     state, held, queued_at, keeper, stop_at, pid, started_at, finished_at, outcome, exit_code, signal,
     is_unattended";
 
@@ -89,8 +89,8 @@ fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         scheduled_at: Timestamp::from_micros(row.get(6)?),
         fires: row.get::<_, i64>(7)?.cast_unsigned(),
         queue: row.get(8)?,
-        priority: row.get(9)?,
-        is_serial: row.get(10)?,
+        rank: row.get(9)?,
+        at_once: row.get(10)?,
         state: row.get(11)?,
         held: row.get(12)?,
         queued_at: row.get(13)?,

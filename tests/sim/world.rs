@@ -9,10 +9,12 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use taskq::daemon::notice_step_back;
 use taskq::domain::Timestamp;
+use taskq::engine::after_end;
 use taskq::keeper::protocol::{FromKeeper, KeeperInstance, ToKeeper};
 use taskq::schedule::Zone;
-use taskq::store::{Store, StoreResult};
+use taskq::store::{Store, StoreError, StoreResult};
 use tempfile::TempDir;
 
 use crate::audit::Audit;
@@ -153,9 +155,7 @@ impl World {
             if before - self.offset > STEP_BACK {
                 daemon.poked = true;
                 let zone = daemon.zone.clone();
-                self.store
-                    .write(|writer| writer.replan_after_step_back(&zone, now))
-                    .expect("nobody else writes");
+                self.store.write(|writer| notice_step_back(writer, &zone, now)).expect("nobody else writes");
                 self.replan(now, &zone);
                 self.audit.check_standing();
             }
@@ -276,7 +276,13 @@ impl World {
     }
 
     /// Lets a client write in one transaction.
-    pub fn write<T>(&mut self, write: impl FnMut(&taskq::store::Writer<'_>) -> StoreResult<T>) -> T {
-        self.store.write(write).expect("nobody else writes")
+    pub fn write<T>(&mut self, mut write: impl FnMut(&taskq::store::Writer<'_>) -> StoreResult<T>) -> T {
+        let now = self.now();
+        let written = self.store.write(|writer| {
+            let answer = write(writer)?;
+            writer.follow_up(after_end, now)?;
+            Ok::<_, StoreError>(answer)
+        });
+        written.expect("nobody else writes")
     }
 }

@@ -229,7 +229,6 @@ fn cancel_job(
     for (run, _) in writer.unfinished_runs(job)? {
         cancel_named_run(writer, run, kill_now, now, report)?;
     }
-    writer.settle_job(job, now)?;
     report.jobs.push(job);
     Ok(())
 }

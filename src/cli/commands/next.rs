@@ -19,12 +19,13 @@ use crate::cli::view::json::document;
 use crate::cli::view::tables::{TIME_MIN, WORDS_MIN};
 use crate::cli::zone::system_zone;
 use crate::domain::{JobId, Timestamp};
+use crate::engine::Compiled;
 use crate::engine::first_fire;
 use crate::error::{Error, Result};
 use crate::schedule::{
     Change, Daylight, Reading, Readings, Schedule, Zone, parse_cron, parse_instant, parse_time,
 };
-use crate::store::{Compiled, JobView, schedule_of};
+use crate::store::{JobView, schedule_of};
 
 /// What the verb does, for errors.
 pub const WHAT: &str = "show fires";

@@ -9,9 +9,10 @@ use crate::cli::context::{Context, Failure};
 use crate::cli::target::{find_job, find_queue};
 use crate::cli::view::json::document;
 use crate::cli::zone::system_zone;
+use crate::daemon::resume_job;
 use crate::domain::{JobId, Timestamp};
 use crate::error::{Error, Result};
-use crate::store::{JobFilter, Resumed, Writer};
+use crate::store::{JobFilter, Writer};
 
 /// What `pause` does, for errors.
 pub const PAUSE: &str = "pause";
@@ -103,16 +104,10 @@ pub fn pause(context: &Context<'_>, args: &PauseArgs) -> Result<u8> {
 pub fn resume(context: &Context<'_>, args: &ResumeArgs) -> Result<u8> {
     let now = context.now();
     let (zone, _) = system_zone();
-    let report =
-        change(context, RESUME, (&args.jobs, args.queue.as_deref()), None, |writer, job| {
-            match writer.resume_job(job, &zone, now)? {
-                Resumed::Resumed => Ok(true),
-                Resumed::WasNotPaused => Ok(false),
-                Resumed::Unreadable(cause) => {
-                    Err(Error::conflict(format!("resume job `{job}`"), cause).into())
-                }
-            }
-        })?;
+    let report = change(context, RESUME, (&args.jobs, args.queue.as_deref()), None, |writer, job| {
+        resume_job(writer, job, &zone, now)?
+            .map_err(|cause| Error::conflict(format!("resume job `{job}`"), cause).into())
+    })?;
     answer(context, args.json, &report)
 }
 

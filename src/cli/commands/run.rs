@@ -108,7 +108,7 @@ fn queue(context: &Context<'_>, args: &RunArgs) -> Result<Vec<RunId>> {
         let runs: Result<Vec<RunId>, Failure> = args
             .jobs
             .iter()
-            .map(|job| Ok(writer.add_manual_run(find_job(writer, "run", job)?, false, now)?))
+            .map(|job| Ok(writer.add_manual_run(find_job(writer, "run", job)?, now)?))
             .collect();
         runs
     })

@@ -16,9 +16,10 @@ use crate::cli::output::text;
 use crate::cli::target::find_job;
 use crate::cli::zone::system_zone;
 use crate::domain::{EnvVar, JobId, JobState, Timestamp, TriggerSpec};
+use crate::engine::Compiled;
 use crate::error::Result;
 use crate::schedule::{Schedule, Zone};
-use crate::store::{Compiled, JobFilter, JobView, Reader, StoreError, TriggerView, schedule_of};
+use crate::store::{JobFilter, JobView, Reader, StoreError, TriggerView, schedule_of};
 use job::{ExportedJob, Trigger};
 use losses::Losses;
 

@@ -1,0 +1,313 @@
+//! Owns: the progress of claimed runs: started, unattended, ended; and what follows an end.
+//! Never: deciding what an end means or what follows (see `engine`).
+//!
+//! A writer remembers the ends of its transaction until `follow_up` is asked for: a commit without it is a bug.
+
+use rusqlite::{OptionalExtension, named_params, params};
+
+use super::{Reader, StoreResult, Writer, codec};
+use crate::domain::{
+    Execution, JobId, MailFormat, MailWhen, Outcome, RunId, Span, Timestamp, TriggerKind, Usage,
+};
+use crate::engine::{Conclusion, Effect, EndFacts, LOST, RunFacts};
+
+/// The ticks of a start that nobody was told of may be so much earlier than the claim that came before it:
+/// the kernel counts hundredths of a second.
+const TICKS: Span = Span::from_millis(100);
+
+/// A run's attempt as it ended, and what that means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptEnd {
+    /// Which run.
+    pub run: RunId,
+    /// Its process, where there was one.
+    pub started: Option<(u32, Timestamp)>,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// What it used.
+    pub usage: Usage,
+    /// How much it wrote.
+    pub output_bytes: u64,
+    /// What it wrote, if that belongs into the run log.
+    pub output: Option<Vec<u8>>,
+}
+
+/// An attempt whose result is not recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenAttempt {
+    /// A stop was wanted.
+    pub stop_wanted: bool,
+    /// The queue whose slots it takes.
+    pub queue: String,
+}
+
+/// Something that has ended in this transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// A run.
+    Run(RunId),
+    /// The coming fires of a job.
+    Fires(JobId),
+}
+
+/// Everything a keeper must know to start a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Which run.
+    pub run: RunId,
+    /// Which try.
+    pub attempt: u32,
+    /// What made it.
+    pub kind: TriggerKind,
+    /// When it was due.
+    pub scheduled_at: Timestamp,
+    /// The job's name.
+    pub name: Option<String>,
+    /// Its queue.
+    pub queue: String,
+    /// That queue's width; `None`: one slot per CPU.
+    pub slots: Option<u32>,
+    /// What to run, and where.
+    pub execution: Execution,
+    /// TERM after this long.
+    pub timeout: Option<Span>,
+    /// KILL this long after a TERM.
+    pub kill_after: Span,
+}
+
+impl Writer<'_> {
+    /// Records that a run's attempt has a process.
+    pub fn record_start(&self, run: RunId, attempt: u32, pid: u32, at: Timestamp) -> StoreResult<()> {
+        self.transaction
+            .prepare_cached(
+                "UPDATE run SET state = 'running', pid = ?4, started_at = ?5
+                 WHERE job_id = ?1 AND number = ?2 AND attempt = ?3 AND state = 'queued' AND keeper IS NOT NULL",
+            )?
+            .execute(params![run.job, run.number, attempt, pid, at])?;
+        Ok(())
+    }
+
+    /// Records that the processes of a run's attempt, whose keeper is gone, are watched by another. Where
+    /// nobody was told of the start, `at` is what the kernel's ticks say, and the claim came before it.
+    pub fn record_unattended(
+        &self,
+        run: RunId,
+        attempt: u32,
+        keeper: i64,
+        pid: u32,
+        at: Timestamp,
+    ) -> StoreResult<()> {
+        self.transaction
+            .prepare_cached(
+                "UPDATE run SET state = 'running', pid = ?5, keeper = ?4, is_unattended = 1,
+                    started_at = coalesce(started_at, iif(claimed_at - ?6 BETWEEN 0 AND ?7, claimed_at, ?6))
+                 WHERE job_id = ?1 AND number = ?2 AND attempt = ?3 AND state <> 'finished' AND keeper IS NOT NULL",
+            )?
+            .execute(params![run.job, run.number, attempt, keeper, pid, at, TICKS])?;
+        Ok(())
+    }
+
+    /// Returns an attempt that is not finished; `None` if there is none, or its result is recorded already.
+    pub fn open_attempt(&self, run: RunId, attempt: u32) -> StoreResult<Option<OpenAttempt>> {
+        Ok(self
+            .transaction
+            .prepare_cached(
+                "SELECT stop_at IS NOT NULL, queue FROM run
+                 WHERE job_id = ?1 AND number = ?2 AND attempt = ?3 AND state <> 'finished'",
+            )?
+            .query_row(params![run.job, run.number, attempt], |row| {
+                Ok(OpenAttempt { stop_wanted: row.get(0)?, queue: row.get(1)? })
+            })
+            .optional()?)
+    }
+
+    /// Records how an attempt ended.
+    pub fn record_end(&self, end: &AttemptEnd, conclusion: &Conclusion) -> StoreResult<()> {
+        let (outcome, exit_code, signal, cause) = match conclusion {
+            Conclusion::Requeued => return self.requeue(end.run),
+            Conclusion::Finished { outcome, exit_code, signal, cause } => (outcome, exit_code, signal, cause),
+        };
+        self.transaction
+            .prepare_cached(
+                "UPDATE run SET state = 'finished', finished_at = :finished_at, outcome = :outcome,
+                    exit_code = :exit_code, signal = :signal, cause = :cause, pid = coalesce(pid, :pid),
+                    started_at = coalesce(started_at, :started_at), user_us = :user, system_us = :system,
+                    max_rss_kib = :max_rss, output_bytes = :output_bytes
+                 WHERE job_id = :job AND number = :number AND state <> 'finished'",
+            )?
+            .execute(named_params! {
+                ":finished_at": end.finished_at,
+                ":outcome": outcome,
+                ":exit_code": exit_code,
+                ":signal": signal,
+                ":cause": cause,
+                ":pid": end.started.map(|(pid, _)| pid),
+                ":started_at": end.started.map(|(_, at)| at),
+                ":user": end.usage.user,
+                ":system": end.usage.system,
+                ":max_rss": end.usage.max_rss_kib.cast_signed(),
+                ":output_bytes": end.output_bytes.cast_signed(),
+                ":job": end.run.job,
+                ":number": end.run.number,
+            })?;
+        if let Some(output) = &end.output {
+            self.transaction
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO output (run_id, data)
+                     SELECT id, ?3 FROM run WHERE job_id = ?1 AND number = ?2",
+                )?
+                .execute(params![end.run.job, end.run.number, output])?;
+        }
+        self.has_ended(end.run);
+        Ok(())
+    }
+
+    /// Ends a run whose keeper is gone.
+    pub fn record_lost(&self, run: RunId, now: Timestamp) -> StoreResult<()> {
+        self.finish(run, Outcome::Lost, Some(LOST), now)
+    }
+
+    /// Ends a run that no keeper was told of.
+    pub(super) fn cancel_waiting(&self, run: RunId, now: Timestamp) -> StoreResult<()> {
+        self.finish(run, Outcome::Cancelled, None, now)
+    }
+
+    fn finish(&self, run: RunId, outcome: Outcome, cause: Option<&str>, now: Timestamp) -> StoreResult<()> {
+        let changed = self
+            .transaction
+            .prepare_cached(
+                "UPDATE run SET state = 'finished', finished_at = ?3, outcome = ?4, cause = ?5
+                 WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
+            )?
+            .execute(params![run.job, run.number, now, outcome, cause])?;
+        if changed > 0 {
+            self.has_ended(run);
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_ended(&self, run: RunId) {
+        self.ended.borrow_mut().push(Ended::Run(run));
+    }
+
+    pub(super) fn has_lost_fires(&self, job: JobId) {
+        self.ended.borrow_mut().push(Ended::Fires(job));
+    }
+
+    /// Does what follows the ends of this transaction, as `after` decides.
+    pub fn follow_up(&self, after: impl Fn(&EndFacts) -> Vec<Effect>, now: Timestamp) -> StoreResult<()> {
+        for ended in self.ended.take() {
+            let (job, run) = match ended {
+                Ended::Run(run) => (run.job, Some(self.run_facts(run)?)),
+                Ended::Fires(job) => (job, None),
+            };
+            let at = run.as_ref().map_or(now, |run| run.finished_at);
+            let facts = EndFacts { run: run.as_ref().map(|run| run.facts), has_more: self.has_more(job)? };
+            for effect in after(&facts) {
+                match (effect, &run) {
+                    (Effect::Settle, _) => self.settle_job(job, at)?,
+                    (Effect::Learn(mean), Some(run)) => self.set_mean_run(&run.queue, mean)?,
+                    (Effect::Mail, Some(run)) => self.queue_mail(run.id, run.user.as_deref(), at)?,
+                    (Effect::Learn(_) | Effect::Mail, None) => unreachable!("no run has ended"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn settle_job(&self, job: JobId, at: Timestamp) -> StoreResult<()> {
+        self.transaction
+            .prepare_cached("UPDATE job SET done_at = ?2 WHERE id = ?1 AND done_at IS NULL")?
+            .execute(params![job, at])?;
+        Ok(())
+    }
+
+    fn set_mean_run(&self, queue: &str, mean: Span) -> StoreResult<()> {
+        self.transaction
+            .prepare_cached("UPDATE queue SET mean_run_us = ?2 WHERE name = ?1")?
+            .execute(params![queue, mean])?;
+        Ok(())
+    }
+}
+
+/// A finished run, and what it takes to do what follows.
+struct FinishedRun {
+    id: i64,
+    queue: String,
+    user: Option<String>,
+    finished_at: Timestamp,
+    facts: RunFacts,
+}
+
+impl Reader<'_> {
+    /// Tells whether a job has an unfinished run or a coming fire.
+    fn has_more(&self, job: JobId) -> StoreResult<bool> {
+        Ok(self
+            .transaction
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND state <> 'finished') OR EXISTS
+                    (SELECT 1 FROM trigger WHERE job_id = ?1 AND (next_at IS NOT NULL OR boot_id IS NOT NULL))",
+            )?
+            .query_row([job], |row| row.get(0))?)
+    }
+
+    fn run_facts(&self, run: RunId) -> StoreResult<FinishedRun> {
+        Ok(self
+            .transaction
+            .prepare_cached(
+                "SELECT run.id, run.queue, run.finished_at, run.outcome, run.started_at, run.output_bytes, job.user,
+                    job.mail_when, job.mail_format, (SELECT mean_run_us FROM queue WHERE name = run.queue)
+                 FROM run JOIN job ON job.id = run.job_id
+                 WHERE run.job_id = ?1 AND run.number = ?2 AND run.state = 'finished'",
+            )?
+            .query_row(params![run.job, run.number], |row| {
+                let finished_at: Timestamp = row.get(2)?;
+                let started_at: Option<Timestamp> = row.get(4)?;
+                let (when, format): (Option<MailWhen>, Option<MailFormat>) = (row.get(7)?, row.get(8)?);
+                let facts = RunFacts {
+                    outcome: row.get(3)?,
+                    took: started_at.map(|started_at| finished_at.since(started_at)),
+                    output_bytes: row.get::<_, Option<i64>>(5)?.unwrap_or(0).cast_unsigned(),
+                    mail: when.zip(format),
+                    mean_run: row.get(9)?,
+                };
+                Ok(FinishedRun { id: row.get(0)?, queue: row.get(1)?, user: row.get(6)?, finished_at, facts })
+            })?)
+    }
+
+    /// Returns what a keeper must know to start a run.
+    pub fn start(&self, run: RunId) -> StoreResult<Start> {
+        Ok(self
+            .transaction
+            .prepare_cached(
+                "SELECT run.attempt, run.trigger, run.scheduled_at, job.name, run.queue, job.command, job.is_script,
+                    job.cwd, environment.vars, job.umask, job.timeout_us, job.kill_after_us,
+                    (SELECT slots FROM queue WHERE name = run.queue), job.stdin_path, job.stdin_text, job.user,
+                    job.cwd_optional
+                 FROM run JOIN job ON job.id = run.job_id JOIN environment ON environment.id = job.environment_id
+                 WHERE run.job_id = ?1 AND run.number = ?2",
+            )?
+            .query_row(params![run.job, run.number], |row| {
+                Ok(Start {
+                    run,
+                    attempt: row.get(0)?,
+                    kind: row.get(1)?,
+                    scheduled_at: row.get(2)?,
+                    name: row.get(3)?,
+                    queue: row.get(4)?,
+                    execution: Execution {
+                        command: codec::command(row.get(5)?, row.get(6)?),
+                        cwd: row.get(7)?,
+                        cwd_optional: row.get(16)?,
+                        env: codec::split(row.get_ref(8)?.as_blob()?),
+                        umask: row.get(9)?,
+                        stdin: codec::stdin(row, 13)?,
+                        user: row.get(15)?,
+                    },
+                    timeout: row.get(10)?,
+                    kill_after: row.get(11)?,
+                    slots: row.get(12)?,
+                })
+            })?)
+    }
+}
