@@ -9,7 +9,7 @@ use crate::store::{Claimed, Start};
 pub(super) fn start_order(start: Start, cpus: usize) -> ToKeeper {
     let env = environment(&start);
     let slots = slots(&start, cpus);
-    let argv = match start.execution.command {
+    let argv = match start.job.execution.command {
         CommandLine::Argv(argv) => argv,
         CommandLine::Script(script) => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), script],
     };
@@ -19,12 +19,12 @@ pub(super) fn start_order(start: Start, cpus: usize) -> ToKeeper {
         queue: start.queue,
         argv,
         env,
-        cwd: start.execution.cwd,
-        umask: start.execution.umask,
-        timeout: start.timeout,
-        kill_after: start.kill_after,
+        cwd: start.job.execution.cwd,
+        umask: start.job.execution.umask,
+        timeout: start.job.policy.timeout,
+        kill_after: start.job.policy.kill_after,
     };
-    let Execution { stdin, user, cwd_optional, .. } = start.execution;
+    let Execution { stdin, user, cwd_optional, .. } = start.job.execution;
     ToKeeper::start(order, StartExtras { stdin, user, cwd_optional })
 }
 
@@ -37,8 +37,8 @@ pub(super) fn seek_order(claimed: &Claimed, start: Start, cpus: usize) -> ToKeep
         started: claimed.started,
         slots: slots(&start, cpus),
         queue: start.queue,
-        timeout: start.timeout,
-        kill_after: start.kill_after,
+        timeout: start.job.policy.timeout,
+        kill_after: start.job.policy.kill_after,
     })
 }
 
@@ -92,14 +92,14 @@ fn environment(start: &Start) -> Vec<Vec<u8>> {
         format!("TASKQ_TRIGGER={}", start.kind),
         format!("TASKQ_SCHEDULED_AT={}", start.scheduled_at),
     ];
-    own.extend(start.name.as_ref().map(|name| format!("TASKQ_NAME={name}")));
+    own.extend(start.job.name.as_ref().map(|name| format!("TASKQ_NAME={name}")));
     let ours =
         ["TASKQ_JOB", "TASKQ_RUN", "TASKQ_ATTEMPT", "TASKQ_TRIGGER", "TASKQ_SCHEDULED_AT", "TASKQ_NAME"];
     let is_ours = |var: &[u8]| {
         let name = var.split(|byte| *byte == b'=').next().unwrap_or_default();
         ours.iter().any(|our| our.as_bytes() == name)
     };
-    let mut env: Vec<Vec<u8>> = start.execution.env.iter().filter(|var| !is_ours(var)).cloned().collect();
+    let mut env: Vec<Vec<u8>> = start.job.execution.env.iter().filter(|var| !is_ours(var)).cloned().collect();
     env.extend(own.into_iter().map(String::into_bytes));
     env
 }

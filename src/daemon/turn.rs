@@ -315,7 +315,7 @@ fn give_orders(writer: &Writer<'_>, turn: &Turn<'_>, applied: &Applied, done: &m
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CommandLine, Execution, JobId, NewJob, Outcome, Policy, QueueName, Stdin};
+    use crate::domain::{CommandLine, Execution, JobId, NewJob, Outcome};
     use crate::keeper::protocol::PROTOCOL_VERSION;
 
     fn now() -> Timestamp {
@@ -326,26 +326,7 @@ mod tests {
     fn one_job() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut store = Store::open(dir.path()).expect("the directory is ours");
-        let execution = Execution {
-            command: CommandLine::Script(b"true".to_vec()),
-            cwd: b"/".to_vec(),
-            cwd_optional: false,
-            env: Vec::new(),
-            umask: 0o022,
-            stdin: Stdin::Null,
-            user: None,
-        };
-        let job = NewJob {
-            name: None,
-            tags: Vec::new(),
-            execution,
-            start: None,
-            queue: QueueName::default(),
-            priority: 0,
-            policy: Policy::default(),
-            mail: None,
-            hold: false,
-        };
+        let job = NewJob::of(Execution::of(CommandLine::Script(b"true".to_vec())));
         store.write(|writer| writer.add_job(&job, &[], None, now())).expect("it is a good job");
         (dir, store)
     }

@@ -43,6 +43,21 @@ pub struct Execution {
     pub user: Option<String>,
 }
 
+impl Execution {
+    /// Returns a start of this command in `/`, in an empty environment.
+    pub fn of(command: CommandLine) -> Self {
+        Self {
+            command,
+            cwd: b"/".to_vec(),
+            cwd_optional: false,
+            env: Vec::new(),
+            umask: 0o022,
+            stdin: Stdin::Null,
+            user: None,
+        }
+    }
+}
+
 /// What a process reads as its standard input.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stdin {
@@ -121,4 +136,19 @@ impl NewJob {
     pub const PRIORITY_MIN: i32 = -100;
     /// The highest priority.
     pub const PRIORITY_MAX: i32 = 100;
+
+    /// Returns a job of this execution, with the default of everything else.
+    pub fn of(execution: Execution) -> Self {
+        Self {
+            name: None,
+            tags: Vec::new(),
+            execution,
+            start: None,
+            queue: QueueName::default(),
+            priority: 0,
+            policy: Policy::default(),
+            mail: None,
+            hold: false,
+        }
+    }
 }

@@ -6,8 +6,8 @@ use std::hash::{DefaultHasher, Hasher};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::domain::{
-    CommandLine, JobId, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap, RunState,
-    Span, Stdin, Timestamp, TriggerKind,
+    CommandLine, JobId, JobName, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap,
+    QueueName, RunState, Span, Stdin, Tag, Timestamp, TriggerKind,
 };
 use crate::schedule::Dialect;
 
@@ -48,6 +48,16 @@ impl FromSql for JobId {
     }
 }
 
+macro_rules! name_columns {
+    ($($type:ty),*) => {$(
+        impl FromSql for $type {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                value.as_str()?.parse().map_err(|_| FromSqlError::InvalidType)
+            }
+        }
+    )*};
+}
+
 macro_rules! word_columns {
     ($($type:ty),*) => {$(
         impl ToSql for $type {
@@ -64,6 +74,7 @@ macro_rules! word_columns {
     )*};
 }
 
+name_columns!(JobName, QueueName, Tag);
 word_columns!(Dialect, JobState, MailFormat, MailWhen, MissedMode, Outcome, Overlap, RunState, TriggerKind);
 
 /// Reads the misfire policy from three columns that start at `first`.
@@ -120,9 +131,10 @@ pub(super) fn command_columns(command: &CommandLine) -> (Vec<u8>, bool) {
     }
 }
 
-/// Reads a command from its columns.
-pub(super) fn command(blob: Vec<u8>, is_script: bool) -> CommandLine {
-    if is_script { CommandLine::Script(blob) } else { CommandLine::Argv(split(&blob)) }
+/// Reads a command from two columns that start at `first`: command, is_script.
+pub(super) fn command(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<CommandLine> {
+    let blob: Vec<u8> = row.get(first)?;
+    Ok(if row.get(first + 1)? { CommandLine::Script(blob) } else { CommandLine::Argv(split(&blob)) })
 }
 
 /// Returns a number to find equal blobs by. It is never trusted alone, so it may change between releases.

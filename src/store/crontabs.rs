@@ -3,10 +3,8 @@
 
 use rusqlite::{OptionalExtension, Row, named_params, params};
 
-use super::codec::{self, missed, split};
-use super::jobs::{DEFINITION_COLUMNS, DEFINITION_VALUES};
-use super::{FirstFire, Reader, StoreResult, Writer};
-use crate::domain::{Execution, JobId, NewJob, Policy, QueueName, Timestamp, TriggerSpec};
+use super::{FirstFire, Reader, StoreResult, Writer, definition};
+use crate::domain::{JobId, NewJob, Timestamp, TriggerSpec};
 use crate::schedule::Dialect;
 
 /// A stored table.
@@ -80,45 +78,17 @@ impl Reader<'_> {
 
     /// Returns a job as it was added, without its name and tags, and its triggers.
     pub fn definition(&self, job: JobId) -> StoreResult<(NewJob, Vec<TriggerSpec>)> {
-        let found = self
-            .transaction
-            .prepare_cached(
-                "SELECT command, is_script, cwd, environment.vars, umask, stdin_path, stdin_text, user, queue, priority,
-                    overlap, missed, missed_within_us, grace_us, timeout_us, kill_after_us, start_at,
-                    mail_to, mail_when, mail_format, paused_at IS NOT NULL, cwd_optional
-                 FROM job JOIN environment ON environment.id = environment_id WHERE job.id = ?1",
-            )?
-            .query_row([job], definition)?;
+        let sql = format!(
+            "SELECT {}, environment.vars, paused_at IS NOT NULL
+             FROM job JOIN environment ON environment.id = environment_id WHERE job.id = ?1",
+            definition::selected()
+        );
+        let mut statement = self.transaction.prepare_cached(&sql)?;
+        let held = statement.column_count() - 1;
+        let found = statement
+            .query_row([job], |row| Ok(NewJob { hold: row.get(held)?, ..definition::read_whole(row, 0)? }))?;
         Ok((found, self.triggers(job)?.into_iter().map(|trigger| trigger.spec).collect()))
     }
-}
-
-fn definition(row: &Row<'_>) -> rusqlite::Result<NewJob> {
-    let queue: String = row.get(8)?;
-    Ok(NewJob {
-        name: None,
-        tags: Vec::new(),
-        execution: Execution {
-            command: codec::command(row.get(0)?, row.get(1)?),
-            cwd: row.get(2)?,
-            cwd_optional: row.get(21)?,
-            env: split(row.get_ref(3)?.as_blob()?),
-            umask: row.get(4)?,
-            stdin: codec::stdin(row, 5)?,
-            user: row.get(7)?,
-        },
-        queue: queue.parse::<QueueName>().map_err(|_| rusqlite::Error::InvalidQuery)?,
-        priority: row.get(9)?,
-        policy: Policy {
-            overlap: row.get(10)?,
-            missed: missed(row, 11)?,
-            timeout: row.get(14)?,
-            kill_after: row.get(15)?,
-        },
-        start: row.get(16)?,
-        mail: codec::mail(row, 17)?,
-        hold: row.get(20)?,
-    })
 }
 
 impl Writer<'_> {
@@ -158,7 +128,10 @@ impl Writer<'_> {
     /// Gives a job another definition; its id, name, tags, pause and history stay. The fires of a trigger
     /// that it keeps stay planned as they are.
     pub fn change_job(&self, id: JobId, job: &NewJob, triggers: &[FirstFire]) -> StoreResult<()> {
-        let sql = format!("UPDATE job SET ({DEFINITION_COLUMNS}) = ({DEFINITION_VALUES}) WHERE id = :id");
+        let (columns, values) = definition::assigned();
+        let sql = format!(
+            "UPDATE job SET (environment_id, {columns}) = (:environment_id, {values}) WHERE id = :id"
+        );
         self.execute_with_definition(&sql, job, named_params! { ":id": id })?;
         let held = self.is_paused(id)?;
         let mut kept: Vec<TriggerSpec> = Vec::new();

@@ -5,9 +5,9 @@
 
 use rusqlite::{OptionalExtension, named_params, params};
 
-use super::{Reader, StoreResult, Writer, codec};
+use super::{Reader, StoreResult, Writer, definition};
 use crate::domain::{
-    Execution, JobId, MailFormat, MailWhen, Outcome, RunId, Span, Timestamp, TriggerKind, Usage,
+    JobId, MailFormat, MailWhen, NewJob, Outcome, RunId, Span, Timestamp, TriggerKind, Usage,
 };
 use crate::engine::{Conclusion, Effect, EndFacts, LOST, RunFacts};
 
@@ -52,27 +52,17 @@ pub(super) enum Ended {
 
 /// Everything a keeper must know to start a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct Start {
-    /// Which run.
     pub run: RunId,
-    /// Which try.
     pub attempt: u32,
-    /// What made it.
     pub kind: TriggerKind,
-    /// When it was due.
     pub scheduled_at: Timestamp,
-    /// The job's name.
-    pub name: Option<String>,
-    /// Its queue.
+    /// The queue of the run, which may be another one than the job's by now.
     pub queue: String,
     /// That queue's width; `None`: one slot per CPU.
     pub slots: Option<u32>,
-    /// What to run, and where.
-    pub execution: Execution,
-    /// TERM after this long.
-    pub timeout: Option<Span>,
-    /// KILL this long after a TERM.
-    pub kill_after: Span,
+    pub job: NewJob,
 }
 
 impl Writer<'_> {
@@ -277,37 +267,23 @@ impl Reader<'_> {
 
     /// Returns what a keeper must know to start a run.
     pub fn start(&self, run: RunId) -> StoreResult<Start> {
-        Ok(self
-            .transaction
-            .prepare_cached(
-                "SELECT run.attempt, run.trigger, run.scheduled_at, job.name, run.queue, job.command, job.is_script,
-                    job.cwd, environment.vars, job.umask, job.timeout_us, job.kill_after_us,
-                    (SELECT slots FROM queue WHERE name = run.queue), job.stdin_path, job.stdin_text, job.user,
-                    job.cwd_optional
-                 FROM run JOIN job ON job.id = run.job_id JOIN environment ON environment.id = job.environment_id
-                 WHERE run.job_id = ?1 AND run.number = ?2",
-            )?
-            .query_row(params![run.job, run.number], |row| {
-                Ok(Start {
-                    run,
-                    attempt: row.get(0)?,
-                    kind: row.get(1)?,
-                    scheduled_at: row.get(2)?,
-                    name: row.get(3)?,
-                    queue: row.get(4)?,
-                    execution: Execution {
-                        command: codec::command(row.get(5)?, row.get(6)?),
-                        cwd: row.get(7)?,
-                        cwd_optional: row.get(16)?,
-                        env: codec::split(row.get_ref(8)?.as_blob()?),
-                        umask: row.get(9)?,
-                        stdin: codec::stdin(row, 13)?,
-                        user: row.get(15)?,
-                    },
-                    timeout: row.get(10)?,
-                    kill_after: row.get(11)?,
-                    slots: row.get(12)?,
-                })
-            })?)
+        let sql = format!(
+            "SELECT run.attempt, run.trigger, run.scheduled_at, run.queue,
+                (SELECT slots FROM queue WHERE name = run.queue), job.name, {}, environment.vars
+             FROM run JOIN job ON job.id = run.job_id JOIN environment ON environment.id = job.environment_id
+             WHERE run.job_id = ?1 AND run.number = ?2",
+            definition::selected()
+        );
+        Ok(self.transaction.prepare_cached(&sql)?.query_row(params![run.job, run.number], |row| {
+            Ok(Start {
+                run,
+                attempt: row.get(0)?,
+                kind: row.get(1)?,
+                scheduled_at: row.get(2)?,
+                queue: row.get(3)?,
+                slots: row.get(4)?,
+                job: NewJob { name: row.get(5)?, ..definition::read_whole(row, 6)? },
+            })
+        })?)
     }
 }

@@ -3,52 +3,24 @@
 
 use rusqlite::{Row, ToSql, params};
 
-use super::codec::{self, missed};
 use super::snapshot::{schedule_of, trigger_spec};
-use super::{Reader, StoreResult};
+use super::{Reader, StoreResult, codec, definition};
 use crate::domain::{
-    CommandLine, EnvVar, JobId, JobState, Mail, Outcome, Policy, QueueName, RunId, Stdin, Tag, Timestamp,
-    TriggerId, TriggerSpec,
+    EnvVar, JobId, JobState, NewJob, Outcome, QueueName, RunId, Tag, Timestamp, TriggerId, TriggerSpec,
 };
 use crate::engine::Compiled;
 use crate::schedule::Zone;
 
-/// One job, all of it.
+/// One job, all of it but its environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of `job`")]
 pub struct JobView {
-    /// Its id.
     pub id: JobId,
-    /// Its name.
-    pub name: Option<String>,
-    /// When it was added.
+    /// Its environment is empty here: see `Reader::environment`.
+    pub definition: NewJob,
     pub created_at: Timestamp,
-    /// What it runs.
-    pub command: CommandLine,
-    /// Where.
-    pub cwd: Vec<u8>,
-    /// Its runs begin in `/` where that cannot be entered.
-    pub cwd_optional: bool,
-    /// With which mask.
-    pub umask: u32,
-    /// What it reads.
-    pub stdin: Stdin,
-    /// As whom, if not as whose daemon it is.
-    pub user: Option<String>,
-    /// Who is told of its runs.
-    pub mail: Option<Mail>,
-    /// In which queue.
-    pub queue: String,
-    /// At which priority.
-    pub priority: i32,
-    /// With which policies.
-    pub policy: Policy,
-    /// No fire before then.
-    pub start: Option<Timestamp>,
-    /// Paused since then.
     pub paused_at: Option<Timestamp>,
-    /// Done since then.
     pub done_at: Option<Timestamp>,
-    /// Where it stands.
     pub state: JobState,
     /// Its next fire.
     pub next_at: Option<Timestamp>,
@@ -56,9 +28,6 @@ pub struct JobView {
     pub runs: i64,
     /// Its latest finished run.
     pub last: Option<(RunId, Outcome, Timestamp)>,
-    /// Its tags.
-    pub tags: Vec<String>,
-    /// Why it fires.
     pub triggers: Vec<TriggerView>,
 }
 
@@ -94,16 +63,13 @@ pub struct JobFilter {
     pub limit: Option<usize>,
 }
 
-const COLUMNS: &str = "job.id, job.name, job.created_at, job.command, job.is_script, job.cwd, job.umask, job.queue,
-    job.priority, job.overlap, job.missed, job.missed_within_us, job.grace_us, job.timeout_us, job.kill_after_us,
-    job.start_at, job.paused_at, job.done_at, job.runs,
+/// What is read of a job before its definition.
+const COLUMNS: &str = "job.id, job.name, job.created_at, job.paused_at, job.done_at, job.runs,
     (SELECT min(next_at) FROM trigger WHERE job_id = job.id),
     (SELECT CASE
         WHEN max(state = 'running') THEN 'running'
         WHEN max(held = 0) THEN iif((SELECT paused_at IS NULL FROM queue WHERE name = job.queue), 'queued', 'blocked')
-     END FROM run WHERE job_id = job.id AND state <> 'finished'),
-    job.stdin_path, job.stdin_text, job.user, job.mail_to, job.mail_when, job.mail_format,
-    job.cwd_optional";
+     END FROM run WHERE job_id = job.id AND state <> 'finished')";
 
 /// The jobs that are not done: those with a run or a fire to come. Their indexes are as short as they are
 /// few.
@@ -113,41 +79,25 @@ const LIVE: &str = "job.id IN (
     UNION ALL SELECT job_id FROM trigger WHERE boot_id IS NOT NULL)";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
-    let (paused_at, done_at): (Option<Timestamp>, Option<Timestamp>) = (row.get(16)?, row.get(17)?);
-    let of_runs: Option<JobState> = row.get(20)?;
+    let (paused_at, done_at): (Option<Timestamp>, Option<Timestamp>) = (row.get(3)?, row.get(4)?);
+    let of_runs: Option<JobState> = row.get(7)?;
     let state = match of_runs {
         Some(state) => state,
         None if done_at.is_some() => JobState::Done,
         None if paused_at.is_some() => JobState::Paused,
         None => JobState::Scheduled,
     };
+    let definition = NewJob { name: row.get(1)?, hold: paused_at.is_some(), ..definition::read(row, 8)? };
     Ok(JobView {
         id: row.get(0)?,
-        name: row.get(1)?,
+        definition,
         created_at: row.get(2)?,
-        command: codec::command(row.get(3)?, row.get(4)?),
-        cwd: row.get(5)?,
-        cwd_optional: row.get(27)?,
-        umask: row.get(6)?,
-        stdin: codec::stdin(row, 21)?,
-        user: row.get(23)?,
-        mail: codec::mail(row, 24)?,
-        queue: row.get(7)?,
-        priority: row.get(8)?,
-        policy: Policy {
-            overlap: row.get(9)?,
-            missed: missed(row, 10)?,
-            timeout: row.get(13)?,
-            kill_after: row.get(14)?,
-        },
-        start: row.get(15)?,
         paused_at,
         done_at,
-        runs: row.get(18)?,
-        next_at: row.get(19)?,
         state,
+        next_at: row.get(6)?,
+        runs: row.get(5)?,
         last: None,
-        tags: Vec::new(),
         triggers: Vec::new(),
     })
 }
@@ -158,7 +108,7 @@ impl Reader<'_> {
     /// # Errors
     /// Fails if there is no such job.
     pub fn job(&self, id: JobId) -> StoreResult<JobView> {
-        let sql = format!("SELECT {COLUMNS} FROM job WHERE id = ?1");
+        let sql = format!("SELECT {COLUMNS}, {} FROM job WHERE id = ?1", definition::selected());
         let mut job = self.transaction.prepare_cached(&sql)?.query_row([id], view)?;
         self.complete(&mut job)?;
         Ok(job)
@@ -182,7 +132,11 @@ impl Reader<'_> {
             conditions.push("job.name GLOB ?");
             values.push(name);
         }
-        let sql = format!("SELECT {COLUMNS} FROM job WHERE {} ORDER BY job.id", conditions.join(" AND "));
+        let sql = format!(
+            "SELECT {COLUMNS}, {} FROM job WHERE {} ORDER BY job.id",
+            definition::selected(),
+            conditions.join(" AND ")
+        );
         let mut statement = self.transaction.prepare(&sql)?;
         let mut rows = statement.query(values.as_slice())?;
         let mut jobs = Vec::new();
@@ -212,7 +166,7 @@ impl Reader<'_> {
         }
         let mut tags =
             self.transaction.prepare_cached("SELECT tag FROM tag WHERE job_id = ?1 ORDER BY tag")?;
-        job.tags = tags.query_map([job.id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        job.definition.tags = tags.query_map([job.id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
         job.triggers = self.triggers(job.id)?;
         Ok(())
     }

@@ -4,8 +4,8 @@
 use rusqlite::{OptionalExtension, ToSql, named_params, params};
 use serde::{Deserialize, Serialize};
 
-use super::codec::{command_columns, content_hash, join, stdin_columns};
-use super::{Reader, StoreResult, Writer};
+use super::codec::{content_hash, join};
+use super::{Reader, StoreResult, Writer, definition};
 use crate::domain::{
     JobId, JobKey, JobName, NewJob, RunId, Span, Timestamp, TriggerId, TriggerKind, TriggerSpec,
 };
@@ -21,16 +21,6 @@ pub struct FirstFire {
     /// For `@reboot`: the boot that it is added in, in which it does not fire.
     pub boot_id: Option<String>,
 }
-
-/// The columns of a job that its definition fills.
-pub(super) const DEFINITION_COLUMNS: &str = "command, is_script, cwd, environment_id, umask, queue, priority, overlap, missed,
-    missed_within_us, grace_us, timeout_us, kill_after_us, start_at, stdin_path, stdin_text, user, mail_to, mail_when, mail_format,
-    cwd_optional";
-
-/// What `Writer::execute_with_definition` puts into them.
-pub(super) const DEFINITION_VALUES: &str = ":command, :is_script, :cwd, :environment, :umask, :queue, :priority, :overlap, :missed,
-    :missed_within, :grace, :timeout, :kill_after, :start, :stdin_path, :stdin_text, :user, :mail_to, :mail_when, :mail_format,
-    :cwd_optional";
 
 /// How many of the latest jobs a request is looked for in: more than can be added while a client waits for
 /// its answer.
@@ -125,54 +115,32 @@ impl Writer<'_> {
     }
 
     fn insert_job(&self, job: &NewJob, request: Option<i64>, now: Timestamp) -> StoreResult<JobId> {
+        let (columns, values) = definition::assigned();
         let sql = format!(
-            "INSERT INTO job (name, created_at, paused_at, request, {DEFINITION_COLUMNS})
-             VALUES (:name, :now, :paused_at, :request, {DEFINITION_VALUES})"
+            "INSERT INTO job (name, created_at, paused_at, request, environment_id, {columns})
+             VALUES (:name, :now, :paused_at, :request, :environment_id, {values})"
         );
         let name = job.name.as_ref().map(JobName::as_str);
         let paused_at = job.hold.then_some(now);
-        let others = named_params! {
-            ":name": name, ":now": now, ":paused_at": paused_at, ":request": request,
-        };
+        let others =
+            named_params! { ":name": name, ":now": now, ":paused_at": paused_at, ":request": request };
         self.execute_with_definition(&sql, job, others)?;
         Ok(JobId(self.transaction.last_insert_rowid()))
     }
 
-    /// Executes a statement with `DEFINITION_VALUES` and others.
+    /// Executes a statement with the values of a definition, `:environment_id` and others.
     pub(super) fn execute_with_definition(
         &self,
         sql: &str,
         job: &NewJob,
         others: &[(&str, &dyn ToSql)],
     ) -> StoreResult<()> {
-        let (command, is_script) = command_columns(&job.execution.command);
-        let (stdin_path, stdin_text) = stdin_columns(&job.execution.stdin);
         let environment = self.intern_environment(&join(&job.execution.env))?;
-        let mail = job.mail.as_ref();
-        let definition = named_params! {
-            ":command": command,
-            ":is_script": is_script,
-            ":cwd": job.execution.cwd,
-            ":cwd_optional": job.execution.cwd_optional,
-            ":environment": environment,
-            ":umask": job.execution.umask,
-            ":queue": job.queue.as_str(),
-            ":priority": job.priority,
-            ":overlap": job.policy.overlap,
-            ":missed": job.policy.missed.mode,
-            ":missed_within": job.policy.missed.within,
-            ":grace": job.policy.missed.grace,
-            ":timeout": job.policy.timeout,
-            ":kill_after": job.policy.kill_after,
-            ":start": job.start,
-            ":stdin_path": stdin_path,
-            ":stdin_text": stdin_text,
-            ":user": job.execution.user,
-            ":mail_to": mail.map(|mail| &mail.to),
-            ":mail_when": mail.map(|mail| mail.when),
-            ":mail_format": mail.map(|mail| mail.format),
-        };
-        self.transaction.prepare_cached(sql)?.execute([definition, others].concat().as_slice())?;
+        let bound = definition::bound(job)?;
+        let mut values: Vec<(&str, &dyn ToSql)> = vec![(":environment_id", &environment)];
+        values.extend(bound.iter().map(|(name, value)| (name.as_str(), value as &dyn ToSql)));
+        values.extend(others);
+        self.transaction.prepare_cached(sql)?.execute(values.as_slice())?;
         Ok(())
     }
 

@@ -84,7 +84,7 @@ impl Reader<'_> {
             Ok((RunId { job: row.get(0)?, number: row.get(1)? }, codec::mail(row, 2)?))
         })?;
         let (Some(mail), Some(view)) = (mail, self.run(run)?) else { return Ok(None) };
-        Ok(Some(MailToSend { id, mail, run: view, execution: self.start(run)?.execution }))
+        Ok(Some(MailToSend { id, mail, run: view, execution: self.start(run)?.job.execution }))
     }
 }
 

@@ -8,6 +8,7 @@ mod apply;
 mod codec;
 mod commits;
 mod crontabs;
+mod definition;
 mod directory;
 mod ends;
 mod error;

@@ -18,7 +18,7 @@ use crate::cli::view::daylight::{line, skipped, skips, time, word};
 use crate::cli::view::json::document;
 use crate::cli::view::tables::{TIME_MIN, WORDS_MIN};
 use crate::cli::zone::system_zone;
-use crate::domain::{JobId, Timestamp};
+use crate::domain::{JobId, JobName, Timestamp};
 use crate::engine::Compiled;
 use crate::engine::first_fire;
 use crate::error::{Error, Result};
@@ -216,7 +216,9 @@ fn merge<'a>(lines: &[Line<'a>], now: Timestamp, limit: usize) -> Vec<Fire<'a>> 
         }
     }
     if let Some(last) = fires.last().map(|fire| fire.at) {
-        let start = |line: &Line<'_>| line.job.and_then(|job| job.start).map_or(now, |start| start.max(now));
+        let start = |line: &Line<'_>| {
+            line.job.and_then(|job| job.definition.start).map_or(now, |start| start.max(now))
+        };
         fires.extend(lines.iter().flat_map(|line| line.skips(start(line), last)));
         // What is skipped at an instant comes before what fires then; the order of the fires stays.
         fires.sort_by_key(|fire| (fire.at, fire.left_out().is_none()));
@@ -229,7 +231,7 @@ fn fires_json<'a>(fires: &'a [Fire<'_>]) -> FiresJson<'a> {
     let come = fires.iter().filter(|fire| fire.left_out().is_none()).map(|fire| FireJson {
         at: fire.at,
         job_id: id(fire),
-        name: fire.job.and_then(|job| job.name.as_deref()),
+        name: fire.job.and_then(|job| job.definition.name.as_ref().map(JobName::as_str)),
         daylight: fire.daylight.map(|daylight| daylight.effect.as_str()),
     });
     let skipped = fires.iter().filter_map(|fire| {
@@ -257,12 +259,13 @@ fn table(fires: &[Fire<'_>], zone: &Zone, now: Timestamp) -> Table {
     for fire in fires {
         let left = fire.left_out().is_none().then(|| text::span(fire.at.since(now)));
         let known = |text: Option<String>| text.map_or_else(TableCell::unknown, TableCell::new);
+        let name = fire.job.and_then(|job| job.definition.name.as_ref());
         let mut cells = vec![
             TableCell::new(time(fire.daylight, fire.at, fire.zone.unwrap_or(zone), zone)),
             known(left),
             known(fire.job.map(|job| job.id.to_string())),
-            known(fire.job.and_then(|job| job.name.clone())),
-            known(fire.job.map(|job| text::command(&job.command))),
+            known(name.map(ToString::to_string)),
+            known(fire.job.map(|job| text::command(&job.definition.execution.command))),
         ];
         if has_marks {
             cells.insert(DAYLIGHT, known(fire.daylight.map(word)));

@@ -12,7 +12,7 @@ use crate::cli::view::daylight;
 use crate::cli::view::json::{ChangeJson, DaylightJson, JobJson, RunJson, document};
 use crate::cli::view::tables::{run_table, trigger_text};
 use crate::cli::zone::system_zone;
-use crate::domain::{CommandLine, JobState, MailFormat, MailWhen, Span, Stdin, Timestamp, TriggerSpec};
+use crate::domain::{CommandLine, JobState, MailFormat, MailWhen, Span, Stdin, Tag, Timestamp, TriggerSpec};
 use crate::error::Result;
 use crate::schedule::{Change, Daylight, Zone};
 use crate::store::{JobView, RunFilter, RunView, TriggerView, UnsentMail, schedule_of};
@@ -127,7 +127,7 @@ struct Marks {
 /// Returns what daylight saving does to each trigger within a year, or nothing where none will fire.
 fn marks(job: &JobView, now: Timestamp) -> Vec<Option<Marks>> {
     let system_zone = system_zone().0;
-    let after = job.start.map_or(now, |start| start.max(now));
+    let after = job.definition.start.map_or(now, |start| start.max(now));
     let of = |trigger: &TriggerView| {
         let next = trigger.next_at.filter(|_| job.paused_at.is_none())?;
         let (schedule, zone) = schedule_of(&trigger.spec, &system_zone).ok()?;
@@ -190,38 +190,52 @@ fn trigger_lines(
 fn text_of(context: &Context<'_>, facts: &Facts, marks: &[Option<Marks>], zone: &Zone) -> String {
     let Facts { job, runs, .. } = facts;
     let now = context.now();
-    let name = job.name.as_ref().map_or(String::new(), |name| format!(" {name}"));
+    let name = job.definition.name.as_ref().map_or(String::new(), |name| format!(" {name}"));
     let mut lines = vec![("Job", format!("{}{name}", job.id)), ("State", state_line(job, zone))];
-    match &job.command {
-        CommandLine::Argv(_) => lines.push(("Command", text::command(&job.command))),
+    match &job.definition.execution.command {
+        CommandLine::Argv(_) => lines.push(("Command", text::command(&job.definition.execution.command))),
         CommandLine::Script(script) => {
             for (index, line) in script.trim_ascii_end().split(|byte| *byte == b'\n').enumerate() {
                 lines.push((if index == 0 { "Script" } else { "" }, text::escaped_bytes(line)));
             }
         }
     }
-    lines.push(("Directory", format!("{}, umask {:03o}", text::escaped_bytes(&job.cwd), job.umask)));
-    match &job.stdin {
+    lines.push((
+        "Directory",
+        format!(
+            "{}, umask {:03o}",
+            text::escaped_bytes(&job.definition.execution.cwd),
+            job.definition.execution.umask
+        ),
+    ));
+    match &job.definition.execution.stdin {
         Stdin::Null => {}
         Stdin::Path(path) => lines.push(("Stdin", text::escaped_bytes(path))),
         Stdin::Text(text) => lines.push(("Stdin", format!("a text of {} bytes", text.len()))),
     }
-    if let Some(user) = &job.user {
+    if let Some(user) = &job.definition.execution.user {
         lines.push(("User", text::escaped(user).into_owned()));
     }
-    lines.push(("Queue", format!("{}, priority {}", job.queue, job.priority)));
-    if !job.tags.is_empty() {
-        lines.push(("Tags", job.tags.join(", ")));
+    lines.push(("Queue", format!("{}, priority {}", job.definition.queue, job.definition.priority)));
+    if !job.definition.tags.is_empty() {
+        lines.push(("Tags", job.definition.tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ")));
     }
     lines.extend(trigger_lines(job, marks, zone, now));
-    if let Some(start) = job.start {
+    if let Some(start) = job.definition.start {
         lines.push(("Start", zone.show(start)));
     }
-    lines.push(("Overlap", job.policy.overlap.to_string()));
-    let within = job.policy.missed.within.map_or(String::new(), |span| format!(", at most {span} late"));
-    lines.push(("Missed", format!("{}{within}, grace {}", job.policy.missed.mode, job.policy.missed.grace)));
-    let timeout = job.policy.timeout.map_or("none".to_owned(), |span| span.to_string());
-    lines.push(("Timeout", format!("{timeout}, kill after {}", job.policy.kill_after)));
+    lines.push(("Overlap", job.definition.policy.overlap.to_string()));
+    let within =
+        job.definition.policy.missed.within.map_or(String::new(), |span| format!(", at most {span} late"));
+    lines.push((
+        "Missed",
+        format!(
+            "{}{within}, grace {}",
+            job.definition.policy.missed.mode, job.definition.policy.missed.grace
+        ),
+    ));
+    let timeout = job.definition.policy.timeout.map_or("none".to_owned(), |span| span.to_string());
+    lines.push(("Timeout", format!("{timeout}, kill after {}", job.definition.policy.kill_after)));
     lines.extend(mail_lines(job, facts.unsent.as_ref()));
     if let Some((source, line)) = &facts.crontab_line {
         let source = if source.is_empty() {
@@ -245,7 +259,7 @@ fn text_of(context: &Context<'_>, facts: &Facts, marks: &[Option<Marks>], zone: 
 }
 
 fn mail_lines(job: &JobView, unsent: Option<&UnsentMail>) -> Vec<(&'static str, String)> {
-    let wanted = job.mail.as_ref().map(|mail| {
+    let wanted = job.definition.mail.as_ref().map(|mail| {
         let when = match mail.when {
             MailWhen::Failure => "about each run that does not succeed",
             MailWhen::Output => "about each run that writes something",

@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use crate::domain::{
-    CommandLine, JobId, JobState, MailFormat, MailWhen, MissedMode, Outcome, Overlap, RunState, Span, Stdin,
-    Timestamp, TriggerKind, TriggerSpec,
+    CommandLine, JobId, JobName, JobState, MailFormat, MailWhen, MissedMode, Outcome, Overlap, QueueName,
+    RunState, Span, Stdin, Tag, Timestamp, TriggerKind, TriggerSpec,
 };
 use crate::schedule::{Change, Daylight, Reading};
 use crate::store::{JobView, QueueView, RunView, TriggerView};
@@ -51,14 +51,14 @@ pub struct Runs {
 #[derive(Serialize)]
 pub struct JobJson {
     id: JobId,
-    name: Option<String>,
+    name: Option<JobName>,
     state: JobState,
     command: Option<Vec<String>>,
     script: Option<String>,
     triggers: Vec<TriggerJson>,
     start_at: Option<Timestamp>,
-    tag: Vec<String>,
-    queue: String,
+    tag: Vec<Tag>,
+    queue: QueueName,
     priority: i32,
     cwd: String,
     umask: String,
@@ -168,40 +168,40 @@ fn missed_word(mode: MissedMode) -> MissedWord {
 
 impl From<&JobView> for JobJson {
     fn from(job: &JobView) -> Self {
-        let (command, script) = match &job.command {
+        let (command, script) = match &job.definition.execution.command {
             CommandLine::Argv(argv) => (Some(argv.iter().map(|word| lossy(word)).collect()), None),
             CommandLine::Script(script) => (None, Some(lossy(script))),
         };
-        let (stdin, stdin_text) = match &job.stdin {
+        let (stdin, stdin_text) = match &job.definition.execution.stdin {
             Stdin::Null => (None, None),
             Stdin::Path(path) => (Some(lossy(path)), None),
             Stdin::Text(text) => (None, Some(lossy(text))),
         };
         Self {
             id: job.id,
-            name: job.name.clone(),
+            name: job.definition.name.clone(),
             state: job.state,
             command,
             script,
             triggers: job.triggers.iter().map(TriggerJson::from).collect(),
-            start_at: job.start,
-            tag: job.tags.clone(),
-            queue: job.queue.clone(),
-            priority: job.priority,
-            cwd: lossy(&job.cwd),
-            umask: format!("{:03o}", job.umask),
+            start_at: job.definition.start,
+            tag: job.definition.tags.clone(),
+            queue: job.definition.queue.clone(),
+            priority: job.definition.priority,
+            cwd: lossy(&job.definition.execution.cwd),
+            umask: format!("{:03o}", job.definition.execution.umask),
             stdin,
             stdin_text,
-            user: job.user.clone(),
-            timeout_ms: job.policy.timeout.map(Span::as_millis),
-            kill_after_ms: job.policy.kill_after.as_millis(),
-            overlap: job.policy.overlap,
-            missed: missed_word(job.policy.missed.mode),
-            missed_within_ms: job.policy.missed.within.map(Span::as_millis),
-            grace_ms: job.policy.missed.grace.as_millis(),
-            mail_to: job.mail.as_ref().map(|mail| mail.to.clone()),
-            mail_when: job.mail.as_ref().map(|mail| mail.when),
-            mail_format: job.mail.as_ref().map(|mail| mail.format),
+            user: job.definition.execution.user.clone(),
+            timeout_ms: job.definition.policy.timeout.map(Span::as_millis),
+            kill_after_ms: job.definition.policy.kill_after.as_millis(),
+            overlap: job.definition.policy.overlap,
+            missed: missed_word(job.definition.policy.missed.mode),
+            missed_within_ms: job.definition.policy.missed.within.map(Span::as_millis),
+            grace_ms: job.definition.policy.missed.grace.as_millis(),
+            mail_to: job.definition.mail.as_ref().map(|mail| mail.to.clone()),
+            mail_when: job.definition.mail.as_ref().map(|mail| mail.when),
+            mail_format: job.definition.mail.as_ref().map(|mail| mail.format),
             hold: job.paused_at.is_some(),
             created_at: job.created_at,
             paused_at: job.paused_at,

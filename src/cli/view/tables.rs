@@ -5,7 +5,7 @@ use super::ending::signal_name;
 use super::json::{backlog_ms, slots};
 use crate::cli::output::text::{self, outcome_style};
 use crate::cli::output::{Column, Table, TableCell};
-use crate::domain::{Outcome, Span, Timestamp, TriggerSpec};
+use crate::domain::{JobName, Outcome, Span, Timestamp, TriggerSpec};
 use crate::schedule::Zone;
 use crate::store::{JobView, QueueView, RunView};
 
@@ -49,14 +49,14 @@ pub fn job_table(jobs: &[JobView], zone: &Zone, now: Timestamp) -> Table {
         let next = job.next_at.filter(|_| job.paused_at.is_none());
         table.push([
             TableCell::new(job.id.to_string()),
-            maybe(job.name.as_deref()),
+            maybe(job.definition.name.as_ref().map(JobName::as_str)),
             TableCell::new(job.state.as_str()),
             next.map_or_else(TableCell::unknown, |at| TableCell::new(zone.show(at))),
             next.map_or_else(TableCell::unknown, |at| TableCell::new(text::span(at.since(now)))),
             outcome_cell(job.last.map(|(_, outcome, _)| outcome)),
-            TableCell::new(&job.queue),
+            TableCell::new(job.definition.queue.as_str()),
             maybe((!triggers.is_empty()).then(|| triggers.join("; ")).as_deref()),
-            TableCell::new(text::command(&job.command)),
+            TableCell::new(text::command(&job.definition.execution.command)),
         ]);
     }
     table

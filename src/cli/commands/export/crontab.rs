@@ -110,7 +110,9 @@ impl Writer<'_> {
         losses: &mut Losses,
     ) -> Result<Entry, String> {
         let job = &leaving.job;
-        if let Some(user) = job.user.as_ref().filter(|user| **user != self.here.owner.name) {
+        if let Some(user) =
+            job.definition.execution.user.as_ref().filter(|user| **user != self.here.owner.name)
+        {
             return Err(format!("`--user {user}` in a user's own table"));
         }
         let schedules = self.schedules(leaving, losses)?;
@@ -120,7 +122,7 @@ impl Writer<'_> {
         if schedules.iter().any(|schedule| schedule.starts_with('@')) && command.starts_with(b"=") {
             return Err("a command that begins with `=` behind a nickname".to_owned());
         }
-        let input = match &job.stdin {
+        let input = match &job.definition.execution.stdin {
             Stdin::Text(text) => Some(text.clone()),
             Stdin::Null | Stdin::Path(_) => None,
         };
@@ -139,7 +141,7 @@ impl Writer<'_> {
             );
         }
         Ok(Entry {
-            title: job.name.clone(),
+            title: job.definition.name.as_ref().map(ToString::to_string),
             schedules,
             vars,
             command,
@@ -226,7 +228,8 @@ impl Writer<'_> {
             vars.entry(name.to_vec()).or_insert_with(|| own.clone());
         }
         if !is_said {
-            let mut mailto = job.mail.as_ref().map_or(Vec::new(), |mail| mail.to.clone().into_bytes());
+            let mut mailto =
+                job.definition.mail.as_ref().map_or(Vec::new(), |mail| mail.to.clone().into_bytes());
             if let Err(why) = assignment(MAILTO, &mailto) {
                 losses.lose(job, format_args!("crontab(5) cannot say whom to mail because of {why}"));
                 mailto.clear();
@@ -245,7 +248,7 @@ impl Writer<'_> {
         let variable = Variable { name: name.to_vec(), value: value.to_vec() };
         let env = environment(std::slice::from_ref(&variable), &account, &self.here.login, self.here.dialect);
         let rule = mail_rule(&[variable], &env, &account, self.here.dialect);
-        let is_so = match (rule, &job.mail) {
+        let is_so = match (rule, &job.definition.mail) {
             (MailRule::To(to), Some(mail)) => to == mail.to,
             (MailRule::Nobody | MailRule::Unsafe, None) => true,
             (MailRule::To(_), None) | (MailRule::Nobody | MailRule::Unsafe, Some(_)) => false,
@@ -258,11 +261,15 @@ impl Writer<'_> {
         const SH: &[u8] = b"/bin/sh";
         let var = |name: &[u8]| vars.get(name).map(Vec::as_slice).unwrap_or_default();
         let (shell, home) = (var(b"SHELL"), var(b"HOME"));
-        let moves = job.cwd != home || job.umask != UMASK || matches!(job.stdin, Stdin::Path(_));
-        let cd = (job.cwd != home).then(|| [b"cd ".to_vec(), quoted(&job.cwd)].concat());
-        let umask = (job.umask != UMASK).then(|| format!("umask {:03o}", job.umask).into_bytes());
+        let moves = job.definition.execution.cwd != home
+            || job.definition.execution.umask != UMASK
+            || matches!(job.definition.execution.stdin, Stdin::Path(_));
+        let cd = (job.definition.execution.cwd != home)
+            .then(|| [b"cd ".to_vec(), quoted(&job.definition.execution.cwd)].concat());
+        let umask = (job.definition.execution.umask != UMASK)
+            .then(|| format!("umask {:03o}", job.definition.execution.umask).into_bytes());
         let set_shell = (shell != SH).then(|| [b"SHELL=".to_vec(), quoted(shell)].concat());
-        let from = match &job.stdin {
+        let from = match &job.definition.execution.stdin {
             Stdin::Path(path) => Some([b"< ".to_vec(), quoted(path)].concat()),
             Stdin::Null | Stdin::Text(_) => None,
         };
@@ -273,7 +280,7 @@ impl Writer<'_> {
                 text.extend(behind);
             }
         };
-        match &job.command {
+        match &job.definition.execution.command {
             CommandLine::Argv(words) => match words.as_slice() {
                 // What the import of a table with a shell of its own makes.
                 [program, option, script] if program == shell && option == b"-c" && !moves => {
@@ -300,7 +307,7 @@ impl Writer<'_> {
     }
 
     fn lose_policies(&self, job: &JobView, losses: &mut Losses) {
-        let Policy { overlap, missed, timeout, kill_after } = job.policy;
+        let Policy { overlap, missed, timeout, kill_after } = job.definition.policy;
         let mut lose = |option: String| losses.lose(job, format_args!("crontab(5) cannot say `{option}`"));
         if overlap != Overlap::Allow {
             lose(format!("--overlap {overlap}"));
@@ -312,8 +319,8 @@ impl Writer<'_> {
         };
         lose_policies(job, self.now, &mut lose);
         // Jobs of a table that was imported are in a queue as wide as cron's.
-        if job.queue != QueueName::DEFAULT && job.queue != QueueName::CRON {
-            lose(format!("--queue {}", job.queue));
+        if ![QueueName::DEFAULT, QueueName::CRON].contains(&job.definition.queue.as_str()) {
+            lose(format!("--queue {}", job.definition.queue));
         }
         if !is_cronlike {
             let within = missed.within.map_or(String::new(), |within| format!(",{within}"));
@@ -325,7 +332,9 @@ impl Writer<'_> {
         if kill_after != Policy::default().kill_after {
             lose(format!("--kill-after {kill_after}"));
         }
-        if let Some(Mail { to, when: when @ (MailWhen::Failure | MailWhen::Always), .. }) = &job.mail {
+        if let Some(Mail { to, when: when @ (MailWhen::Failure | MailWhen::Always), .. }) =
+            &job.definition.mail
+        {
             lose(format!("--mail {to},{when}"));
         }
     }

@@ -22,5 +22,5 @@ pub(super) struct Trigger {
 
 /// ``5 (`backup`)``
 pub(super) fn called(job: &JobView) -> String {
-    job.name.as_ref().map_or_else(|| job.id.to_string(), |name| format!("{} (`{name}`)", job.id))
+    job.definition.name.as_ref().map_or_else(|| job.id.to_string(), |name| format!("{} (`{name}`)", job.id))
 }

@@ -8,7 +8,10 @@ use super::losses::Losses;
 use crate::cli::job::options::parse_mail;
 use crate::cli::job::text::SYSTEM_ZONE;
 use crate::cli::output::json::line;
-use crate::domain::{CommandLine, Mail, MailFormat, Missed, Overlap, Span, Stdin, Timestamp, TriggerSpec};
+use crate::domain::{
+    CommandLine, JobName, Mail, MailFormat, Missed, Overlap, QueueName, Span, Stdin, Tag, Timestamp,
+    TriggerSpec,
+};
 use crate::schedule::{Zone, parse_span};
 use crate::store::JobView;
 
@@ -16,7 +19,7 @@ use crate::store::JobView;
 #[derive(Serialize)]
 struct JobLine {
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    name: Option<JobName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,8 +29,8 @@ struct JobLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     start: Option<Timestamp>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tag: Vec<String>,
-    queue: String,
+    tag: Vec<Tag>,
+    queue: QueueName,
     priority: i32,
     cwd: String,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -88,43 +91,47 @@ pub(super) fn lines(jobs: &[ExportedJob], now: Timestamp, losses: &mut Losses) -
 
 fn job_line(leaving: &ExportedJob, now: Timestamp, losses: &mut Losses) -> Result<JobLine, String> {
     let job = &leaving.job;
-    let (command, script) = match &job.command {
+    let (command, script) = match &job.definition.execution.command {
         CommandLine::Argv(words) => {
             (Some(words.iter().map(|word| utf8(word, "its command")).collect::<Result<Vec<_>, _>>()?), None)
         }
         CommandLine::Script(script) => (None, Some(utf8(script, "its script")?)),
     };
-    let (stdin, stdin_text) = match &job.stdin {
+    let (stdin, stdin_text) = match &job.definition.execution.stdin {
         Stdin::Null => (None, None),
         Stdin::Path(path) => (Some(utf8(path, "the name of its input")?), None),
         Stdin::Text(text) => (None, Some(utf8(text, "its input")?)),
     };
-    let policy = &job.policy;
+    let policy = &job.definition.policy;
     let Missed { mode, within, grace } = policy.missed;
     let within = within.map(|within| span(within, "--missed")).transpose()?;
-    let mail = job.mail.as_ref().and_then(|mail| mail_text(job, mail, losses));
+    let mail = job.definition.mail.as_ref().and_then(|mail| mail_text(job, mail, losses));
     let is_foreign = |format: &MailFormat| *format != MailFormat::Taskq;
     Ok(JobLine {
-        name: job.name.clone(),
+        name: job.definition.name.clone(),
         command,
         script,
         triggers: triggers(leaving, losses)?,
-        start: job.start.filter(|start| *start > now),
-        tag: job.tags.clone(),
-        queue: job.queue.clone(),
-        priority: job.priority,
-        cwd: utf8(&job.cwd, "its directory")?,
-        cwd_optional: job.cwd_optional,
-        umask: format!("{:03o}", job.umask),
+        start: job.definition.start.filter(|start| *start > now),
+        tag: job.definition.tags.clone(),
+        queue: job.definition.queue.clone(),
+        priority: job.definition.priority,
+        cwd: utf8(&job.definition.execution.cwd, "its directory")?,
+        cwd_optional: job.definition.execution.cwd_optional,
+        umask: format!("{:03o}", job.definition.execution.umask),
         stdin,
         stdin_text,
-        user: job.user.clone(),
+        user: job.definition.execution.user.clone(),
         timeout: policy.timeout.map(|timeout| span(timeout, "--timeout")).transpose()?,
         kill_after: span(policy.kill_after, "--kill-after")?,
         overlap: policy.overlap,
         missed: within.map_or_else(|| mode.to_string(), |within| format!("{mode},{within}")),
         grace: span(grace, "--grace")?,
-        mail_format: mail.as_ref().and(job.mail.as_ref()).map(|mail| mail.format).filter(is_foreign),
+        mail_format: mail
+            .as_ref()
+            .and(job.definition.mail.as_ref())
+            .map(|mail| mail.format)
+            .filter(is_foreign),
         mail,
         hold: job.paused_at.is_some(),
         environment: leaving.env.iter().map(|var| utf8(var, &name_of(var))).collect::<Result<_, _>>()?,

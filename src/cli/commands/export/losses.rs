@@ -143,19 +143,19 @@ fn named(jobs: &[(JobId, String)]) -> String {
 
 /// Tells of the options that neither cron nor systemd knows.
 pub(super) fn lose_policies(job: &JobView, now: Timestamp, lose: &mut impl FnMut(String)) {
-    if job.policy.missed.grace != Missed::default().grace {
-        lose(format!("--grace {}", job.policy.missed.grace));
+    if job.definition.policy.missed.grace != Missed::default().grace {
+        lose(format!("--grace {}", job.definition.policy.missed.grace));
     }
-    if job.priority != 0 {
-        lose(format!("--priority {}", job.priority));
+    if job.definition.priority != 0 {
+        lose(format!("--priority {}", job.definition.priority));
     }
-    if let Some(start) = job.start.filter(|start| *start > now) {
+    if let Some(start) = job.definition.start.filter(|start| *start > now) {
         lose(format!("--start {start}"));
     }
     if job.paused_at.is_some() {
         lose("--hold".to_owned());
     }
-    for tag in &job.tags {
+    for tag in &job.definition.tags {
         lose(format!("--tag {tag}"));
     }
 }

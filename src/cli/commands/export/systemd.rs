@@ -22,7 +22,7 @@ pub(super) fn units(jobs: &[ExportedJob], now: Timestamp, losses: &mut Losses) -
         let mut of_job = Losses::default();
         let unit = unit_name(&leaving.job);
         let is_taken = |other: &ExportedJob| other.job.id != leaving.job.id && unit_name(&other.job) == unit;
-        let written = if leaving.job.name.is_none() && jobs.iter().any(is_taken) {
+        let written = if leaving.job.definition.name.is_none() && jobs.iter().any(is_taken) {
             Err(format!("another job is called `{unit}`"))
         } else {
             job_units(leaving, &unit, now, &mut dropped, &mut of_job)
@@ -42,7 +42,7 @@ pub(super) fn units(jobs: &[ExportedJob], now: Timestamp, losses: &mut Losses) -
 }
 
 fn unit_name(job: &JobView) -> String {
-    job.name.clone().unwrap_or_else(|| format!("taskq-{}", job.id))
+    job.definition.name.as_ref().map_or_else(|| format!("taskq-{}", job.id), ToString::to_string)
 }
 
 fn job_units(
@@ -76,7 +76,7 @@ fn job_units(
         for line in calendar {
             text.push_str(&format!("OnCalendar={line}\n"));
         }
-        let persistent = job.policy.missed.mode != MissedMode::Skip;
+        let persistent = job.definition.policy.missed.mode != MissedMode::Skip;
         text.push_str(&format!("AccuracySec=1us\nPersistent={persistent}\n"));
         if !is_held {
             text.push_str("\n[Install]\nWantedBy=timers.target\n");
@@ -151,9 +151,12 @@ fn service(leaving: &ExportedJob, dropped: &mut Vec<String>, losses: &mut Losses
     let unwritable = |what: &str| format!("systemd cannot say the name of its {what}");
     let mut text = String::new();
     let mut line = |key: &str, value: &str| writeln!(text, "{key}={value}").expect("a String takes all");
-    line("ExecStart", &exec_start(&job.command)?);
-    let cwd = units::path(&job.cwd).ok_or_else(|| unwritable("directory"))?;
-    line("WorkingDirectory", &format!("{}{cwd}", if job.cwd_optional { "-" } else { "" }));
+    line("ExecStart", &exec_start(&job.definition.execution.command)?);
+    let cwd = units::path(&job.definition.execution.cwd).ok_or_else(|| unwritable("directory"))?;
+    line(
+        "WorkingDirectory",
+        &format!("{}{cwd}", if job.definition.execution.cwd_optional { "-" } else { "" }),
+    );
     for (name, value) in session::without(&leaving.env, dropped) {
         match units::variable(name, value) {
             Some(variable) => line("Environment", &variable),
@@ -163,11 +166,11 @@ fn service(leaving: &ExportedJob, dropped: &mut Vec<String>, losses: &mut Losses
             }
         }
     }
-    line("UMask", &format!("{:04o}", job.umask));
-    if let Some(user) = &job.user {
+    line("UMask", &format!("{:04o}", job.definition.execution.umask));
+    if let Some(user) = &job.definition.execution.user {
         line("User", user);
     }
-    match &job.stdin {
+    match &job.definition.execution.stdin {
         Stdin::Null => {}
         Stdin::Path(path) => {
             line("StandardInput", &format!("file:{}", units::path(path).ok_or_else(|| unwritable("input"))?));
@@ -180,10 +183,10 @@ fn service(leaving: &ExportedJob, dropped: &mut Vec<String>, losses: &mut Losses
             }
         }
     }
-    if let Some(timeout) = job.policy.timeout {
+    if let Some(timeout) = job.definition.policy.timeout {
         line("TimeoutStartSec", &timeout.to_string());
     }
-    line("TimeoutStopSec", &job.policy.kill_after.to_string());
+    line("TimeoutStopSec", &job.definition.policy.kill_after.to_string());
     Ok(text)
 }
 
@@ -210,7 +213,7 @@ fn exec_start(command: &CommandLine) -> Result<String, String> {
 }
 
 fn lose_policies(job: &JobView, now: Timestamp, losses: &mut Losses) {
-    let policy = &job.policy;
+    let policy = &job.definition.policy;
     let mut lose = |option: String| losses.lose(job, format_args!("systemd cannot say `{option}`"));
     if policy.overlap != Overlap::Skip {
         lose(format!("--overlap {}", policy.overlap));
@@ -220,11 +223,11 @@ fn lose_policies(job: &JobView, now: Timestamp, losses: &mut Losses) {
         (mode, Some(within)) => lose(format!("--missed {mode},{within}")),
         (mode, None) => lose(format!("--missed {mode}")),
     }
-    if job.queue != QueueName::DEFAULT && job.queue != QueueName::CRON {
-        lose(format!("--queue {}", job.queue));
+    if ![QueueName::DEFAULT, QueueName::CRON].contains(&job.definition.queue.as_str()) {
+        lose(format!("--queue {}", job.definition.queue));
     }
     losses::lose_policies(job, now, &mut lose);
-    if let Some(mail) = &job.mail {
+    if let Some(mail) = &job.definition.mail {
         lose(format!("--mail {},{}", mail.to, mail.when));
     }
 }

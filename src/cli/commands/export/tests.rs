@@ -3,7 +3,8 @@
 
 use super::*;
 use crate::domain::{
-    CommandLine, JobId, Mail, MailFormat, MailWhen, Missed, Overlap, Policy, Span, Stdin, Timestamp,
+    CommandLine, Execution, JobId, Mail, MailFormat, MailWhen, NewJob, Overlap, Policy, QueueName, Span,
+    Stdin, Timestamp,
 };
 use crate::schedule::{Dialect, compile};
 use crate::system::users;
@@ -15,33 +16,24 @@ fn leaving(expr: &str, delay: Span) -> ExportedJob {
     let account = users::person(None);
     let spec = TriggerSpec::Cron { expr: expr.to_owned(), zone: None, delay };
     let schedule = compile(&spec).expect("it is one");
+    let execution =
+        Execution { cwd: account.home.clone(), ..Execution::of(CommandLine::Script(b"cat".to_vec())) };
+    let definition = NewJob {
+        mail: Some(mail(&account.name, MailWhen::Output)),
+        queue: QueueName::CRON.parse().expect("a name"),
+        policy: Policy { overlap: Overlap::Allow, ..Policy::default() },
+        ..NewJob::of(execution)
+    };
     let job = JobView {
         id: JobId(7),
-        name: None,
+        definition,
         created_at: Timestamp::from_seconds(0),
-        command: CommandLine::Script(b"cat".to_vec()),
-        cwd: account.home.clone(),
-        cwd_optional: false,
-        umask: 0o022,
-        stdin: Stdin::Null,
-        user: None,
-        mail: Some(mail(&account.name, MailWhen::Output)),
-        queue: "cron".to_owned(),
-        priority: 0,
-        policy: Policy {
-            overlap: Overlap::Allow,
-            missed: Missed::default(),
-            timeout: None,
-            ..Policy::default()
-        },
-        start: None,
         paused_at: None,
         done_at: None,
         state: JobState::Scheduled,
         next_at: None,
         runs: 0,
         last: None,
-        tags: Vec::new(),
         triggers: Vec::new(),
     };
     ExportedJob { job, env: Vec::new(), triggers: vec![Trigger { spec, schedule, zone: Zone::utc() }] }
@@ -78,7 +70,7 @@ fn mail_is_a_variable_of_the_table_and_cron_mails_output_alone() {
     let owner = || leaving("@daily", Span::ZERO);
     let with = |mail: Option<Mail>| {
         let mut leaving = owner();
-        leaving.job.mail = mail;
+        leaving.job.definition.mail = mail;
         leaving
     };
     assert_eq!(as_crontab(&[owner()]), ("@daily cat\n".to_owned(), Vec::new()));
@@ -101,18 +93,19 @@ fn mail_is_a_variable_of_the_table_and_cron_mails_output_alone() {
 #[test]
 fn input_and_mask_go_along() {
     let mut text = leaving("@daily", Span::ZERO);
-    text.job.stdin = Stdin::Text(b"one\n50%\n".to_vec());
+    text.job.definition.execution.stdin = Stdin::Text(b"one\n50%\n".to_vec());
     let mut path = leaving("@daily", Span::ZERO);
-    path.job.stdin = Stdin::Path(b"/a b".to_vec());
+    path.job.definition.execution.stdin = Stdin::Path(b"/a b".to_vec());
     let mut argv = leaving("@daily", Span::ZERO);
-    (argv.job.stdin, argv.job.umask) = (Stdin::Path(b"/in".to_vec()), 0o077);
-    argv.job.command = CommandLine::Argv(vec![b"cat".to_vec(), b"-n".to_vec()]);
+    (argv.job.definition.execution.stdin, argv.job.definition.execution.umask) =
+        (Stdin::Path(b"/in".to_vec()), 0o077);
+    argv.job.definition.execution.command = CommandLine::Argv(vec![b"cat".to_vec(), b"-n".to_vec()]);
     let (table, told) = as_crontab(&[text, path, argv]);
     assert_eq!(table, "@daily cat%one%50\\%\n@daily exec < '/a b'; cat\n@daily umask 077 && cat -n < /in\n");
     assert_eq!(told, [""; 0]);
     let unit = |stdin: Stdin| {
         let mut leaving = leaving("@daily", Span::ZERO);
-        leaving.job.stdin = stdin;
+        leaving.job.definition.execution.stdin = stdin;
         let (text, _) = as_units(leaving);
         text.lines().filter(|line| line.starts_with("StandardInput")).map(str::to_owned).collect::<Vec<_>>()
     };
@@ -130,7 +123,8 @@ fn a_directory_that_need_not_be_there_need_not_be_there_for_systemd() {
         [(false, "\nWorkingDirectory=/srv/a\n"), (true, "\nWorkingDirectory=-/srv/a\n")]
     {
         let mut job = leaving("@hourly", Span::ZERO);
-        (job.job.cwd, job.job.cwd_optional) = (b"/srv/a".to_vec(), cwd_optional);
+        (job.job.definition.execution.cwd, job.job.definition.execution.cwd_optional) =
+            (b"/srv/a".to_vec(), cwd_optional);
         let (units, _) = as_units(job);
         assert!(units.contains(line), "{units}");
     }
@@ -139,7 +133,7 @@ fn a_directory_that_need_not_be_there_need_not_be_there_for_systemd() {
 #[test]
 fn a_job_of_another_user_is_no_line_of_this_ones_table() {
     let mut other = leaving("@daily", Span::ZERO);
-    other.job.user = Some("somebody-else".to_owned());
+    other.job.definition.execution.user = Some("somebody-else".to_owned());
     let refusal = "job 7 is left out: crontab(5) cannot say `--user somebody-else` in a user's own table";
     assert_eq!(as_crontab(std::slice::from_ref(&other)), (String::new(), vec![refusal.to_owned()]));
     assert!(as_units(other).0.contains("\nUser=somebody-else\n"));
@@ -164,10 +158,11 @@ fn a_delay_is_lost_in_a_table_and_no_calendar() {
 fn json_has_the_keys_of_input_user_and_mail() {
     let mut losses = Losses::default();
     let mut text = leaving("@daily", Span::from_seconds(300));
-    (text.job.stdin, text.job.user) = (Stdin::Text(b"a\n".to_vec()), Some("www".to_owned()));
-    text.job.mail = Some(mail("a@b,c", MailWhen::Always));
+    (text.job.definition.execution.stdin, text.job.definition.execution.user) =
+        (Stdin::Text(b"a\n".to_vec()), Some("www".to_owned()));
+    text.job.definition.mail = Some(mail("a@b,c", MailWhen::Always));
     let mut path = leaving("@daily", Span::ZERO);
-    (path.job.stdin, path.job.mail) = (Stdin::Path(b"/in".to_vec()), None);
+    (path.job.definition.execution.stdin, path.job.definition.mail) = (Stdin::Path(b"/in".to_vec()), None);
     let lines = json::lines(&[text, path], Timestamp::from_seconds(NOW), &mut losses);
     let lines = String::from_utf8(lines).expect("JSON is text");
     for part in [

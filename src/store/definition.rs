@@ -1,0 +1,105 @@
+//! Owns: the columns of a job's definition: the one place that names them, fills them and reads them.
+//! Never: a job's name, tags, triggers, state and history.
+
+use std::sync::LazyLock;
+
+use rusqlite::types::{ToSqlOutput, Value};
+use rusqlite::{Row, ToSql};
+
+use super::codec::{command, command_columns, mail, missed, split, stdin, stdin_columns};
+use crate::domain::{Execution, NewJob, Policy};
+
+/// A column and what a job has in it, in the order in which `read` takes them.
+type Column = (&'static str, fn(&NewJob) -> rusqlite::Result<Value>);
+
+const COLUMNS: &[Column] = &[
+    ("command", |job| value(&command_columns(&job.execution.command).0)),
+    ("is_script", |job| value(&command_columns(&job.execution.command).1)),
+    ("cwd", |job| value(&job.execution.cwd)),
+    ("cwd_optional", |job| value(&job.execution.cwd_optional)),
+    ("umask", |job| value(&job.execution.umask)),
+    ("stdin_path", |job| value(&stdin_columns(&job.execution.stdin).0)),
+    ("stdin_text", |job| value(&stdin_columns(&job.execution.stdin).1)),
+    ("user", |job| value(&job.execution.user)),
+    ("queue", |job| value(&job.queue.as_str())),
+    ("priority", |job| value(&job.priority)),
+    ("overlap", |job| value(&job.policy.overlap)),
+    ("missed", |job| value(&job.policy.missed.mode)),
+    ("missed_within_us", |job| value(&job.policy.missed.within)),
+    ("grace_us", |job| value(&job.policy.missed.grace)),
+    ("timeout_us", |job| value(&job.policy.timeout)),
+    ("kill_after_us", |job| value(&job.policy.kill_after)),
+    ("start_at", |job| value(&job.start)),
+    ("mail_to", |job| value(&job.mail.as_ref().map(|mail| &mail.to))),
+    ("mail_when", |job| value(&job.mail.as_ref().map(|mail| mail.when))),
+    ("mail_format", |job| value(&job.mail.as_ref().map(|mail| mail.format))),
+];
+
+/// Reads the columns from `first` on. Name, tags, `hold` and the environment are not among them.
+pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
+    let mut next = first;
+    let mut take = |columns: usize| {
+        next += columns;
+        next - columns
+    };
+    Ok(NewJob {
+        execution: Execution {
+            command: command(row, take(2))?,
+            cwd: row.get(take(1))?,
+            cwd_optional: row.get(take(1))?,
+            umask: row.get(take(1))?,
+            stdin: stdin(row, take(2))?,
+            user: row.get(take(1))?,
+            env: Vec::new(),
+        },
+        queue: row.get(take(1))?,
+        priority: row.get(take(1))?,
+        policy: Policy {
+            overlap: row.get(take(1))?,
+            missed: missed(row, take(3))?,
+            timeout: row.get(take(1))?,
+            kill_after: row.get(take(1))?,
+        },
+        start: row.get(take(1))?,
+        mail: mail(row, take(3))?,
+        name: None,
+        tags: Vec::new(),
+        hold: false,
+    })
+}
+
+/// The same, with the environment in the column after them.
+pub(super) fn read_whole(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
+    let mut job = read(row, first)?;
+    job.execution.env = split(row.get_ref(first + COLUMNS.len())?.as_blob()?);
+    Ok(job)
+}
+
+/// Returns the columns for a SELECT: `job.command, job.is_script, …`.
+pub(super) fn selected() -> &'static str {
+    static SELECTED: LazyLock<String> = LazyLock::new(|| listed("job."));
+    &SELECTED
+}
+
+/// Returns the columns for an INSERT or UPDATE, and the parameters that `bound` fills.
+pub(super) fn assigned() -> (&'static str, &'static str) {
+    static ASSIGNED: LazyLock<(String, String)> = LazyLock::new(|| (listed(""), listed(":")));
+    (&ASSIGNED.0, &ASSIGNED.1)
+}
+
+fn listed(prefix: &str) -> String {
+    COLUMNS.iter().map(|(name, _)| format!("{prefix}{name}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the values of the parameters of `assigned`.
+pub(super) fn bound(job: &NewJob) -> rusqlite::Result<Vec<(String, Value)>> {
+    COLUMNS.iter().map(|(name, of)| Ok((format!(":{name}"), of(job)?))).collect()
+}
+
+fn value(value: &dyn ToSql) -> rusqlite::Result<Value> {
+    Ok(match value.to_sql()? {
+        ToSqlOutput::Borrowed(borrowed) => borrowed.try_into()?,
+        ToSqlOutput::Owned(owned) => owned,
+        _ => unreachable!("no column of ours is an array or a zeroed blob"),
+    })
+}
