@@ -26,6 +26,9 @@ const STACK_BYTES: usize = 1024 * 1024;
 
 const PAGE_BYTES: usize = 4096;
 
+/// The most that one call of `touch_stack` takes: unoptimized code has several copies of a page.
+const FRAME_BYTES_MAX: usize = 8 * PAGE_BYTES;
+
 /// How much of its own command line a process reads at its end: verb and options come first.
 const COMMAND_LINE_BYTES: usize = 1024;
 
@@ -38,17 +41,18 @@ pub fn reserve_stack() {
     if limit(Resource::RLIMIT_AS) != RLIM_INFINITY && limit(Resource::RLIMIT_STACK) / 4 >= STACK_BYTES as u64
     {
         // Where there is no room for it, this says so.
-        drop(black_box(Vec::<u8>::with_capacity(STACK_BYTES)));
-        touch_stack(STACK_BYTES / PAGE_BYTES);
+        drop(black_box(Vec::<u8>::with_capacity(STACK_BYTES + FRAME_BYTES_MAX)));
+        let here = 0_u8;
+        touch_stack(std::ptr::from_ref(black_box(&here)).addr());
     }
 }
 
-/// Writes to so many pages of the stack, which the system grows for it.
+/// Writes to the stack page by page, which the system grows for it, until it has `STACK_BYTES` below `top`.
 #[inline(never)]
-fn touch_stack(pages: usize) {
+fn touch_stack(top: usize) {
     let page = black_box([0_u8; PAGE_BYTES]);
-    if pages > 1 {
-        touch_stack(pages - 1);
+    if top - page.as_ptr().addr() < STACK_BYTES {
+        touch_stack(top);
     }
     black_box(&page);
 }
