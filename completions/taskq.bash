@@ -111,7 +111,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__add)
-            opts="-c -h --dir --color --at --cron --every --start --tz --from --cwd --umask --stdin --user --env --clean-env --name --tag --queue --priority --hold --timeout --kill-after --overlap --missed --grace --mail --json --help"
+            opts="-c -h --dir --color --at --cron --every --start --tz --cwd --umask --stdin --user --env --clean-env --name --tag --queue --priority --hold --timeout --kill-after --overlap --missed --grace --mail --from --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -150,21 +150,6 @@ _taskq() {
                     ;;
                 -c)
                     COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --from)
-                    local oldifs
-                    if [ -n "${IFS+x}" ]; then
-                        oldifs="$IFS"
-                    fi
-                    IFS=$'\n'
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    if [ -n "${oldifs+x}" ]; then
-                        IFS="$oldifs"
-                    fi
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o filenames
-                    fi
                     return 0
                     ;;
                 --cwd)
@@ -239,6 +224,21 @@ _taskq() {
                     ;;
                 --mail)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 *)

@@ -58,7 +58,6 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l every -d 'Run every 
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l start -d 'No fire before TIME; --every counts from it' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l tz -d 'Read the triggers in ZONE, for example Europe/Berlin' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -s c -d 'Run SCRIPT by /bin/sh -c' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l from -d 'Add many jobs: a JSON object a line; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l cwd -d 'Start it in DIR (the present directory)' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l umask -d 'Let it make files with the mask MASK, as in umask(1)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l stdin -d 'Let it read FILE (nothing)' -r -F
@@ -77,6 +76,7 @@ replace\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l missed -d 'Fires found late: once, all, skip[,SPAN] (once)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l grace -d 'A fire found at most SPAN late is on time (60s)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l mail -d 'Mail what a run writes, by sendmail(8)' -r -f
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l from -d 'Add many jobs: a JSON object a line; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l clean-env -d 'Start with cron\'s bare environment'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l hold -d 'Add it paused; `taskq resume` starts it'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l json -d 'Print JSON'

@@ -5,7 +5,7 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use super::commands::add::AddArgs;
-use super::job::options::MissedArg;
+use super::job::values::MissedArg;
 use super::usage::color_of;
 use super::*;
 use crate::domain::{MissedMode, Overlap};
@@ -57,28 +57,28 @@ fn the_definitions_are_sound() {
 fn what_follows_the_command_belongs_to_it() {
     for words in [&["--", "ls", "-l", "--at", "--json"][..], &["ls", "-l", "--at", "--json"]] {
         let args = add(words);
-        assert_eq!(args.command, ["ls", "-l", "--at", "--json"]);
-        assert!(args.at.is_empty() && !args.json);
+        assert_eq!(args.options.command, ["ls", "-l", "--at", "--json"]);
+        assert!(args.options.at.is_empty() && !args.json);
     }
-    assert_eq!(add(&["sh", "--", "-c", "x"]).command, ["sh", "--", "-c", "x"]);
-    assert_eq!(add(&["--name", "a", "--", "-x", "--"]).command, ["-x", "--"]);
+    assert_eq!(add(&["sh", "--", "-c", "x"]).options.command, ["sh", "--", "-c", "x"]);
+    assert_eq!(add(&["--name", "a", "--", "-x", "--"]).options.command, ["-x", "--"]);
 }
 
 #[test]
 fn options_before_the_command_are_ours() {
     let args = add(&["--at", "noon", "--at", "9am", "--cron", "* * * * *", "--json", "true"]);
-    assert_eq!((args.at.len(), args.cron.len(), args.json), (2, 1, true));
-    assert_eq!(args.command, ["true"]);
+    assert_eq!((args.options.at.len(), args.options.cron.len(), args.json), (2, 1, true));
+    assert_eq!(args.options.command, ["true"]);
     assert_eq!(read(&["add", "--frobnicate", "true"]).map(drop), Err(ErrorKind::UnknownArgument));
 }
 
 #[test]
 fn a_script_takes_the_place_of_the_command() {
     let args = add(&["-c", "x; y"]);
-    assert_eq!(args.script, Some("x; y".into()));
-    assert!(args.command.is_empty());
+    assert_eq!(args.options.script, Some("x; y".into()));
+    assert!(args.options.command.is_empty());
     assert_eq!(read(&["add", "-c", "x", "y"]).map(drop), Err(ErrorKind::ArgumentConflict));
-    assert!(add(&[]).script.is_none());
+    assert!(add(&[]).options.script.is_none());
 }
 
 #[test]
@@ -87,15 +87,17 @@ fn arguments_need_not_be_text() {
     let odd = OsString::from_vec(vec![b'a', 0xff]);
     let args = ["taskq", "add", "--env"].map(OsString::from).into_iter().chain([odd.clone(), odd.clone()]);
     match parse(args).expect("valid").command {
-        Command::Add(args) => assert_eq!((args.env, args.command), (vec![odd.clone()], vec![odd])),
+        Command::Add(args) => {
+            assert_eq!((args.options.env, args.options.command), (vec![odd.clone()], vec![odd]));
+        }
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
 fn a_priority_may_be_negative_within_its_range() {
-    assert_eq!(add(&["--priority", "-5", "true"]).priority, Some(-5));
-    assert_eq!(add(&["--priority=-100", "true"]).priority, Some(-100));
+    assert_eq!(add(&["--priority", "-5", "true"]).options.priority, Some(-5));
+    assert_eq!(add(&["--priority=-100", "true"]).options.priority, Some(-100));
     for bad in ["-101", "101", "x", ""] {
         assert_eq!(
             read(&["add", "--priority", bad, "true"]).map(drop),
@@ -107,7 +109,7 @@ fn a_priority_may_be_negative_within_its_range() {
 
 #[test]
 fn policies_are_closed_words() {
-    assert_eq!(add(&["--overlap", "replace", "true"]).overlap, Some(Overlap::Replace));
+    assert_eq!(add(&["--overlap", "replace", "true"]).options.overlap, Some(Overlap::Replace));
     assert_eq!(read(&["add", "--overlap", "stop", "true"]).map(drop), Err(ErrorKind::InvalidValue));
     let missed = |text: &str| text.parse::<MissedArg>();
     assert_eq!(missed("all"), Ok(MissedArg { mode: MissedMode::All, within: None }));
@@ -122,7 +124,7 @@ fn policies_are_closed_words() {
 
 #[test]
 fn a_variable_has_a_name() {
-    assert_eq!(add(&["--env", "A=", "--env", "B", "true"]).env, ["A=", "B"]);
+    assert_eq!(add(&["--env", "A=", "--env", "B", "true"]).options.env, ["A=", "B"]);
     for bad in ["", "=x"] {
         assert_eq!(read(&["add", "--env", bad, "true"]).map(drop), Err(ErrorKind::ValueValidation), "{bad}");
     }

@@ -81,20 +81,28 @@ fn translate(args: &[OsString], error: &clap::Error) -> Error {
             };
             (cause, near)
         }
-        ErrorKind::InvalidValue => (invalid_value(error), None),
+        ErrorKind::ArgumentConflict => (conflict(error, args), None),
+        _ => (cause(error), None),
+    };
+    Error::usage(what, cause).hint(hint.unwrap_or(see))
+}
+
+/// Returns what is wrong with a value, or with the options together.
+pub fn cause(error: &clap::Error) -> String {
+    match error.kind() {
+        ErrorKind::InvalidValue => invalid_value(error),
         ErrorKind::ValueValidation => {
             let cause =
                 std::error::Error::source(error).map_or("is not understood".to_owned(), ToString::to_string);
             let (option, value) = (argument(error), text(error, ContextKind::InvalidValue));
-            (format!("`{option} {value}` {cause}"), None)
+            format!("`{option} {value}` {cause}")
         }
-        ErrorKind::ArgumentConflict => (conflict(error), None),
-        ErrorKind::MissingRequiredArgument => (missing(error), None),
-        ErrorKind::TooManyValues => (format!("`{}` takes no value", argument(error)), None),
-        ErrorKind::InvalidUtf8 => ("an argument is not UTF-8 text".to_owned(), None),
-        _ => (first_line(error), None),
-    };
-    Error::usage(what, cause).hint(hint.unwrap_or(see))
+        ErrorKind::ArgumentConflict => conflict(error, &[]),
+        ErrorKind::MissingRequiredArgument => missing(error),
+        ErrorKind::TooManyValues => format!("`{}` takes no value", argument(error)),
+        ErrorKind::InvalidUtf8 => "an argument is not UTF-8 text".to_owned(),
+        _ => first_line(error),
+    }
 }
 
 /// Returns the hint for systemd's `--on-calendar`: the word's own form for cron, else an example.
@@ -140,13 +148,20 @@ fn invalid_value(error: &clap::Error) -> String {
     }
 }
 
-fn conflict(error: &clap::Error) -> String {
+fn conflict(error: &clap::Error, args: &[OsString]) -> String {
     let argument = argument(error);
     let others: Vec<String> = list(error, ContextKind::PriorArg).iter().map(|other| bare(other)).collect();
     if others.contains(&argument) {
         return format!("`{argument}` can be given once only");
     }
-    match others.first() {
+    // Of a group clap names all, in the order of their definition, and not those that were given.
+    let is_given = |other: &&String| {
+        let mut words = args.iter().map(|word| word.to_string_lossy());
+        words.any(|word| {
+            word.strip_prefix(other.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        })
+    };
+    match others.iter().find(is_given).or(others.last()) {
         Some(other) => format!("`{argument}` and `{other}` exclude each other"),
         None => format!("`{argument}` excludes the rest"),
     }

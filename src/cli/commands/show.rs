@@ -10,9 +10,10 @@ use crate::cli::output::text;
 use crate::cli::target::find_job;
 use crate::cli::view::daylight;
 use crate::cli::view::json::{ChangeJson, DaylightJson, JobJson, RunJson, document};
+use crate::cli::view::options::{execution_lines, policy_lines};
 use crate::cli::view::tables::{run_table, trigger_text};
 use crate::cli::zone::system_zone;
-use crate::domain::{CommandLine, JobState, MailFormat, MailWhen, Span, Stdin, Tag, Timestamp, TriggerSpec};
+use crate::domain::{CommandLine, JobState, Span, Timestamp, TriggerSpec};
 use crate::error::Result;
 use crate::schedule::{Change, Daylight, Zone};
 use crate::store::{JobView, RunFilter, RunView, TriggerView, UnsentMail, schedule_of};
@@ -30,8 +31,8 @@ const YEAR: Span = Span::from_seconds(366 * 86_400);
 const CHANGES_MAX: usize = 2;
 
 #[derive(Serialize)]
-struct Shown {
-    job: JobJson,
+struct Shown<'a> {
+    job: JobJson<'a>,
     last_runs: Vec<RunJson>,
     unsent_mail: Option<UnsentMailJson>,
     crontab: Option<CrontabJson>,
@@ -91,11 +92,13 @@ pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
     if args.json {
         let last_runs = runs.iter().map(RunJson::from).collect();
         let job = JobJson::from(job).with_daylight(daylight_json(&marks));
-        let unsent_mail =
-            facts.unsent.map(|mail| UnsentMailJson { run: mail.run.to_string(), cause: mail.cause });
-        let crontab = facts.crontab_line.map(|(source, line)| CrontabJson {
-            source: Some(source).filter(|source| !source.is_empty()),
-            line,
+        let unsent_mail = facts
+            .unsent
+            .as_ref()
+            .map(|mail| UnsentMailJson { run: mail.run.to_string(), cause: mail.cause.clone() });
+        let crontab = facts.crontab_line.as_ref().map(|(source, line)| CrontabJson {
+            source: Some(source.clone()).filter(|source| !source.is_empty()),
+            line: *line,
         });
         context.output.json(&document(Shown { job, last_runs, unsent_mail, crontab }))?;
         return Ok(0);
@@ -200,43 +203,15 @@ fn text_of(context: &Context<'_>, facts: &Facts, marks: &[Option<Marks>], zone: 
             }
         }
     }
-    lines.push((
-        "Directory",
-        format!(
-            "{}, umask {:03o}",
-            text::escaped_bytes(&job.definition.execution.cwd),
-            job.definition.execution.umask
-        ),
-    ));
-    match &job.definition.execution.stdin {
-        Stdin::Null => {}
-        Stdin::Path(path) => lines.push(("Stdin", text::escaped_bytes(path))),
-        Stdin::Text(text) => lines.push(("Stdin", format!("a text of {} bytes", text.len()))),
-    }
-    if let Some(user) = &job.definition.execution.user {
-        lines.push(("User", text::escaped(user).into_owned()));
-    }
-    lines.push(("Queue", format!("{}, priority {}", job.definition.queue, job.definition.priority)));
-    if !job.definition.tags.is_empty() {
-        lines.push(("Tags", job.definition.tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", ")));
-    }
+    lines.extend(execution_lines(&job.definition));
     lines.extend(trigger_lines(job, marks, zone, now));
     if let Some(start) = job.definition.start {
         lines.push(("Start", zone.show(start)));
     }
-    lines.push(("Overlap", job.definition.policy.overlap.to_string()));
-    let within =
-        job.definition.policy.missed.within.map_or(String::new(), |span| format!(", at most {span} late"));
-    lines.push((
-        "Missed",
-        format!(
-            "{}{within}, grace {}",
-            job.definition.policy.missed.mode, job.definition.policy.missed.grace
-        ),
-    ));
-    let timeout = job.definition.policy.timeout.map_or("none".to_owned(), |span| span.to_string());
-    lines.push(("Timeout", format!("{timeout}, kill after {}", job.definition.policy.kill_after)));
-    lines.extend(mail_lines(job, facts.unsent.as_ref()));
+    lines.extend(policy_lines(&job.definition));
+    lines.extend(facts.unsent.as_ref().map(|mail| {
+        ("Not sent", format!("the mail about run {}: {}", mail.run, text::escaped(&mail.cause)))
+    }));
     if let Some((source, line)) = &facts.crontab_line {
         let source = if source.is_empty() {
             "`taskq crontab -l`".to_owned()
@@ -256,25 +231,6 @@ fn text_of(context: &Context<'_>, facts: &Facts, marks: &[Option<Marks>], zone: 
         })
         .map(|line| format!("{}\n", line.trim_end()))
         .collect()
-}
-
-fn mail_lines(job: &JobView, unsent: Option<&UnsentMail>) -> Vec<(&'static str, String)> {
-    let wanted = job.definition.mail.as_ref().map(|mail| {
-        let when = match mail.when {
-            MailWhen::Failure => "about each run that does not succeed",
-            MailWhen::Output => "about each run that writes something",
-            MailWhen::Always => "about each run",
-        };
-        let form = match mail.format {
-            MailFormat::Taskq => String::new(),
-            MailFormat::Debian => ", as Debian's cron writes it".to_owned(),
-            MailFormat::Cronie => ", as cronie writes it".to_owned(),
-        };
-        ("Mail", format!("to {}, {when}{form}", mail.to))
-    });
-    let unsent = unsent
-        .map(|mail| ("Not sent", format!("the mail about run {}: {}", mail.run, text::escaped(&mail.cause))));
-    wanted.into_iter().chain(unsent).collect()
 }
 
 fn state_line(job: &JobView, zone: &Zone) -> String {

@@ -4,48 +4,20 @@
 use std::ffi::OsString;
 use std::fmt;
 
+use clap::{Arg, ArgAction, Args, FromArgMatches};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::options::MissedArg;
-use super::text::JobText;
-use crate::domain::{MailFormat, NewJob, Overlap};
+use super::options::JobOptions;
+use crate::cli::usage::cause;
+use crate::domain::MailFormat;
 use crate::error::{Error, Result};
 
-/// The keys: what is run, what it reads, and the long options of `add` with `_` for `-`. `anchor`,
-/// `cwd_optional`, `environment` and `mail_format` are those of `export`, whose jobs are not the caller's.
-const KEYS: &[&str] = &[
-    "command",
-    "script",
-    "at",
-    "cron",
-    "every",
-    "anchor",
-    "start",
-    "tz",
-    "name",
-    "tag",
-    "queue",
-    "priority",
-    "cwd",
-    "cwd_optional",
-    "umask",
-    "stdin",
-    "stdin_text",
-    "user",
-    "env",
-    "clean_env",
-    "environment",
-    "timeout",
-    "kill_after",
-    "overlap",
-    "missed",
-    "grace",
-    "mail",
-    "mail_format",
-    "hold",
-];
+/// The keys that no option has. What is run comes first; the others are those of `export`, whose jobs are not
+/// the caller's.
+const KEYS: [&str; 7] =
+    ["command", "script", "anchor", "cwd_optional", "stdin_text", "environment", "mail_format"];
 
 /// An object with its keys as they stand: a key that comes twice must not pass for one.
 struct Object(Vec<(String, Value)>);
@@ -72,11 +44,13 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// Reads every line of `input`, which is called `source`; empty lines are passed over.
+/// Reads every line of `input`, which is called `source`; empty lines are passed over. Each job comes with what
+/// errors say is being done.
 ///
 /// # Errors
 /// `Usage`, with the line, and the column where JSON stopped making sense.
-pub fn read(input: &[u8], source: &str) -> Result<Vec<JobText>> {
+pub fn read(input: &[u8], source: &str) -> Result<Vec<(String, JobOptions)>> {
+    let mut options = JobOptions::augment_args(clap::Command::new("line").no_binary_name(true));
     let mut jobs = Vec::new();
     for (index, line) in input.split(|byte| *byte == b'\n').enumerate() {
         if line.iter().all(u8::is_ascii_whitespace) {
@@ -87,7 +61,8 @@ pub fn read(input: &[u8], source: &str) -> Result<Vec<JobText>> {
             Error::usage(&what, json_cause(&error))
                 .hint("a line is an object: `{\"command\": [\"make\", \"-j8\"]}`")
         })?;
-        jobs.push(job(object, what)?);
+        let job = job(object, &mut options, &what)?;
+        jobs.push((what, job));
     }
     Ok(jobs)
 }
@@ -105,104 +80,118 @@ fn json_cause(error: &serde_json::Error) -> String {
     format!("it is not JSON: {cause}, at column {column}")
 }
 
-fn job(object: Object, what: String) -> Result<JobText> {
-    let mut job = JobText::default();
-    let mut seen: Vec<&str> = Vec::new();
+/// Reads an object: what an option of `add` gives, `options` reads from the words that it would be there.
+fn job(object: Object, options: &mut clap::Command, what: &str) -> Result<JobOptions> {
+    let mut extra = JobOptions::default();
+    let mut seen: Vec<String> = Vec::new();
+    let mut words = Vec::new();
     for (key, value) in object.0 {
-        let Some(key) = KEYS.iter().find(|known| **known == key) else {
-            let keys: Vec<String> = KEYS.iter().map(|key| format!("`{key}`")).collect();
-            let error = Error::usage(what, format!("there is no key `{key}`"));
-            return Err(error.hint(format!("the keys are {}", keys.join(", "))));
-        };
-        if seen.contains(key) {
+        let option = options.get_arguments().find(|option| key_of(option).as_ref() == Some(&key));
+        if option.is_none() && !KEYS.contains(&key.as_str()) {
+            let keys = KEYS.iter().map(ToString::to_string).chain(options.get_arguments().filter_map(key_of));
+            let keys: Vec<String> = keys.map(|key| format!("`{key}`")).collect();
+            return Err(Error::usage(what, format!("there is no key `{key}`"))
+                .hint(format!("the keys are {}", keys.join(", "))));
+        }
+        if seen.contains(&key) {
             return Err(Error::usage(what, format!("the key `{key}` comes twice")));
         }
         // As if the key were not there: what `--json` prints has such keys.
         if !value.is_null() {
+            let taken = match option {
+                Some(option) => words_of(option, &key, &value).map(|given| words.extend(given)),
+                None => take(&mut extra, &key, &value),
+            };
+            taken.map_err(|cause| Error::usage(what, cause))?;
             seen.push(key);
-            take(&mut job, key, &value).map_err(|cause| Error::usage(&what, cause))?;
         }
     }
-    match (seen.contains(&"command"), seen.contains(&"script")) {
+    let has = |key: &str| seen.iter().any(|seen| seen == key);
+    match (has("command"), has("script")) {
         (true, true) => return Err(Error::usage(what, "it has both `command` and `script`")),
         (false, false) => return Err(Error::usage(what, "it has neither `command` nor `script`")),
         (true, false) | (false, true) => {}
     }
-    if job.environment.is_some() && job.clean_env {
+    if has("environment") && has("clean_env") {
         return Err(Error::usage(what, "it has both `environment` and `clean_env`"));
     }
-    job.what = Some(what);
-    Ok(job)
+    let given =
+        options.try_get_matches_from_mut(words).and_then(|given| JobOptions::from_arg_matches(&given));
+    let given = given.map_err(|error| Error::usage(what, cause(&error)))?;
+    Ok(JobOptions {
+        command: extra.command,
+        script: extra.script,
+        anchor: extra.anchor,
+        cwd_optional: extra.cwd_optional,
+        stdin_text: extra.stdin_text,
+        environment: extra.environment,
+        mail_format: extra.mail_format,
+        ..given
+    })
 }
 
-/// Puts a value where it belongs, if it is of the kind that belongs there.
-fn take(job: &mut JobText, key: &str, value: &Value) -> Result<(), String> {
-    let text = || value.as_str().map(str::to_owned).ok_or_else(|| wrong(key, value, "a string"));
-    let texts = || match value {
-        Value::String(text) => Ok(vec![text.clone()]),
-        _ => strings(value).ok_or_else(|| wrong(key, value, "a string or a list of strings")),
-    };
-    let flag = || value.as_bool().ok_or_else(|| wrong(key, value, "`true` or `false`"));
+/// Returns the key of an option: its long name with `_` for `-`.
+fn key_of(option: &Arg) -> Option<String> {
+    option.get_long().map(|long| long.replace('-', "_"))
+}
+
+/// Returns the words that give an option this value, if it is of the kind that belongs there.
+fn words_of(option: &Arg, key: &str, value: &Value) -> Result<Vec<OsString>, String> {
+    let long = option.get_long().expect("its key is its long name");
+    let word = |text: &str| OsString::from(format!("--{long}={text}"));
+    match option.get_action() {
+        ArgAction::SetTrue => {
+            Ok(flag(key, value)?.then(|| OsString::from(format!("--{long}"))).into_iter().collect())
+        }
+        ArgAction::Append => Ok(texts(key, value)?.iter().map(|text| word(text)).collect()),
+        _ if option.is_allow_negative_numbers_set() && value.is_number() => {
+            Ok(vec![word(&value.to_string())])
+        }
+        _ if option.is_allow_negative_numbers_set() => Err(wrong(key, value, "a whole number")),
+        _ => Ok(vec![word(&text(key, value)?)]),
+    }
+}
+
+/// Takes a value of one of `KEYS`, if it is of the kind that belongs there.
+fn take(job: &mut JobOptions, key: &str, value: &Value) -> Result<(), String> {
     match key {
         "command" => {
             let words = strings(value).ok_or_else(|| wrong(key, value, "a list of strings"))?;
             job.command = words.into_iter().map(OsString::from).collect();
         }
-        "script" => job.script = Some(text()?.into_bytes()),
-        "at" => job.at = texts()?,
-        "cron" => job.cron = texts()?,
-        "every" => job.every = texts()?,
-        "anchor" => job.anchor = texts()?,
-        "start" => job.start = Some(text()?),
-        "tz" => job.tz = Some(text()?),
-        "name" => job.name = Some(text()?),
-        "tag" => job.tag = texts()?,
-        "queue" => job.queue = Some(text()?),
-        "priority" => job.priority = Some(priority(value).ok_or_else(|| wrong(key, value, &priorities()))?),
-        "cwd" => job.cwd = Some(text()?.into()),
-        "cwd_optional" => job.cwd_optional = flag()?,
-        "umask" => job.umask = Some(text()?),
-        "stdin" => job.stdin = Some(text()?.into()),
-        "stdin_text" => job.stdin_text = Some(text()?),
-        "user" => job.user = Some(text()?),
-        "env" => job.env = texts()?.into_iter().map(OsString::from).collect(),
-        "clean_env" => job.clean_env = flag()?,
-        "environment" => job.environment = Some(texts()?.into_iter().map(OsString::from).collect()),
-        "timeout" => job.timeout = Some(text()?),
-        "kill_after" => job.kill_after = Some(text()?),
-        "overlap" => {
-            let read = Overlap::from_word(&text()?);
-            job.overlap =
-                Some(read.ok_or_else(|| wrong(key, value, "`skip`, `wait`, `allow` or `replace`"))?);
+        "script" => job.script = Some(text(key, value)?.into()),
+        "anchor" => job.anchor = texts(key, value)?,
+        "cwd_optional" => job.cwd_optional = flag(key, value)?,
+        "stdin_text" => job.stdin_text = Some(text(key, value)?),
+        "environment" => {
+            job.environment = Some(texts(key, value)?.into_iter().map(OsString::from).collect());
         }
-        "missed" => {
-            let missed: MissedArg =
-                text()?.parse().map_err(|cause| format!("`{key}`: {} {cause}", shown(value)))?;
-            (job.missed, job.missed_within) = (Some(missed.mode), missed.within);
-        }
-        "grace" => job.grace = Some(text()?),
-        "mail" => job.mail = Some(text()?),
         "mail_format" => {
-            let read = MailFormat::from_word(&text()?);
+            let read = MailFormat::from_word(&text(key, value)?);
             job.mail_format = Some(read.ok_or_else(|| wrong(key, value, "`taskq`, `debian` or `cronie`"))?);
         }
-        "hold" => job.hold = flag()?,
         _ => unreachable!("a key in KEYS has a place"),
     }
     Ok(())
 }
 
+fn text(key: &str, value: &Value) -> Result<String, String> {
+    value.as_str().map(str::to_owned).ok_or_else(|| wrong(key, value, "a string"))
+}
+
+fn texts(key: &str, value: &Value) -> Result<Vec<String>, String> {
+    match value {
+        Value::String(text) => Ok(vec![text.clone()]),
+        _ => strings(value).ok_or_else(|| wrong(key, value, "a string or a list of strings")),
+    }
+}
+
+fn flag(key: &str, value: &Value) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| wrong(key, value, "`true` or `false`"))
+}
+
 fn strings(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|word| word.as_str().map(str::to_owned)).collect()
-}
-
-fn priority(value: &Value) -> Option<i32> {
-    let number = i32::try_from(value.as_i64()?).ok()?;
-    (NewJob::PRIORITY_MIN..=NewJob::PRIORITY_MAX).contains(&number).then_some(number)
-}
-
-fn priorities() -> String {
-    format!("a whole number from {} to {}", NewJob::PRIORITY_MIN, NewJob::PRIORITY_MAX)
 }
 
 fn wrong(key: &str, value: &Value, wanted: &str) -> String {

@@ -4,3 +4,4 @@
 pub mod lines;
 pub mod options;
 pub mod text;
+pub mod values;

@@ -1,203 +1,274 @@
-//! Owns: the texts of `--umask`, `--stdin`, `--user` and `--mail`, and what they may be.
-//! Never: when they are used.
+//! Owns: the options of a job, one field each: of `add`, and of a line of `add --from`.
+//! Never: what their values mean (see `text` and `values`), or how a stored job shows them (see `view::options`).
 
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::ffi::OsString;
+use std::path::PathBuf;
 
-use crate::crontab::safe_signs;
-use crate::domain::{EnvVar, Mail, MailFormat, MailWhen, MissedMode, Stdin};
-use crate::error::{Error, Result, describe};
-use crate::schedule::Dialect;
-use crate::system::users;
-use crate::system::users::Person;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, ValueHint};
 
-/// The longest text to read, in bytes: beyond it a file is the better place.
-const TEXT_BYTES_MAX: usize = 1 << 20;
+use super::values::MissedArg;
+use crate::cli::args::{number, words};
+use crate::domain::{MailFormat, NewJob, Overlap};
 
-/// The longest list of addressees, in bytes: a line of a mail has at most 998 characters (RFC 5322).
-const ADDRESSES_BYTES_MAX: usize = 900;
+/// The options of a job, as texts.
+#[derive(Args, Debug, Default)]
+pub struct JobOptions {
+    /// Run once, at TIME (can be repeated)
+    ///
+    /// A TIME in the past is refused.
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Triggers"
+    )]
+    pub at: Vec<String>,
 
-/// The largest mask of umask(2).
-const UMASK_MAX: u32 = 0o777;
+    /// Run when the cron expression matches (can be repeated)
+    ///
+    /// Five fields mean what they mean in crontab(5): minute, hour, day
+    /// of the month, month, day of the week, or one of @hourly, @daily,
+    /// @midnight, @weekly, @monthly, @yearly, @annually, @reboot. Six or
+    /// seven fields have the second in front and the year behind, and
+    /// days of the week by name only.
+    #[arg(
+        long,
+        value_name = "EXPR",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Triggers"
+    )]
+    pub cron: Vec<String>,
 
-/// Reads a file mode creation mask, as umask(1) writes it.
-pub fn parse_umask(text: &str) -> Result<u32, String> {
-    let is_octal = !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
-    let mask = if is_octal { u32::from_str_radix(text, 8).ok() } else { None };
-    mask.filter(|mask| *mask <= UMASK_MAX)
-        .ok_or_else(|| format!("`--umask {text}` is not an octal number from 0 to 777, such as `022`"))
+    /// Run every SPAN, counted from now (can be repeated)
+    ///
+    /// With --start, counted from there. Spans are real time: a day has
+    /// 24 hours, whatever the zone does.
+    #[arg(
+        long,
+        value_name = "SPAN",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Triggers"
+    )]
+    pub every: Vec<String>,
+
+    /// No fire before TIME; --every counts from it
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Triggers")]
+    pub start: Option<String>,
+
+    /// Read the triggers in ZONE, for example Europe/Berlin
+    ///
+    /// Default: TZ, else the system's zone. That one is followed when it
+    /// changes; `system` means it whatever TZ says.
+    #[arg(long, value_name = "ZONE", verbatim_doc_comment, help_heading = "Triggers")]
+    pub tz: Option<String>,
+
+    /// Run SCRIPT by /bin/sh -c
+    #[arg(short = 'c', value_name = "SCRIPT", conflicts_with = "command", help_heading = "Command")]
+    pub script: Option<OsString>,
+
+    /// Start it in DIR (the present directory)
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Command")]
+    pub cwd: Option<PathBuf>,
+
+    /// Let it make files with the mask MASK, as in umask(1)
+    ///
+    /// An octal number, such as 022. Default: the mask of this command.
+    #[arg(
+        long,
+        value_name = "MASK",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Command"
+    )]
+    pub umask: Option<String>,
+
+    /// Let it read FILE (nothing)
+    ///
+    /// FILE is taken from the directory it starts in, and opened at each
+    /// start, as `<FILE` does in a shell. If it cannot be opened, the
+    /// outcome is `spawn_failed`. A FIFO that nobody writes to is empty.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        verbatim_doc_comment,
+        help_heading = "Command"
+    )]
+    pub stdin: Option<PathBuf>,
+
+    /// Run it as the user NAME; only for root
+    ///
+    /// With that user's groups and none of root's; its HOME, SHELL,
+    /// LOGNAME and USER, unless --env sets them; and the rest of this
+    /// environment, as su(1) does. The user must be allowed to enter
+    /// the directory and to read the FILE of --stdin.
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_hint = ValueHint::Username,
+        verbatim_doc_comment,
+        help_heading = "Command"
+    )]
+    pub user: Option<String>,
+
+    /// Set NAME in its environment (can be repeated)
+    ///
+    /// Without a value, NAME keeps the value that it has now, also with
+    /// --clean-env.
+    #[arg(
+        long,
+        value_name = "NAME[=VALUE]",
+        value_parser = OsStringValueParser::new().try_map(named_variable),
+        verbatim_doc_comment,
+        help_heading = "Command"
+    )]
+    pub env: Vec<OsString>,
+
+    /// Start with cron's bare environment
+    ///
+    /// Default: the environment of this command, as with at(1).
+    #[arg(long, verbatim_doc_comment, help_heading = "Command")]
+    pub clean_env: bool,
+
+    /// Call it NAME, for use in place of its id
+    ///
+    /// 1 to 64 letters, digits, `_` and `-`, not all digits; unique.
+    #[arg(long, value_name = "NAME", verbatim_doc_comment, help_heading = "Job")]
+    pub name: Option<String>,
+
+    /// Tag it, to find it again (can be repeated)
+    #[arg(long, value_name = "TAG", help_heading = "Job")]
+    pub tag: Vec<String>,
+
+    /// Run it in QUEUE (default)
+    ///
+    /// A queue runs as many jobs at once as it has slots; the others
+    /// wait. The queue `default` has one slot per CPU.
+    #[arg(long, value_name = "QUEUE", verbatim_doc_comment, help_heading = "Job")]
+    pub queue: Option<String>,
+
+    /// Go first or last in its queue: -100 to 100 (0)
+    ///
+    /// Of the runs that wait, the one with the highest priority starts
+    /// first; among equals, the oldest.
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = number(NewJob::PRIORITY_MIN..=NewJob::PRIORITY_MAX),
+        verbatim_doc_comment,
+        help_heading = "Job"
+    )]
+    pub priority: Option<i32>,
+
+    /// Add it paused; `taskq resume` starts it
+    #[arg(long, help_heading = "Job")]
+    pub hold: bool,
+
+    /// Stop a run after SPAN (never)
+    ///
+    /// The whole process group gets TERM, then KILL (see --kill-after).
+    /// The outcome is `timed_out`.
+    #[arg(
+        long,
+        value_name = "SPAN",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Policies"
+    )]
+    pub timeout: Option<String>,
+
+    /// KILL this long after TERM (10s)
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, help_heading = "Policies")]
+    pub kill_after: Option<String>,
+
+    /// A fire during a run: skip|wait|allow|replace (skip)
+    ///
+    /// skip: it is recorded as skipped. wait: one more run starts when
+    /// this one has ended. allow: both run. replace: the running one is
+    /// cancelled, then the new one starts.
+    #[arg(
+        long,
+        value_name = "POLICY",
+        value_parser = words(Overlap::ALL, Overlap::as_str, Overlap::from_word),
+        hide_possible_values = true,
+        verbatim_doc_comment,
+        help_heading = "Policies"
+    )]
+    pub overlap: Option<Overlap>,
+
+    /// Fires found late: once, all, skip[,SPAN] (once)
+    ///
+    /// What becomes of the times at which no daemon was there, or the
+    /// machine slept. once: one run, for the latest. all: a run for
+    /// each, at most 100. skip: none. With `,SPAN`, as in `once,6h`, only
+    /// those at most SPAN late. The rest becomes one `missed` row with
+    /// its count.
+    #[arg(long, value_name = "POLICY", verbatim_doc_comment, help_heading = "Policies")]
+    #[expect(rustdoc::broken_intra_doc_links, reason = "the brackets are for readers of the help")]
+    pub missed: Option<MissedArg>,
+
+    /// A fire found at most SPAN late is on time (60s)
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, help_heading = "Policies")]
+    pub grace: Option<String>,
+
+    /// Mail what a run writes, by sendmail(8)
+    ///
+    /// ADDR: one address, or several with commas between. WHEN: failure,
+    /// if a run did not succeed; output, if it wrote something, as with
+    /// cron(8); always. Default: output. The mail says what ran and how
+    /// it ended, and holds up to 1 MiB of the output.
+    #[arg(
+        long,
+        value_name = "ADDR[,WHEN]",
+        value_hint = ValueHint::EmailAddress,
+        verbatim_doc_comment,
+        help_heading = "Policies"
+    )]
+    pub mail: Option<String>,
+
+    /// The program and its arguments; no shell between
+    ///
+    /// Everything from the first word on belongs to the command, options
+    /// too. Write `--` before it if it starts with `-`.
+    #[arg(
+        value_name = "COMMAND",
+        trailing_var_arg = true,
+        value_hint = ValueHint::CommandWithArguments,
+        verbatim_doc_comment
+    )]
+    pub command: Vec<OsString>,
+
+    /// From where each of `every` is counted, if not from now or from the start; a key of `--from`.
+    #[arg(skip)]
+    pub anchor: Vec<String>,
+
+    /// The directory need not be there: then `/` will do; a key of `--from`.
+    #[arg(skip)]
+    pub cwd_optional: bool,
+
+    /// The text to read; a key of `--from`.
+    #[arg(skip)]
+    pub stdin_text: Option<String>,
+
+    /// The whole environment, in place of the caller's; a key of `--from`.
+    #[arg(skip)]
+    pub environment: Option<Vec<OsString>>,
+
+    /// How a mail looks, if not as ours do; a key of `--from`.
+    #[arg(skip)]
+    pub mail_format: Option<MailFormat>,
 }
 
-/// Reads where a process reads from: a file, taken from the job's directory, or a text; one of them at most.
-pub fn read_stdin(file: Option<PathBuf>, text: Option<String>, cwd: &Path) -> Result<Stdin, String> {
-    match (file, text) {
-        (None, None) => Ok(Stdin::Null),
-        (Some(_), Some(_)) => Err("it has both `stdin` and `stdin_text`".to_owned()),
-        (Some(file), None) => stdin_file(file, cwd),
-        (None, Some(text)) if text.len() > TEXT_BYTES_MAX => Err(format!(
-            "`stdin_text` has {} bytes, {TEXT_BYTES_MAX} are allowed: name a file with `stdin`",
-            text.len()
-        )),
-        (None, Some(text)) => Ok(Stdin::Text(text.into_bytes())),
-    }
-}
-
-fn stdin_file(file: PathBuf, cwd: &Path) -> Result<Stdin, String> {
-    if file == Path::new("-") {
-        return Err(
-            "`--stdin -` would be the input of this very command, which is gone when the job runs".to_owned()
-        );
-    }
-    let shown = file.display().to_string();
-    if file.as_os_str().is_empty() || file.as_os_str().as_encoded_bytes().contains(&0) {
-        return Err(format!("`--stdin {}` is not the name of a file", shown.escape_default()));
-    }
-    let path = std::path::absolute(cwd.join(file))
-        .map_err(|error| format!("`--stdin {shown}`: {}", describe(&error)))?;
-    Ok(Stdin::Path(path.into_os_string().into_vec()))
-}
-
-/// Finds the user that a job is to run as. Only root can become somebody else.
-pub fn find_user(name: &str, what: &str) -> Result<Person> {
-    if !users::is_root() {
-        return Err(Error::usage(what, format!("`--user {name}`: only root can run a job as another user"))
-            .hint("leave `--user` out, and the job runs as you; or let that user add it"));
-    }
-    users::find_person(name)
-        .ok_or_else(|| Error::usage(what, format!("`--user {name}`: there is no such user")))
-}
-
-/// Returns an environment with what says whose it is replaced, as su(1) does.
-pub fn environment_of(user: &Person, mut env: Vec<EnvVar>) -> Vec<EnvVar> {
-    let name = user.name.as_bytes();
-    let values: [(&[u8], &[u8]); 4] =
-        [(b"HOME=", &user.home), (b"SHELL=", &user.shell), (b"LOGNAME=", name), (b"USER=", name)];
-    env.retain(|variable| !values.iter().any(|(head, _)| variable.starts_with(head)));
-    env.extend(values.iter().map(|(head, value)| [*head, *value].concat()));
-    env
-}
-
-/// `--missed`: the mode, and the SPAN as it was typed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MissedArg {
-    /// Which of the late fires still run.
-    pub mode: MissedMode,
-    /// The text after the comma.
-    pub within: Option<String>,
-}
-
-impl FromStr for MissedArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (word, within) = match text.split_once(',') {
-            Some((word, within)) => (word, Some(within.trim().to_owned())),
-            None => (text, None),
-        };
-        match (MissedMode::from_word(word.trim()), within) {
-            (Some(_), Some(within)) if within.is_empty() => Err("has no span behind its comma".to_owned()),
-            (Some(mode), within) => Ok(Self { mode, within }),
-            (None, _) => {
-                Err("is not one of `once`, `all` and `skip`, alone or with a span as in `once,6h`".to_owned())
-            }
+fn named_variable(text: OsString) -> Result<OsString, String> {
+    match text.as_encoded_bytes().first() {
+        None | Some(b'=') => {
+            Err("has no name: write `NAME=VALUE`, or `NAME` for the value it has now".to_owned())
         }
-    }
-}
-
-/// Reads `ADDR[,ADDR]…[,failure|output|always]`.
-pub fn parse_mail(text: &str) -> Result<Mail, String> {
-    let (to, when) = match text.rsplit_once(',').map(|(to, word)| (to, MailWhen::from_word(word))) {
-        Some((to, Some(when))) => (to, when),
-        Some((_, None)) | None => (text, MailWhen::Output),
-    };
-    if MailWhen::from_word(to).is_some() {
-        return Err(format!("`--mail {text}` says when and not to whom: write `ADDR,{to}`"));
-    }
-    if to.len() > ADDRESSES_BYTES_MAX {
-        return Err(format!(
-            "the addresses of `--mail` have {} bytes, {ADDRESSES_BYTES_MAX} are allowed",
-            to.len()
-        ));
-    }
-    for address in to.split(',') {
-        // Such a name is sooner a slip than a person's.
-        if let Some(when) = MailWhen::from_word(&address.to_ascii_lowercase()) {
-            return Err(format!(
-                "`--mail {text}`: `{address}` is no address: `{when}` stands at the end, in small letters"
-            ));
-        }
-        check_address(address).map_err(|cause| format!("`--mail {text}`: {cause}"))?;
-    }
-    Ok(Mail { to: to.to_owned(), when, format: MailFormat::Taskq })
-}
-
-/// Holds an address to what cron(8) takes for safe in an argument and in a header.
-fn check_address(address: &str) -> Result<(), String> {
-    let Some(first) = address.chars().next() else { return Err("an address is empty".to_owned()) };
-    if !first.is_ascii_alphanumeric() && first != '_' {
-        return Err(format!("the address `{address}` does not begin with a letter, a digit or `_`"));
-    }
-    match address.chars().find(|c| !c.is_ascii_alphanumeric() && !safe_signs(Dialect::Cronie).contains(*c)) {
-        Some(odd) => Err(format!(
-            "`{}` in the address `{}` is not one of the letters, digits and `@!:%-._+` that one is made of",
-            odd.escape_default(),
-            address.escape_default()
-        )),
-        None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mask_is_an_octal_number_of_three_digits() {
-        for (text, mask) in [("0", 0), ("22", 0o22), ("022", 0o22), ("0022", 0o22), ("777", 0o777)] {
-            assert_eq!(parse_umask(text), Ok(mask));
-        }
-        for bad in ["", "8", "1000", "-1", "+22", "0o22", "u=rwx", " 22", "99999999999999999999"] {
-            assert!(parse_umask(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_last_part_of_a_mail_is_a_word_only_if_it_is_one_of_the_three() {
-        let read = |text: &str| parse_mail(text).map(|mail| (mail.to, mail.when));
-        assert_eq!(read("root"), Ok(("root".to_owned(), MailWhen::Output)));
-        assert_eq!(read("root,failure"), Ok(("root".to_owned(), MailWhen::Failure)));
-        assert_eq!(read("a@b.org,c+d"), Ok(("a@b.org,c+d".to_owned(), MailWhen::Output)));
-        assert_eq!(read("a,b,always"), Ok(("a,b".to_owned(), MailWhen::Always)));
-        assert_eq!(read("failures"), Ok(("failures".to_owned(), MailWhen::Output)));
-        for bad in [
-            "",
-            "always",
-            ",always",
-            "a,Always",
-            "failure,a",
-            "a,output,always",
-            "a,,b",
-            "a,",
-            "-froot",
-            "a,-b",
-            "a b",
-            "a;b",
-            "<a@b>",
-            "a\nb",
-            "@a",
-            "ä",
-        ] {
-            assert!(parse_mail(bad).is_err(), "{bad}");
-        }
-        assert!(parse_mail(&"a".repeat(900)).is_ok() && parse_mail(&"a".repeat(901)).is_err());
-    }
-
-    #[test]
-    fn another_users_environment_says_whose_it_is() {
-        let user = Person { name: "a".to_owned(), home: b"/home/a".to_vec(), shell: b"/bin/sh".to_vec() };
-        let env = [&b"HOME=/root"[..], b"USER=root", b"HOMEPAGE=x"].map(<[u8]>::to_vec).to_vec();
-        let expected = ["HOMEPAGE=x", "HOME=/home/a", "SHELL=/bin/sh", "LOGNAME=a", "USER=a"];
-        assert_eq!(environment_of(&user, env), expected.map(|variable| variable.as_bytes().to_vec()));
+        Some(_) => Ok(text),
     }
 }

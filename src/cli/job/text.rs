@@ -5,13 +5,14 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::options::{environment_of, find_user, parse_mail, parse_umask, read_stdin};
+use super::options::JobOptions;
+use super::values::{environment_of, find_user, parse_mail, parse_umask, read_stdin};
 use crate::cli::context::parse_failure;
 use crate::cli::view::tables::trigger_text;
 use crate::cli::zone::system_zone;
 use crate::domain::{
-    CommandLine, EnvVar, Execution, JobName, Mail, MailFormat, Missed, MissedMode, NewJob, Overlap, Policy,
-    QueueName, Span, Tag, Timestamp, TriggerSpec,
+    CommandLine, EnvVar, Execution, JobName, Mail, Missed, NewJob, Policy, QueueName, Span, Tag, Timestamp,
+    TriggerSpec,
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result, describe};
@@ -30,73 +31,6 @@ pub const SYSTEM_ZONE: &str = "system";
 
 /// The shortest distance of two fires of `--every`: below it a loop in the job itself is the better tool.
 const EVERY_MIN: Span = Span::from_seconds(1);
-
-/// A job as texts.
-#[derive(Debug, Default)]
-pub struct JobText {
-    /// What errors say is being done; `None`: adding it by its name.
-    pub what: Option<String>,
-    /// The program and its arguments.
-    pub command: Vec<OsString>,
-    /// The script, instead of a command.
-    pub script: Option<Vec<u8>>,
-    /// `--at`
-    pub at: Vec<String>,
-    /// `--cron`
-    pub cron: Vec<String>,
-    /// `--every`
-    pub every: Vec<String>,
-    /// From where each of `every` is counted, if not from now or from the start; `add --from` alone has it
-    pub anchor: Vec<String>,
-    /// `--start`
-    pub start: Option<String>,
-    /// `--tz`
-    pub tz: Option<String>,
-    /// `--name`
-    pub name: Option<String>,
-    /// `--tag`
-    pub tag: Vec<String>,
-    /// `--queue`
-    pub queue: Option<String>,
-    /// `--priority`
-    pub priority: Option<i32>,
-    /// `--cwd`
-    pub cwd: Option<PathBuf>,
-    /// The directory need not be there: then `/` will do.
-    pub cwd_optional: bool,
-    /// `--umask`
-    pub umask: Option<String>,
-    /// `--stdin`
-    pub stdin: Option<PathBuf>,
-    /// The text to read, which no option gives
-    pub stdin_text: Option<String>,
-    /// `--user`
-    pub user: Option<String>,
-    /// `--mail`
-    pub mail: Option<String>,
-    /// How it looks, if not as ours do; `add --from` alone has it
-    pub mail_format: Option<MailFormat>,
-    /// `--env`
-    pub env: Vec<OsString>,
-    /// The whole environment, in place of the caller's; `add --from` alone has it
-    pub environment: Option<Vec<OsString>>,
-    /// `--clean-env`
-    pub clean_env: bool,
-    /// `--timeout`
-    pub timeout: Option<String>,
-    /// `--kill-after`
-    pub kill_after: Option<String>,
-    /// `--overlap`
-    pub overlap: Option<Overlap>,
-    /// `--missed`, its word
-    pub missed: Option<MissedMode>,
-    /// `--missed`, what follows its comma
-    pub missed_within: Option<String>,
-    /// `--grace`
-    pub grace: Option<String>,
-    /// `--hold`
-    pub hold: bool,
-}
 
 /// Where and when a job's texts are read.
 pub struct Surroundings {
@@ -124,15 +58,18 @@ pub struct ReadJob {
     pub triggers: Vec<FirstFire>,
 }
 
-impl JobText {
-    /// Reads every text.
+impl JobOptions {
+    /// Returns what errors say is being done: adding it by its name.
+    pub fn what(&self) -> String {
+        let name = self.name.as_ref().filter(|name| !name.is_empty());
+        name.map_or_else(|| "add job".to_owned(), |name| format!("add job `{name}`"))
+    }
+
+    /// Reads every text; errors say that `what` is being done.
     ///
     /// # Errors
     /// `Usage`, naming the job, the first text that is wrong, and what is accepted.
-    pub fn read(self, here: &Surroundings) -> Result<ReadJob> {
-        let name = self.name.as_ref().filter(|name| !name.is_empty());
-        let named = name.map_or_else(|| "add job".to_owned(), |name| format!("add job `{name}`"));
-        let what = self.what.clone().unwrap_or(named);
+    pub fn read(self, what: String, here: &Surroundings) -> Result<ReadJob> {
         let span = |option: &str, text: &Option<String>| {
             let read = text.as_ref().map(|text| parse_span(text)).transpose();
             read.map_err(|error| option_failure(&what, option, error))
@@ -140,8 +77,8 @@ impl JobText {
         let policy = Policy {
             overlap: self.overlap.unwrap_or(Policy::default().overlap),
             missed: Missed {
-                mode: self.missed.unwrap_or(Missed::default().mode),
-                within: span("--missed", &self.missed_within)?,
+                mode: self.missed.as_ref().map_or(Missed::default().mode, |missed| missed.mode),
+                within: span("--missed", &self.missed.as_ref().and_then(|missed| missed.within.clone()))?,
                 grace: span("--grace", &self.grace)?.unwrap_or(Missed::default().grace),
             },
             timeout: span("--timeout", &self.timeout)?,
@@ -252,7 +189,7 @@ impl JobText {
 
     fn execution(self, here: &Surroundings, what: &str) -> Result<Execution> {
         let command = match (self.script, self.command) {
-            (Some(script), _) => CommandLine::Script(check_script(script, what)?),
+            (Some(script), _) => CommandLine::Script(check_script(script.into_vec(), what)?),
             (None, command) => CommandLine::Argv(check_command(command, what)?),
         };
         let cwd = match self.cwd {

@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 
+use super::options::OptionsJson;
 use crate::domain::{
-    CommandLine, JobId, JobName, JobState, MailFormat, MailWhen, MissedMode, Outcome, Overlap, QueueName,
-    RunState, Span, Stdin, Tag, Timestamp, TriggerKind, TriggerSpec,
+    CommandLine, JobId, JobName, JobState, Outcome, RunState, Span, Timestamp, TriggerKind, TriggerSpec,
 };
 use crate::schedule::{Change, Daylight, Reading};
 use crate::store::{JobView, QueueView, RunView, TriggerView};
@@ -28,16 +28,14 @@ pub fn document<T: Serialize>(content: T) -> Document<T> {
 
 /// `{"job": …}`
 #[derive(Serialize)]
-pub struct OneJob {
-    /// The job.
-    pub job: JobJson,
+pub struct OneJob<'a> {
+    pub job: JobJson<'a>,
 }
 
 /// `{"jobs": […]}`
 #[derive(Serialize)]
-pub struct Jobs {
-    /// The jobs.
-    pub jobs: Vec<JobJson>,
+pub struct Jobs<'a> {
+    pub jobs: Vec<JobJson<'a>>,
 }
 
 /// `{"runs": […]}`
@@ -49,32 +47,16 @@ pub struct Runs {
 
 /// A job.
 #[derive(Serialize)]
-pub struct JobJson {
+pub struct JobJson<'a> {
     id: JobId,
-    name: Option<JobName>,
+    name: Option<&'a JobName>,
     state: JobState,
     command: Option<Vec<String>>,
     script: Option<String>,
     triggers: Vec<TriggerJson>,
     start_at: Option<Timestamp>,
-    tag: Vec<Tag>,
-    queue: QueueName,
-    priority: i32,
-    cwd: String,
-    umask: String,
-    stdin: Option<String>,
-    stdin_text: Option<String>,
-    user: Option<String>,
-    timeout_ms: Option<u64>,
-    kill_after_ms: u64,
-    overlap: Overlap,
-    missed: MissedWord,
-    missed_within_ms: Option<u64>,
-    grace_ms: u64,
-    mail_to: Option<String>,
-    mail_when: Option<MailWhen>,
-    mail_format: Option<MailFormat>,
-    hold: bool,
+    #[serde(flatten)]
+    options: OptionsJson<'a>,
     created_at: Timestamp,
     paused_at: Option<Timestamp>,
     done_at: Option<Timestamp>,
@@ -84,10 +66,6 @@ pub struct JobJson {
     last_outcome: Option<Outcome>,
     last_finished_at: Option<Timestamp>,
 }
-
-#[derive(Serialize)]
-#[serde(transparent)]
-struct MissedWord(&'static str);
 
 /// A trigger.
 #[derive(Serialize)]
@@ -162,47 +140,21 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn missed_word(mode: MissedMode) -> MissedWord {
-    MissedWord(mode.as_str())
-}
-
-impl From<&JobView> for JobJson {
-    fn from(job: &JobView) -> Self {
+impl<'a> From<&'a JobView> for JobJson<'a> {
+    fn from(job: &'a JobView) -> Self {
         let (command, script) = match &job.definition.execution.command {
             CommandLine::Argv(argv) => (Some(argv.iter().map(|word| lossy(word)).collect()), None),
             CommandLine::Script(script) => (None, Some(lossy(script))),
         };
-        let (stdin, stdin_text) = match &job.definition.execution.stdin {
-            Stdin::Null => (None, None),
-            Stdin::Path(path) => (Some(lossy(path)), None),
-            Stdin::Text(text) => (None, Some(lossy(text))),
-        };
         Self {
             id: job.id,
-            name: job.definition.name.clone(),
+            name: job.definition.name.as_ref(),
             state: job.state,
             command,
             script,
             triggers: job.triggers.iter().map(TriggerJson::from).collect(),
             start_at: job.definition.start,
-            tag: job.definition.tags.clone(),
-            queue: job.definition.queue.clone(),
-            priority: job.definition.priority,
-            cwd: lossy(&job.definition.execution.cwd),
-            umask: format!("{:03o}", job.definition.execution.umask),
-            stdin,
-            stdin_text,
-            user: job.definition.execution.user.clone(),
-            timeout_ms: job.definition.policy.timeout.map(Span::as_millis),
-            kill_after_ms: job.definition.policy.kill_after.as_millis(),
-            overlap: job.definition.policy.overlap,
-            missed: missed_word(job.definition.policy.missed.mode),
-            missed_within_ms: job.definition.policy.missed.within.map(Span::as_millis),
-            grace_ms: job.definition.policy.missed.grace.as_millis(),
-            mail_to: job.definition.mail.as_ref().map(|mail| mail.to.clone()),
-            mail_when: job.definition.mail.as_ref().map(|mail| mail.when),
-            mail_format: job.definition.mail.as_ref().map(|mail| mail.format),
-            hold: job.paused_at.is_some(),
+            options: OptionsJson(&job.definition),
             created_at: job.created_at,
             paused_at: job.paused_at,
             done_at: job.done_at,
@@ -215,7 +167,7 @@ impl From<&JobView> for JobJson {
     }
 }
 
-impl JobJson {
+impl JobJson<'_> {
     /// Returns it with what daylight saving does to each trigger.
     pub fn with_daylight(mut self, daylight: impl IntoIterator<Item = Option<DaylightJson>>) -> Self {
         for (trigger, daylight) in self.triggers.iter_mut().zip(daylight) {

@@ -4,6 +4,7 @@
 pub mod daylight;
 pub mod ending;
 pub mod json;
+pub mod options;
 pub mod run_output;
 pub mod tables;
 mod tail;

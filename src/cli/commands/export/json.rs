@@ -5,15 +5,12 @@ use serde::Serialize;
 
 use super::job::ExportedJob;
 use super::losses::Losses;
-use crate::cli::job::options::parse_mail;
 use crate::cli::job::text::SYSTEM_ZONE;
+use crate::cli::job::values::parse_mail;
 use crate::cli::output::json::line;
-use crate::domain::{
-    CommandLine, JobName, Mail, MailFormat, Missed, Overlap, QueueName, Span, Stdin, Tag, Timestamp,
-    TriggerSpec,
-};
-use crate::schedule::{Zone, parse_span};
-use crate::store::JobView;
+use crate::cli::view::options::{OptionsLine, sayable, utf8};
+use crate::domain::{CommandLine, JobName, Mail, Span, Timestamp, TriggerSpec};
+use crate::schedule::Zone;
 
 /// A line; its keys are those that `add --from` takes.
 #[derive(Serialize)]
@@ -28,32 +25,8 @@ struct JobLine {
     triggers: Triggers,
     #[serde(skip_serializing_if = "Option::is_none")]
     start: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tag: Vec<Tag>,
-    queue: QueueName,
-    priority: i32,
-    cwd: String,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    cwd_optional: bool,
-    umask: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdin: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdin_text: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timeout: Option<String>,
-    kill_after: String,
-    overlap: Overlap,
-    missed: String,
-    grace: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mail: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mail_format: Option<MailFormat>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    hold: bool,
+    #[serde(flatten)]
+    options: OptionsLine,
     environment: Vec<String>,
 }
 
@@ -97,43 +70,19 @@ fn job_line(leaving: &ExportedJob, now: Timestamp, losses: &mut Losses) -> Resul
         }
         CommandLine::Script(script) => (None, Some(utf8(script, "its script")?)),
     };
-    let (stdin, stdin_text) = match &job.definition.execution.stdin {
-        Stdin::Null => (None, None),
-        Stdin::Path(path) => (Some(utf8(path, "the name of its input")?), None),
-        Stdin::Text(text) => (None, Some(utf8(text, "its input")?)),
-    };
-    let policy = &job.definition.policy;
-    let Missed { mode, within, grace } = policy.missed;
-    let within = within.map(|within| span(within, "--missed")).transpose()?;
-    let mail = job.definition.mail.as_ref().and_then(|mail| mail_text(job, mail, losses));
-    let is_foreign = |format: &MailFormat| *format != MailFormat::Taskq;
+    let mut options = OptionsLine::of(&job.definition)?;
+    if let Some(mail) = job.definition.mail.as_ref().filter(|mail| !is_read_back(mail)) {
+        losses.lose(job, format_args!("JSON cannot say `--mail {},{}`", mail.to, mail.when));
+        options.remove("mail");
+        options.remove("mail_format");
+    }
     Ok(JobLine {
         name: job.definition.name.clone(),
         command,
         script,
         triggers: triggers(leaving, losses)?,
         start: job.definition.start.filter(|start| *start > now),
-        tag: job.definition.tags.clone(),
-        queue: job.definition.queue.clone(),
-        priority: job.definition.priority,
-        cwd: utf8(&job.definition.execution.cwd, "its directory")?,
-        cwd_optional: job.definition.execution.cwd_optional,
-        umask: format!("{:03o}", job.definition.execution.umask),
-        stdin,
-        stdin_text,
-        user: job.definition.execution.user.clone(),
-        timeout: policy.timeout.map(|timeout| span(timeout, "--timeout")).transpose()?,
-        kill_after: span(policy.kill_after, "--kill-after")?,
-        overlap: policy.overlap,
-        missed: within.map_or_else(|| mode.to_string(), |within| format!("{mode},{within}")),
-        grace: span(grace, "--grace")?,
-        mail_format: mail
-            .as_ref()
-            .and(job.definition.mail.as_ref())
-            .map(|mail| mail.format)
-            .filter(is_foreign),
-        mail,
-        hold: job.paused_at.is_some(),
+        options,
         environment: leaving.env.iter().map(|var| utf8(var, &name_of(var))).collect::<Result<_, _>>()?,
     })
 }
@@ -157,7 +106,7 @@ fn triggers(leaving: &ExportedJob, losses: &mut Losses) -> Result<Triggers, Stri
                 triggers.cron.push(expr.clone());
             }
             TriggerSpec::Every { period, anchor } => {
-                triggers.every.push(span(*period, "--every")?);
+                triggers.every.push(sayable(*period, "every")?);
                 triggers.anchor.push(*anchor);
             }
         }
@@ -165,30 +114,10 @@ fn triggers(leaving: &ExportedJob, losses: &mut Losses) -> Result<Triggers, Stri
     Ok(triggers)
 }
 
-/// Returns whom a job mails as `--mail` has it, if it would take that.
-fn mail_text(job: &JobView, mail: &Mail, losses: &mut Losses) -> Option<String> {
-    let text = format!("{},{}", mail.to, mail.when);
-    match parse_mail(&text) {
-        Ok(read) if read.to == mail.to && read.when == mail.when => Some(text),
-        Ok(_) | Err(_) => {
-            losses.lose(job, format_args!("JSON cannot say `--mail {text}`"));
-            None
-        }
-    }
-}
-
-/// Returns a span as options read it.
-fn span(span: Span, option: &str) -> Result<String, String> {
-    let text = span.to_string();
-    match parse_span(&text) {
-        Ok(read) if read == span => Ok(text),
-        Ok(_) | Err(_) => Err(format!("JSON cannot say `{option} {text}`")),
-    }
-}
-
-fn utf8(bytes: &[u8], what: &str) -> Result<String, String> {
-    String::from_utf8(bytes.to_vec())
-        .map_err(|_| format!("JSON cannot say bytes that are not UTF-8, as in {what}"))
+/// Tells whether `--mail` would take what a job has.
+fn is_read_back(mail: &Mail) -> bool {
+    let read = parse_mail(&format!("{},{}", mail.to, mail.when));
+    read.is_ok_and(|read| read.to == mail.to && read.when == mail.when)
 }
 
 /// Returns the name of a variable, for a person.

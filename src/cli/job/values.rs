@@ -1,0 +1,203 @@
+//! Owns: the texts of `--umask`, `--stdin`, `--user` and `--mail`, and what they may be.
+//! Never: when they are used.
+
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::crontab::safe_signs;
+use crate::domain::{EnvVar, Mail, MailFormat, MailWhen, MissedMode, Stdin};
+use crate::error::{Error, Result, describe};
+use crate::schedule::Dialect;
+use crate::system::users;
+use crate::system::users::Person;
+
+/// The longest text to read, in bytes: beyond it a file is the better place.
+const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// The longest list of addressees, in bytes: a line of a mail has at most 998 characters (RFC 5322).
+const ADDRESSES_BYTES_MAX: usize = 900;
+
+/// The largest mask of umask(2).
+const UMASK_MAX: u32 = 0o777;
+
+/// Reads a file mode creation mask, as umask(1) writes it.
+pub fn parse_umask(text: &str) -> Result<u32, String> {
+    let is_octal = !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    let mask = if is_octal { u32::from_str_radix(text, 8).ok() } else { None };
+    mask.filter(|mask| *mask <= UMASK_MAX)
+        .ok_or_else(|| format!("`--umask {text}` is not an octal number from 0 to 777, such as `022`"))
+}
+
+/// Reads where a process reads from: a file, taken from the job's directory, or a text; one of them at most.
+pub fn read_stdin(file: Option<PathBuf>, text: Option<String>, cwd: &Path) -> Result<Stdin, String> {
+    match (file, text) {
+        (None, None) => Ok(Stdin::Null),
+        (Some(_), Some(_)) => Err("it has both `stdin` and `stdin_text`".to_owned()),
+        (Some(file), None) => stdin_file(file, cwd),
+        (None, Some(text)) if text.len() > TEXT_BYTES_MAX => Err(format!(
+            "`stdin_text` has {} bytes, {TEXT_BYTES_MAX} are allowed: name a file with `stdin`",
+            text.len()
+        )),
+        (None, Some(text)) => Ok(Stdin::Text(text.into_bytes())),
+    }
+}
+
+fn stdin_file(file: PathBuf, cwd: &Path) -> Result<Stdin, String> {
+    if file == Path::new("-") {
+        return Err(
+            "`--stdin -` would be the input of this very command, which is gone when the job runs".to_owned()
+        );
+    }
+    let shown = file.display().to_string();
+    if file.as_os_str().is_empty() || file.as_os_str().as_encoded_bytes().contains(&0) {
+        return Err(format!("`--stdin {}` is not the name of a file", shown.escape_default()));
+    }
+    let path = std::path::absolute(cwd.join(file))
+        .map_err(|error| format!("`--stdin {shown}`: {}", describe(&error)))?;
+    Ok(Stdin::Path(path.into_os_string().into_vec()))
+}
+
+/// Finds the user that a job is to run as. Only root can become somebody else.
+pub fn find_user(name: &str, what: &str) -> Result<Person> {
+    if !users::is_root() {
+        return Err(Error::usage(what, format!("`--user {name}`: only root can run a job as another user"))
+            .hint("leave `--user` out, and the job runs as you; or let that user add it"));
+    }
+    users::find_person(name)
+        .ok_or_else(|| Error::usage(what, format!("`--user {name}`: there is no such user")))
+}
+
+/// Returns an environment with what says whose it is replaced, as su(1) does.
+pub fn environment_of(user: &Person, mut env: Vec<EnvVar>) -> Vec<EnvVar> {
+    let name = user.name.as_bytes();
+    let values: [(&[u8], &[u8]); 4] =
+        [(b"HOME=", &user.home), (b"SHELL=", &user.shell), (b"LOGNAME=", name), (b"USER=", name)];
+    env.retain(|variable| !values.iter().any(|(head, _)| variable.starts_with(head)));
+    env.extend(values.iter().map(|(head, value)| [*head, *value].concat()));
+    env
+}
+
+/// `--missed`: the mode, and the SPAN as it was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissedArg {
+    /// Which of the late fires still run.
+    pub mode: MissedMode,
+    /// The text after the comma.
+    pub within: Option<String>,
+}
+
+impl FromStr for MissedArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (word, within) = match text.split_once(',') {
+            Some((word, within)) => (word, Some(within.trim().to_owned())),
+            None => (text, None),
+        };
+        match (MissedMode::from_word(word.trim()), within) {
+            (Some(_), Some(within)) if within.is_empty() => Err("has no span behind its comma".to_owned()),
+            (Some(mode), within) => Ok(Self { mode, within }),
+            (None, _) => {
+                Err("is not one of `once`, `all` and `skip`, alone or with a span as in `once,6h`".to_owned())
+            }
+        }
+    }
+}
+
+/// Reads `ADDR[,ADDR]…[,failure|output|always]`.
+pub fn parse_mail(text: &str) -> Result<Mail, String> {
+    let (to, when) = match text.rsplit_once(',').map(|(to, word)| (to, MailWhen::from_word(word))) {
+        Some((to, Some(when))) => (to, when),
+        Some((_, None)) | None => (text, MailWhen::Output),
+    };
+    if MailWhen::from_word(to).is_some() {
+        return Err(format!("`--mail {text}` says when and not to whom: write `ADDR,{to}`"));
+    }
+    if to.len() > ADDRESSES_BYTES_MAX {
+        return Err(format!(
+            "the addresses of `--mail` have {} bytes, {ADDRESSES_BYTES_MAX} are allowed",
+            to.len()
+        ));
+    }
+    for address in to.split(',') {
+        // Such a name is sooner a slip than a person's.
+        if let Some(when) = MailWhen::from_word(&address.to_ascii_lowercase()) {
+            return Err(format!(
+                "`--mail {text}`: `{address}` is no address: `{when}` stands at the end, in small letters"
+            ));
+        }
+        check_address(address).map_err(|cause| format!("`--mail {text}`: {cause}"))?;
+    }
+    Ok(Mail { to: to.to_owned(), when, format: MailFormat::Taskq })
+}
+
+/// Holds an address to what cron(8) takes for safe in an argument and in a header.
+fn check_address(address: &str) -> Result<(), String> {
+    let Some(first) = address.chars().next() else { return Err("an address is empty".to_owned()) };
+    if !first.is_ascii_alphanumeric() && first != '_' {
+        return Err(format!("the address `{address}` does not begin with a letter, a digit or `_`"));
+    }
+    match address.chars().find(|c| !c.is_ascii_alphanumeric() && !safe_signs(Dialect::Cronie).contains(*c)) {
+        Some(odd) => Err(format!(
+            "`{}` in the address `{}` is not one of the letters, digits and `@!:%-._+` that one is made of",
+            odd.escape_default(),
+            address.escape_default()
+        )),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_is_an_octal_number_of_three_digits() {
+        for (text, mask) in [("0", 0), ("22", 0o22), ("022", 0o22), ("0022", 0o22), ("777", 0o777)] {
+            assert_eq!(parse_umask(text), Ok(mask));
+        }
+        for bad in ["", "8", "1000", "-1", "+22", "0o22", "u=rwx", " 22", "99999999999999999999"] {
+            assert!(parse_umask(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_last_part_of_a_mail_is_a_word_only_if_it_is_one_of_the_three() {
+        let read = |text: &str| parse_mail(text).map(|mail| (mail.to, mail.when));
+        assert_eq!(read("root"), Ok(("root".to_owned(), MailWhen::Output)));
+        assert_eq!(read("root,failure"), Ok(("root".to_owned(), MailWhen::Failure)));
+        assert_eq!(read("a@b.org,c+d"), Ok(("a@b.org,c+d".to_owned(), MailWhen::Output)));
+        assert_eq!(read("a,b,always"), Ok(("a,b".to_owned(), MailWhen::Always)));
+        assert_eq!(read("failures"), Ok(("failures".to_owned(), MailWhen::Output)));
+        for bad in [
+            "",
+            "always",
+            ",always",
+            "a,Always",
+            "failure,a",
+            "a,output,always",
+            "a,,b",
+            "a,",
+            "-froot",
+            "a,-b",
+            "a b",
+            "a;b",
+            "<a@b>",
+            "a\nb",
+            "@a",
+            "ä",
+        ] {
+            assert!(parse_mail(bad).is_err(), "{bad}");
+        }
+        assert!(parse_mail(&"a".repeat(900)).is_ok() && parse_mail(&"a".repeat(901)).is_err());
+    }
+
+    #[test]
+    fn another_users_environment_says_whose_it_is() {
+        let user = Person { name: "a".to_owned(), home: b"/home/a".to_vec(), shell: b"/bin/sh".to_vec() };
+        let env = [&b"HOME=/root"[..], b"USER=root", b"HOMEPAGE=x"].map(<[u8]>::to_vec).to_vec();
+        let expected = ["HOMEPAGE=x", "HOME=/home/a", "SHELL=/bin/sh", "LOGNAME=a", "USER=a"];
+        assert_eq!(environment_of(&user, env), expected.map(|variable| variable.as_bytes().to_vec()));
+    }
+}

@@ -1,0 +1,305 @@
+//! Owns: what a stored job says of its options: in JSON, in a line of `export json`, and in `show`. One ordered
+//! table has them all.
+//! Never: reading options (see `job`).
+
+use std::borrow::Cow;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::json;
+
+use crate::cli::output::text::{escaped, escaped_bytes};
+use crate::domain::{self, MailFormat, MailWhen, Missed, NewJob, Stdin, Tag};
+use crate::schedule::parse_span;
+
+/// An option of a stored job.
+pub struct OptionView {
+    /// Its long name with `_` for `-`, or the key of `add --from`.
+    key: &'static str,
+    value: fn(&NewJob) -> Value<'_>,
+    /// The line of `show` that it is in. Options of one line stand together.
+    head: &'static str,
+    shown: fn(&NewJob) -> Option<String>,
+}
+
+use Value::{Bytes, Flag, Number, Parts, Span, Text, Texts};
+
+/// The value of an option.
+enum Value<'a> {
+    Flag(bool),
+    Number(i32),
+    Text(Option<Cow<'a, str>>),
+    Bytes(Option<&'a [u8]>),
+    Texts(Vec<&'a str>),
+    Span(Option<domain::Span>),
+    /// One text for `add`, and a key of its own in JSON for each of its parts.
+    Parts(Result<Option<String>, String>, Vec<(&'static str, Value<'a>)>),
+}
+
+/// How and where a job runs.
+const EXECUTION: &[OptionView] = &[
+    row(
+        "cwd",
+        "Directory",
+        |job| Bytes(Some(&job.execution.cwd)),
+        |job| Some(escaped_bytes(&job.execution.cwd)),
+    ),
+    row("cwd_optional", "Directory", |job| Flag(job.execution.cwd_optional), |_| None),
+    row(
+        "umask",
+        "Directory",
+        |job| Text(Some(umask(job).into())),
+        |job| Some(format!("umask {}", umask(job))),
+    ),
+    row("stdin", "Stdin", |job| Bytes(stdin(job).0), |job| stdin(job).0.map(escaped_bytes)),
+    row(
+        "stdin_text",
+        "Stdin",
+        |job| Bytes(stdin(job).1),
+        |job| stdin(job).1.map(|text| format!("a text of {} bytes", text.len())),
+    ),
+    row(
+        "user",
+        "User",
+        |job| Text(job.execution.user.as_deref().map(Cow::from)),
+        |job| job.execution.user.as_deref().map(|user| escaped(user).into_owned()),
+    ),
+    row("queue", "Queue", |job| word(job.queue.as_str()), |job| Some(job.queue.to_string())),
+    row("priority", "Queue", |job| Number(job.priority), |job| Some(format!("priority {}", job.priority))),
+    row(
+        "tag",
+        "Tags",
+        |job| Texts(tags(job)),
+        |job| Some(tags(job).join(", ")).filter(|tags| !tags.is_empty()),
+    ),
+];
+
+/// What is done about late, overlapping and endless runs, and who gets mail.
+const POLICIES: &[OptionView] = &[
+    row(
+        "overlap",
+        "Overlap",
+        |job| word(job.policy.overlap.as_str()),
+        |job| Some(job.policy.overlap.to_string()),
+    ),
+    row("missed", "Missed", missed, |job| {
+        let within = job.policy.missed.within.map_or(String::new(), |span| format!(", at most {span} late"));
+        Some(format!("{}{within}", job.policy.missed.mode))
+    }),
+    row(
+        "grace",
+        "Missed",
+        |job| Span(Some(job.policy.missed.grace)),
+        |job| Some(format!("grace {}", job.policy.missed.grace)),
+    ),
+    row(
+        "timeout",
+        "Timeout",
+        |job| Span(job.policy.timeout),
+        |job| Some(job.policy.timeout.map_or("none".to_owned(), |span| span.to_string())),
+    ),
+    row(
+        "kill_after",
+        "Timeout",
+        |job| Span(Some(job.policy.kill_after)),
+        |job| Some(format!("kill after {}", job.policy.kill_after)),
+    ),
+    row("mail", "Mail", mail, |job| {
+        let mail = job.mail.as_ref()?;
+        let when = match mail.when {
+            MailWhen::Failure => "about each run that does not succeed",
+            MailWhen::Output => "about each run that writes something",
+            MailWhen::Always => "about each run",
+        };
+        Some(format!("to {}, {when}", mail.to))
+    }),
+    row("mail_format", "Mail", mail_format, |job| match job.mail.as_ref()?.format {
+        MailFormat::Taskq => None,
+        MailFormat::Debian => Some("as Debian's cron writes it".to_owned()),
+        MailFormat::Cronie => Some("as cronie writes it".to_owned()),
+    }),
+    row("hold", "", |job| Flag(job.hold), |_| None),
+];
+
+const fn row(
+    key: &'static str,
+    head: &'static str,
+    value: fn(&NewJob) -> Value<'_>,
+    shown: fn(&NewJob) -> Option<String>,
+) -> OptionView {
+    OptionView { key, value, head, shown }
+}
+
+fn word(text: &str) -> Value<'_> {
+    Text(Some(text.into()))
+}
+
+fn umask(job: &NewJob) -> String {
+    format!("{:03o}", job.execution.umask)
+}
+
+fn tags(job: &NewJob) -> Vec<&str> {
+    job.tags.iter().map(Tag::as_str).collect()
+}
+
+/// Returns the file and the text that a job reads; it has one of them at most.
+fn stdin(job: &NewJob) -> (Option<&[u8]>, Option<&[u8]>) {
+    match &job.execution.stdin {
+        Stdin::Null => (None, None),
+        Stdin::Path(path) => (Some(path), None),
+        Stdin::Text(text) => (None, Some(text)),
+    }
+}
+
+fn missed(job: &NewJob) -> Value<'_> {
+    let Missed { mode, within, .. } = job.policy.missed;
+    let text = match within {
+        None => Ok(mode.to_string()),
+        Some(within) => sayable(within, "missed").map(|within| format!("{mode},{within}")),
+    };
+    Parts(text.map(Some), vec![("missed", word(mode.as_str())), ("missed_within", Span(within))])
+}
+
+fn mail(job: &NewJob) -> Value<'_> {
+    let mail = job.mail.as_ref();
+    let when = Text(mail.map(|mail| mail.when.as_str().into()));
+    let to = Text(mail.map(|mail| mail.to.as_str().into()));
+    Parts(
+        Ok(mail.map(|mail| format!("{},{}", mail.to, mail.when))),
+        vec![("mail_to", to), ("mail_when", when)],
+    )
+}
+
+fn mail_format(job: &NewJob) -> Value<'_> {
+    let format = job.mail.as_ref().map(|mail| mail.format);
+    let foreign = format.filter(|format| *format != MailFormat::Taskq).map(|format| format.to_string());
+    Parts(Ok(foreign), vec![("mail_format", Text(format.map(|format| format.as_str().into())))])
+}
+
+/// The options of a job as keys of its JSON: spans in milliseconds, `null` where there is nothing.
+pub struct OptionsJson<'a>(pub &'a NewJob);
+
+impl Serialize for OptionsJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for option in EXECUTION.iter().chain(POLICIES) {
+            (option.value)(self.0).write(option.key, &mut map)?;
+        }
+        map.end()
+    }
+}
+
+impl Value<'_> {
+    fn write<M: SerializeMap>(&self, key: &str, map: &mut M) -> Result<(), M::Error> {
+        match self {
+            Flag(flag) => map.serialize_entry(key, flag),
+            Number(number) => map.serialize_entry(key, number),
+            Text(text) => map.serialize_entry(key, text),
+            Bytes(bytes) => map.serialize_entry(key, &bytes.map(String::from_utf8_lossy)),
+            Texts(texts) => map.serialize_entry(key, texts),
+            Span(span) => map.serialize_entry(&format!("{key}_ms"), &span.map(domain::Span::as_millis)),
+            Parts(_, parts) => parts.iter().try_for_each(|(key, part)| part.write(key, map)),
+        }
+    }
+
+    /// Returns what `add --from` reads as this value; `None`: the key is left out.
+    fn line(self, key: &str) -> Result<Option<serde_json::Value>, String> {
+        Ok(match self {
+            Flag(flag) => flag.then_some(json!(true)),
+            Number(number) => Some(json!(number)),
+            Text(text) => text.map(|text| json!(text)),
+            Bytes(bytes) => {
+                bytes.map(|bytes| utf8(bytes, &format!("its `{key}`"))).transpose()?.map(|text| json!(text))
+            }
+            Texts(texts) => (!texts.is_empty()).then(|| json!(texts)),
+            Span(span) => span.map(|span| sayable(span, key)).transpose()?.map(|text| json!(text)),
+            Parts(text, _) => text?.map(|text| json!(text)),
+        })
+    }
+}
+
+/// The options of a job as keys of a line that `add --from` reads.
+pub struct OptionsLine(Vec<(&'static str, serde_json::Value)>);
+
+impl OptionsLine {
+    /// Makes the line.
+    ///
+    /// # Errors
+    /// Returns what JSON or an option cannot say.
+    pub fn of(job: &NewJob) -> Result<Self, String> {
+        let mut pairs = Vec::new();
+        for option in EXECUTION.iter().chain(POLICIES) {
+            pairs.extend((option.value)(job).line(option.key)?.map(|value| (option.key, value)));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// Leaves an option out.
+    pub fn remove(&mut self, key: &str) {
+        self.0.retain(|(other, _)| *other != key);
+    }
+}
+
+impl Serialize for OptionsLine {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+/// Returns a span as options read it.
+pub fn sayable(span: domain::Span, key: &str) -> Result<String, String> {
+    let text = span.to_string();
+    match parse_span(&text) {
+        Ok(read) if read == span => Ok(text),
+        Ok(_) | Err(_) => Err(format!("JSON cannot say `--{} {text}`", key.replace('_', "-"))),
+    }
+}
+
+/// Returns bytes as a text of JSON; `what` has them.
+pub fn utf8(bytes: &[u8], what: &str) -> Result<String, String> {
+    String::from_utf8(bytes.to_vec())
+        .map_err(|_| format!("JSON cannot say bytes that are not UTF-8, as in {what}"))
+}
+
+/// Returns the lines of `show` about how and where a job runs, each with its head.
+pub fn execution_lines(job: &NewJob) -> Vec<(&'static str, String)> {
+    lines(EXECUTION, job)
+}
+
+/// Returns the lines of `show` about a job's policies, each with its head.
+pub fn policy_lines(job: &NewJob) -> Vec<(&'static str, String)> {
+    lines(POLICIES, job)
+}
+
+fn lines(options: &[OptionView], job: &NewJob) -> Vec<(&'static str, String)> {
+    let mut lines: Vec<(&str, String)> = Vec::new();
+    for option in options {
+        let Some(shown) = (option.shown)(job) else { continue };
+        match lines.last_mut() {
+            Some((head, line)) if *head == option.head => line.push_str(&format!(", {shown}")),
+            _ => lines.push((option.head, shown)),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args;
+
+    use super::*;
+    use crate::cli::job::options::JobOptions;
+
+    #[test]
+    fn every_option_of_add_is_shown_or_is_a_trigger_or_part_of_the_environment() {
+        const ELSEWHERE: [&str; 8] = ["at", "cron", "every", "start", "tz", "name", "env", "clean_env"];
+        let add = JobOptions::augment_args(clap::Command::new("add"));
+        let mut keys: Vec<String> =
+            add.get_arguments().filter_map(|option| Some(option.get_long()?.replace('-', "_"))).collect();
+        keys.extend(["cwd_optional", "stdin_text", "mail_format"].map(str::to_owned));
+        keys.retain(|key| !ELSEWHERE.contains(&key.as_str()));
+        let mut shown: Vec<&str> = EXECUTION.iter().chain(POLICIES).map(|option| option.key).collect();
+        keys.sort_unstable();
+        shown.sort_unstable();
+        assert_eq!(shown, keys);
+    }
+}
