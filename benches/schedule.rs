@@ -1,4 +1,4 @@
-//! What the pure schedule costs: next fires, counts, and reading texts.
+//! The costs of the pure schedule: next fires, counts, and reading texts.
 
 use std::hint::black_box;
 
@@ -19,7 +19,7 @@ fn next_after(criterion: &mut Criterion) {
         // 29 February on a Sunday: 2032.
         ("rare", "0 0 29 2 */7"),
         ("seconds", "*/10 * * * * *"),
-        // Always inside the gap of Berlin: it never fires there, and decades must be searched to know.
+        // Always inside the gap of Berlin: it never fires there, which takes a search of decades.
         ("always_in_the_gap", "*/10 2 25-31 3 */7"),
     ] {
         let schedule = parse_cron(expression).expect("a valid expression");

@@ -1,7 +1,7 @@
 //! Owns: the reports of the crontabs in `tests/corpus/`, each a snapshot beside its table.
-//! Never: single rules (see the tests of `src/crontab`), or Debian's own verdicts (see `differential`).
+//! Never: single rules (see the tests of `src/crontab`), the answers of Debian's cron (see `differential`).
 //!
-//! Time, zone, users and directories are given, so a report is the same on every machine.
+//! Time, zone, users and directories are fixed, so that a report is the same on every machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use taskq::system::users::Person;
 /// Friday 2026-11-20 12:00:00 UTC.
 const NOW: i64 = 1_795_176_000;
 
-/// The users that the tables of the system name.
+/// The users of the system tables.
 const USERS: [&str; 5] = ["root", "daemon", "nobody", "www-data", "backup"];
 
 fn person(name: &str) -> Person {
@@ -40,8 +40,7 @@ fn surroundings(origin: Dialect) -> Surroundings {
     }
 }
 
-/// Tables that say at their head that they come from an RPM-based host are read as its cron, cronie, reads
-/// them.
+/// Returns the cron of a table: cronie if its first comment names an RPM-based host.
 fn origin_of(text: &[u8]) -> Dialect {
     let head = lines(text).take_while(|line| line.text.starts_with(b"#"));
     let is_rpm_based = head.into_iter().any(|line| String::from_utf8_lossy(line.text).contains("RPM-based"));

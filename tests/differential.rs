@@ -1,9 +1,9 @@
-//! Owns: running what others wrote beside ours: `crontab -n` of Debian and `crontab -T` of cronie for what is
-//! read, cronsim for when it fires.
-//! Never: ground truth that is kept in files (see tests/oracle.rs).
+//! Owns: comparisons with other programs: the readings of `crontab -n` of Debian and `crontab -T` of cronie,
+//! and the fires of cronsim.
+//! Never: ground truth in files (see tests/oracle.rs).
 //!
-//! All are optional: where they are missing the tests say so and pass. `TASKQ_DIFFERENTIAL=n` makes each n
-//! times longer, and `TASKQ_CRONIE` names a crontab of cronie that is not installed.
+//! All programs are optional: without them the tests report that and pass. `TASKQ_DIFFERENTIAL=n` makes each
+//! test n times longer, and `TASKQ_CRONIE` names a crontab of cronie that is not installed.
 #![allow(clippy::disallowed_types, reason = "tests start programs")]
 
 #[path = "differential/lines.rs"]
@@ -24,10 +24,10 @@ use shared::{has, setting};
 use taskq::domain::Timestamp;
 use taskq::schedule::{Dialect, Zone, parse_cron};
 
-/// The version that `Dialect::Debian` reads like.
+/// The version of `Dialect::Debian`.
 const DEBIAN: &str = "3.0pl1-162";
 
-/// Fewer lines than the 10,000 that Debian's cron takes.
+/// Fewer than the 10,000 lines that Debian's cron accepts.
 const LINES_MAX: usize = 9_000;
 
 const EXPRESSIONS: usize = 2_400;
@@ -36,15 +36,11 @@ fn times() -> usize {
     setting("TASKQ_DIFFERENTIAL").unwrap_or(1)
 }
 
-/// Runs a program on an input; `None` if there is no such program.
+/// Runs a program on an input. `None` if there is no such program.
 fn run(program: &str, arguments: &[&str], input: &[u8]) -> Option<Output> {
     let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .env("LC_ALL", "C")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(arguments).env("LC_ALL", "C");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().ok()?;
     let mut stdin = child.stdin.take().expect("it is piped");
     thread::scope(|scope| {
@@ -54,15 +50,14 @@ fn run(program: &str, arguments: &[&str], input: &[u8]) -> Option<Output> {
     })
 }
 
-/// Whether `crontab -n` of that version can be asked.
+/// Returns whether `crontab -n` of that version is installed and works.
 fn has_crontab() -> bool {
     let version = run("dpkg-query", &["-W", "-f", "${Version}", "cron"], b"");
-    let version =
-        version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    has("cron", version.starts_with(DEBIAN) && check(b"* * * * * x\n") == Ok(()))
+    let is_right = version.is_some_and(|output| output.stdout.starts_with(DEBIAN.as_bytes()));
+    has("cron", is_right && check(b"* * * * * x\n") == Ok(()))
 }
 
-/// Asks `crontab -n` about a table; the error is the first it reports.
+/// Checks a table by `crontab -n`. The error is the first that it reports.
 fn check(table: &[u8]) -> Result<(), String> {
     let output = run("crontab", &["-n", "-"], table).ok_or("there is no crontab")?;
     if output.status.success() {
@@ -76,7 +71,7 @@ fn table<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 }
 
 #[test]
-fn debians_crontab_reads_exactly_what_our_reading_of_its_dialect_does() {
+fn debians_crontab_reads_exactly_the_fields_that_our_dialect_of_it_reads() {
     if !has_crontab() {
         return;
     }
@@ -91,23 +86,20 @@ fn debians_crontab_reads_exactly_what_our_reading_of_its_dialect_does() {
         }
     }
     assert!(read.len() > EXPRESSIONS / 4 && refused.len() > EXPRESSIONS / 4, "both kinds are tried");
-    // It stops at the first error, so what it reads is asked at once, and what it refuses line by line.
+    // It stops at the first error. So all good lines are checked at once, and bad lines one by one.
     for lines in read.chunks(LINES_MAX) {
         if let Err(first) = check(&table(lines.iter().map(Vec::as_slice))) {
-            let alone = lines
-                .iter()
-                .find(|line| check(&table([line.as_slice()])).is_err())
-                .map(|line| line.escape_ascii());
-            panic!("{first}: {}", alone.expect("one of the lines is refused"));
+            let alone = lines.iter().find(|line| check(&table([line.as_slice()])).is_err());
+            panic!("{first}: {}", alone.expect("one of the lines is refused").escape_ascii());
         }
     }
     thread::scope(|scope| {
         for part in refused.chunks(refused.len().div_ceil(4)) {
             scope.spawn(move || {
                 for (line, bad) in part {
-                    let told = check(&table([line.as_slice()]));
-                    let is_same = told.as_ref().is_err_and(|told| told.ends_with(bad.message()));
-                    assert!(is_same, "{}: {bad} is {told:?}", line.escape_ascii());
+                    let answer = check(&table([line.as_slice()]));
+                    let is_same = answer.as_ref().is_err_and(|error| error.ends_with(bad.message()));
+                    assert!(is_same, "{}: {bad} is {answer:?}", line.escape_ascii());
                 }
             });
         }
@@ -159,7 +151,7 @@ fn five_fields_fire_when_cronsim_says() {
         let ours = std::iter::successors(next(&Timestamp::from_seconds(*start)), next);
         let ours: Vec<i64> = ours.take(FIRES).map(Timestamp::as_seconds).collect();
         assert!(ours.starts_with(&theirs), "{text} in {zone} after {start}: {ours:?}, {theirs:?}");
-        // It gives up after 50 years.
+        // cronsim gives up after 50 years.
         assert!(
             ours.get(theirs.len()).is_none_or(|far| far - start > 49 * 31_557_600),
             "{text} in {zone}: {ours:?}"

@@ -1,5 +1,6 @@
-//! Ground truth made with Debian cron's own parser and main-loop rule: every row must match (see
+//! Owns: the ground truth of Debian cron's own parser and main loop, of which every row must match (see
 //! oracle/README.md).
+//! Never: odd fields (see tests/differential.rs).
 
 use taskq::domain::Timestamp;
 use taskq::schedule::{Zone, parse_cron};
@@ -22,7 +23,7 @@ fn five_fields_fire_in_utc_exactly_when_debian_cron_would() {
         let expected = fires(expected);
         let schedule = match parse_cron(expression) {
             Ok(schedule) => schedule,
-            // What Debian stores and never starts is refused.
+            // We refuse entries that Debian's cron stores and never starts.
             Err(_) if expected.is_empty() => continue,
             Err(refusal) => panic!("row {number}: {refusal}"),
         };

@@ -1,9 +1,8 @@
-//! Owns: what must hold for every text that is read as an expression, by us and by the readings of both
-//! crons.
+//! Owns: the properties of every text that is read as an expression, by us and as both crons read it.
 //! Never: lines of crontabs (see `table`).
 //!
-//! The input is a text up to the first newline; the bytes behind it choose an instant and a zone. That every
-//! search ends is libFuzzer's to watch (`-timeout`).
+//! The input is a text up to the first newline. The bytes after it choose an instant and a zone. libFuzzer
+//! checks that every search ends (`-timeout`).
 
 #![no_main]
 
@@ -27,10 +26,10 @@ static ZONES: LazyLock<Vec<Zone>> = LazyLock::new(|| {
     names.iter().map(|name| Zone::named(name).expect("tzdata has it")).collect()
 });
 
-/// So many fires are looked for from one start.
+/// The number of fires from one start.
 const FIRES: usize = 5;
 
-/// A longer number is one that Debian's cron cannot hold, and that we can.
+/// Debian's cron cannot read a longer number, and we can.
 const FIELD_MAX: usize = 999;
 
 const DAY: Span = Span::from_seconds(86_400);
@@ -44,7 +43,7 @@ fuzz_target!(|input: &[u8]| {
     let zone = &ZONES[usize::from(tail.last().copied().unwrap_or_default()) % ZONES.len()];
     let ours = std::str::from_utf8(text).ok().and_then(|text| read(text).map(|schedule| (text, schedule)));
     if let Some((text, schedule)) = &ours {
-        assert_eq!(parse_cron(&fold_cron(text)).as_ref(), Ok(schedule), "white space means nothing");
+        assert_eq!(parse_cron(&fold_cron(text)).as_ref(), Ok(schedule), "white space has no meaning");
         fire(schedule, from, &Zone::utc());
         fire(schedule, from, zone);
     }
@@ -88,7 +87,7 @@ fn read(text: &str) -> Option<Schedule> {
         Ok(schedule) => Some(schedule),
         Err(error) => {
             let ParseError { cause, column, hint } = error;
-            assert!(!cause.is_empty() && hint.is_none_or(|hint| !hint.is_empty()), "an error says something");
+            assert!(!cause.is_empty() && hint.is_none_or(|hint| !hint.is_empty()), "an error has words");
             let columns = fold_cron(text).chars().count() + 1;
             assert!(
                 column.is_none_or(|column| (1..=columns).contains(&column)),
@@ -127,28 +126,28 @@ fn fire(schedule: &Schedule, from: Timestamp, zone: &Zone) {
     let _ = schedule.count(from, from + Span::from_seconds(40 * 365 * 86_400), zone);
 }
 
-/// What a cron's reading is kept as must mean the same to us, to that cron and to the other one.
+/// The stored expression of a cron's reading means the same to us, to that cron and to the other one.
 fn read_as(dialect: Dialect, fields: &[&[u8]; 5], seed: u64) {
     let Ok(reading) = dialect.read(fields, seed) else { return };
     assert_eq!(dialect.read(fields, seed).as_ref(), Ok(&reading), "the same seed draws the same");
     for oddity in reading.oddities() {
-        assert!(!oddity.to_string().is_empty(), "an oddity says something");
+        assert!(!oddity.to_string().is_empty(), "an oddity has words");
     }
     let schedule = reading.schedule();
     let Some(expression) = reading.expression() else {
-        assert_eq!(schedule, None, "what fires can be written");
+        assert_eq!(schedule, None, "a schedule that fires can be written");
         return;
     };
-    let schedule = schedule.expect("what can be written fires");
+    let schedule = schedule.expect("an expression fires");
     let fields: Vec<&[u8]> = expression.split(' ').map(str::as_bytes).collect();
     agree(&fields.try_into().expect("there are five"), &schedule);
     assert_eq!(parse_cron(&expression), Ok(schedule), "{expression}");
 }
 
-/// Both crons make the same of fields that we read.
+/// Both crons read the same in fields that we read.
 fn agree(fields: &[&[u8]; 5], schedule: &Schedule) {
     for dialect in Dialect::ALL {
-        let reading = dialect.read(fields, 0).expect("what we read, both crons do");
+        let reading = dialect.read(fields, 0).expect("both crons read whatever we read");
         assert_eq!(reading.schedule().as_ref(), Some(schedule), "{dialect:?}");
     }
 }

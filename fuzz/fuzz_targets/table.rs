@@ -1,7 +1,7 @@
-//! Owns: what must hold for every file that is read as a crontab, of either cron and in either layout.
-//! Never: what a cron says to a file (see tests/differential.rs).
+//! Owns: the properties of every file that is read as a crontab, for both crons and in both layouts.
+//! Never: the answers of a cron (see tests/differential.rs).
 //!
-//! That every search for a fire ends is libFuzzer's to watch (`-timeout`).
+//! libFuzzer checks that every search for a fire ends (`-timeout`).
 
 #![no_main]
 
@@ -42,36 +42,32 @@ fn table(file: &[u8], origin: Dialect, layout: Layout) {
     for finding in &findings {
         check(finding, origin, layout);
     }
-    assert_eq!(read(file, &options), findings, "what is read twice is the same");
+    assert_eq!(read(file, &options), findings, "reading is repeatable");
     if layout == Layout::User {
         written(&findings, origin);
     }
-    // What stands below a line has no say in it.
+    // The lines below do not change the meaning of a line.
     let above = &findings[..findings.len() / 2];
     let length = above.iter().map(|finding| finding.line.bytes().count()).sum();
     let upper = Options { host: file.len() as u64, ..options };
-    assert_eq!(read(&file[..length], &upper), above, "a line is read from above");
+    assert_eq!(read(&file[..length], &upper), above, "a line does not depend on those below");
 }
 
 fn check(finding: &Finding<'_>, origin: Dialect, layout: Layout) {
     for note in &finding.notes {
-        assert!(!note.to_string().is_empty(), "a note says something");
+        assert!(!note.to_string().is_empty(), "a note has words");
         if let Note::OtherTimes { fires: Some(fires), .. } = note {
             fire(&fires.schedule);
             assert!(fires.zone.as_deref().is_none_or(|name| Zone::find(name).is_some()), "a zone is one");
         }
     }
     match &finding.verdict {
-        Verdict::Nothing => assert!(is_nothing(&finding.line), "what runs or sets anything is no comment"),
+        Verdict::Nothing => assert!(is_nothing(&finding.line), "a comment or a blank line"),
         Verdict::Variable(variable) => {
             assert!(!variable.name.contains(&0) && !variable.value.contains(&0), "a variable can be set");
         }
         Verdict::Entry(entry) => {
-            assert_eq!(
-                entry.user.is_some(),
-                layout == Layout::System,
-                "a system's table has users, and it alone"
-            );
+            assert_eq!(entry.user.is_some(), layout == Layout::System, "only a system table has users");
             check_entry(entry, &finding.notes, origin);
         }
         Verdict::Refused { column, cause, hint } => {
@@ -79,7 +75,7 @@ fn check(finding: &Finding<'_>, origin: Dialect, layout: Layout) {
             assert!((1..=columns).contains(column), "column {column} of {columns}");
             assert!(
                 !cause.is_empty() && hint.as_ref().is_none_or(|hint| !hint.is_empty()),
-                "an error says something"
+                "an error has words"
             );
         }
     }
@@ -94,7 +90,7 @@ fn check_entry(entry: &Entry<'_>, notes: &[Note], origin: Dialect) {
     assert!(!entry.command.command.contains(&0), "a shell can be given it");
     assert!(entry.command.command.len() <= COMMAND_BYTES_MAX, "the system takes it");
     let is_never = notes.iter().any(|note| matches!(note, Note::NoCommand | Note::NeverFires));
-    assert_eq!(entry.timing.is_none(), is_never, "what makes no job says why: {notes:?}");
+    assert_eq!(entry.timing.is_none(), is_never, "a note explains why there is no job: {notes:?}");
     if let Some(Timing { expr, schedule, zone, delay: _ }) = &entry.timing {
         assert_eq!(parse_cron(expr).as_ref(), Ok(schedule), "{expr}");
         assert!(zone.as_deref().is_none_or(|name| Zone::find(name).is_some()), "a zone is one");
@@ -104,18 +100,18 @@ fn check_entry(entry: &Entry<'_>, notes: &[Note], origin: Dialect) {
     check_variables(&entry.variables, origin);
 }
 
-/// A schedule of a table comes to a fire, for what never does makes no job.
+/// A schedule of a table fires, because an entry that never fires makes no job.
 fn fire(schedule: &Schedule) {
     let from = Timestamp::from_seconds(1_774_738_000);
     let next = schedule.next_after(from, &Zone::utc());
-    assert_eq!(next.is_none(), *schedule == Schedule::Reboot, "it comes to a fire");
+    assert_eq!(next.is_none(), *schedule == Schedule::Reboot, "it fires");
     assert!(next.is_none_or(|next| next > from), "a fire comes after");
     let _ = schedule.next_after(from, &BERLIN);
 }
 
-/// Writes the entries of a table as a table, in which each must come back.
+/// Writes the entries of a table as a table, and reads each of them back.
 fn written(findings: &[Finding<'_>], origin: Dialect) {
-    let entries: Vec<write::Entry> =
+    let entries: Vec<write::TableJob> =
         running(findings).filter_map(|entry| as_written(entry, origin)).collect();
     let base = vars(&Variables::default(), origin);
     let (text, refused) = write::write(&entries, &base, origin);
@@ -128,10 +124,10 @@ fn written(findings: &[Finding<'_>], origin: Dialect) {
     let options = Options { origin, layout: Layout::User, host: 0, knows_user: &|_| false };
     let found = read(&text, &options);
     let is_refused = |finding: &Finding<'_>| {
-        let is_told = |note: &Note| note.refusal_by(origin).is_some();
-        matches!(finding.verdict, Verdict::Refused { .. }) || finding.notes.iter().any(is_told)
+        let is_noted = |note: &Note| note.refusal_by(origin).is_some();
+        matches!(finding.verdict, Verdict::Refused { .. }) || finding.notes.iter().any(is_noted)
     };
-    assert!(!found.iter().any(is_refused), "what is written is read: {}", text.escape_ascii());
+    assert!(!found.iter().any(is_refused), "each written line is read: {}", text.escape_ascii());
     let mut found: Vec<Meaning> = running(&found)
         .map(|entry| {
             let expr = &entry.timing.as_ref().expect("it had one").expr;
@@ -151,12 +147,12 @@ fn running<'a, 'b>(findings: &'b [Finding<'a>]) -> impl Iterator<Item = &'b Entr
     })
 }
 
-/// Returns an entry as it is written; `None`: a variable that every job has is set to what cannot be said.
-fn as_written(entry: &Entry<'_>, origin: Dialect) -> Option<write::Entry> {
+/// Returns an entry to write. `None` if a variable that every job has cannot be written.
+fn as_written(entry: &Entry<'_>, origin: Dialect) -> Option<write::TableJob> {
     let mut vars = vars(&entry.variables, origin);
     let is_needed = |name: &[u8]| name == write::MAILTO || write::OWN.contains(&name);
     vars.retain(|name, value| is_needed(name) || write::assignment(name, value).is_ok());
-    vars.iter().all(|(name, value)| write::assignment(name, value).is_ok()).then(|| write::Entry {
+    vars.iter().all(|(name, value)| write::assignment(name, value).is_ok()).then(|| write::TableJob {
         title: None,
         schedules: vec![entry.timing.as_ref().expect("it has one").expr.clone()],
         vars,
@@ -175,10 +171,10 @@ fn vars(variables: &Variables, origin: Dialect) -> write::Vars {
     vars
 }
 
-/// When, with which variables, what, and what it reads.
+/// Expression, variables, command and input.
 type Meaning = (String, write::Vars, Vec<u8>, Option<Vec<u8>>);
 
-/// Undoes what the writer puts before a command whose variables are fewer than those of the lines above.
+/// Undoes `unset`, which the writer puts before a command with fewer variables than the lines above.
 fn meaning(expr: &str, vars: &write::Vars, command: &[u8], stdin: Option<&[u8]>) -> Meaning {
     let mut vars = vars.clone();
     let mut command = command.trim_ascii_start();
@@ -210,8 +206,7 @@ fn check_variables(variables: &Variables, origin: Dialect) {
     }
 }
 
-/// Returns the name of a variable; of one without a name, as of a quoted name, what stands before the first
-/// `=`.
+/// Returns the name of a variable: the bytes before the first `=`, also of a quoted name.
 fn name(var: &[u8]) -> &[u8] {
     let end = var.iter().position(|byte| *byte == b'=').expect("a variable has a value");
     &var[..end]

@@ -1,11 +1,10 @@
 //! Owns: finding the calls of crontab(1) in a job's command.
-//! Never: the whole of a shell's grammar: what a variable or an alias holds stays unknown.
+//! Never: the whole grammar of a shell, such as variables and aliases.
 //!
-//! The text is split into simple commands, also those in `$(…)`, backquotes and after `sh -c`. Of each the
-//! first word that is a program counts, after keywords, assignments and programs such as sudo(8) that start
-//! another one.
+//! The text is split into simple commands, also those in `$(…)`, backquotes and after `sh -c`. The first
+//! program of each counts, after keywords, assignments and programs such as sudo(8) that start another one.
 
-/// What a job does with crontab(1).
+/// An operation of crontab(1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrontabCall {
     /// `crontab -l`
@@ -16,15 +15,15 @@ pub enum CrontabCall {
     Removes,
 }
 
-/// Words after which a command begins.
+/// Words before a command.
 const KEYWORDS: [&[u8]; 11] =
     [b"if", b"then", b"elif", b"else", b"while", b"until", b"do", b"!", b"{", b"time", b"exec"];
 
-/// Programs that take a command as one word after `-c`.
+/// Programs that run the word after `-c` as a command.
 const SHELLS: [&[u8]; 8] = [b"sh", b"bash", b"dash", b"ash", b"ksh", b"zsh", b"su", b"runuser"];
 
-/// Programs that start the rest of their arguments: their options with a value, and how many words come
-/// before the rest.
+/// Programs that start the rest of their arguments as a command, with the options that have a value, and the
+/// number of arguments before the command.
 const STARTERS: [(&[u8], &[u8], usize); 15] = [
     (b"chronic", b"", 0),
     (b"chrt", b"TPD", 1),
@@ -45,10 +44,10 @@ const STARTERS: [(&[u8], &[u8], usize); 15] = [
 
 type Words = Vec<Vec<u8>>;
 
-/// Returns what a command of a shell does with crontab(1), each thing once.
+/// Returns the operations of crontab(1) in a command of a shell, each once.
 pub(super) fn crontab_calls(command: &[u8]) -> Vec<CrontabCall> {
     let mut calls = Vec::new();
-    // Most commands have no such word, and tables have many commands.
+    // Most commands do not have the word, and tables have many commands.
     if !command.windows(CRONTAB.len()).any(|part| part == CRONTAB) {
         return calls;
     }
@@ -67,10 +66,10 @@ pub(super) fn crontab_calls(command: &[u8]) -> Vec<CrontabCall> {
 
 const CRONTAB: &[u8] = b"crontab";
 
-/// What a simple command starts.
+/// The program of a simple command.
 enum Started<'a> {
     Crontab(Option<CrontabCall>),
-    /// A shell, with this text.
+    /// A shell that runs this text.
     Shell(&'a [u8]),
 }
 
@@ -82,14 +81,14 @@ fn started(words: &[Vec<u8>]) -> Option<Started<'_>> {
             words = rest;
             continue;
         }
-        // `/etc/crontab` is no program.
+        // `/etc/crontab` is not a program.
         let program = match first.iter().rposition(|byte| *byte == b'/') {
             None => first.as_slice(),
             Some(slash) if first[..slash].ends_with(b"bin") => &first[slash + 1..],
             Some(_) => return None,
         };
         if program == CRONTAB {
-            return Some(Started::Crontab(what_crontab_does(rest)));
+            return Some(Started::Crontab(operation(rest)));
         }
         if SHELLS.contains(&program)
             && let Some(at) = rest.iter().position(|word| is_option(word) && word.ends_with(b"c"))
@@ -114,7 +113,7 @@ fn is_assignment(word: &[u8]) -> bool {
     name > 0 && !word[0].is_ascii_digit() && word.get(name) == Some(&b'=')
 }
 
-/// Skips options; `with_value`: letters of those whose value is the next word.
+/// Skips options. `with_value` has the letters of those whose value is the next word.
 fn after_options<'a>(words: &'a [Vec<u8>], with_value: &[u8]) -> &'a [Vec<u8>] {
     let mut words = words;
     while let Some((option, rest)) = words.split_first().filter(|(word, _)| is_option(word)) {
@@ -127,8 +126,8 @@ fn after_options<'a>(words: &'a [Vec<u8>], with_value: &[u8]) -> &'a [Vec<u8>] {
     words
 }
 
-/// Returns what the arguments of crontab(1) ask for; `None`: nothing that a table shows.
-fn what_crontab_does(words: &[Vec<u8>]) -> Option<CrontabCall> {
+/// Returns the operation that the arguments of crontab(1) ask for. `None` if it does not concern a table.
+fn operation(words: &[Vec<u8>]) -> Option<CrontabCall> {
     let mut words = words;
     while let Some((option, rest)) = words.split_first().filter(|(word, _)| is_option(word)) {
         for letter in &option[1..] {
@@ -146,14 +145,14 @@ fn what_crontab_does(words: &[Vec<u8>]) -> Option<CrontabCall> {
     Some(CrontabCall::Installs)
 }
 
-/// What a scanner is inside of.
+/// One level of nesting: the text, or a part in parentheses or backquotes.
 struct Frame {
     words: Words,
     word: Option<Vec<u8>>,
-    /// The next word names a file.
+    /// The next word is the file of a redirection.
     is_target: bool,
     in_double_quotes: bool,
-    /// The byte that ends it.
+    /// The byte that ends the part.
     closing: Option<u8>,
 }
 
@@ -179,7 +178,7 @@ impl Frame {
         commands.push(std::mem::take(&mut self.words));
     }
 
-    /// `2>` has a number before it, which is no word.
+    /// Begins a redirection. A number before it, as in `2>`, is not a word.
     fn begin_target(&mut self) {
         if self.word.as_ref().is_some_and(|word| word.iter().all(u8::is_ascii_digit)) {
             self.word = None;
@@ -198,18 +197,15 @@ fn simple_commands(text: &[u8]) -> Vec<Words> {
     while let Some(byte) = bytes.next() {
         if frame.closing == Some(byte) && !frame.in_double_quotes {
             frame.end_command(&mut commands);
-            frame = frames.pop().expect("what has a closing byte was opened in another");
+            frame = frames.pop().expect("a frame with a closing byte is inside another");
             continue;
         }
         match byte {
             b'\\' => bytes.next().into_iter().for_each(|byte| frame.push(byte)),
-            b'$' if bytes.next_if_eq(&b'(').is_some() => {
+            b'`' | b'$' if byte == b'`' || bytes.next_if_eq(&b'(').is_some() => {
                 frame.word.get_or_insert_default();
-                frames.push(std::mem::replace(&mut frame, Frame::new(Some(b')'))));
-            }
-            b'`' => {
-                frame.word.get_or_insert_default();
-                frames.push(std::mem::replace(&mut frame, Frame::new(Some(b'`'))));
+                let closing = if byte == b'`' { b'`' } else { b')' };
+                frames.push(std::mem::replace(&mut frame, Frame::new(Some(closing))));
             }
             b'"' => {
                 frame.word.get_or_insert_default();
@@ -282,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_no_call_of_crontab_is_none() {
+    fn other_uses_of_the_word_are_not_calls() {
         let commands = [
             "cp /etc/crontab /backup",
             "cat crontab",

@@ -1,21 +1,20 @@
-//! Owns: the sixth field: where the command ends, what the process reads, and what in it a shell will stumble
-//! over.
+//! Owns: the sixth field: its command, its standard input, and quotes that a shell would miss.
 //! Never: running it.
 
 use crate::schedule::Dialect;
 
-/// A sixth field, taken apart.
+/// The two parts of a sixth field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandText {
-    /// What the shell gets.
+    /// For the shell.
     pub command: Vec<u8>,
-    /// What the process reads; `None`: nothing.
+    /// For the standard input of the process.
     pub stdin: Option<Vec<u8>>,
 }
 
-/// Splits a sixth field at its first percent sign without a backslash. Behind it percent signs are newlines,
-/// and a last newline is added; `\%` is a percent sign on either side. Debian's cron takes `\\` before it for
-/// one backslash.
+/// Splits a sixth field at its first percent sign without a backslash. After it each percent sign is a
+/// newline, and a last newline is added. `\%` is a percent sign on either side. In the command Debian's cron
+/// makes one backslash of two.
 pub fn split_command(text: &[u8], dialect: Dialect) -> CommandText {
     let mut command = Vec::with_capacity(text.len());
     let mut bytes = text.iter().copied();
@@ -60,14 +59,14 @@ fn stdin_of(text: &[u8]) -> Vec<u8> {
     if is_escaped {
         stdin.push(b'\\');
     }
-    // The crons count no backslash as something behind which a newline could be missing.
+    // After a backslash the crons add no newline.
     if is_in_line {
         stdin.push(b'\n');
     }
     stdin
 }
 
-/// Tells which quote of a shell's is left open, if one is: `'`, `"` or `` ` ``.
+/// Returns the shell's quote that is left open, if any: `'`, `"` or `` ` ``.
 pub(super) fn open_quote(command: &[u8]) -> Option<char> {
     let mut open = None;
     let mut bytes = command.iter().copied();
@@ -79,7 +78,7 @@ pub(super) fn open_quote(command: &[u8]) -> Option<char> {
             (_, b'\\') => {
                 bytes.next();
             }
-            // A comment holds whatever it likes.
+            // The rest is a comment.
             (None, b'#') if before.is_ascii_whitespace() => break,
             (None, b'\'' | b'"' | b'`') => open = Some(byte),
             (Some(quote), _) if quote == byte => open = None,

@@ -95,7 +95,7 @@ impl<'a> LineMeaning<'a> {
     pub(super) fn refusal(&self) -> &'static str {
         match self {
             Self::Refused(fault) => fault.message(),
-            Self::Nothing | Self::Variable(_) | Self::Entry(_) => "it takes the line for something else",
+            Self::Nothing | Self::Variable(_) | Self::Entry(_) => "it reads the line as something else",
         }
     }
 

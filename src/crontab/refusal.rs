@@ -47,9 +47,10 @@ impl Fault<'_> {
                 refused(line, offset_of(line.text, field), cause, hint)
             }
             Self::Nickname(nickname) => {
-                let cause = format!("`{}` is no nickname of crontab(5)", shortened(nickname));
-                // With its argument: `@every 5m`.
-                let text = String::from_utf8_lossy(line.text);
+                let cause = format!("`{}` is not a nickname of crontab(5)", shortened(nickname));
+                // `@every 5m` has an argument.
+                let is_every = nickname.eq_ignore_ascii_case(b"@every");
+                let text = String::from_utf8_lossy(if is_every { line.text } else { nickname });
                 let words: Vec<_> = text.split_whitespace().take(2).collect();
                 let ours = || parse_cron(&words.join(" ")).err().and_then(|error| error.hint);
                 let hint = hint_for(line.text, &[], false).or_else(ours);
@@ -81,12 +82,12 @@ pub(super) fn shortened(text: &[u8]) -> String {
 
 fn form_cause(line: &[u8], form: BadForm, at: usize, fields: usize) -> String {
     match (form, fields) {
-        (BadForm::Option, 5) => "cronie takes a dash before the command for an option".to_owned(),
+        (BadForm::Option, 5) => "cronie reads a dash before the command as an option".to_owned(),
         (_, 5) if line[at..].starts_with(b"*") => {
             "a sixth field stands where the command should be".to_owned()
         }
         (_, 0 | 5) => "there is no command".to_owned(),
-        (_, count) => format!("it is no comment, no `NAME=VALUE` and has {count} of five fields"),
+        (_, count) => format!("it is not a comment or `NAME=VALUE`, and has {count} of five fields"),
     }
 }
 
@@ -97,11 +98,11 @@ fn hint_for(line: &[u8], fields: &[&[u8]], has_bad_command: bool) -> Option<Stri
     let hint = if line.starts_with(b"\xef\xbb\xbf") {
         "the file begins with a byte order mark: remove its first three bytes"
     } else if text.starts_with(b"export ") || text.starts_with(b"set ") {
-        "a crontab is no shell script: write `NAME=VALUE`"
+        "a crontab is not a shell script: write `NAME=VALUE`"
     } else if fields.first().is_some_and(|first| first.contains(&b'='))
         || fields.get(1).is_some_and(|second| second.starts_with(b"="))
     {
-        "if this is an assignment: nothing may stand behind its closing quote, and a quote must be closed"
+        "if this is an assignment: close its quote, and write nothing after it"
     } else if has_bad_command && sixth.is_some_and(|word| word.starts_with(b"*")) {
         "five fields come before the command; for seconds use `taskq add --cron`"
     } else if line.ends_with(b"\r") {

@@ -48,7 +48,7 @@ impl Above<'_> {
         let nul = line.text.iter().position(|byte| *byte == 0);
         match (meaning, nul) {
             (LineMeaning::Nothing, _) => Verdict::Nothing,
-            (_, Some(at)) => refused(line, at, "there is a NUL byte: this is no text".to_owned(), None),
+            (_, Some(at)) => refused(line, at, "the line has a NUL byte, so it is not text".to_owned(), None),
             (LineMeaning::Variable(variable), _) => self.variable(line, variable),
             (LineMeaning::Entry(entry), _) => self.entry(line, *entry),
             (LineMeaning::Refused(fault), _) => fault.verdict(line),
@@ -59,12 +59,13 @@ impl Above<'_> {
         let known = self.variables.iter().position(|known| known.name == variable.name);
         let most = variables_max(self.options.origin);
         if known.is_none() && self.variables.len() >= most {
-            let cause = format!("a table may set {most} variables, and this is one more");
+            let cause = format!("a table may set {most} variables, and this is one too many");
             return refused(line, 0, cause, None);
         }
         let length = variable.name.len() + 1 + variable.value.len();
         if length > STRING_BYTES_MAX {
-            let cause = format!("the variable has {length} bytes, the system takes up to {STRING_BYTES_MAX}");
+            let cause =
+                format!("the variable has {length} bytes, the system accepts up to {STRING_BYTES_MAX}");
             return refused(line, 0, cause, None);
         }
         if variable.name == b"CRON_TZ" {
@@ -87,7 +88,8 @@ impl Above<'_> {
         }
         if text.command.len() > STRING_BYTES_MAX {
             let length = text.command.len();
-            let cause = format!("the command has {length} bytes, the system takes up to {STRING_BYTES_MAX}");
+            let cause =
+                format!("the command has {length} bytes, the system accepts up to {STRING_BYTES_MAX}");
             return refused(line, offset_of(line.text, text.command), cause, None);
         }
         // No entry above shares these variables: this is another environment.

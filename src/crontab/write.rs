@@ -1,8 +1,8 @@
-//! Owns: the text of a crontab(5): quoting, percent signs, and variables that hold for all lines below.
-//! Never: which jobs can be said in it (see `cli::export`).
+//! Owns: writing a crontab(5): quotes, percent signs, and variables that hold for all lines below.
+//! Never: the choice of jobs that can be written (see `cli::export`).
 //!
-//! What is written is read alike by Debian's cron and by cronie, except for backslashes before one another
-//! and before a percent sign: Debian makes one of two, cronie keeps both.
+//! Debian's cron and cronie read the text alike, except for backslashes before another backslash or a percent
+//! sign: Debian's cron makes one of two, cronie keeps both.
 
 use std::collections::BTreeMap;
 
@@ -12,57 +12,57 @@ use super::limits::DEBIAN_BYTES_MAX;
 use super::line::{Ending, Layout, Line, Syntax};
 use crate::schedule::Dialect;
 
-/// The variable that says who gets the mail; without it, the owner of the table does.
+/// The variable with the addresses of mail. Without it the owner of the table gets the mail.
 pub const MAILTO: &[u8] = b"MAILTO";
 
-/// What cron(8) sets in each job's environment by itself.
+/// The variables that cron(8) sets in each job's environment by itself.
 pub const OWN: [&[u8]; 4] = [b"HOME", b"LOGNAME", b"PATH", b"SHELL"];
 
 /// Variables by name.
 pub type Vars = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// One job.
+/// A job to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct TableJob {
     /// The comment above it.
     pub title: Option<String>,
-    /// Five fields or a nickname, a line each.
+    /// Five fields or a nickname, one line each.
     pub schedules: Vec<String>,
-    /// What its environment has; of those in `OWN`, all. Each is one that `assignment` can write. Without
-    /// `MAILTO` the mail goes to the owner.
+    /// Its environment, with all variables of `OWN`. `assignment` can write each. Without `MAILTO` the mail
+    /// goes to the owner.
     pub vars: Vars,
-    /// What `SHELL -c` runs.
+    /// For `SHELL -c`.
     pub command: Vec<u8>,
-    /// What it reads.
+    /// Its standard input.
     pub input: Option<Vec<u8>>,
-    /// Whether its lines are comments.
+    /// Write it as a comment.
     pub is_off: bool,
 }
 
-/// Writes a table. `base` are the variables that cron sets: a job has those whatever its entry says. Its
-/// `MAILTO` is the owner, whom cron mails though no variable says so. Entries with few variables come first:
-/// an assignment holds for all lines below and cannot be taken back.
+/// Writes a table. `base` has the variables that cron sets for every job. Its `MAILTO` is the owner, whom cron
+/// mails without such a variable. Jobs with few variables come first, because an assignment holds for all
+/// lines below and cannot be undone.
 ///
-/// Returns what could not be written too: the entry's place and the reason.
-pub fn write(entries: &[Entry], base: &Vars, dialect: Dialect) -> (Vec<u8>, Vec<(usize, String)>) {
-    let mut order: Vec<usize> = (0..entries.len()).collect();
-    let first_alike = |vars: &Vars| entries.iter().position(|entry| entry.vars == *vars);
-    order.sort_by_key(|index| (entries[*index].vars.len(), first_alike(&entries[*index].vars), *index));
+/// Also returns the jobs that could not be written: the place of each, and the reason.
+pub fn write(jobs: &[TableJob], base: &Vars, dialect: Dialect) -> (Vec<u8>, Vec<(usize, String)>) {
+    let mut order: Vec<usize> = (0..jobs.len()).collect();
+    let first_alike = |vars: &Vars| jobs.iter().position(|job| job.vars == *vars);
+    order.sort_by_key(|index| (jobs[*index].vars.len(), first_alike(&jobs[*index].vars), *index));
     let mut set = base.clone();
     set.remove(MAILTO);
     let mut text = Vec::new();
     let mut refused = Vec::new();
     let mut is_titled = false;
     for index in order {
-        let entry = &entries[index];
-        match lines(entry, &set, base, dialect) {
+        let job = &jobs[index];
+        match lines(job, &set, base, dialect) {
             Ok(lines) => {
-                let assignments = assignments(entry, base, &mut set);
-                // So that a comment speaks of its own lines alone.
-                if !text.is_empty() && (is_titled || entry.title.is_some() || !assignments.is_empty()) {
+                let assignments = assignments(job, base, &mut set);
+                // A comment ends at a blank line.
+                if !text.is_empty() && (is_titled || job.title.is_some() || !assignments.is_empty()) {
                     text.push(b'\n');
                 }
-                is_titled = entry.title.is_some();
+                is_titled = job.title.is_some();
                 text.extend(assignments);
                 text.extend(lines);
             }
@@ -73,13 +73,13 @@ pub fn write(entries: &[Entry], base: &Vars, dialect: Dialect) -> (Vec<u8>, Vec<
     (text, refused)
 }
 
-/// Writes the assignments that differ from what is set, and sets them.
-fn assignments(entry: &Entry, base: &Vars, set: &mut Vars) -> Vec<u8> {
+/// Writes the assignments that differ from those above, and sets them.
+fn assignments(job: &TableJob, base: &Vars, set: &mut Vars) -> Vec<u8> {
     let mut text = Vec::new();
-    // The owner's mail goes to somebody else by now.
+    // A line above has named someone else.
     let owner =
-        base.get_key_value(MAILTO).filter(|_| set.contains_key(MAILTO) && !entry.vars.contains_key(MAILTO));
-    for (name, value) in entry.vars.iter().chain(owner) {
+        base.get_key_value(MAILTO).filter(|_| set.contains_key(MAILTO) && !job.vars.contains_key(MAILTO));
+    for (name, value) in job.vars.iter().chain(owner) {
         if set.get(name) != Some(value)
             && let Ok(assignment) = assignment(name, value)
         {
@@ -91,28 +91,28 @@ fn assignments(entry: &Entry, base: &Vars, set: &mut Vars) -> Vec<u8> {
     text
 }
 
-fn lines(entry: &Entry, set: &Vars, base: &Vars, dialect: Dialect) -> Result<Vec<u8>, String> {
+fn lines(job: &TableJob, set: &Vars, base: &Vars, dialect: Dialect) -> Result<Vec<u8>, String> {
     let is_surplus = |(name, value): &(&Vec<u8>, &Vec<u8>)| {
-        !entry.vars.contains_key(*name) && base.get(*name) != Some(*value) && *name != MAILTO
+        !job.vars.contains_key(*name) && base.get(*name) != Some(*value) && *name != MAILTO
     };
     let surplus: Vec<&[u8]> = set.iter().filter(is_surplus).map(|(name, _)| name.as_slice()).collect();
     let unset = match surplus.is_empty() {
         true => Vec::new(),
         false => [b"unset ", surplus.join(&b' ').as_slice(), b"; "].concat(),
     };
-    let command = escaped(&[unset, entry.command.clone()].concat(), entry.input.as_deref(), dialect)?;
+    let command = escaped(&[unset, job.command.clone()].concat(), job.input.as_deref(), dialect)?;
     if command.len() > DEBIAN_BYTES_MAX {
-        return Err(format!("a command of {} bytes, of which {DEBIAN_BYTES_MAX} are allowed", command.len()));
+        return Err(format!("a command of {} bytes ({DEBIAN_BYTES_MAX} are allowed)", command.len()));
     }
     let mut text = Vec::new();
-    if let Some(title) = &entry.title {
+    if let Some(title) = &job.title {
         text.extend(format!("# {title}\n").into_bytes());
     }
-    for schedule in &entry.schedules {
+    for schedule in &job.schedules {
         if !is_entry(schedule, &command, dialect) {
-            return Err("a command that begins as no command may".to_owned());
+            return Err("a command that cron would not read as one".to_owned());
         }
-        let off = if entry.is_off { "#" } else { "" };
+        let off = if job.is_off { "#" } else { "" };
         text.extend(format!("{off}{schedule} ").into_bytes());
         text.extend(&command);
         text.push(b'\n');
@@ -120,8 +120,8 @@ fn lines(entry: &Entry, set: &Vars, base: &Vars, dialect: Dialect) -> Result<Vec
     Ok(text)
 }
 
-/// Tells whether a cron takes a line for an entry with this command: not for an assignment, a sixth field or
-/// an option.
+/// Returns whether a cron reads the line as an entry with this command, and not as an assignment, a sixth field
+/// or an option.
 fn is_entry(schedule: &str, command: &[u8], dialect: Dialect) -> bool {
     let line = [schedule.as_bytes(), b" ", command].concat();
     let line = Line { number: 1, text: &line, ending: Ending::Newline };
@@ -129,10 +129,10 @@ fn is_entry(schedule: &str, command: &[u8], dialect: Dialect) -> bool {
     text.command.trim_ascii_start() == command.trim_ascii_start() && !text.mails_failures_only
 }
 
-/// Writes `NAME=value`, quoted where it has to be.
+/// Writes `NAME=value`, in quotes if necessary.
 ///
 /// # Errors
-/// Where crontab(5) has no way to say it: there are no escapes, and blanks at the end are lost.
+/// If crontab(5) cannot express it: it has no escapes, and blanks at the end are lost.
 pub fn assignment(name: &[u8], value: &[u8]) -> Result<Vec<u8>, &'static str> {
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
     if !name.first().is_some_and(is_letter)
@@ -159,7 +159,7 @@ pub fn assignment(name: &[u8], value: &[u8]) -> Result<Vec<u8>, &'static str> {
     if text.len() > DEBIAN_BYTES_MAX {
         return Err("its length");
     }
-    // Debian's cron takes a second pair of quotes away.
+    // Debian's cron removes a second pair of quotes.
     let wanted = Some(Variable { name: name.to_vec(), value: value.to_vec() });
     if Dialect::ALL.iter().any(|dialect| assignment::read(&text, *dialect) != wanted) {
         return Err("its quotes");
@@ -167,8 +167,7 @@ pub fn assignment(name: &[u8], value: &[u8]) -> Result<Vec<u8>, &'static str> {
     Ok(text)
 }
 
-/// Tells whether cron(8) takes a byte for the end of a text, or of the whole file: its reader is getc(3),
-/// into a char.
+/// Returns whether cron(8) reads a byte as the end of a text or of the file: it stores getc(3) in a char.
 fn is_end(byte: &u8) -> bool {
     matches!(byte, 0 | 0xff)
 }
@@ -189,9 +188,9 @@ fn escaped(command: &[u8], input: Option<&[u8]>, dialect: Dialect) -> Result<Vec
         match (byte, dialect) {
             (b'%', _) => text.extend(b"\\%"),
             (b'\\', Dialect::Debian) if matches!(next, Some(b'\\' | b'%')) => text.extend(b"\\\\"),
-            // cronie takes them in pairs, and leaves both; a third would go with the percent sign.
+            // cronie reads pairs of backslashes and keeps both. A third would escape the percent sign.
             (b'\\', Dialect::Cronie) if next == Some(b'%') && backslashes % 2 == 0 => {
-                return Err("a backslash before a percent sign, as cronie reads it".to_owned());
+                return Err("a backslash before a percent sign (of cronie)".to_owned());
             }
             _ => text.push(*byte),
         }
@@ -203,13 +202,13 @@ fn escaped(command: &[u8], input: Option<&[u8]>, dialect: Dialect) -> Result<Vec
     }
     let stdin = input.filter(|input| !input.is_empty()).map(<[u8]>::to_vec);
     if split_command(&text, dialect) != (CommandText { command: command.to_vec(), stdin }) {
-        // Such a line gets no newline from cron.
+        // cron adds no newline to such a line.
         return Err("a last line of input that is all backslashes".to_owned());
     }
     Ok(text)
 }
 
-/// Writes an input, whose last newline cron adds where it is missing.
+/// Writes an input, without its last newline if cron adds it.
 fn escaped_input(input: &[u8]) -> Result<Vec<u8>, String> {
     let body = match input.strip_suffix(b"\n") {
         Some(body) if !body.is_empty() && !body.ends_with(b"\n") => body,
@@ -234,8 +233,8 @@ fn escaped_input(input: &[u8]) -> Result<Vec<u8>, String> {
     Ok(text)
 }
 
-/// Returns a word as sh(1) reads it back. No two backslashes touch in it, and none touches a percent sign, so
-/// that every cron reads it alike.
+/// Returns a word in quotes of sh(1). No backslash in it touches another one or a percent sign, so that every
+/// cron reads it alike.
 pub fn quoted(word: &[u8]) -> Vec<u8> {
     let is_bare =
         |byte: &u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_^".contains(byte) || !byte.is_ascii();
@@ -260,7 +259,7 @@ pub fn quoted(word: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// Takes the rest of a line apart as the child of Debian's cron does (do_command.c).
+    /// Splits the rest of a line like the child of Debian's cron (do_command.c).
     fn read(text: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
         let mut command = Vec::new();
         let mut bytes = text.iter().copied().peekable();
@@ -301,8 +300,8 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
     }
 
-    fn entry(command: &str, pairs: &[(&str, &str)]) -> Entry {
-        Entry {
+    fn job(command: &str, pairs: &[(&str, &str)]) -> TableJob {
+        TableJob {
             title: None,
             schedules: vec!["@daily".to_owned()],
             vars: vars(pairs),
@@ -312,9 +311,9 @@ mod tests {
         }
     }
 
-    fn written(entries: &[Entry]) -> (String, Vec<(usize, String)>) {
-        let (text, refused) = write(entries, &vars(&[("PATH", "/bin"), ("MAILTO", "me")]), Dialect::Debian);
-        (String::from_utf8(text).expect("the entries are text"), refused)
+    fn written(jobs: &[TableJob]) -> (String, Vec<(usize, String)>) {
+        let (text, refused) = write(jobs, &vars(&[("PATH", "/bin"), ("MAILTO", "me")]), Dialect::Debian);
+        (String::from_utf8(text).expect("the jobs are text"), refused)
     }
 
     #[test]
@@ -325,7 +324,7 @@ mod tests {
         for command in commands {
             for input in inputs {
                 let text = escaped(command.as_bytes(), input.map(str::as_bytes), Dialect::Debian)
-                    .expect("it can be said");
+                    .expect("it can be written");
                 let found = read(&text);
                 let wanted = (command.as_bytes().to_vec(), input.map(|input| input.as_bytes().to_vec()));
                 assert_eq!(found, wanted, "{}", String::from_utf8_lossy(&text));
@@ -338,8 +337,8 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_a_cron_takes_for_something_else_is_refused() {
-        let refusals = |command: &str, dialect| write(&[entry(command, &[])], &Vars::new(), dialect).1.len();
+    fn a_command_that_a_cron_reads_as_something_else_is_refused() {
+        let refusals = |command: &str, dialect| write(&[job(command, &[])], &Vars::new(), dialect).1.len();
         for (command, debian, cronie) in [
             ("x", 0, 0),
             (" x", 0, 0),
@@ -381,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_quoted_where_it_must_be_and_refused_where_that_does_not_help() {
+    fn a_value_is_quoted_if_it_must_be_and_refused_if_that_does_not_help() {
         let text = |value: &str| {
             assignment(b"A", value.as_bytes()).map(|text| String::from_utf8(text).expect("text"))
         };
@@ -389,7 +388,7 @@ mod tests {
         assert_eq!(text(""), Ok("A=\"\"".to_owned()));
         assert_eq!(text(" a"), Ok("A=\" a\"".to_owned()));
         assert_eq!(text("\"a"), Ok("A='\"a'".to_owned()));
-        // Debian's cron would take both pairs of quotes away.
+        // Debian's cron would remove both pairs of quotes.
         for bad in ["a ", "a\nb", "'\"", "\"a\"", "'a'", &"x".repeat(DEBIAN_BYTES_MAX)] {
             assert!(text(bad).is_err(), "{bad}");
         }
@@ -400,8 +399,8 @@ mod tests {
 
     #[test]
     fn variables_are_set_once_and_the_fewest_first() {
-        let many = entry("many", &[("PATH", "/usr/bin"), ("A", "1"), ("MAILTO", "me")]);
-        let few = entry("few", &[("PATH", "/bin"), ("MAILTO", "")]);
+        let many = job("many", &[("PATH", "/usr/bin"), ("A", "1"), ("MAILTO", "me")]);
+        let few = job("few", &[("PATH", "/bin"), ("MAILTO", "")]);
         let (text, refused) = written(&[many.clone(), few, many]);
         assert_eq!(
             text,
@@ -411,31 +410,28 @@ mod tests {
     }
 
     #[test]
-    fn a_mailto_of_the_owner_is_written_where_a_job_has_the_variable() {
-        let entries = [entry("a", &[("PATH", "/bin")]), entry("b", &[("PATH", "/bin"), ("MAILTO", "me")])];
-        assert_eq!(written(&entries).0, "@daily a\n\nMAILTO=me\n@daily b\n");
+    fn a_mailto_of_the_owner_is_written_if_a_job_has_the_variable() {
+        let jobs = [job("a", &[("PATH", "/bin")]), job("b", &[("PATH", "/bin"), ("MAILTO", "me")])];
+        assert_eq!(written(&jobs).0, "@daily a\n\nMAILTO=me\n@daily b\n");
         let long = [("PATH", "/bin"), ("A", "1"), ("B", "2")];
-        let entries = [entry("a", &[("PATH", "/bin"), ("MAILTO", "x")]), entry("b", &long)];
-        assert_eq!(written(&entries).0, "MAILTO=x\n@daily a\n\nA=1\nB=2\nMAILTO=me\n@daily b\n");
+        let jobs = [job("a", &[("PATH", "/bin"), ("MAILTO", "x")]), job("b", &long)];
+        assert_eq!(written(&jobs).0, "MAILTO=x\n@daily a\n\nA=1\nB=2\nMAILTO=me\n@daily b\n");
     }
 
     #[test]
-    fn a_variable_that_a_line_above_needs_is_unset() {
-        let base = [("PATH", "/bin")];
-        let (text, _) = written(&[
-            entry("a", &[&base[..], &[("A", "1")]].concat()),
-            entry("b", &[&base[..], &[("B", "%")]].concat()),
-        ]);
+    fn a_variable_of_a_line_above_is_unset() {
+        let jobs = [job("a", &[("PATH", "/bin"), ("A", "1")]), job("b", &[("PATH", "/bin"), ("B", "%")])];
+        let (text, _) = written(&jobs);
         assert_eq!(text, "A=1\n@daily a\n\nB=%\n@daily unset A; b\n");
     }
 
     #[test]
-    fn what_is_off_is_a_comment_and_what_is_too_long_is_refused() {
+    fn a_job_that_is_off_is_a_comment_and_one_that_is_too_long_is_refused() {
         let base = [("PATH", "/bin")];
-        let off = Entry { title: Some("name".to_owned()), is_off: true, ..entry("x", &base) };
-        let long = entry(&"x".repeat(DEBIAN_BYTES_MAX + 1), &base);
+        let off = TableJob { title: Some("name".to_owned()), is_off: true, ..job("x", &base) };
+        let long = job(&"x".repeat(DEBIAN_BYTES_MAX + 1), &base);
         let (text, refused) = written(&[long, off]);
         assert_eq!(text, "# name\n#@daily x\n");
-        assert_eq!(refused, [(0, "a command of 999 bytes, of which 998 are allowed".to_owned())]);
+        assert_eq!(refused, [(0, "a command of 999 bytes (998 are allowed)".to_owned())]);
     }
 }

@@ -173,15 +173,8 @@ fn at_gap(pattern: &Pattern, left_out: Readings, reading: i64) -> Daylight {
 
 /// Returns whether the clock shows `reading` again after `fire`.
 fn comes_again(reading: i64, fire: i64, zone: &Zone) -> bool {
-    let mut from = zone.segment(fire).end;
-    while from < fire + MARGIN {
-        let later = zone.segment(from);
-        if (from..later.end).contains(&(reading - later.offset)) {
-            return true;
-        }
-        from = later.end;
-    }
-    false
+    let later = zone.segments(fire).skip(1).take_while(|(from, _)| *from < fire + MARGIN);
+    later.into_iter().any(|(from, later)| (from..later.end).contains(&(reading - later.offset)))
 }
 
 /// Returns the matching readings in `from..=to`, if any.

@@ -5,6 +5,8 @@
 //! order, `in`, `at`, `on` and `ago`. A text that is not understood as a whole is refused at the first token
 //! that does not fit.
 
+use std::ops::RangeInclusive;
+
 use super::calendar::days_in_month;
 use super::parse_error::ParseError;
 use super::tokens::{Kind, Token, Unit, stop, tokens, unit};
@@ -45,6 +47,9 @@ const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 
+/// Any leap year.
+const LEAP_YEAR: i64 = 2_000;
+
 /// The largest count of units: enough for the years 1 to 9999 in seconds, and far from overflow.
 const COUNT_MAX: i64 = 999_999_999_999;
 
@@ -81,6 +86,10 @@ impl Parser<'_> {
         stop(self.text, "time", self.peek(ahead), why)
     }
 
+    fn fail<T>(&self, why: &str) -> Read<T> {
+        Err(self.stop(0, Some(why)))
+    }
+
     fn is(&self, ahead: usize, text: &str) -> bool {
         self.peek(ahead).is_some_and(|token| token.text == text)
     }
@@ -109,20 +118,17 @@ impl Parser<'_> {
     }
 
     /// Reads a number of so many digits inside a range.
-    fn number(
-        &mut self,
-        digits: std::ops::RangeInclusive<usize>,
-        low: i64,
-        high: i64,
-        what: &str,
-    ) -> Read<i64> {
+    fn number(&mut self, digits: RangeInclusive<usize>, range: RangeInclusive<i64>, what: &str) -> Read<i64> {
         if !digits.contains(&self.digits(0)) {
-            return Err(self.stop(0, Some(&format!("expected {what}"))));
+            return self.fail(&format!("expected {what}"));
         }
-        let value = self.tokens[self.at].text.parse().ok().filter(|value| (low..=high).contains(value));
-        let value = value.ok_or_else(|| self.stop(0, Some(&format!("{what} is {low} to {high}"))))?;
-        self.at += 1;
-        Ok(value)
+        match self.tokens[self.at].text.parse() {
+            Ok(value) if range.contains(&value) => {
+                self.at += 1;
+                Ok(value)
+            }
+            Ok(_) | Err(_) => self.fail(&format!("{what} is {} to {}", range.start(), range.end())),
+        }
     }
 
     fn whole(&mut self) -> Read {
@@ -146,7 +152,7 @@ impl Parser<'_> {
 
     fn epoch(&mut self) -> Read {
         let sign = if self.eat("-") { -1 } else { 1 };
-        let seconds = self.number(1..=12, 0, COUNT_MAX, "the seconds since 1970")?;
+        let seconds = self.number(1..=12, 0..=COUNT_MAX, "the seconds since 1970")?;
         let fraction = if self.is_glued(0, ".") { self.fraction()? } else { 0 };
         self.spec.epoch = Some(sign * (seconds * SECOND + fraction));
         Ok(())
@@ -156,7 +162,7 @@ impl Parser<'_> {
     fn fraction(&mut self) -> Read<i64> {
         self.at += 1;
         if self.digits(0) == 0 {
-            return Err(self.stop(0, Some("expected decimals")));
+            return self.fail("expected decimals");
         }
         let digits: String = self.tokens[self.at].text.chars().chain("000000".chars()).take(6).collect();
         self.at += 1;
@@ -169,7 +175,7 @@ impl Parser<'_> {
             return Ok(());
         }
         let why = if self.peek(0).is_some() { "expected `ago`" } else { "a span needs `in` or `ago`" };
-        Err(self.stop(0, Some(why)))
+        self.fail(why)
     }
 
     /// Reads `+ 3 days`, `+1h30m`, `+ 1 day - 2 hours`.
@@ -190,7 +196,7 @@ impl Parser<'_> {
     /// Reads one or more counts of units.
     fn steps(&mut self, sign: i64) -> Read {
         loop {
-            let count = self.number(1..=12, 0, COUNT_MAX, "a count")?;
+            let count = self.number(1..=12, 0..=COUNT_MAX, "a count")?;
             let unit = self.unit(0).ok_or_else(|| self.stop(0, Some("expected a unit")))?;
             self.at += 1;
             self.spec.steps.push((sign * count, unit));
@@ -223,7 +229,7 @@ impl Parser<'_> {
     fn clock(&mut self) -> Read<bool> {
         if self.is(0, "at") {
             self.at += 1;
-            return if self.clock()? { Ok(true) } else { Err(self.stop(0, Some("expected a time of day"))) };
+            return if self.clock()? { Ok(true) } else { self.fail("expected a time of day") };
         }
         let named = match self.word(0) {
             Some("midnight") => Some(0),
@@ -240,7 +246,7 @@ impl Parser<'_> {
         let of_day = match self.digits(0) {
             1 | 2 if self.is_glued(1, ":") || self.is_glued(1, ".") => self.parted_clock()?,
             1 | 2 if half_day(1) => {
-                let hour = self.number(1..=2, 1, 12, "an hour before am or pm")?;
+                let hour = self.number(1..=2, 1..=12, "an hour before am or pm")?;
                 self.half_day(hour * HOUR)?
             }
             4 => self.four_digits()?,
@@ -256,12 +262,12 @@ impl Parser<'_> {
     fn parted_clock(&mut self) -> Read<i64> {
         let start = self.at;
         let takes_seconds = self.is(1, ":");
-        let hour = self.number(1..=2, 0, 24, "an hour")?;
+        let hour = self.number(1..=2, 0..=24, "an hour")?;
         self.at += 1;
-        let mut of_day = hour * HOUR + self.number(2..=2, 0, 59, "a minute")? * MINUTE;
+        let mut of_day = hour * HOUR + self.number(2..=2, 0..=59, "a minute")? * MINUTE;
         if takes_seconds && self.is_glued(0, ":") {
             self.at += 1;
-            of_day += self.number(2..=2, 0, 59, "a second")? * SECOND;
+            of_day += self.number(2..=2, 0..=59, "a second")? * SECOND;
             if self.is_glued(0, ".") {
                 of_day += self.fraction()?;
             }
@@ -269,13 +275,13 @@ impl Parser<'_> {
         if matches!(self.word(0), Some("am" | "pm")) {
             if !(1..=12).contains(&hour) {
                 self.at = start;
-                return Err(self.stop(0, Some("an hour before am or pm is 1 to 12")));
+                return self.fail("an hour before am or pm is 1 to 12");
             }
             return self.half_day(of_day);
         }
         if of_day > 24 * HOUR {
             self.at = start;
-            return Err(self.stop(0, Some("a day ends with 24:00")));
+            return self.fail("a day ends with 24:00");
         }
         Ok(of_day)
     }
@@ -289,10 +295,10 @@ impl Parser<'_> {
 
     /// Reads `1630`.
     fn four_digits(&mut self) -> Read<i64> {
-        let value = self.number(4..=4, 0, 2_400, "a time of day of four digits")?;
+        let value = self.number(4..=4, 0..=2_400, "a time of day of four digits")?;
         if value % 100 > 59 {
             self.at -= 1;
-            return Err(self.stop(0, Some("a minute is 0 to 59")));
+            return self.fail("a minute is 0 to 59");
         }
         Ok(value / 100 * HOUR + value % 100 * MINUTE)
     }
@@ -315,11 +321,11 @@ impl Parser<'_> {
         let sign = if self.is(0, "-") { -1 } else { 1 };
         self.at += 1;
         let (hours, minutes) = if colon {
-            let hours = self.number(2..=2, 0, 23, "an offset's hour")?;
+            let hours = self.number(2..=2, 0..=23, "an offset's hour")?;
             self.at += 1;
-            (hours, self.number(2..=2, 0, 59, "an offset's minute")?)
+            (hours, self.number(2..=2, 0..=59, "an offset's minute")?)
         } else {
-            let both = self.number(4..=4, 0, 2_359, "an offset")?;
+            let both = self.number(4..=4, 0..=2_359, "an offset")?;
             (both / 100, both % 100)
         };
         self.spec.offset = Some(sign * (hours * 3_600 + minutes * 60));
@@ -329,7 +335,7 @@ impl Parser<'_> {
     fn day(&mut self) -> Read<bool> {
         if self.is(0, "on") {
             self.at += 1;
-            return if self.day()? { Ok(true) } else { Err(self.stop(0, Some("expected a day"))) };
+            return if self.day()? { Ok(true) } else { self.fail("expected a day") };
         }
         if self.digits(0) > 0 {
             return self.numeric_day();
@@ -344,7 +350,7 @@ impl Parser<'_> {
                 (Some(weekday), _) => Day::Weekday(weekday),
                 (None, Some(month)) => {
                     self.at += 1;
-                    let day = self.day_of_month(1, None, i64::from(month))?;
+                    let day = self.day_of_month(month)?;
                     return self.with_year(month, day).map(|()| true);
                 }
                 (None, None) => return Ok(false),
@@ -364,7 +370,7 @@ impl Parser<'_> {
             self.spec.day = Some(Day::FromToday(0));
             self.spec.steps.push((1, unit));
         } else {
-            return Err(self.stop(0, Some("expected a weekday or a unit")));
+            return self.fail("expected a weekday or a unit");
         }
         self.at += 1;
         Ok(())
@@ -373,22 +379,31 @@ impl Parser<'_> {
     /// Reads `2026-12-24`, `26-12-24`, `24.12.2026`, `12/24/26`, `122426` or `24 Dec`. Returns `false` for any
     /// other number.
     fn numeric_day(&mut self) -> Read<bool> {
-        match self.digits(0) {
-            2 | 4 if self.is_glued(1, "-") => return self.hyphened_day().map(|()| true),
-            6 | 8 => return self.joined_day().map(|()| true),
-            1 | 2 => {}
+        let digits = self.digits(0);
+        let is_iso = digits == 4;
+        let (year, month, day) = match digits {
+            2 | 4 if self.is_glued(1, "-") => self.date("ymd", "-", 2..=2)?,
+            6 | 8 => {
+                self.split(&[2, 2]);
+                self.date("mdy", "", 2..=2)?
+            }
+            1 | 2 if self.is_dotted_clock() => return Ok(false),
+            1 | 2 if self.is_glued(1, ".") => self.date("dmy", ".", 1..=2)?,
+            1 | 2 if self.is_glued(1, "/") => self.date("mdy", "/", 1..=2)?,
+            1 | 2 => {
+                let Some(month) = self.word(1).and_then(month) else { return Ok(false) };
+                let day = self.day_of_month(month)?;
+                self.at += 1;
+                return self.with_year(month, day).map(|()| true);
+            }
             _ => return Ok(false),
-        }
-        if self.is_dotted_clock() {
-            return Ok(false);
-        }
-        if self.is_glued(1, ".") || self.is_glued(1, "/") {
-            return self.separated_day().map(|()| true);
-        }
-        let Some(month) = self.word(1).and_then(month) else { return Ok(false) };
-        let day = self.day_of_month(1, None, i64::from(month))?;
-        self.at += 1;
-        self.with_year(month, day).map(|()| true)
+        };
+        self.spec.day = Some(if is_iso { Day::Iso(year, month, day) } else { Day::Dated(year, month, day) });
+        // RFC 3339 joins date and time with a `T`.
+        let is_number = |token: &Token| token.glued && token.kind == Kind::Number;
+        let is_joined = is_iso && self.is_glued(0, "t") && self.peek(1).is_some_and(is_number);
+        self.at += usize::from(is_joined);
+        Ok(true)
     }
 
     /// Returns whether this is at(1)'s time `12.30`, and not its date `31.12.26`. `31.12` is a date without a
@@ -398,33 +413,31 @@ impl Parser<'_> {
         is_hour && self.is_glued(1, ".") && self.digits(2) == 2 && !self.is_glued(3, ".")
     }
 
-    /// Reads `2026-12-24`, and at(1)'s `26-12-24`.
-    fn hyphened_day(&mut self) -> Read {
-        let is_iso = self.digits(0) == 4;
-        let year = self.year()?;
-        self.at += 1;
-        let month = self.number(2..=2, 1, 12, "a month")?;
-        if !self.is_glued(0, "-") {
-            return Err(self.stop(0, Some("expected `-`")));
+    /// Reads a date whose year, month and day come in some order, between separators.
+    fn date(&mut self, order: &str, separator: &str, digits: RangeInclusive<usize>) -> Read<(i64, u32, u32)> {
+        let (mut year, mut month, mut day, mut day_at) = (0, 0, 0, 0);
+        for (index, part) in order.chars().enumerate() {
+            if index > 0 && !separator.is_empty() {
+                if !self.is_glued(0, separator) {
+                    let year = if part == 'y' { " and a year" } else { "" };
+                    return self.fail(&format!("expected `{separator}`{year}"));
+                }
+                self.at += 1;
+            }
+            match part {
+                'y' => year = self.year()?,
+                'm' => month = u32_of(self.number(digits.clone(), 1..=12, "a month")?),
+                _ => {
+                    day_at = self.at;
+                    day = u32_of(self.number(digits.clone(), 1..=31, "a day")?);
+                }
+            }
         }
-        self.at += 1;
-        let day = self.day_of_month(2, Some(year), month)?;
-        let month = u32_of(month);
-        self.spec.day = Some(if is_iso { Day::Iso(year, month, day) } else { Day::Dated(year, month, day) });
-        // RFC 3339 joins date and time with a `T`.
-        let joined =
-            self.is_glued(0, "t") && self.peek(1).is_some_and(|next| next.glued && next.kind == Kind::Number);
-        self.at += usize::from(is_iso && joined);
-        Ok(())
-    }
-
-    /// Reads at(1)'s `122426` and `12242026`: month, day, year.
-    fn joined_day(&mut self) -> Read {
-        self.split(&[2, 2]);
-        let month = self.number(2..=2, 1, 12, "a month")?;
-        let day = self.number(2..=2, 1, 31, "a day")?;
-        let year = self.year()?;
-        self.dated(year, month, day, self.at - 2)
+        if day > days_in_month(year, month) {
+            self.at = day_at;
+            return self.no_such_day(Some(year), month);
+        }
+        Ok((year, month, day))
     }
 
     /// Splits pieces of so many digits off the number there, each into its own token.
@@ -442,38 +455,6 @@ impl Parser<'_> {
         }
     }
 
-    /// Sets a date with a year. `day_at` is the token of its day.
-    fn dated(&mut self, year: i64, month: i64, day: i64, day_at: usize) -> Read {
-        if day > i64::from(days_in_month(year, u32_of(month))) {
-            self.at = day_at;
-            return Err(self.no_such_day(Some(year), month));
-        }
-        self.spec.day = Some(Day::Dated(year, u32_of(month), u32_of(day)));
-        Ok(())
-    }
-
-    /// Reads at(1)'s `31.12.2026` (day first) and `12/31/26` (month first).
-    fn separated_day(&mut self) -> Read {
-        let start = self.at;
-        let day_first = self.is(1, ".");
-        let separator = if day_first { "." } else { "/" };
-        let (day, month) = ((31, "a day"), (12, "a month"));
-        let [(first_max, first), (second_max, second)] = if day_first { [day, month] } else { [month, day] };
-        let first = self.number(1..=2, 1, first_max, first)?;
-        self.at += 1;
-        let second = self.number(1..=2, 1, second_max, second)?;
-        if !self.is_glued(0, separator) {
-            return Err(self.stop(0, Some(&format!("expected `{separator}` and a year"))));
-        }
-        self.at += 1;
-        let year = self.year()?;
-        if day_first {
-            self.dated(year, second, first, start)
-        } else {
-            self.dated(year, first, second, start + 2)
-        }
-    }
-
     /// Reads the year after a month and a day, if there is one.
     fn with_year(&mut self, month: u32, day: u32) -> Read {
         let start = self.at;
@@ -487,7 +468,7 @@ impl Parser<'_> {
         let year = self.year()?;
         if day > days_in_month(year, month) {
             self.at = start - 1;
-            return Err(self.no_such_day(Some(year), i64::from(month)));
+            return self.no_such_day(Some(year), month);
         }
         self.spec.day = Some(Day::Dated(year, month, day));
         Ok(())
@@ -496,25 +477,25 @@ impl Parser<'_> {
     /// Reads a year of four digits, or of two in this century.
     fn year(&mut self) -> Read<i64> {
         match self.digits(0) {
-            2 => Ok(2_000 + self.number(2..=2, 0, 99, "a year")?),
-            _ => self.number(4..=4, 1, 9_999, "a year of two or four digits"),
+            2 => Ok(2_000 + self.number(2..=2, 0..=99, "a year")?),
+            _ => self.number(4..=4, 1..=9_999, "a year of two or four digits"),
         }
     }
 
-    /// Reads a day that the month has, in the given year or in a leap year.
-    fn day_of_month(&mut self, digits: usize, year: Option<i64>, month: i64) -> Read<u32> {
-        let day = self.number(digits..=2, 1, 31, "a day")?;
-        if day > i64::from(days_in_month(year.unwrap_or(2_000), u32_of(month))) {
+    /// Reads a day that the month has in some year.
+    fn day_of_month(&mut self, month: u32) -> Read<u32> {
+        let day = u32_of(self.number(1..=2, 1..=31, "a day")?);
+        if day > days_in_month(LEAP_YEAR, month) {
             self.at -= 1;
-            return Err(self.no_such_day(year, month));
+            return self.no_such_day(None, month);
         }
-        Ok(u32_of(day))
+        Ok(day)
     }
 
-    fn no_such_day(&self, year: Option<i64>, month: i64) -> ParseError {
-        let days = days_in_month(year.unwrap_or(2_000), u32_of(month));
+    fn no_such_day<T>(&self, year: Option<i64>, month: u32) -> Read<T> {
+        let days = days_in_month(year.unwrap_or(LEAP_YEAR), month);
         let year = year.map(|year| format!(" of {year}")).unwrap_or_default();
-        self.stop(0, Some(&format!("month {month}{year} has {days} days")))
+        self.fail(&format!("month {month}{year} has {days} days"))
     }
 }
 

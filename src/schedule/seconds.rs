@@ -81,9 +81,9 @@ fn check_weekday(text: &str, field: &str) -> Result<(), ParseError> {
         return Ok(());
     }
     Err(ParseError {
-        cause: format!("weekday `{field}` in `{text}` is a number, which six and seven fields do not take"),
+        cause: format!("weekday `{field}` in `{text}` is a number, which six and seven fields do not accept"),
         column: Some(column_of(text, WEEKDAY)),
-        hint: Some("weekdays go by name there: `MON-FRI`, `SAT,SUN`".to_owned()),
+        hint: Some("weekdays have names there: `MON-FRI`, `SAT,SUN`".to_owned()),
     })
 }
 

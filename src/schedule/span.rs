@@ -34,7 +34,7 @@ pub fn parse_span(text: &str) -> Result<Span, ParseError> {
             return Err(stopped(number, "expected a number"));
         }
         let Some(word) = rest.next() else {
-            return Err(refuse(format!("`{text}` has no unit behind `{}`", number.shown)));
+            return Err(refuse(format!("`{text}` has no unit after `{}`", number.shown)));
         };
         let size = match unit(&word.text).filter(|_| word.kind == Kind::Word) {
             Some(Unit::Micros(size)) => size,
@@ -56,7 +56,7 @@ pub fn parse_span(text: &str) -> Result<Span, ParseError> {
     }
     match micros {
         0 if row.is_empty() => Err(refuse("an empty text is not a span".to_owned())),
-        0 => Err(refuse(format!("`{text}` is no time at all"))),
+        0 => Err(refuse(format!("`{text}` is zero"))),
         1..=SPAN_MAX => Ok(Span::from_micros(micros)),
         _ => Err(refuse(format!("`{text}` is longer than a hundred years"))),
     }

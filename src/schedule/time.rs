@@ -65,7 +65,7 @@ fn read(text: &str, now: Timestamp, zone: &Zone, meant: fn(&str) -> String) -> R
     };
     TimeSeen { spec: &spec, now, wall }
         .instant()
-        .ok_or_else(|| ParseError::new(format!("`{text}` lies outside the years 1 to 9999")))
+        .ok_or_else(|| ParseError::new(format!("`{text}` is outside the years 1 to 9999")))
 }
 
 /// The wall clock by which a text is read.

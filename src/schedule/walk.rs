@@ -6,7 +6,7 @@
 //! fold does not raise it, and a gap raises it at once, so that readings in a gap fire at the transition.
 
 use super::pattern::{Follows, Pattern};
-use super::zone::{MARGIN, Zone};
+use super::zone::{MARGIN, Segment, Zone};
 
 /// The search ends after so many distant readings in a row that lie in gaps. A pattern that falls into a gap
 /// every year, such as `*/10 2 25-31 3 */7` in Berlin, never fires.
@@ -71,23 +71,17 @@ fn next_wall_clock(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
 }
 
 fn count_real_time(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> u64 {
-    let mut from = after + 1;
-    let mut count = 0;
-    while from <= until {
-        let segment = zone.segment(from);
-        let last = until.min(segment.end - 1);
-        count += pattern.count(from + segment.offset, last + segment.offset);
-        from = last + 1;
-    }
-    count
+    let segments = zone.segments(after + 1).take_while(|(from, _)| *from <= until);
+    let count = |(from, segment): (i64, Segment)| {
+        pattern.count(from + segment.offset, until.min(segment.end - 1) + segment.offset)
+    };
+    segments.map(count).sum()
 }
 
 fn count_wall_clock(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> u64 {
     let mut highest = highest_reading(after, zone);
-    let mut from = after + 1;
     let mut count = 0;
-    while from <= until {
-        let segment = zone.segment(from);
+    for (from, segment) in zone.segments(after + 1).take_while(|(from, _)| *from <= until) {
         let last = until.min(segment.end - 1);
         // All readings that the clock jumps over fire at this one instant.
         let reached = from + segment.offset;
@@ -95,7 +89,6 @@ fn count_wall_clock(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> u
         highest = highest.max(reached);
         count += pattern.count(highest + 1, last + segment.offset);
         highest = highest.max(last + segment.offset);
-        from = last + 1;
     }
     count
 }

@@ -137,6 +137,14 @@ impl Zone {
         }
     }
 
+    /// Returns the segments from a second on, each with its first second that is not before that.
+    pub(super) fn segments(&self, from: i64) -> impl Iterator<Item = (i64, Segment)> {
+        let first = (from, self.segment(from));
+        std::iter::successors(Some(first), |(_, before)| {
+            (before.end < i64::MAX).then(|| (before.end, self.segment(before.end)))
+        })
+    }
+
     /// Returns whether this second is in the zone's daylight saving time.
     pub(super) fn is_saving(&self, at: i64) -> bool {
         self.zone.to_offset_info(instant(at)).dst().is_dst()
@@ -145,15 +153,10 @@ impl Zone {
     /// Returns the first second, not before `earliest`, at which a clock in this zone shows `reading` or has
     /// jumped over it: the earlier one in a fold, the transition for a gap.
     pub(super) fn reach(&self, reading: i64, earliest: i64) -> i64 {
-        let mut from = earliest.max(reading - MARGIN);
-        loop {
-            let segment = self.segment(from);
-            let at = (reading - segment.offset).max(from);
-            if at < segment.end {
-                return at;
-            }
-            from = segment.end;
-        }
+        let at = |from: i64, segment: Segment| (reading - segment.offset).max(from);
+        self.segments(earliest.max(reading - MARGIN))
+            .find_map(|(from, segment)| Some(at(from, segment)).filter(|at| *at < segment.end))
+            .expect("the last segment has no end")
     }
 }
 

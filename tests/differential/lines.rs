@@ -1,98 +1,24 @@
 //! Owns: random lines of crontabs: plausible ones, and ones with odd bytes, quotes, blanks, lengths and ends.
-//! Never: what they mean.
+//! Never: their meaning.
 
 use super::random::Random;
 
 const BLANKS: [&[u8]; 12] =
     [b" ", b" ", b" ", b"\t", b"  ", b" \t ", b"        ", b"\x0b", b"\x0c", b"\r", b"\xa0", b""];
-const NICKNAMES: [&[u8]; 16] = [
-    b"@daily",
-    b"@reboot",
-    b"@hourly",
-    b"@weekly",
-    b"@monthly",
-    b"@yearly",
-    b"@annually",
-    b"@midnight",
-    b"@DAILY",
-    b"@dailyx",
-    b"@every",
-    b"@",
-    b"@@daily",
-    b"@daily\r",
-    b"@daily,",
-    b"@dail",
-];
-const NAMES: [&[u8]; 18] = [
-    b"A",
-    b"PATH",
-    b"MAILTO",
-    b"SHELL",
-    b"CRON_TZ",
-    b"TZ",
-    b"RANDOM_DELAY",
-    b"LOGNAME",
-    b"",
-    b"*",
-    b"5",
-    b"@daily",
-    b"A B",
-    b"export A",
-    b"\xc3\x84",
-    b"\xff",
-    b"#",
-    b"A\\",
-];
-const VALUES: [&[u8]; 20] = [
-    b"b",
-    b"",
-    b" ",
-    b"b c",
-    b"b # c",
-    b"$HOME/bin:$PATH",
-    b"root",
-    b"a\\\"b",
-    b"it's",
-    b"say \"x\"",
-    b"=",
-    b"b=c",
-    b"a%b",
-    b"\xe4",
-    b"\xff",
-    b"b\r",
-    b"\x0bb\x0b",
-    b"Europe/Paris",
-    b"45",
-    b"* * * * * c",
-];
-const COMMANDS: [&[u8]; 24] = [
-    b"",
-    b"c",
-    b"true",
-    b"/usr/bin/x --all >/dev/null 2>&1",
-    b"*",
-    b"* c",
-    b"*c",
-    b"\"*\"",
-    b"%",
-    b"%x",
-    b"c%a%b\\%c",
-    b"c \\",
-    b"# c",
-    b"#",
-    b"-n c",
-    b"-x",
-    b"root c",
-    b"A=b",
-    b"=b",
-    b"\xff",
-    b"\xffc",
-    b"c\xff",
-    b"c\r",
-    b"\x0bc",
-];
+/// Pieces are separated by semicolons.
+const NICKNAMES: &[u8] =
+    b"@daily;@reboot;@hourly;@weekly;@monthly;@yearly;@annually;@midnight;@DAILY;@dailyx;@every;\
+    @;@@daily;@daily\r;@daily,;@dail";
+const NAMES: &[u8] =
+    b"A;PATH;MAILTO;SHELL;CRON_TZ;TZ;RANDOM_DELAY;LOGNAME;;*;5;@daily;A B;export A;\xc3\x84;\xff;#;A\\";
+const VALUES: &[u8] =
+    b"b;; ;b c;b # c;$HOME/bin:$PATH;root;a\\\"b;it's;say \"x\";=;b=c;a%b;\xe4;\xff;b\r;\x0bb\x0b;\
+    Europe/Paris;45;* * * * * c";
+const COMMANDS: &[u8] =
+    b";c;true;/usr/bin/x --all >/dev/null 2>&1;*;* c;*c;\"*\";%;%x;c%a%b\\%c;c \\;# c;#;-n c;-x;\
+    root c;A=b;=b;\xff;\xffc;c\xff;c\r;\x0bc";
 const ODD_BYTES: &[u8] = b"\0\t\x0b\x0c\r \"#%'*,-/0159=@A\\~\x7f\x80\xa0\xbb\xbf\xef\xfe\xff";
-/// Lengths about which Debian's cron stops reading a command, an assignment or a word.
+/// Lengths around the bounds of Debian's cron for a command, an assignment and a word.
 const LENGTHS: [usize; 10] = [90, 100, 996, 997, 998, 999, 1_000, 1_001, 1_500, 5_000];
 
 impl Random {
@@ -102,16 +28,8 @@ impl Random {
         let mut table = Vec::new();
         for _ in 0..count {
             table.extend(self.odd_line(real));
-            table.extend_from_slice(self.of(&[
-                b"\n".as_slice(),
-                b"\n",
-                b"\n",
-                b"\n",
-                b"\n",
-                b"\n",
-                b"\n",
-                b"\r\n",
-            ]));
+            let ending: &[u8] = if self.below(8) == 7 { b"\r\n" } else { b"\n" };
+            table.extend(ending);
         }
         if self.below(12) == 0 {
             table.pop();
@@ -122,9 +40,9 @@ impl Random {
     fn odd_line(&mut self, real: &[Vec<u8>]) -> Vec<u8> {
         let mut line = match self.below(18) {
             0 => Vec::new(),
-            1 => [b"#".as_slice(), self.of(&COMMANDS)].concat(),
+            1 => [b"#", self.piece(COMMANDS)].concat(),
             2..=6 => self.assignment(),
-            7 | 8 => [self.of(&NICKNAMES), self.blank(), self.of(&COMMANDS)].concat(),
+            7 | 8 => [self.piece(NICKNAMES), self.blank(), self.piece(COMMANDS)].concat(),
             9 => self.long_line(),
             10 | 11 => {
                 let mut line = real[self.place(real.len())].clone();
@@ -148,14 +66,19 @@ impl Random {
         line
     }
 
+    fn piece(&mut self, pieces: &'static [u8]) -> &'static [u8] {
+        let pieces: Vec<_> = pieces.split(|byte| *byte == b';').collect();
+        self.of(&pieces)
+    }
+
     fn blank(&mut self) -> &'static [u8] {
         // The first six are blanks to every cron.
         if self.below(4) == 0 { self.of(&BLANKS) } else { self.of(&BLANKS[..6]) }
     }
 
     fn assignment(&mut self) -> Vec<u8> {
-        let name = self.of(&NAMES);
-        let value = self.of(&VALUES);
+        let name = self.piece(NAMES);
+        let value = self.piece(VALUES);
         let (around_name, around_value) = (self.quotes(), self.quotes());
         let mut line = [around_name, name, around_name].concat();
         if self.below(3) == 0 {
@@ -167,7 +90,7 @@ impl Random {
         }
         line.extend_from_slice(around_value);
         line.extend_from_slice(value);
-        // Now and then it is not closed, or by the other quote.
+        // Sometimes the quote is not closed, or closed by the other one.
         line.extend_from_slice(if self.below(10) == 0 { self.quotes() } else { around_value });
         if self.below(10) == 0 {
             line.extend_from_slice(self.of(&[b" # c".as_slice(), b"c", b" \t ", b"\"", b"'"]));
@@ -187,11 +110,11 @@ impl Random {
             line.extend(field);
             line.extend_from_slice(self.blank());
         }
-        line.extend_from_slice(self.of(&COMMANDS));
+        line.extend_from_slice(self.piece(COMMANDS));
         line
     }
 
-    /// Returns a field that is odd now and then: one that is refused hides the rest of its line.
+    /// Returns a field that is rarely odd, because a field that is refused hides the rest of its line.
     fn plain_field(&mut self, index: usize) -> Vec<u8> {
         if self.below(6) == 0 {
             self.odd_field(index)
@@ -217,7 +140,7 @@ impl Random {
         }
     }
 
-    /// Puts a byte in, takes one out, changes one, or writes a part twice.
+    /// Inserts, removes or changes a byte, or repeats a part.
     fn spoil(&mut self, line: &mut Vec<u8>) {
         let at = self.place(line.len() + 1);
         let odd = self.of(ODD_BYTES);

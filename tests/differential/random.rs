@@ -1,5 +1,5 @@
-//! Owns: random fields: plausible ones, odd ones, junk; the same for the same seed.
-//! Never: what they mean.
+//! Owns: random fields: plausible ones, odd ones, junk. The same seed gives the same fields.
+//! Never: their meaning.
 
 /// A small generator of numbers (SplitMix64).
 pub struct Random(pub u64);
@@ -41,7 +41,7 @@ impl Random {
         all[self.place(all.len())]
     }
 
-    /// Returns a second of the years 2020 to 2030, often of a day in whose night Berlin's clocks change.
+    /// Returns a second of the years 2020 to 2030, often shortly before a transition in Berlin.
     pub fn instant(&mut self) -> i64 {
         const CHANGES: [i64; 4] = [1_711_846_800, 1_729_990_800, 1_774_746_000, 1_792_890_000];
         let offset = |seconds: u64| i64::try_from(seconds).expect("it is small");
@@ -52,7 +52,7 @@ impl Random {
         }
     }
 
-    /// Returns an index into so many things.
+    /// Returns an index below a count.
     pub fn place(&mut self, count: usize) -> usize {
         usize::try_from(self.below(count as u64)).expect("it is below a usize")
     }
@@ -90,7 +90,7 @@ impl Random {
         }
     }
 
-    /// Returns five fields of which most are plausible. None begins with what makes a line something else.
+    /// Returns five fields, most of them plausible. No line of them is a comment, assignment or nickname.
     pub fn odd_fields(&mut self) -> [Vec<u8>; 5] {
         [0, 1, 2, 3, 4].map(|index| {
             loop {
@@ -104,7 +104,7 @@ impl Random {
         })
     }
 
-    /// Returns one of five fields, with any bytes in it.
+    /// Returns one of five fields, with any bytes.
     pub fn odd_field(&mut self, index: usize) -> Vec<u8> {
         if self.below(4) == 0 {
             return b"*".to_vec();

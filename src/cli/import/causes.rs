@@ -197,13 +197,14 @@ mod tests {
     #[test]
     fn a_zone_that_makes_a_difference_gets_one_note_with_name_value_and_the_first_line() {
         let table = "CRON_TZ=Asia/Tokyo\n*/5 * * * * x\n0 9 * * * y\n0 10 * * * z\nCRON_TZ=Europe/London\n0 9 * * * x\n";
-        let debian = "the times below stay in the system's zone; it makes a difference first in line";
+        let debian = "the times below are in the system's zone; the first difference is in line";
         let expected = [
-            format!("2: CRON_TZ `Asia/Tokyo` counts for cronie alone: {debian} 4"),
-            format!("6: CRON_TZ `Europe/London` counts for cronie alone: {debian} 7"),
+            format!("2: only cronie uses CRON_TZ `Asia/Tokyo`: {debian} 4"),
+            format!("6: only cronie uses CRON_TZ `Europe/London`: {debian} 7"),
         ];
         assert_eq!(notes(table, Dialect::Debian, Layout::User), expected);
-        let cronie = "is the zone of the times below; Debian's cron leaves them in the system's; it makes a difference first";
+        let cronie =
+            "is the zone of the times below; Debian's cron uses the system's zone; the first difference is";
         let expected = [
             format!("2: CRON_TZ `Asia/Tokyo` {cronie} in line 4"),
             format!("6: CRON_TZ `Europe/London` {cronie} in line 7"),
@@ -217,8 +218,8 @@ mod tests {
 
     #[test]
     fn tz_gets_a_note_where_a_reader_could_take_it_for_the_zone_of_the_times() {
-        let said = "TZ `Asia/Tokyo` is for the commands alone: no cron takes it for the times below";
-        let expected = [format!("2: {said}; it makes a difference first in line 3")];
+        let said = "TZ `Asia/Tokyo` is for the commands only: no cron uses it for the times below";
+        let expected = [format!("2: {said}; the first difference is in line 3")];
         for origin in Dialect::ALL {
             assert_eq!(notes("TZ=Asia/Tokyo\n0 9 * * * x\n1 9 * * * y\n", *origin, Layout::User), expected);
         }
@@ -231,9 +232,9 @@ mod tests {
     #[test]
     fn a_delay_is_told_of_where_it_is_set_and_nowhere_else() {
         let table = "RANDOM_DELAY=45\n0 9 * * * x\n0 10 * * * y\nRANDOM_DELAY=0\n0 11 * * * z\n";
-        let debian = ["2: RANDOM_DELAY `45` counts for cronie alone: nothing is delayed"];
+        let debian = ["2: only cronie uses RANDOM_DELAY `45`: nothing is delayed"];
         assert_eq!(notes(table, Dialect::Debian, Layout::User), debian);
-        let cronie = "2: RANDOM_DELAY `45`: cronie draws a delay whenever it starts; here it is 22 min for all lines below";
+        let cronie = "2: RANDOM_DELAY `45`: cronie draws a delay at each start; taskq delays the lines below by 22 min";
         assert_eq!(notes(table, Dialect::Cronie, Layout::User), [cronie]);
     }
 

@@ -1,9 +1,9 @@
-//! Owns: what the shell and the process get of a sixth field, as measured of Debian's cron and as cronie's
-//! source has it; and what may stand before it.
+//! Owns: the command and the input of a sixth field, measured with Debian's cron and read from the source of
+//! cronie, and the words that may stand before it.
 //! Never: running it.
 
-use super::super::{CommandText, CrontabCall, Layout, Note, Verdict, split_command};
-use super::{findings, is_taken};
+use super::super::{CommandText, CrontabCall, Layout, Note, split_command};
+use super::{findings, is_accepted, last_entry};
 use crate::schedule::Dialect;
 
 const BOTH: [Dialect; 2] = [Dialect::Debian, Dialect::Cronie];
@@ -27,7 +27,7 @@ fn a_percent_sign_ends_the_command_and_begins_its_input() {
         ("%onlystdin", "", Some("onlystdin\n")),
         ("date +\\%F", "date +%F", None),
         ("date +\\%F%\\%", "date +%F", Some("%\n")),
-        // A backslash does not count as something behind which a newline is missing.
+        // No newline is added after a backslash.
         ("cat%\\", "cat", Some("\\")),
         ("cat%\\\\", "cat", Some("\\\\")),
         ("cat%a%\\", "cat", Some("a\n\\")),
@@ -37,11 +37,8 @@ fn a_percent_sign_ends_the_command_and_begins_its_input() {
     ];
     for (text, command, stdin) in cases {
         for dialect in BOTH {
-            assert_eq!(
-                split(text, dialect),
-                ((*command).to_owned(), stdin.map(str::to_owned)),
-                "{text} {dialect:?}"
-            );
+            let expected = ((*command).to_owned(), stdin.map(str::to_owned));
+            assert_eq!(split(text, dialect), expected, "{text} {dialect:?}");
         }
     }
 }
@@ -61,21 +58,19 @@ fn two_backslashes_are_one_to_debian_and_two_to_cronie() {
         assert_eq!(split(text, Dialect::Debian), ((*debian).to_owned(), None), "{text}");
         assert_eq!(split(text, Dialect::Cronie), ((*cronie).to_owned(), None), "{text}");
     }
-    // The percent sign behind them ends the command for both.
+    // The percent sign after them ends the command for both.
     assert_eq!(split("a\\\\%b", Dialect::Debian), ("a\\".to_owned(), Some("b\n".to_owned())));
     assert_eq!(split("a\\\\%b", Dialect::Cronie), ("a\\\\".to_owned(), Some("b\n".to_owned())));
 }
 
-/// Returns what the shell gets, and whether cronie mails failures only.
+/// Returns the command for the shell, and whether cronie mails failures only.
 fn entry(line: &str, origin: Dialect, layout: Layout) -> Option<(String, bool)> {
-    let found = findings(line.as_bytes(), origin, layout);
-    let Verdict::Entry(entry) = &found[0].verdict else { return None };
-    let command = String::from_utf8(entry.command.command.clone()).expect("it is text");
-    Some((command, entry.mails_failures_only))
+    let entry = last_entry(line, origin, layout)?;
+    Some((String::from_utf8(entry.command.command).expect("it is text"), entry.mails_failures_only))
 }
 
 #[test]
-fn blanks_before_a_command_go_and_those_behind_it_stay() {
+fn blanks_before_a_command_are_removed_and_those_after_it_stay() {
     for origin in BOTH {
         assert_eq!(entry("* * * * *  \t c \t \n", origin, Layout::User), Some(("c \t ".to_owned(), false)));
         assert_eq!(entry("@daily\t c\r\n", origin, Layout::User), Some(("c\r".to_owned(), false)));
@@ -94,7 +89,7 @@ fn a_dash_before_a_command_is_an_option_of_cronie() {
     let refused = ["-nc", "-x c", "- c", "-", "-n", "-n ", "-n -n c", "-n -x c"];
     for command in refused {
         let line = format!("* * * * * {command}\n");
-        assert!(!is_taken(line.as_bytes(), Dialect::Cronie, Layout::User), "{line}");
+        assert!(!is_accepted(line.as_bytes(), Dialect::Cronie, Layout::User), "{line}");
         assert_eq!(entry(&line, Dialect::Debian, Layout::User), whole(command), "{line}");
     }
 }
@@ -103,29 +98,29 @@ fn a_dash_before_a_command_is_an_option_of_cronie() {
 fn a_dash_before_the_minute_is_for_cronies_log() {
     for line in ["-* * * * * root c\n", "-@daily root c\n", " -5 4 * * * root c\n"] {
         assert_eq!(entry(line, Dialect::Cronie, Layout::System), Some(("c".to_owned(), false)), "{line}");
-        assert!(!is_taken(line.as_bytes(), Dialect::Debian, Layout::System), "{line}");
+        assert!(!is_accepted(line.as_bytes(), Dialect::Debian, Layout::System), "{line}");
     }
     for line in ["- * * * * * root c\n", "--* * * * * root c\n", "-\n"] {
-        assert!(!is_taken(line.as_bytes(), Dialect::Cronie, Layout::System), "{line}");
+        assert!(!is_accepted(line.as_bytes(), Dialect::Cronie, Layout::System), "{line}");
     }
 }
 
 #[test]
-fn no_command_is_one_to_debian_and_none_to_cronie() {
+fn debian_accepts_an_entry_without_a_command_and_cronie_does_not() {
     for line in ["* * * * *\n", "* * * * * \n", "@daily\n", "@daily \t\n"] {
-        assert!(is_taken(line.as_bytes(), Dialect::Debian, Layout::User), "{line:?}");
-        assert!(!is_taken(line.as_bytes(), Dialect::Cronie, Layout::User), "{line:?}");
+        assert!(is_accepted(line.as_bytes(), Dialect::Debian, Layout::User), "{line:?}");
+        assert!(!is_accepted(line.as_bytes(), Dialect::Cronie, Layout::User), "{line:?}");
     }
 }
 
-/// As measured in /etc/cron.d.
+/// Measured in /etc/cron.d.
 #[test]
-fn a_system_table_names_a_user_whom_there_is() {
-    let line = |line: &str| is_taken(format!("{line}\n").as_bytes(), Dialect::Debian, Layout::System);
-    for taken in
+fn a_system_table_has_users_that_exist() {
+    let line = |line: &str| is_accepted(format!("{line}\n").as_bytes(), Dialect::Debian, Layout::System);
+    for accepted in
         ["* * * * * root c", "*\t*\t*\t*\t*\troot\tc", "* * * * * root ", "@daily root c", "* * * * * root *"]
     {
-        assert!(line(taken), "{taken}");
+        assert!(line(accepted), "{accepted}");
     }
     for refused in [
         "* * * * * echo x",
@@ -139,11 +134,11 @@ fn a_system_table_names_a_user_whom_there_is() {
     ] {
         assert!(!line(refused), "{refused}");
     }
-    assert!(!is_taken(b"* * * * * root c", Dialect::Debian, Layout::System), "the newline is missing");
+    assert!(!is_accepted(b"* * * * * root c", Dialect::Debian, Layout::System), "the newline is missing");
 }
 
 #[test]
-fn a_job_that_calls_crontab_gets_a_note_of_what_happens_after_its_removal() {
+fn a_job_that_calls_crontab_has_a_note_about_the_time_after_crontab_r() {
     let notes = |line: &str, layout| findings(line.as_bytes(), Dialect::Debian, layout)[0].notes.clone();
     let lists = notes("@hourly crontab -l > backup\n", Layout::User);
     assert_eq!(lists, [Note::CallsCrontab(CrontabCall::Lists)]);

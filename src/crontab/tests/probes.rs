@@ -1,12 +1,11 @@
-//! Owns: what `crontab -n` of Debian's cron 3.0pl1-162 was measured to say to single lines and small files.
-//! Never: fields (see `schedule::dialect`), what accepted lines mean.
+//! Owns: the answers of `crontab -n` of Debian's cron 3.0pl1-162 to single lines and small files.
+//! Never: fields (see `schedule::dialect`), the meaning of accepted lines.
 
-use super::super::{Layout, Verdict};
-use super::{findings, is_taken};
+use super::super::Layout;
+use super::{findings, is_accepted, is_refused};
 use crate::schedule::Dialect;
 
-/// A file, and the first error: the newlines that were read before it, and its text; empty where the file is
-/// taken.
+/// A file, and the first error: the number of newlines before it, and its text. Empty if the file is accepted.
 type Probe = (&'static [u8], &'static str);
 
 const CARRIAGE_RETURNS_AND_BLANKS: &[Probe] = &[
@@ -268,98 +267,97 @@ const BYTES: &[Probe] = &[
     (b"# c\x00d\n", ""),
 ];
 
-/// Returns the line of the first thing that Debian's cron refuses, and its words, where a note has them.
+/// Returns the first line that Debian's cron refuses, with its words if a note has them.
 fn first_refusal(file: &[u8]) -> Option<(usize, Option<String>)> {
     findings(file, Dialect::Debian, Layout::User).iter().find_map(|finding| {
         let what = finding.notes.iter().find_map(|note| note.refusal_by(Dialect::Debian)).map(str::to_owned);
-        let is_refused = matches!(finding.verdict, Verdict::Refused { .. });
-        (is_refused || what.is_some()).then_some((finding.line.number, what))
+        (is_refused(finding) || what.is_some()).then_some((finding.line.number, what))
     })
 }
 
-fn check(file: &[u8], told: &str) {
+fn check(file: &[u8], error: &str) {
     let shown = file[..file.len().min(99)].escape_ascii();
-    match (first_refusal(file), told.split_once(": ")) {
-        (None, None) => assert_eq!(told, "", "{shown}"),
+    match (first_refusal(file), error.split_once(": ")) {
+        (None, None) => assert_eq!(error, "", "{shown}"),
         (Some((line, what)), Some((newlines, text))) => {
-            // An error inside a line is told before its newline is read.
+            // An error inside a line comes before its newline is read.
             let newlines: usize = newlines.parse().expect("it is a number");
-            assert!(line == newlines || line == newlines + 1, "{shown}: line {line}, {told}");
-            assert!(what.as_ref().is_none_or(|what| what == text), "{shown}: {what:?}, {told}");
+            assert!(line == newlines || line == newlines + 1, "{shown}: line {line}, {error}");
+            assert!(what.as_ref().is_none_or(|what| what == text), "{shown}: {what:?}, {error}");
         }
         (Some((line, _)), None) => {
-            assert_eq!(told, "missing newline", "{shown}");
+            assert_eq!(error, "missing newline", "{shown}");
             assert_eq!(line, file.split(|byte| *byte == b'\n').count(), "{shown}");
         }
-        (None, Some(_)) => panic!("{shown}: {told}"),
+        (None, Some(_)) => panic!("{shown}: {error}"),
     }
 }
 
 #[test]
-fn a_table_is_refused_where_debians_cron_refuses_it() {
+fn a_table_is_refused_at_the_line_that_debians_cron_refuses() {
     let all = [CARRIAGE_RETURNS_AND_BLANKS, ASSIGNMENTS, BLANKS_AND_COMMENTS, NICKNAMES, ENDS, BYTES];
-    for (file, told) in all.into_iter().flatten() {
-        check(file, told);
+    for (file, error) in all.into_iter().flatten() {
+        check(file, error);
     }
 }
 
 #[test]
 fn lengths_are_those_of_debians_cron() {
-    let told = |is_taken: bool, text: &'static str| if is_taken { "" } else { text };
+    let error = |is_accepted: bool, text: &'static str| if is_accepted { "" } else { text };
     for length in [1, 100, 900, 995, 996, 997, 998, 999, 1_000, 1_001, 1_100, 5_000, 100_000] {
         let x = |count: usize| "x".repeat(count);
-        let command = told(length <= 998, "1: command too long");
+        let command = error(length <= 998, "1: command too long");
         check(format!("* * * * * {}\n", x(length)).as_bytes(), command);
         check(format!("* * * * * {}{}\n", " ".repeat(60), x(length)).as_bytes(), command);
         check(format!("@daily {}\n", x(length)).as_bytes(), command);
         check(format!("A={}\n", x(length)).as_bytes(), "");
         check(format!("{}A={}\n", " ".repeat(60), x(length)).as_bytes(), "");
-        check(format!("A=\"{}\"\n", x(length)).as_bytes(), told(length + 4 <= 998, "0: bad minute"));
-        check(format!("{}=b\n", x(length)).as_bytes(), told(length + 2 <= 998, "0: bad minute"));
+        check(format!("A=\"{}\"\n", x(length)).as_bytes(), error(length + 4 <= 998, "0: bad minute"));
+        check(format!("{}=b\n", x(length)).as_bytes(), error(length + 2 <= 998, "0: bad minute"));
         check(format!("#{}\n", x(length)).as_bytes(), "");
         check(format!("{}\n", " ".repeat(length)).as_bytes(), "");
         check(format!("*{}* * * * c\n", " ".repeat(length)).as_bytes(), "");
-        check(format!("{} * * * * c\n", "0".repeat(length)).as_bytes(), told(length <= 999, "0: bad minute"));
+        check(
+            format!("{} * * * * c\n", "0".repeat(length)).as_bytes(),
+            error(length <= 999, "0: bad minute"),
+        );
         check(format!("1{} * * * * c\n", ",1".repeat(length)).as_bytes(), "");
     }
 }
 
 #[test]
-fn debians_crontab_takes_ten_thousand_lines_of_any_kind() {
+fn debians_crontab_accepts_ten_thousand_lines_of_any_kind() {
     for line in ["* * * * * c\n", "\n", "# c\n", "A=b\n"] {
-        assert!(is_taken(line.repeat(10_000).as_bytes(), Dialect::Debian, Layout::User), "{line}");
+        assert!(is_accepted(line.repeat(10_000).as_bytes(), Dialect::Debian, Layout::User), "{line}");
         let (number, what) = first_refusal(line.repeat(10_001).as_bytes()).expect("it is too long");
         assert_eq!(number, 10_001);
         assert_eq!(what.as_deref(), Some("crontab is too long; maximum number of lines is 10000"));
     }
 }
 
-/// Debian's cron takes a NUL for the end of a line, and what stands behind it for another one. It can only be
-/// a mistake.
+/// Debian's cron reads a NUL as the end of a line, and the rest as another line. It can only be a mistake.
 #[test]
-fn a_nul_byte_is_refused_but_in_a_comment() {
+fn a_nul_byte_is_refused_except_in_a_comment() {
     let refused: [&[u8]; 5] =
         [b"* * * * * a\0b\n", b"A=b\0c\n", b"*\0 * * * * c\n", b"\0\n", b"@daily\0 c\n"];
     for file in refused {
         for origin in [Dialect::Debian, Dialect::Cronie] {
-            let found = findings(file, origin, Layout::User);
-            assert!(matches!(found[0].verdict, Verdict::Refused { .. }), "{}", file.escape_ascii());
+            assert!(is_refused(&findings(file, origin, Layout::User)[0]), "{}", file.escape_ascii());
         }
     }
-    assert!(is_taken(b"# a\0b\n", Dialect::Debian, Layout::User));
+    assert!(is_accepted(b"# a\0b\n", Dialect::Debian, Layout::User));
 }
 
-/// What follows the five fields is a command here, and a user in a system's table.
+/// A command follows the five fields here, and a user does in a system's table.
 #[test]
-fn byte_255_is_the_end_of_the_file_only_right_behind_the_five_fields() {
+fn byte_255_is_the_end_of_the_file_only_right_after_the_five_fields() {
     check(b"* * * * * \xffc\n", "1: bad day-of-week");
     check(b"@daily \xffc\n", "");
     check(b"* * * * * c\xff\n", "");
-    assert!(is_taken(b"* * * * * root \xffc\n", Dialect::Debian, Layout::System));
+    assert!(is_accepted(b"* * * * * root \xffc\n", Dialect::Debian, Layout::System));
 }
 
-/// Debian's cron reads on behind the end of such a line, in what is left of the one before, and takes it
-/// here.
+/// Debian's cron reads on after the end of such a line, in the rest of the line before, and accepts it here.
 #[test]
 fn a_quote_that_opens_at_the_end_of_a_line_is_refused() {
     for line in ["A=\"\n", "A = '\n", "\"\n", "'\n", "'A' =\"\n"] {

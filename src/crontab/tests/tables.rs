@@ -1,32 +1,31 @@
-//! Owns: what a whole table does to its lines: zones, variables, lengths.
+//! Owns: the effect of lines on the lines below: zones, variables, lengths.
 //! Never: single lines.
 
 use super::super::{Layout, Note, Verdict};
-use super::findings;
+use super::{findings, last_entry};
 use crate::schedule::Dialect;
 
-/// Looking for the similar name that an unknown zone is refused with takes a thousand times as long as
-/// reading a line.
+/// The search for a similar zone, for the hint, takes a thousand times as long as reading a line.
 #[test]
-fn ten_thousand_lines_under_a_zone_that_is_none_are_refused_at_once() {
+fn ten_thousand_lines_under_a_bad_zone_are_refused_at_once() {
     let table = ["CRON_TZ=Europe/Pariss\n".to_owned(), "0 4 * * * x\n".repeat(10_000)].concat();
     let found = findings(table.as_bytes(), Dialect::Cronie, Layout::User);
-    let cause = "CRON_TZ above: `Europe/Pariss` is not a zone of this machine's tzdata";
-    let refused =
-        |verdict: &Verdict<'_>| matches!(verdict, Verdict::Refused { cause: told, .. } if told == cause);
-    assert!(found[1..].iter().all(|finding| refused(&finding.verdict)));
+    let expected = "CRON_TZ above: `Europe/Pariss` is not a zone of this machine's tzdata";
+    let is_expected =
+        |verdict: &Verdict<'_>| matches!(verdict, Verdict::Refused { cause, .. } if cause == expected);
+    assert!(found[1..].iter().all(|finding| is_expected(&finding.verdict)));
 }
 
-/// cronie reads it by strtol(3), which looks at no more than it needs.
+/// cronie reads it by strtol(3), which stops at the first other character.
 #[test]
-fn a_delay_is_the_number_that_its_value_begins_with() {
+fn a_delay_is_the_number_at_the_beginning_of_its_value() {
     let delay = |value: &str| {
         let table = format!("RANDOM_DELAY={value}\n0 4 * * * x\n");
-        let found = findings(table.as_bytes(), Dialect::Cronie, Layout::User);
-        let is_told = found[0].notes.iter().any(|note| matches!(note, Note::NoDelay(_)));
-        let Verdict::Entry(entry) = &found[1].verdict else { panic!("{found:?}") };
-        let delay = entry.timing.as_ref().expect("it fires").delay;
-        (!is_told).then(|| delay.as_millis() / 60_000)
+        let notes = &findings(table.as_bytes(), Dialect::Cronie, Layout::User)[0].notes;
+        let is_bad = notes.iter().any(|note| matches!(note, Note::NoDelay(_)));
+        let entry = last_entry(&table, Dialect::Cronie, Layout::User).expect("it is an entry");
+        let delay = entry.timing.expect("it fires").delay;
+        (!is_bad).then(|| delay.as_millis() / 60_000)
     };
     for value in ["60", "60 minutes", "60m", "+60", "\" 60 \"", "60.5"] {
         assert_eq!(delay(value), Some(30), "{value}");
@@ -38,9 +37,9 @@ fn a_delay_is_the_number_that_its_value_begins_with() {
     }
 }
 
-/// What is said of each line below a name would otherwise be as long as the name, times the lines.
+/// Otherwise the report of a table would be as long as the name, times the lines below it.
 #[test]
-fn a_long_name_is_shortened_where_it_is_refused() {
+fn a_long_name_is_shortened_in_a_refusal() {
     let long = "x".repeat(100_000);
     let causes = |table: String, origin, layout| {
         let found = findings(table.as_bytes(), origin, layout);

@@ -1,12 +1,11 @@
-//! Owns: names and values of variables as jobs of Debian's cron were measured to get them, and as cronie's
-//! `load_env` reads them.
-//! Never: which lines are assignments at all (see `probes`).
+//! Owns: names and values of variables, measured in jobs of Debian's cron and read from cronie's `load_env`.
+//! Never: which lines are assignments (see `probes`).
 
 use super::super::{Layout, Note, Verdict};
-use super::{findings, is_taken};
+use super::{findings, is_accepted, is_refused};
 use crate::schedule::Dialect;
 
-/// Returns what the last line sets, as it stands in an environment.
+/// Returns the variable of the last line, as in an environment.
 fn set_by(file: &str, origin: Dialect) -> Option<String> {
     let found = findings(file.as_bytes(), origin, Layout::User);
     match &found.last()?.verdict {
@@ -18,7 +17,7 @@ fn set_by(file: &str, origin: Dialect) -> Option<String> {
     }
 }
 
-/// A line, and what both crons set by it.
+/// A line, and the variable that both crons set.
 const BOTH: &[(&str, &str)] = &[
     ("A3 =b", "A3=b"),
     ("A5\t=\tb", "A5=b"),
@@ -65,7 +64,7 @@ const BOTH: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_value_arrives_as_both_crons_hand_it_on() {
+fn both_crons_set_the_same_variable() {
     for (line, set) in BOTH {
         for origin in [Dialect::Debian, Dialect::Cronie] {
             assert_eq!(set_by(line, origin).as_deref(), Some(*set), "{line:?} of {origin:?}");
@@ -73,9 +72,9 @@ fn a_value_arrives_as_both_crons_hand_it_on() {
     }
 }
 
-/// A line, what Debian's cron sets by it, and what cronie does.
+/// A line, the variable that Debian's cron sets, and that of cronie.
 const APART: &[(&str, Option<&str>, Option<&str>)] = &[
-    // Debian's cron trims what stands in quotes; cronie does not.
+    // Debian's cron trims a value in quotes, cronie does not.
     ("A=\"  b  \"", Some("A=  b"), Some("A=  b  ")),
     ("A='  b  '", Some("A=  b"), Some("A=  b  ")),
     ("A=\"a\tb\t\"", Some("A=a\tb"), Some("A=a\tb\t")),
@@ -83,20 +82,19 @@ const APART: &[(&str, Option<&str>, Option<&str>)] = &[
     ("A=\"b\u{b}\"", Some("A=b"), Some("A=b\u{b}")),
     ("A=\"b \"\r", Some("A=b"), Some("A=b ")),
     ("A=\" \"", Some("A="), Some("A= ")),
-    // And it takes a second pair of quotes away, that of the reader before.
+    // Debian's cron also removes a second pair of quotes, by its older reader.
     ("A=\"'b'\"", Some("A=b"), Some("A='b'")),
     ("A='\"b\"'", Some("A=b"), Some("A=\"b\"")),
     ("A=\"' b ' \"", Some("A= b "), Some("A=' b ' ")),
     ("A=\"'b' c\"", Some("A='b' c"), Some("A='b' c")),
     ("A=\"'\"", Some("A='"), Some("A='")),
     ("A=\"''\"", Some("A="), Some("A=''")),
-    // A name with nothing behind it is one to cronie only. Everybody can see what it means, so it is taken,
-    // with a note.
+    // Only cronie accepts a name without a value. Its meaning is plain, so taskq accepts it with a note.
     ("A=", Some("A="), Some("A=")),
     ("A= ", Some("A="), Some("A=")),
     ("A=\r", Some("A="), Some("A=")),
     ("=", Some("="), Some("=")),
-    // Neither.
+    // Neither cron.
     ("A=\"b\" c", None, None),
     ("A=\"b", None, None),
     ("A=\"b'", None, None),
@@ -108,7 +106,7 @@ const APART: &[(&str, Option<&str>, Option<&str>)] = &[
 ];
 
 #[test]
-fn the_crons_part_about_blanks_in_quotes_and_quotes_in_quotes() {
+fn the_crons_differ_about_blanks_in_quotes_and_quotes_in_quotes() {
     for (line, debian, cronie) in APART {
         assert_eq!(set_by(line, Dialect::Debian).as_deref(), *debian, "{line:?} of Debian");
         assert_eq!(set_by(line, Dialect::Cronie).as_deref(), *cronie, "{line:?} of cronie");
@@ -116,10 +114,10 @@ fn the_crons_part_about_blanks_in_quotes_and_quotes_in_quotes() {
 }
 
 #[test]
-fn a_name_with_nothing_behind_it_is_told_to_be_refused_by_debian() {
+fn the_note_on_a_name_without_a_value_says_that_debian_refuses_it() {
     for line in ["A=\n", "A= \n", "A=\r\n", "=\n"] {
-        assert!(!is_taken(line.as_bytes(), Dialect::Debian, Layout::User), "{line:?}");
-        assert!(is_taken(line.as_bytes(), Dialect::Cronie, Layout::User), "{line:?}");
+        assert!(!is_accepted(line.as_bytes(), Dialect::Debian, Layout::User), "{line:?}");
+        assert!(is_accepted(line.as_bytes(), Dialect::Cronie, Layout::User), "{line:?}");
     }
 }
 
@@ -143,33 +141,33 @@ fn a_variable_that_is_set_twice_keeps_its_place_and_its_last_value() {
 }
 
 #[test]
-fn a_table_sets_as_many_variables_as_its_cron_lets_it_and_any_one_of_them_again() {
+fn a_table_sets_as_many_variables_as_its_cron_allows_and_each_of_them_again() {
     for (dialect, most) in [(Dialect::Cronie, 1_000), (Dialect::Debian, 10_000)] {
         let mut table: String = (0..most).map(|number| format!("A{number}=b\n")).collect();
         table.push_str("A7=c\nB=c\n");
         let found = findings(table.as_bytes(), dialect, Layout::User);
         assert!(matches!(found[most].verdict, Verdict::Variable(_)));
-        assert!(matches!(found[most + 1].verdict, Verdict::Refused { .. }));
+        assert!(is_refused(&found[most + 1]));
     }
 }
 
-/// Debian's cron cuts it before that, cronie at that.
+/// Debian's cron cuts it at 998 bytes.
 #[test]
-fn a_variable_is_no_longer_than_what_the_system_hands_on() {
+fn a_variable_is_not_longer_than_a_string_of_the_system() {
     for (length, is_read) in [(131_069, true), (131_070, false), (1_000_000, false)] {
         let line = format!("L={}\n", "x".repeat(length));
-        assert_eq!(is_taken(line.as_bytes(), Dialect::Cronie, Layout::User), is_read, "{length}");
-        assert!(is_taken(line.as_bytes(), Dialect::Debian, Layout::User), "{length}");
+        assert_eq!(is_accepted(line.as_bytes(), Dialect::Cronie, Layout::User), is_read, "{length}");
+        assert!(is_accepted(line.as_bytes(), Dialect::Debian, Layout::User), "{length}");
     }
 }
 
 #[test]
-fn a_value_of_nothing_is_told_of_in_words_of_what_it_means() {
+fn the_note_on_an_empty_value_says_what_it_means() {
     for origin in [Dialect::Debian, Dialect::Cronie] {
         let notes = |file: &str| -> Vec<String> {
             findings(file.as_bytes(), origin, Layout::User)[0].notes.iter().map(ToString::to_string).collect()
         };
-        let quotes = "Debian's cron takes that only with quotes, `\"\"`";
+        let quotes = "Debian's cron accepts that only as `\"\"`";
         assert_eq!(notes("MAILTO=\n"), [format!("MAILTO is empty: the jobs below mail nobody; {quotes}")]);
         assert_eq!(notes("A=\n"), [format!("the value is empty; {quotes}")]);
         assert_eq!(notes("MAILTO=\"\"\n"), [""; 0]);
@@ -177,7 +175,7 @@ fn a_value_of_nothing_is_told_of_in_words_of_what_it_means() {
 }
 
 #[test]
-fn a_missing_newline_is_one_fact() {
+fn a_missing_newline_is_one_note() {
     for origin in [Dialect::Debian, Dialect::Cronie] {
         for file in ["A=1", "0 9 * * * x"] {
             assert_eq!(findings(file.as_bytes(), origin, Layout::User)[0].notes, [Note::NoNewline], "{file}");

@@ -46,16 +46,16 @@ impl fmt::Display for Oddity {
                 write!(f, "Debian's cron reads `{kept}` and skips `{skipped}`")
             }
             Quirk::Wrapped { value } => write!(f, "the number is too large and is read as {value}"),
-            Quirk::Backwards => f.write_str("the range runs backwards and names nothing"),
-            Quirk::EndOutside => f.write_str("cronie does not mind that the range ends outside the field"),
+            Quirk::Backwards => f.write_str("the range runs backwards, so no value is in it"),
+            Quirk::EndOutside => f.write_str("cronie accepts a range that ends outside the field"),
             Quirk::ZeroAsSeven => {
-                f.write_str("cronie reads the end as 7; up to 1.7.2 the range names nothing")
+                f.write_str("cronie reads the end as 7; up to 1.7.2 no value is in the range")
             }
             Quirk::StepBeyond { left } => {
-                write!(f, "the step leaves the range at once, so only {left} is in it")
+                write!(f, "the step is larger than the range, so only {left} is in it")
             }
             Quirk::Drawn { value } => {
-                write!(f, "cronie draws a number whenever it loads the table; here it is {value}")
+                write!(f, "cronie draws a number each time it loads the table; taskq uses {value}")
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Owns: which expressions are read, which are refused and with what words.
+//! Owns: expressions that are read, and the refusals of others.
 //! Never: zones other than UTC.
 
 use super::super::{Dialect, ParseError, Schedule, Zone, compile, fold_cron, parse_cron};
@@ -12,7 +12,7 @@ fn refusal(text: &str) -> ParseError {
     }
 }
 
-/// Returns our own reading and, of five fields, those of both crons.
+/// Returns our own reading and, for five fields, those of both crons.
 fn all_readings(text: &str) -> Vec<Schedule> {
     let mut readings = vec![cron(text)];
     let fields: Vec<_> = text.split(' ').map(str::as_bytes).collect();
@@ -27,6 +27,12 @@ fn all_readings(text: &str) -> Vec<Schedule> {
 
 #[test]
 fn five_fields_fire_as_measured_with_debian_cron_and_cronie() {
+    let check = |text: &str, expected: &[String]| {
+        for schedule in all_readings(text) {
+            let found = shown(&schedule, "2026-01-01T00:00:00Z", &Zone::utc(), expected.len());
+            assert_eq!(found, expected, "{text}");
+        }
+    };
     for (text, expected) in [
         ("0 0 1,15 * 5", "01-02 01-09 01-15 01-16"),
         ("0 0 */2 * 1", "01-05 01-19 02-09 02-23"),
@@ -56,14 +62,7 @@ fn five_fields_fire_as_measured_with_debian_cron_and_cronie() {
         ("0 0 1 JAN-mar/2 *", "03-01 01-01 03-01"),
         ("0 0 1 jan-3 *", "02-01 03-01 01-01"),
     ] {
-        let expected: Vec<String> = expected.split(' ').map(|day| format!("{day} 00:00")).collect();
-        for schedule in all_readings(text) {
-            assert_eq!(
-                shown(&schedule, "2026-01-01T00:00:00Z", &Zone::utc(), expected.len()),
-                expected,
-                "{text}"
-            );
-        }
+        check(text, &expected.split(' ').map(|day| format!("{day} 00:00")).collect::<Vec<_>>());
     }
     for (text, expected) in [
         ("*/70 * * * *", "01:00 02:00 03:00 04:00"),
@@ -71,27 +70,20 @@ fn five_fields_fire_as_measured_with_debian_cron_and_cronie() {
         ("007 * * * *", "00:07 01:07 02:07"),
         ("@hourly", "01:00 02:00 03:00"),
     ] {
-        let expected: Vec<String> = expected.split(' ').map(|time| format!("01-01 {time}")).collect();
-        for schedule in all_readings(text) {
-            assert_eq!(
-                shown(&schedule, "2026-01-01T00:00:00Z", &Zone::utc(), expected.len()),
-                expected,
-                "{text}"
-            );
-        }
+        check(text, &expected.split(' ').map(|time| format!("01-01 {time}")).collect::<Vec<_>>());
     }
 }
 
 #[test]
 fn a_date_forty_years_away_is_found() {
-    // 29 February is a Sunday in 2088 and then not before 2128, since 2100 has none.
+    // 29 February is a Sunday in 2088 and then not before 2128, because 2100 is not a leap year.
     let schedule = cron("0 0 29 2 */7");
     let next = |after| schedule.next_after(instant(after), &Zone::utc());
     assert_eq!(next("2060-03-01T00:00:00Z"), Some(instant("2088-02-29T00:00:00Z")));
     assert_eq!(next("2088-02-29T00:00:00Z"), Some(instant("2128-02-29T00:00:00Z")));
 }
 
-/// Expressions that at least one of Debian's cron, cronie and the newer dialects reads, and garbage.
+/// Expressions that Debian's cron, cronie or a newer dialect reads, and garbage.
 const REFUSED: &str = "5* * * * *; 1.5 * * * *; 1-5-7 * * * *; *-5 * * * *; *5 * * * *; */5/2 * * * *; * * * * 5#2; \
     * * * * mon#1; 5a * * * *; +5 * * * *; -5 * * * *; 0x10 * * * *; * * L * *; * * 15W * *; * * * * 5L; \
     * * ? * *; H * * * *; R * * * *; 0~29 * * * *; ~ * * * *; 5/15 * * * *; 22-2 * * * *; * 22-2 * * *; \
@@ -104,7 +96,7 @@ const REFUSED: &str = "5* * * * *; 1.5 * * * *; 1-5-7 * * * *; *-5 * * * *; *5 *
     \u{661} * * * *";
 
 #[test]
-fn what_only_some_crons_understand_is_refused() {
+fn expressions_of_only_some_crons_are_refused() {
     refusal("");
     for text in REFUSED.split("; ") {
         refusal(text);
@@ -158,7 +150,7 @@ const REFUSALS: &[(&str, &str, usize, &str)] = &[
         5,
         "six fields begin with the second; an hour is 0-23, `*`",
     ),
-    ("0 0 0 ? * 1-5", "weekday `1-5` in `0 0 0 ? * 1-5` is a number", 11, "weekdays go by name"),
+    ("0 0 0 ? * 1-5", "weekday `1-5` in `0 0 0 ? * 1-5` is a number", 11, "weekdays have names"),
     (
         "0 0 0 L * ?",
         "day of month `L` in `0 0 0 L * ?` is not understood",
@@ -170,7 +162,7 @@ const REFUSALS: &[(&str, &str, usize, &str)] = &[
 ];
 
 #[test]
-fn a_refusal_says_what_where_and_what_to_write() {
+fn a_refusal_has_cause_column_and_hint() {
     for (text, cause, column, hint) in REFUSALS.iter().copied() {
         let refusal = refusal(text);
         assert!(refusal.cause.starts_with(cause), "{refusal}");
@@ -194,7 +186,7 @@ fn six_and_seven_fields_fire_on_seconds_and_in_years() {
 }
 
 #[test]
-fn six_fields_that_run_into_each_other_are_refused() {
+fn six_fields_that_run_into_each_other_or_never_fire_are_refused() {
     for text in [
         "0 0 0 1 1 MON*",
         "1, 2 3 4 5 * MON",
@@ -216,14 +208,14 @@ fn six_fields_that_run_into_each_other_are_refused() {
 }
 
 #[test]
-fn white_space_is_folded_and_means_nothing() {
+fn white_space_is_folded_and_has_no_meaning() {
     assert_eq!(fold_cron(" \t*/5  *\t* *   mon \n"), "*/5 * * * mon");
     assert_eq!(parse_cron("\t*/5  *\t* *   mon "), parse_cron("*/5 * * * mon"));
     assert_eq!(parse_cron(" @reboot "), Ok(Schedule::Reboot));
 }
 
 #[test]
-fn a_stored_trigger_is_the_schedule_that_was_read() {
+fn a_stored_trigger_compiles_to_the_schedule_that_was_read() {
     let at = Timestamp::from_seconds(1);
     let day = Span::from_seconds(86_400);
     let cron_spec = |expr: &str| TriggerSpec::Cron { expr: expr.to_owned(), zone: None, delay: Span::ZERO };

@@ -1,5 +1,5 @@
-//! Owns: what is told of the fires around gaps and folds.
-//! Never: when they come (see `zones`).
+//! Owns: the reported effects of gaps and folds on fires.
+//! Never: the fires (see `zones`).
 
 use proptest::prelude::*;
 
@@ -15,8 +15,8 @@ fn span(readings: Readings) -> String {
     format!("{}-{}", &readings.first.time()[..5], &readings.last.time()[..5])
 }
 
-/// Returns the fires in `(from, to]` with what is told of them, and what is told to be skipped.
-fn told(
+/// Returns the fires in `(from, to]` with their effects, and the gaps that skip fires.
+fn effects(
     schedule: &Schedule,
     from: Timestamp,
     to: Timestamp,
@@ -31,7 +31,7 @@ fn told(
 
 /// Returns the marks in words: `moved to 03:00: 02:30-02:30`, `60 skipped: 02:00-02:59`, `6 once`.
 fn marks(text: &str, from: &str, to: &str, zone: &Zone) -> String {
-    let (fires, skips) = told(&cron(text), instant(from), instant(to), zone);
+    let (fires, skips) = effects(&cron(text), instant(from), instant(to), zone);
     let count =
         |effect| fires.iter().filter(|(_, mark)| mark.is_some_and(|mark| mark.effect == effect)).count();
     let mut words: Vec<String> = skips
@@ -45,7 +45,7 @@ fn marks(text: &str, from: &str, to: &str, zone: &Zone) -> String {
             Effect::Moved => words.push(format!("moved to {at}: {}", span(readings))),
             Effect::Merged { fires } => words.push(format!("{fires} merged at {at}: {}", span(readings))),
             Effect::Once | Effect::FirstOfTwo | Effect::SecondOfTwo => {}
-            Effect::Skipped | Effect::Twice => panic!("{effect:?} is not said of a fire"),
+            Effect::Skipped | Effect::Twice => panic!("{effect:?} is not an effect on one fire"),
         }
     }
     let counted = [(Effect::Once, "once"), (Effect::FirstOfTwo, "first"), (Effect::SecondOfTwo, "second")];
@@ -59,7 +59,7 @@ fn marks(text: &str, from: &str, to: &str, zone: &Zone) -> String {
     words.join(", ")
 }
 
-/// Returns what becomes of fires at each transition: `6 twice: 02:00-02:50`.
+/// Returns the effect of each transition: `6 twice: 02:00-02:50`.
 fn changes(text: &str, from: &str, to: &str, zone: &Zone) -> Vec<String> {
     let word = |change: &Change| {
         let Daylight { effect, readings } = change.daylight;
@@ -69,7 +69,7 @@ fn changes(text: &str, from: &str, to: &str, zone: &Zone) -> Vec<String> {
 }
 
 #[test]
-fn in_berlin_sixteen_jobs_are_told_of_as_debian_runs_them() {
+fn the_effects_on_sixteen_jobs_in_berlin_are_those_of_debian() {
     let table = [
         ("* * * * *", "60 skipped: 02:00-02:59", "60 first, 60 second"),
         ("30 * * * *", "1 skipped: 02:30-02:30", "1 first, 1 second"),
@@ -110,7 +110,7 @@ fn a_gap_of_half_an_hour_leaves_out_half_as_much() {
 }
 
 #[test]
-fn a_midnight_that_is_left_out_is_told_of() {
+fn a_midnight_that_is_left_out_is_reported() {
     for (name, day) in
         [("America/Sao_Paulo", "2018-11-0"), ("Africa/Cairo", "2026-04-2"), ("Asia/Beirut", "2026-03-2")]
     {
@@ -129,7 +129,7 @@ fn a_midnight_that_is_left_out_is_told_of() {
 }
 
 #[test]
-fn a_day_that_was_skipped_is_told_of_with_its_date() {
+fn a_day_that_was_skipped_is_reported_with_its_date() {
     let apia = zone("Pacific/Apia");
     let lost = cron("0,30 */12 * * *").skipped(
         instant("2011-12-29T00:00:00Z"),
@@ -146,7 +146,7 @@ fn a_day_that_was_skipped_is_told_of_with_its_date() {
 }
 
 #[test]
-fn each_change_of_the_clock_within_a_year_is_told_of() {
+fn each_transition_within_a_year_is_reported() {
     let berlin = zone("Europe/Berlin");
     let year = |text| changes(text, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", &berlin);
     assert_eq!(
@@ -168,7 +168,7 @@ fn each_change_of_the_clock_within_a_year_is_told_of() {
 }
 
 #[test]
-fn what_follows_no_clock_on_a_wall_is_not_told_of() {
+fn schedules_without_a_wall_clock_are_not_affected() {
     let (from, until) = (instant("2026-03-29T00:00:00Z"), instant("2027-01-01T00:00:00Z"));
     for schedule in [
         Schedule::At(from),
@@ -183,7 +183,7 @@ fn what_follows_no_clock_on_a_wall_is_not_told_of() {
 }
 
 #[test]
-fn a_search_for_what_is_skipped_ends_at_the_end_of_time_and_of_the_years() {
+fn a_search_for_skipped_fires_ends_at_the_end_of_time_and_of_the_years() {
     let berlin = zone("Europe/Berlin");
     for text in ["*/10 2 25-31 3 */7", "0 5 * * *", "*/5 5 * * *", "0 */10 2 * * * 2026"] {
         let schedule = cron(text);
@@ -202,7 +202,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn every_reading_fires_or_is_told_to_be_merged_or_skipped(
+    fn every_reading_fires_or_is_reported_as_merged_or_skipped(
         text in prop_oneof![five_fields(), seven_fields()], near in instants(), zone in zones(),
     ) {
         // A day before the next change of the clock, and a day after it.
@@ -211,7 +211,7 @@ proptest! {
         let schedule = cron(&text);
         let pattern = pattern(&schedule);
         let (fires, skips) =
-            told(&schedule, Timestamp::from_seconds(from), Timestamp::from_seconds(to), &zone);
+            effects(&schedule, Timestamp::from_seconds(from), Timestamp::from_seconds(to), &zone);
         let count = |effect| fires.iter().filter(|(_, mark)| mark.is_some_and(|mark| mark.effect == effect)).count() as u64;
         let merged: u64 = fires.iter().map(|(_, mark)| match mark.map(|mark| mark.effect) {
             Some(Effect::Merged { fires }) => fires - 1,

@@ -1,5 +1,5 @@
-//! Owns: what Debian's cron and cronie make of odd fields, against tables that were measured with both.
-//! Never: running them (see tests/differential.rs).
+//! Owns: odd fields as Debian's cron and cronie read them, against measured tables.
+//! Never: running either (see tests/differential.rs).
 
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ fn read(dialect: Dialect, text: &str) -> Result<FieldsReading, BadField> {
     read_seeded(dialect, text.as_bytes(), 0)
 }
 
-/// What a dialect makes of a text: an expression, `never`, or the cron's words.
+/// Returns the meaning of a text: an expression, `never`, or the cron's words.
 fn meaning(dialect: Dialect, text: &str) -> String {
     match read(dialect, text) {
         Ok(reading) => reading.expression().unwrap_or_else(|| "never".to_owned()),
@@ -71,7 +71,7 @@ const ODD: &[(&str, &str, &str)] = &[
     ("1,,2 * * * *", "bad minute", "bad minute"),
     (",1 * * * *", "bad minute", "bad minute"),
     ("1, * * * *", "bad minute", "bad minute"),
-    // Tildes, as seed 0 draws.
+    // Tildes, with the draws of seed 0.
     ("0~29 * * * *", "0 * * * *", "19 * * * *"),
     ("5~5 * * * *", "5 * * * *", "5 * * * *"),
     ("59~ * * * *", "59 * * * *", "59 * * * *"),
@@ -82,7 +82,7 @@ const ODD: &[(&str, &str, &str)] = &[
     ("0~59/5 * * * *", "0 * * * *", "bad minute"),
     ("0~60 * * * *", "0 * * * *", "bad minute"),
     ("9~3 * * * *", "9 * * * *", "bad minute"),
-    // Junk behind a number.
+    // Junk after a number.
     ("5* * * * *", "5 * * * *", "bad minute"),
     ("1.5 * * * *", "1 * * * *", "bad minute"),
     ("1-5-7 * * * *", "1-5 * * * *", "bad minute"),
@@ -92,7 +92,7 @@ const ODD: &[(&str, &str, &str)] = &[
     ("0 0 * * 5#2", "0 0 * * 5", "bad day-of-week"),
     ("0 0 * * mon#1", "0 0 * * 1", "bad day-of-week"),
     ("0 0 * * *\r", "0 0 * * *", "bad day-of-week"),
-    // Junk before, in or instead of one.
+    // Junk before or in a number, or without one.
     ("5a * * * *", "bad minute", "bad minute"),
     ("+5 * * * *", "bad minute", "bad minute"),
     ("0x10 * * * *", "bad minute", "bad minute"),
@@ -115,27 +115,27 @@ const ODD: &[(&str, &str, &str)] = &[
     // Dates that never come.
     ("0 0 31 2 *", "never", "never"),
     ("0 0 31 4,6,9,11 *", "never", "never"),
-    // A star that has to stay one.
+    // A star that must remain one.
     ("*/70# * * * *", "*/60 * * * *", "bad minute"),
     ("0 0 */32,1-7# * mon", "0 0 */32,2-7 * mon", "bad day-of-month"),
 ];
 
 #[test]
-fn odd_fields_mean_what_was_measured_with_both_crons() {
+fn odd_fields_mean_the_same_as_to_both_crons() {
     for (text, debian, cronie) in ODD {
         assert_eq!(meaning(Dialect::Debian, text), *debian, "Debian: {text}");
         assert_eq!(meaning(Dialect::Cronie, text), *cronie, "cronie: {text}");
     }
 }
 
-/// Texts that all three read alike, and so keep.
+/// Texts that all three grammars read alike, and that are kept.
 const PLAIN: &str = "0 0 * * 0; 0 0 * * 7; 0 0 * * 5-7; 0 0 * * 0-7/3; 0 0 * * 1-7/2; 0 0 * * mon-fri/2; 0 0 * * SUN-tue; \
     0 0 1 jan-3,Dec *; */13 */5 * * *; */70 * * * *; 0 0 */32 * 1; 0-59/10 2 * * *; 007 0000 01 1 *; 0 0 *,10 * 1; \
     0 0 10,* * 1; 0 0 1-31 * 1; 0 0 1 * 0-6; 0 0 1 * */2; 0 0 1-7 * */7; 0 0 */32,1-7 * MON; 0 0 29 2 *; 0 0 30 2 1; \
     5-5/3 * * * *";
 
 #[test]
-fn what_is_strict_is_read_alike_and_kept() {
+fn strict_fields_are_read_alike_and_kept() {
     for text in PLAIN.split("; ") {
         for dialect in BOTH {
             let reading = read(dialect, text).unwrap_or_else(|bad| panic!("{dialect:?}: {text}: {bad}"));
@@ -146,7 +146,7 @@ fn what_is_strict_is_read_alike_and_kept() {
 }
 
 #[test]
-fn a_field_is_written_anew_only_where_it_must_be() {
+fn a_field_is_written_anew_only_if_necessary() {
     for (text, expected) in [
         ("5#2 */5 1,15 Jan-MAR mon", "5 */5 1,15 Jan-MAR mon"),
         ("0,1,2,7,9# 0 * * *", "0-2,7,9 0 * * *"),
@@ -207,7 +207,7 @@ fn a_star_is_one_by_its_first_character() {
 }
 
 #[test]
-fn the_first_bad_field_is_the_one_that_is_told() {
+fn the_first_bad_field_is_reported() {
     for (text, index, message) in [
         ("x x x x x", 0, "bad minute"),
         ("* x x x x", 1, "bad hour"),
@@ -216,7 +216,7 @@ fn the_first_bad_field_is_the_one_that_is_told() {
         ("* * * * x", 4, "bad day-of-week"),
     ] {
         for dialect in BOTH {
-            let bad = read(dialect, text).expect_err("nobody reads it");
+            let bad = read(dialect, text).expect_err("neither reads it");
             assert_eq!((bad, bad.message()), (BadField { index }, message));
         }
     }
@@ -234,7 +234,7 @@ fn a_byte_that_is_the_end_of_the_file_to_debian_is_refused() {
 }
 
 #[test]
-fn oddities_are_told_in_words() {
+fn each_oddity_has_words() {
     for (dialect, text, expected) in [
         (Dialect::Debian, "5 * * * *", &[][..]),
         (Dialect::Debian, "1,5#2 * * * *", &["minute `1,5#2`: Debian's cron reads `1,5` and skips `#2`"]),
@@ -244,31 +244,31 @@ fn oddities_are_told_in_words() {
             "4294967297 0 * 1,11-2 *",
             &[
                 "minute `4294967297`: the number is too large and is read as 1",
-                "month `11-2`: the range runs backwards and names nothing",
+                "month `11-2`: the range runs backwards, so no value is in it",
             ],
         ),
         (
             Dialect::Cronie,
             "5-64/20 0 * * mon",
-            &["minute `5-64/20`: cronie does not mind that the range ends outside the field"],
+            &["minute `5-64/20`: cronie accepts a range that ends outside the field"],
         ),
         (
             Dialect::Cronie,
             "0 0 * * mon,sat-sun",
-            &["weekday `sat-sun`: cronie reads the end as 7; up to 1.7.2 the range names nothing"],
+            &["weekday `sat-sun`: cronie reads the end as 7; up to 1.7.2 no value is in the range"],
         ),
         (
             Dialect::Debian,
             "*/70 0 */32,1-7 * *",
             &[
-                "minute `*/70`: the step leaves the range at once, so only 0 is in it",
-                "day of month `*/32`: the step leaves the range at once, so only 1 is in it",
+                "minute `*/70`: the step is larger than the range, so only 0 is in it",
+                "day of month `*/32`: the step is larger than the range, so only 1 is in it",
             ],
         ),
         (
             Dialect::Cronie,
             "0~29 0 * * *",
-            &["minute `0~29`: cronie draws a number whenever it loads the table; here it is 19"],
+            &["minute `0~29`: cronie draws a number each time it loads the table; taskq uses 19"],
         ),
     ] {
         let reading = read(dialect, text).expect("it is read");
@@ -308,37 +308,15 @@ fn draws_are_stable_and_spread_evenly() {
         let (minute, hour) = expression.split_once(' ').expect("five fields");
         minute == &hour[..1]
     });
-    // In one of a hundred both minutes equal the hour.
+    // Both minutes equal the hour in one draw of a hundred.
     assert!((1..40).contains(&same.count()), "each `~` draws for itself");
     assert!(!read(Dialect::Debian, "5~9 9 * * *").is_ok_and(|reading| is_drawn(&reading)));
 }
 
-/// Fields of plausible pieces and of anything.
+/// Fields of plausible pieces, and junk.
 fn odd_field() -> impl Strategy<Value = Vec<u8>> {
-    let piece = proptest::sample::select(
-        &[
-            "*",
-            "*",
-            "1",
-            "2",
-            "5",
-            "7",
-            "0",
-            "12",
-            "31",
-            "59",
-            "4294967298",
-            "-",
-            "-",
-            "/",
-            "/",
-            ",",
-            ",",
-            "~",
-            "#",
-            "mon",
-        ][..],
-    );
+    let pieces = "* * 1 2 5 7 0 12 31 59 4294967298 - - / / , , ~ # mon";
+    let piece = proptest::sample::select(pieces.split(' ').collect::<Vec<_>>());
     let odd = proptest::collection::vec(piece, 1..7).prop_map(|pieces| pieces.concat().into_bytes());
     let ranges =
         (0_u32..40, 0_u32..40, 1_u32..40).prop_map(|(low, high, step)| format!("{low}-{high}/{step}"));
@@ -352,7 +330,7 @@ fn odd_field() -> impl Strategy<Value = Vec<u8>> {
     })]
 }
 
-/// Tells whether our own reader takes a field.
+/// Returns whether our grammar accepts a field.
 fn is_strict(index: usize, field: &[u8]) -> bool {
     str::from_utf8(field).is_ok_and(|field| parse_field(index, field).is_ok())
 }
@@ -361,23 +339,22 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
-    fn a_reading_is_written_as_the_expression_that_all_three_read_so(
+    fn a_reading_is_written_as_an_expression_that_all_three_grammars_read_alike(
         fields in [odd_field(), odd_field(), odd_field(), odd_field(), odd_field()], seed in any::<u64>(),
     ) {
         let text = fields.join(&b' ');
-        // Where an expression stands by itself, all white space parts its fields; in a crontab a vertical tab
-        // does not.
+        // In an expression any white space separates fields. In a crontab a vertical tab does not.
         let is_plain = |text: &&str| text.split_whitespace().eq(text.split(' '));
         let strict = str::from_utf8(&text).ok().filter(is_plain).and_then(|text| parse_cron(text).ok());
         for dialect in BOTH {
             let Ok(reading) = dialect.read(&fields.each_ref().map(Vec::as_slice), seed) else {
-                prop_assert_eq!(&strict, &None, "{:?} reads what is strict", dialect);
+                prop_assert_eq!(&strict, &None, "{:?} reads strict fields", dialect);
                 continue;
             };
             let schedule = reading.schedule();
             for (index, field) in fields.iter().enumerate() {
-                let is_told = reading.oddities().iter().any(|oddity| oddity.field == index);
-                prop_assert!(is_told || is_strict(index, field), "nothing is said of {:?}", field);
+                let is_noted = reading.oddities().iter().any(|oddity| oddity.field == index);
+                prop_assert!(is_noted || is_strict(index, field), "no oddity of {:?}", field);
             }
             if strict.is_some() {
                 prop_assert_eq!(&schedule, &strict);
@@ -389,7 +366,7 @@ proptest! {
             };
             prop_assert_eq!(&parse_cron(&expression).ok(), &schedule, "{}", expression);
             for again in BOTH {
-                let again = read(again, &expression).expect("both crons read what is strict");
+                let again = read(again, &expression).expect("both crons read strict fields");
                 prop_assert_eq!(&again.schedule(), &schedule, "{}", expression);
                 prop_assert_eq!(again.has_star_in_minute_or_hour(), reading.has_star_in_minute_or_hour());
             }

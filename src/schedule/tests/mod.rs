@@ -1,4 +1,4 @@
-//! Owns: what the parts of `schedule` do together, as tables and as properties.
+//! Owns: tables and properties for the parts of `schedule` together.
 //! Never: Debian's ground truth (see tests/oracle.rs).
 
 mod cron_texts;
@@ -33,7 +33,7 @@ fn fires(schedule: &Schedule, after: Timestamp, zone: &Zone, n: usize) -> Vec<Ti
     std::iter::successors(next(&after), next).take(n).collect()
 }
 
-/// Shows fires as a clock in the zone does, without the year and the seconds.
+/// Returns fires as a clock in the zone shows them, without year and seconds.
 fn shown(schedule: &Schedule, after: &str, zone: &Zone, n: usize) -> Vec<String> {
     fires(schedule, instant(after), zone, n).into_iter().map(|at| zone.show(at)[5..16].to_owned()).collect()
 }

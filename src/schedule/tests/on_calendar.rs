@@ -1,5 +1,4 @@
-//! Owns: that systemd reads our calendar lines as we mean them; systemd-analyze(1) is asked, by the hundred
-//! at once.
+//! Owns: our calendar lines against systemd-analyze(1), which checks hundreds in one call.
 //! Never: unit files.
 
 use std::collections::BTreeMap;
@@ -15,7 +14,7 @@ use super::shared::has;
 use super::{cron, fires, instant, zone};
 use crate::domain::{Span, Timestamp};
 
-/// How many elapses of each line are compared.
+/// The number of compared elapses of each line.
 const ELAPSES: usize = 8;
 
 /// Asks systemd for the next elapses of many lines; `None`, with a printed reason, where it is not installed.
@@ -60,7 +59,7 @@ fn compare(schedules: &[(String, Schedule, Option<&Zone>)], from: &str) {
         .enumerate()
         .flat_map(|(index, (text, schedule, zone))| {
             let lines =
-                schedule.on_calendar(zone.map(Zone::name)).unwrap_or_else(|| panic!("{text} can be said"));
+                schedule.on_calendar(zone.map(Zone::name)).unwrap_or_else(|| panic!("{text} has lines"));
             lines.into_iter().map(move |line| (index, line))
         })
         .collect();
@@ -77,7 +76,7 @@ fn compare(schedules: &[(String, Schedule, Option<&Zone>)], from: &str) {
         let next = |at: &Timestamp| schedule.next_after(*at, zone);
         let fires = std::iter::successors(next(&after), next).take(ELAPSES * 20);
         let elapsing = fires.filter(|fire| elapses_at(schedule, *fire, zone)).take(found.len().max(1));
-        // What systemd shows has no fractions.
+        // systemd shows no fractions.
         let expected: Vec<_> = elapsing.map(|at| Timestamp::from_seconds(at.as_seconds())).collect();
         let lines: Vec<&str> = of_it().map(|((_, line), _)| line.as_str()).collect();
         let shown = |all: &[Timestamp]| all.iter().map(|at| zone.show(*at)).collect::<Vec<_>>();
@@ -99,8 +98,8 @@ fn last_before(schedule: &Schedule, end: Timestamp, zone: &Zone) -> Option<Times
     None
 }
 
-/// Compares the elapses of each schedule from its last one in a year on with its fires; returns how many were
-/// compared.
+/// Compares the elapses of each schedule with its fires, from its last one in a year on. Returns how many
+/// schedules were compared.
 fn compare_at_the_end_of(year: i64, schedules: &[(String, Schedule, Option<&Zone>)]) -> usize {
     let end = instant(&format!("{}-01-01T00:00:00Z", year + 1));
     let utc = Zone::utc();
@@ -119,7 +118,7 @@ fn compare_at_the_end_of(year: i64, schedules: &[(String, Schedule, Option<&Zone
     by_base.values().map(Vec::len).sum()
 }
 
-/// Tells whether a clock shows a fire's reading for the first time.
+/// Returns whether a clock shows a fire's reading for the first time.
 fn elapses_at(schedule: &Schedule, fire: Timestamp, zone: &Zone) -> bool {
     match schedule {
         Schedule::Cron(pattern) => !is_left_out(pattern, fire.as_seconds(), zone),
@@ -135,7 +134,7 @@ fn random(strategy: impl Strategy<Value = String>, count: usize) -> Vec<String> 
 }
 
 fn lines(text: &str) -> Vec<String> {
-    cron(text).on_calendar(None).expect("expressions can be said")
+    cron(text).on_calendar(None).expect("expressions have lines")
 }
 
 fn every(period: u64, anchor: &str) -> Schedule {
@@ -160,7 +159,7 @@ fn an_expression_is_written_as_systemd_reads_it() {
         ("0 0 30 2 1", &["Mon *-02-* 00:00:00"]),
         ("30 0 0 1 1 * 2026-2028,2030", &["2026..2028,2030-01-01 00:00:30"]),
         ("*/30 * * * * MON", &["Mon *-*-* *:*:00,30"]),
-        // At the end of a year systemd 252 loses values behind a step that does not divide its field.
+        // At the end of a year systemd 252 loses values after a step that does not divide its field.
         ("*/7 */6 * * *", &["*-*-* 00/6:00,07,14,21,28,35,42,49,56:00"]),
         ("*/25 */5 * * * *", &["*-*-* *:00/5:00,25,50"]),
         ("0 0 */7 */4 *", &["*-01/4-01,08,15,22,29 00:00:00"]),
@@ -169,13 +168,13 @@ fn an_expression_is_written_as_systemd_reads_it() {
         assert_eq!(lines(text), expected, "{text}");
     }
     assert_eq!(
-        cron("@daily").on_calendar(Some("Europe/Paris")).expect("it can be said"),
+        cron("@daily").on_calendar(Some("Europe/Paris")).expect("it has lines"),
         ["*-*-* 00:00:00 Europe/Paris"]
     );
 }
 
 #[test]
-fn an_interval_that_comes_at_the_same_times_each_day_is_a_calendar() {
+fn an_interval_with_the_same_times_each_day_is_a_calendar() {
     let anchor = "2026-01-01T10:07:03.25Z";
     let cases: [(u64, &[&str]); 7] = [
         (86_400_000_000, &["*-*-* 10:07:03.25 UTC"]),
@@ -187,12 +186,12 @@ fn an_interval_that_comes_at_the_same_times_each_day_is_a_calendar() {
         (1_200_000, &["*-*-* *:*:00.85/1.2 UTC"]),
     ];
     for (period, expected) in cases {
-        let mut found = every(period, anchor).on_calendar(None).expect("it can be said");
+        let mut found = every(period, anchor).on_calendar(None).expect("it has lines");
         found.sort();
         assert_eq!(found, expected, "{period}");
     }
     assert_eq!(
-        every(1_000_000, "2026-01-01T00:00:00Z").on_calendar(None).expect("it can be said"),
+        every(1_000_000, "2026-01-01T00:00:00Z").on_calendar(None).expect("it has lines"),
         ["*-*-* *:*:* UTC"]
     );
     for period in [7_000_000, 2 * 86_400_000_000, 420_000_000, 1_000_007] {
@@ -211,36 +210,11 @@ fn an_instant_is_a_date_in_utc() {
 
 #[test]
 fn systemd_elapses_in_utc_when_we_fire() {
-    let vectors = [
-        "0 0 1,15 * 5",
-        "0 0 */2 * 1",
-        "0 0 *,10 * 1",
-        "0 0 10,* * 1",
-        "0 0 1-31 * 1",
-        "0 0 1 * 0-6",
-        "0 0 1-31/2 * 1",
-        "0 0 1 * */2",
-        "0 0 1-7 * */7",
-        "0 0 */32,1-7 * MON",
-        "0 0 */32 * 1",
-        "0 0 * * 5-7",
-        "0 0 * * 1-7/2",
-        "0 0 * * 0-7/3",
-        "0 0 29 2 *",
-        "0 0 30 2 1",
-        "*/70 * * * *",
-        "*/13 */5 * * *",
-        "0 0 31 * *",
-        "@weekly",
-        "@daily",
-        "@hourly",
-        "@yearly",
-    ];
-    let texts = vectors
-        .into_iter()
-        .map(str::to_owned)
-        .chain(random(five_fields(), 400))
-        .chain(random(seven_fields(), 200));
+    let vectors = "0 0 1,15 * 5; 0 0 */2 * 1; 0 0 *,10 * 1; 0 0 10,* * 1; 0 0 1-31 * 1; 0 0 1 * 0-6; 0 0 1-31/2 * 1; \
+        0 0 1 * */2; 0 0 1-7 * */7; 0 0 */32,1-7 * MON; 0 0 */32 * 1; 0 0 * * 5-7; 0 0 * * 1-7/2; 0 0 * * 0-7/3; \
+        0 0 29 2 *; 0 0 30 2 1; */70 * * * *; */13 */5 * * *; 0 0 31 * *; @weekly; @daily; @hourly; @yearly";
+    let texts = vectors.split("; ").map(str::to_owned);
+    let texts = texts.chain(random(five_fields(), 400)).chain(random(seven_fields(), 200));
     let mut schedules: Vec<_> =
         texts.filter_map(|text| parse_cron(&text).ok().map(|schedule| (text, schedule, None))).collect();
     for micros in
@@ -256,32 +230,13 @@ fn systemd_elapses_in_utc_when_we_fire() {
 
 /// Steps of every size in each field, and lists, ranges and weekdays beside them.
 fn texts_of_every_step() -> Vec<String> {
+    let of_31 = "0 0 */N * *; 30 6 2/N * *; */N * * * *; 0 0 3-29/N * *; 59 23 */N 1,12 *; 0 0 */N * 1; */N * * * * *";
+    let of_12 = "0 0 1 */N *; 0 0 31 2-12/N *; 0 */N * * *; 15 1-23/N * * *; 0 0 */4 */N *; 7/N * * * *; 0 */N */7 * *";
     let mut texts = Vec::new();
-    for step in 2..=31 {
-        texts.extend([
-            format!("0 0 */{step} * *"),
-            format!("30 6 2/{step} * *"),
-            format!("*/{step} * * * *"),
-        ]);
-        texts.extend([
-            format!("0 0 3-29/{step} * *"),
-            format!("59 23 */{step} 1,12 *"),
-            format!("0 0 */{step} * 1"),
-        ]);
-        texts.push(format!("*/{step} * * * * *"));
-    }
-    for step in 2..=12 {
-        texts.extend([
-            format!("0 0 1 */{step} *"),
-            format!("0 0 31 2-12/{step} *"),
-            format!("0 */{step} * * *"),
-        ]);
-        texts.extend([
-            format!("15 1-23/{step} * * *"),
-            format!("0 0 */4 */{step} *"),
-            format!("7/{step} * * * *"),
-        ]);
-        texts.push(format!("0 */{step} */7 * *"));
+    for (patterns, last) in [(of_31, 31), (of_12, 12)] {
+        for step in 2..=last {
+            texts.extend(patterns.split("; ").map(|pattern| pattern.replace('N', &step.to_string())));
+        }
     }
     let others =
         ["0 0 1 1 *", "0 0 31 12 *", "@yearly", "@monthly", "@weekly", "0 0 1-7 * */7", "0 0 28-31 * *"];
@@ -308,7 +263,7 @@ fn no_elapse_is_lost_at_the_end_of_a_year() {
 }
 
 #[test]
-fn around_transitions_systemd_leaves_out_what_is_named_and_nothing_else() {
+fn around_transitions_systemd_leaves_out_the_reported_fires_and_no_others() {
     let zones = [
         "Europe/Berlin",
         "America/New_York",
@@ -351,7 +306,7 @@ fn the_first_fire_that_systemd_would_leave_out_is_found() {
     assert_eq!(first("30 2 * * *", 10), Some("2026-03-29 03:00:00 +0200".to_owned()));
     assert_eq!(first("30 * * * *", 10), Some("2026-10-25 02:30:00 +0100".to_owned()));
     assert_eq!(first("15 3 * * *", 10), None);
-    // At the transition itself systemd elapses too.
+    // systemd also elapses at the transition itself.
     assert_eq!(first("0 0,3 * * *", 10), None);
     assert_eq!(first("30 2 29 3 *", 10), Some("2026-03-29 03:00:00 +0200".to_owned()));
     assert_eq!(first("30 2 28 3 *", 10), Some("2027-03-28 03:00:00 +0200".to_owned()));

@@ -1,4 +1,4 @@
-//! Owns: what holds for every expression, text, zone and instant.
+//! Owns: the properties of every expression, text, zone and instant.
 //! Never: single cases.
 
 use std::str::FromStr;
@@ -26,7 +26,7 @@ pub(super) fn zones() -> impl Strategy<Value = Zone> {
     proptest::sample::select(&ZONES[..]).prop_map(zone)
 }
 
-/// Instants of the years 1980 to 2040, and often those around Apia's lost day.
+/// Instants of the years 1980 to 2040, and often around Apia's lost day.
 pub(super) fn instants() -> impl Strategy<Value = Timestamp> {
     prop_oneof![
         4 => 315_532_800_i64..2_208_988_800,
@@ -59,7 +59,7 @@ pub(super) fn five_fields() -> impl Strategy<Value = String> {
         .prop_filter("it fires", |text| parse_cron(text).is_ok())
 }
 
-/// A field of the six- and seven-field dialect, where steps stay inside the field.
+/// A field of six or seven, in which steps stay inside the field.
 fn crate_field(low: u32, high: u32) -> impl Strategy<Value = String> {
     let value = low..=high;
     let step = 1..=high.min(70);
@@ -101,10 +101,10 @@ pub(super) fn pattern(schedule: &Schedule) -> &Pattern {
     }
 }
 
-/// Walks a schedule of whole minutes minute by minute, as Debian's main loop does.
+/// Returns fires of whole minutes by a walk through the minutes, like Debian's main loop.
 fn minute_by_minute(schedule: &Schedule, from: i64, to: i64, zone: &Zone) -> Vec<Timestamp> {
     let pattern = pattern(schedule);
-    // Three days before, no clock is ahead of what it shows at `from`.
+    // Three days earlier, no clock is ahead of its reading at `from`.
     let mut highest = i64::MIN;
     let mut found = Vec::new();
     for at in (from - 3 * 86_400..=to).step_by(60) {
@@ -137,7 +137,7 @@ proptest! {
         }
         prop_assert_eq!(schedule.count(after, last, &zone), all.len() as u64);
         prop_assert_eq!(schedule.latest(after, last, n, &zone), &all[all.len().saturating_sub(n)..]);
-        // Between two fires there is none, from wherever one asks.
+        // There is no fire between two fires, from any instant.
         if let [.., one, two] = all[..] {
             let between = Timestamp::from_micros(one.as_micros() + (two.as_micros() - one.as_micros()) / 2);
             prop_assert_eq!(schedule.next_after(between, &zone), Some(two));
@@ -158,9 +158,9 @@ proptest! {
     }
 
     #[test]
-    fn six_and_seven_fields_fire_in_utc_when_the_crate_says(text in seven_fields(), after in instants()) {
+    fn six_and_seven_fields_fire_in_utc_like_the_crate(text in seven_fields(), after in instants()) {
         let whole = if text.split(' ').count() == 6 { format!("{text} *") } else { text.clone() };
-        let theirs = cron::Schedule::from_str(&whole).expect("ours reads what theirs reads");
+        let theirs = cron::Schedule::from_str(&whole).expect("the crate reads whatever we read");
         let from: DateTime<Utc> = DateTime::from_timestamp(after.as_seconds(), 0).expect("in range");
         let theirs: Vec<_> = theirs.after(&from).take(8).map(|at| Timestamp::from_seconds(at.timestamp())).collect();
         prop_assert_eq!(fires(&cron(&text), after, &Zone::utc(), 8), theirs);
@@ -195,7 +195,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_zone_shows_and_what_a_span_displays_reads_back(at in instants(), zone in zones(), micros in 1_u64..1 << 50) {
+    fn the_texts_of_instants_and_spans_read_back(at in instants(), zone in zones(), micros in 1_u64..1 << 50) {
         prop_assert_eq!(parse_instant(&zone.show(at), at, &Zone::utc()), Ok(at));
         prop_assert_eq!(parse_instant(&at.to_string(), at, &zone), Ok(at));
         prop_assert_eq!(parse_span(&Span::from_micros(micros).to_string()), Ok(Span::from_micros(micros)));
@@ -206,7 +206,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn five_fields_fire_around_any_transition_as_a_walk_through_the_minutes(
+    fn five_fields_fire_around_any_transition_like_a_walk_through_the_minutes(
         text in five_fields(), near in instants(), zone in zones(),
     ) {
         // A day before the next change of the clock.

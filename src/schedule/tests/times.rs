@@ -1,4 +1,4 @@
-//! Owns: what the texts of times and spans mean, and how they are refused.
+//! Owns: texts of times and spans, and the refusals of others.
 //! Never: cron expressions.
 
 use super::super::{ParseError, Zone, parse_instant, parse_span, parse_time};
@@ -23,7 +23,7 @@ fn refused(text: &str) -> String {
     }
 }
 
-/// Checks that each text is refused at a column, at a token, and why if that is given.
+/// Checks that each text is refused at a column and a token, with the reason if it is given.
 fn stops(rows: &[(&str, usize, &str)]) {
     for (text, column, at) in rows {
         let (at, why) = at.split_once(": ").unwrap_or((at, ""));
@@ -37,7 +37,7 @@ fn stops(rows: &[(&str, usize, &str)]) {
 }
 
 #[test]
-fn the_words_of_at_mean_what_they_mean_to_at() {
+fn the_words_of_at_mean_the_same_as_to_at() {
     for (text, expected) in [
         ("now", "2026-11-20 11:23:45"),
         ("now + 5 minutes", "2026-11-20 11:28:45"),
@@ -84,7 +84,7 @@ fn the_words_of_at_mean_what_they_mean_to_at() {
         ("31.12.2026", "2026-12-31 11:23:45"),
         ("10:00 31.12.26", "2026-12-31 10:00:00"),
         ("4pm + 3 days", "2026-11-23 16:00:00"),
-        // at(1) adds to today's nine o'clock, and moves to the next day only what is past with the addition.
+        // at(1) adds to today's nine o'clock, and moves the sum to the next day only if it is past.
         ("9am + 3 days", "2026-11-23 09:00:00"),
         ("9am + 1 hour", "2026-11-21 10:00:00"),
         ("12:00 - 3 hours", "2026-11-21 09:00:00"),
@@ -101,8 +101,8 @@ fn the_words_of_at_mean_what_they_mean_to_at() {
 }
 
 #[test]
-fn a_weekday_is_never_today_as_at_has_it() {
-    // What Debian's at 3.2.5 makes of each on the same Friday, 11:23.
+fn a_weekday_is_never_today() {
+    // Measured with Debian's at 3.2.5 on the same Friday, 11:23.
     for (text, expected) in [
         ("friday", "2026-11-27 11:23:45"),
         ("next friday", "2026-11-27 11:23:45"),
@@ -119,7 +119,7 @@ fn a_weekday_is_never_today_as_at_has_it() {
     ] {
         assert_eq!(berlin(text), expected, "{text}");
     }
-    // The year ends in between: a Thursday.
+    // A Thursday at the end of a year.
     let now = instant("2026-12-31T23:59:30Z");
     let read = |text: &str| parse_time(text, now, &Zone::utc()).map(|at| Zone::utc().show(at)).expect(text);
     assert_eq!(read("friday + 1 week"), "2027-01-08 23:59:30 +0000");
@@ -128,9 +128,8 @@ fn a_weekday_is_never_today_as_at_has_it() {
 }
 
 #[test]
-fn a_month_and_day_are_this_years_from_today_on_and_next_years_before() {
-    // What Debian's at 3.2.5 makes of each on 20 November 2026, 11:23. It looks at the day that the sum falls
-    // on.
+fn a_month_and_a_day_are_in_this_year_from_today_on_and_otherwise_in_the_next() {
+    // Measured with Debian's at 3.2.5 on 20 November 2026, 11:23. at(1) compares the day of the sum.
     for (text, expected) in [
         ("10am Nov 19", "2027-11-19 10:00:00"),
         ("5pm Nov 20", "2026-11-20 17:00:00"),
@@ -161,7 +160,7 @@ fn a_month_and_day_are_this_years_from_today_on_and_next_years_before() {
 }
 
 #[test]
-fn the_29th_of_february_is_that_of_a_leap_year() {
+fn the_29th_of_february_is_in_a_leap_year() {
     let read = |text: &str, now: &str| parse_time(text, instant(now), &Zone::utc()).map(|at| at.to_string());
     for (now, expected) in [
         ("2026-07-31T10:05:00Z", "2028-02-29T12:00:00Z"),
@@ -176,7 +175,7 @@ fn the_29th_of_february_is_that_of_a_leap_year() {
 }
 
 #[test]
-fn dates_and_times_are_read_as_ats_manual_writes_them() {
+fn the_dates_and_times_of_the_manual_of_at_are_read() {
     for (text, expected) in [
         ("10:00 073127", "2027-07-31 10:00:00"),
         ("10:00 07312027", "2027-07-31 10:00:00"),
@@ -194,7 +193,7 @@ fn dates_and_times_are_read_as_ats_manual_writes_them() {
         ("9.30pm", "2026-11-20 21:30:00"),
         ("12.30 31.12.2026", "2026-12-31 12:30:00"),
         ("24.00", "2026-11-21 00:00:00"),
-        // at(1) itself takes these with the time of day in front only.
+        // at(1) itself requires the time of day first.
         ("073127 10:00", "2027-07-31 10:00:00"),
         ("27-07-31 1630", "2027-07-31 16:30:00"),
         ("31.12.26 12.30", "2026-12-31 12:30:00"),
@@ -207,7 +206,7 @@ fn dates_and_times_are_read_as_ats_manual_writes_them() {
 }
 
 #[test]
-fn words_that_at_does_not_know_are_understood_too() {
+fn forms_that_at_does_not_know_are_read_too() {
     for (text, expected) in [
         ("2026-11-20T16:00:00Z", "2026-11-20 17:00:00"),
         ("2026-11-20t16:00:00.5z", "2026-11-20 17:00:00"),
@@ -266,14 +265,14 @@ fn days_go_by_the_calendar_and_hours_by_real_time() {
     assert_eq!(read("2026-03-29 02:15"), "2026-03-29 03:00:00 +0200");
     assert_eq!(read("2026-10-25 02:15"), "2026-10-25 02:15:00 +0200");
     assert_eq!(read("2026-10-25 02:15 +0100"), "2026-10-25 02:15:00 +0100");
-    // In the second pass of a fold, a minute from now is a minute from now.
+    // In the second pass of a fold, a minute from now is in the same pass.
     let now = instant("2026-10-25T01:30:00Z");
     assert_eq!(parse_time("now + 1 minute", now, &zone), Ok(instant("2026-10-25T01:31:00Z")));
     assert_eq!(parse_time("02:40", now, &zone), Ok(instant("2026-10-26T01:40:00Z")));
 }
 
 #[test]
-fn a_text_that_is_not_understood_whole_is_refused_where_reading_stopped() {
+fn a_text_that_is_not_understood_as_a_whole_is_refused_where_reading_stopped() {
     stops(&[
         ("now + 3 dys", 9, "`dys`"),
         ("now + ", 6, "the end"),
@@ -319,7 +318,7 @@ fn a_text_that_is_not_understood_whole_is_refused_where_reading_stopped() {
 }
 
 #[test]
-fn a_date_or_a_time_of_day_in_digits_is_not_half_read() {
+fn a_date_or_a_time_of_day_in_digits_is_not_read_in_part() {
     stops(&[
         ("31.12", 6, "the end: expected `.` and a year"),
         ("24.12", 1, "`24`: a day ends with 24:00"),
@@ -348,7 +347,7 @@ fn a_date_or_a_time_of_day_in_digits_is_not_half_read() {
 }
 
 #[test]
-fn a_span_where_a_time_belongs_is_answered_with_the_time_that_is_meant() {
+fn a_span_in_place_of_a_time_has_a_hint() {
     let hint = |refusal: Result<Timestamp, ParseError>| refusal.expect_err("no time").hint.expect("a hint");
     for (text, meant) in [
         ("90 minutes", "did you mean `in 90 minutes`?"),
@@ -366,7 +365,7 @@ fn a_span_where_a_time_belongs_is_answered_with_the_time_that_is_meant() {
 }
 
 #[test]
-fn a_time_in_the_past_is_refused_and_says_which() {
+fn a_time_in_the_past_is_refused_with_the_time() {
     assert_eq!(refused("2020-01-01"), "`2020-01-01` is in the past (it was 2020-01-01 00:00:00 +0100)");
     assert_eq!(refused("9am today"), "`9am today` is in the past (it was 2026-11-20 09:00:00 +0100)");
     for text in
@@ -376,12 +375,12 @@ fn a_time_in_the_past_is_refused_and_says_which() {
     }
     for text in ["now + 9000 years", "now + 999999999999 months", "now + 999999999999 weeks", "@999999999999"]
     {
-        assert_eq!(refused(text), format!("`{text}` lies outside the years 1 to 9999"));
+        assert_eq!(refused(text), format!("`{text}` is outside the years 1 to 9999"));
     }
 }
 
 #[test]
-fn an_instant_may_be_past() {
+fn an_instant_may_be_in_the_past() {
     let zone = zone("Europe/Berlin");
     let read = |text: &str| parse_instant(text, instant(NOW), &zone).map(|at| zone.show(at)).expect(text);
     assert_eq!(read("2 hours ago"), "2026-11-20 09:23:45 +0100");
@@ -393,7 +392,7 @@ fn an_instant_may_be_past() {
     assert_eq!(read("2020-01-01"), "2020-01-01 00:00:00 +0100");
     assert_eq!(read("@0"), "1970-01-01 01:00:00 +0100");
     assert_eq!(read("@-1"), "1970-01-01 00:59:59 +0100");
-    assert_eq!(read("9am"), "2026-11-21 09:00:00 +0100", "the next one, still");
+    assert_eq!(read("9am"), "2026-11-21 09:00:00 +0100", "still the next one");
 }
 
 #[test]
@@ -418,13 +417,13 @@ fn spans_are_read_with_their_units() {
 }
 
 #[test]
-fn a_span_that_is_none_is_refused_with_its_cause() {
+fn a_text_that_is_not_a_span_is_refused_with_its_cause() {
     for (text, cause) in [
         ("", "an empty text is not a span"),
-        ("0s", "`0s` is no time at all"),
+        ("0s", "`0s` is zero"),
         ("-5m", "`-5m` is negative"),
-        ("90", "`90` has no unit behind `90`"),
-        ("1h30", "`1h30` has no unit behind `30`"),
+        ("90", "`90` has no unit after `90`"),
+        ("1h30", "`1h30` has no unit after `30`"),
         ("1 month", "`1 month` is not a span: a month has no fixed length"),
         ("2y", "`2y` is not a span: a year has no fixed length"),
         ("36526d", "`36526d` is longer than a hundred years"),

@@ -1,11 +1,11 @@
-//! Owns: what gaps, folds and skipped days do to fires.
+//! Owns: fires around gaps, folds and skipped days, and in two zones.
 //! Never: texts that are refused.
 
 use super::super::{Schedule, Zone};
 use super::{cron, fires, instant, shown, zone};
 use crate::domain::{Span, Timestamp};
 
-/// Returns the clock's readings, with `a` and `b` for the two passes of the fold, of a day's fires in Berlin.
+/// Returns the times of day of the fires in Berlin.
 fn berlin(text: &str, from: &str, to: &str) -> Vec<String> {
     let (schedule, zone) = (cron(text), zone("Europe/Berlin"));
     let all = fires(&schedule, instant(from), &zone, 5_000);
@@ -43,7 +43,7 @@ fn a_job_with_a_star_in_minute_or_hour_follows_real_time() {
 }
 
 #[test]
-fn a_job_of_fixed_times_fires_once_for_each() {
+fn a_job_of_fixed_times_fires_once_for_each_time() {
     for text in ["0 2 * * *", "30 2 * * *", "59 2 * * *", "0 30 2 * * *"] {
         assert_eq!(in_spring(text), ["03:00"], "{text}");
         assert_eq!(in_autumn(text).len(), 1, "{text}");
@@ -61,7 +61,7 @@ fn a_job_of_fixed_times_fires_once_for_each() {
 }
 
 #[test]
-fn nicknames_are_fixed_times_save_the_hourly_one() {
+fn nicknames_other_than_hourly_are_fixed_times() {
     let cairo = zone("Africa/Cairo");
     // Midnight of 2026-04-24 does not exist there; that of 2026-10-29 ends with a second eleven o'clock.
     assert_eq!(shown(&cron("@daily"), "2026-04-23T12:00:00Z", &cairo, 2), ["04-24 01:00", "04-25 00:00"]);
@@ -95,7 +95,7 @@ fn a_day_that_was_skipped_fires_once_at_the_transition() {
 }
 
 #[test]
-fn what_always_falls_into_the_gap_never_fires_in_that_zone() {
+fn a_schedule_that_always_falls_into_the_gap_never_fires_in_that_zone() {
     let schedule = cron("*/10 2 25-31 3 */7");
     assert_eq!(schedule.next_after(instant("2026-01-01T00:00:00Z"), &zone("Europe/Berlin")), None);
     assert!(schedule.next_after(instant("2026-01-01T00:00:00Z"), &Zone::utc()).is_some());
@@ -115,7 +115,7 @@ fn a_period_counts_real_time_from_its_anchor() {
 }
 
 #[test]
-fn one_instant_fires_once_and_reboot_never() {
+fn one_instant_fires_once_and_reboot_never_fires() {
     let at = instant("2026-03-28T02:30:00Z");
     let schedule = Schedule::At(at);
     assert_eq!(schedule.next_after(at - Span::from_micros(1), &Zone::utc()), Some(at));
@@ -142,13 +142,11 @@ fn the_ends_of_time_are_reached_without_harm() {
 fn a_year_of_seconds_is_counted_by_the_day() {
     let (from, until) = (instant("2026-01-01T00:00:00Z"), instant("2027-01-01T00:00:00Z"));
     assert_eq!(cron("* * * * * *").count(from, until, &zone("Europe/Berlin")), 365 * 86_400);
-    // Fixed times: the hour of the gap comes at one instant, which is also three o'clock; the fold's comes
-    // once.
+    // The fixed times in the gap fire at one instant, with three o'clock. Those in the fold fire once.
     assert_eq!(cron("0-59 0-59 0-23 * * *").count(from, until, &zone("Europe/Berlin")), 365 * 86_400 - 3_600);
 }
 
-/// Returns the first instant of `(after, after + days]` that is a fire in one zone only, by looking at all
-/// fires of both.
+/// Returns the first instant of `(after, after + days]` that is a fire in one zone only, from all fires of both.
 fn first_unlike_of_all(schedule: &Schedule, days: u64, one: &Zone, other: &Zone) -> Option<Timestamp> {
     let after = instant("2026-11-21T12:00:00Z");
     let until = after + Span::from_seconds(days * 86_400);
@@ -165,13 +163,13 @@ fn first_unlike_of_all(schedule: &Schedule, days: u64, one: &Zone, other: &Zone)
 }
 
 #[test]
-fn the_first_fire_that_another_zone_does_not_have_is_found() {
+fn the_first_fire_in_only_one_of_two_zones_is_found() {
     let first = |text: &str, one: &str, other: &str| {
         let found = first_unlike_of_all(&cron(text), 400, &zone(one), &zone(other));
         found.map(|at| Zone::utc().show(at)[..16].to_owned())
     };
     let some = |text: &str| Some(text.to_owned());
-    // Whole hours make no difference to what comes in every hour, half hours do.
+    // A shift by whole hours does not affect a job that fires in every hour, a shift by half an hour does.
     for text in ["*/5 * * * *", "0 * * * *", "@hourly", "* * * * *"] {
         assert_eq!(first(text, "UTC", "Asia/Tokyo"), None, "{text}");
         assert_eq!(first(text, "America/New_York", "Europe/Berlin"), None, "{text}");
@@ -181,13 +179,13 @@ fn the_first_fire_that_another_zone_does_not_have_is_found() {
     assert_eq!(first("0 9 * * *", "UTC", "Asia/Tokyo"), some("2026-11-22 00:00"));
     assert_eq!(first("0 */3 * * *", "UTC", "Asia/Tokyo"), None);
     assert_eq!(first("0 */2 * * *", "UTC", "Asia/Tokyo"), some("2026-11-21 13:00"));
-    // The same until one of the clocks changes.
+    // The fires are the same until one clock changes.
     assert_eq!(first("0 9 * * *", "UTC", "Europe/London"), some("2027-03-28 08:00"));
     assert_eq!(first("0 9 * 1-2 *", "UTC", "Europe/London"), None);
     assert_eq!(first("0 9 * * *", "Europe/Berlin", "Europe/Paris"), None);
-    // What is no star fires once in a fold.
+    // A job of fixed times fires once in a fold.
     assert_eq!(first("0 0-23 * * *", "UTC", "Europe/Berlin"), some("2027-10-31 01:00"));
-    // A day begins elsewhere at another time.
+    // A day begins at another time elsewhere.
     assert_eq!(first("* * 1 * *", "UTC", "Asia/Tokyo"), some("2026-11-30 15:00"));
     assert_eq!(first("0 0 * * *", "Pacific/Apia", "Pacific/Pago_Pago"), None);
     assert_eq!(first("0 0 29 2 *", "UTC", "Asia/Tokyo"), None);

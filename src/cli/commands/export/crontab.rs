@@ -7,7 +7,7 @@
 use super::job::{ExportedJob, Trigger};
 use super::losses::{Losses, lose_policies};
 use super::session;
-use crate::crontab::write::{Entry, MAILTO, OWN, Vars, assignment, quoted, write};
+use crate::crontab::write::{MAILTO, OWN, TableJob, Vars, assignment, quoted, write};
 use crate::crontab::{Account, MailRule, Variable, environment, mail_rule};
 use crate::domain::{
     CommandLine, EnvVar, Mail, MailWhen, MissedMode, Overlap, Policy, QueueName, Span, Stdin, Timestamp,
@@ -108,7 +108,7 @@ impl Writer<'_> {
         leaving: &ExportedJob,
         dropped: &mut Vec<String>,
         losses: &mut Losses,
-    ) -> Result<Entry, String> {
+    ) -> Result<TableJob, String> {
         let job = &leaving.job;
         if let Some(user) =
             job.definition.execution.user.as_ref().filter(|user| **user != self.here.owner.name)
@@ -140,7 +140,7 @@ impl Writer<'_> {
                 },
             );
         }
-        Ok(Entry {
+        Ok(TableJob {
             title: job.definition.name.as_ref().map(ToString::to_string),
             schedules,
             vars,
