@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-use super::order::Untold;
+use super::order::Undeliverable;
 use super::{random_id, sockets};
 use crate::domain::{Span, Timestamp};
 use crate::error::describe;
@@ -42,7 +42,7 @@ pub(super) struct KeeperSide {
     keeper: Option<KeeperId>,
     /// Keepers that are children of this process and were not reaped.
     children: Vec<u32>,
-    wordless: u32,
+    failed_hellos: u32,
     retry_at: Option<Timestamp>,
     /// Starts that were told and have not been heard of: what the keeper has to go on with by itself.
     standing_by: usize,
@@ -60,7 +60,7 @@ impl KeeperSide {
             link: None,
             keeper: None,
             children: Vec::new(),
-            wordless: 0,
+            failed_hellos: 0,
             retry_at: None,
             standing_by: 0,
             refill_at: 0,
@@ -180,7 +180,7 @@ impl KeeperSide {
         match report {
             FromKeeper::Hello { version, instance, known, .. } => {
                 self.keeper = Some(KeeperId { instance: *instance, version: *version });
-                self.wordless = 0;
+                self.failed_hellos = 0;
                 self.standing_by = known.iter().filter(|known| known.started.is_none()).count();
                 self.refill_at = self.standing_by / 2;
             }
@@ -198,7 +198,7 @@ impl KeeperSide {
         if self.keeper.take().is_some() {
             warn!("the keeper is gone: {}", describe(error));
         } else {
-            self.wordless += 1;
+            self.failed_hellos += 1;
         }
         // A child that ends later than its connection is reaped when the next keeper goes.
         self.children.retain(|pid| {
@@ -206,8 +206,8 @@ impl KeeperSide {
             waitpid(pid, Some(WaitPidFlag::WNOHANG))
                 .is_ok_and(|status| status == nix::sys::wait::WaitStatus::StillAlive)
         });
-        // One wordless end is a keeper that was just leaving when we connected; more are trouble.
-        if self.wordless > 1 {
+        // One failed_hellos end is a keeper that was just leaving when we connected; more are trouble.
+        if self.failed_hellos > 1 {
             error!("a keeper ended without a word; the next is started in a second");
             self.retry_at = Some(now + RELAUNCH);
         } else {
@@ -217,7 +217,7 @@ impl KeeperSide {
 
     /// Gives orders to the keeper; without one they are void: what they were about is settled when the next
     /// says hello. Returns the attempts that it could not be told of.
-    pub(super) fn tell(&mut self, orders: Vec<ToKeeper>) -> Vec<(Attempt, Untold)> {
+    pub(super) fn tell(&mut self, orders: Vec<ToKeeper>) -> Vec<(Attempt, Undeliverable)> {
         let takes_extras = self.takes_extras();
         let (orders, beyond_it): (Vec<ToKeeper>, Vec<ToKeeper>) =
             orders.into_iter().partition(|order| takes_extras || !matches!(order, ToKeeper::StartWith(..)));
@@ -225,18 +225,19 @@ impl KeeperSide {
         self.refill_at = self.standing_by / 2;
         let Some(link) = &mut self.link else { return Vec::new() };
         let starts = beyond_it.iter().filter_map(ToKeeper::as_start);
-        let mut untold: Vec<_> = starts.map(|start| (start.attempt, Untold::KeeperTooOld)).collect();
+        let mut undeliverable: Vec<_> =
+            starts.map(|start| (start.attempt, Undeliverable::KeeperTooOld)).collect();
         if orders.is_empty() || link.send(&orders).is_ok() {
-            return untold;
+            return undeliverable;
         }
         // None of them was taken: one by one, so that the others do not suffer for it.
         for order in &orders {
             match (link.send(std::slice::from_ref(order)), order.as_start()) {
-                (Err(_), Some(start)) => untold.push((start.attempt, Untold::TooLong)),
+                (Err(_), Some(start)) => undeliverable.push((start.attempt, Undeliverable::TooLong)),
                 (Err(error), None) => error!("cannot give an order to the keeper: {}", describe(&error)),
                 (Ok(()), _) => {}
             }
         }
-        untold
+        undeliverable
     }
 }

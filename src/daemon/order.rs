@@ -48,14 +48,14 @@ fn slots(start: &Start, cpus: usize) -> u32 {
 
 /// Why the keeper was not told of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Untold {
+pub(super) enum Undeliverable {
     /// The order is too long for it, and so for execve(2).
     TooLong,
     /// It would not understand it.
     KeeperTooOld,
 }
 
-impl Untold {
+impl Undeliverable {
     fn cause(self) -> &'static str {
         match self {
             // What the keeper would say to a shorter one that is still too long.
@@ -68,7 +68,7 @@ impl Untold {
 }
 
 /// The end of an attempt that the keeper was not told of.
-pub(super) fn never_told(attempt: Attempt, why: Untold, now: Timestamp) -> Ended {
+pub(super) fn never_told(attempt: Attempt, why: Undeliverable, now: Timestamp) -> Ended {
     Ended {
         attempt,
         pid: 0,

@@ -31,7 +31,8 @@ use crate::domain::{QueueName, Span, Timestamp};
 use crate::error::{Error, Result, describe};
 use crate::keeper::protocol::{Attempt, FromKeeper, ToKeeper};
 use crate::keeper::{
-    LOG_DIRECTORY, attempts_with_pipes, farewells, forget_farewells, output_path, raise_descriptor_limit,
+    LOG_DIRECTORY, attempts_with_pipes, exit_markers, output_path, raise_descriptor_limit,
+    remove_exit_markers,
 };
 use crate::schedule::Zone;
 use crate::store::{Store, StoreError, StoreResult};
@@ -189,7 +190,7 @@ impl<'a> Daemon<'a> {
         let now = self.clock.now();
         let (boot_id, slots) = (self.settings.boot_id.clone(), self.settings.slots);
         let zone = self.zone.clone();
-        let ended_keepers = farewells(&self.base.join(LOG_DIRECTORY));
+        let ended_keepers = exit_markers(&self.base.join(LOG_DIRECTORY));
         self.store.write(|writer| {
             if slots.is_some() {
                 writer.set_queue(&QueueName::default(), slots)?;
@@ -329,7 +330,7 @@ impl<'a> Daemon<'a> {
         let heard = self.keeper.hear(self.clock.now());
         // Nothing is lost by waiting while nothing could take a free slot, and nobody watches.
         let supplied = self.keeper.is_supplied() || !(self.waiting || self.doors.subscribers.has_any());
-        let patience = |report: &FromKeeper| match report {
+        let delay = |report: &FromKeeper| match report {
             FromKeeper::Started { .. } | FromKeeper::Delayed { .. } => STARTED_LINGER,
             FromKeeper::Ended(_) if supplied => ENDED_LINGER,
             FromKeeper::Ended(_) | FromKeeper::Unattended { .. } | FromKeeper::Hello { .. } => Span::ZERO,
@@ -337,11 +338,11 @@ impl<'a> Daemon<'a> {
         // What was heard before and is still waiting counts too: it was heard when the keeper had more to go
         // on with.
         self.reports.extend(heard);
-        let Some(patience) = self.reports.iter().map(patience).min() else { return false };
-        if patience == Span::ZERO {
+        let Some(delay) = self.reports.iter().map(delay).min() else { return false };
+        if delay == Span::ZERO {
             return true;
         }
-        let until = self.clock.now() + patience;
+        let until = self.clock.now() + delay;
         self.linger_until = Some(self.linger_until.map_or(until, |earlier| earlier.min(until)));
         false
     }
@@ -410,7 +411,7 @@ impl<'a> Daemon<'a> {
         }
         self.check_place(now)?;
         let meets_keeper = self.reports.iter().any(|report| matches!(report, FromKeeper::Hello { .. }));
-        let ended_keepers = if meets_keeper { farewells(&log) } else { Vec::new() };
+        let ended_keepers = if meets_keeper { exit_markers(&log) } else { Vec::new() };
         let pipes = if meets_keeper { attempts_with_pipes(&log) } else { Vec::new() };
         let post_office = PostOffice {
             host: &self.settings.host,
@@ -450,14 +451,14 @@ impl<'a> Daemon<'a> {
         self.linger_until = None;
         self.next_fire = done.deadline;
         self.waiting = done.waiting;
-        let untold = self.keeper.tell(done.orders);
-        if !untold.is_empty() {
+        let failed = self.keeper.tell(done.orders);
+        if !failed.is_empty() {
             self.reports.extend(
-                untold.into_iter().map(|(attempt, why)| FromKeeper::Ended(never_told(attempt, why, now))),
+                failed.into_iter().map(|(attempt, why)| FromKeeper::Ended(never_told(attempt, why, now))),
             );
             self.linger_until = Some(now);
         }
-        forget_farewells(&log, &ended_keepers);
+        remove_exit_markers(&log, &ended_keepers);
         for run in done.stored_outputs {
             // Left behind it is found at the next start.
             let _ = fs::remove_file(output_path(&log, run));

@@ -1,16 +1,16 @@
 //! Owns: the user that an attempt runs as, looked up at its start.
-//! Never: becoming that user (see `raw`).
+//! Never: becoming that user (see `sys`).
 
 use std::ffi::CString;
 
 use nix::unistd::{Gid, Uid, User, getgrouplist};
 
-use super::lookup::{self, Refusal};
+use super::path_search::{self, Refusal};
 use crate::error::describe_errno;
 
 /// A user as the system knows it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub struct Credentials {
     /// The user's number.
     pub uid: Uid,
     /// The group of its entry in passwd(5).
@@ -23,9 +23,9 @@ pub struct Account {
 ///
 /// # Errors
 /// The refusal that becomes the attempt's end, if there is no such user (any more).
-pub fn find(name: &str) -> Result<Account, Refusal> {
+pub fn find(name: &str) -> Result<Credentials, Refusal> {
     let refusal = |why: &str| {
-        let mut refusal = Refusal::new(lookup::OTHER, name.as_bytes(), why);
+        let mut refusal = Refusal::new(path_search::OTHER, name.as_bytes(), why);
         refusal.cause.insert_str(0, "user ");
         refusal
     };
@@ -33,7 +33,7 @@ pub fn find(name: &str) -> Result<Account, Refusal> {
     let user = User::from_name(name).map_err(|errno| refusal(&describe_errno(errno)))?;
     let user = user.ok_or_else(|| refusal("there is no such user"))?;
     let groups = getgrouplist(&c_name, user.gid).map_err(|errno| refusal(&describe_errno(errno)))?;
-    Ok(Account { uid: user.uid, gid: user.gid, groups })
+    Ok(Credentials { uid: user.uid, gid: user.gid, groups })
 }
 
 #[cfg(test)]

@@ -6,18 +6,18 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::procfs;
-use super::stopping::Blow;
+use super::stopping::StopSignal;
 
 /// Sends to the whole group of a run whose leader has not been reaped, so that its number can be nobody
 /// else's.
-pub fn strike(leader: u32, blow: Blow) {
+pub fn signal_group(leader: u32, signal: StopSignal) {
     // ESRCH cannot be, and EPERM is a member that changed its user: nothing to be done about it here.
-    match blow {
-        Blow::Terminate => {
+    match signal {
+        StopSignal::Terminate => {
             let _ = killpg(group(leader), Signal::SIGTERM);
             let _ = killpg(group(leader), Signal::SIGCONT);
         }
-        Blow::Kill => {
+        StopSignal::Kill => {
             let _ = killpg(group(leader), Signal::SIGKILL);
         }
     }
@@ -34,7 +34,7 @@ pub fn is_alive(leader: u32) -> bool {
 /// Members that have another parent than the keeper can go unseen, and the number could then have come to
 /// lead a stranger's group. A process group lies within one session, so one of ours is in that of the keeper
 /// that started it.
-pub fn kill_remains(leader: u32, session: i32) {
+pub fn kill_orphaned_group(leader: u32, session: i32) {
     if procfs::processes().any(|process| process.group == leader && process.session == session) {
         let _ = killpg(group(leader), Signal::SIGKILL);
     }

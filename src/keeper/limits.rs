@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
-use super::raw;
+use super::sys;
 
 /// Raises the soft limit of descriptors to the hard one, and returns what it was; `None`: it is as it was.
 ///
@@ -28,7 +28,7 @@ pub fn set_descriptor_limit(soft: rlim_t) {
 /// the ones that it is given below the run's limit.
 pub(super) fn out_of_the_way(fd: OwnedFd, soft: Option<rlim_t>) -> OwnedFd {
     match soft {
-        Some(soft) => raw::move_up(fd, soft),
+        Some(soft) => sys::move_up(fd, soft),
         None => fd,
     }
 }

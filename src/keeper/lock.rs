@@ -15,8 +15,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use serde::{Deserialize, Serialize};
 
-use super::host;
 use super::protocol::KeeperInstance;
+use super::setup;
 
 const LOCK_FILE: &str = "keeper.lock";
 
@@ -81,7 +81,7 @@ pub(super) fn acquire(dir: &Path, instance: KeeperInstance) -> io::Result<Keeper
     }
     let mut text = String::new();
     let before = file.read_to_string(&mut text).ok().and_then(|_| serde_json::from_str(&text).ok());
-    let info = KeeperInfo { instance, session: host::session() };
+    let info = KeeperInfo { instance, session: setup::session() };
     let text = serde_json::to_string(&info).expect("plain fields make JSON");
     // On a full disk the lock holds all the same; only a successor would look longer for what this one
     // started.

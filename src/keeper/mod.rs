@@ -4,33 +4,33 @@
 mod account;
 mod channel;
 mod drain;
-mod farewell;
+mod exit_marker;
 mod group;
-mod host;
 mod input;
 mod limits;
 mod link;
 pub mod lock;
-mod lookup;
 mod output;
+mod path_search;
 mod pipe;
 mod process;
 mod procfs;
 pub mod protocol;
-mod raw;
-mod roster;
+pub mod roster;
 mod search;
 mod server;
-mod stopping;
+mod setup;
+pub mod stopping;
+mod sys;
 
 use std::path::{Path, PathBuf};
 
-pub use farewell::{farewells, forget_farewells};
-pub use host::adopt_stdin_listener;
+pub use exit_marker::{exit_markers, remove_exit_markers};
 pub use limits::{descriptor_limit, raise_descriptor_limit, set_descriptor_limit};
 pub use link::{KeeperLink, launch};
 pub use pipe::attempts_with_pipes;
 pub use server::{KeeperConfig, SOCKET, serve};
+pub use setup::adopt_stdin_listener;
 
 use crate::domain::RunId;
 

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd;
 
-use super::lookup::errno_of;
+use super::path_search::errno_of;
 
 /// What is left of a disk for the database, in bytes: its log takes 4 MiB.
 const RESERVE_BYTES_MAX: u64 = 16 << 20;

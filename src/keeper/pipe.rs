@@ -17,8 +17,8 @@ use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, mkfifoat, unlinkat};
 
-use super::account::Account;
-use super::lookup::errno_of;
+use super::account::Credentials;
+use super::path_search::errno_of;
 use super::protocol::Attempt;
 use crate::domain::{JobId, RunId};
 
@@ -67,7 +67,7 @@ impl Pipes {
     ///
     /// The pipe belongs to the attempt's user, who can open it again as `/dev/stderr`. Nobody else comes
     /// near: the directory is the keeper's alone.
-    pub(super) fn make(&mut self, attempt: Attempt, account: Option<&Account>) -> io::Result<Pipe> {
+    pub(super) fn make(&mut self, attempt: Attempt, account: Option<&Credentials>) -> io::Result<Pipe> {
         let name = name(attempt);
         let made = self.directory().and_then(|fd| make_name(fd, &name).map(|()| fd));
         let fd = match made {

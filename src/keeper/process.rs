@@ -22,13 +22,13 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd;
 
 use super::LOG_DIRECTORY;
-use super::account::{self, Account};
+use super::account::{self, Credentials};
 use super::input;
 use super::limits::{out_of_the_way, set_descriptor_limit};
-use super::lookup::{self, Refusal};
+use super::path_search::{self, Refusal};
 use super::pipe::{self, Pipes};
 use super::protocol::{StartExtras, StartOrder};
-use super::raw::{self, Becoming, Step};
+use super::sys::{self, Step, SwitchUser};
 use crate::domain::Stdin;
 use crate::error::describe;
 
@@ -44,7 +44,7 @@ fn own_mask() -> Mode {
 }
 
 /// What a process is given, wherever its program is found.
-struct Outfit<'a> {
+struct SpawnSpec<'a> {
     order: &'a StartOrder,
     /// Where it begins.
     cwd: &'a Path,
@@ -54,7 +54,7 @@ struct Outfit<'a> {
     /// What was opened or made for `stdin` already.
     input: File,
     output: File,
-    account: Option<Account>,
+    account: Option<Credentials>,
     /// The soft limit of descriptors that the keeper was started with, if it has raised its own.
     descriptors: Option<rlim_t>,
 }
@@ -64,7 +64,7 @@ enum Failure {
     /// execve(2)'s, or of what comes before it.
     Errno(Errno),
     /// Of becoming another user; no other place would do better.
-    Becoming(Step, Errno),
+    SwitchUser(Step, Errno),
 }
 
 impl From<Errno> for Failure {
@@ -103,7 +103,7 @@ fn start_with_pipe(
         order.argv.iter().chain(&order.env).map(Vec::as_slice).chain([order.cwd.as_slice(), path]);
     if texts.any(|text| text.contains(&0)) {
         return Err(Refusal::new(
-            lookup::OTHER,
+            path_search::OTHER,
             program,
             "a NUL byte in the command, environment or directory",
         ));
@@ -114,7 +114,7 @@ fn start_with_pipe(
         refusal("output pipe", &pipe::path(Path::new(LOG_DIRECTORY), order.attempt), &error)
     })?;
     let input = open_input(&extras.stdin, account.is_some())?;
-    let outfit = Outfit {
+    let spec = SpawnSpec {
         order,
         cwd,
         cwd_optional: extras.cwd_optional,
@@ -125,17 +125,17 @@ fn start_with_pipe(
         descriptors,
     };
     umask(Mode::from_bits_truncate(order.umask));
-    let started = search(&outfit, program);
+    let started = search(&spec, program);
     umask(own_mask());
     let started = started.map(|pid| (pid, File::from(out_of_the_way(pipe.outlet.into(), descriptors))));
     started.map_err(|failure| match failure {
-        Failure::Errno(errno) => lookup::explain(program, cwd, errno),
-        Failure::Becoming(Step::User, errno) => {
+        Failure::Errno(errno) => path_search::explain(program, cwd, errno),
+        Failure::SwitchUser(Step::User, errno) => {
             let user = extras.user.as_deref().unwrap_or_default();
             refusal("user", Path::new(user), &errno.into())
         }
-        Failure::Becoming(Step::Directory, errno) => refusal("working directory", cwd, &errno.into()),
-        Failure::Becoming(Step::Input, errno) => {
+        Failure::SwitchUser(Step::Directory, errno) => refusal("working directory", cwd, &errno.into()),
+        Failure::SwitchUser(Step::Input, errno) => {
             refusal("standard input", Path::new(OsStr::from_bytes(path)), &errno.into())
         }
     })
@@ -144,15 +144,15 @@ fn start_with_pipe(
 /// Returns the directory to begin in.
 fn directory<'a>(order: &'a StartOrder, extras: &StartExtras) -> &'a Path {
     let cwd = Path::new(OsStr::from_bytes(&order.cwd));
-    if extras.cwd_optional && lookup::check_directory(cwd).is_err() { Path::new("/") } else { cwd }
+    if extras.cwd_optional && path_search::check_directory(cwd).is_err() { Path::new("/") } else { cwd }
 }
 
 /// Makes a refusal of something of the attempt's that cannot be had: ``working directory `/x`: not a
 /// directory``.
 fn refusal(kind: &str, subject: &Path, error: &io::Error) -> Refusal {
-    let mut refusal = Refusal::new(lookup::OTHER, subject.as_os_str().as_bytes(), &describe(error));
+    let mut refusal = Refusal::new(path_search::OTHER, subject.as_os_str().as_bytes(), &describe(error));
     refusal.cause.insert_str(0, &format!("{kind} "));
-    refusal.is_passing = lookup::is_passing(lookup::errno_of(error));
+    refusal.is_passing = path_search::is_passing(path_search::errno_of(error));
     refusal
 }
 
@@ -169,15 +169,15 @@ fn open_input(stdin: &Stdin, becomes_another: bool) -> Result<File, Refusal> {
 
 /// Tries the program's places in turn. As in execvp(3), one that may not be executed is worth mentioning only
 /// if no other place has the program.
-fn search(outfit: &Outfit<'_>, program: &[u8]) -> Result<u32, Failure> {
+fn search(spec: &SpawnSpec<'_>, program: &[u8]) -> Result<u32, Failure> {
     let mut failure = Errno::ENOENT;
     let searched = !program.contains(&b'/');
-    for candidate in lookup::candidates(program, &outfit.order.env) {
-        let errno = match attempt(outfit, &candidate, searched) {
+    for candidate in path_search::candidates(program, &spec.order.env) {
+        let errno = match attempt(spec, &candidate, searched) {
             Err(Failure::Errno(errno)) => errno,
             ended => return ended,
         };
-        if !searched || !lookup::goes_on(errno) {
+        if !searched || !path_search::goes_on(errno) {
             return Err(errno.into());
         }
         if errno == Errno::EACCES {
@@ -187,59 +187,63 @@ fn search(outfit: &Outfit<'_>, program: &[u8]) -> Result<u32, Failure> {
     Err(failure.into())
 }
 
-fn attempt(outfit: &Outfit<'_>, place: &OsStr, probe: bool) -> Result<u32, Failure> {
+fn attempt(spec: &SpawnSpec<'_>, place: &OsStr, probe: bool) -> Result<u32, Failure> {
     if probe {
-        lookup::probe(place, outfit.cwd)?;
+        path_search::probe(place, spec.cwd)?;
     }
-    let argv = &outfit.order.argv;
-    let direct = spawn(outfit, place, OsStr::from_bytes(&argv[0]), None);
+    let argv = &spec.order.argv;
+    let direct = spawn(spec, place, OsStr::from_bytes(&argv[0]), None);
     match direct {
-        Err(Failure::Errno(Errno::ENOEXEC)) => {
-            spawn(outfit, OsStr::new(SHELL), OsStr::new(SHELL), Some(place))
-        }
+        Err(Failure::Errno(Errno::ENOEXEC)) => spawn(spec, OsStr::new(SHELL), OsStr::new(SHELL), Some(place)),
         direct => direct,
     }
 }
 
-fn spawn(outfit: &Outfit<'_>, program: &OsStr, arg0: &OsStr, script: Option<&OsStr>) -> Result<u32, Failure> {
-    let order = outfit.order;
+fn spawn(
+    spec: &SpawnSpec<'_>,
+    program: &OsStr,
+    arg0: &OsStr,
+    script: Option<&OsStr>,
+) -> Result<u32, Failure> {
+    let order = spec.order;
     let mut command = Command::new(program);
     let arguments = order.argv[1..].iter().map(|argument| OsStr::from_bytes(argument));
     command.arg0(arg0).args(script).args(arguments).process_group(0);
     command.env_clear().envs(order.env.iter().filter_map(|variable| split_variable(variable)));
-    let duplicate = |file: &File| file.try_clone().map(Stdio::from).map_err(|error| lookup::errno_of(&error));
-    command.stdin(duplicate(&outfit.input)?);
-    command.stdout(duplicate(&outfit.output)?).stderr(duplicate(&outfit.output)?);
-    match &outfit.account {
+    let duplicate =
+        |file: &File| file.try_clone().map(Stdio::from).map_err(|error| path_search::errno_of(&error));
+    command.stdin(duplicate(&spec.input)?);
+    command.stdout(duplicate(&spec.output)?).stderr(duplicate(&spec.output)?);
+    match &spec.account {
         None => {
-            command.current_dir(outfit.cwd);
+            command.current_dir(spec.cwd);
             // A run gets the limit that it would have without us. posix_spawn(3) takes no descriptor beyond
             // it: see `out_of_the_way`.
-            outfit.descriptors.inspect(|soft| set_descriptor_limit(*soft));
+            spec.descriptors.inspect(|soft| set_descriptor_limit(*soft));
             let spawned = command.spawn();
-            outfit.descriptors.inspect(|_| set_descriptor_limit(rlim_t::MAX));
-            spawned.map(|child| child.id()).map_err(|error| lookup::errno_of(&error).into())
+            spec.descriptors.inspect(|_| set_descriptor_limit(rlim_t::MAX));
+            spawned.map(|child| child.id()).map_err(|error| path_search::errno_of(&error).into())
         }
-        Some(account) => spawn_as(command, outfit, account),
+        Some(account) => spawn_as(command, spec, account),
     }
 }
 
 /// Starts it as another user.
-fn spawn_as(mut command: Command, outfit: &Outfit<'_>, account: &Account) -> Result<u32, Failure> {
+fn spawn_as(mut command: Command, spec: &SpawnSpec<'_>, account: &Credentials) -> Result<u32, Failure> {
     let c_string = |bytes: &[u8]| CString::new(bytes).map_err(|_| Errno::EINVAL);
-    let stdin = match outfit.stdin {
+    let stdin = match spec.stdin {
         Stdin::Path(path) => Some(c_string(path)?),
         Stdin::Null | Stdin::Text(_) => None,
     };
     let (reported, report) = unistd::pipe2(OFlag::O_CLOEXEC)?;
-    let cwd = c_string(outfit.cwd.as_os_str().as_bytes())?;
-    raw::become_before_exec(
+    let cwd = c_string(spec.cwd.as_os_str().as_bytes())?;
+    sys::switch_user_before_exec(
         &mut command,
-        Becoming {
+        SwitchUser {
             account: account.clone(),
-            descriptors: outfit.descriptors,
+            descriptors: spec.descriptors,
             cwd,
-            cwd_optional: outfit.cwd_optional,
+            cwd_optional: spec.cwd_optional,
             stdin,
             report,
         },
@@ -248,11 +252,11 @@ fn spawn_as(mut command: Command, outfit: &Outfit<'_>, account: &Account) -> Res
     // Our own end of the report goes with it, so that the pipe has an end.
     drop(command);
     spawned.map(|child| child.id()).map_err(|error| {
-        let errno = lookup::errno_of(&error);
+        let errno = path_search::errno_of(&error);
         let mut byte = [0];
         let told = File::from(reported).read(&mut byte).is_ok_and(|count| count > 0);
         let step = if told { Step::from_byte(byte[0]) } else { None };
-        step.map_or(Failure::Errno(errno), |step| Failure::Becoming(step, errno))
+        step.map_or(Failure::Errno(errno), |step| Failure::SwitchUser(step, errno))
     })
 }
 

@@ -60,7 +60,7 @@ pub struct Roster {
 impl Roster {
     /// Takes up an order: it stands by at the end of its queue, which is returned. `None`: the attempt is
     /// known.
-    pub fn admit(&mut self, order: StartOrder, extras: StartExtras) -> Option<String> {
+    pub fn enqueue(&mut self, order: StartOrder, extras: StartExtras) -> Option<String> {
         if self.attempts.contains_key(&order.attempt) {
             return None;
         }
@@ -284,9 +284,9 @@ mod tests {
     fn a_queue_starts_its_orders_in_turn_as_slots_come_free() {
         let mut roster = Roster::default();
         for job in 1..=4 {
-            assert_eq!(roster.admit(order(job, "q", 2), StartExtras::default()).as_deref(), Some("q"));
+            assert_eq!(roster.enqueue(order(job, "q", 2), StartExtras::default()).as_deref(), Some("q"));
         }
-        roster.admit(order(9, "other", 1), StartExtras::default());
+        roster.enqueue(order(9, "other", 1), StartExtras::default());
         assert_eq!((fill(&mut roster, "q"), fill(&mut roster, "other")), (vec![1, 2], vec![9]));
         roster.leave(2).expect("it ran");
         roster.ended(ended(2));
@@ -300,10 +300,10 @@ mod tests {
     fn the_newest_order_says_how_wide_a_queue_is() {
         let mut roster = Roster::default();
         for job in 1..=3 {
-            roster.admit(order(job, "q", 1), StartExtras::default());
+            roster.enqueue(order(job, "q", 1), StartExtras::default());
         }
         assert_eq!(fill(&mut roster, "q"), [1]);
-        roster.admit(order(4, "q", 3), StartExtras::default());
+        roster.enqueue(order(4, "q", 3), StartExtras::default());
         assert_eq!(fill(&mut roster, "q"), [2, 3]);
     }
 
@@ -311,7 +311,7 @@ mod tests {
     fn a_queue_that_is_resized_starts_what_stands_by_or_starts_less() {
         let mut roster = Roster::default();
         for job in 1..=4 {
-            roster.admit(order(job, "q", 1), StartExtras::default());
+            roster.enqueue(order(job, "q", 1), StartExtras::default());
         }
         assert_eq!(fill(&mut roster, "q"), [1]);
         roster.resize("q", 3);
@@ -326,15 +326,15 @@ mod tests {
     #[test]
     fn an_attempt_is_taken_up_once_until_its_result_is_acknowledged() {
         let mut roster = Roster::default();
-        assert!(roster.admit(order(1, "q", 1), StartExtras::default()).is_some());
-        assert!(roster.admit(order(1, "q", 1), StartExtras::default()).is_none());
+        assert!(roster.enqueue(order(1, "q", 1), StartExtras::default()).is_some());
+        assert!(roster.enqueue(order(1, "q", 1), StartExtras::default()).is_none());
         fill(&mut roster, "q");
-        assert!(roster.admit(order(1, "q", 1), StartExtras::default()).is_none());
+        assert!(roster.enqueue(order(1, "q", 1), StartExtras::default()).is_none());
         assert!(!roster.acknowledge(attempt(1)));
         assert_eq!(roster.pid_of(attempt(1)), Some(1));
         roster.leave(1).expect("it ran");
         roster.ended(ended(1));
-        assert!(roster.admit(order(1, "q", 1), StartExtras::default()).is_none());
+        assert!(roster.enqueue(order(1, "q", 1), StartExtras::default()).is_none());
         assert!(!roster.acknowledge(attempt(1)), "it has no pipe, and may be started again");
         assert!(roster.acknowledge(attempt(1)), "what is left of it is an earlier keeper's");
         roster.tidy("q");
@@ -344,8 +344,8 @@ mod tests {
     #[test]
     fn a_run_whose_output_is_on_its_way_is_known_and_takes_no_slot() {
         let mut roster = Roster::default();
-        roster.admit(order(1, "q", 1), StartExtras::default());
-        roster.admit(order(2, "q", 1), StartExtras::default());
+        roster.enqueue(order(1, "q", 1), StartExtras::default());
+        roster.enqueue(order(2, "q", 1), StartExtras::default());
         fill(&mut roster, "q");
         roster.leave(1).expect("it ran");
         assert_eq!(fill(&mut roster, "q"), [2]);
@@ -358,7 +358,7 @@ mod tests {
     fn an_order_that_is_put_back_is_the_next_of_its_queue() {
         let mut roster = Roster::default();
         for job in 1..=2 {
-            roster.admit(order(job, "q", 1), StartExtras::default());
+            roster.enqueue(order(job, "q", 1), StartExtras::default());
         }
         let (first, extras) = roster.next("q").expect("it has a slot");
         roster.put_back(first, extras);
@@ -368,8 +368,8 @@ mod tests {
     #[test]
     fn only_what_stands_by_can_be_withdrawn() {
         let mut roster = Roster::default();
-        roster.admit(order(1, "q", 1), StartExtras::default());
-        roster.admit(order(2, "q", 1), StartExtras::default());
+        roster.enqueue(order(1, "q", 1), StartExtras::default());
+        roster.enqueue(order(2, "q", 1), StartExtras::default());
         fill(&mut roster, "q");
         assert!(!roster.withdraw(attempt(1)) && roster.withdraw(attempt(2)) && !roster.withdraw(attempt(3)));
         roster.ended(ended(2));

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::lock::KeeperInfo;
 use super::procfs::{self, Process};
 use super::protocol::{Attempt, SeekOrder};
-use super::raw;
+use super::sys;
 use crate::domain::{Span, Timestamp, value_of};
 
 /// How far the start in the run log and that of a process may lie apart: the one is read a moment before the
@@ -130,7 +130,7 @@ fn attempt_name(attempt: Attempt) -> (Vec<u8>, Vec<u8>) {
 
 /// Opens a process, unless it has ended since and its number is another's now.
 fn open(process: &Process) -> Option<OwnedFd> {
-    let opened = raw::open_process(process.pid).ok()?;
+    let opened = sys::open_process(process.pid).ok()?;
     let now = procfs::process(process.pid)?;
     (now.start_ticks == process.start_ticks && !now.is_zombie).then_some(opened)
 }

@@ -33,7 +33,7 @@ use super::pipe::Pipes;
 use super::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, StartExtras, ToKeeper};
 use super::roster::Roster;
 use super::search::Survey;
-use super::{LOG_DIRECTORY, farewell, host};
+use super::{LOG_DIRECTORY, exit_marker, setup};
 
 /// How many orders are obeyed before anything else is looked at: a thousand starts take a second, and slots
 /// that others wait for, and timeouts, do not.
@@ -71,7 +71,7 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
     // Before the working directory changes.
     let place = Place::new(path::absolute(config.dir)?)?;
     listener.set_nonblocking(true)?;
-    let signals = host::settle()?;
+    let signals = setup::become_keeper()?;
     let lock = lock::acquire(&place.base(), config.instance)?;
     let log_dir = place.base().join(LOG_DIRECTORY);
     let mut server = Server {
@@ -80,20 +80,20 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
         pipes: Pipes::new(log_dir.clone()),
         log_dir,
         place,
-        session_id: host::session(),
+        session_id: setup::session(),
         descriptors: raise_descriptor_limit(),
         lock,
         instance: config.instance,
         clock,
         roster: Roster::default(),
         deadlines: BTreeSet::new(),
-        remains: HashMap::new(),
+        orphaned_groups: HashMap::new(),
         delays: HashMap::new(),
         refused: HashMap::new(),
         settling: HashMap::new(),
         unattended: HashMap::new(),
         survey: None,
-        session: None,
+        connection: None,
         idle_until: Some(clock.monotonic() + FIRST_HELLO_MAX),
         accept_at: None,
         store_check_at: None,
@@ -106,7 +106,7 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
 }
 
 /// The one connection to a daemon.
-struct Session {
+struct Connection {
     channel: Channel,
     peer: Peer,
     /// Its `Hello` was answered.
@@ -132,8 +132,8 @@ struct Server<'a> {
     /// When which group is due for a signal.
     deadlines: BTreeSet<(Duration, u32)>,
     /// Groups that were told to stop and whose leader has ended: when the rest of them is killed, and their
-    /// session.
-    remains: HashMap<u32, (Duration, i32)>,
+    /// connection.
+    orphaned_groups: HashMap<u32, (Duration, i32)>,
     /// Queues for whose next start the system had no means: when it is tried again.
     delays: HashMap<String, Duration>,
     /// Attempts that could not be started, and since when.
@@ -144,7 +144,7 @@ struct Server<'a> {
     unattended: HashMap<u32, Vec<OwnedFd>>,
     /// All processes, while the daemon asks for some of them.
     survey: Option<Survey>,
-    session: Option<Session>,
+    connection: Option<Connection>,
     /// Until the first hello: how long to wait for it.
     idle_until: Option<Duration>,
     /// The end of an `ACCEPT_PAUSE`.
@@ -162,11 +162,11 @@ struct Ready {
 }
 
 impl Server<'_> {
-    fn run(mut self, signals: &host::Signals) -> io::Result<()> {
+    fn run(mut self, signals: &setup::Signals) -> io::Result<()> {
         loop {
             let ready = self.wait(signals)?;
             if ready.children {
-                host::drain(&signals.woken);
+                setup::drain(&signals.woken);
                 self.unreaped = true;
             }
             if signals.take_hangup() {
@@ -181,7 +181,7 @@ impl Server<'_> {
             for settled in self.drain.answers() {
                 self.conclude_settled(settled);
             }
-            if ready.newcomer && self.session.as_ref().is_none_or(|session| !session.greeted) {
+            if ready.newcomer && self.connection.as_ref().is_none_or(|connection| !connection.greeted) {
                 self.accept();
             }
             self.answer();
@@ -193,7 +193,7 @@ impl Server<'_> {
             // is ending.
             if self.is_idle() && !self.accept() {
                 // Where it cannot be said, a run that was never started counts as lost: wrong, and safe.
-                let _ = farewell::say(&self.log_dir, self.instance);
+                let _ = exit_marker::leave(&self.log_dir, self.instance);
                 return Ok(());
             }
         }
@@ -211,7 +211,7 @@ impl Server<'_> {
 
     /// Tells whether nothing runs here and nobody will ever ask for what has run, because the store is gone.
     fn is_of_no_use(&mut self) -> bool {
-        if self.session.is_some() || self.roster.has_running() || self.roster.has_waiting() {
+        if self.connection.is_some() || self.roster.has_running() || self.roster.has_waiting() {
             self.store_check_at = None;
             return false;
         }
@@ -227,33 +227,35 @@ impl Server<'_> {
     /// Tells whether orders have come that start at once: then what is due comes first, and ends wait. An end
     /// that has to make room for a start does not wait.
     fn is_starting_many(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.behind) && !self.roster.has_waiting()
+        self.connection.as_ref().is_some_and(|connection| connection.behind) && !self.roster.has_waiting()
     }
 
     /// Sleeps until there is something to do.
-    fn wait(&mut self, signals: &host::Signals) -> io::Result<Ready> {
-        let patience = self.patience();
+    fn wait(&mut self, signals: &setup::Signals) -> io::Result<Ready> {
+        let poll_timeout = self.poll_timeout();
         let mut fds = vec![
             PollFd::new(signals.woken.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.drain.as_fd(), PollFlags::POLLIN),
         ];
         // One daemon at a time: the next one is heard only when everything of the last one is known. One that
         // has not said hello has ordered nothing, and does not keep others out.
-        let open = self.accept_at.is_none() && self.session.as_ref().is_none_or(|session| !session.greeted);
+        let open =
+            self.accept_at.is_none() && self.connection.as_ref().is_none_or(|connection| !connection.greeted);
         let listener = open.then_some(fds.len());
         if open {
             fds.push(PollFd::new(self.listener.as_fd(), PollFlags::POLLIN));
         }
-        if let Some(session) = self.session.as_ref().filter(|session| session.peer == Peer::Open) {
+        if let Some(connection) = self.connection.as_ref().filter(|connection| connection.peer == Peer::Open)
+        {
             let mut events = PollFlags::POLLIN;
-            events.set(PollFlags::POLLOUT, session.channel.wants_write());
-            fds.push(PollFd::new(session.channel.as_fd(), events));
+            events.set(PollFlags::POLLOUT, connection.channel.wants_write());
+            fds.push(PollFd::new(connection.channel.as_fd(), events));
         }
         let unattended = fds.len();
         fds.extend(self.unattended_fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         // Interrupted means a signal, most likely SIGCHLD: a slot may be free, and asking poll again would
         // only cost time.
-        match ppoll(&mut fds, patience.map(TimeSpec::from_duration), None) {
+        match ppoll(&mut fds, poll_timeout.map(TimeSpec::from_duration), None) {
             Ok(_) => {}
             Err(Errno::EINTR) => return Ok(Ready { children: true, newcomer: false }),
             Err(errno) => return Err(errno.into()),
@@ -264,12 +266,16 @@ impl Server<'_> {
     }
 
     /// Returns how long there is nothing to do by itself; `None`: for ever.
-    fn patience(&mut self) -> Option<Duration> {
-        if self.session.as_ref().is_some_and(|session| session.behind || session.peer == Peer::Gone) {
+    fn poll_timeout(&mut self) -> Option<Duration> {
+        if self
+            .connection
+            .as_ref()
+            .is_some_and(|connection| connection.behind || connection.peer == Peer::Gone)
+        {
             return Some(Duration::ZERO);
         }
         let stop = self.deadlines.first().map(|(at, _)| *at);
-        let hello = self.idle_until.filter(|_| self.session.is_none());
+        let hello = self.idle_until.filter(|_| self.connection.is_none());
         let delay = self.delays.values().min().copied();
         let drain = self.drain.due_at();
         let next =
@@ -279,8 +285,9 @@ impl Server<'_> {
 
     fn is_idle(&self) -> bool {
         let waits = self.idle_until.is_some_and(|until| self.clock.monotonic() < until);
-        let keeps = !self.roster.is_empty() || !self.remains.is_empty() || self.drain.has_open_pipes();
-        self.session.is_none() && !keeps && !waits
+        let keeps =
+            !self.roster.is_empty() || !self.orphaned_groups.is_empty() || self.drain.has_open_pipes();
+        self.connection.is_none() && !keeps && !waits
     }
 
     /// Takes up the next connection, if there is one that may be.
@@ -288,7 +295,7 @@ impl Server<'_> {
         match self.listener.accept() {
             Ok((stream, _)) => {
                 let channel = if is_trusted(&stream) { Channel::new(stream).ok() } else { None };
-                self.session = channel.map(|channel| Session {
+                self.connection = channel.map(|channel| Connection {
                     channel,
                     peer: Peer::Open,
                     greeted: false,
@@ -311,41 +318,41 @@ impl Server<'_> {
 
     /// Reads and obeys what the daemon says, up to a bound.
     fn converse(&mut self) {
-        let Some(session) = &mut self.session else { return };
-        if !session.behind && session.peer == Peer::Open {
-            session.peer = session.channel.fill();
+        let Some(connection) = &mut self.connection else { return };
+        if !connection.behind && connection.peer == Peer::Open {
+            connection.peer = connection.channel.fill();
         }
         for _ in 0..ORDERS_PER_TURN {
-            let Some(session) = &mut self.session else { return };
-            match session.channel.take::<ToKeeper>() {
+            let Some(connection) = &mut self.connection else { return };
+            match connection.channel.take::<ToKeeper>() {
                 Ok(Some(message)) => self.obey(message),
                 Ok(None) => {
-                    session.behind = false;
+                    connection.behind = false;
                     self.survey = None;
                     // Only now that its last order was obeyed is a daemon gone: the next one's hello must
                     // name it. Half a message is none: its sender cannot have counted on it.
-                    if session.peer == Peer::Gone {
-                        self.session = None;
+                    if connection.peer == Peer::Gone {
+                        self.connection = None;
                     }
                     return;
                 }
-                Err(_) => self.session = None,
+                Err(_) => self.connection = None,
             }
         }
-        if let Some(session) = &mut self.session {
-            session.behind = true;
+        if let Some(connection) = &mut self.connection {
+            connection.behind = true;
         }
     }
 
     fn obey(&mut self, message: ToKeeper) {
-        let greeted = self.session.as_ref().is_some_and(|session| session.greeted);
+        let greeted = self.connection.as_ref().is_some_and(|connection| connection.greeted);
         match message {
             ToKeeper::Hello { version: _ } if !greeted => self.greet(),
             // Out of turn: whoever this is, it is not a daemon.
-            ToKeeper::Hello { version: _ } => self.session = None,
-            _ if !greeted => self.session = None,
-            ToKeeper::Start(order) => self.admit(order, StartExtras::default()),
-            ToKeeper::StartWith(order, extras) => self.admit(order, extras),
+            ToKeeper::Hello { version: _ } => self.connection = None,
+            _ if !greeted => self.connection = None,
+            ToKeeper::Start(order) => self.take_order(order, StartExtras::default()),
+            ToKeeper::StartWith(order, extras) => self.take_order(order, extras),
             ToKeeper::Stop { attempt, now } => self.stop(attempt, now),
             ToKeeper::Recall { attempt } => self.recall(attempt, None),
             ToKeeper::Acknowledge { attempts } => self.acknowledge(&attempts),
@@ -359,8 +366,8 @@ impl Server<'_> {
 
     fn greet(&mut self) {
         self.idle_until = None;
-        if let Some(session) = &mut self.session {
-            session.greeted = true;
+        if let Some(connection) = &mut self.connection {
+            connection.greeted = true;
         }
         let (version, instance) = (PROTOCOL_VERSION, self.instance);
         let (known, ended) = (self.roster.known(), self.roster.results());
@@ -370,17 +377,19 @@ impl Server<'_> {
     /// Adds a message to this turn's answer. Without a daemon it is not lost: the next hello brings
     /// everything.
     fn say(&mut self, message: &FromKeeper) {
-        let Some(session) = self.session.as_mut().filter(|session| session.greeted) else { return };
-        if session.channel.queue(message).is_err() {
-            self.session = None;
+        let Some(connection) = self.connection.as_mut().filter(|connection| connection.greeted) else {
+            return;
+        };
+        if connection.channel.queue(message).is_err() {
+            self.connection = None;
         }
     }
 
     fn answer(&mut self) {
-        if let Some(session) = &mut self.session {
+        if let Some(connection) = &mut self.connection {
             // A daemon that reads no more may have left orders behind; they are read to the end before it is
             // given up.
-            let _ = session.channel.flush();
+            let _ = connection.channel.flush();
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::StopCause;
 
 /// A signal that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blow {
+pub enum StopSignal {
     /// TERM, and CONT so that a stopped group sees it.
     Terminate,
     /// KILL.
@@ -67,7 +67,7 @@ impl Stopping {
     }
 
     /// The run is cancelled; with `at_once`, without a chance to tidy up.
-    pub fn cancel(&mut self, now: Duration, at_once: bool) -> Option<Blow> {
+    pub fn cancel(&mut self, now: Duration, at_once: bool) -> Option<StopSignal> {
         match (self.stage, at_once) {
             (Stage::Untouched { .. }, false) => Some(self.terminate(now, StopCause::Cancelled)),
             (Stage::Untouched { .. }, true) => Some(self.kill(StopCause::Cancelled)),
@@ -77,7 +77,7 @@ impl Stopping {
     }
 
     /// The time has come to `now`.
-    pub fn expire(&mut self, now: Duration) -> Option<Blow> {
+    pub fn expire(&mut self, now: Duration) -> Option<StopSignal> {
         match self.stage {
             Stage::Untouched { timeout_at: Some(at) } if at <= now => {
                 Some(self.terminate(now, StopCause::TimedOut))
@@ -87,14 +87,14 @@ impl Stopping {
         }
     }
 
-    fn terminate(&mut self, now: Duration, cause: StopCause) -> Blow {
+    fn terminate(&mut self, now: Duration, cause: StopCause) -> StopSignal {
         self.stage = Stage::Terminated { cause, kill_at: now.saturating_add(self.kill_after) };
-        Blow::Terminate
+        StopSignal::Terminate
     }
 
-    fn kill(&mut self, cause: StopCause) -> Blow {
+    fn kill(&mut self, cause: StopCause) -> StopSignal {
         self.stage = Stage::Killed { cause };
-        Blow::Kill
+        StopSignal::Kill
     }
 }
 
@@ -110,9 +110,9 @@ mod tests {
     fn a_timeout_terminates_and_kills_when_kill_after_is_over() {
         let mut run = Stopping::new(at(100), Some(at(30)), at(10));
         assert_eq!((run.deadline(), run.expire(at(129)), run.cause()), (Some(at(130)), None, None));
-        assert_eq!(run.expire(at(130)), Some(Blow::Terminate));
+        assert_eq!(run.expire(at(130)), Some(StopSignal::Terminate));
         assert_eq!((run.deadline(), run.cause()), (Some(at(140)), Some(StopCause::TimedOut)));
-        assert_eq!((run.expire(at(139)), run.expire(at(141))), (None, Some(Blow::Kill)));
+        assert_eq!((run.expire(at(139)), run.expire(at(141))), (None, Some(StopSignal::Kill)));
         assert_eq!((run.deadline(), run.expire(at(999))), (None, None));
     }
 
@@ -130,10 +130,10 @@ mod tests {
     #[test]
     fn a_stop_at_once_kills_whatever_came_before_and_only_once() {
         let mut fresh = Stopping::new(at(0), None, at(10));
-        assert_eq!((fresh.cancel(at(1), true), fresh.cancel(at(1), true)), (Some(Blow::Kill), None));
+        assert_eq!((fresh.cancel(at(1), true), fresh.cancel(at(1), true)), (Some(StopSignal::Kill), None));
         let mut terminated = Stopping::new(at(0), Some(at(1)), at(10));
         terminated.expire(at(1));
-        assert_eq!(terminated.cancel(at(2), true), Some(Blow::Kill));
+        assert_eq!(terminated.cancel(at(2), true), Some(StopSignal::Kill));
         assert_eq!((terminated.cause(), terminated.kill_at()), (Some(StopCause::TimedOut), None));
     }
 

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use taskq::domain::{End, Span, StopCause};
 use taskq::keeper::protocol::{self, FromKeeper, PROTOCOL_VERSION, StartOrder, ToKeeper};
-use taskq::keeper::{farewells, forget_farewells};
+use taskq::keeper::{exit_markers, remove_exit_markers};
 
 use crate::harness::{
     Daemon, INSTANCE, Keeper, attempt, daemon_process_command, open_gate, order, read_to_end,
@@ -285,10 +285,10 @@ fn a_keeper_that_ends_in_order_says_so() {
     let log = keeper.path("log");
     let mut daemon = keeper.daemon();
     assert_eq!(daemon.run(keeper.sh(1, ":")).end, End::Exited(0));
-    assert_eq!(farewells(&log), Vec::<i64>::new());
+    assert_eq!(exit_markers(&log), Vec::<i64>::new());
     drop(daemon);
     waitid(Id::Pid(keeper.pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is our child");
-    assert_eq!(farewells(&log), [INSTANCE]);
-    forget_farewells(&log, &[INSTANCE]);
-    assert_eq!(farewells(&log), Vec::<i64>::new());
+    assert_eq!(exit_markers(&log), [INSTANCE]);
+    remove_exit_markers(&log, &[INSTANCE]);
+    assert_eq!(exit_markers(&log), Vec::<i64>::new());
 }

@@ -8,9 +8,9 @@ use super::Server;
 use crate::domain::{End, Span, StopCause, Timestamp, Usage};
 use crate::keeper::drain::Settled;
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, StartExtras, StartOrder};
-use crate::keeper::raw::{self, Reaped};
 use crate::keeper::roster::Running;
-use crate::keeper::stopping::{Blow, Stopping};
+use crate::keeper::stopping::{StopSignal, Stopping};
+use crate::keeper::sys::{self, Reaped};
 use crate::keeper::{group, process};
 
 /// The pause after the system had no process, memory, descriptor or room left to start an attempt with.
@@ -20,8 +20,8 @@ const DELAY: Duration = Duration::from_secs(1);
 const DELAYS_MAX: Duration = Duration::from_secs(60);
 
 impl Server<'_> {
-    pub(super) fn admit(&mut self, order: StartOrder, extras: StartExtras) {
-        if let Some(queue) = self.roster.admit(order, extras) {
+    pub(super) fn take_order(&mut self, order: StartOrder, extras: StartExtras) {
+        if let Some(queue) = self.roster.enqueue(order, extras) {
             self.fill(&queue);
         }
     }
@@ -60,7 +60,7 @@ impl Server<'_> {
         self.refused.remove(&attempt);
         self.drain.watch(attempt, outlet, now);
         // A number that comes again has nobody left of the group that it once stood for.
-        if let Some((kill_at, _)) = self.remains.remove(&pid) {
+        if let Some((kill_at, _)) = self.orphaned_groups.remove(&pid) {
             self.deadlines.remove(&(kill_at, pid));
         }
         let timeout = order.timeout.map(Span::as_duration);
@@ -93,7 +93,7 @@ impl Server<'_> {
         self.reap();
         let now = self.clock.monotonic();
         match self.roster.pid_of(attempt) {
-            Some(leader) => self.strike(leader, |stopping| stopping.cancel(now, at_once)),
+            Some(leader) => self.advance_stopping(leader, |stopping| stopping.cancel(now, at_once)),
             None => self.recall(attempt, Some(StopCause::Cancelled)),
         }
     }
@@ -128,20 +128,20 @@ impl Server<'_> {
         self.reap();
         while let Some((at, leader)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
             self.deadlines.remove(&(at, leader));
-            if let Some((_, session)) = self.remains.remove(&leader) {
-                group::kill_remains(leader, session);
+            if let Some((_, session)) = self.orphaned_groups.remove(&leader) {
+                group::kill_orphaned_group(leader, session);
             } else {
-                self.strike(leader, |stopping| stopping.expire(now));
+                self.advance_stopping(leader, |stopping| stopping.expire(now));
             }
         }
     }
 
     /// Moves the stopping of a run on and sends what comes of it.
-    fn strike(&mut self, leader: u32, step: impl FnOnce(&mut Stopping) -> Option<Blow>) {
+    fn advance_stopping(&mut self, leader: u32, step: impl FnOnce(&mut Stopping) -> Option<StopSignal>) {
         let run = self.roster.running_mut(leader).expect("a deadline goes away with its run");
         let before = run.stopping.deadline();
-        if let Some(blow) = step(&mut run.stopping) {
-            group::strike(leader, blow);
+        if let Some(signal) = step(&mut run.stopping) {
+            group::signal_group(leader, signal);
         }
         let after = run.stopping.deadline();
         if before != after {
@@ -155,7 +155,7 @@ impl Server<'_> {
     pub(super) fn reap(&mut self) {
         let mut ends: Vec<(Running, Reaped, Timestamp)> = Vec::new();
         let mut orphans = false;
-        while let Some(reaped) = raw::reap_one() {
+        while let Some(reaped) = sys::reap_one() {
             match self.roster.leave(reaped.pid) {
                 Some(run) => ends.push((run, reaped, self.clock.now())),
                 None => orphans = true,
@@ -167,7 +167,7 @@ impl Server<'_> {
             }
         }
         if orphans {
-            self.forget_dead_remains();
+            self.forget_dead_groups();
         }
         // Asked only now that everything was reaped: a zombie counts as a member. A killed group is dead, if
         // perhaps not quite yet.
@@ -188,7 +188,7 @@ impl Server<'_> {
             self.deadlines.remove(&(at, run.pid));
         }
         if let Some(kill_at) = run.stopping.kill_at().filter(|_| group_alive) {
-            self.remains.insert(run.pid, (kill_at, run.session));
+            self.orphaned_groups.insert(run.pid, (kill_at, run.session));
             self.deadlines.insert((kill_at, run.pid));
         }
         self.settle(Ended {
@@ -221,9 +221,9 @@ impl Server<'_> {
         }
     }
 
-    fn forget_dead_remains(&mut self) {
+    fn forget_dead_groups(&mut self) {
         let deadlines = &mut self.deadlines;
-        self.remains.retain(|leader, (kill_at, _)| {
+        self.orphaned_groups.retain(|leader, (kill_at, _)| {
             let alive = group::is_alive(*leader);
             if !alive {
                 deadlines.remove(&(*kill_at, *leader));

@@ -16,7 +16,7 @@ use nix::unistd::{self, Pid};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 use signal_hook::{flag, low_level};
 
-use super::raw;
+use super::sys;
 
 /// Takes the listening socket that the daemon left as standard input, and puts `/dev/null` in its place.
 ///
@@ -27,7 +27,7 @@ use super::raw;
 ///
 /// If standard input is not a listening socket.
 pub fn adopt_stdin_listener() -> io::Result<UnixListener> {
-    raw::close_inherited();
+    sys::close_inherited();
     let stdin = io::stdin();
     if !getsockopt(&stdin, sockopt::AcceptConn).unwrap_or(false) {
         return Err(io::Error::new(ErrorKind::InvalidInput, "standard input is not a listening socket"));
@@ -63,7 +63,7 @@ pub fn session() -> i32 {
 ///
 /// If a handler cannot be installed or the process cannot be a subreaper: without these, ends would go
 /// unseen.
-pub fn settle() -> io::Result<Signals> {
+pub fn become_keeper() -> io::Result<Signals> {
     // A session of its own: a Ctrl-C in the daemon's terminal, or its hangup, is not for the keeper. EPERM
     // says that it leads a group already, as under a shell's job control; then this is as far as it goes.
     let _ = unistd::setsid();

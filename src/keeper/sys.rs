@@ -21,16 +21,16 @@ use nix::sys::resource::rlim_t;
 use nix::sys::stat::Mode;
 use nix::unistd;
 
-use super::account::Account;
+use super::account::Credentials;
 use super::input::OPEN_FLAGS;
 use super::limits::set_descriptor_limit;
 use crate::domain::{End, Span, Usage};
 
 /// What a child that is to be another user does before its program, with everything looked up.
 #[derive(Debug)]
-pub struct Becoming {
+pub struct SwitchUser {
     /// Who it is to be.
-    pub account: Account,
+    pub account: Credentials,
     /// The soft limit of descriptors that it is to have, if the keeper has another.
     pub descriptors: Option<rlim_t>,
     /// Where it is to be: entered as that user.
@@ -43,7 +43,7 @@ pub struct Becoming {
     pub report: OwnedFd,
 }
 
-/// A step of `Becoming`.
+/// A step of `SwitchUser`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The user and its groups.
@@ -62,15 +62,15 @@ impl Step {
 }
 
 /// Has the child of `command` become another user before its program starts.
-pub fn become_before_exec(command: &mut Command, becoming: Becoming) {
+pub fn switch_user_before_exec(command: &mut Command, becoming: SwitchUser) {
     // SAFETY: between fork(2) and execve(2) only async-signal-safe calls may be made, and no memory may be
-    // taken or given back. `Becoming::act` makes system calls on what was prepared before the fork, and
+    // taken or given back. `SwitchUser::act` makes system calls on what was prepared before the fork, and
     // nothing else.
     unsafe { command.pre_exec(move || becoming.act()) };
 }
 
-impl Becoming {
-    /// Runs in the child: see `become_before_exec` for what may stand here.
+impl SwitchUser {
+    /// Runs in the child: see `switch_user_before_exec` for what may stand here.
     fn act(&self) -> io::Result<()> {
         self.descriptors.inspect(|soft| set_descriptor_limit(*soft));
         self.step(Step::User, || {

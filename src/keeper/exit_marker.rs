@@ -19,12 +19,12 @@ fn path(log_dir: &Path, instance: KeeperInstance) -> PathBuf {
 }
 
 /// Says that this keeper started all that it was told to, and that every result of it was acknowledged.
-pub(super) fn say(log_dir: &Path, instance: KeeperInstance) -> io::Result<()> {
+pub(super) fn leave(log_dir: &Path, instance: KeeperInstance) -> io::Result<()> {
     File::create(path(log_dir, instance)).map(drop)
 }
 
 /// Returns the keepers that ended in order and were not forgotten.
-pub fn farewells(log_dir: &Path) -> Vec<KeeperInstance> {
+pub fn exit_markers(log_dir: &Path) -> Vec<KeeperInstance> {
     let Ok(entries) = fs::read_dir(log_dir) else { return Vec::new() };
     let instance = |entry: io::Result<fs::DirEntry>| {
         let name = entry.ok()?.file_name();
@@ -34,7 +34,7 @@ pub fn farewells(log_dir: &Path) -> Vec<KeeperInstance> {
 }
 
 /// Forgets them: every claim that was for them is settled and committed.
-pub fn forget_farewells(log_dir: &Path, instances: &[KeeperInstance]) {
+pub fn remove_exit_markers(log_dir: &Path, instances: &[KeeperInstance]) {
     for instance in instances {
         // Left behind it is true still.
         let _ = fs::remove_file(path(log_dir, *instance));
@@ -49,9 +49,9 @@ mod tests {
     fn a_farewell_is_read_until_it_is_forgotten() {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join("12.3"), "an output").expect("writable");
-        say(dir.path(), 4711).expect("writable");
-        assert_eq!(farewells(dir.path()), [4711]);
-        forget_farewells(dir.path(), &[4711]);
-        assert_eq!(farewells(dir.path()), Vec::<KeeperInstance>::new());
+        leave(dir.path(), 4711).expect("writable");
+        assert_eq!(exit_markers(dir.path()), [4711]);
+        remove_exit_markers(dir.path(), &[4711]);
+        assert_eq!(exit_markers(dir.path()), Vec::<KeeperInstance>::new());
     }
 }
