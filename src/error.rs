@@ -97,6 +97,11 @@ pub fn describe(error: &io::Error) -> String {
     }
 }
 
+/// Returns the system's number for an error; `EINVAL` for one that is not the system's.
+pub fn errno_of(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
+}
+
 /// Returns the words for an error number.
 pub fn describe_errno(errno: Errno) -> String {
     let text = match errno {

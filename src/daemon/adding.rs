@@ -21,7 +21,7 @@ use super::random_id;
 use super::sockets::{self, Bound};
 use crate::domain::{JobId, JobKey, NewJob, QueueName, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
-use crate::keeper::protocol::{FrameReader, encode};
+use crate::keeper::wire::{FrameReader, encode};
 use crate::store::{FirstFire, StoreError, StoreResult, Writer};
 
 /// How long a client waits for the daemon's answer before it stores the job itself: longer than any turn that

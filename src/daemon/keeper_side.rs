@@ -1,18 +1,20 @@
 //! Owns: having a keeper: finding the one that lives, launching another, noticing that it is gone.
 //! Never: what it runs.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use log::{error, warn};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::order::Undeliverable;
+use super::order::too_long;
 use super::{random_id, sockets};
 use crate::domain::{Span, Timestamp};
 use crate::error::describe;
@@ -20,10 +22,11 @@ use crate::keeper::lock::running_keeper;
 use crate::keeper::protocol::{Attempt, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use crate::keeper::{KeeperLink, SOCKET, launch};
 
-/// How long after two keepers in a row ended without a word the next is launched.
+/// The pause before the next keeper is launched, after two in a row have ended without a hello, or after an
+/// outdated one was let go.
 const RELAUNCH: Span = Span::from_seconds(1);
 
-/// How long a keeper that holds its lock and does not listen gets to make its socket anew, or to end.
+/// The pause after a keeper that holds its lock did not listen: it makes its socket anew, or exits.
 const REBIND: Span = Span::from_millis(50);
 
 /// The daemon's keeper.
@@ -31,22 +34,25 @@ const REBIND: Span = Span::from_millis(50);
 pub(super) struct KeeperSide {
     /// The store's directory, for the keeper's command line.
     dir: PathBuf,
-    /// The way into it.
+    /// The path to it by its descriptor.
     base: PathBuf,
     exe: PathBuf,
-    /// The soft limit of descriptors that this process was started with, if it has raised it: the keeper is
-    /// to have that.
+    /// The soft limit of descriptors that this process was started with, if it has raised it: the keeper
+    /// gets that.
     descriptors: Option<u64>,
     link: Option<KeeperLink>,
     /// The keeper that said hello on this link.
     keeper: Option<KeeperId>,
+    /// What an outdated keeper has and was not acknowledged.
+    left: HashSet<Attempt>,
     /// Keepers that are children of this process and were not reaped.
     children: Vec<u32>,
+    /// Keepers in a row that ended without a hello.
     failed_hellos: u32,
     retry_at: Option<Timestamp>,
-    /// Starts that were told and have not been heard of: what the keeper has to go on with by itself.
+    /// Starts that were sent and have no answer yet: what the keeper can go on with by itself.
     standing_by: usize,
-    /// That many or fewer are too few to wait with the next turn.
+    /// If no more than this many are left, the next turn cannot wait.
     refill_at: usize,
 }
 
@@ -59,6 +65,7 @@ impl KeeperSide {
             descriptors,
             link: None,
             keeper: None,
+            left: HashSet::new(),
             children: Vec::new(),
             failed_hellos: 0,
             retry_at: None,
@@ -72,17 +79,17 @@ impl KeeperSide {
         self.keeper
     }
 
-    /// Tells whether the keeper understands orders with extras.
-    pub(super) fn takes_extras(&self) -> bool {
-        self.keeper.is_none_or(KeeperId::takes_extras)
+    /// Returns all the keepers that live.
+    pub(super) fn living(&self) -> Vec<KeeperInstance> {
+        self.keeper.iter().map(|keeper| keeper.instance).collect()
     }
 
     pub(super) fn retry_at(&self) -> Option<Timestamp> {
         self.retry_at
     }
 
-    /// Tells whether the keeper has enough to go on with for results to wait a moment for company: slots are
-    /// not empty meanwhile, and a commit is shared by more of them.
+    /// Tells whether the keeper has enough to go on with, so that results can wait for a moment: no slot is
+    /// empty meanwhile, and more results share a commit.
     pub(super) fn is_supplied(&self) -> bool {
         self.standing_by > self.refill_at
     }
@@ -100,21 +107,22 @@ impl KeeperSide {
         self.link.as_ref().is_some_and(KeeperLink::wants_write)
     }
 
-    pub(super) fn flush(&mut self) {
+    pub(super) fn flush(&mut self, now: Timestamp) {
         if let Some(link) = &mut self.link {
             link.flush();
         }
+        self.let_outdated_go(now);
     }
 
     /// Connects to the keeper that lives, or to a new one, and says hello.
     pub(super) fn attach(&mut self, now: Timestamp) {
         let is_first = self.retry_at.take().is_none();
-        let said_hello = self.connect().and_then(|stream| {
+        let greeted = self.connect().and_then(|stream| {
             let mut link = KeeperLink::new(stream)?;
             link.send(&[ToKeeper::Hello { version: PROTOCOL_VERSION }])?;
             Ok(link)
         });
-        match said_hello {
+        match greeted {
             Ok(link) => self.link = Some(link),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if is_first {
@@ -129,16 +137,16 @@ impl KeeperSide {
         }
     }
 
-    fn connect(&mut self) -> io::Result<std::os::unix::net::UnixStream> {
+    fn connect(&mut self) -> io::Result<UnixStream> {
         match sockets::connect(&self.base, SOCKET) {
-            // Only these say that none listens. Launching another would take the place of one that cannot be
-            // reached just now, for want of descriptors, memory or permission, and lose what it runs.
+            // Only these mean that none listens. Another error is a want of descriptors, memory or
+            // permission: a new keeper would replace one that lives, and lose what it runs.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
             reached_or_not => return reached_or_not,
         }
-        // Whatever became of its socket: what it runs is not to be taken for lost.
+        // A keeper whose socket is gone still has its lock, and its runs are not lost.
         if let Some(pid) = running_keeper(&self.base) {
-            // It makes its socket anew, or is just ending.
+            // It makes its socket anew, or is exiting.
             let _ = kill(Pid::from_raw(pid), Signal::SIGHUP);
             return Err(io::Error::new(
                 ErrorKind::WouldBlock,
@@ -147,30 +155,25 @@ impl KeeperSide {
         }
         let listener = sockets::listen(&self.base, SOCKET)?;
         let instance: KeeperInstance = random_id()?;
-        let mut args = vec![
-            OsString::from("--dir"),
-            self.dir.clone().into_os_string(),
-            OsString::from("keeper"),
-            OsString::from("--instance"),
-            OsString::from(instance.to_string()),
-        ];
+        let mut args: Vec<OsString> = vec!["--dir".into(), self.dir.clone().into()];
+        args.extend(["keeper".into(), "--instance".into(), instance.to_string().into()]);
         if let Some(soft) = self.descriptors {
-            args.extend([OsString::from("--descriptors"), OsString::from(soft.to_string())]);
+            args.extend(["--descriptors".into(), soft.to_string().into()]);
         }
         self.children.push(launch(&self.exe, &args, listener, Stdio::null())?);
         sockets::connect(&self.base, SOCKET)
     }
 
-    /// Returns what the keeper has said. A keeper that is gone is replaced.
-    pub(super) fn hear(&mut self, now: Timestamp) -> Vec<FromKeeper> {
+    /// Returns the messages that have arrived. A keeper that is gone is replaced.
+    pub(super) fn receive(&mut self, now: Timestamp) -> Vec<FromKeeper> {
         let Some(link) = &mut self.link else { return Vec::new() };
         match link.receive() {
-            Ok(heard) => {
-                heard.iter().for_each(|report| self.note(report));
-                heard
+            Ok(reports) => {
+                reports.iter().for_each(|report| self.note(report));
+                reports
             }
             Err(error) => {
-                self.lose(now, &error);
+                self.replace(now, &error);
                 Vec::new()
             }
         }
@@ -178,11 +181,19 @@ impl KeeperSide {
 
     fn note(&mut self, report: &FromKeeper) {
         match report {
-            FromKeeper::Hello { version, instance, known, .. } => {
-                self.keeper = Some(KeeperId { instance: *instance, version: *version });
+            FromKeeper::Hello { version, instance, known, ended } => {
+                let keeper = KeeperId { instance: *instance, version: *version };
+                self.keeper = Some(keeper);
                 self.failed_hellos = 0;
                 self.standing_by = known.iter().filter(|known| known.started.is_none()).count();
                 self.refill_at = self.standing_by / 2;
+                let known = known.iter().map(|known| known.attempt);
+                self.left = known.chain(ended.iter().map(|ended| ended.attempt)).collect();
+                if !keeper.takes_starts() && !self.left.is_empty() {
+                    warn!(
+                        "the keeper is an earlier taskq's: nothing starts until all that it runs has ended"
+                    );
+                }
             }
             FromKeeper::Started { .. } => self.standing_by = self.standing_by.saturating_sub(1),
             FromKeeper::Ended(ended) if ended.started_at.is_none() => {
@@ -192,7 +203,7 @@ impl KeeperSide {
         }
     }
 
-    fn lose(&mut self, now: Timestamp, error: &io::Error) {
+    fn replace(&mut self, now: Timestamp, error: &io::Error) {
         self.link = None;
         (self.standing_by, self.refill_at) = (0, 0);
         if self.keeper.take().is_some() {
@@ -200,44 +211,59 @@ impl KeeperSide {
         } else {
             self.failed_hellos += 1;
         }
-        // A child that ends later than its connection is reaped when the next keeper goes.
+        // A child that exits later than its connection is reaped when the next keeper is replaced.
         self.children.retain(|pid| {
             let pid = Pid::from_raw(i32::try_from(*pid).expect("process ids fit"));
-            waitpid(pid, Some(WaitPidFlag::WNOHANG))
-                .is_ok_and(|status| status == nix::sys::wait::WaitStatus::StillAlive)
+            waitpid(pid, Some(WaitPidFlag::WNOHANG)).is_ok_and(|status| status == WaitStatus::StillAlive)
         });
-        // One failed_hellos end is a keeper that was just leaving when we connected; more are trouble.
+        // One connection without a hello is a keeper that was exiting; two in a row mean that it cannot
+        // start.
         if self.failed_hellos > 1 {
-            error!("a keeper ended without a word; the next is started in a second");
+            error!("a keeper ended without a hello; the next is started in a second");
             self.retry_at = Some(now + RELAUNCH);
         } else {
             self.attach(now);
         }
     }
 
-    /// Gives orders to the keeper; without one they are void: what they were about is settled when the next
-    /// says hello. Returns the attempts that it could not be told of.
-    pub(super) fn tell(&mut self, orders: Vec<ToKeeper>) -> Vec<(Attempt, Undeliverable)> {
-        let takes_extras = self.takes_extras();
-        let (orders, beyond_it): (Vec<ToKeeper>, Vec<ToKeeper>) =
-            orders.into_iter().partition(|order| takes_extras || !matches!(order, ToKeeper::StartWith(..)));
-        self.standing_by += orders.iter().filter(|order| order.as_start().is_some()).count();
-        self.refill_at = self.standing_by / 2;
-        let Some(link) = &mut self.link else { return Vec::new() };
-        let starts = beyond_it.iter().filter_map(ToKeeper::as_start);
-        let mut undeliverable: Vec<_> =
-            starts.map(|start| (start.attempt, Undeliverable::KeeperTooOld)).collect();
-        if orders.is_empty() || link.send(&orders).is_ok() {
-            return undeliverable;
-        }
-        // None of them was taken: one by one, so that the others do not suffer for it.
-        for order in &orders {
-            match (link.send(std::slice::from_ref(order)), order.as_start()) {
-                (Err(_), Some(start)) => undeliverable.push((start.attempt, Undeliverable::TooLong)),
-                (Err(error), None) => error!("cannot give an order to the keeper: {}", describe(&error)),
-                (Ok(()), _) => {}
+    /// Sends orders to the keeper; without one they are dropped: the next hello settles what they were
+    /// about. Returns the ends of attempts that cannot be started because their order is too long.
+    pub(super) fn send(&mut self, orders: &[ToKeeper], now: Timestamp) -> Vec<FromKeeper> {
+        for order in orders {
+            match order {
+                ToKeeper::Start(..) => self.standing_by += 1,
+                ToKeeper::Acknowledge { attempts } => {
+                    for attempt in attempts {
+                        self.left.remove(attempt);
+                    }
+                }
+                _ => {}
             }
         }
-        undeliverable
+        self.refill_at = self.standing_by / 2;
+        let Some(link) = &mut self.link else { return Vec::new() };
+        let mut ends = Vec::new();
+        // If one is too long none is taken: then one by one.
+        if link.send(orders).is_err() {
+            for order in orders {
+                match (link.send(std::slice::from_ref(order)), order) {
+                    (Err(_), ToKeeper::Start(start, _)) => {
+                        ends.push(FromKeeper::Ended(too_long(start.attempt, now)));
+                    }
+                    (Err(error), _) => error!("cannot give an order to the keeper: {}", describe(&error)),
+                    (Ok(()), _) => {}
+                }
+            }
+        }
+        self.let_outdated_go(now);
+        ends
+    }
+
+    /// Hangs up on an outdated keeper that has nothing left. It exits, and a new one takes its place.
+    fn let_outdated_go(&mut self, now: Timestamp) {
+        let is_outdated = self.keeper.is_some_and(KeeperId::is_outdated);
+        if is_outdated && self.left.is_empty() && !self.wants_write() {
+            (self.link, self.keeper, self.retry_at) = (None, None, Some(now + RELAUNCH));
+        }
     }
 }

@@ -127,13 +127,12 @@ pub(super) fn order(turn: &Turn<'_>, claimed: Claimed) -> ToKeeper {
         timeout: Some(SENDMAIL_MAX),
         kill_after: KILL_AFTER,
     };
-    let extras =
-        StartExtras { stdin: Stdin::Text(letter.message), user: mail.execution.user, cwd_optional: false };
-    ToKeeper::start(order, extras)
+    let stdin = Stdin::Text(letter.message);
+    ToKeeper::Start(order, StartExtras { stdin, user: mail.execution.user, ..StartExtras::default() })
 }
 
 fn attempt(mail: i64) -> Attempt {
-    Attempt { run: RunId::of_mail(mail), number: 1 }
+    Attempt::of_mail(mail)
 }
 
 /// What some of the programs that stand in for sendmail(8) look for; nothing of the job's.
@@ -166,7 +165,7 @@ pub(super) fn end(
             }
         }
     }
-    done.stored_outputs.push(ended.attempt.run);
+    done.stored_outputs.push(ended.attempt.task);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Owns: a stored run as an order for the keeper: argv, environment, limits.
 //! Never: when it starts.
 
-use crate::domain::{CommandLine, End, Execution, Timestamp, Usage};
+use crate::domain::{CommandLine, End, Execution, Timestamp};
 use crate::keeper::protocol::{Attempt, Ended, SeekOrder, StartExtras, StartOrder, ToKeeper};
 use crate::store::{Claimed, Start};
 
@@ -14,7 +14,7 @@ pub(super) fn start_order(start: Start, cpus: usize) -> ToKeeper {
         CommandLine::Script(script) => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), script],
     };
     let order = StartOrder {
-        attempt: Attempt { run: start.run, number: start.attempt },
+        attempt: Attempt::of_run(start.run, start.attempt),
         slots,
         queue: start.queue,
         argv,
@@ -25,15 +25,14 @@ pub(super) fn start_order(start: Start, cpus: usize) -> ToKeeper {
         kill_after: start.job.policy.kill_after,
     };
     let Execution { stdin, user, cwd_optional, .. } = start.job.execution;
-    ToKeeper::start(order, StartExtras { stdin, user, cwd_optional })
+    ToKeeper::Start(order, StartExtras { stdin, user, cwd_optional, ..StartExtras::default() })
 }
 
 /// Makes the order to look for the processes of a run that was claimed for a keeper which is gone.
 pub(super) fn seek_order(claimed: &Claimed, start: Start, cpus: usize) -> ToKeeper {
     ToKeeper::Seek(SeekOrder {
-        attempt: Attempt { run: claimed.run, number: claimed.attempt },
-        keeper: claimed.keeper,
-        has_pipe: claimed.has_pipe,
+        attempt: Attempt::of_run(claimed.run, claimed.attempt),
+        marks: own_variables(&start),
         started: claimed.started,
         slots: slots(&start, cpus),
         queue: start.queue,
@@ -46,60 +45,40 @@ fn slots(start: &Start, cpus: usize) -> u32 {
     start.slots.unwrap_or_else(|| u32::try_from(cpus).unwrap_or(u32::MAX))
 }
 
-/// Why the keeper was not told of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Undeliverable {
-    /// The order is too long for it, and so for execve(2).
-    TooLong,
-    /// It would not understand it.
-    KeeperTooOld,
+/// The end of an attempt whose order is longer than any message, and so too long for execve(2).
+pub(super) fn too_long(attempt: Attempt, now: Timestamp) -> Ended {
+    // The keeper's words for a shorter one that is still too long.
+    let end = End::SpawnFailed { status: 125, cause: "argument list too long".to_owned() };
+    Ended::without_process(attempt, end, now)
 }
 
-impl Undeliverable {
-    fn cause(self) -> &'static str {
-        match self {
-            // What the keeper would say to a shorter one that is still too long.
-            Self::TooLong => "argument list too long",
-            Self::KeeperTooOld => {
-                "the keeper of an earlier taskq is still there, which cannot start it; it goes when all that it runs has ended"
-            }
-        }
-    }
-}
+/// The variables that each start adds.
+const OWN_VARIABLES: [&str; 6] =
+    ["TASKQ_JOB", "TASKQ_RUN", "TASKQ_ATTEMPT", "TASKQ_TRIGGER", "TASKQ_SCHEDULED_AT", "TASKQ_NAME"];
 
-/// The end of an attempt that the keeper was not told of.
-pub(super) fn never_told(attempt: Attempt, why: Undeliverable, now: Timestamp) -> Ended {
-    Ended {
-        attempt,
-        pid: 0,
-        started_at: None,
-        finished_at: now,
-        end: End::SpawnFailed { status: 125, cause: why.cause().to_owned() },
-        stopped: None,
-        usage: Usage::default(),
-        output_bytes: 0,
-        is_output_open: false,
-    }
-}
-
-/// The job's environment and what each start adds. A job that was added by a job brings such names along:
-/// ours win.
-fn environment(start: &Start) -> Vec<Vec<u8>> {
-    let mut own = vec![
-        format!("TASKQ_JOB={}", start.run.job),
-        format!("TASKQ_RUN={}", start.run),
-        format!("TASKQ_ATTEMPT={}", start.attempt),
-        format!("TASKQ_TRIGGER={}", start.kind),
-        format!("TASKQ_SCHEDULED_AT={}", start.scheduled_at),
+fn own_variables(start: &Start) -> Vec<Vec<u8>> {
+    let name = start.job.name.as_ref().map(ToString::to_string);
+    let values = [
+        Some(start.run.job.to_string()),
+        Some(start.run.to_string()),
+        Some(start.attempt.to_string()),
+        Some(start.kind.to_string()),
+        Some(start.scheduled_at.to_string()),
+        name,
     ];
-    own.extend(start.job.name.as_ref().map(|name| format!("TASKQ_NAME={name}")));
-    let ours =
-        ["TASKQ_JOB", "TASKQ_RUN", "TASKQ_ATTEMPT", "TASKQ_TRIGGER", "TASKQ_SCHEDULED_AT", "TASKQ_NAME"];
-    let is_ours = |var: &[u8]| {
-        let name = var.split(|byte| *byte == b'=').next().unwrap_or_default();
-        ours.iter().any(|our| our.as_bytes() == name)
+    let named = OWN_VARIABLES.iter().zip(values).filter_map(|(name, value)| Some((name, value?)));
+    named.map(|(name, value)| format!("{name}={value}").into_bytes()).collect()
+}
+
+/// The job's environment and what each start adds. A job that was added by a job has inherited such names:
+/// the new ones win.
+fn environment(start: &Start) -> Vec<Vec<u8>> {
+    let is_own = |variable: &&Vec<u8>| {
+        let name = variable.split(|byte| *byte == b'=').next().unwrap_or_default();
+        OWN_VARIABLES.iter().any(|own| own.as_bytes() == name)
     };
-    let mut env: Vec<Vec<u8>> = start.job.execution.env.iter().filter(|var| !is_ours(var)).cloned().collect();
-    env.extend(own.into_iter().map(String::into_bytes));
+    let mut env: Vec<Vec<u8>> =
+        start.job.execution.env.iter().filter(|variable| !is_own(variable)).cloned().collect();
+    env.extend(own_variables(start));
     env
 }

@@ -20,8 +20,7 @@ use super::keeper_side::KeeperSide;
 use super::lock::{self, DaemonInfo, DaemonLock};
 use super::logger;
 use super::mailing::{BODY_BYTES_MAX, PostOffice};
-use super::order::never_told;
-use super::outputs::{Excerpt, runs_with_files, stored_output};
+use super::outputs::{Excerpt, stored_output, tasks_with_files};
 use super::poke::Writers;
 use super::settings::Settings;
 use super::timer::{self, Deadline};
@@ -29,7 +28,7 @@ use super::turn::{Turn, turn};
 use crate::clock::Clock;
 use crate::domain::{QueueName, Span, Timestamp};
 use crate::error::{Error, Result, describe};
-use crate::keeper::protocol::{Attempt, FromKeeper, ToKeeper};
+use crate::keeper::protocol::{Attempt, FromKeeper, Task, ToKeeper};
 use crate::keeper::{
     LOG_DIRECTORY, attempts_with_pipes, exit_markers, output_path, raise_descriptor_limit,
     remove_exit_markers,
@@ -147,7 +146,7 @@ impl<'a> Daemon<'a> {
         reread: UnixStream,
         clock: &'a dyn Clock,
     ) -> io::Result<Self> {
-        let descriptors = raise_descriptor_limit();
+        let descriptors = raise_descriptor_limit().map(|limit| limit.soft);
         let (zone, _) = (settings.read_zone)();
         let base = store.directory().map_or_else(|| settings.dir.clone(), |directory| directory.below(""));
         let watchdog =
@@ -216,13 +215,13 @@ impl<'a> Daemon<'a> {
     /// removal.
     fn remove_stored_outputs(&mut self) -> StoreResult<()> {
         let log = self.base.join(LOG_DIRECTORY);
-        for run in runs_with_files(&log) {
-            let is_of_no_use = self.store.read(|reader| match run.mail() {
-                Some(mail) => reader.is_mail_open(mail).map(|open| !open),
-                None => Ok(reader.output(run)?.is_some()),
+        for task in tasks_with_files(&log) {
+            let is_of_no_use = self.store.read(|reader| match task {
+                Task::Run(run) => Ok(reader.output(run)?.is_some()),
+                Task::Mail(mail) => reader.is_mail_open(mail).map(|open| !open),
             })?;
             if is_of_no_use {
-                let _ = fs::remove_file(output_path(&log, run));
+                let _ = fs::remove_file(output_path(&log, task));
             }
         }
         Ok(())
@@ -262,7 +261,7 @@ impl<'a> Daemon<'a> {
                 due |= self.doors.meet_adders(self.clock.now());
             }
             if ready.keeper {
-                self.keeper.flush();
+                self.keeper.flush(self.clock.now());
                 due |= self.hear_keeper();
             }
             if (ready.reread && drain(&mut self.reread)) || (ready.zone && self.zone_changed()) {
@@ -316,7 +315,8 @@ impl<'a> Daemon<'a> {
 
     fn take_pokes(&mut self) -> bool {
         let (wrote, stops) = self.doors.pokes.drain(&mut self.writers);
-        self.keeper.tell(stops.into_iter().map(ToKeeper::from).collect());
+        let stops: Vec<ToKeeper> = stops.into_iter().map(ToKeeper::from).collect();
+        self.keeper.send(&stops, self.clock.now());
         self.check_at = match (self.writers.is_empty(), self.check_at) {
             (true, _) => None,
             (false, Some(at)) => Some(at),
@@ -327,7 +327,7 @@ impl<'a> Daemon<'a> {
 
     /// Takes in what the keeper says, and returns whether it cannot wait.
     fn hear_keeper(&mut self) -> bool {
-        let heard = self.keeper.hear(self.clock.now());
+        let heard = self.keeper.receive(self.clock.now());
         // Nothing is lost by waiting while nothing could take a free slot, and nobody watches.
         let supplied = self.keeper.is_supplied() || !(self.waiting || self.doors.subscribers.has_any());
         let delay = |report: &FromKeeper| match report {
@@ -428,14 +428,14 @@ impl<'a> Daemon<'a> {
                 system_zone: &self.zone,
                 cpus: self.settings.cpus,
                 keeper: self.keeper.keeper().filter(|_| !self.is_ending),
+                living_keepers: &self.keeper.living(),
                 ended_keepers: &ended_keepers,
                 pipes: &pipes,
                 reports: &self.reports,
                 requests: &self.doors.adds.requests(),
                 has_hung_up: &|request| self.doors.adds.has_hung_up(request),
                 output: &|ended| stored_output(&log, ended),
-                // A mail is a text to read: an earlier taskq's keeper cannot, and it waits for the next one.
-                post_office: self.keeper.takes_extras().then_some(&post_office),
+                post_office: Some(&post_office),
             },
         );
         let done = match outcome {
@@ -447,21 +447,17 @@ impl<'a> Daemon<'a> {
         if self.retry_at.take().is_some() {
             info!("the store can be written again");
         }
-        self.reports.clear();
         self.linger_until = None;
         self.next_fire = done.deadline;
         self.waiting = done.waiting;
-        let failed = self.keeper.tell(done.orders);
-        if !failed.is_empty() {
-            self.reports.extend(
-                failed.into_iter().map(|(attempt, why)| FromKeeper::Ended(never_told(attempt, why, now))),
-            );
+        self.reports = self.keeper.send(&done.orders, now);
+        if !self.reports.is_empty() {
             self.linger_until = Some(now);
         }
         remove_exit_markers(&log, &ended_keepers);
-        for run in done.stored_outputs {
+        for task in done.stored_outputs {
             // Left behind it is found at the next start.
-            let _ = fs::remove_file(output_path(&log, run));
+            let _ = fs::remove_file(output_path(&log, task));
         }
         for notice in done.notices {
             warn!("{notice}");
@@ -506,11 +502,11 @@ impl<'a> Daemon<'a> {
     /// Tells the keeper what is to be stopped although that cannot be committed: the run may be what fills
     /// the disk.
     fn pass_on_stops(&mut self) {
-        let stop = |(run, number, now)| ToKeeper::Stop { attempt: Attempt { run, number }, now };
+        let stop = |(run, number, now)| ToKeeper::Stop { attempt: Attempt::of_run(run, number), now };
         let stops = self
             .store
-            .read(|reader| Ok::<_, StoreError>(reader.untold_stops()?.into_iter().map(stop).collect()));
-        self.keeper.tell(stops.unwrap_or_default());
+            .read(|reader| Ok::<Vec<_>, StoreError>(reader.untold_stops()?.into_iter().map(stop).collect()));
+        self.keeper.send(&stops.unwrap_or_default(), self.clock.now());
     }
 
     fn wait(&mut self) -> io::Result<Ready> {

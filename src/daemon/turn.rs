@@ -9,10 +9,10 @@ use std::collections::{HashMap, HashSet};
 use super::adding::{AddAnswer, AddRequest, add_requested};
 use super::mailing::{self, PostOffice};
 use super::order::{seek_order, start_order};
-use crate::domain::{RunId, Span, Timestamp};
+use crate::domain::{Span, Timestamp};
 use crate::engine::{ClaimedFor, Plan, Recovery, after_end, conclude, plan, recover};
 use crate::error::{Error, ErrorKind};
-use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, Known, ToKeeper};
+use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, Known, Task, ToKeeper};
 use crate::schedule::Zone;
 use crate::store::{Applied, AttemptEnd, ClaimFor, Store, StoreError, StoreResult, Writer};
 
@@ -37,7 +37,9 @@ pub struct Turn<'a> {
     pub cpus: usize,
     /// The keeper that takes orders; without one, fires are recorded and nothing starts.
     pub keeper: Option<KeeperId>,
-    /// Keepers that ended in order, and were not forgotten since.
+    /// All the keepers that live.
+    pub living_keepers: &'a [KeeperInstance],
+    /// Keepers that exited in order, and were not forgotten since.
     pub ended_keepers: &'a [KeeperInstance],
     /// The attempts whose pipes have a name, if a keeper has said hello.
     pub pipes: &'a [Attempt],
@@ -66,12 +68,20 @@ pub struct Done {
     pub has_room: bool,
     /// When the next turn is due: with the next fire, or at once.
     pub deadline: Option<Timestamp>,
-    /// Runs whose output file is of no more use: what was in it is in the run log now, if it belongs there.
-    pub stored_outputs: Vec<RunId>,
+    /// Tasks whose output file is of no more use: its content is in the run log now, if it belongs there.
+    pub stored_outputs: Vec<Task>,
     /// How many mails were given up because there is no sendmail(8).
     pub unsendable_mails: usize,
     /// What an administrator should know.
     pub notices: Vec<String>,
+}
+
+impl Turn<'_> {
+    /// Returns the keeper that runs and mails can be claimed for. An earlier taskq's keeper only finishes what
+    /// it runs; they wait for the next one.
+    fn starter(&self) -> Option<KeeperId> {
+        self.keeper.filter(|keeper| keeper.takes_starts())
+    }
 }
 
 /// Takes one turn.
@@ -90,9 +100,11 @@ pub fn turn(store: &mut Store, turn: &Turn<'_>) -> StoreResult<Done> {
             done.answers.push(add_for_client(writer, turn, request)?);
         }
         let applied = decide(writer, turn, &brief, &mut done)?;
-        if let Some(keeper) = turn.keeper {
+        if turn.keeper.is_some() {
             give_orders(writer, turn, &applied, &mut done)?;
-            mails = mailing::claim(writer, turn, keeper, &mut done)?;
+        }
+        if let Some(starter) = turn.starter() {
+            mails = mailing::claim(writer, turn, starter, &mut done)?;
         }
         done.deadline = if done.has_room { Some(turn.now) } else { writer.next_deadline()? };
         Ok::<_, StoreError>((done, mails))
@@ -126,18 +138,19 @@ fn take_in(
             }
             Ok(())
         }
-        FromKeeper::Started { attempt, pid, at } => {
-            writer.record_start(attempt.run, attempt.number, *pid, *at)
-        }
+        FromKeeper::Started { attempt, pid, at } => record_start(writer, *attempt, (*pid, *at)),
         FromKeeper::Ended(ended) => end(writer, turn, ended, brief, done),
         FromKeeper::Unattended { attempt, keeper, pid, at } => {
-            done.notices
-                .push(format!("run {} is unattended: the keeper that started it is gone", attempt.run));
-            writer.record_unattended(attempt.run, attempt.number, *keeper, *pid, *at)
+            let Task::Run(run) = attempt.task else { return Ok(()) };
+            done.notices.push(format!("run {run} is unattended: the keeper that started it is gone"));
+            writer.record_unattended(run, attempt.number, *keeper, *pid, *at)
         }
         FromKeeper::Delayed { attempt, cause } => {
-            done.notices
-                .push(format!("cannot start run {} yet: {cause}; trying again for a minute", attempt.run));
+            let task = match attempt.task {
+                Task::Run(run) => format!("start run {run}"),
+                Task::Mail(mail) => format!("send mail {mail}"),
+            };
+            done.notices.push(format!("cannot {task} yet: {cause}; trying again for a minute"));
             Ok(())
         }
     }
@@ -154,15 +167,16 @@ fn meet(
 ) -> StoreResult<()> {
     let at_keeper: HashSet<Attempt> =
         known.iter().map(|known| known.attempt).chain(ended.iter().map(|ended| ended.attempt)).collect();
-    let (mut adopted, mut requeued, mut sought, mut lost) = (0, 0, 0, 0);
+    let (mut adopted, mut requeued, mut sought) = (0, 0, 0);
     for claimed in writer.claimed_runs()? {
-        let attempt = Attempt { run: claimed.run, number: claimed.attempt };
+        let attempt = Attempt::of_run(claimed.run, claimed.attempt);
         let claimed_for = match claimed.keeper {
-            claimed_for if claimed_for == keeper.instance => ClaimedFor::Living,
+            claimed_for if claimed_for == keeper.instance => ClaimedFor::Greeted,
+            claimed_for if turn.living_keepers.contains(&claimed_for) => ClaimedFor::Living,
             claimed_for if turn.ended_keepers.contains(&claimed_for) => ClaimedFor::Ended,
             _ => ClaimedFor::Gone,
         };
-        match recover(claimed_for, at_keeper.contains(&attempt), keeper.has_pipes()) {
+        match recover(claimed_for, at_keeper.contains(&attempt), keeper.takes_starts()) {
             Recovery::Adopt => {
                 adopted += 1;
                 if claimed.keeper != keeper.instance
@@ -183,15 +197,12 @@ fn meet(
                 sought += 1;
                 done.orders.push(seek_order(&claimed, writer.start(claimed.run)?, turn.cpus));
             }
-            Recovery::Lose => {
-                lost += 1;
-                writer.record_lost(claimed.run, turn.now)?;
-            }
+            Recovery::Wait => {}
         }
     }
     for known in known {
-        if let Some((pid, at)) = known.started {
-            writer.record_start(known.attempt.run, known.attempt.number, pid, at)?;
+        if let Some(started) = known.started {
+            record_start(writer, known.attempt, started)?;
         }
     }
     writer.forget_told_stops()?;
@@ -201,19 +212,26 @@ fn meet(
             acknowledge(*attempt, done);
         }
     }
-    if adopted + requeued + sought + lost > 0 {
+    if adopted + requeued + sought > 0 {
         done.notices.push(format!(
-            "met the keeper: runs adopted: {adopted}, queued again: {requeued}, looked for: {sought}, lost: {lost}"
+            "found a keeper: runs adopted: {adopted}, queued again: {requeued}, looked for: {sought}"
         ));
     }
     Ok(())
 }
 
+fn record_start(writer: &Writer<'_>, attempt: Attempt, (pid, at): (u32, Timestamp)) -> StoreResult<()> {
+    match attempt.task {
+        Task::Run(run) => writer.record_start(run, attempt.number, pid, at),
+        Task::Mail(_) => Ok(()),
+    }
+}
+
 /// Tells whether the end of an attempt is still to be recorded.
 fn is_open(writer: &Writer<'_>, attempt: Attempt) -> StoreResult<bool> {
-    match attempt.run.mail() {
-        Some(mail) => writer.is_mail_open(mail),
-        None => Ok(writer.open_attempt(attempt.run, attempt.number)?.is_some()),
+    match attempt.task {
+        Task::Run(run) => Ok(writer.open_attempt(run, attempt.number)?.is_some()),
+        Task::Mail(mail) => writer.is_mail_open(mail),
     }
 }
 
@@ -224,18 +242,21 @@ fn end(
     brief: &mut HashMap<String, usize>,
     done: &mut Done,
 ) -> StoreResult<()> {
-    let Attempt { run, number } = ended.attempt;
-    if let Some(mail) = run.mail() {
-        mailing::end(writer, turn, mail, ended, done)?;
-        acknowledge(ended.attempt, done);
-        return Ok(());
-    }
+    let Attempt { task, number } = ended.attempt;
+    let run = match task {
+        Task::Run(run) => run,
+        Task::Mail(mail) => {
+            mailing::end(writer, turn, mail, ended, done)?;
+            acknowledge(ended.attempt, done);
+            return Ok(());
+        }
+    };
     // A result that was committed, and whose acknowledgement was lost with a daemon, comes again.
     if let Some(open) = writer.open_attempt(run, number)? {
         let conclusion = conclude(&ended.end, ended.stopped, open.stop_wanted);
         let output = (turn.output)(ended);
         if output.is_some() {
-            done.stored_outputs.push(run);
+            done.stored_outputs.push(task);
         }
         let result = AttemptEnd {
             run,
@@ -273,14 +294,13 @@ fn decide(
     let mut applied = Applied::default();
     loop {
         let with_queues: Option<&dyn Fn(&str) -> usize> =
-            if turn.keeper.is_some() { Some(&lookahead) } else { None };
+            if turn.starter().is_some() { Some(&lookahead) } else { None };
         let snapshot = writer.snapshot(turn.now, turn.system_zone, turn.cpus, with_queues)?;
         let plan: Plan = plan(turn.now, &snapshot);
         for (job, reason) in &plan.broken {
             done.notices.push(format!("job {job} is paused, its schedule cannot be read: {reason}"));
         }
-        let claim_for =
-            turn.keeper.map(|keeper| ClaimFor { keeper: keeper.instance, has_pipe: keeper.has_pipes() });
+        let claim_for = turn.starter().map(|keeper| ClaimFor { keeper: keeper.instance, has_pipe: true });
         writer.apply(&plan, claim_for, turn.now, &mut applied)?;
         writer.follow_up(after_end, turn.now)?;
         done.waiting = plan.waiting;
@@ -293,17 +313,18 @@ fn decide(
 
 fn give_orders(writer: &Writer<'_>, turn: &Turn<'_>, applied: &Applied, done: &mut Done) -> StoreResult<()> {
     for (run, number, now) in writer.take_stops()? {
-        done.orders.push(ToKeeper::Stop { attempt: Attempt { run, number }, now });
+        done.orders.push(ToKeeper::Stop { attempt: Attempt::of_run(run, number), now });
     }
     for run in &applied.recalled {
         let number = writer.start(*run)?.attempt;
-        done.orders.push(ToKeeper::Recall { attempt: Attempt { run: *run, number } });
+        done.orders.push(ToKeeper::Recall { attempt: Attempt::of_run(*run, number) });
     }
     let starts = applied.claimed.iter().map(|run| Ok(start_order(writer.start(*run)?, turn.cpus)));
     let starts = starts.collect::<StoreResult<Vec<ToKeeper>>>()?;
     // A start tells the width of its queue; where none does, what stands by would keep to the last one told.
     for (queue, slots) in &applied.widths {
-        if starts.iter().filter_map(ToKeeper::as_start).all(|start| start.queue != *queue) {
+        let names = |order: &ToKeeper| matches!(order, ToKeeper::Start(start, _) if start.queue == *queue);
+        if !starts.iter().any(names) {
             let slots = u32::try_from(*slots).unwrap_or(u32::MAX);
             done.orders.push(ToKeeper::Resize { queue: queue.clone(), slots });
         }
@@ -315,7 +336,7 @@ fn give_orders(writer: &Writer<'_>, turn: &Turn<'_>, applied: &Applied, done: &m
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CommandLine, Execution, JobId, NewJob, Outcome};
+    use crate::domain::{CommandLine, Execution, JobId, NewJob, Outcome, RunId};
     use crate::keeper::protocol::PROTOCOL_VERSION;
 
     fn now() -> Timestamp {
@@ -331,10 +352,8 @@ mod tests {
         (dir, store)
     }
 
-    /// Takes a turn with a keeper of the second version, which leaves no pipes behind and finds nothing
-    /// again.
     fn take(store: &mut Store, keeper: KeeperInstance, ended_keepers: &[KeeperInstance]) -> Done {
-        take_with(store, KeeperId { instance: keeper, version: 2 }, ended_keepers)
+        take_with(store, KeeperId { instance: keeper, version: PROTOCOL_VERSION }, ended_keepers)
     }
 
     fn take_with(store: &mut Store, keeper: KeeperId, ended_keepers: &[KeeperInstance]) -> Done {
@@ -345,6 +364,7 @@ mod tests {
             system_zone: &zone,
             cpus: 1,
             keeper: Some(keeper),
+            living_keepers: &[keeper.instance],
             ended_keepers,
             pipes: &[],
             reports: &reports,
@@ -366,7 +386,7 @@ mod tests {
     }
 
     fn starts(done: &Done) -> usize {
-        done.orders.iter().filter(|order| matches!(order, ToKeeper::Start(_))).count()
+        done.orders.iter().filter(|order| matches!(order, ToKeeper::Start(..))).count()
     }
 
     fn outcome(store: &mut Store) -> Option<Outcome> {
@@ -374,24 +394,27 @@ mod tests {
         store.read(|reader| reader.run(run)).expect("the store is whole").expect("it has one run").outcome
     }
 
-    #[test]
-    fn a_run_claimed_for_a_keeper_that_is_gone_without_a_word_is_lost() {
-        let (_dir, mut store) = one_job();
-        assert_eq!(starts(&take(&mut store, 1, &[])), 1);
-        assert_eq!(starts(&take(&mut store, 2, &[])), 0);
-        assert_eq!(outcome(&mut store), Some(Outcome::Lost));
+    fn seeks(done: &Done) -> usize {
+        done.orders.iter().filter(|order| matches!(order, ToKeeper::Seek(_))).count()
     }
 
     #[test]
     fn a_run_claimed_for_a_keeper_that_is_gone_is_looked_for_by_a_keeper_that_can() {
         let (_dir, mut store) = one_job();
-        let keeper = |instance| KeeperId { instance, version: PROTOCOL_VERSION };
-        assert_eq!(starts(&take_with(&mut store, keeper(1), &[])), 1);
-        let done = take_with(&mut store, keeper(2), &[]);
-        let sought =
-            |order: &ToKeeper| matches!(order, ToKeeper::Seek(order) if order.keeper == 1 && order.has_pipe);
-        assert!(starts(&done) == 0 && done.orders.iter().any(sought), "{:?}", done.orders);
+        assert_eq!(starts(&take(&mut store, 1, &[])), 1);
+        let old = take_with(&mut store, KeeperId { instance: 2, version: PROTOCOL_VERSION - 1 }, &[]);
+        assert_eq!((starts(&old), seeks(&old)), (0, 0));
+        let new = take(&mut store, 3, &[]);
+        assert_eq!((starts(&new), seeks(&new)), (0, 1));
         assert_eq!(outcome(&mut store), None);
+    }
+
+    #[test]
+    fn nothing_is_claimed_for_the_keeper_of_an_earlier_taskq() {
+        let (_dir, mut store) = one_job();
+        let done = take_with(&mut store, KeeperId { instance: 1, version: PROTOCOL_VERSION - 1 }, &[]);
+        assert_eq!((starts(&done), done.has_room, done.deadline), (0, false, None));
+        assert_eq!(starts(&take(&mut store, 2, &[])), 1);
     }
 
     #[test]

@@ -15,12 +15,6 @@ pub struct InvalidId(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId(pub i64);
 
-impl JobId {
-    /// The mailman, who is no job: to a keeper the sending of mail `n` is run `0.n`. Jobs count from 1, so
-    /// that no run of a job is ever taken for one.
-    pub const MAILMAN: Self = Self(0);
-}
-
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -34,18 +28,6 @@ pub struct RunId {
     pub job: JobId,
     /// Its number within the job, from 1.
     pub number: i64,
-}
-
-impl RunId {
-    /// Returns what the sending of a mail is to a keeper.
-    pub fn of_mail(mail: i64) -> Self {
-        Self { job: JobId::MAILMAN, number: mail }
-    }
-
-    /// Returns the mail that this is the sending of; `None`: it is a run of a job.
-    pub fn mail(self) -> Option<i64> {
-        (self.job == JobId::MAILMAN).then_some(self.number)
-    }
 }
 
 impl fmt::Display for RunId {

@@ -1,14 +1,16 @@
 //! Owns: what a claimed run is, when a daemon meets a keeper.
 //! Never: asking the keeper.
 
-/// What became of the keeper that a run was claimed for.
+/// The keeper that a run was claimed for, when one has said hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimedFor {
-    /// It is the one that lives.
+    /// It is the one that has said hello.
+    Greeted,
+    /// It is another one that lives.
     Living,
-    /// It ended in order: it had started all that it was told, and its results are in the database.
+    /// It exited in order: it had started all that it was sent, and its results are in the database.
     Ended,
-    /// Nobody knows: it was killed, or the machine went down.
+    /// It was killed, or the machine went down.
     Gone,
 }
 
@@ -17,22 +19,22 @@ pub enum ClaimedFor {
 pub enum Recovery {
     /// The keeper has it, or its result.
     Adopt,
-    /// The keeper that was to start it never heard of it: it was not started.
+    /// It was not started: it is queued again.
     Requeue,
-    /// The keeper that was to start it is gone: the one that lives looks for its processes.
+    /// Its keeper is gone: the one that has said hello looks for its processes.
     Seek,
-    /// The keeper that was to start it is gone, and what it knew with it.
-    Lose,
+    /// It stays claimed until a keeper says hello that has it or can look for it.
+    Wait,
 }
 
-/// Decides about a claimed run, `known` to the keeper that lives or not; `can_seek`: that keeper finds
-/// processes which are not its own.
+/// Decides about a claimed run, `known` to the keeper that has said hello or not; `can_seek`: that keeper
+/// finds processes which are not its own.
 pub fn recover(claimed_for: ClaimedFor, known: bool, can_seek: bool) -> Recovery {
-    match (claimed_for, known) {
-        (_, true) => Recovery::Adopt,
-        (ClaimedFor::Living | ClaimedFor::Ended, false) => Recovery::Requeue,
-        (ClaimedFor::Gone, false) if can_seek => Recovery::Seek,
-        (ClaimedFor::Gone, false) => Recovery::Lose,
+    match claimed_for {
+        _ if known => Recovery::Adopt,
+        ClaimedFor::Greeted | ClaimedFor::Ended => Recovery::Requeue,
+        ClaimedFor::Gone if can_seek => Recovery::Seek,
+        ClaimedFor::Living | ClaimedFor::Gone => Recovery::Wait,
     }
 }
 
@@ -42,13 +44,16 @@ mod tests {
 
     #[test]
     fn what_a_keeper_that_is_gone_has_left_is_looked_for() {
+        use ClaimedFor::{Ended, Gone, Greeted, Living};
         for can_seek in [true, false] {
-            assert_eq!(recover(ClaimedFor::Living, true, can_seek), Recovery::Adopt);
-            assert_eq!(recover(ClaimedFor::Gone, true, can_seek), Recovery::Adopt);
-            assert_eq!(recover(ClaimedFor::Living, false, can_seek), Recovery::Requeue);
-            assert_eq!(recover(ClaimedFor::Ended, false, can_seek), Recovery::Requeue);
+            for claimed_for in [Greeted, Living, Ended, Gone] {
+                assert_eq!(recover(claimed_for, true, can_seek), Recovery::Adopt);
+            }
+            assert_eq!(recover(Greeted, false, can_seek), Recovery::Requeue);
+            assert_eq!(recover(Ended, false, can_seek), Recovery::Requeue);
+            assert_eq!(recover(Living, false, can_seek), Recovery::Wait);
         }
-        assert_eq!(recover(ClaimedFor::Gone, false, true), Recovery::Seek);
-        assert_eq!(recover(ClaimedFor::Gone, false, false), Recovery::Lose);
+        assert_eq!(recover(Gone, false, true), Recovery::Seek);
+        assert_eq!(recover(Gone, false, false), Recovery::Wait);
     }
 }

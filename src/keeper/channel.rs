@@ -1,4 +1,4 @@
-//! Owns: one end of the connection of daemon and keeper: frames in, frames out, neither ever blocking.
+//! Owns: one end of the connection between daemon and keeper: frames in, frames out, never blocking.
 //! Never: what the messages mean.
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -8,21 +8,21 @@ use std::os::unix::net::UnixStream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::protocol::{self, FrameReader};
+use super::wire::{self, FrameError, FrameReader};
 
 /// How much is read in one call: a few hundred messages of the usual size.
 const READ_BYTES: usize = 16 << 10;
 
-/// How much is read before the rest of the program gets its turn; what is left makes the next poll return at
-/// once.
+/// How many reads come before the rest of the program gets its turn; what is left makes the next poll
+/// return at once.
 const READS_PER_FILL: usize = 16;
 
-/// What a read found out about the other side.
+/// What a read has found about the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// It may say more.
+    /// It may send more.
     Open,
-    /// It has said everything that it ever will. What it said is in the buffer.
+    /// It will send no more. What it has sent is in the buffer.
     Gone,
 }
 
@@ -34,18 +34,18 @@ pub struct Channel {
     out: Vec<u8>,
     /// Everything in `out` before this was written.
     written: usize,
-    /// The other side reads no more. It may have said things before that; they are still read.
-    deaf: bool,
+    /// The other side reads no more. What it has sent before that is still read.
+    is_shut: bool,
 }
 
 impl Channel {
     /// Takes over a connected socket.
     pub fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, reader: FrameReader::default(), out: Vec::new(), written: 0, deaf: false })
+        Ok(Self { stream, reader: FrameReader::default(), out: Vec::new(), written: 0, is_shut: false })
     }
 
-    /// Reads what there is to read, up to a bound.
+    /// Reads what has arrived, up to a bound.
     pub fn fill(&mut self) -> Peer {
         let mut bytes = [0; READ_BYTES];
         for _ in 0..READS_PER_FILL {
@@ -62,22 +62,22 @@ impl Channel {
         Peer::Open
     }
 
-    /// Returns the next complete message that was read.
-    pub fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, protocol::FrameError> {
+    /// Returns the next complete message.
+    pub fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         self.reader.take()
     }
 
     /// Adds a message to what is to be written.
-    pub fn queue<T: Serialize>(&mut self, message: &T) -> Result<(), protocol::FrameError> {
-        if self.deaf { Ok(()) } else { protocol::encode(message, &mut self.out) }
+    pub fn queue<T: Serialize>(&mut self, message: &T) -> Result<(), FrameError> {
+        if self.is_shut { Ok(()) } else { wire::encode(message, &mut self.out) }
     }
 
-    /// Takes back what was queued since `out_len` was `length`.
+    /// Removes what was queued since `out_len` was `length`.
     pub fn unqueue(&mut self, length: usize) {
         self.out.truncate(length);
     }
 
-    /// Returns the length of the buffer of what is to be written.
+    /// Returns how many bytes are queued.
     pub fn out_len(&self) -> usize {
         self.out.len()
     }
@@ -85,9 +85,7 @@ impl Channel {
     /// Writes as much as the socket takes.
     ///
     /// # Errors
-    ///
-    /// Only the first time that the other side is found to read no more; from then on there is nothing to
-    /// write.
+    /// Once, when the other side reads no more; from then on there is nothing to write.
     pub fn flush(&mut self) -> io::Result<()> {
         while self.written < self.out.len() {
             match (&self.stream).write(&self.out[self.written..]) {
@@ -95,7 +93,7 @@ impl Channel {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.deaf = true;
+                    self.is_shut = true;
                     self.forget_written();
                     return Err(error);
                 }
@@ -107,10 +105,10 @@ impl Channel {
 
     fn forget_written(&mut self) {
         self.written = 0;
-        protocol::recycle(&mut self.out);
+        wire::recycle(&mut self.out);
     }
 
-    /// Whether something waits for the socket to take more.
+    /// Whether something is left to be written.
     pub fn wants_write(&self) -> bool {
         !self.out.is_empty()
     }

@@ -1,10 +1,9 @@
-//! Owns: the thread that copies what attempts write from their pipes into their output files.
+//! Owns: the thread that copies the output of attempts from their pipes into their files.
 //! Never: processes, or the daemon (see `server`).
 //!
-//! A thread of its own, because a slow disk must not hold up a start, a timeout or a cancel. The two sides
-//! share nothing but
-//! messages: the keeper asks, the thread answers when a run's output is in its file. A run that ends at once
-//! and writes nothing, of which there may be thousands a second, costs no message at all.
+//! It is a thread because a slow disk must not hold up a start, a timeout or a cancel. The two sides share
+//! only messages: the keeper asks, and the thread answers when an output is in its file. A run that ends at
+//! once and writes nothing, of which there may be thousands a second, costs no message at all.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
@@ -32,67 +31,66 @@ use super::{output_path, pipe};
 /// How much is read in one call: as much as the pipe of a busy attempt holds.
 const READ_BYTES: usize = 256 << 10;
 
-/// How often one pipe is read before the others get their turn.
+/// How often one pipe is read before the others are.
 const READS_PER_TURN: usize = 4;
 
-/// A pipe in which so much is found is a busy one, in bytes: half of what it holds at first.
+/// A pipe that holds this many bytes is busy: half of its first size.
 const BUSY_BYTES: usize = 32 << 10;
 
-/// How many pipes are looked at in one turn.
+/// How many pipes are read in one turn.
 const EVENTS_PER_TURN: usize = 64;
 
 /// The pause after an output file could not be opened for want of descriptors, in milliseconds.
 const DESCRIPTOR_PAUSE_MS: u8 = 10;
 
-/// How often an output whose attempt is over is tried again before it is given up.
+/// How often the output of a finished attempt is tried again before it is given up.
 const DESCRIPTOR_TRIES: u32 = 100;
 
-/// The event of the keeper's requests; every other is a descriptor.
+/// The key of the keeper's requests; every other is a descriptor.
 const REQUESTS: u64 = u64::MAX;
 
-/// What the keeper asks of the thread.
+/// A message of the keeper to the thread.
 enum Request {
-    /// Copy from this pipe until nobody holds it.
+    /// Copy from this pipe until no process holds it.
     Watch { attempt: Attempt, outlet: File },
-    /// The same for a pipe that an earlier keeper has made: perhaps nobody holds it.
+    /// The same for a pipe of an earlier keeper, which perhaps no process holds.
     WatchLeftover { attempt: Attempt, outlet: File },
     /// The attempt is over: copy what is in its pipe now, and answer.
     Settle(Attempt),
-    /// The attempt's result is committed: its pipe's name goes with the last holder.
+    /// The attempt's result is committed: remove the pipe's name once no process holds the pipe.
     Release(Attempt),
-    /// Nothing is left to do.
+    /// End.
     Quit,
 }
 
-/// What became of an attempt's output when the attempt was over.
+/// An attempt's output when the attempt was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Settled {
-    /// Which attempt.
     pub attempt: Attempt,
     /// The length of its output file, in bytes.
     pub output_bytes: u64,
-    /// Other processes hold the pipe, and can still write.
+    /// Other processes hold the pipe and can still write.
     pub is_open: bool,
 }
 
-/// How long the pipe of a new attempt is left alone: who writes little and ends by then is done with at once,
-/// and who writes much waits no longer than that. A following client has its 50 ms.
+/// How long the pipe of a new attempt is left alone. An attempt that writes little and ends by then needs
+/// no thread; one that writes much waits no longer than that. A following client allows 50 ms.
 const LEFT_ALONE: Duration = Duration::from_millis(5);
 
-/// So many names of pipes may be left to be removed while runs go on.
-const UNTOLD_MAX: usize = 256;
+/// How many requests may wait while more are likely to follow.
+const PENDING_MAX: usize = 256;
 
 /// The keeper's side.
 #[derive(Debug)]
 pub(super) struct Drain {
-    /// Pipes that the thread does not know of yet.
-    young: HashMap<Attempt, File>,
-    /// When it is told of them.
+    /// Pipes that were not handed over to the thread yet.
+    new: HashMap<Attempt, File>,
+    /// When each of them is handed over.
     due: VecDeque<(Duration, Attempt)>,
-    /// Attempts that are over and that it never knew of.
+    /// Finished attempts whose pipe was never handed over.
     silent: HashSet<Attempt>,
     /// Requests for which the thread was not woken up.
-    untold: usize,
+    pending: usize,
     requests: Sender<Request>,
     answers: Receiver<Settled>,
     epoll: Arc<Epoll>,
@@ -127,17 +125,17 @@ impl Drain {
             outlets: HashMap::new(),
             buffer: vec![0; READ_BYTES],
         };
-        // Signals are for the keeper's own thread: it waits for them.
+        // Only the keeper's own thread takes signals.
         let unblocked = SigSet::thread_get_mask()?;
         SigSet::all().thread_block()?;
         let spawned = thread::Builder::new().name("drain".to_owned()).spawn(move || copier.run());
         unblocked.thread_set_mask()?;
-        let (young, due, silent, untold) = (HashMap::new(), VecDeque::new(), HashSet::new(), 0);
+        let (new, due, silent, pending) = (HashMap::new(), VecDeque::new(), HashSet::new(), 0);
         Ok(Self {
-            young,
+            new,
             due,
             silent,
-            untold,
+            pending,
             requests,
             answers,
             epoll,
@@ -148,19 +146,19 @@ impl Drain {
         })
     }
 
-    /// Copies from the pipe of an attempt that starts now, from a moment later on.
+    /// Copies from the pipe of an attempt that starts now, beginning a moment later.
     pub(super) fn watch(&mut self, attempt: Attempt, outlet: File, now: Duration) {
-        self.young.insert(attempt, outlet);
+        self.new.insert(attempt, outlet);
         self.due.push_back((now + LEFT_ALONE, attempt));
     }
 
     /// Returns when `watch_due` has something to do.
     pub(super) fn due_at(&mut self) -> Option<Duration> {
-        while self.due.pop_front_if(|(_, attempt)| !self.young.contains_key(attempt)).is_some() {}
+        while self.due.pop_front_if(|(_, attempt)| !self.new.contains_key(attempt)).is_some() {}
         self.due.front().map(|(at, _)| *at)
     }
 
-    /// Tells the thread of the pipes that were left alone for long enough.
+    /// Hands over the pipes that were left alone for long enough.
     pub(super) fn watch_due(&mut self, now: Duration) {
         while let Some((_, attempt)) = self.due.pop_front_if(|(at, _)| *at <= now) {
             self.hand_over(attempt);
@@ -168,10 +166,9 @@ impl Drain {
     }
 
     fn hand_over(&mut self, attempt: Attempt) {
-        let Some(outlet) = self.young.remove(&attempt) else { return };
+        let Some(outlet) = self.new.remove(&attempt) else { return };
         self.register(&outlet);
-        // No wake-up is spent on a request that only counts once there is something to read: an event wakes
-        // the thread.
+        // No wake-up: an event wakes the thread once there is something to read.
         self.ask(Request::Watch { attempt, outlet });
     }
 
@@ -182,18 +179,18 @@ impl Drain {
         self.wake();
     }
 
-    /// The event may come before the request is seen: the thread then looks once more.
+    /// The event may come before the request is seen; the thread then looks once more.
     fn register(&self, outlet: &File) {
         self.open.fetch_add(1, Ordering::Relaxed);
         let _ = self.epoll.add(outlet, EpollEvent::new(EpollFlags::EPOLLIN, key(outlet)));
     }
 
-    /// Returns what became of the output of an attempt that is over, or has it answered as soon as what it
+    /// Returns the length of the output of a finished attempt; `None`: the answer comes once all that it
     /// has written by now is in its file.
     pub(super) fn settle(&mut self, attempt: Attempt) -> Option<Settled> {
-        // Later attempts go on with the file of the first.
-        if attempt.number == 1 && self.young.get(&attempt).is_some_and(was_never_written_to) {
-            self.young.remove(&attempt);
+        // Later attempts append to the file of the first.
+        if attempt.number == 1 && self.new.get(&attempt).is_some_and(was_never_written_to) {
+            self.new.remove(&attempt);
             self.silent.insert(attempt);
             return Some(Settled { attempt, output_bytes: 0, is_open: false });
         }
@@ -203,8 +200,8 @@ impl Drain {
         None
     }
 
-    /// Lets the name of the attempt's pipe go, at the latest with the next `flush`; `false`: nothing is known
-    /// of it here, and whoever asks can remove it.
+    /// Lets the thread remove the name of the attempt's pipe, at the latest after the next `flush`;
+    /// `false`: the thread never had the pipe, and the caller removes the name.
     pub(super) fn release(&mut self, attempt: Attempt) -> bool {
         let is_silent = self.silent.remove(&attempt);
         if !is_silent {
@@ -213,51 +210,50 @@ impl Drain {
         !is_silent
     }
 
-    /// Sees to it that everything that was asked is done soon; `is_busy`: more is likely to be asked in a
-    /// moment.
+    /// Wakes the thread up if requests wait; `is_busy`: more are likely to follow in a moment.
     pub(super) fn flush(&mut self, is_busy: bool) {
-        if self.untold > if is_busy { UNTOLD_MAX } else { 0 } {
+        if self.pending > if is_busy { PENDING_MAX } else { 0 } {
             self.wake();
         }
     }
 
     fn ask(&mut self, request: Request) {
         self.requests.send(request).expect("the thread lives as long as this");
-        self.untold += 1;
+        self.pending += 1;
     }
 
     fn wake(&mut self) {
-        self.untold = 0;
+        self.pending = 0;
         let _ = self.asked.write(1);
     }
 
-    /// Returns the answers that have come.
+    /// Returns the answers that have arrived.
     pub(super) fn answers(&self) -> Vec<Settled> {
         let _ = self.answered.read();
         self.answers.try_iter().collect()
     }
 
-    /// Whether some process still holds a pipe.
+    /// Whether any process still holds a pipe.
     pub(super) fn has_open_pipes(&self) -> bool {
-        !self.young.is_empty() || self.open.load(Ordering::Relaxed) > 0
+        !self.new.is_empty() || self.open.load(Ordering::Relaxed) > 0
     }
 }
 
-/// Whether nobody holds this pipe, of which nothing was read, and nothing is in it.
+/// Whether this pipe, of which nothing was read, is empty and no process holds it.
 fn was_never_written_to(outlet: &File) -> bool {
     let mut fds = [PollFd::new(outlet.as_fd(), PollFlags::POLLIN)];
     poll(&mut fds, PollTimeout::ZERO) == Ok(1) && fds[0].revents() == Some(PollFlags::POLLHUP)
 }
 
 impl AsFd for Drain {
-    /// Readable when there are answers, or a pipe has come to its end.
+    /// Readable when answers have arrived, or a pipe has ended.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.answered.as_fd()
     }
 }
 
 impl Drop for Drain {
-    /// Waits until all that was asked is done.
+    /// Waits until all requests are done.
     fn drop(&mut self) {
         self.ask(Request::Quit);
         self.wake();
@@ -271,26 +267,26 @@ fn key(outlet: &File) -> u64 {
     u64::try_from(outlet.as_raw_fd()).expect("a descriptor is not negative")
 }
 
-/// The output of one attempt on its way.
+/// The pipe of one attempt, and its file.
 struct Stream {
     attempt: Attempt,
-    /// `None`: nobody holds the pipe any more.
+    /// `None`: no process holds the pipe any more.
     outlet: Option<File>,
     file: OutputFile,
     is_wide: bool,
     is_released: bool,
 }
 
-/// What a turn at a pipe has found.
+/// What a read of a pipe has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
     /// Nothing more just now.
-    Dry,
-    /// More, which has to wait for the others' turns.
+    Empty,
+    /// More, which waits until the others were read.
     More,
-    /// The end: nobody holds it.
+    /// The end: no process holds it.
     End,
-    /// No descriptor for its file just now.
+    /// No free descriptor for its file just now.
     Stuck,
 }
 
@@ -310,9 +306,8 @@ struct Copier {
 
 impl Copier {
     fn run(mut self) {
-        // The keeper changes its file mode creation mask for each start. Without a mask of its own this
-        // thread could give a file the mask of a run; where that is refused, the mode of the file is still no
-        // wider than it should be.
+        // The keeper changes its umask for each start, and this thread must not make a file under the umask
+        // of a run. If a umask of its own is refused, the mode of the file is still not too wide.
         let _ = unshare(CloneFlags::CLONE_FS);
         let mut events = [EpollEvent::empty(); EVENTS_PER_TURN];
         loop {
@@ -321,12 +316,12 @@ impl Copier {
                 Err(Errno::EINTR) => 0,
                 Err(_) => return,
             };
-            if !self.obey() {
+            if !self.take_requests() {
                 return;
             }
             let mut is_stuck = false;
             for event in &events[..count] {
-                is_stuck |= self.turn(event.data());
+                is_stuck |= self.read_pipe(event.data());
             }
             while is_stuck {
                 self.pause();
@@ -336,7 +331,7 @@ impl Copier {
         }
     }
 
-    /// Waits until a descriptor may be free again: the keeper has fewer of them for the moment of a start.
+    /// Waits until a descriptor may be free again: the keeper's limit is lower for the moment of a start.
     fn pause(&self) {
         let _ = poll(
             &mut [PollFd::new(self.asked.as_fd(), PollFlags::POLLIN)],
@@ -345,8 +340,8 @@ impl Copier {
         let _ = self.asked.read();
     }
 
-    /// Takes in what was asked; `false`: to end.
-    fn obey(&mut self) -> bool {
+    /// Does what was asked; `false`: end.
+    fn take_requests(&mut self) -> bool {
         let _ = self.asked.read();
         while let Ok(request) = self.incoming.try_recv() {
             match request {
@@ -354,8 +349,8 @@ impl Copier {
                 Request::WatchLeftover { attempt, outlet } => {
                     let key = key(&outlet);
                     self.watch(attempt, outlet);
-                    // Of a pipe that nobody has held since it was opened there is no event; a read tells.
-                    self.turn(key);
+                    // A pipe that no process has held since it was opened gives no event.
+                    self.read_pipe(key);
                 }
                 Request::Settle(attempt) => self.settle(attempt),
                 Request::Release(attempt) => self.release(attempt),
@@ -366,21 +361,21 @@ impl Copier {
     }
 
     fn watch(&mut self, attempt: Attempt, outlet: File) {
-        // The sending of a mail that an earlier keeper began is begun anew, with a pipe of its own.
+        // A mail that an earlier keeper began to send is sent again, with a new pipe.
         self.close(attempt);
         self.outlets.insert(outlet.as_raw_fd(), attempt);
-        let file = OutputFile::new(output_path(&self.log_dir, attempt.run));
+        let file = OutputFile::new(output_path(&self.log_dir, attempt.task));
         let stream = Stream { attempt, outlet: Some(outlet), file, is_wide: false, is_released: false };
         self.streams.insert(attempt, stream);
     }
 
-    /// Reads a pipe that an event names; tells whether it has to be tried again a moment later.
-    fn turn(&mut self, key: u64) -> bool {
+    /// Reads a pipe that has an event; tells whether it has to be tried again a moment later.
+    fn read_pipe(&mut self, key: u64) -> bool {
         let attempt = RawFd::try_from(key).ok().and_then(|fd| self.outlets.get(&fd)).copied();
-        // Of a pipe whose request has not come yet, or that was closed in this very turn.
+        // The pipe's request may not have arrived yet, or it was closed in this turn.
         let Some(stream) = attempt.and_then(|attempt| self.streams.get_mut(&attempt)) else { return false };
         match stream.copy(&mut self.buffer, READS_PER_TURN) {
-            Flow::Dry | Flow::More => false,
+            Flow::Empty | Flow::More => false,
             Flow::Stuck => true,
             Flow::End => {
                 let attempt = stream.attempt;
@@ -390,7 +385,7 @@ impl Copier {
         }
     }
 
-    /// Everybody is gone from the pipe of an attempt.
+    /// No process holds the pipe of an attempt any more.
     fn close(&mut self, attempt: Attempt) {
         let Some(stream) = self.streams.get_mut(&attempt) else { return };
         if let Some(outlet) = stream.outlet.take() {
@@ -401,18 +396,17 @@ impl Copier {
         if stream.is_released {
             stream.file.finish();
             self.remove(attempt);
-            // The keeper may have waited for nothing else.
+            // The keeper may wait for this alone.
             let _ = self.answered.write(1);
         }
     }
 
     fn settle(&mut self, attempt: Attempt) {
         let Some(stream) = self.streams.get_mut(&attempt) else {
-            let output_bytes = OutputFile::new(output_path(&self.log_dir, attempt.run)).settle();
+            let output_bytes = OutputFile::new(output_path(&self.log_dir, attempt.task)).settle();
             return self.answer(Settled { attempt, output_bytes, is_open: false });
         };
-        // What the pipe holds was written before the end. One who writes on in the background must not keep
-        // this going.
+        // Read what the pipe holds now and no more: a background process may write for ever.
         let reads = stream.pending().div_ceil(READ_BYTES) + 1;
         let mut flow = stream.copy(&mut self.buffer, reads);
         for _ in 0..DESCRIPTOR_TRIES {
@@ -448,7 +442,7 @@ impl Copier {
 
     fn remove(&mut self, attempt: Attempt) {
         self.streams.remove(&attempt);
-        // Left behind it is released again at the next hello.
+        // One that stays is removed after the next hello.
         let _ = fs::remove_file(pipe::path(&self.log_dir, attempt));
     }
 }
@@ -460,10 +454,10 @@ impl Stream {
         size.and_then(|size| usize::try_from(size).ok()).unwrap_or(READ_BYTES)
     }
 
-    /// Copies what there is, in at most so many reads.
+    /// Copies what the pipe holds, in at most so many reads.
     fn copy(&mut self, buffer: &mut [u8], reads: usize) -> Flow {
         let Some(mut outlet) = self.outlet.as_ref() else { return Flow::End };
-        // Before anything is read: what was read and is not in the file is lost when the keeper is killed.
+        // Opened before the read: bytes that were read and not written are lost if the keeper is killed.
         if !self.file.is_open() && has_bytes(outlet) && self.file.open() == Err(Errno::EMFILE) {
             return Flow::Stuck;
         }
@@ -472,11 +466,11 @@ impl Stream {
                 Ok(0) => return Flow::End,
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Flow::Dry,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Flow::Empty,
                 Err(_) => return Flow::End,
             };
             self.file.write(&buffer[..count]);
-            // Whoever fills a pipe is held up by its size.
+            // A writer that fills its pipe waits because of the pipe's size.
             if count >= BUSY_BYTES && !std::mem::replace(&mut self.is_wide, true) {
                 let _ = fcntl(outlet, FcntlArg::F_SETPIPE_SZ(i32::try_from(READ_BYTES).unwrap_or(i32::MAX)));
             }
@@ -499,13 +493,12 @@ mod tests {
 
     use super::super::pipe::Pipes;
     use super::*;
-    use crate::domain::{JobId, RunId};
 
     /// Whatever takes this long has hung.
     const PATIENCE_MS: u16 = 20_000;
 
     fn attempt(job: i64) -> Attempt {
-        Attempt { run: RunId { job: JobId(job), number: 1 }, number: 1 }
+        Attempt::of_mail(job)
     }
 
     fn settled(drain: &mut Drain, attempt: Attempt) -> Settled {
@@ -522,15 +515,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_before_the_end_is_in_the_file_when_the_end_is_told() {
+    fn what_was_written_before_the_end_is_in_the_file_when_the_end_is_reported() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut drain = Drain::start(dir.path()).expect("a thread");
         let pipe = Pipes::new(dir.path().to_owned()).make(attempt(1), None).expect("the name is new");
         drain.watch(attempt(1), pipe.outlet, Duration::ZERO);
         let mut inlet = pipe.inlet;
         inlet.write_all(b"some").expect("there is room");
-        let told = settled(&mut drain, attempt(1));
-        assert_eq!(told, Settled { attempt: attempt(1), output_bytes: 4, is_open: true });
+        let answer = settled(&mut drain, attempt(1));
+        assert_eq!(answer, Settled { attempt: attempt(1), output_bytes: 4, is_open: true });
         assert!(drain.has_open_pipes());
         drain.release(attempt(1));
         drain.flush(false);
@@ -542,13 +535,13 @@ mod tests {
             drain.answers();
         }
         drop(drain);
-        let text = fs::read_to_string(output_path(dir.path(), attempt(1).run)).expect("it is there");
+        let text = fs::read_to_string(output_path(dir.path(), attempt(1).task)).expect("it is there");
         assert_eq!(text, "some and more");
         assert!(!pipe::path(dir.path(), attempt(1)).exists(), "its holder is gone, and it was released");
     }
 
     #[test]
-    fn a_pipe_that_nobody_writes_to_keeps_its_name_until_it_is_released_and_leaves_no_file() {
+    fn a_pipe_without_output_keeps_its_name_until_it_is_released_and_leaves_no_file() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut drain = Drain::start(dir.path()).expect("a thread");
         let pipe = Pipes::new(dir.path().to_owned()).make(attempt(1), None).expect("the name is new");
@@ -584,7 +577,7 @@ mod tests {
     #[test]
     fn an_attempt_without_a_pipe_settles_with_the_file_that_is_there() {
         let dir = tempfile::tempdir().expect("a directory");
-        fs::write(output_path(dir.path(), attempt(1).run), "of an earlier keeper").expect("ours");
+        fs::write(output_path(dir.path(), attempt(1).task), "of an earlier keeper").expect("ours");
         let mut drain = Drain::start(dir.path()).expect("a thread");
         assert_eq!(settled(&mut drain, attempt(1)).output_bytes, 20);
         assert_eq!(settled(&mut drain, attempt(2)).output_bytes, 0);

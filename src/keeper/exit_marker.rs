@@ -1,9 +1,10 @@
-//! Owns: the files by which keepers that ended in order say so, `keeper-INSTANCE.ended` in the log directory.
-//! Never: what a daemon makes of them.
+//! Owns: the files that keepers leave when they exit in order: `keeper-INSTANCE.ended` in the log
+//! directory.
+//! Never: what a daemon concludes from them.
 //!
-//! A daemon may die between the commit of a claim and the order, and its idle keeper then ends. Without a
-//! word of it the next daemon could not tell this from a keeper that was killed, and its run would be lost
-//! that was never started.
+//! A daemon may die between the commit of a claim and the order; its idle keeper then exits. Without a
+//! marker the next daemon could not tell that keeper from one that was killed, and would take the run for
+//! lost.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,32 +12,31 @@ use std::path::{Path, PathBuf};
 
 use super::protocol::KeeperInstance;
 
-const BEFORE: &str = "keeper-";
-const BEHIND: &str = ".ended";
+const PREFIX: &str = "keeper-";
+const SUFFIX: &str = ".ended";
 
 fn path(log_dir: &Path, instance: KeeperInstance) -> PathBuf {
-    log_dir.join(format!("{BEFORE}{instance}{BEHIND}"))
+    log_dir.join(format!("{PREFIX}{instance}{SUFFIX}"))
 }
 
-/// Says that this keeper started all that it was told to, and that every result of it was acknowledged.
+/// Marks that this keeper has started all that it was sent, and that all its results were acknowledged.
 pub(super) fn leave(log_dir: &Path, instance: KeeperInstance) -> io::Result<()> {
     File::create(path(log_dir, instance)).map(drop)
 }
 
-/// Returns the keepers that ended in order and were not forgotten.
+/// Returns the keepers whose markers are there.
 pub fn exit_markers(log_dir: &Path) -> Vec<KeeperInstance> {
-    let Ok(entries) = fs::read_dir(log_dir) else { return Vec::new() };
-    let instance = |entry: io::Result<fs::DirEntry>| {
-        let name = entry.ok()?.file_name();
-        name.to_str()?.strip_prefix(BEFORE)?.strip_suffix(BEHIND)?.parse().ok()
+    let entries = fs::read_dir(log_dir).into_iter().flatten().flatten();
+    let instance = |entry: fs::DirEntry| {
+        entry.file_name().to_str()?.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()
     };
     entries.filter_map(instance).collect()
 }
 
-/// Forgets them: every claim that was for them is settled and committed.
+/// Removes markers: every claim for these keepers is settled and committed.
 pub fn remove_exit_markers(log_dir: &Path, instances: &[KeeperInstance]) {
     for instance in instances {
-        // Left behind it is true still.
+        // One that stays is still true.
         let _ = fs::remove_file(path(log_dir, *instance));
     }
 }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_farewell_is_read_until_it_is_forgotten() {
+    fn a_marker_is_read_until_it_is_removed() {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join("12.3"), "an output").expect("writable");
         leave(dir.path(), 4711).expect("writable");

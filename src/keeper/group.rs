@@ -8,34 +8,36 @@ use nix::unistd::Pid;
 use super::procfs;
 use super::stopping::StopSignal;
 
-/// Sends to the whole group of a run whose leader has not been reaped, so that its number can be nobody
-/// else's.
+/// Signals the whole group of a run whose leader was not reaped: nobody else can have its number.
 pub fn signal_group(leader: u32, signal: StopSignal) {
-    // ESRCH cannot be, and EPERM is a member that changed its user: nothing to be done about it here.
-    match signal {
-        StopSignal::Terminate => {
-            let _ = killpg(group(leader), Signal::SIGTERM);
-            let _ = killpg(group(leader), Signal::SIGCONT);
-        }
-        StopSignal::Kill => {
-            let _ = killpg(group(leader), Signal::SIGKILL);
-        }
+    let signals: &[Signal] = match signal {
+        StopSignal::Terminate => &[Signal::SIGTERM, Signal::SIGCONT],
+        StopSignal::Kill => &[Signal::SIGKILL],
+    };
+    for signal in signals {
+        // ESRCH is impossible, and EPERM is a member that changed its user: it cannot be reached.
+        let _ = killpg(group(leader), *signal);
     }
 }
 
-/// Whether anyone is left of the group of a leader that was reaped. A number stays taken as long as a group
-/// has it.
+/// Whether a group whose leader was reaped has members. Its number stays taken as long as it has.
 pub fn is_alive(leader: u32) -> bool {
     killpg(group(leader), None) != Err(Errno::ESRCH)
 }
 
-/// Kills what is left of the group of a leader that was reaped, if it is still ours.
+/// Kills the members of a group whose leader was reaped.
 ///
-/// Members that have another parent than the keeper can go unseen, and the number could then have come to
-/// lead a stranger's group. A process group lies within one session, so one of ours is in that of the keeper
-/// that started it.
-pub fn kill_orphaned_group(leader: u32, session: i32) {
-    if procfs::processes().any(|process| process.group == leader && process.session == session) {
+/// Members whose parent is not the keeper can end unseen. The number could then belong to a stranger: to a
+/// process, which our group no longer has, or to a group of another session, for a run leads its own.
+pub fn kill_orphaned_group(leader: u32) {
+    let mut is_ours = false;
+    for process in procfs::processes() {
+        if process.pid == leader {
+            return;
+        }
+        is_ours |= process.group == leader && process.session == leader;
+    }
+    if is_ours {
         let _ = killpg(group(leader), Signal::SIGKILL);
     }
 }

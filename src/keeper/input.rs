@@ -1,5 +1,5 @@
 //! Owns: what an attempt reads: an opened file, or a text in memory.
-//! Never: blocking: neither on a FIFO that nobody writes to, nor on a process that does not read.
+//! Never: waiting for a FIFO's writer, or for a process that does not read.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -11,20 +11,24 @@ use std::path::Path;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-/// How a file is opened for reading: a FIFO without a writer, or a terminal, holds nobody up, and a terminal
-/// becomes nobody's.
+/// What a process reads that is given nothing.
+pub const NOTHING: &[u8] = b"/dev/null";
+
+/// How a file is opened for reading: without waiting at a FIFO or a terminal, and without making a terminal
+/// the keeper's.
 pub const OPEN_FLAGS: OFlag = OFlag::O_NONBLOCK.union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 
-/// Opens a file as a shell's `<FILE` does, except that it never waits: a FIFO that nobody writes to is empty.
+/// Opens a file as a shell's `<FILE` does, except that it never waits: a FIFO that nobody writes to is
+/// empty.
 pub fn open(path: &[u8]) -> io::Result<File> {
     let path = Path::new(OsStr::from_bytes(path));
     let file = OpenOptions::new().read(true).custom_flags(OPEN_FLAGS.bits()).open(path)?;
-    // The process is to wait for what it reads, like any other.
+    // The process itself waits for what it reads, like any other.
     fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
     Ok(file)
 }
 
-/// Puts a text where a process can read it without anybody writing: a pipe would hold no more than 64 KiB.
+/// Puts a text where a process can read it without a writer: a pipe would hold no more than 64 KiB.
 pub fn of_text(text: &[u8]) -> io::Result<File> {
     let mut file = File::from(memfd_create(c"stdin", MFdFlags::MFD_CLOEXEC)?);
     file.write_all(text)?;

@@ -1,35 +1,49 @@
 //! Owns: how many descriptors this process, and what it starts, may have open.
 //! Never: opening one.
 
-use std::os::fd::OwnedFd;
-
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
-use super::sys;
-
-/// Raises the soft limit of descriptors to the hard one, and returns what it was; `None`: it is as it was.
-///
-/// The soft limit is low (1,024) for programs that use select(2); whoever starts such programs must give it
-/// back to them: see `set_descriptor_limit`.
-pub fn raise_descriptor_limit() -> Option<rlim_t> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    (soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok()).then_some(soft)
+/// A limit of descriptors that was raised.
+#[derive(Clone, Copy, Debug)]
+pub struct DescriptorLimit {
+    /// The soft limit as it was.
+    pub soft: rlim_t,
+    hard: rlim_t,
 }
 
-/// Sets the soft limit of descriptors, as far as the hard one lets it.
-pub fn set_descriptor_limit(soft: rlim_t) {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // A limit that is not above the hard one is never refused.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard);
+impl DescriptorLimit {
+    /// Sets the limit as it was. Safe between fork(2) and execve(2).
+    pub(super) fn restore(self) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, self.soft, self.hard);
+    }
+
+    /// Sets the limit as it was until the guard is dropped.
+    pub(super) fn lower(self) -> impl Drop {
+        struct Lowered(rlim_t);
+        impl Drop for Lowered {
+            fn drop(&mut self) {
+                let _ = setrlimit(Resource::RLIMIT_NOFILE, self.0, self.0);
+            }
+        }
+        self.restore();
+        Lowered(self.hard)
     }
 }
 
-/// Moves a descriptor that stays open beyond those that a run may have, `soft` of them: posix_spawn(3) wants
-/// the ones that it is given below the run's limit.
-pub(super) fn out_of_the_way(fd: OwnedFd, soft: Option<rlim_t>) -> OwnedFd {
-    match soft {
-        Some(soft) => sys::move_up(fd, soft),
-        None => fd,
+/// Raises the soft limit of descriptors to the hard one; `None`: it is as it was.
+///
+/// The soft limit is low (1,024) for programs that use select(2); whoever starts such programs must give it
+/// back to them.
+pub fn raise_descriptor_limit() -> Option<DescriptorLimit> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    let is_raised = soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
+    is_raised.then_some(DescriptorLimit { soft, hard })
+}
+
+/// Sets the soft limit of descriptors, at most to the hard one.
+pub fn set_descriptor_limit(soft: rlim_t) {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard);
     }
 }
 

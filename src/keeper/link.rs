@@ -1,4 +1,4 @@
-//! Owns: the daemon's side: launching a keeper and talking to it without ever waiting for it.
+//! Owns: the daemon's side: launching a keeper, and exchanging messages with it without ever blocking.
 //! Never: what its messages mean for the store.
 #![expect(clippy::disallowed_types, reason = "the keeper itself is started here")]
 
@@ -20,26 +20,20 @@ pub struct KeeperLink {
 }
 
 impl KeeperLink {
-    /// Takes over a connected socket.
-    ///
-    /// A connection that ends before the keeper's `Hello` was made to one that was just ending: there is no
-    /// keeper then.
+    /// Takes over a connected socket. If it ends before the keeper's `Hello`, that keeper was exiting.
     ///
     /// # Errors
-    ///
     /// If the socket cannot be made non-blocking.
     pub fn new(stream: UnixStream) -> io::Result<Self> {
         Ok(Self { channel: Channel::new(stream)?, peer: Peer::Open })
     }
 
     /// Takes messages and writes as much as the socket has room for. The rest is kept: while `wants_write`,
-    /// poll for POLLOUT and call `flush`.
+    /// poll for POLLOUT and call `flush`. That the keeper is gone is an error of `receive`.
     ///
     /// # Errors
-    ///
-    /// `InvalidData` if a message is longer than `FRAME_BYTES_MAX`: then none of them is taken, and the link
-    /// is as good as before. A keeper that is gone is `receive`'s to report, after everything that it had
-    /// said.
+    /// `InvalidData` if a message is longer than `FRAME_BYTES_MAX`: then none of them is taken, and the
+    /// link stays usable.
     pub fn send(&mut self, messages: &[ToKeeper]) -> io::Result<()> {
         let before = self.channel.out_len();
         for message in messages {
@@ -54,21 +48,20 @@ impl KeeperLink {
 
     /// Writes as much as the socket has room for.
     pub fn flush(&mut self) {
-        // A keeper that reads no more is one that is gone, or is ending this connection: `receive` sees it.
+        // That the keeper reads no more is also found by `receive`.
         let _ = self.channel.flush();
     }
 
-    /// Whether something waits for the socket to have room.
+    /// Whether something is left to be written.
     pub fn wants_write(&self) -> bool {
         self.channel.wants_write()
     }
 
-    /// Returns what the keeper has said since the last call, without waiting; nothing, if nothing.
+    /// Returns the messages that have arrived since the last call, without waiting.
     ///
     /// # Errors
-    ///
-    /// `UnexpectedEof` when the keeper is gone and everything that it said was returned by earlier calls;
-    /// `InvalidData` when it talks nonsense.
+    /// `UnexpectedEof` if the keeper is gone and all its messages were returned by earlier calls;
+    /// `InvalidData` if it sent something that is not a message.
     pub fn receive(&mut self) -> io::Result<Vec<FromKeeper>> {
         if self.peer == Peer::Open {
             self.peer = self.channel.fill();
@@ -97,16 +90,13 @@ impl AsFd for KeeperLink {
 
 /// Starts a keeper, `exe` with `args`, that serves `listener`, and returns its process id.
 ///
-/// The listener becomes the keeper's standard input, for `adopt_stdin_listener` to take; connections made
-/// from now on wait in its backlog, so that nothing is lost before the keeper is up. The keeper enters a
-/// session of its own by itself.
+/// The listener becomes the keeper's standard input, for `adopt_stdin_listener`. Connections made from now
+/// on wait in its backlog, so nothing is lost before the keeper is up.
 ///
-/// It is a child of the caller until the caller ends, and its own reaper's after that. A daemon that outlives
-/// it (its link reports `UnexpectedEof`) reaps it with waitpid(2) on the returned id; WNOHANG, now and
-/// whenever the next keeper is launched, is enough and never blocks.
+/// The keeper is a child of the caller, which reaps it by waitpid(2) with WNOHANG once its link is gone,
+/// and again whenever the next keeper is launched.
 ///
 /// # Errors
-///
 /// If it cannot be started.
 pub fn launch(exe: &Path, args: &[OsString], listener: UnixListener, stderr: Stdio) -> io::Result<u32> {
     listener.set_nonblocking(true)?;

@@ -20,24 +20,26 @@ pub mod roster;
 mod search;
 mod server;
 mod setup;
+mod spawn_error;
 pub mod stopping;
 mod sys;
+pub mod wire;
 
 use std::path::{Path, PathBuf};
 
 pub use exit_marker::{exit_markers, remove_exit_markers};
-pub use limits::{descriptor_limit, raise_descriptor_limit, set_descriptor_limit};
+pub use limits::{DescriptorLimit, descriptor_limit, raise_descriptor_limit, set_descriptor_limit};
 pub use link::{KeeperLink, launch};
 pub use pipe::attempts_with_pipes;
 pub use server::{KeeperConfig, SOCKET, serve};
 pub use setup::adopt_stdin_listener;
 
-use crate::domain::RunId;
+use protocol::Task;
 
 /// Where outputs and pipes are, in the store's directory.
 pub const LOG_DIRECTORY: &str = "log";
 
-/// Returns where the output of a run's attempts goes: `JOB.N` in the log directory.
-pub fn output_path(log_dir: &Path, run: RunId) -> PathBuf {
-    log_dir.join(run.to_string())
+/// Returns the path of a task's output, which all its attempts append to: `JOB.N` in the log directory.
+pub fn output_path(log_dir: &Path, task: impl Into<Task>) -> PathBuf {
+    log_dir.join(task.into().to_string())
 }

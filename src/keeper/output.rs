@@ -1,8 +1,8 @@
-//! Owns: the output file of a run: what is appended to it, what is dropped, and the mark that says so.
+//! Owns: the output file of a task: what is appended to it, what is dropped, and the mark in place of that.
 //! Never: where the bytes come from (see `drain`).
 //!
-//! A run is never hurt by what becomes of its output. What does not fit is dropped and counted, and the store
-//! keeps a reserve on its disk, so that a run that fills the disk can still be recorded and cancelled.
+//! A task never fails because of its output. What does not fit is dropped and counted. The store keeps a
+//! reserve on its disk, so that a run that fills the disk can still be recorded and cancelled.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -13,21 +13,21 @@ use nix::errno::Errno;
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd;
 
-use super::path_search::errno_of;
+use crate::error::errno_of;
 
-/// What is left of a disk for the database, in bytes: its log takes 4 MiB.
+/// What is left free on a disk for the database, in bytes: its log takes 4 MiB.
 const RESERVE_BYTES_MAX: u64 = 16 << 20;
 
-/// Of a small disk the reserve is this part.
+/// On a small disk the reserve is this part of it.
 const RESERVE_PART: u64 = 8;
 
-/// How much is written before the room on the disk is looked at again, in bytes: far less than the reserve.
+/// How much is written before the free room is checked again, in bytes: far less than the reserve.
 const UNCHECKED_BYTES_MAX: u64 = 64 << 10;
 
 /// An output file is its owner's alone.
 const OUTPUT_MODE: u32 = 0o600;
 
-/// What processes in the background write after their run has ended is kept up to this many bytes.
+/// How much of the output of background processes is kept after their run has ended, in bytes.
 const BACKGROUND_BYTES_MAX: u64 = 10 << 20;
 
 /// Why bytes are dropped.
@@ -41,7 +41,7 @@ enum Lack {
     File(Errno),
 }
 
-/// The output file of a run. It is made with the first byte.
+/// The output file of a task. It is made with the first byte.
 #[derive(Debug)]
 pub(super) struct OutputFile {
     path: PathBuf,
@@ -52,7 +52,7 @@ pub(super) struct OutputFile {
     unchecked: u64,
     dropped: u64,
     lack: Option<Lack>,
-    /// What may still come, once the run has ended.
+    /// How many bytes may still come, once the task has ended.
     left: Option<u64>,
     room: fn(&File) -> Option<Room>,
 }
@@ -67,7 +67,7 @@ struct Room {
 impl Room {
     fn of(file: &File) -> Option<Self> {
         let found = fstatvfs(file).ok()?;
-        // What is kept back for root is root's to use.
+        // Root may use the blocks that are reserved for it.
         let free_blocks =
             if unistd::geteuid().is_root() { found.blocks_free() } else { found.blocks_available() };
         let bytes = |blocks: u64| blocks * found.fragment_size();
@@ -113,7 +113,7 @@ impl OutputFile {
         }
     }
 
-    /// Returns how many of `wanted` bytes may be written, and notes why not all of them.
+    /// Returns how many of `wanted` bytes may be written, and records why not all.
     fn fitting(&mut self, wanted: usize) -> usize {
         if self.left.is_some_and(|left| left < wanted as u64) {
             self.lack = Some(Lack::Bound);
@@ -122,8 +122,8 @@ impl OutputFile {
         self.unchecked += wanted as u64;
         if self.unchecked >= UNCHECKED_BYTES_MAX || self.lack.is_some() {
             let room = self.file.as_ref().and_then(self.room);
-            // Twice the reserve before it goes on: else each byte that comes free would be taken, with a mark
-            // of its own.
+            // Writing resumes at twice the reserve: else each byte that becomes free would be taken, with a
+            // mark of its own.
             let floor = |room: Room| if self.lack.is_some() { 2 * room.reserve } else { room.reserve };
             if room.is_some_and(|room| room.free < floor(room) + wanted as u64) {
                 self.lack = Some(Lack::Room);
@@ -186,7 +186,7 @@ impl OutputFile {
         }
     }
 
-    /// Says in the file how much was dropped here. The mark may go into the reserve.
+    /// Writes how much was dropped here. The mark may use the reserve.
     fn mark(&mut self) {
         let why = match self.lack {
             Some(Lack::Bound) => "more than 10 MiB came after the run had ended",
@@ -199,14 +199,14 @@ impl OutputFile {
         }
     }
 
-    /// The run has ended: says what was dropped, and returns the length of the file. Processes in the
-    /// background may go on writing, within bounds.
+    /// The task has ended: marks what was dropped, and returns the length of the file. Background processes
+    /// may go on writing, within bounds.
     pub(super) fn settle(&mut self) -> u64 {
         self.left = Some(BACKGROUND_BYTES_MAX);
         self.finish()
     }
 
-    /// Nobody can write any more: says what was dropped, and returns the length of the file.
+    /// No process can write any more: marks what was dropped, and returns the length of the file.
     pub(super) fn finish(&mut self) -> u64 {
         if self.dropped > 0 {
             self.mark();
@@ -252,7 +252,7 @@ mod tests {
     fn what_would_go_into_the_reserve_is_dropped_and_the_place_is_marked() {
         let (_dir, mut output) = output();
         output.write(b"one\n");
-        // A look at the disk is due.
+        // A check of the disk is due.
         output.unchecked = UNCHECKED_BYTES_MAX;
         FREE.set(1_003);
         output.write(b"two\n");
@@ -286,12 +286,13 @@ mod tests {
         output.finish();
         let text = text(&output);
         assert!(text.len() > 11 << 20 && text.len() < (11 << 20) + 100, "{}", text.len());
-        let mark = "\n[taskq: 2097152 bytes of output dropped here: more than 10 MiB came after the run had ended]\n";
+        let mark = "\n[taskq: 2097152 bytes of output dropped here: \
+            more than 10 MiB came after the run had ended]\n";
         assert!(text.ends_with(mark), "{}", &text[text.len() - 100..]);
     }
 
     #[test]
-    fn a_file_that_cannot_be_made_drops_everything_and_hurts_nobody() {
+    fn a_file_that_cannot_be_made_drops_everything() {
         let (dir, mut output) = output();
         fs::create_dir(dir.path().join("1.1")).expect("the name is new");
         output.write(b"lost");

@@ -1,8 +1,9 @@
-//! Owns: the pipes through which attempts write: their names in the log directory, making, opening, removing.
+//! Owns: the pipes through which attempts write: their names in the log directory, making, opening,
+//! removing.
 //! Never: reading them (see `drain`).
 //!
 //! A pipe with a name (fifo(7)) outlives the keeper: the attempt holds it for reading and writing, so that
-//! nobody's death is a SIGPIPE, and the next keeper opens it again by its name. The name is there from before
+//! a keeper's death is not a SIGPIPE, and the next keeper opens it by its name. The name exists from before
 //! the start until the result is committed and the last holder is gone. So it proves that an attempt of a
 //! killed keeper began.
 
@@ -18,11 +19,10 @@ use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, mkfifoat, unlinkat};
 
 use super::account::Credentials;
-use super::path_search::errno_of;
-use super::protocol::Attempt;
-use crate::domain::{JobId, RunId};
+use super::protocol::{Attempt, Task};
+use crate::error::errno_of;
 
-/// The end of a pipe's name, `JOB.N.ATTEMPT.pipe`.
+/// The end of a pipe's name, `TASK.ATTEMPT.pipe`.
 const SUFFIX: &str = ".pipe";
 
 /// Both ends of a new pipe.
@@ -34,7 +34,7 @@ pub(super) struct Pipe {
     pub outlet: File,
 }
 
-/// How an attempt holds its pipe: for reading, too, so that no death of the keeper is a SIGPIPE.
+/// How an attempt holds its pipe: for reading too, so that the keeper's death is not a SIGPIPE.
 const INLET_FLAGS: OFlag = OFlag::O_RDWR.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// How the keeper holds it.
@@ -42,7 +42,7 @@ const OUTLET_FLAGS: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 fn name(attempt: Attempt) -> String {
-    format!("{}.{}{SUFFIX}", attempt.run, attempt.number)
+    format!("{}.{}{SUFFIX}", attempt.task, attempt.number)
 }
 
 /// Returns where the pipe of an attempt is.
@@ -50,8 +50,7 @@ pub(super) fn path(log_dir: &Path, attempt: Attempt) -> PathBuf {
     log_dir.join(name(attempt))
 }
 
-/// The log directory, as the place where pipes are made and removed: held open, so that no start pays for the
-/// way to it.
+/// Makes and removes pipes in the log directory, which is held open: no start resolves its path.
 #[derive(Debug)]
 pub(super) struct Pipes {
     log_dir: PathBuf,
@@ -63,10 +62,10 @@ impl Pipes {
         Self { log_dir, fd: None }
     }
 
-    /// Makes the pipe of an attempt, and the log directory if somebody has removed it.
+    /// Makes the pipe of an attempt, and the log directory if it was removed.
     ///
-    /// The pipe belongs to the attempt's user, who can open it again as `/dev/stderr`. Nobody else comes
-    /// near: the directory is the keeper's alone.
+    /// The pipe belongs to the attempt's user, who can open it again as `/dev/stderr`. The directory is
+    /// open to the keeper's user alone.
     pub(super) fn make(&mut self, attempt: Attempt, account: Option<&Credentials>) -> io::Result<Pipe> {
         let name = name(attempt);
         let made = self.directory().and_then(|fd| make_name(fd, &name).map(|()| fd));
@@ -83,7 +82,7 @@ impl Pipes {
         // In this order: an outlet without an inlet would be at its end.
         let inlet = File::from(openat(fd, name.as_str(), INLET_FLAGS, Mode::empty())?);
         if let Some(account) = account {
-            // Where it is not allowed, becoming that user is not either, and says so.
+            // If it is not allowed, becoming that user is not either, and that is reported.
             let _ = fchown(&inlet, Some(account.uid.as_raw()), Some(account.gid.as_raw()));
         }
         Ok(Pipe { inlet, outlet: File::from(openat(fd, name.as_str(), OUTLET_FLAGS, Mode::empty())?) })
@@ -92,7 +91,7 @@ impl Pipes {
     /// Removes the name of an attempt's pipe.
     pub(super) fn remove(&mut self, attempt: Attempt) {
         let name = name(attempt);
-        // Left behind it is released again at the next hello.
+        // One that stays is removed after the next hello.
         let _ = self.directory().and_then(|fd| unlinkat(fd, name.as_str(), UnlinkatFlags::NoRemoveDir));
     }
 
@@ -114,7 +113,7 @@ impl Pipes {
 fn make_name(fd: &OwnedFd, name: &str) -> Result<(), Errno> {
     let mode = Mode::S_IRUSR | Mode::S_IWUSR;
     match mkfifoat(fd, name, mode) {
-        // Of a mail whose sending an earlier keeper began: it is sent again.
+        // An earlier keeper began to send this mail: it is sent again.
         Err(Errno::EEXIST) => {
             unlinkat(fd, name, UnlinkatFlags::NoRemoveDir)?;
             mkfifoat(fd, name, mode)
@@ -123,7 +122,7 @@ fn make_name(fd: &OwnedFd, name: &str) -> Result<(), Errno> {
     }
 }
 
-/// Opens the keeper's end of a pipe that is there.
+/// Opens the keeper's end of an existing pipe.
 pub(super) fn open_outlet(path: &Path) -> io::Result<File> {
     let file = File::from(open(path, OUTLET_FLAGS, Mode::empty())?);
     if file.metadata()?.file_type().is_fifo() { Ok(file) } else { Err(Errno::EINVAL.into()) }
@@ -136,24 +135,23 @@ pub fn attempts_with_pipes(log_dir: &Path) -> Vec<Attempt> {
 }
 
 fn attempt_of(name: &str) -> Option<Attempt> {
-    let mut numbers = name.strip_suffix(SUFFIX)?.split('.');
-    let job = JobId(numbers.next()?.parse().ok()?);
-    let run = RunId { job, number: numbers.next()?.parse().ok()? };
-    let attempt = Attempt { run, number: numbers.next()?.parse().ok()? };
-    numbers.next().is_none().then_some(attempt)
+    let (task, number) = name.strip_suffix(SUFFIX)?.rsplit_once('.')?;
+    Some(Attempt { task: Task::from_name(task)?, number: number.parse().ok()? })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{JobId, RunId};
 
     #[test]
     fn the_name_of_a_pipe_names_its_attempt() {
-        let attempt = Attempt { run: RunId { job: JobId(12), number: 3 }, number: 4 };
-        let path = path(Path::new("/log"), attempt);
-        assert_eq!(path, Path::new("/log/12.3.4.pipe"));
-        assert_eq!(attempt_of("12.3.4.pipe"), Some(attempt));
-        for other in ["12.3", "12.3.4", "12.3.pipe", "12.3.4.5.pipe", "keeper-7.ended"] {
+        let run = Attempt::of_run(RunId { job: JobId(12), number: 3 }, 4);
+        for (attempt, name) in [(run, "12.3.4.pipe"), (Attempt::of_mail(5), "mail-5.1.pipe")] {
+            assert_eq!(path(Path::new("/log"), attempt), Path::new("/log").join(name));
+            assert_eq!(attempt_of(name), Some(attempt));
+        }
+        for other in ["12.3", "12.3.4", "12.3.pipe", "12.3.4.5.pipe", "mail-5.pipe", "keeper-7.ended"] {
             assert_eq!(attempt_of(other), None, "{other}");
         }
     }
@@ -162,7 +160,7 @@ mod tests {
     fn a_log_directory_that_was_removed_is_made_again() {
         let dir = tempfile::tempdir().expect("a directory");
         let log = dir.path().join("log");
-        let attempt = Attempt { run: RunId { job: JobId(1), number: 1 }, number: 1 };
+        let attempt = Attempt::of_mail(1);
         let mut pipes = Pipes::new(log.clone());
         for _ in 0..2 {
             pipes.make(attempt, None).expect("the directory above is ours");

@@ -1,4 +1,4 @@
-//! Owns: what proc_pid(5) tells of processes that may be nobody's children.
+//! Owns: what proc_pid(5) says about processes that may be nobody's children.
 //! Never: what follows from it.
 
 use std::fs;
@@ -12,12 +12,9 @@ use nix::unistd::{SysconfVar, sysconf};
 /// A process as proc_pid_stat(5) shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Process {
-    /// Its number.
     pub pid: u32,
-    /// Its process group.
     pub group: u32,
-    /// Its session.
-    pub session: i32,
+    pub session: u32,
     /// It has ended and was not reaped.
     pub is_zombie: bool,
     /// When it was started, in ticks since the boot.
@@ -32,7 +29,7 @@ pub(super) fn processes() -> impl Iterator<Item = Process> {
 
 /// Returns one process, if it is there.
 pub(super) fn process(pid: u32) -> Option<Process> {
-    // The name in it is of any bytes; the numbers behind it are not.
+    // The name in it is of any bytes; the numbers after it are not.
     parse(&String::from_utf8_lossy(&fs::read(directory(pid).join("stat")).ok()?))
 }
 
@@ -42,11 +39,10 @@ fn directory(pid: u32) -> PathBuf {
 
 /// Reads `pid (name) state ppid pgrp session …`, where the name may hold anything, `)` too.
 fn parse(stat: &str) -> Option<Process> {
-    let (before, behind) = stat.rsplit_once(')')?;
-    let pid = before.split_once(' ')?.0.parse().ok()?;
-    let fields: Vec<&str> = behind.split_ascii_whitespace().collect();
+    let (before, after) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = after.split_ascii_whitespace().collect();
     Some(Process {
-        pid,
+        pid: before.split_once(' ')?.0.parse().ok()?,
         group: fields.get(2)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         is_zombie: matches!(*fields.first()?, "Z" | "X"),
@@ -60,7 +56,7 @@ pub(super) fn environment(pid: u32) -> Vec<Vec<u8>> {
     text.split(|byte| *byte == 0).filter(|variable| !variable.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
-/// Returns the device and inode numbers of the FIFOs that a process has open; none if it may not be asked.
+/// Returns the device and inode numbers of the FIFOs that a process has open; none if they may not be read.
 pub(super) fn fifos(pid: u32) -> Vec<(u64, u64)> {
     let entries = fs::read_dir(directory(pid).join("fd")).into_iter().flatten().flatten();
     let open = entries.filter_map(|entry| fs::metadata(entry.path()).ok());
@@ -81,12 +77,8 @@ pub(super) fn since_boot() -> io::Result<Duration> {
 
 /// Returns the time from the boot to a process's start.
 pub(super) fn start_of(process: &Process) -> Duration {
-    let hertz = sysconf(SysconfVar::CLK_TCK)
-        .ok()
-        .flatten()
-        .and_then(|hertz| u64::try_from(hertz).ok())
-        .unwrap_or(100);
-    Duration::from_secs_f64(process.start_ticks as f64 / hertz.max(1) as f64)
+    let hertz = sysconf(SysconfVar::CLK_TCK).ok().flatten().filter(|hertz| *hertz > 0).unwrap_or(100);
+    Duration::from_secs_f64(process.start_ticks as f64 / hertz as f64)
 }
 
 #[cfg(test)]
@@ -96,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fields_are_found_behind_any_name() {
+    fn the_fields_are_found_after_any_name() {
         let stat = "7 (a) 9 9 (b) S 1 42 43 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4711 0 0";
         let expected = Process { pid: 7, group: 42, session: 43, is_zombie: false, start_ticks: 4711 };
         assert_eq!(parse(stat), Some(expected));
@@ -106,7 +98,7 @@ mod tests {
     #[test]
     fn our_own_process_is_among_the_processes() {
         let own = processes().find(|process| process.pid == std::process::id()).expect("we run");
-        assert_eq!(own.session, unistd::getsid(None).expect("we have a session").as_raw());
+        assert_eq!(own.session.cast_signed(), unistd::getsid(None).expect("we have a session").as_raw());
         assert!(!own.is_zombie && start_of(&own) <= since_boot().expect("there is /proc"));
         assert!(!environment(own.pid).is_empty());
     }

@@ -1,70 +1,148 @@
-//! Owns: what daemon and keeper say to each other, and how it is framed.
-//! Never: sockets (see `server`), or meaning (see `daemon`).
+//! Owns: the messages between daemon and keeper.
+//! Never: their bytes (see `wire`), sockets, or what follows from them (see `daemon`).
 //!
-//! A frame is a little-endian u32 length and that many bytes of postcard. A daemon of a later release must
-//! understand the keeper that an earlier one left behind, so variants are only ever added at the end, and
-//! fields never change.
+//! A daemon must understand the keeper that an earlier taskq has left behind. So variants are only added at
+//! the end, fields never change, and a keeper is sent only what its version understands.
 
-use std::io;
+use std::fmt;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{End, RunId, Span, Stdin, StopCause, Timestamp, Usage};
+use super::wire::decode;
+use crate::domain::{End, JobId, RunId, Span, Stdin, StopCause, Timestamp, Usage};
 
-/// The version that both sides name in their `Hello`.
-pub const PROTOCOL_VERSION: u32 = 3;
+/// The version that both sides name in their `Hello`. A new message or a new extra of a start makes a new
+/// version: while an older keeper lives, the daemon claims no run that needs it.
+pub const PROTOCOL_VERSION: u32 = 4;
 
-/// The first version whose keepers understand `StartWith`.
-pub const VERSION_OF_EXTRAS: u32 = 2;
-
-/// The first version whose keepers give each attempt a pipe whose name proves that it began, and understand
-/// `Seek`.
-pub const VERSION_OF_PIPES: u32 = 3;
+/// The first version whose keepers understand `Start` and `Seek` as they are now. An earlier keeper is sent
+/// neither: it finishes what it runs.
+const VERSION_OF_STARTS: u32 = 4;
 
 /// A keeper's identity: random, positive, new for each keeper process.
 pub type KeeperInstance = i64;
 
 /// A keeper that has said hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "fields of a plain row")]
 pub struct KeeperId {
-    /// Which keeper.
     pub instance: KeeperInstance,
-    /// Its `PROTOCOL_VERSION`: an earlier taskq's keeper understands less.
     pub version: u32,
 }
 
 impl KeeperId {
-    /// Tells whether it understands orders with extras.
-    pub fn takes_extras(self) -> bool {
-        self.version >= VERSION_OF_EXTRAS
+    /// Tells whether it can start attempts, and find those that another keeper started.
+    pub fn takes_starts(self) -> bool {
+        self.version >= VERSION_OF_STARTS
     }
 
-    /// Tells whether it makes a pipe before each start, and finds what another keeper has left behind.
-    pub fn has_pipes(self) -> bool {
-        self.version >= VERSION_OF_PIPES
+    /// Tells whether another keeper should take its place once it has nothing left.
+    pub fn is_outdated(self) -> bool {
+        self.version < PROTOCOL_VERSION
     }
 }
 
-/// One attempt of one run: what a start, a stop and a result are about.
+/// What a keeper runs.
+///
+/// In messages it is two numbers, as in the first version: a run's job (from 1) and number, or 0 and a
+/// mail. Negative numbers are free for later kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "(i64, i64)", try_from = "(i64, i64)")]
+pub enum Task {
+    /// A run of a job.
+    Run(RunId),
+    /// The sending of this mail.
+    Mail(i64),
+}
+
+impl From<Task> for (i64, i64) {
+    fn from(task: Task) -> Self {
+        match task {
+            Task::Run(run) => (run.job.0, run.number),
+            Task::Mail(mail) => (0, mail),
+        }
+    }
+}
+
+impl From<RunId> for Task {
+    fn from(run: RunId) -> Self {
+        Self::Run(run)
+    }
+}
+
+impl TryFrom<(i64, i64)> for Task {
+    type Error = &'static str;
+
+    fn try_from((kind, number): (i64, i64)) -> Result<Self, Self::Error> {
+        match kind {
+            1.. => Ok(Self::Run(RunId { job: JobId(kind), number })),
+            0 => Ok(Self::Mail(number)),
+            _ => Err("a task of an unknown kind"),
+        }
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Run(run) => run.fmt(f),
+            Self::Mail(mail) => write!(f, "{MAIL}{mail}"),
+        }
+    }
+}
+
+const MAIL: &str = "mail-";
+
+impl Task {
+    /// Reads what `Display` writes: the name of the task's output file.
+    pub fn from_name(name: &str) -> Option<Self> {
+        if let Some(mail) = name.strip_prefix(MAIL) {
+            return Some(Self::Mail(mail.parse().ok()?));
+        }
+        let (job, number) = name.split_once('.')?;
+        Some(Self::Run(RunId { job: JobId(job.parse().ok()?), number: number.parse().ok()? }))
+    }
+}
+
+/// One try of a task: what a start, a stop and a result are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Attempt {
-    /// The run.
-    pub run: RunId,
-    /// Which try of it, from 1.
+    /// What is tried.
+    pub task: Task,
+    /// Which try, from 1.
     pub number: u32,
+}
+
+impl Attempt {
+    /// Returns an attempt of a run.
+    pub fn of_run(run: RunId, number: u32) -> Self {
+        Self { task: Task::Run(run), number }
+    }
+
+    /// Returns the sending of a mail.
+    pub fn of_mail(mail: i64) -> Self {
+        Self { task: Task::Mail(mail), number: 1 }
+    }
+
+    /// Returns the run, if it is an attempt of one.
+    pub fn run(self) -> Option<RunId> {
+        match self.task {
+            Task::Run(run) => Some(run),
+            Task::Mail(_) => None,
+        }
+    }
 }
 
 /// Everything needed to start an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartOrder {
-    /// Which attempt.
+    /// What to start.
     pub attempt: Attempt,
-    /// The queue whose slots it needs.
+    /// The queue whose slot it needs.
     pub queue: String,
-    /// The queue's width: an order starts when fewer than this many runs of its queue have a process here;
-    /// until then it stands by, in order of arrival. The newest word, of an order or a `Resize`, counts for
-    /// all that stand by, so that a queue made wider or narrower is so at once and nothing overtakes.
+    /// The queue's width. An order starts when fewer than this many tasks of its queue have a process;
+    /// until then it stands by, in order of arrival. The newest number, of an order or a `Resize`, counts
+    /// for all that stand by.
     pub slots: u32,
     /// The program, looked up in the `PATH` of `env` as execvp(3) would, and its arguments.
     pub argv: Vec<Vec<u8>>,
@@ -80,8 +158,12 @@ pub struct StartOrder {
     pub kill_after: Span,
 }
 
-/// What an attempt is started with that most have no need of. The default is what `Start` means.
+/// What most starts have no need of.
+///
+/// In messages it is a list of those extras that differ from the default, each in bytes of its own, so that
+/// a keeper can pass over one that it does not know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Vec<Vec<u8>>", from = "Vec<Vec<u8>>")]
 pub struct StartExtras {
     /// What the process reads.
     pub stdin: Stdin,
@@ -89,17 +171,54 @@ pub struct StartExtras {
     pub user: Option<String>,
     /// Where the working directory cannot be entered, `/` will do.
     pub cwd_optional: bool,
+    /// One of a later version is among them: the attempt is not started.
+    pub has_unknown: bool,
 }
 
-/// What a keeper must know to find an attempt that another keeper, which is gone, was told to start.
+/// Its place in this list is an extra's number in messages.
+#[derive(Serialize, Deserialize)]
+enum Extra {
+    Stdin(Stdin),
+    User(String),
+    CwdOptional,
+}
+
+/// An extra that no version has.
+const UNKNOWN: &[u8] = &[u8::MAX];
+
+impl From<StartExtras> for Vec<Vec<u8>> {
+    fn from(extras: StartExtras) -> Self {
+        let stdin = (extras.stdin != Stdin::Null).then_some(Extra::Stdin(extras.stdin));
+        let user = extras.user.map(Extra::User);
+        let cwd_optional = extras.cwd_optional.then_some(Extra::CwdOptional);
+        let known = [stdin, user, cwd_optional].into_iter().flatten();
+        let bytes = known.map(|extra| postcard::to_stdvec(&extra).expect("writing to memory cannot fail"));
+        bytes.chain(extras.has_unknown.then(|| UNKNOWN.to_vec())).collect()
+    }
+}
+
+impl From<Vec<Vec<u8>>> for StartExtras {
+    fn from(list: Vec<Vec<u8>>) -> Self {
+        let mut extras = Self::default();
+        for bytes in list {
+            match decode(&bytes) {
+                Some(Extra::Stdin(stdin)) => extras.stdin = stdin,
+                Some(Extra::User(user)) => extras.user = Some(user),
+                Some(Extra::CwdOptional) => extras.cwd_optional = true,
+                None => extras.has_unknown = true,
+            }
+        }
+        extras
+    }
+}
+
+/// What a keeper needs in order to find an attempt that another keeper, which is gone, was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeekOrder {
-    /// Which attempt.
+    /// What to find.
     pub attempt: Attempt,
-    /// The keeper that was told to start it.
-    pub keeper: KeeperInstance,
-    /// That keeper made a pipe before each start (`VERSION_OF_PIPES`): without one the attempt never began.
-    pub has_pipe: bool,
+    /// The variables that only this attempt's processes have in their environment.
+    pub marks: Vec<Vec<u8>>,
     /// Its process and its start, as far as they are known.
     pub started: Option<(u32, Timestamp)>,
     /// As in `StartOrder`.
@@ -112,72 +231,33 @@ pub struct SeekOrder {
     pub kill_after: Span,
 }
 
-/// What the daemon says.
+/// A message of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields repeat their names")]
 pub enum ToKeeper {
     /// The first message of a connection.
-    Hello {
-        /// The daemon's `PROTOCOL_VERSION`.
-        version: u32,
-    },
-    /// Start this attempt. One that is already known is left as it is.
-    Start(StartOrder),
+    Hello { version: u32 },
+    /// Start this attempt. One that is already known is left as it is. One with an unknown extra is
+    /// `NotStarted`.
+    Start(StartOrder, StartExtras),
     /// TERM, then KILL after the order's `kill_after`; with `now`, KILL at once. One that stands by is
     /// dropped. One that is not known is ignored: its result is on its way, or was acknowledged.
-    Stop {
-        /// Which attempt.
-        attempt: Attempt,
-        /// KILL at once.
-        now: bool,
-    },
-    /// Drop this attempt if it stands by, and say `NotStarted`; else ignore it.
-    Recall {
-        /// Which attempt.
-        attempt: Attempt,
-    },
+    Stop { attempt: Attempt, now: bool },
+    /// Drop this attempt if it stands by, and report `NotStarted`; else ignore it.
+    Recall { attempt: Attempt },
     /// These results are committed: forget them.
-    Acknowledge {
-        /// Which attempts.
-        attempts: Vec<Attempt>,
-    },
-    /// A queue has another width, which counts for all that stand by in it. What runs goes on.
-    Resize {
-        /// Which queue.
-        queue: String,
-        /// Its width from now on, as in `StartOrder`.
-        slots: u32,
-    },
-    /// As `Start`, with more; since version 2.
-    StartWith(StartOrder, StartExtras),
-    /// Find the processes of this attempt, say `Unattended` and watch them; else say `Ended`: `NotStarted` if
-    /// it never began, `Lost` if it did. Since version 3.
+    Acknowledge { attempts: Vec<Attempt> },
+    /// A queue has another width, which counts for all that stand by in it. Running tasks are left alone.
+    Resize { queue: String, slots: u32 },
+    /// Find the processes of this attempt, report `Unattended` and watch them; else report `Ended`:
+    /// `NotStarted` if it never began, `Lost` if it did.
     Seek(SeekOrder),
-}
-
-impl ToKeeper {
-    /// Makes the order to start an attempt: the one that every keeper understands, where that says it all.
-    pub fn start(order: StartOrder, extras: StartExtras) -> Self {
-        if extras == StartExtras::default() { Self::Start(order) } else { Self::StartWith(order, extras) }
-    }
-
-    /// Returns the order, if this is one to start an attempt.
-    pub fn as_start(&self) -> Option<&StartOrder> {
-        match self {
-            Self::Start(order) | Self::StartWith(order, _) => Some(order),
-            Self::Hello { .. }
-            | Self::Stop { .. }
-            | Self::Recall { .. }
-            | Self::Acknowledge { .. }
-            | Self::Resize { .. }
-            | Self::Seek(_) => None,
-        }
-    }
 }
 
 /// A process that a keeper has, or an order that stands by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
-    /// Which attempt.
+    /// What it is.
     pub attempt: Attempt,
     /// Its process and its start; `None` while it stands by.
     pub started: Option<(u32, Timestamp)>,
@@ -186,11 +266,11 @@ pub struct Known {
 /// An attempt's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
-    /// Which attempt.
+    /// What has ended.
     pub attempt: Attempt,
-    /// Its process id, 0 where there was none.
+    /// Its process id, 0 if it had no process.
     pub pid: u32,
-    /// When its process was started; `None` where there was none.
+    /// When its process was started, if it had one.
     pub started_at: Option<Timestamp>,
     /// When its end was seen.
     pub finished_at: Timestamp,
@@ -206,14 +286,31 @@ pub struct Ended {
     pub is_output_open: bool,
 }
 
-/// What the keeper says.
+impl Ended {
+    /// Returns the result of an attempt that had no process.
+    pub fn without_process(attempt: Attempt, end: End, finished_at: Timestamp) -> Self {
+        Self {
+            attempt,
+            pid: 0,
+            started_at: None,
+            finished_at,
+            end,
+            stopped: None,
+            usage: Usage::default(),
+            output_bytes: 0,
+            is_output_open: false,
+        }
+    }
+}
+
+/// A message of the keeper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromKeeper {
     /// The answer to `Hello`.
     Hello {
         /// The keeper's `PROTOCOL_VERSION`.
         version: u32,
-        /// Which keeper this is.
+        /// The keeper's identity.
         instance: KeeperInstance,
         /// All that it runs or has standing by.
         known: Vec<Known>,
@@ -222,157 +319,44 @@ pub enum FromKeeper {
     },
     /// An attempt has a process.
     Started {
-        /// Which attempt.
+        /// What was started.
         attempt: Attempt,
-        /// Its process id, also its process group.
+        /// Its process id, also its process group and session.
         pid: u32,
-        /// When.
+        /// When it was started.
         at: Timestamp,
     },
     /// An attempt is over.
     Ended(Ended),
-    /// The answer to `Seek`: the attempt's processes run, and nobody will know their exit status. Since
-    /// version 3.
+    /// The answer to `Seek`: the attempt's processes run, and their exit status will stay unknown.
     Unattended {
-        /// Which attempt.
+        /// What runs.
         attempt: Attempt,
-        /// The keeper that watches them from now on.
+        /// The keeper that watches it from now on.
         keeper: KeeperInstance,
-        /// Their process group.
+        /// Its process group.
         pid: u32,
         /// When it was started, as far as is known.
         at: Timestamp,
     },
-    /// An attempt could not be started just now; it is tried again until it is cancelled or for a minute.
-    /// Since version 3.
+    /// An attempt could not be started just now; it is tried again until it is cancelled, or for a minute.
     Delayed {
-        /// Which attempt.
+        /// What waits.
         attempt: Attempt,
         /// Why, a fragment for a person.
         cause: String,
     },
 }
 
-/// The longest frame, without its length. Linux takes at most 6 MiB of arguments and environment together
-/// (execve(2)), so that no order which could be started is longer.
-pub const FRAME_BYTES_MAX: usize = 8 << 20;
-
-/// A buffer that grew beyond this gives its memory back once it is empty.
-const KEPT_BYTES_MAX: usize = 64 << 10;
-
-/// The bytes of a frame's length.
-const HEAD_BYTES: usize = 4;
-
-/// Why bytes are not a conversation: a fragment for a person. There is no going on after one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FrameError {
-    /// Longer than `FRAME_BYTES_MAX`.
-    #[error("a message of {0} bytes is longer than the {FRAME_BYTES_MAX} that one may have")]
-    TooLong(usize),
-    /// Not a message, or more than one.
-    #[error("a message that is none of the protocol's")]
-    Corrupt,
-}
-
-impl From<FrameError> for io::Error {
-    fn from(error: FrameError) -> Self {
-        Self::new(io::ErrorKind::InvalidData, error)
-    }
-}
-
-/// Appends `message` to `out` as one frame; on failure `out` is as it was.
-///
-/// # Errors
-///
-/// `TooLong` where the other side would refuse it.
-pub fn encode<T: Serialize>(message: &T, out: &mut Vec<u8>) -> Result<(), FrameError> {
-    let head = out.len();
-    out.extend_from_slice(&[0; HEAD_BYTES]);
-    let mut framed =
-        postcard::to_extend(message, std::mem::take(out)).expect("writing to memory cannot fail");
-    let length = framed.len() - head - HEAD_BYTES;
-    if length > FRAME_BYTES_MAX {
-        framed.truncate(head);
-        *out = framed;
-        return Err(FrameError::TooLong(length));
-    }
-    let length_field = u32::try_from(length).expect("FRAME_BYTES_MAX fits in a u32");
-    framed[head..head + HEAD_BYTES].copy_from_slice(&length_field.to_le_bytes());
-    *out = framed;
-    Ok(())
-}
-
-/// Bytes as they come in, messages as they are complete. It holds no more than it was given: a length alone
-/// reserves nothing.
-#[derive(Debug, Default)]
-pub struct FrameReader {
-    bytes: Vec<u8>,
-    /// Everything before this was read.
-    start: usize,
-}
-
-impl FrameReader {
-    /// Takes the next bytes, cut wherever they may be.
-    pub fn push(&mut self, bytes: &[u8]) {
-        // Moved down only when the consumed part outweighs the rest: each byte is moved at most once on
-        // average.
-        if self.start > self.bytes.len() / 2 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
-        }
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    /// Returns the next message, or `None` while it is incomplete.
-    ///
-    /// # Errors
-    ///
-    /// `TooLong` and `Corrupt`; the connection is then of no more use.
-    pub fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
-        let unread = &self.bytes[self.start..];
-        let Some((head, rest)) = unread.split_first_chunk::<HEAD_BYTES>() else {
-            self.release();
-            return Ok(None);
-        };
-        let length = u32::from_le_bytes(*head) as usize;
-        if length > FRAME_BYTES_MAX {
-            return Err(FrameError::TooLong(length));
-        }
-        let Some(frame) = rest.get(..length) else { return Ok(None) };
-        let (message, left) = postcard::take_from_bytes(frame).map_err(|_| FrameError::Corrupt)?;
-        if !left.is_empty() {
-            return Err(FrameError::Corrupt);
-        }
-        self.start += HEAD_BYTES + length;
-        Ok(Some(message))
-    }
-
-    fn release(&mut self) {
-        if self.start == self.bytes.len() {
-            self.start = 0;
-            recycle(&mut self.bytes);
-        }
-    }
-}
-
-/// Empties a buffer for its next use, and gives its memory back if one large message had made it grow.
-pub(super) fn recycle(buffer: &mut Vec<u8>) {
-    if buffer.capacity() > KEPT_BYTES_MAX {
-        *buffer = Vec::new();
-    } else {
-        buffer.clear();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::wire::{FRAME_BYTES_MAX, FrameError, FrameReader, encode};
     use super::*;
-    use crate::domain::JobId;
 
     fn attempt(job: i64) -> Attempt {
-        Attempt { run: RunId { job: JobId(job), number: 1 }, number: 1 }
+        Attempt::of_run(RunId { job: JobId(job), number: 1 }, 1)
     }
 
     fn order(argv: Vec<Vec<u8>>) -> StartOrder {
@@ -389,22 +373,33 @@ mod tests {
         }
     }
 
+    fn tasks() -> impl Strategy<Value = Task> {
+        let run = |(job, number)| Task::Run(RunId { job: JobId(job), number });
+        prop_oneof![any::<i64>().prop_map(Task::Mail), (1..i64::MAX, 1..i64::MAX).prop_map(run)]
+    }
+
+    fn attempts() -> impl Strategy<Value = Attempt> {
+        (tasks(), any::<u32>()).prop_map(|(task, number)| Attempt { task, number })
+    }
+
     fn messages() -> impl Strategy<Value = ToKeeper> {
         let words = || prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6);
+        let stdin = prop_oneof![
+            Just(Stdin::Null),
+            any::<Vec<u8>>().prop_map(Stdin::Path),
+            any::<Vec<u8>>().prop_map(Stdin::Text)
+        ];
+        let extras = (stdin, any::<Option<String>>(), any::<bool>(), any::<bool>()).prop_map(
+            |(stdin, user, cwd_optional, has_unknown)| StartExtras { stdin, user, cwd_optional, has_unknown },
+        );
         prop_oneof![
             any::<u32>().prop_map(|version| ToKeeper::Hello { version }),
-            (any::<i64>(), any::<bool>())
-                .prop_map(|(job, now)| ToKeeper::Stop { attempt: attempt(job), now }),
-            prop::collection::vec(any::<i64>(), 0..50)
-                .prop_map(|jobs| ToKeeper::Acknowledge { attempts: jobs.into_iter().map(attempt).collect() }),
-            (words(), words(), any::<Option<u64>>()).prop_map(|(argv, env, timeout)| {
-                ToKeeper::Start(StartOrder { env, timeout: timeout.map(Span::from_micros), ..order(argv) })
+            (attempts(), any::<bool>()).prop_map(|(attempt, now)| ToKeeper::Stop { attempt, now }),
+            prop::collection::vec(attempts(), 0..50).prop_map(|attempts| ToKeeper::Acknowledge { attempts }),
+            (words(), words(), any::<Option<u64>>(), extras).prop_map(|(argv, env, timeout, extras)| {
+                let timeout = timeout.map(Span::from_micros);
+                ToKeeper::Start(StartOrder { env, timeout, ..order(argv) }, extras)
             }),
-            (words(), any::<Vec<u8>>(), any::<Option<String>>(), any::<bool>()).prop_map(
-                |(argv, text, user, cwd_optional)| {
-                    ToKeeper::start(order(argv), StartExtras { stdin: Stdin::Text(text), user, cwd_optional })
-                }
-            ),
         ]
     }
 
@@ -440,12 +435,50 @@ mod tests {
             reader.push(&bytes);
             while let Ok(Some(_)) = reader.take::<ToKeeper>() {}
         }
+
+        #[test]
+        fn the_name_of_a_task_reads_back(task in tasks()) {
+            prop_assert_eq!(Task::from_name(&task.to_string()), Some(task));
+        }
+    }
+
+    #[test]
+    fn other_names_are_no_tasks() {
+        for other in ["", "12", "a.b", "1.2.3", "mail-", "mail-x", "mail-1.2", "keeper-7.ended"] {
+            assert_eq!(Task::from_name(other), None, "{other}");
+        }
+    }
+
+    fn encoded(message: &impl Serialize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode(message, &mut bytes).expect("short enough");
+        bytes
+    }
+
+    #[test]
+    fn what_an_earlier_keeper_is_sent_has_the_bytes_that_it_knows() {
+        let mail = Attempt::of_mail(5);
+        assert_eq!(encoded(&ToKeeper::Hello { version: 2 }), [2, 0, 0, 0, 0, 2]);
+        assert_eq!(encoded(&ToKeeper::Stop { attempt: attempt(3), now: true }), [5, 0, 0, 0, 2, 6, 2, 1, 1]);
+        assert_eq!(encoded(&ToKeeper::Recall { attempt: attempt(3) }), [4, 0, 0, 0, 3, 6, 2, 1]);
+        assert_eq!(encoded(&ToKeeper::Acknowledge { attempts: vec![mail] }), [5, 0, 0, 0, 4, 1, 0, 10, 1]);
+    }
+
+    #[test]
+    fn an_extra_of_a_later_version_is_passed_over_and_reported() {
+        let user = StartExtras { user: Some("nobody".to_owned()), ..StartExtras::default() };
+        let mut list: Vec<Vec<u8>> = user.clone().into();
+        assert_eq!(StartExtras::from(list.clone()), user);
+        list.insert(0, vec![9, 1, 2, 3]);
+        assert_eq!(StartExtras::from(list), StartExtras { has_unknown: true, ..user });
+        let longer_than_known = vec![vec![2, 1]];
+        assert!(StartExtras::from(longer_than_known).has_unknown);
     }
 
     #[test]
     fn a_message_that_is_too_long_is_refused_by_either_side_and_leaves_the_buffer_alone() {
         let mut out = b"before".to_vec();
-        let long = ToKeeper::Start(order(vec![vec![b'x'; FRAME_BYTES_MAX]]));
+        let long = ToKeeper::Start(order(vec![vec![b'x'; FRAME_BYTES_MAX]]), StartExtras::default());
         assert!(matches!(encode(&long, &mut out), Err(FrameError::TooLong(_))));
         assert_eq!(out, b"before");
         let mut reader = FrameReader::default();
@@ -454,15 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_without_extras_is_one_that_keepers_of_the_first_version_understand() {
-        let mut bytes = Vec::new();
-        let plain = ToKeeper::start(order(Vec::new()), StartExtras::default());
-        encode(&plain, &mut bytes).expect("short enough");
-        assert_eq!((plain, bytes[HEAD_BYTES]), (ToKeeper::Start(order(Vec::new())), 1));
-    }
-
-    #[test]
-    fn bytes_behind_the_message_in_its_frame_are_corruption() {
+    fn bytes_after_the_message_in_its_frame_are_corruption() {
         let mut reader = FrameReader::default();
         reader.push(&[3, 0, 0, 0, 0, 1, 9]);
         assert_eq!(reader.take::<ToKeeper>(), Err(FrameError::Corrupt));
@@ -470,10 +495,9 @@ mod tests {
 
     #[test]
     fn a_long_message_leaves_no_large_buffer_behind() {
-        let (mut reader, mut bytes) = (FrameReader::default(), Vec::new());
-        encode(&ToKeeper::Start(order(vec![vec![b'x'; 1 << 20]])), &mut bytes).expect("short enough");
-        reader.push(&bytes);
-        assert!(matches!(reader.take::<ToKeeper>(), Ok(Some(ToKeeper::Start(_)))));
+        let mut reader = FrameReader::default();
+        reader.push(&encoded(&ToKeeper::Start(order(vec![vec![b'x'; 1 << 20]]), StartExtras::default())));
+        assert!(matches!(reader.take::<ToKeeper>(), Ok(Some(ToKeeper::Start(..)))));
         assert_eq!(reader.take::<ToKeeper>(), Ok(None));
         assert_eq!(reader.bytes.capacity(), 0);
     }

@@ -1,6 +1,6 @@
-//! Owns: what the keeper knows: which attempts stand by, run, or have ended unacknowledged, and who is next
-//! in a queue.
-//! Never: processes, sockets, clocks: pure bookkeeping.
+//! Owns: the keeper's run table: which attempts stand by, run, or have ended unacknowledged, and which is
+//! next in a queue.
+//! Never: processes, sockets, clocks: it is pure.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -11,20 +11,16 @@ use super::stopping::Stopping;
 
 /// An attempt that has a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "fields of a plain row")]
 pub struct Running {
-    /// Which attempt.
     pub attempt: Attempt,
     /// The queue whose slot it holds.
     pub queue: String,
-    /// Its process, also its process group.
+    /// Its process, also its process group and its session.
     pub pid: u32,
-    /// When its process was started.
     pub started_at: Timestamp,
-    /// The signals it has had and will get.
+    /// The signals that it was and will be sent.
     pub stopping: Stopping,
-    /// The session of its process group: this keeper's own, or that of the keeper that started it and is
-    /// gone.
-    pub session: i32,
 }
 
 #[derive(Debug)]
@@ -58,7 +54,7 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// Takes up an order: it stands by at the end of its queue, which is returned. `None`: the attempt is
+    /// Takes an order: it stands by at the end of its queue, which is returned. `None`: the attempt is
     /// known.
     pub fn enqueue(&mut self, order: StartOrder, extras: StartExtras) -> Option<String> {
         if self.attempts.contains_key(&order.attempt) {
@@ -72,25 +68,26 @@ impl Roster {
         Some(name)
     }
 
-    /// Gives a queue another width. One that has nothing in it learns its width from its next order.
+    /// Gives a queue another width. One with nothing in it gets its width from its next order.
     pub fn resize(&mut self, queue: &str, slots: u32) {
         if let Some(queue) = self.queues.get_mut(queue) {
             queue.slots = width(slots);
         }
     }
 
-    /// Puts an order that could not be started just now back in front of its queue.
+    /// Puts an order that could not be started just now back to the front of its queue.
     pub fn put_back(&mut self, order: StartOrder, extras: StartExtras) {
         let queue = self.queues.entry(order.queue.clone()).or_default();
         queue.waiting.push_front((order, extras));
     }
 
-    /// Gives a queue the width that an order names, which stands for one of its runs already.
+    /// Gives a queue the width that an order names for an attempt that runs already.
     pub fn widen(&mut self, queue: &str, slots: u32) {
         self.queues.entry(queue.to_owned()).or_default().slots = width(slots);
     }
 
-    /// Takes the next order out of a queue that has a slot for it. It is to be `started` or `ended` at once.
+    /// Takes the next order out of a queue that has a slot for it. It is to be `started` or `ended` at
+    /// once.
     pub fn next(&mut self, queue: &str) -> Option<(StartOrder, StartExtras)> {
         let queue = self.queues.get_mut(queue).filter(|queue| queue.running < queue.slots)?;
         queue.waiting.pop_front()
@@ -104,7 +101,7 @@ impl Roster {
         assert!(replaced.is_none(), "a process id is given anew only after it was reaped");
     }
 
-    /// Returns the run with this process.
+    /// Returns the run that has this process.
     pub fn running_mut(&mut self, pid: u32) -> Option<&mut Running> {
         self.running.get_mut(&pid)
     }
@@ -122,17 +119,17 @@ impl Roster {
         self.attempts.contains_key(&attempt)
     }
 
-    /// Whether anything runs.
+    /// Whether any attempt has a process.
     pub fn has_running(&self) -> bool {
         !self.running.is_empty()
     }
 
-    /// An attempt of another keeper began and has ended, nobody saw when; it is to be `ended`.
+    /// An attempt of another keeper began and has ended unseen; it is to be `ended`.
     pub fn settle_unseen(&mut self, attempt: Attempt, started: Option<(u32, Timestamp)>) {
         self.attempts.insert(attempt, State::Settling { started });
     }
 
-    /// A process has ended: frees its slot. The run is to be `ended`. `None`: it was no run's.
+    /// A process has ended: frees its slot. The run is to be `ended`. `None`: the process was not a run's.
     pub fn leave(&mut self, pid: u32) -> Option<Running> {
         let run = self.running.remove(&pid)?;
         self.attempts.insert(run.attempt, State::Settling { started: Some((pid, run.started_at)) });
@@ -156,8 +153,7 @@ impl Roster {
         self.attempts.insert(ended.attempt, State::Ended(ended));
     }
 
-    /// Forgets a queue that has nothing left in it, so that the keeper does not remember every name it ever
-    /// heard.
+    /// Forgets a queue that has nothing left in it, so that names do not pile up.
     pub fn tidy(&mut self, name: &str) {
         if self.queues.get(name).is_some_and(|queue| queue.running == 0 && queue.waiting.is_empty()) {
             self.queues.remove(name);
@@ -168,8 +164,9 @@ impl Roster {
         }
     }
 
-    /// Forgets the result of an attempt, and tells whether its pipe may go. One that has not ended is left as
-    /// it is; one that never had a process has no pipe, and may have one soon: it may be started again.
+    /// Forgets the result of an attempt, and tells whether its pipe may be removed. One that has not ended
+    /// is left as it is; one that had no process has no pipe, and may soon have one: it may be started
+    /// again.
     pub fn acknowledge(&mut self, attempt: Attempt) -> bool {
         match self.attempts.get(&attempt) {
             Some(State::Ended(ended)) => {
@@ -178,7 +175,7 @@ impl Roster {
                 has_pipe
             }
             Some(_) => false,
-            // Of an earlier keeper.
+            // It is an earlier keeper's.
             None => true,
         }
     }
@@ -228,10 +225,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::domain::{JobId, RunId, Span, Usage};
+    use crate::domain::{JobId, RunId, Span};
+    use crate::keeper::protocol::Task;
 
     fn attempt(job: i64) -> Attempt {
-        Attempt { run: RunId { job: JobId(job), number: 1 }, number: 1 }
+        Attempt::of_run(RunId { job: JobId(job), number: 1 }, 1)
     }
 
     fn order(job: i64, queue: &str, slots: u32) -> StartOrder {
@@ -249,31 +247,25 @@ mod tests {
     }
 
     fn ended(job: i64) -> Ended {
-        Ended {
-            attempt: attempt(job),
-            pid: 0,
-            started_at: None,
-            finished_at: Timestamp::from_seconds(-job),
-            end: End::NotStarted,
-            stopped: None,
-            usage: Usage::default(),
-            output_bytes: 0,
-            is_output_open: false,
-        }
+        Ended::without_process(attempt(job), End::NotStarted, Timestamp::from_seconds(-job))
+    }
+
+    fn job(attempt: Attempt) -> i64 {
+        let Task::Run(run) = attempt.task else { panic!("it is not a run: {attempt:?}") };
+        run.job.0
     }
 
     /// Starts what may start in the queue, with the job as the process id.
     fn fill(roster: &mut Roster, queue: &str) -> Vec<i64> {
         let mut started = Vec::new();
         while let Some((order, _)) = roster.next(queue) {
-            let job = order.attempt.run.job.0;
+            let job = job(order.attempt);
             roster.started(Running {
                 attempt: order.attempt,
                 queue: order.queue,
                 pid: u32::try_from(job).expect("small"),
                 started_at: Timestamp::default(),
                 stopping: Stopping::new(Duration::ZERO, None, Duration::ZERO),
-                session: 1,
             });
             started.push(job);
         }
@@ -292,12 +284,12 @@ mod tests {
         roster.ended(ended(2));
         assert_eq!(fill(&mut roster, "q"), [3]);
         let known = roster.known();
-        assert_eq!(known.iter().map(|k| k.attempt.run.job.0).collect::<Vec<_>>(), [1, 3, 4, 9]);
+        assert_eq!(known.iter().map(|k| job(k.attempt)).collect::<Vec<_>>(), [1, 3, 4, 9]);
         assert_eq!(known.iter().filter(|k| k.started.is_none()).count(), 1);
     }
 
     #[test]
-    fn the_newest_order_says_how_wide_a_queue_is() {
+    fn the_newest_order_decides_how_wide_a_queue_is() {
         let mut roster = Roster::default();
         for job in 1..=3 {
             roster.enqueue(order(job, "q", 1), StartExtras::default());
@@ -319,12 +311,12 @@ mod tests {
         roster.resize("q", 2);
         roster.leave(1).expect("it ran");
         assert_eq!(fill(&mut roster, "q"), Vec::<i64>::new());
-        roster.resize("unheard of", 9);
-        assert!(!roster.queues.contains_key("unheard of"));
+        roster.resize("unknown", 9);
+        assert!(!roster.queues.contains_key("unknown"));
     }
 
     #[test]
-    fn an_attempt_is_taken_up_once_until_its_result_is_acknowledged() {
+    fn an_attempt_is_taken_once_until_its_result_is_acknowledged() {
         let mut roster = Roster::default();
         assert!(roster.enqueue(order(1, "q", 1), StartExtras::default()).is_some());
         assert!(roster.enqueue(order(1, "q", 1), StartExtras::default()).is_none());
@@ -351,7 +343,7 @@ mod tests {
         assert_eq!(fill(&mut roster, "q"), [2]);
         assert_eq!(roster.known()[0].started, Some((1, Timestamp::default())));
         assert_eq!((roster.pid_of(attempt(1)), roster.withdraw(attempt(1))), (None, false));
-        assert!(!roster.acknowledge(attempt(1)), "its result was not told");
+        assert!(!roster.acknowledge(attempt(1)), "its result was not reported");
     }
 
     #[test]
@@ -379,11 +371,11 @@ mod tests {
     }
 
     #[test]
-    fn results_are_told_in_the_order_of_their_ends() {
+    fn results_are_reported_in_the_order_of_their_ends() {
         let mut roster = Roster::default();
         for job in 1..=3 {
             roster.ended(ended(job));
         }
-        assert_eq!(roster.results().iter().map(|e| e.attempt.run.job.0).collect::<Vec<_>>(), [3, 2, 1]);
+        assert_eq!(roster.results().iter().map(|e| job(e.attempt)).collect::<Vec<_>>(), [3, 2, 1]);
     }
 }

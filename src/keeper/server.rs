@@ -1,7 +1,8 @@
-//! Owns: the keeper's loop: wait → reap → expire → listen to the daemon → answer.
+//! Owns: the keeper's loop: wait → reap → expire → read the daemon's orders → answer.
 //! Never: the database, or what a result means.
 //!
-//! It sleeps until a child ends, the daemon speaks or a deadline is reached, and for nothing else.
+//! It wakes up when a child ends, the daemon sends something or a deadline is reached, and for nothing
+//! else.
 
 mod attempts;
 mod place;
@@ -16,7 +17,6 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::resource::rlim_t;
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::time::TimeSpec;
 use nix::unistd;
@@ -27,42 +27,41 @@ use self::place::Place;
 pub use self::place::SOCKET;
 use super::channel::{Channel, Peer};
 use super::drain::Drain;
-use super::limits::raise_descriptor_limit;
-use super::lock::{self, KeeperLock};
+use super::limits::{DescriptorLimit, raise_descriptor_limit};
+use super::lock;
 use super::pipe::Pipes;
-use super::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, StartExtras, ToKeeper};
+use super::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use super::roster::Roster;
 use super::search::Survey;
 use super::{LOG_DIRECTORY, exit_marker, setup};
 
-/// How many orders are obeyed before anything else is looked at: a thousand starts take a second, and slots
-/// that others wait for, and timeouts, do not.
+/// How many orders are obeyed in one turn: a thousand starts take a second, and slots that others wait for,
+/// and timeouts, cannot wait that long.
 const ORDERS_PER_TURN: usize = 16;
 
-/// A keeper that nobody has spoken to by then was launched by a daemon that died at once. It ends; a daemon
-/// that comes later launches another.
+/// A keeper without a hello by then was launched by a daemon that died at once. It exits; a later daemon
+/// launches another.
 const FIRST_HELLO_MAX: Duration = Duration::from_secs(60);
 
-/// The pause after a connection could not be taken up for want of descriptors or memory.
+/// The pause after a connection could not be accepted for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a keeper that has nothing to do but to keep results for the next daemon looks whether its store
-/// is still there.
+/// How often a keeper that only keeps results for the next daemon checks that its store is still there.
 const STORE_CHECK: Duration = Duration::from_secs(60);
 
-/// What a keeper is told when it is launched.
+/// What a keeper is launched with.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "fields of a plain row")]
 pub struct KeeperConfig {
     /// The store's directory.
     pub dir: PathBuf,
-    /// Who this keeper is.
     pub instance: KeeperInstance,
 }
 
 /// Serves until nothing runs, nothing is unacknowledged and no daemon is connected.
 ///
-/// Takes the whole process for it: signals, session, umask, working directory, and every child, also those
-/// that others started. To be called on the main thread of a process that does nothing else.
+/// Uses the whole process: signals, session, umask, working directory, and every child, also those that it
+/// did not start. To be called on the main thread of a process that does nothing else.
 ///
 /// # Errors
 ///
@@ -72,7 +71,7 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
     let place = Place::new(path::absolute(config.dir)?)?;
     listener.set_nonblocking(true)?;
     let signals = setup::become_keeper()?;
-    let lock = lock::acquire(&place.base(), config.instance)?;
+    let _lock = lock::acquire(&place.base())?;
     let log_dir = place.base().join(LOG_DIRECTORY);
     let mut server = Server {
         listener,
@@ -80,9 +79,7 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
         pipes: Pipes::new(log_dir.clone()),
         log_dir,
         place,
-        session_id: setup::session(),
-        descriptors: raise_descriptor_limit(),
-        lock,
+        limit: raise_descriptor_limit(),
         instance: config.instance,
         clock,
         roster: Roster::default(),
@@ -100,7 +97,7 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
         unreaped: false,
     };
     server.take_over_pipes();
-    // Dropping it at the end closes the socket, which is how a daemon in the backlog learns that it came too
+    // Dropped at the end, it closes the socket: that is how a daemon in the backlog finds that it came too
     // late.
     server.run(&signals)
 }
@@ -118,27 +115,23 @@ struct Connection {
 struct Server<'a> {
     listener: UnixListener,
     place: Place,
-    lock: KeeperLock,
     log_dir: PathBuf,
     pipes: Pipes,
     drain: Drain,
-    /// The session of everything that it starts.
-    session_id: i32,
-    /// The soft limit of descriptors that runs get, if the keeper has raised its own.
-    descriptors: Option<rlim_t>,
+    /// The limit of descriptors that runs get, if the keeper has raised its own.
+    limit: Option<DescriptorLimit>,
     instance: KeeperInstance,
     clock: &'a dyn Clock,
     roster: Roster,
     /// When which group is due for a signal.
     deadlines: BTreeSet<(Duration, u32)>,
-    /// Groups that were told to stop and whose leader has ended: when the rest of them is killed, and their
-    /// connection.
-    orphaned_groups: HashMap<u32, (Duration, i32)>,
+    /// Groups that were sent TERM and whose leader has ended: when the rest of them is killed.
+    orphaned_groups: HashMap<u32, Duration>,
     /// Queues for whose next start the system had no means: when it is tried again.
     delays: HashMap<String, Duration>,
     /// Attempts that could not be started, and since when.
     refused: HashMap<Attempt, Duration>,
-    /// Results whose output is on the way into its file.
+    /// Results whose output is not in its file yet.
     settling: HashMap<Attempt, Ended>,
     /// The processes of runs that another keeper started, by the run's process group.
     unattended: HashMap<u32, Vec<OwnedFd>>,
@@ -166,7 +159,7 @@ impl Server<'_> {
         loop {
             let ready = self.wait(signals)?;
             if ready.children {
-                setup::drain(&signals.woken);
+                signals.drain();
                 self.unreaped = true;
             }
             if signals.take_hangup() {
@@ -177,7 +170,7 @@ impl Server<'_> {
                 self.reap();
             }
             self.expire();
-            self.converse();
+            self.read_orders();
             for settled in self.drain.answers() {
                 self.conclude_settled(settled);
             }
@@ -189,17 +182,18 @@ impl Server<'_> {
             if self.is_of_no_use() {
                 return Ok(());
             }
-            // The last look at the backlog makes it rare, not impossible, that a daemon finds a keeper that
-            // is ending.
+            // The last look at the backlog makes it rare, not impossible, that a daemon connects to a
+            // keeper that is exiting.
             if self.is_idle() && !self.accept() {
-                // Where it cannot be said, a run that was never started counts as lost: wrong, and safe.
+                // Without the marker a run that was never started counts as lost: wrong, but safe.
                 let _ = exit_marker::leave(&self.log_dir, self.instance);
                 return Ok(());
             }
         }
     }
 
-    /// A daemon finds the lock and cannot connect. Where it fails the daemon asks again.
+    /// Makes the socket anew: a daemon finds the lock and cannot connect. If that fails the daemon asks
+    /// again.
     fn listen_anew(&mut self) {
         self.store_check_at = Some(Duration::ZERO);
         if !self.place.is_gone()
@@ -209,7 +203,7 @@ impl Server<'_> {
         }
     }
 
-    /// Tells whether nothing runs here and nobody will ever ask for what has run, because the store is gone.
+    /// Tells whether nothing runs and the results will never be fetched, because the store is gone.
     fn is_of_no_use(&mut self) -> bool {
         if self.connection.is_some() || self.roster.has_running() || self.roster.has_waiting() {
             self.store_check_at = None;
@@ -224,8 +218,8 @@ impl Server<'_> {
         self.place.is_gone()
     }
 
-    /// Tells whether orders have come that start at once: then what is due comes first, and ends wait. An end
-    /// that has to make room for a start does not wait.
+    /// Tells whether many orders that start at once have arrived: then timeouts come first, and reaping
+    /// waits. It does not wait if a start needs the slot.
     fn is_starting_many(&self) -> bool {
         self.connection.as_ref().is_some_and(|connection| connection.behind) && !self.roster.has_waiting()
     }
@@ -237,8 +231,8 @@ impl Server<'_> {
             PollFd::new(signals.woken.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.drain.as_fd(), PollFlags::POLLIN),
         ];
-        // One daemon at a time: the next one is heard only when everything of the last one is known. One that
-        // has not said hello has ordered nothing, and does not keep others out.
+        // One daemon at a time: the next one is read only when everything from the last one was read. One
+        // that has not said hello has ordered nothing, and does not keep others out.
         let open =
             self.accept_at.is_none() && self.connection.as_ref().is_none_or(|connection| !connection.greeted);
         let listener = open.then_some(fds.len());
@@ -253,8 +247,8 @@ impl Server<'_> {
         }
         let unattended = fds.len();
         fds.extend(self.unattended_fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-        // Interrupted means a signal, most likely SIGCHLD: a slot may be free, and asking poll again would
-        // only cost time.
+        // Interrupted means a signal, most likely SIGCHLD: a slot may be free, and another poll would only
+        // cost time.
         match ppoll(&mut fds, poll_timeout.map(TimeSpec::from_duration), None) {
             Ok(_) => {}
             Err(Errno::EINTR) => return Ok(Ready { children: true, newcomer: false }),
@@ -265,7 +259,7 @@ impl Server<'_> {
         Ok(Ready { children, newcomer: listener.is_some_and(ready) })
     }
 
-    /// Returns how long there is nothing to do by itself; `None`: for ever.
+    /// Returns how long there is nothing to do unless something arrives; `None`: for ever.
     fn poll_timeout(&mut self) -> Option<Duration> {
         if self
             .connection
@@ -290,7 +284,7 @@ impl Server<'_> {
         self.connection.is_none() && !keeps && !waits
     }
 
-    /// Takes up the next connection, if there is one that may be.
+    /// Accepts the next connection, if one waits.
     fn accept(&mut self) -> bool {
         match self.listener.accept() {
             Ok((stream, _)) => {
@@ -316,8 +310,8 @@ impl Server<'_> {
         }
     }
 
-    /// Reads and obeys what the daemon says, up to a bound.
-    fn converse(&mut self) {
+    /// Reads and obeys the daemon's orders, up to a bound.
+    fn read_orders(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         if !connection.behind && connection.peer == Peer::Open {
             connection.peer = connection.channel.fill();
@@ -329,8 +323,8 @@ impl Server<'_> {
                 Ok(None) => {
                     connection.behind = false;
                     self.survey = None;
-                    // Only now that its last order was obeyed is a daemon gone: the next one's hello must
-                    // name it. Half a message is none: its sender cannot have counted on it.
+                    // A daemon is gone only now that its last order was obeyed: the next one's hello must
+                    // name it. Half a message does not count: its sender cannot have relied on it.
                     if connection.peer == Peer::Gone {
                         self.connection = None;
                     }
@@ -348,11 +342,10 @@ impl Server<'_> {
         let greeted = self.connection.as_ref().is_some_and(|connection| connection.greeted);
         match message {
             ToKeeper::Hello { version: _ } if !greeted => self.greet(),
-            // Out of turn: whoever this is, it is not a daemon.
+            // Out of turn: this is not a daemon.
             ToKeeper::Hello { version: _ } => self.connection = None,
             _ if !greeted => self.connection = None,
-            ToKeeper::Start(order) => self.take_order(order, StartExtras::default()),
-            ToKeeper::StartWith(order, extras) => self.take_order(order, extras),
+            ToKeeper::Start(order, extras) => self.take_order(order, extras),
             ToKeeper::Stop { attempt, now } => self.stop(attempt, now),
             ToKeeper::Recall { attempt } => self.recall(attempt, None),
             ToKeeper::Acknowledge { attempts } => self.acknowledge(&attempts),
@@ -371,12 +364,12 @@ impl Server<'_> {
         }
         let (version, instance) = (PROTOCOL_VERSION, self.instance);
         let (known, ended) = (self.roster.known(), self.roster.results());
-        self.say(&FromKeeper::Hello { version, instance, known, ended });
+        self.report(&FromKeeper::Hello { version, instance, known, ended });
     }
 
-    /// Adds a message to this turn's answer. Without a daemon it is not lost: the next hello brings
+    /// Adds a message to this turn's answer. Without a daemon it is not lost: the next hello has
     /// everything.
-    fn say(&mut self, message: &FromKeeper) {
+    fn report(&mut self, message: &FromKeeper) {
         let Some(connection) = self.connection.as_mut().filter(|connection| connection.greeted) else {
             return;
         };
@@ -387,14 +380,14 @@ impl Server<'_> {
 
     fn answer(&mut self) {
         if let Some(connection) = &mut self.connection {
-            // A daemon that reads no more may have left orders behind; they are read to the end before it is
-            // given up.
+            // A daemon that reads no more may have left orders: they are read to the end before the
+            // connection is dropped.
             let _ = connection.channel.flush();
         }
     }
 }
 
-/// Whether whoever connected is the keeper's own user, or root.
+/// Whether the other side is the keeper's own user, or root.
 fn is_trusted(stream: &UnixStream) -> bool {
     getsockopt(stream, sockopt::PeerCredentials)
         .is_ok_and(|peer| peer.uid() == unistd::geteuid().as_raw() || peer.uid() == 0)

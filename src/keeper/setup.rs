@@ -1,4 +1,4 @@
-//! Owns: what the keeper's own process needs to be: its session, signals, descriptors, mask and place.
+//! Owns: what the keeper's own process needs to be: its session, signals, descriptors, umask and directory.
 //! Never: the processes of runs.
 
 use std::fs::File;
@@ -12,11 +12,14 @@ use nix::sys::prctl;
 use nix::sys::signal::SigSet;
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{self, Pid};
+use nix::unistd;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 use signal_hook::{flag, low_level};
 
 use super::sys;
+
+/// Nothing that a keeper makes is open to another user.
+pub(super) const KEEPER_UMASK: Mode = Mode::S_IRWXG.union(Mode::S_IRWXO);
 
 /// Takes the listening socket that the daemon left as standard input, and puts `/dev/null` in its place.
 ///
@@ -24,7 +27,6 @@ use super::sys;
 /// closed.
 ///
 /// # Errors
-///
 /// If standard input is not a listening socket.
 pub fn adopt_stdin_listener() -> io::Result<UnixListener> {
     sys::close_inherited();
@@ -50,26 +52,24 @@ impl Signals {
     pub fn take_hangup(&self) -> bool {
         self.hangup.swap(false, Ordering::Relaxed)
     }
-}
 
-/// Returns the session that this process is in.
-pub fn session() -> i32 {
-    unistd::getsid(None).map_or(0, Pid::as_raw)
+    /// Empties `woken`.
+    pub fn drain(&self) {
+        let mut bytes = [0; 64];
+        while (&self.woken).read(&mut bytes).is_ok_and(|count| count == bytes.len()) {}
+    }
 }
 
 /// Makes this process a keeper, and returns what wakes it up.
 ///
 /// # Errors
-///
-/// If a handler cannot be installed or the process cannot be a subreaper: without these, ends would go
-/// unseen.
+/// If a handler cannot be installed or the process cannot be a subreaper: ends would then go unseen.
 pub fn become_keeper() -> io::Result<Signals> {
-    // A session of its own: a Ctrl-C in the daemon's terminal, or its hangup, is not for the keeper. EPERM
-    // says that it leads a group already, as under a shell's job control; then this is as far as it goes.
+    // A Ctrl-C in the daemon's terminal, or its hangup, is not for the keeper. EPERM: it already leads a
+    // group, as under a shell's job control.
     let _ = unistd::setsid();
-    // Whatever the daemon was started with: nothing that a keeper makes is anybody else's.
-    umask(Mode::S_IRWXG | Mode::S_IRWXO);
-    // No file system but the store's is kept from being unmounted.
+    umask(KEEPER_UMASK);
+    // The only file system that it keeps mounted is the store's.
     let _ = std::env::set_current_dir("/");
     prctl::set_child_subreaper(true)?;
     SigSet::empty().thread_set_mask()?;
@@ -80,22 +80,20 @@ pub fn become_keeper() -> io::Result<Signals> {
     let hangup = Arc::new(AtomicBool::new(false));
     flag::register(SIGHUP, Arc::clone(&hangup))?;
     low_level::pipe::register(SIGHUP, write_end)?;
-    // Handled, not ignored: the runs outlive the daemon's TERM just the same, but execve(2) resets a handler
-    // to the default and leaves an ignored signal ignored, and jobs are to get the defaults.
+    // Handled, not ignored: execve(2) resets a handler and leaves an ignored signal ignored, and jobs are
+    // to get the defaults. So signals that the daemon inherited as ignored (by nohup(1)) get a handler too.
     let unread = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         flag::register(signal, Arc::clone(&unread))?;
     }
-    // For the same reason, what whoever started the daemon ignored (nohup(1) does) gets a handler too.
-    // Signals that take none, such as those that the C library keeps for itself, stay as they are.
     for signal in ignored_signals().filter(|signal| takes_handler(*signal)) {
+        // Refused for those that the C library keeps for itself.
         let _ = flag::register(signal, Arc::clone(&unread));
     }
     Ok(Signals { woken, hangup })
 }
 
-/// SIGPIPE stays ignored here, and std makes it the default in what it spawns; signal-hook panics on the
-/// others.
+/// SIGPIPE stays ignored here, and is the default in what is spawned; signal-hook panics on the others.
 fn takes_handler(signal: i32) -> bool {
     signal != SIGPIPE && !signal_hook::consts::FORBIDDEN.contains(&signal)
 }
@@ -109,12 +107,6 @@ fn ignored_signals() -> impl Iterator<Item = i32> {
 fn ignored_mask(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
-}
-
-/// Empties the pipe of `settle`.
-pub fn drain(mut woken: &UnixStream) {
-    let mut bytes = [0; 64];
-    while woken.read(&mut bytes).is_ok_and(|count| count == bytes.len()) {}
 }
 
 #[cfg(test)]

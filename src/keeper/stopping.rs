@@ -1,5 +1,5 @@
-//! Owns: when a process group gets which signal, and what is to be told as the cause.
-//! Never: sending it, or reading a clock: a pure table.
+//! Owns: when a process group gets which signal, and the reported cause.
+//! Never: sending it, or reading a clock: it is pure.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub struct Stopping {
 }
 
 impl Stopping {
-    /// Makes the table of a run that starts now.
+    /// Begins with a run that starts now.
     pub fn new(now: Duration, timeout: Option<Duration>, kill_after: Duration) -> Self {
         let timeout_at = timeout.map(|timeout| now.saturating_add(timeout));
         Self { kill_after, stage: Stage::Untouched { timeout_at } }
@@ -45,7 +45,7 @@ impl Stopping {
         }
     }
 
-    /// Returns why signals were sent; `None` if none was.
+    /// Returns why signals were sent, if any were.
     pub fn cause(&self) -> Option<StopCause> {
         match self.stage {
             Stage::Untouched { .. } => None,

@@ -1,83 +1,123 @@
-//! Owns: what our crates have no safe form of: wait4(2), pidfd_open(2), close_range(2), and what a child does
-//! between fork(2) and execve(2) to become another user. The only unsafe code but for `memory`.
-//! Never: deciding anything about what was reaped, or who is to be become.
+//! Owns: what our crates have no safe form of: posix_spawn(3), wait4(2), pidfd_open(2), close_range(2), and
+//! what a child does between fork(2) and execve(2) to become another user. The only unsafe code beside
+//! `memory`.
+//! Never: deciding anything about what was reaped, or which user a child becomes.
 
 #![expect(clippy::disallowed_types, reason = "what a child does before execve(2) is added to its command")]
-#![expect(
-    unsafe_code,
-    reason = "nix has no wait4 and no pidfd_open, its close_range is unsafe, and so is every pre_exec"
-)]
+#![expect(clippy::disallowed_methods, reason = "std::process::Command has no sessions")]
+#![expect(unsafe_code, reason = "nix has no safe form of what this file calls")]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::ptr;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
-use nix::sys::resource::rlim_t;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::Mode;
 use nix::unistd;
 
 use super::account::Credentials;
 use super::input::OPEN_FLAGS;
-use super::limits::set_descriptor_limit;
+use super::limits::DescriptorLimit;
+use super::spawn_error::Step;
 use crate::domain::{End, Span, Usage};
+
+/// Starts a program by posix_spawn(3) in a session of its own, with these descriptors as 0, 1 and 2, no
+/// signal blocked, and SIGPIPE not ignored.
+///
+/// # Errors
+/// The first error of whatever the child did, execve(2) last.
+pub fn spawn(
+    path: &CStr,
+    argv: &[CString],
+    env: &[CString],
+    cwd: &CStr,
+    fds: [BorrowedFd<'_>; 3],
+) -> Result<u32, Errno> {
+    let check = |code| if code == 0 { Ok(()) } else { Err(Errno::from_raw(code)) };
+    let (argv, env) = (pointers(argv), pointers(env));
+    let (unblocked, defaulted) = (SigSet::empty(), SigSet::from(Signal::SIGPIPE));
+    let flags = libc::POSIX_SPAWN_SETSID
+        | libc::POSIX_SPAWN_SETSIGMASK as libc::c_short
+        | libc::POSIX_SPAWN_SETSIGDEF as libc::c_short;
+    let (mut pid, mut attributes, mut actions) = (0, MaybeUninit::uninit(), MaybeUninit::uninit());
+    // SAFETY: both objects are initialized before they are used and destroyed after that. Every pointer is
+    // to a live value for the whole of its call, and nothing is kept: strings are copied into the actions,
+    // and the child shares our memory only until posix_spawn(3) returns.
+    unsafe {
+        check(libc::posix_spawnattr_init(attributes.as_mut_ptr()))?;
+        let attributes = attributes.assume_init_mut();
+        check(libc::posix_spawn_file_actions_init(actions.as_mut_ptr()))?;
+        let actions = actions.assume_init_mut();
+        let spawned = (|| {
+            check(libc::posix_spawnattr_setflags(attributes, flags))?;
+            check(libc::posix_spawnattr_setsigmask(attributes, unblocked.as_ref()))?;
+            check(libc::posix_spawnattr_setsigdefault(attributes, defaulted.as_ref()))?;
+            for (fd, number) in fds.iter().zip(0..) {
+                check(libc::posix_spawn_file_actions_adddup2(actions, fd.as_raw_fd(), number))?;
+            }
+            check(libc::posix_spawn_file_actions_addchdir_np(actions, cwd.as_ptr()))?;
+            check(libc::posix_spawn(
+                &raw mut pid,
+                path.as_ptr(),
+                actions,
+                attributes,
+                argv.as_ptr(),
+                env.as_ptr(),
+            ))
+        })();
+        libc::posix_spawn_file_actions_destroy(actions);
+        libc::posix_spawnattr_destroy(attributes);
+        spawned?;
+    }
+    Ok(u32::try_from(pid).expect("a process id is positive"))
+}
+
+fn pointers(texts: &[CString]) -> Vec<*mut libc::c_char> {
+    texts.iter().map(|text| text.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
+}
 
 /// What a child that is to be another user does before its program, with everything looked up.
 #[derive(Debug)]
 pub struct SwitchUser {
-    /// Who it is to be.
-    pub account: Credentials,
-    /// The soft limit of descriptors that it is to have, if the keeper has another.
-    pub descriptors: Option<rlim_t>,
-    /// Where it is to be: entered as that user.
+    /// The user to become.
+    pub credentials: Credentials,
+    /// The limit of descriptors that it gets, if the keeper has another.
+    pub limit: Option<DescriptorLimit>,
+    /// The working directory, entered as that user.
     pub cwd: CString,
-    /// Where that fails, `/` will do.
+    /// If that fails, `/` will do.
     pub cwd_optional: bool,
     /// What it reads, opened as that user; `None`: what the command has been given.
     pub stdin: Option<CString>,
-    /// Where the step is told that failed: execve(2) gives an error number, and so would each of these.
+    /// Takes the number of the step that failed: execve(2) gives an error number, and so would each of
+    /// these.
     pub report: OwnedFd,
 }
 
-/// A step of `SwitchUser`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The user and its groups.
-    User,
-    /// The working directory.
-    Directory,
-    /// Standard input.
-    Input,
-}
-
-impl Step {
-    /// Reads the byte that a child has reported.
-    pub fn from_byte(byte: u8) -> Option<Self> {
-        [Self::User, Self::Directory, Self::Input].into_iter().find(|step| *step as u8 == byte)
-    }
-}
-
-/// Has the child of `command` become another user before its program starts.
-pub fn switch_user_before_exec(command: &mut Command, becoming: SwitchUser) {
+/// Makes the child of `command` become another user, in a session of its own, before its program starts.
+pub fn switch_user_before_exec(command: &mut Command, switch: SwitchUser) {
     // SAFETY: between fork(2) and execve(2) only async-signal-safe calls may be made, and no memory may be
     // taken or given back. `SwitchUser::act` makes system calls on what was prepared before the fork, and
     // nothing else.
-    unsafe { command.pre_exec(move || becoming.act()) };
+    unsafe { command.pre_exec(move || switch.act()) };
 }
 
 impl SwitchUser {
     /// Runs in the child: see `switch_user_before_exec` for what may stand here.
     fn act(&self) -> io::Result<()> {
-        self.descriptors.inspect(|soft| set_descriptor_limit(*soft));
+        unistd::setsid()?;
+        self.limit.inspect(|limit| limit.restore());
         self.step(Step::User, || {
-            // The order of privileges given up: with the user gone, the groups could not be set.
-            unistd::setgroups(&self.account.groups)?;
-            unistd::setgid(self.account.gid)?;
-            unistd::setuid(self.account.uid)
+            // The order of privileges given up: without the user's privileges the groups could not be set.
+            unistd::setgroups(&self.credentials.groups)?;
+            unistd::setgid(self.credentials.gid)?;
+            unistd::setuid(self.credentials.uid)
         })?;
         self.step(Step::Directory, || match unistd::chdir(self.cwd.as_c_str()) {
             Err(_) if self.cwd_optional => unistd::chdir(c"/"),
@@ -111,7 +151,7 @@ pub struct Reaped {
     pub usage: Usage,
 }
 
-/// Reaps one child that has ended, whoever started it; `None` if there is no such child now.
+/// Reaps one child that has ended, whoever started it; `None` if no child has ended now.
 ///
 /// waitpid(2) would do for the status; only wait4(2) tells what this one child used.
 pub fn reap_one() -> Option<Reaped> {
@@ -155,10 +195,12 @@ pub fn open_process(pid: u32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Gives a descriptor another number, `least` or more, so that those below stay free; one that has such a
-/// number, or for which there is none, is returned as it is.
-pub fn move_up(fd: OwnedFd, least: rlim_t) -> OwnedFd {
-    let least = libc::c_int::try_from(least).unwrap_or(libc::c_int::MAX);
+/// Moves a descriptor that stays open beyond those that a run may have: posix_spawn(3) wants the ones that it
+/// is given below the run's limit. One for which there is no such number is returned unchanged.
+pub fn move_up(fd: OwnedFd, limit: Option<DescriptorLimit>) -> OwnedFd {
+    let Some(least) = limit.map(|limit| libc::c_int::try_from(limit.soft).unwrap_or(libc::c_int::MAX)) else {
+        return fd;
+    };
     if fd.as_raw_fd() >= least {
         return fd;
     }
@@ -171,11 +213,10 @@ pub fn move_up(fd: OwnedFd, least: rlim_t) -> OwnedFd {
 
 /// Closes every descriptor above standard error.
 ///
-/// Only for a process that has opened none yet: what is there came down from whoever started the daemon (a
-/// pipe to `tee`, the other end of an ssh session), and a keeper that held it open for days would keep that
-/// one waiting.
+/// Only for a process that has opened none yet. What is there was inherited from whoever started the daemon
+/// (a pipe to `tee`, the end of an ssh session), who would wait for the keeper to close it.
 pub fn close_inherited() {
-    // SAFETY: the caller has opened nothing, so that nobody's descriptor is closed behind its back. On
-    // failure (a kernel before 5.9) nothing is closed, which is untidy and otherwise harmless.
+    // SAFETY: the caller has opened nothing, so that no descriptor in use is closed. On failure (a kernel
+    // before 5.9) nothing is closed, which is untidy and otherwise harmless.
     unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
 }

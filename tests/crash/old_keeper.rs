@@ -1,95 +1,109 @@
 //! Owns: a daemon that finds the keeper of an earlier taskq, played by the test.
-//! Never: what that keeper ran.
+//! Never: what a later daemon sends to a keeper of today (see `tests/keeper`).
 
+use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use taskq::domain::{End, Timestamp, Usage};
-use taskq::keeper::protocol::{Ended, FrameReader, FromKeeper, ToKeeper, encode};
+use taskq::domain::{End, JobId, RunId, StopCause, Timestamp};
+use taskq::keeper::protocol::{Attempt, Ended, FromKeeper, Known, PROTOCOL_VERSION, ToKeeper};
+use taskq::keeper::wire::{FrameReader, encode};
 
-use crate::check::count;
-use crate::harness::{Daemon, Store};
-use crate::processes::{PATIENCE, patiently};
+use crate::check::{count, run};
+use crate::harness::{Daemon, MARKS, Store};
+use crate::processes::{PATIENCE, eventually, is_asleep, patiently};
 
-/// The first version of the protocol, which has no orders with extras.
+const INSTANCE: i64 = 99;
+
 struct OldKeeper {
     stream: UnixStream,
     frames: FrameReader,
 }
 
 impl OldKeeper {
-    fn say(&mut self, message: &FromKeeper) {
+    fn report(&mut self, message: &FromKeeper) {
         let mut frame = Vec::new();
         encode(message, &mut frame).expect("short enough");
         self.stream.write_all(&frame).expect("the daemon is there");
     }
 
-    fn hear(&mut self) -> ToKeeper {
+    /// Returns the next message that is not about the width of a queue, or `None` if the daemon hangs up. It
+    /// must be one that was there in the first version.
+    fn receive(&mut self) -> Option<ToKeeper> {
         loop {
-            if let Some(message) = self.frames.take().expect("the daemon speaks the protocol") {
-                return message;
-            }
-            let mut bytes = [0; 4096];
-            let length = self.stream.read(&mut bytes).expect("the daemon has something to say");
-            assert_ne!(length, 0, "the daemon has hung up");
-            self.frames.push(&bytes[..length]);
-        }
-    }
-
-    /// Waits for an order to start something, ends it with success, and returns its queue.
-    fn run_one(&mut self) -> String {
-        loop {
-            match self.hear() {
-                ToKeeper::Start(order) => {
-                    let at = Timestamp::from_seconds(4_000_000_000);
-                    self.say(&FromKeeper::Ended(Ended {
-                        attempt: order.attempt,
-                        pid: 1,
-                        started_at: Some(at),
-                        finished_at: at,
-                        end: End::Exited(0),
-                        stopped: None,
-                        usage: Usage::default(),
-                        output_bytes: 0,
-                        is_output_open: false,
-                    }));
-                    return order.queue;
+            match self.frames.take().expect("the daemon sends messages of the protocol") {
+                Some(ToKeeper::Resize { .. }) => {}
+                Some(message @ (ToKeeper::Start(..) | ToKeeper::Seek(_))) => {
+                    panic!("an order that it does not understand: {message:?}")
                 }
-                ToKeeper::StartWith(order, _) => panic!("an order that it does not understand: {order:?}"),
-                _ => {}
+                Some(message) => return Some(message),
+                None => {
+                    let mut bytes = [0; 4096];
+                    let length = self.stream.read(&mut bytes).expect("the daemon sends something");
+                    if length == 0 {
+                        return None;
+                    }
+                    self.frames.push(&bytes[..length]);
+                }
             }
         }
     }
 }
 
+fn attempt(job: i64) -> Attempt {
+    Attempt::of_run(RunId { job: JobId(job), number: 1 }, 1)
+}
+
 #[test]
-fn the_keeper_of_an_earlier_taskq_is_told_nothing_that_it_does_not_understand() {
+fn an_upgrade_under_running_jobs_delays_what_is_new_and_loses_nothing() {
     let store = Store::new();
-    store.ok(&["queue", "set", "default", "--slots", "2"]);
-    let listener = UnixListener::bind(store.dir.join("keeper.sock")).expect("there is no keeper");
+    for job in [1, 2] {
+        store.add(&[], "sleep 1000");
+        let running = "UPDATE run SET state = 'running', keeper = ?2, claimed_at = queued_at,
+            started_at = queued_at, pid = 4000000 WHERE job_id = ?1";
+        store.database().execute(running, (job, INSTANCE)).expect("it is ours");
+    }
+    let socket = store.dir.join("keeper.sock");
+    let listener = UnixListener::bind(&socket).expect("there is no keeper");
     let mut daemon =
-        Daemon::new(store.command(&["daemon", "--slots", "2"]).env("TASKQ_SENDMAIL", "/bin/true"));
-    let stream = patiently("the daemon comes", move || listener.accept().expect("it is a socket").0);
+        Daemon::new(store.command(&["daemon", "--slots", "9"]).env("TASKQ_SENDMAIL", "/bin/true"));
+    let (stream, listener) =
+        patiently("the daemon comes", move || (listener.accept().expect("it is a socket").0, listener));
     stream.set_read_timeout(Some(PATIENCE)).expect("a setting");
     let mut keeper = OldKeeper { stream, frames: FrameReader::default() };
-    assert!(matches!(keeper.hear(), ToKeeper::Hello { .. }));
-    keeper.say(&FromKeeper::Hello { version: 1, instance: 99, known: Vec::new(), ended: Vec::new() });
-    daemon.line("serving");
-    store.add(&["--mail", "root,always"], "true");
-    assert_eq!(keeper.run_one(), "default");
-    assert_eq!(store.wait("1"), 0);
-    store.add(&["--stdin", "/dev/null"], "cat");
-    let ended = store.run(&["wait", "2"]);
-    let words = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert_eq!(ended.status.code(), Some(125), "{words}");
-    assert!(words.contains("spawn_failed, the keeper of an earlier taskq is still there"), "{words}");
-    // It has the next one's ear again, and the mail waits for a keeper that can send it.
-    store.add(&[], "true");
-    assert_eq!(keeper.run_one(), "default");
-    assert_eq!(store.wait("3"), 0);
-    assert_eq!(count(&store, "mail WHERE keeper IS NULL AND failed IS NULL"), 1);
-    drop(keeper);
-    daemon.line("the keeper is gone");
+    assert_eq!(keeper.receive(), Some(ToKeeper::Hello { version: PROTOCOL_VERSION }));
+    let at = Timestamp::from_seconds(1_700_000_000);
+    let known = [1, 2].map(|job| Known { attempt: attempt(job), started: Some((4_000_000, at)) }).to_vec();
+    let (version, ended) = (PROTOCOL_VERSION - 1, Vec::new());
+    keeper.report(&FromKeeper::Hello { version, instance: INSTANCE, known, ended });
+    daemon.line("runs adopted: 2, queued again: 0, looked for: 0");
+
+    // Nothing is claimed for it, and nobody tries again and again.
+    store.add(&["--mail", "root,always"], MARKS);
+    store.add(&["--stdin", "/dev/null"], &format!("{MARKS}cat"));
+    store.round();
+    eventually("the daemon sleeps", || is_asleep(daemon.pid()));
+    assert_eq!(count(&store, "run WHERE state = 'queued' AND keeper IS NULL"), 2);
+
+    store.ok(&["cancel", "1"]);
+    assert_eq!(keeper.receive(), Some(ToKeeper::Stop { attempt: attempt(1), now: false }));
+    for (job, end, stopped) in [(1, End::Signaled(15), Some(StopCause::Cancelled)), (2, End::Exited(7), None)]
+    {
+        let ended = Ended::without_process(attempt(job), end, Timestamp::from_seconds(1_700_000_009));
+        keeper.report(&FromKeeper::Ended(Ended { stopped, started_at: Some(at), ..ended }));
+        assert_eq!(keeper.receive(), Some(ToKeeper::Acknowledge { attempts: vec![attempt(job)] }));
+    }
+    assert_eq!(run(&store, "1.1").end(), ("cancelled", None, Some(15)));
+    assert_eq!(run(&store, "2.1").end(), ("failed", Some(7), None));
+
+    // It has nothing left, so that the daemon lets it go: it exits, and another takes its place.
+    assert_eq!(keeper.receive(), None);
+    fs::remove_file(&socket).expect("it is ours");
+    drop((keeper, listener));
+    for job in ["3", "4"] {
+        assert_eq!(store.wait(job), 0);
+    }
+    assert_eq!(store.markers().len(), 2);
     store.until("SELECT count(*) = 0 FROM mail WHERE failed IS NULL", 1);
     store.close(daemon);
 }

@@ -7,7 +7,7 @@ use crate::check::{all_is_well, count};
 use crate::harness::{MARKS, Store, bytes, open};
 use crate::processes::eventually;
 
-/// The lengths of the output files; the farewells of keepers, which lie beside them, are empty and are none.
+/// The lengths of the output files. The exit markers of keepers beside them are empty and are not outputs.
 fn output_files(store: &Store) -> Vec<u64> {
     let entries = fs::read_dir(store.dir.join("log")).expect("it is there").flatten();
     let outputs = entries.filter(|entry| !entry.file_name().to_string_lossy().ends_with(".ended"));

@@ -13,7 +13,7 @@ use crate::harness::{Daemon, Keeper, order};
 use crate::shared::has;
 
 fn run(daemon: &mut Daemon, order: StartOrder, stdin: Stdin, user: Option<&str>) -> Ended {
-    daemon.send(ToKeeper::StartWith(
+    daemon.send(ToKeeper::Start(
         order,
         StartExtras { stdin, user: user.map(str::to_owned), ..StartExtras::default() },
     ));
@@ -160,7 +160,7 @@ fn a_directory_that_is_optional_and_cannot_be_entered_is_the_root() {
     let mut begins = |job: i64, cwd: &Path, user: Option<&str>| {
         let extras =
             StartExtras { user: user.map(str::to_owned), cwd_optional: true, ..StartExtras::default() };
-        daemon.send(ToKeeper::StartWith(order(job, cwd, &["pwd"]), extras));
+        daemon.send(ToKeeper::Start(order(job, cwd, &["pwd"]), extras));
         assert_eq!(daemon.finish().end, End::Exited(0), "{}", cwd.display());
         keeper.output(job)
     };

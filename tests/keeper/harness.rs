@@ -17,7 +17,9 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, mkfifo};
 use taskq::clock::SystemClock;
 use taskq::domain::{JobId, RunId, Span};
-use taskq::keeper::protocol::{Attempt, Ended, FromKeeper, Known, PROTOCOL_VERSION, StartOrder, ToKeeper};
+use taskq::keeper::protocol::{
+    Attempt, Ended, FromKeeper, Known, PROTOCOL_VERSION, StartExtras, StartOrder, ToKeeper,
+};
 use taskq::keeper::{KeeperConfig, KeeperLink, SOCKET, adopt_stdin_listener, launch, output_path, serve};
 use tempfile::TempDir;
 
@@ -116,7 +118,7 @@ impl Keeper {
     }
 
     pub fn output_path(&self, job: i64) -> PathBuf {
-        output_path(&self.path("log"), attempt(job).run)
+        output_path(&self.path("log"), attempt(job).task)
     }
 
     pub fn output(&self, job: i64) -> String {
@@ -159,7 +161,7 @@ pub fn read_to_end(path: &Path) -> String {
 }
 
 pub fn attempt(job: i64) -> Attempt {
-    Attempt { run: RunId { job: JobId(job), number: 1 }, number: 1 }
+    Attempt::of_run(RunId { job: JobId(job), number: 1 }, 1)
 }
 
 pub fn order(job: i64, cwd: &Path, argv: &[&str]) -> StartOrder {
@@ -208,7 +210,7 @@ impl Daemon {
     }
 
     pub fn start(&mut self, order: StartOrder) {
-        self.send(ToKeeper::Start(order));
+        self.send(ToKeeper::Start(order, StartExtras::default()));
     }
 
     pub fn stop(&mut self, job: i64, now: bool) {

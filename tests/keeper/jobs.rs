@@ -1,12 +1,14 @@
 //! What a job finds around it, how its end is told, and how it is stopped.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::{Pid, geteuid, getpgid, getsid};
 use taskq::domain::{End, Span, StopCause};
 use taskq::keeper::attempts_with_pipes;
-use taskq::keeper::protocol::{Attempt, StartOrder};
+use taskq::keeper::protocol::{Attempt, StartExtras, StartOrder, ToKeeper};
 
 use crate::harness::{Keeper, attempt, open_gate, order, read_to_end};
 use crate::shared::has;
@@ -86,7 +88,7 @@ fn a_program_is_found_as_execvp_finds_it() {
 }
 
 #[test]
-fn a_job_gets_its_own_environment_directory_mask_and_group() {
+fn a_job_gets_its_own_environment_directory_mask_group_and_session() {
     let keeper = Keeper::start();
     let mut daemon = keeper.daemon();
     let env = [&b"B=2 = \xff"[..], b"A=1", b"PATH=/usr/bin:/bin"].map(<[u8]>::to_vec).to_vec();
@@ -94,12 +96,47 @@ fn a_job_gets_its_own_environment_directory_mask_and_group() {
     let bytes = fs::read(keeper.output_path(1)).expect("the run had output");
     assert_eq!(bytes, b"A=1\nB=2 = \xff\nPATH=/usr/bin:/bin\n");
     let script =
-        "pwd; umask; echo x > made; cut -d' ' -f5 /proc/self/stat; readlink /proc/self/fd/0; echo err >&2";
+        "pwd; umask; echo x > made; cut -d' ' -f5,6 /proc/self/stat; readlink /proc/self/fd/0; echo err >&2";
     let ended = daemon.run(StartOrder { umask: 0o137, ..keeper.sh(2, script) });
-    let expected = format!("{}\n0137\n{}\n/dev/null\nerr\n", keeper.dir.path().display(), ended.pid);
+    let pid = ended.pid;
+    let expected = format!("{}\n0137\n{pid} {pid}\n/dev/null\nerr\n", keeper.dir.path().display());
     assert_eq!(keeper.output(2), expected);
     let mode = |path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     assert_eq!((mode(keeper.path("made")), mode(keeper.output_path(2))), (0o640, 0o600));
+}
+
+/// The processes of a session.
+fn members(session: Pid) -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").expect("there is /proc").flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw));
+    pids.filter(|pid| getsid(Some(*pid)) == Ok(session)).collect()
+}
+
+#[test]
+fn a_signal_to_the_keepers_session_reaches_no_run_and_a_stop_reaches_all_of_it() {
+    let keeper = Keeper::start();
+    let mut daemon = keeper.daemon();
+    let held = keeper.fifo("held");
+    let nobody = geteuid().is_root().then(|| "nobody".to_owned());
+    let extras = StartExtras { user: nobody, ..StartExtras::default() };
+    fs::set_permissions(keeper.dir.path(), fs::Permissions::from_mode(0o755)).expect("ours");
+    fs::set_permissions(&held, fs::Permissions::from_mode(0o666)).expect("ours");
+    let script = "exec 3> held; echo >&3; sleep 1000 & sleep 1000";
+    daemon.start(keeper.sh(1, script));
+    daemon.send(ToKeeper::Start(keeper.sh(2, script), extras));
+    let pids = [daemon.started(1), daemon.started(2)];
+    let mut held = fs::File::open(held).expect("the FIFO is there");
+    held.read_exact(&mut [0; 2]).expect("both have written");
+    assert_eq!(members(keeper.pid), [keeper.pid]);
+    for pid in pids {
+        let pid = Pid::from_raw(i32::try_from(pid).expect("a process id"));
+        assert_eq!((getsid(Some(pid)), getpgid(Some(pid))), (Ok(pid), Ok(pid)));
+    }
+    for job in [1, 2] {
+        daemon.stop(job, false);
+        assert_eq!(daemon.finish().stopped, Some(StopCause::Cancelled));
+    }
+    assert_eq!(held.read(&mut [0]).expect("it is a FIFO"), 0, "both groups have ended");
 }
 
 #[test]
@@ -267,18 +304,17 @@ fn a_keeper_has_as_many_descriptors_as_it_may_and_its_jobs_have_what_they_would_
     for job in 1..=100 {
         daemon.start(keeper.sh(job, "read word < gate"));
     }
-    let nobody =
-        taskq::keeper::protocol::StartExtras { user: Some("nobody".to_owned()), ..Default::default() };
-    let is_root = nix::unistd::geteuid().is_root();
+    let nobody = StartExtras { user: Some("nobody".to_owned()), ..Default::default() };
+    let is_root = geteuid().is_root();
     daemon.start(keeper.sh(101, "ulimit -S -n; ls /proc/self/fd"));
     if is_root {
         let order = StartOrder { cwd: b"/".to_vec(), ..keeper.sh(102, "ulimit -S -n; ls /proc/self/fd") };
-        daemon.send(taskq::keeper::protocol::ToKeeper::StartWith(order, nobody));
+        daemon.send(ToKeeper::Start(order, nobody));
     }
     for _ in 0..if is_root { 2 } else { 1 } {
         let ended = daemon.finish();
         assert_eq!(
-            (ended.end, keeper.output(ended.attempt.run.job.0)),
+            (ended.end, keeper.output(ended.attempt.run().expect("it is a run").job.0)),
             (End::Exited(0), "64\n0\n1\n2\n3\n".to_owned())
         );
     }

@@ -7,7 +7,8 @@ use std::os::unix::net::UnixStream;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use taskq::domain::{End, Span, StopCause};
-use taskq::keeper::protocol::{self, FromKeeper, PROTOCOL_VERSION, StartOrder, ToKeeper};
+use taskq::keeper::protocol::{FromKeeper, PROTOCOL_VERSION, StartExtras, StartOrder, ToKeeper};
+use taskq::keeper::wire::encode;
 use taskq::keeper::{exit_markers, remove_exit_markers};
 
 use crate::harness::{
@@ -17,7 +18,7 @@ use crate::harness::{
 fn framed(messages: &[ToKeeper]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for message in messages {
-        protocol::encode(message, &mut bytes).expect("short enough");
+        encode(message, &mut bytes).expect("short enough");
     }
     bytes
 }
@@ -99,6 +100,21 @@ fn a_start_that_is_told_twice_happens_once() {
 }
 
 #[test]
+fn a_start_with_an_extra_of_a_later_version_is_not_started() {
+    let keeper = Keeper::start();
+    let mut daemon = keeper.daemon();
+    let later = StartExtras { has_unknown: true, user: Some("nobody".to_owned()), ..StartExtras::default() };
+    for _ in 0..2 {
+        daemon.send(ToKeeper::Start(keeper.sh(1, "echo ran"), later.clone()));
+        let ended = daemon.finish();
+        assert_eq!((ended.end, ended.stopped, ended.pid), (End::NotStarted, None, 0));
+    }
+    // A keeper that can start it gets it again, as the same attempt.
+    assert_eq!(daemon.run(keeper.sh(1, "echo ran")).end, End::Exited(0));
+    assert_eq!(keeper.output(1), "ran\n");
+}
+
+#[test]
 fn results_are_kept_until_they_are_acknowledged() {
     let keeper = Keeper::start();
     let mut daemon = keeper.daemon();
@@ -125,9 +141,9 @@ fn the_orders_of_a_dying_daemon_are_known_to_the_next() {
     let mut bytes = framed(&[ToKeeper::Hello { version: PROTOCOL_VERSION }]);
     for job in 1..=200 {
         let order = StartOrder { slots: 1, ..keeper.sh(job, ": < gate") };
-        bytes.extend(framed(&[ToKeeper::Start(order)]));
+        bytes.extend(framed(&[ToKeeper::Start(order, StartExtras::default())]));
     }
-    let cut = framed(&[ToKeeper::Start(keeper.sh(999, ":"))]);
+    let cut = framed(&[ToKeeper::Start(keeper.sh(999, ":"), StartExtras::default())]);
     bytes.extend(&cut[..cut.len() - 1]);
     dying.write_all(&bytes).expect("the keeper reads");
     // The next one connects, and says hello, before the last one is gone.
@@ -135,7 +151,7 @@ fn the_orders_of_a_dying_daemon_are_known_to_the_next() {
     next.link.send(&[ToKeeper::Hello { version: PROTOCOL_VERSION }]).expect("short");
     drop(dying);
     let FromKeeper::Hello { known, .. } = next.next() else { panic!("hello comes first") };
-    let jobs: Vec<i64> = known.iter().map(|known| known.attempt.run.job.0).collect();
+    let jobs: Vec<i64> = known.iter().map(|known| known.attempt.run().expect("all are runs").job.0).collect();
     assert_eq!(jobs, (1..=200).collect::<Vec<_>>());
     assert!(known[0].started.is_some() && known[1..].iter().all(|known| known.started.is_none()));
     for job in 2..=200 {
@@ -186,7 +202,8 @@ fn a_thousand_runs_at_once_all_start_and_all_end() {
     // Open for both, so that no open blocks and no reader sees an end.
     let mut gate =
         OpenOptions::new().read(true).write(true).open(keeper.fifo("gate")).expect("the FIFO is there");
-    let orders: Vec<_> = (1..=1_000).map(|job| ToKeeper::Start(keeper.sh(job, "read word < gate"))).collect();
+    let start = |job| ToKeeper::Start(keeper.sh(job, "read word < gate"), StartExtras::default());
+    let orders: Vec<_> = (1..=1_000).map(start).collect();
     daemon.link.send(&orders).expect("each is short enough");
     for job in 1..=1_000 {
         daemon.started(job);
@@ -205,8 +222,8 @@ fn neither_side_waits_for_the_other_to_read() {
     let mut daemon = keeper.daemon();
     let count = 4_000;
     // Far more than the two sockets hold, in either direction.
-    let orders: Vec<_> =
-        (1..=count).map(|job| ToKeeper::Start(order(job, keeper.dir.path(), &["nosuch"]))).collect();
+    let start = |job| ToKeeper::Start(order(job, keeper.dir.path(), &["nosuch"]), StartExtras::default());
+    let orders: Vec<_> = (1..=count).map(start).collect();
     daemon.link.send(&orders).expect("each is short enough");
     while daemon.link.wants_write() {
         daemon.wait_writable();

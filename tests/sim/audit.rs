@@ -209,7 +209,7 @@ impl Audit {
             .orders
             .iter()
             .filter_map(|order| match order {
-                ToKeeper::Start(order) => Some(order.attempt),
+                ToKeeper::Start(order, _) if order.attempt.run().is_some() => Some(order.attempt),
                 _ => None,
             })
             .collect();
@@ -250,16 +250,14 @@ impl Audit {
             self.open_rows().filter(|row| row.keeper == Some(keeper.instance)).map(Row::attempt).collect();
         let known = keeper.known();
         let (mails, known): (BTreeSet<Attempt>, BTreeSet<Attempt>) =
-            known.iter().map(|known| known.attempt).partition(|attempt| attempt.run.mail().is_some());
+            known.iter().map(|known| known.attempt).partition(|attempt| attempt.run().is_none());
         self.mails.quiet(&mails, keeper.instance);
         assert_eq!(known, claimed, "what the keeper has, and what the database has claimed");
         let strays: Vec<&Row> =
             self.open_rows().filter(|row| row.keeper.is_some_and(|k| k != keeper.instance)).collect();
         assert!(strays.is_empty(), "claimed for a keeper that is gone: {strays:?}");
         assert_eq!(keeper.unacknowledged(), 0, "results are kept for nobody");
-        for (attempt, _, is_stopped) in
-            keeper.processes().filter(|(attempt, ..)| attempt.run.mail().is_none())
-        {
+        for (attempt, _, is_stopped) in keeper.processes().filter(|(attempt, ..)| attempt.run().is_some()) {
             let row = self.open_rows().find(|row| row.attempt() == attempt).expect("as claimed");
             assert!(is_stopped || row.stop_at.is_none(), "wanted stopped and not told: {row:?}");
             assert!(!is_all_taken_in || row.state == "running", "it has a process: {row:?}");
@@ -310,7 +308,7 @@ impl Audit {
                 && !matches!(row.outcome, Some(Outcome::SpawnFailed));
             assert_eq!(
                 stored,
-                wanted.then(|| format!("{}", row.attempt().run).into_bytes()),
+                wanted.then(|| format!("{}", row.attempt().task).into_bytes()),
                 "output of {row:?}"
             );
         }

@@ -190,7 +190,7 @@ impl World {
                 // In the midst of a transaction.
                 resume_unwind(Box::new("the daemon died"));
             }
-            ended.started_at.map(|_| ended.attempt.run.to_string().into_bytes())
+            ended.started_at.map(|_| ended.attempt.task.to_string().into_bytes())
         };
         let has_sendmail = self.has_sendmail;
         let post_office = PostOffice {
@@ -206,6 +206,7 @@ impl World {
             system_zone: &daemon.zone,
             cpus: self.cpus,
             keeper: daemon.instance.map(|instance| KeeperId { instance, version: PROTOCOL_VERSION }),
+            living_keepers: &[],
             ended_keepers: &self.ended_keepers,
             pipes: &[],
             requests: &[],
@@ -258,7 +259,7 @@ impl World {
             let after = new.outcome.map_or(new.state.clone(), |outcome| outcome.to_string());
             self.note(format!(
                 "    {}: {before:?} → {after} x{} keeper {:?}",
-                new.attempt().run,
+                new.attempt().task,
                 new.fires,
                 new.keeper
             ));
@@ -293,17 +294,17 @@ impl World {
 fn shown(order: &ToKeeper) -> String {
     match order {
         ToKeeper::Hello { .. } => "hello".to_owned(),
-        ToKeeper::Start(order) | ToKeeper::StartWith(order, _) => {
-            format!("start {} of {} in {}", order.attempt.run, order.slots, order.queue)
+        ToKeeper::Start(order, _) => {
+            format!("start {} of {} in {}", order.attempt.task, order.slots, order.queue)
         }
-        ToKeeper::Seek(order) => format!("seek {}", order.attempt.run),
-        ToKeeper::Stop { attempt, now } => format!("stop {} {now}", attempt.run),
+        ToKeeper::Seek(order) => format!("seek {}", order.attempt.task),
+        ToKeeper::Stop { attempt, now } => format!("stop {} {now}", attempt.task),
         ToKeeper::Resize { queue, slots } => format!("resize {queue} to {slots}"),
-        ToKeeper::Recall { attempt } => format!("recall {}", attempt.run),
+        ToKeeper::Recall { attempt } => format!("recall {}", attempt.task),
         ToKeeper::Acknowledge { attempts } => {
             format!(
                 "ack {}",
-                attempts.iter().map(|attempt| attempt.run.to_string()).collect::<Vec<_>>().join("+")
+                attempts.iter().map(|attempt| attempt.task.to_string()).collect::<Vec<_>>().join("+")
             )
         }
     }

@@ -183,7 +183,7 @@ impl Keeper {
                 let (version, instance, known) = (PROTOCOL_VERSION, self.instance, self.known());
                 self.say(FromKeeper::Hello { version, instance, known, ended });
             }
-            ToKeeper::Start(order) | ToKeeper::StartWith(order, _) => {
+            ToKeeper::Start(order, _) => {
                 if !self.knows(order.attempt) {
                     let name = order.queue.clone();
                     let queue = self.queues.entry(name.clone()).or_default();
@@ -287,7 +287,7 @@ impl Keeper {
     /// Everything it knew is gone; its processes live on.
     pub fn die(self, ledger: &mut Ledger) {
         ledger.dead.insert(self.instance);
-        ledger.orphans.extend(self.running.into_iter().filter(|(attempt, _)| attempt.run.mail().is_none()));
+        ledger.orphans.extend(self.running.into_iter().filter(|(attempt, _)| attempt.run().is_some()));
     }
 
     fn say(&mut self, message: FromKeeper) {
@@ -307,7 +307,7 @@ impl Keeper {
     }
 
     fn conclude(&mut self, ended: Ended, stage: &mut Stage<'_>) {
-        (stage.trace)(format!("keeper: {} ended {:?} {:?}", ended.attempt.run, ended.end, ended.stopped));
+        (stage.trace)(format!("keeper: {} ended {:?} {:?}", ended.attempt.task, ended.end, ended.stopped));
         stage.ledger.ends.entry(ended.attempt).or_default().push(ended.clone());
         self.ended.insert(ended.attempt, ended.clone());
         self.say(FromKeeper::Ended(ended));
@@ -328,36 +328,38 @@ impl Keeper {
     fn start(&mut self, order: StartOrder, stage: &mut Stage<'_>) {
         let attempt = order.attempt;
         let before = stage.ledger.starts.insert(attempt, self.instance);
-        let script = if attempt.run.mail().is_some() {
+        let script = if attempt.run().is_none() {
             assert!(before != Some(self.instance), "{attempt:?} was sent twice by one keeper");
             stage.mail_scripts.pop_front().unwrap_or_else(|| Script::lasting(1))
         } else {
             assert!(before.is_none(), "{attempt:?} was started twice, first by keeper {before:?}");
             stage.scripts.pop_front().unwrap_or_else(|| Script::random(stage.rng))
         };
-        (stage.trace)(format!("keeper: {} starts, {script:?}", attempt.run));
+        (stage.trace)(format!("keeper: {} starts, {script:?}", attempt.task));
         if let End::SpawnFailed { .. } = script.end {
             self.conclude(Ended { end: script.end, ..without_process(attempt, stage.wall) }, stage);
             return;
         }
-        let sibling = self.running.keys().find(|other| other.run.job == attempt.run.job);
-        assert!(attempt.run.mail().is_none() || self.running_in(&order.queue) < 4, "too many mails at once");
+        let job = attempt.run().map(|run| run.job);
+        let is_of_job = |other: &Attempt| other.run().map(|run| run.job) == job;
+        let is_serial = job.is_some_and(|job| stage.ledger.serial.contains(&job.0));
+        let sibling = self.running.keys().find(|other| job.is_some() && is_of_job(other));
+        assert!(attempt.run().is_some() || self.running_in(&order.queue) < 4, "too many mails at once");
         assert!(
-            sibling.is_none() || !stage.ledger.serial.contains(&attempt.run.job.0),
+            sibling.is_none() || !is_serial,
             "{} started beside {sibling:?} of its serial job",
-            attempt.run
+            attempt.task
         );
-        let is_beside = |(other, process): (&Attempt, &Process)| {
-            other.run.job == attempt.run.job && process.ends_at > stage.mono
-        };
+        let is_beside =
+            |(other, process): (&Attempt, &Process)| is_of_job(other) && process.ends_at > stage.mono;
         assert!(
-            !stage.ledger.orphans.iter().any(is_beside) || !stage.ledger.serial.contains(&attempt.run.job.0),
+            !stage.ledger.orphans.iter().any(is_beside) || !is_serial,
             "{} started beside a process of its serial job that a dead keeper has left",
-            attempt.run
+            attempt.task
         );
         let widest = stage.ledger.widest.get(&order.queue).copied().unwrap_or(usize::MAX);
         let beside = self.running_in(&order.queue);
-        assert!(beside < widest, "{} started beside {beside} in a queue of {widest} slots", attempt.run);
+        assert!(beside < widest, "{} started beside {beside} in a queue of {widest} slots", attempt.task);
         self.pids += 1;
         let process = Process {
             pid: self.pids,
@@ -396,7 +398,7 @@ fn strike(process: &mut Process, cause: StopCause, at_once: bool, stage: &mut St
     let first = process.stopped.is_none();
     process.stopped = process.stopped.or(Some(cause));
     process.timeout_at = None;
-    (stage.trace)(format!("keeper: {} is struck, {cause:?}, at once {at_once}", process.order.attempt.run));
+    (stage.trace)(format!("keeper: {} is struck, {cause:?}, at once {at_once}", process.order.attempt.task));
     if at_once {
         kill(process, stage);
     } else if first {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use taskq::domain::{End, MailWhen, Outcome, RunId};
+use taskq::domain::{End, MailWhen, Outcome};
 use taskq::keeper::protocol::{Attempt, Ended, KeeperInstance};
 
 use crate::audit::Changes;
@@ -67,7 +67,7 @@ impl Mails {
 }
 
 fn attempt(mail: i64) -> Attempt {
-    Attempt { run: RunId::of_mail(mail), number: 1 }
+    Attempt::of_mail(mail)
 }
 
 fn ends(mail: i64, ledger: &Ledger) -> impl Iterator<Item = &End> {
@@ -147,7 +147,7 @@ fn a_mail_that_sendmail_refuses_stays_with_its_cause() {
     world.add(&Wish::at_once().mail(MailWhen::Always));
     world.advance(2 * SECOND);
     finish(&mut world);
-    assert_eq!(rows(&world)[0].failed.as_deref(), Some("sendmail ended with status 75: 0.1"));
+    assert_eq!(rows(&world)[0].failed.as_deref(), Some("sendmail ended with status 75: mail-1"));
 }
 
 #[test]

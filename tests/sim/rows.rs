@@ -36,7 +36,7 @@ pub struct Row {
 
 impl Row {
     pub fn attempt(&self) -> Attempt {
-        Attempt { run: RunId { job: JobId(self.job), number: self.number }, number: self.attempt }
+        Attempt::of_run(RunId { job: JobId(self.job), number: self.number }, self.attempt)
     }
 
     pub fn is_open(&self) -> bool {

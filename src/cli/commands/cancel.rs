@@ -180,7 +180,7 @@ fn stop_without_store(
 }
 
 fn stop(run: RunId, attempt: u32, now: bool) -> Stop {
-    Stop { attempt: Attempt { run, number: attempt }, now }
+    Stop { attempt: Attempt::of_run(run, attempt), now }
 }
 
 fn cancel_named_job(

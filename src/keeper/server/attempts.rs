@@ -1,5 +1,4 @@
-//! Owns: the attempts of a keeper from their order to their result: started, delayed, struck, reaped,
-//! settled.
+//! Owns: the attempts of a keeper from their order to their result: started, delayed, signalled, reaped.
 //! Never: the conversation with the daemon.
 
 use std::time::Duration;
@@ -21,7 +20,11 @@ const DELAYS_MAX: Duration = Duration::from_secs(60);
 
 impl Server<'_> {
     pub(super) fn take_order(&mut self, order: StartOrder, extras: StartExtras) {
-        if let Some(queue) = self.roster.enqueue(order, extras) {
+        if extras.has_unknown {
+            if !self.roster.knows(order.attempt) {
+                self.conclude(self.not_started(order.attempt, None));
+            }
+        } else if let Some(queue) = self.roster.enqueue(order, extras) {
             self.fill(&queue);
         }
     }
@@ -37,59 +40,49 @@ impl Server<'_> {
     }
 
     fn start(&mut self, order: StartOrder, extras: StartExtras) {
-        // Read before the start, so that nothing of the run comes before it.
+        // Read before the start, so that nothing that the run does has an earlier time.
         let (started_at, now) = (self.clock.now(), self.clock.monotonic());
         let attempt = order.attempt;
-        let (pid, outlet) = match process::start(&order, &extras, &mut self.pipes, self.descriptors) {
+        let (pid, outlet) = match process::start(&order, &extras, &mut self.pipes, self.limit) {
             Ok(started) => started,
-            Err(refusal) => {
+            Err(error) => {
+                let (status, cause) = error.explain(&order, &extras);
                 let first_at = *self.refused.entry(attempt).or_insert(now);
-                if refusal.is_passing && now < first_at + DELAYS_MAX {
+                if error.is_passing() && now < first_at + DELAYS_MAX {
                     if first_at == now {
-                        self.say(&FromKeeper::Delayed { attempt, cause: refusal.cause });
+                        self.report(&FromKeeper::Delayed { attempt, cause });
                     }
                     self.delays.insert(order.queue.clone(), now + DELAY);
                     self.roster.put_back(order, extras);
                     return;
                 }
-                let end = End::SpawnFailed { status: refusal.status, cause: refusal.cause };
-                self.conclude(self.without_process(attempt, end, None));
+                let end = End::SpawnFailed { status, cause };
+                self.conclude(Ended::without_process(attempt, end, self.clock.now()));
                 return;
             }
         };
         self.refused.remove(&attempt);
         self.drain.watch(attempt, outlet, now);
-        // A number that comes again has nobody left of the group that it once stood for.
-        if let Some((kill_at, _)) = self.orphaned_groups.remove(&pid) {
+        // The number is in use again, so the group that once had it is empty.
+        if let Some(kill_at) = self.orphaned_groups.remove(&pid) {
             self.deadlines.remove(&(kill_at, pid));
         }
         let timeout = order.timeout.map(Span::as_duration);
         let stopping = Stopping::new(now, timeout, order.kill_after.as_duration());
-        let session = self.session_id;
-        self.take_up(Running { attempt, queue: order.queue, pid, started_at, stopping, session });
-        self.say(&FromKeeper::Started { attempt, pid, at: started_at });
+        self.add_running(Running { attempt, queue: order.queue, pid, started_at, stopping });
+        self.report(&FromKeeper::Started { attempt, pid, at: started_at });
     }
 
-    /// Takes note of a run that has a process.
-    pub(super) fn take_up(&mut self, run: Running) {
+    /// Adds a run that has a process.
+    pub(super) fn add_running(&mut self, run: Running) {
         if let Some(at) = run.stopping.deadline() {
             self.deadlines.insert((at, run.pid));
         }
         self.roster.started(run);
     }
 
-    /// Tries the queues again whose pause is over.
-    pub(super) fn try_delayed(&mut self, now: Duration) {
-        let due: Vec<String> =
-            self.delays.iter().filter(|(_, at)| **at <= now).map(|(queue, _)| queue.clone()).collect();
-        for queue in due {
-            self.delays.remove(&queue);
-            self.fill(&queue);
-        }
-    }
-
     pub(super) fn stop(&mut self, attempt: Attempt, at_once: bool) {
-        // What has ended by itself is not to be called stopped.
+        // A run that has ended by itself must not count as stopped.
         self.reap();
         let now = self.clock.monotonic();
         match self.roster.pid_of(attempt) {
@@ -100,15 +93,19 @@ impl Server<'_> {
 
     pub(super) fn recall(&mut self, attempt: Attempt, stopped: Option<StopCause>) {
         if self.roster.withdraw(attempt) {
-            self.conclude(self.without_process(attempt, End::NotStarted, stopped));
+            self.conclude(self.not_started(attempt, stopped));
         }
     }
 
-    /// Results that are committed: forgets them, and lets the names of their pipes go.
+    fn not_started(&self, attempt: Attempt, stopped: Option<StopCause>) -> Ended {
+        Ended { stopped, ..Ended::without_process(attempt, End::NotStarted, self.clock.now()) }
+    }
+
+    /// Forgets results that are committed, and removes the names of their pipes.
     pub(super) fn acknowledge(&mut self, attempts: &[Attempt]) {
         for attempt in attempts {
-            // Not by the thread where it need not: a directory lets one in at a time, and the next start
-            // would wait for it.
+            // Removed here, not by the thread, if possible: a directory lets one in at a time, and the next
+            // start would wait for it.
             if self.roster.acknowledge(*attempt) && !self.drain.release(*attempt) {
                 self.pipes.remove(*attempt);
             }
@@ -119,24 +116,25 @@ impl Server<'_> {
     pub(super) fn expire(&mut self) {
         let now = self.clock.monotonic();
         self.accept_at = self.accept_at.filter(|at| *at > now);
-        self.try_delayed(now);
+        let over: Vec<String> = self.delays.extract_if(|_, at| *at <= now).map(|(queue, _)| queue).collect();
+        over.iter().for_each(|queue| self.fill(queue));
         self.drain.watch_due(now);
         if self.deadlines.first().is_none_or(|(at, _)| *at > now) {
             return;
         }
-        // What has ended by itself is not to be called stopped.
+        // A run that has ended by itself must not count as stopped.
         self.reap();
         while let Some((at, leader)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
             self.deadlines.remove(&(at, leader));
-            if let Some((_, session)) = self.orphaned_groups.remove(&leader) {
-                group::kill_orphaned_group(leader, session);
+            if self.orphaned_groups.remove(&leader).is_some() {
+                group::kill_orphaned_group(leader);
             } else {
                 self.advance_stopping(leader, |stopping| stopping.expire(now));
             }
         }
     }
 
-    /// Moves the stopping of a run on and sends what comes of it.
+    /// Takes the next step in the stopping of a run, and sends its signal.
     fn advance_stopping(&mut self, leader: u32, step: impl FnOnce(&mut Stopping) -> Option<StopSignal>) {
         let run = self.roster.running_mut(leader).expect("a deadline goes away with its run");
         let before = run.stopping.deadline();
@@ -150,15 +148,14 @@ impl Server<'_> {
         }
     }
 
-    /// Reaps every child that has ended, looks for the ends of what is nobody's child, and gives their slots
-    /// away.
+    /// Reaps every child that has ended, looks for the ends of unattended runs, and gives their slots away.
     pub(super) fn reap(&mut self) {
         let mut ends: Vec<(Running, Reaped, Timestamp)> = Vec::new();
-        let mut orphans = false;
+        let mut has_reaped_orphans = false;
         while let Some(reaped) = sys::reap_one() {
             match self.roster.leave(reaped.pid) {
                 Some(run) => ends.push((run, reaped, self.clock.now())),
-                None => orphans = true,
+                None => has_reaped_orphans = true,
             }
         }
         for pid in self.unattended_ends() {
@@ -166,14 +163,14 @@ impl Server<'_> {
                 ends.push((run, Reaped { pid, end: End::Lost, usage: Usage::default() }, self.clock.now()));
             }
         }
-        if orphans {
+        if has_reaped_orphans {
             self.forget_dead_groups();
         }
-        // Asked only now that everything was reaped: a zombie counts as a member. A killed group is dead, if
+        // Only now that everything was reaped: a zombie counts as a member. A killed group is dead, if
         // perhaps not quite yet.
         let group_alive: Vec<bool> =
             ends.iter().map(|(run, ..)| !run.stopping.is_killed() && group::is_alive(run.pid)).collect();
-        // A free slot is time lost, so the next run starts before anything is done about the last.
+        // A free slot is time lost: the next run starts before anything is done about the last.
         for (run, ..) in &ends {
             self.fill(&run.queue);
         }
@@ -182,25 +179,21 @@ impl Server<'_> {
         }
     }
 
-    /// A run's leader has ended: its output is on the way into its file, and its result waits for that.
+    /// A run's leader has ended. Its result waits until its output is in the file.
     fn left(&mut self, run: &Running, reaped: Reaped, finished_at: Timestamp, group_alive: bool) {
         if let Some(at) = run.stopping.deadline() {
             self.deadlines.remove(&(at, run.pid));
         }
         if let Some(kill_at) = run.stopping.kill_at().filter(|_| group_alive) {
-            self.orphaned_groups.insert(run.pid, (kill_at, run.session));
+            self.orphaned_groups.insert(run.pid, kill_at);
             self.deadlines.insert((kill_at, run.pid));
         }
         self.settle(Ended {
-            attempt: run.attempt,
             pid: run.pid,
             started_at: Some(run.started_at),
-            finished_at,
-            end: reaped.end,
             stopped: run.stopping.cause(),
             usage: reaped.usage,
-            output_bytes: 0,
-            is_output_open: false,
+            ..Ended::without_process(run.attempt, reaped.end, finished_at)
         });
     }
 
@@ -213,7 +206,7 @@ impl Server<'_> {
         }
     }
 
-    /// Tells a result whose output is in its file.
+    /// Reports a result whose output is in its file.
     pub(super) fn conclude_settled(&mut self, settled: Settled) {
         if let Some(ended) = self.settling.remove(&settled.attempt) {
             let (output_bytes, is_output_open) = (settled.output_bytes, settled.is_open);
@@ -222,33 +215,14 @@ impl Server<'_> {
     }
 
     fn forget_dead_groups(&mut self) {
-        let deadlines = &mut self.deadlines;
-        self.orphaned_groups.retain(|leader, (kill_at, _)| {
-            let alive = group::is_alive(*leader);
-            if !alive {
-                deadlines.remove(&(*kill_at, *leader));
-            }
-            alive
-        });
-    }
-
-    pub(super) fn without_process(&self, attempt: Attempt, end: End, stopped: Option<StopCause>) -> Ended {
-        Ended {
-            attempt,
-            pid: 0,
-            started_at: None,
-            finished_at: self.clock.now(),
-            end,
-            stopped,
-            usage: Usage::default(),
-            output_bytes: 0,
-            is_output_open: false,
+        for (leader, kill_at) in self.orphaned_groups.extract_if(|leader, _| !group::is_alive(*leader)) {
+            self.deadlines.remove(&(kill_at, leader));
         }
     }
 
     pub(super) fn conclude(&mut self, ended: Ended) {
         self.refused.remove(&ended.attempt);
-        self.say(&FromKeeper::Ended(ended.clone()));
+        self.report(&FromKeeper::Ended(ended.clone()));
         self.roster.ended(ended);
     }
 }

@@ -1,5 +1,5 @@
-//! Owns: where a keeper lives: whether its store is still there, and making its socket anew.
-//! Never: what becomes of the runs then.
+//! Owns: the keeper's store directory: whether it is still there, and making the socket anew in it.
+//! Never: what becomes of the runs.
 
 use std::fs::{self, Metadata, Permissions};
 use std::io::{self, ErrorKind};
@@ -15,17 +15,17 @@ use nix::unistd::geteuid;
 /// Where a keeper listens, in the store's directory.
 pub const SOCKET: &str = "keeper.sock";
 
-/// The store's directory, opened once: what the keeper makes there goes where it looked when it started.
+/// The store's directory, opened once: everything goes into the directory that was there at the start.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// Its name, to find out whether it still leads there.
+    /// Its name, which may lead elsewhere later.
     name: PathBuf,
     fd: OwnedFd,
     identity: (u64, u64),
 }
 
 impl Place {
-    /// Opens it.
+    /// Opens the directory.
     ///
     /// # Errors
     /// `PermissionDenied` if it is another user's.
@@ -38,12 +38,12 @@ impl Place {
         Ok(Self { name, fd, identity: identity(&found) })
     }
 
-    /// Returns the way into it, which holds as long as this lives.
+    /// Returns a path to the directory, valid as long as this lives.
     pub(super) fn base(&self) -> PathBuf {
         way(&self.fd)
     }
 
-    /// Tells whether the store was removed, replaced or unmounted: nobody will ever ask for a result.
+    /// Tells whether the store was removed, replaced or unmounted: no result will ever be fetched.
     pub(super) fn is_gone(&self) -> bool {
         match fs::metadata(&self.name) {
             Ok(found) => identity(&found) != self.identity,

@@ -1,0 +1,177 @@
+//! Owns: why an attempt has no process: the status that a shell would give, and the cause for a person.
+//! Never: trying again (see `server`).
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::unistd::{AccessFlags, access};
+
+use super::LOG_DIRECTORY;
+use super::input::NOTHING;
+use super::pipe;
+use super::protocol::{StartExtras, StartOrder};
+use crate::domain::Stdin;
+use crate::error::{describe_errno, errno_of};
+
+/// The statuses that a shell gives: for anything of ours, found but not executable, and not found.
+const OTHER: i32 = 125;
+const NOT_EXECUTABLE: i32 = 126;
+const NOT_FOUND: i32 = 127;
+
+/// A step of a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Passing the command, environment and paths on: none may hold a NUL byte.
+    Text,
+    /// Finding the user, and becoming it.
+    User,
+    /// Making the output pipe.
+    Pipe,
+    /// Opening standard input.
+    Input,
+    /// Entering the working directory.
+    Directory,
+    /// Finding and starting the program.
+    Program,
+}
+
+/// The step that failed, and the system's reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpawnError {
+    pub step: Step,
+    pub errno: Errno,
+}
+
+impl Step {
+    /// Reads the byte by which a child reports a step.
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        [Self::User, Self::Directory, Self::Input].into_iter().find(|step| *step as u8 == byte)
+    }
+}
+
+impl SpawnError {
+    /// Returns the error of a step.
+    pub fn at(step: Step) -> impl Fn(Errno) -> Self {
+        move |errno| Self { step, errno }
+    }
+
+    /// Whether the system lacked something that becomes free again: processes, memory, descriptors, room on
+    /// the disk.
+    pub fn is_passing(self) -> bool {
+        matches!(
+            self.errno,
+            Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE | Errno::ENOSPC | Errno::EDQUOT
+        )
+    }
+
+    /// Returns the status and the cause, a fragment such as `` `nosuch`: command not found ``.
+    pub fn explain(self, order: &StartOrder, extras: &StartExtras) -> (i32, String) {
+        let program = order.argv.first().map(Vec::as_slice).unwrap_or_default();
+        let pipe = pipe::path(Path::new(LOG_DIRECTORY), order.attempt);
+        let (kind, subject) = match self.step {
+            Step::Text | Step::Program => ("", program),
+            Step::User => ("user ", extras.user.as_deref().unwrap_or_default().as_bytes()),
+            Step::Pipe => ("output pipe ", pipe.as_os_str().as_bytes()),
+            Step::Directory => ("working directory ", order.cwd.as_slice()),
+            Step::Input => (
+                "standard input ",
+                match &extras.stdin {
+                    Stdin::Null => NOTHING,
+                    Stdin::Path(path) => path,
+                    Stdin::Text(_) => b"text",
+                },
+            ),
+        };
+        let (status, why) = match (self.step, self.errno) {
+            (Step::Text, _) => (OTHER, "a NUL byte in the command, environment or directory".to_owned()),
+            (Step::User, Errno::ENOENT) => (OTHER, "there is no such user".to_owned()),
+            (Step::Program, errno) => explain_program(program, directory(order, extras), errno),
+            (Step::User | Step::Pipe | Step::Input | Step::Directory, errno) => {
+                (OTHER, describe_errno(errno))
+            }
+        };
+        (status, format!("{kind}`{}`: {why}", String::from_utf8_lossy(subject)))
+    }
+}
+
+fn explain_program(program: &[u8], cwd: &Path, errno: Errno) -> (i32, String) {
+    let path = program.contains(&b'/').then(|| cwd.join(OsStr::from_bytes(program)));
+    match errno {
+        Errno::ENOENT => match path {
+            None => (NOT_FOUND, "command not found".to_owned()),
+            Some(path) if path.exists() => (NOT_FOUND, "its interpreter was not found".to_owned()),
+            Some(_) => (NOT_FOUND, describe_errno(errno)),
+        },
+        Errno::ENOTDIR => (NOT_FOUND, describe_errno(errno)),
+        Errno::EACCES if path.is_some_and(|path| path.is_dir()) => {
+            (NOT_EXECUTABLE, describe_errno(Errno::EISDIR))
+        }
+        // The system's own words do not say what of.
+        Errno::EAGAIN => (OTHER, "too many processes".to_owned()),
+        Errno::E2BIG | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE => (OTHER, describe_errno(errno)),
+        _ => (NOT_EXECUTABLE, describe_errno(errno)),
+    }
+}
+
+/// Whether a process of ours could begin in this directory.
+///
+/// # Errors
+/// The error that chdir(2) would give.
+pub fn check_directory(cwd: &Path) -> Result<(), Errno> {
+    let found = fs::metadata(cwd).map_err(|error| errno_of(&error))?;
+    if !found.is_dir() {
+        return Err(Errno::ENOTDIR);
+    }
+    access(cwd, AccessFlags::X_OK)
+}
+
+/// Returns the directory to begin in.
+pub fn directory<'a>(order: &'a StartOrder, extras: &StartExtras) -> &'a Path {
+    let cwd = Path::new(OsStr::from_bytes(&order.cwd));
+    if extras.cwd_optional && check_directory(cwd).is_err() { Path::new("/") } else { cwd }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Span;
+    use crate::keeper::protocol::Attempt;
+
+    #[test]
+    fn an_error_names_what_is_at_fault() {
+        let said = |program: &str, step, errno| {
+            let order = StartOrder {
+                attempt: Attempt::of_mail(1),
+                queue: String::new(),
+                slots: 1,
+                argv: vec![program.as_bytes().to_vec()],
+                env: Vec::new(),
+                cwd: b"/etc/passwd".to_vec(),
+                umask: 0,
+                timeout: None,
+                kill_after: Span::ZERO,
+            };
+            let extras = StartExtras { user: Some("x".to_owned()), ..StartExtras::default() };
+            SpawnError { step, errno }.explain(&order, &extras)
+        };
+        let program = |program, errno| said(program, Step::Program, errno);
+        assert_eq!(program("nosuch", Errno::ENOENT), (127, "`nosuch`: command not found".to_owned()));
+        assert_eq!(
+            program("/no/such", Errno::ENOENT),
+            (127, "`/no/such`: no such file or directory".to_owned())
+        );
+        assert_eq!(program("/etc", Errno::EACCES), (126, "`/etc`: is a directory".to_owned()));
+        assert_eq!(program("true", Errno::E2BIG), (125, "`true`: argument list too long".to_owned()));
+        assert_eq!(
+            said("true", Step::Directory, Errno::ENOTDIR),
+            (125, "working directory `/etc/passwd`: not a directory".to_owned())
+        );
+        assert_eq!(
+            said("true", Step::User, Errno::ENOENT),
+            (125, "user `x`: there is no such user".to_owned())
+        );
+    }
+}
