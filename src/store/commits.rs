@@ -16,11 +16,9 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use nix::libc;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::NOTE;
 use super::directory::Directory;
 use super::error::{StoreError, StoreResult};
-
-/// The file of the note.
-pub(super) const NOTE: &str = "taskq.db-commits";
 
 /// The digits of the largest count.
 const DIGITS: usize = 20;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
-use super::commits::NOTE;
+use super::NOTE;
 use crate::error::{Error, ErrorKind, describe};
 
 /// A failure of the store, before anyone has said what was being done.

@@ -45,6 +45,9 @@ pub use queues::QueueView;
 pub use runs::{RunFilter, RunView};
 pub use snapshot::{Claimed, Lookahead, MetaKey, PlannedAre, schedule_of};
 
+/// The file beside the database that holds the number of its commits (see `commits`).
+const NOTE: &str = "taskq.db-commits";
+
 /// The largest output that moves into the run log when its run ends, in bytes; a longer one stays a file.
 pub const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 

@@ -12,11 +12,11 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags, TransactionBehavior};
 
-use super::commits;
 use super::directory::{DATABASE, Directory, LOG};
 use super::error::{StoreError, StoreResult, unusable};
 use super::log;
 use super::open_files::{OpenFiles, Opening};
+use super::{NOTE, commits};
 
 /// Marks the file as ours, `PRAGMA application_id`: "tskq" in ASCII.
 const APPLICATION_ID: i64 = 0x7473_6b71;
@@ -114,7 +114,7 @@ pub(super) struct Opened {
 pub(super) fn exists(directory: &Directory) -> StoreResult<bool> {
     // In this order: whoever makes a store makes the database first.
     let mut beside = Vec::new();
-    for name in [LOG, commits::NOTE] {
+    for name in [LOG, NOTE] {
         // An empty log was never written to: after a power cut its name may be there and the database's not.
         let found = directory.inspect(name)?.filter(|found| name != LOG || found.len() > 0);
         beside.extend(found.map(|_| name));
@@ -249,7 +249,7 @@ pub(super) fn sync_names(directory: &Directory) -> StoreResult<()> {
         return Ok(());
     }
     directory.sync()?;
-    if directory.inspect(commits::NOTE)?.is_none() { directory.sync_ancestors() } else { Ok(()) }
+    if directory.inspect(NOTE)?.is_none() { directory.sync_ancestors() } else { Ok(()) }
 }
 
 /// Returns the bytes of a new database: built in memory, so that SQLite opens nothing by a name before it is
