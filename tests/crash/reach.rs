@@ -104,16 +104,18 @@ fn with_few_descriptors_a_wait_ends_with_the_runs_status_or_with_3_and_says_why(
 #[test]
 fn a_log_is_followed_from_before_its_run_begins() {
     let store = Store::new();
+    // Two of them: a first that is still being closed would let the second reading pass.
     store.fifo("gate");
+    store.fifo("second");
     let daemon = store.daemon();
     store.ok(&["pause", "--queue", "default"]);
-    store.add(&[], &format!("{MARKS}read x <gate; echo one; read x <gate; exit 7"));
+    store.add(&[], &format!("{MARKS}read x <gate; echo one; read x <second; exit 7"));
     let mut following = Beside::new(&mut store.command(&["log", "-f", "1"]));
     store.subscribed(1);
     store.ok(&["resume", "--queue", "default"]);
     open(store.gate("gate"));
     assert_eq!(following.answer(4), b"one\n");
-    open(store.gate("gate"));
+    open(store.gate("second"));
     assert_eq!(following.end().1, Some(7));
     store.close(daemon);
 }
