@@ -181,7 +181,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand pause" -l dir -d 'Keep jobs,
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
-complete -c taskq -n "__fish_taskq_using_subcommand pause" -l queue -d 'The queue: its jobs still fire, but nothing starts' -r
+complete -c taskq -n "__fish_taskq_using_subcommand pause" -l queue -d 'The queue' -r
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -l all -d 'All jobs'
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'

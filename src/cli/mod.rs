@@ -12,6 +12,7 @@ pub mod generate;
 pub mod import;
 mod job;
 pub mod output;
+mod pausing;
 mod target;
 pub mod usage;
 mod view;
@@ -25,7 +26,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
     add, cancel, crontab, daemon, export, import as import_command, keeper, list, log, next, pause, queue,
-    run, runs, show, status, wait,
+    resume, run, runs, show, status, wait,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -124,7 +125,7 @@ pub enum Command {
     /// Pause jobs or a queue
     Pause(pause::PauseArgs),
     /// Resume jobs or a queue
-    Resume(pause::ResumeArgs),
+    Resume(resume::ResumeArgs),
     /// Wait until jobs or runs have ended
     Wait(wait::WaitArgs),
     /// Show the daemon, the queues and what comes next
@@ -174,8 +175,8 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Next(args) => next::run(context, &args),
         Command::Run(args) => run::run(context, &args),
         Command::Cancel(args) => cancel::run(context, &args),
-        Command::Pause(args) => pause::pause(context, &args),
-        Command::Resume(args) => pause::resume(context, &args),
+        Command::Pause(args) => pause::run(context, &args),
+        Command::Resume(args) => resume::run(context, &args),
         Command::Wait(args) => wait::run(context, &args),
         Command::Status(args) => status::run(context, &args),
         Command::Queue(args) => queue::run(context, &args),

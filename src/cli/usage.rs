@@ -77,7 +77,7 @@ fn translate(args: &[OsString], error: &clap::Error) -> Error {
             let cause = if word.starts_with('-') && word != "-" {
                 format!("there is no option `{word}`")
             } else {
-                format!("`{word}` is one argument too many")
+                format!("unexpected argument `{word}`")
             };
             (cause, near)
         }

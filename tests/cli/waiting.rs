@@ -11,11 +11,7 @@ fn a_wait_that_takes_too_long_gives_124_and_leaves_the_run_alone() {
     let home = Home::with_daemon();
     let gate = home.fifo("gate");
     home.add(&["-c", "read line < gate; exit 3"]);
-    home.taskq(&["wait", "1", "--timeout", "10ms"]).gives(
-        124,
-        "",
-        "the time is over; what was waited for goes on\n",
-    );
+    home.taskq(&["wait", "1", "--timeout", "10ms"]).gives(124, "", "timed out; the jobs keep running\n");
     open_gate(&gate);
     home.taskq(&["wait", "1", "--timeout", "1h"]).gives(3, "", "");
 }
@@ -61,7 +57,7 @@ fn waited(selection: &[&str], codes: &[u8]) -> Option<i32> {
     let mut said = BufReader::new(child.stderr.take().expect("it is piped"));
     let mut line = String::new();
     said.read_line(&mut line).expect("text");
-    assert_eq!(line, "queue `q` is paused; it goes on with `taskq resume --queue q`\n");
+    assert_eq!(line, "queue `q` is paused; resume it with `taskq resume --queue q`\n");
     home.taskq(&["resume", "--queue", "q"]).gives(0, "", "");
     child.wait().expect("it is our child").code()
 }

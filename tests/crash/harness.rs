@@ -136,7 +136,7 @@ impl Store {
     pub fn wait_all(&self) {
         let output = self.run(&["wait", "--all", "--timeout", "80s"]);
         // Of one run it is that run's own status.
-        assert!(!String::from_utf8_lossy(&output.stderr).contains("the time is over"), "{output:?}");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("timed out"), "{output:?}");
     }
 
     /// Opens the database beside the program.

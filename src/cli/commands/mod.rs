@@ -15,6 +15,7 @@ pub mod log;
 pub mod next;
 pub mod pause;
 pub mod queue;
+pub mod resume;
 pub mod run;
 pub mod runs;
 pub mod show;
@@ -37,10 +38,10 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "log" => log::WHAT,
         "man" => man::WHAT,
         "next" => next::WHAT,
-        "pause" => pause::PAUSE,
+        "pause" => pause::WHAT,
         "queue" | "queue list" => queue::WHAT,
         "queue set" => queue::SET,
-        "resume" => pause::RESUME,
+        "resume" => resume::WHAT,
         "run" => run::WHAT,
         "runs" => runs::WHAT,
         "show" => show::WHAT,

@@ -1,15 +1,16 @@
 //! Owns: `taskq wait`.
 //! Never: polling.
 
-use clap::{ArgGroup, Args};
+use clap::Args;
 
+use crate::cli::args::Selection;
 use crate::cli::context::{Context, parse_failure};
-use crate::cli::target::{self, Target, find_queue};
+use crate::cli::target::{self, Target};
 use crate::cli::view::ending::conclude;
 use crate::cli::view::json::{RunJson, Runs, document};
 use crate::cli::waiting::{Left, Waiting, unlearned};
-use crate::domain::{JobId, RunId, RunState, Span, Tag};
-use crate::error::{Error, Result};
+use crate::domain::{JobId, RunId, RunState, Span};
+use crate::error::Result;
 use crate::schedule::parse_span;
 use crate::store::{Reader, RunFilter, RunView, StoreResult};
 
@@ -35,7 +36,6 @@ const TIMED_OUT: u8 = 124;
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
-    group = ArgGroup::new("which").args(["targets", "queue", "tag", "all"]).required(true).multiple(true),
     override_usage = "\
 taskq wait JOB|RUN... [--timeout SPAN] [--json]
        taskq wait [--queue QUEUE] [--tag TAG] [--timeout SPAN] [--json]
@@ -46,21 +46,8 @@ Examples:
   taskq wait --queue gpu --timeout 2h"
 )]
 pub struct WaitArgs {
-    /// The jobs or runs, as in 12, backup, backup.3
-    #[arg(value_name = "JOB|RUN", conflicts_with_all = ["queue", "tag", "all"])]
-    pub targets: Vec<String>,
-
-    /// All jobs of QUEUE; with --tag, those that match both
-    #[arg(long, value_name = "QUEUE", conflicts_with = "all")]
-    pub queue: Option<String>,
-
-    /// All jobs with TAG
-    #[arg(long, value_name = "TAG", conflicts_with = "all")]
-    pub tag: Option<String>,
-
-    /// All jobs
-    #[arg(long)]
-    pub all: bool,
+    #[command(flatten)]
+    pub selection: Selection,
 
     /// Give up after SPAN, with exit status 124 (never)
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
@@ -75,7 +62,7 @@ pub struct WaitArgs {
 pub fn run(context: &Context<'_>, args: &WaitArgs) -> Result<u8> {
     let timeout = args.timeout.as_ref().map(|text| parse_span(text)).transpose();
     let timeout = timeout.map_err(|error| parse_failure(WHAT, error))?;
-    let waited = if args.targets.is_empty() {
+    let waited = if args.selection.targets.is_empty() {
         wait_selected(context, args, timeout)
     } else {
         wait_named(context, args, timeout)
@@ -85,7 +72,7 @@ pub fn run(context: &Context<'_>, args: &WaitArgs) -> Result<u8> {
 
 fn wait_named(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> Result<u8> {
     let targets: Vec<Target> = context.look(WHAT, |reader| {
-        args.targets.iter().map(|text| target::find(reader, "wait for", text)).collect()
+        args.selection.targets.iter().map(|text| target::find(reader, "wait for", text)).collect()
     })?;
     let mut waiting = Waiting::new(context, WHAT, timeout)?;
     let obstacles = waiting.read(|reader| {
@@ -142,13 +129,8 @@ fn ended_job(reader: &Reader<'_>, job: JobId) -> StoreResult<Option<Option<RunVi
 
 fn wait_selected(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> Result<u8> {
     let filter = context.look(WHAT, |reader| {
-        let tag = args.tag.as_ref().map(|tag| tag.parse::<Tag>()).transpose();
-        Ok(RunFilter {
-            queue: args.queue.as_ref().map(|queue| find_queue(reader, WHAT, queue)).transpose()?,
-            tag: tag.map_err(|error| Error::usage(WHAT, error))?,
-            unfinished: true,
-            ..RunFilter::default()
-        })
+        let (queue, tag) = args.selection.queue_and_tag(reader, WHAT)?;
+        Ok(RunFilter { queue, tag, unfinished: true, ..RunFilter::default() })
     })?;
     if !context.has_store(WHAT)? {
         // Nothing was ever stored: nothing to wait for, and no place to wait at.
@@ -194,17 +176,17 @@ fn obstacles(reader: &Reader<'_>, runs: &[RunView], jobs: &[JobId]) -> StoreResu
     let mut lines = Vec::new();
     match paused.as_slice() {
         [] => {}
-        [job] => lines.push(format!("job {job} is paused; it goes on with `taskq resume {job}`")),
+        [job] => lines.push(format!("job {job} is paused; resume it with `taskq resume {job}`")),
         jobs if jobs.len() <= NAMED_MAX => {
             let ids = jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-            lines.push(format!("{} jobs are paused; they go on with `taskq resume {ids}`", jobs.len()));
+            lines.push(format!("{} jobs are paused; resume them with `taskq resume {ids}`", jobs.len()));
         }
         jobs => lines.push(format!("{} jobs are paused; see `taskq list --state paused`", jobs.len())),
     }
     for queue in reader.queues()?.iter().filter(|queue| queue.paused_at.is_some()) {
         if runs.iter().any(|run| run.queue == queue.name && run.state == RunState::Queued) {
             lines.push(format!(
-                "queue `{0}` is paused; it goes on with `taskq resume --queue {0}`",
+                "queue `{0}` is paused; resume it with `taskq resume --queue {0}`",
                 queue.name
             ));
         }
@@ -214,7 +196,7 @@ fn obstacles(reader: &Reader<'_>, runs: &[RunView], jobs: &[JobId]) -> StoreResu
 
 fn answer(context: &Context<'_>, json: bool, ended: Option<Vec<RunView>>) -> Result<u8> {
     let Some(runs) = ended else {
-        context.output.talk("the time is over; what was waited for goes on");
+        context.output.talk("timed out; the jobs keep running");
         return Ok(TIMED_OUT);
     };
     if json {
