@@ -16,6 +16,7 @@ pub mod keeper;
 pub mod memory;
 pub mod process;
 pub mod schedule;
+pub mod shown;
 pub mod store;
 pub mod system;
 pub mod watch;

@@ -27,14 +27,15 @@ const ORDER: &[(&str, &str)] = &[
     ("memory", "error"),
     ("system", "domain error"),
     ("process", ""),
+    ("shown", "domain"),
     ("schedule", "domain error"),
     ("crontab", "domain error schedule"),
     ("engine", "domain error schedule crontab"),
     ("store", "domain error clock system schedule crontab engine"),
     ("keeper", "domain error clock"),
     ("watch", "domain error clock"),
-    ("daemon", "domain error clock system schedule crontab engine store keeper watch"),
-    ("cli", "domain error clock system process schedule crontab engine store keeper watch daemon"),
+    ("daemon", "domain error clock system shown schedule crontab engine store keeper watch"),
+    ("cli", "domain error clock system process shown schedule crontab engine store keeper watch daemon"),
 ];
 
 /// Words that stand in few places: a file, or a directory with its slash. Most are lints that are off there.

@@ -3,12 +3,11 @@
 //!
 //! The forms of the two crons are theirs to the byte, so that whatever reads such mails goes on reading them.
 
-use nix::sys::signal::Signal;
-
 use super::outputs::Excerpt;
 use crate::crontab::is_safe;
 use crate::domain::{CommandLine, EnvVar, Execution, MailFormat, Outcome, RunId, Span, value_of};
 use crate::schedule::{Dialect, Zone};
+use crate::shown::{self, Facts, lossy};
 use crate::store::{MailToSend, RunView};
 
 /// How many lines of a script stand in a mail.
@@ -125,31 +124,26 @@ fn taskq(mail: &MailToSend, sender: &Sender<'_>, message: &mut Vec<u8>) -> Vec<S
 fn summary(mail: &MailToSend, zone: &Zone) -> Vec<u8> {
     let run = &mail.run;
     let name = run.name.as_ref().map_or(String::new(), |name| format!(" {name}"));
-    let mut lines = vec![("Run", format!("{}{name}", run.run))];
+    let mut facts = Facts::default();
+    facts.push("Run", format!("{}{name}", run.run));
     match &mail.execution.command {
-        CommandLine::Argv(argv) => lines.push(("Command", shown_argv(argv))),
-        CommandLine::Script(script) => push_script(script, &mut lines),
+        CommandLine::Argv(_) => facts.push("Command", shown::command(&mail.execution.command)),
+        CommandLine::Script(script) => facts.push_lines("Script", script_lines(script)),
     }
-    lines.push(("Scheduled", zone.show(run.scheduled_at)));
-    lines.extend(run.started_at.map(|at| ("Started", zone.show(at))));
-    lines.extend(run.duration().map(|took| ("Took", shown_span(took))));
-    lines.push(("Outcome", ending(run)));
-    lines.extend(run.cause.as_ref().map(|cause| ("Cause", shown(cause.as_bytes()))));
-    let line = |(head, text): (&str, String)| {
-        let head = if head.is_empty() { String::new() } else { format!("{head}:") };
-        format!("{head:<11}{text}").trim_end().to_owned() + "\n"
-    };
-    lines.into_iter().map(line).collect::<String>().into_bytes()
+    facts.push("Scheduled", zone.show(run.scheduled_at));
+    facts.push_lines("Started", run.started_at.map(|at| zone.show(at)));
+    facts.push_lines("Took", run.duration().map(shown_span));
+    facts.push("Outcome", ending(run));
+    facts.push_lines("Cause", run.cause.as_ref().map(|cause| shown::escaped(cause)));
+    facts.into_text().into_bytes()
 }
 
-fn push_script(script: &[u8], lines: &mut Vec<(&str, String)>) {
-    let all: Vec<&[u8]> = script.trim_ascii_end().split(|byte| *byte == b'\n').collect();
-    for (index, line) in all.iter().take(SCRIPT_LINES_MAX).enumerate() {
-        lines.push((if index == 0 { "Script" } else { "" }, shown(line)));
-    }
-    if all.len() > SCRIPT_LINES_MAX {
-        lines.push(("", format!("… and {} lines more", all.len() - SCRIPT_LINES_MAX)));
-    }
+/// Returns the first lines of a script, and how many are left out.
+fn script_lines(script: &[u8]) -> impl Iterator<Item = String> {
+    let all = script.trim_ascii_end().split(|byte| *byte == b'\n');
+    let more = all.clone().count().saturating_sub(SCRIPT_LINES_MAX);
+    let more = (more > 0).then(|| format!("… and {more} lines more"));
+    all.take(SCRIPT_LINES_MAX).map(shown::escaped_bytes).chain(more)
 }
 
 /// How a run ended: `failed, exit 3`.
@@ -157,14 +151,9 @@ fn ending(run: &RunView) -> String {
     let outcome = run.outcome.map_or(run.state.to_string(), |outcome| outcome.to_string());
     match (run.exit_code, run.signal) {
         (Some(code), _) => format!("{outcome}, exit {code}"),
-        (None, Some(signal)) => format!("{outcome}, {}", signal_name(signal)),
+        (None, Some(signal)) => format!("{outcome}, {}", shown::signal_name(signal)),
         (None, None) => outcome,
     }
-}
-
-/// Returns a signal's name, `SIGTERM`, or its number.
-pub(super) fn signal_name(signal: i32) -> String {
-    Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
 }
 
 /// A span to the second, or to the millisecond where it is short.
@@ -212,7 +201,7 @@ fn cron_command(execution: &Execution) -> Vec<u8> {
         CommandLine::Script(script) => script.clone(),
         CommandLine::Argv(argv) => match argv.as_slice() {
             [_, option, command] if option == b"-c" => command.clone(),
-            argv => shown_argv(argv).into_bytes(),
+            _ => shown::command(&execution.command).into_bytes(),
         },
     }
 }
@@ -229,28 +218,6 @@ fn sender_address(env: &[Vec<u8>], dialect: Dialect) -> Option<&[u8]> {
 
 fn short(host: &str) -> &str {
     host.split('.').next().unwrap_or(host)
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Text without what could move a cursor.
-fn shown(bytes: &[u8]) -> String {
-    let text = lossy(bytes);
-    text.chars()
-        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
-        .collect()
-}
-
-fn shown_argv(argv: &[Vec<u8>]) -> String {
-    let is_bare = |c: char| c.is_ascii_alphanumeric() || "%+,-./:=@_^".contains(c);
-    let quoted = |word: &Vec<u8>| {
-        let word = shown(word);
-        let bare = !word.is_empty() && word.chars().all(is_bare);
-        if bare { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
-    };
-    argv.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::outputs::Excerpt;
 use super::turn::{Done, Turn};
 use crate::domain::{End, EnvVar, RunId, Span, Stdin, StopCause};
 use crate::keeper::protocol::{Attempt, Ended, KeeperId, StartExtras, StartOrder, ToKeeper};
+use crate::shown;
 use crate::store::{MailToSend, StoreResult, Writer};
 use crate::system::users::Person;
 
@@ -185,7 +186,7 @@ fn failure(ended: &Ended) -> Verdict {
         (End::Exited(status), _) => format!("sendmail ended with status {status}"),
         // A mail is no run that is looked for: it is sent again.
         (End::Lost, _) => return Verdict::NotTried,
-        (End::Signaled(signal), _) => format!("{} ended sendmail", mail::signal_name(*signal)),
+        (End::Signaled(signal), _) => format!("{} ended sendmail", shown::signal_name(*signal)),
         (End::SpawnFailed { cause, .. }, _) => cause.clone(),
     };
     Verdict::Failed(cause)

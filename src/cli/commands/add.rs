@@ -17,10 +17,10 @@ use crate::cli::import::diff::make_queue;
 use crate::cli::job::lines;
 use crate::cli::job::options::JobOptions;
 use crate::cli::job::text::{ReadJob, Surroundings};
-use crate::cli::output::text;
 use crate::cli::view::json::{JobJson, Jobs, OneJob, document};
 use crate::daemon::{Adding, add, add_job, running_daemon};
 use crate::error::{Error, Result as TaskResult, describe};
+use crate::shown;
 use crate::store::{JobView, Writer};
 use crate::system::env;
 
@@ -144,7 +144,7 @@ fn tell(context: &Context<'_>, id: JobId, here: &Surroundings) -> TaskResult<()>
     let when = match job.next_at {
         _ if job.paused_at.is_some() => format!("held: resume it with `taskq resume {id}`"),
         Some(at) => {
-            format!("runs at {}, in {}", here.zone.show(at), text::span(at.since(here.now)))
+            format!("runs at {}, in {}", here.zone.show(at), shown::span(at.since(here.now)))
         }
         None if job.triggers.is_empty() => "runs as soon as a slot is free".to_owned(),
         None => "runs at the next boot".to_owned(),

@@ -16,11 +16,11 @@ use crate::cli::import::plan::read_table;
 use crate::cli::import::planned::{Surroundings, TableLine};
 use crate::cli::import::report::table_report;
 use crate::cli::import::sources::{OWN, user_table};
-use crate::cli::output::text;
 use crate::cli::zone::system_zone;
 use crate::crontab::{self, Layout};
 use crate::error::{Error, Result};
 use crate::process::edit;
+use crate::shown;
 use crate::store::CrontabView;
 use crate::system::{env, users};
 
@@ -199,7 +199,7 @@ fn install(
         context.output.talk(&sentence);
     }
     for double in doubles {
-        context.output.talk(&text::escaped(&double.sentence("taskq crontab -l", true)));
+        context.output.talk(&shown::escaped(&double.sentence("taskq crontab -l", true)));
     }
     Ok(Installed::Stored)
 }
@@ -211,7 +211,7 @@ fn complain(context: &Context<'_>, lines: &[TableLine<'_>], shown: &str, here: &
     }
     let report = table_report(shown, lines, &Diff::of_new(lines), false, here);
     for (line, reason) in report.refused_lines() {
-        context.output.talk(&text::escaped(&format!("\"{shown}\":{line}: {reason}")));
+        context.output.talk(&shown::escaped(&format!("\"{shown}\":{line}: {reason}")));
     }
     context.output.talk("errors in crontab file, can't install.");
     true

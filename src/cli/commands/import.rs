@@ -17,13 +17,13 @@ use crate::cli::import::report::{TableReport, table_report};
 use crate::cli::import::sources::{
     Source, SystemTables, installed_table, is_crons, system_tables, user_table,
 };
-use crate::cli::output::text;
 use crate::cli::view::json::document;
 use crate::cli::zone::system_zone;
 use crate::crontab::Layout;
 use crate::daemon::running_daemon;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schedule::Dialect;
+use crate::shown;
 use crate::store::Reader;
 
 /// What the verb does, for errors.
@@ -284,7 +284,7 @@ fn tell_of_doubles(context: &Context<'_>, tables: &[Table<'_>], is_stored: bool)
         for double in
             doubles.iter().filter(|double| !told.contains(&(double.other.as_str(), &table.source.key)))
         {
-            context.output.talk(&text::escaped(&double.sentence(&table.source.shown, is_stored)));
+            context.output.talk(&shown::escaped(&double.sentence(&table.source.shown, is_stored)));
         }
         told.extend(doubles.iter().map(|double| (table.source.key.as_str(), double.other.as_str())));
     }

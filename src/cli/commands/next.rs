@@ -11,7 +11,6 @@ use serde::Serialize;
 use crate::cli::args::number;
 use crate::cli::context::{Context, parse_failure};
 use crate::cli::job::text::parse_period;
-use crate::cli::output::text;
 use crate::cli::output::{Column, Table, TableCell};
 use crate::cli::target::find_job;
 use crate::cli::view::daylight::{line, skipped, skips, time, word};
@@ -25,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::schedule::{
     Change, Daylight, Reading, Readings, Schedule, Zone, parse_cron, parse_instant, parse_time,
 };
+use crate::shown;
 use crate::store::{JobView, schedule_of};
 
 /// What the verb does, for errors.
@@ -257,7 +257,7 @@ fn table(fires: &[Fire<'_>], zone: &Zone, now: Timestamp) -> Table {
     }
     let mut table = Table::new(columns);
     for fire in fires {
-        let left = fire.left_out().is_none().then(|| text::span(fire.at.since(now)));
+        let left = fire.left_out().is_none().then(|| shown::span(fire.at.since(now)));
         let known = |text: Option<String>| text.map_or_else(TableCell::unknown, TableCell::new);
         let name = fire.job.and_then(|job| job.definition.name.as_ref());
         let mut cells = vec![
@@ -265,7 +265,7 @@ fn table(fires: &[Fire<'_>], zone: &Zone, now: Timestamp) -> Table {
             known(left),
             known(fire.job.map(|job| job.id.to_string())),
             known(name.map(ToString::to_string)),
-            known(fire.job.map(|job| text::command(&job.definition.execution.command))),
+            known(fire.job.map(|job| shown::command(&job.definition.execution.command))),
         ];
         if has_marks {
             cells.insert(DAYLIGHT, known(fire.daylight.map(word)));

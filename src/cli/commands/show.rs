@@ -6,7 +6,6 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::context::Context;
-use crate::cli::output::text;
 use crate::cli::target::find_job;
 use crate::cli::view::daylight;
 use crate::cli::view::json::{ChangeJson, DaylightJson, JobJson, RunJson, document};
@@ -16,6 +15,7 @@ use crate::cli::zone::system_zone;
 use crate::domain::{CommandLine, JobState, Span, Timestamp, TriggerSpec};
 use crate::error::Result;
 use crate::schedule::{Change, Daylight, Zone};
+use crate::shown::{self, Facts};
 use crate::store::{JobView, RunFilter, RunView, TriggerView, UnsentMail, schedule_of};
 
 /// What the verb does, for errors.
@@ -31,7 +31,7 @@ const YEAR: Span = Span::from_seconds(366 * 86_400);
 const CHANGES_MAX: usize = 2;
 
 #[derive(Serialize)]
-struct Shown<'a> {
+struct ShowJson<'a> {
     job: JobJson<'a>,
     last_runs: Vec<RunJson>,
     unsent_mail: Option<UnsentMailJson>,
@@ -77,33 +77,33 @@ pub struct ShowArgs {
 /// Answers with all of one job.
 pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
-    let facts = context.look(WHAT, |reader| {
+    let found = context.look(WHAT, |reader| {
         let id = find_job(reader, "show", &args.job)?;
         let filter = RunFilter { job: Some(id), limit: Some(RUNS_MAX), ..RunFilter::default() };
-        Ok(Facts {
+        Ok(Found {
             job: reader.job(id)?,
             runs: reader.runs(&filter)?,
             unsent: reader.unsent_mail(id)?,
             crontab_line: reader.crontab_line(id)?,
         })
     })?;
-    let Facts { job, runs, .. } = &facts;
+    let Found { job, runs, .. } = &found;
     let marks = marks(job, context.now());
     if args.json {
         let last_runs = runs.iter().map(RunJson::from).collect();
         let job = JobJson::from(job).with_daylight(daylight_json(&marks));
-        let unsent_mail = facts
+        let unsent_mail = found
             .unsent
             .as_ref()
             .map(|mail| UnsentMailJson { run: mail.run.to_string(), cause: mail.cause.clone() });
-        let crontab = facts.crontab_line.as_ref().map(|(source, line)| CrontabJson {
+        let crontab = found.crontab_line.as_ref().map(|(source, line)| CrontabJson {
             source: Some(source.clone()).filter(|source| !source.is_empty()),
             line: *line,
         });
-        context.output.json(&document(Shown { job, last_runs, unsent_mail, crontab }))?;
+        context.output.json(&document(ShowJson { job, last_runs, unsent_mail, crontab }))?;
         return Ok(0);
     }
-    context.output.answer(&text_of(context, &facts, &marks, &zone))?;
+    context.output.answer(&text_of(context, &found, &marks, &zone))?;
     if !runs.is_empty() {
         context.output.answer("\n")?;
         context.output.table(&run_table(runs, &zone, context.now()))?;
@@ -112,7 +112,7 @@ pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
 }
 
 /// What is shown of a job.
-struct Facts {
+struct Found {
     job: JobView,
     runs: Vec<RunView>,
     unsent: Option<UnsentMail>,
@@ -149,88 +149,79 @@ fn daylight_json(marks: &[Option<Marks>]) -> impl Iterator<Item = Option<Dayligh
     })
 }
 
-/// Returns the lines of the triggers, with their next fires, and of the changes of the clock to come.
+/// Returns a line for each trigger, with its next fire, and one for each change of the clock to come.
 fn trigger_lines(
     job: &JobView,
     marks: &[Option<Marks>],
     zone: &Zone,
     now: Timestamp,
-) -> Vec<(&'static str, String)> {
+) -> (Vec<String>, Vec<String>) {
     let (mut triggers, mut changes) = (Vec::new(), Vec::new());
     for (trigger, marks) in job.triggers.iter().zip(marks) {
-        let trigger_text = trigger_text(&trigger.spec, zone);
-        let next = trigger.next_at.filter(|_| job.paused_at.is_none());
-        let told = marks.as_ref().and_then(|marks| Some((next?, marks.next?)));
-        let next = next.map_or_else(String::new, |at| {
-            format!(", next {} (in {})", zone.show(at), text::span(at.since(now)))
-        });
-        let mut line = format!("{trigger_text}{next}");
-        if let Some(Marks { zone: own, changes: to_come, .. }) = marks {
-            if let Some((at, daylight)) = told {
-                line.push_str(&format!(", {}", daylight::mark(daylight, at, own, zone)));
+        let next_at = trigger.next_at.filter(|_| job.paused_at.is_none());
+        let mut line = trigger_text(&trigger.spec, zone);
+        if let Some(at) = next_at {
+            line.push_str(&format!(", next {} (in {})", zone.show(at), shown::span(at.since(now))));
+        }
+        if let Some(marks) = marks {
+            let marked = next_at.zip(marks.next);
+            if let Some((at, daylight)) = marked {
+                line.push_str(&format!(", {}", daylight::mark(daylight, at, &marks.zone, zone)));
             }
-            for Change { at, daylight } in
-                to_come.iter().filter(|change| told != Some((change.at, change.daylight)))
-            {
-                let whose = match &trigger.spec {
-                    TriggerSpec::Cron { expr, .. } if job.triggers.len() > 1 => format!(" (cron {expr})"),
-                    // With one trigger it is clear whose it is.
-                    TriggerSpec::Cron { .. } | TriggerSpec::At { .. } | TriggerSpec::Every { .. } => {
-                        String::new()
-                    }
-                };
-                changes.push(format!("{}{whose}", daylight::line(Some(*daylight), *at, own, zone)));
-            }
+            // With one trigger it is clear whose change it is.
+            let whose = match &trigger.spec {
+                TriggerSpec::Cron { expr, .. } if job.triggers.len() > 1 => format!(" (cron {expr})"),
+                TriggerSpec::Cron { .. } | TriggerSpec::At { .. } | TriggerSpec::Every { .. } => {
+                    String::new()
+                }
+            };
+            let unmarked = marks.changes.iter().filter(|change| marked != Some((change.at, change.daylight)));
+            changes.extend(unmarked.map(|change| {
+                let line = daylight::line(Some(change.daylight), change.at, &marks.zone, zone);
+                format!("{line}{whose}")
+            }));
         }
         triggers.push(line);
     }
-    let headed = |head, lines: Vec<String>| {
-        lines.into_iter().enumerate().map(move |(index, line)| (if index == 0 { head } else { "" }, line))
-    };
-    headed("Triggers", triggers).chain(headed("Daylight", changes)).collect()
+    (triggers, changes)
 }
 
-fn text_of(context: &Context<'_>, facts: &Facts, marks: &[Option<Marks>], zone: &Zone) -> String {
-    let Facts { job, runs, .. } = facts;
-    let now = context.now();
+fn text_of(context: &Context<'_>, found: &Found, marks: &[Option<Marks>], zone: &Zone) -> String {
+    let job = &found.job;
+    let mut facts = Facts::default();
     let name = job.definition.name.as_ref().map_or(String::new(), |name| format!(" {name}"));
-    let mut lines = vec![("Job", format!("{}{name}", job.id)), ("State", state_line(job, zone))];
+    facts.push("Job", format!("{}{name}", job.id));
+    facts.push("State", state_line(job, zone));
     match &job.definition.execution.command {
-        CommandLine::Argv(_) => lines.push(("Command", text::command(&job.definition.execution.command))),
+        CommandLine::Argv(_) => facts.push("Command", shown::command(&job.definition.execution.command)),
         CommandLine::Script(script) => {
-            for (index, line) in script.trim_ascii_end().split(|byte| *byte == b'\n').enumerate() {
-                lines.push((if index == 0 { "Script" } else { "" }, text::escaped_bytes(line)));
-            }
+            let lines = script.trim_ascii_end().split(|byte| *byte == b'\n');
+            facts.push_lines("Script", lines.map(shown::escaped_bytes));
         }
     }
-    lines.extend(execution_lines(&job.definition));
-    lines.extend(trigger_lines(job, marks, zone, now));
-    if let Some(start) = job.definition.start {
-        lines.push(("Start", zone.show(start)));
+    for (head, line) in execution_lines(&job.definition) {
+        facts.push(head, line);
     }
-    lines.extend(policy_lines(&job.definition));
-    lines.extend(facts.unsent.as_ref().map(|mail| {
-        ("Not sent", format!("the mail about run {}: {}", mail.run, text::escaped(&mail.cause)))
-    }));
-    if let Some((source, line)) = &facts.crontab_line {
-        let source = if source.is_empty() {
-            "`taskq crontab -l`".to_owned()
-        } else {
-            text::escaped(source).into_owned()
-        };
-        lines.push(("Crontab", format!("line {line} of {source}")));
+    let (triggers, changes) = trigger_lines(job, marks, zone, context.now());
+    facts.push_lines("Triggers", triggers);
+    facts.push_lines("Daylight", changes);
+    facts.push_lines("Start", job.definition.start.map(|start| zone.show(start)));
+    for (head, line) in policy_lines(&job.definition) {
+        facts.push(head, line);
     }
-    lines.push(("Added", zone.show(job.created_at)));
-    if let Some(cause) = runs.first().and_then(|run| run.cause.as_ref()) {
-        lines.push(("Cause", text::escaped(cause).into_owned()));
+    facts.push_lines("Not sent", found.unsent.as_ref().map(unsent_line));
+    if let Some((source, line)) = &found.crontab_line {
+        let source = if source.is_empty() { "`taskq crontab -l`".into() } else { shown::escaped(source) };
+        facts.push("Crontab", format!("line {line} of {source}"));
     }
-    lines
-        .into_iter()
-        .map(|(head, text)| {
-            format!("{:<11}{text}", if head.is_empty() { String::new() } else { format!("{head}:") })
-        })
-        .map(|line| format!("{}\n", line.trim_end()))
-        .collect()
+    facts.push("Added", zone.show(job.created_at));
+    let cause = found.runs.first().and_then(|run| run.cause.as_ref());
+    facts.push_lines("Cause", cause.map(|cause| shown::escaped(cause)));
+    facts.into_text()
+}
+
+fn unsent_line(mail: &UnsentMail) -> String {
+    format!("the mail about run {}: {}", mail.run, shown::escaped(&mail.cause))
 }
 
 fn state_line(job: &JobView, zone: &Zone) -> String {

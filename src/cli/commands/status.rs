@@ -6,12 +6,12 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::context::Context;
-use crate::cli::output::text;
 use crate::cli::view::json::{QueueJson, document};
 use crate::cli::view::tables::queue_table;
 use crate::daemon::{is_listening, running_daemon};
 use crate::domain::Timestamp;
 use crate::error::Result;
+use crate::shown;
 use crate::system::machine;
 
 /// What the verb does, for errors.
@@ -88,7 +88,7 @@ pub fn run(context: &Context<'_>, args: &StatusArgs) -> Result<u8> {
         None => "daemon: not running; start it with `taskq daemon`".to_owned(),
     })?;
     context.output.answer(&next.map_or("next fire: none".to_owned(), |at| {
-        format!("next fire: {}, in {}", zone.show(at), text::span(at.since(now)))
+        format!("next fire: {}, in {}", zone.show(at), shown::span(at.since(now)))
     }))?;
     context.output.answer("\n")?;
     context.output.table(&queue_table(&queues, cpus))?;

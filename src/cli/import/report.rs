@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use super::diff::{Change, Diff};
 use super::planned::{Surroundings, TableLine, zone_of};
-use crate::cli::output::text;
 use crate::cli::output::{Column, Table, TableCell};
 use crate::cli::view::tables::TIME_MIN;
 use crate::crontab::{Note, Verdict};
 use crate::domain::{JobId, Span, Timestamp};
 use crate::error::Error;
 use crate::schedule::{Schedule, Zone};
+use crate::shown;
 
 /// How many fires are shown of a line that is not what it seems.
 const FIRES_SHOWN: usize = 3;
@@ -125,7 +125,7 @@ pub fn table_report(
         result: Outcome::Removed,
         job_id: Some(gone.job),
         next_fire_at: None,
-        text: text::escaped_bytes(&gone.text),
+        text: shown::escaped_bytes(&gone.text),
         column: None,
         cause: None,
         hint: None,
@@ -165,7 +165,7 @@ fn line_report(
         result,
         job_id: change.and_then(|(job, _)| *job),
         next_fire_at: line.job.as_ref().and_then(|job| job.first.next_at),
-        text: text::escaped_bytes(finding.line.text.trim_ascii()),
+        text: shown::escaped_bytes(finding.line.text.trim_ascii()),
         column,
         cause,
         hint,
@@ -278,13 +278,13 @@ impl TableReport {
         for line in self.lines.iter().filter(is_there) {
             if let (Some(column), Some(reason)) = (line.column, line.reason()) {
                 let sentence = format!("line {}, column {column}: {reason}", line.line);
-                sentences.push(text::escaped(&sentence).into_owned());
+                sentences.push(shown::escaped(&sentence).into_owned());
             }
             for note in &line.notes {
                 let fires: Vec<String> = note.fires.iter().map(|at| zone.show(*at)).collect();
                 let colon = if fires.is_empty() { "" } else { ": " };
                 let sentence = format!("line {}: {}{colon}{}", line.line, note.text, fires.join(", "));
-                sentences.push(text::escaped(&sentence).into_owned());
+                sentences.push(shown::escaped(&sentence).into_owned());
             }
         }
         sentences

@@ -1,14 +1,13 @@
 //! Owns: everything that is printed: answers on stdout, talk on stderr, colour, and what a closed pipe means.
 //! Never: what to say.
 //!
-//! Texts may carry SGR sequences (see `text::paint`); they are taken out where colour is off. A reader that
+//! Texts may carry SGR sequences (see `style::paint`); they are taken out where colour is off. A reader that
 //! went away is no failure: what is printed after that is dropped, and the command ends with the status that
 //! it has.
 
-pub mod json;
 pub mod progress;
+pub mod style;
 pub mod table;
-pub mod text;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -20,9 +19,10 @@ use clap::ValueEnum;
 use console::Term;
 use serde::Serialize;
 
+use self::style::paint;
 pub use self::table::{Align, Column, Table, TableCell};
-use self::text::paint;
 use crate::error::{Error, Result};
+use crate::shown;
 
 /// `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -152,7 +152,7 @@ impl Output {
     ///
     /// As `answer`.
     pub fn json(&self, document: &impl Serialize) -> Result<()> {
-        self.answer_bytes(&json::line(document))
+        self.answer_bytes(&json_line(document))
     }
 
     /// Prints a table. One without rows prints nothing, not even its heads.
@@ -177,10 +177,10 @@ impl Output {
     /// Says what went wrong, and the hint if there is one.
     pub fn error(&self, error: &Error) {
         let head = paint(Style::new().bold().fg_color(Some(AnsiColor::Red.into())), "error:");
-        let mut lines = format!("{head} {}\n", text::escaped(&error.to_string()));
+        let mut lines = format!("{head} {}\n", shown::escaped(&error.to_string()));
         if let Some(hint) = &error.hint {
             let head = paint(Style::new().bold().fg_color(Some(AnsiColor::Cyan.into())), "hint:");
-            lines.push_str(&format!("{head} {}\n", text::escaped(hint)));
+            lines.push_str(&format!("{head} {}\n", shown::escaped(hint)));
         }
         self.talk(&lines);
     }
@@ -197,6 +197,14 @@ impl Output {
         }
         u8::try_from(error.exit_code()).unwrap_or(2)
     }
+}
+
+/// Returns a document on one line, with its newline.
+pub fn json_line(document: &impl Serialize) -> Vec<u8> {
+    let mut line =
+        serde_json::to_vec(document).expect("reports have string keys and cannot fail to serialize");
+    line.push(b'\n');
+    line
 }
 
 fn plain_unless(color: bool, text: &str) -> Cow<'_, str> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use super::text;
 use crate::domain::Span;
+use crate::shown;
 
 /// How often the bar is drawn while nothing ends, so that its times go on.
 const REDRAW: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ fn pace(ended: u64, total: u64, elapsed: Duration) -> String {
         _ => format!("{:.1}/h", per_second * 3_600.0),
     };
     let left = total.saturating_sub(ended) as f64 / per_second;
-    format!(", {rate}, {} left", text::span(Span::from_seconds(left.round() as u64)))
+    format!(", {rate}, {} left", shown::span(Span::from_seconds(left.round() as u64)))
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::text::{escaped, paint};
+use super::style::paint;
+use crate::shown::escaped;
 
 /// What stands between two columns.
 const GUTTER: &str = "  ";

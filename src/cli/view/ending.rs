@@ -2,22 +2,18 @@
 //! Never: waiting.
 
 use crate::cli::context::Context;
-use crate::cli::output::text;
 use crate::domain::Outcome;
+use crate::shown;
 use crate::store::RunView;
-
-/// Returns a signal's name, `SIGTERM`, or its number.
-pub fn signal_name(signal: i32) -> String {
-    nix::sys::signal::Signal::try_from(signal)
-        .map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
-}
 
 /// Returns what the exit status alone does not say about a run that did not succeed: `run 5.1: timed_out`.
 pub fn ending(run: &RunView) -> Option<String> {
     let outcome = run.outcome?;
     let detail = match outcome {
         Outcome::Success => return None,
-        Outcome::Failed => format!(", {}", signal_name(run.signal.filter(|_| run.exit_code.is_none())?)),
+        Outcome::Failed => {
+            format!(", {}", shown::signal_name(run.signal.filter(|_| run.exit_code.is_none())?))
+        }
         Outcome::TimedOut
         | Outcome::Cancelled
         | Outcome::Missed
@@ -25,7 +21,7 @@ pub fn ending(run: &RunView) -> Option<String> {
         | Outcome::SpawnFailed
         | Outcome::Lost => run.cause.as_ref().map_or(String::new(), |cause| format!(", {cause}")),
     };
-    Some(text::escaped(&format!("run {}: {outcome}{detail}", run.run)).into_owned())
+    Some(shown::escaped(&format!("run {}: {outcome}{detail}", run.run)).into_owned())
 }
 
 /// Returns the exit status with which `wait` and its like end for this run: its own where it has one.

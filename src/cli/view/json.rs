@@ -8,6 +8,7 @@ use crate::domain::{
     CommandLine, JobId, JobName, JobState, Outcome, RunState, Span, Timestamp, TriggerKind, TriggerSpec,
 };
 use crate::schedule::{Change, Daylight, Reading};
+use crate::shown::lossy;
 use crate::store::{JobView, QueueView, RunView, TriggerView};
 
 /// The version of every document.
@@ -134,10 +135,6 @@ impl From<&TriggerView> for TriggerJson {
         }
         json
     }
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 impl<'a> From<&'a JobView> for JobJson<'a> {

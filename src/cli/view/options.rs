@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
 
-use crate::cli::output::text::{escaped, escaped_bytes};
 use crate::domain::{self, MailFormat, MailWhen, Missed, NewJob, Stdin, Tag};
 use crate::schedule::parse_span;
+use crate::shown::{escaped, escaped_bytes};
 
 /// An option of a stored job.
 pub struct OptionView {

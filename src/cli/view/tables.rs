@@ -1,12 +1,12 @@
 //! Owns: how jobs, runs and queues look in tables.
 //! Never: where their values come from.
 
-use super::ending::signal_name;
 use super::json::{backlog_ms, slots};
-use crate::cli::output::text::{self, outcome_style};
+use crate::cli::output::style::outcome_style;
 use crate::cli::output::{Column, Table, TableCell};
 use crate::domain::{JobName, Outcome, Span, Timestamp, TriggerSpec};
 use crate::schedule::Zone;
+use crate::shown;
 use crate::store::{JobView, QueueView, RunView};
 
 /// A narrow terminal leaves of names, triggers and commands so much.
@@ -52,11 +52,11 @@ pub fn job_table(jobs: &[JobView], zone: &Zone, now: Timestamp) -> Table {
             maybe(job.definition.name.as_ref().map(JobName::as_str)),
             TableCell::new(job.state.as_str()),
             next.map_or_else(TableCell::unknown, |at| TableCell::new(zone.show(at))),
-            next.map_or_else(TableCell::unknown, |at| TableCell::new(text::span(at.since(now)))),
+            next.map_or_else(TableCell::unknown, |at| TableCell::new(shown::span(at.since(now)))),
             outcome_cell(job.last.map(|(_, outcome, _)| outcome)),
             TableCell::new(job.definition.queue.as_str()),
             maybe((!triggers.is_empty()).then(|| triggers.join("; ")).as_deref()),
-            TableCell::new(text::command(&job.definition.execution.command)),
+            TableCell::new(shown::command(&job.definition.execution.command)),
         ]);
     }
     table
@@ -84,7 +84,7 @@ pub fn run_table(runs: &[RunView], zone: &Zone, now: Timestamp) -> Table {
             TableCell::new(run.trigger.as_str()),
             TableCell::new(zone.show(run.scheduled_at)),
             run.started_at.map_or_else(TableCell::unknown, |at| TableCell::new(zone.show(at))),
-            took.map_or_else(TableCell::unknown, |span| TableCell::new(text::span(span))),
+            took.map_or_else(TableCell::unknown, |span| TableCell::new(shown::span(span))),
             outcome_or_state(run),
             exit_cell(run),
         ]);
@@ -121,7 +121,7 @@ fn state_text(run: &RunView) -> String {
 fn exit_cell(run: &RunView) -> TableCell {
     match (run.exit_code, run.signal) {
         (Some(code), _) => TableCell::new(code.to_string()),
-        (None, Some(signal)) => TableCell::new(signal_name(signal)),
+        (None, Some(signal)) => TableCell::new(shown::signal_name(signal)),
         (None, None) => TableCell::unknown(),
     }
 }
@@ -143,7 +143,7 @@ pub fn queue_table(queues: &[QueueView], cpus: usize) -> Table {
             TableCell::new(slots(queue, cpus).to_string()),
             TableCell::new(queue.running.to_string()),
             TableCell::new(queue.waiting.to_string()),
-            backlog.map_or_else(TableCell::unknown, |span| TableCell::new(text::span(span))),
+            backlog.map_or_else(TableCell::unknown, |span| TableCell::new(shown::span(span))),
             TableCell::new(if queue.paused_at.is_some() { "paused" } else { "open" }),
         ]);
     }

@@ -7,7 +7,7 @@ use super::job::ExportedJob;
 use super::losses::Losses;
 use crate::cli::job::text::SYSTEM_ZONE;
 use crate::cli::job::values::parse_mail;
-use crate::cli::output::json::line;
+use crate::cli::output::json_line;
 use crate::cli::view::options::{OptionsLine, sayable, utf8};
 use crate::domain::{CommandLine, JobName, Mail, Span, Timestamp, TriggerSpec};
 use crate::schedule::Zone;
@@ -53,7 +53,7 @@ pub(super) fn lines(jobs: &[ExportedJob], now: Timestamp, losses: &mut Losses) -
         let mut of_job = Losses::default();
         match job_line(leaving, now, &mut of_job) {
             Ok(job) => {
-                written.extend(line(&job));
+                written.extend(json_line(&job));
                 losses.append(of_job);
             }
             Err(why) => losses.leave_out(&leaving.job, why),

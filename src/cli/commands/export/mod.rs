@@ -12,13 +12,13 @@ mod units;
 use clap::{Args, ValueEnum};
 
 use crate::cli::context::Context;
-use crate::cli::output::text;
 use crate::cli::target::find_job;
 use crate::cli::zone::system_zone;
 use crate::domain::{EnvVar, JobId, JobState, Timestamp, TriggerSpec};
 use crate::engine::Compiled;
 use crate::error::Result;
 use crate::schedule::{Schedule, Zone};
+use crate::shown;
 use crate::store::{JobFilter, JobView, Reader, StoreError, TriggerView, schedule_of};
 use job::{ExportedJob, Trigger};
 use losses::Losses;
@@ -111,7 +111,7 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
     };
     context.output.answer_bytes(&answer)?;
     for sentence in losses.sentences(count) {
-        context.output.talk(&text::escaped(&sentence));
+        context.output.talk(&shown::escaped(&sentence));
     }
     Ok(u8::from(losses.is_any))
 }

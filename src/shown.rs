@@ -1,29 +1,12 @@
-//! Owns: how values read to a person: commands, spans, whatever bytes users stored.
-//! Never: instants (zones are not known here).
+//! Owns: how values read to a person, in tables, messages and mails: commands, spans, signals, any bytes.
+//! Never: instants (zones are not known here), or colours.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use anstyle::{AnsiColor, Style};
+use nix::sys::signal::Signal;
 
-use crate::domain::{CommandLine, Outcome, Span};
-
-/// Returns the text in that style, for `answer`, `talk` and tables, which take the style out where colour is
-/// off.
-pub fn paint(style: Style, text: &str) -> String {
-    if style.is_plain() { text.to_owned() } else { format!("{style}{text}{style:#}") }
-}
-
-/// Returns the style of an outcome: green for success, red where something went wrong, yellow where nothing
-/// ran.
-pub fn outcome_style(outcome: Outcome) -> Style {
-    let color = match outcome {
-        Outcome::Success => AnsiColor::Green,
-        Outcome::Failed | Outcome::TimedOut | Outcome::SpawnFailed | Outcome::Lost => AnsiColor::Red,
-        Outcome::Cancelled | Outcome::Missed | Outcome::Skipped => AnsiColor::Yellow,
-    };
-    Style::new().fg_color(Some(color.into()))
-}
+use crate::domain::{CommandLine, Span};
 
 /// Returns the text with every character that could move a cursor, ring, hide or turn text around shown as an
 /// escape.
@@ -73,6 +56,42 @@ pub fn span(span: Span) -> String {
         60_000_000..3_600_000_000 => two_units((seconds / 60, "m"), (seconds % 60, "s")),
         3_600_000_000..86_400_000_000 => two_units((seconds / 3_600, "h"), (seconds / 60 % 60, "m")),
         86_400_000_000.. => two_units((seconds / 86_400, "d"), (seconds / 3_600 % 24, "h")),
+    }
+}
+
+/// Returns a signal's name, `SIGTERM`, or its number.
+pub fn signal_name(signal: i32) -> String {
+    Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
+}
+
+/// Returns bytes as text, with a replacement for what is not UTF-8.
+pub fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Facts under each other, each behind its head: `Queue:     default`.
+#[derive(Debug, Default)]
+pub struct Facts(String);
+
+impl Facts {
+    /// Adds a fact.
+    pub fn push(&mut self, head: &str, text: impl AsRef<str>) {
+        self.push_lines(head, [text]);
+    }
+
+    /// Adds a fact of several lines; nothing if there are none.
+    pub fn push_lines(&mut self, head: &str, lines: impl IntoIterator<Item = impl AsRef<str>>) {
+        let mut head = format!("{head}:");
+        for line in lines {
+            let line = format!("{head:<11}{}", line.as_ref());
+            self.0.extend([line.trim_end(), "\n"]);
+            head.clear();
+        }
+    }
+
+    /// Returns the lines.
+    pub fn into_text(self) -> String {
+        self.0
     }
 }
 

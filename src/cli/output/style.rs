@@ -1,0 +1,23 @@
+//! Owns: colours of texts.
+//! Never: whether they are shown (see `output`).
+
+use anstyle::{AnsiColor, Style};
+
+use crate::domain::Outcome;
+
+/// Returns the text in that style, for `answer`, `talk` and tables, which take the style out where colour is
+/// off.
+pub fn paint(style: Style, text: &str) -> String {
+    if style.is_plain() { text.to_owned() } else { format!("{style}{text}{style:#}") }
+}
+
+/// Returns the style of an outcome: green for success, red where something went wrong, yellow where nothing
+/// ran.
+pub fn outcome_style(outcome: Outcome) -> Style {
+    let color = match outcome {
+        Outcome::Success => AnsiColor::Green,
+        Outcome::Failed | Outcome::TimedOut | Outcome::SpawnFailed | Outcome::Lost => AnsiColor::Red,
+        Outcome::Cancelled | Outcome::Missed | Outcome::Skipped => AnsiColor::Yellow,
+    };
+    Style::new().fg_color(Some(color.into()))
+}
