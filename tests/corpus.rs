@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use taskq::cli::import::diff::Diff;
 use taskq::cli::import::plan::read_table;
-use taskq::cli::import::planned::{Surroundings, TableLine};
+use taskq::cli::import::planned::{ImportContext, TableLine};
 use taskq::cli::import::report::table_report;
 use taskq::crontab::{Layout, lines};
 use taskq::domain::Timestamp;
@@ -25,8 +25,8 @@ fn person(name: &str) -> Person {
     Person { name: name.to_owned(), home: format!("/home/{name}").into_bytes(), shell: b"/bin/sh".to_vec() }
 }
 
-fn surroundings(origin: Dialect) -> Surroundings {
-    Surroundings {
+fn import_context(origin: Dialect) -> ImportContext {
+    ImportContext {
         now: Timestamp::from_seconds(NOW),
         zone: Zone::named("Europe/Berlin").expect("a zone"),
         origin,
@@ -59,7 +59,7 @@ fn tables(layout: &str) -> Vec<PathBuf> {
 
 fn report(text: &[u8], layout: Layout, name: &str) -> String {
     let origin = origin_of(text);
-    let here = surroundings(origin);
+    let here = import_context(origin);
     let lines = read_table(text, layout, None, &here);
     let report = table_report(name, &lines, &Diff::of_new(&lines), true, &here);
     let refused = lines.iter().filter(|line| TableLine::is_refused(line)).count();
@@ -97,7 +97,7 @@ fn every_table_of_systems_has_its_report() {
 
 #[test]
 fn the_jobs_of_a_table_from_crons_spool_are_its_users() {
-    let here = surroundings(Dialect::Debian);
+    let here = import_context(Dialect::Debian);
     let user_of = |owner| {
         let lines = read_table(b"1 1 * * * x\n", Layout::User, owner, &here);
         lines[0].job.as_ref().map(|job| (job.job().execution.user, job.job().execution.env))

@@ -12,7 +12,7 @@ use crate::domain::Timestamp;
 use crate::engine::after_end;
 use crate::error::{Error, Result};
 use crate::schedule::{ParseError, Zone};
-use crate::store::{Reader, Store, StoreError, StoreResult, Writer};
+use crate::store::{Reader, Store, StoreError, Writer};
 
 /// What a verb works with.
 pub struct Context<'a> {
@@ -98,12 +98,7 @@ impl Context<'_> {
     }
 
     /// Reads in one transaction.
-    pub fn read<T>(&self, what: &str, read: impl FnOnce(&Reader<'_>) -> StoreResult<T>) -> Result<T> {
-        self.open_to_look(what)?.read(read).map_err(|error| error.during(what))
-    }
-
-    /// Reads in one transaction what may not be there.
-    pub fn look<T>(&self, what: &str, read: impl FnOnce(&Reader<'_>) -> Result<T, Failure>) -> Result<T> {
+    pub fn read<T>(&self, what: &str, read: impl FnOnce(&Reader<'_>) -> Result<T, Failure>) -> Result<T> {
         self.open_to_look(what)?.read(read).map_err(|failure| failure.during(what))
     }
 

@@ -16,7 +16,7 @@ use crate::cli::context::{Context, Failure};
 use crate::cli::import::diff::make_queue;
 use crate::cli::job::lines;
 use crate::cli::job::options::JobOptions;
-use crate::cli::job::text::{ReadJob, Surroundings};
+use crate::cli::job::text::{Caller, ReadJob};
 use crate::cli::view::json::{JobJson, Jobs, OneJob, document};
 use crate::daemon::{Adding, add, add_job, running_daemon};
 use crate::error::{Error, Result as TaskResult, describe};
@@ -86,7 +86,7 @@ pub struct AddArgs {
 pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
     let json = args.json;
     let from = args.from.clone();
-    let here = surroundings(context, WHAT)?;
+    let here = caller(context, WHAT)?;
     let texts = match &from {
         Some(file) => lines::read(&read_input(file)?, &source_name(file))?,
         None => {
@@ -104,8 +104,9 @@ pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
             .collect::<TaskResult<Vec<JobId>>>()?,
     };
     if json {
-        let views = context
-            .read(WHAT, |reader| added.iter().map(|id| reader.job(*id)).collect::<Result<Vec<_>, _>>())?;
+        let views = context.read(WHAT, |reader| {
+            added.iter().map(|id| Ok(reader.job(*id)?)).collect::<Result<Vec<_>, _>>()
+        })?;
         return answer_json(context, &views, from.is_some());
     }
     let ids: String = added.iter().map(|id| format!("{id}\n")).collect();
@@ -125,7 +126,7 @@ fn answer_json(context: &Context<'_>, views: &[JobView], many: bool) -> TaskResu
 }
 
 /// Stores the jobs of a batch.
-fn store_all(writer: &Writer<'_>, jobs: &[ReadJob], here: &Surroundings) -> Result<Vec<JobId>, Failure> {
+fn store_all(writer: &Writer<'_>, jobs: &[ReadJob], here: &Caller) -> Result<Vec<JobId>, Failure> {
     let mut ids = Vec::with_capacity(jobs.len());
     // What `export json` writes of imported jobs is to be added to any store.
     if jobs.iter().any(|read| read.job.queue.as_str() == QueueName::CRON) {
@@ -139,8 +140,8 @@ fn store_all(writer: &Writer<'_>, jobs: &[ReadJob], here: &Surroundings) -> Resu
 }
 
 /// Says when the job will run, or why it will not yet.
-fn tell(context: &Context<'_>, id: JobId, here: &Surroundings) -> TaskResult<()> {
-    let job = context.read("add job", |reader| reader.job(id))?;
+fn tell(context: &Context<'_>, id: JobId, here: &Caller) -> TaskResult<()> {
+    let job = context.read("add job", |reader| Ok(reader.job(id)?))?;
     let when = match job.next_at {
         _ if job.paused_at.is_some() => format!("held: resume it with `taskq resume {id}`"),
         Some(at) => {
@@ -157,21 +158,14 @@ fn tell(context: &Context<'_>, id: JobId, here: &Surroundings) -> TaskResult<()>
     Ok(())
 }
 
-fn surroundings(context: &Context<'_>, what: &str) -> TaskResult<Surroundings> {
+fn caller(context: &Context<'_>, what: &str) -> TaskResult<Caller> {
     let (zone, zone_name) = context.zone(what)?;
     let cwd = std::env::current_dir().map_err(|error| {
         let cause = describe(&error);
         Error::usage(what, format!("the current directory: {cause}"))
             .hint("change to a directory that exists")
     })?;
-    Ok(Surroundings {
-        now: context.now(),
-        zone,
-        zone_name,
-        env: env::environment(),
-        cwd,
-        umask: env::umask(),
-    })
+    Ok(Caller { now: context.now(), zone, zone_name, env: env::environment(), cwd, umask: env::umask() })
 }
 
 /// Completes the options of a command line: without a command, the script is on standard input.

@@ -104,7 +104,7 @@ fn chosen<'a>(
 /// Stops what runs although nothing can be recorded: the run may be what fills the disk. Anything else that a
 /// cancel does has to be recorded, and `error` says why it is not.
 fn stop_without_store(context: &Context<'_>, args: &CancelArgs, error: Error) -> Result<u8> {
-    let (runs, is_more) = context.look(WHAT, |reader| {
+    let (runs, is_more) = context.read(WHAT, |reader| {
         let (mut runs, mut is_more) = (Vec::new(), false);
         for (target, _) in chosen(reader, &args.selection)? {
             match target {

@@ -13,7 +13,7 @@ use crate::cli::context::{Context, Failure};
 use crate::cli::import::diff::{Diff, NewTable, diff, remove, store};
 use crate::cli::import::doubles::doubles;
 use crate::cli::import::plan::read_table;
-use crate::cli::import::planned::{Surroundings, TableLine};
+use crate::cli::import::planned::{ImportContext, TableLine};
 use crate::cli::import::report::table_report;
 use crate::cli::import::sources::{OWN, user_table};
 use crate::cli::zone::system_zone;
@@ -133,7 +133,7 @@ fn stored(context: &Context<'_>) -> Result<Option<CrontabView>> {
     if !context.has_store(WHAT)? {
         return Ok(None);
     }
-    context.read(WHAT, |reader| reader.crontab(OWN))
+    context.read(WHAT, |reader| Ok(reader.crontab(OWN)?))
 }
 
 fn none_there(context: &Context<'_>) -> u8 {
@@ -159,9 +159,9 @@ enum Installed {
 }
 
 /// A table goes on to be read as the cron that it was installed as.
-fn surroundings(context: &Context<'_>) -> Result<Surroundings> {
+fn import_context(context: &Context<'_>) -> Result<ImportContext> {
     let origin = stored(context)?.map(|table| table.origin);
-    Ok(Surroundings::of_process(context.now(), system_zone().0, origin))
+    Ok(ImportContext::of_process(context.now(), system_zone().0, origin))
 }
 
 /// Installs a table that is called `shown`; with `before`, only in the place of that text.
@@ -171,7 +171,7 @@ fn install(
     shown: &str,
     before: Option<Option<&[u8]>>,
 ) -> Result<Installed> {
-    let here = surroundings(context)?;
+    let here = import_context(context)?;
     let lines = read_table(text, Layout::User, None, &here);
     if complain(context, &lines, shown, &here) {
         return Ok(Installed::Refused);
@@ -205,7 +205,7 @@ fn install(
 }
 
 /// Says which lines are refused, and whether any is.
-fn complain(context: &Context<'_>, lines: &[TableLine<'_>], shown: &str, here: &Surroundings) -> bool {
+fn complain(context: &Context<'_>, lines: &[TableLine<'_>], shown: &str, here: &ImportContext) -> bool {
     if !lines.iter().any(TableLine::is_refused) {
         return false;
     }
@@ -218,7 +218,7 @@ fn complain(context: &Context<'_>, lines: &[TableLine<'_>], shown: &str, here: &
 }
 
 fn check(context: &Context<'_>, text: &[u8], shown: &str) -> Result<u8> {
-    let here = surroundings(context)?;
+    let here = import_context(context)?;
     if complain(context, &read_table(text, Layout::User, None, &here), shown, &here) {
         return Ok(1);
     }

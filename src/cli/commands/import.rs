@@ -12,7 +12,7 @@ use crate::cli::context::{Context, Failure};
 use crate::cli::import::diff::{Diff, NewTable, diff, remove, store};
 use crate::cli::import::doubles::doubles;
 use crate::cli::import::plan::read_table;
-use crate::cli::import::planned::{Surroundings, TableLine};
+use crate::cli::import::planned::{ImportContext, TableLine};
 use crate::cli::import::report::{TableReport, table_report};
 use crate::cli::import::sources::{
     Source, SystemTables, installed_table, is_crons, system_tables, user_table,
@@ -131,27 +131,27 @@ struct SkippedFile {
 }
 
 /// A table with what became of its lines.
-struct Table<'a> {
+struct ReadTable<'a> {
     source: &'a Source,
     /// As the cron reads it that it was written for.
-    here: Surroundings,
+    here: ImportContext,
     lines: Vec<TableLine<'a>>,
 }
 
 /// Imports.
 pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
     let ImportCommand::Crontab(args) = &args.command;
-    let here = Surroundings::of_process(context.now(), system_zone().0, args.from);
+    let here = ImportContext::of_process(context.now(), system_zone().0, args.from);
     let found = sources(args, &here)?;
     let origins = origins(context, args, &found)?;
-    let tables: Vec<Table<'_>> = found
+    let tables: Vec<ReadTable<'_>> = found
         .tables
         .iter()
         .zip(origins)
         .map(|(source, origin)| {
-            let here = Surroundings { origin: origin.unwrap_or(here.origin), ..here.clone() };
+            let here = ImportContext { origin: origin.unwrap_or(here.origin), ..here.clone() };
             let lines = read_table(&source.text, source.layout, source.owner.as_deref(), &here);
-            Table { source, here, lines }
+            ReadTable { source, here, lines }
         })
         .collect();
     let has_refusals = tables.iter().flat_map(|table| &table.lines).any(TableLine::is_refused);
@@ -174,7 +174,7 @@ pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
     }
 }
 
-fn sources(args: &ImportCrontabArgs, here: &Surroundings) -> Result<SystemTables> {
+fn sources(args: &ImportCrontabArgs, here: &ImportContext) -> Result<SystemTables> {
     let table = match (&args.file, args.system) {
         (Some(file), true) if file.as_os_str() == "-" => {
             return Err(Error::usage(
@@ -199,7 +199,7 @@ fn origins(
     if args.from.is_some() || !context.has_store(CRONTAB)? {
         return Ok(vec![args.from; found.tables.len()]);
     }
-    context.look(CRONTAB, |reader| {
+    context.read(CRONTAB, |reader| {
         let origin = |table: &Source| Ok(reader.crontab(&table.key)?.map(|table| table.origin));
         found.tables.iter().map(origin).collect()
     })
@@ -208,13 +208,13 @@ fn origins(
 /// Stores the tables in one transaction.
 fn store_all(
     context: &Context<'_>,
-    tables: &[Table<'_>],
+    tables: &[ReadTable<'_>],
     found: &SystemTables,
-    here: &Surroundings,
+    here: &ImportContext,
 ) -> Result<Vec<TableReport>> {
     context.write(CRONTAB, |writer| {
         let mut reports = Vec::new();
-        for Table { source, here, lines } in tables {
+        for ReadTable { source, here, lines } in tables {
             let mut diff = diff(writer, &source.key, lines)?;
             let table = NewTable { source: &source.key, origin: here.origin, text: &source.text, lines };
             store(writer, &table, &mut diff, here.now)?;
@@ -247,18 +247,19 @@ fn gone_files(reader: &Reader<'_>, found: &SystemTables) -> std::result::Result<
 /// Holds the tables against the store, and changes nothing.
 fn look_all(
     context: &Context<'_>,
-    tables: &[Table<'_>],
+    tables: &[ReadTable<'_>],
     found: &SystemTables,
-    here: &Surroundings,
+    here: &ImportContext,
 ) -> Result<Vec<TableReport>> {
-    let report = |table: &Table<'_>, diff: &Diff| {
+    let report = |table: &ReadTable<'_>, diff: &Diff| {
         table_report(&table.source.shown, &table.lines, diff, false, &table.here)
     };
     if !context.has_store(CRONTAB)? {
         return Ok(tables.iter().map(|table| report(table, &Diff::of_new(&table.lines))).collect());
     }
-    context.look(CRONTAB, |reader| {
-        let of_table = |table: &Table<'_>| Ok(report(table, &diff(reader, &table.source.key, &table.lines)?));
+    context.read(CRONTAB, |reader| {
+        let of_table =
+            |table: &ReadTable<'_>| Ok(report(table, &diff(reader, &table.source.key, &table.lines)?));
         let mut reports = tables.iter().map(of_table).collect::<std::result::Result<Vec<_>, Failure>>()?;
         reports.extend(
             gone_files(reader, found)?
@@ -270,12 +271,12 @@ fn look_all(
 }
 
 /// Says which lines are in another table, too: their jobs run twice.
-fn tell_of_doubles(context: &Context<'_>, tables: &[Table<'_>], is_stored: bool) -> Result<()> {
+fn tell_of_doubles(context: &Context<'_>, tables: &[ReadTable<'_>], is_stored: bool) -> Result<()> {
     if !context.has_store(CRONTAB)? {
         return Ok(());
     }
-    let found = context.look(CRONTAB, |reader| {
-        let of_table = |table: &Table<'_>| doubles(reader, &table.source.key, &table.lines);
+    let found = context.read(CRONTAB, |reader| {
+        let of_table = |table: &ReadTable<'_>| doubles(reader, &table.source.key, &table.lines);
         tables.iter().map(of_table).collect::<std::result::Result<Vec<_>, _>>()
     })?;
     let mut told: HashSet<(&str, &str)> = HashSet::new();
@@ -295,7 +296,7 @@ fn print(
     context: &Context<'_>,
     args: &ImportCrontabArgs,
     is_stored: bool,
-    (tables, reports): (&[Table<'_>], &[TableReport]),
+    (tables, reports): (&[ReadTable<'_>], &[TableReport]),
     found: &SystemTables,
 ) -> Result<()> {
     if args.json {
@@ -316,7 +317,7 @@ fn print(
             context.output.answer(&format!("\n{}\n", sentences.join("\n")))?;
         }
     }
-    let ignores = |table: &&Table<'_>| {
+    let ignores = |table: &&ReadTable<'_>| {
         let is_debians = table.here.origin == Dialect::Debian && table.source.layout == Layout::System;
         is_debians && table.lines.iter().any(TableLine::is_refused)
     };

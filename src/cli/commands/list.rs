@@ -94,7 +94,7 @@ pub fn run(context: &Context<'_>, args: &ListArgs) -> Result<u8> {
         failed: args.failed,
         limit: args.limit.map(|limit| limit as usize),
     };
-    let jobs = context.look(WHAT, |reader| {
+    let jobs = context.read(WHAT, |reader| {
         filter.queue = args.queue.as_ref().map(|queue| find_queue(reader, WHAT, queue)).transpose()?;
         for job in &args.jobs {
             filter.jobs.push(find_job(reader, "list", job)?);

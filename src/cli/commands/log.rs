@@ -58,7 +58,7 @@ pub fn run(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
 }
 
 fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
-    let runs = context.look(WHAT, |reader| match target::find(reader, "show log of", &args.target)? {
+    let runs = context.read(WHAT, |reader| match target::find(reader, "show log of", &args.target)? {
         Target::Run(run) => Ok(vec![run]),
         Target::Job(job) if args.all => all_runs(reader, job),
         Target::Job(job) => latest_run(reader, job, &args.target).map(|run| vec![run]),
@@ -67,10 +67,10 @@ fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
         return follow(context, Waiting::new(context, FOLLOW, None)?, *run, args.tail);
     }
     for run in runs {
-        let stored = context.read(WHAT, |reader| reader.output(run))?;
+        let stored = context.read(WHAT, |reader| Ok(reader.output(run)?))?;
         let is_empty = print(context, run, stored, args.tail)?;
         if is_empty && !args.all {
-            let view = context.read(WHAT, |reader| reader.run(run))?;
+            let view = context.read(WHAT, |reader| Ok(reader.run(run)?))?;
             // Not a word of output: why, if there is a reason.
             if let Some(text) = view.as_ref().and_then(ending) {
                 context.output.talk(&text);

@@ -136,7 +136,7 @@ pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
         return preview(context, args, &zone, now);
     }
     let limit = args.limit as usize;
-    let (triggers, jobs) = context.look(WHAT, |reader| {
+    let (triggers, jobs) = context.read(WHAT, |reader| {
         let jobs = args
             .jobs
             .iter()
@@ -154,12 +154,12 @@ pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
     let system_zone = system_zone().0;
     let compiled: Vec<Compiled> =
         triggers.iter().map(|(_, trigger)| schedule_of(&trigger.spec, &system_zone)).collect();
-    let lines: Vec<Line<'_>> = triggers
+    let lines: Vec<ComingTrigger<'_>> = triggers
         .iter()
         .zip(&compiled)
         .filter_map(|((id, trigger), compiled)| {
             let job = jobs.iter().find(|job| job.id == *id);
-            Some(Line { job, compiled: compiled.as_ref().ok(), next: trigger.next_at? })
+            Some(ComingTrigger { job, compiled: compiled.as_ref().ok(), next: trigger.next_at? })
         })
         .collect();
     let fires = merge(&lines, now, limit);
@@ -172,13 +172,13 @@ pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
 }
 
 /// A trigger with its next fire; without a schedule where what is stored is none, or its zone is gone.
-struct Line<'a> {
+struct ComingTrigger<'a> {
     job: Option<&'a JobView>,
     compiled: Option<&'a (Schedule, Zone)>,
     next: Timestamp,
 }
 
-impl<'a> Line<'a> {
+impl<'a> ComingTrigger<'a> {
     fn fire(&self, at: Timestamp) -> Fire<'a> {
         let daylight = self.compiled.and_then(|(schedule, zone)| schedule.daylight(at, zone));
         Fire { at, job: self.job, daylight, zone: self.compiled.map(|(_, zone)| zone) }
@@ -201,25 +201,25 @@ impl<'a> Line<'a> {
 
 /// Returns the first `limit` fires of all triggers, in order, and what these triggers skip before the last of
 /// them. No trigger beyond the `limit` earliest can have one of the fires.
-fn merge<'a>(lines: &[Line<'a>], now: Timestamp, limit: usize) -> Vec<Fire<'a>> {
+fn merge<'a>(triggers: &[ComingTrigger<'a>], now: Timestamp, limit: usize) -> Vec<Fire<'a>> {
     let mut heap: BinaryHeap<Reverse<(Timestamp, usize)>> =
-        lines.iter().enumerate().map(|(index, line)| Reverse((line.next, index))).collect();
+        triggers.iter().enumerate().map(|(index, trigger)| Reverse((trigger.next, index))).collect();
     let mut fires = Vec::new();
     while fires.len() < limit
         && let Some(Reverse((at, index))) = heap.pop()
     {
-        fires.push(lines[index].fire(at));
-        if let Some((schedule, zone)) = lines[index].compiled
+        fires.push(triggers[index].fire(at));
+        if let Some((schedule, zone)) = triggers[index].compiled
             && let Some(next) = schedule.next_after(at, zone)
         {
             heap.push(Reverse((next, index)));
         }
     }
     if let Some(last) = fires.last().map(|fire| fire.at) {
-        let start = |line: &Line<'_>| {
-            line.job.and_then(|job| job.definition.start).map_or(now, |start| start.max(now))
+        let start = |trigger: &ComingTrigger<'_>| {
+            trigger.job.and_then(|job| job.definition.start).map_or(now, |start| start.max(now))
         };
-        fires.extend(lines.iter().flat_map(|line| line.skips(start(line), last)));
+        fires.extend(triggers.iter().flat_map(|trigger| trigger.skips(start(trigger), last)));
         // What is skipped at an instant comes before what fires then; the order of the fires stays.
         fires.sort_by_key(|fire| (fire.at, fire.left_out().is_none()));
     }
@@ -228,7 +228,7 @@ fn merge<'a>(lines: &[Line<'a>], now: Timestamp, limit: usize) -> Vec<Fire<'a>> 
 
 fn fires_json<'a>(fires: &'a [Fire<'_>]) -> FiresJson<'a> {
     let id = |fire: &Fire<'_>| fire.job.map(|job| job.id);
-    let come = fires.iter().filter(|fire| fire.left_out().is_none()).map(|fire| FireJson {
+    let coming = fires.iter().filter(|fire| fire.left_out().is_none()).map(|fire| FireJson {
         at: fire.at,
         job_id: id(fire),
         name: fire.job.and_then(|job| job.definition.name.as_ref().map(JobName::as_str)),
@@ -238,7 +238,7 @@ fn fires_json<'a>(fires: &'a [Fire<'_>]) -> FiresJson<'a> {
         let Readings { first, last, count } = fire.left_out()?;
         Some(SkipJson { at: fire.at, from: first, to: last, count, job_id: id(fire) })
     });
-    FiresJson { fires: come.collect(), skipped: skipped.collect() }
+    FiresJson { fires: coming.collect(), skipped: skipped.collect() }
 }
 
 /// The table of the jobs' fires, with a column for marks if there are any.

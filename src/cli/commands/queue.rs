@@ -101,12 +101,8 @@ pub fn run(context: &Context<'_>, args: &QueueArgs) -> Result<u8> {
     }
 }
 
-#[expect(
-    clippy::redundant_closure_for_method_calls,
-    reason = "the path of the method is bound to one lifetime"
-)]
 fn list(context: &Context<'_>, json: bool) -> Result<u8> {
-    let queues = context.read(WHAT, |reader| reader.queues())?;
+    let queues = context.read(WHAT, |reader| Ok(reader.queues()?))?;
     let cpus = machine::cpus();
     if json {
         let queues = queues.iter().map(|queue| QueueJson::new(queue, cpus)).collect();

@@ -71,7 +71,7 @@ pub fn run(context: &Context<'_>, args: &RunsArgs) -> Result<u8> {
         limit: Some(args.limit as usize),
         ..RunFilter::default()
     };
-    let runs = context.look(WHAT, |reader| {
+    let runs = context.read(WHAT, |reader| {
         filter.job = args.job.as_ref().map(|job| find_job(reader, "list runs of", job)).transpose()?;
         Ok(reader.runs(&filter)?)
     })?;

@@ -77,7 +77,7 @@ pub struct ShowArgs {
 /// Answers with all of one job.
 pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
-    let found = context.look(WHAT, |reader| {
+    let found = context.read(WHAT, |reader| {
         let id = find_job(reader, "show", &args.job)?;
         let filter = RunFilter { job: Some(id), limit: Some(RUNS_MAX), ..RunFilter::default() };
         Ok(Found {

@@ -71,7 +71,7 @@ pub fn run(context: &Context<'_>, args: &WaitArgs) -> Result<u8> {
 }
 
 fn wait_named(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> Result<u8> {
-    let targets: Vec<Target> = context.look(WHAT, |reader| {
+    let targets: Vec<Target> = context.read(WHAT, |reader| {
         args.selection.targets.iter().map(|text| target::find(reader, "wait for", text)).collect()
     })?;
     let mut waiting = Waiting::new(context, WHAT, timeout)?;
@@ -128,7 +128,7 @@ fn ended_job(reader: &Reader<'_>, job: JobId) -> StoreResult<Option<Option<RunVi
 }
 
 fn wait_selected(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> Result<u8> {
-    let filter = context.look(WHAT, |reader| {
+    let filter = context.read(WHAT, |reader| {
         let (queue, tag) = args.selection.queue_and_tag(reader, WHAT)?;
         Ok(RunFilter { queue, tag, unfinished: true, ..RunFilter::default() })
     })?;

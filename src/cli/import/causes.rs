@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::planned::{Caused, Surroundings, TableLine, zone_of};
+use super::planned::{Caused, ImportContext, TableLine, zone_of};
 use crate::crontab::{Note, Timing, Variable, Verdict, ZoneVariable};
 use crate::domain::{Span, Timestamp};
 use crate::schedule::{Dialect, Zone};
@@ -47,7 +47,7 @@ impl Causes {
 }
 
 /// Puts what only a whole table shows at the line that causes it.
-pub fn settle(lines: &mut [TableLine<'_>], here: &Surroundings) {
+pub fn settle(lines: &mut [TableLine<'_>], here: &ImportContext) {
     count_users(lines);
     for index in 0..lines.len() {
         if let Some(note) = zone_note(index, lines, here) {
@@ -82,7 +82,7 @@ fn count_users(lines: &mut [TableLine<'_>]) {
 
 /// Returns what a line that sets `CRON_TZ` or `TZ` means for the times below it; `None`: nothing that a fire
 /// would show.
-fn zone_note(index: usize, lines: &[TableLine<'_>], here: &Surroundings) -> Option<Note> {
+fn zone_note(index: usize, lines: &[TableLine<'_>], here: &ImportContext) -> Option<Note> {
     let variable = variable_of(&lines[index])?;
     let kind = match variable.name.as_slice() {
         b"CRON_TZ" => ZoneVariable::CronTz(here.origin),
@@ -125,7 +125,7 @@ fn timing_of<'a>(line: &'a TableLine<'_>) -> Option<&'a Timing> {
     }
 }
 
-fn first_unlike(timing: &Timing, other: &Zone, here: &Surroundings) -> Option<Timestamp> {
+fn first_unlike(timing: &Timing, other: &Zone, here: &ImportContext) -> Option<Timestamp> {
     let own = zone_of(timing.zone.as_deref(), here);
     timing.schedule.first_unlike(here.now, here.now + HORIZON, &own, other)
 }
@@ -146,8 +146,8 @@ mod tests {
     }
 
     /// On 2026-11-20 at 12:00 UTC, where no directory is there.
-    fn surroundings(origin: Dialect) -> Surroundings {
-        Surroundings {
+    fn import_context(origin: Dialect) -> ImportContext {
+        ImportContext {
             now: Timestamp::from_seconds(1_795_176_000),
             zone: Zone::utc(),
             origin,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn notes_as_is(table: &str, origin: Dialect, layout: Layout) -> Vec<String> {
-        let here = surroundings(origin);
+        let here = import_context(origin);
         let lines = read_table(table.as_bytes(), layout, None, &here);
         let of_line = |line: &TableLine<'_>| {
             let number = line.finding.line.number;
@@ -210,7 +210,7 @@ mod tests {
             format!("6: CRON_TZ `Europe/London` {cronie} in line 7"),
         ];
         assert_eq!(notes(table, Dialect::Cronie, Layout::User), expected);
-        let lines = read_table(table.as_bytes(), Layout::User, None, &surroundings(Dialect::Debian));
+        let lines = read_table(table.as_bytes(), Layout::User, None, &import_context(Dialect::Debian));
         // Here, where winter is London's time.
         let [Note::OtherZone { first, .. }] = lines[4].finding.notes.as_slice() else { panic!("one note") };
         assert_eq!(first.to_string(), "2027-03-28T08:00:00Z");

@@ -18,7 +18,7 @@ const CRON_SLOTS: u32 = 1_000;
 
 /// What became of a line's job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum LineChange {
     /// A new job.
     Added,
     /// The job of this line or of the one that it was, with another definition.
@@ -31,7 +31,7 @@ pub enum Change {
 #[derive(Debug, Default)]
 pub struct Diff {
     /// For each line: its job, unless it is to be added, and what becomes of it; `None`: the line makes none.
-    pub lines: Vec<Option<(Option<JobId>, Change)>>,
+    pub lines: Vec<Option<(Option<JobId>, LineChange)>>,
     /// Jobs whose lines are gone, with those lines.
     pub gone: Vec<CrontabEntry>,
 }
@@ -39,7 +39,7 @@ pub struct Diff {
 impl Diff {
     /// Returns what a table changes where nothing is stored of its source.
     pub fn of_new(lines: &[TableLine<'_>]) -> Self {
-        let lines = lines.iter().map(|line| line.job.as_ref().map(|_| (None, Change::Added)));
+        let lines = lines.iter().map(|line| line.job.as_ref().map(|_| (None, LineChange::Added)));
         Self { lines: lines.collect(), gone: Vec::new() }
     }
 }
@@ -57,17 +57,17 @@ pub fn diff(reader: &Reader<'_>, source: &str, lines: &[TableLine<'_>]) -> Resul
     take_matched(&mut live, &matched);
     let mut diff = Diff::default();
     if live.iter().any(Option::is_some) {
-        match_by_deed(reader, lines, &mut live, &mut matched)?;
+        match_by_identity(reader, lines, &mut live, &mut matched)?;
     }
     for (line, job) in lines.iter().zip(&matched) {
         diff.lines.push(match (&line.job, job) {
             (None, _) => None,
-            (Some(_), None) => Some((None, Change::Added)),
+            (Some(_), None) => Some((None, LineChange::Added)),
             (Some(new), Some(job)) => {
                 let (old, triggers) = reader.definition(*job)?;
                 let is_same =
                     triggers == [new.first.spec.clone()] && NewJob { hold: false, ..old } == new.job();
-                Some((Some(*job), if is_same { Change::Unchanged } else { Change::Changed }))
+                Some((Some(*job), if is_same { LineChange::Unchanged } else { LineChange::Changed }))
             }
         });
     }
@@ -96,7 +96,7 @@ fn take_matched(live: &mut [Option<CrontabEntry>], matched: &[Option<JobId>]) {
 }
 
 /// Finds for each line that has no job yet one that did the same at other times.
-fn match_by_deed(
+fn match_by_identity(
     reader: &Reader<'_>,
     lines: &[TableLine<'_>],
     live: &mut [Option<CrontabEntry>],
@@ -109,7 +109,7 @@ fn match_by_deed(
     }
     for (line, job) in lines.iter().zip(matched.iter_mut()) {
         if let (Some(new), None) = (&line.job, &job) {
-            *job = waiting.get_mut(&new.deed()).and_then(VecDeque::pop_front);
+            *job = waiting.get_mut(&new.identity()).and_then(VecDeque::pop_front);
         }
     }
     take_matched(live, matched);
@@ -155,7 +155,7 @@ pub fn store(
             Some(id) => id,
             None => *id.insert(writer.add_job(&new.job(), triggers, None, now)?),
         };
-        if *change == Change::Changed {
+        if *change == LineChange::Changed {
             writer.change_job(id, &new.job(), triggers)?;
         }
         let text = line.finding.line;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::causes::{Causes, settle};
-use super::planned::{Caused, PlannedJob, Shared, Surroundings, TableLine, zone_of};
+use super::planned::{Caused, ImportContext, PlannedJob, Shared, TableLine, zone_of};
 use crate::crontab::write::MAILTO;
 use crate::crontab::{
     Account, Entry, Finding, Layout, MailRule, Note, Options, Timing, Verdict, environment, mail_rule, read,
@@ -29,7 +29,7 @@ pub fn read_table<'a>(
     text: &'a [u8],
     layout: Layout,
     owner: Option<&'a str>,
-    here: &Surroundings,
+    here: &ImportContext,
 ) -> Vec<TableLine<'a>> {
     let users = Users { find: here.find_user, found: RefCell::default() };
     let options = Options {
@@ -75,7 +75,7 @@ impl Users {
 fn table_line<'a>(
     mut finding: Finding<'a>,
     owner: Option<&'a [u8]>,
-    here: &Surroundings,
+    here: &ImportContext,
     users: &Users,
     shared: &mut Option<Rc<Shared>>,
 ) -> TableLine<'a> {
@@ -109,7 +109,7 @@ fn table_line<'a>(
     TableLine { finding, job }
 }
 
-fn share(entry: &Entry<'_>, here: &Surroundings, users: &Users) -> Shared {
+fn share(entry: &Entry<'_>, here: &ImportContext, users: &Users) -> Shared {
     let user = entry.user.and_then(|name| users.find(name)).unwrap_or_else(|| here.own.clone());
     let account = Account { name: user.name, home: user.home };
     let env = environment(&entry.variables, &account, &here.login, here.origin);
@@ -142,7 +142,7 @@ fn share(entry: &Entry<'_>, here: &Surroundings, users: &Users) -> Shared {
     Shared { variables, user, env, cwd, shell, mail, notes, is_placed: Cell::new(false) }
 }
 
-fn planned(entry: &Entry<'_>, first: FirstFire, shared: Rc<Shared>, here: &Surroundings) -> PlannedJob {
+fn planned(entry: &Entry<'_>, first: FirstFire, shared: Rc<Shared>, here: &ImportContext) -> PlannedJob {
     let text = entry.command.command.clone();
     let command = if shared.shell == b"/bin/sh" {
         CommandLine::Script(text)
@@ -161,7 +161,7 @@ fn planned(entry: &Entry<'_>, first: FirstFire, shared: Rc<Shared>, here: &Surro
     }
 }
 
-fn mail_of(entry: &Entry<'_>, shared: &Shared, here: &Surroundings) -> Option<Mail> {
+fn mail_of(entry: &Entry<'_>, shared: &Shared, here: &ImportContext) -> Option<Mail> {
     let MailRule::To(to) = &shared.mail else { return None };
     let format = match here.origin {
         Dialect::Debian => MailFormat::Debian,
@@ -172,7 +172,7 @@ fn mail_of(entry: &Entry<'_>, shared: &Shared, here: &Surroundings) -> Option<Ma
 }
 
 /// Returns the trigger with its first fire; `None`: it has none.
-fn first_of(timing: &Timing, here: &Surroundings) -> Option<FirstFire> {
+fn first_of(timing: &Timing, here: &ImportContext) -> Option<FirstFire> {
     let Timing { expr, zone, delay, schedule: _ } = timing;
     let spec = TriggerSpec::Cron { expr: expr.clone(), zone: zone.clone(), delay: *delay };
     let schedule = compile(&spec).expect("the expression is one of ours");

@@ -24,7 +24,7 @@ const UMASK: u32 = 0o022;
 
 /// Where and as whom tables are read.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct ImportContext {
     /// The current time.
     pub now: Timestamp,
     /// The system's zone.
@@ -47,7 +47,7 @@ pub struct Surroundings {
     pub is_directory: fn(&Path) -> bool,
 }
 
-impl Surroundings {
+impl ImportContext {
     /// Looks at this process and machine.
     pub fn of_process(now: Timestamp, zone: Zone, origin: Option<Dialect>) -> Self {
         let installed = if machine::has_cronie() { Dialect::Cronie } else { Dialect::Debian };
@@ -118,7 +118,7 @@ pub struct Caused {
 
 impl PlannedJob {
     /// Returns what the line is known by when its text has changed: who does what.
-    pub fn deed(&self) -> (Option<String>, CommandLine) {
+    pub fn identity(&self) -> (Option<String>, CommandLine) {
         (self.user.clone(), self.command.clone())
     }
 
@@ -149,6 +149,6 @@ impl PlannedJob {
 }
 
 /// Returns the zone of a name that was read before; the system's for none.
-pub fn zone_of(name: Option<&str>, here: &Surroundings) -> Zone {
+pub fn zone_of(name: Option<&str>, here: &ImportContext) -> Zone {
     name.and_then(|name| Zone::read(name).ok()).unwrap_or_else(|| here.zone.clone())
 }

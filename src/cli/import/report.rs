@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::diff::{Change, Diff};
-use super::planned::{Surroundings, TableLine, zone_of};
+use super::diff::{Diff, LineChange};
+use super::planned::{ImportContext, TableLine, zone_of};
 use crate::cli::output::{Column, Table, TableCell};
 use crate::cli::view::tables::TIME_MIN;
 use crate::crontab::{Note, Verdict};
@@ -112,7 +112,7 @@ pub fn table_report(
     lines: &[TableLine<'_>],
     diff: &Diff,
     is_stored: bool,
-    here: &Surroundings,
+    here: &ImportContext,
 ) -> TableReport {
     let mut cache = HashMap::new();
     let mut reports: Vec<LineReport> = lines
@@ -139,9 +139,9 @@ type Zones = HashMap<Option<String>, Zone>;
 
 fn line_report(
     line: &TableLine<'_>,
-    change: Option<&(Option<JobId>, Change)>,
+    change: Option<&(Option<JobId>, LineChange)>,
     is_stored: bool,
-    here: &Surroundings,
+    here: &ImportContext,
     zones: &mut Zones,
 ) -> Option<LineReport> {
     let finding = &line.finding;
@@ -151,10 +151,10 @@ fn line_report(
         (Verdict::Variable(_), _) => Outcome::Environment,
         (Verdict::Refused { .. }, _) => Outcome::Refused,
         (Verdict::Entry(_), None) => Outcome::NoJob,
-        (Verdict::Entry(_), Some((_, Change::Added))) if is_stored => Outcome::Imported,
-        (Verdict::Entry(_), Some((_, Change::Added))) => Outcome::Accepted,
-        (Verdict::Entry(_), Some((_, Change::Changed))) => Outcome::Changed,
-        (Verdict::Entry(_), Some((_, Change::Unchanged))) => Outcome::Unchanged,
+        (Verdict::Entry(_), Some((_, LineChange::Added))) if is_stored => Outcome::Imported,
+        (Verdict::Entry(_), Some((_, LineChange::Added))) => Outcome::Accepted,
+        (Verdict::Entry(_), Some((_, LineChange::Changed))) => Outcome::Changed,
+        (Verdict::Entry(_), Some((_, LineChange::Unchanged))) => Outcome::Unchanged,
     };
     let (column, cause, hint) = match &finding.verdict {
         Verdict::Refused { column, cause, hint } => (Some(*column), Some(cause.clone()), hint.clone()),
@@ -173,7 +173,7 @@ fn line_report(
     })
 }
 
-fn remarks(line: &TableLine<'_>, here: &Surroundings, zones: &mut Zones) -> Vec<Remark> {
+fn remarks(line: &TableLine<'_>, here: &ImportContext, zones: &mut Zones) -> Vec<Remark> {
     let mut fires = |schedule: &Schedule, delay: Span, zone: &Option<String>| {
         let zone = zones.entry(zone.clone()).or_insert_with(|| zone_of(zone.as_deref(), here));
         next_fires(schedule, delay, zone, here.now)

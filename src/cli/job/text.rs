@@ -33,7 +33,7 @@ pub const SYSTEM_ZONE: &str = "system";
 const EVERY_MIN: Span = Span::from_seconds(1);
 
 /// Where and when a job's texts are read.
-pub struct Surroundings {
+pub struct Caller {
     /// The current time.
     pub now: Timestamp,
     /// The caller's zone.
@@ -69,7 +69,7 @@ impl JobOptions {
     ///
     /// # Errors
     /// `Usage`, naming the job, the first text that is wrong, and what is accepted.
-    pub fn read(self, what: String, here: &Surroundings) -> Result<ReadJob> {
+    pub fn read(self, what: String, here: &Caller) -> Result<ReadJob> {
         let span = |option: &str, text: &Option<String>| {
             let read = text.as_ref().map(|text| parse_span(text)).transpose();
             read.map_err(|error| option_failure(&what, option, error))
@@ -128,7 +128,7 @@ impl JobOptions {
         Ok(mail.map(|mail| Mail { format: self.mail_format.unwrap_or(mail.format), ..mail }))
     }
 
-    fn zone(&self, here: &Surroundings, what: &str) -> Result<(Zone, Option<String>)> {
+    fn zone(&self, here: &Caller, what: &str) -> Result<(Zone, Option<String>)> {
         match &self.tz {
             Some(name) if name == SYSTEM_ZONE => Ok((system_zone().0, None)),
             Some(name) => {
@@ -142,7 +142,7 @@ impl JobOptions {
 
     fn trigger_specs(
         &self,
-        here: &Surroundings,
+        here: &Caller,
         what: &str,
         (zone, zone_name): (&Zone, Option<String>),
         start: Option<Timestamp>,
@@ -187,7 +187,7 @@ impl JobOptions {
         Ok(specs)
     }
 
-    fn execution(self, here: &Surroundings, what: &str) -> Result<Execution> {
+    fn execution(self, here: &Caller, what: &str) -> Result<Execution> {
         let command = match (self.script, self.command) {
             (Some(script), _) => CommandLine::Script(check_script(script.into_vec(), what)?),
             (None, command) => CommandLine::Argv(check_command(command, what)?),

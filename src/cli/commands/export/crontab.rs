@@ -5,8 +5,8 @@
 //! directory, with an environment of its own, and of the past it knows three hours at most.
 
 use super::job::{ExportedJob, Trigger};
-use super::losses::{Losses, lose_policies};
 use super::session;
+use super::warnings::{ExportWarnings, warn_of_policies};
 use crate::crontab::write::{MAILTO, OWN, TableJob, Vars, assignment, quoted, write};
 use crate::crontab::{Account, MailRule, Variable, environment, mail_rule};
 use crate::domain::{
@@ -33,36 +33,36 @@ const SHELL_WORDS: &str = ": . [ alias bg break case cd command continue do done
 pub(super) fn table(
     jobs: &[ExportedJob],
     now: Timestamp,
-    here: &Surroundings,
-    losses: &mut Losses,
+    here: &TargetCron,
+    warnings: &mut ExportWarnings,
 ) -> Vec<u8> {
     let writer = Writer { now, here };
-    let mut written: Vec<(&ExportedJob, Losses)> = Vec::new();
+    let mut written: Vec<(&ExportedJob, ExportWarnings)> = Vec::new();
     let mut entries = Vec::new();
     let mut dropped = Vec::new();
-    for leaving in jobs {
-        let mut of_job = Losses::default();
-        match writer.entry(leaving, &mut dropped, &mut of_job) {
+    for exported in jobs {
+        let mut of_job = ExportWarnings::default();
+        match writer.entry(exported, &mut dropped, &mut of_job) {
             Ok(entry) => {
                 entries.push(entry);
-                written.push((leaving, of_job));
+                written.push((exported, of_job));
             }
-            Err(why) => losses.leave_out(&leaving.job, format_args!("crontab(5) cannot say {why}")),
+            Err(why) => warnings.leave_out(&exported.job, format_args!("crontab(5) cannot say {why}")),
         }
     }
     let (text, refused) = write(&entries, &here.base(), here.dialect);
-    for (index, (leaving, of_job)) in written.into_iter().enumerate() {
+    for (index, (exported, of_job)) in written.into_iter().enumerate() {
         match refused.iter().find(|(other, _)| *other == index) {
-            Some((_, why)) => losses.leave_out(&leaving.job, format_args!("crontab(5) cannot say {why}")),
-            None => losses.append(of_job),
+            Some((_, why)) => warnings.leave_out(&exported.job, format_args!("crontab(5) cannot say {why}")),
+            None => warnings.append(of_job),
         }
     }
-    losses.remark_dropped(&dropped);
+    warnings.remark_dropped(&dropped);
     text
 }
 
 /// Where and for which cron the table is written.
-pub(super) struct Surroundings {
+pub(super) struct TargetCron {
     /// The system's zone, which is cron's.
     pub(super) zone: Zone,
     /// Whose table it becomes.
@@ -73,7 +73,7 @@ pub(super) struct Surroundings {
     pub(super) login: Vec<EnvVar>,
 }
 
-impl Surroundings {
+impl TargetCron {
     /// Looks at this process and machine.
     pub(super) fn of_process(zone: Zone) -> Self {
         let dialect = if machine::has_cronie() { Dialect::Cronie } else { Dialect::Debian };
@@ -98,25 +98,25 @@ impl Surroundings {
 
 struct Writer<'a> {
     now: Timestamp,
-    here: &'a Surroundings,
+    here: &'a TargetCron,
 }
 
 impl Writer<'_> {
     /// Returns a job's entry, or why it cannot have one.
     fn entry(
         &self,
-        leaving: &ExportedJob,
+        exported: &ExportedJob,
         dropped: &mut Vec<String>,
-        losses: &mut Losses,
+        warnings: &mut ExportWarnings,
     ) -> Result<TableJob, String> {
-        let job = &leaving.job;
+        let job = &exported.job;
         if let Some(user) =
             job.definition.execution.user.as_ref().filter(|user| **user != self.here.owner.name)
         {
             return Err(format!("`--user {user}` in a user's own table"));
         }
-        let schedules = self.schedules(leaving, losses)?;
-        let mut vars = self.vars(leaving, dropped, losses);
+        let schedules = self.schedules(exported, warnings)?;
+        let mut vars = self.vars(exported, dropped, warnings);
         let (shell, command) = self.command(job, &vars);
         vars.insert(b"SHELL".to_vec(), shell);
         if schedules.iter().any(|schedule| schedule.starts_with('@')) && command.starts_with(b"=") {
@@ -126,9 +126,9 @@ impl Writer<'_> {
             Stdin::Text(text) => Some(text.clone()),
             Stdin::Null | Stdin::Path(_) => None,
         };
-        self.lose_policies(job, losses);
+        self.warn_of_policies(job, warnings);
         if command.windows(2).any(|pair| pair == b"\\\\" || pair == b"\\%") {
-            losses.remark(
+            warnings.remark(
                 job,
                 match self.here.dialect {
                     Dialect::Debian => {
@@ -150,16 +150,23 @@ impl Writer<'_> {
         })
     }
 
-    fn schedules(&self, leaving: &ExportedJob, losses: &mut Losses) -> Result<Vec<String>, String> {
+    fn schedules(
+        &self,
+        exported: &ExportedJob,
+        warnings: &mut ExportWarnings,
+    ) -> Result<Vec<String>, String> {
         let mut schedules = Vec::new();
         let mut lost = Vec::new();
-        for trigger in &leaving.triggers {
+        for trigger in &exported.triggers {
             match self.schedule(trigger) {
                 Ok(schedule) => {
                     if let TriggerSpec::Cron { delay, .. } = &trigger.spec
                         && *delay != Span::ZERO
                     {
-                        losses.lose(&leaving.job, format_args!("crontab(5) cannot say a delay of {delay}"));
+                        warnings.drop_option(
+                            &exported.job,
+                            format_args!("crontab(5) cannot say a delay of {delay}"),
+                        );
                     }
                     schedules.push(schedule);
                 }
@@ -174,7 +181,7 @@ impl Writer<'_> {
             });
         }
         for why in lost {
-            losses.lose(&leaving.job, format_args!("crontab(5) cannot say {why}"));
+            warnings.drop_option(&exported.job, format_args!("crontab(5) cannot say {why}"));
         }
         Ok(schedules)
     }
@@ -195,30 +202,33 @@ impl Writer<'_> {
     }
 
     /// Returns a job's variables as its lines are to find them.
-    fn vars(&self, leaving: &ExportedJob, dropped: &mut Vec<String>, losses: &mut Losses) -> Vars {
-        let job = &leaving.job;
+    fn vars(&self, exported: &ExportedJob, dropped: &mut Vec<String>, warnings: &mut ExportWarnings) -> Vars {
+        let job = &exported.job;
         let base = self.here.base();
         let mut vars = Vars::new();
         let mut is_said = false;
-        for (name, value) in session::without(&leaving.env, dropped) {
+        for (name, value) in session::without(&exported.env, dropped) {
             let shown = String::from_utf8_lossy(name);
             if name == MAILTO {
                 is_said = self.mails_so(job, name, value);
                 if !is_said {
-                    losses.lose(job, "crontab(5) cannot say the variable `MAILTO` apart from `--mail`");
+                    warnings
+                        .drop_option(job, "crontab(5) cannot say the variable `MAILTO` apart from `--mail`");
                 } else {
                     vars.insert(name.to_vec(), value.to_vec());
                 }
             } else if (name == b"LOGNAME" || name == b"USER" && self.here.dialect == Dialect::Cronie)
                 && base.get(name).is_some_and(|own| own != value)
             {
-                losses.lose(
+                warnings.drop_option(
                     job,
                     format_args!("crontab(5) cannot say the variable `{shown}`: cron sets that one"),
                 );
             } else if let Err(why) = assignment(name, value) {
-                losses
-                    .lose(job, format_args!("crontab(5) cannot say the variable `{shown}` because of {why}"));
+                warnings.drop_option(
+                    job,
+                    format_args!("crontab(5) cannot say the variable `{shown}` because of {why}"),
+                );
             } else {
                 vars.insert(name.to_vec(), value.to_vec());
             }
@@ -231,7 +241,8 @@ impl Writer<'_> {
             let mut mailto =
                 job.definition.mail.as_ref().map_or(Vec::new(), |mail| mail.to.clone().into_bytes());
             if let Err(why) = assignment(MAILTO, &mailto) {
-                losses.lose(job, format_args!("crontab(5) cannot say whom to mail because of {why}"));
+                warnings
+                    .drop_option(job, format_args!("crontab(5) cannot say whom to mail because of {why}"));
                 mailto.clear();
             }
             // The owner is mailed without being named.
@@ -306,36 +317,37 @@ impl Writer<'_> {
         (SH.to_vec(), text)
     }
 
-    fn lose_policies(&self, job: &JobView, losses: &mut Losses) {
+    fn warn_of_policies(&self, job: &JobView, warnings: &mut ExportWarnings) {
         let Policy { overlap, missed, timeout, kill_after } = job.definition.policy;
-        let mut lose = |option: String| losses.lose(job, format_args!("crontab(5) cannot say `{option}`"));
+        let mut unsaid =
+            |option: String| warnings.drop_option(job, format_args!("crontab(5) cannot say `{option}`"));
         if overlap != Overlap::Allow {
-            lose(format!("--overlap {overlap}"));
+            unsaid(format!("--overlap {overlap}"));
         }
         let is_cronlike = match missed.mode {
             MissedMode::Once => missed.within.is_none_or(|within| within == CRON_MAKES_UP),
             MissedMode::Skip => true,
             MissedMode::All => false,
         };
-        lose_policies(job, self.now, &mut lose);
+        warn_of_policies(job, self.now, &mut unsaid);
         // Jobs of a table that was imported are in a queue as wide as cron's.
         if ![QueueName::DEFAULT, QueueName::CRON].contains(&job.definition.queue.as_str()) {
-            lose(format!("--queue {}", job.definition.queue));
+            unsaid(format!("--queue {}", job.definition.queue));
         }
         if !is_cronlike {
             let within = missed.within.map_or(String::new(), |within| format!(",{within}"));
-            lose(format!("--missed {}{within}", missed.mode));
+            unsaid(format!("--missed {}{within}", missed.mode));
         }
         if let Some(timeout) = timeout {
-            lose(format!("--timeout {timeout}"));
+            unsaid(format!("--timeout {timeout}"));
         }
         if kill_after != Policy::default().kill_after {
-            lose(format!("--kill-after {kill_after}"));
+            unsaid(format!("--kill-after {kill_after}"));
         }
         if let Some(Mail { to, when: when @ (MailWhen::Failure | MailWhen::Always), .. }) =
             &job.definition.mail
         {
-            lose(format!("--mail {to},{when}"));
+            unsaid(format!("--mail {to},{when}"));
         }
     }
 }

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::job::ExportedJob;
-use super::losses::Losses;
+use super::warnings::ExportWarnings;
 use crate::cli::job::text::SYSTEM_ZONE;
 use crate::cli::job::values::parse_mail;
 use crate::cli::output::json_line;
@@ -46,24 +46,28 @@ struct Triggers {
 }
 
 /// Writes the jobs, a line each.
-pub(super) fn lines(jobs: &[ExportedJob], now: Timestamp, losses: &mut Losses) -> Vec<u8> {
+pub(super) fn lines(jobs: &[ExportedJob], now: Timestamp, warnings: &mut ExportWarnings) -> Vec<u8> {
     let mut written = Vec::new();
-    for leaving in jobs {
+    for exported in jobs {
         // What is told of a job that is then left out would be one line too many.
-        let mut of_job = Losses::default();
-        match job_line(leaving, now, &mut of_job) {
+        let mut of_job = ExportWarnings::default();
+        match job_line(exported, now, &mut of_job) {
             Ok(job) => {
                 written.extend(json_line(&job));
-                losses.append(of_job);
+                warnings.append(of_job);
             }
-            Err(why) => losses.leave_out(&leaving.job, why),
+            Err(why) => warnings.leave_out(&exported.job, why),
         }
     }
     written
 }
 
-fn job_line(leaving: &ExportedJob, now: Timestamp, losses: &mut Losses) -> Result<JobLine, String> {
-    let job = &leaving.job;
+fn job_line(
+    exported: &ExportedJob,
+    now: Timestamp,
+    warnings: &mut ExportWarnings,
+) -> Result<JobLine, String> {
+    let job = &exported.job;
     let (command, script) = match &job.definition.execution.command {
         CommandLine::Argv(words) => {
             (Some(words.iter().map(|word| utf8(word, "its command")).collect::<Result<Vec<_>, _>>()?), None)
@@ -72,7 +76,7 @@ fn job_line(leaving: &ExportedJob, now: Timestamp, losses: &mut Losses) -> Resul
     };
     let mut options = OptionsLine::of(&job.definition)?;
     if let Some(mail) = job.definition.mail.as_ref().filter(|mail| !is_read_back(mail)) {
-        losses.lose(job, format_args!("JSON cannot say `--mail {},{}`", mail.to, mail.when));
+        warnings.drop_option(job, format_args!("JSON cannot say `--mail {},{}`", mail.to, mail.when));
         options.remove("mail");
         options.remove("mail_format");
     }
@@ -80,16 +84,16 @@ fn job_line(leaving: &ExportedJob, now: Timestamp, losses: &mut Losses) -> Resul
         name: job.definition.name.clone(),
         command,
         script,
-        triggers: triggers(leaving, losses)?,
+        triggers: triggers(exported, warnings)?,
         start: job.definition.start.filter(|start| *start > now),
         options,
-        environment: leaving.env.iter().map(|var| utf8(var, &name_of(var))).collect::<Result<_, _>>()?,
+        environment: exported.env.iter().map(|var| utf8(var, &name_of(var))).collect::<Result<_, _>>()?,
     })
 }
 
-fn triggers(leaving: &ExportedJob, losses: &mut Losses) -> Result<Triggers, String> {
+fn triggers(exported: &ExportedJob, warnings: &mut ExportWarnings) -> Result<Triggers, String> {
     let mut triggers = Triggers::default();
-    for trigger in &leaving.triggers {
+    for trigger in &exported.triggers {
         match &trigger.spec {
             TriggerSpec::At { at } => triggers.at.push(*at),
             TriggerSpec::Cron { expr, zone, delay } => {
@@ -101,7 +105,7 @@ fn triggers(leaving: &ExportedJob, losses: &mut Losses) -> Result<Triggers, Stri
                     return Err("JSON cannot say triggers in different zones".to_owned());
                 }
                 if *delay != Span::ZERO {
-                    losses.lose(&leaving.job, format_args!("JSON cannot say a delay of {delay}"));
+                    warnings.drop_option(&exported.job, format_args!("JSON cannot say a delay of {delay}"));
                 }
                 triggers.cron.push(expr.clone());
             }

@@ -4,24 +4,24 @@
 mod crontab;
 mod job;
 mod json;
-mod losses;
 mod session;
 mod systemd;
 mod units;
+mod warnings;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::context::Context;
+use crate::cli::context::{Context, Failure};
 use crate::cli::target::find_job;
 use crate::cli::zone::system_zone;
-use crate::domain::{EnvVar, JobId, JobState, Timestamp, TriggerSpec};
+use crate::domain::{JobId, JobState, Timestamp, TriggerSpec};
 use crate::engine::Compiled;
 use crate::error::Result;
 use crate::schedule::{Schedule, Zone};
 use crate::shown;
-use crate::store::{JobFilter, JobView, Reader, StoreError, TriggerView, schedule_of};
+use crate::store::{JobFilter, JobView, TriggerView, schedule_of};
 use job::{ExportedJob, Trigger};
-use losses::Losses;
+use warnings::ExportWarnings;
 
 /// What the verb does, for errors.
 pub const WHAT: &str = "export jobs";
@@ -76,7 +76,7 @@ pub struct ExportArgs {
 /// Prints the jobs, and then what is missing.
 pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
     let now = context.now();
-    let jobs = context.look(WHAT, |reader| {
+    let jobs = context.read(WHAT, |reader| {
         let views = match args.jobs.is_empty() {
             true => reader.jobs(&JobFilter::default())?.into_iter().filter(has_more_to_do).collect(),
             false => {
@@ -90,35 +90,33 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
                 ids.into_iter().map(|id| reader.job(id)).collect::<Result<Vec<_>, _>>()?
             }
         };
-        Ok(views.into_iter().map(|job| with_environment(reader, job)).collect::<Result<Vec<_>, _>>()?)
+        views
+            .into_iter()
+            .map(|job| Ok((reader.environment(job.id)?, job)))
+            .collect::<Result<Vec<_>, Failure>>()
     })?;
     let count = jobs.len();
-    let mut losses = Losses::default();
+    let mut warnings = ExportWarnings::default();
     let system_zone = system_zone().0;
     let jobs: Vec<ExportedJob> = jobs
         .into_iter()
-        .filter_map(|(job, env)| {
-            let triggers = coming(&job, now, &system_zone, &mut losses)?;
+        .filter_map(|(env, job)| {
+            let triggers = coming(&job, now, &system_zone, &mut warnings)?;
             Some(ExportedJob { job, env, triggers })
         })
         .collect();
     let answer = match args.format {
         Format::Crontab => {
-            crontab::table(&jobs, now, &crontab::Surroundings::of_process(system_zone), &mut losses)
+            crontab::table(&jobs, now, &crontab::TargetCron::of_process(system_zone), &mut warnings)
         }
-        Format::Systemd => systemd::units(&jobs, now, &mut losses),
-        Format::Json => json::lines(&jobs, now, &mut losses),
+        Format::Systemd => systemd::units(&jobs, now, &mut warnings),
+        Format::Json => json::lines(&jobs, now, &mut warnings),
     };
     context.output.answer_bytes(&answer)?;
-    for sentence in losses.sentences(count) {
+    for sentence in warnings.sentences(count) {
         context.output.talk(&shown::escaped(&sentence));
     }
-    Ok(u8::from(losses.is_any))
-}
-
-fn with_environment(reader: &Reader<'_>, job: JobView) -> Result<(JobView, Vec<EnvVar>), StoreError> {
-    let env = reader.environment(job.id)?;
-    Ok((job, env))
+    Ok(u8::from(warnings.is_lossy))
 }
 
 /// Tells whether a job will start anything that it has not started yet.
@@ -133,14 +131,19 @@ fn is_boot(spec: &TriggerSpec) -> bool {
 
 /// Returns those of a job's triggers that still fire, or `None` for a job that had some and has none any
 /// more.
-fn coming(job: &JobView, now: Timestamp, system_zone: &Zone, losses: &mut Losses) -> Option<Vec<Trigger>> {
+fn coming(
+    job: &JobView,
+    now: Timestamp,
+    system_zone: &Zone,
+    warnings: &mut ExportWarnings,
+) -> Option<Vec<Trigger>> {
     let mut triggers = Vec::new();
     for TriggerView { spec, next_at, .. } in &job.triggers {
         let compiled: Compiled = schedule_of(spec, system_zone);
         let (schedule, zone) = match compiled {
             Ok(compiled) => compiled,
             Err(error) => {
-                losses.lose(job, format_args!("a trigger cannot be read: {error}"));
+                warnings.drop_option(job, format_args!("a trigger cannot be read: {error}"));
                 continue;
             }
         };
@@ -156,7 +159,7 @@ fn coming(job: &JobView, now: Timestamp, system_zone: &Zone, losses: &mut Losses
         }
     }
     if triggers.is_empty() && !job.triggers.is_empty() {
-        losses.leave_out(job, "it has no fire to come");
+        warnings.leave_out(job, "it has no fire to come");
         return None;
     }
     Some(triggers)

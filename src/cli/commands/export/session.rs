@@ -1,5 +1,5 @@
 //! Owns: which variables mean nothing outside the session in which a job was added.
-//! Never: leaving them out of JSON, where a job comes back as it was.
+//! Never: exported them out of JSON, where a job comes back as it was.
 
 use crate::domain::EnvVar;
 

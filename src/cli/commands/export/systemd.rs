@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::job::{ExportedJob, Trigger, called};
-use super::losses::{self, Losses};
+use super::warnings::{self, ExportWarnings};
 use super::{session, units};
 use crate::cli::view::tables::trigger_text;
 use crate::domain::{CommandLine, MissedMode, Overlap, QueueName, Span, Stdin, Timestamp, TriggerSpec};
@@ -15,29 +15,29 @@ use crate::store::JobView;
 const HORIZON: Span = Span::from_seconds(3_652 * 86_400);
 
 /// Writes two units for each job, or one where it starts at boot alone.
-pub(super) fn units(jobs: &[ExportedJob], now: Timestamp, losses: &mut Losses) -> Vec<u8> {
+pub(super) fn units(jobs: &[ExportedJob], now: Timestamp, warnings: &mut ExportWarnings) -> Vec<u8> {
     let mut text = String::new();
     let mut dropped = Vec::new();
-    for leaving in jobs {
-        let mut of_job = Losses::default();
-        let unit = unit_name(&leaving.job);
-        let is_taken = |other: &ExportedJob| other.job.id != leaving.job.id && unit_name(&other.job) == unit;
-        let written = if leaving.job.definition.name.is_none() && jobs.iter().any(is_taken) {
+    for exported in jobs {
+        let mut of_job = ExportWarnings::default();
+        let unit = unit_name(&exported.job);
+        let is_taken = |other: &ExportedJob| other.job.id != exported.job.id && unit_name(&other.job) == unit;
+        let written = if exported.job.definition.name.is_none() && jobs.iter().any(is_taken) {
             Err(format!("another job is called `{unit}`"))
         } else {
-            job_units(leaving, &unit, now, &mut dropped, &mut of_job)
+            job_units(exported, &unit, now, &mut dropped, &mut of_job)
         };
         match written {
             Ok(units) => {
                 let gap = if text.is_empty() { "" } else { "\n" };
                 text.push_str(gap);
                 text.push_str(&units);
-                losses.append(of_job);
+                warnings.append(of_job);
             }
-            Err(why) => losses.leave_out(&leaving.job, why),
+            Err(why) => warnings.leave_out(&exported.job, why),
         }
     }
-    losses.remark_dropped(&dropped);
+    warnings.remark_dropped(&dropped);
     text.into_bytes()
 }
 
@@ -46,22 +46,22 @@ fn unit_name(job: &JobView) -> String {
 }
 
 fn job_units(
-    leaving: &ExportedJob,
+    exported: &ExportedJob,
     unit: &str,
     now: Timestamp,
     dropped: &mut Vec<String>,
-    losses: &mut Losses,
+    warnings: &mut ExportWarnings,
 ) -> Result<String, String> {
-    let job = &leaving.job;
-    let calendar = calendar(leaving, now, losses)?;
-    let at_boot = leaving.triggers.iter().any(|trigger| trigger.schedule == Schedule::Reboot);
+    let job = &exported.job;
+    let calendar = calendar(exported, now, warnings)?;
+    let at_boot = exported.triggers.iter().any(|trigger| trigger.schedule == Schedule::Reboot);
     let is_held = job.paused_at.is_some();
     let description = units::plain(&format!("job {}", called(job)).replace('`', ""));
     let mut text =
         format!("# {unit}.service\n[Unit]\nDescription=taskq {description}\n\n[Service]\nType=oneshot\n");
-    text.push_str(&service(leaving, dropped, losses)?);
+    text.push_str(&service(exported, dropped, warnings)?);
     if at_boot {
-        losses.remark(
+        warnings.remark(
             job,
             "a user's own units start at boot only where lingering is on (`loginctl enable-linger`)",
         );
@@ -82,15 +82,19 @@ fn job_units(
             text.push_str("\n[Install]\nWantedBy=timers.target\n");
         }
     }
-    lose_policies(job, now, losses);
+    warn_of_policies(job, now, warnings);
     Ok(text)
 }
 
 /// Returns the lines for all triggers that have some.
-fn calendar(leaving: &ExportedJob, now: Timestamp, losses: &mut Losses) -> Result<Vec<String>, String> {
+fn calendar(
+    exported: &ExportedJob,
+    now: Timestamp,
+    warnings: &mut ExportWarnings,
+) -> Result<Vec<String>, String> {
     let mut lines = Vec::new();
     let mut lost = Vec::new();
-    for trigger in &leaving.triggers {
+    for trigger in &exported.triggers {
         match (&trigger.schedule, of_trigger(trigger)) {
             (Schedule::Reboot, _) => {}
             (_, Some(found)) => {
@@ -103,19 +107,19 @@ fn calendar(leaving: &ExportedJob, now: Timestamp, losses: &mut Losses) -> Resul
             (_, None) => lost.push(unsayable(trigger)),
         }
     }
-    let at_boot = leaving.triggers.iter().any(|trigger| trigger.schedule == Schedule::Reboot);
+    let at_boot = exported.triggers.iter().any(|trigger| trigger.schedule == Schedule::Reboot);
     if lines.is_empty() && !at_boot {
         let lost = if lost.is_empty() { "a job without a trigger".to_owned() } else { lost.join(", nor ") };
         return Err(format!("systemd cannot say {lost}"));
     }
     for lost in lost {
-        losses.lose(&leaving.job, format_args!("systemd cannot say {lost}"));
+        warnings.drop_option(&exported.job, format_args!("systemd cannot say {lost}"));
     }
-    for trigger in &leaving.triggers {
+    for trigger in &exported.triggers {
         if let Some(first) = trigger.schedule.first_unlike_systemd(now, now + HORIZON, &trigger.zone) {
             let spec = trigger_text(&trigger.spec, &trigger.zone);
-            losses.lose_from(
-                &leaving.job,
+            warnings.drop_option_from(
+                &exported.job,
                 "systemd fires at other times when the clock is changed",
                 (first, format!("for `{spec}` at {}", trigger.zone.show(first))),
             );
@@ -146,8 +150,12 @@ fn unsayable(trigger: &Trigger) -> String {
 }
 
 /// Returns the section of the service behind its type.
-fn service(leaving: &ExportedJob, dropped: &mut Vec<String>, losses: &mut Losses) -> Result<String, String> {
-    let job = &leaving.job;
+fn service(
+    exported: &ExportedJob,
+    dropped: &mut Vec<String>,
+    warnings: &mut ExportWarnings,
+) -> Result<String, String> {
+    let job = &exported.job;
     let unwritable = |what: &str| format!("systemd cannot say the name of its {what}");
     let mut text = String::new();
     let mut line = |key: &str, value: &str| writeln!(text, "{key}={value}").expect("a String takes all");
@@ -157,12 +165,12 @@ fn service(leaving: &ExportedJob, dropped: &mut Vec<String>, losses: &mut Losses
         "WorkingDirectory",
         &format!("{}{cwd}", if job.definition.execution.cwd_optional { "-" } else { "" }),
     );
-    for (name, value) in session::without(&leaving.env, dropped) {
+    for (name, value) in session::without(&exported.env, dropped) {
         match units::variable(name, value) {
             Some(variable) => line("Environment", &variable),
             None => {
                 let name = String::from_utf8_lossy(name);
-                losses.lose(job, format_args!("systemd cannot say the variable `{name}`"));
+                warnings.drop_option(job, format_args!("systemd cannot say the variable `{name}`"));
             }
         }
     }
@@ -212,22 +220,23 @@ fn exec_start(command: &CommandLine) -> Result<String, String> {
     Ok(words.into_iter().map(units::argument).collect::<Vec<_>>().join(" "))
 }
 
-fn lose_policies(job: &JobView, now: Timestamp, losses: &mut Losses) {
+fn warn_of_policies(job: &JobView, now: Timestamp, warnings: &mut ExportWarnings) {
     let policy = &job.definition.policy;
-    let mut lose = |option: String| losses.lose(job, format_args!("systemd cannot say `{option}`"));
+    let mut unsaid =
+        |option: String| warnings.drop_option(job, format_args!("systemd cannot say `{option}`"));
     if policy.overlap != Overlap::Skip {
-        lose(format!("--overlap {}", policy.overlap));
+        unsaid(format!("--overlap {}", policy.overlap));
     }
     match (policy.missed.mode, policy.missed.within) {
         (MissedMode::Once, None) | (MissedMode::Skip, _) => {}
-        (mode, Some(within)) => lose(format!("--missed {mode},{within}")),
-        (mode, None) => lose(format!("--missed {mode}")),
+        (mode, Some(within)) => unsaid(format!("--missed {mode},{within}")),
+        (mode, None) => unsaid(format!("--missed {mode}")),
     }
     if ![QueueName::DEFAULT, QueueName::CRON].contains(&job.definition.queue.as_str()) {
-        lose(format!("--queue {}", job.definition.queue));
+        unsaid(format!("--queue {}", job.definition.queue));
     }
-    losses::lose_policies(job, now, &mut lose);
+    warnings::warn_of_policies(job, now, &mut unsaid);
     if let Some(mail) = &job.definition.mail {
-        lose(format!("--mail {},{}", mail.to, mail.when));
+        unsaid(format!("--mail {},{}", mail.to, mail.when));
     }
 }

@@ -12,7 +12,7 @@ use crate::system::users;
 const NOW: i64 = 1_767_225_600;
 
 /// A job as the import of a crontab makes it, for whoever runs this.
-fn leaving(expr: &str, delay: Span) -> ExportedJob {
+fn exported(expr: &str, delay: Span) -> ExportedJob {
     let account = users::person(None);
     let spec = TriggerSpec::Cron { expr: expr.to_owned(), zone: None, delay };
     let schedule = compile(&spec).expect("it is one");
@@ -43,35 +43,35 @@ fn mail(to: &str, when: MailWhen) -> Mail {
     Mail { to: to.to_owned(), when, format: MailFormat::Debian }
 }
 
-fn told(losses: &Losses) -> Vec<String> {
-    losses.sentences(1)
+fn told(warnings: &ExportWarnings) -> Vec<String> {
+    warnings.sentences(1)
 }
 
 fn as_crontab(jobs: &[ExportedJob]) -> (String, Vec<String>) {
-    let mut losses = Losses::default();
-    let here = crontab::Surroundings {
+    let mut warnings = ExportWarnings::default();
+    let here = crontab::TargetCron {
         zone: Zone::utc(),
         owner: users::person(None),
         dialect: Dialect::Debian,
         login: Vec::new(),
     };
-    let text = crontab::table(jobs, Timestamp::from_seconds(NOW), &here, &mut losses);
-    (String::from_utf8(text).expect("it is text"), told(&losses))
+    let text = crontab::table(jobs, Timestamp::from_seconds(NOW), &here, &mut warnings);
+    (String::from_utf8(text).expect("it is text"), told(&warnings))
 }
 
 fn as_units(job: ExportedJob) -> (String, Vec<String>) {
-    let mut losses = Losses::default();
-    let text = systemd::units(&[job], Timestamp::from_seconds(NOW), &mut losses);
-    (String::from_utf8(text).expect("it is text"), told(&losses))
+    let mut warnings = ExportWarnings::default();
+    let text = systemd::units(&[job], Timestamp::from_seconds(NOW), &mut warnings);
+    (String::from_utf8(text).expect("it is text"), told(&warnings))
 }
 
 #[test]
 fn mail_is_a_variable_of_the_table_and_cron_mails_output_alone() {
-    let owner = || leaving("@daily", Span::ZERO);
+    let owner = || exported("@daily", Span::ZERO);
     let with = |mail: Option<Mail>| {
-        let mut leaving = owner();
-        leaving.job.definition.mail = mail;
-        leaving
+        let mut exported = owner();
+        exported.job.definition.mail = mail;
+        exported
     };
     assert_eq!(as_crontab(&[owner()]), ("@daily cat\n".to_owned(), Vec::new()));
     let jobs = [with(None), with(Some(mail("a@b,c", MailWhen::Failure))), owner()];
@@ -92,11 +92,11 @@ fn mail_is_a_variable_of_the_table_and_cron_mails_output_alone() {
 
 #[test]
 fn input_and_mask_go_along() {
-    let mut text = leaving("@daily", Span::ZERO);
+    let mut text = exported("@daily", Span::ZERO);
     text.job.definition.execution.stdin = Stdin::Text(b"one\n50%\n".to_vec());
-    let mut path = leaving("@daily", Span::ZERO);
+    let mut path = exported("@daily", Span::ZERO);
     path.job.definition.execution.stdin = Stdin::Path(b"/a b".to_vec());
-    let mut argv = leaving("@daily", Span::ZERO);
+    let mut argv = exported("@daily", Span::ZERO);
     (argv.job.definition.execution.stdin, argv.job.definition.execution.umask) =
         (Stdin::Path(b"/in".to_vec()), 0o077);
     argv.job.definition.execution.command = CommandLine::Argv(vec![b"cat".to_vec(), b"-n".to_vec()]);
@@ -104,9 +104,9 @@ fn input_and_mask_go_along() {
     assert_eq!(table, "@daily cat%one%50\\%\n@daily exec < '/a b'; cat\n@daily umask 077 && cat -n < /in\n");
     assert_eq!(told, [""; 0]);
     let unit = |stdin: Stdin| {
-        let mut leaving = leaving("@daily", Span::ZERO);
-        leaving.job.definition.execution.stdin = stdin;
-        let (text, _) = as_units(leaving);
+        let mut exported = exported("@daily", Span::ZERO);
+        exported.job.definition.execution.stdin = stdin;
+        let (text, _) = as_units(exported);
         text.lines().filter(|line| line.starts_with("StandardInput")).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -122,7 +122,7 @@ fn a_directory_that_need_not_be_there_need_not_be_there_for_systemd() {
     for (cwd_optional, line) in
         [(false, "\nWorkingDirectory=/srv/a\n"), (true, "\nWorkingDirectory=-/srv/a\n")]
     {
-        let mut job = leaving("@hourly", Span::ZERO);
+        let mut job = exported("@hourly", Span::ZERO);
         (job.job.definition.execution.cwd, job.job.definition.execution.cwd_optional) =
             (b"/srv/a".to_vec(), cwd_optional);
         let (units, _) = as_units(job);
@@ -132,7 +132,7 @@ fn a_directory_that_need_not_be_there_need_not_be_there_for_systemd() {
 
 #[test]
 fn a_job_of_another_user_is_no_line_of_this_ones_table() {
-    let mut other = leaving("@daily", Span::ZERO);
+    let mut other = exported("@daily", Span::ZERO);
     other.job.definition.execution.user = Some("somebody-else".to_owned());
     let refusal = "job 7 is left out: crontab(5) cannot say `--user somebody-else` in a user's own table";
     assert_eq!(as_crontab(std::slice::from_ref(&other)), (String::new(), vec![refusal.to_owned()]));
@@ -141,7 +141,7 @@ fn a_job_of_another_user_is_no_line_of_this_ones_table() {
 
 #[test]
 fn a_delay_is_lost_in_a_table_and_no_calendar() {
-    let delayed = || leaving("@daily", Span::from_seconds(300));
+    let delayed = || exported("@daily", Span::from_seconds(300));
     let (table, told) = as_crontab(&[delayed()]);
     assert_eq!(
         (table.as_str(), told),
@@ -156,14 +156,14 @@ fn a_delay_is_lost_in_a_table_and_no_calendar() {
 
 #[test]
 fn json_has_the_keys_of_input_user_and_mail() {
-    let mut losses = Losses::default();
-    let mut text = leaving("@daily", Span::from_seconds(300));
+    let mut warnings = ExportWarnings::default();
+    let mut text = exported("@daily", Span::from_seconds(300));
     (text.job.definition.execution.stdin, text.job.definition.execution.user) =
         (Stdin::Text(b"a\n".to_vec()), Some("www".to_owned()));
     text.job.definition.mail = Some(mail("a@b,c", MailWhen::Always));
-    let mut path = leaving("@daily", Span::ZERO);
+    let mut path = exported("@daily", Span::ZERO);
     (path.job.definition.execution.stdin, path.job.definition.mail) = (Stdin::Path(b"/in".to_vec()), None);
-    let lines = json::lines(&[text, path], Timestamp::from_seconds(NOW), &mut losses);
+    let lines = json::lines(&[text, path], Timestamp::from_seconds(NOW), &mut warnings);
     let lines = String::from_utf8(lines).expect("JSON is text");
     for part in [
         r#""stdin_text":"a\n","user":"www""#,
@@ -173,5 +173,5 @@ fn json_has_the_keys_of_input_user_and_mail() {
     ] {
         assert!(lines.contains(part), "{part}: {lines}");
     }
-    assert_eq!(told(&losses), ["job 7: JSON cannot say a delay of 5m"]);
+    assert_eq!(told(&warnings), ["job 7: JSON cannot say a delay of 5m"]);
 }

@@ -15,14 +15,14 @@ const NAMED_OF_MORE: usize = 3;
 
 /// What could not be said.
 #[derive(Default)]
-pub(super) struct Losses {
+pub(super) struct ExportWarnings {
     facts: Vec<Fact>,
     /// What belongs to a session and went with no job.
     dropped: Vec<String>,
     /// How many jobs are left out.
     left_out: usize,
     /// Something is lost, not only remarked.
-    pub(super) is_any: bool,
+    pub(super) is_lossy: bool,
 }
 
 /// Something about jobs.
@@ -36,18 +36,23 @@ struct Fact {
     first: Option<(Timestamp, String)>,
 }
 
-impl Losses {
+impl ExportWarnings {
     /// Something of a job is lost.
-    pub(super) fn lose(&mut self, job: &JobView, what: impl Display) {
+    pub(super) fn drop_option(&mut self, job: &JobView, what: impl Display) {
         self.remark(job, what);
-        self.is_any = true;
+        self.is_lossy = true;
     }
 
     /// Something of a job is lost that shows only at times; of several jobs the first time is told.
-    pub(super) fn lose_from(&mut self, job: &JobView, what: impl Display, (at, shown): (Timestamp, String)) {
+    pub(super) fn drop_option_from(
+        &mut self,
+        job: &JobView,
+        what: impl Display,
+        (at, shown): (Timestamp, String),
+    ) {
         let jobs = vec![(job.id, called(job))];
         self.add(Fact { what: what.to_string(), is_left_out: false, jobs, first: Some((at, shown)) });
-        self.is_any = true;
+        self.is_lossy = true;
     }
 
     /// All is said, but there is something to know about it.
@@ -69,7 +74,7 @@ impl Losses {
             first: None,
         });
         self.left_out += 1;
-        self.is_any = true;
+        self.is_lossy = true;
     }
 
     /// Says once which variables no job has taken along.
@@ -83,7 +88,7 @@ impl Losses {
         other.facts.into_iter().for_each(|fact| self.add(fact));
         self.dropped.extend(other.dropped);
         self.left_out += other.left_out;
-        self.is_any |= other.is_any;
+        self.is_lossy |= other.is_lossy;
     }
 
     fn add(&mut self, fact: Fact) {
@@ -100,9 +105,9 @@ impl Losses {
 
     /// Returns a sentence for each fact: what all of `jobs` jobs share first, then in the order of the jobs.
     pub(super) fn sentences(&self, jobs: usize) -> Vec<String> {
-        let leaving = jobs.saturating_sub(self.left_out);
+        let exported = jobs.saturating_sub(self.left_out);
         let is_of_all = |fact: &Fact| {
-            let all = if fact.is_left_out { jobs } else { leaving };
+            let all = if fact.is_left_out { jobs } else { exported };
             fact.jobs.len() == all && all > 1
         };
         let (of_all, mut of_some): (Vec<&Fact>, Vec<&Fact>) =
@@ -142,21 +147,21 @@ fn named(jobs: &[(JobId, String)]) -> String {
 }
 
 /// Tells of the options that neither cron nor systemd knows.
-pub(super) fn lose_policies(job: &JobView, now: Timestamp, lose: &mut impl FnMut(String)) {
+pub(super) fn warn_of_policies(job: &JobView, now: Timestamp, unsaid: &mut impl FnMut(String)) {
     if job.definition.policy.missed.grace != Missed::default().grace {
-        lose(format!("--grace {}", job.definition.policy.missed.grace));
+        unsaid(format!("--grace {}", job.definition.policy.missed.grace));
     }
     if job.definition.priority != 0 {
-        lose(format!("--priority {}", job.definition.priority));
+        unsaid(format!("--priority {}", job.definition.priority));
     }
     if let Some(start) = job.definition.start.filter(|start| *start > now) {
-        lose(format!("--start {start}"));
+        unsaid(format!("--start {start}"));
     }
     if job.paused_at.is_some() {
-        lose("--hold".to_owned());
+        unsaid("--hold".to_owned());
     }
     for tag in &job.definition.tags {
-        lose(format!("--tag {tag}"));
+        unsaid(format!("--tag {tag}"));
     }
 }
 
@@ -164,43 +169,43 @@ pub(super) fn lose_policies(job: &JobView, now: Timestamp, lose: &mut impl FnMut
 mod tests {
     use super::*;
 
-    fn losses(facts: &[(&str, bool, std::ops::Range<i64>)]) -> Losses {
-        let mut losses = Losses::default();
+    fn warnings(facts: &[(&str, bool, std::ops::Range<i64>)]) -> ExportWarnings {
+        let mut warnings = ExportWarnings::default();
         for (what, is_left_out, jobs) in facts {
             for job in jobs.clone() {
                 let jobs = vec![(JobId(job), job.to_string())];
-                losses.add(Fact { what: (*what).to_owned(), is_left_out: *is_left_out, jobs, first: None });
-                losses.left_out += usize::from(*is_left_out);
+                warnings.add(Fact { what: (*what).to_owned(), is_left_out: *is_left_out, jobs, first: None });
+                warnings.left_out += usize::from(*is_left_out);
             }
         }
-        losses
+        warnings
     }
 
     #[test]
     fn what_all_jobs_share_is_one_line_with_a_count() {
-        let told = losses(&[("a", false, 1..2), ("b", false, 1..701), ("c", false, 1..396)]).sentences(700);
+        let told = warnings(&[("a", false, 1..2), ("b", false, 1..701), ("c", false, 1..396)]).sentences(700);
         assert_eq!(told, ["all 700 jobs: b", "job 1: a", "395 jobs (1, 2, 3, …): c"]);
-        let told = losses(&[("a", false, 1..3), ("a", false, 2..3), ("b", false, 2..4)]).sentences(3);
+        let told = warnings(&[("a", false, 1..3), ("a", false, 2..3), ("b", false, 2..4)]).sentences(3);
         assert_eq!(told, ["jobs 1 and 2: a", "jobs 2 and 3: b"]);
-        assert_eq!(losses(&[("a", false, 5..6)]).sentences(1), ["job 5: a"]);
+        assert_eq!(warnings(&[("a", false, 5..6)]).sentences(1), ["job 5: a"]);
     }
 
     #[test]
     fn of_what_shows_at_times_the_first_is_told() {
-        let mut losses = Losses::default();
+        let mut warnings = ExportWarnings::default();
         for (job, at) in [(1, 30), (2, 10), (2, 20), (3, 40)] {
             let first = Some((Timestamp::from_seconds(at), format!("at {at}")));
             let jobs = vec![(JobId(job), job.to_string())];
-            losses.add(Fact { what: "a".to_owned(), is_left_out: false, jobs, first });
+            warnings.add(Fact { what: "a".to_owned(), is_left_out: false, jobs, first });
         }
-        assert_eq!(losses.sentences(4), ["jobs 1, 2 and 3: a, first at 10"]);
+        assert_eq!(warnings.sentences(4), ["jobs 1, 2 and 3: a, first at 10"]);
     }
 
     #[test]
     fn jobs_that_are_left_out_share_nothing_with_those_that_leave() {
-        let told = losses(&[("a", true, 1..3), ("b", false, 3..6)]).sentences(5);
+        let told = warnings(&[("a", true, 1..3), ("b", false, 3..6)]).sentences(5);
         assert_eq!(told, ["all 3 jobs: b", "jobs 1 and 2 are left out: a"]);
-        assert_eq!(losses(&[("a", true, 1..9)]).sentences(8), ["all 8 jobs are left out: a"]);
-        assert_eq!(losses(&[("a", true, 4..5)]).sentences(9), ["job 4 is left out: a"]);
+        assert_eq!(warnings(&[("a", true, 1..9)]).sentences(8), ["all 8 jobs are left out: a"]);
+        assert_eq!(warnings(&[("a", true, 4..5)]).sentences(9), ["job 4 is left out: a"]);
     }
 }
