@@ -102,7 +102,8 @@ fn every_line_becomes_a_job_and_prints_its_id() {
     let lines = concat!(
         r#"{"command":["true"]}"#,
         "\n\n  \n",
-        r#"{"script":"make\n","name":"a","at":["2031-01-01","2032-01-01"],"cron":"@daily","tz":"UTC","tag":"x","env":["A=1"],"#,
+        r#"{"script":"make\n","name":"a","at":["2031-01-01","2032-01-01"],"cron":"@daily","tz":"UTC","#,
+        r#""tag":"x","env":["A=1"],"#,
         r#""clean_env":true,"queue":"gpu","priority":-5,"timeout":"1m","kill_after":"1s","overlap":"wait","#,
         r#""missed":"all,6h","grace":"5s","hold":true,"cwd":"/","command":null}"#,
         "\n",

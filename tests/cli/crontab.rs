@@ -80,8 +80,8 @@ fn a_table_with_errors_is_not_installed_and_the_old_one_stays() {
         1,
         "",
         "\"-\":2: minute `75` is outside 0-59\n\
-         \"-\":3: a sixth field stands where the command should be (five fields come before the command; for seconds use \
-         `taskq add --cron`)\n\
+         \"-\":3: a sixth field stands where the command should be (five fields come before the command; \
+         for seconds use `taskq add --cron`)\n\
          errors in crontab file, can't install.\n",
     );
     assert_eq!(listed(&home), b"15 3 * * * backup\n");

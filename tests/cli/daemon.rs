@@ -24,7 +24,8 @@ fn the_status_says_whether_a_daemon_runs() {
 fn a_second_daemon_is_refused_with_the_firsts_pid() {
     let home = Home::with_daemon();
     let said = format!(
-        "error: cannot start daemon: pid {} already serves the store `[home]/data/taskq`\nhint: see it with `taskq status`\n",
+        "error: cannot start daemon: pid {} already serves the store `[home]/data/taskq`\n\
+         hint: see it with `taskq status`\n",
         home.daemon_pid()
     );
     home.taskq(&["daemon"]).gives(1, "", &said);
@@ -73,7 +74,8 @@ fn two_stores_do_not_disturb_each_other() {
     home.taskq(&["--dir", "other", "wait", "a"]).gives(
         3,
         "",
-        "error: cannot wait: the daemon is not running\nhint: start it with `taskq daemon`, in another terminal or as a service\n",
+        "error: cannot wait: the daemon is not running\n\
+         hint: start it with `taskq daemon`, in another terminal or as a service\n",
     );
     home.taskq(&["wait", "a"]).gives(0, "", "");
 }

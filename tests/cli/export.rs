@@ -68,7 +68,10 @@ fn add_many(home: &Home) {
         "true",
     ]);
     home.add(&["--umask", "077", "--stdin", "in put", "--mail", "a@b.example,c,always", "true"]);
-    let with_text = r#"{"script":"cat","stdin_text":"one\ntwo","cron":"@hourly","mail":"me","mail_format":"cronie","umask":"002"}"#;
+    let with_text = concat!(
+        r#"{"script":"cat","stdin_text":"one\ntwo","cron":"@hourly","mail":"me","#,
+        r#""mail_format":"cronie","umask":"002"}"#
+    );
     home.taskq(&["add", "--from", "-"]).stdin(with_text).gives(0, "8\n", "");
     home.add(&["--clean-env", "--env", "A=", "--env", "B=x=y\n'\"\\ z", "--missed", "skip", "true"]);
 }
@@ -317,8 +320,8 @@ fn what_cron_does_not_do_by_itself_stands_in_the_command() {
 #[test]
 fn a_line_of_the_table_does_what_the_job_does() {
     let home = Home::new();
-    let script = "umask 077; exec \"$TASKQ\" add --clean-env --cron @daily --tz system --env SHELL=/bin/x --cwd 'a b' -- \
-                  printf '%s|' \"it's\" '' '\\\\%' '$(x)' \"`pwd`\" a=b";
+    let script = "umask 077; exec \"$TASKQ\" add --clean-env --cron @daily --tz system \
+                  --env SHELL=/bin/x --cwd 'a b' -- printf '%s|' \"it's\" '' '\\\\%' '$(x)' \"`pwd`\" a=b";
     std::fs::create_dir(home.work().join("a b")).expect("the name is new");
     home.shell("/bin/sh").args(["-c", script]).env("TASKQ", crate::harness::TASKQ).status().expect("sh runs");
     let table = home.taskq(&["export", "crontab"]).answer().stdout;

@@ -51,7 +51,8 @@ fn an_imported_job_has_crons_environment_and_not_the_importers() {
     let mut home = Home::new();
     home.start_daemon(&[]);
     let table = format!(
-        "A=1\nPATH=/usr/bin:/bin\nA = \"two words\" \nHOME={}\n0 0 1 1 * env | sort > env; pwd >> env; umask >> env; cat >> env%to%read\n",
+        "A=1\nPATH=/usr/bin:/bin\nA = \"two words\" \nHOME={}\n\
+         0 0 1 1 * env | sort > env; pwd >> env; umask >> env; cat >> env%to%read\n",
         home.work().display()
     );
     home.taskq(&["import", "crontab", "-"]).env("IMPORTER", "leaks").stdin(table).answer();
@@ -369,7 +370,8 @@ fn a_table_under_a_new_name_can_be_ended_under_the_old_one() {
     let answer = home.taskq(&["import", "crontab", "new"]).answer();
     let old = old.display();
     let said = format!(
-        "`new`: 2 lines of it are in `{old}`, too, and the jobs run twice: `taskq cancel 1 2` ends the other table's\n"
+        "`new`: 2 lines of it are in `{old}`, too, and the jobs run twice: \
+         `taskq cancel 1 2` ends the other table's\n"
     );
     assert!(answer.stderr.contains(&said), "{answer:?}");
     home.taskq(&["cancel", "1", "2"]).gives(0, "", "");

@@ -60,7 +60,8 @@ fn a_job_that_has_not_run_has_no_log() {
     home.taskq(&["log", "later"]).gives(
         1,
         "",
-        "error: cannot show log of job `later`: it has not run yet\nhint: see when it will with `taskq next later`\n",
+        "error: cannot show log of job `later`: it has not run yet\n\
+         hint: see when it will with `taskq next later`\n",
     );
     home.taskq(&["log", "later", "--all"]).gives(0, "", "");
 }

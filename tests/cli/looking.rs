@@ -142,7 +142,8 @@ fn daylight_saving_within_a_year_is_shown() {
     assert_eq!(
         shown_triggers(&home, "1"),
         [
-            "Triggers:  cron 30 2 * * * (Europe/Berlin), next 2031-03-30 03:00:00 +0200, moved: the clock leaves out 02:30",
+            "Triggers:  cron 30 2 * * * (Europe/Berlin), next 2031-03-30 03:00:00 +0200, moved: \
+             the clock leaves out 02:30",
             "Daylight:  Sun 2031-10-26 02:30:00 +0200  once: the clock shows 02:30 twice",
         ]
     );
@@ -151,16 +152,17 @@ fn daylight_saving_within_a_year_is_shown() {
         [
             "Triggers:  cron */10 2 * * * (Europe/Berlin), next 2031-03-31 02:00:00 +0200",
             "           cron 15 3 * * * (Europe/Berlin), next 2031-03-30 03:15:00 +0200",
-            "Daylight:  Sun 2031-03-30 02:00:00 -      skipped: 6 fires, the clock leaves out 02:00 to 02:50 (cron */10 2 * * *)",
-            "           Sun 2031-10-26 02:00:00 +0200  twice: 12 fires instead of 6, the clock shows 02:00 to 02:50 twice \
-             (cron */10 2 * * *)",
+            "Daylight:  Sun 2031-03-30 02:00:00 -      skipped: 6 fires, the clock leaves out \
+             02:00 to 02:50 (cron */10 2 * * *)",
+            "           Sun 2031-10-26 02:00:00 +0200  twice: 12 fires instead of 6, the clock shows \
+             02:00 to 02:50 twice (cron */10 2 * * *)",
         ]
     );
     assert_eq!(
         shown_triggers(&home, "3"),
         [
-            "Triggers:  cron 0-59/10 2 * * * (Europe/Berlin), next 2031-03-30 03:00:00 +0200, merged: 6 fires in one, the \
-             clock leaves out 02:00 to 02:50",
+            "Triggers:  cron 0-59/10 2 * * * (Europe/Berlin), next 2031-03-30 03:00:00 +0200, \
+             merged: 6 fires in one, the clock leaves out 02:00 to 02:50",
             "Daylight:  Sun 2031-10-26 02:00:00 +0200  once: 6 fires, the clock shows 02:00 to 02:50 twice",
         ]
     );

@@ -167,7 +167,8 @@ fn words_are_read_in_the_zone() {
         &["--at", "next monday 10:00", "--tz", "America/New_York", "--from", "2026-01-01"],
         "Mon 2026-01-05 10:00:00 -0500\n",
     );
-    let json = "{\"version\":1,\"fires\":[{\"at\":\"2026-01-02T08:00:00Z\",\"job_id\":null,\"daylight\":null}],\"skipped\":[]}\n";
+    let json = "{\"version\":1,\"fires\":[\
+                {\"at\":\"2026-01-02T08:00:00Z\",\"job_id\":null,\"daylight\":null}],\"skipped\":[]}\n";
     preview(&["--at", "tomorrow 9am", "--from", "2026-01-01", "--json"], json);
 }
 

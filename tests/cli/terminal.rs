@@ -47,7 +47,8 @@ fn add_says_when_the_job_will_run_and_how_to_start_a_daemon() {
 fn a_terminal_without_a_script_is_asked_for_a_command() {
     let home = Home::new();
     let said = "error: cannot add job: there is no command\n\
-                hint: give one: `taskq add -- COMMAND [ARG]...`, `-c SCRIPT`, or a script on standard input\n";
+                hint: give one: `taskq add -- COMMAND [ARG]...`, `-c SCRIPT`, \
+                or a script on standard input\n";
     shows!(&home, 200, "add", said);
 }
 

@@ -33,7 +33,12 @@ Examples:
 )]
 pub struct DaemonArgs {
     /// Give the queue `default` N slots (one per CPU)
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number(1..=QueueName::SLOTS_MAX))]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = number(1..=QueueName::SLOTS_MAX)
+    )]
     pub slots: Option<u32>,
 }
 

@@ -120,7 +120,14 @@ pub struct NextArgs {
     pub from: Option<String>,
 
     /// At most N fires (10)
-    #[arg(short = 'n', value_name = "N", default_value = "10", hide_default_value = true, allow_negative_numbers = true, value_parser = number(0..=u32::MAX))]
+    #[arg(
+        short = 'n',
+        value_name = "N",
+        default_value = "10",
+        hide_default_value = true,
+        allow_negative_numbers = true,
+        value_parser = number(0..=u32::MAX)
+    )]
     pub limit: u32,
 
     /// Print JSON

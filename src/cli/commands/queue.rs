@@ -84,7 +84,12 @@ pub struct QueueSetArgs {
     pub queue: String,
 
     /// Run at most N of its jobs at once
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number(1..=QueueName::SLOTS_MAX))]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = number(1..=QueueName::SLOTS_MAX)
+    )]
     pub slots: u32,
 }
 

@@ -52,7 +52,14 @@ pub struct RunsArgs {
     pub since: Option<String>,
 
     /// At most N runs (20)
-    #[arg(short = 'n', value_name = "N", default_value = "20", hide_default_value = true, allow_negative_numbers = true, value_parser = number(0..=u32::MAX))]
+    #[arg(
+        short = 'n',
+        value_name = "N",
+        default_value = "20",
+        hide_default_value = true,
+        allow_negative_numbers = true,
+        value_parser = number(0..=u32::MAX)
+    )]
     pub limit: u32,
 
     /// Print JSON

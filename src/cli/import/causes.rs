@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn a_zone_that_makes_a_difference_gets_one_note_with_name_value_and_the_first_line() {
-        let table = "CRON_TZ=Asia/Tokyo\n*/5 * * * * x\n0 9 * * * y\n0 10 * * * z\nCRON_TZ=Europe/London\n0 9 * * * x\n";
+        let table = "CRON_TZ=Asia/Tokyo\n*/5 * * * * x\n0 9 * * * y\n0 10 * * * z\n\
+                     CRON_TZ=Europe/London\n0 9 * * * x\n";
         let debian = "the times below are in the system's zone; the first difference is in line";
         let expected = [
             format!("2: only cronie uses CRON_TZ `Asia/Tokyo`: {debian} 4"),
@@ -234,7 +235,8 @@ mod tests {
         let table = "RANDOM_DELAY=45\n0 9 * * * x\n0 10 * * * y\nRANDOM_DELAY=0\n0 11 * * * z\n";
         let debian = ["2: only cronie uses RANDOM_DELAY `45`: nothing is delayed"];
         assert_eq!(notes(table, Dialect::Debian, Layout::User), debian);
-        let cronie = "2: RANDOM_DELAY `45`: cronie draws a delay at each start; taskq delays the lines below by 22 min";
+        let cronie = "2: RANDOM_DELAY `45`: cronie draws a delay at each start; \
+                      taskq delays the lines below by 22 min";
         assert_eq!(notes(table, Dialect::Cronie, Layout::User), [cronie]);
     }
 
@@ -263,7 +265,8 @@ mod tests {
     fn a_user_column_is_told_of_once_with_the_number_of_lines() {
         let said = |others: &str| {
             format!(
-                "2: the command begins with a user, `root`{others}: only system tables have users (`--system`)"
+                "2: the command begins with a user, `root`{others}: only system tables have users \
+                 (`--system`)"
             )
         };
         let of = |table: &str| notes(table, Dialect::Debian, Layout::User);

@@ -83,7 +83,8 @@ impl Doubles {
                 let path = quoted(other.as_bytes());
                 let path = String::from_utf8_lossy(&path);
                 format!(
-                    "`touch {path} && taskq import crontab {path}` ends the jobs of that table, whose file is gone"
+                    "`touch {path} && taskq import crontab {path}` ends the jobs of that table, \
+                     whose file is gone"
                 )
             }
         }
@@ -110,7 +111,8 @@ mod tests {
             format!("{one}: `taskq cancel 7` ends the other table's")
         );
         let many = sentence("/no where", 1..100, true);
-        let command = "`touch '/no where' && taskq import crontab '/no where'` ends the jobs of that table, whose file is gone";
+        let command = "`touch '/no where' && taskq import crontab '/no where'` ends the jobs of that table, \
+                       whose file is gone";
         assert!(many.ends_with(command), "{many}");
         let there = sentence("/", 1..100, true);
         assert!(there.ends_with("edit that table, and import it again"), "{there}");

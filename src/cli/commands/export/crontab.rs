@@ -25,9 +25,10 @@ const CRON_MAKES_UP: Span = Span::from_seconds(3 * 3_600);
 const UMASK: u32 = 0o022;
 
 /// What sh(1) would take for its own as the first word of a command, a program of that name notwithstanding.
-const SHELL_WORDS: &str = ": . [ alias bg break case cd command continue do done echo elif else esac eval exec exit export \
-     false fc fg fi for function getopts hash if in jobs kill local printf pwd read readonly return set shift test then \
-     time times trap true type ulimit umask unalias unset until wait while { } !";
+const SHELL_WORDS: &str = "\
+    : . [ alias bg break case cd command continue do done echo elif else esac eval exec exit export \
+    false fc fg fi for function getopts hash if in jobs kill local printf pwd read readonly return set \
+    shift test then time times trap true type ulimit umask unalias unset until wait while { } !";
 
 /// Writes the jobs as a crontab.
 pub(super) fn table(
