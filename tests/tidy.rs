@@ -58,16 +58,8 @@ const KNOWN_CIRCLES: &[&[&str]] = &[
 ];
 
 /// Where lines are still too long.
-const LONG_LINES: &[&str] = &[
-    "CHANGELOG.md",
-    "README.md",
-    "src/cli/",
-    "src/crontab/",
-    "src/daemon/",
-    "src/schedule/",
-    "src/store/",
-    "tests/cli/",
-];
+const LONG_LINES: &[&str] =
+    &["CHANGELOG.md", "README.md", "src/crontab/", "src/daemon/", "src/schedule/", "src/store/"];
 
 /// Returns the rules that a file breaks, each with what a person has to know.
 fn broken(file: &str, source: &str) -> Vec<(&'static str, String)> {

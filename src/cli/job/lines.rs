@@ -44,8 +44,8 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// Reads every line of `input`, which is called `source`; empty lines are passed over. Each job comes with what
-/// errors say is being done.
+/// Reads the jobs of `input`, which errors call `source`, and skips empty lines. Each job comes with the
+/// words for its errors: ``add the job in line 3 of `x` ``.
 ///
 /// # Errors
 /// `Usage`, with the line, and the column where JSON stopped making sense.

@@ -1,5 +1,5 @@
 //! Owns: the options of a job, one field each: of `add`, and of a line of `add --from`.
-//! Never: what their values mean (see `text` and `values`), or how a stored job shows them (see `view::options`).
+//! Never: what their values mean (see `text` and `values`), or how they are shown (see `view::options`).
 
 use std::ffi::OsString;
 use std::path::PathBuf;

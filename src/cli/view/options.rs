@@ -1,5 +1,5 @@
-//! Owns: what a stored job says of its options: in JSON, in a line of `export json`, and in `show`. One ordered
-//! table has them all.
+//! Owns: how the options of a stored job are shown: in JSON, in a line of `export json`, and in `show`. One
+//! ordered table has them all.
 //! Never: reading options (see `job`).
 
 use std::borrow::Cow;
