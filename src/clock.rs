@@ -9,17 +9,17 @@ use nix::time::{ClockId, clock_getres, clock_gettime};
 
 use crate::domain::{Span, Timestamp};
 
-/// A source of the current time; handed down, never reached for.
+/// A source of the current time. It is passed down from `main`.
 pub trait Clock {
     /// Returns the wall-clock time (CLOCK_REALTIME).
     fn now(&self) -> Timestamp;
 
-    /// Returns what time(2) and the stamps of files tell (CLOCK_REALTIME_COARSE): the wall-clock time of the
-    /// last tick.
-    fn told(&self) -> Timestamp;
+    /// Returns the wall-clock time of the last tick (CLOCK_REALTIME_COARSE): what time(2) returns and what
+    /// the timestamps of files show.
+    fn coarse_now(&self) -> Timestamp;
 
-    /// Returns how long a tick is: `told` moves on so long after it did.
-    fn tick(&self) -> Span;
+    /// Returns the length of a tick.
+    fn coarse_resolution(&self) -> Span;
 
     /// Returns the time since some fixed point, unmoved by clock steps (CLOCK_MONOTONIC).
     fn monotonic(&self) -> Duration;
@@ -33,7 +33,7 @@ pub struct SystemClock {
 
 impl SystemClock {
     /// Starts counting monotonic time here.
-    #[expect(clippy::new_without_default, reason = "a clock is made by main alone, on purpose")]
+    #[expect(clippy::new_without_default, reason = "a clock is created by main alone, on purpose")]
     pub fn new() -> Self {
         Self { started: Instant::now() }
     }
@@ -52,17 +52,62 @@ impl Clock for SystemClock {
         Timestamp::from_micros(micros)
     }
 
-    fn told(&self) -> Timestamp {
-        let told = clock_gettime(ClockId::CLOCK_REALTIME_COARSE);
-        told.map_or_else(|_| self.now(), |told| Timestamp::from_micros(micros(&told)))
+    fn coarse_now(&self) -> Timestamp {
+        let coarse = clock_gettime(ClockId::CLOCK_REALTIME_COARSE);
+        coarse.map_or_else(|_| self.now(), |coarse| Timestamp::from_micros(micros(&coarse)))
     }
 
-    fn tick(&self) -> Span {
+    fn coarse_resolution(&self) -> Span {
         let tick = clock_getres(ClockId::CLOCK_REALTIME_COARSE).map_or(0, |tick| micros(&tick));
         Span::from_micros(u64::try_from(tick).unwrap_or(0))
     }
 
     fn monotonic(&self) -> Duration {
         self.started.elapsed()
+    }
+}
+
+/// Clocks for tests: they show what they were set to, with ticks of 4 ms.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FakeClock {
+    pub(crate) now: Timestamp,
+    pub(crate) coarse_now: Timestamp,
+    pub(crate) monotonic: Duration,
+}
+
+#[cfg(test)]
+impl FakeClock {
+    pub(crate) fn at(now: Timestamp, monotonic: Duration) -> Self {
+        Self { now, coarse_now: now, monotonic }
+    }
+
+    /// Sets the wall clock.
+    pub(crate) fn set(&mut self, now: Timestamp) {
+        (self.now, self.coarse_now) = (now, now);
+    }
+
+    pub(crate) fn advance(&mut self, by: Duration) {
+        self.monotonic += by;
+        self.set(self.now + Span::from_micros(u64::try_from(by.as_micros()).expect("a test is short")));
+    }
+}
+
+#[cfg(test)]
+impl Clock for FakeClock {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn coarse_now(&self) -> Timestamp {
+        self.coarse_now
+    }
+
+    fn coarse_resolution(&self) -> Span {
+        Span::from_millis(4)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.monotonic
     }
 }

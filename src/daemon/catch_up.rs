@@ -2,11 +2,89 @@
 //! job that was paused.
 //! Never: late fires, which a turn finds.
 
-use crate::domain::{JobId, Timestamp};
+use log::info;
+
+use crate::domain::{JobId, QueueName, Span, Timestamp};
 use crate::engine::{after_end, after_step_back, follow_zone, resume};
-use crate::keeper::protocol::KeeperInstance;
+use crate::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use crate::schedule::Zone;
-use crate::store::{Applied, MetaKey, PlannedAre, StoreResult, Writer};
+use crate::store::{Applied, MetaKey, PlannedAre, Store, StoreError, StoreResult, Writer};
+
+/// A larger backward step of the clock means that the old time was wrong: fires are planned again. A smaller
+/// one is a correction: the plan stays (cron(8)'s rule).
+pub(super) const STEP_BACK: Span = Span::from_seconds(3 * 3_600);
+
+/// What a daemon knows when it starts.
+pub struct Beginning<'a> {
+    /// Which boot of the machine this is.
+    pub boot_id: &'a str,
+    /// New slots for the default queue.
+    pub slots: Option<u32>,
+    /// The system's zone.
+    pub zone: &'a Zone,
+    /// Keepers that exited with nothing left to report.
+    pub ended_keepers: &'a [KeeperInstance],
+    /// The current time.
+    pub now: Timestamp,
+}
+
+/// Does what is due once, before the first turn.
+pub fn begin(store: &mut Store, beginning: &Beginning<'_>) -> StoreResult<()> {
+    store.write(|writer| {
+        if beginning.slots.is_some() {
+            writer.set_queue(&QueueName::default(), beginning.slots)?;
+        }
+        if writer.latest_queued_at()?.is_some_and(|latest| latest > beginning.now + STEP_BACK) {
+            notice_step_back(writer, beginning.zone, beginning.now)?;
+        }
+        notice_boot(writer, beginning.boot_id, beginning.ended_keepers, beginning.now)
+    })
+}
+
+/// What has made plans wrong since the last commit that looked at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CatchUp {
+    /// The clock was set back by more than a correction.
+    pub is_set_back: bool,
+    /// The system's zone may be another.
+    pub zone_may_differ: bool,
+}
+
+impl CatchUp {
+    /// Plans again what is wrong, with the zone that was known before and the present one.
+    ///
+    /// # Errors
+    /// What is still to be done when the store fails is left for the next call.
+    pub fn write(
+        &mut self,
+        store: &mut Store,
+        zone: &mut Zone,
+        read_zone: impl FnOnce() -> (Zone, String),
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        if self.is_set_back {
+            store.write(|writer| notice_step_back(writer, zone, now))?;
+            self.is_set_back = false;
+        }
+        if self.zone_may_differ {
+            let (present, fingerprint) = read_zone();
+            if store.write(|writer| notice_zone(writer, &fingerprint, &present, now))? {
+                info!("the system's zone is `{}`", present.name());
+            }
+            *zone = present;
+            self.zone_may_differ = false;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the stops that the keeper is to have although they cannot be committed.
+pub fn uncommitted_stops(store: &mut Store) -> Vec<ToKeeper> {
+    let stop = |(run, number, now)| ToKeeper::Stop { attempt: Attempt::of_run(run, number), now };
+    let stops =
+        store.read(|reader| Ok::<_, StoreError>(reader.untold_stops()?.into_iter().map(stop).collect()));
+    stops.unwrap_or_default()
+}
 
 /// Ends as `lost` what was claimed before the machine was last started, since no keeper and no process of it
 /// can be left; fires what `@reboot` asks for. Keepers that `ended` in order had started nothing that is still

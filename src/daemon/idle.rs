@@ -2,63 +2,47 @@
 //! `taskq.db` alone is whole.
 //! Never: commits.
 //!
-//! One timer, armed by a commit: a daemon to which nothing happens does not wake up. It runs again only for a
-//! log that a reader still needed, each time after twice as long.
+//! A commit sets the timer: a daemon to which nothing happens does not wake up. The timer is set again only for
+//! a log that a reader still needed, each time to twice the span.
+
+use std::time::Duration;
 
 use log::{info, warn};
 
-use crate::domain::{Span, Timestamp};
+use super::agenda::{Agenda, Timer};
+use crate::clock::Clock;
 use crate::store::{Store, StoreResult};
 
 /// How long after the last commit the log is copied back: longer than a person takes between two commands.
-const IDLE: Span = Span::from_seconds(5);
+const IDLE: Duration = Duration::from_secs(5);
 
-/// When the log is to be copied back.
+/// The copying back of the log, when `Timer::Idle` is due.
 #[derive(Debug, Default)]
 pub(super) struct Idle {
-    at: Option<Timestamp>,
-    patience: Span,
+    delay: Duration,
     /// The commits that the store had seen when it was last looked at.
     commits: u64,
 }
 
 impl Idle {
-    /// Returns when to wake up.
-    pub(super) fn at(&self) -> Option<Timestamp> {
-        self.at
-    }
-
     /// Takes note of the commits that the store has seen; a new one means that it is not idle.
-    pub(super) fn saw_commits(&mut self, commits: u64, now: Timestamp) {
+    pub(super) fn saw_commits(&mut self, commits: u64, agenda: &mut Agenda, clock: &dyn Clock) {
         if commits != self.commits {
             self.commits = commits;
-            self.patience = IDLE;
-            self.at = Some(now + IDLE);
+            self.delay = IDLE;
+            agenda.set_after(Timer::Idle, IDLE, clock);
         }
     }
 
-    /// The wall clock is earlier than it was by so much.
-    pub(super) fn clock_was_set_back(&mut self, by: Span) {
-        self.at = self.at.map(|at| at - by);
-    }
-
-    /// Copies the log back if it is time.
-    pub(super) fn tend(&mut self, store: &mut Store, now: Timestamp) {
-        if self.at.is_some_and(|at| at <= now) {
-            let copied = store.copy_log_back();
-            self.take_note(copied, now);
-        }
-    }
-
-    fn take_note(&mut self, copied: StoreResult<bool>, now: Timestamp) {
-        self.at = None;
+    /// Takes note of an attempt to copy the log back.
+    pub(super) fn copied(&mut self, copied: StoreResult<bool>, agenda: &mut Agenda, clock: &dyn Clock) {
         match copied {
             Ok(true) => {}
             Ok(false) => {
-                self.patience = Span::from_micros(self.patience.as_micros().saturating_mul(2));
-                self.at = Some(now + self.patience);
+                self.delay = self.delay.saturating_mul(2);
+                agenda.set_after(Timer::Idle, self.delay, clock);
             }
-            // The next commit says it louder, and tries again.
+            // The next commit tries again, and fails where it matters.
             Err(error) => warn!("cannot copy the log back: {error}"),
         }
     }
@@ -76,42 +60,47 @@ pub(super) fn finish(store: Store) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::FakeClock;
+    use crate::domain::Timestamp;
 
-    fn second(seconds: i64) -> Timestamp {
-        Timestamp::from_seconds(seconds)
+    fn clock(seconds: u64) -> FakeClock {
+        FakeClock::at(Timestamp::default(), Duration::from_secs(seconds))
+    }
+
+    /// Returns the second at which the timer is due.
+    fn due(agenda: &Agenda) -> Option<u64> {
+        agenda.next_wake(&clock(0)).monotonic.map(|at| at.as_secs())
     }
 
     #[test]
-    fn a_commit_arms_the_timer_anew_and_a_turn_without_one_does_not() {
-        let mut idle = Idle::default();
-        idle.saw_commits(1, second(100));
-        idle.saw_commits(1, second(103));
-        assert_eq!(idle.at(), Some(second(105)));
-        idle.saw_commits(2, second(104));
-        assert_eq!(idle.at(), Some(second(109)));
-        idle.clock_was_set_back(Span::from_seconds(60));
-        assert_eq!(idle.at(), Some(second(49)));
+    fn a_commit_sets_the_timer_anew_and_a_turn_without_one_does_not() {
+        let (mut idle, mut agenda) = (Idle::default(), Agenda::default());
+        idle.saw_commits(1, &mut agenda, &clock(100));
+        idle.saw_commits(1, &mut agenda, &clock(103));
+        assert_eq!(due(&agenda), Some(105));
+        idle.saw_commits(2, &mut agenda, &clock(104));
+        assert_eq!(due(&agenda), Some(109));
     }
 
     #[test]
     fn once_the_log_is_copied_back_nothing_wakes_the_daemon_for_it() {
-        let mut idle = Idle::default();
-        idle.saw_commits(1, second(100));
-        idle.take_note(Ok(true), second(105));
-        assert_eq!(idle.at(), None);
-        idle.saw_commits(1, second(200));
-        assert_eq!(idle.at(), None);
+        let (mut idle, mut agenda) = (Idle::default(), Agenda::default());
+        idle.saw_commits(1, &mut agenda, &clock(100));
+        assert_eq!(agenda.take_due(&clock(105)), [Timer::Idle]);
+        idle.copied(Ok(true), &mut agenda, &clock(105));
+        idle.saw_commits(1, &mut agenda, &clock(200));
+        assert_eq!(due(&agenda), None);
     }
 
     #[test]
     fn a_log_that_a_reader_needs_is_tried_again_after_twice_as_long_each_time() {
-        let mut idle = Idle::default();
-        idle.saw_commits(1, second(100));
-        idle.take_note(Ok(false), second(105));
-        assert_eq!(idle.at(), Some(second(115)));
-        idle.take_note(Ok(false), second(115));
-        assert_eq!(idle.at(), Some(second(135)));
-        idle.saw_commits(2, second(120));
-        assert_eq!(idle.at(), Some(second(125)));
+        let (mut idle, mut agenda) = (Idle::default(), Agenda::default());
+        idle.saw_commits(1, &mut agenda, &clock(100));
+        idle.copied(Ok(false), &mut agenda, &clock(105));
+        assert_eq!(due(&agenda), Some(115));
+        idle.copied(Ok(false), &mut agenda, &clock(115));
+        assert_eq!(due(&agenda), Some(135));
+        idle.saw_commits(2, &mut agenda, &clock(120));
+        assert_eq!(due(&agenda), Some(125));
     }
 }

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use log::{error, warn};
 use nix::sys::signal::{Signal, kill};
@@ -16,18 +17,17 @@ use nix::unistd::Pid;
 
 use super::order::too_long;
 use super::{random_id, sockets};
-use crate::domain::{Span, Timestamp};
+use crate::domain::Timestamp;
 use crate::error::describe;
 use crate::keeper::lock::running_keeper;
 use crate::keeper::protocol::{Attempt, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use crate::keeper::{KeeperLink, SOCKET, launch};
 
-/// The pause before the next keeper is launched, after two in a row have ended without a hello, or after an
-/// outdated one was let go.
-const RELAUNCH: Span = Span::from_seconds(1);
+/// The pause after a keeper could not be launched, or an outdated one was let go.
+const RELAUNCH: Duration = Duration::from_secs(1);
 
 /// The pause after a keeper that holds its lock did not listen: it makes its socket anew, or exits.
-const REBIND: Span = Span::from_millis(50);
+const REBIND: Duration = Duration::from_millis(50);
 
 /// The daemon's keeper.
 #[derive(Debug)]
@@ -47,13 +47,8 @@ pub(super) struct KeeperSide {
     left: HashSet<Attempt>,
     /// Keepers that are children of this process and were not reaped.
     children: Vec<u32>,
-    /// Keepers in a row that ended without a hello.
-    failed_hellos: u32,
-    retry_at: Option<Timestamp>,
-    /// Starts that were sent and have no answer yet: what the keeper can go on with by itself.
-    standing_by: usize,
-    /// If no more than this many are left, the next turn cannot wait.
-    refill_at: usize,
+    /// The last attempt found a keeper that does not listen.
+    is_unreachable: bool,
 }
 
 impl KeeperSide {
@@ -67,10 +62,7 @@ impl KeeperSide {
             keeper: None,
             left: HashSet::new(),
             children: Vec::new(),
-            failed_hellos: 0,
-            retry_at: None,
-            standing_by: 0,
-            refill_at: 0,
+            is_unreachable: false,
         }
     }
 
@@ -84,21 +76,6 @@ impl KeeperSide {
         self.keeper.iter().map(|keeper| keeper.instance).collect()
     }
 
-    pub(super) fn retry_at(&self) -> Option<Timestamp> {
-        self.retry_at
-    }
-
-    /// Tells whether the keeper has enough to go on with, so that results can wait for a moment: no slot is
-    /// empty meanwhile, and more results share a commit.
-    pub(super) fn is_supplied(&self) -> bool {
-        self.standing_by > self.refill_at
-    }
-
-    /// The wall clock is earlier than it was by so much.
-    pub(super) fn clock_was_set_back(&mut self, by: Span) {
-        self.retry_at = self.retry_at.map(|at| at - by);
-    }
-
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.link.as_ref().map(AsFd::as_fd)
     }
@@ -107,32 +84,36 @@ impl KeeperSide {
         self.link.as_ref().is_some_and(KeeperLink::wants_write)
     }
 
-    pub(super) fn flush(&mut self, now: Timestamp) {
+    pub(super) fn flush(&mut self) {
         if let Some(link) = &mut self.link {
             link.flush();
         }
-        self.let_outdated_go(now);
     }
 
-    /// Connects to the keeper that lives, or to a new one, and says hello.
-    pub(super) fn attach(&mut self, now: Timestamp) {
-        let is_first = self.retry_at.take().is_none();
+    /// Connects to the keeper that lives, or to a new one, and says hello. Returns the pause before the next
+    /// attempt, if this one failed.
+    pub(super) fn attach(&mut self) -> Option<Duration> {
+        let is_first = !std::mem::take(&mut self.is_unreachable);
         let greeted = self.connect().and_then(|stream| {
             let mut link = KeeperLink::new(stream)?;
             link.send(&[ToKeeper::Hello { version: PROTOCOL_VERSION }])?;
             Ok(link)
         });
         match greeted {
-            Ok(link) => self.link = Some(link),
+            Ok(link) => {
+                self.link = Some(link);
+                None
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if is_first {
                     warn!("cannot reach the keeper: {}; trying again until it listens", describe(&error));
                 }
-                self.retry_at = Some(now + REBIND);
+                self.is_unreachable = true;
+                Some(REBIND)
             }
             Err(error) => {
                 error!("cannot reach or start a keeper: {}; trying again each second", describe(&error));
-                self.retry_at = Some(now + RELAUNCH);
+                Some(RELAUNCH)
             }
         }
     }
@@ -164,29 +145,17 @@ impl KeeperSide {
         sockets::connect(&self.base, SOCKET)
     }
 
-    /// Returns the messages that have arrived. A keeper that is gone is replaced.
-    pub(super) fn receive(&mut self, now: Timestamp) -> Vec<FromKeeper> {
-        let Some(link) = &mut self.link else { return Vec::new() };
-        match link.receive() {
-            Ok(reports) => {
-                reports.iter().for_each(|report| self.note(report));
-                reports
-            }
-            Err(error) => {
-                self.replace(now, &error);
-                Vec::new()
-            }
-        }
-    }
-
-    fn note(&mut self, report: &FromKeeper) {
-        match report {
-            FromKeeper::Hello { version, instance, known, ended } => {
+    /// Returns the messages that have arrived.
+    ///
+    /// # Errors
+    /// The keeper is gone: whether it had said hello.
+    pub(super) fn receive(&mut self) -> Result<Vec<FromKeeper>, bool> {
+        let Some(link) = &mut self.link else { return Ok(Vec::new()) };
+        let reports = link.receive().map_err(|error| self.lose(&error))?;
+        for report in &reports {
+            if let FromKeeper::Hello { version, instance, known, ended } = report {
                 let keeper = KeeperId { instance: *instance, version: *version };
                 self.keeper = Some(keeper);
-                self.failed_hellos = 0;
-                self.standing_by = known.iter().filter(|known| known.started.is_none()).count();
-                self.refill_at = self.standing_by / 2;
                 let known = known.iter().map(|known| known.attempt);
                 self.left = known.chain(ended.iter().map(|ended| ended.attempt)).collect();
                 if !keeper.takes_starts() && !self.left.is_empty() {
@@ -195,52 +164,34 @@ impl KeeperSide {
                     );
                 }
             }
-            FromKeeper::Started { .. } => self.standing_by = self.standing_by.saturating_sub(1),
-            FromKeeper::Ended(ended) if ended.started_at.is_none() => {
-                self.standing_by = self.standing_by.saturating_sub(1);
-            }
-            FromKeeper::Ended(_) | FromKeeper::Unattended { .. } | FromKeeper::Delayed { .. } => {}
         }
+        Ok(reports)
     }
 
-    fn replace(&mut self, now: Timestamp, error: &io::Error) {
+    fn lose(&mut self, error: &io::Error) -> bool {
         self.link = None;
-        (self.standing_by, self.refill_at) = (0, 0);
-        if self.keeper.take().is_some() {
+        let had_said_hello = self.keeper.take().is_some();
+        if had_said_hello {
             warn!("the keeper is gone: {}", describe(error));
-        } else {
-            self.failed_hellos += 1;
         }
         // A child that exits later than its connection is reaped when the next keeper is replaced.
         self.children.retain(|pid| {
             let pid = Pid::from_raw(i32::try_from(*pid).expect("process ids fit"));
             waitpid(pid, Some(WaitPidFlag::WNOHANG)).is_ok_and(|status| status == WaitStatus::StillAlive)
         });
-        // One connection without a hello is a keeper that was exiting; two in a row mean that it cannot
-        // start.
-        if self.failed_hellos > 1 {
-            error!("a keeper ended without a hello; the next is started in a second");
-            self.retry_at = Some(now + RELAUNCH);
-        } else {
-            self.attach(now);
-        }
+        had_said_hello
     }
 
     /// Sends orders to the keeper; without one they are dropped: the next hello settles what they were
     /// about. Returns the ends of attempts that cannot be started because their order is too long.
     pub(super) fn send(&mut self, orders: &[ToKeeper], now: Timestamp) -> Vec<FromKeeper> {
         for order in orders {
-            match order {
-                ToKeeper::Start(..) => self.standing_by += 1,
-                ToKeeper::Acknowledge { attempts } => {
-                    for attempt in attempts {
-                        self.left.remove(attempt);
-                    }
+            if let ToKeeper::Acknowledge { attempts } = order {
+                for attempt in attempts {
+                    self.left.remove(attempt);
                 }
-                _ => {}
             }
         }
-        self.refill_at = self.standing_by / 2;
         let Some(link) = &mut self.link else { return Vec::new() };
         let mut ends = Vec::new();
         // If one is too long none is taken: then one by one.
@@ -255,15 +206,17 @@ impl KeeperSide {
                 }
             }
         }
-        self.let_outdated_go(now);
         ends
     }
 
-    /// Hangs up on an outdated keeper that has nothing left. It exits, and a new one takes its place.
-    fn let_outdated_go(&mut self, now: Timestamp) {
+    /// Hangs up on an outdated keeper that has nothing left. It exits, and a new one takes its place after the
+    /// pause that is returned.
+    pub(super) fn let_outdated_go(&mut self) -> Option<Duration> {
         let is_outdated = self.keeper.is_some_and(KeeperId::is_outdated);
-        if is_outdated && self.left.is_empty() && !self.wants_write() {
-            (self.link, self.keeper, self.retry_at) = (None, None, Some(now + RELAUNCH));
+        if !is_outdated || !self.left.is_empty() || self.wants_write() {
+            return None;
         }
+        (self.link, self.keeper) = (None, None);
+        Some(RELAUNCH)
     }
 }

@@ -3,6 +3,8 @@
 //! Never: deciding what runs (see `engine`).
 
 mod adding;
+mod agenda;
+mod batching;
 mod catch_up;
 mod deaf;
 mod doors;
@@ -15,21 +17,27 @@ mod mail;
 mod mailing;
 mod order;
 mod outputs;
+mod pacer;
 mod poke;
 mod serve;
 mod settings;
 mod sockets;
+mod sources;
 mod stops;
 mod subscription;
 mod timer;
 mod turn;
 
 pub use adding::{AddAnswer, AddRequest, Adding, add, add_job};
-pub use catch_up::{notice_boot, notice_step_back, notice_zone, resume_job};
+pub use agenda::{Agenda, Deadline, NextWake, Timer};
+pub use catch_up::{
+    Beginning, CatchUp, begin, notice_boot, notice_step_back, notice_zone, resume_job, uncommitted_stops,
+};
 pub use deaf::is_listening;
 pub use lock::{DaemonInfo, open_store, running_daemon};
 pub use mailing::PostOffice;
 pub use outputs::Excerpt;
+pub use pacer::Pacer;
 pub use poke::Poke;
 pub use serve::serve;
 pub use settings::Settings;

@@ -4,7 +4,6 @@
 //! *Will write* arms one check a second later, *wrote* ends the daemon's sleep: a client that dies between
 //! its commit and its *wrote* costs a second, and nothing wakes up to look for it.
 
-use std::collections::HashSet;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
@@ -65,42 +64,21 @@ impl Drop for Poke<'_> {
     }
 }
 
-/// The clients that will write and have not said that they wrote, by their process ids: a *wrote* whose *will
-/// write* was not heard must not stand for somebody else's.
-#[derive(Debug, Default)]
-pub(super) struct Writers(HashSet<i32>);
+/// A message of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClientMessage {
+    /// The client with this process id will write.
+    WillWrite(i32),
+    /// It has written.
+    Wrote(i32),
+    Stop(Stop),
+}
 
-impl Writers {
-    /// Those that a daemon begins with: whoever said *will write* to the one before it may die before it says
-    /// *wrote*.
-    pub(super) fn of_the_last_daemon() -> Self {
-        // Process 0 is the kernel's, and says nothing.
-        Self(HashSet::from([0]))
-    }
-
-    /// Takes in a message; tells whether something was written.
-    fn hear(&mut self, pid: i32, message: &[u8]) -> bool {
-        match message {
-            WILL_WRITE => {
-                self.0.insert(pid);
-                false
-            }
-            WROTE => {
-                self.0.remove(&pid);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Tells whether there is nobody to wait for.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Forgets them all: they had their time.
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
+fn read(pid: i32, datagram: &[u8]) -> Option<ClientMessage> {
+    match datagram {
+        WILL_WRITE => Some(ClientMessage::WillWrite(pid)),
+        WROTE => Some(ClientMessage::Wrote(pid)),
+        other => stops::read(other).map(ClientMessage::Stop),
     }
 }
 
@@ -131,35 +109,32 @@ impl PokeSocket {
         Ok(())
     }
 
-    /// Takes in every message that has come, and tells whether something was written, and what is to be
-    /// stopped; what other users say is dropped.
-    pub(super) fn drain(&self, writers: &mut Writers) -> (bool, Vec<Stop>) {
-        let (mut wrote, mut stops) = (false, Vec::new());
+    /// Returns every message that has come; those of other users are dropped.
+    pub(super) fn receive(&self) -> Vec<ClientMessage> {
+        let mut messages = Vec::new();
         loop {
             let mut bytes = [0; DATAGRAM_BYTES_MAX];
             let mut parts = [IoSliceMut::new(&mut bytes)];
             let mut control = cmsg_space!(UnixCredentials);
-            let message = match recvmsg::<()>(
+            let received = match recvmsg::<()>(
                 self.socket.as_raw_fd(),
                 &mut parts,
                 Some(&mut control),
                 MsgFlags::MSG_DONTWAIT,
             ) {
-                Ok(message) => message,
+                Ok(received) => received,
                 Err(Errno::EINTR) => continue,
-                Err(_) => return (wrote, stops),
+                Err(_) => return messages,
             };
-            let length = message.bytes;
-            let sender = message.cmsgs().ok().and_then(|mut messages| {
-                messages.find_map(|one| match one {
+            let length = received.bytes;
+            let sender = received.cmsgs().ok().and_then(|mut parts| {
+                parts.find_map(|part| match part {
                     ControlMessageOwned::ScmCredentials(sender) => Some(sender),
                     _ => None,
                 })
             });
             if let Some(sender) = sender.filter(|sender| sockets::is_trusted(sender.uid())) {
-                let datagram = &bytes[..length];
-                stops.extend(stops::read(datagram));
-                wrote |= writers.hear(sender.pid(), datagram);
+                messages.extend(read(sender.pid(), &bytes[..length]));
             }
         }
     }
@@ -176,32 +151,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_client_says_that_it_will_write_and_that_it_wrote() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let socket = PokeSocket::bind(dir.path()).expect("the name is new");
+        let pid = i32::try_from(std::process::id()).expect("process ids fit");
+        let poke = Poke::will_write(dir.path()).expect("there are descriptors");
+        assert_eq!(socket.receive(), [ClientMessage::WillWrite(pid)]);
+        drop(poke);
+        assert_eq!(socket.receive(), [ClientMessage::Wrote(pid)]);
+    }
+
+    #[test]
     fn a_daemon_that_comes_between_will_write_and_the_commit_is_told_of_it() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let poke = Poke::will_write(dir.path()).expect("there are descriptors");
         let socket = PokeSocket::bind(dir.path()).expect("the name is new");
-        let mut writers = Writers::default();
-        assert!(!socket.drain(&mut writers).0);
+        assert_eq!(socket.receive(), []);
         drop(poke);
-        assert!(socket.drain(&mut writers).0 && writers.is_empty());
-    }
-
-    #[test]
-    fn a_client_is_waited_for_from_its_will_write_to_its_wrote() {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let socket = PokeSocket::bind(dir.path()).expect("the name is new");
-        let mut writers = Writers::default();
-        let poke = Poke::will_write(dir.path()).expect("there are descriptors");
-        assert!(!socket.drain(&mut writers).0 && !writers.is_empty());
-        drop(poke);
-        assert!(socket.drain(&mut writers).0 && writers.is_empty());
-    }
-
-    #[test]
-    fn a_wrote_does_not_stand_for_another_client() {
-        let mut writers = Writers::default();
-        assert!(!writers.hear(1, WILL_WRITE));
-        assert!(writers.hear(2, WROTE) && !writers.is_empty());
-        assert!(writers.hear(1, WROTE) && writers.is_empty());
+        assert!(matches!(socket.receive()[..], [ClientMessage::Wrote(_)]));
     }
 }

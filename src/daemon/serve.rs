@@ -6,14 +6,15 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use log::{error, info, warn};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollFlags;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
-use super::catch_up::{notice_boot, notice_step_back, notice_zone};
+use super::agenda::Timer;
+use super::catch_up::{Beginning, begin, uncommitted_stops};
 use super::doors::Doors;
 use super::idle::{self, Idle};
 use super::keeper_side::KeeperSide;
@@ -21,14 +22,16 @@ use super::lock::{self, DaemonInfo, DaemonLock};
 use super::logger;
 use super::mailing::{BODY_BYTES_MAX, PostOffice};
 use super::outputs::{Excerpt, stored_output, tasks_with_files};
-use super::poke::Writers;
+use super::pacer::Pacer;
+use super::poke::ClientMessage;
 use super::settings::Settings;
-use super::timer::{self, Deadline};
-use super::turn::{Turn, turn};
+use super::sources::{Source, Sources};
+use super::timer::WallTimer;
+use super::turn::{Done, Turn, turn};
 use crate::clock::Clock;
-use crate::domain::{QueueName, Span, Timestamp};
+use crate::domain::Timestamp;
 use crate::error::{Error, Result, describe};
-use crate::keeper::protocol::{Attempt, FromKeeper, Task, ToKeeper};
+use crate::keeper::protocol::{Attempt, FromKeeper, KeeperInstance, Task, ToKeeper};
 use crate::keeper::{
     LOG_DIRECTORY, attempts_with_pipes, exit_markers, output_path, raise_descriptor_limit,
     remove_exit_markers,
@@ -38,25 +41,7 @@ use crate::store::{Store, StoreError, StoreResult};
 use crate::system::{env, login, users};
 use crate::watch::ZoneWatch;
 
-/// How long after *will write* the daemon looks for a commit that nobody told it of.
-const UNTOLD_COMMIT: Span = Span::from_seconds(1);
-
-/// How long the news that a run has a process may wait for company: a run that is shorter costs no commit of
-/// its own.
-const STARTED_LINGER: Span = Span::from_millis(20);
-
-/// How long results may wait for company while the keeper has runs standing by to fill the slots: nothing
-/// idles meanwhile, and nobody notices.
-const ENDED_LINGER: Span = Span::from_millis(5);
-
-/// How long after a failed turn the next is tried: the disk may have room again.
-const RETRY: Span = Span::from_seconds(1);
-
-/// A wall clock set back by more than this was wrong before, as cron(8) has it; by less, it is being
-/// corrected.
-const STEP_BACK: Span = Span::from_seconds(3 * 3_600);
-
-/// Serves a store until SIGTERM or SIGINT; running runs live on.
+/// Serves a store until SIGTERM or SIGINT. Running jobs continue.
 ///
 /// # Errors
 /// `Conflict` if another daemon serves the store; `Io` if the store is damaged or the system refuses what it
@@ -68,15 +53,15 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
         since_us: clock.now().as_micros(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    // Before the lock: whoever finds the lock and no socket sends this signal, which would else be the end.
-    let reread = signal_pipe(&[SIGHUP]).map_err(|error| Error::io(WHAT, &error))?;
+    // Before the lock: a client that finds the lock and no socket sends this signal, which would kill us.
+    let hangup = signal_pipe(SIGHUP).map_err(|error| Error::io(WHAT, &error))?;
     let (store, lock) = take_store(&settings.dir, &info, WHAT)?;
     logger::install(settings.with_levels);
     let mut daemon =
-        Daemon::new(settings, store, lock, reread, clock).map_err(|error| Error::io(WHAT, &error))?;
+        Daemon::new(settings, store, lock, hangup, clock).map_err(|error| Error::io(WHAT, &error))?;
     daemon.prepare().map_err(|error| error.during(WHAT))?;
     daemon.turn()?;
-    // Not under systemd there is nobody to tell, which is no error.
+    // It fails where no service manager waits for it.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     info!("serving `{}` as pid {}", daemon.settings.dir.display(), info.pid);
     let ended = daemon.run().and_then(|()| daemon.last_turn());
@@ -88,8 +73,8 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
     ended
 }
 
-/// Opens the store and takes its lock. Only then it may be brought up to date: another's daemon does not know
-/// what is new.
+/// Opens the store and takes its lock. Only then it may be upgraded: a daemon of an earlier version would not
+/// know what is new.
 fn take_store(dir: &Path, info: &DaemonInfo, what: &str) -> Result<(Store, DaemonLock)> {
     let opened = match Store::open(dir) {
         Err(StoreError::Older) => None,
@@ -112,29 +97,15 @@ struct Daemon<'a> {
     zone_watch: Option<ZoneWatch>,
     keeper: KeeperSide,
     doors: Doors,
-    deadline: Deadline,
-    stop: UnixStream,
-    reread: UnixStream,
-    /// What the keeper said and no committed turn has taken in.
-    reports: Vec<FromKeeper>,
-    next_fire: Option<Timestamp>,
-    /// Something waits for a slot that is taken.
-    waiting: bool,
-    writers: Writers,
-    check_at: Option<Timestamp>,
-    linger_until: Option<Timestamp>,
-    retry_at: Option<Timestamp>,
+    timer: WallTimer,
+    /// Each becomes readable when its signal was received.
+    signals: [(i32, UnixStream); 3],
+    pacer: Pacer,
     idle: Idle,
-    /// Told to stop: nothing more is started.
+    watchdog: Option<Duration>,
+    /// It received a signal to stop: nothing more is started.
     is_ending: bool,
-    watchdog: Option<Span>,
-    watchdog_at: Option<Timestamp>,
-    clock_offset: i64,
-    /// The clock was set back far, and no commit has planned for it.
-    set_back: bool,
-    /// The system's zone may be another, and no commit has planned for it.
-    zone_may_differ: bool,
-    /// It was said that there is no sendmail(8).
+    /// The log says that there is no sendmail(8).
     misses_sendmail: bool,
 }
 
@@ -143,14 +114,12 @@ impl<'a> Daemon<'a> {
         settings: Settings,
         store: Store,
         lock: DaemonLock,
-        reread: UnixStream,
+        hangup: UnixStream,
         clock: &'a dyn Clock,
     ) -> io::Result<Self> {
         let descriptors = raise_descriptor_limit().map(|limit| limit.soft);
         let (zone, _) = (settings.read_zone)();
         let base = store.directory().map_or_else(|| settings.dir.clone(), |directory| directory.below(""));
-        let watchdog =
-            sd_notify::watchdog_enabled().map(|interval| Span::from_micros(interval.as_micros() as u64 / 2));
         Ok(Self {
             zone,
             zone_watch: ZoneWatch::new()
@@ -158,23 +127,12 @@ impl<'a> Daemon<'a> {
                 .ok(),
             keeper: KeeperSide::new(settings.dir.clone(), base.clone(), settings.exe.clone(), descriptors),
             doors: Doors::open(&base)?,
-            deadline: Deadline::new()?,
-            stop: signal_pipe(&[SIGTERM, SIGINT])?,
-            reread,
-            reports: Vec::new(),
-            next_fire: None,
-            waiting: false,
-            writers: Writers::of_the_last_daemon(),
-            check_at: None,
-            linger_until: None,
-            retry_at: None,
+            timer: WallTimer::new()?,
+            signals: [(SIGTERM, signal_pipe(SIGTERM)?), (SIGINT, signal_pipe(SIGINT)?), (SIGHUP, hangup)],
+            pacer: Pacer::new(clock),
             idle: Idle::default(),
+            watchdog: sd_notify::watchdog_enabled().map(|interval| interval / 2),
             is_ending: false,
-            watchdog,
-            watchdog_at: None,
-            clock_offset: offset(clock),
-            set_back: false,
-            zone_may_differ: false,
             misses_sendmail: false,
             settings,
             clock,
@@ -186,29 +144,29 @@ impl<'a> Daemon<'a> {
 
     /// Does what is due once at the start, before the first turn.
     fn prepare(&mut self) -> StoreResult<()> {
-        let now = self.clock.now();
-        let (boot_id, slots) = (self.settings.boot_id.clone(), self.settings.slots);
-        let zone = self.zone.clone();
-        let ended_keepers = exit_markers(&self.base.join(LOG_DIRECTORY));
-        self.store.write(|writer| {
-            if slots.is_some() {
-                writer.set_queue(&QueueName::default(), slots)?;
-            }
-            if writer.latest_queued_at()?.is_some_and(|latest| latest > now + STEP_BACK) {
-                notice_step_back(writer, &zone, now)?;
-            }
-            notice_boot(writer, &boot_id, &ended_keepers, now)
-        })?;
-        self.reread_zone()?;
+        let beginning = Beginning {
+            boot_id: &self.settings.boot_id,
+            slots: self.settings.slots,
+            zone: &self.zone,
+            ended_keepers: &exit_markers(&self.base.join(LOG_DIRECTORY)),
+            now: self.clock.now(),
+        };
+        begin(&mut self.store, &beginning)?;
         if let Err(error) = self.store.lengthen_log() {
             // Commits are slower for it, and nothing else.
             warn!("cannot lengthen the log: {error}");
         }
         self.remove_stored_outputs()?;
-        self.keeper.attach(now);
-        self.check_at = Some(now + UNTOLD_COMMIT);
-        self.watchdog_at = self.watchdog.map(|interval| now + interval);
+        self.attach_keeper();
+        self.feed_watchdog();
         Ok(())
+    }
+
+    fn feed_watchdog(&mut self) {
+        if let Some(interval) = self.watchdog {
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+            self.pacer.agenda.set_after(Timer::Watchdog, interval, self.clock);
+        }
     }
 
     /// Removes output files whose content is in the run log: an earlier daemon died between commit and
@@ -227,251 +185,167 @@ impl<'a> Daemon<'a> {
         Ok(())
     }
 
-    fn reread_zone(&mut self) -> StoreResult<()> {
-        let (zone, fingerprint) = (self.settings.read_zone)();
-        let now = self.clock.now();
-        let changed = self.store.write(|writer| notice_zone(writer, &fingerprint, &zone, now))?;
-        if changed {
-            info!("the system's zone is `{}`", zone.name());
-        }
-        self.zone = zone;
-        Ok(())
-    }
-
     fn run(&mut self) -> Result<()> {
         const WHAT: &str = "serve the store";
         loop {
-            self.deadline.set(self.wake_at()).map_err(|error| Error::io(WHAT, &error))?;
-            let ready = self.wait().map_err(|error| Error::io(WHAT, &error))?;
-            if ready.stop {
-                info!("told to stop; running runs live on");
-                return Ok(());
+            for source in self.wait().map_err(|error| Error::io(WHAT, &error))? {
+                match source {
+                    Source::Signal(SIGHUP) => {
+                        drain(&mut self.signals[2].1);
+                        self.pacer.zone_may_differ();
+                    }
+                    Source::Signal(signal) => {
+                        let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+                        info!("received {name}; leaving running jobs alive");
+                        return Ok(());
+                    }
+                    Source::WallTimer => self.timer.acknowledge(),
+                    Source::Pokes => self.take_pokes(),
+                    Source::Subscribers => {
+                        self.doors.meet_subscribers(&mut self.pacer.agenda, self.clock);
+                    }
+                    Source::Adders => {
+                        if self.doors.meet_adders(&mut self.pacer.agenda, self.clock) {
+                            self.pacer.demand_turn();
+                        }
+                    }
+                    Source::Keeper => {
+                        self.keeper.flush();
+                        self.replace_outdated_keeper();
+                        self.receive_reports();
+                    }
+                    Source::Zone => {
+                        if self.zone_watch.as_mut().is_some_and(ZoneWatch::take) {
+                            self.pacer.zone_may_differ();
+                        }
+                    }
+                }
             }
-            let mut due = false;
-            if ready.timer {
-                self.deadline.take();
+            if let Some(back) = self.pacer.follow_clock(self.clock) {
+                warn!("the clock was set back by {back}");
             }
-            if ready.pokes {
-                due |= self.take_pokes();
-            }
-            if ready.subscriptions {
-                self.doors.meet_subscribers(self.clock.now());
-            }
-            if ready.adds {
-                due |= self.doors.meet_adders(self.clock.now());
-            }
-            if ready.keeper {
-                self.keeper.flush(self.clock.now());
-                due |= self.hear_keeper();
-            }
-            if (ready.reread && drain(&mut self.reread)) || (ready.zone && self.zone_changed()) {
-                due = true;
-                self.zone_may_differ = true;
-            }
-            due |= self.clock_was_set();
-            due |= self.is_due(self.clock.now());
-            if due {
+            self.serve_timers();
+            if self.pacer.is_turn_due() {
                 self.turn()?;
             }
         }
     }
 
-    fn wake_at(&self) -> Option<Timestamp> {
-        let due = self.retry_at.or(self.next_fire).map(|at| timer::wake_for(at, self.clock));
-        let others = [
-            self.check_at,
-            self.linger_until,
-            self.keeper.retry_at(),
-            self.doors.retry_at(),
-            self.watchdog_at,
-            self.idle.at(),
-        ];
-        others.into_iter().chain([due]).flatten().min()
+    /// Waits until a source is ready or a timer is due.
+    fn wait(&mut self) -> io::Result<Vec<Source>> {
+        let wake = self.pacer.next_wake(self.clock);
+        self.timer.set(wake.wall)?;
+        let mut sources = Sources::default();
+        self.signals.iter().for_each(|(signal, pipe)| sources.add(Source::Signal(*signal), pipe.as_fd()));
+        sources.add(Source::WallTimer, self.timer.as_fd());
+        self.doors.register(&self.pacer.agenda, &mut sources);
+        if let Some(fd) = self.keeper.fd() {
+            let mut flags = PollFlags::POLLIN;
+            flags.set(PollFlags::POLLOUT, self.keeper.wants_write());
+            sources.add_for(flags, Source::Keeper, fd);
+        }
+        self.zone_watch.iter().for_each(|watch| sources.add(Source::Zone, watch.as_fd()));
+        sources.wait(wake.monotonic.map(|at| at.saturating_sub(self.clock.monotonic())))
     }
 
-    /// Tells whether an instant has come for which a turn is to be taken, and serves those that need none.
-    fn is_due(&mut self, now: Timestamp) -> bool {
-        let has_come = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-        if has_come(self.watchdog_at) {
-            let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
-            self.watchdog_at = self.watchdog.map(|interval| now + interval);
+    /// Does what timers are due for, besides turns.
+    fn serve_timers(&mut self) {
+        for timer in self.pacer.take_due(self.clock) {
+            let (agenda, clock) = (&mut self.pacer.agenda, self.clock);
+            match timer {
+                Timer::KeeperRetry => self.attach_keeper(),
+                Timer::DoorsRetry => self.doors.mend(agenda, clock),
+                Timer::Idle => self.idle.copied(self.store.copy_log_back(), agenda, clock),
+                Timer::Watchdog => self.feed_watchdog(),
+                Timer::NextFire | Timer::Batch | Timer::UntoldCommit | Timer::Retry => {}
+            }
         }
-        if has_come(self.keeper.retry_at()) {
-            self.keeper.attach(now);
-        }
-        if has_come(self.doors.retry_at()) {
-            self.doors.retry();
-            self.doors.mend(now);
-        }
-        self.idle.tend(&mut self.store, now);
-        if has_come(self.check_at) {
-            self.check_at = None;
-            self.writers.clear();
-            return true;
-        }
-        let fires = self.retry_at.or(self.next_fire).is_some_and(|at| timer::has_come(at, self.clock));
-        fires || has_come(self.linger_until)
     }
 
-    fn take_pokes(&mut self) -> bool {
-        let (wrote, stops) = self.doors.pokes.drain(&mut self.writers);
-        let stops: Vec<ToKeeper> = stops.into_iter().map(ToKeeper::from).collect();
-        self.keeper.send(&stops, self.clock.now());
-        self.check_at = match (self.writers.is_empty(), self.check_at) {
-            (true, _) => None,
-            (false, Some(at)) => Some(at),
-            (false, None) => Some(self.clock.now() + UNTOLD_COMMIT),
-        };
-        wrote
+    fn take_pokes(&mut self) {
+        for message in self.doors.pokes.receive() {
+            match message {
+                ClientMessage::WillWrite(pid) => self.pacer.client_will_write(pid, self.clock),
+                ClientMessage::Wrote(pid) => self.pacer.client_wrote(pid),
+                ClientMessage::Stop(stop) => self.pass_on(&[stop.into()]),
+            }
+        }
     }
 
-    /// Takes in what the keeper says, and returns whether it cannot wait.
-    fn hear_keeper(&mut self) -> bool {
-        let heard = self.keeper.receive(self.clock.now());
-        // Nothing is lost by waiting while nothing could take a free slot, and nobody watches.
-        let supplied = self.keeper.is_supplied() || !(self.waiting || self.doors.subscribers.has_any());
-        let delay = |report: &FromKeeper| match report {
-            FromKeeper::Started { .. } | FromKeeper::Delayed { .. } => STARTED_LINGER,
-            FromKeeper::Ended(_) if supplied => ENDED_LINGER,
-            FromKeeper::Ended(_) | FromKeeper::Unattended { .. } | FromKeeper::Hello { .. } => Span::ZERO,
-        };
-        // What was heard before and is still waiting counts too: it was heard when the keeper had more to go
-        // on with.
-        self.reports.extend(heard);
-        let Some(delay) = self.reports.iter().map(delay).min() else { return false };
-        if delay == Span::ZERO {
-            return true;
+    fn attach_keeper(&mut self) {
+        if let Some(pause) = self.keeper.attach() {
+            self.pacer.agenda.set_after(Timer::KeeperRetry, pause, self.clock);
         }
-        let until = self.clock.now() + delay;
-        self.linger_until = Some(self.linger_until.map_or(until, |earlier| earlier.min(until)));
-        false
     }
 
-    fn zone_changed(&mut self) -> bool {
-        self.zone_watch.as_mut().is_some_and(ZoneWatch::take)
+    fn replace_outdated_keeper(&mut self) {
+        if let Some(pause) = self.keeper.let_outdated_go() {
+            self.pacer.agenda.set_after(Timer::KeeperRetry, pause, self.clock);
+        }
     }
 
-    /// Notices that the wall clock was set, against the monotonic one.
-    fn clock_was_set(&mut self) -> bool {
-        let (before, after) = (self.clock_offset, offset(self.clock));
-        self.clock_offset = after;
-        if before <= after {
-            return false;
+    fn receive_reports(&mut self) {
+        match self.keeper.receive() {
+            Ok(reports) => {
+                self.pacer.keeper_reported(reports, self.doors.subscribers.has_any(), self.clock);
+            }
+            Err(had_said_hello) if self.pacer.keeper_is_gone(had_said_hello, self.clock) => {
+                self.attach_keeper();
+            }
+            Err(_) => error!("two keepers in a row exited without a hello; the next is started in a second"),
         }
-        let back = Span::from_micros(before.abs_diff(after));
-        // What is to be done a second from now is not to wait until the clock is there again.
-        for at in [&mut self.check_at, &mut self.linger_until, &mut self.retry_at, &mut self.watchdog_at] {
-            *at = at.map(|at| at - back);
-        }
-        self.keeper.clock_was_set_back(back);
-        self.doors.clock_was_set_back(back);
-        self.idle.clock_was_set_back(back);
-        if back > STEP_BACK {
-            warn!("the clock was set back by {back}");
-            self.set_back = true;
-        }
-        back > STEP_BACK
     }
 
-    /// Plans anew what a clock that was set back, or another zone, has made wrong.
-    fn catch_up(&mut self) -> StoreResult<()> {
-        if self.set_back {
-            let (now, zone) = (self.clock.now(), self.zone.clone());
-            self.store.write(|writer| notice_step_back(writer, &zone, now))?;
-            self.set_back = false;
+    /// Sends orders to the keeper. Orders to start that are too long end at once.
+    fn pass_on(&mut self, orders: &[ToKeeper]) {
+        let ends = self.keeper.send(orders, self.clock.now());
+        if !ends.is_empty() {
+            self.pacer.keeper_reported(ends, true, self.clock);
+            self.pacer.demand_turn();
         }
-        if self.zone_may_differ {
-            self.reread_zone()?;
-            self.zone_may_differ = false;
-        }
-        Ok(())
+        self.replace_outdated_keeper();
     }
 
-    /// Takes in what the keeper has said by now, so that the store tells the truth while no daemon runs;
-    /// starts nothing.
+    /// Records what the keeper has reported by now, so that the store is right while no daemon runs. Starts
+    /// nothing.
     fn last_turn(&mut self) -> Result<()> {
         self.is_ending = true;
-        self.hear_keeper();
-        if self.reports.is_empty() { Ok(()) } else { self.turn() }
-    }
-
-    /// Does what goes before a turn.
-    fn prepare_turn(&mut self) -> StoreResult<()> {
-        if self.store.look_after()? {
-            warn!("the directory `log` was gone: made it again; what was in it is lost");
-        }
-        self.catch_up()
+        self.receive_reports();
+        if self.pacer.reports().is_empty() { Ok(()) } else { self.turn() }
     }
 
     fn turn(&mut self) -> Result<()> {
-        let log = self.base.join(LOG_DIRECTORY);
         let now = self.clock.now();
-        if let Err(error) = self.prepare_turn() {
-            return self.turn_failed(now, error);
+        if let Err(error) = self.catch_up(now) {
+            return self.turn_failed(error);
         }
-        self.check_place(now)?;
-        let meets_keeper = self.reports.iter().any(|report| matches!(report, FromKeeper::Hello { .. }));
-        let ended_keepers = if meets_keeper { exit_markers(&log) } else { Vec::new() };
-        let pipes = if meets_keeper { attempts_with_pipes(&log) } else { Vec::new() };
-        let post_office = PostOffice {
-            host: &self.settings.host,
-            charset: &self.settings.charset,
-            sendmail: &env::sendmail,
-            person: &users::person,
-            login: &login::login_environment,
-            excerpt: &|run| Excerpt::of_file(&log, run, BODY_BYTES_MAX),
+        self.check_place()?;
+        let log = self.base.join(LOG_DIRECTORY);
+        let is_hello = |report: &FromKeeper| matches!(report, FromKeeper::Hello { .. });
+        let (ended_keepers, pipes) = match self.pacer.reports().iter().any(is_hello) {
+            true => (exit_markers(&log), attempts_with_pipes(&log)),
+            false => (Vec::new(), Vec::new()),
         };
-        let outcome = turn(
-            &mut self.store,
-            &Turn {
-                now,
-                system_zone: &self.zone,
-                cpus: self.settings.cpus,
-                keeper: self.keeper.keeper().filter(|_| !self.is_ending),
-                living_keepers: &self.keeper.living(),
-                ended_keepers: &ended_keepers,
-                pipes: &pipes,
-                reports: &self.reports,
-                requests: &self.doors.adds.requests(),
-                has_hung_up: &|request| self.doors.adds.has_hung_up(request),
-                output: &|ended| stored_output(&log, ended),
-                post_office: Some(&post_office),
-            },
-        );
-        let done = match outcome {
-            Ok(done) => done,
-            Err(error) => return self.turn_failed(now, error),
-        };
-        self.doors.adds.answer(done.answers);
-        self.idle.saw_commits(self.store.commits(), now);
-        if self.retry_at.take().is_some() {
-            info!("the store can be written again");
+        match self.commit(now, &ended_keepers, &pipes) {
+            Err(error) => self.turn_failed(error),
+            Ok(done) => {
+                self.committed(done);
+                remove_exit_markers(&log, &ended_keepers);
+                Ok(())
+            }
         }
-        self.linger_until = None;
-        self.next_fire = done.deadline;
-        self.waiting = done.waiting;
-        self.reports = self.keeper.send(&done.orders, now);
-        if !self.reports.is_empty() {
-            self.linger_until = Some(now);
-        }
-        remove_exit_markers(&log, &ended_keepers);
-        for task in done.stored_outputs {
-            // Left behind it is found at the next start.
-            let _ = fs::remove_file(output_path(&log, task));
-        }
-        for notice in done.notices {
-            warn!("{notice}");
-        }
-        // Once is enough: there may be one a minute.
-        if done.unsendable_mails > 0 && !std::mem::replace(&mut self.misses_sendmail, true) {
-            warn!("there is no sendmail: mails are not sent; `TASKQ_SENDMAIL` names one that lies elsewhere");
-        }
-        self.doors.subscribers.tell();
-        Ok(())
     }
 
-    /// Ends where another daemon may serve the store by now; else sees to it that clients find this one.
-    fn check_place(&mut self, now: Timestamp) -> Result<()> {
+    /// Does what goes before a turn.
+    fn catch_up(&mut self, now: Timestamp) -> StoreResult<()> {
+        if self.store.look_after()? {
+            warn!("the directory `log` was gone: made it again; what was in it is lost");
+        }
+        self.pacer.catch_up.write(&mut self.store, &mut self.zone, self.settings.read_zone, now)
+    }
+
+    /// Exits where another daemon may serve the store by now; else makes sure that clients find this one.
+    fn check_place(&mut self) -> Result<()> {
         if !self.lock.is_in_place(&self.base) {
             let cause = format!(
                 "its lock in `{}` is gone, and another daemon may take it",
@@ -480,105 +354,93 @@ impl<'a> Daemon<'a> {
             return Err(Error::conflict("serve the store", cause)
                 .hint("start a daemon again if the store is still there: running jobs continue"));
         }
-        self.doors.mend(now);
+        self.doors.mend(&mut self.pacer.agenda, self.clock);
         Ok(())
     }
 
-    fn turn_failed(&mut self, now: Timestamp, error: StoreError) -> Result<()> {
+    fn commit(
+        &mut self,
+        now: Timestamp,
+        ended_keepers: &[KeeperInstance],
+        pipes: &[Attempt],
+    ) -> StoreResult<Done> {
+        let log = self.base.join(LOG_DIRECTORY);
+        let post_office = PostOffice {
+            host: &self.settings.host,
+            charset: &self.settings.charset,
+            sendmail: &env::sendmail,
+            person: &users::person,
+            login: &login::login_environment,
+            excerpt: &|run| Excerpt::of_file(&log, run, BODY_BYTES_MAX),
+        };
+        turn(
+            &mut self.store,
+            &Turn {
+                now,
+                system_zone: &self.zone,
+                cpus: self.settings.cpus,
+                keeper: self.keeper.keeper().filter(|_| !self.is_ending),
+                living_keepers: &self.keeper.living(),
+                ended_keepers,
+                pipes,
+                reports: self.pacer.reports(),
+                requests: &self.doors.adds.requests(),
+                has_hung_up: &|request| self.doors.adds.has_hung_up(request),
+                output: &|ended| stored_output(&log, ended),
+                post_office: Some(&post_office),
+            },
+        )
+    }
+
+    /// Acts on what is committed.
+    fn committed(&mut self, done: Done) {
+        if self.pacer.is_failing() {
+            info!("the store can be written again");
+        }
+        self.pacer.committed(&done);
+        self.idle.saw_commits(self.store.commits(), &mut self.pacer.agenda, self.clock);
+        self.doors.adds.answer(done.answers);
+        self.pass_on(&done.orders);
+        for task in done.stored_outputs {
+            // One that stays is found at the next start.
+            let _ = fs::remove_file(output_path(&self.base.join(LOG_DIRECTORY), task));
+        }
+        for notice in done.notices {
+            warn!("{notice}");
+        }
+        // Logged once: there may be one a minute.
+        if done.unsendable_mails > 0 && !std::mem::replace(&mut self.misses_sendmail, true) {
+            warn!("there is no sendmail: mails are not sent; `TASKQ_SENDMAIL` names one that lies elsewhere");
+        }
+        self.doors.subscribers.tell();
+    }
+
+    fn turn_failed(&mut self, error: StoreError) -> Result<()> {
         let refusal = error.refusal("add job");
         self.doors.adds.answer(std::iter::repeat_with(|| Err(refusal.clone())));
         if !error.is_passing() {
             return Err(error.during("serve the store"));
         }
-        if self.retry_at.is_none() {
+        if !self.pacer.is_failing() {
             error!("{error}; trying again each second");
         }
-        self.retry_at = Some(now + RETRY);
-        self.linger_until = None;
-        self.pass_on_stops();
+        self.pacer.failed(self.clock);
+        // The run may be what fills the disk.
+        let stops = uncommitted_stops(&mut self.store);
+        self.pass_on(&stops);
         Ok(())
     }
-
-    /// Tells the keeper what is to be stopped although that cannot be committed: the run may be what fills
-    /// the disk.
-    fn pass_on_stops(&mut self) {
-        let stop = |(run, number, now)| ToKeeper::Stop { attempt: Attempt::of_run(run, number), now };
-        let stops = self
-            .store
-            .read(|reader| Ok::<Vec<_>, StoreError>(reader.untold_stops()?.into_iter().map(stop).collect()));
-        self.keeper.send(&stops.unwrap_or_default(), self.clock.now());
-    }
-
-    fn wait(&mut self) -> io::Result<Ready> {
-        let keeper_flags = if self.keeper.wants_write() {
-            PollFlags::POLLIN | PollFlags::POLLOUT
-        } else {
-            PollFlags::POLLIN
-        };
-        // Each descriptor with the part of `Ready` that it stands for.
-        let mut parts: Vec<fn(&mut Ready) -> &mut bool> = Vec::new();
-        let mut fds = Vec::new();
-        let mut watch = |fd, flags, part| {
-            fds.push(PollFd::new(fd, flags));
-            parts.push(part);
-        };
-        watch(self.stop.as_fd(), PollFlags::POLLIN, |ready| &mut ready.stop);
-        watch(self.reread.as_fd(), PollFlags::POLLIN, |ready| &mut ready.reread);
-        watch(self.deadline.as_fd(), PollFlags::POLLIN, |ready| &mut ready.timer);
-        watch(self.doors.pokes.as_fd(), PollFlags::POLLIN, |ready| &mut ready.pokes);
-        if let Some(fd) = self.keeper.fd() {
-            watch(fd, keeper_flags, |ready| &mut ready.keeper);
-        }
-        if let Some(zone_watch) = &self.zone_watch {
-            watch(zone_watch.as_fd(), PollFlags::POLLIN, |ready| &mut ready.zone);
-        }
-        self.doors
-            .subscriber_fds()
-            .for_each(|fd| watch(fd, PollFlags::POLLIN, |ready| &mut ready.subscriptions));
-        self.doors.adder_fds().for_each(|fd| watch(fd, PollFlags::POLLIN, |ready| &mut ready.adds));
-        match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) => {}
-            Err(Errno::EINTR) => return Ok(Ready::default()),
-            Err(errno) => return Err(errno.into()),
-        }
-        let mut ready = Ready::default();
-        for (fd, part) in fds.iter().zip(parts) {
-            *part(&mut ready) |= fd.any().unwrap_or(true);
-        }
-        Ok(ready)
-    }
 }
 
-/// What the wait found.
-#[derive(Debug, Default)]
-struct Ready {
-    stop: bool,
-    reread: bool,
-    timer: bool,
-    pokes: bool,
-    subscriptions: bool,
-    adds: bool,
-    keeper: bool,
-    zone: bool,
-}
-
-fn signal_pipe(signals: &[i32]) -> io::Result<UnixStream> {
+fn signal_pipe(signal: i32) -> io::Result<UnixStream> {
     let (read, write) = UnixStream::pair()?;
     read.set_nonblocking(true)?;
-    for signal in signals {
-        pipe::register(*signal, write.try_clone()?)?;
-    }
+    pipe::register(signal, write)?;
     Ok(read)
 }
 
-/// Takes in what a signal pipe holds; returns `true` always, for use in a condition.
-fn drain(pipe: &mut UnixStream) -> bool {
+/// Reads everything that a signal pipe holds.
+fn drain(pipe: &mut UnixStream) {
     let mut bytes = [0; 64];
     while io::Read::read(pipe, &mut bytes).is_ok_and(|n| n == bytes.len()) {}
-    true
-}
-
-/// The wall clock's distance from the monotonic one, in microseconds: it changes when the wall clock is set.
-fn offset(clock: &dyn Clock) -> i64 {
-    clock.now().as_micros() - i64::try_from(clock.monotonic().as_micros()).unwrap_or(i64::MAX)
 }
