@@ -22,7 +22,7 @@ use super::sockets::{self, Bound};
 use crate::domain::{JobId, JobKey, NewJob, QueueName, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::keeper::wire::{FrameReader, encode};
-use crate::store::{FirstFire, StoreError, StoreResult, Writer};
+use crate::store::{FirstFire, Store, StoreResult, Writer};
 
 /// How long a client waits for the daemon's answer before it stores the job itself: longer than any turn that
 /// goes on, shorter than a person's patience with one that does not.
@@ -105,12 +105,17 @@ pub fn add(dir: &Path, job: NewJob, triggers: Vec<FirstFire>, now: Timestamp) ->
     }
     let mut store = open_store(dir, WHAT)?;
     let poke = Poke::will_write(dir).map_err(|error| Error::io(WHAT, &error))?;
-    let stored = store.write(|writer| match writer.find_request(request.id)? {
-        Some(job) => Ok(Ok(job)),
-        None => add_requested(writer, &request, now),
-    });
+    let stored = add_once(&mut store, &request, now);
     drop(poke);
-    stored.map_err(|error: StoreError| error.during(WHAT))?
+    stored.map_err(|error| error.during(WHAT))?
+}
+
+/// Stores the job of a request that the daemon did not answer, unless the daemon has stored it.
+pub fn add_once(store: &mut Store, request: &AddRequest, now: Timestamp) -> StoreResult<AddAnswer> {
+    store.write(|writer| match writer.find_request(request.id)? {
+        Some(job) => Ok(Ok(job)),
+        None => add_requested(writer, request, now),
+    })
 }
 
 /// Hands a request to the daemon; `None` if there is none, or it does not answer. The connection is closed

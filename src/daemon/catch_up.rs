@@ -89,7 +89,7 @@ pub fn uncommitted_stops(store: &mut Store) -> Vec<ToKeeper> {
 /// Ends as `lost` what was claimed before the machine was last started, since no keeper and no process of it
 /// can be left; fires what `@reboot` asks for. Keepers that `ended` in order had started nothing that is still
 /// claimed.
-pub fn notice_boot(
+fn notice_boot(
     writer: &Writer<'_>,
     boot_id: &str,
     ended: &[KeeperInstance],
@@ -108,7 +108,7 @@ pub fn notice_boot(
 
 /// Plans the coming fires in the system's zone anew if that is another than when they were planned. Fires that
 /// are due stay due. Returns whether it is; `fingerprint` changes when the zone does.
-pub fn notice_zone(writer: &Writer<'_>, fingerprint: &str, zone: &Zone, now: Timestamp) -> StoreResult<bool> {
+fn notice_zone(writer: &Writer<'_>, fingerprint: &str, zone: &Zone, now: Timestamp) -> StoreResult<bool> {
     if writer.exchange_meta(MetaKey::SystemZone, fingerprint)?.as_deref() == Some(fingerprint) {
         return Ok(false);
     }
@@ -118,7 +118,7 @@ pub fn notice_zone(writer: &Writer<'_>, fingerprint: &str, zone: &Zone, now: Tim
 }
 
 /// Plans recurring fires anew on a clock that was set back far.
-pub fn notice_step_back(writer: &Writer<'_>, system_zone: &Zone, now: Timestamp) -> StoreResult<()> {
+fn notice_step_back(writer: &Writer<'_>, system_zone: &Zone, now: Timestamp) -> StoreResult<()> {
     let plan = after_step_back(now, &writer.planned(PlannedAre::Recurring, now, system_zone)?);
     writer.apply(&plan, None, now, &mut Applied::default())
 }

@@ -28,11 +28,9 @@ mod subscription;
 mod timer;
 mod turn;
 
-pub use adding::{AddAnswer, AddRequest, Adding, add, add_job};
+pub use adding::{AddAnswer, AddRequest, Adding, add, add_job, add_once};
 pub use agenda::{Agenda, Deadline, NextWake, Timer};
-pub use catch_up::{
-    Beginning, CatchUp, begin, notice_boot, notice_step_back, notice_zone, resume_job, uncommitted_stops,
-};
+pub use catch_up::{Beginning, CatchUp, begin, resume_job, uncommitted_stops};
 pub use deaf::is_listening;
 pub use lock::{DaemonInfo, open_store, running_daemon};
 pub use mailing::PostOffice;

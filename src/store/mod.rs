@@ -259,9 +259,9 @@ impl Store {
         }
     }
 
-    /// Tells SQLite not to wait for the disk. For simulations, whose disk never fails.
-    pub fn set_volatile(&mut self) -> StoreResult<()> {
-        Ok(self.connection.pragma_update(None, "synchronous", "off")?)
+    /// Sets a pragma. For simulations: of a disk that is never waited for, or is full.
+    pub fn set_pragma(&mut self, pragma: &str, value: i64) -> StoreResult<()> {
+        Ok(self.connection.pragma_update(None, pragma, value)?)
     }
 
     /// Sets how long a write waits for another's.

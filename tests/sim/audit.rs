@@ -31,7 +31,8 @@ pub struct Audit {
     /// Runs made while a clock was ahead of one that was set back later: these may start "before" they were
     /// due.
     pub before_step_back: i64,
-    open: BTreeSet<i64>,
+    /// Those of `rows` that are not finished.
+    open: BTreeMap<i64, Row>,
     last: i64,
 }
 
@@ -45,7 +46,7 @@ impl Audit {
             mails: Mails::default(),
             rows: BTreeMap::new(),
             before_step_back: 0,
-            open: BTreeSet::new(),
+            open: BTreeMap::new(),
             last: 0,
         }
     }
@@ -57,7 +58,7 @@ impl Audit {
 
     /// Returns the rows that are not finished.
     pub fn open_rows(&self) -> impl Iterator<Item = &Row> {
-        self.open.iter().map(|id| &self.rows[id])
+        self.open.values()
     }
 
     /// Takes note of what changed, and holds each change against what may become of a row.
@@ -65,17 +66,17 @@ impl Audit {
         let mut changes = Changes::new();
         let (mut ended, last) = (self.open.clone(), self.last);
         for new in self.db.open_runs().into_iter().filter(|new| new.id <= last) {
-            assert!(ended.remove(&new.id), "it was finished: {new:?}");
-            if self.rows[&new.id] != new {
-                changes.push((Some(self.rows[&new.id].clone()), new));
+            assert!(ended.remove(&new.id).is_some(), "it was finished: {new:?}");
+            if self.open[&new.id] != new {
+                changes.push((Some(self.open[&new.id].clone()), new));
             }
         }
-        changes.extend(ended.into_iter().map(|id| (Some(self.rows[&id].clone()), self.db.run(id))));
+        changes.extend(ended.into_iter().map(|(id, old)| (Some(old), self.db.run(id))));
         changes.extend(self.db.runs_after(self.last).into_iter().map(|new| (None, new)));
         for (old, new) in &changes {
             self.judge(old.as_ref(), new, ledger);
             if new.is_open() {
-                self.open.insert(new.id);
+                self.open.insert(new.id, new.clone());
             } else {
                 self.open.remove(&new.id);
             }
@@ -227,52 +228,57 @@ impl Audit {
             .collect();
         assert!(rows.iter().all(|row| row.keeper == instance && instance.is_some()), "told and not claimed");
         let rank = |row: &Row| (row.rank, row.id);
+        let startable = if rows.is_empty() { Vec::new() } else { self.startable() };
         for (index, row) in rows.iter().enumerate() {
             let later =
                 rows[index + 1..].iter().find(|later| later.queue == row.queue && rank(later) < rank(row));
             assert!(later.is_none(), "{row:?} is told before {later:?}");
-            let overtaken = self
-                .open_rows()
-                .find(|other| other.queue == row.queue && self.could_start(other) && rank(other) < rank(row));
+            let overtaken =
+                startable.iter().find(|other| other.queue == row.queue && rank(other) < rank(row));
             assert!(overtaken.is_none(), "{row:?} overtook {overtaken:?}");
         }
     }
 
-    /// It waits for nothing but a slot.
-    fn could_start(&self, row: &Row) -> bool {
-        let claimed = self.open_rows().filter(|other| other.job == row.job && other.keeper.is_some()).count();
-        row.waits() && !row.held && row.at_once.is_none_or(|at_once| claimed < at_once as usize)
+    /// Returns the runs that wait for nothing but a slot.
+    fn startable(&self) -> Vec<&Row> {
+        let mut claimed: BTreeMap<i64, u32> = BTreeMap::new();
+        for row in self.open_rows().filter(|row| row.keeper.is_some()) {
+            *claimed.entry(row.job).or_default() += 1;
+        }
+        let claimed = |job: i64| claimed.get(&job).copied().unwrap_or(0);
+        let is_startable = |row: &&Row| {
+            row.waits() && !row.held && row.at_once.is_none_or(|at_once| claimed(row.job) < at_once)
+        };
+        self.open_rows().filter(is_startable).collect()
     }
 
     /// With all said and heard, database and keeper agree, and nothing waits that could run.
     pub fn quiet(&self, keeper: &Keeper, cpus: usize, is_all_taken_in: bool) {
         let claimed: BTreeSet<Attempt> =
             self.open_rows().filter(|row| row.keeper == Some(keeper.instance)).map(Row::attempt).collect();
-        let known = keeper.known();
         let (mails, known): (BTreeSet<Attempt>, BTreeSet<Attempt>) =
-            known.iter().map(|known| known.attempt).partition(|attempt| attempt.run().is_none());
+            keeper.known().into_iter().partition(|attempt| attempt.run().is_none());
         self.mails.quiet(&mails, keeper.instance);
         assert_eq!(known, claimed, "what the keeper has, and what the database has claimed");
         let strays: Vec<&Row> =
             self.open_rows().filter(|row| row.keeper.is_some_and(|k| k != keeper.instance)).collect();
         assert!(strays.is_empty(), "claimed for a keeper that is gone: {strays:?}");
         assert_eq!(keeper.unacknowledged(), 0, "results are kept for nobody");
-        for (attempt, _, is_stopped) in keeper.processes().filter(|(attempt, ..)| attempt.run().is_some()) {
+        for (attempt, is_stopped) in keeper.processes().filter(|(attempt, _)| attempt.run().is_some()) {
             let row = self.open_rows().find(|row| row.attempt() == attempt).expect("as claimed");
             assert!(is_stopped || row.stop_at.is_none(), "wanted stopped and not told: {row:?}");
             assert!(!is_all_taken_in || row.state == "running", "it has a process: {row:?}");
         }
+        let mut startable = self.startable();
+        startable.sort_by_key(|row| (row.rank, row.id));
         for queue in self.db.queues() {
             let slots = queue.slots.unwrap_or(cpus);
             let running = keeper.running_in(&queue.name);
-            let rank = |row: &Row| (row.rank, row.id);
             let row_of = |attempt: &Attempt| {
                 self.open_rows().find(|row| row.attempt() == *attempt).expect("as claimed")
             };
             let standing: Vec<&Row> = keeper.standing_by(&queue.name).iter().map(row_of).collect();
-            let mut waiting: Vec<&Row> =
-                self.open_rows().filter(|row| row.queue == queue.name && self.could_start(row)).collect();
-            waiting.sort_by_key(|row| rank(row));
+            let waiting: Vec<&&Row> = startable.iter().filter(|row| row.queue == queue.name).collect();
             if queue.paused || slots == 0 {
                 assert!(standing.is_empty(), "stands by in a queue that starts nothing: {standing:?}");
                 continue;

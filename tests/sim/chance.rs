@@ -69,9 +69,10 @@ pub fn play(seed: u64, pace: Pace, trace: &Trace) {
     let mut world = World::new(seed, begins, trace.clone());
     // Every other world is one in which nothing dies, so that what faults would excuse is seen there.
     if seed % 2 == 1 {
-        world.faults = Faults { death: 15, busy: 20, delay: 150 };
+        world.faults = Faults { death: 15, busy: 20, full: 20, delay: 150 };
     }
     world.cpus = 1 + world.rng.below(4) as usize;
+    world.by_socket = *world.rng.pick(&[0, 500, 1_000]);
     let widths: Vec<u32> = vec![1, 1 + world.rng.below(4) as u32];
     world.set_queue("one", widths[0]);
     world.set_queue("few", widths[1]);
@@ -95,7 +96,7 @@ pub fn finish(world: &mut World) {
     if world.daemon.is_none() {
         world.start_daemon();
     }
-    world.advance(2 * SECOND);
+    world.advance(3 * SECOND);
     world.audit.at_the_end();
 }
 
@@ -187,6 +188,7 @@ fn mischief(world: &mut World, roll: u64, pace: Pace) {
             let zone = *world.rng.pick(&ZONES);
             world.set_zone(zone);
         }
+        97..=98 => world.is_watched = !world.is_watched,
         _ => {}
     }
 }
@@ -200,12 +202,13 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
             1 | 2 => When::Every(rng.span(pace.finest, 40 * pace.finest)),
             3 if rng.chance(200) => When::Cron("@reboot", None),
             _ => {
-                let expr = if pace.finest < 3_600 && rng.chance(700) {
-                    *rng.pick(&FINE)
-                } else {
-                    *rng.pick(&COARSE)
-                };
-                When::Cron(expr, rng.chance(400).then(|| *rng.pick(&ZONES)))
+                let is_fine = pace.finest < 3_600 && rng.chance(700);
+                let expr = if is_fine { *rng.pick(&FINE) } else { *rng.pick(&COARSE) };
+                match rng.below(8) {
+                    0 => When::Delayed(expr, rng.span(1, pace.finest)),
+                    1..=3 => When::Cron(expr, Some(*rng.pick(&ZONES))),
+                    _ => When::Cron(expr, None),
+                }
             }
         })
         .collect();

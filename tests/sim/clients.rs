@@ -1,9 +1,9 @@
-//! Owns: what the commands write, and what that leaves in the model; a client may die between its commit and
+//! Owns: what the commands write, and what that changes in the model. A client may die between its commit and
 //! its poke.
 
 use std::collections::BTreeMap;
 
-use taskq::daemon::resume_job;
+use taskq::daemon::{AddRequest, add_once, resume_job};
 use taskq::domain::{
     CommandLine, Execution, JobId, Mail, MailFormat, MailWhen, Missed, NewJob, Outcome, Overlap, Policy,
     QueueName, RunId, Span, Stdin, Timestamp, TriggerSpec,
@@ -14,7 +14,7 @@ use taskq::store::{Cancelled, FirstFire};
 
 use crate::model::{Owed, Trigger};
 use crate::rows::Row;
-use crate::world::{SECOND, World};
+use crate::world::World;
 
 /// Why a job fires.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub enum When {
     At(Timestamp),
     /// By this expression, in this zone or the system's.
     Cron(&'static str, Option<&'static str>),
+    /// By this expression in the system's zone, so many seconds later.
+    Delayed(&'static str, u64),
     /// Every so many seconds.
     Every(u64),
 }
@@ -37,6 +39,15 @@ pub struct Wish {
     pub policy: Policy,
     pub mail: Option<MailWhen>,
     pub hold: bool,
+}
+
+/// A job on its way into the store.
+#[derive(Clone, Debug)]
+pub struct Adding {
+    pub request: AddRequest,
+    pub has_hung_up: bool,
+    wish: Wish,
+    models: Vec<Trigger>,
 }
 
 impl Wish {
@@ -100,46 +111,62 @@ fn new_job(wish: &Wish) -> NewJob {
 }
 
 impl World {
-    /// `taskq add`
+    /// `taskq add`: by the daemon or, where that does not answer, by the client itself. Returns 0 if the job
+    /// is refused.
     pub fn add(&mut self, wish: &Wish) -> i64 {
         let now = self.now();
         let parts: Vec<(FirstFire, Trigger)> =
             wish.when.iter().filter_map(|when| self.trigger_of(when, wish, now)).collect();
-        let (first, mut models): (Vec<FirstFire>, Vec<Trigger>) = parts.into_iter().unzip();
-        if first.len() < wish.when.len() {
+        let (triggers, models): (Vec<FirstFire>, Vec<Trigger>) = parts.into_iter().unzip();
+        if triggers.len() < wish.when.len() {
             return 0;
         }
-        let job = new_job(wish);
-        let (id, triggers) = self.write(|writer| {
-            let id = writer.add_job(&job, &first, None, now)?;
-            Ok((id, writer.triggers(id)?))
-        });
-        self.note(format!("add job {id}: {wish:?}"));
-        for (view, model) in triggers.iter().zip(&mut models) {
-            model.job = id.0;
-            self.audit.triggers.insert(view.id.0, model.clone());
+        let request = AddRequest { id: (self.rng.next() >> 1).cast_signed(), job: new_job(wish), triggers };
+        let id = request.id;
+        let adding = Adding { request, has_hung_up: self.dies(), wish: wish.clone(), models };
+        let is_by_socket = self.rng.chance(self.by_socket);
+        if let Some(daemon) = self.daemon.as_mut().filter(|_| is_by_socket) {
+            daemon.adding.push(adding.clone());
+            daemon.pacer.demand_turn();
+            self.settle();
+            if let Some(answer) = self.answered.remove(&id) {
+                return answer.map_or(0, |job| job.0);
+            }
         }
-        self.audit.jobs.insert(id.0);
-        self.audit.mailing.extend(wish.mail.map(|when| (id.0, when)));
-        if wish.policy.overlap != Overlap::Allow {
-            self.ledger.serial.insert(id.0);
+        let answer = add_once(&mut self.store, &adding.request, now).expect("nobody else writes");
+        let job = answer.expect("it has no name");
+        if !self.audit.jobs.contains(&job.0) {
+            self.added(job, &adding);
         }
         self.wrote(&BTreeMap::new());
-        id.0
+        job.0
+    }
+
+    /// A job is in the store.
+    pub fn added(&mut self, job: JobId, adding: &Adding) {
+        let wish = &adding.wish;
+        self.note(format!("add job {job}: {wish:?}"));
+        let triggers = self.store.read(|reader| reader.triggers(job)).expect("readable");
+        for (view, model) in triggers.iter().zip(&adding.models) {
+            self.audit.triggers.insert(view.id.0, Trigger { job: job.0, ..model.clone() });
+        }
+        self.audit.jobs.insert(job.0);
+        self.audit.mailing.extend(wish.mail.map(|when| (job.0, when)));
+        if wish.policy.overlap != Overlap::Allow {
+            self.ledger.serial.insert(job.0);
+        }
     }
 
     /// Makes a trigger and its model; `None`: it never fires, which `add` refuses.
     fn trigger_of(&self, when: &When, wish: &Wish, now: Timestamp) -> Option<(FirstFire, Trigger)> {
+        let cron = |expr: &str, zone: Option<&'static str>, delay: u64| {
+            let (expr, delay) = (expr.to_owned(), Span::from_seconds(delay));
+            (TriggerSpec::Cron { expr, zone: zone.map(str::to_owned), delay }, zone)
+        };
         let (spec, zone_name) = match when {
             When::At(at) => (TriggerSpec::At { at: *at }, None),
-            When::Cron(expr, zone) => (
-                TriggerSpec::Cron {
-                    expr: (*expr).to_owned(),
-                    zone: zone.map(str::to_owned),
-                    delay: Span::ZERO,
-                },
-                *zone,
-            ),
+            When::Cron(expr, zone) => cron(expr, *zone, 0),
+            When::Delayed(expr, delay) => cron(expr, None, *delay),
             When::Every(seconds) => {
                 let period = Span::from_seconds(*seconds);
                 (TriggerSpec::Every { period, anchor: wish.start.map_or(now, |start| start - period) }, None)
@@ -156,7 +183,7 @@ impl World {
         };
         let mut model = Trigger {
             job: 0,
-            follows_system: matches!(when, When::Cron(_, None)) && !is_reboot,
+            follows_system: matches!(when, When::Cron(_, None) | When::Delayed(..)) && !is_reboot,
             schedule,
             zone: own_zone.clone(),
             start: wish.start,
@@ -269,12 +296,12 @@ impl World {
                 old.as_ref().is_some_and(|old| old.outcome == new.outcome && old.state == new.state);
             assert!(is_new || is_dropped || is_marked, "a client made {old:?} into {new:?}");
         }
-        let (dies, at) = (self.dies(), self.mono + SECOND);
+        self.clients += 1;
+        let (dies, clock, pid) = (self.dies(), self.clock(), self.clients);
         if let Some(daemon) = &mut self.daemon {
-            if dies {
-                daemon.check_at = daemon.check_at.or(Some(at));
-            } else {
-                daemon.poked = true;
+            daemon.pacer.client_will_write(pid, &clock);
+            if !dies {
+                daemon.pacer.client_wrote(pid);
             }
         }
         self.settle();

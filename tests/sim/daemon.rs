@@ -1,32 +1,43 @@
-//! Owns: a daemon that does around the production turn what `src/daemon/serve.rs` does, and dies wherever one
-//! can.
+//! Owns: a daemon that does what `src/daemon/serve.rs` does, with its pacer and its turn, and dies wherever
+//! one can.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
 
-use taskq::daemon::{Done, Excerpt, PostOffice, Turn, notice_boot, notice_step_back, notice_zone, turn};
-use taskq::domain::Timestamp;
+use taskq::daemon::{
+    AddRequest, Beginning, Done, Excerpt, Pacer, PostOffice, Timer, Turn, begin, turn, uncommitted_stops,
+};
+use taskq::domain::{JobId, Timestamp};
 use taskq::keeper::protocol::{Ended, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use taskq::schedule::{Schedule, Zone};
-use taskq::store::StoreError;
+use taskq::store::{Store, StoreError, StoreResult};
 use taskq::system::users::Person;
 
+use crate::clients::Adding;
 use crate::keeper::Keeper;
-use crate::world::{SECOND, STEP_BACK, World};
+use crate::world::{STEP_BACK, World};
 
 /// What the daemon keeps in memory.
 #[derive(Debug)]
 pub struct Daemon {
     pub zone: Zone,
+    /// The connection to the keeper.
     pub session: Option<u64>,
+    /// The keeper that said hello on it.
     pub instance: Option<KeeperInstance>,
-    pub reports: Vec<FromKeeper>,
-    pub next_fire: Option<Timestamp>,
-    pub retry_at: Option<u64>,
-    pub check_at: Option<u64>,
-    pub linger_until: Option<u64>,
-    /// A turn is due, whatever the clock says.
-    pub poked: bool,
-    pub offset: i64,
+    pub pacer: Pacer,
+    /// Jobs that clients have handed over.
+    pub adding: Vec<Adding>,
+}
+
+/// What keeps the store from being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    None,
+    /// Another program holds the write lock.
+    Locked,
+    /// The disk has no room for another page.
+    Full,
 }
 
 impl World {
@@ -39,42 +50,27 @@ impl World {
             zone: zone.clone(),
             session: None,
             instance: None,
-            reports: Vec::new(),
-            next_fire: None,
-            retry_at: None,
-            check_at: None,
-            linger_until: None,
-            poked: true,
-            offset: self.offset,
+            pacer: Pacer::new(&self.clock()),
+            adding: Vec::new(),
         });
-        let ended = self.ended_keepers.clone();
         let newest = self.audit.rows.get(&self.audit.last()).map(|row| row.queued_at);
-        let is_set_back = newest.is_some_and(|at| at > now.as_micros() + STEP_BACK);
-        self.store
-            .write(|writer| {
-                if writer
-                    .latest_queued_at()?
-                    .is_some_and(|latest| latest.as_micros() > now.as_micros() + STEP_BACK)
-                {
-                    notice_step_back(writer, &zone, now)?;
-                }
-                notice_boot(writer, &boot.to_string(), &ended, now)
-            })
-            .expect("nobody else writes");
-        if is_set_back {
+        let beginning = Beginning {
+            boot_id: &boot.to_string(),
+            slots: None,
+            zone: &zone,
+            ended_keepers: &self.ended_keepers,
+            now,
+        };
+        begin(&mut self.store, &beginning).expect("nobody else writes");
+        if newest.is_some_and(|at| at > now.as_micros() + STEP_BACK) {
             self.replan(now, &zone);
         }
-        for trigger in
-            self.audit.triggers.values_mut().filter(|trigger| trigger.boot.is_some_and(|seen| seen != boot))
-        {
+        let is_new_boot = |seen: Option<u64>| seen.is_some_and(|seen| seen != boot);
+        for trigger in self.audit.triggers.values_mut().filter(|trigger| is_new_boot(trigger.boot)) {
             (trigger.boot, trigger.next) = (Some(boot), Some(now));
         }
         self.audit.scan(&self.ledger);
         self.audit.check_standing();
-        if self.dies() {
-            return self.kill_daemon();
-        }
-        self.follow_zone();
         if self.dies() {
             return self.kill_daemon();
         }
@@ -88,7 +84,7 @@ impl World {
         }
     }
 
-    pub fn replan(&mut self, now: Timestamp, zone: &Zone) {
+    fn replan(&mut self, now: Timestamp, zone: &Zone) {
         for trigger in self.audit.triggers.values_mut() {
             if matches!(trigger.schedule, Schedule::At(_)) || trigger.next.is_none_or(|next| next <= now) {
                 continue;
@@ -106,24 +102,13 @@ impl World {
         }
     }
 
-    pub fn follow_zone(&mut self) {
-        let (now, zone) = (self.now(), self.zone.clone());
-        let changed = self
-            .store
-            .write(|writer| notice_zone(writer, zone.name(), &zone, now))
-            .expect("nobody else writes");
-        if changed {
-            for trigger in self.audit.triggers.values_mut().filter(|trigger| trigger.follows_system) {
-                if trigger.next.is_some_and(|next| next > now) {
-                    trigger.replan(now, &zone);
-                }
-            }
-        }
-        self.daemon.as_mut().expect("it lives").zone = zone;
-        self.audit.check_standing();
-    }
-
+    /// Connects to the keeper, or to a new one, as `KeeperSide::attach` does.
     fn attach(&mut self) {
+        let (clock, is_refused) = (self.clock(), self.dies());
+        let daemon = self.daemon.as_mut().expect("it lives");
+        if is_refused {
+            return daemon.pacer.agenda.set_after(Timer::KeeperRetry, Duration::from_secs(1), &clock);
+        }
         if self.keeper.is_none() {
             let instance = (self.rng.next() >> 2).cast_signed().max(1);
             self.note(format!("keeper {instance} starts"));
@@ -131,51 +116,53 @@ impl World {
             self.orders.clear();
         }
         self.sessions += 1;
-        let daemon = self.daemon.as_mut().expect("it lives");
-        (daemon.session, daemon.instance) = (Some(self.sessions), None);
+        self.daemon.as_mut().expect("it lives").session = Some(self.sessions);
         self.send(ToKeeper::Hello { version: PROTOCOL_VERSION });
     }
 
     pub fn daemon_hears(&mut self) -> bool {
+        let clock = self.clock();
         let Some(daemon) = &mut self.daemon else { return false };
+        let Some(session) = daemon.session else { return false };
         let Some(keeper) = &mut self.keeper else {
-            self.attach();
+            daemon.session = None;
+            if daemon.pacer.keeper_is_gone(daemon.instance.take().is_some(), &clock) {
+                self.attach();
+            }
             return true;
         };
-        let mut heard = false;
-        for (_, report) in keeper.said.drain(..).filter(|(session, _)| Some(*session) == daemon.session) {
-            heard = true;
-            if let FromKeeper::Hello { instance, .. } = &report {
-                daemon.instance = Some(*instance);
-            }
-            let is_urgent = !matches!(report, FromKeeper::Started { .. });
-            daemon.poked |= is_urgent;
-            if !is_urgent && daemon.linger_until.is_none() {
-                daemon.linger_until = Some(self.mono + 20_000);
-            }
-            daemon.reports.push(report);
+        let heard = keeper.said.drain(..).filter(|(to, _)| *to == session).map(|(_, report)| report);
+        let reports: Vec<FromKeeper> = heard.collect();
+        if reports.is_empty() {
+            return false;
         }
-        heard
+        self.hears(reports);
+        true
+    }
+
+    /// The daemon takes in what a keeper has reported.
+    pub fn hears(&mut self, reports: Vec<FromKeeper>) {
+        let (clock, is_watched) = (self.clock(), self.is_watched);
+        let Some(daemon) = &mut self.daemon else { return };
+        if let Some(FromKeeper::Hello { instance, .. }) = reports.first() {
+            daemon.instance = Some(*instance);
+        }
+        daemon.pacer.keeper_reported(reports, is_watched, &clock);
     }
 
     pub fn daemon_acts(&mut self) -> bool {
-        let (now, mono) = (self.now(), self.mono);
+        let clock = self.clock();
         let Some(daemon) = &mut self.daemon else { return false };
-        let has_come = |at: Option<u64>| at.is_some_and(|at| at <= mono);
-        let fires = match daemon.retry_at {
-            Some(at) => at <= mono,
-            None => daemon.next_fire.is_some_and(|at| at <= now),
-        };
-        let is_due = daemon.poked || fires || has_come(daemon.check_at) || has_come(daemon.linger_until);
-        if !is_due {
-            return false;
+        daemon.pacer.follow_clock(&clock);
+        let timers = daemon.pacer.take_due(&clock);
+        if timers.contains(&Timer::KeeperRetry) {
+            self.attach();
         }
-        if has_come(daemon.check_at) {
-            daemon.check_at = None;
+        let is_due = self.daemon.as_ref().is_some_and(|daemon| daemon.pacer.is_turn_due());
+        if is_due {
+            self.turn();
         }
-        daemon.poked = false;
-        self.turn();
-        true
+        is_due || !timers.is_empty()
     }
 
     fn turn(&mut self) {
@@ -183,8 +170,55 @@ impl World {
             return self.kill_daemon();
         }
         let now = self.now();
-        let (is_busy, is_last) = (self.rng.chance(self.faults.busy), self.dies());
+        let trouble = match self.rng.below(1_000) {
+            roll if roll < self.faults.busy => Trouble::Locked,
+            roll if roll < self.faults.busy + self.faults.full => Trouble::Full,
+            _ => Trouble::None,
+        };
+        if let Err(error) = self.catch_up(trouble, now) {
+            return self.turn_failed(trouble, &error);
+        }
+        if self.dies() {
+            return self.kill_daemon();
+        }
+        let is_last = self.dies() && trouble != Trouble::Full;
+        match catch_unwind(AssertUnwindSafe(|| self.commit(trouble, is_last, now))) {
+            Ok(Ok(done)) => self.committed(now, done),
+            Ok(Err(error)) => self.turn_failed(trouble, &error),
+            Err(panic) if is_last && panic.is::<&str>() && self.audit.scan(&self.ledger).is_empty() => {
+                self.kill_daemon();
+            }
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+
+    /// Lets the daemon write what a clock or a zone has made necessary, and the model as well.
+    fn catch_up(&mut self, trouble: Trouble, now: Timestamp) -> StoreResult<()> {
         let daemon = self.daemon.as_mut().expect("it lives");
+        let (before, old_zone, zone) = (daemon.pacer.catch_up, daemon.zone.clone(), self.zone.clone());
+        let read_zone = || (zone.clone(), zone.name().to_owned());
+        let (store, rival) = (&mut self.store, &mut self.rival);
+        let written = with_trouble(trouble, store, rival, |store| {
+            daemon.pacer.catch_up.write(store, &mut daemon.zone, read_zone, now)
+        });
+        let after = daemon.pacer.catch_up;
+        if before.is_set_back && !after.is_set_back {
+            self.replan(now, &old_zone);
+        }
+        if before.zone_may_differ && !after.zone_may_differ && self.planned_zone != zone.name() {
+            self.planned_zone = zone.name().to_owned();
+            for trigger in self.audit.triggers.values_mut().filter(|trigger| trigger.follows_system) {
+                if trigger.next.is_some_and(|next| next > now) {
+                    trigger.replan(now, &zone);
+                }
+            }
+        }
+        self.audit.check_standing();
+        written
+    }
+
+    fn commit(&mut self, trouble: Trouble, is_last: bool, now: Timestamp) -> StoreResult<Done> {
+        let daemon = self.daemon.as_ref().expect("it lives");
         let output = |ended: &Ended| {
             if is_last {
                 // In the midst of a transaction.
@@ -201,6 +235,10 @@ impl World {
             login: &Vec::new,
             excerpt: &|_| Excerpt::default(),
         };
+        let requests: Vec<&AddRequest> = daemon.adding.iter().map(|adding| &adding.request).collect();
+        let has_hung_up = |request: &AddRequest| {
+            daemon.adding.iter().any(|adding| adding.has_hung_up && adding.request.id == request.id)
+        };
         let input = Turn {
             now,
             system_zone: &daemon.zone,
@@ -209,43 +247,45 @@ impl World {
             living_keepers: &[],
             ended_keepers: &self.ended_keepers,
             pipes: &[],
-            requests: &[],
-            has_hung_up: &|_| false,
-            reports: &daemon.reports,
+            requests: &requests,
+            has_hung_up: &has_hung_up,
+            reports: daemon.pacer.reports(),
             output: &output,
             post_office: Some(&post_office),
         };
-        let (store, rival) = (&mut self.store, &mut self.rival);
-        let outcome = catch_unwind(AssertUnwindSafe(|| match is_busy {
-            false => turn(store, &input),
-            true => rival.write(|_| Ok::<_, StoreError>(turn(store, &input))).expect("the first to ask"),
-        }));
-        match outcome {
-            Ok(Ok(done)) => self.committed(now, done),
-            Ok(Err(error)) => self.refused(is_busy, &error),
-            Err(panic) if is_last && panic.is::<&str>() && self.audit.scan(&self.ledger).is_empty() => {
-                self.kill_daemon();
-            }
-            Err(panic) => resume_unwind(panic),
-        }
+        with_trouble(trouble, &mut self.store, &mut self.rival, |store| turn(store, &input))
     }
 
-    fn refused(&mut self, is_busy: bool, error: &StoreError) {
-        assert!(is_busy && error.is_passing(), "the turn failed: {error:?}");
+    fn turn_failed(&mut self, trouble: Trouble, error: &StoreError) {
+        assert!(trouble != Trouble::None && error.is_passing(), "the turn failed: {error:?}");
         assert_eq!(self.audit.scan(&self.ledger), [], "a turn that failed changed something");
         self.audit.check_standing();
-        self.note("turn finds the database locked");
+        self.note(format!("turn fails: {error}"));
+        let clock = self.clock();
         let daemon = self.daemon.as_mut().expect("it lives");
-        daemon.retry_at = Some(self.mono + SECOND);
-        daemon.linger_until = None;
+        daemon.pacer.failed(&clock);
+        let refused = daemon.adding.drain(..).filter(|adding| !adding.has_hung_up);
+        self.answered.extend(refused.map(|adding| (adding.request.id, None)));
+        for stop in uncommitted_stops(&mut self.store) {
+            self.send(stop);
+        }
     }
 
     fn committed(&mut self, now: Timestamp, done: Done) {
         let daemon = self.daemon.as_mut().expect("it lives");
-        (daemon.retry_at, daemon.linger_until, daemon.next_fire) = (None, None, done.deadline);
-        let met = daemon.reports.iter().any(|report| matches!(report, FromKeeper::Hello { .. }));
-        daemon.reports.clear();
+        let met = daemon.pacer.reports().iter().any(|report| matches!(report, FromKeeper::Hello { .. }));
+        daemon.pacer.committed(&done);
         let (zone, instance) = (daemon.zone.clone(), daemon.instance);
+        let adding = std::mem::take(&mut daemon.adding);
+        for (adding, answer) in adding.into_iter().zip(&done.answers) {
+            let (request, has_hung_up) = (adding.request.id, adding.has_hung_up);
+            assert_eq!(answer.is_err(), has_hung_up, "{answer:?}");
+            let job: Option<JobId> = answer.as_ref().ok().copied();
+            job.into_iter().for_each(|job| self.added(job, &adding));
+            if !has_hung_up {
+                self.answered.insert(request, job);
+            }
+        }
         let (orders, notices) = (&done.orders, &done.notices);
         let told: Vec<String> = orders.iter().map(shown).collect();
         self.note(format!(
@@ -287,6 +327,25 @@ impl World {
         if self.orders.iter().all(|(at, _, _)| *at <= self.mono) {
             self.keeper_acts();
             self.ledger.widest = self.widths();
+        }
+    }
+}
+
+/// Lets the daemon write to a store in trouble.
+fn with_trouble<T>(
+    trouble: Trouble,
+    store: &mut Store,
+    rival: &mut Store,
+    mut write: impl FnMut(&mut Store) -> StoreResult<T>,
+) -> StoreResult<T> {
+    match trouble {
+        Trouble::None => write(store),
+        Trouble::Locked => rival.write(|_| Ok::<_, StoreError>(write(store))).expect("the first to ask"),
+        Trouble::Full => {
+            store.set_pragma("max_page_count", 1).expect("a pragma");
+            let written = write(store);
+            store.set_pragma("max_page_count", i64::from(u32::MAX - 1)).expect("a pragma");
+            written
         }
     }
 }

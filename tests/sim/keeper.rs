@@ -1,17 +1,22 @@
-//! Owns: a keeper that obeys the protocol as the real one does, whose processes are a script and a span of
-//! time.
+//! Owns: a keeper with the real keeper's run table and stop signals, whose processes are scripts.
 //!
-//! The ledger is what really happened. It outlives keepers, so that what the run log tells can be held
-//! against it.
+//! The ledger is what really happened. It outlives keepers, so that the run log can be compared with it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use taskq::domain::{End, Span, StopCause, Timestamp, Usage};
 use taskq::keeper::protocol::{
-    Attempt, Ended, FromKeeper, KeeperInstance, Known, PROTOCOL_VERSION, SeekOrder, StartOrder, ToKeeper,
+    Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, SeekOrder, StartExtras, StartOrder,
+    ToKeeper,
 };
+use taskq::keeper::roster::{Roster, Running};
+use taskq::keeper::stopping::{StopSignal, Stopping};
 
 use crate::rng::Rng;
+
+/// The pause after the system had no means to start a process.
+const DELAY: u64 = 1_000_000;
 
 /// What a process does.
 #[derive(Clone, Debug)]
@@ -20,7 +25,7 @@ pub struct Script {
     pub lasts: u64,
     /// How it then ends.
     pub end: End,
-    /// How long after a TERM it ends; `None`: it ignores it.
+    /// How long after a TERM it ends; `None` if it ignores TERM.
     pub obeys_after: Option<u64>,
 }
 
@@ -50,20 +55,22 @@ impl Script {
 /// What happened, whoever remembers it.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// Every try to start an attempt, by the keeper that tried. More than one is a broken promise.
+    /// Each start of an attempt, and the keeper that tried. More than one is a broken promise.
     pub starts: BTreeMap<Attempt, KeeperInstance>,
-    /// Every end that a keeper saw; an attempt that is withdrawn and told again has several.
+    /// Each end that a keeper saw. An attempt that is withdrawn and ordered again has several.
     pub ends: BTreeMap<Attempt, Vec<Ended>>,
     /// Keepers that died.
     pub dead: BTreeSet<KeeperInstance>,
-    /// Keepers that went down with the machine, and all that they had started.
+    /// Keepers that went down with the machine, and with all that they had started.
     pub down: BTreeSet<KeeperInstance>,
     /// Processes of keepers that died, until another keeper has found them or their end.
     pub orphans: BTreeMap<Attempt, Process>,
-    /// Serial jobs, of which two processes never run at once under one keeper.
+    /// Serial jobs: two processes of one never run at once under one keeper.
     pub serial: BTreeSet<i64>,
     /// The widest that a queue may be, as far as a keeper can know.
     pub widest: BTreeMap<String, usize>,
+    /// The process id given last.
+    pids: u32,
 }
 
 /// What a keeper may touch of the world.
@@ -72,44 +79,51 @@ pub struct Stage<'a> {
     pub mono: u64,
     pub wall: Timestamp,
     pub rng: &'a mut Rng,
+    /// How often, in a thousand, a start or a result is delayed.
+    pub delay: u64,
     pub scripts: &'a mut VecDeque<Script>,
     pub mail_scripts: &'a mut VecDeque<Script>,
     pub ledger: &'a mut Ledger,
     pub trace: &'a mut dyn FnMut(String),
 }
 
+impl Stage<'_> {
+    fn now(&self) -> Duration {
+        Duration::from_micros(self.mono)
+    }
+}
+
 /// A process, whoever watches it.
 #[derive(Debug)]
 pub struct Process {
-    order: StartOrder,
+    attempt: Attempt,
+    queue: String,
     pid: u32,
     started_at: Timestamp,
     ends_at: u64,
     end: End,
     obeys_after: Option<u64>,
-    timeout_at: Option<u64>,
-    kill_at: Option<u64>,
-    stopped: Option<StopCause>,
+    /// When it is due for a signal.
+    deadline: Option<Duration>,
+    is_stopped: bool,
     is_unattended: bool,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    slots: usize,
-    waiting: VecDeque<StartOrder>,
 }
 
 /// A keeper.
 #[derive(Debug)]
 pub struct Keeper {
     pub instance: KeeperInstance,
-    /// The session whose hello it answered last; what it says goes to that daemon.
+    /// The session whose hello it answered last: its reports go to that daemon.
     pub session: Option<u64>,
     pub said: Vec<(u64, FromKeeper)>,
-    running: BTreeMap<Attempt, Process>,
-    queues: BTreeMap<String, Queue>,
-    ended: BTreeMap<Attempt, Ended>,
-    pids: u32,
+    roster: Roster,
+    processes: BTreeMap<u32, Process>,
+    /// The orders, as they came.
+    ordered: Vec<(Attempt, String)>,
+    /// Queues for whose next start there were no means: when it is tried again.
+    delays: BTreeMap<String, u64>,
+    /// Results whose output is on the way into its file: until when.
+    settling: Vec<(u64, Ended)>,
 }
 
 impl Keeper {
@@ -118,112 +132,103 @@ impl Keeper {
             instance,
             session: None,
             said: Vec::new(),
-            running: BTreeMap::new(),
-            queues: BTreeMap::new(),
-            ended: BTreeMap::new(),
-            pids: 1000,
+            roster: Roster::default(),
+            processes: BTreeMap::new(),
+            ordered: Vec::new(),
+            delays: BTreeMap::new(),
+            settling: Vec::new(),
         }
     }
 
     pub fn is_idle(&self) -> bool {
-        self.running.is_empty()
-            && self.ended.is_empty()
-            && self.queues.values().all(|queue| queue.waiting.is_empty())
+        self.roster.is_empty()
+    }
+
+    /// Returns whether it waits for nothing but the ends of processes.
+    pub fn is_settled(&self) -> bool {
+        self.said.is_empty() && self.delays.is_empty() && self.settling.is_empty()
     }
 
     pub fn unacknowledged(&self) -> usize {
-        self.ended.len()
+        self.roster.results().len()
     }
 
-    /// Returns the processes, each with its queue and whether it was told to stop.
-    pub fn processes(&self) -> impl Iterator<Item = (Attempt, &str, bool)> {
-        self.running
-            .iter()
-            .map(|(attempt, process)| (*attempt, process.order.queue.as_str(), process.stopped.is_some()))
+    /// Returns the attempts that have a process, each with whether it was signalled.
+    pub fn processes(&self) -> impl Iterator<Item = (Attempt, bool)> {
+        self.processes.values().map(|process| (process.attempt, process.is_stopped))
     }
 
     pub fn running_in(&self, queue: &str) -> usize {
-        self.running.values().filter(|process| process.order.queue == queue).count()
+        self.processes.values().filter(|process| process.queue == queue).count()
     }
 
+    /// Returns what waits for a slot, in order.
     pub fn standing_by(&self, queue: &str) -> Vec<Attempt> {
-        self.queues
-            .get(queue)
-            .map(|queue| queue.waiting.iter().map(|order| order.attempt).collect())
-            .unwrap_or_default()
+        let known = self.roster.known();
+        let waits = |attempt: &Attempt| {
+            known.iter().any(|known| known.attempt == *attempt && known.started.is_none())
+        };
+        let ordered = self.ordered.iter().filter(|(_, name)| name == queue);
+        ordered.map(|(attempt, _)| *attempt).filter(waits).collect()
     }
 
     /// Returns what runs or stands by.
-    pub fn known(&self) -> Vec<Known> {
-        let running = self.running.iter().map(|(attempt, process)| Known {
-            attempt: *attempt,
-            started: Some((process.pid, process.started_at)),
-        });
-        let waiting = self.queues.values().flat_map(|queue| &queue.waiting);
-        let mut known: Vec<Known> =
-            running.chain(waiting.map(|order| Known { attempt: order.attempt, started: None })).collect();
-        known.sort_by_key(|known| known.attempt);
-        known
+    pub fn known(&self) -> Vec<Attempt> {
+        self.roster.known().into_iter().map(|known| known.attempt).collect()
     }
 
     /// Returns when something happens by itself.
     pub fn next_event(&self) -> Option<u64> {
-        self.running
-            .values()
-            .filter_map(|p| [Some(p.ends_at), p.timeout_at, p.kill_at].into_iter().flatten().min())
-            .min()
+        let deadline = |process: &Process| process.deadline.map(|at| at.as_micros() as u64);
+        let processes =
+            self.processes.values().flat_map(|process| [Some(process.ends_at), deadline(process)]);
+        let settling = self.settling.iter().map(|(at, _)| *at);
+        processes.flatten().chain(settling).chain(self.delays.values().copied()).min()
     }
 
     pub fn obey(&mut self, session: u64, message: ToKeeper, stage: &mut Stage<'_>) {
         match message {
             ToKeeper::Hello { .. } => {
                 self.session = Some(session);
-                let mut ended: Vec<Ended> = self.ended.values().cloned().collect();
-                ended.sort_by_key(|ended| ended.finished_at);
-                let (version, instance, known) = (PROTOCOL_VERSION, self.instance, self.known());
+                let (version, instance) = (PROTOCOL_VERSION, self.instance);
+                let (known, ended) = (self.roster.known(), self.roster.results());
                 self.say(FromKeeper::Hello { version, instance, known, ended });
             }
-            ToKeeper::Start(order, _) => {
-                if !self.knows(order.attempt) {
-                    let name = order.queue.clone();
-                    let queue = self.queues.entry(name.clone()).or_default();
-                    queue.slots = order.slots as usize;
-                    queue.waiting.push_back(order);
-                    self.fill(&name, stage);
-                }
-            }
+            ToKeeper::Start(order, extras) => self.admit(order, extras, stage),
             ToKeeper::Seek(order) => self.seek(&order, stage),
-            ToKeeper::Stop { attempt, now } => match self.running.get_mut(&attempt) {
-                Some(process) => strike(process, StopCause::Cancelled, now, stage),
+            ToKeeper::Stop { attempt, now } => match self.roster.pid_of(attempt) {
+                Some(pid) => self.strike(pid, stage, |stopping, at| stopping.cancel(at, now)),
                 None => self.withdraw(attempt, Some(StopCause::Cancelled), stage),
             },
             ToKeeper::Recall { attempt } => self.withdraw(attempt, None, stage),
             ToKeeper::Acknowledge { attempts } => {
                 for attempt in attempts {
-                    self.ended.remove(&attempt);
+                    self.roster.acknowledge(attempt);
                 }
             }
-            ToKeeper::Resize { queue: name, slots } => {
-                if let Some(queue) = self.queues.get_mut(&name) {
-                    queue.slots = slots as usize;
-                    self.fill(&name, stage);
-                }
+            ToKeeper::Resize { queue, slots } => {
+                self.roster.resize(&queue, slots);
+                self.fill(&queue, stage);
             }
         }
     }
 
-    fn knows(&self, attempt: Attempt) -> bool {
-        self.ended.contains_key(&attempt) || self.known().iter().any(|known| known.attempt == attempt)
+    fn admit(&mut self, order: StartOrder, extras: StartExtras, stage: &mut Stage<'_>) {
+        let attempt = order.attempt;
+        if let Some(queue) = self.roster.enqueue(order, extras) {
+            self.ordered.push((attempt, queue.clone()));
+            self.fill(&queue, stage);
+        }
     }
 
     /// Finds what a keeper that died has left of an attempt, as the real one does by pipes and processes.
     fn seek(&mut self, order: &SeekOrder, stage: &mut Stage<'_>) {
-        let (attempt, keeper) = (order.attempt, self.instance);
-        if let Some(process) = self.running.get(&attempt) {
-            let (pid, at) = (process.pid, process.started_at);
-            return self.say(FromKeeper::Unattended { attempt, keeper, pid, at });
+        let attempt = order.attempt;
+        if let Some(pid) = self.roster.pid_of(attempt) {
+            let at = self.processes[&pid].started_at;
+            return self.say(FromKeeper::Unattended { attempt, keeper: self.instance, pid, at });
         }
-        if self.knows(attempt) {
+        if self.roster.knows(attempt) {
             return;
         }
         let found = stage.ledger.orphans.remove(&attempt);
@@ -231,63 +236,83 @@ impl Keeper {
             let has_begun = stage.ledger.starts.contains_key(&attempt);
             let end = if has_begun || order.started.is_some() { End::Lost } else { End::NotStarted };
             let (pid, started_at) = order.started.unzip();
-            let unseen = without_process(attempt, stage.wall);
-            self.conclude(Ended { end, pid: pid.unwrap_or(0), started_at, ..unseen }, stage);
-            return;
+            let unseen = Ended::without_process(attempt, end, stage.wall);
+            self.roster.settle_unseen(attempt, order.started);
+            return self.settle(Ended { pid: pid.unwrap_or(0), started_at, ..unseen }, stage);
         };
-        let ran = stage.wall.since(process.started_at).as_micros();
-        process.timeout_at =
-            order.timeout.map(|timeout| stage.mono + timeout.as_micros().saturating_sub(ran));
-        (process.kill_at, process.stopped, process.is_unattended) = (None, None, true);
-        self.queues.entry(order.queue.clone()).or_default().slots = order.slots as usize;
+        let ran = stage.wall.since(process.started_at).as_duration();
+        let timeout = order.timeout.map(|timeout| timeout.as_duration().saturating_sub(ran));
+        self.roster.widen(&order.queue, order.slots);
+        (process.is_unattended, process.is_stopped) = (true, false);
         let (pid, at) = (process.pid, process.started_at);
-        self.running.insert(attempt, process);
-        self.say(FromKeeper::Unattended { attempt, keeper, pid, at });
+        self.take_up(process, Stopping::new(stage.now(), timeout, order.kill_after.as_duration()));
+        self.say(FromKeeper::Unattended { attempt, keeper: self.instance, pid, at });
+    }
+
+    fn take_up(&mut self, mut process: Process, stopping: Stopping) {
+        process.deadline = stopping.deadline();
+        self.roster.started(Running {
+            attempt: process.attempt,
+            queue: process.queue.clone(),
+            pid: process.pid,
+            started_at: process.started_at,
+            stopping,
+        });
+        self.processes.insert(process.pid, process);
     }
 
     /// Does what is due: ends first, so that what ended by itself is not called stopped.
     pub fn expire(&mut self, stage: &mut Stage<'_>) {
-        loop {
-            let due: Vec<Attempt> = self
-                .running
-                .iter()
-                .filter(|(_, p)| p.ends_at <= stage.mono)
-                .map(|(attempt, _)| *attempt)
-                .collect();
-            if due.is_empty() {
-                break;
-            }
-            let gone: Vec<Process> = due.iter().filter_map(|attempt| self.running.remove(attempt)).collect();
-            for process in &gone {
-                self.fill(&process.order.queue, stage);
-            }
-            for process in gone {
-                let ended = Ended {
-                    pid: process.pid,
-                    started_at: Some(process.started_at),
-                    end: if process.is_unattended { End::Lost } else { process.end },
-                    stopped: process.stopped,
-                    usage: Usage { user: Span::from_millis(1), system: Span::ZERO, max_rss_kib: 640 },
-                    output_bytes: 3,
-                    ..without_process(process.order.attempt, stage.wall)
-                };
-                self.conclude(ended, stage);
-            }
+        let mono = stage.mono;
+        for (queue, _) in self.delays.extract_if(.., |_, at| *at <= mono).collect::<Vec<_>>() {
+            self.fill(&queue, stage);
         }
-        for process in self.running.values_mut() {
-            if process.timeout_at.is_some_and(|at| at <= stage.mono) {
-                strike(process, StopCause::TimedOut, false, stage);
-            }
-            if process.kill_at.is_some_and(|at| at <= stage.mono) {
-                kill(process, stage);
-            }
+        while self.reap(stage) {}
+        let now = stage.now();
+        let is_due = |process: &&Process| process.deadline.is_some_and(|at| at <= now);
+        let due: Vec<u32> = self.processes.values().filter(is_due).map(|process| process.pid).collect();
+        for pid in due {
+            self.strike(pid, stage, Stopping::expire);
         }
+        let settled: Vec<Ended> =
+            self.settling.extract_if(.., |(at, _)| *at <= mono).map(|(_, ended)| ended).collect();
+        settled.into_iter().for_each(|ended| self.conclude(ended, stage));
     }
 
-    /// Everything it knew is gone; its processes live on.
+    /// Gives away the slots of the processes that have ended, and returns whether there are any.
+    fn reap(&mut self, stage: &mut Stage<'_>) -> bool {
+        let mono = stage.mono;
+        let gone: Vec<Process> = self
+            .processes
+            .extract_if(.., |_, process| process.ends_at <= mono)
+            .map(|(_, gone)| gone)
+            .collect();
+        let runs: Vec<Running> =
+            gone.iter().map(|gone| self.roster.leave(gone.pid).expect("it has a process")).collect();
+        for run in &runs {
+            self.fill(&run.queue, stage);
+        }
+        let is_any = !gone.is_empty();
+        for (process, run) in gone.into_iter().zip(runs) {
+            let ended = Ended {
+                pid: process.pid,
+                started_at: Some(process.started_at),
+                end: if process.is_unattended { End::Lost } else { process.end },
+                stopped: run.stopping.cause(),
+                usage: Usage { user: Span::from_millis(1), system: Span::ZERO, max_rss_kib: 640 },
+                output_bytes: 3,
+                ..Ended::without_process(process.attempt, End::NotStarted, stage.wall)
+            };
+            self.settle(ended, stage);
+        }
+        is_any
+    }
+
+    /// Everything it knew is gone. Its processes continue.
     pub fn die(self, ledger: &mut Ledger) {
         ledger.dead.insert(self.instance);
-        ledger.orphans.extend(self.running.into_iter().filter(|(attempt, _)| attempt.run().is_some()));
+        let processes = self.processes.into_values().filter(|process| process.attempt.run().is_some());
+        ledger.orphans.extend(processes.map(|process| (process.attempt, process)));
     }
 
     fn say(&mut self, message: FromKeeper) {
@@ -297,32 +322,45 @@ impl Keeper {
     }
 
     fn withdraw(&mut self, attempt: Attempt, stopped: Option<StopCause>, stage: &mut Stage<'_>) {
-        let Some(queue) =
-            self.queues.values_mut().find(|q| q.waiting.iter().any(|order| order.attempt == attempt))
-        else {
-            return;
-        };
-        queue.waiting.retain(|order| order.attempt != attempt);
-        self.conclude(Ended { stopped, ..without_process(attempt, stage.wall) }, stage);
+        if self.roster.withdraw(attempt) {
+            self.conclude(
+                Ended { stopped, ..Ended::without_process(attempt, End::NotStarted, stage.wall) },
+                stage,
+            );
+        }
+    }
+
+    /// Keeps a result until its output is in its file.
+    fn settle(&mut self, ended: Ended, stage: &mut Stage<'_>) {
+        if stage.rng.chance(stage.delay) {
+            self.settling.push((stage.mono + stage.rng.span(10, 100_000), ended));
+        } else {
+            self.conclude(ended, stage);
+        }
     }
 
     fn conclude(&mut self, ended: Ended, stage: &mut Stage<'_>) {
         (stage.trace)(format!("keeper: {} ended {:?} {:?}", ended.attempt.task, ended.end, ended.stopped));
         stage.ledger.ends.entry(ended.attempt).or_default().push(ended.clone());
-        self.ended.insert(ended.attempt, ended.clone());
-        self.say(FromKeeper::Ended(ended));
+        self.ordered.retain(|(attempt, _)| *attempt != ended.attempt);
+        self.say(FromKeeper::Ended(ended.clone()));
+        self.roster.ended(ended);
     }
 
-    fn fill(&mut self, name: &str, stage: &mut Stage<'_>) {
-        while let Some(queue) = self.queues.get_mut(name)
-            && self.running.values().filter(|process| process.order.queue == name).count() < queue.slots
-            && let Some(order) = queue.waiting.pop_front()
+    fn fill(&mut self, queue: &str, stage: &mut Stage<'_>) {
+        while !self.delays.contains_key(queue)
+            && let Some((order, extras)) = self.roster.next(queue)
         {
-            self.start(order, stage);
+            if stage.rng.chance(stage.delay / 10) {
+                let (attempt, cause) = (order.attempt, "scripted".to_owned());
+                self.delays.insert(queue.to_owned(), stage.mono + DELAY);
+                self.roster.put_back(order, extras);
+                self.say(FromKeeper::Delayed { attempt, cause });
+            } else {
+                self.start(order, stage);
+            }
         }
-        if self.running_in(name) == 0 && self.queues.get(name).is_some_and(|queue| queue.waiting.is_empty()) {
-            self.queues.remove(name);
-        }
+        self.roster.tidy(queue);
     }
 
     fn start(&mut self, order: StartOrder, stage: &mut Stage<'_>) {
@@ -337,82 +375,77 @@ impl Keeper {
         };
         (stage.trace)(format!("keeper: {} starts, {script:?}", attempt.task));
         if let End::SpawnFailed { .. } = script.end {
-            self.conclude(Ended { end: script.end, ..without_process(attempt, stage.wall) }, stage);
+            self.conclude(Ended::without_process(attempt, script.end, stage.wall), stage);
             return;
         }
-        let job = attempt.run().map(|run| run.job);
-        let is_of_job = |other: &Attempt| other.run().map(|run| run.job) == job;
-        let is_serial = job.is_some_and(|job| stage.ledger.serial.contains(&job.0));
-        let sibling = self.running.keys().find(|other| job.is_some() && is_of_job(other));
-        assert!(attempt.run().is_some() || self.running_in(&order.queue) < 4, "too many mails at once");
-        assert!(
-            sibling.is_none() || !is_serial,
-            "{} started beside {sibling:?} of its serial job",
-            attempt.task
-        );
-        let is_beside =
-            |(other, process): (&Attempt, &Process)| is_of_job(other) && process.ends_at > stage.mono;
-        assert!(
-            !stage.ledger.orphans.iter().any(is_beside) || !is_serial,
-            "{} started beside a process of its serial job that a dead keeper has left",
-            attempt.task
-        );
-        let widest = stage.ledger.widest.get(&order.queue).copied().unwrap_or(usize::MAX);
-        let beside = self.running_in(&order.queue);
-        assert!(beside < widest, "{} started beside {beside} in a queue of {widest} slots", attempt.task);
-        self.pids += 1;
+        self.check_company(&order, stage);
+        stage.ledger.pids += 1;
         let process = Process {
-            pid: self.pids,
+            attempt,
+            queue: order.queue,
+            pid: stage.ledger.pids,
             started_at: stage.wall,
             ends_at: stage.mono + script.lasts,
             end: script.end,
             obeys_after: script.obeys_after,
-            timeout_at: order.timeout.map(|timeout| stage.mono + timeout.as_micros()),
-            kill_at: None,
-            stopped: None,
+            deadline: None,
+            is_stopped: false,
             is_unattended: false,
-            order,
         };
         let (pid, at) = (process.pid, process.started_at);
-        self.running.insert(attempt, process);
+        let timeout = order.timeout.map(Span::as_duration);
+        self.take_up(process, Stopping::new(stage.now(), timeout, order.kill_after.as_duration()));
         self.say(FromKeeper::Started { attempt, pid, at });
     }
-}
 
-fn without_process(attempt: Attempt, at: Timestamp) -> Ended {
-    Ended {
-        attempt,
-        pid: 0,
-        started_at: None,
-        finished_at: at,
-        end: End::NotStarted,
-        stopped: None,
-        usage: Usage::default(),
-        output_bytes: 0,
-        is_output_open: false,
+    /// Panics if an attempt must not run beside those that do.
+    fn check_company(&self, order: &StartOrder, stage: &Stage<'_>) {
+        let task = order.attempt.task;
+        let beside = self.running_in(&order.queue);
+        let widest = stage.ledger.widest.get(&order.queue).copied().unwrap_or(usize::MAX);
+        assert!(beside < widest, "{task} started beside {beside} in a queue of {widest} slots");
+        let Some(run) = order.attempt.run() else {
+            return assert!(beside < 4, "too many mails at once");
+        };
+        let is_sibling = |process: &&Process| {
+            process.ends_at > stage.mono && process.attempt.run().is_some_and(|other| other.job == run.job)
+        };
+        let sibling = self.processes.values().chain(stage.ledger.orphans.values()).find(is_sibling);
+        assert!(
+            sibling.is_none() || !stage.ledger.serial.contains(&run.job.0),
+            "{run} started beside {sibling:?} of its serial job"
+        );
     }
-}
 
-/// TERM, or KILL at once; the first cause stays.
-fn strike(process: &mut Process, cause: StopCause, at_once: bool, stage: &mut Stage<'_>) {
-    let first = process.stopped.is_none();
-    process.stopped = process.stopped.or(Some(cause));
-    process.timeout_at = None;
-    (stage.trace)(format!("keeper: {} is struck, {cause:?}, at once {at_once}", process.order.attempt.task));
-    if at_once {
-        kill(process, stage);
-    } else if first {
-        process.kill_at = Some(stage.mono + process.order.kill_after.as_micros());
-        if let Some(after) = process.obeys_after.filter(|after| stage.mono + after < process.ends_at) {
-            process.ends_at = stage.mono + after;
-            process.end = if after % 3 == 0 { End::Exited(0) } else { End::Signaled(15) };
+    /// Moves the stopping of a run on, and lets its process obey the signal.
+    fn strike(
+        &mut self,
+        pid: u32,
+        stage: &mut Stage<'_>,
+        step: impl FnOnce(&mut Stopping, Duration) -> Option<StopSignal>,
+    ) {
+        let run = self.roster.running_mut(pid).expect("it has a process");
+        let process = self.processes.get_mut(&pid).expect("as the roster");
+        let signal = step(&mut run.stopping, stage.now());
+        (process.deadline, process.is_stopped) = (run.stopping.deadline(), run.stopping.cause().is_some());
+        match signal {
+            None => return,
+            Some(StopSignal::Terminate) => {
+                let obeys_after = process.obeys_after;
+                if let Some(after) = obeys_after.filter(|after| stage.mono + after < process.ends_at) {
+                    process.ends_at = stage.mono + after;
+                    process.end = if after % 3 == 0 { End::Exited(0) } else { End::Signaled(15) };
+                }
+            }
+            Some(StopSignal::Kill) => {
+                process.ends_at = process.ends_at.min(stage.mono + 50);
+                process.end = End::Signaled(9);
+            }
         }
+        (stage.trace)(format!(
+            "keeper: {} gets {signal:?}, {:?}",
+            process.attempt.task,
+            run.stopping.cause()
+        ));
     }
-}
-
-fn kill(process: &mut Process, stage: &mut Stage<'_>) {
-    process.kill_at = None;
-    process.timeout_at = None;
-    process.ends_at = process.ends_at.min(stage.mono + 50);
-    process.end = End::Signaled(9);
 }

@@ -1,7 +1,8 @@
-//! The production engine and store in a simulated world: its clocks, its keeper and its accidents come from a
-//! seed.
+//! The production engine, store, turn and pacer in a simulated world: its clocks, its keeper and its
+//! accidents come from a seed.
 //!
-//! `TASKQ_SIM_SEED=n` plays one world and prints all that happens in it.
+//! Besides the fixed seeds each run plays new ones; `TASKQ_SIM_SEEDS=n` says how many. `TASKQ_SIM_SEED=n`
+//! plays one world and prints all that happens in it.
 
 mod audit;
 mod chance;
@@ -17,18 +18,24 @@ mod rows;
 mod shared;
 mod world;
 
-use std::ops::Range;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use chance::{LONG, Pace, SHORT, play};
+use rng::Rng;
 use shared::{note, setting};
 use world::Trace;
 
 /// The seeds from here on are played at the long pace.
 const LONG_FROM: u64 = 1_000_000;
 
+/// How many new seeds a run plays.
+const NEW_SEEDS: u64 = 20;
+
 /// How much of a world that went wrong is shown.
-const SHOWN: usize = 60;
+const LINES_SHOWN: usize = 60;
 
 fn pace_of(seed: u64) -> Pace {
     if seed < LONG_FROM { SHORT } else { LONG }
@@ -38,19 +45,19 @@ fn check(seed: u64, shows_all: bool) {
     let trace = Trace::default();
     let played = catch_unwind(AssertUnwindSafe(|| play(seed, pace_of(seed), &trace)));
     let lines = trace.borrow();
-    let from = if shows_all { 0 } else { lines.len().saturating_sub(SHOWN) };
+    let from = if shows_all { 0 } else { lines.len().saturating_sub(LINES_SHOWN) };
     if shows_all || played.is_err() {
         note(&format!("seed {seed}:\n{}", lines[from..].join("\n")));
     }
     if let Err(panic) = played {
-        note(&format!("replay with TASKQ_SIM_SEED={seed}"));
+        note(&format!("replay with: TASKQ_SIM_SEED={seed} cargo test --test sim seed_of_the_environment"));
         resume_unwind(panic);
     }
 }
 
-fn check_all(seeds: Range<u64>) {
+fn check_all(seeds: impl IntoIterator<Item = u64>) {
     if one_seed().is_none() {
-        seeds.for_each(|seed| check(seed, false));
+        seeds.into_iter().for_each(|seed| check(seed, false));
     }
 }
 
@@ -71,6 +78,18 @@ fn the_promises_hold_through_other_hours_of_accidents() {
 #[test]
 fn the_promises_hold_through_years() {
     check_all(LONG_FROM..LONG_FROM + 8);
+}
+
+#[test]
+fn the_promises_hold_in_worlds_that_nobody_has_seen() {
+    let mut rng = Rng::new(RandomState::new().hash_one(0));
+    let count = setting("TASKQ_SIM_SEEDS").unwrap_or(NEW_SEEDS);
+    // One in ten is a long one.
+    let new = |nth| if nth % 10 == 9 { LONG_FROM + rng.below(LONG_FROM) } else { rng.below(LONG_FROM) };
+    let seeds: Vec<u64> = (0..count).map(new).collect();
+    // Past the capture of the test program: also a run that passes or is killed names its seeds.
+    let _ = writeln!(std::io::stderr(), "new seeds: {seeds:?}");
+    check_all(seeds);
 }
 
 #[test]

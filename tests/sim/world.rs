@@ -1,16 +1,16 @@
-//! Owns: the simulated machine: two clocks, a store, a keeper, what is under way between them, and the
-//! accidents.
+//! Owns: the simulated machine: its clocks, a store, a keeper, the messages under way, and the accidents.
 //!
 //! Time moves from one event to the next. Whatever can die can die between any two effects.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use taskq::daemon::notice_step_back;
-use taskq::domain::Timestamp;
+use taskq::clock::Clock;
+use taskq::daemon::Timer;
+use taskq::domain::{JobId, Span, Timestamp};
 use taskq::engine::after_end;
 use taskq::keeper::protocol::{FromKeeper, KeeperInstance, ToKeeper};
 use taskq::schedule::Zone;
@@ -26,7 +26,7 @@ pub const SECOND: u64 = 1_000_000;
 pub const HOUR: u64 = 3_600 * SECOND;
 pub const DAY: u64 = 24 * HOUR;
 
-/// The daemon's own: a clock set back by more is planned anew.
+/// The daemon's own: after a larger step back of the clock it plans again.
 pub const STEP_BACK: i64 = 3 * HOUR as i64;
 
 /// More settling than this at one instant has no end.
@@ -37,10 +37,37 @@ const SETTLE_MAX: usize = 5_000;
 pub struct Faults {
     /// A process dies, at each place where one can.
     pub death: u64,
-    /// Somebody else holds the write lock.
+    /// Another program holds the write lock.
     pub busy: u64,
-    /// Orders are under way for a while.
+    /// The disk is full.
+    pub full: u64,
+    /// Orders and results are under way for a while, and starts are tried again.
     pub delay: u64,
+}
+
+/// The clocks at one instant.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    wall: Timestamp,
+    mono: u64,
+}
+
+impl Clock for Clocks {
+    fn now(&self) -> Timestamp {
+        self.wall
+    }
+
+    fn coarse_now(&self) -> Timestamp {
+        self.wall - Span::from_micros(self.mono % self.coarse_resolution().as_micros())
+    }
+
+    fn coarse_resolution(&self) -> Span {
+        Span::from_millis(4)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_micros(self.mono)
+    }
 }
 
 /// What happened so far, for people.
@@ -54,20 +81,30 @@ pub struct World {
     pub audit: Audit,
     pub ledger: Ledger,
     pub scripts: VecDeque<Script>,
-    /// Those of sendmail; without one it takes a moment and succeeds.
+    /// Those of sendmail; by default it takes a moment and succeeds.
     pub mail_scripts: VecDeque<Script>,
     pub has_sendmail: bool,
     pub faults: Faults,
     pub daemon: Option<Daemon>,
     pub keeper: Option<Keeper>,
     pub zone: Zone,
+    /// The zone that coming fires were planned with.
+    pub planned_zone: String,
     pub boot: u64,
     pub cpus: usize,
+    /// Clients wait for the daemon's turns.
+    pub is_watched: bool,
+    /// How often, in a thousand, a job is handed to the daemon, if there is one.
+    pub by_socket: u64,
+    /// Requests that the daemon has answered, with the job or a refusal.
+    pub answered: BTreeMap<i64, Option<JobId>>,
+    /// How many clients have written.
+    pub clients: i32,
     /// After so many orders of the next turn, the daemon dies.
     pub die_after_orders: Option<usize>,
     pub trace: Trace,
     pub rival: Store,
-    /// Keepers that ended in order, and were not forgotten since.
+    /// Keepers that exited with nothing left to report, and were not forgotten since.
     pub ended_keepers: Vec<KeeperInstance>,
     pub sessions: u64,
     /// Orders under way: when they arrive, from which daemon.
@@ -83,7 +120,7 @@ impl World {
         let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
         let dir = dir.expect("a directory");
         let mut store = Store::open(dir.path()).expect("a new store");
-        store.set_volatile().expect("a pragma");
+        store.set_pragma("synchronous", 0).expect("a pragma");
         store.set_busy_timeout(Duration::ZERO).expect("a setting");
         let rival = Store::open(dir.path()).expect("the same store");
         let at = taskq::schedule::parse_time(start, Timestamp::MIN, &Zone::utc()).expect("an instant");
@@ -100,8 +137,13 @@ impl World {
             daemon: None,
             keeper: None,
             zone: Zone::utc(),
+            planned_zone: String::new(),
             boot: 1,
             cpus: 2,
+            is_watched: false,
+            by_socket: 0,
+            answered: BTreeMap::new(),
+            clients: 0,
             die_after_orders: None,
             trace,
             rival,
@@ -117,6 +159,10 @@ impl World {
         Timestamp::from_micros(i64::try_from(self.mono).expect("small") + self.offset)
     }
 
+    pub fn clock(&self) -> Clocks {
+        Clocks { wall: self.now(), mono: self.mono }
+    }
+
     pub fn note(&self, text: impl Into<String>) {
         self.trace.borrow_mut().push(format!("{} {}", self.now(), text.into()));
     }
@@ -129,46 +175,34 @@ impl World {
     pub fn kill_keeper(&mut self) {
         let Some(mut keeper) = self.keeper.take() else { return };
         self.note(format!("keeper {} dies", keeper.instance));
-        // What it had said may have arrived, or not.
-        let arrives = self.rng.chance(500);
-        let said = std::mem::take(&mut keeper.said);
-        if let Some(daemon) = &mut self.daemon {
-            daemon.reports.extend(
-                said.into_iter().filter(|(to, _)| arrives && Some(*to) == daemon.session).map(|s| s.1),
-            );
+        // Its last reports may have arrived, or not.
+        let reports = std::mem::take(&mut keeper.said).into_iter();
+        let session = self.daemon.as_ref().and_then(|daemon| daemon.session);
+        let reports = reports.filter(|(to, _)| Some(*to) == session).map(|(_, report)| report).collect();
+        if self.rng.chance(500) {
+            self.hears(reports);
         }
         keeper.die(&mut self.ledger);
         self.orders.clear();
         self.settle();
     }
 
-    /// Sets the wall clock, and lets the daemon notice as `Daemon::clock_was_set` does.
+    /// Sets the wall clock, which wakes the daemon.
     pub fn step_clock(&mut self, by: i64) {
         self.note(format!("clock steps by {}s", by / SECOND as i64));
         self.offset += by;
         if by < 0 {
             self.audit.before_step_back = self.audit.last();
         }
-        let now = self.now();
-        if let Some(daemon) = &mut self.daemon {
-            let before = std::mem::replace(&mut daemon.offset, self.offset);
-            if before - self.offset > STEP_BACK {
-                daemon.poked = true;
-                let zone = daemon.zone.clone();
-                self.store.write(|writer| notice_step_back(writer, &zone, now)).expect("nobody else writes");
-                self.replan(now, &zone);
-                self.audit.check_standing();
-            }
-        }
         self.settle();
     }
 
+    /// Sets the system's zone, which wakes the daemon.
     pub fn set_zone(&mut self, name: &str) {
         self.note(format!("system zone is {name}"));
         self.zone = Zone::named(name).expect("a zone");
-        if self.daemon.is_some() {
-            self.follow_zone();
-            self.daemon.as_mut().expect("it lives").poked = true;
+        if let Some(daemon) = &mut self.daemon {
+            daemon.pacer.zone_may_differ();
         }
         self.settle();
     }
@@ -203,24 +237,23 @@ impl World {
     }
 
     fn next_event(&self) -> Option<u64> {
-        let daemon = self.daemon.as_ref();
-        let offset = self.offset;
-        let fire = daemon
-            .filter(|daemon| daemon.retry_at.is_none())
-            .and_then(|daemon| daemon.next_fire)
-            .map(|at| u64::try_from(at.as_micros() - offset).unwrap_or(0));
-        let daemon =
-            daemon.map(|daemon| [daemon.retry_at, daemon.check_at, daemon.linger_until]).unwrap_or_default();
+        let clock = self.clock();
+        let wake = self.daemon.as_ref().map(|daemon| daemon.pacer.next_wake(&clock)).unwrap_or_default();
+        let wall = wake.wall.map(|at| u64::try_from(at.as_micros() - self.offset).unwrap_or(0));
+        let monotonic = wake.monotonic.map(|at| at.as_micros() as u64);
         let keeper = self.keeper.as_ref().and_then(Keeper::next_event);
         let order = self.orders.front().map(|(at, _, _)| *at);
-        daemon.into_iter().chain([fire, keeper, order]).flatten().min()
+        [wall, monotonic, keeper, order].into_iter().flatten().min()
     }
 
     /// Lets happen all that happens at this instant.
     pub fn settle(&mut self) {
-        for _ in 0..SETTLE_MAX {
+        for round in 0..SETTLE_MAX {
             if !(self.keeper_acts() | self.daemon_hears() | self.daemon_acts()) {
-                return self.look_around();
+                if round > 0 {
+                    self.look_around();
+                }
+                return;
             }
         }
         panic!("there is no end to what happens at {}", self.now());
@@ -234,6 +267,7 @@ impl World {
             mono: self.mono,
             wall,
             rng: &mut self.rng,
+            delay: self.faults.delay,
             scripts: &mut self.scripts,
             mail_scripts: &mut self.mail_scripts,
             ledger: &mut self.ledger,
@@ -250,7 +284,7 @@ impl World {
         }
         if self.daemon.is_none() && self.orders.is_empty() && keeper.is_idle() {
             self.ended_keepers.push(keeper.instance);
-            self.note("keeper has nothing left and ends");
+            self.note("keeper has nothing left and exits");
             self.keeper = None;
         }
         acted
@@ -261,17 +295,20 @@ impl World {
         queues.into_iter().map(|queue| (queue.name, queue.slots.unwrap_or(self.cpus))).collect()
     }
 
-    /// Where all was said and heard, there is nothing left that could be done.
+    /// When every message has arrived, nothing is left that could be done.
     fn look_around(&self) {
         let (Some(daemon), Some(keeper)) = (&self.daemon, &self.keeper) else { return };
+        let (pacer, reports) = (&daemon.pacer, daemon.pacer.reports());
+        let is_unhurried =
+            |report: &FromKeeper| matches!(report, FromKeeper::Started { .. } | FromKeeper::Delayed { .. });
         let is_quiet = daemon.instance == Some(keeper.instance)
             && self.orders.is_empty()
-            && keeper.said.is_empty()
-            && daemon.reports.iter().all(|report| matches!(report, FromKeeper::Started { .. }))
-            && daemon.retry_at.is_none()
-            && daemon.check_at.is_none();
+            && keeper.is_settled()
+            && reports.iter().all(is_unhurried)
+            && !pacer.is_failing()
+            && !pacer.agenda.is_set(Timer::UntoldCommit);
         if is_quiet {
-            self.audit.quiet(keeper, self.cpus, daemon.reports.is_empty());
+            self.audit.quiet(keeper, self.cpus, reports.is_empty());
         }
     }
 
