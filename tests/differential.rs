@@ -2,7 +2,7 @@
 //! and the fires of cronsim.
 //! Never: ground truth in files (see tests/oracle.rs).
 //!
-//! All programs are optional: without them the tests report that and pass. `TASKQ_DIFFERENTIAL=n` makes each
+//! All programs are optional: `TASKQ_REQUIRE` makes them required. `TASKQ_DIFFERENTIAL=n` makes each
 //! test n times longer, and `TASKQ_CRONIE` names a crontab of cronie that is not installed.
 #![allow(clippy::disallowed_types, reason = "tests start programs")]
 

@@ -1,7 +1,7 @@
 //! Owns: what a terminal gets beyond a pipe: a word on the side, and lines that fit.
 //! Never: colours (see `streams`).
 //!
-//! script(1) lends the terminal; where it is missing these tests say so and pass.
+//! script(1) provides the terminal.
 
 use std::process::Command;
 
