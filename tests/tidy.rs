@@ -81,10 +81,15 @@ fn broken(file: &str, source: &str) -> Vec<(&'static str, String)> {
             report("columns", line, format!("{columns} columns, of which {COLUMNS_MAX} are allowed"));
         }
     }
-    if file.ends_with(".rs") && !file.starts_with("tests/tidy") {
+    if file.ends_with(".rs") && !is_tidy(file) {
         check_code(file, source, &mut report);
     }
     problems
+}
+
+/// Whether a file holds bad examples.
+fn is_tidy(file: &str) -> bool {
+    file.starts_with("tests/tidy")
 }
 
 fn check_code(file: &str, source: &str, report: &mut impl FnMut(&'static str, usize, String)) {
@@ -132,6 +137,13 @@ fn broken_together(tree: &Tree) -> Vec<(&'static str, String)> {
         let others =
             others.iter().filter(|other| verb_of(other).is_some_and(|verb| verb_of(file) != Some(verb)));
         problems.extend(others.map(|other| ("verb", format!("{file} imports the verb {other}"))));
+    }
+    let guide = tree.get("CONTRIBUTING.md").map_or("", String::as_str);
+    for (file, source) in tree.iter().filter(|(file, _)| file.starts_with("tests/") && !is_tidy(file)) {
+        let settings = source.split("setting").skip(1).filter_map(|rest| rest.split('"').nth(1));
+        let unknown = settings.filter(|name| name.starts_with("TASKQ_") && !guide.contains(*name));
+        problems
+            .extend(unknown.map(|name| ("setting", format!("{name} of {file} is not in CONTRIBUTING.md"))));
     }
     problems
 }
@@ -285,4 +297,11 @@ fn a_verb_that_imports_a_verb_is_found() {
         ("src/cli/commands/mod.rs", "use run::run;"),
     ];
     assert_eq!(together(&mix), [""; 0]);
+}
+
+#[test]
+fn a_setting_that_the_guide_does_not_name_is_found() {
+    let test = ("tests/x.rs", "fn f() {\n    setting::<u8>(\"TASKQ_NEW\");\n}");
+    assert_eq!(together(&[test]), ["TASKQ_NEW of tests/x.rs is not in CONTRIBUTING.md"]);
+    assert_eq!(together(&[test, ("CONTRIBUTING.md", "`TASKQ_NEW=N`")]), [""; 0]);
 }
