@@ -82,7 +82,7 @@ impl CatchUp {
 pub fn uncommitted_stops(store: &mut Store) -> Vec<ToKeeper> {
     let stop = |(run, number, now)| ToKeeper::Stop { attempt: Attempt::of_run(run, number), now };
     let stops =
-        store.read(|reader| Ok::<_, StoreError>(reader.untold_stops()?.into_iter().map(stop).collect()));
+        store.read(|reader| Ok::<_, StoreError>(reader.unsent_stops()?.into_iter().map(stop).collect()));
     stops.unwrap_or_default()
 }
 

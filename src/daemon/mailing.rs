@@ -11,6 +11,7 @@ use super::mail::{self, Sender};
 use super::outputs::Excerpt;
 use super::turn::{Done, Turn};
 use crate::domain::{End, EnvVar, RunId, Span, Stdin, StopCause};
+use crate::engine::pick_mails;
 use crate::keeper::protocol::{Attempt, Ended, KeeperId, StartExtras, StartOrder, ToKeeper};
 use crate::shown;
 use crate::store::{MailToSend, StoreResult, Writer};
@@ -92,7 +93,8 @@ pub(super) fn claim(
         done.unsendable_mails = writer.waiting_mails_failed(NO_SENDMAIL)?;
         return Ok(Vec::new());
     };
-    let mails = writer.claim_mails(keeper.instance, AT_ONCE as usize, AT_ONCE_OF_USER)?;
+    let picked = pick_mails(&writer.open_mails(AT_ONCE_OF_USER)?, AT_ONCE as usize, AT_ONCE_OF_USER);
+    let mails = writer.claim_mails(&picked, keeper.instance)?;
     let with_output = |mail: MailToSend| {
         Ok(Claimed { output: writer.output(mail.run.run)?, mail, sendmail: sendmail.clone() })
     };

@@ -3,7 +3,7 @@
 
 use crate::domain::{CommandLine, End, Execution, Timestamp};
 use crate::keeper::protocol::{Attempt, Ended, SeekOrder, StartExtras, StartOrder, ToKeeper};
-use crate::store::{Claimed, Start};
+use crate::store::{ClaimedRun, Start};
 
 /// Makes the order; `cpus`: the slots of a queue that sets none.
 pub(super) fn start_order(start: Start, cpus: usize) -> ToKeeper {
@@ -29,7 +29,7 @@ pub(super) fn start_order(start: Start, cpus: usize) -> ToKeeper {
 }
 
 /// Makes the order to look for the processes of a run that was claimed for a keeper which is gone.
-pub(super) fn seek_order(claimed: &Claimed, start: Start, cpus: usize) -> ToKeeper {
+pub(super) fn seek_order(claimed: &ClaimedRun, start: Start, cpus: usize) -> ToKeeper {
     ToKeeper::Seek(SeekOrder {
         attempt: Attempt::of_run(claimed.run, claimed.attempt),
         marks: own_variables(&start),

@@ -317,7 +317,7 @@ impl<'a> Daemon<'a> {
     fn turn(&mut self) -> Result<()> {
         let now = self.clock.now();
         if let Err(error) = self.catch_up(now) {
-            return self.turn_failed(error);
+            return self.turn_failed(&error);
         }
         self.check_place()?;
         let log = self.base.join(LOG_DIRECTORY);
@@ -327,7 +327,7 @@ impl<'a> Daemon<'a> {
             false => (Vec::new(), Vec::new()),
         };
         match self.commit(now, &ended_keepers, &pipes) {
-            Err(error) => self.turn_failed(error),
+            Err(error) => self.turn_failed(&error),
             Ok(done) => {
                 self.committed(done);
                 remove_exit_markers(&log, &ended_keepers);
@@ -338,7 +338,7 @@ impl<'a> Daemon<'a> {
 
     /// Does what goes before a turn.
     fn catch_up(&mut self, now: Timestamp) -> StoreResult<()> {
-        if self.store.look_after()? {
+        if self.store.check_files()? {
             warn!("the directory `log` was gone: made it again; what was in it is lost");
         }
         self.pacer.catch_up.write(&mut self.store, &mut self.zone, self.settings.read_zone, now)
@@ -415,8 +415,8 @@ impl<'a> Daemon<'a> {
         self.doors.subscribers.tell();
     }
 
-    fn turn_failed(&mut self, error: StoreError) -> Result<()> {
-        let refusal = error.refusal("add job");
+    fn turn_failed(&mut self, error: &StoreError) -> Result<()> {
+        let refusal = error.during("add job");
         self.doors.adds.answer(std::iter::repeat_with(|| Err(refusal.clone())));
         if !error.is_passing() {
             return Err(error.during("serve the store"));

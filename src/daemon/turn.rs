@@ -205,7 +205,7 @@ fn meet(
             record_start(writer, known.attempt, started)?;
         }
     }
-    writer.forget_told_stops()?;
+    writer.resend_stops()?;
     mailing::meet(writer, &at_keeper)?;
     for attempt in turn.pipes {
         if !is_open(writer, *attempt)? {
@@ -315,7 +315,7 @@ fn give_orders(writer: &Writer<'_>, turn: &Turn<'_>, applied: &Applied, done: &m
     for (run, number, now) in writer.take_stops()? {
         done.orders.push(ToKeeper::Stop { attempt: Attempt::of_run(run, number), now });
     }
-    for run in &applied.recalled {
+    for run in &applied.unclaimed {
         let number = writer.start(*run)?.attempt;
         done.orders.push(ToKeeper::Recall { attempt: Attempt::of_run(*run, number) });
     }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::plan::Plan;
-use super::snapshot::{QueueState, StandBy};
+use super::snapshot::{Prefetched, QueueState};
 use crate::domain::JobId;
 
 /// How many runs of a queue one turn claims: the keeper starts these while the next turn claims more.
@@ -15,12 +15,12 @@ pub(super) fn admit(queues: &[QueueState]) -> Plan {
     let mut plan = Plan::default();
     for queue in queues {
         if queue.paused || queue.slots == 0 {
-            plan.recalled.extend(queue.standing_by.iter().map(|standing| standing.run));
+            plan.unclaimed.extend(queue.prefetched.iter().map(|prefetched| prefetched.run));
             continue;
         }
         claim(queue, &mut plan);
-        recall(queue, &mut plan);
-        if !queue.standing_by.is_empty() {
+        unclaim(queue, &mut plan);
+        if !queue.prefetched.is_empty() {
             plan.widths.push((queue.name.clone(), queue.slots));
         }
     }
@@ -54,11 +54,12 @@ fn claim(queue: &QueueState, plan: &mut Plan) {
 /// Takes back what stands by for a paused job, and all that stands by before a run of higher priority,
 /// claimed in this step or waiting still: the keeper has but one order, that of arrival. What is taken back
 /// is claimed again behind it.
-fn recall(queue: &QueueState, plan: &mut Plan) {
+fn unclaim(queue: &QueueState, plan: &mut Plan) {
     let first = queue.candidates.first().map(|candidate| candidate.rank);
-    let goes_back = |standing: &StandBy| standing.held || first.is_some_and(|first| standing.rank > first);
-    let recalled = queue.standing_by.iter().filter(|standing| goes_back(standing));
-    plan.recalled.extend(recalled.map(|standing| standing.run));
+    let goes_back =
+        |prefetched: &Prefetched| prefetched.held || first.is_some_and(|first| prefetched.rank > first);
+    let unclaimed = queue.prefetched.iter().filter(|prefetched| goes_back(prefetched));
+    plan.unclaimed.extend(unclaimed.map(|prefetched| prefetched.run));
 }
 
 #[cfg(test)]
@@ -81,7 +82,7 @@ mod tests {
             slots,
             paused: false,
             claimed,
-            standing_by: Vec::new(),
+            prefetched: Vec::new(),
             lookahead: 0,
             candidates,
         }
@@ -111,52 +112,52 @@ mod tests {
     fn a_paused_queue_starts_nothing_and_takes_back_what_stands_by() {
         let mut paused = queue(2, 3, vec![candidate(9, 1, 0)]);
         paused.paused = true;
-        paused.standing_by = vec![StandBy { run: run(3, 1), rank: 0, held: false }];
+        paused.prefetched = vec![Prefetched { run: run(3, 1), rank: 0, held: false }];
         let plan = admit(&[paused]);
-        assert_eq!((plan.claimed, plan.recalled), (vec![], vec![run(3, 1)]));
+        assert_eq!((plan.claimed, plan.unclaimed), (vec![], vec![run(3, 1)]));
     }
 
     #[test]
     fn a_run_that_stands_by_gives_way_to_a_higher_priority() {
         let mut full = queue(1, 2, vec![candidate(9, 1, 5)]);
-        full.standing_by = vec![StandBy { run: run(3, 1), rank: 0, held: false }];
-        assert_eq!(admit(&[full.clone()]).recalled, [run(3, 1)]);
-        full.standing_by[0].rank = rank(5);
-        assert_eq!(admit(&[full]).recalled, []);
+        full.prefetched = vec![Prefetched { run: run(3, 1), rank: 0, held: false }];
+        assert_eq!(admit(&[full.clone()]).unclaimed, [run(3, 1)]);
+        full.prefetched[0].rank = rank(5);
+        assert_eq!(admit(&[full]).unclaimed, []);
     }
 
     #[test]
     fn a_run_does_not_stand_by_behind_a_lower_priority() {
         let mut brief = queue(1, 3, vec![candidate(9, 1, 5)]);
         brief.lookahead = 4;
-        brief.standing_by = [(3, 0), (4, 5), (5, -1)]
-            .map(|(job, priority)| StandBy { run: run(job, 1), rank: rank(priority), held: false })
+        brief.prefetched = [(3, 0), (4, 5), (5, -1)]
+            .map(|(job, priority)| Prefetched { run: run(job, 1), rank: rank(priority), held: false })
             .to_vec();
         let plan = admit(&[brief]);
-        assert_eq!((plan.claimed, plan.recalled), (vec![run(9, 1)], vec![run(3, 1), run(5, 1)]));
+        assert_eq!((plan.claimed, plan.unclaimed), (vec![run(9, 1)], vec![run(3, 1), run(5, 1)]));
     }
 
     #[test]
     fn a_queue_in_which_runs_stand_by_is_told_its_width() {
         let mut wider = queue(3, 2, vec![]);
         assert_eq!(admit(&[wider.clone()]).widths, []);
-        wider.standing_by = vec![StandBy { run: run(3, 1), rank: 0, held: false }];
+        wider.prefetched = vec![Prefetched { run: run(3, 1), rank: 0, held: false }];
         assert_eq!(admit(&[wider]).widths, [("default".to_owned(), 3)]);
     }
 
     #[test]
     fn what_stands_by_for_a_paused_job_is_taken_back() {
         let mut full = queue(1, 2, vec![]);
-        full.standing_by = vec![StandBy { run: run(3, 1), rank: 0, held: true }];
-        assert_eq!(admit(&[full]).recalled, [run(3, 1)]);
+        full.prefetched = vec![Prefetched { run: run(3, 1), rank: 0, held: true }];
+        assert_eq!(admit(&[full]).unclaimed, [run(3, 1)]);
     }
 
     #[test]
     fn a_queue_without_slots_starts_nothing_however_far_it_looks_ahead() {
         let mut closed = queue(0, 1, vec![candidate(9, 1, 0)]);
         closed.lookahead = 4;
-        closed.standing_by = vec![StandBy { run: run(3, 1), rank: 0, held: false }];
+        closed.prefetched = vec![Prefetched { run: run(3, 1), rank: 0, held: false }];
         let plan = admit(&[closed]);
-        assert_eq!((plan.claimed, plan.recalled), (vec![], vec![run(3, 1)]));
+        assert_eq!((plan.claimed, plan.unclaimed), (vec![], vec![run(3, 1)]));
     }
 }

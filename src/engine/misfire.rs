@@ -1,9 +1,8 @@
-//! Owns: late fires, and what becomes of them; and what becomes of a fire while its job still runs.
+//! Owns: which due fires run, which are missed, and which are skipped because their job still runs.
 //! Never: slots, SQL, the clock.
 //!
-//! Every fire from a trigger's `next_at` to now goes into exactly one of three heaps: on time, made up,
-//! missed. The heaps are contiguous and in that order from now backwards, so that one `missed` row with a
-//! count stands for its stretch.
+//! Every fire from a trigger's `next_at` to now falls into exactly one of three groups: on time, made up,
+//! missed. Each group is contiguous, so one `missed` row with a count can stand for all missed fires.
 
 use std::collections::HashMap;
 
@@ -12,11 +11,11 @@ use super::snapshot::{Due, Unfinished};
 use crate::domain::{JobId, Missed, MissedMode, Outcome, Overlap, Policy, Span, Timestamp};
 use crate::schedule::{Schedule, Zone};
 
-/// How many fires of one trigger may be on time at once: a grace of an hour at a fire a second is 3,600, a
-/// mistake is more.
+/// How many fires of one trigger may be on time at once. A grace of an hour at a fire a second is 3,600; more
+/// is a mistake.
 const ON_TIME_MAX: usize = 3_600;
 
-/// Where every fire of a stretch went.
+/// The group of each due fire of one trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accounting {
     /// The first missed fire, and how many there are.
@@ -31,32 +30,36 @@ pub struct Accounting {
 
 /// A trigger's fires from the first that is not accounted for.
 #[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the fields of `Due`")]
 pub struct Pending<'a> {
-    /// Its instants.
     pub schedule: &'a Schedule,
-    /// The zone they are read in.
     pub zone: &'a Zone,
-    /// The first fire. It was planned and is owed, even if the system's zone has changed since and the
-    /// schedule has it no more.
+    /// The first fire. It was planned and is owed, even if the schedule no longer has it because the system's
+    /// zone has changed.
     pub next_at: Timestamp,
-    /// Later instants that have a run already, ascending: there are some only where the clock was set back.
-    /// They do not fire again.
+    /// Later instants that have a run already, ascending. They do not fire again. There are some only where
+    /// the clock was set back.
     pub taken: &'a [Timestamp],
 }
 
 impl Pending<'_> {
+    /// Returns the number of fires up to and at `until`.
     pub(super) fn count(&self, until: Timestamp) -> u64 {
-        let fires = |at: &Timestamp| self.schedule.count(*at - Span::from_micros(1), *at, self.zone) > 0;
-        let again = self.taken.iter().take_while(|at| **at <= until).filter(|at| fires(at)).count();
+        if until < self.next_at {
+            return 0;
+        }
+        let is_fire = |at: &Timestamp| self.schedule.count(just_before(*at), *at, self.zone) > 0;
+        let again = self.taken.iter().take_while(|at| **at <= until).filter(|at| is_fire(at)).count();
         1 + self.schedule.count(self.next_at, until, self.zone) - again as u64
     }
 
-    /// Returns the last `n` fires in `(after, until]`, ascending.
-    fn latest(&self, after: Timestamp, until: Timestamp, n: usize) -> Vec<Timestamp> {
+    /// Returns the last `n` fires from `first` to `last`, both included, ascending.
+    fn latest(&self, first: Timestamp, last: Timestamp, n: usize) -> Vec<Timestamp> {
         let n_and_taken = n + self.taken.len();
-        let mut fires = self.schedule.latest(after.max(self.next_at), until, n_and_taken, self.zone);
+        let mut fires =
+            self.schedule.latest(self.next_at.max(just_before(first)), last, n_and_taken, self.zone);
         fires.retain(|at| self.taken.binary_search(at).is_err());
-        if (after..until).contains(&(self.next_at - Span::from_micros(1))) {
+        if (first..=last).contains(&self.next_at) {
             fires.insert(0, self.next_at);
         }
         fires.split_off(fires.len().saturating_sub(n))
@@ -67,35 +70,30 @@ impl Pending<'_> {
     }
 }
 
+/// Returns the instant after which `at` is the next. Schedules take stretches as `(after, until]`.
+fn just_before(at: Timestamp) -> Timestamp {
+    at - Span::from_micros(1)
+}
+
 /// Accounts for every fire up to and at `now`.
 pub fn account(now: Timestamp, pending: &Pending<'_>, missed: &Missed) -> Accounting {
-    let before = pending.next_at - Span::from_micros(1);
-    let graced = before.max(now - missed.grace - Span::from_micros(1));
-    let on_time = pending.latest(graced, now, ON_TIME_MAX);
-    let late_until = on_time.first().map_or(now, |first| *first - Span::from_micros(1));
-    let late = pending.count(now) - on_time.len() as u64;
-    let made_up = match (missed.mode, late) {
-        (_, 0) | (MissedMode::Skip, _) => Vec::new(),
-        // The fire that is on time stands in for the late ones: a second run at the same moment would help
-        // nobody.
-        (MissedMode::Once, _) if !on_time.is_empty() => Vec::new(),
-        (MissedMode::Once, _) => within(now, missed, pending.latest(before, late_until, 1)),
-        (MissedMode::All, _) => within(now, missed, pending.latest(before, late_until, Missed::RUNS_MAX)),
+    let on_time = pending.latest(now - missed.grace, now, ON_TIME_MAX);
+    let last_late = on_time.first().map_or(now, |first| just_before(*first));
+    let made_up_max = match missed.mode {
+        MissedMode::Skip => 0,
+        // A second run at the same moment would help nobody: the fire that is on time replaces the late ones.
+        MissedMode::Once => usize::from(on_time.is_empty()),
+        MissedMode::All => Missed::RUNS_MAX,
     };
-    let count = late - made_up.len() as u64;
+    let first_made_up = missed.within.map_or(pending.next_at, |within| now - within);
+    let made_up = pending.latest(first_made_up, last_late, made_up_max);
+    let count = pending.count(last_late) - made_up.len() as u64;
     Accounting {
         missed: (count > 0).then_some((pending.next_at, count)),
         made_up,
         on_time,
         next_at: pending.next_after(now),
     }
-}
-
-fn within(now: Timestamp, missed: &Missed, mut fires: Vec<Timestamp>) -> Vec<Timestamp> {
-    if let Some(within) = missed.within {
-        fires.retain(|fire| *fire >= now - within);
-    }
-    fires
 }
 
 /// Returns a trigger's first fire after `now` that is not before `start`.
@@ -116,8 +114,7 @@ pub fn first_free_fire(
     now: Timestamp,
     taken: &[Timestamp],
 ) -> Option<Timestamp> {
-    let before_start = start.map(|start| start - Span::from_micros(1));
-    let mut fire = schedule.next_after(before_start.map_or(now, |before| before.max(now)), zone);
+    let mut fire = schedule.next_after(start.map_or(now, |start| now.max(just_before(start))), zone);
     while let Some(at) = fire.filter(|at| taken.binary_search(at).is_ok()) {
         fire = schedule.next_after(at, zone);
     }
@@ -127,8 +124,8 @@ pub fn first_free_fire(
 /// Plans the runs of every due trigger.
 pub(super) fn fire(now: Timestamp, due: &[Due]) -> Plan {
     let mut plan = Plan { more: true, ..Plan::default() };
-    // Several triggers of a job may be due, or one several times: each fire meets the runs that the earlier
-    // ones made.
+    // Several triggers of a job may be due, or one several times. Each fire overlaps with the runs that the
+    // earlier fires made.
     let mut jobs: HashMap<JobId, Overlapping> = HashMap::new();
     for due in due {
         let (schedule, zone) = match &due.schedule {
@@ -138,7 +135,7 @@ pub(super) fn fire(now: Timestamp, due: &[Due]) -> Plan {
                 continue;
             }
         };
-        // An instant of `@reboot` is no instant of its schedule: it fires once, now.
+        // The schedule of `@reboot` has no instants: it fires once, now.
         let accounting = if matches!(schedule, Schedule::Reboot) {
             Accounting { missed: None, made_up: Vec::new(), on_time: vec![due.next_at], next_at: None }
         } else {
@@ -171,14 +168,13 @@ fn place(due: &Due, accounting: &Accounting, job: &mut Overlapping, plan: &mut P
         ));
     }
     for at in &accounting.made_up {
-        // Several made up at once wait for one another, unless the job lets its runs overlap; none is skipped
-        // for the next.
-        let fate = if accounting.made_up.len() > 1 { job.queue() } else { job.meet(&due.policy, plan) };
+        // Several made up at once are all queued: none is skipped because of the one before it.
+        let fate = if accounting.made_up.len() > 1 { job.queue() } else { job.fire(&due.policy, plan) };
         let cause = matches!(fate, Fate::Finished(_)).then_some(OVERLAP_CAUSE);
         plan.new_runs.push(new(*at, 1, fate, cause));
     }
     for at in &accounting.on_time {
-        let fate = job.meet(&due.policy, plan);
+        let fate = job.fire(&due.policy, plan);
         let cause = matches!(fate, Fate::Finished(_)).then_some(OVERLAP_CAUSE);
         plan.new_runs.push(new(*at, 1, fate, cause));
     }
@@ -186,7 +182,7 @@ fn place(due: &Due, accounting: &Accounting, job: &mut Overlapping, plan: &mut P
 
 const OVERLAP_CAUSE: &str = "another run of the job was unfinished";
 
-/// The unfinished runs that a fire of their job meets.
+/// The unfinished runs of a job, with which its next fire may overlap.
 struct Overlapping {
     stored: Vec<Unfinished>,
     /// Runs that this plan has queued for the job.
@@ -203,13 +199,14 @@ impl Overlapping {
         Fate::Queued
     }
 
-    fn meet(&mut self, policy: &Policy, plan: &mut Plan) -> Fate {
+    /// Decides about one fire by the job's overlap policy.
+    fn fire(&mut self, policy: &Policy, plan: &mut Plan) -> Fate {
         let waiting = self.planned + self.stored.iter().filter(|run| !run.claimed).count();
         let unfinished = self.planned + self.stored.len();
         match policy.overlap {
             Overlap::Skip if unfinished > 0 => Fate::Finished(Outcome::Skipped),
             Overlap::Wait if waiting > 0 => Fate::Finished(Outcome::Skipped),
-            // The run that replaces is itself not replaced by a fire of the same moment.
+            // A fire of the same moment does not replace the run that has just replaced another.
             Overlap::Replace if self.planned > 0 => Fate::Finished(Outcome::Skipped),
             Overlap::Replace => {
                 self.replace(plan);
@@ -248,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_planned_fire_that_the_schedule_has_no_more_is_owed_still() {
+    fn a_planned_fire_that_the_schedule_no_longer_has_is_still_owed() {
         let found = accounted(25, 3, &[], MissedMode::All);
         assert_eq!((found.made_up, found.next_at), (vec![at(3), at(10), at(20)], Some(at(30))));
         let found = accounted(25, 3, &[], MissedMode::Once);

@@ -3,6 +3,7 @@
 
 mod admit;
 mod after;
+mod mails;
 mod misfire;
 mod plan;
 mod recover;
@@ -11,12 +12,13 @@ mod retry;
 mod snapshot;
 
 pub use after::{Effect, EndFacts, RunFacts, after_end};
+pub use mails::{OpenMail, pick_mails};
 pub use misfire::{Accounting, Pending, account, first_fire, first_free_fire};
 pub use plan::{Fate, NewRun, Plan};
 pub use recover::{ClaimedFor, Recovery, recover};
 pub use replan::{Planned, after_step_back, follow_zone, resume};
 pub use retry::{Conclusion, LOST, conclude};
-pub use snapshot::{Candidate, Compiled, Due, QueueState, Snapshot, StandBy, Unfinished};
+pub use snapshot::{Candidate, Compiled, Due, Prefetched, QueueState, Snapshot, Unfinished};
 
 use crate::domain::Timestamp;
 

@@ -50,7 +50,7 @@ pub struct Plan {
     /// Runs to be claimed for the keeper, in this order.
     pub claimed: Vec<RunId>,
     /// Runs that stand by in the keeper and shall not start now.
-    pub recalled: Vec<RunId>,
+    pub unclaimed: Vec<RunId>,
     /// How wide each queue is in which runs stand by.
     pub widths: Vec<(String, usize)>,
     /// Something waits for a slot that is taken.

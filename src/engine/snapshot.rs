@@ -9,7 +9,7 @@ use crate::schedule::{Schedule, Zone};
 pub struct Snapshot {
     /// Triggers whose next fire has come, earliest first.
     pub due: Vec<Due>,
-    /// Queues that have runs waiting or standing by. Not looked at while fires are due.
+    /// Queues that have runs waiting or prefetched by. Not looked at while fires are due.
     pub queues: Vec<QueueState>,
 }
 
@@ -61,7 +61,7 @@ pub struct QueueState {
     /// Its claimed runs: those with a process and those that stand by.
     pub claimed: usize,
     /// Of these, the ones without a process, latest claim first.
-    pub standing_by: Vec<StandBy>,
+    pub prefetched: Vec<Prefetched>,
     /// How many more than `slots` may be claimed, to stand by in the keeper until a slot is free.
     pub lookahead: usize,
     /// Its waiting runs, first to start first; one more than fills `slots` and `lookahead`, if there is.
@@ -70,7 +70,7 @@ pub struct QueueState {
 
 /// A claimed run without a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StandBy {
+pub struct Prefetched {
     /// Which run.
     pub run: RunId,
     /// The lowest first.

@@ -1,4 +1,4 @@
-//! Owns: making plans so: runs made, claimed, recalled, stopped.
+//! Owns: making plans so: runs made, claimed, unclaimed, stopped.
 //! Never: deciding on them.
 
 use rusqlite::{Row, named_params, params};
@@ -21,8 +21,8 @@ pub struct ClaimFor {
 pub struct Applied {
     /// Runs to be started, in this order.
     pub claimed: Vec<RunId>,
-    /// Runs to be recalled.
-    pub recalled: Vec<RunId>,
+    /// Runs to be unclaimed.
+    pub unclaimed: Vec<RunId>,
     /// The width of each queue in which runs stand by.
     pub widths: Vec<(String, usize)>,
 }
@@ -57,7 +57,7 @@ impl Writer<'_> {
             self.claim(*run, keeper, now)?;
             applied.claimed.push(*run);
         }
-        applied.recalled.extend(&plan.recalled);
+        applied.unclaimed.extend(&plan.unclaimed);
         applied.widths.extend(plan.widths.iter().cloned());
         Ok(())
     }
@@ -120,7 +120,7 @@ impl Writer<'_> {
     pub fn requeue(&self, run: RunId) -> StoreResult<()> {
         self.transaction
             .prepare_cached(
-                "UPDATE run SET keeper = NULL, claimed_at = NULL, stop_told = 0, state = 'queued', pid = NULL, started_at = NULL,
+                "UPDATE run SET keeper = NULL, claimed_at = NULL, stop_sent = 0, state = 'queued', pid = NULL, started_at = NULL,
                     has_pipe = 0, is_unattended = 0
                  WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
             )?
@@ -132,8 +132,8 @@ impl Writer<'_> {
     /// and whether to KILL at once; from here on they count as told.
     pub fn take_stops(&self) -> StoreResult<Vec<(RunId, u32, bool)>> {
         let mut statement = self.transaction.prepare_cached(
-            "UPDATE run SET stop_told = 1
-             WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_told = 0 AND keeper IS NOT NULL
+            "UPDATE run SET stop_sent = 1
+             WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_sent = 0 AND keeper IS NOT NULL
              RETURNING job_id, number, attempt, stop_now",
         )?;
         let stops = statement.query_map([], wanted_stop)?;
@@ -141,9 +141,9 @@ impl Writer<'_> {
     }
 
     /// Forgets which stops the keeper was told of, so that a new connection tells them again.
-    pub fn forget_told_stops(&self) -> StoreResult<()> {
+    pub fn resend_stops(&self) -> StoreResult<()> {
         self.transaction.execute(
-            "UPDATE run SET stop_told = 0 WHERE state <> 'finished' AND keeper IS NOT NULL AND stop_at IS NOT NULL",
+            "UPDATE run SET stop_sent = 0 WHERE state <> 'finished' AND keeper IS NOT NULL AND stop_at IS NOT NULL",
             [],
         )?;
         Ok(())
@@ -157,10 +157,10 @@ fn wanted_stop(row: &Row<'_>) -> rusqlite::Result<(RunId, u32, bool)> {
 
 impl Reader<'_> {
     /// Returns the stops that `take_stops` would, and leaves it at that: for a store that cannot be written.
-    pub fn untold_stops(&self) -> StoreResult<Vec<(RunId, u32, bool)>> {
+    pub fn unsent_stops(&self) -> StoreResult<Vec<(RunId, u32, bool)>> {
         let mut statement = self.transaction.prepare(
             "SELECT job_id, number, attempt, stop_now FROM run
-             WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_told = 0 AND keeper IS NOT NULL",
+             WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_sent = 0 AND keeper IS NOT NULL",
         )?;
         let stops = statement.query_map([], wanted_stop)?;
         Ok(stops.collect::<rusqlite::Result<_>>()?)

@@ -67,9 +67,9 @@ pub(super) fn check(connection: &Connection, noted: u64) -> StoreResult<()> {
 
 /// The note, kept open by who commits.
 #[derive(Debug, Default)]
-pub(super) struct Note(Option<File>);
+pub(super) struct CommitNote(Option<File>);
 
-impl Note {
+impl CommitNote {
     /// Writes down that this many commits are on disk.
     ///
     /// Without room or right to do so the older note stands, which is as true.

@@ -10,9 +10,9 @@ use super::codec::{command, command_columns, mail, missed, split, stdin, stdin_c
 use crate::domain::{Execution, NewJob, Policy};
 
 /// A column and what a job has in it, in the order in which `read` takes them.
-type Column = (&'static str, fn(&NewJob) -> rusqlite::Result<Value>);
+type DefinitionColumn = (&'static str, fn(&NewJob) -> rusqlite::Result<Value>);
 
-const COLUMNS: &[Column] = &[
+const COLUMNS: &[DefinitionColumn] = &[
     ("command", |job| value(&command_columns(&job.execution.command).0)),
     ("is_script", |job| value(&command_columns(&job.execution.command).1)),
     ("cwd", |job| value(&job.execution.cwd)),

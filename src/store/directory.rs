@@ -60,7 +60,7 @@ impl Directory {
             Err(Errno::ENOTDIR) if path.exists() => return Err(not_a_directory(path)),
             Err(errno) => return Err(unusable(path, &errno.into())),
         };
-        let metadata = fs::metadata(way(&fd)).map_err(|error| unusable(&way(&fd), &error))?;
+        let metadata = fs::metadata(proc_path(&fd)).map_err(|error| unusable(&proc_path(&fd), &error))?;
         if metadata.uid() != geteuid().as_raw() {
             return Err(StoreError::Unusable(format!(
                 "the store `{}` belongs to user {}, not to user {}",
@@ -101,7 +101,7 @@ impl Directory {
 
     /// Returns the way to what has this name in it; it holds as long as this value lives.
     pub fn below(&self, name: &str) -> PathBuf {
-        way(&self.fd).join(name)
+        proc_path(&self.fd).join(name)
     }
 
     /// Returns what is known of a file in it, of a symlink itself; `None` if it is not there.
@@ -143,11 +143,11 @@ impl Directory {
     /// is a slip, and must not lock others out of a directory that they share.
     pub(super) fn close_to_others(&self) -> StoreResult<()> {
         let failed = |error: io::Error| unusable(&self.path, &error);
-        let metadata = fs::metadata(way(&self.fd)).map_err(failed)?;
+        let metadata = fs::metadata(proc_path(&self.fd)).map_err(failed)?;
         if metadata.permissions().mode() & 0o077 == 0 {
             return Ok(());
         }
-        let is_empty = fs::read_dir(way(&self.fd)).map_err(failed)?.next().is_none();
+        let is_empty = fs::read_dir(proc_path(&self.fd)).map_err(failed)?.next().is_none();
         if !is_empty && self.inspect(DATABASE)?.is_none() && self.inspect(LOG)?.is_none() {
             return Err(StoreError::Unusable(format!(
                 "`{}` holds other things and is open to others: a store has a directory of its own, with mode 700",
@@ -158,7 +158,7 @@ impl Directory {
     }
 
     fn set_mode(&self) -> io::Result<()> {
-        fs::set_permissions(way(&self.fd), Permissions::from_mode(0o700))
+        fs::set_permissions(proc_path(&self.fd), Permissions::from_mode(0o700))
     }
 
     /// Makes the directory of the outputs where there is none, with mode 0700 whatever the umask; tells
@@ -192,7 +192,7 @@ impl Directory {
     /// file system, and where this user may look.
     pub(super) fn sync_ancestors(&self) -> StoreResult<()> {
         let failed = |error: io::Error| unusable(&self.path, &error);
-        let path = fs::canonicalize(way(&self.fd)).map_err(failed)?;
+        let path = fs::canonicalize(proc_path(&self.fd)).map_err(failed)?;
         let is_here =
             |ancestor: &&Path| fs::metadata(ancestor).is_ok_and(|metadata| metadata.dev() == self.id.device);
         for ancestor in path.ancestors().skip(1).take_while(is_here) {
@@ -221,7 +221,7 @@ fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-fn way(fd: &OwnedFd) -> PathBuf {
+fn proc_path(fd: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 

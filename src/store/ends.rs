@@ -43,7 +43,7 @@ pub struct OpenAttempt {
 
 /// Something that has ended in this transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum PendingEnd {
     /// A run.
     Run(RunId),
     /// The coming fires of a job.
@@ -177,19 +177,19 @@ impl Writer<'_> {
     }
 
     pub(super) fn has_ended(&self, run: RunId) {
-        self.ended.borrow_mut().push(Ended::Run(run));
+        self.ended.borrow_mut().push(PendingEnd::Run(run));
     }
 
     pub(super) fn has_lost_fires(&self, job: JobId) {
-        self.ended.borrow_mut().push(Ended::Fires(job));
+        self.ended.borrow_mut().push(PendingEnd::Fires(job));
     }
 
     /// Does what follows the ends of this transaction, as `after` decides.
     pub fn follow_up(&self, after: impl Fn(&EndFacts) -> Vec<Effect>, now: Timestamp) -> StoreResult<()> {
         for ended in self.ended.take() {
             let (job, run) = match ended {
-                Ended::Run(run) => (run.job, Some(self.run_facts(run)?)),
-                Ended::Fires(job) => (job, None),
+                PendingEnd::Run(run) => (run.job, Some(self.run_facts(run)?)),
+                PendingEnd::Fires(job) => (job, None),
             };
             let at = run.as_ref().map_or(now, |run| run.finished_at);
             let facts = EndFacts { run: run.as_ref().map(|run| run.facts), has_more: self.has_more(job)? };

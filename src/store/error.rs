@@ -86,13 +86,8 @@ impl StoreError {
         matches!(self, Self::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
     }
 
-    /// Says what was being done, and what to do about it.
-    pub fn during(self, what: impl Into<String>) -> Error {
-        self.refusal(what)
-    }
-
-    /// The same, for each of several who asked.
-    pub fn refusal(&self, what: impl Into<String>) -> Error {
+    /// Returns the error for the operation `what`, with a hint where one helps.
+    pub fn during(&self, what: impl Into<String>) -> Error {
         let error = Error::new(ErrorKind::Io, what, self);
         let code = match self {
             Self::Sql(error) => error.sqlite_error_code(),

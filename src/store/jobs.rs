@@ -278,7 +278,7 @@ impl Writer<'_> {
         self.transaction
             .prepare_cached(
                 "UPDATE run SET stop_at = coalesce(stop_at, ?3), stop_now = max(stop_now, ?4),
-                    stop_told = CASE WHEN stop_at IS NULL OR stop_now < ?4 THEN 0 ELSE stop_told END
+                    stop_sent = CASE WHEN stop_at IS NULL OR stop_now < ?4 THEN 0 ELSE stop_sent END
                  WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
             )?
             .execute(params![run.job, run.number, now, kill_now])?;

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Reader, RunView, StoreResult, Writer, codec};
 use crate::domain::{Execution, JobId, Mail, RunId, Timestamp};
+use crate::engine::OpenMail;
 
 /// A mail to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +76,26 @@ impl Reader<'_> {
         Ok(unsent.optional()?)
     }
 
+    /// Returns the oldest `limit` open mails of each user that has some. A user's claimed mails are its oldest.
+    ///
+    /// One step in the index finds each user: the cost does not grow with the number of mails.
+    pub fn open_mails(&self, limit: usize) -> StoreResult<Vec<Vec<OpenMail>>> {
+        const NEXT: &str = "SELECT user FROM mail WHERE failed IS NULL AND user > ?1 ORDER BY user LIMIT 1";
+        // The empty name, the daemon's user, sorts before all others.
+        let mut next = Some(String::new());
+        let mut users = Vec::new();
+        while let Some(user) = next {
+            next = self.transaction.prepare_cached(NEXT)?.query_row([&user], |row| row.get(0)).optional()?;
+            let mut oldest = self.transaction.prepare_cached(
+                "SELECT id, keeper IS NOT NULL FROM mail WHERE failed IS NULL AND user = ?1 ORDER BY id",
+            )?;
+            let oldest =
+                oldest.query_map([&user], |row| Ok(OpenMail { id: row.get(0)?, claimed: row.get(1)? }))?;
+            users.push(oldest.take(limit).collect::<rusqlite::Result<_>>()?);
+        }
+        Ok(users)
+    }
+
     fn mail_to_send(&self, id: i64) -> StoreResult<Option<MailToSend>> {
         let mut statement = self.transaction.prepare_cached(
             "SELECT run.job_id, run.number, job.mail_to, job.mail_when, job.mail_format
@@ -97,56 +118,20 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Claims mails for the keeper `instance`, so that it has at most `limit` of them, and `limit_of_user` of
-    /// each user: the oldest of each user first, then the second of each.
-    pub fn claim_mails(
-        &self,
-        instance: i64,
-        limit: usize,
-        limit_of_user: usize,
-    ) -> StoreResult<Vec<MailToSend>> {
-        let (mut waiting, mut room) = (Vec::new(), limit);
-        for user in self.users_of_mails()? {
-            // Those of a user that are claimed are the oldest, so that no more has to be looked at.
-            let mut statement = self.transaction.prepare_cached(
-                "SELECT id, keeper IS NULL FROM mail WHERE failed IS NULL AND user = ?1 ORDER BY id",
-            )?;
-            let oldest = statement.query_map([user], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            for (place, mail) in oldest.take(limit_of_user).enumerate() {
-                match mail? {
-                    (id, true) => waiting.push((place, id)),
-                    (_, false) => room = room.saturating_sub(1),
-                }
-            }
-        }
-        waiting.sort_unstable();
+    /// Claims mails for the keeper `instance`. A mail that its job no longer wants is dropped.
+    pub fn claim_mails(&self, ids: &[i64], instance: i64) -> StoreResult<Vec<MailToSend>> {
         let mut claimed = Vec::new();
-        for (_, id) in waiting.into_iter().take(room) {
-            match self.mail_to_send(id)? {
-                Some(mail) => {
-                    self.transaction
-                        .prepare_cached("UPDATE mail SET keeper = ?2 WHERE id = ?1")?
-                        .execute(params![id, instance])?;
-                    claimed.push(mail);
-                }
-                // Nobody wants it any more.
-                None => self.mail_is_sent(id)?,
-            }
+        for id in ids {
+            let Some(mail) = self.mail_to_send(*id)? else {
+                self.mail_is_sent(*id)?;
+                continue;
+            };
+            self.transaction
+                .prepare_cached("UPDATE mail SET keeper = ?2 WHERE id = ?1")?
+                .execute(params![id, instance])?;
+            claimed.push(mail);
         }
         Ok(claimed)
-    }
-
-    /// Returns the users whose mails wait or are being sent, each found by one step in the index.
-    fn users_of_mails(&self) -> StoreResult<Vec<String>> {
-        const NEXT: &str = "SELECT user FROM mail WHERE failed IS NULL AND user > ?1 ORDER BY user LIMIT 1";
-        // No user sorts before the one without a name.
-        let mut next = Some(String::new());
-        let mut users = Vec::new();
-        while let Some(user) = next {
-            next = self.transaction.prepare_cached(NEXT)?.query_row([&user], |row| row.get(0)).optional()?;
-            users.push(user);
-        }
-        Ok(users)
     }
 
     /// Puts a claimed mail back among the waiting.

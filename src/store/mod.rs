@@ -28,8 +28,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use commits::Note;
-use ends::Ended;
+use commits::CommitNote;
+use ends::PendingEnd;
 use open_files::OpenFiles;
 use schema::Opened;
 
@@ -43,7 +43,7 @@ pub use jobs::{Cancelled, FirstFire};
 pub use mail::{ClaimedMail, MailToSend, UnsentMail};
 pub use queues::QueueView;
 pub use runs::{RunFilter, RunView};
-pub use snapshot::{Claimed, Lookahead, MetaKey, PlannedAre, schedule_of};
+pub use snapshot::{ClaimedRun, Lookahead, MetaKey, PlannedAre, schedule_of};
 
 /// The file beside the database that holds the number of its commits (see `commits`).
 const NOTE: &str = "taskq.db-commits";
@@ -56,7 +56,7 @@ pub const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 pub struct Store {
     connection: Connection,
     /// Where it is; one in memory is nowhere.
-    place: Option<Place>,
+    place: Option<Location>,
     /// How many commits it had seen when this process wrote last.
     commits: u64,
     /// This process has written, or tried to.
@@ -65,10 +65,10 @@ pub struct Store {
 
 /// Where a store is.
 #[derive(Debug)]
-struct Place {
+struct Location {
     directory: Directory,
     files: OpenFiles,
-    note: Note,
+    note: CommitNote,
 }
 
 /// A consistent view of the store.
@@ -82,7 +82,7 @@ pub struct Reader<'store> {
 pub struct Writer<'store> {
     reader: Reader<'store>,
     /// What has ended in this transaction, and was not followed up.
-    ended: RefCell<Vec<Ended>>,
+    ended: RefCell<Vec<PendingEnd>>,
 }
 
 impl<'store> Deref for Writer<'store> {
@@ -94,13 +94,13 @@ impl<'store> Deref for Writer<'store> {
 }
 
 /// Why a write came to nothing.
-struct Refusal<E> {
+struct FailedWrite<E> {
     error: E,
     /// There was no room for it.
     is_full: bool,
 }
 
-impl<E: From<StoreError>, S: Into<StoreError>> From<S> for Refusal<E> {
+impl<E: From<StoreError>, S: Into<StoreError>> From<S> for FailedWrite<E> {
     fn from(error: S) -> Self {
         let error = error.into();
         Self { is_full: error.is_full(), error: E::from(error) }
@@ -150,7 +150,7 @@ impl Store {
     }
 
     fn of(opened: Opened, directory: Directory) -> Self {
-        let place = Place { directory, files: opened.files, note: Note::default() };
+        let place = Location { directory, files: opened.files, note: CommitNote::default() };
         Self { connection: opened.connection, place: Some(place), commits: 0, has_written: false }
     }
 
@@ -164,9 +164,9 @@ impl Store {
     ///
     /// # Errors
     /// `Gone` if one of them was removed or replaced: what would be committed now would be lost.
-    pub fn look_after(&self) -> StoreResult<bool> {
+    pub fn check_files(&self) -> StoreResult<bool> {
         let Some(place) = &self.place else { return Ok(false) };
-        match place.files.what_is_gone(&place.directory) {
+        match place.files.find_gone(&place.directory) {
             Some(what) => Err(StoreError::Gone(what)),
             None => place.directory.make_outputs(),
         }
@@ -198,22 +198,22 @@ impl Store {
             self.has_written = true;
         }
         match self.write_once(&mut write) {
-            Err(Refusal { is_full: true, .. }) if self.copy_log_back().is_ok_and(|is_whole| is_whole) => {
-                self.write_once(&mut write).map_err(|refusal| refusal.error)
+            Err(FailedWrite { is_full: true, .. }) if self.copy_log_back().is_ok_and(|is_whole| is_whole) => {
+                self.write_once(&mut write).map_err(|failed| failed.error)
             }
-            written => written.map_err(|refusal| refusal.error),
+            written => written.map_err(|failed| failed.error),
         }
     }
 
     fn write_once<T, E: From<StoreError>>(
         &mut self,
         write: &mut impl FnMut(&Writer<'_>) -> std::result::Result<T, E>,
-    ) -> std::result::Result<T, Refusal<E>> {
+    ) -> std::result::Result<T, FailedWrite<E>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         schema::check_version(&transaction)?;
         let before = transaction.total_changes();
         let writer = Writer { reader: Reader { transaction }, ended: RefCell::default() };
-        let answer = write(&writer).map_err(|error| Refusal { error, is_full: writer.has_run_out() })?;
+        let answer = write(&writer).map_err(|error| FailedWrite { error, is_full: writer.has_run_out() })?;
         assert!(
             writer.ended.borrow().is_empty(),
             "what follows an end was not asked for: {:?}",

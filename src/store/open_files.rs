@@ -128,7 +128,7 @@ impl OpenFiles {
 
     /// Returns what has become of them since, if they are not where they were: whoever commits to a file
     /// without a name commits to nothing.
-    pub(super) fn what_is_gone(&self, directory: &Directory) -> Option<String> {
+    pub(super) fn find_gone(&self, directory: &Directory) -> Option<String> {
         if !directory.is_in_place() {
             return Some(format!("the directory `{}` was removed or replaced", directory.path().display()));
         }

@@ -109,7 +109,7 @@ CREATE TABLE run (
     is_unattended INTEGER NOT NULL DEFAULT 0 CHECK (is_unattended IN (0, 1)),   -- another keeper started it
     stop_at INTEGER,                        -- somebody wants it stopped
     stop_now INTEGER NOT NULL DEFAULT 0 CHECK (stop_now IN (0, 1)),
-    stop_told INTEGER NOT NULL DEFAULT 0 CHECK (stop_told IN (0, 1)),
+    stop_sent INTEGER NOT NULL DEFAULT 0 CHECK (stop_sent IN (0, 1)),
     pid INTEGER,
     started_at INTEGER,
     finished_at INTEGER,
@@ -140,7 +140,7 @@ CREATE UNIQUE INDEX run_event ON run (job_id, trigger_id, event_id, ifnull(array
 CREATE INDEX run_waiting ON run (queue, rank, id) WHERE state = 'queued' AND keeper IS NULL AND held = 0;
 CREATE INDEX run_claimed ON run (queue, state) WHERE state <> 'finished' AND keeper IS NOT NULL;
 CREATE INDEX run_unfinished ON run (job_id) WHERE state <> 'finished';
-CREATE INDEX run_stopping ON run (id) WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_told = 0;
+CREATE INDEX run_stopping ON run (id) WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_sent = 0;
 CREATE INDEX run_unsuccessful ON run (outcome, id) WHERE outcome <> 'success';
 
 -- The attempts of a run before its latest: nearly every run has one attempt, and no row here.

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, ToSql, named_params, params};
 use super::codec::missed;
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{JobId, Policy, QueueName, RunId, Timestamp, TriggerId, TriggerKind, TriggerSpec};
-use crate::engine::{Candidate, Compiled, Due, Planned, QueueState, Snapshot, StandBy, Unfinished};
+use crate::engine::{Candidate, Compiled, Due, Planned, Prefetched, QueueState, Snapshot, Unfinished};
 use crate::schedule::{Zone, compile};
 
 /// How many due triggers one step takes on: enough to share a commit, few enough to keep memory flat.
@@ -17,7 +17,7 @@ pub type Lookahead<'a> = dyn Fn(&str) -> usize + 'a;
 
 /// A run that the database has as claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claimed {
+pub struct ClaimedRun {
     /// Which run.
     pub run: RunId,
     /// Which try.
@@ -136,12 +136,12 @@ impl Reader<'_> {
             let name: String = row.get(0)?;
             let slots: Option<i64> = row.get(1)?;
             let slots = slots.map_or(cpus, |slots| usize::try_from(slots).unwrap_or(0));
-            let (claimed, standing_by) = self.claimed_in(&name)?;
+            let (claimed, prefetched) = self.claimed_in(&name)?;
             let lookahead = lookahead(&name);
             // One more than fits: whether anything is left waiting decides how soon a slot is missed.
             let wanted = (slots + lookahead).saturating_sub(claimed) + 1;
             let candidates = self.candidates(&name, wanted)?;
-            if candidates.is_empty() && standing_by.is_empty() {
+            if candidates.is_empty() && prefetched.is_empty() {
                 continue;
             }
             states.push(QueueState {
@@ -149,7 +149,7 @@ impl Reader<'_> {
                 slots,
                 paused: row.get(2)?,
                 claimed,
-                standing_by,
+                prefetched,
                 lookahead,
                 candidates,
             });
@@ -157,7 +157,7 @@ impl Reader<'_> {
         Ok(states)
     }
 
-    fn claimed_in(&self, queue: &str) -> StoreResult<(usize, Vec<StandBy>)> {
+    fn claimed_in(&self, queue: &str) -> StoreResult<(usize, Vec<Prefetched>)> {
         let claimed: i64 = self
             .transaction
             .prepare_cached(
@@ -168,11 +168,11 @@ impl Reader<'_> {
             "SELECT job_id, number, rank, held FROM run
              WHERE queue = ?1 AND state = 'queued' AND state <> 'finished' AND keeper IS NOT NULL ORDER BY id DESC",
         )?;
-        let standing_by = statement.query_map([queue], |row| {
+        let prefetched = statement.query_map([queue], |row| {
             let run = RunId { job: row.get(0)?, number: row.get(1)? };
-            Ok(StandBy { run, rank: row.get(2)?, held: row.get(3)? })
+            Ok(Prefetched { run, rank: row.get(2)?, held: row.get(3)? })
         })?;
-        Ok((usize::try_from(claimed).unwrap_or(0), standing_by.collect::<rusqlite::Result<_>>()?))
+        Ok((usize::try_from(claimed).unwrap_or(0), prefetched.collect::<rusqlite::Result<_>>()?))
     }
 
     fn candidates(&self, queue: &str, limit: usize) -> StoreResult<Vec<Candidate>> {
@@ -202,7 +202,7 @@ impl Reader<'_> {
     }
 
     /// Returns every run that is claimed and not finished.
-    pub fn claimed_runs(&self) -> StoreResult<Vec<Claimed>> {
+    pub fn claimed_runs(&self) -> StoreResult<Vec<ClaimedRun>> {
         let mut statement = self.transaction.prepare(
             "SELECT job_id, number, attempt, keeper, stop_at IS NOT NULL, has_pipe, pid, started_at FROM run
              WHERE state <> 'finished' AND keeper IS NOT NULL ORDER BY id",
@@ -210,7 +210,7 @@ impl Reader<'_> {
         let claimed = statement.query_map([], |row| {
             let run = RunId { job: row.get(0)?, number: row.get(1)? };
             let (pid, started_at): (Option<u32>, Option<Timestamp>) = (row.get(6)?, row.get(7)?);
-            Ok(Claimed {
+            Ok(ClaimedRun {
                 run,
                 attempt: row.get(2)?,
                 keeper: row.get(3)?,
