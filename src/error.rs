@@ -1,4 +1,4 @@
-//! Owns: what can go wrong as a person is told it, and the one match from kinds to exit codes.
+//! Owns: errors as users read them, and the one match from kinds to exit codes.
 //! Never: printing.
 
 use std::{fmt, io};
@@ -6,25 +6,25 @@ use std::{fmt, io};
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-/// What kind of failure it is; each has an exit code.
+/// The kind of a failure. Each kind has one exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorKind {
-    /// The command line, or what it names, is wrong: nothing was stored.
+    /// The command line is wrong, or names something wrong. Nothing was stored.
     Usage,
-    /// There is no such job, run, queue, file.
+    /// There is no such job, run, queue or file.
     NotFound,
-    /// It cannot be done as things stand.
+    /// The present state does not allow it.
     Conflict,
-    /// The daemon is not running, and it takes one.
+    /// It needs a daemon, and none is running.
     Unavailable,
     /// The system refused.
     Io,
-    /// A bug of ours.
+    /// A bug in taskq.
     Internal,
 }
 
 impl ErrorKind {
-    /// Returns the process's exit code: 2 for wrong usage, 3 where the daemon cannot be had, 1 for the rest.
+    /// Returns the exit code of the process: 2 for wrong usage, 3 if there is no daemon, 1 for the rest.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Usage => 2,
@@ -36,18 +36,18 @@ impl ErrorKind {
 
 /// A failure: `error: cannot WHAT: CAUSE`, then `hint: HINT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`ErrorKind` has the docs of `kind`")]
 pub struct Error {
-    /// Which exit code it has.
     pub kind: ErrorKind,
-    /// What was being done, ``add job `backup` ``: verb, kind, name.
+    /// The operation that failed, as ``add job `backup` ``: verb, kind, name.
     pub what: String,
-    /// Why it cannot be: lower case, no period, values in backticks.
+    /// Why it failed: lower case, no period, values in backticks.
     pub cause: String,
     /// One thing to do about it.
     pub hint: Option<String>,
 }
 
-/// A result whose failure a person will read.
+/// A result whose error is shown to the user.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
@@ -76,20 +76,20 @@ impl Error {
         Self::new(ErrorKind::Io, what, describe(error))
     }
 
-    /// Adds the one thing to do about it.
+    /// Adds one thing to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Returns the process's exit code.
+    /// Returns the exit code of the process.
     pub fn exit_code(&self) -> u8 {
         self.kind.exit_code()
     }
 }
 
-/// Returns the system's reason in the form of our causes: no capital letter, no number.
+/// Returns the system's reason in the form of our causes, without a capital letter or a number.
 pub fn describe(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(number) => describe_errno(Errno::from_raw(number)),
@@ -102,10 +102,10 @@ pub fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
 }
 
-/// Returns the words for an error number.
+/// Returns the text for an error number.
 pub fn describe_errno(errno: Errno) -> String {
     let text = match errno {
-        // The C library's words say more.
+        // The texts of the C library are clearer.
         Errno::EAGAIN => "resource temporarily unavailable",
         Errno::ENFILE => "too many open files in system",
         Errno::EIO => "input/output error",
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_system_says_has_no_capital_and_no_number() {
+    fn a_system_error_is_shown_without_capital_letter_and_number() {
         for (errno, text) in [
             (Errno::EACCES, "permission denied"),
             (Errno::EIO, "input/output error"),

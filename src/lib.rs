@@ -1,8 +1,8 @@
-//! taskq runs commands at times and in queues: one binary and one SQLite file in the place of cron, at, batch
-//! and the job-queue tools.
+//! taskq runs commands at times and in queues. One binary and one SQLite file replace cron, at, batch and the
+//! job-queue tools.
 //!
 //! Imports run one way: `domain` ← `schedule`, `crontab` ← `engine` ← `store`; `keeper` knows only `domain`;
-//! `daemon` ties them; `cli` sits above. `tests/tidy.rs` holds the tree to it.
+//! `daemon` ties them; `cli` sits above. `tests/tidy.rs` checks this.
 #![cfg_attr(test, allow(clippy::disallowed_types, reason = "tests start programs"))]
 
 pub mod cli;

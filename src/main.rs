@@ -1,5 +1,5 @@
-//! Owns: the program's entry: arguments in, exit code out. The real clock and the real streams are made here.
-//! Never: anything a library function can do.
+//! Owns: the entry of the program, from arguments to exit code. Creates the real clock and the real streams.
+//! Never: anything that a library function can do.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

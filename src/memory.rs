@@ -1,9 +1,9 @@
-//! Owns: the end of a process that is refused memory: one line on standard error, and an exit status.
+//! Owns: the exit of a process that gets no more memory: one line on standard error, and an exit status.
 //! Never: saving memory, or counting it.
 //!
-//! Rust's own end is a backtrace and SIGABRT. The hook that could replace it (`alloc_error_hook`) is not
-//! stable, and no crate offers this much and no more; what is stable is an allocator of one's own, which here
-//! is the system's.
+//! By default Rust prints a backtrace and aborts. The hook that could replace this (`alloc_error_hook`) is
+//! not stable, and no crate offers just this. So the program has an allocator of its own, which calls the
+//! system's.
 
 #![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait, and _exit(2) has no safe form")]
 
@@ -18,36 +18,36 @@ use nix::unistd;
 
 use crate::error::ErrorKind;
 
-/// The system's allocator. The process ends where that one refuses.
+/// The system's allocator. The process exits when it gets no memory.
 pub struct Memory;
 
-/// What a command takes of the stack at most, and more.
+/// More stack than any command needs.
 const STACK_BYTES: usize = 1024 * 1024;
 
 const PAGE_BYTES: usize = 4096;
 
-/// The most that one call of `touch_stack` takes: unoptimized code has several copies of a page.
+/// The largest stack frame of `touch_stack`: unoptimized code has several copies of a page.
 const FRAME_BYTES_MAX: usize = 8 * PAGE_BYTES;
 
-/// How much of its own command line a process reads at its end: verb and options come first.
+/// How much of its own command line a process reads before it exits. Verb and options come first.
 const COMMAND_LINE_BYTES: usize = 1024;
 
-/// Takes the stack that a command needs, if the process has a limit of memory.
+/// Grows the stack to the size that a command needs, if the memory of the process is limited.
 ///
-/// A stack that cannot grow any further is a SIGSEGV, of which nobody can tell the user anything.
+/// A stack that cannot grow later raises SIGSEGV, and the user gets no message.
 pub fn reserve_stack() {
     let limit = |resource| getrlimit(resource).map_or(RLIM_INFINITY, |(soft, _)| soft);
-    // A stack that may not become that large is not ours to fill.
+    // The limit of the stack may be too low for this.
     if limit(Resource::RLIMIT_AS) != RLIM_INFINITY && limit(Resource::RLIMIT_STACK) / 4 >= STACK_BYTES as u64
     {
-        // Where there is no room for it, this says so.
+        // Without room for it, this prints the message and exits.
         drop(black_box(Vec::<u8>::with_capacity(STACK_BYTES + FRAME_BYTES_MAX)));
         let here = 0_u8;
         touch_stack(std::ptr::from_ref(black_box(&here)).addr());
     }
 }
 
-/// Writes to the stack page by page, which the system grows for it, until it has `STACK_BYTES` below `top`.
+/// Writes to the stack page by page, so that the system grows it to `STACK_BYTES` below `top`.
 #[inline(never)]
 fn touch_stack(top: usize) {
     let page = black_box([0_u8; PAGE_BYTES]);
@@ -57,11 +57,11 @@ fn touch_stack(top: usize) {
     black_box(&page);
 }
 
-// SAFETY: everything is the system allocator's, which keeps the contract of the trait; that the process may
-// end in a call takes nothing from it.
+// SAFETY: every call goes to the system's allocator, which keeps the contract of the trait. A call in which
+// the process exits breaks no part of it.
 unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: `System` asks of its caller what this method asks.
+        // SAFETY: `System` has the same contract as this method.
         granted(unsafe { System.alloc(layout) })
     }
 
@@ -71,7 +71,7 @@ unsafe impl GlobalAlloc for Memory {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: as in `alloc`; the pointer came from `System`, like all that this allocator gives.
+        // SAFETY: as in `alloc`; every pointer of this allocator came from `System`.
         granted(unsafe { System.realloc(pointer, layout, size) })
     }
 
@@ -88,7 +88,7 @@ fn granted(pointer: *mut u8) -> *mut u8 {
     pointer
 }
 
-/// Ends the process without taking memory.
+/// Prints the message and exits, without allocating.
 #[cold]
 fn exhausted() -> ! {
     let mut line = [0; COMMAND_LINE_BYTES];
@@ -100,22 +100,20 @@ fn exhausted() -> ! {
     } else {
         ("error: cannot continue: out of memory\n", ErrorKind::Io)
     };
-    // Where it cannot be said, the status says as much.
+    // If the line cannot be written, the status still reports the failure.
     let _ = unistd::write(io::stderr(), words.as_bytes());
-    // SAFETY: _exit(2) ends the process at once, whatever state it is in; exit(3) would run handlers that
-    // take memory.
+    // SAFETY: _exit(2) is safe in any state of the process. exit(3) would run handlers that allocate.
     unsafe { libc::_exit(libc::c_int::from(kind.exit_code())) }
 }
 
-/// Returns the beginning of this process's command line, each word with a NUL behind it.
+/// Returns the beginning of this process's command line, each word ended by NUL.
 fn own_command_line(buffer: &mut [u8]) -> &[u8] {
     let length = fcntl::open(c"/proc/self/cmdline", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
         .and_then(|file| unistd::read(&file, buffer));
     &buffer[..length.unwrap_or(0)]
 }
 
-/// Tells whether a command line is one that ends as the run ends that it names: its end must not be taken for
-/// that.
+/// Returns whether a command exits with the status of a run. Its own failure must not look like that status.
 fn passes_on_a_status(line: &[u8]) -> bool {
     let mut words = line.split(|byte| *byte == 0).skip(1);
     let verb = loop {
@@ -139,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_line_that_passes_on_a_runs_status_is_known_by_its_words() {
+    fn a_command_that_passes_on_the_status_of_a_run_is_recognized() {
         let passes_on =
             |words: &str| passes_on_a_status(format!("taskq {words}").replace(' ', "\0").as_bytes());
         for words in [
@@ -158,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_command_line_is_read_as_far_as_there_is_room_for_it() {
+    fn the_own_command_line_is_cut_to_the_buffer() {
         let mut buffer = [0; 8];
         assert_eq!(own_command_line(&mut buffer).len(), 8);
     }

@@ -1,17 +1,17 @@
-//! Owns: identities and names: what may be one, and how it is written.
-//! Never: whether such a thing exists.
+//! Owns: ids and names: which texts are valid, and how ids are written.
+//! Never: whether a job or run with this id exists.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a text is not an id or a name: a fragment for behind `cannot …: `.
+/// Why a text is not an id or a name, as the cause after `cannot …: `.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidId(String);
 
-/// A job's number. Counts up from 1 and is never reused.
+/// The number of a job. Ids count up from 1 and are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId(pub i64);
 
@@ -21,12 +21,12 @@ impl fmt::Display for JobId {
     }
 }
 
-/// The `number`-th run of `job`, written `JOB.N`. Numbers count up from 1 within the job.
+/// The `number`-th run of `job`, written `JOB.N`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[expect(missing_docs, reason = "`JobId` has the docs of `job`")]
 pub struct RunId {
-    /// The job it is a run of.
     pub job: JobId,
-    /// Its number within the job, from 1.
+    /// Counts up from 1 within the job.
     pub number: i64,
 }
 
@@ -36,11 +36,11 @@ impl fmt::Display for RunId {
     }
 }
 
-/// A trigger's key, unique in a store.
+/// The key of a trigger, unique in a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TriggerId(pub i64);
 
-/// The longest name, of whatever kind, in bytes.
+/// The longest name of a job, queue or tag, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 
 fn check_name(text: &str) -> Result<(), InvalidId> {
@@ -61,8 +61,8 @@ fn check_name(text: &str) -> Result<(), InvalidId> {
     Ok(())
 }
 
-/// A job's name: 1 to 64 of letters, digits, `_` and `-`, and not all digits, so that it is never taken for
-/// an id.
+/// The name of a job: 1 to 64 of letters, digits, `_` and `-`. It is not all digits, as an id is, and does
+/// not start with `-`, as an option does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct JobName(String);
@@ -82,19 +82,19 @@ impl FromStr for JobName {
     }
 }
 
-/// A queue's name: 1 to 64 of letters, digits, `_` and `-`.
+/// The name of a queue: 1 to 64 of letters, digits, `_` and `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct QueueName(String);
 
 impl QueueName {
-    /// The queue of every job that names none.
+    /// The queue of a job that names no other.
     pub const DEFAULT: &'static str = "default";
 
-    /// The queue of imported jobs: cron starts everything that is due, and so does this one.
+    /// The queue of imported jobs. It starts every run at once, as cron does.
     pub const CRON: &'static str = "cron";
 
-    /// The widest queue: beyond it there are no more processes to be had.
+    /// The width of the widest queue. A machine has not many more processes.
     pub const SLOTS_MAX: u32 = 100_000;
 }
 
@@ -130,7 +130,7 @@ impl FromStr for Tag {
 macro_rules! name_text {
     ($($name:ident),*) => {$(
         impl $name {
-            /// Returns the text.
+            /// Returns the text of the name.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -154,12 +154,12 @@ macro_rules! name_text {
 
 name_text!(JobName, QueueName, Tag);
 
-/// How a person names a job, or one run of it: `12`, `backup`, `12.3`, `backup.3`.
+/// A job or one of its runs, as the user names it: `12`, `backup`, `12.3`, `backup.3`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`JobKey` has the docs of `job`")]
 pub struct JobRef {
-    /// The job, by id or by name.
     pub job: JobKey,
-    /// The run's number, where one run is meant.
+    /// The number of the run; `None` if the job is meant.
     pub number: Option<i64>,
 }
 

@@ -1,5 +1,5 @@
-//! Owns: the words of the program as types that cannot hold nonsense.
-//! Never: I/O, clocks, SQL, or anything else of ours.
+//! Owns: the nouns of the program, as types that hold only valid values.
+//! Never: I/O, clocks, SQL, imports from another module of the crate.
 
 mod ids;
 mod job;

@@ -1,12 +1,12 @@
-//! Owns: what a job wants done about late, overlapping and endless runs.
-//! Never: doing it (see `engine`).
+//! Owns: the policies of a job for late, overlapping and endless runs.
+//! Never: applying them (see `engine`).
 
 use serde::{Deserialize, Serialize};
 
 use super::Span;
 use super::run::words;
 
-/// What becomes of a fire while a run of the same job is unfinished.
+/// The policy for a fire while another run of its job is unfinished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overlap {
@@ -16,7 +16,7 @@ pub enum Overlap {
     Wait,
     /// Both run.
     Allow,
-    /// The unfinished run is cancelled, and the new one starts when it is gone.
+    /// The unfinished run is cancelled, and the new one starts after its end.
     Replace,
 }
 
@@ -30,17 +30,17 @@ impl Overlap {
     }
 }
 
-/// Returns the place of a run in its queue, which starts the lowest first.
+/// Returns the rank of a run in its queue, which starts the lowest rank first.
 pub fn rank(priority: i32) -> i64 {
     -i64::from(priority)
 }
 
-/// What becomes of fires that are found later than the grace.
+/// The late fires that still run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MissedMode {
-    /// One run, for the latest of them.
+    /// The latest one.
     Once,
-    /// A run for each, for the latest `Missed::RUNS_MAX` of them.
+    /// Each of the latest `Missed::RUNS_MAX`.
     All,
     /// None.
     Skip,
@@ -48,17 +48,17 @@ pub enum MissedMode {
 
 /// The misfire policy, `--missed` and `--grace`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "`MissedMode` has the docs of `mode`")]
 pub struct Missed {
-    /// Which of the late fires still run.
     pub mode: MissedMode,
-    /// Only fires at most this late; `None`: however late.
+    /// Fires later than this do not run; `None`: no limit.
     pub within: Option<Span>,
-    /// A fire found at most this late is on time.
+    /// A fire that is at most this late is on time.
     pub grace: Span,
 }
 
 impl Missed {
-    /// How many late fires `MissedMode::All` makes up for at once: a week of hourly fires, less than a flood.
+    /// How many late fires `MissedMode::All` runs at most: some days of hourly fires, but not a flood.
     pub const RUNS_MAX: usize = 100;
 }
 
@@ -68,16 +68,15 @@ impl Default for Missed {
     }
 }
 
-/// The policies that decide about a job's fires and runs.
+/// The policies of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the types have the docs of `overlap` and `missed`")]
 pub struct Policy {
-    /// A fire while a run is unfinished.
     pub overlap: Overlap,
-    /// A fire found too late.
     pub missed: Missed,
-    /// TERM to the whole process group after this long; `None`: never.
+    /// TERM is sent to the process group after this long; `None`: never.
     pub timeout: Option<Span>,
-    /// KILL this long after the TERM of a timeout or a cancel.
+    /// KILL is sent this long after the TERM of a timeout or a cancel.
     pub kill_after: Span,
 }
 

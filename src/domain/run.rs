@@ -1,33 +1,33 @@
 //! Owns: the states, outcomes and ends of a run.
-//! Never: who decides on them (see `engine`).
+//! Never: deciding on them (see `engine`).
 
 use serde::{Deserialize, Serialize};
 
 use super::Span;
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
-    /// Made, not started.
+    /// It has not started.
     Queued,
-    /// Its process was started and has not been seen to end.
+    /// Its process has started, and its end is not recorded.
     Running,
-    /// Over, with an outcome.
+    /// It has an outcome.
     Finished,
 }
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// It waits for its next fire.
     Scheduled,
-    /// A run of it waits for a slot.
+    /// One of its runs waits for a slot.
     Queued,
-    /// A run of it waits for something other than a slot.
+    /// One of its runs waits for something other than a slot.
     Blocked,
-    /// A run of it has a process.
+    /// One of its runs has a process.
     Running,
     /// It does not fire until it is resumed.
     Paused,
@@ -35,30 +35,30 @@ pub enum JobState {
     Done,
 }
 
-/// How a fire ended. Every fire has exactly one, in the end.
+/// How a fire ended. Every fire gets exactly one outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It exited with 0.
     Success,
-    /// It exited with another status, or a signal of somebody else's ended it.
+    /// It exited with another status, or a signal ended it that taskq did not send.
     Failed,
     /// `--timeout` ended it.
     TimedOut,
-    /// A person, or a newer run under `--overlap replace`, ended it or dropped it.
+    /// The user, or a newer run under `--overlap replace`, cancelled it.
     Cancelled,
-    /// Found too late to be run.
+    /// It was found too late to run.
     Missed,
-    /// Not run because of a rule of the job's.
+    /// A policy of the job did not allow it to run.
     Skipped,
-    /// The system would not start it.
+    /// The system could not start it.
     SpawnFailed,
-    /// The keeper was gone, and its status with it.
+    /// Its keeper was killed, so its status is unknown.
     Lost,
 }
 
 impl Outcome {
-    /// Tells whether it is one that somebody should look at.
+    /// Returns whether the user should look at it.
     pub fn is_failure(self) -> bool {
         match self {
             Self::Failed | Self::TimedOut | Self::SpawnFailed | Self::Lost => true,
@@ -67,7 +67,7 @@ impl Outcome {
     }
 }
 
-/// What made a run: the value of `TASKQ_TRIGGER`.
+/// The kind of trigger that made a run: the value of `TASKQ_TRIGGER`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TriggerKind {
@@ -81,42 +81,41 @@ pub enum TriggerKind {
     Manual,
 }
 
-/// Why a run was told to stop.
+/// Why a run was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StopCause {
-    /// Its `--timeout` was over.
+    /// Its `--timeout` had passed.
     TimedOut,
     /// It was cancelled.
     Cancelled,
 }
 
-/// How an attempt's process ended, as the keeper saw it.
+/// How the process of an attempt ended, as the keeper reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// It exited with this status, 0-255.
     Exited(i32),
     /// This signal ended it.
     Signaled(i32),
-    /// There was no process: the status a shell would give (126 not executable, 127 not found, 125 anything
-    /// else), and why.
+    /// There was no process.
     SpawnFailed {
-        /// 125, 126 or 127.
+        /// The status of a shell: 126 not executable, 127 not found; 125 for any other failure.
         status: i32,
-        /// A fragment for a person.
+        /// Why, for the user.
         cause: String,
     },
-    /// It was withdrawn before its process was started.
+    /// It was unclaimed or stopped before its process started.
     NotStarted,
-    /// Its process ended, and the keeper that could have read the exit status was gone by then.
+    /// Its process ended after the keeper that could have read its exit status.
     Lost,
 }
 
-/// What an attempt used, from getrusage(2).
+/// The resources that an attempt used, from getrusage(2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Time in user mode.
+    /// CPU time in user mode.
     pub user: Span,
-    /// Time in the kernel.
+    /// CPU time in the kernel.
     pub system: Span,
     /// The largest resident set, in KiB.
     pub max_rss_kib: u64,
@@ -125,15 +124,15 @@ pub struct Usage {
 macro_rules! words {
     ($type:ident { $($variant:ident = $word:literal),* $(,)? }) => {
         impl $type {
-            /// Every value, in the order of its definition.
+            /// All values, in the order of their definition.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// Returns the word for it in columns, options and JSON.
+            /// Returns its word in columns, options and JSON.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),* }
             }
 
-            /// Returns what the word stands for, if it is one of these.
+            /// Returns the value with this word.
             pub fn from_word(word: &str) -> Option<Self> {
                 match word { $($word => Some(Self::$variant),)* _ => None }
             }

@@ -7,22 +7,22 @@ use std::ops::{Add, Sub};
 use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// An instant: microseconds since 1970-01-01T00:00:00 UTC, leap seconds not counted, as time(7) has it.
+/// An instant: microseconds since 1970-01-01T00:00:00 UTC, without leap seconds (time(7)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The last instant that taskq knows: 9999-12-31T23:59:59Z, where RFC 3339 ends.
+    /// The last instant, 9999-12-31T23:59:59Z: the end of RFC 3339.
     pub const MAX: Self = Self(253_402_300_799_000_000);
-    /// The first instant that taskq knows: 0001-01-01T00:00:00Z.
+    /// The first instant, 0001-01-01T00:00:00Z.
     pub const MIN: Self = Self(-62_135_596_800_000_000);
 
-    /// Makes an instant of microseconds since the epoch, held to `MIN..=MAX`.
+    /// Makes an instant of microseconds since the epoch, clamped to `MIN..=MAX`.
     pub fn from_micros(micros: i64) -> Self {
         Self(micros.clamp(Self::MIN.0, Self::MAX.0))
     }
 
-    /// Makes an instant of whole seconds since the epoch, held to `MIN..=MAX`.
+    /// Makes an instant of whole seconds since the epoch, clamped to `MIN..=MAX`.
     pub fn from_seconds(seconds: i64) -> Self {
         Self::from_micros(seconds.saturating_mul(1_000_000))
     }
@@ -37,7 +37,7 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
-    /// Returns how long `self` is after `earlier`; zero where it is not after it.
+    /// Returns how long `self` is after `earlier`; zero if it is not after it.
     pub fn since(self, earlier: Self) -> Span {
         Span::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -46,8 +46,7 @@ impl Timestamp {
 /// RFC 3339 in UTC with `Z`, with as many of 0, 3 or 6 decimals as the instant has.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let utc =
-            DateTime::from_timestamp_micros(self.0).expect("the range of a Timestamp lies inside chrono's");
+        let utc = DateTime::from_timestamp_micros(self.0).expect("chrono covers the range of a Timestamp");
         f.write_str(&utc.to_rfc3339_opts(SecondsFormat::AutoSi, true))
     }
 }
@@ -78,13 +77,12 @@ impl Sub<Span> for Timestamp {
     }
 }
 
-/// A length of real time in microseconds, never negative. A day is 24 hours and a week 7 days, whatever a
-/// zone does.
+/// A length of real time in microseconds, never negative. A day is always 24 hours, and a week 7 days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Span(u64);
 
 impl Span {
-    /// No time at all.
+    /// No time.
     pub const ZERO: Self = Self(0);
 
     /// Makes a span of microseconds.
@@ -118,7 +116,7 @@ impl Span {
     }
 }
 
-/// The form that `SPAN` options read: `1w 2d` is written `9d`, ninety seconds `1m30s`, below a second `250ms`
+/// The form that `SPAN` options read: `1w 2d` is written `9d`, ninety seconds `1m30s`, shorter spans `250ms`
 /// or `7us`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

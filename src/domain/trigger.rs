@@ -1,38 +1,38 @@
 //! Owns: the stored form of a trigger.
-//! Never: reading its text or finding its fires (see `schedule`).
+//! Never: parsing its text or finding its fires (see `schedule`).
 
 use serde::{Deserialize, Serialize};
 
 use super::{Span, Timestamp, TriggerKind};
 
-/// A timestamp trigger as a person gave it, in the form that a store keeps.
+/// A timestamp trigger as the user gave it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TriggerSpec {
     /// `--at`: once.
     At {
-        /// When.
+        /// The instant of the fire.
         at: Timestamp,
     },
     /// `--cron`: a crontab(5) expression, a nickname, or six or seven fields.
     Cron {
-        /// The text as given, white space folded.
+        /// The text as given, with single spaces.
         expr: String,
-        /// The zone's IANA name; `None`: the system's zone, whichever that is.
+        /// The IANA name of the zone; `None`: the system's zone, also when it changes.
         zone: Option<String>,
-        /// Each fire comes this long after the instant that the expression names (cronie's `RANDOM_DELAY`).
+        /// Each fire is this long after an instant of the expression (cronie's `RANDOM_DELAY`).
         delay: Span,
     },
-    /// `--every`: at `anchor` + n × `period` for n ≥ 1; with `--start`, for n ≥ 0 of the start.
+    /// `--every`: at `anchor` + n × `period` for n ≥ 1. With `--start`, the anchor is one period before it.
     Every {
-        /// The distance of two fires, in real time.
+        /// The real time between two fires.
         period: Span,
-        /// Where the counting begins; itself not a fire.
+        /// The instant before the first fire. It is not a fire itself.
         anchor: Timestamp,
     },
 }
 
 impl TriggerSpec {
-    /// Returns which of the kinds it is.
+    /// Returns the kind of the trigger.
     pub fn kind(&self) -> TriggerKind {
         match self {
             Self::At { .. } => TriggerKind::At,

@@ -1,5 +1,5 @@
 //! Owns: which waiting runs start.
-//! Never: the order of a queue (the store hands candidates in order), processes.
+//! Never: the order of a queue (the store returns candidates in order), processes.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use super::plan::Plan;
 use super::snapshot::{Prefetched, QueueState};
 use crate::domain::JobId;
 
-/// How many runs of a queue one turn claims: the keeper starts these while the next turn claims more.
+/// How many runs of a queue one turn claims at most. The keeper starts these while the next turn claims more.
 const CLAIMS_MAX: usize = 100;
 
-/// Claims what fits, and takes back what should not have been claimed.
+/// Claims the runs that fit, and unclaims prefetched runs that must not start now.
 pub(super) fn admit(queues: &[QueueState]) -> Plan {
     let mut plan = Plan::default();
     for queue in queues {
@@ -29,7 +29,7 @@ pub(super) fn admit(queues: &[QueueState]) -> Plan {
 
 /// Claims the queue's first candidates that fit.
 fn claim(queue: &QueueState, plan: &mut Plan) {
-    let free = (queue.slots + queue.lookahead).saturating_sub(queue.claimed);
+    let free = (queue.slots + queue.prefetch_max).saturating_sub(queue.claimed);
     let before = plan.claimed.len();
     // How many runs of each job this step claims.
     let mut claimed_now: HashMap<JobId, u32> = HashMap::new();
@@ -42,7 +42,7 @@ fn claim(queue: &QueueState, plan: &mut Plan) {
         }
         let of_job = claimed_now.entry(candidate.run.job).or_default();
         if candidate.at_once.is_some_and(|at_once| candidate.beside + *of_job >= at_once) {
-            // The snapshot may have had no room for others that wait after it.
+            // The next snapshot may have other candidates in place of this one.
             plan.more = true;
             continue;
         }
@@ -51,14 +51,15 @@ fn claim(queue: &QueueState, plan: &mut Plan) {
     }
 }
 
-/// Takes back what stands by for a paused job, and all that stands by before a run of higher priority,
-/// claimed in this step or waiting still: the keeper has but one order, that of arrival. What is taken back
-/// is claimed again behind it.
+/// Unclaims prefetched runs of paused jobs, and those that would start before a candidate of higher priority.
+///
+/// The keeper starts prefetched runs in the order of their arrival. So an unclaimed run is claimed again
+/// after the one of higher priority.
 fn unclaim(queue: &QueueState, plan: &mut Plan) {
     let first = queue.candidates.first().map(|candidate| candidate.rank);
-    let goes_back =
+    let is_unclaimed =
         |prefetched: &Prefetched| prefetched.held || first.is_some_and(|first| prefetched.rank > first);
-    let unclaimed = queue.prefetched.iter().filter(|prefetched| goes_back(prefetched));
+    let unclaimed = queue.prefetched.iter().filter(|prefetched| is_unclaimed(prefetched));
     plan.unclaimed.extend(unclaimed.map(|prefetched| prefetched.run));
 }
 
@@ -83,7 +84,7 @@ mod tests {
             paused: false,
             claimed,
             prefetched: Vec::new(),
-            lookahead: 0,
+            prefetch_max: 0,
             candidates,
         }
     }
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_claims_so_many_and_leaves_the_rest_to_the_next() {
+    fn a_turn_claims_a_limited_number_and_leaves_the_rest_to_the_next() {
         let plan = admit(&[queue(500, 0, (1..=300).map(|job| candidate(job, 1, 0)).collect())]);
         assert_eq!((plan.claimed.len(), plan.has_room, plan.waiting), (CLAIMS_MAX, true, true));
         let plan = admit(&[queue(2, 0, (1..=3).map(|job| candidate(job, 1, 0)).collect())]);
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_paused_queue_starts_nothing_and_takes_back_what_stands_by() {
+    fn a_paused_queue_starts_nothing_and_unclaims_prefetched_runs() {
         let mut paused = queue(2, 3, vec![candidate(9, 1, 0)]);
         paused.paused = true;
         paused.prefetched = vec![Prefetched { run: run(3, 1), rank: 0, held: false }];
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_stands_by_gives_way_to_a_higher_priority() {
+    fn a_prefetched_run_is_unclaimed_for_a_higher_priority() {
         let mut full = queue(1, 2, vec![candidate(9, 1, 5)]);
         full.prefetched = vec![Prefetched { run: run(3, 1), rank: 0, held: false }];
         assert_eq!(admit(&[full.clone()]).unclaimed, [run(3, 1)]);
@@ -127,9 +128,9 @@ mod tests {
     }
 
     #[test]
-    fn a_run_does_not_stand_by_behind_a_lower_priority() {
+    fn no_run_stays_prefetched_before_a_higher_priority() {
         let mut brief = queue(1, 3, vec![candidate(9, 1, 5)]);
-        brief.lookahead = 4;
+        brief.prefetch_max = 4;
         brief.prefetched = [(3, 0), (4, 5), (5, -1)]
             .map(|(job, priority)| Prefetched { run: run(job, 1), rank: rank(priority), held: false })
             .to_vec();
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_in_which_runs_stand_by_is_told_its_width() {
+    fn the_keeper_receives_the_width_of_a_queue_with_prefetched_runs() {
         let mut wider = queue(3, 2, vec![]);
         assert_eq!(admit(&[wider.clone()]).widths, []);
         wider.prefetched = vec![Prefetched { run: run(3, 1), rank: 0, held: false }];
@@ -146,16 +147,16 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_by_for_a_paused_job_is_taken_back() {
+    fn a_prefetched_run_of_a_paused_job_is_unclaimed() {
         let mut full = queue(1, 2, vec![]);
         full.prefetched = vec![Prefetched { run: run(3, 1), rank: 0, held: true }];
         assert_eq!(admit(&[full]).unclaimed, [run(3, 1)]);
     }
 
     #[test]
-    fn a_queue_without_slots_starts_nothing_however_far_it_looks_ahead() {
+    fn a_queue_without_slots_starts_nothing_and_prefetches_nothing() {
         let mut closed = queue(0, 1, vec![candidate(9, 1, 0)]);
-        closed.lookahead = 4;
+        closed.prefetch_max = 4;
         closed.prefetched = vec![Prefetched { run: run(3, 1), rank: 0, held: false }];
         let plan = admit(&[closed]);
         assert_eq!((plan.claimed, plan.unclaimed), (vec![], vec![run(3, 1)]));

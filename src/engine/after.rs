@@ -1,11 +1,12 @@
-//! Owns: what follows when a run ends, in whatever way: ended, lost, missed, skipped, cancelled, not started.
-//! Never: making it so (see `store`).
+//! Owns: the effects of the end of a run, for every way to end: exited, lost, missed, skipped, cancelled, not
+//! started.
+//! Never: applying them (see `store`).
 //!
-//! This is the one place for such rules: each is an effect, and every way in which a run ends asks for them.
+//! Every rule about the end of a run is an effect here, and every path that ends a run asks for the effects.
 
 use crate::domain::{MailFormat, MailWhen, Outcome, Span};
 
-/// A finished run, as far as something follows from it.
+/// The facts about a finished run that have effects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns of `run`")]
 pub struct RunFacts {
@@ -13,37 +14,37 @@ pub struct RunFacts {
     /// How long its process ran; `None`: it had none.
     pub took: Option<Span>,
     pub output_bytes: u64,
-    /// What its job says of mails; `None`: it wants none.
+    /// `None` if its job wants no mails.
     pub mail: Option<(MailWhen, MailFormat)>,
-    /// The mean duration of the runs of its queue, as far as it is known.
+    /// The mean duration of the runs of its queue; `None` before the first one.
     pub mean_run: Option<Span>,
 }
 
-/// What is known where a job has lost a run or its coming fires.
+/// The facts about a job of which a run has ended or the coming fires were removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndFacts {
-    /// The run that ended; `None`: the job lost its coming fires.
+    /// The run that ended. `None` if the coming fires were removed.
     pub run: Option<RunFacts>,
     /// The job has an unfinished run or a coming fire.
     pub has_more: bool,
 }
 
-/// A change that follows.
+/// A change after the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// The queue of the run has this mean duration.
+    /// Stores the new mean duration of the queue.
     Learn(Span),
-    /// A mail about the run is queued.
+    /// Queues a mail about the run.
     Mail,
-    /// The job is done.
+    /// Marks the job as done.
     Settle,
 }
 
-/// Decides what follows.
+/// Decides on the effects.
 pub fn after_end(facts: &EndFacts) -> Vec<Effect> {
     let mut effects = Vec::new();
     if let Some(run) = &facts.run {
-        effects.extend(learnt(run).map(Effect::Learn));
+        effects.extend(new_mean(run).map(Effect::Learn));
         if run.mail.is_some_and(|(when, format)| deserves_mail(run, when, format)) {
             effects.push(Effect::Mail);
         }
@@ -54,15 +55,15 @@ pub fn after_end(facts: &EndFacts) -> Vec<Effect> {
     effects
 }
 
-/// Returns the new mean duration: each run counts an eighth. Nobody saw when a lost run ended.
-fn learnt(run: &RunFacts) -> Option<Span> {
+/// Returns the new mean duration, in which the latest run counts an eighth. The end of a lost run is unknown.
+fn new_mean(run: &RunFacts) -> Option<Span> {
     let took = run.took.filter(|_| run.outcome != Outcome::Lost)?;
     let mean = |mean: Span| Span::from_micros((mean.as_micros() * 7 + took.as_micros()) / 8);
     Some(run.mean_run.map_or(took, mean))
 }
 
-/// A mail in the form of a cron is an output; with cronie's `-n`, that of a failure. What kept a command from
-/// starting, the crons write where the command would have written.
+/// A mail in the form of a cron is sent for output only: with `Failure`, as with cronie's `-n`, for that of a
+/// failed run. The crons write the reason why a command did not start to its output.
 fn deserves_mail(run: &RunFacts, when: MailWhen, format: MailFormat) -> bool {
     let is_of_cron = match format {
         MailFormat::Taskq => false,

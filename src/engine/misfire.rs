@@ -81,7 +81,7 @@ pub fn account(now: Timestamp, pending: &Pending<'_>, missed: &Missed) -> Accoun
     let last_late = on_time.first().map_or(now, |first| just_before(*first));
     let made_up_max = match missed.mode {
         MissedMode::Skip => 0,
-        // A second run at the same moment would help nobody: the fire that is on time replaces the late ones.
+        // The fire that is on time replaces the late ones: a second run at the same moment would be useless.
         MissedMode::Once => usize::from(on_time.is_empty()),
         MissedMode::All => Missed::RUNS_MAX,
     };

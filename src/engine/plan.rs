@@ -1,61 +1,59 @@
-//! Owns: the plan: what one step changes, in the order of its fields.
-//! Never: making it so (see `store` and `daemon`).
+//! Owns: the plan, with the changes of one step in the order of its fields.
+//! Never: applying it (see `store` and `daemon`).
 //!
-//! A turn plans and applies in one transaction until nothing is left: first the fires that are due, then the
-//! starts, so that a run made by the first step can be claimed by the second.
+//! A turn plans and applies in one transaction until nothing is left. Due fires come before starts, so that a
+//! run that the first step makes can be claimed by the second.
 
 use crate::domain::{JobId, Outcome, RunId, Timestamp, TriggerId, TriggerKind};
 
-/// What becomes of a new run.
+/// The state in which a new run is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "states of `run`")]
 pub enum Fate {
-    /// It waits for its turn.
     Queued,
-    /// It is over before it began.
+    /// It never starts.
     Finished(Outcome),
 }
 
-/// A fire, or a stretch of missed ones, made concrete.
+/// The run of one fire, or of a stretch of missed fires.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct NewRun {
-    /// The job that fired.
     pub job: JobId,
-    /// The trigger that fired; `None`: a person asked for it.
+    /// `None` if the user asked for the run.
     pub trigger: Option<TriggerId>,
-    /// Its kind.
     pub kind: TriggerKind,
-    /// The fire's instant; of a stretch, the first.
+    /// The instant of the fire; the first one of a stretch.
     pub scheduled_at: Timestamp,
-    /// How many fires it stands for.
+    /// The number of fires in the stretch, at least 1.
     pub fires: u64,
-    /// What becomes of it.
     pub fate: Fate,
-    /// Why, where the outcome alone does not say.
+    /// Why, where the outcome alone does not explain it.
     pub cause: Option<&'static str>,
 }
 
-/// What one step changes.
+/// The changes of one step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`NewRun` has the docs of `new_runs`")]
 pub struct Plan {
-    /// Waiting runs that end as `cancelled`.
+    /// Waiting runs that end with the outcome `cancelled`.
     pub cancelled: Vec<RunId>,
-    /// Claimed runs to be stopped.
+    /// Claimed runs that get a stop signal.
     pub stopped: Vec<RunId>,
-    /// Runs to be made.
     pub new_runs: Vec<NewRun>,
-    /// Where each trigger goes on.
+    /// The next fire of each trigger; `None` if there is none.
     pub advanced: Vec<(TriggerId, Option<Timestamp>)>,
-    /// Jobs to be paused because their schedule cannot be read, each with the reason.
+    /// Jobs that are paused because their schedule cannot be read, each with the reason.
     pub broken: Vec<(JobId, String)>,
-    /// Runs to be claimed for the keeper, in this order.
+    /// Runs that are claimed for the keeper, in this order.
     pub claimed: Vec<RunId>,
-    /// Runs that stand by in the keeper and shall not start now.
+    /// Runs that the keeper has prefetched and must not start now.
     pub unclaimed: Vec<RunId>,
-    /// How wide each queue is in which runs stand by.
+    /// The width of each queue with prefetched runs.
     pub widths: Vec<(String, usize)>,
-    /// Something waits for a slot that is taken.
+    /// A run waits for a slot that is taken.
     pub waiting: bool,
-    /// Something could start at once that this turn leaves to the next.
+    /// A slot is free that this turn leaves to the next.
     pub has_room: bool,
     /// There may be more to plan in this turn.
     pub more: bool,

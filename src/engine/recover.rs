@@ -1,4 +1,4 @@
-//! Owns: what a claimed run is, when a daemon meets a keeper.
+//! Owns: the reconciliation of claimed runs when a keeper has said hello to the daemon.
 //! Never: asking the keeper.
 
 /// The keeper that a run was claimed for, when one has said hello.
@@ -10,11 +10,11 @@ pub enum ClaimedFor {
     Living,
     /// It exited in order: it had started all that it was sent, and its results are in the database.
     Ended,
-    /// It was killed, or the machine went down.
+    /// It was killed, or the machine stopped.
     Gone,
 }
 
-/// What becomes of a run that the database has as claimed.
+/// The decision about a run that is claimed in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
     /// The keeper has it, or its result.
@@ -27,8 +27,8 @@ pub enum Recovery {
     Wait,
 }
 
-/// Decides about a claimed run, `known` to the keeper that has said hello or not; `can_seek`: that keeper
-/// finds processes which are not its own.
+/// Decides about a claimed run. `known`: the keeper that has said hello has it. `can_seek`: that keeper can
+/// find processes of other keepers.
 pub fn recover(claimed_for: ClaimedFor, known: bool, can_seek: bool) -> Recovery {
     match claimed_for {
         _ if known => Recovery::Adopt,
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_keeper_that_is_gone_has_left_is_looked_for() {
+    fn the_runs_of_a_keeper_that_is_gone_are_looked_for() {
         use ClaimedFor::{Ended, Gone, Greeted, Living};
         for can_seek in [true, false] {
             for claimed_for in [Greeted, Living, Ended, Gone] {

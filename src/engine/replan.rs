@@ -1,4 +1,4 @@
-//! Owns: coming fires that are planned anew: after a pause, in another zone, on a clock that was set back.
+//! Owns: planning coming fires again: after a pause, in another zone, on a clock that was set back.
 //! Never: late fires (see `misfire`).
 
 use super::misfire::{Pending, first_free_fire};
@@ -7,26 +7,25 @@ use super::snapshot::{Compiled, Due};
 use crate::domain::{Outcome, Timestamp, TriggerId};
 use crate::schedule::Schedule;
 
-/// A trigger whose next fire is to come.
+/// A trigger whose next fire is in the future.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the columns of `trigger`")]
 pub struct Planned {
-    /// Which trigger.
     pub trigger: TriggerId,
-    /// Its instants, or why it has none any more.
+    /// `Err` if its stored text can no longer be read.
     pub schedule: Compiled,
-    /// The fire that is planned.
     pub next_at: Timestamp,
-    /// No fire before then.
+    /// No fire before this instant.
     pub start: Option<Timestamp>,
-    /// Later instants that have a run already, ascending: they do not fire again.
+    /// Later instants that have a run already, ascending. They do not fire again.
     pub taken: Vec<Timestamp>,
 }
 
-/// Plans what a job missed while it was paused: the due fires of each recurring trigger are one `skipped` row
-/// with their count. A due `--at` stays due: it runs late, if its misfire policy lets it.
+/// Plans the end of a pause: the due fires of each recurring trigger become one `skipped` run with their
+/// count. A due `--at` stays due, and runs late if its misfire policy allows it.
 ///
 /// # Errors
-/// Returns why a schedule cannot be read any more.
+/// Returns why a schedule can no longer be read.
 pub fn resume(now: Timestamp, due: &[Due]) -> Result<Plan, String> {
     let mut plan = Plan::default();
     for due in due {
@@ -50,19 +49,19 @@ pub fn resume(now: Timestamp, due: &[Due]) -> Result<Plan, String> {
     Ok(plan)
 }
 
-/// Plans the fires of triggers whose zone has become another one, which their schedules have already.
+/// Plans the fires of triggers in a new zone, in which their schedules are compiled already.
 pub fn follow_zone(now: Timestamp, planned: &[Planned]) -> Plan {
     let advanced = planned.iter().filter_map(|planned| {
-        // A schedule that cannot be read now could not be read when it was added, and has no fire to move.
+        // A schedule that cannot be read has no other fire.
         let (schedule, _) = planned.schedule.as_ref().ok()?;
-        // A boot that has not fired yet fires in any zone.
+        // A fire of `@reboot` does not depend on the zone.
         (*schedule != Schedule::Reboot).then(|| (planned.trigger, next_fire(now, planned)))
     });
     Plan { advanced: advanced.collect(), ..Plan::default() }
 }
 
-/// Plans the fires of recurring triggers on a clock that was set back far: those that come earlier now. An
-/// instant that had its run before the step is passed over, so that no fire doubles.
+/// Plans the fires of recurring triggers that come earlier on a clock that was set back far. An instant that
+/// had a run before the step does not fire again.
 pub fn after_step_back(now: Timestamp, planned: &[Planned]) -> Plan {
     let advanced = planned.iter().filter_map(|planned| {
         let next = match &planned.schedule {

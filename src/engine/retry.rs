@@ -1,30 +1,27 @@
-//! Owns: what an attempt's end means for its run.
-//! Never: the keeper's side of it.
+//! Owns: the outcome of a run whose attempt has ended.
+//! Never: how the keeper ends an attempt.
 
 use crate::domain::{End, Outcome, StopCause};
 
-/// Why the status of a lost run is unknown.
+/// The cause of the outcome `lost`.
 pub const LOST: &str = "the keeper that ran it is gone, and its status with it";
 
-/// What becomes of a run whose attempt is over.
+/// The next state of a run whose attempt has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of `run`")]
 pub enum Conclusion {
-    /// It is finished.
     Finished {
-        /// How.
         outcome: Outcome,
-        /// The exit status, where there was one.
         exit_code: Option<i32>,
-        /// The signal that ended it, where one did.
         signal: Option<i32>,
-        /// Why, where the rest does not say it.
+        /// Why, where the rest does not explain it.
         cause: Option<String>,
     },
-    /// It never started: it waits again.
+    /// It was not started, and waits again.
     Requeued,
 }
 
-/// Decides what an attempt's end means; `stop_wanted`: its run was to be stopped.
+/// Decides on the run of an attempt that ended. `stop_wanted`: a stop of the run was requested.
 pub fn conclude(end: &End, stopped: Option<StopCause>, stop_wanted: bool) -> Conclusion {
     let stopped_outcome = stopped.map(|cause| match cause {
         StopCause::TimedOut => Outcome::TimedOut,
@@ -44,7 +41,7 @@ pub fn conclude(end: &End, stopped: Option<StopCause>, stop_wanted: bool) -> Con
         End::Signaled(signal) => {
             finished(stopped_outcome.unwrap_or(Outcome::Failed), None, Some(*signal), None)
         }
-        // A stop that was sent explains the end, although nobody saw the exit status.
+        // A stop signal that was sent explains the end, although the exit status is unknown.
         End::Lost => finished(stopped_outcome.unwrap_or(Outcome::Lost), None, None, Some(LOST.to_owned())),
         End::SpawnFailed { status, cause } => {
             finished(Outcome::SpawnFailed, Some(*status), None, Some(cause.clone()))
@@ -64,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_speaks_for_itself_unless_taskq_stopped_the_run() {
+    fn a_status_decides_the_outcome_unless_taskq_stopped_the_run() {
         assert_eq!(outcome(&End::Exited(0), None, false), Some(Outcome::Success));
         assert_eq!(outcome(&End::Exited(3), None, false), Some(Outcome::Failed));
         assert_eq!(outcome(&End::Signaled(9), None, false), Some(Outcome::Failed));
@@ -78,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_no_keeper_saw_is_lost_unless_taskq_stopped_the_run() {
+    fn an_end_without_a_status_is_lost_unless_taskq_stopped_the_run() {
         assert_eq!(outcome(&End::Lost, None, true), Some(Outcome::Lost));
         assert_eq!(outcome(&End::Lost, Some(StopCause::Cancelled), true), Some(Outcome::Cancelled));
         assert_eq!(outcome(&End::Lost, Some(StopCause::TimedOut), false), Some(Outcome::TimedOut));

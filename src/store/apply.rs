@@ -1,5 +1,5 @@
-//! Owns: making plans so: runs made, claimed, unclaimed, stopped.
-//! Never: deciding on them.
+//! Owns: applying plans: runs are made, claimed, unclaimed, stopped.
+//! Never: deciding on them (see `engine`).
 
 use rusqlite::{Row, named_params, params};
 
@@ -10,25 +10,25 @@ use crate::engine::{Fate, NewRun, Plan};
 /// The keeper that runs are claimed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClaimFor {
-    /// The keeper's instance.
+    /// The instance of the keeper.
     pub keeper: i64,
     /// It makes a pipe before each start.
     pub has_pipe: bool,
 }
 
-/// What a turn changed.
+/// The changes of a turn that the keeper must receive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Runs to be started, in this order.
+    /// Runs to start, in this order.
     pub claimed: Vec<RunId>,
-    /// Runs to be unclaimed.
+    /// Prefetched runs that must not start now.
     pub unclaimed: Vec<RunId>,
-    /// The width of each queue in which runs stand by.
+    /// The width of each queue with prefetched runs.
     pub widths: Vec<(String, usize)>,
 }
 
 impl Writer<'_> {
-    /// Applies a plan; what it claims is claimed for a keeper.
+    /// Applies a plan, whose runs are claimed for `keeper`.
     pub fn apply(
         &self,
         plan: &Plan,
@@ -53,7 +53,7 @@ impl Writer<'_> {
         }
         for run in &plan.claimed {
             let keeper =
-                keeper.expect("nothing is claimed without a keeper: the snapshot has no queues then");
+                keeper.expect("a snapshot without a keeper has no queues, so its plan claims nothing");
             self.claim(*run, keeper, now)?;
             applied.claimed.push(*run);
         }
@@ -62,7 +62,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Makes a run. Its queue, rank and limit are those that its job has now.
+    /// Makes a run, with the queue, rank and limit that its job has now.
     pub fn insert_run(&self, new: &NewRun, now: Timestamp) -> StoreResult<RunId> {
         let (number, queue, priority, overlap): (i64, String, i32, Overlap) = self
             .transaction
@@ -78,8 +78,8 @@ impl Writer<'_> {
         };
         self.transaction
             .prepare_cached(
-                "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, fires, queue, rank, at_once,
-                    state, queued_at, finished_at, outcome, cause)
+                "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, fires, queue, rank,
+                    at_once, state, queued_at, finished_at, outcome, cause)
                  VALUES (:job, :number, :trigger, :trigger_id, :scheduled_at, :fires, :queue, :rank, :at_once,
                     :state, :now, iif(:outcome IS NULL, NULL, :now), :outcome, :cause)",
             )?
@@ -112,24 +112,24 @@ impl Writer<'_> {
                  WHERE job_id = ?1 AND number = ?2 AND state = 'queued' AND keeper IS NULL",
             )?
             .execute(params![run.job, run.number, keeper.keeper, now, keeper.has_pipe])?;
-        assert_eq!(changed, 1, "run {run} was a candidate of this very transaction");
+        assert_eq!(changed, 1, "run {run} was a candidate in this transaction");
         Ok(())
     }
 
-    /// Puts a claimed run that has no process back among the waiting.
+    /// Queues a claimed run again that has no process.
     pub fn requeue(&self, run: RunId) -> StoreResult<()> {
         self.transaction
             .prepare_cached(
-                "UPDATE run SET keeper = NULL, claimed_at = NULL, stop_sent = 0, state = 'queued', pid = NULL, started_at = NULL,
-                    has_pipe = 0, is_unattended = 0
+                "UPDATE run SET keeper = NULL, claimed_at = NULL, stop_sent = 0, state = 'queued', pid = NULL,
+                    started_at = NULL, has_pipe = 0, is_unattended = 0
                  WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
             )?
             .execute(params![run.job, run.number])?;
         Ok(())
     }
 
-    /// Returns the claimed runs that are to be stopped and whose keeper was not told, each with its attempt
-    /// and whether to KILL at once; from here on they count as told.
+    /// Returns the stops that were not sent to a keeper, and marks them as sent: the run, its attempt, and
+    /// whether to send KILL at once.
     pub fn take_stops(&self) -> StoreResult<Vec<(RunId, u32, bool)>> {
         let mut statement = self.transaction.prepare_cached(
             "UPDATE run SET stop_sent = 1
@@ -140,23 +140,24 @@ impl Writer<'_> {
         Ok(stops.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Forgets which stops the keeper was told of, so that a new connection tells them again.
+    /// Marks all stops as not sent, because a new connection must send them again.
     pub fn resend_stops(&self) -> StoreResult<()> {
         self.transaction.execute(
-            "UPDATE run SET stop_sent = 0 WHERE state <> 'finished' AND keeper IS NOT NULL AND stop_at IS NOT NULL",
+            "UPDATE run SET stop_sent = 0
+             WHERE state <> 'finished' AND keeper IS NOT NULL AND stop_at IS NOT NULL",
             [],
         )?;
         Ok(())
     }
 }
 
-/// Reads a run that is to be stopped: its attempt, and whether to KILL at once.
+/// Reads the run, its attempt, and whether to send KILL at once.
 fn wanted_stop(row: &Row<'_>) -> rusqlite::Result<(RunId, u32, bool)> {
     Ok((RunId { job: row.get(0)?, number: row.get(1)? }, row.get(2)?, row.get(3)?))
 }
 
 impl Reader<'_> {
-    /// Returns the stops that `take_stops` would, and leaves it at that: for a store that cannot be written.
+    /// Returns the same stops as `take_stops`, and marks nothing: for a store that cannot be written.
     pub fn unsent_stops(&self) -> StoreResult<Vec<(RunId, u32, bool)>> {
         let mut statement = self.transaction.prepare(
             "SELECT job_id, number, attempt, stop_now FROM run

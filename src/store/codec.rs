@@ -1,4 +1,4 @@
-//! Owns: the forms that our types have in columns.
+//! Owns: the forms of our types in columns.
 //! Never: tables.
 
 use std::hash::{DefaultHasher, Hasher};
@@ -106,7 +106,7 @@ pub(super) fn mail(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Op
     to.map(|to| Ok(Mail { to, when: row.get(first + 1)?, format: row.get(first + 2)? })).transpose()
 }
 
-/// Joins byte strings that hold no NUL, each ended by one.
+/// Joins byte strings without NUL, each ended by one.
 pub(super) fn join<'a>(items: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<u8> {
     let mut joined = Vec::new();
     for item in items {
@@ -116,7 +116,7 @@ pub(super) fn join<'a>(items: impl IntoIterator<Item = &'a Vec<u8>>) -> Vec<u8> 
     joined
 }
 
-/// Takes apart what `join` joined.
+/// Splits the result of `join`.
 pub(super) fn split(joined: &[u8]) -> Vec<Vec<u8>> {
     let mut items: Vec<Vec<u8>> = joined.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
     items.pop();
@@ -137,7 +137,8 @@ pub(super) fn command(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result
     Ok(if row.get(first + 1)? { CommandLine::Script(blob) } else { CommandLine::Argv(split(&blob)) })
 }
 
-/// Returns a number to find equal blobs by. It is never trusted alone, so it may change between releases.
+/// Returns a number by which equal blobs are found. The blobs are compared too, so the number may change
+/// between releases.
 pub(super) fn content_hash(blob: &[u8]) -> i64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(blob);

@@ -1,13 +1,12 @@
-//! Owns: the count of commits, in the database and noted beside it, and noticing that acknowledged ones are
-//! gone.
-//! Never: bringing them back.
+//! Owns: the count of commits, in the database and in a note beside it, which shows that acknowledged commits
+//! are lost.
+//! Never: recovering them.
 //!
-//! Each commit counts itself in `meta`, and the count is written into `taskq.db-commits` once the commit is
-//! on disk, before anybody is told of it. So the note never runs ahead of the database and its log, wherever
-//! a process dies: a database that has seen fewer commits than are noted has lost its log, or the end of it,
-//! and one that has them all is whole, whoever copied the log back and removed it. A note is overwritten in
-//! place and not waited for: after a power failure an earlier one may be there, which notices less and alarms
-//! nobody. So it costs no sync, and opening reads no log.
+//! Each commit counts itself in `meta`. After it is on disk, and before it is acknowledged, the count is
+//! written to `taskq.db-commits`. So the note is never ahead of the database with its log, at whatever point
+//! a process dies. A database with fewer commits than noted has lost its log, or the end of it. The note is
+//! not synced: after a power failure it may be an earlier one, which finds fewer losses but never a false
+//! one.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
@@ -23,10 +22,10 @@ use super::error::{StoreError, StoreResult};
 /// The digits of the largest count.
 const DIGITS: usize = 20;
 
-/// The count twice, a line each: one that is read while it is being written does not agree with itself.
+/// The count twice, a line each. If a note is read while it is written, the lines differ.
 const NOTE_BYTES: usize = 2 * (DIGITS + 1);
 
-/// Returns how many commits the database has seen.
+/// Returns the number of commits in the database.
 pub(super) fn count(connection: &Connection) -> StoreResult<u64> {
     let mut statement =
         connection.prepare_cached("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'commits'")?;
@@ -45,9 +44,9 @@ pub(super) fn count_one_more(connection: &Connection) -> StoreResult<u64> {
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-/// Returns how many commits were noted in a directory; none where there is no note that can be read.
+/// Returns the number of commits in the note; 0 if no note can be read.
 ///
-/// To be asked before the database is read: what is noted later may have been committed later.
+/// Call it before the database is read: a later note may count later commits.
 pub(super) fn noted(directory: &Directory) -> u64 {
     let mut bytes = [0; NOTE_BYTES];
     let read =
@@ -55,9 +54,9 @@ pub(super) fn noted(directory: &Directory) -> u64 {
     read.ok().and_then(|()| parse(&bytes)).unwrap_or(0)
 }
 
-/// Refuses a database that has not seen all the commits that were noted.
+/// Fails if the database has fewer commits than noted.
 pub(super) fn check(connection: &Connection, noted: u64) -> StoreResult<()> {
-    // Without a note there is nothing to compare; a store that is to be upgraded may not count yet.
+    // Without a note there is nothing to compare. A store that is to be upgraded may not count yet.
     if noted == 0 {
         return Ok(());
     }
@@ -65,14 +64,14 @@ pub(super) fn check(connection: &Connection, noted: u64) -> StoreResult<()> {
     if count < noted { Err(StoreError::LogLost { commits: noted - count }) } else { Ok(()) }
 }
 
-/// The note, kept open by who commits.
+/// The note, kept open by a process that commits.
 #[derive(Debug, Default)]
 pub(super) struct CommitNote(Option<File>);
 
 impl CommitNote {
-    /// Writes down that this many commits are on disk.
+    /// Notes that this many commits are on disk.
     ///
-    /// Without room or right to do so the older note stands, which is as true.
+    /// If it cannot be written, the older note stays, which is correct too.
     pub(super) fn write(&mut self, directory: &Directory, commits: u64) {
         if self.0.is_none() {
             self.0 = open(directory, OpenOptions::new().write(true)).or_else(|_| make(directory)).ok();
@@ -109,22 +108,22 @@ mod tests {
     use crate::store::Store;
 
     #[test]
-    fn a_commit_is_noted_and_a_write_that_changes_nothing_is_none() {
+    fn a_commit_is_noted_and_a_write_without_changes_is_not() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let directory = Directory::make(dir.path()).expect("it is ours");
         let mut store = Store::open(dir.path()).expect("the directory is ours");
-        store.write(|_| Ok::<_, StoreError>(())).expect("nobody else writes");
+        store.write(|_| Ok::<_, StoreError>(())).expect("there is no other writer");
         assert!(!dir.path().join(NOTE).exists());
         for commits in 1..4 {
             store
                 .write(|writer| writer.set_queue(&QueueName::default(), Some(commits)))
-                .expect("nobody else writes");
+                .expect("there is no other writer");
             assert_eq!(noted(&directory), u64::from(commits));
         }
     }
 
     #[test]
-    fn a_note_is_read_as_it_was_written_and_half_a_note_is_none() {
+    fn a_whole_note_is_read_back_and_half_a_note_is_ignored() {
         for commits in [0, 1, 999, u64::MAX] {
             let text = text(commits);
             assert_eq!((text.len(), parse(text.as_bytes())), (NOTE_BYTES, Some(commits)));

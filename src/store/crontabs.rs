@@ -1,5 +1,5 @@
-//! Owns: crontabs as they were read, and which job stands for which of their lines.
-//! Never: reading them (see `crontab`).
+//! Owns: imported crontabs, byte for byte, and the job of each of their lines.
+//! Never: parsing them (see `crontab`).
 
 use rusqlite::{OptionalExtension, Row, named_params, params};
 
@@ -9,27 +9,25 @@ use crate::schedule::Dialect;
 
 /// A stored table.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of `crontab`")]
 pub struct CrontabView {
-    /// Its key.
     pub id: i64,
-    /// The file's absolute path; empty: the table of crontab(1).
+    /// The absolute path of the file; empty: the table of crontab(1).
     pub source: String,
-    /// The cron that it is read as.
+    /// The cron whose syntax the table has.
     pub origin: Dialect,
-    /// The file, byte for byte.
     pub text: Vec<u8>,
 }
 
 /// A line of a stored table that has a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of `crontab_entry`")]
 pub struct CrontabEntry {
-    /// The job.
     pub job: JobId,
-    /// The line, from 1.
+    /// Counts from 1.
     pub line: usize,
-    /// The line's bytes.
     pub text: Vec<u8>,
-    /// The job will not fire again, whether or not it still runs: somebody has cancelled it.
+    /// The job was cancelled and will not fire again. It may still run.
     pub is_done: bool,
 }
 
@@ -38,7 +36,7 @@ fn view(row: &Row<'_>) -> rusqlite::Result<CrontabView> {
 }
 
 impl Reader<'_> {
-    /// Returns the table of a source.
+    /// Returns the table of a source, if there is one.
     pub fn crontab(&self, source: &str) -> StoreResult<Option<CrontabView>> {
         let mut statement = self
             .transaction
@@ -46,7 +44,7 @@ impl Reader<'_> {
         Ok(statement.query_row([source], view).optional()?)
     }
 
-    /// Returns every source, in order.
+    /// Returns all sources, in order.
     pub fn crontab_sources(&self) -> StoreResult<Vec<String>> {
         let mut statement = self.transaction.prepare_cached("SELECT source FROM crontab ORDER BY source")?;
         let sources = statement.query_map([], |row| row.get(0))?;
@@ -67,16 +65,16 @@ impl Reader<'_> {
         Ok(entries.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Returns the source of the table that a job was imported from, and the line.
+    /// Returns the source and the line that a job was imported from; `None` if it was not imported.
     pub fn crontab_line(&self, job: JobId) -> StoreResult<Option<(String, usize)>> {
         let mut statement = self.transaction.prepare_cached(
-            "SELECT source, line FROM crontab_entry JOIN crontab ON crontab.id = crontab_id WHERE job_id = ?1",
+            "SELECT source, line FROM crontab_entry JOIN crontab ON id = crontab_id WHERE job_id = ?1",
         )?;
         let line = |row: &Row<'_>| Ok((row.get(0)?, usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0)));
         Ok(statement.query_row([job], line).optional()?)
     }
 
-    /// Returns a job as it was added, without its name and tags, and its triggers.
+    /// Returns the definition of a job, without name and tags, and its triggers.
     pub fn definition(&self, job: JobId) -> StoreResult<(NewJob, Vec<TriggerSpec>)> {
         let sql = format!(
             "SELECT {}, environment.vars, paused_at IS NOT NULL
@@ -92,41 +90,43 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Stores a table's text, in place of the one that the source had, and returns its key.
+    /// Stores the text of a table, replaces an earlier one of the source, and returns its key.
     pub fn put_crontab(&self, source: &str, origin: Dialect, text: &[u8]) -> StoreResult<i64> {
         Ok(self
             .transaction
             .prepare_cached(
                 "INSERT INTO crontab (source, origin, text) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (source) DO UPDATE SET origin = excluded.origin, text = excluded.text RETURNING id",
+                 ON CONFLICT (source) DO UPDATE SET origin = excluded.origin, text = excluded.text
+                 RETURNING id",
             )?
             .query_row(params![source, origin, text], |row| row.get(0))?)
     }
 
-    /// Forgets a table that has no entries left.
+    /// Deletes a table without entries.
     pub fn drop_crontab(&self, crontab: i64) -> StoreResult<()> {
         self.transaction.execute("DELETE FROM crontab WHERE id = ?1", [crontab])?;
         Ok(())
     }
 
-    /// Says which line a job stands for.
+    /// Stores the line of a job.
     pub fn put_crontab_entry(&self, crontab: i64, job: JobId, line: usize, text: &[u8]) -> StoreResult<()> {
         self.transaction
             .prepare_cached(
-                "INSERT OR REPLACE INTO crontab_entry (job_id, crontab_id, line, text) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR REPLACE INTO crontab_entry (job_id, crontab_id, line, text)
+                 VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute(params![job, crontab, i64::try_from(line).unwrap_or(i64::MAX), text])?;
         Ok(())
     }
 
-    /// Says that a job stands for no line any more.
+    /// Deletes the line of a job.
     pub fn drop_crontab_entry(&self, job: JobId) -> StoreResult<()> {
         self.transaction.prepare_cached("DELETE FROM crontab_entry WHERE job_id = ?1")?.execute([job])?;
         Ok(())
     }
 
-    /// Gives a job another definition; its id, name, tags, pause and history stay. The fires of a trigger
-    /// that it keeps stay planned as they are.
+    /// Changes the definition of a job; its id, name, tags, pause and history stay. A trigger that stays
+    /// keeps its next fire.
     pub fn change_job(&self, id: JobId, job: &NewJob, triggers: &[FirstFire]) -> StoreResult<()> {
         let (columns, values) = definition::assigned();
         let sql = format!(
@@ -148,7 +148,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Ends all that a job has to come: its fires, and its runs that wait. What runs goes on, as with cron.
+    /// Removes a job's coming fires and cancels its waiting runs. Running ones continue, as with cron.
     pub fn retire_job(&self, job: JobId, now: Timestamp) -> StoreResult<()> {
         self.disarm(job)?;
         for (run, is_claimed) in self.unfinished_runs(job)? {

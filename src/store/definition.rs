@@ -1,5 +1,5 @@
-//! Owns: the columns of a job's definition: the one place that names them, fills them and reads them.
-//! Never: a job's name, tags, triggers, state and history.
+//! Owns: the columns of a job's definition: their names, filling them and reading them.
+//! Never: the name, tags, triggers, state and history of a job.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use rusqlite::{Row, ToSql};
 use super::codec::{command, command_columns, mail, missed, split, stdin, stdin_columns};
 use crate::domain::{Execution, NewJob, Policy};
 
-/// A column and what a job has in it, in the order in which `read` takes them.
+/// A column and its value for a job. `read` takes the columns in this order.
 type DefinitionColumn = (&'static str, fn(&NewJob) -> rusqlite::Result<Value>);
 
 const COLUMNS: &[DefinitionColumn] = &[
@@ -35,7 +35,7 @@ const COLUMNS: &[DefinitionColumn] = &[
     ("mail_format", |job| value(&job.mail.as_ref().map(|mail| mail.format))),
 ];
 
-/// Reads the columns from `first` on. Name, tags, `hold` and the environment are not among them.
+/// Reads the columns, which start at `first`. Name, tags, `hold` and the environment are not among them.
 pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
     let mut next = first;
     let mut take = |columns: usize| {
@@ -68,7 +68,7 @@ pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
     })
 }
 
-/// The same, with the environment in the column after them.
+/// Reads the columns, and the environment in the column after them.
 pub(super) fn read_whole(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
     let mut job = read(row, first)?;
     job.execution.env = split(row.get_ref(first + COLUMNS.len())?.as_blob()?);
@@ -81,7 +81,7 @@ pub(super) fn selected() -> &'static str {
     &SELECTED
 }
 
-/// Returns the columns for an INSERT or UPDATE, and the parameters that `bound` fills.
+/// Returns the columns for an INSERT or UPDATE, and their parameters, which `bound` fills.
 pub(super) fn assigned() -> (&'static str, &'static str) {
     static ASSIGNED: LazyLock<(String, String)> = LazyLock::new(|| (listed(""), listed(":")));
     (&ASSIGNED.0, &ASSIGNED.1)
@@ -100,6 +100,6 @@ fn value(value: &dyn ToSql) -> rusqlite::Result<Value> {
     Ok(match value.to_sql()? {
         ToSqlOutput::Borrowed(borrowed) => borrowed.try_into()?,
         ToSqlOutput::Owned(owned) => owned,
-        _ => unreachable!("no column of ours is an array or a zeroed blob"),
+        _ => unreachable!("no column is an array or a zeroed blob"),
     })
 }

@@ -1,8 +1,8 @@
-//! Owns: a store's directory: opened once, checked by its descriptor, and the way to everything below it.
-//! Never: what the database holds.
+//! Owns: the directory of a store, opened once and checked by its descriptor, and the paths below it.
+//! Never: the content of the database.
 //!
-//! A name can lead elsewhere at its next use, if another user owns a directory on the way. So the checks are
-//! of what was opened, and what was opened is what is used: paths below go through `/proc/self/fd`.
+//! If another user owns a parent directory, a path can lead elsewhere at its next use. So the descriptor is
+//! checked, and every later use is of this descriptor: paths below it start with `/proc/self/fd`.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind};
@@ -18,16 +18,15 @@ use nix::unistd::geteuid;
 
 use super::error::{StoreError, StoreResult, unusable};
 
-/// The database, and the files that SQLite keeps beside it: the log (WAL), and the index of the log (shared
-/// memory).
+/// The database, and the files of SQLite beside it: the log (WAL) and the index of the log (shared memory).
 pub(super) const DATABASE: &str = "taskq.db";
 pub(super) const LOG: &str = "taskq.db-wal";
 pub(super) const INDEX: &str = "taskq.db-shm";
 
-/// Where the outputs of runs are.
+/// The directory of the outputs of runs.
 const OUTPUTS: &str = "log";
 
-/// Which file it is, whatever its name.
+/// The identity of a file, which its name does not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileId {
     device: u64,
@@ -49,7 +48,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Opens the directory at `path`, which may be a symlink; `None` if nothing is there. Nothing is changed.
+    /// Opens the directory at `path`, which may be a symlink; `None` if it does not exist. Changes nothing.
     ///
     /// # Errors
     /// Fails if it is not a directory, or belongs to another user.
@@ -72,7 +71,7 @@ impl Directory {
         Ok(Some(Self { fd, path: path.to_owned(), id: FileId::from(&metadata) }))
     }
 
-    /// Opens the directory at `path`, and makes it where there is none, with mode 0700 whatever the umask.
+    /// Opens the directory at `path`, and makes it if it does not exist, with mode 0700 despite the umask.
     ///
     /// # Errors
     /// As `open`.
@@ -88,23 +87,23 @@ impl Directory {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(failed(error)),
             Ok(()) | Err(_) => {}
         }
-        // A symlink that leads nowhere is there, and is not a directory.
+        // A symlink to a missing target exists, but is not a directory.
         let directory = Self::open(path)?.ok_or_else(|| not_a_directory(path))?;
         directory.set_mode().map_err(failed)?;
         Ok(directory)
     }
 
-    /// Returns the path by which it was opened, for messages.
+    /// Returns the path that it was opened by, for messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns the way to what has this name in it; it holds as long as this value lives.
+    /// Returns the path of a name in the directory. It is valid while this value lives.
     pub fn below(&self, name: &str) -> PathBuf {
         proc_path(&self.fd).join(name)
     }
 
-    /// Returns what is known of a file in it, of a symlink itself; `None` if it is not there.
+    /// Returns the metadata of a file in it, without following a symlink; `None` if it does not exist.
     pub(super) fn inspect(&self, name: &str) -> StoreResult<Option<fs::Metadata>> {
         match fs::symlink_metadata(self.below(name)) {
             Ok(metadata) => Ok(Some(metadata)),
@@ -113,7 +112,7 @@ impl Directory {
         }
     }
 
-    /// The same, of what is to be a regular file.
+    /// Does the same for a file that must be regular.
     pub(super) fn inspect_file(&self, name: &str) -> StoreResult<Option<fs::Metadata>> {
         let found = self.inspect(name)?;
         if found.as_ref().is_some_and(|metadata| !metadata.is_file()) {
@@ -125,7 +124,7 @@ impl Directory {
         Ok(found)
     }
 
-    /// The same, of the database, which is to belong to this user too.
+    /// Does the same for the database, which must belong to this user too.
     pub(super) fn inspect_database(&self) -> StoreResult<Option<fs::Metadata>> {
         let Some(metadata) = self.inspect_file(DATABASE)? else { return Ok(None) };
         if metadata.uid() != geteuid().as_raw() {
@@ -139,8 +138,8 @@ impl Directory {
         Ok(Some(metadata))
     }
 
-    /// Shuts others out of it. One that holds other things and no store is refused: `--dir .` or `--dir /tmp`
-    /// is a slip, and must not lock others out of a directory that they share.
+    /// Sets mode 0700. Fails if others have access and it holds files but no store: `--dir .` or `--dir /tmp`
+    /// is a mistake, and must not close a directory that others share.
     pub(super) fn close_to_others(&self) -> StoreResult<()> {
         let failed = |error: io::Error| unusable(&self.path, &error);
         let metadata = fs::metadata(proc_path(&self.fd)).map_err(failed)?;
@@ -150,7 +149,7 @@ impl Directory {
         let is_empty = fs::read_dir(proc_path(&self.fd)).map_err(failed)?.next().is_none();
         if !is_empty && self.inspect(DATABASE)?.is_none() && self.inspect(LOG)?.is_none() {
             return Err(StoreError::Unusable(format!(
-                "`{}` holds other things and is open to others: a store has a directory of its own, with mode 700",
+                "`{}` holds other files and is open to others: a store needs its own directory (mode 700)",
                 self.path.display()
             )));
         }
@@ -161,11 +160,11 @@ impl Directory {
         fs::set_permissions(proc_path(&self.fd), Permissions::from_mode(0o700))
     }
 
-    /// Makes the directory of the outputs where there is none, with mode 0700 whatever the umask; tells
+    /// Makes the directory of the outputs if it does not exist, with mode 0700 despite the umask. Returns
     /// whether it did.
     ///
     /// # Errors
-    /// Fails if something else has its name, or the system refuses.
+    /// Fails if another file has its name, or it cannot be made.
     pub fn make_outputs(&self) -> StoreResult<bool> {
         let outputs = self.below(OUTPUTS);
         let shown = self.path.join(OUTPUTS);
@@ -188,8 +187,8 @@ impl Directory {
         sync(&self.below(".")).map_err(|error| unusable(&self.path, &error))
     }
 
-    /// Waits until the names that lead to it are on disk, as far up as they may have been made with it: on this
-    /// file system, and where this user may look.
+    /// Waits until the names of its parent directories are on disk: those on this file system which this user
+    /// may read.
     pub(super) fn sync_ancestors(&self) -> StoreResult<()> {
         let failed = |error: io::Error| unusable(&self.path, &error);
         let path = fs::canonicalize(proc_path(&self.fd)).map_err(failed)?;
@@ -204,13 +203,12 @@ impl Directory {
         Ok(())
     }
 
-    /// Tells whether its name still leads to it.
+    /// Returns whether its path still leads to it.
     pub(super) fn is_in_place(&self) -> bool {
         fs::metadata(&self.path).is_ok_and(|metadata| FileId::from(&metadata) == self.id)
     }
 
-    /// Returns how many bytes its file system has left for this user; where that is unknown, as many as there
-    /// can be.
+    /// Returns the free bytes of its file system for this user; `u64::MAX` if they are unknown.
     pub(super) fn free_bytes(&self) -> u64 {
         fstatvfs(&self.fd)
             .map_or(u64::MAX, |stat| stat.blocks_available().saturating_mul(stat.fragment_size()))
@@ -234,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_below_stays_below_what_was_opened_whatever_becomes_of_the_name() {
+    fn paths_below_lead_to_the_opened_directory_also_after_a_rename() {
         let base = tempfile::tempdir().expect("a temporary directory");
         let (name, other) = (base.path().join("store"), base.path().join("other"));
         let directory = Directory::make(&name).expect("the name is new");
@@ -250,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_symlink_that_stands_still_is_as_good_as_its_directory() {
+    fn a_directory_opened_by_a_symlink_is_in_place() {
         let base = tempfile::tempdir().expect("a temporary directory");
         let (name, link) = (base.path().join("store"), base.path().join("link"));
         Directory::make(&name).expect("the name is new");
@@ -260,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_directory_is_refused_and_what_is_not_there_is_not_made_by_looking() {
+    fn a_file_is_refused_and_opening_a_missing_directory_does_not_make_it() {
         let base = tempfile::tempdir().expect("a temporary directory");
         let (file, nothing, dangling) = (base.path().join("f"), base.path().join("n"), base.path().join("d"));
         fs::write(&file, "").expect("it is ours");
@@ -269,7 +267,10 @@ mod tests {
             let refused = Directory::make(path).expect_err("nothing can be in it").to_string();
             assert_eq!(refused, format!("`{}` is not a directory", path.display()));
         }
-        assert!(Directory::open(&nothing).expect("nobody minds").is_none() && !nothing.exists());
+        assert!(
+            Directory::open(&nothing).expect("a missing directory is not an error").is_none()
+                && !nothing.exists()
+        );
     }
 
     #[test]

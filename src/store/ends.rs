@@ -1,7 +1,8 @@
-//! Owns: the progress of claimed runs: started, unattended, ended; and what follows an end.
-//! Never: deciding what an end means or what follows (see `engine`).
+//! Owns: the progress of claimed runs: started, unattended, ended; and applying the effects of an end.
+//! Never: deciding on outcomes and effects (see `engine`).
 //!
-//! A writer remembers the ends of its transaction until `follow_up` is asked for: a commit without it is a bug.
+//! A writer keeps the ends of its transaction until `follow_up` is called. A commit without this call is a
+//! bug.
 
 use rusqlite::{OptionalExtension, named_params, params};
 
@@ -11,46 +12,41 @@ use crate::domain::{
 };
 use crate::engine::{Conclusion, Effect, EndFacts, LOST, RunFacts};
 
-/// The ticks of a start that nobody was told of may be so much earlier than the claim that came before it:
-/// the kernel counts hundredths of a second.
+/// How much earlier than its claim an unreported start may seem: the kernel counts hundredths of a second.
 const TICKS: Span = Span::from_millis(100);
 
-/// A run's attempt as it ended, and what that means.
+/// An attempt that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct AttemptEnd {
-    /// Which run.
     pub run: RunId,
-    /// Its process, where there was one.
+    /// The pid and the start of its process; `None` if there was none.
     pub started: Option<(u32, Timestamp)>,
-    /// When it ended.
     pub finished_at: Timestamp,
-    /// What it used.
     pub usage: Usage,
-    /// How much it wrote.
     pub output_bytes: u64,
-    /// What it wrote, if that belongs into the run log.
+    /// Its output, if it moves into the run log.
     pub output: Option<Vec<u8>>,
 }
 
 /// An attempt whose result is not recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct OpenAttempt {
-    /// A stop was wanted.
     pub stop_wanted: bool,
-    /// The queue whose slots it takes.
     pub queue: String,
 }
 
-/// Something that has ended in this transaction.
+/// An end in this transaction whose effects are not applied yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PendingEnd {
-    /// A run.
+    /// A run has ended.
     Run(RunId),
-    /// The coming fires of a job.
+    /// Coming fires of a job were removed.
     Fires(JobId),
 }
 
-/// Everything a keeper must know to start a run.
+/// The facts for a start order to a keeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns of `run`")]
 pub struct Start {
@@ -58,27 +54,28 @@ pub struct Start {
     pub attempt: u32,
     pub kind: TriggerKind,
     pub scheduled_at: Timestamp,
-    /// The queue of the run, which may be another one than the job's by now.
+    /// The queue of the run. The job may have another one by now.
     pub queue: String,
-    /// That queue's width; `None`: one slot per CPU.
+    /// The width of that queue; `None`: one slot per CPU.
     pub slots: Option<u32>,
     pub job: NewJob,
 }
 
 impl Writer<'_> {
-    /// Records that a run's attempt has a process.
+    /// Records the process of an attempt.
     pub fn record_start(&self, run: RunId, attempt: u32, pid: u32, at: Timestamp) -> StoreResult<()> {
         self.transaction
             .prepare_cached(
                 "UPDATE run SET state = 'running', pid = ?4, started_at = ?5
-                 WHERE job_id = ?1 AND number = ?2 AND attempt = ?3 AND state = 'queued' AND keeper IS NOT NULL",
+                 WHERE job_id = ?1 AND number = ?2 AND attempt = ?3
+                    AND state = 'queued' AND keeper IS NOT NULL",
             )?
             .execute(params![run.job, run.number, attempt, pid, at])?;
         Ok(())
     }
 
-    /// Records that the processes of a run's attempt, whose keeper is gone, are watched by another. Where
-    /// nobody was told of the start, `at` is what the kernel's ticks say, and the claim came before it.
+    /// Records that another keeper watches the processes of an attempt whose keeper is gone. If the start was
+    /// not reported, `at` is the kernel's time in ticks, and may seem earlier than the claim.
     pub fn record_unattended(
         &self,
         run: RunId,
@@ -91,13 +88,14 @@ impl Writer<'_> {
             .prepare_cached(
                 "UPDATE run SET state = 'running', pid = ?5, keeper = ?4, is_unattended = 1,
                     started_at = coalesce(started_at, iif(claimed_at - ?6 BETWEEN 0 AND ?7, claimed_at, ?6))
-                 WHERE job_id = ?1 AND number = ?2 AND attempt = ?3 AND state <> 'finished' AND keeper IS NOT NULL",
+                 WHERE job_id = ?1 AND number = ?2 AND attempt = ?3
+                    AND state <> 'finished' AND keeper IS NOT NULL",
             )?
             .execute(params![run.job, run.number, attempt, keeper, pid, at, TICKS])?;
         Ok(())
     }
 
-    /// Returns an attempt that is not finished; `None` if there is none, or its result is recorded already.
+    /// Returns an attempt; `None` if there is none, or its result is recorded already.
     pub fn open_attempt(&self, run: RunId, attempt: u32) -> StoreResult<Option<OpenAttempt>> {
         Ok(self
             .transaction
@@ -111,7 +109,7 @@ impl Writer<'_> {
             .optional()?)
     }
 
-    /// Records how an attempt ended.
+    /// Records the end of an attempt.
     pub fn record_end(&self, end: &AttemptEnd, conclusion: &Conclusion) -> StoreResult<()> {
         let (outcome, exit_code, signal, cause) = match conclusion {
             Conclusion::Requeued => return self.requeue(end.run),
@@ -157,7 +155,7 @@ impl Writer<'_> {
         self.finish(run, Outcome::Lost, Some(LOST), now)
     }
 
-    /// Ends a run that no keeper was told of.
+    /// Ends a run that is not claimed.
     pub(super) fn cancel_waiting(&self, run: RunId, now: Timestamp) -> StoreResult<()> {
         self.finish(run, Outcome::Cancelled, None, now)
     }
@@ -177,16 +175,16 @@ impl Writer<'_> {
     }
 
     pub(super) fn has_ended(&self, run: RunId) {
-        self.ended.borrow_mut().push(PendingEnd::Run(run));
+        self.pending_ends.borrow_mut().push(PendingEnd::Run(run));
     }
 
     pub(super) fn has_lost_fires(&self, job: JobId) {
-        self.ended.borrow_mut().push(PendingEnd::Fires(job));
+        self.pending_ends.borrow_mut().push(PendingEnd::Fires(job));
     }
 
-    /// Does what follows the ends of this transaction, as `after` decides.
+    /// Applies the effects of the ends of this transaction, on which `after` decides.
     pub fn follow_up(&self, after: impl Fn(&EndFacts) -> Vec<Effect>, now: Timestamp) -> StoreResult<()> {
-        for ended in self.ended.take() {
+        for ended in self.pending_ends.take() {
             let (job, run) = match ended {
                 PendingEnd::Run(run) => (run.job, Some(self.run_facts(run)?)),
                 PendingEnd::Fires(job) => (job, None),
@@ -198,7 +196,9 @@ impl Writer<'_> {
                     (Effect::Settle, _) => self.settle_job(job, at)?,
                     (Effect::Learn(mean), Some(run)) => self.set_mean_run(&run.queue, mean)?,
                     (Effect::Mail, Some(run)) => self.queue_mail(run.id, run.user.as_deref(), at)?,
-                    (Effect::Learn(_) | Effect::Mail, None) => unreachable!("no run has ended"),
+                    (Effect::Learn(_) | Effect::Mail, None) => {
+                        unreachable!("an effect of a run without a run")
+                    }
                 }
             }
         }
@@ -220,7 +220,7 @@ impl Writer<'_> {
     }
 }
 
-/// A finished run, and what it takes to do what follows.
+/// A finished run, with the columns that effects need.
 struct FinishedRun {
     id: i64,
     queue: String,
@@ -230,13 +230,14 @@ struct FinishedRun {
 }
 
 impl Reader<'_> {
-    /// Tells whether a job has an unfinished run or a coming fire.
+    /// Returns whether a job has an unfinished run or a coming fire.
     fn has_more(&self, job: JobId) -> StoreResult<bool> {
         Ok(self
             .transaction
             .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND state <> 'finished') OR EXISTS
-                    (SELECT 1 FROM trigger WHERE job_id = ?1 AND (next_at IS NOT NULL OR boot_id IS NOT NULL))",
+                "SELECT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND state <> 'finished')
+                    OR EXISTS (SELECT 1 FROM trigger
+                        WHERE job_id = ?1 AND (next_at IS NOT NULL OR boot_id IS NOT NULL))",
             )?
             .query_row([job], |row| row.get(0))?)
     }
@@ -245,8 +246,9 @@ impl Reader<'_> {
         Ok(self
             .transaction
             .prepare_cached(
-                "SELECT run.id, run.queue, run.finished_at, run.outcome, run.started_at, run.output_bytes, job.user,
-                    job.mail_when, job.mail_format, (SELECT mean_run_us FROM queue WHERE name = run.queue)
+                "SELECT run.id, run.queue, run.finished_at, run.outcome, run.started_at, run.output_bytes,
+                    job.user, job.mail_when, job.mail_format,
+                    (SELECT mean_run_us FROM queue WHERE name = run.queue)
                  FROM run JOIN job ON job.id = run.job_id
                  WHERE run.job_id = ?1 AND run.number = ?2 AND run.state = 'finished'",
             )?
@@ -265,7 +267,7 @@ impl Reader<'_> {
             })?)
     }
 
-    /// Returns what a keeper must know to start a run.
+    /// Returns the facts for the start order of a run.
     pub fn start(&self, run: RunId) -> StoreResult<Start> {
         let sql = format!(
             "SELECT run.attempt, run.trigger, run.scheduled_at, run.queue,

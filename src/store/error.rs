@@ -1,5 +1,5 @@
-//! Owns: what a failing store looks like to a person.
-//! Never: recovering from it.
+//! Owns: errors of the store, and their texts and hints for users.
+//! Never: recovering from them.
 
 use std::io;
 use std::path::Path;
@@ -9,37 +9,37 @@ use rusqlite::ErrorCode;
 use super::NOTE;
 use crate::error::{Error, ErrorKind, describe};
 
-/// A failure of the store, before anyone has said what was being done.
+/// A failure of the store, without the operation that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// SQLite or the file system refused.
+    /// SQLite or the file system failed.
     #[error("{}", sql_cause(.0))]
     Sql(#[from] rusqlite::Error),
-    /// Not a store that this program can use.
+    /// This program cannot use the store.
     #[error("{0}")]
     Unusable(String),
     /// A store of an earlier version.
     #[error("the store is of an earlier taskq")]
     Older,
-    /// What was committed, and is in no file any more.
+    /// Commits are in no file any more.
     #[error("the log `taskq.db-wal` is damaged or gone: {} in the store", changes(.commits))]
     LogLost {
-        /// How many commits, at the least.
+        /// At least this many.
         commits: u64,
     },
-    /// What was open is not where it was.
+    /// An open file was removed or replaced.
     #[error("{0} while it was in use")]
     Gone(String),
 }
 
 fn changes(commits: &u64) -> String {
     match commits {
-        1 => "the last change that was made is not".to_owned(),
-        _ => format!("the last {commits} changes that were made are not"),
+        1 => "the last change is not".to_owned(),
+        _ => format!("the last {commits} changes are not"),
     }
 }
 
-/// What the system said of a file or directory.
+/// Makes an error from the system's error about a file or directory.
 pub(super) fn unusable(path: &Path, error: &io::Error) -> StoreError {
     StoreError::Unusable(format!("`{}`: {}", path.display(), describe(error)))
 }
@@ -65,7 +65,7 @@ fn sql_cause(error: &rusqlite::Error) -> String {
 }
 
 impl StoreError {
-    /// Tells whether the same may succeed later: no room, a lock, a disk that stumbled.
+    /// Returns whether the same operation may succeed later: for example on a full disk, or under a lock.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Sql(error) => matches!(
@@ -81,7 +81,7 @@ impl StoreError {
         }
     }
 
-    /// Tells whether there was no room.
+    /// Returns whether the disk is full.
     pub(super) fn is_full(&self) -> bool {
         matches!(self, Self::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
     }
@@ -93,7 +93,7 @@ impl StoreError {
             Self::Sql(error) => error.sqlite_error_code(),
             Self::LogLost { .. } => {
                 return error
-                    .hint(format!("put the log back, or remove `{NOTE}` to go on without what was in it"));
+                    .hint(format!("put the log back, or remove `{NOTE}` to continue without these changes"));
             }
             Self::Unusable(_) | Self::Older | Self::Gone(_) => None,
         };

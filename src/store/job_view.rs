@@ -1,4 +1,4 @@
-//! Owns: jobs as they are read: all of one, or many.
+//! Owns: reading jobs and triggers.
 //! Never: changing them (see `jobs`).
 
 use rusqlite::{Row, ToSql, params};
@@ -11,20 +11,19 @@ use crate::domain::{
 use crate::engine::Compiled;
 use crate::schedule::Zone;
 
-/// One job, all of it but its environment.
+/// A job without its environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the columns of `job`")]
 pub struct JobView {
     pub id: JobId,
-    /// Its environment is empty here: see `Reader::environment`.
+    /// Its environment is empty here, see `Reader::environment`.
     pub definition: NewJob,
     pub created_at: Timestamp,
     pub paused_at: Option<Timestamp>,
     pub done_at: Option<Timestamp>,
     pub state: JobState,
-    /// Its next fire.
     pub next_at: Option<Timestamp>,
-    /// How many runs it had.
+    /// The number of its runs.
     pub runs: i64,
     /// Its latest finished run.
     pub last: Option<(RunId, Outcome, Timestamp)>,
@@ -33,46 +32,41 @@ pub struct JobView {
 
 /// A stored trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of `trigger`")]
 pub struct TriggerView {
-    /// Its key.
     pub id: TriggerId,
-    /// What it is.
     pub spec: TriggerSpec,
-    /// Its next fire.
     pub next_at: Option<Timestamp>,
 }
 
-/// Which jobs to return.
+/// Conditions for jobs, all of which must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "conditions on the columns of `job`")]
 pub struct JobFilter {
-    /// These alone; empty: all.
+    /// Empty: all jobs.
     pub jobs: Vec<JobId>,
-    /// Jobs that are done, too.
+    /// Returns also jobs that are done.
     pub done_too: bool,
-    /// In this state.
     pub state: Option<JobState>,
-    /// Of this queue.
     pub queue: Option<QueueName>,
-    /// With this tag.
     pub tag: Option<Tag>,
-    /// With a name like this: `*`, `?` and `[…]` as in glob(7).
+    /// A pattern for the name: `*`, `?` and `[…]` as in glob(7).
     pub name: Option<String>,
-    /// Whose latest run did not succeed.
+    /// The latest run has failed.
     pub failed: bool,
-    /// At most this many.
     pub limit: Option<usize>,
 }
 
-/// What is read of a job before its definition.
+/// The columns of a job before those of its definition.
 const COLUMNS: &str = "job.id, job.name, job.created_at, job.paused_at, job.done_at, job.runs,
     (SELECT min(next_at) FROM trigger WHERE job_id = job.id),
     (SELECT CASE
         WHEN max(state = 'running') THEN 'running'
-        WHEN max(held = 0) THEN iif((SELECT paused_at IS NULL FROM queue WHERE name = job.queue), 'queued', 'blocked')
+        WHEN max(held = 0)
+            THEN iif((SELECT paused_at IS NULL FROM queue WHERE name = job.queue), 'queued', 'blocked')
      END FROM run WHERE job_id = job.id AND state <> 'finished')";
 
-/// The jobs that are not done: those with a run or a fire to come. Their indexes are as short as they are
-/// few.
+/// The jobs that are not done: they have an unfinished run or a coming fire. Partial indexes hold only these.
 const LIVE: &str = "job.id IN (
     SELECT job_id FROM run WHERE state <> 'finished'
     UNION ALL SELECT job_id FROM trigger WHERE next_at IS NOT NULL
@@ -114,7 +108,7 @@ impl Reader<'_> {
         Ok(job)
     }
 
-    /// Returns jobs, by id.
+    /// Returns jobs, in the order of their ids.
     pub fn jobs(&self, filter: &JobFilter) -> StoreResult<Vec<JobView>> {
         let mut conditions = vec![if filter.done_too { "1" } else { LIVE }];
         let mut values: Vec<&dyn ToSql> = Vec::new();
@@ -171,7 +165,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Returns the environment of a job's runs, as it was given.
+    /// Returns the environment of a job's runs, without the `TASKQ_*` variables of each start.
     pub fn environment(&self, job: JobId) -> StoreResult<Vec<EnvVar>> {
         let mut vars = self.transaction.prepare_cached(
             "SELECT vars FROM environment WHERE id = (SELECT environment_id FROM job WHERE id = ?1)",
@@ -180,16 +174,17 @@ impl Reader<'_> {
         Ok(codec::split(&vars))
     }
 
-    /// Returns a job's triggers, in the order they were given.
+    /// Returns the triggers of a job, in the order in which they were added.
     pub fn triggers(&self, job: JobId) -> StoreResult<Vec<TriggerView>> {
         let mut triggers = self.transaction.prepare_cached(
-            "SELECT id, kind, expr, zone, at, period_us, delay_us, next_at FROM trigger WHERE job_id = ?1 ORDER BY id",
+            "SELECT id, kind, expr, zone, at, period_us, delay_us, next_at FROM trigger
+             WHERE job_id = ?1 ORDER BY id",
         )?;
         let triggers = triggers.query_map([job], trigger_view)?;
         Ok(triggers.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Returns a job's triggers, each compiled, or with the reason why it cannot be.
+    /// Returns the triggers of a job, each with its schedule or the reason why it has none.
     pub fn compiled_triggers(
         &self,
         job: JobId,
@@ -202,19 +197,20 @@ impl Reader<'_> {
             .collect())
     }
 
-    /// Tells whether a job that fires only once, or a few times, has such a fire to come.
+    /// Returns whether a job has only one-time triggers, of which one is still to fire.
     pub fn has_one_shot_fire(&self, job: JobId) -> StoreResult<bool> {
         let triggers = self.triggers(job)?;
         let is_one_shot = |trigger: &TriggerView| matches!(trigger.spec, TriggerSpec::At { .. });
         Ok(triggers.iter().all(is_one_shot) && triggers.iter().any(|trigger| trigger.next_at.is_some()))
     }
 
-    /// Returns the `limit` triggers that fire next, earliest first, each with its job; of `jobs` alone unless
-    /// that is empty.
+    /// Returns the `limit` triggers that fire next, earliest first, each with its job. Empty `jobs`: of all
+    /// jobs.
     pub fn next_triggers(&self, jobs: &[JobId], limit: usize) -> StoreResult<Vec<(JobId, TriggerView)>> {
         let mut statement = self.transaction.prepare(
             "SELECT id, kind, expr, zone, at, period_us, delay_us, next_at, job_id FROM trigger
-             WHERE next_at IS NOT NULL AND held = 0 AND (?1 = 0 OR job_id IN (SELECT value FROM json_each(?2)))
+             WHERE next_at IS NOT NULL AND held = 0
+                AND (?1 = 0 OR job_id IN (SELECT value FROM json_each(?2)))
              ORDER BY next_at LIMIT ?3",
         )?;
         let ids = format!("[{}]", jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));

@@ -1,5 +1,5 @@
 //! Owns: jobs and their triggers: adding, finding, pausing, cancelling.
-//! Never: their runs' progress (see `apply`).
+//! Never: the progress of their runs (see `ends`).
 
 use rusqlite::{OptionalExtension, ToSql, named_params, params};
 use serde::{Deserialize, Serialize};
@@ -13,16 +13,15 @@ use crate::engine::{Fate, NewRun};
 
 /// A trigger to be stored with its job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the columns of `trigger`")]
 pub struct FirstFire {
-    /// The trigger.
     pub spec: TriggerSpec,
-    /// Its first fire.
     pub next_at: Option<Timestamp>,
-    /// For `@reboot`: the boot that it is added in, in which it does not fire.
+    /// For `@reboot`: the current boot, in which it does not fire.
     pub boot_id: Option<String>,
 }
 
-/// How many of the latest jobs a request is looked for in: more than can be added while a client waits for
+/// How many of the latest jobs are searched for a request: more than can be added while a client waits for
 /// its answer.
 const REQUESTS_LOOKED_AT: i64 = 100_000;
 
@@ -42,10 +41,9 @@ impl Reader<'_> {
         Ok(found.optional()?)
     }
 
-    /// Finds the job that was added by a request of the last moments.
+    /// Finds the job that a recent request has added.
     pub fn find_request(&self, request: i64) -> StoreResult<Option<JobId>> {
-        // No index serves this: it is asked only when a daemon did not answer, and looks at the latest jobs
-        // alone.
+        // No index serves this. It is called only if a daemon did not answer, and reads only the latest jobs.
         let found = self
             .transaction
             .prepare("SELECT id FROM job WHERE id > (SELECT max(id) FROM job) - ?2 AND request = ?1")?
@@ -53,7 +51,7 @@ impl Reader<'_> {
         Ok(found.optional()?)
     }
 
-    /// Returns every name, in order.
+    /// Returns the names of all jobs, sorted.
     pub fn names(&self) -> StoreResult<Vec<String>> {
         let mut statement =
             self.transaction.prepare("SELECT name FROM job WHERE name IS NOT NULL ORDER BY name")?;
@@ -64,13 +62,14 @@ impl Reader<'_> {
     /// Returns the unfinished runs of a job, oldest first, each with whether it is claimed.
     pub fn unfinished_runs(&self, job: JobId) -> StoreResult<Vec<(RunId, bool)>> {
         let mut statement = self.transaction.prepare_cached(
-            "SELECT number, keeper IS NOT NULL FROM run WHERE job_id = ?1 AND state <> 'finished' ORDER BY number",
+            "SELECT number, keeper IS NOT NULL FROM run
+             WHERE job_id = ?1 AND state <> 'finished' ORDER BY number",
         )?;
         let runs = statement.query_map([job], |row| Ok((RunId { job, number: row.get(0)? }, row.get(1)?)))?;
         Ok(runs.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Tells whether a job will not fire again.
+    /// Returns whether a job will not fire again.
     pub fn is_done(&self, job: JobId) -> StoreResult<bool> {
         Ok(self
             .transaction
@@ -78,7 +77,7 @@ impl Reader<'_> {
             .query_row([job], |row| row.get(0))?)
     }
 
-    /// Tells whether a job is paused.
+    /// Returns whether a job is paused.
     pub fn is_paused(&self, job: JobId) -> StoreResult<bool> {
         Ok(self
             .transaction
@@ -88,7 +87,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Stores a job with its triggers; one without a trigger gets its one run at once.
+    /// Stores a job with its triggers. A job without a trigger gets one run at once.
     pub fn add_job(
         &self,
         job: &NewJob,
@@ -128,7 +127,7 @@ impl Writer<'_> {
         Ok(JobId(self.transaction.last_insert_rowid()))
     }
 
-    /// Executes a statement with the values of a definition, `:environment_id` and others.
+    /// Executes a statement with the values of a definition, `:environment_id` and `others`.
     pub(super) fn execute_with_definition(
         &self,
         sql: &str,
@@ -200,8 +199,8 @@ impl Writer<'_> {
         self.insert_run(&run, now)
     }
 
-    /// Pauses a job: its triggers do not fire and its waiting runs do not start. Returns whether it was not
-    /// paused before.
+    /// Pauses a job: its triggers do not fire and its waiting runs do not start. Returns whether this changed
+    /// it.
     pub fn pause_job(&self, job: JobId, now: Timestamp) -> StoreResult<bool> {
         let changed = self
             .transaction
@@ -211,7 +210,7 @@ impl Writer<'_> {
         Ok(changed > 0)
     }
 
-    /// Lets a job fire again, and returns whether it was paused. What its pause swallowed is still due.
+    /// Resumes a job, and returns whether it was paused. The fires during its pause are still due.
     pub fn resume_job(&self, job: JobId) -> StoreResult<bool> {
         let changed = self
             .transaction
@@ -242,7 +241,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Takes all further fires from a job.
+    /// Removes all coming fires of a job.
     pub fn disarm(&self, job: JobId) -> StoreResult<()> {
         self.transaction
             .prepare_cached("UPDATE trigger SET next_at = NULL, boot_id = NULL WHERE job_id = ?1")?
@@ -251,12 +250,13 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Ends a waiting run, or asks for a claimed one to be stopped; `kill_now`: with KILL at once.
+    /// Ends a waiting run, or requests a stop of a claimed one. `kill_now`: the stop signal is KILL.
     pub fn cancel_run(&self, run: RunId, kill_now: bool, now: Timestamp) -> StoreResult<Cancelled> {
         let claimed: Option<bool> = self
             .transaction
             .prepare_cached(
-                "SELECT keeper IS NOT NULL FROM run WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
+                "SELECT keeper IS NOT NULL FROM run
+                 WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
             )?
             .query_row(params![run.job, run.number], |row| row.get(0))
             .optional()?;
@@ -273,7 +273,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Remembers that a claimed run is to be stopped.
+    /// Stores the request to stop a claimed run.
     pub(super) fn want_stop(&self, run: RunId, kill_now: bool, now: Timestamp) -> StoreResult<()> {
         self.transaction
             .prepare_cached(
@@ -286,13 +286,13 @@ impl Writer<'_> {
     }
 }
 
-/// What became of a cancel.
+/// The result of a cancel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancelled {
-    /// It waited, and is finished now.
+    /// The run waited, and is finished now.
     Dropped,
-    /// It is being stopped.
+    /// The run is being stopped.
     Stopping,
-    /// There was nothing left to cancel.
+    /// The run was finished before.
     AlreadyFinished,
 }

@@ -1,9 +1,9 @@
-//! Owns: the log that SQLite keeps beside the database (WAL): its length, and copying it back.
-//! Never: what is in it.
+//! Owns: the write-ahead log (WAL) of SQLite: its length, and copying it back into the database.
+//! Never: its content.
 //!
-//! Until it is copied back, what was committed last is in the log alone. Commits copy it back when it is
-//! long; the daemon does so when it has been idle for a while and when it ends, after which `taskq.db` alone
-//! is whole.
+//! The latest commits are only in the log until it is copied back. Commits copy it back when it is long. The
+//! daemon does so when it has been idle for a while, and when it exits. Afterwards `taskq.db` alone is
+//! complete.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -17,32 +17,30 @@ use super::error::{StoreResult, unusable};
 /// A page of the log with its header (<https://sqlite.org/fileformat2.html#walformat>).
 const FRAME_BYTES: u64 = 24 + 4_096;
 
-/// The frames after which the log is copied back and begun anew.
+/// The number of frames after which the log is copied back and started again.
 const FRAMES_MAX: u64 = 1_000;
 
-/// The fewest frames that a log is given: a commit of ours has about ten.
+/// The shortest log, in frames: a commit has about ten.
 const FRAMES_MIN: u64 = 16;
 
-/// The log may take this part of the room that is left: the rest is for the database, and for outputs.
+/// The log may use one part in so many of the free space. The rest is for the database and the outputs.
 const PART_OF_FREE: u64 = 8;
 
-/// How much is written at once where it is zeros.
+/// How many zeros are written at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// How long the end of a daemon waits for readers to go.
+/// How long an exiting daemon waits for readers to finish.
 const READERS: Duration = Duration::from_millis(200);
 
-/// Returns how many frames a log in this directory gets before it is copied back: fewer where there is little
-/// room.
+/// Returns after how many frames a log in this directory is copied back: fewer if there is little free space.
 pub(super) fn frames(directory: &Directory) -> u64 {
     (directory.free_bytes() / PART_OF_FREE / FRAME_BYTES).clamp(FRAMES_MIN, FRAMES_MAX)
 }
 
-/// Gives the log the length that it has between two checkpoints, in zeros, which are no frames.
+/// Lengthens the log to its full length with zeros, which are not frames.
 ///
-/// A commit that lengthens the log waits for the file system's journal, two to three times as long as one
-/// that overwrites. What is there is not touched: zeros go behind the end of the file, and the write lock
-/// keeps others from doing the same.
+/// A commit that makes the file longer waits for the file system's journal, two to three times as long as one
+/// that overwrites. The zeros are appended under the write lock, so they change nothing that is in the log.
 pub(super) fn lengthen(connection: &mut Connection, directory: &Directory) -> StoreResult<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let lengthened = OpenOptions::new().append(true).open(directory.below(LOG)).and_then(|mut log| {
@@ -50,7 +48,7 @@ pub(super) fn lengthen(connection: &mut Connection, directory: &Directory) -> St
         let wanted = 32 + frames(directory) * FRAME_BYTES;
         let missing = wanted.saturating_sub(length).min(directory.free_bytes() / PART_OF_FREE);
         let written = write_zeros(&mut log, missing).and_then(|()| log.sync_all());
-        // What little room there is belongs to commits.
+        // On a full disk the remaining space is for commits.
         written.or_else(|error| log.set_len(length).and(Err(error)))
     });
     transaction.rollback()?;
@@ -68,25 +66,25 @@ fn write_zeros(out: &mut impl Write, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies the log back as far as no reader needs it; tells whether all of it is. Waits for nobody. The log
-/// keeps its length, and the next commit begins it anew.
+/// Copies the log back, except for frames that a reader needs, and returns whether all of it is copied. Does
+/// not wait. The log keeps its length, and the next commit starts it again.
 pub(super) fn copy_back(connection: &Connection) -> StoreResult<bool> {
     checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)")
 }
 
-/// The same, and cuts the log to nothing if nobody reads or writes.
+/// Does the same, and truncates the log if there is no other reader or writer.
 pub(super) fn copy_back_and_cut(connection: &Connection) -> StoreResult<bool> {
     let is_whole = copy_back(connection)?;
     connection.busy_timeout(READERS)?;
     Ok(checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)")? || is_whole)
 }
 
-/// Copies a log back that has all the frames it is given, before a process writes for the first time: its
-/// commit then begins the log anew.
+/// Copies a log of full length back before the first write of a process, whose commit then starts the log
+/// again.
 ///
-/// SQLite copies a long log back after a commit, and leaves it to the next one to begin it anew. That this
-/// may be done stands in the index alone, which the next process makes from the log again if no other has the
-/// store open: without a daemon the log would grow for ever.
+/// SQLite copies a long log back after a commit, and the next commit starts it again. But SQLite notes the
+/// copy only in the index, which a process builds again from the log if no other has the store open. So
+/// without a daemon the log would grow for ever.
 pub(super) fn copy_back_if_long(connection: &Connection, directory: &Directory) -> StoreResult<()> {
     let frames: i64 = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?;
     if u64::try_from(frames).unwrap_or(0) >= self::frames(directory) {
@@ -106,10 +104,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zeros_are_written_in_pieces_and_no_more_than_asked_for() {
+    fn zeros_are_written_in_pieces_up_to_the_wanted_number() {
         for bytes in [0, 1, 65_536, 65_537, 200_000] {
             let mut out = Vec::new();
-            write_zeros(&mut out, bytes).expect("a Vec takes all");
+            write_zeros(&mut out, bytes).expect("writing to a Vec cannot fail");
             assert_eq!(out.len() as u64, bytes);
             assert!(out.iter().all(|byte| *byte == 0));
         }

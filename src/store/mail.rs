@@ -1,5 +1,5 @@
-//! Owns: the mails that wait to be sent: from the commit of a run's end until sendmail(8) has taken them.
-//! Never: what they say (see `daemon::mail`).
+//! Owns: the queue of mails, from the commit of a run's end until sendmail(8) has accepted the mail.
+//! Never: the text of a mail (see `daemon::mail`).
 
 use rusqlite::{OptionalExtension, params};
 
@@ -9,44 +9,40 @@ use crate::engine::OpenMail;
 
 /// A mail to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of `mail`")]
 pub struct MailToSend {
-    /// Its key.
     pub id: i64,
-    /// To whom, and in which form.
     pub mail: Mail,
-    /// The run that it is about.
     pub run: RunView,
-    /// What that run was started with.
     pub execution: Execution,
 }
 
 /// A mail that was not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of `mail`")]
 pub struct UnsentMail {
-    /// The run that it was about.
     pub run: RunId,
-    /// Why.
     pub cause: String,
 }
 
-/// A mail that a keeper was told to send.
+/// A mail that a keeper is to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of `mail`")]
 pub struct ClaimedMail {
-    /// Its key.
     pub id: i64,
-    /// Which keeper.
+    /// The instance of the keeper.
     pub keeper: i64,
 }
 
 impl Reader<'_> {
-    /// Tells whether a mail waits or is being sent.
+    /// Returns whether a mail waits or is being sent.
     pub fn is_mail_open(&self, id: i64) -> StoreResult<bool> {
         let mut statement =
             self.transaction.prepare("SELECT 1 FROM mail WHERE id = ?1 AND failed IS NULL")?;
         Ok(statement.exists([id])?)
     }
 
-    /// Tells whether a mail waits and no keeper was told of it.
+    /// Returns whether a mail waits that is not claimed.
     pub fn has_waiting_mail(&self) -> StoreResult<bool> {
         let mut statement = self
             .transaction
@@ -54,7 +50,7 @@ impl Reader<'_> {
         Ok(statement.exists([])?)
     }
 
-    /// Returns the mails that a keeper was told to send and that nothing was heard of.
+    /// Returns the mails that are claimed for a keeper, without a result.
     pub fn claimed_mails(&self) -> StoreResult<Vec<ClaimedMail>> {
         let mut statement = self
             .transaction
@@ -64,7 +60,7 @@ impl Reader<'_> {
         Ok(claimed.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Returns the latest mail about a job that was not sent.
+    /// Returns the latest unsent mail about a job.
     pub fn unsent_mail(&self, job: JobId) -> StoreResult<Option<UnsentMail>> {
         let mut statement = self.transaction.prepare(
             "SELECT run.number, mail.failed FROM mail JOIN run ON run.id = mail.run_id
@@ -76,7 +72,8 @@ impl Reader<'_> {
         Ok(unsent.optional()?)
     }
 
-    /// Returns the oldest `limit` open mails of each user that has some. A user's claimed mails are its oldest.
+    /// Returns the oldest `limit` open mails of each user that has some. A user's claimed mails are its
+    /// oldest.
     ///
     /// One step in the index finds each user: the cost does not grow with the number of mails.
     pub fn open_mails(&self, limit: usize) -> StoreResult<Vec<Vec<OpenMail>>> {
@@ -110,7 +107,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Queues the mail about a run, by its key, of a job with this user.
+    /// Queues the mail about a run with this key. `user`: of its job.
     pub(super) fn queue_mail(&self, run_id: i64, user: Option<&str>, now: Timestamp) -> StoreResult<()> {
         self.transaction
             .prepare_cached("INSERT INTO mail (run_id, queued_at, user) VALUES (?1, ?2, ?3)")?
@@ -134,7 +131,7 @@ impl Writer<'_> {
         Ok(claimed)
     }
 
-    /// Puts a claimed mail back among the waiting.
+    /// Queues a claimed mail again.
     pub fn release_mail(&self, id: i64) -> StoreResult<()> {
         self.transaction
             .prepare_cached("UPDATE mail SET keeper = NULL WHERE id = ?1 AND failed IS NULL")?
@@ -142,7 +139,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Forgets a mail: sendmail(8) has it.
+    /// Deletes a mail that sendmail(8) has accepted.
     pub fn mail_is_sent(&self, id: i64) -> StoreResult<()> {
         self.transaction
             .prepare_cached("DELETE FROM mail WHERE id = ?1 AND failed IS NULL")?
@@ -150,7 +147,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Gives a mail up. Returns the run that it was about, unless that was known.
+    /// Marks a mail as failed. Returns its run, unless it was marked before.
     pub fn mail_failed(&self, id: i64, cause: &str) -> StoreResult<Option<RunId>> {
         let changed = self
             .transaction
@@ -168,7 +165,7 @@ impl Writer<'_> {
             .optional()?)
     }
 
-    /// Gives up every mail that no keeper was told of. Returns how many.
+    /// Marks every waiting mail as failed. Returns how many.
     pub fn waiting_mails_failed(&self, cause: &str) -> StoreResult<usize> {
         Ok(self
             .transaction

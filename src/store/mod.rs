@@ -1,8 +1,7 @@
 //! Owns: the database: the only SQL in the program.
 //! Never: decisions (see `engine`), processes, the current time.
 //!
-//! Whoever writes takes the write lock at the beginning, so that what was read still holds when it is
-//! written.
+//! A writer takes the write lock first, so that the facts it reads are still true when it writes.
 
 mod apply;
 mod codec;
@@ -43,7 +42,7 @@ pub use jobs::{Cancelled, FirstFire};
 pub use mail::{ClaimedMail, MailToSend, UnsentMail};
 pub use queues::QueueView;
 pub use runs::{RunFilter, RunView};
-pub use snapshot::{ClaimedRun, Lookahead, MetaKey, PlannedAre, schedule_of};
+pub use snapshot::{ClaimedRun, MetaKey, PlannedAre, PrefetchMax, schedule_of};
 
 /// The file beside the database that holds the number of its commits (see `commits`).
 const NOTE: &str = "taskq.db-commits";
@@ -55,15 +54,15 @@ pub const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
-    /// Where it is; one in memory is nowhere.
-    place: Option<Location>,
-    /// How many commits it had seen when this process wrote last.
+    /// `None` for a store in memory.
+    location: Option<Location>,
+    /// The number of commits at the last write of this process.
     commits: u64,
     /// This process has written, or tried to.
     has_written: bool,
 }
 
-/// Where a store is.
+/// The files of a store.
 #[derive(Debug)]
 struct Location {
     directory: Directory,
@@ -77,12 +76,12 @@ pub struct Reader<'store> {
     transaction: Transaction<'store>,
 }
 
-/// The store, held against every other writer.
+/// The store under the write lock.
 #[derive(Debug)]
 pub struct Writer<'store> {
     reader: Reader<'store>,
-    /// What has ended in this transaction, and was not followed up.
-    ended: RefCell<Vec<PendingEnd>>,
+    /// Ends whose effects are not applied yet.
+    pending_ends: RefCell<Vec<PendingEnd>>,
 }
 
 impl<'store> Deref for Writer<'store> {
@@ -93,10 +92,10 @@ impl<'store> Deref for Writer<'store> {
     }
 }
 
-/// Why a write came to nothing.
+/// The error of a write that changed nothing.
 struct FailedWrite<E> {
     error: E,
-    /// There was no room for it.
+    /// The disk is full.
     is_full: bool,
 }
 
@@ -108,26 +107,24 @@ impl<E: From<StoreError>, S: Into<StoreError>> From<S> for FailedWrite<E> {
 }
 
 impl Reader<'_> {
-    /// Tells whether SQLite has given the transaction up by itself: it has run out of room, or the disk has
-    /// failed.
+    /// Returns whether SQLite has rolled the transaction back: the disk is full, or has failed.
     fn has_run_out(&self) -> bool {
         self.transaction.is_autocommit()
     }
 }
 
 impl Store {
-    /// Opens the store in `dir`, and makes directory and database where there are none.
+    /// Opens the store in `dir`, and makes directory and database if they do not exist.
     ///
     /// # Errors
-    /// Fails if directory or database belong to somebody else, or the database is damaged, has lost its log,
-    /// is of a later version, or not ours; with `Older` if it is of an earlier version.
+    /// Fails if directory or database belong to another user, or the database is damaged, has lost its log,
+    /// is of a later version, or is not a store. Fails with `Older` if it is of an earlier version.
     pub fn open(dir: &Path) -> StoreResult<Self> {
         let directory = Directory::make(dir)?;
         schema::open(&directory).map(|opened| Self::of(opened, directory))
     }
 
-    /// The same, and brings one of an earlier version up to date: not while a daemon of that version serves
-    /// it.
+    /// Does the same, and upgrades a store of an earlier version, which no daemon of that version may serve.
     ///
     /// # Errors
     /// As `open`, without `Older`.
@@ -136,39 +133,39 @@ impl Store {
         schema::open_upgraded(&directory).map(|opened| Self::of(opened, directory))
     }
 
-    /// Tells whether there is a store in `dir`. Nothing is made or changed.
+    /// Returns whether there is a store in `dir`. Changes nothing.
     ///
     /// # Errors
-    /// Fails if the directory is somebody else's, or holds what is left of a store.
+    /// Fails if the directory belongs to another user, or holds only parts of a store.
     pub fn exists(dir: &Path) -> StoreResult<bool> {
         Directory::open(dir)?.map_or(Ok(false), |directory| schema::exists(&directory))
     }
 
-    /// Makes an empty store in memory, for whoever looks where nothing was stored yet.
+    /// Makes an empty store in memory, for reading where there is no store yet.
     pub fn empty() -> StoreResult<Self> {
-        Ok(Self { connection: schema::in_memory()?, place: None, commits: 0, has_written: false })
+        Ok(Self { connection: schema::in_memory()?, location: None, commits: 0, has_written: false })
     }
 
     fn of(opened: Opened, directory: Directory) -> Self {
-        let place = Location { directory, files: opened.files, note: CommitNote::default() };
-        Self { connection: opened.connection, place: Some(place), commits: 0, has_written: false }
+        let location = Location { directory, files: opened.files, note: CommitNote::default() };
+        Self { connection: opened.connection, location: Some(location), commits: 0, has_written: false }
     }
 
-    /// Returns the directory that it is in; one in memory is in none.
+    /// Returns its directory; `None` for a store in memory.
     pub fn directory(&self) -> Option<&Directory> {
-        self.place.as_ref().map(|place| &place.directory)
+        self.location.as_ref().map(|location| &location.directory)
     }
 
-    /// Looks whether directory, database and log are still those that were opened, and makes a missing
-    /// directory of outputs again; returns whether it did. A few calls of stat(2).
+    /// Checks that directory, database and log are those that were opened. Makes a missing directory of
+    /// outputs again, and returns whether it did. Costs a few calls of stat(2).
     ///
     /// # Errors
-    /// `Gone` if one of them was removed or replaced: what would be committed now would be lost.
+    /// `Gone` if one of them was removed or replaced: the next commit would be lost.
     pub fn check_files(&self) -> StoreResult<bool> {
-        let Some(place) = &self.place else { return Ok(false) };
-        match place.files.find_gone(&place.directory) {
+        let Some(location) = &self.location else { return Ok(false) };
+        match location.files.find_gone(&location.directory) {
             Some(what) => Err(StoreError::Gone(what)),
-            None => place.directory.make_outputs(),
+            None => location.directory.make_outputs(),
         }
     }
 
@@ -184,17 +181,17 @@ impl Store {
         Ok(answer)
     }
 
-    /// Writes in one transaction, on disk when this returns; nothing is changed if `write` fails, or the
-    /// store is of a later version by now. On a full disk the log is copied back, and `write` gets a second
-    /// chance: the log has room again then.
+    /// Writes in one transaction, which is on disk when this returns. Changes nothing if `write` fails, or
+    /// another process has upgraded the store. On a full disk the log is copied back, which makes room in it,
+    /// and `write` is called once more.
     pub fn write<T, E: From<StoreError>>(
         &mut self,
         mut write: impl FnMut(&Writer<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
-        if let Some(place) = self.place.as_ref().filter(|_| !self.has_written) {
-            schema::sync_names(&place.directory)?;
-            // Whatever keeps it from being copied back shows when something is written.
-            let _ = log::copy_back_if_long(&self.connection, &place.directory);
+        if let Some(location) = self.location.as_ref().filter(|_| !self.has_written) {
+            schema::sync_names(&location.directory)?;
+            // A failure is not an error here: the write reports it if it matters.
+            let _ = log::copy_back_if_long(&self.connection, &location.directory);
             self.has_written = true;
         }
         match self.write_once(&mut write) {
@@ -212,59 +209,58 @@ impl Store {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         schema::check_version(&transaction)?;
         let before = transaction.total_changes();
-        let writer = Writer { reader: Reader { transaction }, ended: RefCell::default() };
+        let writer = Writer { reader: Reader { transaction }, pending_ends: RefCell::default() };
         let answer = write(&writer).map_err(|error| FailedWrite { error, is_full: writer.has_run_out() })?;
         assert!(
-            writer.ended.borrow().is_empty(),
-            "what follows an end was not asked for: {:?}",
-            writer.ended
+            writer.pending_ends.borrow().is_empty(),
+            "`follow_up` was not called: {:?}",
+            writer.pending_ends
         );
         let transaction = writer.reader.transaction;
         let is_changed = transaction.total_changes() != before;
-        // Counted only where there is something to commit: a turn that changes nothing waits for no disk.
+        // A transaction without changes is not counted, so that its commit does not wait for the disk.
         let commits =
             if is_changed { commits::count_one_more(&transaction)? } else { commits::count(&transaction)? };
         transaction.commit()?;
         self.commits = commits;
-        if let Some(place) = self.place.as_mut().filter(|_| is_changed) {
-            place.note.write(&place.directory, commits);
+        if let Some(location) = self.location.as_mut().filter(|_| is_changed) {
+            location.note.write(&location.directory, commits);
         }
         Ok(answer)
     }
 
-    /// Returns how many commits the store had seen when this process wrote last, or tried to and changed
-    /// nothing.
+    /// Returns the number of commits at the last write of this process, with or without changes.
     pub fn commits(&self) -> u64 {
         self.commits
     }
 
-    /// Copies the log back into the database, as far as no reader needs it; tells whether `taskq.db` alone is
-    /// whole now.
+    /// Copies the log back into the database, except for frames that a reader needs. Returns whether
+    /// `taskq.db` alone is complete now.
     pub fn copy_log_back(&mut self) -> StoreResult<bool> {
         log::copy_back(&self.connection)
     }
 
-    /// The same, and cuts the log to nothing unless somebody reads or writes. For the end of whoever writes
-    /// most.
+    /// Does the same, and truncates the log if there is no other reader or writer. For the exit of the
+    /// daemon.
     pub fn finish(self) -> StoreResult<bool> {
         log::copy_back_and_cut(&self.connection)
     }
 
-    /// Prepares the log for commits that wait for nothing but their own bytes. For whoever makes many, after the
-    /// first `write`.
+    /// Lengthens the log, so that later commits only overwrite it and are faster. For a process with many
+    /// commits, after its first `write`.
     pub fn lengthen_log(&mut self) -> StoreResult<()> {
-        match &self.place {
-            Some(place) => log::lengthen(&mut self.connection, &place.directory),
+        match &self.location {
+            Some(location) => log::lengthen(&mut self.connection, &location.directory),
             None => Ok(()),
         }
     }
 
-    /// Sets a pragma. For simulations: of a disk that is never waited for, or is full.
+    /// Sets a pragma. For simulations of a full disk, and of one that is never waited for.
     pub fn set_pragma(&mut self, pragma: &str, value: i64) -> StoreResult<()> {
         Ok(self.connection.pragma_update(None, pragma, value)?)
     }
 
-    /// Sets how long a write waits for another's.
+    /// Sets how long a write waits for the write lock.
     pub fn set_busy_timeout(&mut self, timeout: std::time::Duration) -> StoreResult<()> {
         Ok(self.connection.busy_timeout(timeout)?)
     }

@@ -1,12 +1,13 @@
-//! Owns: whether the files that SQLite has opened are those of the store's directory, and stay so.
+//! Owns: checking that the files which SQLite has opened are, and stay, those of the store's directory.
 //! Never: opening them.
 //!
-//! SQLite opens the database, its log and the log's index by path names, also where it is given
-//! `/proc/self/fd`: it resolves symlinks by itself. Whoever owns a directory on the way can have it open
-//! other files. So what it opened is looked up among the descriptors of this process, and is compared with
-//! what the store's directory holds: the database before anything of it is read, the other two before
-//! anything of it is used. What this cannot undo: of two files that it opened from two places SQLite, as
-//! root, gives the one to the owner of the other. The next opening sets that right in a store that is root's.
+//! SQLite opens database, log and index by path, and resolves symlinks itself, also below `/proc/self/fd`.
+//! The owner of a parent directory can make it open other files. So the descriptors of this process are
+//! compared with the files in the directory: the database before it is read, log and index before they are
+//! used.
+//!
+//! One effect remains: SQLite, as root, gives a new log or index to the owner of the database that it opened.
+//! In a store of root the next opening corrects this.
 
 use std::fs;
 use std::io;
@@ -16,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::directory::{DATABASE, Directory, FileId, INDEX, LOG};
 use super::error::{StoreError, StoreResult, unusable};
 
-/// Held while SQLite opens files, so that those which another thread has it open are not taken for ours.
+/// Held while SQLite opens files, because descriptors that another thread opens would look like ours.
 static OPENING: Mutex<()> = Mutex::new(());
 
 const DESCRIPTORS: &str = "/proc/self/fd";
@@ -33,7 +34,7 @@ struct Descriptor {
 fn descriptors() -> io::Result<Vec<Descriptor>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(DESCRIPTORS)?.flatten() {
-        // What another thread has closed meanwhile is not one of ours.
+        // Another thread may have closed it meanwhile.
         let Ok(target) = fs::read_link(entry.path()) else { continue };
         let Some(name) = name_of(&target) else { continue };
         let Ok(metadata) = fs::metadata(entry.path()) else { continue };
@@ -43,15 +44,15 @@ fn descriptors() -> io::Result<Vec<Descriptor>> {
     Ok(found)
 }
 
-/// The kernel marks the link of a file that was removed.
+/// Returns the name of one of the three files, also after it was removed, which the kernel marks in the link.
 fn name_of(target: &Path) -> Option<&'static str> {
     let name = target.file_name()?.to_str()?;
     let name = name.strip_suffix(" (deleted)").unwrap_or(name);
     [DATABASE, LOG, INDEX].into_iter().find(|known| *known == name)
 }
 
-/// Tells whether SQLite has the right file open under this name: it opened it now, or it shares what it had
-/// open before and opened no other.
+/// Returns whether SQLite has the right file open under this name: it opened it now, or it opened none and
+/// shares the one that it had open before.
 fn is_right(name: &str, right: FileId, before: &[Descriptor], after: &[Descriptor]) -> bool {
     let mut of_name = after.iter().filter(|one| one.name == name);
     let is_new = |one: &Descriptor| !before.contains(one);
@@ -60,7 +61,7 @@ fn is_right(name: &str, right: FileId, before: &[Descriptor], after: &[Descripto
     has_new_right || has_right && !of_name.any(is_new)
 }
 
-/// An opening under way.
+/// The state while SQLite opens a database.
 #[derive(Debug)]
 pub(super) struct Opening {
     before: Vec<Descriptor>,
@@ -68,15 +69,15 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    /// Takes note of what is open already.
+    /// Records the descriptors that are open already.
     pub(super) fn begin() -> StoreResult<Self> {
         let alone = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
         let before = descriptors().map_err(|error| unusable(Path::new(DESCRIPTORS), &error))?;
         Ok(Self { before, _alone: alone })
     }
 
-    /// Refuses files of these names that are not those in the directory; returns which they are, without
-    /// those of which there is none and none was opened.
+    /// Returns the opened files of these names, and fails if one is not that of the directory. A name without
+    /// a file is left out.
     pub(super) fn check(
         &self,
         directory: &Directory,
@@ -88,7 +89,7 @@ impl Opening {
         for name in names {
             let metadata = match *name {
                 DATABASE => directory.inspect_database()?,
-                // SQLite takes an empty log for none. A power cut can leave one beside a database without log.
+                // SQLite ignores an empty log. A power failure can leave one beside a database without a log.
                 LOG if !has_opened_log => directory.inspect_file(LOG)?.filter(|log| log.len() > 0),
                 INDEX if !has_opened_log => None,
                 _ => directory.inspect_file(name)?,
@@ -116,18 +117,18 @@ pub(super) struct OpenFiles {
 }
 
 impl OpenFiles {
-    /// Refuses files that are not those in the directory. To be asked once SQLite has read the database.
+    /// Checks all three files. Call it after SQLite has read the database.
     pub(super) fn of(opening: &Opening, directory: &Directory) -> StoreResult<Self> {
         Ok(Self { files: opening.check(directory, &[DATABASE, LOG, INDEX])? })
     }
 
-    /// Tells whether the log is among them: SQLite keeps one for this database.
+    /// Returns whether there is a log: SQLite keeps one for this database.
     pub(super) fn has_log(&self) -> bool {
         self.files.iter().any(|(name, _)| *name == LOG)
     }
 
-    /// Returns what has become of them since, if they are not where they were: whoever commits to a file
-    /// without a name commits to nothing.
+    /// Returns the directory or file that was removed or replaced, as the beginning of an error text. A
+    /// commit to a removed file is lost.
     pub(super) fn find_gone(&self, directory: &Directory) -> Option<String> {
         if !directory.is_in_place() {
             return Some(format!("the directory `{}` was removed or replaced", directory.path().display()));
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_file_is_known_by_the_name_that_it_had() {
+    fn a_removed_file_is_found_by_its_former_name() {
         for (target, name) in [
             ("/a b/taskq.db", Some(DATABASE)),
             ("/a/taskq.db-wal (deleted)", Some(LOG)),

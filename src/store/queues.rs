@@ -1,39 +1,38 @@
 //! Owns: queues.
-//! Never: which runs they start (see `engine`).
+//! Never: deciding which runs start (see `engine`).
 
 use rusqlite::params;
 
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{QueueName, Span, Timestamp};
 
-/// A queue and what is in it.
+/// A queue with the numbers of its runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of `queue`")]
 pub struct QueueView {
-    /// Its name.
     pub name: String,
-    /// Its width; `None`: one slot per CPU.
+    /// `None`: one slot per CPU.
     pub slots: Option<u32>,
-    /// It starts nothing since then.
     pub paused_at: Option<Timestamp>,
-    /// Runs with a process.
+    /// The number of runs with a process.
     pub running: u64,
-    /// Runs without one, of jobs that are not paused.
+    /// The number of runs without a process, of jobs that are not paused.
     pub waiting: u64,
-    /// How long its runs take, of late.
+    /// The mean duration of its latest runs.
     pub mean_run: Option<Span>,
 }
 
 impl Reader<'_> {
-    /// Returns all queues, by name.
+    /// Returns all queues, sorted by name.
     pub fn queues(&self) -> StoreResult<Vec<QueueView>> {
         let mut statement = self.transaction.prepare(
             "SELECT name, slots, paused_at, mean_run_us,
-                (SELECT count(*) FROM run
-                 WHERE run.queue = queue.name AND state = 'running' AND state <> 'finished' AND keeper IS NOT NULL),
-                (SELECT count(*) FROM run
-                 WHERE run.queue = queue.name AND state = 'queued' AND state <> 'finished' AND keeper IS NOT NULL)
-                + (SELECT count(*) FROM run
-                 WHERE run.queue = queue.name AND state = 'queued' AND keeper IS NULL AND held = 0)
+                (SELECT count(*) FROM run WHERE run.queue = queue.name
+                    AND state = 'running' AND state <> 'finished' AND keeper IS NOT NULL),
+                (SELECT count(*) FROM run WHERE run.queue = queue.name
+                    AND state = 'queued' AND state <> 'finished' AND keeper IS NOT NULL)
+                + (SELECT count(*) FROM run WHERE run.queue = queue.name
+                    AND state = 'queued' AND keeper IS NULL AND held = 0)
              FROM queue ORDER BY name",
         )?;
         let queues = statement.query_map([], |row| {
@@ -51,7 +50,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Sets a queue's width, and makes the queue where there is none.
+    /// Sets the width of a queue, and makes the queue if it does not exist.
     pub fn set_queue(&self, queue: &QueueName, slots: Option<u32>) -> StoreResult<()> {
         self.transaction.execute(
             "INSERT INTO queue (name, slots) VALUES (?1, ?2)
@@ -61,7 +60,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Pauses or resumes a queue, and returns whether that changed it.
+    /// Pauses or resumes a queue, and returns whether this changed it.
     pub fn pause_queue(&self, queue: &QueueName, paused_at: Option<Timestamp>) -> StoreResult<bool> {
         let changed = self.transaction.execute(
             "UPDATE queue SET paused_at = ?2 WHERE name = ?1 AND (paused_at IS NULL) <> (?2 IS NULL)",

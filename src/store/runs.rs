@@ -1,94 +1,79 @@
-//! Owns: the run log as it is read.
-//! Never: changing it (see `apply`).
+//! Owns: reading the run log.
+//! Never: changing it (see `apply` and `ends`).
 
 use rusqlite::{OptionalExtension, Row, ToSql, params};
 
 use super::{Reader, StoreResult};
 use crate::domain::{JobId, Outcome, QueueName, RunId, RunState, Span, Tag, Timestamp, TriggerKind};
 
-/// One run, all of it.
+/// A row of the run log.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct RunView {
-    /// Which run.
     pub run: RunId,
-    /// The job's name.
+    /// The name of the job.
     pub name: Option<String>,
-    /// Which try.
     pub attempt: u32,
-    /// What made it.
     pub trigger: TriggerKind,
-    /// When it was due.
     pub scheduled_at: Timestamp,
-    /// How many fires it stands for.
+    /// The number of fires in its stretch, at least 1.
     pub fires: u64,
-    /// Its queue.
     pub queue: String,
-    /// Where it stands.
     pub state: RunState,
     /// It waits because its job is paused.
     pub held: bool,
-    /// When it was made.
     pub queued_at: Timestamp,
-    /// It is being stopped since then.
+    /// When its stop was requested.
     pub stop_at: Option<Timestamp>,
-    /// Its process.
     pub pid: Option<u32>,
-    /// When that was started.
     pub started_at: Option<Timestamp>,
-    /// When it was over.
     pub finished_at: Option<Timestamp>,
-    /// How it ended.
     pub outcome: Option<Outcome>,
-    /// Its exit status; for `spawn_failed`, what a shell would give.
+    /// The exit status; for `spawn_failed`, the one of a shell.
     pub exit_code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
-    /// Why, where the rest does not say it.
+    /// Why, where the rest does not explain it.
     pub cause: Option<String>,
-    /// Time in user mode.
+    /// CPU time in user mode.
     pub user: Option<Span>,
-    /// Time in the kernel.
+    /// CPU time in the kernel.
     pub system: Option<Span>,
-    /// Largest resident set, in KiB.
+    /// The largest resident set, in KiB.
     pub max_rss_kib: Option<i64>,
-    /// How much it wrote.
     pub output_bytes: Option<i64>,
-    /// Its keeper is gone, and another watches its processes, whose exit status nobody will know.
+    /// Its keeper is gone. Another one watches its processes, and cannot read their exit status.
     pub unattended: bool,
 }
 
 impl RunView {
-    /// Returns how long its process ran.
+    /// Returns how long its process ran; `None` if there was none, or it still runs.
     pub fn duration(&self) -> Option<Span> {
         Some(self.finished_at?.since(self.started_at?))
     }
 }
 
-/// Which runs to return.
+/// Conditions for runs, all of which must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "conditions on the columns of `run`")]
 pub struct RunFilter {
-    /// Of this job.
     pub job: Option<JobId>,
-    /// With this outcome.
     pub outcome: Option<Outcome>,
     /// Made at or after this instant.
     pub since: Option<Timestamp>,
-    /// Not finished.
     pub unfinished: bool,
-    /// Made after this one, see `newest_run`.
+    /// Made after the run in this place, see `newest_run`.
     pub after: Option<i64>,
-    /// Of this queue.
     pub queue: Option<QueueName>,
-    /// Of jobs with this tag.
+    /// The job has this tag.
     pub tag: Option<Tag>,
-    /// At most this many.
     pub limit: Option<usize>,
 }
 
-const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigger, run.scheduled_at, run.fires, run.queue,
-    run.state, run.held, run.queued_at, run.stop_at, run.pid, run.started_at, run.finished_at, run.outcome, run.exit_code,
-    run.signal, run.cause, run.user_us, run.system_us, run.max_rss_kib, run.output_bytes,
-    run.is_unattended";
+const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigger, run.scheduled_at,
+    run.fires, run.queue, run.state, run.held, run.queued_at, run.stop_at, run.pid, run.started_at,
+    run.finished_at, run.outcome, run.exit_code, run.signal, run.cause, run.user_us, run.system_us,
+    run.max_rss_kib, run.output_bytes, run.is_unattended";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
     Ok(RunView {
@@ -119,15 +104,16 @@ fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
 }
 
 impl Reader<'_> {
-    /// Returns one run.
+    /// Returns a run, if there is one.
     pub fn run(&self, run: RunId) -> StoreResult<Option<RunView>> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM run JOIN job ON job.id = run.job_id WHERE run.job_id = ?1 AND run.number = ?2"
+            "SELECT {COLUMNS} FROM run JOIN job ON job.id = run.job_id
+             WHERE run.job_id = ?1 AND run.number = ?2"
         );
         Ok(self.transaction.prepare_cached(&sql)?.query_row(params![run.job, run.number], view).optional()?)
     }
 
-    /// Returns the number of a job's latest run, 0 if it has none.
+    /// Returns the number of the latest run of a job; 0 if there is none.
     pub fn latest_run(&self, job: JobId) -> StoreResult<i64> {
         Ok(self
             .transaction
@@ -135,14 +121,15 @@ impl Reader<'_> {
             .query_row([job], |row| row.get(0))?)
     }
 
-    /// Returns runs, the latest made first.
+    /// Returns runs, the latest first.
     pub fn runs(&self, filter: &RunFilter) -> StoreResult<Vec<RunView>> {
-        // Within a job the number is the order too, and its index has it.
+        // Within a job the order of the numbers is the same, and has an index.
         let order = if filter.job.is_some() { "run.number" } else { "run.id" };
         let limit = filter.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
         filter.select(|conditions, values| {
             let sql = format!(
-                "SELECT {COLUMNS} FROM run JOIN job ON job.id = run.job_id WHERE {conditions} ORDER BY {order} DESC LIMIT {limit}"
+                "SELECT {COLUMNS} FROM run JOIN job ON job.id = run.job_id
+                 WHERE {conditions} ORDER BY {order} DESC LIMIT {limit}"
             );
             let mut statement = self.transaction.prepare_cached(&sql)?;
             let runs = statement.query_map(values.as_slice(), view)?;
@@ -150,7 +137,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Returns how many runs there are, without regard to the limit.
+    /// Returns the number of runs; ignores the limit.
     pub fn count_runs(&self, filter: &RunFilter) -> StoreResult<usize> {
         filter.select(|conditions, values| {
             let sql = format!("SELECT count(*) FROM run WHERE {conditions}");
@@ -160,7 +147,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Tells whether there is such a run.
+    /// Returns whether there is such a run.
     pub fn has_runs(&self, filter: &RunFilter) -> StoreResult<bool> {
         filter.select(|conditions, values| {
             let sql = format!("SELECT 1 FROM run WHERE {conditions} LIMIT 1");
@@ -176,12 +163,13 @@ impl Reader<'_> {
             .query_row([], |row| row.get(0))?)
     }
 
-    /// Returns a run's output, if it is in the run log.
+    /// Returns the output of a run, if it is in the run log.
     pub fn output(&self, run: RunId) -> StoreResult<Option<Vec<u8>>> {
         Ok(self
             .transaction
             .prepare_cached(
-                "SELECT data FROM output JOIN run ON run.id = output.run_id WHERE run.job_id = ?1 AND run.number = ?2",
+                "SELECT data FROM output JOIN run ON run.id = output.run_id
+                 WHERE run.job_id = ?1 AND run.number = ?2",
             )?
             .query_row(params![run.job, run.number], |row| row.get(0))
             .optional()?)
@@ -189,7 +177,7 @@ impl Reader<'_> {
 }
 
 impl RunFilter {
-    /// Makes the conditions, and the values of their parameters, and has them used.
+    /// Calls `make` with the conditions and the values of their parameters.
     fn select<T>(&self, make: impl FnOnce(&str, Vec<&dyn ToSql>) -> StoreResult<T>) -> StoreResult<T> {
         let filter = self;
         let mut conditions = Vec::new();
@@ -201,7 +189,7 @@ impl RunFilter {
             values.push(job);
         }
         if let Some(outcome) = &filter.outcome {
-            // Said twice where it helps: the index on outcomes leaves `success` out.
+            // The index on outcomes leaves `success` out, and is used only if the query does so too.
             conditions.push(match outcome {
                 Outcome::Success => "run.outcome = ?",
                 Outcome::Failed
@@ -219,7 +207,8 @@ impl RunFilter {
             values.push(since);
         }
         if filter.unfinished {
-            // Of all jobs, by way of the few: the order of the run log would lead through all of it.
+            // Of all jobs: the unfinished runs first, because `ORDER BY id` alone would read the whole run
+            // log.
             conditions.push(match self.job {
                 Some(_) => "run.state <> 'finished'",
                 None => "run.id IN (SELECT id FROM run WHERE state <> 'finished')",

@@ -1,8 +1,8 @@
-//! Owns: making a store, opening one, and the steps between its versions.
-//! Never: what is in it.
+//! Owns: making a store, opening one, and the migrations between its versions.
+//! Never: its content.
 //!
-//! A new store is built aside and linked into place, so that `taskq.db` is either whole or not there: an
-//! empty file under that name is damage, and is refused like any other.
+//! A new store is built under another name and then linked as `taskq.db`, which is so either complete or
+//! missing. An empty `taskq.db` is a damaged one.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -18,29 +18,30 @@ use super::log;
 use super::open_files::{OpenFiles, Opening};
 use super::{NOTE, commits};
 
-/// Marks the file as ours, `PRAGMA application_id`: "tskq" in ASCII.
+/// `PRAGMA application_id` of a store: "tskq" in ASCII.
 const APPLICATION_ID: i64 = 0x7473_6b71;
 
-/// Marked the stores of development versions before schema 1: "task".
+/// The same of development versions before schema 1: "task".
 const EARLY_APPLICATION_ID: i64 = 0x7461_736b;
 
 /// The schema of this program.
 const SCHEMA: Schema = Schema { steps: &[include_str!("schema.sql")], released: 0 };
 
-/// The steps that make a store, each from one version to the next. `PRAGMA user_version` holds the version:
-/// the number of steps, or, while the last step is not released and may change, a negative hash of its text.
+/// The migrations that make a store, each from one version to the next. `PRAGMA user_version` holds the
+/// version: the number of steps. While the last step is not released and may change, it is a negative hash of
+/// its text.
 struct Schema {
     steps: &'static [&'static str],
     released: usize,
 }
 
-/// How a store's version relates to that of this program.
+/// The version of a store, compared with that of this program.
 #[derive(Debug, PartialEq, Eq)]
 enum Age {
     Same,
     Older,
     Later,
-    /// Of a schema that was never released.
+    /// The schema was never released.
     Unreleased,
 }
 
@@ -63,13 +64,15 @@ impl Schema {
         }
     }
 
-    /// Takes the steps that are missing, all or none.
+    /// Applies the missing steps, all or none.
     fn upgrade(&self, connection: &mut Connection) -> StoreResult<()> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Read under the lock: another process may be upgrading it too.
+        // Read under the lock, because another process may upgrade it too.
         let version = version_of(&transaction)?;
         if self.age(version) == Age::Older {
-            for step in &self.steps[usize::try_from(version).expect("an older version counts steps")..] {
+            for step in
+                &self.steps[usize::try_from(version).expect("an older version is a number of steps")..]
+            {
                 transaction.execute_batch(step)?;
             }
             transaction.pragma_update(None, "user_version", self.latest())?;
@@ -79,7 +82,7 @@ impl Schema {
     }
 }
 
-/// FNV-1a, as a positive number of 31 bits: `user_version` has 32 and a sign.
+/// FNV-1a, as a positive number of 31 bits, because `user_version` has 32 bits with a sign.
 const fn hash(bytes: &[u8]) -> i64 {
     let (mut hash, mut at) = (0x811c_9dc5_u32, 0);
     while at < bytes.len() {
@@ -89,33 +92,34 @@ const fn hash(bytes: &[u8]) -> i64 {
     (hash >> 1) as i64 + 1
 }
 
-/// How long a write waits for another's: longer than any transaction of ours, shorter than a person's
-/// patience.
+/// How long a write waits for the write lock: longer than any of our transactions, but not too long for a
+/// user.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The pages that one connection may cache, in KiB: the daemon's memory must not grow with the history.
+/// The page cache of a connection, in KiB. The memory of the daemon must not grow with the history.
 const CACHE_KIB: i64 = 1024;
 
-/// Where the header of a database says that it has a log (<https://sqlite.org/fileformat2.html>), and how.
+/// The bytes in the header of a database that mark it as one with a log
+/// (<https://sqlite.org/fileformat2.html>).
 const JOURNAL_VERSIONS: std::ops::Range<usize> = 18..20;
 const HAS_LOG: u8 = 2;
 
-/// An open database, and what it was opened as.
+/// An open database with its files.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) files: OpenFiles,
 }
 
-/// Tells whether there is a store in the directory.
+/// Returns whether there is a store in the directory.
 ///
 /// # Errors
-/// Fails if there is what only stands beside a database.
+/// Fails if there is a log or a note without a database.
 pub(super) fn exists(directory: &Directory) -> StoreResult<bool> {
-    // In this order: whoever makes a store makes the database first.
+    // The database is looked for last, because a process that makes a store makes it first.
     let mut beside = Vec::new();
     for name in [LOG, NOTE] {
-        // An empty log was never written to: after a power cut its name may be there and the database's not.
+        // An empty log was never written to. After a power failure it may exist without the database.
         let found = directory.inspect(name)?.filter(|found| name != LOG || found.len() > 0);
         beside.extend(found.map(|_| name));
     }
@@ -125,24 +129,24 @@ pub(super) fn exists(directory: &Directory) -> StoreResult<bool> {
     let path = directory.path().join(DATABASE);
     match beside.first() {
         Some(&LOG) => Err(StoreError::Unusable(format!(
-            "`{}` is gone and its log is still there: the store is damaged",
+            "`{}` is missing but its log exists: the store is damaged",
             path.display()
         ))),
         Some(name) => Err(StoreError::Unusable(format!(
-            "`{}` is gone and `{name}` is still there: the store is damaged",
+            "`{}` is missing but `{name}` exists: the store is damaged",
             path.display()
         ))),
         None => Ok(false),
     }
 }
 
-/// Opens the store in the directory, and makes it where there is none. One of an earlier version is refused.
+/// Opens the store in the directory, and makes it if it does not exist. Fails if it is of an earlier version.
 pub(super) fn open(directory: &Directory) -> StoreResult<Opened> {
     let opened = open_any(directory, &SCHEMA)?;
     if version_of(&opened.connection)? == SCHEMA.latest() { Ok(opened) } else { Err(StoreError::Older) }
 }
 
-/// The same, and brings one of an earlier version up to date.
+/// Does the same, and upgrades a store of an earlier version.
 pub(super) fn open_upgraded(directory: &Directory) -> StoreResult<Opened> {
     let mut opened = open_any(directory, &SCHEMA)?;
     if version_of(&opened.connection)? != SCHEMA.latest() {
@@ -152,7 +156,7 @@ pub(super) fn open_upgraded(directory: &Directory) -> StoreResult<Opened> {
     Ok(opened)
 }
 
-/// Makes a store that is in memory only.
+/// Makes a store in memory.
 pub(super) fn in_memory() -> StoreResult<Connection> {
     let mut connection = Connection::open_in_memory()?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -172,7 +176,7 @@ fn open_any(directory: &Directory, schema: &Schema) -> StoreResult<Opened> {
     let mut opened = connect(directory, &opening)?;
     check_kind(&opened.connection, schema)?;
     if !opened.files.has_log() {
-        // As `sqlite3` leaves a database that it has recovered.
+        // A database that `sqlite3` has recovered has no log.
         opened.connection.pragma_update(None, "journal_mode", "wal")?;
         opened.files = OpenFiles::of(&opening, directory)?;
     }
@@ -180,7 +184,7 @@ fn open_any(directory: &Directory, schema: &Schema) -> StoreResult<Opened> {
     Ok(opened)
 }
 
-/// Refuses a database that is not a store, or of a version that cannot be brought up to date.
+/// Fails if the database is not a store, or of a version that cannot be upgraded.
 fn check_kind(connection: &Connection, schema: &Schema) -> StoreResult<()> {
     let version = version_of(connection)?;
     if version == schema.latest() {
@@ -199,8 +203,8 @@ fn refuse_unknown(version: i64, schema: &Schema) -> StoreResult<()> {
         Age::Same | Age::Older => Ok(()),
         Age::Unreleased => Err(unreleased()),
         Age::Later => Err(StoreError::Unusable(format!(
-            "the store has schema {version}, this taskq knows schemas up to {}: use the taskq that wrote it, \
-             or a later one",
+            "the store has schema {version}, and this taskq reads schemas up to {}: \
+             use the taskq that wrote it, or a later one",
             schema.released
         ))),
     }
@@ -208,7 +212,7 @@ fn refuse_unknown(version: i64, schema: &Schema) -> StoreResult<()> {
 
 fn unreleased() -> StoreError {
     StoreError::Unusable(
-        "the store was made by a development version of taskq, which no other version reads: \
+        "the store was made by a development version of taskq, and only that version can read it: \
          remove it, or use that version"
             .to_owned(),
     )
@@ -222,14 +226,14 @@ fn create(directory: &Directory) -> StoreResult<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
         Ok(()) | Err(_) => {}
     }
-    // Its mode never depends on the umask; SQLite gives its other files the same mode.
+    // The mode must not depend on the umask. SQLite gives its other files the same mode.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside);
     let built = file.and_then(|mut file| {
         file.set_permissions(Permissions::from_mode(0o600))?;
         file.write_all(&image)?;
         file.sync_all()?;
         match fs::hard_link(&aside, directory.below(DATABASE)) {
-            // Somebody else was first; theirs is as good.
+            // Another process was faster. Its store is the same.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => other,
         }
@@ -238,12 +242,11 @@ fn create(directory: &Directory) -> StoreResult<()> {
     built.and(removed).map_err(io)
 }
 
-/// Waits until the names that lead to the log are on disk: SQLite is built not to sync directories. To be called
-/// before a process writes to the log for the first time.
+/// Waits until the names in the path of the log are on disk. Call it before the first write of a process.
 ///
-/// It does not matter which process made the log, the database or a directory: that one may have died since. A
-/// log that is not empty was written to by a process that had synced the names. The note is made after a commit,
-/// so where it is, the directories above the store are on disk too.
+/// This build of SQLite does not sync directories, and the process that made a file may have died before it
+/// did. A process that wrote to the log had synced the names before. The note is made after a commit, so if
+/// it exists, the parent directories are on disk too.
 pub(super) fn sync_names(directory: &Directory) -> StoreResult<()> {
     if directory.inspect(LOG)?.is_some_and(|log| log.len() > 0) {
         return Ok(());
@@ -252,7 +255,7 @@ pub(super) fn sync_names(directory: &Directory) -> StoreResult<()> {
     if directory.inspect(NOTE)?.is_none() { directory.sync_ancestors() } else { Ok(()) }
 }
 
-/// Returns the bytes of a new database: built in memory, so that SQLite opens nothing by a name before it is
+/// Returns the bytes of a new database. It is built in memory, because SQLite may open no file that is not
 /// checked.
 fn image() -> StoreResult<Vec<u8>> {
     let mut connection = in_memory()?;
@@ -261,7 +264,7 @@ fn image() -> StoreResult<Vec<u8>> {
     Ok(image)
 }
 
-/// Opens an existing database; never makes one.
+/// Opens an existing database.
 fn connect(directory: &Directory, opening: &Opening) -> StoreResult<Opened> {
     let path = directory.path().join(DATABASE);
     if directory.inspect_database()?.is_some_and(|metadata| metadata.len() == 0) {
@@ -270,7 +273,7 @@ fn connect(directory: &Directory, opening: &Opening) -> StoreResult<Opened> {
     directory.inspect_file(LOG)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(directory.below(DATABASE), flags)?;
-    // Before anything is read: reading brings the log's index up to date, which may be another's.
+    // Checked before the first read, because a read writes to the index, which may be another user's.
     opening.check(directory, &[DATABASE])?;
     set_up(&connection, directory)?;
     version_of(&connection)?;
@@ -280,11 +283,10 @@ fn connect(directory: &Directory, opening: &Opening) -> StoreResult<Opened> {
 
 fn set_up(connection: &Connection, directory: &Directory) -> StoreResult<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // The last process to close would else copy the whole log back, and pay for it with two more syncs: that
-    // belongs to the daemon, and to whoever writes the last page that the log is given.
+    // Otherwise the last process to close copies the whole log back, with two more syncs. The daemon does
+    // that, and the process whose commit fills the log.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    // A plan that looks at the values of parameters is made anew for each: several times in every turn of the
-    // daemon.
+    // Otherwise SQLite plans a query again for new values of its parameters, several times in each turn.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch(&format!(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -{CACHE_KIB};
@@ -300,8 +302,8 @@ fn version_of(connection: &Connection) -> StoreResult<i64> {
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
-/// Refuses a store of another version: what is new in it would be passed over. In every transaction that
-/// writes, since another process may have upgraded the store while this one had it open.
+/// Fails if the store is of another version, whose new columns a write would ignore. Every write checks this,
+/// because another process may have upgraded the store meanwhile.
 pub fn check_version(connection: &Connection) -> StoreResult<()> {
     let version = version_of(connection)?;
     if version == SCHEMA.latest() { Ok(()) } else { refuse_unknown(version, &SCHEMA) }
@@ -321,7 +323,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("the directory is ours");
         let directory = Directory::make(dir.path()).expect("it is ours");
-        let connection = open(&directory).expect("there is none yet").connection;
+        let connection = open(&directory).expect("the directory is empty").connection;
         (dir, directory, connection)
     }
 
@@ -334,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_of_an_earlier_schema_is_brought_up_to_date_and_keeps_its_rows() {
+    fn a_store_of_an_earlier_schema_is_upgraded_and_keeps_its_rows() {
         let (_dir, directory, mut old) = store();
         set(&old, "user_version", 1);
         old.execute_batch("UPDATE queue SET slots = 7").expect("a row of the first schema");
@@ -371,19 +373,19 @@ mod tests {
             assert!(refusal(&directory).starts_with("the store was made by a development version of taskq"));
         }
         set(&connection, "application_id", APPLICATION_ID);
-        assert!(refusal(&directory).starts_with("the store has schema 3, this taskq knows"));
+        assert!(refusal(&directory).starts_with("the store has schema 3, and this taskq reads"));
         set(&connection, "application_id", 5);
         assert_eq!(refusal(&directory), "`taskq.db` is not a store of taskq");
     }
 
     #[test]
-    fn a_database_that_is_gone_while_its_log_is_there_is_not_replaced() {
+    fn a_missing_database_with_a_log_is_not_replaced() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let directory = Directory::make(dir.path()).expect("it is ours");
         let log = dir.path().join(LOG);
-        fs::write(&log, "what was acknowledged last").expect("the directory is ours");
-        let refused = open(&directory).expect_err("it would be replayed into the new one").to_string();
-        assert!(refused.contains("is gone and its log is still there"), "{refused}");
+        fs::write(&log, "the latest commits").expect("the directory is ours");
+        let refused = open(&directory).expect_err("a new database would replay it").to_string();
+        assert!(refused.contains("is missing but its log exists"), "{refused}");
         assert!(!dir.path().join(DATABASE).exists() && log.exists());
     }
 }

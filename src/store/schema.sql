@@ -1,12 +1,12 @@
 -- Instants are microseconds since the epoch, UTC; spans are microseconds. No default calls a clock.
--- The lists of words are those of the whole command line, also where nothing makes such a row yet.
+-- The lists of words are those of the whole command line, also for rows that no code makes yet.
 
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- An environment as NUL-ended `NAME=VALUE`, stored once however many jobs have it.
+-- An environment, each `NAME=VALUE` ended by NUL. All jobs with the same one share the row.
 CREATE TABLE environment (
     id INTEGER PRIMARY KEY,
     hash INTEGER NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE job (
     command BLOB NOT NULL,                  -- argv, each argument ended by NUL; or the script
     is_script INTEGER NOT NULL CHECK (is_script IN (0, 1)),
     cwd BLOB NOT NULL,
-    cwd_optional INTEGER NOT NULL DEFAULT 0 CHECK (cwd_optional IN (0, 1)),   -- else `/`
+    cwd_optional INTEGER NOT NULL DEFAULT 0 CHECK (cwd_optional IN (0, 1)),   -- start in `/` if it is missing
     environment_id INTEGER NOT NULL REFERENCES environment (id),
     umask INTEGER NOT NULL CHECK (umask BETWEEN 0 AND 511),
     stdin_path BLOB,                        -- opened at each start
@@ -48,8 +48,8 @@ CREATE TABLE job (
     mail_format TEXT CHECK (mail_format IN ('taskq', 'debian', 'cronie')),
     paused_at INTEGER,
     done_at INTEGER,
-    runs INTEGER NOT NULL DEFAULT 0,        -- the number of its latest run
-    request INTEGER,                        -- random: which request of a client it was added by
+    runs INTEGER NOT NULL DEFAULT 0,        -- the number of the latest run
+    request INTEGER,                        -- random: the client's request that added it
     CHECK ((mail_to IS NULL) = (mail_when IS NULL) AND (mail_to IS NULL) = (mail_format IS NULL))
 ) STRICT;
 CREATE UNIQUE INDEX job_name ON job (name) WHERE name IS NOT NULL;
@@ -67,13 +67,13 @@ CREATE TABLE trigger (
     kind TEXT NOT NULL CHECK (kind IN
         ('at', 'cron', 'calendar', 'every', 'path', 'job', 'emit', 'stream', 'state')),
     expr TEXT,                              -- cron
-    zone TEXT,                              -- cron; NULL: the system's, followed when it changes
+    zone TEXT,                              -- cron; NULL: the system's, also when it changes
     delay_us INTEGER NOT NULL DEFAULT 0 CHECK (delay_us >= 0),      -- cron
     at INTEGER,                             -- at: the instant; every: the anchor
     period_us INTEGER CHECK (period_us > 0),
     next_at INTEGER,                        -- the first fire not yet accounted for; NULL: none
     held INTEGER NOT NULL CHECK (held IN (0, 1)),
-    boot_id TEXT,                           -- @reboot: the boot it was last considered in
+    boot_id TEXT,                           -- @reboot: the boot of the last fire, or of the add
     CHECK (kind <> 'cron' OR expr IS NOT NULL),
     CHECK ((kind IN ('at', 'every')) = (at IS NOT NULL)),
     CHECK ((kind = 'every') = (period_us IS NOT NULL))
@@ -82,7 +82,7 @@ CREATE INDEX trigger_due ON trigger (held, next_at, job_id) WHERE next_at IS NOT
 CREATE INDEX trigger_job ON trigger (job_id);
 CREATE INDEX trigger_boot ON trigger (job_id) WHERE boot_id IS NOT NULL;
 
--- A fire made concrete. What belongs to an attempt (process, exit status, usage) is that of the latest one.
+-- The run of a fire. The columns of an attempt (process, exit status, usage) are those of the latest one.
 CREATE TABLE run (
     id INTEGER PRIMARY KEY,                 -- the order in which runs were made
     job_id INTEGER NOT NULL REFERENCES job (id),
@@ -93,21 +93,21 @@ CREATE TABLE run (
          'retry', 'callback')),
     trigger_id INTEGER,                     -- NULL: manual
     scheduled_at INTEGER NOT NULL,
-    event_id INTEGER,                       -- the event that made it; NULL: an instant did
+    event_id INTEGER,                       -- the event that made it; NULL: an instant made it
     array_index INTEGER CHECK (array_index >= 0),
-    fires INTEGER NOT NULL DEFAULT 1 CHECK (fires > 0),     -- of a stretch of late fires: how many
+    fires INTEGER NOT NULL DEFAULT 1 CHECK (fires > 0),     -- the number of fires in a stretch of missed ones
     queue TEXT NOT NULL REFERENCES queue (name),
     rank INTEGER NOT NULL,                  -- the queue starts the lowest first
-    at_once INTEGER CHECK (at_once > 0),    -- at most so many claimed runs of its job; NULL: any number
+    at_once INTEGER CHECK (at_once > 0),    -- the most claimed runs of its job; NULL: any number
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'retrying', 'finished')),
     held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
     queued_at INTEGER NOT NULL,
-    not_before INTEGER,                     -- waits until then; NULL: for nothing but a slot
-    keeper INTEGER,                         -- claimed: the instance of the keeper that is told to start it
+    not_before INTEGER,                     -- no start before then; NULL: waits only for a slot
+    keeper INTEGER,                         -- claimed: the instance of the keeper that is to start it
     claimed_at INTEGER,
-    has_pipe INTEGER NOT NULL DEFAULT 0 CHECK (has_pipe IN (0, 1)), -- that keeper makes pipes before it starts
-    is_unattended INTEGER NOT NULL DEFAULT 0 CHECK (is_unattended IN (0, 1)),   -- another keeper started it
-    stop_at INTEGER,                        -- somebody wants it stopped
+    has_pipe INTEGER NOT NULL DEFAULT 0 CHECK (has_pipe IN (0, 1)), -- the keeper makes a pipe before a start
+    is_unattended INTEGER NOT NULL DEFAULT 0 CHECK (is_unattended IN (0, 1)),   -- its own keeper is gone
+    stop_at INTEGER,                        -- a stop was requested
     stop_now INTEGER NOT NULL DEFAULT 0 CHECK (stop_now IN (0, 1)),
     stop_sent INTEGER NOT NULL DEFAULT 0 CHECK (stop_sent IN (0, 1)),
     pid INTEGER,
@@ -117,7 +117,7 @@ CREATE TABLE run (
         ('success', 'failed', 'timed_out', 'cancelled', 'missed', 'skipped', 'spawn_failed', 'lost')),
     exit_code INTEGER,
     signal INTEGER,
-    cause TEXT,                             -- why, where outcome and status do not say it
+    cause TEXT,                             -- why, where outcome and status do not explain it
     user_us INTEGER,
     system_us INTEGER,
     max_rss_kib INTEGER,
@@ -132,7 +132,7 @@ CREATE TABLE run (
     CHECK (outcome <> 'success' OR exit_code = 0)
 ) STRICT;
 CREATE UNIQUE INDEX run_number ON run (job_id, number);
--- An instant fires once; so does an event, and two of them may come in one microsecond.
+-- An instant fires once, and so does an event. Two events may come in one microsecond.
 CREATE UNIQUE INDEX run_fire ON run (job_id, trigger_id, scheduled_at, ifnull(array_index, -1))
     WHERE trigger_id IS NOT NULL AND event_id IS NULL;
 CREATE UNIQUE INDEX run_event ON run (job_id, trigger_id, event_id, ifnull(array_index, -1))
@@ -143,7 +143,7 @@ CREATE INDEX run_unfinished ON run (job_id) WHERE state <> 'finished';
 CREATE INDEX run_stopping ON run (id) WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_sent = 0;
 CREATE INDEX run_unsuccessful ON run (outcome, id) WHERE outcome <> 'success';
 
--- The attempts of a run before its latest: nearly every run has one attempt, and no row here.
+-- The earlier attempts of a run. Most runs have one attempt, and no row here.
 CREATE TABLE attempt (
     run_id INTEGER NOT NULL REFERENCES run (id),
     number INTEGER NOT NULL CHECK (number > 0),
@@ -167,27 +167,27 @@ CREATE TABLE output (
     data BLOB NOT NULL
 ) STRICT;
 
--- The mail about a run, from the commit of its end until sendmail(8) has taken it. An unsent one stays.
+-- The mail about a run, from the commit of its end until sendmail(8) has accepted it. A failed one stays.
 CREATE TABLE mail (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     run_id INTEGER NOT NULL UNIQUE REFERENCES run (id),
     queued_at INTEGER NOT NULL,
-    user TEXT NOT NULL,                     -- the job's; empty: the daemon's
-    keeper INTEGER,                         -- claimed: the instance of the keeper that is told to send it
+    user TEXT NOT NULL,                     -- of the job; empty: the daemon's
+    keeper INTEGER,                         -- claimed: the instance of the keeper that is to send it
     failed TEXT,                            -- why it was not sent
     CHECK (failed IS NULL OR keeper IS NULL)
 ) STRICT;
 CREATE INDEX mail_unsent ON mail (user, id) WHERE failed IS NULL;
 
--- A crontab as it was read, byte for byte.
+-- An imported crontab, byte for byte.
 CREATE TABLE crontab (
     id INTEGER PRIMARY KEY,
-    source TEXT NOT NULL UNIQUE,            -- the file's absolute path; empty: the table of crontab(1)
+    source TEXT NOT NULL UNIQUE,            -- the absolute path of the file; empty: the table of crontab(1)
     origin TEXT NOT NULL CHECK (origin IN ('debian', 'cronie')),
     text BLOB NOT NULL
 ) STRICT;
 
--- The line that a job stands for.
+-- The line of an imported job.
 CREATE TABLE crontab_entry (
     job_id INTEGER PRIMARY KEY REFERENCES job (id),
     crontab_id INTEGER NOT NULL REFERENCES crontab (id),

@@ -1,5 +1,5 @@
-//! Owns: the facts that the engine plans with, each query served by an index.
-//! Never: what to make of them.
+//! Owns: reading the facts for the engine. An index serves each query.
+//! Never: deciding on them (see `engine`).
 
 use rusqlite::{OptionalExtension, Row, ToSql, named_params, params};
 
@@ -9,42 +9,41 @@ use crate::domain::{JobId, Policy, QueueName, RunId, Timestamp, TriggerId, Trigg
 use crate::engine::{Candidate, Compiled, Due, Planned, Prefetched, QueueState, Snapshot, Unfinished};
 use crate::schedule::{Zone, compile};
 
-/// How many due triggers one step takes on: enough to share a commit, few enough to keep memory flat.
+/// How many due triggers one step reads: enough to share a commit, and few enough for constant memory.
 const DUE_MAX: usize = 1_000;
 
-/// How far beyond its slots a queue may be claimed, by its name.
-pub type Lookahead<'a> = dyn Fn(&str) -> usize + 'a;
+/// Returns how many runs of the queue with this name may be prefetched.
+pub type PrefetchMax<'a> = dyn Fn(&str) -> usize + 'a;
 
-/// A run that the database has as claimed.
+/// A claimed run that is not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct ClaimedRun {
-    /// Which run.
     pub run: RunId,
-    /// Which try.
     pub attempt: u32,
-    /// For which keeper.
+    /// The instance of the keeper.
     pub keeper: i64,
-    /// A stop was wanted.
+    /// A stop was requested.
     pub stop_wanted: bool,
-    /// That keeper made a pipe before each start.
+    /// The keeper makes a pipe before each start.
     pub has_pipe: bool,
-    /// Its process and its start, as far as they were told.
+    /// The pid and the start of its process, if they are recorded.
     pub started: Option<(u32, Timestamp)>,
 }
 
 impl Reader<'_> {
-    /// Returns what there is to decide at `now`. While fires are due the queues are left out, as they are
-    /// without a keeper; `cpus`: the slots of a queue that sets none.
+    /// Returns the facts at `now`. Queues are left out while fires are due, and without `prefetch_max`, which
+    /// is `None` if there is no keeper. `cpus`: the slots of a queue without a width.
     pub fn snapshot(
         &self,
         now: Timestamp,
         system_zone: &Zone,
         cpus: usize,
-        lookahead: Option<&Lookahead<'_>>,
+        prefetch_max: Option<&PrefetchMax<'_>>,
     ) -> StoreResult<Snapshot> {
         let due = self.due(now, system_zone)?;
-        let queues = match lookahead {
-            Some(lookahead) if due.is_empty() => self.queue_states(cpus, lookahead)?,
+        let queues = match prefetch_max {
+            Some(prefetch_max) if due.is_empty() => self.queue_states(cpus, prefetch_max)?,
             Some(_) | None => Vec::new(),
         };
         Ok(Snapshot { due, queues })
@@ -106,7 +105,8 @@ impl Reader<'_> {
         after: Timestamp,
     ) -> StoreResult<Vec<Timestamp>> {
         let mut statement = self.transaction.prepare_cached(
-            "SELECT scheduled_at FROM run WHERE job_id = ?1 AND trigger_id = ?2 AND scheduled_at > ?3 ORDER BY scheduled_at",
+            "SELECT scheduled_at FROM run
+             WHERE job_id = ?1 AND trigger_id = ?2 AND scheduled_at > ?3 ORDER BY scheduled_at",
         )?;
         let taken = statement.query_map(params![job, trigger.0, after], |row| row.get(0))?;
         Ok(taken.collect::<rusqlite::Result<_>>()?)
@@ -127,7 +127,7 @@ impl Reader<'_> {
         Ok(runs.collect::<rusqlite::Result<_>>()?)
     }
 
-    fn queue_states(&self, cpus: usize, lookahead: &Lookahead<'_>) -> StoreResult<Vec<QueueState>> {
+    fn queue_states(&self, cpus: usize, prefetch_max: &PrefetchMax<'_>) -> StoreResult<Vec<QueueState>> {
         let mut statement =
             self.transaction.prepare_cached("SELECT name, slots, paused_at IS NOT NULL FROM queue")?;
         let mut rows = statement.query([])?;
@@ -137,9 +137,9 @@ impl Reader<'_> {
             let slots: Option<i64> = row.get(1)?;
             let slots = slots.map_or(cpus, |slots| usize::try_from(slots).unwrap_or(0));
             let (claimed, prefetched) = self.claimed_in(&name)?;
-            let lookahead = lookahead(&name);
-            // One more than fits: whether anything is left waiting decides how soon a slot is missed.
-            let wanted = (slots + lookahead).saturating_sub(claimed) + 1;
+            let prefetch_max = prefetch_max(&name);
+            // One more than fits, because the plan says whether a run is left waiting.
+            let wanted = (slots + prefetch_max).saturating_sub(claimed) + 1;
             let candidates = self.candidates(&name, wanted)?;
             if candidates.is_empty() && prefetched.is_empty() {
                 continue;
@@ -150,7 +150,7 @@ impl Reader<'_> {
                 paused: row.get(2)?,
                 claimed,
                 prefetched,
-                lookahead,
+                prefetch_max,
                 candidates,
             });
         }
@@ -166,7 +166,8 @@ impl Reader<'_> {
             .query_row([queue], |row| row.get(0))?;
         let mut statement = self.transaction.prepare_cached(
             "SELECT job_id, number, rank, held FROM run
-             WHERE queue = ?1 AND state = 'queued' AND state <> 'finished' AND keeper IS NOT NULL ORDER BY id DESC",
+             WHERE queue = ?1 AND state = 'queued' AND state <> 'finished' AND keeper IS NOT NULL
+             ORDER BY id DESC",
         )?;
         let prefetched = statement.query_map([queue], |row| {
             let run = RunId { job: row.get(0)?, number: row.get(1)? };
@@ -188,12 +189,12 @@ impl Reader<'_> {
             let run = RunId { job: row.get(0)?, number: row.get(1)? };
             Ok(Candidate { run, rank: row.get(2)?, at_once: row.get(3)?, beside: row.get(4)? })
         })?;
-        // The index gives them in order, one at a time. A bound `LIMIT` would have SQLite plan anew at each
-        // binding.
+        // The index returns them in order, one at a time. With a bound `LIMIT` SQLite would plan the query
+        // again for each value.
         Ok(candidates.take(limit).collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Returns when the next fire is due.
+    /// Returns the instant of the next fire.
     pub fn next_deadline(&self) -> StoreResult<Option<Timestamp>> {
         Ok(self
             .transaction
@@ -201,7 +202,7 @@ impl Reader<'_> {
             .query_row([], |row| row.get(0))?)
     }
 
-    /// Returns every run that is claimed and not finished.
+    /// Returns all claimed runs that are not finished.
     pub fn claimed_runs(&self) -> StoreResult<Vec<ClaimedRun>> {
         let mut statement = self.transaction.prepare(
             "SELECT job_id, number, attempt, keeper, stop_at IS NOT NULL, has_pipe, pid, started_at FROM run
@@ -222,13 +223,13 @@ impl Reader<'_> {
         Ok(claimed.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Returns when the latest run was made.
+    /// Returns when the latest run was queued.
     pub fn latest_queued_at(&self) -> StoreResult<Option<Timestamp>> {
         let mut statement = self.transaction.prepare("SELECT queued_at FROM run ORDER BY id DESC LIMIT 1")?;
         Ok(statement.query_row([], |row| row.get(0)).optional()?)
     }
 
-    /// Tells whether a queue exists.
+    /// Returns whether a queue exists.
     pub fn has_queue(&self, queue: &QueueName) -> StoreResult<bool> {
         let mut statement = self.transaction.prepare_cached("SELECT 1 FROM queue WHERE name = ?1")?;
         Ok(statement.exists([queue.as_str()])?)
@@ -236,7 +237,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Makes every `@reboot` trigger due that has not seen this boot.
+    /// Makes every `@reboot` trigger due that has not fired in this boot.
     pub fn fire_reboots(&self, boot_id: &str, now: Timestamp) -> StoreResult<()> {
         self.transaction.execute(
             "UPDATE trigger SET next_at = ?2, boot_id = ?1 WHERE boot_id IS NOT NULL AND boot_id <> ?1",
@@ -245,7 +246,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Stores a value that outlives the daemon, and returns the one that was there before.
+    /// Stores a value, and returns the one before.
     pub fn exchange_meta(&self, key: MetaKey, value: &str) -> StoreResult<Option<String>> {
         let key = match key {
             MetaKey::Boot => "boot",
@@ -262,7 +263,7 @@ impl Writer<'_> {
 }
 
 impl Reader<'_> {
-    /// Returns the triggers of a kind whose next fire is to come.
+    /// Returns triggers whose next fire is after `now`.
     pub fn planned(
         &self,
         which: PlannedAre,
@@ -293,21 +294,21 @@ impl Reader<'_> {
     }
 }
 
-/// A value that outlives the daemon.
+/// A value that the store keeps for the next daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetaKey {
-    /// The boot in which the store was last served.
+    /// The boot in which a daemon last served the store.
     Boot,
     /// A text that changes with the system's zone.
     SystemZone,
 }
 
-/// Which triggers are to be planned anew.
+/// Which triggers are planned again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlannedAre {
     /// Cron expressions without a zone of their own.
     InSystemZone,
-    /// All that fire more than once.
+    /// All triggers but `--at`.
     Recurring,
 }
 
@@ -325,7 +326,7 @@ pub(super) fn trigger_spec(row: &Row<'_>, first: usize) -> rusqlite::Result<Trig
     })
 }
 
-/// Compiles a stored trigger, with the zone it is read in.
+/// Compiles a stored trigger, and returns its zone too.
 pub fn schedule_of(spec: &TriggerSpec, system_zone: &Zone) -> Compiled {
     let zone = match spec {
         TriggerSpec::Cron { zone: Some(name), .. } => Zone::read(name).map_err(|error| error.to_string())?,

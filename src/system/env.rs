@@ -1,5 +1,5 @@
-//! Owns: what the caller's environment says: flags before `TASKQ_*` before defaults.
-//! Nothing else reads the environment.
+//! Owns: the caller's environment, which no other module reads. Flags win over `TASKQ_*`, and these over
+//! defaults.
 //! Never: the command line.
 #![expect(clippy::disallowed_methods, reason = "the environment is read here")]
 
@@ -9,22 +9,22 @@ use std::path::{Path, PathBuf};
 use crate::domain::EnvVar;
 use crate::error::{Error, Result};
 
-/// Where sendmail(8) lies: there since 4.3BSD, or where hier(7) still has it.
+/// The path of sendmail(8) since 4.3BSD, and the older one of hier(7).
 const SENDMAILS: [&str; 2] = ["/usr/sbin/sendmail", "/usr/lib/sendmail"];
 
-/// The store's directory.
+/// The directory of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreDir {
-    /// Absolute.
+    /// An absolute path.
     pub path: PathBuf,
-    /// Somebody named it, and may have mistyped it.
+    /// The user named it, so it may be mistyped.
     pub is_named: bool,
 }
 
 /// Returns the store's directory: `flag`, else `TASKQ_DIR`, else `taskq` in the user's data directory (XDG).
 ///
 /// # Errors
-/// `Usage` if there is no such directory to be had.
+/// `Usage` if `flag` is empty, or there is no home directory.
 pub fn store_dir(flag: Option<&Path>) -> Result<StoreDir> {
     const WHAT: &str = "find the store";
     let named = flag
@@ -45,7 +45,7 @@ pub fn store_dir(flag: Option<&Path>) -> Result<StoreDir> {
     Ok(StoreDir { path, is_named })
 }
 
-/// Returns the caller's environment, in its order, without `_`, which names this very command.
+/// Returns the caller's environment, in its order, without `_`, which names this command.
 pub fn environment() -> Vec<EnvVar> {
     std::env::vars_os()
         .filter(|(name, _)| name != "_")
@@ -58,19 +58,19 @@ pub fn environment() -> Vec<EnvVar> {
         .collect()
 }
 
-/// Returns the value of one variable of the caller's.
+/// Returns the value of one variable of the caller's environment.
 pub fn variable(name: &std::ffi::OsStr) -> Option<std::ffi::OsString> {
     std::env::var_os(name)
 }
 
-/// Returns sendmail(8): what `TASKQ_SENDMAIL` names, else the system's; `None` if it is not there.
+/// Returns the path of sendmail(8): `TASKQ_SENDMAIL`, else the system's; `None` if it does not exist.
 pub fn sendmail() -> Option<PathBuf> {
     let named = std::env::var_os("TASKQ_SENDMAIL").filter(|path| !path.is_empty()).map(PathBuf::from);
     let places = named.map_or_else(|| SENDMAILS.map(PathBuf::from).to_vec(), |path| vec![path]);
     places.into_iter().filter_map(|path| std::path::absolute(path).ok()).find(|path| path.exists())
 }
 
-/// Returns the character set of the locale, by the name that mails use.
+/// Returns the character set of the locale, by its name in mails.
 pub fn charset() -> String {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| {
         let value = std::env::var(name).ok()?;
@@ -89,26 +89,26 @@ fn charset_of(locale: &str) -> String {
     }
 }
 
-/// Returns what `TZ` names, if anything. A leading colon is POSIX's, and means nothing here.
+/// Returns the zone in `TZ`, if there is one. A leading colon, which POSIX allows, is ignored.
 pub fn tz() -> Option<String> {
     let tz = std::env::var("TZ").ok()?;
     Some(tz.strip_prefix(':').unwrap_or(&tz).to_owned()).filter(|tz| !tz.is_empty())
 }
 
-/// Tells whether stderr goes to the journal, which wants levels (sd-daemon(3)).
+/// Returns whether stderr goes to the journal, which reads levels (sd-daemon(3)).
 pub fn logs_to_journal() -> bool {
     std::env::var_os("JOURNAL_STREAM").is_some()
 }
 
 /// Returns the caller's file mode creation mask.
 pub fn umask() -> u32 {
-    // There is no way to read it but to set it; this program has one thread, and nothing is made in between.
+    // Only setting it returns it. This program has one thread, which makes no file in between.
     let mask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     nix::sys::stat::umask(mask);
     mask.bits()
 }
 
-/// Returns the editor that crontab(1) would start: `VISUAL`, else `EDITOR`, else the system's.
+/// Returns the editor that crontab(1) starts: `VISUAL`, else `EDITOR`, else the system's.
 pub fn editor() -> std::ffi::OsString {
     let set = |name| std::env::var_os(name).filter(|editor| !editor.is_empty());
     let fallback = || {
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_locale_has_the_character_set_behind_its_point() {
+    fn the_character_set_of_a_locale_is_after_its_point() {
         for (locale, charset) in [
             ("C", "US-ASCII"),
             ("POSIX", "US-ASCII"),

@@ -1,4 +1,4 @@
-//! Owns: the environments that sessions and cron jobs begin with.
+//! Owns: the first environments of login sessions and cron jobs.
 //! Never: the caller's environment (see `env`).
 
 use std::fs;
@@ -10,7 +10,7 @@ use nix::unistd::User;
 use super::users::Person;
 use crate::domain::EnvVar;
 
-/// Returns the bare environment that cron(8) gives its jobs: the caller's, or that of `user`.
+/// Returns the small environment that cron(8) gives to jobs of `user`; `None`: of the caller.
 pub fn clean_environment(user: Option<&Person>) -> Vec<EnvVar> {
     let own_home = || dirs::home_dir().unwrap_or_else(|| PathBuf::from("/")).into_os_string().into_vec();
     let home = user.map_or_else(own_home, |user| user.home.clone());
@@ -22,8 +22,8 @@ pub fn clean_environment(user: Option<&Person>) -> Vec<EnvVar> {
     env
 }
 
-/// Returns what pam_env(8) gives to every session: `/etc/environment`, then `/etc/default/locale`, which
-/// wins.
+/// Returns the variables that pam_env(8) gives to every session: those of `/etc/default/locale` win over
+/// those of `/etc/environment`.
 pub fn login_environment() -> Vec<EnvVar> {
     let mut vars: Vec<EnvVar> = Vec::new();
     for file in ["/etc/environment", "/etc/default/locale"] {
@@ -36,12 +36,12 @@ pub fn login_environment() -> Vec<EnvVar> {
     vars
 }
 
-/// Reads such a file. A backslash at its end joins a line with the next.
+/// Parses such a file. A backslash at the end of a line joins it with the next.
 fn login_variables(text: &[u8]) -> Vec<EnvVar> {
     let mut vars = Vec::new();
     let mut joined = Vec::new();
     for line in text.split(|byte| *byte == b'\n') {
-        // pam_env(8) knows no quotes here: a `#` begins a comment everywhere.
+        // A `#` begins a comment also in quotes, as in pam_env(8).
         let comment = line.iter().position(|byte| *byte == b'#');
         joined.extend_from_slice(&line[..comment.unwrap_or(line.len())]);
         if comment.is_some() || joined.pop_if(|last| *last == b'\\').is_none() {
@@ -52,7 +52,8 @@ fn login_variables(text: &[u8]) -> Vec<EnvVar> {
     vars
 }
 
-/// Reads a line: `export ` in front and quotes around the value are taken away, each for itself.
+/// Parses a line. `export ` is removed, and so is a quote at each end of the value, also if the other is
+/// missing.
 fn login_variable(line: &[u8]) -> Option<EnvVar> {
     let line = line.trim_ascii_start();
     let line = line.strip_prefix(b"export ").unwrap_or(line);
@@ -74,8 +75,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_every_session_gets_is_read_as_pam_env_reads_it() {
-        // Each line was given to Debian's libpam-modules 1.5.2, and the job's environment read.
+    fn the_variables_of_sessions_are_parsed_as_by_pam_env() {
+        // The values are those of Debian's libpam-modules 1.5.2 for each line.
         for (line, expected) in [
             ("A=b", "A=b"),
             ("  A=b", "A=b"),

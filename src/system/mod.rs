@@ -1,4 +1,4 @@
-//! Owns: what the program takes from the system around it: environment, users, machine, login sessions.
+//! Owns: facts about the system: environment, users, machine, login sessions.
 //! Never: the command line.
 
 pub mod env;

@@ -1,19 +1,17 @@
-//! Owns: the users of this machine, passwd(5), and which of them this process is.
-//! Never: switching to one (see `keeper`).
+//! Owns: the users of this machine (passwd(5)), and the one of this process.
+//! Never: switching to a user (see `keeper`).
 
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use nix::unistd::User;
 
-/// A user, as far as environments and mails are about one.
+/// The entry of a user in passwd(5), as far as environments and mails need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of passwd(5)")]
 pub struct Person {
-    /// The name in passwd(5).
     pub name: String,
-    /// The home directory.
     pub home: Vec<u8>,
-    /// The login shell.
     pub shell: Vec<u8>,
 }
 
@@ -29,8 +27,8 @@ pub fn find_person(name: &str) -> Option<Person> {
     User::from_name(name).ok().flatten().map(Person::from)
 }
 
-/// Returns a user of this name, or the one that this process runs as; one that is in no passwd(5) has a
-/// number for a name and no home.
+/// Returns the user of this name; `None`: of this process. Without an entry in passwd(5) the name of the
+/// latter is its number, and the home is `/`.
 pub fn person(name: Option<&str>) -> Person {
     let found = match name {
         Some(name) => find_person(name),
@@ -43,7 +41,7 @@ pub fn person(name: Option<&str>) -> Person {
     })
 }
 
-/// Tells whether this process may do anything.
+/// Returns whether this process runs as root.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }

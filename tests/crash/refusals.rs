@@ -116,7 +116,7 @@ fn a_store_of_a_later_version_is_refused_and_stays_as_it_is() {
     database
         .execute_batch("PRAGMA user_version = 999; PRAGMA wal_checkpoint(TRUNCATE);")
         .expect("it is ours");
-    is_refused(&store, "the store has schema 999, this taskq knows schemas up to ");
+    is_refused(&store, "the store has schema 999, and this taskq reads schemas up to ");
 }
 
 #[test]

@@ -69,7 +69,8 @@ fn a_daemon_whose_store_has_come_to_a_later_version_stops_and_leaves_what_runs_a
     let known = version(&store);
     store.database().execute_batch("PRAGMA user_version = 999").expect("it is ours");
     send(daemon.pid(), Signal::SIGHUP);
-    daemon.line("error: cannot serve the store: the store has schema 999, this taskq knows schemas up to ");
+    daemon
+        .line("error: cannot serve the store: the store has schema 999, and this taskq reads schemas up to ");
     assert_eq!(daemon.ends(), Some(1));
     store.database().execute_batch(&format!("PRAGMA user_version = {known}")).expect("it is ours");
     let daemon = store.daemon();
