@@ -14,7 +14,6 @@ mod keeper_side;
 mod lock;
 mod logger;
 mod mail;
-mod mailing;
 mod order;
 mod outputs;
 mod pacer;
@@ -33,7 +32,7 @@ pub use agenda::{Agenda, Deadline, NextWake, Timer};
 pub use catch_up::{Beginning, CatchUp, begin, resume_job, uncommitted_stops};
 pub use deaf::is_listening;
 pub use lock::{DaemonInfo, open_store, running_daemon};
-pub use mailing::PostOffice;
+pub use mail::Mailer;
 pub use outputs::Excerpt;
 pub use pacer::Pacer;
 pub use poke::Poke;
@@ -41,7 +40,7 @@ pub use serve::serve;
 pub use settings::Settings;
 pub use stops::{Stop, stop_at_once};
 pub use subscription::{Presence, Subscription, Wake};
-pub use turn::{Done, Turn, turn};
+pub use turn::{TurnInput, TurnOutput, turn};
 
 /// Returns a random positive number.
 fn random_id() -> std::io::Result<i64> {

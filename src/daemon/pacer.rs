@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::agenda::{Agenda, Deadline, NextWake, Timer};
 use super::batching::{self, Prefetched};
 use super::catch_up::{CatchUp, STEP_BACK};
-use super::turn::Done;
+use super::turn::TurnOutput;
 use crate::clock::Clock;
 use crate::domain::Span;
 use crate::keeper::protocol::FromKeeper;
@@ -172,7 +172,7 @@ impl Pacer {
     }
 
     /// A turn is committed.
-    pub fn committed(&mut self, done: &Done) {
+    pub fn committed(&mut self, done: &TurnOutput) {
         (self.is_due, self.is_failing) = (false, false);
         self.reports.clear();
         self.is_waiting = done.waiting;
@@ -212,7 +212,7 @@ mod tests {
         let mut pacer = Pacer::new(&clock);
         assert!(pacer.is_turn_due());
         pacer.client_wrote(0);
-        pacer.committed(&Done::default());
+        pacer.committed(&TurnOutput::default());
         (pacer, clock)
     }
 
@@ -251,10 +251,10 @@ mod tests {
 
     #[test]
     fn results_wait_for_others_only_while_no_slot_is_idle_and_nobody_watches() {
-        let waits = Done { waiting: true, ..Done::default() };
+        let waits = TurnOutput { waiting: true, ..TurnOutput::default() };
         for (done, is_watched, delay) in [
-            (Done::default(), false, 5 * MILLISECOND),
-            (Done::default(), true, Duration::ZERO),
+            (TurnOutput::default(), false, 5 * MILLISECOND),
+            (TurnOutput::default(), true, Duration::ZERO),
             (waits, false, Duration::ZERO),
         ] {
             let (mut pacer, mut clock) = pacer();
@@ -275,7 +275,7 @@ mod tests {
         pacer.keeper_reported(vec![ended(1, &clock)], false, &clock);
         assert_eq!(doze(&mut pacer, &mut clock), Some(5 * MILLISECOND));
         assert_eq!((pacer.is_turn_due(), pacer.reports().len()), (true, 3));
-        pacer.committed(&Done::default());
+        pacer.committed(&TurnOutput::default());
         assert_eq!((doze(&mut pacer, &mut clock), pacer.reports().len()), (None, 0));
     }
 
@@ -283,13 +283,13 @@ mod tests {
     fn a_failed_turn_is_tried_again_with_the_same_reports_and_no_fire_wakes_the_daemon_meanwhile() {
         let (mut pacer, mut clock) = pacer();
         let fire = clock.now + Span::from_millis(300);
-        pacer.committed(&Done { deadline: Some(fire), ..Done::default() });
+        pacer.committed(&TurnOutput { deadline: Some(fire), ..TurnOutput::default() });
         pacer.keeper_reported(vec![ended(1, &clock)], true, &clock);
         pacer.failed(&clock);
         assert!(!pacer.is_turn_due() && pacer.is_failing());
         assert_eq!(doze(&mut pacer, &mut clock), Some(SECOND));
         assert_eq!((pacer.is_turn_due(), pacer.reports().len()), (true, 1));
-        pacer.committed(&Done::default());
+        pacer.committed(&TurnOutput::default());
         assert!(!pacer.is_failing());
         assert_eq!(doze(&mut pacer, &mut clock), None);
     }
@@ -298,7 +298,7 @@ mod tests {
     fn the_next_fire_makes_a_turn_due() {
         let (mut pacer, mut clock) = pacer();
         let fire = clock.now + Span::from_seconds(60);
-        pacer.committed(&Done { deadline: Some(fire), ..Done::default() });
+        pacer.committed(&TurnOutput { deadline: Some(fire), ..TurnOutput::default() });
         assert_eq!(doze(&mut pacer, &mut clock), Some(60 * SECOND));
         assert!(pacer.is_turn_due());
     }
@@ -312,10 +312,10 @@ mod tests {
         assert!(!pacer.is_turn_due());
         pacer.client_wrote(8);
         assert!(pacer.is_turn_due());
-        pacer.committed(&Done::default());
+        pacer.committed(&TurnOutput::default());
         assert_eq!(doze(&mut pacer, &mut clock), Some(SECOND / 2), "one's word does not stand for another's");
         assert!(pacer.is_turn_due());
-        pacer.committed(&Done::default());
+        pacer.committed(&TurnOutput::default());
         assert_eq!(doze(&mut pacer, &mut clock), None);
     }
 

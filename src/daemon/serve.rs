@@ -20,14 +20,14 @@ use super::idle::{self, Idle};
 use super::keeper_side::KeeperSide;
 use super::lock::{self, DaemonInfo, DaemonLock};
 use super::logger;
-use super::mailing::{BODY_BYTES_MAX, PostOffice};
+use super::mail::{BODY_BYTES_MAX, Mailer};
 use super::outputs::{Excerpt, stored_output, tasks_with_files};
 use super::pacer::Pacer;
 use super::poke::ClientMessage;
 use super::settings::Settings;
 use super::sources::{Source, Sources};
 use super::timer::WallTimer;
-use super::turn::{Done, Turn, turn};
+use super::turn::{TurnInput, TurnOutput, turn};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::error::{Error, Result, describe};
@@ -363,9 +363,9 @@ impl<'a> Daemon<'a> {
         now: Timestamp,
         ended_keepers: &[KeeperInstance],
         pipes: &[Attempt],
-    ) -> StoreResult<Done> {
+    ) -> StoreResult<TurnOutput> {
         let log = self.base.join(LOG_DIRECTORY);
-        let post_office = PostOffice {
+        let mailer = Mailer {
             host: &self.settings.host,
             charset: &self.settings.charset,
             sendmail: &env::sendmail,
@@ -375,7 +375,7 @@ impl<'a> Daemon<'a> {
         };
         turn(
             &mut self.store,
-            &Turn {
+            &TurnInput {
                 now,
                 system_zone: &self.zone,
                 cpus: self.settings.cpus,
@@ -387,13 +387,13 @@ impl<'a> Daemon<'a> {
                 requests: &self.doors.adds.requests(),
                 has_hung_up: &|request| self.doors.adds.has_hung_up(request),
                 output: &|ended| stored_output(&log, ended),
-                post_office: Some(&post_office),
+                mailer: Some(&mailer),
             },
         )
     }
 
     /// Acts on what is committed.
-    fn committed(&mut self, done: Done) {
+    fn committed(&mut self, done: TurnOutput) {
         if self.pacer.is_failing() {
             info!("the store can be written again");
         }

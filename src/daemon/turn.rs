@@ -1,34 +1,34 @@
 //! Owns: one turn: reports in, decisions, orders out, all in one transaction.
 //! Never: sockets, clocks, files: what it needs of them is passed in, so that a simulation can drive it.
 //!
-//! What a turn returns may be acted on only because it is committed: a start that is told before its claim is
-//! on disk could happen twice.
+//! The output may be acted on only because it is committed: a start that is sent before its claim is on disk
+//! could happen twice.
 
 use std::collections::{HashMap, HashSet};
 
 use super::adding::{AddAnswer, AddRequest, add_requested};
-use super::mailing::{self, PostOffice};
+use super::mail::{self, Claim, ClaimedMail, Mailer};
 use super::order::{seek_order, start_order};
-use crate::domain::{Span, Timestamp};
+use crate::domain::{RunId, Span, Timestamp};
 use crate::engine::{ClaimedFor, Plan, Recovery, after_end, conclude, plan, recover};
 use crate::error::{Error, ErrorKind};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, Known, Task, ToKeeper};
 use crate::schedule::Zone;
 use crate::store::{Applied, AttemptEnd, ClaimFor, Store, StoreError, StoreResult, Writer};
 
-/// A run shorter than this is over before the commit that would start its successor: successors stand by for
-/// it.
+/// A run shorter than this ends before the commit that would start its successor. For such runs, successors are
+/// prefetched.
 const BRIEF: Span = Span::from_millis(100);
 
-/// How many runs stand by for each brief run that ended in a turn: one to take its slot at once, one to take
-/// its successor's while this turn's orders are under way.
-const STANDING_BY_PER_BRIEF: usize = 2;
+/// How many runs are prefetched for each brief run that ended in a turn: one takes its slot at once, another takes
+/// the slot of that one while the orders of this turn are under way.
+const PREFETCHED_PER_BRIEF: usize = 2;
 
-/// How many runs of a queue stand by at the most: they cannot be overtaken without a recall.
-const STANDING_BY_MAX: usize = 64;
+/// The most prefetched runs of a queue: none of them can be overtaken without a recall.
+const PREFETCHED_MAX: usize = 64;
 
-/// What a turn is told of the world.
-pub struct Turn<'a> {
+/// What a turn needs to know of the world.
+pub struct TurnInput<'a> {
     /// The current time.
     pub now: Timestamp,
     /// The system's zone.
@@ -43,24 +43,24 @@ pub struct Turn<'a> {
     pub ended_keepers: &'a [KeeperInstance],
     /// The attempts whose pipes have a name, if a keeper has said hello.
     pub pipes: &'a [Attempt],
-    /// What the keeper said since the last turn.
+    /// The keeper's reports since the last turn.
     pub reports: &'a [FromKeeper],
     /// Jobs that clients want added.
     pub requests: &'a [&'a AddRequest],
     /// Tells whether the client of a request has hung up; it will store the job itself, or has died.
     pub has_hung_up: &'a dyn Fn(&AddRequest) -> bool,
-    /// Returns an ended attempt's output, if it belongs into the run log.
+    /// Returns the output of an ended attempt, if it belongs into the run log.
     pub output: &'a dyn Fn(&Ended) -> Option<Vec<u8>>,
-    /// What it takes to send mails; without it they wait.
-    pub post_office: Option<&'a PostOffice<'a>>,
+    /// Without one, mails wait.
+    pub mailer: Option<&'a Mailer<'a>>,
 }
 
-/// What came out of a turn.
+/// What follows from a committed turn.
 #[derive(Debug, Default)]
-pub struct Done {
-    /// What to answer to the requests, in their order.
+pub struct TurnOutput {
+    /// The answers to the requests, in their order.
     pub answers: Vec<AddAnswer>,
-    /// What to tell the keeper, in this order.
+    /// Orders for the keeper, in this order.
     pub orders: Vec<ToKeeper>,
     /// Something waits for a slot that is taken.
     pub waiting: bool,
@@ -68,7 +68,7 @@ pub struct Done {
     pub has_room: bool,
     /// When the next turn is due: with the next fire, or at once.
     pub deadline: Option<Timestamp>,
-    /// Tasks whose output file is of no more use: its content is in the run log now, if it belongs there.
+    /// Tasks whose output file can be removed: its content is in the run log now, if it belongs there.
     pub stored_outputs: Vec<Task>,
     /// How many mails were given up because there is no sendmail(8).
     pub unsendable_mails: usize,
@@ -76,189 +76,203 @@ pub struct Done {
     pub notices: Vec<String>,
 }
 
-impl Turn<'_> {
-    /// Returns the keeper that runs and mails can be claimed for. An earlier taskq's keeper only finishes what
-    /// it runs; they wait for the next one.
+impl TurnInput<'_> {
+    fn claimed_for(&self, claimed_for: KeeperInstance, greeted: KeeperId) -> ClaimedFor {
+        if claimed_for == greeted.instance {
+            ClaimedFor::Greeted
+        } else if self.living_keepers.contains(&claimed_for) {
+            ClaimedFor::Living
+        } else if self.ended_keepers.contains(&claimed_for) {
+            ClaimedFor::Ended
+        } else {
+            ClaimedFor::Gone
+        }
+    }
+
+    /// Returns the keeper that runs and mails can be claimed for. A keeper of an earlier version only finishes
+    /// what it runs; they wait for the next one.
     fn starter(&self) -> Option<KeeperId> {
         self.keeper.filter(|keeper| keeper.takes_starts())
     }
 }
 
-/// Takes one turn.
+/// Takes one turn: ingests reports, follows up ends, adds jobs, decides, and makes orders.
 ///
 /// # Errors
 /// Nothing is changed if the store fails; the same reports must then be given to a later turn.
-pub fn turn(store: &mut Store, turn: &Turn<'_>) -> StoreResult<Done> {
-    let (mut done, mails) = store.write(|writer| {
-        let (mut done, mut mails) = (Done::default(), Vec::new());
-        let mut brief: HashMap<String, usize> = HashMap::new();
-        for report in turn.reports {
-            take_in(writer, turn, report, &mut brief, &mut done)?;
+pub fn turn(store: &mut Store, input: &TurnInput<'_>) -> StoreResult<TurnOutput> {
+    let (mut output, mails) = store.write(|writer| {
+        let mut turn = Turn { writer, input, output: TurnOutput::default(), brief: HashMap::new() };
+        for report in input.reports {
+            turn.ingest(report)?;
         }
-        writer.follow_up(after_end, turn.now)?;
-        for request in turn.requests {
-            done.answers.push(add_for_client(writer, turn, request)?);
+        writer.follow_up(after_end, input.now)?;
+        for request in input.requests {
+            let answer = turn.add_for_client(request)?;
+            turn.output.answers.push(answer);
         }
-        let applied = decide(writer, turn, &brief, &mut done)?;
-        if turn.keeper.is_some() {
-            give_orders(writer, turn, &applied, &mut done)?;
+        let applied = turn.decide()?;
+        if input.keeper.is_some() {
+            turn.give_orders(&applied)?;
         }
-        if let Some(starter) = turn.starter() {
-            mails = mailing::claim(writer, turn, starter, &mut done)?;
-        }
-        done.deadline = if done.has_room { Some(turn.now) } else { writer.next_deadline()? };
-        Ok::<_, StoreError>((done, mails))
+        let mails = turn.claim_mails()?;
+        let Turn { mut output, .. } = turn;
+        output.deadline = if output.has_room { Some(input.now) } else { writer.next_deadline()? };
+        Ok::<_, StoreError>((output, mails))
     })?;
-    done.orders.extend(mails.into_iter().map(|mail| mailing::order(turn, mail)));
-    Ok(done)
-}
-
-/// Adds a job for a client that still waits. Asked under the write lock: a client that hangs up later finds
-/// the job.
-fn add_for_client(writer: &Writer<'_>, turn: &Turn<'_>, request: &AddRequest) -> StoreResult<AddAnswer> {
-    if (turn.has_hung_up)(request) {
-        return Ok(Err(Error::new(ErrorKind::Conflict, "add job", "its client has hung up")));
+    // After the commit, because users are looked up and files are read for it, during which other writers
+    // should not wait.
+    if let Some(mailer) = input.mailer {
+        output.orders.extend(mails.into_iter().map(|mail| mail.order(mailer, input.system_zone)));
     }
-    add_requested(writer, request, turn.now)
+    Ok(output)
 }
 
-fn take_in(
-    writer: &Writer<'_>,
-    turn: &Turn<'_>,
-    report: &FromKeeper,
-    brief: &mut HashMap<String, usize>,
-    done: &mut Done,
-) -> StoreResult<()> {
-    match report {
-        FromKeeper::Hello { version, instance, known, ended } => {
-            let keeper = KeeperId { instance: *instance, version: *version };
-            meet(writer, turn, keeper, known, ended, done)?;
-            for ended in ended {
-                end(writer, turn, ended, brief, done)?;
+/// A turn inside its transaction.
+struct Turn<'a> {
+    writer: &'a Writer<'a>,
+    input: &'a TurnInput<'a>,
+    output: TurnOutput,
+    /// How many brief runs have ended in each queue.
+    brief: HashMap<String, usize>,
+}
+
+impl Turn<'_> {
+    /// Adds a job for a client that still waits. Asked under the write lock: a client that hangs up later finds
+    /// the job.
+    fn add_for_client(&self, request: &AddRequest) -> StoreResult<AddAnswer> {
+        if (self.input.has_hung_up)(request) {
+            return Ok(Err(Error::new(ErrorKind::Conflict, "add job", "its client has hung up")));
+        }
+        add_requested(self.writer, request, self.input.now)
+    }
+
+    fn ingest(&mut self, report: &FromKeeper) -> StoreResult<()> {
+        match report {
+            FromKeeper::Hello { version, instance, known, ended } => {
+                let keeper = KeeperId { instance: *instance, version: *version };
+                self.reconcile(keeper, known, ended)?;
+                ended.iter().try_for_each(|ended| self.record_result(ended))
             }
-            Ok(())
-        }
-        FromKeeper::Started { attempt, pid, at } => record_start(writer, *attempt, (*pid, *at)),
-        FromKeeper::Ended(ended) => end(writer, turn, ended, brief, done),
-        FromKeeper::Unattended { attempt, keeper, pid, at } => {
-            let Task::Run(run) = attempt.task else { return Ok(()) };
-            done.notices.push(format!("run {run} is unattended: the keeper that started it is gone"));
-            writer.record_unattended(run, attempt.number, *keeper, *pid, *at)
-        }
-        FromKeeper::Delayed { attempt, cause } => {
-            let task = match attempt.task {
-                Task::Run(run) => format!("start run {run}"),
-                Task::Mail(mail) => format!("send mail {mail}"),
-            };
-            done.notices.push(format!("cannot {task} yet: {cause}; trying again for a minute"));
-            Ok(())
+            FromKeeper::Started { attempt, pid, at } => self.record_start(*attempt, (*pid, *at)),
+            FromKeeper::Ended(ended) => self.record_result(ended),
+            FromKeeper::Unattended { attempt, keeper, pid, at } => {
+                let Task::Run(run) = attempt.task else { return Ok(()) };
+                self.notice(format!("run {run} is unattended: the keeper that started it is gone"));
+                self.writer.record_unattended(run, attempt.number, *keeper, *pid, *at)
+            }
+            FromKeeper::Delayed { attempt, cause } => {
+                let task = match attempt.task {
+                    Task::Run(run) => format!("start run {run}"),
+                    Task::Mail(mail) => format!("send mail {mail}"),
+                };
+                self.notice(format!("cannot {task} yet: {cause}; trying again for a minute"));
+                Ok(())
+            }
         }
     }
-}
 
-/// Holds the claims in the database against what the keeper knows.
-fn meet(
-    writer: &Writer<'_>,
-    turn: &Turn<'_>,
-    keeper: KeeperId,
-    known: &[Known],
-    ended: &[Ended],
-    done: &mut Done,
-) -> StoreResult<()> {
-    let at_keeper: HashSet<Attempt> =
-        known.iter().map(|known| known.attempt).chain(ended.iter().map(|ended| ended.attempt)).collect();
-    let (mut adopted, mut requeued, mut sought) = (0, 0, 0);
-    for claimed in writer.claimed_runs()? {
-        let attempt = Attempt::of_run(claimed.run, claimed.attempt);
-        let claimed_for = match claimed.keeper {
-            claimed_for if claimed_for == keeper.instance => ClaimedFor::Greeted,
-            claimed_for if turn.living_keepers.contains(&claimed_for) => ClaimedFor::Living,
-            claimed_for if turn.ended_keepers.contains(&claimed_for) => ClaimedFor::Ended,
-            _ => ClaimedFor::Gone,
-        };
-        match recover(claimed_for, at_keeper.contains(&attempt), keeper.takes_starts()) {
-            Recovery::Adopt => {
-                adopted += 1;
-                if claimed.keeper != keeper.instance
-                    && let Some(known) = known.iter().find(|known| known.attempt == attempt)
-                    && let Some((pid, at)) = known.started
-                {
-                    writer.record_unattended(claimed.run, claimed.attempt, keeper.instance, pid, at)?;
+    fn notice(&mut self, notice: String) {
+        self.output.notices.push(notice);
+    }
+
+    /// Compares the claims in the database with the attempts that the keeper has.
+    fn reconcile(&mut self, keeper: KeeperId, known: &[Known], ended: &[Ended]) -> StoreResult<()> {
+        let at_keeper: HashSet<Attempt> =
+            known.iter().map(|known| known.attempt).chain(ended.iter().map(|ended| ended.attempt)).collect();
+        let (mut adopted, mut requeued, mut sought) = (0, 0, 0);
+        for claimed in self.writer.claimed_runs()? {
+            let attempt = Attempt::of_run(claimed.run, claimed.attempt);
+            let claimed_for = self.input.claimed_for(claimed.keeper, keeper);
+            match recover(claimed_for, at_keeper.contains(&attempt), keeper.takes_starts()) {
+                Recovery::Adopt => {
+                    adopted += 1;
+                    if claimed.keeper != keeper.instance
+                        && let Some(known) = known.iter().find(|known| known.attempt == attempt)
+                        && let Some((pid, at)) = known.started
+                    {
+                        self.writer.record_unattended(
+                            claimed.run,
+                            claimed.attempt,
+                            keeper.instance,
+                            pid,
+                            at,
+                        )?;
+                    }
                 }
-            }
-            Recovery::Requeue => {
-                requeued += 1;
-                writer.requeue(claimed.run)?;
-                if claimed.stop_wanted {
-                    writer.cancel_run(claimed.run, false, turn.now)?;
+                Recovery::Requeue => {
+                    requeued += 1;
+                    self.writer.requeue(claimed.run)?;
+                    if claimed.stop_wanted {
+                        self.writer.cancel_run(claimed.run, false, self.input.now)?;
+                    }
                 }
+                Recovery::Seek => {
+                    sought += 1;
+                    let start = self.writer.start(claimed.run)?;
+                    self.output.orders.push(seek_order(&claimed, start, self.input.cpus));
+                }
+                Recovery::Wait => {}
             }
-            Recovery::Seek => {
-                sought += 1;
-                done.orders.push(seek_order(&claimed, writer.start(claimed.run)?, turn.cpus));
+        }
+        for known in known {
+            if let Some(started) = known.started {
+                self.record_start(known.attempt, started)?;
             }
-            Recovery::Wait => {}
         }
-    }
-    for known in known {
-        if let Some(started) = known.started {
-            record_start(writer, known.attempt, started)?;
+        self.writer.resend_stops()?;
+        mail::release_unknown(self.writer, &at_keeper)?;
+        for attempt in self.input.pipes {
+            if !self.is_open(*attempt)? {
+                self.acknowledge(*attempt);
+            }
         }
-    }
-    writer.resend_stops()?;
-    mailing::meet(writer, &at_keeper)?;
-    for attempt in turn.pipes {
-        if !is_open(writer, *attempt)? {
-            acknowledge(*attempt, done);
+        if adopted + requeued + sought > 0 {
+            self.notice(format!(
+                "found a keeper: runs adopted: {adopted}, queued again: {requeued}, looked for: {sought}"
+            ));
         }
+        Ok(())
     }
-    if adopted + requeued + sought > 0 {
-        done.notices.push(format!(
-            "found a keeper: runs adopted: {adopted}, queued again: {requeued}, looked for: {sought}"
-        ));
-    }
-    Ok(())
-}
 
-fn record_start(writer: &Writer<'_>, attempt: Attempt, (pid, at): (u32, Timestamp)) -> StoreResult<()> {
-    match attempt.task {
-        Task::Run(run) => writer.record_start(run, attempt.number, pid, at),
-        Task::Mail(_) => Ok(()),
-    }
-}
-
-/// Tells whether the end of an attempt is still to be recorded.
-fn is_open(writer: &Writer<'_>, attempt: Attempt) -> StoreResult<bool> {
-    match attempt.task {
-        Task::Run(run) => Ok(writer.open_attempt(run, attempt.number)?.is_some()),
-        Task::Mail(mail) => writer.is_mail_open(mail),
-    }
-}
-
-fn end(
-    writer: &Writer<'_>,
-    turn: &Turn<'_>,
-    ended: &Ended,
-    brief: &mut HashMap<String, usize>,
-    done: &mut Done,
-) -> StoreResult<()> {
-    let Attempt { task, number } = ended.attempt;
-    let run = match task {
-        Task::Run(run) => run,
-        Task::Mail(mail) => {
-            mailing::end(writer, turn, mail, ended, done)?;
-            acknowledge(ended.attempt, done);
-            return Ok(());
+    fn record_start(&self, attempt: Attempt, (pid, at): (u32, Timestamp)) -> StoreResult<()> {
+        match attempt.task {
+            Task::Run(run) => self.writer.record_start(run, attempt.number, pid, at),
+            Task::Mail(_) => Ok(()),
         }
-    };
-    // A result that was committed, and whose acknowledgement was lost with a daemon, comes again.
-    if let Some(open) = writer.open_attempt(run, number)? {
+    }
+
+    /// Tells whether the end of an attempt is still to be recorded.
+    fn is_open(&self, attempt: Attempt) -> StoreResult<bool> {
+        match attempt.task {
+            Task::Run(run) => Ok(self.writer.open_attempt(run, attempt.number)?.is_some()),
+            Task::Mail(mail) => self.writer.is_mail_open(mail),
+        }
+    }
+
+    fn record_result(&mut self, ended: &Ended) -> StoreResult<()> {
+        match ended.attempt.task {
+            Task::Run(run) => self.record_run(run, ended)?,
+            Task::Mail(mail) => {
+                let output = (self.input.output)(ended);
+                let notice = mail::record_result(self.writer, mail, ended, output.as_deref())?;
+                self.output.notices.extend(notice);
+                self.output.stored_outputs.push(ended.attempt.task);
+            }
+        }
+        self.acknowledge(ended.attempt);
+        Ok(())
+    }
+
+    fn record_run(&mut self, run: RunId, ended: &Ended) -> StoreResult<()> {
+        // A result that was committed, and whose acknowledgement was lost with a daemon, comes again.
+        let Some(open) = self.writer.open_attempt(run, ended.attempt.number)? else { return Ok(()) };
         let conclusion = conclude(&ended.end, ended.stopped, open.stop_wanted);
-        let output = (turn.output)(ended);
+        let output = (self.input.output)(ended);
         if output.is_some() {
-            done.stored_outputs.push(task);
+            self.output.stored_outputs.push(ended.attempt.task);
         }
-        let result = AttemptEnd {
+        let end = AttemptEnd {
             run,
             started: ended.started_at.map(|at| (ended.pid, at)),
             finished_at: ended.finished_at,
@@ -266,71 +280,81 @@ fn end(
             output_bytes: ended.output_bytes,
             output,
         };
-        writer.record_end(&result, &conclusion)?;
+        self.writer.record_end(&end, &conclusion)?;
         if ended.started_at.is_some_and(|at| ended.finished_at.since(at) < BRIEF) {
-            *brief.entry(open.queue).or_default() += 1;
+            *self.brief.entry(open.queue).or_default() += 1;
         }
+        Ok(())
     }
-    acknowledge(ended.attempt, done);
-    Ok(())
-}
 
-fn acknowledge(attempt: Attempt, done: &mut Done) {
-    match done.orders.last_mut() {
-        Some(ToKeeper::Acknowledge { attempts }) => attempts.push(attempt),
-        _ => done.orders.push(ToKeeper::Acknowledge { attempts: vec![attempt] }),
+    fn acknowledge(&mut self, attempt: Attempt) {
+        match self.output.orders.last_mut() {
+            Some(ToKeeper::Acknowledge { attempts }) => attempts.push(attempt),
+            _ => self.output.orders.push(ToKeeper::Acknowledge { attempts: vec![attempt] }),
+        }
     }
-}
 
-fn decide(
-    writer: &Writer<'_>,
-    turn: &Turn<'_>,
-    brief: &HashMap<String, usize>,
-    done: &mut Done,
-) -> StoreResult<Applied> {
-    let lookahead = |queue: &str| {
-        brief.get(queue).map_or(0, |ended| (ended * STANDING_BY_PER_BRIEF).min(STANDING_BY_MAX))
-    };
-    let mut applied = Applied::default();
-    loop {
-        let with_queues: Option<&dyn Fn(&str) -> usize> =
-            if turn.starter().is_some() { Some(&lookahead) } else { None };
-        let snapshot = writer.snapshot(turn.now, turn.system_zone, turn.cpus, with_queues)?;
-        let plan: Plan = plan(turn.now, &snapshot);
-        for (job, reason) in &plan.broken {
-            done.notices.push(format!("job {job} is paused, its schedule cannot be read: {reason}"));
-        }
-        let claim_for = turn.starter().map(|keeper| ClaimFor { keeper: keeper.instance, has_pipe: true });
-        writer.apply(&plan, claim_for, turn.now, &mut applied)?;
-        writer.follow_up(after_end, turn.now)?;
-        done.waiting = plan.waiting;
-        done.has_room = plan.has_room;
-        if !plan.more {
-            return Ok(applied);
+    fn decide(&mut self) -> StoreResult<Applied> {
+        let TurnInput { now, system_zone, cpus, .. } = *self.input;
+        let starter = self.input.starter();
+        let mut applied = Applied::default();
+        loop {
+            let lookahead = |queue: &str| {
+                let ended = self.brief.get(queue).copied().unwrap_or(0);
+                (ended * PREFETCHED_PER_BRIEF).min(PREFETCHED_MAX)
+            };
+            let with_queues = starter.map(|_| &lookahead as &dyn Fn(&str) -> usize);
+            let snapshot = self.writer.snapshot(now, system_zone, cpus, with_queues)?;
+            let plan: Plan = plan(now, &snapshot);
+            for (job, reason) in &plan.broken {
+                self.notice(format!("job {job} is paused, its schedule cannot be read: {reason}"));
+            }
+            let claim_for = starter.map(|keeper| ClaimFor { keeper: keeper.instance, has_pipe: true });
+            self.writer.apply(&plan, claim_for, now, &mut applied)?;
+            self.writer.follow_up(after_end, now)?;
+            (self.output.waiting, self.output.has_room) = (plan.waiting, plan.has_room);
+            if !plan.more {
+                return Ok(applied);
+            }
         }
     }
-}
 
-fn give_orders(writer: &Writer<'_>, turn: &Turn<'_>, applied: &Applied, done: &mut Done) -> StoreResult<()> {
-    for (run, number, now) in writer.take_stops()? {
-        done.orders.push(ToKeeper::Stop { attempt: Attempt::of_run(run, number), now });
+    fn give_orders(&mut self, applied: &Applied) -> StoreResult<()> {
+        for (run, number, now) in self.writer.take_stops()? {
+            self.output.orders.push(ToKeeper::Stop { attempt: Attempt::of_run(run, number), now });
+        }
+        for run in &applied.unclaimed {
+            let number = self.writer.start(*run)?.attempt;
+            self.output.orders.push(ToKeeper::Recall { attempt: Attempt::of_run(*run, number) });
+        }
+        let starts =
+            applied.claimed.iter().map(|run| Ok(start_order(self.writer.start(*run)?, self.input.cpus)));
+        let starts = starts.collect::<StoreResult<Vec<ToKeeper>>>()?;
+        // A start carries the width of its queue. Without one, prefetched runs would keep to the last width.
+        for (queue, slots) in &applied.widths {
+            let names =
+                |order: &ToKeeper| matches!(order, ToKeeper::Start(start, _) if start.queue == *queue);
+            if !starts.iter().any(names) {
+                let slots = u32::try_from(*slots).unwrap_or(u32::MAX);
+                self.output.orders.push(ToKeeper::Resize { queue: queue.clone(), slots });
+            }
+        }
+        self.output.orders.extend(starts);
+        Ok(())
     }
-    for run in &applied.unclaimed {
-        let number = writer.start(*run)?.attempt;
-        done.orders.push(ToKeeper::Recall { attempt: Attempt::of_run(*run, number) });
-    }
-    let starts = applied.claimed.iter().map(|run| Ok(start_order(writer.start(*run)?, turn.cpus)));
-    let starts = starts.collect::<StoreResult<Vec<ToKeeper>>>()?;
-    // A start tells the width of its queue; where none does, what stands by would keep to the last one told.
-    for (queue, slots) in &applied.widths {
-        let names = |order: &ToKeeper| matches!(order, ToKeeper::Start(start, _) if start.queue == *queue);
-        if !starts.iter().any(names) {
-            let slots = u32::try_from(*slots).unwrap_or(u32::MAX);
-            done.orders.push(ToKeeper::Resize { queue: queue.clone(), slots });
+
+    fn claim_mails(&mut self) -> StoreResult<Vec<ClaimedMail>> {
+        let (Some(starter), Some(mailer)) = (self.input.starter(), self.input.mailer) else {
+            return Ok(Vec::new());
+        };
+        match mail::claim(self.writer, starter.instance, mailer)? {
+            Claim::Mails(mails) => Ok(mails),
+            Claim::GivenUp(mails) => {
+                self.output.unsendable_mails = mails;
+                Ok(Vec::new())
+            }
         }
     }
-    done.orders.extend(starts);
-    Ok(())
 }
 
 #[cfg(test)]
@@ -352,14 +376,14 @@ mod tests {
         (dir, store)
     }
 
-    fn take(store: &mut Store, keeper: KeeperInstance, ended_keepers: &[KeeperInstance]) -> Done {
+    fn take(store: &mut Store, keeper: KeeperInstance, ended_keepers: &[KeeperInstance]) -> TurnOutput {
         take_with(store, KeeperId { instance: keeper, version: PROTOCOL_VERSION }, ended_keepers)
     }
 
-    fn take_with(store: &mut Store, keeper: KeeperId, ended_keepers: &[KeeperInstance]) -> Done {
+    fn take_with(store: &mut Store, keeper: KeeperId, ended_keepers: &[KeeperInstance]) -> TurnOutput {
         let reports = [hello(keeper)];
         let zone = Zone::utc();
-        let world = Turn {
+        let world = TurnInput {
             now: now(),
             system_zone: &zone,
             cpus: 1,
@@ -371,7 +395,7 @@ mod tests {
             requests: &[],
             has_hung_up: &|_| false,
             output: &|_| None,
-            post_office: None,
+            mailer: None,
         };
         turn(store, &world).expect("the store is whole")
     }
@@ -385,7 +409,7 @@ mod tests {
         }
     }
 
-    fn starts(done: &Done) -> usize {
+    fn starts(done: &TurnOutput) -> usize {
         done.orders.iter().filter(|order| matches!(order, ToKeeper::Start(..))).count()
     }
 
@@ -394,7 +418,7 @@ mod tests {
         store.read(|reader| reader.run(run)).expect("the store is whole").expect("it has one run").outcome
     }
 
-    fn seeks(done: &Done) -> usize {
+    fn seeks(done: &TurnOutput) -> usize {
         done.orders.iter().filter(|order| matches!(order, ToKeeper::Seek(_))).count()
     }
 

@@ -25,15 +25,6 @@ pub struct UnsentMail {
     pub cause: String,
 }
 
-/// A mail that a keeper is to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `mail`")]
-pub struct ClaimedMail {
-    pub id: i64,
-    /// The instance of the keeper.
-    pub keeper: i64,
-}
-
 impl Reader<'_> {
     /// Returns whether a mail waits or is being sent.
     pub fn is_mail_open(&self, id: i64) -> StoreResult<bool> {
@@ -50,13 +41,12 @@ impl Reader<'_> {
         Ok(statement.exists([])?)
     }
 
-    /// Returns the mails that are claimed for a keeper, without a result.
-    pub fn claimed_mails(&self) -> StoreResult<Vec<ClaimedMail>> {
+    /// Returns the mails that are claimed for a keeper.
+    pub fn claimed_mails(&self) -> StoreResult<Vec<i64>> {
         let mut statement = self
             .transaction
-            .prepare("SELECT id, keeper FROM mail WHERE failed IS NULL AND keeper IS NOT NULL ORDER BY id")?;
-        let claimed =
-            statement.query_map([], |row| Ok(ClaimedMail { id: row.get(0)?, keeper: row.get(1)? }))?;
+            .prepare("SELECT id FROM mail WHERE failed IS NULL AND keeper IS NOT NULL ORDER BY id")?;
+        let claimed = statement.query_map([], |row| row.get(0))?;
         Ok(claimed.collect::<rusqlite::Result<_>>()?)
     }
 

@@ -39,7 +39,7 @@ pub use ends::{AttemptEnd, OpenAttempt, Start};
 pub use error::{StoreError, StoreResult};
 pub use job_view::{JobFilter, JobView, TriggerView};
 pub use jobs::{Cancelled, FirstFire};
-pub use mail::{ClaimedMail, MailToSend, UnsentMail};
+pub use mail::{MailToSend, UnsentMail};
 pub use queues::QueueView;
 pub use runs::{RunFilter, RunView};
 pub use snapshot::{ClaimedRun, MetaKey, PlannedAre, PrefetchMax, schedule_of};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use taskq::daemon::Done;
+use taskq::daemon::TurnOutput;
 use taskq::domain::{End, MailWhen, Outcome, Overlap, StopCause, Timestamp};
 use taskq::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use taskq::schedule::{Schedule, Zone};
@@ -121,7 +121,7 @@ impl Audit {
         now: Timestamp,
         system: &Zone,
         instance: Option<KeeperInstance>,
-        done: &Done,
+        done: &TurnOutput,
         ledger: &Ledger,
     ) -> Changes {
         let changes = self.scan(ledger);
@@ -205,7 +205,7 @@ impl Audit {
     }
 
     /// What is claimed is told to be started, best first, and nothing else is.
-    fn check_starts(&self, changes: &Changes, instance: Option<KeeperInstance>, done: &Done) {
+    fn check_starts(&self, changes: &Changes, instance: Option<KeeperInstance>, done: &TurnOutput) {
         let told: Vec<Attempt> = done
             .orders
             .iter()

@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use taskq::daemon::{
-    AddRequest, Beginning, Done, Excerpt, Pacer, PostOffice, Timer, Turn, begin, turn, uncommitted_stops,
+    AddRequest, Beginning, Excerpt, Mailer, Pacer, Timer, TurnInput, TurnOutput, begin, turn,
+    uncommitted_stops,
 };
 use taskq::domain::{JobId, Timestamp};
 use taskq::keeper::protocol::{Ended, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
@@ -217,7 +218,7 @@ impl World {
         written
     }
 
-    fn commit(&mut self, trouble: Trouble, is_last: bool, now: Timestamp) -> StoreResult<Done> {
+    fn commit(&mut self, trouble: Trouble, is_last: bool, now: Timestamp) -> StoreResult<TurnOutput> {
         let daemon = self.daemon.as_ref().expect("it lives");
         let output = |ended: &Ended| {
             if is_last {
@@ -227,7 +228,7 @@ impl World {
             ended.started_at.map(|_| ended.attempt.task.to_string().into_bytes())
         };
         let has_sendmail = self.has_sendmail;
-        let post_office = PostOffice {
+        let mailer = Mailer {
             host: "host",
             charset: "UTF-8",
             sendmail: &|| has_sendmail.then(|| "/usr/sbin/sendmail".into()),
@@ -239,7 +240,7 @@ impl World {
         let has_hung_up = |request: &AddRequest| {
             daemon.adding.iter().any(|adding| adding.has_hung_up && adding.request.id == request.id)
         };
-        let input = Turn {
+        let input = TurnInput {
             now,
             system_zone: &daemon.zone,
             cpus: self.cpus,
@@ -251,7 +252,7 @@ impl World {
             has_hung_up: &has_hung_up,
             reports: daemon.pacer.reports(),
             output: &output,
-            post_office: Some(&post_office),
+            mailer: Some(&mailer),
         };
         with_trouble(trouble, &mut self.store, &mut self.rival, |store| turn(store, &input))
     }
@@ -271,7 +272,7 @@ impl World {
         }
     }
 
-    fn committed(&mut self, now: Timestamp, done: Done) {
+    fn committed(&mut self, now: Timestamp, done: TurnOutput) {
         let daemon = self.daemon.as_mut().expect("it lives");
         let met = daemon.pacer.reports().iter().any(|report| matches!(report, FromKeeper::Hello { .. }));
         daemon.pacer.committed(&done);

@@ -64,7 +64,7 @@ fn written_of(mail: &MailToSend, output: &Excerpt) -> (String, String) {
     };
     let letter = compose(mail, output, &sender);
     let arguments: Vec<String> = letter.arguments.iter().map(|word| lossy(word)).collect();
-    (arguments.join(" "), lossy(&letter.message))
+    (arguments.join(" "), lossy(&letter.text))
 }
 
 const TABLE: [&str; 4] = ["SHELL=/bin/sh", "HOME=/home/alice", "PATH=/usr/bin:/bin", "LOGNAME=alice"];

@@ -1,10 +1,10 @@
 //! Owns: the words of the mail about a run, and sendmail(8)'s arguments. Pure.
-//! Never: sending it (see `mailing`).
+//! Never: sending it (see `queue`).
 //!
 //! The forms of the two crons are theirs to the byte, so that whatever reads such mails goes on reading them.
 
-use super::outputs::Excerpt;
 use crate::crontab::is_safe;
+use crate::daemon::outputs::Excerpt;
 use crate::domain::{CommandLine, EnvVar, Execution, MailFormat, Outcome, RunId, Span, value_of};
 use crate::schedule::{Dialect, Zone};
 use crate::shown::{self, Facts, lossy};
@@ -30,15 +30,15 @@ pub struct Sender<'a> {
 
 /// A mail, ready for sendmail(8).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct Message {
     /// What follows the program.
     pub arguments: Vec<Vec<u8>>,
-    /// What it reads: head, blank line, body.
-    pub message: Vec<u8>,
+    /// Its standard input: head, blank line, body.
+    pub text: Vec<u8>,
 }
 
 /// Writes the mail about a run.
-pub fn compose(mail: &MailToSend, output: &Excerpt, sender: &Sender<'_>) -> Letter {
+pub fn compose(mail: &MailToSend, output: &Excerpt, sender: &Sender<'_>) -> Message {
     let mut message = Vec::new();
     let arguments = match mail.mail.format {
         MailFormat::Debian => debian(mail, sender, &mut message),
@@ -57,7 +57,7 @@ pub fn compose(mail: &MailToSend, output: &Excerpt, sender: &Sender<'_>) -> Lett
         // In the place of the output, where the crons write the like.
         message.extend(mail.run.cause.iter().flat_map(|cause| [cause.as_bytes(), b"\n"].concat()));
     }
-    Letter { arguments: arguments.into_iter().map(String::into_bytes).collect(), message }
+    Message { arguments: arguments.into_iter().map(String::into_bytes).collect(), text: message }
 }
 
 /// As Debian's cron 3.0pl1 does.
@@ -221,4 +221,5 @@ fn short(host: &str) -> &str {
 }
 
 #[cfg(test)]
+#[path = "tests.rs"]
 mod tests;

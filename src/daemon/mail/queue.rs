@@ -1,0 +1,172 @@
+//! Owns: the way of mails through the keeper: which are claimed for it, and what is recorded of them.
+//! Never: their text (see `compose`).
+//!
+//! A mail is claimed, ordered and acknowledged like a run, so that no death of daemon or keeper loses it. A run
+//! that may have been started is not started again; a mail is, because two are better than none.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use super::compose::{Sender, compose};
+use crate::daemon::outputs::Excerpt;
+use crate::domain::{End, EnvVar, RunId, Span, Stdin, StopCause};
+use crate::engine::pick_mails;
+use crate::keeper::protocol::{Attempt, Ended, KeeperInstance, StartExtras, StartOrder, ToKeeper};
+use crate::schedule::Zone;
+use crate::shown;
+use crate::store::{MailToSend, StoreResult, Writer};
+use crate::system::users::Person;
+
+/// How much of an output a mail holds, in bytes; the middle of more is left out.
+pub const BODY_BYTES_MAX: u64 = 1 << 20;
+
+/// How many mails are under way at once: each is a process, and up to `BODY_BYTES_MAX` of memory in the
+/// keeper.
+const AT_ONCE: u32 = 4;
+
+/// How many of one user's, to whom their sendmail(8)s belong and who can hold them up: the others' go on
+/// beside them.
+const AT_ONCE_OF_USER: usize = 2;
+
+/// The keeper's queue for them: no queue of a user's can have such a name.
+const QUEUE: &str = "@mail";
+
+/// How long sendmail(8) may take: it only has to queue the mail, and others of the user wait.
+const SENDMAIL_MAX: Span = Span::from_seconds(10 * 60);
+
+/// How long it then has to end by itself.
+const KILL_AFTER: Span = Span::from_seconds(10);
+
+/// Why nothing is sent from a machine that cannot.
+const NO_SENDMAIL: &str = "there is no sendmail";
+
+/// The longest part of what sendmail(8) said that is kept, in characters.
+const SAID_MAX: usize = 200;
+
+/// What it takes to send mails.
+pub struct Mailer<'a> {
+    /// The machine's name.
+    pub host: &'a str,
+    /// The character set of the daemon's locale.
+    pub charset: &'a str,
+    /// Finds sendmail(8), if there is one.
+    pub sendmail: &'a dyn Fn() -> Option<PathBuf>,
+    /// Finds the user of a job; `None`: whose daemon this is.
+    pub person: &'a dyn Fn(Option<&str>) -> Person,
+    /// Returns what every session gets.
+    pub login: &'a dyn Fn() -> Vec<EnvVar>,
+    /// Returns a run's output that is in a file, or what fits of it.
+    pub excerpt: &'a dyn Fn(RunId) -> Excerpt,
+}
+
+/// Releases the mails that were claimed for a keeper and that no keeper has: they are sent again.
+pub fn release_unknown(writer: &Writer<'_>, at_keeper: &HashSet<Attempt>) -> StoreResult<()> {
+    for mail in writer.claimed_mails()? {
+        if !at_keeper.contains(&Attempt::of_mail(mail)) {
+            writer.release_mail(mail)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a claim of mails came to.
+pub enum Claim {
+    Mails(Vec<ClaimedMail>),
+    /// There is no sendmail(8): so many mails were given up.
+    GivenUp(usize),
+}
+
+/// A mail that is claimed for the keeper.
+#[derive(Debug)]
+pub struct ClaimedMail {
+    mail: MailToSend,
+    /// The output in the run log; `None`: it may be in a file.
+    output: Option<Vec<u8>>,
+    sendmail: PathBuf,
+}
+
+/// Claims waiting mails for a keeper, or gives them up where there is no sendmail(8).
+pub fn claim(writer: &Writer<'_>, keeper: KeeperInstance, mailer: &Mailer<'_>) -> StoreResult<Claim> {
+    if !writer.has_waiting_mail()? {
+        return Ok(Claim::Mails(Vec::new()));
+    }
+    let Some(sendmail) = (mailer.sendmail)() else {
+        return Ok(Claim::GivenUp(writer.waiting_mails_failed(NO_SENDMAIL)?));
+    };
+    let picked = pick_mails(&writer.open_mails(AT_ONCE_OF_USER)?, AT_ONCE as usize, AT_ONCE_OF_USER);
+    let mails = writer.claim_mails(&picked, keeper)?;
+    let with_output = |mail: MailToSend| {
+        Ok(ClaimedMail { output: writer.output(mail.run.run)?, mail, sendmail: sendmail.clone() })
+    };
+    Ok(Claim::Mails(mails.into_iter().map(with_output).collect::<StoreResult<_>>()?))
+}
+
+impl ClaimedMail {
+    /// Composes the mail, as an order for the keeper.
+    pub fn order(self, mailer: &Mailer<'_>, zone: &Zone) -> ToKeeper {
+        let Self { mail, output, sendmail } = self;
+        let output = output.map_or_else(|| (mailer.excerpt)(mail.run.run), Excerpt::from);
+        let person = (mailer.person)(mail.execution.user.as_deref());
+        let login = (mailer.login)();
+        let sender =
+            Sender { user: &person.name, host: mailer.host, charset: mailer.charset, zone, login: &login };
+        let message = compose(&mail, &output, &sender);
+        let mut argv = vec![sendmail.as_os_str().as_encoded_bytes().to_vec()];
+        argv.extend(message.arguments);
+        let order = StartOrder {
+            attempt: Attempt::of_mail(mail.id),
+            queue: QUEUE.to_owned(),
+            slots: AT_ONCE,
+            argv,
+            env: environment(&person),
+            cwd: b"/".to_vec(),
+            umask: 0o022,
+            timeout: Some(SENDMAIL_MAX),
+            kill_after: KILL_AFTER,
+        };
+        let stdin = Stdin::Text(message.text);
+        ToKeeper::Start(order, StartExtras { stdin, user: mail.execution.user, ..StartExtras::default() })
+    }
+}
+
+/// What some of the programs that stand in for sendmail(8) look for; nothing of the job's.
+fn environment(person: &Person) -> Vec<Vec<u8>> {
+    let name = person.name.as_bytes();
+    vec![
+        b"PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_vec(),
+        [b"HOME=", person.home.as_slice()].concat(),
+        [b"LOGNAME=", name].concat(),
+        [b"USER=", name].concat(),
+    ]
+}
+
+/// Records the result of a mail, and returns what an administrator should know of it. A result that is reported
+/// again finds nothing to record.
+pub fn record_result(
+    writer: &Writer<'_>,
+    mail: i64,
+    ended: &Ended,
+    output: Option<&[u8]>,
+) -> StoreResult<Option<String>> {
+    let cause = match (&ended.end, ended.stopped) {
+        (End::Exited(0), _) => return writer.mail_is_sent(mail).map(|()| None),
+        // A mail whose processes were lost is not searched for: it is sent again.
+        (End::NotStarted | End::Lost, _) => return writer.release_mail(mail).map(|()| None),
+        (End::Exited(_) | End::Signaled(_), Some(StopCause::TimedOut)) => {
+            format!("sendmail did not end within {SENDMAIL_MAX}")
+        }
+        (End::Exited(status), _) => format!("sendmail ended with status {status}"),
+        (End::Signaled(signal), _) => format!("{} ended sendmail", shown::signal_name(*signal)),
+        (End::SpawnFailed { cause, .. }, _) => cause.clone(),
+    };
+    let said = output.map_or(String::new(), first_line);
+    let cause = if said.is_empty() { cause } else { format!("{cause}: {said}") };
+    let run = writer.mail_failed(mail, &cause)?;
+    Ok(run.map(|run| format!("the mail about run {run} was not sent: {cause}")))
+}
+
+fn first_line(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output.trim_ascii_start());
+    let line = text.lines().next().unwrap_or_default();
+    line.chars().filter(|c| !c.is_control()).take(SAID_MAX).collect::<String>().trim_end().to_owned()
+}
