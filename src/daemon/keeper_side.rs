@@ -21,7 +21,7 @@ use crate::domain::Timestamp;
 use crate::error::describe;
 use crate::keeper::lock::running_keeper;
 use crate::keeper::protocol::{Attempt, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
-use crate::keeper::{KeeperLink, SOCKET, launch};
+use crate::keeper::{Channel, SOCKET, launch};
 
 /// The pause after a keeper could not be launched, or an outdated one was let go.
 const RELAUNCH: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ pub(super) struct KeeperSide {
     /// The soft limit of descriptors that this process was started with, if it has raised it: the keeper
     /// gets that.
     descriptors: Option<u64>,
-    link: Option<KeeperLink>,
+    link: Option<Channel>,
     /// The keeper that said hello on this link.
     keeper: Option<KeeperId>,
     /// What an outdated keeper has and was not acknowledged.
@@ -81,7 +81,7 @@ impl KeeperSide {
     }
 
     pub(super) fn wants_write(&self) -> bool {
-        self.link.as_ref().is_some_and(KeeperLink::wants_write)
+        self.link.as_ref().is_some_and(Channel::wants_write)
     }
 
     pub(super) fn flush(&mut self) {
@@ -95,7 +95,7 @@ impl KeeperSide {
     pub(super) fn attach(&mut self) -> Option<Duration> {
         let is_first = !std::mem::take(&mut self.is_unreachable);
         let greeted = self.connect().and_then(|stream| {
-            let mut link = KeeperLink::new(stream)?;
+            let mut link = Channel::new(stream)?;
             link.send(&[ToKeeper::Hello { version: PROTOCOL_VERSION }])?;
             Ok(link)
         });
@@ -201,7 +201,7 @@ impl KeeperSide {
                     (Err(_), ToKeeper::Start(start, _)) => {
                         ends.push(FromKeeper::Ended(too_long(start.attempt, now)));
                     }
-                    (Err(error), _) => error!("cannot give an order to the keeper: {}", describe(&error)),
+                    (Err(error), _) => error!("cannot give an order to the keeper: {error}"),
                     (Ok(()), _) => {}
                 }
             }

@@ -117,7 +117,7 @@ impl<'a> Daemon<'a> {
         hangup: UnixStream,
         clock: &'a dyn Clock,
     ) -> io::Result<Self> {
-        let descriptors = raise_descriptor_limit().map(|limit| limit.soft);
+        let descriptors = raise_descriptor_limit(None).map(|limit| limit.soft);
         let (zone, _) = (settings.read_zone)();
         let base = store.directory().map_or_else(|| settings.dir.clone(), |directory| directory.below(""));
         Ok(Self {

@@ -14,7 +14,7 @@ use crate::engine::{ClaimedFor, Plan, Recovery, after_end, conclude, plan, recov
 use crate::error::{Error, ErrorKind};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, Known, Task, ToKeeper};
 use crate::schedule::Zone;
-use crate::store::{Applied, AttemptEnd, ClaimFor, Store, StoreError, StoreResult, Writer};
+use crate::store::{Applied, AttemptEnd, Store, StoreError, StoreResult, Writer};
 
 /// A run shorter than this ends before the commit that would start its successor. For such runs, successors are
 /// prefetched.
@@ -309,7 +309,7 @@ impl Turn<'_> {
             for (job, reason) in &plan.broken {
                 self.notice(format!("job {job} is paused, its schedule cannot be read: {reason}"));
             }
-            let claim_for = starter.map(|keeper| ClaimFor { keeper: keeper.instance, has_pipe: true });
+            let claim_for = starter.map(|keeper| keeper.instance);
             self.writer.apply(&plan, claim_for, now, &mut applied)?;
             self.writer.follow_up(after_end, now)?;
             (self.output.waiting, self.output.has_room) = (plan.waiting, plan.has_room);

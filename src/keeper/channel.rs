@@ -13,18 +13,9 @@ use super::wire::{self, FrameError, FrameReader};
 /// How much is read in one call: a few hundred messages of the usual size.
 const READ_BYTES: usize = 16 << 10;
 
-/// How many reads come before the rest of the program gets its turn; what is left makes the next poll
-/// return at once.
+/// How many reads come before the rest of the program gets its turn; what is left makes the next poll return
+/// at once.
 const READS_PER_FILL: usize = 16;
-
-/// What a read has found about the other side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// It may send more.
-    Open,
-    /// It will send no more. What it has sent is in the buffer.
-    Gone,
-}
 
 /// A connected socket with a buffer on either side.
 #[derive(Debug)]
@@ -36,74 +27,109 @@ pub struct Channel {
     written: usize,
     /// The other side reads no more. What it has sent before that is still read.
     is_shut: bool,
+    /// The other side will send no more. What it has sent is in the buffer.
+    is_ended: bool,
 }
 
 impl Channel {
     /// Takes over a connected socket.
+    ///
+    /// # Errors
+    /// If the socket cannot be made non-blocking.
     pub fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, reader: FrameReader::default(), out: Vec::new(), written: 0, is_shut: false })
+        let (reader, out) = (FrameReader::default(), Vec::new());
+        Ok(Self { stream, reader, out, written: 0, is_shut: false, is_ended: false })
+    }
+
+    /// Whether the other side will send no more.
+    pub(super) fn is_ended(&self) -> bool {
+        self.is_ended
     }
 
     /// Reads what has arrived, up to a bound.
-    pub fn fill(&mut self) -> Peer {
+    pub(super) fn fill(&mut self) {
         let mut bytes = [0; READ_BYTES];
         for _ in 0..READS_PER_FILL {
+            if self.is_ended {
+                return;
+            }
             match (&self.stream).read(&mut bytes) {
-                Ok(0) => return Peer::Gone,
+                Ok(0) => self.is_ended = true,
                 Ok(count) => self.reader.push(&bytes[..count]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Peer::Open,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // ECONNRESET: the other side died with unread messages of ours. Linux reports it only after
                 // everything that the other side had written was read, so nothing is lost here.
-                Err(_) => return Peer::Gone,
+                Err(_) => self.is_ended = true,
             }
         }
-        Peer::Open
     }
 
     /// Returns the next complete message.
-    pub fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+    pub(super) fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         self.reader.take()
     }
 
-    /// Adds a message to what is to be written.
-    pub fn queue<T: Serialize>(&mut self, message: &T) -> Result<(), FrameError> {
-        if self.is_shut { Ok(()) } else { wire::encode(message, &mut self.out) }
-    }
-
-    /// Removes what was queued since `out_len` was `length`.
-    pub fn unqueue(&mut self, length: usize) {
-        self.out.truncate(length);
-    }
-
-    /// Returns how many bytes are queued.
-    pub fn out_len(&self) -> usize {
-        self.out.len()
-    }
-
-    /// Writes as much as the socket takes.
+    /// Returns the messages that have arrived since the last call, without waiting.
     ///
     /// # Errors
-    /// Once, when the other side reads no more; from then on there is nothing to write.
-    pub fn flush(&mut self) -> io::Result<()> {
-        while self.written < self.out.len() {
-            match (&self.stream).write(&self.out[self.written..]) {
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.is_shut = true;
-                    self.forget_written();
-                    return Err(error);
+    /// `UnexpectedEof` if the other side is gone and all its messages were returned by earlier calls;
+    /// `InvalidData` if it sent something that is not a message.
+    pub fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Vec<T>> {
+        self.fill();
+        let mut messages = Vec::new();
+        loop {
+            match self.take() {
+                Ok(Some(message)) => messages.push(message),
+                // An error waits until everything before it was returned.
+                Ok(None) | Err(_) if !messages.is_empty() => return Ok(messages),
+                Ok(None) if !self.is_ended => return Ok(messages),
+                Ok(None) => {
+                    return Err(io::Error::new(ErrorKind::UnexpectedEof, "it closed the connection"));
                 }
+                Err(error) => return Err(error.into()),
             }
         }
-        self.forget_written();
+    }
+
+    /// Takes messages; `flush` writes them.
+    ///
+    /// # Errors
+    /// If a message is longer than a frame may be: then none of them is taken, and the channel stays usable.
+    pub(super) fn queue<T: Serialize>(&mut self, messages: &[T]) -> Result<(), FrameError> {
+        let length = self.out.len();
+        let queued = messages.iter().try_for_each(|message| wire::encode(message, &mut self.out));
+        if queued.is_err() || self.is_shut {
+            self.out.truncate(length);
+        }
+        queued
+    }
+
+    /// Takes messages and writes as much as the socket has room for. The rest is kept: while `wants_write`,
+    /// poll for POLLOUT and call `flush`. That the other side is gone is an error of `receive`.
+    ///
+    /// # Errors
+    /// As `queue`.
+    pub fn send<T: Serialize>(&mut self, messages: &[T]) -> Result<(), FrameError> {
+        self.queue(messages)?;
+        self.flush();
         Ok(())
     }
 
-    fn forget_written(&mut self) {
+    /// Writes as much as the socket has room for.
+    pub fn flush(&mut self) {
+        while self.written < self.out.len() {
+            match (&self.stream).write(&self.out[self.written..]) {
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.is_shut = true;
+                    break;
+                }
+            }
+        }
         self.written = 0;
         wire::recycle(&mut self.out);
     }

@@ -30,21 +30,16 @@ impl DescriptorLimit {
     }
 }
 
-/// Raises the soft limit of descriptors to the hard one; `None`: it is as it was.
+/// Raises the soft limit of descriptors to the hard one; `None`: it is as it was. `soft`: what it was, if it
+/// is raised already.
 ///
 /// The soft limit is low (1,024) for programs that use select(2); whoever starts such programs must give it
 /// back to them.
-pub fn raise_descriptor_limit() -> Option<DescriptorLimit> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+pub fn raise_descriptor_limit(soft: Option<rlim_t>) -> Option<DescriptorLimit> {
+    let (current, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    let soft = soft.unwrap_or(current);
     let is_raised = soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
     is_raised.then_some(DescriptorLimit { soft, hard })
-}
-
-/// Sets the soft limit of descriptors, at most to the hard one.
-pub fn set_descriptor_limit(soft: rlim_t) {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard);
-    }
 }
 
 /// Returns how many descriptors this process may have open.

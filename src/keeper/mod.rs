@@ -8,7 +8,6 @@ mod exit_marker;
 mod group;
 mod input;
 mod limits;
-mod link;
 pub mod lock;
 mod output;
 mod path_search;
@@ -27,12 +26,12 @@ pub mod wire;
 
 use std::path::{Path, PathBuf};
 
+pub use channel::Channel;
 pub use exit_marker::{exit_markers, remove_exit_markers};
-pub use limits::{DescriptorLimit, descriptor_limit, raise_descriptor_limit, set_descriptor_limit};
-pub use link::{KeeperLink, launch};
+pub use limits::{DescriptorLimit, descriptor_limit, raise_descriptor_limit};
 pub use pipe::attempts_with_pipes;
 pub use server::{KeeperConfig, SOCKET, serve};
-pub use setup::adopt_stdin_listener;
+pub use setup::{adopt_stdin_listener, launch};
 
 use protocol::Task;
 

@@ -25,7 +25,7 @@ use crate::clock::Clock;
 
 use self::place::Place;
 pub use self::place::SOCKET;
-use super::channel::{Channel, Peer};
+use super::channel::Channel;
 use super::drain::Drain;
 use super::limits::{DescriptorLimit, raise_descriptor_limit};
 use super::lock;
@@ -56,6 +56,8 @@ pub struct KeeperConfig {
     /// The store's directory.
     pub dir: PathBuf,
     pub instance: KeeperInstance,
+    /// The soft limit of descriptors that runs get, if it is not the keeper's own.
+    pub descriptors: Option<u64>,
 }
 
 /// Serves until nothing runs, nothing is unacknowledged and no daemon is connected.
@@ -79,7 +81,7 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
         pipes: Pipes::new(log_dir.clone()),
         log_dir,
         place,
-        limit: raise_descriptor_limit(),
+        limit: raise_descriptor_limit(config.descriptors),
         instance: config.instance,
         clock,
         roster: Roster::default(),
@@ -105,7 +107,6 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
 /// The one connection to a daemon.
 struct Connection {
     channel: Channel,
-    peer: Peer,
     /// Its `Hello` was answered.
     greeted: bool,
     /// Complete orders may be left in the buffer.
@@ -174,7 +175,7 @@ impl Server<'_> {
             for settled in self.drain.answers() {
                 self.conclude_settled(settled);
             }
-            if ready.newcomer && self.connection.as_ref().is_none_or(|connection| !connection.greeted) {
+            if ready.newcomer && !self.is_greeted() {
                 self.accept();
             }
             self.answer();
@@ -233,17 +234,17 @@ impl Server<'_> {
         ];
         // One daemon at a time: the next one is read only when everything from the last one was read. One
         // that has not said hello has ordered nothing, and does not keep others out.
-        let open =
-            self.accept_at.is_none() && self.connection.as_ref().is_none_or(|connection| !connection.greeted);
+        let open = self.accept_at.is_none() && !self.is_greeted();
         let listener = open.then_some(fds.len());
         if open {
             fds.push(PollFd::new(self.listener.as_fd(), PollFlags::POLLIN));
         }
-        if let Some(connection) = self.connection.as_ref().filter(|connection| connection.peer == Peer::Open)
+        if let Some(Connection { channel, .. }) = &self.connection
+            && !channel.is_ended()
         {
             let mut events = PollFlags::POLLIN;
-            events.set(PollFlags::POLLOUT, connection.channel.wants_write());
-            fds.push(PollFd::new(connection.channel.as_fd(), events));
+            events.set(PollFlags::POLLOUT, channel.wants_write());
+            fds.push(PollFd::new(channel.as_fd(), events));
         }
         let unattended = fds.len();
         fds.extend(self.unattended_fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
@@ -261,10 +262,8 @@ impl Server<'_> {
 
     /// Returns how long there is nothing to do unless something arrives; `None`: for ever.
     fn poll_timeout(&mut self) -> Option<Duration> {
-        if self
-            .connection
-            .as_ref()
-            .is_some_and(|connection| connection.behind || connection.peer == Peer::Gone)
+        if let Some(connection) = &self.connection
+            && (connection.behind || connection.channel.is_ended())
         {
             return Some(Duration::ZERO);
         }
@@ -275,6 +274,11 @@ impl Server<'_> {
         let next =
             [stop, hello, delay, drain, self.accept_at, self.store_check_at].into_iter().flatten().min()?;
         Some(next.saturating_sub(self.clock.monotonic()))
+    }
+
+    /// Whether a daemon is connected that has said hello.
+    fn is_greeted(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.greeted)
     }
 
     fn is_idle(&self) -> bool {
@@ -289,12 +293,8 @@ impl Server<'_> {
         match self.listener.accept() {
             Ok((stream, _)) => {
                 let channel = if is_trusted(&stream) { Channel::new(stream).ok() } else { None };
-                self.connection = channel.map(|channel| Connection {
-                    channel,
-                    peer: Peer::Open,
-                    greeted: false,
-                    behind: false,
-                });
+                self.connection =
+                    channel.map(|channel| Connection { channel, greeted: false, behind: false });
                 true
             }
             Err(error) => {
@@ -313,8 +313,8 @@ impl Server<'_> {
     /// Reads and obeys the daemon's orders, up to a bound.
     fn read_orders(&mut self) {
         let Some(connection) = &mut self.connection else { return };
-        if !connection.behind && connection.peer == Peer::Open {
-            connection.peer = connection.channel.fill();
+        if !connection.behind {
+            connection.channel.fill();
         }
         for _ in 0..ORDERS_PER_TURN {
             let Some(connection) = &mut self.connection else { return };
@@ -325,7 +325,7 @@ impl Server<'_> {
                     self.survey = None;
                     // A daemon is gone only now that its last order was obeyed: the next one's hello must
                     // name it. Half a message does not count: its sender cannot have relied on it.
-                    if connection.peer == Peer::Gone {
+                    if connection.channel.is_ended() {
                         self.connection = None;
                     }
                     return;
@@ -339,7 +339,7 @@ impl Server<'_> {
     }
 
     fn obey(&mut self, message: ToKeeper) {
-        let greeted = self.connection.as_ref().is_some_and(|connection| connection.greeted);
+        let greeted = self.is_greeted();
         match message {
             ToKeeper::Hello { version: _ } if !greeted => self.greet(),
             // Out of turn: this is not a daemon.
@@ -373,7 +373,7 @@ impl Server<'_> {
         let Some(connection) = self.connection.as_mut().filter(|connection| connection.greeted) else {
             return;
         };
-        if connection.channel.queue(message).is_err() {
+        if connection.channel.queue(std::slice::from_ref(message)).is_err() {
             self.connection = None;
         }
     }
@@ -382,7 +382,7 @@ impl Server<'_> {
         if let Some(connection) = &mut self.connection {
             // A daemon that reads no more may have left orders: they are read to the end before the
             // connection is dropped.
-            let _ = connection.channel.flush();
+            connection.channel.flush();
         }
     }
 }

@@ -1,10 +1,14 @@
-//! Owns: what the keeper's own process needs to be: its session, signals, descriptors, umask and directory.
+//! Owns: launching a keeper, and what its process needs: session, signals, descriptors, umask, directory.
 //! Never: the processes of runs.
+#![expect(clippy::disallowed_types, reason = "the keeper itself is started here")]
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,6 +24,23 @@ use super::sys;
 
 /// Nothing that a keeper makes is open to another user.
 pub(super) const KEEPER_UMASK: Mode = Mode::S_IRWXG.union(Mode::S_IRWXO);
+
+/// Starts a keeper, `exe` with `args`, that serves `listener`, and returns its process id.
+///
+/// The listener becomes the keeper's standard input, for `adopt_stdin_listener`. Connections made from now
+/// on wait in its backlog, so nothing is lost before the keeper is up.
+///
+/// The keeper is a child of the caller, which reaps it by waitpid(2) with WNOHANG once its link is gone,
+/// and again whenever the next keeper is launched.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn launch(exe: &Path, args: &[OsString], listener: UnixListener, stderr: Stdio) -> io::Result<u32> {
+    listener.set_nonblocking(true)?;
+    let mut command = Command::new(exe);
+    command.args(args).stdin(OwnedFd::from(listener)).stdout(Stdio::null()).stderr(stderr);
+    Ok(command.spawn()?.id())
+}
 
 /// Takes the listening socket that the daemon left as standard input, and puts `/dev/null` in its place.
 ///

@@ -7,15 +7,6 @@ use super::{Reader, StoreResult, Writer};
 use crate::domain::{Overlap, RunId, Timestamp, rank};
 use crate::engine::{Fate, NewRun, Plan};
 
-/// The keeper that runs are claimed for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClaimFor {
-    /// The instance of the keeper.
-    pub keeper: i64,
-    /// It makes a pipe before each start.
-    pub has_pipe: bool,
-}
-
 /// The changes of a turn that the keeper must receive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -28,11 +19,11 @@ pub struct Applied {
 }
 
 impl Writer<'_> {
-    /// Applies a plan, whose runs are claimed for `keeper`.
+    /// Applies a plan, whose runs are claimed for `keeper`, an instance.
     pub fn apply(
         &self,
         plan: &Plan,
-        keeper: Option<ClaimFor>,
+        keeper: Option<i64>,
         now: Timestamp,
         applied: &mut Applied,
     ) -> StoreResult<()> {
@@ -104,14 +95,14 @@ impl Writer<'_> {
         Ok(run)
     }
 
-    fn claim(&self, run: RunId, keeper: ClaimFor, now: Timestamp) -> StoreResult<()> {
+    fn claim(&self, run: RunId, keeper: i64, now: Timestamp) -> StoreResult<()> {
         let changed = self
             .transaction
             .prepare_cached(
-                "UPDATE run SET keeper = ?3, claimed_at = ?4, has_pipe = ?5
+                "UPDATE run SET keeper = ?3, claimed_at = ?4
                  WHERE job_id = ?1 AND number = ?2 AND state = 'queued' AND keeper IS NULL",
             )?
-            .execute(params![run.job, run.number, keeper.keeper, now, keeper.has_pipe])?;
+            .execute(params![run.job, run.number, keeper, now])?;
         assert_eq!(changed, 1, "run {run} was a candidate in this transaction");
         Ok(())
     }
@@ -121,7 +112,7 @@ impl Writer<'_> {
         self.transaction
             .prepare_cached(
                 "UPDATE run SET keeper = NULL, claimed_at = NULL, stop_sent = 0, state = 'queued', pid = NULL,
-                    started_at = NULL, has_pipe = 0, is_unattended = 0
+                    started_at = NULL, is_unattended = 0
                  WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
             )?
             .execute(params![run.job, run.number])?;

@@ -32,7 +32,7 @@ use ends::PendingEnd;
 use open_files::OpenFiles;
 use schema::Opened;
 
-pub use apply::{Applied, ClaimFor};
+pub use apply::Applied;
 pub use crontabs::{CrontabEntry, CrontabView};
 pub use directory::Directory;
 pub use ends::{AttemptEnd, OpenAttempt, Start};

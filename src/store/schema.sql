@@ -105,7 +105,6 @@ CREATE TABLE run (
     not_before INTEGER,                     -- no start before then; NULL: waits only for a slot
     keeper INTEGER,                         -- claimed: the instance of the keeper that is to start it
     claimed_at INTEGER,
-    has_pipe INTEGER NOT NULL DEFAULT 0 CHECK (has_pipe IN (0, 1)), -- the keeper makes a pipe before a start
     is_unattended INTEGER NOT NULL DEFAULT 0 CHECK (is_unattended IN (0, 1)),   -- its own keeper is gone
     stop_at INTEGER,                        -- a stop was requested
     stop_now INTEGER NOT NULL DEFAULT 0 CHECK (stop_now IN (0, 1)),

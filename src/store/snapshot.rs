@@ -25,8 +25,6 @@ pub struct ClaimedRun {
     pub keeper: i64,
     /// A stop was requested.
     pub stop_wanted: bool,
-    /// The keeper makes a pipe before each start.
-    pub has_pipe: bool,
     /// The pid and the start of its process, if they are recorded.
     pub started: Option<(u32, Timestamp)>,
 }
@@ -205,18 +203,17 @@ impl Reader<'_> {
     /// Returns all claimed runs that are not finished.
     pub fn claimed_runs(&self) -> StoreResult<Vec<ClaimedRun>> {
         let mut statement = self.transaction.prepare(
-            "SELECT job_id, number, attempt, keeper, stop_at IS NOT NULL, has_pipe, pid, started_at FROM run
+            "SELECT job_id, number, attempt, keeper, stop_at IS NOT NULL, pid, started_at FROM run
              WHERE state <> 'finished' AND keeper IS NOT NULL ORDER BY id",
         )?;
         let claimed = statement.query_map([], |row| {
             let run = RunId { job: row.get(0)?, number: row.get(1)? };
-            let (pid, started_at): (Option<u32>, Option<Timestamp>) = (row.get(6)?, row.get(7)?);
+            let (pid, started_at): (Option<u32>, Option<Timestamp>) = (row.get(5)?, row.get(6)?);
             Ok(ClaimedRun {
                 run,
                 attempt: row.get(2)?,
                 keeper: row.get(3)?,
                 stop_wanted: row.get(4)?,
-                has_pipe: row.get(5)?,
                 started: pid.zip(started_at),
             })
         })?;

@@ -20,7 +20,7 @@ use taskq::domain::{JobId, RunId, Span};
 use taskq::keeper::protocol::{
     Attempt, Ended, FromKeeper, Known, PROTOCOL_VERSION, StartExtras, StartOrder, ToKeeper,
 };
-use taskq::keeper::{KeeperConfig, KeeperLink, SOCKET, adopt_stdin_listener, launch, output_path, serve};
+use taskq::keeper::{Channel, KeeperConfig, SOCKET, adopt_stdin_listener, launch, output_path, serve};
 use tempfile::TempDir;
 
 /// Whatever takes this long has hung.
@@ -39,7 +39,7 @@ fn keeper_process() {
         return;
     };
     let listener = adopt_stdin_listener().expect("started by `launch`");
-    serve(listener, KeeperConfig { dir, instance: INSTANCE }, &SystemClock::new())
+    serve(listener, KeeperConfig { dir, instance: INSTANCE, descriptors: None }, &SystemClock::new())
         .expect("the keeper serves");
     std::process::exit(0);
 }
@@ -184,14 +184,14 @@ pub fn sh(job: i64, cwd: &Path, script: &str) -> StartOrder {
 
 /// The daemon's end of the connection.
 pub struct Daemon {
-    pub link: KeeperLink,
+    pub link: Channel,
     inbox: VecDeque<FromKeeper>,
 }
 
 impl Daemon {
     pub fn connect(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).expect("the keeper listens");
-        Self { link: KeeperLink::new(stream).expect("it is a socket"), inbox: VecDeque::new() }
+        Self { link: Channel::new(stream).expect("it is a socket"), inbox: VecDeque::new() }
     }
 
     /// Says hello and returns what is known; results that are not acknowledged are what it says next.
@@ -248,7 +248,7 @@ impl Daemon {
     pub fn expect_close(&mut self) {
         loop {
             self.wait();
-            if self.link.receive().is_err() {
+            if self.link.receive::<FromKeeper>().is_err() {
                 return;
             }
         }

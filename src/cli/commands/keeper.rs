@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
-use crate::keeper::{KeeperConfig, adopt_stdin_listener, serve, set_descriptor_limit};
+use crate::keeper::{KeeperConfig, adopt_stdin_listener, serve};
 
 /// What the verb does, for errors.
 pub const WHAT: &str = "run keeper";
@@ -24,13 +24,11 @@ pub struct KeeperArgs {
 
 /// Serves daemons until there is nothing left to keep.
 pub fn run(context: &Context<'_>, args: &KeeperArgs) -> Result<u8> {
-    if let Some(soft) = args.descriptors {
-        set_descriptor_limit(soft);
-    }
     let failure = |error: std::io::Error| Error::io(WHAT, &error);
     let listener = adopt_stdin_listener()
         .map_err(|error| failure(error).hint("the daemon starts it: `taskq daemon`"))?;
-    let config = KeeperConfig { dir: context.dir.clone(), instance: args.instance };
+    let KeeperArgs { instance, descriptors } = *args;
+    let config = KeeperConfig { dir: context.dir.clone(), instance, descriptors };
     serve(listener, config, context.clock).map_err(failure)?;
     Ok(0)
 }
