@@ -20,7 +20,6 @@ mod pacer;
 mod poke;
 mod serve;
 mod settings;
-mod sockets;
 mod sources;
 mod stops;
 mod subscription;
@@ -41,6 +40,8 @@ pub use settings::Settings;
 pub use stops::{Stop, stop_at_once};
 pub use subscription::{Presence, Subscription, Wake};
 pub use turn::{TurnInput, TurnOutput, turn};
+
+use crate::system::sockets;
 
 /// Returns a random positive number.
 fn random_id() -> std::io::Result<i64> {

@@ -30,13 +30,13 @@ pub use channel::Channel;
 pub use exit_marker::{exit_markers, remove_exit_markers};
 pub use limits::{DescriptorLimit, descriptor_limit, raise_descriptor_limit};
 pub use pipe::attempts_with_pipes;
-pub use server::{KeeperConfig, SOCKET, serve};
+pub use server::{KeeperConfig, serve};
 pub use setup::{adopt_stdin_listener, launch};
 
-use protocol::Task;
+pub use crate::system::directory::LOG_DIRECTORY;
+pub use crate::system::sockets::KEEPER as SOCKET;
 
-/// Where outputs and pipes are, in the store's directory.
-pub const LOG_DIRECTORY: &str = "log";
+use protocol::Task;
 
 /// Returns the path of a task's output, which all its attempts append to: `JOB.N` in the log directory.
 pub fn output_path(log_dir: &Path, task: impl Into<Task>) -> PathBuf {

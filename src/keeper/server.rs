@@ -5,26 +5,24 @@
 //! else.
 
 mod attempts;
-mod place;
 mod unattended;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{self, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::time::TimeSpec;
 use nix::unistd;
 
 use crate::clock::Clock;
+use crate::system::directory::OpenDirectory;
+use crate::system::sockets;
 
-use self::place::Place;
-pub use self::place::SOCKET;
 use super::channel::Channel;
 use super::drain::Drain;
 use super::limits::{DescriptorLimit, raise_descriptor_limit};
@@ -33,7 +31,7 @@ use super::pipe::Pipes;
 use super::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use super::roster::Roster;
 use super::search::Survey;
-use super::{LOG_DIRECTORY, exit_marker, setup};
+use super::{LOG_DIRECTORY, SOCKET, exit_marker, setup};
 
 /// How many orders are obeyed in one turn: a thousand starts take a second, and slots that others wait for,
 /// and timeouts, cannot wait that long.
@@ -70,17 +68,20 @@ pub struct KeeperConfig {
 /// If the process cannot be set up, or poll(2) fails: nothing that a daemon does is an error here.
 pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) -> io::Result<()> {
     // Before the working directory changes.
-    let place = Place::new(path::absolute(config.dir)?)?;
+    let dir = OpenDirectory::open(&path::absolute(config.dir)?)?;
+    if dir.owner != unistd::geteuid().as_raw() {
+        return Err(ErrorKind::PermissionDenied.into());
+    }
     listener.set_nonblocking(true)?;
     let signals = setup::become_keeper()?;
-    let _lock = lock::acquire(&place.base())?;
-    let log_dir = place.base().join(LOG_DIRECTORY);
+    let _lock = lock::acquire(&dir.below(""))?;
+    let log_dir = dir.below(LOG_DIRECTORY);
     let mut server = Server {
         listener,
         drain: Drain::start(&log_dir)?,
         pipes: Pipes::new(log_dir.clone()),
         log_dir,
-        place,
+        dir,
         limit: raise_descriptor_limit(config.descriptors),
         instance: config.instance,
         clock,
@@ -115,7 +116,8 @@ struct Connection {
 
 struct Server<'a> {
     listener: UnixListener,
-    place: Place,
+    /// The store's directory, which was there at the start: everything goes into it.
+    dir: OpenDirectory,
     log_dir: PathBuf,
     pipes: Pipes,
     drain: Drain,
@@ -197,8 +199,9 @@ impl Server<'_> {
     /// again.
     fn listen_anew(&mut self) {
         self.store_check_at = Some(Duration::ZERO);
-        if !self.place.is_gone()
-            && let Ok(listener) = self.place.listen()
+        if !self.dir.is_gone()
+            && let Ok(listener) = sockets::listen(&self.dir.below(""), SOCKET)
+            && listener.set_nonblocking(true).is_ok()
         {
             self.listener = listener;
         }
@@ -216,7 +219,7 @@ impl Server<'_> {
             return false;
         }
         self.store_check_at = Some(now + STORE_CHECK);
-        self.place.is_gone()
+        self.dir.is_gone()
     }
 
     /// Tells whether many orders that start at once have arrived: then timeouts come first, and reaping
@@ -290,21 +293,16 @@ impl Server<'_> {
 
     /// Accepts the next connection, if one waits.
     fn accept(&mut self) -> bool {
-        match self.listener.accept() {
-            Ok((stream, _)) => {
-                let channel = if is_trusted(&stream) { Channel::new(stream).ok() } else { None };
+        match sockets::accept(&self.listener) {
+            Ok(Some(stream)) => {
+                let channel = Channel::new(stream).ok();
                 self.connection =
                     channel.map(|channel| Connection { channel, greeted: false, behind: false });
                 true
             }
-            Err(error) => {
-                let ordinary = matches!(
-                    error.kind(),
-                    ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionAborted
-                );
-                if !ordinary {
-                    self.accept_at = Some(self.clock.monotonic() + ACCEPT_PAUSE);
-                }
+            Ok(None) => false,
+            Err(_) => {
+                self.accept_at = Some(self.clock.monotonic() + ACCEPT_PAUSE);
                 false
             }
         }
@@ -385,10 +383,4 @@ impl Server<'_> {
             connection.channel.flush();
         }
     }
-}
-
-/// Whether the other side is the keeper's own user, or root.
-fn is_trusted(stream: &UnixStream) -> bool {
-    getsockopt(stream, sockopt::PeerCredentials)
-        .is_ok_and(|peer| peer.uid() == unistd::geteuid().as_raw() || peer.uid() == 0)
 }

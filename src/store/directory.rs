@@ -1,51 +1,27 @@
 //! Owns: the directory of a store, opened once and checked by its descriptor, and the paths below it.
 //! Never: the content of the database.
-//!
-//! If another user owns a parent directory, a path can lead elsewhere at its next use. So the descriptor is
-//! checked, and every later use is of this descriptor: paths below it start with `/proc/self/fd`.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::geteuid;
 
 use super::error::{StoreError, StoreResult, unusable};
+use crate::error::errno_of;
+use crate::system::directory::{LOG_DIRECTORY, OpenDirectory};
 
 /// The database, and the files of SQLite beside it: the log (WAL) and the index of the log (shared memory).
 pub(super) const DATABASE: &str = "taskq.db";
 pub(super) const LOG: &str = "taskq.db-wal";
 pub(super) const INDEX: &str = "taskq.db-shm";
 
-/// The directory of the outputs of runs.
-const OUTPUTS: &str = "log";
-
-/// The identity of a file, which its name does not change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileId {
-    device: u64,
-    inode: u64,
-}
-
-impl From<&fs::Metadata> for FileId {
-    fn from(metadata: &fs::Metadata) -> Self {
-        Self { device: metadata.dev(), inode: metadata.ino() }
-    }
-}
-
 /// The directory of a store.
 #[derive(Debug)]
-pub struct Directory {
-    fd: OwnedFd,
-    path: PathBuf,
-    id: FileId,
-}
+pub struct Directory(OpenDirectory);
 
 impl Directory {
     /// Opens the directory at `path`, which may be a symlink; `None` if it does not exist. Changes nothing.
@@ -53,22 +29,23 @@ impl Directory {
     /// # Errors
     /// Fails if it is not a directory, or belongs to another user.
     pub fn open(path: &Path) -> StoreResult<Option<Self>> {
-        let fd = match open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()) {
-            Ok(fd) => fd,
-            Err(Errno::ENOENT) => return Ok(None),
-            Err(Errno::ENOTDIR) if path.exists() => return Err(not_a_directory(path)),
-            Err(errno) => return Err(unusable(path, &errno.into())),
+        let directory = match OpenDirectory::open(path) {
+            Ok(directory) => directory,
+            Err(error) => match errno_of(&error) {
+                Errno::ENOENT => return Ok(None),
+                Errno::ENOTDIR if path.exists() => return Err(not_a_directory(path)),
+                _ => return Err(unusable(path, &error)),
+            },
         };
-        let metadata = fs::metadata(proc_path(&fd)).map_err(|error| unusable(&proc_path(&fd), &error))?;
-        if metadata.uid() != geteuid().as_raw() {
+        if directory.owner != geteuid().as_raw() {
             return Err(StoreError::Unusable(format!(
                 "the store `{}` belongs to user {}, not to user {}",
                 path.display(),
-                metadata.uid(),
+                directory.owner,
                 geteuid()
             )));
         }
-        Ok(Some(Self { fd, path: path.to_owned(), id: FileId::from(&metadata) }))
+        Ok(Some(Self(directory)))
     }
 
     /// Opens the directory at `path`, and makes it if it does not exist, with mode 0700 despite the umask.
@@ -95,12 +72,12 @@ impl Directory {
 
     /// Returns the path that it was opened by, for messages.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
     }
 
     /// Returns the path of a name in the directory. It is valid while this value lives.
     pub fn below(&self, name: &str) -> PathBuf {
-        proc_path(&self.fd).join(name)
+        self.0.below(name)
     }
 
     /// Returns the metadata of a file in it, without following a symlink; `None` if it does not exist.
@@ -108,7 +85,7 @@ impl Directory {
         match fs::symlink_metadata(self.below(name)) {
             Ok(metadata) => Ok(Some(metadata)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unusable(&self.path.join(name), &error)),
+            Err(error) => Err(unusable(&self.path().join(name), &error)),
         }
     }
 
@@ -118,7 +95,7 @@ impl Directory {
         if found.as_ref().is_some_and(|metadata| !metadata.is_file()) {
             return Err(StoreError::Unusable(format!(
                 "`{}` is not a regular file",
-                self.path.join(name).display()
+                self.path().join(name).display()
             )));
         }
         Ok(found)
@@ -130,7 +107,7 @@ impl Directory {
         if metadata.uid() != geteuid().as_raw() {
             return Err(StoreError::Unusable(format!(
                 "`{}` belongs to user {}, not to user {}",
-                self.path.join(DATABASE).display(),
+                self.path().join(DATABASE).display(),
                 metadata.uid(),
                 geteuid()
             )));
@@ -141,23 +118,23 @@ impl Directory {
     /// Sets mode 0700. Fails if others have access and it holds files but no store: `--dir .` or `--dir /tmp`
     /// is a mistake, and must not close a directory that others share.
     pub(super) fn close_to_others(&self) -> StoreResult<()> {
-        let failed = |error: io::Error| unusable(&self.path, &error);
-        let metadata = fs::metadata(proc_path(&self.fd)).map_err(failed)?;
+        let failed = |error: io::Error| unusable(self.path(), &error);
+        let metadata = fs::metadata(self.below("")).map_err(failed)?;
         if metadata.permissions().mode() & 0o077 == 0 {
             return Ok(());
         }
-        let is_empty = fs::read_dir(proc_path(&self.fd)).map_err(failed)?.next().is_none();
+        let is_empty = fs::read_dir(self.below("")).map_err(failed)?.next().is_none();
         if !is_empty && self.inspect(DATABASE)?.is_none() && self.inspect(LOG)?.is_none() {
             return Err(StoreError::Unusable(format!(
                 "`{}` holds other files and is open to others: a store needs its own directory (mode 700)",
-                self.path.display()
+                self.path().display()
             )));
         }
         self.set_mode().map_err(failed)
     }
 
     fn set_mode(&self) -> io::Result<()> {
-        fs::set_permissions(proc_path(&self.fd), Permissions::from_mode(0o700))
+        fs::set_permissions(self.below(""), Permissions::from_mode(0o700))
     }
 
     /// Makes the directory of the outputs if it does not exist, with mode 0700 despite the umask. Returns
@@ -166,8 +143,8 @@ impl Directory {
     /// # Errors
     /// Fails if another file has its name, or it cannot be made.
     pub fn make_outputs(&self) -> StoreResult<bool> {
-        let outputs = self.below(OUTPUTS);
-        let shown = self.path.join(OUTPUTS);
+        let outputs = self.below(LOG_DIRECTORY);
+        let shown = self.path().join(LOG_DIRECTORY);
         if outputs.is_dir() {
             return Ok(false);
         }
@@ -184,16 +161,17 @@ impl Directory {
 
     /// Waits until the names in it are on disk.
     pub(super) fn sync(&self) -> StoreResult<()> {
-        sync(&self.below(".")).map_err(|error| unusable(&self.path, &error))
+        sync(&self.below(".")).map_err(|error| unusable(self.path(), &error))
     }
 
     /// Waits until the names of its parent directories are on disk: those on this file system which this user
     /// may read.
     pub(super) fn sync_ancestors(&self) -> StoreResult<()> {
-        let failed = |error: io::Error| unusable(&self.path, &error);
-        let path = fs::canonicalize(proc_path(&self.fd)).map_err(failed)?;
+        let failed = |error: io::Error| unusable(self.path(), &error);
+        let path = fs::canonicalize(self.below("")).map_err(failed)?;
+        let device = fs::metadata(&path).map_err(failed)?.dev();
         let is_here =
-            |ancestor: &&Path| fs::metadata(ancestor).is_ok_and(|metadata| metadata.dev() == self.id.device);
+            |ancestor: &&Path| fs::metadata(ancestor).is_ok_and(|metadata| metadata.dev() == device);
         for ancestor in path.ancestors().skip(1).take_while(is_here) {
             match sync(ancestor) {
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => break,
@@ -205,22 +183,18 @@ impl Directory {
 
     /// Returns whether its path still leads to it.
     pub(super) fn is_in_place(&self) -> bool {
-        fs::metadata(&self.path).is_ok_and(|metadata| FileId::from(&metadata) == self.id)
+        self.0.is_in_place()
     }
 
     /// Returns the free bytes of its file system for this user; `u64::MAX` if they are unknown.
     pub(super) fn free_bytes(&self) -> u64 {
-        fstatvfs(&self.fd)
+        fstatvfs(&self.0)
             .map_or(u64::MAX, |stat| stat.blocks_available().saturating_mul(stat.fragment_size()))
     }
 }
 
 fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
-}
-
-fn proc_path(fd: &OwnedFd) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
 fn not_a_directory(path: &Path) -> StoreError {

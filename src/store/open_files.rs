@@ -14,8 +14,9 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::directory::{DATABASE, Directory, FileId, INDEX, LOG};
+use super::directory::{DATABASE, Directory, INDEX, LOG};
 use super::error::{StoreError, StoreResult, unusable};
+use crate::system::directory::FileId;
 
 /// Held while SQLite opens files, because descriptors that another thread opens would look like ours.
 static OPENING: Mutex<()> = Mutex::new(());

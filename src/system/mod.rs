@@ -1,7 +1,10 @@
-//! Owns: facts about the system: environment, users, machine, login sessions.
+//! Owns: facts about the system: environment, users, machine, login sessions; opened directories and their
+//! sockets.
 //! Never: the command line.
 
+pub mod directory;
 pub mod env;
 pub mod login;
 pub mod machine;
+pub mod sockets;
 pub mod users;

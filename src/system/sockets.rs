@@ -1,5 +1,5 @@
 //! Owns: the sockets in a store's directory: their names, addresses and who may use them.
-//! Never: what is said through them.
+//! Never: what is sent through them.
 //!
 //! A socket address holds 107 bytes. A longer path is reached through `/proc/self/fd`, by way of the open
 //! directory.
@@ -14,12 +14,14 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, getsockopt, sockopt};
 
+/// Where the keeper listens to the daemon.
+pub const KEEPER: &str = "keeper.sock";
 /// Where clients say that they write.
-pub(super) const POKES: &str = "daemon.sock";
+pub const POKES: &str = "daemon.sock";
 /// Where clients wait for what the daemon does.
-pub(super) const TURNS: &str = "turns.sock";
+pub const TURNS: &str = "turns.sock";
 /// Where clients hand over jobs to be added.
-pub(super) const ADDS: &str = "adds.sock";
+pub const ADDS: &str = "adds.sock";
 /// The longest path in a socket address, with room for its NUL.
 const ADDRESS_BYTES_MAX: usize = 107;
 
@@ -54,7 +56,7 @@ fn close_to_others(dir: &Path, name: &str) -> io::Result<()> {
 }
 
 /// Listens on a stream socket in the place of whatever had that name.
-pub(super) fn listen(dir: &Path, name: &str) -> io::Result<UnixListener> {
+pub fn listen(dir: &Path, name: &str) -> io::Result<UnixListener> {
     clear(dir, name)?;
     let listener = UnixListener::bind(address(dir, name)?.path.as_path())?;
     close_to_others(dir, name)?;
@@ -62,7 +64,7 @@ pub(super) fn listen(dir: &Path, name: &str) -> io::Result<UnixListener> {
 }
 
 /// Makes a datagram socket in the place of whatever had that name.
-pub(super) fn receive(dir: &Path, name: &str) -> io::Result<UnixDatagram> {
+pub fn receive(dir: &Path, name: &str) -> io::Result<UnixDatagram> {
     clear(dir, name)?;
     let socket = UnixDatagram::bind(address(dir, name)?.path.as_path())?;
     close_to_others(dir, name)?;
@@ -72,7 +74,7 @@ pub(super) fn receive(dir: &Path, name: &str) -> io::Result<UnixDatagram> {
 
 /// A name in the directory, and the socket file that this process has made there.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub struct Bound {
     path: PathBuf,
     /// Its device and inode.
     file: (u64, u64),
@@ -80,19 +82,19 @@ pub(super) struct Bound {
 
 impl Bound {
     /// Takes note of the socket that was made just now.
-    pub(super) fn of(dir: &Path, name: &str) -> io::Result<Self> {
+    pub fn of(dir: &Path, name: &str) -> io::Result<Self> {
         let path = dir.join(name);
         let metadata = fs::symlink_metadata(&path)?;
         Ok(Self { path, file: (metadata.dev(), metadata.ino()) })
     }
 
     /// Tells whether the name is gone: no client finds the socket any more.
-    pub(super) fn is_gone(&self) -> bool {
+    pub fn is_gone(&self) -> bool {
         fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
     /// Removes the name, unless another process has made something of its own there.
-    pub(super) fn remove(&self) {
+    pub fn remove(&self) {
         let is_ours = |metadata: fs::Metadata| (metadata.dev(), metadata.ino()) == self.file;
         if fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
             let _ = fs::remove_file(&self.path);
@@ -104,7 +106,7 @@ impl Bound {
 ///
 /// # Errors
 /// There are no descriptors, or no memory, to let anybody in.
-pub(super) fn accept(listener: &UnixListener) -> io::Result<Option<UnixStream>> {
+pub fn accept(listener: &UnixListener) -> io::Result<Option<UnixStream>> {
     loop {
         match listener.accept() {
             Ok((stream, _)) if has_trusted_peer(&stream) && stream.set_nonblocking(true).is_ok() => {
@@ -123,7 +125,7 @@ pub(super) fn accept(listener: &UnixListener) -> io::Result<Option<UnixStream>> 
 ///
 /// # Errors
 /// `WouldBlock` if as many wait to be let in as may; see `is_absence` for a socket that nobody listens at.
-pub(super) fn connect(dir: &Path, name: &str) -> io::Result<UnixStream> {
+pub fn connect(dir: &Path, name: &str) -> io::Result<UnixStream> {
     let address = address(dir, name)?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
@@ -134,7 +136,7 @@ pub(super) fn connect(dir: &Path, name: &str) -> io::Result<UnixStream> {
 }
 
 /// Tells whether this error says that nobody listens: there is no socket, or nobody behind it.
-pub(super) fn is_absence(error: &io::Error) -> bool {
+pub fn is_absence(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::ConnectionRefused
@@ -142,14 +144,14 @@ pub(super) fn is_absence(error: &io::Error) -> bool {
 }
 
 /// Tells whether this error says that the system has no descriptor, or no memory, to give.
-pub(super) fn is_exhaustion(error: &io::Error) -> bool {
+pub fn is_exhaustion(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS))
 }
 
 /// Tells whether a process receives at a datagram socket and listeners have these names; nobody is disturbed
 /// for it.
-pub(super) fn are_there(dir: &Path, datagrams: &str, listeners: &[&str]) -> bool {
+pub fn are_there(dir: &Path, datagrams: &str, listeners: &[&str]) -> bool {
     let receives = || {
         let probe = UnixDatagram::unbound()?;
         probe.connect(&address(dir, datagrams)?.path)
@@ -159,17 +161,17 @@ pub(super) fn are_there(dir: &Path, datagrams: &str, listeners: &[&str]) -> bool
 }
 
 /// Sends a datagram without waiting.
-pub(super) fn send(socket: &UnixDatagram, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub fn send(socket: &UnixDatagram, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let address = address(dir, name)?;
     socket.send_to(bytes, &address.path).map(|_| ())
 }
 
 /// Tells whether user `uid` may talk to us: ourselves and root.
-pub(super) fn is_trusted(uid: u32) -> bool {
+pub fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == nix::unistd::geteuid().as_raw()
 }
 
 /// Tells whether whoever is at the other end may talk to us.
-pub(super) fn has_trusted_peer(stream: &impl AsFd) -> bool {
+pub fn has_trusted_peer(stream: &impl AsFd) -> bool {
     getsockopt(&stream.as_fd(), sockopt::PeerCredentials).is_ok_and(|peer| is_trusted(peer.uid()))
 }
