@@ -23,9 +23,11 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::SigSet;
+use nix::sys::stat::umask;
 
 use super::output::OutputFile;
 use super::protocol::Attempt;
+use super::setup::KEEPER_UMASK;
 use super::{output_path, pipe};
 
 /// How much is read in one call: as much as the pipe of a busy attempt holds.
@@ -306,9 +308,12 @@ struct Copier {
 
 impl Copier {
     fn run(mut self) {
-        // The keeper changes its umask for each start, and this thread must not make a file under the umask
-        // of a run. If a umask of its own is refused, the mode of the file is still not too wide.
-        let _ = unshare(CloneFlags::CLONE_FS);
+        // The keeper changes its umask for each start, perhaps at this moment, and this thread must not
+        // make a file under the umask of a run. If a umask of its own is refused, the mode is still not too
+        // wide.
+        if unshare(CloneFlags::CLONE_FS).is_ok() {
+            umask(KEEPER_UMASK);
+        }
         let mut events = [EpollEvent::empty(); EVENTS_PER_TURN];
         loop {
             let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
