@@ -95,11 +95,19 @@ pub(super) struct Drain {
     pending: usize,
     requests: Sender<Request>,
     answers: Receiver<Settled>,
-    epoll: Arc<Epoll>,
-    asked: Arc<EventFd>,
-    answered: Arc<EventFd>,
-    open: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What both sides hold.
+#[derive(Debug)]
+struct Shared {
+    /// What the thread waits for: `asked`, and the pipes.
+    epoll: Epoll,
+    asked: EventFd,
+    answered: EventFd,
+    /// How many pipes are open.
+    open: AtomicUsize,
 }
 
 impl Drain {
@@ -108,19 +116,19 @@ impl Drain {
     /// # Errors
     /// If the system gives no thread or descriptors.
     pub(super) fn start(log_dir: &Path) -> io::Result<Self> {
-        let epoll = Arc::new(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?);
-        let event = || EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).map(Arc::new);
-        let (asked, answered) = (event()?, event()?);
-        epoll.add(&asked, EpollEvent::new(EpollFlags::EPOLLIN, REQUESTS))?;
+        let event = || EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
+        let shared = Arc::new(Shared {
+            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            asked: event()?,
+            answered: event()?,
+            open: AtomicUsize::new(0),
+        });
+        shared.epoll.add(&shared.asked, EpollEvent::new(EpollFlags::EPOLLIN, REQUESTS))?;
         let (requests, incoming) = mpsc::channel();
         let (outgoing, answers) = mpsc::channel();
-        let open = Arc::new(AtomicUsize::new(0));
         let copier = Copier {
             log_dir: log_dir.to_owned(),
-            epoll: Arc::clone(&epoll),
-            asked: Arc::clone(&asked),
-            answered: Arc::clone(&answered),
-            open: Arc::clone(&open),
+            shared: Arc::clone(&shared),
             incoming,
             outgoing,
             streams: HashMap::new(),
@@ -132,20 +140,9 @@ impl Drain {
         SigSet::all().thread_block()?;
         let spawned = thread::Builder::new().name("drain".to_owned()).spawn(move || copier.run());
         unblocked.thread_set_mask()?;
-        let (new, due, silent, pending) = (HashMap::new(), VecDeque::new(), HashSet::new(), 0);
-        Ok(Self {
-            new,
-            due,
-            silent,
-            pending,
-            requests,
-            answers,
-            epoll,
-            asked,
-            answered,
-            open,
-            thread: Some(spawned?),
-        })
+        let (thread, pending) = (Some(spawned?), 0);
+        let (new, due, silent) = Default::default();
+        Ok(Self { new, due, silent, pending, requests, answers, shared, thread })
     }
 
     /// Copies from the pipe of an attempt that starts now, beginning a moment later.
@@ -183,8 +180,8 @@ impl Drain {
 
     /// The event may come before the request is seen; the thread then looks once more.
     fn register(&self, outlet: &File) {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        let _ = self.epoll.add(outlet, EpollEvent::new(EpollFlags::EPOLLIN, key(outlet)));
+        self.shared.open.fetch_add(1, Ordering::Relaxed);
+        let _ = self.shared.epoll.add(outlet, EpollEvent::new(EpollFlags::EPOLLIN, key(outlet)));
     }
 
     /// Returns the length of the output of a finished attempt; `None`: the answer comes once all that it
@@ -226,18 +223,18 @@ impl Drain {
 
     fn wake(&mut self) {
         self.pending = 0;
-        let _ = self.asked.write(1);
+        let _ = self.shared.asked.write(1);
     }
 
     /// Returns the answers that have arrived.
     pub(super) fn answers(&self) -> Vec<Settled> {
-        let _ = self.answered.read();
+        let _ = self.shared.answered.read();
         self.answers.try_iter().collect()
     }
 
     /// Whether any process still holds a pipe.
     pub(super) fn has_open_pipes(&self) -> bool {
-        !self.new.is_empty() || self.open.load(Ordering::Relaxed) > 0
+        !self.new.is_empty() || self.shared.open.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -250,7 +247,7 @@ fn was_never_written_to(outlet: &File) -> bool {
 impl AsFd for Drain {
     /// Readable when answers have arrived, or a pipe has ended.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.answered.as_fd()
+        self.shared.answered.as_fd()
     }
 }
 
@@ -295,10 +292,7 @@ enum Flow {
 /// The thread.
 struct Copier {
     log_dir: PathBuf,
-    epoll: Arc<Epoll>,
-    asked: Arc<EventFd>,
-    answered: Arc<EventFd>,
-    open: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
     incoming: Receiver<Request>,
     outgoing: Sender<Settled>,
     streams: HashMap<Attempt, Stream>,
@@ -316,7 +310,7 @@ impl Copier {
         }
         let mut events = [EpollEvent::empty(); EVENTS_PER_TURN];
         loop {
-            let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+            let count = match self.shared.epoll.wait(&mut events, EpollTimeout::NONE) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => 0,
                 Err(_) => return,
@@ -339,15 +333,15 @@ impl Copier {
     /// Waits until a descriptor may be free again: the keeper's limit is lower for the moment of a start.
     fn pause(&self) {
         let _ = poll(
-            &mut [PollFd::new(self.asked.as_fd(), PollFlags::POLLIN)],
+            &mut [PollFd::new(self.shared.asked.as_fd(), PollFlags::POLLIN)],
             PollTimeout::from(DESCRIPTOR_PAUSE_MS),
         );
-        let _ = self.asked.read();
+        let _ = self.shared.asked.read();
     }
 
     /// Does what was asked; `false`: end.
     fn take_requests(&mut self) -> bool {
-        let _ = self.asked.read();
+        let _ = self.shared.asked.read();
         while let Ok(request) = self.incoming.try_recv() {
             match request {
                 Request::Watch { attempt, outlet } => self.watch(attempt, outlet),
@@ -394,15 +388,15 @@ impl Copier {
     fn close(&mut self, attempt: Attempt) {
         let Some(stream) = self.streams.get_mut(&attempt) else { return };
         if let Some(outlet) = stream.outlet.take() {
-            let _ = self.epoll.delete(&outlet);
+            let _ = self.shared.epoll.delete(&outlet);
             self.outlets.remove(&outlet.as_raw_fd());
-            self.open.fetch_sub(1, Ordering::Relaxed);
+            self.shared.open.fetch_sub(1, Ordering::Relaxed);
         }
         if stream.is_released {
             stream.file.finish();
             self.remove(attempt);
             // The keeper may wait for this alone.
-            let _ = self.answered.write(1);
+            let _ = self.shared.answered.write(1);
         }
     }
 
@@ -435,7 +429,7 @@ impl Copier {
 
     fn answer(&self, settled: Settled) {
         let _ = self.outgoing.send(settled);
-        let _ = self.answered.write(1);
+        let _ = self.shared.answered.write(1);
     }
 
     fn release(&mut self, attempt: Attempt) {

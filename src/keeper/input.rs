@@ -18,7 +18,7 @@ pub const NOTHING: &[u8] = b"/dev/null";
 /// the keeper's.
 pub const OPEN_FLAGS: OFlag = OFlag::O_NONBLOCK.union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 
-/// Opens a file as a shell's `<FILE` does, except that it never waits: a FIFO that nobody writes to is
+/// Opens a file as a shell's `<FILE` does, except that it never waits: a FIFO without a writer is
 /// empty.
 pub fn open(path: &[u8]) -> io::Result<File> {
     let path = Path::new(OsStr::from_bytes(path));
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fifo_that_nobody_writes_to_is_empty_and_holds_nobody_up() {
+    fn a_fifo_without_a_writer_is_empty_and_does_not_block() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("fifo");
         mkfifo(&path, Mode::S_IRWXU).expect("the name is new");

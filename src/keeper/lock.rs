@@ -1,4 +1,4 @@
-//! Owns: record locks (fcntl(2)), and the lock by which a keeper is found whatever became of its socket.
+//! Owns: record locks (fcntl(2)), and the lock by which a keeper without a socket is found.
 //! Never: sockets.
 //!
 //! A record lock ends with its process, and others can ask for its holder without taking it. It belongs to

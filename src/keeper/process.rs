@@ -48,10 +48,10 @@ pub fn start(
     pipes: &mut Pipes,
     limit: Option<DescriptorLimit>,
 ) -> Result<(u32, File), SpawnError> {
-    let started = Launch::resolve(order, extras).and_then(|launch| {
+    let started = Launch::resolve(order, extras, limit).and_then(|launch| {
         let made = pipes.make(order.attempt, launch.credentials.as_ref());
         let pipe = made.map_err(|error| SpawnError::at(Step::Pipe)(errno_of(&error)))?;
-        let pid = launch.spawn(&pipe.inlet, limit)?;
+        let pid = launch.spawn(&pipe.inlet)?;
         Ok((pid, File::from(sys::move_up(pipe.outlet.into(), limit))))
     });
     started.inspect_err(|_| pipes.remove(order.attempt))
@@ -77,6 +77,7 @@ impl Drop for UmaskGuard {
 struct Launch<'a> {
     order: &'a StartOrder,
     extras: &'a StartExtras,
+    limit: Option<DescriptorLimit>,
     cwd: &'a Path,
     cwd_text: CString,
     argv: Vec<CString>,
@@ -88,7 +89,11 @@ struct Launch<'a> {
 
 impl<'a> Launch<'a> {
     /// Looks everything up; changes nothing.
-    fn resolve(order: &'a StartOrder, extras: &'a StartExtras) -> Result<Self, SpawnError> {
+    fn resolve(
+        order: &'a StartOrder,
+        extras: &'a StartExtras,
+        limit: Option<DescriptorLimit>,
+    ) -> Result<Self, SpawnError> {
         let text = |bytes: &[u8]| {
             CString::new(bytes).map_err(|_| SpawnError { step: Step::Text, errno: Errno::EINVAL })
         };
@@ -102,6 +107,7 @@ impl<'a> Launch<'a> {
         Ok(Self {
             order,
             extras,
+            limit,
             cwd,
             cwd_text: text(cwd.as_os_str().as_bytes())?,
             argv: order.argv.iter().map(|word| text(word)).collect::<Result<_, _>>()?,
@@ -132,7 +138,7 @@ impl<'a> Launch<'a> {
 
     /// Tries the program's candidates in turn. As in execvp(3), one that may not be executed counts only if
     /// no other directory has the program.
-    fn spawn(&self, output: &File, limit: Option<DescriptorLimit>) -> Result<u32, SpawnError> {
+    fn spawn(&self, output: &File) -> Result<u32, SpawnError> {
         let input = self.open_input()?;
         let _umask = UmaskGuard::set(self.order.umask);
         let program = self.order.argv.first().map(Vec::as_slice).unwrap_or_default();
@@ -142,7 +148,7 @@ impl<'a> Launch<'a> {
             let probed = if is_searched { probe(&candidate, self.cwd) } else { Ok(()) };
             let tried = probed
                 .map_err(SpawnError::at(Step::Program))
-                .and_then(|()| self.spawn_candidate(&candidate, &input, output, limit));
+                .and_then(|()| self.spawn_candidate(&candidate, [&input, output, output]));
             match tried {
                 Err(SpawnError { step: Step::Program, errno }) if is_searched && continues_after(errno) => {
                     failure = if errno == Errno::EACCES { errno } else { failure };
@@ -161,23 +167,17 @@ impl<'a> Launch<'a> {
         check_directory(self.cwd).err().map_or(program, SpawnError::at(Step::Directory))
     }
 
-    fn spawn_candidate(
-        &self,
-        path: &[u8],
-        input: &File,
-        output: &File,
-        limit: Option<DescriptorLimit>,
-    ) -> Result<u32, SpawnError> {
+    fn spawn_candidate(&self, path: &[u8], files: [&File; 3]) -> Result<u32, SpawnError> {
         let path = CString::new(path).expect("`resolve` has looked for NUL bytes");
         let spawn = |path: &CStr, argv: &[CString]| match &self.credentials {
             None => {
                 // A run gets the limit that it would have without us. posix_spawn(3) takes no descriptor
                 // beyond it: see `move_up`.
-                let _limit = limit.map(DescriptorLimit::lower);
-                let fds = [input.as_fd(), output.as_fd(), output.as_fd()];
-                sys::spawn(path, argv, &self.env, &self.cwd_text, fds).map_err(SpawnError::at(Step::Program))
+                let _limit = self.limit.map(DescriptorLimit::lower);
+                let started = sys::spawn(path, argv, &self.env, &self.cwd_text, files.map(AsFd::as_fd));
+                started.map_err(SpawnError::at(Step::Program))
             }
-            Some(credentials) => self.spawn_as(credentials, path, argv, input, output, limit),
+            Some(credentials) => self.spawn_as(credentials, path, argv, files),
         };
         match spawn(&path, &self.argv) {
             Err(SpawnError { step: Step::Program, errno: Errno::ENOEXEC }) => {
@@ -193,9 +193,7 @@ impl<'a> Launch<'a> {
         credentials: &Credentials,
         path: &CStr,
         argv: &[CString],
-        input: &File,
-        output: &File,
-        limit: Option<DescriptorLimit>,
+        files: [&File; 3],
     ) -> Result<u32, SpawnError> {
         let program = |error: io::Error| SpawnError::at(Step::Program)(errno_of(&error));
         let (reported, report) = unistd::pipe2(OFlag::O_CLOEXEC).map_err(SpawnError::at(Step::Program))?;
@@ -205,13 +203,13 @@ impl<'a> Launch<'a> {
             let (name, value) = variable.to_bytes().split_at(name_length(variable.to_bytes())?);
             Some((os_str(name), os_str(&value[1..])))
         }));
-        let duplicate = |file: &File| file.try_clone().map(Stdio::from).map_err(program);
-        command.stdin(duplicate(input)?).stdout(duplicate(output)?).stderr(duplicate(output)?);
+        let [stdin, stdout, stderr] = files.map(|file| file.try_clone().map(Stdio::from).map_err(program));
+        command.stdin(stdin?).stdout(stdout?).stderr(stderr?);
         sys::switch_user_before_exec(
             &mut command,
             SwitchUser {
                 credentials: credentials.clone(),
-                limit,
+                limit: self.limit,
                 cwd: self.cwd_text.clone(),
                 cwd_optional: self.extras.cwd_optional,
                 stdin: self.stdin_path.clone(),

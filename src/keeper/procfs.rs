@@ -65,7 +65,7 @@ pub(super) fn fifos(pid: u32) -> Vec<(u64, u64)> {
         .collect()
 }
 
-/// Returns the time since the boot, which goes on in a suspend, as the ticks of `Process` do.
+/// Returns the time since the boot. It includes suspends, as the ticks of `Process` do.
 ///
 /// # Errors
 /// If proc(5) is not mounted.

@@ -214,20 +214,17 @@ impl From<Vec<Vec<u8>>> for StartExtras {
 
 /// What a keeper needs in order to find an attempt that another keeper, which is gone, was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the other fields are those of a `StartOrder`")]
 pub struct SeekOrder {
-    /// What to find.
     pub attempt: Attempt,
     /// The variables that only this attempt's processes have in their environment.
     pub marks: Vec<Vec<u8>>,
     /// Its process and its start, as far as they are known.
     pub started: Option<(u32, Timestamp)>,
-    /// As in `StartOrder`.
     pub queue: String,
-    /// As in `StartOrder`.
     pub slots: u32,
-    /// As in `StartOrder`, counted from the start.
+    /// Counted from the start.
     pub timeout: Option<Span>,
-    /// As in `StartOrder`.
     pub kill_after: Span,
 }
 
@@ -256,8 +253,8 @@ pub enum ToKeeper {
 
 /// A process that a keeper has, or an order that stands by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "fields of a plain row")]
 pub struct Known {
-    /// What it is.
     pub attempt: Attempt,
     /// Its process and its start; `None` while it stands by.
     pub started: Option<(u32, Timestamp)>,
@@ -265,8 +262,8 @@ pub struct Known {
 
 /// An attempt's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "fields of a plain row")]
 pub struct Ended {
-    /// What has ended.
     pub attempt: Attempt,
     /// Its process id, 0 if it had no process.
     pub pid: u32,
@@ -274,11 +271,9 @@ pub struct Ended {
     pub started_at: Option<Timestamp>,
     /// When its end was seen.
     pub finished_at: Timestamp,
-    /// How it ended.
     pub end: End,
     /// Set if the keeper had sent it a signal before it ended, or had dropped it on a `Stop`.
     pub stopped: Option<StopCause>,
-    /// What it used.
     pub usage: Usage,
     /// The size of its output file when it ended; without output there is no file.
     pub output_bytes: u64,
@@ -305,12 +300,11 @@ impl Ended {
 
 /// A message of the keeper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields repeat their names")]
 pub enum FromKeeper {
     /// The answer to `Hello`.
     Hello {
-        /// The keeper's `PROTOCOL_VERSION`.
         version: u32,
-        /// The keeper's identity.
         instance: KeeperInstance,
         /// All that it runs or has standing by.
         known: Vec<Known>,
@@ -319,18 +313,15 @@ pub enum FromKeeper {
     },
     /// An attempt has a process.
     Started {
-        /// What was started.
         attempt: Attempt,
         /// Its process id, also its process group and session.
         pid: u32,
-        /// When it was started.
         at: Timestamp,
     },
     /// An attempt is over.
     Ended(Ended),
     /// The answer to `Seek`: the attempt's processes run, and their exit status will stay unknown.
     Unattended {
-        /// What runs.
         attempt: Attempt,
         /// The keeper that watches it from now on.
         keeper: KeeperInstance,
@@ -341,7 +332,6 @@ pub enum FromKeeper {
     },
     /// An attempt could not be started just now; it is tried again until it is cancelled, or for a minute.
     Delayed {
-        /// What waits.
         attempt: Attempt,
         /// Why, a fragment for a person.
         cause: String,
@@ -476,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_is_too_long_is_refused_by_either_side_and_leaves_the_buffer_alone() {
+    fn a_message_that_is_too_long_is_refused_by_either_side_and_leaves_the_buffer_unchanged() {
         let mut out = b"before".to_vec();
         let long = ToKeeper::Start(order(vec![vec![b'x'; FRAME_BYTES_MAX]]), StartExtras::default());
         assert!(matches!(encode(&long, &mut out), Err(FrameError::TooLong(_))));

@@ -16,9 +16,9 @@ use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, getsoc
 
 /// Where the keeper listens to the daemon.
 pub const KEEPER: &str = "keeper.sock";
-/// Where clients say that they write.
+/// Where clients announce that they write.
 pub const POKES: &str = "daemon.sock";
-/// Where clients wait for what the daemon does.
+/// Where clients wait for the daemon's turns.
 pub const TURNS: &str = "turns.sock";
 /// Where clients hand over jobs to be added.
 pub const ADDS: &str = "adds.sock";
@@ -42,8 +42,8 @@ fn address(dir: &Path, name: &str) -> io::Result<Address> {
     Ok(Address { path, directory: Some(directory) })
 }
 
-/// Removes the socket of a process that is gone. The caller holds the daemon's lock, or knows that nobody
-/// listens.
+/// Removes the socket of a process that is gone. The caller holds the lock of the daemon or the keeper, or
+/// knows that no process listens.
 fn clear(dir: &Path, name: &str) -> io::Result<()> {
     match fs::remove_file(dir.join(name)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -102,10 +102,10 @@ impl Bound {
     }
 }
 
-/// Lets in the next one who waits at a listener that does not block, and may come in; `None`: nobody waits.
+/// Accepts the next connection of a trusted user at a listener that does not block; `None`: none waits.
 ///
 /// # Errors
-/// There are no descriptors, or no memory, to let anybody in.
+/// If there are no descriptors, or no memory, for a connection.
 pub fn accept(listener: &UnixListener) -> io::Result<Option<UnixStream>> {
     loop {
         match listener.accept() {
@@ -124,7 +124,7 @@ pub fn accept(listener: &UnixListener) -> io::Result<Option<UnixStream>> {
 /// Connects to a stream socket, or fails at once.
 ///
 /// # Errors
-/// `WouldBlock` if as many wait to be let in as may; see `is_absence` for a socket that nobody listens at.
+/// `WouldBlock` if the backlog is full; see `is_absence` for a socket at which no process listens.
 pub fn connect(dir: &Path, name: &str) -> io::Result<UnixStream> {
     let address = address(dir, name)?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -135,7 +135,7 @@ pub fn connect(dir: &Path, name: &str) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-/// Tells whether this error says that nobody listens: there is no socket, or nobody behind it.
+/// Tells whether this error means that no process listens.
 pub fn is_absence(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -143,14 +143,13 @@ pub fn is_absence(error: &io::Error) -> bool {
     )
 }
 
-/// Tells whether this error says that the system has no descriptor, or no memory, to give.
+/// Tells whether this error means that the system has no descriptor or no memory left.
 pub fn is_exhaustion(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS))
 }
 
-/// Tells whether a process receives at a datagram socket and listeners have these names; nobody is disturbed
-/// for it.
+/// Tells whether a process receives at a datagram socket and listeners have these names, without a message.
 pub fn are_there(dir: &Path, datagrams: &str, listeners: &[&str]) -> bool {
     let receives = || {
         let probe = UnixDatagram::unbound()?;
@@ -166,12 +165,12 @@ pub fn send(socket: &UnixDatagram, dir: &Path, name: &str, bytes: &[u8]) -> io::
     socket.send_to(bytes, &address.path).map(|_| ())
 }
 
-/// Tells whether user `uid` may talk to us: ourselves and root.
+/// Tells whether user `uid` may connect to us: ourselves and root.
 pub fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == nix::unistd::geteuid().as_raw()
 }
 
-/// Tells whether whoever is at the other end may talk to us.
+/// Tells whether the user at the other end may connect to us.
 pub fn has_trusted_peer(stream: &impl AsFd) -> bool {
     getsockopt(&stream.as_fd(), sockopt::PeerCredentials).is_ok_and(|peer| is_trusted(peer.uid()))
 }

@@ -78,7 +78,7 @@ fn an_upgrade_under_running_jobs_delays_what_is_new_and_loses_nothing() {
     keeper.report(&FromKeeper::Hello { version, instance: INSTANCE, known, ended });
     daemon.line("runs adopted: 2, queued again: 0, looked for: 0");
 
-    // Nothing is claimed for it, and nobody tries again and again.
+    // Nothing is claimed for it, and the daemon does not try again and again.
     store.add(&["--mail", "root,always"], MARKS);
     store.add(&["--stdin", "/dev/null"], &format!("{MARKS}cat"));
     store.round();

@@ -1,4 +1,4 @@
-//! What a job reads, and as whom it runs.
+//! The standard input of a job, its user and its optional directory.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -36,7 +36,7 @@ fn is_root() -> bool {
     has("root", geteuid().is_root())
 }
 
-/// An order that starts where everybody can be.
+/// An order that starts in a directory that is open to every user.
 fn anywhere(job: i64, script: &str) -> StartOrder {
     order(job, Path::new("/"), &["sh", "-c", script])
 }
@@ -66,7 +66,7 @@ fn a_file_that_cannot_be_opened_is_named_as_the_cause() {
 }
 
 #[test]
-fn a_fifo_without_a_writer_holds_neither_the_keeper_nor_the_job_up() {
+fn a_fifo_without_a_writer_delays_neither_the_keeper_nor_the_job() {
     let keeper = Keeper::start();
     let mut daemon = keeper.daemon();
     let fifo = keeper.fifo("fifo");
@@ -75,7 +75,7 @@ fn a_fifo_without_a_writer_holds_neither_the_keeper_nor_the_job_up() {
 }
 
 #[test]
-fn a_text_of_any_length_is_read_whole_or_not_at_all_and_nobody_waits() {
+fn a_text_of_any_length_is_read_whole_or_not_at_all_without_a_wait() {
     let keeper = Keeper::start();
     let mut daemon = keeper.daemon();
     let text = |bytes: usize| Stdin::Text(vec![b'x'; bytes]);

@@ -148,12 +148,12 @@ impl Drop for Keeper {
 
 /// Blocks until a job reads the FIFO, and lets it read on.
 ///
-/// One run a gate: while it is still being closed behind the first, a second one would slip through.
+/// One run a gate: while it is still being closed after the first, a second one could pass it.
 pub fn open_gate(path: &Path) {
     drop(OpenOptions::new().write(true).open(path).expect("the FIFO is there"));
 }
 
-/// Blocks until everyone who can write to the FIFO is gone.
+/// Blocks until no process can write to the FIFO.
 pub fn read_to_end(path: &Path) -> String {
     let mut text = String::new();
     File::open(path).expect("the FIFO is there").read_to_string(&mut text).expect("jobs write text");
@@ -194,7 +194,7 @@ impl Daemon {
         Self { link: Channel::new(stream).expect("it is a socket"), inbox: VecDeque::new() }
     }
 
-    /// Says hello and returns what is known; results that are not acknowledged are what it says next.
+    /// Says hello and returns what is known; results that are not acknowledged are the next messages.
     pub fn hello(&mut self) -> Vec<Known> {
         self.send(ToKeeper::Hello { version: PROTOCOL_VERSION });
         let FromKeeper::Hello { version: PROTOCOL_VERSION, instance: INSTANCE, known, ended } = self.next()
@@ -222,7 +222,7 @@ impl Daemon {
         let mut events = PollFlags::POLLIN;
         events.set(PollFlags::POLLOUT, self.link.wants_write());
         let mut fds = [PollFd::new(self.link.as_fd(), events)];
-        assert_ne!(poll(&mut fds, PollTimeout::from(PATIENCE_MS)), Ok(0), "the keeper has nothing to say");
+        assert_ne!(poll(&mut fds, PollTimeout::from(PATIENCE_MS)), Ok(0), "the keeper sends nothing");
         self.link.flush();
     }
 

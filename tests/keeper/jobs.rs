@@ -1,4 +1,4 @@
-//! What a job finds around it, how its end is told, and how it is stopped.
+//! The surroundings of a job, the report of its end, and its stop.
 
 use std::fs;
 use std::io::Read;
@@ -14,7 +14,7 @@ use crate::harness::{Keeper, attempt, open_gate, order, read_to_end};
 use crate::shared::has;
 
 #[test]
-fn an_end_is_told_as_it_was_with_times_and_usage() {
+fn an_end_is_reported_as_it_was_with_times_and_usage() {
     let keeper = Keeper::start();
     let mut daemon = keeper.daemon();
     let exited = daemon.run(keeper.sh(1, "exit 7"));
@@ -71,7 +71,7 @@ fn a_program_is_found_as_execvp_finds_it() {
     let keeper = Keeper::start();
     let mut daemon = keeper.daemon();
     fs::create_dir(keeper.path("bin")).expect("new");
-    // No `#!`: the shell's. A directory and a plain file of the name are passed over.
+    // Without `#!` it is a shell script. A directory and a plain file of the name are passed over.
     for (name, mode) in [("bin/tool", 0o755), ("tool", 0o644)] {
         fs::write(keeper.path(name), "echo $0 $1").expect("writable");
         fs::set_permissions(keeper.path(name), fs::Permissions::from_mode(mode)).expect("ours");

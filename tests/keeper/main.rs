@@ -1,4 +1,4 @@
-//! The keeper as a real process: what it promises to the daemon and to the jobs.
+//! The keeper as a real process: its promises to the daemon and to the jobs.
 #![allow(clippy::disallowed_types, reason = "tests start programs")]
 
 mod extras;

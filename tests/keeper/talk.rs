@@ -1,4 +1,4 @@
-//! The conversation: who stands by, what is known, what is kept, and what becomes of a broken connection.
+//! Messages: standing orders, known attempts, kept results, and broken connections.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
@@ -38,7 +38,7 @@ fn a_queue_runs_as_many_as_it_has_slots_and_the_rest_in_order_of_arrival() {
     for (job, gate) in (1..).zip(&gates) {
         open_gate(gate);
         if job < 3 {
-            // The next has started by the time that the end is told.
+            // The next has started by the time that the end is reported.
             daemon.started(job + 1);
         }
         assert_eq!(daemon.finish().attempt, attempt(job));
@@ -73,7 +73,7 @@ fn what_stands_by_can_be_recalled_or_stopped_without_a_process() {
 }
 
 #[test]
-fn a_start_that_is_told_twice_happens_once() {
+fn a_start_that_is_sent_twice_happens_once() {
     let keeper = Keeper::start();
     let mut daemon = keeper.daemon();
     let gates = [keeper.fifo("gate1"), keeper.fifo("gate2")];
@@ -263,7 +263,7 @@ fn nonsense_ends_the_connection_and_nothing_else() {
 }
 
 #[test]
-fn a_connection_that_says_nothing_keeps_no_daemon_out() {
+fn a_silent_connection_keeps_no_daemon_out() {
     let keeper = Keeper::start();
     let silent = keeper.raw();
     let mut daemon = keeper.daemon();
@@ -297,7 +297,7 @@ fn a_daemon_that_is_there_keeps_an_idle_keeper() {
 }
 
 #[test]
-fn a_keeper_that_ends_in_order_says_so() {
+fn a_keeper_that_exits_in_order_leaves_a_marker() {
     let keeper = Keeper::start();
     let log = keeper.path("log");
     let mut daemon = keeper.daemon();
