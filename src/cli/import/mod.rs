@@ -8,3 +8,6 @@ pub mod plan;
 pub mod planned;
 pub mod report;
 pub mod sources;
+
+#[cfg(test)]
+mod tests;
