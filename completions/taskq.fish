@@ -25,7 +25,7 @@ function __fish_taskq_using_subcommand
 end
 
 complete -c taskq -n "__fish_taskq_needs_command" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_needs_command" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_needs_command" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -37,19 +37,19 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "show" -d 'Show all of o
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "runs" -d 'List runs, the newest first'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "log" -d 'Print the output of a run'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "next" -d 'Show the coming fires'
-complete -c taskq -n "__fish_taskq_needs_command" -f -a "run" -d 'Run jobs now, besides their schedule'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "run" -d 'Run jobs now, in addition to their schedule'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "cancel" -d 'Cancel jobs or runs'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "pause" -d 'Pause jobs or a queue'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "resume" -d 'Resume jobs or a queue'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "wait" -d 'Wait until jobs or runs have ended'
-complete -c taskq -n "__fish_taskq_needs_command" -f -a "status" -d 'Show the daemon, the queues and what comes next'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "status" -d 'Show the daemon, the queues and the next fire'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "queue" -d 'List the queues, or set one up'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "crontab" -d 'Install, list, edit or remove the crontab'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "import" -d 'Import jobs from elsewhere'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "export" -d 'Print jobs as a crontab, as systemd units, or as JSON'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "daemon" -d 'Run the daemon, in the foreground'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l at -d 'Run once, at TIME (can be repeated)' -r
@@ -82,7 +82,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l hold -d 'Add it paus
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand list" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand list" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l state -d 'Only jobs in this state' -r -f -a "scheduled\t''
@@ -100,7 +100,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand list" -l failed -d 'Only job
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand ls" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l state -d 'Only jobs in this state' -r -f -a "scheduled\t''
@@ -118,13 +118,13 @@ complete -c taskq -n "__fish_taskq_using_subcommand ls" -l failed -d 'Only jobs 
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand show" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand show" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand show" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand show" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand runs" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand runs" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l outcome -d 'Only runs with this outcome' -r -f -a "success\t''
@@ -140,15 +140,15 @@ complete -c taskq -n "__fish_taskq_using_subcommand runs" -s n -d 'At most N run
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand log" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand log" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand log" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand log" -l tail -d 'Begin with the last N lines' -r
-complete -c taskq -n "__fish_taskq_using_subcommand log" -s f -l follow -d 'Go on until the run has ended'
-complete -c taskq -n "__fish_taskq_using_subcommand log" -l all -d 'The output of every run of the job, the oldest first'
+complete -c taskq -n "__fish_taskq_using_subcommand log" -s f -l follow -d 'Print new output until the run has ended'
+complete -c taskq -n "__fish_taskq_using_subcommand log" -l all -d 'Print the output of every run of the job, the oldest first'
 complete -c taskq -n "__fish_taskq_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand next" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand next" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l cron -d 'Preview a cron expression' -r
@@ -160,15 +160,15 @@ complete -c taskq -n "__fish_taskq_using_subcommand next" -s n -d 'At most N fir
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand next" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand run" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand run" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand run" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand run" -l wait -d 'Wait until they have ended'
-complete -c taskq -n "__fish_taskq_using_subcommand run" -l follow -d 'Show the output as it comes, until it has ended'
+complete -c taskq -n "__fish_taskq_using_subcommand run" -l follow -d 'Print the output as it is written, until the run has ended'
 complete -c taskq -n "__fish_taskq_using_subcommand run" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l queue -d 'All jobs of QUEUE; with --tag, those that match both' -r
@@ -178,7 +178,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l now -d 'KILL at o
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand pause" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand pause" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -l queue -d 'The queue' -r
@@ -186,7 +186,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand pause" -l all -d 'All jobs'
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand resume" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand resume" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand resume" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand resume" -l queue -d 'The queue' -r
@@ -194,7 +194,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand resume" -l all -d 'All jobs'
 complete -c taskq -n "__fish_taskq_using_subcommand resume" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand wait" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand wait" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -l queue -d 'All jobs of QUEUE; with --tag, those that match both' -r
@@ -204,13 +204,13 @@ complete -c taskq -n "__fish_taskq_using_subcommand wait" -l all -d 'All jobs'
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand status" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand status" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand status" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand status" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -l json -d 'Print JSON'
@@ -218,53 +218,53 @@ complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_s
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -f -a "list" -d 'List the queues'
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -f -a "set" -d 'Make a queue, or change one'
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from list" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from list" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from list" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -l slots -d 'Run at most N of its jobs at once' -r
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand crontab" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand crontab" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
-complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s u -d 'Whose table: only one\'s own, as a store has one user' -r
+complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s u -d 'Only your own name is accepted: a store has one user' -r
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s l -d 'Print the table'
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s e -d 'Edit the table with $VISUAL or $EDITOR, and install it'
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s r -d 'Remove the table and end its jobs; asks on a terminal'
-complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s i -d 'Ask before removing, also where there is no terminal'
+complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s i -d 'Ask before removing, even without a terminal'
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s n -d 'Check the new table, and install nothing'
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab" -f -a "crontab" -d 'Import a crontab, and report each of its lines'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l from -d 'Which cron it was written for: debian or cronie' -r -f -a "debian\t''
 cronie\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l system -d 'A system table: the sixth field is a user'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l dry-run -d 'Report, and store nothing'
-complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l keep-going -d 'Import the other lines where some are refused'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l keep-going -d 'Import the other lines if some are refused'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand export" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand export" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand export" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, as the environment wants it'
+complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l slots -d 'Give the queue `default` N slots (one per CPU)' -r

@@ -34,7 +34,7 @@ impl ErrorKind {
     }
 }
 
-/// A failure: `error: cannot WHAT: CAUSE`, then `hint: HINT`.
+/// An error: `error: cannot WHAT: CAUSE`, then `hint: HINT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "`ErrorKind` has the docs of `kind`")]
 pub struct Error {
@@ -51,27 +51,27 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// Makes a failure of this kind.
+    /// Makes an error of this kind.
     pub fn new(kind: ErrorKind, what: impl Into<String>, cause: impl fmt::Display) -> Self {
         Self { kind, what: what.into(), cause: cause.to_string(), hint: None }
     }
 
-    /// Makes a `Usage` failure.
+    /// Makes a `Usage` error.
     pub fn usage(what: impl Into<String>, cause: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Usage, what, cause)
     }
 
-    /// Makes a `NotFound` failure.
+    /// Makes a `NotFound` error.
     pub fn not_found(what: impl Into<String>, cause: impl fmt::Display) -> Self {
         Self::new(ErrorKind::NotFound, what, cause)
     }
 
-    /// Makes a `Conflict` failure.
+    /// Makes a `Conflict` error.
     pub fn conflict(what: impl Into<String>, cause: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Conflict, what, cause)
     }
 
-    /// Makes an `Io` failure.
+    /// Makes an `Io` error.
     pub fn io(what: impl Into<String>, error: &io::Error) -> Self {
         Self::new(ErrorKind::Io, what, describe(error))
     }

@@ -1,5 +1,5 @@
-//! Owns: how values read to a person, in tables, messages and mails: commands, spans, signals, any bytes.
-//! Never: instants (zones are not known here), or colours.
+//! Owns: values as text for people, in tables, messages and mails: commands, spans, signals, any bytes.
+//! Never: instants, which need a zone, and colours.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -8,8 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::domain::{CommandLine, Span};
 
-/// Returns the text with every character that could move a cursor, ring, hide or turn text around shown as an
-/// escape.
+/// Returns the text with escapes for all characters that could move the cursor, ring, hide or reorder text.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hostile) {
         return Cow::Borrowed(text);
@@ -21,7 +20,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Returns bytes as text: what is not UTF-8 as `\xff`, and the rest as `escaped` has it.
+/// Returns bytes as text: `\xff` for a byte that is not UTF-8, and the rest as by `escaped`.
 pub fn escaped_bytes(bytes: &[u8]) -> String {
     let mut shown = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -31,8 +30,8 @@ pub fn escaped_bytes(bytes: &[u8]) -> String {
     shown
 }
 
-/// Returns a command as a person would type it: words quoted where a shell needs it, of a script the first
-/// line.
+/// Returns a command as a person would type it, with words quoted for a shell. Of a script it returns the
+/// first line.
 pub fn command(command: &CommandLine) -> String {
     match command {
         CommandLine::Argv(argv) => argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
@@ -43,7 +42,7 @@ pub fn command(command: &CommandLine) -> String {
 /// Returns a length of time in its two largest units: `3d 4h`, `5h 12m`, `4m 10s`, `42s`, `1.2s`, `850ms`,
 /// `400us`.
 ///
-/// What is below them is dropped, not rounded.
+/// Smaller units are dropped, not rounded.
 pub fn span(span: Span) -> String {
     let micros = span.as_micros();
     let seconds = micros / 1_000_000;
@@ -69,17 +68,16 @@ pub fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Facts under each other, each behind its head: `Queue:     default`.
+/// A list of facts, one line each, after their heads: `Queue:     default`.
 #[derive(Debug, Default)]
 pub struct Facts(String);
 
 impl Facts {
-    /// Adds a fact.
     pub fn push(&mut self, head: &str, text: impl AsRef<str>) {
         self.push_lines(head, [text]);
     }
 
-    /// Adds a fact of several lines; nothing if there are none.
+    /// Adds a fact of several lines, or nothing if there are none.
     pub fn push_lines(&mut self, head: &str, lines: impl IntoIterator<Item = impl AsRef<str>>) {
         let mut head = format!("{head}:");
         for line in lines {
@@ -89,7 +87,6 @@ impl Facts {
         }
     }
 
-    /// Returns the lines.
     pub fn into_text(self) -> String {
         self.0
     }
@@ -103,8 +100,8 @@ fn two_units((large, large_unit): (u64, &str), (small, small_unit): (u64, &str))
     }
 }
 
-/// Controls (C0, DEL, C1), line and paragraph separators, marks that turn the direction of text, and
-/// characters without width or look: all that makes the shown differ from the stored.
+/// Tells whether a character makes shown text differ from stored text: controls (C0, DEL, C1), line and
+/// paragraph separators, marks of direction, and invisible characters.
 fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -129,8 +126,8 @@ fn push_invalid(shown: &mut String, bytes: &[u8]) {
     }
 }
 
-/// Returns a word as a shell would read it back: bare, in single quotes, or with controls and bytes that are
-/// no text in `$'…'`.
+/// Returns a word as a shell would read it back: bare, in single quotes, or in `$'…'` if it has controls or
+/// bytes that are not text.
 fn quoted(word: &[u8]) -> String {
     let text = std::str::from_utf8(word).ok().filter(|text| !text.chars().any(is_hostile));
     match text {
@@ -150,7 +147,7 @@ fn quoted(word: &[u8]) -> String {
     }
 }
 
-/// Above ASCII, `\x` would name a byte to a shell and not a character, so those are `\uXXXX`.
+/// Characters above ASCII are `\uXXXX`, because `\x` names a byte to a shell.
 fn push_ansi_c(shown: &mut String, c: char) {
     match c {
         '\'' | '\\' => shown.extend(['\\', c]),
@@ -168,7 +165,7 @@ fn is_bare(c: char) -> bool {
     c.is_ascii_alphanumeric() || "%+,-./:=@_^".contains(c) || !c.is_ascii()
 }
 
-/// The first line that says something, with a `…` where more of the script follows; a `#!` line says nothing.
+/// Returns the first line that is neither empty nor a `#!` line, with a `…` if more lines follow.
 fn first_line(script: &[u8]) -> String {
     let mut lines = script.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let is_telling = |line: &&[u8]| !line.is_empty() && !line.starts_with(b"#!");

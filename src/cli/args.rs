@@ -65,7 +65,7 @@ pub struct JobsOrQueue {
     pub all: bool,
 }
 
-/// Makes a parser for whole numbers of a range; its complaint goes on behind the option and what was typed.
+/// Makes a parser for whole numbers of a range. Its error continues `` `--slots 0` …``.
 pub fn number<T>(range: RangeInclusive<T>) -> impl TypedValueParser<Value = T>
 where
     T: Copy + Display + FromStr + PartialOrd + Send + Sync + 'static,
@@ -76,7 +76,7 @@ where
     })
 }
 
-/// Makes a parser for a closed set of words; clap then shows the set in errors and completions.
+/// Makes a parser for a closed set of words, which clap shows in errors and completions.
 pub fn words<T>(
     all: &'static [T],
     word: fn(T) -> &'static str,

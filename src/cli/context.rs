@@ -1,5 +1,4 @@
-//! Owns: what every verb is given: the store's directory, the clock, the mouth; and how a verb meets the
-//! store.
+//! Owns: what every verb gets: the store's directory, the clock, the output; and how a verb uses the store.
 //! Never: what a verb does.
 
 use std::path::PathBuf;
@@ -14,23 +13,22 @@ use crate::error::{Error, Result};
 use crate::schedule::{ParseError, Zone};
 use crate::store::{Reader, Store, StoreError, Writer};
 
-/// What a verb works with.
+/// The surroundings of a verb.
+#[expect(missing_docs, reason = "the names of the fields say it")]
 pub struct Context<'a> {
-    /// The store's directory, absolute.
+    /// Absolute.
     pub dir: PathBuf,
-    /// The caller named it, and may have mistyped it.
+    /// The caller named the directory, and may have mistyped it.
     pub is_dir_named: bool,
-    /// The clock.
     pub clock: &'a dyn Clock,
-    /// Where answers go.
     pub output: &'a Output,
 }
 
-/// A failure in a transaction: the store's, or one with a text of its own.
+/// A failure in a transaction.
 pub enum Failure {
-    /// The store's.
+    /// The store's; it does not say yet what was being done.
     Store(StoreError),
-    /// Told already.
+    /// A complete error.
     Told(Error),
 }
 
@@ -47,7 +45,7 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// Says what was being done, unless that was said.
+    /// Completes the error: `what` was being done.
     pub fn during(self, what: &str) -> Error {
         match self {
             Self::Store(error) => error.during(what),
@@ -68,18 +66,18 @@ impl Context<'_> {
             .map_err(|error| parse_failure(what, error).hint("set `TZ` to a zone such as `Europe/Paris`"))
     }
 
-    /// Opens the store, and makes it where there is none; `what` is being done.
+    /// Opens the store, and makes one if there is none. Errors say that `what` was being done.
     pub fn open(&self, what: &str) -> Result<Store> {
         open_store(&self.dir, what)
     }
 
-    /// Tells whether there is a store. Nothing is made.
+    /// Tells whether there is a store, and makes none.
     pub fn has_store(&self, what: &str) -> Result<bool> {
         Store::exists(&self.dir).map_err(|error| error.during(what))
     }
 
-    /// Refuses a named directory without a store: most likely it is mistyped. The default one is where a
-    /// store will be.
+    /// Refuses a named directory without a store: its name is probably mistyped. The default directory may be
+    /// without one.
     pub fn need_store(&self, what: &str) -> Result<()> {
         if !self.is_dir_named || self.has_store(what)? {
             return Ok(());
@@ -88,7 +86,7 @@ impl Context<'_> {
             .hint("check the name; `taskq add` and `taskq daemon` make a store where there is none"))
     }
 
-    /// Opens the store, and makes none: without one, whoever looks finds what an empty one holds.
+    /// Opens the store, or an empty one in memory if there is none.
     pub fn open_to_look(&self, what: &str) -> Result<Store> {
         if self.has_store(what)? {
             return self.open(what);
@@ -102,17 +100,17 @@ impl Context<'_> {
         self.open_to_look(what)?.read(read).map_err(|failure| failure.during(what))
     }
 
-    /// Writes in one transaction, and tells the daemon before and after. Makes a store where there is none.
+    /// Writes in one transaction, and pokes the daemon before and after. Makes a store if there is none.
     pub fn write<T>(&self, what: &str, write: impl FnMut(&Writer<'_>) -> Result<T, Failure>) -> Result<T> {
         self.write_to(self.open(what)?, what, write)?.map_err(|failure| failure.during(what))
     }
 
-    /// The same, for what can only be about something that is in the store already: makes none.
+    /// Writes in one transaction to what the store holds already. Makes no store.
     pub fn change<T>(&self, what: &str, write: impl FnMut(&Writer<'_>) -> Result<T, Failure>) -> Result<T> {
         self.try_change(what, write)?.map_err(|failure| failure.during(what))
     }
 
-    /// The same for a verb that has another way where the store cannot be written.
+    /// As `change`, for a verb that can do something else when the store cannot be written.
     pub fn try_change<T>(
         &self,
         what: &str,
@@ -139,7 +137,7 @@ impl Context<'_> {
     }
 }
 
-/// Says that a text could not be understood.
+/// Returns a usage error for a text that could not be read.
 pub fn parse_failure(what: &str, error: ParseError) -> Error {
     let failure = Error::usage(what, &error.cause);
     match error.hint {

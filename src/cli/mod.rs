@@ -1,9 +1,8 @@
-//! Owns: the command line: what may be typed, and what each verb then does and answers.
+//! Owns: the command line: its grammar, and which verb a command line runs.
 //! Never: SQL, processes, or printing (see `output`).
 //!
-//! One file a verb. The doc comments of the argument structs are the help texts, the completions and the
-//! manual pages, so they are written for users; each line of an option's text has at most 70 columns, because
-//! clap does not wrap here.
+//! The doc comments of the argument structs are the help texts, the completions and the manual pages: they
+//! are written for users. Each line of an option's text has at most 70 columns, because clap does not wrap.
 
 mod args;
 mod commands;
@@ -36,8 +35,8 @@ use crate::error::Result;
 /// Run commands at times and in queues
 ///
 /// taskq does the work of cron(8), at(1), batch(1) and a job queue with one
-/// program and one SQLite file. A job that was added is on disk; every time
-/// that it was due has a run or a reason in its history.
+/// program and one SQLite file. An added job is on disk. For every time at
+/// which it was due, its history has a run or a reason.
 #[derive(Debug, Parser)]
 #[command(
     name = "taskq",
@@ -98,10 +97,9 @@ Examples:
 Exit status: 0 done, 1 failed, 2 wrong usage and nothing was stored, 3 the
 daemon is not running and the command needs it.";
 
-/// The verbs.
+/// The verbs. The lines here are those of the list of verbs; each struct repeats its line.
 ///
-/// Their arguments are defined when a verb is typed (`defer`), which saves a third of the start-up. The lines
-/// here are those of the list of verbs; the structs begin with the same lines and hold the rest.
+/// `defer` defines the arguments of a verb when it is typed, which saves a third of the start-up.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Command {
@@ -118,7 +116,7 @@ pub enum Command {
     Log(log::LogArgs),
     /// Show the coming fires
     Next(next::NextArgs),
-    /// Run jobs now, besides their schedule
+    /// Run jobs now, in addition to their schedule
     Run(run::RunArgs),
     /// Cancel jobs or runs
     Cancel(cancel::CancelArgs),
@@ -128,7 +126,7 @@ pub enum Command {
     Resume(resume::ResumeArgs),
     /// Wait until jobs or runs have ended
     Wait(wait::WaitArgs),
-    /// Show the daemon, the queues and what comes next
+    /// Show the daemon, the queues and the next fire
     Status(status::StatusArgs),
     /// List the queues, or set one up
     Queue(queue::QueueArgs),
@@ -151,20 +149,20 @@ pub enum Command {
     Man(man::ManArgs),
 }
 
-/// Reads a command line, the program's name first.
+/// Reads a command line, which begins with the program's name.
 ///
 /// # Errors
 ///
-/// What clap has to say, `--help` and `--version` included; `Output::clap` prints it and knows the exit code.
+/// Clap's error, also for `--help` and `--version`. `usage::complain` prints it and returns the exit code.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> std::result::Result<Cli, clap::Error> {
     Cli::try_parse_from(args)
 }
 
-/// Does what a command line asks for, and returns the exit code.
+/// Runs a verb, and returns the exit code.
 ///
 /// # Errors
 ///
-/// What a person should be told; its kind has an exit code of its own.
+/// The verb's error; its kind has an exit code.
 pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
     match command {
         Command::Add(args) => add::run(context, *args),

@@ -1,5 +1,5 @@
-//! Owns: from what a person calls a job or a run to the job or the run.
-//! Never: what is then done with it.
+//! Owns: finding the job, run or queue that a person named.
+//! Never: what a verb then does with it.
 
 use crate::cli::context::Failure;
 use crate::domain::{JobId, JobKey, JobRef, QueueName, RunId};
@@ -12,13 +12,11 @@ const SIMILAR_NAMES_MAX: usize = 3;
 /// A job, or one run of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// A job.
     Job(JobId),
-    /// A run.
     Run(RunId),
 }
 
-/// Reads what a person typed for a job or a run; `verb` is what is to be done with it.
+/// Reads the name of a job or a run. Errors say `cannot VERB job …`.
 pub fn parse(verb: &str, text: &str) -> Result<JobRef> {
     text.parse().map_err(|error| Error::usage(format!("{verb} job `{text}`"), error))
 }
@@ -36,7 +34,7 @@ pub fn find(reader: &Reader<'_>, verb: &str, text: &str) -> Result<Target, Failu
     Ok(Target::Run(run))
 }
 
-/// Finds a job where a run makes no sense.
+/// Finds a job; the name of a run is an error.
 pub fn find_job(reader: &Reader<'_>, verb: &str, text: &str) -> Result<JobId, Failure> {
     let wanted = parse(verb, text)?;
     if wanted.number.is_some() {
@@ -54,7 +52,7 @@ fn find_key(reader: &Reader<'_>, verb: &str, wanted: &JobRef) -> Result<JobId, F
     Err(with_similar(reader, error, &wanted.job)?.into())
 }
 
-/// Reads the name of a queue that there is; `what` is being done.
+/// Reads the name of a queue, which must exist. Errors say that `what` was being done.
 pub fn find_queue(reader: &Reader<'_>, what: &str, text: &str) -> Result<QueueName, Failure> {
     let queue: QueueName = text.parse().map_err(|error| Error::usage(what, error))?;
     if reader.has_queue(&queue)? {
@@ -82,7 +80,7 @@ fn with_similar(reader: &Reader<'_>, error: Error, key: &JobKey) -> Result<Error
     })
 }
 
-/// Returns the names that may have been meant: a slip or two away, or longer. The nearest come first.
+/// Returns similar names, the most similar first: a typing error or two away, or longer.
 fn similar(wanted: &str, names: Vec<String>) -> Vec<String> {
     let slips_max = wanted.len().div_ceil(4);
     let mut near: Vec<(usize, String)> = names

@@ -29,7 +29,7 @@ fn built() -> clap::Command {
     command
 }
 
-/// Every command of the tree, with the words that lead to it.
+/// Calls `seen` for every command of the tree.
 fn each_command(command: &clap::Command, seen: &mut dyn FnMut(&clap::Command)) {
     seen(command);
     for verb in command.get_subcommands() {

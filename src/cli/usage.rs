@@ -1,5 +1,5 @@
-//! Owns: complaints about command lines, in the words and the shape of all other errors.
-//! Never: what may be typed (see the verbs).
+//! Owns: errors in command lines, in the form of all other errors.
+//! Never: the grammar (see the verbs).
 
 use std::ffi::OsString;
 
@@ -10,7 +10,7 @@ use crate::cli::output::{Color, Output};
 use crate::cli::{Cli, commands};
 use crate::error::Error;
 
-/// The option of systemd-run(1) for timers, which those who come from there try.
+/// The option of systemd-run(1) for timers, which its users try.
 const ON_CALENDAR: &str = "--on-calendar";
 
 const CALENDAR_EXAMPLE: (&str, &str) = ("Mon..Fri *-*-* 10:30", "30 10 * * mon-fri");
@@ -29,8 +29,7 @@ const CALENDAR_WORDS: &[(&str, &str)] = &[
     ("annually", "@yearly"),
 ];
 
-/// Prints what clap says about `args`: help and version as they are, complaints in our words. Returns the
-/// exit code.
+/// Prints clap's help, version or error, the error in our words. Returns the exit code.
 pub fn complain(args: &[OsString], error: &clap::Error) -> u8 {
     let output = Output::new(color_of(args));
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
@@ -41,7 +40,7 @@ pub fn complain(args: &[OsString], error: &clap::Error) -> u8 {
     error.exit_code()
 }
 
-/// Finds the `--color` of a command line that could not be read, so that the complaint about it obeys it too.
+/// Finds the `--color` of a command line that could not be read: it holds for the error too.
 pub fn color_of(args: &[OsString]) -> Color {
     let mut words = args.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--");
     let mut color = Color::Auto;
@@ -105,7 +104,7 @@ pub fn cause(error: &clap::Error) -> String {
     }
 }
 
-/// Returns the hint for systemd's `--on-calendar`: the word's own form for cron, else an example.
+/// Returns the hint for systemd's `--on-calendar`: its word as a cron expression, else an example.
 fn on_calendar_hint(args: &[OsString]) -> String {
     let mut words = args.iter().map(|word| word.to_string_lossy());
     let given = words.find_map(|word| match word.strip_prefix(ON_CALENDAR) {
@@ -154,7 +153,7 @@ fn conflict(error: &clap::Error, args: &[OsString]) -> String {
     if others.contains(&argument) {
         return format!("`{argument}` can be given once only");
     }
-    // Of a group clap names all, in the order of their definition, and not those that were given.
+    // Clap names all members of a group, in the order of their definition, not the given ones.
     let is_given = |other: &&String| {
         let mut words = args.iter().map(|word| word.to_string_lossy());
         words.any(|word| {
@@ -183,7 +182,7 @@ fn missing(error: &clap::Error) -> String {
     format!("{} {is}", either(&choices))
 }
 
-/// ``one of `a`, `b` and `c` ``; one alone stands for itself.
+/// Returns ``one of `a`, `b` and `c` ``, or the only word.
 fn either(words: &[String]) -> String {
     let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match words.as_slice() {
@@ -197,7 +196,7 @@ fn argument(error: &clap::Error) -> String {
     bare(&text(error, ContextKind::InvalidArg))
 }
 
-/// `--name <NAME>` as it is typed, `--name`; `[COMMAND]...` as it is called, `COMMAND`.
+/// Returns `--name` for `--name <NAME>`, and `COMMAND` for `[COMMAND]...`.
 fn bare(argument: &str) -> String {
     let first = argument.split(['=', ' ']).next().unwrap_or_default();
     first.trim_matches(['<', '>', '[', ']', '.']).to_owned()
@@ -215,7 +214,7 @@ fn list(error: &clap::Error, kind: ContextKind) -> Vec<String> {
     }
 }
 
-/// What clap says, for what is not translated.
+/// Returns the first line of clap's own text, for errors that have no words here.
 fn first_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let line = text.lines().next().unwrap_or_default();

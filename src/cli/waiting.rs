@@ -1,5 +1,5 @@
-//! Owns: waiting for what the daemon does, and what is said where that cannot be learned.
-//! Never: what is waited for.
+//! Owns: waiting for the daemon's turns, and the messages and exit codes when that is not possible.
+//! Never: what a verb waits for.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::domain::{RunId, RunState, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Reader, RunView, Store, StoreResult};
 
-/// A place from which to wait.
+/// A client that waits for the daemon.
 pub struct Waiting<'a> {
     context: &'a Context<'a>,
     what: String,
@@ -25,7 +25,7 @@ pub struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
-    /// Takes a place; `what` is being done. After `timeout` waits end with nothing.
+    /// Subscribes to the daemon. Errors say that `what` was being done; waits end after `timeout`.
     pub fn new(context: &'a Context<'a>, what: &str, timeout: Option<Span>) -> Result<Self> {
         let store = context.open_to_look(what)?;
         let subscription = Subscription::new(&context.dir);
@@ -53,18 +53,17 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Tells whether somebody looks at the progress.
     pub fn is_progress_shown(&self) -> bool {
         self.progress.is_some()
     }
 
-    /// Says this if it comes to waiting.
+    /// Prints these notes if the command has to wait.
     pub fn tell_while_waiting(&mut self, notes: Vec<String>) {
         self.notes = notes;
     }
 
-    /// Fails if there is no daemon to wait for, and never was. Where that cannot be found out, says so and
-    /// goes on: how a run ends is in the store, whoever writes it there.
+    /// Fails if there is no daemon and this client never saw one. If the system refuses the means to find
+    /// out, says so and goes on: the end of a run is in the store, whoever writes it.
     pub fn need_daemon(&mut self) -> Result<()> {
         if self.met_daemon {
             return Ok(());
@@ -79,7 +78,7 @@ impl<'a> Waiting<'a> {
             Presence::Deaf(pid) => {
                 let cause =
                     format!("the daemon (pid {pid}) holds the lock but does not listen; its runs continue");
-                // It is running, so that this is no 3.
+                // Not `Unavailable`: a daemon is running.
                 return Err(Error::conflict(&self.what, cause)
                     .hint(format!("end it with `kill {pid}` and start another with `taskq daemon`")));
             }
@@ -94,24 +93,23 @@ impl<'a> Waiting<'a> {
         Ok(())
     }
 
-    /// Wakes up as well when this file, which need not be there yet, grows.
+    /// Makes waits also end when this file grows; it need not exist yet.
     pub fn follow(&mut self, path: &Path) {
         self.subscription.follow(path);
     }
 
-    /// Reads the store.
     pub fn read<T>(&mut self, read: impl FnOnce(&Reader<'_>) -> StoreResult<T>) -> Result<T> {
         self.store.read(read).map_err(|error| error.during(&self.what))
     }
 
-    /// Waits for something to happen; `false` once the time is over.
+    /// Waits for a turn of the daemon or a growing file; `false` after the timeout.
     pub fn wait(&mut self) -> Result<bool> {
         let left = self.until.map(|until| {
             Span::from_micros(until.as_micros().saturating_sub(monotonic(self.context).as_micros()))
         });
         match self.subscription.wait(left).map_err(|error| Error::io(&self.what, &error))? {
             Wake::Turn | Wake::File => {
-                // The next one may go away as well.
+                // So that the end of the next daemon is reported too.
                 self.missing_told &= !self.subscription.has_daemon();
                 Ok(true)
             }
@@ -126,7 +124,6 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Says something, beside the progress if that is shown.
     fn talk(&self, text: &str) {
         match &self.progress {
             Some(progress) => progress.suspend(|| self.context.output.talk(text)),
@@ -134,7 +131,7 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Waits until `check` has an answer; `None` if the time is over before.
+    /// Waits until `check` has an answer; `None` after the timeout.
     pub fn until<T>(
         &mut self,
         mut check: impl FnMut(&Reader<'_>) -> StoreResult<Left<T>>,
@@ -167,8 +164,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// Gives a failure of the system's a status that does not look like a run's: 1 is what most of those that
-/// fail end with.
+/// Gives a system failure the exit status 3: with 1 it would look like the status of a failed run.
 pub fn unlike_a_run(error: Error) -> Error {
     if error.kind != ErrorKind::Io {
         return error;
@@ -176,7 +172,7 @@ pub fn unlike_a_run(error: Error) -> Error {
     Error { kind: ErrorKind::Unavailable, ..error }
 }
 
-/// The same, of a run that there is, and says so.
+/// As `unlike_a_run`, and adds that the outcome of the run is unknown.
 pub fn unlearned(error: Error) -> Error {
     if error.kind != ErrorKind::Io {
         return error;
@@ -185,11 +181,10 @@ pub fn unlearned(error: Error) -> Error {
     unlike_a_run(Error { cause, ..error })
 }
 
-/// What is left to be waited for.
+/// What a command still waits for.
 pub enum Left<T> {
-    /// So many runs.
     Runs(usize),
-    /// Nothing: the answer.
+    /// Nothing; this is the answer.
     Nothing(T),
 }
 
@@ -204,7 +199,7 @@ pub fn all_finished(reader: &Reader<'_>, runs: &[RunId]) -> StoreResult<Left<Vec
     for run in runs {
         match reader.run(*run)? {
             Some(view) if view.state == RunState::Finished => finished.push(view),
-            // A run that is gone was removed with its job: nobody can wait for it any more.
+            // It was removed with its job.
             None => {}
             Some(_) => left += 1,
         }

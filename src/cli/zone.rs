@@ -1,4 +1,4 @@
-//! Owns: which zone a person's times are in, and which the system's is.
+//! Owns: the zone of the caller, and the zone of the system.
 //! Never: the current time.
 
 use std::hash::{DefaultHasher, Hasher};
@@ -6,11 +6,10 @@ use std::hash::{DefaultHasher, Hasher};
 use crate::schedule::{ParseError, Zone};
 use crate::system::{env, machine};
 
-/// Returns the zone in which the caller reads times, and its name if `TZ` sets one: `TZ`, else the system's
-/// zone.
+/// Returns the zone for the caller's times: that of `TZ`, with its name, else the system's.
 ///
 /// # Errors
-/// If `TZ` names no zone of this machine.
+/// If `TZ` names a zone that this machine does not have.
 pub fn caller_zone() -> Result<(Zone, Option<String>), ParseError> {
     match env::tz() {
         Some(name) => Ok((Zone::read(&name)?, Some(name))),
@@ -18,8 +17,7 @@ pub fn caller_zone() -> Result<(Zone, Option<String>), ParseError> {
     }
 }
 
-/// Returns the system's zone, localtime(5), and a text that changes when it does. A system without one is in
-/// UTC.
+/// Returns the system's zone, localtime(5), UTC if there is none, and a text that changes with it.
 pub fn system_zone() -> (Zone, String) {
     let localtime = machine::localtime();
     let Ok(zone) = Zone::local(localtime.name.as_deref(), &localtime.tzif) else {

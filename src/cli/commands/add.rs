@@ -1,5 +1,5 @@
 //! Owns: `taskq add`.
-//! Never: what its texts mean as times (see `schedule`).
+//! Never: what its texts mean (see `cli::job`).
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,11 +30,11 @@ pub const WHAT: &str = "add job";
 /// Add a job
 ///
 /// Without a trigger the job runs once, as soon as its queue has a free slot.
-/// With triggers it runs whenever one of them fires. Without a COMMAND, the
-/// script is read from standard input, as at(1) does. The job gets the present
-/// environment, directory and umask.
+/// With triggers it runs each time that one of them fires. Without a COMMAND,
+/// the script is read from standard input, as with at(1). The job gets the
+/// present environment, directory and umask.
 ///
-/// Prints the id of the job. It is on disk when the id appears.
+/// Prints the id of the job when the job is on disk.
 ///
 /// TIME: an RFC 3339 time, `YYYY-MM-DD [HH:MM[:SS]]`, `HH:MM` (the next one),
 /// `@EPOCH`, or the words of at(1): `now + 5 minutes`, `noon`, `tomorrow 9am`,
@@ -62,11 +62,11 @@ pub struct AddArgs {
     /// Add many jobs: a JSON object a line; -: stdin
     ///
     /// Keys: `command` (a list) or `script`, and the names of the long
-    /// options with `_` for `-`. A key of an option that can be repeated
-    /// takes a string or a list. `environment` is all of it, `anchor` where
-    /// `every` counts from, `cwd_optional` that `/` will do where `cwd` is
-    /// gone: `taskq export json` writes them. One transaction: all jobs are
-    /// added, or none. Prints one id a line.
+    /// options with `_` for `-`. If an option can be repeated, its key
+    /// takes a string or a list. `taskq export json` also writes these:
+    /// `environment` (the whole of it), `anchor` (where `every` counts
+    /// from), `cwd_optional` (start in `/` if `cwd` is gone). All jobs
+    /// are added, or none. Prints one id a line.
     #[arg(
         long,
         value_name = "FILE",
@@ -82,7 +82,7 @@ pub struct AddArgs {
     pub json: bool,
 }
 
-/// Stores the jobs, and answers with their ids.
+/// Stores the jobs, and prints their ids.
 pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
     let json = args.json;
     let from = args.from.clone();
@@ -112,7 +112,7 @@ pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
     let ids: String = added.iter().map(|id| format!("{id}\n")).collect();
     context.output.answer(&ids)?;
     if let ([id], true) = (added.as_slice(), context.output.streams().stderr_is_terminal) {
-        tell(context, *id, &here)?;
+        announce(context, *id, &here)?;
     }
     Ok(0)
 }
@@ -125,10 +125,9 @@ fn answer_json(context: &Context<'_>, views: &[JobView], many: bool) -> TaskResu
     Ok(0)
 }
 
-/// Stores the jobs of a batch.
 fn store_all(writer: &Writer<'_>, jobs: &[ReadJob], here: &Caller) -> Result<Vec<JobId>, Failure> {
     let mut ids = Vec::with_capacity(jobs.len());
-    // What `export json` writes of imported jobs is to be added to any store.
+    // So that the exported JSON of imported jobs can be added to a new store.
     if jobs.iter().any(|read| read.job.queue.as_str() == QueueName::CRON) {
         make_queue(writer)?;
     }
@@ -139,8 +138,8 @@ fn store_all(writer: &Writer<'_>, jobs: &[ReadJob], here: &Caller) -> Result<Vec
     Ok(ids)
 }
 
-/// Says when the job will run, or why it will not yet.
-fn tell(context: &Context<'_>, id: JobId, here: &Caller) -> TaskResult<()> {
+/// Says on stderr when the job will run, or why it does not run yet.
+fn announce(context: &Context<'_>, id: JobId, here: &Caller) -> TaskResult<()> {
     let job = context.read("add job", |reader| Ok(reader.job(id)?))?;
     let when = match job.next_at {
         _ if job.paused_at.is_some() => format!("held: resume it with `taskq resume {id}`"),
@@ -168,7 +167,7 @@ fn caller(context: &Context<'_>, what: &str) -> TaskResult<Caller> {
     Ok(Caller { now: context.now(), zone, zone_name, env: env::environment(), cwd, umask: env::umask() })
 }
 
-/// Completes the options of a command line: without a command, the script is on standard input.
+/// Reads the script from standard input if there is no command.
 fn complete(context: &Context<'_>, options: JobOptions) -> TaskResult<JobOptions> {
     if options.script.is_some() || !options.command.is_empty() {
         return Ok(options);

@@ -20,9 +20,9 @@ pub const WHAT: &str = "cancel";
 
 /// Cancel jobs or runs
 ///
-/// A run that waits is dropped. One that runs gets TERM, its whole process
-/// group, then KILL after its --kill-after. A job: that, and it fires no more.
-/// What has finished already cannot be cancelled: that is an error.
+/// A waiting run is dropped. The process group of a running run gets TERM, and
+/// KILL after its --kill-after. A cancelled job also stops firing. To cancel
+/// something that has finished is an error.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -48,7 +48,7 @@ pub struct CancelArgs {
     pub json: bool,
 }
 
-/// Cancels what is named, or what is selected.
+/// Cancels the named jobs and runs, or the selected jobs.
 pub fn run(context: &Context<'_>, args: &CancelArgs) -> Result<u8> {
     let now = context.now();
     let cancel = |writer: &Writer<'_>| {
@@ -78,16 +78,16 @@ pub fn run(context: &Context<'_>, args: &CancelArgs) -> Result<u8> {
         context.output.talk("there is nothing to cancel");
     }
     if !stops.is_empty() && running_daemon(&context.dir).is_none() {
-        // The keeper stops what runs; that it was wanted is on disk in any case.
+        // The keeper stops them. The wish is on disk in any case.
         context.output.talk(match stop_at_once(&context.dir, &stops) {
             Ok(_) => "no daemon is running: the runs are being stopped, and the next daemon records it",
-            Err(_) => "no daemon is running: what runs is stopped when one starts",
+            Err(_) => "no daemon is running: the runs are stopped when one starts",
         });
     }
     Ok(0)
 }
 
-/// Returns the jobs and runs that are named, each with its text, or the jobs that are selected.
+/// Returns the named jobs and runs, each with its text, or the selected jobs.
 fn chosen<'a>(
     reader: &Reader<'_>,
     selection: &'a Selection,
@@ -101,8 +101,8 @@ fn chosen<'a>(
     Ok(jobs.into_iter().map(|job| (Target::Job(job.id), None)).collect())
 }
 
-/// Stops what runs although nothing can be recorded: the run may be what fills the disk. Anything else that a
-/// cancel does has to be recorded, and `error` says why it is not.
+/// Stops running runs although the store cannot be written: such a run may be filling the disk. Everything
+/// else needs the store; `error` says why it cannot be written.
 fn stop_without_store(context: &Context<'_>, args: &CancelArgs, error: Error) -> Result<u8> {
     let (runs, is_more) = context.read(WHAT, |reader| {
         let (mut runs, mut is_more) = (Vec::new(), false);
@@ -128,9 +128,7 @@ fn stop_without_store(context: &Context<'_>, args: &CancelArgs, error: Error) ->
     }
     let names = running.iter().map(|run| run.run.to_string()).collect::<Vec<_>>().join(", ");
     if is_more || !waiting.is_empty() {
-        return Err(
-            error.hint(format!("what ran is being stopped ({names}), the rest is as it was: try again"))
-        );
+        return Err(error.hint(format!("only the running runs are being stopped ({names}): try again")));
     }
     context.output.talk(&format!("{}; stopping {names}, to be recorded later", error.cause));
     Ok(0)
@@ -140,7 +138,6 @@ fn stop(run: RunId, attempt: u32, now: bool) -> Stop {
     Stop { attempt: Attempt::of_run(run, attempt), now }
 }
 
-/// What was cancelled.
 #[derive(Debug, Default, Serialize)]
 struct CancelJson {
     jobs: Vec<JobId>,
@@ -148,7 +145,7 @@ struct CancelJson {
     stopping: Vec<String>,
 }
 
-/// A cancel, in its transaction.
+/// A cancel in its transaction.
 struct Cancel<'a> {
     writer: &'a Writer<'a>,
     kill_now: bool,

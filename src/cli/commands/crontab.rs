@@ -1,5 +1,5 @@
-//! Owns: `taskq crontab`, as crontab(1) has it: its messages, its questions, its editor.
-//! Never: what a table means, or what becomes of its jobs (see `cli::import`).
+//! Owns: `taskq crontab`, with the messages, the questions and the editor of crontab(1).
+//! Never: the meaning of a table and the changes of its jobs (see `cli::import`).
 
 use std::collections::HashSet;
 use std::fs;
@@ -29,21 +29,21 @@ pub const WHAT: &str = "run crontab";
 
 const INSTALL: &str = "install crontab";
 
-/// What an edit of a table that is not there begins with.
+/// The text that `-e` starts with if there is no table.
 const TEMPLATE: &[u8] = b"# m h  dom mon dow   command\n";
 
-/// The table that was removed last, in the store's directory.
+/// The last removed table, in the store's directory.
 const BACKUP: &str = "crontab.removed";
 
 /// Install, list, edit or remove the crontab
 ///
-/// As crontab(1), for the jobs of taskq: `alias crontab='taskq crontab'`. The
-/// table is kept byte for byte. Lines that stay keep their jobs with ids and
-/// history; a table with a line in error is not installed. What may surprise
-/// about a line is said on standard error.
+/// Works as crontab(1), for the jobs of taskq: `alias crontab='taskq crontab'`.
+/// The table is kept byte for byte. Unchanged lines keep their jobs with ids and
+/// history. A table with an error in a line is not installed. Notes about lines
+/// that may surprise go to standard error.
 ///
-/// FILE, or -: standard input, replaces the table; standard input is the
-/// default where it is no terminal.
+/// FILE, or standard input (-), replaces the table. Standard input is the
+/// default if it is not a terminal.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -73,12 +73,12 @@ pub struct CrontabArgs {
 
     /// Remove the table and end its jobs; asks on a terminal
     ///
-    /// What runs goes on. The text is kept in the store's directory as
-    /// crontab.removed.
+    /// Running jobs continue. The text is kept in the store's directory
+    /// as crontab.removed.
     #[arg(short = 'r', verbatim_doc_comment)]
     pub remove: bool,
 
-    /// Ask before removing, also where there is no terminal
+    /// Ask before removing, even without a terminal
     #[arg(short = 'i')]
     pub ask: bool,
 
@@ -86,12 +86,12 @@ pub struct CrontabArgs {
     #[arg(short = 'n', conflicts_with_all = ["list", "edit", "remove"])]
     pub check: bool,
 
-    /// Whose table: only one's own, as a store has one user
+    /// Only your own name is accepted: a store has one user
     #[arg(short = 'u', value_name = "USER")]
     pub user: Option<String>,
 }
 
-/// Does what crontab(1) would.
+/// Does what crontab(1) does.
 pub fn run(context: &Context<'_>, args: &CrontabArgs) -> Result<u8> {
     if let Some(user) = args.user.as_ref().filter(|user| **user != users::person(None).name) {
         return Err(Error::not_found(
@@ -148,23 +148,23 @@ fn list(context: &Context<'_>) -> Result<u8> {
     Ok(0)
 }
 
-/// What became of a new table.
+/// The result of installing a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Installed {
     Stored,
-    /// It has lines in error.
+    /// A line has an error.
     Refused,
-    /// Another one was installed meanwhile.
+    /// Another table was installed meanwhile.
     Overtaken,
 }
 
-/// A table goes on to be read as the cron that it was installed as.
+/// The new table is read for the same cron as the installed one.
 fn import_context(context: &Context<'_>) -> Result<ImportContext> {
     let origin = stored(context)?.map(|table| table.origin);
     Ok(ImportContext::of_process(context.now(), system_zone().0, origin))
 }
 
-/// Installs a table that is called `shown`; with `before`, only in the place of that text.
+/// Installs a table; errors call it `shown`. With `before`, only if that is still the installed text.
 fn install(
     context: &Context<'_>,
     text: &[u8],
@@ -192,7 +192,7 @@ fn install(
         Ok::<_, Failure>(Some((old.unwrap_or_default(), report, doubles(writer, OWN, &lines)?)))
     })?;
     let Some((old, report, doubles)) = stored else { return Ok(Installed::Overtaken) };
-    // What is known of the old lines was said when they came.
+    // The notes about the old lines were printed when those were installed.
     let old: HashSet<&[u8]> = crontab::lines(&old).map(|line| line.text).collect();
     let (zone, _) = context.zone(INSTALL)?;
     for sentence in report.sentences(&zone, |number| !old.contains(lines[number - 1].finding.line.text)) {
@@ -204,7 +204,7 @@ fn install(
     Ok(Installed::Stored)
 }
 
-/// Says which lines are refused, and whether any is.
+/// Reports the refused lines. Returns whether there are any.
 fn complain(context: &Context<'_>, lines: &[TableLine<'_>], shown: &str, here: &ImportContext) -> bool {
     if !lines.iter().any(TableLine::is_refused) {
         return false;
@@ -240,7 +240,7 @@ fn remove_table(context: &Context<'_>, must_ask: bool) -> Result<u8> {
     }
     let backup = context.dir.join(BACKUP);
     context.write("remove crontab", |writer| {
-        // Under the lock: what is kept is what is removed, whatever was there when the question was asked.
+        // Read under the lock: the table may have changed since the question.
         let Some(table) = writer.crontab(OWN)? else { return Ok::<_, Failure>(()) };
         keep(&backup, &table.text)
             .map_err(|error| Error::io(format!("keep the table in `{}`", backup.display()), &error))?;
@@ -252,7 +252,7 @@ fn remove_table(context: &Context<'_>, must_ask: bool) -> Result<u8> {
     Ok(0)
 }
 
-/// Asks until the answer is yes or no; who is gone says no.
+/// Asks until the answer is yes or no. The end of the input means no.
 fn ask(context: &Context<'_>, question: &str) -> Result<bool> {
     loop {
         context.output.answer_bytes(question.as_bytes())?;
@@ -268,7 +268,7 @@ fn ask(context: &Context<'_>, question: &str) -> Result<bool> {
     }
 }
 
-/// Writes a file in one go: an older one stays until this one is whole.
+/// Writes a file atomically: an older one stays until this one is complete.
 fn keep(path: &Path, text: &[u8]) -> io::Result<()> {
     let aside = path.with_extension("new");
     write_private(&aside, text)?;
@@ -287,10 +287,10 @@ fn edit_table(context: &Context<'_>) -> Result<u8> {
     let before = stored(context)?.map(|table| table.text);
     if before.is_none() {
         context.output.talk(&format!("no crontab for {} - using an empty one", users::person(None).name));
-        // The directory that holds the edit is the store's.
+        // The edit needs the store's directory.
         context.open(WHAT)?;
     }
-    // An edit that was left may be of a process of the same number.
+    // The process id alone may be that of an edit that was left.
     let dir = context.dir.join(format!("edit-{}-{}", std::process::id(), context.now().as_micros()));
     fs::DirBuilder::new().mode(0o700).create(&dir).map_err(failure)?;
     let file = dir.join("crontab");
@@ -300,7 +300,7 @@ fn edit_table(context: &Context<'_>) -> Result<u8> {
         .and_then(|()| edit_until_good(context, &file, begun, before.as_deref()));
     let is_kept = match &edited {
         Ok((_, is_kept)) => *is_kept,
-        // Whatever went wrong, nobody's work is thrown away for it.
+        // Never delete somebody's edits because of an error.
         Err(_) => fs::read(&file).is_ok_and(|text| text != begun),
     };
     if is_kept {
@@ -311,8 +311,8 @@ fn edit_table(context: &Context<'_>) -> Result<u8> {
     edited.map(|(status, _)| status)
 }
 
-/// Edits a file until it is installed, unchanged or given up. Returns the exit status, and whether the edit
-/// is to be kept.
+/// Runs the editor until the table is installed, unchanged or given up. Returns the exit status, and whether
+/// to keep the edited file.
 fn edit_until_good(
     context: &Context<'_>,
     file: &Path,

@@ -16,13 +16,13 @@ pub const WHAT: &str = "start daemon";
 
 /// Run the daemon, in the foreground
 ///
-/// It starts what is due and records what ended. There is one for each --dir;
-/// a second one is refused. On TERM or INT it stops starting things and ends;
-/// what runs goes on, and the next daemon records it. On HUP it reads
+/// Starts runs when they are due, and records how they end. Each --dir has one
+/// daemon; a second one is refused. On TERM or INT the daemon exits; running
+/// jobs continue, and the next daemon records how they end. On HUP it reads
 /// everything again, and makes its sockets again if they are gone.
 ///
-/// It ends if its lock in the directory is removed or replaced: another daemon
-/// may serve the directory then.
+/// It exits if its lock in the directory is removed or replaced, because
+/// another daemon may then serve the directory.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -42,7 +42,7 @@ pub struct DaemonArgs {
     pub slots: Option<u32>,
 }
 
-/// Serves the store until it is told to stop.
+/// Serves the store until a signal stops it.
 pub fn run(context: &Context<'_>, args: &DaemonArgs) -> Result<u8> {
     let settings = Settings {
         dir: context.dir.clone(),

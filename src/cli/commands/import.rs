@@ -1,5 +1,5 @@
 //! Owns: `taskq import`.
-//! Never: what a crontab means (see `crontab`), or what becomes of its jobs (see `cli::import`).
+//! Never: the meaning of a crontab (see `crontab`) and the changes of its jobs (see `cli::import`).
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -44,12 +44,10 @@ Examples:
   ssh old crontab -l | taskq import crontab -"
 )]
 pub struct ImportArgs {
-    /// From what.
     #[command(subcommand)]
     pub command: ImportCommand,
 }
 
-/// From what to import.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum ImportCommand {
@@ -59,15 +57,15 @@ pub enum ImportCommand {
 
 /// Import a crontab, and report each of its lines
 ///
-/// FILE is a crontab(5); without it, what `crontab -l` prints. That, and
-/// standard input (-), become the table of `taskq crontab`, in place of the one
-/// that is there. Each line becomes a job that fires, runs and mails as cron
-/// would have it, in the queue `cron`. The report has a row for each line, and
-/// a sentence wherever its meaning may surprise or differs between crons.
+/// FILE is a crontab(5). The default is the output of `crontab -l`; that table,
+/// and one from standard input (-), replaces the table of `taskq crontab`. Each
+/// line becomes a job that fires, runs and mails as with cron, in the queue
+/// `cron`. The report has a row for each line, and a sentence for each meaning
+/// that may surprise or differs between crons.
 ///
-/// A line that is refused keeps the whole table out, unless --keep-going.
-/// Importing again changes what has changed: lines that stay keep their jobs
-/// with ids and history, and the jobs of lines that are gone end.
+/// One refused line keeps the whole table out, unless --keep-going is given.
+/// A repeated import stores the differences: unchanged lines keep their jobs
+/// with ids and history, and the jobs of removed lines end.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -92,9 +90,9 @@ pub struct ImportCrontabArgs {
 
     /// Which cron it was written for: debian or cronie
     ///
-    /// They read odd lines, CRON_TZ, RANDOM_DELAY, backslashes and
-    /// defaults otherwise. Default: the one that the table was imported
-    /// from before, else the one that is installed here.
+    /// The two differ in odd lines, CRON_TZ, RANDOM_DELAY, backslashes
+    /// and defaults. Default: the cron of the last import of this table,
+    /// else the installed one.
     #[arg(
         long,
         value_name = "CRON",
@@ -108,7 +106,7 @@ pub struct ImportCrontabArgs {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Import the other lines where some are refused
+    /// Import the other lines if some are refused
     #[arg(long)]
     pub keep_going: bool,
 
@@ -130,15 +128,15 @@ struct SkippedFile {
     reason: String,
 }
 
-/// A table with what became of its lines.
+/// A table with its lines and their jobs.
 struct ReadTable<'a> {
     source: &'a Source,
-    /// As the cron reads it that it was written for.
+    /// For the cron that the table was written for.
     here: ImportContext,
     lines: Vec<TableLine<'a>>,
 }
 
-/// Imports.
+/// Imports tables, and reports each of their lines.
 pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
     let ImportCommand::Crontab(args) = &args.command;
     let here = ImportContext::of_process(context.now(), system_zone().0, args.from);
@@ -190,7 +188,7 @@ fn sources(args: &ImportCrontabArgs, here: &ImportContext) -> Result<SystemTable
     Ok(SystemTables::of_user(table))
 }
 
-/// Returns the cron that each table was imported as before, unless one is named now.
+/// Returns the named cron, or for each table that of its last import.
 fn origins(
     context: &Context<'_>,
     args: &ImportCrontabArgs,
@@ -228,7 +226,7 @@ fn store_all(
     })
 }
 
-/// A table that is stored and no more where it was.
+/// A stored table whose file is gone.
 struct Gone {
     key: String,
     diff: Diff,
@@ -244,7 +242,7 @@ fn gone_files(reader: &Reader<'_>, found: &SystemTables) -> std::result::Result<
     Ok(gone)
 }
 
-/// Holds the tables against the store, and changes nothing.
+/// Compares the tables with the store, and changes nothing.
 fn look_all(
     context: &Context<'_>,
     tables: &[ReadTable<'_>],
@@ -270,7 +268,7 @@ fn look_all(
     })
 }
 
-/// Says which lines are in another table, too: their jobs run twice.
+/// Reports lines that are in another table too: their jobs run twice.
 fn tell_of_doubles(context: &Context<'_>, tables: &[ReadTable<'_>], is_stored: bool) -> Result<()> {
     if !context.has_store(CRONTAB)? {
         return Ok(());
@@ -281,7 +279,7 @@ fn tell_of_doubles(context: &Context<'_>, tables: &[ReadTable<'_>], is_stored: b
     })?;
     let mut told: HashSet<(&str, &str)> = HashSet::new();
     for (table, doubles) in tables.iter().zip(&found) {
-        // Of two tables that came together one line is enough.
+        // Two tables of one import: report the pair once.
         for double in
             doubles.iter().filter(|double| !told.contains(&(double.other.as_str(), &table.source.key)))
         {

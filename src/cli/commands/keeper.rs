@@ -1,4 +1,4 @@
-//! Owns: `taskq keeper`, which only the daemon types.
+//! Owns: `taskq keeper`, which only the daemon runs.
 //! Never: the keeper itself (see `keeper`).
 
 use clap::Args;
@@ -22,7 +22,7 @@ pub struct KeeperArgs {
     pub descriptors: Option<u64>,
 }
 
-/// Serves daemons until there is nothing left to keep.
+/// Serves daemons until it has no runs and no results left.
 pub fn run(context: &Context<'_>, args: &KeeperArgs) -> Result<u8> {
     let failure = |error: std::io::Error| Error::io(WHAT, &error);
     let listener = adopt_stdin_listener()

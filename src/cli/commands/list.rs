@@ -18,8 +18,8 @@ pub const WHAT: &str = "list jobs";
 /// List jobs
 ///
 /// Without -a, only jobs that are not done. LEFT is the time until the next
-/// fire, LAST the outcome of the last run. Several filters narrow the list:
-/// a job is shown if it matches all of them.
+/// fire, LAST the outcome of the last run. A job is shown if it matches all
+/// filters.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -44,7 +44,7 @@ pub struct ListArgs {
     /// scheduled: waits for its next fire. queued: a run waits for a
     /// slot. blocked: its queue is paused. running: a run has a process.
     /// paused: no fires until it is resumed. done: it will not run
-    /// again; implies -a.
+    /// again; this state implies -a.
     #[arg(
         long,
         value_name = "STATE",
@@ -79,13 +79,13 @@ pub struct ListArgs {
     pub json: bool,
 }
 
-/// Answers with the jobs.
+/// Prints the jobs.
 pub fn run(context: &Context<'_>, args: &ListArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
     let tag = args.tag.as_ref().map(|tag| tag.parse::<Tag>()).transpose();
     let mut filter = JobFilter {
         jobs: Vec::new(),
-        // A job that is named is shown, done or not.
+        // A named job is shown even if it is done.
         done_too: args.all || args.state == Some(JobState::Done) || !args.jobs.is_empty(),
         state: args.state,
         queue: None,

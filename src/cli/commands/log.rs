@@ -18,12 +18,12 @@ pub const WHAT: &str = "show log";
 
 /// Print the output of a run
 ///
-/// What the run wrote to its standard output and standard error, in the order
-/// of writing, byte for byte. A JOB means its latest run.
+/// Prints the standard output and standard error of the run, in the order of
+/// writing, byte for byte. A JOB means its latest run.
 ///
 /// With --follow, the exit status is the run's own: its exit code, 128+N after
 /// signal N, 124 timed out, 125 taskq could not run it, 126 not executable,
-/// 127 not found, 130 cancelled. It is 3 where it cannot be learned how the run
+/// 127 not found, 130 cancelled. It is 3 if taskq cannot find out how the run
 /// ends; the run continues.
 #[derive(Args, Debug)]
 #[command(
@@ -38,7 +38,7 @@ pub struct LogArgs {
     #[arg(value_name = "JOB|RUN")]
     pub target: String,
 
-    /// Go on until the run has ended
+    /// Print new output until the run has ended
     #[arg(short, long)]
     pub follow: bool,
 
@@ -46,12 +46,12 @@ pub struct LogArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number(0..=u32::MAX))]
     pub tail: Option<u32>,
 
-    /// The output of every run of the job, the oldest first
+    /// Print the output of every run of the job, the oldest first
     #[arg(long, conflicts_with = "follow")]
     pub all: bool,
 }
 
-/// Answers with the output.
+/// Prints the output.
 pub fn run(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
     let shown = show(context, args);
     if args.follow { shown.map_err(unlearned) } else { shown }
@@ -71,7 +71,7 @@ fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
         let is_empty = print(context, run, stored, args.tail)?;
         if is_empty && !args.all {
             let view = context.read(WHAT, |reader| Ok(reader.run(run)?))?;
-            // Not a word of output: why, if there is a reason.
+            // No output: give the reason, if there is one.
             if let Some(text) = view.as_ref().and_then(ending) {
                 context.output.talk(&text);
             }
@@ -80,7 +80,7 @@ fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
     Ok(0)
 }
 
-/// A run that there can be output of: not one that was over before it began, if there is any other.
+/// Returns the latest run that can have output: one that was neither missed nor skipped.
 fn latest_run(reader: &Reader<'_>, job: JobId, text: &str) -> Result<RunId, Failure> {
     let never_began = |outcome| matches!(outcome, Some(Outcome::Missed | Outcome::Skipped));
     let mut filter = RunFilter { job: Some(job), limit: Some(100), ..RunFilter::default() };

@@ -1,5 +1,5 @@
-//! Owns: the verbs, one file a verb as it is typed: its arguments, and what it does and answers.
-//! Never: what two verbs share (see the rooms beside this one): no verb imports a verb.
+//! Owns: the verbs, one file for each: its arguments, its actions and its answer.
+//! Never: code that two verbs share (see the other rooms of `cli`): no verb imports a verb.
 
 use super::generate::{completions, man};
 
@@ -22,7 +22,7 @@ pub mod show;
 pub mod status;
 pub mod wait;
 
-/// Returns what a verb does, as errors say it; a test asks for every verb that there is.
+/// Returns the words for the errors of a verb: `cannot WHAT: …`. A test makes sure that every verb has some.
 pub fn what(verb: &str) -> Option<&'static str> {
     Some(match verb {
         "add" => add::WHAT,

@@ -46,7 +46,7 @@ struct FireJson<'a> {
     daylight: Option<&'static str>,
 }
 
-/// `from` and `to` are readings of a wall clock, not instants: it leaves them out, at the instant `at`.
+/// The clock skips from `from` to `to` at the instant `at`. The two are readings of a wall clock.
 #[derive(Serialize)]
 struct SkipJson {
     at: Timestamp,
@@ -56,7 +56,7 @@ struct SkipJson {
     job_id: Option<JobId>,
 }
 
-/// A coming fire, or several that daylight saving skips.
+/// A coming fire, or a stretch of fires that daylight saving skips.
 struct Fire<'a> {
     at: Timestamp,
     job: Option<&'a JobView>,
@@ -72,9 +72,10 @@ impl Fire<'_> {
 
 /// Show the coming fires
 ///
-/// Of all jobs, or of those named, in the order of their times. With --cron,
-/// --at or --every no job is needed: see what a trigger means before you add it.
-/// Fires that daylight saving moves, merges, skips or repeats are marked.
+/// Shows the fires of all jobs, or of the named ones, in the order of their
+/// times. --cron, --at and --every need no job: they show the fires of a trigger
+/// before you add it. Fires that daylight saving moves, merges, skips or repeats
+/// are marked.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -135,7 +136,7 @@ pub struct NextArgs {
     pub json: bool,
 }
 
-/// Answers with the coming fires.
+/// Prints the coming fires.
 pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
     let now = context.now();
@@ -178,7 +179,7 @@ pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// A trigger with its next fire; without a schedule where what is stored is none, or its zone is gone.
+/// A trigger with its next fire. It has no schedule if the stored text cannot be read.
 struct ComingTrigger<'a> {
     job: Option<&'a JobView>,
     compiled: Option<&'a (Schedule, Zone)>,
@@ -191,7 +192,7 @@ impl<'a> ComingTrigger<'a> {
         Fire { at, job: self.job, daylight, zone: self.compiled.map(|(_, zone)| zone) }
     }
 
-    /// Returns what daylight saving skips in `(after, until]`.
+    /// Returns the fires that daylight saving skips in `(after, until]`.
     fn skips(&self, after: Timestamp, until: Timestamp) -> Vec<Fire<'a>> {
         let Some((schedule, zone)) = self.compiled else {
             return Vec::new();
@@ -206,8 +207,8 @@ impl<'a> ComingTrigger<'a> {
     }
 }
 
-/// Returns the first `limit` fires of all triggers, in order, and what these triggers skip before the last of
-/// them. No trigger beyond the `limit` earliest can have one of the fires.
+/// Returns the first `limit` fires of all triggers in order, and the skipped fires before the last of them.
+/// The `limit` triggers that fire first are enough for that.
 fn merge<'a>(triggers: &[ComingTrigger<'a>], now: Timestamp, limit: usize) -> Vec<Fire<'a>> {
     let mut heap: BinaryHeap<Reverse<(Timestamp, usize)>> =
         triggers.iter().enumerate().map(|(index, trigger)| Reverse((trigger.next, index))).collect();
@@ -227,7 +228,7 @@ fn merge<'a>(triggers: &[ComingTrigger<'a>], now: Timestamp, limit: usize) -> Ve
             trigger.job.and_then(|job| job.definition.start).map_or(now, |start| start.max(now))
         };
         fires.extend(triggers.iter().flat_map(|trigger| trigger.skips(start(trigger), last)));
-        // What is skipped at an instant comes before what fires then; the order of the fires stays.
+        // Skipped fires come before fires of the same instant; the order of the fires stays.
         fires.sort_by_key(|fire| (fire.at, fire.left_out().is_none()));
     }
     fires
@@ -248,7 +249,7 @@ fn fires_json<'a>(fires: &'a [Fire<'_>]) -> FiresJson<'a> {
     FiresJson { fires: coming.collect(), skipped: skipped.collect() }
 }
 
-/// The table of the jobs' fires, with a column for marks if there are any.
+/// Returns the table of fires, with a column DAYLIGHT if a fire has a mark.
 fn table(fires: &[Fire<'_>], zone: &Zone, now: Timestamp) -> Table {
     const DAYLIGHT: usize = 2;
     let has_marks = fires.iter().any(|fire| fire.daylight.is_some());
@@ -282,7 +283,7 @@ fn table(fires: &[Fire<'_>], zone: &Zone, now: Timestamp) -> Table {
     table
 }
 
-/// Shows the fires of a trigger that no job has.
+/// Prints the fires of a trigger on the command line.
 fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) -> Result<u8> {
     const WHAT: &str = "preview schedule";
     let failure = |error| parse_failure(WHAT, error);
@@ -323,7 +324,7 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
     Ok(0)
 }
 
-/// Returns the first `limit` fires of a schedule, and what is skipped before each.
+/// Returns the first `limit` fires of a schedule, and the skipped fires before each.
 fn coming<'a>(
     schedule: &Schedule,
     zone: &'a Zone,

@@ -42,7 +42,7 @@ Examples:
   taskq queue set gpu --slots 2"
 )]
 pub struct QueueArgs {
-    /// `None`: `list`.
+    /// The default is `list`.
     #[command(subcommand)]
     pub command: Option<QueueCommand>,
 
@@ -51,7 +51,6 @@ pub struct QueueArgs {
     pub json: bool,
 }
 
-/// What to do with queues.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum QueueCommand {
@@ -93,7 +92,7 @@ pub struct QueueSetArgs {
     pub slots: u32,
 }
 
-/// Lists the queues, or sets one.
+/// Lists the queues, or changes one.
 pub fn run(context: &Context<'_>, args: &QueueArgs) -> Result<u8> {
     match &args.command {
         None | Some(QueueCommand::List(_)) => list(context, args.json),

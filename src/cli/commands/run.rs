@@ -17,15 +17,15 @@ use crate::store::{RunView, StoreResult};
 /// What the verb does, for errors.
 pub const WHAT: &str = "run job";
 
-/// Run jobs now, besides their schedule
+/// Run jobs now, in addition to their schedule
 ///
-/// Prints the name of each run, as in backup.3. It waits for a slot of its
-/// queue like any other.
+/// Prints the name of each run, as in backup.3. Each run waits for a slot of
+/// its queue.
 ///
 /// With --wait or --follow on one job, the exit status is the run's own: its
 /// exit code, 128+N after signal N, 124 timed out, 125 taskq could not run it,
-/// 126 not executable, 127 not found, 130 cancelled. It is 3 where it cannot be
-/// learned how the run ends; a run that was queued before then continues.
+/// 126 not executable, 127 not found, 130 cancelled. It is 3 if taskq cannot
+/// find out how the run ends; a queued run continues even so.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -43,7 +43,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub wait: bool,
 
-    /// Show the output as it comes, until it has ended
+    /// Print the output as it is written, until the run has ended
     #[arg(long)]
     pub follow: bool,
 
@@ -52,7 +52,7 @@ pub struct RunArgs {
     pub json: bool,
 }
 
-/// Queues a run of each job, and answers with their names or, if they are waited for, with their status.
+/// Queues a run of each job, and prints their names; waits for their end if that is wanted.
 pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
     if args.follow && args.jobs.len() > 1 {
         return Err(Error::usage(WHAT, "`--follow` takes one job").hint("wait for many with `--wait`"));
@@ -60,8 +60,7 @@ pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
     if !args.wait && !args.follow {
         return run_apart(context, args);
     }
-    // Before anything is queued: a run that nobody starts, or waits for, must not be left behind by a command
-    // that failed.
+    // Before the runs are queued: a command that fails here must not leave runs that no one waits for.
     let (waiting, runs) = Waiting::new(context, WHAT, None)
         .and_then(|mut waiting| waiting.need_daemon().map(|()| waiting))
         .and_then(|waiting| Ok((waiting, queue(context, args)?)))

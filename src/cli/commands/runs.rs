@@ -19,8 +19,8 @@ pub const WHAT: &str = "list runs";
 
 /// List runs, the newest first
 ///
-/// A run that has not ended has no OUTCOME yet. Times that were missed or
-/// skipped have rows too, so that none vanishes.
+/// A run that has not ended has no OUTCOME yet. Missed and skipped fires have
+/// rows too.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -67,7 +67,7 @@ pub struct RunsArgs {
     pub json: bool,
 }
 
-/// Answers with the runs.
+/// Prints the runs.
 pub fn run(context: &Context<'_>, args: &RunsArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
     let now = context.now();

@@ -24,10 +24,10 @@ pub const WHAT: &str = "show job";
 /// How many of the last runs are shown.
 const RUNS_MAX: usize = 10;
 
-/// How far ahead changes of the clock are looked for: each comes once a year.
+/// How far ahead to look for changes of the clock: each comes once a year.
 const YEAR: Span = Span::from_seconds(366 * 86_400);
 
-/// How many of them are shown of a trigger: a gap and a fold, where there are such.
+/// How many changes to show of a trigger: one gap and one fold.
 const CHANGES_MAX: usize = 2;
 
 #[derive(Serialize)]
@@ -45,7 +45,7 @@ struct CrontabJson {
     line: usize,
 }
 
-/// The latest mail about the job that was not sent.
+/// The latest mail about the job that could not be sent.
 #[derive(Serialize)]
 struct UnsentMailJson {
     run: String,
@@ -54,8 +54,8 @@ struct UnsentMailJson {
 
 /// Show all of one job
 ///
-/// Its command, options, triggers with their next fires, what daylight saving
-/// does to them within a year, and its last runs.
+/// Its command, options and triggers with their next fires, the effects of
+/// daylight saving within a year, and its last runs.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -74,7 +74,7 @@ pub struct ShowArgs {
     pub json: bool,
 }
 
-/// Answers with all of one job.
+/// Prints all of one job.
 pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
     let found = context.read(WHAT, |reader| {
@@ -111,7 +111,7 @@ pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// What is shown of a job.
+/// A job with all that is shown of it.
 struct Found {
     job: JobView,
     runs: Vec<RunView>,
@@ -120,14 +120,14 @@ struct Found {
     crontab_line: Option<(String, usize)>,
 }
 
-/// What daylight saving does to a trigger that will fire.
+/// The effects of daylight saving on a trigger that will fire.
 struct Marks {
     zone: Zone,
     next: Option<Daylight>,
     changes: Vec<Change>,
 }
 
-/// Returns what daylight saving does to each trigger within a year, or nothing where none will fire.
+/// Returns the effects of daylight saving within a year for each trigger; `None` for one without a next fire.
 fn marks(job: &JobView, now: Timestamp) -> Vec<Option<Marks>> {
     let system_zone = system_zone().0;
     let after = job.definition.start.map_or(now, |start| start.max(now));
@@ -149,7 +149,7 @@ fn daylight_json(marks: &[Option<Marks>]) -> impl Iterator<Item = Option<Dayligh
     })
 }
 
-/// Returns a line for each trigger, with its next fire, and one for each change of the clock to come.
+/// Returns a line for each trigger with its next fire, and a line for each coming change of the clock.
 fn trigger_lines(
     job: &JobView,
     marks: &[Option<Marks>],

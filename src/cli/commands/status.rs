@@ -1,5 +1,5 @@
 //! Owns: `taskq status`.
-//! Never: anything that changes something.
+//! Never: changing the store.
 
 use clap::Args;
 
@@ -32,13 +32,13 @@ struct DaemonJson {
     listens: bool,
 }
 
-/// The exit code where no daemon runs.
+/// The exit code without a daemon.
 const NO_DAEMON: u8 = 3;
 
-/// Show the daemon, the queues and what comes next
+/// Show the daemon, the queues and the next fire
 ///
-/// The exit status is 3 if the daemon is not running. One whose sockets were
-/// removed is named: it makes them again when the next command looks for it.
+/// The exit status is 3 if the daemon is not running. A daemon whose sockets
+/// were removed makes them again when the next command looks for it.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -53,7 +53,7 @@ pub struct StatusArgs {
     pub json: bool,
 }
 
-/// Answers with the state of things.
+/// Prints the status.
 pub fn run(context: &Context<'_>, args: &StatusArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
     let now = context.now();

@@ -17,22 +17,22 @@ use crate::store::{Reader, RunFilter, RunView, StoreResult};
 /// What the verb does, for errors.
 pub const WHAT: &str = "wait";
 
-/// The exit code where the time was over first, as timeout(1) has it.
+/// The exit code after a timeout, as with timeout(1).
 const TIMED_OUT: u8 = 124;
 
 /// Wait until jobs or runs have ended
 ///
-/// Waits until none of their runs is queued or running. A job named here that
-/// runs once, at a later time, is waited for until it has run.
+/// Waits until none of their runs is queued or running. For a named job that
+/// runs once at a later time, it waits until that run has ended.
 ///
-/// The exit status is the run's own if there is one: its exit code, 128+N
-/// after signal N, 124 timed out, 125 taskq could not run it, 126 not
-/// executable, 127 not found, 130 cancelled. Of several: 0 if all succeeded,
-/// else 1. When the --timeout is over: 124.
+/// The exit status of one run is the run's own: its exit code, 128+N after
+/// signal N, 124 timed out, 125 taskq could not run it, 126 not executable,
+/// 127 not found, 130 cancelled. Of several runs it is 0 if all succeeded,
+/// else 1. After --timeout it is 124.
 ///
-/// It is 3 where it cannot be learned how a run ends: the daemon is not
-/// running or cannot be reached, or the system refuses descriptors or memory.
-/// A message says so; running jobs continue.
+/// It is 3 if taskq cannot find out how a run ends: the daemon is not running
+/// or cannot be reached, or the system refuses descriptors or memory. A message
+/// says so; running jobs continue.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -58,7 +58,7 @@ pub struct WaitArgs {
     pub json: bool,
 }
 
-/// Waits, and ends with the status of what was waited for.
+/// Waits, and returns the status of the runs.
 pub fn run(context: &Context<'_>, args: &WaitArgs) -> Result<u8> {
     let timeout = args.timeout.as_ref().map(|text| parse_span(text)).transpose();
     let timeout = timeout.map_err(|error| parse_failure(WHAT, error))?;
@@ -118,7 +118,7 @@ fn unfinished_of(job: JobId) -> RunFilter {
     RunFilter { job: Some(job), unfinished: true, ..RunFilter::default() }
 }
 
-/// Returns the latest run of a job that has ended; `None` while it has a run, or a one-shot fire, to come.
+/// Returns the latest run of a job; `None` while a run or a one-shot fire of it is still to come.
 fn ended_job(reader: &Reader<'_>, job: JobId) -> StoreResult<Option<Option<RunView>>> {
     if reader.has_runs(&unfinished_of(job))? || reader.has_one_shot_fire(job)? {
         return Ok(None);
@@ -133,7 +133,7 @@ fn wait_selected(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) 
         Ok(RunFilter { queue, tag, unfinished: true, ..RunFilter::default() })
     })?;
     if !context.has_store(WHAT)? {
-        // Nothing was ever stored: nothing to wait for, and no place to wait at.
+        // There is no directory to wait in, and no run to wait for.
         return answer(context, args.json, Some(Vec::new()));
     }
     let mut waiting = Waiting::new(context, WHAT, timeout)?;
@@ -147,10 +147,10 @@ fn wait_selected(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) 
     let is_shown = waiting.is_progress_shown();
     let ended = waiting.until(|reader| {
         if reader.has_runs(&filter)? {
-            // To count them takes time that is not spent for nobody.
+            // Counting takes time: only do it for a progress bar.
             return Ok(Left::Runs(if is_shown { reader.count_runs(&filter)? } else { 1 }));
         }
-        // Those that were there at the beginning, and those that came meanwhile.
+        // The runs from the beginning of the wait, and those that came later.
         let mut runs = Vec::new();
         for run in &first {
             runs.extend(reader.run(*run)?);
@@ -161,8 +161,8 @@ fn wait_selected(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) 
     answer(context, args.json, ended)
 }
 
-/// Returns what keeps these runs, and the fires to come of these jobs, from starting until somebody acts; a
-/// line each.
+/// Returns a line for each paused job or queue that these runs, or the one-shot fires of these jobs, wait
+/// for.
 fn obstacles(reader: &Reader<'_>, runs: &[RunView], jobs: &[JobId]) -> StoreResult<Vec<String>> {
     const NAMED_MAX: usize = 5;
     let mut paused: Vec<JobId> = runs.iter().filter(|run| run.held).map(|run| run.run.job).collect();

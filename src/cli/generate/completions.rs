@@ -1,4 +1,4 @@
-//! Owns: `taskq completions`: the shells' completions, made from the definitions of the options.
+//! Owns: `taskq completions`: completions for shells, from the definitions of the options.
 //! Never: the names of jobs.
 
 use clap::{Args, Command};
@@ -18,18 +18,18 @@ pub struct CompletionsArgs {
     pub shell: Shell,
 }
 
-/// The completions that are committed under completions/, and their files there.
+/// The shells with committed completions, and their files in completions/.
 pub const COMMITTED: &[(Shell, &str)] =
     &[(Shell::Bash, "taskq.bash"), (Shell::Zsh, "_taskq"), (Shell::Fish, "taskq.fish")];
 
-/// Returns the completions for one shell.
+/// Returns the completions of the command line `full`.
 pub fn completions(full: &Command, shell: Shell) -> Vec<u8> {
     let mut text = Vec::new();
     generate(shell, &mut visible(full), "taskq", &mut text);
     text
 }
 
-/// The definitions without the verbs that nobody types: generators offer hidden ones too.
+/// Returns the definitions without hidden verbs, which the generators would offer too.
 pub(super) fn visible(full: &Command) -> Command {
     let mut command = Command::new("taskq")
         .bin_name("taskq")

@@ -1,6 +1,5 @@
-//! Owns: `taskq man`: the manual pages, made from the definitions of the options and from hand-written
-//! sections.
-//! Never: promises that the program does not keep.
+//! Owns: `taskq man`: manual pages from the definitions of the options and from hand-written sections.
+//! Never: the definitions.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,16 +23,16 @@ pub struct ManArgs {
     pub target: Option<PathBuf>,
 }
 
-/// The date in the pages' foot: of the last change that a reader would notice.
+/// The date at the end of the pages: of the last change that a reader would notice.
 const DATE: &str = "2026-11-20";
 
-/// The sections of taskq(1) that no definition holds.
+/// The hand-written sections of taskq(1).
 const SECTIONS: &str = include_str!("taskq.roff");
 
-/// The longest line of a page's source: what linters want, so that changes can be read.
+/// The longest line of a page's source, for linters and readable diffs.
 const SOURCE_COLUMNS: usize = 79;
 
-/// One manual page.
+/// A manual page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// Its file, `taskq-add.1`.
@@ -42,7 +41,7 @@ pub struct Page {
     pub text: String,
 }
 
-/// Returns every page: taskq(1) first, then one a verb.
+/// Returns all pages: taskq(1) first, then one for each verb.
 pub fn pages(full: &Command) -> Vec<Page> {
     let mut taskq = visible(full);
     taskq.build();
@@ -91,7 +90,7 @@ fn rendered(man: &Man, lists_verbs: bool) -> String {
     };
     render(&mut text).expect("a Vec takes all");
     let text = String::from_utf8(text).expect("made of texts");
-    // The first paragraph of the description is the line under NAME again.
+    // The first paragraph of the description repeats the line under NAME.
     match text.split_once(".SH DESCRIPTION\n").map(|(before, after)| (before, after.split_once(".PP\n"))) {
         Some((before, Some((about, rest)))) if about.lines().count() == 1 => {
             format!("{before}.SH DESCRIPTION\n{rest}")
@@ -101,7 +100,7 @@ fn rendered(man: &Man, lists_verbs: bool) -> String {
     .replace(".SH SUBCOMMANDS\n", ".SH COMMANDS\n")
 }
 
-/// Adds what `taskq queue set` and its like take: they have no page of their own.
+/// Adds a section for a nested verb such as `taskq queue set`, which has no page.
 fn push_nested(verb: &Command, text: &mut String) {
     let name = verb.get_bin_name().unwrap_or_else(|| verb.get_name());
     let mut description = Vec::new();
@@ -119,7 +118,7 @@ fn push_nested(verb: &Command, text: &mut String) {
     }
 }
 
-/// Turns the `Examples:` behind a help text into a section.
+/// Turns the `Examples:` after a help text into a section.
 fn push_examples(command: &Command, text: &mut String) {
     let after = |command: &Command| command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let nested = if command.get_name() == "taskq" {
@@ -142,8 +141,8 @@ fn push_examples(command: &Command, text: &mut String) {
     text.push_str(".fi\n");
 }
 
-/// Evens out what the generator writes: its preamble before each section, blanks at the ends of lines, long
-/// lines, and angle brackets around what is in italics already.
+/// Removes the generator's preamble before each section, blanks at the ends of lines, and angle brackets
+/// around italics; breaks long lines.
 fn tidy(text: &str) -> String {
     let is_preamble = |line: &str| line.starts_with(".ie \\n(.g") || line.starts_with(".el .ds Aq");
     let mut tidy = String::with_capacity(text.len());
@@ -165,11 +164,11 @@ fn tidy(text: &str) -> String {
     tidy
 }
 
-/// Adds a line of running text as lines that are not too long; a formatter fills them again.
+/// Adds a line of text as lines that are not too long; a formatter joins them again.
 fn push_filled(line: &str, out: &mut String) {
     let mut used = 0;
     for word in line.split_inclusive(' ') {
-        // A line must not begin like a request.
+        // A line with such a first character would be a request.
         let may_begin = !word.starts_with(['.', '\'']);
         if used + word.trim_end().len() > SOURCE_COLUMNS && used > 0 && may_begin {
             out.truncate(out.trim_end().len());

@@ -1,4 +1,4 @@
-//! Owns: what is made from the definitions of the options: completions and manual pages.
+//! Owns: files that are generated from the definitions of the options: completions and manual pages.
 //! Never: the definitions.
 
 pub mod completions;

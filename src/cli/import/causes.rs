@@ -1,5 +1,5 @@
-//! Owns: where a note stands that holds for many lines: once, at the line that causes it.
-//! Never: what is said (see `crontab::Note`).
+//! Owns: the place of a note about many lines: once, at the line that causes it.
+//! Never: its words (see `crontab::Note`).
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,30 +8,30 @@ use crate::crontab::{Note, Timing, Variable, Verdict, ZoneVariable};
 use crate::domain::{Span, Timestamp};
 use crate::schedule::{Dialect, Zone};
 
-/// Within this time the fires of two zones are compared: ten years, so that a 29 February is among them.
+/// How far ahead to compare the fires of two zones: ten years, so that a 29 February is among them.
 const HORIZON: Span = Span::from_seconds(3_652 * 86_400);
 
-/// So many schedules below a zone are compared. Most differ at once, and a table may have a hundred thousand.
+/// How many schedules below a zone to compare. Most differ at once, and a table may have 100,000.
 const SCHEDULES_MAX: usize = 50;
 
-/// Which lines have what notes, while a table is read from above.
+/// The lines that cause notes, while a table is read from above.
 #[derive(Default)]
 pub struct Causes {
-    /// The line that sets each variable now.
+    /// The last line that set each variable.
     set_at: HashMap<Vec<u8>, usize>,
-    /// What stands at jobs, for want of a line that sets the variable.
+    /// Notes at a job, because no line sets their variable.
     told: HashSet<String>,
 }
 
 impl Causes {
-    /// Looks at the last line.
+    /// Takes in the last line.
     pub fn pass(&mut self, lines: &[TableLine<'_>]) {
         if let Some(variable) = lines.last().and_then(variable_of) {
             self.set_at.insert(variable.name.clone(), lines.len() - 1);
         }
     }
 
-    /// Puts a note of the last line where it belongs, unless it stands there already.
+    /// Adds a note of the last line to the line that causes it, once.
     pub fn place(&mut self, lines: &mut [TableLine<'_>], caused: &Caused) {
         let notes = match self.set_at.get(caused.by) {
             Some(index) => &mut lines[*index].finding.notes,
@@ -46,7 +46,7 @@ impl Causes {
     }
 }
 
-/// Puts what only a whole table shows at the line that causes it.
+/// Adds the notes that need the whole table, each at the line that causes it.
 pub fn settle(lines: &mut [TableLine<'_>], here: &ImportContext) {
     count_users(lines);
     for index in 0..lines.len() {
@@ -63,7 +63,7 @@ fn variable_of<'a>(line: &'a TableLine<'_>) -> Option<&'a Variable> {
     }
 }
 
-/// Leaves the first note of a command that begins with a user, with the number of the others.
+/// Keeps only the first note about a command that begins with a user, with the number of the others.
 fn count_users(lines: &mut [TableLine<'_>]) {
     let is_one = |note: &Note| matches!(note, Note::LooksLikeUser { .. });
     let mut found = lines.iter_mut().filter(|line| line.finding.notes.iter().any(is_one));
@@ -80,8 +80,7 @@ fn count_users(lines: &mut [TableLine<'_>]) {
     }
 }
 
-/// Returns what a line that sets `CRON_TZ` or `TZ` means for the times below it; `None`: nothing that a fire
-/// would show.
+/// Returns the effect of a line that sets `CRON_TZ` or `TZ` on the times below it; `None` if no fire differs.
 fn zone_note(index: usize, lines: &[TableLine<'_>], here: &ImportContext) -> Option<Note> {
     let variable = variable_of(&lines[index])?;
     let kind = match variable.name.as_slice() {

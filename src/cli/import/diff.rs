@@ -1,9 +1,8 @@
-//! Owns: what an imported table changes in the store: which of its lines have a job already, and what becomes
-//! of the others.
+//! Owns: the changes of an imported table in the store: jobs to add, change, keep and end.
 //! Never: reading lines (see `plan`).
 //!
-//! A line finds its job by its bytes; a line that was edited by its command. So ids, counters and history
-//! stay with what the line is about, and an unchanged line changes nothing.
+//! A line finds its job by its bytes, an edited line by its command. So ids, counters and history stay with
+//! the command, and an unchanged line changes nothing.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -13,42 +12,41 @@ use crate::domain::{CommandLine, JobId, NewJob, QueueName, Timestamp};
 use crate::schedule::Dialect;
 use crate::store::{CrontabEntry, FirstFire, Reader, StoreResult, Writer};
 
-/// The slots of `QueueName::CRON`: more than cron would survive.
+/// The slots of `QueueName::CRON`: more than cron could run.
 const CRON_SLOTS: u32 = 1_000;
 
-/// What became of a line's job.
+/// The change of a line's job.
+#[expect(missing_docs, reason = "the names of the variants say it")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineChange {
-    /// A new job.
     Added,
-    /// The job of this line or of the one that it was, with another definition.
+    /// The job of this line, or of the edited one, gets another definition.
     Changed,
-    /// The job as it was.
     Unchanged,
 }
 
-/// What a table changes.
+/// The changes of a table.
 #[derive(Debug, Default)]
 pub struct Diff {
-    /// For each line: its job, unless it is to be added, and what becomes of it; `None`: the line makes none.
+    /// For each line that makes a job: the job, once it exists, and its change.
     pub lines: Vec<Option<(Option<JobId>, LineChange)>>,
-    /// Jobs whose lines are gone, with those lines.
+    /// The jobs whose lines are gone, with those lines.
     pub gone: Vec<CrontabEntry>,
 }
 
 impl Diff {
-    /// Returns what a table changes where nothing is stored of its source.
+    /// Returns the changes of a table whose source was never imported.
     pub fn of_new(lines: &[TableLine<'_>]) -> Self {
         let lines = lines.iter().map(|line| line.job.as_ref().map(|_| (None, LineChange::Added)));
         Self { lines: lines.collect(), gone: Vec::new() }
     }
 }
 
-/// Holds a table against what is stored of its source.
+/// Compares a table with the stored table of its source.
 pub fn diff(reader: &Reader<'_>, source: &str, lines: &[TableLine<'_>]) -> Result<Diff, Failure> {
     let stored = reader.crontab(source)?;
     let entries = stored.as_ref().map_or_else(|| Ok(Vec::new()), |table| reader.crontab_entries(table.id))?;
-    // What somebody has cancelled is done; its line, if it still stands there, makes a new job.
+    // A cancelled job is done. If its line is still there, it makes a new job.
     let (mut live, mut gone): (Vec<Option<CrontabEntry>>, Vec<CrontabEntry>) = (Vec::new(), Vec::new());
     for entry in entries {
         if entry.is_done { gone.push(entry) } else { live.push(Some(entry)) }
@@ -76,7 +74,7 @@ pub fn diff(reader: &Reader<'_>, source: &str, lines: &[TableLine<'_>]) -> Resul
     Ok(diff)
 }
 
-/// Finds for each line with a job the first entry of the same text that no earlier line has.
+/// Finds for each line with a job the first entry of the same text, each entry once.
 fn match_by_text(lines: &[TableLine<'_>], live: &[Option<CrontabEntry>]) -> Vec<Option<JobId>> {
     let mut waiting: HashMap<&[u8], VecDeque<JobId>> = HashMap::new();
     for entry in live.iter().flatten() {
@@ -95,7 +93,7 @@ fn take_matched(live: &mut [Option<CrontabEntry>], matched: &[Option<JobId>]) {
     }
 }
 
-/// Finds for each line that has no job yet one that did the same at other times.
+/// Finds for each other line a job that ran the same command at other times.
 fn match_by_identity(
     reader: &Reader<'_>,
     lines: &[TableLine<'_>],
@@ -116,19 +114,17 @@ fn match_by_identity(
     Ok(())
 }
 
-/// A table as it is to be stored.
+/// A table to store.
+#[expect(missing_docs, reason = "the names of the fields say it")]
 pub struct NewTable<'a> {
-    /// The file's absolute path; empty: the table of crontab(1).
+    /// The absolute path of its file, or `OWN`.
     pub source: &'a str,
-    /// The cron that it is read as.
     pub origin: Dialect,
-    /// The file.
     pub text: &'a [u8],
-    /// Its lines.
     pub lines: &'a [TableLine<'a>],
 }
 
-/// Makes the queue of imported jobs where there is none.
+/// Makes the queue of imported jobs if there is none.
 pub fn make_queue(writer: &Writer<'_>) -> StoreResult<()> {
     let queue: QueueName = QueueName::CRON.parse().expect("it is a name");
     if !writer.has_queue(&queue)? {
@@ -137,7 +133,7 @@ pub fn make_queue(writer: &Writer<'_>) -> StoreResult<()> {
     Ok(())
 }
 
-/// Stores a table and what it changes; fills in the ids of added jobs.
+/// Stores a table and its changes, and fills in the ids of added jobs.
 pub fn store(
     writer: &Writer<'_>,
     table: &NewTable<'_>,
@@ -172,7 +168,7 @@ fn retire(writer: &Writer<'_>, gone: &CrontabEntry, now: Timestamp) -> Result<()
     Ok(writer.retire_job(gone.job, now)?)
 }
 
-/// Forgets a table, if there is one, and ends its jobs.
+/// Removes a table, if there is one, and ends its jobs.
 pub fn remove(writer: &Writer<'_>, source: &str, now: Timestamp) -> Result<(), Failure> {
     let Some(table) = writer.crontab(source)? else { return Ok(()) };
     for entry in writer.crontab_entries(table.id)? {

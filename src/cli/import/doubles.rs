@@ -1,4 +1,4 @@
-//! Owns: lines that two tables have, so that their jobs run twice, and how to end those of the other table.
+//! Owns: lines in two stored tables, whose jobs run twice, and the command that ends the other table's jobs.
 //! Never: cron's own tables (see `sources`).
 
 use std::collections::HashSet;
@@ -11,23 +11,23 @@ use crate::crontab::write::quoted;
 use crate::domain::JobId;
 use crate::store::Reader;
 
-/// So many jobs are named; of more the table is.
+/// Up to this many jobs are named; beyond, the table is named.
 const JOBS_MAX: usize = 20;
 
-/// What a table shares with another one.
+/// The lines that a table shares with another one.
 #[derive(Debug)]
 pub struct Doubles {
-    /// How many lines of the table.
+    /// Their number.
     lines: usize,
-    /// The other table.
+    /// The source of the other table.
     pub other: String,
-    /// The other table's jobs.
+    /// The other table's jobs of these lines.
     jobs: Vec<JobId>,
-    /// It has no more jobs than these.
+    /// The other table has no other jobs.
     is_all: bool,
 }
 
-/// Returns what a table of this source shares with each other table that is stored.
+/// Returns the lines that a table of this source shares with each other stored table.
 pub fn doubles(reader: &Reader<'_>, source: &str, lines: &[TableLine<'_>]) -> Result<Vec<Doubles>, Failure> {
     let with_jobs = || lines.iter().filter(|line| line.job.is_some()).map(|line| line.finding.line.text);
     let own: HashSet<&[u8]> = with_jobs().collect();
@@ -48,7 +48,7 @@ pub fn doubles(reader: &Reader<'_>, source: &str, lines: &[TableLine<'_>]) -> Re
 }
 
 impl Doubles {
-    /// Says it of the table that is called `shown`.
+    /// Returns the message; the table is called `shown`.
     pub fn sentence(&self, shown: &str, is_stored: bool) -> String {
         let other = if self.other == OWN { "taskq crontab -l" } else { &self.other };
         let run = if is_stored { "run" } else { "would run" };
@@ -62,7 +62,7 @@ impl Doubles {
         format!("`{shown}`: {are}: {}", self.remedy())
     }
 
-    /// Says how to end the jobs of the other table.
+    /// Returns the command that ends the jobs of the other table.
     fn remedy(&self) -> String {
         let other = &self.other;
         if other == OWN {
@@ -76,7 +76,7 @@ impl Doubles {
             let jobs: Vec<String> = self.jobs.iter().map(JobId::to_string).collect();
             return format!("`taskq cancel {}` ends the other table's", jobs.join(" "));
         }
-        // A file that is empty has no jobs.
+        // An empty file has no jobs.
         match Path::new(other).exists() {
             true => "edit that table, and import it again".to_owned(),
             false => {

@@ -1,4 +1,4 @@
-//! Owns: the way from the text of a crontab to jobs and a report of every line, for `import` and `crontab`.
+//! Owns: making jobs of a crontab, and a report of each of its lines, for `import` and `crontab`.
 //! Never: what a line means (see `crontab`).
 
 mod causes;

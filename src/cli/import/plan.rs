@@ -1,4 +1,4 @@
-//! Owns: an entry of a crontab as a job that runs as cron would run it.
+//! Owns: making a job of an entry of a crontab, which runs as cron would run it.
 //! Never: storing it (see `diff`).
 
 use std::cell::{Cell, RefCell};
@@ -20,11 +20,11 @@ use crate::schedule::{Dialect, Schedule, compile};
 use crate::store::FirstFire;
 use crate::system::users::Person;
 
-/// Where a job starts whose `HOME` is no path; cron leaves it in its own directory.
+/// The directory of a job whose `HOME` is not a path; cron would leave it in cron's own directory.
 const NO_HOME: &[u8] = b"/";
 
-/// Reads a table, and makes a job of each of its entries. Those of a table without users run as `owner`;
-/// `None`: as whose daemon it is.
+/// Reads a table, and makes a job of each of its entries. In a table without users they run as `owner`, or
+/// as the user of the daemon if that is `None`.
 pub fn read_table<'a>(
     text: &'a [u8],
     layout: Layout,
@@ -48,7 +48,7 @@ pub fn read_table<'a>(
         let caused = line.job.as_ref().map(|job| Rc::clone(&job.shared));
         lines.push(line);
         causes.pass(&lines);
-        // The lines below with the same variables have the same notes.
+        // The lines below with the same variables cause the same notes.
         if let Some(caused) = caused
             && !caused.is_placed.replace(true)
         {
@@ -59,7 +59,7 @@ pub fn read_table<'a>(
     lines
 }
 
-/// Users that were looked up: a table names the same ones over and over.
+/// A cache of users: a table names the same ones often.
 struct Users {
     find: fn(&str) -> Option<Person>,
     found: RefCell<HashMap<Vec<u8>, Option<Person>>>,
@@ -127,13 +127,13 @@ fn share(entry: &Entry<'_>, here: &ImportContext, users: &Users) -> Shared {
     if !is_path || !(here.is_directory)(Path::new(OsStr::from_bytes(home))) {
         note(b"HOME", Note::HomeMissing(shown(home)));
     }
-    // Whether it is there counts when the job starts: it may be mounted by then, or gone.
+    // Whether it exists is decided at each start: it may be mounted by then, or gone.
     let cwd = if is_path { home } else { NO_HOME }.to_vec();
     let shell = value_of(&env, "SHELL").unwrap_or_default();
     let shell = if shell.contains(&b'/') {
         shell.to_vec()
     } else {
-        // cron starts it by execle(3), which does not look into PATH.
+        // cron starts it by execle(3), which does not search PATH.
         note(b"SHELL", Note::ShellNotFound(shown(shell)));
         [b"./", shell].concat()
     };
@@ -171,7 +171,7 @@ fn mail_of(entry: &Entry<'_>, shared: &Shared, here: &ImportContext) -> Option<M
     Some(Mail { to: to.clone(), when, format })
 }
 
-/// Returns the trigger with its first fire; `None`: it has none.
+/// Returns the trigger with its first fire; `None` if it never fires.
 fn first_of(timing: &Timing, here: &ImportContext) -> Option<FirstFire> {
     let Timing { expr, zone, delay, schedule: _ } = timing;
     let spec = TriggerSpec::Cron { expr: expr.clone(), zone: zone.clone(), delay: *delay };

@@ -1,4 +1,4 @@
-//! Owns: a line of a table with the job that it becomes, and where and as whom tables are read.
+//! Owns: a line of a table with its job, and the context in which tables are read.
 //! Never: reading them (see `plan`).
 
 use std::cell::Cell;
@@ -15,40 +15,37 @@ use crate::store::FirstFire;
 use crate::system::users::Person;
 use crate::system::{login, machine, users};
 
-/// How far back Debian's main loop makes up for fixed jobs: a jump of the clock up to this long passes for
+/// How far back Debian's cron makes up for jobs at fixed times: it takes a shorter jump of the clock for
 /// daylight saving.
 const CATCH_UP: Span = Span::from_seconds(3 * 3_600);
 
-/// cron(8) starts with this mask.
+/// The mask of cron(8).
 const UMASK: u32 = 0o022;
 
-/// Where and as whom tables are read.
+/// The machine and the user for which tables are read.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "the names of the fields say it")]
 pub struct ImportContext {
-    /// The current time.
     pub now: Timestamp,
     /// The system's zone.
     pub zone: Zone,
-    /// The cron they were written for.
+    /// The cron that the tables were written for.
     pub origin: Dialect,
-    /// Whose daemon will run the jobs.
+    /// The user of the daemon.
     pub own: Person,
-    /// The daemon may run jobs as others.
+    /// The daemon may run jobs as other users.
     pub is_root: bool,
-    /// What every session gets.
+    /// The environment of every session.
     pub login: Vec<EnvVar>,
-    /// Decides the draws of cronie.
+    /// The seed for cronie's random delays.
     pub host: u64,
-    /// The present boot.
     pub boot_id: String,
-    /// Looks a user up.
     pub find_user: fn(&str) -> Option<Person>,
-    /// Tells whether a directory is there.
     pub is_directory: fn(&Path) -> bool,
 }
 
 impl ImportContext {
-    /// Looks at this process and machine.
+    /// Returns the context of this process on this machine.
     pub fn of_process(now: Timestamp, zone: Zone, origin: Option<Dialect>) -> Self {
         let installed = if machine::has_cronie() { Dialect::Cronie } else { Dialect::Debian };
         Self {
@@ -66,18 +63,17 @@ impl ImportContext {
     }
 }
 
-/// A line and the job that it becomes.
+/// A line and its job, if it makes one.
+#[expect(missing_docs, reason = "the names of the fields say it")]
 pub struct TableLine<'a> {
-    /// The line, and what there is to say about it.
     pub finding: Finding<'a>,
-    /// The job; `None`: the line makes none.
     pub job: Option<PlannedJob>,
 }
 
-/// A job to come. What it shares with its neighbours is put together only when it is asked for: ten thousand
-/// jobs with a thousand variables each would else be a gigabyte.
+/// A job of a table. `job` makes its environment on demand: ten thousand jobs with a thousand variables each
+/// would take a gigabyte.
+#[expect(missing_docs, reason = "the names of the fields say it")]
 pub struct PlannedJob {
-    /// Its trigger.
     pub first: FirstFire,
     pub(super) shared: Rc<Shared>,
     pub(super) command: CommandLine,
@@ -94,7 +90,7 @@ impl TableLine<'_> {
     }
 }
 
-/// What all entries of a user under the same variables share.
+/// The part that entries of one user under the same variables share.
 pub(super) struct Shared {
     pub(super) variables: Variables,
     pub(super) user: Option<Vec<u8>>,
@@ -103,26 +99,26 @@ pub(super) struct Shared {
     pub(super) shell: Vec<u8>,
     pub(super) mail: MailRule,
     pub(super) notes: Vec<Caused>,
-    /// Its notes stand at their lines.
+    /// The notes are at their lines.
     pub(super) is_placed: Cell<bool>,
 }
 
-/// A note that a variable causes for each job below it.
+/// A note that a variable causes for the jobs below it.
+#[expect(missing_docs, reason = "the names of the fields say it")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Caused {
-    /// The variable; where no line sets it, the first job has the note.
+    /// The variable. If no line sets it, the note is at the first job.
     pub by: &'static [u8],
-    /// The note.
     pub note: Note,
 }
 
 impl PlannedJob {
-    /// Returns what the line is known by when its text has changed: who does what.
+    /// Returns the identity of an edited line: the user and the command.
     pub fn identity(&self) -> (Option<String>, CommandLine) {
         (self.user.clone(), self.command.clone())
     }
 
-    /// Returns the job as it is to be stored.
+    /// Returns the job to store.
     pub fn job(&self) -> NewJob {
         let mode = if self.is_fixed { MissedMode::Once } else { MissedMode::Skip };
         let missed = Missed { mode, within: self.is_fixed.then_some(CATCH_UP), ..Missed::default() };
@@ -148,7 +144,7 @@ impl PlannedJob {
     }
 }
 
-/// Returns the zone of a name that was read before; the system's for none.
+/// Returns the zone of a name that is known to be valid, or the system's.
 pub fn zone_of(name: Option<&str>, here: &ImportContext) -> Zone {
     name.and_then(|name| Zone::read(name).ok()).unwrap_or_else(|| here.zone.clone())
 }

@@ -1,5 +1,5 @@
-//! Owns: what is said of each line of a table: the documents, the table and the sentences.
-//! Never: finding it out.
+//! Owns: the report on each line of a table: as JSON, as a table, and as sentences.
+//! Never: the findings (see `crontab`).
 
 use std::collections::HashMap;
 
@@ -15,28 +15,28 @@ use crate::error::Error;
 use crate::schedule::{Schedule, Zone};
 use crate::shown;
 
-/// How many fires are shown of a line that is not what it seems.
+/// How many fires to show of a line with a surprising meaning.
 const FIRES_SHOWN: usize = 3;
 
-/// What became of a line.
+/// The result of reading and storing a line.
+#[expect(missing_docs, reason = "the names of the variants say it")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It sets a variable for the lines below.
     Environment,
-    /// It has a job.
+    /// It has a new job.
     Imported,
-    /// It would have a job, and nothing is stored.
+    /// It would have a job, but nothing is stored.
     Accepted,
     /// Its job has changed.
     Changed,
-    /// Its job is as it was.
+    /// Its job has not changed.
     Unchanged,
-    /// It never runs anything, so it has none.
+    /// It never fires, so it has no job.
     NoJob,
-    /// Blank, or a comment, and yet there is something to say about it.
+    /// Blank, or a comment, with a note about it.
     Blank,
-    /// It is refused.
     Refused,
     /// It is no longer in the table, and its job has ended.
     Removed,
@@ -58,7 +58,7 @@ impl Outcome {
     }
 }
 
-/// Something to know about a line, and the fires that go with it.
+/// A note about a line, with fires that show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Remark {
     text: String,
@@ -66,8 +66,8 @@ pub struct Remark {
     fires: Vec<Timestamp>,
 }
 
-/// A line of the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the name says it")]
 pub struct LineReport {
     line: usize,
     result: Outcome,
@@ -84,7 +84,7 @@ pub struct LineReport {
 }
 
 impl LineReport {
-    /// Returns why the line is refused, and what to do about it in brackets.
+    /// Returns why the line is refused, with the hint in brackets.
     fn reason(&self) -> Option<String> {
         let hint = self.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
         Some(format!("{}{hint}", self.cause.as_ref()?))
@@ -94,9 +94,9 @@ impl LineReport {
 /// The report of a table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TableReport {
-    /// What it is called.
+    /// The name of the table in messages.
     pub source: String,
-    /// Its lines but comments and blank ones, then those that are gone.
+    /// Its lines without comments and blank lines, then the removed lines.
     pub lines: Vec<LineReport>,
 }
 
@@ -104,9 +104,7 @@ fn notes_cell(count: usize) -> TableCell {
     if count == 0 { TableCell::unknown() } else { TableCell::new(count.to_string()) }
 }
 
-/// Makes the report of a table.
-///
-/// `is_stored`: new lines have their jobs.
+/// Makes the report of a table. With `is_stored`, the jobs of new lines are in the store.
 pub fn table_report(
     source: &str,
     lines: &[TableLine<'_>],
@@ -134,7 +132,7 @@ pub fn table_report(
     TableReport { source: source.to_owned(), lines: reports }
 }
 
-/// Zones that were read, by name.
+/// A cache of zones by name.
 type Zones = HashMap<Option<String>, Zone>;
 
 fn line_report(
@@ -220,17 +218,17 @@ fn next_fires(schedule: &Schedule, delay: Span, zone: &Zone, now: Timestamp) -> 
 }
 
 impl TableReport {
-    /// Returns how many lines are refused.
+    /// Returns the number of refused lines.
     pub fn refusals(&self) -> usize {
         self.lines.iter().filter(|line| line.result == Outcome::Refused).count()
     }
 
-    /// Returns the lines that are refused, each with the reason and what to do about it.
+    /// Returns the refused lines, each with the reason and the hint.
     pub fn refused_lines(&self) -> impl Iterator<Item = (usize, String)> {
         self.lines.iter().filter_map(|line| Some((line.line, line.reason()?)))
     }
 
-    /// Returns what to say if nothing is stored because of its refusals; `None`: there is none.
+    /// Returns the error if a line is refused.
     pub fn failure(&self, what: &str) -> Option<Error> {
         let first = self.lines.iter().find(|line| line.result == Outcome::Refused)?;
         let cause = first.cause.as_deref().unwrap_or_default();
@@ -270,8 +268,7 @@ impl TableReport {
         table
     }
 
-    /// Returns a sentence for each thing that there is to know, in the order of the lines, of those whose
-    /// number is wanted.
+    /// Returns a sentence for each note, in the order of the lines, for the lines with wanted numbers.
     pub fn sentences(&self, zone: &Zone, is_wanted: impl Fn(usize) -> bool) -> Vec<String> {
         let mut sentences = Vec::new();
         let is_there = |line: &&LineReport| line.result != Outcome::Removed && is_wanted(line.line);

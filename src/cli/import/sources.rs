@@ -1,6 +1,6 @@
-//! Owns: where tables come from: a file, standard input, crontab(1), the system's directories and their
+//! Owns: reading tables from a file, standard input, crontab(1), or the system's directories with their
 //! naming rules.
-//! Never: what is in them.
+//! Never: their content.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -10,69 +10,66 @@ use std::path::{Path, PathBuf};
 
 use crate::crontab::Layout;
 use crate::error::{Error, Result, describe};
-use crate::process::listen_to;
+use crate::process;
 use crate::schedule::Dialect;
 use crate::system::users;
 
-/// The source of the table of crontab(1), the user's own.
+/// The source of the user's own table, that of crontab(1).
 pub const OWN: &str = "";
 
-/// A larger file is none that a person wrote.
+/// No person writes a larger file.
 const BYTES_MAX: u64 = 64 << 20;
 
-/// Nor is a longer one. A kilobyte of memory goes into the report of each line.
+/// Nor a longer one. The report of each line takes a kilobyte of memory.
 const LINES_MAX: usize = 200_000;
 
-/// Where Debian's cron, SUSE's and other cronies keep the tables of users.
+/// The directories of users' tables: of Debian's cron, of cronie on SUSE, and of other cronies.
 const SPOOLS: [&str; 3] = ["/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron"];
 
-/// The system's own table.
 const CRONTAB: &str = "/etc/crontab";
 
-/// The tables of packages.
 const CRON_D: &str = "/etc/cron.d";
 
-/// What keeps an empty directory in a package of Debian.
+/// A file that keeps an empty directory in a Debian package.
 const PLACEHOLDER: &[u8] = b".placeholder";
 
-/// What the table of crontab(1) is called.
+/// The name of crontab(1)'s table in messages.
 const INSTALLED: &str = "crontab -l";
 
 /// A table that was read.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the names of the fields say it")]
 pub struct Source {
-    /// What it is stored under: the file's path without links, or `OWN`.
+    /// The path of its file without links, or `OWN`.
     pub key: String,
-    /// What it is called.
+    /// Its name in messages.
     pub shown: String,
-    /// The file.
     pub text: Vec<u8>,
-    /// Its form.
     pub layout: Layout,
-    /// Whose table it is, if its place says so: the user that cron runs its jobs as.
+    /// The user of a table in cron's spool directory.
     pub owner: Option<String>,
 }
 
 /// The system's tables.
 #[derive(Debug, Default)]
 pub struct SystemTables {
-    /// Those that cron reads.
+    /// The tables that cron reads.
     pub tables: Vec<Source>,
-    /// Those that it does not, each with the reason.
+    /// The files that it does not read, each with the reason.
     pub skipped: Vec<(PathBuf, String)>,
-    /// Where tables were looked for: files, and directories of files.
+    /// The files, and directories of files, where this import looked.
     places: Vec<PathBuf>,
-    /// Files that are there and could not be read.
+    /// Existing files that could not be read.
     unread: Vec<String>,
 }
 
 impl SystemTables {
-    /// Makes the one table of a user.
+    /// Returns the one table of a user.
     pub fn of_user(table: Source) -> Self {
         Self { tables: vec![table], ..Self::default() }
     }
 
-    /// Tells whether a table that was imported once is no more where it was looked for now.
+    /// Tells whether the file of an imported table is gone, if this import looked there.
     pub fn is_gone(&self, key: &str) -> bool {
         let path = Path::new(key);
         let is_looked_for = self.places.iter().any(|place| place == path || path.parent() == Some(place));
@@ -82,7 +79,8 @@ impl SystemTables {
     }
 }
 
-/// Reads a table of one user from a file, `-`: standard input; `what` is being done.
+/// Reads a table of one user from a file, or from standard input (`-`). Errors say that `what` was being
+/// done.
 pub fn user_table(file: &Path, what: &str) -> Result<Source> {
     if file == Path::new("-") {
         let text = read_all(io::stdin().lock()).map_err(|error| Error::io(what, &error))?;
@@ -97,28 +95,28 @@ pub fn user_table(file: &Path, what: &str) -> Result<Source> {
     read_file(file, Layout::User).map_err(|error| Error::io(what, &error))
 }
 
-/// Reads the table that crontab(1) has for this user.
+/// Reads this user's table of crontab(1).
 pub fn installed_table(what: &str) -> Result<Source> {
     let failure = |cause: String| {
         Error::not_found(what, cause)
             .hint("name a file, or `-` for standard input: `taskq import crontab FILE`")
     };
-    let said =
-        listen_to("crontab", &["-l"]).map_err(|error| failure(format!("`crontab`: {}", describe(&error))))?;
-    if said.status != 0 {
-        return Err(failure(format!("`crontab -l`: {}", String::from_utf8_lossy(&said.stderr).trim())));
+    let finished = process::run("crontab", &["-l"])
+        .map_err(|error| failure(format!("`crontab`: {}", describe(&error))))?;
+    if finished.status != 0 {
+        return Err(failure(format!("`crontab -l`: {}", String::from_utf8_lossy(&finished.stderr).trim())));
     }
     Ok(Source {
         key: OWN.to_owned(),
         shown: "crontab -l".to_owned(),
-        text: said.stdout,
+        text: finished.stdout,
         layout: Layout::User,
         owner: None,
     })
 }
 
 /// Reads the tables of the system: `path`, or `/etc/crontab` and `/etc/cron.d`. In a directory the rules of
-/// its cron hold.
+/// its cron decide which files are tables.
 pub fn system_tables(path: Option<&Path>, origin: Dialect, what: &str) -> Result<SystemTables> {
     let mut found = SystemTables::default();
     if let Some(path) = path {
@@ -164,7 +162,7 @@ impl SystemTables {
         Ok(())
     }
 
-    /// Reads a file of the system's, if cron would.
+    /// Reads a system table if cron would read it.
     fn file(&mut self, file: &Path) {
         match read_trusted(file) {
             Ok(Ok(table)) => self.tables.push(table),
@@ -177,7 +175,7 @@ impl SystemTables {
     }
 }
 
-/// Reads a file that cron trusts, or says why it does not. What is judged is what is read: the open file.
+/// Reads a file that cron trusts, or returns why it does not. It checks the open file, which cannot change.
 fn read_trusted(path: &Path) -> io::Result<Result<Source, String>> {
     let link = fs::symlink_metadata(path)?;
     let file = match File::open(path) {
@@ -203,7 +201,7 @@ fn read_trusted(path: &Path) -> io::Result<Result<Source, String>> {
     Ok(Err(reason.to_owned()))
 }
 
-/// Tells whether a cron reads a file of this name in `/etc/cron.d`.
+/// Tells whether a cron reads files of this name in `/etc/cron.d`.
 fn is_table_name(name: &[u8], origin: Dialect) -> bool {
     match origin {
         Dialect::Debian => {
@@ -223,20 +221,20 @@ fn read_file(file: &Path, layout: Layout) -> io::Result<Source> {
     Ok(Source { key, shown: file.display().to_string(), text, layout, owner })
 }
 
-/// Returns what a file is known by: its path, however it was called.
+/// Returns the key of a file: its path without links.
 fn key_of(file: &Path) -> io::Result<String> {
     let path = fs::canonicalize(file)?.into_os_string();
     path.into_string().map_err(|_| io::Error::other("its path is not UTF-8, and it would not be found again"))
 }
 
-/// Tells whether cron itself reads the table of this source.
+/// Tells whether cron reads this table too.
 pub fn is_crons(source: &Source) -> bool {
     let path = Path::new(&source.key);
     let is_systems = path == Path::new(CRONTAB) || path.parent() == Some(Path::new(CRON_D));
     is_systems || source.owner.is_some() || source.shown == INSTALLED
 }
 
-/// Returns the user that a table belongs to: in cron's spool it has its user's name.
+/// Returns the user of a table in cron's spool directory, where its name is the user's.
 fn owner_of(path: &str) -> Option<String> {
     let path = Path::new(path);
     let is_spool = SPOOLS.iter().any(|spool| path.parent() == Some(Path::new(spool)));

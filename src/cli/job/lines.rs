@@ -14,12 +14,11 @@ use crate::cli::usage::cause;
 use crate::domain::MailFormat;
 use crate::error::{Error, Result};
 
-/// The keys that no option has. What is run comes first; the others are those of `export`, whose jobs are not
-/// the caller's.
+/// The keys without an option: the command, and those that `export` writes for jobs of other callers.
 const KEYS: [&str; 7] =
     ["command", "script", "anchor", "cwd_optional", "stdin_text", "environment", "mail_format"];
 
-/// An object with its keys as they stand: a key that comes twice must not pass for one.
+/// An object with all its keys, so that a repeated key is seen.
 struct Object(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Object {
@@ -48,7 +47,7 @@ impl<'de> Deserialize<'de> for Object {
 /// words for its errors: ``add the job in line 3 of `x` ``.
 ///
 /// # Errors
-/// `Usage`, with the line, and the column where JSON stopped making sense.
+/// `Usage`, with the line and the column of the error.
 pub fn read(input: &[u8], source: &str) -> Result<Vec<(String, JobOptions)>> {
     let mut options = JobOptions::augment_args(clap::Command::new("line").no_binary_name(true));
     let mut jobs = Vec::new();
@@ -80,7 +79,7 @@ fn json_cause(error: &serde_json::Error) -> String {
     format!("it is not JSON: {cause}, at column {column}")
 }
 
-/// Reads an object: what an option of `add` gives, `options` reads from the words that it would be there.
+/// Reads an object. Keys of options become words of a command line, which `options` reads.
 fn job(object: Object, options: &mut clap::Command, what: &str) -> Result<JobOptions> {
     let mut extra = JobOptions::default();
     let mut seen: Vec<String> = Vec::new();
@@ -96,7 +95,7 @@ fn job(object: Object, options: &mut clap::Command, what: &str) -> Result<JobOpt
         if seen.contains(&key) {
             return Err(Error::usage(what, format!("the key `{key}` comes twice")));
         }
-        // As if the key were not there: what `--json` prints has such keys.
+        // `null` means no such key, because `--json` prints it.
         if !value.is_null() {
             let taken = match option {
                 Some(option) => words_of(option, &key, &value).map(|given| words.extend(given)),
@@ -135,7 +134,7 @@ fn key_of(option: &Arg) -> Option<String> {
     option.get_long().map(|long| long.replace('-', "_"))
 }
 
-/// Returns the words that give an option this value, if it is of the kind that belongs there.
+/// Returns the words that give an option this value, if the value is of the right kind.
 fn words_of(option: &Arg, key: &str, value: &Value) -> Result<Vec<OsString>, String> {
     let long = option.get_long().expect("its key is its long name");
     let word = |text: &str| OsString::from(format!("--{long}={text}"));
@@ -152,7 +151,7 @@ fn words_of(option: &Arg, key: &str, value: &Value) -> Result<Vec<OsString>, Str
     }
 }
 
-/// Takes a value of one of `KEYS`, if it is of the kind that belongs there.
+/// Stores the value of one of `KEYS`, if the value is of the right kind.
 fn take(job: &mut JobOptions, key: &str, value: &Value) -> Result<(), String> {
     match key {
         "command" => {
@@ -198,7 +197,7 @@ fn wrong(key: &str, value: &Value, wanted: &str) -> String {
     format!("`{key}` takes {wanted}, not {}", shown(value))
 }
 
-/// A value as a complaint quotes it: itself if it is short, else its kind.
+/// Returns a value for a message: itself if it is short, else its kind.
 fn shown(value: &Value) -> String {
     const SHOWN_BYTES_MAX: usize = 40;
     let text = value.to_string();

@@ -1,4 +1,4 @@
-//! Owns: from the texts of `add` and of its JSON lines to a job.
+//! Owns: making a job of the texts of `add`, or of a JSON line of `add --from`.
 //! Never: storing it.
 
 pub mod lines;

@@ -1,4 +1,4 @@
-//! Owns: from the texts of `add` and of `add --from` to a job that can be stored.
+//! Owns: reading all options of a job, and making a job that can be stored.
 //! Never: storing it.
 
 use std::ffi::OsString;
@@ -25,50 +25,42 @@ use crate::system::{env, login, machine};
 /// The longest script: what execve(2) takes as one argument, less its NUL.
 const SCRIPT_BYTES_MAX: usize = 128 * 1024 - 1;
 
-/// What `--tz` calls the system's zone, which is followed when it changes. It is the default, unless `TZ`
-/// names another.
+/// The word of `--tz` for the system's zone, whose changes the job follows. It is the default without `TZ`.
 pub const SYSTEM_ZONE: &str = "system";
 
-/// The shortest distance of two fires of `--every`: below it a loop in the job itself is the better tool.
+/// The shortest period of `--every`. A job with a loop is the better tool for a shorter one.
 const EVERY_MIN: Span = Span::from_seconds(1);
 
-/// Where and when a job's texts are read.
+/// The process that adds a job.
 pub struct Caller {
-    /// The current time.
     pub now: Timestamp,
-    /// The caller's zone.
     pub zone: Zone,
-    /// Its name, if the caller sets one.
+    /// The name of the zone, if `TZ` sets one.
     pub zone_name: Option<String>,
-    /// The caller's environment.
     pub env: Vec<EnvVar>,
-    /// The caller's directory.
     pub cwd: PathBuf,
-    /// The caller's mask.
     pub umask: u32,
 }
 
 /// A job that can be stored.
 pub struct ReadJob {
-    /// What errors say is being done.
+    /// For errors: ``add job `backup` ``.
     pub what: String,
-    /// The job.
     pub job: NewJob,
-    /// Its triggers, each with its first fire.
     pub triggers: Vec<FirstFire>,
 }
 
 impl JobOptions {
-    /// Returns what errors say is being done: adding it by its name.
+    /// Returns the words for errors: ``add job `backup` ``.
     pub fn what(&self) -> String {
         let name = self.name.as_ref().filter(|name| !name.is_empty());
         name.map_or_else(|| "add job".to_owned(), |name| format!("add job `{name}`"))
     }
 
-    /// Reads every text; errors say that `what` is being done.
+    /// Reads every text. Errors say that `what` was being done.
     ///
     /// # Errors
-    /// `Usage`, naming the job, the first text that is wrong, and what is accepted.
+    /// `Usage`, with the job, the first wrong text, and the accepted values.
     pub fn read(self, what: String, here: &Caller) -> Result<ReadJob> {
         let span = |option: &str, text: &Option<String>| {
             let read = text.as_ref().map(|text| parse_span(text)).transpose();
@@ -179,7 +171,7 @@ impl JobOptions {
                 Some(text) => {
                     parse_instant(text, here.now, zone).map_err(|error| parse_failure(what, error))?
                 }
-                // Counting begins one period before the start, so that the start is the first fire.
+                // One period before the start, so that the start is the first fire.
                 None => start.map_or(here.now, |start| start - period),
             };
             specs.push(TriggerSpec::Every { period, anchor });
@@ -226,7 +218,7 @@ fn first_of(
 ) -> Result<FirstFire> {
     let schedule = compile(&spec).map_err(|error| parse_failure(what, error))?;
     let next_at = match (&schedule, &spec) {
-        // `now` is this instant: due, though not after it.
+        // `now` is due, although it is not after this instant.
         (Schedule::At(at), _) => Some(*at),
         (Schedule::Reboot, _) => {
             return Ok(FirstFire { spec, next_at: None, boot_id: Some(machine::boot_id()) });
@@ -253,7 +245,7 @@ fn check_priority(priority: i32) -> Result<i32, String> {
 /// Reads the SPAN of `--every`.
 ///
 /// # Errors
-/// Where it is no span, or so short that a loop in the job itself is the better tool.
+/// If it is not a span, or shorter than `EVERY_MIN`.
 pub fn parse_period(text: &str) -> Result<Span, ParseError> {
     let period = parse_span(text)?;
     if period >= EVERY_MIN {
@@ -266,8 +258,7 @@ pub fn parse_period(text: &str) -> Result<Span, ParseError> {
     })
 }
 
-/// Says that the text of an option could not be understood, where the text alone would not say which option
-/// it was.
+/// Returns the error for the text of an option, and names the option.
 fn option_failure(what: &str, option: &str, error: ParseError) -> Error {
     parse_failure(what, ParseError { cause: format!("`{option}`: {}", error.cause), ..error })
 }
@@ -322,7 +313,7 @@ fn checked_directory(dir: &Path, what: &str) -> Result<PathBuf> {
     Err(Error::usage(what, format!("`--cwd {}`: {cause}", dir.display())))
 }
 
-/// Adds `NAME=VALUE`, or `NAME` with the caller's value; what comes later wins.
+/// Adds `NAME=VALUE`, or `NAME` with the caller's value. Later values win.
 fn with_variables(mut env: Vec<EnvVar>, added: &[OsString], what: &str) -> Result<Vec<EnvVar>> {
     for text in added {
         let bytes = text.as_bytes();

@@ -1,5 +1,5 @@
-//! Owns: the texts of `--umask`, `--stdin`, `--user` and `--mail`, and what they may be.
-//! Never: when they are used.
+//! Owns: reading the values of `--umask`, `--stdin`, `--user`, `--missed` and `--mail`.
+//! Never: using them.
 
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,12 @@ use crate::schedule::Dialect;
 use crate::system::users;
 use crate::system::users::Person;
 
-/// The longest text to read, in bytes: beyond it a file is the better place.
+/// The longest standard input in the store, in bytes. A longer one belongs into a file.
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
-/// The longest list of addressees, in bytes: a line of a mail has at most 998 characters (RFC 5322).
+/// The longest list of addresses, in bytes: a line of a mail has at most 998 characters (RFC 5322).
 const ADDRESSES_BYTES_MAX: usize = 900;
 
-/// The largest mask of umask(2).
 const UMASK_MAX: u32 = 0o777;
 
 /// Reads a file mode creation mask, as umask(1) writes it.
@@ -29,7 +28,7 @@ pub fn parse_umask(text: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("`--umask {text}` is not an octal number from 0 to 777, such as `022`"))
 }
 
-/// Reads where a process reads from: a file, taken from the job's directory, or a text; one of them at most.
+/// Returns the standard input of a job: a file, relative to its directory, or a text, but not both.
 pub fn read_stdin(file: Option<PathBuf>, text: Option<String>, cwd: &Path) -> Result<Stdin, String> {
     match (file, text) {
         (None, None) => Ok(Stdin::Null),
@@ -58,7 +57,7 @@ fn stdin_file(file: PathBuf, cwd: &Path) -> Result<Stdin, String> {
     Ok(Stdin::Path(path.into_os_string().into_vec()))
 }
 
-/// Finds the user that a job is to run as. Only root can become somebody else.
+/// Finds the user for a job. Only root can run a job as another user.
 pub fn find_user(name: &str, what: &str) -> Result<Person> {
     if !users::is_root() {
         return Err(Error::usage(what, format!("`--user {name}`: only root can run a job as another user"))
@@ -68,7 +67,7 @@ pub fn find_user(name: &str, what: &str) -> Result<Person> {
         .ok_or_else(|| Error::usage(what, format!("`--user {name}`: there is no such user")))
 }
 
-/// Returns an environment with what says whose it is replaced, as su(1) does.
+/// Replaces the variables that name the user, as su(1) does.
 pub fn environment_of(user: &Person, mut env: Vec<EnvVar>) -> Vec<EnvVar> {
     let name = user.name.as_bytes();
     let values: [(&[u8], &[u8]); 4] =
@@ -78,12 +77,10 @@ pub fn environment_of(user: &Person, mut env: Vec<EnvVar>) -> Vec<EnvVar> {
     env
 }
 
-/// `--missed`: the mode, and the SPAN as it was typed.
+/// The value of `--missed`: the mode, and the text of the SPAN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissedArg {
-    /// Which of the late fires still run.
     pub mode: MissedMode,
-    /// The text after the comma.
     pub within: Option<String>,
 }
 
@@ -121,7 +118,7 @@ pub fn parse_mail(text: &str) -> Result<Mail, String> {
         ));
     }
     for address in to.split(',') {
-        // Such a name is sooner a slip than a person's.
+        // Such an address is probably a typing error.
         if let Some(when) = MailWhen::from_word(&address.to_ascii_lowercase()) {
             return Err(format!(
                 "`--mail {text}`: `{address}` is no address: `{when}` stands at the end, in small letters"
@@ -132,7 +129,7 @@ pub fn parse_mail(text: &str) -> Result<Mail, String> {
     Ok(Mail { to: to.to_owned(), when, format: MailFormat::Taskq })
 }
 
-/// Holds an address to what cron(8) takes for safe in an argument and in a header.
+/// Checks an address by cron(8)'s rule for a safe argument and header.
 fn check_address(address: &str) -> Result<(), String> {
     let Some(first) = address.chars().next() else { return Err("an address is empty".to_owned()) };
     if !first.is_ascii_alphanumeric() && first != '_' {

@@ -1,9 +1,8 @@
-//! Owns: everything that is printed: answers on stdout, talk on stderr, colour, and what a closed pipe means.
-//! Never: what to say.
+//! Owns: printing: answers on stdout, messages on stderr, colour, and closed pipes.
+//! Never: the texts.
 //!
-//! Texts may carry SGR sequences (see `style::paint`); they are taken out where colour is off. A reader that
-//! went away is no failure: what is printed after that is dropped, and the command ends with the status that
-//! it has.
+//! Texts may contain SGR sequences (see `style::paint`), which are removed if colour is off. A closed pipe is
+//! not an error: later output is dropped, and the exit status stays as it is.
 
 pub mod progress;
 pub mod style;
@@ -27,7 +26,7 @@ use crate::shown;
 /// `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
-    /// On a terminal, as the environment wants it.
+    /// On a terminal, if the environment does not forbid it.
     #[default]
     Auto,
     /// Also in a pipe.
@@ -36,26 +35,21 @@ pub enum Color {
     Never,
 }
 
-/// What the three standard streams are.
+/// Facts about the three standard streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the fields say it")]
 pub struct Streams {
-    /// Standard input is a terminal.
     pub stdin_is_terminal: bool,
-    /// Standard output is a terminal.
     pub stdout_is_terminal: bool,
-    /// Standard error is a terminal.
     pub stderr_is_terminal: bool,
-    /// Colour on standard output.
     pub stdout_color: bool,
-    /// Colour on standard error.
     pub stderr_color: bool,
-    /// The columns of the terminal on standard output; `None`: not a terminal, cut nothing.
+    /// The columns of the terminal on standard output. `None` if it is not a terminal.
     pub width: Option<usize>,
 }
 
 impl Streams {
-    /// Looks at the process's streams, and at NO_COLOR, CLICOLOR_FORCE and TERM where `color` leaves it to
-    /// them.
+    /// Returns the facts about this process. `Auto` obeys NO_COLOR, CLICOLOR_FORCE and TERM.
     pub fn of_process(color: Color) -> Self {
         let (stdout, stderr) = (io::stdout(), io::stderr());
         let width = Term::stdout()
@@ -81,7 +75,7 @@ fn wants_color(color: Color, auto: impl Fn() -> ColorChoice) -> bool {
     }
 }
 
-/// The program's mouth; made once, by main.
+/// Writes answers to stdout and messages to stderr. Created once, in main.
 pub struct Output {
     streams: Streams,
     stdout: RefCell<Box<dyn Write>>,
@@ -90,31 +84,31 @@ pub struct Output {
 }
 
 impl Output {
-    /// Opens the process's own streams.
+    /// Uses the streams of the process.
     pub fn new(color: Color) -> Self {
         Self::with(Streams::of_process(color), Box::new(io::stdout()), Box::new(io::stderr()))
     }
 
-    /// Opens other streams, for tests.
+    /// Uses other streams, for tests.
     pub fn with(streams: Streams, stdout: Box<dyn Write>, stderr: Box<dyn Write>) -> Self {
         Self { streams, stdout: RefCell::new(stdout), stderr: RefCell::new(stderr), closed: Cell::new(false) }
     }
 
-    /// Returns what the streams are.
+    /// Returns the facts about the streams.
     pub fn streams(&self) -> Streams {
         self.streams
     }
 
-    /// Returns whether the reader of stdout went away: what follows something without end may stop.
+    /// Tells whether the reader of stdout is gone, so that an endless answer may stop.
     pub fn is_closed(&self) -> bool {
         self.closed.get()
     }
 
-    /// Prints a part of the answer, with a newline behind it where it has none. Nothing for an empty text.
+    /// Prints a part of the answer, and a newline if that does not end in one. An empty text prints nothing.
     ///
     /// # Errors
     ///
-    /// `Io` where stdout cannot be written; a closed pipe is not an error.
+    /// `Io` if stdout cannot be written; a closed pipe is not an error.
     pub fn answer(&self, text: &str) -> Result<()> {
         if text.is_empty() {
             return Ok(());
@@ -126,7 +120,7 @@ impl Output {
         self.answer_bytes(text.as_bytes())
     }
 
-    /// Prints bytes of the answer as they are.
+    /// Prints bytes unchanged.
     ///
     /// # Errors
     ///
@@ -146,7 +140,7 @@ impl Output {
         }
     }
 
-    /// Prints one JSON document, compact, on one line.
+    /// Prints a JSON document on one line.
     ///
     /// # Errors
     ///
@@ -155,7 +149,7 @@ impl Output {
         self.answer_bytes(&json_line(document))
     }
 
-    /// Prints a table. One without rows prints nothing, not even its heads.
+    /// Prints a table. Without rows it prints nothing, not even the heads.
     ///
     /// # Errors
     ///
@@ -164,7 +158,7 @@ impl Output {
         self.answer(&table.render(self.streams.width))
     }
 
-    /// Says something to the person, on stderr. That nobody listens is nobody's failure.
+    /// Prints a message on stderr. That stderr cannot be written is not an error.
     pub fn talk(&self, text: &str) {
         let mut text = plain_unless(self.streams.stderr_color, text);
         if !text.ends_with('\n') {
@@ -174,7 +168,7 @@ impl Output {
         let _unheard = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
     }
 
-    /// Says what went wrong, and the hint if there is one.
+    /// Prints an error and its hint.
     pub fn error(&self, error: &Error) {
         let head = paint(Style::new().bold().fg_color(Some(AnsiColor::Red.into())), "error:");
         let mut lines = format!("{head} {}\n", shown::escaped(&error.to_string()));
@@ -185,8 +179,7 @@ impl Output {
         self.talk(&lines);
     }
 
-    /// Prints what clap says about a command line (help and version are answers, the rest is talk), and
-    /// returns the exit code that goes with it.
+    /// Prints clap's help and version on stdout and its errors on stderr, and returns the exit code.
     pub fn clap(&self, error: &clap::Error) -> u8 {
         let text = error.render().ansi().to_string();
         if error.use_stderr() {

@@ -1,5 +1,5 @@
-//! Owns: the progress that a wait shows on a terminal.
-//! Never: anything in a pipe.
+//! Owns: the progress bar of a wait on a terminal.
+//! Never: output into a pipe.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use crate::domain::Span;
 use crate::shown;
 
-/// How often the bar is drawn while nothing ends, so that its times go on.
+/// How often the bar is redrawn while no run ends, so that its times stay correct.
 const REDRAW: Duration = Duration::from_secs(1);
 
-/// A bar on stderr; dropped, it leaves nothing behind.
+/// A bar on stderr, which disappears when dropped.
 pub struct Progress(ProgressBar);
 
 impl Progress {
@@ -22,7 +22,7 @@ impl Progress {
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .with_key("pace", |state: &ProgressState, out: &mut dyn Write| {
                 let pace = pace(state.pos(), state.len().unwrap_or(0), state.elapsed());
-                // A bar that cannot be written is nobody's failure.
+                // That the bar cannot be written is not an error.
                 let _ = out.write_str(&pace);
             });
         let bar = ProgressBar::new(total as u64).with_style(style);
@@ -30,7 +30,7 @@ impl Progress {
         Self(bar)
     }
 
-    /// Shows how many runs are left. Runs may be added during the wait: the bar then gets longer.
+    /// Shows how many runs are left. The bar gets longer if runs are added during the wait.
     pub fn show(&self, left: usize) {
         let left = left as u64;
         let length = self.0.length().unwrap_or(0).max(left);
@@ -38,7 +38,7 @@ impl Progress {
         self.0.set_position(length - left);
     }
 
-    /// Takes the bar away while something else is printed.
+    /// Hides the bar while `print` runs.
     pub fn suspend(&self, print: impl FnOnce()) {
         self.0.suspend(print);
     }
@@ -50,7 +50,7 @@ impl Drop for Progress {
     }
 }
 
-/// `, 4.2/s, 1m 10s left`; nothing until a run has ended.
+/// Returns `, 4.2/s, 1m 10s left`, or nothing before a run has ended.
 fn pace(ended: u64, total: u64, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64();
     if ended == 0 || seconds <= 0.0 {

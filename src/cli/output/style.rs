@@ -5,14 +5,12 @@ use anstyle::{AnsiColor, Style};
 
 use crate::domain::Outcome;
 
-/// Returns the text in that style, for `answer`, `talk` and tables, which take the style out where colour is
-/// off.
+/// Returns the text in this style. `answer`, `talk` and tables remove it if colour is off.
 pub fn paint(style: Style, text: &str) -> String {
     if style.is_plain() { text.to_owned() } else { format!("{style}{text}{style:#}") }
 }
 
-/// Returns the style of an outcome: green for success, red where something went wrong, yellow where nothing
-/// ran.
+/// Returns the colour of an outcome: green for success, red for a failure, yellow for a run that did not run.
 pub fn outcome_style(outcome: Outcome) -> Style {
     let color = match outcome {
         Outcome::Success => AnsiColor::Green,

@@ -1,8 +1,7 @@
 //! Owns: tables: upper-case heads, two-space gutters, no boxes, no blanks at the ends of lines.
-//! Never: what stands in them.
+//! Never: their content.
 //!
-//! A pipe gets the bytes that a terminal gets, less colour, and less the cuts that make a line fit into the
-//! terminal.
+//! A pipe gets the same bytes as a terminal, without colour, and without the cuts that make lines fit.
 
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -10,16 +9,16 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::style::paint;
 use crate::shown::escaped;
 
-/// What stands between two columns.
+/// Between two columns.
 const GUTTER: &str = "  ";
 
-/// The last column is cut to no less than this as long as others can shrink.
+/// The last column keeps this width as long as others can shrink.
 const LAST_COLUMN_MIN: usize = 8;
 
-/// What is left of it where nothing else can shrink any more.
+/// The last column keeps this width when nothing else can shrink.
 const LAST_COLUMN_REST: usize = 4;
 
-/// At which end of its column a text stands.
+/// The alignment of a column and its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     /// Words.
@@ -28,14 +27,14 @@ pub enum Align {
     Right,
 }
 
-/// A column's head, and where its texts stand.
+/// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// The head, in upper case.
+    /// In upper case.
     pub head: &'static str,
-    /// For the head, too.
+    /// Of the texts and the head.
     pub align: Align,
-    /// How narrow a terminal may make it; `None`: not narrower than its texts.
+    /// The smallest width on a narrow terminal. `None`: the width of its texts.
     pub shrinks_to: Option<usize>,
 }
 
@@ -50,14 +49,14 @@ impl Column {
         Self { head, align: Align::Right, shrinks_to: None }
     }
 
-    /// The column, cut to no less than `width` where the terminal is too narrow.
+    /// Allows to cut the column to `width` on a narrow terminal.
     #[must_use]
     pub const fn shrinking_to(self, width: usize) -> Self {
         Self { shrinks_to: Some(width), ..self }
     }
 }
 
-/// One text of a table. Control characters in it are shown escaped, so no text can drive the terminal.
+/// A text in a table. Its control characters are escaped, so that no text can control the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableCell {
     text: String,
@@ -65,17 +64,17 @@ pub struct TableCell {
 }
 
 impl TableCell {
-    /// A text without a style.
+    /// Makes a cell without a style.
     pub fn new(text: impl AsRef<str>) -> Self {
         Self::styled(text, Style::new())
     }
 
-    /// A text with a style.
+    /// Makes a cell with a style.
     pub fn styled(text: impl AsRef<str>, style: Style) -> Self {
         Self { text: escaped(text.as_ref()).into_owned(), style }
     }
 
-    /// What stands where nothing is known.
+    /// Makes a cell for an unknown value.
     pub fn unknown() -> Self {
         Self::new("-")
     }
@@ -107,9 +106,9 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// Returns the table's lines; none where there are no rows.
+    /// Returns the table's lines; none if there are no rows.
     ///
-    /// `width` cuts what may shrink, the last column always among it, with a `…`; `None` cuts nothing.
+    /// Lines longer than `width` are cut in the columns that may shrink, and in the last column, with a `…`.
     pub fn render(&self, width: Option<usize>) -> String {
         let mut text = String::new();
         if self.rows.is_empty() {
@@ -138,8 +137,7 @@ impl Table {
         widths
     }
 
-    /// Takes from the widest of those that may shrink, a column of the terminal at a time, until the line
-    /// fits or none can give more.
+    /// Shrinks the widest column that may shrink, by one, until the line fits or no column can shrink.
     fn shrunk(&self, mut widths: Vec<usize>, room: usize) -> Vec<usize> {
         let last = self.columns.len() - 1;
         let least = |index: usize| {
@@ -155,14 +153,14 @@ impl Table {
             };
             widths[widest] -= 1;
         }
-        // A few columns more from the last one, before lines are broken.
+        // Rather cut the last column further than let the terminal break lines.
         let over = (widths.iter().sum::<usize>() + gutters).saturating_sub(room);
         let rest = widths[last].saturating_sub(over).max(LAST_COLUMN_REST);
         widths[last] = widths[last].min(rest);
         widths
     }
 
-    /// Blanks are written when something follows them, so that no line ends in one.
+    /// Writes blanks only before a text, so that no line ends in one.
     fn render_row(&self, row: &[TableCell], widths: &[usize], out: &mut String) {
         let mut blanks = 0;
         for (index, cell) in row.iter().enumerate() {
@@ -185,7 +183,7 @@ impl Table {
     }
 }
 
-/// Returns the text, or as much of it as leaves room for a `…` within `room` columns.
+/// Returns the text, cut to `room` columns including a `…` if it is longer.
 fn cut(text: &str, room: usize) -> String {
     if text.width() <= room {
         return text.to_owned();

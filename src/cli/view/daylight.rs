@@ -1,22 +1,21 @@
-//! Owns: the words for what daylight saving does to fires.
-//! Never: what it does (see `schedule`).
+//! Owns: the words for the effects of daylight saving on fires.
+//! Never: the effects (see `schedule`).
 
 use crate::domain::Timestamp;
 use crate::schedule::{Change, Daylight, Effect, Reading, Readings, Schedule, Zone};
 
-/// Stands where the offset would, of what never comes: as wide as most offsets.
+/// In place of the offset of a skipped fire; as wide as most offsets.
 const NO_OFFSET: &str = "-    ";
 
-/// Returns the mark of a fire beside which a clock of the zone `shown` stands: `moved: the clock leaves out
-/// 02:30`.
+/// Returns the mark of a fire whose time is shown in the zone `shown`: `moved: the clock leaves out 02:30`.
 ///
-/// Dates are left to the line that the mark stands in, except where they differ from its own.
+/// The mark has no dates, unless they differ from the date in its line.
 pub fn mark(daylight: Daylight, at: Timestamp, zone: &Zone, shown: &Zone) -> String {
     let Daylight { effect, readings } = daylight;
     let is_here = same_clock(zone, shown, at);
     let clock = if is_here { "the clock".to_owned() } else { format!("the clock of {}", zone.name()) };
     let fires = if readings.count == 1 { String::new() } else { format!("{} fires, ", readings.count) };
-    // The line of what is skipped here shows the first of its readings.
+    // The line of skipped fires shows the first of their readings.
     let beside = if is_here && effect == Effect::Skipped { readings.first } else { shown.reading(at) };
     let times = range(readings, beside);
     match effect {
@@ -37,7 +36,7 @@ pub fn mark(daylight: Daylight, at: Timestamp, zone: &Zone, shown: &Zone) -> Str
     }
 }
 
-/// Returns the mark in one word, and how many fires it stands for if it is several: `skipped ×6`.
+/// Returns the mark in one word, with the number of fires if there are several: `skipped ×6`.
 pub fn word(daylight: Daylight) -> String {
     let word = daylight.effect.as_str().replace('_', " ");
     let fires = match daylight.effect {
@@ -52,13 +51,13 @@ pub fn word(daylight: Daylight) -> String {
     if fires == 1 { word } else { format!("{word} ×{fires}") }
 }
 
-/// Returns the readings in the place of a fire's time: what never comes has no instant to show.
+/// Returns the readings of skipped fires, which have no instant.
 pub fn skipped(daylight: Option<Daylight>) -> Option<Readings> {
     daylight.filter(|daylight| daylight.effect == Effect::Skipped).map(|daylight| daylight.readings)
 }
 
-/// Returns the time of a fire as a clock of the zone `shown` has it; of one that is skipped the reading that
-/// is left out, with a `-` for its offset.
+/// Returns the time of a fire in the zone `shown`; for a skipped one the reading that the clock leaves out,
+/// with a `-` as its offset.
 pub fn time(daylight: Option<Daylight>, at: Timestamp, zone: &Zone, shown: &Zone) -> String {
     match skipped(daylight).filter(|_| same_clock(zone, shown, at)) {
         Some(left_out) => format!("{} {NO_OFFSET}", left_out.first),
@@ -66,7 +65,7 @@ pub fn time(daylight: Option<Daylight>, at: Timestamp, zone: &Zone, shown: &Zone
     }
 }
 
-/// Returns the line of a fire, with its mark behind it: `Sun 2026-03-29 03:00:00 +0200  moved: the clock
+/// Returns the line of a fire, with its mark at the end: `Sun 2026-03-29 03:00:00 +0200  moved: the clock
 /// leaves out 02:30`.
 pub fn line(daylight: Option<Daylight>, at: Timestamp, zone: &Zone, shown: &Zone) -> String {
     let time = time(daylight, at, zone, shown);
@@ -78,8 +77,8 @@ pub fn line(daylight: Option<Daylight>, at: Timestamp, zone: &Zone, shown: &Zone
     format!("{} {time}{mark}", reading.weekday())
 }
 
-/// Returns the gaps that leave out fires between one instant and the next fire; where none is to come, the
-/// first such gap: it may be the first of very many.
+/// Returns the gaps that skip fires between an instant and the next fire. Without a next fire it returns the
+/// first gap only: there may be very many.
 pub fn skips(schedule: &Schedule, zone: &Zone, after: Timestamp, next: Option<Timestamp>) -> Vec<Change> {
     let until = next.unwrap_or(Timestamp::MAX);
     let first = schedule.skipped(after, until, zone);
@@ -87,13 +86,13 @@ pub fn skips(schedule: &Schedule, zone: &Zone, after: Timestamp, next: Option<Ti
     skips.take(if next.is_some() { usize::MAX } else { 1 }).collect()
 }
 
-/// Tells whether two zones' clocks show the same before a change and after it.
+/// Tells whether the clocks of two zones show the same before and after a change.
 fn same_clock(one: &Zone, other: &Zone, at: Timestamp) -> bool {
     let before = Timestamp::from_seconds(at.as_seconds() - 1);
     one.reading(at) == other.reading(at) && one.reading(before) == other.reading(before)
 }
 
-/// Returns `02:30`, or `02:00 to 02:50`, with the dates that are not that of `beside`.
+/// Returns `02:30`, or `02:00 to 02:50`, with dates that differ from that of `beside`.
 fn range(readings: Readings, beside: Reading) -> String {
     let first = short(readings.first, beside);
     if readings.first == readings.last {

@@ -1,4 +1,4 @@
-//! Owns: how a run ended: in words, and as the exit status of who waited for it.
+//! Owns: the end of a run in words, and as the exit status of a command that waited for it.
 //! Never: waiting.
 
 use crate::cli::context::Context;
@@ -6,7 +6,7 @@ use crate::domain::Outcome;
 use crate::shown;
 use crate::store::RunView;
 
-/// Returns what the exit status alone does not say about a run that did not succeed: `run 5.1: timed_out`.
+/// Returns more than the exit status about a run that did not succeed: `run 5.1: timed_out`.
 pub fn ending(run: &RunView) -> Option<String> {
     let outcome = run.outcome?;
     let detail = match outcome {
@@ -24,7 +24,7 @@ pub fn ending(run: &RunView) -> Option<String> {
     Some(shown::escaped(&format!("run {}: {outcome}{detail}", run.run)).into_owned())
 }
 
-/// Returns the exit status with which `wait` and its like end for this run: its own where it has one.
+/// Returns the exit status of a command that waited for this run: the run's own if it has one.
 pub fn exit_status(run: &RunView) -> u8 {
     let status = match (run.outcome, run.exit_code, run.signal) {
         (Some(Outcome::Success), ..) => 0,
@@ -41,7 +41,7 @@ pub fn exit_status(run: &RunView) -> u8 {
     u8::try_from(status).unwrap_or(125)
 }
 
-/// Returns the status with which a wait for these runs ends, and says why where the status alone does not.
+/// Returns the exit status of a wait for these runs, and prints more about it if the status is not enough.
 pub fn conclude(context: &Context<'_>, runs: &[RunView]) -> u8 {
     if let [run] = runs {
         if let Some(text) = ending(run) {

@@ -11,10 +11,9 @@ use crate::schedule::{Change, Daylight, Reading};
 use crate::shown::lossy;
 use crate::store::{JobView, QueueView, RunView, TriggerView};
 
-/// The version of every document.
 pub const JSON_VERSION: u32 = 1;
 
-/// A document that holds one thing under one key.
+/// A document with its version.
 #[derive(Serialize)]
 pub struct Document<T: Serialize> {
     version: u32,
@@ -22,7 +21,6 @@ pub struct Document<T: Serialize> {
     content: T,
 }
 
-/// Wraps what a command answers.
 pub fn document<T: Serialize>(content: T) -> Document<T> {
     Document { version: JSON_VERSION, content }
 }
@@ -42,11 +40,9 @@ pub struct Jobs<'a> {
 /// `{"runs": […]}`
 #[derive(Serialize)]
 pub struct Runs {
-    /// The runs.
     pub runs: Vec<RunJson>,
 }
 
-/// A job.
 #[derive(Serialize)]
 pub struct JobJson<'a> {
     id: JobId,
@@ -68,7 +64,6 @@ pub struct JobJson<'a> {
     last_finished_at: Option<Timestamp>,
 }
 
-/// A trigger.
 #[derive(Serialize)]
 pub struct TriggerJson {
     kind: TriggerKind,
@@ -86,17 +81,17 @@ pub struct TriggerJson {
     daylight: Option<DaylightJson>,
 }
 
-/// What daylight saving does to the fires of a trigger.
+/// The effects of daylight saving on the fires of a trigger.
 #[derive(Serialize)]
 pub struct DaylightJson {
-    /// The mark of its next fire.
+    /// The effect on its next fire.
     pub next_fire: Option<&'static str>,
-    /// What comes within a year.
+    /// The effects within a year.
     pub changes: Vec<ChangeJson>,
 }
 
-/// A change of the clock. `from` and `to` are what the clock of the trigger's zone shows twice, or leaves
-/// out.
+/// A change of the clock. The clock of the trigger's zone shows the readings from `from` to `to` twice, or
+/// not at all.
 #[derive(Serialize)]
 pub struct ChangeJson {
     at: Timestamp,
@@ -165,7 +160,7 @@ impl<'a> From<&'a JobView> for JobJson<'a> {
 }
 
 impl JobJson<'_> {
-    /// Returns it with what daylight saving does to each trigger.
+    /// Adds the effects of daylight saving on each trigger.
     pub fn with_daylight(mut self, daylight: impl IntoIterator<Item = Option<DaylightJson>>) -> Self {
         for (trigger, daylight) in self.triggers.iter_mut().zip(daylight) {
             trigger.daylight = daylight;
@@ -174,7 +169,6 @@ impl JobJson<'_> {
     }
 }
 
-/// A run.
 #[derive(Serialize)]
 pub struct RunJson {
     id: String,
@@ -234,7 +228,6 @@ impl From<&RunView> for RunJson {
     }
 }
 
-/// A queue.
 #[derive(Serialize)]
 pub struct QueueJson {
     name: String,
@@ -246,7 +239,7 @@ pub struct QueueJson {
 }
 
 impl QueueJson {
-    /// Makes the document of a queue; `cpus`: the slots of one that sets none.
+    /// Makes the JSON of a queue. A queue without a number of slots has `cpus` slots.
     pub fn new(queue: &QueueView, cpus: usize) -> Self {
         Self {
             name: queue.name.clone(),
@@ -259,13 +252,11 @@ impl QueueJson {
     }
 }
 
-/// Returns a queue's width.
 pub fn slots(queue: &QueueView, cpus: usize) -> usize {
     queue.slots.map_or(cpus, |slots| slots as usize)
 }
 
-/// Returns how long the waiting runs will take, as long as the last ones took; `None` where nothing has run
-/// yet.
+/// Returns the expected time for the waiting runs, by the last runs; `None` if nothing has run yet.
 pub fn backlog_ms(queue: &QueueView, cpus: usize) -> Option<u64> {
     let slots = u64::try_from(slots(queue, cpus)).unwrap_or(u64::MAX);
     if queue.waiting == 0 {

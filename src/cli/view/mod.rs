@@ -1,4 +1,4 @@
-//! Owns: what is shown of jobs, runs and queues.
+//! Owns: the content of tables, JSON and messages about jobs, runs and queues.
 //! Never: columns, colours and streams (see `output`).
 
 pub mod daylight;

@@ -1,5 +1,4 @@
-//! Owns: how the options of a stored job are shown: in JSON, in a line of `export json`, and in `show`. One
-//! ordered table has them all.
+//! Owns: the options of a stored job, in one ordered table: for JSON, for `export json`, and for `show`.
 //! Never: reading options (see `job`).
 
 use std::borrow::Cow;
@@ -16,14 +15,13 @@ pub struct OptionView {
     /// Its long name with `_` for `-`, or the key of `add --from`.
     key: &'static str,
     value: fn(&NewJob) -> Value<'_>,
-    /// The line of `show` that it is in. Options of one line stand together.
+    /// The head of its line in `show`. Options of one line follow each other.
     head: &'static str,
     shown: fn(&NewJob) -> Option<String>,
 }
 
 use Value::{Bytes, Flag, Number, Parts, Span, Text, Texts};
 
-/// The value of an option.
 enum Value<'a> {
     Flag(bool),
     Number(i32),
@@ -31,7 +29,7 @@ enum Value<'a> {
     Bytes(Option<&'a [u8]>),
     Texts(Vec<&'a str>),
     Span(Option<domain::Span>),
-    /// One text for `add`, and a key of its own in JSON for each of its parts.
+    /// One text for `add`, and in JSON a key for each of its parts.
     Parts(Result<Option<String>, String>, Vec<(&'static str, Value<'a>)>),
 }
 
@@ -73,7 +71,7 @@ const EXECUTION: &[OptionView] = &[
     ),
 ];
 
-/// What is done about late, overlapping and endless runs, and who gets mail.
+/// Late, overlapping and endless runs, and mail.
 const POLICIES: &[OptionView] = &[
     row(
         "overlap",
@@ -141,7 +139,7 @@ fn tags(job: &NewJob) -> Vec<&str> {
     job.tags.iter().map(Tag::as_str).collect()
 }
 
-/// Returns the file and the text that a job reads; it has one of them at most.
+/// Returns the file and the text of the standard input. At most one of them is set.
 fn stdin(job: &NewJob) -> (Option<&[u8]>, Option<&[u8]>) {
     match &job.execution.stdin {
         Stdin::Null => (None, None),
@@ -175,7 +173,7 @@ fn mail_format(job: &NewJob) -> Value<'_> {
     Parts(Ok(foreign), vec![("mail_format", Text(format.map(|format| format.as_str().into())))])
 }
 
-/// The options of a job as keys of its JSON: spans in milliseconds, `null` where there is nothing.
+/// The options of a job as keys of its JSON: spans in milliseconds, `null` for no value.
 pub struct OptionsJson<'a>(pub &'a NewJob);
 
 impl Serialize for OptionsJson<'_> {
@@ -201,7 +199,7 @@ impl Value<'_> {
         }
     }
 
-    /// Returns what `add --from` reads as this value; `None`: the key is left out.
+    /// Returns the value for `add --from`; `None` leaves the key out.
     fn line(self, key: &str) -> Result<Option<serde_json::Value>, String> {
         Ok(match self {
             Flag(flag) => flag.then_some(json!(true)),
@@ -217,14 +215,14 @@ impl Value<'_> {
     }
 }
 
-/// The options of a job as keys of a line that `add --from` reads.
+/// The options of a job as keys of a line for `add --from`.
 pub struct OptionsLine(Vec<(&'static str, serde_json::Value)>);
 
 impl OptionsLine {
     /// Makes the line.
     ///
     /// # Errors
-    /// Returns what JSON or an option cannot say.
+    /// Returns the part that JSON or the option cannot express.
     pub fn of(job: &NewJob) -> Result<Self, String> {
         let mut pairs = Vec::new();
         for option in EXECUTION.iter().chain(POLICIES) {
@@ -233,7 +231,6 @@ impl OptionsLine {
         Ok(Self(pairs))
     }
 
-    /// Leaves an option out.
     pub fn remove(&mut self, key: &str) {
         self.0.retain(|(other, _)| *other != key);
     }
@@ -245,7 +242,7 @@ impl Serialize for OptionsLine {
     }
 }
 
-/// Returns a span as options read it.
+/// Returns a span as text that options read back.
 pub fn sayable(span: domain::Span, key: &str) -> Result<String, String> {
     let text = span.to_string();
     match parse_span(&text) {
@@ -254,7 +251,7 @@ pub fn sayable(span: domain::Span, key: &str) -> Result<String, String> {
     }
 }
 
-/// Returns bytes as a text of JSON; `what` has them.
+/// Returns bytes as text for JSON. The error says that they are in `what`.
 pub fn utf8(bytes: &[u8], what: &str) -> Result<String, String> {
     String::from_utf8(bytes.to_vec())
         .map_err(|_| format!("JSON cannot say bytes that are not UTF-8, as in {what}"))

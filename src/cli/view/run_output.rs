@@ -1,4 +1,4 @@
-//! Owns: the output of a run, printed from where it is, and followed while it grows.
+//! Owns: printing the output of a run from its file or the store, and following it while it grows.
 //! Never: changing a byte of it.
 
 use std::fs::File;
@@ -16,10 +16,9 @@ use crate::keeper::{LOG_DIRECTORY, output_path};
 /// What `--follow` does, for errors.
 pub const FOLLOW: &str = "follow log";
 
-/// How much of an output is read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Prints the output that there is of a run, and tells whether it is empty.
+/// Prints the present output of a run, and tells whether it is empty.
 pub fn print(
     context: &Context<'_>,
     run: RunId,
@@ -43,7 +42,7 @@ pub fn follow(
     let mut source = RunOutput::new(context, run);
     let mut started = false;
     loop {
-        // The state first: what was written before a run is seen as finished is read after that.
+        // Read the state before the output: the output of a run that is seen as finished is then complete.
         let (view, stored) = waiting.read(|reader| Ok((reader.run(run)?, reader.output(run)?)))?;
         let Some(view) = view else {
             return Err(Error::not_found(FOLLOW, format!("run `{run}` was removed")));
@@ -52,8 +51,8 @@ pub fn follow(
         if finished {
             source.settle(stored)?;
         } else {
-            // Followed first, read after that: nothing that is written in between is overlooked. A run that
-            // is still called queued may have begun, and the daemon may die before it says so.
+            // Follow before reading, so that no write in between is missed. A run that the store calls
+            // queued may have begun: the daemon may die before it commits the start.
             waiting.follow(&source.path);
             source.open()?;
         }
@@ -72,12 +71,12 @@ pub fn follow(
     }
 }
 
-/// Where a run's output is: a file while it runs and if it is long, else the run log.
+/// The output of a run: in a file while it runs or if it is long, else in the store.
 struct RunOutput {
     path: PathBuf,
     file: Option<File>,
     stored: Option<Vec<u8>>,
-    /// How far it was printed.
+    /// The number of printed bytes.
     position: u64,
 }
 
@@ -91,7 +90,7 @@ impl RunOutput {
         }
     }
 
-    /// Opens the file, if it is there and not open.
+    /// Opens the file, if it exists and is not open.
     fn open(&mut self) -> TaskResult<()> {
         if self.file.is_some() {
             return Ok(());
@@ -104,7 +103,7 @@ impl RunOutput {
         Ok(())
     }
 
-    /// Takes the output of a finished run from where it is.
+    /// Takes the output of a finished run from the store, else from its file.
     fn settle(&mut self, stored: Option<Vec<u8>>) -> TaskResult<()> {
         self.stored = stored;
         if self.stored.is_none() {

@@ -1,4 +1,4 @@
-//! Owns: how jobs, runs and queues look in tables.
+//! Owns: the tables of jobs, runs and queues.
 //! Never: where their values come from.
 
 use super::json::{backlog_ms, slots};
@@ -9,17 +9,17 @@ use crate::schedule::Zone;
 use crate::shown;
 use crate::store::{JobView, QueueView, RunView};
 
-/// A narrow terminal leaves of names, triggers and commands so much.
+/// The width of names, triggers and commands on a narrow terminal.
 pub const WORDS_MIN: usize = 7;
 
-/// A narrow terminal leaves of an instant its minute: `2026-03-02 03:15…`.
+/// The width of an instant on a narrow terminal, which keeps the minute: `2026-03-02 03:15…`.
 pub const TIME_MIN: usize = 17;
 
-/// A trigger as it is shown: `cron 15 3 * * *`.
+/// Returns a trigger as text: `cron 15 3 * * *`.
 pub fn trigger_text(trigger: &TriggerSpec, zone: &Zone) -> String {
     match trigger {
         TriggerSpec::At { at } => format!("at {}", zone.show(*at)),
-        // A boot comes when it comes, in whatever zone.
+        // A boot has no zone.
         TriggerSpec::Cron { expr, .. } if expr == "@reboot" => format!("cron {expr}"),
         TriggerSpec::Cron { expr, zone, delay } => {
             let zone = zone.as_ref().map_or(String::new(), |name| format!(" ({name})"));
@@ -112,7 +112,7 @@ fn outcome_or_state(run: &RunView) -> TableCell {
     }
 }
 
-/// Returns where a run stands, `running (unattended)` if nobody will know its exit status.
+/// Returns the state of a run: `running (unattended)` if its exit status cannot be learned.
 fn state_text(run: &RunView) -> String {
     let unattended = if run.unattended { " (unattended)" } else { "" };
     format!("{}{unattended}", run.state)

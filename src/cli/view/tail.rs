@@ -1,15 +1,14 @@
-//! Owns: finding where the last lines of an output begin.
+//! Owns: finding the start of the last lines of an output.
 //! Never: printing them.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// How much is read at once.
 const CHUNK_BYTES: u64 = 64 * 1024;
 
-/// Returns where the last `lines` lines begin.
+/// Returns the position of the last `lines` lines.
 ///
-/// Reads backwards, each byte once and one chunk at a time, and no further than the first of these lines: a
-/// line may be as long as the file (a progress bar writes such lines).
+/// Reads backwards in chunks, each byte once, up to the first of these lines. A line may be as long as the
+/// file: progress bars write such lines.
 ///
 /// # Errors
 /// If the source cannot be read.
@@ -26,7 +25,7 @@ pub fn tail_start(source: &mut (impl Read + Seek), lines: u32) -> io::Result<u64
         let chunk = &mut chunk[..usize::try_from(end - start).expect("a chunk fits into memory")];
         source.seek(SeekFrom::Start(start))?;
         source.read_exact(chunk)?;
-        // A newline at the very end closes the last line and begins no other.
+        // A newline at the very end does not begin another line.
         let body = if end == length { chunk.strip_suffix(b"\n").unwrap_or(chunk) } else { chunk };
         for (at, _) in body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n') {
             newlines += 1;

@@ -1,8 +1,8 @@
 //! Owns: jobs as lines of a crontab(5) for the user who asks.
 //! Never: how such lines are quoted (see `crontab::write`).
 //!
-//! What cron(8) does with a job is what counts: it starts each fire whatever else runs, in the home
-//! directory, with an environment of its own, and of the past it knows three hours at most.
+//! A line must do what the job does, under cron's rules: cron starts each fire whatever else runs, in the
+//! home directory, with an environment of its own, and makes up for at most three hours of fires.
 
 use super::job::{ExportedJob, Trigger};
 use super::session;
@@ -18,13 +18,13 @@ use crate::store::JobView;
 use crate::system::users::Person;
 use crate::system::{login, machine, users};
 
-/// How far back cron makes up for what a jump of the clock leapt over.
+/// How many hours of skipped fires cron makes up for after a jump of the clock.
 const CRON_MAKES_UP: Span = Span::from_seconds(3 * 3_600);
 
-/// The mask of a job of cron's.
+/// The mask of cron's jobs.
 const UMASK: u32 = 0o022;
 
-/// What sh(1) would take for its own as the first word of a command, a program of that name notwithstanding.
+/// Words that sh(1) interprets itself as the first word of a command, even if there is such a program.
 const SHELL_WORDS: &str = "\
     : . [ alias bg break case cd command continue do done echo elif else esac eval exec exit export \
     false fc fg fi for function getopts hash if in jobs kill local printf pwd read readonly return set \
@@ -62,20 +62,19 @@ pub(super) fn table(
     text
 }
 
-/// Where and for which cron the table is written.
+/// The cron that will read the table.
 pub(super) struct TargetCron {
-    /// The system's zone, which is cron's.
+    /// The system's zone, which cron uses.
     pub(super) zone: Zone,
-    /// Whose table it becomes.
+    /// The owner of the table.
     pub(super) owner: Person,
-    /// The cron that reads it.
     pub(super) dialect: Dialect,
-    /// What every session gets, jobs of cron included.
+    /// The environment of every session, which cron's jobs get too.
     pub(super) login: Vec<EnvVar>,
 }
 
 impl TargetCron {
-    /// Looks at this process and machine.
+    /// Returns the cron of this machine, with a table of this user.
     pub(super) fn of_process(zone: Zone) -> Self {
         let dialect = if machine::has_cronie() { Dialect::Cronie } else { Dialect::Debian };
         Self { zone, owner: users::person(None), dialect, login: login::login_environment() }
@@ -85,7 +84,7 @@ impl TargetCron {
         Account { name: self.owner.name.clone(), home: self.owner.home.clone() }
     }
 
-    /// Returns what cron itself sets, and to whom it mails.
+    /// Returns the variables that cron sets, with the owner as `MAILTO`.
     fn base(&self) -> Vars {
         let account = self.account();
         let mut vars = Vars::from([(MAILTO.to_vec(), account.name.clone().into_bytes())]);
@@ -202,7 +201,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Returns a job's variables as its lines are to find them.
+    /// Returns the variables that a job's lines need.
     fn vars(&self, exported: &ExportedJob, dropped: &mut Vec<String>, warnings: &mut ExportWarnings) -> Vars {
         let job = &exported.job;
         let base = self.here.base();
@@ -246,7 +245,7 @@ impl Writer<'_> {
                     .drop_option(job, format_args!("crontab(5) cannot say whom to mail because of {why}"));
                 mailto.clear();
             }
-            // The owner is mailed without being named.
+            // Cron mails the owner without a `MAILTO`.
             if base.get(MAILTO) != Some(&mailto) {
                 vars.insert(MAILTO.to_vec(), mailto);
             }
@@ -254,7 +253,7 @@ impl Writer<'_> {
         vars
     }
 
-    /// Tells whether cron mails whom the job mails, where its table says this of `MAILTO`.
+    /// Tells whether cron mails the same addresses as the job if its table sets this variable.
     fn mails_so(&self, job: &JobView, name: &[u8], value: &[u8]) -> bool {
         let account = self.here.account();
         let variable = Variable { name: name.to_vec(), value: value.to_vec() };
@@ -268,7 +267,7 @@ impl Writer<'_> {
         is_so && assignment(name, value).is_ok()
     }
 
-    /// Returns the shell that cron is to start, and what it is to run.
+    /// Returns the shell for cron, and the command for that shell.
     fn command(&self, job: &JobView, vars: &Vars) -> (Vec<u8>, Vec<u8>) {
         const SH: &[u8] = b"/bin/sh";
         let var = |name: &[u8]| vars.get(name).map(Vec::as_slice).unwrap_or_default();
@@ -294,7 +293,7 @@ impl Writer<'_> {
         };
         match &job.definition.execution.command {
             CommandLine::Argv(words) => match words.as_slice() {
-                // What the import of a table with a shell of its own makes.
+                // The form that an import makes for a table that sets SHELL.
                 [program, option, script] if program == shell && option == b"-c" && !moves => {
                     return (program.clone(), trimmed(script).to_vec());
                 }
@@ -306,7 +305,7 @@ impl Writer<'_> {
                     put(from.map(|from| [b" ".to_vec(), from].concat()), b"");
                 }
             },
-            // It may be a list of commands, which `&&` would not hold together.
+            // It may be a list of commands: `&&` would bind to the first one only.
             CommandLine::Script(script) => {
                 put(cd, b" || exit; ");
                 put(umask, b"; ");
@@ -331,7 +330,7 @@ impl Writer<'_> {
             MissedMode::All => false,
         };
         warn_of_policies(job, self.now, &mut unsaid);
-        // Jobs of a table that was imported are in a queue as wide as cron's.
+        // The queue of imported jobs is as wide as cron.
         if ![QueueName::DEFAULT, QueueName::CRON].contains(&job.definition.queue.as_str()) {
             unsaid(format!("--queue {}", job.definition.queue));
         }
@@ -353,7 +352,7 @@ impl Writer<'_> {
     }
 }
 
-/// Writes a program and its arguments so that a shell starts the program and nothing of its own.
+/// Writes a program and its arguments so that a shell starts that program, and no builtin.
 fn simple_command(words: &[Vec<u8>]) -> Vec<u8> {
     let mut text = Vec::new();
     for (index, word) in words.iter().enumerate() {
@@ -375,12 +374,11 @@ fn simple_command(words: &[Vec<u8>]) -> Vec<u8> {
     text
 }
 
-/// Takes away blanks in front of a script, as cron does, and newlines behind it, which mean nothing to a
-/// shell.
+/// Removes blanks before a script, as cron does, and newlines after it, which a shell ignores.
 fn trimmed(script: &[u8]) -> &[u8] {
     let mut whole = script.trim_ascii_start();
     while let Some(rest) = whole.strip_suffix(b"\n") {
-        // Behind a backslash they do mean something.
+        // After a backslash a newline is not ignored.
         if rest.ends_with(b"\\") {
             break;
         }

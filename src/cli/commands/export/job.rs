@@ -5,11 +5,10 @@ use crate::domain::{EnvVar, TriggerSpec};
 use crate::schedule::{Schedule, Zone};
 use crate::store::JobView;
 
-/// A job on its way out.
 pub(super) struct ExportedJob {
     pub(super) job: JobView,
     pub(super) env: Vec<EnvVar>,
-    /// Those that still fire; none: the job runs once, as soon as it can.
+    /// The triggers that still fire. A job without any runs once, as soon as possible.
     pub(super) triggers: Vec<Trigger>,
 }
 
@@ -20,7 +19,7 @@ pub(super) struct Trigger {
     pub(super) zone: Zone,
 }
 
-/// ``5 (`backup`)``
+/// Returns a job for a message: ``5 (`backup`)``.
 pub(super) fn called(job: &JobView) -> String {
     job.definition.name.as_ref().map_or_else(|| job.id.to_string(), |name| format!("{} (`{name}`)", job.id))
 }

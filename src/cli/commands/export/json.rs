@@ -38,7 +38,7 @@ struct Triggers {
     cron: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     every: Vec<String>,
-    /// Of each of `every`, so that it keeps its phase.
+    /// One for each `every`, so that it keeps its phase.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     anchor: Vec<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,7 @@ struct Triggers {
 pub(super) fn lines(jobs: &[ExportedJob], now: Timestamp, warnings: &mut ExportWarnings) -> Vec<u8> {
     let mut written = Vec::new();
     for exported in jobs {
-        // What is told of a job that is then left out would be one line too many.
+        // Separate, because a job that is then left out needs no other warnings.
         let mut of_job = ExportWarnings::default();
         match job_line(exported, now, &mut of_job) {
             Ok(job) => {
@@ -118,7 +118,7 @@ fn triggers(exported: &ExportedJob, warnings: &mut ExportWarnings) -> Result<Tri
     Ok(triggers)
 }
 
-/// Tells whether `--mail` would take what a job has.
+/// Tells whether `--mail` reads back the same addresses and condition.
 fn is_read_back(mail: &Mail) -> bool {
     let read = parse_mail(&format!("{},{}", mail.to, mail.when));
     read.is_ok_and(|read| read.to == mail.to && read.when == mail.when)

@@ -1,5 +1,5 @@
-//! Owns: `taskq export`: which jobs leave, and saying what could not be said of them.
-//! Never: how a format says things (see the files beside this one).
+//! Owns: `taskq export`: which jobs are exported, and warnings about the rest.
+//! Never: a format (see the files beside this one).
 
 mod crontab;
 mod job;
@@ -26,7 +26,6 @@ use warnings::ExportWarnings;
 /// What the verb does, for errors.
 pub const WHAT: &str = "export jobs";
 
-/// What the jobs become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Lines for crontab(1).
@@ -39,20 +38,20 @@ pub enum Format {
 
 /// Print jobs as a crontab, as systemd units, or as JSON
 ///
-/// Without a JOB, all jobs that are not done. What a format cannot say is
-/// named on stderr, each thing once with its jobs, and the exit status is 1; the
-/// rest is printed nevertheless.
+/// Without a JOB, all jobs that are not done. If a format cannot express
+/// something, stderr names it once with its jobs, and the exit status is 1. The
+/// rest is printed even so.
 ///
-/// crontab: a table for crontab(1), as this machine's cron reads it. Variables
+/// crontab: a table for crontab(1), for the cron of this machine. Variables
 /// stand above the lines that need them.
 ///
 /// systemd: a .service and a .timer for each job, as `systemctl cat` prints
-/// them: a comment before each says its file.
+/// them: a comment before each unit names its file.
 ///
-/// json: an object a line, of which `taskq add --from -` makes the same jobs.
+/// json: an object a line. `taskq add --from -` makes the same jobs from them.
 ///
-/// The environments of the jobs are printed too, in crontabs and units without
-/// what belongs to a session: mind who may read them.
+/// The environments of the jobs are printed too: mind who can read them.
+/// Crontabs and units leave out variables that belong to a login session.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -73,7 +72,7 @@ pub struct ExportArgs {
     pub jobs: Vec<String>,
 }
 
-/// Prints the jobs, and then what is missing.
+/// Prints the jobs, and then the warnings.
 pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
     let now = context.now();
     let jobs = context.read(WHAT, |reader| {
@@ -119,7 +118,7 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
     Ok(u8::from(warnings.is_lossy))
 }
 
-/// Tells whether a job will start anything that it has not started yet.
+/// Tells whether a job will start another run.
 fn has_more_to_do(job: &JobView) -> bool {
     let fires = job.triggers.iter().any(|trigger| trigger.next_at.is_some() || is_boot(&trigger.spec));
     fires || job.state != JobState::Running
@@ -129,8 +128,7 @@ fn is_boot(spec: &TriggerSpec) -> bool {
     matches!(spec, TriggerSpec::Cron { expr, .. } if expr == "@reboot")
 }
 
-/// Returns those of a job's triggers that still fire, or `None` for a job that had some and has none any
-/// more.
+/// Returns the triggers of a job that still fire; `None` if it had triggers and none of them fires again.
 fn coming(
     job: &JobView,
     now: Timestamp,

@@ -1,10 +1,10 @@
-//! Owns: which variables mean nothing outside the session in which a job was added.
-//! Never: exported them out of JSON, where a job comes back as it was.
+//! Owns: which variables have no meaning outside the session in which a job was added.
+//! Never: the JSON export, which keeps them: a job must come back unchanged.
 
 use crate::domain::EnvVar;
 
-/// Terminals and their programs, desktops, logins, buses and units; what a shell keeps for itself; what each
-/// run sets anew.
+/// Variables of terminals, desktops, logins, buses and units; of the shell itself; and those that each run
+/// sets anew.
 const NAMES: &[&str] = &[
     "_",
     "COLORTERM",
@@ -50,11 +50,9 @@ const NAMES: &[&str] = &[
 
 const PREFIXES: &[&str] = &["SSH_", "XDG_SESSION_"];
 
-/// Returns the variables that a job takes along, as names and values, and adds the names of the others to
-/// `dropped`.
+/// Returns the variables to export, as names and values, and adds the names of the others to `dropped`.
 ///
-/// Every shell sets `PWD`. An environment without it was not a shell's, but put together on purpose: it goes
-/// along whole.
+/// Every shell sets `PWD`. An environment without it was composed on purpose: all of it is exported.
 pub(super) fn without<'a>(env: &'a [EnvVar], dropped: &mut Vec<String>) -> Vec<(&'a [u8], &'a [u8])> {
     let mut kept = Vec::with_capacity(env.len());
     let is_shells = env.iter().any(|var| var.starts_with(b"PWD="));

@@ -1,5 +1,5 @@
 //! Owns: jobs as timer and service units.
-//! Never: how values are quoted in them (see `units`), calendar lines (see `schedule`).
+//! Never: quoting (see `units`), calendar lines (see `schedule`).
 
 use std::fmt::Write;
 
@@ -11,10 +11,10 @@ use crate::domain::{CommandLine, MissedMode, Overlap, QueueName, Span, Stdin, Ti
 use crate::schedule::{Schedule, Zone};
 use crate::store::JobView;
 
-/// Within this time the clocks' changes are looked at: ten years.
+/// How far ahead to look at changes of the clock: ten years.
 const HORIZON: Span = Span::from_seconds(3_652 * 86_400);
 
-/// Writes two units for each job, or one where it starts at boot alone.
+/// Writes two units for each job, or one for a job that only starts at boot.
 pub(super) fn units(jobs: &[ExportedJob], now: Timestamp, warnings: &mut ExportWarnings) -> Vec<u8> {
     let mut text = String::new();
     let mut dropped = Vec::new();
@@ -86,7 +86,7 @@ fn job_units(
     Ok(text)
 }
 
-/// Returns the lines for all triggers that have some.
+/// Returns the timer lines of all triggers.
 fn calendar(
     exported: &ExportedJob,
     now: Timestamp,
@@ -130,7 +130,7 @@ fn calendar(
 
 fn of_trigger(trigger: &Trigger) -> Option<Vec<String>> {
     let zone = match &trigger.spec {
-        // A zone without a name, as POSIX writes them, is none of systemd's.
+        // systemd does not know zones in POSIX notation, which have no name.
         TriggerSpec::Cron { zone: Some(zone), .. } if Zone::named(zone).is_err() => return None,
         TriggerSpec::Cron { zone, .. } => zone.as_deref(),
         TriggerSpec::At { .. } | TriggerSpec::Every { .. } => None,
@@ -149,7 +149,7 @@ fn unsayable(trigger: &Trigger) -> String {
     }
 }
 
-/// Returns the section of the service behind its type.
+/// Returns the lines of the service after its type.
 fn service(
     exported: &ExportedJob,
     dropped: &mut Vec<String>,
@@ -198,8 +198,8 @@ fn service(
     Ok(text)
 }
 
-/// Returns the command line. systemd wants an absolute path, or looks in places of its own: env(1) looks in
-/// those of the job.
+/// Returns the command line. systemd takes an absolute path or searches its own directories, so env(1)
+/// searches those of the job.
 fn exec_start(command: &CommandLine) -> Result<String, String> {
     let words: Vec<&[u8]> = match command {
         CommandLine::Script(script) => vec![b"/bin/sh", b"-c", script],
@@ -210,7 +210,7 @@ fn exec_start(command: &CommandLine) -> Result<String, String> {
             if program.starts_with(b"/") && program.iter().all(is_plain) {
                 words
             } else if program.contains(&b'=') || program.starts_with(b"-") {
-                // To env(1) this would be a variable or an option.
+                // env(1) would take the first word for a variable or an option.
                 [&[b"/bin/sh".as_slice(), b"-c", b"exec \"$0\" \"$@\""], &*words].concat()
             } else {
                 [&[b"/usr/bin/env".as_slice()], &*words].concat()

@@ -1,5 +1,5 @@
-//! Owns: what of a job `add` could not give it on the command line of a test.
-//! Never: what the black-box tests see.
+//! Owns: tests with jobs that `add` on a command line cannot make.
+//! Never: what the black-box tests check.
 
 use super::*;
 use crate::domain::{
@@ -11,7 +11,7 @@ use crate::system::users;
 
 const NOW: i64 = 1_767_225_600;
 
-/// A job as the import of a crontab makes it, for whoever runs this.
+/// A job as the import of a crontab makes it, for the user who runs the test.
 fn exported(expr: &str, delay: Span) -> ExportedJob {
     let account = users::person(None);
     let spec = TriggerSpec::Cron { expr: expr.to_owned(), zone: None, delay };

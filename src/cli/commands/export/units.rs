@@ -1,8 +1,8 @@
-//! Owns: how values stand in systemd's unit files: systemd.syntax(7), the quoting of systemd.service(5).
-//! Never: which of a job's values go where.
+//! Owns: values in systemd's unit files: systemd.syntax(7), the quoting of systemd.service(5).
+//! Never: where the values of a job go.
 
-/// Returns a word of `ExecStart=`: `%` begins a specifier and `$` a variable there, and bytes that are no
-/// text can be escaped.
+/// Returns a word of `ExecStart=`, where `%` begins a specifier and `$` a variable. Bytes that are not text
+/// can be escaped there.
 pub(super) fn argument(word: &[u8]) -> String {
     let is_bare = |byte: &u8| byte.is_ascii_alphanumeric() || b"+,-./:=@_^".contains(byte);
     if !word.is_empty() && word.iter().all(is_bare) {
@@ -11,7 +11,7 @@ pub(super) fn argument(word: &[u8]) -> String {
     format!("\"{}\"", escaped(word).replace('$', "$$"))
 }
 
-/// Returns `NAME=VALUE` for `Environment=`, or `None` where systemd would not take it.
+/// Returns `NAME=VALUE` for `Environment=`, or `None` if systemd would not accept it.
 pub(super) fn variable(name: &[u8], value: &[u8]) -> Option<String> {
     let is_letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
     let is_name = name.first().is_some_and(is_letter)
@@ -22,15 +22,15 @@ pub(super) fn variable(name: &[u8], value: &[u8]) -> Option<String> {
     Some(format!("\"{}={}\"", String::from_utf8_lossy(name), escaped(value)))
 }
 
-/// Returns a path, or `None` where a line cannot hold it.
+/// Returns a path, or `None` if a line cannot hold it.
 pub(super) fn path(path: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(path).ok()?;
     let is_cut = text.ends_with(|c: char| c == '\\' || c.is_ascii_whitespace());
     (!is_cut && !text.contains(char::is_control)).then(|| text.replace('%', "%%"))
 }
 
-/// Returns a text for `StandardInputText=`, which adds a newline, or `None` for bytes and texts that do not
-/// end with one.
+/// Returns a text for `StandardInputText=`, which adds a newline. `None` for input that is not text, or that
+/// does not end in a newline.
 pub(super) fn input_text(input: &[u8]) -> Option<String> {
     std::str::from_utf8(input).ok()?;
     let text = escaped(input.strip_suffix(b"\n")?);
@@ -41,7 +41,7 @@ pub(super) fn input_text(input: &[u8]) -> Option<String> {
     Some(spaces(at) + inner + &spaces(text.len() - at - inner.len()))
 }
 
-/// Returns a text for a description or a comment: one line, nothing special in it.
+/// Returns one line without special characters, for a description or a comment.
 pub(super) fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() && *c != '\\').collect::<String>().replace('%', "%%")
 }

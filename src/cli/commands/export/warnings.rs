@@ -1,5 +1,5 @@
-//! Owns: what a format could not say, each fact once, with the jobs that it is about.
-//! Never: finding it (see the formats beside this file).
+//! Owns: warnings about an export, each once, with the jobs that it is about.
+//! Never: finding them (see the formats beside this file).
 
 use std::fmt::Display;
 
@@ -7,43 +7,41 @@ use super::job::called;
 use crate::domain::{JobId, Missed, Timestamp};
 use crate::store::JobView;
 
-/// So many jobs are named; of more the first few and the number.
+/// Up to this many jobs are all named.
 const NAMED_MAX: usize = 5;
 
-/// As many are named of a longer list.
+/// The number of names from a longer list.
 const NAMED_OF_MORE: usize = 3;
 
-/// What could not be said.
 #[derive(Default)]
 pub(super) struct ExportWarnings {
     facts: Vec<Fact>,
-    /// What belongs to a session and went with no job.
+    /// Variables of a login session, which no exported job has.
     dropped: Vec<String>,
-    /// How many jobs are left out.
+    /// The number of jobs that are not exported.
     left_out: usize,
-    /// Something is lost, not only remarked.
+    /// There is a warning about something that is lost, not only a remark.
     pub(super) is_lossy: bool,
 }
 
-/// Something about jobs.
 struct Fact {
     what: String,
-    /// The jobs do not leave at all.
+    /// The jobs are not exported.
     is_left_out: bool,
-    /// The jobs, and how they are called.
+    /// The jobs with their names in a message.
     jobs: Vec<(JobId, String)>,
-    /// When it first shows, and the words for that.
+    /// The first time at which it matters, with its words.
     first: Option<(Timestamp, String)>,
 }
 
 impl ExportWarnings {
-    /// Something of a job is lost.
+    /// Warns that the export loses a part of a job.
     pub(super) fn drop_option(&mut self, job: &JobView, what: impl Display) {
         self.remark(job, what);
         self.is_lossy = true;
     }
 
-    /// Something of a job is lost that shows only at times; of several jobs the first time is told.
+    /// As `drop_option`, for a part that matters only at times. The warning names the first such time.
     pub(super) fn drop_option_from(
         &mut self,
         job: &JobView,
@@ -55,7 +53,7 @@ impl ExportWarnings {
         self.is_lossy = true;
     }
 
-    /// All is said, but there is something to know about it.
+    /// Adds a remark about a job of which nothing is lost.
     pub(super) fn remark(&mut self, job: &JobView, what: impl Display) {
         self.add(Fact {
             what: what.to_string(),
@@ -65,7 +63,7 @@ impl ExportWarnings {
         });
     }
 
-    /// The whole job is lost.
+    /// Warns that a job is not exported.
     pub(super) fn leave_out(&mut self, job: &JobView, why: impl Display) {
         self.add(Fact {
             what: why.to_string(),
@@ -77,13 +75,13 @@ impl ExportWarnings {
         self.is_lossy = true;
     }
 
-    /// Says once which variables no job has taken along.
+    /// Adds variables that no exported job has.
     pub(super) fn remark_dropped(&mut self, names: &[String]) {
         self.dropped.extend(names.iter().map(|name| format!("`{name}`")));
         self.dropped.sort();
     }
 
-    /// Adds what there is to say of one job more.
+    /// Adds the warnings about another job.
     pub(super) fn append(&mut self, other: Self) {
         other.facts.into_iter().for_each(|fact| self.add(fact));
         self.dropped.extend(other.dropped);
@@ -103,7 +101,7 @@ impl ExportWarnings {
         known.first = known.first.take().into_iter().chain(fact.first).min();
     }
 
-    /// Returns a sentence for each fact: what all of `jobs` jobs share first, then in the order of the jobs.
+    /// Returns a sentence for each warning: first those about all `jobs` jobs, then by the first job.
     pub(super) fn sentences(&self, jobs: usize) -> Vec<String> {
         let exported = jobs.saturating_sub(self.left_out);
         let is_of_all = |fact: &Fact| {
@@ -135,7 +133,7 @@ impl Fact {
     }
 }
 
-/// ``job 5 (`backup`)``
+/// Returns ``job 5 (`backup`)``, or a list of jobs.
 fn named(jobs: &[(JobId, String)]) -> String {
     let names: Vec<&str> = jobs.iter().map(|(_, name)| name.as_str()).collect();
     match names.as_slice() {
@@ -146,7 +144,7 @@ fn named(jobs: &[(JobId, String)]) -> String {
     }
 }
 
-/// Tells of the options that neither cron nor systemd knows.
+/// Reports the options that neither cron nor systemd has.
 pub(super) fn warn_of_policies(job: &JobView, now: Timestamp, unsaid: &mut impl FnMut(String)) {
     if job.definition.policy.missed.grace != Missed::default().grace {
         unsaid(format!("--grace {}", job.definition.policy.missed.grace));
