@@ -58,15 +58,15 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l every -d 'Run every 
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l start -d 'No fire before TIME; --every counts from it' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l tz -d 'Read the triggers in ZONE, for example Europe/Berlin' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -s c -d 'Run SCRIPT by /bin/sh -c' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l cwd -d 'Start it in DIR (the present directory)' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l umask -d 'Let it make files with the mask MASK, as in umask(1)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l stdin -d 'Let it read FILE (nothing)' -r -F
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l cwd -d 'Start the job in DIR (the present directory)' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l umask -d 'Set the file mode creation mask, as with umask(1)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l stdin -d 'Use FILE as its standard input (nothing)' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l user -d 'Run it as the user NAME; only for root' -r -f -a "(__fish_complete_users)"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l env -d 'Set NAME in its environment (can be repeated)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l name -d 'Call it NAME, for use in place of its id' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l name -d 'Give it a name, for use in place of its id' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l tag -d 'Tag it, to find it again (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l queue -d 'Run it in QUEUE (default)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l priority -d 'Go first or last in its queue: -100 to 100 (0)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l priority -d 'Set its priority in its queue: -100 to 100 (0)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l timeout -d 'Stop a run after SPAN (never)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l kill-after -d 'KILL this long after TERM (10s)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l overlap -d 'A fire during a run: skip|wait|allow|replace (skip)' -r -f -a "skip\t''
@@ -74,8 +74,8 @@ wait\t''
 allow\t''
 replace\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l missed -d 'Fires found late: once, all, skip[,SPAN] (once)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l grace -d 'A fire found at most SPAN late is on time (60s)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l mail -d 'Mail what a run writes, by sendmail(8)' -r -f
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l grace -d 'Fires found at most SPAN late are on time (60s)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l mail -d 'Mail the output of a run, by sendmail(8)' -r -f
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l from -d 'Add many jobs: a JSON object a line; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l clean-env -d 'Start with cron\'s bare environment'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l hold -d 'Add it paused; `taskq resume` starts it'
@@ -154,7 +154,7 @@ never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l cron -d 'Preview a cron expression' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l at -d 'Preview a time' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l every -d 'Preview an interval' -r
-complete -c taskq -n "__fish_taskq_using_subcommand next" -l tz -d 'Read the trigger in ZONE (the system\'s)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand next" -l tz -d 'Read the trigger in ZONE (the system\'s zone)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l from -d 'Begin after TIME (now)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -s n -d 'At most N fires (10)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l json -d 'Print JSON'

@@ -83,7 +83,7 @@ impl Context<'_> {
             return Ok(());
         }
         Err(Error::not_found(what, format!("there is no store in `{}`", self.dir.display()))
-            .hint("check the name; `taskq add` and `taskq daemon` make a store where there is none"))
+            .hint("check the name; `taskq add` and `taskq daemon` make a new store"))
     }
 
     /// Opens the store, or an empty one in memory if there is none.

@@ -90,9 +90,9 @@ pub struct Cli {
 const TASKQ_EXAMPLES: &str = "\
 Examples:
   taskq add make -j8                        run it as soon as there is a slot
-  taskq add --cron '15 3 * * *' -c backup   every night, as crontab(5) has it
-  taskq add --at 'tomorrow 9am' -- ./report once, as at(1) has it
-  taskq list                                what there is, and when it runs next
+  taskq add --cron '15 3 * * *' -c backup   every night, as in crontab(5)
+  taskq add --at 'tomorrow 9am' -- ./report once, as with at(1)
+  taskq list                                the jobs, and when they run next
 
 Exit status: 0 done, 1 failed, 2 wrong usage and nothing was stored, 3 the
 daemon is not running and the command needs it.";

@@ -38,7 +38,7 @@ pub fn find(reader: &Reader<'_>, verb: &str, text: &str) -> Result<Target, Failu
 pub fn find_job(reader: &Reader<'_>, verb: &str, text: &str) -> Result<JobId, Failure> {
     let wanted = parse(verb, text)?;
     if wanted.number.is_some() {
-        let error = Error::usage(format!("{verb} job `{text}`"), "that is a run, and a job is needed");
+        let error = Error::usage(format!("{verb} job `{text}`"), "that is a run, not a job");
         return Err(error.hint(format!("name its job, `{}`", job_text(&wanted))).into());
     }
     find_key(reader, verb, &wanted)

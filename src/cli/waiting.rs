@@ -84,9 +84,7 @@ impl<'a> Waiting<'a> {
             }
             Presence::Unknown(cause) => {
                 if !std::mem::replace(&mut self.doubts_told, true) {
-                    self.talk(&format!(
-                        "cannot reach the daemon: {cause}; looking into the store again and again"
-                    ));
+                    self.talk(&format!("cannot reach the daemon: {cause}; polling the store"));
                 }
             }
         }

@@ -110,7 +110,7 @@ fn without_a_store_whoever_looks_is_answered_as_by_an_empty_one_and_makes_none()
 fn a_named_directory_without_a_store_is_an_error_for_whoever_looks_and_stays_as_it_is() {
     let home = Home::new();
     let words = "there is no store in `[home]/work/typo`\n\
-                 hint: check the name; `taskq add` and `taskq daemon` make a store where there is none\n";
+                 hint: check the name; `taskq add` and `taskq daemon` make a new store\n";
     for (verb, _) in LOOKING {
         let by_flag = home.taskq(&[&["--dir", "typo"], *verb].concat()).answer();
         let by_variable = home.taskq(verb).env("TASKQ_DIR", "typo").answer();

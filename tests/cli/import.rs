@@ -352,8 +352,8 @@ fn a_line_that_is_in_two_tables_is_told_of_with_the_way_to_end_the_other() {
         let stderr = home.taskq(&[&["import", "crontab", "table"], more].concat()).answer().stderr;
         stderr.lines().filter(|line| line.contains("twice")).map(str::to_owned).collect::<Vec<_>>()
     };
-    let shared = "`table`: 1 line of it is in `taskq crontab -l`, too, and its job";
-    let remedy = "twice: edit that table with `taskq crontab -e`";
+    let shared = "1 line of `table` is also in `taskq crontab -l`, so its job";
+    let remedy = "twice; edit that table with `taskq crontab -e`";
     assert_eq!(told(&["--dry-run"]), [format!("{shared} would run {remedy}")]);
     assert_eq!(told(&[]), [format!("{shared} runs {remedy}")]);
     fs::write(home.work().join("table"), "3 3 * * * three\n").expect("it is writable");
@@ -370,8 +370,8 @@ fn a_table_under_a_new_name_can_be_ended_under_the_old_one() {
     let answer = home.taskq(&["import", "crontab", "new"]).answer();
     let old = old.display();
     let said = format!(
-        "`new`: 2 lines of it are in `{old}`, too, and the jobs run twice: \
-         `taskq cancel 1 2` ends the other table's\n"
+        "2 lines of `new` are also in `{old}`, so their jobs run twice; \
+         `taskq cancel 1 2` ends the jobs of the other table\n"
     );
     assert!(answer.stderr.contains(&said), "{answer:?}");
     home.taskq(&["cancel", "1", "2"]).gives(0, "", "");

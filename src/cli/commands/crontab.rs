@@ -96,7 +96,7 @@ pub fn run(context: &Context<'_>, args: &CrontabArgs) -> Result<u8> {
     if let Some(user) = args.user.as_ref().filter(|user| **user != users::person(None).name) {
         return Err(Error::not_found(
             format!("use the crontab of `{user}`"),
-            "a store has the jobs of one user, and this is another's",
+            "this store has the jobs of another user",
         )
         .hint(format!("as root: `su {user} -c 'taskq crontab …'`")));
     }

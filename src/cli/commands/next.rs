@@ -106,7 +106,7 @@ pub struct NextArgs {
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true, help_heading = "Preview")]
     pub every: Option<String>,
 
-    /// Read the trigger in ZONE (the system's)
+    /// Read the trigger in ZONE (the system's zone)
     #[arg(long, value_name = "ZONE", requires = "preview", help_heading = "Preview")]
     pub tz: Option<String>,
 

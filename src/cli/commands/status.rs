@@ -76,7 +76,7 @@ pub fn run(context: &Context<'_>, args: &StatusArgs) -> Result<u8> {
     context.output.answer(&match &daemon {
         Some(info) => {
             let deaf =
-                format!("; it does not listen: `kill -HUP {}` has it make its sockets again", info.pid);
+                format!("; it does not listen: `kill -HUP {}` makes it open its sockets again", info.pid);
             let deaf = if listens { "" } else { &deaf };
             format!(
                 "daemon: pid {}, since {}, version {}{deaf}",

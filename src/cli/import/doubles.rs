@@ -51,15 +51,13 @@ impl Doubles {
     /// Returns the message; the table is called `shown`.
     pub fn sentence(&self, shown: &str, is_stored: bool) -> String {
         let other = if self.other == OWN { "taskq crontab -l" } else { &self.other };
-        let run = if is_stored { "run" } else { "would run" };
-        let are = match self.lines {
-            1 => format!(
-                "1 line of it is in `{other}`, too, and its job {run}{} twice",
-                if is_stored { "s" } else { "" }
-            ),
-            lines => format!("{lines} lines of it are in `{other}`, too, and the jobs {run} twice"),
+        let (lines, are, jobs) = match (self.lines, is_stored) {
+            (1, true) => ("1 line".to_owned(), "is also in", "its job runs"),
+            (1, false) => ("1 line".to_owned(), "is also in", "its job would run"),
+            (lines, true) => (format!("{lines} lines"), "are also in", "their jobs run"),
+            (lines, false) => (format!("{lines} lines"), "are also in", "their jobs would run"),
         };
-        format!("`{shown}`: {are}: {}", self.remedy())
+        format!("{lines} of `{shown}` {are} `{other}`, so {jobs} twice; {}", self.remedy())
     }
 
     /// Returns the command that ends the jobs of the other table.
@@ -67,14 +65,14 @@ impl Doubles {
         let other = &self.other;
         if other == OWN {
             return if self.is_all {
-                "`taskq crontab -r` ends the other table's".to_owned()
+                "`taskq crontab -r` ends the jobs of the other table".to_owned()
             } else {
                 "edit that table with `taskq crontab -e`".to_owned()
             };
         }
         if self.jobs.len() <= JOBS_MAX {
             let jobs: Vec<String> = self.jobs.iter().map(JobId::to_string).collect();
-            return format!("`taskq cancel {}` ends the other table's", jobs.join(" "));
+            return format!("`taskq cancel {}` ends the jobs of the other table", jobs.join(" "));
         }
         // An empty file has no jobs.
         match Path::new(other).exists() {
@@ -102,13 +100,16 @@ mod tests {
 
     #[test]
     fn the_jobs_of_the_other_table_can_be_ended() {
-        let own = "`table`: 2 lines of it are in `taskq crontab -l`, too, and the jobs run twice";
-        assert_eq!(sentence(OWN, 1..3, true), format!("{own}: `taskq crontab -r` ends the other table's"));
-        assert_eq!(sentence(OWN, 1..3, false), format!("{own}: edit that table with `taskq crontab -e`"));
-        let one = "`table`: 1 line of it is in `/etc/x`, too, and its job runs twice";
+        let own = "2 lines of `table` are also in `taskq crontab -l`, so their jobs run twice";
+        assert_eq!(
+            sentence(OWN, 1..3, true),
+            format!("{own}; `taskq crontab -r` ends the jobs of the other table")
+        );
+        assert_eq!(sentence(OWN, 1..3, false), format!("{own}; edit that table with `taskq crontab -e`"));
+        let one = "1 line of `table` is also in `/etc/x`, so its job runs twice";
         assert_eq!(
             sentence("/etc/x", 7..8, false),
-            format!("{one}: `taskq cancel 7` ends the other table's")
+            format!("{one}; `taskq cancel 7` ends the jobs of the other table")
         );
         let many = sentence("/no where", 1..100, true);
         let command = "`touch '/no where' && taskq import crontab '/no where'` ends the jobs of that table, \

@@ -90,7 +90,7 @@ fn table_line<'a>(
             cause: if is_known {
                 format!("only root's daemon can run a job as `{user}`")
             } else {
-                format!("there is no user `{user}`, whose table this is")
+                format!("the owner of the table, `{user}`, is not a user")
             },
             hint: is_known.then(|| "import it as root".to_owned()),
         };

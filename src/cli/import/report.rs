@@ -197,7 +197,7 @@ fn remarks(line: &TableLine<'_>, here: &ImportContext, zones: &mut Zones) -> Vec
             continue;
         }
         remarks.push(if !of_other.is_empty() && of_other == own_fires {
-            Remark { text: format!("{note}, though the next ones are the same"), fires: Vec::new() }
+            Remark { text: format!("{note}, but the next fires are the same"), fires: Vec::new() }
         } else {
             Remark { text: note.to_string(), fires: of_other }
         });

@@ -153,8 +153,8 @@ impl SystemTables {
                 self.file(&file);
             } else if name != PLACEHOLDER {
                 let reason = match origin {
-                    Dialect::Debian => "Debian's cron reads names of letters, digits, `_` and `-` only",
-                    Dialect::Cronie => "cronie reads no such name",
+                    Dialect::Debian => "Debian's cron only reads names of letters, digits, `_` and `-`",
+                    Dialect::Cronie => "cronie does not read such names",
                 };
                 self.skipped.push((file, reason.to_owned()));
             }
@@ -180,14 +180,14 @@ fn read_trusted(path: &Path) -> io::Result<Result<Source, String>> {
     let link = fs::symlink_metadata(path)?;
     let file = match File::open(path) {
         Err(error) if link.is_symlink() && error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Err("it links to nothing".to_owned()));
+            return Ok(Err("its link has no target".to_owned()));
         }
         file => file?,
     };
     let target = file.metadata()?;
     let is_trusted = |metadata: &Metadata| metadata.uid() == 0 || !users::is_root();
     let reason = if !target.is_file() {
-        "it is no regular file"
+        "it is not a regular file"
     } else if !is_trusted(&link) || !is_trusted(&target) {
         "it does not belong to root"
     } else if target.mode() & 0o022 != 0 {
@@ -224,7 +224,8 @@ fn read_file(file: &Path, layout: Layout) -> io::Result<Source> {
 /// Returns the key of a file: its path without links.
 fn key_of(file: &Path) -> io::Result<String> {
     let path = fs::canonicalize(file)?.into_os_string();
-    path.into_string().map_err(|_| io::Error::other("its path is not UTF-8, and it would not be found again"))
+    path.into_string()
+        .map_err(|_| io::Error::other("its path is not UTF-8, so that no later import would find it"))
 }
 
 /// Tells whether cron reads this table too.
@@ -246,12 +247,12 @@ fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
     from.take(BYTES_MAX + 1).read_to_end(&mut text)?;
     if text.len() as u64 > BYTES_MAX {
         return Err(io::Error::other(format!(
-            "it has more than {} MiB: this is no crontab",
+            "it has more than {} MiB: it is not a crontab",
             BYTES_MAX >> 20
         )));
     }
     if text.iter().filter(|byte| **byte == b'\n').nth(LINES_MAX).is_some() {
-        return Err(io::Error::other(format!("it has more than {LINES_MAX} lines: this is no crontab")));
+        return Err(io::Error::other(format!("it has more than {LINES_MAX} lines: it is not a crontab")));
     }
     Ok(text)
 }

@@ -28,7 +28,7 @@ fn import_context(origin: Dialect) -> ImportContext {
     }
 }
 
-/// Returns the notes of a table in a home that is there, each behind the number of its line.
+/// Returns the notes of a table in an existing home, each after the number of its line.
 fn notes(table: &str, origin: Dialect, layout: Layout) -> Vec<String> {
     let table = format!("HOME=/srv\n{table}");
     notes_as_is(&table, origin, layout)

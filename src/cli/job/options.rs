@@ -28,11 +28,11 @@ pub struct JobOptions {
 
     /// Run when the cron expression matches (can be repeated)
     ///
-    /// Five fields mean what they mean in crontab(5): minute, hour, day
-    /// of the month, month, day of the week, or one of @hourly, @daily,
-    /// @midnight, @weekly, @monthly, @yearly, @annually, @reboot. Six or
-    /// seven fields have the second in front and the year behind, and
-    /// days of the week by name only.
+    /// Five fields have the meaning of crontab(5): minute, hour, day of
+    /// the month, month, day of the week. Or it is one of @hourly,
+    /// @daily, @midnight, @weekly, @monthly, @yearly, @annually, @reboot.
+    /// Six or seven fields begin with the second; the seventh is the
+    /// year; days of the week are names only.
     #[arg(
         long,
         value_name = "EXPR",
@@ -44,8 +44,8 @@ pub struct JobOptions {
 
     /// Run every SPAN, counted from now (can be repeated)
     ///
-    /// With --start, counted from there. Spans are real time: a day has
-    /// 24 hours, whatever the zone does.
+    /// With --start, it counts from that TIME. Spans are real time: a
+    /// day always has 24 hours.
     #[arg(
         long,
         value_name = "SPAN",
@@ -61,8 +61,9 @@ pub struct JobOptions {
 
     /// Read the triggers in ZONE, for example Europe/Berlin
     ///
-    /// Default: TZ, else the system's zone. That one is followed when it
-    /// changes; `system` means it whatever TZ says.
+    /// Default: TZ, else the system's zone. If the system's zone changes,
+    /// the job follows. `system` means the system's zone even if TZ is
+    /// set.
     #[arg(long, value_name = "ZONE", verbatim_doc_comment, help_heading = "Triggers")]
     pub tz: Option<String>,
 
@@ -70,11 +71,11 @@ pub struct JobOptions {
     #[arg(short = 'c', value_name = "SCRIPT", conflicts_with = "command", help_heading = "Command")]
     pub script: Option<OsString>,
 
-    /// Start it in DIR (the present directory)
+    /// Start the job in DIR (the present directory)
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Command")]
     pub cwd: Option<PathBuf>,
 
-    /// Let it make files with the mask MASK, as in umask(1)
+    /// Set the file mode creation mask, as with umask(1)
     ///
     /// An octal number, such as 022. Default: the mask of this command.
     #[arg(
@@ -86,11 +87,11 @@ pub struct JobOptions {
     )]
     pub umask: Option<String>,
 
-    /// Let it read FILE (nothing)
+    /// Use FILE as its standard input (nothing)
     ///
-    /// FILE is taken from the directory it starts in, and opened at each
-    /// start, as `<FILE` does in a shell. If it cannot be opened, the
-    /// outcome is `spawn_failed`. A FIFO that nobody writes to is empty.
+    /// FILE is relative to the directory of the job. It is opened at each
+    /// start, as by `<FILE` in a shell. If it cannot be opened, the
+    /// outcome is `spawn_failed`. A FIFO without a writer is empty.
     #[arg(
         long,
         value_name = "FILE",
@@ -102,10 +103,10 @@ pub struct JobOptions {
 
     /// Run it as the user NAME; only for root
     ///
-    /// With that user's groups and none of root's; its HOME, SHELL,
-    /// LOGNAME and USER, unless --env sets them; and the rest of this
-    /// environment, as su(1) does. The user must be allowed to enter
-    /// the directory and to read the FILE of --stdin.
+    /// It gets that user's groups and none of root's. HOME, SHELL,
+    /// LOGNAME and USER are the user's, unless --env sets them; the rest
+    /// of the environment is this one, as with su(1). The user must be
+    /// able to enter the directory and to read the FILE of --stdin.
     #[arg(
         long,
         value_name = "NAME",
@@ -117,7 +118,7 @@ pub struct JobOptions {
 
     /// Set NAME in its environment (can be repeated)
     ///
-    /// Without a value, NAME keeps the value that it has now, also with
+    /// Without a value, NAME keeps its present value, even with
     /// --clean-env.
     #[arg(
         long,
@@ -134,7 +135,7 @@ pub struct JobOptions {
     #[arg(long, verbatim_doc_comment, help_heading = "Command")]
     pub clean_env: bool,
 
-    /// Call it NAME, for use in place of its id
+    /// Give it a name, for use in place of its id
     ///
     /// 1 to 64 letters, digits, `_` and `-`, not all digits; unique.
     #[arg(long, value_name = "NAME", verbatim_doc_comment, help_heading = "Job")]
@@ -151,10 +152,10 @@ pub struct JobOptions {
     #[arg(long, value_name = "QUEUE", verbatim_doc_comment, help_heading = "Job")]
     pub queue: Option<String>,
 
-    /// Go first or last in its queue: -100 to 100 (0)
+    /// Set its priority in its queue: -100 to 100 (0)
     ///
-    /// Of the runs that wait, the one with the highest priority starts
-    /// first; among equals, the oldest.
+    /// Of the waiting runs, the one with the highest priority starts
+    /// first; of equals, the oldest.
     #[arg(
         long,
         value_name = "N",
@@ -188,9 +189,9 @@ pub struct JobOptions {
 
     /// A fire during a run: skip|wait|allow|replace (skip)
     ///
-    /// skip: it is recorded as skipped. wait: one more run starts when
-    /// this one has ended. allow: both run. replace: the running one is
-    /// cancelled, then the new one starts.
+    /// skip: the fire is recorded as skipped. wait: one more run starts
+    /// after the running one. allow: both run. replace: the running one
+    /// is cancelled, then the new one starts.
     #[arg(
         long,
         value_name = "POLICY",
@@ -203,25 +204,25 @@ pub struct JobOptions {
 
     /// Fires found late: once, all, skip[,SPAN] (once)
     ///
-    /// What becomes of the times at which no daemon was there, or the
-    /// machine slept. once: one run, for the latest. all: a run for
-    /// each, at most 100. skip: none. With `,SPAN`, as in `once,6h`, only
-    /// those at most SPAN late. The rest becomes one `missed` row with
+    /// For fires at times when no daemon was running, or the machine
+    /// slept. once: one run, for the latest. all: a run for each, at
+    /// most 100. skip: none. With `,SPAN`, as in `once,6h`, only for
+    /// fires at most SPAN late. The rest becomes one `missed` row with
     /// its count.
     #[arg(long, value_name = "POLICY", verbatim_doc_comment, help_heading = "Policies")]
     #[expect(rustdoc::broken_intra_doc_links, reason = "the brackets are for readers of the help")]
     pub missed: Option<MissedArg>,
 
-    /// A fire found at most SPAN late is on time (60s)
+    /// Fires found at most SPAN late are on time (60s)
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true, help_heading = "Policies")]
     pub grace: Option<String>,
 
-    /// Mail what a run writes, by sendmail(8)
+    /// Mail the output of a run, by sendmail(8)
     ///
-    /// ADDR: one address, or several with commas between. WHEN: failure,
-    /// if a run did not succeed; output, if it wrote something, as with
-    /// cron(8); always. Default: output. The mail says what ran and how
-    /// it ended, and holds up to 1 MiB of the output.
+    /// ADDR: addresses, separated by commas. WHEN: failure (the run did
+    /// not succeed), output (it wrote something, as with cron(8)), or
+    /// always. Default: output. The mail has the command, the outcome,
+    /// and up to 1 MiB of the output.
     #[arg(
         long,
         value_name = "ADDR[,WHEN]",
@@ -233,8 +234,8 @@ pub struct JobOptions {
 
     /// The program and its arguments; no shell between
     ///
-    /// Everything from the first word on belongs to the command, options
-    /// too. Write `--` before it if it starts with `-`.
+    /// All words after the program are its arguments, even options.
+    /// Write `--` before a program that starts with `-`.
     #[arg(
         value_name = "COMMAND",
         trailing_var_arg = true,
@@ -243,23 +244,23 @@ pub struct JobOptions {
     )]
     pub command: Vec<OsString>,
 
-    /// From where each of `every` is counted, if not from now or from the start; a key of `--from`.
+    /// A key of `--from`: the instant from which each `every` counts, if not from now or the start.
     #[arg(skip)]
     pub anchor: Vec<String>,
 
-    /// The directory need not be there: then `/` will do; a key of `--from`.
+    /// A key of `--from`: start in `/` if the directory is gone.
     #[arg(skip)]
     pub cwd_optional: bool,
 
-    /// The text to read; a key of `--from`.
+    /// A key of `--from`: the text of the standard input.
     #[arg(skip)]
     pub stdin_text: Option<String>,
 
-    /// The whole environment, in place of the caller's; a key of `--from`.
+    /// A key of `--from`: the whole environment, in place of the caller's.
     #[arg(skip)]
     pub environment: Option<Vec<OsString>>,
 
-    /// How a mail looks, if not as ours do; a key of `--from`.
+    /// A key of `--from`: the format of mails, if not ours.
     #[arg(skip)]
     pub mail_format: Option<MailFormat>,
 }

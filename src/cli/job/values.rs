@@ -61,7 +61,7 @@ fn stdin_file(file: PathBuf, cwd: &Path) -> Result<Stdin, String> {
 pub fn find_user(name: &str, what: &str) -> Result<Person> {
     if !users::is_root() {
         return Err(Error::usage(what, format!("`--user {name}`: only root can run a job as another user"))
-            .hint("leave `--user` out, and the job runs as you; or let that user add it"));
+            .hint("leave out `--user` to run the job as yourself, or let that user add it"));
     }
     users::find_person(name)
         .ok_or_else(|| Error::usage(what, format!("`--user {name}`: there is no such user")))
@@ -93,7 +93,7 @@ impl FromStr for MissedArg {
             None => (text, None),
         };
         match (MissedMode::from_word(word.trim()), within) {
-            (Some(_), Some(within)) if within.is_empty() => Err("has no span behind its comma".to_owned()),
+            (Some(_), Some(within)) if within.is_empty() => Err("has no span after its comma".to_owned()),
             (Some(mode), within) => Ok(Self { mode, within }),
             (None, _) => {
                 Err("is not one of `once`, `all` and `skip`, alone or with a span as in `once,6h`".to_owned())
@@ -109,7 +109,7 @@ pub fn parse_mail(text: &str) -> Result<Mail, String> {
         Some((_, None)) | None => (text, MailWhen::Output),
     };
     if MailWhen::from_word(to).is_some() {
-        return Err(format!("`--mail {text}` says when and not to whom: write `ADDR,{to}`"));
+        return Err(format!("`--mail {text}` has no address: write `ADDR,{to}`"));
     }
     if to.len() > ADDRESSES_BYTES_MAX {
         return Err(format!(
@@ -121,7 +121,7 @@ pub fn parse_mail(text: &str) -> Result<Mail, String> {
         // Such an address is probably a typing error.
         if let Some(when) = MailWhen::from_word(&address.to_ascii_lowercase()) {
             return Err(format!(
-                "`--mail {text}`: `{address}` is no address: `{when}` stands at the end, in small letters"
+                "`--mail {text}`: `{address}` is not an address: write `{when}` at the end, in small letters"
             ));
         }
         check_address(address).map_err(|cause| format!("`--mail {text}`: {cause}"))?;
@@ -137,7 +137,7 @@ fn check_address(address: &str) -> Result<(), String> {
     }
     match address.chars().find(|c| !c.is_ascii_alphanumeric() && !safe_signs(Dialect::Cronie).contains(*c)) {
         Some(odd) => Err(format!(
-            "`{}` in the address `{}` is not one of the letters, digits and `@!:%-._+` that one is made of",
+            "`{}` in the address `{}` is not a letter, a digit or one of `@!:%-._+`",
             odd.escape_default(),
             address.escape_default()
         )),

@@ -120,7 +120,7 @@ impl Writer<'_> {
         let (shell, command) = self.command(job, &vars);
         vars.insert(b"SHELL".to_vec(), shell);
         if schedules.iter().any(|schedule| schedule.starts_with('@')) && command.starts_with(b"=") {
-            return Err("a command that begins with `=` behind a nickname".to_owned());
+            return Err("a command that begins with `=` after a nickname".to_owned());
         }
         let input = match &job.definition.execution.stdin {
             Stdin::Text(text) => Some(text.clone()),
@@ -132,10 +132,10 @@ impl Writer<'_> {
                 job,
                 match self.here.dialect {
                     Dialect::Debian => {
-                        "written for Debian's cron, which makes one backslash of two; cronie keeps both"
+                        "written for Debian's cron, which turns two backslashes into one; cronie keeps both"
                     }
                     Dialect::Cronie => {
-                        "written for cronie, which keeps two backslashes; Debian's cron makes one of them"
+                        "written for cronie, which keeps two backslashes; Debian's cron turns them into one"
                     }
                 },
             );
@@ -194,9 +194,9 @@ impl Writer<'_> {
             TriggerSpec::Cron { expr, .. } if expr.split(' ').count() > 5 => {
                 Err(format!("`--cron '{expr}'`: seconds"))
             }
-            TriggerSpec::Cron { zone: Some(zone), .. } if zone != self.here.zone.name() => Err(format!(
-                "`--tz {zone}`: Debian's cron has the system's zone alone, `CRON_TZ` is cronie's"
-            )),
+            TriggerSpec::Cron { zone: Some(zone), .. } if zone != self.here.zone.name() => {
+                Err(format!("`--tz {zone}`: Debian's cron only has the system's zone, `CRON_TZ` is cronie's"))
+            }
             TriggerSpec::Cron { expr, .. } => Ok(expr.clone()),
         }
     }
@@ -241,8 +241,10 @@ impl Writer<'_> {
             let mut mailto =
                 job.definition.mail.as_ref().map_or(Vec::new(), |mail| mail.to.clone().into_bytes());
             if let Err(why) = assignment(MAILTO, &mailto) {
-                warnings
-                    .drop_option(job, format_args!("crontab(5) cannot say whom to mail because of {why}"));
+                warnings.drop_option(
+                    job,
+                    format_args!("crontab(5) cannot say the addresses of `--mail` because of {why}"),
+                );
                 mailto.clear();
             }
             // Cron mails the owner without a `MAILTO`.

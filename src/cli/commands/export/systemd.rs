@@ -61,10 +61,7 @@ fn job_units(
         format!("# {unit}.service\n[Unit]\nDescription=taskq {description}\n\n[Service]\nType=oneshot\n");
     text.push_str(&service(exported, dropped, warnings)?);
     if at_boot {
-        warnings.remark(
-            job,
-            "a user's own units start at boot only where lingering is on (`loginctl enable-linger`)",
-        );
+        warnings.remark(job, "units of a user start at boot only with lingering (`loginctl enable-linger`)");
         if !is_held {
             text.push_str("\n[Install]\nWantedBy=default.target\n");
         }
@@ -120,7 +117,7 @@ fn calendar(
             let spec = trigger_text(&trigger.spec, &trigger.zone);
             warnings.drop_option_from(
                 &exported.job,
-                "systemd fires at other times when the clock is changed",
+                "systemd fires at other times when the clock changes",
                 (first, format!("for `{spec}` at {}", trigger.zone.show(first))),
             );
         }
@@ -144,7 +141,7 @@ fn unsayable(trigger: &Trigger) -> String {
         TriggerSpec::Cron { delay, .. } if *delay != Span::ZERO => format!("a delay of {delay}"),
         TriggerSpec::Cron { zone, .. } => format!("`--tz {}`", zone.as_deref().unwrap_or_default()),
         TriggerSpec::Every { period, .. } => {
-            format!("`--every {period}`, which does not come at the same times each day or each week")
+            format!("`--every {period}`, whose times differ from day to day and week to week")
         }
     }
 }
