@@ -99,7 +99,7 @@ fn debians_crontab_reads_exactly_the_fields_that_our_dialect_of_it_reads() {
                 for (line, bad) in part {
                     let answer = check(&table([line.as_slice()]));
                     let is_same = answer.as_ref().is_err_and(|error| error.ends_with(bad.message()));
-                    assert!(is_same, "{}: {bad} is {answer:?}", line.escape_ascii());
+                    assert!(is_same, "{}: {bad:?} is {answer:?}", line.escape_ascii());
                 }
             });
         }

@@ -37,7 +37,7 @@ impl Fault<'_> {
             Self::Field { bad, fields } => {
                 let field = fields[bad.index];
                 let shown = String::from_utf8_lossy(field);
-                // Our grammar is stricter, so it knows the error, and its message is better.
+                // Our grammar is stricter, so its message says more.
                 let ours = parse_field(bad.index, &shown).err();
                 let cause = match &ours {
                     Some(error) if shown.len() < 2 * SHOWN_MAX => error.to_string(),

@@ -26,14 +26,14 @@ pub struct Readings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the other names are plain")]
 pub struct Daylight {
-    pub effect: Effect,
+    pub effect: ClockEffect,
     /// The readings that the clock leaves out, or shows twice.
     pub readings: Readings,
 }
 
 /// The fate of fires in a gap or a fold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum ClockEffect {
     /// The clock leaves out the reading, and the fire comes at the transition.
     Moved,
     /// The clock leaves out readings, whose fires come at the transition as one, with a fire that is due then.
@@ -53,7 +53,7 @@ pub enum Effect {
     SecondOfTwo,
 }
 
-impl Effect {
+impl ClockEffect {
     /// Returns the word for it in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -92,10 +92,10 @@ pub(super) fn of_fire(pattern: &Pattern, fire: i64, zone: &Zone) -> Option<Dayli
             if let Some(left_out) = readings(pattern, highest_reading(fire - 1, zone) + 1, reading - 1) {
                 return Some(at_gap(pattern, left_out, reading));
             }
-            comes_again(reading, fire, zone).then_some(Effect::Once)
+            comes_again(reading, fire, zone).then_some(ClockEffect::Once)
         }
-        Follows::RealTime if zone.reach(reading, i64::MIN) < fire => Some(Effect::SecondOfTwo),
-        Follows::RealTime => comes_again(reading, fire, zone).then_some(Effect::FirstOfTwo),
+        Follows::RealTime if zone.reach(reading, i64::MIN) < fire => Some(ClockEffect::SecondOfTwo),
+        Follows::RealTime => comes_again(reading, fire, zone).then_some(ClockEffect::FirstOfTwo),
     };
     Some(Daylight { effect: effect?, readings: readings(pattern, reading, reading)? })
 }
@@ -146,7 +146,7 @@ fn in_gap(pattern: &Pattern, at: i64, now: Segment, zone: &Zone) -> Option<Chang
     let left_out = readings(pattern, highest_reading(at - 1, zone) + 1, reading - 1)?;
     let daylight = match pattern.follows {
         Follows::WallClock => at_gap(pattern, left_out, reading),
-        Follows::RealTime => Daylight { effect: Effect::Skipped, readings: left_out },
+        Follows::RealTime => Daylight { effect: ClockEffect::Skipped, readings: left_out },
     };
     Some(Change { at: Timestamp::from_seconds(at), daylight })
 }
@@ -156,8 +156,8 @@ fn in_fold(pattern: &Pattern, before: Segment, now: Segment, zone: &Zone) -> Opt
     let readings = readings(pattern, from, to)?;
     let first = zone.reach(pattern.next(from)?, i64::MIN);
     let effect = match pattern.follows {
-        Follows::WallClock => Effect::Once,
-        Follows::RealTime => Effect::Twice,
+        Follows::WallClock => ClockEffect::Once,
+        Follows::RealTime => ClockEffect::Twice,
     };
     Some(Change { at: Timestamp::from_seconds(first), daylight: Daylight { effect, readings } })
 }
@@ -165,8 +165,8 @@ fn in_fold(pattern: &Pattern, before: Segment, now: Segment, zone: &Zone) -> Opt
 /// Returns the effect on fixed times that are left out by a gap that ends with `reading`.
 fn at_gap(pattern: &Pattern, left_out: Readings, reading: i64) -> Daylight {
     let effect = match left_out.count + pattern.count(reading, reading) {
-        1 => Effect::Moved,
-        fires => Effect::Merged { fires },
+        1 => ClockEffect::Moved,
+        fires => ClockEffect::Merged { fires },
     };
     Daylight { effect, readings: left_out }
 }

@@ -54,7 +54,7 @@ impl Schedule {
         }
     }
 
-    /// Returns what a gap or a fold of the zone does to one fire: every `Effect` but `Skipped` and `Twice`.
+    /// Returns the effect of a gap or a fold of the zone on one fire: every `ClockEffect` but `Skipped` and `Twice`.
     /// `None` on ordinary days, and for schedules other than expressions.
     pub fn daylight(&self, fire: Timestamp, zone: &Zone) -> Option<Daylight> {
         let (pattern, by) = self.pattern()?;
@@ -69,7 +69,7 @@ impl Schedule {
         Some(change.delayed(by))
     }
 
-    /// Returns the transitions in `(after, until]` that change fires, with every `Effect` but `FirstOfTwo` and
+    /// Returns the transitions in `(after, until]` that change fires, with every `ClockEffect` but `FirstOfTwo` and
     /// `SecondOfTwo`. A star that fires in every hour is not affected by any.
     pub fn changes(&self, after: Timestamp, until: Timestamp, zone: &Zone) -> Vec<Change> {
         let Some((pattern, by)) = self.pattern() else { return Vec::new() };

@@ -22,7 +22,7 @@ mod vixie;
 mod walk;
 mod zone;
 
-pub use daylight::{Change, Daylight, Effect, Readings};
+pub use daylight::{Change, ClockEffect, Daylight, Readings};
 pub use dialect::{BadField, Dialect, FieldsReading, Oddity, Quirk};
 pub use expression::{compile, fold_cron, parse_cron};
 pub use fires::Schedule;

@@ -29,5 +29,3 @@ impl fmt::Display for ParseError {
         f.write_str(&self.cause)
     }
 }
-
-impl std::error::Error for ParseError {}

@@ -60,8 +60,8 @@ fn read(text: &str, now: Timestamp, zone: &Zone, meant: fn(&str) -> String) -> R
         ParseError { hint: error.hint.or(Some(hint)), ..error }
     })?;
     let wall = match spec.offset {
-        Some(seconds) => WallClock::Offset(seconds),
-        None => WallClock::Zone(zone),
+        Some(seconds) => LocalClock::Offset(seconds),
+        None => LocalClock::Zone(zone),
     };
     TimeSeen { spec: &spec, now, wall }
         .instant()
@@ -70,14 +70,14 @@ fn read(text: &str, now: Timestamp, zone: &Zone, meant: fn(&str) -> String) -> R
 
 /// The wall clock by which a text is read.
 #[derive(Clone, Copy)]
-enum WallClock<'a> {
+enum LocalClock<'a> {
     /// In the caller's zone.
     Zone(&'a Zone),
     /// So many seconds ahead of UTC.
     Offset(i64),
 }
 
-impl WallClock<'_> {
+impl LocalClock<'_> {
     fn offset(self, at: i64) -> i64 {
         match self {
             Self::Zone(zone) => zone.offset(at),
@@ -97,7 +97,7 @@ impl WallClock<'_> {
 struct TimeSeen<'a> {
     spec: &'a Spec,
     now: Timestamp,
-    wall: WallClock<'a>,
+    wall: LocalClock<'a>,
 }
 
 impl TimeSeen<'_> {

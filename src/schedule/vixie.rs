@@ -100,7 +100,17 @@ pub(super) fn parse(text: &str) -> Result<Pattern, ParseError> {
 /// # Errors
 /// If the grammar does not accept it.
 pub fn parse_field(index: usize, field: &str) -> Result<u64, FieldError> {
-    StrictField { field, rules: &FIELDS[index] }.read()
+    let rules = &FIELDS[index];
+    let mut set = 0;
+    let mut column = 1;
+    for text in field.split(',') {
+        if text.is_empty() {
+            return Err(Item { rules, text: field, column }.refuse("has an empty item", GRAMMAR.to_owned()));
+        }
+        set |= Item { rules, text, column }.read()?;
+        column += text.chars().count() + 1;
+    }
+    Ok(set)
 }
 
 /// Returns a set of weekdays as bits 0-6: seven is Sunday too.
@@ -161,69 +171,55 @@ impl fmt::Display for FieldError {
     }
 }
 
-impl std::error::Error for FieldError {}
-
-/// A field, and the rules by which it is read.
-struct StrictField<'a> {
-    field: &'a str,
+/// An item of a field's list, and the rules by which it is read.
+struct Item<'a> {
     rules: &'a Field,
+    text: &'a str,
+    /// Where it begins, in characters from 1.
+    column: usize,
 }
 
-impl StrictField<'_> {
-    fn read(&self) -> Result<u64, FieldError> {
-        let mut set = 0;
-        let mut column = 1;
-        for item in self.field.split(',') {
-            set |= self.item(item, column)?;
-            column += item.chars().count() + 1;
-        }
-        Ok(set)
-    }
-
+impl Item<'_> {
     /// Reads `'*' ['/' n] | v ['-' v ['/' n]]`.
-    fn item(&self, item: &str, column: usize) -> Result<u64, FieldError> {
-        if item.is_empty() {
-            return Err(self.refuse(self.field, column, "has an empty item", Some(GRAMMAR.to_owned())));
+    fn read(&self) -> Result<u64, FieldError> {
+        if let Some(hint) = meant_step(self.text) {
+            return Err(self.refuse("is not understood", hint));
         }
-        if let Some(hint) = meant_step(item) {
-            return Err(self.refuse(item, column, "is not understood", Some(hint)));
-        }
-        let (range, step) = match item.split_once('/') {
-            Some((range, step)) => (range, Some(self.step(item, step, column)?)),
-            None => (item, None),
+        let (range, step) = match self.text.split_once('/') {
+            Some((range, step)) => (range, Some(self.step(step)?)),
+            None => (self.text, None),
         };
         let (low, high) = if range == "*" {
             (self.rules.low, self.rules.high)
         } else if let Some((low, high)) = range.split_once('-') {
-            (self.value(item, low, column)?, self.value(item, high, column)?)
+            (self.value(low)?, self.value(high)?)
         } else {
-            let value = self.value(item, range, column)?;
+            let value = self.value(range)?;
             if let Some(step) = step {
                 let hint = format!("write `{value}-{}/{step}`", self.rules.high);
-                return Err(self.refuse(item, column, "has a step after a single value", Some(hint)));
+                return Err(self.refuse("has a step after a single value", hint));
             }
             (value, value)
         };
         if low > high {
-            return Err(self.refuse(item, column, "runs backwards", self.forwards(range, step)));
+            return Err(self.refuse("runs backwards", self.forwards(range, step)));
         }
         Ok((low..=high).step_by(step.unwrap_or(1) as usize).fold(0, |set, value| set | 1 << value))
     }
 
-    fn step(&self, item: &str, step: &str, column: usize) -> Result<u32, FieldError> {
+    fn step(&self, step: &str) -> Result<u32, FieldError> {
         match number(step) {
-            Some(0) => Err(self.refuse(item, column, "has step 0", Some("a step is 1 or more".to_owned()))),
+            Some(0) => Err(self.refuse("has step 0", "a step is 1 or more".to_owned())),
             Some(step) => Ok(step),
-            None => Err(self.refuse(item, column, "is not understood", Some(GRAMMAR.to_owned()))),
+            None => Err(self.refuse("is not understood", GRAMMAR.to_owned())),
         }
     }
 
-    fn value(&self, item: &str, text: &str, column: usize) -> Result<u32, FieldError> {
+    fn value(&self, text: &str) -> Result<u32, FieldError> {
         let Field { low, high, names, names_from, .. } = *self.rules;
         if is_digits(text) {
-            return number(text)
-                .filter(|value| (low..=high).contains(value))
-                .ok_or_else(|| self.refuse(item, column, &format!("is outside {low}-{high}"), None));
+            let value = number(text).filter(|value| (low..=high).contains(value));
+            return value.ok_or_else(|| self.refuse(&format!("is outside {low}-{high}"), None));
         }
         if let Some(index) = names.iter().position(|name| name.eq_ignore_ascii_case(text)) {
             return Ok(u32::try_from(index).expect("there are twelve names at most") + names_from);
@@ -236,7 +232,7 @@ impl StrictField<'_> {
             _ if names.is_empty() => GRAMMAR.to_owned(),
             _ => format!("{GRAMMAR}, of {low}-{high} and `{}` … `{}`", names[0], names[names.len() - 1]),
         };
-        Err(self.refuse(item, column, "is not understood", Some(hint)))
+        Err(self.refuse("is not understood", hint))
     }
 
     /// Returns the hint for a backward range: the two forward ones that it probably means.
@@ -259,8 +255,9 @@ impl StrictField<'_> {
         Some(format!("write `{upper},{}`", part(&name(self.rules.low), &to.to_ascii_lowercase())))
     }
 
-    fn refuse(&self, part: &str, column: usize, why: &str, hint: Option<String>) -> FieldError {
-        FieldError { name: self.rules.name, part: part.to_owned(), column, why: why.to_owned(), hint }
+    fn refuse(&self, why: &str, hint: impl Into<Option<String>>) -> FieldError {
+        let Self { rules, text, column } = *self;
+        FieldError { name: rules.name, part: text.to_owned(), column, why: why.to_owned(), hint: hint.into() }
     }
 }
 

@@ -2,7 +2,7 @@
 //! Never: the effects (see `schedule`).
 
 use crate::domain::Timestamp;
-use crate::schedule::{Change, Daylight, Effect, Reading, Readings, Schedule, Zone};
+use crate::schedule::{Change, ClockEffect, Daylight, Reading, Readings, Schedule, Zone};
 
 /// In place of the offset of a skipped fire; as wide as most offsets.
 const NO_OFFSET: &str = "-    ";
@@ -16,23 +16,23 @@ pub fn mark(daylight: Daylight, at: Timestamp, zone: &Zone, shown: &Zone) -> Str
     let clock = if is_here { "the clock".to_owned() } else { format!("the clock of {}", zone.name()) };
     let fires = if readings.count == 1 { String::new() } else { format!("{} fires, ", readings.count) };
     // The line of skipped fires shows the first of their readings.
-    let beside = if is_here && effect == Effect::Skipped { readings.first } else { shown.reading(at) };
+    let beside = if is_here && effect == ClockEffect::Skipped { readings.first } else { shown.reading(at) };
     let times = range(readings, beside);
     match effect {
-        Effect::Moved => format!("moved: {clock} leaves out {times}"),
-        Effect::Merged { fires } => format!("merged: {fires} fires in one, {clock} leaves out {times}"),
-        Effect::Skipped => format!("skipped: {fires}{clock} leaves out {times}"),
-        Effect::Once => format!("once: {fires}{clock} shows {times} twice"),
-        Effect::Twice if readings.count == 1 => format!("twice: {clock} shows {times} twice"),
-        Effect::Twice => {
+        ClockEffect::Moved => format!("moved: {clock} leaves out {times}"),
+        ClockEffect::Merged { fires } => format!("merged: {fires} fires in one, {clock} leaves out {times}"),
+        ClockEffect::Skipped => format!("skipped: {fires}{clock} leaves out {times}"),
+        ClockEffect::Once => format!("once: {fires}{clock} shows {times} twice"),
+        ClockEffect::Twice if readings.count == 1 => format!("twice: {clock} shows {times} twice"),
+        ClockEffect::Twice => {
             format!(
                 "twice: {} fires instead of {}, {clock} shows {times} twice",
                 readings.count * 2,
                 readings.count
             )
         }
-        Effect::FirstOfTwo => "first of two".to_owned(),
-        Effect::SecondOfTwo => "second of two".to_owned(),
+        ClockEffect::FirstOfTwo => "first of two".to_owned(),
+        ClockEffect::SecondOfTwo => "second of two".to_owned(),
     }
 }
 
@@ -40,20 +40,20 @@ pub fn mark(daylight: Daylight, at: Timestamp, zone: &Zone, shown: &Zone) -> Str
 pub fn word(daylight: Daylight) -> String {
     let word = daylight.effect.as_str().replace('_', " ");
     let fires = match daylight.effect {
-        Effect::Merged { fires } => fires,
-        Effect::Moved
-        | Effect::Skipped
-        | Effect::Once
-        | Effect::Twice
-        | Effect::FirstOfTwo
-        | Effect::SecondOfTwo => daylight.readings.count,
+        ClockEffect::Merged { fires } => fires,
+        ClockEffect::Moved
+        | ClockEffect::Skipped
+        | ClockEffect::Once
+        | ClockEffect::Twice
+        | ClockEffect::FirstOfTwo
+        | ClockEffect::SecondOfTwo => daylight.readings.count,
     };
     if fires == 1 { word } else { format!("{word} ×{fires}") }
 }
 
 /// Returns the readings of skipped fires, which have no instant.
 pub fn skipped(daylight: Option<Daylight>) -> Option<Readings> {
-    daylight.filter(|daylight| daylight.effect == Effect::Skipped).map(|daylight| daylight.readings)
+    daylight.filter(|daylight| daylight.effect == ClockEffect::Skipped).map(|daylight| daylight.readings)
 }
 
 /// Returns the time of a fire in the zone `shown`; for a skipped one the reading that the clock leaves out,

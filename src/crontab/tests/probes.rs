@@ -5,266 +5,114 @@ use super::super::Layout;
 use super::{findings, is_accepted, is_refused};
 use crate::schedule::Dialect;
 
-/// A file, and the first error: the number of newlines before it, and its text. Empty if the file is accepted.
-type Probe = (&'static [u8], &'static str);
+/// The first error (the number of newlines before it and its text, or empty) of each of several files of one
+/// line, which are separated by bars.
+type Probes = (&'static str, &'static [u8]);
 
-const CARRIAGE_RETURNS_AND_BLANKS: &[Probe] = &[
-    (b"\r\n", "0: bad minute"),
-    (b"\x0b\n", "0: bad minute"),
-    (b"\x0c\n", "0: bad minute"),
-    (b"\x0b* * * * * c\n", "0: bad minute"),
-    (b"\x0c* * * * * c\n", "0: bad minute"),
-    (b" \x0c \n* * * * * c\n", "0: bad minute"),
-    (b"*\x0b* * * * c\n", "1: bad day-of-week"),
-    (b"*\x0c* * * * c\n", "1: bad day-of-week"),
-    (b"* * * * *\x0bc\n", ""),
-    (b"\x0bA=b\n", "0: bad minute"),
-    (b"A\x0b=b\n", ""),
-    (b"A=\x0bb\n", ""),
-    (b"A=b\x0b\n", ""),
-    (b"* * * * * c\r\n* * * * * c\r\n", ""),
-    (b"* * * * * c\n\r\n* * * * * c\n", "1: bad minute"),
-    (b"@daily c\r\n", ""),
-    (b"@daily\r\n", "1: bad time specifier"),
-    (b"* * * * *\r\n", ""),
-    (b"A=b\r\n", ""),
-    (b"A=\"b\"\r\n", ""),
-    (b"A='b'\r\n", ""),
-    (b"A=\r\n", "0: bad minute"),
-    (b"# c\r\n", ""),
-    (b"\r# c\n", "0: bad minute"),
-    (b"\r \n", "0: bad minute"),
-    (b" \r\n", "0: bad minute"),
-    (b"* * * * * c\r", "missing newline"),
-    (b"* * * * * c\n\r", "missing newline"),
-    (b"* * * * * c\r\n\r", "missing newline"),
-    (b"* * * * * c\r* * * * * c\r", "missing newline"),
-    (b"* * * * * c\r* * * * * c\r\n", ""),
-];
-
-const ASSIGNMENTS: &[Probe] = &[
-    (b"=x\n", ""),
-    (b" =x\n", ""),
-    (b"A=\n", "0: bad minute"),
-    (b"A= \n", "0: bad minute"),
-    (b"A=\"\"\n", ""),
-    (b"A=''\n", ""),
-    (b"A =b\n", ""),
-    (b"A= b \n", ""),
-    (b"A = b\n", ""),
-    (b"A\t=b\n", ""),
-    (b"A\t=\tb\n", ""),
-    (b"  A=b\n", ""),
-    (b"\tA=b\n", ""),
-    (b"A=\"b\" c\n", "0: bad minute"),
-    (b"A=\"b\" \n", ""),
-    (b"A=\"b\"\t\n", ""),
-    (b"A=\"b\"c\n", "0: bad minute"),
-    (b"A=\"b\n", "0: bad minute"),
-    (b"A=\"b'\n", "0: bad minute"),
-    (b"A='b\n", "0: bad minute"),
-    (b"\"A B\"=c\n", ""),
-    (b"'A B'=c\n", ""),
-    (b"'A'=b\n", ""),
-    (b"\"A\"=b\n", ""),
-    (b"\"\"=b\n", ""),
-    (b"''=b\n", ""),
-    (b"A='b\"c'\n", ""),
-    (b"A=b\"c\"\n", ""),
-    (b"A=\"b'c\"\n", ""),
-    (b"A=\"b\"'c'\n", "0: bad minute"),
-    (b"A=\"\"x\n", "0: bad minute"),
-    (b"A=\"a\\\"b\"\n", "0: bad minute"),
-    (b"A=b\\\n", ""),
-    (b"export A=b\n", "0: bad minute"),
-    (b"A B=c\n", "0: bad minute"),
-    (b"A \"B\"=c\n", "0: bad minute"),
-    (b"*=5\n", ""),
-    (b"* =5\n", ""),
-    (b"5=5\n", ""),
-    (b"5 =5\n", ""),
-    (b"@daily=1\n", ""),
-    (b"@daily =1\n", ""),
-    (b"#=1\n", ""),
-    (b"A==b\n", ""),
-    (b"A=b=c\n", ""),
-    (b"A+=b\n", ""),
-    (b"A.B=c\n", ""),
-    (b"A-B=c\n", ""),
-    (b"\xc3\x84=1\n", ""),
-    (b"A=\xc3\xbc\n", ""),
-    (b"=\n", "0: bad minute"),
-    (b"==\n", ""),
-    (b"= =\n", ""),
-    (b"\"A=b\n", "0: bad minute"),
-    (b"\"A\"\n", "0: bad minute"),
-    (b"A\n", "1: bad minute"),
-    (b"A b\n", "0: bad minute"),
-    (b"\"\n", "0: bad minute"),
-    (b"\"\"\n", "0: bad minute"),
-    (b"\"A\" \"B\"=c\n", "0: bad minute"),
-    (b"A= \"b\"\n", ""),
-    (b"A= \"b\" \n", ""),
-    (b"A ='b'\n", ""),
-    (b"A=$HOME\n", ""),
-    (b"%=1\n", ""),
-    (b"A=b%c\n", ""),
-    (b"$A=b\n", ""),
-    (b"\\A=b\n", ""),
-    (b"A\\=b\n", ""),
-    (b"A=b # c\n", ""),
-    (b"A=\"b\" # c\n", "0: bad minute"),
-    (b"0 0 * * *=5\n", ""),
-    (b"1=2 * * * * c\n", ""),
-    (b"*=5 * * * * c\n", ""),
-    (b"* * * * * A=b\n", ""),
-    (b"* * * * *=b\n", ""),
-];
-
-const BLANKS_AND_COMMENTS: &[Probe] = &[
-    (b"  * * * * * c\n", ""),
-    (b"\t* * * * * c\n", ""),
-    (b" # c\n", ""),
-    (b"\t# c\n", ""),
-    (b"  \n", ""),
-    (b"\t\n", ""),
-    (b"*\t*\t*\t*\t*\tc\n", ""),
-    (b"*  *\t *  * *  c\n", ""),
-    (b"* * * * * # c\n", ""),
-    (b"* * * * * #\n", ""),
-    (b"* * * * * \n", ""),
-    (b"* * * * *\n", ""),
-    (b"* * * * *\t\n", ""),
-    (b"* * * * *  \t \n", ""),
-    (b"* * * * * *\n", "0: bad command"),
-    (b"* * * * * * c\n", "0: bad command"),
-    (b"* * * * * *c\n", "0: bad command"),
-    (b"* * * * * **\n", "0: bad command"),
-    (b"* * * * *\t*\n", "0: bad command"),
-    (b"* * * * * \t*x\n", "0: bad command"),
-    (b"* * * * * \"*\"\n", ""),
-    (b"*#\n", "1: bad hour"),
-    (b"1#c * * * * c\n", ""),
-    (b"* * * *#c\n", "1: bad day-of-week"),
-    (b"#\n", ""),
-    (b"##\n", ""),
-    (b"0 0 0 * * c\n", "0: bad day-of-month"),
-    (b"* * * * * %\n", ""),
-    (b"* * * * * %x\n", ""),
-    (b"* * * * * \\\n", ""),
-    (b"* * * * * c \\\n", ""),
-    (b"-* * * * * c\n", "0: bad minute"),
-    (b"-5 * * * * c\n", "0: bad minute"),
-    (b"+5 * * * * c\n", "0: bad minute"),
-];
-
-const NICKNAMES: &[Probe] = &[
-    (b"@daily\n", ""),
-    (b"@daily \n", ""),
-    (b"@daily\t\n", ""),
-    (b"@daily c\n", ""),
-    (b"@daily\tc\n", ""),
-    (b" @daily c\n", ""),
-    (b"\t@daily c\n", ""),
-    (b"@ daily\n", "0: bad time specifier"),
-    (b"@ daily c\n", "0: bad time specifier"),
-    (b"@DAILY c\n", "0: bad time specifier"),
-    (b"@Daily c\n", "0: bad time specifier"),
-    (b"@dailyfoo\n", "1: bad time specifier"),
-    (b"@dailyfoo c\n", "0: bad time specifier"),
-    (b"@daily:c\n", "1: bad time specifier"),
-    (b"@daily#c\n", "1: bad time specifier"),
-    (b"@daily,c\n", "1: bad time specifier"),
-    (b"@\n", "1: bad time specifier"),
-    (b"@ \n", "0: bad time specifier"),
-    (b"@ c\n", "0: bad time specifier"),
-    (b"@reboot\n", ""),
-    (b"@reboot c\n", ""),
-    (b"@yearly c\n", ""),
-    (b"@annually c\n", ""),
-    (b"@monthly c\n", ""),
-    (b"@weekly c\n", ""),
-    (b"@midnight c\n", ""),
-    (b"@hourly c\n", ""),
-    (b"@every 5m c\n", "0: bad time specifier"),
-    (b"@every_minute c\n", "0: bad time specifier"),
-    (b"@5 c\n", "0: bad time specifier"),
-    (b"@daily *\n", "0: bad command"),
-    (b"@daily *c\n", "0: bad command"),
-    (b"@daily * * * * * c\n", "0: bad command"),
-    (b"@daily %\n", ""),
-    (b"@daily=c\n", ""),
+const CARRIAGE_RETURNS_AND_BLANKS: &[Probes] = &[
+    ("0: bad minute", b"\r|\x0b|\x0c|\x0b* * * * * c|\x0c* * * * * c|\x0bA=b|A=\r|\r# c|\r | \r"),
+    ("1: bad day-of-week", b"*\x0b* * * * c|*\x0c* * * * c"),
     (
-        b"@xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx c\n",
-        "0: bad time specifier",
+        "",
+        b"* * * * *\x0bc|A\x0b=b|A=\x0bb|A=b\x0b|@daily c\r|* * * * *\r|A=b\r|A=\"b\"\r|A='b'\r|\
+         # c\r|* * * * * c\r* * * * * c\r",
+    ),
+    ("1: bad time specifier", b"@daily\r"),
+];
+
+const ASSIGNMENTS: &[Probes] = &[
+    (
+        "",
+        b"=x| =x|A=\"\"|A=''|A =b|A= b |A = b|A\t=b|A\t=\tb|  A=b|\tA=b|A=\"b\" |A=\"b\"\t|\
+         \"A B\"=c|'A B'=c|'A'=b|\"A\"=b|\"\"=b|''=b|A='b\"c'|A=b\"c\"|A=\"b'c\"|A=b\\|*=5|* =5|\
+         5=5|5 =5|@daily=1|@daily =1|#=1|A==b|A=b=c|A+=b|A.B=c|A-B=c|\xc3\x84=1|A=\xc3\xbc|==|= =|\
+         A= \"b\"|A= \"b\" |A ='b'|A=$HOME|%=1|A=b%c|$A=b|\\A=b|A\\=b|A=b # c|0 0 * * *=5|\
+         1=2 * * * * c|*=5 * * * * c|* * * * * A=b|* * * * *=b",
     ),
     (
-        b"@xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx c\n",
-        "0: bad time specifier",
+        "0: bad minute",
+        b"A=|A= |A=\"b\" c|A=\"b\"c|A=\"b|A=\"b'|A='b|A=\"b\"'c'|A=\"\"x|A=\"a\\\"b\"|export A=b|\
+         A B=c|A \"B\"=c|=|\"A=b|\"A\"|A b|\"|\"\"|\"A\" \"B\"=c|A=\"b\" # c",
+    ),
+    ("1: bad minute", b"A"),
+];
+
+const BLANKS_AND_COMMENTS: &[Probes] = &[
+    (
+        "",
+        b"  * * * * * c|\t* * * * * c| # c|\t# c|  |\t|*\t*\t*\t*\t*\tc|*  *\t *  * *  c|\
+         * * * * * # c|* * * * * #|* * * * * |* * * * *|* * * * *\t|* * * * *  \t |* * * * * \"*\"|\
+         1#c * * * * c|#|##|* * * * * %|* * * * * %x|* * * * * \\|* * * * * c \\",
+    ),
+    ("0: bad command", b"* * * * * *|* * * * * * c|* * * * * *c|* * * * * **|* * * * *\t*|* * * * * \t*x"),
+    ("1: bad hour", b"*#"),
+    ("1: bad day-of-week", b"* * * *#c"),
+    ("0: bad day-of-month", b"0 0 0 * * c"),
+    ("0: bad minute", b"-* * * * * c|-5 * * * * c|+5 * * * * c"),
+];
+
+const NICKNAMES: &[Probes] = &[
+    (
+        "",
+        b"@daily|@daily |@daily\t|@daily c|@daily\tc| @daily c|\t@daily c|@reboot|@reboot c|\
+         @yearly c|@annually c|@monthly c|@weekly c|@midnight c|@hourly c|@daily %|@daily=c",
     ),
     (
-        b"@xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx c\n",
         "0: bad time specifier",
+        b"@ daily|@ daily c|@DAILY c|@Daily c|@dailyfoo c|@ |@ c|@every 5m c|@every_minute c|@5 c",
     ),
+    ("1: bad time specifier", b"@dailyfoo|@daily:c|@daily#c|@daily,c|@"),
+    ("0: bad command", b"@daily *|@daily *c|@daily * * * * * c"),
 ];
 
-const ENDS: &[Probe] = &[
-    (b"", ""),
-    (b" \t ", ""),
-    (b"\n\n\n", ""),
-    (b"# c", ""),
-    (b"* * * * * c\n# c", ""),
-    (b"* * * * * c", "missing newline"),
-    (b"* * * * *", "missing newline"),
-    (b"* *", "missing newline"),
-    (b"A=b", "missing newline"),
-    (b"* * * * * c\n \t", ""),
-    (b"@daily", "missing newline"),
-    (b"@daily c", "missing newline"),
-    (b" # c", ""),
-    (b"garbage", "missing newline"),
-    (b"75 * * * * c\n* * * * * c", "0: bad minute"),
-    (b"75 * * * * c", "missing newline"),
-    (b"\"A\"", "missing newline"),
-    (b"A=", "missing newline"),
-    (b"A", "missing newline"),
-    (b"*", "missing newline"),
+const BYTES: &[Probes] = &[
+    (
+        "0: bad minute",
+        b"\xff# c|\xff * * * * c|5\xff * * * * c|* \xff * * * c|\xc2\xa0* * * * * c|\
+         \xef\xbb\xbf* * * * * c|\xef\xbb\xbf# c|\xef\xbb\xbf@daily c|\xef\xbb\xbf",
+    ),
+    (
+        "",
+        b"# c\xff|* * * * * caf\xe9|* * * * * caf\xc3\xa9|* * * * * c\xff|@daily \xff|@daily \xffc|\
+         \xff=b|A=\xff|A\xff=b|# caf\xe9|A=caf\xe9|\xc4=b|\xef\xbb\xbfA=b|1\xe2\x80\x935 * * * * c|\
+         A=\xe2\x80\x9cb\xe2\x80\x9d|# c\x00d",
+    ),
+    ("0: bad day-of-week", b"* * * * * \xff|* * * * * \xffc"),
+    ("1: bad day-of-week", b"*\xa0* * * * c|*\xc2\xa0* * * * c|*\r* * * * c"),
 ];
 
-const BYTES: &[Probe] = &[
-    (b"\xff# c\n", "0: bad minute"),
-    (b"# c\xff\n", ""),
-    (b"* * * * * caf\xe9\n", ""),
-    (b"* * * * * caf\xc3\xa9\n", ""),
-    (b"* * * * * \xff\n", "0: bad day-of-week"),
-    (b"* * * * * \xffc\n", "0: bad day-of-week"),
-    (b"* * * * * c\xff\n", ""),
-    (b"@daily \xff\n", ""),
-    (b"@daily \xffc\n", ""),
-    (b"\xff * * * * c\n", "0: bad minute"),
-    (b"5\xff * * * * c\n", "0: bad minute"),
-    (b"* \xff * * * c\n", "0: bad minute"),
-    (b"\xff=b\n", ""),
-    (b"A=\xff\n", ""),
-    (b"A\xff=b\n", ""),
-    (b"*\xa0* * * * c\n", "1: bad day-of-week"),
-    (b"*\xc2\xa0* * * * c\n", "1: bad day-of-week"),
-    (b"\xc2\xa0* * * * * c\n", "0: bad minute"),
-    (b"# caf\xe9\n", ""),
-    (b"A=caf\xe9\n", ""),
-    (b"\xc4=b\n", ""),
-    (b"\xef\xbb\xbf* * * * * c\n", "0: bad minute"),
-    (b"\xef\xbb\xbf# c\n", "0: bad minute"),
-    (b"\xef\xbb\xbfA=b\n", ""),
-    (b"\xef\xbb\xbf@daily c\n", "0: bad minute"),
-    (b"\xef\xbb\xbf", "missing newline"),
-    (b"\xef\xbb\xbf\n", "0: bad minute"),
-    (b"1\xe2\x80\x935 * * * * c\n", ""),
-    (b"A=\xe2\x80\x9cb\xe2\x80\x9d\n", ""),
-    (b"* * * * * c\n\x1a", "missing newline"),
-    (b"* * * * * c\n\x1a\n", "1: bad minute"),
-    (b"*\r* * * * c\n", "1: bad day-of-week"),
-    (b"# c\x00d\n", ""),
+/// The first error of a whole file.
+const FILES: &[(&str, &[u8])] = &[
+    ("", b"* * * * * c\r\n* * * * * c\r\n"),
+    ("", b""),
+    ("", b" \t "),
+    ("", b"\n\n\n"),
+    ("", b"# c"),
+    ("", b"* * * * * c\n# c"),
+    ("", b"* * * * * c\n \t"),
+    ("", b" # c"),
+    ("missing newline", b"* * * * * c\r"),
+    ("missing newline", b"* * * * * c\n\r"),
+    ("missing newline", b"* * * * * c\r\n\r"),
+    ("missing newline", b"* * * * * c\r* * * * * c\r"),
+    ("missing newline", b"\xef\xbb\xbf"),
+    ("missing newline", b"* * * * * c\n\x1a"),
+    ("missing newline", b"* * * * * c"),
+    ("missing newline", b"* * * * *"),
+    ("missing newline", b"* *"),
+    ("missing newline", b"A=b"),
+    ("missing newline", b"@daily"),
+    ("missing newline", b"@daily c"),
+    ("missing newline", b"garbage"),
+    ("missing newline", b"75 * * * * c"),
+    ("missing newline", b"\"A\""),
+    ("missing newline", b"A="),
+    ("missing newline", b"A"),
+    ("missing newline", b"*"),
+    ("0: bad minute", b" \x0c \n* * * * * c\n"),
+    ("1: bad minute", b"* * * * * c\n\r\n* * * * * c\n"),
+    ("1: bad minute", b"* * * * * c\n\x1a\n"),
+    ("0: bad minute", b"75 * * * * c\n* * * * * c"),
 ];
 
 /// Returns the first line that Debian's cron refuses, with its words if a note has them.
@@ -295,9 +143,17 @@ fn check(file: &[u8], error: &str) {
 
 #[test]
 fn a_table_is_refused_at_the_line_that_debians_cron_refuses() {
-    let all = [CARRIAGE_RETURNS_AND_BLANKS, ASSIGNMENTS, BLANKS_AND_COMMENTS, NICKNAMES, ENDS, BYTES];
-    for (file, error) in all.into_iter().flatten() {
+    let all = [CARRIAGE_RETURNS_AND_BLANKS, ASSIGNMENTS, BLANKS_AND_COMMENTS, NICKNAMES, BYTES];
+    for (error, lines) in all.into_iter().flatten() {
+        for line in lines.split(|byte| *byte == b'|') {
+            check(&[line, b"\n"].concat(), error);
+        }
+    }
+    for (error, file) in FILES {
         check(file, error);
+    }
+    for length in [99, 100, 101] {
+        check(format!("@{} c\n", "x".repeat(length)).as_bytes(), "0: bad time specifier");
     }
 }
 

@@ -10,7 +10,6 @@ mod oddity;
 mod scan;
 mod write;
 
-use std::fmt;
 use std::str;
 
 use super::fires::Schedule;
@@ -45,14 +44,6 @@ impl BadField {
         ["bad minute", "bad hour", "bad day-of-month", "bad month", "bad day-of-week"][self.index]
     }
 }
-
-impl fmt::Display for BadField {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message())
-    }
-}
-
-impl std::error::Error for BadField {}
 
 /// Five fields as a cron reads them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,7 +18,8 @@ fn all_readings(text: &str) -> Vec<Schedule> {
     let fields: Vec<_> = text.split(' ').map(str::as_bytes).collect();
     if let Ok(fields) = <&[&[u8]; 5]>::try_from(&fields[..]) {
         for dialect in [Dialect::Debian, Dialect::Cronie] {
-            let reading = dialect.read(fields, 0).unwrap_or_else(|bad| panic!("{dialect:?}: {text}: {bad}"));
+            let reading =
+                dialect.read(fields, 0).unwrap_or_else(|bad| panic!("{dialect:?}: {text}: {bad:?}"));
             readings.push(reading.schedule().expect("it fires"));
         }
     }

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::super::daylight::{Change, Daylight, Effect, Readings};
+use super::super::daylight::{Change, ClockEffect, Daylight, Readings};
 use super::super::pattern::Follows;
 use super::super::walk::highest_reading;
 use super::super::{Schedule, Zone};
@@ -42,13 +42,19 @@ fn marks(text: &str, from: &str, to: &str, zone: &Zone) -> String {
         let Some(Daylight { effect, readings }) = *mark else { continue };
         let at = &zone.show(*at)[11..16];
         match effect {
-            Effect::Moved => words.push(format!("moved to {at}: {}", span(readings))),
-            Effect::Merged { fires } => words.push(format!("{fires} merged at {at}: {}", span(readings))),
-            Effect::Once | Effect::FirstOfTwo | Effect::SecondOfTwo => {}
-            Effect::Skipped | Effect::Twice => panic!("{effect:?} is not an effect on one fire"),
+            ClockEffect::Moved => words.push(format!("moved to {at}: {}", span(readings))),
+            ClockEffect::Merged { fires } => {
+                words.push(format!("{fires} merged at {at}: {}", span(readings)));
+            }
+            ClockEffect::Once | ClockEffect::FirstOfTwo | ClockEffect::SecondOfTwo => {}
+            ClockEffect::Skipped | ClockEffect::Twice => panic!("{effect:?} is not an effect on one fire"),
         }
     }
-    let counted = [(Effect::Once, "once"), (Effect::FirstOfTwo, "first"), (Effect::SecondOfTwo, "second")];
+    let counted = [
+        (ClockEffect::Once, "once"),
+        (ClockEffect::FirstOfTwo, "first"),
+        (ClockEffect::SecondOfTwo, "second"),
+    ];
     words.extend(
         counted
             .iter()
@@ -214,15 +220,15 @@ proptest! {
             effects(&schedule, Timestamp::from_seconds(from), Timestamp::from_seconds(to), &zone);
         let count = |effect| fires.iter().filter(|(_, mark)| mark.is_some_and(|mark| mark.effect == effect)).count() as u64;
         let merged: u64 = fires.iter().map(|(_, mark)| match mark.map(|mark| mark.effect) {
-            Some(Effect::Merged { fires }) => fires - 1,
+            Some(ClockEffect::Merged { fires }) => fires - 1,
             _ => 0,
         }).sum();
         let skipped: u64 = skips.iter().map(|skip| skip.daylight.readings.count).sum();
         let readings = pattern.count(highest_reading(from, &zone) + 1, highest_reading(to, &zone));
-        prop_assert_eq!(fires.len() as u64 + merged + skipped, readings + count(Effect::SecondOfTwo));
+        prop_assert_eq!(fires.len() as u64 + merged + skipped, readings + count(ClockEffect::SecondOfTwo));
         match pattern.follows {
-            Follows::WallClock => prop_assert_eq!((skipped, count(Effect::SecondOfTwo)), (0, 0)),
-            Follows::RealTime => prop_assert_eq!((merged, count(Effect::Moved), count(Effect::Once)), (0, 0, 0)),
+            Follows::WallClock => prop_assert_eq!((skipped, count(ClockEffect::SecondOfTwo)), (0, 0)),
+            Follows::RealTime => prop_assert_eq!((merged, count(ClockEffect::Moved), count(ClockEffect::Once)), (0, 0, 0)),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::domain::{Span, Timestamp};
 /// The number of compared elapses of each line.
 const ELAPSES: usize = 8;
 
-/// Asks systemd for the next elapses of many lines; `None`, with a printed reason, where it is not installed.
+/// Returns the next elapses of many lines by systemd. `None` if it is not installed.
 fn elapses(lines: &[String], from: &str) -> Option<Vec<Vec<Timestamp>>> {
     let mut command = Command::new("systemd-analyze");
     command.env("TZ", "UTC").env("LC_ALL", "C").env_remove("SYSTEMD_LOG_LEVEL").arg("calendar");
@@ -50,8 +50,8 @@ fn read(shown: &str) -> Timestamp {
     instant(&format!("{}T{}Z", words[1], words[2]))
 }
 
-/// Compares the next elapses of all lines of each schedule with its next fires, less those that `expected`
-/// drops.
+/// Compares the next elapses of all lines of each schedule with its next fires, except for those that systemd
+/// leaves out.
 fn compare(schedules: &[(String, Schedule, Option<&Zone>)], from: &str) {
     let after = read(&format!("- {from}"));
     let all: Vec<(usize, String)> = schedules
@@ -151,7 +151,7 @@ fn an_expression_is_written_as_systemd_reads_it() {
         ("0 0 * * 5-7", &["Fri..Sun *-*-* 00:00:00"]),
         ("0 0 * * 0,1", &["Mon,Sun *-*-* 00:00:00"]),
         ("0 9-17 1 jan,mar-jun *", &["*-01,03..06-01 09..17:00:00"]),
-        // Either day suffices, so there are two lines; a star makes it one.
+        // One day is enough, so there are two lines. A star makes it one.
         ("0 0 1,15 * 5", &["*-*-01,15 00:00:00", "Fri *-*-* 00:00:00"]),
         ("0 0 1-7 * */7", &["Sun *-*-01..07 00:00:00"]),
         ("0 0 1 * 0-6", &["*-*-* 00:00:00"]),
