@@ -11,7 +11,8 @@ pub fn safe_signs(dialect: Dialect) -> &'static str {
     }
 }
 
-/// Returns whether cron gives this address, of `MAILTO` or `MAILFROM`, to sendmail(8) (`safe_p` in its source).
+/// Returns whether cron gives this address, of `MAILTO` or `MAILFROM`, to sendmail(8) (`safe_p` in its
+/// source).
 pub fn is_safe(address: &[u8], dialect: Dialect) -> bool {
     let signs = safe_signs(dialect).as_bytes();
     address.first().is_some_and(u8::is_ascii_alphanumeric)

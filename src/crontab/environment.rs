@@ -25,9 +25,9 @@ pub enum MailRule {
     Unsafe,
 }
 
-/// Returns the environment of a job: the table's variables, then those of cron, then `login`, which pam_env(8)
-/// sets for every session. The first of a name wins, but a table cannot set the name of the user. No name is
-/// twice in `table`.
+/// Returns the environment of a job: the table's variables, then those of cron, then `login`, which
+/// pam_env(8) sets for every session. The first of a name wins, but a table cannot set the name of the user.
+/// No name is twice in `table`.
 pub fn environment(table: &[Variable], account: &Account, login: &[EnvVar], dialect: Dialect) -> Vec<EnvVar> {
     let path: &[u8] = match dialect {
         Dialect::Debian => b"/usr/bin:/bin",

@@ -208,7 +208,8 @@ fn rest_of_entry<'a>(
     dialect: Dialect,
     layout: Layout,
 ) -> Result<EntryText<'a>, BadForm> {
-    // A star in place of the command looks like a sixth field. Debian's cron checks it in a user's table only.
+    // A star in place of the command looks like a sixth field. Debian's cron checks it in a user's table
+    // only.
     let is_checked = layout == Layout::User || dialect == Dialect::Cronie;
     if is_checked && cursor.is_at(b'*') {
         return Err(BadForm::Command);

@@ -183,8 +183,8 @@ fn other_zone(variable: ZoneVariable, zone: &str) -> String {
 fn unsafe_address(origin: Dialect, address: &str) -> String {
     let signs = safe_signs(origin);
     format!(
-        "MAILTO `{address}` is not given to sendmail(8), so nothing is mailed: an address begins with a letter or \
-         digit and has only those and `{signs}`"
+        "MAILTO `{address}` is not given to sendmail(8), so nothing is mailed: an address begins with a \
+         letter or digit and has only those and `{signs}`"
     )
 }
 
@@ -256,7 +256,8 @@ impl fmt::Display for Note {
             ),
             Self::NoDelay(most) => write!(
                 f,
-                "RANDOM_DELAY `{most}` is not a number of minutes from 0 to {DELAY_MINUTES_MAX}: nothing is delayed"
+                "RANDOM_DELAY `{most}` is not a number of minutes from 0 to {DELAY_MINUTES_MAX}: \
+                 nothing is delayed"
             ),
             Self::UnsafeAddress { origin, address } => f.write_str(&unsafe_address(*origin, address)),
             Self::HomeMissing(home) => {

@@ -39,9 +39,9 @@ pub struct TableJob {
     pub is_off: bool,
 }
 
-/// Writes a table. `base` has the variables that cron sets for every job. Its `MAILTO` is the owner, whom cron
-/// mails without such a variable. Jobs with few variables come first, because an assignment holds for all
-/// lines below and cannot be undone.
+/// Writes a table. `base` has the variables that cron sets for every job. Its `MAILTO` is the owner, whom
+/// cron mails without such a variable. Jobs with few variables come first, because an assignment holds for
+/// all lines below and cannot be undone.
 ///
 /// Also returns the jobs that could not be written: the place of each, and the reason.
 pub fn write(jobs: &[TableJob], base: &Vars, dialect: Dialect) -> (Vec<u8>, Vec<(usize, String)>) {
@@ -120,8 +120,8 @@ fn lines(job: &TableJob, set: &Vars, base: &Vars, dialect: Dialect) -> Result<Ve
     Ok(text)
 }
 
-/// Returns whether a cron reads the line as an entry with this command, and not as an assignment, a sixth field
-/// or an option.
+/// Returns whether a cron reads the line as an entry with this command, and not as an assignment, a sixth
+/// field or an option.
 fn is_entry(schedule: &str, command: &[u8], dialect: Dialect) -> bool {
     let line = [schedule.as_bytes(), b" ", command].concat();
     let line = Line { number: 1, text: &line, ending: Ending::Newline };

@@ -36,7 +36,8 @@ pub struct Daylight {
 pub enum ClockEffect {
     /// The clock leaves out the reading, and the fire comes at the transition.
     Moved,
-    /// The clock leaves out readings, whose fires come at the transition as one, with a fire that is due then.
+    /// The clock leaves out readings, whose fires come at the transition as one, with a fire that is due
+    /// then.
     Merged {
         /// The number of fires in this one: at least two.
         fires: u64,

@@ -35,8 +35,9 @@ pub enum Schedule {
 impl Schedule {
     /// Returns the first fire strictly after `after`, or `None` if there is none within 140 years.
     ///
-    /// No expression pauses longer: 29 February falls on a given weekday after at most 40 years, and the years
-    /// of seven fields end with 2100. A schedule whose readings fell into gaps 64 times in a row never fires.
+    /// No expression pauses longer: 29 February falls on a given weekday after at most 40 years, and the
+    /// years of seven fields end with 2100. A schedule whose readings fell into gaps 64 times in a row never
+    /// fires.
     ///
     /// A reading inside a gap fires at the end of the gap, a reading in a fold at the earlier instant. But an
     /// expression with a star in its second, minute or hour follows real time: it does not fire in a gap, and
@@ -54,23 +55,23 @@ impl Schedule {
         }
     }
 
-    /// Returns the effect of a gap or a fold of the zone on one fire: every `ClockEffect` but `Skipped` and `Twice`.
-    /// `None` on ordinary days, and for schedules other than expressions.
+    /// Returns the effect of a gap or a fold of the zone on one fire: every `ClockEffect` but `Skipped` and
+    /// `Twice`. `None` on ordinary days, and for schedules other than expressions.
     pub fn daylight(&self, fire: Timestamp, zone: &Zone) -> Option<Daylight> {
         let (pattern, by) = self.pattern()?;
         daylight::of_fire(pattern, (fire - by).as_seconds(), zone)
     }
 
-    /// Returns the first gap in `(after, until]` that skips fires for good, which only expressions with a star
-    /// in their second, minute or hour have. Looks ahead 140 years at most, like `next_after`.
+    /// Returns the first gap in `(after, until]` that skips fires for good, which only expressions with a
+    /// star in their second, minute or hour have. Looks ahead 140 years at most, like `next_after`.
     pub fn skipped(&self, after: Timestamp, until: Timestamp, zone: &Zone) -> Option<Change> {
         let (pattern, by) = self.pattern()?;
         let change = daylight::skipped(pattern, (after - by).as_seconds(), (until - by).as_seconds(), zone)?;
         Some(change.delayed(by))
     }
 
-    /// Returns the transitions in `(after, until]` that change fires, with every `ClockEffect` but `FirstOfTwo` and
-    /// `SecondOfTwo`. A star that fires in every hour is not affected by any.
+    /// Returns the transitions in `(after, until]` that change fires, with every `ClockEffect` but
+    /// `FirstOfTwo` and `SecondOfTwo`. A star that fires in every hour is not affected by any.
     pub fn changes(&self, after: Timestamp, until: Timestamp, zone: &Zone) -> Vec<Change> {
         let Some((pattern, by)) = self.pattern() else { return Vec::new() };
         let changes = daylight::changes(pattern, (after - by).as_seconds(), (until - by).as_seconds(), zone);

@@ -376,8 +376,8 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Reads `2026-12-24`, `26-12-24`, `24.12.2026`, `12/24/26`, `122426` or `24 Dec`. Returns `false` for any
-    /// other number.
+    /// Reads `2026-12-24`, `26-12-24`, `24.12.2026`, `12/24/26`, `122426` or `24 Dec`. Returns `false` for
+    /// any other number.
     fn numeric_day(&mut self) -> Read<bool> {
         let digits = self.digits(0);
         let is_iso = digits == 4;

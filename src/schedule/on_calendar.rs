@@ -49,9 +49,10 @@ impl Schedule {
     /// Returns the first fire in `(from, until]` from which on systemd 252 does not elapse as this fires.
     ///
     /// At an ordinary transition that is a fire which a gap has moved, or one in the second pass of a fold.
-    /// systemd loses more if a zone skips midnight (Chile), has its saving time in winter (Morocco) or changes
-    /// its offset for good. There glibc's mktime(3) goes backwards, and systemd gives up the rest of the day,
-    /// or everything after it. So any reading within the hours of such a transition counts as different.
+    /// systemd loses more if a zone skips midnight (Chile), has its saving time in winter (Morocco) or
+    /// changes its offset for good. There glibc's mktime(3) goes backwards, and systemd gives up the rest of
+    /// the day, or everything after it. So any reading within the hours of such a transition counts as
+    /// different.
     pub fn first_unlike_systemd(&self, from: Timestamp, until: Timestamp, zone: &Zone) -> Option<Timestamp> {
         let Self::Cron(pattern) = self else { return None };
         let mut at = from.as_seconds();

@@ -129,7 +129,8 @@ impl Pattern {
 
     /// Returns whether any reading matches, in any year.
     pub(super) fn ever_matches(&self) -> bool {
-        // There are fourteen kinds of year, by leap day and first weekday. 28 years within a century have all.
+        // There are fourteen kinds of year, by leap day and first weekday. 28 years within a century have
+        // all.
         let (from, years) = match self.years {
             Years::All => (2001, 28),
             Years::Set(_) => (Years::FIRST, Years::LAST - Years::FIRST + 1),

@@ -127,8 +127,8 @@ fn refuse(text: &str, index: usize, item: &str, why: &str) -> ParseError {
         _ => format!("{low}-{high}"),
     };
     let hint = format!(
-        "six fields begin with the second; {article} {name} is {accepted}, `*`, `*/n`, `a/n`, `a-b`, `a-b/n` or a \
-         list by commas"
+        "six fields begin with the second; {article} {name} is {accepted}, `*`, `*/n`, `a/n`, `a-b`, `a-b/n` \
+         or a list by commas"
     );
     ParseError {
         cause: format!("{name} `{item}` in `{text}` {why}"),

@@ -20,8 +20,8 @@ const YEARLY_MAX: i64 = 8;
 
 /// Reads a TIME from now on.
 ///
-/// The forms, in any case: RFC 3339; `YYYY-MM-DD [HH:MM[:SS]]`; `@EPOCH`; at(1)'s words, with the day before or
-/// after the time of day. A text without an offset or `UTC` is read in `zone`.
+/// The forms, in any case: RFC 3339; `YYYY-MM-DD [HH:MM[:SS]]`; `@EPOCH`; at(1)'s words, with the day before
+/// or after the time of day. A text without an offset or `UTC` is read in `zone`.
 ///
 /// - `HH:MM` is the next one.
 /// - A month and a day without a year are in this year if that is today or later, otherwise in the next

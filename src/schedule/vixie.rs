@@ -80,8 +80,8 @@ pub(super) fn meant_step(item: &str) -> Option<String> {
 
 /// Reads five fields that are separated by single spaces.
 ///
-/// The day rule is textual: a field is a star if its first character is `*`. So `*/2` and `*,1` are stars, and
-/// `1-31` is not. If the day of month or the weekday is a star, both must match, otherwise one is enough.
+/// The day rule is textual: a field is a star if its first character is `*`. So `*/2` and `*,1` are stars,
+/// and `1-31` is not. If the day of month or the weekday is a star, both must match, otherwise one is enough.
 pub(super) fn parse(text: &str) -> Result<Pattern, ParseError> {
     let mut sets = [0; 5];
     let mut stars = [false; 5];

@@ -1,6 +1,5 @@
-//! Owns: the environment of a job and the addresses of its mail, measured with Debian's cron and read from the
-//! source of cronie.
-//! Never: sending mail.
+//! Owns: the environment of a job and the addresses of its mail, measured with Debian's cron and read from
+//! the source of cronie. Never: sending mail.
 
 use super::super::{Account, Layout, MailRule, environment, mail_rule};
 use super::last_entry;

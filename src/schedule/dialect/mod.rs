@@ -26,8 +26,8 @@ const KEPT_MAX: usize = 999;
 pub enum Dialect {
     /// Debian's cron 3.0pl1-162, which skips anything between a number and the next blank.
     Debian,
-    /// cronie 1.7.2, with the later rule for ranges that end with 0. It refuses tails and has `~` for a random
-    /// number.
+    /// cronie 1.7.2, with the later rule for ranges that end with 0. It refuses tails and has `~` for a
+    /// random number.
     Cronie,
 }
 
@@ -82,8 +82,8 @@ impl Dialect {
     /// Reads five fields, which the caller has split at blanks and tabs. The caller also removes a `-` before
     /// the first one, with which cronie turns off its log.
     ///
-    /// `seed` decides the numbers that cronie draws for `~`. The same seed and text give the same numbers, and
-    /// over all seeds each number is equally likely. A `~` with an end outside the field is refused here;
+    /// `seed` decides the numbers that cronie draws for `~`. The same seed and text give the same numbers,
+    /// and over all seeds each number is equally likely. A `~` with an end outside the field is refused here;
     /// cronie accepts it if the draw happens to fall inside.
     ///
     /// # Errors

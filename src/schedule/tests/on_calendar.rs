@@ -210,9 +210,10 @@ fn an_instant_is_a_date_in_utc() {
 
 #[test]
 fn systemd_elapses_in_utc_when_we_fire() {
-    let vectors = "0 0 1,15 * 5; 0 0 */2 * 1; 0 0 *,10 * 1; 0 0 10,* * 1; 0 0 1-31 * 1; 0 0 1 * 0-6; 0 0 1-31/2 * 1; \
-        0 0 1 * */2; 0 0 1-7 * */7; 0 0 */32,1-7 * MON; 0 0 */32 * 1; 0 0 * * 5-7; 0 0 * * 1-7/2; 0 0 * * 0-7/3; \
-        0 0 29 2 *; 0 0 30 2 1; */70 * * * *; */13 */5 * * *; 0 0 31 * *; @weekly; @daily; @hourly; @yearly";
+    let vectors = "0 0 1,15 * 5; 0 0 */2 * 1; 0 0 *,10 * 1; 0 0 10,* * 1; 0 0 1-31 * 1; 0 0 1 * 0-6; \
+        0 0 1-31/2 * 1; 0 0 1 * */2; 0 0 1-7 * */7; 0 0 */32,1-7 * MON; 0 0 */32 * 1; 0 0 * * 5-7; \
+        0 0 * * 1-7/2; 0 0 * * 0-7/3; 0 0 29 2 *; 0 0 30 2 1; */70 * * * *; */13 */5 * * *; 0 0 31 * *; \
+        @weekly; @daily; @hourly; @yearly";
     let texts = vectors.split("; ").map(str::to_owned);
     let texts = texts.chain(random(five_fields(), 400)).chain(random(seven_fields(), 200));
     let mut schedules: Vec<_> =
@@ -230,8 +231,10 @@ fn systemd_elapses_in_utc_when_we_fire() {
 
 /// Steps of every size in each field, and lists, ranges and weekdays beside them.
 fn texts_of_every_step() -> Vec<String> {
-    let of_31 = "0 0 */N * *; 30 6 2/N * *; */N * * * *; 0 0 3-29/N * *; 59 23 */N 1,12 *; 0 0 */N * 1; */N * * * * *";
-    let of_12 = "0 0 1 */N *; 0 0 31 2-12/N *; 0 */N * * *; 15 1-23/N * * *; 0 0 */4 */N *; 7/N * * * *; 0 */N */7 * *";
+    let of_31 = "0 0 */N * *; 30 6 2/N * *; */N * * * *; 0 0 3-29/N * *; 59 23 */N 1,12 *; 0 0 */N * 1; \
+                 */N * * * * *";
+    let of_12 = "0 0 1 */N *; 0 0 31 2-12/N *; 0 */N * * *; 15 1-23/N * * *; 0 0 */4 */N *; \
+                 7/N * * * *; 0 */N */7 * *";
     let mut texts = Vec::new();
     for (patterns, last) in [(of_31, 31), (of_12, 12)] {
         for step in 2..=last {

@@ -48,7 +48,8 @@ fn field(low: u32, high: u32) -> impl Strategy<Value = String> {
         1 => (1_u32..70).prop_map(|step| format!("*/{step}")),
         3 => value.clone().prop_map(|value| value.to_string()),
         2 => (value.clone(), value.clone()).prop_map(|(a, b)| format!("{}-{}", a.min(b), a.max(b))),
-        1 => (value.clone(), value, 1_u32..9).prop_map(|(a, b, step)| format!("{}-{}/{step}", a.min(b), a.max(b))),
+        1 => (value.clone(), value, 1_u32..9)
+            .prop_map(|(a, b, step)| format!("{}-{}/{step}", a.min(b), a.max(b))),
     ];
     proptest::collection::vec(item, 1..3).prop_map(|items| items.join(","))
 }
@@ -126,7 +127,10 @@ proptest! {
 
     #[test]
     fn fires_increase_and_are_counted_and_found_from_the_end(
-        text in prop_oneof![five_fields(), seven_fields()], after in instants(), zone in zones(), n in 1_usize..40,
+        text in prop_oneof![five_fields(), seven_fields()],
+        after in instants(),
+        zone in zones(),
+        n in 1_usize..40,
     ) {
         let schedule = cron(&text);
         let all = fires(&schedule, after, &zone, 40);
@@ -162,7 +166,8 @@ proptest! {
         let whole = if text.split(' ').count() == 6 { format!("{text} *") } else { text.clone() };
         let theirs = cron::Schedule::from_str(&whole).expect("the crate reads whatever we read");
         let from: DateTime<Utc> = DateTime::from_timestamp(after.as_seconds(), 0).expect("in range");
-        let theirs: Vec<_> = theirs.after(&from).take(8).map(|at| Timestamp::from_seconds(at.timestamp())).collect();
+        let theirs = theirs.after(&from).take(8).map(|at| Timestamp::from_seconds(at.timestamp()));
+        let theirs: Vec<_> = theirs.collect();
         prop_assert_eq!(fires(&cron(&text), after, &Zone::utc(), 8), theirs);
     }
 
@@ -177,9 +182,10 @@ proptest! {
     #[test]
     fn every_text_of_plausible_pieces_is_read_or_refused(
         pieces in proptest::collection::vec(proptest::sample::select(&[
-            "now", "+", "-", "3", "12", "2026", "2026-02-29", "9am", ":", "30", "days", "next", "monday", "Jul", "31", ".",
-            "/", "@", "*", ",", "UTC", "in", "at", "on", "99999999999999999999", "99999999999", "hours", "m", "T", "Z",
-            "years", "noon", "24", "00", "*/5", "1-5", "?", "MON", " ", "073127", "07312027", "27-07-31", "12.30",
+            "now", "+", "-", "3", "12", "2026", "2026-02-29", "9am", ":", "30", "days", "next", "monday",
+            "Jul", "31", ".", "/", "@", "*", ",", "UTC", "in", "at", "on", "99999999999999999999",
+            "99999999999", "hours", "m", "T", "Z", "years", "noon", "24", "00", "*/5", "1-5", "?", "MON", " ",
+            "073127", "07312027", "27-07-31", "12.30",
         ][..]), 0..9),
         joint in proptest::sample::select(&["", " "][..]), now in any_instants(), zone in zones(),
     ) {
@@ -195,7 +201,11 @@ proptest! {
     }
 
     #[test]
-    fn the_texts_of_instants_and_spans_read_back(at in instants(), zone in zones(), micros in 1_u64..1 << 50) {
+    fn the_texts_of_instants_and_spans_read_back(
+        at in instants(),
+        zone in zones(),
+        micros in 1_u64..1 << 50,
+    ) {
         prop_assert_eq!(parse_instant(&zone.show(at), at, &Zone::utc()), Ok(at));
         prop_assert_eq!(parse_instant(&at.to_string(), at, &zone), Ok(at));
         prop_assert_eq!(parse_span(&Span::from_micros(micros).to_string()), Ok(Span::from_micros(micros)));

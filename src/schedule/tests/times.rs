@@ -433,7 +433,8 @@ fn a_text_that_is_not_a_span_is_refused_with_its_cause() {
         ("1.5h", "`1.5h` is not a span: stopped reading at column 2 (`.`): expected a unit"),
         (
             "30m1h",
-            "`30m1h` is not a span: stopped reading at column 5 (`h`): units go from large to small, each once",
+            "`30m1h` is not a span: stopped reading at column 5 (`h`): units go from large to small, \
+             each once",
         ),
     ] {
         let refusal = parse_span(text).expect_err(text);

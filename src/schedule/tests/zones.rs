@@ -146,7 +146,8 @@ fn a_year_of_seconds_is_counted_by_the_day() {
     assert_eq!(cron("0-59 0-59 0-23 * * *").count(from, until, &zone("Europe/Berlin")), 365 * 86_400 - 3_600);
 }
 
-/// Returns the first instant of `(after, after + days]` that is a fire in one zone only, from all fires of both.
+/// Returns the first instant of `(after, after + days]` that is a fire in one zone only, from all fires of
+/// both.
 fn first_unlike_of_all(schedule: &Schedule, days: u64, one: &Zone, other: &Zone) -> Option<Timestamp> {
     let after = instant("2026-11-21T12:00:00Z");
     let until = after + Span::from_seconds(days * 86_400);
