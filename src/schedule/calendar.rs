@@ -17,9 +17,12 @@ const EPOCH: i32 = 719_163;
 
 /// Returns the day number of a date. A day after the end of the month counts on into the next month.
 pub(super) fn day_of((year, month, day): Date) -> i64 {
+    i64::from(first_of(year, month).num_days_from_ce() - EPOCH) + i64::from(day) - 1
+}
+
+fn first_of(year: i64, month: u32) -> NaiveDate {
     let first = i32::try_from(year).ok().and_then(|year| NaiveDate::from_ymd_opt(year, month, 1));
-    let first = first.expect("schedules do not leave the years of chrono, -262143 to 262142");
-    i64::from(first.num_days_from_ce() - EPOCH) + i64::from(day) - 1
+    first.expect("schedules do not leave the years of chrono, -262143 to 262142")
 }
 
 /// Returns the date of a day number.
@@ -45,6 +48,11 @@ pub(super) fn weekday_of(day: i64) -> u32 {
     u32::try_from((day + 4).rem_euclid(7)).expect("a remainder of seven is small")
 }
 
+/// Returns the weekday of the first of a month, 0 = Sunday.
+pub(super) fn first_weekday(year: i64, month: u32) -> u32 {
+    first_of(year, month).weekday().num_days_from_sunday()
+}
+
 /// Returns the number of days of a month.
 pub(super) fn days_in_month(year: i64, month: u32) -> u32 {
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -65,6 +73,8 @@ mod tests {
         for day in day_of(expected)..day_of((2301, 1, 1)) {
             assert_eq!(date_of(day), expected);
             assert_eq!(day_of(expected), day);
+            let (year, month, _) = expected;
+            assert_eq!(first_weekday(year, month), weekday_of(day_of((year, month, 1))));
             let (year, month, of_month) = expected;
             expected = match (month, of_month == days_in_month(year, month)) {
                 (_, false) => (year, month, of_month + 1),

@@ -1,7 +1,7 @@
 //! Owns: the clock readings that an expression matches, as bit sets, and the arithmetic over them.
 //! Never: zones. A reading is the number of seconds from 1970-01-01 00:00:00 to the time on a wall clock.
 
-use super::calendar::{DAY, Time, date_of, day_of, days_in_month, join, split, weekday_of};
+use super::calendar::{DAY, Time, date_of, day_of, days_in_month, first_weekday, join, split};
 
 /// How far a search looks ahead, in years. 29 February on a given weekday can be 40 years away (across 2100),
 /// and the years of seven fields end within 131 of the first.
@@ -152,7 +152,7 @@ impl Pattern {
         //     weekdays     0000010                     Sa Fr Th We Tu Mo Su
         //     week         0100000                     Tu Mo Su Sa Fr Th We: bit 0 is the first of the month
         //     by_weekday   … 0100000 0100000 0         five weeks, moved up by one: days 6, 13, 20, 27, 34
-        let first = weekday_of(day_of((year, month, 1)));
+        let first = first_weekday(year, month);
         let week = (self.weekdays >> first | self.weekdays << (7 - first)) & ALL_WEEKDAYS;
         let by_weekday = (week * 0x1020_4081) << 1;
         let matching = if self.either_day { self.days | by_weekday } else { self.days & by_weekday };

@@ -139,9 +139,13 @@ impl Zone {
 
     /// Returns the segments from a second on, each with its first second that is not before that.
     pub(super) fn segments(&self, from: i64) -> impl Iterator<Item = (i64, Segment)> {
-        let first = (from, self.segment(from));
-        std::iter::successors(Some(first), |(_, before)| {
-            (before.end < i64::MAX).then(|| (before.end, self.segment(before.end)))
+        let mut next = Some(from);
+        // Not `successors`, which would look up one segment too many.
+        std::iter::from_fn(move || {
+            let from = next?;
+            let segment = self.segment(from);
+            next = (segment.end < i64::MAX).then_some(segment.end);
+            Some((from, segment))
         })
     }
 
