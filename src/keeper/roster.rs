@@ -106,6 +106,16 @@ impl Roster {
         self.running.get_mut(&pid)
     }
 
+    /// Returns what has a process.
+    pub fn running(&self) -> impl Iterator<Item = &Running> {
+        self.running.values()
+    }
+
+    /// Returns what stands by in a queue, the next one first.
+    pub fn standing_by(&self, queue: &str) -> impl Iterator<Item = Attempt> {
+        self.queues.get(queue).into_iter().flat_map(|queue| &queue.waiting).map(|(order, _)| order.attempt)
+    }
+
     /// Returns the process of an attempt that has one.
     pub fn pid_of(&self, attempt: Attempt) -> Option<u32> {
         match self.attempts.get(&attempt)? {

@@ -1,5 +1,5 @@
-//! Owns: the promises as invariants over what a commit changed.
-//! Never: how that came about.
+//! Owns: the promises as invariants over the changes of each commit.
+//! Never: how a change came about.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,10 +14,10 @@ use crate::mails::Mails;
 use crate::model::{Owed, Trigger};
 use crate::rows::{Database, Row};
 
-/// What changed, each row as it was, if it was, and as it is.
+/// The rows that changed: as they were, unless they are new, and as they are.
 pub type Changes = Vec<(Option<Row>, Row)>;
 
-/// Everything that was seen so far.
+/// Everything that was seen so far, and the model that it must agree with.
 #[derive(Debug)]
 pub struct Audit {
     pub db: Database,
@@ -28,8 +28,7 @@ pub struct Audit {
     pub mailing: BTreeMap<i64, MailWhen>,
     pub mails: Mails,
     pub rows: BTreeMap<i64, Row>,
-    /// Runs made while a clock was ahead of one that was set back later: these may start "before" they were
-    /// due.
+    /// The last run before the clock was set back: runs up to it may start "before" they were due.
     pub before_step_back: i64,
     /// Those of `rows` that are not finished.
     open: BTreeMap<i64, Row>,
@@ -61,7 +60,7 @@ impl Audit {
         self.open.values()
     }
 
-    /// Takes note of what changed, and holds each change against what may become of a row.
+    /// Finds the rows that changed, and checks that each change is allowed.
     pub fn scan(&mut self, ledger: &Ledger) -> Changes {
         let mut changes = Changes::new();
         let (mut ended, last) = (self.open.clone(), self.last);
@@ -91,7 +90,7 @@ impl Audit {
         if let Some(old) = old {
             let fixed =
                 |row: &Row| (row.job, row.number, row.trigger, row.scheduled_at, row.fires, row.queued_at);
-            assert_eq!(fixed(old), fixed(new), "what a run is never changes");
+            assert_eq!(fixed(old), fixed(new), "the identity of a run changed");
         }
         if new.trigger.is_some() {
             assert!(new.scheduled_at.as_micros() <= new.queued_at, "made early: {new:?}");
@@ -115,7 +114,7 @@ impl Audit {
         }
     }
 
-    /// Holds a committed turn against the model.
+    /// Compares a committed turn with the model.
     pub fn after_turn(
         &mut self,
         now: Timestamp,
@@ -142,7 +141,7 @@ impl Audit {
         changes
     }
 
-    /// Every fire that is owed has its row, and no other has.
+    /// Checks that each fire that is owed has a row, and no other fire has.
     pub fn settle_owed(&mut self, owed: &BTreeMap<i64, Vec<Owed>>, changes: &Changes) {
         let mut found: BTreeMap<i64, Vec<Owed>> = owed.keys().map(|id| (*id, Vec::new())).collect();
         for (_, row) in changes.iter().filter(|(old, _)| old.is_none()) {
@@ -159,7 +158,7 @@ impl Audit {
         }
     }
 
-    /// What the database has is what the model has.
+    /// Checks that the database agrees with the model.
     pub fn check_standing(&self) {
         for row in self.db.triggers() {
             let trigger = &self.triggers[&row.id];
@@ -190,7 +189,7 @@ impl Audit {
                     Overlap::Skip => assert!(older.is_empty(), "not skipped beside {older:?}: {row:?}"),
                     Overlap::Wait => assert!(
                         older.iter().filter(|other| other.waits()).count() == 0,
-                        "a second one waits behind {older:?}: {row:?}"
+                        "a second one waits after {older:?}: {row:?}"
                     ),
                     Overlap::Replace => {
                         assert!(
@@ -204,9 +203,9 @@ impl Audit {
         }
     }
 
-    /// What is claimed is told to be started, best first, and nothing else is.
+    /// Checks that what is claimed is ordered to start, the best first, and nothing else is.
     fn check_starts(&self, changes: &Changes, instance: Option<KeeperInstance>, done: &TurnOutput) {
-        let told: Vec<Attempt> = done
+        let ordered: Vec<Attempt> = done
             .orders
             .iter()
             .filter_map(|order| match order {
@@ -217,22 +216,25 @@ impl Audit {
         for (old, new) in changes {
             let was_claimed = old.as_ref().is_some_and(|old| old.keeper.is_some());
             if new.is_open() && new.keeper.is_some() && !was_claimed {
-                assert!(told.contains(&new.attempt()), "claimed and not told: {new:?}");
+                assert!(ordered.contains(&new.attempt()), "claimed and not ordered: {new:?}");
             }
         }
-        let rows: Vec<&Row> = told
+        let rows: Vec<&Row> = ordered
             .iter()
             .map(|attempt| {
-                self.open_rows().find(|row| row.attempt() == *attempt).expect("told to start what is over")
+                self.open_rows().find(|row| row.attempt() == *attempt).expect("what is over is not started")
             })
             .collect();
-        assert!(rows.iter().all(|row| row.keeper == instance && instance.is_some()), "told and not claimed");
+        assert!(
+            rows.iter().all(|row| row.keeper == instance && instance.is_some()),
+            "ordered and not claimed"
+        );
         let rank = |row: &Row| (row.rank, row.id);
         let startable = if rows.is_empty() { Vec::new() } else { self.startable() };
         for (index, row) in rows.iter().enumerate() {
             let later =
                 rows[index + 1..].iter().find(|later| later.queue == row.queue && rank(later) < rank(row));
-            assert!(later.is_none(), "{row:?} is told before {later:?}");
+            assert!(later.is_none(), "{row:?} is ordered before {later:?}");
             let overtaken =
                 startable.iter().find(|other| other.queue == row.queue && rank(other) < rank(row));
             assert!(overtaken.is_none(), "{row:?} overtook {overtaken:?}");
@@ -252,8 +254,9 @@ impl Audit {
         self.open_rows().filter(is_startable).collect()
     }
 
-    /// With all said and heard, database and keeper agree, and nothing waits that could run.
-    pub fn quiet(&self, keeper: &Keeper, cpus: usize, is_all_taken_in: bool) {
+    /// Checks, while no message is under way, that database and keeper agree, and that no run waits for
+    /// nothing.
+    pub fn quiet(&self, keeper: &Keeper, cpus: usize, is_all_recorded: bool) {
         let claimed: BTreeSet<Attempt> =
             self.open_rows().filter(|row| row.keeper == Some(keeper.instance)).map(Row::attempt).collect();
         let (mails, known): (BTreeSet<Attempt>, BTreeSet<Attempt>) =
@@ -263,11 +266,14 @@ impl Audit {
         let strays: Vec<&Row> =
             self.open_rows().filter(|row| row.keeper.is_some_and(|k| k != keeper.instance)).collect();
         assert!(strays.is_empty(), "claimed for a keeper that is gone: {strays:?}");
-        assert_eq!(keeper.unacknowledged(), 0, "results are kept for nobody");
+        assert_eq!(keeper.unacknowledged(), 0, "results are kept that no daemon will ask for");
         for (attempt, is_stopped) in keeper.processes().filter(|(attempt, _)| attempt.run().is_some()) {
             let row = self.open_rows().find(|row| row.attempt() == attempt).expect("as claimed");
-            assert!(is_stopped || row.stop_at.is_none(), "wanted stopped and not told: {row:?}");
-            assert!(!is_all_taken_in || row.state == "running", "it has a process: {row:?}");
+            assert!(
+                is_stopped || row.stop_at.is_none(),
+                "to be stopped, and the keeper was not sent that: {row:?}"
+            );
+            assert!(!is_all_recorded || row.state == "running", "it has a process: {row:?}");
         }
         let mut startable = self.startable();
         startable.sort_by_key(|row| (row.rank, row.id));
@@ -290,12 +296,12 @@ impl Audit {
             assert!(standing.iter().all(|row| !row.held), "stands by for a paused job");
             assert!(standing.is_sorted_by_key(|row| row.rank), "stands by in a wrong order: {standing:?}");
             if let (Some(first), Some(last)) = (waiting.first(), standing.last()) {
-                assert!(first.rank >= last.rank, "{first:?} waits behind {last:?}");
+                assert!(first.rank >= last.rank, "{first:?} waits after {last:?}");
             }
         }
     }
 
-    /// What is only worth looking at once.
+    /// Makes the checks that one look at the end is enough for.
     pub fn at_the_end(&self) {
         self.db.check_integrity();
         let all: Vec<Row> = self.db.all_runs();
@@ -351,12 +357,12 @@ fn judge_outcome(row: &Row, outcome: Outcome, ledger: &Ledger) {
                 End::Lost => (Outcome::Lost, None, None),
                 End::SpawnFailed { .. } | End::NotStarted => panic!("it had no process: {row:?}"),
             };
-            let told = match ended.stopped {
+            let expected = match ended.stopped {
                 None => natural,
                 Some(StopCause::TimedOut) => Outcome::TimedOut,
                 Some(StopCause::Cancelled) => Outcome::Cancelled,
             };
-            assert_eq!((outcome, row.exit_code, row.signal), (told, exit_code, signal), "{row:?}");
+            assert_eq!((outcome, row.exit_code, row.signal), (expected, exit_code, signal), "{row:?}");
             let at = |at: Timestamp| Some(at.as_micros());
             let keeper = if row.is_unattended { row.keeper } else { started.copied() };
             let truth = (keeper, Some(ended.pid), ended.started_at.and_then(at), at(ended.finished_at));

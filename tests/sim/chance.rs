@@ -1,4 +1,4 @@
-//! Owns: what happens in a random world, and in which order.
+//! Owns: the events of a random world and their order.
 
 use taskq::domain::{MailWhen, Missed, MissedMode, Overlap, Policy, Span};
 
@@ -11,9 +11,9 @@ use crate::world::{DAY, Faults, HOUR, SECOND, Trace, World};
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     pub steps: u64,
-    /// The longest that nothing happens but what is planned.
+    /// The longest time between two steps.
     pub stretch: u64,
-    /// Periods, in seconds, of the finest triggers.
+    /// The period, in seconds, of the finest triggers.
     pub finest: u64,
 }
 
@@ -60,14 +60,14 @@ const BEGINNINGS: [&str; 6] = [
     "2026-11-01T00:00:00Z",
 ];
 
-/// With more runs unfinished, a job is cancelled: they cost time and show nothing new.
+/// With more unfinished runs a job is cancelled: they cost time and show nothing new.
 const OPEN_MAX: usize = 60;
 
 /// Plays one world to its end.
 pub fn play(seed: u64, pace: Pace, trace: &Trace) {
     let begins = BEGINNINGS[(seed % BEGINNINGS.len() as u64) as usize];
     let mut world = World::new(seed, begins, trace.clone());
-    // Every other world is one in which nothing dies, so that what faults would excuse is seen there.
+    // Every other world has no faults, so that nothing is excused by one.
     if seed % 2 == 1 {
         world.faults = Faults { death: 15, busy: 20, full: 20, delay: 150 };
     }
@@ -90,7 +90,7 @@ pub fn play(seed: u64, pace: Pace, trace: &Trace) {
     finish(&mut world);
 }
 
-/// Lets everything come to rest, and looks at it once more.
+/// Lets everything come to rest, and checks it once more.
 pub fn finish(world: &mut World) {
     world.faults = Faults::default();
     if world.daemon.is_none() {
@@ -121,7 +121,7 @@ fn act(world: &mut World, pace: Pace) {
             }
             45..=50 if !open.is_empty() => {
                 let (row, at_once) = (world.rng.pick(&open).clone(), world.rng.chance(200));
-                // It may be over since it was looked up, as when its job was cancelled.
+                // It may be over by now, for instance if its job was cancelled.
                 let row = world.audit.rows[&row.id].clone();
                 world.cancel_run(&row, at_once);
             }
@@ -212,25 +212,20 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
             }
         })
         .collect();
-    let missed = Missed {
-        mode: *rng.pick(MissedMode::ALL),
-        within: rng.chance(300).then(|| Span::from_micros(rng.span(SECOND, pace.stretch))),
-        grace: Span::from_micros(*rng.pick(&[0, SECOND, 60 * SECOND, 60 * SECOND, HOUR])),
-    };
-    let policy = Policy {
+    let mut wish = Wish { when, ..Wish::at_once() };
+    wish.job.policy = Policy {
         overlap: *rng.pick(Overlap::ALL),
-        missed,
+        missed: Missed {
+            mode: *rng.pick(MissedMode::ALL),
+            within: rng.chance(300).then(|| Span::from_micros(rng.span(SECOND, pace.stretch))),
+            grace: Span::from_micros(*rng.pick(&[0, SECOND, 60 * SECOND, 60 * SECOND, HOUR])),
+        },
         timeout: rng.chance(300).then(|| Span::from_micros(rng.span(SECOND / 100, HOUR))),
         kill_after: Span::from_micros(*rng.pick(&[0, SECOND, 10 * SECOND])),
     };
-    let queue = *rng.pick(&QUEUES);
-    Wish {
-        when,
-        start: rng.chance(150).then(|| now + Span::from_micros(rng.span(1, pace.stretch))),
-        queue,
-        priority: if rng.chance(300) { rng.below(5) as i32 - 2 } else { 0 },
-        policy,
-        mail: rng.chance(300).then(|| *rng.pick(MailWhen::ALL)),
-        hold: rng.chance(80),
-    }
+    wish.job.start = rng.chance(150).then(|| now + Span::from_micros(rng.span(1, pace.stretch)));
+    wish.job.queue = rng.pick(&QUEUES).parse().expect("a name");
+    wish.job.priority = if rng.chance(300) { rng.below(5) as i32 - 2 } else { 0 };
+    wish.job.hold = rng.chance(80);
+    if rng.chance(300) { wish.mail(*rng.pick(MailWhen::ALL)) } else { wish }
 }

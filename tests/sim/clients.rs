@@ -2,15 +2,16 @@
 //! its poke.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use taskq::daemon::{AddRequest, add_once, resume_job};
 use taskq::domain::{
-    CommandLine, Execution, JobId, Mail, MailFormat, MailWhen, Missed, NewJob, Outcome, Overlap, Policy,
-    QueueName, RunId, Span, Stdin, Timestamp, TriggerSpec,
+    CommandLine, Execution, JobId, Mail, MailFormat, MailWhen, NewJob, Outcome, Overlap, QueueName, RunId,
+    Span, Timestamp, TriggerSpec,
 };
 use taskq::engine::first_fire;
 use taskq::schedule::{Schedule, Zone, compile};
-use taskq::store::{Cancelled, FirstFire};
+use taskq::store::{Cancelled, FirstFire, StoreResult, Writer};
 
 use crate::model::{Owed, Trigger};
 use crate::rows::Row;
@@ -19,7 +20,6 @@ use crate::world::World;
 /// Why a job fires.
 #[derive(Clone, Debug)]
 pub enum When {
-    /// At this instant.
     At(Timestamp),
     /// By this expression, in this zone or the system's.
     Cron(&'static str, Option<&'static str>),
@@ -29,16 +29,11 @@ pub enum When {
     Every(u64),
 }
 
-/// What a client wants added.
+/// A job that a client wants to add.
 #[derive(Clone, Debug)]
 pub struct Wish {
     pub when: Vec<When>,
-    pub start: Option<Timestamp>,
-    pub queue: &'static str,
-    pub priority: i32,
-    pub policy: Policy,
-    pub mail: Option<MailWhen>,
-    pub hold: bool,
+    pub job: NewJob,
 }
 
 /// A job on its way into the store.
@@ -46,21 +41,13 @@ pub struct Wish {
 pub struct Adding {
     pub request: AddRequest,
     pub has_hung_up: bool,
-    wish: Wish,
+    when: Vec<When>,
     models: Vec<Trigger>,
 }
 
 impl Wish {
     pub fn at_once() -> Self {
-        Self {
-            when: Vec::new(),
-            start: None,
-            queue: QueueName::DEFAULT,
-            priority: 0,
-            policy: Policy::default(),
-            mail: None,
-            hold: false,
-        }
+        Self { when: Vec::new(), job: NewJob::of(Execution::of(CommandLine::Argv(vec![b"true".to_vec()]))) }
     }
 
     pub fn when(when: When) -> Self {
@@ -68,46 +55,18 @@ impl Wish {
     }
 
     pub fn overlap(mut self, overlap: Overlap) -> Self {
-        self.policy.overlap = overlap;
-        self
-    }
-
-    pub fn missed(mut self, missed: Missed) -> Self {
-        self.policy.missed = missed;
+        self.job.policy.overlap = overlap;
         self
     }
 
     pub fn mail(mut self, when: MailWhen) -> Self {
-        self.mail = Some(when);
-        self
-    }
-
-    pub fn priority(mut self, priority: i32) -> Self {
-        self.priority = priority;
+        self.job.mail = Some(Mail { to: "root".to_owned(), when, format: MailFormat::Taskq });
         self
     }
 }
 
-fn new_job(wish: &Wish) -> NewJob {
-    NewJob {
-        name: None,
-        tags: Vec::new(),
-        execution: Execution {
-            command: CommandLine::Argv(vec![b"true".to_vec()]),
-            cwd: b"/".to_vec(),
-            cwd_optional: false,
-            env: Vec::new(),
-            umask: 0o022,
-            stdin: Stdin::Null,
-            user: None,
-        },
-        start: wish.start,
-        queue: wish.queue.parse().expect("a name"),
-        priority: wish.priority,
-        policy: wish.policy,
-        mail: wish.mail.map(|when| Mail { to: "root".to_owned(), when, format: MailFormat::Taskq }),
-        hold: wish.hold,
-    }
+fn name(queue: &str) -> QueueName {
+    queue.parse().expect("a name")
 }
 
 impl World {
@@ -116,14 +75,14 @@ impl World {
     pub fn add(&mut self, wish: &Wish) -> i64 {
         let now = self.now();
         let parts: Vec<(FirstFire, Trigger)> =
-            wish.when.iter().filter_map(|when| self.trigger_of(when, wish, now)).collect();
+            wish.when.iter().filter_map(|when| self.trigger_of(when, &wish.job, now)).collect();
         let (triggers, models): (Vec<FirstFire>, Vec<Trigger>) = parts.into_iter().unzip();
         if triggers.len() < wish.when.len() {
             return 0;
         }
-        let request = AddRequest { id: (self.rng.next() >> 1).cast_signed(), job: new_job(wish), triggers };
-        let id = request.id;
-        let adding = Adding { request, has_hung_up: self.dies(), wish: wish.clone(), models };
+        let id = (self.rng.next() >> 1).cast_signed();
+        let request = AddRequest { id, job: wish.job.clone(), triggers };
+        let adding = Adding { request, has_hung_up: self.dies(), when: wish.when.clone(), models };
         let is_by_socket = self.rng.chance(self.by_socket);
         if let Some(daemon) = self.daemon.as_mut().filter(|_| is_by_socket) {
             daemon.adding.push(adding.clone());
@@ -138,27 +97,28 @@ impl World {
         if !self.audit.jobs.contains(&job.0) {
             self.added(job, &adding);
         }
-        self.wrote(&BTreeMap::new());
+        self.wrote([]);
         job.0
     }
 
     /// A job is in the store.
-    pub fn added(&mut self, job: JobId, adding: &Adding) {
-        let wish = &adding.wish;
-        self.note(format!("add job {job}: {wish:?}"));
-        let triggers = self.store.read(|reader| reader.triggers(job)).expect("readable");
+    pub fn added(&mut self, id: JobId, adding: &Adding) {
+        let job = &adding.request.job;
+        self.note(format!("add job {id} in {}, rank {}: {:?}", job.queue, -job.priority, adding.when));
+        self.note(format!("    {:?} {:?} hold {}", job.policy, job.mail, job.hold));
+        let triggers = self.store.read(|reader| reader.triggers(id)).expect("readable");
         for (view, model) in triggers.iter().zip(&adding.models) {
-            self.audit.triggers.insert(view.id.0, Trigger { job: job.0, ..model.clone() });
+            self.audit.triggers.insert(view.id.0, Trigger { job: id.0, ..model.clone() });
         }
-        self.audit.jobs.insert(job.0);
-        self.audit.mailing.extend(wish.mail.map(|when| (job.0, when)));
-        if wish.policy.overlap != Overlap::Allow {
-            self.ledger.serial.insert(job.0);
+        self.audit.jobs.insert(id.0);
+        self.audit.mailing.extend(job.mail.iter().map(|mail| (id.0, mail.when)));
+        if job.policy.overlap != Overlap::Allow {
+            self.ledger.serial.insert(id.0);
         }
     }
 
-    /// Makes a trigger and its model; `None`: it never fires, which `add` refuses.
-    fn trigger_of(&self, when: &When, wish: &Wish, now: Timestamp) -> Option<(FirstFire, Trigger)> {
+    /// Makes a trigger and its model; `None` if it never fires, which `add` refuses.
+    fn trigger_of(&self, when: &When, job: &NewJob, now: Timestamp) -> Option<(FirstFire, Trigger)> {
         let cron = |expr: &str, zone: Option<&'static str>, delay: u64| {
             let (expr, delay) = (expr.to_owned(), Span::from_seconds(delay));
             (TriggerSpec::Cron { expr, zone: zone.map(str::to_owned), delay }, zone)
@@ -169,7 +129,7 @@ impl World {
             When::Delayed(expr, delay) => cron(expr, None, *delay),
             When::Every(seconds) => {
                 let period = Span::from_seconds(*seconds);
-                (TriggerSpec::Every { period, anchor: wish.start.map_or(now, |start| start - period) }, None)
+                (TriggerSpec::Every { period, anchor: job.start.map_or(now, |start| start - period) }, None)
             }
         };
         let schedule = compile(&spec).expect("valid");
@@ -179,16 +139,16 @@ impl World {
         let next_at = match &schedule {
             Schedule::At(at) => Some(*at),
             Schedule::Reboot => None,
-            _ => Some(first_fire(&schedule, zone, wish.start, now)?),
+            _ => Some(first_fire(&schedule, zone, job.start, now)?),
         };
         let mut model = Trigger {
             job: 0,
             follows_system: matches!(when, When::Cron(_, None) | When::Delayed(..)) && !is_reboot,
             schedule,
             zone: own_zone.clone(),
-            start: wish.start,
-            missed: wish.policy.missed,
-            overlap: wish.policy.overlap,
+            start: job.start,
+            missed: job.policy.missed,
+            overlap: job.policy.overlap,
             next: None,
             boot: is_reboot.then_some(self.boot),
             taken: Default::default(),
@@ -202,30 +162,37 @@ impl World {
         Some((FirstFire { spec, next_at, boot_id: is_reboot.then(|| self.boot.to_string()) }, model))
     }
 
+    /// Lets a client write in one transaction.
+    fn command<T: Debug>(
+        &mut self,
+        text: &str,
+        write: impl FnMut(&Writer<'_>, Timestamp) -> StoreResult<T>,
+    ) -> T {
+        let answer = self.write(write);
+        self.note(format!("{text}: {answer:?}"));
+        answer
+    }
+
     /// `taskq run`
     pub fn run(&mut self, job: i64) {
-        let now = self.now();
-        let run = self.write(|writer| writer.add_manual_run(JobId(job), now));
-        self.note(format!("run {run}"));
-        self.wrote(&BTreeMap::new());
+        self.command("run", |writer, now| writer.add_manual_run(JobId(job), now));
+        self.wrote([]);
     }
 
     /// `taskq cancel JOB.N`
     pub fn cancel_run(&mut self, row: &Row, at_once: bool) {
-        let (now, run) = (self.now(), RunId { job: JobId(row.job), number: row.number });
-        let cancelled = self.write(|writer| writer.cancel_run(run, at_once, now));
-        self.note(format!("cancel {run} {at_once}: {cancelled:?}"));
+        let run = RunId { job: JobId(row.job), number: row.number };
+        let cancelled = self
+            .command(&format!("cancel {run} {at_once}"), |writer, now| writer.cancel_run(run, at_once, now));
         assert_eq!(cancelled == Cancelled::AlreadyFinished, !row.is_open());
-        self.wrote(&BTreeMap::new());
+        self.wrote([]);
     }
 
     /// `taskq cancel JOB`
     pub fn cancel_job(&mut self, job: i64) {
-        let (now, id) = (self.now(), JobId(job));
-        self.note(format!("cancel job {job}"));
-        self.write(|writer| {
-            writer.disarm(id)?;
-            for (run, _) in writer.unfinished_runs(id)? {
+        self.command(&format!("cancel job {job}"), |writer, now| {
+            writer.disarm(JobId(job))?;
+            for (run, _) in writer.unfinished_runs(JobId(job))? {
                 writer.cancel_run(run, false, now)?;
             }
             Ok(())
@@ -233,61 +200,56 @@ impl World {
         for trigger in self.audit.triggers.values_mut().filter(|trigger| trigger.job == job) {
             (trigger.next, trigger.boot, trigger.disturbed) = (None, None, true);
         }
-        self.wrote(&BTreeMap::new());
+        self.wrote([]);
     }
 
     /// `taskq pause JOB`
     pub fn pause(&mut self, job: i64) {
-        let now = self.now();
-        self.note(format!("pause job {job}"));
-        self.write(|writer| writer.pause_job(JobId(job), now));
-        self.wrote(&BTreeMap::new());
+        self.command(&format!("pause job {job}"), |writer, now| writer.pause_job(JobId(job), now));
+        self.wrote([]);
     }
 
     /// `taskq resume JOB`
     pub fn resume(&mut self, job: i64) {
         let (now, zone) = (self.now(), self.zone.clone());
-        let resumed = self.write(|writer| resume_job(writer, JobId(job), &zone, now));
-        self.note(format!("resume job {job}: {resumed:?}"));
+        let resumed = self
+            .command(&format!("resume job {job}"), |writer, now| resume_job(writer, JobId(job), &zone, now));
         let mut owed: BTreeMap<i64, Vec<Owed>> = BTreeMap::new();
-        if resumed == Ok(true) {
-            for (id, trigger) in self.audit.triggers.iter_mut().filter(|(_, trigger)| trigger.job == job) {
-                if !matches!(trigger.schedule, Schedule::At(_)) {
-                    let due = trigger.take_due(now, &zone);
-                    owed.insert(
-                        *id,
-                        due.first().map(|first| (*first, due.len() as u64, false)).into_iter().collect(),
-                    );
-                }
-            }
+        let is_swallowed =
+            |trigger: &Trigger| trigger.job == job && !matches!(trigger.schedule, Schedule::At(_));
+        let triggers = self.audit.triggers.iter_mut().filter(|(_, trigger)| is_swallowed(trigger));
+        for (id, trigger) in triggers.filter(|_| resumed == Ok(true)) {
+            let due = trigger.take_due(now, &zone);
+            let skipped = due.first().map(|first| (*first, due.len() as u64, false));
+            owed.insert(*id, skipped.into_iter().collect());
         }
-        self.wrote(&owed);
+        self.wrote(owed);
     }
 
     /// `taskq queue set QUEUE --slots N`
     pub fn set_queue(&mut self, queue: &str, slots: u32) {
-        self.note(format!("queue {queue} has {slots} slots"));
-        let name: QueueName = queue.parse().expect("a name");
-        self.write(|writer| writer.set_queue(&name, Some(slots)));
+        self.command(&format!("queue {queue} has {slots} slots"), |writer, _| {
+            writer.set_queue(&name(queue), Some(slots))
+        });
         if let Some(widest) = self.ledger.widest.get_mut(queue) {
             *widest = (*widest).max(slots as usize);
         }
-        self.wrote(&BTreeMap::new());
+        self.wrote([]);
     }
 
     /// `taskq pause --queue QUEUE` and its end
     pub fn pause_queue(&mut self, queue: &str, is_paused: bool) {
-        let (now, name) = (self.now(), queue.parse::<QueueName>().expect("a name"));
-        self.note(format!("queue {queue} paused: {is_paused}"));
-        self.write(|writer| writer.pause_queue(&name, is_paused.then_some(now)));
-        self.wrote(&BTreeMap::new());
+        self.command(&format!("queue {queue} paused {is_paused}"), |writer, now| {
+            writer.pause_queue(&name(queue), is_paused.then_some(now))
+        });
+        self.wrote([]);
     }
 
-    /// A client has committed: nothing but what it asked for has changed. Then it pokes the daemon, unless it
+    /// Checks that a client's commit has changed nothing else. Then the client pokes the daemon, unless it
     /// dies.
-    fn wrote(&mut self, owed: &BTreeMap<i64, Vec<Owed>>) {
+    fn wrote(&mut self, owed: impl IntoIterator<Item = (i64, Vec<Owed>)>) {
         let changes = self.audit.scan(&self.ledger);
-        self.audit.settle_owed(owed, &changes);
+        self.audit.settle_owed(&owed.into_iter().collect(), &changes);
         self.audit.check_standing();
         for (old, new) in &changes {
             let is_new = old.is_none() && (new.trigger.is_none() || new.outcome == Some(Outcome::Skipped));

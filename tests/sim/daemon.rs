@@ -1,5 +1,5 @@
-//! Owns: a daemon that does what `src/daemon/serve.rs` does, with its pacer and its turn, and dies wherever
-//! one can.
+//! Owns: a daemon with the pacer and the turn of the real one, which does around them what
+//! `src/daemon/serve.rs` does, and dies wherever one can.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use taskq::system::users::Person;
 
 use crate::clients::Adding;
 use crate::keeper::Keeper;
+use crate::rows::Row;
 use crate::world::{STEP_BACK, World};
 
 /// What the daemon keeps in memory.
@@ -214,7 +215,9 @@ impl World {
                 }
             }
         }
-        self.audit.check_standing();
+        if before != after {
+            self.audit.check_standing();
+        }
         written
     }
 
@@ -222,7 +225,7 @@ impl World {
         let daemon = self.daemon.as_ref().expect("it lives");
         let output = |ended: &Ended| {
             if is_last {
-                // In the midst of a transaction.
+                // In the middle of a transaction.
                 resume_unwind(Box::new("the daemon died"));
             }
             ended.started_at.map(|_| ended.attempt.task.to_string().into_bytes())
@@ -296,11 +299,11 @@ impl World {
         ));
         let changes = self.audit.after_turn(now, &zone, instance, &done, &self.ledger);
         for (old, new) in changes {
-            let before = old.map(|old| old.outcome.map_or(old.state, |outcome| outcome.to_string()));
-            let after = new.outcome.map_or(new.state.clone(), |outcome| outcome.to_string());
+            let state = |row: &Row| row.outcome.map_or(row.state.clone(), |outcome| outcome.to_string());
+            let (before, task) = (old.as_ref().map(state), new.attempt().task);
             self.note(format!(
-                "    {}: {before:?} → {after} x{} keeper {:?}",
-                new.attempt().task,
+                "    {task}: {before:?} → {} x{} keeper {:?}",
+                state(&new),
                 new.fires,
                 new.keeper
             ));
@@ -323,7 +326,7 @@ impl World {
         }
     }
 
-    /// From here on no queue may be filled beyond its present width, if the keeper has heard everything.
+    /// From here on no queue may be filled beyond its present width, if the keeper has received everything.
     fn told_widths(&mut self) {
         if self.orders.iter().all(|(at, _, _)| *at <= self.mono) {
             self.keeper_acts();
@@ -353,19 +356,10 @@ fn with_trouble<T>(
 
 fn shown(order: &ToKeeper) -> String {
     match order {
-        ToKeeper::Hello { .. } => "hello".to_owned(),
         ToKeeper::Start(order, _) => {
             format!("start {} of {} in {}", order.attempt.task, order.slots, order.queue)
         }
         ToKeeper::Seek(order) => format!("seek {}", order.attempt.task),
-        ToKeeper::Stop { attempt, now } => format!("stop {} {now}", attempt.task),
-        ToKeeper::Resize { queue, slots } => format!("resize {queue} to {slots}"),
-        ToKeeper::Recall { attempt } => format!("recall {}", attempt.task),
-        ToKeeper::Acknowledge { attempts } => {
-            format!(
-                "ack {}",
-                attempts.iter().map(|attempt| attempt.task.to_string()).collect::<Vec<_>>().join("+")
-            )
-        }
+        other => format!("{other:?}"),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The ledger is what really happened. It outlives keepers, so that the run log can be compared with it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use taskq::domain::{End, Span, StopCause, Timestamp, Usage};
@@ -14,6 +14,7 @@ use taskq::keeper::roster::{Roster, Running};
 use taskq::keeper::stopping::{StopSignal, Stopping};
 
 use crate::rng::Rng;
+use crate::world::World;
 
 /// The pause after the system had no means to start a process.
 const DELAY: u64 = 1_000_000;
@@ -73,39 +74,15 @@ pub struct Ledger {
     pids: u32,
 }
 
-/// What a keeper may touch of the world.
-pub struct Stage<'a> {
-    /// Monotonic microseconds.
-    pub mono: u64,
-    pub wall: Timestamp,
-    pub rng: &'a mut Rng,
-    /// How often, in a thousand, a start or a result is delayed.
-    pub delay: u64,
-    pub scripts: &'a mut VecDeque<Script>,
-    pub mail_scripts: &'a mut VecDeque<Script>,
-    pub ledger: &'a mut Ledger,
-    pub trace: &'a mut dyn FnMut(String),
-}
-
-impl Stage<'_> {
-    fn now(&self) -> Duration {
-        Duration::from_micros(self.mono)
-    }
-}
-
 /// A process, whoever watches it.
 #[derive(Debug)]
 pub struct Process {
     attempt: Attempt,
-    queue: String,
     pid: u32,
     started_at: Timestamp,
     ends_at: u64,
     end: End,
     obeys_after: Option<u64>,
-    /// When it is due for a signal.
-    deadline: Option<Duration>,
-    is_stopped: bool,
     is_unattended: bool,
 }
 
@@ -118,8 +95,6 @@ pub struct Keeper {
     pub said: Vec<(u64, FromKeeper)>,
     roster: Roster,
     processes: BTreeMap<u32, Process>,
-    /// The orders, as they came.
-    ordered: Vec<(Attempt, String)>,
     /// Queues for whose next start there were no means: when it is tried again.
     delays: BTreeMap<String, u64>,
     /// Results whose output is on the way into its file: until when.
@@ -134,7 +109,6 @@ impl Keeper {
             said: Vec::new(),
             roster: Roster::default(),
             processes: BTreeMap::new(),
-            ordered: Vec::new(),
             delays: BTreeMap::new(),
             settling: Vec::new(),
         }
@@ -155,21 +129,15 @@ impl Keeper {
 
     /// Returns the attempts that have a process, each with whether it was signalled.
     pub fn processes(&self) -> impl Iterator<Item = (Attempt, bool)> {
-        self.processes.values().map(|process| (process.attempt, process.is_stopped))
+        self.roster.running().map(|run| (run.attempt, run.stopping.cause().is_some()))
     }
 
     pub fn running_in(&self, queue: &str) -> usize {
-        self.processes.values().filter(|process| process.queue == queue).count()
+        self.roster.running().filter(|run| run.queue == queue).count()
     }
 
-    /// Returns what waits for a slot, in order.
     pub fn standing_by(&self, queue: &str) -> Vec<Attempt> {
-        let known = self.roster.known();
-        let waits = |attempt: &Attempt| {
-            known.iter().any(|known| known.attempt == *attempt && known.started.is_none())
-        };
-        let ordered = self.ordered.iter().filter(|(_, name)| name == queue);
-        ordered.map(|(attempt, _)| *attempt).filter(waits).collect()
+        self.roster.standing_by(queue).collect()
     }
 
     /// Returns what runs or stands by.
@@ -179,14 +147,18 @@ impl Keeper {
 
     /// Returns when something happens by itself.
     pub fn next_event(&self) -> Option<u64> {
-        let deadline = |process: &Process| process.deadline.map(|at| at.as_micros() as u64);
-        let processes =
-            self.processes.values().flat_map(|process| [Some(process.ends_at), deadline(process)]);
+        let signals = self.roster.running().filter_map(|run| run.stopping.deadline());
+        let ends = self.processes.values().map(|process| process.ends_at);
         let settling = self.settling.iter().map(|(at, _)| *at);
-        processes.flatten().chain(settling).chain(self.delays.values().copied()).min()
+        signals
+            .map(|at| at.as_micros() as u64)
+            .chain(ends)
+            .chain(settling)
+            .chain(self.delays.values().copied())
+            .min()
     }
 
-    pub fn obey(&mut self, session: u64, message: ToKeeper, stage: &mut Stage<'_>) {
+    pub fn obey(&mut self, session: u64, message: ToKeeper, world: &mut World) {
         match message {
             ToKeeper::Hello { .. } => {
                 self.session = Some(session);
@@ -194,13 +166,13 @@ impl Keeper {
                 let (known, ended) = (self.roster.known(), self.roster.results());
                 self.say(FromKeeper::Hello { version, instance, known, ended });
             }
-            ToKeeper::Start(order, extras) => self.admit(order, extras, stage),
-            ToKeeper::Seek(order) => self.seek(&order, stage),
+            ToKeeper::Start(order, extras) => self.admit(order, extras, world),
+            ToKeeper::Seek(order) => self.seek(&order, world),
             ToKeeper::Stop { attempt, now } => match self.roster.pid_of(attempt) {
-                Some(pid) => self.strike(pid, stage, |stopping, at| stopping.cancel(at, now)),
-                None => self.withdraw(attempt, Some(StopCause::Cancelled), stage),
+                Some(pid) => self.strike(pid, world, |stopping, at| stopping.cancel(at, now)),
+                None => self.withdraw(attempt, Some(StopCause::Cancelled), world),
             },
-            ToKeeper::Recall { attempt } => self.withdraw(attempt, None, stage),
+            ToKeeper::Recall { attempt } => self.withdraw(attempt, None, world),
             ToKeeper::Acknowledge { attempts } => {
                 for attempt in attempts {
                     self.roster.acknowledge(attempt);
@@ -208,21 +180,19 @@ impl Keeper {
             }
             ToKeeper::Resize { queue, slots } => {
                 self.roster.resize(&queue, slots);
-                self.fill(&queue, stage);
+                self.fill(&queue, world);
             }
         }
     }
 
-    fn admit(&mut self, order: StartOrder, extras: StartExtras, stage: &mut Stage<'_>) {
-        let attempt = order.attempt;
+    fn admit(&mut self, order: StartOrder, extras: StartExtras, world: &mut World) {
         if let Some(queue) = self.roster.enqueue(order, extras) {
-            self.ordered.push((attempt, queue.clone()));
-            self.fill(&queue, stage);
+            self.fill(&queue, world);
         }
     }
 
     /// Finds what a keeper that died has left of an attempt, as the real one does by pipes and processes.
-    fn seek(&mut self, order: &SeekOrder, stage: &mut Stage<'_>) {
+    fn seek(&mut self, order: &SeekOrder, world: &mut World) {
         let attempt = order.attempt;
         if let Some(pid) = self.roster.pid_of(attempt) {
             let at = self.processes[&pid].started_at;
@@ -231,29 +201,32 @@ impl Keeper {
         if self.roster.knows(attempt) {
             return;
         }
-        let found = stage.ledger.orphans.remove(&attempt);
-        let Some(mut process) = found.filter(|process| process.ends_at > stage.mono) else {
-            let has_begun = stage.ledger.starts.contains_key(&attempt);
+        let found = world.ledger.orphans.remove(&attempt);
+        let Some(mut process) = found.filter(|process| process.ends_at > world.mono) else {
+            let has_begun = world.ledger.starts.contains_key(&attempt);
             let end = if has_begun || order.started.is_some() { End::Lost } else { End::NotStarted };
             let (pid, started_at) = order.started.unzip();
-            let unseen = Ended::without_process(attempt, end, stage.wall);
+            let unseen = Ended::without_process(attempt, end, world.now());
             self.roster.settle_unseen(attempt, order.started);
-            return self.settle(Ended { pid: pid.unwrap_or(0), started_at, ..unseen }, stage);
+            return self.settle(Ended { pid: pid.unwrap_or(0), started_at, ..unseen }, world);
         };
-        let ran = stage.wall.since(process.started_at).as_duration();
+        let ran = world.now().since(process.started_at).as_duration();
         let timeout = order.timeout.map(|timeout| timeout.as_duration().saturating_sub(ran));
         self.roster.widen(&order.queue, order.slots);
-        (process.is_unattended, process.is_stopped) = (true, false);
+        process.is_unattended = true;
         let (pid, at) = (process.pid, process.started_at);
-        self.take_up(process, Stopping::new(stage.now(), timeout, order.kill_after.as_duration()));
+        self.take_up(
+            process,
+            &order.queue,
+            Stopping::new(world.monotonic(), timeout, order.kill_after.as_duration()),
+        );
         self.say(FromKeeper::Unattended { attempt, keeper: self.instance, pid, at });
     }
 
-    fn take_up(&mut self, mut process: Process, stopping: Stopping) {
-        process.deadline = stopping.deadline();
+    fn take_up(&mut self, process: Process, queue: &str, stopping: Stopping) {
         self.roster.started(Running {
             attempt: process.attempt,
-            queue: process.queue.clone(),
+            queue: queue.to_owned(),
             pid: process.pid,
             started_at: process.started_at,
             stopping,
@@ -262,26 +235,26 @@ impl Keeper {
     }
 
     /// Does what is due: ends first, so that what ended by itself is not called stopped.
-    pub fn expire(&mut self, stage: &mut Stage<'_>) {
-        let mono = stage.mono;
+    pub fn expire(&mut self, world: &mut World) {
+        let mono = world.mono;
         for (queue, _) in self.delays.extract_if(.., |_, at| *at <= mono).collect::<Vec<_>>() {
-            self.fill(&queue, stage);
+            self.fill(&queue, world);
         }
-        while self.reap(stage) {}
-        let now = stage.now();
-        let is_due = |process: &&Process| process.deadline.is_some_and(|at| at <= now);
-        let due: Vec<u32> = self.processes.values().filter(is_due).map(|process| process.pid).collect();
+        while self.reap(world) {}
+        let now = world.monotonic();
+        let is_due = |run: &&Running| run.stopping.deadline().is_some_and(|at| at <= now);
+        let due: BTreeSet<u32> = self.roster.running().filter(is_due).map(|run| run.pid).collect();
         for pid in due {
-            self.strike(pid, stage, Stopping::expire);
+            self.strike(pid, world, Stopping::expire);
         }
         let settled: Vec<Ended> =
             self.settling.extract_if(.., |(at, _)| *at <= mono).map(|(_, ended)| ended).collect();
-        settled.into_iter().for_each(|ended| self.conclude(ended, stage));
+        settled.into_iter().for_each(|ended| self.conclude(ended, world));
     }
 
     /// Gives away the slots of the processes that have ended, and returns whether there are any.
-    fn reap(&mut self, stage: &mut Stage<'_>) -> bool {
-        let mono = stage.mono;
+    fn reap(&mut self, world: &mut World) -> bool {
+        let mono = world.mono;
         let gone: Vec<Process> = self
             .processes
             .extract_if(.., |_, process| process.ends_at <= mono)
@@ -290,7 +263,7 @@ impl Keeper {
         let runs: Vec<Running> =
             gone.iter().map(|gone| self.roster.leave(gone.pid).expect("it has a process")).collect();
         for run in &runs {
-            self.fill(&run.queue, stage);
+            self.fill(&run.queue, world);
         }
         let is_any = !gone.is_empty();
         for (process, run) in gone.into_iter().zip(runs) {
@@ -301,9 +274,9 @@ impl Keeper {
                 stopped: run.stopping.cause(),
                 usage: Usage { user: Span::from_millis(1), system: Span::ZERO, max_rss_kib: 640 },
                 output_bytes: 3,
-                ..Ended::without_process(process.attempt, End::NotStarted, stage.wall)
+                ..Ended::without_process(process.attempt, End::NotStarted, world.now())
             };
-            self.settle(ended, stage);
+            self.settle(ended, world);
         }
         is_any
     }
@@ -321,98 +294,98 @@ impl Keeper {
         }
     }
 
-    fn withdraw(&mut self, attempt: Attempt, stopped: Option<StopCause>, stage: &mut Stage<'_>) {
+    fn withdraw(&mut self, attempt: Attempt, stopped: Option<StopCause>, world: &mut World) {
         if self.roster.withdraw(attempt) {
             self.conclude(
-                Ended { stopped, ..Ended::without_process(attempt, End::NotStarted, stage.wall) },
-                stage,
+                Ended { stopped, ..Ended::without_process(attempt, End::NotStarted, world.now()) },
+                world,
             );
         }
     }
 
     /// Keeps a result until its output is in its file.
-    fn settle(&mut self, ended: Ended, stage: &mut Stage<'_>) {
-        if stage.rng.chance(stage.delay) {
-            self.settling.push((stage.mono + stage.rng.span(10, 100_000), ended));
+    fn settle(&mut self, ended: Ended, world: &mut World) {
+        if world.rng.chance(world.faults.delay) {
+            self.settling.push((world.mono + world.rng.span(10, 100_000), ended));
         } else {
-            self.conclude(ended, stage);
+            self.conclude(ended, world);
         }
     }
 
-    fn conclude(&mut self, ended: Ended, stage: &mut Stage<'_>) {
-        (stage.trace)(format!("keeper: {} ended {:?} {:?}", ended.attempt.task, ended.end, ended.stopped));
-        stage.ledger.ends.entry(ended.attempt).or_default().push(ended.clone());
-        self.ordered.retain(|(attempt, _)| *attempt != ended.attempt);
+    fn conclude(&mut self, ended: Ended, world: &mut World) {
+        world.note(format!("keeper: {} ended {:?} {:?}", ended.attempt.task, ended.end, ended.stopped));
+        world.ledger.ends.entry(ended.attempt).or_default().push(ended.clone());
         self.say(FromKeeper::Ended(ended.clone()));
         self.roster.ended(ended);
     }
 
-    fn fill(&mut self, queue: &str, stage: &mut Stage<'_>) {
+    fn fill(&mut self, queue: &str, world: &mut World) {
         while !self.delays.contains_key(queue)
             && let Some((order, extras)) = self.roster.next(queue)
         {
-            if stage.rng.chance(stage.delay / 10) {
+            if world.rng.chance(world.faults.delay / 10) {
                 let (attempt, cause) = (order.attempt, "scripted".to_owned());
-                self.delays.insert(queue.to_owned(), stage.mono + DELAY);
+                self.delays.insert(queue.to_owned(), world.mono + DELAY);
                 self.roster.put_back(order, extras);
                 self.say(FromKeeper::Delayed { attempt, cause });
             } else {
-                self.start(order, stage);
+                self.start(&order, world);
             }
         }
         self.roster.tidy(queue);
     }
 
-    fn start(&mut self, order: StartOrder, stage: &mut Stage<'_>) {
+    fn start(&mut self, order: &StartOrder, world: &mut World) {
         let attempt = order.attempt;
-        let before = stage.ledger.starts.insert(attempt, self.instance);
+        let before = world.ledger.starts.insert(attempt, self.instance);
         let script = if attempt.run().is_none() {
             assert!(before != Some(self.instance), "{attempt:?} was sent twice by one keeper");
-            stage.mail_scripts.pop_front().unwrap_or_else(|| Script::lasting(1))
+            world.mail_scripts.pop_front().unwrap_or_else(|| Script::lasting(1))
         } else {
             assert!(before.is_none(), "{attempt:?} was started twice, first by keeper {before:?}");
-            stage.scripts.pop_front().unwrap_or_else(|| Script::random(stage.rng))
+            world.scripts.pop_front().unwrap_or_else(|| Script::random(&mut world.rng))
         };
-        (stage.trace)(format!("keeper: {} starts, {script:?}", attempt.task));
+        world.note(format!("keeper: {} starts, {script:?}", attempt.task));
         if let End::SpawnFailed { .. } = script.end {
-            self.conclude(Ended::without_process(attempt, script.end, stage.wall), stage);
+            self.conclude(Ended::without_process(attempt, script.end, world.now()), world);
             return;
         }
-        self.check_company(&order, stage);
-        stage.ledger.pids += 1;
+        self.check_company(order, world);
+        world.ledger.pids += 1;
         let process = Process {
             attempt,
-            queue: order.queue,
-            pid: stage.ledger.pids,
-            started_at: stage.wall,
-            ends_at: stage.mono + script.lasts,
+            pid: world.ledger.pids,
+            started_at: world.now(),
+            ends_at: world.mono + script.lasts,
             end: script.end,
             obeys_after: script.obeys_after,
-            deadline: None,
-            is_stopped: false,
             is_unattended: false,
         };
         let (pid, at) = (process.pid, process.started_at);
         let timeout = order.timeout.map(Span::as_duration);
-        self.take_up(process, Stopping::new(stage.now(), timeout, order.kill_after.as_duration()));
+        self.take_up(
+            process,
+            &order.queue,
+            Stopping::new(world.monotonic(), timeout, order.kill_after.as_duration()),
+        );
         self.say(FromKeeper::Started { attempt, pid, at });
     }
 
     /// Panics if an attempt must not run beside those that do.
-    fn check_company(&self, order: &StartOrder, stage: &Stage<'_>) {
+    fn check_company(&self, order: &StartOrder, world: &World) {
         let task = order.attempt.task;
         let beside = self.running_in(&order.queue);
-        let widest = stage.ledger.widest.get(&order.queue).copied().unwrap_or(usize::MAX);
+        let widest = world.ledger.widest.get(&order.queue).copied().unwrap_or(usize::MAX);
         assert!(beside < widest, "{task} started beside {beside} in a queue of {widest} slots");
         let Some(run) = order.attempt.run() else {
             return assert!(beside < 4, "too many mails at once");
         };
         let is_sibling = |process: &&Process| {
-            process.ends_at > stage.mono && process.attempt.run().is_some_and(|other| other.job == run.job)
+            process.ends_at > world.mono && process.attempt.run().is_some_and(|other| other.job == run.job)
         };
-        let sibling = self.processes.values().chain(stage.ledger.orphans.values()).find(is_sibling);
+        let sibling = self.processes.values().chain(world.ledger.orphans.values()).find(is_sibling);
         assert!(
-            sibling.is_none() || !stage.ledger.serial.contains(&run.job.0),
+            sibling.is_none() || !world.ledger.serial.contains(&run.job.0),
             "{run} started beside {sibling:?} of its serial job"
         );
     }
@@ -421,31 +394,26 @@ impl Keeper {
     fn strike(
         &mut self,
         pid: u32,
-        stage: &mut Stage<'_>,
+        world: &mut World,
         step: impl FnOnce(&mut Stopping, Duration) -> Option<StopSignal>,
     ) {
         let run = self.roster.running_mut(pid).expect("it has a process");
         let process = self.processes.get_mut(&pid).expect("as the roster");
-        let signal = step(&mut run.stopping, stage.now());
-        (process.deadline, process.is_stopped) = (run.stopping.deadline(), run.stopping.cause().is_some());
+        let signal = step(&mut run.stopping, world.monotonic());
         match signal {
             None => return,
             Some(StopSignal::Terminate) => {
                 let obeys_after = process.obeys_after;
-                if let Some(after) = obeys_after.filter(|after| stage.mono + after < process.ends_at) {
-                    process.ends_at = stage.mono + after;
+                if let Some(after) = obeys_after.filter(|after| world.mono + after < process.ends_at) {
+                    process.ends_at = world.mono + after;
                     process.end = if after % 3 == 0 { End::Exited(0) } else { End::Signaled(15) };
                 }
             }
             Some(StopSignal::Kill) => {
-                process.ends_at = process.ends_at.min(stage.mono + 50);
+                process.ends_at = process.ends_at.min(world.mono + 50);
                 process.end = End::Signaled(9);
             }
         }
-        (stage.trace)(format!(
-            "keeper: {} gets {signal:?}, {:?}",
-            process.attempt.task,
-            run.stopping.cause()
-        ));
+        world.note(format!("keeper: {} gets {signal:?}, {:?}", process.attempt.task, run.stopping.cause()));
     }
 }

@@ -1,4 +1,4 @@
-//! Owns: what must hold of mails, and small worlds in which they meet accidents.
+//! Owns: the invariants of mails, and small worlds for their accidents.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ pub struct Mails {
 }
 
 impl Mails {
-    /// Holds the table of mails against what has become of runs, and of mails.
+    /// Compares the table of mails with the ends of runs and of mails.
     pub fn scan(
         &mut self,
         rows: Vec<MailRow>,
@@ -37,7 +37,7 @@ impl Mails {
             self.seen.extend(found.iter().map(|mail| (run.id, mail.id)));
         }
         for mail in &rows {
-            assert_eq!(self.seen.get(&mail.run), Some(&mail.id), "nobody asked for it: {mail:?}");
+            assert_eq!(self.seen.get(&mail.run), Some(&mail.id), "no job wants it: {mail:?}");
             assert!(!self.sent.contains(&mail.id), "it was sent: {mail:?}");
             if mail.failed.as_ref().is_some_and(|cause| !cause.contains("no sendmail")) {
                 let is_failure = |end: &End| !matches!(end, End::Exited(0) | End::NotStarted);
@@ -55,7 +55,8 @@ impl Mails {
         self.rows = rows;
     }
 
-    /// With all said and heard, the keeper has what is claimed, and nothing waits that could be sent.
+    /// Checks, while no message is under way, that the keeper has what is claimed, and that no mail waits for
+    /// nothing.
     pub fn quiet(&self, known: &BTreeSet<Attempt>, keeper: KeeperInstance) {
         let open = || self.rows.iter().filter(|mail| mail.failed.is_none());
         let claimed: BTreeSet<Attempt> =
@@ -127,7 +128,7 @@ fn a_daemon_that_dies_between_an_end_and_its_mail_leaves_it_to_the_next() {
 }
 
 #[test]
-fn a_mail_whose_keeper_dies_is_told_to_the_next() {
+fn a_mail_whose_keeper_dies_is_sent_to_the_next() {
     let mut world = world();
     world.scripts.push_back(Script::lasting(1));
     world.mail_scripts.push_back(Script::lasting(60));

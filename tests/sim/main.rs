@@ -50,7 +50,7 @@ fn check(seed: u64, shows_all: bool) {
         note(&format!("seed {seed}:\n{}", lines[from..].join("\n")));
     }
     if let Err(panic) = played {
-        note(&format!("replay with: TASKQ_SIM_SEED={seed} cargo test --test sim seed_of_the_environment"));
+        note(&format!("replay with: TASKQ_SIM_SEED={seed} cargo test --test sim -- --nocapture"));
         resume_unwind(panic);
     }
 }

@@ -1,5 +1,5 @@
-//! Owns: which fires a trigger owes, counted one by one, and what its policy makes of late ones. Slow and
-//! plain, so that it can be held against the engine, which counts without walking.
+//! Owns: which fires a trigger owes, counted one by one, and what its policy makes of late ones. It is slow
+//! and plain, to check the engine, which counts without walking.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +9,14 @@ use taskq::schedule::{Schedule, Zone};
 /// How many fires may be on time at once, from the engine's own limit.
 const ON_TIME_MAX: usize = 3_600;
 
-/// A trigger as it ought to be.
+/// A trigger as it should be.
 #[derive(Clone, Debug)]
 pub struct Trigger {
     pub job: i64,
     pub schedule: Schedule,
-    /// Its own zone; `None`: the system's.
+    /// Its own zone; `None` for the system's.
     pub zone: Option<Zone>,
-    /// It is planned anew when the system's zone changes.
+    /// It is planned again when the system's zone changes.
     pub follows_system: bool,
     pub start: Option<Timestamp>,
     pub missed: Missed,
@@ -27,9 +27,9 @@ pub struct Trigger {
     pub boot: Option<u64>,
     /// The instants that have a row.
     pub taken: BTreeSet<Timestamp>,
-    /// The sum of what its rows stand for.
+    /// The fires of all its rows.
     pub fires: u64,
-    /// A cancel, a far step of the clock or a zone makes its sum depend on more than its schedule.
+    /// After a cancel or a far step of the clock `fires` depends on more than its schedule.
     pub disturbed: bool,
 }
 
@@ -75,7 +75,7 @@ impl Trigger {
         due
     }
 
-    /// Plans anew from `now` what has not come yet.
+    /// Plans the coming fires again from `now`.
     pub fn replan(&mut self, now: Timestamp, system: &Zone) {
         let from = self.start.map_or(now, |start| now.max(start - Span::from_micros(1)));
         self.next = self.next_after(from, system);

@@ -1,6 +1,6 @@
-//! The promises one by one, each in a small world of its own, in which every invariant is watched too.
+//! The promises one by one, each in a small world of its own, in which every invariant is checked, too.
 
-use taskq::domain::{End, Missed, MissedMode, Outcome, Overlap, Policy, Span, Timestamp};
+use taskq::domain::{End, Missed, MissedMode, Outcome, Overlap, Span, Timestamp};
 
 use crate::chance::finish;
 use crate::clients::{When, Wish};
@@ -51,7 +51,7 @@ fn a_fire_missed_by_three_days_runs_once_and_the_rest_is_one_row() {
 #[test]
 fn a_daemon_that_dies_between_commit_and_order_starts_the_run_once() {
     let mut world = world();
-    // So that the keeper does not end.
+    // So that the keeper does not exit.
     world.scripts.push_back(Script::lasting(3_600));
     world.add(&Wish::at_once());
     for orders in 0..2 {
@@ -67,7 +67,7 @@ fn a_daemon_that_dies_between_commit_and_order_starts_the_run_once() {
 }
 
 #[test]
-fn a_claim_that_an_idle_keeper_never_heard_of_is_not_lost_when_that_keeper_ends() {
+fn a_claim_that_an_idle_keeper_never_received_is_not_lost_when_that_keeper_exits() {
     let mut world = world();
     world.scripts.push_back(Script::lasting(1));
     world.die_after_orders = Some(0);
@@ -115,7 +115,9 @@ fn an_unattended_run_is_reached_by_its_cancel_and_by_its_timeout() {
         let mut world = world();
         world.scripts.push_back(Script::lasting(6_000));
         let timeout = (!is_cancelled).then(|| Span::from_seconds(600));
-        let job = world.add(&Wish { policy: Policy { timeout, ..Policy::default() }, ..Wish::at_once() });
+        let mut wish = Wish::at_once();
+        wish.job.policy.timeout = timeout;
+        let job = world.add(&wish);
         world.advance(MINUTE);
         world.kill_keeper();
         world.advance(MINUTE);
@@ -130,7 +132,7 @@ fn an_unattended_run_is_reached_by_its_cancel_and_by_its_timeout() {
 }
 
 #[test]
-fn what_stood_by_at_a_keeper_that_died_is_queued_again() {
+fn runs_prefetched_by_a_keeper_that_died_are_queued_again() {
     let mut world = world();
     world.cpus = 1;
     world.scripts.extend((0..40).map(|_| Script { lasts: 1_000, ..Script::lasting(1) }));
@@ -143,7 +145,7 @@ fn what_stood_by_at_a_keeper_that_died_is_queued_again() {
 }
 
 #[test]
-fn what_ran_when_the_machine_went_down_is_lost_at_once() {
+fn a_run_that_went_down_with_the_machine_is_lost_at_once() {
     let mut world = world();
     world.scripts.push_back(Script::lasting(600));
     let job = world.add(&Wish::at_once());
@@ -155,7 +157,7 @@ fn what_ran_when_the_machine_went_down_is_lost_at_once() {
 }
 
 #[test]
-fn an_acknowledgement_that_died_with_a_daemon_is_made_up_for() {
+fn an_acknowledgement_that_died_with_a_daemon_is_sent_by_the_next() {
     let mut world = world();
     world.scripts.push_back(Script::lasting(60));
     let job = world.add(&Wish::at_once());
@@ -171,7 +173,7 @@ fn an_acknowledgement_that_died_with_a_daemon_is_made_up_for() {
 }
 
 #[test]
-fn a_stop_that_died_with_a_daemon_is_told_by_the_next() {
+fn a_stop_that_died_with_a_daemon_is_sent_by_the_next() {
     let mut world = world();
     world.scripts.push_back(Script::lasting(DAY / SECOND));
     let job = world.add(&Wish::at_once());
@@ -189,15 +191,14 @@ fn a_clock_set_back_doubles_no_fire() {
     let job = world.add(&Wish::when(When::Cron("@hourly", None)).overlap(Overlap::Allow));
     world.advance(90 * MINUTE);
     world.kill_daemon();
-    // Four fires are found late: three are one row, the fourth runs. Between the two nothing has a row of its
-    // own.
+    // Four fires are found late: three are one row, the fourth runs. No fire between the two has its own row.
     world.advance(4 * HOUR);
     world.start_daemon();
     world.step_clock(-5 * HOUR as i64);
     world.advance(8 * HOUR);
     finish(&mut world);
     let fires: Vec<i64> = log(&world, job).iter().map(|(minute, _, _)| minute / 60).collect();
-    // Those are made up for, now that the clock is right; no instant comes twice.
+    // They fire now that the clock is right. No instant fires twice.
     assert_eq!(fires, [1, 2, 5, 3, 4, 6, 7, 8]);
 }
 
@@ -262,16 +263,18 @@ fn overlap_decides_what_a_fire_does_beside_a_run() {
 }
 
 #[test]
-fn a_run_of_higher_priority_starts_before_those_that_stand_by() {
+fn a_run_of_higher_priority_starts_before_those_that_were_prefetched() {
     let mut world = world();
     world.set_queue("default", 1);
-    // The brief one makes two others stand by behind the long one.
+    // After the brief one, two others are prefetched and wait for the long one.
     world.scripts.extend([Script { lasts: 1_000, ..Script::lasting(0) }, Script::lasting(60)]);
     let low: Vec<i64> = (0..4).map(|_| world.add(&Wish::at_once())).collect();
     world.advance(SECOND);
     assert_eq!(world.keeper.as_ref().expect("it lives").standing_by("default").len(), 2);
     world.scripts.extend([Script::lasting(60), Script::lasting(60), Script::lasting(60)]);
-    let high = world.add(&Wish::at_once().priority(5));
+    let mut wish = Wish::at_once();
+    wish.job.priority = 5;
+    let high = world.add(&wish);
     world.advance(10 * MINUTE);
     finish(&mut world);
     let started = |job: i64| rows(&world, job)[0].started_at.expect("it ran");
@@ -283,7 +286,7 @@ fn a_run_of_higher_priority_starts_before_those_that_stand_by() {
 }
 
 #[test]
-fn a_queue_made_wider_starts_what_stands_by_at_once() {
+fn a_queue_made_wider_starts_prefetched_runs_at_once() {
     let mut world = world();
     world.set_queue("default", 1);
     world.scripts.push_back(Script { lasts: 1_000, ..Script::lasting(0) });
@@ -311,11 +314,28 @@ fn a_locked_database_changes_nothing_and_loses_no_result() {
 }
 
 #[test]
+fn a_run_is_stopped_although_that_cannot_be_committed() {
+    let mut world = world();
+    world.scripts.push_back(Script::lasting(DAY / SECOND));
+    let job = world.add(&Wish::at_once());
+    let row = rows(&world, job)[0].clone();
+    world.faults.busy = 1_000;
+    world.cancel_run(&row, false);
+    world.advance(MINUTE);
+    assert_eq!((outcomes(&world, job), world.ledger.ends[&row.attempt()].len()), (vec![None], 1));
+    world.faults.busy = 0;
+    finish(&mut world);
+    assert_eq!(outcomes(&world, job), [Some(Outcome::Cancelled)]);
+}
+
+#[test]
 fn a_year_of_fires_each_hour_is_accounted_for_through_gap_and_fold() {
     let mut world = world();
     world.set_zone("Europe/Berlin");
     let all = Missed { mode: MissedMode::All, within: None, grace: Span::from_seconds(60) };
-    let job = world.add(&Wish::when(When::Cron("0 */12 * * *", None)).missed(all).overlap(Overlap::Allow));
+    let mut wish = Wish::when(When::Cron("0 */12 * * *", None)).overlap(Overlap::Allow);
+    wish.job.policy.missed = all;
+    let job = world.add(&wish);
     for week in 0..52 {
         world.advance(7 * DAY);
         match week % 3 {

@@ -1,4 +1,4 @@
-//! Owns: the only chance in the simulated world: splitmix64, from one seed.
+//! Owns: the only source of chance in the simulated world: splitmix64, from one seed.
 
 /// A pseudo-random number generator; equal seeds give equal worlds.
 #[derive(Clone, Debug)]
@@ -22,14 +22,14 @@ impl Rng {
         self.next() % end.max(1)
     }
 
-    /// Returns a number in `low..=high`, small ones as likely as large ones by their magnitude.
+    /// Returns a number in `low..=high`; each order of magnitude is equally likely.
     pub fn span(&mut self, low: u64, high: u64) -> u64 {
         let bits = (high / low.max(1)).max(1).ilog2() + 1;
         let limit = low.max(1) << self.below(u64::from(bits) + 1);
         low + self.below(limit.min(high) - low.min(limit) + 1)
     }
 
-    /// Is true so many times in a thousand.
+    /// Returns true so many times in a thousand.
     pub fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1000) < per_mille
     }

@@ -1,8 +1,8 @@
-//! Owns: the database as it is, read past the store's own queries.
+//! Owns: the database as it is, read without the store's own queries.
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, Row as SqlRow, params};
+use rusqlite::{Connection, OpenFlags, Row as SqlRow, params_from_iter};
 use taskq::domain::{JobId, Outcome, RunId, Timestamp};
 use taskq::keeper::protocol::Attempt;
 
@@ -48,7 +48,7 @@ impl Row {
     }
 }
 
-/// A stored trigger, as far as it moves.
+/// The part of a stored trigger that changes.
 #[derive(Clone, Debug)]
 pub struct TriggerRow {
     pub id: i64,
@@ -56,7 +56,6 @@ pub struct TriggerRow {
     pub held: bool,
 }
 
-/// A stored queue.
 #[derive(Clone, Debug)]
 pub struct QueueRow {
     pub name: String,
@@ -64,7 +63,7 @@ pub struct QueueRow {
     pub paused: bool,
 }
 
-/// A mail that was not sent yet, or not at all.
+/// A mail that is waiting, or has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MailRow {
     pub id: i64,
@@ -106,7 +105,7 @@ fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     })
 }
 
-/// A reader of its own.
+/// A connection of the audit's own.
 #[derive(Debug)]
 pub struct Database(Connection);
 
@@ -116,23 +115,31 @@ impl Database {
         Self(Connection::open_with_flags(dir.join("taskq.db"), flags).expect("the store is there"))
     }
 
-    fn rows(&self, condition: &str, value: i64) -> Vec<Row> {
-        let sql = format!("SELECT {COLUMNS} FROM run WHERE {condition} ORDER BY id");
-        let mut statement = self.0.prepare_cached(&sql).expect("valid");
-        let rows = statement.query_map([value], row).expect("readable");
+    fn query<T>(
+        &self,
+        sql: &str,
+        values: &[i64],
+        read: impl Fn(&SqlRow<'_>) -> rusqlite::Result<T>,
+    ) -> Vec<T> {
+        let mut statement = self.0.prepare_cached(sql).expect("valid");
+        let rows = statement.query_map(params_from_iter(values), read).expect("readable");
         rows.collect::<Result<_, _>>().expect("readable")
     }
 
+    fn runs(&self, condition: &str, values: &[i64]) -> Vec<Row> {
+        self.query(&format!("SELECT {COLUMNS} FROM run WHERE {condition} ORDER BY id"), values, row)
+    }
+
     pub fn runs_after(&self, id: i64) -> Vec<Row> {
-        self.rows("id > ?1", id)
+        self.runs("id > ?1", &[id])
     }
 
     pub fn open_runs(&self) -> Vec<Row> {
-        self.rows("state <> 'finished' AND ?1 = 0", 0)
+        self.runs("state <> 'finished'", &[])
     }
 
     pub fn run(&self, id: i64) -> Row {
-        self.rows("id = ?1", id).pop().expect("a row of the run log never goes away")
+        self.runs("id = ?1", &[id]).pop().expect("a row of the run log never goes away")
     }
 
     pub fn all_runs(&self) -> Vec<Row> {
@@ -140,76 +147,52 @@ impl Database {
     }
 
     pub fn triggers(&self) -> Vec<TriggerRow> {
-        let sql = "SELECT id, next_at, held FROM trigger";
-        let mut statement = self.0.prepare_cached(sql).expect("valid");
-        let triggers = statement.query_map([], |row| {
+        self.query("SELECT id, next_at, held FROM trigger", &[], |row| {
             let next_at: Option<i64> = row.get(1)?;
             Ok(TriggerRow {
                 id: row.get(0)?,
                 next_at: next_at.map(Timestamp::from_micros),
                 held: row.get(2)?,
             })
-        });
-        triggers.expect("readable").collect::<Result<_, _>>().expect("readable")
+        })
     }
 
     pub fn queues(&self) -> Vec<QueueRow> {
-        let sql = "SELECT name, slots, paused_at IS NOT NULL FROM queue ORDER BY name";
-        let mut statement = self.0.prepare_cached(sql).expect("valid");
-        let queues = statement.query_map([], |row| {
+        self.query("SELECT name, slots, paused_at IS NOT NULL FROM queue ORDER BY name", &[], |row| {
             let slots: Option<u32> = row.get(1)?;
             Ok(QueueRow { name: row.get(0)?, slots: slots.map(|slots| slots as usize), paused: row.get(2)? })
-        });
-        queues.expect("readable").collect::<Result<_, _>>().expect("readable")
+        })
     }
 
     pub fn mails(&self) -> Vec<MailRow> {
-        let mut statement =
-            self.0.prepare_cached("SELECT id, run_id, keeper, failed FROM mail ORDER BY id").expect("valid");
-        let mails = statement.query_map([], |row| {
+        self.query("SELECT id, run_id, keeper, failed FROM mail ORDER BY id", &[], |row| {
             Ok(MailRow { id: row.get(0)?, run: row.get(1)?, keeper: row.get(2)?, failed: row.get(3)? })
-        });
-        mails.expect("readable").collect::<Result<_, _>>().expect("readable")
+        })
     }
 
     pub fn jobs(&self) -> Vec<i64> {
-        let mut statement = self.0.prepare_cached("SELECT id FROM job ORDER BY id").expect("valid");
-        statement
-            .query_map([], |row| row.get(0))
-            .expect("readable")
-            .collect::<Result<_, _>>()
-            .expect("readable")
+        self.query("SELECT id FROM job ORDER BY id", &[], |row| row.get(0))
     }
 
-    /// Returns the jobs that are done and should not be, or are not and should.
+    /// Returns the jobs that are done and should not be, or should be and are not.
     pub fn wrongly_done(&self) -> Vec<i64> {
         let sql = "SELECT id FROM job WHERE (done_at IS NOT NULL) <> (
                 NOT EXISTS (SELECT 1 FROM run WHERE job_id = job.id AND state <> 'finished')
                 AND NOT EXISTS (SELECT 1 FROM trigger WHERE job_id = job.id
                     AND (next_at IS NOT NULL OR boot_id IS NOT NULL)))";
-        let mut statement = self.0.prepare_cached(sql).expect("valid");
-        statement
-            .query_map([], |row| row.get(0))
-            .expect("readable")
-            .collect::<Result<_, _>>()
-            .expect("readable")
+        self.query(sql, &[], |row| row.get(0))
     }
 
     pub fn output(&self, id: i64) -> Option<Vec<u8>> {
-        let mut statement =
-            self.0.prepare_cached("SELECT data FROM output WHERE run_id = ?1").expect("valid");
-        statement.query_row(params![id], |row| row.get(0)).ok()
+        self.query("SELECT data FROM output WHERE run_id = ?1", &[id], |row| row.get(0)).pop()
     }
 
-    /// Panics if SQLite finds anything wrong.
+    /// Panics if the database is damaged.
     pub fn check_integrity(&self) {
-        let found: String =
-            self.0.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("readable");
-        assert_eq!(found, "ok");
-        let orphans: i64 = self
-            .0
-            .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0))
-            .expect("readable");
-        assert_eq!(orphans, 0, "rows that refer to nothing");
+        let found: Vec<String> = self.query("PRAGMA integrity_check", &[], |row| row.get(0));
+        assert_eq!(found, ["ok"]);
+        let orphans: Vec<String> =
+            self.query("SELECT * FROM pragma_foreign_key_check", &[], |row| row.get(0));
+        assert_eq!(orphans, [""; 0], "rows that refer to nothing");
     }
 }

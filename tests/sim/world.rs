@@ -14,12 +14,12 @@ use taskq::domain::{JobId, Span, Timestamp};
 use taskq::engine::after_end;
 use taskq::keeper::protocol::{FromKeeper, KeeperInstance, ToKeeper};
 use taskq::schedule::Zone;
-use taskq::store::{Store, StoreError, StoreResult};
+use taskq::store::{Store, StoreError, StoreResult, Writer};
 use tempfile::TempDir;
 
 use crate::audit::Audit;
 use crate::daemon::Daemon;
-use crate::keeper::{Keeper, Ledger, Script, Stage};
+use crate::keeper::{Keeper, Ledger, Script};
 use crate::rng::Rng;
 
 pub const SECOND: u64 = 1_000_000;
@@ -29,13 +29,13 @@ pub const DAY: u64 = 24 * HOUR;
 /// The daemon's own: after a larger step back of the clock it plans again.
 pub const STEP_BACK: i64 = 3 * HOUR as i64;
 
-/// More settling than this at one instant has no end.
+/// With more rounds at one instant, the world would never settle.
 const SETTLE_MAX: usize = 5_000;
 
-/// How often what goes wrong, in a thousand.
+/// How often something goes wrong, in a thousand.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
-    /// A process dies, at each place where one can.
+    /// A process dies at a place where one can.
     pub death: u64,
     /// Another program holds the write lock.
     pub busy: u64,
@@ -70,7 +70,7 @@ impl Clock for Clocks {
     }
 }
 
-/// What happened so far, for people.
+/// The events so far, for people.
 pub type Trace = Rc<RefCell<Vec<String>>>;
 
 pub struct World {
@@ -115,7 +115,7 @@ pub struct World {
 impl World {
     /// Makes a world without daemon, keeper and jobs.
     pub fn new(seed: u64, start: &str, trace: Trace) -> Self {
-        // In memory where there is such a place: making a store waits for the disk several times.
+        // In memory if possible: making a store waits for the disk several times.
         let memory = Path::new("/dev/shm");
         let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
         let dir = dir.expect("a directory");
@@ -157,6 +157,10 @@ impl World {
 
     pub fn now(&self) -> Timestamp {
         Timestamp::from_micros(i64::try_from(self.mono).expect("small") + self.offset)
+    }
+
+    pub fn monotonic(&self) -> Duration {
+        Duration::from_micros(self.mono)
     }
 
     pub fn clock(&self) -> Clocks {
@@ -207,7 +211,7 @@ impl World {
         self.settle();
     }
 
-    /// Both are gone, and the next daemon is in another boot.
+    /// Kills both. The next daemon starts in another boot.
     pub fn reboot(&mut self) {
         self.note("reboot");
         self.kill_daemon();
@@ -246,7 +250,7 @@ impl World {
         [wall, monotonic, keeper, order].into_iter().flatten().min()
     }
 
-    /// Lets happen all that happens at this instant.
+    /// Lets everything happen that happens at this instant.
     pub fn settle(&mut self) {
         for round in 0..SETTLE_MAX {
             if !(self.keeper_acts() | self.daemon_hears() | self.daemon_acts()) {
@@ -260,32 +264,20 @@ impl World {
     }
 
     pub fn keeper_acts(&mut self) -> bool {
-        let Some(keeper) = &mut self.keeper else { return false };
-        let wall = Timestamp::from_micros(self.mono as i64 + self.offset);
-        let trace = Rc::clone(&self.trace);
-        let mut stage = Stage {
-            mono: self.mono,
-            wall,
-            rng: &mut self.rng,
-            delay: self.faults.delay,
-            scripts: &mut self.scripts,
-            mail_scripts: &mut self.mail_scripts,
-            ledger: &mut self.ledger,
-            trace: &mut |text| trace.borrow_mut().push(format!("{wall} {text}")),
-        };
-        let mut acted = false;
-        if keeper.next_event().is_some_and(|at| at <= stage.mono) {
-            keeper.expire(&mut stage);
-            acted = true;
+        let Some(mut keeper) = self.keeper.take() else { return false };
+        let mut acted = keeper.next_event().is_some_and(|at| at <= self.mono);
+        if acted {
+            keeper.expire(self);
         }
-        while let Some((_, session, order)) = self.orders.pop_front_if(|(at, _, _)| *at <= stage.mono) {
-            keeper.obey(session, order, &mut stage);
+        while let Some((_, session, order)) = self.orders.pop_front_if(|(at, _, _)| *at <= self.mono) {
+            keeper.obey(session, order, self);
             acted = true;
         }
         if self.daemon.is_none() && self.orders.is_empty() && keeper.is_idle() {
             self.ended_keepers.push(keeper.instance);
             self.note("keeper has nothing left and exits");
-            self.keeper = None;
+        } else {
+            self.keeper = Some(keeper);
         }
         acted
     }
@@ -295,7 +287,7 @@ impl World {
         queues.into_iter().map(|queue| (queue.name, queue.slots.unwrap_or(self.cpus))).collect()
     }
 
-    /// When every message has arrived, nothing is left that could be done.
+    /// Checks, when every message has arrived, that nothing is left that could be done.
     fn look_around(&self) {
         let (Some(daemon), Some(keeper)) = (&self.daemon, &self.keeper) else { return };
         let (pacer, reports) = (&daemon.pacer, daemon.pacer.reports());
@@ -312,11 +304,11 @@ impl World {
         }
     }
 
-    /// Lets a client write in one transaction.
-    pub fn write<T>(&mut self, mut write: impl FnMut(&taskq::store::Writer<'_>) -> StoreResult<T>) -> T {
+    /// Writes in one transaction, with what follows from the ends of runs.
+    pub fn write<T>(&mut self, mut write: impl FnMut(&Writer<'_>, Timestamp) -> StoreResult<T>) -> T {
         let now = self.now();
         let written = self.store.write(|writer| {
-            let answer = write(writer)?;
+            let answer = write(writer, now)?;
             writer.follow_up(after_end, now)?;
             Ok::<_, StoreError>(answer)
         });
