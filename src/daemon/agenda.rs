@@ -115,7 +115,8 @@ fn has_come(at: Timestamp, clock: &dyn Clock) -> bool {
     at <= clock.now() && at.as_seconds() <= clock.coarse_now().as_seconds()
 }
 
-/// Returns when to wake up for an instant: then, or with the next tick if only the finer clock has reached it.
+/// Returns when to wake up for an instant: then, or with the next tick if only the finer clock has reached
+/// it.
 fn wake_for(at: Timestamp, clock: &dyn Clock) -> Timestamp {
     let now = clock.now();
     if at > now || has_come(at, clock) {

@@ -1,5 +1,5 @@
-//! Owns: catching up with a world that has changed: another boot, another zone, a clock that was set back far; a
-//! job that was paused.
+//! Owns: catching up with a world that has changed: another boot, another zone, a clock that was set back
+//! far; a job that was paused.
 //! Never: late fires, which a turn finds.
 
 use log::info;
@@ -87,8 +87,8 @@ pub fn uncommitted_stops(store: &mut Store) -> Vec<ToKeeper> {
 }
 
 /// Ends as `lost` what was claimed before the machine was last started, since no keeper and no process of it
-/// can be left; fires what `@reboot` asks for. Keepers that `ended` in order had started nothing that is still
-/// claimed.
+/// can be left; fires what `@reboot` asks for. Keepers that `ended` in order had started nothing that is
+/// still claimed.
 fn notice_boot(
     writer: &Writer<'_>,
     boot_id: &str,
@@ -106,8 +106,8 @@ fn notice_boot(
     writer.fire_reboots(boot_id, now)
 }
 
-/// Plans the coming fires in the system's zone anew if that is another than when they were planned. Fires that
-/// are due stay due. Returns whether it is; `fingerprint` changes when the zone does.
+/// Plans the coming fires in the system's zone anew if that is another than when they were planned. Fires
+/// that are due stay due. Returns whether it is; `fingerprint` changes when the zone does.
 fn notice_zone(writer: &Writer<'_>, fingerprint: &str, zone: &Zone, now: Timestamp) -> StoreResult<bool> {
     if writer.exchange_meta(MetaKey::SystemZone, fingerprint)?.as_deref() == Some(fingerprint) {
         return Ok(false);
@@ -123,8 +123,9 @@ fn notice_step_back(writer: &Writer<'_>, system_zone: &Zone, now: Timestamp) -> 
     writer.apply(&plan, None, now, &mut Applied::default())
 }
 
-/// Lets a job fire again. What its pause swallowed is one `skipped` run a trigger. Returns whether the job was
-/// paused; or why one of its schedules cannot be read any more, after which the transaction is to be given up.
+/// Lets a job fire again. What its pause swallowed is one `skipped` run a trigger. Returns whether the job
+/// was paused; or why one of its schedules cannot be read any more, after which the transaction is to be
+/// given up.
 pub fn resume_job(
     writer: &Writer<'_>,
     job: JobId,

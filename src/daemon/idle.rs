@@ -2,8 +2,8 @@
 //! `taskq.db` alone is whole.
 //! Never: commits.
 //!
-//! A commit sets the timer: a daemon to which nothing happens does not wake up. The timer is set again only for
-//! a log that a reader still needed, each time to twice the span.
+//! A commit sets the timer: a daemon to which nothing happens does not wake up. The timer is set again only
+//! for a log that a reader still needed, each time to twice the span.
 
 use std::time::Duration;
 

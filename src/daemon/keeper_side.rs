@@ -209,8 +209,8 @@ impl KeeperSide {
         ends
     }
 
-    /// Hangs up on an outdated keeper that has nothing left. It exits, and a new one takes its place after the
-    /// pause that is returned.
+    /// Hangs up on an outdated keeper that has nothing left. It exits, and a new one takes its place after
+    /// the pause that is returned.
     pub(super) fn let_outdated_go(&mut self) -> Option<Duration> {
         let is_outdated = self.keeper.is_some_and(KeeperId::is_outdated);
         if !is_outdated || !self.left.is_empty() || self.wants_write() {

@@ -16,12 +16,12 @@ use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstan
 use crate::schedule::Zone;
 use crate::store::{Applied, AttemptEnd, Store, StoreError, StoreResult, Writer};
 
-/// A run shorter than this ends before the commit that would start its successor. For such runs, successors are
-/// prefetched.
+/// A run shorter than this ends before the commit that would start its successor. For such runs, successors
+/// are prefetched.
 const BRIEF: Span = Span::from_millis(100);
 
-/// How many runs are prefetched for each brief run that ended in a turn: one takes its slot at once, another takes
-/// the slot of that one while the orders of this turn are under way.
+/// How many runs are prefetched for each brief run that ended in a turn: one takes its slot at once, another
+/// takes the slot of that one while the orders of this turn are under way.
 const PREFETCHED_PER_BRIEF: usize = 2;
 
 /// The most prefetched runs of a queue: none of them can be overtaken without a recall.
@@ -89,8 +89,8 @@ impl TurnInput<'_> {
         }
     }
 
-    /// Returns the keeper that runs and mails can be claimed for. A keeper of an earlier version only finishes
-    /// what it runs; they wait for the next one.
+    /// Returns the keeper that runs and mails can be claimed for. A keeper of an earlier version only
+    /// finishes what it runs; they wait for the next one.
     fn starter(&self) -> Option<KeeperId> {
         self.keeper.filter(|keeper| keeper.takes_starts())
     }
@@ -138,8 +138,8 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Adds a job for a client that still waits. Asked under the write lock: a client that hangs up later finds
-    /// the job.
+    /// Adds a job for a client that still waits. Asked under the write lock: a client that hangs up later
+    /// finds the job.
     fn add_for_client(&self, request: &AddRequest) -> StoreResult<AddAnswer> {
         if (self.input.has_hung_up)(request) {
             return Ok(Err(Error::new(ErrorKind::Conflict, "add job", "its client has hung up")));

@@ -1,8 +1,8 @@
 //! Owns: the way of mails through the keeper: which are claimed for it, and what is recorded of them.
 //! Never: their text (see `compose`).
 //!
-//! A mail is claimed, ordered and acknowledged like a run, so that no death of daemon or keeper loses it. A run
-//! that may have been started is not started again; a mail is, because two are better than none.
+//! A mail is claimed, ordered and acknowledged like a run, so that no death of daemon or keeper loses it. A
+//! run that may have been started is not started again; a mail is, because two are better than none.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -140,8 +140,8 @@ fn environment(person: &Person) -> Vec<Vec<u8>> {
     ]
 }
 
-/// Records the result of a mail, and returns what an administrator should know of it. A result that is reported
-/// again finds nothing to record.
+/// Records the result of a mail, and returns what an administrator should know of it. A result that is
+/// reported again finds nothing to record.
 pub fn record_result(
     writer: &Writer<'_>,
     mail: i64,
