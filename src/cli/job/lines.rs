@@ -81,7 +81,7 @@ fn json_cause(error: &serde_json::Error) -> String {
 
 /// Reads an object. Keys of options become words of a command line, which `options` reads.
 fn job(object: Object, options: &mut clap::Command, what: &str) -> Result<JobOptions> {
-    let mut extra = JobOptions::default();
+    let mut job = JobOptions::default();
     let mut seen: Vec<String> = Vec::new();
     let mut words = Vec::new();
     for (key, value) in object.0 {
@@ -99,7 +99,7 @@ fn job(object: Object, options: &mut clap::Command, what: &str) -> Result<JobOpt
         if !value.is_null() {
             let taken = match option {
                 Some(option) => words_of(option, &key, &value).map(|given| words.extend(given)),
-                None => take(&mut extra, &key, &value),
+                None => take(&mut job, &key, &value),
             };
             taken.map_err(|cause| Error::usage(what, cause))?;
             seen.push(key);
@@ -114,19 +114,11 @@ fn job(object: Object, options: &mut clap::Command, what: &str) -> Result<JobOpt
     if has("environment") && has("clean_env") {
         return Err(Error::usage(what, "it has both `environment` and `clean_env`"));
     }
-    let given =
-        options.try_get_matches_from_mut(words).and_then(|given| JobOptions::from_arg_matches(&given));
-    let given = given.map_err(|error| Error::usage(what, cause(&error)))?;
-    Ok(JobOptions {
-        command: extra.command,
-        script: extra.script,
-        anchor: extra.anchor,
-        cwd_optional: extra.cwd_optional,
-        stdin_text: extra.stdin_text,
-        environment: extra.environment,
-        mail_format: extra.mail_format,
-        ..given
-    })
+    let given = options.try_get_matches_from_mut(words);
+    given
+        .and_then(|given| job.update_from_arg_matches(&given))
+        .map_err(|error| Error::usage(what, cause(&error)))?;
+    Ok(job)
 }
 
 /// Returns the key of an option: its long name with `_` for `-`.
