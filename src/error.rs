@@ -36,7 +36,6 @@ impl ErrorKind {
 
 /// An error: `error: cannot WHAT: CAUSE`, then `hint: HINT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "`ErrorKind` has the docs of `kind`")]
 pub struct Error {
     pub kind: ErrorKind,
     /// The operation that failed, as ``add job `backup` ``: verb, kind, name.
@@ -51,12 +50,10 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// Makes an error of this kind.
     pub fn new(kind: ErrorKind, what: impl Into<String>, cause: impl fmt::Display) -> Self {
         Self { kind, what: what.into(), cause: cause.to_string(), hint: None }
     }
 
-    /// Makes a `Usage` error.
     pub fn usage(what: impl Into<String>, cause: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Usage, what, cause)
     }
@@ -66,12 +63,10 @@ impl Error {
         Self::new(ErrorKind::NotFound, what, cause)
     }
 
-    /// Makes a `Conflict` error.
     pub fn conflict(what: impl Into<String>, cause: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Conflict, what, cause)
     }
 
-    /// Makes an `Io` error.
     pub fn io(what: impl Into<String>, error: &io::Error) -> Self {
         Self::new(ErrorKind::Io, what, describe(error))
     }

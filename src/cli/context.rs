@@ -14,7 +14,6 @@ use crate::schedule::{ParseError, Zone};
 use crate::store::{Reader, Store, StoreError, Writer};
 
 /// The surroundings of a verb.
-#[expect(missing_docs, reason = "the names of the fields say it")]
 pub struct Context<'a> {
     /// Absolute.
     pub dir: PathBuf,
@@ -55,7 +54,6 @@ impl Failure {
 }
 
 impl Context<'_> {
-    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }

@@ -6,7 +6,6 @@ use crate::schedule::Dialect;
 
 /// A variable of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are plain")]
 pub struct Variable {
     pub name: Vec<u8>,
     pub value: Vec<u8>,

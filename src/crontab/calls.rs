@@ -4,7 +4,6 @@
 //! The text is split into simple commands, also those in `$(…)`, backquotes and after `sh -c`. The first
 //! program of each counts, after keywords, assignments and programs such as sudo(8) that start another one.
 
-/// An operation of crontab(1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrontabCall {
     /// `crontab -l`

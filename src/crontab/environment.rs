@@ -8,7 +8,6 @@ use crate::schedule::Dialect;
 
 /// A job's user: cron's part of passwd(5).
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are plain")]
 pub struct Account {
     pub name: String,
     pub home: Vec<u8>,
@@ -19,7 +18,6 @@ pub struct Account {
 pub enum MailRule {
     /// These addresses, or the job's user.
     To(String),
-    /// Nobody: `MAILTO` is empty.
     Nobody,
     /// Nobody: an address has characters that cron does not give to sendmail(8).
     Unsafe,

@@ -40,7 +40,6 @@ pub struct Timing {
 
 /// An entry that becomes a job.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the other names are plain")]
 pub struct Entry<'a> {
     /// `None` if the entry never fires. It makes no job then.
     pub timing: Option<Timing>,
@@ -57,7 +56,6 @@ pub struct Entry<'a> {
 
 /// The meaning of a line.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the other names are plain")]
 pub enum Verdict<'a> {
     /// It is blank or a comment.
     Nothing,
@@ -75,7 +73,6 @@ pub enum Verdict<'a> {
 
 /// A line with its meaning and its notes.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the names are plain")]
 pub struct Finding<'a> {
     pub line: Line<'a>,
     pub verdict: Verdict<'a>,

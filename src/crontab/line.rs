@@ -15,9 +15,7 @@ pub enum Layout {
     System,
 }
 
-/// The end of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are plain")]
 pub enum Ending {
     Newline,
     File,
@@ -55,7 +53,6 @@ impl When<'_> {
 
 /// An entry in its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the other names are plain")]
 pub struct EntryText<'a> {
     pub when: When<'a>,
     /// In a system table only.

@@ -12,7 +12,6 @@ use crate::schedule::{Dialect, Oddity, Schedule};
 
 /// The instants of the other cron.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the other name is plain")]
 pub struct Fires {
     pub schedule: Schedule,
     /// `None` for the system's zone.
@@ -30,7 +29,6 @@ pub enum ZoneVariable {
 
 /// Something about a line that a person may not expect. `by` is the cron that differs, `what` are its words.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the text of each note explains it")]
 pub enum Note {
     Odd(Oddity),
     RefusedBy {

@@ -35,7 +35,6 @@ pub(super) struct EntryMeaning<'a> {
     pub(super) command: CommandText,
 }
 
-/// The times of an entry.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Times {
     Nickname(Schedule),

@@ -13,7 +13,6 @@ pub(super) enum Fault<'a> {
     Form { form: BadForm, at: usize, fields: Vec<&'a [u8]> },
     /// One of its fields. A field that is missing after it is a star here.
     Field { bad: BadField, fields: [&'a [u8]; 5] },
-    /// Its nickname.
     Nickname(&'a [u8]),
 }
 
@@ -71,7 +70,6 @@ pub(super) fn offset_of(line: &[u8], part: &[u8]) -> usize {
     (part.as_ptr() as usize).saturating_sub(line.as_ptr() as usize).min(line.len())
 }
 
-/// Returns a text of bounded length.
 pub(super) fn shortened(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     match text.char_indices().nth(SHOWN_MAX) {

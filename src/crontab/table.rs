@@ -15,7 +15,6 @@ use super::settings;
 use crate::domain::Span;
 use crate::schedule::{Dialect, Schedule};
 
-/// Reads a whole table.
 pub fn read<'a>(file: &'a [u8], options: &Options<'_>) -> Vec<Finding<'a>> {
     let mut above = Above { options, variables: Variables::default(), cron_tz: None, environments: 0 };
     lines(file).map(|line| above.finding(line)).collect()

@@ -21,7 +21,6 @@ pub const OWN: [&[u8]; 4] = [b"HOME", b"LOGNAME", b"PATH", b"SHELL"];
 /// Variables by name.
 pub type Vars = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A job to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableJob {
     /// The comment above it.

@@ -33,13 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct AddRequest {
     /// Random: tells this request from every other.
     pub id: i64,
-    /// The job.
     pub job: NewJob,
-    /// Its triggers, each with its first fire.
     pub triggers: Vec<FirstFire>,
 }
 
-/// What the daemon answers.
 pub type AddAnswer = Result<JobId>;
 
 /// How a job comes to be added.
@@ -49,9 +46,7 @@ pub struct Adding<'a> {
     pub what: &'a str,
     /// Jobs of the same batch that were added before it.
     pub others: &'a [JobId],
-    /// The request that it is added by.
     pub request: Option<i64>,
-    /// The current time.
     pub now: Timestamp,
 }
 
@@ -223,7 +218,6 @@ impl AddSocket {
         Ok(())
     }
 
-    /// Takes in what clients have sent.
     pub(super) fn receive(&mut self) {
         self.clients.retain_mut(Client::read);
     }

@@ -39,20 +39,16 @@ pub enum Timer {
 pub enum Deadline {
     /// By the wall clock, also after it was set.
     Wall(Timestamp),
-    /// By the monotonic clock.
     Monotonic(Duration),
 }
 
 /// When the daemon wakes up: at whichever comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NextWake {
-    /// By the wall clock.
     pub wall: Option<Timestamp>,
-    /// By the monotonic clock.
     pub monotonic: Option<Duration>,
 }
 
-/// The timers that are set.
 #[derive(Debug, Default)]
 pub struct Agenda(BTreeMap<Timer, Deadline>);
 
@@ -80,7 +76,6 @@ impl Agenda {
         self.0.remove(&timer);
     }
 
-    /// Returns whether a timer is set.
     pub fn is_set(&self, timer: Timer) -> bool {
         self.0.contains_key(&timer)
     }

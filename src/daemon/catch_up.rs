@@ -20,11 +20,9 @@ pub struct Beginning<'a> {
     pub boot_id: &'a str,
     /// New slots for the default queue.
     pub slots: Option<u32>,
-    /// The system's zone.
     pub zone: &'a Zone,
     /// Keepers that exited with nothing left to report.
     pub ended_keepers: &'a [KeeperInstance],
-    /// The current time.
     pub now: Timestamp,
 }
 

@@ -33,7 +33,6 @@ const OWN_DESCRIPTORS: usize = 24;
 /// Clients that add jobs are let in for the time of a turn; more of them share no commit any better.
 const ADDS_MAX: usize = 256;
 
-/// The daemon's sockets.
 #[derive(Debug)]
 pub(super) struct Doors {
     dir: PathBuf,

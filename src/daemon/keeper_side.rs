@@ -29,7 +29,6 @@ const RELAUNCH: Duration = Duration::from_secs(1);
 /// The pause after a keeper that holds its lock did not listen: it makes its socket anew, or exits.
 const REBIND: Duration = Duration::from_millis(50);
 
-/// The daemon's keeper.
 #[derive(Debug)]
 pub(super) struct KeeperSide {
     /// The store's directory, for the keeper's command line.
@@ -71,7 +70,6 @@ impl KeeperSide {
         self.keeper
     }
 
-    /// Returns all the keepers that live.
     pub(super) fn living(&self) -> Vec<KeeperInstance> {
         self.keeper.iter().map(|keeper| keeper.instance).collect()
     }

@@ -24,16 +24,13 @@ const LOCK_FILE: &str = "daemon.lock";
 /// What a running daemon says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonInfo {
-    /// Its process id.
     pub pid: u32,
     /// When it started, in microseconds since the epoch.
     pub since_us: i64,
-    /// Its release.
     pub version: String,
 }
 
 impl DaemonInfo {
-    /// Returns when it started.
     pub fn since(&self) -> Timestamp {
         Timestamp::from_micros(self.since_us)
     }

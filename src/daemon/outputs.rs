@@ -17,7 +17,6 @@ pub struct Excerpt {
     pub head: Vec<u8>,
     /// How many bytes are left out after that.
     pub left_out: u64,
-    /// Its end.
     pub tail: Vec<u8>,
 }
 
@@ -59,7 +58,6 @@ pub(super) fn stored_output(log: &Path, ended: &Ended) -> Option<Vec<u8>> {
     fs::read(output_path(log, ended.attempt.task)).ok()
 }
 
-/// Returns the tasks that have a file.
 pub(super) fn tasks_with_files(log: &Path) -> Vec<Task> {
     let entries = fs::read_dir(log).into_iter().flatten().flatten();
     entries.filter_map(|entry| Task::from_name(entry.file_name().to_str()?)).collect()

@@ -88,12 +88,10 @@ impl Pacer {
         due
     }
 
-    /// Returns whether a turn is due.
     pub fn is_turn_due(&self) -> bool {
         self.is_due
     }
 
-    /// Makes a turn due.
     pub fn demand_turn(&mut self) {
         self.is_due = true;
     }
@@ -171,7 +169,6 @@ impl Pacer {
         self.is_failing
     }
 
-    /// A turn is committed.
     pub fn committed(&mut self, done: &TurnOutput) {
         (self.is_due, self.is_failing) = (false, false);
         self.reports.clear();

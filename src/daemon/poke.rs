@@ -64,12 +64,10 @@ impl Drop for Poke<'_> {
     }
 }
 
-/// A message of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientMessage {
     /// The client with this process id will write.
     WillWrite(i32),
-    /// It has written.
     Wrote(i32),
     Stop(Stop),
 }
@@ -82,7 +80,6 @@ fn read(pid: i32, datagram: &[u8]) -> Option<ClientMessage> {
     }
 }
 
-/// The daemon's side.
 #[derive(Debug)]
 pub(super) struct PokeSocket {
     socket: UnixDatagram,

@@ -7,7 +7,6 @@ use crate::schedule::Zone;
 
 /// What a daemon is told at its start.
 pub struct Settings {
-    /// The store's directory, absolute.
     pub dir: PathBuf,
     /// The program to start keepers with.
     pub exe: PathBuf,
@@ -15,7 +14,6 @@ pub struct Settings {
     pub cpus: usize,
     /// New slots for the default queue.
     pub slots: Option<u32>,
-    /// Which boot this is.
     pub boot_id: String,
     /// Log lines start with their syslog level.
     pub with_levels: bool,

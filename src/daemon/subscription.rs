@@ -48,7 +48,6 @@ pub enum Wake {
 /// What a client knows of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// It is connected to it.
     Connected,
     /// There is none.
     Absent,
@@ -280,7 +279,6 @@ impl Subscribers {
         (self.streams.len() < self.most).then(|| self.listener.as_fd())
     }
 
-    /// Returns those who are in.
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.streams.iter().map(AsFd::as_fd)
     }

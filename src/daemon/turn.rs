@@ -29,15 +29,12 @@ const PREFETCHED_MAX: usize = 64;
 
 /// What a turn needs to know of the world.
 pub struct TurnInput<'a> {
-    /// The current time.
     pub now: Timestamp,
-    /// The system's zone.
     pub system_zone: &'a Zone,
     /// The slots of a queue that sets none.
     pub cpus: usize,
     /// The keeper that takes orders; without one, fires are recorded and nothing starts.
     pub keeper: Option<KeeperId>,
-    /// All the keepers that live.
     pub living_keepers: &'a [KeeperInstance],
     /// Keepers that exited in order, and were not forgotten since.
     pub ended_keepers: &'a [KeeperInstance],
@@ -60,7 +57,6 @@ pub struct TurnInput<'a> {
 pub struct TurnOutput {
     /// The answers to the requests, in their order.
     pub answers: Vec<AddAnswer>,
-    /// Orders for the keeper, in this order.
     pub orders: Vec<ToKeeper>,
     /// Something waits for a slot that is taken.
     pub waiting: bool,

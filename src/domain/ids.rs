@@ -23,7 +23,6 @@ impl fmt::Display for JobId {
 
 /// The `number`-th run of `job`, written `JOB.N`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
-#[expect(missing_docs, reason = "`JobId` has the docs of `job`")]
 pub struct RunId {
     pub job: JobId,
     /// Counts up from 1 within the job.
@@ -130,7 +129,6 @@ impl FromStr for Tag {
 macro_rules! name_text {
     ($($name:ident),*) => {$(
         impl $name {
-            /// Returns the text of the name.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -156,7 +154,6 @@ name_text!(JobName, QueueName, Tag);
 
 /// A job or one of its runs, as the user names it: `12`, `backup`, `12.3`, `backup.3`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "`JobKey` has the docs of `job`")]
 pub struct JobRef {
     pub job: JobKey,
     /// The number of the run; `None` if the job is meant.

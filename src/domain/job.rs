@@ -25,7 +25,6 @@ pub fn value_of<'a>(env: &'a [EnvVar], name: &str) -> Option<&'a [u8]> {
 
 /// How the processes of a job are started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the types have the docs of `command` and `stdin`")]
 pub struct Execution {
     pub command: CommandLine,
     /// The working directory, absolute.
@@ -70,7 +69,6 @@ pub enum Stdin {
 
 /// The mails about the runs of a job, `--mail`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the types have the docs of `when` and `format`")]
 pub struct Mail {
     /// The addressees for sendmail(8), separated by commas.
     pub to: String,
@@ -82,7 +80,6 @@ pub struct Mail {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MailWhen {
-    /// Failed runs.
     Failure,
     /// Runs with output, as with cron(8).
     Output,
@@ -107,7 +104,6 @@ words!(MailFormat { Taskq = "taskq", Debian = "debian", Cronie = "cronie" });
 
 /// A job as the user adds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the types have the docs of most fields")]
 pub struct NewJob {
     pub name: Option<JobName>,
     pub tags: Vec<Tag>,
@@ -124,9 +120,7 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// The lowest priority.
     pub const PRIORITY_MIN: i32 = -100;
-    /// The highest priority.
     pub const PRIORITY_MAX: i32 = 100;
 
     /// Returns a job with this execution, and the default of everything else.

@@ -42,13 +42,11 @@ pub enum MissedMode {
     Once,
     /// Each of the latest `Missed::RUNS_MAX`.
     All,
-    /// None.
     Skip,
 }
 
 /// The misfire policy, `--missed` and `--grace`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "`MissedMode` has the docs of `mode`")]
 pub struct Missed {
     pub mode: MissedMode,
     /// Fires later than this do not run; `None`: no limit.
@@ -68,9 +66,7 @@ impl Default for Missed {
     }
 }
 
-/// The policies of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the types have the docs of `overlap` and `missed`")]
 pub struct Policy {
     pub overlap: Overlap,
     pub missed: Missed,

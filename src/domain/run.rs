@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Span;
 
-/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
@@ -17,7 +16,6 @@ pub enum RunState {
     Finished,
 }
 
-/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
@@ -71,11 +69,8 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TriggerKind {
-    /// `--at`
     At,
-    /// `--cron`
     Cron,
-    /// `--every`
     Every,
     /// No trigger: `taskq add` without one, or `taskq run`.
     Manual,
@@ -95,7 +90,6 @@ pub enum StopCause {
 pub enum End {
     /// It exited with this status, 0-255.
     Exited(i32),
-    /// This signal ended it.
     Signaled(i32),
     /// There was no process.
     SpawnFailed {
@@ -113,9 +107,7 @@ pub enum End {
 /// The resources that an attempt used, from getrusage(2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// CPU time in user mode.
     pub user: Span,
-    /// CPU time in the kernel.
     pub system: Span,
     /// The largest resident set, in KiB.
     pub max_rss_kib: u64,

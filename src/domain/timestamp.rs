@@ -95,7 +95,6 @@ impl Span {
         Self(millis.saturating_mul(1_000))
     }
 
-    /// Makes a span of seconds.
     pub const fn from_seconds(seconds: u64) -> Self {
         Self(seconds.saturating_mul(1_000_000))
     }

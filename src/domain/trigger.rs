@@ -32,7 +32,6 @@ pub enum TriggerSpec {
 }
 
 impl TriggerSpec {
-    /// Returns the kind of the trigger.
     pub fn kind(&self) -> TriggerKind {
         match self {
             Self::At { .. } => TriggerKind::At,

@@ -8,7 +8,6 @@ use crate::domain::{MailFormat, MailWhen, Outcome, Span};
 
 /// The facts about a finished run that have effects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct RunFacts {
     pub outcome: Outcome,
     /// How long its process ran; `None`: it had none.

@@ -3,7 +3,6 @@
 
 /// A mail that waits or is being sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `mail`")]
 pub struct OpenMail {
     pub id: i64,
     /// A keeper is sending it.

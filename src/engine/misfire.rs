@@ -30,7 +30,6 @@ pub struct Accounting {
 
 /// A trigger's fires from the first that is not accounted for.
 #[derive(Clone, Copy, Debug)]
-#[expect(missing_docs, reason = "the fields of `Due`")]
 pub struct Pending<'a> {
     pub schedule: &'a Schedule,
     pub zone: &'a Zone,

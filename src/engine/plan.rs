@@ -8,7 +8,6 @@ use crate::domain::{JobId, Outcome, RunId, Timestamp, TriggerId, TriggerKind};
 
 /// The state in which a new run is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "states of `run`")]
 pub enum Fate {
     Queued,
     /// It never starts.
@@ -17,7 +16,6 @@ pub enum Fate {
 
 /// The run of one fire, or of a stretch of missed fires.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct NewRun {
     pub job: JobId,
     /// `None` if the user asked for the run.
@@ -34,7 +32,6 @@ pub struct NewRun {
 
 /// The changes of one step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "`NewRun` has the docs of `new_runs`")]
 pub struct Plan {
     /// Waiting runs that end with the outcome `cancelled`.
     pub cancelled: Vec<RunId>,

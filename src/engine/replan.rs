@@ -9,7 +9,6 @@ use crate::schedule::Schedule;
 
 /// A trigger whose next fire is in the future.
 #[derive(Debug)]
-#[expect(missing_docs, reason = "the columns of `trigger`")]
 pub struct Planned {
     pub trigger: TriggerId,
     /// `Err` if its stored text can no longer be read.

@@ -8,7 +8,6 @@ pub const LOST: &str = "the keeper that ran it is gone, and its status with it";
 
 /// The next state of a run whose attempt has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `run`")]
 pub enum Conclusion {
     Finished {
         outcome: Outcome,

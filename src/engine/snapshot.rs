@@ -19,7 +19,6 @@ pub type Compiled = Result<(Schedule, Zone), String>;
 
 /// A trigger whose next fire has come.
 #[derive(Debug)]
-#[expect(missing_docs, reason = "the columns of `trigger` and `job`")]
 pub struct Due {
     pub trigger: TriggerId,
     pub kind: TriggerKind,
@@ -36,7 +35,6 @@ pub struct Due {
 
 /// A run that is not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct Unfinished {
     pub run: RunId,
     /// A keeper is to start it, or has started it.
@@ -47,7 +45,6 @@ pub struct Unfinished {
 
 /// A queue with waiting or prefetched runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `queue`")]
 pub struct QueueState {
     pub name: String,
     pub slots: usize,
@@ -64,7 +61,6 @@ pub struct QueueState {
 
 /// A claimed run without a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct Prefetched {
     pub run: RunId,
     /// The queue starts the lowest first.
@@ -75,7 +71,6 @@ pub struct Prefetched {
 
 /// A run that could be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct Candidate {
     pub run: RunId,
     /// The queue starts the lowest first.

@@ -21,7 +21,6 @@ pub(super) struct Process {
     pub start_ticks: u64,
 }
 
-/// Returns all processes.
 pub(super) fn processes() -> impl Iterator<Item = Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?))

@@ -24,7 +24,6 @@ pub type KeeperInstance = i64;
 
 /// A keeper that has said hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "fields of a plain row")]
 pub struct KeeperId {
     pub instance: KeeperInstance,
     pub version: u32,
@@ -114,7 +113,6 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Returns an attempt of a run.
     pub fn of_run(run: RunId, number: u32) -> Self {
         Self { task: Task::Run(run), number }
     }
@@ -136,7 +134,6 @@ impl Attempt {
 /// Everything needed to start an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartOrder {
-    /// What to start.
     pub attempt: Attempt,
     /// The queue whose slot it needs.
     pub queue: String,
@@ -214,7 +211,6 @@ impl From<Vec<Vec<u8>>> for StartExtras {
 
 /// What a keeper needs in order to find an attempt that another keeper, which is gone, was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the other fields are those of a `StartOrder`")]
 pub struct SeekOrder {
     pub attempt: Attempt,
     /// The variables that only this attempt's processes have in their environment.
@@ -230,7 +226,6 @@ pub struct SeekOrder {
 
 /// A message of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields repeat their names")]
 pub enum ToKeeper {
     /// The first message of a connection.
     Hello { version: u32 },
@@ -253,7 +248,6 @@ pub enum ToKeeper {
 
 /// A process that a keeper has, or an order that stands by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "fields of a plain row")]
 pub struct Known {
     pub attempt: Attempt,
     /// Its process and its start; `None` while it stands by.
@@ -262,7 +256,6 @@ pub struct Known {
 
 /// An attempt's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "fields of a plain row")]
 pub struct Ended {
     pub attempt: Attempt,
     /// Its process id, 0 if it had no process.
@@ -300,7 +293,6 @@ impl Ended {
 
 /// A message of the keeper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields repeat their names")]
 pub enum FromKeeper {
     /// The answer to `Hello`.
     Hello {

@@ -11,7 +11,6 @@ use super::stopping::Stopping;
 
 /// An attempt that has a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "fields of a plain row")]
 pub struct Running {
     pub attempt: Attempt,
     /// The queue whose slot it holds.

@@ -49,7 +49,6 @@ const STORE_CHECK: Duration = Duration::from_secs(60);
 
 /// What a keeper is launched with.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "fields of a plain row")]
 pub struct KeeperConfig {
     /// The store's directory.
     pub dir: PathBuf,

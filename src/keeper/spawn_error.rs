@@ -53,7 +53,6 @@ impl Step {
 }
 
 impl SpawnError {
-    /// Returns the error of a step.
     pub fn at(step: Step) -> impl Fn(Errno) -> Self {
         move |errno| Self { step, errno }
     }

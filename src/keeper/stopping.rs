@@ -10,7 +10,6 @@ use crate::domain::StopCause;
 pub enum StopSignal {
     /// TERM, and CONT so that a stopped group sees it.
     Terminate,
-    /// KILL.
     Kill,
 }
 

@@ -14,7 +14,6 @@ const HORIZON_SECONDS: i64 = HORIZON_YEARS * 366 * 86_400;
 
 /// The matching readings of a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the other names are plain")]
 pub struct Readings {
     pub first: Reading,
     pub last: Reading,
@@ -24,7 +23,6 @@ pub struct Readings {
 
 /// The effect of a gap or a fold on one fire, or on several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the other names are plain")]
 pub struct Daylight {
     pub effect: ClockEffect,
     /// The readings that the clock leaves out, or shows twice.
@@ -71,7 +69,6 @@ impl ClockEffect {
 
 /// A gap or a fold that affects fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the other names are plain")]
 pub struct Change {
     /// The transition of a gap, or the first instant whose reading comes again after a fold.
     pub at: Timestamp,

@@ -23,7 +23,6 @@ pub(super) enum Day {
     Yearly(u32, u32),
     /// A weekday after today, 0 = Sunday.
     Weekday(u32),
-    /// Days from today.
     FromToday(i64),
 }
 

@@ -83,7 +83,6 @@ fn bits_below(set: u64, end: u32) -> i64 {
     i64::from((set & !u64::MAX.checked_shl(end).unwrap_or(0)).count_ones())
 }
 
-/// Returns whether `bit` is in `set`.
 pub(super) fn has(set: u64, bit: u32) -> bool {
     set >> bit & 1 == 1
 }

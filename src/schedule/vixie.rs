@@ -146,7 +146,6 @@ pub(super) fn pattern_of(sets: [u64; 5], stars: [bool; 5]) -> Option<Pattern> {
 /// Why the grammar does not accept a field: ``minute `75` is outside 0-59``.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// The name of the field.
     name: &'static str,
     /// The part of it that is wrong.
     part: String,

@@ -33,7 +33,6 @@ pub(super) struct Segment {
 }
 
 impl Zone {
-    /// Returns UTC.
     pub fn utc() -> Self {
         Self::new(TimeZone::UTC, "UTC")
     }

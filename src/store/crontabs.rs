@@ -9,7 +9,6 @@ use crate::schedule::Dialect;
 
 /// A stored table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `crontab`")]
 pub struct CrontabView {
     pub id: i64,
     /// The absolute path of the file; empty: the table of crontab(1).
@@ -21,7 +20,6 @@ pub struct CrontabView {
 
 /// A line of a stored table that has a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `crontab_entry`")]
 pub struct CrontabEntry {
     pub job: JobId,
     /// Counts from 1.
@@ -108,7 +106,6 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Stores the line of a job.
     pub fn put_crontab_entry(&self, crontab: i64, job: JobId, line: usize, text: &[u8]) -> StoreResult<()> {
         self.transaction
             .prepare_cached(

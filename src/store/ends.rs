@@ -15,9 +15,7 @@ use crate::engine::{Conclusion, Effect, EndFacts, LOST, RunFacts};
 /// How much earlier than its claim an unreported start may seem: the kernel counts hundredths of a second.
 const TICKS: Span = Span::from_millis(100);
 
-/// An attempt that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct AttemptEnd {
     pub run: RunId,
     /// The pid and the start of its process; `None` if there was none.
@@ -31,7 +29,6 @@ pub struct AttemptEnd {
 
 /// An attempt whose result is not recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct OpenAttempt {
     pub stop_wanted: bool,
     pub queue: String,
@@ -40,7 +37,6 @@ pub struct OpenAttempt {
 /// An end in this transaction whose effects are not applied yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PendingEnd {
-    /// A run has ended.
     Run(RunId),
     /// Coming fires of a job were removed.
     Fires(JobId),
@@ -48,7 +44,6 @@ pub(super) enum PendingEnd {
 
 /// The facts for a start order to a keeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct Start {
     pub run: RunId,
     pub attempt: u32,
@@ -109,7 +104,6 @@ impl Writer<'_> {
             .optional()?)
     }
 
-    /// Records the end of an attempt.
     pub fn record_end(&self, end: &AttemptEnd, conclusion: &Conclusion) -> StoreResult<()> {
         let (outcome, exit_code, signal, cause) = match conclusion {
             Conclusion::Requeued => return self.requeue(end.run),

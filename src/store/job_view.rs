@@ -13,7 +13,6 @@ use crate::schedule::Zone;
 
 /// A job without its environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `job`")]
 pub struct JobView {
     pub id: JobId,
     /// Its environment is empty here, see `Reader::environment`.
@@ -32,7 +31,6 @@ pub struct JobView {
 
 /// A stored trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `trigger`")]
 pub struct TriggerView {
     pub id: TriggerId,
     pub spec: TriggerSpec,
@@ -41,7 +39,6 @@ pub struct TriggerView {
 
 /// Conditions for jobs, all of which must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "conditions on the columns of `job`")]
 pub struct JobFilter {
     /// Empty: all jobs.
     pub jobs: Vec<JobId>,

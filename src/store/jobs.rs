@@ -13,7 +13,6 @@ use crate::engine::{Fate, NewRun};
 
 /// A trigger to be stored with its job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the columns of `trigger`")]
 pub struct FirstFire {
     pub spec: TriggerSpec,
     pub next_at: Option<Timestamp>,
@@ -77,7 +76,6 @@ impl Reader<'_> {
             .query_row([job], |row| row.get(0))?)
     }
 
-    /// Returns whether a job is paused.
     pub fn is_paused(&self, job: JobId) -> StoreResult<bool> {
         Ok(self
             .transaction

@@ -9,7 +9,6 @@ use crate::engine::OpenMail;
 
 /// A mail to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `mail`")]
 pub struct MailToSend {
     pub id: i64,
     pub mail: Mail,
@@ -19,7 +18,6 @@ pub struct MailToSend {
 
 /// A mail that was not sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `mail`")]
 pub struct UnsentMail {
     pub run: RunId,
     pub cause: String,

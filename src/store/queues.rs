@@ -8,7 +8,6 @@ use crate::domain::{QueueName, Span, Timestamp};
 
 /// A queue with the numbers of its runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `queue`")]
 pub struct QueueView {
     pub name: String,
     /// `None`: one slot per CPU.

@@ -8,7 +8,6 @@ use crate::domain::{JobId, Outcome, QueueName, RunId, RunState, Span, Tag, Times
 
 /// A row of the run log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct RunView {
     pub run: RunId,
     /// The name of the job.
@@ -35,9 +34,7 @@ pub struct RunView {
     pub signal: Option<i32>,
     /// Why, where the rest does not explain it.
     pub cause: Option<String>,
-    /// CPU time in user mode.
     pub user: Option<Span>,
-    /// CPU time in the kernel.
     pub system: Option<Span>,
     /// The largest resident set, in KiB.
     pub max_rss_kib: Option<i64>,
@@ -55,7 +52,6 @@ impl RunView {
 
 /// Conditions for runs, all of which must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "conditions on the columns of `run`")]
 pub struct RunFilter {
     pub job: Option<JobId>,
     pub outcome: Option<Outcome>,

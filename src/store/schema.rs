@@ -156,7 +156,6 @@ pub(super) fn open_upgraded(directory: &Directory) -> StoreResult<Opened> {
     Ok(opened)
 }
 
-/// Makes a store in memory.
 pub(super) fn in_memory() -> StoreResult<Connection> {
     let mut connection = Connection::open_in_memory()?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;

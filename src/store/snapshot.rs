@@ -17,7 +17,6 @@ pub type PrefetchMax<'a> = dyn Fn(&str) -> usize + 'a;
 
 /// A claimed run that is not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the columns of `run`")]
 pub struct ClaimedRun {
     pub run: RunId,
     pub attempt: u32,

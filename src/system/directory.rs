@@ -29,7 +29,6 @@ impl From<&Metadata> for FileId {
     }
 }
 
-/// An open directory.
 #[derive(Debug)]
 pub struct OpenDirectory {
     fd: OwnedFd,

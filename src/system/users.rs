@@ -8,7 +8,6 @@ use nix::unistd::User;
 
 /// The entry of a user in passwd(5), as far as environments and mails need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields of passwd(5)")]
 pub struct Person {
     pub name: String,
     pub home: Vec<u8>,
@@ -22,7 +21,6 @@ impl From<User> for Person {
     }
 }
 
-/// Finds a user by name.
 pub fn find_person(name: &str) -> Option<Person> {
     User::from_name(name).ok().flatten().map(Person::from)
 }

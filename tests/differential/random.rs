@@ -36,7 +36,6 @@ impl Random {
         self.next() % end
     }
 
-    /// Returns one of these.
     pub fn of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.place(all.len())]
     }

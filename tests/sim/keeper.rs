@@ -86,7 +86,6 @@ pub struct Process {
     is_unattended: bool,
 }
 
-/// A keeper.
 #[derive(Debug)]
 pub struct Keeper {
     pub instance: KeeperInstance,

@@ -24,7 +24,6 @@ use crate::shown;
 use crate::store::{JobView, Writer};
 use crate::system::env;
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "add job";
 
 /// Add a job

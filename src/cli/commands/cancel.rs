@@ -15,7 +15,6 @@ use crate::error::{Error, Result};
 use crate::keeper::protocol::Attempt;
 use crate::store::{Cancelled, JobFilter, Reader, RunFilter, RunView, Writer};
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "cancel";
 
 /// Cancel jobs or runs
@@ -145,7 +144,6 @@ struct CancelJson {
     stopping: Vec<String>,
 }
 
-/// A cancel in its transaction.
 struct Cancel<'a> {
     writer: &'a Writer<'a>,
     kill_now: bool,

@@ -24,7 +24,6 @@ use crate::shown;
 use crate::store::CrontabView;
 use crate::system::{env, users};
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "run crontab";
 
 const INSTALL: &str = "install crontab";
@@ -148,7 +147,6 @@ fn list(context: &Context<'_>) -> Result<u8> {
     Ok(0)
 }
 
-/// The result of installing a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Installed {
     Stored,

@@ -11,7 +11,6 @@ use crate::domain::QueueName;
 use crate::error::Result;
 use crate::system::{env, machine};
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "start daemon";
 
 /// Run the daemon, in the foreground

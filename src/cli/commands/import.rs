@@ -26,7 +26,6 @@ use crate::schedule::Dialect;
 use crate::shown;
 use crate::store::Reader;
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "import jobs";
 
 /// What `import crontab` does, for errors.

@@ -7,7 +7,6 @@ use crate::cli::context::Context;
 use crate::error::{Error, Result};
 use crate::keeper::{KeeperConfig, adopt_stdin_listener, serve};
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "run keeper";
 
 /// Start, reap and remember the processes of runs

@@ -12,7 +12,6 @@ use crate::domain::{JobState, Tag};
 use crate::error::{Error, Result};
 use crate::store::JobFilter;
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "list jobs";
 
 /// List jobs
@@ -79,7 +78,6 @@ pub struct ListArgs {
     pub json: bool,
 }
 
-/// Prints the jobs.
 pub fn run(context: &Context<'_>, args: &ListArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
     let tag = args.tag.as_ref().map(|tag| tag.parse::<Tag>()).transpose();

@@ -13,7 +13,6 @@ use crate::domain::{JobId, Outcome, RunId};
 use crate::error::{Error, Result as TaskResult};
 use crate::store::{Reader, RunFilter};
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "show log";
 
 /// Print the output of a run
@@ -51,7 +50,6 @@ pub struct LogArgs {
     pub all: bool,
 }
 
-/// Prints the output.
 pub fn run(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
     let shown = show(context, args);
     if args.follow { shown.map_err(unlearned) } else { shown }

@@ -27,7 +27,6 @@ use crate::schedule::{
 use crate::shown;
 use crate::store::{JobView, schedule_of};
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "show fires";
 
 /// `{"fires": […], "skipped": […]}`
@@ -136,7 +135,6 @@ pub struct NextArgs {
     pub json: bool,
 }
 
-/// Prints the coming fires.
 pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
     let now = context.now();

@@ -8,7 +8,6 @@ use crate::cli::context::Context;
 use crate::cli::pausing::change;
 use crate::error::Result;
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "pause";
 
 /// Pause jobs or a queue
@@ -35,7 +34,6 @@ pub struct PauseArgs {
     pub json: bool,
 }
 
-/// Pauses jobs or a queue.
 pub fn run(context: &Context<'_>, args: &PauseArgs) -> Result<u8> {
     let now = context.now();
     change(context, WHAT, (&args.which, args.json), Some(now), |writer, job| Ok(writer.pause_job(job, now)?))

@@ -13,7 +13,6 @@ use crate::domain::QueueName;
 use crate::error::{Error, Result};
 use crate::system::machine;
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "list queues";
 
 /// What `queue set` does, for errors.
@@ -92,7 +91,6 @@ pub struct QueueSetArgs {
     pub slots: u32,
 }
 
-/// Lists the queues, or changes one.
 pub fn run(context: &Context<'_>, args: &QueueArgs) -> Result<u8> {
     match &args.command {
         None | Some(QueueCommand::List(_)) => list(context, args.json),

@@ -10,7 +10,6 @@ use crate::cli::zone::system_zone;
 use crate::daemon::resume_job;
 use crate::error::{Error, Result};
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "resume";
 
 /// Resume jobs or a queue
@@ -34,7 +33,6 @@ pub struct ResumeArgs {
     pub json: bool,
 }
 
-/// Resumes jobs or a queue.
 pub fn run(context: &Context<'_>, args: &ResumeArgs) -> Result<u8> {
     let now = context.now();
     let (zone, _) = system_zone();

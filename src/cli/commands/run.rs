@@ -14,7 +14,6 @@ use crate::domain::RunId;
 use crate::error::{Error, Result};
 use crate::store::{RunView, StoreResult};
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "run job";
 
 /// Run jobs now, in addition to their schedule

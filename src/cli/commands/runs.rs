@@ -14,7 +14,6 @@ use crate::error::Result;
 use crate::schedule::parse_instant;
 use crate::store::RunFilter;
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "list runs";
 
 /// List runs, the newest first
@@ -67,7 +66,6 @@ pub struct RunsArgs {
     pub json: bool,
 }
 
-/// Prints the runs.
 pub fn run(context: &Context<'_>, args: &RunsArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
     let now = context.now();

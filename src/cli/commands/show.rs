@@ -18,7 +18,6 @@ use crate::schedule::{Change, Daylight, Zone};
 use crate::shown::{self, Facts};
 use crate::store::{JobView, RunFilter, RunView, TriggerView, UnsentMail, schedule_of};
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "show job";
 
 /// How many of the last runs are shown.
@@ -74,7 +73,6 @@ pub struct ShowArgs {
     pub json: bool,
 }
 
-/// Prints all of one job.
 pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
     let found = context.read(WHAT, |reader| {

@@ -14,7 +14,6 @@ use crate::error::Result;
 use crate::shown;
 use crate::system::machine;
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "show status";
 
 #[derive(Serialize)]
@@ -32,7 +31,6 @@ struct DaemonJson {
     listens: bool,
 }
 
-/// The exit code without a daemon.
 const NO_DAEMON: u8 = 3;
 
 /// Show the daemon, the queues and the next fire
@@ -53,7 +51,6 @@ pub struct StatusArgs {
     pub json: bool,
 }
 
-/// Prints the status.
 pub fn run(context: &Context<'_>, args: &StatusArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
     let now = context.now();

@@ -14,7 +14,6 @@ use crate::error::Result;
 use crate::schedule::parse_span;
 use crate::store::{Reader, RunFilter, RunView, StoreResult};
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "wait";
 
 /// The exit code after a timeout, as with timeout(1).

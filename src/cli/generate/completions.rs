@@ -7,7 +7,6 @@ use clap_complete::{Shell, generate};
 use crate::cli::context::Context;
 use crate::error::Result;
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "print completions";
 
 /// Print the completions for a shell

@@ -12,7 +12,6 @@ use super::completions::visible;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "write manual pages";
 
 /// Write the manual pages to DIR, or print taskq(1)
@@ -26,13 +25,11 @@ pub struct ManArgs {
 /// The date at the end of the pages: of the last change that a reader would notice.
 const DATE: &str = "2026-11-20";
 
-/// The hand-written sections of taskq(1).
 const SECTIONS: &str = include_str!("taskq.roff");
 
 /// The longest line of a page's source, for linters and readable diffs.
 const SOURCE_COLUMNS: usize = 79;
 
-/// A manual page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// Its file, `taskq-add.1`.

@@ -15,8 +15,6 @@ use crate::store::{CrontabEntry, FirstFire, Reader, StoreResult, Writer};
 /// The slots of `QueueName::CRON`: more than cron could run.
 const CRON_SLOTS: u32 = 1_000;
 
-/// The change of a line's job.
-#[expect(missing_docs, reason = "the names of the variants say it")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineChange {
     Added,
@@ -25,7 +23,6 @@ pub enum LineChange {
     Unchanged,
 }
 
-/// The changes of a table.
 #[derive(Debug, Default)]
 pub struct Diff {
     /// For each line that makes a job: the job, once it exists, and its change.
@@ -114,8 +111,6 @@ fn match_by_identity(
     Ok(())
 }
 
-/// A table to store.
-#[expect(missing_docs, reason = "the names of the fields say it")]
 pub struct NewTable<'a> {
     /// The absolute path of its file, or `OWN`.
     pub source: &'a str,

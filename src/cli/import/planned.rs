@@ -19,19 +19,15 @@ use crate::system::{login, machine, users};
 /// daylight saving.
 const CATCH_UP: Span = Span::from_seconds(3 * 3_600);
 
-/// The mask of cron(8).
 const UMASK: u32 = 0o022;
 
 /// The machine and the user for which tables are read.
 #[derive(Clone)]
-#[expect(missing_docs, reason = "the names of the fields say it")]
 pub struct ImportContext {
     pub now: Timestamp,
-    /// The system's zone.
     pub zone: Zone,
     /// The cron that the tables were written for.
     pub origin: Dialect,
-    /// The user of the daemon.
     pub own: Person,
     /// The daemon may run jobs as other users.
     pub is_root: bool,
@@ -64,7 +60,6 @@ impl ImportContext {
 }
 
 /// A line and its job, if it makes one.
-#[expect(missing_docs, reason = "the names of the fields say it")]
 pub struct TableLine<'a> {
     pub finding: Finding<'a>,
     pub job: Option<PlannedJob>,
@@ -72,7 +67,6 @@ pub struct TableLine<'a> {
 
 /// A job of a table. `job` makes its environment on demand: ten thousand jobs with a thousand variables each
 /// would take a gigabyte.
-#[expect(missing_docs, reason = "the names of the fields say it")]
 pub struct PlannedJob {
     pub first: FirstFire,
     pub(super) shared: Rc<Shared>,
@@ -84,7 +78,6 @@ pub struct PlannedJob {
 }
 
 impl TableLine<'_> {
-    /// Tells whether the line is refused.
     pub fn is_refused(&self) -> bool {
         matches!(self.finding.verdict, Verdict::Refused { .. })
     }
@@ -104,7 +97,6 @@ pub(super) struct Shared {
 }
 
 /// A note that a variable causes for the jobs below it.
-#[expect(missing_docs, reason = "the names of the fields say it")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Caused {
     /// The variable. If no line sets it, the note is at the first job.

@@ -19,7 +19,6 @@ use crate::shown;
 const FIRES_SHOWN: usize = 3;
 
 /// The result of reading and storing a line.
-#[expect(missing_docs, reason = "the names of the variants say it")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -67,7 +66,6 @@ pub struct Remark {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the name says it")]
 pub struct LineReport {
     line: usize,
     result: Outcome,
@@ -91,7 +89,6 @@ impl LineReport {
     }
 }
 
-/// The report of a table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TableReport {
     /// The name of the table in messages.

@@ -36,9 +36,7 @@ const PLACEHOLDER: &[u8] = b".placeholder";
 /// The name of crontab(1)'s table in messages.
 const INSTALLED: &str = "crontab -l";
 
-/// A table that was read.
 #[derive(Debug)]
-#[expect(missing_docs, reason = "the names of the fields say it")]
 pub struct Source {
     /// The path of its file without links, or `OWN`.
     pub key: String,
@@ -64,7 +62,6 @@ pub struct SystemTables {
 }
 
 impl SystemTables {
-    /// Returns the one table of a user.
     pub fn of_user(table: Source) -> Self {
         Self { tables: vec![table], ..Self::default() }
     }

@@ -23,7 +23,6 @@ pub use self::table::{Align, Column, Table, TableCell};
 use crate::error::{Error, Result};
 use crate::shown;
 
-/// `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
     /// On a terminal, if the environment does not forbid it.
@@ -37,7 +36,6 @@ pub enum Color {
 
 /// Facts about the three standard streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names of the fields say it")]
 pub struct Streams {
     pub stdin_is_terminal: bool,
     pub stdout_is_terminal: bool,
@@ -94,7 +92,6 @@ impl Output {
         Self { streams, stdout: RefCell::new(stdout), stderr: RefCell::new(stderr), closed: Cell::new(false) }
     }
 
-    /// Returns the facts about the streams.
     pub fn streams(&self) -> Streams {
         self.streams
     }
@@ -168,7 +165,6 @@ impl Output {
         let _unheard = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
     }
 
-    /// Prints an error and its hint.
     pub fn error(&self, error: &Error) {
         let head = paint(Style::new().bold().fg_color(Some(AnsiColor::Red.into())), "error:");
         let mut lines = format!("{head} {}\n", shown::escaped(&error.to_string()));

@@ -21,16 +21,12 @@ const LAST_COLUMN_REST: usize = 4;
 /// The alignment of a column and its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
-    /// Words.
     Left,
-    /// Numbers.
     Right,
 }
 
-/// A column of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// In upper case.
     pub head: &'static str,
     /// Of the texts and the head.
     pub align: Align,
@@ -39,12 +35,10 @@ pub struct Column {
 }
 
 impl Column {
-    /// A column of words.
     pub const fn left(head: &'static str) -> Self {
         Self { head, align: Align::Left, shrinks_to: None }
     }
 
-    /// A column of numbers.
     pub const fn right(head: &'static str) -> Self {
         Self { head, align: Align::Right, shrinks_to: None }
     }
@@ -64,12 +58,10 @@ pub struct TableCell {
 }
 
 impl TableCell {
-    /// Makes a cell without a style.
     pub fn new(text: impl AsRef<str>) -> Self {
         Self::styled(text, Style::new())
     }
 
-    /// Makes a cell with a style.
     pub fn styled(text: impl AsRef<str>, style: Style) -> Self {
         Self { text: escaped(text.as_ref()).into_owned(), style }
     }
@@ -94,7 +86,6 @@ pub struct Table {
 }
 
 impl Table {
-    /// Makes a table without rows.
     pub fn new(columns: impl Into<Vec<Column>>) -> Self {
         Self { columns: columns.into(), rows: Vec::new() }
     }

@@ -13,7 +13,6 @@ use crate::store::{JobView, QueueView, RunView, TriggerView};
 
 pub const JSON_VERSION: u32 = 1;
 
-/// A document with its version.
 #[derive(Serialize)]
 pub struct Document<T: Serialize> {
     version: u32,
@@ -25,19 +24,16 @@ pub fn document<T: Serialize>(content: T) -> Document<T> {
     Document { version: JSON_VERSION, content }
 }
 
-/// `{"job": …}`
 #[derive(Serialize)]
 pub struct OneJob<'a> {
     pub job: JobJson<'a>,
 }
 
-/// `{"jobs": […]}`
 #[derive(Serialize)]
 pub struct Jobs<'a> {
     pub jobs: Vec<JobJson<'a>>,
 }
 
-/// `{"runs": […]}`
 #[derive(Serialize)]
 pub struct Runs {
     pub runs: Vec<RunJson>,

@@ -30,7 +30,6 @@ pub fn trigger_text(trigger: &TriggerSpec, zone: &Zone) -> String {
     }
 }
 
-/// The table of `list`.
 pub fn job_table(jobs: &[JobView], zone: &Zone, now: Timestamp) -> Table {
     let mut table = Table::new([
         Column::right("ID"),
@@ -62,7 +61,6 @@ pub fn job_table(jobs: &[JobView], zone: &Zone, now: Timestamp) -> Table {
     table
 }
 
-/// The table of `runs`.
 pub fn run_table(runs: &[RunView], zone: &Zone, now: Timestamp) -> Table {
     let mut table = Table::new([
         Column::left("RUN"),

@@ -18,7 +18,6 @@ const SCRIPT_LINES_MAX: usize = 10;
 pub struct Sender<'a> {
     /// Whose job it is.
     pub user: &'a str,
-    /// The machine's name.
     pub host: &'a str,
     /// The character set that the crons put down for the output: that of the daemon's locale.
     pub charset: &'a str,
@@ -79,7 +78,6 @@ fn debian(mail: &MailToSend, sender: &Sender<'_>, message: &mut Vec<u8>) -> Vec<
     words.map(str::to_owned).to_vec()
 }
 
-/// As cronie does.
 fn cronie(mail: &MailToSend, sender: &Sender<'_>, message: &mut Vec<u8>) -> Vec<String> {
     let env = &mail.execution.env;
     let from = sender_address(env, Dialect::Cronie).map_or(sender.user.to_owned(), lossy);

@@ -45,7 +45,6 @@ const SAID_MAX: usize = 200;
 
 /// What it takes to send mails.
 pub struct Mailer<'a> {
-    /// The machine's name.
     pub host: &'a str,
     /// The character set of the daemon's locale.
     pub charset: &'a str,

@@ -18,7 +18,6 @@ pub struct Oddity {
 
 /// The surprise in a part of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names of the fields are plain")]
 pub enum Quirk {
     /// Debian's cron reads up to the first unusable character, and skips the rest of the field.
     Skipped { kept: String, skipped: String },

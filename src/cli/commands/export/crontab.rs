@@ -21,7 +21,6 @@ use crate::system::{login, machine, users};
 /// How many hours of skipped fires cron makes up for after a jump of the clock.
 const CRON_MAKES_UP: Span = Span::from_seconds(3 * 3_600);
 
-/// The mask of cron's jobs.
 const UMASK: u32 = 0o022;
 
 /// Words that sh(1) interprets itself as the first word of a command, even if there is such a program.

@@ -23,7 +23,6 @@ use crate::store::{JobFilter, JobView, TriggerView, schedule_of};
 use job::{ExportedJob, Trigger};
 use warnings::ExportWarnings;
 
-/// What the verb does, for errors.
 pub const WHAT: &str = "export jobs";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
