@@ -419,7 +419,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__list)
-            opts="-a -n -h --dir --color --all --state --queue --tag --name --failed --json --help"
+            opts="-a -n -h --dir --color --all --state --running --failed --queue --tag --name --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -464,7 +464,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__log)
-            opts="-f -h --dir --color --follow --tail --all --help"
+            opts="-f -n -h --dir --color --follow --tail --all --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -482,6 +482,10 @@ _taskq() {
                     return 0
                     ;;
                 --tail)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -704,7 +708,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__runs)
-            opts="-n -h --dir --color --outcome --since --json --help"
+            opts="-n -h --dir --color --outcome --failed --since --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

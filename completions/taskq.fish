@@ -33,7 +33,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -s V -l version -d 'Print vers
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "add" -d 'Add a job'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "list" -d 'List jobs'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "ls" -d 'List jobs'
-complete -c taskq -n "__fish_taskq_needs_command" -f -a "show" -d 'Show all of one job'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "show" -d 'Show all of a job'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "runs" -d 'List runs, the newest first'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "log" -d 'Print the output of a run'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "next" -d 'Show the coming fires'
@@ -85,7 +85,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand list" -l dir -d 'Keep jobs, 
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
-complete -c taskq -n "__fish_taskq_using_subcommand list" -l state -d 'Only jobs in this state' -r -f -a "scheduled\t''
+complete -c taskq -n "__fish_taskq_using_subcommand list" -l state -d 'Only jobs in these states' -r -f -a "scheduled\t''
 queued\t''
 blocked\t''
 running\t''
@@ -94,16 +94,17 @@ done\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l queue -d 'Only jobs of QUEUE' -r
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l tag -d 'Only jobs with TAG' -r
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l name -d 'Only jobs whose name matches GLOB' -r
-complete -c taskq -n "__fish_taskq_using_subcommand list" -s n -d 'At most N jobs (all)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand list" -s n -d 'Only the newest N jobs (all)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand list" -s a -l all -d 'Also jobs that are done'
-complete -c taskq -n "__fish_taskq_using_subcommand list" -l failed -d 'Only jobs whose last run did not succeed'
+complete -c taskq -n "__fish_taskq_using_subcommand list" -l running -d 'Only jobs with a running run, as --state running'
+complete -c taskq -n "__fish_taskq_using_subcommand list" -l failed -d 'Only jobs whose last run failed, also done ones'
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
-complete -c taskq -n "__fish_taskq_using_subcommand ls" -l state -d 'Only jobs in this state' -r -f -a "scheduled\t''
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -l state -d 'Only jobs in these states' -r -f -a "scheduled\t''
 queued\t''
 blocked\t''
 running\t''
@@ -112,22 +113,23 @@ done\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l queue -d 'Only jobs of QUEUE' -r
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l tag -d 'Only jobs with TAG' -r
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l name -d 'Only jobs whose name matches GLOB' -r
-complete -c taskq -n "__fish_taskq_using_subcommand ls" -s n -d 'At most N jobs (all)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -s n -d 'Only the newest N jobs (all)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -s a -l all -d 'Also jobs that are done'
-complete -c taskq -n "__fish_taskq_using_subcommand ls" -l failed -d 'Only jobs whose last run did not succeed'
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -l running -d 'Only jobs with a running run, as --state running'
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -l failed -d 'Only jobs whose last run failed, also done ones'
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand show" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand show" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
-complete -c taskq -n "__fish_taskq_using_subcommand show" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand show" -l json -d 'Print JSON (of several jobs a list)'
 complete -c taskq -n "__fish_taskq_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
-complete -c taskq -n "__fish_taskq_using_subcommand runs" -l outcome -d 'Only runs with this outcome' -r -f -a "success\t''
+complete -c taskq -n "__fish_taskq_using_subcommand runs" -l outcome -d 'Only runs with these outcomes' -r -f -a "success\t''
 failed\t''
 timed_out\t''
 cancelled\t''
@@ -135,17 +137,18 @@ missed\t''
 skipped\t''
 spawn_failed\t''
 lost\t''"
-complete -c taskq -n "__fish_taskq_using_subcommand runs" -l since -d 'Only runs since TIME' -r
+complete -c taskq -n "__fish_taskq_using_subcommand runs" -l since -d 'Only runs since TIME, or of the last SPAN' -r
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -s n -d 'At most N runs (20)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand runs" -l failed -d 'Only runs that failed'
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand log" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand log" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
-complete -c taskq -n "__fish_taskq_using_subcommand log" -l tail -d 'Begin with the last N lines' -r
+complete -c taskq -n "__fish_taskq_using_subcommand log" -s n -l tail -d 'Begin with the last N lines' -r
 complete -c taskq -n "__fish_taskq_using_subcommand log" -s f -l follow -d 'Print new output until the run has ended'
-complete -c taskq -n "__fish_taskq_using_subcommand log" -l all -d 'Print the output of every run of the job, the oldest first'
+complete -c taskq -n "__fish_taskq_using_subcommand log" -l all -d 'Print the output of every run of a job, the oldest first'
 complete -c taskq -n "__fish_taskq_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'

@@ -108,7 +108,7 @@ pub enum Command {
     /// List jobs
     #[command(visible_alias = "ls")]
     List(list::ListArgs),
-    /// Show all of one job
+    /// Show all of a job
     Show(show::ShowArgs),
     /// List runs, the newest first
     Runs(runs::RunsArgs),

@@ -10,9 +10,16 @@ use crate::schedule::{BadField, parse_cron, parse_field};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault<'a> {
     /// Its form. Reading stopped at a byte, after some fields.
-    Form { form: BadForm, at: usize, fields: Vec<&'a [u8]> },
+    Form {
+        form: BadForm,
+        at: usize,
+        fields: Vec<&'a [u8]>,
+    },
     /// One of its fields. A field that is missing after it is a star here.
-    Field { bad: BadField, fields: [&'a [u8]; 5] },
+    Field {
+        bad: BadField,
+        fields: [&'a [u8]; 5],
+    },
     Nickname(&'a [u8]),
 }
 

@@ -63,6 +63,11 @@ impl Outcome {
             Self::Success | Self::Cancelled | Self::Missed | Self::Skipped => false,
         }
     }
+
+    /// Returns the outcomes that the user should look at: those of `--failed`.
+    pub fn failures() -> Vec<Self> {
+        Self::ALL.iter().copied().filter(|outcome| outcome.is_failure()).collect()
+    }
 }
 
 /// The kind of trigger that made a run: the value of `TASKQ_TRIGGER`.

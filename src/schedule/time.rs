@@ -4,6 +4,7 @@
 use super::calendar::{DAY, date_of, day_of, days_in_month, weekday_of};
 use super::grammar::{Day, Spec, parse};
 use super::parse_error::ParseError;
+use super::span::parse_span;
 use super::tokens::Unit;
 use super::zone::Zone;
 use crate::domain::Timestamp;
@@ -50,6 +51,18 @@ pub fn parse_time(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, 
 /// If the text is not understood, or means a time outside the years 1 to 9999.
 pub fn parse_instant(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, ParseError> {
     read(text, now, zone, |span| format!("write `{span} ago` or `in {span}`"))
+}
+
+/// Reads the beginning of a period up to now, for `--since`: a TIME like `parse_instant`, or a SPAN, which
+/// means that long ago.
+///
+/// # Errors
+/// As `parse_instant`.
+pub fn parse_since(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, ParseError> {
+    match parse_span(text) {
+        Ok(span) => Ok(now - span),
+        Err(_) => parse_instant(text, now, zone),
+    }
 }
 
 /// Reads a TIME. `meant` makes the hint for a text that is only a span, such as `90 minutes`.

@@ -3,6 +3,7 @@
 
 use rusqlite::{Row, ToSql, params};
 
+use super::runs::outcome_condition;
 use super::snapshot::{schedule_of, trigger_spec};
 use super::{Reader, StoreResult, codec, definition};
 use crate::domain::{
@@ -44,13 +45,15 @@ pub struct JobFilter {
     pub jobs: Vec<JobId>,
     /// Returns also jobs that are done.
     pub done_too: bool,
-    pub state: Option<JobState>,
+    /// One of these. Empty: any.
+    pub states: Vec<JobState>,
     pub queue: Option<QueueName>,
     pub tag: Option<Tag>,
     /// A pattern for the name: `*`, `?` and `[…]` as in glob(7).
     pub name: Option<String>,
-    /// The latest run has failed.
-    pub failed: bool,
+    /// The latest finished run has one of these outcomes. Empty: any, or no run.
+    pub outcomes: Vec<Outcome>,
+    /// Only the newest jobs.
     pub limit: Option<usize>,
 }
 
@@ -123,8 +126,23 @@ impl Reader<'_> {
             conditions.push("job.name GLOB ?");
             values.push(name);
         }
+        let ids = json_list(&filter.jobs);
+        if !filter.jobs.is_empty() {
+            conditions.push("job.id IN (SELECT value FROM json_each(?))");
+            values.push(&ids);
+        }
+        let latest = format!(
+            "job.id IN (SELECT run.job_id FROM run WHERE {} AND NOT EXISTS (SELECT 1 FROM run later
+                WHERE later.job_id = run.job_id AND later.number > run.number
+                    AND later.state = 'finished'))",
+            outcome_condition(&filter.outcomes)
+        );
+        if !filter.outcomes.is_empty() {
+            conditions.push(&latest);
+            values.extend(filter.outcomes.iter().map(|outcome| outcome as &dyn ToSql));
+        }
         let sql = format!(
-            "SELECT {COLUMNS}, {} FROM job WHERE {} ORDER BY job.id",
+            "SELECT {COLUMNS}, {} FROM job WHERE {} ORDER BY job.id DESC",
             definition::selected(),
             conditions.join(" AND ")
         );
@@ -135,14 +153,12 @@ impl Reader<'_> {
             && let Some(row) = rows.next()?
         {
             let mut job = view(row)?;
-            if filter.jobs.is_empty() || filter.jobs.contains(&job.id) {
+            if filter.states.is_empty() || filter.states.contains(&job.state) {
                 self.complete(&mut job)?;
-                let failed = job.last.is_some_and(|(_, outcome, _)| outcome.is_failure());
-                if filter.state.is_none_or(|state| state == job.state) && (failed || !filter.failed) {
-                    jobs.push(job);
-                }
+                jobs.push(job);
             }
         }
+        jobs.reverse();
         Ok(jobs)
     }
 
@@ -210,12 +226,17 @@ impl Reader<'_> {
                 AND (?1 = 0 OR job_id IN (SELECT value FROM json_each(?2)))
              ORDER BY next_at LIMIT ?3",
         )?;
-        let ids = format!("[{}]", jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+        let ids = json_list(jobs);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let triggers = statement
             .query_map(params![!jobs.is_empty(), ids, limit], |row| Ok((row.get(8)?, trigger_view(row)?)))?;
         Ok(triggers.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+/// Returns ids as a parameter of json_each().
+fn json_list(ids: &[JobId]) -> String {
+    format!("[{}]", ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
 }
 
 fn trigger_view(row: &Row<'_>) -> rusqlite::Result<TriggerView> {

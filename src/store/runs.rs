@@ -1,6 +1,9 @@
 //! Owns: reading the run log.
 //! Never: changing it (see `apply` and `ends`).
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, Row, ToSql, params};
 
 use super::{Reader, StoreResult};
@@ -54,7 +57,8 @@ impl RunView {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
     pub job: Option<JobId>,
-    pub outcome: Option<Outcome>,
+    /// One of these. Empty: any, or none yet.
+    pub outcomes: Vec<Outcome>,
     /// Made at or after this instant.
     pub since: Option<Timestamp>,
     pub unfinished: bool,
@@ -119,16 +123,40 @@ impl Reader<'_> {
 
     /// Returns runs, the latest first.
     pub fn runs(&self, filter: &RunFilter) -> StoreResult<Vec<RunView>> {
+        self.merged(&filter.by_outcome(), filter.limit)
+    }
+
+    /// Returns the runs of several jobs, the latest first.
+    pub fn runs_of(&self, jobs: &[JobId], filter: &RunFilter) -> StoreResult<Vec<RunView>> {
+        let of = |job: &JobId| RunFilter { job: Some(*job), ..filter.clone() };
+        let jobs: BTreeSet<&JobId> = jobs.iter().collect();
+        self.merged(&jobs.into_iter().map(of).collect::<Vec<_>>(), filter.limit)
+    }
+
+    /// Returns the runs of filters that have none in common. Each filter is a query of its own, because an
+    /// index has the order of the runs of one job, or of one outcome, but not of several.
+    fn merged(&self, filters: &[RunFilter], limit: Option<usize>) -> StoreResult<Vec<RunView>> {
+        let mut runs = Vec::new();
+        for filter in filters {
+            runs.append(&mut self.placed_runs(filter)?);
+        }
+        runs.sort_by_key(|(place, _)| Reverse(*place));
+        runs.truncate(limit.unwrap_or(usize::MAX));
+        Ok(runs.into_iter().map(|(_, run)| run).collect())
+    }
+
+    /// Returns runs, the latest first, each with its place in the order in which runs were made.
+    fn placed_runs(&self, filter: &RunFilter) -> StoreResult<Vec<(i64, RunView)>> {
         // Within a job the order of the numbers is the same, and has an index.
         let order = if filter.job.is_some() { "run.number" } else { "run.id" };
         let limit = filter.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
         filter.select(|conditions, values| {
             let sql = format!(
-                "SELECT {COLUMNS} FROM run JOIN job ON job.id = run.job_id
+                "SELECT {COLUMNS}, run.id FROM run JOIN job ON job.id = run.job_id
                  WHERE {conditions} ORDER BY {order} DESC LIMIT {limit}"
             );
             let mut statement = self.transaction.prepare_cached(&sql)?;
-            let runs = statement.query_map(values.as_slice(), view)?;
+            let runs = statement.query_map(values.as_slice(), |row| Ok((row.get("id")?, view(row)?)))?;
             Ok(runs.collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -172,7 +200,28 @@ impl Reader<'_> {
     }
 }
 
+/// Returns the condition for one of these outcomes, with a parameter for each.
+///
+/// The index on outcomes leaves `success` out, and is used only if the query does so too.
+pub(super) fn outcome_condition(outcomes: &[Outcome]) -> String {
+    let listed = format!("run.outcome IN ({})", vec!["?"; outcomes.len()].join(", "));
+    match outcomes.contains(&Outcome::Success) {
+        true => listed,
+        false => format!("run.outcome <> 'success' AND {listed}"),
+    }
+}
+
 impl RunFilter {
+    /// Splits a filter for runs of all jobs into one for each outcome. A filter for successes stays whole:
+    /// nearly every run is one.
+    fn by_outcome(&self) -> Vec<Self> {
+        if self.job.is_some() || self.outcomes.is_empty() || self.outcomes.contains(&Outcome::Success) {
+            return vec![self.clone()];
+        }
+        let of = |outcome: &Outcome| Self { outcomes: vec![*outcome], ..self.clone() };
+        self.outcomes.iter().map(of).collect()
+    }
+
     /// Calls `make` with the conditions and the values of their parameters.
     fn select<T>(&self, make: impl FnOnce(&str, Vec<&dyn ToSql>) -> StoreResult<T>) -> StoreResult<T> {
         let filter = self;
@@ -184,19 +233,10 @@ impl RunFilter {
             conditions.push("run.job_id = ?");
             values.push(job);
         }
-        if let Some(outcome) = &filter.outcome {
-            // The index on outcomes leaves `success` out, and is used only if the query does so too.
-            conditions.push(match outcome {
-                Outcome::Success => "run.outcome = ?",
-                Outcome::Failed
-                | Outcome::TimedOut
-                | Outcome::Cancelled
-                | Outcome::Missed
-                | Outcome::Skipped
-                | Outcome::SpawnFailed
-                | Outcome::Lost => "run.outcome <> 'success' AND run.outcome = ?",
-            });
-            values.push(outcome);
+        let outcomes = outcome_condition(&filter.outcomes);
+        if !filter.outcomes.is_empty() {
+            conditions.push(&outcomes);
+            values.extend(filter.outcomes.iter().map(|outcome| outcome as &dyn ToSql));
         }
         if let Some(since) = &filter.since {
             conditions.push("run.queued_at >= ?");

@@ -32,7 +32,7 @@ fn a_time_that_is_not_understood_whole_is_refused() {
             &["add", "--at", "1h", "true"],
             &["add", "--every", "1h", "--start", "soon", "true"],
             &["runs", "--since", "then"],
-            &["runs", "--since", "2 hours"],
+            &["runs", "--since", "2 moons"],
             &["next", "--every", "1h", "--from", "then"],
         ],
     );

@@ -14,7 +14,31 @@ fn of_a_job_the_latest_run_is_shown_and_of_a_run_its_own() {
     home.taskq(&["log", "a"]).gives(0, "1.2\n", "");
     home.taskq(&["log", "1.1"]).gives(0, "1.1\n", "");
     home.taskq(&["log", "a.1"]).gives(0, "1.1\n", "");
-    home.taskq(&["log", "a", "--all"]).gives(0, "1.1\n1.2\n", "");
+    home.taskq(&["log", "a", "--all"]).gives(0, "==> 1.1 a <==\n1.1\n\n==> 1.2 a <==\n1.2\n", "");
+}
+
+#[test]
+fn several_outputs_have_heads() {
+    let home = Home::with_daemon();
+    home.add_and_wait(&["--name", "a", "-c", "echo one; echo two"]);
+    home.add_and_wait(&["-c", "printf 'no end'"]);
+    home.add_and_wait(&["--name", "quiet", "true"]);
+    home.taskq(&["log", "quiet", "2", "1.1", "-n", "1"]).gives(
+        0,
+        "==> 3.1 quiet <==\n\n==> 2.1 <==\nno end\n==> 1.1 a <==\ntwo\n",
+        "",
+    );
+    home.taskq(&["log", "a", "4"]).gives(
+        1,
+        "",
+        "error: cannot show log of job `4`: there is no such job\n\
+         hint: list all jobs with `taskq list --all`\n",
+    );
+    home.taskq(&["log", "-f", "a", "2"]).gives(
+        2,
+        "",
+        "error: cannot follow log: `--follow` follows one run\n",
+    );
 }
 
 #[test]
@@ -22,6 +46,7 @@ fn the_tail_is_counted_in_lines() {
     let home = Home::with_daemon();
     home.add_and_wait(&["-c", "echo 1; echo 2; echo 3; printf 4"]);
     home.taskq(&["log", "1", "--tail", "2"]).gives(0, "3\n4", "");
+    home.taskq(&["log", "1", "-n", "2"]).gives(0, "3\n4", "");
     home.taskq(&["log", "1", "--tail", "0"]).gives(0, "", "");
     home.taskq(&["log", "1", "--tail", "99"]).gives(0, "1\n2\n3\n4", "");
     home.taskq(&["log", "1", "--tail", "1", "-f"]).gives(0, "4", "");

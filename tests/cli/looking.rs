@@ -41,8 +41,14 @@ fn jobs_are_listed_and_narrowed() {
         &["list", "--tag", "none"],
         &["list", "--name", "*t*"],
         &["list", "--name", "[gb]*d", "-a"],
-        &["list", "--failed", "-a"],
         &["list", "--failed"],
+        &["list", "--failed", "--tag", "x", "-n", "1"],
+        &["list", "--failed", "stuck"],
+        &["list", "--running"],
+        &["list", "--state", "blocked,paused"],
+        &["list", "--state", "done,paused", "-n", "2"],
+        &["list", "--state", "done,over"],
+        &["list", "--running", "--state", "done"],
         &["list", "-a", "-n", "2"],
         &["list", "-n", "0"],
     ]);
@@ -203,10 +209,52 @@ fn runs_are_listed_newest_first_and_narrowed() {
         &["runs", "--outcome", "failed"],
         &["runs", "--outcome", "spawn_failed"],
         &["runs", "--outcome", "lost"],
+        &["runs", "--outcome", "failed,spawn_failed"],
+        &["runs", "--outcome", "success,spawn_failed"],
+        &["runs", "--failed"],
+        &["runs", "--failed", "-n", "1"],
+        &["runs", "--failed", "--outcome", "lost"],
+        &["runs", "good", "bad"],
+        &["runs", "bad", "good", "2", "-n", "2"],
+        &["runs", "good", "nobody"],
+        &["runs", "--failed", "--since", "1h"],
         &["runs", "bad", "--since", "today 00:00"],
         &["runs", "--since", "2031-01-01"],
     ]);
     insta::assert_snapshot!(squeezed(&said));
+}
+
+#[test]
+fn only_the_latest_run_says_whether_a_job_has_failed() {
+    let home = Home::with_daemon();
+    let failed = || -> Vec<String> {
+        let jobs = home.json(&["list", "--failed"])["jobs"].clone();
+        let jobs = jobs.as_array().expect("a list").iter();
+        jobs.map(|job| job["name"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    home.add_and_wait(&["--name", "mended", "-c", "test -e mended"]);
+    home.add_and_wait(&["--name", "broken", "-c", "test ! -e mended"]);
+    assert_eq!(failed(), ["mended"]);
+    std::fs::write(home.work().join("mended"), "").expect("the directory is ours");
+    home.taskq(&["run", "mended", "broken", "--wait"]).answer();
+    assert_eq!(failed(), ["broken"]);
+}
+
+#[test]
+fn several_jobs_are_shown_one_after_the_other() {
+    let home = Home::new();
+    home.add(&["--name", "a", "true"]);
+    home.add(&["--name", "b", "--hold", "true"]);
+    let one = |job: &str| home.taskq(&["show", job]).answer().stdout;
+    assert_eq!(home.taskq(&["show", "a", "2"]).answer().stdout, format!("{}\n{}", one("a"), one("2")));
+    let (a, several) = (home.json(&["show", "a"]), home.json(&["show", "a", "b"]));
+    assert_eq!(several["jobs"][0]["job"], a["job"]);
+    assert_eq!(several["jobs"][1]["job"]["id"], 2);
+    assert_eq!(
+        (&several["version"], several["jobs"].as_array().map(Vec::len)),
+        (&serde_json::json!(1), Some(2))
+    );
+    assert_eq!(home.taskq(&["show", "a", "nobody"]).answer().status, 1);
 }
 
 #[test]

@@ -53,6 +53,20 @@ fn a_terminal_without_a_script_is_asked_for_a_command() {
 }
 
 #[test]
+fn an_empty_answer_says_why() {
+    let mut home = Home::new();
+    shows!(&home, 80, "list", "no jobs; add one with `taskq add`\n");
+    shows!(&home, 80, "runs", "no runs\n");
+    shows!(&home, 80, "list | cat", "");
+    shows!(&home, 80, "list 2>&1 | cat", "");
+    home.start_daemon(&[]);
+    home.add_and_wait(&["true"]);
+    shows!(&home, 80, "list", "no jobs that are not done; see `taskq list -a`\n");
+    shows!(&home, 80, "list --failed", "no job matches\n");
+    shows!(&home, 80, "runs --failed", "no run matches\n");
+}
+
+#[test]
 fn a_list_fits_into_the_terminal() {
     let home = Home::new();
     home.add(&[

@@ -18,7 +18,8 @@ pub const WHAT: &str = "show log";
 /// Print the output of a run
 ///
 /// Prints the standard output and standard error of the run, in the order of
-/// writing, byte for byte. A JOB means its latest run.
+/// writing, byte for byte. A JOB means its latest run. Several outputs are
+/// headed as by tail(1): ==> 12.3 backup <==
 ///
 /// With --follow, the exit status is the run's own: its exit code, 128+N after
 /// signal N, 124 timed out, 125 taskq could not run it, 126 not executable,
@@ -29,23 +30,29 @@ pub const WHAT: &str = "show log";
     verbatim_doc_comment,
     after_help = "\
 Examples:
-  taskq log backup --tail 20
+  taskq log backup -n 20
   taskq log -f 12.3"
 )]
 pub struct LogArgs {
-    /// The job (its latest run), or the run, as in backup.3
-    #[arg(value_name = "JOB|RUN")]
-    pub target: String,
+    /// The jobs (of each its latest run), or runs, as in backup.3
+    #[arg(value_name = "JOB|RUN", required = true)]
+    pub targets: Vec<String>,
 
     /// Print new output until the run has ended
     #[arg(short, long)]
     pub follow: bool,
 
     /// Begin with the last N lines
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number(0..=u32::MAX))]
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = number(0..=u32::MAX)
+    )]
     pub tail: Option<u32>,
 
-    /// Print the output of every run of the job, the oldest first
+    /// Print the output of every run of a job, the oldest first
     #[arg(long, conflicts_with = "follow")]
     pub all: bool,
 }
@@ -56,26 +63,46 @@ pub fn run(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
 }
 
 fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
-    let runs = context.read(WHAT, |reader| match target::find(reader, "show log of", &args.target)? {
-        Target::Run(run) => Ok(vec![run]),
-        Target::Job(job) if args.all => all_runs(reader, job),
-        Target::Job(job) => latest_run(reader, job, &args.target).map(|run| vec![run]),
+    if args.follow && args.targets.len() > 1 {
+        return Err(Error::usage(FOLLOW, "`--follow` follows one run"));
+    }
+    let runs = context.read(WHAT, |reader| {
+        let mut runs = Vec::new();
+        for target in &args.targets {
+            runs.append(&mut runs_of(reader, target, args.all)?);
+        }
+        Ok(runs)
     })?;
     if let ([run], true) = (runs.as_slice(), args.follow) {
         return follow(context, Waiting::new(context, FOLLOW, None)?, *run, args.tail);
     }
-    for run in runs {
-        let stored = context.read(WHAT, |reader| Ok(reader.output(run)?))?;
-        let is_empty = print(context, run, stored, args.tail)?;
-        if is_empty && !args.all {
-            let view = context.read(WHAT, |reader| Ok(reader.run(run)?))?;
-            // No output: give the reason, if there is one.
-            if let Some(text) = view.as_ref().and_then(ending) {
-                context.output.talk(&text);
-            }
+    for (index, run) in runs.iter().enumerate() {
+        let (view, stored) = context.read(WHAT, |reader| Ok((reader.run(*run)?, reader.output(*run)?)))?;
+        if runs.len() > 1 {
+            let space = if index == 0 { "" } else { "\n" };
+            let name = view.as_ref().and_then(|view| view.name.as_ref());
+            let name = name.map_or(String::new(), |name| format!(" {name}"));
+            context.output.answer(&format!("{space}==> {run}{name} <==\n"))?;
+        }
+        let is_empty = print(context, *run, stored, args.tail)?;
+        // No output: give the reason, if there is one.
+        if is_empty
+            && !args.all
+            && let Some(text) = view.as_ref().and_then(ending)
+        {
+            context.output.talk(&text);
         }
     }
     Ok(0)
+}
+
+/// Returns the runs that a target means: the run itself, or the latest one or all of the job.
+fn runs_of(reader: &Reader<'_>, text: &str, all: bool) -> Result<Vec<RunId>, Failure> {
+    match target::find(reader, "show log of", text)? {
+        Target::Run(run) => Ok(vec![run]),
+        Target::Job(job) if all => all_runs(reader, job),
+        Target::Job(job) => latest_run(reader, job, text).map(|run| vec![run]),
+    }
 }
 
 /// Returns the latest run that can have output: one that was neither missed nor skipped.

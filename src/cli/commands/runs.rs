@@ -11,7 +11,7 @@ use crate::cli::target::find_job;
 use crate::cli::view::json::{RunJson, Runs, document};
 use crate::cli::view::tables::run_table;
 use crate::error::Result;
-use crate::schedule::parse_instant;
+use crate::schedule::parse_since;
 use crate::store::RunFilter;
 
 pub const WHAT: &str = "list runs";
@@ -26,28 +26,36 @@ pub const WHAT: &str = "list runs";
     after_help = "\
 Examples:
   taskq runs backup
-  taskq runs --outcome failed --since 2026-03-01 -n 100"
+  taskq runs --failed --since 1h
+  taskq runs --outcome failed,lost --since 2026-03-01 -n 100"
 )]
 pub struct RunsArgs {
-    /// Only runs of this job, by id or name
+    /// Only runs of these jobs, by id or name
     #[arg(value_name = "JOB")]
-    pub job: Option<String>,
+    pub jobs: Vec<String>,
 
-    /// Only runs with this outcome
+    /// Only runs with these outcomes
     ///
-    /// success, failed, timed_out, cancelled, missed, skipped,
-    /// spawn_failed or lost.
+    /// One or more of success, failed, timed_out, cancelled, missed,
+    /// skipped, spawn_failed and lost, separated by commas.
     #[arg(
         long,
-        value_name = "OUTCOME",
+        value_name = "OUTCOME,...",
+        value_delimiter = ',',
         value_parser = words(Outcome::ALL, Outcome::as_str, Outcome::from_word),
         hide_possible_values = true,
         verbatim_doc_comment
     )]
-    pub outcome: Option<Outcome>,
+    pub outcome: Vec<Outcome>,
 
-    /// Only runs since TIME
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    /// Only runs that failed
+    ///
+    /// The same as --outcome failed,timed_out,spawn_failed,lost.
+    #[arg(long, conflicts_with = "outcome")]
+    pub failed: bool,
+
+    /// Only runs since TIME, or of the last SPAN
+    #[arg(long, value_name = "TIME|SPAN", allow_hyphen_values = true)]
     pub since: Option<String>,
 
     /// At most N runs (20)
@@ -69,21 +77,27 @@ pub struct RunsArgs {
 pub fn run(context: &Context<'_>, args: &RunsArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
     let now = context.now();
-    let since = args.since.as_ref().map(|text| parse_instant(text, now, &zone)).transpose();
-    let mut filter = RunFilter {
-        outcome: args.outcome,
+    let since = args.since.as_ref().map(|text| parse_since(text, now, &zone)).transpose();
+    let filter = RunFilter {
+        outcomes: if args.failed { Outcome::failures() } else { args.outcome.clone() },
         since: since.map_err(|error| parse_failure(WHAT, error))?,
         limit: Some(args.limit as usize),
         ..RunFilter::default()
     };
     let runs = context.read(WHAT, |reader| {
-        filter.job = args.job.as_ref().map(|job| find_job(reader, "list runs of", job)).transpose()?;
-        Ok(reader.runs(&filter)?)
+        let jobs: Result<Vec<_>, _> =
+            args.jobs.iter().map(|job| find_job(reader, "list runs of", job)).collect();
+        let jobs = jobs?;
+        Ok(if jobs.is_empty() { reader.runs(&filter)? } else { reader.runs_of(&jobs, &filter)? })
     })?;
     if args.json {
         context.output.json(&document(Runs { runs: runs.iter().map(RunJson::from).collect() }))?;
-    } else {
-        context.output.table(&run_table(&runs, &zone, now))?;
+        return Ok(0);
     }
+    if runs.is_empty() {
+        let is_narrowed = !filter.outcomes.is_empty() || filter.since.is_some();
+        context.output.explain_empty(if is_narrowed { "no run matches" } else { "no runs" });
+    }
+    context.output.table(&run_table(&runs, &zone, now))?;
     Ok(0)
 }

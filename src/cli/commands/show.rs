@@ -5,7 +5,7 @@ use clap::Args;
 
 use serde::Serialize;
 
-use crate::cli::context::Context;
+use crate::cli::context::{Context, Failure};
 use crate::cli::target::find_job;
 use crate::cli::view::daylight;
 use crate::cli::view::json::{ChangeJson, DaylightJson, JobJson, RunJson, document};
@@ -16,7 +16,7 @@ use crate::domain::{CommandLine, JobState, Span, Timestamp, TriggerSpec};
 use crate::error::Result;
 use crate::schedule::{Change, Daylight, Zone};
 use crate::shown::{self, Facts};
-use crate::store::{JobView, RunFilter, RunView, TriggerView, UnsentMail, schedule_of};
+use crate::store::{JobView, Reader, RunFilter, RunView, TriggerView, UnsentMail, schedule_of};
 
 pub const WHAT: &str = "show job";
 
@@ -28,6 +28,12 @@ const YEAR: Span = Span::from_seconds(366 * 86_400);
 
 /// How many changes to show of a trigger: one gap and one fold.
 const CHANGES_MAX: usize = 2;
+
+/// The document about several jobs. That about one job is its `ShowJson`.
+#[derive(Serialize)]
+struct SeveralJson<'a> {
+    jobs: Vec<ShowJson<'a>>,
+}
 
 #[derive(Serialize)]
 struct ShowJson<'a> {
@@ -51,7 +57,7 @@ struct UnsentMailJson {
     cause: String,
 }
 
-/// Show all of one job
+/// Show all of a job
 ///
 /// Its command, options and triggers with their next fires, the effects of
 /// daylight saving within a year, and its last runs.
@@ -61,14 +67,14 @@ struct UnsentMailJson {
     after_help = "\
 Examples:
   taskq show backup
-  taskq show 12 --json"
+  taskq show 12 13 --json"
 )]
 pub struct ShowArgs {
-    /// The job, by id or name
-    #[arg(value_name = "JOB")]
-    pub job: String,
+    /// The jobs, by id or name
+    #[arg(value_name = "JOB", required = true)]
+    pub jobs: Vec<String>,
 
-    /// Print JSON
+    /// Print JSON (of several jobs a list)
     #[arg(long)]
     pub json: bool,
 }
@@ -76,35 +82,27 @@ pub struct ShowArgs {
 pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
     let found = context.read(WHAT, |reader| {
-        let id = find_job(reader, "show", &args.job)?;
-        let filter = RunFilter { job: Some(id), limit: Some(RUNS_MAX), ..RunFilter::default() };
-        Ok(Found {
-            job: reader.job(id)?,
-            runs: reader.runs(&filter)?,
-            unsent: reader.unsent_mail(id)?,
-            crontab_line: reader.crontab_line(id)?,
-        })
+        args.jobs.iter().map(|job| find(reader, job, context.now())).collect::<Result<Vec<_>, _>>()
     })?;
-    let Found { job, runs, .. } = &found;
-    let marks = marks(job, context.now());
     if args.json {
-        let last_runs = runs.iter().map(RunJson::from).collect();
-        let job = JobJson::from(job).with_daylight(daylight_json(&marks));
-        let unsent_mail = found
-            .unsent
-            .as_ref()
-            .map(|mail| UnsentMailJson { run: mail.run.to_string(), cause: mail.cause.clone() });
-        let crontab = found.crontab_line.as_ref().map(|(source, line)| CrontabJson {
-            source: Some(source.clone()).filter(|source| !source.is_empty()),
-            line: *line,
-        });
-        context.output.json(&document(ShowJson { job, last_runs, unsent_mail, crontab }))?;
+        match found.as_slice() {
+            [only] => context.output.json(&document(ShowJson::from(only)))?,
+            several => {
+                let jobs = several.iter().map(ShowJson::from).collect();
+                context.output.json(&document(SeveralJson { jobs }))?;
+            }
+        }
         return Ok(0);
     }
-    context.output.answer(&text_of(context, &found, &marks, &zone))?;
-    if !runs.is_empty() {
-        context.output.answer("\n")?;
-        context.output.table(&run_table(runs, &zone, context.now()))?;
+    for (index, found) in found.iter().enumerate() {
+        if index > 0 {
+            context.output.answer("\n")?;
+        }
+        context.output.answer(&text_of(context, found, &zone))?;
+        if !found.runs.is_empty() {
+            context.output.answer("\n")?;
+            context.output.table(&run_table(&found.runs, &zone, context.now()))?;
+        }
     }
     Ok(0)
 }
@@ -116,6 +114,38 @@ struct Found {
     unsent: Option<UnsentMail>,
     /// The table and the line that it was imported from.
     crontab_line: Option<(String, usize)>,
+    /// Of each trigger; `None` for one without a next fire.
+    marks: Vec<Option<Marks>>,
+}
+
+fn find(reader: &Reader<'_>, job: &str, now: Timestamp) -> Result<Found, Failure> {
+    let id = find_job(reader, "show", job)?;
+    let filter = RunFilter { job: Some(id), limit: Some(RUNS_MAX), ..RunFilter::default() };
+    let job = reader.job(id)?;
+    Ok(Found {
+        marks: marks(&job, now),
+        job,
+        runs: reader.runs(&filter)?,
+        unsent: reader.unsent_mail(id)?,
+        crontab_line: reader.crontab_line(id)?,
+    })
+}
+
+impl<'a> From<&'a Found> for ShowJson<'a> {
+    fn from(found: &'a Found) -> Self {
+        let unsent_mail = found.unsent.as_ref();
+        let crontab = found.crontab_line.as_ref();
+        Self {
+            job: JobJson::from(&found.job).with_daylight(daylight_json(&found.marks)),
+            last_runs: found.runs.iter().map(RunJson::from).collect(),
+            unsent_mail: unsent_mail
+                .map(|mail| UnsentMailJson { run: mail.run.to_string(), cause: mail.cause.clone() }),
+            crontab: crontab.map(|(source, line)| CrontabJson {
+                source: Some(source.clone()).filter(|source| !source.is_empty()),
+                line: *line,
+            }),
+        }
+    }
 }
 
 /// The effects of daylight saving on a trigger that will fire.
@@ -125,7 +155,7 @@ struct Marks {
     changes: Vec<Change>,
 }
 
-/// Returns the effects of daylight saving within a year for each trigger; `None` for one without a next fire.
+/// Returns the effects of daylight saving within a year for each trigger.
 fn marks(job: &JobView, now: Timestamp) -> Vec<Option<Marks>> {
     let system_zone = system_zone().0;
     let after = job.definition.start.map_or(now, |start| start.max(now));
@@ -184,7 +214,7 @@ fn trigger_lines(
     (triggers, changes)
 }
 
-fn text_of(context: &Context<'_>, found: &Found, marks: &[Option<Marks>], zone: &Zone) -> String {
+fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
     let job = &found.job;
     let mut facts = Facts::default();
     let name = job.definition.name.as_ref().map_or(String::new(), |name| format!(" {name}"));
@@ -200,7 +230,7 @@ fn text_of(context: &Context<'_>, found: &Found, marks: &[Option<Marks>], zone: 
     for (head, line) in execution_lines(&job.definition) {
         facts.push(head, line);
     }
-    let (triggers, changes) = trigger_lines(job, marks, zone, context.now());
+    let (triggers, changes) = trigger_lines(job, &found.marks, zone, context.now());
     facts.push_lines("Triggers", triggers);
     facts.push_lines("Daylight", changes);
     facts.push_lines("Start", job.definition.start.map(|start| zone.show(start)));

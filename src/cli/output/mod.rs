@@ -165,6 +165,13 @@ impl Output {
         let _unheard = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
     }
 
+    /// Tells a person why the answer is empty. A program sees that it is.
+    pub fn explain_empty(&self, why: &str) {
+        if self.streams.stdout_is_terminal && self.streams.stderr_is_terminal {
+            self.talk(why);
+        }
+    }
+
     pub fn error(&self, error: &Error) {
         let head = paint(Style::new().bold().fg_color(Some(AnsiColor::Red.into())), "error:");
         let mut lines = format!("{head} {}\n", shown::escaped(&error.to_string()));

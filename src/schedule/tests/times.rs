@@ -1,7 +1,7 @@
 //! Owns: texts of times and spans, and the refusals of others.
 //! Never: cron expressions.
 
-use super::super::{ParseError, Zone, parse_instant, parse_span, parse_time};
+use super::super::{ParseError, Zone, parse_instant, parse_since, parse_span, parse_time};
 use super::{instant, zone};
 use crate::domain::{Span, Timestamp};
 
@@ -393,6 +393,19 @@ fn an_instant_may_be_in_the_past() {
     assert_eq!(read("@0"), "1970-01-01 01:00:00 +0100");
     assert_eq!(read("@-1"), "1970-01-01 00:59:59 +0100");
     assert_eq!(read("9am"), "2026-11-21 09:00:00 +0100", "still the next one");
+}
+
+#[test]
+fn a_span_as_a_beginning_is_that_long_ago() {
+    let zone = zone("Europe/Berlin");
+    let read = |text: &str| parse_since(text, instant(NOW), &zone).map(|at| zone.show(at)).expect(text);
+    assert_eq!(read("1h"), "2026-11-20 10:23:45 +0100");
+    assert_eq!(read("1 week"), "2026-11-13 11:23:45 +0100");
+    assert_eq!(read("36525d"), "1926-11-20 11:23:45 +0100");
+    assert_eq!(read("1h ago"), read("1h"));
+    assert_eq!(read("2020-01-01"), "2020-01-01 00:00:00 +0100");
+    let refusal = parse_since("1 moon", instant(NOW), &zone).expect_err("not a span");
+    assert!(refusal.hint.is_some(), "{refusal}");
 }
 
 #[test]
