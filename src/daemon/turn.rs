@@ -14,7 +14,7 @@ use crate::engine::{ClaimedFor, Plan, Recovery, after_end, conclude, plan, recov
 use crate::error::{Error, ErrorKind};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, Known, Task, ToKeeper};
 use crate::schedule::Zone;
-use crate::store::{Applied, AttemptEnd, Store, StoreError, StoreResult, Writer};
+use crate::store::{Applied, AttemptEnd, PrefetchMax, Store, StoreError, StoreResult, Writer};
 
 /// A run shorter than this ends before the commit that would start its successor. For such runs, successors
 /// are prefetched.
@@ -295,12 +295,9 @@ impl Turn<'_> {
         let starter = self.input.starter();
         let mut applied = Applied::default();
         loop {
-            let lookahead = |queue: &str| {
-                let ended = self.brief.get(queue).copied().unwrap_or(0);
-                (ended * PREFETCHED_PER_BRIEF).min(PREFETCHED_MAX)
-            };
-            let with_queues = starter.map(|_| &lookahead as &dyn Fn(&str) -> usize);
-            let snapshot = self.writer.snapshot(now, system_zone, cpus, with_queues)?;
+            let prefetch_max = |queue: &str| self.prefetch_max(queue);
+            let prefetch_max = starter.map(|_| &prefetch_max as &PrefetchMax<'_>);
+            let snapshot = self.writer.snapshot(now, system_zone, cpus, prefetch_max)?;
             let plan: Plan = plan(now, &snapshot);
             for (job, reason) in &plan.broken {
                 self.notice(format!("job {job} is paused, its schedule cannot be read: {reason}"));
@@ -315,12 +312,18 @@ impl Turn<'_> {
         }
     }
 
+    /// Returns how many runs of a queue may be prefetched.
+    fn prefetch_max(&self, queue: &str) -> usize {
+        let ended = self.brief.get(queue).copied().unwrap_or(0);
+        (ended * PREFETCHED_PER_BRIEF).min(PREFETCHED_MAX)
+    }
+
     fn give_orders(&mut self, applied: &Applied) -> StoreResult<()> {
         for (run, number, now) in self.writer.take_stops()? {
             self.output.orders.push(ToKeeper::Stop { attempt: Attempt::of_run(run, number), now });
         }
         for run in &applied.unclaimed {
-            let number = self.writer.start(*run)?.attempt;
+            let number = self.writer.attempt_number(*run)?;
             self.output.orders.push(ToKeeper::Recall { attempt: Attempt::of_run(*run, number) });
         }
         let starts =

@@ -1,7 +1,7 @@
 //! Owns: applying plans: runs are made, claimed, unclaimed, stopped.
 //! Never: deciding on them (see `engine`).
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{named_params, params};
 
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{Overlap, RunId, Timestamp, rank};
@@ -55,26 +55,23 @@ impl Writer<'_> {
 
     /// Makes a run, with the queue, rank and limit that its job has now.
     pub fn insert_run(&self, new: &NewRun, now: Timestamp) -> StoreResult<RunId> {
-        let (number, queue, priority, overlap): (i64, String, i32, Overlap) = self
-            .transaction
-            .prepare_cached(
-                "UPDATE job SET runs = runs + 1, done_at = NULL WHERE id = ?1
-                 RETURNING runs, queue, priority, overlap",
-            )?
-            .query_row([new.job], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+        let (number, queue, priority, overlap): (i64, String, i32, Overlap) = self.one(
+            "UPDATE job SET runs = runs + 1, done_at = NULL WHERE id = ?1
+             RETURNING runs, queue, priority, overlap",
+            [new.job],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        )?;
         let run = RunId { job: new.job, number };
         let (state, outcome) = match new.fate {
             Fate::Queued => ("queued", None),
             Fate::Finished(outcome) => ("finished", Some(outcome)),
         };
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, fires, queue, rank,
-                    at_once, state, queued_at, finished_at, outcome, cause)
-                 VALUES (:job, :number, :trigger, :trigger_id, :scheduled_at, :fires, :queue, :rank, :at_once,
-                    :state, :now, iif(:outcome IS NULL, NULL, :now), :outcome, :cause)",
-            )?
-            .execute(named_params! {
+        self.change(
+            "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, fires, queue, rank,
+                at_once, state, queued_at, finished_at, outcome, cause)
+             VALUES (:job, :number, :trigger, :trigger_id, :scheduled_at, :fires, :queue, :rank, :at_once,
+                :state, :now, iif(:outcome IS NULL, NULL, :now), :outcome, :cause)",
+            named_params! {
                 ":job": run.job,
                 ":number": run.number,
                 ":trigger": new.kind,
@@ -88,7 +85,8 @@ impl Writer<'_> {
                 ":now": now,
                 ":outcome": outcome,
                 ":cause": new.cause,
-            })?;
+            },
+        )?;
         if outcome.is_some() {
             self.has_ended(run);
         }
@@ -96,65 +94,56 @@ impl Writer<'_> {
     }
 
     fn claim(&self, run: RunId, keeper: i64, now: Timestamp) -> StoreResult<()> {
-        let changed = self
-            .transaction
-            .prepare_cached(
-                "UPDATE run SET keeper = ?3, claimed_at = ?4
-                 WHERE job_id = ?1 AND number = ?2 AND state = 'queued' AND keeper IS NULL",
-            )?
-            .execute(params![run.job, run.number, keeper, now])?;
+        let changed = self.changed(
+            "UPDATE run SET keeper = ?3, claimed_at = ?4
+             WHERE job_id = ?1 AND number = ?2 AND state = 'queued' AND keeper IS NULL",
+            params![run.job, run.number, keeper, now],
+        )?;
         assert_eq!(changed, 1, "run {run} was a candidate in this transaction");
         Ok(())
     }
 
     /// Queues a claimed run again that has no process.
     pub fn requeue(&self, run: RunId) -> StoreResult<()> {
-        self.transaction
-            .prepare_cached(
-                "UPDATE run SET keeper = NULL, claimed_at = NULL, stop_sent = 0, state = 'queued', pid = NULL,
-                    started_at = NULL, is_unattended = 0
-                 WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
-            )?
-            .execute(params![run.job, run.number])?;
-        Ok(())
+        self.change(
+            "UPDATE run SET keeper = NULL, claimed_at = NULL, stop_sent = 0, state = 'queued', pid = NULL,
+                started_at = NULL, is_unattended = 0
+             WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
+            params![run.job, run.number],
+        )
     }
 
     /// Returns the stops that were not sent to a keeper, and marks them as sent: the run, its attempt, and
     /// whether to send KILL at once.
     pub fn take_stops(&self) -> StoreResult<Vec<(RunId, u32, bool)>> {
-        let mut statement = self.transaction.prepare_cached(
-            "UPDATE run SET stop_sent = 1
-             WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_sent = 0 AND keeper IS NOT NULL
-             RETURNING job_id, number, attempt, stop_now",
-        )?;
-        let stops = statement.query_map([], wanted_stop)?;
-        Ok(stops.collect::<rusqlite::Result<_>>()?)
+        let stops = self.unsent_stops()?;
+        for (run, ..) in &stops {
+            self.change(
+                "UPDATE run SET stop_sent = 1 WHERE job_id = ?1 AND number = ?2",
+                params![run.job, run.number],
+            )?;
+        }
+        Ok(stops)
     }
 
     /// Marks all stops as not sent, because a new connection must send them again.
     pub fn resend_stops(&self) -> StoreResult<()> {
-        self.transaction.execute(
+        self.change(
             "UPDATE run SET stop_sent = 0
              WHERE state <> 'finished' AND keeper IS NOT NULL AND stop_at IS NOT NULL",
             [],
-        )?;
-        Ok(())
+        )
     }
-}
-
-/// Reads the run, its attempt, and whether to send KILL at once.
-fn wanted_stop(row: &Row<'_>) -> rusqlite::Result<(RunId, u32, bool)> {
-    Ok((RunId { job: row.get(0)?, number: row.get(1)? }, row.get(2)?, row.get(3)?))
 }
 
 impl Reader<'_> {
     /// Returns the same stops as `take_stops`, and marks nothing: for a store that cannot be written.
     pub fn unsent_stops(&self) -> StoreResult<Vec<(RunId, u32, bool)>> {
-        let mut statement = self.transaction.prepare(
+        self.all(
             "SELECT job_id, number, attempt, stop_now FROM run
              WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_sent = 0 AND keeper IS NOT NULL",
-        )?;
-        let stops = statement.query_map([], wanted_stop)?;
-        Ok(stops.collect::<rusqlite::Result<_>>()?)
+            [],
+            |row| Ok((RunId { job: row.get(0)?, number: row.get(1)? }, row.get(2)?, row.get(3)?)),
+        )
     }
 }

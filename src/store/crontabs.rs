@@ -1,7 +1,9 @@
 //! Owns: imported crontabs, byte for byte, and the job of each of their lines.
 //! Never: parsing them (see `crontab`).
 
-use rusqlite::{OptionalExtension, Row, named_params, params};
+use std::sync::LazyLock;
+
+use rusqlite::{Row, named_params, params};
 
 use super::{FirstFire, Reader, StoreResult, Writer, definition};
 use crate::domain::{JobId, NewJob, Timestamp, TriggerSpec};
@@ -36,53 +38,51 @@ fn view(row: &Row<'_>) -> rusqlite::Result<CrontabView> {
 impl Reader<'_> {
     /// Returns the table of a source, if there is one.
     pub fn crontab(&self, source: &str) -> StoreResult<Option<CrontabView>> {
-        let mut statement = self
-            .transaction
-            .prepare_cached("SELECT id, source, origin, text FROM crontab WHERE source = ?1")?;
-        Ok(statement.query_row([source], view).optional()?)
+        self.first("SELECT id, source, origin, text FROM crontab WHERE source = ?1", [source], view)
     }
 
     /// Returns all sources, in order.
     pub fn crontab_sources(&self) -> StoreResult<Vec<String>> {
-        let mut statement = self.transaction.prepare_cached("SELECT source FROM crontab ORDER BY source")?;
-        let sources = statement.query_map([], |row| row.get(0))?;
-        Ok(sources.collect::<rusqlite::Result<_>>()?)
+        self.all("SELECT source FROM crontab ORDER BY source", [], |row| row.get(0))
     }
 
     /// Returns the lines of a table that have jobs, in order.
     pub fn crontab_entries(&self, crontab: i64) -> StoreResult<Vec<CrontabEntry>> {
-        let mut statement = self.transaction.prepare_cached(
-            "SELECT entry.job_id, line, text, NOT EXISTS (SELECT 1 FROM trigger
-                WHERE trigger.job_id = entry.job_id AND (next_at IS NOT NULL OR boot_id IS NOT NULL))
-             FROM crontab_entry AS entry WHERE crontab_id = ?1 ORDER BY line, entry.job_id",
-        )?;
-        let entries = statement.query_map([crontab], |row| {
-            let line = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
-            Ok(CrontabEntry { job: row.get(0)?, line, text: row.get(2)?, is_done: row.get(3)? })
-        })?;
-        Ok(entries.collect::<rusqlite::Result<_>>()?)
+        self.all(
+            concat!(
+                "SELECT entry.job_id, line, text, NOT EXISTS (SELECT 1 FROM trigger
+                    WHERE trigger.job_id = entry.job_id AND ",
+                will_fire!(),
+                ") FROM crontab_entry AS entry WHERE crontab_id = ?1 ORDER BY line, entry.job_id"
+            ),
+            [crontab],
+            |row| {
+                let line = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+                Ok(CrontabEntry { job: row.get(0)?, line, text: row.get(2)?, is_done: row.get(3)? })
+            },
+        )
     }
 
     /// Returns the source and the line that a job was imported from; `None` if it was not imported.
     pub fn crontab_line(&self, job: JobId) -> StoreResult<Option<(String, usize)>> {
-        let mut statement = self.transaction.prepare_cached(
+        self.first(
             "SELECT source, line FROM crontab_entry JOIN crontab ON id = crontab_id WHERE job_id = ?1",
-        )?;
-        let line = |row: &Row<'_>| Ok((row.get(0)?, usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0)));
-        Ok(statement.query_row([job], line).optional()?)
+            [job],
+            |row| Ok((row.get(0)?, usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0))),
+        )
     }
 
     /// Returns the definition of a job, without name and tags, and its triggers.
     pub fn definition(&self, job: JobId) -> StoreResult<(NewJob, Vec<TriggerSpec>)> {
-        let sql = format!(
-            "SELECT {}, environment.vars, paused_at IS NOT NULL
-             FROM job JOIN environment ON environment.id = environment_id WHERE job.id = ?1",
-            definition::selected()
-        );
-        let mut statement = self.transaction.prepare_cached(&sql)?;
-        let held = statement.column_count() - 1;
-        let found = statement
-            .query_row([job], |row| Ok(NewJob { hold: row.get(held)?, ..definition::read_whole(row, 0)? }))?;
+        static SQL: LazyLock<String> = LazyLock::new(|| {
+            format!(
+                "SELECT paused_at IS NOT NULL, {}, environment.vars
+                 FROM job JOIN environment ON environment.id = environment_id WHERE job.id = ?1",
+                definition::selected()
+            )
+        });
+        let found =
+            self.one(&SQL, [job], |row| Ok(NewJob { hold: row.get(0)?, ..definition::read_whole(row, 1)? }))?;
         Ok((found, self.triggers(job)?.into_iter().map(|trigger| trigger.spec).collect()))
     }
 }
@@ -90,53 +90,48 @@ impl Reader<'_> {
 impl Writer<'_> {
     /// Stores the text of a table, replaces an earlier one of the source, and returns its key.
     pub fn put_crontab(&self, source: &str, origin: Dialect, text: &[u8]) -> StoreResult<i64> {
-        Ok(self
-            .transaction
-            .prepare_cached(
-                "INSERT INTO crontab (source, origin, text) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (source) DO UPDATE SET origin = excluded.origin, text = excluded.text
-                 RETURNING id",
-            )?
-            .query_row(params![source, origin, text], |row| row.get(0))?)
+        self.one(
+            "INSERT INTO crontab (source, origin, text) VALUES (?1, ?2, ?3)
+             ON CONFLICT (source) DO UPDATE SET origin = excluded.origin, text = excluded.text
+             RETURNING id",
+            params![source, origin, text],
+            |row| row.get(0),
+        )
     }
 
     /// Deletes a table without entries.
     pub fn drop_crontab(&self, crontab: i64) -> StoreResult<()> {
-        self.transaction.execute("DELETE FROM crontab WHERE id = ?1", [crontab])?;
-        Ok(())
+        self.change("DELETE FROM crontab WHERE id = ?1", [crontab])
     }
 
     pub fn put_crontab_entry(&self, crontab: i64, job: JobId, line: usize, text: &[u8]) -> StoreResult<()> {
-        self.transaction
-            .prepare_cached(
-                "INSERT OR REPLACE INTO crontab_entry (job_id, crontab_id, line, text)
-                 VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .execute(params![job, crontab, i64::try_from(line).unwrap_or(i64::MAX), text])?;
-        Ok(())
+        self.change(
+            "INSERT OR REPLACE INTO crontab_entry (job_id, crontab_id, line, text)
+             VALUES (?1, ?2, ?3, ?4)",
+            params![job, crontab, i64::try_from(line).unwrap_or(i64::MAX), text],
+        )
     }
 
     /// Deletes the line of a job.
     pub fn drop_crontab_entry(&self, job: JobId) -> StoreResult<()> {
-        self.transaction.prepare_cached("DELETE FROM crontab_entry WHERE job_id = ?1")?.execute([job])?;
-        Ok(())
+        self.change("DELETE FROM crontab_entry WHERE job_id = ?1", [job])
     }
 
     /// Changes the definition of a job; its id, name, tags, pause and history stay. A trigger that stays
     /// keeps its next fire.
     pub fn change_job(&self, id: JobId, job: &NewJob, triggers: &[FirstFire]) -> StoreResult<()> {
-        let (columns, values) = definition::assigned();
-        let sql = format!(
-            "UPDATE job SET (environment_id, {columns}) = (:environment_id, {values}) WHERE id = :id"
-        );
-        self.execute_with_definition(&sql, job, named_params! { ":id": id })?;
+        static SQL: LazyLock<String> = LazyLock::new(|| {
+            let (columns, values) = definition::assigned();
+            format!("UPDATE job SET (environment_id, {columns}) = (:environment_id, {values}) WHERE id = :id")
+        });
+        self.execute_with_definition(&SQL, job, named_params! { ":id": id })?;
         let held = self.is_paused(id)?;
         let mut kept: Vec<TriggerSpec> = Vec::new();
         for old in self.triggers(id)? {
             if triggers.iter().any(|new| new.spec == old.spec) {
                 kept.push(old.spec);
             } else {
-                self.transaction.prepare_cached("DELETE FROM trigger WHERE id = ?1")?.execute([old.id.0])?;
+                self.change("DELETE FROM trigger WHERE id = ?1", [old.id.0])?;
             }
         }
         for new in triggers.iter().filter(|new| !kept.contains(&new.spec)) {

@@ -1,8 +1,6 @@
 //! Owns: the columns of a job's definition: their names, filling them and reading them.
 //! Never: the name, tags, triggers, state and history of a job.
 
-use std::sync::LazyLock;
-
 use rusqlite::types::{ToSqlOutput, Value};
 use rusqlite::{Row, ToSql};
 
@@ -76,15 +74,13 @@ pub(super) fn read_whole(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob
 }
 
 /// Returns the columns for a SELECT: `job.command, job.is_script, …`.
-pub(super) fn selected() -> &'static str {
-    static SELECTED: LazyLock<String> = LazyLock::new(|| listed("job."));
-    &SELECTED
+pub(super) fn selected() -> String {
+    listed("job.")
 }
 
 /// Returns the columns for an INSERT or UPDATE, and their parameters, which `bound` fills.
-pub(super) fn assigned() -> (&'static str, &'static str) {
-    static ASSIGNED: LazyLock<(String, String)> = LazyLock::new(|| (listed(""), listed(":")));
-    (&ASSIGNED.0, &ASSIGNED.1)
+pub(super) fn assigned() -> (String, String) {
+    (listed(""), listed(":"))
 }
 
 fn listed(prefix: &str) -> String {

@@ -4,7 +4,9 @@
 //! A writer keeps the ends of its transaction until `follow_up` is called. A commit without this call is a
 //! bug.
 
-use rusqlite::{OptionalExtension, named_params, params};
+use std::sync::LazyLock;
+
+use rusqlite::{named_params, params};
 
 use super::{Reader, StoreResult, Writer, definition};
 use crate::domain::{
@@ -59,14 +61,12 @@ pub struct Start {
 impl Writer<'_> {
     /// Records the process of an attempt.
     pub fn record_start(&self, run: RunId, attempt: u32, pid: u32, at: Timestamp) -> StoreResult<()> {
-        self.transaction
-            .prepare_cached(
-                "UPDATE run SET state = 'running', pid = ?4, started_at = ?5
-                 WHERE job_id = ?1 AND number = ?2 AND attempt = ?3
-                    AND state = 'queued' AND keeper IS NOT NULL",
-            )?
-            .execute(params![run.job, run.number, attempt, pid, at])?;
-        Ok(())
+        self.change(
+            "UPDATE run SET state = 'running', pid = ?4, started_at = ?5
+             WHERE job_id = ?1 AND number = ?2 AND attempt = ?3
+                AND state = 'queued' AND keeper IS NOT NULL",
+            params![run.job, run.number, attempt, pid, at],
+        )
     }
 
     /// Records that another keeper watches the processes of an attempt whose keeper is gone. If the start was
@@ -79,29 +79,23 @@ impl Writer<'_> {
         pid: u32,
         at: Timestamp,
     ) -> StoreResult<()> {
-        self.transaction
-            .prepare_cached(
-                "UPDATE run SET state = 'running', pid = ?5, keeper = ?4, is_unattended = 1,
-                    started_at = coalesce(started_at, iif(claimed_at - ?6 BETWEEN 0 AND ?7, claimed_at, ?6))
-                 WHERE job_id = ?1 AND number = ?2 AND attempt = ?3
-                    AND state <> 'finished' AND keeper IS NOT NULL",
-            )?
-            .execute(params![run.job, run.number, attempt, keeper, pid, at, TICKS])?;
-        Ok(())
+        self.change(
+            "UPDATE run SET state = 'running', pid = ?5, keeper = ?4, is_unattended = 1,
+                started_at = coalesce(started_at, iif(claimed_at - ?6 BETWEEN 0 AND ?7, claimed_at, ?6))
+             WHERE job_id = ?1 AND number = ?2 AND attempt = ?3
+                AND state <> 'finished' AND keeper IS NOT NULL",
+            params![run.job, run.number, attempt, keeper, pid, at, TICKS],
+        )
     }
 
     /// Returns an attempt; `None` if there is none, or its result is recorded already.
     pub fn open_attempt(&self, run: RunId, attempt: u32) -> StoreResult<Option<OpenAttempt>> {
-        Ok(self
-            .transaction
-            .prepare_cached(
-                "SELECT stop_at IS NOT NULL, queue FROM run
-                 WHERE job_id = ?1 AND number = ?2 AND attempt = ?3 AND state <> 'finished'",
-            )?
-            .query_row(params![run.job, run.number, attempt], |row| {
-                Ok(OpenAttempt { stop_wanted: row.get(0)?, queue: row.get(1)? })
-            })
-            .optional()?)
+        self.first(
+            "SELECT stop_at IS NOT NULL, queue FROM run
+             WHERE job_id = ?1 AND number = ?2 AND attempt = ?3 AND state <> 'finished'",
+            params![run.job, run.number, attempt],
+            |row| Ok(OpenAttempt { stop_wanted: row.get(0)?, queue: row.get(1)? }),
+        )
     }
 
     pub fn record_end(&self, end: &AttemptEnd, conclusion: &Conclusion) -> StoreResult<()> {
@@ -109,15 +103,13 @@ impl Writer<'_> {
             Conclusion::Requeued => return self.requeue(end.run),
             Conclusion::Finished { outcome, exit_code, signal, cause } => (outcome, exit_code, signal, cause),
         };
-        self.transaction
-            .prepare_cached(
-                "UPDATE run SET state = 'finished', finished_at = :finished_at, outcome = :outcome,
-                    exit_code = :exit_code, signal = :signal, cause = :cause, pid = coalesce(pid, :pid),
-                    started_at = coalesce(started_at, :started_at), user_us = :user, system_us = :system,
-                    max_rss_kib = :max_rss, output_bytes = :output_bytes
-                 WHERE job_id = :job AND number = :number AND state <> 'finished'",
-            )?
-            .execute(named_params! {
+        self.change(
+            "UPDATE run SET state = 'finished', finished_at = :finished_at, outcome = :outcome,
+                exit_code = :exit_code, signal = :signal, cause = :cause, pid = coalesce(pid, :pid),
+                started_at = coalesce(started_at, :started_at), user_us = :user, system_us = :system,
+                max_rss_kib = :max_rss, output_bytes = :output_bytes
+             WHERE job_id = :job AND number = :number AND state <> 'finished'",
+            named_params! {
                 ":finished_at": end.finished_at,
                 ":outcome": outcome,
                 ":exit_code": exit_code,
@@ -131,14 +123,14 @@ impl Writer<'_> {
                 ":output_bytes": end.output_bytes.cast_signed(),
                 ":job": end.run.job,
                 ":number": end.run.number,
-            })?;
+            },
+        )?;
         if let Some(output) = &end.output {
-            self.transaction
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO output (run_id, data)
-                     SELECT id, ?3 FROM run WHERE job_id = ?1 AND number = ?2",
-                )?
-                .execute(params![end.run.job, end.run.number, output])?;
+            self.change(
+                "INSERT OR REPLACE INTO output (run_id, data)
+                 SELECT id, ?3 FROM run WHERE job_id = ?1 AND number = ?2",
+                params![end.run.job, end.run.number, output],
+            )?;
         }
         self.has_ended(end.run);
         Ok(())
@@ -155,13 +147,11 @@ impl Writer<'_> {
     }
 
     fn finish(&self, run: RunId, outcome: Outcome, cause: Option<&str>, now: Timestamp) -> StoreResult<()> {
-        let changed = self
-            .transaction
-            .prepare_cached(
-                "UPDATE run SET state = 'finished', finished_at = ?3, outcome = ?4, cause = ?5
-                 WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
-            )?
-            .execute(params![run.job, run.number, now, outcome, cause])?;
+        let changed = self.changed(
+            "UPDATE run SET state = 'finished', finished_at = ?3, outcome = ?4, cause = ?5
+             WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
+            params![run.job, run.number, now, outcome, cause],
+        )?;
         if changed > 0 {
             self.has_ended(run);
         }
@@ -200,17 +190,11 @@ impl Writer<'_> {
     }
 
     fn settle_job(&self, job: JobId, at: Timestamp) -> StoreResult<()> {
-        self.transaction
-            .prepare_cached("UPDATE job SET done_at = ?2 WHERE id = ?1 AND done_at IS NULL")?
-            .execute(params![job, at])?;
-        Ok(())
+        self.change("UPDATE job SET done_at = ?2 WHERE id = ?1 AND done_at IS NULL", params![job, at])
     }
 
     fn set_mean_run(&self, queue: &str, mean: Span) -> StoreResult<()> {
-        self.transaction
-            .prepare_cached("UPDATE queue SET mean_run_us = ?2 WHERE name = ?1")?
-            .execute(params![queue, mean])?;
-        Ok(())
+        self.change("UPDATE queue SET mean_run_us = ?2 WHERE name = ?1", params![queue, mean])
     }
 }
 
@@ -226,27 +210,27 @@ struct FinishedRun {
 impl Reader<'_> {
     /// Returns whether a job has an unfinished run or a coming fire.
     fn has_more(&self, job: JobId) -> StoreResult<bool> {
-        Ok(self
-            .transaction
-            .prepare_cached(
+        self.one(
+            concat!(
                 "SELECT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND state <> 'finished')
-                    OR EXISTS (SELECT 1 FROM trigger
-                        WHERE job_id = ?1 AND (next_at IS NOT NULL OR boot_id IS NOT NULL))",
-            )?
-            .query_row([job], |row| row.get(0))?)
+                    OR EXISTS (SELECT 1 FROM trigger WHERE job_id = ?1 AND ",
+                will_fire!(),
+                ")"
+            ),
+            [job],
+            |row| row.get(0),
+        )
     }
 
     fn run_facts(&self, run: RunId) -> StoreResult<FinishedRun> {
-        Ok(self
-            .transaction
-            .prepare_cached(
-                "SELECT run.id, run.queue, run.finished_at, run.outcome, run.started_at, run.output_bytes,
-                    job.user, job.mail_when, job.mail_format,
-                    (SELECT mean_run_us FROM queue WHERE name = run.queue)
-                 FROM run JOIN job ON job.id = run.job_id
-                 WHERE run.job_id = ?1 AND run.number = ?2 AND run.state = 'finished'",
-            )?
-            .query_row(params![run.job, run.number], |row| {
+        self.one(
+            "SELECT run.id, run.queue, run.finished_at, run.outcome, run.started_at, run.output_bytes,
+                job.user, job.mail_when, job.mail_format,
+                (SELECT mean_run_us FROM queue WHERE name = run.queue)
+             FROM run JOIN job ON job.id = run.job_id
+             WHERE run.job_id = ?1 AND run.number = ?2 AND run.state = 'finished'",
+            params![run.job, run.number],
+            |row| {
                 let finished_at: Timestamp = row.get(2)?;
                 let started_at: Option<Timestamp> = row.get(4)?;
                 let (when, format): (Option<MailWhen>, Option<MailFormat>) = (row.get(7)?, row.get(8)?);
@@ -258,19 +242,32 @@ impl Reader<'_> {
                     mean_run: row.get(9)?,
                 };
                 Ok(FinishedRun { id: row.get(0)?, queue: row.get(1)?, user: row.get(6)?, finished_at, facts })
-            })?)
+            },
+        )
+    }
+
+    /// Returns the number of a run's attempt.
+    pub fn attempt_number(&self, run: RunId) -> StoreResult<u32> {
+        self.one(
+            "SELECT attempt FROM run WHERE job_id = ?1 AND number = ?2",
+            params![run.job, run.number],
+            |row| row.get(0),
+        )
     }
 
     /// Returns the facts for the start order of a run.
     pub fn start(&self, run: RunId) -> StoreResult<Start> {
-        let sql = format!(
-            "SELECT run.attempt, run.trigger, run.scheduled_at, run.queue,
-                (SELECT slots FROM queue WHERE name = run.queue), job.name, {}, environment.vars
-             FROM run JOIN job ON job.id = run.job_id JOIN environment ON environment.id = job.environment_id
-             WHERE run.job_id = ?1 AND run.number = ?2",
-            definition::selected()
-        );
-        Ok(self.transaction.prepare_cached(&sql)?.query_row(params![run.job, run.number], |row| {
+        static SQL: LazyLock<String> = LazyLock::new(|| {
+            format!(
+                "SELECT run.attempt, run.trigger, run.scheduled_at, run.queue,
+                    (SELECT slots FROM queue WHERE name = run.queue), job.name, {}, environment.vars
+                 FROM run JOIN job ON job.id = run.job_id
+                    JOIN environment ON environment.id = job.environment_id
+                 WHERE run.job_id = ?1 AND run.number = ?2",
+                definition::selected()
+            )
+        });
+        self.one(&SQL, params![run.job, run.number], |row| {
             Ok(Start {
                 run,
                 attempt: row.get(0)?,
@@ -280,6 +277,6 @@ impl Reader<'_> {
                 slots: row.get(4)?,
                 job: NewJob { name: row.get(5)?, ..definition::read_whole(row, 6)? },
             })
-        })?)
+        })
     }
 }

@@ -103,7 +103,7 @@ impl Reader<'_> {
     /// Fails if there is no such job.
     pub fn job(&self, id: JobId) -> StoreResult<JobView> {
         let sql = format!("SELECT {COLUMNS}, {} FROM job WHERE id = ?1", definition::selected());
-        let mut job = self.transaction.prepare_cached(&sql)?.query_row([id], view)?;
+        let mut job = self.one(&sql, [id], view)?;
         self.complete(&mut job)?;
         Ok(job)
     }
@@ -163,38 +163,35 @@ impl Reader<'_> {
     }
 
     fn complete(&self, job: &mut JobView) -> StoreResult<()> {
-        let mut last = self.transaction.prepare_cached(
+        job.last = self.first(
             "SELECT number, outcome, finished_at FROM run
              WHERE job_id = ?1 AND state = 'finished' ORDER BY number DESC LIMIT 1",
+            [job.id],
+            |row| Ok((RunId { job: job.id, number: row.get(0)? }, row.get(1)?, row.get(2)?)),
         )?;
-        let mut rows = last.query([job.id])?;
-        if let Some(row) = rows.next()? {
-            job.last = Some((RunId { job: job.id, number: row.get(0)? }, row.get(1)?, row.get(2)?));
-        }
-        let mut tags =
-            self.transaction.prepare_cached("SELECT tag FROM tag WHERE job_id = ?1 ORDER BY tag")?;
-        job.definition.tags = tags.query_map([job.id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        job.definition.tags =
+            self.all("SELECT tag FROM tag WHERE job_id = ?1 ORDER BY tag", [job.id], |row| row.get(0))?;
         job.triggers = self.triggers(job.id)?;
         Ok(())
     }
 
     /// Returns the environment of a job's runs, without the `TASKQ_*` variables of each start.
     pub fn environment(&self, job: JobId) -> StoreResult<Vec<EnvVar>> {
-        let mut vars = self.transaction.prepare_cached(
+        self.one(
             "SELECT vars FROM environment WHERE id = (SELECT environment_id FROM job WHERE id = ?1)",
-        )?;
-        let vars: Vec<u8> = vars.query_row([job], |row| row.get(0))?;
-        Ok(codec::split(&vars))
+            [job],
+            |row| Ok(codec::split(row.get_ref(0)?.as_blob()?)),
+        )
     }
 
     /// Returns the triggers of a job, in the order in which they were added.
     pub fn triggers(&self, job: JobId) -> StoreResult<Vec<TriggerView>> {
-        let mut triggers = self.transaction.prepare_cached(
+        self.all(
             "SELECT id, kind, expr, zone, at, period_us, delay_us, next_at FROM trigger
              WHERE job_id = ?1 ORDER BY id",
-        )?;
-        let triggers = triggers.query_map([job], trigger_view)?;
-        Ok(triggers.collect::<rusqlite::Result<_>>()?)
+            [job],
+            trigger_view,
+        )
     }
 
     /// Returns the triggers of a job, each with its schedule or the reason why it has none.
@@ -203,11 +200,11 @@ impl Reader<'_> {
         job: JobId,
         system_zone: &Zone,
     ) -> StoreResult<Vec<(TriggerView, Compiled)>> {
-        let triggers = self.triggers(job)?;
-        Ok(triggers
-            .into_iter()
-            .map(|trigger| (trigger.clone(), schedule_of(&trigger.spec, system_zone)))
-            .collect())
+        let compiled = |trigger: TriggerView| {
+            let schedule = schedule_of(&trigger.spec, system_zone);
+            (trigger, schedule)
+        };
+        Ok(self.triggers(job)?.into_iter().map(compiled).collect())
     }
 
     /// Returns whether a job has only one-time triggers, of which one is still to fire.
@@ -220,17 +217,16 @@ impl Reader<'_> {
     /// Returns the `limit` triggers that fire next, earliest first, each with its job. Empty `jobs`: of all
     /// jobs.
     pub fn next_triggers(&self, jobs: &[JobId], limit: usize) -> StoreResult<Vec<(JobId, TriggerView)>> {
-        let mut statement = self.transaction.prepare(
+        let ids = json_list(jobs);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.all(
             "SELECT id, kind, expr, zone, at, period_us, delay_us, next_at, job_id FROM trigger
              WHERE next_at IS NOT NULL AND held = 0
                 AND (?1 = 0 OR job_id IN (SELECT value FROM json_each(?2)))
              ORDER BY next_at LIMIT ?3",
-        )?;
-        let ids = json_list(jobs);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let triggers = statement
-            .query_map(params![!jobs.is_empty(), ids, limit], |row| Ok((row.get(8)?, trigger_view(row)?)))?;
-        Ok(triggers.collect::<rusqlite::Result<_>>()?)
+            params![!jobs.is_empty(), ids, limit],
+            |row| Ok((row.get(8)?, trigger_view(row)?)),
+        )
     }
 }
 

@@ -1,7 +1,9 @@
 //! Owns: jobs and their triggers: adding, finding, pausing, cancelling.
 //! Never: the progress of their runs (see `ends`).
 
-use rusqlite::{OptionalExtension, ToSql, named_params, params};
+use std::sync::LazyLock;
+
+use rusqlite::{ToSql, named_params, params};
 use serde::{Deserialize, Serialize};
 
 use super::codec::{content_hash, join};
@@ -27,60 +29,46 @@ const REQUESTS_LOOKED_AT: i64 = 100_000;
 impl Reader<'_> {
     /// Finds a job by id or name.
     pub fn find_job(&self, key: &JobKey) -> StoreResult<Option<JobId>> {
-        let found = match key {
-            JobKey::Id(id) => self
-                .transaction
-                .prepare_cached("SELECT id FROM job WHERE id = ?1")?
-                .query_row([id], |row| row.get(0)),
-            JobKey::Name(name) => self
-                .transaction
-                .prepare_cached("SELECT id FROM job WHERE name = ?1")?
-                .query_row([name.as_str()], |row| row.get(0)),
-        };
-        Ok(found.optional()?)
+        match key {
+            JobKey::Id(id) => self.first("SELECT id FROM job WHERE id = ?1", [id], |row| row.get(0)),
+            JobKey::Name(name) => {
+                self.first("SELECT id FROM job WHERE name = ?1", [name.as_str()], |row| row.get(0))
+            }
+        }
     }
 
     /// Finds the job that a recent request has added.
     pub fn find_request(&self, request: i64) -> StoreResult<Option<JobId>> {
         // No index serves this. It is called only if a daemon did not answer, and reads only the latest jobs.
-        let found = self
-            .transaction
-            .prepare("SELECT id FROM job WHERE id > (SELECT max(id) FROM job) - ?2 AND request = ?1")?
-            .query_row(params![request, REQUESTS_LOOKED_AT], |row| row.get(0));
-        Ok(found.optional()?)
+        self.first(
+            "SELECT id FROM job WHERE id > (SELECT max(id) FROM job) - ?2 AND request = ?1",
+            params![request, REQUESTS_LOOKED_AT],
+            |row| row.get(0),
+        )
     }
 
     /// Returns the names of all jobs, sorted.
     pub fn names(&self) -> StoreResult<Vec<String>> {
-        let mut statement =
-            self.transaction.prepare("SELECT name FROM job WHERE name IS NOT NULL ORDER BY name")?;
-        let names = statement.query_map([], |row| row.get(0))?;
-        Ok(names.collect::<rusqlite::Result<_>>()?)
+        self.all("SELECT name FROM job WHERE name IS NOT NULL ORDER BY name", [], |row| row.get(0))
     }
 
     /// Returns the unfinished runs of a job, oldest first, each with whether it is claimed.
     pub fn unfinished_runs(&self, job: JobId) -> StoreResult<Vec<(RunId, bool)>> {
-        let mut statement = self.transaction.prepare_cached(
+        self.all(
             "SELECT number, keeper IS NOT NULL FROM run
              WHERE job_id = ?1 AND state <> 'finished' ORDER BY number",
-        )?;
-        let runs = statement.query_map([job], |row| Ok((RunId { job, number: row.get(0)? }, row.get(1)?)))?;
-        Ok(runs.collect::<rusqlite::Result<_>>()?)
+            [job],
+            |row| Ok((RunId { job, number: row.get(0)? }, row.get(1)?)),
+        )
     }
 
     /// Returns whether a job will not fire again.
     pub fn is_done(&self, job: JobId) -> StoreResult<bool> {
-        Ok(self
-            .transaction
-            .prepare_cached("SELECT done_at IS NOT NULL FROM job WHERE id = ?1")?
-            .query_row([job], |row| row.get(0))?)
+        self.one("SELECT done_at IS NOT NULL FROM job WHERE id = ?1", [job], |row| row.get(0))
     }
 
     pub fn is_paused(&self, job: JobId) -> StoreResult<bool> {
-        Ok(self
-            .transaction
-            .prepare_cached("SELECT paused_at IS NOT NULL FROM job WHERE id = ?1")?
-            .query_row([job], |row| row.get(0))?)
+        self.one("SELECT paused_at IS NOT NULL FROM job WHERE id = ?1", [job], |row| row.get(0))
     }
 }
 
@@ -95,9 +83,10 @@ impl Writer<'_> {
     ) -> StoreResult<JobId> {
         let id = self.insert_job(job, request, now)?;
         for name in &job.tags {
-            self.transaction
-                .prepare_cached("INSERT OR IGNORE INTO tag (job_id, tag) VALUES (?1, ?2)")?
-                .execute(params![id, name.as_str()])?;
+            self.change(
+                "INSERT OR IGNORE INTO tag (job_id, tag) VALUES (?1, ?2)",
+                params![id, name.as_str()],
+            )?;
         }
         for trigger in triggers {
             self.insert_trigger(id, trigger, job.hold)?;
@@ -112,16 +101,18 @@ impl Writer<'_> {
     }
 
     fn insert_job(&self, job: &NewJob, request: Option<i64>, now: Timestamp) -> StoreResult<JobId> {
-        let (columns, values) = definition::assigned();
-        let sql = format!(
-            "INSERT INTO job (name, created_at, paused_at, request, environment_id, {columns})
-             VALUES (:name, :now, :paused_at, :request, :environment_id, {values})"
-        );
+        static SQL: LazyLock<String> = LazyLock::new(|| {
+            let (columns, values) = definition::assigned();
+            format!(
+                "INSERT INTO job (name, created_at, paused_at, request, environment_id, {columns})
+                 VALUES (:name, :now, :paused_at, :request, :environment_id, {values})"
+            )
+        });
         let name = job.name.as_ref().map(JobName::as_str);
         let paused_at = job.hold.then_some(now);
         let others =
             named_params! { ":name": name, ":now": now, ":paused_at": paused_at, ":request": request };
-        self.execute_with_definition(&sql, job, others)?;
+        self.execute_with_definition(&SQL, job, others)?;
         Ok(JobId(self.transaction.last_insert_rowid()))
     }
 
@@ -137,23 +128,20 @@ impl Writer<'_> {
         let mut values: Vec<(&str, &dyn ToSql)> = vec![(":environment_id", &environment)];
         values.extend(bound.iter().map(|(name, value)| (name.as_str(), value as &dyn ToSql)));
         values.extend(others);
-        self.transaction.prepare_cached(sql)?.execute(values.as_slice())?;
-        Ok(())
+        self.change(sql, values.as_slice())
     }
 
     fn intern_environment(&self, vars: &[u8]) -> StoreResult<i64> {
         let hash = content_hash(vars);
-        let found = self
-            .transaction
-            .prepare_cached("SELECT id FROM environment WHERE hash = ?1 AND vars = ?2")?
-            .query_row(params![hash, vars], |row| row.get(0))
-            .optional()?;
+        let found = self.first(
+            "SELECT id FROM environment WHERE hash = ?1 AND vars = ?2",
+            params![hash, vars],
+            |row| row.get(0),
+        )?;
         if let Some(id) = found {
             return Ok(id);
         }
-        self.transaction
-            .prepare_cached("INSERT INTO environment (hash, vars) VALUES (?1, ?2)")?
-            .execute(params![hash, vars])?;
+        self.change("INSERT INTO environment (hash, vars) VALUES (?1, ?2)", params![hash, vars])?;
         Ok(self.transaction.last_insert_rowid())
     }
 
@@ -163,24 +151,12 @@ impl Writer<'_> {
             TriggerSpec::Cron { expr, zone, delay } => (Some(expr), zone.as_ref(), *delay, None, None),
             TriggerSpec::Every { period, anchor } => (None, None, Span::ZERO, Some(*anchor), Some(*period)),
         };
-        let mut insert = self.transaction.prepare_cached(
+        let (kind, next_at, boot_id) = (trigger.spec.kind(), trigger.next_at, &trigger.boot_id);
+        self.change(
             "INSERT INTO trigger (job_id, kind, expr, zone, at, period_us, delay_us, next_at, held, boot_id)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?;
-        let kind: TriggerKind = trigger.spec.kind();
-        insert.execute(params![
-            job,
-            kind,
-            expr,
-            zone,
-            at,
-            period,
-            delay,
-            trigger.next_at,
-            held,
-            trigger.boot_id
-        ])?;
-        Ok(())
+            params![job, kind, expr, zone, at, period, delay, next_at, held, boot_id],
+        )
     }
 
     /// Queues a run that no trigger fired.
@@ -200,20 +176,18 @@ impl Writer<'_> {
     /// Pauses a job: its triggers do not fire and its waiting runs do not start. Returns whether this changed
     /// it.
     pub fn pause_job(&self, job: JobId, now: Timestamp) -> StoreResult<bool> {
-        let changed = self
-            .transaction
-            .prepare_cached("UPDATE job SET paused_at = ?2 WHERE id = ?1 AND paused_at IS NULL")?
-            .execute(params![job, now])?;
+        let changed = self.changed(
+            "UPDATE job SET paused_at = ?2 WHERE id = ?1 AND paused_at IS NULL",
+            params![job, now],
+        )?;
         self.hold(job, true)?;
         Ok(changed > 0)
     }
 
     /// Resumes a job, and returns whether it was paused. The fires during its pause are still due.
     pub fn resume_job(&self, job: JobId) -> StoreResult<bool> {
-        let changed = self
-            .transaction
-            .prepare_cached("UPDATE job SET paused_at = NULL WHERE id = ?1 AND paused_at IS NOT NULL")?
-            .execute([job])?;
+        let changed =
+            self.changed("UPDATE job SET paused_at = NULL WHERE id = ?1 AND paused_at IS NOT NULL", [job])?;
         if changed > 0 {
             self.hold(job, false)?;
             self.has_lost_fires(job);
@@ -222,42 +196,30 @@ impl Writer<'_> {
     }
 
     fn hold(&self, job: JobId, held: bool) -> StoreResult<()> {
-        self.transaction
-            .prepare_cached("UPDATE trigger SET held = ?2 WHERE job_id = ?1")?
-            .execute(params![job, held])?;
-        self.transaction
-            .prepare_cached("UPDATE run SET held = ?2 WHERE job_id = ?1 AND state = 'queued'")?
-            .execute(params![job, held])?;
-        Ok(())
+        self.change("UPDATE trigger SET held = ?2 WHERE job_id = ?1", params![job, held])?;
+        self.change("UPDATE run SET held = ?2 WHERE job_id = ?1 AND state = 'queued'", params![job, held])
     }
 
     /// Sets a trigger's next fire.
     pub fn advance_trigger(&self, trigger: TriggerId, next_at: Option<Timestamp>) -> StoreResult<()> {
-        self.transaction
-            .prepare_cached("UPDATE trigger SET next_at = ?2 WHERE id = ?1")?
-            .execute(params![trigger.0, next_at])?;
-        Ok(())
+        self.change("UPDATE trigger SET next_at = ?2 WHERE id = ?1", params![trigger.0, next_at])
     }
 
     /// Removes all coming fires of a job.
     pub fn disarm(&self, job: JobId) -> StoreResult<()> {
-        self.transaction
-            .prepare_cached("UPDATE trigger SET next_at = NULL, boot_id = NULL WHERE job_id = ?1")?
-            .execute([job])?;
+        self.change("UPDATE trigger SET next_at = NULL, boot_id = NULL WHERE job_id = ?1", [job])?;
         self.has_lost_fires(job);
         Ok(())
     }
 
     /// Ends a waiting run, or requests a stop of a claimed one. `kill_now`: the stop signal is KILL.
     pub fn cancel_run(&self, run: RunId, kill_now: bool, now: Timestamp) -> StoreResult<Cancelled> {
-        let claimed: Option<bool> = self
-            .transaction
-            .prepare_cached(
-                "SELECT keeper IS NOT NULL FROM run
-                 WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
-            )?
-            .query_row(params![run.job, run.number], |row| row.get(0))
-            .optional()?;
+        let claimed: Option<bool> = self.first(
+            "SELECT keeper IS NOT NULL FROM run
+             WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
+            params![run.job, run.number],
+            |row| row.get(0),
+        )?;
         match claimed {
             None => Ok(Cancelled::AlreadyFinished),
             Some(false) => {
@@ -273,14 +235,12 @@ impl Writer<'_> {
 
     /// Stores the request to stop a claimed run.
     pub(super) fn want_stop(&self, run: RunId, kill_now: bool, now: Timestamp) -> StoreResult<()> {
-        self.transaction
-            .prepare_cached(
-                "UPDATE run SET stop_at = coalesce(stop_at, ?3), stop_now = max(stop_now, ?4),
-                    stop_sent = CASE WHEN stop_at IS NULL OR stop_now < ?4 THEN 0 ELSE stop_sent END
-                 WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
-            )?
-            .execute(params![run.job, run.number, now, kill_now])?;
-        Ok(())
+        self.change(
+            "UPDATE run SET stop_at = coalesce(stop_at, ?3), stop_now = max(stop_now, ?4),
+                stop_sent = CASE WHEN stop_at IS NULL OR stop_now < ?4 THEN 0 ELSE stop_sent END
+             WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
+            params![run.job, run.number, now, kill_now],
+        )
     }
 }
 

@@ -1,7 +1,7 @@
 //! Owns: the queue of mails, from the commit of a run's end until sendmail(8) has accepted the mail.
 //! Never: the text of a mail (see `daemon::mail`).
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::{Reader, RunView, StoreResult, Writer, codec};
 use crate::domain::{Execution, JobId, Mail, RunId, Timestamp};
@@ -26,38 +26,29 @@ pub struct UnsentMail {
 impl Reader<'_> {
     /// Returns whether a mail waits or is being sent.
     pub fn is_mail_open(&self, id: i64) -> StoreResult<bool> {
-        let mut statement =
-            self.transaction.prepare("SELECT 1 FROM mail WHERE id = ?1 AND failed IS NULL")?;
-        Ok(statement.exists([id])?)
+        self.has("SELECT 1 FROM mail WHERE id = ?1 AND failed IS NULL", [id])
     }
 
     /// Returns whether a mail waits that is not claimed.
     pub fn has_waiting_mail(&self) -> StoreResult<bool> {
-        let mut statement = self
-            .transaction
-            .prepare_cached("SELECT 1 FROM mail WHERE failed IS NULL AND keeper IS NULL LIMIT 1")?;
-        Ok(statement.exists([])?)
+        self.has("SELECT 1 FROM mail WHERE failed IS NULL AND keeper IS NULL LIMIT 1", [])
     }
 
     /// Returns the mails that are claimed for a keeper.
     pub fn claimed_mails(&self) -> StoreResult<Vec<i64>> {
-        let mut statement = self
-            .transaction
-            .prepare("SELECT id FROM mail WHERE failed IS NULL AND keeper IS NOT NULL ORDER BY id")?;
-        let claimed = statement.query_map([], |row| row.get(0))?;
-        Ok(claimed.collect::<rusqlite::Result<_>>()?)
+        self.all("SELECT id FROM mail WHERE failed IS NULL AND keeper IS NOT NULL ORDER BY id", [], |row| {
+            row.get(0)
+        })
     }
 
     /// Returns the latest unsent mail about a job.
     pub fn unsent_mail(&self, job: JobId) -> StoreResult<Option<UnsentMail>> {
-        let mut statement = self.transaction.prepare(
+        self.first(
             "SELECT run.number, mail.failed FROM mail JOIN run ON run.id = mail.run_id
              WHERE run.job_id = ?1 AND mail.failed IS NOT NULL ORDER BY mail.id DESC LIMIT 1",
-        )?;
-        let unsent = statement.query_row([job], |row| {
-            Ok(UnsentMail { run: RunId { job, number: row.get(0)? }, cause: row.get(1)? })
-        });
-        Ok(unsent.optional()?)
+            [job],
+            |row| Ok(UnsentMail { run: RunId { job, number: row.get(0)? }, cause: row.get(1)? }),
+        )
     }
 
     /// Returns the oldest `limit` open mails of each user that has some. A user's claimed mails are its
@@ -70,7 +61,7 @@ impl Reader<'_> {
         let mut next = Some(String::new());
         let mut users = Vec::new();
         while let Some(user) = next {
-            next = self.transaction.prepare_cached(NEXT)?.query_row([&user], |row| row.get(0)).optional()?;
+            next = self.first(NEXT, [&user], |row| row.get(0))?;
             let mut oldest = self.transaction.prepare_cached(
                 "SELECT id, keeper IS NOT NULL FROM mail WHERE failed IS NULL AND user = ?1 ORDER BY id",
             )?;
@@ -82,13 +73,12 @@ impl Reader<'_> {
     }
 
     fn mail_to_send(&self, id: i64) -> StoreResult<Option<MailToSend>> {
-        let mut statement = self.transaction.prepare_cached(
+        let (run, mail) = self.one(
             "SELECT run.job_id, run.number, job.mail_to, job.mail_when, job.mail_format
              FROM mail JOIN run ON run.id = mail.run_id JOIN job ON job.id = run.job_id WHERE mail.id = ?1",
+            [id],
+            |row| Ok((RunId { job: row.get(0)?, number: row.get(1)? }, codec::mail(row, 2)?)),
         )?;
-        let (run, mail) = statement.query_row([id], |row| {
-            Ok((RunId { job: row.get(0)?, number: row.get(1)? }, codec::mail(row, 2)?))
-        })?;
         let (Some(mail), Some(view)) = (mail, self.run(run)?) else { return Ok(None) };
         Ok(Some(MailToSend { id, mail, run: view, execution: self.start(run)?.job.execution }))
     }
@@ -97,10 +87,10 @@ impl Reader<'_> {
 impl Writer<'_> {
     /// Queues the mail about a run with this key. `user`: of its job.
     pub(super) fn queue_mail(&self, run_id: i64, user: Option<&str>, now: Timestamp) -> StoreResult<()> {
-        self.transaction
-            .prepare_cached("INSERT INTO mail (run_id, queued_at, user) VALUES (?1, ?2, ?3)")?
-            .execute(params![run_id, now, user.unwrap_or_default()])?;
-        Ok(())
+        self.change(
+            "INSERT INTO mail (run_id, queued_at, user) VALUES (?1, ?2, ?3)",
+            params![run_id, now, user.unwrap_or_default()],
+        )
     }
 
     /// Claims mails for the keeper `instance`. A mail that its job no longer wants is dropped.
@@ -111,9 +101,7 @@ impl Writer<'_> {
                 self.mail_is_sent(*id)?;
                 continue;
             };
-            self.transaction
-                .prepare_cached("UPDATE mail SET keeper = ?2 WHERE id = ?1")?
-                .execute(params![id, instance])?;
+            self.change("UPDATE mail SET keeper = ?2 WHERE id = ?1", params![id, instance])?;
             claimed.push(mail);
         }
         Ok(claimed)
@@ -121,43 +109,32 @@ impl Writer<'_> {
 
     /// Queues a claimed mail again.
     pub fn release_mail(&self, id: i64) -> StoreResult<()> {
-        self.transaction
-            .prepare_cached("UPDATE mail SET keeper = NULL WHERE id = ?1 AND failed IS NULL")?
-            .execute([id])?;
-        Ok(())
+        self.change("UPDATE mail SET keeper = NULL WHERE id = ?1 AND failed IS NULL", [id])
     }
 
     /// Deletes a mail that sendmail(8) has accepted.
     pub fn mail_is_sent(&self, id: i64) -> StoreResult<()> {
-        self.transaction
-            .prepare_cached("DELETE FROM mail WHERE id = ?1 AND failed IS NULL")?
-            .execute([id])?;
-        Ok(())
+        self.change("DELETE FROM mail WHERE id = ?1 AND failed IS NULL", [id])
     }
 
     /// Marks a mail as failed. Returns its run, unless it was marked before.
     pub fn mail_failed(&self, id: i64, cause: &str) -> StoreResult<Option<RunId>> {
-        let changed = self
-            .transaction
-            .prepare_cached("UPDATE mail SET keeper = NULL, failed = ?2 WHERE id = ?1 AND failed IS NULL")?
-            .execute(params![id, cause])?;
+        let changed = self.changed(
+            "UPDATE mail SET keeper = NULL, failed = ?2 WHERE id = ?1 AND failed IS NULL",
+            params![id, cause],
+        )?;
         if changed == 0 {
             return Ok(None);
         }
-        Ok(self
-            .transaction
-            .prepare_cached(
-                "SELECT run.job_id, run.number FROM mail JOIN run ON run.id = mail.run_id WHERE mail.id = ?1",
-            )?
-            .query_row([id], |row| Ok(RunId { job: row.get(0)?, number: row.get(1)? }))
-            .optional()?)
+        self.first(
+            "SELECT run.job_id, run.number FROM mail JOIN run ON run.id = mail.run_id WHERE mail.id = ?1",
+            [id],
+            |row| Ok(RunId { job: row.get(0)?, number: row.get(1)? }),
+        )
     }
 
     /// Marks every waiting mail as failed. Returns how many.
     pub fn waiting_mails_failed(&self, cause: &str) -> StoreResult<usize> {
-        Ok(self
-            .transaction
-            .prepare_cached("UPDATE mail SET failed = ?1 WHERE failed IS NULL AND keeper IS NULL")?
-            .execute([cause])?)
+        self.changed("UPDATE mail SET failed = ?1 WHERE failed IS NULL AND keeper IS NULL", [cause])
     }
 }

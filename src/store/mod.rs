@@ -3,6 +3,13 @@
 //!
 //! A writer takes the write lock first, so that the facts it reads are still true when it writes.
 
+/// The condition that a trigger will fire again. A macro, because `concat!` takes no constants.
+macro_rules! will_fire {
+    () => {
+        "(next_at IS NOT NULL OR boot_id IS NOT NULL)"
+    };
+}
+
 mod apply;
 mod codec;
 mod commits;
@@ -25,7 +32,7 @@ use std::cell::RefCell;
 use std::ops::Deref;
 use std::path::Path;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, TransactionBehavior};
 
 use commits::CommitNote;
 use ends::PendingEnd;
@@ -110,6 +117,55 @@ impl Reader<'_> {
     /// Returns whether SQLite has rolled the transaction back: the disk is full, or has failed.
     fn has_run_out(&self) -> bool {
         self.transaction.is_autocommit()
+    }
+
+    /// Returns all rows of a query.
+    fn all<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> StoreResult<Vec<T>> {
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let rows = statement.query_map(values, read)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Returns the first row of a query, if it has rows.
+    fn first<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> StoreResult<Option<T>> {
+        Ok(self.transaction.prepare_cached(sql)?.query_row(values, read).optional()?)
+    }
+
+    /// Returns the first row of a query that always has one.
+    fn one<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> StoreResult<T> {
+        Ok(self.transaction.prepare_cached(sql)?.query_row(values, read)?)
+    }
+
+    /// Returns whether a query has rows.
+    fn has(&self, sql: &str, values: impl Params) -> StoreResult<bool> {
+        Ok(self.transaction.prepare_cached(sql)?.exists(values)?)
+    }
+}
+
+impl Writer<'_> {
+    /// Runs a statement.
+    fn change(&self, sql: &str, values: impl Params) -> StoreResult<()> {
+        self.changed(sql, values).map(|_| ())
+    }
+
+    /// Runs a statement, and returns how many rows it has changed.
+    fn changed(&self, sql: &str, values: impl Params) -> StoreResult<usize> {
+        Ok(self.transaction.prepare_cached(sql)?.execute(values)?)
     }
 }
 

@@ -24,7 +24,7 @@ pub struct QueueView {
 impl Reader<'_> {
     /// Returns all queues, sorted by name.
     pub fn queues(&self) -> StoreResult<Vec<QueueView>> {
-        let mut statement = self.transaction.prepare(
+        self.all(
             "SELECT name, slots, paused_at, mean_run_us,
                 (SELECT count(*) FROM run WHERE run.queue = queue.name
                     AND state = 'running' AND state <> 'finished' AND keeper IS NOT NULL),
@@ -33,35 +33,34 @@ impl Reader<'_> {
                 + (SELECT count(*) FROM run WHERE run.queue = queue.name
                     AND state = 'queued' AND keeper IS NULL AND held = 0)
              FROM queue ORDER BY name",
-        )?;
-        let queues = statement.query_map([], |row| {
-            Ok(QueueView {
-                name: row.get(0)?,
-                slots: row.get(1)?,
-                paused_at: row.get(2)?,
-                mean_run: row.get(3)?,
-                running: row.get::<_, i64>(4)?.cast_unsigned(),
-                waiting: row.get::<_, i64>(5)?.cast_unsigned(),
-            })
-        })?;
-        Ok(queues.collect::<rusqlite::Result<_>>()?)
+            [],
+            |row| {
+                Ok(QueueView {
+                    name: row.get(0)?,
+                    slots: row.get(1)?,
+                    paused_at: row.get(2)?,
+                    mean_run: row.get(3)?,
+                    running: row.get::<_, i64>(4)?.cast_unsigned(),
+                    waiting: row.get::<_, i64>(5)?.cast_unsigned(),
+                })
+            },
+        )
     }
 }
 
 impl Writer<'_> {
     /// Sets the width of a queue, and makes the queue if it does not exist.
     pub fn set_queue(&self, queue: &QueueName, slots: Option<u32>) -> StoreResult<()> {
-        self.transaction.execute(
+        self.change(
             "INSERT INTO queue (name, slots) VALUES (?1, ?2)
              ON CONFLICT (name) DO UPDATE SET slots = coalesce(excluded.slots, slots)",
             params![queue.as_str(), slots],
-        )?;
-        Ok(())
+        )
     }
 
     /// Pauses or resumes a queue, and returns whether this changed it.
     pub fn pause_queue(&self, queue: &QueueName, paused_at: Option<Timestamp>) -> StoreResult<bool> {
-        let changed = self.transaction.execute(
+        let changed = self.changed(
             "UPDATE queue SET paused_at = ?2 WHERE name = ?1 AND (paused_at IS NULL) <> (?2 IS NULL)",
             params![queue.as_str(), paused_at],
         )?;

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use rusqlite::{OptionalExtension, Row, ToSql, params};
+use rusqlite::{Row, ToSql, params};
 
 use super::{Reader, StoreResult};
 use crate::domain::{JobId, Outcome, QueueName, RunId, RunState, Span, Tag, Timestamp, TriggerKind};
@@ -110,15 +110,12 @@ impl Reader<'_> {
             "SELECT {COLUMNS} FROM run JOIN job ON job.id = run.job_id
              WHERE run.job_id = ?1 AND run.number = ?2"
         );
-        Ok(self.transaction.prepare_cached(&sql)?.query_row(params![run.job, run.number], view).optional()?)
+        self.first(&sql, params![run.job, run.number], view)
     }
 
     /// Returns the number of the latest run of a job; 0 if there is none.
     pub fn latest_run(&self, job: JobId) -> StoreResult<i64> {
-        Ok(self
-            .transaction
-            .prepare_cached("SELECT coalesce(max(number), 0) FROM run WHERE job_id = ?1")?
-            .query_row([job], |row| row.get(0))?)
+        self.one("SELECT coalesce(max(number), 0) FROM run WHERE job_id = ?1", [job], |row| row.get(0))
     }
 
     /// Returns runs, the latest first.
@@ -155,9 +152,7 @@ impl Reader<'_> {
                 "SELECT {COLUMNS}, run.id FROM run JOIN job ON job.id = run.job_id
                  WHERE {conditions} ORDER BY {order} DESC LIMIT {limit}"
             );
-            let mut statement = self.transaction.prepare_cached(&sql)?;
-            let runs = statement.query_map(values.as_slice(), |row| Ok((row.get("id")?, view(row)?)))?;
-            Ok(runs.collect::<rusqlite::Result<_>>()?)
+            self.all(&sql, values.as_slice(), |row| Ok((row.get("id")?, view(row)?)))
         })
     }
 
@@ -165,8 +160,7 @@ impl Reader<'_> {
     pub fn count_runs(&self, filter: &RunFilter) -> StoreResult<usize> {
         filter.select(|conditions, values| {
             let sql = format!("SELECT count(*) FROM run WHERE {conditions}");
-            let count: i64 =
-                self.transaction.prepare_cached(&sql)?.query_row(values.as_slice(), |row| row.get(0))?;
+            let count: i64 = self.one(&sql, values.as_slice(), |row| row.get(0))?;
             Ok(usize::try_from(count).unwrap_or(0))
         })
     }
@@ -175,28 +169,23 @@ impl Reader<'_> {
     pub fn has_runs(&self, filter: &RunFilter) -> StoreResult<bool> {
         filter.select(|conditions, values| {
             let sql = format!("SELECT 1 FROM run WHERE {conditions} LIMIT 1");
-            Ok(self.transaction.prepare_cached(&sql)?.exists(values.as_slice())?)
+            self.has(&sql, values.as_slice())
         })
     }
 
     /// Returns the place of the latest run in the order in which runs were made.
     pub fn newest_run(&self) -> StoreResult<i64> {
-        Ok(self
-            .transaction
-            .prepare_cached("SELECT coalesce(max(id), 0) FROM run")?
-            .query_row([], |row| row.get(0))?)
+        self.one("SELECT coalesce(max(id), 0) FROM run", [], |row| row.get(0))
     }
 
     /// Returns the output of a run, if it is in the run log.
     pub fn output(&self, run: RunId) -> StoreResult<Option<Vec<u8>>> {
-        Ok(self
-            .transaction
-            .prepare_cached(
-                "SELECT data FROM output JOIN run ON run.id = output.run_id
-                 WHERE run.job_id = ?1 AND run.number = ?2",
-            )?
-            .query_row(params![run.job, run.number], |row| row.get(0))
-            .optional()?)
+        self.first(
+            "SELECT data FROM output JOIN run ON run.id = output.run_id
+             WHERE run.job_id = ?1 AND run.number = ?2",
+            params![run.job, run.number],
+            |row| row.get(0),
+        )
     }
 }
 

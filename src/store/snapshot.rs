@@ -1,7 +1,7 @@
 //! Owns: reading the facts for the engine. An index serves each query.
 //! Never: deciding on them (see `engine`).
 
-use rusqlite::{OptionalExtension, Row, ToSql, named_params, params};
+use rusqlite::{Row, ToSql, named_params, params};
 
 use super::codec::missed;
 use super::{Reader, StoreResult, Writer};
@@ -101,27 +101,27 @@ impl Reader<'_> {
         trigger: TriggerId,
         after: Timestamp,
     ) -> StoreResult<Vec<Timestamp>> {
-        let mut statement = self.transaction.prepare_cached(
+        self.all(
             "SELECT scheduled_at FROM run
              WHERE job_id = ?1 AND trigger_id = ?2 AND scheduled_at > ?3 ORDER BY scheduled_at",
-        )?;
-        let taken = statement.query_map(params![job, trigger.0, after], |row| row.get(0))?;
-        Ok(taken.collect::<rusqlite::Result<_>>()?)
+            params![job, trigger.0, after],
+            |row| row.get(0),
+        )
     }
 
     fn unfinished(&self, job: JobId) -> StoreResult<Vec<Unfinished>> {
-        let mut statement = self.transaction.prepare_cached(
+        self.all(
             "SELECT number, keeper IS NOT NULL, stop_at IS NOT NULL FROM run
              WHERE job_id = ?1 AND state <> 'finished' ORDER BY number",
-        )?;
-        let runs = statement.query_map([job], |row| {
-            Ok(Unfinished {
-                run: RunId { job, number: row.get(0)? },
-                claimed: row.get(1)?,
-                stopping: row.get(2)?,
-            })
-        })?;
-        Ok(runs.collect::<rusqlite::Result<_>>()?)
+            [job],
+            |row| {
+                Ok(Unfinished {
+                    run: RunId { job, number: row.get(0)? },
+                    claimed: row.get(1)?,
+                    stopping: row.get(2)?,
+                })
+            },
+        )
     }
 
     fn queue_states(&self, cpus: usize, prefetch_max: &PrefetchMax<'_>) -> StoreResult<Vec<QueueState>> {
@@ -155,22 +155,22 @@ impl Reader<'_> {
     }
 
     fn claimed_in(&self, queue: &str) -> StoreResult<(usize, Vec<Prefetched>)> {
-        let claimed: i64 = self
-            .transaction
-            .prepare_cached(
-                "SELECT count(*) FROM run WHERE queue = ?1 AND state <> 'finished' AND keeper IS NOT NULL",
-            )?
-            .query_row([queue], |row| row.get(0))?;
-        let mut statement = self.transaction.prepare_cached(
+        let claimed: i64 = self.one(
+            "SELECT count(*) FROM run WHERE queue = ?1 AND state <> 'finished' AND keeper IS NOT NULL",
+            [queue],
+            |row| row.get(0),
+        )?;
+        let prefetched = self.all(
             "SELECT job_id, number, rank, held FROM run
              WHERE queue = ?1 AND state = 'queued' AND state <> 'finished' AND keeper IS NOT NULL
              ORDER BY id DESC",
+            [queue],
+            |row| {
+                let run = RunId { job: row.get(0)?, number: row.get(1)? };
+                Ok(Prefetched { run, rank: row.get(2)?, held: row.get(3)? })
+            },
         )?;
-        let prefetched = statement.query_map([queue], |row| {
-            let run = RunId { job: row.get(0)?, number: row.get(1)? };
-            Ok(Prefetched { run, rank: row.get(2)?, held: row.get(3)? })
-        })?;
-        Ok((usize::try_from(claimed).unwrap_or(0), prefetched.collect::<rusqlite::Result<_>>()?))
+        Ok((usize::try_from(claimed).unwrap_or(0), prefetched))
     }
 
     fn candidates(&self, queue: &str, limit: usize) -> StoreResult<Vec<Candidate>> {
@@ -193,53 +193,49 @@ impl Reader<'_> {
 
     /// Returns the instant of the next fire.
     pub fn next_deadline(&self) -> StoreResult<Option<Timestamp>> {
-        Ok(self
-            .transaction
-            .prepare_cached("SELECT min(next_at) FROM trigger WHERE next_at IS NOT NULL AND held = 0")?
-            .query_row([], |row| row.get(0))?)
+        self.one("SELECT min(next_at) FROM trigger WHERE next_at IS NOT NULL AND held = 0", [], |row| {
+            row.get(0)
+        })
     }
 
     /// Returns all claimed runs that are not finished.
     pub fn claimed_runs(&self) -> StoreResult<Vec<ClaimedRun>> {
-        let mut statement = self.transaction.prepare(
+        self.all(
             "SELECT job_id, number, attempt, keeper, stop_at IS NOT NULL, pid, started_at FROM run
              WHERE state <> 'finished' AND keeper IS NOT NULL ORDER BY id",
-        )?;
-        let claimed = statement.query_map([], |row| {
-            let run = RunId { job: row.get(0)?, number: row.get(1)? };
-            let (pid, started_at): (Option<u32>, Option<Timestamp>) = (row.get(5)?, row.get(6)?);
-            Ok(ClaimedRun {
-                run,
-                attempt: row.get(2)?,
-                keeper: row.get(3)?,
-                stop_wanted: row.get(4)?,
-                started: pid.zip(started_at),
-            })
-        })?;
-        Ok(claimed.collect::<rusqlite::Result<_>>()?)
+            [],
+            |row| {
+                let run = RunId { job: row.get(0)?, number: row.get(1)? };
+                let (pid, started_at): (Option<u32>, Option<Timestamp>) = (row.get(5)?, row.get(6)?);
+                Ok(ClaimedRun {
+                    run,
+                    attempt: row.get(2)?,
+                    keeper: row.get(3)?,
+                    stop_wanted: row.get(4)?,
+                    started: pid.zip(started_at),
+                })
+            },
+        )
     }
 
     /// Returns when the latest run was queued.
     pub fn latest_queued_at(&self) -> StoreResult<Option<Timestamp>> {
-        let mut statement = self.transaction.prepare("SELECT queued_at FROM run ORDER BY id DESC LIMIT 1")?;
-        Ok(statement.query_row([], |row| row.get(0)).optional()?)
+        self.first("SELECT queued_at FROM run ORDER BY id DESC LIMIT 1", [], |row| row.get(0))
     }
 
     /// Returns whether a queue exists.
     pub fn has_queue(&self, queue: &QueueName) -> StoreResult<bool> {
-        let mut statement = self.transaction.prepare_cached("SELECT 1 FROM queue WHERE name = ?1")?;
-        Ok(statement.exists([queue.as_str()])?)
+        self.has("SELECT 1 FROM queue WHERE name = ?1", [queue.as_str()])
     }
 }
 
 impl Writer<'_> {
     /// Makes every `@reboot` trigger due that has not fired in this boot.
     pub fn fire_reboots(&self, boot_id: &str, now: Timestamp) -> StoreResult<()> {
-        self.transaction.execute(
+        self.change(
             "UPDATE trigger SET next_at = ?2, boot_id = ?1 WHERE boot_id IS NOT NULL AND boot_id <> ?1",
             params![boot_id, now],
-        )?;
-        Ok(())
+        )
     }
 
     /// Stores a value, and returns the one before.
@@ -248,11 +244,10 @@ impl Writer<'_> {
             MetaKey::Boot => "boot",
             MetaKey::SystemZone => "system_zone",
         };
-        let mut statement = self.transaction.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
-        let known: Option<String> = statement.query_row([key], |row| row.get(0)).optional()?;
+        let known: Option<String> =
+            self.first("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))?;
         if known.as_deref() != Some(value) {
-            self.transaction
-                .execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![key, value])?;
+            self.change("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![key, value])?;
         }
         Ok(known)
     }
