@@ -35,7 +35,7 @@ impl ErrorKind {
 }
 
 /// An error: `error: cannot WHAT: CAUSE`, then `hint: HINT`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {
     pub kind: ErrorKind,
     /// The operation that failed, as ``add job `backup` ``: verb, kind, name.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cli::context::Context;
 use crate::cli::output::progress::Progress;
-use crate::daemon::{Presence, Subscription, Wake};
+use crate::daemon::{Subscription, Unconnected, WaitEnd};
 use crate::domain::{RunId, RunState, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Reader, RunView, Store, StoreResult};
@@ -69,20 +69,20 @@ impl<'a> Waiting<'a> {
             return Ok(());
         }
         let unavailable = |cause: String| Error::new(ErrorKind::Unavailable, &self.what, cause);
-        match self.subscription.presence() {
-            Presence::Connected => self.met_daemon = true,
-            Presence::Absent => {
+        match self.subscription.unconnected() {
+            None => self.met_daemon = true,
+            Some(Unconnected::NotRunning) => {
                 return Err(unavailable("the daemon is not running".to_owned())
                     .hint("start it with `taskq daemon`, in another terminal or as a service"));
             }
-            Presence::Deaf(pid) => {
+            Some(Unconnected::NotListening(pid)) => {
                 let cause =
                     format!("the daemon (pid {pid}) holds the lock but does not listen; its runs continue");
                 // Not `Unavailable`: a daemon is running.
                 return Err(Error::conflict(&self.what, cause)
                     .hint(format!("end it with `kill {pid}` and start another with `taskq daemon`")));
             }
-            Presence::Unknown(cause) => {
+            Some(Unconnected::Refused(cause)) => {
                 if !std::mem::replace(&mut self.doubts_told, true) {
                     self.talk(&format!("cannot reach the daemon: {cause}; polling the store"));
                 }
@@ -106,13 +106,13 @@ impl<'a> Waiting<'a> {
             Span::from_micros(until.as_micros().saturating_sub(monotonic(self.context).as_micros()))
         });
         match self.subscription.wait(left).map_err(|error| Error::io(&self.what, &error))? {
-            Wake::Turn | Wake::File => {
+            WaitEnd::Turn | WaitEnd::File => {
                 // So that the end of the next daemon is reported too.
                 self.missing_told &= !self.subscription.has_daemon();
                 Ok(true)
             }
-            Wake::TimedOut => Ok(false),
-            Wake::DaemonGone => {
+            WaitEnd::TimedOut => Ok(false),
+            WaitEnd::DaemonGone => {
                 if !self.missing_told {
                     self.talk("the daemon is gone; waiting for the next one");
                     self.missing_told = true;

@@ -1,10 +1,10 @@
-//! Owns: adding a job: by the daemon, if one runs, else by the client itself; exactly once either way.
-//! Never: reading what a person typed (see `cli`).
+//! Owns: adding a job exactly once: by the daemon if one runs, otherwise by the client itself.
+//! Never: reading the command line (see `cli`).
 //!
-//! The daemon has the database open, its statements prepared and its next commit coming: a job handed to it
-//! is stored and claimed in one transaction. A client that gets no answer stores the job itself. It hangs up
-//! first, and the daemon looks for that while it holds the write lock: so one of the two stores the job, and
-//! the other sees that it did, by the random `request` number that the row carries.
+//! A client that opens the database pays more than the daemon, which has it open and stores and claims a job
+//! in one transaction. A client that receives no answer closes the connection and stores the job itself. The
+//! daemon checks under the write lock that the client is still connected. So one of the two stores the job.
+//! The other finds it by the random number of the request, which is stored with the job.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -18,20 +18,20 @@ use serde::{Deserialize, Serialize};
 use super::lock::open_store;
 use super::poke::Poke;
 use super::random_id;
-use super::sockets::{self, Bound};
+use super::sockets::{self, NamedSocket};
 use crate::domain::{JobId, JobKey, NewJob, QueueName, Timestamp};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::keeper::wire::{FrameReader, encode};
 use crate::store::{FirstFire, Store, StoreResult, Writer};
 
-/// How long a client waits for the daemon's answer before it stores the job itself: longer than any turn that
-/// goes on, shorter than a person's patience with one that does not.
+/// How long a client waits for the daemon's answer before it stores the job itself: longer than any turn of a
+/// daemon that works, and short enough for a person.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a client hands to the daemon.
+/// A job that a client sends to the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddRequest {
-    /// Random: tells this request from every other.
+    /// A random number.
     pub id: i64,
     pub job: NewJob,
     pub triggers: Vec<FirstFire>,
@@ -39,10 +39,10 @@ pub struct AddRequest {
 
 pub type AddAnswer = Result<JobId>;
 
-/// How a job comes to be added.
+/// The circumstances in which a job is added.
 #[derive(Clone, Copy, Debug)]
 pub struct Adding<'a> {
-    /// What is being done, for errors: ``add job `backup` ``.
+    /// The operation, for errors: ``add job `backup` ``.
     pub what: &'a str,
     /// Jobs of the same batch that were added before it.
     pub others: &'a [JobId],
@@ -50,7 +50,7 @@ pub struct Adding<'a> {
     pub now: Timestamp,
 }
 
-/// Stores a job, unless its name is taken or its queue is not there.
+/// Stores a job, unless its name is taken or its queue does not exist.
 pub fn add_job(
     writer: &Writer<'_>,
     job: &NewJob,
@@ -67,7 +67,7 @@ pub fn add_job(
         };
         return Ok(Err(Error::conflict(adding.what, format!("the name `{name}` is taken by {by}"))));
     }
-    // The default queue is always there, and nearly always meant.
+    // The default queue always exists, and most jobs use it.
     if job.queue != QueueName::default() && !writer.has_queue(&job.queue)? {
         return Ok(Err(Error::not_found(adding.what, format!("there is no queue `{}`", job.queue))
             .hint(format!("make it with `taskq queue set {} --slots 1`", job.queue))));
@@ -88,10 +88,10 @@ pub(super) fn add_requested(
 
 const WHAT: &str = "add job";
 
-/// Adds one job to the store in `dir`; it is on disk when this returns.
+/// Adds one job to the store in `dir`. The job is on disk when this returns.
 ///
 /// # Errors
-/// `Conflict` if its name is taken, `NotFound` if its queue is not there, `Io` if it cannot be stored.
+/// `Conflict` if its name is taken, `NotFound` if its queue does not exist, `Io` if it cannot be stored.
 pub fn add(dir: &Path, job: NewJob, triggers: Vec<FirstFire>, now: Timestamp) -> Result<JobId> {
     let id = random_id().map_err(|error| Error::io(WHAT, &error))?;
     let request = AddRequest { id, job, triggers };
@@ -105,7 +105,7 @@ pub fn add(dir: &Path, job: NewJob, triggers: Vec<FirstFire>, now: Timestamp) ->
     stored.map_err(|error| error.during(WHAT))?
 }
 
-/// Stores the job of a request that the daemon did not answer, unless the daemon has stored it.
+/// Stores the job of a request without an answer, unless the daemon has stored it.
 pub fn add_once(store: &mut Store, request: &AddRequest, now: Timestamp) -> StoreResult<AddAnswer> {
     store.write(|writer| match writer.find_request(request.id)? {
         Some(job) => Ok(Ok(job)),
@@ -113,8 +113,8 @@ pub fn add_once(store: &mut Store, request: &AddRequest, now: Timestamp) -> Stor
     })
 }
 
-/// Hands a request to the daemon; `None` if there is none, or it does not answer. The connection is closed
-/// then.
+/// Sends a request to the daemon, and returns its answer. Returns `None` if no daemon runs or answers; then
+/// the connection is closed.
 fn ask(dir: &Path, request: &AddRequest) -> Option<AddAnswer> {
     let mut stream = sockets::connect(dir, sockets::ADDS).ok().filter(sockets::has_trusted_peer)?;
     let mut frame = Vec::new();
@@ -127,90 +127,58 @@ fn ask(dir: &Path, request: &AddRequest) -> Option<AddAnswer> {
     loop {
         let length = stream.read(&mut bytes).ok().filter(|length| *length > 0)?;
         frames.push(&bytes[..length]);
-        if let Some(answer) = frames.take::<WireAnswer>().ok()? {
-            return Some(answer.into());
+        if let Some(answer) = frames.take().ok()? {
+            return Some(answer);
         }
     }
 }
 
-/// An answer as it goes over the socket.
-#[derive(Debug, Serialize, Deserialize)]
-enum WireAnswer {
-    Added(JobId),
-    Refused { kind: ErrorKind, what: String, cause: String, hint: Option<String> },
-}
-
-impl From<WireAnswer> for AddAnswer {
-    fn from(answer: WireAnswer) -> Self {
-        match answer {
-            WireAnswer::Added(job) => Ok(job),
-            WireAnswer::Refused { kind, what, cause, hint } => Err(Error { kind, what, cause, hint }),
-        }
-    }
-}
-
-impl From<AddAnswer> for WireAnswer {
-    fn from(answer: AddAnswer) -> Self {
-        match answer {
-            Ok(job) => Self::Added(job),
-            Err(Error { kind, what, cause, hint }) => Self::Refused { kind, what, cause, hint },
-        }
-    }
-}
-
-/// The daemon's side: clients that add jobs.
+/// The clients that add jobs through the daemon.
 #[derive(Debug)]
-pub(super) struct AddSocket {
-    listener: UnixListener,
-    bound: Bound,
-    clients: Vec<Client>,
-    /// How many are let in at once.
+pub(super) struct Adders {
+    socket: NamedSocket<UnixListener>,
+    clients: Vec<Adder>,
     most: usize,
 }
 
 #[derive(Debug)]
-struct Client {
+struct Adder {
     stream: UnixStream,
     frames: FrameReader,
     request: Option<AddRequest>,
 }
 
-impl AddSocket {
+impl Adders {
+    /// Makes their socket. At most `most` clients are connected at once.
     pub(super) fn bind(dir: &Path, most: usize) -> io::Result<Self> {
-        let (listener, bound) = listen(dir)?;
-        Ok(Self { listener, bound, clients: Vec::new(), most })
+        Ok(Self { socket: NamedSocket::new(dir, sockets::ADDS, sockets::listen)?, clients: Vec::new(), most })
     }
 
-    /// Returns where those come who want in.
-    pub(super) fn listener(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
+    pub(super) fn socket(&self) -> &NamedSocket<UnixListener> {
+        &self.socket
     }
 
-    /// Returns those who have not said everything.
+    /// Returns the connections whose request is not complete.
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.clients.iter().filter(|client| client.request.is_none()).map(|client| client.stream.as_fd())
     }
 
-    pub(super) fn bound(&self) -> &Bound {
-        &self.bound
-    }
-
-    /// Lets in everybody who has come and may, and takes in what they send. Where that is too many, the first
-    /// of those who have not said everything goes: it stores its job itself.
+    /// Accepts the waiting clients, and receives what they have sent. If there are too many, drops the oldest
+    /// one without a complete request: that client stores its job itself.
     ///
     /// # Errors
     /// There are no descriptors, or no memory, for one more.
     pub(super) fn accept(&mut self) -> io::Result<()> {
-        while let Some(stream) = sockets::accept(&self.listener)? {
-            let mut client = Client { stream, frames: FrameReader::default(), request: None };
-            if !client.read() {
+        while let Some(stream) = sockets::accept(&self.socket)? {
+            let mut client = Adder { stream, frames: FrameReader::default(), request: None };
+            if !client.receive() {
                 continue;
             }
             self.clients.push(client);
             if self.clients.len() > self.most {
                 match self.clients.iter().position(|client| client.request.is_none()) {
                     Some(slowest) => drop(self.clients.remove(slowest)),
-                    // All of them wait for the next turn; so may the rest.
+                    // All of them wait for the next turn. The rest can wait too.
                     None => break,
                 }
             }
@@ -219,29 +187,29 @@ impl AddSocket {
     }
 
     pub(super) fn receive(&mut self) {
-        self.clients.retain_mut(Client::read);
+        self.clients.retain_mut(Adder::receive);
     }
 
-    /// Tells whether a request is complete.
+    /// Returns whether a request is complete.
     pub(super) fn has_requests(&self) -> bool {
         self.clients.iter().any(|client| client.request.is_some())
     }
 
-    /// Listens again where the name is gone; whoever has come stays.
-    pub(super) fn mend(&mut self, dir: &Path) -> io::Result<()> {
-        if self.bound.is_gone() {
+    /// Makes the socket again if its file is gone. The clients stay connected.
+    pub(super) fn mend(&mut self) -> io::Result<()> {
+        if self.socket.is_gone() {
             self.accept()?;
-            (self.listener, self.bound) = listen(dir)?;
+            self.socket.renew()?;
         }
         Ok(())
     }
 
-    /// Returns the requests that are complete.
+    /// Returns the complete requests.
     pub(super) fn requests(&self) -> Vec<&AddRequest> {
         self.clients.iter().filter_map(|client| client.request.as_ref()).collect()
     }
 
-    /// Tells whether the client of a request has hung up.
+    /// Returns whether the client of a request has closed its connection.
     pub(super) fn has_hung_up(&self, request: &AddRequest) -> bool {
         let client = self.clients.iter().find(|client| client.request.as_ref() == Some(request));
         client.is_none_or(|client| {
@@ -250,7 +218,7 @@ impl AddSocket {
         })
     }
 
-    /// Answers the complete requests, in order, and is done with their clients.
+    /// Answers the complete requests, in order, and closes their connections.
     pub(super) fn answer(&mut self, answers: impl IntoIterator<Item = AddAnswer>) {
         let mut answers = answers.into_iter();
         self.clients.retain_mut(|client| {
@@ -259,24 +227,18 @@ impl AddSocket {
             }
             if let Some(answer) = answers.next() {
                 let mut frame = Vec::new();
-                // A client that is gone before its answer asks the database.
-                let _ =
-                    encode(&WireAnswer::from(answer), &mut frame).map(|()| client.stream.write_all(&frame));
+                // A client that does not receive its answer looks for its job in the database.
+                let _ = encode(&answer, &mut frame).map(|()| client.stream.write_all(&frame));
             }
             false
         });
     }
 }
 
-fn listen(dir: &Path) -> io::Result<(UnixListener, Bound)> {
-    let listener = sockets::listen(dir, sockets::ADDS)?;
-    listener.set_nonblocking(true)?;
-    Ok((listener, Bound::of(dir, sockets::ADDS)?))
-}
-
-impl Client {
-    /// Reads what has come; `false` if the client is gone or talks nonsense.
-    fn read(&mut self) -> bool {
+impl Adder {
+    /// Receives its bytes, up to a complete request. Returns `false` if the client has hung up or sent
+    /// something else.
+    fn receive(&mut self) -> bool {
         if self.request.is_some() {
             return true;
         }

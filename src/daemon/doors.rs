@@ -1,121 +1,133 @@
-//! Owns: the daemon's sockets as one: how many come in, what becomes of them when the system has no more
-//! descriptors, and that they are found under their names for as long as the daemon lives.
-//! Never: what is said at them.
+//! Owns: the daemon's three sockets together: the number of connections, the pause when the system has no
+//! more descriptors, and that clients find the sockets under their names as long as the daemon lives.
+//! Never: the messages (see `poke`, `subscription` and `adding`).
 
 use std::io;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::time::Duration;
 
 use log::{info, warn};
 
-use super::adding::AddSocket;
+use super::adding::Adders;
 use super::agenda::{Agenda, Timer};
-use super::poke::PokeSocket;
-use super::sockets::Bound;
+use super::sockets::{self, ADDS, NamedSocket, POKES, TURNS};
 use super::sources::{Source, Sources};
 use super::subscription::Subscribers;
 use crate::clock::Clock;
 use crate::error::describe;
 use crate::keeper::descriptor_limit;
 
-/// The pause after something was refused for want of descriptors or memory. The listener stays readable
-/// meanwhile: to poll it would be to spin.
+/// The pause after the system had no descriptors or memory for a connection. The listener stays readable
+/// during the pause, so it is not polled: the loop would spin.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long after the last refusal the next is news.
+/// A failure is logged again if the last one is longer ago than this.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
-/// What a daemon has open without any client, and opens for a moment in a turn: its store, its keeper, an
-/// output.
+/// The descriptors of a daemon without clients: store, keeper, and an output for a moment in a turn.
 const OWN_DESCRIPTORS: usize = 24;
 
-/// Clients that add jobs are let in for the time of a turn; more of them share no commit any better.
-const ADDS_MAX: usize = 256;
+/// The most clients that add jobs at once. They stay for one turn, and more of them share a commit no better.
+const ADDERS_MAX: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Doors {
-    dir: PathBuf,
-    pub(super) pokes: PokeSocket,
+    pub(super) pokes: NamedSocket<UnixDatagram>,
     pub(super) subscribers: Subscribers,
-    pub(super) adds: AddSocket,
-    /// When something was refused last, if that was logged and is not long ago.
-    refused_at: Option<Duration>,
+    pub(super) adders: Adders,
+    /// The time of the last failure, if it is not long ago.
+    failed_at: Option<Duration>,
+}
+
+/// Returns whether clients find the sockets of the daemon that serves the store in `dir`. Sends nothing.
+pub fn is_listening(dir: &Path) -> bool {
+    sockets::are_there(dir, POKES, &[TURNS, ADDS])
 }
 
 impl Doors {
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
-        let (subscribers, adds) = places(descriptor_limit());
+        let (subscribers, adders) = places(descriptor_limit());
         Ok(Self {
-            dir: dir.to_owned(),
-            pokes: PokeSocket::bind(dir)?,
+            pokes: NamedSocket::new(dir, POKES, sockets::receive)?,
             subscribers: Subscribers::bind(dir, subscribers)?,
-            adds: AddSocket::bind(dir, adds)?,
-            refused_at: None,
+            adders: Adders::bind(dir, adders)?,
+            failed_at: None,
         })
     }
 
-    /// Registers everything that clients can reach. Who wants in waits while `Timer::DoorsRetry` is set.
+    /// Registers the sockets and connections. New connections wait while `Timer::DoorsRetry` is set.
     pub(super) fn register<'a>(&'a self, agenda: &Agenda, sources: &mut Sources<'a>) {
         sources.add(Source::Pokes, self.pokes.as_fd());
         let is_open = !agenda.is_set(Timer::DoorsRetry);
-        let subscribers = self.subscribers.listener().filter(|_| is_open);
-        let subscribers = subscribers.into_iter().chain(self.subscribers.fds());
+        let listener = (is_open && self.subscribers.have_room()).then(|| self.subscribers.socket().as_fd());
+        let subscribers = listener.into_iter().chain(self.subscribers.fds());
         subscribers.for_each(|fd| sources.add(Source::Subscribers, fd));
-        let adders = is_open.then(|| self.adds.listener()).into_iter().chain(self.adds.fds());
+        let listener = is_open.then(|| self.adders.socket().as_fd());
+        let adders = listener.into_iter().chain(self.adders.fds());
         adders.for_each(|fd| sources.add(Source::Adders, fd));
     }
 
-    /// Lets in who waits for turns, and forgets who has left.
+    /// Accepts clients that wait for turns, and drops those that have left.
     pub(super) fn meet_subscribers(&mut self, agenda: &mut Agenda, clock: &dyn Clock) {
-        // First those who go: they make room.
+        // First those that have left, because they make room.
         self.subscribers.drop_departed();
         if !agenda.is_set(Timer::DoorsRetry) {
-            let met = self.subscribers.accept();
-            self.note(met, "let clients in", agenda, clock);
+            let accepted = self.subscribers.accept();
+            self.note(accepted, "let clients in", agenda, clock);
         }
     }
 
-    /// Lets in who adds jobs, and takes in what they send. Returns whether a request is complete.
+    /// Accepts clients that add jobs, and receives what they send. Returns whether a request is complete.
     pub(super) fn meet_adders(&mut self, agenda: &mut Agenda, clock: &dyn Clock) -> bool {
-        self.adds.receive();
+        self.adders.receive();
         if !agenda.is_set(Timer::DoorsRetry) {
-            let met = self.adds.accept();
-            self.note(met, "let clients in", agenda, clock);
+            let accepted = self.adders.accept();
+            self.note(accepted, "let clients in", agenda, clock);
         }
-        self.adds.has_requests()
+        self.adders.has_requests()
     }
 
-    /// Makes sockets again whose names are gone, as cleaners of temporary directories and people remove them.
-    /// What another process has made under such a name stays.
+    /// Makes sockets again whose files are gone: people and cleaners of temporary directories remove them.
+    /// Leaves a file that another process has made with such a name.
     pub(super) fn mend(&mut self, agenda: &mut Agenda, clock: &dyn Clock) {
-        let doors = [self.pokes.bound(), self.subscribers.bound(), self.adds.bound()];
-        if agenda.is_set(Timer::DoorsRetry) || !doors.iter().any(|bound| bound.is_gone()) {
+        let is_any_gone =
+            self.pokes.is_gone() || self.subscribers.socket().is_gone() || self.adders.socket().is_gone();
+        if agenda.is_set(Timer::DoorsRetry) || !is_any_gone {
             return;
         }
-        let mended = self
-            .pokes
-            .mend(&self.dir)
-            .and_then(|()| self.subscribers.mend(&self.dir))
-            .and_then(|()| self.adds.mend(&self.dir));
+        let mended = self.mend_each();
         if mended.is_ok() {
             info!("the sockets were gone, and are there again");
         }
         self.note(mended, "make the sockets again", agenda, clock);
     }
 
-    /// Removes the sockets that are ours.
+    fn mend_each(&mut self) -> io::Result<()> {
+        if self.pokes.is_gone() {
+            // Nothing is lost with the old socket: a client sends *wrote* after its commit, and the turn that
+            // follows sees that commit.
+            self.pokes.renew()?;
+        }
+        self.subscribers.mend()?;
+        self.adders.mend()
+    }
+
+    /// Removes the files of the sockets.
     pub(super) fn remove(&self) {
-        [self.pokes.bound(), self.subscribers.bound(), self.adds.bound()].into_iter().for_each(Bound::remove);
+        self.pokes.remove();
+        self.subscribers.socket().remove();
+        self.adders.socket().remove();
     }
 
     fn note(&mut self, result: io::Result<()>, what: &str, agenda: &mut Agenda, clock: &dyn Clock) {
         let now = clock.monotonic();
         match result {
-            Ok(()) => self.refused_at = self.refused_at.filter(|at| now < *at + FORGOTTEN),
+            Ok(()) => self.failed_at = self.failed_at.filter(|at| now < *at + FORGOTTEN),
             Err(error) => {
                 agenda.set_after(Timer::DoorsRetry, PAUSE, clock);
-                if self.refused_at.replace(now).is_none() {
+                if self.failed_at.replace(now).is_none() {
                     warn!("cannot {what}: {}; trying again each second", describe(&error));
                 }
             }
@@ -123,12 +135,12 @@ impl Doors {
     }
 }
 
-/// Returns how many may wait for turns, and how many add jobs, at once: none of them takes the descriptors
-/// that the others, or the daemon's own work, need.
+/// Returns how many clients may wait for turns at once, and how many may add jobs. Neither takes descriptors
+/// that the other, or the daemon's own work, needs.
 fn places(limit: usize) -> (usize, usize) {
     let rest = limit.saturating_sub(OWN_DESCRIPTORS);
-    let adds = (rest / 4).clamp(2, ADDS_MAX);
-    (rest.saturating_sub(adds).max(2), adds)
+    let adders = (rest / 4).clamp(2, ADDERS_MAX);
+    (rest.saturating_sub(adders).max(2), adders)
 }
 
 #[cfg(test)]
@@ -137,10 +149,9 @@ mod tests {
 
     use super::*;
     use crate::clock::FakeClock;
-    use crate::daemon::sockets;
     use crate::domain::Timestamp;
 
-    /// Doors with what they are given at each call.
+    /// Doors, with the arguments of their functions.
     struct Place {
         dir: tempfile::TempDir,
         doors: Doors,
@@ -164,7 +175,7 @@ mod tests {
             self.doors.meet_subscribers(&mut self.agenda, &self.clock);
         }
 
-        /// Returns how many descriptors are polled for those who wait for turns, and for those who add jobs.
+        /// Returns how many descriptors are polled for subscribers, and how many for adders.
         fn polled(&self) -> (usize, usize) {
             let mut sources = Sources::default();
             self.doors.register(&self.agenda, &mut sources);
@@ -173,25 +184,25 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_is_not_polled_while_the_table_is_full_and_is_again_once_somebody_leaves() {
+    fn a_listener_is_not_polled_while_there_is_no_room_for_another_client() {
         let mut place = Place::new();
         place.doors.subscribers = Subscribers::bind(place.dir.path(), 2).expect("the directory is ours");
-        let mut clients: Vec<UnixStream> = (0..3).map(|_| place.connect(sockets::TURNS)).collect();
+        let mut clients: Vec<UnixStream> = (0..3).map(|_| place.connect(TURNS)).collect();
         place.meet_subscribers();
         assert_eq!(place.polled().0, 2);
         drop(clients.remove(0));
         place.meet_subscribers();
-        assert_eq!(place.polled().0, 2, "the third came in for the first");
+        assert_eq!(place.polled().0, 2, "the third in place of the first");
         drop(clients);
         place.meet_subscribers();
         assert_eq!(place.polled().0, 1, "the listener");
     }
 
     #[test]
-    fn silent_clients_do_not_keep_out_who_adds_a_job() {
+    fn silent_clients_do_not_keep_out_a_client_that_adds_a_job() {
         let mut place = Place::new();
-        place.doors.adds = AddSocket::bind(place.dir.path(), 2).expect("the directory is ours");
-        let clients: Vec<UnixStream> = (0..9).map(|_| place.connect(sockets::ADDS)).collect();
+        place.doors.adders = Adders::bind(place.dir.path(), 2).expect("the directory is ours");
+        let clients: Vec<UnixStream> = (0..9).map(|_| place.connect(ADDS)).collect();
         assert!(!place.doors.meet_adders(&mut place.agenda, &place.clock));
         assert_eq!(place.polled().1, 3);
         let mut buffer = [0];
@@ -214,16 +225,16 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_socket_is_made_again_and_keeps_who_is_in() {
+    fn a_missing_socket_is_made_again_and_its_clients_stay() {
         let mut place = Place::new();
-        let _client = place.connect(sockets::TURNS);
+        let _client = place.connect(TURNS);
         place.meet_subscribers();
-        for name in [sockets::POKES, sockets::TURNS, sockets::ADDS] {
+        for name in [POKES, TURNS, ADDS] {
             std::fs::remove_file(place.dir.path().join(name)).expect("it is there");
         }
         place.doors.mend(&mut place.agenda, &place.clock);
-        assert!(sockets::are_there(place.dir.path(), sockets::POKES, &[sockets::TURNS, sockets::ADDS]));
-        let _other = place.connect(sockets::TURNS);
+        assert!(sockets::are_there(place.dir.path(), POKES, &[TURNS, ADDS]));
+        let _other = place.connect(TURNS);
         place.meet_subscribers();
         assert_eq!(place.polled().0, 3);
     }
@@ -231,11 +242,11 @@ mod tests {
     #[test]
     fn only_sockets_of_ones_own_are_removed() {
         let Place { dir, doors, .. } = Place::new();
-        let path = dir.path().join(sockets::TURNS);
+        let path = dir.path().join(TURNS);
         std::fs::remove_file(&path).expect("it is there");
-        let _new = sockets::listen(dir.path(), sockets::TURNS).expect("the directory is ours");
+        let _new = sockets::listen(dir.path(), TURNS).expect("the directory is ours");
         doors.remove();
-        assert!(path.exists() && !dir.path().join(sockets::POKES).exists());
+        assert!(path.exists() && !dir.path().join(POKES).exists());
     }
 
     #[test]
@@ -243,7 +254,7 @@ mod tests {
         assert_eq!(places(20), (2, 2));
         assert_eq!(places(32), (6, 2));
         assert_eq!(places(1_024), (750, 250));
-        let (subscribers, adds) = places(1_048_576);
-        assert_eq!(subscribers + adds + OWN_DESCRIPTORS, 1_048_576);
+        let (subscribers, adders) = places(1_048_576);
+        assert_eq!(subscribers + adders + OWN_DESCRIPTORS, 1_048_576);
     }
 }

@@ -1,4 +1,4 @@
-//! Owns: noticing that an output file comes into being and grows.
+//! Owns: watching an output file, which may not exist yet, for growth.
 //! Never: reading it.
 
 use std::ffi::{OsStr, OsString};
@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 
 use inotify::{Inotify, WatchDescriptor, WatchMask};
 
-/// A file that is followed. It need not be there yet: a keeper makes an output file with the first byte.
+/// A file that is followed. It may not exist yet: a keeper makes an output file with the first byte.
 #[derive(Debug)]
 pub(super) struct Following {
     path: PathBuf,
-    /// `None`: inotify(7) cannot be had, and whoever follows has to look.
+    /// `None` if the system has no inotify(7) instance. Then the follower polls the file.
     watch: Option<Watch>,
 }
 
 #[derive(Debug)]
 struct Watch {
     inotify: Inotify,
-    /// The directory, until the file is there.
+    /// The watched directory and the name in it, until the file exists.
     directory: Option<(WatchDescriptor, OsString)>,
 }
 
@@ -32,12 +32,12 @@ impl Following {
         self.path == path
     }
 
-    /// Returns what to wait for, if there is anything.
+    /// Returns the descriptor to wait for, if the file can be watched.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.watch.as_ref().map(|watch| watch.inotify.as_fd())
     }
 
-    /// Takes in what has happened, and tells whether the file may have grown.
+    /// Reads the events, and returns whether the file may have grown.
     pub(super) fn take(&mut self) -> bool {
         let Some(watch) = &mut self.watch else { return true };
         watch.take(&self.path).unwrap_or_else(|_| {
@@ -60,12 +60,12 @@ impl Watch {
             Err(error) => return Err(error),
         };
         let mut watch = Self { inotify, directory };
-        // It may have been made between the two.
+        // The file may have been made between the two calls.
         watch.move_to_file(path)?;
         Ok(watch)
     }
 
-    /// Watches the file in the place of its directory, once it is there.
+    /// Watches the file instead of its directory as soon as it exists.
     fn move_to_file(&mut self, path: &Path) -> io::Result<()> {
         if self.directory.is_none() {
             return Ok(());
@@ -89,7 +89,7 @@ impl Watch {
             events => events?,
         };
         for event in events {
-            // Other runs have their files in the same directory.
+            // The files of other runs are in the same directory.
             concerns |= match &self.directory {
                 Some((made, name)) if event.wd == *made => event.name == Some(OsStr::new(name)),
                 Some(_) | None => true,
@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes in what is there, and tells whether it concerns the file; `None`: nothing is there.
+    /// Reads the events, and returns whether they concern the file; `None` if there are none.
     fn taken(following: &mut Following) -> Option<bool> {
         let ready = poll(
             &mut [PollFd::new(following.fd().expect("this system has inotify"), PollFlags::POLLIN)],

@@ -1,9 +1,9 @@
-//! Owns: what the daemon does for its store when it is idle and when it ends: copying the log back, so that
-//! `taskq.db` alone is whole.
+//! Owns: copying the log back when the daemon is idle and when it exits, so that `taskq.db` alone is
+//! complete.
 //! Never: commits.
 //!
-//! A commit sets the timer: a daemon to which nothing happens does not wake up. The timer is set again only
-//! for a log that a reader still needed, each time to twice the span.
+//! A commit sets the timer, so an idle daemon does not wake up again and again. Only if a reader still needs
+//! the log, the timer is set again, each time to twice the span.
 
 use std::time::Duration;
 
@@ -13,19 +13,20 @@ use super::agenda::{Agenda, Timer};
 use crate::clock::Clock;
 use crate::store::{Store, StoreResult};
 
-/// How long after the last commit the log is copied back: longer than a person takes between two commands.
+/// How long after the last commit the log is copied back: longer than the pause between two commands that a
+/// person types.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// The copying back of the log, when `Timer::Idle` is due.
+/// The copying of the log back while the daemon is idle.
 #[derive(Debug, Default)]
 pub(super) struct Idle {
     delay: Duration,
-    /// The commits that the store had seen when it was last looked at.
+    /// The number of commits at the last turn.
     commits: u64,
 }
 
 impl Idle {
-    /// Takes note of the commits that the store has seen; a new one means that it is not idle.
+    /// Sets the timer anew if there are more commits than at the last turn.
     pub(super) fn saw_commits(&mut self, commits: u64, agenda: &mut Agenda, clock: &dyn Clock) {
         if commits != self.commits {
             self.commits = commits;
@@ -34,7 +35,7 @@ impl Idle {
         }
     }
 
-    /// Takes note of an attempt to copy the log back.
+    /// Sets the timer again if an attempt has copied only a part of the log.
     pub(super) fn copied(&mut self, copied: StoreResult<bool>, agenda: &mut Agenda, clock: &dyn Clock) {
         match copied {
             Ok(true) => {}
@@ -42,13 +43,13 @@ impl Idle {
                 self.delay = self.delay.saturating_mul(2);
                 agenda.set_after(Timer::Idle, self.delay, clock);
             }
-            // The next commit tries again, and fails where it matters.
+            // It is tried again after the next commit, which fails itself if it matters.
             Err(error) => warn!("cannot copy the log back: {error}"),
         }
     }
 }
 
-/// Copies the log back at the daemon's end.
+/// Copies the log back when the daemon exits.
 pub(super) fn finish(store: Store) {
     match store.finish() {
         Ok(true) => {}

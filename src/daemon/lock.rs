@@ -1,16 +1,17 @@
-//! Owns: the lock that makes a daemon the only one of its store, what it says about itself there, and what
-//! others must not do to the store meanwhile.
+//! Owns: the lock that makes a daemon the only one of its store, the facts about the daemon in the lock's
+//! file, and what other processes must not do to the store of a running daemon.
 //! Never: sockets.
 //!
-//! A record lock, see `keeper::lock`: others can ask about it without taking it, so that `status` never keeps
-//! a daemon from starting. The daemon opens the file once only: closing any other descriptor of it would give
-//! the lock up.
+//! It is a record lock (see `keeper::lock`). Others can test it without taking it, so `status` never keeps a
+//! daemon from starting. The daemon opens the file only once, because closing any other descriptor of it
+//! would release the lock.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
@@ -18,10 +19,11 @@ use crate::domain::Timestamp;
 use crate::error::{self, Error, Result, describe};
 use crate::keeper::lock::{holder, try_lock};
 use crate::store::{Store, StoreError};
+use crate::system::directory::FileId;
 
 const LOCK_FILE: &str = "daemon.lock";
 
-/// What a running daemon says about itself.
+/// The facts that a running daemon writes into its lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonInfo {
     pub pid: u32,
@@ -36,18 +38,18 @@ impl DaemonInfo {
     }
 }
 
-/// The held lock; dropping it gives it up.
+/// The lock while it is held. Dropping it releases the lock.
 #[derive(Debug)]
 pub(super) struct DaemonLock(File);
 
 impl DaemonLock {
-    /// Tells whether others who ask for the lock of `dir` still come upon this one. Where the file is gone or
-    /// another's, so is perhaps the store, and another daemon may serve it.
+    /// Returns whether the lock's file in `dir` is still this one. If it is not, the store may be another one
+    /// too, and another daemon may serve it.
     pub(super) fn is_in_place(&self, dir: &Path) -> bool {
         let Ok(own) = self.0.metadata() else { return true };
         match fs::metadata(dir.join(LOCK_FILE)) {
-            Ok(found) => (found.dev(), found.ino()) == (own.dev(), own.ino()),
-            // A directory that cannot be looked into just now is no other.
+            Ok(found) => FileId::from(&found) == FileId::from(&own),
+            // Any other error may be temporary.
             Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
         }
     }
@@ -63,7 +65,7 @@ fn open(dir: &Path) -> std::io::Result<File> {
         .open(dir.join(LOCK_FILE))
 }
 
-/// Takes the lock in `dir` for `info`; `shown`: what a person calls the store.
+/// Takes the lock in `dir` for `info`. Errors show the store as `shown`.
 ///
 /// # Errors
 /// `Conflict`, naming the daemon that holds it.
@@ -82,7 +84,7 @@ pub(super) fn acquire(dir: &Path, shown: &Path, info: &DaemonInfo) -> Result<Dae
         .hint("see it with `taskq status`"));
     }
     let text = serde_json::to_string(info).expect("plain fields make JSON");
-    // Whatever the umask: those who ask about the lock must be able to open it, and nobody else.
+    // Whatever the umask is: the store's user must be able to open the file, and nobody else.
     file.set_permissions(Permissions::from_mode(0o600))
         .and_then(|()| file.set_len(0))
         .and_then(|()| file.rewind())
@@ -104,19 +106,28 @@ pub fn running_daemon(dir: &Path) -> Option<DaemonInfo> {
     read_info(&mut file)
 }
 
-/// Returns the daemon that serves the store in `dir`, if it is certain that the process of that id is it:
-/// what the system and what the file say agree. On another machine, or in another namespace of process ids,
-/// it may be anybody's.
-pub(super) fn holder_to_signal(dir: &Path) -> Option<Pid> {
+/// Makes the daemon of the store in `dir` check its sockets and take a turn, if one runs.
+///
+/// It sends SIGHUP, which a daemon handles from before it takes its lock until it exits.
+pub(super) fn wake_holder(dir: &Path) {
+    if let Some(pid) = holder_to_signal(dir) {
+        // A process that has just exited need not wake up.
+        let _ = kill(pid, Signal::SIGHUP);
+    }
+}
+
+/// Returns the process that holds the lock in `dir`, if the system and the file name the same one. On another
+/// machine, or in another namespace of process ids, that id may belong to any process.
+fn holder_to_signal(dir: &Path) -> Option<Pid> {
     let mut file = File::open(dir.join(LOCK_FILE)).ok()?;
     let holder = holder(&file).filter(|pid| *pid > 0)?;
     let info = read_info(&mut file)?;
     (i32::try_from(info.pid) == Ok(holder)).then(|| Pid::from_raw(holder))
 }
 
-/// Opens the store in `dir`, and brings one of an earlier version up to date if nobody serves it: a daemon of
-/// that version would go on without what is new, and run as root what was added for another user. `what` is
-/// being done.
+/// Opens the store in `dir`. Upgrades a store of an earlier version unless a daemon serves it: a daemon of
+/// that version would ignore what is new, and run as root what was added for another user. `what` is the
+/// operation, for errors.
 ///
 /// # Errors
 /// `Conflict` if such a daemon serves it; `Io` if it cannot be opened.

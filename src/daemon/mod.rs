@@ -1,12 +1,11 @@
-//! Owns: the loop that ties store, engine and keeper together, and the sockets through which others meet it.
-//! The only blocking in the program.
+//! Owns: the loop that connects store, engine and keeper, and the sockets of clients. It is the only part of
+//! the program that blocks.
 //! Never: deciding what runs (see `engine`).
 
 mod adding;
 mod agenda;
 mod batching;
 mod catch_up;
-mod deaf;
 mod doors;
 mod following;
 mod idle;
@@ -29,7 +28,7 @@ mod turn;
 pub use adding::{AddAnswer, AddRequest, Adding, add, add_job, add_once};
 pub use agenda::{Agenda, Deadline, NextWake, Timer};
 pub use catch_up::{Beginning, CatchUp, begin, resume_job, uncommitted_stops};
-pub use deaf::is_listening;
+pub use doors::is_listening;
 pub use lock::{DaemonInfo, open_store, running_daemon};
 pub use mail::Mailer;
 pub use outputs::Excerpt;
@@ -38,7 +37,7 @@ pub use poke::Poke;
 pub use serve::serve;
 pub use settings::Settings;
 pub use stops::{Stop, stop_at_once};
-pub use subscription::{Presence, Subscription, Wake};
+pub use subscription::{Subscription, Unconnected, WaitEnd};
 pub use turn::{TurnInput, TurnOutput, turn};
 
 use crate::system::sockets;

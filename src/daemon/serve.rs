@@ -23,7 +23,7 @@ use super::logger;
 use super::mail::{BODY_BYTES_MAX, Mailer};
 use super::outputs::{Excerpt, stored_output, tasks_with_files};
 use super::pacer::Pacer;
-use super::poke::ClientMessage;
+use super::poke::{self, ClientMessage};
 use super::settings::Settings;
 use super::sources::{Source, Sources};
 use super::timer::WallTimer;
@@ -263,7 +263,7 @@ impl<'a> Daemon<'a> {
     }
 
     fn take_pokes(&mut self) {
-        for message in self.doors.pokes.receive() {
+        for message in poke::receive(&self.doors.pokes) {
             match message {
                 ClientMessage::WillWrite(pid) => self.pacer.client_will_write(pid, self.clock),
                 ClientMessage::Wrote(pid) => self.pacer.client_wrote(pid),
@@ -384,8 +384,8 @@ impl<'a> Daemon<'a> {
                 ended_keepers,
                 pipes,
                 reports: self.pacer.reports(),
-                requests: &self.doors.adds.requests(),
-                has_hung_up: &|request| self.doors.adds.has_hung_up(request),
+                requests: &self.doors.adders.requests(),
+                has_hung_up: &|request| self.doors.adders.has_hung_up(request),
                 output: &|ended| stored_output(&log, ended),
                 mailer: Some(&mailer),
             },
@@ -399,7 +399,7 @@ impl<'a> Daemon<'a> {
         }
         self.pacer.committed(&done);
         self.idle.saw_commits(self.store.commits(), &mut self.pacer.agenda, self.clock);
-        self.doors.adds.answer(done.answers);
+        self.doors.adders.answer(done.answers);
         self.pass_on(&done.orders);
         for task in done.stored_outputs {
             // One that stays is found at the next start.
@@ -412,12 +412,12 @@ impl<'a> Daemon<'a> {
         if done.unsendable_mails > 0 && !std::mem::replace(&mut self.misses_sendmail, true) {
             warn!("there is no sendmail: mails are not sent; `TASKQ_SENDMAIL` names one that lies elsewhere");
         }
-        self.doors.subscribers.tell();
+        self.doors.subscribers.report();
     }
 
     fn turn_failed(&mut self, error: &StoreError) -> Result<()> {
         let refusal = error.during("add job");
-        self.doors.adds.answer(std::iter::repeat_with(|| Err(refusal.clone())));
+        self.doors.adders.answer(std::iter::repeat_with(|| Err(refusal.clone())));
         if !error.is_passing() {
             return Err(error.during("serve the store"));
         }

@@ -1,9 +1,9 @@
-//! Owns: how a client waits for the daemon's turns, and how the daemon tells them.
-//! Never: what happened in a turn: clients read that from the database.
+//! Owns: subscriptions, by which a client waits for the daemon's turns, on both sides of the socket.
+//! Never: what a turn has changed: clients read that from the database.
 //!
-//! Nobody polls while there is a daemon, or inotify(7) to watch for the next one. Only where the system
-//! refuses what that takes (descriptors, memory, inotify instances), or the daemon lets nobody in, a client
-//! looks again after a pause.
+//! A client does not poll while a daemon runs, or while inotify(7) can show the start of the next one. It
+//! polls after a pause only if the system has no descriptors, memory or inotify instances for that, or if the
+//! daemon has no room for it.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,99 +14,92 @@ use inotify::{Inotify, WatchMask};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::deaf;
 use super::following::Following;
-use super::lock::running_daemon;
-use super::sockets::{self, Bound};
+use super::lock::{running_daemon, wake_holder};
+use super::sockets::{self, NamedSocket};
 use crate::domain::Span;
 use crate::error::describe;
 
-/// The pause between two looks where nothing would tell.
+/// The pause between two looks for a daemon that no event would announce.
 const LOOK_AGAIN: Span = Span::from_millis(200);
 
-/// The pause between two looks at a file that cannot be watched: what is written is shown as fast as a person
-/// sees it.
+/// The pause between two looks at a file that cannot be watched: too short for a person to notice.
 const LOOK_AT_FILE: Span = Span::from_millis(50);
 
-/// How often a daemon that was told that nobody finds it is looked for: for three seconds if nothing is seen
-/// of it. It needs one turn.
-const DEAF_LOOKS: u32 = 15;
+/// How often a client looks for a daemon that it has told of its missing sockets: for three seconds. The
+/// daemon needs one turn.
+const MENDING_LOOKS: u32 = 15;
 
-/// Why a wait ended.
+/// The reason why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wake {
-    /// The daemon has committed a turn, or one has come: read the database.
+pub enum WaitEnd {
+    /// The daemon has committed a turn, or a daemon has started: read the database.
     Turn,
     /// The followed file has grown.
     File,
-    /// The time was over.
+    /// The time has passed.
     TimedOut,
-    /// The daemon has gone away; the next wait is for another one.
+    /// The daemon has exited. The next wait is for another one.
     DaemonGone,
 }
 
-/// What a client knows of the daemon.
+/// The reason why a client is not connected to the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Presence {
-    Connected,
-    /// There is none.
-    Absent,
-    /// The process with this id holds the lock, and nobody listens at the sockets.
-    Deaf(u32),
-    /// The system refuses what it takes to find out, and says this.
-    Unknown(String),
+pub enum Unconnected {
+    NotRunning,
+    /// The process with this id holds the lock, and does not listen at the sockets.
+    NotListening(u32),
+    /// The system does not allow to find out, for this reason.
+    Refused(String),
 }
 
-/// A client's place at the daemon's turns.
+/// A client's connection to the daemon, for its turns.
 #[derive(Debug)]
 pub struct Subscription {
     dir: PathBuf,
-    place: Place,
+    link: Link,
     following: Option<Following>,
 }
 
 #[derive(Debug)]
-enum Place {
-    /// At the daemon's. It greets whom it lets in: until then its turns are not heard.
-    Inside { stream: UnixStream, greeted: bool },
-    /// Before the door. `arrivals` watches the directory for the next daemon's socket, where that can be
-    /// watched.
-    Outside { presence: Presence, arrivals: Option<Inotify> },
+enum Link {
+    /// The daemon greets each client that it accepts. Before that it does not report its turns.
+    Up { stream: UnixStream, greeted: bool },
+    /// `arrivals` watches the directory for the next daemon's socket, if that can be watched.
+    Down { why: Unconnected, arrivals: Option<Inotify> },
 }
 
 impl Subscription {
-    /// Takes a place; without a daemon, one at the next. A daemon whose sockets are gone is told so.
+    /// Connects to the daemon, or prepares to wait for the next one. Wakes a daemon whose sockets are gone.
     pub fn new(dir: &Path) -> Self {
-        let outside = Place::Outside { presence: Presence::Absent, arrivals: None };
-        let mut subscription = Self { dir: dir.to_owned(), place: outside, following: None };
+        let link = Link::Down { why: Unconnected::NotRunning, arrivals: None };
+        let mut subscription = Self { dir: dir.to_owned(), link, following: None };
         subscription.connect();
         subscription
     }
 
-    /// Tells whether there is a daemon, and it is connected.
     pub fn has_daemon(&self) -> bool {
-        matches!(self.place, Place::Inside { .. })
+        matches!(self.link, Link::Up { .. })
     }
 
-    /// Returns what is known of the daemon. Gives one that was told of its missing sockets the time to make
-    /// them again.
-    pub fn presence(&mut self) -> Presence {
-        for _ in 0..DEAF_LOOKS {
-            let Place::Outside { presence: Presence::Deaf(_), arrivals } = &self.place else { break };
+    /// Returns why it is not connected; `None` if it is. Gives a daemon the time to make missing sockets
+    /// again.
+    pub fn unconnected(&mut self) -> Option<Unconnected> {
+        for _ in 0..MENDING_LOOKS {
+            let Link::Down { why: Unconnected::NotListening(_), arrivals } = &self.link else { break };
             let mut fds: Vec<_> =
                 arrivals.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
-            // Whatever ends this pause, the daemon is looked for after it.
+            // Whatever ends this pause, it looks for the daemon afterwards.
             let _ = poll(&mut fds, poll_timeout(LOOK_AGAIN));
             self.connect();
         }
-        match &self.place {
-            Place::Inside { .. } => Presence::Connected,
-            Place::Outside { presence, .. } => presence.clone(),
+        match &self.link {
+            Link::Up { .. } => None,
+            Link::Down { why, .. } => Some(why.clone()),
         }
     }
 
-    /// Wakes up as well whenever this file comes into being or is written to. Replaces the file followed
-    /// before.
+    /// Makes waits also end when this file is made or grows. Replaces the file followed before.
     pub fn follow(&mut self, path: &Path) {
         if !self.following.as_ref().is_some_and(|following| following.is_of(path)) {
             self.following = Some(Following::new(path));
@@ -114,56 +107,57 @@ impl Subscription {
     }
 
     fn connect(&mut self) {
-        let was_deaf = self.is_deaf();
-        self.place = enter(&self.dir).unwrap_or_else(|presence| {
-            // Watch first, then try again: a socket made in between is seen by one of the two.
+        let was_silent = self.is_daemon_silent();
+        self.link = connect(&self.dir).unwrap_or_else(|why| {
+            // Watch first, then try again: one of the two finds a socket that is made in between.
             let arrivals = watch_arrivals(&self.dir).ok();
-            match enter(&self.dir) {
-                Ok(inside) => inside,
+            match connect(&self.dir) {
+                Ok(link) => link,
                 // The watch may have taken the last descriptor.
-                Err(Presence::Unknown(_)) => Place::Outside { presence, arrivals: None },
-                Err(presence) => Place::Outside { presence, arrivals },
+                Err(Unconnected::Refused(_)) => Link::Down { why, arrivals: None },
+                Err(why) => Link::Down { why, arrivals },
             }
         });
-        // Once is enough: it may be about to make its sockets.
-        if self.is_deaf() && !was_deaf {
-            deaf::wake(&self.dir);
+        // Once is enough: the daemon may be about to make its sockets.
+        if self.is_daemon_silent() && !was_silent {
+            wake_holder(&self.dir);
         }
     }
 
-    fn is_deaf(&self) -> bool {
-        matches!(self.place, Place::Outside { presence: Presence::Deaf(_), .. })
+    fn is_daemon_silent(&self) -> bool {
+        matches!(self.link, Link::Down { why: Unconnected::NotListening(_), .. })
     }
 
-    /// Returns after how long a look is due that nothing else would lead to.
+    /// Returns when to look for a daemon or a file that no event would announce.
     fn next_look(&self) -> Option<Span> {
-        let unheard = match &self.place {
-            Place::Inside { greeted, .. } => !greeted,
-            Place::Outside { presence, arrivals } => arrivals.is_none() || *presence != Presence::Absent,
+        let is_unannounced = match &self.link {
+            Link::Up { greeted, .. } => !greeted,
+            Link::Down { why, arrivals } => arrivals.is_none() || *why != Unconnected::NotRunning,
         };
-        let unseen = self.following.as_ref().is_some_and(|following| following.fd().is_none());
-        [unheard.then_some(LOOK_AGAIN), unseen.then_some(LOOK_AT_FILE)].into_iter().flatten().min()
+        let is_unwatched = self.following.as_ref().is_some_and(|following| following.fd().is_none());
+        let looks = [is_unannounced.then_some(LOOK_AGAIN), is_unwatched.then_some(LOOK_AT_FILE)];
+        looks.into_iter().flatten().min()
     }
 
-    /// Waits for a turn, a file, or for `timeout` to pass; `None`: as long as it takes. A signal ends it like
-    /// a turn.
+    /// Waits for a turn, for the followed file, or until `timeout` has passed; `None` is no limit. A signal
+    /// ends the wait like a turn.
     ///
     /// # Errors
     /// If poll(2) fails.
-    pub fn wait(&mut self, timeout: Option<Span>) -> io::Result<Wake> {
+    pub fn wait(&mut self, timeout: Option<Span>) -> io::Result<WaitEnd> {
         loop {
             let look = self.next_look().filter(|look| timeout.is_none_or(|timeout| *look < timeout));
             let mut fds = Vec::with_capacity(2);
-            let main: Option<BorrowedFd<'_>> = match &self.place {
-                Place::Inside { stream, .. } => Some(stream.as_fd()),
-                Place::Outside { arrivals, .. } => arrivals.as_ref().map(AsFd::as_fd),
+            let main: Option<BorrowedFd<'_>> = match &self.link {
+                Link::Up { stream, .. } => Some(stream.as_fd()),
+                Link::Down { arrivals, .. } => arrivals.as_ref().map(AsFd::as_fd),
             };
             let file = self.following.as_ref().and_then(Following::fd);
             fds.extend(main.iter().chain(&file).map(|fd| PollFd::new(*fd, PollFlags::POLLIN)));
             match poll(&mut fds, look.or(timeout).map_or(PollTimeout::NONE, poll_timeout)) {
                 Ok(0) if look.is_some() => return Ok(self.look()),
-                Ok(0) => return Ok(Wake::TimedOut),
-                Err(Errno::EINTR) => return Ok(Wake::Turn),
+                Ok(0) => return Ok(WaitEnd::TimedOut),
+                Err(Errno::EINTR) => return Ok(WaitEnd::Turn),
                 Err(errno) => return Err(errno.into()),
                 Ok(_) => {}
             }
@@ -174,60 +168,61 @@ impl Subscription {
             if main_ready {
                 return Ok(self.read_main());
             }
-            // What happens to other files is nobody's business; a limited wait is not made longer by it.
+            // Other files do not end an unlimited wait. A limited one ends, so that they cannot prolong it.
             if has_grown || timeout.is_some() {
-                return Ok(Wake::File);
+                return Ok(WaitEnd::File);
             }
         }
     }
 
-    /// Looks at what nothing tells of.
-    fn look(&mut self) -> Wake {
+    /// Looks for a daemon that no event announces.
+    fn look(&mut self) -> WaitEnd {
         if !self.has_daemon() {
             self.connect();
         }
-        Wake::Turn
+        WaitEnd::Turn
     }
 
-    fn read_main(&mut self) -> Wake {
-        match &mut self.place {
-            Place::Inside { stream, greeted } => {
+    fn read_main(&mut self) -> WaitEnd {
+        match &mut self.link {
+            Link::Up { stream, greeted } => {
                 if has_bytes(stream) {
                     *greeted = true;
-                    return Wake::Turn;
+                    return WaitEnd::Turn;
                 }
                 self.connect();
-                if self.has_daemon() { Wake::Turn } else { Wake::DaemonGone }
+                if self.has_daemon() { WaitEnd::Turn } else { WaitEnd::DaemonGone }
             }
-            Place::Outside { arrivals, .. } => {
+            Link::Down { arrivals, .. } => {
                 if let Some(arrivals) = arrivals {
-                    // What has come is looked for in any case.
+                    // Whatever the events are, it looks for the daemon.
                     let _ = arrivals.read_events(&mut [0; 4096]).map(|_| ());
                 }
                 self.connect();
-                Wake::Turn
+                WaitEnd::Turn
             }
         }
     }
 }
 
-/// Rounded up: a wait that ends early would be followed by a busy one.
+/// Returns a timeout of at least this span. A shorter one would make the next wait a busy one.
 fn poll_timeout(span: Span) -> PollTimeout {
     let millis = span.as_micros().div_ceil(1_000).min(i32::MAX as u64);
     PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
 }
 
-/// Goes to the daemon; if it cannot be reached, returns what is known of it.
-fn enter(dir: &Path) -> Result<Place, Presence> {
+/// Connects to the daemon.
+fn connect(dir: &Path) -> Result<Link, Unconnected> {
     let connected = sockets::connect(dir, sockets::TURNS).and_then(|stream| {
         stream.set_nonblocking(true)?;
-        Ok(Place::Inside { stream, greeted: false })
+        Ok(Link::Up { stream, greeted: false })
     });
-    connected.map_err(|refusal| {
-        if sockets::is_absence(&refusal) {
-            running_daemon(dir).map_or(Presence::Absent, |daemon| Presence::Deaf(daemon.pid))
+    connected.map_err(|error| {
+        if sockets::is_absence(&error) {
+            running_daemon(dir)
+                .map_or(Unconnected::NotRunning, |daemon| Unconnected::NotListening(daemon.pid))
         } else {
-            Presence::Unknown(describe(&refusal))
+            Unconnected::Refused(describe(&error))
         }
     })
 }
@@ -238,7 +233,7 @@ fn watch_arrivals(dir: &Path) -> io::Result<Inotify> {
     Ok(arrivals)
 }
 
-/// Reads everything that was said; `false` if the other side has hung up.
+/// Reads all bytes that have arrived. Returns `false` if the other side has hung up.
 fn has_bytes(stream: &mut UnixStream) -> bool {
     let mut bytes = [0; 64];
     loop {
@@ -253,48 +248,51 @@ fn has_bytes(stream: &mut UnixStream) -> bool {
     }
 }
 
-/// The daemon's side: everybody who waits for its turns.
+/// The clients that wait for the daemon's turns.
 #[derive(Debug)]
 pub(super) struct Subscribers {
-    listener: UnixListener,
-    bound: Bound,
+    socket: NamedSocket<UnixListener>,
     streams: Vec<UnixStream>,
-    /// How many are let in at once. The others wait at the listener, and look by themselves meanwhile.
     most: usize,
 }
 
 impl Subscribers {
+    /// Makes their socket. At most `most` clients are connected at once. The others wait at the listener, and
+    /// poll the store meanwhile.
     pub(super) fn bind(dir: &Path, most: usize) -> io::Result<Self> {
-        let (listener, bound) = listen(dir)?;
-        Ok(Self { listener, bound, streams: Vec::new(), most })
+        Ok(Self {
+            socket: NamedSocket::new(dir, sockets::TURNS, sockets::listen)?,
+            streams: Vec::new(),
+            most,
+        })
     }
 
-    /// Tells whether anybody waits.
+    pub(super) fn socket(&self) -> &NamedSocket<UnixListener> {
+        &self.socket
+    }
+
+    /// Returns whether a client waits.
     pub(super) fn has_any(&self) -> bool {
         !self.streams.is_empty()
     }
 
-    /// Returns where those come who want in, while there is room for them.
-    pub(super) fn listener(&self) -> Option<BorrowedFd<'_>> {
-        (self.streams.len() < self.most).then(|| self.listener.as_fd())
+    /// Returns whether one more client can be accepted.
+    pub(super) fn have_room(&self) -> bool {
+        self.streams.len() < self.most
     }
 
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.streams.iter().map(AsFd::as_fd)
     }
 
-    pub(super) fn bound(&self) -> &Bound {
-        &self.bound
-    }
-
-    /// Lets in everybody who has come and may. Each is told at once: the turn that it waits for may just have
-    /// passed.
+    /// Accepts clients while there is room. Greets each at once, because the turn that it waits for may have
+    /// just passed.
     ///
     /// # Errors
     /// There are no descriptors, or no memory, for one more.
     pub(super) fn accept(&mut self) -> io::Result<()> {
-        while self.streams.len() < self.most {
-            let Some(mut stream) = sockets::accept(&self.listener)? else { break };
+        while self.have_room() {
+            let Some(mut stream) = sockets::accept(&self.socket)? else { break };
             if stream.write(b".").is_ok() {
                 self.streams.push(stream);
             }
@@ -302,25 +300,25 @@ impl Subscribers {
         Ok(())
     }
 
-    /// Listens again where the name is gone; whoever is in, or has come, stays.
-    pub(super) fn mend(&mut self, dir: &Path) -> io::Result<()> {
-        if self.bound.is_gone() {
+    /// Makes the socket again if its file is gone. The clients stay connected.
+    pub(super) fn mend(&mut self) -> io::Result<()> {
+        if self.socket.is_gone() {
             self.accept()?;
-            (self.listener, self.bound) = listen(dir)?;
+            self.socket.renew()?;
         }
         Ok(())
     }
 
-    /// Tells everybody that a turn is committed; forgets who has left. Whoever has bytes unread knows
-    /// already.
-    pub(super) fn tell(&mut self) {
+    /// Reports a committed turn to all clients, and drops those that have left. A client with unread bytes
+    /// knows already.
+    pub(super) fn report(&mut self) {
         self.streams.retain_mut(|stream| match stream.write(b".") {
             Ok(_) => true,
             Err(error) => error.kind() == ErrorKind::WouldBlock,
         });
     }
 
-    /// Forgets who has left.
+    /// Drops the clients that have left.
     pub(super) fn drop_departed(&mut self) {
         self.streams.retain_mut(|stream| match stream.read(&mut [0; 64]) {
             Ok(0) => false,
@@ -328,10 +326,4 @@ impl Subscribers {
             Err(error) => error.kind() == ErrorKind::WouldBlock,
         });
     }
-}
-
-fn listen(dir: &Path) -> io::Result<(UnixListener, Bound)> {
-    let listener = sockets::listen(dir, sockets::TURNS)?;
-    listener.set_nonblocking(true)?;
-    Ok((listener, Bound::of(dir, sockets::TURNS)?))
 }

@@ -200,7 +200,6 @@ impl Server<'_> {
         self.store_check_at = Some(Duration::ZERO);
         if !self.dir.is_gone()
             && let Ok(listener) = sockets::listen(&self.dir.below(""), SOCKET)
-            && listener.set_nonblocking(true).is_ok()
         {
             self.listener = listener;
         }

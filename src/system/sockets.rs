@@ -1,31 +1,34 @@
-//! Owns: the sockets in a store's directory: their names, addresses and who may use them.
-//! Never: what is sent through them.
+//! Owns: the sockets in a store's directory: their names, their addresses, and who may connect.
+//! Never: the bytes that are sent through them.
 //!
 //! A socket address holds 107 bytes. A longer path is reached through `/proc/self/fd`, by way of the open
 //! directory.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io;
+use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, getsockopt, sockopt};
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, getsockopt, setsockopt, sockopt};
 
-/// Where the keeper listens to the daemon.
+use super::directory::FileId;
+
+/// The socket at which the keeper accepts the daemon.
 pub const KEEPER: &str = "keeper.sock";
-/// Where clients announce that they write.
+/// The datagram socket at which the daemon receives pokes.
 pub const POKES: &str = "daemon.sock";
-/// Where clients wait for the daemon's turns.
+/// The socket at which the daemon accepts subscriptions.
 pub const TURNS: &str = "turns.sock";
-/// Where clients hand over jobs to be added.
+/// The socket at which the daemon accepts jobs to add.
 pub const ADDS: &str = "adds.sock";
 /// The longest path in a socket address, with room for its NUL.
 const ADDRESS_BYTES_MAX: usize = 107;
 
-/// An address that holds as long as this value lives.
+/// An address that is valid as long as this value lives.
 struct Address {
     path: PathBuf,
     #[expect(dead_code, reason = "the address leads through it")]
@@ -42,7 +45,7 @@ fn address(dir: &Path, name: &str) -> io::Result<Address> {
     Ok(Address { path, directory: Some(directory) })
 }
 
-/// Removes the socket of a process that is gone. The caller holds the lock of the daemon or the keeper, or
+/// Removes the socket of a process that has exited. The caller holds the lock of the daemon or the keeper, or
 /// knows that no process listens.
 fn clear(dir: &Path, name: &str) -> io::Result<()> {
     match fs::remove_file(dir.join(name)) {
@@ -55,54 +58,76 @@ fn close_to_others(dir: &Path, name: &str) -> io::Result<()> {
     fs::set_permissions(dir.join(name), Permissions::from_mode(0o600))
 }
 
-/// Listens on a stream socket in the place of whatever had that name.
+/// Makes a listener that does not block. Replaces whatever had this name.
 pub fn listen(dir: &Path, name: &str) -> io::Result<UnixListener> {
     clear(dir, name)?;
     let listener = UnixListener::bind(address(dir, name)?.path.as_path())?;
     close_to_others(dir, name)?;
+    listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
-/// Makes a datagram socket in the place of whatever had that name.
+/// Makes a datagram socket that does not block and that receives the credentials of senders. Replaces
+/// whatever had this name.
 pub fn receive(dir: &Path, name: &str) -> io::Result<UnixDatagram> {
     clear(dir, name)?;
     let socket = UnixDatagram::bind(address(dir, name)?.path.as_path())?;
     close_to_others(dir, name)?;
     socket.set_nonblocking(true)?;
+    setsockopt(&socket, sockopt::PassCred, &true)?;
     Ok(socket)
 }
 
-/// A name in the directory, and the socket file that this process has made there.
+/// A socket with the file by which others find it.
 #[derive(Debug)]
-pub struct Bound {
-    path: PathBuf,
-    /// Its device and inode.
-    file: (u64, u64),
+pub struct NamedSocket<S> {
+    socket: S,
+    bind: fn(&Path, &str) -> io::Result<S>,
+    dir: PathBuf,
+    name: &'static str,
+    file: FileId,
 }
 
-impl Bound {
-    /// Takes note of the socket that was made just now.
-    pub fn of(dir: &Path, name: &str) -> io::Result<Self> {
-        let path = dir.join(name);
-        let metadata = fs::symlink_metadata(&path)?;
-        Ok(Self { path, file: (metadata.dev(), metadata.ino()) })
+impl<S> NamedSocket<S> {
+    /// Makes a socket by `bind`, which is `listen` or `receive`.
+    pub fn new(dir: &Path, name: &'static str, bind: fn(&Path, &str) -> io::Result<S>) -> io::Result<Self> {
+        let socket = bind(dir, name)?;
+        let file = FileId::from(&fs::symlink_metadata(dir.join(name))?);
+        Ok(Self { socket, bind, dir: dir.to_owned(), name, file })
     }
 
-    /// Tells whether the name is gone: no client finds the socket any more.
+    /// Returns whether its file is gone, so that no client can find the socket.
     pub fn is_gone(&self) -> bool {
-        fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        self.metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Removes the name, unless another process has made something of its own there.
+    /// Replaces the socket by a new one with the same name.
+    pub fn renew(&mut self) -> io::Result<()> {
+        *self = Self::new(&self.dir, self.name, self.bind)?;
+        Ok(())
+    }
+
+    /// Removes its file, unless another process has made another file in its place.
     pub fn remove(&self) {
-        let is_ours = |metadata: fs::Metadata| (metadata.dev(), metadata.ino()) == self.file;
-        if fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
-            let _ = fs::remove_file(&self.path);
+        if self.metadata().is_ok_and(|found| FileId::from(&found) == self.file) {
+            let _ = fs::remove_file(self.dir.join(self.name));
         }
     }
+
+    fn metadata(&self) -> io::Result<Metadata> {
+        fs::symlink_metadata(self.dir.join(self.name))
+    }
 }
 
-/// Accepts the next connection of a trusted user at a listener that does not block; `None`: none waits.
+impl<S> Deref for NamedSocket<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.socket
+    }
+}
+
+/// Accepts the next connection of a trusted user at a listener that does not block; `None` if none waits.
 ///
 /// # Errors
 /// If there are no descriptors, or no memory, for a connection.
@@ -135,7 +160,7 @@ pub fn connect(dir: &Path, name: &str) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-/// Tells whether this error means that no process listens.
+/// Returns whether this error means that no process listens.
 pub fn is_absence(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -143,13 +168,14 @@ pub fn is_absence(error: &io::Error) -> bool {
     )
 }
 
-/// Tells whether this error means that the system has no descriptor or no memory left.
+/// Returns whether this error means that the system has no descriptor or no memory left.
 pub fn is_exhaustion(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS))
 }
 
-/// Tells whether a process receives at a datagram socket and listeners have these names, without a message.
+/// Returns whether a process receives at a datagram socket and the files of these listeners exist. Sends
+/// nothing.
 pub fn are_there(dir: &Path, datagrams: &str, listeners: &[&str]) -> bool {
     let receives = || {
         let probe = UnixDatagram::unbound()?;
@@ -165,12 +191,12 @@ pub fn send(socket: &UnixDatagram, dir: &Path, name: &str, bytes: &[u8]) -> io::
     socket.send_to(bytes, &address.path).map(|_| ())
 }
 
-/// Tells whether user `uid` may connect to us: ourselves and root.
-pub fn is_trusted(uid: u32) -> bool {
+/// Returns whether user `uid` may connect: the user of this process and root may.
+pub fn may_connect(uid: u32) -> bool {
     uid == 0 || uid == nix::unistd::geteuid().as_raw()
 }
 
-/// Tells whether the user at the other end may connect to us.
+/// Returns whether the user at the other end may connect.
 pub fn has_trusted_peer(stream: &impl AsFd) -> bool {
-    getsockopt(&stream.as_fd(), sockopt::PeerCredentials).is_ok_and(|peer| is_trusted(peer.uid()))
+    getsockopt(&stream.as_fd(), sockopt::PeerCredentials).is_ok_and(|peer| may_connect(peer.uid()))
 }
