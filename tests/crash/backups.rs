@@ -8,8 +8,9 @@ use std::path::Path;
 use inotify::{Inotify, WatchMask};
 use nix::sys::signal::Signal;
 
-use crate::harness::{Daemon, MARKS, Store, bytes, open};
-use crate::processes::patiently;
+use crate::check::run;
+use crate::harness::{Daemon, MARKS, Store, bytes, gated, open, served};
+use crate::processes::{eventually, freeze, is_asleep, patiently, send};
 
 const LOG: &str = "taskq.db-wal";
 const NOTE: &str = "taskq.db-commits";
@@ -38,8 +39,7 @@ fn add(store: &Store, name: &str) {
 
 /// Kills a daemon after it has stored these jobs.
 fn killed_with(jobs: usize) -> Store {
-    let store = Store::new();
-    let daemon = store.daemon();
+    let (store, daemon) = served();
     for job in 0..jobs {
         add(&store, &format!("job-{job}"));
     }
@@ -49,26 +49,15 @@ fn killed_with(jobs: usize) -> Store {
 
 /// Asserts that nothing is answered, and that the words say why.
 fn is_refused(store: &Store, words: &str) {
-    for verb in
-        [&["list", "--all"][..], &["runs"], &["status"], &["add", "true"], &["wait", "--all"], &["daemon"]]
-    {
-        let refused = store.run(verb);
-        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
-        // 1 could be the status of a run that is waited for.
-        let status = if verb[0] == "wait" { 3 } else { 1 };
-        assert_eq!(
-            (refused.status.code(), refused.stdout.as_slice()),
-            (Some(status), &b""[..]),
-            "{verb:?}: {text}"
-        );
-        assert!(text.starts_with("error: cannot ") && text.contains(words), "{verb:?}: {text}");
-    }
+    let verbs: [&[&str]; 6] =
+        [&["list", "--all"], &["runs"], &["status"], &["add", "true"], &["wait", "--all"], &["daemon"]];
+    store.refuses(&verbs, words);
 }
 
 #[test]
 fn after_a_daemon_was_stopped_the_database_alone_is_whole() {
     let store = Store::new();
-    store.fifo("gate");
+    store.fifos(&["gate"]);
     let daemon = store.daemon();
     add(&store, "held");
     store.add(&["--name", "ran"], &format!("{MARKS}read x <gate; exit 7"));
@@ -88,25 +77,21 @@ fn after_a_daemon_was_stopped_the_database_alone_is_whole() {
 
 #[test]
 fn a_daemon_that_was_stopped_has_taken_in_what_its_keeper_had_said() {
-    let store = Store::new();
-    store.fifo("gate");
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
-    let gate = store.gate("gate");
-    store.until("SELECT count(*) FROM run WHERE state = 'running'", 1);
-    crate::processes::freeze(daemon.pid());
+    let (store, daemon, gate) = gated("read x <gate; exit 7");
+    store.until_running(1);
+    freeze(daemon.pid());
     open(gate);
     let keeper = store.keeper().expect("it was asked for");
     // Once it has nobody left to wait for, and neither it nor the thread that copies the output has anything
     // left to do, it has said so.
-    crate::processes::eventually("the end is told", || {
+    eventually("the end is told", || {
         fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).is_ok_and(|text| text.is_empty())
-            && crate::processes::is_asleep(keeper)
+            && is_asleep(keeper)
     });
-    crate::processes::send(daemon.pid(), Signal::SIGTERM);
-    crate::processes::send(daemon.pid(), Signal::SIGCONT);
+    send(daemon.pid(), Signal::SIGTERM);
+    send(daemon.pid(), Signal::SIGCONT);
     assert_eq!(daemon.ends(), Some(0));
-    assert_eq!(crate::check::run(&store, "1.1").end(), ("failed", Some(7), None));
+    assert_eq!(run(&store, "1.1").end(), ("failed", Some(7), None));
     let status = store.run(&["status", "--json"]);
     let document: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
     assert_eq!(document["queues"][0]["running"], 0);
@@ -114,8 +99,7 @@ fn a_daemon_that_was_stopped_has_taken_in_what_its_keeper_had_said() {
 
 #[test]
 fn after_some_idle_seconds_the_database_alone_is_whole_under_a_living_daemon() {
-    let store = Store::new();
-    let daemon = store.daemon();
+    let (store, daemon) = served();
     let mut copied = Inotify::init().expect("Linux has inotify");
     copied.watches().add(store.dir.join("taskq.db"), WatchMask::MODIFY).expect("it is there");
     add(&store, "first");
@@ -127,7 +111,7 @@ fn after_some_idle_seconds_the_database_alone_is_whole_under_a_living_daemon() {
         let alone = copy(&store, &["taskq.db"]);
         alone.run(&["list", "--all"]).stdout.windows(5).any(|part| part == b"first")
     };
-    crate::processes::eventually("the last page is copied", is_whole);
+    eventually("the last page is copied", is_whole);
     store.close(daemon);
 }
 
@@ -136,8 +120,7 @@ fn a_log_that_is_lost_after_the_daemon_was_killed_is_an_error_and_not_an_empty_a
     let store = killed_with(3);
     fs::remove_file(store.dir.join(LOG)).expect("it is there");
     is_refused(&store, "the log `taskq.db-wal` is damaged or gone: the last ");
-    let again = store.run(&["list"]);
-    let text = String::from_utf8_lossy(&again.stderr).into_owned();
+    let text = store.refused(&["list"]);
     assert!(text.ends_with(
         "hint: put the log back, or remove `taskq.db-commits` to continue without these changes\n"
     ));

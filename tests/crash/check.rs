@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use nix::unistd::Pid;
 use rusqlite::Connection;
 
-use crate::harness::Store;
+use crate::harness::{Daemon, Store};
 
 /// A run as the database has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,12 @@ pub fn runs(database: &Connection) -> HashMap<String, Run> {
 
 pub fn run(store: &Store, name: &str) -> Run {
     runs(&store.database()).remove(name).unwrap_or_else(|| panic!("there is no run {name}"))
+}
+
+/// Checks the store, as `all_is_well` does, and ends its processes.
+pub fn finish(store: &Store, daemon: Daemon) {
+    all_is_well(store);
+    store.close(daemon);
 }
 
 /// Checks a store in which every job begins with `MARKS`, and nothing happens any more.

@@ -3,21 +3,17 @@
 
 use taskq::daemon::Poke;
 
-use crate::check::{all_is_well, count};
-use crate::harness::{Beside, MARKS, Store, open, tell};
+use crate::check::{all_is_well, count, finish, run};
+use crate::harness::{Beside, Daemon, MARKS, Store, gated, open, served, tell};
 use crate::processes::{eventually, freeze, send};
 
 #[test]
 fn a_second_daemon_is_refused_and_names_the_firsts_pid() {
-    let store = Store::new();
-    let daemon = store.daemon();
-    let second = store.run(&["daemon"]);
-    let words = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert_eq!(second.status.code(), Some(1), "{words}");
+    let (store, daemon) = served();
+    let words = store.refused(&["daemon"]);
     assert!(words.starts_with("error: cannot start daemon: "), "{words}");
     assert!(words.contains(&format!("pid {} ", daemon.pid())), "{words}");
-    store.add(&[], MARKS);
-    assert_eq!(store.wait("1"), 0);
+    assert_eq!(store.run_script(MARKS), 0);
     store.close(daemon);
 }
 
@@ -27,7 +23,7 @@ fn of_daemons_started_at_once_exactly_one_wins() {
         let store = Store::new();
         let mut daemons: Vec<_> = (0..4).map(|_| store.starting_daemon()).collect();
         store.add(&[], MARKS);
-        let ids: Vec<_> = daemons.iter().map(crate::harness::Daemon::pid).collect();
+        let ids: Vec<_> = daemons.iter().map(Daemon::pid).collect();
         let lives = |pid: &nix::unistd::Pid| {
             std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
         };
@@ -48,8 +44,7 @@ fn of_daemons_started_at_once_exactly_one_wins() {
 
 #[test]
 fn a_commit_whose_client_died_before_it_said_so_is_found_within_the_check() {
-    let store = Store::new();
-    let daemon = store.daemon();
+    let (store, daemon) = served();
     // What `add` does up to its commit, and no further.
     let poke = Poke::will_write(&store.dir).expect("there are descriptors");
     std::mem::forget(poke);
@@ -95,8 +90,7 @@ fn a_job_added_while_the_daemon_starts_is_not_overlooked() {
     lock.execute_batch("ROLLBACK").expect("it was begun");
     let daemon = store.daemon();
     // Nor is there anything left for the daemon to do that would make it look again.
-    store.add(&[], MARKS);
-    assert_eq!(store.wait("2"), 0);
+    assert_eq!(store.run_script(MARKS), 0);
     store.round();
     send(adding.pid(), nix::sys::signal::Signal::SIGCONT);
     assert_eq!(adding.end(), ("3\n".to_owned(), Some(0)));
@@ -106,11 +100,7 @@ fn a_job_added_while_the_daemon_starts_is_not_overlooked() {
 
 #[test]
 fn wait_goes_on_under_the_next_daemon_and_ends_with_the_runs_status() {
-    let store = Store::new();
-    store.fifo("gate");
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
-    let gate = store.gate("gate");
+    let (store, daemon, gate) = gated("read x <gate; exit 7");
     let mut waiting = Beside::new(&mut store.command(&["wait", "1"]));
     store.subscribed(1);
     daemon.kill();
@@ -128,8 +118,7 @@ fn wait_goes_on_under_the_next_daemon_and_ends_with_the_runs_status() {
 #[test]
 fn log_follows_a_run_from_one_daemon_to_the_next() {
     let store = Store::new();
-    store.fifo("a");
-    store.fifo("b");
+    store.fifos(&["a", "b"]);
     let daemon = store.daemon();
     store.add(&[], &format!("{MARKS}echo one; read x <a; echo two $x; read x <b; echo three $x; exit 7"));
     let (a, mut following) = (store.gate("a"), Beside::new(&mut store.command(&["log", "-f", "1"])));
@@ -151,7 +140,7 @@ fn log_follows_a_run_from_one_daemon_to_the_next() {
 fn a_store_whose_path_is_longer_than_a_socket_address_works() {
     let store = Store::at(&format!("{}/{}", "d".repeat(120), "e".repeat(120)));
     let daemon = store.daemon();
-    store.fifo("gate");
+    store.fifos(&["gate"]);
     store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
     let gate = store.gate("gate");
     daemon.kill();
@@ -160,15 +149,14 @@ fn a_store_whose_path_is_longer_than_a_socket_address_works() {
     open(gate);
     assert_eq!(waiting.end().1, Some(7));
     assert_eq!(store.run(&["daemon"]).status.code(), Some(1));
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn two_stores_never_disturb_each_other() {
     let (one, other) = (Store::new(), Store::new());
     for store in [&one, &other] {
-        store.fifo("gate");
+        store.fifos(&["gate"]);
     }
     let (daemon, other_daemon) = (one.daemon(), other.daemon());
     one.add(&[], &format!("{MARKS}read x <gate; exit 3"));
@@ -190,25 +178,21 @@ fn two_stores_never_disturb_each_other() {
 
 #[test]
 fn a_job_too_long_to_be_started_fails_and_holds_up_nobody() {
-    let store = Store::new();
-    let daemon = store.daemon();
+    let (store, daemon) = served();
     let mut command = vec!["true".to_owned()];
     command.extend(vec!["x".repeat(100_000); 90]);
     store.add_lines(&format!("{}\n", serde_json::json!({ "command": command })));
-    store.add(&[], MARKS);
-    assert_eq!(store.wait("2"), 0);
+    assert_eq!(store.run_script(MARKS), 0);
     assert_eq!(store.wait("1"), 125);
-    let job = crate::check::run(&store, "1.1");
+    let job = run(&store, "1.1");
     assert_eq!(job.end(), ("spawn_failed", Some(125), None));
     store.close(daemon);
 }
 
 #[test]
 fn a_job_handed_to_a_daemon_that_hangs_is_added_once_all_the_same() {
-    let store = Store::new();
-    let daemon = store.daemon();
-    store.add(&[], MARKS);
-    assert_eq!(store.wait("1"), 0);
+    let (store, daemon) = served();
+    assert_eq!(store.run_script(MARKS), 0);
     store.round();
     freeze(daemon.pid());
     // More than its sockets take, and all of them in its hands before they give it up.
@@ -218,14 +202,12 @@ fn a_job_handed_to_a_daemon_that_hangs_is_added_once_all_the_same() {
     store.wait_all();
     store.round();
     assert_eq!(count(&store, "job"), 16);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_job_handed_to_a_daemon_that_is_killed_is_added_once_all_the_same() {
-    let store = Store::new();
-    let daemon = store.daemon();
+    let (store, daemon) = served();
     store.add(&[], MARKS);
     freeze(daemon.pid());
     let adding: Vec<_> = (0..4).map(|_| Beside::new(&mut store.command(&["add", "-c", MARKS]))).collect();
@@ -242,6 +224,5 @@ fn a_job_handed_to_a_daemon_that_is_killed_is_added_once_all_the_same() {
     assert!(adding.into_iter().all(|adding| adding.end().1 == Some(0)));
     store.wait_all();
     assert_eq!(count(&store, "job"), 5);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }

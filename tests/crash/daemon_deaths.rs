@@ -5,17 +5,15 @@ use nix::sys::signal::Signal;
 
 use taskq::clock::{Clock, SystemClock};
 
-use crate::check::{all_is_well, run};
-use crate::harness::{MARKS, Store, open};
-use crate::processes::{eventually, freeze, outlive, send};
+use crate::check::{all_is_well, finish, run};
+use crate::harness::{MARKS, Store, gated, open, served};
+use crate::processes::{eventually, freeze, outlive, reaped, send};
 
 #[test]
 fn running_jobs_survive_kill_9_of_the_daemon_and_the_next_daemon_records_their_ends() {
     let store = Store::new();
     let scripts = [("a", "exit 0"), ("b", "exit 7"), ("c", "kill -USR1 $$")];
-    for (gate, _) in scripts {
-        store.fifo(gate);
-    }
+    store.fifos(&scripts.map(|(gate, _)| gate));
     let daemon = store.daemon();
     store.ok(&["queue", "set", "default", "--slots", "3"]);
     store.add_all(scripts.map(|(gate, end)| format!("{MARKS}read x <{gate}; {end}")));
@@ -28,17 +26,12 @@ fn running_jobs_survive_kill_9_of_the_daemon_and_the_next_daemon_records_their_e
     assert_eq!(run(&store, "2.1").end(), ("failed", Some(7), None));
     assert_eq!(run(&store, "3.1").end(), ("failed", None, Some(Signal::SIGUSR1 as i32)));
     assert_eq!([store.wait("1"), store.wait("2"), store.wait("3.1")], [0, 7, 128 + 10]);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_job_that_ended_while_no_daemon_was_there_keeps_its_status_and_its_end() {
-    let store = Store::new();
-    store.fifo("gate");
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}read x <gate; date +%s%N >end; exit 7"));
-    let gate = store.gate("gate");
+    let (store, daemon, gate) = gated("read x <gate; date +%s%N >end; exit 7");
     daemon.kill();
     open(gate);
     let stamp = || std::fs::read_to_string(store.path("end")).unwrap_or_default();
@@ -59,8 +52,7 @@ fn a_job_that_ended_while_no_daemon_was_there_keeps_its_status_and_its_end() {
         wrote <= finished_at && (job.is_none() || finished_at <= before),
         "{wrote} {finished_at} {before}"
     );
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 fn now_us() -> i64 {
@@ -70,48 +62,34 @@ fn now_us() -> i64 {
 #[test]
 fn term_and_int_end_the_daemon_with_0_and_leave_runs_alive() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let store = Store::new();
-        store.fifo("gate");
-        let daemon = store.daemon();
-        store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
-        let gate = store.gate("gate");
+        let (store, daemon, gate) = gated("read x <gate; exit 7");
         assert_eq!(daemon.stop(signal), Some(0));
         let daemon = store.daemon();
         open(gate);
         assert_eq!(store.wait("1"), 7);
-        all_is_well(&store);
-        store.close(daemon);
+        finish(&store, daemon);
     }
 }
 
 #[test]
 fn a_waiting_run_survives_kill_9_of_the_daemon() {
-    let store = Store::new();
-    store.fifo("gate");
-    let daemon = store.daemon();
+    let (store, daemon, gate) = gated("read x <gate");
     store.ok(&["queue", "set", "default", "--slots", "1"]);
-    store.add(&[], &format!("{MARKS}read x <gate"));
-    let gate = store.gate("gate");
     store.add(&[], MARKS);
     daemon.kill();
     store.add(&[], MARKS);
     let daemon = store.daemon();
     open(gate);
     store.wait_all();
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn runs_that_are_claimed_when_the_keeper_has_heard_nothing_start_once() {
-    let store = Store::new();
-    let daemon = store.daemon();
-    store.add(&[], MARKS);
-    assert_eq!(store.wait("1"), 0);
-    let keeper = store.keeper().expect("it has run something");
-    freeze(keeper);
+    let (store, daemon) = served();
+    let keeper = store.frozen_keeper();
     store.add_all(vec![MARKS.to_owned(); 5]);
-    store.until("SELECT count(*) FROM run WHERE state = 'queued' AND keeper IS NOT NULL", 2);
+    store.until_prefetched(2);
     daemon.kill();
     // This one can say hello only to a keeper that does not answer; it must decide nothing without it.
     let daemon = store.daemon();
@@ -121,41 +99,34 @@ fn runs_that_are_claimed_when_the_keeper_has_heard_nothing_start_once() {
     send(keeper, Signal::SIGCONT);
     store.wait_all();
     assert_eq!(store.markers().len(), 7);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn results_that_pile_up_behind_a_stopped_daemon_are_recorded_by_the_next() {
     let store = Store::new();
-    store.fifo("a");
-    store.fifo("b");
+    store.fifos(&["a", "b"]);
     let daemon = store.daemon();
     store.add_all([format!("{MARKS}read x <a; exit 3"), format!("{MARKS}read x <b; exit 4")]);
     let (a, b) = (store.gate("a"), store.gate("b"));
-    store.until("SELECT count(*) FROM run WHERE state = 'running'", 2);
+    store.until_running(2);
     freeze(daemon.pid());
     let jobs = ["1.1", "2.1"].map(|name| run(&store, name).pid());
     open(a);
     open(b);
     for job in jobs {
-        eventually("the job is reaped", || !std::path::Path::new(&format!("/proc/{job}")).exists());
+        reaped(job);
     }
     daemon.kill();
     let daemon = store.daemon();
     store.wait_all();
     assert_eq!([store.wait("1"), store.wait("2")], [3, 4]);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_keeper_that_nothing_and_nobody_needs_ends_by_itself() {
-    let store = Store::new();
-    store.fifo("gate");
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}read x <gate"));
-    let gate = store.gate("gate");
+    let (store, daemon, gate) = gated("read x <gate");
     let keeper = store.keeper().expect("it runs something");
     daemon.kill();
     open(gate);

@@ -1,33 +1,35 @@
 //! Owns: a full disk under a store.
 //! Never: a broken one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use crate::check::{all_is_well, count, run};
-use crate::harness::{Daemon, MARKS, Store, open};
-use crate::processes::{eventually, output, patiently};
+use crate::check::{count, finish, run};
+use crate::harness::{Daemon, MARKS, Store, open, rest, stderr};
+use crate::processes::{eventually, output};
 use crate::shared::has;
 
 /// More commits than the log of so small a disk has room for.
 const COMMITS_MAX: usize = 500;
 
-/// A small file system; gone when it is dropped.
-struct Disk(PathBuf);
+/// A small file system, which is unmounted when it is dropped.
+pub struct Disk(PathBuf);
 
 impl Disk {
-    /// `None`: this user, or this system, mounts nothing.
-    fn mount(at: PathBuf, size: &str) -> Option<Self> {
+    /// Mounts one with these options; `None` if this user, or this system, cannot.
+    pub fn mount(at: PathBuf, options: &str) -> Option<Self> {
         std::fs::create_dir(&at).expect("the name is new");
-        let options = format!("size={size}");
-        let mounted = output(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "taskq"]).arg(&at));
+        let mounted = output(Command::new("mount").args(["-t", "tmpfs", "-o", options, "taskq"]).arg(&at));
         has("mount", mounted.status.success()).then_some(Self(at))
     }
 
     /// Takes all the room there is, and what the store has set aside.
     fn fill(&self, store: &Store) {
-        let _ =
-            output(Command::new("dd").args(["if=/dev/zero", "bs=512"]).arg(format!("of={}", self.filler())));
+        let _ = output(
+            Command::new("dd")
+                .args(["if=/dev/zero", "bs=512"])
+                .arg(format!("of={}", self.filler().display())),
+        );
         // Jobs for as long as there is room for one, then for what is smaller.
         let job = |_: usize| store.run(&["add", "--hold", "--tag", "filler", "-c", MARKS]);
         let queue = |n: usize| store.run(&["queue", "set", "filler", "--slots", &(n + 1).to_string()]);
@@ -44,13 +46,13 @@ impl Disk {
         found.blocks_free() * found.fragment_size()
     }
 
-    fn filler(&self) -> String {
-        self.0.join("filler").display().to_string()
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
     }
 
     /// Makes room; the jobs that took it go with the next turn.
     fn free(&self, store: &Store) {
-        std::fs::remove_file(Path::new(&self.filler())).expect("it was filled");
+        std::fs::remove_file(self.filler()).expect("it was filled");
         store.ok(&["cancel", "--tag", "filler"]);
     }
 }
@@ -64,20 +66,16 @@ impl Drop for Disk {
 #[test]
 fn a_full_disk_refuses_adds_and_results_are_recorded_once_there_is_room() {
     let store = Store::at("disk/store");
-    let Some(disk) = Disk::mount(store.path("disk"), "3m") else { return };
+    let Some(disk) = Disk::mount(store.path("disk"), "size=3m") else { return };
     let gates = ["a", "b"];
-    for gate in gates {
-        store.fifo(gate);
-    }
+    store.fifos(&gates);
     let mut daemon = store.daemon();
     store.add_all(gates.map(|gate| format!("{MARKS}read x <{gate}; exit 7")));
     store.add(&[], MARKS);
     let gates = gates.map(|gate| store.gate(gate));
-    store.until("SELECT count(*) FROM run WHERE state = 'running'", 2);
+    store.until_running(2);
     disk.fill(&store);
-    let refused = store.run(&["add", "-c", MARKS]);
-    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!((refused.status.code(), refused.stdout.as_slice()), (Some(1), b"".as_slice()), "{words}");
+    let words = store.refused(&["add", "-c", MARKS]);
     assert!(words.starts_with("error: cannot add job: the disk is full\nhint: "), "{words}");
     gates.into_iter().for_each(open);
     daemon.line("the disk is full");
@@ -87,19 +85,15 @@ fn a_full_disk_refuses_adds_and_results_are_recorded_once_there_is_room() {
     daemon.line("the store can be written again");
     store.wait_all();
     assert_eq!([store.wait("1"), store.wait("2"), store.wait("3")], [7, 7, 0]);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_daemon_that_is_killed_on_a_full_disk_leaves_everything_to_the_next() {
     let store = Store::at("disk/store");
-    let Some(disk) = Disk::mount(store.path("disk"), "3m") else { return };
-    store.fifo("gate");
-    let mut daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
-    let gate = store.gate("gate");
-    store.until("SELECT count(*) FROM run WHERE state = 'running'", 1);
+    let Some(disk) = Disk::mount(store.path("disk"), "size=3m") else { return };
+    let (mut daemon, gate) = store.gated("read x <gate; exit 7");
+    store.until_running(1);
     disk.fill(&store);
     open(gate);
     daemon.line("the disk is full");
@@ -110,14 +104,13 @@ fn a_daemon_that_is_killed_on_a_full_disk_leaves_everything_to_the_next() {
     disk.free(&store);
     let daemon = refused.unwrap_or_else(|| store.daemon());
     assert_eq!(store.wait("1"), 7);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_run_that_fills_the_disk_leaves_the_store_its_reserve_and_can_be_cancelled() {
     let store = Store::at("disk/store");
-    let Some(disk) = Disk::mount(store.path("disk"), "12m") else { return };
+    let Some(disk) = Disk::mount(store.path("disk"), "size=12m") else { return };
     let daemon = store.daemon();
     store.add(&[], "exec yes");
     // An eighth of it, and what is written before the next look.
@@ -140,23 +133,19 @@ fn a_run_that_fills_the_disk_leaves_the_store_its_reserve_and_can_be_cancelled()
 #[test]
 fn a_cancel_that_cannot_be_stored_reaches_what_runs_all_the_same() {
     let store = Store::at("disk/store");
-    let Some(disk) = Disk::mount(store.path("disk"), "3m") else { return };
+    let Some(disk) = Disk::mount(store.path("disk"), "size=3m") else { return };
+    store.fifos(&["alive"]);
     let daemon = store.daemon();
-    store.fifo("alive");
     store.add(&[], &format!("{MARKS}exec 9>alive; echo up >&9; exec sleep 1000"));
-    let mut alive =
-        std::io::BufReader::new(std::fs::File::open(store.path("alive")).expect("the job opens it"));
-    std::io::BufRead::read_line(&mut alive, &mut String::new()).expect("it is up");
-    store.until("SELECT count(*) FROM run WHERE state = 'running'", 1);
+    let mut alive = store.held("alive");
+    std::io::Read::read_exact(&mut alive, &mut [0; 3]).expect("it is up");
+    store.until_running(1);
     disk.fill(&store);
     let cancelled = store.run(&["cancel", "1"]);
-    let words = String::from_utf8_lossy(&cancelled.stderr).into_owned();
+    let words = stderr(&cancelled);
     assert_eq!(words, "the disk is full; stopping 1.1, to be recorded later\n");
     assert_eq!(cancelled.status.code(), Some(0));
-    // Ends with the process, while the disk is as full as before.
-    let left =
-        patiently("the run ends", move || std::io::Read::read(&mut alive, &mut [0]).expect("it is a FIFO"));
-    assert_eq!(left, 0);
+    assert_eq!(rest(alive), "", "the run has ended, and the disk is as full as before");
     disk.free(&store);
     assert_eq!(store.wait("1"), 130);
     store.close(daemon);
@@ -166,7 +155,7 @@ fn a_cancel_that_cannot_be_stored_reaches_what_runs_all_the_same() {
 fn a_small_disk_is_filled_by_jobs_and_not_by_the_log() {
     for has_daemon in [false, true] {
         let store = Store::at("disk/store");
-        let Some(_disk) = Disk::mount(store.path("disk"), "2m") else { return };
+        let Some(_disk) = Disk::mount(store.path("disk"), "size=2m") else { return };
         let daemon = has_daemon.then(|| store.daemon());
         // It took 52 as long as the log was copied back after a thousand frames only, and not begun anew
         // without a daemon.

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -111,6 +112,25 @@ impl Store {
         String::from_utf8(output.stdout).expect("answers are text").trim_end().to_owned()
     }
 
+    /// Runs a command that must fail without an answer, and returns its words.
+    pub fn refused(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let words = stderr(&output);
+        // 1 could be the status of the run that is waited for.
+        let status = if arguments[0] == "wait" { 3 } else { 1 };
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {words}");
+        assert!(output.stdout.is_empty() && words.starts_with("error: cannot "), "{arguments:?}: {output:?}");
+        words
+    }
+
+    /// Runs commands that must fail for a reason that holds these words.
+    pub fn refuses(&self, commands: &[&[&str]], reason: &str) {
+        for arguments in commands {
+            let words = self.refused(arguments);
+            assert!(words.contains(reason), "{arguments:?}: {words}");
+        }
+    }
+
     /// Adds a job that is a script, and returns its id.
     pub fn add(&self, options: &[&str], script: &str) -> String {
         self.ok(&[&["add"], options, &["-c", script]].concat())
@@ -120,6 +140,11 @@ impl Store {
     pub fn add_all(&self, scripts: impl IntoIterator<Item = String>) -> Vec<String> {
         let line = |script: String| format!("{}\n", serde_json::json!({ "script": script }));
         self.add_lines(&scripts.into_iter().map(line).collect::<String>())
+    }
+
+    /// Adds a job that is a script, waits for it, and returns the status that `wait` ends with.
+    pub fn run_script(&self, script: &str) -> i32 {
+        self.wait(&self.add(&[], script))
     }
 
     pub fn add_lines(&self, lines: &str) -> Vec<String> {
@@ -163,11 +188,20 @@ impl Store {
         }
     }
 
-    /// Makes a FIFO that jobs reach by its name.
-    pub fn fifo(&self, name: &str) -> PathBuf {
-        let path = self.path(name);
-        mkfifo(&path, Mode::S_IRWXU).expect("the name is new");
-        path
+    pub fn until_running(&self, runs: i64) {
+        self.until("SELECT count(*) FROM run WHERE state = 'running'", runs);
+    }
+
+    /// Waits until the daemon has claimed this many runs that have no process yet.
+    pub fn until_prefetched(&self, runs: i64) {
+        self.until("SELECT count(*) FROM run WHERE state = 'queued' AND keeper IS NOT NULL", runs);
+    }
+
+    /// Makes FIFOs that jobs reach by their names.
+    pub fn fifos(&self, names: &[&str]) {
+        for name in names {
+            mkfifo(&self.path(name), Mode::S_IRWXU).expect("the name is new");
+        }
     }
 
     /// Blocks until a job reads the FIFO, and returns the end that holds it there.
@@ -176,14 +210,15 @@ impl Store {
         patiently(name, move || OpenOptions::new().write(true).open(path).expect("the FIFO is there"))
     }
 
-    /// Blocks until everyone who writes to the FIFO is gone.
-    pub fn read_fifo(&self, name: &str) -> String {
+    /// Blocks until a job has opened the FIFO for writing.
+    pub fn held(&self, name: &str) -> File {
         let path = self.path(name);
-        patiently(name, move || {
-            let mut text = String::new();
-            File::open(path).and_then(|mut file| file.read_to_string(&mut text)).expect("jobs write text");
-            text
-        })
+        patiently(name, move || File::open(path).expect("the FIFO is there"))
+    }
+
+    /// Blocks until all processes that write to the FIFO have ended, and returns what they wrote.
+    pub fn read_fifo(&self, name: &str) -> String {
+        rest(self.held(name))
     }
 
     /// The lines in `marker`.
@@ -196,6 +231,14 @@ impl Store {
         let mut daemon = self.starting_daemon();
         daemon.line("serving");
         daemon
+    }
+
+    /// Starts a daemon and a job whose script reads `gate`; returns the end that holds it there.
+    pub fn gated(&self, script: &str) -> (Daemon, File) {
+        self.fifos(&["gate"]);
+        let daemon = self.daemon();
+        self.add(&[], &format!("{MARKS}{script}"));
+        (daemon, self.gate("gate"))
     }
 
     pub fn starting_daemon(&self) -> Daemon {
@@ -215,6 +258,14 @@ impl Store {
         keepers.retain(|pid| processes::parent(*pid).is_some_and(|parent| !all.contains(&parent)));
         assert!(keepers.len() < 2, "more than one keeper: {found:?}");
         keepers.first().copied()
+    }
+
+    /// Lets the keeper of a daemon that has run nothing yet run a job, and stops it.
+    pub fn frozen_keeper(&self) -> Pid {
+        assert_eq!(self.run_script(MARKS), 0);
+        let keeper = self.keeper().expect("it has run something");
+        processes::freeze(keeper);
+        keeper
     }
 
     /// Blocks until the daemon has been through its loop, so that everything it had to tell is told.
@@ -420,6 +471,20 @@ impl Beside {
     }
 }
 
+/// A new store and its daemon.
+pub fn served() -> (Store, Daemon) {
+    let store = Store::new();
+    let daemon = store.daemon();
+    (store, daemon)
+}
+
+/// A new store whose daemon runs a job. Its script reads `gate`, whose end here holds it there.
+pub fn gated(script: &str) -> (Store, Daemon, File) {
+    let store = Store::new();
+    let (daemon, gate) = store.gated(script);
+    (store, daemon, gate)
+}
+
 /// Lets the job go that reads this gate.
 pub fn open(gate: File) {
     tell(gate, "\n");
@@ -428,6 +493,20 @@ pub fn open(gate: File) {
 /// Says something to the job that reads this gate, and lets it go.
 pub fn tell(mut gate: File, text: &str) {
     gate.write_all(text.as_bytes()).expect("the job reads");
+}
+
+/// Blocks until all processes that write to a FIFO have ended, and returns what they wrote.
+pub fn rest(fifo: File) -> String {
+    patiently("the jobs end", move || std::io::read_to_string(fifo).expect("jobs write text"))
+}
+
+/// The words of a command.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub fn chmod(path: impl AsRef<Path>, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours, or we are root");
 }
 
 /// A file of the store's, for reading what is in it byte by byte.

@@ -6,15 +6,15 @@ use std::process::Stdio;
 
 use nix::sys::signal::Signal;
 
-use crate::check::{all_is_well, count, run};
-use crate::harness::{Beside, MARKS, Store, bytes, open};
-use crate::processes::{eventually, freeze, outlive, send};
+use crate::check::{count, finish, run};
+use crate::harness::{Beside, Daemon, MARKS, Store, bytes, gated, open, served};
+use crate::processes::{children, eventually, freeze, outlive, reaped, send};
 
 pub const UNATTENDED: &str = "SELECT count(*) FROM run WHERE state = 'running' AND is_unattended = 1";
 
 /// Kills the keeper, and waits until the next one watches `runs` that it has found.
-fn kill_keeper(store: &Store, daemon: &mut crate::harness::Daemon, runs: i64) {
-    store.until("SELECT count(*) FROM run WHERE state = 'running'", runs);
+fn kill_keeper(store: &Store, daemon: &mut Daemon, runs: i64) {
+    store.until_running(runs);
     let instance: i64 = store
         .database()
         .query_row("SELECT max(keeper) FROM run WHERE state = 'running'", [], |row| row.get(0))
@@ -27,13 +27,9 @@ fn kill_keeper(store: &Store, daemon: &mut crate::harness::Daemon, runs: i64) {
 
 #[test]
 fn a_run_whose_keeper_was_killed_is_unattended_keeps_its_slot_and_is_lost_when_it_ends() {
-    let store = Store::new();
-    store.fifo("gate");
-    let mut daemon = store.daemon();
+    let (store, mut daemon, gate) = gated("echo before; read x <gate; echo after");
     store.ok(&["queue", "set", "default", "--slots", "1"]);
-    store.add(&[], &format!("{MARKS}echo before; read x <gate; echo after"));
     store.add(&[], MARKS);
-    let gate = store.gate("gate");
     let keeper = store.keeper().expect("it runs something");
     kill_keeper(&store, &mut daemon, 1);
     assert!(store.ok(&["runs"]).contains("running (unattended)"));
@@ -47,19 +43,14 @@ fn a_run_whose_keeper_was_killed_is_unattended_keeps_its_slot_and_is_lost_when_i
     assert_eq!(run(&store, "2.1").end(), ("success", Some(0), None));
     assert_ne!(store.keeper(), Some(keeper));
     assert_eq!(store.markers(), ["1.1", "2.1"]);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn kill_9_of_both_leaves_what_ran_unattended_and_keeps_what_waited() {
-    let store = Store::new();
-    store.fifo("gate");
-    let daemon = store.daemon();
+    let (store, daemon, gate) = gated("read x <gate");
     store.ok(&["queue", "set", "default", "--slots", "1"]);
-    store.add(&[], &format!("{MARKS}read x <gate"));
     store.add(&[], MARKS);
-    let gate = store.gate("gate");
     store.daemon_and_keeper_die(daemon);
     let daemon = store.daemon();
     store.until(UNATTENDED, 1);
@@ -67,18 +58,13 @@ fn kill_9_of_both_leaves_what_ran_unattended_and_keeps_what_waited() {
     store.wait_all();
     assert_eq!(run(&store, "1.1").end(), ("lost", None, None));
     assert_eq!(run(&store, "2.1").end(), ("success", Some(0), None));
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_run_that_ended_while_no_keeper_was_there_is_lost() {
-    let store = Store::new();
-    store.fifo("gate");
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}echo before; read x <gate"));
-    let gate = store.gate("gate");
-    store.until("SELECT count(*) FROM run WHERE state = 'running'", 1);
+    let (store, daemon, gate) = gated("echo before; read x <gate");
+    store.until_running(1);
     let job = run(&store, "1.1").pid();
     store.daemon_and_keeper_die(daemon);
     open(gate);
@@ -87,41 +73,32 @@ fn a_run_that_ended_while_no_keeper_was_there_is_lost() {
     assert_eq!(store.wait("1"), 125);
     assert_eq!(run(&store, "1.1").end(), ("lost", None, None));
     assert_eq!(store.ok(&["log", "1"]), "before");
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn results_that_no_daemon_had_taken_in_are_lost_with_the_keeper_and_no_outcome_is_invented() {
-    let store = Store::new();
-    store.fifo("gate");
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}read x <gate; exit 3"));
-    let gate = store.gate("gate");
-    store.until("SELECT count(*) FROM run WHERE state = 'running'", 1);
+    let (store, daemon, gate) = gated("read x <gate; exit 3");
+    store.until_running(1);
     freeze(daemon.pid());
     let job = run(&store, "1.1").pid();
     open(gate);
-    eventually("the job is reaped", || !fs::exists(format!("/proc/{job}")).expect("there is /proc"));
+    reaped(job);
     store.daemon_and_keeper_die(daemon);
     let daemon = store.daemon();
     store.wait_all();
     assert_eq!(run(&store, "1.1").end(), ("lost", None, None));
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_start_that_no_daemon_had_heard_of_is_found_again_by_its_pipe() {
     let store = Store::new();
-    store.fifo("gate");
+    store.fifos(&["gate"]);
     let daemon = store.daemon();
-    store.add(&[], MARKS);
-    assert_eq!(store.wait("1"), 0);
-    let keeper = store.keeper().expect("it has run something");
-    freeze(keeper);
+    let keeper = store.frozen_keeper();
     store.add(&[], &format!("{MARKS}read x <gate"));
-    store.until("SELECT count(*) FROM run WHERE state = 'queued' AND keeper IS NOT NULL", 1);
+    store.until_prefetched(1);
     // The order has been sent.
     store.round();
     freeze(daemon.pid());
@@ -135,33 +112,27 @@ fn a_start_that_no_daemon_had_heard_of_is_found_again_by_its_pipe() {
     assert_eq!(store.wait("2"), 125);
     assert_eq!(run(&store, "2.1").end(), ("lost", None, None));
     assert_eq!(store.markers(), ["1.1", "2.1"]);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn orders_that_a_killed_keeper_had_not_read_are_given_to_the_next() {
-    let store = Store::new();
-    let mut daemon = store.daemon();
-    store.add(&[], MARKS);
-    assert_eq!(store.wait("1"), 0);
-    let keeper = store.keeper().expect("it has run something");
-    freeze(keeper);
+    let (store, mut daemon) = served();
+    let keeper = store.frozen_keeper();
     store.add_all(vec![MARKS.to_owned(); 4]);
-    store.until("SELECT count(*) FROM run WHERE state = 'queued' AND keeper IS NOT NULL", 2);
+    store.until_prefetched(2);
     store.round();
     send(keeper, Signal::SIGKILL);
     daemon.line("the keeper is gone");
     store.wait_all();
     assert_eq!(count(&store, "run WHERE outcome = 'success'"), 5, "none of them had begun");
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_keeper_that_dies_again_and_again_is_replaced_each_time_and_finds_its_runs() {
     let store = Store::new();
-    store.fifo("gate");
+    store.fifos(&["gate"]);
     let mut daemon = store.daemon();
     let job = store.add(&[], &format!("{MARKS}read x <gate; echo at last"));
     let gate = store.gate("gate");
@@ -171,21 +142,16 @@ fn a_keeper_that_dies_again_and_again_is_replaced_each_time_and_finds_its_runs()
     open(gate);
     assert_eq!(store.wait(&job), 125);
     assert_eq!(store.ok(&["log", &job]), "at last");
-    store.add(&[], MARKS);
-    assert_eq!(store.wait("2"), 0);
-    all_is_well(&store);
-    store.close(daemon);
+    assert_eq!(store.run_script(MARKS), 0);
+    finish(&store, daemon);
 }
 
 #[test]
 fn an_unattended_run_is_reached_by_cancel_and_by_its_timeout_and_counted_by_overlap() {
-    let store = Store::new();
-    let mut daemon = store.daemon();
+    let (store, mut daemon) = served();
     // A program that does not end by itself, and says when it is there.
     let script = format!("{MARKS}echo up >up$TASKQ_JOB; exec sleep 1000");
-    for name in ["up1", "up2"] {
-        store.fifo(name);
-    }
+    store.fifos(&["up1", "up2"]);
     store.add(&["--every", "1000d"], &script);
     store.ok(&["run", "1"]);
     store.add(&["--timeout", "3s"], &script);
@@ -201,16 +167,13 @@ fn an_unattended_run_is_reached_by_cancel_and_by_its_timeout_and_counted_by_over
     store.ok(&["cancel", "1.1"]);
     assert_eq!(store.wait("1.1"), 130);
     store.ok(&["cancel", "1"]);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_run_goes_on_writing_while_no_keeper_is_there_and_nothing_of_it_is_lost() {
     let store = Store::new();
-    for gate in ["a", "b"] {
-        store.fifo(gate);
-    }
+    store.fifos(&["a", "b"]);
     let daemon = store.daemon();
     store.add(&[], &format!("{MARKS}read x <a; seq 5000; read x <b; seq 5001 30000"));
     let a = store.gate("a");
@@ -230,10 +193,9 @@ fn a_run_goes_on_writing_while_no_keeper_is_there_and_nothing_of_it_is_lost() {
 #[test]
 fn a_background_process_is_drained_by_the_next_keeper_too() {
     let store = Store::new();
-    store.fifo("gate");
+    store.fifos(&["gate"]);
     let mut daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}(read x <gate; seq 100000) & echo early"));
-    assert_eq!(store.wait("1"), 0);
+    assert_eq!(store.run_script(&format!("{MARKS}(read x <gate; seq 100000) & echo early")), 0);
     let gate = store.gate("gate");
     send(store.keeper().expect("a process still writes"), Signal::SIGKILL);
     daemon.line("the keeper is gone");
@@ -244,17 +206,12 @@ fn a_background_process_is_drained_by_the_next_keeper_too() {
     eventually("the output is whole", || bytes(&store.dir.join("log/1.1")).len() == expected.len());
     assert_eq!(store.run(&["log", "1"]).stdout, expected.as_bytes());
     assert_eq!(run(&store, "1.1").end(), ("success", Some(0), None));
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_keeper_whose_socket_was_removed_is_found_by_its_lock() {
-    let store = Store::new();
-    store.fifo("gate");
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}read x <gate; exit 6"));
-    let gate = store.gate("gate");
+    let (store, daemon, gate) = gated("read x <gate; exit 6");
     let keeper = store.keeper();
     daemon.kill();
     fs::remove_file(store.dir.join("keeper.sock")).expect("it listens");
@@ -263,23 +220,18 @@ fn a_keeper_whose_socket_was_removed_is_found_by_its_lock() {
     assert_eq!(store.keeper(), keeper);
     open(gate);
     assert_eq!(store.wait("1"), 6);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_keeper_whose_store_is_gone_ends_with_the_last_that_it_runs() {
-    let store = Store::new();
-    store.fifo("gate");
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}read x <gate"));
-    let gate = store.gate("gate");
+    let (store, daemon, gate) = gated("read x <gate");
     let keeper = store.keeper().expect("it runs something");
     daemon.kill();
     fs::remove_dir_all(&store.dir).expect("ours");
     open(gate);
     // A result is left that nobody will ever ask for; whoever looks for the keeper wakes it up.
-    eventually("the run ends", || crate::processes::children(keeper).is_empty());
+    eventually("the run ends", || children(keeper).is_empty());
     send(keeper, Signal::SIGHUP);
     outlive("the keeper ends", keeper);
     store.nothing_is_left();
@@ -287,22 +239,17 @@ fn a_keeper_whose_store_is_gone_ends_with_the_last_that_it_runs() {
 
 #[test]
 fn a_log_directory_that_was_removed_holds_up_no_run() {
-    let store = Store::new();
-    let daemon = store.daemon();
+    let (store, daemon) = served();
     fs::remove_dir_all(store.dir.join("log")).expect("ours");
-    store.add(&[], &format!("{MARKS}echo one"));
-    assert_eq!(store.wait("1"), 0);
+    assert_eq!(store.run_script(&format!("{MARKS}echo one")), 0);
     assert_eq!(store.ok(&["log", "1"]), "one");
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_following_client_sees_output_while_a_keeper_is_replaced() {
     let store = Store::new();
-    for gate in ["a", "b"] {
-        store.fifo(gate);
-    }
+    store.fifos(&["a", "b"]);
     let mut daemon = store.daemon();
     store.add(&[], &format!("{MARKS}echo one; read x <a; echo two; read x <b"));
     let a = store.gate("a");

@@ -1,14 +1,13 @@
 //! Owns: mails, with a script in the place of sendmail(8), through deaths of those who send them.
 //! Never: their words (see src/daemon/mail.rs).
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
 
 use nix::sys::signal::Signal;
 use nix::unistd::{User, geteuid};
 
-use crate::check::{all_is_well, count};
-use crate::harness::{Daemon, MARKS, Store, open};
+use crate::check::{count, finish};
+use crate::harness::{Daemon, MARKS, Store, chmod, open, stderr};
 use crate::keeper_deaths::UNATTENDED;
 use crate::processes::{eventually, output, send};
 use crate::shared::has;
@@ -22,7 +21,7 @@ const WAITING: &str = "SELECT count(*) = 0 FROM mail WHERE failed IS NULL";
 fn sendmail(store: &Store, script: &str) {
     let text = format!("#!/bin/sh\npwd >{0}/cwd; cd {0}; {script}\n", store.base.path().display());
     fs::write(store.path("sendmail"), text).expect("it is our directory");
-    fs::set_permissions(store.path("sendmail"), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    chmod(store.path("sendmail"), 0o755);
 }
 
 fn daemon(store: &Store) -> Daemon {
@@ -31,6 +30,43 @@ fn daemon(store: &Store) -> Daemon {
     let mut daemon = Daemon::new(&mut command);
     daemon.line("serving");
     daemon
+}
+
+/// A new store with this sendmail, and its daemon.
+fn mailing(script: &str) -> (Store, Daemon) {
+    let store = Store::new();
+    sendmail(&store, script);
+    let daemon = daemon(&store);
+    (store, daemon)
+}
+
+/// A new store with this sendmail and a daemon that runs a job. `script`, or the sendmail, reads `gate`.
+fn gated(sendmails: &str, when: &str, script: &str) -> (Store, Daemon, File) {
+    let (store, daemon) = mailing(sendmails);
+    store.fifos(&["gate"]);
+    store.add(&["--mail", when], &format!("{MARKS}{script}"));
+    let gate = store.gate("gate");
+    (store, daemon, gate)
+}
+
+/// Waits for the end of job 1 and until nothing is left to send; returns the job's status.
+fn sent_after_the_end(store: &Store) -> i32 {
+    let status = store.wait("1");
+    store.until(WAITING, 1);
+    status
+}
+
+/// Adds job 1, and does the same.
+fn mailed(store: &Store, options: &[&str], script: &str) -> i32 {
+    store.add(options, &format!("{MARKS}{script}"));
+    sent_after_the_end(store)
+}
+
+/// Gives job 1, which is held, the mails of this program, resumes it, and does the same.
+fn resumed_as(format: &str, store: &Store) -> i32 {
+    store.database().execute("UPDATE job SET mail_format = ?1", [format]).expect("it is there");
+    store.ok(&["resume", "1"]);
+    sent_after_the_end(store)
 }
 
 fn sent(store: &Store) -> Vec<String> {
@@ -50,10 +86,13 @@ fn the_mail(store: &Store) -> Vec<u8> {
     fs::read(mail).expect("it is readable")
 }
 
-fn finish(store: &Store, daemon: Daemon) {
+fn the_text(store: &Store) -> String {
+    String::from_utf8(the_mail(store)).expect("it is text")
+}
+
+fn all_sent(store: &Store, daemon: Daemon) {
     store.until(WAITING, 1);
-    all_is_well(store);
-    store.close(daemon);
+    finish(store, daemon);
     let log = fs::read_dir(store.dir.join("log")).expect("it is there").flatten();
     let left: Vec<_> =
         log.map(|entry| entry.file_name()).filter(|name| name.to_string_lossy().starts_with("0.")).collect();
@@ -62,15 +101,9 @@ fn finish(store: &Store, daemon: Daemon) {
 
 #[test]
 fn sendmail_gets_the_mail_and_a_bare_environment() {
-    let store = Store::new();
-    sendmail(&store, &format!("printf '%s\\n' \"$@\" >words; env >env; {KEEPS}"));
-    let daemon = daemon(&store);
-    store.add(
-        &["--name", "me", "--mail", "a,b@c.org", "--env", "TOKEN=secret"],
-        &format!("{MARKS}echo one; exit 3"),
-    );
-    assert_eq!(store.wait("1"), 3);
-    store.until(WAITING, 1);
+    let (store, daemon) = mailing(&format!("printf '%s\\n' \"$@\" >words; env >env; {KEEPS}"));
+    let options = ["--name", "me", "--mail", "a,b@c.org", "--env", "TOKEN=secret"];
+    assert_eq!(mailed(&store, &options, "echo one; exit 3"), 3);
     assert_eq!(text(&store, "words"), "-i\n-B8BITMIME\n-oem\na\nb@c.org\n");
     assert_eq!(text(&store, "cwd"), "/\n");
     let env = text(&store, "env");
@@ -78,26 +111,21 @@ fn sendmail_gets_the_mail_and_a_bare_environment() {
     names.retain(|name| !matches!(*name, "PWD" | "OLDPWD" | "SHLVL" | "_"));
     names.sort_unstable();
     assert_eq!(names, ["HOME", "LOGNAME", "PATH", "USER"]);
-    let mail = String::from_utf8(the_mail(&store)).expect("it is text");
+    let mail = the_text(&store);
     assert!(
         mail.contains("> me: failed, exit 3\n") && mail.ends_with("\n\none\n") && !mail.contains("secret"),
         "{mail}"
     );
     assert_eq!(count(&store, "mail"), 0);
-    finish(&store, daemon);
+    all_sent(&store, daemon);
 }
 
 #[test]
 fn a_mail_in_the_form_of_debians_cron_is_its_mail_to_the_byte() {
-    let store = Store::new();
-    sendmail(&store, &format!("printf '%s\\n' \"$@\" >words; {KEEPS}"));
-    let daemon = daemon(&store);
+    let (store, daemon) = mailing(&format!("printf '%s\\n' \"$@\" >words; {KEEPS}"));
     store
         .add(&["--hold", "--clean-env", "--mail", "a,b"], &format!("{MARKS}printf 'a\\0b\\n.\\nno newline'"));
-    store.database().execute("UPDATE job SET mail_format = 'debian'", []).expect("it is there");
-    store.ok(&["resume", "1"]);
-    assert_eq!(store.wait("1"), 0);
-    store.until(WAITING, 1);
+    assert_eq!(resumed_as("debian", &store), 0);
     assert_eq!(text(&store, "words"), "-FCronDaemon\n-i\n-B8BITMIME\n-oem\na,b\n");
     let mail = the_mail(&store);
     let head = "From: root (Cron Daemon)\nTo: a,b\nSubject: Cron <";
@@ -110,114 +138,83 @@ fn a_mail_in_the_form_of_debians_cron_is_its_mail_to_the_byte() {
         String::from_utf8_lossy(&mail)
     );
     assert!(mail.ends_with(b">\n\na\0b\n.\nno newline"), "{}", String::from_utf8_lossy(&mail));
-    finish(&store, daemon);
+    all_sent(&store, daemon);
 }
 
 #[test]
 fn cronies_mail_about_a_failure_is_only_sent_if_there_was_output_and_ours_always() {
     for (format, output, mails) in [("cronie", "", 0), ("cronie", "echo out; ", 1), ("taskq", "", 1)] {
-        let store = Store::new();
-        sendmail(&store, KEEPS);
-        let daemon = daemon(&store);
+        let (store, daemon) = mailing(KEEPS);
         store.add(&["--hold", "--mail", "root,failure"], &format!("{MARKS}{output}exit 3"));
-        store.database().execute("UPDATE job SET mail_format = ?1", [format]).expect("it is there");
-        store.ok(&["resume", "1"]);
-        assert_eq!(store.wait("1"), 3);
-        finish(&store, daemon);
+        assert_eq!(resumed_as(format, &store), 3);
+        all_sent(&store, daemon);
         assert_eq!(sent(&store).len(), mails, "{format} {output}");
     }
 }
 
 #[test]
 fn a_cron_mails_what_kept_a_command_from_starting() {
-    let store = Store::new();
-    sendmail(&store, KEEPS);
-    let daemon = daemon(&store);
+    let (store, daemon) = mailing(KEEPS);
     store.ok(&["add", "--hold", "--mail", "a,output", "--", "/nonexistent", "-c", "x"]);
-    store.database().execute("UPDATE job SET mail_format = 'debian'", []).expect("it is there");
-    store.ok(&["resume", "1"]);
-    assert_eq!(store.wait("1"), 127);
-    store.until(WAITING, 1);
-    let mail = String::from_utf8(the_mail(&store)).expect("it is text");
+    assert_eq!(resumed_as("debian", &store), 127);
+    let mail = the_text(&store);
     assert!(mail.ends_with(">\n\n`/nonexistent`: no such file or directory\n"), "{mail}");
     store.close(daemon);
 }
 
 #[test]
 fn a_run_that_ended_while_no_daemon_was_there_is_mailed_once_by_the_next() {
-    let store = Store::new();
-    store.fifo("gate");
-    sendmail(&store, KEEPS);
-    let first = daemon(&store);
-    store.add(&["--mail", "root"], &format!("{MARKS}echo out; read x <gate"));
-    let gate = store.gate("gate");
+    let (store, first, gate) = gated(KEEPS, "root", "echo out; read x <gate");
     first.kill();
     open(gate);
     let second = daemon(&store);
     assert_eq!(store.wait("1"), 0);
-    finish(&store, second);
+    all_sent(&store, second);
     assert_eq!(sent(&store).len(), 1);
 }
 
 #[test]
 fn a_mail_under_way_is_adopted_by_the_next_daemon_and_sent_once() {
-    let store = Store::new();
-    store.fifo("gate");
-    sendmail(&store, &format!("{KEEPS} read x <gate"));
-    let first = daemon(&store);
-    store.add(&["--mail", "root,always"], MARKS);
-    let gate = store.gate("gate");
+    let (store, first, gate) = gated(&format!("{KEEPS} read x <gate"), "root,always", "");
     first.kill();
     let second = daemon(&store);
     assert_eq!(count(&store, "mail WHERE keeper IS NOT NULL"), 1);
     open(gate);
-    finish(&store, second);
+    all_sent(&store, second);
     assert_eq!(sent(&store).len(), 1);
     assert_eq!(count(&store, "mail"), 0);
 }
 
 #[test]
 fn a_mail_whose_keeper_was_killed_is_sent_by_the_next() {
-    let store = Store::new();
-    store.fifo("gate");
     // Only the first one waits.
-    sendmail(&store, &format!("mkdir first && {{ read x <gate; exit; }}; {KEEPS}"));
-    let mut daemon = daemon(&store);
-    store.add(&["--mail", "root,always"], MARKS);
-    let gate = store.gate("gate");
+    let (store, mut daemon, gate) =
+        gated(&format!("mkdir first && {{ read x <gate; exit; }}; {KEEPS}"), "root,always", "");
     send(store.keeper().expect("it sends a mail"), Signal::SIGKILL);
     daemon.line("the keeper is gone");
     store.until(WAITING, 1);
     assert_eq!(sent(&store).len(), 1);
     open(gate);
-    finish(&store, daemon);
+    all_sent(&store, daemon);
     assert_eq!(count(&store, "mail"), 0);
 }
 
 #[test]
 fn a_run_that_is_lost_is_mailed_about() {
-    let store = Store::new();
-    store.fifo("gate");
-    sendmail(&store, KEEPS);
-    let mut daemon = daemon(&store);
-    store.add(&["--mail", "root,failure"], &format!("{MARKS}echo so far; read x <gate"));
-    let gate = store.gate("gate");
+    let (store, mut daemon, gate) = gated(KEEPS, "root,failure", "echo so far; read x <gate");
     send(store.keeper().expect("it runs something"), Signal::SIGKILL);
     daemon.line("the keeper is gone");
     store.until(UNATTENDED, 1);
     open(gate);
-    assert_eq!(store.wait("1"), 125);
-    store.until(WAITING, 1);
-    let mail = String::from_utf8(the_mail(&store)).expect("it is text");
+    assert_eq!(sent_after_the_end(&store), 125);
+    let mail = the_text(&store);
     assert!(mail.contains(" 1: lost\n") && mail.ends_with("\n\nso far\n"), "{mail}");
-    finish(&store, daemon);
+    all_sent(&store, daemon);
 }
 
 #[test]
 fn a_mail_that_sendmail_refuses_is_told_of_and_not_tried_again() {
-    let store = Store::new();
-    sendmail(&store, "echo; echo no such address >&2; exit 67");
-    let mut first = daemon(&store);
+    let (store, mut first) = mailing("echo; echo no such address >&2; exit 67");
     store.add(&["--mail", "root,always"], MARKS);
     assert_eq!(store.wait("1"), 0);
     let cause = "sendmail ended with status 67: no such address";
@@ -229,7 +226,7 @@ fn a_mail_that_sendmail_refuses_is_told_of_and_not_tried_again() {
     let second = daemon(&store);
     store.add(&["--mail", "root,always"], MARKS);
     assert_eq!(store.wait("2"), 0);
-    finish(&store, second);
+    all_sent(&store, second);
     assert_eq!((sent(&store).len(), count(&store, "mail")), (1, 1));
 }
 
@@ -245,19 +242,21 @@ fn without_a_sendmail_one_line_says_so_and_nothing_waits() {
     store.until(WAITING, 1);
     assert_eq!(count(&store, "mail WHERE failed = 'there is no sendmail'"), 2);
     assert_eq!(daemon.log().matches("sendmail: mails").count(), 1);
-    finish(&store, daemon);
+    all_sent(&store, daemon);
 }
 
 #[test]
 fn a_mail_holds_an_output_from_the_run_log_or_a_file_and_of_a_long_one_its_ends() {
     for bytes in [10, 70_000, 1 << 20, 3 << 20] {
-        let store = Store::new();
-        sendmail(&store, KEEPS);
-        let daemon = daemon(&store);
-        store
-            .add(&["--mail", "root"], &format!("{MARKS}echo begin; yes | head -c {}; printf end", bytes - 9));
-        assert_eq!(store.wait("1"), 0);
-        store.until(WAITING, 1);
+        let (store, daemon) = mailing(KEEPS);
+        assert_eq!(
+            mailed(
+                &store,
+                &["--mail", "root"],
+                &format!("echo begin; yes | head -c {}; printf end", bytes - 9)
+            ),
+            0
+        );
         let mail = the_mail(&store);
         let at = mail.windows(8).position(|part| part == b"\n\nbegin\n").expect("there is the output") + 2;
         assert!(mail.ends_with(b"end"), "{bytes}");
@@ -272,24 +271,18 @@ fn a_mail_holds_an_output_from_the_run_log_or_a_file_and_of_a_long_one_its_ends(
             assert_eq!(length, (1 << 20) + note.len());
             assert!(mail.windows(note.len()).any(|part| part == note.as_bytes()), "{bytes}");
         }
-        finish(&store, daemon);
+        all_sent(&store, daemon);
     }
 }
 
 #[test]
 fn an_output_to_which_a_process_still_writes_is_mailed_as_it_is() {
-    let store = Store::new();
-    store.fifo("gate");
-    sendmail(&store, KEEPS);
-    let daemon = daemon(&store);
-    store.add(&["--mail", "root"], &format!("{MARKS}echo now; {{ read x; echo late; }} <gate &"));
-    let gate = store.gate("gate");
-    assert_eq!(store.wait("1"), 0);
-    store.until(WAITING, 1);
+    let (store, daemon, gate) = gated(KEEPS, "root", "echo now; { read x; echo late; } <gate &");
+    assert_eq!(sent_after_the_end(&store), 0);
     assert!(the_mail(&store).ends_with(b"\n\nnow\n"));
     open(gate);
     eventually("the rest is written", || store.ok(&["log", "1"]) == "now\nlate");
-    finish(&store, daemon);
+    all_sent(&store, daemon);
 }
 
 #[test]
@@ -298,20 +291,18 @@ fn the_mail_about_another_users_run_is_sent_as_that_user() {
         return;
     }
     let store = Store::new();
-    fs::set_permissions(store.base.path(), fs::Permissions::from_mode(0o777)).expect("we are root");
+    chmod(store.base.path(), 0o777);
     sendmail(&store, &format!("id -un >name; id -G >groups; echo $HOME >home; {KEEPS}"));
     let daemon = daemon(&store);
-    store.add(&["--mail", "root", "--user", "nobody"], &format!("{MARKS}id -un"));
-    assert_eq!(store.wait("1"), 0);
-    store.until(WAITING, 1);
+    assert_eq!(mailed(&store, &["--mail", "root", "--user", "nobody"], "id -un"), 0);
     let found = ["name", "groups", "home"].map(|name| text(&store, name));
     let groups = output(store.program("id").args(["-G", "nobody"])).stdout;
     let nobody = User::from_name("nobody").ok().flatten().expect("everyone has one");
     let home = format!("{}\n", nobody.dir.display());
     assert_eq!(found, ["nobody\n".to_owned(), String::from_utf8(groups).expect("numbers"), home]);
-    let mail = String::from_utf8(the_mail(&store)).expect("it is text");
+    let mail = the_text(&store);
     assert!(mail.starts_with("From: nobody (taskq)\n") && mail.ends_with("\n\nnobody\n"), "{mail}");
-    finish(&store, daemon);
+    all_sent(&store, daemon);
 }
 
 #[test]
@@ -320,11 +311,11 @@ fn a_user_whose_sendmails_do_not_end_holds_up_no_mail_of_anybody_else() {
         return;
     }
     let store = Store::new();
-    fs::set_permissions(store.base.path(), fs::Permissions::from_mode(0o777)).expect("we are root");
-    store.fifo("gate");
-    fs::set_permissions(store.path("gate"), fs::Permissions::from_mode(0o666)).expect("we are root");
+    chmod(store.base.path(), 0o777);
+    store.fifos(&["gate"]);
+    chmod(store.path("gate"), 0o666);
     fs::write(store.path("sent"), "").expect("it is our directory");
-    fs::set_permissions(store.path("sent"), fs::Permissions::from_mode(0o666)).expect("it is ours");
+    chmod(store.path("sent"), 0o666);
     sendmail(&store, &format!("[ $(id -u) = 0 ] || read x <gate; {KEEPS}"));
     let daemon = daemon(&store);
     for job in 1..=6 {
@@ -338,7 +329,7 @@ fn a_user_whose_sendmails_do_not_end_holds_up_no_mail_of_anybody_else() {
     assert_eq!(count(&store, "mail WHERE user = 'nobody'"), 6);
     fs::remove_file(store.path("gate")).expect("it is there");
     drop(gate);
-    finish(&store, daemon);
+    all_sent(&store, daemon);
     assert_eq!(sent(&store).len(), 7);
 }
 
@@ -347,14 +338,12 @@ fn a_user_that_is_gone_is_the_cause_of_a_run_that_cannot_be_started() {
     if !has("root", geteuid().is_root()) {
         return;
     }
-    let store = Store::new();
-    sendmail(&store, KEEPS);
-    let daemon = daemon(&store);
+    let (store, daemon) = mailing(KEEPS);
     store.add(&["--hold", "--user", "nobody"], "true");
     store.database().execute("UPDATE job SET user = 'nobody-any-more'", []).expect("it is there");
     store.ok(&["resume", "1"]);
     let ended = store.run(&["wait", "1"]);
-    let words = String::from_utf8_lossy(&ended.stderr).into_owned();
+    let words = stderr(&ended);
     assert_eq!(ended.status.code(), Some(125), "{words}");
     assert_eq!(words, "run 1.1: spawn_failed, user `nobody-any-more`: there is no such user\n");
     store.close(daemon);

@@ -3,8 +3,8 @@
 
 use std::fs;
 
-use crate::check::{all_is_well, count};
-use crate::harness::{MARKS, Store, bytes, open};
+use crate::check::{count, finish};
+use crate::harness::{MARKS, Store, bytes, open, served};
 use crate::processes::eventually;
 
 /// The lengths of the output files. The exit markers of keepers beside them are empty and are not outputs.
@@ -17,9 +17,7 @@ fn output_files(store: &Store) -> Vec<u64> {
 #[test]
 fn output_written_across_a_restart_is_whole_and_moves_into_the_run_log() {
     let store = Store::new();
-    for gate in ["a", "b"] {
-        store.fifo(gate);
-    }
+    store.fifos(&["a", "b"]);
     let daemon = store.daemon();
     store.add(&[], &format!("{MARKS}echo one; read x <a; echo two >&2; read x <b; echo three"));
     let a = store.gate("a");
@@ -34,15 +32,13 @@ fn output_written_across_a_restart_is_whole_and_moves_into_the_run_log() {
     assert_eq!(store.wait("1"), 0);
     assert_eq!(store.ok(&["log", "1"]), "one\ntwo\nthree");
     assert_eq!(count(&store, "output"), 1);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
     assert_eq!(output_files(&store), Vec::<u64>::new());
 }
 
 #[test]
 fn output_of_up_to_64_kib_moves_into_the_run_log_and_more_stays_a_file() {
-    let store = Store::new();
-    let daemon = store.daemon();
+    let (store, daemon) = served();
     for bytes in [0, 65_536, 65_537] {
         store.add(&[], &format!("{MARKS}head -c {bytes} /dev/zero"));
     }
@@ -50,15 +46,13 @@ fn output_of_up_to_64_kib_moves_into_the_run_log_and_more_stays_a_file() {
     let lengths = ["1", "2", "3"].map(|job| store.run(&["log", job]).stdout.len());
     assert_eq!(lengths, [0, 65_536, 65_537]);
     assert_eq!(count(&store, "output"), 1);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
     assert_eq!(output_files(&store), [65_537]);
 }
 
 #[test]
 fn an_output_file_that_a_dead_daemon_left_beside_the_run_log_goes_at_the_next_start() {
-    let store = Store::new();
-    let daemon = store.daemon();
+    let (store, daemon) = served();
     store.add(&[], &format!("{MARKS}echo one"));
     store.wait_all();
     store.close(daemon);

@@ -9,25 +9,16 @@ use std::thread;
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use crate::harness::{MARKS, Store, open};
+use crate::harness::{MARKS, Store, chmod, open, served};
 use crate::shared::note;
 use crate::users::nobody;
 
 /// How often root looks while somebody else exchanges the directory.
 const LOOKS: usize = 150;
 
-/// Says no to everything that a store can be asked.
+/// Asserts that nothing that a store can be asked is answered, and that the words say why.
 fn is_refused(store: &Store, words: &str) {
-    for verb in [&["list"][..], &["status"], &["add", "true"], &["cancel", "--all"], &["daemon"]] {
-        let refused = store.run(verb);
-        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert_eq!(
-            (refused.status.code(), refused.stdout.as_slice()),
-            (Some(1), &b""[..]),
-            "{verb:?}: {text}"
-        );
-        assert!(text.starts_with("error: cannot ") && text.contains(words), "{verb:?}: {text}");
-    }
+    store.refuses(&[&["list"], &["status"], &["add", "true"], &["cancel", "--all"], &["daemon"]], words);
 }
 
 /// Root's store and another user's of one job each, below a directory in which the other may do what he
@@ -36,7 +27,7 @@ fn two_stores(nobody: u32) -> (Store, Store) {
     let (mut roots, mut others) = (Store::at("place/roots"), Store::of_user(nobody));
     others.add(&["--hold", "--name", "others-job"], MARKS);
     roots.add(&["--hold", "--name", "roots-job"], MARKS);
-    fs::set_permissions(roots.base.path(), fs::Permissions::from_mode(0o755)).expect("we are root");
+    chmod(roots.base.path(), 0o755);
     std::os::unix::fs::chown(roots.path("place"), Some(nobody), Some(nobody)).expect("we are root");
     fs::rename(&others.dir, roots.path("place/others")).expect("one file system");
     others.dir = roots.path("place/others");
@@ -128,8 +119,7 @@ fn a_database_that_belongs_to_somebody_else_is_refused() {
 /// Ends a daemon by an add after something happened to its store, and checks what it says and what was
 /// acknowledged.
 fn ends_with_the_reason(act: impl Fn(&Store), words: &str) -> Store {
-    let store = Store::new();
-    let mut daemon = store.daemon();
+    let (store, mut daemon) = served();
     store.add(&["--hold"], MARKS);
     act(&store);
     let added = store.run(&["add", "-c", MARKS]);
@@ -166,7 +156,7 @@ fn a_daemon_whose_directory_was_replaced_ends_with_the_reason_and_the_new_one_ha
     let replace = |store: &Store| {
         fs::rename(&store.dir, store.path("away")).expect("one file system");
         fs::create_dir(&store.dir).expect("the name is free");
-        fs::set_permissions(&store.dir, fs::Permissions::from_mode(0o700)).expect("it is ours");
+        chmod(&store.dir, 0o700);
         // So that the client finds the daemon all the same.
         symlink(store.path("away/adds.sock"), store.dir.join("adds.sock")).expect("the name is free");
     };
@@ -178,7 +168,7 @@ fn a_daemon_whose_directory_was_replaced_ends_with_the_reason_and_the_new_one_ha
 #[test]
 fn a_directory_of_outputs_that_was_removed_is_made_again() {
     let store = Store::new();
-    store.fifo("gate");
+    store.fifos(&["gate"]);
     let mut daemon = store.daemon();
     fs::remove_dir_all(store.dir.join("log")).expect("it is there");
     store.add(&[], &format!("{MARKS}echo out; read x <gate"));

@@ -92,6 +92,11 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Blocks until a process has ended and was reaped.
+pub fn reaped(pid: Pid) {
+    eventually("the job is reaped", || !fs::exists(format!("/proc/{pid}")).expect("there is /proc"));
+}
+
 /// Reaps a process whose parent is gone: it is ours, the nearest subreaper's.
 pub fn outlive(what: &str, pid: Pid) -> WaitStatus {
     patiently(what, move || waitpid(pid, None).expect("it came to us"))

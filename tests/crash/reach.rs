@@ -9,8 +9,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::check::{all_is_well, count};
-use crate::harness::{Beside, Daemon, MARKS, Store, open, tell};
+use crate::check::{count, finish};
+use crate::harness::{Beside, Daemon, MARKS, Store, open, served, stderr, tell};
 use crate::processes::{freeze, output, send};
 use crate::shared::{has, now};
 
@@ -42,9 +42,7 @@ fn without_inotify(store: &Store, arguments: &[&str]) -> Option<Command> {
 #[test]
 fn without_inotify_a_wait_ends_with_the_runs_status_and_a_log_is_followed() {
     let store = Store::new();
-    for gate in ["a", "b"] {
-        store.fifo(gate);
-    }
+    store.fifos(&["a", "b"]);
     let daemon = store.daemon();
     store.add(&[], &format!("{MARKS}echo one; read x <a; echo two $x; read x <b; exit 7"));
     let a = store.gate("a");
@@ -68,10 +66,8 @@ fn without_inotify_a_wait_ends_with_the_runs_status_and_a_log_is_followed() {
 
 #[test]
 fn with_few_descriptors_a_wait_ends_with_the_runs_status_or_with_3_and_says_why() {
-    let store = Store::new();
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}exit 7"));
-    assert_eq!(store.wait("1"), 7);
+    let (store, daemon) = served();
+    assert_eq!(store.run_script(&format!("{MARKS}exit 7")), 7);
     for descriptors in 4..16 {
         let limits = format!("ulimit -n {descriptors}");
         for arguments in
@@ -79,7 +75,7 @@ fn with_few_descriptors_a_wait_ends_with_the_runs_status_or_with_3_and_says_why(
         {
             let before = count(&store, "run");
             let ended = output(&mut limited(&store, &limits, arguments));
-            let words = String::from_utf8_lossy(&ended.stderr).into_owned();
+            let words = stderr(&ended);
             match ended.status.code() {
                 Some(7) => {}
                 Some(3) => {
@@ -97,16 +93,14 @@ fn with_few_descriptors_a_wait_ends_with_the_runs_status_or_with_3_and_says_why(
     }
     assert!(count(&store, "job") > 3, "some of them could be added");
     store.wait_all();
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_log_is_followed_from_before_its_run_begins() {
     let store = Store::new();
     // Two of them: a first that is still being closed would let the second reading pass.
-    store.fifo("gate");
-    store.fifo("second");
+    store.fifos(&["gate", "second"]);
     let daemon = store.daemon();
     store.ok(&["pause", "--queue", "default"]);
     store.add(&[], &format!("{MARKS}read x <gate; echo one; read x <second; exit 7"));
@@ -146,8 +140,7 @@ fn a_full_table_pauses_accepting_instead_of_spinning_and_jobs_are_added_meanwhil
         assert!(spent < 40, "{name}: {spent} ticks in {:?}", start.elapsed());
         drop(idle);
         store.round();
-        all_is_well(&store);
-        store.close(daemon);
+        finish(&store, daemon);
     }
 }
 
@@ -156,8 +149,7 @@ fn a_daemon_raises_its_limit_of_descriptors_and_a_job_gets_the_one_that_it_was_s
     let store = Store::new();
     let mut daemon = Daemon::new(&mut limited(&store, "ulimit -S -n 100", &["daemon"]));
     daemon.line("serving");
-    store.add(&[], &format!("{MARKS}ulimit -S -n"));
-    assert_eq!(store.wait("1"), 0);
+    assert_eq!(store.run_script(&format!("{MARKS}ulimit -S -n")), 0);
     assert_eq!(store.ok(&["log", "1"]), "100");
     let limits = fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).expect("it lives");
     let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("it is limited");
@@ -176,7 +168,7 @@ fn remove_sockets(store: &Store) {
 #[test]
 fn a_daemon_whose_sockets_are_removed_makes_them_again_for_the_next_client() {
     let store = Store::new();
-    store.fifo("gate");
+    store.fifos(&["gate"]);
     let mut daemon = store.daemon();
     store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
     let waiting = Beside::new(&mut store.command(&["wait", "1"]));
@@ -197,19 +189,17 @@ fn a_daemon_whose_sockets_are_removed_makes_them_again_for_the_next_client() {
     daemon.line("were gone, and are there again");
     remove_sockets(&store);
     assert_eq!(store.run(&["run", "2", "--wait"]).status.code(), Some(8));
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_daemon_that_does_not_make_its_sockets_again_is_named() {
-    let store = Store::new();
-    let daemon = store.daemon();
+    let (store, daemon) = served();
     store.add(&["--hold"], MARKS);
     freeze(daemon.pid());
     remove_sockets(&store);
     let waited = store.run(&["run", "1", "--wait"]);
-    let words = String::from_utf8_lossy(&waited.stderr).into_owned();
+    let words = stderr(&waited);
     assert_eq!(waited.status.code(), Some(1), "{words}");
     let cause =
         format!("cannot run job: the daemon (pid {}) holds the lock but does not listen", daemon.pid());
@@ -230,8 +220,7 @@ fn a_daemon_leaves_the_sockets_of_the_one_that_serves_the_store_in_its_place() {
     let old = store.daemon();
     // Nothing comes into the directory any more, and nothing is left to be recorded: its keeper is up, and
     // was heard.
-    store.add(&[], MARKS);
-    assert_eq!(store.wait("1"), 0);
+    assert_eq!(store.run_script(MARKS), 0);
     store.round();
     freeze(old.pid());
     fs::remove_dir_all(&store.dir).expect("it is ours");
@@ -239,8 +228,7 @@ fn a_daemon_leaves_the_sockets_of_the_one_that_serves_the_store_in_its_place() {
     // By the time that it goes on it has been told to end.
     send(old.pid(), Signal::SIGTERM);
     assert_eq!(old.stop(Signal::SIGCONT), Some(0));
-    store.add(&[], &format!("{MARKS}exit 7"));
-    assert_eq!(store.wait("1"), 7);
+    assert_eq!(store.run_script(&format!("{MARKS}exit 7")), 7);
     drop(daemon);
 }
 
@@ -248,7 +236,7 @@ fn a_daemon_leaves_the_sockets_of_the_one_that_serves_the_store_in_its_place() {
 fn a_daemon_whose_lock_is_removed_ends_and_its_runs_are_the_next_ones() {
     for replaced in [false, true] {
         let store = Store::new();
-        store.fifo("gate");
+        store.fifos(&["gate"]);
         let mut old = store.daemon();
         store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
         let gate = store.gate("gate");
@@ -263,7 +251,6 @@ fn a_daemon_whose_lock_is_removed_ends_and_its_runs_are_the_next_ones() {
         let daemon = store.daemon();
         open(gate);
         assert_eq!([store.wait("1"), store.wait("2")], [7, 8]);
-        all_is_well(&store);
-        store.close(daemon);
+        finish(&store, daemon);
     }
 }

@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use crate::harness::{MARKS, Store, bytes};
+use crate::harness::{MARKS, Store, bytes, chmod};
 
 /// Every verb, with what it needs to get as far as the store.
 const VERBS: &[&[&str]] = &[
@@ -50,14 +49,7 @@ fn files(store: &Store) -> BTreeMap<PathBuf, Vec<u8>> {
 fn is_refused(store: &Store, words: &str) {
     let before = files(store);
     for verb in VERBS {
-        let refused = store.run(verb);
-        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
-        let size = fs::metadata(store.dir.join("taskq.db")).map_or(0, |file| file.len());
-        // 1 is a status that a run may have.
-        let status = if verb[0] == "wait" { 3 } else { 1 };
-        assert_eq!(refused.status.code(), Some(status), "{size} {verb:?}: {text}");
-        assert!(text.starts_with("error: cannot ") && text.contains(words), "{size} {verb:?}: {text}");
-        assert_eq!(refused.stdout, b"", "{verb:?}");
+        store.refuses(&[verb], words);
         assert_eq!(files(store), before, "{verb:?} changed something");
     }
 }
@@ -123,7 +115,7 @@ fn a_store_of_a_later_version_is_refused_and_stays_as_it_is() {
 fn somebody_elses_database_is_refused_and_stays_as_it_is() {
     let store = Store::new();
     fs::create_dir(&store.dir).expect("the name is new");
-    fs::set_permissions(&store.dir, fs::Permissions::from_mode(0o700)).expect("it is ours");
+    chmod(&store.dir, 0o700);
     let other = rusqlite::Connection::open(store.dir.join("taskq.db")).expect("the directory is ours");
     other
         .execute_batch("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('bread')")

@@ -1,13 +1,12 @@
 //! Owns: a system that has no processes left to start a run with, or no inodes.
 //! Never: a full disk (see `disk`).
 
-use std::process::Command;
-
 use nix::unistd::geteuid;
 
-use crate::check::{all_is_well, count};
+use crate::check::{count, finish};
+use crate::disk::Disk;
 use crate::harness::{Daemon, MARKS, Store};
-use crate::processes::{eventually, output};
+use crate::processes::eventually;
 use crate::shared::has;
 
 /// Nobody else has it: the limit counts all processes of a user.
@@ -29,24 +28,16 @@ fn a_start_for_which_there_is_no_process_just_now_is_tried_again() {
     assert!(notice.ends_with(": too many processes; trying again for a minute"), "{notice}");
     store.wait_all();
     assert_eq!(count(&store, "run WHERE outcome = 'success'"), 20);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_start_for_which_there_is_no_inode_just_now_is_tried_again() {
     let store = Store::at("disk/store");
     let disk = store.path("disk");
-    std::fs::create_dir(&disk).expect("the name is new");
-    let mounted = output(
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m,nr_inodes=40", "taskq"]).arg(&disk),
-    );
-    if !has("mount", mounted.status.success()) {
-        return;
-    }
+    let Some(_mounted) = Disk::mount(disk.clone(), "size=16m,nr_inodes=40") else { return };
     let mut daemon = store.daemon();
-    store.add(&[], MARKS);
-    assert_eq!(store.wait("1"), 0, "there is a keeper");
+    assert_eq!(store.run_script(MARKS), 0, "there is a keeper");
     let files = || std::fs::read_dir(store.dir.join("log")).expect("run 1 made it").count();
     eventually("run 1 gives its inodes back", || files() == 0);
     let fillers: Vec<_> = (0..40).map(|n| disk.join(format!("filler{n}"))).collect();
@@ -59,7 +50,5 @@ fn a_start_for_which_there_is_no_inode_just_now_is_tried_again() {
         std::fs::remove_file(path).expect("it was made");
     }
     assert_eq!(store.wait("2"), 0);
-    all_is_well(&store);
-    store.close(daemon);
-    output(Command::new("umount").arg("--lazy").arg(&disk));
+    finish(&store, daemon);
 }

@@ -3,9 +3,9 @@
 
 use nix::sys::signal::Signal;
 
-use crate::check::{all_is_well, run};
-use crate::harness::{MARKS, Store, open};
-use crate::processes::{eventually, freeze, send};
+use crate::check::{finish, run};
+use crate::harness::{MARKS, Store, gated, open, rest, served, stderr};
+use crate::processes::{freeze, reaped, send};
 
 /// A job that ignores TERM, and its child too; both hold the FIFO `alive` open.
 const STUBBORN: &str =
@@ -14,72 +14,52 @@ const STUBBORN: &str =
 #[test]
 fn a_timeout_is_kept_while_no_daemon_is_there() {
     let store = Store::new();
-    store.fifo("gate");
-    store.fifo("alive");
+    store.fifos(&["gate", "alive"]);
     let daemon = store.daemon();
     store.add(&["--timeout", "1s"], &format!("{MARKS}exec 9>alive; read x <gate"));
-    let alive = std::fs::File::open(store.path("alive")).expect("the job holds it");
+    let alive = store.held("alive");
     let gate = store.gate("gate");
     daemon.kill();
-    // Ends when the job does, with its writing end.
-    let ended = crate::processes::patiently("the job ends", move || {
-        std::io::Read::read(&mut { alive }, &mut [0]).expect("a FIFO")
-    });
-    assert_eq!(ended, 0);
+    assert_eq!(rest(alive), "", "the job has ended");
     let daemon = store.daemon();
     assert_eq!(store.wait("1"), 124);
     assert_eq!(run(&store, "1.1").end(), ("timed_out", None, Some(Signal::SIGTERM as i32)));
     drop(gate);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_cancel_sends_term_which_a_run_may_use_to_tidy_up() {
-    let store = Store::new();
-    store.fifo("gate");
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}trap 'echo tidied; exit 5' TERM; read x <gate; read x <gate"));
-    let gate = store.gate("gate");
+    let (store, daemon, gate) = gated("trap 'echo tidied; exit 5' TERM; read x <gate; read x <gate");
     store.ok(&["cancel", "1"]);
     assert_eq!(store.wait("1"), 130);
     assert_eq!(run(&store, "1.1").end(), ("cancelled", Some(5), None));
     assert_eq!(store.ok(&["log", "1"]), "tidied");
     drop(gate);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_cancel_kills_a_tree_that_ignores_term() {
     for (option, kill_after) in [(None, "100ms"), (Some("--now"), "10m")] {
         let store = Store::new();
-        for fifo in ["alive", "never", "ready"] {
-            store.fifo(fifo);
-        }
+        store.fifos(&["alive", "never", "ready"]);
         let daemon = store.daemon();
         store.add(&["--kill-after", kill_after], &format!("{MARKS}{STUBBORN}"));
-        let alive = std::fs::File::open(store.path("alive")).expect("the job holds it");
+        let alive = store.held("alive");
         assert_eq!(store.read_fifo("ready"), "on\n");
         store.ok(&[&["cancel"], option.as_slice(), &["1"]].concat());
         assert_eq!(store.wait("1"), 130);
         assert_eq!(run(&store, "1.1").end(), ("cancelled", None, Some(Signal::SIGKILL as i32)));
-        // Not the leader alone.
-        assert_eq!(
-            crate::processes::patiently("all end", move || std::io::read_to_string(alive).expect("text")),
-            ""
-        );
-        all_is_well(&store);
-        store.close(daemon);
+        assert_eq!(rest(alive), "", "not the leader alone has ended");
+        finish(&store, daemon);
     }
 }
 
 #[test]
 fn a_cancel_while_no_daemon_is_there_is_done_by_the_next() {
     let store = Store::new();
-    for fifo in ["gate", "free"] {
-        store.fifo(fifo);
-    }
+    store.fifos(&["gate", "free"]);
     let daemon = store.daemon();
     store.add_all(["gate", "free"].map(|gate| format!("{MARKS}read x <{gate}; exit 3")));
     let gates = ["gate", "free"].map(|gate| store.gate(gate));
@@ -93,67 +73,52 @@ fn a_cancel_while_no_daemon_is_there_is_done_by_the_next() {
     open(free);
     assert_eq!(store.wait("2"), 3);
     assert_eq!(run(&store, "3.1").end(), ("cancelled", None, None));
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_cancel_of_a_run_that_the_keeper_has_not_heard_of_ends_it_cancelled() {
-    let store = Store::new();
-    let daemon = store.daemon();
-    store.add(&[], MARKS);
-    assert_eq!(store.wait("1"), 0);
-    let keeper = store.keeper().expect("it has run something");
-    freeze(keeper);
-    store.fifo("gate");
+    let (store, daemon) = served();
+    let keeper = store.frozen_keeper();
+    store.fifos(&["gate"]);
     store.add(&[], &format!("{MARKS}read x <gate"));
-    store.until("SELECT count(*) FROM run WHERE state = 'queued' AND keeper IS NOT NULL", 1);
+    store.until_prefetched(1);
     daemon.kill();
     store.ok(&["cancel", "2"]);
     let daemon = store.daemon();
     send(keeper, Signal::SIGCONT);
     assert_eq!(store.wait("2"), 130);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_run_that_ended_before_its_cancel_keeps_its_own_outcome() {
-    let store = Store::new();
-    store.fifo("gate");
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}read x <gate; exit 6"));
-    let gate = store.gate("gate");
-    store.until("SELECT count(*) FROM run WHERE state = 'running'", 1);
+    let (store, daemon, gate) = gated("read x <gate; exit 6");
+    store.until_running(1);
     freeze(daemon.pid());
     let job = run(&store, "1.1").pid();
     open(gate);
-    eventually("the job is reaped", || !std::path::Path::new(&format!("/proc/{job}")).exists());
+    reaped(job);
     store.ok(&["cancel", "1"]);
     daemon.kill();
     let daemon = store.daemon();
     assert_eq!(store.wait("1"), 6);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_cancel_reaches_what_runs_while_no_daemon_is_there() {
     let store = Store::new();
-    store.fifo("gate");
+    store.fifos(&["gate"]);
     let daemon = store.daemon();
     store.add(&[], &format!("{MARKS}exec 9>gate; exec sleep 1000"));
-    let alive = std::fs::File::open(store.path("gate")).expect("the job opens it");
+    let alive = store.held("gate");
     daemon.kill();
     let cancelled = store.run(&["cancel", "1"]);
-    let words = String::from_utf8_lossy(&cancelled.stderr).into_owned();
+    let words = stderr(&cancelled);
     assert_eq!(words, "no daemon is running: the runs are being stopped, and the next daemon records it\n");
-    let ended = crate::processes::patiently("the job ends", move || {
-        std::io::Read::read(&mut { alive }, &mut [0]).expect("a FIFO")
-    });
-    assert_eq!(ended, 0);
+    assert_eq!(rest(alive), "", "the job has ended");
     let daemon = store.daemon();
     assert_eq!(store.wait("1"), 130);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }

@@ -9,7 +9,7 @@ use inotify::{Inotify, WatchMask};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 
-use crate::check::{all_is_well, count};
+use crate::check::{all_is_well, count, finish, is_whole};
 use crate::harness::{MARKS, Store};
 use crate::shared::setting;
 
@@ -131,8 +131,7 @@ fn runs_added_one_by_one_while_the_daemon_is_killed_run_exactly_once() {
     daemon.line("serving");
     store.wait_all();
     assert_eq!(store.markers().len(), 36);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
@@ -169,7 +168,7 @@ fn a_batch_whose_add_is_killed_is_there_whole_or_not_at_all() {
         stored = now;
         writes.forget();
     }
-    crate::check::is_whole(&store.database());
+    is_whole(&store.database());
 }
 
 #[test]
@@ -193,7 +192,7 @@ fn a_job_whose_add_is_killed_is_there_if_its_id_was_printed() {
         stored = now;
         writes.forget();
     }
-    crate::check::is_whole(&store.database());
+    is_whole(&store.database());
 }
 
 #[test]
@@ -209,6 +208,6 @@ fn an_add_that_is_killed_while_it_makes_the_store_leaves_none_or_a_whole_one() {
         child.wait().expect("it is ours");
         let id: i64 = store.add(&["--hold"], MARKS).parse().expect("an id");
         assert!(id == 1 || id == 2, "{id}");
-        crate::check::is_whole(&store.database());
+        is_whole(&store.database());
     }
 }

@@ -10,9 +10,9 @@ use std::process::Command;
 
 use nix::unistd::{User, geteuid};
 
-use crate::check::{all_is_well, count};
+use crate::check::{count, finish};
 use crate::clients::untold_add;
-use crate::harness::{Daemon, MARKS, Store, open};
+use crate::harness::{Daemon, MARKS, Store, chmod, gated, open};
 use crate::processes::{eventually, output};
 use crate::shared::{has, setting};
 
@@ -39,7 +39,7 @@ fn mode(path: &Path) -> u32 {
 fn files_and_sockets_are_their_owners_alone_whatever_the_umask() {
     for umask in ["000", "022", "077", "777"] {
         let store = Store::new();
-        store.fifo("gate");
+        store.fifos(&["gate"]);
         let under = |arguments: &str| {
             let mut command = store.program("sh");
             let script = format!("umask {umask}; exec \"$0\" --dir \"$1\" {arguments}");
@@ -80,18 +80,14 @@ fn a_store_that_belongs_to_somebody_else_is_refused() {
     for (owner, other) in [(None, Some(nobody)), (Some(nobody), None)] {
         let mut store = owner.map_or_else(Store::new, Store::of_user);
         store.add(&["--hold"], MARKS);
-        fs::set_permissions(store.base.path(), fs::Permissions::from_mode(0o755)).expect("we are root");
-        fs::set_permissions(&store.dir, fs::Permissions::from_mode(0o777)).expect("we are root");
-        fs::set_permissions(store.dir.join("taskq.db"), fs::Permissions::from_mode(0o666))
-            .expect("we are root");
+        chmod(store.base.path(), 0o755);
+        chmod(&store.dir, 0o777);
+        chmod(store.dir.join("taskq.db"), 0o666);
         let before = fs::read(store.dir.join("taskq.db")).expect("we are root");
         store.become_user(other);
-        for verb in [&["add", "-c", "true"][..], &["list"], &["status"], &["cancel", "--all"], &["daemon"]] {
-            let refused = store.run(verb);
-            let words = String::from_utf8_lossy(&refused.stderr).into_owned();
-            assert_eq!(refused.status.code(), Some(1), "{verb:?}: {words}");
-            assert!(words.contains("belongs to user "), "{verb:?}: {words}");
-        }
+        let verbs: [&[&str]; 5] =
+            [&["add", "-c", "true"], &["list"], &["status"], &["cancel", "--all"], &["daemon"]];
+        store.refuses(&verbs, "belongs to user ");
         assert_eq!(fs::read(store.dir.join("taskq.db")).expect("we are root"), before);
         assert_eq!(mode(&store.dir), 0o777, "even its mode is its owner's");
     }
@@ -103,43 +99,40 @@ fn an_ordinary_user_can_use_a_store_of_its_own() {
     let store = Store::of_user(nobody);
     let roots = store.path("roots");
     fs::write(&roots, "root's\n").expect("we are root");
-    fs::set_permissions(&roots, fs::Permissions::from_mode(0o600)).expect("we are root");
+    chmod(&roots, 0o600);
     let daemon = store.daemon();
     store.add(&[], &format!("{MARKS}id -u; cat roots; echo mine >roots"));
     assert_ne!(store.wait("1"), 0);
     assert!(store.ok(&["log", "1"]).starts_with(&format!("{nobody}\n")));
     daemon.kill();
     let daemon = store.daemon();
-    store.add(&[], MARKS);
-    assert_eq!(store.wait("2"), 0);
+    assert_eq!(store.run_script(MARKS), 0);
     assert_eq!(fs::read_to_string(&roots).expect("we are root"), "root's\n");
     for entry in fs::read_dir(&store.dir).expect("it is there").flatten() {
         assert_eq!(entry.metadata().expect("it is there").uid(), nobody, "{:?}", entry.path());
     }
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
 fn a_keeper_that_cannot_be_reached_is_waited_for_and_not_replaced() {
     let Some(nobody) = nobody() else { return };
     let store = Store::of_user(nobody);
-    store.fifo("gate");
-    fs::set_permissions(store.path("gate"), fs::Permissions::from_mode(0o666)).expect("we are root");
+    store.fifos(&["gate"]);
+    chmod(store.path("gate"), 0o666);
     let daemon = store.daemon();
     store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
     let gate = store.gate("gate");
     daemon.kill();
     let socket = store.dir.join("keeper.sock");
-    fs::set_permissions(&socket, fs::Permissions::from_mode(0o000)).expect("we are root");
+    chmod(&socket, 0o000);
     let mut daemon = store.starting_daemon();
     daemon.line("cannot reach or start a keeper: ");
-    fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).expect("we are root");
+    chmod(&socket, 0o600);
     daemon.line("runs adopted: 1");
     open(gate);
     assert_eq!(store.wait("1"), 7);
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }
 
 #[test]
@@ -148,18 +141,16 @@ fn a_read_only_store_is_refused_and_stays_as_it_is() {
     let store = Store::of_user(nobody);
     store.add(&["--hold"], MARKS);
     let database = store.dir.join("taskq.db");
-    fs::set_permissions(&database, fs::Permissions::from_mode(0o400)).expect("we are root");
-    fs::set_permissions(&store.dir, fs::Permissions::from_mode(0o500)).expect("we are root");
+    chmod(&database, 0o400);
+    chmod(&store.dir, 0o500);
     let before = fs::read(&database).expect("we are root");
     for verb in [&["add", "-c", "true"][..], &["cancel", "1"], &["daemon"]] {
-        let refused = store.run(verb);
-        let words = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert_eq!(refused.status.code(), Some(1), "{verb:?}: {words}");
-        assert!(words.starts_with("error: cannot ") && !words.contains("os error"), "{verb:?}: {words}");
+        let words = store.refused(verb);
+        assert!(!words.contains("os error"), "{verb:?}: {words}");
     }
     assert_eq!(fs::read(&database).expect("we are root"), before);
-    fs::set_permissions(&store.dir, fs::Permissions::from_mode(0o700)).expect("we are root");
-    fs::set_permissions(&database, fs::Permissions::from_mode(0o600)).expect("we are root");
+    chmod(&store.dir, 0o700);
+    chmod(&database, 0o600);
     assert_eq!(count(&store, "job"), 1);
     assert!(store.ok(&["list"]).lines().count() == 2);
 }
@@ -200,17 +191,13 @@ fn lossy(bytes: &[u8]) -> String {
 #[test]
 fn somebody_else_is_not_heard_even_where_the_directory_was_opened_up() {
     let Some(nobody) = nobody() else { return };
-    let store = Store::new();
-    store.fifo("gate");
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}read x <gate"));
-    let gate = store.gate("gate");
-    store.until("SELECT count(*) FROM run WHERE state = 'running'", 1);
+    let (store, daemon, gate) = gated("read x <gate");
+    store.until_running(1);
     for path in [store.base.path(), &store.dir] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("we are root");
+        chmod(path, 0o777);
     }
     for name in ["adds.sock", "daemon.sock", "keeper.sock", "turns.sock"] {
-        fs::set_permissions(store.dir.join(name), fs::Permissions::from_mode(0o777)).expect("we are root");
+        chmod(store.dir.join(name), 0o777);
     }
     intrude(&store, nobody, "turns.sock");
     intrude(&store, nobody, "adds.sock");
@@ -228,6 +215,5 @@ fn somebody_else_is_not_heard_even_where_the_directory_was_opened_up() {
     open(gate);
     let daemon = store.daemon();
     store.wait_all();
-    all_is_well(&store);
-    store.close(daemon);
+    finish(&store, daemon);
 }

@@ -2,17 +2,16 @@
 //! Never: what the steps between two versions do.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Daemon, MARKS, Store, open};
+use crate::harness::{MARKS, Store, chmod, gated, open, served};
 use crate::processes::send;
 
 /// Makes the store one of a version before the first, which has nothing in it.
 fn of_version_0(store: &Store) {
     fs::create_dir(&store.dir).expect("the name is new");
-    fs::set_permissions(&store.dir, fs::Permissions::from_mode(0o700)).expect("it is ours");
+    chmod(&store.dir, 0o700);
     let old = rusqlite::Connection::open(store.dir.join("taskq.db")).expect("the directory is ours");
     old.execute_batch("PRAGMA application_id = 0x74736b71").expect("it is open");
 }
@@ -32,20 +31,16 @@ fn a_store_of_an_earlier_version_is_brought_up_to_date_by_a_command_if_nobody_se
     let store = Store::new();
     of_version_0(&store);
     let daemon = store.daemon();
-    store.add(&[], MARKS);
-    assert_eq!(store.wait("1"), 0);
+    assert_eq!(store.run_script(MARKS), 0);
     store.close(daemon);
 }
 
 #[test]
 fn no_command_brings_a_store_up_to_date_under_the_daemon_of_an_earlier_taskq() {
-    let store = Store::new();
-    let daemon = store.daemon();
+    let (store, daemon) = served();
     store.database().execute_batch("PRAGMA user_version = 0").expect("it is ours");
     for arguments in [["add", "--from", "-"].as_slice(), &["list"], &["status"]] {
-        let refused = store.run(arguments);
-        let words = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert_eq!(refused.status.code(), Some(1), "{arguments:?}: {words}");
+        let words = store.refused(arguments);
         assert!(
             words.contains(&format!("pid {}, which serves the store ", daemon.pid())),
             "{arguments:?}: {words}"
@@ -61,11 +56,7 @@ fn no_command_brings_a_store_up_to_date_under_the_daemon_of_an_earlier_taskq() {
 
 #[test]
 fn a_daemon_whose_store_has_come_to_a_later_version_stops_and_leaves_what_runs_alone() {
-    let store = Store::new();
-    store.fifo("gate");
-    let mut daemon: Daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
-    let gate = store.gate("gate");
+    let (store, mut daemon, gate) = gated("read x <gate; exit 7");
     let known = version(&store);
     store.database().execute_batch("PRAGMA user_version = 999").expect("it is ours");
     send(daemon.pid(), Signal::SIGHUP);

@@ -9,7 +9,7 @@ use nix::unistd::{User, geteuid};
 use taskq::domain::{End, Stdin};
 use taskq::keeper::protocol::{Ended, StartExtras, StartOrder, ToKeeper};
 
-use crate::harness::{Daemon, Keeper, order};
+use crate::harness::{Daemon, Keeper, connected, order};
 use crate::shared::has;
 
 fn run(daemon: &mut Daemon, order: StartOrder, stdin: Stdin, user: Option<&str>) -> Ended {
@@ -43,8 +43,7 @@ fn anywhere(job: i64, script: &str) -> StartOrder {
 
 #[test]
 fn a_file_is_opened_anew_at_each_start() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let file = keeper.path("file");
     for (job, text) in [(1, "one\n"), (2, "two\n")] {
         fs::write(&file, text).expect("writable");
@@ -55,8 +54,7 @@ fn a_file_is_opened_anew_at_each_start() {
 
 #[test]
 fn a_file_that_cannot_be_opened_is_named_as_the_cause() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let missing = keeper.path("missing");
     let cause = refused(run(&mut daemon, keeper.sh(1, "cat"), path(&missing), None));
     assert_eq!(cause, format!("standard input `{}`: no such file or directory", missing.display()));
@@ -67,8 +65,7 @@ fn a_file_that_cannot_be_opened_is_named_as_the_cause() {
 
 #[test]
 fn a_fifo_without_a_writer_delays_neither_the_keeper_nor_the_job() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let fifo = keeper.fifo("fifo");
     assert_eq!(run(&mut daemon, keeper.sh(1, "cat; echo end"), path(&fifo), None).end, End::Exited(0));
     assert_eq!(keeper.output(1), "end\n");
@@ -76,8 +73,7 @@ fn a_fifo_without_a_writer_delays_neither_the_keeper_nor_the_job() {
 
 #[test]
 fn a_text_of_any_length_is_read_whole_or_not_at_all_without_a_wait() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let text = |bytes: usize| Stdin::Text(vec![b'x'; bytes]);
     for (job, bytes) in [(1, 0), (2, 1 << 20), (3, 5 << 20)] {
         assert_eq!(run(&mut daemon, keeper.sh(job, "wc -c"), text(bytes), None).end, End::Exited(0));
@@ -89,8 +85,7 @@ fn a_text_of_any_length_is_read_whole_or_not_at_all_without_a_wait() {
 
 #[test]
 fn a_text_is_read_from_its_beginning_also_by_a_script_that_names_no_interpreter() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     fs::write(keeper.path("tool"), "cat").expect("writable");
     fs::set_permissions(keeper.path("tool"), fs::Permissions::from_mode(0o755)).expect("ours");
     let tool = order(1, keeper.dir.path(), &["./tool"]);
@@ -155,8 +150,7 @@ fn another_user_is_in_the_groups_that_it_is_in_at_the_start() {
 
 #[test]
 fn a_directory_that_is_optional_and_cannot_be_entered_is_the_root() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let mut begins = |job: i64, cwd: &Path, user: Option<&str>| {
         let extras =
             StartExtras { user: user.map(str::to_owned), cwd_optional: true, ..StartExtras::default() };
@@ -185,8 +179,7 @@ fn what_another_user_may_not_do_is_refused_as_that_user() {
     if !is_root() {
         return;
     }
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     fs::set_permissions(keeper.dir.path(), fs::Permissions::from_mode(0o700)).expect("ours");
     let secret = keeper.path("secret");
     fs::write(&secret, "secret\n").expect("writable");
@@ -221,8 +214,7 @@ fn another_user_can_open_its_output_once_more_but_its_file_is_the_keepers() {
     if !is_root() {
         return;
     }
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let nobody = User::from_name("nobody").ok().flatten().expect("everyone has one");
     let shared = tempfile::tempdir().expect("a directory");
     fs::set_permissions(shared.path(), fs::Permissions::from_mode(0o755)).expect("ours");

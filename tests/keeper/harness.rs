@@ -136,6 +136,13 @@ impl Keeper {
     }
 }
 
+/// Starts a keeper and connects to it.
+pub fn connected() -> (Keeper, Daemon) {
+    let keeper = Keeper::start();
+    let daemon = keeper.daemon();
+    (keeper, daemon)
+}
+
 impl Drop for Keeper {
     fn drop(&mut self) {
         if std::thread::panicking() {

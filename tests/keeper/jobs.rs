@@ -10,13 +10,12 @@ use taskq::domain::{End, Span, StopCause};
 use taskq::keeper::attempts_with_pipes;
 use taskq::keeper::protocol::{Attempt, StartExtras, StartOrder, ToKeeper};
 
-use crate::harness::{Keeper, attempt, open_gate, order, read_to_end};
+use crate::harness::{Keeper, attempt, connected, open_gate, order, read_to_end};
 use crate::shared::has;
 
 #[test]
 fn an_end_is_reported_as_it_was_with_times_and_usage() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let exited = daemon.run(keeper.sh(1, "exit 7"));
     assert_eq!((exited.end, exited.stopped, exited.is_output_open), (End::Exited(7), None, false));
     assert!(exited.pid > 0 && exited.started_at.expect("it ran") <= exited.finished_at);
@@ -29,8 +28,7 @@ fn an_end_is_reported_as_it_was_with_times_and_usage() {
 
 #[test]
 fn what_cannot_be_started_ends_with_the_status_of_a_shell_and_a_reason() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     fs::write(keeper.path("plain"), "text").expect("writable");
     fs::write(keeper.path("lost"), "#!/no/such/interpreter\n").expect("writable");
     fs::set_permissions(keeper.path("lost"), fs::Permissions::from_mode(0o755)).expect("ours");
@@ -68,8 +66,7 @@ fn what_cannot_be_started_ends_with_the_status_of_a_shell_and_a_reason() {
 
 #[test]
 fn a_program_is_found_as_execvp_finds_it() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     fs::create_dir(keeper.path("bin")).expect("new");
     // Without `#!` it is a shell script. A directory and a plain file of the name are passed over.
     for (name, mode) in [("bin/tool", 0o755), ("tool", 0o644)] {
@@ -89,8 +86,7 @@ fn a_program_is_found_as_execvp_finds_it() {
 
 #[test]
 fn a_job_gets_its_own_environment_directory_mask_group_and_session() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let env = [&b"B=2 = \xff"[..], b"A=1", b"PATH=/usr/bin:/bin"].map(<[u8]>::to_vec).to_vec();
     daemon.run(StartOrder { env, ..order(1, keeper.dir.path(), &["env"]) });
     let bytes = fs::read(keeper.output_path(1)).expect("the run had output");
@@ -114,8 +110,7 @@ fn members(session: Pid) -> Vec<Pid> {
 
 #[test]
 fn a_signal_to_the_keepers_session_reaches_no_run_and_a_stop_reaches_all_of_it() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let held = keeper.fifo("held");
     let nobody = geteuid().is_root().then(|| "nobody".to_owned());
     let extras = StartExtras { user: nobody, ..StartExtras::default() };
@@ -162,8 +157,7 @@ fn a_job_inherits_no_signal_setting_and_no_descriptor_of_whoever_started_the_dae
 
 #[test]
 fn attempts_of_a_run_append_to_one_file_that_is_its_owners_alone() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let first = daemon.run(StartOrder { umask: 0o777, ..keeper.sh(1, "echo one") });
     let second = StartOrder { attempt: Attempt { number: 2, ..attempt(1) }, ..keeper.sh(1, "echo two") };
     let second = daemon.run(second);
@@ -174,8 +168,7 @@ fn attempts_of_a_run_append_to_one_file_that_is_its_owners_alone() {
 
 #[test]
 fn what_a_background_process_writes_after_its_run_is_drained_and_the_pipe_goes_with_it() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     assert_eq!(daemon.run(keeper.sh(1, ":")).output_bytes, 0);
     assert!(!keeper.output_path(1).exists(), "no output, no file");
     let gate = keeper.fifo("gate");
@@ -192,8 +185,7 @@ fn what_a_background_process_writes_after_its_run_is_drained_and_the_pipe_goes_w
 
 #[test]
 fn output_through_dev_stderr_is_appended_in_every_language() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let scripts = [
         ("sh", "-c", "echo one; echo two >/dev/stderr; echo three >/dev/stdout; echo four"),
         ("bash", "-c", "echo one; echo two >/dev/stderr; echo three &>/dev/stdout; echo four"),
@@ -227,8 +219,7 @@ fn output_through_dev_stderr_is_appended_in_every_language() {
 
 #[test]
 fn a_timeout_terminates_and_after_kill_after_kills_the_whole_group() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let soon = Some(Span::from_millis(30));
     let polite = daemon.run(StartOrder { timeout: soon, ..order(1, keeper.dir.path(), &["sleep", "1000"]) });
     assert_eq!((polite.end, polite.stopped), (End::Signaled(15), Some(StopCause::TimedOut)));
@@ -244,8 +235,7 @@ fn a_timeout_terminates_and_after_kill_after_kills_the_whole_group() {
 
 #[test]
 fn a_group_whose_leader_obeyed_is_killed_all_the_same_at_the_end_of_kill_after() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let (held, gate) = (keeper.fifo("held"), keeper.fifo("gate"));
     // The leader exits at TERM; the background shell ignores it, and so does its sleep.
     let script = "(trap '' TERM; exec 3> held; echo up > gate; exec sleep 1000) & trap 'exit 4' TERM; wait";
@@ -262,8 +252,7 @@ fn a_group_whose_leader_obeyed_is_killed_all_the_same_at_the_end_of_kill_after()
 
 #[test]
 fn a_stop_reaches_a_stopped_group_and_now_means_kill() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     daemon.start(keeper.sh(1, "kill -STOP $$; sleep 1000"));
     daemon.started(1);
     daemon.stop(1, false);
@@ -280,8 +269,7 @@ fn a_stop_reaches_a_stopped_group_and_now_means_kill() {
 
 #[test]
 fn a_large_environment_arrives_whole_and_one_beyond_the_system_is_refused() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let env = |count: usize| {
         let mut env = vec![b"PATH=/usr/bin:/bin".to_vec()];
         env.extend((0..count).map(|index| format!("V{index}={}", "x".repeat(100_000)).into_bytes()));

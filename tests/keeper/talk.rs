@@ -12,7 +12,7 @@ use taskq::keeper::wire::encode;
 use taskq::keeper::{exit_markers, remove_exit_markers};
 
 use crate::harness::{
-    Daemon, INSTANCE, Keeper, attempt, daemon_process_command, open_gate, order, read_to_end,
+    Daemon, INSTANCE, Keeper, attempt, connected, daemon_process_command, open_gate, order, read_to_end,
 };
 
 fn framed(messages: &[ToKeeper]) -> Vec<u8> {
@@ -25,8 +25,7 @@ fn framed(messages: &[ToKeeper]) -> Vec<u8> {
 
 #[test]
 fn a_queue_runs_as_many_as_it_has_slots_and_the_rest_in_order_of_arrival() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let gates: Vec<_> = (1..=3).map(|job| keeper.fifo(&format!("gate{job}"))).collect();
     for job in 1..=3 {
         daemon.start(StartOrder { slots: 1, ..keeper.sh(job, &format!(": < gate{job}")) });
@@ -47,8 +46,7 @@ fn a_queue_runs_as_many_as_it_has_slots_and_the_rest_in_order_of_arrival() {
 
 #[test]
 fn what_stands_by_can_be_recalled_or_stopped_without_a_process() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let gates = [keeper.fifo("gate1"), keeper.fifo("gate4")];
     for job in 1..=4 {
         daemon.start(StartOrder { slots: 1, ..keeper.sh(job, &format!(": < gate{job}")) });
@@ -74,8 +72,7 @@ fn what_stands_by_can_be_recalled_or_stopped_without_a_process() {
 
 #[test]
 fn a_start_that_is_sent_twice_happens_once() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let gates = [keeper.fifo("gate1"), keeper.fifo("gate2")];
     let twice = |daemon: &mut Daemon, job| {
         for _ in 0..2 {
@@ -101,8 +98,7 @@ fn a_start_that_is_sent_twice_happens_once() {
 
 #[test]
 fn a_start_with_an_extra_of_a_later_version_is_not_started() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let later = StartExtras { has_unknown: true, user: Some("nobody".to_owned()), ..StartExtras::default() };
     for _ in 0..2 {
         daemon.send(ToKeeper::Start(keeper.sh(1, "echo ran"), later.clone()));
@@ -116,8 +112,7 @@ fn a_start_with_an_extra_of_a_later_version_is_not_started() {
 
 #[test]
 fn results_are_kept_until_they_are_acknowledged() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     daemon.start(keeper.sh(1, "exit 1"));
     daemon.start(keeper.sh(2, "exit 2"));
     let (first, second) = (daemon.ended(), daemon.ended());
@@ -183,9 +178,8 @@ fn jobs_survive_the_kill_of_the_daemon() {
 
 #[test]
 fn a_timeout_holds_while_no_daemon_is_there() {
-    let keeper = Keeper::start();
+    let (keeper, mut daemon) = connected();
     let held = keeper.fifo("held");
-    let mut daemon = keeper.daemon();
     // Long enough for the job to have opened the FIFO.
     let timeout = Some(Span::from_seconds(1));
     daemon.start(StartOrder { timeout, ..keeper.sh(1, "exec sleep 1000 > held") });
@@ -197,8 +191,7 @@ fn a_timeout_holds_while_no_daemon_is_there() {
 
 #[test]
 fn a_thousand_runs_at_once_all_start_and_all_end() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     // Open for both, so that no open blocks and no reader sees an end.
     let mut gate =
         OpenOptions::new().read(true).write(true).open(keeper.fifo("gate")).expect("the FIFO is there");
@@ -218,8 +211,7 @@ fn a_thousand_runs_at_once_all_start_and_all_end() {
 
 #[test]
 fn neither_side_waits_for_the_other_to_read() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     let count = 4_000;
     // Far more than the two sockets hold, in either direction.
     let start = |job| ToKeeper::Start(order(job, keeper.dir.path(), &["nosuch"]), StartExtras::default());
@@ -235,9 +227,8 @@ fn neither_side_waits_for_the_other_to_read() {
 
 #[test]
 fn nonsense_ends_the_connection_and_nothing_else() {
-    let keeper = Keeper::start();
+    let (keeper, mut daemon) = connected();
     let gate = keeper.fifo("gate");
-    let mut daemon = keeper.daemon();
     daemon.start(keeper.sh(1, ": < gate"));
     daemon.started(1);
     drop(daemon);
@@ -273,8 +264,7 @@ fn a_silent_connection_keeps_no_daemon_out() {
 
 #[test]
 fn the_keeper_outlives_the_signals_that_end_a_daemon() {
-    let keeper = Keeper::start();
-    let mut daemon = keeper.daemon();
+    let (keeper, mut daemon) = connected();
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         kill(keeper.pid, signal).expect("it lives");
     }
@@ -298,9 +288,8 @@ fn a_daemon_that_is_there_keeps_an_idle_keeper() {
 
 #[test]
 fn a_keeper_that_exits_in_order_leaves_a_marker() {
-    let keeper = Keeper::start();
+    let (keeper, mut daemon) = connected();
     let log = keeper.path("log");
-    let mut daemon = keeper.daemon();
     assert_eq!(daemon.run(keeper.sh(1, ":")).end, End::Exited(0));
     assert_eq!(exit_markers(&log), Vec::<i64>::new());
     drop(daemon);
