@@ -419,7 +419,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__list)
-            opts="-a -n -h --dir --color --all --state --running --failed --queue --tag --name --json --help"
+            opts="-a -n -h --dir --color --all --state --running --failed --queue --tag --name --full --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -708,7 +708,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__runs)
-            opts="-n -h --dir --color --outcome --failed --since --json --help"
+            opts="-n -h --dir --color --outcome --failed --since --full --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

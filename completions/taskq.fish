@@ -98,6 +98,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand list" -s n -d 'Only the newe
 complete -c taskq -n "__fish_taskq_using_subcommand list" -s a -l all -d 'Also jobs that are done'
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l running -d 'Only jobs with a running run, as --state running'
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l failed -d 'Only jobs whose last run failed, also done ones'
+complete -c taskq -n "__fish_taskq_using_subcommand list" -l full -d 'Show whole times, and cut nothing'
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
@@ -117,6 +118,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand ls" -s n -d 'Only the newest
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -s a -l all -d 'Also jobs that are done'
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l running -d 'Only jobs with a running run, as --state running'
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l failed -d 'Only jobs whose last run failed, also done ones'
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -l full -d 'Show whole times, and cut nothing'
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand show" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
@@ -140,6 +142,7 @@ lost\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l since -d 'Only runs since TIME, or of the last SPAN' -r
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -s n -d 'At most N runs (20)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l failed -d 'Only runs that failed'
+complete -c taskq -n "__fish_taskq_using_subcommand runs" -l full -d 'Show whole times, and cut nothing'
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand log" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
@@ -159,7 +162,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand next" -l at -d 'Preview a ti
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l every -d 'Preview an interval' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l tz -d 'Read the trigger in ZONE (the system\'s zone)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l from -d 'Begin after TIME (now)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand next" -s n -d 'At most N fires (10)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand next" -s n -d 'The next N fires (10; without JOB: one of each job)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand next" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand run" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use nix::sys::signal::Signal;
+use unicode_width::UnicodeWidthStr;
 
 use crate::domain::{CommandLine, Span};
 
@@ -70,9 +71,12 @@ pub fn lossy(bytes: &[u8]) -> String {
 
 /// A list of facts, one line each, after their heads: `Queue:     default`.
 #[derive(Debug, Default)]
-pub struct Facts(String);
+pub struct Facts(Vec<(String, String)>);
 
 impl Facts {
+    /// The width of the heads.
+    const INDENT: usize = 11;
+
     pub fn push(&mut self, head: &str, text: impl AsRef<str>) {
         self.push_lines(head, [text]);
     }
@@ -81,15 +85,38 @@ impl Facts {
     pub fn push_lines(&mut self, head: &str, lines: impl IntoIterator<Item = impl AsRef<str>>) {
         let mut head = format!("{head}:");
         for line in lines {
-            let line = format!("{head:<11}{}", line.as_ref());
-            self.0.extend([line.trim_end(), "\n"]);
-            head.clear();
+            self.0.push((std::mem::take(&mut head), line.as_ref().to_owned()));
         }
     }
 
-    pub fn into_text(self) -> String {
-        self.0
+    /// Returns the lines. Those longer than `width` are broken between words, and continue under their heads.
+    pub fn into_text(self, width: Option<usize>) -> String {
+        let mut text = String::new();
+        for (mut head, line) in self.0 {
+            let room = width.map_or(usize::MAX, |width| width.saturating_sub(Self::INDENT));
+            for part in wrapped(&line, room) {
+                let line = format!("{:<1$}{part}", std::mem::take(&mut head), Self::INDENT);
+                text.extend([line.trim_end(), "\n"]);
+            }
+        }
+        text
     }
+}
+
+/// Breaks a text between words into lines of at most `room` columns. A longer word stays whole.
+fn wrapped(text: &str, room: usize) -> Vec<&str> {
+    let (mut lines, mut rest) = (Vec::new(), text);
+    while rest.width() > room {
+        let blanks = || rest.match_indices(' ').map(|(at, _)| at).filter(|at| !rest[..*at].trim().is_empty());
+        let Some(at) = blanks().take_while(|at| rest[..*at].width() <= room).last().or(blanks().next())
+        else {
+            break;
+        };
+        lines.push(&rest[..at]);
+        rest = rest[at..].trim_start();
+    }
+    lines.push(rest);
+    lines
 }
 
 fn two_units((large, large_unit): (u64, &str), (small, small_unit): (u64, &str)) -> String {
@@ -213,6 +240,27 @@ mod tests {
     fn escaping_leaves_ordinary_text_alone() {
         assert!(matches!(escaped("größe \\ 日本 🙂"), Cow::Borrowed(_)));
         assert_eq!(escaped("a\u{7f}\u{85}\u{2028}"), r"a\x7f\x85\u{2028}");
+    }
+
+    #[test]
+    fn long_facts_are_broken_between_words_and_continue_under_their_heads() {
+        let facts = || {
+            let mut facts = Facts::default();
+            facts.push("Command", "rsync -a  /home /a/long/path/that/cannot/be/broken nas:");
+            facts.push_lines("Script", ["  if true; then", "", "fi"]);
+            facts
+        };
+        assert_eq!(
+            facts().into_text(None),
+            "Command:   rsync -a  /home /a/long/path/that/cannot/be/broken nas:\n\
+             Script:      if true; then\n\n           fi\n"
+        );
+        assert_eq!(
+            facts().into_text(Some(26)),
+            "Command:   rsync -a  /home\n           /a/long/path/that/cannot/be/broken\n           nas:\n\
+             Script:      if true; then\n\n           fi\n"
+        );
+        assert!(facts().into_text(Some(3)).lines().count() > 6, "a word a line");
     }
 
     #[test]

@@ -30,6 +30,14 @@ pub struct JobView {
     pub triggers: Vec<TriggerView>,
 }
 
+impl JobView {
+    /// Returns the next fire and its trigger. A paused job has none.
+    pub fn next_fire(&self) -> Option<(Timestamp, &TriggerSpec)> {
+        let coming = self.triggers.iter().filter_map(|trigger| Some((trigger.next_at?, &trigger.spec)));
+        coming.min_by_key(|(at, _)| *at).filter(|_| self.paused_at.is_none())
+    }
+}
+
 /// A stored trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TriggerView {
@@ -214,11 +222,15 @@ impl Reader<'_> {
         Ok(triggers.iter().all(is_one_shot) && triggers.iter().any(|trigger| trigger.next_at.is_some()))
     }
 
-    /// Returns the `limit` triggers that fire next, earliest first, each with its job. Empty `jobs`: of all
-    /// jobs.
-    pub fn next_triggers(&self, jobs: &[JobId], limit: usize) -> StoreResult<Vec<(JobId, TriggerView)>> {
+    /// Returns the `limit` triggers that fire next, or all, earliest first, each with its job. Empty `jobs`:
+    /// of all jobs.
+    pub fn next_triggers(
+        &self,
+        jobs: &[JobId],
+        limit: Option<usize>,
+    ) -> StoreResult<Vec<(JobId, TriggerView)>> {
         let ids = json_list(jobs);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let limit = limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
         self.all(
             "SELECT id, kind, expr, zone, at, period_us, delay_us, next_at, job_id FROM trigger
              WHERE next_at IS NOT NULL AND held = 0

@@ -1,18 +1,26 @@
 //! Owns: taking out of texts what differs from run to run: instants, lengths of time, process ids.
 //! Never: anything else: what a filter hides no snapshot can protect.
 
-/// Shapes of instants: `d` is a digit, `s` a sign, `f` a fraction if there is one, everything else itself.
+/// Shapes of instants: `d` is a digit, `s` a sign, `f` a fraction if there is one, `A` and `a` are letters,
+/// everything else itself.
 const INSTANTS: &[&str] = &["dddd-dd-ddTdd:dd:ddfZ", "dddd-dd-dd dd:dd:dd sdddd"];
+
+/// Shapes of instants in tables.
+const SHORT_INSTANTS: &[&str] = &["Aaa dd dd:dd", "Aaa dd:dd", "dd:dd:dd"];
 
 /// JSON keys whose numbers are measured.
 const MEASURED: &[&str] = &["pid", "duration_ms", "user_ms", "system_ms", "max_rss_kib", "backlog_ms"];
 
 /// Returns the text with `[time]` for instants of this century, `[n]` for measured numbers.
 pub fn filtered(text: &str) -> String {
+    without(text, INSTANTS)
+}
+
+fn without(text: &str, instants: &[&str]) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        if let Some(length) = INSTANTS.iter().find_map(|shape| length_of(shape, rest)) {
+        if let Some(length) = instants.iter().find_map(|shape| length_of(shape, rest)) {
             shown.push_str("[time]");
             rest = &rest[length..];
             continue;
@@ -38,6 +46,8 @@ fn length_of(shape: &str, text: &str) -> Option<usize> {
         let found = *text.get(at)?;
         let fits = match wanted {
             b'd' => found.is_ascii_digit(),
+            b'A' => found.is_ascii_uppercase(),
+            b'a' => found.is_ascii_lowercase(),
             b's' => matches!(found, b'+' | b'-'),
             b'f' => {
                 let digits = text[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -54,16 +64,16 @@ fn length_of(shape: &str, text: &str) -> Option<usize> {
     Some(at)
 }
 
-/// Returns a table with single gutters and `[span]` for lengths of time: for tables whose widths depend on
-/// them.
+/// Returns a table with single gutters, `[time]` for short instants and `[span]` for lengths of time: for
+/// tables whose widths depend on them.
 pub fn squeezed(text: &str) -> String {
     let is_span = |word: &str| {
-        let word = word.trim_matches(['(', ')', ',']);
+        let word = word.trim_matches(['(', ')', ',', '~']);
         let unit = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
         unit.len() < word.len() && matches!(unit, "us" | "ms" | "s" | "m" | "h" | "d")
     };
     let mut shown = String::new();
-    for line in filtered(text).lines() {
+    for line in without(&filtered(text), SHORT_INSTANTS).lines() {
         let mut words: Vec<&str> = Vec::new();
         for word in line.split_whitespace() {
             // Of two units one is left: `4m 59s`, and a second later `4m`.

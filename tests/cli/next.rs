@@ -1,6 +1,7 @@
 //! Owns: `next`, of jobs and of triggers that no job has.
 //! Never: the meaning of expressions (see the tests of `schedule`).
 
+use crate::filter::squeezed;
 use crate::harness::Home;
 
 #[track_caller]
@@ -126,23 +127,72 @@ fn the_fires_of_jobs_are_marked_too() {
     };
     cron("fixed", "0-59/10 2 * * *");
     cron("star", "*/10 2 * * *");
-    let said = home.taskq(&["next", "-n", "2"]).answer().stdout;
-    let mut lines = said.lines();
-    let head = lines.next().expect("a head");
     assert_eq!(
-        head.split_whitespace().collect::<Vec<_>>(),
-        ["NEXT", "LEFT", "DAYLIGHT", "ID", "NAME", "COMMAND"]
+        squeezed(&home.taskq(&["next", "-n", "2"]).answer().stdout),
+        "NEXT LEFT DAYLIGHT ID NAME COMMAND\n\
+         2090-03-26 02:00 - skipped ×6 2 star true\n\
+         2090-03-26 03:00 [span] merged ×6 1 fixed true\n\
+         2090-03-27 02:00 [span] - 1 fixed true\n"
     );
-    let mark = head.find("DAYLIGHT").expect("it is there");
-    let row = |line: &str| -> String { line[..25].chars().chain(line.chars().skip(mark - 2)).collect() };
     assert_eq!(
-        lines.map(row).collect::<Vec<_>>(),
+        squeezed(&home.taskq(&["next"]).answer().stdout),
+        "NEXT LEFT DAYLIGHT ID NAME COMMAND\n\
+         2090-03-26 03:00 [span] merged ×6 1 fixed true\n\
+         2090-03-27 02:00 [span] - 2 star true\n"
+    );
+}
+
+#[test]
+fn without_a_number_each_job_has_one_row_and_the_soonest_is_first() {
+    let home = Home::new();
+    home.add(&["--name", "late", "--at", "2095-01-01", "true"]);
+    home.add(&["--name", "often", "--start", "2090-01-01", "--every", "10m", "--every", "1h", "true"]);
+    home.add(&["--name", "soon", "--at", "2089-01-01", "true"]);
+    home.add(&["--name", "held", "--hold", "--at", "2088-01-01", "true"]);
+    let names = |args: &[&str]| {
+        let fires = home.json(args)["fires"].clone();
+        let fires = fires.as_array().expect("a list").iter();
+        fires.map(|fire| fire["name"].as_str().unwrap_or("-").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&["next"]), ["soon", "often", "late"]);
+    assert_eq!(names(&["next", "-n", "4"]), ["soon", "often", "often", "often"]);
+    assert_eq!(names(&["next", "often"]).len(), 10);
+    assert_eq!(names(&["next", "late", "soon", "-n", "1"]), ["soon"]);
+    let first = home.json(&["next"])["fires"][1]["at"].clone();
+    assert_eq!(first, home.json(&["show", "often"])["job"]["next_fire_at"]);
+}
+
+#[test]
+fn a_job_with_a_zone_of_its_own_shows_its_times_in_it() {
+    let home = Home::new();
+    let job = |zone| home.add(&["--start", "2090-01-01", "--tz", zone, "--cron", "15 3 * * *", "true"]);
+    job("Asia/Tokyo");
+    job("Europe/Berlin");
+    let rows = |args: &[&str]| {
+        let said = squeezed(&home.taskq(args).answer().stdout);
+        said.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        rows(&["next", "-n", "2"]),
+        ["2090-01-01 03:15 Asia/Tokyo [span] 1 true", "2090-01-01 03:15 [span] 2 true"]
+    );
+    assert_eq!(
+        rows(&["list"]),
         [
-            "2090-03-26 02:00:00 -      skipped ×6   2  star   true",
-            "2090-03-26 03:00:00 +0200  merged ×6    1  fixed  true",
-            "2090-03-27 02:00:00 +0200  -            1  fixed  true",
+            "1 scheduled 2090-01-01 Asia/Tokyo [span] cron 15 3 * * * true",
+            "2 scheduled 2090-01-01 [span] cron 15 3 * * * true"
         ]
     );
+    assert_eq!(
+        rows(&["list", "--full"]),
+        [
+            "1 scheduled [time] Asia/Tokyo [span] cron 15 3 * * * true",
+            "2 scheduled [time] [span] cron 15 3 * * * true"
+        ]
+    );
+    let shown = home.taskq(&["show", "1"]).answer().stdout;
+    let line = "Triggers:  cron 15 3 * * * (Asia/Tokyo), next 2090-01-01 03:15:00 +0900 (in ";
+    assert!(shown.contains(line), "{shown}");
 }
 
 #[test]
@@ -210,9 +260,9 @@ fn the_fires_of_jobs_come_in_order() {
     assert_eq!(fires, wanted);
     let said = home.taskq(&["next", "2"]).answer();
     let lines: Vec<Vec<&str>> = said.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["NEXT", "LEFT", "ID", "NAME", "COMMAND"]);
-    assert_eq!(lines[1][..3], ["2090-06-01", "02:00:00", "+0200"]);
-    assert_eq!(lines[1][lines[1].len() - 5..], ["2", "-", "echo", "'two", "words'"]);
+    assert_eq!(lines[0], ["NEXT", "LEFT", "ID", "COMMAND"]);
+    assert_eq!(lines[1][..2], ["2090-06-01", "02:00"]);
+    assert_eq!(lines[1][lines[1].len() - 4..], ["2", "echo", "'two", "words'"]);
     assert_eq!(lines.len(), 3);
     home.taskq(&["next", "off"]).gives(0, "", "");
 }

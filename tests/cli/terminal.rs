@@ -57,6 +57,7 @@ fn an_empty_answer_says_why() {
     let mut home = Home::new();
     shows!(&home, 80, "list", "no jobs; add one with `taskq add`\n");
     shows!(&home, 80, "runs", "no runs\n");
+    shows!(&home, 80, "next", "no coming fires\n");
     shows!(&home, 80, "list | cat", "");
     shows!(&home, 80, "list 2>&1 | cat", "");
     home.start_daemon(&[]);
@@ -67,22 +68,24 @@ fn an_empty_answer_says_why() {
 }
 
 #[test]
-fn a_list_fits_into_the_terminal() {
+fn answers_fit_into_a_terminal_of_80_columns() {
     let home = Home::new();
-    home.add(&[
-        "--name",
-        "a-rather-long-name-of-a-job",
-        "--cron",
-        "15 3 * * mon-fri",
-        "rsync",
-        "-a",
-        "/home",
-        "nas:",
-    ]);
-    for columns in [80, 100, 120] {
-        if let Some(shown) = on_terminal(&home, columns, "list") {
-            let fits = shown.lines().all(|line| line.chars().count() <= columns as usize);
-            assert!(fits && shown.lines().count() == 2 && shown.contains('…'), "{shown}");
-        }
+    let name = "nightly-backup-of-the-file-server-in-the-basement-to-tape-libra";
+    let words = ["--exclude", "/home/*/.cache", "/home/", "backup@nas.example.org:/volume1/backup/home/"];
+    let job = ["--name", name, "--tz", "Asia/Tokyo", "--cron", "15 3 * * mon-fri", "rsync", "-a"];
+    home.add(&[&job[..], &words].concat());
+    home.taskq(&["run", name]).answer();
+    for line in ["list", "runs", "next", "next -n 3", "status", "show 1"] {
+        let Some(shown) = on_terminal(&home, 80, line) else { return };
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{line}: {shown}");
+        assert!(line == "status" || shown.contains("nightly-"), "{line}: {shown}");
+    }
+    if let Some(shown) = on_terminal(&home, 80, "show 1") {
+        let continued = "\nCommand:   rsync -a --exclude '/home/*/.cache' /home/\n           \
+                         backup@nas.example.org:/volume1/backup/home/\n";
+        assert!(shown.contains(continued), "{shown}");
+    }
+    if let Some(shown) = on_terminal(&home, 80, "list --full") {
+        assert!(shown.contains(name) && shown.contains("[time] Asia/Tokyo"), "{shown}");
     }
 }

@@ -8,6 +8,7 @@ use crate::cli::context::Context;
 use crate::cli::target::{find_job, find_queue};
 use crate::cli::view::json::{JobJson, Jobs, document};
 use crate::cli::view::tables::job_table;
+use crate::cli::view::times::Times;
 use crate::domain::{JobState, Outcome, Tag};
 use crate::error::{Error, Result};
 use crate::store::JobFilter;
@@ -81,6 +82,10 @@ pub struct ListArgs {
     #[arg(short = 'n', value_name = "N", allow_negative_numbers = true, value_parser = number(0..=u32::MAX))]
     pub limit: Option<u32>,
 
+    /// Show whole times, and cut nothing
+    #[arg(long)]
+    pub full: bool,
+
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -122,6 +127,7 @@ pub fn run(context: &Context<'_>, args: &ListArgs) -> Result<u8> {
             (_, false) => "no jobs; add one with `taskq add`",
         });
     }
-    context.output.table(&job_table(&jobs, &zone, context.now()))?;
+    let times = Times { zone: &zone, now: context.now(), are_whole: args.full };
+    context.output.table(&job_table(&jobs, &times))?;
     Ok(0)
 }

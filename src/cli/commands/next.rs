@@ -4,30 +4,35 @@
 use clap::{ArgGroup, Args};
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 
 use serde::Serialize;
 
 use crate::cli::args::number;
-use crate::cli::context::{Context, parse_failure};
+use crate::cli::context::{Context, Failure, parse_failure};
 use crate::cli::job::text::parse_period;
 use crate::cli::output::{Column, Table, TableCell};
 use crate::cli::target::find_job;
-use crate::cli::view::daylight::{line, skipped, skips, time, word};
+use crate::cli::view::daylight::{self, skipped, skips};
 use crate::cli::view::json::document;
-use crate::cli::view::tables::{TIME_MIN, WORDS_MIN};
+use crate::cli::view::tables::{COMMAND_MIN, WORDS_MIN, maybe};
+use crate::cli::view::times::{Times, own_zone};
 use crate::cli::zone::system_zone;
 use crate::domain::{JobId, JobName, Timestamp};
 use crate::engine::Compiled;
 use crate::engine::first_fire;
 use crate::error::{Error, Result};
-use crate::schedule::{
-    Change, Daylight, Reading, Readings, Schedule, Zone, parse_cron, parse_instant, parse_time,
-};
+use crate::schedule::{Daylight, Reading, Readings, Schedule, Zone, parse_cron, parse_instant, parse_time};
 use crate::shown;
-use crate::store::{JobView, schedule_of};
+use crate::store::{JobView, Reader, TriggerView, schedule_of};
 
 pub const WHAT: &str = "show fires";
+
+/// How many fires are shown of a trigger or a job.
+const FIRES_DEFAULT: u32 = 10;
+
+/// The width of an instant on a narrow terminal: `2027-03-28 02:00`.
+const EXACT_TIME_MIN: usize = 16;
 
 /// `{"fires": […], "skipped": […]}`
 #[derive(Serialize)]
@@ -60,7 +65,10 @@ struct Fire<'a> {
     at: Timestamp,
     job: Option<&'a JobView>,
     daylight: Option<Daylight>,
-    zone: Option<&'a Zone>,
+    /// Of the trigger.
+    zone: &'a Zone,
+    /// By whose clock it is shown.
+    shown: &'a Zone,
 }
 
 impl Fire<'_> {
@@ -71,10 +79,11 @@ impl Fire<'_> {
 
 /// Show the coming fires
 ///
-/// Shows the fires of all jobs, or of the named ones, in the order of their
-/// times. --cron, --at and --every need no job: they show the fires of a trigger
-/// before you add it. Fires that daylight saving moves, merges, skips or repeats
-/// are marked.
+/// Shows the next fire of each job, the soonest first. With -n, or for the named
+/// jobs, shows the coming fires in the order of their times. The times of a job
+/// with a zone of its own are those of that zone, with its name. --cron, --at
+/// and --every need no job: they show the fires of a trigger before you add it.
+/// Fires that daylight saving moves, merges, skips or repeats are marked.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -85,7 +94,8 @@ taskq next [JOB]... [-n N] [--json]
                   [--from TIME] [-n N] [--json]",
     after_help = "\
 Examples:
-  taskq next -n 5
+  taskq next
+  taskq next backup -n 5
   taskq next --cron '0 9 1-7 * mon' --tz Europe/Berlin"
 )]
 pub struct NextArgs {
@@ -119,16 +129,9 @@ pub struct NextArgs {
     )]
     pub from: Option<String>,
 
-    /// At most N fires (10)
-    #[arg(
-        short = 'n',
-        value_name = "N",
-        default_value = "10",
-        hide_default_value = true,
-        allow_negative_numbers = true,
-        value_parser = number(0..=u32::MAX)
-    )]
-    pub limit: u32,
+    /// The next N fires (10; without JOB: one of each job)
+    #[arg(short = 'n', value_name = "N", allow_negative_numbers = true, value_parser = number(0..=u32::MAX))]
+    pub limit: Option<u32>,
 
     /// Print JSON
     #[arg(long)]
@@ -141,40 +144,71 @@ pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
     if args.cron.is_some() || args.at.is_some() || args.every.is_some() {
         return preview(context, args, &zone, now);
     }
-    let limit = args.limit as usize;
-    let (triggers, jobs) = context.read(WHAT, |reader| {
-        let jobs = args
-            .jobs
-            .iter()
-            .map(|job| find_job(reader, "show fires of", job))
-            .collect::<Result<Vec<_>, _>>()?;
-        let triggers = reader.next_triggers(&jobs, limit)?;
-        let mut views: Vec<JobView> = Vec::new();
-        for (job, _) in &triggers {
-            if !views.iter().any(|view| view.id == *job) {
-                views.push(reader.job(*job)?);
-            }
-        }
-        Ok((triggers, views))
-    })?;
+    // Without a number and a job: of each job its next fire only.
+    let limit = match (args.limit, args.jobs.is_empty()) {
+        (None, true) => None,
+        (limit, _) => Some(limit.unwrap_or(FIRES_DEFAULT) as usize),
+    };
+    let NextTriggers { triggers, jobs } =
+        context.read(WHAT, |reader| next_triggers(reader, &args.jobs, limit))?;
     let system_zone = system_zone().0;
-    let compiled: Vec<Compiled> =
-        triggers.iter().map(|(_, trigger)| schedule_of(&trigger.spec, &system_zone)).collect();
-    let lines: Vec<ComingTrigger<'_>> = triggers
+    let compiled: Vec<(Compiled, Option<Zone>)> = triggers
+        .iter()
+        .map(|(_, trigger)| (schedule_of(&trigger.spec, &system_zone), own_zone(&trigger.spec)))
+        .collect();
+    let coming: Vec<ComingTrigger<'_>> = triggers
         .iter()
         .zip(&compiled)
-        .filter_map(|((id, trigger), compiled)| {
-            let job = jobs.iter().find(|job| job.id == *id);
-            Some(ComingTrigger { job, compiled: compiled.as_ref().ok(), next: trigger.next_at? })
+        .filter_map(|((id, trigger), (compiled, own_zone))| {
+            Some(ComingTrigger {
+                job: jobs.get(id),
+                compiled: compiled.as_ref().ok(),
+                next: trigger.next_at?,
+                shown: own_zone.as_ref().unwrap_or(&zone),
+            })
         })
         .collect();
-    let fires = merge(&lines, now, limit);
+    let fires = match limit {
+        Some(limit) => first_fires(&coming, now, limit),
+        None => coming.iter().map(|trigger| trigger.fire(trigger.next)).collect(),
+    };
     if args.json {
         context.output.json(&document(fires_json(&fires)))?;
         return Ok(0);
     }
-    context.output.table(&table(&fires, &zone, now))?;
+    if fires.is_empty() {
+        context.output.explain_empty("no coming fires");
+    }
+    context.output.table(&table(&fires, &Times { zone: &zone, now, are_whole: false }))?;
     Ok(0)
+}
+
+/// Triggers, the one that fires first before the others, and their jobs.
+struct NextTriggers {
+    triggers: Vec<(JobId, TriggerView)>,
+    jobs: HashMap<JobId, JobView>,
+}
+
+/// Returns the triggers that fire next, the earliest first, and their jobs: the first of each job, or as many
+/// as are enough for the first `limit` fires.
+fn next_triggers(
+    reader: &Reader<'_>,
+    names: &[String],
+    limit: Option<usize>,
+) -> Result<NextTriggers, Failure> {
+    let named: Result<Vec<_>, _> = names.iter().map(|job| find_job(reader, "show fires of", job)).collect();
+    let mut jobs = HashMap::new();
+    let mut triggers = Vec::new();
+    for (job, trigger) in reader.next_triggers(&named?, limit)? {
+        let is_first = !jobs.contains_key(&job);
+        if is_first {
+            jobs.insert(job, reader.job(job)?);
+        }
+        if is_first || limit.is_some() {
+            triggers.push((job, trigger));
+        }
+    }
+    Ok(NextTriggers { triggers, jobs })
 }
 
 /// A trigger with its next fire. It has no schedule if the stored text cannot be read.
@@ -182,12 +216,19 @@ struct ComingTrigger<'a> {
     job: Option<&'a JobView>,
     compiled: Option<&'a (Schedule, Zone)>,
     next: Timestamp,
+    /// By whose clock its fires are shown.
+    shown: &'a Zone,
 }
 
 impl<'a> ComingTrigger<'a> {
     fn fire(&self, at: Timestamp) -> Fire<'a> {
         let daylight = self.compiled.and_then(|(schedule, zone)| schedule.daylight(at, zone));
-        Fire { at, job: self.job, daylight, zone: self.compiled.map(|(_, zone)| zone) }
+        self.fire_with(at, daylight)
+    }
+
+    fn fire_with(&self, at: Timestamp, daylight: Option<Daylight>) -> Fire<'a> {
+        let zone = self.compiled.map_or(self.shown, |(_, zone)| zone);
+        Fire { at, job: self.job, daylight, zone, shown: self.shown }
     }
 
     /// Returns the fires that daylight saving skips in `(after, until]`.
@@ -195,19 +236,14 @@ impl<'a> ComingTrigger<'a> {
         let Some((schedule, zone)) = self.compiled else {
             return Vec::new();
         };
-        let skip = |skip: Change| Fire {
-            at: skip.at,
-            job: self.job,
-            daylight: Some(skip.daylight),
-            zone: Some(zone),
-        };
-        skips(schedule, zone, after, Some(until)).into_iter().map(skip).collect()
+        let skips = skips(schedule, zone, after, Some(until));
+        skips.into_iter().map(|skip| self.fire_with(skip.at, Some(skip.daylight))).collect()
     }
 }
 
 /// Returns the first `limit` fires of all triggers in order, and the skipped fires before the last of them.
 /// The `limit` triggers that fire first are enough for that.
-fn merge<'a>(triggers: &[ComingTrigger<'a>], now: Timestamp, limit: usize) -> Vec<Fire<'a>> {
+fn first_fires<'a>(triggers: &[ComingTrigger<'a>], now: Timestamp, limit: usize) -> Vec<Fire<'a>> {
     let mut heap: BinaryHeap<Reverse<(Timestamp, usize)>> =
         triggers.iter().enumerate().map(|(index, trigger)| Reverse((trigger.next, index))).collect();
     let mut fires = Vec::new();
@@ -247,36 +283,28 @@ fn fires_json<'a>(fires: &'a [Fire<'_>]) -> FiresJson<'a> {
     FiresJson { fires: coming.collect(), skipped: skipped.collect() }
 }
 
-/// Returns the table of fires, with a column DAYLIGHT if a fire has a mark.
-fn table(fires: &[Fire<'_>], zone: &Zone, now: Timestamp) -> Table {
-    const DAYLIGHT: usize = 2;
-    let has_marks = fires.iter().any(|fire| fire.daylight.is_some());
-    let mut columns = vec![
-        Column::left("NEXT").shrinking_to(TIME_MIN),
-        Column::right("LEFT"),
+fn table(fires: &[Fire<'_>], times: &Times<'_>) -> Table {
+    let mut table = Table::new([
+        Column::left("NEXT").shrinking_to(EXACT_TIME_MIN),
+        // It says the same as NEXT.
+        Column::right("LEFT").dropped(1),
+        Column::left("DAYLIGHT").unless_unknown(),
         Column::right("ID"),
-        Column::left("NAME").shrinking_to(WORDS_MIN),
-        Column::left("COMMAND"),
-    ];
-    if has_marks {
-        columns.insert(DAYLIGHT, Column::left("DAYLIGHT"));
-    }
-    let mut table = Table::new(columns);
+        Column::left("NAME").unless_unknown().shrinking_to(WORDS_MIN),
+        Column::left("COMMAND").shrinking_to(COMMAND_MIN),
+    ]);
     for fire in fires {
-        let left = fire.left_out().is_none().then(|| shown::span(fire.at.since(now)));
-        let known = |text: Option<String>| text.map_or_else(TableCell::unknown, TableCell::new);
+        let left = fire.left_out().is_none().then(|| times.left(fire.at));
         let name = fire.job.and_then(|job| job.definition.name.as_ref());
-        let mut cells = vec![
-            TableCell::new(time(fire.daylight, fire.at, fire.zone.unwrap_or(zone), zone)),
-            known(left),
-            known(fire.job.map(|job| job.id.to_string())),
-            known(name.map(ToString::to_string)),
-            known(fire.job.map(|job| shown::command(&job.definition.execution.command))),
-        ];
-        if has_marks {
-            cells.insert(DAYLIGHT, known(fire.daylight.map(word)));
-        }
-        table.push(cells);
+        let reading = daylight::reading(fire.daylight, fire.at, fire.zone, fire.shown);
+        table.push([
+            TableCell::new(times.named(fire.shown, times.exact(fire.shown, reading))),
+            maybe(left.as_deref()),
+            maybe(fire.daylight.map(daylight::word).as_deref()),
+            maybe(fire.job.map(|job| job.id.to_string()).as_deref()),
+            maybe(name.map(JobName::as_str)),
+            maybe(fire.job.map(|job| shown::command(&job.definition.execution.command)).as_deref()),
+        ]);
     }
     table
 }
@@ -303,12 +331,13 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
         Schedule::At(at) => Some(at),
         Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => None,
     });
-    let fires = coming(&schedule, &zone, from, at, args.limit);
+    let limit = args.limit.unwrap_or(FIRES_DEFAULT);
+    let fires = previewed_fires(&schedule, &zone, from, at, limit);
     if args.json {
         context.output.json(&document(fires_json(&fires)))?;
         return Ok(0);
     }
-    if fires.iter().all(|fire| fire.left_out().is_some()) && args.limit > 0 {
+    if fires.iter().all(|fire| fire.left_out().is_some()) && limit > 0 {
         context.output.talk(match schedule {
             Schedule::Reboot => "`@reboot` fires once after each boot of the machine",
             Schedule::At(_) | Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Delayed { .. } => {
@@ -316,21 +345,23 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
             }
         });
     }
-    let lines: String =
-        fires.iter().map(|fire| format!("{}\n", line(fire.daylight, fire.at, &zone, &zone))).collect();
+    let lines: String = fires
+        .iter()
+        .map(|fire| format!("{}\n", daylight::line(fire.daylight, fire.at, &zone, &zone)))
+        .collect();
     context.output.answer(&lines)?;
     Ok(0)
 }
 
 /// Returns the first `limit` fires of a schedule, and the skipped fires before each.
-fn coming<'a>(
+fn previewed_fires<'a>(
     schedule: &Schedule,
     zone: &'a Zone,
     from: Timestamp,
     first: Option<Timestamp>,
     limit: u32,
 ) -> Vec<Fire<'a>> {
-    let fire = |at, daylight| Fire { at, job: None, daylight, zone: Some(zone) };
+    let fire = |at, daylight| Fire { at, job: None, daylight, zone, shown: zone };
     let (mut after, mut at) = (from, first);
     let mut fires = Vec::new();
     for _ in 0..limit {
@@ -345,4 +376,45 @@ fn coming<'a>(
         at = schedule.next_after(next, zone);
     }
     fires
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use unicode_width::UnicodeWidthStr;
+
+    use super::*;
+    use crate::cli::view::samples::{at, berlin, jobs};
+
+    #[test]
+    fn fires_fit_and_are_readable() {
+        let (zone, jobs) = (berlin(), jobs());
+        let tokyo = Zone::named("Asia/Tokyo").expect("in every tzdata");
+        let mut schedule = parse_cron("*/30 2 * * *").expect("an expression");
+        let skip = skips(&schedule, &zone, at("2027-03-01"), Some(at("2027-04-01")))[0];
+        schedule = parse_cron("30 2 * * *").expect("an expression");
+        let fire =
+            |job, time, shown| Fire { at: at(time), job: Some(job), daylight: None, zone: shown, shown };
+        let moved = Fire {
+            daylight: schedule.daylight(at("2027-03-28 03:00"), &zone),
+            ..fire(&jobs[3], "2027-03-28 03:00", &zone)
+        };
+        let skipped = Fire { daylight: Some(skip.daylight), ..fire(&jobs[0], "2027-03-28 03:00", &zone) };
+        let fires = [
+            fire(&jobs[1], "2026-11-20 14:02:07", &zone),
+            fire(&jobs[1], "2026-11-21 03:15:10", &zone),
+            fire(&jobs[2], "2026-12-01 01:00", &tokyo),
+            skipped,
+            moved,
+        ];
+        let table = table(&fires, &Times { zone: &zone, now: at("2026-11-20 11:23:45"), are_whole: false });
+        let mut text = String::new();
+        for width in [80, 120, 200] {
+            let plain = anstream::adapter::strip_str(&table.render(Some(width))).to_string();
+            assert!(plain.lines().all(|line| line.width() <= width), "{plain}");
+            write!(text, "{width} columns\n{plain}\n").expect("a String takes all");
+        }
+        insta::assert_snapshot!(text);
+    }
 }

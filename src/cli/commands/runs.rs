@@ -10,6 +10,7 @@ use crate::cli::context::{Context, parse_failure};
 use crate::cli::target::find_job;
 use crate::cli::view::json::{RunJson, Runs, document};
 use crate::cli::view::tables::run_table;
+use crate::cli::view::times::Times;
 use crate::error::Result;
 use crate::schedule::parse_since;
 use crate::store::RunFilter;
@@ -69,6 +70,10 @@ pub struct RunsArgs {
     )]
     pub limit: u32,
 
+    /// Show whole times, and cut nothing
+    #[arg(long)]
+    pub full: bool,
+
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -98,6 +103,7 @@ pub fn run(context: &Context<'_>, args: &RunsArgs) -> Result<u8> {
         let is_narrowed = !filter.outcomes.is_empty() || filter.since.is_some();
         context.output.explain_empty(if is_narrowed { "no run matches" } else { "no runs" });
     }
-    context.output.table(&run_table(&runs, &zone, now))?;
+    let times = Times { zone: &zone, now, are_whole: args.full };
+    context.output.table(&run_table(&runs, &times))?;
     Ok(0)
 }

@@ -11,6 +11,7 @@ use crate::cli::view::daylight;
 use crate::cli::view::json::{ChangeJson, DaylightJson, JobJson, RunJson, document};
 use crate::cli::view::options::{execution_lines, policy_lines};
 use crate::cli::view::tables::{run_table, trigger_text};
+use crate::cli::view::times::{Times, own_zone};
 use crate::cli::zone::system_zone;
 use crate::domain::{CommandLine, JobState, Span, Timestamp, TriggerSpec};
 use crate::error::Result;
@@ -101,7 +102,8 @@ pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
         context.output.answer(&text_of(context, found, &zone))?;
         if !found.runs.is_empty() {
             context.output.answer("\n")?;
-            context.output.table(&run_table(&found.runs, &zone, context.now()))?;
+            let times = Times { zone: &zone, now: context.now(), are_whole: false };
+            context.output.table(&run_table(&found.runs, &times).without("NAME"))?;
         }
     }
     Ok(0)
@@ -177,15 +179,14 @@ fn daylight_json(marks: &[Option<Marks>]) -> impl Iterator<Item = Option<Dayligh
     })
 }
 
-/// Returns a line for each trigger with its next fire, and a line for each coming change of the clock.
-fn trigger_lines(
-    job: &JobView,
-    marks: &[Option<Marks>],
-    zone: &Zone,
-    now: Timestamp,
-) -> (Vec<String>, Vec<String>) {
+/// Returns a line for each trigger with its next fire, and a line for each coming change of the clock. Their
+/// times are those of the trigger's own zone.
+fn trigger_lines(found: &Found, reader: &Zone, now: Timestamp) -> (Vec<String>, Vec<String>) {
     let (mut triggers, mut changes) = (Vec::new(), Vec::new());
-    for (trigger, marks) in job.triggers.iter().zip(marks) {
+    let job = &found.job;
+    for (trigger, marks) in job.triggers.iter().zip(&found.marks) {
+        let own = own_zone(&trigger.spec);
+        let zone = own.as_ref().unwrap_or(reader);
         let next_at = trigger.next_at.filter(|_| job.paused_at.is_none());
         let mut line = trigger_text(&trigger.spec, zone);
         if let Some(at) = next_at {
@@ -196,13 +197,7 @@ fn trigger_lines(
             if let Some((at, daylight)) = marked {
                 line.push_str(&format!(", {}", daylight::mark(daylight, at, &marks.zone, zone)));
             }
-            // With one trigger it is clear whose change it is.
-            let whose = match &trigger.spec {
-                TriggerSpec::Cron { expr, .. } if job.triggers.len() > 1 => format!(" (cron {expr})"),
-                TriggerSpec::Cron { .. } | TriggerSpec::At { .. } | TriggerSpec::Every { .. } => {
-                    String::new()
-                }
-            };
+            let whose = whose(&trigger.spec, job.triggers.len(), zone, reader);
             let unmarked = marks.changes.iter().filter(|change| marked != Some((change.at, change.daylight)));
             changes.extend(unmarked.map(|change| {
                 let line = daylight::line(Some(change.daylight), change.at, &marks.zone, zone);
@@ -212,6 +207,19 @@ fn trigger_lines(
         triggers.push(line);
     }
     (triggers, changes)
+}
+
+/// Returns whose change of the clock it is, where that is not clear: ` (cron 30 2 * * *, Asia/Tokyo)`.
+fn whose(trigger: &TriggerSpec, triggers: usize, zone: &Zone, reader: &Zone) -> String {
+    let mut parts = Vec::new();
+    match trigger {
+        TriggerSpec::Cron { expr, .. } if triggers > 1 => parts.push(format!("cron {expr}")),
+        TriggerSpec::Cron { .. } | TriggerSpec::At { .. } | TriggerSpec::Every { .. } => {}
+    }
+    if zone.name() != reader.name() {
+        parts.push(zone.name().to_owned());
+    }
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
 
 fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
@@ -230,7 +238,7 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
     for (head, line) in execution_lines(&job.definition) {
         facts.push(head, line);
     }
-    let (triggers, changes) = trigger_lines(job, &found.marks, zone, context.now());
+    let (triggers, changes) = trigger_lines(found, zone, context.now());
     facts.push_lines("Triggers", triggers);
     facts.push_lines("Daylight", changes);
     facts.push_lines("Start", job.definition.start.map(|start| zone.show(start)));
@@ -245,7 +253,7 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
     facts.push("Added", zone.show(job.created_at));
     let cause = found.runs.first().and_then(|run| run.cause.as_ref());
     facts.push_lines("Cause", cause.map(|cause| shown::escaped(cause)));
-    facts.into_text()
+    facts.into_text(context.output.streams().width)
 }
 
 fn unsent_line(mail: &UnsentMail) -> String {

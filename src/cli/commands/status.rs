@@ -8,10 +8,10 @@ use serde::Serialize;
 use crate::cli::context::Context;
 use crate::cli::view::json::{QueueJson, document};
 use crate::cli::view::tables::queue_table;
+use crate::cli::view::times::Times;
 use crate::daemon::{is_listening, running_daemon};
 use crate::domain::Timestamp;
 use crate::error::Result;
-use crate::shown;
 use crate::system::machine;
 
 pub const WHAT: &str = "show status";
@@ -34,6 +34,10 @@ struct DaemonJson {
 const NO_DAEMON: u8 = 3;
 
 /// Show the daemon, the queues and the next fire
+///
+/// BACKLOG estimates how long a queue needs for its waiting runs: their number,
+/// times the mean duration of its latest runs, divided by its slots. It is shown
+/// once a run of the queue has ended.
 ///
 /// The exit status is 3 if the daemon is not running. A daemon whose sockets
 /// were removed makes them again when the next command looks for it.
@@ -70,22 +74,22 @@ pub fn run(context: &Context<'_>, args: &StatusArgs) -> Result<u8> {
         context.output.json(&document(Status { daemon, queues, next_fire_at: next }))?;
         return Ok(status);
     }
+    let times = Times { zone: &zone, now, are_whole: false };
     context.output.answer(&match &daemon {
         Some(info) => {
-            let deaf =
-                format!("; it does not listen: `kill -HUP {}` makes it open its sockets again", info.pid);
-            let deaf = if listens { "" } else { &deaf };
-            format!(
-                "daemon: pid {}, since {}, version {}{deaf}",
-                info.pid,
-                zone.show(info.since()),
-                info.version
-            )
+            let since = times.show(info.since());
+            format!("daemon: pid {}, since {since}, version {}", info.pid, info.version)
         }
         None => "daemon: not running; start it with `taskq daemon`".to_owned(),
     })?;
+    if let Some(info) = daemon.filter(|_| !listens) {
+        let pid = info.pid;
+        context.output.answer(&format!(
+            "        it does not listen: `kill -HUP {pid}` makes it open its sockets again"
+        ))?;
+    }
     context.output.answer(&next.map_or("next fire: none".to_owned(), |at| {
-        format!("next fire: {}, in {}", zone.show(at), shown::span(at.since(now)))
+        format!("next fire: {}, in {}", times.show(at), times.left(at))
     }))?;
     context.output.answer("\n")?;
     context.output.table(&queue_table(&queues, cpus))?;

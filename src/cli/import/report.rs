@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::diff::{Diff, LineChange};
 use super::planned::{ImportContext, TableLine, zone_of};
 use crate::cli::output::{Column, Table, TableCell};
-use crate::cli::view::tables::TIME_MIN;
 use crate::crontab::{Note, Verdict};
 use crate::domain::{JobId, Span, Timestamp};
 use crate::error::Error;
@@ -17,6 +16,9 @@ use crate::shown;
 
 /// How many fires to show of a line with a surprising meaning.
 const FIRES_SHOWN: usize = 3;
+
+/// The width of an instant on a narrow terminal, which keeps the minute: `2026-03-02 03:15…`.
+const TIME_MIN: usize = 17;
 
 /// The result of reading and storing a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -1,7 +1,8 @@
 //! Owns: tables: upper-case heads, two-space gutters, no boxes, no blanks at the ends of lines.
 //! Never: their content.
 //!
-//! A pipe gets the same bytes as a terminal, without colour, and without the cuts that make lines fit.
+//! On a terminal, columns are left out and texts are cut so that lines fit. A pipe gets whole texts, and one
+//! that is much longer than the others moves the rest of its own row only.
 
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -12,13 +13,18 @@ use crate::shown::escaped;
 /// Between two columns.
 const GUTTER: &str = "  ";
 
-/// The last column keeps this width as long as others can shrink.
+/// The last column keeps this width as long as others can shrink, unless it has a width of its own.
 const LAST_COLUMN_MIN: usize = 8;
 
-/// The last column keeps this width when nothing else can shrink.
-const LAST_COLUMN_REST: usize = 4;
+/// A column keeps this width when the terminal is too narrow for all columns.
+const COLUMN_REST: usize = 4;
 
-/// The alignment of a column and its head.
+/// Stands for an unknown value.
+const UNKNOWN: &str = "-";
+
+/// In a pipe, longer texts do not widen their column. A whole time has 25 columns.
+const PIPE_PADDING_MAX: usize = 32;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     Left,
@@ -32,21 +38,43 @@ pub struct Column {
     pub align: Align,
     /// The smallest width on a narrow terminal. `None`: the width of its texts.
     pub shrinks_to: Option<usize>,
+    /// The column is left out if all its cells have this text.
+    pub unless_all: Option<&'static str>,
+    /// The column is left out of a terminal that is too narrow; the lowest number first.
+    pub drop_order: Option<u8>,
 }
 
 impl Column {
     pub const fn left(head: &'static str) -> Self {
-        Self { head, align: Align::Left, shrinks_to: None }
+        Self { head, align: Align::Left, shrinks_to: None, unless_all: None, drop_order: None }
     }
 
     pub const fn right(head: &'static str) -> Self {
-        Self { head, align: Align::Right, shrinks_to: None }
+        Self { align: Align::Right, ..Self::left(head) }
     }
 
     /// Allows to cut the column to `width` on a narrow terminal.
     #[must_use]
     pub const fn shrinking_to(self, width: usize) -> Self {
         Self { shrinks_to: Some(width), ..self }
+    }
+
+    /// Leaves the column out if all its cells have this text.
+    #[must_use]
+    pub const fn unless_all(self, text: &'static str) -> Self {
+        Self { unless_all: Some(text), ..self }
+    }
+
+    /// Leaves the column out if it has no known value.
+    #[must_use]
+    pub const fn unless_unknown(self) -> Self {
+        self.unless_all(UNKNOWN)
+    }
+
+    /// Leaves the column out of a terminal that is too narrow; the one with the lowest `order` first.
+    #[must_use]
+    pub const fn dropped(self, order: u8) -> Self {
+        Self { drop_order: Some(order), ..self }
     }
 }
 
@@ -68,7 +96,7 @@ impl TableCell {
 
     /// Makes a cell for an unknown value.
     pub fn unknown() -> Self {
-        Self::new("-")
+        Self::new(UNKNOWN)
     }
 }
 
@@ -83,11 +111,12 @@ impl<T: AsRef<str>> From<T> for TableCell {
 pub struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<TableCell>>,
+    is_whole: bool,
 }
 
 impl Table {
     pub fn new(columns: impl Into<Vec<Column>>) -> Self {
-        Self { columns: columns.into(), rows: Vec::new() }
+        Self { columns: columns.into(), rows: Vec::new(), is_whole: false }
     }
 
     /// Adds a row, which has one cell for each column.
@@ -97,81 +126,143 @@ impl Table {
         self.rows.push(row);
     }
 
+    /// Chooses whether a terminal gets whole texts too, whether they fit or not.
+    #[must_use]
+    pub fn whole(self, is_whole: bool) -> Self {
+        Self { is_whole, ..self }
+    }
+
+    /// Leaves a column out.
+    #[must_use]
+    pub fn without(mut self, head: &str) -> Self {
+        if let Some(index) = self.columns.iter().position(|column| column.head == head) {
+            self.columns.remove(index);
+            for row in &mut self.rows {
+                row.remove(index);
+            }
+        }
+        self
+    }
+
     /// Returns the table's lines; none if there are no rows.
     ///
-    /// Lines longer than `width` are cut in the columns that may shrink, and in the last column, with a `…`.
+    /// Lines longer than `width` lose columns that may be dropped, and are cut in the columns that may shrink
+    /// and in the last column, with a `…`.
     pub fn render(&self, width: Option<usize>) -> String {
         let mut text = String::new();
         if self.rows.is_empty() {
             return text;
         }
-        let widths = self.widths();
-        let widths = match width {
-            Some(room) => self.shrunk(widths, room),
-            None => widths,
-        };
-        let heads = self.columns.iter().map(|column| TableCell::styled(column.head, Style::new().bold()));
-        self.render_row(&heads.collect::<Vec<_>>(), &widths, &mut text);
-        for row in &self.rows {
-            self.render_row(row, &widths, &mut text);
+        let mut columns: Vec<FittedColumn<'_>> = self.told_columns().collect();
+        let width = width.filter(|_| !self.is_whole);
+        match width {
+            Some(room) => fit(&mut columns, room),
+            None => columns.iter_mut().for_each(FittedColumn::pad_for_pipe),
+        }
+        let is_cut = width.is_some();
+        let heads: Vec<TableCell> =
+            self.columns.iter().map(|column| TableCell::styled(column.head, Style::new().bold())).collect();
+        for row in std::iter::once(&heads).chain(&self.rows) {
+            render_row(row, &columns, is_cut, &mut text);
         }
         text
     }
 
-    fn widths(&self) -> Vec<usize> {
-        let mut widths: Vec<usize> = self.columns.iter().map(|column| column.head.width()).collect();
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.text.width());
-            }
-        }
-        widths
+    /// Returns the columns that have something to tell, each as wide as its texts.
+    fn told_columns(&self) -> impl Iterator<Item = FittedColumn<'_>> {
+        self.columns.iter().enumerate().filter_map(|(index, column)| {
+            let cells = || self.rows.iter().map(move |row| row[index].text.as_str());
+            let is_told = column.unless_all.is_none_or(|text| cells().any(|cell| cell != text));
+            let widths: Vec<usize> = cells().chain([column.head]).map(UnicodeWidthStr::width).collect();
+            let width = widths.iter().copied().max().unwrap_or_default();
+            let is_last = index + 1 == self.columns.len();
+            is_told.then_some(FittedColumn { index, column, widths, width, is_last })
+        })
+    }
+}
+
+/// A column with the width that it gets.
+struct FittedColumn<'a> {
+    /// Of its cells in their rows.
+    index: usize,
+    column: &'a Column,
+    /// Of its texts and its head.
+    widths: Vec<usize>,
+    width: usize,
+    is_last: bool,
+}
+
+impl FittedColumn<'_> {
+    /// Reduces the width to that of the longest text that is not very long. Longer texts stay whole.
+    fn pad_for_pipe(&mut self) {
+        let short = self.widths.iter().copied().filter(|width| *width <= PIPE_PADDING_MAX);
+        self.width = short.max().unwrap_or(self.width);
     }
 
-    /// Shrinks the widest column that may shrink, by one, until the line fits or no column can shrink.
-    fn shrunk(&self, mut widths: Vec<usize>, room: usize) -> Vec<usize> {
-        let last = self.columns.len() - 1;
-        let least = |index: usize| {
-            let column = &self.columns[index];
-            let least = if index == last { Some(LAST_COLUMN_MIN) } else { column.shrinks_to };
-            least.map(|least| least.max(column.head.width()))
+    /// Returns the smallest width that leaves the texts readable.
+    fn least(&self) -> usize {
+        let of_last = self.is_last.then_some(LAST_COLUMN_MIN);
+        let least = self.column.shrinks_to.or(of_last).unwrap_or(self.width);
+        least.max(self.column.head.width()).min(self.width)
+    }
+}
+
+/// Returns the width of a line.
+fn line_width(columns: &[FittedColumn<'_>]) -> usize {
+    let gutters = GUTTER.len() * columns.len().saturating_sub(1);
+    columns.iter().map(|column| column.width).sum::<usize>() + gutters
+}
+
+/// Drops columns until the others are readable, then shrinks them until the line fits.
+fn fit(columns: &mut Vec<FittedColumn<'_>>, room: usize) {
+    let is_readable = |columns: &[FittedColumn<'_>]| {
+        let given: usize = columns.iter().map(|column| column.width - column.least()).sum();
+        line_width(columns) <= room + given
+    };
+    while !is_readable(columns) {
+        let droppable = columns.iter().enumerate().filter(|(_, column)| column.column.drop_order.is_some());
+        let Some((at, _)) = droppable.min_by_key(|(_, column)| column.column.drop_order) else { break };
+        columns.remove(at);
+    }
+    shrink(columns, room, FittedColumn::least);
+    // Rather cut further than let the terminal break lines; the last column at the end.
+    let rest_if = |may_shrink, width: usize| if may_shrink { width.min(COLUMN_REST) } else { width };
+    shrink(columns, room, |column| {
+        rest_if(!column.is_last && column.column.shrinks_to.is_some(), column.width)
+    });
+    shrink(columns, room, |column| rest_if(column.is_last, column.width));
+}
+
+/// Shrinks the widest column by one, until the line fits or each column has its least width.
+fn shrink<'a>(columns: &mut [FittedColumn<'a>], room: usize, least: impl Fn(&FittedColumn<'a>) -> usize) {
+    while line_width(columns) > room {
+        let can_give = columns.iter_mut().filter(|column| column.width > least(column));
+        let Some(widest) = can_give.max_by_key(|column| column.width) else { break };
+        widest.width -= 1;
+    }
+}
+
+/// Writes blanks only before a text, so that no line ends in one.
+fn render_row(row: &[TableCell], columns: &[FittedColumn<'_>], is_cut: bool, out: &mut String) {
+    let mut blanks = 0;
+    for FittedColumn { index, column, width, .. } in columns {
+        let cell = &row[*index];
+        let text = if is_cut { cut(&cell.text, *width) } else { cell.text.clone() };
+        let fill = width.saturating_sub(text.width());
+        let (before, after) = match column.align {
+            Align::Left => (0, fill),
+            Align::Right => (fill, 0),
         };
-        let gutters = GUTTER.len() * last;
-        while widths.iter().sum::<usize>() + gutters > room {
-            let can_give = |index: &usize| least(*index).is_some_and(|least| widths[*index] > least);
-            let Some(widest) = (0..widths.len()).filter(can_give).max_by_key(|index| widths[*index]) else {
-                break;
-            };
-            widths[widest] -= 1;
+        if !text.is_empty() {
+            out.extend(std::iter::repeat_n(' ', blanks + before));
+            out.push_str(&paint(cell.style, &text));
+            blanks = 0;
+            blanks += after + GUTTER.len();
+        } else {
+            blanks += before + after + GUTTER.len();
         }
-        // Rather cut the last column further than let the terminal break lines.
-        let over = (widths.iter().sum::<usize>() + gutters).saturating_sub(room);
-        let rest = widths[last].saturating_sub(over).max(LAST_COLUMN_REST);
-        widths[last] = widths[last].min(rest);
-        widths
     }
-
-    /// Writes blanks only before a text, so that no line ends in one.
-    fn render_row(&self, row: &[TableCell], widths: &[usize], out: &mut String) {
-        let mut blanks = 0;
-        for (index, cell) in row.iter().enumerate() {
-            let text = cut(&cell.text, widths[index]);
-            let fill = widths[index].saturating_sub(text.width());
-            let (before, after) = match self.columns[index].align {
-                Align::Left => (0, fill),
-                Align::Right => (fill, 0),
-            };
-            if !text.is_empty() {
-                out.extend(std::iter::repeat_n(' ', blanks + before));
-                out.push_str(&paint(cell.style, &text));
-                blanks = 0;
-                blanks += after + GUTTER.len();
-            } else {
-                blanks += before + after + GUTTER.len();
-            }
-        }
-        out.push('\n');
-    }
+    out.push('\n');
 }
 
 /// Returns the text, cut to `room` columns including a `…` if it is longer.
@@ -257,6 +348,66 @@ mod tests {
         assert_eq!(line(43).as_deref(), Some("aaaaaaaaaa  1000000  bbbbbbbb  cccccccccccc"));
         assert_eq!(line(37).as_deref(), Some("aaaaaaa…  1000000  bbbbbbbb  ccccccc…"));
         assert_eq!(line(30).as_deref(), Some("aaaa…  1000000  bbb…  ccccccc…"));
+    }
+
+    #[test]
+    fn a_column_that_tells_nothing_is_left_out() {
+        let columns = [
+            Column::right("ID"),
+            Column::left("NAME").unless_unknown(),
+            Column::left("QUEUE").unless_all("default"),
+            Column::left("X"),
+        ];
+        let lines = |rows: &[[&str; 4]]| {
+            let mut table = Table::new(columns);
+            rows.iter().for_each(|row| table.push(row.map(TableCell::new)));
+            anstream::adapter::strip_str(&table.render(None)).to_string()
+        };
+        assert_eq!(lines(&[["1", "-", "default", "x"], ["2", "-", "default", "-"]]), "ID  X\n 1  x\n 2  -\n");
+        assert_eq!(
+            lines(&[["1", "-", "default", "x"], ["2", "a", "gpu", "-"]]),
+            "ID  NAME  QUEUE    X\n 1  -     default  x\n 2  a     gpu      -\n"
+        );
+    }
+
+    #[test]
+    fn a_narrow_terminal_loses_columns_before_texts_become_unreadable() {
+        let columns = [
+            Column::left("WHEN"),
+            Column::left("LEFT").dropped(1),
+            Column::left("NAME").shrinking_to(6),
+            Column::left("WHY").dropped(2),
+            Column::left("COMMAND").shrinking_to(10),
+        ];
+        let mut table = Table::new(columns);
+        table.push([
+            "14:02".into(),
+            "5h 3m".into(),
+            "n".repeat(20).into(),
+            "since".into(),
+            "c".repeat(40).into(),
+        ]);
+        let line = |width| {
+            let plain = anstream::adapter::strip_str(&table.render(Some(width))).to_string();
+            plain.lines().nth(1).map(str::to_owned).expect("a row")
+        };
+        assert_eq!(line(39), "14:02  5h 3m  nnnnn…  since  ccccccccc…");
+        assert_eq!(line(38), "14:02  nnnnnnnnnn…  since  cccccccccc…");
+        assert_eq!(line(30), "14:02  nnnnnnnnnn…  ccccccccc…");
+        assert_eq!(line(24), "14:02  nnnn…  ccccccccc…");
+        assert_eq!(line(20), "14:02  nnn…  cccccc…");
+        assert_eq!(line(10), "14:02  nnn…  ccc…", "there is a limit");
+    }
+
+    #[test]
+    fn in_a_pipe_one_long_text_moves_only_its_own_row() {
+        let mut table = Table::new([Column::left("NAME"), Column::left("STATE")]);
+        table.push(["short".into(), "done".into()]);
+        table.push(["n".repeat(63).into(), "done".into()]);
+        let plain = anstream::adapter::strip_str(&table.render(None)).to_string();
+        assert_eq!(plain, format!("NAME   STATE\nshort  done\n{}  done\n", "n".repeat(63)));
+        let wide = anstream::adapter::strip_str(&table.render(Some(80))).to_string();
+        assert!(wide.lines().all(|line| line.len() > 63), "{wide}");
     }
 
     #[test]

@@ -56,25 +56,25 @@ pub fn skipped(daylight: Option<Daylight>) -> Option<Readings> {
     daylight.filter(|daylight| daylight.effect == ClockEffect::Skipped).map(|daylight| daylight.readings)
 }
 
-/// Returns the time of a fire in the zone `shown`; for a skipped one the reading that the clock leaves out,
-/// with a `-` as its offset.
-pub fn time(daylight: Option<Daylight>, at: Timestamp, zone: &Zone, shown: &Zone) -> String {
-    match skipped(daylight).filter(|_| same_clock(zone, shown, at)) {
-        Some(left_out) => format!("{} {NO_OFFSET}", left_out.first),
-        None => shown.show(at),
-    }
+/// Returns what a clock in the zone `shown` shows at a fire; for a skipped one what it leaves out.
+pub fn reading(daylight: Option<Daylight>, at: Timestamp, zone: &Zone, shown: &Zone) -> Reading {
+    left_out(daylight, at, zone, shown).unwrap_or_else(|| shown.reading(at))
 }
 
 /// Returns the line of a fire, with its mark at the end: `Sun 2026-03-29 03:00:00 +0200  moved: the clock
-/// leaves out 02:30`.
+/// leaves out 02:30`. A skipped one has a `-` as its offset.
 pub fn line(daylight: Option<Daylight>, at: Timestamp, zone: &Zone, shown: &Zone) -> String {
-    let time = time(daylight, at, zone, shown);
-    let reading = match skipped(daylight).filter(|_| same_clock(zone, shown, at)) {
-        Some(left_out) => left_out.first,
-        None => shown.reading(at),
+    let time = match left_out(daylight, at, zone, shown) {
+        Some(reading) => format!("{reading} {NO_OFFSET}"),
+        None => shown.show(at),
     };
     let mark = daylight.map_or_else(String::new, |daylight| format!("  {}", mark(daylight, at, zone, shown)));
-    format!("{} {time}{mark}", reading.weekday())
+    format!("{} {time}{mark}", reading(daylight, at, zone, shown).weekday())
+}
+
+/// Returns the reading of a skipped fire, if a clock in the zone `shown` leaves it out too.
+fn left_out(daylight: Option<Daylight>, at: Timestamp, zone: &Zone, shown: &Zone) -> Option<Reading> {
+    skipped(daylight).filter(|_| same_clock(zone, shown, at)).map(|readings| readings.first)
 }
 
 /// Returns the gaps that skip fires between an instant and the next fire. Without a next fire it returns the

@@ -6,5 +6,8 @@ pub mod ending;
 pub mod json;
 pub mod options;
 pub mod run_output;
+#[cfg(test)]
+pub mod samples;
 pub mod tables;
 mod tail;
+pub mod times;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
 
-use crate::domain::{self, MailFormat, MailWhen, Missed, NewJob, Stdin, Tag};
+use crate::domain::{self, MailFormat, MailWhen, Missed, MissedMode, NewJob, Overlap, Stdin, Tag};
 use crate::schedule::parse_span;
 use crate::shown::{escaped, escaped_bytes};
 
@@ -77,29 +77,46 @@ const POLICIES: &[OptionView] = &[
         "overlap",
         "Overlap",
         |job| word(job.policy.overlap.as_str()),
-        |job| Some(job.policy.overlap.to_string()),
+        |job| {
+            let meaning = match job.policy.overlap {
+                Overlap::Skip => "a fire is skipped while a run is unfinished",
+                Overlap::Wait => "one fire waits while a run is unfinished",
+                Overlap::Allow => "runs go side by side",
+                Overlap::Replace => "a fire cancels the unfinished run",
+            };
+            Some(format!("{} ({meaning})", job.policy.overlap))
+        },
     ),
     row("missed", "Missed", missed, |job| {
-        let within = job.policy.missed.within.map_or(String::new(), |span| format!(", at most {span} late"));
-        Some(format!("{}{within}", job.policy.missed.mode))
+        let Missed { mode, within, .. } = job.policy.missed;
+        let meaning = match mode {
+            MissedMode::Once => "one run for the latest late fire",
+            MissedMode::All => "a run for each late fire, at most 100",
+            MissedMode::Skip => "no run for a late fire",
+        };
+        let within = within.map_or(String::new(), |span| format!(", none if more than {span} late"));
+        Some(format!("{mode} ({meaning}{within})"))
     }),
     row(
         "grace",
         "Missed",
         |job| Span(Some(job.policy.missed.grace)),
-        |job| Some(format!("grace {}", job.policy.missed.grace)),
+        |job| Some(format!("grace {} (less is not late)", job.policy.missed.grace)),
     ),
     row(
         "timeout",
         "Timeout",
         |job| Span(job.policy.timeout),
-        |job| Some(job.policy.timeout.map_or("none".to_owned(), |span| span.to_string())),
+        |job| {
+            let text = |span| format!("{span} (then the run gets TERM)");
+            Some(job.policy.timeout.map_or("none".to_owned(), text))
+        },
     ),
     row(
         "kill_after",
         "Timeout",
         |job| Span(Some(job.policy.kill_after)),
-        |job| Some(format!("kill after {}", job.policy.kill_after)),
+        |job| Some(format!("kill after {} (KILL, if TERM did not end it)", job.policy.kill_after)),
     ),
     row("mail", "Mail", mail, |job| {
         let mail = job.mail.as_ref()?;

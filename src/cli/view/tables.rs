@@ -2,18 +2,25 @@
 //! Never: where their values come from.
 
 use super::json::{backlog_ms, slots};
+use super::times::Times;
 use crate::cli::output::style::outcome_style;
 use crate::cli::output::{Column, Table, TableCell};
-use crate::domain::{JobName, Outcome, Span, Timestamp, TriggerSpec};
+use crate::domain::{JobName, Outcome, QueueName, Span, Timestamp, TriggerSpec};
 use crate::schedule::Zone;
 use crate::shown;
 use crate::store::{JobView, QueueView, RunView};
 
-/// The width of names, triggers and commands on a narrow terminal.
-pub const WORDS_MIN: usize = 7;
+/// The width of names and triggers on a narrow terminal.
+pub const WORDS_MIN: usize = 10;
 
-/// The width of an instant on a narrow terminal, which keeps the minute: `2026-03-02 03:15…`.
-pub const TIME_MIN: usize = 17;
+/// The width of commands on a narrow terminal.
+pub const COMMAND_MIN: usize = 16;
+
+/// The width of an instant on a narrow terminal, which keeps the minute: `Mar 02 03:15…` of another zone.
+const TIME_MIN: usize = 13;
+
+/// The width of an outcome on a narrow terminal: `success`, `timed_…`.
+const OUTCOME_MIN: usize = 7;
 
 /// Returns a trigger as text: `cron 15 3 * * *`.
 pub fn trigger_text(trigger: &TriggerSpec, zone: &Zone) -> String {
@@ -23,74 +30,90 @@ pub fn trigger_text(trigger: &TriggerSpec, zone: &Zone) -> String {
         TriggerSpec::Cron { expr, .. } if expr == "@reboot" => format!("cron {expr}"),
         TriggerSpec::Cron { expr, zone, delay } => {
             let zone = zone.as_ref().map_or(String::new(), |name| format!(" ({name})"));
-            let delay = if *delay == Span::ZERO { String::new() } else { format!(", {delay} later") };
-            format!("cron {expr}{zone}{delay}")
+            format!("cron {expr}{zone}{}", later(*delay))
         }
         TriggerSpec::Every { period, .. } => format!("every {period}"),
     }
 }
 
-pub fn job_table(jobs: &[JobView], zone: &Zone, now: Timestamp) -> Table {
+/// Returns a trigger in a table, without its zone and its time that stand beside it, at the next fire.
+fn trigger_cell(trigger: &TriggerSpec, next_at: Option<Timestamp>, times: &Times<'_>) -> String {
+    match trigger {
+        TriggerSpec::At { at } if Some(*at) == next_at => "at".to_owned(),
+        TriggerSpec::At { at } => format!("at {}", times.show(*at)),
+        TriggerSpec::Cron { expr, delay, .. } => format!("cron {expr}{}", later(*delay)),
+        TriggerSpec::Every { period, .. } => format!("every {period}"),
+    }
+}
+
+fn later(delay: Span) -> String {
+    if delay == Span::ZERO { String::new() } else { format!(", {delay} later") }
+}
+
+pub fn job_table(jobs: &[JobView], times: &Times<'_>) -> Table {
     let mut table = Table::new([
         Column::right("ID"),
-        Column::left("NAME").shrinking_to(WORDS_MIN),
+        Column::left("NAME").unless_unknown().shrinking_to(WORDS_MIN),
         Column::left("STATE"),
-        Column::left("NEXT").shrinking_to(TIME_MIN),
-        Column::right("LEFT"),
-        Column::left("LAST"),
-        Column::left("QUEUE").shrinking_to(WORDS_MIN),
-        Column::left("TRIGGER").shrinking_to(WORDS_MIN),
-        Column::left("COMMAND"),
+        Column::left("NEXT").unless_unknown().shrinking_to(TIME_MIN),
+        // It says the same as NEXT.
+        Column::right("LEFT").unless_unknown().dropped(1),
+        Column::left("LAST").unless_unknown().shrinking_to(OUTCOME_MIN),
+        Column::left("QUEUE").unless_all(QueueName::DEFAULT).shrinking_to(WORDS_MIN).dropped(3),
+        Column::left("TRIGGER").unless_unknown().shrinking_to(WORDS_MIN).dropped(2),
+        Column::left("COMMAND").shrinking_to(COMMAND_MIN),
     ]);
     for job in jobs {
+        let next = job.next_fire();
+        let next_at = next.map(|(at, _)| at);
         let triggers: Vec<String> =
-            job.triggers.iter().map(|trigger| trigger_text(&trigger.spec, zone)).collect();
-        let next = job.next_at.filter(|_| job.paused_at.is_none());
+            job.triggers.iter().map(|trigger| trigger_cell(&trigger.spec, next_at, times)).collect();
         table.push([
             TableCell::new(job.id.to_string()),
             maybe(job.definition.name.as_ref().map(JobName::as_str)),
             TableCell::new(job.state.as_str()),
-            next.map_or_else(TableCell::unknown, |at| TableCell::new(zone.show(at))),
-            next.map_or_else(TableCell::unknown, |at| TableCell::new(shown::span(at.since(now)))),
+            maybe(next.map(|(at, trigger)| times.show_fire(trigger, at)).as_deref()),
+            maybe(next_at.map(|at| times.left(at)).as_deref()),
             outcome_cell(job.last.map(|(_, outcome, _)| outcome)),
             TableCell::new(job.definition.queue.as_str()),
             maybe((!triggers.is_empty()).then(|| triggers.join("; ")).as_deref()),
             TableCell::new(shown::command(&job.definition.execution.command)),
         ]);
     }
-    table
+    table.whole(times.are_whole)
 }
 
-pub fn run_table(runs: &[RunView], zone: &Zone, now: Timestamp) -> Table {
+pub fn run_table(runs: &[RunView], times: &Times<'_>) -> Table {
     let mut table = Table::new([
         Column::left("RUN"),
-        Column::left("NAME").shrinking_to(WORDS_MIN),
-        Column::left("TRIGGER"),
-        Column::left("SCHEDULED").shrinking_to(TIME_MIN),
-        Column::left("STARTED").shrinking_to(TIME_MIN),
-        Column::right("TOOK"),
+        Column::left("NAME").unless_unknown().shrinking_to(WORDS_MIN),
+        Column::left("TRIGGER").dropped(2),
+        Column::left("SCHEDULED"),
+        // Most runs start when they are due.
+        Column::left("STARTED").unless_unknown().dropped(1),
+        Column::right("TOOK").unless_unknown(),
         Column::left("OUTCOME"),
-        Column::right("EXIT"),
+        Column::right("EXIT").unless_unknown(),
     ]);
     for run in runs {
-        let took = run
-            .duration()
-            .or_else(|| run.started_at.filter(|_| run.finished_at.is_none()).map(|at| now.since(at)));
+        let started = run.started_at.map(|at| times.show(at));
+        let running = run.started_at.filter(|_| run.finished_at.is_none());
+        let took = run.duration().or_else(|| running.map(|at| times.now.since(at)));
         table.push([
             TableCell::new(run.run.to_string()),
             maybe(run.name.as_deref()),
             TableCell::new(run.trigger.as_str()),
-            TableCell::new(zone.show(run.scheduled_at)),
-            run.started_at.map_or_else(TableCell::unknown, |at| TableCell::new(zone.show(at))),
-            took.map_or_else(TableCell::unknown, |span| TableCell::new(shown::span(span))),
+            TableCell::new(times.show(run.scheduled_at)),
+            maybe(started.as_deref()),
+            maybe(took.map(shown::span).as_deref()),
             outcome_or_state(run),
             exit_cell(run),
         ]);
     }
-    table
+    table.whole(times.are_whole)
 }
 
-fn maybe(text: Option<&str>) -> TableCell {
+pub fn maybe(text: Option<&str>) -> TableCell {
     text.map_or_else(TableCell::unknown, TableCell::new)
 }
 
@@ -127,23 +150,94 @@ fn exit_cell(run: &RunView) -> TableCell {
 /// The table of `queue` and `status`.
 pub fn queue_table(queues: &[QueueView], cpus: usize) -> Table {
     let mut table = Table::new([
-        Column::left("QUEUE"),
+        Column::left("QUEUE").shrinking_to(WORDS_MIN),
         Column::right("SLOTS"),
         Column::right("RUNNING"),
         Column::right("WAITING"),
-        Column::right("BACKLOG"),
+        Column::right("BACKLOG").unless_unknown(),
         Column::left("STATE"),
     ]);
     for queue in queues {
-        let backlog = backlog_ms(queue, cpus).map(Span::from_millis);
+        // Nothing is to be estimated where nothing waits.
+        let backlog = backlog_ms(queue, cpus).filter(|_| queue.waiting > 0).map(Span::from_millis);
         table.push([
             TableCell::new(&queue.name),
             TableCell::new(slots(queue, cpus).to_string()),
             TableCell::new(queue.running.to_string()),
             TableCell::new(queue.waiting.to_string()),
-            backlog.map_or_else(TableCell::unknown, |span| TableCell::new(shown::span(span))),
+            maybe(backlog.map(|span| format!("~{}", shown::span(span))).as_deref()),
             TableCell::new(if queue.paused_at.is_some() { "paused" } else { "open" }),
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use unicode_width::UnicodeWidthStr;
+
+    use super::*;
+    use crate::cli::view::samples::{at, berlin, jobs, jobs_of_queues, runs};
+
+    /// Returns a table as terminals of three widths and a pipe show it.
+    fn shown(table: &Table) -> String {
+        let mut text = String::new();
+        for width in [80, 120, 200] {
+            let plain = anstream::adapter::strip_str(&table.render(Some(width))).to_string();
+            assert!(plain.lines().all(|line| line.width() <= width), "{plain}");
+            write!(text, "{width} columns\n{plain}\n").expect("a String takes all");
+        }
+        text + "a pipe\n" + &anstream::adapter::strip_str(&table.render(None)).to_string()
+    }
+
+    fn times(zone: &Zone, are_whole: bool) -> Times<'_> {
+        Times { zone, now: at("2026-11-20 11:23:45"), are_whole }
+    }
+
+    #[test]
+    fn a_list_fits_and_is_readable() {
+        insta::assert_snapshot!(shown(&job_table(&jobs(), &times(&berlin(), false))));
+    }
+
+    #[test]
+    fn a_list_with_queues_fits_and_is_readable() {
+        insta::assert_snapshot!(shown(&job_table(&jobs_of_queues(), &times(&berlin(), false))));
+    }
+
+    #[test]
+    fn a_whole_list_has_whole_times() {
+        let table = job_table(&jobs(), &times(&berlin(), true));
+        assert_eq!(table.render(Some(80)), table.render(None));
+        insta::assert_snapshot!(anstream::adapter::strip_str(&table.render(None)).to_string());
+    }
+
+    #[test]
+    fn runs_fit_and_are_readable() {
+        insta::assert_snapshot!(shown(&run_table(&runs(), &times(&berlin(), false))));
+    }
+
+    #[test]
+    fn queues_fit_and_their_backlog_is_an_estimate() {
+        let queue = |name: &str, waiting, mean_run| QueueView {
+            name: name.to_owned(),
+            slots: Some(2),
+            paused_at: None,
+            running: 2,
+            waiting,
+            mean_run,
+        };
+        let long = "a-queue-with-a-name-as-long-as-a-name-may-be-which-is-64-signs-x";
+        let known = Some(Span::from_seconds(4));
+        let table = queue_table(&[queue("default", 0, None), queue(long, 8, known)], 2);
+        insta::assert_snapshot!(shown(&table));
+        let heads = |queues: &[QueueView]| {
+            let text = queue_table(queues, 2).render(None);
+            text.lines().next().is_some_and(|heads| heads.contains("BACKLOG"))
+        };
+        assert!(!heads(&[queue("default", 8, None)]), "nothing has run yet");
+        assert!(!heads(&[queue("default", 0, known)]), "nothing waits");
+        assert!(heads(&[queue("default", 8, known), queue("new", 8, None)]));
+    }
 }

@@ -133,7 +133,7 @@ fn summary(mail: &MailToSend, zone: &Zone) -> Vec<u8> {
     facts.push_lines("Took", run.duration().map(shown_span));
     facts.push("Outcome", ending(run));
     facts.push_lines("Cause", run.cause.as_ref().map(|cause| shown::escaped(cause)));
-    facts.into_text().into_bytes()
+    facts.into_text(None).into_bytes()
 }
 
 /// Returns the first lines of a script, and how many are left out.

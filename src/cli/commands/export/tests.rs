@@ -2,9 +2,10 @@
 //! Never: what the black-box tests check.
 
 use super::*;
+use crate::cli::view::samples::job;
 use crate::domain::{
-    CommandLine, Execution, JobId, Mail, MailFormat, MailWhen, NewJob, Overlap, Policy, QueueName, Span,
-    Stdin, Timestamp,
+    CommandLine, Execution, Mail, MailFormat, MailWhen, NewJob, Overlap, Policy, QueueName, Span, Stdin,
+    Timestamp,
 };
 use crate::schedule::{Dialect, compile};
 use crate::system::users;
@@ -24,18 +25,7 @@ fn exported(expr: &str, delay: Span) -> ExportedJob {
         policy: Policy { overlap: Overlap::Allow, ..Policy::default() },
         ..NewJob::of(execution)
     };
-    let job = JobView {
-        id: JobId(7),
-        definition,
-        created_at: Timestamp::from_seconds(0),
-        paused_at: None,
-        done_at: None,
-        state: JobState::Scheduled,
-        next_at: None,
-        runs: 0,
-        last: None,
-        triggers: Vec::new(),
-    };
+    let job = job(7, definition);
     ExportedJob { job, env: Vec::new(), triggers: vec![Trigger { spec, schedule, zone: Zone::utc() }] }
 }
 
