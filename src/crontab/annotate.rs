@@ -1,6 +1,8 @@
 //! Owns: the notes on a line, from its readings.
 //! Never: the words of a note (see `note`), notes that only a whole table shows (see `cli`).
 
+use std::borrow::Cow;
+
 use super::assignment::Variable;
 use super::calls::crontab_calls;
 use super::command::open_quote;
@@ -11,7 +13,7 @@ use super::note::{Fires, Note};
 use super::reading::{EntryMeaning, LineMeaning, LineReadings, Times, other};
 use super::refusal::shortened;
 use super::settings;
-use crate::schedule::Dialect;
+use crate::schedule::{Dialect, FieldsReading};
 
 /// The byte that Debian's cron reads as the end of the file, if it follows the five fields.
 const DEBIAN_END: u8 = 0xff;
@@ -132,16 +134,27 @@ fn times_notes(notes: &mut Vec<Note>, entry: &EntryMeaning<'_>) {
     if expr != written.join(" ") {
         notes.push(Note::Rewritten(expr));
     }
+    notes.extend(day_note(reading, &written));
+}
+
+/// The two day fields may not go together as they seem to.
+fn day_note(reading: &FieldsReading, written: &[Cow<'_, str>; 5]) -> Option<Note> {
     let (day, weekday) = (&written[2], &written[4]);
     if reading.either_day() {
-        notes.push(match reading.whole_day_field() {
+        return Some(match reading.whole_day_field() {
             Some(index) => Note::EveryDay { field: written[index].clone().into_owned() },
             None => Note::EitherDay,
         });
-    } else if day != "*" && weekday != "*" {
-        let star = if day.starts_with('*') { day } else { weekday };
-        notes.push(Note::BothDays { field: star.clone().into_owned() });
     }
+    let star = if day.starts_with('*') { day } else { weekday };
+    (day != "*" && weekday != "*").then(|| Note::BothDays { field: star.clone().into_owned() })
+}
+
+/// Returns the note on the day fields of an expression that is not in a table. Only five fields have one.
+pub fn note_on_days(expression: &str) -> Option<Note> {
+    let fields: [&str; 5] = expression.split_whitespace().collect::<Vec<_>>().try_into().ok()?;
+    let reading = Dialect::Debian.read(&fields.map(str::as_bytes), 0).ok()?;
+    day_note(&reading, &fields.map(Cow::Borrowed))
 }
 
 /// The other cron may refuse the entry, or differ in times or command. Another zone is noted at `CRON_TZ`.

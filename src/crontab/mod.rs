@@ -23,6 +23,7 @@ mod tests;
 pub mod write;
 
 pub use address::{is_safe, safe_signs};
+pub use annotate::note_on_days;
 pub use assignment::Variable;
 pub use calls::CrontabCall;
 pub use command::{CommandText, split_command};

@@ -78,7 +78,7 @@ fn what_is_always_skipped_is_told_once() {
     Home::new().taskq(&["next", "--cron", "*/10 2 25-31 3 */7", "--from", "2026-01-01"]).gives(
         0,
         "Sun 2026-03-29 02:00:00 -      skipped: 6 fires, the clock leaves out 02:00 to 02:50\n",
-        "it never fires\n",
+        "`*/7` begins with a star: day of the month and weekday must both match\nit never fires\n",
     );
 }
 
@@ -193,6 +193,23 @@ fn a_job_with_a_zone_of_its_own_shows_its_times_in_it() {
     let shown = home.taskq(&["show", "1"]).answer().stdout;
     let line = "Triggers:  cron 15 3 * * * (Asia/Tokyo), next 2090-01-01 03:15:00 +0900 (in ";
     assert!(shown.contains(line), "{shown}");
+}
+
+#[test]
+fn day_fields_that_may_surprise_are_noted() {
+    let home = Home::new();
+    let noted = |expr: &str| home.taskq(&["next", "-n", "0", "--cron", expr]).answer().stderr;
+    assert_eq!(
+        noted("0 9 1-7 * mon"),
+        "day of the month and weekday are both restricted: a day that matches one of them is enough\n"
+    );
+    assert_eq!(
+        noted("0 9 */2 * mon"),
+        "`*/2` begins with a star: day of the month and weekday must both match\n"
+    );
+    for plain in ["0 9 * * mon", "0 9 1 * *", "@monthly", "0 0 9 1-7 * Mon"] {
+        assert_eq!(noted(plain), "", "{plain}");
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::cli::view::json::document;
 use crate::cli::view::tables::{COMMAND_MIN, WORDS_MIN, maybe};
 use crate::cli::view::times::{Times, own_zone};
 use crate::cli::zone::system_zone;
+use crate::crontab::note_on_days;
 use crate::domain::{JobId, JobName, Timestamp};
 use crate::engine::Compiled;
 use crate::engine::first_fire;
@@ -331,6 +332,9 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
         Schedule::At(at) => Some(at),
         Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => None,
     });
+    if let Some(note) = args.cron.as_deref().and_then(note_on_days) {
+        context.output.talk(&note.to_string());
+    }
     let limit = args.limit.unwrap_or(FIRES_DEFAULT);
     let fires = previewed_fires(&schedule, &zone, from, at, limit);
     if args.json {
