@@ -155,7 +155,7 @@ fn push_invalid(shown: &mut String, bytes: &[u8]) {
 
 /// Returns a word as a shell would read it back: bare, in single quotes, or in `$'…'` if it has controls or
 /// bytes that are not text.
-fn quoted(word: &[u8]) -> String {
+pub fn quoted(word: &[u8]) -> String {
     let text = std::str::from_utf8(word).ok().filter(|text| !text.chars().any(is_hostile));
     match text {
         Some(text) if !text.is_empty() && text.chars().all(is_bare) => text.to_owned(),

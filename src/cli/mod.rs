@@ -24,8 +24,8 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
-    add, cancel, crontab, daemon, export, import as import_command, keeper, list, log, next, pause, queue,
-    resume, run, runs, show, status, wait,
+    add, cancel, crontab, daemon, export, help, import as import_command, keeper, list, log, next, pause,
+    queue, resume, run, runs, show, status, version, wait,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -138,6 +138,12 @@ pub enum Command {
     Export(export::ExportArgs),
     /// Run the daemon, in the foreground
     Daemon(daemon::DaemonArgs),
+    /// Show the help of taskq or of a command
+    #[command(hide = true)]
+    Help(help::HelpArgs),
+    /// Print the version
+    #[command(hide = true)]
+    Version(version::VersionArgs),
     /// Start, reap and remember the processes of runs
     #[command(hide = true)]
     Keeper(keeper::KeeperArgs),
@@ -182,6 +188,8 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Import(args) => import_command::run(context, &args),
         Command::Export(args) => export::run(context, &args),
         Command::Daemon(args) => daemon::run(context, &args),
+        Command::Help(args) => help::run(context, &args, Cli::command()),
+        Command::Version(_) => version::run(context, &Cli::command()),
         Command::Keeper(args) => keeper::run(context, &args),
         Command::Completions(args) => completions::run(context, &args, &Cli::command()),
         Command::Man(args) => man::run(context, &args, &Cli::command()),

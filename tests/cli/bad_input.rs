@@ -223,7 +223,10 @@ fn options_and_arguments_are_those_of_the_command() {
 
 #[test]
 fn a_command_that_there_is_not_is_refused() {
-    refused("commands", &[&["sow", "1"], &["frobnicate"], &["queue", "frobnicate"], &["help"]]);
+    refused(
+        "commands",
+        &[&["sow", "1"], &["frobnicate"], &["queue", "frobnicate"], &["help", "queue", "frobnicate"]],
+    );
 }
 
 #[test]

@@ -73,6 +73,18 @@ fn the_version_is_an_answer() {
 }
 
 #[test]
+fn help_and_version_are_commands_too() {
+    let home = Home::new();
+    for command in COMMANDS.iter().chain(&["ls"]) {
+        let help = home.taskq(&words(command, "--help")).answer().stdout;
+        let line = ["help", command].join(" ");
+        home.taskq(&line.split_whitespace().collect::<Vec<_>>()).gives(0, &help, "");
+    }
+    let version = home.taskq(&["--version"]).answer().stdout;
+    home.taskq(&["version"]).gives(0, &version, "");
+}
+
+#[test]
 fn help_makes_no_store() {
     let home = Home::new();
     home.taskq(&["add", "--help"]).answer();

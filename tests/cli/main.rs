@@ -25,6 +25,7 @@ mod queues;
 mod running;
 #[path = "../shared/mod.rs"]
 mod shared;
+mod slips;
 mod streams;
 mod terminal;
 mod waiting;

@@ -8,6 +8,7 @@ pub mod cancel;
 pub mod crontab;
 pub mod daemon;
 pub mod export;
+pub mod help;
 pub mod import;
 pub mod keeper;
 pub mod list;
@@ -20,6 +21,7 @@ pub mod run;
 pub mod runs;
 pub mod show;
 pub mod status;
+pub mod version;
 pub mod wait;
 
 /// Returns the words for the errors of a verb: `cannot WHAT: …`. A test makes sure that every verb has some.
@@ -31,6 +33,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "crontab" => crontab::WHAT,
         "daemon" => daemon::WHAT,
         "export" => export::WHAT,
+        "help" => help::WHAT,
         "import" => import::WHAT,
         "import crontab" => import::CRONTAB,
         "keeper" => keeper::WHAT,
@@ -46,6 +49,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "runs" => runs::WHAT,
         "show" => show::WHAT,
         "status" => status::WHAT,
+        "version" => version::WHAT,
         "wait" => wait::WHAT,
         _ => return None,
     })

@@ -1,33 +1,18 @@
 //! Owns: errors in command lines, in the form of all other errors.
 //! Never: the grammar (see the verbs).
 
+mod hints;
+mod synonyms;
+
 use std::ffi::OsString;
 
+use clap::ValueEnum;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, ValueEnum};
 
+use self::hints::Typed;
+use crate::cli::commands;
 use crate::cli::output::{Color, Output};
-use crate::cli::{Cli, commands};
 use crate::error::Error;
-
-/// The option of systemd-run(1) for timers, which its users try.
-const ON_CALENDAR: &str = "--on-calendar";
-
-const CALENDAR_EXAMPLE: (&str, &str) = ("Mon..Fri *-*-* 10:30", "30 10 * * mon-fri");
-
-/// The words of systemd.time(7) as cron expressions. Its week begins with Monday, that of `@weekly` with
-/// Sunday.
-const CALENDAR_WORDS: &[(&str, &str)] = &[
-    ("minutely", "* * * * *"),
-    ("hourly", "@hourly"),
-    ("daily", "@daily"),
-    ("weekly", "0 0 * * mon"),
-    ("monthly", "@monthly"),
-    ("quarterly", "0 0 1 1,4,7,10 *"),
-    ("semiannually", "0 0 1 1,7 *"),
-    ("yearly", "@yearly"),
-    ("annually", "@yearly"),
-];
 
 /// Prints clap's help, version or error, the error in our words. Returns the exit code.
 pub fn complain(args: &[OsString], error: &clap::Error) -> u8 {
@@ -56,34 +41,36 @@ pub fn color_of(args: &[OsString]) -> Color {
 }
 
 fn translate(args: &[OsString], error: &clap::Error) -> Error {
-    let verb = verb_of(args);
+    let typed = Typed::new(args);
+    let verb = typed.verb();
     let what = commands::what(&verb).unwrap_or("read the command line");
-    let see = format!("see `{}`", ["taskq", &verb, "--help"].join(" ").replace("  ", " "));
     let (cause, hint) = match error.kind() {
         ErrorKind::InvalidSubcommand => {
-            let word = text(error, ContextKind::InvalidSubcommand);
-            let near = list(error, ContextKind::SuggestedSubcommand)
-                .first()
-                .map(|near| format!("did you mean `{near}`?"));
-            return Error::usage(format!("run `{word}`"), "there is no such command")
-                .hint(near.unwrap_or(see));
+            return no_such_verb_in(&typed);
         }
         ErrorKind::UnknownArgument => {
             let word = text(error, ContextKind::InvalidArg);
-            let near =
-                list(error, ContextKind::SuggestedArg).first().map(|near| format!("did you mean `{near}`?"));
-            let near = if word == ON_CALENDAR { Some(on_calendar_hint(args)) } else { near };
-            let cause = if word.starts_with('-') && word != "-" {
-                format!("there is no option `{word}`")
+            if word.starts_with('-') && word != "-" {
+                (format!("there is no option `{word}`"), typed.option_hint(&word))
             } else {
-                format!("unexpected argument `{word}`")
-            };
-            (cause, near)
+                (format!("unexpected argument `{word}`"), typed.argument_hint(&word))
+            }
         }
         ErrorKind::ArgumentConflict => (conflict(error, args), None),
         _ => (cause(error), None),
     };
-    Error::usage(what, cause).hint(hint.unwrap_or(see))
+    Error::usage(what, cause).hint(hint.unwrap_or_else(|| typed.see_help()))
+}
+
+/// Returns the error for a verb that there is not, the last of `verb`. `rest` are its arguments.
+pub fn no_such_verb(verb: &[String], rest: &[&str]) -> Error {
+    let args = ["taskq"].into_iter().chain(verb.iter().map(String::as_str)).chain(rest.iter().copied());
+    no_such_verb_in(&Typed::new(&args.map(OsString::from).collect::<Vec<_>>()))
+}
+
+fn no_such_verb_in(typed: &Typed) -> Error {
+    Error::usage(format!("run `{}`", typed.verb_with_next()), "there is no such command")
+        .hint(typed.verb_hint().unwrap_or_else(|| typed.see_help()))
 }
 
 /// Returns what is wrong with a value, or with the options together.
@@ -102,38 +89,6 @@ pub fn cause(error: &clap::Error) -> String {
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8 text".to_owned(),
         _ => first_line(error),
     }
-}
-
-/// Returns the hint for systemd's `--on-calendar`: its word as a cron expression, else an example.
-fn on_calendar_hint(args: &[OsString]) -> String {
-    let mut words = args.iter().map(|word| word.to_string_lossy());
-    let given = words.find_map(|word| match word.strip_prefix(ON_CALENDAR) {
-        Some("") => Some(None),
-        Some(rest) => rest.strip_prefix('=').map(|value| Some(value.to_owned())),
-        None => None,
-    });
-    let value =
-        given.flatten().or_else(|| words.next().map(Into::into)).unwrap_or_default().to_ascii_lowercase();
-    let (theirs, ours) = CALENDAR_WORDS.iter().find(|(word, _)| *word == value).unwrap_or(&CALENDAR_EXAMPLE);
-    format!("systemd's `{theirs}` is `--cron '{ours}'`")
-}
-
-/// Returns the words that lead to the verb, options between them left out: `queue set`.
-fn verb_of(args: &[OsString]) -> String {
-    let mut tree = Cli::command();
-    tree.build();
-    let (mut command, mut verb) = (&tree, Vec::new());
-    let mut words = args.iter().skip(1).map(|word| word.to_string_lossy());
-    while let Some(word) = words.next() {
-        if matches!(word.as_ref(), "--dir" | "--color") {
-            words.next();
-        } else if !word.starts_with('-') {
-            let Some(next) = command.find_subcommand(word.as_ref()) else { break };
-            verb.push(next.get_name());
-            command = next;
-        }
-    }
-    verb.join(" ")
 }
 
 fn invalid_value(error: &clap::Error) -> String {
@@ -220,3 +175,6 @@ fn first_line(error: &clap::Error) -> String {
     let line = text.lines().next().unwrap_or_default();
     line.strip_prefix("error: ").unwrap_or(line).trim_end_matches('.').to_owned()
 }
+
+#[cfg(test)]
+mod tests;

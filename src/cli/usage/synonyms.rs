@@ -1,0 +1,149 @@
+//! Owns: the words that users of other programs type, and our words for them.
+//! Never: whether a word is a synonym or a typing error (see `hints`).
+//!
+//! A test holds the tables against the grammar: each target exists, and no synonym does. So the change that
+//! builds a verb or an option removes its line here.
+
+/// An answer to a word that is not ours.
+#[derive(Clone, Copy, Debug)]
+pub enum Advice {
+    /// A command line of ours, without `taskq`, or an option. Words in capitals stand for arguments, and
+    /// those that were typed take their place.
+    Same(&'static str),
+    /// A hint in full. `JOB` and `N` stand for the typed argument or value.
+    Say(&'static str),
+}
+
+use Advice::{Same, Say};
+
+/// The verb above, the words for a verb below it, and the advice. Of several lines for a word, the first
+/// whose command line can be read together with the typed arguments counts.
+pub const VERBS: &[(&str, &str, Advice)] = &[
+    // rm, kill, at, tsp, pueue.
+    ("", "rm delete del kill stop abort terminate atrm", Same("cancel JOB")),
+    ("", "remove forget", Say("a job and its history cannot be removed yet; `taskq cancel JOB` ends it")),
+    ("", "clean clear prune purge gc", Say(NO_PRUNE)),
+    ("", "edit", Same("crontab -e")),
+    ("", "edit change modify update set reschedule", Say(NO_SET)),
+    (
+        "",
+        "switch swap urgent reorder",
+        Say("runs start by `taskq add --priority N`; it cannot be changed yet"),
+    ),
+    ("", "start", Same("daemon")),
+    ("", "start", Say("`taskq resume JOB` ends a pause, `taskq run JOB` runs it now")),
+    ("", "unpause continue unhold release enable enqueue", Same("resume JOB")),
+    ("", "hold suspend disable stash", Same("pause JOB")),
+    ("", "restart rerun retry requeue redo trigger fire exec", Same("run JOB")),
+    ("", "batch submit create new push", Same("add COMMAND")),
+    ("", "cron schedule timer", Say("add such a job with `taskq add --cron '15 3 * * *' COMMAND`")),
+    ("", "at once", Say("add such a job with `taskq add --at 'now + 5 minutes' COMMAND`")),
+    ("", "every", Say("add such a job with `taskq add --every 5m COMMAND`")),
+    ("", "parallel slots workers", Same("queue set default --slots N")),
+    ("", "group groups", Same("queue")),
+    ("", "group groups", Say("make a queue with `taskq queue set QUEUE --slots N`")),
+    ("", "history", Same("runs JOB")),
+    ("", "ps jobs tasks atq list-jobs list-units", Same("list JOB")),
+    ("", "list-timers timers upcoming preview", Same("next JOB")),
+    ("", "info get describe inspect details", Same("show JOB")),
+    ("", "tail", Same("log --tail 10 JOB")),
+    ("", "tail", Same("log JOB")),
+    ("", "follow attach", Same("log -f JOB")),
+    ("", "cat output", Same("log JOB")),
+    ("", "serve server", Same("daemon")),
+    ("", "shutdown quit exit", Say(STOP_DAEMON)),
+    ("", "reload daemon-reload", Say("there is nothing to reload: each change counts at once")),
+    ("", "service", Say("there is no unit yet: let your service manager run `taskq daemon`")),
+    ("", "completion", Same("completions SHELL")),
+    ("", "why", Say("there is no such command yet; see the state and the triggers with `taskq show JOB`")),
+    ("", "events watch monitor", Say("there is no stream of events yet; `taskq runs` lists what has run")),
+    ("", "stats metrics timeline", Say("there are no statistics yet; see `taskq status` and `taskq runs`")),
+    ("", "top dashboard", Say("there is no live view yet; `watch taskq list` makes one")),
+    ("", "doctor check", Same("status")),
+    ("", "apply", Say("jobs cannot be changed by a file yet; `taskq add --from FILE` adds many")),
+    ("", "emit", Say("there are no events yet; `taskq run JOB` runs a job now")),
+    ("", "signal", Say("`taskq cancel JOB` sends TERM and then KILL; there are no other signals yet")),
+    ("", "backup", Say("there is no such command yet; taskq(1) says how to copy a store")),
+    ("", "resource resources", Say(NO_RESOURCES)),
+    ("queue", "add create new make", Same("queue set QUEUE --slots N")),
+    ("queue", "rm remove delete", Say("a queue cannot be removed yet; one without jobs does no harm")),
+    ("queue", "ls show status", Same("queue list")),
+    ("queue", "pause hold stop", Same("pause --queue QUEUE")),
+    ("queue", "resume unpause start", Same("resume --queue QUEUE")),
+    ("queue", "help", Same("queue --help")),
+    ("import", "cron", Same("import crontab FILE")),
+    ("import", "at atq anacron anacrontab systemd", Say("so far there is only `taskq import crontab`")),
+    ("import", "help", Same("import --help")),
+];
+
+/// The verb, an argument that it does not take (empty: any), and the advice.
+pub const ARGUMENTS: &[(&str, &str, Advice)] = &[
+    ("status", "", Same("show JOB")),
+    ("daemon", "start run", Say("`taskq daemon` starts it, in the foreground")),
+    ("daemon", "stop quit", Say(STOP_DAEMON)),
+    ("daemon", "restart reload", Say("stop it with TERM, then start `taskq daemon`: running jobs continue")),
+    ("daemon", "status", Same("status")),
+];
+
+/// The verb (empty: each that has the option of the advice), the words for an option, and the advice.
+pub const OPTIONS: &[(&str, &str, Advice)] = &[
+    ("", "--label --labels --tags", Same("--tag")),
+    ("", "--group --lane", Same("--queue")),
+    ("", "--schedule --crontab", Same("--cron")),
+    ("", "--in --delay", Same("--at 'in SPAN'")),
+    ("", "--time --when --date", Same("--at")),
+    ("", "--interval --repeat --period", Same("--every")),
+    ("", "--timezone --zone", Same("--tz")),
+    ("", "--command --cmd --script --shell", Same("-c")),
+    ("", "--workdir --working-dir --working-directory --chdir --directory", Same("--cwd")),
+    ("", "--email --mailto --mail-to", Same("--mail")),
+    ("", "--environment --setenv", Same("--env")),
+    ("", "--stashed --paused", Same("--hold")),
+    ("", "--time-limit --max-time --runtime-max", Same("--timeout")),
+    ("", "--limit --max --count", Same("-n")),
+    ("", "--status", Same("--state")),
+    ("", "--status --state --result", Same("--outcome")),
+    ("", "--lines", Same("--tail")),
+    ("", "--format --output -o", Same("--json")),
+    ("cancel", "--force --kill -f -9", Same("--now")),
+    ("daemon", "--parallel --workers --jobs -j", Same("--slots")),
+    ("queue set", "--parallel --workers --jobs -j", Same("--slots")),
+    (
+        "add",
+        "--parallel --slots --jobs -j",
+        Say("slots are those of a queue: `taskq queue set default --slots N`"),
+    ),
+    ("add", "--after --depends --depends-on --dependency -d", Say(NO_AFTER)),
+    ("add", "--retries --retry --max-retries --retry-delay", Say(NO_RETRIES)),
+    ("add", "--needs --resource --resources -R", Say(NO_RESOURCES)),
+    (
+        "add",
+        "--memory --mem --memory-max",
+        Say("there is no limit of memory yet; use `-c 'ulimit -v KIB; COMMAND'`"),
+    ),
+    ("add", "--cpu --cpus --cpu-quota", Say("there is no limit of CPUs yet; add `taskset -c 0 COMMAND`")),
+    ("add", "--nice", Say("there is no such option yet; add `nice -n 10 COMMAND`")),
+    ("add", "--env-file", Say("there is no such option yet; use `-c 'set -a; . FILE; COMMAND'`")),
+    ("add", "--on-success --on-failure --on-finish --callback", Say(NO_CALLBACKS)),
+    ("add", "--wait", Say("`taskq add` prints the id; wait with `taskq wait JOB`")),
+    ("add", "--follow", Say("`taskq add` prints the id; follow with `taskq log -f JOB`")),
+    ("add", "--dry-run", Say("preview a schedule with `taskq next --cron EXPR`")),
+    ("add", "--log --log-file --stdout --output", Say("the output is kept; read it with `taskq log JOB`")),
+];
+
+const NO_AFTER: &str = "a job cannot wait for another yet; use `taskq wait JOB && taskq add COMMAND`";
+
+const NO_CALLBACKS: &str =
+    "there are no callbacks yet; `--mail ADDR,failed` mails, `taskq wait JOB` exits as the run";
+
+const NO_PRUNE: &str = "history cannot be pruned yet; `taskq list` leaves out jobs that are done";
+
+const NO_RESOURCES: &str =
+    "there are no resources yet; a queue bounds one: `taskq queue set QUEUE --slots N`";
+
+const NO_RETRIES: &str =
+    "a run is not retried yet; use `-c 'for i in 1 2 3; do COMMAND && exit; done; exit 1'`";
+
+const NO_SET: &str = "a job cannot be changed yet; `taskq cancel JOB`, then `taskq add` it again";
+
+const STOP_DAEMON: &str = "stop it with `kill PID`: `taskq status` has the PID; running jobs continue";

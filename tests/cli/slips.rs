@@ -1,0 +1,128 @@
+//! Owns: the answers to the command lines that a new user types wrong, each with a hint for the second try.
+//! Never: the rest of the refusals (see `bad_input`).
+
+use crate::harness::Home;
+
+/// A command line as it is typed, the error without its `error: `, and the hint.
+type Slip = (&'static str, &'static str, &'static str);
+
+const COMMANDS: &[Slip] = &[
+    ("rm 3", "cannot run `rm`: there is no such command", "did you mean `taskq cancel 3`?"),
+    ("delete 3", "cannot run `delete`: there is no such command", "did you mean `taskq cancel 3`?"),
+    ("kill 3", "cannot run `kill`: there is no such command", "did you mean `taskq cancel 3`?"),
+    ("stop 3", "cannot run `stop`: there is no such command", "did you mean `taskq cancel 3`?"),
+    (
+        "remove 3",
+        "cannot run `remove`: there is no such command",
+        "a job and its history cannot be removed yet; `taskq cancel 3` ends it",
+    ),
+    (
+        "edit backup",
+        "cannot run `edit`: there is no such command",
+        "a job cannot be changed yet; `taskq cancel backup`, then `taskq add` it again",
+    ),
+    (
+        "set backup --at noon",
+        "cannot run `set`: there is no such command",
+        "a job cannot be changed yet; `taskq cancel backup`, then `taskq add` it again",
+    ),
+    (
+        "start backup",
+        "cannot run `start`: there is no such command",
+        "`taskq resume backup` ends a pause, `taskq run backup` runs it now",
+    ),
+    ("start", "cannot run `start`: there is no such command", "did you mean `taskq daemon`?"),
+    ("restart backup", "cannot run `restart`: there is no such command", "did you mean `taskq run backup`?"),
+    ("retry backup", "cannot run `retry`: there is no such command", "did you mean `taskq run backup`?"),
+    ("history", "cannot run `history`: there is no such command", "did you mean `taskq runs`?"),
+    ("ps", "cannot run `ps`: there is no such command", "did you mean `taskq list`?"),
+    ("info 3", "cannot run `info`: there is no such command", "did you mean `taskq show 3`?"),
+    ("tail 3", "cannot run `tail`: there is no such command", "did you mean `taskq log --tail 10 3`?"),
+    ("follow 3", "cannot run `follow`: there is no such command", "did you mean `taskq log -f 3`?"),
+    ("cat 3", "cannot run `cat`: there is no such command", "did you mean `taskq log 3`?"),
+    (
+        "clean",
+        "cannot run `clean`: there is no such command",
+        "history cannot be pruned yet; `taskq list` leaves out jobs that are done",
+    ),
+    (
+        "unpause backup",
+        "cannot run `unpause`: there is no such command",
+        "did you mean `taskq resume backup`?",
+    ),
+    (
+        "cron",
+        "cannot run `cron`: there is no such command",
+        "add such a job with `taskq add --cron '15 3 * * *' COMMAND`",
+    ),
+    (
+        "at noon true",
+        "cannot run `at`: there is no such command",
+        "add such a job with `taskq add --at 'now + 5 minutes' COMMAND`",
+    ),
+    (
+        "parallel 4",
+        "cannot run `parallel`: there is no such command",
+        "did you mean `taskq queue set default --slots 4`?",
+    ),
+    ("help nosuch", "cannot run `nosuch`: there is no such command", "see `taskq --help`"),
+    ("help rm", "cannot run `rm`: there is no such command", "did you mean `taskq cancel --help`?"),
+    ("status 3", "cannot show status: unexpected argument `3`", "did you mean `taskq show 3`?"),
+    (
+        "queue 4",
+        "cannot run `queue 4`: there is no such command",
+        "did you mean `taskq queue set default --slots 4`?",
+    ),
+];
+
+const OPTIONS: &[Slip] = &[
+    ("add --in 20m true", "cannot add job: there is no option `--in`", "did you mean `--at 'in 20m'`?"),
+    ("add --delay 5m true", "cannot add job: there is no option `--delay`", "did you mean `--at 'in 5m'`?"),
+    ("add --label x true", "cannot add job: there is no option `--label`", "did you mean `--tag`?"),
+    ("add --group x true", "cannot add job: there is no option `--group`", "did you mean `--queue`?"),
+    (
+        "add --after 3 true",
+        "cannot add job: there is no option `--after`",
+        "a job cannot wait for another yet; use `taskq wait 3 && taskq add COMMAND`",
+    ),
+    (
+        "add --retries 3 true",
+        "cannot add job: there is no option `--retries`",
+        "a run is not retried yet; use `-c 'for i in 1 2 3; do COMMAND && exit; done; exit 1'`",
+    ),
+    (
+        "add --memory 1G true",
+        "cannot add job: there is no option `--memory`",
+        "there is no limit of memory yet; use `-c 'ulimit -v KIB; COMMAND'`",
+    ),
+];
+
+/// Splits a line as a shell does.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('\'').enumerate();
+    parts
+        .flat_map(|(index, part)| match index % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        })
+        .collect()
+}
+
+#[test]
+fn a_wrong_command_line_is_answered_with_the_right_one() {
+    for (typed, error, hint) in [COMMANDS, OPTIONS].concat() {
+        let home = Home::new();
+        let answer = format!("error: {error}\nhint: {hint}\n");
+        home.taskq(&words(typed)).gives(2, "", &answer);
+        // What the hint says can be typed next, and is about the same job.
+        let second = hint.strip_prefix("did you mean `taskq ").and_then(|rest| rest.strip_suffix("`?"));
+        if let Some(second) = second.filter(|second| *second != "daemon") {
+            for name in ["1", "2", "backup"] {
+                let more: &[&str] = if name == "backup" { &["--name", name] } else { &[] };
+                home.add(&[more, &["--hold", "true"]].concat());
+            }
+            let said = home.taskq(&words(second)).answer();
+            assert!(said.status != 2 && !said.stderr.contains("no such"), "{typed}: {second}: {said:?}");
+        }
+    }
+}
