@@ -9,6 +9,12 @@ use crate::store::Reader;
 /// How many similar names a hint offers.
 const SIMILAR_NAMES_MAX: usize = 3;
 
+/// A word that is typed for all jobs, if no job has this name.
+const ALL: &str = "all";
+
+/// The verbs with an option for all jobs, as errors call them.
+const SELECTING: [&str; 4] = ["cancel", "wait for", "pause", "resume"];
+
 /// A job, or one run of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -49,6 +55,9 @@ fn find_key(reader: &Reader<'_>, verb: &str, wanted: &JobRef) -> Result<JobId, F
         return Ok(job);
     }
     let error = Error::not_found(format!("{verb} job `{}`", job_text(wanted)), "there is no such job");
+    if job_text(wanted) == ALL && SELECTING.contains(&verb) {
+        return Err(error.hint("for all jobs there is `--all`").into());
+    }
     Err(with_similar(reader, error, &wanted.job)?.into())
 }
 

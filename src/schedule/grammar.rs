@@ -173,8 +173,7 @@ impl Parser<'_> {
         if self.eat("ago") {
             return Ok(());
         }
-        let why = if self.peek(0).is_some() { "expected `ago`" } else { "a span needs `in` or `ago`" };
-        self.fail(why)
+        Err(self.stop(0, None))
     }
 
     /// Reads `+ 3 days`, `+1h30m`, `+ 1 day - 2 hours`.

@@ -34,7 +34,8 @@ pub fn parse_span(text: &str) -> Result<Span, ParseError> {
             return Err(stopped(number, "expected a number"));
         }
         let Some(word) = rest.next() else {
-            return Err(refuse(format!("`{text}` has no unit after `{}`", number.shown)));
+            let after = if row.len() == 1 { String::new() } else { format!(" after `{}`", number.shown) };
+            return Err(refuse(format!("`{text}` has no unit{after}")));
         };
         let size = match unit(&word.text).filter(|_| word.kind == Kind::Word) {
             Some(Unit::Micros(size)) => size,

@@ -37,7 +37,10 @@ const YEARLY_MAX: i64 = 8;
 /// # Errors
 /// If the text is not understood as a whole (with the column where reading stopped), or is before `now`.
 pub fn parse_time(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, ParseError> {
-    let at = read(text, now, zone, |span| format!("did you mean `in {span}`?"))?;
+    let at = read(text, now, zone, |span| format!("did you mean `in {span}`?")).map_err(|error| {
+        let hint = zone_hint(text, &error).or(error.hint);
+        ParseError { hint, ..error }
+    })?;
     if at < now {
         return Err(ParseError::new(format!("`{text}` is in the past (it was {})", zone.show(at))));
     }
@@ -67,11 +70,7 @@ pub fn parse_since(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp,
 
 /// Reads a TIME. `meant` makes the hint for a text that is only a span, such as `90 minutes`.
 fn read(text: &str, now: Timestamp, zone: &Zone, meant: fn(&str) -> String) -> Result<Timestamp, ParseError> {
-    let spec = parse(text).map_err(|error| {
-        let is_span = parse(&format!("in {text}")).is_ok();
-        let hint = if is_span { meant(text.trim()) } else { EXAMPLES.to_owned() };
-        ParseError { hint: error.hint.or(Some(hint)), ..error }
-    })?;
+    let spec = parse(text).map_err(|error| explained(text, error, meant))?;
     let wall = match spec.offset {
         Some(seconds) => LocalClock::Offset(seconds),
         None => LocalClock::Zone(zone),
@@ -79,6 +78,32 @@ fn read(text: &str, now: Timestamp, zone: &Zone, meant: fn(&str) -> String) -> R
     TimeSeen { spec: &spec, now, wall }
         .instant()
         .ok_or_else(|| ParseError::new(format!("`{text}` is outside the years 1 to 9999")))
+}
+
+/// Adds the hint to a refusal. A span alone is refused as such.
+fn explained(text: &str, error: ParseError, meant: fn(&str) -> String) -> ParseError {
+    const AHEAD: [&str; 2] = [" from now", " later"];
+    let whole = text.trim();
+    let span = AHEAD.iter().find_map(|end| whole.strip_suffix(end)).unwrap_or(whole);
+    if parse(&format!("in {span}")).is_err() {
+        return error.hint(EXAMPLES);
+    }
+    let error =
+        if span == whole { ParseError::new(format!("`{text}` is a span, not a time")) } else { error };
+    error.hint(meant(span))
+}
+
+/// Returns the hint for a time with a zone after it, `18:00 CET`. The zone has an option of its own.
+fn zone_hint(text: &str, error: &ParseError) -> Option<String> {
+    let (start, _) = text.char_indices().nth(error.column? - 1)?;
+    let (time, zone) = text.split_at(start);
+    parse(time).ok()?;
+    let is_abbreviation = (3..=5).contains(&zone.len()) && zone.bytes().all(|byte| byte.is_ascii_uppercase());
+    match Zone::find(zone).filter(|_| zone.contains('/')) {
+        Some(zone) => Some(format!("write `{}` with `--tz {}`", time.trim_end(), zone.name())),
+        None if is_abbreviation => Some("give the zone with `--tz`, as in `--tz Europe/Paris`".to_owned()),
+        None => None,
+    }
 }
 
 /// The wall clock by which a text is read.

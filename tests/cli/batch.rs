@@ -135,7 +135,7 @@ fn a_batch_may_come_from_a_file_and_be_empty() {
         2,
         "",
         "error: cannot add the job in line 1 of `jobs`: the object is cut off at column 1\n\
-         hint: a line is an object: `{\"command\": [\"make\", \"-j8\"]}`\n",
+         hint: a line is a JSON object: `{\"command\": [\"make\", \"-j8\"]}`\n",
     );
 }
 
@@ -156,7 +156,15 @@ fn a_line_can_have_a_text_to_read_a_mask_and_a_mail() {
     let found = ["umask", "stdin", "stdin_text", "user", "mail_to", "mail_when", "mail_format"].map(value);
     assert_eq!(
         found,
-        [r#""027""#, "null", r#""one\ntwo\n""#, "null", r#""root,bob""#, r#""failure""#, r#""taskq""#]
+        [
+            r#""027""#,
+            "null",
+            r#""one\ntwo\n""#,
+            "null",
+            r#""root,bob@example.org""#,
+            r#""failed""#,
+            r#""taskq""#
+        ]
     );
     assert_eq!(home.json(&["show", "2"])["job"]["stdin"], "/etc/passwd");
 }

@@ -97,6 +97,39 @@ const OPTIONS: &[Slip] = &[
     ),
 ];
 
+const VALUES: &[Slip] = &[
+    ("add --at 20m true", "cannot add job: `20m` is a span, not a time", "did you mean `in 20m`?"),
+    (
+        "add --at '20 minutes' true",
+        "cannot add job: `20 minutes` is a span, not a time",
+        "did you mean `in 20 minutes`?",
+    ),
+    (
+        "add --at '18:00 CET' true",
+        "cannot add job: `18:00 CET` is not a time: stopped reading at column 7 (`CET`)",
+        "give the zone with `--tz`, as in `--tz Europe/Paris`",
+    ),
+    (
+        "add --at in 20 minutes -- true",
+        "cannot add job: `in` is not a time: stopped reading at column 3 (the end): expected a count",
+        "quote it: `--at 'in 20 minutes'`",
+    ),
+    ("add --every 5 minutes -- x", "cannot add job: `5` has no unit", "quote it: `--every '5 minutes'`"),
+    (
+        "add --cron 15 3 1 1 mon ./backup.sh",
+        "cannot add job: `15` has 1 field",
+        "quote it: `--cron '15 3 1 1 mon'`",
+    ),
+];
+
+/// Command lines that can be read, and name what there is not: exit 1.
+const NAMES: &[Slip] = &[
+    ("cancel all", "cannot cancel job `all`: there is no such job", "for all jobs there is `--all`"),
+    ("wait all", "cannot wait for job `all`: there is no such job", "for all jobs there is `--all`"),
+    ("pause all", "cannot pause job `all`: there is no such job", "for all jobs there is `--all`"),
+    ("show all", "cannot show job `all`: there is no such job", "list all jobs with `taskq list --all`"),
+];
+
 /// Splits a line as a shell does.
 fn words(line: &str) -> Vec<String> {
     let parts = line.split('\'').enumerate();
@@ -110,10 +143,11 @@ fn words(line: &str) -> Vec<String> {
 
 #[test]
 fn a_wrong_command_line_is_answered_with_the_right_one() {
-    for (typed, error, hint) in [COMMANDS, OPTIONS].concat() {
+    let usage = [COMMANDS, OPTIONS, VALUES].concat().into_iter().map(|slip| (slip, 2));
+    for ((typed, error, hint), status) in usage.chain(NAMES.iter().map(|slip| (*slip, 1))) {
         let home = Home::new();
         let answer = format!("error: {error}\nhint: {hint}\n");
-        home.taskq(&words(typed)).gives(2, "", &answer);
+        home.taskq(&words(typed)).gives(status, "", &answer);
         // What the hint says can be typed next, and is about the same job.
         let second = hint.strip_prefix("did you mean `taskq ").and_then(|rest| rest.strip_suffix("`?"));
         if let Some(second) = second.filter(|second| *second != "daemon") {

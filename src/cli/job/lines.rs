@@ -18,6 +18,9 @@ use crate::error::{Error, Result};
 const KEYS: [&str; 7] =
     ["command", "script", "anchor", "cwd_optional", "stdin_text", "environment", "mail_format"];
 
+/// A longer value is not repeated in a message.
+const SHOWN_BYTES_MAX: usize = 40;
+
 /// An object with all its keys, so that a repeated key is seen.
 struct Object(Vec<(String, Value)>);
 
@@ -56,14 +59,25 @@ pub fn read(input: &[u8], source: &str) -> Result<Vec<(String, JobOptions)>> {
             continue;
         }
         let what = format!("add the job in line {} of {source}", index + 1);
-        let object = serde_json::from_slice::<Object>(line).map_err(|error| {
-            Error::usage(&what, json_cause(&error))
-                .hint("a line is an object: `{\"command\": [\"make\", \"-j8\"]}`")
-        })?;
+        let object = serde_json::from_slice::<Object>(line)
+            .map_err(|error| Error::usage(&what, json_cause(&error)).hint(line_hint(line, &error)))?;
         let job = job(object, &mut options, &what)?;
         jobs.push((what, job));
     }
     Ok(jobs)
+}
+
+/// Returns the hint for a line that is not an object: a line of a shell as the object that runs it.
+fn line_hint(line: &[u8], error: &serde_json::Error) -> String {
+    let is_json = error.is_data() || line.trim_ascii_start().starts_with(b"{");
+    let script =
+        std::str::from_utf8(line).ok().map(str::trim).filter(|text| !is_json && !text.starts_with('#'));
+    match script.map(|text| Value::from(text).to_string()).filter(|script| script.len() <= SHOWN_BYTES_MAX) {
+        Some(script) => {
+            format!("a line is a JSON object; a line for the shell is `{{\"script\": {script}}}`")
+        }
+        None => "a line is a JSON object: `{\"command\": [\"make\", \"-j8\"]}`".to_owned(),
+    }
 }
 
 fn json_cause(error: &serde_json::Error) -> String {
@@ -101,7 +115,13 @@ fn job(object: Object, options: &mut clap::Command, what: &str) -> Result<JobOpt
                 Some(option) => words_of(option, &key, &value).map(|given| words.extend(given)),
                 None => take(&mut job, &key, &value),
             };
-            taken.map_err(|cause| Error::usage(what, cause))?;
+            taken.map_err(|cause| {
+                let error = Error::usage(what, cause);
+                match value.as_str() {
+                    Some(text) if key == "command" => error.hint(command_hint(text)),
+                    Some(_) | None => error,
+                }
+            })?;
             seen.push(key);
         }
     }
@@ -119,6 +139,16 @@ fn job(object: Object, options: &mut clap::Command, what: &str) -> Result<JobOpt
         .and_then(|given| job.update_from_arg_matches(&given))
         .map_err(|error| Error::usage(what, cause(&error)))?;
     Ok(job)
+}
+
+/// Returns the hint for a `command` that is a text: a shell reads a script, and a command is a list.
+fn command_hint(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (list, script) = (Value::from(words).to_string(), Value::from(text).to_string());
+    if script.len() > SHOWN_BYTES_MAX {
+        return "give a list of words, or `script` in place of `command`".to_owned();
+    }
+    format!("write `\"command\": {list}`, or `\"script\": {script}` for the shell")
 }
 
 /// Returns the key of an option: its long name with `_` for `-`.
@@ -191,7 +221,6 @@ fn wrong(key: &str, value: &Value, wanted: &str) -> String {
 
 /// Returns a value for a message: itself if it is short, else its kind.
 fn shown(value: &Value) -> String {
-    const SHOWN_BYTES_MAX: usize = 40;
     let text = value.to_string();
     match value {
         _ if text.len() <= SHOWN_BYTES_MAX => format!("`{text}`"),

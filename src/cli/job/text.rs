@@ -31,6 +31,9 @@ pub const SYSTEM_ZONE: &str = "system";
 /// The shortest period of `--every`. A job with a loop is the better tool for a shorter one.
 const EVERY_MIN: Span = Span::from_seconds(1);
 
+/// How many words a value without quotes may have after its first: those of a cron expression.
+const UNQUOTED_WORDS_MAX: usize = 6;
+
 /// The process that adds a job.
 pub struct Caller {
     pub now: Timestamp,
@@ -64,7 +67,11 @@ impl JobOptions {
     pub fn read(self, what: String, here: &Caller) -> Result<ReadJob> {
         let span = |option: &str, text: &Option<String>| {
             let read = text.as_ref().map(|text| parse_span(text)).transpose();
-            read.map_err(|error| option_failure(&what, option, error))
+            read.map_err(|error| {
+                let text = text.as_deref().unwrap_or_default();
+                let error = self.unquoted(error, option, text, |text| parse_span(text).is_ok());
+                option_failure(&what, option, error)
+            })
         };
         let policy = Policy {
             overlap: self.overlap.unwrap_or(Policy::default().overlap),
@@ -77,12 +84,13 @@ impl JobOptions {
             kill_after: span("--kill-after", &self.kill_after)?.unwrap_or(Policy::default().kill_after),
         };
         let (zone, zone_name) = self.zone(here, &what)?;
-        let start = self
-            .start
-            .as_ref()
-            .map(|text| parse_time(text, here.now, &zone))
-            .transpose()
-            .map_err(|error| option_failure(&what, "--start", error))?;
+        let start = self.start.as_ref().map(|text| parse_time(text, here.now, &zone)).transpose().map_err(
+            |error| {
+                let text = self.start.as_deref().unwrap_or_default();
+                let error = self.unquoted(error, "--start", text, |text| is_time(text, here, &zone));
+                option_failure(&what, "--start", error)
+            },
+        )?;
         let specs = self.trigger_specs(here, &what, (&zone, zone_name), start)?;
         let triggers = specs
             .into_iter()
@@ -148,14 +156,20 @@ impl JobOptions {
         }
         let mut specs = Vec::new();
         for text in &self.at {
-            let at = parse_time(text, here.now, zone).map_err(|error| parse_failure(what, error))?;
+            let at = parse_time(text, here.now, zone).map_err(|error| {
+                let error = self.unquoted(error, "--at", text, |text| is_time(text, here, zone));
+                parse_failure(what, error)
+            })?;
             if start.is_some_and(|start| at < start) {
                 return Err(Error::usage(what, format!("`--at {text}` is before `--start`")));
             }
             specs.push(TriggerSpec::At { at });
         }
         for text in &self.cron {
-            parse_cron(text).map_err(|error| parse_failure(what, error))?;
+            parse_cron(text).map_err(|error| {
+                let error = self.unquoted(error, "--cron", text, |text| parse_cron(text).is_ok());
+                parse_failure(what, error)
+            })?;
             specs.push(TriggerSpec::Cron {
                 expr: fold_cron(text),
                 zone: zone_name.clone(),
@@ -166,7 +180,10 @@ impl JobOptions {
             return Err(Error::usage(what, "`anchor` needs as many times as `every` has spans"));
         }
         for (index, text) in self.every.iter().enumerate() {
-            let period = parse_period(text).map_err(|error| parse_failure(what, error))?;
+            let period = parse_period(text).map_err(|error| {
+                let error = self.unquoted(error, "--every", text, |text| parse_period(text).is_ok());
+                parse_failure(what, error)
+            })?;
             let anchor = match self.anchor.get(index) {
                 Some(text) => {
                     parse_instant(text, here.now, zone).map_err(|error| parse_failure(what, error))?
@@ -177,6 +194,25 @@ impl JobOptions {
             specs.push(TriggerSpec::Every { period, anchor });
         }
         Ok(specs)
+    }
+
+    /// Replaces the hint of a refusal if the value of an option lacks its quotes: of `--every 5 minutes -- x`
+    /// the command is `minutes -- x`.
+    fn unquoted(
+        &self,
+        error: ParseError,
+        option: &str,
+        text: &str,
+        is_read: impl Fn(&str) -> bool,
+    ) -> ParseError {
+        let mut joined = text.to_owned();
+        let mut whole = None;
+        for word in self.command.iter().take(UNQUOTED_WORDS_MAX) {
+            joined = format!("{joined} {}", word.display());
+            whole = is_read(&joined).then(|| joined.clone()).or(whole);
+        }
+        let hint = whole.map(|whole| format!("quote it: `{option} '{whole}'`"));
+        ParseError { hint: hint.or(error.hint), ..error }
     }
 
     fn execution(self, here: &Caller, what: &str) -> Result<Execution> {
@@ -233,6 +269,10 @@ fn first_of(
             .hint("preview a schedule with `taskq next --cron '15 3 * * *'`"));
     }
     Ok(FirstFire { spec, next_at, boot_id: None })
+}
+
+fn is_time(text: &str, here: &Caller, zone: &Zone) -> bool {
+    parse_time(text, here.now, zone).is_ok()
 }
 
 fn check_priority(priority: i32) -> Result<i32, String> {
