@@ -80,7 +80,8 @@ pub struct Mail {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MailWhen {
-    Failure,
+    /// Runs that did not succeed.
+    Failed,
     /// Runs with output, as with cron(8).
     Output,
     /// Every run that had a process or should have had one.
@@ -99,7 +100,7 @@ pub enum MailFormat {
     Cronie,
 }
 
-words!(MailWhen { Failure = "failure", Output = "output", Always = "always" });
+words!(MailWhen { Failed = "failed", Output = "output", Always = "always" });
 words!(MailFormat { Taskq = "taskq", Debian = "debian", Cronie = "cronie" });
 
 /// A job as the user adds it.

@@ -61,7 +61,7 @@ fn new_mean(run: &RunFacts) -> Option<Span> {
     Some(run.mean_run.map_or(took, mean))
 }
 
-/// A mail in the form of a cron is sent for output only: with `Failure`, as with cronie's `-n`, for that of a
+/// A mail in the form of a cron is sent for output only: with `Failed`, as with cronie's `-n`, for that of a
 /// failed run. The crons write the reason why a command did not start to its output.
 fn deserves_mail(run: &RunFacts, when: MailWhen, format: MailFormat) -> bool {
     let is_of_cron = match format {
@@ -72,7 +72,7 @@ fn deserves_mail(run: &RunFacts, when: MailWhen, format: MailFormat) -> bool {
     let did_not_start = run.outcome == Outcome::SpawnFailed;
     match when {
         MailWhen::Output => wrote || did_not_start && is_of_cron,
-        MailWhen::Failure => run.outcome.is_failure() && (!is_of_cron || wrote || did_not_start),
+        MailWhen::Failed => run.outcome.is_failure() && (!is_of_cron || wrote || did_not_start),
         MailWhen::Always => run.took.is_some() || did_not_start || run.outcome == Outcome::Lost,
     }
 }
@@ -110,7 +110,7 @@ mod tests {
         let ran = RunFacts { took: Some(Span::from_seconds(1)), ..RUN };
         let with = |outcome, run| RunFacts { outcome, ..run };
         let wrote = RunFacts { output_bytes: 1, ..ran };
-        // Forms that get a mail, for `output`, `failure` and `always`.
+        // Forms that get a mail, for `output`, `failed` and `always`.
         for (run, wanted) in [
             (ran, ["", "", "taskq debian cronie"]),
             (wrote, ["taskq debian cronie", "", "taskq debian cronie"]),
@@ -127,7 +127,7 @@ mod tests {
             (with(Outcome::Skipped, RUN), [""; 3]),
         ] {
             for (when, wanted) in
-                [MailWhen::Output, MailWhen::Failure, MailWhen::Always].into_iter().zip(wanted)
+                [MailWhen::Output, MailWhen::Failed, MailWhen::Always].into_iter().zip(wanted)
             {
                 let is_mailed = |format: &&MailFormat| {
                     after(RunFacts { mail: Some((when, **format)), ..run }).contains(&Effect::Mail)

@@ -44,7 +44,7 @@ CREATE TABLE job (
     kill_after_us INTEGER NOT NULL CHECK (kill_after_us >= 0),
     start_at INTEGER,
     mail_to TEXT,
-    mail_when TEXT CHECK (mail_when IN ('failure', 'output', 'always')),
+    mail_when TEXT CHECK (mail_when IN ('failed', 'output', 'always')),
     mail_format TEXT CHECK (mail_format IN ('taskq', 'debian', 'cronie')),
     paused_at INTEGER,
     done_at INTEGER,

@@ -227,8 +227,8 @@ fn a_job_reads_its_file_as_it_is_at_each_start_and_says_which_is_not_there() {
 #[test]
 fn what_a_job_reads_and_whom_it_mails_is_shown() {
     let home = Home::new();
-    home.add(&["--stdin", "file", "--mail", "root,failure", "--hold", "true"]);
-    home.add(&["--mail", "root,bob", "--hold", "true"]);
+    home.add(&["--stdin", "file", "--mail", "root,failed", "--hold", "true"]);
+    home.add(&["--mail", "root,bob@example.org", "--hold", "true"]);
     let line = r#"{"command":["true"],"stdin_text":"text","mail":"root,always","hold":true}"#;
     home.taskq(&["add", "--from", "-"]).stdin(line).gives(0, "3\n", "");
     let shown = home.transcript(&[&["show", "1"], &["show", "2"], &["show", "3"]]);

@@ -143,7 +143,7 @@ fn a_batch_may_come_from_a_file_and_be_empty() {
 fn a_line_can_have_a_text_to_read_a_mask_and_a_mail() {
     let home = Home::with_daemon();
     let lines = concat!(
-        r#"{"script":"umask; cat","umask":"027","stdin_text":"one\ntwo\n","mail":"root,bob,failure"}"#,
+        r#"{"script":"umask; cat","umask":"027","stdin_text":"one\ntwo\n","mail":"root,b@c.org,failed"}"#,
         "\n",
         r#"{"command":["cat"],"cwd":"/etc","stdin":"passwd"}"#,
         "\n",
@@ -156,15 +156,7 @@ fn a_line_can_have_a_text_to_read_a_mask_and_a_mail() {
     let found = ["umask", "stdin", "stdin_text", "user", "mail_to", "mail_when", "mail_format"].map(value);
     assert_eq!(
         found,
-        [
-            r#""027""#,
-            "null",
-            r#""one\ntwo\n""#,
-            "null",
-            r#""root,bob@example.org""#,
-            r#""failed""#,
-            r#""taskq""#
-        ]
+        [r#""027""#, "null", r#""one\ntwo\n""#, "null", r#""root,b@c.org""#, r#""failed""#, r#""taskq""#]
     );
     assert_eq!(home.json(&["show", "2"])["job"]["stdin"], "/etc/passwd");
 }

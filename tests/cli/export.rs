@@ -67,7 +67,7 @@ fn add_many(home: &Home) {
         "1us",
         "true",
     ]);
-    home.add(&["--umask", "077", "--stdin", "in put", "--mail", "a@b.example,c,always", "true"]);
+    home.add(&["--umask", "077", "--stdin", "in put", "--mail", "a@b.example,c@d,always", "true"]);
     let with_text = concat!(
         r#"{"script":"cat","stdin_text":"one\ntwo","cron":"@hourly","mail":"me","#,
         r#""mail_format":"cronie","umask":"002"}"#

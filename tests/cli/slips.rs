@@ -120,6 +120,16 @@ const VALUES: &[Slip] = &[
         "cannot add job: `15` has 1 field",
         "quote it: `--cron '15 3 1 1 mon'`",
     ),
+    (
+        "add --mail root,fialed true",
+        "cannot add job: `--mail root,fialed`: `fialed` has no `@`, and there is no such user",
+        "did you mean `failed`?",
+    ),
+    (
+        "add --mail nosuch-user true",
+        "cannot add job: `--mail nosuch-user`: `nosuch-user` has no `@`, and there is no such user",
+        "write the whole address, as in `me@example.org`",
+    ),
 ];
 
 /// Command lines that can be read, and name what there is not: exit 1.

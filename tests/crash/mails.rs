@@ -102,9 +102,9 @@ fn all_sent(store: &Store, daemon: Daemon) {
 #[test]
 fn sendmail_gets_the_mail_and_a_bare_environment() {
     let (store, daemon) = mailing(&format!("printf '%s\\n' \"$@\" >words; env >env; {KEEPS}"));
-    let options = ["--name", "me", "--mail", "a,b@c.org", "--env", "TOKEN=secret"];
+    let options = ["--name", "me", "--mail", "a@c.org,b@c.org", "--env", "TOKEN=secret"];
     assert_eq!(mailed(&store, &options, "echo one; exit 3"), 3);
-    assert_eq!(text(&store, "words"), "-i\n-B8BITMIME\n-oem\na\nb@c.org\n");
+    assert_eq!(text(&store, "words"), "-i\n-B8BITMIME\n-oem\na@c.org\nb@c.org\n");
     assert_eq!(text(&store, "cwd"), "/\n");
     let env = text(&store, "env");
     let mut names: Vec<&str> = env.lines().filter_map(|line| line.split('=').next()).collect();
@@ -123,12 +123,14 @@ fn sendmail_gets_the_mail_and_a_bare_environment() {
 #[test]
 fn a_mail_in_the_form_of_debians_cron_is_its_mail_to_the_byte() {
     let (store, daemon) = mailing(&format!("printf '%s\\n' \"$@\" >words; {KEEPS}"));
-    store
-        .add(&["--hold", "--clean-env", "--mail", "a,b"], &format!("{MARKS}printf 'a\\0b\\n.\\nno newline'"));
+    store.add(
+        &["--hold", "--clean-env", "--mail", "a@c,b@c"],
+        &format!("{MARKS}printf 'a\\0b\\n.\\nno newline'"),
+    );
     assert_eq!(resumed_as("debian", &store), 0);
-    assert_eq!(text(&store, "words"), "-FCronDaemon\n-i\n-B8BITMIME\n-oem\na,b\n");
+    assert_eq!(text(&store, "words"), "-FCronDaemon\n-i\n-B8BITMIME\n-oem\na@c,b@c\n");
     let mail = the_mail(&store);
-    let head = "From: root (Cron Daemon)\nTo: a,b\nSubject: Cron <";
+    let head = "From: root (Cron Daemon)\nTo: a@c,b@c\nSubject: Cron <";
     assert!(mail.starts_with(head.as_bytes()), "{}", String::from_utf8_lossy(&mail));
     let tail = "MIME-Version: 1.0\nContent-Type: text/plain; charset=US-ASCII\n\
                 Content-Transfer-Encoding: 8bit\nX-Cron-Env: <";
@@ -145,7 +147,7 @@ fn a_mail_in_the_form_of_debians_cron_is_its_mail_to_the_byte() {
 fn cronies_mail_about_a_failure_is_only_sent_if_there_was_output_and_ours_always() {
     for (format, output, mails) in [("cronie", "", 0), ("cronie", "echo out; ", 1), ("taskq", "", 1)] {
         let (store, daemon) = mailing(KEEPS);
-        store.add(&["--hold", "--mail", "root,failure"], &format!("{MARKS}{output}exit 3"));
+        store.add(&["--hold", "--mail", "root,failed"], &format!("{MARKS}{output}exit 3"));
         assert_eq!(resumed_as(format, &store), 3);
         all_sent(&store, daemon);
         assert_eq!(sent(&store).len(), mails, "{format} {output}");
@@ -155,7 +157,7 @@ fn cronies_mail_about_a_failure_is_only_sent_if_there_was_output_and_ours_always
 #[test]
 fn a_cron_mails_what_kept_a_command_from_starting() {
     let (store, daemon) = mailing(KEEPS);
-    store.ok(&["add", "--hold", "--mail", "a,output", "--", "/nonexistent", "-c", "x"]);
+    store.ok(&["add", "--hold", "--mail", "root,output", "--", "/nonexistent", "-c", "x"]);
     assert_eq!(resumed_as("debian", &store), 127);
     let mail = the_text(&store);
     assert!(mail.ends_with(">\n\n`/nonexistent`: no such file or directory\n"), "{mail}");
@@ -201,7 +203,7 @@ fn a_mail_whose_keeper_was_killed_is_sent_by_the_next() {
 
 #[test]
 fn a_run_that_is_lost_is_mailed_about() {
-    let (store, mut daemon, gate) = gated(KEEPS, "root,failure", "echo so far; read x <gate");
+    let (store, mut daemon, gate) = gated(KEEPS, "root,failed", "echo so far; read x <gate");
     send(store.keeper().expect("it runs something"), Signal::SIGKILL);
     daemon.line("the keeper is gone");
     store.until(UNATTENDED, 1);

@@ -82,7 +82,7 @@ fn is_wanted(when: MailWhen, run: &Row, ledger: &Ledger) -> bool {
     let ended = ledger.ends.get(&run.attempt()).into_iter().flatten().find(is_this);
     match when {
         MailWhen::Output => ended.is_some_and(|ended| ended.output_bytes > 0),
-        MailWhen::Failure => {
+        MailWhen::Failed => {
             matches!(outcome, Outcome::Failed | Outcome::TimedOut | Outcome::SpawnFailed | Outcome::Lost)
         }
         MailWhen::Always => had_process || matches!(outcome, Outcome::SpawnFailed | Outcome::Lost),

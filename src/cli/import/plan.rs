@@ -167,7 +167,7 @@ fn mail_of(entry: &Entry<'_>, shared: &Shared, here: &ImportContext) -> Option<M
         Dialect::Debian => MailFormat::Debian,
         Dialect::Cronie => MailFormat::Cronie,
     };
-    let when = if entry.mails_failures_only { MailWhen::Failure } else { MailWhen::Output };
+    let when = if entry.mails_failures_only { MailWhen::Failed } else { MailWhen::Output };
     Some(Mail { to: to.clone(), when, format })
 }
 

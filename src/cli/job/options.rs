@@ -219,10 +219,10 @@ pub struct JobOptions {
 
     /// Mail the output of a run, by sendmail(8)
     ///
-    /// ADDR: addresses, separated by commas. WHEN: failure (the run did
-    /// not succeed), output (it wrote something, as with cron(8)), or
-    /// always. Default: output. The mail has the command, the outcome,
-    /// and up to 1 MiB of the output.
+    /// ADDR: addresses, separated by commas; one without @ is a user of
+    /// this machine. WHEN: failed (the run did not succeed), output (it
+    /// wrote something, as with cron(8)), or always. Default: output. The
+    /// mail has the command, the outcome, and up to 1 MiB of the output.
     #[arg(
         long,
         value_name = "ADDR[,WHEN]",

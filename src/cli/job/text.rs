@@ -11,8 +11,8 @@ use crate::cli::context::parse_failure;
 use crate::cli::view::tables::trigger_text;
 use crate::cli::zone::system_zone;
 use crate::domain::{
-    CommandLine, EnvVar, Execution, JobName, Mail, Missed, NewJob, Policy, QueueName, Span, Tag, Timestamp,
-    TriggerSpec,
+    CommandLine, EnvVar, Execution, JobName, Mail, MailFormat, Missed, NewJob, Policy, QueueName, Span, Tag,
+    Timestamp, TriggerSpec,
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result, describe};
@@ -120,12 +120,11 @@ impl JobOptions {
     }
 
     fn mail(&self, what: &str) -> Result<Option<Mail>> {
-        let mail =
-            self.mail.as_deref().map(parse_mail).transpose().map_err(|cause| Error::usage(what, cause))?;
-        if mail.is_none() && self.mail_format.is_some() {
+        if self.mail.is_none() && self.mail_format.is_some() {
             return Err(Error::usage(what, "`mail_format` needs `mail`"));
         }
-        Ok(mail.map(|mail| Mail { format: self.mail_format.unwrap_or(mail.format), ..mail }))
+        let format = self.mail_format.unwrap_or(MailFormat::Taskq);
+        self.mail.as_deref().map(|mail| parse_mail(mail, format, what)).transpose()
     }
 
     fn zone(&self, here: &Caller, what: &str) -> Result<(Zone, Option<String>)> {

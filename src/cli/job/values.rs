@@ -5,6 +5,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use strsim::damerau_levenshtein;
+
 use crate::crontab::safe_signs;
 use crate::domain::{EnvVar, Mail, MailFormat, MailWhen, MissedMode, Stdin};
 use crate::error::{Error, Result, describe};
@@ -102,14 +104,57 @@ impl FromStr for MissedArg {
     }
 }
 
-/// Reads `ADDR[,ADDR]…[,failure|output|always]`.
-pub fn parse_mail(text: &str) -> Result<Mail, String> {
-    let (to, when) = match text.rsplit_once(',').map(|(to, word)| (to, MailWhen::from_word(word))) {
+/// The word that `--mail` had for `failed`, still read.
+const FAILURE: &str = "failure";
+
+/// A word of `--mail` may have so many slips to be taken for it.
+const MAIL_WORD_SLIPS_MAX: usize = 2;
+
+/// Reads the value of `--mail`. If the mail has our own form, an address without `@` must be a user of this
+/// machine. Cron does not check a `MAILTO`.
+///
+/// # Errors
+/// `Usage`, with the wrong part. Errors say that `what` was being done.
+pub fn parse_mail(text: &str, format: MailFormat, what: &str) -> Result<Mail> {
+    let usage = |cause| Error::usage(what, cause);
+    let mail = read_mail(text, format).map_err(usage)?;
+    if format != MailFormat::Taskq {
+        return Ok(mail);
+    }
+    let is_there = |address: &str| address.contains('@') || users::find_person(address).is_some();
+    let unknown = mail.to.split(',').filter(|address| !is_there(address));
+    // A mistyped word explains more than another address.
+    let Some((unknown, near)) =
+        unknown.map(|text| (text, near_word(text))).max_by_key(|(_, near)| near.is_some())
+    else {
+        return Ok(mail);
+    };
+    let error = usage(format!("`--mail {text}`: `{unknown}` has no `@`, and there is no such user"));
+    Err(error.hint(match near {
+        Some(word) => format!("did you mean `{word}`?"),
+        None => "write the whole address, as in `me@example.org`".to_owned(),
+    }))
+}
+
+/// Returns the word of `--mail` that a text is probably meant to be.
+fn near_word(text: &str) -> Option<MailWhen> {
+    let slips = |word: &MailWhen| damerau_levenshtein(text, word.as_str());
+    let near = MailWhen::ALL.iter().copied().filter(|word| slips(word) <= MAIL_WORD_SLIPS_MAX);
+    near.min_by_key(slips)
+}
+
+fn mail_word(text: &str) -> Option<MailWhen> {
+    MailWhen::from_word(text).or((text == FAILURE).then_some(MailWhen::Failed))
+}
+
+/// Reads `ADDR[,ADDR]…[,failed|output|always]`, and asks for no user.
+pub fn read_mail(text: &str, format: MailFormat) -> Result<Mail, String> {
+    let (to, when) = match text.rsplit_once(',').map(|(to, word)| (to, mail_word(word))) {
         Some((to, Some(when))) => (to, when),
         Some((_, None)) | None => (text, MailWhen::Output),
     };
-    if MailWhen::from_word(to).is_some() {
-        return Err(format!("`--mail {text}` has no address: write `ADDR,{to}`"));
+    if let Some(when) = mail_word(to) {
+        return Err(format!("`--mail {text}` has no address: write `ADDR,{when}`"));
     }
     if to.len() > ADDRESSES_BYTES_MAX {
         return Err(format!(
@@ -119,14 +164,14 @@ pub fn parse_mail(text: &str) -> Result<Mail, String> {
     }
     for address in to.split(',') {
         // Such an address is probably a typing error.
-        if let Some(when) = MailWhen::from_word(&address.to_ascii_lowercase()) {
+        if let Some(when) = mail_word(&address.to_ascii_lowercase()) {
             return Err(format!(
                 "`--mail {text}`: `{address}` is not an address: write `{when}` at the end, in small letters"
             ));
         }
         check_address(address).map_err(|cause| format!("`--mail {text}`: {cause}"))?;
     }
-    Ok(Mail { to: to.to_owned(), when, format: MailFormat::Taskq })
+    Ok(Mail { to: to.to_owned(), when, format })
 }
 
 /// Checks an address by cron(8)'s rule for a safe argument and header.
@@ -161,9 +206,11 @@ mod tests {
 
     #[test]
     fn the_last_part_of_a_mail_is_a_word_only_if_it_is_one_of_the_three() {
-        let read = |text: &str| parse_mail(text).map(|mail| (mail.to, mail.when));
+        let taskq = MailFormat::Taskq;
+        let read = |text: &str| read_mail(text, taskq).map(|mail| (mail.to, mail.when));
         assert_eq!(read("root"), Ok(("root".to_owned(), MailWhen::Output)));
-        assert_eq!(read("root,failure"), Ok(("root".to_owned(), MailWhen::Failure)));
+        assert_eq!(read("root,failed"), Ok(("root".to_owned(), MailWhen::Failed)));
+        assert_eq!(read("root,failure"), Ok(("root".to_owned(), MailWhen::Failed)));
         assert_eq!(read("a@b.org,c+d"), Ok(("a@b.org,c+d".to_owned(), MailWhen::Output)));
         assert_eq!(read("a,b,always"), Ok(("a,b".to_owned(), MailWhen::Always)));
         assert_eq!(read("failures"), Ok(("failures".to_owned(), MailWhen::Output)));
@@ -185,9 +232,28 @@ mod tests {
             "@a",
             "ä",
         ] {
-            assert!(parse_mail(bad).is_err(), "{bad}");
+            assert!(read(bad).is_err(), "{bad}");
         }
-        assert!(parse_mail(&"a".repeat(900)).is_ok() && parse_mail(&"a".repeat(901)).is_err());
+        assert!(read(&"a".repeat(900)).is_ok() && read(&"a".repeat(901)).is_err());
+    }
+
+    #[test]
+    fn an_address_without_a_host_is_a_user_of_this_machine() {
+        let own = users::person(None).name;
+        let read = |text: &str, format| parse_mail(text, format, "add job").map(|mail| mail.to);
+        assert_eq!(read(&own, MailFormat::Taskq), Ok(own.clone()));
+        assert_eq!(read("nosuch-user@host", MailFormat::Taskq), Ok("nosuch-user@host".to_owned()));
+        assert_eq!(read("nosuch-user", MailFormat::Debian), Ok("nosuch-user".to_owned()));
+        for (last, hint) in [
+            ("fialed", "did you mean `failed`?"),
+            ("failures", "write the whole address, as in `me@example.org`"),
+            ("alway", "did you mean `always`?"),
+            ("nosuch-user", "write the whole address, as in `me@example.org`"),
+        ] {
+            let error = read(&format!("{own},{last}"), MailFormat::Taskq).expect_err(last);
+            assert!(error.cause.ends_with(&format!("`{last}` has no `@`, and there is no such user")));
+            assert_eq!(error.hint.as_deref(), Some(hint), "{last}");
+        }
     }
 
     #[test]

@@ -121,7 +121,7 @@ const POLICIES: &[OptionView] = &[
     row("mail", "Mail", mail, |job| {
         let mail = job.mail.as_ref()?;
         let when = match mail.when {
-            MailWhen::Failure => "about each run that does not succeed",
+            MailWhen::Failed => "about each run that does not succeed",
             MailWhen::Output => "about each run that writes something",
             MailWhen::Always => "about each run",
         };

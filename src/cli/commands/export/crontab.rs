@@ -345,7 +345,7 @@ impl Writer<'_> {
         if kill_after != Policy::default().kill_after {
             unsaid(format!("--kill-after {kill_after}"));
         }
-        if let Some(Mail { to, when: when @ (MailWhen::Failure | MailWhen::Always), .. }) =
+        if let Some(Mail { to, when: when @ (MailWhen::Failed | MailWhen::Always), .. }) =
             &job.definition.mail
         {
             unsaid(format!("--mail {to},{when}"));

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::job::ExportedJob;
 use super::warnings::ExportWarnings;
 use crate::cli::job::text::SYSTEM_ZONE;
-use crate::cli::job::values::parse_mail;
+use crate::cli::job::values::read_mail;
 use crate::cli::output::json_line;
 use crate::cli::view::options::{OptionsLine, sayable, utf8};
 use crate::domain::{CommandLine, JobName, Mail, Span, Timestamp, TriggerSpec};
@@ -120,7 +120,7 @@ fn triggers(exported: &ExportedJob, warnings: &mut ExportWarnings) -> Result<Tri
 
 /// Tells whether `--mail` reads back the same addresses and condition.
 fn is_read_back(mail: &Mail) -> bool {
-    let read = parse_mail(&format!("{},{}", mail.to, mail.when));
+    let read = read_mail(&format!("{},{}", mail.to, mail.when), mail.format);
     read.is_ok_and(|read| read.to == mail.to && read.when == mail.when)
 }
 

@@ -64,14 +64,14 @@ fn mail_is_a_variable_of_the_table_and_cron_mails_output_alone() {
         exported
     };
     assert_eq!(as_crontab(&[owner()]), ("@daily cat\n".to_owned(), Vec::new()));
-    let jobs = [with(None), with(Some(mail("a@b,c", MailWhen::Failure))), owner()];
+    let jobs = [with(None), with(Some(mail("a@b,c", MailWhen::Failed))), owner()];
     let (text, told) = as_crontab(&jobs);
     let name = users::person(None).name;
     assert_eq!(text, "@daily cat\n\nMAILTO=\"\"\n@daily cat\n\nMAILTO=a@b,c\n@daily cat\n");
     let mut named = owner();
     named.env = vec![format!("MAILTO={name}").into_bytes()];
     assert_eq!(as_crontab(&[named]), (format!("MAILTO={name}\n@daily cat\n"), Vec::new()));
-    assert_eq!(told, ["job 7: crontab(5) cannot say `--mail a@b,c,failure`"]);
+    assert_eq!(told, ["job 7: crontab(5) cannot say `--mail a@b,c,failed`"]);
     let (_, told) = as_units(owner());
     let expected = [
         "job 7: systemd cannot say `--overlap allow`".to_owned(),
