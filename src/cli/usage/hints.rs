@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, Command, CommandFactory};
 use strsim::damerau_levenshtein;
 
-use super::synonyms::{ARGUMENTS, Advice, OPTIONS, VERBS};
+use super::synonyms::{ARGUMENTS, Advice, OPTIONS, VALUES, VERBS};
 use crate::cli::{Cli, parse};
 use crate::schedule::parse_span;
 use crate::shown;
@@ -145,6 +145,20 @@ impl Typed {
         let names = options.filter_map(Arg::get_long).map(|long| format!("--{long}"));
         let name = most_similar(option, names, |name| self.is_destructive(name))?;
         Some(did_you_mean(&name))
+    }
+
+    /// Returns the hint for a value of a closed set, of an option or of an argument in capitals.
+    pub fn value_hint(&self, option: &str, value: &str, accepted: &[String]) -> Option<String> {
+        let verb = self.verb();
+        let is_meant =
+            |of: &str, name: &str, words: &str| of == verb && name == option && has_word(words, value);
+        let advice = VALUES.iter().find(|(of, name, words, _)| is_meant(of, name, words));
+        let meant = match advice.map(|(.., advice)| *advice) {
+            Some(Advice::Say(hint)) => return Some(hint.to_owned()),
+            Some(Advice::Same(word)) => word.to_owned(),
+            None => most_similar(value, accepted.iter().cloned(), |_| false)?,
+        };
+        Some(did_you_mean(&if option.starts_with('-') { format!("{option} {meant}") } else { meant }))
     }
 
     fn has_option(&self, option: &str) -> bool {

@@ -57,6 +57,11 @@ fn translate(args: &[OsString], error: &clap::Error) -> Error {
             }
         }
         ErrorKind::ArgumentConflict => (conflict(error, args), None),
+        ErrorKind::InvalidValue => {
+            let value = text(error, ContextKind::InvalidValue);
+            let accepted = list(error, ContextKind::ValidValue);
+            (invalid_value(error), typed.value_hint(&argument(error), &value, &accepted))
+        }
         _ => (cause(error), None),
     };
     Error::usage(what, cause).hint(hint.unwrap_or_else(|| typed.see_help()))

@@ -88,7 +88,7 @@ pub const ARGUMENTS: &[(&str, &str, Advice)] = &[
 /// The verb (empty: each that has the option of the advice), the words for an option, and the advice.
 pub const OPTIONS: &[(&str, &str, Advice)] = &[
     ("", "--label --labels --tags", Same("--tag")),
-    ("", "--group --lane", Same("--queue")),
+    ("", "--group --lane -g -q", Same("--queue")),
     ("", "--schedule --crontab", Same("--cron")),
     ("", "--in --delay", Same("--at 'in SPAN'")),
     ("", "--time --when --date", Same("--at")),
@@ -105,6 +105,7 @@ pub const OPTIONS: &[(&str, &str, Advice)] = &[
     ("", "--status --state --result", Same("--outcome")),
     ("", "--lines", Same("--tail")),
     ("", "--format --output -o", Same("--json")),
+    ("", "-v", Same("-V")),
     ("cancel", "--force --kill -f -9", Same("--now")),
     ("daemon", "--parallel --workers --jobs -j", Same("--slots")),
     ("queue set", "--parallel --workers --jobs -j", Same("--slots")),
@@ -129,6 +130,25 @@ pub const OPTIONS: &[(&str, &str, Advice)] = &[
     ("add", "--follow", Say("`taskq add` prints the id; follow with `taskq log -f JOB`")),
     ("add", "--dry-run", Say("preview a schedule with `taskq next --cron EXPR`")),
     ("add", "--log --log-file --stdout --output", Say("the output is kept; read it with `taskq log JOB`")),
+];
+
+/// The verb, its option or argument with a closed set of values, the words for a value, and the advice.
+pub const VALUES: &[(&str, &str, &str, Advice)] = &[
+    ("list", "--state", "failed failure error", Say("see jobs whose last run failed: `taskq list --failed`")),
+    ("list", "--state", "finished ended completed over", Same("done")),
+    ("list", "--state", "waiting pending", Same("queued")),
+    ("list", "--state", "active", Same("running")),
+    ("list", "--state", "held stashed suspended", Same("paused")),
+    ("runs", "--outcome", "failure fail error", Same("failed")),
+    ("runs", "--outcome", "ok done succeeded completed", Same("success")),
+    ("runs", "--outcome", "timeout", Same("timed_out")),
+    ("runs", "--outcome", "killed stopped", Same("cancelled")),
+    ("add", "--overlap", "no never forbid", Same("skip")),
+    ("add", "--overlap", "yes parallel", Same("allow")),
+    ("add", "--overlap", "queue serial", Same("wait")),
+    ("add", "--overlap", "kill cancel restart", Same("replace")),
+    ("export", "FORMAT", "cron", Same("crontab")),
+    ("export", "FORMAT", "timer", Same("systemd")),
 ];
 
 const NO_AFTER: &str = "a job cannot wait for another yet; use `taskq wait JOB && taskq add COMMAND`";

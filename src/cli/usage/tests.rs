@@ -3,7 +3,7 @@
 
 use clap::{Command, CommandFactory};
 
-use super::synonyms::{ARGUMENTS, Advice, OPTIONS, VERBS};
+use super::synonyms::{ARGUMENTS, Advice, OPTIONS, VALUES, VERBS};
 use super::*;
 use crate::cli::{Cli, parse};
 
@@ -119,6 +119,26 @@ fn an_option_that_has_a_synonym_is_there_and_the_synonym_is_not() {
     }
 }
 
+#[test]
+fn a_value_that_has_a_synonym_is_there_and_the_synonym_is_not() {
+    let tree = built();
+    for (of, name, words, advice) in VALUES {
+        let verb = verbs(&tree, of)[0];
+        let is_named = |argument: &&clap::Arg| match name.strip_prefix("--") {
+            Some(long) => argument.get_long() == Some(long),
+            None => argument.get_value_names().is_some_and(|names| names[0] == *name),
+        };
+        let argument = verb.get_arguments().find(is_named).unwrap_or_else(|| panic!("`{name}` of `{of}`"));
+        let values = argument.get_possible_values();
+        let is_value = |word: &str| values.iter().any(|value| value.matches(word, false));
+        assert!(words.split(' ').all(|word| !is_value(word)), "{words}");
+        match advice {
+            Advice::Same(word) => assert!(is_value(word), "{word}"),
+            Advice::Say(hint) => check_hint(hint, verb),
+        }
+    }
+}
+
 fn hint(words: &str) -> String {
     let args: Vec<OsString> = ["taskq"].into_iter().chain(words.split(' ')).map(OsString::from).collect();
     let error = parse(args.clone()).expect_err(words);
@@ -137,6 +157,9 @@ fn a_typing_error_is_answered_with_what_is_a_slip_away() {
         ("queue sett gpu --slots 2", "did you mean `taskq queue set gpu --slots 2`?"),
         ("add --nam x true", "did you mean `--name`?"),
         ("add --prio 5 true", "did you mean `--priority`?"),
+        ("add --overlap skpi true", "did you mean `--overlap skip`?"),
+        ("runs --outcome missed,canceled", "did you mean `--outcome cancelled`?"),
+        ("export sytemd", "did you mean `systemd`?"),
     ] {
         assert_eq!(hint(typed), expected, "{typed}");
     }
@@ -154,6 +177,7 @@ fn what_is_not_close_is_not_offered_and_nothing_that_destroys() {
         ("cancel --al", "cancel "),
         ("cancel --nwo 3", "cancel "),
         ("add --frobnicate true", "add "),
+        ("add --overlap frobnicate true", "add "),
     ] {
         assert_eq!(hint(typed), format!("see `taskq {verb}--help`"), "{typed}");
     }
