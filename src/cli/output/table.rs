@@ -154,6 +154,9 @@ impl Table {
             return text;
         }
         let mut columns: Vec<FittedColumn<'_>> = self.told_columns().collect();
+        if let Some(last) = columns.last_mut() {
+            last.is_last = true;
+        }
         let width = width.filter(|_| !self.is_whole);
         match width {
             Some(room) => fit(&mut columns, room),
@@ -175,8 +178,7 @@ impl Table {
             let is_told = column.unless_all.is_none_or(|text| cells().any(|cell| cell != text));
             let widths: Vec<usize> = cells().chain([column.head]).map(UnicodeWidthStr::width).collect();
             let width = widths.iter().copied().max().unwrap_or_default();
-            let is_last = index + 1 == self.columns.len();
-            is_told.then_some(FittedColumn { index, column, widths, width, is_last })
+            is_told.then_some(FittedColumn { index, column, widths, width, is_last: false })
         })
     }
 }
@@ -368,6 +370,14 @@ mod tests {
             lines(&[["1", "-", "default", "x"], ["2", "a", "gpu", "-"]]),
             "ID  NAME  QUEUE    X\n 1  -     default  x\n 2  a     gpu      -\n"
         );
+    }
+
+    #[test]
+    fn the_last_column_that_is_there_is_cut() {
+        let mut table = Table::new([Column::left("OUTCOME"), Column::right("EXIT").unless_unknown()]);
+        table.push(["running (unattended)".into(), TableCell::unknown()]);
+        let plain = anstream::adapter::strip_str(&table.render(Some(12))).to_string();
+        assert_eq!(plain, "OUTCOME\nrunning (un…\n");
     }
 
     #[test]
