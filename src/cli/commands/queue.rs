@@ -26,7 +26,8 @@ struct Queues {
 /// List the queues, or set one up
 ///
 /// A queue runs as many jobs at once as it has slots. The queue `default` has
-/// one slot per CPU.
+/// one slot per CPU. BACKLOG estimates how long a queue needs for its waiting
+/// runs, by the mean duration of its latest runs.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
