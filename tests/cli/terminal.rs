@@ -9,14 +9,20 @@ use crate::filter::filtered;
 use crate::harness::{Home, TASKQ};
 use crate::shared::has;
 
-/// Runs a command line on a terminal of so many columns, and returns what it shows, without colour.
+/// Runs a command line on a terminal of so many columns, and returns what it shows, without colour and with
+/// what varies filtered.
 fn on_terminal(home: &Home, columns: u32, line: &str) -> Option<String> {
+    seen_on_terminal(home, columns, line).map(|shown| filtered(&shown))
+}
+
+/// Does the same, and filters nothing.
+fn seen_on_terminal(home: &Home, columns: u32, line: &str) -> Option<String> {
     if !has("script", Command::new("script").arg("--version").output().is_ok()) {
         return None;
     }
     let line = format!("stty rows 24 cols {columns}; exec {TASKQ} --color never {line}");
     let output = home.shell("script").args(["-qec", &line, "/dev/null"]).output().expect("script starts");
-    Some(filtered(&String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n")))
+    Some(String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"))
 }
 
 /// Checks what a terminal shows.
@@ -76,7 +82,7 @@ fn answers_fit_into_a_terminal_of_80_columns() {
     home.add(&[&job[..], &words].concat());
     home.taskq(&["run", name]).answer();
     for line in ["list", "runs", "next", "next -n 3", "status", "show 1"] {
-        let Some(shown) = on_terminal(&home, 80, line) else { return };
+        let Some(shown) = seen_on_terminal(&home, 80, line) else { return };
         assert!(shown.lines().all(|line| line.chars().count() <= 80), "{line}: {shown}");
         assert!(line == "status" || shown.contains("nightly-"), "{line}: {shown}");
     }
