@@ -1,5 +1,5 @@
-//! Owns: the daemon's timers: when it wakes up, and which of them are due then.
-//! Never: waiting, or doing what a timer is for.
+//! Owns: the daemon's timers: when the daemon wakes up, and which timers are due then.
+//! Never: waiting, or acting on a timer.
 //!
 //! Fires are due by the wall clock. Every other timer lies a span ahead on the monotonic clock, so that no
 //! timer has to be moved when the wall clock is set.
@@ -10,17 +10,17 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::domain::{Span, Timestamp};
 
-/// How long after a tick is due the daemon looks for it: the timer may overtake the tick's interrupt.
+/// How long after a due tick the daemon wakes up: its timer may expire before the tick's interrupt.
 const TICK_MARGIN: Span = Span::from_micros(100);
 
-/// What the daemon wakes up for by itself.
+/// A reason for the daemon to wake up by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
     /// The next fire is due.
     NextFire,
-    /// Reports of the keeper have waited long enough for others to share a commit with.
+    /// Reports of the keeper have waited long enough for others that share their commit.
     Batch,
-    /// A client said that it would write, and may have died after its commit.
+    /// A client has announced a write, and may have died after its commit.
     UntoldCommit,
     /// A turn failed: the disk may have room again.
     Retry,
@@ -30,7 +30,7 @@ pub enum Timer {
     DoorsRetry,
     /// The service manager expects a sign of life.
     Watchdog,
-    /// Nothing was written for a while: the log can be copied back.
+    /// The store was not written for a while, so its log can be copied back.
     Idle,
 }
 
@@ -42,7 +42,7 @@ pub enum Deadline {
     Monotonic(Duration),
 }
 
-/// When the daemon wakes up: at whichever comes first.
+/// The times at which the daemon wakes up: the earlier one counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NextWake {
     pub wall: Option<Timestamp>,
@@ -102,7 +102,7 @@ impl Agenda {
     }
 }
 
-/// Returns whether an instant has come, also for a job that asks time(2).
+/// Returns whether an instant has come, also by the clock of time(2), which jobs may read.
 ///
 /// That clock is up to a few ticks behind the one that timers follow. A job that midnight starts without this
 /// delay would write yesterday's date.

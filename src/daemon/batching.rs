@@ -1,11 +1,11 @@
-//! Owns: how long the keeper's reports may wait for one another, so that they share a commit.
-//! Never: clocks, or what a report means for the store.
+//! Owns: how long reports of the keeper wait for each other, so that they share a commit.
+//! Never: clocks, or the effect of a report on the store.
 
 use std::time::Duration;
 
 use crate::keeper::protocol::{FromKeeper, ToKeeper};
 
-/// The batching delay of starts: a run that is shorter costs no commit of its own.
+/// The batching delay of starts. The start of a run that is shorter costs no commit of its own.
 const STARTED_DELAY: Duration = Duration::from_millis(20);
 
 /// The batching delay of results. Safe only while prefetched runs keep every slot busy, or nothing waits.
@@ -13,7 +13,7 @@ const ENDED_DELAY: Duration = Duration::from_millis(5);
 
 /// Returns how long these reports may wait to be recorded, all together; `None` if there are none.
 ///
-/// `results_can_wait`: nothing could take a slot that comes free, and nobody watches.
+/// `results_can_wait`: no run waits for a slot that the keeper cannot fill by itself, and no client waits.
 pub(super) fn delay(reports: &[FromKeeper], results_can_wait: bool) -> Option<Duration> {
     let delay = |report: &FromKeeper| match report {
         FromKeeper::Started { .. } | FromKeeper::Delayed { .. } => STARTED_DELAY,
@@ -23,21 +23,21 @@ pub(super) fn delay(reports: &[FromKeeper], results_can_wait: bool) -> Option<Du
     reports.iter().map(delay).min()
 }
 
-/// The starts that the keeper was sent and has not reported: it can fill free slots with them by itself.
+/// The starts that were sent and not reported. The keeper can fill free slots with them by itself.
 #[derive(Debug, Default)]
 pub(super) struct Prefetched {
     count: usize,
-    /// With so many or fewer left, the next turn must not be late.
+    /// With this many or fewer left, the next turn must not be late.
     refill_at: usize,
 }
 
 impl Prefetched {
-    /// Orders are on their way to the keeper.
+    /// Counts orders that are sent to the keeper.
     pub(super) fn sent(&mut self, orders: &[ToKeeper]) {
         self.refill(self.count + orders.iter().filter(|order| matches!(order, ToKeeper::Start(..))).count());
     }
 
-    /// The keeper has reported something.
+    /// Counts a report of the keeper.
     pub(super) fn received(&mut self, report: &FromKeeper) {
         match report {
             FromKeeper::Hello { known, .. } => {

@@ -14,7 +14,7 @@ use crate::store::{Applied, MetaKey, PlannedAre, Store, StoreError, StoreResult,
 /// one is a correction: the plan stays (cron(8)'s rule).
 pub(super) const STEP_BACK: Span = Span::from_seconds(3 * 3_600);
 
-/// What a daemon knows when it starts.
+/// The facts for the start of a daemon.
 pub struct Beginning<'a> {
     /// Which boot of the machine this is.
     pub boot_id: &'a str,
@@ -26,7 +26,7 @@ pub struct Beginning<'a> {
     pub now: Timestamp,
 }
 
-/// Does what is due once, before the first turn.
+/// Prepares the store once, before the first turn.
 pub fn begin(store: &mut Store, beginning: &Beginning<'_>) -> StoreResult<()> {
     store.write(|writer| {
         if beginning.slots.is_some() {
@@ -39,20 +39,20 @@ pub fn begin(store: &mut Store, beginning: &Beginning<'_>) -> StoreResult<()> {
     })
 }
 
-/// What has made plans wrong since the last commit that looked at it.
+/// The changes that have made planned fires wrong, until they are planned again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CatchUp {
     /// The clock was set back by more than a correction.
     pub is_set_back: bool,
-    /// The system's zone may be another.
+    /// The system's zone may have changed.
     pub zone_may_differ: bool,
 }
 
 impl CatchUp {
-    /// Plans again what is wrong, with the zone that was known before and the present one.
+    /// Plans wrong fires again. `zone` is the known zone, and becomes the present one.
     ///
     /// # Errors
-    /// What is still to be done when the store fails is left for the next call.
+    /// If the store fails, the next call does the rest.
     pub fn write(
         &mut self,
         store: &mut Store,
@@ -76,7 +76,7 @@ impl CatchUp {
     }
 }
 
-/// Returns the stops that the keeper is to have although they cannot be committed.
+/// Returns the stops for the keeper that cannot be committed.
 pub fn uncommitted_stops(store: &mut Store) -> Vec<ToKeeper> {
     let stop = |(run, number, now)| ToKeeper::Stop { attempt: Attempt::of_run(run, number), now };
     let stops =
@@ -84,9 +84,8 @@ pub fn uncommitted_stops(store: &mut Store) -> Vec<ToKeeper> {
     stops.unwrap_or_default()
 }
 
-/// Ends as `lost` what was claimed before the machine was last started, since no keeper and no process of it
-/// can be left; fires what `@reboot` asks for. Keepers that `ended` in order had started nothing that is
-/// still claimed.
+/// Ends runs that were claimed before the last boot as `lost`, because their keeper and processes are gone.
+/// Fires `@reboot` triggers. The claims of keepers in `ended`, which exited in order, were never started.
 fn notice_boot(
     writer: &Writer<'_>,
     boot_id: &str,
@@ -104,8 +103,8 @@ fn notice_boot(
     writer.fire_reboots(boot_id, now)
 }
 
-/// Plans the coming fires in the system's zone anew if that is another than when they were planned. Fires
-/// that are due stay due. Returns whether it is; `fingerprint` changes when the zone does.
+/// Plans the coming fires in the system's zone again if the zone has changed, and returns whether it has. Due
+/// fires stay due. `fingerprint` changes when the zone does.
 fn notice_zone(writer: &Writer<'_>, fingerprint: &str, zone: &Zone, now: Timestamp) -> StoreResult<bool> {
     if writer.exchange_meta(MetaKey::SystemZone, fingerprint)?.as_deref() == Some(fingerprint) {
         return Ok(false);
@@ -115,15 +114,14 @@ fn notice_zone(writer: &Writer<'_>, fingerprint: &str, zone: &Zone, now: Timesta
     Ok(true)
 }
 
-/// Plans recurring fires anew on a clock that was set back far.
+/// Plans recurring fires again on a clock that was set back far.
 fn notice_step_back(writer: &Writer<'_>, system_zone: &Zone, now: Timestamp) -> StoreResult<()> {
     let plan = after_step_back(now, &writer.planned(PlannedAre::Recurring, now, system_zone)?);
     writer.apply(&plan, None, now, &mut Applied::default())
 }
 
-/// Lets a job fire again. What its pause swallowed is one `skipped` run a trigger. Returns whether the job
-/// was paused; or why one of its schedules cannot be read any more, after which the transaction is to be
-/// given up.
+/// Lets a job fire again. The fires during its pause become one `skipped` run of each trigger. Returns whether
+/// the job was paused, or why one of its schedules can no longer be read; then the caller must roll back.
 pub fn resume_job(
     writer: &Writer<'_>,
     job: JobId,

@@ -1,5 +1,5 @@
-//! Owns: having a keeper: finding the one that lives, launching another, noticing that it is gone.
-//! Never: what it runs.
+//! Owns: the connection to a keeper: finding a living one, launching another, and noticing its end.
+//! Never: the runs of the keeper.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -23,10 +23,10 @@ use crate::keeper::lock::running_keeper;
 use crate::keeper::protocol::{Attempt, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use crate::keeper::{Channel, SOCKET, launch};
 
-/// The pause after a keeper could not be launched, or an outdated one was let go.
+/// The pause after a keeper could not be launched, or an outdated one was disconnected.
 const RELAUNCH: Duration = Duration::from_secs(1);
 
-/// The pause after a keeper that holds its lock did not listen: it makes its socket anew, or exits.
+/// The pause after a keeper that holds its lock did not listen: it makes its socket again, or exits.
 const REBIND: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
@@ -36,13 +36,13 @@ pub(super) struct KeeperSide {
     /// The path to it by its descriptor.
     base: PathBuf,
     exe: PathBuf,
-    /// The soft limit of descriptors that this process was started with, if it has raised it: the keeper
-    /// gets that.
+    /// The soft limit of descriptors that this process was started with, if it has raised the limit. The
+    /// keeper gets this one.
     descriptors: Option<u64>,
     link: Option<Channel>,
     /// The keeper that said hello on this link.
     keeper: Option<KeeperId>,
-    /// What an outdated keeper has and was not acknowledged.
+    /// The attempts of an outdated keeper without an acknowledgement.
     left: HashSet<Attempt>,
     /// Keepers that are children of this process and were not reaped.
     children: Vec<u32>,
@@ -88,8 +88,8 @@ impl KeeperSide {
         }
     }
 
-    /// Connects to the keeper that lives, or to a new one, and says hello. Returns the pause before the next
-    /// attempt, if this one failed.
+    /// Connects to the living keeper, or to a new one, and says hello. If that fails, returns the pause before
+    /// the next try.
     pub(super) fn attach(&mut self) -> Option<Duration> {
         let is_first = !std::mem::take(&mut self.is_unreachable);
         let greeted = self.connect().and_then(|stream| {
@@ -118,14 +118,14 @@ impl KeeperSide {
 
     fn connect(&mut self) -> io::Result<UnixStream> {
         match sockets::connect(&self.base, SOCKET) {
-            // Only these mean that none listens. Another error is a want of descriptors, memory or
-            // permission: a new keeper would replace one that lives, and lose what it runs.
+            // Only these mean that no keeper listens. After another error, for want of descriptors, memory or
+            // permission, a new keeper would replace a living one and lose its runs.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {}
             reached_or_not => return reached_or_not,
         }
-        // A keeper whose socket is gone still has its lock, and its runs are not lost.
+        // A keeper whose socket is gone still holds its lock, and its runs are not lost.
         if let Some(pid) = running_keeper(&self.base) {
-            // It makes its socket anew, or is exiting.
+            // It makes its socket again, or is exiting.
             let _ = kill(Pid::from_raw(pid), Signal::SIGHUP);
             return Err(io::Error::new(
                 ErrorKind::WouldBlock,
@@ -146,7 +146,7 @@ impl KeeperSide {
     /// Returns the messages that have arrived.
     ///
     /// # Errors
-    /// The keeper is gone: whether it had said hello.
+    /// The keeper is gone. The value is whether it had said hello.
     pub(super) fn receive(&mut self) -> Result<Vec<FromKeeper>, bool> {
         let Some(link) = &mut self.link else { return Ok(Vec::new()) };
         let reports = link.receive().map_err(|error| self.lose(&error))?;
@@ -180,8 +180,8 @@ impl KeeperSide {
         had_said_hello
     }
 
-    /// Sends orders to the keeper; without one they are dropped: the next hello settles what they were
-    /// about. Returns the ends of attempts that cannot be started because their order is too long.
+    /// Sends orders to the keeper. Without a keeper it drops them, because the next hello leads to new ones.
+    /// Returns the ends of attempts that cannot be started because their order is too long.
     pub(super) fn send(&mut self, orders: &[ToKeeper], now: Timestamp) -> Vec<FromKeeper> {
         for order in orders {
             if let ToKeeper::Acknowledge { attempts } = order {
@@ -192,7 +192,7 @@ impl KeeperSide {
         }
         let Some(link) = &mut self.link else { return Vec::new() };
         let mut ends = Vec::new();
-        // If one is too long none is taken: then one by one.
+        // If one is too long, none is sent: then send them one by one.
         if link.send(orders).is_err() {
             for order in orders {
                 match (link.send(std::slice::from_ref(order)), order) {
@@ -207,8 +207,8 @@ impl KeeperSide {
         ends
     }
 
-    /// Hangs up on an outdated keeper that has nothing left. It exits, and a new one takes its place after
-    /// the pause that is returned.
+    /// Disconnects from an outdated keeper that has nothing left, which then exits. Returns the pause before
+    /// the launch of a new one.
     pub(super) fn let_outdated_go(&mut self) -> Option<Duration> {
         let is_outdated = self.keeper.is_some_and(KeeperId::is_outdated);
         if !is_outdated || !self.left.is_empty() || self.wants_write() {

@@ -1,19 +1,19 @@
 //! Owns: the daemon's log lines on stderr.
-//! Never: answers for people at a command (see `cli::output`).
+//! Never: the answers of commands (see `cli::output`).
 
 use std::io::Write;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-/// Writes lines as the journal wants them, `<N>` in front (sd-daemon(3)), or plain.
+/// Writes lines that begin with `<N>` for the journal (sd-daemon(3)), or plain lines.
 #[derive(Debug)]
 struct Logger {
     with_levels: bool,
 }
 
-/// Sends log lines to stderr from here on. With `with_levels` each starts with its syslog level.
+/// Makes log lines go to stderr. With `with_levels` each starts with its syslog level.
 pub(super) fn install(with_levels: bool) {
-    // A second daemon in one process does not happen outside tests, and may use the first one's logger there.
+    // Only tests have a second daemon in one process. It may use the first one's logger.
     let _ = log::set_boxed_logger(Box::new(Logger { with_levels }));
     log::set_max_level(LevelFilter::Info);
 }

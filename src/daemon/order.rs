@@ -5,7 +5,7 @@ use crate::domain::{CommandLine, End, Execution, Timestamp};
 use crate::keeper::protocol::{Attempt, Ended, SeekOrder, StartExtras, StartOrder, ToKeeper};
 use crate::store::{ClaimedRun, Start};
 
-/// Makes the order; `cpus`: the slots of a queue that sets none.
+/// Makes the order. `cpus`: the slots of a queue without a width.
 pub(super) fn start_order(start: Start, cpus: usize) -> ToKeeper {
     let env = environment(&start);
     let slots = slots(&start, cpus);
@@ -28,7 +28,7 @@ pub(super) fn start_order(start: Start, cpus: usize) -> ToKeeper {
     ToKeeper::Start(order, StartExtras { stdin, user, cwd_optional, ..StartExtras::default() })
 }
 
-/// Makes the order to look for the processes of a run that was claimed for a keeper which is gone.
+/// Makes the order to find the processes of a run that was claimed for a keeper that is gone.
 pub(super) fn seek_order(claimed: &ClaimedRun, start: Start, cpus: usize) -> ToKeeper {
     ToKeeper::Seek(SeekOrder {
         attempt: Attempt::of_run(claimed.run, claimed.attempt),
@@ -45,9 +45,9 @@ fn slots(start: &Start, cpus: usize) -> u32 {
     start.slots.unwrap_or_else(|| u32::try_from(cpus).unwrap_or(u32::MAX))
 }
 
-/// The end of an attempt whose order is longer than any message, and so too long for execve(2).
+/// Returns the end of an attempt whose order is longer than any message, and so too long for execve(2).
 pub(super) fn too_long(attempt: Attempt, now: Timestamp) -> Ended {
-    // The keeper's words for a shorter one that is still too long.
+    // The keeper reports the same for a shorter order that is too long for execve(2).
     let end = End::SpawnFailed { status: 125, cause: "argument list too long".to_owned() };
     Ended::without_process(attempt, end, now)
 }
@@ -70,8 +70,8 @@ fn own_variables(start: &Start) -> Vec<Vec<u8>> {
     named.map(|(name, value)| format!("{name}={value}").into_bytes()).collect()
 }
 
-/// The job's environment and what each start adds. A job that was added by a job has inherited such names:
-/// the new ones win.
+/// Returns the job's environment with the variables of this start. They replace those that a job has
+/// inherited because it was added by a job.
 fn environment(start: &Start) -> Vec<Vec<u8>> {
     let is_own = |variable: &&Vec<u8>| {
         let name = variable.split(|byte| *byte == b'=').next().unwrap_or_default();

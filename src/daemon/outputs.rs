@@ -1,4 +1,4 @@
-//! Owns: the output files of tasks, as far as the daemon reads and removes them.
+//! Owns: reading and finding the output files of tasks.
 //! Never: writing them (see `keeper`).
 
 use std::fs::{self, File};
@@ -13,9 +13,9 @@ use crate::store::OUTPUT_BYTES_MAX;
 /// The two ends of a long output, or all of a short one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Excerpt {
-    /// Its beginning; all of it, if nothing is left out.
+    /// Its beginning, or all of it if it is short.
     pub head: Vec<u8>,
-    /// How many bytes are left out after that.
+    /// How many bytes are left out after the beginning.
     pub left_out: u64,
     pub tail: Vec<u8>,
 }
@@ -50,7 +50,7 @@ fn read_excerpt(path: &Path, bytes_max: u64) -> io::Result<Excerpt> {
     Ok(excerpt)
 }
 
-/// Reads an output that belongs into the run log: one that is short and that no process can add to.
+/// Reads an output that moves into the run log: a short one to which no process can write any more.
 pub(super) fn stored_output(log: &Path, ended: &Ended) -> Option<Vec<u8>> {
     if ended.is_output_open || !(1..=OUTPUT_BYTES_MAX).contains(&ended.output_bytes) {
         return None;

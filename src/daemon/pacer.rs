@@ -1,6 +1,6 @@
-//! Owns: when the daemon takes a turn: by its timers, the keeper's reports, clients that write, and a clock
-//! or a zone that changed.
-//! Never: waiting, sockets, the store: a simulation drives it, as it drives `turn`.
+//! Owns: when the daemon takes a turn: because of timers, reports of the keeper, writes of clients, or a
+//! change of clock or zone.
+//! Never: waiting, sockets, the store. A simulation drives it, as it drives `turn`.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -22,22 +22,22 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long after two keepers in a row exited without a hello the next is launched.
 const RELAUNCH: Duration = Duration::from_secs(1);
 
-/// When the next turn is due, and what it takes in.
+/// The time of the next turn, and its input.
 #[derive(Debug)]
 pub struct Pacer {
-    /// The timers, also those that lead to no turn.
+    /// All timers, also those that do not lead to a turn.
     pub agenda: Agenda,
-    /// What the next turn catches up on.
+    /// The changes of clock and zone for the next turn.
     pub catch_up: CatchUp,
-    /// What the keeper reported and no committed turn has recorded.
+    /// The keeper's reports that no committed turn has recorded.
     reports: Vec<FromKeeper>,
     prefetched: Prefetched,
     /// How many keepers in a row exited without a hello.
     failed_hellos: u32,
-    /// Something waits for a slot that is taken.
+    /// A run waits for a slot.
     is_waiting: bool,
-    /// The process ids of the clients that will write and have not said that they wrote: one's *wrote* does
-    /// not stand for another's.
+    /// The process ids of the clients that sent *will write* and have not sent *wrote*. The *wrote* of one
+    /// client says nothing about the others.
     writers: HashSet<i32>,
     is_due: bool,
     /// The last turn failed.
@@ -60,19 +60,19 @@ impl Pacer {
             is_failing: false,
             clock_offset: offset(clock),
         };
-        // A client that said *will write* to the daemon before this one may die before it says *wrote*.
-        // Process 0 is the kernel's, and says nothing.
+        // A client that sent *will write* to the previous daemon may die before it sends *wrote*. Process 0
+        // is the kernel's, and sends nothing.
         pacer.client_will_write(0, clock);
         pacer
     }
 
-    /// Returns when the loop has to go on by itself.
+    /// Returns when the loop must wake up by itself.
     pub fn next_wake(&self, clock: &dyn Clock) -> NextWake {
         let wake = self.agenda.next_wake(clock);
         if self.is_due { NextWake { monotonic: Some(Duration::ZERO), ..wake } } else { wake }
     }
 
-    /// Takes in which timers are due, and returns those that lead to no turn.
+    /// Handles the due timers, and returns those that do not lead to a turn.
     pub fn take_due(&mut self, clock: &dyn Clock) -> Vec<Timer> {
         let mut due = self.agenda.take_due(clock);
         due.retain(|timer| match timer {
@@ -96,7 +96,7 @@ impl Pacer {
         self.is_due = true;
     }
 
-    /// The system's zone may be another.
+    /// Records that the system's zone may have changed.
     pub fn zone_may_differ(&mut self) {
         self.catch_up.zone_may_differ = true;
         self.is_due = true;
@@ -114,13 +114,13 @@ impl Pacer {
         Some(back)
     }
 
-    /// A client said *will write*.
+    /// Records a *will write*.
     pub fn client_will_write(&mut self, pid: i32, clock: &dyn Clock) {
         self.writers.insert(pid);
         self.agenda.set_earlier(Timer::UntoldCommit, UNTOLD_COMMIT, clock);
     }
 
-    /// A client said *wrote*.
+    /// Records a *wrote*.
     pub fn client_wrote(&mut self, pid: i32) {
         self.writers.remove(&pid);
         if self.writers.is_empty() {
@@ -129,7 +129,7 @@ impl Pacer {
         self.is_due = true;
     }
 
-    /// Takes in what the keeper has reported; `is_watched`: clients wait for turns.
+    /// Takes reports of the keeper. `is_watched`: clients wait for turns.
     pub fn keeper_reported(&mut self, reports: Vec<FromKeeper>, is_watched: bool, clock: &dyn Clock) {
         for report in &reports {
             self.prefetched.received(report);
@@ -138,7 +138,7 @@ impl Pacer {
             }
         }
         self.reports.extend(reports);
-        // Earlier reports count too: when they came, the keeper may have had more to go on with.
+        // All reports count: the keeper may have had more prefetched runs when the earlier ones arrived.
         let results_can_wait = self.prefetched.is_plenty() || !(self.is_waiting || is_watched);
         match batching::delay(&self.reports, results_can_wait) {
             None => {}
@@ -147,7 +147,7 @@ impl Pacer {
         }
     }
 
-    /// The connection to the keeper has ended. Returns whether to connect at once to the next one.
+    /// Records the end of the connection to the keeper. Returns whether to connect to the next one at once.
     ///
     /// One connection without a hello was to a keeper that was exiting. Two in a row mean trouble.
     pub fn keeper_is_gone(&mut self, had_said_hello: bool, clock: &dyn Clock) -> bool {
@@ -180,7 +180,7 @@ impl Pacer {
         }
     }
 
-    /// A turn failed, and changed nothing: the next one takes in the same reports.
+    /// Records a failed turn, which has changed nothing. The next one gets the same reports.
     pub fn failed(&mut self, clock: &dyn Clock) {
         (self.is_due, self.is_failing) = (false, true);
         [Timer::Batch, Timer::NextFire].iter().for_each(|timer| self.agenda.clear(*timer));
@@ -188,7 +188,8 @@ impl Pacer {
     }
 }
 
-/// The wall clock's distance from the monotonic one, in microseconds: it changes when the wall clock is set.
+/// Returns the wall clock's distance from the monotonic one, in microseconds. It changes when the wall clock is
+/// set.
 fn offset(clock: &dyn Clock) -> i64 {
     clock.now().as_micros() - i64::try_from(clock.monotonic().as_micros()).unwrap_or(i64::MAX)
 }

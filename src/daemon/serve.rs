@@ -1,5 +1,5 @@
-//! Owns: the daemon's loop: wait, take in, take a turn, tell the keeper and whoever waits.
-//! Never: deciding (see `turn`), or keeping what it could read again.
+//! Owns: the daemon's loop: wait, receive, take a turn, send orders to the keeper and reports to clients.
+//! Never: deciding (see `turn`), or keeping facts that it could read again.
 
 use std::fs;
 use std::io;
@@ -44,8 +44,7 @@ use crate::watch::ZoneWatch;
 /// Serves a store until SIGTERM or SIGINT. Running jobs continue.
 ///
 /// # Errors
-/// `Conflict` if another daemon serves the store; `Io` if the store is damaged or the system refuses what it
-/// takes.
+/// `Conflict` if another daemon serves the store; `Io` if the store is damaged or the system fails.
 pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
     const WHAT: &str = "start daemon";
     let info = DaemonInfo {
@@ -53,7 +52,8 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
         since_us: clock.now().as_micros(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    // Before the lock: a client that finds the lock and no socket sends this signal, which would kill us.
+    // Before the lock: a client that finds the lock without sockets sends this signal, which kills a process
+    // that does not handle it.
     let hangup = signal_pipe(SIGHUP).map_err(|error| Error::io(WHAT, &error))?;
     let (store, lock) = take_store(&settings.dir, &info, WHAT)?;
     logger::install(settings.with_levels);
@@ -61,7 +61,7 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
         Daemon::new(settings, store, lock, hangup, clock).map_err(|error| Error::io(WHAT, &error))?;
     daemon.prepare().map_err(|error| error.during(WHAT))?;
     daemon.turn()?;
-    // It fails where no service manager waits for it.
+    // It fails without a service manager.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     info!("serving `{}` as pid {}", daemon.settings.dir.display(), info.pid);
     let ended = daemon.run().and_then(|()| daemon.last_turn());
@@ -73,8 +73,8 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
     ended
 }
 
-/// Opens the store and takes its lock. Only then it may be upgraded: a daemon of an earlier version would not
-/// know what is new.
+/// Opens the store and takes its lock. Upgrades the store only under the lock, because a daemon of an earlier
+/// version cannot serve the new one.
 fn take_store(dir: &Path, info: &DaemonInfo, what: &str) -> Result<(Store, DaemonLock)> {
     let opened = match Store::open(dir) {
         Err(StoreError::Older) => None,
@@ -90,7 +90,7 @@ struct Daemon<'a> {
     settings: Settings,
     clock: &'a dyn Clock,
     store: Store,
-    /// The way to what is in the store's directory, by the descriptor of `store`.
+    /// The path of the store's directory by the descriptor of `store`.
     base: PathBuf,
     lock: DaemonLock,
     zone: Zone,
@@ -98,14 +98,14 @@ struct Daemon<'a> {
     keeper: KeeperSide,
     doors: Doors,
     timer: WallTimer,
-    /// Each becomes readable when its signal was received.
+    /// The signals, each with a pipe that becomes readable when the signal was received.
     signals: [(i32, UnixStream); 3],
     pacer: Pacer,
     idle: Idle,
     watchdog: Option<Duration>,
-    /// It received a signal to stop: nothing more is started.
+    /// It has received a signal to stop, and starts no more runs.
     is_ending: bool,
-    /// The log says that there is no sendmail(8).
+    /// It has logged that there is no sendmail(8).
     misses_sendmail: bool,
 }
 
@@ -142,7 +142,7 @@ impl<'a> Daemon<'a> {
         })
     }
 
-    /// Does what is due once at the start, before the first turn.
+    /// Prepares the store and the keeper before the first turn.
     fn prepare(&mut self) -> StoreResult<()> {
         let beginning = Beginning {
             boot_id: &self.settings.boot_id,
@@ -153,7 +153,7 @@ impl<'a> Daemon<'a> {
         };
         begin(&mut self.store, &beginning)?;
         if let Err(error) = self.store.lengthen_log() {
-            // Commits are slower for it, and nothing else.
+            // The only effect is that commits are slower.
             warn!("cannot lengthen the log: {error}");
         }
         self.remove_stored_outputs()?;
@@ -248,7 +248,7 @@ impl<'a> Daemon<'a> {
         sources.wait(wake.monotonic.map(|at| at.saturating_sub(self.clock.monotonic())))
     }
 
-    /// Does what timers are due for, besides turns.
+    /// Acts on the due timers that do not lead to a turn.
     fn serve_timers(&mut self) {
         for timer in self.pacer.take_due(self.clock) {
             let (agenda, clock) = (&mut self.pacer.agenda, self.clock);
@@ -296,7 +296,7 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// Sends orders to the keeper. Orders to start that are too long end at once.
+    /// Sends orders to the keeper. The attempts of start orders that are too long end at once.
     fn pass_on(&mut self, orders: &[ToKeeper]) {
         let ends = self.keeper.send(orders, self.clock.now());
         if !ends.is_empty() {
@@ -306,8 +306,7 @@ impl<'a> Daemon<'a> {
         self.replace_outdated_keeper();
     }
 
-    /// Records what the keeper has reported by now, so that the store is right while no daemon runs. Starts
-    /// nothing.
+    /// Records the keeper's last reports, so that the store is correct while no daemon runs. Starts nothing.
     fn last_turn(&mut self) -> Result<()> {
         self.is_ending = true;
         self.receive_reports();
@@ -336,7 +335,7 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// Does what goes before a turn.
+    /// Checks the files, and plans again after a change of clock or zone.
     fn catch_up(&mut self, now: Timestamp) -> StoreResult<()> {
         if self.store.check_files()? {
             warn!("the directory `log` was gone: made it again; what was in it is lost");
@@ -344,7 +343,7 @@ impl<'a> Daemon<'a> {
         self.pacer.catch_up.write(&mut self.store, &mut self.zone, self.settings.read_zone, now)
     }
 
-    /// Exits where another daemon may serve the store by now; else makes sure that clients find this one.
+    /// Fails if another daemon may serve the store by now. Otherwise makes missing sockets again.
     fn check_place(&mut self) -> Result<()> {
         if !self.lock.is_in_place(&self.base) {
             let cause = format!(
@@ -392,7 +391,7 @@ impl<'a> Daemon<'a> {
         )
     }
 
-    /// Acts on what is committed.
+    /// Acts on a committed turn.
     fn committed(&mut self, done: TurnOutput) {
         if self.pacer.is_failing() {
             info!("the store can be written again");
@@ -402,13 +401,13 @@ impl<'a> Daemon<'a> {
         self.doors.adders.answer(done.answers);
         self.pass_on(&done.orders);
         for task in done.stored_outputs {
-            // One that stays is found at the next start.
+            // The next start removes a file that stays.
             let _ = fs::remove_file(output_path(&self.base.join(LOG_DIRECTORY), task));
         }
         for notice in done.notices {
             warn!("{notice}");
         }
-        // Logged once: there may be one a minute.
+        // Logged once, because such mails may come every minute.
         if done.unsendable_mails > 0 && !std::mem::replace(&mut self.misses_sendmail, true) {
             warn!("there is no sendmail: mails are not sent; `TASKQ_SENDMAIL` names one that lies elsewhere");
         }
@@ -425,7 +424,7 @@ impl<'a> Daemon<'a> {
             error!("{error}; trying again each second");
         }
         self.pacer.failed(self.clock);
-        // The run may be what fills the disk.
+        // A run that is to be stopped may be the one that fills the disk.
         let stops = uncommitted_stops(&mut self.store);
         self.pass_on(&stops);
         Ok(())

@@ -1,16 +1,16 @@
-//! Owns: what a daemon is given at its start.
-//! Never: where it comes from (see `cli`).
+//! Owns: the settings of a daemon process.
+//! Never: where they come from (see `cli`).
 
 use std::path::PathBuf;
 
 use crate::schedule::Zone;
 
-/// What a daemon is told at its start.
+/// The settings of a daemon process.
 pub struct Settings {
     pub dir: PathBuf,
     /// The program to start keepers with.
     pub exe: PathBuf,
-    /// The slots of a queue that sets none.
+    /// The slots of a queue without a width.
     pub cpus: usize,
     /// New slots for the default queue.
     pub slots: Option<u32>,

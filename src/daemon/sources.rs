@@ -1,4 +1,4 @@
-//! Owns: what the daemon's poll waits for: any number of descriptors, each of them for a source of events.
+//! Owns: the descriptors that the daemon's poll waits for, each of which belongs to a source of events.
 //! Never: reading from them.
 
 use std::io;
@@ -9,14 +9,14 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-/// Who has something for the daemon.
+/// A source of events for the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     /// This signal was received.
     Signal(i32),
     /// An instant of the wall clock is reached, or the clock was set.
     WallTimer,
-    /// Clients that write.
+    /// Clients that announce writes.
     Pokes,
     /// Clients that wait for turns.
     Subscribers,
@@ -35,7 +35,7 @@ pub(super) struct Sources<'fd> {
 }
 
 impl<'fd> Sources<'fd> {
-    /// Waits for this descriptor to be readable, too.
+    /// Adds a descriptor, to wait until it is readable.
     pub(super) fn add(&mut self, source: Source, fd: BorrowedFd<'fd>) {
         self.add_for(PollFlags::POLLIN, source, fd);
     }

@@ -1,9 +1,9 @@
-//! Owns: stops that do not wait for the daemon's next commit: because the store cannot be written, or
-//! because no daemon runs.
-//! Never: recording that a stop is wanted (see `store`).
+//! Owns: stops that do not wait for a commit of the daemon, because the store cannot be written or no daemon
+//! runs.
+//! Never: recording the request for a stop (see `store`).
 //!
-//! Two equal stops have the effect of one, so whatever else stops the run does no harm. The result says
-//! that the run was stopped, and is recorded like any other.
+//! Two equal stops have the effect of one, so another stop of the same run does no harm. The result says that
+//! the run was stopped, and is recorded like any other.
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
@@ -18,10 +18,10 @@ use crate::keeper::SOCKET;
 use crate::keeper::protocol::{Attempt, PROTOCOL_VERSION, ToKeeper};
 use crate::keeper::wire::{decode, encode};
 
-/// How long a keeper may take to read: one that is stopped reads nothing.
+/// How long to wait for a reader. A stopped process does not read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The first byte of a datagram by which the daemon is asked to pass a stop on.
+/// The first byte of a datagram that asks the daemon to pass a stop on.
 const PASS_ON: u8 = b'x';
 
 /// The longest datagram.
@@ -72,7 +72,7 @@ fn write(stop: Stop) -> Vec<u8> {
     postcard::to_extend(&stop, vec![PASS_ON]).expect("writing to memory cannot fail")
 }
 
-/// Reads such a datagram; `None`: it is another.
+/// Reads such a datagram; `None` if it is another one.
 pub(super) fn read(datagram: &[u8]) -> Option<Stop> {
     datagram.strip_prefix(&[PASS_ON]).and_then(decode)
 }

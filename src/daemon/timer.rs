@@ -32,8 +32,8 @@ impl WallTimer {
         match at {
             None => self.timer.unset()?,
             Some(at) => {
-                // An instant of zero would disarm the timer. One before the epoch is as due as the first
-                // after it.
+                // An instant of zero would disarm the timer. An instant before the epoch is due now, like the
+                // first one after it.
                 let micros = at.as_micros().max(1);
                 let spec = TimeSpec::new(micros / 1_000_000, micros % 1_000_000 * 1_000);
                 let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;

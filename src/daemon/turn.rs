@@ -1,8 +1,8 @@
 //! Owns: one turn: reports in, decisions, orders out, all in one transaction.
-//! Never: sockets, clocks, files: what it needs of them is passed in, so that a simulation can drive it.
+//! Never: sockets, clocks, files. Their values are passed in, so that a simulation can drive it.
 //!
-//! The output may be acted on only because it is committed: a start that is sent before its claim is on disk
-//! could happen twice.
+//! The output is used only after the commit: a start that is sent before its claim is on disk could happen
+//! twice.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,33 +20,33 @@ use crate::store::{Applied, AttemptEnd, PrefetchMax, Store, StoreError, StoreRes
 /// are prefetched.
 const BRIEF: Span = Span::from_millis(100);
 
-/// How many runs are prefetched for each brief run that ended in a turn: one takes its slot at once, another
-/// takes the slot of that one while the orders of this turn are under way.
+/// How many runs are prefetched for each brief run that ended in a turn. One takes its slot at once. Another
+/// takes the slot of that one while the keeper waits for the orders of this turn.
 const PREFETCHED_PER_BRIEF: usize = 2;
 
-/// The most prefetched runs of a queue: none of them can be overtaken without a recall.
+/// The most prefetched runs of a queue. A run of higher priority can start before them only after a recall.
 const PREFETCHED_MAX: usize = 64;
 
-/// What a turn needs to know of the world.
+/// The facts for a turn.
 pub struct TurnInput<'a> {
     pub now: Timestamp,
     pub system_zone: &'a Zone,
-    /// The slots of a queue that sets none.
+    /// The slots of a queue without a width.
     pub cpus: usize,
-    /// The keeper that takes orders; without one, fires are recorded and nothing starts.
+    /// The keeper that takes orders. Without one, fires are recorded and nothing starts.
     pub keeper: Option<KeeperId>,
     pub living_keepers: &'a [KeeperInstance],
-    /// Keepers that exited in order, and were not forgotten since.
+    /// The keepers with an exit marker.
     pub ended_keepers: &'a [KeeperInstance],
     /// The attempts whose pipes have a name, if a keeper has said hello.
     pub pipes: &'a [Attempt],
     /// The keeper's reports since the last turn.
     pub reports: &'a [FromKeeper],
-    /// Jobs that clients want added.
+    /// The jobs that clients add.
     pub requests: &'a [&'a AddRequest],
-    /// Tells whether the client of a request has hung up; it will store the job itself, or has died.
+    /// Returns whether the client of a request has hung up. Then it stores the job itself, or has died.
     pub has_hung_up: &'a dyn Fn(&AddRequest) -> bool,
-    /// Returns the output of an ended attempt, if it belongs into the run log.
+    /// Returns the output of an ended attempt, if it moves into the run log.
     pub output: &'a dyn Fn(&Ended) -> Option<Vec<u8>>,
     /// Without one, mails wait.
     pub mailer: Option<&'a Mailer<'a>>,
@@ -58,17 +58,17 @@ pub struct TurnOutput {
     /// The answers to the requests, in their order.
     pub answers: Vec<AddAnswer>,
     pub orders: Vec<ToKeeper>,
-    /// Something waits for a slot that is taken.
+    /// A run waits for a slot.
     pub waiting: bool,
-    /// Something could start at once, and is left to the next turn.
+    /// A run could start at once, and is left to the next turn.
     pub has_room: bool,
-    /// When the next turn is due: with the next fire, or at once.
+    /// The time of the next turn: at the next fire, or at once.
     pub deadline: Option<Timestamp>,
-    /// Tasks whose output file can be removed: its content is in the run log now, if it belongs there.
+    /// The tasks whose output file can be removed, because its content is in the run log or not needed.
     pub stored_outputs: Vec<Task>,
     /// How many mails were given up because there is no sendmail(8).
     pub unsendable_mails: usize,
-    /// What an administrator should know.
+    /// Messages for the log.
     pub notices: Vec<String>,
 }
 
@@ -85,8 +85,8 @@ impl TurnInput<'_> {
         }
     }
 
-    /// Returns the keeper that runs and mails can be claimed for. A keeper of an earlier version only
-    /// finishes what it runs; they wait for the next one.
+    /// Returns the keeper that runs and mails can be claimed for. A keeper of an earlier version only finishes
+    /// its runs, and new ones wait for the next keeper.
     fn starter(&self) -> Option<KeeperId> {
         self.keeper.filter(|keeper| keeper.takes_starts())
     }
@@ -134,8 +134,8 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Adds a job for a client that still waits. Asked under the write lock: a client that hangs up later
-    /// finds the job.
+    /// Adds a job for a client that still waits. It checks this under the write lock, so that a client that
+    /// hangs up later finds the job.
     fn add_for_client(&self, request: &AddRequest) -> StoreResult<AddAnswer> {
         if (self.input.has_hung_up)(request) {
             return Ok(Err(Error::new(ErrorKind::Conflict, "add job", "its client has hung up")));
@@ -238,7 +238,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Tells whether the end of an attempt is still to be recorded.
+    /// Returns whether the end of an attempt is still to be recorded.
     fn is_open(&self, attempt: Attempt) -> StoreResult<bool> {
         match attempt.task {
             Task::Run(run) => Ok(self.writer.open_attempt(run, attempt.number)?.is_some()),
@@ -261,7 +261,7 @@ impl Turn<'_> {
     }
 
     fn record_run(&mut self, run: RunId, ended: &Ended) -> StoreResult<()> {
-        // A result that was committed, and whose acknowledgement was lost with a daemon, comes again.
+        // A committed result is reported again if its acknowledgement was lost with a daemon.
         let Some(open) = self.writer.open_attempt(run, ended.attempt.number)? else { return Ok(()) };
         let conclusion = conclude(&ended.end, ended.stopped, open.stop_wanted);
         let output = (self.input.output)(ended);

@@ -42,7 +42,7 @@ impl Channel {
         Ok(Self { stream, reader, out, written: 0, is_shut: false, is_ended: false })
     }
 
-    /// Whether the other side will send no more.
+    /// Returns whether the other side will send no more.
     pub(super) fn is_ended(&self) -> bool {
         self.is_ended
     }
@@ -134,7 +134,7 @@ impl Channel {
         wire::recycle(&mut self.out);
     }
 
-    /// Whether something is left to be written.
+    /// Returns whether something is left to be written.
     pub fn wants_write(&self) -> bool {
         !self.out.is_empty()
     }

@@ -232,13 +232,13 @@ impl Drain {
         self.answers.try_iter().collect()
     }
 
-    /// Whether any process still holds a pipe.
+    /// Returns whether any process still holds a pipe.
     pub(super) fn has_open_pipes(&self) -> bool {
         !self.new.is_empty() || self.shared.open.load(Ordering::Relaxed) > 0
     }
 }
 
-/// Whether this pipe, of which nothing was read, is empty and no process holds it.
+/// Returns whether this pipe, of which nothing was read, is empty and no process holds it.
 fn was_never_written_to(outlet: &File) -> bool {
     let mut fds = [PollFd::new(outlet.as_fd(), PollFlags::POLLIN)];
     poll(&mut fds, PollTimeout::ZERO) == Ok(1) && fds[0].revents() == Some(PollFlags::POLLHUP)

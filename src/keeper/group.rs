@@ -20,7 +20,7 @@ pub fn signal_group(leader: u32, signal: StopSignal) {
     }
 }
 
-/// Whether a group whose leader was reaped has members. Its number stays taken as long as it has.
+/// Returns whether a group whose leader was reaped has members. Its number stays taken as long as it has.
 pub fn is_alive(leader: u32) -> bool {
     killpg(group(leader), None) != Err(Errno::ESRCH)
 }

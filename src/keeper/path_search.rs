@@ -31,7 +31,7 @@ pub fn candidates<'a>(program: &'a [u8], env: &'a [Vec<u8>]) -> impl Iterator<It
     }))
 }
 
-/// Whether a candidate is worth a process: a miss is found with one system call.
+/// Returns whether a candidate is worth a process: a miss is found with one system call.
 ///
 /// # Errors
 /// The error that execve(2) would give.
@@ -44,7 +44,7 @@ pub fn probe(candidate: &[u8], cwd: &Path) -> Result<(), Errno> {
     if found.is_file() { Ok(()) } else { Err(Errno::EACCES) }
 }
 
-/// Whether execvp(3) tries the next directory after this error of execve(2).
+/// Returns whether execvp(3) tries the next directory after this error of execve(2).
 pub fn continues_after(errno: Errno) -> bool {
     matches!(
         errno,

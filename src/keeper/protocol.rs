@@ -30,12 +30,12 @@ pub struct KeeperId {
 }
 
 impl KeeperId {
-    /// Tells whether it can start attempts, and find those that another keeper started.
+    /// Returns whether it can start attempts, and find those that another keeper started.
     pub fn takes_starts(self) -> bool {
         self.version >= VERSION_OF_STARTS
     }
 
-    /// Tells whether another keeper should take its place once it has nothing left.
+    /// Returns whether another keeper should take its place once it has nothing left.
     pub fn is_outdated(self) -> bool {
         self.version < PROTOCOL_VERSION
     }

@@ -123,12 +123,12 @@ impl Roster {
         }
     }
 
-    /// Whether anything is known of an attempt.
+    /// Returns whether anything is known of an attempt.
     pub fn knows(&self, attempt: Attempt) -> bool {
         self.attempts.contains_key(&attempt)
     }
 
-    /// Whether any attempt has a process.
+    /// Returns whether any attempt has a process.
     pub fn has_running(&self) -> bool {
         !self.running.is_empty()
     }
@@ -214,12 +214,12 @@ impl Roster {
         results
     }
 
-    /// Whether anything waits for a slot.
+    /// Returns whether anything waits for a slot.
     pub fn has_waiting(&self) -> bool {
         self.queues.values().any(|queue| !queue.waiting.is_empty())
     }
 
-    /// Whether nothing runs, stands by, or is unacknowledged.
+    /// Returns whether nothing runs, stands by, or is unacknowledged.
     pub fn is_empty(&self) -> bool {
         self.attempts.is_empty()
     }

@@ -205,7 +205,7 @@ impl Server<'_> {
         }
     }
 
-    /// Tells whether nothing runs and the results will never be fetched, because the store is gone.
+    /// Returns whether nothing runs and the results will never be fetched, because the store is gone.
     fn is_of_no_use(&mut self) -> bool {
         if self.connection.is_some() || self.roster.has_running() || self.roster.has_waiting() {
             self.store_check_at = None;
@@ -220,7 +220,7 @@ impl Server<'_> {
         self.dir.is_gone()
     }
 
-    /// Tells whether many orders that start at once have arrived: then timeouts come first, and reaping
+    /// Returns whether many orders that start at once have arrived: then timeouts come first, and reaping
     /// waits. It does not wait if a start needs the slot.
     fn is_starting_many(&self) -> bool {
         self.connection.as_ref().is_some_and(|connection| connection.behind) && !self.roster.has_waiting()
@@ -277,7 +277,7 @@ impl Server<'_> {
         Some(next.saturating_sub(self.clock.monotonic()))
     }
 
-    /// Whether a daemon is connected that has said hello.
+    /// Returns whether a daemon is connected that has said hello.
     fn is_greeted(&self) -> bool {
         self.connection.as_ref().is_some_and(|connection| connection.greeted)
     }

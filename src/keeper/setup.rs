@@ -69,7 +69,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Tells whether SIGHUP came since the last call.
+    /// Returns whether SIGHUP came since the last call.
     pub fn take_hangup(&self) -> bool {
         self.hangup.swap(false, Ordering::Relaxed)
     }

@@ -57,7 +57,7 @@ impl SpawnError {
         move |errno| Self { step, errno }
     }
 
-    /// Whether the system lacked something that becomes free again: processes, memory, descriptors, room on
+    /// Returns whether the system lacked something that becomes free again: processes, memory, descriptors, room on
     /// the disk.
     pub fn is_passing(self) -> bool {
         matches!(
@@ -115,7 +115,7 @@ fn explain_program(program: &[u8], cwd: &Path, errno: Errno) -> (i32, String) {
     }
 }
 
-/// Whether a process of ours could begin in this directory.
+/// Returns whether a process of ours could begin in this directory.
 ///
 /// # Errors
 /// The error that chdir(2) would give.

@@ -60,7 +60,7 @@ impl Stopping {
         }
     }
 
-    /// Whether KILL was sent to the whole group.
+    /// Returns whether KILL was sent to the whole group.
     pub fn is_killed(&self) -> bool {
         matches!(self.stage, Stage::Killed { .. })
     }

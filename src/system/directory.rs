@@ -59,12 +59,12 @@ impl OpenDirectory {
         by_descriptor(&self.fd).join(name)
     }
 
-    /// Tells whether its path still leads to it.
+    /// Returns whether its path still leads to it.
     pub fn is_in_place(&self) -> bool {
         fs::metadata(&self.path).is_ok_and(|found| FileId::from(&found) == self.id)
     }
 
-    /// Tells whether it was removed, replaced or unmounted.
+    /// Returns whether it was removed, replaced or unmounted.
     pub fn is_gone(&self) -> bool {
         match fs::metadata(&self.path) {
             Ok(found) => FileId::from(&found) != self.id,

@@ -117,11 +117,8 @@ fn wait_goes_on_under_the_next_daemon_and_ends_with_the_runs_status() {
 
 #[test]
 fn log_follows_a_run_from_one_daemon_to_the_next() {
-    let store = Store::new();
-    store.fifos(&["a", "b"]);
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}echo one; read x <a; echo two $x; read x <b; echo three $x; exit 7"));
-    let (a, mut following) = (store.gate("a"), Beside::new(&mut store.command(&["log", "-f", "1"])));
+    let (store, daemon, a) = gated("echo one; read x <a; echo two $x; read x <b; echo three $x; exit 7");
+    let mut following = Beside::new(&mut store.command(&["log", "-f", "1"]));
     assert_eq!(following.answer(4), b"one\n");
     store.subscribed(1);
     daemon.kill();
@@ -139,10 +136,7 @@ fn log_follows_a_run_from_one_daemon_to_the_next() {
 #[test]
 fn a_store_whose_path_is_longer_than_a_socket_address_works() {
     let store = Store::at(&format!("{}/{}", "d".repeat(120), "e".repeat(120)));
-    let daemon = store.daemon();
-    store.fifos(&["gate"]);
-    store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
-    let gate = store.gate("gate");
+    let (daemon, gate) = store.gated("read x <gate; exit 7");
     daemon.kill();
     let daemon = store.daemon();
     let waiting = Beside::new(&mut store.command(&["wait", "1"]));
@@ -154,14 +148,8 @@ fn a_store_whose_path_is_longer_than_a_socket_address_works() {
 
 #[test]
 fn two_stores_never_disturb_each_other() {
-    let (one, other) = (Store::new(), Store::new());
-    for store in [&one, &other] {
-        store.fifos(&["gate"]);
-    }
-    let (daemon, other_daemon) = (one.daemon(), other.daemon());
-    one.add(&[], &format!("{MARKS}read x <gate; exit 3"));
-    other.add(&[], &format!("{MARKS}read x <gate; exit 4"));
-    let (gate, other_gate) = (one.gate("gate"), other.gate("gate"));
+    let (one, daemon, gate) = gated("read x <gate; exit 3");
+    let (other, other_daemon, other_gate) = gated("read x <gate; exit 4");
     other.daemon_and_keeper_die(other_daemon);
     open(gate);
     assert_eq!(one.wait("1"), 3);

@@ -6,18 +6,15 @@ use nix::sys::signal::Signal;
 use taskq::clock::{Clock, SystemClock};
 
 use crate::check::{all_is_well, finish, run};
-use crate::harness::{MARKS, Store, gated, open, served};
+use crate::harness::{MARKS, gated, open, served};
 use crate::processes::{eventually, freeze, outlive, reaped, send};
 
 #[test]
 fn running_jobs_survive_kill_9_of_the_daemon_and_the_next_daemon_records_their_ends() {
-    let store = Store::new();
-    let scripts = [("a", "exit 0"), ("b", "exit 7"), ("c", "kill -USR1 $$")];
-    store.fifos(&scripts.map(|(gate, _)| gate));
-    let daemon = store.daemon();
+    let (store, daemon) = served();
     store.ok(&["queue", "set", "default", "--slots", "3"]);
-    store.add_all(scripts.map(|(gate, end)| format!("{MARKS}read x <{gate}; {end}")));
-    let gates = scripts.map(|(gate, _)| store.gate(gate));
+    let scripts = ["read x <a; exit 0", "read x <b; exit 7", "read x <c; kill -USR1 $$"];
+    let gates = scripts.map(|script| store.add_gated(&[], script));
     daemon.kill();
     let daemon = store.daemon();
     gates.into_iter().for_each(open);
@@ -104,11 +101,8 @@ fn runs_that_are_claimed_when_the_keeper_has_heard_nothing_start_once() {
 
 #[test]
 fn results_that_pile_up_behind_a_stopped_daemon_are_recorded_by_the_next() {
-    let store = Store::new();
-    store.fifos(&["a", "b"]);
-    let daemon = store.daemon();
-    store.add_all([format!("{MARKS}read x <a; exit 3"), format!("{MARKS}read x <b; exit 4")]);
-    let (a, b) = (store.gate("a"), store.gate("b"));
+    let (store, daemon, a) = gated("read x <a; exit 3");
+    let b = store.add_gated(&[], "read x <b; exit 4");
     store.until_running(2);
     freeze(daemon.pid());
     let jobs = ["1.1", "2.1"].map(|name| run(&store, name).pid());

@@ -67,12 +67,9 @@ impl Drop for Disk {
 fn a_full_disk_refuses_adds_and_results_are_recorded_once_there_is_room() {
     let store = Store::at("disk/store");
     let Some(disk) = Disk::mount(store.path("disk"), "size=3m") else { return };
-    let gates = ["a", "b"];
-    store.fifos(&gates);
     let mut daemon = store.daemon();
-    store.add_all(gates.map(|gate| format!("{MARKS}read x <{gate}; exit 7")));
+    let gates = ["a", "b"].map(|gate| store.add_gated(&[], &format!("read x <{gate}; exit 7")));
     store.add(&[], MARKS);
-    let gates = gates.map(|gate| store.gate(gate));
     store.until_running(2);
     disk.fill(&store);
     let words = store.refused(&["add", "-c", MARKS]);

@@ -233,12 +233,21 @@ impl Store {
         daemon
     }
 
-    /// Starts a daemon and a job whose script reads `gate`; returns the end that holds it there.
+    /// Adds a job whose script reads FIFOs (`<NAME`), and makes them. Returns the end that holds it at the
+    /// first of them.
+    pub fn add_gated(&self, options: &[&str], script: &str) -> File {
+        let names = script.split('<').skip(1).map(|after| after.split([';', ' ']).next().expect("a name"));
+        let names: Vec<&str> = names.collect();
+        self.fifos(&names);
+        self.add(options, &format!("{MARKS}{script}"));
+        self.gate(names[0])
+    }
+
+    /// Starts a daemon and adds such a job.
     pub fn gated(&self, script: &str) -> (Daemon, File) {
-        self.fifos(&["gate"]);
         let daemon = self.daemon();
-        self.add(&[], &format!("{MARKS}{script}"));
-        (daemon, self.gate("gate"))
+        let gate = self.add_gated(&[], script);
+        (daemon, gate)
     }
 
     pub fn starting_daemon(&self) -> Daemon {
@@ -478,7 +487,8 @@ pub fn served() -> (Store, Daemon) {
     (store, daemon)
 }
 
-/// A new store whose daemon runs a job. Its script reads `gate`, whose end here holds it there.
+/// A new store whose daemon runs a job of which the script reads FIFOs (`<NAME`), and the end that holds the
+/// job at the first of them.
 pub fn gated(script: &str) -> (Store, Daemon, File) {
     let store = Store::new();
     let (daemon, gate) = store.gated(script);

@@ -131,17 +131,13 @@ fn orders_that_a_killed_keeper_had_not_read_are_given_to_the_next() {
 
 #[test]
 fn a_keeper_that_dies_again_and_again_is_replaced_each_time_and_finds_its_runs() {
-    let store = Store::new();
-    store.fifos(&["gate"]);
-    let mut daemon = store.daemon();
-    let job = store.add(&[], &format!("{MARKS}read x <gate; echo at last"));
-    let gate = store.gate("gate");
+    let (store, mut daemon, gate) = gated("read x <gate; echo at last");
     for _ in 0..5 {
         kill_keeper(&store, &mut daemon, 1);
     }
     open(gate);
-    assert_eq!(store.wait(&job), 125);
-    assert_eq!(store.ok(&["log", &job]), "at last");
+    assert_eq!(store.wait("1"), 125);
+    assert_eq!(store.ok(&["log", "1"]), "at last");
     assert_eq!(store.run_script(MARKS), 0);
     finish(&store, daemon);
 }
@@ -172,11 +168,7 @@ fn an_unattended_run_is_reached_by_cancel_and_by_its_timeout_and_counted_by_over
 
 #[test]
 fn a_run_goes_on_writing_while_no_keeper_is_there_and_nothing_of_it_is_lost() {
-    let store = Store::new();
-    store.fifos(&["a", "b"]);
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}read x <a; seq 5000; read x <b; seq 5001 30000"));
-    let a = store.gate("a");
+    let (store, daemon, a) = gated("read x <a; seq 5000; read x <b; seq 5001 30000");
     store.daemon_and_keeper_die(daemon);
     open(a);
     // It has come so far without anybody who reads: its pipe holds that much.
@@ -248,11 +240,7 @@ fn a_log_directory_that_was_removed_holds_up_no_run() {
 
 #[test]
 fn a_following_client_sees_output_while_a_keeper_is_replaced() {
-    let store = Store::new();
-    store.fifos(&["a", "b"]);
-    let mut daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}echo one; read x <a; echo two; read x <b"));
-    let a = store.gate("a");
+    let (store, mut daemon, a) = gated("echo one; read x <a; echo two; read x <b");
     let mut follow = Beside::new(store.command(&["log", "-f", "1"]).stderr(Stdio::null()));
     assert_eq!(follow.answer(4), b"one\n");
     kill_keeper(&store, &mut daemon, 1);

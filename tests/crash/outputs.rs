@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::check::{count, finish};
-use crate::harness::{MARKS, Store, bytes, open, served};
+use crate::harness::{MARKS, Store, bytes, gated, open, served};
 use crate::processes::eventually;
 
 /// The lengths of the output files. The exit markers of keepers beside them are empty and are not outputs.
@@ -16,11 +16,7 @@ fn output_files(store: &Store) -> Vec<u64> {
 
 #[test]
 fn output_written_across_a_restart_is_whole_and_moves_into_the_run_log() {
-    let store = Store::new();
-    store.fifos(&["a", "b"]);
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}echo one; read x <a; echo two >&2; read x <b; echo three"));
-    let a = store.gate("a");
+    let (store, daemon, a) = gated("echo one; read x <a; echo two >&2; read x <b; echo three");
     daemon.kill();
     open(a);
     let b = store.gate("b");

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::check::{count, finish};
-use crate::harness::{Beside, Daemon, MARKS, Store, open, served, stderr, tell};
+use crate::harness::{Beside, Daemon, MARKS, Store, gated, open, served, stderr, tell};
 use crate::processes::{freeze, output, send};
 use crate::shared::{has, now};
 
@@ -41,11 +41,7 @@ fn without_inotify(store: &Store, arguments: &[&str]) -> Option<Command> {
 
 #[test]
 fn without_inotify_a_wait_ends_with_the_runs_status_and_a_log_is_followed() {
-    let store = Store::new();
-    store.fifos(&["a", "b"]);
-    let daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}echo one; read x <a; echo two $x; read x <b; exit 7"));
-    let a = store.gate("a");
+    let (store, daemon, a) = gated("echo one; read x <a; echo two $x; read x <b; exit 7");
     let Some(mut waiting) = without_inotify(&store, &["wait", "1"]) else { return };
     let mut following = without_inotify(&store, &["log", "-f", "1"]).expect("it worked before");
     let (waiting, mut following) = (Beside::new(&mut waiting), Beside::new(&mut following));
@@ -167,12 +163,9 @@ fn remove_sockets(store: &Store) {
 
 #[test]
 fn a_daemon_whose_sockets_are_removed_makes_them_again_for_the_next_client() {
-    let store = Store::new();
-    store.fifos(&["gate"]);
-    let mut daemon = store.daemon();
-    store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
+    let (store, mut daemon) = served();
+    let gate = store.add_gated(&[], "read x <gate; exit 7");
     let waiting = Beside::new(&mut store.command(&["wait", "1"]));
-    let gate = store.gate("gate");
     store.subscribed(1);
     remove_sockets(&store);
     store.add(&[], &format!("{MARKS}exit 8"));
@@ -235,11 +228,7 @@ fn a_daemon_leaves_the_sockets_of_the_one_that_serves_the_store_in_its_place() {
 #[test]
 fn a_daemon_whose_lock_is_removed_ends_and_its_runs_are_the_next_ones() {
     for replaced in [false, true] {
-        let store = Store::new();
-        store.fifos(&["gate"]);
-        let mut old = store.daemon();
-        store.add(&[], &format!("{MARKS}read x <gate; exit 7"));
-        let gate = store.gate("gate");
+        let (store, mut old, gate) = gated("read x <gate; exit 7");
         let lock = store.dir.join("daemon.lock");
         fs::remove_file(&lock).expect("it is there");
         if replaced {

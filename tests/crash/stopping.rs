@@ -58,18 +58,14 @@ fn a_cancel_kills_a_tree_that_ignores_term() {
 
 #[test]
 fn a_cancel_while_no_daemon_is_there_is_done_by_the_next() {
-    let store = Store::new();
-    store.fifos(&["gate", "free"]);
-    let daemon = store.daemon();
-    store.add_all(["gate", "free"].map(|gate| format!("{MARKS}read x <{gate}; exit 3")));
-    let gates = ["gate", "free"].map(|gate| store.gate(gate));
+    let (store, daemon, _cancelled) = gated("read x <gate; exit 3");
+    let free = store.add_gated(&[], "read x <free; exit 3");
     store.add(&[], MARKS);
     daemon.kill();
     store.ok(&["cancel", "1"]);
     store.ok(&["cancel", "3"]);
     let daemon = store.daemon();
     assert_eq!((store.wait("1"), store.wait("3")), (130, 130));
-    let [_cancelled, free] = gates;
     open(free);
     assert_eq!(store.wait("2"), 3);
     assert_eq!(run(&store, "3.1").end(), ("cancelled", None, None));

@@ -32,6 +32,20 @@ fn outcomes(world: &World, job: i64) -> Vec<Option<Outcome>> {
     rows(world, job).into_iter().map(|row| row.outcome).collect()
 }
 
+/// A world in which a job was added, whose processes follow these scripts.
+fn running<const N: usize>(scripts: [Script; N]) -> (World, i64) {
+    let mut world = world();
+    world.scripts.extend(scripts);
+    let job = world.add(&Wish::at_once());
+    (world, job)
+}
+
+/// Lets the world come to its end, in which the runs of a job have these outcomes.
+fn ends(world: &mut World, job: i64, expected: &[Option<Outcome>]) {
+    finish(world);
+    assert_eq!(outcomes(world, job), expected);
+}
+
 const SUCCESS: Option<Outcome> = Some(Outcome::Success);
 
 #[test]
@@ -75,15 +89,12 @@ fn a_claim_that_an_idle_keeper_never_received_is_not_lost_when_that_keeper_exits
     world.advance(MINUTE);
     assert!(world.keeper.is_none(), "it had nothing left");
     world.start_daemon();
-    finish(&mut world);
-    assert_eq!(outcomes(&world, job), [SUCCESS]);
+    ends(&mut world, job, &[SUCCESS]);
 }
 
 #[test]
 fn a_run_outlives_its_daemon_and_keeps_its_status() {
-    let mut world = world();
-    world.scripts.push_back(Script { end: End::Exited(7), ..Script::lasting(600) });
-    let job = world.add(&Wish::at_once());
+    let (mut world, job) = running([Script { end: End::Exited(7), ..Script::lasting(600) }]);
     world.kill_daemon();
     world.advance(HOUR);
     world.start_daemon();
@@ -95,16 +106,13 @@ fn a_run_outlives_its_daemon_and_keeps_its_status() {
 
 #[test]
 fn a_run_whose_keeper_died_is_unattended_until_its_process_ends_and_only_then_lost() {
-    let mut world = world();
-    world.scripts.extend([Script::lasting(600), Script::lasting(1)]);
-    let job = world.add(&Wish::at_once());
+    let (mut world, job) = running([Script::lasting(600), Script::lasting(1)]);
     world.kill_keeper();
     world.run(job);
     world.advance(MINUTE);
     assert_eq!((rows(&world, job)[0].is_unattended, outcomes(&world, job)[0]), (true, None));
     world.advance(HOUR);
-    finish(&mut world);
-    assert_eq!(outcomes(&world, job), [Some(Outcome::Lost), SUCCESS]);
+    ends(&mut world, job, &[Some(Outcome::Lost), SUCCESS]);
     let row = &rows(&world, job)[0];
     assert_eq!(row.finished_at.map(|at| at - row.started_at.expect("it ran")), Some(600 * SECOND as i64));
 }
@@ -146,9 +154,7 @@ fn runs_prefetched_by_a_keeper_that_died_are_queued_again() {
 
 #[test]
 fn a_run_that_went_down_with_the_machine_is_lost_at_once() {
-    let mut world = world();
-    world.scripts.push_back(Script::lasting(600));
-    let job = world.add(&Wish::at_once());
+    let (mut world, job) = running([Script::lasting(600)]);
     world.advance(MINUTE);
     world.reboot();
     world.start_daemon();
@@ -158,9 +164,7 @@ fn a_run_that_went_down_with_the_machine_is_lost_at_once() {
 
 #[test]
 fn an_acknowledgement_that_died_with_a_daemon_is_sent_by_the_next() {
-    let mut world = world();
-    world.scripts.push_back(Script::lasting(60));
-    let job = world.add(&Wish::at_once());
+    let (mut world, job) = running([Script::lasting(60)]);
     world.die_after_orders = Some(0);
     world.advance(2 * MINUTE);
     world.die_after_orders = Some(0);
@@ -168,15 +172,12 @@ fn an_acknowledgement_that_died_with_a_daemon_is_sent_by_the_next() {
     assert!(world.daemon.is_none());
     assert_eq!(world.keeper.as_ref().expect("it has a result").unacknowledged(), 1);
     world.start_daemon();
-    finish(&mut world);
-    assert_eq!(outcomes(&world, job), [SUCCESS]);
+    ends(&mut world, job, &[SUCCESS]);
 }
 
 #[test]
 fn a_stop_that_died_with_a_daemon_is_sent_by_the_next() {
-    let mut world = world();
-    world.scripts.push_back(Script::lasting(DAY / SECOND));
-    let job = world.add(&Wish::at_once());
+    let (mut world, job) = running([Script::lasting(DAY / SECOND)]);
     let row = rows(&world, job)[0].clone();
     world.die_after_orders = Some(0);
     world.cancel_run(&row, false);
@@ -302,30 +303,24 @@ fn a_queue_made_wider_starts_prefetched_runs_at_once() {
 
 #[test]
 fn a_locked_database_changes_nothing_and_loses_no_result() {
-    let mut world = world();
-    world.scripts.push_back(Script::lasting(60));
-    let job = world.add(&Wish::at_once());
+    let (mut world, job) = running([Script::lasting(60)]);
     world.faults.busy = 1_000;
     world.advance(2 * MINUTE);
     assert_eq!(outcomes(&world, job), [None]);
     world.faults.busy = 0;
-    finish(&mut world);
-    assert_eq!(outcomes(&world, job), [SUCCESS]);
+    ends(&mut world, job, &[SUCCESS]);
 }
 
 #[test]
 fn a_run_is_stopped_although_that_cannot_be_committed() {
-    let mut world = world();
-    world.scripts.push_back(Script::lasting(DAY / SECOND));
-    let job = world.add(&Wish::at_once());
+    let (mut world, job) = running([Script::lasting(DAY / SECOND)]);
     let row = rows(&world, job)[0].clone();
     world.faults.busy = 1_000;
     world.cancel_run(&row, false);
     world.advance(MINUTE);
     assert_eq!((outcomes(&world, job), world.ledger.ends[&row.attempt()].len()), (vec![None], 1));
     world.faults.busy = 0;
-    finish(&mut world);
-    assert_eq!(outcomes(&world, job), [Some(Outcome::Cancelled)]);
+    ends(&mut world, job, &[Some(Outcome::Cancelled)]);
 }
 
 #[test]

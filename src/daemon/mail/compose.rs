@@ -1,7 +1,7 @@
-//! Owns: the words of the mail about a run, and sendmail(8)'s arguments. Pure.
+//! Owns: the text of the mail about a run, and the arguments of sendmail(8). Pure.
 //! Never: sending it (see `queue`).
 //!
-//! The forms of the two crons are theirs to the byte, so that whatever reads such mails goes on reading them.
+//! The forms of the two crons equal theirs to the byte, so that programs that read such mails keep working.
 
 use crate::crontab::is_safe;
 use crate::daemon::outputs::Excerpt;
@@ -10,27 +10,27 @@ use crate::schedule::{Dialect, Zone};
 use crate::shown::{self, Facts, lossy};
 use crate::store::{MailToSend, RunView};
 
-/// How many lines of a script stand in a mail.
+/// The most lines of a script in a mail.
 const SCRIPT_LINES_MAX: usize = 10;
 
-/// What a mail says of the machine, and how it shows times.
+/// The facts about user and machine in a mail.
 #[derive(Clone, Debug)]
 pub struct Sender<'a> {
-    /// Whose job it is.
+    /// The user of the job.
     pub user: &'a str,
     pub host: &'a str,
-    /// The character set that the crons put down for the output: that of the daemon's locale.
+    /// The character set of the daemon's locale, which the crons name for the output.
     pub charset: &'a str,
     /// The zone for times.
     pub zone: &'a Zone,
-    /// What pam_env(8) gives to every session: the crons do not tell of it.
+    /// The variables that pam_env(8) gives to every session. The crons do not list them.
     pub login: &'a [EnvVar],
 }
 
 /// A mail, ready for sendmail(8).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// What follows the program.
+    /// The arguments after the program.
     pub arguments: Vec<Vec<u8>>,
     /// Its standard input: head, blank line, body.
     pub text: Vec<u8>,
@@ -53,7 +53,7 @@ pub fn compose(mail: &MailToSend, output: &Excerpt, sender: &Sender<'_>) -> Mess
     }
     push_output(output, mail.run.run, &mut message);
     if mail.mail.format != MailFormat::Taskq && mail.run.outcome == Some(Outcome::SpawnFailed) {
-        // In the place of the output, where the crons write the like.
+        // The crons write such a message to the output.
         message.extend(mail.run.cause.iter().flat_map(|cause| [cause.as_bytes(), b"\n"].concat()));
     }
     Message { arguments: arguments.into_iter().map(String::into_bytes).collect(), text: message }
@@ -96,7 +96,7 @@ fn cronie(mail: &MailToSend, sender: &Sender<'_>, message: &mut Vec<u8>) -> Vec<
     words.map(str::to_owned).to_vec()
 }
 
-/// In our own form. The environment stays out of it: it may hold what is nobody else's.
+/// Our own form. It leaves the environment out, because that may hold secrets.
 fn taskq(mail: &MailToSend, sender: &Sender<'_>, message: &mut Vec<u8>) -> Vec<String> {
     let run = &mail.run;
     let job = run.name.clone().unwrap_or_else(|| run.run.job.to_string());
@@ -136,7 +136,7 @@ fn summary(mail: &MailToSend, zone: &Zone) -> Vec<u8> {
     facts.into_text(None).into_bytes()
 }
 
-/// Returns the first lines of a script, and how many are left out.
+/// Returns the first lines of a script, and a line with the number of the others.
 fn script_lines(script: &[u8]) -> impl Iterator<Item = String> {
     let all = script.trim_ascii_end().split(|byte| *byte == b'\n');
     let more = all.clone().count().saturating_sub(SCRIPT_LINES_MAX);
@@ -144,7 +144,7 @@ fn script_lines(script: &[u8]) -> impl Iterator<Item = String> {
     all.take(SCRIPT_LINES_MAX).map(shown::escaped_bytes).chain(more)
 }
 
-/// How a run ended: `failed, exit 3`.
+/// Returns the end of a run in words: `failed, exit 3`.
 fn ending(run: &RunView) -> String {
     let outcome = run.outcome.map_or(run.state.to_string(), |outcome| outcome.to_string());
     match (run.exit_code, run.signal) {
@@ -154,7 +154,7 @@ fn ending(run: &RunView) -> String {
     }
 }
 
-/// A span to the second, or to the millisecond where it is short.
+/// Shows a span in seconds, or a short one in milliseconds.
 fn shown_span(span: Span) -> String {
     let unit = if span < Span::from_seconds(10) { 1_000 } else { 1_000_000 };
     Span::from_micros(span.as_micros() / unit * unit).to_string()
@@ -170,8 +170,8 @@ fn push_output(output: &Excerpt, run: RunId, message: &mut Vec<u8>) {
     }
 }
 
-/// Adds a header; what could end it early is a blank in it. A carriage return at the end of the value, which
-/// a crontab with DOS line ends leaves in its commands, is kept, as the crons do.
+/// Adds a header. Bytes that would end it early become blanks. Keeps a carriage return at the end of the value,
+/// as the crons do: a crontab with DOS line ends leaves it in its commands.
 fn push_header(message: &mut Vec<u8>, name: &str, value: &[u8]) {
     let (value, carriage_return) = value.strip_suffix(b"\r").map_or((value, false), |value| (value, true));
     message.extend_from_slice(format!("{name}: ").as_bytes());
@@ -179,7 +179,7 @@ fn push_header(message: &mut Vec<u8>, name: &str, value: &[u8]) {
     message.extend_from_slice(if carriage_return { b"\r\n" } else { b"\n" });
 }
 
-/// Tells of the variables of the table and of the cron itself, which stand before those of the session.
+/// Lists the variables of the table and of the cron itself, which come before those of the session.
 fn push_environment(message: &mut Vec<u8>, env: &[EnvVar], login: &[EnvVar]) {
     let own = env.iter().rposition(|variable| !login.contains(variable)).map_or(0, |last| last + 1);
     for variable in env[..own].iter().filter(|variable| !variable.starts_with(b"TASKQ_")) {
@@ -193,7 +193,7 @@ fn cron_subject(mail: &MailToSend, sender: &Sender<'_>) -> Vec<u8> {
     subject
 }
 
-/// The command as it stands in a crontab: cron runs it by a shell, which is not part of it.
+/// Returns the command as it is written in a crontab, without the shell by which cron runs it.
 fn cron_command(execution: &Execution) -> Vec<u8> {
     match &execution.command {
         CommandLine::Script(script) => script.clone(),
@@ -209,7 +209,7 @@ fn content_type(env: &[Vec<u8>], sender: &Sender<'_>) -> Vec<u8> {
     value_of(env, "CONTENT_TYPE").map_or_else(default, <[u8]>::to_vec)
 }
 
-/// `MAILFROM`, if it is an address that is safe in a header and in an argument, by the crons' own rule.
+/// Returns `MAILFROM` if it is safe in a header and in an argument by the rule of this cron.
 fn sender_address(env: &[Vec<u8>], dialect: Dialect) -> Option<&[u8]> {
     value_of(env, "MAILFROM").filter(|from| is_safe(from, dialect))
 }

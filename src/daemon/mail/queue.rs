@@ -1,8 +1,8 @@
-//! Owns: the way of mails through the keeper: which are claimed for it, and what is recorded of them.
+//! Owns: sending mails through the keeper: claims, orders and results.
 //! Never: their text (see `compose`).
 //!
-//! A mail is claimed, ordered and acknowledged like a run, so that no death of daemon or keeper loses it. A
-//! run that may have been started is not started again; a mail is, because two are better than none.
+//! A mail is claimed, ordered and acknowledged like a run, so that the death of a daemon or keeper loses no
+//! mail. A run that may have started is not started again. A mail is, because two mails are better than none.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -17,48 +17,48 @@ use crate::shown;
 use crate::store::{MailToSend, StoreResult, Writer};
 use crate::system::users::Person;
 
-/// How much of an output a mail holds, in bytes; the middle of more is left out.
+/// The most bytes of an output in a mail. The middle of a longer output is left out.
 pub const BODY_BYTES_MAX: u64 = 1 << 20;
 
-/// How many mails are under way at once: each is a process, and up to `BODY_BYTES_MAX` of memory in the
+/// How many mails are sent at once. Each is a process, and takes up to `BODY_BYTES_MAX` of memory in the
 /// keeper.
 const AT_ONCE: u32 = 4;
 
-/// How many of one user's, to whom their sendmail(8)s belong and who can hold them up: the others' go on
-/// beside them.
+/// How many mails of one user are sent at once. A user can delay its own sendmail(8) processes, but not those
+/// of others.
 const AT_ONCE_OF_USER: usize = 2;
 
-/// The keeper's queue for them: no queue of a user's can have such a name.
+/// The keeper's queue for mails. No queue of a user can have this name.
 const QUEUE: &str = "@mail";
 
-/// How long sendmail(8) may take: it only has to queue the mail, and others of the user wait.
+/// How long sendmail(8) may take. It only has to queue the mail, and other mails of the user wait.
 const SENDMAIL_MAX: Span = Span::from_seconds(10 * 60);
 
-/// How long it then has to end by itself.
+/// How long it then has to exit by itself.
 const KILL_AFTER: Span = Span::from_seconds(10);
 
-/// Why nothing is sent from a machine that cannot.
+/// The cause of failed mails on a machine without sendmail(8).
 const NO_SENDMAIL: &str = "there is no sendmail";
 
-/// The longest part of what sendmail(8) said that is kept, in characters.
+/// The most characters of the output of sendmail(8) in a cause.
 const SAID_MAX: usize = 200;
 
-/// What it takes to send mails.
+/// The facts about the machine that mails need.
 pub struct Mailer<'a> {
     pub host: &'a str,
     /// The character set of the daemon's locale.
     pub charset: &'a str,
     /// Finds sendmail(8), if there is one.
     pub sendmail: &'a dyn Fn() -> Option<PathBuf>,
-    /// Finds the user of a job; `None`: whose daemon this is.
+    /// Finds a user by name; `None` is the daemon's user.
     pub person: &'a dyn Fn(Option<&str>) -> Person,
-    /// Returns what every session gets.
+    /// Returns the environment of every session.
     pub login: &'a dyn Fn() -> Vec<EnvVar>,
-    /// Returns a run's output that is in a file, or what fits of it.
+    /// Returns the part of a run's output file that fits into a mail.
     pub excerpt: &'a dyn Fn(RunId) -> Excerpt,
 }
 
-/// Releases the mails that were claimed for a keeper and that no keeper has: they are sent again.
+/// Releases claimed mails that no keeper has, to be sent again.
 pub fn release_unknown(writer: &Writer<'_>, at_keeper: &HashSet<Attempt>) -> StoreResult<()> {
     for mail in writer.claimed_mails()? {
         if !at_keeper.contains(&Attempt::of_mail(mail)) {
@@ -68,10 +68,10 @@ pub fn release_unknown(writer: &Writer<'_>, at_keeper: &HashSet<Attempt>) -> Sto
     Ok(())
 }
 
-/// What a claim of mails came to.
+/// The result of a claim of mails.
 pub enum Claim {
     Mails(Vec<ClaimedMail>),
-    /// There is no sendmail(8): so many mails were given up.
+    /// There is no sendmail(8), and this many mails were given up.
     GivenUp(usize),
 }
 
@@ -79,12 +79,12 @@ pub enum Claim {
 #[derive(Debug)]
 pub struct ClaimedMail {
     mail: MailToSend,
-    /// The output in the run log; `None`: it may be in a file.
+    /// The output in the run log; `None` if it may be in a file.
     output: Option<Vec<u8>>,
     sendmail: PathBuf,
 }
 
-/// Claims waiting mails for a keeper, or gives them up where there is no sendmail(8).
+/// Claims waiting mails for a keeper, or gives them up if there is no sendmail(8).
 pub fn claim(writer: &Writer<'_>, keeper: KeeperInstance, mailer: &Mailer<'_>) -> StoreResult<Claim> {
     if !writer.has_waiting_mail()? {
         return Ok(Claim::Mails(Vec::new()));
@@ -128,7 +128,8 @@ impl ClaimedMail {
     }
 }
 
-/// What some of the programs that stand in for sendmail(8) look for; nothing of the job's.
+/// Returns the variables that some implementations of sendmail(8) need. The job's variables are not among
+/// them.
 fn environment(person: &Person) -> Vec<Vec<u8>> {
     let name = person.name.as_bytes();
     vec![
@@ -139,8 +140,8 @@ fn environment(person: &Person) -> Vec<Vec<u8>> {
     ]
 }
 
-/// Records the result of a mail, and returns what an administrator should know of it. A result that is
-/// reported again finds nothing to record.
+/// Records the result of a mail, and returns a message for the log if it failed. A repeated result changes
+/// nothing.
 pub fn record_result(
     writer: &Writer<'_>,
     mail: i64,
