@@ -1,5 +1,5 @@
-//! Owns: what a copy of the database is worth, and a store that has lost its log or the end of it.
-//! Never: the database itself damaged (see `refusals`).
+//! Owns: copies of the database, and stores that have lost their log or the end of it.
+//! Never: a damaged database (see `refusals`).
 
 use std::fs;
 use std::os::unix::fs::FileExt;

@@ -1,5 +1,5 @@
-//! Owns: what must hold of every store when nothing happens any more.
-//! Never: making it happen.
+//! Owns: the invariants of a store at rest.
+//! Never: bringing it to rest.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// What a test mostly asks for.
+    /// Returns outcome, exit code and signal.
     pub fn end(&self) -> (&str, Option<i32>, Option<i32>) {
         (self.outcome.as_deref().unwrap_or("unfinished"), self.exit_code, self.signal)
     }
@@ -69,7 +69,7 @@ pub fn finish(store: &Store, daemon: Daemon) {
     store.close(daemon);
 }
 
-/// Checks a store in which every job begins with `MARKS`, and nothing happens any more.
+/// Checks a store at rest in which every job begins with `MARKS`.
 pub fn all_is_well(store: &Store) {
     let database = store.database();
     is_whole(&database);
@@ -101,7 +101,7 @@ pub fn all_is_well(store: &Store) {
     }
 }
 
-/// Asks SQLite.
+/// Checks the database by the means of SQLite.
 pub fn is_whole(database: &Connection) {
     let found: String =
         database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("it answers");

@@ -1,5 +1,5 @@
-//! Owns: what commands go through: daemons that come and go under them, their own deaths, and each other.
-//! Never: jobs' ends.
+//! Owns: commands during starts and deaths of daemons, deaths of commands, and commands at the same time.
+//! Never: the ends of jobs.
 
 use taskq::daemon::Poke;
 
@@ -54,7 +54,7 @@ fn a_commit_whose_client_died_before_it_said_so_is_found_within_the_check() {
     store.close(daemon);
 }
 
-/// Adds a job as a client does that is killed between its commit and its poke.
+/// Adds a job like a client that is killed between its commit and its poke.
 pub fn untold_add(store: &Store) {
     let database = store.database();
     database

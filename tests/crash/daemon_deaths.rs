@@ -1,5 +1,5 @@
-//! Owns: deaths and ends of the daemon alone, in each state that a run can be in.
-//! Never: the keeper's.
+//! Owns: deaths and exits of the daemon alone, in each state of a run.
+//! Never: deaths of the keeper.
 
 use nix::sys::signal::Signal;
 

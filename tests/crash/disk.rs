@@ -1,5 +1,5 @@
 //! Owns: a full disk under a store.
-//! Never: a broken one.
+//! Never: a broken disk.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::harness::{Daemon, MARKS, Store, open, rest, stderr};
 use crate::processes::{eventually, output};
 use crate::shared::has;
 
-/// More commits than the log of so small a disk has room for.
+/// More commits than fit into the log on such a small disk.
 const COMMITS_MAX: usize = 500;
 
 /// A small file system, which is unmounted when it is dropped.
@@ -23,7 +23,7 @@ impl Disk {
         has("mount", mounted.status.success()).then_some(Self(at))
     }
 
-    /// Takes all the room there is, and what the store has set aside.
+    /// Fills the disk, with the room that the store has set aside.
     fn fill(&self, store: &Store) {
         let _ = output(
             Command::new("dd")
@@ -40,7 +40,7 @@ impl Disk {
         );
     }
 
-    /// How much room is left.
+    /// Returns the free room, in bytes.
     fn room(&self) -> u64 {
         let found = nix::sys::statvfs::statvfs(&self.0).expect("it is mounted");
         found.blocks_free() * found.fragment_size()
@@ -50,7 +50,7 @@ impl Disk {
         self.0.join("filler")
     }
 
-    /// Makes room; the jobs that took it go with the next turn.
+    /// Makes room. The next turn cancels the jobs that took it.
     fn free(&self, store: &Store) {
         std::fs::remove_file(self.filler()).expect("it was filled");
         store.ok(&["cancel", "--tag", "filler"]);

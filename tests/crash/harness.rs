@@ -1,4 +1,4 @@
-//! Owns: a store of a test's own, and the daemons, keepers, commands and jobs on it.
+//! Owns: a store for one test, and its daemons, keepers, commands and jobs.
 //! Never: what is expected of them (see `check`).
 
 use std::ffi::OsString;
@@ -24,20 +24,20 @@ use tempfile::TempDir;
 use crate::processes::{self, PATIENCE, outlive, patiently, with_argument, with_variable};
 use crate::shared::now;
 
-/// In the environment of everything that a test starts, with its directory: jobs get it from the one who
-/// added them.
+/// The variable by which the processes of a test are found. Its value is the test's directory. Jobs inherit
+/// it from the command that added them.
 const MARK: &str = "TASKQ_CRASH_TEST";
 
-/// What every job that counts begins with: a line in `marker`, appended whole.
+/// The begin of the scripts whose starts are counted: it appends a line to `marker`.
 pub const MARKS: &str = "echo $TASKQ_RUN >>marker; ";
 
-/// A store, and a directory around it in which commands and jobs run.
+/// A store, in a directory in which commands and jobs run.
 pub struct Store {
     pub base: TempDir,
     pub dir: PathBuf,
     exe: PathBuf,
     user: Option<u32>,
-    /// What else is in the environment.
+    /// More variables for its processes.
     pub variables: Vec<(&'static str, OsString)>,
 }
 
@@ -46,7 +46,7 @@ impl Store {
         Self::at("store")
     }
 
-    /// Makes one at this path below its base.
+    /// Makes a store at this path below its base.
     pub fn at(path: &str) -> Self {
         static SUBREAPER: Once = Once::new();
         // A keeper whose daemon was killed becomes a child of this process, whose exit can be waited for.
@@ -56,7 +56,7 @@ impl Store {
         Self { base, dir, exe: PathBuf::from(env!("CARGO_BIN_EXE_taskq")), user: None, variables: Vec::new() }
     }
 
-    /// Makes one in which everything is done by this user; only root can.
+    /// Makes a store whose processes belong to this user. Only root can.
     pub fn of_user(user: u32) -> Self {
         let mut store = Self::new();
         std::os::unix::fs::chown(store.base.path(), Some(user), Some(user)).expect("we are root");
@@ -64,7 +64,7 @@ impl Store {
         store
     }
 
-    /// From here on everything is done by this user; `None`: by ourselves.
+    /// Makes later processes belong to this user; `None` is our own.
     pub fn become_user(&mut self, user: Option<u32>) {
         self.user = user;
     }
@@ -77,7 +77,7 @@ impl Store {
         format!("{MARK}={}", self.base.path().display())
     }
 
-    /// A command in the cleared environment; `program` is not ours.
+    /// Returns a command of another program, with a cleared environment.
     pub fn program(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command
@@ -105,7 +105,7 @@ impl Store {
         processes::output(&mut self.command(arguments))
     }
 
-    /// Runs a command that must succeed, and returns what it answered.
+    /// Runs a command that must succeed, and returns its answer.
     pub fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {output:?}");
@@ -164,7 +164,7 @@ impl Store {
         assert!(!String::from_utf8_lossy(&output.stderr).contains("timed out"), "{output:?}");
     }
 
-    /// Opens the database beside the program.
+    /// Opens the database.
     pub fn database(&self) -> Connection {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection =
@@ -262,14 +262,14 @@ impl Store {
             .filter(|(_, words)| words.iter().any(|word| word == "keeper"))
             .map(|(pid, _)| *pid)
             .collect();
-        // A child between its making and its execve(2) looks like the keeper.
+        // A child of the keeper before its execve(2) looks like the keeper.
         let all = keepers.clone();
         keepers.retain(|pid| processes::parent(*pid).is_some_and(|parent| !all.contains(&parent)));
         assert!(keepers.len() < 2, "more than one keeper: {found:?}");
         keepers.first().copied()
     }
 
-    /// Lets the keeper of a daemon that has run nothing yet run a job, and stops it.
+    /// Runs a job, and freezes the keeper afterwards.
     pub fn frozen_keeper(&self) -> Pid {
         assert_eq!(self.run_script(MARKS), 0);
         let keeper = self.keeper().expect("it has run something");
@@ -277,7 +277,7 @@ impl Store {
         keeper
     }
 
-    /// Blocks until the daemon has been through its loop, so that everything it had to tell is told.
+    /// Blocks until the daemon has gone through its loop, so that it has sent all its messages.
     pub fn round(&self) {
         for _ in 0..2 {
             let mut subscription = Subscription::new(&self.dir);
@@ -286,7 +286,7 @@ impl Store {
         }
     }
 
-    /// Blocks until this many clients wait at the daemon's turns.
+    /// Blocks until this many clients wait for the daemon's turns.
     pub fn subscribed(&self, clients: usize) {
         let lock = fs::read_to_string(self.dir.join("daemon.lock")).expect("it serves");
         let info: serde_json::Value = serde_json::from_str(&lock).expect("it is JSON");
@@ -319,7 +319,7 @@ impl Store {
         found
     }
 
-    /// Ends the daemon with TERM and waits for the keeper to end by itself; nothing of the store may be left
+    /// Ends the daemon with TERM and waits until the keeper exits by itself. No process of the store may be left
     /// then.
     pub fn close(&self, daemon: Daemon) {
         let keeper = self.keeper();
@@ -331,7 +331,7 @@ impl Store {
         self.nothing_is_left();
     }
 
-    /// Blocks until no process of the store is left: whoever was let go last may still be on its way out.
+    /// Blocks until no process of the store is left. The last one may still be exiting.
     pub fn nothing_is_left(&self) {
         processes::eventually("all processes of the store end", || self.processes().is_empty());
     }
@@ -339,7 +339,7 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // Whoever is killed may just have started another.
+        // A process may have started another just before it was killed.
         for _ in 0..5 {
             let found = self.processes();
             for pid in &found {
@@ -352,7 +352,7 @@ impl Drop for Store {
     }
 }
 
-/// A daemon, whose log is kept for the message of a test that fails.
+/// A daemon. Its log is kept for the message of a failing test.
 pub struct Daemon {
     child: Child,
     lines: Receiver<String>,
@@ -406,7 +406,7 @@ impl Daemon {
         self.ends()
     }
 
-    /// Waits until it serves or ends; in the first case it is returned.
+    /// Waits until it serves, and returns it; `None` if it exits.
     pub fn starts_or_ends(self) -> Option<Self> {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             if line.contains("serving") {
@@ -423,7 +423,7 @@ impl Daemon {
     }
 }
 
-/// A command that goes on beside the test, its streams in one pipe each.
+/// A command that runs beside the test.
 pub struct Beside {
     child: Child,
     stderr: Option<BufReader<std::process::ChildStderr>>,
@@ -465,7 +465,7 @@ impl Beside {
         answer
     }
 
-    /// Blocks for its end; what is left on stdout, and the status.
+    /// Blocks for its end. Returns the rest of stdout, and the status.
     pub fn end(mut self) -> (String, Option<i32>) {
         patiently("a command ends", move || {
             let mut text = String::new();
@@ -495,12 +495,12 @@ pub fn gated(script: &str) -> (Store, Daemon, File) {
     (store, daemon, gate)
 }
 
-/// Lets the job go that reads this gate.
+/// Lets the job continue that reads this gate.
 pub fn open(gate: File) {
     tell(gate, "\n");
 }
 
-/// Says something to the job that reads this gate, and lets it go.
+/// Sends a text to the job that reads this gate.
 pub fn tell(mut gate: File, text: &str) {
     gate.write_all(text.as_bytes()).expect("the job reads");
 }
@@ -510,7 +510,7 @@ pub fn rest(fifo: File) -> String {
     patiently("the jobs end", move || std::io::read_to_string(fifo).expect("jobs write text"))
 }
 
-/// The words of a command.
+/// Returns the messages of a command.
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -519,7 +519,7 @@ pub fn chmod(path: impl AsRef<Path>, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours, or we are root");
 }
 
-/// A file of the store's, for reading what is in it byte by byte.
+/// Returns the bytes of a file; empty if it does not exist.
 pub fn bytes(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap_or_default()
 }

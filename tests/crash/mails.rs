@@ -1,5 +1,5 @@
-//! Owns: mails, with a script in the place of sendmail(8), through deaths of those who send them.
-//! Never: their words (see src/daemon/mail.rs).
+//! Owns: sending mails, also when daemon or keeper die. A script stands in for sendmail(8).
+//! Never: the text of a mail (see `src/daemon/mail`).
 
 use std::fs::{self, File};
 
@@ -12,12 +12,12 @@ use crate::keeper_deaths::UNATTENDED;
 use crate::processes::{eventually, output, send};
 use crate::shared::has;
 
-/// What every sendmail here does first: it keeps what it reads.
+/// The begin of the scripts for sendmail(8): it keeps the mail.
 const KEEPS: &str = "cat >mail.$$; grep -m1 ^Subject: mail.$$ >>sent; ";
 
 const WAITING: &str = "SELECT count(*) = 0 FROM mail WHERE failed IS NULL";
 
-/// Makes a sendmail of a script that runs in the test's directory.
+/// Makes a script the sendmail(8) of a store.
 fn sendmail(store: &Store, script: &str) {
     let text = format!("#!/bin/sh\npwd >{0}/cwd; cd {0}; {script}\n", store.base.path().display());
     fs::write(store.path("sendmail"), text).expect("it is our directory");

@@ -1,5 +1,5 @@
-//! Owns: what becomes of promises when processes are killed: real daemons, keepers and clients, real signals.
-//! Never: sleeping: every test blocks on a FIFO, a line, a turn of the daemon's or an exit, and panics after
+//! Owns: the promises when real daemons, keepers and clients are killed by real signals.
+//! Never: sleeping. Every test blocks on a FIFO, a line, a turn of the daemon or an exit, and panics after
 //! `PATIENCE`.
 #![allow(clippy::disallowed_types, reason = "tests start programs")]
 

@@ -1,5 +1,5 @@
-//! Owns: a daemon that finds the keeper of an earlier taskq, played by the test.
-//! Never: what a later daemon sends to a keeper of today (see `tests/keeper`).
+//! Owns: a daemon that finds the keeper of an earlier taskq, which the test plays.
+//! Never: messages of a later daemon to the present keeper (see `tests/keeper`).
 
 use std::fs;
 use std::io::{Read, Write};
@@ -27,8 +27,8 @@ impl OldKeeper {
         self.stream.write_all(&frame).expect("the daemon is there");
     }
 
-    /// Returns the next message that is not about the width of a queue, or `None` if the daemon hangs up. It
-    /// must be one that was there in the first version.
+    /// Returns the next message that is not about the width of a queue, or `None` if the daemon hangs up. The
+    /// message must belong to the first version.
     fn receive(&mut self) -> Option<ToKeeper> {
         loop {
             match self.frames.take().expect("the daemon sends messages of the protocol") {

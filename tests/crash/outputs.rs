@@ -1,5 +1,5 @@
-//! Owns: what runs write, across restarts of the daemon.
-//! Never: how it is shown (see tests/cli).
+//! Owns: the outputs of runs, across restarts of the daemon.
+//! Never: how they are shown (see `tests/cli`).
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use crate::check::{count, finish};
 use crate::harness::{MARKS, Store, bytes, gated, open, served};
 use crate::processes::eventually;
 
-/// The lengths of the output files. The exit markers of keepers beside them are empty and are not outputs.
+/// Returns the lengths of the output files. Exit markers of keepers, in the same directory, do not count.
 fn output_files(store: &Store) -> Vec<u64> {
     let entries = fs::read_dir(store.dir.join("log")).expect("it is there").flatten();
     let outputs = entries.filter(|entry| !entry.file_name().to_string_lossy().ends_with(".ended"));

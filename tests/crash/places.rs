@@ -1,5 +1,5 @@
-//! Owns: a store's directory and files that are exchanged, removed or another's while they are used.
-//! Never: what is in them.
+//! Owns: a store whose directory or files are exchanged or removed during use, or belong to another user.
+//! Never: their content.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -13,16 +13,15 @@ use crate::harness::{MARKS, Store, chmod, open, served};
 use crate::shared::note;
 use crate::users::nobody;
 
-/// How often root looks while somebody else exchanges the directory.
+/// How often root looks while another user exchanges the directory.
 const LOOKS: usize = 150;
 
-/// Asserts that nothing that a store can be asked is answered, and that the words say why.
+/// Asserts that commands fail for this reason.
 fn is_refused(store: &Store, words: &str) {
     store.refuses(&[&["list"], &["status"], &["add", "true"], &["cancel", "--all"], &["daemon"]], words);
 }
 
-/// Root's store and another user's of one job each, below a directory in which the other may do what he
-/// likes.
+/// Makes a store of root and a store of another user, with one job each, in a directory of that user.
 fn two_stores(nobody: u32) -> (Store, Store) {
     let (mut roots, mut others) = (Store::at("place/roots"), Store::of_user(nobody));
     others.add(&["--hold", "--name", "others-job"], MARKS);
@@ -116,8 +115,8 @@ fn a_database_that_belongs_to_somebody_else_is_refused() {
     is_refused(&store, &format!("taskq.db` belongs to user {nobody}, not to user 0"));
 }
 
-/// Ends a daemon by an add after something happened to its store, and checks what it says and what was
-/// acknowledged.
+/// Changes the store of a daemon, adds a job, and checks that the daemon exits for this reason and has
+/// acknowledged no job that is in no store.
 fn ends_with_the_reason(act: impl Fn(&Store), words: &str) -> Store {
     let (store, mut daemon) = served();
     store.add(&["--hold"], MARKS);

@@ -1,5 +1,5 @@
-//! Owns: finding, signalling and outliving processes, and waiting for things with an end to patience.
-//! Never: what the processes are for.
+//! Owns: finding, signalling and reaping processes, and waiting with a time limit.
+//! Never: the purpose of the processes.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -16,10 +16,10 @@ use nix::unistd::Pid;
 
 use crate::shared::now;
 
-/// Whatever takes this long has hung.
+/// The time limit: an action that takes this long has hung.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Does something that blocks; panics if it takes longer than `PATIENCE`.
+/// Runs an action that blocks. Panics if it takes longer than `PATIENCE`.
 pub fn patiently<T: Send + 'static>(what: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, waits) = mpsc::channel();
     thread::spawn(move || done.send(act()));
@@ -83,7 +83,7 @@ pub fn freeze(pid: Pid) {
     });
 }
 
-/// Looks every millisecond: for a state that no event announces. The only wait for time in these tests.
+/// Polls every millisecond for a state that no event announces. No other test code waits for time.
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = now();
     while !is_so() {
@@ -97,7 +97,7 @@ pub fn reaped(pid: Pid) {
     eventually("the job is reaped", || !fs::exists(format!("/proc/{pid}")).expect("there is /proc"));
 }
 
-/// Reaps a process whose parent is gone: it is ours, the nearest subreaper's.
+/// Reaps a process whose parent is gone: it has become our child, because we are a subreaper.
 pub fn outlive(what: &str, pid: Pid) -> WaitStatus {
     patiently(what, move || waitpid(pid, None).expect("it came to us"))
 }
@@ -111,8 +111,8 @@ pub fn sockets(pid: i64) -> Vec<String> {
         .collect()
 }
 
-/// Whether all threads of a process sleep at one moment: none has run between two looks at each. One that was
-/// woken up and has not run yet does not count as asleep.
+/// Returns whether all threads of a process sleep: none has run between two looks. A thread that was woken up
+/// and has not run yet does not count as asleep.
 pub fn is_asleep(pid: Pid) -> bool {
     let threads = || {
         let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();

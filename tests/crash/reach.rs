@@ -1,4 +1,4 @@
-//! Owns: clients and daemons that do not find each other, or that the system refuses what it takes to.
+//! Owns: clients and daemons that do not find each other, or that lack the means of the system to do so.
 //! Never: processes that are killed.
 
 use std::fs;
@@ -14,7 +14,7 @@ use crate::harness::{Beside, Daemon, MARKS, Store, gated, open, served, stderr, 
 use crate::processes::{freeze, output, send};
 use crate::shared::{has, now};
 
-/// A command line under limits that a shell sets.
+/// Returns a command under limits that a shell sets.
 fn limited(store: &Store, limits: &str, arguments: &[&str]) -> Command {
     let mut command = store.program("sh");
     command.args(["-c", &format!("{limits} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_taskq"), "--dir"]);
@@ -22,8 +22,8 @@ fn limited(store: &Store, limits: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// A command line that gets no inotify instance: it runs in a namespace of users whose limit is 0. `None`:
-/// this system, or this user, has no such namespaces.
+/// Returns a command that gets no inotify instance, because it runs in a user namespace with a limit of 0;
+/// `None` if this system, or this user, has no such namespaces.
 fn without_inotify(store: &Store, arguments: &[&str]) -> Option<Command> {
     let within = |script: &str| {
         let mut command = store.program("unshare");

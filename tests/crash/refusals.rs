@@ -1,4 +1,4 @@
-//! Owns: stores that this program cannot use: damaged, of a later version, closed to it.
+//! Owns: stores that this program cannot use, because they are damaged, of a later version or foreign.
 //! Never: repairing one.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::harness::{MARKS, Store, bytes, chmod};
 
-/// Every verb, with what it needs to get as far as the store.
+/// Every verb, with arguments that let it come as far as the store.
 const VERBS: &[&[&str]] = &[
     &["add", "-c", "true"],
     &["list"],

@@ -1,4 +1,4 @@
-//! Owns: a system that has no processes left to start a run with, or no inodes.
+//! Owns: a system that has no process or no inode left for the start of a run.
 //! Never: a full disk (see `disk`).
 
 use nix::unistd::geteuid;
@@ -9,7 +9,7 @@ use crate::harness::{Daemon, MARKS, Store};
 use crate::processes::eventually;
 use crate::shared::has;
 
-/// Nobody else has it: the limit counts all processes of a user.
+/// A user without other processes, because the limit counts all processes of a user.
 const USER: u32 = 54_321;
 
 #[test]

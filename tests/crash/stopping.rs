@@ -7,7 +7,7 @@ use crate::check::{finish, run};
 use crate::harness::{MARKS, Store, gated, open, rest, served, stderr};
 use crate::processes::{freeze, reaped, send};
 
-/// A job that ignores TERM, and its child too; both hold the FIFO `alive` open.
+/// A job that ignores TERM, with a child that ignores it. Both hold the FIFO `alive` open.
 const STUBBORN: &str =
     "trap '' TERM; exec 9>alive; (read x <never) & echo on >ready; wait; wait; read x <never";
 

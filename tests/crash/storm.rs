@@ -1,5 +1,5 @@
-//! Owns: kills at many instants, picked by a seeded generator and counted in events of the file system.
-//! Never: time, save where no write is left to count: a kill comes after the n-th write to a file.
+//! Owns: kills at many instants, which a seeded generator picks: after the n-th write to a file.
+//! Never: waiting for time, except when no write is left to count.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::shared::setting;
 /// The seed, unless `TASKQ_CRASH_SEED` has another.
 const SEED: u64 = 20_260_301;
 
-/// A store that is not written to for so long has nothing left to do.
+/// A store that is not written for this long has nothing left to do.
 const SILENCE_MS: u8 = 200;
 
 /// A splitmix64 generator.
@@ -50,8 +50,8 @@ impl Writes {
         Self(inotify)
     }
 
-    /// Returns after `events` more of them, or when something can be read of the `other` end, or after a
-    /// silence: inotify counts equal writes in a row as one, so fewer events can come than are waited for.
+    /// Blocks until `events` more writes, until `other` is readable, or until a silence: inotify reports equal
+    /// writes in a row as one, so fewer events may come.
     pub fn await_events(&mut self, mut events: u64, other: Option<BorrowedFd<'_>>) {
         let mut buffer = [0; 4096];
         while events > 0 {
@@ -66,7 +66,7 @@ impl Writes {
         }
     }
 
-    /// Forgets those that have been.
+    /// Forgets the writes until now.
     pub fn forget(&mut self) {
         while self.0.read_events(&mut [0; 4096]).is_ok_and(|events| events.count() > 0) {}
     }

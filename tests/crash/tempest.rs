@@ -1,9 +1,9 @@
-//! Owns: the long storm: daemon, keeper, both and clients are killed at random while jobs of every kind come
-//! and go.
-//! Never: sleeping: a kill comes after so many writes to the log.
+//! Owns: the long storm, in which daemon, keeper, both, and clients are killed at random while jobs of every
+//! kind come and go.
+//! Never: sleeping: a kill comes after a number of writes to the log.
 //!
-//! 20 seconds, unless `TASKQ_STORM_SECONDS` has another number; the seed is printed, and `TASKQ_CRASH_SEED`
-//! replays it as far as the machine does the same again. By hand: `TASKQ_STORM_SECONDS=600
+//! It lasts 20 seconds, unless `TASKQ_STORM_SECONDS` has another number. It prints its seed. `TASKQ_CRASH_SEED`
+//! replays that, as far as the machine does the same again. By hand: `TASKQ_STORM_SECONDS=600
 //! TASKQ_CRASH_SEED=$RANDOM cargo test --test crash storm_of_kills -- --nocapture`
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use crate::storm::{Random, Writes, seed};
 
 const OUTPUT: &str = "SELECT data FROM output JOIN run ON run.id = output.run_id WHERE run.job_id = ?1";
 
-/// What was done so far.
+/// The kills and acknowledged jobs so far.
 #[derive(Debug, Default)]
 struct Tally {
     daemons: u32,
@@ -36,7 +36,7 @@ struct Job {
     status: i32,
 }
 
-/// A job that ends with a status of its own, and writes its own name as much as it should.
+/// Returns a script with its exit status. It writes the name of its run twice.
 fn script(random: &mut Random) -> (String, i32) {
     let status = i32::try_from(random.below(4)).expect("small");
     let pause = ["", "sleep 0.02; ", "sleep 0.2; "][usize::try_from(random.below(3)).expect("small")];
@@ -47,7 +47,7 @@ fn seconds() -> u64 {
     setting("TASKQ_STORM_SECONDS").unwrap_or(20)
 }
 
-/// Starts `add`s and kills some of them; what printed an id is acknowledged.
+/// Starts `add` commands and kills some of them. A job whose id was printed is acknowledged.
 fn clients(store: &Store, writes: &mut Writes, random: &mut Random, tally: &mut Tally) {
     let adding: Vec<(Child, i32)> = (0..3)
         .map(|_| {
@@ -123,7 +123,7 @@ fn a_storm_of_kills_loses_doubles_and_invents_nothing() {
     store.close(daemon);
 }
 
-/// Holds the run log against what really happened, and returns how many runs were lost with their keepers.
+/// Compares the run log with what really happened. Returns how many runs were lost with their keepers.
 fn judge(store: &Store, tally: &Tally) -> usize {
     let database = store.database();
     is_whole(&database);

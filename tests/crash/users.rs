@@ -1,5 +1,5 @@
-//! Owns: other users, and the modes that keep them out.
-//! Never: what root can do to everybody.
+//! Owns: other users, and the file modes that keep them out.
+//! Never: the powers of root.
 
 use std::fs;
 use std::io::Read;
@@ -16,7 +16,7 @@ use crate::harness::{Daemon, MARKS, Store, chmod, gated, open};
 use crate::processes::{eventually, output};
 use crate::shared::{has, setting};
 
-/// The uid of somebody else; `None`: we cannot become one.
+/// Returns the uid of another user; `None` if this process cannot switch to it.
 pub fn nobody() -> Option<u32> {
     if !has("root", geteuid().is_root()) {
         return None;
@@ -155,7 +155,7 @@ fn a_read_only_store_is_refused_and_stays_as_it_is() {
     assert!(store.ok(&["list"]).lines().count() == 2);
 }
 
-/// Not a test: what somebody else does with a socket of a store whose directory was opened to everybody.
+/// Not a test: another user at a socket of a store whose directory is open to everyone.
 #[test]
 #[ignore = "the body of a process of another test"]
 fn intruder() {
@@ -170,7 +170,7 @@ fn intruder() {
     }
 }
 
-/// Lets somebody else try a socket.
+/// Lets another user try a socket.
 fn intrude(store: &Store, uid: u32, name: &str) {
     let mut command = store.program("setpriv");
     command

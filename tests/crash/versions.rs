@@ -1,5 +1,5 @@
-//! Owns: stores of another version, while somebody serves them.
-//! Never: what the steps between two versions do.
+//! Owns: stores of another version, with and without a daemon.
+//! Never: the steps between two versions.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use crate::harness::{MARKS, Store, chmod, gated, open, served};
 use crate::processes::send;
 
-/// Makes the store one of a version before the first, which has nothing in it.
+/// Makes an empty store of the version before the first.
 fn of_version_0(store: &Store) {
     fs::create_dir(&store.dir).expect("the name is new");
     chmod(&store.dir, 0o700);

@@ -31,7 +31,7 @@ fn refused(ended: Ended) -> String {
     }
 }
 
-/// Whether this test can become somebody else.
+/// Returns whether this process can switch to another user.
 fn is_root() -> bool {
     has("root", geteuid().is_root())
 }

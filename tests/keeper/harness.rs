@@ -1,5 +1,5 @@
-//! Owns: a keeper in a process of its own, and a daemon's end of the connection for a test to hold.
-//! Never: sleeping: everything here blocks on a socket, a FIFO or an exit, and panics after `PATIENCE`.
+//! Owns: a keeper in its own process, and the daemon's end of the connection, which a test holds.
+//! Never: sleeping. Everything blocks on a socket, a FIFO or an exit, and panics after `PATIENCE_MS`.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -23,13 +23,13 @@ use taskq::keeper::protocol::{
 use taskq::keeper::{Channel, KeeperConfig, SOCKET, adopt_stdin_listener, launch, output_path, serve};
 use tempfile::TempDir;
 
-/// Whatever takes this long has hung.
+/// The time limit: an action that takes this long has hung.
 const PATIENCE_MS: u16 = 20_000;
 
 /// The instance of every keeper here.
 pub const INSTANCE: i64 = 4711;
 
-/// Not a test: what `Keeper::start` runs in another process, with the store as one more argument.
+/// Not a test: the process that `Keeper::start` starts, with the store as an additional argument.
 #[test]
 #[ignore = "the body of the keeper processes of the other tests"]
 #[expect(clippy::exit, reason = "the report of a test is nothing for a keeper's streams")]
@@ -66,7 +66,7 @@ pub fn test_arguments(name: &str, more: &str) -> Vec<OsString> {
     [name, "--exact", "--ignored", "--nocapture", "--test-threads=1", more].map(OsString::from).to_vec()
 }
 
-/// A keeper process. Dropped, it must end by itself with 0, for it has nothing left to do.
+/// A keeper process. When it is dropped, it must exit by itself with 0, because it has nothing left to do.
 pub struct Keeper {
     pub dir: TempDir,
     pub pid: Pid,
@@ -153,9 +153,9 @@ impl Drop for Keeper {
     }
 }
 
-/// Blocks until a job reads the FIFO, and lets it read on.
+/// Blocks until a job reads the FIFO, and lets it continue.
 ///
-/// One run a gate: while it is still being closed after the first, a second one could pass it.
+/// Each gate is for one run: a second run could pass the gate before it is closed.
 pub fn open_gate(path: &Path) {
     drop(OpenOptions::new().write(true).open(path).expect("the FIFO is there"));
 }
@@ -201,7 +201,7 @@ impl Daemon {
         Self { link: Channel::new(stream).expect("it is a socket"), inbox: VecDeque::new() }
     }
 
-    /// Says hello and returns what is known; results that are not acknowledged are the next messages.
+    /// Says hello, and returns the known attempts. Results without an acknowledgement are the next messages.
     pub fn hello(&mut self) -> Vec<Known> {
         self.send(ToKeeper::Hello { version: PROTOCOL_VERSION });
         let FromKeeper::Hello { version: PROTOCOL_VERSION, instance: INSTANCE, known, ended } = self.next()
@@ -233,7 +233,7 @@ impl Daemon {
         self.link.flush();
     }
 
-    /// Blocks until the keeper has read some of what it was sent, and reads nothing itself.
+    /// Blocks until the keeper has read some messages. Reads nothing itself.
     pub fn wait_writable(&mut self) {
         let mut fds = [PollFd::new(self.link.as_fd(), PollFlags::POLLOUT)];
         assert_ne!(poll(&mut fds, PollTimeout::from(PATIENCE_MS)), Ok(0), "the keeper does not read");
@@ -302,7 +302,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // What the link still keeps would be lost with it, and a keeper waits for ever for a lost
+        // Unsent messages would be lost with the link, and a keeper waits for ever for a lost
         // acknowledgement.
         while self.link.wants_write() && !std::thread::panicking() {
             self.wait_writable();

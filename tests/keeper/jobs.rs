@@ -1,4 +1,4 @@
-//! The surroundings of a job, the report of its end, and its stop.
+//! The environment of a job, the report of its end, and its stop.
 
 use std::fs;
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! Messages: standing orders, known attempts, kept results, and broken connections.
+//! Messages: waiting orders, known attempts, kept results, and broken connections.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Write};

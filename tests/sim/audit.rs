@@ -1,5 +1,5 @@
 //! Owns: the promises as invariants over the changes of each commit.
-//! Never: how a change came about.
+//! Never: the cause of a change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::rows::{Database, Row};
 /// The rows that changed: as they were, unless they are new, and as they are.
 pub type Changes = Vec<(Option<Row>, Row)>;
 
-/// Everything that was seen so far, and the model that it must agree with.
+/// The rows seen so far, and the model with which they must agree.
 #[derive(Debug)]
 pub struct Audit {
     pub db: Database,
@@ -203,7 +203,7 @@ impl Audit {
         }
     }
 
-    /// Checks that what is claimed is ordered to start, the best first, and nothing else is.
+    /// Checks that exactly the claimed runs are ordered to start, the best first.
     fn check_starts(&self, changes: &Changes, instance: Option<KeeperInstance>, done: &TurnOutput) {
         let ordered: Vec<Attempt> = done
             .orders
@@ -301,7 +301,7 @@ impl Audit {
         }
     }
 
-    /// Makes the checks that one look at the end is enough for.
+    /// Makes the checks that are needed only once, at the end.
     pub fn at_the_end(&self) {
         self.db.check_integrity();
         let all: Vec<Row> = self.db.all_runs();

@@ -7,7 +7,7 @@ use crate::keeper::Script;
 use crate::rows::Row;
 use crate::world::{DAY, Faults, HOUR, SECOND, Trace, World};
 
-/// How a random world goes.
+/// The pace of a random world.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     pub steps: u64,
@@ -60,7 +60,7 @@ const BEGINNINGS: [&str; 6] = [
     "2026-11-01T00:00:00Z",
 ];
 
-/// With more unfinished runs a job is cancelled: they cost time and show nothing new.
+/// If a job has more unfinished runs, it is cancelled: they cost time and show nothing new.
 const OPEN_MAX: usize = 60;
 
 /// Plays one world to its end.
@@ -90,7 +90,7 @@ pub fn play(seed: u64, pace: Pace, trace: &Trace) {
     finish(&mut world);
 }
 
-/// Lets everything come to rest, and checks it once more.
+/// Lets the world come to rest, and checks it once more.
 pub fn finish(world: &mut World) {
     world.faults = Faults::default();
     if world.daemon.is_none() {

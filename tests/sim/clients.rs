@@ -1,5 +1,5 @@
-//! Owns: what the commands write, and what that changes in the model. A client may die between its commit and
-//! its poke.
+//! Owns: the writes of commands, and their effects in the model. A client may die between its commit and its
+//! poke.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -17,7 +17,7 @@ use crate::model::{Owed, Trigger};
 use crate::rows::Row;
 use crate::world::World;
 
-/// Why a job fires.
+/// The trigger of a job.
 #[derive(Clone, Debug)]
 pub enum When {
     At(Timestamp),
@@ -70,7 +70,7 @@ fn name(queue: &str) -> QueueName {
 }
 
 impl World {
-    /// `taskq add`: by the daemon or, where that does not answer, by the client itself. Returns 0 if the job
+    /// `taskq add`: by the daemon, or by the client itself if the daemon does not answer. Returns 0 if the job
     /// is refused.
     pub fn add(&mut self, wish: &Wish) -> i64 {
         let now = self.now();

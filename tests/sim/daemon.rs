@@ -1,5 +1,5 @@
-//! Owns: a daemon with the pacer and the turn of the real one, which does around them what
-//! `src/daemon/serve.rs` does, and dies wherever one can.
+//! Owns: a daemon with the real pacer and turn, and the rest of `src/daemon/serve.rs` around them. It dies
+//! wherever a daemon can.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::keeper::Keeper;
 use crate::rows::Row;
 use crate::world::{STEP_BACK, World};
 
-/// What the daemon keeps in memory.
+/// The daemon's memory.
 #[derive(Debug)]
 pub struct Daemon {
     pub zone: Zone,
@@ -28,11 +28,11 @@ pub struct Daemon {
     /// The keeper that said hello on it.
     pub instance: Option<KeeperInstance>,
     pub pacer: Pacer,
-    /// Jobs that clients have handed over.
+    /// Jobs that clients have sent.
     pub adding: Vec<Adding>,
 }
 
-/// What keeps the store from being written.
+/// The reason why the store cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
     None,
@@ -43,7 +43,7 @@ enum Trouble {
 }
 
 impl World {
-    /// Does what a daemon does before its loop, see `Daemon::prepare`.
+    /// Starts a daemon up to its loop, see `Daemon::prepare`.
     pub fn start_daemon(&mut self) {
         assert!(self.daemon.is_none());
         self.note("daemon starts");
@@ -142,7 +142,7 @@ impl World {
         true
     }
 
-    /// The daemon takes in what a keeper has reported.
+    /// The daemon receives reports of a keeper.
     pub fn hears(&mut self, reports: Vec<FromKeeper>) {
         let (clock, is_watched) = (self.clock(), self.is_watched);
         let Some(daemon) = &mut self.daemon else { return };
@@ -194,7 +194,7 @@ impl World {
         }
     }
 
-    /// Lets the daemon write what a clock or a zone has made necessary, and the model as well.
+    /// Lets daemon and model plan again after a change of clock or zone.
     fn catch_up(&mut self, trouble: Trouble, now: Timestamp) -> StoreResult<()> {
         let daemon = self.daemon.as_mut().expect("it lives");
         let (before, old_zone, zone) = (daemon.pacer.catch_up, daemon.zone.clone(), self.zone.clone());
@@ -326,7 +326,7 @@ impl World {
         }
     }
 
-    /// From here on no queue may be filled beyond its present width, if the keeper has received everything.
+    /// If the keeper has received all orders, no queue may exceed its present width from now on.
     fn told_widths(&mut self) {
         if self.orders.iter().all(|(at, _, _)| *at <= self.mono) {
             self.keeper_acts();

@@ -1,6 +1,6 @@
-//! Owns: a keeper with the real keeper's run table and stop signals, whose processes are scripts.
+//! Owns: a keeper with the real run table and stop signals. Its processes are scripts.
 //!
-//! The ledger is what really happened. It outlives keepers, so that the run log can be compared with it.
+//! The ledger records what really happened. It outlives keepers, so that the run log can be compared with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::world::World;
 /// The pause after the system had no means to start a process.
 const DELAY: u64 = 1_000_000;
 
-/// What a process does.
+/// The behaviour of a process.
 #[derive(Clone, Debug)]
 pub struct Script {
     /// How long it runs if nobody stops it, in microseconds.
@@ -53,7 +53,7 @@ impl Script {
     }
 }
 
-/// What happened, whoever remembers it.
+/// The record of what really happened.
 #[derive(Debug, Default)]
 pub struct Ledger {
     /// Each start of an attempt, and the keeper that tried. More than one is a broken promise.
@@ -74,7 +74,7 @@ pub struct Ledger {
     pids: u32,
 }
 
-/// A process, whoever watches it.
+/// A process, with or without a keeper.
 #[derive(Debug)]
 pub struct Process {
     attempt: Attempt,
@@ -233,7 +233,7 @@ impl Keeper {
         self.processes.insert(process.pid, process);
     }
 
-    /// Does what is due: ends first, so that what ended by itself is not called stopped.
+    /// Acts on due events. Ends come first, so that a process that ended by itself does not count as stopped.
     pub fn expire(&mut self, world: &mut World) {
         let mono = world.mono;
         for (queue, _) in self.delays.extract_if(.., |_, at| *at <= mono).collect::<Vec<_>>() {
@@ -251,7 +251,7 @@ impl Keeper {
         settled.into_iter().for_each(|ended| self.conclude(ended, world));
     }
 
-    /// Gives away the slots of the processes that have ended, and returns whether there are any.
+    /// Frees the slots of processes that have ended, and returns whether there are any.
     fn reap(&mut self, world: &mut World) -> bool {
         let mono = world.mono;
         let gone: Vec<Process> = self
@@ -280,7 +280,7 @@ impl Keeper {
         is_any
     }
 
-    /// Everything it knew is gone. Its processes continue.
+    /// Forgets everything. Its processes continue.
     pub fn die(self, ledger: &mut Ledger) {
         ledger.dead.insert(self.instance);
         let processes = self.processes.into_values().filter(|process| process.attempt.run().is_some());
@@ -389,7 +389,7 @@ impl Keeper {
         );
     }
 
-    /// Moves the stopping of a run on, and lets its process obey the signal.
+    /// Sends the next stop signal to a run, and lets its process obey.
     fn strike(
         &mut self,
         pid: u32,

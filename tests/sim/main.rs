@@ -1,8 +1,8 @@
 //! The production engine, store, turn and pacer in a simulated world: its clocks, its keeper and its
 //! accidents come from a seed.
 //!
-//! Besides the fixed seeds each run plays new ones; `TASKQ_SIM_SEEDS=n` says how many. `TASKQ_SIM_SEED=n`
-//! plays one world and prints all that happens in it.
+//! Each run plays the fixed seeds and `TASKQ_SIM_SEEDS=n` new ones. `TASKQ_SIM_SEED=n` plays one world and
+//! prints all its events.
 
 mod audit;
 mod chance;
@@ -34,7 +34,7 @@ const LONG_FROM: u64 = 1_000_000;
 /// How many new seeds a run plays.
 const NEW_SEEDS: u64 = 20;
 
-/// How much of a world that went wrong is shown.
+/// How many lines of a failed world are shown.
 const LINES_SHOWN: usize = 60;
 
 fn pace_of(seed: u64) -> Pace {

@@ -1,5 +1,5 @@
-//! Owns: which fires a trigger owes, counted one by one, and what its policy makes of late ones. It is slow
-//! and plain, to check the engine, which counts without walking.
+//! Owns: a model of the fires that a trigger owes, and of its policy for late ones. It counts them one by one,
+//! to check the engine, which does not.
 
 use std::collections::BTreeSet;
 

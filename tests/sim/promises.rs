@@ -1,4 +1,4 @@
-//! The promises one by one, each in a small world of its own, in which every invariant is checked, too.
+//! The promises one by one, each in its own small world, in which every invariant is checked too.
 
 use taskq::domain::{End, Missed, MissedMode, Outcome, Overlap, Span, Timestamp};
 

@@ -1,4 +1,4 @@
-//! Owns: the database as it is, read without the store's own queries.
+//! Owns: reading the database without the queries of the store.
 
 use std::path::Path;
 
@@ -174,7 +174,7 @@ impl Database {
         self.query("SELECT id FROM job ORDER BY id", &[], |row| row.get(0))
     }
 
-    /// Returns the jobs that are done and should not be, or should be and are not.
+    /// Returns the jobs of which `done_at` is wrong.
     pub fn wrongly_done(&self) -> Vec<i64> {
         let sql = "SELECT id FROM job WHERE (done_at IS NOT NULL) <> (
                 NOT EXISTS (SELECT 1 FROM run WHERE job_id = job.id AND state <> 'finished')

@@ -1,6 +1,6 @@
-//! Owns: the simulated machine: its clocks, a store, a keeper, the messages under way, and the accidents.
+//! Owns: the simulated machine: its clocks, store, keeper, unreceived messages, and accidents.
 //!
-//! Time moves from one event to the next. Whatever can die can die between any two effects.
+//! Time moves from one event to the next. Daemon, keeper and clients can die between any two effects.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -29,10 +29,10 @@ pub const DAY: u64 = 24 * HOUR;
 /// The daemon's own: after a larger step back of the clock it plans again.
 pub const STEP_BACK: i64 = 3 * HOUR as i64;
 
-/// With more rounds at one instant, the world would never settle.
+/// A world with more rounds at one instant would never settle.
 const SETTLE_MAX: usize = 5_000;
 
-/// How often something goes wrong, in a thousand.
+/// How often each accident happens, in a thousand.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
     /// A process dies at a place where one can.
@@ -41,7 +41,7 @@ pub struct Faults {
     pub busy: u64,
     /// The disk is full.
     pub full: u64,
-    /// Orders and results are under way for a while, and starts are tried again.
+    /// Orders and results arrive late, and starts are tried again.
     pub delay: u64,
 }
 
