@@ -11,9 +11,8 @@ use taskq::cli::import::plan::read_table;
 use taskq::cli::import::planned::{ImportContext, TableLine};
 use taskq::cli::import::report::table_report;
 use taskq::crontab::{Layout, lines};
-use taskq::domain::Timestamp;
+use taskq::domain::{Person, Timestamp};
 use taskq::schedule::{Dialect, Zone};
-use taskq::system::users::Person;
 
 /// Friday 2026-11-20 12:00:00 UTC.
 const NOW: i64 = 1_795_176_000;

@@ -9,10 +9,10 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use taskq::crontab::{
-    Account, CommandText, Entry, Finding, Layout, Line, MailRule, Note, Options, Timing, Variables, Verdict,
+    CommandText, Entry, Finding, Layout, Line, MailRule, Note, Options, Timing, Variables, Verdict,
     environment, lines, mail_rule, read, write,
 };
-use taskq::domain::Timestamp;
+use taskq::domain::{Person, Timestamp};
 use taskq::schedule::{Dialect, Schedule, Zone, parse_cron};
 
 const USERS: [&[u8]; 5] = [b"root", b"daemon", b"nobody", b"www-data", b"backup"];
@@ -164,7 +164,7 @@ fn as_written(entry: &Entry<'_>, origin: Dialect) -> Option<write::TableJob> {
 
 /// Returns the environment by name, with an address in any case.
 fn vars(variables: &Variables, origin: Dialect) -> write::Vars {
-    let env = environment(variables, &account(), &[], origin);
+    let env = environment(variables, &nobody(), &[], origin);
     let pairs = env.iter().map(|var| (name(var).to_vec(), var[name(var).len() + 1..].to_vec()));
     let mut vars: write::Vars = pairs.collect();
     vars.entry(write::MAILTO.to_vec()).or_insert_with(|| b"nobody".to_vec());
@@ -187,13 +187,13 @@ fn meaning(expr: &str, vars: &write::Vars, command: &[u8], stdin: Option<&[u8]>)
     (expr.to_owned(), vars, command.to_vec(), stdin.map(<[u8]>::to_vec))
 }
 
-fn account() -> Account {
-    Account { name: "nobody".to_owned(), home: b"/nonexistent".to_vec() }
+fn nobody() -> Person {
+    Person { name: "nobody".to_owned(), home: b"/nonexistent".to_vec(), shell: b"/bin/sh".to_vec() }
 }
 
 fn check_variables(variables: &Variables, origin: Dialect) {
     assert!(variables.len() <= VARIABLES_MAX, "a table sets no more");
-    let account = account();
+    let account = nobody();
     let env = environment(variables, &account, &[b"LANG=C.UTF-8".to_vec(), b"HOME=/login".to_vec()], origin);
     let mut names: Vec<&[u8]> = env.iter().map(|var| name(var)).collect();
     names.sort_unstable();

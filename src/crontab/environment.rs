@@ -3,15 +3,8 @@
 
 use super::address::is_safe;
 use super::assignment::Variable;
-use crate::domain::EnvVar;
+use crate::domain::{EnvVar, Person};
 use crate::schedule::Dialect;
-
-/// A job's user: cron's part of passwd(5).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    pub name: String,
-    pub home: Vec<u8>,
-}
 
 /// Whom cron mails the output of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,15 +19,15 @@ pub enum MailRule {
 /// Returns the environment of a job: the table's variables, then those of cron, then `login`, which
 /// pam_env(8) sets for every session. The first of a name wins, but a table cannot set the name of the user.
 /// No name is twice in `table`.
-pub fn environment(table: &[Variable], account: &Account, login: &[EnvVar], dialect: Dialect) -> Vec<EnvVar> {
+pub fn environment(table: &[Variable], person: &Person, login: &[EnvVar], dialect: Dialect) -> Vec<EnvVar> {
     let path: &[u8] = match dialect {
         Dialect::Debian => b"/usr/bin:/bin",
         Dialect::Cronie => b"/usr/bin:/bin:/usr/sbin:/sbin",
     };
-    let name = account.name.as_bytes();
+    let name = person.name.as_bytes();
     let mut own: Vec<(&[u8], &[u8])> =
         table.iter().map(|variable| (variable.name.as_slice(), variable.value.as_slice())).collect();
-    let defaults: [(&[u8], &[u8]); 3] = [(b"SHELL", b"/bin/sh"), (b"HOME", &account.home), (b"PATH", path)];
+    let defaults: [(&[u8], &[u8]); 3] = [(b"SHELL", b"/bin/sh"), (b"HOME", &person.home), (b"PATH", path)];
     for default in defaults {
         if !own.iter().any(|(known, _)| *known == default.0) {
             own.push(default);
@@ -62,8 +55,8 @@ pub(super) fn value<'a>(table: &'a [Variable], name: &[u8]) -> Option<&'a [u8]> 
 }
 
 /// Returns whom cron mails: the addresses of `MAILTO`, or the user. cronie expands `$NAME` in `MAILTO`.
-pub fn mail_rule(table: &[Variable], env: &[EnvVar], account: &Account, dialect: Dialect) -> MailRule {
-    let Some(to) = value(table, b"MAILTO") else { return MailRule::To(account.name.clone()) };
+pub fn mail_rule(table: &[Variable], env: &[EnvVar], person: &Person, dialect: Dialect) -> MailRule {
+    let Some(to) = value(table, b"MAILTO") else { return MailRule::To(person.name.clone()) };
     let to = match dialect {
         Dialect::Debian => to.to_vec(),
         Dialect::Cronie => expanded(to, env),

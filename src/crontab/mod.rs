@@ -27,7 +27,7 @@ pub use annotate::note_on_days;
 pub use assignment::Variable;
 pub use calls::CrontabCall;
 pub use command::{CommandText, split_command};
-pub use environment::{Account, MailRule, environment, mail_rule};
+pub use environment::{MailRule, environment, mail_rule};
 pub use finding::{Entry, Finding, Options, Timing, Variables, Verdict};
 pub use line::{BadForm, Ending, EntryText, Layout, Line, Syntax, When, lines};
 pub use note::{Fires, Note, ZoneVariable};

@@ -3,6 +3,7 @@
 
 mod ids;
 mod job;
+mod person;
 mod policy;
 mod run;
 mod timestamp;
@@ -10,6 +11,7 @@ mod trigger;
 
 pub use ids::{InvalidId, JobId, JobKey, JobName, JobRef, QueueName, RunId, Tag, TriggerId};
 pub use job::{CommandLine, EnvVar, Execution, Mail, MailFormat, MailWhen, NewJob, Stdin, value_of};
+pub use person::Person;
 pub use policy::{Missed, MissedMode, Overlap, Policy, rank};
 pub use run::{End, JobState, Outcome, RunState, StopCause, TriggerKind, Usage};
 pub use timestamp::{Span, Timestamp};

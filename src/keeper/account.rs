@@ -1,4 +1,4 @@
-//! Owns: the user that an attempt runs as, looked up at its start.
+//! Owns: looking up the user of an attempt at its start.
 //! Never: becoming that user (see `sys`).
 
 use std::ffi::CString;
@@ -6,20 +6,20 @@ use std::ffi::CString;
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, User, getgrouplist};
 
-/// A user as the system knows it now.
+/// The ids of a user, as the system has them now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     pub uid: Uid,
     /// The group of its entry in passwd(5).
     pub gid: Gid,
-    /// All the groups it is in, that one among them: what initgroups(3) would set.
+    /// All its groups, including `gid`, as initgroups(3) would set them.
     pub groups: Vec<Gid>,
 }
 
 /// Finds a user by name.
 ///
 /// # Errors
-/// `ENOENT` if there is no such user (any more).
+/// `ENOENT` if there is no such user.
 pub fn find(name: &str) -> Result<Credentials, Errno> {
     let c_name = CString::new(name).map_err(|_| Errno::ENOENT)?;
     let user = User::from_name(name)?.ok_or(Errno::ENOENT)?;

@@ -1,5 +1,5 @@
-//! Owns: one end of the connection between daemon and keeper: frames in, frames out, never blocking.
-//! Never: what the messages mean.
+//! Owns: one end of the connection between daemon and keeper. It never blocks.
+//! Never: the meaning of messages.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,8 +13,8 @@ use super::wire::{self, FrameError, FrameReader};
 /// How much is read in one call: a few hundred messages of the usual size.
 const READ_BYTES: usize = 16 << 10;
 
-/// How many reads come before the rest of the program gets its turn; what is left makes the next poll return
-/// at once.
+/// How many reads come before the rest of the program continues. The next poll returns at once if bytes are
+/// left.
 const READS_PER_FILL: usize = 16;
 
 /// A connected socket with a buffer on either side.
@@ -23,11 +23,11 @@ pub struct Channel {
     stream: UnixStream,
     reader: FrameReader,
     out: Vec<u8>,
-    /// Everything in `out` before this was written.
+    /// The bytes of `out` before this index are written.
     written: usize,
-    /// The other side reads no more. What it has sent before that is still read.
+    /// The other side no longer reads. The bytes that it has sent are still read.
     is_shut: bool,
-    /// The other side will send no more. What it has sent is in the buffer.
+    /// The other side no longer sends. All that it has sent is in the buffer.
     is_ended: bool,
 }
 
@@ -93,7 +93,7 @@ impl Channel {
         }
     }
 
-    /// Takes messages; `flush` writes them.
+    /// Takes messages, for `flush` to write.
     ///
     /// # Errors
     /// If a message is longer than a frame may be: then none of them is taken, and the channel stays usable.

@@ -1,10 +1,9 @@
 //! Owns: the files that keepers leave when they exit in order: `keeper-INSTANCE.ended` in the log
 //! directory.
-//! Never: what a daemon concludes from them.
+//! Never: the conclusions of a daemon.
 //!
-//! A daemon may die between the commit of a claim and the order; its idle keeper then exits. Without a
-//! marker the next daemon could not tell that keeper from one that was killed, and would take the run for
-//! lost.
+//! A daemon may die between the commit of a claim and the order. Then its idle keeper exits. Without a marker
+//! this keeper would look like a killed one to the next daemon, and the run would count as lost.
 
 use std::fs::{self, File};
 use std::io;

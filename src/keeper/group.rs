@@ -8,14 +8,15 @@ use nix::unistd::Pid;
 use super::procfs;
 use super::stopping::StopSignal;
 
-/// Signals the whole group of a run whose leader was not reaped: nobody else can have its number.
+/// Signals the whole group of a run whose leader was not reaped, so that its number belongs to no other
+/// group.
 pub fn signal_group(leader: u32, signal: StopSignal) {
     let signals: &[Signal] = match signal {
         StopSignal::Terminate => &[Signal::SIGTERM, Signal::SIGCONT],
         StopSignal::Kill => &[Signal::SIGKILL],
     };
     for signal in signals {
-        // ESRCH is impossible, and EPERM is a member that changed its user: it cannot be reached.
+        // ESRCH is impossible. EPERM means that a member has changed its user and cannot be reached.
         let _ = killpg(group(leader), *signal);
     }
 }

@@ -1,5 +1,5 @@
-//! Owns: what an attempt reads: an opened file, or a text in memory.
-//! Never: waiting for a FIFO's writer, or for a process that does not read.
+//! Owns: the standard input of an attempt: an opened file, or a text in memory.
+//! Never: waiting for the writer of a FIFO, or for a process that does not read.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -11,7 +11,7 @@ use std::path::Path;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-/// What a process reads that is given nothing.
+/// The standard input of a process without one.
 pub const NOTHING: &[u8] = b"/dev/null";
 
 /// How a file is opened for reading: without waiting at a FIFO or a terminal, and without making a terminal

@@ -1,4 +1,4 @@
-//! Owns: how many descriptors this process, and what it starts, may have open.
+//! Owns: the limit of open descriptors, of this process and of those that it starts.
 //! Never: opening one.
 
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
@@ -30,11 +30,11 @@ impl DescriptorLimit {
     }
 }
 
-/// Raises the soft limit of descriptors to the hard one; `None`: it is as it was. `soft`: what it was, if it
-/// is raised already.
+/// Raises the soft limit of descriptors to the hard one. Returns `None` if nothing has changed. `soft` is the
+/// limit before, if it is raised already.
 ///
-/// The soft limit is low (1,024) for programs that use select(2); whoever starts such programs must give it
-/// back to them.
+/// The soft limit is low (1,024) for programs that use select(2), so it must be restored for programs that
+/// this process starts.
 pub fn raise_descriptor_limit(soft: Option<rlim_t>) -> Option<DescriptorLimit> {
     let (current, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     let soft = soft.unwrap_or(current);

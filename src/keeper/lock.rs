@@ -26,7 +26,7 @@ fn whole_file(kind: libc::c_int) -> libc::flock {
     }
 }
 
-/// Takes the lock of an open file; `false`: another process has it.
+/// Takes the lock of an open file. Returns `false` if another process has it.
 ///
 /// # Errors
 /// Any other error of fcntl(2).
@@ -38,8 +38,8 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Returns the process that has the lock of an open file. What the file says may still be from the one
-/// before it.
+/// Returns the process that has the lock of an open file. The content of the file may still be of the
+/// previous holder.
 pub fn holder(file: &File) -> Option<i32> {
     let mut lock = whole_file(libc::F_WRLCK);
     fcntl(file, FcntlArg::F_GETLK(&mut lock)).ok()?;

@@ -1,5 +1,5 @@
 //! Owns: the processes of runs: the only fork, signal and wait in the program.
-//! Never: the database, schedules, or what a result means.
+//! Never: the database, schedules, or the meaning of a result.
 
 mod account;
 mod channel;

@@ -1,5 +1,5 @@
-//! Owns: the output file of a task: what is appended to it, what is dropped, and the mark in place of that.
-//! Never: where the bytes come from (see `drain`).
+//! Owns: the output file of a task, and the mark in it for output that was dropped.
+//! Never: the source of the bytes (see `drain`).
 //!
 //! A task never fails because of its output. What does not fit is dropped and counted. The store keeps a
 //! reserve on its disk, so that a run that fills the disk can still be recorded and cancelled.
@@ -15,7 +15,7 @@ use nix::unistd;
 
 use crate::error::errno_of;
 
-/// What is left free on a disk for the database, in bytes: its log takes 4 MiB.
+/// The reserve on a disk for the database, in bytes. The log takes 4 MiB.
 const RESERVE_BYTES_MAX: u64 = 16 << 20;
 
 /// On a small disk the reserve is this part of it.
@@ -30,7 +30,7 @@ const OUTPUT_MODE: u32 = 0o600;
 /// How much of the output of background processes is kept after their run has ended, in bytes.
 const BACKGROUND_BYTES_MAX: u64 = 10 << 20;
 
-/// Why bytes are dropped.
+/// The reason why bytes are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lack {
     /// There is no room on the disk but the reserve.

@@ -1,4 +1,4 @@
-//! Owns: where a program may lie, by the rules of execvp(3).
+//! Owns: finding a program by the rules of execvp(3).
 //! Never: starting it (see `process`).
 
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use nix::unistd::{AccessFlags, access};
 use crate::domain::value_of;
 use crate::error::errno_of;
 
-/// What execvp(3) searches if the environment has no `PATH`.
+/// The path that execvp(3) searches if the environment has no `PATH`.
 const DEFAULT_PATH: &[u8] = b"/usr/bin:/bin";
 
 /// Returns the candidates in turn, as they are given to execve(2): `program` itself if it has a slash, else

@@ -1,4 +1,4 @@
-//! Owns: what proc_pid(5) says about processes that may be nobody's children.
+//! Owns: the facts in proc_pid(5) about processes that may not be children of the keeper.
 //! Never: what follows from it.
 
 use std::fs;

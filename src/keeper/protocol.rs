@@ -41,7 +41,7 @@ impl KeeperId {
     }
 }
 
-/// What a keeper runs.
+/// A thing that a keeper runs.
 ///
 /// In messages it is two numbers, as in the first version: a run's job (from 1) and number, or 0 and a
 /// mail. Negative numbers are free for later kinds.
@@ -103,12 +103,12 @@ impl Task {
     }
 }
 
-/// One try of a task: what a start, a stop and a result are about.
+/// One try of a task. Starts, stops and results name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Attempt {
-    /// What is tried.
+    /// The task.
     pub task: Task,
-    /// Which try, from 1.
+    /// The number of the try, from 1.
     pub number: u32,
 }
 
@@ -155,7 +155,7 @@ pub struct StartOrder {
     pub kill_after: Span,
 }
 
-/// What most starts have no need of.
+/// The options of a start that most starts do not need.
 ///
 /// In messages it is a list of those extras that differ from the default, each in bytes of its own, so that
 /// a keeper can pass over one that it does not know.
@@ -209,7 +209,7 @@ impl From<Vec<Vec<u8>>> for StartExtras {
     }
 }
 
-/// What a keeper needs in order to find an attempt that another keeper, which is gone, was sent.
+/// The facts by which a keeper finds an attempt of a keeper that is gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeekOrder {
     pub attempt: Attempt,

@@ -1,6 +1,6 @@
-//! Owns: the keeper's run table: which attempts stand by, run, or have ended unacknowledged, and which is
-//! next in a queue.
-//! Never: processes, sockets, clocks: it is pure.
+//! Owns: the keeper's table of attempts that stand by, run, or have ended without an acknowledgement, and the
+//! order of its queues.
+//! Never: processes, sockets, clocks. It is pure.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -44,7 +44,7 @@ struct Queue {
     waiting: VecDeque<(StartOrder, StartExtras)>,
 }
 
-/// All attempts that the keeper answers for. Each is in one state, and leaves only by an acknowledgement.
+/// All attempts of the keeper. Each is in one state, and is forgotten only after an acknowledgement.
 #[derive(Debug, Default)]
 pub struct Roster {
     attempts: BTreeMap<Attempt, State>,

@@ -1,9 +1,9 @@
 //! Owns: finding the processes of an attempt whose keeper is gone.
 //! Never: watching or signalling them (see `server`).
 //!
-//! The processes are nobody's children any more. Three things identify them: the process id in the run log,
-//! if its process was started at the recorded time; the attempt's pipe, which nobody else can hold; and the
-//! marks in their environment, which name the attempt and the microsecond of its fire.
+//! The keeper is not their parent. Three facts identify them: the process id in the run log, if that process
+//! was started at the recorded time; the attempt's pipe, which no other process can hold; and the marks in
+//! their environment, which name the attempt and the microsecond of its fire.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;

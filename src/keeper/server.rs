@@ -1,8 +1,7 @@
 //! Owns: the keeper's loop: wait → reap → expire → read the daemon's orders → answer.
-//! Never: the database, or what a result means.
+//! Never: the database, or the meaning of a result.
 //!
-//! It wakes up when a child ends, the daemon sends something or a deadline is reached, and for nothing
-//! else.
+//! It wakes up only when a child ends, the daemon sends bytes or a deadline is reached.
 
 mod attempts;
 mod unattended;
@@ -33,8 +32,8 @@ use super::roster::Roster;
 use super::search::Survey;
 use super::{LOG_DIRECTORY, SOCKET, exit_marker, setup};
 
-/// How many orders are obeyed in one turn: a thousand starts take a second, and slots that others wait for,
-/// and timeouts, cannot wait that long.
+/// How many orders are obeyed in one turn. A thousand starts take a second, which is too long for timeouts and
+/// for runs that wait for a slot.
 const ORDERS_PER_TURN: usize = 16;
 
 /// A keeper without a hello by then was launched by a daemon that died at once. It exits; a later daemon
@@ -47,7 +46,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// How often a keeper that only keeps results for the next daemon checks that its store is still there.
 const STORE_CHECK: Duration = Duration::from_secs(60);
 
-/// What a keeper is launched with.
+/// The settings of a keeper.
 #[derive(Clone, Debug)]
 pub struct KeeperConfig {
     /// The store's directory.
@@ -127,11 +126,11 @@ struct Server<'a> {
     roster: Roster,
     /// When which group is due for a signal.
     deadlines: BTreeSet<(Duration, u32)>,
-    /// Groups that were sent TERM and whose leader has ended: when the rest of them is killed.
+    /// Groups that got TERM and whose leader has ended, with the time at which the rest is killed.
     orphaned_groups: HashMap<u32, Duration>,
-    /// Queues for whose next start the system had no means: when it is tried again.
+    /// Queues whose next start the system has refused, with the time at which it is tried again.
     delays: HashMap<String, Duration>,
-    /// Attempts that could not be started, and since when.
+    /// Attempts that could not be started, with the time of the first try.
     refused: HashMap<Attempt, Duration>,
     /// Results whose output is not in its file yet.
     settling: HashMap<Attempt, Ended>,
@@ -150,7 +149,7 @@ struct Server<'a> {
     unreaped: bool,
 }
 
-/// What woke the loop up.
+/// The events that have ended a wait.
 struct Ready {
     children: bool,
     newcomer: bool,
@@ -194,8 +193,8 @@ impl Server<'_> {
         }
     }
 
-    /// Makes the socket anew: a daemon finds the lock and cannot connect. If that fails the daemon asks
-    /// again.
+    /// Makes the socket again, for a daemon that found the lock and could not connect. If that fails, the
+    /// daemon asks again.
     fn listen_anew(&mut self) {
         self.store_check_at = Some(Duration::ZERO);
         if !self.dir.is_gone()
@@ -261,7 +260,7 @@ impl Server<'_> {
         Ok(Ready { children, newcomer: listener.is_some_and(ready) })
     }
 
-    /// Returns how long there is nothing to do unless something arrives; `None`: for ever.
+    /// Returns how long there is nothing to do unless something arrives; `None` if there is no limit.
     fn poll_timeout(&mut self) -> Option<Duration> {
         if let Some(connection) = &self.connection
             && (connection.behind || connection.channel.is_ended())

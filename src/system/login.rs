@@ -7,8 +7,7 @@ use std::path::PathBuf;
 
 use nix::unistd::User;
 
-use super::users::Person;
-use crate::domain::EnvVar;
+use crate::domain::{EnvVar, Person};
 
 /// Returns the small environment that cron(8) gives to jobs of `user`; `None`: of the caller.
 pub fn clean_environment(user: Option<&Person>) -> Vec<EnvVar> {

@@ -6,13 +6,7 @@ use std::path::PathBuf;
 
 use nix::unistd::User;
 
-/// The entry of a user in passwd(5), as far as environments and mails need it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Person {
-    pub name: String,
-    pub home: Vec<u8>,
-    pub shell: Vec<u8>,
-}
+use crate::domain::Person;
 
 impl From<User> for Person {
     fn from(user: User) -> Self {

@@ -8,11 +8,10 @@ use taskq::daemon::{
     AddRequest, Beginning, Excerpt, Mailer, Pacer, Timer, TurnInput, TurnOutput, begin, turn,
     uncommitted_stops,
 };
-use taskq::domain::{JobId, Timestamp};
+use taskq::domain::{JobId, Person, Timestamp};
 use taskq::keeper::protocol::{Ended, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use taskq::schedule::{Schedule, Zone};
 use taskq::store::{Store, StoreError, StoreResult};
-use taskq::system::users::Person;
 
 use crate::clients::Adding;
 use crate::keeper::Keeper;

@@ -12,13 +12,12 @@ use super::causes::{Causes, settle};
 use super::planned::{Caused, ImportContext, PlannedJob, Shared, TableLine, zone_of};
 use crate::crontab::write::MAILTO;
 use crate::crontab::{
-    Account, Entry, Finding, Layout, MailRule, Note, Options, Timing, Verdict, environment, mail_rule, read,
+    Entry, Finding, Layout, MailRule, Note, Options, Timing, Verdict, environment, mail_rule, read,
 };
-use crate::domain::{CommandLine, Mail, MailFormat, MailWhen, Stdin, TriggerSpec, value_of};
+use crate::domain::{CommandLine, Mail, MailFormat, MailWhen, Person, Stdin, TriggerSpec, value_of};
 use crate::engine::first_fire;
 use crate::schedule::{Dialect, Schedule, compile};
 use crate::store::FirstFire;
-use crate::system::users::Person;
 
 /// The directory of a job whose `HOME` is not a path; cron would leave it in cron's own directory.
 const NO_HOME: &[u8] = b"/";
@@ -111,9 +110,8 @@ fn table_line<'a>(
 
 fn share(entry: &Entry<'_>, here: &ImportContext, users: &Users) -> Shared {
     let user = entry.user.and_then(|name| users.find(name)).unwrap_or_else(|| here.own.clone());
-    let account = Account { name: user.name, home: user.home };
-    let env = environment(&entry.variables, &account, &here.login, here.origin);
-    let mail = mail_rule(&entry.variables, &env, &account, here.origin);
+    let env = environment(&entry.variables, &user, &here.login, here.origin);
+    let mail = mail_rule(&entry.variables, &env, &user, here.origin);
     let mut notes = Vec::new();
     let mut note = |by: &'static [u8], note| notes.push(Caused { by, note });
     let shown = |value: &[u8]| String::from_utf8_lossy(value).into_owned();

@@ -7,12 +7,11 @@ use std::rc::Rc;
 
 use crate::crontab::{Finding, MailRule, Note, Variables, Verdict, stable_hash};
 use crate::domain::{
-    CommandLine, EnvVar, Execution, Mail, Missed, MissedMode, NewJob, Overlap, Policy, QueueName, Span,
-    Stdin, Timestamp,
+    CommandLine, EnvVar, Execution, Mail, Missed, MissedMode, NewJob, Overlap, Person, Policy, QueueName,
+    Span, Stdin, Timestamp,
 };
 use crate::schedule::{Dialect, Zone};
 use crate::store::FirstFire;
-use crate::system::users::Person;
 use crate::system::{login, machine, users};
 
 /// How far back Debian's cron makes up for jobs at fixed times: it takes a shorter jump of the clock for

@@ -4,9 +4,8 @@
 use super::plan::read_table;
 use super::planned::{ImportContext, TableLine};
 use crate::crontab::{Layout, Note};
-use crate::domain::Timestamp;
+use crate::domain::{Person, Timestamp};
 use crate::schedule::{Dialect, Zone};
-use crate::system::users::Person;
 
 fn person(name: &str) -> Person {
     Person { name: name.to_owned(), home: format!("/home/{name}").into_bytes(), shell: b"/bin/sh".to_vec() }

@@ -8,11 +8,10 @@ use std::str::FromStr;
 use strsim::damerau_levenshtein;
 
 use crate::crontab::safe_signs;
-use crate::domain::{EnvVar, Mail, MailFormat, MailWhen, MissedMode, Stdin};
+use crate::domain::{EnvVar, Mail, MailFormat, MailWhen, MissedMode, Person, Stdin};
 use crate::error::{Error, Result, describe};
 use crate::schedule::Dialect;
 use crate::system::users;
-use crate::system::users::Person;
 
 /// The longest standard input in the store, in bytes. A longer one belongs into a file.
 const TEXT_BYTES_MAX: usize = 1 << 20;

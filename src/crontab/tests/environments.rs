@@ -1,15 +1,15 @@
 //! Owns: the environment of a job and the addresses of its mail, measured with Debian's cron and read from
 //! the source of cronie. Never: sending mail.
 
-use super::super::{Account, Layout, MailRule, environment, mail_rule};
+use super::super::{Layout, MailRule, environment, mail_rule};
 use super::last_entry;
-use crate::domain::EnvVar;
+use crate::domain::{EnvVar, Person};
 use crate::schedule::Dialect;
 
 const DEBIAN: [&str; 4] = ["SHELL=/bin/sh", "HOME=/home/alice", "PATH=/usr/bin:/bin", "LOGNAME=alice"];
 
-fn alice() -> Account {
-    Account { name: "alice".to_owned(), home: b"/home/alice".to_vec() }
+fn alice() -> Person {
+    Person { name: "alice".to_owned(), home: b"/home/alice".to_vec(), shell: b"/bin/sh".to_vec() }
 }
 
 /// Returns the environment and the mail rule of a job below these lines.

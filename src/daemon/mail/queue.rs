@@ -9,13 +9,12 @@ use std::path::PathBuf;
 
 use super::compose::{Sender, compose};
 use crate::daemon::outputs::Excerpt;
-use crate::domain::{End, EnvVar, RunId, Span, Stdin, StopCause};
+use crate::domain::{End, EnvVar, Person, RunId, Span, Stdin, StopCause};
 use crate::engine::pick_mails;
 use crate::keeper::protocol::{Attempt, Ended, KeeperInstance, StartExtras, StartOrder, ToKeeper};
 use crate::schedule::Zone;
 use crate::shown;
 use crate::store::{MailToSend, StoreResult, Writer};
-use crate::system::users::Person;
 
 /// The most bytes of an output in a mail. The middle of a longer output is left out.
 pub const BODY_BYTES_MAX: u64 = 1 << 20;

@@ -8,14 +8,13 @@ use super::job::{ExportedJob, Trigger};
 use super::session;
 use super::warnings::{ExportWarnings, warn_of_policies};
 use crate::crontab::write::{MAILTO, OWN, TableJob, Vars, assignment, quoted, write};
-use crate::crontab::{Account, MailRule, Variable, environment, mail_rule};
+use crate::crontab::{MailRule, Variable, environment, mail_rule};
 use crate::domain::{
-    CommandLine, EnvVar, Mail, MailWhen, MissedMode, Overlap, Policy, QueueName, Span, Stdin, Timestamp,
-    TriggerSpec,
+    CommandLine, EnvVar, Mail, MailWhen, MissedMode, Overlap, Person, Policy, QueueName, Span, Stdin,
+    Timestamp, TriggerSpec,
 };
 use crate::schedule::{Dialect, Zone};
 use crate::store::JobView;
-use crate::system::users::Person;
 use crate::system::{login, machine, users};
 
 /// How many hours of skipped fires cron makes up for after a jump of the clock.
@@ -79,15 +78,10 @@ impl TargetCron {
         Self { zone, owner: users::person(None), dialect, login: login::login_environment() }
     }
 
-    fn account(&self) -> Account {
-        Account { name: self.owner.name.clone(), home: self.owner.home.clone() }
-    }
-
     /// Returns the variables that cron sets, with the owner as `MAILTO`.
     fn base(&self) -> Vars {
-        let account = self.account();
-        let mut vars = Vars::from([(MAILTO.to_vec(), account.name.clone().into_bytes())]);
-        for var in environment(&[], &account, &self.login, self.dialect) {
+        let mut vars = Vars::from([(MAILTO.to_vec(), self.owner.name.clone().into_bytes())]);
+        for var in environment(&[], &self.owner, &self.login, self.dialect) {
             let at = var.iter().position(|byte| *byte == b'=').unwrap_or(var.len());
             vars.insert(var[..at].to_vec(), var.get(at + 1..).unwrap_or_default().to_vec());
         }
@@ -256,10 +250,14 @@ impl Writer<'_> {
 
     /// Tells whether cron mails the same addresses as the job if its table sets this variable.
     fn mails_so(&self, job: &JobView, name: &[u8], value: &[u8]) -> bool {
-        let account = self.here.account();
         let variable = Variable { name: name.to_vec(), value: value.to_vec() };
-        let env = environment(std::slice::from_ref(&variable), &account, &self.here.login, self.here.dialect);
-        let rule = mail_rule(&[variable], &env, &account, self.here.dialect);
+        let env = environment(
+            std::slice::from_ref(&variable),
+            &self.here.owner,
+            &self.here.login,
+            self.here.dialect,
+        );
+        let rule = mail_rule(&[variable], &env, &self.here.owner, self.here.dialect);
         let is_so = match (rule, &job.definition.mail) {
             (MailRule::To(to), Some(mail)) => to == mail.to,
             (MailRule::Nobody | MailRule::Unsafe, None) => true,
