@@ -120,8 +120,8 @@ fn notice_step_back(writer: &Writer<'_>, system_zone: &Zone, now: Timestamp) -> 
     writer.apply(&plan, None, now, &mut Applied::default())
 }
 
-/// Lets a job fire again. The fires during its pause become one `skipped` run of each trigger. Returns whether
-/// the job was paused, or why one of its schedules can no longer be read; then the caller must roll back.
+/// Lets a job fire again. The fires during its pause become one `skipped` run of each trigger. Returns
+/// whether the job was paused, or why one of its schedules can no longer be read; then the caller must roll back.
 pub fn resume_job(
     writer: &Writer<'_>,
     job: JobId,

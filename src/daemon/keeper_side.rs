@@ -88,8 +88,8 @@ impl KeeperSide {
         }
     }
 
-    /// Connects to the living keeper, or to a new one, and says hello. If that fails, returns the pause before
-    /// the next try.
+    /// Connects to the living keeper, or to a new one, and says hello. If that fails, returns the pause
+    /// before the next try.
     pub(super) fn attach(&mut self) -> Option<Duration> {
         let is_first = !std::mem::take(&mut self.is_unreachable);
         let greeted = self.connect().and_then(|stream| {

@@ -188,8 +188,8 @@ impl Pacer {
     }
 }
 
-/// Returns the wall clock's distance from the monotonic one, in microseconds. It changes when the wall clock is
-/// set.
+/// Returns the wall clock's distance from the monotonic one, in microseconds. It changes when the wall
+/// clock is set.
 fn offset(clock: &dyn Clock) -> i64 {
     clock.now().as_micros() - i64::try_from(clock.monotonic().as_micros()).unwrap_or(i64::MAX)
 }

@@ -85,8 +85,8 @@ impl TurnInput<'_> {
         }
     }
 
-    /// Returns the keeper that runs and mails can be claimed for. A keeper of an earlier version only finishes
-    /// its runs, and new ones wait for the next keeper.
+    /// Returns the keeper that runs and mails can be claimed for. A keeper of an earlier version only
+    /// finishes its runs, and new ones wait for the next keeper.
     fn starter(&self) -> Option<KeeperId> {
         self.keeper.filter(|keeper| keeper.takes_starts())
     }

@@ -237,7 +237,8 @@ impl Store {
     /// first of them.
     pub fn add_gated(&self, options: &[&str], script: &str) -> File {
         let names = script.split('<').skip(1).map(|after| after.split([';', ' ']).next().expect("a name"));
-        let names: Vec<&str> = names.collect();
+        let mut names: Vec<&str> = names.collect();
+        names.dedup();
         self.fifos(&names);
         self.add(options, &format!("{MARKS}{script}"));
         self.gate(names[0])

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{User, geteuid};
 
 use crate::check::{count, finish};
-use crate::harness::{Daemon, MARKS, Store, bytes, chmod, open, stderr};
+use crate::harness::{Daemon, MARKS, Store, chmod, open, stderr};
 use crate::keeper_deaths::UNATTENDED;
 use crate::processes::{eventually, output, send};
 use crate::shared::has;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::check::{Run, count, is_whole, runs};
+use crate::check::{Run, is_whole, runs};
 use crate::harness::{Daemon, MARKS, Store, bytes};
 use crate::shared::{note, now, setting};
 use crate::storm::{Random, Writes, seed};

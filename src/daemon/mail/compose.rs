@@ -170,8 +170,8 @@ fn push_output(output: &Excerpt, run: RunId, message: &mut Vec<u8>) {
     }
 }
 
-/// Adds a header. Bytes that would end it early become blanks. Keeps a carriage return at the end of the value,
-/// as the crons do: a crontab with DOS line ends leaves it in its commands.
+/// Adds a header. Bytes that would end it early become blanks. Keeps a carriage return at the end of the
+/// value, as the crons do: a crontab with DOS line ends leaves it in its commands.
 fn push_header(message: &mut Vec<u8>, name: &str, value: &[u8]) {
     let (value, carriage_return) = value.strip_suffix(b"\r").map_or((value, false), |value| (value, true));
     message.extend_from_slice(format!("{name}: ").as_bytes());
