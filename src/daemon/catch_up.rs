@@ -121,7 +121,8 @@ fn notice_step_back(writer: &Writer<'_>, system_zone: &Zone, now: Timestamp) -> 
 }
 
 /// Lets a job fire again. The fires during its pause become one `skipped` run of each trigger. Returns
-/// whether the job was paused, or why one of its schedules can no longer be read; then the caller must roll back.
+/// whether the job was paused, or why one of its schedules can no longer be read. In that case the caller
+/// must roll back.
 pub fn resume_job(
     writer: &Writer<'_>,
     job: JobId,

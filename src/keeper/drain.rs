@@ -184,8 +184,8 @@ impl Drain {
         let _ = self.shared.epoll.add(outlet, EpollEvent::new(EpollFlags::EPOLLIN, key(outlet)));
     }
 
-    /// Returns the length of the output of a finished attempt. Returns `None` if the thread must first copy the
-    /// rest into the file, and then sends an answer.
+    /// Returns the length of the output of a finished attempt. Returns `None` if the thread must first copy
+    /// the rest into the file. It sends an answer then.
     pub(super) fn settle(&mut self, attempt: Attempt) -> Option<Settled> {
         // Later attempts append to the file of the first.
         if attempt.number == 1 && self.new.get(&attempt).is_some_and(was_never_written_to) {

@@ -32,8 +32,8 @@ use super::roster::Roster;
 use super::search::Survey;
 use super::{LOG_DIRECTORY, SOCKET, exit_marker, setup};
 
-/// How many orders are obeyed in one turn. A thousand starts take a second, which is too long for timeouts and
-/// for runs that wait for a slot.
+/// How many orders are obeyed in one turn. A thousand starts take a second, which is too long for timeouts
+/// and for runs that wait for a slot.
 const ORDERS_PER_TURN: usize = 16;
 
 /// A keeper without a hello by then was launched by a daemon that died at once. It exits; a later daemon

@@ -57,8 +57,8 @@ impl SpawnError {
         move |errno| Self { step, errno }
     }
 
-    /// Returns whether the system lacked something that becomes free again: processes, memory, descriptors, room on
-    /// the disk.
+    /// Returns whether the system lacked something that becomes free again: processes, memory, descriptors,
+    /// room on the disk.
     pub fn is_passing(self) -> bool {
         matches!(
             self.errno,

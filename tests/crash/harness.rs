@@ -320,8 +320,8 @@ impl Store {
         found
     }
 
-    /// Ends the daemon with TERM and waits until the keeper exits by itself. No process of the store may be left
-    /// then.
+    /// Ends the daemon with TERM and waits until the keeper exits by itself. No process of the store may be
+    /// left then.
     pub fn close(&self, daemon: Daemon) {
         let keeper = self.keeper();
         assert_eq!(daemon.stop(Signal::SIGTERM), Some(0));

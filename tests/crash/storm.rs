@@ -50,8 +50,8 @@ impl Writes {
         Self(inotify)
     }
 
-    /// Blocks until `events` more writes, until `other` is readable, or until a silence: inotify reports equal
-    /// writes in a row as one, so fewer events may come.
+    /// Blocks until `events` more writes, until `other` is readable, or until a silence: inotify reports
+    /// equal writes in a row as one, so fewer events may come.
     pub fn await_events(&mut self, mut events: u64, other: Option<BorrowedFd<'_>>) {
         let mut buffer = [0; 4096];
         while events > 0 {

@@ -2,9 +2,9 @@
 //! kind come and go.
 //! Never: sleeping: a kill comes after a number of writes to the log.
 //!
-//! It lasts 20 seconds, unless `TASKQ_STORM_SECONDS` has another number. It prints its seed. `TASKQ_CRASH_SEED`
-//! replays that, as far as the machine does the same again. By hand: `TASKQ_STORM_SECONDS=600
-//! TASKQ_CRASH_SEED=$RANDOM cargo test --test crash storm_of_kills -- --nocapture`
+//! It lasts 20 seconds, unless `TASKQ_STORM_SECONDS` has another number. It prints its seed.
+//! `TASKQ_CRASH_SEED` replays that, as far as the machine does the same again. By hand:
+//! `TASKQ_STORM_SECONDS=600 TASKQ_CRASH_SEED=$RANDOM cargo test --test crash storm_of_kills -- --nocapture`
 
 use std::collections::HashMap;
 use std::process::{Child, Output, Stdio};

@@ -70,8 +70,8 @@ fn name(queue: &str) -> QueueName {
 }
 
 impl World {
-    /// `taskq add`: by the daemon, or by the client itself if the daemon does not answer. Returns 0 if the job
-    /// is refused.
+    /// `taskq add`: by the daemon, or by the client itself if the daemon does not answer. Returns 0 if the
+    /// job is refused.
     pub fn add(&mut self, wish: &Wish) -> i64 {
         let now = self.now();
         let parts: Vec<(FirstFire, Trigger)> =

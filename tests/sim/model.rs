@@ -1,5 +1,5 @@
-//! Owns: a model of the fires that a trigger owes, and of its policy for late ones. It counts them one by one,
-//! to check the engine, which does not.
+//! Owns: a model of the fires that a trigger owes, and of its policy for late ones. It counts them one by
+//! one, to check the engine, which does not.
 
 use std::collections::BTreeSet;
 
