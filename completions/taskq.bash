@@ -52,6 +52,9 @@ _taskq() {
             taskq,queue)
                 cmd="taskq__subcmd__queue"
                 ;;
+            taskq,rename)
+                cmd="taskq__subcmd__rename"
+                ;;
             taskq,resume)
                 cmd="taskq__subcmd__resume"
                 ;;
@@ -86,7 +89,7 @@ _taskq() {
 
     case "${cmd}" in
         taskq)
-            opts="-h -V --dir --color --help --version add list ls show runs log next run cancel pause resume wait status queue crontab import export daemon"
+            opts="-h -V --dir --color --help --version add list ls show runs log next run cancel rename pause resume wait status queue crontab import export daemon"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -111,7 +114,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__add)
-            opts="-c -h --dir --color --at --cron --every --start --tz --cwd --umask --stdin --user --env --clean-env --name --tag --queue --priority --hold --timeout --kill-after --overlap --missed --grace --mail --from --json --help"
+            opts="-c -q -h --dir --color --at --cron --every --start --tz --cwd --umask --stdin --user --env --clean-env --name --tag --queue --priority --hold --timeout --kill-after --overlap --missed --grace --mail --from --replace --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -249,7 +252,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__cancel)
-            opts="-h --dir --color --queue --tag --all --now --json --help"
+            opts="-h --dir --color --queue --tag --all --now --wait --yes --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -653,6 +656,31 @@ _taskq() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        taskq__subcmd__rename)
+            opts="-h --dir --color --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         taskq__subcmd__resume)
             opts="-h --dir --color --queue --all --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -795,7 +823,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__wait)
-            opts="-h --dir --color --queue --tag --all --timeout --json --help"
+            opts="-h --dir --color --queue --tag --all --any --timeout --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -39,6 +39,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "log" -d 'Print the outp
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "next" -d 'Show the coming fires'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "run" -d 'Run jobs now, in addition to their schedule'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "cancel" -d 'Cancel jobs or runs'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "rename" -d 'Give a job another name'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "pause" -d 'Pause jobs or a queue'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "resume" -d 'Resume jobs or a queue'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "wait" -d 'Wait until jobs or runs have ended'
@@ -79,6 +80,8 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l mail -d 'Mail the ou
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l from -d 'Add many jobs: a JSON object a line; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l clean-env -d 'Start with cron\'s bare environment'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l hold -d 'Add it paused; `taskq resume` starts it'
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l replace -d 'Put the job in the place of the living job of its name'
+complete -c taskq -n "__fish_taskq_using_subcommand add" -s q -l quiet -d 'Print no notes about possible slips'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
@@ -181,8 +184,16 @@ complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l queue -d 'All job
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l tag -d 'All jobs with TAG' -r
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l all -d 'All jobs'
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l now -d 'KILL at once, without TERM'
+complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l wait -d 'Return when the running runs have ended'
+complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l yes -d 'With --all: cancel recurring jobs without a question'
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand rename" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand rename" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand rename" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand rename" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
@@ -207,6 +218,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand wait" -l queue -d 'All jobs 
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -l tag -d 'All jobs with TAG' -r
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -l timeout -d 'Give up after SPAN, with exit status 124 (never)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -l all -d 'All jobs'
+complete -c taskq -n "__fish_taskq_using_subcommand wait" -l any -d 'Only until the first of them has ended, and print its id'
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand status" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
@@ -273,5 +285,5 @@ complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l dir -d 'Keep jobs
 complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
-complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l slots -d 'Give the queue `default` N slots (one per CPU)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l slots -d 'Give N slots to each queue without a number of its own' -r
 complete -c taskq -n "__fish_taskq_using_subcommand daemon" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -40,6 +40,11 @@ pub fn command(command: &CommandLine) -> String {
     }
 }
 
+/// Returns a number of things: `1 run`, `3 runs`.
+pub fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Returns a length of time in its two largest units: `3d 4h`, `5h 12m`, `4m 10s`, `42s`, `1.2s`, `850ms`,
 /// `400us`.
 ///

@@ -12,6 +12,7 @@ pub mod import;
 mod job;
 pub mod output;
 mod pausing;
+mod question;
 mod target;
 pub mod usage;
 mod view;
@@ -25,7 +26,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
     add, cancel, crontab, daemon, export, help, import as import_command, keeper, list, log, next, pause,
-    queue, resume, run, runs, show, status, version, wait,
+    queue, rename, resume, run, runs, show, status, version, wait,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -120,6 +121,8 @@ pub enum Command {
     Run(run::RunArgs),
     /// Cancel jobs or runs
     Cancel(cancel::CancelArgs),
+    /// Give a job another name
+    Rename(rename::RenameArgs),
     /// Pause jobs or a queue
     Pause(pause::PauseArgs),
     /// Resume jobs or a queue
@@ -179,6 +182,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Next(args) => next::run(context, &args),
         Command::Run(args) => run::run(context, &args),
         Command::Cancel(args) => cancel::run(context, &args),
+        Command::Rename(args) => rename::run(context, &args),
         Command::Pause(args) => pause::run(context, &args),
         Command::Resume(args) => resume::run(context, &args),
         Command::Wait(args) => wait::run(context, &args),

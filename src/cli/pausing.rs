@@ -7,9 +7,10 @@ use super::args::JobsOrQueue;
 use super::context::{Context, Failure};
 use super::target::{find_job, find_queue};
 use super::view::json::document;
-use crate::domain::{JobId, Timestamp};
+use crate::domain::{JobId, RunState, Timestamp};
 use crate::error::{Error, Result};
-use crate::store::{JobFilter, Writer};
+use crate::shown::counted;
+use crate::store::{JobFilter, Reader, RunFilter, Writer};
 
 /// The jobs and queues that a pause or a resume changed.
 #[derive(Debug, Default, Serialize)]
@@ -18,16 +19,45 @@ struct PauseJson {
     queues: Vec<String>,
 }
 
+impl PauseJson {
+    /// Returns how many running runs the pause leaves alone.
+    fn running(&self, reader: &Reader<'_>) -> Result<usize, Failure> {
+        let mut running = 0;
+        for job in &self.jobs {
+            let filter = RunFilter { job: Some(*job), unfinished: true, ..RunFilter::default() };
+            running += reader.runs(&filter)?.iter().filter(|run| run.state == RunState::Running).count();
+        }
+        let queues = reader.queues()?;
+        let of_queues = queues.iter().filter(|queue| self.queues.contains(&queue.name));
+        Ok(running + of_queues.map(|queue| queue.running as usize).sum::<usize>())
+    }
+
+    /// Returns what was done, for a person: `paused 2 jobs; 1 running run continues`.
+    fn sentence(&self, verb: &str, running: usize) -> String {
+        let what = match (self.jobs.as_slice(), self.queues.as_slice()) {
+            (_, [queue]) => format!("queue `{queue}`"),
+            ([job], _) => format!("job {job}"),
+            (jobs, _) => counted(jobs.len(), "job"),
+        };
+        let goes_on = match running {
+            0 => String::new(),
+            1 => "; 1 running run continues".to_owned(),
+            runs => format!("; {runs} running runs continue"),
+        };
+        format!("{verb}d {what}{goes_on}")
+    }
+}
+
 /// Changes the named jobs, the queue, or every job, and answers with them if `json` is wanted. A job that
 /// needs no change is an error only if it is named.
 pub fn change(
     context: &Context<'_>,
     verb: &str,
     (which, json): (&JobsOrQueue, bool),
-    queue_paused_at: Option<Timestamp>,
+    pause_at: Option<Timestamp>,
     act: impl Fn(&Writer<'_>, JobId) -> Result<bool, Failure>,
 ) -> Result<u8> {
-    let already = if queue_paused_at.is_some() { "it is already paused" } else { "it is not paused" };
+    let already = if pause_at.is_some() { "it is already paused" } else { "it is not paused" };
     let write = |writer: &Writer<'_>| {
         let mut changed = PauseJson::default();
         for text in &which.jobs {
@@ -43,7 +73,7 @@ pub fn change(
         if let Some(text) = &which.queue {
             let what = format!("{verb} queue `{text}`");
             let queue = find_queue(writer, &what, text)?;
-            if !writer.pause_queue(&queue, queue_paused_at)? {
+            if !writer.pause_queue(&queue, pause_at)? {
                 return Err(Error::conflict(what, already).into());
             }
             changed.queues.push(queue.to_string());
@@ -61,6 +91,12 @@ pub fn change(
         if which.queue.is_some() { context.write(verb, write) } else { context.change(verb, write) }?;
     if json {
         context.output.json(&document(changed))?;
+    } else if context.output.streams().stderr_is_terminal {
+        let running = match pause_at {
+            Some(_) => context.read(verb, |reader| changed.running(reader))?,
+            None => 0,
+        };
+        context.output.talk(&changed.sentence(verb, running));
     }
     Ok(0)
 }

@@ -131,11 +131,11 @@ fn a_variable_has_a_name() {
 }
 
 #[test]
-fn from_goes_with_json_and_with_nothing_else() {
+fn from_goes_with_no_option_of_a_job() {
     assert!(add(&["--from", "-", "--json"]).json);
     let built = built();
     let add = built.find_subcommand("add").expect("it is a verb");
-    let free = ["from", "json", "dir", "color", "help"];
+    let free = ["from", "replace", "quiet", "json", "dir", "color", "help"];
     for arg in add.get_arguments().filter(|arg| !free.contains(&arg.get_id().as_str())) {
         let conflicts = add
             .get_arg_conflicts_with(add.get_arguments().find(|a| a.get_id() == "from").expect("it is one"));

@@ -16,10 +16,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
 use super::lock::open_store;
+use super::names::{NameClash, free_name};
 use super::poke::Poke;
 use super::random_id;
 use super::sockets::{self, NamedSocket};
-use crate::domain::{JobId, JobKey, NewJob, QueueName, Timestamp};
+use crate::domain::{JobId, JobName, NewJob, QueueName, Timestamp};
+use crate::engine::after_end;
 use crate::error::{Error, Result};
 use crate::keeper::wire::{FrameReader, encode};
 use crate::store::{FirstFire, Store, StoreResult, Writer};
@@ -35,6 +37,8 @@ pub struct AddRequest {
     pub id: i64,
     pub job: NewJob,
     pub triggers: Vec<FirstFire>,
+    /// If a living job has its name.
+    pub clash: NameClash,
 }
 
 pub type AddAnswer = Result<JobId>;
@@ -46,6 +50,8 @@ pub struct Adding<'a> {
     pub what: &'a str,
     /// Jobs of the same batch that were added before it.
     pub others: &'a [JobId],
+    /// If a living job has its name.
+    pub clash: NameClash,
     pub request: Option<i64>,
     pub now: Timestamp,
 }
@@ -58,14 +64,9 @@ pub fn add_job(
     adding: &Adding<'_>,
 ) -> StoreResult<AddAnswer> {
     if let Some(name) = &job.name
-        && let Some(taken) = writer.find_job(&JobKey::Name(name.clone()))?
+        && let Some(refused) = refused_name(writer, name, adding)?
     {
-        let by = if adding.others.contains(&taken) {
-            "an earlier line".to_owned()
-        } else {
-            format!("job {taken}")
-        };
-        return Ok(Err(Error::conflict(adding.what, format!("the name `{name}` is taken by {by}"))));
+        return Ok(Err(refused));
     }
     // The default queue always exists, and most jobs use it.
     if job.queue != QueueName::default() && !writer.has_queue(&job.queue)? {
@@ -75,6 +76,19 @@ pub fn add_job(
     Ok(Ok(writer.add_job(job, triggers, adding.request, adding.now)?))
 }
 
+fn refused_name(writer: &Writer<'_>, name: &JobName, adding: &Adding<'_>) -> StoreResult<Option<Error>> {
+    let taken = |by: &str| Error::conflict(adding.what, format!("the name `{name}` is taken by {by}"));
+    // Before the name is freed: a batch must not replace its own jobs.
+    if writer.name_holder(name)?.is_some_and(|(holder, _)| adding.others.contains(&holder)) {
+        return Ok(Some(taken("an earlier line")));
+    }
+    let holder = free_name(writer, name, adding.clash, adding.now)?;
+    Ok(holder.map(|job| {
+        taken(&format!("job {job}"))
+            .hint("put the new job in its place with `--replace`, or choose another name")
+    }))
+}
+
 /// Stores the job of a request.
 pub(super) fn add_requested(
     writer: &Writer<'_>,
@@ -82,7 +96,7 @@ pub(super) fn add_requested(
     now: Timestamp,
 ) -> StoreResult<AddAnswer> {
     let what = request.job.name.as_ref().map_or_else(|| WHAT.to_owned(), |name| format!("{WHAT} `{name}`"));
-    let adding = Adding { what: &what, others: &[], request: Some(request.id), now };
+    let adding = Adding { what: &what, others: &[], clash: request.clash, request: Some(request.id), now };
     add_job(writer, &request.job, &request.triggers, &adding)
 }
 
@@ -91,10 +105,17 @@ const WHAT: &str = "add job";
 /// Adds one job to the store in `dir`. The job is on disk when this returns.
 ///
 /// # Errors
-/// `Conflict` if its name is taken, `NotFound` if its queue does not exist, `Io` if it cannot be stored.
-pub fn add(dir: &Path, job: NewJob, triggers: Vec<FirstFire>, now: Timestamp) -> Result<JobId> {
+/// `Conflict` if its name is taken and not to be replaced, `NotFound` if its queue does not exist, `Io` if it
+/// cannot be stored.
+pub fn add(
+    dir: &Path,
+    job: NewJob,
+    triggers: Vec<FirstFire>,
+    clash: NameClash,
+    now: Timestamp,
+) -> Result<JobId> {
     let id = random_id().map_err(|error| Error::io(WHAT, &error))?;
-    let request = AddRequest { id, job, triggers };
+    let request = AddRequest { id, job, triggers, clash };
     if let Some(answer) = ask(dir, &request) {
         return answer;
     }
@@ -109,7 +130,11 @@ pub fn add(dir: &Path, job: NewJob, triggers: Vec<FirstFire>, now: Timestamp) ->
 pub fn add_once(store: &mut Store, request: &AddRequest, now: Timestamp) -> StoreResult<AddAnswer> {
     store.write(|writer| match writer.find_request(request.id)? {
         Some(job) => Ok(Ok(job)),
-        None => add_requested(writer, request, now),
+        None => {
+            let added = add_requested(writer, request, now)?;
+            writer.follow_up(after_end, now)?;
+            Ok(added)
+        }
     })
 }
 

@@ -4,7 +4,7 @@
 
 use log::info;
 
-use crate::domain::{JobId, QueueName, Span, Timestamp};
+use crate::domain::{JobId, Span, Timestamp};
 use crate::engine::{after_end, after_step_back, follow_zone, resume};
 use crate::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use crate::schedule::Zone;
@@ -18,8 +18,6 @@ pub(super) const STEP_BACK: Span = Span::from_seconds(3 * 3_600);
 pub struct Beginning<'a> {
     /// Which boot of the machine this is.
     pub boot_id: &'a str,
-    /// New slots for the default queue.
-    pub slots: Option<u32>,
     pub zone: &'a Zone,
     /// Keepers that exited with nothing left to report.
     pub ended_keepers: &'a [KeeperInstance],
@@ -29,9 +27,6 @@ pub struct Beginning<'a> {
 /// Prepares the store once, before the first turn.
 pub fn begin(store: &mut Store, beginning: &Beginning<'_>) -> StoreResult<()> {
     store.write(|writer| {
-        if beginning.slots.is_some() {
-            writer.set_queue(&QueueName::default(), beginning.slots)?;
-        }
         if writer.latest_queued_at()?.is_some_and(|latest| latest > beginning.now + STEP_BACK) {
             notice_step_back(writer, beginning.zone, beginning.now)?;
         }

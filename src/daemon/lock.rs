@@ -20,6 +20,7 @@ use crate::error::{self, Error, Result, describe};
 use crate::keeper::lock::{holder, try_lock};
 use crate::store::{Store, StoreError};
 use crate::system::directory::FileId;
+use crate::system::machine;
 
 const LOCK_FILE: &str = "daemon.lock";
 
@@ -30,6 +31,8 @@ pub struct DaemonInfo {
     /// When it started, in microseconds since the epoch.
     pub since_us: i64,
     pub version: String,
+    /// The slots of a queue without a number of its own.
+    pub default_slots: usize,
 }
 
 impl DaemonInfo {
@@ -106,6 +109,12 @@ pub fn running_daemon(dir: &Path) -> Option<DaemonInfo> {
     read_info(&mut file)
 }
 
+/// Returns the slots of a queue without a number of its own: as the running daemon was started, else one per
+/// CPU.
+pub fn default_slots(dir: &Path) -> usize {
+    running_daemon(dir).map_or_else(machine::cpus, |daemon| daemon.default_slots)
+}
+
 /// Makes the daemon of the store in `dir` check its sockets and take a turn, if one runs.
 ///
 /// It sends SIGHUP, which a daemon handles from before it takes its lock until it exits.
@@ -156,7 +165,7 @@ mod tests {
     #[test]
     fn a_process_that_inherits_the_file_does_not_inherit_the_lock() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let info = DaemonInfo { pid: 1, since_us: 0, version: String::new() };
+        let info = DaemonInfo { pid: 1, since_us: 0, version: String::new(), default_slots: 1 };
         let lock = acquire(dir.path(), dir.path(), &info).expect("nobody has it");
         let heir = lock.0.try_clone().expect("it is open");
         let mut child =
@@ -172,7 +181,7 @@ mod tests {
     fn a_lock_that_cannot_be_opened_is_an_error_in_our_words() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::create_dir(dir.path().join(LOCK_FILE)).expect("it is empty");
-        let info = DaemonInfo { pid: 1, since_us: 0, version: String::new() };
+        let info = DaemonInfo { pid: 1, since_us: 0, version: String::new(), default_slots: 1 };
         let error = acquire(dir.path(), dir.path(), &info).expect_err("a directory is no lock");
         assert_eq!(error.to_string(), "cannot start daemon: `daemon.lock`: is a directory");
     }

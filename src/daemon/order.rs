@@ -5,10 +5,10 @@ use crate::domain::{CommandLine, End, Execution, Timestamp};
 use crate::keeper::protocol::{Attempt, Ended, SeekOrder, StartExtras, StartOrder, ToKeeper};
 use crate::store::{ClaimedRun, Start};
 
-/// Makes the order. `cpus`: the slots of a queue without a width.
-pub(super) fn start_order(start: Start, cpus: usize) -> ToKeeper {
+/// Makes the order. `default_slots`: the slots of a queue without a width.
+pub(super) fn start_order(start: Start, default_slots: usize) -> ToKeeper {
     let env = environment(&start);
-    let slots = slots(&start, cpus);
+    let slots = slots(&start, default_slots);
     let argv = match start.job.execution.command {
         CommandLine::Argv(argv) => argv,
         CommandLine::Script(script) => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), script],
@@ -29,20 +29,20 @@ pub(super) fn start_order(start: Start, cpus: usize) -> ToKeeper {
 }
 
 /// Makes the order to find the processes of a run that was claimed for a keeper that is gone.
-pub(super) fn seek_order(claimed: &ClaimedRun, start: Start, cpus: usize) -> ToKeeper {
+pub(super) fn seek_order(claimed: &ClaimedRun, start: Start, default_slots: usize) -> ToKeeper {
     ToKeeper::Seek(SeekOrder {
         attempt: Attempt::of_run(claimed.run, claimed.attempt),
         marks: own_variables(&start),
         started: claimed.started,
-        slots: slots(&start, cpus),
+        slots: slots(&start, default_slots),
         queue: start.queue,
         timeout: start.job.policy.timeout,
         kill_after: start.job.policy.kill_after,
     })
 }
 
-fn slots(start: &Start, cpus: usize) -> u32 {
-    start.slots.unwrap_or_else(|| u32::try_from(cpus).unwrap_or(u32::MAX))
+fn slots(start: &Start, default_slots: usize) -> u32 {
+    start.slots.unwrap_or_else(|| u32::try_from(default_slots).unwrap_or(u32::MAX))
 }
 
 /// Returns the end of an attempt whose order is longer than any message, and so too long for execve(2).

@@ -51,6 +51,7 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
         pid: std::process::id(),
         since_us: clock.now().as_micros(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        default_slots: settings.default_slots,
     };
     // Before the lock: a client that finds the lock without sockets sends this signal, which kills a process
     // that does not handle it.
@@ -146,7 +147,6 @@ impl<'a> Daemon<'a> {
     fn prepare(&mut self) -> StoreResult<()> {
         let beginning = Beginning {
             boot_id: &self.settings.boot_id,
-            slots: self.settings.slots,
             zone: &self.zone,
             ended_keepers: &exit_markers(&self.base.join(LOG_DIRECTORY)),
             now: self.clock.now(),
@@ -377,7 +377,7 @@ impl<'a> Daemon<'a> {
             &TurnInput {
                 now,
                 system_zone: &self.zone,
-                cpus: self.settings.cpus,
+                default_slots: self.settings.default_slots,
                 keeper: self.keeper.keeper().filter(|_| !self.is_ending),
                 living_keepers: &self.keeper.living(),
                 ended_keepers,

@@ -10,10 +10,8 @@ pub struct Settings {
     pub dir: PathBuf,
     /// The program to start keepers with.
     pub exe: PathBuf,
-    /// The slots of a queue without a width.
-    pub cpus: usize,
-    /// New slots for the default queue.
-    pub slots: Option<u32>,
+    /// The slots of a queue without a number of its own.
+    pub default_slots: usize,
     pub boot_id: String,
     /// Log lines start with their syslog level.
     pub with_levels: bool,

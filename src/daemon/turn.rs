@@ -32,7 +32,7 @@ pub struct TurnInput<'a> {
     pub now: Timestamp,
     pub system_zone: &'a Zone,
     /// The slots of a queue without a width.
-    pub cpus: usize,
+    pub default_slots: usize,
     /// The keeper that takes orders. Without one, fires are recorded and nothing starts.
     pub keeper: Option<KeeperId>,
     pub living_keepers: &'a [KeeperInstance],
@@ -206,7 +206,7 @@ impl Turn<'_> {
                 Recovery::Seek => {
                     sought += 1;
                     let start = self.writer.start(claimed.run)?;
-                    self.output.orders.push(seek_order(&claimed, start, self.input.cpus));
+                    self.output.orders.push(seek_order(&claimed, start, self.input.default_slots));
                 }
                 Recovery::Wait => {}
             }
@@ -291,13 +291,13 @@ impl Turn<'_> {
     }
 
     fn decide(&mut self) -> StoreResult<Applied> {
-        let TurnInput { now, system_zone, cpus, .. } = *self.input;
+        let TurnInput { now, system_zone, default_slots, .. } = *self.input;
         let starter = self.input.starter();
         let mut applied = Applied::default();
         loop {
             let prefetch_max = |queue: &str| self.prefetch_max(queue);
             let prefetch_max = starter.map(|_| &prefetch_max as &PrefetchMax<'_>);
-            let snapshot = self.writer.snapshot(now, system_zone, cpus, prefetch_max)?;
+            let snapshot = self.writer.snapshot(now, system_zone, default_slots, prefetch_max)?;
             let plan: Plan = plan(now, &snapshot);
             for (job, reason) in &plan.broken {
                 self.notice(format!("job {job} is paused, its schedule cannot be read: {reason}"));
@@ -326,8 +326,10 @@ impl Turn<'_> {
             let number = self.writer.attempt_number(*run)?;
             self.output.orders.push(ToKeeper::Recall { attempt: Attempt::of_run(*run, number) });
         }
-        let starts =
-            applied.claimed.iter().map(|run| Ok(start_order(self.writer.start(*run)?, self.input.cpus)));
+        let starts = applied
+            .claimed
+            .iter()
+            .map(|run| Ok(start_order(self.writer.start(*run)?, self.input.default_slots)));
         let starts = starts.collect::<StoreResult<Vec<ToKeeper>>>()?;
         // A start carries the width of its queue. Without one, prefetched runs would keep to the last width.
         for (queue, slots) in &applied.widths {
@@ -385,7 +387,7 @@ mod tests {
         let world = TurnInput {
             now: now(),
             system_zone: &zone,
-            cpus: 1,
+            default_slots: 1,
             keeper: Some(keeper),
             living_keepers: &[keeper.instance],
             ended_keepers,

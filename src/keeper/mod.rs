@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 pub use channel::Channel;
 pub use exit_marker::{exit_markers, remove_exit_markers};
 pub use limits::{DescriptorLimit, descriptor_limit, raise_descriptor_limit};
+pub use path_search::find_program;
 pub use pipe::attempts_with_pipes;
 pub use server::{KeeperConfig, serve};
 pub use setup::{adopt_stdin_listener, launch};

@@ -44,6 +44,21 @@ pub fn probe(candidate: &[u8], cwd: &Path) -> Result<(), Errno> {
     if found.is_file() { Ok(()) } else { Err(Errno::EACCES) }
 }
 
+/// Whether a start in `cwd` finds the program.
+///
+/// # Errors
+/// The error of the last place where it may lie.
+pub fn find_program(program: &[u8], env: &[Vec<u8>], cwd: &Path) -> Result<(), Errno> {
+    let mut found = Err(Errno::ENOENT);
+    for candidate in candidates(program, env) {
+        found = probe(&candidate, cwd);
+        if found.is_ok() {
+            break;
+        }
+    }
+    found
+}
+
 /// Returns whether execvp(3) tries the next directory after this error of execve(2).
 pub fn continues_after(errno: Errno) -> bool {
     matches!(

@@ -30,6 +30,6 @@ pub use parse_error::ParseError;
 pub use pattern::Pattern;
 pub use reading::Reading;
 pub use span::parse_span;
-pub use time::{parse_instant, parse_since, parse_time};
+pub use time::{left_out_reading, parse_instant, parse_since, parse_time};
 pub use vixie::{FieldError, parse_field};
 pub use zone::Zone;

@@ -1,9 +1,12 @@
 //! Owns: the instant that a text of a time means, given the current time and a zone.
 //! Never: the clock (`now` is an argument).
 
+use std::cell::Cell;
+
 use super::calendar::{DAY, date_of, day_of, days_in_month, weekday_of};
 use super::grammar::{Day, Spec, parse};
 use super::parse_error::ParseError;
+use super::reading::Reading;
 use super::span::parse_span;
 use super::tokens::Unit;
 use super::zone::Zone;
@@ -68,6 +71,15 @@ pub fn parse_since(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp,
     }
 }
 
+/// Returns the reading that a TIME means and the clock of `zone` leaves out, and the instant that it is read
+/// as: the end of the gap. `None` if the clock shows the reading, or the text is not understood.
+pub fn left_out_reading(text: &str, now: Timestamp, zone: &Zone) -> Option<(Reading, Timestamp)> {
+    let spec = parse(text).ok().filter(|spec| spec.offset.is_none())?;
+    let seen = TimeSeen { spec: &spec, now, wall: LocalClock::Zone(zone), left_out: Cell::default() };
+    let at = seen.instant()?;
+    Some((Reading::from_seconds(seen.left_out.get()?), at))
+}
+
 /// Reads a TIME. `meant` makes the hint for a text that is only a span, such as `90 minutes`.
 fn read(text: &str, now: Timestamp, zone: &Zone, meant: fn(&str) -> String) -> Result<Timestamp, ParseError> {
     let spec = parse(text).map_err(|error| explained(text, error, meant))?;
@@ -75,7 +87,7 @@ fn read(text: &str, now: Timestamp, zone: &Zone, meant: fn(&str) -> String) -> R
         Some(seconds) => LocalClock::Offset(seconds),
         None => LocalClock::Zone(zone),
     };
-    TimeSeen { spec: &spec, now, wall }
+    TimeSeen { spec: &spec, now, wall, left_out: Cell::default() }
         .instant()
         .ok_or_else(|| ParseError::new(format!("`{text}` is outside the years 1 to 9999")))
 }
@@ -136,6 +148,8 @@ struct TimeSeen<'a> {
     spec: &'a Spec,
     now: Timestamp,
     wall: LocalClock<'a>,
+    /// The reading, in seconds, if the clock jumps over it.
+    left_out: Cell<Option<i64>>,
 }
 
 impl TimeSeen<'_> {
@@ -216,6 +230,7 @@ impl TimeSeen<'_> {
         let at = self.wall.reach(reading);
         // The end of a gap does not have the fraction of a reading that was jumped over.
         let is_shown = at + self.wall.offset(at) == reading;
+        self.left_out.set((!is_shown).then_some(reading));
         let fraction = if is_shown { of_day.rem_euclid(SECOND) } else { 0 };
         self.add(at * SECOND + fraction, self.elapsed())
     }

@@ -146,7 +146,13 @@ impl Writer<'_> {
         self.finish(run, Outcome::Cancelled, None, now)
     }
 
-    fn finish(&self, run: RunId, outcome: Outcome, cause: Option<&str>, now: Timestamp) -> StoreResult<()> {
+    pub(super) fn finish(
+        &self,
+        run: RunId,
+        outcome: Outcome,
+        cause: Option<&str>,
+        now: Timestamp,
+    ) -> StoreResult<()> {
         let changed = self.changed(
             "UPDATE run SET state = 'finished', finished_at = ?3, outcome = ?4, cause = ?5
              WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",

@@ -36,6 +36,11 @@ impl JobView {
         let coming = self.triggers.iter().filter_map(|trigger| Some((trigger.next_at?, &trigger.spec)));
         coming.min_by_key(|(at, _)| *at).filter(|_| self.paused_at.is_none())
     }
+
+    /// Returns whether it has a trigger that fires again and again.
+    pub fn is_recurring(&self) -> bool {
+        self.triggers.iter().any(|trigger| !matches!(trigger.spec, TriggerSpec::At { .. }))
+    }
 }
 
 /// A stored trigger.

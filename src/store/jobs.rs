@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::codec::{content_hash, join};
 use super::{Reader, StoreResult, Writer, definition};
 use crate::domain::{
-    JobId, JobKey, JobName, NewJob, RunId, Span, Timestamp, TriggerId, TriggerKind, TriggerSpec,
+    JobId, JobKey, JobName, NewJob, Outcome, RunId, Span, Timestamp, TriggerId, TriggerKind, TriggerSpec,
 };
 use crate::engine::{Fate, NewRun};
 
@@ -22,19 +22,42 @@ pub struct FirstFire {
     pub boot_id: Option<String>,
 }
 
+/// Why a waiting run of a replaced job is cancelled.
+const REPLACED: &str = "its job was replaced";
+
 /// How many of the latest jobs are searched for a request: more than can be added while a client waits for
 /// its answer.
 const REQUESTS_LOOKED_AT: i64 = 100_000;
 
 impl Reader<'_> {
-    /// Finds a job by id or name.
+    /// Finds a job by id or name. A name finds the living job before one that is done, and its holder before
+    /// one that gave it up.
     pub fn find_job(&self, key: &JobKey) -> StoreResult<Option<JobId>> {
         match key {
             JobKey::Id(id) => self.first("SELECT id FROM job WHERE id = ?1", [id], |row| row.get(0)),
-            JobKey::Name(name) => {
-                self.first("SELECT id FROM job WHERE name = ?1", [name.as_str()], |row| row.get(0))
-            }
+            JobKey::Name(name) => self.first(
+                "SELECT id FROM job WHERE name = ?1
+                 ORDER BY done_at IS NOT NULL, holds_name DESC, id DESC LIMIT 1",
+                [name.as_str()],
+                |row| row.get(0),
+            ),
         }
+    }
+
+    /// Returns the job that holds a name, and whether it still needs it: it has a coming fire, or a run that
+    /// is not being stopped.
+    pub fn name_holder(&self, name: &JobName) -> StoreResult<Option<(JobId, bool)>> {
+        self.first(
+            concat!(
+                "SELECT id, EXISTS (SELECT 1 FROM run
+                        WHERE job_id = job.id AND state <> 'finished' AND stop_at IS NULL)
+                    OR EXISTS (SELECT 1 FROM trigger WHERE job_id = job.id AND ",
+                will_fire!(),
+                ") FROM job WHERE name = ?1 AND iif(holds_name, 0, id) = 0"
+            ),
+            [name.as_str()],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
     }
 
     /// Finds the job that a recent request has added.
@@ -203,6 +226,27 @@ impl Writer<'_> {
     /// Sets a trigger's next fire.
     pub fn advance_trigger(&self, trigger: TriggerId, next_at: Option<Timestamp>) -> StoreResult<()> {
         self.change("UPDATE trigger SET next_at = ?2 WHERE id = ?1", params![trigger.0, next_at])
+    }
+
+    /// Gives a job a name, which no other job may hold.
+    pub fn rename_job(&self, job: JobId, name: &JobName) -> StoreResult<()> {
+        self.change("UPDATE job SET name = ?2, holds_name = 1 WHERE id = ?1", params![job, name.as_str()])
+    }
+
+    /// Takes a job's name for another one. History still shows it.
+    pub fn release_name(&self, job: JobId) -> StoreResult<()> {
+        self.change("UPDATE job SET holds_name = 0 WHERE id = ?1", [job])
+    }
+
+    /// Ends a job except for its claimed runs: it does not fire again, and its waiting runs are cancelled.
+    pub fn retire(&self, job: JobId, now: Timestamp) -> StoreResult<()> {
+        self.disarm(job)?;
+        for (run, is_claimed) in self.unfinished_runs(job)? {
+            if !is_claimed {
+                self.finish(run, Outcome::Cancelled, Some(REPLACED), now)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes all coming fires of a job.

@@ -10,7 +10,7 @@ use crate::domain::{QueueName, Span, Timestamp};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueView {
     pub name: String,
-    /// `None`: one slot per CPU.
+    /// `None`: those that the daemon gives to such a queue.
     pub slots: Option<u32>,
     pub paused_at: Option<Timestamp>,
     /// The number of runs with a process.

@@ -24,6 +24,7 @@ CREATE TABLE queue (
 CREATE TABLE job (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT,
+    holds_name INTEGER NOT NULL DEFAULT 1 CHECK (holds_name IN (0, 1)),     -- 0: a later job took the name
     created_at INTEGER NOT NULL,
     command BLOB NOT NULL,                  -- argv, each argument ended by NUL; or the script
     is_script INTEGER NOT NULL CHECK (is_script IN (0, 1)),
@@ -52,7 +53,8 @@ CREATE TABLE job (
     request INTEGER,                        -- random: the client's request that added it
     CHECK ((mail_to IS NULL) = (mail_when IS NULL) AND (mail_to IS NULL) = (mail_format IS NULL))
 ) STRICT;
-CREATE UNIQUE INDEX job_name ON job (name) WHERE name IS NOT NULL;
+-- One job holds a name. Others that had it before keep it for their history.
+CREATE UNIQUE INDEX job_name ON job (name, iif(holds_name, 0, id)) WHERE name IS NOT NULL;
 
 CREATE TABLE tag (
     job_id INTEGER NOT NULL REFERENCES job (id),

@@ -30,17 +30,17 @@ pub struct ClaimedRun {
 
 impl Reader<'_> {
     /// Returns the facts at `now`. Queues are left out while fires are due, and without `prefetch_max`, which
-    /// is `None` if there is no keeper. `cpus`: the slots of a queue without a width.
+    /// is `None` if there is no keeper. `default_slots`: the slots of a queue without a width.
     pub fn snapshot(
         &self,
         now: Timestamp,
         system_zone: &Zone,
-        cpus: usize,
+        default_slots: usize,
         prefetch_max: Option<&PrefetchMax<'_>>,
     ) -> StoreResult<Snapshot> {
         let due = self.due(now, system_zone)?;
         let queues = match prefetch_max {
-            Some(prefetch_max) if due.is_empty() => self.queue_states(cpus, prefetch_max)?,
+            Some(prefetch_max) if due.is_empty() => self.queue_states(default_slots, prefetch_max)?,
             Some(_) | None => Vec::new(),
         };
         Ok(Snapshot { due, queues })
@@ -124,7 +124,11 @@ impl Reader<'_> {
         )
     }
 
-    fn queue_states(&self, cpus: usize, prefetch_max: &PrefetchMax<'_>) -> StoreResult<Vec<QueueState>> {
+    fn queue_states(
+        &self,
+        default_slots: usize,
+        prefetch_max: &PrefetchMax<'_>,
+    ) -> StoreResult<Vec<QueueState>> {
         let mut statement =
             self.transaction.prepare_cached("SELECT name, slots, paused_at IS NOT NULL FROM queue")?;
         let mut rows = statement.query([])?;
@@ -132,7 +136,7 @@ impl Reader<'_> {
         while let Some(row) = rows.next()? {
             let name: String = row.get(0)?;
             let slots: Option<i64> = row.get(1)?;
-            let slots = slots.map_or(cpus, |slots| usize::try_from(slots).unwrap_or(0));
+            let slots = slots.map_or(default_slots, |slots| usize::try_from(slots).unwrap_or(0));
             let (claimed, prefetched) = self.claimed_in(&name)?;
             let prefetch_max = prefetch_max(&name);
             // One more than fits, because the plan says whether a run is left waiting.

@@ -13,9 +13,9 @@ use crate::shared::has;
 #[test]
 fn the_answer_is_the_id_alone_and_ids_count_up() {
     let home = Home::new();
-    home.taskq(&["add", "true"]).gives(0, "1\n", "");
-    home.taskq(&["add", "-c", "exit 3"]).gives(0, "2\n", "");
-    home.taskq(&["add", "--name", "x", "--at", "tomorrow 9am", "true"]).gives(0, "3\n", "");
+    home.taskq(&["add", "--quiet", "true"]).gives(0, "1\n", "");
+    home.taskq(&["add", "--quiet", "-c", "exit 3"]).gives(0, "2\n", "");
+    home.taskq(&["add", "--quiet", "--name", "x", "--at", "tomorrow 9am", "true"]).gives(0, "3\n", "");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_run_knows_what_it_is() {
     let script =
         "echo $TASKQ_JOB $TASKQ_RUN $TASKQ_NAME $TASKQ_ATTEMPT $TASKQ_TRIGGER; echo $TASKQ_SCHEDULED_AT";
     // What a job of a job inherits must not stand for its own.
-    home.taskq(&["add", "--name", "me", "-c", script])
+    home.taskq(&["add", "--quiet", "--name", "me", "-c", script])
         .env("TASKQ_JOB", "99")
         .env("TASKQ_NAME", "x")
         .gives(0, "1\n", "");
@@ -230,7 +230,7 @@ fn what_a_job_reads_and_whom_it_mails_is_shown() {
     home.add(&["--stdin", "file", "--mail", "root,failed", "--hold", "true"]);
     home.add(&["--mail", "root,bob@example.org", "--hold", "true"]);
     let line = r#"{"command":["true"],"stdin_text":"text","mail":"root,always","hold":true}"#;
-    home.taskq(&["add", "--from", "-"]).stdin(line).gives(0, "3\n", "");
+    home.taskq(&["add", "--quiet", "--from", "-"]).stdin(line).gives(0, "3\n", "");
     let shown = home.transcript(&[&["show", "1"], &["show", "2"], &["show", "3"]]);
     insta::assert_snapshot!(squeezed(&shown));
 }

@@ -309,7 +309,8 @@ fn a_name_that_is_taken_is_not_given_twice() {
     home.taskq(&["add", "--name", "backup", "false"]).gives(
         1,
         "",
-        "error: cannot add job `backup`: the name `backup` is taken by job 1\n",
+        "error: cannot add job `backup`: the name `backup` is taken by job 1\n\
+         hint: put the new job in its place with `--replace`, or choose another name\n",
     );
 }
 

@@ -90,7 +90,8 @@ fn a_name_that_a_stored_job_has_keeps_all_of_them_out() {
     home.taskq(&["add", "--from", "-"]).stdin(lines).gives(
         1,
         "",
-        "error: cannot add the job in line 2 of standard input: the name `a` is taken by job 1\n",
+        "error: cannot add the job in line 2 of standard input: the name `a` is taken by job 1\n\
+         hint: put the new job in its place with `--replace`, or choose another name\n",
     );
     assert_eq!(home.json(&["list"])["jobs"].as_array().map(Vec::len), Some(1));
 }
@@ -108,7 +109,7 @@ fn every_line_becomes_a_job_and_prints_its_id() {
         r#""missed":"all,6h","grace":"5s","hold":true,"cwd":"/","command":null}"#,
         "\n",
     );
-    home.taskq(&["add", "--from", "-"]).stdin(lines).gives(0, "1\n2\n", "");
+    home.taskq(&["add", "--quiet", "--from", "-"]).stdin(lines).gives(0, "1\n2\n", "");
     let job = home.json(&["show", "a"])["job"].clone();
     let value = |key: &str| job[key].to_string();
     let found: Vec<String> =
@@ -127,9 +128,9 @@ fn every_line_becomes_a_job_and_prints_its_id() {
 fn a_batch_may_come_from_a_file_and_be_empty() {
     let home = Home::new();
     fs::write(home.work().join("jobs"), "{\"command\":[\"true\"]}").expect("writable");
-    home.taskq(&["add", "--from", "jobs"]).gives(0, "1\n", "");
-    home.taskq(&["add", "--from", "-"]).gives(0, "", "");
-    home.taskq(&["add", "--from", "-", "--json"]).gives(0, "{\"version\":1,\"jobs\":[]}\n", "");
+    home.taskq(&["add", "--quiet", "--from", "jobs"]).gives(0, "1\n", "");
+    home.taskq(&["add", "--quiet", "--from", "-"]).gives(0, "", "");
+    home.taskq(&["add", "--quiet", "--from", "-", "--json"]).gives(0, "{\"version\":1,\"jobs\":[]}\n", "");
     fs::write(home.work().join("jobs"), "{").expect("writable");
     home.taskq(&["add", "--from", "jobs"]).gives(
         2,
@@ -148,7 +149,7 @@ fn a_line_can_have_a_text_to_read_a_mask_and_a_mail() {
         r#"{"command":["cat"],"cwd":"/etc","stdin":"passwd"}"#,
         "\n",
     );
-    home.taskq(&["add", "--from", "-"]).stdin(lines).gives(0, "1\n2\n", "");
+    home.taskq(&["add", "--quiet", "--from", "-"]).stdin(lines).gives(0, "1\n2\n", "");
     home.taskq(&["wait", "1"]).gives(0, "", "");
     home.taskq(&["log", "1"]).gives(0, "0027\none\ntwo\n", "");
     let job = home.json(&["show", "1"])["job"].clone();

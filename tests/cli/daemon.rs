@@ -59,17 +59,34 @@ fn hup_does_not_end_it() {
 }
 
 #[test]
-fn the_slots_of_the_default_queue_may_be_given() {
+fn the_slots_of_a_daemon_are_those_of_queues_without_a_number() {
     let mut home = Home::new();
     home.start_daemon(&["--slots", "7"]);
-    assert_eq!(home.json(&["queue"])["queues"][0]["slots"], 7);
+    let slots = |home: &Home| home.json(&["queue"])["queues"][0]["slots"].as_u64();
+    assert_eq!(slots(&home), Some(7));
+    home.taskq(&["queue", "set", "default", "--slots", "4"]).gives(0, "", "");
+    home.stop_daemon(Signal::SIGTERM);
+    home.start_daemon(&["--slots", "2"]);
+    assert_eq!(slots(&home), Some(4), "a number of its own stays");
+}
+
+#[test]
+fn a_daemon_with_more_slots_starts_more_at_once() {
+    let mut home = Home::new();
+    home.start_daemon(&["--slots", "3"]);
+    let gates = ["a", "b", "c"].map(|name| home.fifo(name));
+    for name in ["a", "b", "c"] {
+        home.add(&["cat", name]);
+    }
+    gates.iter().for_each(|gate| open_gate(gate));
+    home.taskq(&["wait", "--all"]).gives(0, "", "");
 }
 
 #[test]
 fn two_stores_do_not_disturb_each_other() {
     let home = Home::with_daemon();
     home.add(&["--name", "a", "true"]);
-    home.taskq(&["--dir", "other", "add", "--name", "a", "true"]).gives(0, "1\n", "");
+    home.taskq(&["--dir", "other", "add", "--quiet", "--name", "a", "true"]).gives(0, "1\n", "");
     home.taskq(&["--dir", "other", "status"]).answer();
     assert_eq!(home.taskq(&["--dir", "other", "status"]).answer().status, 3);
     home.taskq(&["--dir", "other", "wait", "a"]).gives(
@@ -94,7 +111,7 @@ fn a_directory_too_long_for_a_socket_works() {
         line.clear();
         assert_ne!(std::io::BufRead::read_line(&mut log, &mut line).expect("text"), 0, "it ended");
     }
-    home.taskq(&["--dir", dir, "add", "true"]).gives(0, "1\n", "");
+    home.taskq(&["--dir", dir, "add", "--quiet", "true"]).gives(0, "1\n", "");
     home.taskq(&["--dir", dir, "run", "1", "--wait"]).gives(0, "1.2\n", "");
     child.kill().expect("it is our child");
     child.wait().expect("it is our child");

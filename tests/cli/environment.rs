@@ -11,7 +11,7 @@ fn the_flag_goes_before_the_variable_and_that_before_xdg_and_that_before_home() 
     let home = Home::new();
     let made = |dir: &str| home.path().join(dir).join("taskq.db").exists();
     let variable = home.path().join("variable");
-    let add = ["--dir", "../flag", "add", "--hold", "true"];
+    let add = ["--dir", "../flag", "add", "--quiet", "--hold", "true"];
     home.taskq(&add).env("TASKQ_DIR", &variable).gives(0, "1\n", "");
     assert!(made("flag") && !made("variable"));
     home.taskq(&add[2..]).env("TASKQ_DIR", &variable).gives(0, "1\n", "");
@@ -25,7 +25,7 @@ fn the_flag_goes_before_the_variable_and_that_before_xdg_and_that_before_home() 
 #[test]
 fn the_flag_may_stand_behind_the_command() {
     let home = Home::new();
-    home.taskq(&["add", "--hold", "--dir", "here", "true"]).gives(0, "1\n", "");
+    home.taskq(&["add", "--quiet", "--hold", "--dir", "here", "true"]).gives(0, "1\n", "");
     assert!(home.work().join("here/taskq.db").exists());
 }
 

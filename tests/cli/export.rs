@@ -72,13 +72,13 @@ fn add_many(home: &Home) {
         r#"{"script":"cat","stdin_text":"one\ntwo","cron":"@hourly","mail":"me","#,
         r#""mail_format":"cronie","umask":"002"}"#
     );
-    home.taskq(&["add", "--from", "-"]).stdin(with_text).gives(0, "8\n", "");
+    home.taskq(&["add", "--quiet", "--from", "-"]).stdin(with_text).gives(0, "8\n", "");
     home.add(&["--clean-env", "--env", "A=", "--env", "B=x=y\n'\"\\ z", "--missed", "skip", "true"]);
 }
 
 /// Imports what was exported, on behalf of a caller whose own environment, directory and zone are others.
 fn import(home: &Home, lines: &str) -> Answer {
-    let call = home.taskq(&["--dir", "../other", "add", "--from", "-"]);
+    let call = home.taskq(&["--dir", "../other", "add", "--quiet", "--from", "-"]);
     call.stdin(lines).env("TZ", "Asia/Tokyo").env("HOME", "/").env("EXTRA", "1").answer()
 }
 
@@ -138,9 +138,10 @@ fn what_json_cannot_say_is_named_and_the_rest_is_printed() {
     use std::os::unix::ffi::OsStrExt;
     let home = Home::new();
     let odd = OsStr::from_bytes(b"a\xff");
-    home.taskq(&[OsStr::new("add"), "--clean-env".as_ref(), "printf".as_ref(), odd]).gives(0, "1\n", "");
-    home.taskq(&["add", "--name", "odd", "true"]).env("ODD", odd).gives(0, "2\n", "");
-    home.taskq(&["add", "--cron", "@daily", "true"])
+    home.taskq(&[OsStr::new("add"), "--quiet".as_ref(), "--clean-env".as_ref(), "printf".as_ref(), odd])
+        .gives(0, "1\n", "");
+    home.taskq(&["add", "--quiet", "--name", "odd", "true"]).env("ODD", odd).gives(0, "2\n", "");
+    home.taskq(&["add", "--quiet", "--cron", "@daily", "true"])
         .env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
         .gives(0, "3\n", "");
     home.add(&["--clean-env", "true"]);
@@ -152,7 +153,7 @@ fn what_json_cannot_say_is_named_and_the_rest_is_printed() {
 
 /// Adds jobs to a home whose caller has few variables, as cron's own jobs have.
 fn add_bare(home: &Home, args: &[&str]) {
-    let line = [&["add", "--clean-env", "--tz", "system", "--overlap", "allow"], args].concat();
+    let line = [&["add", "--quiet", "--clean-env", "--tz", "system", "--overlap", "allow"], args].concat();
     assert_eq!(home.taskq(&line).answer().stderr, "", "{args:?}");
 }
 

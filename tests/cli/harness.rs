@@ -120,7 +120,7 @@ impl Home {
 
     /// Adds a job, and returns its id.
     pub fn add(&self, args: &[&str]) -> String {
-        let answer = self.taskq(&[&["add"], args].concat()).answer();
+        let answer = self.taskq(&[&["add", "--quiet"], args].concat()).answer();
         assert_eq!((answer.status, answer.stderr.as_str()), (0, ""), "add {args:?}");
         answer.stdout.trim_end().to_owned()
     }

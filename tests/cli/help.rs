@@ -14,6 +14,7 @@ const COMMANDS: &[&str] = &[
     "next",
     "run",
     "cancel",
+    "rename",
     "pause",
     "resume",
     "wait",
@@ -102,7 +103,7 @@ fn the_examples_of_every_help_are_understood() {
             // A shell reads the line; in the place of the program stands one that fails on usage errors
             // alone.
             let script = format!(
-                "taskq() {{ \"$TASKQ\" \"$@\" 2>&1; test $? -ne 2 || echo \"bad: $*\"; }}\ntaskq {example}"
+                "taskq() {{ \"$TASKQ\" \"$@\"; test $? -ne 2 || echo \"bad: $*\"; }}\ntaskq {example}"
             );
             let is_endless = example.contains("daemon");
             if !is_endless {

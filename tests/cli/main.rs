@@ -20,6 +20,7 @@ mod import;
 mod logs;
 mod looking;
 mod memory;
+mod names;
 mod next;
 mod queues;
 mod running;

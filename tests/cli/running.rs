@@ -82,12 +82,12 @@ fn of_several_runs_one_failure_gives_1() {
     let home = Home::with_daemon();
     home.add(&["--tag", "t", "true"]);
     home.add(&["--tag", "t", "-c", "exit 7"]);
-    home.taskq(&["wait", "1", "2"]).gives(1, "", "1 of 2 runs did not succeed; see `taskq runs`\n");
+    home.taskq(&["wait", "1", "2"]).gives(1, "", "1 of 2 runs did not succeed:\n  2.1 failed, exit 7\n");
     home.taskq(&["run", "1", "1", "--wait"]).gives(0, "1.2\n1.3\n", "");
     home.taskq(&["run", "1", "2", "--wait"]).gives(
         1,
         "1.4\n2.2\n",
-        "1 of 2 runs did not succeed; see `taskq runs`\n",
+        "1 of 2 runs did not succeed:\n  2.2 failed, exit 7\n",
     );
 }
 

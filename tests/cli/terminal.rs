@@ -37,7 +37,7 @@ macro_rules! shows {
 #[test]
 fn add_says_when_the_job_will_run_and_how_to_start_a_daemon() {
     let mut home = Home::new();
-    let none = "; no daemon is running: start one with `taskq daemon`\n";
+    let none = "\nnote: no daemon is running; start one with `taskq daemon`\n";
     shows!(&home, 200, "add true", format!("1\njob 1 runs as soon as a slot is free{none}"));
     shows!(&home, 200, "add --hold true", format!("2\njob 2 held: resume it with `taskq resume 2`{none}"));
     shows!(&home, 200, "add --cron @reboot true", format!("3\njob 3 runs at the next boot{none}"));
@@ -94,4 +94,36 @@ fn answers_fit_into_a_terminal_of_80_columns() {
     if let Some(shown) = on_terminal(&home, 80, "list --full") {
         assert!(shown.contains(name) && shown.contains("[time] Asia/Tokyo"), "{shown}");
     }
+}
+
+#[test]
+fn an_act_says_what_it_did_and_what_continues() {
+    let home = Home::with_daemon();
+    home.fifo("gate");
+    shows!(&home, 100, "queue set q --slots 2", "made queue `q` with 2 slots\n");
+    shows!(&home, 100, "queue set q --slots 1", "queue `q` has 1 slot now, 2 before\n");
+    home.add(&["--queue", "q", "--name", "a", "cat", "gate"]);
+    home.taskq(&["wait", "a", "--timeout", "10ms"]).answer();
+    home.add(&["--queue", "q", "true"]);
+    home.add(&["--cron", "@daily", "true"]);
+    shows!(&home, 100, "pause --queue q", "paused queue `q`; 1 running run continues\n");
+    shows!(&home, 100, "resume --queue q", "resumed queue `q`\n");
+    shows!(&home, 100, "pause a 2", "paused 2 jobs; 1 running run continues\n");
+    shows!(&home, 100, "resume 2", "resumed job 2\n");
+    shows!(&home, 100, "rename a b", "job 1 is `b` now; it was `a`\n");
+    shows!(&home, 100, "cancel 2.1", "cancelled 1 waiting run\n");
+    shows!(&home, 100, "cancel --wait 3 b", "cancelled 2 jobs; run 1.1 is being stopped\n");
+    assert_eq!(home.json(&["show", "1"])["job"]["state"], "done");
+}
+
+#[test]
+fn recurring_jobs_are_not_cancelled_all_at_once_without_a_question() {
+    let home = Home::new();
+    home.add(&["--cron", "@daily", "true"]);
+    home.add(&["--at", "2031-01-01", "true"]);
+    shows!(&home, 100, "cancel --all", "cancel 1 recurring job for good? (y/n) ");
+    assert_eq!(home.json(&["list"])["jobs"].as_array().map(Vec::len), Some(2), "no answer means no");
+    shows!(&home, 100, "cancel --all --yes", "cancelled 2 jobs\n");
+    home.add(&["--cron", "@daily", "true"]);
+    home.taskq(&["cancel", "--all"]).gives(0, "", "");
 }

@@ -46,6 +46,11 @@ fn a_schedule_is_not_waited_for() {
 /// Adds a job for each exit code to a paused queue, waits for them in this way, lets them go once the wait
 /// has begun, and returns how it ended.
 fn waited(selection: &[&str], codes: &[u8]) -> Option<i32> {
+    waited_and_printed(selection, codes).0
+}
+
+/// As `waited`, and returns what the wait printed too.
+fn waited_and_printed(selection: &[&str], codes: &[u8]) -> (Option<i32>, String) {
     let home = Home::with_daemon();
     home.taskq(&["queue", "set", "q", "--slots", "2"]).gives(0, "", "");
     home.taskq(&["pause", "--queue", "q"]).gives(0, "", "");
@@ -53,13 +58,14 @@ fn waited(selection: &[&str], codes: &[u8]) -> Option<i32> {
         home.add(&["--queue", "q", "--tag", "t", "-c", &format!("exit {code}")]);
     }
     let mut command = home.command(&[&["wait"], selection].concat());
-    let mut child = command.stderr(Stdio::piped()).spawn().expect("taskq starts");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("taskq starts");
     let mut said = BufReader::new(child.stderr.take().expect("it is piped"));
     let mut line = String::new();
     said.read_line(&mut line).expect("text");
     assert_eq!(line, "queue `q` is paused; resume it with `taskq resume --queue q`\n");
     home.taskq(&["resume", "--queue", "q"]).gives(0, "", "");
-    child.wait().expect("it is our child").code()
+    let answer = child.wait_with_output().expect("it is our child");
+    (answer.status.code(), String::from_utf8(answer.stdout).expect("ids are text"))
 }
 
 #[test]
@@ -78,6 +84,13 @@ fn if_all_that_is_selected_succeeded_it_gives_0() {
 #[test]
 fn the_one_run_that_is_selected_gives_its_own_status() {
     assert_eq!(waited(&["--queue", "q"], &[6]), Some(6));
+}
+
+#[test]
+fn the_first_of_a_selection_that_ends_is_enough_for_any() {
+    for selection in [&["--any", "--all"][..], &["--any", "--queue", "q"], &["--any", "--tag", "t"]] {
+        assert_eq!(waited_and_printed(selection, &[6]), (Some(6), "1.1\n".to_owned()), "{selection:?}");
+    }
 }
 
 #[test]
@@ -108,4 +121,60 @@ fn a_wait_goes_on_with_the_next_daemon() {
     open_gate(&gate);
     home.start_daemon(&[]);
     home.taskq(&["wait", "1"]).gives(9, "", "");
+}
+
+#[test]
+fn jobs_with_a_tag_are_judged_also_if_they_ended_before_the_wait() {
+    let home = Home::with_daemon();
+    home.add_and_wait(&["--tag", "w", "--name", "lint", "-c", "exit 2"]);
+    home.add_and_wait(&["--tag", "w", "true"]);
+    home.add(&["--tag", "w", "--cron", "@daily", "true"]);
+    home.taskq(&["wait", "--tag", "w"]).gives(
+        1,
+        "",
+        "1 of 2 runs did not succeed:\n  1.1 lint failed, exit 2\n",
+    );
+    home.taskq(&["run", "--wait", "lint"]).answer();
+    home.taskq(&["cancel", "3"]).gives(0, "", "");
+    insta::assert_snapshot!(home.transcript(&[
+        &["wait", "--tag", "w"],
+        &["wait", "--tag", "w", "--queue", "default"],
+        &["wait", "--tag", "nobody"],
+        &["wait", "1.1", "1.2", "2", "3"],
+    ]));
+}
+
+#[test]
+fn a_wait_names_five_runs_that_failed_and_counts_the_rest() {
+    let home = Home::with_daemon();
+    for _ in 0..7 {
+        home.add_and_wait(&["--tag", "t", "false"]);
+    }
+    let said = home.taskq(&["wait", "--tag", "t"]).answer().stderr;
+    assert_eq!(said.lines().next(), Some("7 of 7 runs did not succeed:"));
+    assert_eq!(said.lines().count(), 7);
+    assert_eq!(said.lines().last(), Some("  and 2 more; see `taskq runs --failed`"));
+}
+
+#[test]
+fn a_job_that_was_cancelled_before_its_time_gives_130() {
+    let home = Home::new();
+    home.add(&["--at", "2031-01-01", "true"]);
+    home.taskq(&["cancel", "1"]).gives(0, "", "");
+    home.taskq(&["wait", "1"]).gives(130, "", "job 1 was cancelled before its time\n");
+}
+
+#[test]
+fn a_wait_for_any_of_several_ends_with_the_first_and_prints_it() {
+    let home = Home::with_daemon();
+    home.fifo("gate");
+    home.add(&["-c", "read line < gate"]);
+    home.taskq(&["queue", "set", "other", "--slots", "1"]).gives(0, "", "");
+    home.add(&["--queue", "other", "-c", "exit 4"]);
+    home.taskq(&["wait", "--any", "1", "2"]).gives(4, "2.1\n", "");
+    home.taskq(&["wait", "--any", "1.1", "2.1"]).gives(4, "2.1\n", "");
+    home.add(&["--at", "2031-01-01", "true"]);
+    home.taskq(&["cancel", "3"]).gives(0, "", "");
+    home.taskq(&["wait", "--any", "1", "3"]).gives(130, "3\n", "job 3 was cancelled before its time\n");
+    home.taskq(&["wait", "--any", "--queue", "other"]).gives(0, "", "");
 }

@@ -256,7 +256,7 @@ impl Audit {
 
     /// Checks, while no message is under way, that database and keeper agree, and that no run waits for
     /// nothing.
-    pub fn quiet(&self, keeper: &Keeper, cpus: usize, is_all_recorded: bool) {
+    pub fn quiet(&self, keeper: &Keeper, default_slots: usize, is_all_recorded: bool) {
         let claimed: BTreeSet<Attempt> =
             self.open_rows().filter(|row| row.keeper == Some(keeper.instance)).map(Row::attempt).collect();
         let (mails, known): (BTreeSet<Attempt>, BTreeSet<Attempt>) =
@@ -278,7 +278,7 @@ impl Audit {
         let mut startable = self.startable();
         startable.sort_by_key(|row| (row.rank, row.id));
         for queue in self.db.queues() {
-            let slots = queue.slots.unwrap_or(cpus);
+            let slots = queue.slots.unwrap_or(default_slots);
             let running = keeper.running_in(&queue.name);
             let row_of = |attempt: &Attempt| {
                 self.open_rows().find(|row| row.attempt() == *attempt).expect("as claimed")

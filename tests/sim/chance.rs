@@ -71,7 +71,7 @@ pub fn play(seed: u64, pace: Pace, trace: &Trace) {
     if seed % 2 == 1 {
         world.faults = Faults { death: 15, busy: 20, full: 20, delay: 150 };
     }
-    world.cpus = 1 + world.rng.below(4) as usize;
+    world.default_slots = 1 + world.rng.below(4) as usize;
     world.by_socket = *world.rng.pick(&[0, 500, 1_000]);
     let widths: Vec<u32> = vec![1, 1 + world.rng.below(4) as u32];
     world.set_queue("one", widths[0]);

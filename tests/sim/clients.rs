@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use taskq::daemon::{AddRequest, add_once, resume_job};
+use taskq::daemon::{AddRequest, NameClash, add_once, resume_job};
 use taskq::domain::{
     CommandLine, Execution, JobId, Mail, MailFormat, MailWhen, NewJob, Outcome, Overlap, QueueName, RunId,
     Span, Timestamp, TriggerSpec,
@@ -81,7 +81,7 @@ impl World {
             return 0;
         }
         let id = (self.rng.next() >> 1).cast_signed();
-        let request = AddRequest { id, job: wish.job.clone(), triggers };
+        let request = AddRequest { id, job: wish.job.clone(), triggers, clash: NameClash::Refuse };
         let adding = Adding { request, has_hung_up: self.dies(), when: wish.when.clone(), models };
         let is_by_socket = self.rng.chance(self.by_socket);
         if let Some(daemon) = self.daemon.as_mut().filter(|_| is_by_socket) {

@@ -55,13 +55,8 @@ impl World {
             adding: Vec::new(),
         });
         let newest = self.audit.rows.get(&self.audit.last()).map(|row| row.queued_at);
-        let beginning = Beginning {
-            boot_id: &boot.to_string(),
-            slots: None,
-            zone: &zone,
-            ended_keepers: &self.ended_keepers,
-            now,
-        };
+        let beginning =
+            Beginning { boot_id: &boot.to_string(), zone: &zone, ended_keepers: &self.ended_keepers, now };
         begin(&mut self.store, &beginning).expect("nobody else writes");
         if newest.is_some_and(|at| at > now.as_micros() + STEP_BACK) {
             self.replan(now, &zone);
@@ -245,7 +240,7 @@ impl World {
         let input = TurnInput {
             now,
             system_zone: &daemon.zone,
-            cpus: self.cpus,
+            default_slots: self.default_slots,
             keeper: daemon.instance.map(|instance| KeeperId { instance, version: PROTOCOL_VERSION }),
             living_keepers: &[],
             ended_keepers: &self.ended_keepers,

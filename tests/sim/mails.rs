@@ -164,7 +164,7 @@ fn without_a_sendmail_mails_are_given_up() {
 #[test]
 fn only_a_few_mails_are_under_way_at_once() {
     let mut world = world();
-    world.cpus = 9;
+    world.default_slots = 9;
     world.scripts.extend(vec![Script::lasting(1); 9]);
     for _ in 0..9 {
         world.add(&Wish::at_once().mail(MailWhen::Always));

@@ -142,7 +142,7 @@ fn an_unattended_run_is_reached_by_its_cancel_and_by_its_timeout() {
 #[test]
 fn runs_prefetched_by_a_keeper_that_died_are_queued_again() {
     let mut world = world();
-    world.cpus = 1;
+    world.default_slots = 1;
     world.scripts.extend((0..40).map(|_| Script { lasts: 1_000, ..Script::lasting(1) }));
     let jobs: Vec<_> = (0..40).map(|_| world.add(&Wish::at_once())).collect();
     world.kill_keeper();

@@ -91,7 +91,7 @@ pub struct World {
     /// The zone that coming fires were planned with.
     pub planned_zone: String,
     pub boot: u64,
-    pub cpus: usize,
+    pub default_slots: usize,
     /// Clients wait for the daemon's turns.
     pub is_watched: bool,
     /// How often, in a thousand, a job is handed to the daemon, if there is one.
@@ -139,7 +139,7 @@ impl World {
             zone: Zone::utc(),
             planned_zone: String::new(),
             boot: 1,
-            cpus: 2,
+            default_slots: 2,
             is_watched: false,
             by_socket: 0,
             answered: BTreeMap::new(),
@@ -284,7 +284,7 @@ impl World {
 
     pub fn widths(&self) -> std::collections::BTreeMap<String, usize> {
         let queues = self.audit.db.queues();
-        queues.into_iter().map(|queue| (queue.name, queue.slots.unwrap_or(self.cpus))).collect()
+        queues.into_iter().map(|queue| (queue.name, queue.slots.unwrap_or(self.default_slots))).collect()
     }
 
     /// Checks, when every message has arrived, that nothing is left that could be done.
@@ -300,7 +300,7 @@ impl World {
             && !pacer.is_failing()
             && !pacer.agenda.is_set(Timer::UntoldCommit);
         if is_quiet {
-            self.audit.quiet(keeper, self.cpus, reports.is_empty());
+            self.audit.quiet(keeper, self.default_slots, reports.is_empty());
         }
     }
 

@@ -26,6 +26,9 @@ use crate::system::env;
 
 pub const WHAT: &str = "add job";
 
+/// How many notes a batch prints: they are about slips, of which the first ones show the kind.
+const NOTES_MAX: usize = 10;
+
 /// Add a job
 ///
 /// Without a trigger the job runs once, as soon as its queue has a free slot.
@@ -76,6 +79,17 @@ pub struct AddArgs {
     )]
     pub from: Option<PathBuf>,
 
+    /// Put the job in the place of the living job of its name
+    ///
+    /// That job does not fire again, and its waiting runs are cancelled;
+    /// its running runs continue. With --from: for every job.
+    #[arg(long, verbatim_doc_comment, help_heading = "Job")]
+    pub replace: bool,
+
+    /// Print no notes about possible slips
+    #[arg(short, long)]
+    pub quiet: bool,
+
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -93,35 +107,61 @@ pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
             vec![(options.what(), options)]
         }
     };
-    let read = |(what, options): (String, JobOptions)| options.read(what, &here);
+    let replace = args.replace;
+    let read = |(what, mut options): (String, JobOptions)| {
+        options.replace |= replace;
+        options.read(what, &here)
+    };
     let jobs = texts.into_iter().map(read).collect::<TaskResult<Vec<ReadJob>>>()?;
+    let notes = if args.quiet { Vec::new() } else { notes_of(&jobs, from.is_some()) };
     let added = match &from {
         Some(_) => context.write(WHAT, |writer| store_all(writer, &jobs, &here))?,
         None => jobs
             .into_iter()
-            .map(|read| add(&context.dir, read.job, read.triggers, here.now))
+            .map(|read| add(&context.dir, read.job, read.triggers, read.clash, here.now))
             .collect::<TaskResult<Vec<JobId>>>()?,
     };
     if json {
         let views = context.read(WHAT, |reader| {
             added.iter().map(|id| Ok(reader.job(*id)?)).collect::<Result<Vec<_>, _>>()
         })?;
-        return answer_json(context, &views, from.is_some());
+        answer_json(context, &views, from.is_some())?;
+    } else {
+        context.output.answer(&added.iter().map(|id| format!("{id}\n")).collect::<String>())?;
+        if let ([id], true) = (added.as_slice(), context.output.streams().stderr_is_terminal) {
+            announce(context, *id, &here)?;
+        }
     }
-    let ids: String = added.iter().map(|id| format!("{id}\n")).collect();
-    context.output.answer(&ids)?;
-    if let ([id], true) = (added.as_slice(), context.output.streams().stderr_is_terminal) {
-        announce(context, *id, &here)?;
+    if !args.quiet {
+        notes.iter().for_each(|note| context.output.talk(&format!("note: {note}")));
+        if running_daemon(&context.dir).is_none() {
+            context.output.talk("note: no daemon is running; start one with `taskq daemon`");
+        }
     }
     Ok(0)
 }
 
-fn answer_json(context: &Context<'_>, views: &[JobView], many: bool) -> TaskResult<u8> {
-    match views {
-        [job] if !many => context.output.json(&document(OneJob { job: JobJson::from(job) }))?,
-        jobs => context.output.json(&document(Jobs { jobs: jobs.iter().map(JobJson::from).collect() }))?,
+/// Returns the notes about the jobs, which in a batch name their job.
+fn notes_of(jobs: &[ReadJob], is_batch: bool) -> Vec<String> {
+    let notes = jobs.iter().flat_map(|read| read.notes.iter().map(move |note| (&read.what, note)));
+    let mut notes: Vec<String> = notes
+        .map(|(what, note)| match what.strip_prefix("add ") {
+            Some(job) if is_batch => format!("{job}: {note}"),
+            _ => note.clone(),
+        })
+        .collect();
+    if let Some(more) = notes.len().checked_sub(NOTES_MAX).filter(|more| *more > 1) {
+        notes.truncate(NOTES_MAX);
+        notes.push(format!("{more} more jobs have notes like these"));
     }
-    Ok(0)
+    notes
+}
+
+fn answer_json(context: &Context<'_>, views: &[JobView], many: bool) -> TaskResult<()> {
+    match views {
+        [job] if !many => context.output.json(&document(OneJob { job: JobJson::from(job) })),
+        jobs => context.output.json(&document(Jobs { jobs: jobs.iter().map(JobJson::from).collect() })),
+    }
 }
 
 fn store_all(writer: &Writer<'_>, jobs: &[ReadJob], here: &Caller) -> Result<Vec<JobId>, Failure> {
@@ -131,7 +171,8 @@ fn store_all(writer: &Writer<'_>, jobs: &[ReadJob], here: &Caller) -> Result<Vec
         make_queue(writer)?;
     }
     for read in jobs {
-        let adding = Adding { what: &read.what, others: &ids, request: None, now: here.now };
+        let adding =
+            Adding { what: &read.what, others: &ids, clash: read.clash, request: None, now: here.now };
         ids.push(add_job(writer, &read.job, &read.triggers, &adding)??);
     }
     Ok(ids)
@@ -148,11 +189,7 @@ fn announce(context: &Context<'_>, id: JobId, here: &Caller) -> TaskResult<()> {
         None if job.triggers.is_empty() => "runs as soon as a slot is free".to_owned(),
         None => "runs at the next boot".to_owned(),
     };
-    let daemon = match running_daemon(&context.dir) {
-        Some(_) => "",
-        None => "; no daemon is running: start one with `taskq daemon`",
-    };
-    context.output.talk(&format!("job {id} {when}{daemon}"));
+    context.output.talk(&format!("job {id} {when}"));
     Ok(())
 }
 

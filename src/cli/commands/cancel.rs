@@ -3,16 +3,19 @@
 
 use clap::Args;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::cli::args::Selection;
 use crate::cli::context::{Context, Failure};
+use crate::cli::question::is_confirmed;
 use crate::cli::target::{self, Target};
 use crate::cli::view::json::document;
+use crate::cli::waiting::{Waiting, all_finished};
 use crate::daemon::{Stop, running_daemon, stop_at_once};
 use crate::domain::{JobId, RunId, RunState, Timestamp};
 use crate::error::{Error, Result};
 use crate::keeper::protocol::Attempt;
+use crate::shown::counted;
 use crate::store::{Cancelled, JobFilter, Reader, RunFilter, RunView, Writer};
 
 pub const WHAT: &str = "cancel";
@@ -20,15 +23,15 @@ pub const WHAT: &str = "cancel";
 /// Cancel jobs or runs
 ///
 /// A waiting run is dropped. The process group of a running run gets TERM, and
-/// KILL after its --kill-after. A cancelled job also stops firing. To cancel
-/// something that has finished is an error.
+/// KILL after its --kill-after. A cancelled job also stops firing, and its name
+/// is free for another job. To cancel something that has finished is an error.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
     override_usage = "\
-taskq cancel JOB|RUN... [--now] [--json]
-       taskq cancel [--queue QUEUE] [--tag TAG] [--now] [--json]
-       taskq cancel --all [--now] [--json]",
+taskq cancel JOB|RUN... [--now] [--wait] [--json]
+       taskq cancel [--queue QUEUE] [--tag TAG] [--now] [--wait] [--json]
+       taskq cancel --all [--yes] [--now] [--wait] [--json]",
     after_help = "\
 Examples:
   taskq cancel backup.3
@@ -42,6 +45,14 @@ pub struct CancelArgs {
     #[arg(long)]
     pub now: bool,
 
+    /// Return when the running runs have ended
+    #[arg(long)]
+    pub wait: bool,
+
+    /// With --all: cancel recurring jobs without a question
+    #[arg(long, requires = "all")]
+    pub yes: bool,
+
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -49,6 +60,11 @@ pub struct CancelArgs {
 
 /// Cancels the named jobs and runs, or the selected jobs.
 pub fn run(context: &Context<'_>, args: &CancelArgs) -> Result<u8> {
+    if args.selection.all && !args.yes && !may_cancel_all(context)? {
+        return Ok(1);
+    }
+    // Before anything is cancelled, as the other means of a wait can be refused.
+    let waiting = args.wait.then(|| Waiting::new(context, WHAT, None)).transpose()?;
     let now = context.now();
     let cancel = |writer: &Writer<'_>| {
         let mut cancel =
@@ -75,6 +91,8 @@ pub fn run(context: &Context<'_>, args: &CancelArgs) -> Result<u8> {
         context.output.json(&document(&done))?;
     } else if args.selection.targets.is_empty() && done.jobs.is_empty() {
         context.output.talk("there is nothing to cancel");
+    } else {
+        context.output.confirm(&done.sentence());
     }
     if !stops.is_empty() && running_daemon(&context.dir).is_none() {
         // The keeper stops them. The wish is on disk in any case.
@@ -83,7 +101,29 @@ pub fn run(context: &Context<'_>, args: &CancelArgs) -> Result<u8> {
             Err(_) => "no daemon is running: the runs are stopped when one starts",
         });
     }
+    if let Some(mut waiting) = waiting {
+        waiting.show_progress(done.stopping.len());
+        waiting.until(|reader| all_finished(reader, &done.stopping))?;
+    }
     Ok(0)
+}
+
+/// Asks a person on a terminal before recurring jobs go, as nothing brings them back.
+fn may_cancel_all(context: &Context<'_>) -> Result<bool> {
+    let streams = context.output.streams();
+    if !(streams.stdin_is_terminal && streams.stderr_is_terminal) {
+        return Ok(true);
+    }
+    let jobs = context.read(WHAT, |reader| Ok(reader.jobs(&JobFilter::default())?))?;
+    let recurring = jobs.iter().filter(|job| job.is_recurring()).count();
+    if recurring == 0 {
+        return Ok(true);
+    }
+    let question = format!("cancel {} for good? (y/n) ", counted(recurring, "recurring job"));
+    is_confirmed(context.output, &question, |question| {
+        context.output.prompt(question);
+        Ok(())
+    })
 }
 
 /// Returns the named jobs and runs, each with its text, or the selected jobs.
@@ -140,8 +180,33 @@ fn stop(run: RunId, attempt: u32, now: bool) -> Stop {
 #[derive(Debug, Default, Serialize)]
 struct CancelJson {
     jobs: Vec<JobId>,
-    dropped: Vec<String>,
-    stopping: Vec<String>,
+    #[serde(serialize_with = "as_texts")]
+    dropped: Vec<RunId>,
+    #[serde(serialize_with = "as_texts")]
+    stopping: Vec<RunId>,
+}
+
+fn as_texts<S: Serializer>(runs: &[RunId], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_seq(runs.iter().map(ToString::to_string))
+}
+
+impl CancelJson {
+    /// Returns what was done, for a person: `cancelled 3 jobs; 1 run is being stopped`.
+    fn sentence(&self) -> String {
+        let cancelled = match self.jobs.as_slice() {
+            [] if self.dropped.is_empty() => None,
+            [] => Some(counted(self.dropped.len(), "waiting run")),
+            [job] => Some(format!("job {job}")),
+            jobs => Some(counted(jobs.len(), "job")),
+        };
+        let stopping = match self.stopping.as_slice() {
+            [] => None,
+            [run] => Some(format!("run {run} is being stopped")),
+            runs => Some(format!("{} runs are being stopped", runs.len())),
+        };
+        let parts = [cancelled.map(|what| format!("cancelled {what}")), stopping];
+        parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
 }
 
 struct Cancel<'a> {
@@ -155,9 +220,9 @@ struct Cancel<'a> {
 impl Cancel<'_> {
     fn run(&mut self, run: RunId) -> Result<(), Failure> {
         match self.writer.cancel_run(run, self.kill_now, self.now)? {
-            Cancelled::Dropped => self.done.dropped.push(run.to_string()),
+            Cancelled::Dropped => self.done.dropped.push(run),
             Cancelled::Stopping => {
-                self.done.stopping.push(run.to_string());
+                self.done.stopping.push(run);
                 self.stops.extend(self.writer.run(run)?.map(|view| stop(run, view.attempt, self.kill_now)));
             }
             Cancelled::AlreadyFinished => {

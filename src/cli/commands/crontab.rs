@@ -16,6 +16,7 @@ use crate::cli::import::plan::read_table;
 use crate::cli::import::planned::{ImportContext, TableLine};
 use crate::cli::import::report::table_report;
 use crate::cli::import::sources::{OWN, user_table};
+use crate::cli::question::is_confirmed;
 use crate::cli::zone::system_zone;
 use crate::crontab::{self, Layout};
 use crate::error::{Error, Result};
@@ -250,20 +251,9 @@ fn remove_table(context: &Context<'_>, must_ask: bool) -> Result<u8> {
     Ok(0)
 }
 
-/// Asks until the answer is yes or no. The end of the input means no.
+/// Asks on standard output, as crontab(1) does.
 fn ask(context: &Context<'_>, question: &str) -> Result<bool> {
-    loop {
-        context.output.answer_bytes(question.as_bytes())?;
-        let mut answer = String::new();
-        let length =
-            io::stdin().read_line(&mut answer).map_err(|error| Error::io("read the answer", &error))?;
-        match answer.trim_start().bytes().next() {
-            Some(b'y' | b'Y') => return Ok(true),
-            Some(b'n' | b'N') => return Ok(false),
-            _ if length == 0 => return Ok(false),
-            _ => context.output.talk("Enter Y or N"),
-        }
-    }
+    is_confirmed(context.output, question, |question| context.output.answer_bytes(question.as_bytes()))
 }
 
 /// Writes a file atomically: an older one stays until this one is complete.

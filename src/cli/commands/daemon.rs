@@ -31,9 +31,13 @@ Examples:
   taskq --dir /srv/jobs daemon --slots 8"
 )]
 pub struct DaemonArgs {
-    /// Give the queue `default` N slots (one per CPU)
+    /// Give N slots to each queue without a number of its own
+    ///
+    /// `taskq queue set` gives a queue a number of its own, which this
+    /// does not change. Default: one slot per CPU.
     #[arg(
         long,
+        verbatim_doc_comment,
         value_name = "N",
         allow_negative_numbers = true,
         value_parser = number(1..=QueueName::SLOTS_MAX)
@@ -46,8 +50,7 @@ pub fn run(context: &Context<'_>, args: &DaemonArgs) -> Result<u8> {
     let settings = Settings {
         dir: context.dir.clone(),
         exe: machine::own_program(),
-        cpus: machine::cpus(),
-        slots: args.slots,
+        default_slots: args.slots.map_or_else(machine::cpus, |slots| slots as usize),
         boot_id: machine::boot_id(),
         with_levels: env::logs_to_journal(),
         host: machine::host_name(),

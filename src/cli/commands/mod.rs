@@ -16,6 +16,7 @@ pub mod log;
 pub mod next;
 pub mod pause;
 pub mod queue;
+pub mod rename;
 pub mod resume;
 pub mod run;
 pub mod runs;
@@ -44,6 +45,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "pause" => pause::WHAT,
         "queue" | "queue list" => queue::WHAT,
         "queue set" => queue::SET,
+        "rename" => rename::WHAT,
         "resume" => resume::WHAT,
         "run" => run::WHAT,
         "runs" => runs::WHAT,

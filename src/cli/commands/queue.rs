@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use crate::cli::args::number;
 use crate::cli::context::Context;
-use crate::cli::view::json::{QueueJson, document};
+use crate::cli::view::json::{QueueJson, document, slots};
 use crate::cli::view::tables::queue_table;
+use crate::daemon::default_slots;
 use crate::domain::QueueName;
 use crate::error::{Error, Result};
-use crate::system::machine;
+use crate::shown::counted;
 
 pub const WHAT: &str = "list queues";
 
@@ -98,20 +99,37 @@ pub fn run(context: &Context<'_>, args: &QueueArgs) -> Result<u8> {
         Some(QueueCommand::Set(set)) => {
             let what = format!("{SET} `{}`", set.queue);
             let queue: QueueName = set.queue.parse().map_err(|error| Error::usage(&what, error))?;
-            context.write(&what, |writer| Ok(writer.set_queue(&queue, Some(set.slots))?))?;
-            if args.json { list(context, true) } else { Ok(0) }
+            let before = context.write(&what, |writer| {
+                let before = writer.queues()?.into_iter().find(|view| view.name == queue.as_str());
+                writer.set_queue(&queue, Some(set.slots))?;
+                Ok(before)
+            })?;
+            if args.json {
+                return list(context, true);
+            }
+            context.output.confirm(&match before {
+                Some(view) => {
+                    let before = slots(&view, default_slots(&context.dir));
+                    format!(
+                        "queue `{queue}` has {} now, {before} before",
+                        counted(set.slots as usize, "slot")
+                    )
+                }
+                None => format!("made queue `{queue}` with {}", counted(set.slots as usize, "slot")),
+            });
+            Ok(0)
         }
     }
 }
 
 fn list(context: &Context<'_>, json: bool) -> Result<u8> {
     let queues = context.read(WHAT, |reader| Ok(reader.queues()?))?;
-    let cpus = machine::cpus();
+    let default_slots = default_slots(&context.dir);
     if json {
-        let queues = queues.iter().map(|queue| QueueJson::new(queue, cpus)).collect();
+        let queues = queues.iter().map(|queue| QueueJson::new(queue, default_slots)).collect();
         context.output.json(&document(Queues { queues }))?;
     } else {
-        context.output.table(&queue_table(&queues, cpus))?;
+        context.output.table(&queue_table(&queues, default_slots))?;
     }
     Ok(0)
 }

@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::cli::context::{Context, Failure};
 use crate::cli::target::find_job;
-use crate::cli::view::ending::conclude;
+use crate::cli::view::ending::{Ended, conclude};
 use crate::cli::view::json::{RunJson, Runs, document};
 use crate::cli::view::run_output::follow;
 use crate::cli::waiting::{Waiting, all_finished, unlearned, unlike_a_run};
@@ -80,7 +80,8 @@ fn wait_for(context: &Context<'_>, args: &RunArgs, mut waiting: Waiting<'_>, run
     if args.json {
         answer_json(context, &views)?;
     }
-    Ok(conclude(context, &views))
+    let ended: Vec<Ended> = views.into_iter().map(|run| Ended::Run(Box::new(run))).collect();
+    Ok(conclude(context, &ended))
 }
 
 fn run_apart(context: &Context<'_>, args: &RunArgs) -> Result<u8> {

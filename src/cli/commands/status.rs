@@ -9,10 +9,9 @@ use crate::cli::context::Context;
 use crate::cli::view::json::{QueueJson, document};
 use crate::cli::view::tables::queue_table;
 use crate::cli::view::times::Times;
-use crate::daemon::{is_listening, running_daemon};
+use crate::daemon::{default_slots, is_listening, running_daemon};
 use crate::domain::Timestamp;
 use crate::error::Result;
-use crate::system::machine;
 
 pub const WHAT: &str = "show status";
 
@@ -62,7 +61,7 @@ pub fn run(context: &Context<'_>, args: &StatusArgs) -> Result<u8> {
     let daemon = running_daemon(&context.dir);
     let listens = is_listening(&context.dir);
     let status = if daemon.is_some() { 0 } else { NO_DAEMON };
-    let cpus = machine::cpus();
+    let default_slots = default_slots(&context.dir);
     if args.json {
         let daemon = daemon.map(|info| DaemonJson {
             pid: info.pid,
@@ -70,7 +69,7 @@ pub fn run(context: &Context<'_>, args: &StatusArgs) -> Result<u8> {
             version: info.version.clone(),
             listens,
         });
-        let queues = queues.iter().map(|queue| QueueJson::new(queue, cpus)).collect();
+        let queues = queues.iter().map(|queue| QueueJson::new(queue, default_slots)).collect();
         context.output.json(&document(Status { daemon, queues, next_fire_at: next }))?;
         return Ok(status);
     }
@@ -92,6 +91,6 @@ pub fn run(context: &Context<'_>, args: &StatusArgs) -> Result<u8> {
         format!("next fire: {}, in {}", times.show(at), times.left(at))
     }))?;
     context.output.answer("\n")?;
-    context.output.table(&queue_table(&queues, cpus))?;
+    context.output.table(&queue_table(&queues, default_slots))?;
     Ok(status)
 }

@@ -4,15 +4,15 @@
 use clap::Args;
 
 use crate::cli::args::Selection;
-use crate::cli::context::{Context, parse_failure};
+use crate::cli::context::{Context, Failure, parse_failure};
 use crate::cli::target::{self, Target};
-use crate::cli::view::ending::conclude;
+use crate::cli::view::ending::{Ended, conclude};
 use crate::cli::view::json::{RunJson, Runs, document};
 use crate::cli::waiting::{Left, Waiting, unlearned};
-use crate::domain::{JobId, RunId, RunState, Span};
-use crate::error::Result;
+use crate::domain::{JobId, JobState, RunId, RunState, Span};
+use crate::error::{Error, Result};
 use crate::schedule::parse_span;
-use crate::store::{Reader, RunFilter, RunView, StoreResult};
+use crate::store::{JobFilter, Reader, RunFilter, RunView, StoreResult};
 
 pub const WHAT: &str = "wait";
 
@@ -24,10 +24,14 @@ const TIMED_OUT: u8 = 124;
 /// Waits until none of their runs is queued or running. For a named job that
 /// runs once at a later time, it waits until that run has ended.
 ///
+/// A named job, and each job with the TAG of --tag, is judged by its latest run,
+/// also if that ended before. With --queue and --all, the runs are judged that
+/// were unfinished at first, and those that came during the wait.
+///
 /// The exit status of one run is the run's own: its exit code, 128+N after
 /// signal N, 124 timed out, 125 taskq could not run it, 126 not executable,
 /// 127 not found, 130 cancelled. Of several runs it is 0 if all succeeded,
-/// else 1. After --timeout it is 124.
+/// else 1, and a message names those that did not. After --timeout it is 124.
 ///
 /// It is 3 if taskq cannot find out how a run ends: the daemon is not running
 /// or cannot be reached, or the system refuses descriptors or memory. A message
@@ -36,9 +40,9 @@ const TIMED_OUT: u8 = 124;
 #[command(
     verbatim_doc_comment,
     override_usage = "\
-taskq wait JOB|RUN... [--timeout SPAN] [--json]
-       taskq wait [--queue QUEUE] [--tag TAG] [--timeout SPAN] [--json]
-       taskq wait --all [--timeout SPAN] [--json]",
+taskq wait JOB|RUN... [--any] [--timeout SPAN] [--json]
+       taskq wait [--queue QUEUE] [--tag TAG] [--any] [--timeout SPAN] [--json]
+       taskq wait --all [--any] [--timeout SPAN] [--json]",
     after_help = "\
 Examples:
   taskq wait $(taskq add make)
@@ -47,6 +51,10 @@ Examples:
 pub struct WaitArgs {
     #[command(flatten)]
     pub selection: Selection,
+
+    /// Only until the first of them has ended, and print its id
+    #[arg(long)]
+    pub any: bool,
 
     /// Give up after SPAN, with exit status 124 (never)
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
@@ -93,71 +101,163 @@ fn wait_named(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> 
     waiting.tell_while_waiting(obstacles);
     waiting.show_progress(targets.len());
     let ended = waiting.until(|reader| {
-        let mut runs = Vec::new();
+        let mut ended = Vec::new();
         let mut left = 0;
         for target in &targets {
-            match target {
-                Target::Run(run) => match reader.run(*run)? {
-                    Some(view) if view.state == RunState::Finished => runs.push(view),
-                    Some(_) => left += 1,
-                    None => {}
-                },
-                Target::Job(job) => match ended_job(reader, *job)? {
-                    Some(last) => runs.extend(last),
-                    None => left += 1,
-                },
+            let one = match target {
+                Target::Run(run) => ended_run(reader, *run)?,
+                Target::Job(job) => ended_job(reader, *job)?,
+            };
+            match one {
+                Standing::Ended(one) => ended.push(one),
+                Standing::NothingToJudge => {}
+                Standing::Unfinished => left += 1,
             }
         }
-        Ok(if left == 0 { Left::Nothing(runs) } else { Left::Runs(left) })
+        Ok(if args.any && !ended.is_empty() {
+            Left::Nothing(first_of(ended))
+        } else if left == 0 {
+            Left::Nothing(ended)
+        } else {
+            Left::Runs(left)
+        })
     })?;
-    answer(context, args.json, ended)
+    answer(context, args, ended)
+}
+
+/// How far something is that is waited for.
+enum Standing {
+    Unfinished,
+    Ended(Ended),
+    /// It has no run, and none is to be waited for.
+    NothingToJudge,
+}
+
+fn ended_run(reader: &Reader<'_>, run: RunId) -> StoreResult<Standing> {
+    Ok(match reader.run(run)? {
+        Some(view) if view.state == RunState::Finished => Standing::Ended(Ended::Run(Box::new(view))),
+        Some(_) => Standing::Unfinished,
+        None => Standing::NothingToJudge,
+    })
+}
+
+/// Judges a job by its latest run, unless a run or a one-shot fire of it is still to come.
+fn ended_job(reader: &Reader<'_>, job: JobId) -> StoreResult<Standing> {
+    if reader.has_runs(&unfinished_of(job))? || reader.has_one_shot_fire(job)? {
+        return Ok(Standing::Unfinished);
+    }
+    let filter = RunFilter { job: Some(job), limit: Some(1), ..RunFilter::default() };
+    Ok(match reader.runs(&filter)?.pop() {
+        Some(run) => Standing::Ended(Ended::Run(Box::new(run))),
+        None if reader.is_done(job)? => Standing::Ended(Ended::Cancelled(job)),
+        None => Standing::NothingToJudge,
+    })
+}
+
+/// Returns the one that ended first.
+fn first_of(ended: Vec<Ended>) -> Vec<Ended> {
+    let finished_at = |ended: &Ended| match ended {
+        Ended::Run(run) => run.finished_at,
+        Ended::Cancelled(_) => None,
+    };
+    ended.into_iter().min_by_key(finished_at).into_iter().collect()
 }
 
 fn unfinished_of(job: JobId) -> RunFilter {
     RunFilter { job: Some(job), unfinished: true, ..RunFilter::default() }
 }
 
-/// Returns the latest run of a job; `None` while a run or a one-shot fire of it is still to come.
-fn ended_job(reader: &Reader<'_>, job: JobId) -> StoreResult<Option<Option<RunView>>> {
-    if reader.has_runs(&unfinished_of(job))? || reader.has_one_shot_fire(job)? {
-        return Ok(None);
+/// The runs of a queue, of the jobs with a tag, or all.
+struct Scope {
+    unfinished: RunFilter,
+    /// All jobs with the tag; `None`: no tag is given.
+    tagged: Option<JobFilter>,
+}
+
+fn scope(reader: &Reader<'_>, selection: &Selection) -> Result<Scope, Failure> {
+    let (queue, tag) = selection.queue_and_tag(reader, WHAT)?;
+    let tagged = tag.clone().map(|tag| JobFilter {
+        tag: Some(tag),
+        queue: queue.clone(),
+        done_too: true,
+        ..JobFilter::default()
+    });
+    if let (Some(tagged), Some(tag)) = (&tagged, &tag)
+        && reader.jobs(&JobFilter { limit: Some(1), ..tagged.clone() })?.is_empty()
+    {
+        return Err(Error::not_found(WHAT, format!("no job has the tag `{tag}`"))
+            .hint("see the tags with `taskq list --all --json`")
+            .into());
     }
-    let filter = RunFilter { job: Some(job), limit: Some(1), ..RunFilter::default() };
-    Ok(Some(reader.runs(&filter)?.pop()))
+    Ok(Scope { unfinished: RunFilter { queue, tag, unfinished: true, ..RunFilter::default() }, tagged })
 }
 
 fn wait_selected(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> Result<u8> {
-    let filter = context.read(WHAT, |reader| {
-        let (queue, tag) = args.selection.queue_and_tag(reader, WHAT)?;
-        Ok(RunFilter { queue, tag, unfinished: true, ..RunFilter::default() })
-    })?;
+    let Scope { unfinished, tagged } = context.read(WHAT, |reader| scope(reader, &args.selection))?;
     if !context.has_store(WHAT)? {
         // There is no directory to wait in, and no run to wait for.
-        return answer(context, args.json, Some(Vec::new()));
+        return answer(context, args, Some(Vec::new()));
     }
     let mut waiting = Waiting::new(context, WHAT, timeout)?;
     let (first, newest, obstacles) = waiting.read(|reader| {
-        let runs = reader.runs(&filter)?;
+        let runs = reader.runs(&unfinished)?;
         let obstacles = obstacles(reader, &runs, &[])?;
         Ok((runs.iter().map(|run| run.run).collect::<Vec<RunId>>(), reader.newest_run()?, obstacles))
     })?;
     waiting.tell_while_waiting(obstacles);
     waiting.show_progress(first.len());
     let is_shown = waiting.is_progress_shown();
+    let ended_so_far = |reader: &Reader<'_>| match &tagged {
+        Some(tagged) => judged(reader, tagged),
+        None => {
+            // The runs from the beginning of the wait, and those that came later.
+            let mut ended = ended_of(reader, &first)?;
+            let later = RunFilter { after: Some(newest), unfinished: false, ..unfinished.clone() };
+            let later = reader.runs(&later)?.into_iter().filter(|run| run.state == RunState::Finished);
+            ended.extend(later.map(|run| Ended::Run(Box::new(run))));
+            Ok(ended)
+        }
+    };
     let ended = waiting.until(|reader| {
-        if reader.has_runs(&filter)? {
+        if args.any {
+            let ended = ended_so_far(reader)?;
+            if !ended.is_empty() {
+                return Ok(Left::Nothing(first_of(ended)));
+            }
+        }
+        if reader.has_runs(&unfinished)? {
             // Counting takes time: only do it for a progress bar.
-            return Ok(Left::Runs(if is_shown { reader.count_runs(&filter)? } else { 1 }));
+            return Ok(Left::Runs(if is_shown { reader.count_runs(&unfinished)? } else { 1 }));
         }
-        // The runs from the beginning of the wait, and those that came later.
-        let mut runs = Vec::new();
-        for run in &first {
-            runs.extend(reader.run(*run)?);
-        }
-        runs.extend(reader.runs(&RunFilter { after: Some(newest), unfinished: false, ..filter.clone() })?);
-        Ok(Left::Nothing(runs))
+        Ok(Left::Nothing(ended_so_far(reader)?))
     })?;
-    answer(context, args.json, ended)
+    answer(context, args, ended)
+}
+
+/// Returns those of the runs that have ended.
+fn ended_of(reader: &Reader<'_>, runs: &[RunId]) -> StoreResult<Vec<Ended>> {
+    let mut ended = Vec::new();
+    for run in runs {
+        if let Standing::Ended(one) = ended_run(reader, *run)? {
+            ended.push(one);
+        }
+    }
+    Ok(ended)
+}
+
+/// Judges each job by its latest run. Leaves out jobs with an unfinished run, and jobs whose first run is
+/// still to come.
+fn judged(reader: &Reader<'_>, jobs: &JobFilter) -> StoreResult<Vec<Ended>> {
+    let mut ended = Vec::new();
+    for job in reader.jobs(jobs)? {
+        match (job.state, job.last) {
+            (JobState::Queued | JobState::Blocked | JobState::Running, _) => {}
+            (_, Some((run, ..))) => ended.extend(reader.run(run)?.map(|run| Ended::Run(Box::new(run)))),
+            (JobState::Done, None) => ended.push(Ended::Cancelled(job.id)),
+            (JobState::Scheduled | JobState::Paused, None) => {}
+        }
+    }
+    Ok(ended)
 }
 
 /// Returns a line for each paused job or queue that these runs, or the one-shot fires of these jobs, wait
@@ -193,13 +293,22 @@ fn obstacles(reader: &Reader<'_>, runs: &[RunView], jobs: &[JobId]) -> StoreResu
     Ok(lines)
 }
 
-fn answer(context: &Context<'_>, json: bool, ended: Option<Vec<RunView>>) -> Result<u8> {
-    let Some(runs) = ended else {
+fn answer(context: &Context<'_>, args: &WaitArgs, ended: Option<Vec<Ended>>) -> Result<u8> {
+    let Some(ended) = ended else {
         context.output.talk("timed out; the jobs keep running");
         return Ok(TIMED_OUT);
     };
-    if json {
-        context.output.json(&document(Runs { runs: runs.iter().map(RunJson::from).collect() }))?;
+    if args.json {
+        let runs = ended.iter().filter_map(|ended| match ended {
+            Ended::Run(run) => Some(RunJson::from(&**run)),
+            Ended::Cancelled(_) => None,
+        });
+        context.output.json(&document(Runs { runs: runs.collect() }))?;
+    } else if let (true, Some(first)) = (args.any, ended.first()) {
+        context.output.answer(&match first {
+            Ended::Run(run) => run.run.to_string(),
+            Ended::Cancelled(job) => job.to_string(),
+        })?;
     }
-    Ok(conclude(context, &runs))
+    Ok(conclude(context, &ended))
 }

@@ -15,8 +15,8 @@ use crate::domain::MailFormat;
 use crate::error::{Error, Result};
 
 /// The keys without an option: the command, and those that `export` writes for jobs of other callers.
-const KEYS: [&str; 7] =
-    ["command", "script", "anchor", "cwd_optional", "stdin_text", "environment", "mail_format"];
+const KEYS: [&str; 8] =
+    ["command", "script", "replace", "anchor", "cwd_optional", "stdin_text", "environment", "mail_format"];
 
 /// A longer value is not repeated in a message.
 const SHOWN_BYTES_MAX: usize = 40;
@@ -181,6 +181,7 @@ fn take(job: &mut JobOptions, key: &str, value: &Value) -> Result<(), String> {
             job.command = words.into_iter().map(OsString::from).collect();
         }
         "script" => job.script = Some(text(key, value)?.into()),
+        "replace" => job.replace = flag(key, value)?,
         "anchor" => job.anchor = texts(key, value)?,
         "cwd_optional" => job.cwd_optional = flag(key, value)?,
         "stdin_text" => job.stdin_text = Some(text(key, value)?),

@@ -2,6 +2,7 @@
 //! Never: storing it.
 
 pub mod lines;
+mod notes;
 pub mod options;
 pub mod text;
 pub mod values;

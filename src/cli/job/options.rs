@@ -244,6 +244,10 @@ pub struct JobOptions {
     )]
     pub command: Vec<OsString>,
 
+    /// `--replace` of `add`, and a key of `--from`.
+    #[arg(skip)]
+    pub replace: bool,
+
     /// A key of `--from`: the instant from which each `every` counts, if not from now or the start.
     #[arg(skip)]
     pub anchor: Vec<String>,

@@ -5,11 +5,13 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::notes::notes;
 use super::options::JobOptions;
 use super::values::{environment_of, find_user, parse_mail, parse_umask, read_stdin};
 use crate::cli::context::parse_failure;
 use crate::cli::view::tables::trigger_text;
 use crate::cli::zone::system_zone;
+use crate::daemon::NameClash;
 use crate::domain::{
     CommandLine, EnvVar, Execution, JobName, Mail, MailFormat, Missed, NewJob, Policy, QueueName, Span, Tag,
     Timestamp, TriggerSpec,
@@ -51,6 +53,9 @@ pub struct ReadJob {
     pub what: String,
     pub job: NewJob,
     pub triggers: Vec<FirstFire>,
+    pub clash: NameClash,
+    /// What may be a slip.
+    pub notes: Vec<String>,
 }
 
 impl JobOptions {
@@ -97,6 +102,7 @@ impl JobOptions {
             .map(|spec| first_of(spec, &zone, start, here.now, &what))
             .collect::<Result<Vec<FirstFire>>>()?;
         let usage = |error| Error::usage(&what, error);
+        let (clash, at) = (self.clash(&what)?, self.at.clone());
         let hold = self.hold;
         let job = NewJob {
             name: self.name.as_ref().map(|name| name.parse::<JobName>()).transpose().map_err(usage)?,
@@ -116,7 +122,16 @@ impl JobOptions {
             hold,
             execution: self.execution(here, &what)?,
         };
-        Ok(ReadJob { what, job, triggers })
+        let notes = notes(&job, &at, here.now, &zone);
+        Ok(ReadJob { what, job, triggers, clash, notes })
+    }
+
+    fn clash(&self, what: &str) -> Result<NameClash> {
+        match (self.replace, &self.name) {
+            (false, _) => Ok(NameClash::Refuse),
+            (true, Some(_)) => Ok(NameClash::Replace),
+            (true, None) => Err(Error::usage(what, "`--replace` needs `--name`")),
+        }
     }
 
     fn mail(&self, what: &str) -> Result<Option<Mail>> {

@@ -155,6 +155,19 @@ impl Output {
         self.answer(&table.render(self.streams.width))
     }
 
+    /// Tells a person on a terminal what a verb has done. Scripts have the exit status.
+    pub fn confirm(&self, text: &str) {
+        if self.streams.stderr_is_terminal {
+            self.talk(text);
+        }
+    }
+
+    /// Prints a question on stderr, on whose line the answer is typed.
+    pub fn prompt(&self, question: &str) {
+        let mut stderr = self.stderr.borrow_mut();
+        let _unheard = stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
+    }
+
     /// Prints a message on stderr. That stderr cannot be written is not an error.
     pub fn talk(&self, text: &str) {
         let mut text = plain_unless(self.streams.stderr_color, text);

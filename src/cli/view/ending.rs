@@ -2,9 +2,15 @@
 //! Never: waiting.
 
 use crate::cli::context::Context;
-use crate::domain::Outcome;
-use crate::shown;
+use crate::domain::{JobId, Outcome};
+use crate::shown::{self, counted};
 use crate::store::RunView;
+
+/// The exit status of a cancelled run: as if a shell had ended by INT.
+const CANCELLED: u8 = 130;
+
+/// How many runs a wait names that did not succeed.
+const NAMED_MAX: usize = 5;
 
 /// Returns more than the exit status about a run that did not succeed: `run 5.1: timed_out`.
 pub fn ending(run: &RunView) -> Option<String> {
@@ -29,7 +35,7 @@ pub fn exit_status(run: &RunView) -> u8 {
     let status = match (run.outcome, run.exit_code, run.signal) {
         (Some(Outcome::Success), ..) => 0,
         (Some(Outcome::TimedOut), ..) => 124,
-        (Some(Outcome::Cancelled), ..) => 130,
+        (Some(Outcome::Cancelled), ..) => i32::from(CANCELLED),
         (Some(Outcome::Failed | Outcome::SpawnFailed), Some(code), _) => code,
         (Some(Outcome::Failed), None, Some(signal)) => 128 + signal,
         (
@@ -41,17 +47,57 @@ pub fn exit_status(run: &RunView) -> u8 {
     u8::try_from(status).unwrap_or(125)
 }
 
-/// Returns the exit status of a wait for these runs, and prints more about it if the status is not enough.
-pub fn conclude(context: &Context<'_>, runs: &[RunView]) -> u8 {
-    if let [run] = runs {
-        if let Some(text) = ending(run) {
-            context.output.talk(&text);
+/// Something that a command waited for, and that has ended.
+#[derive(Clone, Debug)]
+pub enum Ended {
+    Run(Box<RunView>),
+    /// A job that was cancelled before it had a run.
+    Cancelled(JobId),
+}
+
+impl Ended {
+    fn exit_status(&self) -> u8 {
+        match self {
+            Self::Run(run) => exit_status(run),
+            Self::Cancelled(_) => CANCELLED,
         }
-        return exit_status(run);
     }
-    let failed = runs.iter().filter(|run| exit_status(run) != 0).count();
-    if failed > 0 {
-        context.output.talk(&format!("{failed} of {} runs did not succeed; see `taskq runs`", runs.len()));
+
+    /// Returns the line about it among others: `12.1 build-4 failed, exit 2`.
+    fn failure(&self) -> String {
+        let run = match self {
+            Self::Run(run) => run,
+            Self::Cancelled(job) => return format!("job {job} cancelled before its time"),
+        };
+        let name = run.name.as_ref().map_or_else(String::new, |name| format!(" {name}"));
+        let outcome = run.outcome.map_or_else(|| run.state.to_string(), |outcome| outcome.to_string());
+        let detail = match (run.outcome, run.exit_code, run.signal) {
+            (Some(Outcome::Failed), Some(code), _) => format!(", exit {code}"),
+            (Some(Outcome::Failed), None, Some(signal)) => format!(", {}", shown::signal_name(signal)),
+            _ => run.cause.as_ref().map_or_else(String::new, |cause| format!(", {cause}")),
+        };
+        shown::escaped(&format!("{}{name} {outcome}{detail}", run.run)).into_owned()
     }
-    u8::from(failed > 0)
+}
+
+/// Returns the exit status of a wait for all of these, and prints what failed if the status is not enough.
+pub fn conclude(context: &Context<'_>, ended: &[Ended]) -> u8 {
+    if let [one] = ended {
+        let text = match one {
+            Ended::Run(run) => ending(run),
+            Ended::Cancelled(job) => Some(format!("job {job} was cancelled before its time")),
+        };
+        text.iter().for_each(|text| context.output.talk(text));
+        return one.exit_status();
+    }
+    let failed: Vec<&Ended> = ended.iter().filter(|ended| ended.exit_status() != 0).collect();
+    if failed.is_empty() {
+        return 0;
+    }
+    context.output.talk(&format!("{} of {} did not succeed:", failed.len(), counted(ended.len(), "run")));
+    failed.iter().take(NAMED_MAX).for_each(|ended| context.output.talk(&format!("  {}", ended.failure())));
+    if failed.len() > NAMED_MAX {
+        context.output.talk(&format!("  and {} more; see `taskq runs --failed`", failed.len() - NAMED_MAX));
+    }
+    1
 }

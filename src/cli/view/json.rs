@@ -235,26 +235,26 @@ pub struct QueueJson {
 }
 
 impl QueueJson {
-    /// Makes the JSON of a queue. A queue without a number of slots has `cpus` slots.
-    pub fn new(queue: &QueueView, cpus: usize) -> Self {
+    /// Makes the JSON of a queue. A queue without a number of slots has `default_slots` slots.
+    pub fn new(queue: &QueueView, default_slots: usize) -> Self {
         Self {
             name: queue.name.clone(),
-            slots: slots(queue, cpus),
+            slots: slots(queue, default_slots),
             paused_at: queue.paused_at,
             running: queue.running,
             waiting: queue.waiting,
-            backlog_ms: backlog_ms(queue, cpus),
+            backlog_ms: backlog_ms(queue, default_slots),
         }
     }
 }
 
-pub fn slots(queue: &QueueView, cpus: usize) -> usize {
-    queue.slots.map_or(cpus, |slots| slots as usize)
+pub fn slots(queue: &QueueView, default_slots: usize) -> usize {
+    queue.slots.map_or(default_slots, |slots| slots as usize)
 }
 
 /// Returns the expected time for the waiting runs, by the last runs; `None` if nothing has run yet.
-pub fn backlog_ms(queue: &QueueView, cpus: usize) -> Option<u64> {
-    let slots = u64::try_from(slots(queue, cpus)).unwrap_or(u64::MAX);
+pub fn backlog_ms(queue: &QueueView, default_slots: usize) -> Option<u64> {
+    let slots = u64::try_from(slots(queue, default_slots)).unwrap_or(u64::MAX);
     if queue.waiting == 0 {
         return Some(0);
     }

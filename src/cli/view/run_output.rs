@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
-use super::ending::conclude;
+use super::ending::{Ended, conclude};
 use super::tail::tail_start;
 use crate::cli::context::Context;
 use crate::cli::waiting::Waiting;
@@ -61,7 +61,7 @@ pub fn follow(
         }
         source.print(context)?;
         if finished {
-            return Ok(conclude(context, &[view]));
+            return Ok(conclude(context, &[Ended::Run(Box::new(view))]));
         }
         if context.output.is_closed() {
             return Ok(0);

@@ -148,7 +148,7 @@ fn exit_cell(run: &RunView) -> TableCell {
 }
 
 /// The table of `queue` and `status`.
-pub fn queue_table(queues: &[QueueView], cpus: usize) -> Table {
+pub fn queue_table(queues: &[QueueView], default_slots: usize) -> Table {
     let mut table = Table::new([
         Column::left("QUEUE").shrinking_to(WORDS_MIN),
         Column::right("SLOTS"),
@@ -159,10 +159,10 @@ pub fn queue_table(queues: &[QueueView], cpus: usize) -> Table {
     ]);
     for queue in queues {
         // Nothing is to be estimated where nothing waits.
-        let backlog = backlog_ms(queue, cpus).filter(|_| queue.waiting > 0).map(Span::from_millis);
+        let backlog = backlog_ms(queue, default_slots).filter(|_| queue.waiting > 0).map(Span::from_millis);
         table.push([
             TableCell::new(&queue.name),
-            TableCell::new(slots(queue, cpus).to_string()),
+            TableCell::new(slots(queue, default_slots).to_string()),
             TableCell::new(queue.running.to_string()),
             TableCell::new(queue.waiting.to_string()),
             maybe(backlog.map(|span| format!("~{}", shown::span(span))).as_deref()),
