@@ -393,7 +393,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__import__subcmd__crontab)
-            opts="-h --dir --color --system --from --dry-run --keep-going --json --help"
+            opts="-h --dir --color --system --from --dry-run --keep-going --list --remove --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -412,6 +412,10 @@ _taskq() {
                     ;;
                 --from)
                     COMPREPLY=($(compgen -W "debian cronie" -- "${cur}"))
+                    return 0
+                    ;;
+                --remove)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

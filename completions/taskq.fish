@@ -271,9 +271,11 @@ always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l from -d 'Which cron it was written for: debian or cronie' -r -f -a "debian\t''
 cronie\t''"
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l remove -d 'Remove the stored table of TABLE, and end its jobs' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l system -d 'A system table: the sixth field is a user'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l dry-run -d 'Report, and store nothing'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l keep-going -d 'Import the other lines if some are refused'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l list -d 'List the tables that are stored, and store nothing'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand export" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{JobId, JobName, Timestamp};
 use crate::store::{StoreResult, Writer};
 
+/// Why a waiting run of a replaced job is cancelled.
+const REPLACED: &str = "its job was replaced";
+
 /// What happens if a living job holds a name that another one wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NameClash {
@@ -28,7 +31,7 @@ pub fn free_name(
     if is_needed {
         match clash {
             NameClash::Refuse => return Ok(Some(holder)),
-            NameClash::Replace => writer.retire(holder, now)?,
+            NameClash::Replace => writer.retire_job(holder, REPLACED, now)?,
         }
     }
     writer.release_name(holder)?;

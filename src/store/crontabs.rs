@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use rusqlite::{Row, named_params, params};
 
 use super::{FirstFire, Reader, StoreResult, Writer, definition};
-use crate::domain::{JobId, NewJob, Timestamp, TriggerSpec};
+use crate::domain::{JobId, NewJob, TriggerSpec};
 use crate::schedule::Dialect;
 
 /// A stored table.
@@ -136,17 +136,6 @@ impl Writer<'_> {
         }
         for new in triggers.iter().filter(|new| !kept.contains(&new.spec)) {
             self.insert_trigger(id, new, held)?;
-        }
-        Ok(())
-    }
-
-    /// Removes a job's coming fires and cancels its waiting runs. Running ones continue, as with cron.
-    pub fn retire_job(&self, job: JobId, now: Timestamp) -> StoreResult<()> {
-        self.disarm(job)?;
-        for (run, is_claimed) in self.unfinished_runs(job)? {
-            if !is_claimed {
-                self.cancel_run(run, false, now)?;
-            }
         }
         Ok(())
     }

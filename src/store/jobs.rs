@@ -22,9 +22,6 @@ pub struct FirstFire {
     pub boot_id: Option<String>,
 }
 
-/// Why a waiting run of a replaced job is cancelled.
-const REPLACED: &str = "its job was replaced";
-
 /// How many of the latest jobs are searched for a request: more than can be added while a client waits for
 /// its answer.
 const REQUESTS_LOOKED_AT: i64 = 100_000;
@@ -238,12 +235,13 @@ impl Writer<'_> {
         self.change("UPDATE job SET holds_name = 0 WHERE id = ?1", [job])
     }
 
-    /// Ends a job except for its claimed runs: it does not fire again, and its waiting runs are cancelled.
-    pub fn retire(&self, job: JobId, now: Timestamp) -> StoreResult<()> {
+    /// Removes a job's coming fires, and cancels its waiting runs for the reason `why`. Claimed runs
+    /// continue.
+    pub fn retire_job(&self, job: JobId, why: &str, now: Timestamp) -> StoreResult<()> {
         self.disarm(job)?;
         for (run, is_claimed) in self.unfinished_runs(job)? {
             if !is_claimed {
-                self.finish(run, Outcome::Cancelled, Some(REPLACED), now)?;
+                self.finish(run, Outcome::Cancelled, Some(why), now)?;
             }
         }
         Ok(())

@@ -189,7 +189,7 @@ fn a_table_that_is_imported_already_is_told_of_at_every_door() {
         fs::write(home.work().join("table"), "15 3 * * * backup\n").expect("it is writable");
         home.taskq(&["import", "crontab", "table"]).answer();
         let said = door(&home);
-        let told = "table`, so its job runs twice; `taskq cancel 1` ends the jobs of the other table\n";
+        let told = "table`, so its job runs twice; `taskq import crontab --remove ";
         assert!(said.contains("1 line of `taskq crontab -l` is also in `") && said.contains(told), "{said}");
     }
 }

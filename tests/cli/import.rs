@@ -371,10 +371,44 @@ fn a_table_under_a_new_name_can_be_ended_under_the_old_one() {
     let old = old.display();
     let said = format!(
         "2 lines of `new` are also in `{old}`, so their jobs run twice; \
-         `taskq cancel 1 2` ends the jobs of the other table\n"
+         `taskq import crontab --remove {old}` ends the jobs of the other table\n"
     );
     assert!(answer.stderr.contains(&said), "{answer:?}");
-    home.taskq(&["cancel", "1", "2"]).gives(0, "", "");
+    home.taskq(&["import", "crontab", "--remove", "old"]).gives(0, "", "");
     assert!(!home.taskq(&["import", "crontab", "new"]).answer().stderr.contains("twice"));
     assert_eq!(ids(&home), [(3, "one".to_owned()), (4, "two".to_owned())]);
+}
+
+#[test]
+fn stored_tables_are_listed_and_one_can_be_removed() {
+    let home = Home::new();
+    home.taskq(&["import", "crontab", "--list"]).gives(0, "", "");
+    fs::write(home.work().join("tab"), "@daily true\n@hourly false\n").expect("a file");
+    home.taskq(&["import", "crontab", "tab"]).answer();
+    let nobody_else = home.taskq(&["crontab", "-l"]).answer();
+    assert_eq!(nobody_else.status, 1);
+    assert!(nobody_else.stderr.contains("1 other table is stored: "), "{}", nobody_else.stderr);
+    home.taskq(&["crontab", "-"]).stdin("@weekly true\n").gives(0, "", "");
+    insta::assert_snapshot!(squeezed(&home.transcript(&[
+        &["import", "crontab", "--list"],
+        &["import", "crontab", "--remove", "nosuch"],
+        &["import", "crontab", "--remove", "tab", "--dry-run"],
+        &["import", "crontab", "--remove", "tab"],
+        &["import", "crontab", "--list", "--json"],
+        &["import", "crontab", "--remove", "-"],
+        &["list"],
+    ])));
+    let kept = fs::read_to_string(home.store().join("crontab.removed")).expect("the last table is kept");
+    assert_eq!(kept, "@weekly true\n");
+}
+
+#[test]
+fn the_report_names_the_table_that_was_stored() {
+    let home = Home::new();
+    fs::write(home.work().join("tab"), "@daily true\n").expect("a file");
+    let said = |file: &str| home.taskq(&["import", "crontab", file]).stdin("@daily true\n").answer().stderr;
+    let of_file = said("tab");
+    assert!(of_file.contains("/work/tab`, beside that of `taskq crontab`\n"), "{of_file}");
+    let own = said("-");
+    assert!(own.contains("stored as the table of `taskq crontab`\n"), "{own}");
 }

@@ -3,19 +3,22 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, ValueHint};
 
 use crate::cli::context::{Context, Failure};
-use crate::cli::import::diff::{Diff, NewTable, diff, remove, store};
+use crate::cli::import::diff::{Diff, NewTable, diff, store};
 use crate::cli::import::doubles::doubles;
 use crate::cli::import::plan::read_table;
 use crate::cli::import::planned::{ImportContext, TableLine};
 use crate::cli::import::report::table_report;
 use crate::cli::import::sources::{OWN, user_table};
+use crate::cli::import::stored::{
+    others_sentence, remove_table as remove_stored, stored_tables, write_private,
+};
 use crate::cli::question::is_confirmed;
 use crate::cli::zone::system_zone;
 use crate::crontab::{self, Layout};
@@ -31,9 +34,6 @@ const INSTALL: &str = "install crontab";
 
 /// The text that `-e` starts with if there is no table.
 const TEMPLATE: &[u8] = b"# m h  dom mon dow   command\n";
-
-/// The last removed table, in the store's directory.
-const BACKUP: &str = "crontab.removed";
 
 /// Install, list, edit or remove the crontab
 ///
@@ -141,10 +141,26 @@ fn none_there(context: &Context<'_>) -> u8 {
     1
 }
 
+/// A table that was imported from a file is not the one that crontab(1) prints, but may be meant.
+fn tell_of_others(context: &Context<'_>) -> Result<()> {
+    let tables = context.read("list crontabs", stored_tables)?;
+    if let Some(others) = others_sentence(&tables) {
+        context.output.talk(&shown::escaped(&format!("{others}; see `taskq import crontab --list`")));
+    }
+    Ok(())
+}
+
 fn list(context: &Context<'_>) -> Result<u8> {
     context.need_store("list crontab")?;
-    let Some(table) = stored(context)? else { return Ok(none_there(context)) };
+    let Some(table) = stored(context)? else {
+        let status = none_there(context);
+        tell_of_others(context)?;
+        return Ok(status);
+    };
     context.output.answer_bytes(&table.text)?;
+    if context.output.streams().stderr_is_terminal {
+        tell_of_others(context)?;
+    }
     Ok(0)
 }
 
@@ -237,16 +253,9 @@ fn remove_table(context: &Context<'_>, must_ask: bool) -> Result<u8> {
             return Ok(0);
         }
     }
-    let backup = context.dir.join(BACKUP);
-    context.write("remove crontab", |writer| {
-        // Read under the lock: the table may have changed since the question.
-        let Some(table) = writer.crontab(OWN)? else { return Ok::<_, Failure>(()) };
-        keep(&backup, &table.text)
-            .map_err(|error| Error::io(format!("keep the table in `{}`", backup.display()), &error))?;
-        remove(writer, OWN, context.now())
-    })?;
-    if streams.stderr_is_terminal {
-        context.output.talk(&format!("the table is kept in `{}`", backup.display()));
+    let kept = remove_stored(context, "remove crontab", |_| Ok(OWN.to_owned()))?;
+    if let Some(kept) = kept {
+        context.output.confirm(&format!("the table is kept in `{}`", kept.display()));
     }
     Ok(0)
 }
@@ -254,19 +263,6 @@ fn remove_table(context: &Context<'_>, must_ask: bool) -> Result<u8> {
 /// Asks on standard output, as crontab(1) does.
 fn ask(context: &Context<'_>, question: &str) -> Result<bool> {
     is_confirmed(context.output, question, |question| context.output.answer_bytes(question.as_bytes()))
-}
-
-/// Writes a file atomically: an older one stays until this one is complete.
-fn keep(path: &Path, text: &[u8]) -> io::Result<()> {
-    let aside = path.with_extension("new");
-    write_private(&aside, text)?;
-    fs::rename(&aside, path)
-}
-
-fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(text)?;
-    file.sync_all()
 }
 
 fn edit_table(context: &Context<'_>) -> Result<u8> {

@@ -2,7 +2,7 @@
 //! Never: the meaning of a crontab (see `crontab`) and the changes of its jobs (see `cli::import`).
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
 use serde::Serialize;
@@ -15,7 +15,10 @@ use crate::cli::import::plan::read_table;
 use crate::cli::import::planned::{ImportContext, TableLine};
 use crate::cli::import::report::{TableReport, table_report};
 use crate::cli::import::sources::{
-    Source, SystemTables, installed_table, is_crons, system_tables, user_table,
+    OWN, Source, SystemTables, installed_table, is_crons, system_tables, user_table,
+};
+use crate::cli::import::stored::{
+    StoredTable, find_source, remove_table as remove_stored, stored_tables, table_of,
 };
 use crate::cli::view::json::document;
 use crate::cli::zone::system_zone;
@@ -30,6 +33,8 @@ pub const WHAT: &str = "import jobs";
 
 /// What `import crontab` does, for errors.
 pub const CRONTAB: &str = "import crontab";
+
+const LIST: &str = "list crontabs";
 
 /// Import jobs from elsewhere
 #[derive(Args, Debug)]
@@ -64,10 +69,15 @@ pub enum ImportCommand {
 ///
 /// One refused line keeps the whole table out, unless --keep-going is given.
 /// A repeated import stores the differences: unchanged lines keep their jobs
-/// with ids and history, and the jobs of removed lines end.
+/// with ids and history, and the jobs of removed lines end. A table that was
+/// imported from a file is a table of its own, known by the path of that file;
+/// --list shows all, and --remove ends one.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
+    override_usage = "\
+taskq import crontab [OPTION]... [FILE|-]
+       taskq import crontab --list|--remove TABLE [--json]",
     after_help = "\
 Examples:
   taskq import crontab --dry-run
@@ -109,9 +119,38 @@ pub struct ImportCrontabArgs {
     #[arg(long)]
     pub keep_going: bool,
 
+    /// List the tables that are stored, and store nothing
+    ///
+    /// TABLE is the path of the file, or - for the table of `taskq
+    /// crontab`.
+    #[arg(
+        long,
+        verbatim_doc_comment,
+        conflicts_with_all = ["file", "system", "from", "dry_run", "keep_going"]
+    )]
+    pub list: bool,
+
+    /// Remove the stored table of TABLE, and end its jobs
+    ///
+    /// TABLE is a path that --list prints, or -. Running jobs continue.
+    /// The text is kept in the store's directory as crontab.removed.
+    #[arg(
+        long,
+        value_name = "TABLE",
+        value_hint = ValueHint::AnyPath,
+        verbatim_doc_comment,
+        conflicts_with_all = ["list", "file", "system", "from", "dry_run", "keep_going"]
+    )]
+    pub remove: Option<PathBuf>,
+
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Serialize)]
+struct Stored {
+    tables: Vec<StoredTable>,
 }
 
 #[derive(Serialize)]
@@ -138,6 +177,12 @@ struct ReadTable<'a> {
 /// Imports tables, and reports each of their lines.
 pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
     let ImportCommand::Crontab(args) = &args.command;
+    if args.list {
+        return list(context, args.json);
+    }
+    if let Some(table) = &args.remove {
+        return remove_table(context, table, args.json);
+    }
     let here = ImportContext::of_process(context.now(), system_zone().0, args.from);
     let found = sources(args, &here)?;
     let origins = origins(context, args, &found)?;
@@ -169,6 +214,31 @@ pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
         }),
         None => Ok(0),
     }
+}
+
+fn list(context: &Context<'_>, json: bool) -> Result<u8> {
+    let tables = context.read(LIST, stored_tables)?;
+    if json {
+        context.output.json(&document(Stored { tables }))?;
+    } else if tables.is_empty() {
+        context.output.confirm("no crontab is stored");
+    } else {
+        context.output.table(&table_of(&tables))?;
+    }
+    Ok(0)
+}
+
+fn remove_table(context: &Context<'_>, table: &Path, json: bool) -> Result<u8> {
+    let what = format!("remove table `{}`", table.display());
+    context.need_store(&what)?;
+    let kept = remove_stored(context, &what, |reader| find_source(reader, &what, table))?;
+    if json {
+        return list(context, true);
+    }
+    if let Some(kept) = kept {
+        context.output.confirm(&format!("removed; its text is kept in `{}`", kept.display()));
+    }
+    Ok(0)
 }
 
 fn sources(args: &ImportCrontabArgs, here: &ImportContext) -> Result<SystemTables> {
@@ -330,6 +400,15 @@ fn print(
     if !is_stored {
         context.output.talk("nothing was stored");
         return Ok(());
+    }
+    if let [table] = tables
+        && !args.system
+    {
+        context.output.talk(&match table.source.key.as_str() {
+            OWN => "stored as the table of `taskq crontab`".to_owned(),
+            path => shown::escaped(&format!("stored as the table `{path}`, beside that of `taskq crontab`"))
+                .into_owned(),
+        });
     }
     if found.tables.iter().any(is_crons) {
         context.output.talk("cron has these tables still: a job that stays in both runs twice");

@@ -111,6 +111,9 @@ fn match_by_identity(
     Ok(())
 }
 
+/// Why a waiting run is cancelled.
+const LINE_REMOVED: &str = "its line is no longer in the crontab";
+
 pub struct NewTable<'a> {
     /// The absolute path of its file, or `OWN`.
     pub source: &'a str,
@@ -160,7 +163,7 @@ pub fn store(
 
 fn retire(writer: &Writer<'_>, gone: &CrontabEntry, now: Timestamp) -> Result<(), Failure> {
     writer.drop_crontab_entry(gone.job)?;
-    Ok(writer.retire_job(gone.job, now)?)
+    Ok(writer.retire_job(gone.job, LINE_REMOVED, now)?)
 }
 
 /// Removes a table, if there is one, and ends its jobs.

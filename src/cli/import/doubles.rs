@@ -2,7 +2,6 @@
 //! Never: cron's own tables (see `sources`).
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use super::planned::TableLine;
 use super::sources::OWN;
@@ -70,22 +69,16 @@ impl Doubles {
                 "edit that table with `taskq crontab -e`".to_owned()
             };
         }
+        if self.is_all {
+            let path = quoted(other.as_bytes());
+            let path = String::from_utf8_lossy(&path);
+            return format!("`taskq import crontab --remove {path}` ends the jobs of the other table");
+        }
         if self.jobs.len() <= JOBS_MAX {
             let jobs: Vec<String> = self.jobs.iter().map(JobId::to_string).collect();
             return format!("`taskq cancel {}` ends the jobs of the other table", jobs.join(" "));
         }
-        // An empty file has no jobs.
-        match Path::new(other).exists() {
-            true => "edit that table, and import it again".to_owned(),
-            false => {
-                let path = quoted(other.as_bytes());
-                let path = String::from_utf8_lossy(&path);
-                format!(
-                    "`touch {path} && taskq import crontab {path}` ends the jobs of that table, \
-                     whose file is gone"
-                )
-            }
-        }
+        "edit that table, and import it again".to_owned()
     }
 }
 
@@ -111,11 +104,10 @@ mod tests {
             sentence("/etc/x", 7..8, false),
             format!("{one}; `taskq cancel 7` ends the jobs of the other table")
         );
-        let many = sentence("/no where", 1..100, true);
-        let command = "`touch '/no where' && taskq import crontab '/no where'` ends the jobs of that table, \
-                       whose file is gone";
-        assert!(many.ends_with(command), "{many}");
-        let there = sentence("/", 1..100, true);
-        assert!(there.ends_with("edit that table, and import it again"), "{there}");
+        let all = sentence("/no where", 1..3, true);
+        let command = "`taskq import crontab --remove '/no where'` ends the jobs of the other table";
+        assert!(all.ends_with(command), "{all}");
+        let many = sentence("/", 1..100, false);
+        assert!(many.ends_with("edit that table, and import it again"), "{many}");
     }
 }

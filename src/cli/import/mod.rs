@@ -8,6 +8,7 @@ pub mod plan;
 pub mod planned;
 pub mod report;
 pub mod sources;
+pub mod stored;
 
 #[cfg(test)]
 mod tests;

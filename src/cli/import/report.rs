@@ -23,7 +23,7 @@ const TIME_MIN: usize = 17;
 /// The result of reading and storing a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum LineResult {
     /// It sets a variable for the lines below.
     Environment,
     /// It has a new job.
@@ -43,7 +43,7 @@ pub enum Outcome {
     Removed,
 }
 
-impl Outcome {
+impl LineResult {
     fn word(self) -> &'static str {
         match self {
             Self::Environment => "environment",
@@ -70,7 +70,7 @@ pub struct Remark {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LineReport {
     line: usize,
-    result: Outcome,
+    result: LineResult,
     job_id: Option<JobId>,
     next_fire_at: Option<Timestamp>,
     text: String,
@@ -119,7 +119,7 @@ pub fn table_report(
         .collect();
     reports.extend(diff.gone.iter().map(|gone| LineReport {
         line: gone.line,
-        result: Outcome::Removed,
+        result: LineResult::Removed,
         job_id: Some(gone.job),
         next_fire_at: None,
         text: shown::escaped_bytes(&gone.text),
@@ -144,14 +144,14 @@ fn line_report(
     let finding = &line.finding;
     let result = match (&finding.verdict, change) {
         (Verdict::Nothing, _) if finding.notes.is_empty() => return None,
-        (Verdict::Nothing, _) => Outcome::Blank,
-        (Verdict::Variable(_), _) => Outcome::Environment,
-        (Verdict::Refused { .. }, _) => Outcome::Refused,
-        (Verdict::Entry(_), None) => Outcome::NoJob,
-        (Verdict::Entry(_), Some((_, LineChange::Added))) if is_stored => Outcome::Imported,
-        (Verdict::Entry(_), Some((_, LineChange::Added))) => Outcome::Accepted,
-        (Verdict::Entry(_), Some((_, LineChange::Changed))) => Outcome::Changed,
-        (Verdict::Entry(_), Some((_, LineChange::Unchanged))) => Outcome::Unchanged,
+        (Verdict::Nothing, _) => LineResult::Blank,
+        (Verdict::Variable(_), _) => LineResult::Environment,
+        (Verdict::Refused { .. }, _) => LineResult::Refused,
+        (Verdict::Entry(_), None) => LineResult::NoJob,
+        (Verdict::Entry(_), Some((_, LineChange::Added))) if is_stored => LineResult::Imported,
+        (Verdict::Entry(_), Some((_, LineChange::Added))) => LineResult::Accepted,
+        (Verdict::Entry(_), Some((_, LineChange::Changed))) => LineResult::Changed,
+        (Verdict::Entry(_), Some((_, LineChange::Unchanged))) => LineResult::Unchanged,
     };
     let (column, cause, hint) = match &finding.verdict {
         Verdict::Refused { column, cause, hint } => (Some(*column), Some(cause.clone()), hint.clone()),
@@ -219,7 +219,7 @@ fn next_fires(schedule: &Schedule, delay: Span, zone: &Zone, now: Timestamp) -> 
 impl TableReport {
     /// Returns the number of refused lines.
     pub fn refusals(&self) -> usize {
-        self.lines.iter().filter(|line| line.result == Outcome::Refused).count()
+        self.lines.iter().filter(|line| line.result == LineResult::Refused).count()
     }
 
     /// Returns the refused lines, each with the reason and the hint.
@@ -229,7 +229,7 @@ impl TableReport {
 
     /// Returns the error if a line is refused.
     pub fn failure(&self, what: &str) -> Option<Error> {
-        let first = self.lines.iter().find(|line| line.result == Outcome::Refused)?;
+        let first = self.lines.iter().find(|line| line.result == LineResult::Refused)?;
         let cause = first.cause.as_deref().unwrap_or_default();
         let column = first.column.unwrap_or(1);
         let others = match self.refusals() - 1 {
@@ -270,7 +270,7 @@ impl TableReport {
     /// Returns a sentence for each note, in the order of the lines, for the lines with wanted numbers.
     pub fn sentences(&self, zone: &Zone, is_wanted: impl Fn(usize) -> bool) -> Vec<String> {
         let mut sentences = Vec::new();
-        let is_there = |line: &&LineReport| line.result != Outcome::Removed && is_wanted(line.line);
+        let is_there = |line: &&LineReport| line.result != LineResult::Removed && is_wanted(line.line);
         for line in self.lines.iter().filter(is_there) {
             if let (Some(column), Some(reason)) = (line.column, line.reason()) {
                 let sentence = format!("line {}, column {column}: {reason}", line.line);
