@@ -35,8 +35,8 @@ use crate::error::Result;
 
 /// Run commands at times and in queues
 ///
-/// taskq does the work of cron(8), at(1), batch(1) and a job queue with one
-/// program and one SQLite file. An added job is on disk. For every time at
+/// taskq does the work of cron(8), at(1) and a job queue with one program and
+/// one SQLite file. An added job is on disk. For every time at
 /// which it was due, its history has a run or a reason.
 #[derive(Debug, Parser)]
 #[command(

@@ -1,6 +1,12 @@
 //! Owns: `list`, `show`, `runs`: tables, documents, filters.
 //! Never: how a table is cut to a terminal (see the unit tests of `cli::output`).
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
 use crate::filter::squeezed;
 use crate::harness::Home;
 
@@ -271,4 +277,38 @@ fn runs_are_paged_by_their_number() {
     assert_eq!(newest, "1.25");
     home.start_daemon(&["--slots", "4"]);
     home.taskq(&["wait", "--all"]).gives(0, "", "");
+}
+
+/// Returns the first column of a table in the section JSON of taskq(1).
+fn keys_in_manual(table: &str) -> BTreeSet<String> {
+    let manual = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/taskq.1"));
+    let manual = manual.expect("it is committed");
+    let section = manual.split_once(".SH JSON\n").expect("the manual has the section").1;
+    let table = section.split_once(&format!(".SS \"{table}\"\n.nf\n")).expect("the section has the table").1;
+    let rows = table.lines().take_while(|line| *line != ".fi").filter(|line| !line.starts_with(' '));
+    rows.flat_map(|row| row.split("  ").next().unwrap_or_default().split(", ").map(str::to_owned)).collect()
+}
+
+fn keys(object: &Value) -> BTreeSet<String> {
+    object.as_object().expect("an object").keys().cloned().collect()
+}
+
+#[test]
+fn the_manual_has_every_key_of_jobs_triggers_and_runs() {
+    let home = furnished();
+    home.taskq(&["import", "crontab", "--from", "cronie", "-"])
+        .stdin("RANDOM_DELAY=30\n1 1 * * * true\n")
+        .answer();
+    home.add(&["--every", "1h", "true"]);
+    let jobs = home.json(&["list", "-a"]);
+    let jobs = jobs["jobs"].as_array().expect("a list");
+    assert_eq!(keys(&jobs[0]), keys_in_manual("A job"));
+    let mut triggers: BTreeSet<String> = jobs
+        .iter()
+        .flat_map(|job| job["triggers"].as_array().expect("a list").iter().flat_map(keys))
+        .collect();
+    triggers.extend(keys(&home.json(&["show", "nightly"])["job"]["triggers"][0]));
+    assert_eq!(triggers, keys_in_manual("A trigger"));
+    let run = &home.json(&["runs"])["runs"][0];
+    assert_eq!(keys(run), keys_in_manual("A run"));
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use clap::{Args, Command, ValueHint};
+use clap::{Arg, Args, Command, ValueHint};
 use clap_mangen::Man;
 
 use super::completions::visible;
@@ -25,7 +25,10 @@ pub struct ManArgs {
 /// The date at the end of the pages: of the last change that a reader would notice.
 const DATE: &str = "2026-11-20";
 
-const SECTIONS: &str = include_str!("taskq.roff");
+/// The glossary, which comes before everything that uses its words.
+const TERMS: &str = include_str!("terms.roff");
+
+const SECTIONS: &str = concat!(include_str!("taskq.roff"), include_str!("json.roff"));
 
 /// The longest line of a page's source, for linters and readable diffs.
 const SOURCE_COLUMNS: usize = 79;
@@ -50,7 +53,8 @@ pub fn pages(full: &Command) -> Vec<Page> {
 fn page(command: &Command) -> Page {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
     let is_taskq = name == "taskq";
-    let man = Man::new(command.clone())
+    let shown = if is_taskq { command.clone() } else { without_globals(command) };
+    let man = Man::new(shown)
         .title(name.to_uppercase())
         .date(DATE)
         .source(format!("taskq {}", env!("CARGO_PKG_VERSION")))
@@ -71,7 +75,17 @@ fn page(command: &Command) -> Page {
     Page { file: format!("{name}.1"), text: tidy(&text) }
 }
 
-const SEE_TASKQ: &str = ".BR taskq (1)\nfor times, spans, exit status, environment and files\n";
+const SEE_TASKQ: &str =
+    ".BR taskq (1)\nfor \\-\\-dir, \\-\\-color, times, spans, JSON, exit status, environment and files\n";
+
+/// Hides the options of all verbs, which taskq(1) describes once.
+fn without_globals(command: &Command) -> Command {
+    let hide = |arg: Arg| {
+        let hidden = arg.is_hide_set() || matches!(arg.get_id().as_str(), "dir" | "color");
+        arg.hide(hidden)
+    };
+    command.clone().mut_args(hide)
+}
 
 fn rendered(man: &Man, lists_verbs: bool) -> String {
     let mut text = Vec::new();
@@ -81,6 +95,7 @@ fn rendered(man: &Man, lists_verbs: bool) -> String {
         man.render_synopsis_section(text)?;
         man.render_description_section(text)?;
         if lists_verbs {
+            text.extend(TERMS.as_bytes());
             man.render_subcommands_section(text)?;
         }
         man.render_options_section(text)
