@@ -2,6 +2,7 @@
 //! Never: what it refuses (see `bad_input`).
 
 use std::ffi::OsStr;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 use nix::unistd::{User, geteuid};
@@ -258,4 +259,65 @@ fn root_can_add_a_job_that_runs_as_another_user() {
     );
     assert_eq!(home.json(&["show", "1"])["job"]["user"], "nobody");
     assert!(home.taskq(&["show", "1"]).answer().stdout.contains("\nUser:      nobody\n"));
+}
+
+#[test]
+fn what_may_be_a_slip_is_noted_and_the_job_is_added() {
+    let home = Home::with_daemon();
+    let notes = |args: &[&str]| {
+        let answer = home.taskq(&[&["add", "--hold"], args].concat()).answer();
+        assert!(answer.status == 0 && answer.stdout.trim_end().parse::<u64>().is_ok(), "{answer:?}");
+        answer.stderr
+    };
+    fs::write(home.work().join("plain"), "").expect("a file");
+    let place = home.work().display().to_string();
+    for (args, note) in [
+        (&["echo hi"][..], "`echo hi` is one word; a shell runs it with `-c 'echo hi'`".to_owned()),
+        (&["5m", "echo"], "`5m` is taken as the program; `--at 'in 5m'` runs the rest later".to_owned()),
+        (&["./gone"], format!("the program `./gone` is not there, seen from `{place}`")),
+        (&["nosuch"], "the program `nosuch` is not in the job's PATH".to_owned()),
+        (&["./plain"], "the program `./plain` cannot be started: permission denied".to_owned()),
+        (
+            &["--cron", "0 9 1-7 * mon", "true"],
+            "`--cron '0 9 1-7 * mon'`: day of the month and weekday are both restricted: \
+             a day that matches one of them is enough"
+                .to_owned(),
+        ),
+        (
+            &["--at", "2031-03-30 02:30", "true"],
+            "`--at 2031-03-30 02:30`: the clock of Europe/Berlin leaves out 2031-03-30 02:30:00; \
+             the job runs at 2031-03-30 03:00:00 +0200"
+                .to_owned(),
+        ),
+    ] {
+        assert_eq!(notes(args), format!("note: {note}\n"), "{args:?}");
+    }
+    for silent in [&["true"][..], &["-c", "nosuch"], &["--quiet", "nosuch"], &["--at", "2031-03-30", "true"]]
+    {
+        assert_eq!(notes(silent), "", "{silent:?}");
+    }
+    let lines = "{\"command\":[\"nosuch\"]}\n".repeat(12);
+    let of_batch = home.taskq(&["add", "--from", "-"]).stdin(lines).answer().stderr;
+    assert_eq!(of_batch.lines().count(), 11);
+    let first = "note: the job in line 1 of standard input: the program `nosuch` is not in the job's PATH\n";
+    assert!(of_batch.starts_with(first), "{of_batch}");
+    assert!(of_batch.ends_with("note: 2 more jobs have notes like these\n"), "{of_batch}");
+}
+
+#[test]
+fn a_mail_that_no_program_can_send_is_noted() {
+    let home = Home::with_daemon();
+    let note = "note: no sendmail(8) is there for the mail to `me@example.org`; \
+                the daemon can be given one by `TASKQ_SENDMAIL`\n";
+    let add = ["add", "--hold", "--mail", "me@example.org", "true"];
+    home.taskq(&add).env("TASKQ_SENDMAIL", "/gone").gives(0, "1\n", note);
+    home.taskq(&add).env("TASKQ_SENDMAIL", "/bin/true").gives(0, "2\n", "");
+}
+
+#[test]
+fn a_job_without_a_daemon_is_noted_in_scripts_too() {
+    let home = Home::new();
+    let note = "note: no daemon is running; start one with `taskq daemon`\n";
+    home.taskq(&["add", "true"]).gives(0, "1\n", note);
+    home.taskq(&["add", "--quiet", "true"]).gives(0, "2\n", "");
 }

@@ -18,9 +18,9 @@ use crate::cli::job::lines;
 use crate::cli::job::options::JobOptions;
 use crate::cli::job::text::{Caller, ReadJob};
 use crate::cli::view::json::{JobJson, Jobs, OneJob, document};
+use crate::cli::view::times::Times;
 use crate::daemon::{Adding, add, add_job, running_daemon};
 use crate::error::{Error, Result as TaskResult, describe};
-use crate::shown;
 use crate::store::{JobView, Writer};
 use crate::system::env;
 
@@ -181,11 +181,10 @@ fn store_all(writer: &Writer<'_>, jobs: &[ReadJob], here: &Caller) -> Result<Vec
 /// Says on stderr when the job will run, or why it does not run yet.
 fn announce(context: &Context<'_>, id: JobId, here: &Caller) -> TaskResult<()> {
     let job = context.read("add job", |reader| Ok(reader.job(id)?))?;
-    let when = match job.next_at {
+    let times = Times { zone: &here.zone, now: here.now, are_whole: true };
+    let when = match job.next_fire() {
         _ if job.paused_at.is_some() => format!("held: resume it with `taskq resume {id}`"),
-        Some(at) => {
-            format!("runs at {}, in {}", here.zone.show(at), shown::span(at.since(here.now)))
-        }
+        Some((at, trigger)) => format!("runs at {}, in {}", times.show_fire(trigger, at), times.left(at)),
         None if job.triggers.is_empty() => "runs as soon as a slot is free".to_owned(),
         None => "runs at the next boot".to_owned(),
     };

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
+use crate::crontab::note_on_days;
 use crate::domain::{CommandLine, Mail, NewJob, Timestamp};
 use crate::error::describe_errno;
 use crate::keeper::find_program;
@@ -14,10 +15,12 @@ use crate::schedule::{Zone, left_out_reading, parse_span};
 use crate::shown::{escaped_bytes, quoted};
 use crate::system::env::sendmail;
 
-/// Returns the notes about a job, whose `--at` options had the texts `at`.
-pub fn notes(job: &NewJob, at: &[String], now: Timestamp, zone: &Zone) -> Vec<String> {
+/// Returns the notes about a job, whose `--at` and `--cron` options had the texts `at` and `cron`.
+pub fn notes(job: &NewJob, (at, cron): (&[String], &[String]), now: Timestamp, zone: &Zone) -> Vec<String> {
     let moved = at.iter().filter_map(|text| moved_note(text, now, zone));
-    command_note(job).into_iter().chain(moved).chain(job.mail.as_ref().and_then(mail_note)).collect()
+    let of_days = cron.iter().filter_map(|text| Some(format!("`--cron '{text}'`: {}", note_on_days(text)?)));
+    let of_times = moved.chain(of_days);
+    command_note(job).into_iter().chain(of_times).chain(job.mail.as_ref().and_then(mail_note)).collect()
 }
 
 /// The program may not be there at the time of the run either. Of a script the shell reports it.

@@ -102,7 +102,7 @@ impl JobOptions {
             .map(|spec| first_of(spec, &zone, start, here.now, &what))
             .collect::<Result<Vec<FirstFire>>>()?;
         let usage = |error| Error::usage(&what, error);
-        let (clash, at) = (self.clash(&what)?, self.at.clone());
+        let (clash, (at, cron)) = (self.clash(&what)?, (self.at.clone(), self.cron.clone()));
         let hold = self.hold;
         let job = NewJob {
             name: self.name.as_ref().map(|name| name.parse::<JobName>()).transpose().map_err(usage)?,
@@ -122,7 +122,7 @@ impl JobOptions {
             hold,
             execution: self.execution(here, &what)?,
         };
-        let notes = notes(&job, &at, here.now, &zone);
+        let notes = notes(&job, (&at, &cron), here.now, &zone);
         Ok(ReadJob { what, job, triggers, clash, notes })
     }
 
