@@ -59,23 +59,23 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l every -d 'Run every 
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l start -d 'No fire before TIME; --every counts from it' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l tz -d 'Read the triggers in ZONE, for example Europe/Berlin' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -s c -d 'Run SCRIPT by /bin/sh -c' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l cwd -d 'Start the job in DIR (the present directory)' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l cwd -d 'Start the job in DIR; default: the present directory' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l umask -d 'Set the file mode creation mask, as with umask(1)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l stdin -d 'Use FILE as its standard input (nothing)' -r -F
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l stdin -d 'Use FILE as its standard input; default: empty' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l user -d 'Run it as the user NAME; only for root' -r -f -a "(__fish_complete_users)"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l env -d 'Set NAME in its environment (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l name -d 'Give it a name, for use in place of its id' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l tag -d 'Tag it, to find it again (can be repeated)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l queue -d 'Run it in QUEUE (default)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l priority -d 'Set its priority in its queue: -100 to 100 (0)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l timeout -d 'Stop a run after SPAN (never)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l kill-after -d 'KILL this long after TERM (10s)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l overlap -d 'A fire during a run: skip|wait|allow|replace (skip)' -r -f -a "skip\t''
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l queue -d 'Run it in QUEUE; default: the queue `default`' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l priority -d 'Order in its queue, -100 to 100, high first; default: 0' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l timeout -d 'Stop a run after SPAN; default: never' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l kill-after -d 'KILL this long after TERM; default: 10s' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l overlap -d 'For a fire during an unfinished run; default: skip' -r -f -a "skip\t''
 wait\t''
 allow\t''
 replace\t''"
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l missed -d 'Fires found late: once, all, skip[,SPAN] (once)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l grace -d 'Fires found at most SPAN late are on time (60s)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l missed -d 'Fires found late: once, all or skip[,SPAN]' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l grace -d 'A fire at most SPAN late is on time; default: 60s' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l mail -d 'Mail the output of a run, by sendmail(8)' -r -f
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l from -d 'Add many jobs: a JSON object a line; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l clean-env -d 'Start with cron\'s bare environment'
@@ -97,7 +97,7 @@ done\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l queue -d 'Only jobs of QUEUE' -r
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l tag -d 'Only jobs with TAG' -r
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l name -d 'Only jobs whose name matches GLOB' -r
-complete -c taskq -n "__fish_taskq_using_subcommand list" -s n -d 'Only the newest N jobs (all)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand list" -s n -d 'Only the newest N jobs; default: all' -r
 complete -c taskq -n "__fish_taskq_using_subcommand list" -s a -l all -d 'Also jobs that are done'
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l running -d 'Only jobs with a running run, as --state running'
 complete -c taskq -n "__fish_taskq_using_subcommand list" -l failed -d 'Only jobs whose last run failed, also done ones'
@@ -117,7 +117,7 @@ done\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l queue -d 'Only jobs of QUEUE' -r
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l tag -d 'Only jobs with TAG' -r
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l name -d 'Only jobs whose name matches GLOB' -r
-complete -c taskq -n "__fish_taskq_using_subcommand ls" -s n -d 'Only the newest N jobs (all)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand ls" -s n -d 'Only the newest N jobs; default: all' -r
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -s a -l all -d 'Also jobs that are done'
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l running -d 'Only jobs with a running run, as --state running'
 complete -c taskq -n "__fish_taskq_using_subcommand ls" -l failed -d 'Only jobs whose last run failed, also done ones'
@@ -128,7 +128,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand show" -l dir -d 'Keep jobs, 
 complete -c taskq -n "__fish_taskq_using_subcommand show" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
-complete -c taskq -n "__fish_taskq_using_subcommand show" -l json -d 'Print JSON (of several jobs a list)'
+complete -c taskq -n "__fish_taskq_using_subcommand show" -l json -d 'Print JSON; of several jobs, a list'
 complete -c taskq -n "__fish_taskq_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
@@ -143,7 +143,7 @@ skipped\t''
 spawn_failed\t''
 lost\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l since -d 'Only runs since TIME, or of the last SPAN' -r
-complete -c taskq -n "__fish_taskq_using_subcommand runs" -s n -d 'At most N runs (20)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand runs" -s n -d 'At most N runs; default: 20' -r
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l failed -d 'Only runs that failed'
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l full -d 'Show whole times, and cut nothing'
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l json -d 'Print JSON'
@@ -163,9 +163,9 @@ never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l cron -d 'Preview a cron expression' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l at -d 'Preview a time' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l every -d 'Preview an interval' -r
-complete -c taskq -n "__fish_taskq_using_subcommand next" -l tz -d 'Read the trigger in ZONE (the system\'s zone)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand next" -l from -d 'Begin after TIME (now)' -r
-complete -c taskq -n "__fish_taskq_using_subcommand next" -s n -d 'The next N fires (10; without JOB: one of each job)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand next" -l tz -d 'Read the trigger in ZONE; default: the system\'s zone' -r
+complete -c taskq -n "__fish_taskq_using_subcommand next" -l from -d 'Begin after TIME; default: now' -r
+complete -c taskq -n "__fish_taskq_using_subcommand next" -s n -d 'The next N fires; default: 10, without JOB one of each job' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand next" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand run" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
@@ -216,7 +216,7 @@ always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -l queue -d 'All jobs of QUEUE; with --tag, those that match both' -r
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -l tag -d 'All jobs with TAG' -r
-complete -c taskq -n "__fish_taskq_using_subcommand wait" -l timeout -d 'Give up after SPAN, with exit status 124 (never)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand wait" -l timeout -d 'Give up after SPAN, with exit status 124; default: never' -r
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -l all -d 'All jobs'
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -l any -d 'Only until the first of them has ended, and print its id'
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -l json -d 'Print JSON'

@@ -19,12 +19,12 @@ const COMMANDS: &[Slip] = &[
     (
         "edit backup",
         "cannot run `edit`: there is no such command",
-        "a job cannot be changed yet; `taskq cancel backup`, then `taskq add` it again",
+        "edit the line of `taskq export json backup`, and give it to `taskq add --replace --from -`",
     ),
     (
         "set backup --at noon",
         "cannot run `set`: there is no such command",
-        "a job cannot be changed yet; `taskq cancel backup`, then `taskq add` it again",
+        "edit the line of `taskq export json backup`, and give it to `taskq add --replace --from -`",
     ),
     (
         "start backup",

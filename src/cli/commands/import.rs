@@ -85,7 +85,7 @@ Examples:
   sudo taskq import crontab --system"
 )]
 pub struct ImportCrontabArgs {
-    /// The table, -: standard input (what `crontab -l` prints)
+    /// The table, or - for stdin; default: what `crontab -l` prints
     #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub file: Option<PathBuf>,
 

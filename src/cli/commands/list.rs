@@ -78,7 +78,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "GLOB")]
     pub name: Option<String>,
 
-    /// Only the newest N jobs (all)
+    /// Only the newest N jobs; default: all
     #[arg(short = 'n', value_name = "N", allow_negative_numbers = true, value_parser = number(0..=u32::MAX))]
     pub limit: Option<u32>,
 

@@ -116,11 +116,11 @@ pub struct NextArgs {
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true, help_heading = "Preview")]
     pub every: Option<String>,
 
-    /// Read the trigger in ZONE (the system's zone)
+    /// Read the trigger in ZONE; default: the system's zone
     #[arg(long, value_name = "ZONE", requires = "preview", help_heading = "Preview")]
     pub tz: Option<String>,
 
-    /// Begin after TIME (now)
+    /// Begin after TIME; default: now
     #[arg(
         long,
         value_name = "TIME",
@@ -130,7 +130,7 @@ pub struct NextArgs {
     )]
     pub from: Option<String>,
 
-    /// The next N fires (10; without JOB: one of each job)
+    /// The next N fires; default: 10, without JOB one of each job
     #[arg(short = 'n', value_name = "N", allow_negative_numbers = true, value_parser = number(0..=u32::MAX))]
     pub limit: Option<u32>,
 

@@ -59,7 +59,7 @@ pub struct RunsArgs {
     #[arg(long, value_name = "TIME|SPAN", allow_hyphen_values = true)]
     pub since: Option<String>,
 
-    /// At most N runs (20)
+    /// At most N runs; default: 20
     #[arg(
         short = 'n',
         value_name = "N",

@@ -75,7 +75,7 @@ pub struct ShowArgs {
     #[arg(value_name = "JOB", required = true)]
     pub jobs: Vec<String>,
 
-    /// Print JSON (of several jobs a list)
+    /// Print JSON; of several jobs, a list
     #[arg(long)]
     pub json: bool,
 }

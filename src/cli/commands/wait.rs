@@ -56,7 +56,7 @@ pub struct WaitArgs {
     #[arg(long)]
     pub any: bool,
 
-    /// Give up after SPAN, with exit status 124 (never)
+    /// Give up after SPAN, with exit status 124; default: never
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub timeout: Option<String>,
 

@@ -71,7 +71,7 @@ pub struct JobOptions {
     #[arg(short = 'c', value_name = "SCRIPT", conflicts_with = "command", help_heading = "Command")]
     pub script: Option<OsString>,
 
-    /// Start the job in DIR (the present directory)
+    /// Start the job in DIR; default: the present directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Command")]
     pub cwd: Option<PathBuf>,
 
@@ -87,7 +87,7 @@ pub struct JobOptions {
     )]
     pub umask: Option<String>,
 
-    /// Use FILE as its standard input (nothing)
+    /// Use FILE as its standard input; default: empty
     ///
     /// FILE is relative to the directory of the job. It is opened at each
     /// start, as by `<FILE` in a shell. If it cannot be opened, the
@@ -145,14 +145,14 @@ pub struct JobOptions {
     #[arg(long, value_name = "TAG", help_heading = "Job")]
     pub tag: Vec<String>,
 
-    /// Run it in QUEUE (default)
+    /// Run it in QUEUE; default: the queue `default`
     ///
     /// A queue runs as many jobs at once as it has slots; the others
     /// wait. The queue `default` has one slot per CPU.
     #[arg(long, value_name = "QUEUE", verbatim_doc_comment, help_heading = "Job")]
     pub queue: Option<String>,
 
-    /// Set its priority in its queue: -100 to 100 (0)
+    /// Order in its queue, -100 to 100, high first; default: 0
     ///
     /// Of the waiting runs, the one with the highest priority starts
     /// first; of equals, the oldest.
@@ -170,7 +170,7 @@ pub struct JobOptions {
     #[arg(long, help_heading = "Job")]
     pub hold: bool,
 
-    /// Stop a run after SPAN (never)
+    /// Stop a run after SPAN; default: never
     ///
     /// The whole process group gets TERM, then KILL (see --kill-after).
     /// The outcome is `timed_out`.
@@ -183,11 +183,11 @@ pub struct JobOptions {
     )]
     pub timeout: Option<String>,
 
-    /// KILL this long after TERM (10s)
+    /// KILL this long after TERM; default: 10s
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true, help_heading = "Policies")]
     pub kill_after: Option<String>,
 
-    /// A fire during a run: skip|wait|allow|replace (skip)
+    /// For a fire during an unfinished run; default: skip
     ///
     /// skip: the fire is recorded as skipped. wait: one more run starts
     /// after the running one. allow: both run. replace: the running one
@@ -202,18 +202,18 @@ pub struct JobOptions {
     )]
     pub overlap: Option<Overlap>,
 
-    /// Fires found late: once, all, skip[,SPAN] (once)
+    /// Fires found late: once, all or skip[,SPAN]
     ///
     /// For fires at times when no daemon was running, or the machine
     /// slept. once: one run, for the latest. all: a run for each, at
     /// most 100. skip: none. With `,SPAN`, as in `once,6h`, only for
     /// fires at most SPAN late. The rest becomes one `missed` row with
-    /// its count.
+    /// its count. Default: once.
     #[arg(long, value_name = "POLICY", verbatim_doc_comment, help_heading = "Policies")]
     #[expect(rustdoc::broken_intra_doc_links, reason = "the brackets are for readers of the help")]
     pub missed: Option<MissedArg>,
 
-    /// Fires found at most SPAN late are on time (60s)
+    /// A fire at most SPAN late is on time; default: 60s
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true, help_heading = "Policies")]
     pub grace: Option<String>,
 

@@ -25,6 +25,7 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     ("", "clean clear prune purge gc", Say(NO_PRUNE)),
     ("", "edit", Same("crontab -e")),
     ("", "edit change modify update set reschedule", Say(NO_SET)),
+    ("", "mv name", Say("`taskq rename JOB NAME` gives a job another name")),
     (
         "",
         "switch swap urgent reorder",
@@ -164,6 +165,7 @@ const NO_RESOURCES: &str =
 const NO_RETRIES: &str =
     "a run is not retried yet; use `-c 'for i in 1 2 3; do COMMAND && exit; done; exit 1'`";
 
-const NO_SET: &str = "a job cannot be changed yet; `taskq cancel JOB`, then `taskq add` it again";
+const NO_SET: &str =
+    "edit the line of `taskq export json JOB`, and give it to `taskq add --replace --from -`";
 
 const STOP_DAEMON: &str = "stop it with `kill PID`: `taskq status` has the PID; running jobs continue";
