@@ -39,4 +39,9 @@ impl TriggerSpec {
             Self::Every { .. } => TriggerKind::Every,
         }
     }
+
+    /// Returns whether it fires after each boot of the machine.
+    pub fn is_boot(&self) -> bool {
+        matches!(self, Self::Cron { expr, .. } if expr == "@reboot")
+    }
 }

@@ -5,7 +5,7 @@ use super::json::{backlog_ms, slots};
 use super::times::Times;
 use crate::cli::output::style::outcome_style;
 use crate::cli::output::{Column, Table, TableCell};
-use crate::domain::{JobName, Outcome, QueueName, Span, Timestamp, TriggerSpec};
+use crate::domain::{JobName, JobState, Outcome, QueueName, Span, Timestamp, TriggerSpec};
 use crate::schedule::Zone;
 use crate::shown;
 use crate::store::{JobView, QueueView, RunView};
@@ -27,7 +27,7 @@ pub fn trigger_text(trigger: &TriggerSpec, zone: &Zone) -> String {
     match trigger {
         TriggerSpec::At { at } => format!("at {}", zone.show(*at)),
         // A boot has no zone.
-        TriggerSpec::Cron { expr, .. } if expr == "@reboot" => format!("cron {expr}"),
+        TriggerSpec::Cron { expr, .. } if trigger.is_boot() => format!("cron {expr}"),
         TriggerSpec::Cron { expr, zone, delay } => {
             let zone = zone.as_ref().map_or(String::new(), |name| format!(" ({name})"));
             format!("cron {expr}{zone}{}", later(*delay))
@@ -72,7 +72,7 @@ pub fn job_table(jobs: &[JobView], times: &Times<'_>) -> Table {
             TableCell::new(job.id.to_string()),
             maybe(job.definition.name.as_ref().map(JobName::as_str)),
             TableCell::new(job.state.as_str()),
-            maybe(next.map(|(at, trigger)| times.show_fire(trigger, at)).as_deref()),
+            maybe(next_text(job, times).as_deref()),
             maybe(next_at.map(|at| times.left(at)).as_deref()),
             outcome_cell(job.last.map(|(_, outcome, _)| outcome)),
             TableCell::new(job.definition.queue.as_str()),
@@ -81,6 +81,15 @@ pub fn job_table(jobs: &[JobView], times: &Times<'_>) -> Table {
         ]);
     }
     table.whole(times.are_whole)
+}
+
+/// Returns when a job fires next: a time, or the next boot.
+fn next_text(job: &JobView, times: &Times<'_>) -> Option<String> {
+    match job.next_fire() {
+        Some((at, trigger)) => Some(times.show_fire(trigger, at)),
+        None if job.state != JobState::Scheduled => None,
+        None => job.triggers.iter().any(|trigger| trigger.spec.is_boot()).then(|| "next boot".to_owned()),
+    }
 }
 
 pub fn run_table(runs: &[RunView], times: &Times<'_>) -> Table {

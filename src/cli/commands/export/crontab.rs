@@ -183,7 +183,7 @@ impl Writer<'_> {
         match &trigger.spec {
             TriggerSpec::At { at } => Err(format!("`--at {at}`")),
             TriggerSpec::Every { period, .. } => Err(format!("`--every {period}`")),
-            TriggerSpec::Cron { expr, .. } if expr == "@reboot" => Ok(expr.clone()),
+            TriggerSpec::Cron { expr, .. } if trigger.spec.is_boot() => Ok(expr.clone()),
             TriggerSpec::Cron { expr, .. } if expr.split(' ').count() > 5 => {
                 Err(format!("`--cron '{expr}'`: seconds"))
             }

@@ -119,12 +119,8 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
 
 /// Tells whether a job will start another run.
 fn has_more_to_do(job: &JobView) -> bool {
-    let fires = job.triggers.iter().any(|trigger| trigger.next_at.is_some() || is_boot(&trigger.spec));
+    let fires = job.triggers.iter().any(|trigger| trigger.next_at.is_some() || trigger.spec.is_boot());
     fires || job.state != JobState::Running
-}
-
-fn is_boot(spec: &TriggerSpec) -> bool {
-    matches!(spec, TriggerSpec::Cron { expr, .. } if expr == "@reboot")
 }
 
 /// Returns the triggers of a job that still fire; `None` if it had triggers and none of them fires again.
