@@ -89,8 +89,8 @@ pub(super) struct Drain {
     new: HashMap<Attempt, File>,
     /// When each of them is handed over.
     due: VecDeque<(Duration, Attempt)>,
-    /// Finished attempts whose pipe was never handed over.
-    silent: HashSet<Attempt>,
+    /// Attempts whose pipe the thread has had.
+    handed_over: HashSet<Attempt>,
     /// Requests for which the thread was not woken up.
     pending: usize,
     requests: Sender<Request>,
@@ -141,8 +141,8 @@ impl Drain {
         let spawned = thread::Builder::new().name("drain".to_owned()).spawn(move || copier.run());
         unblocked.thread_set_mask()?;
         let (thread, pending) = (Some(spawned?), 0);
-        let (new, due, silent) = Default::default();
-        Ok(Self { new, due, silent, pending, requests, answers, shared, thread })
+        let (new, due, handed_over) = Default::default();
+        Ok(Self { new, due, handed_over, pending, requests, answers, shared, thread })
     }
 
     /// Copies from the pipe of an attempt that starts now, beginning a moment later.
@@ -166,6 +166,7 @@ impl Drain {
 
     fn hand_over(&mut self, attempt: Attempt) {
         let Some(outlet) = self.new.remove(&attempt) else { return };
+        self.handed_over.insert(attempt);
         self.register(&outlet);
         // No wake-up: an event wakes the thread once there is something to read.
         self.ask(Request::Watch { attempt, outlet });
@@ -173,6 +174,7 @@ impl Drain {
 
     /// Copies from the pipe of a keeper that is gone.
     pub(super) fn watch_leftover(&mut self, attempt: Attempt, outlet: File) {
+        self.handed_over.insert(attempt);
         self.register(&outlet);
         self.ask(Request::WatchLeftover { attempt, outlet });
         self.wake();
@@ -190,7 +192,6 @@ impl Drain {
         // Later attempts append to the file of the first.
         if attempt.number == 1 && self.new.get(&attempt).is_some_and(was_never_written_to) {
             self.new.remove(&attempt);
-            self.silent.insert(attempt);
             return Some(Settled { attempt, output_bytes: 0, is_open: false });
         }
         self.hand_over(attempt);
@@ -200,13 +201,14 @@ impl Drain {
     }
 
     /// Lets the thread remove the name of the attempt's pipe, at the latest after the next `flush`;
-    /// `false`: the thread never had the pipe, and the caller removes the name.
+    /// `false`: the thread never had the pipe, and the caller removes the name. The thread must not be asked
+    /// then: it would be late, and remove the pipe of a start that comes next.
     pub(super) fn release(&mut self, attempt: Attempt) -> bool {
-        let is_silent = self.silent.remove(&attempt);
-        if !is_silent {
+        let is_handed_over = self.handed_over.remove(&attempt);
+        if is_handed_over {
             self.ask(Request::Release(attempt));
         }
-        !is_silent
+        is_handed_over
     }
 
     /// Wakes the thread up if requests wait; `is_busy`: more are likely to follow in a moment.

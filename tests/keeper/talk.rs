@@ -9,7 +9,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use taskq::domain::{End, Span, StopCause};
 use taskq::keeper::protocol::{FromKeeper, PROTOCOL_VERSION, StartExtras, StartOrder, ToKeeper};
 use taskq::keeper::wire::encode;
-use taskq::keeper::{exit_markers, remove_exit_markers};
+use taskq::keeper::{attempts_with_pipes, exit_markers, remove_exit_markers};
 
 use crate::harness::{
     Daemon, INSTANCE, Keeper, attempt, connected, daemon_process_command, open_gate, order, read_to_end,
@@ -108,6 +108,23 @@ fn a_start_with_an_extra_of_a_later_version_is_not_started() {
     // A keeper that can start it gets it again, as the same attempt.
     assert_eq!(daemon.run(keeper.sh(1, "echo ran")).end, End::Exited(0));
     assert_eq!(keeper.output(1), "ran\n");
+}
+
+#[test]
+fn the_pipe_of_a_run_outlives_an_acknowledgement_from_before_its_start() {
+    let (keeper, mut daemon) = connected();
+    let gate = keeper.fifo("gate");
+    // An earlier keeper reported that it had not started the run, and died. The turn of the daemon that
+    // acknowledges this gives the run to the next keeper.
+    let acknowledge = ToKeeper::Acknowledge { attempts: vec![attempt(1)] };
+    let start = ToKeeper::Start(keeper.sh(1, ": < gate"), StartExtras::default());
+    daemon.link.send(&[acknowledge, start]).expect("they are short enough");
+    daemon.started(1);
+    // The thread that removes pipes has obeyed all earlier requests when it reports an output.
+    daemon.run(keeper.sh(2, "echo output"));
+    assert!(attempts_with_pipes(&keeper.path("log")).contains(&attempt(1)), "it proves that the run began");
+    open_gate(&gate);
+    daemon.finish();
 }
 
 #[test]
