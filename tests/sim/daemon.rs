@@ -9,7 +9,9 @@ use taskq::daemon::{
     uncommitted_stops,
 };
 use taskq::domain::{JobId, Person, Timestamp};
-use taskq::keeper::protocol::{Ended, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
+use taskq::keeper::protocol::{
+    Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper,
+};
 use taskq::schedule::{Schedule, Zone};
 use taskq::store::{Store, StoreError, StoreResult};
 
@@ -237,6 +239,11 @@ impl World {
         let has_hung_up = |request: &AddRequest| {
             daemon.adding.iter().any(|adding| adding.has_hung_up && adding.request.id == request.id)
         };
+        let is_hello = |report: &FromKeeper| matches!(report, FromKeeper::Hello { .. });
+        let pipes: Vec<Attempt> = match daemon.pacer.reports().iter().any(is_hello) {
+            true => self.ledger.pipes.iter().copied().collect(),
+            false => Vec::new(),
+        };
         let input = TurnInput {
             now,
             system_zone: &daemon.zone,
@@ -244,7 +251,7 @@ impl World {
             keeper: daemon.instance.map(|instance| KeeperId { instance, version: PROTOCOL_VERSION }),
             living_keepers: &[],
             ended_keepers: &self.ended_keepers,
-            pipes: &[],
+            pipes: &pipes,
             requests: &requests,
             has_hung_up: &has_hung_up,
             reports: daemon.pacer.reports(),

@@ -58,6 +58,8 @@ impl Script {
 pub struct Ledger {
     /// Each start of an attempt, and the keeper that tried. More than one is a broken promise.
     pub starts: BTreeMap<Attempt, KeeperInstance>,
+    /// The attempts whose pipes have a name. It is the only proof of a start that a keeper leaves behind.
+    pub pipes: BTreeSet<Attempt>,
     /// Each end that a keeper saw. An attempt that is withdrawn and ordered again has several.
     pub ends: BTreeMap<Attempt, Vec<Ended>>,
     /// Keepers that died.
@@ -174,7 +176,9 @@ impl Keeper {
             ToKeeper::Recall { attempt } => self.withdraw(attempt, None, world),
             ToKeeper::Acknowledge { attempts } => {
                 for attempt in attempts {
-                    self.roster.acknowledge(attempt);
+                    if self.roster.acknowledge(attempt) {
+                        world.ledger.pipes.remove(&attempt);
+                    }
                 }
             }
             ToKeeper::Resize { queue, slots } => {
@@ -202,7 +206,7 @@ impl Keeper {
         }
         let found = world.ledger.orphans.remove(&attempt);
         let Some(mut process) = found.filter(|process| process.ends_at > world.mono) else {
-            let has_begun = world.ledger.starts.contains_key(&attempt);
+            let has_begun = world.ledger.pipes.contains(&attempt);
             let end = if has_begun || order.started.is_some() { End::Lost } else { End::NotStarted };
             let (pid, started_at) = order.started.unzip();
             let unseen = Ended::without_process(attempt, end, world.now());
@@ -337,6 +341,7 @@ impl Keeper {
     fn start(&mut self, order: &StartOrder, world: &mut World) {
         let attempt = order.attempt;
         let before = world.ledger.starts.insert(attempt, self.instance);
+        world.ledger.pipes.insert(attempt);
         let script = if attempt.run().is_none() {
             assert!(before != Some(self.instance), "{attempt:?} was sent twice by one keeper");
             world.mail_scripts.pop_front().unwrap_or_else(|| Script::lasting(1))
