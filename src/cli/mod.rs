@@ -26,7 +26,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
     add, cancel, crontab, daemon, export, help, import as import_command, keeper, list, log, next, pause,
-    queue, rename, resume, run, runs, show, status, version, wait,
+    queue, remove, rename, resume, run, runs, show, status, version, wait,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -123,6 +123,8 @@ pub enum Command {
     Cancel(cancel::CancelArgs),
     /// Give a job another name
     Rename(rename::RenameArgs),
+    /// Remove jobs with their history
+    Remove(remove::RemoveArgs),
     /// Pause jobs or a queue
     Pause(pause::PauseArgs),
     /// Resume jobs or a queue
@@ -183,6 +185,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Run(args) => run::run(context, &args),
         Command::Cancel(args) => cancel::run(context, &args),
         Command::Rename(args) => rename::run(context, &args),
+        Command::Remove(args) => remove::run(context, &args),
         Command::Pause(args) => pause::run(context, &args),
         Command::Resume(args) => resume::run(context, &args),
         Command::Wait(args) => wait::run(context, &args),

@@ -33,7 +33,7 @@ pub use doors::is_listening;
 pub use lock::{DaemonInfo, default_slots, open_store, running_daemon};
 pub use mail::Mailer;
 pub use names::{NameClash, free_name};
-pub use outputs::Excerpt;
+pub use outputs::{Excerpt, remove_outputs};
 pub use pacer::Pacer;
 pub use poke::Poke;
 pub use serve::serve;

@@ -6,8 +6,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::domain::RunId;
-use crate::keeper::output_path;
 use crate::keeper::protocol::{Ended, Task};
+use crate::keeper::{LOG_DIRECTORY, output_path};
 use crate::store::OUTPUT_BYTES_MAX;
 
 /// The two ends of a long output, or all of a short one.
@@ -61,6 +61,17 @@ pub(super) fn stored_output(log: &Path, ended: &Ended) -> Option<Vec<u8>> {
 pub(super) fn tasks_with_files(log: &Path) -> Vec<Task> {
     let entries = fs::read_dir(log).into_iter().flatten().flatten();
     entries.filter_map(|entry| Task::from_name(entry.file_name().to_str()?)).collect()
+}
+
+/// Removes the output files of the runs that are not in the store any more.
+pub fn remove_outputs(dir: &Path, is_gone: impl Fn(RunId) -> bool) {
+    let log = dir.join(LOG_DIRECTORY);
+    for task in tasks_with_files(&log) {
+        if matches!(task, Task::Run(run) if is_gone(run)) {
+            // If it stays, the next start of a daemon removes it.
+            let _ = fs::remove_file(output_path(&log, task));
+        }
+    }
 }
 
 #[cfg(test)]

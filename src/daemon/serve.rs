@@ -169,13 +169,13 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// Removes output files whose content is in the run log: an earlier daemon died between commit and
-    /// removal.
+    /// Removes output files whose content is in the run log, or whose run is not in the store any more: an
+    /// earlier daemon or a client died between commit and removal.
     fn remove_stored_outputs(&mut self) -> StoreResult<()> {
         let log = self.base.join(LOG_DIRECTORY);
         for task in tasks_with_files(&log) {
             let is_of_no_use = self.store.read(|reader| match task {
-                Task::Run(run) => Ok(reader.output(run)?.is_some()),
+                Task::Run(run) => Ok(reader.output(run)?.is_some() || reader.run(run)?.is_none()),
                 Task::Mail(mail) => reader.is_mail_open(mail).map(|open| !open),
             })?;
             if is_of_no_use {

@@ -18,6 +18,7 @@ mod definition;
 mod directory;
 mod ends;
 mod error;
+mod forget;
 mod job_view;
 mod jobs;
 mod log;

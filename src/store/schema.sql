@@ -53,6 +53,7 @@ CREATE TABLE job (
     request INTEGER,                        -- random: the client's request that added it
     CHECK ((mail_to IS NULL) = (mail_when IS NULL) AND (mail_to IS NULL) = (mail_format IS NULL))
 ) STRICT;
+CREATE INDEX job_environment ON job (environment_id);
 -- One job holds a name. Others that had it before keep it for their history.
 CREATE UNIQUE INDEX job_name ON job (name, iif(holds_name, 0, id)) WHERE name IS NOT NULL;
 
@@ -86,7 +87,7 @@ CREATE INDEX trigger_boot ON trigger (job_id) WHERE boot_id IS NOT NULL;
 
 -- The run of a fire. The columns of an attempt (process, exit status, usage) are those of the latest one.
 CREATE TABLE run (
-    id INTEGER PRIMARY KEY,                 -- the order in which runs were made
+    id INTEGER PRIMARY KEY AUTOINCREMENT,   -- the order in which runs were made; `wait` counts on it
     job_id INTEGER NOT NULL REFERENCES job (id),
     number INTEGER NOT NULL CHECK (number > 0),
     attempt INTEGER NOT NULL DEFAULT 1 CHECK (attempt > 0),

@@ -15,6 +15,7 @@ const COMMANDS: &[&str] = &[
     "run",
     "cancel",
     "rename",
+    "remove",
     "pause",
     "resume",
     "wait",

@@ -23,6 +23,7 @@ mod memory;
 mod names;
 mod next;
 mod queues;
+mod removing;
 mod running;
 #[path = "../shared/mod.rs"]
 mod shared;

@@ -12,9 +12,9 @@ const COMMANDS: &[Slip] = &[
     ("kill 3", "cannot run `kill`: there is no such command", "did you mean `taskq cancel 3`?"),
     ("stop 3", "cannot run `stop`: there is no such command", "did you mean `taskq cancel 3`?"),
     (
-        "remove 3",
-        "cannot run `remove`: there is no such command",
-        "a job and its history cannot be removed yet; `taskq cancel 3` ends it",
+        "forget 3",
+        "cannot run `forget`: there is no such command",
+        "`taskq remove 3` removes a job with its history; `taskq cancel 3` ends it",
     ),
     (
         "edit backup",

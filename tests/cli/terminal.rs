@@ -111,8 +111,10 @@ fn an_act_says_what_it_did_and_what_continues() {
     shows!(&home, 100, "pause a 2", "paused 2 jobs; 1 running run continues\n");
     shows!(&home, 100, "resume 2", "resumed job 2\n");
     shows!(&home, 100, "rename a b", "job 1 is `b` now; it was `a`\n");
+    shows!(&home, 100, "remove 3", "removed job 3 with 0 runs\n");
+    home.add(&["--cron", "@daily", "true"]);
     shows!(&home, 100, "cancel 2.1", "cancelled 1 waiting run\n");
-    shows!(&home, 100, "cancel --wait 3 b", "cancelled 2 jobs; run 1.1 is being stopped\n");
+    shows!(&home, 100, "cancel --wait 4 b", "cancelled 2 jobs; run 1.1 is being stopped\n");
     assert_eq!(home.json(&["show", "1"])["job"]["state"], "done");
 }
 

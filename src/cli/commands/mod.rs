@@ -16,6 +16,7 @@ pub mod log;
 pub mod next;
 pub mod pause;
 pub mod queue;
+pub mod remove;
 pub mod rename;
 pub mod resume;
 pub mod run;
@@ -45,6 +46,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "pause" => pause::WHAT,
         "queue" | "queue list" => queue::WHAT,
         "queue set" => queue::SET,
+        "remove" => remove::WHAT,
         "rename" => rename::WHAT,
         "resume" => resume::WHAT,
         "run" => run::WHAT,

@@ -9,7 +9,7 @@ use crate::cli::target::{self, Target};
 use crate::cli::view::ending::{Ended, conclude};
 use crate::cli::view::json::{RunJson, Runs, document};
 use crate::cli::waiting::{Left, Waiting, unlearned};
-use crate::domain::{JobId, JobState, RunId, RunState, Span};
+use crate::domain::{JobId, JobKey, JobState, RunId, RunState, Span};
 use crate::error::{Error, Result};
 use crate::schedule::parse_span;
 use crate::store::{JobFilter, Reader, RunFilter, RunView, StoreResult};
@@ -149,6 +149,8 @@ fn ended_job(reader: &Reader<'_>, job: JobId) -> StoreResult<Standing> {
     let filter = RunFilter { job: Some(job), limit: Some(1), ..RunFilter::default() };
     Ok(match reader.runs(&filter)?.pop() {
         Some(run) => Standing::Ended(Ended::Run(Box::new(run))),
+        // It was removed.
+        None if reader.find_job(&JobKey::Id(job))?.is_none() => Standing::NothingToJudge,
         None if reader.is_done(job)? => Standing::Ended(Ended::Cancelled(job)),
         None => Standing::NothingToJudge,
     })

@@ -21,7 +21,7 @@ use Advice::{Same, Say};
 pub const VERBS: &[(&str, &str, Advice)] = &[
     // rm, kill, at, tsp, pueue.
     ("", "rm delete del kill stop abort terminate atrm", Same("cancel JOB")),
-    ("", "remove forget", Say("a job and its history cannot be removed yet; `taskq cancel JOB` ends it")),
+    ("", "forget wipe", Say("`taskq remove JOB` removes a job with its history; `taskq cancel JOB` ends it")),
     ("", "clean clear prune purge gc", Say(NO_PRUNE)),
     ("", "edit", Same("crontab -e")),
     ("", "edit change modify update set reschedule", Say(NO_SET)),

@@ -1,0 +1,70 @@
+//! Owns: what `remove` takes away, and what it refuses.
+//! Never: the history that goes by itself.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::harness::{Home, open_gate};
+
+#[test]
+fn a_removed_job_is_gone_with_its_history_and_its_id_is_never_used_again() {
+    let home = Home::with_daemon();
+    let long = "head -c 70000 /dev/zero";
+    home.add_and_wait(&["--name", "a", "--tag", "t", "-c", "echo kept in the store"]);
+    home.add_and_wait(&["--name", "b", "--env", "SECRET=1", "-c", long]);
+    home.add(&["--cron", "@daily", "true"]);
+    assert!(home.store().join("log/2.1").exists());
+    let removed = home.json(&["remove", "b", "2", "3"]);
+    let of_b = serde_json::json!({"id": 2, "name": "b", "runs": 1});
+    assert_eq!(removed["jobs"], serde_json::json!([of_b, {"id": 3, "name": null, "runs": 0}]));
+    assert!(!home.store().join("log/2.1").exists());
+    home.taskq(&["runs"]).answer();
+    assert_eq!(home.json(&["list", "--all"])["jobs"].as_array().map(Vec::len), Some(1));
+    home.taskq(&["log", "a"]).gives(0, "kept in the store\n", "");
+    assert_eq!(home.add_and_wait(&["--name", "b", "true"]), "4");
+    home.taskq(&["wait", "b"]).gives(0, "", "");
+}
+
+#[test]
+fn what_runs_or_is_a_line_of_a_stored_crontab_is_not_removed() {
+    let home = Home::with_daemon();
+    let gate = home.fifo("gate");
+    home.add(&["--name", "runs", "-c", "read line < gate; exec sleep 600"]);
+    open_gate(&gate);
+    home.add(&["--name", "over", "true"]);
+    home.taskq(&["crontab", "-"]).stdin("15 3 * * * true\n").gives(0, "", "");
+    insta::assert_snapshot!(home.transcript(&[
+        &["remove", "over", "runs"],
+        &["remove", "runs.1"],
+        &["remove", "3"],
+        &["remove", "none"],
+        &["remove"],
+    ]));
+    home.taskq(&["cancel", "--wait", "runs"]).gives(0, "", "");
+    home.taskq(&["remove", "over", "runs"]).gives(0, "", "");
+}
+
+#[test]
+fn a_wait_for_a_job_ends_when_the_job_is_removed() {
+    let home = Home::with_daemon();
+    home.add(&["--hold", "--at", "2031-01-01", "true"]);
+    let mut wait = home.command(&["wait", "1"]).stderr(Stdio::piped()).spawn().expect("taskq starts");
+    let mut line = String::new();
+    let mut said = BufReader::new(wait.stderr.take().expect("it is piped"));
+    said.read_line(&mut line).expect("messages are text");
+    assert_eq!(line, "job 1 is paused; resume it with `taskq resume 1`\n");
+    home.taskq(&["remove", "1"]).gives(0, "", "");
+    assert_eq!(wait.wait().expect("it is our child").code(), Some(0));
+}
+
+#[test]
+fn an_output_file_without_a_run_goes_at_the_next_start() {
+    let mut home = Home::with_daemon();
+    home.add_and_wait(&["-c", "head -c 70000 /dev/zero"]);
+    home.stop_daemon(nix::sys::signal::Signal::SIGTERM);
+    let log = home.store().join("log");
+    fs::write(log.join("7.1"), "left by a client that was killed").expect("the directory is there");
+    home.start_daemon(&[]);
+    assert!(log.join("1.1").exists() && !log.join("7.1").exists());
+}
