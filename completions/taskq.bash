@@ -49,6 +49,9 @@ _taskq() {
             taskq,pause)
                 cmd="taskq__subcmd__pause"
                 ;;
+            taskq,prune)
+                cmd="taskq__subcmd__prune"
+                ;;
             taskq,queue)
                 cmd="taskq__subcmd__queue"
                 ;;
@@ -92,7 +95,7 @@ _taskq() {
 
     case "${cmd}" in
         taskq)
-            opts="-h -V --dir --color --help --version add list ls show runs log next run cancel rename remove pause resume wait status queue crontab import export daemon"
+            opts="-h -V --dir --color --help --version add list ls show runs log next run cancel rename remove prune pause resume wait status queue crontab import export daemon"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -574,6 +577,39 @@ _taskq() {
                     return 0
                     ;;
                 --queue)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        taskq__subcmd__prune)
+            opts="-h --dir --color --older --keep --dry-run --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --older)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

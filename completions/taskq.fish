@@ -41,6 +41,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "run" -d 'Run jobs now, 
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "cancel" -d 'Cancel jobs or runs'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "rename" -d 'Give a job another name'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "remove" -d 'Remove jobs with their history'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "prune" -d 'Forget old runs'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "pause" -d 'Pause jobs or a queue'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "resume" -d 'Resume jobs or a queue'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "wait" -d 'Wait until jobs or runs have ended'
@@ -201,6 +202,15 @@ always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand remove" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand prune" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand prune" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand prune" -l older -d 'Forget runs that finished before SPAN ago; default: 90d' -r
+complete -c taskq -n "__fish_taskq_using_subcommand prune" -l keep -d 'Keep the latest N runs of each job; default: 1000' -r
+complete -c taskq -n "__fish_taskq_using_subcommand prune" -l dry-run -d 'Print what would be forgotten, and forget nothing'
+complete -c taskq -n "__fish_taskq_using_subcommand prune" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'

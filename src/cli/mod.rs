@@ -26,7 +26,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
     add, cancel, crontab, daemon, export, help, import as import_command, keeper, list, log, next, pause,
-    queue, remove, rename, resume, run, runs, show, status, version, wait,
+    prune, queue, remove, rename, resume, run, runs, show, status, version, wait,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -125,6 +125,8 @@ pub enum Command {
     Rename(rename::RenameArgs),
     /// Remove jobs with their history
     Remove(remove::RemoveArgs),
+    /// Forget old runs
+    Prune(prune::PruneArgs),
     /// Pause jobs or a queue
     Pause(pause::PauseArgs),
     /// Resume jobs or a queue
@@ -186,6 +188,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Cancel(args) => cancel::run(context, &args),
         Command::Rename(args) => rename::run(context, &args),
         Command::Remove(args) => remove::run(context, &args),
+        Command::Prune(args) => prune::run(context, &args),
         Command::Pause(args) => pause::run(context, &args),
         Command::Resume(args) => resume::run(context, &args),
         Command::Wait(args) => wait::run(context, &args),

@@ -32,6 +32,8 @@ pub enum Timer {
     Watchdog,
     /// The store was not written for a while, so its log can be copied back.
     Idle,
+    /// The next step of forgetting old history.
+    Prune,
 }
 
 /// When a timer is due.

@@ -76,7 +76,7 @@ impl Pacer {
     pub fn take_due(&mut self, clock: &dyn Clock) -> Vec<Timer> {
         let mut due = self.agenda.take_due(clock);
         due.retain(|timer| match timer {
-            Timer::KeeperRetry | Timer::DoorsRetry | Timer::Watchdog | Timer::Idle => true,
+            Timer::KeeperRetry | Timer::DoorsRetry | Timer::Watchdog | Timer::Idle | Timer::Prune => true,
             Timer::NextFire | Timer::Batch | Timer::UntoldCommit | Timer::Retry => {
                 self.is_due = true;
                 if *timer == Timer::UntoldCommit {

@@ -24,12 +24,14 @@ use super::mail::{BODY_BYTES_MAX, Mailer};
 use super::outputs::{Excerpt, stored_output, tasks_with_files};
 use super::pacer::Pacer;
 use super::poke::{self, ClientMessage};
+use super::pruning::Pruning;
 use super::settings::Settings;
 use super::sources::{Source, Sources};
 use super::timer::WallTimer;
 use super::turn::{TurnInput, TurnOutput, turn};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
+use crate::engine::Retention;
 use crate::error::{Error, Result, describe};
 use crate::keeper::protocol::{Attempt, FromKeeper, KeeperInstance, Task, ToKeeper};
 use crate::keeper::{
@@ -103,6 +105,7 @@ struct Daemon<'a> {
     signals: [(i32, UnixStream); 3],
     pacer: Pacer,
     idle: Idle,
+    pruning: Pruning,
     watchdog: Option<Duration>,
     /// It has received a signal to stop, and starts no more runs.
     is_ending: bool,
@@ -121,6 +124,7 @@ impl<'a> Daemon<'a> {
         let descriptors = raise_descriptor_limit(None).map(|limit| limit.soft);
         let (zone, _) = (settings.read_zone)();
         let base = store.directory().map_or_else(|| settings.dir.clone(), |directory| directory.below(""));
+        let mut pacer = Pacer::new(clock);
         Ok(Self {
             zone,
             zone_watch: ZoneWatch::new()
@@ -130,7 +134,8 @@ impl<'a> Daemon<'a> {
             doors: Doors::open(&base)?,
             timer: WallTimer::new()?,
             signals: [(SIGTERM, signal_pipe(SIGTERM)?), (SIGINT, signal_pipe(SIGINT)?), (SIGHUP, hangup)],
-            pacer: Pacer::new(clock),
+            pruning: Pruning::new(Retention::default(), &mut pacer.agenda, clock),
+            pacer,
             idle: Idle::default(),
             watchdog: sd_notify::watchdog_enabled().map(|interval| interval / 2),
             is_ending: false,
@@ -257,8 +262,24 @@ impl<'a> Daemon<'a> {
                 Timer::DoorsRetry => self.doors.mend(agenda, clock),
                 Timer::Idle => self.idle.copied(self.store.copy_log_back(), agenda, clock),
                 Timer::Watchdog => self.feed_watchdog(),
+                Timer::Prune => self.prune(),
                 Timer::NextFire | Timer::Batch | Timer::UntoldCommit | Timer::Retry => {}
             }
+        }
+    }
+
+    /// Forgets a little of the old history.
+    fn prune(&mut self) {
+        match self.pruning.step(&mut self.store, &mut self.pacer.agenda, self.clock) {
+            Ok(step) => {
+                let log = self.base.join(LOG_DIRECTORY);
+                for run in step.runs() {
+                    // Most outputs are in the store. The next start removes a file that stays.
+                    let _ = fs::remove_file(output_path(&log, run));
+                }
+                self.idle.saw_commits(self.store.commits(), &mut self.pacer.agenda, self.clock);
+            }
+            Err(error) => warn!("cannot forget old runs: {error}; trying again in a minute"),
         }
     }
 

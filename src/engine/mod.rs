@@ -8,6 +8,7 @@ mod misfire;
 mod plan;
 mod recover;
 mod replan;
+mod retention;
 mod retry;
 mod snapshot;
 
@@ -17,6 +18,7 @@ pub use misfire::{Accounting, Pending, account, first_fire, first_free_fire};
 pub use plan::{Fate, NewRun, Plan};
 pub use recover::{ClaimedFor, Recovery, recover};
 pub use replan::{Planned, after_step_back, follow_zone, resume};
+pub use retention::{PastJob, PastRun, Retention, Verdict};
 pub use retry::{Conclusion, LOST, conclude};
 pub use snapshot::{Candidate, Compiled, Due, Prefetched, QueueState, Snapshot, Unfinished};
 

@@ -1,15 +1,90 @@
-//! Owns: deleting jobs and runs with all that belongs to them in the store.
+//! Owns: the facts for forgetting, and deleting jobs and runs with all that belongs to them in the store.
 //! Never: deciding which (see `engine`), or files.
+
+use std::sync::LazyLock;
 
 use rusqlite::params;
 
-use super::{StoreResult, Writer};
-use crate::domain::JobId;
+use super::{Reader, StoreResult, Writer};
+use crate::domain::{JobId, JobName, Outcome, RunId};
+use crate::engine::{PastJob, PastRun};
 
-/// What belongs to a run and has no history of its own.
+/// The tables of the parts of a run.
 const PARTS_OF_A_RUN: [&str; 3] = ["output", "mail", "attempt"];
 
+impl Reader<'_> {
+    /// Returns the first job with this id or a higher one.
+    pub fn past_job(&self, from: JobId) -> StoreResult<Option<(JobId, Option<JobName>, PastJob)>> {
+        static SQL: LazyLock<String> = LazyLock::new(|| {
+            let failures: Vec<String> =
+                Outcome::failures().iter().map(|outcome| format!("'{outcome}'")).collect();
+            // Named, so that this fails if the index does not have the failures.
+            format!(
+                "SELECT id, name, done_at, runs,
+                    (SELECT number FROM run WHERE job_id = job.id AND state = 'finished'
+                     ORDER BY number DESC LIMIT 1),
+                    (SELECT max(number) FROM run INDEXED BY run_failure
+                     WHERE job_id = job.id AND outcome IN ({})),
+                    EXISTS (SELECT 1 FROM crontab_entry WHERE job_id = job.id)
+                 FROM job WHERE id >= ?1 ORDER BY id LIMIT 1",
+                failures.join(", ")
+            )
+        });
+        self.first(&SQL, [from], |row| {
+            let past = PastJob {
+                done_at: row.get(2)?,
+                newest: row.get(3)?,
+                last: row.get(4)?,
+                last_failure: row.get(5)?,
+                is_of_crontab: row.get(6)?,
+            };
+            Ok((row.get(0)?, row.get(1)?, past))
+        })
+    }
+
+    /// Passes the finished runs of a job with numbers above `after` to `look`, the oldest first, until it
+    /// returns false.
+    pub fn past_runs(
+        &self,
+        job: JobId,
+        after: i64,
+        mut look: impl FnMut(PastRun) -> bool,
+    ) -> StoreResult<()> {
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT number, queued_at, finished_at,
+                EXISTS (SELECT 1 FROM mail WHERE run_id = run.id AND failed IS NULL)
+             FROM run WHERE job_id = ?1 AND number > ?2 AND state = 'finished' ORDER BY number",
+        )?;
+        let mut rows = statement.query(params![job, after])?;
+        while let Some(row) = rows.next()? {
+            let run = PastRun {
+                number: row.get(0)?,
+                queued_at: row.get(1)?,
+                finished_at: row.get(2)?,
+                has_open_mail: row.get(3)?,
+            };
+            if !look(run) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Writer<'_> {
+    /// Deletes a finished run.
+    pub fn remove_run(&self, run: RunId) -> StoreResult<()> {
+        let id: i64 = self.one(
+            "SELECT id FROM run WHERE job_id = ?1 AND number = ?2 AND state = 'finished'",
+            params![run.job, run.number],
+            |row| row.get(0),
+        )?;
+        for part in PARTS_OF_A_RUN {
+            self.change(&format!("DELETE FROM {part} WHERE run_id = ?1"), [id])?;
+        }
+        self.change("DELETE FROM run WHERE id = ?1", [id])
+    }
+
     /// Deletes a job and its history. No keeper may have a run of it, and no stored crontab a line.
     pub fn remove_job(&self, job: JobId) -> StoreResult<()> {
         for part in PARTS_OF_A_RUN {

@@ -144,6 +144,8 @@ CREATE INDEX run_claimed ON run (queue, state) WHERE state <> 'finished' AND kee
 CREATE INDEX run_unfinished ON run (job_id) WHERE state <> 'finished';
 CREATE INDEX run_stopping ON run (id) WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_sent = 0;
 CREATE INDEX run_unsuccessful ON run (outcome, id) WHERE outcome <> 'success';
+CREATE INDEX run_failure ON run (job_id, number)
+    WHERE outcome IN ('failed', 'timed_out', 'spawn_failed', 'lost');
 
 -- The earlier attempts of a run. Most runs have one attempt, and no row here.
 CREATE TABLE attempt (

@@ -227,6 +227,11 @@ impl Reader<'_> {
         self.first("SELECT queued_at FROM run ORDER BY id DESC LIMIT 1", [], |row| row.get(0))
     }
 
+    /// Returns a stored value.
+    pub fn meta(&self, key: MetaKey) -> StoreResult<Option<String>> {
+        self.first("SELECT value FROM meta WHERE key = ?1", [key.as_str()], |row| row.get(0))
+    }
+
     /// Returns whether a queue exists.
     pub fn has_queue(&self, queue: &QueueName) -> StoreResult<bool> {
         self.has("SELECT 1 FROM queue WHERE name = ?1", [queue.as_str()])
@@ -244,12 +249,8 @@ impl Writer<'_> {
 
     /// Stores a value, and returns the one before.
     pub fn exchange_meta(&self, key: MetaKey, value: &str) -> StoreResult<Option<String>> {
-        let key = match key {
-            MetaKey::Boot => "boot",
-            MetaKey::SystemZone => "system_zone",
-        };
-        let known: Option<String> =
-            self.first("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))?;
+        let known = self.meta(key)?;
+        let key = key.as_str();
         if known.as_deref() != Some(value) {
             self.change("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", params![key, value])?;
         }
@@ -296,6 +297,18 @@ pub enum MetaKey {
     Boot,
     /// A text that changes with the system's zone.
     SystemZone,
+    /// The end of the daemon's last pass over the history, in microseconds.
+    Pruned,
+}
+
+impl MetaKey {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Boot => "boot",
+            Self::SystemZone => "system_zone",
+            Self::Pruned => "pruned",
+        }
+    }
 }
 
 /// Which triggers are planned again.

@@ -16,6 +16,7 @@ const COMMANDS: &[&str] = &[
     "cancel",
     "rename",
     "remove",
+    "prune",
     "pause",
     "resume",
     "wait",

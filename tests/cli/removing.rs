@@ -1,5 +1,5 @@
-//! Owns: what `remove` takes away, and what it refuses.
-//! Never: the history that goes by itself.
+//! Owns: what `remove` and `prune` take away, and what they refuse.
+//! Never: the daily pass of the daemon (see the simulation).
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -67,4 +67,32 @@ fn an_output_file_without_a_run_goes_at_the_next_start() {
     fs::write(log.join("7.1"), "left by a client that was killed").expect("the directory is there");
     home.start_daemon(&[]);
     assert!(log.join("1.1").exists() && !log.join("7.1").exists());
+}
+
+#[test]
+fn prune_forgets_all_but_the_latest_runs_and_the_last_failure_of_a_living_job() {
+    let home = Home::with_daemon();
+    home.add(&["--name", "a", "--cron", "@yearly", "-c", "test -e ok || exit 1; head -c 70000 /dev/zero"]);
+    home.taskq(&["run", "a", "--wait"]).answer();
+    home.taskq(&["run", "a", "--wait"]).answer();
+    fs::write(home.work().join("ok"), "").expect("the directory is there");
+    for _ in 0..3 {
+        home.taskq(&["run", "a", "--wait"]).answer();
+    }
+    home.add_and_wait(&["true"]);
+    home.add(&["--at", "2031-01-01", "true"]);
+    home.taskq(&["prune"]).gives(0, "", "");
+    let table = "ID  NAME  FORGOTTEN  JOB\n 1  a        3 runs  kept\n 2  -         1 run  removed\n";
+    home.taskq(&["prune", "--keep", "0", "--dry-run"]).gives(0, table, "");
+    assert_eq!(home.json(&["runs"])["runs"].as_array().map(Vec::len), Some(6), "a dry run forgets nothing");
+    let pruned = home.json(&["prune", "--keep", "0"]);
+    let of_a = serde_json::json!({"id": 1, "name": "a", "runs": 3, "removed": false});
+    let of_2 = serde_json::json!({"id": 2, "name": null, "runs": 1, "removed": true});
+    assert_eq!((&pruned["dry_run"], &pruned["jobs"]), (&false.into(), &serde_json::json!([of_a, of_2])));
+    let runs = home.json(&["runs"])["runs"].clone();
+    assert_eq!((&runs[0]["id"], &runs[1]["id"]), (&"1.5".into(), &"1.2".into()));
+    let log = home.store().join("log");
+    assert_eq!([3, 4, 5].map(|n| log.join(format!("1.{n}")).exists()), [false, false, true]);
+    home.taskq(&["prune", "--older", "1us", "--keep", "0"]).gives(0, "", "");
+    home.taskq(&["run", "a", "--wait"]).gives(0, "1.6\n", "");
 }

@@ -43,7 +43,7 @@ const COMMANDS: &[Slip] = &[
     (
         "clean",
         "cannot run `clean`: there is no such command",
-        "history cannot be pruned yet; `taskq list` leaves out jobs that are done",
+        "`taskq prune` forgets old runs, `taskq remove JOB` a job with its history",
     ),
     (
         "unpause backup",

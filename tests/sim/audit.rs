@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use taskq::daemon::TurnOutput;
+use taskq::daemon::{PruneStep, TurnOutput};
 use taskq::domain::{End, MailWhen, Outcome, Overlap, StopCause, Timestamp};
+use taskq::engine::Retention;
 use taskq::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use taskq::schedule::{Schedule, Zone};
 
@@ -139,6 +140,43 @@ impl Audit {
         assert_eq!(done.deadline, soonest, "the deadline");
         assert!(soonest.is_none_or(|at| at > now), "a fire is due and was left");
         changes
+    }
+
+    /// Checks that a step has forgotten what it says, and nothing that is kept.
+    pub fn forgot(&mut self, step: &PruneStep, retention: &Retention, now: Timestamp) {
+        let left: BTreeSet<i64> = self.db.all_runs().iter().map(|row| row.id).collect();
+        let jobs: BTreeSet<i64> = self.db.jobs().into_iter().collect();
+        let done: BTreeSet<i64> = self.db.done_jobs().into_iter().collect();
+        let gone: Vec<Row> = self.rows.values().filter(|row| !left.contains(&row.id)).cloned().collect();
+        let told: BTreeSet<(i64, i64)> = step.runs().map(|run| (run.job.0, run.number)).collect();
+        assert_eq!(gone.iter().map(|row| (row.job, row.number)).collect::<BTreeSet<_>>(), told);
+        for row in &gone {
+            let of_job =
+                || self.rows.values().filter(|other| other.job == row.job && other.number >= row.number);
+            let is_surplus = of_job().count() as u64 > retention.runs_max;
+            let is_old = row.finished_at.is_some_and(|at| at < (now - retention.age_max).as_micros());
+            assert!(is_surplus || is_old, "forgotten, and neither old nor too much: {row:?}");
+            if jobs.contains(&row.job) && !done.contains(&row.job) {
+                let finished = || of_job().filter(|other| other.id != row.id && !other.is_open());
+                assert!(finished().next().is_some(), "the latest run of a living job: {row:?}");
+                let is_failure = |other: &Row| other.outcome.is_some_and(Outcome::is_failure);
+                assert!(!is_failure(row) || finished().any(is_failure), "the last failure: {row:?}");
+            }
+        }
+        for row in &gone {
+            self.rows.remove(&row.id);
+            self.mails.forgot(row.id);
+            if let Some(trigger) = row.trigger.and_then(|id| self.triggers.get_mut(&id)) {
+                // On a clock that is set back so far, it fires again.
+                trigger.taken.remove(&row.scheduled_at);
+            }
+        }
+        for job in step.jobs.iter().filter(|job| job.is_whole) {
+            assert!(self.jobs.remove(&job.job.0), "it was not there: {job:?}");
+            assert!(self.rows.values().all(|row| row.job != job.job.0), "it has a history: {job:?}");
+            self.triggers.retain(|_, trigger| trigger.job != job.job.0);
+        }
+        assert_eq!(jobs, self.jobs);
     }
 
     /// Checks that each fire that is owed has a row, and no other fire has.

@@ -2,6 +2,8 @@
 
 use taskq::domain::{MailWhen, Missed, MissedMode, Overlap, Policy, Span};
 
+use taskq::engine::Retention;
+
 use crate::clients::{When, Wish};
 use crate::keeper::Script;
 use crate::rows::Row;
@@ -73,6 +75,11 @@ pub fn play(seed: u64, pace: Pace, trace: &Trace) {
     }
     world.default_slots = 1 + world.rng.below(4) as usize;
     world.by_socket = *world.rng.pick(&[0, 500, 1_000]);
+    if world.rng.chance(700) {
+        let age = *world.rng.pick(&[HOUR, 3 * DAY, 90 * DAY]);
+        let runs_max = *world.rng.pick(&[0, 1, 5, 1_000]);
+        world.retention = Retention { age_max: Span::from_micros(age), runs_max };
+    }
     let widths: Vec<u32> = vec![1, 1 + world.rng.below(4) as u32];
     world.set_queue("one", widths[0]);
     world.set_queue("few", widths[1]);
@@ -122,8 +129,9 @@ fn act(world: &mut World, pace: Pace) {
             45..=50 if !open.is_empty() => {
                 let (row, at_once) = (world.rng.pick(&open).clone(), world.rng.chance(200));
                 // It may be over by now, for instance if its job was cancelled.
-                let row = world.audit.rows[&row.id].clone();
-                world.cancel_run(&row, at_once);
+                if let Some(row) = world.audit.rows.get(&row.id).cloned() {
+                    world.cancel_run(&row, at_once);
+                }
             }
             51..=54 if !jobs.is_empty() => {
                 let job = *world.rng.pick(&jobs);

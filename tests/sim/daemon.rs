@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use taskq::daemon::{
-    AddRequest, Beginning, Excerpt, Mailer, Pacer, Timer, TurnInput, TurnOutput, begin, turn,
-    uncommitted_stops,
+    AddRequest, Beginning, Excerpt, Mailer, Pacer, PruneStep, Pruning, Timer, TurnInput, TurnOutput, begin,
+    turn, uncommitted_stops,
 };
 use taskq::domain::{JobId, Person, Timestamp};
 use taskq::keeper::protocol::{
@@ -29,6 +29,7 @@ pub struct Daemon {
     /// The keeper that said hello on it.
     pub instance: Option<KeeperInstance>,
     pub pacer: Pacer,
+    pub pruning: Pruning,
     /// Jobs that clients have sent.
     pub adding: Vec<Adding>,
 }
@@ -49,14 +50,17 @@ impl World {
         assert!(self.daemon.is_none());
         self.note("daemon starts");
         let (now, zone, boot) = (self.now(), self.zone.clone(), self.boot);
+        let clock = self.clock();
+        let mut pacer = Pacer::new(&clock);
         self.daemon = Some(Daemon {
             zone: zone.clone(),
             session: None,
             instance: None,
-            pacer: Pacer::new(&self.clock()),
+            pruning: Pruning::new(self.retention, &mut pacer.agenda, &clock),
+            pacer,
             adding: Vec::new(),
         });
-        let newest = self.audit.rows.get(&self.audit.last()).map(|row| row.queued_at);
+        let newest = self.audit.rows.values().next_back().map(|row| row.queued_at);
         let beginning =
             Beginning { boot_id: &boot.to_string(), zone: &zone, ended_keepers: &self.ended_keepers, now };
         begin(&mut self.store, &beginning).expect("nobody else writes");
@@ -156,6 +160,9 @@ impl World {
         if timers.contains(&Timer::KeeperRetry) {
             self.attach();
         }
+        if timers.contains(&Timer::Prune) {
+            self.prune();
+        }
         let is_due = self.daemon.as_ref().is_some_and(|daemon| daemon.pacer.is_turn_due());
         if is_due {
             self.turn();
@@ -163,16 +170,44 @@ impl World {
         is_due || !timers.is_empty()
     }
 
+    fn trouble(&mut self) -> Trouble {
+        match self.rng.below(1_000) {
+            roll if roll < self.faults.busy => Trouble::Locked,
+            roll if roll < self.faults.busy + self.faults.full => Trouble::Full,
+            _ => Trouble::None,
+        }
+    }
+
+    /// The daemon takes a step of forgetting.
+    fn prune(&mut self) {
+        if self.dies() {
+            return self.kill_daemon();
+        }
+        let (clock, now, trouble) = (self.clock(), self.now(), self.trouble());
+        let Some(daemon) = &mut self.daemon else { return };
+        let (pruning, agenda) = (&mut daemon.pruning, &mut daemon.pacer.agenda);
+        let step = with_trouble(trouble, &mut self.store, &mut self.rival, |store| {
+            pruning.step(store, agenda, &clock)
+        });
+        match step {
+            Ok(step) => {
+                let runs: Vec<String> = step.runs().map(|run| run.to_string()).collect();
+                self.note(format!("forgets {}", runs.join(", ")));
+                self.audit.forgot(&step, &self.retention, now);
+            }
+            Err(error) => {
+                assert!(trouble != Trouble::None && error.is_passing(), "the step failed: {error:?}");
+                self.audit.forgot(&PruneStep::default(), &self.retention, now);
+            }
+        }
+    }
+
     fn turn(&mut self) {
         if self.dies() {
             return self.kill_daemon();
         }
         let now = self.now();
-        let trouble = match self.rng.below(1_000) {
-            roll if roll < self.faults.busy => Trouble::Locked,
-            roll if roll < self.faults.busy + self.faults.full => Trouble::Full,
-            _ => Trouble::None,
-        };
+        let trouble = self.trouble();
         if let Err(error) = self.catch_up(trouble, now) {
             return self.turn_failed(trouble, &error);
         }

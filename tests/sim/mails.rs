@@ -55,6 +55,13 @@ impl Mails {
         self.rows = rows;
     }
 
+    /// A run is forgotten, with its mail if that was not sent.
+    pub fn forgot(&mut self, run: i64) {
+        let is_open = self.rows.iter().any(|mail| mail.run == run && mail.failed.is_none());
+        assert!(!is_open, "run {run} is forgotten, and its mail waits");
+        self.seen.remove(&run);
+    }
+
     /// Checks, while no message is under way, that the keeper has what is claimed, and that no mail waits for
     /// nothing.
     pub fn quiet(&self, known: &BTreeSet<Attempt>, keeper: KeeperInstance) {

@@ -1,6 +1,7 @@
 //! The promises one by one, each in its own small world, in which every invariant is checked too.
 
 use taskq::domain::{End, Missed, MissedMode, Outcome, Overlap, Span, Timestamp};
+use taskq::engine::Retention;
 
 use crate::chance::finish;
 use crate::clients::{When, Wish};
@@ -342,4 +343,29 @@ fn a_year_of_fires_each_hour_is_accounted_for_through_gap_and_fold() {
     finish(&mut world);
     let fires: u64 = rows(&world, job).iter().map(|row| row.fires).sum();
     assert_eq!(fires, 52 * 7 * 2);
+}
+
+#[test]
+fn old_runs_are_forgotten_once_a_day_but_not_the_last_failure_of_a_living_job() {
+    let mut world = world();
+    world.kill_daemon();
+    world.retention = Retention { age_max: Span::from_micros(2 * DAY), runs_max: 30 };
+    world.start_daemon();
+    world.scripts.push_back(Script { end: End::Exited(1), ..Script::lasting(1) });
+    world.scripts.extend(vec![Script::lasting(1); 200]);
+    let hourly = world.add(&Wish::when(When::Cron("@hourly", None)));
+    world.advance(90 * MINUTE);
+    let once = world.add(&Wish::at_once());
+    world.advance(DAY);
+    assert_eq!(rows(&world, hourly).len(), 25);
+    world.advance(5 * DAY);
+    let numbers = |world: &World| rows(world, hourly).iter().map(|row| row.number).collect::<Vec<i64>>();
+    let kept = numbers(&world);
+    assert!(kept[0] == 1 && kept.len() > 30 && kept.len() < 1 + 30 + 25, "{kept:?}");
+    assert!(!world.audit.jobs.contains(&once), "it went with its last run");
+    world.scripts.clear();
+    world.scripts.push_back(Script { end: End::Exited(1), ..Script::lasting(1) });
+    world.advance(2 * DAY);
+    assert!(numbers(&world)[0] > 1, "there is a later failure");
+    finish(&mut world);
 }

@@ -174,6 +174,10 @@ impl Database {
         self.query("SELECT id FROM job ORDER BY id", &[], |row| row.get(0))
     }
 
+    pub fn done_jobs(&self) -> Vec<i64> {
+        self.query("SELECT id FROM job WHERE done_at IS NOT NULL", &[], |row| row.get(0))
+    }
+
     /// Returns the jobs of which `done_at` is wrong.
     pub fn wrongly_done(&self) -> Vec<i64> {
         let sql = "SELECT id FROM job WHERE (done_at IS NOT NULL) <> (

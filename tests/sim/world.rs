@@ -11,7 +11,7 @@ use std::time::Duration;
 use taskq::clock::Clock;
 use taskq::daemon::Timer;
 use taskq::domain::{JobId, Span, Timestamp};
-use taskq::engine::after_end;
+use taskq::engine::{Retention, after_end};
 use taskq::keeper::protocol::{FromKeeper, KeeperInstance, ToKeeper};
 use taskq::schedule::Zone;
 use taskq::store::{Store, StoreError, StoreResult, Writer};
@@ -92,6 +92,7 @@ pub struct World {
     pub planned_zone: String,
     pub boot: u64,
     pub default_slots: usize,
+    pub retention: Retention,
     /// Clients wait for the daemon's turns.
     pub is_watched: bool,
     /// How often, in a thousand, a job is handed to the daemon, if there is one.
@@ -140,6 +141,7 @@ impl World {
             planned_zone: String::new(),
             boot: 1,
             default_slots: 2,
+            retention: Retention { age_max: Span::from_micros(u64::MAX), runs_max: u64::MAX },
             is_watched: false,
             by_socket: 0,
             answered: BTreeMap::new(),

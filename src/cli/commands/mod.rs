@@ -15,6 +15,7 @@ pub mod list;
 pub mod log;
 pub mod next;
 pub mod pause;
+pub mod prune;
 pub mod queue;
 pub mod remove;
 pub mod rename;
@@ -44,6 +45,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "man" => man::WHAT,
         "next" => next::WHAT,
         "pause" => pause::WHAT,
+        "prune" => prune::WHAT,
         "queue" | "queue list" => queue::WHAT,
         "queue set" => queue::SET,
         "remove" => remove::WHAT,

@@ -16,7 +16,7 @@ use crate::shown;
 
 /// What similarity never offers: a typing error must not end jobs.
 const DESTRUCTIVE: &[(&str, &str)] =
-    &[("", "cancel"), ("", "remove"), ("cancel", "--all"), ("cancel", "--now")];
+    &[("", "cancel"), ("", "remove"), ("", "prune"), ("cancel", "--all"), ("cancel", "--now")];
 
 /// From this length on a beginning is like the whole word, and a word is like another.
 const SIMILAR_LENGTH_MIN: usize = 3;

@@ -22,7 +22,7 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     // rm, kill, at, tsp, pueue.
     ("", "rm delete del kill stop abort terminate atrm", Same("cancel JOB")),
     ("", "forget wipe", Say("`taskq remove JOB` removes a job with its history; `taskq cancel JOB` ends it")),
-    ("", "clean clear prune purge gc", Say(NO_PRUNE)),
+    ("", "clean clear purge gc expire", Say(PRUNE)),
     ("", "edit", Same("crontab -e")),
     ("", "edit change modify update set reschedule", Say(NO_SET)),
     ("", "mv name", Say("`taskq rename JOB NAME` gives a job another name")),
@@ -157,8 +157,6 @@ const NO_AFTER: &str = "a job cannot wait for another yet; use `taskq wait JOB &
 const NO_CALLBACKS: &str =
     "there are no callbacks yet; `--mail ADDR,failed` mails, `taskq wait JOB` exits as the run";
 
-const NO_PRUNE: &str = "history cannot be pruned yet; `taskq list` leaves out jobs that are done";
-
 const NO_RESOURCES: &str =
     "there are no resources yet; a queue bounds one: `taskq queue set QUEUE --slots N`";
 
@@ -167,5 +165,7 @@ const NO_RETRIES: &str =
 
 const NO_SET: &str =
     "edit the line of `taskq export json JOB`, and give it to `taskq add --replace --from -`";
+
+const PRUNE: &str = "`taskq prune` forgets old runs, `taskq remove JOB` a job with its history";
 
 const STOP_DAEMON: &str = "stop it with `kill PID`: `taskq status` has the PID; running jobs continue";

@@ -5,9 +5,9 @@ use super::json::{backlog_ms, slots};
 use super::times::Times;
 use crate::cli::output::style::outcome_style;
 use crate::cli::output::{Column, Table, TableCell};
-use crate::domain::{JobName, JobState, Outcome, QueueName, Span, Timestamp, TriggerSpec};
+use crate::domain::{JobId, JobName, JobState, Outcome, QueueName, Span, Timestamp, TriggerSpec};
 use crate::schedule::Zone;
-use crate::shown;
+use crate::shown::{self, counted};
 use crate::store::{JobView, QueueView, RunView};
 
 /// The width of names and triggers on a narrow terminal.
@@ -176,6 +176,26 @@ pub fn queue_table(queues: &[QueueView], default_slots: usize) -> Table {
             TableCell::new(queue.waiting.to_string()),
             maybe(backlog.map(|span| format!("~{}", shown::span(span))).as_deref()),
             TableCell::new(if queue.paused_at.is_some() { "paused" } else { "open" }),
+        ]);
+    }
+    table
+}
+
+/// Returns the table of jobs of which runs are forgotten: id, name, how many runs, and whether the job goes
+/// too.
+pub fn pruned_table<'a>(jobs: impl Iterator<Item = (JobId, Option<&'a JobName>, usize, bool)>) -> Table {
+    let mut table = Table::new([
+        Column::right("ID"),
+        Column::left("NAME").unless_unknown().shrinking_to(WORDS_MIN),
+        Column::right("FORGOTTEN"),
+        Column::left("JOB"),
+    ]);
+    for (id, name, runs, is_removed) in jobs {
+        table.push([
+            TableCell::new(id.to_string()),
+            maybe(name.map(JobName::as_str)),
+            TableCell::new(counted(runs, "run")),
+            TableCell::new(if is_removed { "removed" } else { "kept" }),
         ]);
     }
     table

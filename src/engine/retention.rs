@@ -1,0 +1,137 @@
+//! Owns: which runs and jobs are forgotten.
+//! Never: deleting them, SQL, the clock.
+
+use crate::domain::{Span, Timestamp};
+
+/// How much history is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// A run that finished longer ago is forgotten.
+    pub age_max: Span,
+    /// How many of its latest runs each job keeps.
+    pub runs_max: u64,
+}
+
+impl Default for Retention {
+    /// A season to look back on, and at most a day of a job that runs each minute.
+    fn default() -> Self {
+        Self { age_max: Span::from_seconds(90 * 86_400), runs_max: 1_000 }
+    }
+}
+
+/// A finished run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PastRun {
+    pub number: i64,
+    pub queued_at: Timestamp,
+    pub finished_at: Timestamp,
+    /// A mail about it waits or is being sent.
+    pub has_open_mail: bool,
+}
+
+/// A job, as far as its history depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PastJob {
+    /// `None` for a living job.
+    pub done_at: Option<Timestamp>,
+    /// The number of its latest run, which may be unfinished.
+    pub newest: i64,
+    /// Its latest finished run.
+    pub last: Option<i64>,
+    /// Its latest run that failed.
+    pub last_failure: Option<i64>,
+    /// A stored crontab has a line of it.
+    pub is_of_crontab: bool,
+}
+
+/// The fate of a finished run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Forgotten,
+    Kept,
+    /// It is kept, and so are all runs with higher numbers.
+    KeptWithLater,
+}
+
+impl Retention {
+    /// Decides on a run. A living job keeps its latest run and its last failure, and a run keeps its mail.
+    pub fn judge(&self, run: &PastRun, job: &PastJob, now: Timestamp) -> Verdict {
+        let is_surplus = run.number <= job.newest.saturating_sub_unsigned(self.runs_max);
+        // Later runs were queued later, so they have not finished before this instant either.
+        if !is_surplus && run.queued_at >= now - self.age_max {
+            return Verdict::KeptWithLater;
+        }
+        let is_old = run.finished_at < now - self.age_max;
+        let is_needed = job.done_at.is_none() && [job.last, job.last_failure].contains(&Some(run.number));
+        if (is_surplus || is_old) && !is_needed && !run.has_open_mail {
+            Verdict::Forgotten
+        } else {
+            Verdict::Kept
+        }
+    }
+
+    /// Decides on a job without a run that is kept. `has_lost`: a run of it is forgotten now. A done job goes
+    /// with its last run, and one that never had a run when it has been done for as long.
+    pub fn forgets_job(&self, job: &PastJob, has_lost: bool, now: Timestamp) -> bool {
+        let is_over = |done_at| has_lost || done_at < now - self.age_max;
+        !job.is_of_crontab && job.done_at.is_some_and(is_over)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RETENTION: Retention = Retention { age_max: Span::from_seconds(100), runs_max: 10 };
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_seconds(1_000 + second)
+    }
+
+    fn living(newest: i64) -> PastJob {
+        PastJob { done_at: None, newest, last: Some(newest), last_failure: None, is_of_crontab: false }
+    }
+
+    fn run(number: i64, queued: i64, finished: i64) -> PastRun {
+        PastRun { number, queued_at: at(queued), finished_at: at(finished), has_open_mail: false }
+    }
+
+    #[test]
+    fn a_run_goes_when_it_is_too_old_or_one_too_many() {
+        let verdict = |run: PastRun| RETENTION.judge(&run, &living(20), at(100));
+        assert_eq!(verdict(run(10, 90, 91)), Verdict::Forgotten);
+        assert_eq!(verdict(run(11, 90, 91)), Verdict::KeptWithLater);
+        assert_eq!(verdict(run(11, -2, -1)), Verdict::Forgotten);
+        assert_eq!(verdict(run(11, -2, 0)), Verdict::Kept, "it ran long");
+        assert_eq!(verdict(run(11, 0, 0)), Verdict::KeptWithLater);
+    }
+
+    #[test]
+    fn a_living_job_keeps_its_latest_run_and_its_last_failure() {
+        let mut job = PastJob { last_failure: Some(3), ..living(20) };
+        let verdict = |number, job: &PastJob| RETENTION.judge(&run(number, -50, -50), job, at(100));
+        assert_eq!([3, 4, 19, 20].map(|number| verdict(number, &job)), {
+            [Verdict::Kept, Verdict::Forgotten, Verdict::Forgotten, Verdict::Kept]
+        });
+        job.last = Some(18);
+        assert_eq!(verdict(18, &job), Verdict::Kept, "the runs after it are unfinished");
+        job.done_at = Some(at(-50));
+        assert_eq!(verdict(20, &job), Verdict::Forgotten);
+    }
+
+    #[test]
+    fn a_run_stays_until_its_mail_is_sent() {
+        let open = PastRun { has_open_mail: true, ..run(1, -50, -50) };
+        assert_eq!(RETENTION.judge(&open, &living(20), at(100)), Verdict::Kept);
+    }
+
+    #[test]
+    fn a_done_job_goes_with_its_last_run_and_a_line_of_a_crontab_stays() {
+        let done = PastJob { done_at: Some(at(50)), ..living(1) };
+        assert!(RETENTION.forgets_job(&done, true, at(100)));
+        assert!(!RETENTION.forgets_job(&done, false, at(100)), "it was cancelled before it ran");
+        assert!(RETENTION.forgets_job(&done, false, at(151)));
+        assert!(!RETENTION.forgets_job(&living(1), true, at(500)));
+        assert!(!RETENTION.forgets_job(&PastJob { is_of_crontab: true, ..done }, true, at(500)));
+    }
+}
