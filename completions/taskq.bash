@@ -64,6 +64,9 @@ _taskq() {
             taskq,resume)
                 cmd="taskq__subcmd__resume"
                 ;;
+            taskq,retry)
+                cmd="taskq__subcmd__retry"
+                ;;
             taskq,run)
                 cmd="taskq__subcmd__run"
                 ;;
@@ -95,7 +98,7 @@ _taskq() {
 
     case "${cmd}" in
         taskq)
-            opts="-h -V --dir --color --help --version add list ls show runs log next run cancel rename remove prune pause resume wait status queue crontab import export daemon"
+            opts="-h -V --dir --color --help --version add list ls show runs log next run retry cancel rename remove prune pause resume wait status queue crontab import export daemon"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -769,6 +772,31 @@ _taskq() {
                     ;;
                 --queue)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        taskq__subcmd__retry)
+            opts="-h --dir --color --failed --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -38,6 +38,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "runs" -d 'List runs, th
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "log" -d 'Print the output of a run'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "next" -d 'Show the coming fires'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "run" -d 'Run jobs now, in addition to their schedule'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "retry" -d 'Run finished jobs again'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "cancel" -d 'Cancel jobs or runs'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "rename" -d 'Give a job another name'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "remove" -d 'Remove jobs with their history'
@@ -178,6 +179,13 @@ complete -c taskq -n "__fish_taskq_using_subcommand run" -l wait -d 'Wait until 
 complete -c taskq -n "__fish_taskq_using_subcommand run" -l follow -d 'Print the output as it is written, until the run has ended'
 complete -c taskq -n "__fish_taskq_using_subcommand run" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand retry" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand retry" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand retry" -l failed -d 'Only those that failed; without a JOB, of all jobs'
+complete -c taskq -n "__fish_taskq_using_subcommand retry" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand retry" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'

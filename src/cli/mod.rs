@@ -13,6 +13,7 @@ mod job;
 pub mod output;
 mod pausing;
 mod question;
+mod queued;
 mod target;
 pub mod usage;
 mod view;
@@ -26,7 +27,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
     add, cancel, crontab, daemon, export, help, import as import_command, keeper, list, log, next, pause,
-    prune, queue, remove, rename, resume, run, runs, show, status, version, wait,
+    prune, queue, remove, rename, resume, retry, run, runs, show, status, version, wait,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -119,6 +120,8 @@ pub enum Command {
     Next(next::NextArgs),
     /// Run jobs now, in addition to their schedule
     Run(run::RunArgs),
+    /// Run finished jobs again
+    Retry(retry::RetryArgs),
     /// Cancel jobs or runs
     Cancel(cancel::CancelArgs),
     /// Give a job another name
@@ -185,6 +188,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Log(args) => log::run(context, &args),
         Command::Next(args) => next::run(context, &args),
         Command::Run(args) => run::run(context, &args),
+        Command::Retry(args) => retry::run(context, &args),
         Command::Cancel(args) => cancel::run(context, &args),
         Command::Rename(args) => rename::run(context, &args),
         Command::Remove(args) => remove::run(context, &args),

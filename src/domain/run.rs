@@ -79,6 +79,8 @@ pub enum TriggerKind {
     Every,
     /// No trigger: `taskq add` without one, or `taskq run`.
     Manual,
+    /// `taskq retry`.
+    Retry,
 }
 
 /// Why a run was stopped.
@@ -162,5 +164,5 @@ words!(Outcome {
     SpawnFailed = "spawn_failed",
     Lost = "lost",
 });
-words!(TriggerKind { At = "at", Cron = "cron", Every = "every", Manual = "manual" });
+words!(TriggerKind { At = "at", Cron = "cron", Every = "every", Manual = "manual", Retry = "retry" });
 pub(crate) use words;

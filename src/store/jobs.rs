@@ -181,15 +181,17 @@ impl Writer<'_> {
 
     /// Queues a run that no trigger fired.
     pub fn add_manual_run(&self, job: JobId, now: Timestamp) -> StoreResult<RunId> {
-        let run = NewRun {
-            job,
-            trigger: None,
-            kind: TriggerKind::Manual,
-            scheduled_at: now,
-            fires: 1,
-            fate: Fate::Queued,
-            cause: None,
-        };
+        self.add_run(job, TriggerKind::Manual, now)
+    }
+
+    /// Queues a run that does the work of a finished one again.
+    pub fn add_retry(&self, job: JobId, now: Timestamp) -> StoreResult<RunId> {
+        self.add_run(job, TriggerKind::Retry, now)
+    }
+
+    fn add_run(&self, job: JobId, kind: TriggerKind, now: Timestamp) -> StoreResult<RunId> {
+        let run =
+            NewRun { job, trigger: None, kind, scheduled_at: now, fires: 1, fate: Fate::Queued, cause: None };
         self.insert_run(&run, now)
     }
 

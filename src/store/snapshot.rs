@@ -330,7 +330,9 @@ pub(super) fn trigger_spec(row: &Row<'_>, first: usize) -> rusqlite::Result<Trig
             delay: row.get(first + 5)?,
         },
         TriggerKind::Every => TriggerSpec::Every { anchor: row.get(first + 3)?, period: row.get(first + 4)? },
-        TriggerKind::At | TriggerKind::Manual => TriggerSpec::At { at: row.get(first + 3)? },
+        TriggerKind::At | TriggerKind::Manual | TriggerKind::Retry => {
+            TriggerSpec::At { at: row.get(first + 3)? }
+        }
     })
 }
 

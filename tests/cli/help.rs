@@ -13,6 +13,7 @@ const COMMANDS: &[&str] = &[
     "log",
     "next",
     "run",
+    "retry",
     "cancel",
     "rename",
     "remove",

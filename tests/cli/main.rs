@@ -24,6 +24,7 @@ mod names;
 mod next;
 mod queues;
 mod removing;
+mod retrying;
 mod running;
 #[path = "../shared/mod.rs"]
 mod shared;

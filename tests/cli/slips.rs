@@ -32,8 +32,11 @@ const COMMANDS: &[Slip] = &[
         "`taskq resume backup` ends a pause, `taskq run backup` runs it now",
     ),
     ("start", "cannot run `start`: there is no such command", "did you mean `taskq daemon`?"),
-    ("restart backup", "cannot run `restart`: there is no such command", "did you mean `taskq run backup`?"),
-    ("retry backup", "cannot run `retry`: there is no such command", "did you mean `taskq run backup`?"),
+    (
+        "restart backup",
+        "cannot run `restart`: there is no such command",
+        "did you mean `taskq retry backup`?",
+    ),
     ("history", "cannot run `history`: there is no such command", "did you mean `taskq runs`?"),
     ("ps", "cannot run `ps`: there is no such command", "did you mean `taskq list`?"),
     ("info 3", "cannot run `info`: there is no such command", "did you mean `taskq show 3`?"),

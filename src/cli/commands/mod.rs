@@ -20,6 +20,7 @@ pub mod queue;
 pub mod remove;
 pub mod rename;
 pub mod resume;
+pub mod retry;
 pub mod run;
 pub mod runs;
 pub mod show;
@@ -51,6 +52,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "remove" => remove::WHAT,
         "rename" => rename::WHAT,
         "resume" => resume::WHAT,
+        "retry" => retry::WHAT,
         "run" => run::WHAT,
         "runs" => runs::WHAT,
         "show" => show::WHAT,

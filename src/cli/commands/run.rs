@@ -4,15 +4,13 @@
 use clap::Args;
 
 use crate::cli::context::{Context, Failure};
+use crate::cli::queued::{answer, answer_json, names};
 use crate::cli::target::find_job;
 use crate::cli::view::ending::{Ended, conclude};
-use crate::cli::view::json::{RunJson, Runs, document};
 use crate::cli::view::run_output::follow;
 use crate::cli::waiting::{Waiting, all_finished, unlearned, unlike_a_run};
-use crate::daemon::running_daemon;
 use crate::domain::RunId;
 use crate::error::{Error, Result};
-use crate::store::{RunView, StoreResult};
 
 pub const WHAT: &str = "run job";
 
@@ -57,7 +55,8 @@ pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
         return Err(Error::usage(WHAT, "`--follow` takes one job").hint("wait for many with `--wait`"));
     }
     if !args.wait && !args.follow {
-        return run_apart(context, args);
+        let runs = queue(context, args)?;
+        return answer(context, WHAT, &runs, args.json).map(|()| 0);
     }
     // Before the runs are queued: a command that fails here must not leave runs that no one waits for.
     let (waiting, runs) = Waiting::new(context, WHAT, None)
@@ -84,23 +83,6 @@ fn wait_for(context: &Context<'_>, args: &RunArgs, mut waiting: Waiting<'_>, run
     Ok(conclude(context, &ended))
 }
 
-fn run_apart(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
-    let runs = queue(context, args)?;
-    if args.json {
-        let views = context.read(WHAT, |reader| {
-            let views: StoreResult<Vec<_>> = runs.iter().map(|run| reader.run(*run)).collect();
-            Ok(views?.into_iter().flatten().collect::<Vec<_>>())
-        })?;
-        answer_json(context, &views)?;
-    } else {
-        context.output.answer(&names(&runs))?;
-    }
-    if context.output.streams().stderr_is_terminal && running_daemon(&context.dir).is_none() {
-        context.output.talk("no daemon is running: start one with `taskq daemon`");
-    }
-    Ok(0)
-}
-
 fn queue(context: &Context<'_>, args: &RunArgs) -> Result<Vec<RunId>> {
     let now = context.now();
     context.change(WHAT, |writer| {
@@ -111,12 +93,4 @@ fn queue(context: &Context<'_>, args: &RunArgs) -> Result<Vec<RunId>> {
             .collect();
         runs
     })
-}
-
-fn answer_json(context: &Context<'_>, runs: &[RunView]) -> Result<()> {
-    context.output.json(&document(Runs { runs: runs.iter().map(RunJson::from).collect() }))
-}
-
-fn names(runs: &[RunId]) -> String {
-    runs.iter().map(|run| format!("{run}\n")).collect()
 }
