@@ -40,6 +40,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "next" -d 'Show the comi
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "run" -d 'Run jobs now, in addition to their schedule'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "retry" -d 'Run finished jobs again'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "cancel" -d 'Cancel jobs or runs'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "set" -d 'Change the options of a job'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "rename" -d 'Give a job another name'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "remove" -d 'Remove jobs with their history'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "prune" -d 'Forget old runs'
@@ -198,6 +199,48 @@ complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l wait -d 'Return w
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l yes -d 'With --all: cancel recurring jobs without a question'
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l unset -d 'Return OPTION to its default (can be repeated)' -r -f -a "grace\t''
+kill-after\t''
+mail\t''
+missed\t''
+overlap\t''
+priority\t''
+queue\t''
+stdin\t''
+tag\t''
+timeout\t''"
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l at -d 'Run once, at TIME (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l cron -d 'Run when the cron expression matches (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l every -d 'Run every SPAN, counted from now (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l start -d 'No fire before TIME; --every counts from it' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l tz -d 'Read the triggers in ZONE, for example Europe/Berlin' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -s c -d 'Run SCRIPT by /bin/sh -c' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l cwd -d 'Start the job in DIR; default: the present directory' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l umask -d 'Set the file mode creation mask, as with umask(1)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l stdin -d 'Use FILE as its standard input; default: empty' -r -F
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l user -d 'Run it as the user NAME; only for root' -r -f -a "(__fish_complete_users)"
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l env -d 'Set NAME in its environment (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l tag -d 'Tag it, to find it again (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l queue -d 'Run it in QUEUE; default: the queue `default`' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l priority -d 'Order in its queue, -100 to 100, high first; default: 0' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l timeout -d 'Stop a run after SPAN; default: never' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l kill-after -d 'KILL this long after TERM; default: 10s' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l overlap -d 'For a fire during an unfinished run; default: skip' -r -f -a "skip\t''
+wait\t''
+allow\t''
+replace\t''"
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l missed -d 'Fires found late: once, all or skip[,SPAN]' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l grace -d 'A fire at most SPAN late is on time; default: 60s' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l mail -d 'Mail the output of a run, by sendmail(8)' -r -f
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l name -d 'Give it a name, for use in place of its id' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l clean-env -d 'Start with cron\'s bare environment'
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l hold -d 'Add it paused; `taskq resume` starts it'
+complete -c taskq -n "__fish_taskq_using_subcommand set" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand rename" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand rename" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'

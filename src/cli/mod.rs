@@ -27,7 +27,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
     add, cancel, crontab, daemon, export, help, import as import_command, keeper, list, log, next, pause,
-    prune, queue, remove, rename, resume, retry, run, runs, show, status, version, wait,
+    prune, queue, remove, rename, resume, retry, run, runs, set, show, status, version, wait,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -124,6 +124,8 @@ pub enum Command {
     Retry(retry::RetryArgs),
     /// Cancel jobs or runs
     Cancel(cancel::CancelArgs),
+    /// Change the options of a job
+    Set(Box<set::SetArgs>),
     /// Give a job another name
     Rename(rename::RenameArgs),
     /// Remove jobs with their history
@@ -190,6 +192,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Run(args) => run::run(context, &args),
         Command::Retry(args) => retry::run(context, &args),
         Command::Cancel(args) => cancel::run(context, &args),
+        Command::Set(args) => set::run(context, *args),
         Command::Rename(args) => rename::run(context, &args),
         Command::Remove(args) => remove::run(context, &args),
         Command::Prune(args) => prune::run(context, &args),

@@ -13,6 +13,7 @@ pub use ids::{InvalidId, JobId, JobKey, JobName, JobRef, QueueName, RunId, Tag, 
 pub use job::{CommandLine, EnvVar, Execution, Mail, MailFormat, MailWhen, NewJob, Stdin, value_of};
 pub use person::Person;
 pub use policy::{Missed, MissedMode, Overlap, Policy, rank};
+pub(crate) use run::words;
 pub use run::{End, JobState, Outcome, RunState, StopCause, TriggerKind, Usage};
 pub use timestamp::{Span, Timestamp};
 pub use trigger::TriggerSpec;

@@ -120,11 +120,7 @@ impl Writer<'_> {
     /// Changes the definition of a job; its id, name, tags, pause and history stay. A trigger that stays
     /// keeps its next fire.
     pub fn change_job(&self, id: JobId, job: &NewJob, triggers: &[FirstFire]) -> StoreResult<()> {
-        static SQL: LazyLock<String> = LazyLock::new(|| {
-            let (columns, values) = definition::assigned();
-            format!("UPDATE job SET (environment_id, {columns}) = (:environment_id, {values}) WHERE id = :id")
-        });
-        self.execute_with_definition(&SQL, job, named_params! { ":id": id })?;
+        self.change_definition(id, job)?;
         let held = self.is_paused(id)?;
         let mut kept: Vec<TriggerSpec> = Vec::new();
         for old in self.triggers(id)? {
@@ -138,5 +134,14 @@ impl Writer<'_> {
             self.insert_trigger(id, new, held)?;
         }
         Ok(())
+    }
+
+    /// Changes the definition of a job alone.
+    pub fn change_definition(&self, id: JobId, job: &NewJob) -> StoreResult<()> {
+        static SQL: LazyLock<String> = LazyLock::new(|| {
+            let (columns, values) = definition::assigned();
+            format!("UPDATE job SET (environment_id, {columns}) = (:environment_id, {values}) WHERE id = :id")
+        });
+        self.execute_with_definition(&SQL, job, named_params! { ":id": id })
     }
 }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::codec::{content_hash, join};
 use super::{Reader, StoreResult, Writer, definition};
 use crate::domain::{
-    JobId, JobKey, JobName, NewJob, Outcome, RunId, Span, Timestamp, TriggerId, TriggerKind, TriggerSpec,
+    JobId, JobKey, JobName, NewJob, Outcome, RunId, Span, Tag, Timestamp, TriggerId, TriggerKind,
+    TriggerSpec, rank,
 };
 use crate::engine::{Fate, NewRun};
 
@@ -102,12 +103,7 @@ impl Writer<'_> {
         now: Timestamp,
     ) -> StoreResult<JobId> {
         let id = self.insert_job(job, request, now)?;
-        for name in &job.tags {
-            self.change(
-                "INSERT OR IGNORE INTO tag (job_id, tag) VALUES (?1, ?2)",
-                params![id, name.as_str()],
-            )?;
-        }
+        self.set_tags(id, &job.tags)?;
         for trigger in triggers {
             self.insert_trigger(id, trigger, job.hold)?;
         }
@@ -215,6 +211,27 @@ impl Writer<'_> {
             self.has_lost_fires(job);
         }
         Ok(changed > 0)
+    }
+
+    /// Gives a job these tags in place of the ones it has.
+    pub fn set_tags(&self, job: JobId, tags: &[Tag]) -> StoreResult<()> {
+        self.change("DELETE FROM tag WHERE job_id = ?1", [job])?;
+        for tag in tags {
+            self.change(
+                "INSERT OR IGNORE INTO tag (job_id, tag) VALUES (?1, ?2)",
+                params![job, tag.as_str()],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Gives the waiting runs of a job the queue, rank and limit that it has now.
+    pub fn requeue_waiting(&self, id: JobId, job: &NewJob) -> StoreResult<()> {
+        self.change(
+            "UPDATE run SET queue = ?2, rank = ?3, at_once = ?4
+             WHERE job_id = ?1 AND state = 'queued' AND keeper IS NULL",
+            params![id, job.queue.as_str(), rank(job.priority), job.policy.overlap.at_once()],
+        )
     }
 
     fn hold(&self, job: JobId, held: bool) -> StoreResult<()> {

@@ -65,7 +65,7 @@ CREATE TABLE tag (
 CREATE INDEX tag_job ON tag (tag, job_id);
 
 CREATE TABLE trigger (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,   -- runs name it: a replaced trigger must not be taken for another
     job_id INTEGER NOT NULL REFERENCES job (id),
     kind TEXT NOT NULL CHECK (kind IN
         ('at', 'cron', 'calendar', 'every', 'path', 'job', 'emit', 'stream', 'state')),

@@ -15,6 +15,7 @@ const COMMANDS: &[&str] = &[
     "run",
     "retry",
     "cancel",
+    "set",
     "rename",
     "remove",
     "prune",

@@ -26,6 +26,7 @@ mod queues;
 mod removing;
 mod retrying;
 mod running;
+mod setting;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod slips;

@@ -19,12 +19,12 @@ const COMMANDS: &[Slip] = &[
     (
         "edit backup",
         "cannot run `edit`: there is no such command",
-        "edit the line of `taskq export json backup`, and give it to `taskq add --replace --from -`",
+        "`taskq set backup OPTION` changes the options and triggers of a job",
     ),
     (
-        "set backup --at noon",
-        "cannot run `set`: there is no such command",
-        "edit the line of `taskq export json backup`, and give it to `taskq add --replace --from -`",
+        "reschedule backup --at noon",
+        "cannot run `reschedule`: there is no such command",
+        "`taskq set backup OPTION` changes the options and triggers of a job",
     ),
     (
         "start backup",

@@ -20,9 +20,8 @@ use crate::cli::job::text::{Caller, ReadJob};
 use crate::cli::view::json::{JobJson, Jobs, OneJob, document};
 use crate::cli::view::times::Times;
 use crate::daemon::{Adding, add, add_job, running_daemon};
-use crate::error::{Error, Result as TaskResult, describe};
+use crate::error::{Error, Result as TaskResult};
 use crate::store::{JobView, Writer};
-use crate::system::env;
 
 pub const WHAT: &str = "add job";
 
@@ -99,7 +98,7 @@ pub struct AddArgs {
 pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
     let json = args.json;
     let from = args.from.clone();
-    let here = caller(context, WHAT)?;
+    let here = Caller::here(context, WHAT)?;
     let texts = match &from {
         Some(file) => lines::read(&read_input(file)?, &source_name(file))?,
         None => {
@@ -190,16 +189,6 @@ fn announce(context: &Context<'_>, id: JobId, here: &Caller) -> TaskResult<()> {
     };
     context.output.talk(&format!("job {id} {when}"));
     Ok(())
-}
-
-fn caller(context: &Context<'_>, what: &str) -> TaskResult<Caller> {
-    let (zone, zone_name) = context.zone(what)?;
-    let cwd = std::env::current_dir().map_err(|error| {
-        let cause = describe(&error);
-        Error::usage(what, format!("the current directory: {cause}"))
-            .hint("change to a directory that exists")
-    })?;
-    Ok(Caller { now: context.now(), zone, zone_name, env: env::environment(), cwd, umask: env::umask() })
 }
 
 /// Reads the script from standard input if there is no command.

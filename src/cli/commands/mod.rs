@@ -23,6 +23,7 @@ pub mod resume;
 pub mod retry;
 pub mod run;
 pub mod runs;
+pub mod set;
 pub mod show;
 pub mod status;
 pub mod version;
@@ -55,6 +56,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "retry" => retry::WHAT,
         "run" => run::WHAT,
         "runs" => runs::WHAT,
+        "set" => set::WHAT,
         "show" => show::WHAT,
         "status" => status::WHAT,
         "version" => version::WHAT,

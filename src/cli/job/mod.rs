@@ -1,6 +1,8 @@
-//! Owns: making a job of the texts of `add`, or of a JSON line of `add --from`.
+//! Owns: making a job of the texts of `add`, or of a JSON line of `add --from`, and changing one by those of
+//! `set`.
 //! Never: storing it.
 
+pub mod change;
 pub mod lines;
 mod notes;
 pub mod options;

@@ -12,7 +12,7 @@ use crate::cli::args::{number, words};
 use crate::domain::{MailFormat, NewJob, Overlap};
 
 /// The options of a job, as texts.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobOptions {
     /// Run once, at TIME (can be repeated)
     ///

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::notes::notes;
 use super::options::JobOptions;
 use super::values::{environment_of, find_user, parse_mail, parse_umask, read_stdin};
-use crate::cli::context::parse_failure;
+use crate::cli::context::{Context, parse_failure};
 use crate::cli::view::tables::trigger_text;
 use crate::cli::zone::system_zone;
 use crate::daemon::NameClash;
@@ -47,6 +47,20 @@ pub struct Caller {
     pub umask: u32,
 }
 
+impl Caller {
+    /// Returns this process. Errors say that `what` was being done.
+    pub fn here(context: &Context<'_>, what: &str) -> Result<Self> {
+        let (zone, zone_name) = context.zone(what)?;
+        let cwd = std::env::current_dir().map_err(|error| {
+            let cause = describe(&error);
+            Error::usage(what, format!("the current directory: {cause}"))
+                .hint("change to a directory that exists")
+        })?;
+        let (env, umask) = (env::environment(), env::umask());
+        Ok(Self { now: context.now(), zone, zone_name, env, cwd, umask })
+    }
+}
+
 /// A job that can be stored.
 pub struct ReadJob {
     /// For errors: ``add job `backup` ``.
@@ -70,37 +84,9 @@ impl JobOptions {
     /// # Errors
     /// `Usage`, with the job, the first wrong text, and the accepted values.
     pub fn read(self, what: String, here: &Caller) -> Result<ReadJob> {
-        let span = |option: &str, text: &Option<String>| {
-            let read = text.as_ref().map(|text| parse_span(text)).transpose();
-            read.map_err(|error| {
-                let text = text.as_deref().unwrap_or_default();
-                let error = self.unquoted(error, option, text, |text| parse_span(text).is_ok());
-                option_failure(&what, option, error)
-            })
-        };
-        let policy = Policy {
-            overlap: self.overlap.unwrap_or(Policy::default().overlap),
-            missed: Missed {
-                mode: self.missed.as_ref().map_or(Missed::default().mode, |missed| missed.mode),
-                within: span("--missed", &self.missed.as_ref().and_then(|missed| missed.within.clone()))?,
-                grace: span("--grace", &self.grace)?.unwrap_or(Missed::default().grace),
-            },
-            timeout: span("--timeout", &self.timeout)?,
-            kill_after: span("--kill-after", &self.kill_after)?.unwrap_or(Policy::default().kill_after),
-        };
+        let policy = self.policy(&what, Policy::default())?;
         let (zone, zone_name) = self.zone(here, &what)?;
-        let start = self.start.as_ref().map(|text| parse_time(text, here.now, &zone)).transpose().map_err(
-            |error| {
-                let text = self.start.as_deref().unwrap_or_default();
-                let error = self.unquoted(error, "--start", text, |text| is_time(text, here, &zone));
-                option_failure(&what, "--start", error)
-            },
-        )?;
-        let specs = self.trigger_specs(here, &what, (&zone, zone_name), start)?;
-        let triggers = specs
-            .into_iter()
-            .map(|spec| first_of(spec, &zone, start, here.now, &what))
-            .collect::<Result<Vec<FirstFire>>>()?;
+        let (start, triggers) = self.triggers(here, &what, (&zone, zone_name))?;
         let usage = |error| Error::usage(&what, error);
         let (clash, (at, cron)) = (self.clash(&what)?, (self.at.clone(), self.cron.clone()));
         let hold = self.hold;
@@ -126,6 +112,48 @@ impl JobOptions {
         Ok(ReadJob { what, job, triggers, clash, notes })
     }
 
+    /// Reads the policies that are given, and takes the others from `base`.
+    pub(super) fn policy(&self, what: &str, base: Policy) -> Result<Policy> {
+        let span = |option: &str, text: &Option<String>| {
+            let read = text.as_ref().map(|text| parse_span(text)).transpose();
+            read.map_err(|error| {
+                let text = text.as_deref().unwrap_or_default();
+                let error = self.unquoted(error, option, text, |text| parse_span(text).is_ok());
+                option_failure(what, option, error)
+            })
+        };
+        let grace = span("--grace", &self.grace)?.unwrap_or(base.missed.grace);
+        let missed = match &self.missed {
+            Some(missed) => Missed { mode: missed.mode, within: span("--missed", &missed.within)?, grace },
+            None => Missed { grace, ..base.missed },
+        };
+        Ok(Policy {
+            overlap: self.overlap.unwrap_or(base.overlap),
+            missed,
+            timeout: span("--timeout", &self.timeout)?.or(base.timeout),
+            kill_after: span("--kill-after", &self.kill_after)?.unwrap_or(base.kill_after),
+        })
+    }
+
+    /// Reads the start, and the triggers with their first fires.
+    pub(super) fn triggers(
+        &self,
+        here: &Caller,
+        what: &str,
+        (zone, zone_name): (&Zone, Option<String>),
+    ) -> Result<(Option<Timestamp>, Vec<FirstFire>)> {
+        let start = self.start.as_ref().map(|text| parse_time(text, here.now, zone)).transpose().map_err(
+            |error| {
+                let text = self.start.as_deref().unwrap_or_default();
+                let error = self.unquoted(error, "--start", text, |text| is_time(text, here, zone));
+                option_failure(what, "--start", error)
+            },
+        )?;
+        let specs = self.trigger_specs(here, what, (zone, zone_name), start)?;
+        let first = |spec| first_of(spec, zone, start, here.now, what);
+        Ok((start, specs.into_iter().map(first).collect::<Result<_>>()?))
+    }
+
     fn clash(&self, what: &str) -> Result<NameClash> {
         match (self.replace, &self.name) {
             (false, _) => Ok(NameClash::Refuse),
@@ -134,7 +162,7 @@ impl JobOptions {
         }
     }
 
-    fn mail(&self, what: &str) -> Result<Option<Mail>> {
+    pub(super) fn mail(&self, what: &str) -> Result<Option<Mail>> {
         if self.mail.is_none() && self.mail_format.is_some() {
             return Err(Error::usage(what, "`mail_format` needs `mail`"));
         }
@@ -142,7 +170,7 @@ impl JobOptions {
         self.mail.as_deref().map(|mail| parse_mail(mail, format, what)).transpose()
     }
 
-    fn zone(&self, here: &Caller, what: &str) -> Result<(Zone, Option<String>)> {
+    pub(super) fn zone(&self, here: &Caller, what: &str) -> Result<(Zone, Option<String>)> {
         match &self.tz {
             Some(name) if name == SYSTEM_ZONE => Ok((system_zone().0, None)),
             Some(name) => {
@@ -289,7 +317,7 @@ fn is_time(text: &str, here: &Caller, zone: &Zone) -> bool {
     parse_time(text, here.now, zone).is_ok()
 }
 
-fn check_priority(priority: i32) -> Result<i32, String> {
+pub(super) fn check_priority(priority: i32) -> Result<i32, String> {
     if (NewJob::PRIORITY_MIN..=NewJob::PRIORITY_MAX).contains(&priority) {
         return Ok(priority);
     }
@@ -317,7 +345,7 @@ fn option_failure(what: &str, option: &str, error: ParseError) -> Error {
     parse_failure(what, ParseError { cause: format!("`{option}`: {}", error.cause), ..error })
 }
 
-fn check_command(command: Vec<OsString>, what: &str) -> Result<Vec<Vec<u8>>> {
+pub(super) fn check_command(command: Vec<OsString>, what: &str) -> Result<Vec<Vec<u8>>> {
     match command.first() {
         Some(program) if !program.is_empty() => {}
         Some(_) => return Err(Error::usage(what, "the command is an empty word")),
@@ -330,7 +358,7 @@ fn check_command(command: Vec<OsString>, what: &str) -> Result<Vec<Vec<u8>>> {
     Ok(words)
 }
 
-fn check_script(script: Vec<u8>, what: &str) -> Result<Vec<u8>> {
+pub(super) fn check_script(script: Vec<u8>, what: &str) -> Result<Vec<u8>> {
     if script.iter().all(u8::is_ascii_whitespace) {
         return Err(
             Error::usage(what, "the script is empty").hint("give a command: `taskq add -- COMMAND [ARG]...`")
@@ -357,7 +385,7 @@ fn absolute(dir: &Path, what: &str) -> Result<PathBuf> {
     std::path::absolute(dir).map_err(|error| Error::usage(what, describe(&error)))
 }
 
-fn checked_directory(dir: &Path, what: &str) -> Result<PathBuf> {
+pub(super) fn checked_directory(dir: &Path, what: &str) -> Result<PathBuf> {
     let dir = absolute(dir, what)?;
     let cause = match std::fs::metadata(&dir) {
         Ok(metadata) if metadata.is_dir() => return Ok(dir),
@@ -368,7 +396,7 @@ fn checked_directory(dir: &Path, what: &str) -> Result<PathBuf> {
 }
 
 /// Adds `NAME=VALUE`, or `NAME` with the caller's value. Later values win.
-fn with_variables(mut env: Vec<EnvVar>, added: &[OsString], what: &str) -> Result<Vec<EnvVar>> {
+pub(super) fn with_variables(mut env: Vec<EnvVar>, added: &[OsString], what: &str) -> Result<Vec<EnvVar>> {
     for text in added {
         let bytes = text.as_bytes();
         let name = bytes.split(|byte| *byte == b'=').next().unwrap_or_default();

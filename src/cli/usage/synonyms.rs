@@ -24,12 +24,12 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     ("", "forget wipe", Say("`taskq remove JOB` removes a job with its history; `taskq cancel JOB` ends it")),
     ("", "clean clear purge gc expire", Say(PRUNE)),
     ("", "edit", Same("crontab -e")),
-    ("", "edit change modify update set reschedule", Say(NO_SET)),
+    ("", "edit change modify update reschedule", Say(SET)),
     ("", "mv name", Say("`taskq rename JOB NAME` gives a job another name")),
     (
         "",
         "switch swap urgent reorder",
-        Say("runs start by `taskq add --priority N`; it cannot be changed yet"),
+        Say("runs start by priority: `taskq set JOB --priority N` changes it"),
     ),
     ("", "start", Same("daemon")),
     ("", "start", Say("`taskq resume JOB` ends a pause, `taskq run JOB` runs it now")),
@@ -164,8 +164,7 @@ const NO_RESOURCES: &str =
 const NO_RETRIES: &str =
     "a run is not retried yet; use `-c 'for i in 1 2 3; do COMMAND && exit; done; exit 1'`";
 
-const NO_SET: &str =
-    "edit the line of `taskq export json JOB`, and give it to `taskq add --replace --from -`";
+const SET: &str = "`taskq set JOB OPTION` changes the options and triggers of a job";
 
 const PRUNE: &str = "`taskq prune` forgets old runs, `taskq remove JOB` a job with its history";
 

@@ -216,6 +216,18 @@ impl Value<'_> {
         }
     }
 
+    fn text(self) -> Option<String> {
+        match self {
+            Flag(flag) => flag.then(|| "yes".to_owned()),
+            Number(number) => Some(number.to_string()),
+            Text(text) => text.map(|text| escaped(&text).into_owned()),
+            Bytes(bytes) => bytes.map(escaped_bytes),
+            Texts(texts) => (!texts.is_empty()).then(|| texts.join(", ")),
+            Span(span) => span.map(|span| span.to_string()),
+            Parts(text, _) => text.unwrap_or_else(Some),
+        }
+    }
+
     /// Returns the value for `add --from`; `None` leaves the key out.
     fn line(self, key: &str) -> Result<Option<serde_json::Value>, String> {
         Ok(match self {
@@ -257,6 +269,11 @@ impl Serialize for OptionsLine {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
     }
+}
+
+/// Returns each option of a job with its value as text; `None` for no value.
+pub fn option_texts(job: &NewJob) -> Vec<(&'static str, Option<String>)> {
+    EXECUTION.iter().chain(POLICIES).map(|option| (option.key, (option.value)(job).text())).collect()
 }
 
 /// Returns a span as text that options read back.

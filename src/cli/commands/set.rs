@@ -1,0 +1,201 @@
+//! Owns: `taskq set`.
+//! Never: what the options mean (see `cli::job`).
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::args::words;
+use crate::cli::context::{Context, Failure};
+use crate::cli::job::change::Unset;
+use crate::cli::job::options::JobOptions;
+use crate::cli::job::text::Caller;
+use crate::cli::target::{find_job, find_queue};
+use crate::cli::view::json::document;
+use crate::cli::view::options::option_texts;
+use crate::cli::view::tables::trigger_text;
+use crate::domain::{JobId, NewJob, TriggerSpec};
+use crate::error::{Error, Result};
+use crate::schedule::Zone;
+use crate::shown;
+use crate::store::{FirstFire, Writer};
+
+pub const WHAT: &str = "set job";
+
+/// Change the options of a job
+///
+/// The options are those of `taskq add`, and what is not given stays. A trigger
+/// replaces all triggers of the job, and any other option all its values; --env
+/// sets one variable more. A new command comes last, after `--`. The change
+/// holds for the waiting runs of the job too; running ones continue as they are.
+///
+/// Prints what changed: the option, its old and its new value.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    mut_arg("name", |arg| arg.hide(true)),
+    mut_arg("hold", |arg| arg.hide(true)),
+    override_usage = "\
+taskq set JOB [TRIGGER]... [OPTION]... [--unset OPTION]...
+       taskq set JOB [TRIGGER]... [OPTION]... [--] COMMAND [ARG]...",
+    after_help = "\
+Examples:
+  taskq set backup --cron '30 4 * * *' --timeout 2h
+  taskq set backup --unset timeout
+  taskq set 12 --priority 10"
+)]
+pub struct SetArgs {
+    /// The job, by id or name
+    #[arg(value_name = "JOB")]
+    pub job: String,
+
+    /// Return OPTION to its default (can be repeated)
+    ///
+    /// One of grace, kill-after, mail, missed, overlap, priority, queue,
+    /// stdin, tag and timeout.
+    #[arg(
+        long,
+        value_name = "OPTION",
+        value_parser = words(Unset::ALL, Unset::as_str, Unset::from_word),
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
+    pub unset: Vec<Unset>,
+
+    #[command(flatten)]
+    pub options: JobOptions,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct ChangeJson {
+    key: &'static str,
+    old: Option<String>,
+    new: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct SetJson {
+    job: JobId,
+    changes: Vec<ChangeJson>,
+}
+
+pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
+    let what = format!("{WHAT} `{}`", args.job);
+    refuse_verbs(&args, &what)?;
+    let here = Caller::here(context, &what)?;
+    let (name, unset, json) = (args.job, args.unset, args.json);
+    let options = args.options;
+    let (job, changes) = context.change(&what, |writer| {
+        let id = find_job(writer, "set", &name)?;
+        refuse_unchangeable(writer, id, &what)?;
+        let (mut old, specs) = writer.definition(id)?;
+        old.tags = writer.job(id)?.definition.tags;
+        let mut new = old.clone();
+        unset.iter().for_each(|option| option.apply(&mut new));
+        let triggers = options.clone().change(&what, &here, &mut new)?;
+        find_queue(writer, &what, new.queue.as_str())?;
+        let changes = changes((&old, &specs), (&new, triggers.as_deref()), &here.zone);
+        store(writer, id, &new, triggers)?;
+        Ok((id, changes))
+    })?;
+    if json {
+        context.output.json(&document(SetJson { job, changes }))?;
+    } else {
+        context.output.answer(&changes.iter().map(line).collect::<String>())?;
+    }
+    Ok(0)
+}
+
+/// Refuses the options of `add` that have a verb of their own.
+fn refuse_verbs(args: &SetArgs, what: &str) -> Result<()> {
+    let job = &args.job;
+    if let Some(name) = &args.options.name {
+        return Err(Error::usage(what, "`--name` is not changed by `set`")
+            .hint(format!("rename it with `taskq rename {job} {name}`")));
+    }
+    if args.options.hold {
+        return Err(Error::usage(what, "`--hold` is not changed by `set`")
+            .hint(format!("pause it with `taskq pause {job}`")));
+    }
+    if args.unset.is_empty() && args.options == JobOptions::default() {
+        return Err(Error::usage(what, "there is nothing to change")
+            .hint(format!("give the new options, as in `taskq set {job} --timeout 2h`")));
+    }
+    Ok(())
+}
+
+fn refuse_unchangeable(writer: &Writer<'_>, id: JobId, what: &str) -> Result<(), Failure> {
+    if let Some((_, line)) = writer.crontab_line(id)? {
+        return Err(Error::conflict(what, format!("it is line {line} of a stored crontab"))
+            .hint("edit the line in its table, with `taskq crontab -e` or by importing the file again")
+            .into());
+    }
+    if writer.is_done(id)? {
+        return Err(Error::conflict(what, "it is done")
+            .hint("add a new job with `taskq add`, or run this one again with `taskq retry`")
+            .into());
+    }
+    Ok(())
+}
+
+/// Stores a changed job. Triggers that stay keep their next fires.
+fn store(
+    writer: &Writer<'_>,
+    id: JobId,
+    job: &NewJob,
+    triggers: Option<Vec<FirstFire>>,
+) -> Result<(), Failure> {
+    match triggers {
+        Some(triggers) => writer.change_job(id, job, &triggers)?,
+        None => writer.change_definition(id, job)?,
+    }
+    writer.set_tags(id, &job.tags)?;
+    Ok(writer.requeue_waiting(id, job)?)
+}
+
+/// Returns the options that differ.
+fn changes(
+    (old, old_triggers): (&NewJob, &[TriggerSpec]),
+    (new, new_triggers): (&NewJob, Option<&[FirstFire]>),
+    zone: &Zone,
+) -> Vec<ChangeJson> {
+    let triggers = new_triggers
+        .map(|triggers| triggers.iter().map(|first| first.spec.clone()).collect::<Vec<TriggerSpec>>());
+    let olds = texts(old, old_triggers, zone);
+    let news = texts(new, triggers.as_deref().unwrap_or(old_triggers), zone);
+    let pairs = olds.into_iter().zip(news).map(|((key, old), (_, new))| ChangeJson { key, old, new });
+    let mut changes: Vec<ChangeJson> = pairs.filter(|change| change.old != change.new).collect();
+    // The values may be secret.
+    let added = |env: &[Vec<u8>], other: &[Vec<u8>]| {
+        let names = env
+            .iter()
+            .filter(|var| !other.contains(var))
+            .map(|var| shown::lossy(var.split(|byte| *byte == b'=').next().unwrap_or_default()));
+        Some(names.collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())
+    };
+    let (old, new) = (&old.execution.env, &new.execution.env);
+    if old != new {
+        changes.push(ChangeJson { key: "env", old: added(old, new), new: added(new, old) });
+    }
+    changes
+}
+
+/// Returns each part of a job as text, always in the same order.
+fn texts(job: &NewJob, triggers: &[TriggerSpec], zone: &Zone) -> Vec<(&'static str, Option<String>)> {
+    let triggers: Vec<String> = triggers.iter().map(|trigger| trigger_text(trigger, zone)).collect();
+    let mut texts = vec![
+        ("command", Some(shown::command(&job.execution.command))),
+        ("triggers", Some(triggers.join("; ")).filter(|text| !text.is_empty())),
+        ("start", job.start.map(|start| zone.show(start))),
+    ];
+    texts.extend(option_texts(job));
+    texts
+}
+
+fn line(change: &ChangeJson) -> String {
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+    format!("{} {} → {}\n", change.key.replace('_', "-"), text(&change.old), text(&change.new))
+}

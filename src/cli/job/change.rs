@@ -1,0 +1,127 @@
+//! Owns: changing the definition of a stored job by the options of `set`.
+//! Never: storing it.
+
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use super::options::JobOptions;
+use super::text::{Caller, check_command, check_priority, check_script, checked_directory, with_variables};
+use super::values::{environment_of, find_user, parse_umask, read_stdin};
+use crate::domain::{CommandLine, Execution, NewJob, Policy, QueueName, Stdin, Tag, words};
+use crate::error::{Error, Result};
+use crate::store::FirstFire;
+use crate::system::login;
+
+/// An option that `set --unset` returns to its default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unset {
+    Grace,
+    KillAfter,
+    Mail,
+    Missed,
+    Overlap,
+    Priority,
+    Queue,
+    Stdin,
+    Tag,
+    Timeout,
+}
+
+words!(Unset {
+    Grace = "grace",
+    KillAfter = "kill-after",
+    Mail = "mail",
+    Missed = "missed",
+    Overlap = "overlap",
+    Priority = "priority",
+    Queue = "queue",
+    Stdin = "stdin",
+    Tag = "tag",
+    Timeout = "timeout",
+});
+
+impl Unset {
+    /// Returns the option to its default.
+    pub fn apply(self, job: &mut NewJob) {
+        let default = Policy::default();
+        match self {
+            Self::Grace => job.policy.missed.grace = default.missed.grace,
+            Self::KillAfter => job.policy.kill_after = default.kill_after,
+            Self::Mail => job.mail = None,
+            Self::Missed => {
+                (job.policy.missed.mode, job.policy.missed.within) =
+                    (default.missed.mode, default.missed.within);
+            }
+            Self::Overlap => job.policy.overlap = default.overlap,
+            Self::Priority => job.priority = 0,
+            Self::Queue => job.queue = QueueName::default(),
+            Self::Stdin => job.execution.stdin = Stdin::Null,
+            Self::Tag => job.tags.clear(),
+            Self::Timeout => job.policy.timeout = None,
+        }
+    }
+}
+
+impl JobOptions {
+    /// Changes a job by the options that are given. Returns the new triggers, if some are given.
+    ///
+    /// # Errors
+    /// `Usage`, with the first wrong text and the accepted values.
+    pub fn change(self, what: &str, here: &Caller, job: &mut NewJob) -> Result<Option<Vec<FirstFire>>> {
+        let usage = |cause: String| Error::usage(what, cause);
+        let (zone, zone_name) = self.zone(here, what)?;
+        let (start, triggers) = self.triggers(here, what, (&zone, zone_name))?;
+        if !triggers.is_empty() {
+            job.start = start;
+        }
+        job.policy = self.policy(what, job.policy)?;
+        if !self.tag.is_empty() {
+            let tags = self.tag.iter().map(|tag| tag.parse::<Tag>());
+            job.tags = tags.collect::<Result<_, _>>().map_err(|error| Error::usage(what, error))?;
+            job.tags.sort();
+            job.tags.dedup();
+        }
+        if let Some(queue) = &self.queue {
+            job.queue = queue.parse().map_err(|error| Error::usage(what, error))?;
+        }
+        if let Some(priority) = self.priority {
+            job.priority = check_priority(priority).map_err(usage)?;
+        }
+        if let Some(mail) = self.mail(what)? {
+            job.mail = Some(mail);
+        }
+        self.change_execution(what, here, &mut job.execution)?;
+        Ok((!triggers.is_empty()).then_some(triggers))
+    }
+
+    fn change_execution(self, what: &str, here: &Caller, execution: &mut Execution) -> Result<()> {
+        let usage = |cause: String| Error::usage(what, cause);
+        if let Some(script) = self.script {
+            execution.command = CommandLine::Script(check_script(script.into_vec(), what)?);
+        } else if !self.command.is_empty() {
+            execution.command = CommandLine::Argv(check_command(self.command, what)?);
+        }
+        if let Some(dir) = self.cwd {
+            execution.cwd = checked_directory(&here.cwd.join(dir), what)?.into_os_string().into_vec();
+            execution.cwd_optional = false;
+        }
+        if let Some(umask) = &self.umask {
+            execution.umask = parse_umask(umask).map_err(usage)?;
+        }
+        if let Some(name) = &self.user {
+            let user = find_user(name, what)?;
+            execution.env = environment_of(&user, std::mem::take(&mut execution.env));
+            execution.user = Some(user.name);
+        }
+        if self.clean_env {
+            let user = execution.user.as_deref().map(|name| find_user(name, what)).transpose()?;
+            execution.env = login::clean_environment(user.as_ref());
+        }
+        execution.env = with_variables(std::mem::take(&mut execution.env), &self.env, what)?;
+        if self.stdin.is_some() {
+            let cwd = Path::new(std::ffi::OsStr::from_bytes(&execution.cwd));
+            execution.stdin = read_stdin(self.stdin, None, cwd).map_err(usage)?;
+        }
+        Ok(())
+    }
+}

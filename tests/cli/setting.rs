@@ -1,0 +1,72 @@
+//! Owns: `set`: what changes, what stays, and what is refused.
+//! Never: what the values mean (see `add`).
+
+use crate::harness::Home;
+
+#[test]
+fn what_is_given_changes_and_the_rest_stays() {
+    let home = Home::new();
+    home.add(&[
+        "--name",
+        "a",
+        "--cron",
+        "@daily",
+        "--cron",
+        "@weekly",
+        "--tag",
+        "t",
+        "--timeout",
+        "1h",
+        "true",
+    ]);
+    let weekly = home.json(&["show", "a"])["job"]["triggers"][1].clone();
+    let told = "triggers cron @daily (Europe/Berlin); cron @weekly (Europe/Berlin) → \
+                cron @weekly (Europe/Berlin); every 2h\npriority 0 → 5\ntimeout 1h → 2h\nenv none → A\n";
+    let options =
+        ["--cron", "@weekly", "--every", "2h", "--priority", "5", "--timeout", "2h", "--env", "A=secret"];
+    home.taskq(&[&["set", "a"], &options[..]].concat()).gives(0, told, "");
+    let job = home.json(&["show", "a"])["job"].clone();
+    assert_eq!(job["triggers"][0], weekly);
+    assert_eq!((&job["tag"][0], &job["timeout_ms"]), (&"t".into(), &7_200_000.into()));
+    let options = ["--unset", "timeout", "--tag", "x", "--tag", "y", "--json", "--", "ls", "-l"];
+    let changed = home.taskq(&[&["set", "1"], &options[..]].concat()).answer().stdout;
+    let changed: serde_json::Value = serde_json::from_str(&changed).expect("it is a document");
+    let change = |key: &str, old, new| serde_json::json!({"key": key, "old": old, "new": new});
+    let wanted = [
+        change("command", Some("true"), Some("ls -l")),
+        change("tag", Some("t"), Some("x, y")),
+        change("timeout", Some("2h"), None),
+    ];
+    assert_eq!(changed["changes"], serde_json::json!(wanted));
+    home.taskq(&["set", "a", "--tag", "x", "--tag", "y"]).gives(0, "", "");
+}
+
+#[test]
+fn a_waiting_run_follows_its_job() {
+    let home = Home::new();
+    home.taskq(&["queue", "set", "q", "--slots", "1"]).gives(0, "", "");
+    home.add(&["true"]);
+    home.taskq(&["set", "1", "--queue", "q"]).gives(0, "queue default → q\n", "");
+    assert_eq!(home.json(&["runs"])["runs"][0]["queue"], "q");
+}
+
+#[test]
+fn what_set_does_not_change_is_refused() {
+    let home = Home::new();
+    home.add(&["--name", "a", "--cron", "@daily", "true"]);
+    home.add(&["--name", "over", "true"]);
+    home.taskq(&["cancel", "over"]).gives(0, "", "");
+    home.taskq(&["crontab", "-"]).stdin("15 3 * * * true\n").gives(0, "", "");
+    insta::assert_snapshot!(home.transcript(&[
+        &["set", "a"],
+        &["set", "a", "--name", "b"],
+        &["set", "a", "--hold"],
+        &["set", "a", "--cron", "75 * * * *"],
+        &["set", "a", "--tz", "UTC"],
+        &["set", "a", "--queue", "none"],
+        &["set", "a", "--unset", "cron"],
+        &["set", "over", "--priority", "1"],
+        &["set", "3", "--priority", "1"],
+        &["set", "none", "--priority", "1"],
+    ]));
+}
