@@ -126,7 +126,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__add)
-            opts="-c -q -h --dir --color --at --cron --every --start --tz --cwd --umask --stdin --user --env --clean-env --name --tag --queue --priority --hold --timeout --kill-after --overlap --missed --grace --mail --from --replace --quiet --json --help"
+            opts="-c -q -h --dir --color --at --cron --every --start --tz --cwd --umask --stdin --user --env --clean-env --name --tag --queue --priority --hold --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --from --replace --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -222,6 +222,18 @@ _taskq() {
                     return 0
                     ;;
                 --kill-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retries)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-delay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-on)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -483,7 +495,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__log)
-            opts="-f -n -h --dir --color --follow --tail --all --help"
+            opts="-f -n -h --dir --color --follow --tail --all --attempt --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -505,6 +517,10 @@ _taskq() {
                     return 0
                     ;;
                 -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --attempt)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

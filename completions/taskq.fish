@@ -74,12 +74,15 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l queue -d 'Run it in 
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l priority -d 'Order in its queue, -100 to 100, high first; default: 0' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l timeout -d 'Stop a run after SPAN; default: never' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l kill-after -d 'KILL this long after TERM; default: 10s' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l overlap -d 'For a fire during an unfinished run; default: skip' -r -f -a "skip\t''
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l retries -d 'Try a failed run again N times; default: 0' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l retry-delay -d 'The pause before a retry; default: 10s..10m' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l retry-on -d 'Retry only after LIST; default: any failure' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l overlap -d 'A fire during an unfinished run; default: skip' -r -f -a "skip\t''
 wait\t''
 allow\t''
 replace\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l missed -d 'Fires found late: once, all or skip[,SPAN]' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l grace -d 'A fire at most SPAN late is on time; default: 60s' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l grace -d 'On time if at most SPAN late; default: 60s' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l mail -d 'Mail the output of a run, by sendmail(8)' -r -f
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l from -d 'Add many jobs: a JSON object a line; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l clean-env -d 'Start with cron\'s bare environment'
@@ -157,6 +160,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand log" -l color -d 'Colour the
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand log" -s n -l tail -d 'Begin with the last N lines' -r
+complete -c taskq -n "__fish_taskq_using_subcommand log" -l attempt -d 'Print the output of the N-th attempt of the run' -r
 complete -c taskq -n "__fish_taskq_using_subcommand log" -s f -l follow -d 'Print new output until the run has ended'
 complete -c taskq -n "__fish_taskq_using_subcommand log" -l all -d 'Print the output of every run of a job, the oldest first'
 complete -c taskq -n "__fish_taskq_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -4,11 +4,15 @@
 
 use log::info;
 
-use crate::domain::{JobId, Span, Timestamp};
-use crate::engine::{after_end, after_step_back, follow_zone, resume};
+use crate::domain::{End, JobId, Span, Timestamp};
+use crate::engine::{
+    AttemptFacts, after_end, after_step_back, conclude, follow_zone, resume, retry_after_step_back,
+};
 use crate::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use crate::schedule::Zone;
-use crate::store::{Applied, MetaKey, PlannedAre, Store, StoreError, StoreResult, Writer};
+use crate::store::{
+    Applied, AttemptEnd, ClaimedRun, MetaKey, PlannedAre, Store, StoreError, StoreResult, Writer,
+};
 
 /// A larger backward step of the clock means that the old time was wrong: fires are planned again. A smaller
 /// one is a correction: the plan stays (cron(8)'s rule).
@@ -91,11 +95,32 @@ fn notice_boot(
     // A store that was never served has nothing claimed.
     if known.is_some_and(|known| known != boot_id) {
         for claimed in writer.claimed_runs()?.iter().filter(|claimed| !ended.contains(&claimed.keeper)) {
-            writer.record_lost(claimed.run, now)?;
+            record_lost(writer, claimed, now)?;
         }
         writer.follow_up(after_end, now)?;
     }
     writer.fire_reboots(boot_id, now)
+}
+
+/// Records the end of an attempt that went down with the machine.
+fn record_lost(writer: &Writer<'_>, claimed: &ClaimedRun, now: Timestamp) -> StoreResult<()> {
+    let Some(open) = writer.open_attempt(claimed.run, claimed.attempt)? else { return Ok(()) };
+    let facts = AttemptFacts {
+        run: claimed.run,
+        attempt: claimed.attempt,
+        finished_at: now,
+        stop_wanted: open.stop_wanted,
+        retry: open.retry,
+    };
+    let end = AttemptEnd {
+        run: claimed.run,
+        started: claimed.started,
+        finished_at: now,
+        usage: None,
+        output_bytes: None,
+        output: None,
+    };
+    writer.record_end(&end, &conclude(&End::Lost, None, &facts))
 }
 
 /// Plans the coming fires in the system's zone again if the zone has changed, and returns whether it has. Due
@@ -109,10 +134,12 @@ fn notice_zone(writer: &Writer<'_>, fingerprint: &str, zone: &Zone, now: Timesta
     Ok(true)
 }
 
-/// Plans recurring fires again on a clock that was set back far.
+/// Plans recurring fires and retries again on a clock that was set back far.
 fn notice_step_back(writer: &Writer<'_>, system_zone: &Zone, now: Timestamp) -> StoreResult<()> {
-    let plan = after_step_back(now, &writer.planned(PlannedAre::Recurring, now, system_zone)?);
-    writer.apply(&plan, None, now, &mut Applied::default())
+    let fires = after_step_back(now, &writer.planned(PlannedAre::Recurring, now, system_zone)?);
+    writer.apply(&fires, None, now, &mut Applied::default())?;
+    let retries = retry_after_step_back(now, &writer.retrying_runs()?);
+    writer.apply(&retries, None, now, &mut Applied::default())
 }
 
 /// Lets a job fire again. The fires during its pause become one `skipped` run of each trigger. Returns

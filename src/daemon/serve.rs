@@ -1,6 +1,7 @@
 //! Owns: the daemon's loop: wait, receive, take a turn, send orders to the keeper and reports to clients.
 //! Never: deciding (see `turn`), or keeping facts that it could read again.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -21,7 +22,7 @@ use super::keeper_side::KeeperSide;
 use super::lock::{self, DaemonInfo, DaemonLock};
 use super::logger;
 use super::mail::{BODY_BYTES_MAX, Mailer};
-use super::outputs::{Excerpt, stored_output, tasks_with_files};
+use super::outputs::{Excerpt, attempts_with_files, remove_outputs, stored_output};
 use super::pacer::Pacer;
 use super::poke::{self, ClientMessage};
 use super::pruning::Pruning;
@@ -30,7 +31,7 @@ use super::sources::{Source, Sources};
 use super::timer::WallTimer;
 use super::turn::{TurnInput, TurnOutput, turn};
 use crate::clock::Clock;
-use crate::domain::Timestamp;
+use crate::domain::{RunId, Timestamp};
 use crate::engine::Retention;
 use crate::error::{Error, Result, describe};
 use crate::keeper::protocol::{Attempt, FromKeeper, KeeperInstance, Task, ToKeeper};
@@ -178,13 +179,15 @@ impl<'a> Daemon<'a> {
     /// earlier daemon or a client died between commit and removal.
     fn remove_stored_outputs(&mut self) -> StoreResult<()> {
         let log = self.base.join(LOG_DIRECTORY);
-        for task in tasks_with_files(&log) {
-            let is_of_no_use = self.store.read(|reader| match task {
-                Task::Run(run) => Ok(reader.output(run)?.is_some() || reader.run(run)?.is_none()),
+        for attempt in attempts_with_files(&log) {
+            let is_of_no_use = self.store.read(|reader| match attempt.task {
+                Task::Run(run) => {
+                    Ok(reader.output(run, attempt.number)?.is_some() || reader.run(run)?.is_none())
+                }
                 Task::Mail(mail) => reader.is_mail_open(mail).map(|open| !open),
             })?;
             if is_of_no_use {
-                let _ = fs::remove_file(output_path(&log, task));
+                let _ = fs::remove_file(output_path(&log, attempt));
             }
         }
         Ok(())
@@ -272,10 +275,9 @@ impl<'a> Daemon<'a> {
     fn prune(&mut self) {
         match self.pruning.step(&mut self.store, &mut self.pacer.agenda, self.clock) {
             Ok(step) => {
-                let log = self.base.join(LOG_DIRECTORY);
-                for run in step.runs() {
-                    // Most outputs are in the store. The next start removes a file that stays.
-                    let _ = fs::remove_file(output_path(&log, run));
+                let gone: HashSet<RunId> = step.runs().collect();
+                if !gone.is_empty() {
+                    remove_outputs(&self.base, |run| gone.contains(&run));
                 }
                 self.idle.saw_commits(self.store.commits(), &mut self.pacer.agenda, self.clock);
             }
@@ -391,7 +393,7 @@ impl<'a> Daemon<'a> {
             sendmail: &env::sendmail,
             person: &users::person,
             login: &login::login_environment,
-            excerpt: &|run| Excerpt::of_file(&log, run, BODY_BYTES_MAX),
+            excerpt: &|attempt| Excerpt::of_file(&log, attempt, BODY_BYTES_MAX),
         };
         turn(
             &mut self.store,
@@ -421,9 +423,9 @@ impl<'a> Daemon<'a> {
         self.idle.saw_commits(self.store.commits(), &mut self.pacer.agenda, self.clock);
         self.doors.adders.answer(done.answers);
         self.pass_on(&done.orders);
-        for task in done.stored_outputs {
+        for attempt in done.stored_outputs {
             // The next start removes a file that stays.
-            let _ = fs::remove_file(output_path(&self.base.join(LOG_DIRECTORY), task));
+            let _ = fs::remove_file(output_path(&self.base.join(LOG_DIRECTORY), attempt));
         }
         for notice in done.notices {
             warn!("{notice}");

@@ -10,7 +10,7 @@ use super::adding::{AddAnswer, AddRequest, add_requested};
 use super::mail::{self, Claim, ClaimedMail, Mailer};
 use super::order::{seek_order, start_order};
 use crate::domain::{RunId, Span, Timestamp};
-use crate::engine::{ClaimedFor, Plan, Recovery, after_end, conclude, plan, recover};
+use crate::engine::{AttemptFacts, ClaimedFor, Plan, Recovery, after_end, conclude, plan, recover};
 use crate::error::{Error, ErrorKind};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, Known, Task, ToKeeper};
 use crate::schedule::Zone;
@@ -64,8 +64,8 @@ pub struct TurnOutput {
     pub has_room: bool,
     /// The time of the next turn: at the next fire, or at once.
     pub deadline: Option<Timestamp>,
-    /// The tasks whose output file can be removed, because its content is in the run log or not needed.
-    pub stored_outputs: Vec<Task>,
+    /// The attempts whose output file can be removed, because its content is in the run log or not needed.
+    pub stored_outputs: Vec<Attempt>,
     /// How many mails were given up because there is no sendmail(8).
     pub unsendable_mails: usize,
     /// Messages for the log.
@@ -253,7 +253,7 @@ impl Turn<'_> {
                 let output = (self.input.output)(ended);
                 let notice = mail::record_result(self.writer, mail, ended, output.as_deref())?;
                 self.output.notices.extend(notice);
-                self.output.stored_outputs.push(ended.attempt.task);
+                self.output.stored_outputs.push(ended.attempt);
             }
         }
         self.acknowledge(ended.attempt);
@@ -263,17 +263,24 @@ impl Turn<'_> {
     fn record_run(&mut self, run: RunId, ended: &Ended) -> StoreResult<()> {
         // A committed result is reported again if its acknowledgement was lost with a daemon.
         let Some(open) = self.writer.open_attempt(run, ended.attempt.number)? else { return Ok(()) };
-        let conclusion = conclude(&ended.end, ended.stopped, open.stop_wanted);
+        let facts = AttemptFacts {
+            run,
+            attempt: ended.attempt.number,
+            finished_at: ended.finished_at,
+            stop_wanted: open.stop_wanted,
+            retry: open.retry,
+        };
+        let conclusion = conclude(&ended.end, ended.stopped, &facts);
         let output = (self.input.output)(ended);
         if output.is_some() {
-            self.output.stored_outputs.push(ended.attempt.task);
+            self.output.stored_outputs.push(ended.attempt);
         }
         let end = AttemptEnd {
             run,
             started: ended.started_at.map(|at| (ended.pid, at)),
             finished_at: ended.finished_at,
-            usage: ended.usage,
-            output_bytes: ended.output_bytes,
+            usage: Some(ended.usage),
+            output_bytes: Some(ended.output_bytes),
             output,
         };
         self.writer.record_end(&end, &conclusion)?;

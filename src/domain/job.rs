@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::run::words;
-use super::{JobName, Policy, QueueName, Tag, Timestamp};
+use super::{JobName, Policy, QueueName, Retry, Tag, Timestamp};
 
 /// The command of a job, in bytes: arguments and scripts need not be UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -115,6 +115,7 @@ pub struct NewJob {
     /// -100 to 100, higher first.
     pub priority: i32,
     pub policy: Policy,
+    pub retry: Retry,
     pub mail: Option<Mail>,
     /// It is paused from the start.
     pub hold: bool,
@@ -134,6 +135,7 @@ impl NewJob {
             queue: QueueName::default(),
             priority: 0,
             policy: Policy::default(),
+            retry: Retry::default(),
             mail: None,
             hold: false,
         }

@@ -5,6 +5,7 @@ mod ids;
 mod job;
 mod person;
 mod policy;
+mod retry;
 mod run;
 mod timestamp;
 mod trigger;
@@ -13,6 +14,7 @@ pub use ids::{InvalidId, JobId, JobKey, JobName, JobRef, QueueName, RunId, Tag, 
 pub use job::{CommandLine, EnvVar, Execution, Mail, MailFormat, MailWhen, NewJob, Stdin, value_of};
 pub use person::Person;
 pub use policy::{Missed, MissedMode, Overlap, Policy, rank};
+pub use retry::{Retry, RetryCauses};
 pub(crate) use run::words;
 pub use run::{End, JobState, Outcome, RunState, StopCause, TriggerKind, Usage};
 pub use timestamp::{Span, Timestamp};

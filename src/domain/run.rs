@@ -12,6 +12,8 @@ pub enum RunState {
     Queued,
     /// Its process has started, and its end is not recorded.
     Running,
+    /// An attempt has failed, and the next one waits for its time.
+    Retrying,
     /// It has an outcome.
     Finished,
 }
@@ -145,7 +147,12 @@ macro_rules! words {
     };
 }
 
-words!(RunState { Queued = "queued", Running = "running", Finished = "finished" });
+words!(RunState {
+    Queued = "queued",
+    Running = "running",
+    Retrying = "retrying",
+    Finished = "finished",
+});
 words!(JobState {
     Scheduled = "scheduled",
     Queued = "queued",

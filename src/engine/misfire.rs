@@ -200,7 +200,7 @@ impl Overlapping {
 
     /// Decides about one fire by the job's overlap policy.
     fn fire(&mut self, policy: &Policy, plan: &mut Plan) -> Fate {
-        let waiting = self.planned + self.stored.iter().filter(|run| !run.claimed).count();
+        let waiting = self.planned + self.stored.iter().filter(|run| !run.begun).count();
         let unfinished = self.planned + self.stored.len();
         match policy.overlap {
             Overlap::Skip if unfinished > 0 => Fate::Finished(Outcome::Skipped),

@@ -19,12 +19,17 @@ pub use plan::{Fate, NewRun, Plan};
 pub use recover::{ClaimedFor, Recovery, recover};
 pub use replan::{Planned, after_step_back, follow_zone, resume};
 pub use retention::{PastJob, PastRun, Retention, Verdict};
-pub use retry::{Conclusion, LOST, conclude};
+pub use retry::{
+    AttemptFacts, AttemptOutcome, Conclusion, LOST, RetryingRun, conclude, retry_after_step_back,
+};
 pub use snapshot::{Candidate, Compiled, Due, Prefetched, QueueState, Snapshot, Unfinished};
 
 use crate::domain::Timestamp;
 
 /// Decides the next step at `now`.
 pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Plan {
-    if snapshot.due.is_empty() { admit::admit(&snapshot.queues) } else { misfire::fire(now, &snapshot.due) }
+    if snapshot.due.is_empty() && snapshot.due_retries.is_empty() {
+        return admit::admit(&snapshot.queues);
+    }
+    Plan { retried: snapshot.due_retries.clone(), ..misfire::fire(now, &snapshot.due) }
 }

@@ -40,6 +40,10 @@ pub struct Plan {
     pub new_runs: Vec<NewRun>,
     /// The next fire of each trigger; `None` if there is none.
     pub advanced: Vec<(TriggerId, Option<Timestamp>)>,
+    /// Runs whose next attempt is due: they are queued.
+    pub retried: Vec<RunId>,
+    /// The new time of the next attempt of a run.
+    pub postponed: Vec<(RunId, Timestamp)>,
     /// Jobs that are paused because their schedule cannot be read, each with the reason.
     pub broken: Vec<(JobId, String)>,
     /// Runs that are claimed for the keeper, in this order.

@@ -9,7 +9,9 @@ use crate::schedule::{Schedule, Zone};
 pub struct Snapshot {
     /// Triggers whose next fire has come, earliest first.
     pub due: Vec<Due>,
-    /// Queues with waiting or prefetched runs. Empty while fires are due.
+    /// Runs whose next attempt is due, earliest first.
+    pub due_retries: Vec<RunId>,
+    /// Queues with waiting or prefetched runs. Empty while fires or retries are due.
     pub queues: Vec<QueueState>,
 }
 
@@ -39,6 +41,8 @@ pub struct Unfinished {
     pub run: RunId,
     /// A keeper is to start it, or has started it.
     pub claimed: bool,
+    /// It is claimed, or an attempt of it has failed: it does not wait for its first start.
+    pub begun: bool,
     /// A stop was requested.
     pub stopping: bool,
 }
@@ -75,8 +79,8 @@ pub struct Candidate {
     pub run: RunId,
     /// The queue starts the lowest first.
     pub rank: i64,
-    /// How many runs of its job may be claimed at once, with this one; `None`: any number.
+    /// How many runs of its job may be under way at once, with this one; `None`: any number.
     pub at_once: Option<u32>,
-    /// How many other runs of its job are claimed; 0 where `at_once` is `None`.
+    /// How many other runs of its job are claimed, or between two attempts; 0 where `at_once` is `None`.
     pub beside: u32,
 }

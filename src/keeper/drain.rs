@@ -189,8 +189,7 @@ impl Drain {
     /// Returns the length of the output of a finished attempt. Returns `None` if the thread must first copy
     /// the rest into the file. It sends an answer then.
     pub(super) fn settle(&mut self, attempt: Attempt) -> Option<Settled> {
-        // Later attempts append to the file of the first.
-        if attempt.number == 1 && self.new.get(&attempt).is_some_and(was_never_written_to) {
+        if self.new.get(&attempt).is_some_and(was_never_written_to) {
             self.new.remove(&attempt);
             return Some(Settled { attempt, output_bytes: 0, is_open: false });
         }
@@ -365,7 +364,7 @@ impl Copier {
         // A mail that an earlier keeper began to send is sent again, with a new pipe.
         self.close(attempt);
         self.outlets.insert(outlet.as_raw_fd(), attempt);
-        let file = OutputFile::new(output_path(&self.log_dir, attempt.task));
+        let file = OutputFile::new(output_path(&self.log_dir, attempt));
         let stream = Stream { attempt, outlet: Some(outlet), file, is_wide: false, is_released: false };
         self.streams.insert(attempt, stream);
     }
@@ -404,7 +403,7 @@ impl Copier {
 
     fn settle(&mut self, attempt: Attempt) {
         let Some(stream) = self.streams.get_mut(&attempt) else {
-            let output_bytes = OutputFile::new(output_path(&self.log_dir, attempt.task)).settle();
+            let output_bytes = OutputFile::new(output_path(&self.log_dir, attempt)).settle();
             return self.answer(Settled { attempt, output_bytes, is_open: false });
         };
         // Read what the pipe holds now and no more: a background process may write for ever.
@@ -536,7 +535,7 @@ mod tests {
             drain.answers();
         }
         drop(drain);
-        let text = fs::read_to_string(output_path(dir.path(), attempt(1).task)).expect("it is there");
+        let text = fs::read_to_string(output_path(dir.path(), attempt(1))).expect("it is there");
         assert_eq!(text, "some and more");
         assert!(!pipe::path(dir.path(), attempt(1)).exists(), "its holder is gone, and it was released");
     }
@@ -578,7 +577,7 @@ mod tests {
     #[test]
     fn an_attempt_without_a_pipe_settles_with_the_file_that_is_there() {
         let dir = tempfile::tempdir().expect("a directory");
-        fs::write(output_path(dir.path(), attempt(1).task), "of an earlier keeper").expect("ours");
+        fs::write(output_path(dir.path(), attempt(1)), "of an earlier keeper").expect("ours");
         let mut drain = Drain::start(dir.path()).expect("a thread");
         assert_eq!(settled(&mut drain, attempt(1)).output_bytes, 20);
         assert_eq!(settled(&mut drain, attempt(2)).output_bytes, 0);

@@ -37,9 +37,45 @@ pub use setup::{adopt_stdin_listener, launch};
 pub use crate::system::directory::LOG_DIRECTORY;
 pub use crate::system::sockets::KEEPER as SOCKET;
 
-use protocol::Task;
+use protocol::{Attempt, Task};
 
-/// Returns the path of a task's output, which all its attempts append to: `JOB.N` in the log directory.
-pub fn output_path(log_dir: &Path, task: impl Into<Task>) -> PathBuf {
-    log_dir.join(task.into().to_string())
+/// Returns the path of an attempt's output: `JOB.N` in the log directory for the first attempt of a run,
+/// `JOB.N.ATTEMPT` for the others.
+pub fn output_path(log_dir: &Path, attempt: Attempt) -> PathBuf {
+    log_dir.join(match attempt.number {
+        1 => attempt.task.to_string(),
+        number => format!("{}.{number}", attempt.task),
+    })
+}
+
+/// Returns the attempt whose output has this file name.
+pub fn attempt_of_output(name: &str) -> Option<Attempt> {
+    if let Some(task) = Task::from_name(name) {
+        return Some(Attempt { task, number: 1 });
+    }
+    let (task, number) = name.rsplit_once('.')?;
+    let attempt = Attempt { task: Task::from_name(task)?, number: number.parse().ok()? };
+    (attempt.number > 1).then_some(attempt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{JobId, RunId};
+
+    #[test]
+    fn the_name_of_an_output_names_its_attempt() {
+        let run = RunId { job: JobId(12), number: 3 };
+        for (attempt, name) in [
+            (Attempt::of_run(run, 1), "12.3"),
+            (Attempt::of_run(run, 2), "12.3.2"),
+            (Attempt::of_mail(5), "mail-5"),
+        ] {
+            assert_eq!(output_path(Path::new("/log"), attempt), Path::new("/log").join(name));
+            assert_eq!(attempt_of_output(name), Some(attempt));
+        }
+        for other in ["12.3.1", "12.3.0", "12.3.4.pipe", "12.3.pipe", "12", "keeper-7.ended"] {
+            assert_eq!(attempt_of_output(other), None, "{other}");
+        }
+    }
 }

@@ -41,7 +41,7 @@ enum Lack {
     File(Errno),
 }
 
-/// The output file of a task. It is made with the first byte.
+/// The output file of an attempt. It is made with the first byte.
 #[derive(Debug)]
 pub(super) struct OutputFile {
     path: PathBuf,
@@ -165,7 +165,7 @@ impl OutputFile {
         if self.file.is_some() {
             return Ok(());
         }
-        // Appending keeps what earlier attempts and keepers wrote.
+        // Appending keeps what earlier keepers wrote.
         let mut options = OpenOptions::new();
         let file = options
             .append(true)
@@ -212,7 +212,7 @@ impl OutputFile {
             self.mark();
         }
         if self.file.is_none() {
-            // An earlier attempt or keeper may have made it.
+            // An earlier keeper may have made it.
             self.bytes =
                 std::fs::metadata(&self.path).ok().filter(Metadata::is_file).map_or(0, |found| found.len());
         }

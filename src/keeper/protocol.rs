@@ -13,11 +13,11 @@ use crate::domain::{End, JobId, RunId, Span, Stdin, StopCause, Timestamp, Usage}
 
 /// The version that both sides name in their `Hello`. A new message or a new extra of a start makes a new
 /// version: while an older keeper lives, the daemon claims no run that needs it.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
-/// The first version whose keepers understand `Start` and `Seek` as they are now. An earlier keeper is sent
-/// neither: it finishes what it runs.
-const VERSION_OF_STARTS: u32 = 4;
+/// The first version whose keepers understand `Start` and `Seek` as they are now, and give the output of each
+/// attempt a file of its own. An earlier keeper is sent neither: it finishes what it runs.
+const VERSION_OF_STARTS: u32 = 5;
 
 /// A keeper's identity: random, positive, new for each keeper process.
 pub type KeeperInstance = i64;

@@ -39,6 +39,12 @@ impl Writer<'_> {
         for (trigger, next_at) in &plan.advanced {
             self.advance_trigger(*trigger, *next_at)?;
         }
+        for run in &plan.retried {
+            self.queue_retry(*run)?;
+        }
+        for (run, at) in &plan.postponed {
+            self.set_retry_time(*run, *at)?;
+        }
         for (job, _) in &plan.broken {
             self.pause_job(*job, now)?;
         }
@@ -91,6 +97,22 @@ impl Writer<'_> {
             self.has_ended(run);
         }
         Ok(run)
+    }
+
+    /// Queues a run whose next attempt is due.
+    fn queue_retry(&self, run: RunId) -> StoreResult<()> {
+        self.change(
+            "UPDATE run SET state = 'queued', not_before = NULL
+             WHERE job_id = ?1 AND number = ?2 AND state = 'retrying'",
+            params![run.job, run.number],
+        )
+    }
+
+    fn set_retry_time(&self, run: RunId, at: Timestamp) -> StoreResult<()> {
+        self.change(
+            "UPDATE run SET not_before = ?3 WHERE job_id = ?1 AND number = ?2 AND state = 'retrying'",
+            params![run.job, run.number, at],
+        )
     }
 
     fn claim(&self, run: RunId, keeper: i64, now: Timestamp) -> StoreResult<()> {

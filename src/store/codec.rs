@@ -7,7 +7,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 
 use crate::domain::{
     CommandLine, JobId, JobName, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap,
-    QueueName, RunState, Span, Stdin, Tag, Timestamp, TriggerKind,
+    QueueName, Retry, RetryCauses, RunState, Span, Stdin, Tag, Timestamp, TriggerKind,
 };
 use crate::schedule::Dialect;
 
@@ -74,12 +74,29 @@ macro_rules! word_columns {
     )*};
 }
 
-name_columns!(JobName, QueueName, Tag);
+name_columns!(JobName, QueueName, RetryCauses, Tag);
 word_columns!(Dialect, JobState, MailFormat, MailWhen, MissedMode, Outcome, Overlap, RunState, TriggerKind);
 
 /// Reads the misfire policy from three columns that start at `first`.
 pub(super) fn missed(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Missed> {
     Ok(Missed { mode: row.get(first)?, within: row.get(first + 1)?, grace: row.get(first + 2)? })
+}
+
+impl ToSql for RetryCauses {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.to_string().into())
+    }
+}
+
+/// Reads the policy for failed attempts from four columns that start at `first`: retries, retry_delay_us,
+/// retry_delay_max_us, retry_on.
+pub(super) fn retry(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Retry> {
+    Ok(Retry {
+        retries: row.get(first)?,
+        delay: row.get(first + 1)?,
+        delay_max: row.get(first + 2)?,
+        on: row.get(first + 3)?,
+    })
 }
 
 /// Reads standard input from two columns that start at `first`: stdin_path, stdin_text.

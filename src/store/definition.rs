@@ -4,7 +4,7 @@
 use rusqlite::types::{ToSqlOutput, Value};
 use rusqlite::{Row, ToSql};
 
-use super::codec::{command, command_columns, mail, missed, split, stdin, stdin_columns};
+use super::codec::{command, command_columns, mail, missed, retry, split, stdin, stdin_columns};
 use crate::domain::{Execution, NewJob, Policy};
 
 /// A column and its value for a job. `read` takes the columns in this order.
@@ -27,6 +27,10 @@ const COLUMNS: &[DefinitionColumn] = &[
     ("grace_us", |job| value(&job.policy.missed.grace)),
     ("timeout_us", |job| value(&job.policy.timeout)),
     ("kill_after_us", |job| value(&job.policy.kill_after)),
+    ("retries", |job| value(&job.retry.retries)),
+    ("retry_delay_us", |job| value(&job.retry.delay)),
+    ("retry_delay_max_us", |job| value(&job.retry.delay_max)),
+    ("retry_on", |job| value(&job.retry.on)),
     ("start_at", |job| value(&job.start)),
     ("mail_to", |job| value(&job.mail.as_ref().map(|mail| &mail.to))),
     ("mail_when", |job| value(&job.mail.as_ref().map(|mail| mail.when))),
@@ -58,6 +62,7 @@ pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
             timeout: row.get(take(1))?,
             kill_after: row.get(take(1))?,
         },
+        retry: retry(row, take(4))?,
         start: row.get(take(1))?,
         mail: mail(row, take(3))?,
         name: None,

@@ -6,13 +6,13 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{named_params, params};
+use rusqlite::{ToSql, named_params, params};
 
-use super::{Reader, StoreResult, Writer, definition};
+use super::{Reader, StoreResult, Writer, codec, definition};
 use crate::domain::{
-    JobId, MailFormat, MailWhen, NewJob, Outcome, RunId, Span, Timestamp, TriggerKind, Usage,
+    JobId, MailFormat, MailWhen, NewJob, Outcome, Retry, RunId, Span, Timestamp, TriggerKind, Usage,
 };
-use crate::engine::{Conclusion, Effect, EndFacts, LOST, RunFacts};
+use crate::engine::{AttemptOutcome, Conclusion, Effect, EndFacts, RunFacts};
 
 /// How much earlier than its claim an unreported start may seem: the kernel counts hundredths of a second.
 const TICKS: Span = Span::from_millis(100);
@@ -23,8 +23,10 @@ pub struct AttemptEnd {
     /// The pid and the start of its process; `None` if there was none.
     pub started: Option<(u32, Timestamp)>,
     pub finished_at: Timestamp,
-    pub usage: Usage,
-    pub output_bytes: u64,
+    /// `None` if nobody has seen its end.
+    pub usage: Option<Usage>,
+    /// The size of its output; `None` if nobody has looked.
+    pub output_bytes: Option<u64>,
     /// Its output, if it moves into the run log.
     pub output: Option<Vec<u8>>,
 }
@@ -34,6 +36,7 @@ pub struct AttemptEnd {
 pub struct OpenAttempt {
     pub stop_wanted: bool,
     pub queue: String,
+    pub retry: Retry,
 }
 
 /// An end in this transaction whose effects are not applied yet.
@@ -91,40 +94,34 @@ impl Writer<'_> {
     /// Returns an attempt; `None` if there is none, or its result is recorded already.
     pub fn open_attempt(&self, run: RunId, attempt: u32) -> StoreResult<Option<OpenAttempt>> {
         self.first(
-            "SELECT stop_at IS NOT NULL, queue FROM run
-             WHERE job_id = ?1 AND number = ?2 AND attempt = ?3 AND state <> 'finished'",
+            "SELECT run.stop_at IS NOT NULL, run.queue, job.retries, job.retry_delay_us,
+                job.retry_delay_max_us, job.retry_on
+             FROM run JOIN job ON job.id = run.job_id
+             WHERE run.job_id = ?1 AND run.number = ?2 AND run.attempt = ?3
+                AND run.state IN ('queued', 'running')",
             params![run.job, run.number, attempt],
-            |row| Ok(OpenAttempt { stop_wanted: row.get(0)?, queue: row.get(1)? }),
+            |row| {
+                Ok(OpenAttempt { stop_wanted: row.get(0)?, queue: row.get(1)?, retry: codec::retry(row, 2)? })
+            },
         )
     }
 
+    /// Records the end of an attempt, and what becomes of its run.
     pub fn record_end(&self, end: &AttemptEnd, conclusion: &Conclusion) -> StoreResult<()> {
-        let (outcome, exit_code, signal, cause) = match conclusion {
-            Conclusion::Requeued => return self.requeue(end.run),
-            Conclusion::Finished { outcome, exit_code, signal, cause } => (outcome, exit_code, signal, cause),
-        };
-        self.change(
-            "UPDATE run SET state = 'finished', finished_at = :finished_at, outcome = :outcome,
+        match conclusion {
+            Conclusion::Requeued => self.requeue(end.run),
+            Conclusion::Finished(verdict) => self.record_last_attempt(end, verdict),
+            Conclusion::Retrying { verdict, at } => self.record_earlier_attempt(end, verdict, *at),
+        }
+    }
+
+    fn record_last_attempt(&self, end: &AttemptEnd, verdict: &AttemptOutcome) -> StoreResult<()> {
+        let sql = "UPDATE run SET state = 'finished', finished_at = :finished_at, outcome = :outcome,
                 exit_code = :exit_code, signal = :signal, cause = :cause, pid = coalesce(pid, :pid),
                 started_at = coalesce(started_at, :started_at), user_us = :user, system_us = :system,
                 max_rss_kib = :max_rss, output_bytes = :output_bytes
-             WHERE job_id = :job AND number = :number AND state <> 'finished'",
-            named_params! {
-                ":finished_at": end.finished_at,
-                ":outcome": outcome,
-                ":exit_code": exit_code,
-                ":signal": signal,
-                ":cause": cause,
-                ":pid": end.started.map(|(pid, _)| pid),
-                ":started_at": end.started.map(|(_, at)| at),
-                ":user": end.usage.user,
-                ":system": end.usage.system,
-                ":max_rss": end.usage.max_rss_kib.cast_signed(),
-                ":output_bytes": end.output_bytes.cast_signed(),
-                ":job": end.run.job,
-                ":number": end.run.number,
-            },
-        )?;
+             WHERE job_id = :job AND number = :number AND state <> 'finished'";
+        with_values(end, verdict, |values| self.change(sql, values))?;
         if let Some(output) = &end.output {
             self.change(
                 "INSERT OR REPLACE INTO output (run_id, data)
@@ -136,9 +133,27 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Ends a run whose keeper is gone.
-    pub fn record_lost(&self, run: RunId, now: Timestamp) -> StoreResult<()> {
-        self.finish(run, Outcome::Lost, Some(LOST), now)
+    /// Records an attempt after which the run is tried again, at `at` or later.
+    fn record_earlier_attempt(
+        &self,
+        end: &AttemptEnd,
+        verdict: &AttemptOutcome,
+        at: Timestamp,
+    ) -> StoreResult<()> {
+        let sql =
+            "INSERT INTO attempt (run_id, number, pid, started_at, finished_at, outcome, exit_code, signal,
+                cause, user_us, system_us, max_rss_kib, output_bytes, output)
+             SELECT id, attempt, coalesce(pid, :pid), coalesce(started_at, :started_at), :finished_at,
+                :outcome, :exit_code, :signal, :cause, :user, :system, :max_rss, :output_bytes, :output
+             FROM run WHERE job_id = :job AND number = :number";
+        let output = named_params! { ":output": end.output };
+        with_values(end, verdict, |values| self.change(sql, &*[values, output].concat()))?;
+        self.change(
+            "UPDATE run SET state = 'retrying', attempt = attempt + 1, not_before = ?3, keeper = NULL,
+                claimed_at = NULL, is_unattended = 0, pid = NULL, started_at = NULL
+             WHERE job_id = ?1 AND number = ?2",
+            params![end.run.job, end.run.number, at],
+        )
     }
 
     /// Ends a run that is not claimed.
@@ -154,7 +169,7 @@ impl Writer<'_> {
         now: Timestamp,
     ) -> StoreResult<()> {
         let changed = self.changed(
-            "UPDATE run SET state = 'finished', finished_at = ?3, outcome = ?4, cause = ?5
+            "UPDATE run SET state = 'finished', finished_at = ?3, outcome = ?4, cause = ?5, not_before = NULL
              WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
             params![run.job, run.number, now, outcome, cause],
         )?;
@@ -202,6 +217,29 @@ impl Writer<'_> {
     fn set_mean_run(&self, queue: &str, mean: Span) -> StoreResult<()> {
         self.change("UPDATE queue SET mean_run_us = ?2 WHERE name = ?1", params![queue, mean])
     }
+}
+
+/// Calls `then` with the values of the columns that describe the end of an attempt.
+fn with_values<T>(
+    end: &AttemptEnd,
+    verdict: &AttemptOutcome,
+    then: impl FnOnce(&[(&str, &dyn ToSql)]) -> T,
+) -> T {
+    then(named_params! {
+        ":job": end.run.job,
+        ":number": end.run.number,
+        ":pid": end.started.map(|(pid, _)| pid),
+        ":started_at": end.started.map(|(_, at)| at),
+        ":finished_at": end.finished_at,
+        ":outcome": verdict.outcome,
+        ":exit_code": verdict.exit_code,
+        ":signal": verdict.signal,
+        ":cause": verdict.cause,
+        ":user": end.usage.map(|usage| usage.user),
+        ":system": end.usage.map(|usage| usage.system),
+        ":max_rss": end.usage.map(|usage| usage.max_rss_kib.cast_signed()),
+        ":output_bytes": end.output_bytes.map(u64::cast_signed),
+    })
 }
 
 /// A finished run, with the columns that effects need.

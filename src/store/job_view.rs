@@ -75,8 +75,9 @@ const COLUMNS: &str = "job.id, job.name, job.created_at, job.paused_at, job.done
     (SELECT min(next_at) FROM trigger WHERE job_id = job.id),
     (SELECT CASE
         WHEN max(state = 'running') THEN 'running'
-        WHEN max(held = 0)
+        WHEN max(held = 0 AND state = 'queued')
             THEN iif((SELECT paused_at IS NULL FROM queue WHERE name = job.queue), 'queued', 'blocked')
+        WHEN max(held = 0) THEN 'blocked'
      END FROM run WHERE job_id = job.id AND state <> 'finished')";
 
 /// The jobs that are not done: they have an unfinished run or a coming fire. Partial indexes hold only these.

@@ -229,14 +229,15 @@ impl Writer<'_> {
     pub fn requeue_waiting(&self, id: JobId, job: &NewJob) -> StoreResult<()> {
         self.change(
             "UPDATE run SET queue = ?2, rank = ?3, at_once = ?4
-             WHERE job_id = ?1 AND state = 'queued' AND keeper IS NULL",
+             WHERE job_id = ?1 AND state <> 'finished' AND keeper IS NULL",
             params![id, job.queue.as_str(), rank(job.priority), job.policy.overlap.at_once()],
         )
     }
 
     fn hold(&self, job: JobId, held: bool) -> StoreResult<()> {
         self.change("UPDATE trigger SET held = ?2 WHERE job_id = ?1", params![job, held])?;
-        self.change("UPDATE run SET held = ?2 WHERE job_id = ?1 AND state = 'queued'", params![job, held])
+        // Also runs under way: if one is queued again, or fails and is retried, it waits too.
+        self.change("UPDATE run SET held = ?2 WHERE job_id = ?1 AND state <> 'finished'", params![job, held])
     }
 
     /// Sets a trigger's next fire.

@@ -49,7 +49,7 @@ pub use job_view::{JobFilter, JobView, TriggerView};
 pub use jobs::{Cancelled, FirstFire};
 pub use mail::{MailToSend, UnsentMail};
 pub use queues::QueueView;
-pub use runs::{RunFilter, RunView};
+pub use runs::{AttemptView, RunFilter, RunView};
 pub use snapshot::{ClaimedRun, MetaKey, PlannedAre, PrefetchMax, schedule_of};
 
 /// The file beside the database that holds the number of its commits (see `commits`).

@@ -42,11 +42,64 @@ pub struct RunView {
     /// The largest resident set, in KiB.
     pub max_rss_kib: Option<i64>,
     pub output_bytes: Option<i64>,
+    /// While it is retrying: when its next attempt, which `attempt` counts already, is due.
+    pub retry_at: Option<Timestamp>,
     /// Its keeper is gone. Another one watches its processes, and cannot read their exit status.
     pub unattended: bool,
 }
 
 impl RunView {
+    /// Returns how long its process ran; `None` if there was none, or it still runs.
+    pub fn duration(&self) -> Option<Span> {
+        Some(self.finished_at?.since(self.started_at?))
+    }
+
+    /// Returns the number of its latest attempt that has begun; 1 if none has.
+    pub fn last_begun(&self) -> u32 {
+        if self.present_attempt().is_some() { self.attempt } else { (self.attempt - 1).max(1) }
+    }
+
+    /// Returns the attempt that `attempt` counts, if it has begun: it has a process, had one, or was refused
+    /// one.
+    fn present_attempt(&self) -> Option<AttemptView> {
+        let has_begun =
+            self.started_at.is_some() || matches!(self.outcome, Some(Outcome::SpawnFailed | Outcome::Lost));
+        has_begun.then(|| AttemptView {
+            number: self.attempt,
+            pid: self.pid,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            outcome: self.outcome,
+            exit_code: self.exit_code,
+            signal: self.signal,
+            cause: self.cause.clone(),
+            user: self.user,
+            system: self.system,
+            max_rss_kib: self.max_rss_kib,
+            output_bytes: self.output_bytes,
+        })
+    }
+}
+
+/// An attempt of a run that has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptView {
+    /// From 1.
+    pub number: u32,
+    pub pid: Option<u32>,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    pub outcome: Option<Outcome>,
+    pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
+    pub cause: Option<String>,
+    pub user: Option<Span>,
+    pub system: Option<Span>,
+    pub max_rss_kib: Option<i64>,
+    pub output_bytes: Option<i64>,
+}
+
+impl AttemptView {
     /// Returns how long its process ran; `None` if there was none, or it still runs.
     pub fn duration(&self) -> Option<Span> {
         Some(self.finished_at?.since(self.started_at?))
@@ -73,7 +126,7 @@ pub struct RunFilter {
 const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigger, run.scheduled_at,
     run.fires, run.queue, run.state, run.held, run.queued_at, run.stop_at, run.pid, run.started_at,
     run.finished_at, run.outcome, run.exit_code, run.signal, run.cause, run.user_us, run.system_us,
-    run.max_rss_kib, run.output_bytes, run.is_unattended";
+    run.max_rss_kib, run.output_bytes, run.is_unattended, run.not_before";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
     Ok(RunView {
@@ -100,6 +153,7 @@ fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
         max_rss_kib: row.get(21)?,
         output_bytes: row.get(22)?,
         unattended: row.get(23)?,
+        retry_at: row.get(24)?,
     })
 }
 
@@ -178,14 +232,46 @@ impl Reader<'_> {
         self.one("SELECT coalesce(max(id), 0) FROM run", [], |row| row.get(0))
     }
 
-    /// Returns the output of a run, if it is in the run log.
-    pub fn output(&self, run: RunId) -> StoreResult<Option<Vec<u8>>> {
+    /// Returns the output of an attempt, if it is in the run log.
+    pub fn output(&self, run: RunId, attempt: u32) -> StoreResult<Option<Vec<u8>>> {
         self.first(
-            "SELECT data FROM output JOIN run ON run.id = output.run_id
-             WHERE run.job_id = ?1 AND run.number = ?2",
-            params![run.job, run.number],
+            "SELECT iif(run.attempt = ?3, (SELECT data FROM output WHERE run_id = run.id),
+                (SELECT output FROM attempt WHERE run_id = run.id AND number = ?3))
+             FROM run WHERE run.job_id = ?1 AND run.number = ?2",
+            params![run.job, run.number, attempt],
             |row| row.get(0),
         )
+        .map(Option::flatten)
+    }
+
+    /// Returns the attempts of a run that have started or ended, the first one first. `view`: the run.
+    pub fn attempts(&self, view: &RunView) -> StoreResult<Vec<AttemptView>> {
+        let mut attempts = self.all(
+            "SELECT attempt.number, attempt.pid, attempt.started_at, attempt.finished_at, attempt.outcome,
+                attempt.exit_code, attempt.signal, attempt.cause, attempt.user_us, attempt.system_us,
+                attempt.max_rss_kib, attempt.output_bytes
+             FROM attempt JOIN run ON run.id = attempt.run_id
+             WHERE run.job_id = ?1 AND run.number = ?2 ORDER BY attempt.number",
+            params![view.run.job, view.run.number],
+            |row| {
+                Ok(AttemptView {
+                    number: row.get(0)?,
+                    pid: row.get(1)?,
+                    started_at: row.get(2)?,
+                    finished_at: row.get(3)?,
+                    outcome: row.get(4)?,
+                    exit_code: row.get(5)?,
+                    signal: row.get(6)?,
+                    cause: row.get(7)?,
+                    user: row.get(8)?,
+                    system: row.get(9)?,
+                    max_rss_kib: row.get(10)?,
+                    output_bytes: row.get(11)?,
+                })
+            },
+        )?;
+        attempts.extend(view.present_attempt());
+        Ok(attempts)
     }
 }
 

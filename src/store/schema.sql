@@ -43,6 +43,10 @@ CREATE TABLE job (
     grace_us INTEGER NOT NULL CHECK (grace_us >= 0),
     timeout_us INTEGER CHECK (timeout_us > 0),
     kill_after_us INTEGER NOT NULL CHECK (kill_after_us >= 0),
+    retries INTEGER NOT NULL DEFAULT 0 CHECK (retries >= 0),
+    retry_delay_us INTEGER NOT NULL CHECK (retry_delay_us >= 0),
+    retry_delay_max_us INTEGER NOT NULL CHECK (retry_delay_max_us >= retry_delay_us),
+    retry_on TEXT,                          -- NULL: every failure
     start_at INTEGER,
     mail_to TEXT,
     mail_when TEXT CHECK (mail_when IN ('failed', 'output', 'always')),
@@ -105,7 +109,7 @@ CREATE TABLE run (
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'retrying', 'finished')),
     held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
     queued_at INTEGER NOT NULL,
-    not_before INTEGER,                     -- no start before then; NULL: waits only for a slot
+    not_before INTEGER,                     -- retrying: no start before then
     keeper INTEGER,                         -- claimed: the instance of the keeper that is to start it
     claimed_at INTEGER,
     is_unattended INTEGER NOT NULL DEFAULT 0 CHECK (is_unattended IN (0, 1)),   -- its own keeper is gone
@@ -128,7 +132,8 @@ CREATE TABLE run (
     CHECK ((state = 'finished') = (outcome IS NOT NULL)),
     CHECK (state <> 'running' OR (keeper IS NOT NULL AND started_at IS NOT NULL AND pid IS NOT NULL)),
     CHECK (state NOT IN ('queued', 'retrying') OR (started_at IS NULL AND pid IS NULL)),
-    CHECK (state <> 'retrying' OR (attempt > 1 AND not_before IS NOT NULL AND keeper IS NULL)),
+    CHECK (state <> 'retrying' OR (attempt > 1 AND keeper IS NULL)),
+    CHECK ((state = 'retrying') = (not_before IS NOT NULL)),
     CHECK ((keeper IS NULL) = (claimed_at IS NULL)),
     CHECK (exit_code IS NULL OR signal IS NULL),
     CHECK (outcome <> 'success' OR exit_code = 0)
@@ -140,6 +145,7 @@ CREATE UNIQUE INDEX run_fire ON run (job_id, trigger_id, scheduled_at, ifnull(ar
 CREATE UNIQUE INDEX run_event ON run (job_id, trigger_id, event_id, ifnull(array_index, -1))
     WHERE event_id IS NOT NULL;
 CREATE INDEX run_waiting ON run (queue, rank, id) WHERE state = 'queued' AND keeper IS NULL AND held = 0;
+CREATE INDEX run_retrying ON run (not_before) WHERE state = 'retrying' AND held = 0;
 CREATE INDEX run_claimed ON run (queue, state) WHERE state <> 'finished' AND keeper IS NOT NULL;
 CREATE INDEX run_unfinished ON run (job_id) WHERE state <> 'finished';
 CREATE INDEX run_stopping ON run (id) WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_sent = 0;
@@ -147,7 +153,8 @@ CREATE INDEX run_unsuccessful ON run (outcome, id) WHERE outcome <> 'success';
 CREATE INDEX run_failure ON run (job_id, number)
     WHERE outcome IN ('failed', 'timed_out', 'spawn_failed', 'lost');
 
--- The earlier attempts of a run. Most runs have one attempt, and no row here.
+-- The earlier attempts of a run. Most runs have one attempt, and no row here. The output is that of the
+-- attempt, if it is short; that of the latest attempt is in the table `output`.
 CREATE TABLE attempt (
     run_id INTEGER NOT NULL REFERENCES run (id),
     number INTEGER NOT NULL CHECK (number > 0),
@@ -162,6 +169,7 @@ CREATE TABLE attempt (
     system_us INTEGER,
     max_rss_kib INTEGER,
     output_bytes INTEGER,
+    output BLOB,
     PRIMARY KEY (run_id, number),
     CHECK (exit_code IS NULL OR signal IS NULL)
 ) STRICT, WITHOUT ROWID;

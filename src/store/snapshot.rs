@@ -3,10 +3,13 @@
 
 use rusqlite::{Row, ToSql, named_params, params};
 
-use super::codec::missed;
+use super::codec::{missed, retry};
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{JobId, Policy, QueueName, RunId, Timestamp, TriggerId, TriggerKind, TriggerSpec};
-use crate::engine::{Candidate, Compiled, Due, Planned, Prefetched, QueueState, Snapshot, Unfinished};
+use crate::engine::{
+    AttemptFacts, Candidate, Compiled, Due, Planned, Prefetched, QueueState, RetryingRun, Snapshot,
+    Unfinished,
+};
 use crate::schedule::{Zone, compile};
 
 /// How many due triggers one step reads: enough to share a commit, and few enough for constant memory.
@@ -29,8 +32,9 @@ pub struct ClaimedRun {
 }
 
 impl Reader<'_> {
-    /// Returns the facts at `now`. Queues are left out while fires are due, and without `prefetch_max`, which
-    /// is `None` if there is no keeper. `default_slots`: the slots of a queue without a width.
+    /// Returns the facts at `now`. Queues are left out while fires or retries are due, and without
+    /// `prefetch_max`, which is `None` if there is no keeper. `default_slots`: the slots of a queue without a
+    /// width.
     pub fn snapshot(
         &self,
         now: Timestamp,
@@ -38,12 +42,14 @@ impl Reader<'_> {
         default_slots: usize,
         prefetch_max: Option<&PrefetchMax<'_>>,
     ) -> StoreResult<Snapshot> {
-        let due = self.due(now, system_zone)?;
+        let (due, due_retries) = (self.due(now, system_zone)?, self.due_retries(now)?);
         let queues = match prefetch_max {
-            Some(prefetch_max) if due.is_empty() => self.queue_states(default_slots, prefetch_max)?,
+            Some(prefetch_max) if due.is_empty() && due_retries.is_empty() => {
+                self.queue_states(default_slots, prefetch_max)?
+            }
             Some(_) | None => Vec::new(),
         };
-        Ok(Snapshot { due, queues })
+        Ok(Snapshot { due, due_retries, queues })
     }
 
     fn due(&self, now: Timestamp, system_zone: &Zone) -> StoreResult<Vec<Due>> {
@@ -109,15 +115,26 @@ impl Reader<'_> {
         )
     }
 
+    fn due_retries(&self, now: Timestamp) -> StoreResult<Vec<RunId>> {
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT job_id, number FROM run WHERE state = 'retrying' AND held = 0 AND not_before <= ?1
+             ORDER BY not_before",
+        )?;
+        let due = statement.query_map([now], |row| Ok(RunId { job: row.get(0)?, number: row.get(1)? }))?;
+        Ok(due.take(DUE_MAX).collect::<rusqlite::Result<_>>()?)
+    }
+
     fn unfinished(&self, job: JobId) -> StoreResult<Vec<Unfinished>> {
         self.all(
-            "SELECT number, keeper IS NOT NULL, stop_at IS NOT NULL FROM run
+            "SELECT number, keeper IS NOT NULL, stop_at IS NOT NULL, attempt FROM run
              WHERE job_id = ?1 AND state <> 'finished' ORDER BY number",
             [job],
             |row| {
+                let claimed = row.get(1)?;
                 Ok(Unfinished {
                     run: RunId { job, number: row.get(0)? },
-                    claimed: row.get(1)?,
+                    claimed,
+                    begun: claimed || row.get::<_, u32>(3)? > 1,
                     stopping: row.get(2)?,
                 })
             },
@@ -177,12 +194,15 @@ impl Reader<'_> {
         Ok((usize::try_from(claimed).unwrap_or(0), prefetched))
     }
 
+    /// Returns the first waiting runs. A run between two attempts keeps its place at its job: the others wait
+    /// as if it were running. Of several such runs, the oldest goes first.
     fn candidates(&self, queue: &str, limit: usize) -> StoreResult<Vec<Candidate>> {
         let mut statement = self.transaction.prepare_cached(
             "SELECT job_id, number, rank, at_once, beside FROM (
                 SELECT id, job_id, number, rank, at_once, iif(at_once IS NULL, 0,
                     (SELECT count(*) FROM run AS other WHERE other.job_id = run.job_id
-                        AND other.state <> 'finished' AND other.keeper IS NOT NULL)) AS beside
+                        AND other.state <> 'finished' AND (other.keeper IS NOT NULL OR other.attempt > 1
+                            AND other.id <> run.id AND (run.attempt = 1 OR other.id < run.id)))) AS beside
                 FROM run WHERE queue = ?1 AND state = 'queued' AND keeper IS NULL AND held = 0)
              WHERE at_once IS NULL OR beside < at_once ORDER BY rank, id",
         )?;
@@ -195,11 +215,12 @@ impl Reader<'_> {
         Ok(candidates.take(limit).collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Returns the instant of the next fire.
+    /// Returns the instant of the next fire or retry.
     pub fn next_deadline(&self) -> StoreResult<Option<Timestamp>> {
-        self.one("SELECT min(next_at) FROM trigger WHERE next_at IS NOT NULL AND held = 0", [], |row| {
-            row.get(0)
-        })
+        let of = |sql: &str| self.one(sql, [], |row| row.get::<_, Option<Timestamp>>(0));
+        let fire = of("SELECT min(next_at) FROM trigger WHERE next_at IS NOT NULL AND held = 0")?;
+        let retry = of("SELECT min(not_before) FROM run WHERE state = 'retrying' AND held = 0")?;
+        Ok(fire.into_iter().chain(retry).min())
     }
 
     /// Returns all claimed runs that are not finished.
@@ -218,6 +239,27 @@ impl Reader<'_> {
                     stop_wanted: row.get(4)?,
                     started: pid.zip(started_at),
                 })
+            },
+        )
+    }
+
+    /// Returns all runs that wait for the time of their next attempt.
+    pub fn retrying_runs(&self) -> StoreResult<Vec<RetryingRun>> {
+        self.all(
+            "SELECT run.job_id, run.number, run.attempt, run.not_before,
+                (SELECT finished_at FROM attempt WHERE run_id = run.id AND number = run.attempt - 1),
+                job.retries, job.retry_delay_us, job.retry_delay_max_us, job.retry_on
+             FROM run JOIN job ON job.id = run.job_id WHERE run.state = 'retrying'",
+            [],
+            |row| {
+                let last = AttemptFacts {
+                    run: RunId { job: row.get(0)?, number: row.get(1)? },
+                    attempt: row.get::<_, u32>(2)? - 1,
+                    finished_at: row.get(4)?,
+                    stop_wanted: false,
+                    retry: retry(row, 5)?,
+                };
+                Ok(RetryingRun { last, at: row.get(3)? })
             },
         )
     }

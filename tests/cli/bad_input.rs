@@ -172,6 +172,13 @@ fn a_word_of_a_closed_set_is_one_of_it() {
         "words",
         &[
             &["add", "--overlap", "stop", "true"],
+            &["add", "--retries", "-1", "true"],
+            &["add", "--retries", "3", "--retry-delay", "5m..1m", "true"],
+            &["add", "--retries", "3", "--retry-delay", "5m..", "true"],
+            &["add", "--retries", "3", "--retry-on", "1,failure", "true"],
+            &["add", "--retries", "3", "--retry-on", "78-75", "true"],
+            &["add", "--retry-on", "1", "true"],
+            &["add", "--retry-delay", "1m", "true"],
             &["add", "--missed", "never", "true"],
             &["add", "--missed", "once,", "true"],
             &["list", "--state", "idle"],

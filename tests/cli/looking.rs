@@ -309,6 +309,7 @@ fn the_manual_has_every_key_of_jobs_triggers_and_runs() {
         .collect();
     triggers.extend(keys(&home.json(&["show", "nightly"])["job"]["triggers"][0]));
     assert_eq!(triggers, keys_in_manual("A trigger"));
-    let run = &home.json(&["runs"])["runs"][0];
+    let run = &home.json(&["show", "bad"])["last_runs"][0];
     assert_eq!(keys(run), keys_in_manual("A run"));
+    assert_eq!(keys(&run["attempts"][0]), keys_in_manual("An attempt"));
 }

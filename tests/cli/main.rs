@@ -24,6 +24,7 @@ mod names;
 mod next;
 mod queues;
 mod removing;
+mod retries;
 mod retrying;
 mod running;
 mod setting;

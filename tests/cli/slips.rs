@@ -89,9 +89,9 @@ const OPTIONS: &[Slip] = &[
         "a job cannot wait for another yet; use `taskq wait 3 && taskq add COMMAND`",
     ),
     (
-        "add --retries 3 true",
-        "cannot add job: there is no option `--retries`",
-        "a run is not retried yet; use `-c 'for i in 1 2 3; do COMMAND && exit; done; exit 1'`",
+        "add --max-retries 3 true",
+        "cannot add job: there is no option `--max-retries`",
+        "did you mean `--retries`?",
     ),
     (
         "add --memory 1G true",

@@ -17,6 +17,7 @@ mod places;
 mod processes;
 mod reach;
 mod refusals;
+mod retries;
 mod scarcity;
 #[path = "../shared/mod.rs"]
 mod shared;

@@ -118,7 +118,7 @@ impl Keeper {
     }
 
     pub fn output_path(&self, job: i64) -> PathBuf {
-        output_path(&self.path("log"), attempt(job).task)
+        output_path(&self.path("log"), attempt(job))
     }
 
     pub fn output(&self, job: i64) -> String {

@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, geteuid, getpgid, getsid};
 use taskq::domain::{End, Span, StopCause};
-use taskq::keeper::attempts_with_pipes;
 use taskq::keeper::protocol::{Attempt, StartExtras, StartOrder, ToKeeper};
+use taskq::keeper::{attempts_with_pipes, output_path};
 
 use crate::harness::{Keeper, attempt, connected, open_gate, order, read_to_end};
 use crate::shared::has;
@@ -156,14 +156,18 @@ fn a_job_inherits_no_signal_setting_and_no_descriptor_of_whoever_started_the_dae
 }
 
 #[test]
-fn attempts_of_a_run_append_to_one_file_that_is_its_owners_alone() {
+fn each_attempt_of_a_run_has_a_file_of_its_own_that_is_its_owners_alone() {
     let (keeper, mut daemon) = connected();
+    let again = Attempt { number: 2, ..attempt(1) };
     let first = daemon.run(StartOrder { umask: 0o777, ..keeper.sh(1, "echo one") });
-    let second = StartOrder { attempt: Attempt { number: 2, ..attempt(1) }, ..keeper.sh(1, "echo two") };
+    let second = StartOrder { attempt: again, umask: 0o777, ..keeper.sh(1, "echo again") };
     let second = daemon.run(second);
-    assert_eq!((first.output_bytes, second.output_bytes), (4, 8));
-    assert_eq!(keeper.output(1), "one\ntwo\n");
-    assert_eq!(fs::metadata(keeper.output_path(1)).expect("it is there").permissions().mode() & 0o777, 0o600);
+    assert_eq!((first.output_bytes, second.output_bytes), (4, 6));
+    for (attempt, written) in [(attempt(1), "one\n"), (again, "again\n")] {
+        let path = output_path(&keeper.path("log"), attempt);
+        assert_eq!(fs::read_to_string(&path).expect("it had output"), written);
+        assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use taskq::schedule::{Schedule, Zone};
 use crate::keeper::{Keeper, Ledger};
 use crate::mails::Mails;
 use crate::model::{Owed, Trigger};
+use crate::retries::{Retries, output_of};
 use crate::rows::{Database, Row};
 
 /// The rows that changed: as they were, unless they are new, and as they are.
@@ -28,6 +29,7 @@ pub struct Audit {
     /// Jobs that want mails, and about which runs.
     pub mailing: BTreeMap<i64, MailWhen>,
     pub mails: Mails,
+    pub retries: Retries,
     pub rows: BTreeMap<i64, Row>,
     /// The last run before the clock was set back: runs up to it may start "before" they were due.
     pub before_step_back: i64,
@@ -44,6 +46,7 @@ impl Audit {
             jobs: BTreeSet::new(),
             mailing: BTreeMap::new(),
             mails: Mails::default(),
+            retries: Retries::default(),
             rows: BTreeMap::new(),
             before_step_back: 0,
             open: BTreeMap::new(),
@@ -113,6 +116,7 @@ impl Audit {
         if let Some(outcome) = new.outcome {
             judge_outcome(new, outcome, ledger);
         }
+        self.retries.judge(old, new, ledger, &self.db);
     }
 
     /// Compares a committed turn with the model.
@@ -132,13 +136,18 @@ impl Audit {
             let due = trigger.take_due(now, system);
             owed.insert(*id, trigger.owes(&due, now));
         }
+        for (old, new) in &changes {
+            self.retries.check_time(old.as_ref(), new, now, &self.db);
+        }
         self.settle_owed(&owed, &changes);
         self.check_overlap(&changes, &owed);
         self.check_starts(&changes, instance, done);
         self.check_standing();
-        let soonest = self.db.triggers().iter().filter(|row| !row.held).filter_map(|row| row.next_at).min();
+        let fires = self.db.triggers().into_iter().filter(|row| !row.held).filter_map(|row| row.next_at);
+        let retries = self.open_rows().filter(|row| !row.held).filter_map(|row| row.not_before);
+        let soonest = fires.chain(retries.map(Timestamp::from_micros)).min();
         assert_eq!(done.deadline, soonest, "the deadline");
-        assert!(soonest.is_none_or(|at| at > now), "a fire is due and was left");
+        assert!(soonest.is_none_or(|at| at > now), "a fire or a retry is due and was left");
         changes
     }
 
@@ -226,7 +235,7 @@ impl Audit {
                 match trigger.overlap {
                     Overlap::Skip => assert!(older.is_empty(), "not skipped beside {older:?}: {row:?}"),
                     Overlap::Wait => assert!(
-                        older.iter().filter(|other| other.waits()).count() == 0,
+                        older.iter().all(|other| other.has_begun()),
                         "a second one waits after {older:?}: {row:?}"
                     ),
                     Overlap::Replace => {
@@ -276,20 +285,29 @@ impl Audit {
             let overtaken =
                 startable.iter().find(|other| other.queue == row.queue && rank(other) < rank(row));
             assert!(overtaken.is_none(), "{row:?} overtook {overtaken:?}");
+            assert!(row.at_once.is_none_or(|at_once| self.beside(row) < at_once), "too many beside {row:?}");
         }
     }
 
     /// Returns the runs that wait for nothing but a slot.
     fn startable(&self) -> Vec<&Row> {
-        let mut claimed: BTreeMap<i64, u32> = BTreeMap::new();
-        for row in self.open_rows().filter(|row| row.keeper.is_some()) {
-            *claimed.entry(row.job).or_default() += 1;
-        }
-        let claimed = |job: i64| claimed.get(&job).copied().unwrap_or(0);
         let is_startable = |row: &&Row| {
-            row.waits() && !row.held && row.at_once.is_none_or(|at_once| claimed(row.job) < at_once)
+            let is_free = |at_once| self.beside(row) < at_once;
+            row.waits() && row.state == "queued" && !row.held && row.at_once.is_none_or(is_free)
         };
         self.open_rows().filter(is_startable).collect()
+    }
+
+    /// Returns how many other runs of its job are claimed, or between two attempts. Of runs that are all
+    /// between two attempts, the oldest goes first.
+    fn beside(&self, row: &Row) -> u32 {
+        let is_beside = |other: &&Row| {
+            let goes_first = row.attempt == 1 || other.id < row.id;
+            other.job == row.job
+                && other.id != row.id
+                && (other.keeper.is_some() || other.attempt > 1 && goes_first)
+        };
+        self.open_rows().filter(is_beside).count() as u32
     }
 
     /// Checks, while no message is under way, that database and keeper agree, and that no run waits for
@@ -340,7 +358,7 @@ impl Audit {
     }
 
     /// Makes the checks that are needed only once, at the end.
-    pub fn at_the_end(&self) {
+    pub fn at_the_end(&self, ledger: &Ledger) {
         self.db.check_integrity();
         let all: Vec<Row> = self.db.all_runs();
         assert!(all.iter().eq(self.rows.values()), "a row changed that was finished");
@@ -351,16 +369,15 @@ impl Audit {
             let passed = trigger.next.expect("it never ends").as_micros() - anchor.as_micros() - 1;
             assert_eq!(trigger.fires, passed as u64 / period.as_micros(), "all the fires of {trigger:?}");
         }
+        for row in &all {
+            self.retries.at_the_end(row, ledger, &self.db);
+        }
         for row in all.iter().filter(|row| row.outcome != Some(Outcome::Lost)) {
             let stored = self.db.output(row.id);
             let wanted = row.finished_at.is_some()
                 && row.started_at.is_some()
                 && !matches!(row.outcome, Some(Outcome::SpawnFailed));
-            assert_eq!(
-                stored,
-                wanted.then(|| format!("{}", row.attempt().task).into_bytes()),
-                "output of {row:?}"
-            );
+            assert_eq!(stored, wanted.then(|| output_of(row.attempt())), "output of {row:?}");
         }
     }
 }

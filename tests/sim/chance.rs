@@ -6,6 +6,7 @@ use taskq::engine::Retention;
 
 use crate::clients::{When, Wish};
 use crate::keeper::Script;
+use crate::retries;
 use crate::rows::Row;
 use crate::world::{DAY, Faults, HOUR, SECOND, Trace, World};
 
@@ -104,7 +105,7 @@ pub fn finish(world: &mut World) {
         world.start_daemon();
     }
     world.advance(3 * SECOND);
-    world.audit.at_the_end();
+    world.audit.at_the_end(&world.ledger);
 }
 
 fn act(world: &mut World, pace: Pace) {
@@ -235,5 +236,9 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
     wish.job.queue = rng.pick(&QUEUES).parse().expect("a name");
     wish.job.priority = if rng.chance(300) { rng.below(5) as i32 - 2 } else { 0 };
     wish.job.hold = rng.chance(80);
-    if rng.chance(300) { wish.mail(*rng.pick(MailWhen::ALL)) } else { wish }
+    if rng.chance(300) {
+        wish = wish.mail(*rng.pick(MailWhen::ALL));
+    }
+    wish.job.retry = retries::random(world);
+    wish
 }

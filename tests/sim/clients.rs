@@ -111,6 +111,7 @@ impl World {
             self.audit.triggers.insert(view.id.0, Trigger { job: id.0, ..model.clone() });
         }
         self.audit.jobs.insert(id.0);
+        self.audit.retries.added(id.0, job.retry);
         self.audit.mailing.extend(job.mail.iter().map(|mail| (id.0, mail.when)));
         if job.policy.overlap != Overlap::Allow {
             self.ledger.serial.insert(id.0);

@@ -17,6 +17,7 @@ use taskq::store::{Store, StoreError, StoreResult};
 
 use crate::clients::Adding;
 use crate::keeper::Keeper;
+use crate::retries::output_of;
 use crate::rows::Row;
 use crate::world::{STEP_BACK, World};
 
@@ -237,6 +238,8 @@ impl World {
         let after = daemon.pacer.catch_up;
         if before.is_set_back && !after.is_set_back {
             self.replan(now, &old_zone);
+            // Retries may come earlier now.
+            self.audit.scan(&self.ledger);
         }
         if before.zone_may_differ && !after.zone_may_differ && self.planned_zone != zone.name() {
             self.planned_zone = zone.name().to_owned();
@@ -259,7 +262,7 @@ impl World {
                 // In the middle of a transaction.
                 resume_unwind(Box::new("the daemon died"));
             }
-            ended.started_at.map(|_| ended.attempt.task.to_string().into_bytes())
+            ended.started_at.map(|_| output_of(ended.attempt))
         };
         let has_sendmail = self.has_sendmail;
         let mailer = Mailer {

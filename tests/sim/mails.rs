@@ -155,7 +155,7 @@ fn a_mail_that_sendmail_refuses_stays_with_its_cause() {
     world.add(&Wish::at_once().mail(MailWhen::Always));
     world.advance(2 * SECOND);
     finish(&mut world);
-    assert_eq!(rows(&world)[0].failed.as_deref(), Some("sendmail ended with status 75: mail-1"));
+    assert_eq!(rows(&world)[0].failed.as_deref(), Some("sendmail ended with status 75: mail-1 1"));
 }
 
 #[test]

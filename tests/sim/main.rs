@@ -12,6 +12,7 @@ mod keeper;
 mod mails;
 mod model;
 mod promises;
+mod retries;
 mod rng;
 mod rows;
 #[path = "../shared/mod.rs"]

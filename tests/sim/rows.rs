@@ -32,6 +32,7 @@ pub struct Row {
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
     pub is_unattended: bool,
+    pub not_before: Option<i64>,
 }
 
 impl Row {
@@ -46,6 +47,24 @@ impl Row {
     pub fn waits(&self) -> bool {
         self.is_open() && self.keeper.is_none()
     }
+
+    /// Returns whether it is claimed, or between two attempts.
+    pub fn has_begun(&self) -> bool {
+        self.keeper.is_some() || self.attempt > 1
+    }
+}
+
+/// An attempt after which its run was tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRow {
+    pub number: u32,
+    pub pid: Option<u32>,
+    pub started_at: Option<i64>,
+    pub finished_at: i64,
+    pub outcome: Outcome,
+    pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
+    pub output: Option<Vec<u8>>,
 }
 
 /// The part of a stored trigger that changes.
@@ -75,7 +94,7 @@ pub struct MailRow {
 const COLUMNS: &str =
     "id, job_id, number, attempt, trigger, trigger_id, scheduled_at, fires, queue, rank, at_once,
     state, held, queued_at, keeper, stop_at, pid, started_at, finished_at, outcome, exit_code, signal,
-    is_unattended";
+    is_unattended, not_before";
 
 fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
@@ -102,6 +121,7 @@ fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         exit_code: row.get(20)?,
         signal: row.get(21)?,
         is_unattended: row.get(22)?,
+        not_before: row.get(23)?,
     })
 }
 
@@ -140,6 +160,24 @@ impl Database {
 
     pub fn run(&self, id: i64) -> Row {
         self.runs("id = ?1", &[id]).pop().expect("a row of the run log never goes away")
+    }
+
+    /// Returns the earlier attempts of a run, the first one first.
+    pub fn attempts(&self, run: i64) -> Vec<AttemptRow> {
+        let sql = "SELECT number, pid, started_at, finished_at, outcome, exit_code, signal, output
+            FROM attempt WHERE run_id = ?1 ORDER BY number";
+        self.query(sql, &[run], |row| {
+            Ok(AttemptRow {
+                number: row.get(0)?,
+                pid: row.get(1)?,
+                started_at: row.get(2)?,
+                finished_at: row.get(3)?,
+                outcome: Outcome::from_word(&row.get::<_, String>(4)?).expect("an outcome"),
+                exit_code: row.get(5)?,
+                signal: row.get(6)?,
+                output: row.get(7)?,
+            })
+        })
     }
 
     pub fn all_runs(&self) -> Vec<Row> {

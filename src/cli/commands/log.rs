@@ -11,15 +11,18 @@ use crate::cli::view::run_output::{FOLLOW, follow, print};
 use crate::cli::waiting::{Waiting, unlearned};
 use crate::domain::{JobId, Outcome, RunId};
 use crate::error::{Error, Result as TaskResult};
-use crate::store::{Reader, RunFilter};
+use crate::keeper::protocol::Attempt;
+use crate::shown::counted;
+use crate::store::{Reader, RunFilter, RunView};
 
 pub const WHAT: &str = "show log";
 
 /// Print the output of a run
 ///
 /// Prints the standard output and standard error of the run, in the order of
-/// writing, byte for byte. A JOB means its latest run. Several outputs are
-/// headed as by tail(1): ==> 12.3 backup <==
+/// writing, byte for byte. A JOB means its latest run. Of a run with --retries,
+/// it is the output of the latest attempt, and with --follow also of those to
+/// come. Several outputs are headed as by tail(1): ==> 12.3 backup <==
 ///
 /// With --follow, the exit status is the run's own: its exit code, 128+N after
 /// signal N, 124 timed out, 125 taskq could not run it, 126 not executable,
@@ -55,6 +58,16 @@ pub struct LogArgs {
     /// Print the output of every run of a job, the oldest first
     #[arg(long, conflicts_with = "follow")]
     pub all: bool,
+
+    /// Print the output of the N-th attempt of the run
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with_all = ["follow", "all"],
+        allow_negative_numbers = true,
+        value_parser = number(1..=u32::MAX)
+    )]
+    pub attempt: Option<u32>,
 }
 
 pub fn run(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
@@ -77,23 +90,41 @@ fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
         return follow(context, Waiting::new(context, FOLLOW, None)?, *run, args.tail);
     }
     for (index, run) in runs.iter().enumerate() {
-        let (view, stored) = context.read(WHAT, |reader| Ok((reader.run(*run)?, reader.output(*run)?)))?;
+        let (view, number, stored) = context.read(WHAT, |reader| {
+            let view = reader.run(*run)?;
+            let number = view.as_ref().map_or(Ok(1), |view| attempt_of(view, args.attempt))?;
+            Ok((view, number, reader.output(*run, number)?))
+        })?;
         if runs.len() > 1 {
             let space = if index == 0 { "" } else { "\n" };
             let name = view.as_ref().and_then(|view| view.name.as_ref());
             let name = name.map_or(String::new(), |name| format!(" {name}"));
             context.output.answer(&format!("{space}==> {run}{name} <==\n"))?;
         }
-        let is_empty = print(context, *run, stored, args.tail)?;
+        let is_empty = print(context, Attempt::of_run(*run, number), stored, args.tail)?;
         // No output: give the reason, if there is one.
         if is_empty
             && !args.all
+            && args.attempt.is_none()
             && let Some(text) = view.as_ref().and_then(ending)
         {
             context.output.talk(&text);
         }
     }
     Ok(0)
+}
+
+/// Returns the number of the attempt whose output is wanted: the latest one, if none is named.
+fn attempt_of(run: &RunView, wanted: Option<u32>) -> Result<u32, Error> {
+    let latest = run.last_begun();
+    match wanted {
+        None => Ok(latest),
+        Some(number) if number <= latest => Ok(number),
+        Some(number) => {
+            let what = format!("show log of attempt {number} of run `{}`", run.run);
+            Err(Error::not_found(what, format!("it has had {}", counted(latest as usize, "attempt"))))
+        }
+    }
 }
 
 /// Returns the runs that a target means: the run itself, or the latest one or all of the job.

@@ -10,14 +10,16 @@ use crate::cli::target::find_job;
 use crate::cli::view::daylight;
 use crate::cli::view::json::{ChangeJson, DaylightJson, JobJson, RunJson, document};
 use crate::cli::view::options::{execution_lines, policy_lines};
-use crate::cli::view::tables::{run_table, trigger_text};
+use crate::cli::view::tables::{attempt_table, run_table, trigger_text};
 use crate::cli::view::times::{Times, own_zone};
 use crate::cli::zone::system_zone;
-use crate::domain::{CommandLine, JobState, Span, Timestamp, TriggerSpec};
+use crate::domain::{CommandLine, JobState, RunId, Span, Timestamp, TriggerSpec};
 use crate::error::Result;
 use crate::schedule::{Change, Daylight, Zone};
 use crate::shown::{self, Facts};
-use crate::store::{JobView, Reader, RunFilter, RunView, TriggerView, UnsentMail, schedule_of};
+use crate::store::{
+    AttemptView, JobView, Reader, RunFilter, RunView, StoreResult, TriggerView, UnsentMail, schedule_of,
+};
 
 pub const WHAT: &str = "show job";
 
@@ -61,7 +63,7 @@ struct UnsentMailJson {
 /// Show all of a job
 ///
 /// Its command, options and triggers with their next fires, the effects of
-/// daylight saving within a year, and its last runs.
+/// daylight saving within a year, its last runs, and the attempts of the latest.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -104,6 +106,10 @@ pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
             context.output.answer("\n")?;
             let times = Times { zone: &zone, now: context.now(), are_whole: false };
             context.output.table(&run_table(&found.runs, &times).without("NAME"))?;
+            if let Some((latest, attempts)) = found.attempts_of_latest() {
+                context.output.answer(&format!("\nAttempts of {latest}:\n"))?;
+                context.output.table(&attempt_table(attempts, &times))?;
+            }
         }
     }
     Ok(0)
@@ -113,6 +119,8 @@ pub fn run(context: &Context<'_>, args: &ShowArgs) -> Result<u8> {
 struct Found {
     job: JobView,
     runs: Vec<RunView>,
+    /// The attempts of each of these runs.
+    attempts: Vec<Vec<AttemptView>>,
     unsent: Option<UnsentMail>,
     /// The table and the line that it was imported from.
     crontab_line: Option<(String, usize)>,
@@ -120,14 +128,24 @@ struct Found {
     marks: Vec<Option<Marks>>,
 }
 
+impl Found {
+    /// Returns the latest run and its attempts, if one of them was tried again.
+    fn attempts_of_latest(&self) -> Option<(RunId, &[AttemptView])> {
+        let (latest, attempts) = (self.runs.first()?, self.attempts.first()?);
+        (latest.attempt > 1).then_some((latest.run, attempts))
+    }
+}
+
 fn find(reader: &Reader<'_>, job: &str, now: Timestamp) -> Result<Found, Failure> {
     let id = find_job(reader, "show", job)?;
     let filter = RunFilter { job: Some(id), limit: Some(RUNS_MAX), ..RunFilter::default() };
     let job = reader.job(id)?;
+    let runs = reader.runs(&filter)?;
     Ok(Found {
         marks: marks(&job, now),
         job,
-        runs: reader.runs(&filter)?,
+        attempts: runs.iter().map(|run| reader.attempts(run)).collect::<StoreResult<_>>()?,
+        runs,
         unsent: reader.unsent_mail(id)?,
         crontab_line: reader.crontab_line(id)?,
     })
@@ -139,7 +157,9 @@ impl<'a> From<&'a Found> for ShowJson<'a> {
         let crontab = found.crontab_line.as_ref();
         Self {
             job: JobJson::from(&found.job).with_daylight(daylight_json(&found.marks)),
-            last_runs: found.runs.iter().map(RunJson::from).collect(),
+            last_runs: (found.runs.iter().zip(&found.attempts))
+                .map(|(run, attempts)| RunJson::from(run).with_attempts(attempts))
+                .collect(),
             unsent_mail: unsent_mail
                 .map(|mail| UnsentMailJson { run: mail.run.to_string(), cause: mail.cause.clone() }),
             crontab: crontab.map(|(source, line)| CrontabJson {

@@ -21,8 +21,8 @@ const TIMED_OUT: u8 = 124;
 
 /// Wait until jobs or runs have ended
 ///
-/// Waits until none of their runs is queued or running. For a named job that
-/// runs once at a later time, it waits until that run has ended.
+/// Waits until none of their runs is queued, running or retrying. For a named job
+/// that runs once at a later time, it waits until that run has ended.
 ///
 /// A named job, and each job with the TAG of --tag, is judged by its latest run,
 /// also if that ended before. With --queue and --all, the runs are judged that

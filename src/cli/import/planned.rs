@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::crontab::{Finding, MailRule, Note, Variables, Verdict, stable_hash};
 use crate::domain::{
     CommandLine, EnvVar, Execution, Mail, Missed, MissedMode, NewJob, Overlap, Person, Policy, QueueName,
-    Span, Stdin, Timestamp,
+    Retry, Span, Stdin, Timestamp,
 };
 use crate::schedule::{Dialect, Zone};
 use crate::store::FirstFire;
@@ -129,6 +129,7 @@ impl PlannedJob {
             queue: QueueName::CRON.parse::<QueueName>().expect("it is a name"),
             priority: 0,
             policy: Policy { overlap: Overlap::Allow, missed, ..Policy::default() },
+            retry: Retry::default(),
             mail: self.mail.clone(),
             hold: false,
         }

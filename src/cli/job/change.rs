@@ -7,7 +7,7 @@ use std::path::Path;
 use super::options::JobOptions;
 use super::text::{Caller, check_command, check_priority, check_script, checked_directory, with_variables};
 use super::values::{environment_of, find_user, parse_umask, read_stdin};
-use crate::domain::{CommandLine, Execution, NewJob, Policy, QueueName, Stdin, Tag, words};
+use crate::domain::{CommandLine, Execution, NewJob, Policy, QueueName, Retry, Stdin, Tag, words};
 use crate::error::{Error, Result};
 use crate::store::FirstFire;
 use crate::system::login;
@@ -22,6 +22,9 @@ pub enum Unset {
     Overlap,
     Priority,
     Queue,
+    Retries,
+    RetryDelay,
+    RetryOn,
     Stdin,
     Tag,
     Timeout,
@@ -35,6 +38,9 @@ words!(Unset {
     Overlap = "overlap",
     Priority = "priority",
     Queue = "queue",
+    Retries = "retries",
+    RetryDelay = "retry-delay",
+    RetryOn = "retry-on",
     Stdin = "stdin",
     Tag = "tag",
     Timeout = "timeout",
@@ -55,6 +61,12 @@ impl Unset {
             Self::Overlap => job.policy.overlap = default.overlap,
             Self::Priority => job.priority = 0,
             Self::Queue => job.queue = QueueName::default(),
+            Self::Retries => job.retry = Retry::default(),
+            Self::RetryDelay => {
+                let Retry { delay, delay_max, .. } = Retry::default();
+                job.retry = Retry { delay, delay_max, ..job.retry };
+            }
+            Self::RetryOn => job.retry.on = None,
             Self::Stdin => job.execution.stdin = Stdin::Null,
             Self::Tag => job.tags.clear(),
             Self::Timeout => job.policy.timeout = None,
@@ -75,6 +87,7 @@ impl JobOptions {
             job.start = start;
         }
         job.policy = self.policy(what, job.policy)?;
+        job.retry = self.retry(what, job.retry)?;
         if !self.tag.is_empty() {
             let tags = self.tag.iter().map(|tag| tag.parse::<Tag>());
             job.tags = tags.collect::<Result<_, _>>().map_err(|error| Error::usage(what, error))?;

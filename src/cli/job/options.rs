@@ -9,7 +9,7 @@ use clap::{Args, ValueHint};
 
 use super::values::MissedArg;
 use crate::cli::args::{number, words};
-use crate::domain::{MailFormat, NewJob, Overlap};
+use crate::domain::{MailFormat, NewJob, Overlap, Retry, RetryCauses};
 
 /// The options of a job, as texts.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -187,7 +187,52 @@ pub struct JobOptions {
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true, help_heading = "Policies")]
     pub kill_after: Option<String>,
 
-    /// For a fire during an unfinished run; default: skip
+    /// Try a failed run again N times; default: 0
+    ///
+    /// An attempt fails if its exit status is not 0, a signal or --timeout
+    /// ends it, or it cannot be started. --timeout counts for each
+    /// attempt, TASKQ_ATTEMPT is its number. Mails, and all else that is
+    /// about the end of a run, see that of its last attempt. A cancelled
+    /// run is not tried again.
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = number(0..=Retry::RETRIES_MAX),
+        verbatim_doc_comment,
+        help_heading = "Policies"
+    )]
+    pub retries: Option<u32>,
+
+    /// The pause before a retry; default: 10s..10m
+    ///
+    /// It is MIN before the first retry, doubles with each one up to MAX,
+    /// and is up to a tenth longer. Without MAX it grows up to 10m.
+    #[arg(
+        long,
+        value_name = "MIN[..MAX]",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Policies"
+    )]
+    pub retry_delay: Option<String>,
+
+    /// Retry only after LIST; default: any failure
+    ///
+    /// LIST has exit statuses, ranges of them, and the words signal,
+    /// timeout and lost, as in 1,75-78,signal. A run is lost if its keeper
+    /// was killed or the machine stopped; only with lost is it tried
+    /// again, once its processes have ended.
+    #[arg(
+        long,
+        value_name = "LIST",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Policies"
+    )]
+    pub retry_on: Option<RetryCauses>,
+
+    /// A fire during an unfinished run; default: skip
     ///
     /// skip: the fire is recorded as skipped. wait: one more run starts
     /// after the running one. allow: both run. replace: the running one
@@ -213,7 +258,7 @@ pub struct JobOptions {
     #[expect(rustdoc::broken_intra_doc_links, reason = "the brackets are for readers of the help")]
     pub missed: Option<MissedArg>,
 
-    /// A fire at most SPAN late is on time; default: 60s
+    /// On time if at most SPAN late; default: 60s
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true, help_heading = "Policies")]
     pub grace: Option<String>,
 

@@ -13,8 +13,8 @@ use crate::cli::view::tables::trigger_text;
 use crate::cli::zone::system_zone;
 use crate::daemon::NameClash;
 use crate::domain::{
-    CommandLine, EnvVar, Execution, JobName, Mail, MailFormat, Missed, NewJob, Policy, QueueName, Span, Tag,
-    Timestamp, TriggerSpec,
+    CommandLine, EnvVar, Execution, JobName, Mail, MailFormat, Missed, NewJob, Policy, QueueName, Retry,
+    Span, Tag, Timestamp, TriggerSpec,
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result, describe};
@@ -85,6 +85,7 @@ impl JobOptions {
     /// `Usage`, with the job, the first wrong text, and the accepted values.
     pub fn read(self, what: String, here: &Caller) -> Result<ReadJob> {
         let policy = self.policy(&what, Policy::default())?;
+        let retry = self.retry(&what, Retry::default())?;
         let (zone, zone_name) = self.zone(here, &what)?;
         let (start, triggers) = self.triggers(here, &what, (&zone, zone_name))?;
         let usage = |error| Error::usage(&what, error);
@@ -104,6 +105,7 @@ impl JobOptions {
                 .map_err(|cause| Error::usage(&what, cause))?,
             start,
             policy,
+            retry,
             mail: self.mail(&what)?,
             hold,
             execution: self.execution(here, &what)?,
@@ -152,6 +154,30 @@ impl JobOptions {
         let specs = self.trigger_specs(here, what, (zone, zone_name), start)?;
         let first = |spec| first_of(spec, zone, start, here.now, what);
         Ok((start, specs.into_iter().map(first).collect::<Result<_>>()?))
+    }
+
+    /// Reads the policy for failed attempts that is given, and takes the rest from `base`.
+    pub(super) fn retry(&self, what: &str, base: Retry) -> Result<Retry> {
+        const DELAY: &str = "--retry-delay";
+        let given = [(DELAY, self.retry_delay.is_some()), ("--retry-on", self.retry_on.is_some())];
+        let retries = self.retries.unwrap_or(base.retries);
+        if retries == 0
+            && let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given)
+        {
+            return Err(Error::usage(what, format!("`{option}` needs `--retries`")));
+        }
+        let base = Retry { retries, on: self.retry_on.or(base.on), ..base };
+        let Some(text) = &self.retry_delay else { return Ok(base) };
+        let span = |text: &str| parse_span(text).map_err(|error| option_failure(what, DELAY, error));
+        let (min, max) = text.split_once("..").map_or((text.as_str(), None), |(min, max)| (min, Some(max)));
+        let delay = span(min)?;
+        let delay_max = max.map(span).transpose()?.unwrap_or(Retry::delay_max_for(delay));
+        if delay_max < delay {
+            let cause = format!("`{DELAY} {text}`: `{delay_max}` is less than `{delay}`");
+            return Err(Error::usage(what, cause)
+                .hint(format!("write the shorter span first: `{DELAY} {delay_max}..{delay}`")));
+        }
+        Ok(Retry { delay, delay_max, ..base })
     }
 
     fn clash(&self, what: &str) -> Result<NameClash> {

@@ -117,7 +117,8 @@ pub const OPTIONS: &[(&str, &str, Advice)] = &[
         Say("slots are those of a queue: `taskq queue set default --slots N`"),
     ),
     ("add", "--after --depends --depends-on --dependency -d", Say(NO_AFTER)),
-    ("add", "--retries --retry --max-retries --retry-delay", Say(NO_RETRIES)),
+    ("", "--retry --max-retries --attempts --tries", Same("--retries")),
+    ("", "--backoff --retry-wait --retry-interval", Same("--retry-delay")),
     ("add", "--needs --resource --resources -R", Say(NO_RESOURCES)),
     (
         "add",
@@ -160,9 +161,6 @@ const NO_CALLBACKS: &str =
 
 const NO_RESOURCES: &str =
     "there are no resources yet; a queue bounds one: `taskq queue set QUEUE --slots N`";
-
-const NO_RETRIES: &str =
-    "a run is not retried yet; use `-c 'for i in 1 2 3; do COMMAND && exit; done; exit 1'`";
 
 const SET: &str = "`taskq set JOB OPTION` changes the options and triggers of a job";
 

@@ -2,9 +2,9 @@
 //! Never: waiting.
 
 use crate::cli::context::Context;
-use crate::domain::{JobId, Outcome};
+use crate::domain::{JobId, Outcome, Timestamp};
 use crate::shown::{self, counted};
-use crate::store::RunView;
+use crate::store::{AttemptView, RunView};
 
 /// The exit status of a cancelled run: as if a shell had ended by INT.
 const CANCELLED: u8 = 130;
@@ -28,6 +28,21 @@ pub fn ending(run: &RunView) -> Option<String> {
         | Outcome::Lost => run.cause.as_ref().map_or(String::new(), |cause| format!(", {cause}")),
     };
     Some(shown::escaped(&format!("run {}: {outcome}{detail}", run.run)).into_owned())
+}
+
+/// Returns a line about an attempt after which the run is tried again.
+pub fn attempt_ending(run: &RunView, ended: &AttemptView, now: Timestamp) -> String {
+    let outcome = ended.outcome.map_or_else(String::new, |outcome| format!(" {outcome}"));
+    let detail = match (ended.outcome, ended.exit_code, ended.signal) {
+        (Some(Outcome::Failed), Some(code), _) => format!(", exit {code}"),
+        (Some(Outcome::Failed), None, Some(signal)) => format!(", {}", shown::signal_name(signal)),
+        _ => ended.cause.as_ref().map_or_else(String::new, |cause| format!(", {cause}")),
+    };
+    let next = run.retry_at.filter(|_| run.attempt == ended.number + 1);
+    let next =
+        next.map_or_else(String::new, |at| format!("; trying again in {}", shown::span(at.since(now))));
+    shown::escaped(&format!("attempt {} of run {}{outcome}{detail}{next}", ended.number, run.run))
+        .into_owned()
 }
 
 /// Returns the exit status of a command that waited for this run: the run's own if it has one.

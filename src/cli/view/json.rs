@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::schedule::{Change, Daylight, Reading};
 use crate::shown::lossy;
-use crate::store::{JobView, QueueView, RunView, TriggerView};
+use crate::store::{AttemptView, JobView, QueueView, RunView, TriggerView};
 
 pub const JSON_VERSION: u32 = 1;
 
@@ -191,6 +191,55 @@ pub struct RunJson {
     system_ms: Option<u64>,
     max_rss_kib: Option<i64>,
     output_bytes: Option<i64>,
+    retry_at: Option<Timestamp>,
+    /// In the document of `show` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<Vec<AttemptJson>>,
+}
+
+/// An attempt that has begun.
+#[derive(Serialize)]
+pub struct AttemptJson {
+    number: u32,
+    outcome: Option<Outcome>,
+    cause: Option<String>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    pid: Option<u32>,
+    duration_ms: Option<u64>,
+    user_ms: Option<u64>,
+    system_ms: Option<u64>,
+    max_rss_kib: Option<i64>,
+    output_bytes: Option<i64>,
+}
+
+impl From<&AttemptView> for AttemptJson {
+    fn from(attempt: &AttemptView) -> Self {
+        Self {
+            number: attempt.number,
+            outcome: attempt.outcome,
+            cause: attempt.cause.clone(),
+            exit_code: attempt.exit_code,
+            signal: attempt.signal,
+            started_at: attempt.started_at,
+            finished_at: attempt.finished_at,
+            pid: attempt.pid,
+            duration_ms: attempt.duration().map(Span::as_millis),
+            user_ms: attempt.user.map(Span::as_millis),
+            system_ms: attempt.system.map(Span::as_millis),
+            max_rss_kib: attempt.max_rss_kib,
+            output_bytes: attempt.output_bytes,
+        }
+    }
+}
+
+impl RunJson {
+    /// Adds the attempts of the run.
+    pub fn with_attempts(self, attempts: &[AttemptView]) -> Self {
+        Self { attempts: Some(attempts.iter().map(AttemptJson::from).collect()), ..self }
+    }
 }
 
 impl From<&RunView> for RunJson {
@@ -220,6 +269,8 @@ impl From<&RunView> for RunJson {
             system_ms: run.system.map(Span::as_millis),
             max_rss_kib: run.max_rss_kib,
             output_bytes: run.output_bytes,
+            retry_at: run.retry_at,
+            attempts: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
 
-use crate::domain::{self, MailFormat, MailWhen, Missed, MissedMode, NewJob, Overlap, Stdin, Tag};
+use crate::domain::{self, MailFormat, MailWhen, Missed, MissedMode, NewJob, Overlap, Retry, Stdin, Tag};
 use crate::schedule::parse_span;
 use crate::shown::{escaped, escaped_bytes};
 
@@ -20,11 +20,12 @@ pub struct OptionView {
     shown: fn(&NewJob) -> Option<String>,
 }
 
-use Value::{Bytes, Flag, Number, Parts, Span, Text, Texts};
+use Value::{Bytes, Count, Flag, Number, Parts, Span, Text, Texts};
 
 enum Value<'a> {
     Flag(bool),
     Number(i32),
+    Count(u32),
     Text(Option<Cow<'a, str>>),
     Bytes(Option<&'a [u8]>),
     Texts(Vec<&'a str>),
@@ -118,6 +119,22 @@ const POLICIES: &[OptionView] = &[
         |job| Span(Some(job.policy.kill_after)),
         |job| Some(format!("kill after {} (KILL, if TERM did not end it)", job.policy.kill_after)),
     ),
+    row(
+        "retries",
+        "Retries",
+        |job| Count(job.retry.retries),
+        |job| Some(if job.retry.retries == 0 { "none".to_owned() } else { job.retry.retries.to_string() }),
+    ),
+    row("retry_delay", "Retries", retry_delay, |job| {
+        let Retry { delay, delay_max, .. } = retried(job)?;
+        Some(format!("after {delay}, doubling up to {delay_max}"))
+    }),
+    row("retry_on", "Retries", retry_on, |job| {
+        Some(match retried(job)?.on {
+            None => "after any failure".to_owned(),
+            Some(causes) => format!("on {causes}"),
+        })
+    }),
     row("mail", "Mail", mail, |job| {
         let mail = job.mail.as_ref()?;
         let when = match mail.when {
@@ -174,6 +191,27 @@ fn missed(job: &NewJob) -> Value<'_> {
     Parts(text.map(Some), vec![("missed", word(mode.as_str())), ("missed_within", Span(within))])
 }
 
+/// Returns the policy for failed attempts of a job whose runs are retried.
+fn retried(job: &NewJob) -> Option<Retry> {
+    Some(job.retry).filter(|retry| retry.retries > 0)
+}
+
+fn retry_delay(job: &NewJob) -> Value<'_> {
+    let Retry { delay, delay_max, .. } = job.retry;
+    let text = retried(job).map(|_| {
+        let (min, max) = (sayable(delay, "retry_delay")?, sayable(delay_max, "retry_delay")?);
+        Ok(format!("{min}..{max}"))
+    });
+    let parts = vec![("retry_delay", Span(Some(delay))), ("retry_delay_max", Span(Some(delay_max)))];
+    Parts(text.transpose(), parts)
+}
+
+fn retry_on(job: &NewJob) -> Value<'_> {
+    let on = job.retry.on.map(|causes| causes.to_string());
+    let text = retried(job).and(on.clone());
+    Parts(Ok(text), vec![("retry_on", Text(on.map(Cow::from)))])
+}
+
 fn mail(job: &NewJob) -> Value<'_> {
     let mail = job.mail.as_ref();
     let when = Text(mail.map(|mail| mail.when.as_str().into()));
@@ -208,6 +246,7 @@ impl Value<'_> {
         match self {
             Flag(flag) => map.serialize_entry(key, flag),
             Number(number) => map.serialize_entry(key, number),
+            Count(count) => map.serialize_entry(key, count),
             Text(text) => map.serialize_entry(key, text),
             Bytes(bytes) => map.serialize_entry(key, &bytes.map(String::from_utf8_lossy)),
             Texts(texts) => map.serialize_entry(key, texts),
@@ -220,6 +259,7 @@ impl Value<'_> {
         match self {
             Flag(flag) => flag.then(|| "yes".to_owned()),
             Number(number) => Some(number.to_string()),
+            Count(count) => Some(count).filter(|count| *count > 0).map(|count| count.to_string()),
             Text(text) => text.map(|text| escaped(&text).into_owned()),
             Bytes(bytes) => bytes.map(escaped_bytes),
             Texts(texts) => (!texts.is_empty()).then(|| texts.join(", ")),
@@ -233,6 +273,7 @@ impl Value<'_> {
         Ok(match self {
             Flag(flag) => flag.then_some(json!(true)),
             Number(number) => Some(json!(number)),
+            Count(count) => (count > 0).then(|| json!(count)),
             Text(text) => text.map(|text| json!(text)),
             Bytes(bytes) => {
                 bytes.map(|bytes| utf8(bytes, &format!("its `{key}`"))).transpose()?.map(|text| json!(text))

@@ -5,50 +5,54 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
-use super::ending::{Ended, conclude};
+use super::ending::{Ended, attempt_ending, conclude};
 use super::tail::tail_start;
 use crate::cli::context::Context;
 use crate::cli::waiting::Waiting;
 use crate::domain::{RunId, RunState};
 use crate::error::{Error, Result as TaskResult};
+use crate::keeper::protocol::Attempt;
 use crate::keeper::{LOG_DIRECTORY, output_path};
+use crate::store::{AttemptView, Reader, RunView, StoreResult};
 
 /// What `--follow` does, for errors.
 pub const FOLLOW: &str = "follow log";
 
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Prints the present output of a run, and tells whether it is empty.
+/// Prints the present output of an attempt, and tells whether it is empty.
 pub fn print(
     context: &Context<'_>,
-    run: RunId,
+    attempt: Attempt,
     stored: Option<Vec<u8>>,
     tail: Option<u32>,
 ) -> TaskResult<bool> {
-    let mut source = RunOutput::new(context, run);
+    let mut source = RunOutput::new(context, attempt);
     source.settle(stored)?;
     source.skip_to_tail(tail)?;
     source.print(context)?;
     Ok(source.position == 0)
 }
 
-/// Prints a run's output until it ends, and returns its status.
+/// Prints a run's output until it ends, from its latest attempt on, and returns its status.
 pub fn follow(
     context: &Context<'_>,
     mut waiting: Waiting<'_>,
     run: RunId,
     tail: Option<u32>,
 ) -> TaskResult<u8> {
-    let mut source = RunOutput::new(context, run);
-    let mut started = false;
+    let mut followed: Option<RunOutput> = None;
     loop {
-        // Read the state before the output: the output of a run that is seen as finished is then complete.
-        let (view, stored) = waiting.read(|reader| Ok((reader.run(run)?, reader.output(run)?)))?;
-        let Some(view) = view else {
+        let number = followed.as_ref().map(|source| source.attempt.number);
+        // Read the state before the output: the output of an attempt that is seen as over is then complete.
+        let Some(Seen { view, number, ended, stored }) = waiting.read(|reader| look(reader, run, number))?
+        else {
             return Err(Error::not_found(FOLLOW, format!("run `{run}` was removed")));
         };
         let finished = view.state == RunState::Finished;
-        if finished {
+        let is_first = followed.is_none();
+        let source = followed.get_or_insert_with(|| RunOutput::new(context, Attempt::of_run(run, number)));
+        if finished || ended.is_some() {
             source.settle(stored)?;
         } else {
             // Follow before reading, so that no write in between is missed. A run that the store calls
@@ -56,10 +60,15 @@ pub fn follow(
             waiting.follow(&source.path);
             source.open()?;
         }
-        if !std::mem::replace(&mut started, true) {
+        if is_first {
             source.skip_to_tail(tail)?;
         }
         source.print(context)?;
+        if let Some(ended) = ended.filter(|_| number < view.attempt) {
+            context.output.talk(&attempt_ending(&view, &ended, context.now()));
+            followed = Some(RunOutput::new(context, Attempt::of_run(run, number + 1)));
+            continue;
+        }
         if finished {
             return Ok(conclude(context, &[Ended::Run(Box::new(view))]));
         }
@@ -71,8 +80,27 @@ pub fn follow(
     }
 }
 
-/// The output of a run: in a file while it runs or if it is long, else in the store.
+/// A run that is followed, and one of its attempts.
+struct Seen {
+    view: RunView,
+    number: u32,
+    /// The attempt, if it has ended.
+    ended: Option<AttemptView>,
+    stored: Option<Vec<u8>>,
+}
+
+/// Reads an attempt of a run; `None`: the latest one.
+fn look(reader: &Reader<'_>, run: RunId, number: Option<u32>) -> StoreResult<Option<Seen>> {
+    let Some(view) = reader.run(run)? else { return Ok(None) };
+    let number = number.unwrap_or_else(|| view.last_begun());
+    let attempts = reader.attempts(&view)?.into_iter();
+    let ended = attempts.filter(|attempt| attempt.finished_at.is_some()).find(|ended| ended.number == number);
+    Ok(Some(Seen { stored: reader.output(run, number)?, view, number, ended }))
+}
+
+/// The output of an attempt: in a file while it runs or if it is long, else in the store.
 struct RunOutput {
+    attempt: Attempt,
     path: PathBuf,
     file: Option<File>,
     stored: Option<Vec<u8>>,
@@ -81,9 +109,10 @@ struct RunOutput {
 }
 
 impl RunOutput {
-    fn new(context: &Context<'_>, run: RunId) -> Self {
+    fn new(context: &Context<'_>, attempt: Attempt) -> Self {
         Self {
-            path: output_path(&context.dir.join(LOG_DIRECTORY), run),
+            attempt,
+            path: output_path(&context.dir.join(LOG_DIRECTORY), attempt),
             file: None,
             stored: None,
             position: 0,
@@ -103,7 +132,7 @@ impl RunOutput {
         Ok(())
     }
 
-    /// Takes the output of a finished run from the store, else from its file.
+    /// Takes the output of a finished attempt from the store, else from its file.
     fn settle(&mut self, stored: Option<Vec<u8>>) -> TaskResult<()> {
         self.stored = stored;
         if self.stored.is_none() {

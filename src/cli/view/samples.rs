@@ -109,15 +109,20 @@ pub fn runs() -> Vec<RunView> {
             max_rss_kib: None,
             output_bytes: None,
             unattended: false,
+            retry_at: None,
         }
     };
     let mut missed = run(1233, Some(Outcome::Missed), None, None);
     (missed.started_at, missed.fires, missed.trigger) = (None, 100, TriggerKind::Cron);
     let mut running = run(1236, None, None, None);
     (running.state, running.finished_at, running.unattended) = (RunState::Running, None, true);
+    let mut retrying = run(1237, None, None, None);
+    (retrying.state, retrying.attempt, retrying.started_at) = (RunState::Retrying, 3, None);
+    (retrying.finished_at, retrying.retry_at) = (None, Some(at("2026-11-20 11:25")));
     let mut old = run(7, Some(Outcome::Failed), None, Some(15));
     (old.scheduled_at, old.started_at) = (at("2025-12-31 23:59"), Some(at("2026-01-01 00:01")));
     vec![
+        retrying,
         running,
         run(1235, Some(Outcome::SpawnFailed), Some(127), None),
         run(1234, Some(Outcome::Success), Some(0), None),

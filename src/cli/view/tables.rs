@@ -8,7 +8,7 @@ use crate::cli::output::{Column, Table, TableCell};
 use crate::domain::{JobId, JobName, JobState, Outcome, QueueName, Span, Timestamp, TriggerSpec};
 use crate::schedule::Zone;
 use crate::shown::{self, counted};
-use crate::store::{JobView, QueueView, RunView};
+use crate::store::{AttemptView, JobView, QueueView, RunView};
 
 /// The width of names and triggers on a narrow terminal.
 pub const WORDS_MIN: usize = 10;
@@ -115,8 +115,8 @@ pub fn run_table(runs: &[RunView], times: &Times<'_>) -> Table {
             TableCell::new(times.show(run.scheduled_at)),
             maybe(started.as_deref()),
             maybe(took.map(shown::span).as_deref()),
-            outcome_or_state(run),
-            exit_cell(run),
+            outcome_or_state(run, times),
+            exit_cell(run.exit_code, run.signal),
         ]);
     }
     table.whole(times.are_whole)
@@ -132,24 +132,49 @@ fn outcome_cell(outcome: Option<Outcome>) -> TableCell {
     })
 }
 
-fn outcome_or_state(run: &RunView) -> TableCell {
+fn outcome_or_state(run: &RunView, times: &Times<'_>) -> TableCell {
     match run.outcome {
         Some(outcome) if run.fires > 1 => {
             TableCell::styled(format!("{} ×{}", outcome.as_str(), run.fires), outcome_style(outcome))
         }
         Some(outcome) => outcome_cell(Some(outcome)),
-        None => TableCell::new(state_text(run)),
+        None => TableCell::new(state_text(run, times)),
     }
 }
 
-/// Returns the state of a run: `running (unattended)` if its exit status cannot be learned.
-fn state_text(run: &RunView) -> String {
+/// Returns the state of a run: `running (unattended)` if its exit status cannot be learned, and when a run is
+/// tried again: `retrying 14:02:07`.
+fn state_text(run: &RunView, times: &Times<'_>) -> String {
     let unattended = if run.unattended { " (unattended)" } else { "" };
-    format!("{}{unattended}", run.state)
+    let retry_at = run.retry_at.map_or(String::new(), |at| format!(" {}", times.show(at)));
+    format!("{}{unattended}{retry_at}", run.state)
 }
 
-fn exit_cell(run: &RunView) -> TableCell {
-    match (run.exit_code, run.signal) {
+/// The table of the attempts of one run.
+pub fn attempt_table(attempts: &[AttemptView], times: &Times<'_>) -> Table {
+    let mut table = Table::new([
+        Column::right("ATTEMPT"),
+        Column::left("STARTED").unless_unknown(),
+        Column::right("TOOK").unless_unknown(),
+        Column::left("OUTCOME").unless_unknown(),
+        Column::right("EXIT").unless_unknown(),
+    ]);
+    for attempt in attempts {
+        let running = attempt.started_at.filter(|_| attempt.finished_at.is_none());
+        let took = attempt.duration().or_else(|| running.map(|at| times.now.since(at)));
+        table.push([
+            TableCell::new(attempt.number.to_string()),
+            maybe(attempt.started_at.map(|at| times.show(at)).as_deref()),
+            maybe(took.map(shown::span).as_deref()),
+            outcome_cell(attempt.outcome),
+            exit_cell(attempt.exit_code, attempt.signal),
+        ]);
+    }
+    table.whole(times.are_whole)
+}
+
+fn exit_cell(exit_code: Option<i32>, signal: Option<i32>) -> TableCell {
+    match (exit_code, signal) {
         (Some(code), _) => TableCell::new(code.to_string()),
         (None, Some(signal)) => TableCell::new(shown::signal_name(signal)),
         (None, None) => TableCell::unknown(),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use super::compose::{Sender, compose};
 use crate::daemon::outputs::Excerpt;
-use crate::domain::{End, EnvVar, Person, RunId, Span, Stdin, StopCause};
+use crate::domain::{End, EnvVar, Person, Span, Stdin, StopCause};
 use crate::engine::pick_mails;
 use crate::keeper::protocol::{Attempt, Ended, KeeperInstance, StartExtras, StartOrder, ToKeeper};
 use crate::schedule::Zone;
@@ -53,8 +53,8 @@ pub struct Mailer<'a> {
     pub person: &'a dyn Fn(Option<&str>) -> Person,
     /// Returns the environment of every session.
     pub login: &'a dyn Fn() -> Vec<EnvVar>,
-    /// Returns the part of a run's output file that fits into a mail.
-    pub excerpt: &'a dyn Fn(RunId) -> Excerpt,
+    /// Returns the part of an attempt's output file that fits into a mail.
+    pub excerpt: &'a dyn Fn(Attempt) -> Excerpt,
 }
 
 /// Releases claimed mails that no keeper has, to be sent again.
@@ -94,7 +94,11 @@ pub fn claim(writer: &Writer<'_>, keeper: KeeperInstance, mailer: &Mailer<'_>) -
     let picked = pick_mails(&writer.open_mails(AT_ONCE_OF_USER)?, AT_ONCE as usize, AT_ONCE_OF_USER);
     let mails = writer.claim_mails(&picked, keeper)?;
     let with_output = |mail: MailToSend| {
-        Ok(ClaimedMail { output: writer.output(mail.run.run)?, mail, sendmail: sendmail.clone() })
+        Ok(ClaimedMail {
+            output: writer.output(mail.run.run, mail.run.attempt)?,
+            mail,
+            sendmail: sendmail.clone(),
+        })
     };
     Ok(Claim::Mails(mails.into_iter().map(with_output).collect::<StoreResult<_>>()?))
 }
@@ -103,7 +107,8 @@ impl ClaimedMail {
     /// Composes the mail, as an order for the keeper.
     pub fn order(self, mailer: &Mailer<'_>, zone: &Zone) -> ToKeeper {
         let Self { mail, output, sendmail } = self;
-        let output = output.map_or_else(|| (mailer.excerpt)(mail.run.run), Excerpt::from);
+        let output = output
+            .map_or_else(|| (mailer.excerpt)(Attempt::of_run(mail.run.run, mail.run.attempt)), Excerpt::from);
         let person = (mailer.person)(mail.execution.user.as_deref());
         let login = (mailer.login)();
         let sender =

@@ -30,6 +30,7 @@ fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
         max_rss_kib: None,
         output_bytes: Some(6),
         unattended: false,
+        retry_at: None,
     };
     let execution = Execution {
         command,
