@@ -126,7 +126,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__add)
-            opts="-c -q -h --dir --color --at --cron --every --start --tz --cwd --umask --stdin --user --env --clean-env --name --tag --queue --priority --hold --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --from --replace --quiet --json --help"
+            opts="-c -q -h --dir --color --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --name --tag --queue --priority --hold --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --from --replace --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -156,6 +156,10 @@ _taskq() {
                     return 0
                     ;;
                 --start)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --times)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -888,7 +892,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__set)
-            opts="-c -h --dir --color --unset --at --cron --every --start --tz --cwd --umask --stdin --user --env --clean-env --tag --queue --priority --timeout --kill-after --overlap --missed --grace --mail --json --name --hold --help"
+            opts="-c -h --dir --color --unset --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --tag --queue --priority --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --json --name --hold --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -906,7 +910,7 @@ _taskq() {
                     return 0
                     ;;
                 --unset)
-                    COMPREPLY=($(compgen -W "grace kill-after mail missed overlap priority queue stdin tag timeout" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "grace kill-after mail missed overlap priority queue retries retry-delay retry-on stdin tag timeout times" -- "${cur}"))
                     return 0
                     ;;
                 --at)
@@ -922,6 +926,10 @@ _taskq() {
                     return 0
                     ;;
                 --start)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --times)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -984,6 +992,18 @@ _taskq() {
                     return 0
                     ;;
                 --kill-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retries)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-delay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-on)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -61,6 +61,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l at -d 'Run once, at 
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l cron -d 'Run when the cron expression matches (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l every -d 'Run every SPAN, counted from now (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l start -d 'No fire before TIME; --every counts from it' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l times -d 'Fire until N of its runs have begun; default: always' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l tz -d 'Read the triggers in ZONE, for example Europe/Berlin' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -s c -d 'Run SCRIPT by /bin/sh -c' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l cwd -d 'Start the job in DIR; default: the present directory' -r -f -a "(__fish_complete_directories)"
@@ -214,13 +215,18 @@ missed\t''
 overlap\t''
 priority\t''
 queue\t''
+retries\t''
+retry-delay\t''
+retry-on\t''
 stdin\t''
 tag\t''
-timeout\t''"
+timeout\t''
+times\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l at -d 'Run once, at TIME (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l cron -d 'Run when the cron expression matches (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l every -d 'Run every SPAN, counted from now (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l start -d 'No fire before TIME; --every counts from it' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l times -d 'Fire until N of its runs have begun; default: always' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l tz -d 'Read the triggers in ZONE, for example Europe/Berlin' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -s c -d 'Run SCRIPT by /bin/sh -c' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l cwd -d 'Start the job in DIR; default: the present directory' -r -f -a "(__fish_complete_directories)"
@@ -233,12 +239,15 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l queue -d 'Run it in 
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l priority -d 'Order in its queue, -100 to 100, high first; default: 0' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l timeout -d 'Stop a run after SPAN; default: never' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l kill-after -d 'KILL this long after TERM; default: 10s' -r
-complete -c taskq -n "__fish_taskq_using_subcommand set" -l overlap -d 'For a fire during an unfinished run; default: skip' -r -f -a "skip\t''
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l retries -d 'Try a failed run again N times; default: 0' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l retry-delay -d 'The pause before a retry; default: 10s..10m' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l retry-on -d 'Retry only after LIST; default: any failure' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l overlap -d 'A fire during an unfinished run; default: skip' -r -f -a "skip\t''
 wait\t''
 allow\t''
 replace\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l missed -d 'Fires found late: once, all or skip[,SPAN]' -r
-complete -c taskq -n "__fish_taskq_using_subcommand set" -l grace -d 'A fire at most SPAN late is on time; default: 60s' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l grace -d 'On time if at most SPAN late; default: 60s' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l mail -d 'Mail the output of a run, by sendmail(8)' -r -f
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l name -d 'Give it a name, for use in place of its id' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l clean-env -d 'Start with cron\'s bare environment'

@@ -109,6 +109,8 @@ pub struct NewJob {
     pub name: Option<JobName>,
     pub tags: Vec<Tag>,
     pub execution: Execution,
+    /// It fires until so many of the runs that its triggers made have begun; `None`: always.
+    pub times: Option<u32>,
     /// No fire before this instant.
     pub start: Option<Timestamp>,
     pub queue: QueueName,
@@ -131,6 +133,7 @@ impl NewJob {
             name: None,
             tags: Vec::new(),
             execution,
+            times: None,
             start: None,
             queue: QueueName::default(),
             priority: 0,

@@ -19,22 +19,49 @@ pub struct RunFacts {
     pub mean_run: Option<Span>,
 }
 
-/// The facts about a job of which a run has ended or the coming fires were removed.
+/// The facts about a job of which a run has begun or ended, or the coming fires were removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndFacts {
-    /// The run that ended. `None` if the coming fires were removed.
+    /// The run that ended. `None` if something else happened.
     pub run: Option<RunFacts>,
-    /// The job has an unfinished run or a coming fire.
-    pub has_more: bool,
+    /// The job has an unfinished run.
+    pub has_run: bool,
+    /// The job has a coming fire.
+    pub has_fire: bool,
+    /// How many of its runs may begin, and have begun; `None`: any number.
+    pub times: Option<TimesFacts>,
 }
 
-/// A change after the end of a run.
+/// The count of `--times`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimesFacts {
+    pub times: u32,
+    /// How many runs of its triggers have begun.
+    pub begun: u32,
+    /// How many more of them are unfinished and have not begun.
+    pub waiting: u32,
+}
+
+impl TimesFacts {
+    fn is_spent(self) -> bool {
+        self.begun >= self.times
+    }
+
+    /// Returns how many more runs can be made, if all that wait will begin.
+    pub fn left(self) -> u32 {
+        self.times.saturating_sub(self.begun).saturating_sub(self.waiting)
+    }
+}
+
+/// A change after the begin or the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Stores the new mean duration of the queue.
     Learn(Span),
     /// Queues a mail about the run.
     Mail,
+    /// Removes the coming fires.
+    Disarm,
     /// Marks the job as done.
     Settle,
 }
@@ -48,7 +75,11 @@ pub fn after_end(facts: &EndFacts) -> Vec<Effect> {
             effects.push(Effect::Mail);
         }
     }
-    if !facts.has_more {
+    let has_fire = facts.has_fire && !facts.times.is_some_and(TimesFacts::is_spent);
+    if facts.has_fire && !has_fire {
+        effects.push(Effect::Disarm);
+    }
+    if !facts.has_run && !has_fire {
         effects.push(Effect::Settle);
     }
     effects
@@ -84,16 +115,37 @@ mod tests {
     const RUN: RunFacts =
         RunFacts { outcome: Outcome::Success, took: None, output_bytes: 0, mail: None, mean_run: None };
 
+    const BUSY: EndFacts = EndFacts { run: None, has_run: true, has_fire: true, times: None };
+
     fn after(run: RunFacts) -> Vec<Effect> {
-        after_end(&EndFacts { run: Some(run), has_more: true })
+        after_end(&EndFacts { run: Some(run), ..BUSY })
     }
 
     #[test]
     fn a_job_is_done_when_it_has_neither_a_run_nor_a_fire_left() {
         for run in [None, Some(RUN)] {
-            assert_eq!(after_end(&EndFacts { run, has_more: false }), [Effect::Settle]);
-            assert_eq!(after_end(&EndFacts { run, has_more: true }), []);
+            let idle = EndFacts { run, has_run: false, has_fire: false, times: None };
+            assert_eq!(after_end(&idle), [Effect::Settle]);
+            assert_eq!(after_end(&EndFacts { has_run: true, ..idle }), []);
+            assert_eq!(after_end(&EndFacts { has_fire: true, ..idle }), []);
         }
+    }
+
+    #[test]
+    fn a_job_of_which_as_many_runs_have_begun_as_it_may_have_fires_no_more() {
+        let after = |begun, has_run| {
+            let times = Some(TimesFacts { times: 3, begun, waiting: 0 });
+            after_end(&EndFacts { has_run, times, ..BUSY })
+        };
+        assert_eq!(after(2, false), []);
+        assert_eq!(after(3, true), [Effect::Disarm]);
+        assert_eq!(after(3, false), [Effect::Disarm, Effect::Settle]);
+    }
+
+    #[test]
+    fn runs_that_wait_are_among_those_that_may_begin() {
+        let left = |begun, waiting| TimesFacts { times: 3, begun, waiting }.left();
+        assert_eq!([left(0, 0), left(1, 1), left(2, 1), left(3, 0), left(3, 2)], [3, 1, 0, 0, 0]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use super::after::TimesFacts;
 use super::plan::{Fate, NewRun, Plan};
 use super::snapshot::{Due, Unfinished};
 use crate::domain::{JobId, Missed, MissedMode, Outcome, Overlap, Policy, Span, Timestamp};
@@ -142,7 +143,7 @@ pub(super) fn fire(now: Timestamp, due: &[Due]) -> Plan {
             account(now, &pending, &due.policy.missed)
         };
         plan.advanced.push((due.trigger, accounting.next_at));
-        let job = jobs.entry(due.job).or_insert_with(|| Overlapping::new(&due.unfinished));
+        let job = jobs.entry(due.job).or_insert_with(|| Overlapping::new(due));
         place(due, &accounting, job, &mut plan);
     }
     plan
@@ -168,48 +169,81 @@ fn place(due: &Due, accounting: &Accounting, job: &mut Overlapping, plan: &mut P
     }
     for at in &accounting.made_up {
         // Several made up at once are all queued: none is skipped because of the one before it.
-        let fate = if accounting.made_up.len() > 1 { job.queue() } else { job.fire(&due.policy, plan) };
-        let cause = matches!(fate, Fate::Finished(_)).then_some(OVERLAP_CAUSE);
-        plan.new_runs.push(new(*at, 1, fate, cause));
+        let placed = if accounting.made_up.len() > 1 { job.queue() } else { job.fire(&due.policy, plan) };
+        plan.new_runs.push(new(*at, 1, placed.fate(), placed.cause()));
     }
     for at in &accounting.on_time {
-        let fate = job.fire(&due.policy, plan);
-        let cause = matches!(fate, Fate::Finished(_)).then_some(OVERLAP_CAUSE);
-        plan.new_runs.push(new(*at, 1, fate, cause));
+        let placed = job.fire(&due.policy, plan);
+        plan.new_runs.push(new(*at, 1, placed.fate(), placed.cause()));
     }
 }
 
-const OVERLAP_CAUSE: &str = "another run of the job was unfinished";
+/// The decision about a fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placed {
+    Queued,
+    /// Another run of the job is unfinished.
+    Overlaps,
+    /// All the runs of `--times` are made.
+    BeyondTimes,
+}
+
+impl Placed {
+    fn fate(self) -> Fate {
+        match self {
+            Self::Queued => Fate::Queued,
+            Self::Overlaps | Self::BeyondTimes => Fate::Finished(Outcome::Skipped),
+        }
+    }
+
+    fn cause(self) -> Option<&'static str> {
+        match self {
+            Self::Queued => None,
+            Self::Overlaps => Some("another run of the job was unfinished"),
+            Self::BeyondTimes => Some("the last of the job's `--times` was waiting"),
+        }
+    }
+}
 
 /// The unfinished runs of a job, with which its next fire may overlap.
 struct Overlapping {
     stored: Vec<Unfinished>,
     /// Runs that this plan has queued for the job.
     planned: usize,
+    /// How many more runs of its triggers may begin; `None`: any number.
+    left: Option<u32>,
 }
 
 impl Overlapping {
-    fn new(unfinished: &[Unfinished]) -> Self {
-        Self { stored: unfinished.to_vec(), planned: 0 }
+    fn new(due: &Due) -> Self {
+        Self { stored: due.unfinished.clone(), planned: 0, left: due.times.map(TimesFacts::left) }
     }
 
-    fn queue(&mut self) -> Fate {
+    fn queue(&mut self) -> Placed {
+        match &mut self.left {
+            Some(0) => return Placed::BeyondTimes,
+            Some(left) => *left -= 1,
+            None => {}
+        }
         self.planned += 1;
-        Fate::Queued
+        Placed::Queued
     }
 
     /// Decides about one fire by the job's overlap policy.
-    fn fire(&mut self, policy: &Policy, plan: &mut Plan) -> Fate {
+    fn fire(&mut self, policy: &Policy, plan: &mut Plan) -> Placed {
         let waiting = self.planned + self.stored.iter().filter(|run| !run.begun).count();
         let unfinished = self.planned + self.stored.len();
         match policy.overlap {
-            Overlap::Skip if unfinished > 0 => Fate::Finished(Outcome::Skipped),
-            Overlap::Wait if waiting > 0 => Fate::Finished(Outcome::Skipped),
+            Overlap::Skip if unfinished > 0 => Placed::Overlaps,
+            Overlap::Wait if waiting > 0 => Placed::Overlaps,
             // A fire of the same moment does not replace the run that has just replaced another.
-            Overlap::Replace if self.planned > 0 => Fate::Finished(Outcome::Skipped),
+            Overlap::Replace if self.planned > 0 => Placed::Overlaps,
             Overlap::Replace => {
-                self.replace(plan);
-                self.queue()
+                let placed = self.queue();
+                if placed == Placed::Queued {
+                    self.replace(plan);
+                }
+                placed
             }
             Overlap::Skip | Overlap::Wait | Overlap::Allow => self.queue(),
         }

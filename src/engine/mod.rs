@@ -12,7 +12,7 @@ mod retention;
 mod retry;
 mod snapshot;
 
-pub use after::{Effect, EndFacts, RunFacts, after_end};
+pub use after::{Effect, EndFacts, RunFacts, TimesFacts, after_end};
 pub use mails::{OpenMail, pick_mails};
 pub use misfire::{Accounting, Pending, account, first_fire, first_free_fire};
 pub use plan::{Fate, NewRun, Plan};

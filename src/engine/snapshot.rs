@@ -1,6 +1,7 @@
 //! Owns: the facts from which a plan is made.
 //! Never: reading them (see `store`).
 
+use super::after::TimesFacts;
 use crate::domain::{JobId, Policy, RunId, Timestamp, TriggerId, TriggerKind};
 use crate::schedule::{Schedule, Zone};
 
@@ -31,6 +32,8 @@ pub struct Due {
     pub taken: Vec<Timestamp>,
     pub job: JobId,
     pub policy: Policy,
+    /// The count of its runs, if it fires only so many times.
+    pub times: Option<TimesFacts>,
     /// The job's runs that are not finished, oldest first.
     pub unfinished: Vec<Unfinished>,
 }

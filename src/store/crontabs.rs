@@ -142,6 +142,9 @@ impl Writer<'_> {
             let (columns, values) = definition::assigned();
             format!("UPDATE job SET (environment_id, {columns}) = (:environment_id, {values}) WHERE id = :id")
         });
-        self.execute_with_definition(&SQL, job, named_params! { ":id": id })
+        self.execute_with_definition(&SQL, job, named_params! { ":id": id })?;
+        // As many runs as the new `times` allows may have begun already.
+        self.has_changed(id);
+        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use super::{Reader, StoreResult, Writer, codec, definition};
 use crate::domain::{
     JobId, MailFormat, MailWhen, NewJob, Outcome, Retry, RunId, Span, Timestamp, TriggerKind, Usage,
 };
-use crate::engine::{AttemptOutcome, Conclusion, Effect, EndFacts, RunFacts};
+use crate::engine::{AttemptOutcome, Conclusion, Effect, EndFacts, RunFacts, TimesFacts};
 
 /// How much earlier than its claim an unreported start may seem: the kernel counts hundredths of a second.
 const TICKS: Span = Span::from_millis(100);
@@ -39,10 +39,12 @@ pub struct OpenAttempt {
     pub retry: Retry,
 }
 
-/// An end in this transaction whose effects are not applied yet.
+/// An event in this transaction whose effects are not applied yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PendingEnd {
     Run(RunId),
+    /// A run of a job has begun and is counted, or the job's definition was changed.
+    Count(JobId),
     /// Coming fires of a job were removed.
     Fires(JobId),
 }
@@ -64,12 +66,28 @@ pub struct Start {
 impl Writer<'_> {
     /// Records the process of an attempt.
     pub fn record_start(&self, run: RunId, attempt: u32, pid: u32, at: Timestamp) -> StoreResult<()> {
-        self.change(
+        let changed = self.changed(
             "UPDATE run SET state = 'running', pid = ?4, started_at = ?5
              WHERE job_id = ?1 AND number = ?2 AND attempt = ?3
                 AND state = 'queued' AND keeper IS NOT NULL",
             params![run.job, run.number, attempt, pid, at],
-        )
+        )?;
+        if changed > 0 { self.count_begin(run) } else { Ok(()) }
+    }
+
+    /// Counts a run that has begun, if its job counts the runs of its triggers, and each only once.
+    fn count_begin(&self, run: RunId) -> StoreResult<()> {
+        let changed = self.changed(
+            "UPDATE run SET is_counted = 1
+             WHERE job_id = ?1 AND number = ?2 AND is_counted = 0 AND trigger_id IS NOT NULL
+                AND (SELECT times FROM job WHERE id = ?1) IS NOT NULL",
+            params![run.job, run.number],
+        )?;
+        if changed > 0 {
+            self.change("UPDATE job SET begun = begun + 1 WHERE id = ?1", [run.job])?;
+            self.has_changed(run.job);
+        }
+        Ok(())
     }
 
     /// Records that another keeper watches the processes of an attempt whose keeper is gone. If the start was
@@ -82,6 +100,7 @@ impl Writer<'_> {
         pid: u32,
         at: Timestamp,
     ) -> StoreResult<()> {
+        self.count_begin(run)?;
         self.change(
             "UPDATE run SET state = 'running', pid = ?5, keeper = ?4, is_unattended = 1,
                 started_at = coalesce(started_at, iif(claimed_at - ?6 BETWEEN 0 AND ?7, claimed_at, ?6))
@@ -110,8 +129,16 @@ impl Writer<'_> {
     pub fn record_end(&self, end: &AttemptEnd, conclusion: &Conclusion) -> StoreResult<()> {
         match conclusion {
             Conclusion::Requeued => self.requeue(end.run),
-            Conclusion::Finished(verdict) => self.record_last_attempt(end, verdict),
-            Conclusion::Retrying { verdict, at } => self.record_earlier_attempt(end, verdict, *at),
+            Conclusion::Finished(verdict) => {
+                self.record_last_attempt(end, verdict)?;
+                // A run that was cancelled before it had a process has not begun.
+                let has_begun = end.started.is_some() || verdict.outcome != Outcome::Cancelled;
+                if has_begun { self.count_begin(end.run) } else { Ok(()) }
+            }
+            Conclusion::Retrying { verdict, at } => {
+                self.record_earlier_attempt(end, verdict, *at)?;
+                self.count_begin(end.run)
+            }
         }
     }
 
@@ -183,6 +210,10 @@ impl Writer<'_> {
         self.pending_ends.borrow_mut().push(PendingEnd::Run(run));
     }
 
+    pub(super) fn has_changed(&self, job: JobId) {
+        self.pending_ends.borrow_mut().push(PendingEnd::Count(job));
+    }
+
     pub(super) fn has_lost_fires(&self, job: JobId) {
         self.pending_ends.borrow_mut().push(PendingEnd::Fires(job));
     }
@@ -192,13 +223,19 @@ impl Writer<'_> {
         for ended in self.pending_ends.take() {
             let (job, run) = match ended {
                 PendingEnd::Run(run) => (run.job, Some(self.run_facts(run)?)),
-                PendingEnd::Fires(job) => (job, None),
+                PendingEnd::Fires(job) | PendingEnd::Count(job) => (job, None),
             };
             let at = run.as_ref().map_or(now, |run| run.finished_at);
-            let facts = EndFacts { run: run.as_ref().map(|run| run.facts), has_more: self.has_more(job)? };
+            let facts = EndFacts {
+                run: run.as_ref().map(|run| run.facts),
+                has_run: self.has_unfinished(job)?,
+                has_fire: self.has_fire(job)?,
+                times: self.times_facts(job)?,
+            };
             for effect in after(&facts) {
                 match (effect, &run) {
                     (Effect::Settle, _) => self.settle_job(job, at)?,
+                    (Effect::Disarm, _) => self.remove_fires(job)?,
                     (Effect::Learn(mean), Some(run)) => self.set_mean_run(&run.queue, mean)?,
                     (Effect::Mail, Some(run)) => self.queue_mail(run.id, run.user.as_deref(), at)?,
                     (Effect::Learn(_) | Effect::Mail, None) => {
@@ -252,17 +289,22 @@ struct FinishedRun {
 }
 
 impl Reader<'_> {
-    /// Returns whether a job has an unfinished run or a coming fire.
-    fn has_more(&self, job: JobId) -> StoreResult<bool> {
-        self.one(
-            concat!(
-                "SELECT EXISTS (SELECT 1 FROM run WHERE job_id = ?1 AND state <> 'finished')
-                    OR EXISTS (SELECT 1 FROM trigger WHERE job_id = ?1 AND ",
-                will_fire!(),
-                ")"
-            ),
+    fn has_unfinished(&self, job: JobId) -> StoreResult<bool> {
+        self.has("SELECT 1 FROM run WHERE job_id = ?1 AND state <> 'finished' LIMIT 1", [job])
+    }
+
+    fn has_fire(&self, job: JobId) -> StoreResult<bool> {
+        self.has(concat!("SELECT 1 FROM trigger WHERE job_id = ?1 AND ", will_fire!(), " LIMIT 1"), [job])
+    }
+
+    /// Returns how many runs of a job may begin and have begun; `None`: any number.
+    pub(super) fn times_facts(&self, job: JobId) -> StoreResult<Option<TimesFacts>> {
+        self.first(
+            "SELECT times, begun, (SELECT count(*) FROM run WHERE job_id = job.id AND state <> 'finished'
+                AND trigger_id IS NOT NULL AND is_counted = 0)
+             FROM job WHERE id = ?1 AND times IS NOT NULL",
             [job],
-            |row| row.get(0),
+            |row| Ok(TimesFacts { times: row.get(0)?, begun: row.get(1)?, waiting: row.get(2)? }),
         )
     }
 

@@ -25,6 +25,8 @@ pub struct JobView {
     pub next_at: Option<Timestamp>,
     /// The number of its runs.
     pub runs: i64,
+    /// With `times`: how many runs of its triggers have begun.
+    pub begun: u32,
     /// Its latest finished run.
     pub last: Option<(RunId, Outcome, Timestamp)>,
     pub triggers: Vec<TriggerView>,
@@ -35,6 +37,11 @@ impl JobView {
     pub fn next_fire(&self) -> Option<(Timestamp, &TriggerSpec)> {
         let coming = self.triggers.iter().filter_map(|trigger| Some((trigger.next_at?, &trigger.spec)));
         coming.min_by_key(|(at, _)| *at).filter(|_| self.paused_at.is_none())
+    }
+
+    /// Returns how many of its runs have begun, and how many may, as `3/20`; `None` if any number may.
+    pub fn times(&self) -> Option<String> {
+        self.definition.times.map(|times| format!("{}/{times}", self.begun))
     }
 
     /// Returns whether it has a trigger that fires again and again.
@@ -71,7 +78,7 @@ pub struct JobFilter {
 }
 
 /// The columns of a job before those of its definition.
-const COLUMNS: &str = "job.id, job.name, job.created_at, job.paused_at, job.done_at, job.runs,
+const COLUMNS: &str = "job.id, job.name, job.created_at, job.paused_at, job.done_at, job.runs, job.begun,
     (SELECT min(next_at) FROM trigger WHERE job_id = job.id),
     (SELECT CASE
         WHEN max(state = 'running') THEN 'running'
@@ -88,14 +95,14 @@ const LIVE: &str = "job.id IN (
 
 fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
     let (paused_at, done_at): (Option<Timestamp>, Option<Timestamp>) = (row.get(3)?, row.get(4)?);
-    let of_runs: Option<JobState> = row.get(7)?;
+    let of_runs: Option<JobState> = row.get(8)?;
     let state = match of_runs {
         Some(state) => state,
         None if done_at.is_some() => JobState::Done,
         None if paused_at.is_some() => JobState::Paused,
         None => JobState::Scheduled,
     };
-    let definition = NewJob { name: row.get(1)?, hold: paused_at.is_some(), ..definition::read(row, 8)? };
+    let definition = NewJob { name: row.get(1)?, hold: paused_at.is_some(), ..definition::read(row, 9)? };
     Ok(JobView {
         id: row.get(0)?,
         definition,
@@ -103,8 +110,9 @@ fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
         paused_at,
         done_at,
         state,
-        next_at: row.get(6)?,
+        next_at: row.get(7)?,
         runs: row.get(5)?,
+        begun: row.get(6)?,
         last: None,
         triggers: Vec::new(),
     })

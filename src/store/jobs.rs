@@ -269,9 +269,13 @@ impl Writer<'_> {
 
     /// Removes all coming fires of a job.
     pub fn disarm(&self, job: JobId) -> StoreResult<()> {
-        self.change("UPDATE trigger SET next_at = NULL, boot_id = NULL WHERE job_id = ?1", [job])?;
+        self.remove_fires(job)?;
         self.has_lost_fires(job);
         Ok(())
+    }
+
+    pub(super) fn remove_fires(&self, job: JobId) -> StoreResult<()> {
+        self.change("UPDATE trigger SET next_at = NULL, boot_id = NULL WHERE job_id = ?1", [job])
     }
 
     /// Ends a waiting run, or requests a stop of a claimed one. `kill_now`: the stop signal is KILL.

@@ -47,6 +47,8 @@ CREATE TABLE job (
     retry_delay_us INTEGER NOT NULL CHECK (retry_delay_us >= 0),
     retry_delay_max_us INTEGER NOT NULL CHECK (retry_delay_max_us >= retry_delay_us),
     retry_on TEXT,                          -- NULL: every failure
+    times INTEGER CHECK (times > 0),        -- it fires until so many of its runs have begun; NULL: always
+    begun INTEGER NOT NULL DEFAULT 0 CHECK (begun >= 0),    -- counted only with `times`
     start_at INTEGER,
     mail_to TEXT,
     mail_when TEXT CHECK (mail_when IN ('failed', 'output', 'always')),
@@ -108,6 +110,7 @@ CREATE TABLE run (
     at_once INTEGER CHECK (at_once > 0),    -- the most claimed runs of its job; NULL: any number
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'retrying', 'finished')),
     held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
+    is_counted INTEGER NOT NULL DEFAULT 0 CHECK (is_counted IN (0, 1)),     -- in `job.begun`
     queued_at INTEGER NOT NULL,
     not_before INTEGER,                     -- retrying: no start before then
     keeper INTEGER,                         -- claimed: the instance of the keeper that is to start it

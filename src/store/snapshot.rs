@@ -70,7 +70,7 @@ impl Reader<'_> {
         let mut statement = self.transaction.prepare_cached(&format!(
             "SELECT trigger.id, trigger.kind, trigger.expr, trigger.zone, trigger.at, trigger.period_us,
                 trigger.delay_us, trigger.next_at, job.id, job.overlap, job.missed, job.missed_within_us,
-                job.grace_us, job.timeout_us, job.kill_after_us
+                job.grace_us, job.timeout_us, job.kill_after_us, job.times IS NOT NULL
              FROM trigger JOIN job ON job.id = trigger.job_id
              WHERE trigger.next_at <= :now AND {condition} AND trigger.next_at IS NOT NULL
              ORDER BY trigger.next_at",
@@ -94,6 +94,7 @@ impl Reader<'_> {
                     timeout: row.get(13)?,
                     kill_after: row.get(14)?,
                 },
+                times: if row.get(15)? { self.times_facts(job)? } else { None },
                 unfinished: self.unfinished(job)?,
             });
         }

@@ -177,6 +177,8 @@ fn a_word_of_a_closed_set_is_one_of_it() {
             &["add", "--retries", "3", "--retry-delay", "5m..", "true"],
             &["add", "--retries", "3", "--retry-on", "1,failure", "true"],
             &["add", "--retries", "3", "--retry-on", "78-75", "true"],
+            &["add", "--every", "1h", "--times", "0", "true"],
+            &["add", "--times", "3", "true"],
             &["add", "--retry-on", "1", "true"],
             &["add", "--retry-delay", "1m", "true"],
             &["add", "--missed", "never", "true"],

@@ -294,6 +294,21 @@ fn keys(object: &Value) -> BTreeSet<String> {
 }
 
 #[test]
+fn a_job_that_fires_a_number_of_times_shows_how_often_it_has() {
+    let home = Home::with_daemon();
+    home.add(&["--name", "a", "--at", "now", "--at", "2031-01-01", "--times", "2", "true"]);
+    home.taskq(&["wait", "a", "--timeout", "1ms"]).answer();
+    home.taskq(&["run", "a", "--wait"]).answer();
+    let job = home.json(&["show", "a"])["job"].clone();
+    assert_eq!((job["times"].as_i64(), job["times_begun"].as_i64()), (Some(2), Some(1)));
+    assert!(home.taskq(&["show", "a"]).answer().stdout.contains("\nTimes:     1/2 runs have begun\n"));
+    assert!(home.taskq(&["list"]).answer().stdout.contains(", 1/2"));
+    home.add(&["--name", "b", "--at", "now", "--at", "2031-01-01", "--times", "1", "true"]);
+    home.taskq(&["wait", "b"]).gives(0, "", "");
+    assert_eq!(home.json(&["show", "b"])["job"]["state"], "done");
+}
+
+#[test]
 fn the_manual_has_every_key_of_jobs_triggers_and_runs() {
     let home = furnished();
     home.taskq(&["import", "crontab", "--from", "cronie", "-"])

@@ -70,3 +70,23 @@ fn what_set_does_not_change_is_refused() {
         &["set", "none", "--priority", "1"],
     ]));
 }
+
+#[test]
+fn the_retries_and_the_times_of_a_job_are_changed_and_returned_to_their_defaults() {
+    let home = Home::with_daemon();
+    home.add(&["--name", "a", "--every", "1h", "true"]);
+    let changed = "retries none → 3\nretry-delay none → 1m..10m\ntimes none → 7\n";
+    home.taskq(&["set", "a", "--retries", "3", "--retry-delay", "1m", "--times", "7"]).gives(0, changed, "");
+    home.taskq(&["set", "a", "--retry-on", "75"]).gives(0, "retry-on none → 75\n", "");
+    let changed = "retries 3 → none\nretry-delay 1m..10m → none\nretry-on 75 → none\ntimes 7 → none\n";
+    home.taskq(&["set", "a", "--unset", "retries", "--unset", "times"]).gives(0, changed, "");
+}
+
+#[test]
+fn a_job_that_has_begun_as_often_as_it_now_may_is_done() {
+    let home = Home::with_daemon();
+    home.add(&["--name", "a", "--at", "now", "--at", "2031-01-01", "--times", "2", "true"]);
+    home.taskq(&["run", "a", "--wait"]).gives(0, "1.2\n", "");
+    home.taskq(&["set", "a", "--times", "1"]).gives(0, "times 2 → 1\n", "");
+    assert_eq!(home.json(&["show", "a"])["job"]["state"], "done");
+}

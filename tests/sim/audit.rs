@@ -30,6 +30,8 @@ pub struct Audit {
     pub mailing: BTreeMap<i64, MailWhen>,
     pub mails: Mails,
     pub retries: Retries,
+    /// How many runs of the triggers of each job have begun.
+    begun: BTreeMap<i64, i64>,
     pub rows: BTreeMap<i64, Row>,
     /// The last run before the clock was set back: runs up to it may start "before" they were due.
     pub before_step_back: i64,
@@ -47,6 +49,7 @@ impl Audit {
             mailing: BTreeMap::new(),
             mails: Mails::default(),
             retries: Retries::default(),
+            begun: BTreeMap::new(),
             rows: BTreeMap::new(),
             before_step_back: 0,
             open: BTreeMap::new(),
@@ -78,6 +81,9 @@ impl Audit {
         changes.extend(self.db.runs_after(self.last).into_iter().map(|new| (None, new)));
         for (old, new) in &changes {
             self.judge(old.as_ref(), new, ledger);
+            if new.counts() && !old.as_ref().is_some_and(Row::counts) {
+                *self.begun.entry(new.job).or_default() += 1;
+            }
             if new.is_open() {
                 self.open.insert(new.id, new.clone());
             } else {
@@ -86,8 +92,23 @@ impl Audit {
             self.last = self.last.max(new.id);
             self.rows.insert(new.id, new.clone());
         }
+        self.count_begins();
         self.mails.scan(self.db.mails(), &changes, &self.mailing, ledger);
         changes
+    }
+
+    /// Holds the count of `--times` against the runs that have begun. A job whose runs have all begun fires
+    /// no more.
+    fn count_begins(&mut self) {
+        for (job, times, begun) in self.db.times() {
+            let counted = self.begun.get(&job).copied().unwrap_or(0);
+            assert_eq!((begun, counted <= times), (counted, true), "the begun runs of job {job}");
+            if begun == times {
+                for trigger in self.triggers.values_mut().filter(|trigger| trigger.job == job) {
+                    (trigger.next, trigger.boot, trigger.disturbed) = (None, None, true);
+                }
+            }
+        }
     }
 
     fn judge(&self, old: Option<&Row>, new: &Row, ledger: &Ledger) {
@@ -226,6 +247,9 @@ impl Audit {
             let others = self.open_rows().filter(|other| other.job == row.job && other.id != row.id);
             let (older, newer): (Vec<&Row>, Vec<&Row>) = others.partition(|other| other.id < row.id);
             if row.outcome == Some(Outcome::Skipped) {
+                if self.has_all_runs(row) {
+                    continue;
+                }
                 assert!(trigger.overlap != Overlap::Allow, "skipped for nothing: {row:?}");
                 assert!(!older.is_empty() || !newer.is_empty(), "skipped beside nothing: {row:?}");
             }
@@ -248,6 +272,15 @@ impl Audit {
                 }
             }
         }
+    }
+
+    /// Returns whether all the runs that its job may have, have begun or wait.
+    fn has_all_runs(&self, row: &Row) -> bool {
+        let waits = |other: &&Row| other.job == row.job && other.trigger.is_some() && !other.counts();
+        let made =
+            self.open_rows().filter(waits).count() as i64 + self.begun.get(&row.job).copied().unwrap_or(0);
+        let times = self.db.times().into_iter().find(|(job, ..)| *job == row.job);
+        times.is_some_and(|(_, times, _)| made >= times)
     }
 
     /// Checks that exactly the claimed runs are ordered to start, the best first.

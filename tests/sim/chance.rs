@@ -233,6 +233,7 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
         kill_after: Span::from_micros(*rng.pick(&[0, SECOND, 10 * SECOND])),
     };
     wish.job.start = rng.chance(150).then(|| now + Span::from_micros(rng.span(1, pace.stretch)));
+    wish.job.times = (!wish.when.is_empty() && rng.chance(250)).then(|| *rng.pick(&[1, 1, 2, 3, 20]));
     wish.job.queue = rng.pick(&QUEUES).parse().expect("a name");
     wish.job.priority = if rng.chance(300) { rng.below(5) as i32 - 2 } else { 0 };
     wish.job.hold = rng.chance(80);

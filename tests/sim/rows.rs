@@ -48,6 +48,12 @@ impl Row {
         self.is_open() && self.keeper.is_none()
     }
 
+    /// Returns whether it counts for `--times`: a trigger made it, and it has begun or was refused a process.
+    pub fn counts(&self) -> bool {
+        let is_refused = matches!(self.outcome, Some(Outcome::SpawnFailed | Outcome::Lost));
+        self.trigger.is_some() && (self.started_at.is_some() || self.attempt > 1 || is_refused)
+    }
+
     /// Returns whether it is claimed, or between two attempts.
     pub fn has_begun(&self) -> bool {
         self.keeper.is_some() || self.attempt > 1
@@ -214,6 +220,13 @@ impl Database {
 
     pub fn done_jobs(&self) -> Vec<i64> {
         self.query("SELECT id FROM job WHERE done_at IS NOT NULL", &[], |row| row.get(0))
+    }
+
+    /// Returns the jobs that count the begins of their runs: how many there may be, and have been.
+    pub fn times(&self) -> Vec<(i64, i64, i64)> {
+        self.query("SELECT id, times, begun FROM job WHERE times IS NOT NULL", &[], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
     }
 
     /// Returns the jobs of which `done_at` is wrong.

@@ -260,6 +260,7 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
     }
     let (triggers, changes) = trigger_lines(found, zone, context.now());
     facts.push_lines("Triggers", triggers);
+    facts.push_lines("Times", job.times().map(|times| format!("{times} runs have begun")));
     facts.push_lines("Daylight", changes);
     facts.push_lines("Start", job.definition.start.map(|start| zone.show(start)));
     for (head, line) in policy_lines(&job.definition) {

@@ -130,6 +130,7 @@ impl PlannedJob {
             priority: 0,
             policy: Policy { overlap: Overlap::Allow, missed, ..Policy::default() },
             retry: Retry::default(),
+            times: None,
             mail: self.mail.clone(),
             hold: false,
         }

@@ -28,6 +28,7 @@ pub enum Unset {
     Stdin,
     Tag,
     Timeout,
+    Times,
 }
 
 words!(Unset {
@@ -44,6 +45,7 @@ words!(Unset {
     Stdin = "stdin",
     Tag = "tag",
     Timeout = "timeout",
+    Times = "times",
 });
 
 impl Unset {
@@ -70,6 +72,7 @@ impl Unset {
             Self::Stdin => job.execution.stdin = Stdin::Null,
             Self::Tag => job.tags.clear(),
             Self::Timeout => job.policy.timeout = None,
+            Self::Times => job.times = None,
         }
     }
 }
@@ -94,6 +97,7 @@ impl JobOptions {
             job.tags.sort();
             job.tags.dedup();
         }
+        job.times = self.times.or(job.times);
         if let Some(queue) = &self.queue {
             job.queue = queue.parse().map_err(|error| Error::usage(what, error))?;
         }

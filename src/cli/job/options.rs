@@ -59,6 +59,20 @@ pub struct JobOptions {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Triggers")]
     pub start: Option<String>,
 
+    /// Fire until N of its runs have begun; default: always
+    ///
+    /// Then the job is done. Runs that were missed or skipped do not
+    /// count, nor do those of `taskq run`. Retries count as one run.
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = number(1..=u32::MAX),
+        verbatim_doc_comment,
+        help_heading = "Triggers"
+    )]
+    pub times: Option<u32>,
+
     /// Read the triggers in ZONE, for example Europe/Berlin
     ///
     /// Default: TZ, else the system's zone. If the system's zone changes,

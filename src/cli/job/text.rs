@@ -88,6 +88,9 @@ impl JobOptions {
         let retry = self.retry(&what, Retry::default())?;
         let (zone, zone_name) = self.zone(here, &what)?;
         let (start, triggers) = self.triggers(here, &what, (&zone, zone_name))?;
+        if self.times.is_some() && triggers.is_empty() {
+            return Err(Error::usage(&what, "`--times` needs `--at`, `--cron` or `--every`"));
+        }
         let usage = |error| Error::usage(&what, error);
         let (clash, (at, cron)) = (self.clash(&what)?, (self.at.clone(), self.cron.clone()));
         let hold = self.hold;
@@ -103,6 +106,7 @@ impl JobOptions {
                 .unwrap_or_default(),
             priority: check_priority(self.priority.unwrap_or(0))
                 .map_err(|cause| Error::usage(&what, cause))?,
+            times: self.times,
             start,
             policy,
             retry,

@@ -54,6 +54,8 @@ pub struct JobJson<'a> {
     paused_at: Option<Timestamp>,
     done_at: Option<Timestamp>,
     next_fire_at: Option<Timestamp>,
+    /// How many runs `times` counts; `null` without it.
+    times_begun: Option<u32>,
     runs: i64,
     last_run: Option<String>,
     last_outcome: Option<Outcome>,
@@ -147,6 +149,7 @@ impl<'a> From<&'a JobView> for JobJson<'a> {
             paused_at: job.paused_at,
             done_at: job.done_at,
             next_fire_at: job.next_at,
+            times_begun: job.definition.times.map(|_| job.begun),
             runs: job.runs,
             last_run: job.last.map(|(run, ..)| run.to_string()),
             last_outcome: job.last.map(|(_, outcome, _)| outcome),

@@ -25,7 +25,7 @@ use Value::{Bytes, Count, Flag, Number, Parts, Span, Text, Texts};
 enum Value<'a> {
     Flag(bool),
     Number(i32),
-    Count(u32),
+    Count(Option<u32>),
     Text(Option<Cow<'a, str>>),
     Bytes(Option<&'a [u8]>),
     Texts(Vec<&'a str>),
@@ -122,7 +122,7 @@ const POLICIES: &[OptionView] = &[
     row(
         "retries",
         "Retries",
-        |job| Count(job.retry.retries),
+        |job| Count(Some(job.retry.retries)),
         |job| Some(if job.retry.retries == 0 { "none".to_owned() } else { job.retry.retries.to_string() }),
     ),
     row("retry_delay", "Retries", retry_delay, |job| {
@@ -149,6 +149,8 @@ const POLICIES: &[OptionView] = &[
         MailFormat::Debian => Some("as Debian's cron writes it".to_owned()),
         MailFormat::Cronie => Some("as cronie writes it".to_owned()),
     }),
+    // `show` says how many have begun, too.
+    row("times", "", |job| Count(job.times), |_| None),
     row("hold", "", |job| Flag(job.hold), |_| None),
 ];
 
@@ -259,7 +261,7 @@ impl Value<'_> {
         match self {
             Flag(flag) => flag.then(|| "yes".to_owned()),
             Number(number) => Some(number.to_string()),
-            Count(count) => Some(count).filter(|count| *count > 0).map(|count| count.to_string()),
+            Count(count) => count.filter(|count| *count > 0).map(|count| count.to_string()),
             Text(text) => text.map(|text| escaped(&text).into_owned()),
             Bytes(bytes) => bytes.map(escaped_bytes),
             Texts(texts) => (!texts.is_empty()).then(|| texts.join(", ")),
@@ -273,7 +275,7 @@ impl Value<'_> {
         Ok(match self {
             Flag(flag) => flag.then_some(json!(true)),
             Number(number) => Some(json!(number)),
-            Count(count) => (count > 0).then(|| json!(count)),
+            Count(count) => count.filter(|count| *count > 0).map(|count| json!(count)),
             Text(text) => text.map(|text| json!(text)),
             Bytes(bytes) => {
                 bytes.map(|bytes| utf8(bytes, &format!("its `{key}`"))).transpose()?.map(|text| json!(text))

@@ -34,6 +34,7 @@ pub fn job(id: i64, definition: NewJob) -> JobView {
         done_at: None,
         state: JobState::Scheduled,
         next_at: None,
+        begun: 0,
         runs: 0,
         last: None,
         triggers: Vec::new(),

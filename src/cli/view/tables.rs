@@ -68,6 +68,7 @@ pub fn job_table(jobs: &[JobView], times: &Times<'_>) -> Table {
         let next_at = next.map(|(at, _)| at);
         let triggers: Vec<String> =
             job.triggers.iter().map(|trigger| trigger_cell(&trigger.spec, next_at, times)).collect();
+        let times_cell = job.times().map_or(String::new(), |times| format!(", {times}"));
         table.push([
             TableCell::new(job.id.to_string()),
             maybe(job.definition.name.as_ref().map(JobName::as_str)),
@@ -76,7 +77,7 @@ pub fn job_table(jobs: &[JobView], times: &Times<'_>) -> Table {
             maybe(next_at.map(|at| times.left(at)).as_deref()),
             outcome_cell(job.last.map(|(_, outcome, _)| outcome)),
             TableCell::new(job.definition.queue.as_str()),
-            maybe((!triggers.is_empty()).then(|| triggers.join("; ")).as_deref()),
+            maybe((!triggers.is_empty()).then(|| format!("{}{times_cell}", triggers.join("; "))).as_deref()),
             TableCell::new(shown::command(&job.definition.execution.command)),
         ]);
     }

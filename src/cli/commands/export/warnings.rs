@@ -149,6 +149,9 @@ pub(super) fn warn_of_policies(job: &JobView, now: Timestamp, unsaid: &mut impl 
     if job.definition.policy.missed.grace != Missed::default().grace {
         unsaid(format!("--grace {}", job.definition.policy.missed.grace));
     }
+    if let Some(times) = job.definition.times {
+        unsaid(format!("--times {times}"));
+    }
     if job.definition.retry.retries > 0 {
         unsaid(format!("--retries {}", job.definition.retry.retries));
     }
