@@ -7,6 +7,8 @@ use crate::harness::Home;
 type Slip = (&'static str, &'static str, &'static str);
 
 const COMMANDS: &[Slip] = &[
+    ("sleep 0", "cannot run `sleep`: there is no such command", "did you mean `taskq add sleep 0`?"),
+    ("frobnicate 1", "cannot run `frobnicate`: there is no such command", "see `taskq --help`"),
     ("rm 3", "cannot run `rm`: there is no such command", "did you mean `taskq cancel 3`?"),
     ("delete 3", "cannot run `delete`: there is no such command", "did you mean `taskq cancel 3`?"),
     ("kill 3", "cannot run `kill`: there is no such command", "did you mean `taskq cancel 3`?"),

@@ -11,8 +11,10 @@ use strsim::damerau_levenshtein;
 
 use super::synonyms::{ARGUMENTS, Advice, OPTIONS, VALUES, VERBS};
 use crate::cli::{Cli, parse};
+use crate::keeper::find_program;
 use crate::schedule::parse_span;
 use crate::shown;
+use crate::system::env;
 
 /// What similarity never offers: a typing error must not end jobs.
 const DESTRUCTIVE: &[(&str, &str)] =
@@ -111,7 +113,15 @@ impl Typed {
             let target = [self.verb.as_slice(), &[name]].concat().join(" ");
             Some(did_you_mean(&self.same(&target, rest).unwrap_or_else(|| format!("taskq {target}"))))
         };
-        self.advice(word, rest).or_else(similar).or_else(|| self.slots_hint())
+        self.advice(word, rest).or_else(similar).or_else(|| self.slots_hint()).or_else(|| self.program_hint())
+    }
+
+    /// Returns the hint for a program that is to be run as with tsp(1): `taskq make -j8`.
+    fn program_hint(&self) -> Option<String> {
+        let program = self.rest().first().filter(|_| self.verb.is_empty())?;
+        let here = std::env::current_dir().ok()?;
+        find_program(program.as_bytes(), &env::environment(), &here).ok()?;
+        Some(did_you_mean(&self.same("add", self.rest())?))
     }
 
     /// Returns the hint for an argument that the verb does not take.
