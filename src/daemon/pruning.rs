@@ -1,12 +1,16 @@
 //! Owns: a pass over the history that forgets what is not kept, in small steps.
 //! Never: deciding what is kept (see `engine`), or jobs that a person removes.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use super::agenda::{Agenda, Timer};
 use crate::clock::Clock;
 use crate::domain::{JobId, JobName, RunId, Timestamp};
 use crate::engine::{Retention, Verdict};
+use crate::keeper::protocol::Attempt;
+use crate::keeper::{LOG_DIRECTORY, output_path};
 use crate::store::{MetaKey, Reader, Store, StoreError, StoreResult, Writer};
 
 /// How many rows the daemon looks at between two turns, which takes a few milliseconds.
@@ -50,8 +54,8 @@ impl PrunePlace {
 pub struct ForgottenJob {
     pub job: JobId,
     pub name: Option<JobName>,
-    /// The numbers of its forgotten runs.
-    pub runs: Vec<i64>,
+    /// Its forgotten runs, each with the number of its latest attempt.
+    pub runs: Vec<(i64, u32)>,
     /// The job itself goes too.
     pub is_whole: bool,
 }
@@ -65,13 +69,22 @@ pub struct PruneStep {
 }
 
 impl PruneStep {
-    /// Returns the forgotten runs.
-    pub fn runs(&self) -> impl Iterator<Item = RunId> {
-        let runs = |job: &ForgottenJob| {
-            let id = job.job;
-            job.runs.clone().into_iter().map(move |number| RunId { job: id, number })
-        };
-        self.jobs.iter().flat_map(runs)
+    /// Returns the forgotten runs, each with the number of its latest attempt.
+    pub fn runs(&self) -> impl Iterator<Item = (RunId, u32)> {
+        self.jobs.iter().flat_map(|job| {
+            let run = |(number, attempts): &(i64, u32)| (RunId { job: job.job, number: *number }, *attempts);
+            job.runs.iter().map(run)
+        })
+    }
+
+    /// Removes the output files of the forgotten runs. One that stays is removed at a start of the daemon.
+    pub fn remove_outputs(&self, dir: &Path) {
+        let log = dir.join(LOG_DIRECTORY);
+        for (run, attempts) in self.runs() {
+            for number in 1..=attempts {
+                let _ = fs::remove_file(output_path(&log, Attempt::of_run(run, number)));
+            }
+        }
     }
 }
 
@@ -101,7 +114,7 @@ pub fn find_forgotten(
             place.number = run.number;
             let verdict = retention.judge(&run, &past, now);
             match verdict {
-                Verdict::Forgotten => runs.push(run.number),
+                Verdict::Forgotten => runs.push((run.number, run.attempts)),
                 Verdict::Kept | Verdict::KeptWithLater => place.keeps = true,
             }
             verdict != Verdict::KeptWithLater
@@ -132,7 +145,7 @@ pub fn forget(
         if forgotten.is_whole {
             writer.remove_job(forgotten.job)?;
         } else {
-            for number in &forgotten.runs {
+            for (number, _) in &forgotten.runs {
                 writer.remove_run(RunId { job: forgotten.job, number: *number })?;
             }
         }

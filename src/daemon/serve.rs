@@ -1,7 +1,6 @@
 //! Owns: the daemon's loop: wait, receive, take a turn, send orders to the keeper and reports to clients.
 //! Never: deciding (see `turn`), or keeping facts that it could read again.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -22,7 +21,7 @@ use super::keeper_side::KeeperSide;
 use super::lock::{self, DaemonInfo, DaemonLock};
 use super::logger;
 use super::mail::{BODY_BYTES_MAX, Mailer};
-use super::outputs::{Excerpt, attempts_with_files, remove_outputs, stored_output};
+use super::outputs::{Excerpt, attempts_with_files, stored_output};
 use super::pacer::Pacer;
 use super::poke::{self, ClientMessage};
 use super::pruning::Pruning;
@@ -31,7 +30,7 @@ use super::sources::{Source, Sources};
 use super::timer::WallTimer;
 use super::turn::{TurnInput, TurnOutput, turn};
 use crate::clock::Clock;
-use crate::domain::{RunId, Timestamp};
+use crate::domain::Timestamp;
 use crate::engine::Retention;
 use crate::error::{Error, Result, describe};
 use crate::keeper::protocol::{Attempt, FromKeeper, KeeperInstance, Task, ToKeeper};
@@ -275,10 +274,7 @@ impl<'a> Daemon<'a> {
     fn prune(&mut self) {
         match self.pruning.step(&mut self.store, &mut self.pacer.agenda, self.clock) {
             Ok(step) => {
-                let gone: HashSet<RunId> = step.runs().collect();
-                if !gone.is_empty() {
-                    remove_outputs(&self.base, |run| gone.contains(&run));
-                }
+                step.remove_outputs(&self.base);
                 self.idle.saw_commits(self.store.commits(), &mut self.pacer.agenda, self.clock);
             }
             Err(error) => warn!("cannot forget old runs: {error}; trying again in a minute"),

@@ -23,6 +23,8 @@ impl Default for Retention {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PastRun {
     pub number: i64,
+    /// The number of its latest attempt.
+    pub attempts: u32,
     pub queued_at: Timestamp,
     pub finished_at: Timestamp,
     /// A mail about it waits or is being sent.
@@ -93,7 +95,8 @@ mod tests {
     }
 
     fn run(number: i64, queued: i64, finished: i64) -> PastRun {
-        PastRun { number, queued_at: at(queued), finished_at: at(finished), has_open_mail: false }
+        let (queued_at, finished_at) = (at(queued), at(finished));
+        PastRun { number, attempts: 1, queued_at, finished_at, has_open_mail: false }
     }
 
     #[test]

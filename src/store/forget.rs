@@ -51,7 +51,7 @@ impl Reader<'_> {
         mut look: impl FnMut(PastRun) -> bool,
     ) -> StoreResult<()> {
         let mut statement = self.transaction.prepare_cached(
-            "SELECT number, queued_at, finished_at,
+            "SELECT number, attempt, queued_at, finished_at,
                 EXISTS (SELECT 1 FROM mail WHERE run_id = run.id AND failed IS NULL)
              FROM run WHERE job_id = ?1 AND number > ?2 AND state = 'finished' ORDER BY number",
         )?;
@@ -59,9 +59,10 @@ impl Reader<'_> {
         while let Some(row) = rows.next()? {
             let run = PastRun {
                 number: row.get(0)?,
-                queued_at: row.get(1)?,
-                finished_at: row.get(2)?,
-                has_open_mail: row.get(3)?,
+                attempts: row.get(1)?,
+                queued_at: row.get(2)?,
+                finished_at: row.get(3)?,
+                has_open_mail: row.get(4)?,
             };
             if !look(run) {
                 break;

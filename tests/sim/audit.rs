@@ -178,7 +178,7 @@ impl Audit {
         let jobs: BTreeSet<i64> = self.db.jobs().into_iter().collect();
         let done: BTreeSet<i64> = self.db.done_jobs().into_iter().collect();
         let gone: Vec<Row> = self.rows.values().filter(|row| !left.contains(&row.id)).cloned().collect();
-        let told: BTreeSet<(i64, i64)> = step.runs().map(|run| (run.job.0, run.number)).collect();
+        let told: BTreeSet<(i64, i64)> = step.runs().map(|(run, _)| (run.job.0, run.number)).collect();
         assert_eq!(gone.iter().map(|row| (row.job, row.number)).collect::<BTreeSet<_>>(), told);
         for row in &gone {
             let of_job =

@@ -192,7 +192,7 @@ impl World {
         });
         match step {
             Ok(step) => {
-                let runs: Vec<String> = step.runs().map(|run| run.to_string()).collect();
+                let runs: Vec<String> = step.runs().map(|(run, _)| run.to_string()).collect();
                 self.note(format!("forgets {}", runs.join(", ")));
                 self.audit.forgot(&step, &self.retention, now);
             }

@@ -1,7 +1,7 @@
 //! Owns: `taskq prune`.
 //! Never: what is kept (see `engine`), or the daily pass of the daemon.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use clap::Args;
 use serde::Serialize;
@@ -10,8 +10,8 @@ use crate::cli::args::number;
 use crate::cli::context::{Context, parse_failure};
 use crate::cli::view::json::document;
 use crate::cli::view::tables::pruned_table;
-use crate::daemon::{ForgottenJob, PrunePlace, find_forgotten, forget, remove_outputs};
-use crate::domain::{JobId, JobName, RunId};
+use crate::daemon::{ForgottenJob, PrunePlace, find_forgotten, forget};
+use crate::domain::{JobId, JobName};
 use crate::engine::Retention;
 use crate::error::Result;
 use crate::schedule::parse_span;
@@ -127,10 +127,7 @@ fn forget_all(context: &Context<'_>, args: &PruneArgs) -> Result<Forgotten> {
     while let Some(from) = place {
         let step = context
             .change(WHAT, |writer| Ok(forget(writer, &retention, from.clone(), ROWS_OF_A_STEP, now)?))?;
-        let gone: HashSet<RunId> = step.runs().collect();
-        if !gone.is_empty() {
-            remove_outputs(&context.dir, |run| gone.contains(&run));
-        }
+        step.remove_outputs(&context.dir);
         merge(&mut forgotten, step.jobs);
         place = step.next;
     }
