@@ -178,18 +178,21 @@ impl<'a> Daemon<'a> {
     /// earlier daemon or a client died between commit and removal.
     fn remove_stored_outputs(&mut self) -> StoreResult<()> {
         let log = self.base.join(LOG_DIRECTORY);
-        for attempt in attempts_with_files(&log) {
-            let is_of_no_use = self.store.read(|reader| match attempt.task {
-                Task::Run(run) => {
-                    Ok(reader.output(run, attempt.number)?.is_some() || reader.run(run)?.is_none())
+        let found = attempts_with_files(&log);
+        self.store.read(|reader| {
+            for attempt in found {
+                let is_of_no_use = match attempt.task {
+                    Task::Run(run) => {
+                        reader.output(run, attempt.number)?.is_some() || reader.run(run)?.is_none()
+                    }
+                    Task::Mail(mail) => !reader.is_mail_open(mail)?,
+                };
+                if is_of_no_use {
+                    let _ = fs::remove_file(output_path(&log, attempt));
                 }
-                Task::Mail(mail) => reader.is_mail_open(mail).map(|open| !open),
-            })?;
-            if is_of_no_use {
-                let _ = fs::remove_file(output_path(&log, attempt));
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn run(&mut self) -> Result<()> {
