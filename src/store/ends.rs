@@ -226,12 +226,7 @@ impl Writer<'_> {
                 PendingEnd::Fires(job) | PendingEnd::Count(job) => (job, None),
             };
             let at = run.as_ref().map_or(now, |run| run.finished_at);
-            let facts = EndFacts {
-                run: run.as_ref().map(|run| run.facts),
-                has_run: self.has_unfinished(job)?,
-                has_fire: self.has_fire(job)?,
-                times: self.times_facts(job)?,
-            };
+            let facts = self.end_facts(job, run.as_ref().map(|run| run.facts))?;
             for effect in after(&facts) {
                 match (effect, &run) {
                     (Effect::Settle, _) => self.settle_job(job, at)?,
@@ -289,12 +284,19 @@ struct FinishedRun {
 }
 
 impl Reader<'_> {
-    fn has_unfinished(&self, job: JobId) -> StoreResult<bool> {
-        self.has("SELECT 1 FROM run WHERE job_id = ?1 AND state <> 'finished' LIMIT 1", [job])
-    }
-
-    fn has_fire(&self, job: JobId) -> StoreResult<bool> {
-        self.has(concat!("SELECT 1 FROM trigger WHERE job_id = ?1 AND ", will_fire!(), " LIMIT 1"), [job])
+    fn end_facts(&self, job: JobId, run: Option<RunFacts>) -> StoreResult<EndFacts> {
+        let (has_run, has_fire, is_counting) = self.one(
+            concat!(
+                "SELECT EXISTS (SELECT 1 FROM run WHERE job_id = job.id AND state <> 'finished'),
+                    EXISTS (SELECT 1 FROM trigger WHERE job_id = job.id AND ",
+                will_fire!(),
+                "), times IS NOT NULL FROM job WHERE id = ?1"
+            ),
+            [job],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        let times = if is_counting { self.times_facts(job)? } else { None };
+        Ok(EndFacts { run, has_run, has_fire, times })
     }
 
     /// Returns how many runs of a job may begin and have begun; `None`: any number.
