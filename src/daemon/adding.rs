@@ -78,14 +78,12 @@ pub fn add_job(
 
 fn refused_name(writer: &Writer<'_>, name: &JobName, adding: &Adding<'_>) -> StoreResult<Option<Error>> {
     let taken = |by: &str| Error::conflict(adding.what, format!("the name `{name}` is taken by {by}"));
-    // Before the name is freed: a batch must not replace its own jobs.
-    if writer.name_holder(name)?.is_some_and(|(holder, _)| adding.others.contains(&holder)) {
-        return Ok(Some(taken("an earlier line")));
-    }
-    let holder = free_name(writer, name, adding.clash, adding.now)?;
-    Ok(holder.map(|job| {
-        taken(&format!("job {job}"))
-            .hint("put the new job in its place with `--replace`, or choose another name")
+    // A batch must not replace its own jobs.
+    let holder = free_name(writer, name, adding.clash, adding.others, adding.now)?;
+    Ok(holder.map(|job| match adding.others.contains(&job) {
+        true => taken("an earlier line"),
+        false => taken(&format!("job {job}"))
+            .hint("put the new job in its place with `--replace`, or choose another name"),
     }))
 }
 

@@ -20,18 +20,19 @@ pub enum NameClash {
 /// Takes a name from the job that holds it, so that another job can have it. A job that is done, or of which
 /// only runs are left that are being stopped, gives its name up.
 ///
-/// Returns the living holder if it keeps the name.
+/// Returns the living holder if it keeps the name. `kept`: jobs that are never replaced.
 pub fn free_name(
     writer: &Writer<'_>,
     name: &JobName,
     clash: NameClash,
+    kept: &[JobId],
     now: Timestamp,
 ) -> StoreResult<Option<JobId>> {
     let Some((holder, is_needed)) = writer.name_holder(name)? else { return Ok(None) };
     if is_needed {
         match clash {
-            NameClash::Refuse => return Ok(Some(holder)),
-            NameClash::Replace => writer.retire_job(holder, REPLACED, now)?,
+            NameClash::Replace if !kept.contains(&holder) => writer.retire_job(holder, REPLACED, now)?,
+            NameClash::Refuse | NameClash::Replace => return Ok(Some(holder)),
         }
     }
     writer.release_name(holder)?;

@@ -54,14 +54,14 @@ pub fn run(context: &Context<'_>, args: &RenameArgs) -> Result<u8> {
     let (job, was) = context.change(&what, |writer| {
         let job = find_job(writer, "rename", &args.job)?;
         let was = writer.job(job)?.definition.name;
-        let holder = writer.name_holder(&name)?.map(|(holder, _)| holder);
-        if holder != Some(job) {
-            if let Some(holder) = free_name(writer, &name, NameClash::Refuse, context.now())? {
+        match free_name(writer, &name, NameClash::Refuse, &[], context.now())? {
+            Some(holder) if holder != job => {
                 return Err(Error::conflict(&what, format!("the name `{name}` is taken by job {holder}"))
                     .hint(format!("give that job another name first: `taskq rename {name} NAME`"))
                     .into());
             }
-            writer.rename_job(job, &name)?;
+            Some(_) => {}
+            None => writer.rename_job(job, &name)?,
         }
         Ok((job, was))
     })?;
