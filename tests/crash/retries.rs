@@ -3,11 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use nix::sys::signal::{Signal, kill};
-
 use crate::check::is_whole;
 use crate::harness::Store;
-use crate::storm::{Random, Writes};
+use crate::storm::{Random, kill_daemons};
 
 const RUNS: usize = 60;
 
@@ -58,23 +56,14 @@ fn check(store: &Store) {
 #[test]
 fn no_attempt_is_doubled_or_left_out_while_daemon_and_keeper_are_killed() {
     let store = Store::new();
-    let mut random = Random::new(11);
-    let mut daemon = store.daemon();
+    let daemon = store.daemon();
     let line = serde_json::json!({
         "script": SCRIPT, "retries": RETRIES, "retry_delay": "10ms..40ms", "retry_on": "1-255,signal,lost",
     });
     store.add_lines(&format!("{line}\n").repeat(RUNS));
-    let mut writes = Writes::to(&store.dir.join("taskq.db-wal"));
-    for _ in 0..20 {
-        writes.await_events(1 + random.below(12), None);
-        let keeper = if random.below(3) == 0 { store.keeper() } else { None };
-        daemon.kill();
-        if let Some(keeper) = keeper {
-            // It may have found that it is idle.
-            let _ = kill(keeper, Signal::SIGKILL);
-        }
-        daemon = if random.below(3) == 0 { store.starting_daemon() } else { store.daemon() };
-    }
+    let mut choice = Random::new(12);
+    let victims = &mut |_: &Store| choice.below(3) == 0;
+    let daemon = kill_daemons(&store, daemon, &mut Random::new(11), 20, victims);
     daemon.kill();
     let daemon = store.daemon();
     store.wait_all();

@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 
 use crate::check::{all_is_well, count, finish, is_whole};
-use crate::harness::{MARKS, Store};
+use crate::harness::{Daemon, MARKS, Store};
 use crate::shared::setting;
 
 /// The seed, unless `TASKQ_CRASH_SEED` has another.
@@ -72,15 +72,19 @@ impl Writes {
     }
 }
 
-fn stream_of_runs(runs: usize, deaths: usize, victims: &mut impl FnMut(&Store) -> bool) -> i64 {
-    let store = Store::new();
-    let mut random = Random::new(runs as u64);
-    let mut daemon = store.daemon();
-    store.add_all(vec![MARKS.to_owned(); runs]);
+/// Kills the daemon so many times, each after some writes to the log, and the keeper with it if `victims`
+/// says so. Returns the last daemon.
+pub fn kill_daemons(
+    store: &Store,
+    mut daemon: Daemon,
+    random: &mut Random,
+    deaths: usize,
+    victims: &mut impl FnMut(&Store) -> bool,
+) -> Daemon {
     let mut writes = Writes::to(&store.dir.join("taskq.db-wal"));
     for _ in 0..deaths {
         writes.await_events(1 + random.below(12), None);
-        let keeper = victims(&store).then(|| store.keeper()).flatten();
+        let keeper = victims(store).then(|| store.keeper()).flatten();
         daemon.kill();
         if let Some(keeper) = keeper {
             // It may have found that it is idle.
@@ -88,6 +92,15 @@ fn stream_of_runs(runs: usize, deaths: usize, victims: &mut impl FnMut(&Store) -
         }
         daemon = if random.below(3) == 0 { store.starting_daemon() } else { store.daemon() };
     }
+    daemon
+}
+
+fn stream_of_runs(runs: usize, deaths: usize, victims: &mut impl FnMut(&Store) -> bool) -> i64 {
+    let store = Store::new();
+    let mut random = Random::new(runs as u64);
+    let daemon = store.daemon();
+    store.add_all(vec![MARKS.to_owned(); runs]);
+    let daemon = kill_daemons(&store, daemon, &mut random, deaths, victims);
     daemon.kill();
     let daemon = store.daemon();
     store.wait_all();
