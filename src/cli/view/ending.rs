@@ -30,14 +30,23 @@ pub fn ending(run: &RunView) -> Option<String> {
     Some(shown::escaped(&format!("run {}: {outcome}{detail}", run.run)).into_owned())
 }
 
+/// Returns how it ended, to follow the outcome: `, exit 2`, `, SIGKILL`, or the cause.
+fn detail(
+    outcome: Option<Outcome>,
+    (exit_code, signal): (Option<i32>, Option<i32>),
+    cause: Option<&str>,
+) -> String {
+    match (outcome, exit_code, signal) {
+        (Some(Outcome::Failed), Some(code), _) => format!(", exit {code}"),
+        (Some(Outcome::Failed), None, Some(signal)) => format!(", {}", shown::signal_name(signal)),
+        _ => cause.map_or_else(String::new, |cause| format!(", {cause}")),
+    }
+}
+
 /// Returns a line about an attempt after which the run is tried again.
 pub fn attempt_ending(run: &RunView, ended: &AttemptView, now: Timestamp) -> String {
     let outcome = ended.outcome.map_or_else(String::new, |outcome| format!(" {outcome}"));
-    let detail = match (ended.outcome, ended.exit_code, ended.signal) {
-        (Some(Outcome::Failed), Some(code), _) => format!(", exit {code}"),
-        (Some(Outcome::Failed), None, Some(signal)) => format!(", {}", shown::signal_name(signal)),
-        _ => ended.cause.as_ref().map_or_else(String::new, |cause| format!(", {cause}")),
-    };
+    let detail = detail(ended.outcome, (ended.exit_code, ended.signal), ended.cause.as_deref());
     let next = run.retry_at.filter(|_| run.attempt == ended.number + 1);
     let next =
         next.map_or_else(String::new, |at| format!("; trying again in {}", shown::span(at.since(now))));
@@ -86,11 +95,7 @@ impl Ended {
         };
         let name = run.name.as_ref().map_or_else(String::new, |name| format!(" {name}"));
         let outcome = run.outcome.map_or_else(|| run.state.to_string(), |outcome| outcome.to_string());
-        let detail = match (run.outcome, run.exit_code, run.signal) {
-            (Some(Outcome::Failed), Some(code), _) => format!(", exit {code}"),
-            (Some(Outcome::Failed), None, Some(signal)) => format!(", {}", shown::signal_name(signal)),
-            _ => run.cause.as_ref().map_or_else(String::new, |cause| format!(", {cause}")),
-        };
+        let detail = detail(run.outcome, (run.exit_code, run.signal), run.cause.as_deref());
         shown::escaped(&format!("{}{name} {outcome}{detail}", run.run)).into_owned()
     }
 }

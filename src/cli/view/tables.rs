@@ -107,8 +107,7 @@ pub fn run_table(runs: &[RunView], times: &Times<'_>) -> Table {
     ]);
     for run in runs {
         let started = run.started_at.map(|at| times.show(at));
-        let running = run.started_at.filter(|_| run.finished_at.is_none());
-        let took = run.duration().or_else(|| running.map(|at| times.now.since(at)));
+        let took = took(run.started_at, run.finished_at, times);
         table.push([
             TableCell::new(run.run.to_string()),
             maybe(run.name.as_deref()),
@@ -121,6 +120,11 @@ pub fn run_table(runs: &[RunView], times: &Times<'_>) -> Table {
         ]);
     }
     table.whole(times.are_whole)
+}
+
+/// Returns how long a process ran, or has been running.
+fn took(started: Option<Timestamp>, finished: Option<Timestamp>, times: &Times<'_>) -> Option<Span> {
+    Some(finished.unwrap_or(times.now).since(started?))
 }
 
 pub fn maybe(text: Option<&str>) -> TableCell {
@@ -161,8 +165,7 @@ pub fn attempt_table(attempts: &[AttemptView], times: &Times<'_>) -> Table {
         Column::right("EXIT").unless_unknown(),
     ]);
     for attempt in attempts {
-        let running = attempt.started_at.filter(|_| attempt.finished_at.is_none());
-        let took = attempt.duration().or_else(|| running.map(|at| times.now.since(at)));
+        let took = took(attempt.started_at, attempt.finished_at, times);
         table.push([
             TableCell::new(attempt.number.to_string()),
             maybe(attempt.started_at.map(|at| times.show(at)).as_deref()),
