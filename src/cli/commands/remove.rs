@@ -5,6 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::context::{Context, Failure};
+use crate::cli::import::stored::refuse_line;
 use crate::cli::target::find_job;
 use crate::cli::view::json::document;
 use crate::daemon::remove_outputs;
@@ -74,11 +75,7 @@ pub fn run(context: &Context<'_>, args: &RemoveArgs) -> Result<u8> {
 
 fn remove(writer: &Writer<'_>, id: JobId, text: &str) -> Result<RemovedJson, Failure> {
     let what = format!("{WHAT} `{text}`");
-    if let Some((_, line)) = writer.crontab_line(id)? {
-        return Err(Error::conflict(what, format!("it is line {line} of a stored crontab"))
-            .hint("remove the line from its table, with `taskq crontab -e` or by importing the file again")
-            .into());
-    }
+    refuse_line(writer, id, &what, "remove the line from")?;
     if writer.unfinished_runs(id)?.iter().any(|(_, is_claimed)| *is_claimed) {
         return Err(Error::conflict(what, "it is running")
             .hint(format!("end it first: `taskq cancel --wait {text}`"))

@@ -1,6 +1,8 @@
 //! Owns: `taskq retry`.
 //! Never: attempts of one run, or starting a process (see `keeper`).
 
+use std::collections::HashSet;
+
 use clap::Args;
 
 use crate::cli::context::{Context, Failure};
@@ -50,14 +52,10 @@ pub struct RetryArgs {
 pub fn run(context: &Context<'_>, args: &RetryArgs) -> Result<u8> {
     let now = context.now();
     let runs = context.change(WHAT, |writer| {
-        let mut jobs: Vec<JobId> = Vec::new();
-        let chosen = if args.targets.is_empty() { all_failed(writer)? } else { named(writer, args)? };
+        let mut jobs = if args.targets.is_empty() { all_failed(writer)? } else { named(writer, args)? };
         // A job that was named twice, or by two of its runs, runs once.
-        for job in chosen {
-            if !jobs.contains(&job) {
-                jobs.push(job);
-            }
-        }
+        let mut seen = HashSet::new();
+        jobs.retain(|job| seen.insert(*job));
         Ok(jobs.into_iter().map(|job| writer.add_retry(job, now)).collect::<Result<Vec<RunId>, _>>()?)
     })?;
     if runs.is_empty() && !args.json {

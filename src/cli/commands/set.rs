@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::cli::args::words;
 use crate::cli::context::{Context, Failure};
+use crate::cli::import::stored::refuse_line;
 use crate::cli::job::change::Unset;
 use crate::cli::job::options::JobOptions;
 use crate::cli::job::text::Caller;
@@ -128,11 +129,7 @@ fn refuse_verbs(args: &SetArgs, what: &str) -> Result<()> {
 }
 
 fn refuse_unchangeable(writer: &Writer<'_>, id: JobId, what: &str) -> Result<(), Failure> {
-    if let Some((_, line)) = writer.crontab_line(id)? {
-        return Err(Error::conflict(what, format!("it is line {line} of a stored crontab"))
-            .hint("edit the line in its table, with `taskq crontab -e` or by importing the file again")
-            .into());
-    }
+    refuse_line(writer, id, what, "edit the line in")?;
     if writer.is_done(id)? {
         return Err(Error::conflict(what, "it is done")
             .hint("add a new job with `taskq add`, or run this one again with `taskq retry`")

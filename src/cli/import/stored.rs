@@ -13,6 +13,7 @@ use super::sources::OWN;
 use crate::cli::context::{Context, Failure};
 use crate::cli::output::{Column, Table, TableCell};
 use crate::crontab::lines;
+use crate::domain::JobId;
 use crate::error::{Error, Result};
 use crate::store::Reader;
 
@@ -91,6 +92,19 @@ pub fn find_source(reader: &Reader<'_>, what: &str, text: &Path) -> std::result:
             .hint("list the tables with `taskq import crontab --list`")
             .into()
     })
+}
+
+/// Refuses to change a job that is a line of a stored table. `act`: what is to be done there instead.
+pub fn refuse_line(
+    reader: &Reader<'_>,
+    job: JobId,
+    what: &str,
+    act: &str,
+) -> std::result::Result<(), Failure> {
+    let Some((_, line)) = reader.crontab_line(job)? else { return Ok(()) };
+    Err(Error::conflict(what, format!("it is line {line} of a stored crontab"))
+        .hint(format!("{act} its table, with `taskq crontab -e` or by importing the file again"))
+        .into())
 }
 
 /// Removes a stored table, ends its jobs, and keeps its text in the store's directory. Returns the file with
