@@ -99,7 +99,9 @@ pub fn find_forgotten(
     let mut step = PruneStep::default();
     let mut looked_at = 0;
     while looked_at < rows_max {
-        let Some((job, name, past)) = reader.past_job(place.job)? else { return Ok(step) };
+        let Some((job, name, past)) = reader.past_job(place.job, retention.runs_max)? else {
+            return Ok(step);
+        };
         if job != place.job {
             place = PrunePlace::at(job);
         }

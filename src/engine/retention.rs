@@ -36,8 +36,9 @@ pub struct PastRun {
 pub struct PastJob {
     /// `None` for a living job.
     pub done_at: Option<Timestamp>,
-    /// The number of its latest run, which may be unfinished.
-    pub newest: i64,
+    /// The number of the last of its runs before the latest `Retention::runs_max`, finished or not. `None`:
+    /// it has no more runs than those. Numbers alone do not say it, as later runs may be forgotten already.
+    pub last_surplus: Option<i64>,
     /// Its latest finished run.
     pub last: Option<i64>,
     /// Its latest run that failed.
@@ -58,7 +59,7 @@ pub enum Verdict {
 impl Retention {
     /// Decides on a run. A living job keeps its latest run and its last failure, and a run keeps its mail.
     pub fn judge(&self, run: &PastRun, job: &PastJob, now: Timestamp) -> Verdict {
-        let is_surplus = run.number <= job.newest.saturating_sub_unsigned(self.runs_max);
+        let is_surplus = job.last_surplus.is_some_and(|last| run.number <= last);
         // Later runs were queued later, so they have not finished before this instant either.
         if !is_surplus && run.queued_at >= now - self.age_max {
             return Verdict::KeptWithLater;
@@ -91,7 +92,8 @@ mod tests {
     }
 
     fn living(newest: i64) -> PastJob {
-        PastJob { done_at: None, newest, last: Some(newest), last_failure: None, is_of_crontab: false }
+        let last_surplus = Some(newest - 10);
+        PastJob { done_at: None, last_surplus, last: Some(newest), last_failure: None, is_of_crontab: false }
     }
 
     fn run(number: i64, queued: i64, finished: i64) -> PastRun {

@@ -13,14 +13,20 @@ use crate::engine::{PastJob, PastRun};
 const PARTS_OF_A_RUN: [&str; 3] = ["output", "mail", "attempt"];
 
 impl Reader<'_> {
-    /// Returns the first job with this id or a higher one.
-    pub fn past_job(&self, from: JobId) -> StoreResult<Option<(JobId, Option<JobName>, PastJob)>> {
+    /// Returns the first job with this id or a higher one. `runs_max`: how many of its runs are no surplus.
+    pub fn past_job(
+        &self,
+        from: JobId,
+        runs_max: u64,
+    ) -> StoreResult<Option<(JobId, Option<JobName>, PastJob)>> {
         static SQL: LazyLock<String> = LazyLock::new(|| {
             let failures: Vec<String> =
                 Outcome::failures().iter().map(|outcome| format!("'{outcome}'")).collect();
             // Named, so that this fails if the index does not have the failures.
             format!(
-                "SELECT id, name, done_at, runs,
+                "SELECT id, name, done_at,
+                    iif(runs > ?2, (SELECT number FROM run WHERE job_id = job.id
+                     ORDER BY number DESC LIMIT 1 OFFSET ?2), NULL),
                     (SELECT number FROM run WHERE job_id = job.id AND state = 'finished'
                      ORDER BY number DESC LIMIT 1),
                     (SELECT max(number) FROM run INDEXED BY run_failure
@@ -30,10 +36,11 @@ impl Reader<'_> {
                 failures.join(", ")
             )
         });
-        self.first(&SQL, [from], |row| {
+        let runs_max = i64::try_from(runs_max).unwrap_or(i64::MAX);
+        self.first(&SQL, params![from, runs_max], |row| {
             let past = PastJob {
                 done_at: row.get(2)?,
-                newest: row.get(3)?,
+                last_surplus: row.get(3)?,
                 last: row.get(4)?,
                 last_failure: row.get(5)?,
                 is_of_crontab: row.get(6)?,

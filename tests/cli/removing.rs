@@ -96,3 +96,23 @@ fn prune_forgets_all_but_the_latest_runs_and_the_last_failure_of_a_living_job() 
     home.taskq(&["prune", "--older", "1us", "--keep", "0"]).gives(0, "", "");
     home.taskq(&["run", "a", "--wait"]).gives(0, "1.6\n", "");
 }
+
+#[test]
+fn prune_counts_the_runs_that_are_there_and_not_their_numbers() {
+    let home = Home::with_daemon();
+    let [began, gate] = ["began", "gate"].map(|name| home.fifo(name));
+    let slow = "test -e quick || { read line < began; read line < gate; true; }";
+    home.add(&["--name", "a", "--cron", "@yearly", "--overlap", "allow", "-c", slow]);
+    home.taskq(&["run", "a"]).answer();
+    open_gate(&began);
+    fs::write(home.work().join("quick"), "").expect("the directory is there");
+    for _ in 0..3 {
+        home.taskq(&["run", "a", "--wait"]).answer();
+    }
+    assert_eq!(home.json(&["prune", "--older", "1us"])["jobs"][0]["runs"], 2);
+    open_gate(&gate);
+    home.taskq(&["wait", "a.1"]).gives(0, "", "");
+    home.taskq(&["prune", "--keep", "2"]).gives(0, "", "");
+    let table = "ID  NAME  FORGOTTEN  JOB\n 1  a         1 run  kept\n";
+    home.taskq(&["prune", "--keep", "1", "--dry-run"]).gives(0, table, "");
+}
