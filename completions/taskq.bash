@@ -126,7 +126,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__add)
-            opts="-c -q -h --dir --color --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --name --tag --queue --priority --hold --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --from --replace --quiet --json --help"
+            opts="-c -q -h --dir --color --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --name --tag --queue --priority --hold --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --from --replace --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -218,6 +218,10 @@ _taskq() {
                     return 0
                     ;;
                 --priority)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --after)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -892,7 +896,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__set)
-            opts="-c -h --dir --color --unset --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --tag --queue --priority --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --json --name --hold --help"
+            opts="-c -h --dir --color --unset --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --tag --queue --priority --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --json --name --hold --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -910,7 +914,7 @@ _taskq() {
                     return 0
                     ;;
                 --unset)
-                    COMPREPLY=($(compgen -W "grace kill-after mail missed overlap priority queue retries retry-delay retry-on stdin tag timeout times" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "after any grace kill-after mail missed overlap priority queue retries retry-delay retry-on stdin tag timeout times" -- "${cur}"))
                     return 0
                     ;;
                 --at)
@@ -984,6 +988,10 @@ _taskq() {
                     return 0
                     ;;
                 --priority)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --after)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

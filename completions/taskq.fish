@@ -73,6 +73,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l name -d 'Give it a n
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l tag -d 'Tag it, to find it again (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l queue -d 'Run it in QUEUE; default: the queue `default`' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l priority -d 'Order in its queue, -100 to 100, high first; default: 0' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l after -d 'Run after a run of JOB (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l timeout -d 'Stop a run after SPAN; default: never' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l kill-after -d 'KILL this long after TERM; default: 10s' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l retries -d 'Try a failed run again N times; default: 0' -r
@@ -88,6 +89,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l mail -d 'Mail the ou
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l from -d 'Add many jobs: a JSON object a line; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l clean-env -d 'Start with cron\'s bare environment'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l hold -d 'Add it paused; `taskq resume` starts it'
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l any -d 'Of several --after, one is enough'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l replace -d 'Put the job in the place of the living job of its name'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -s q -l quiet -d 'Print no notes about possible slips'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l json -d 'Print JSON'
@@ -208,7 +210,9 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l dir -d 'Keep jobs, h
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
-complete -c taskq -n "__fish_taskq_using_subcommand set" -l unset -d 'Return OPTION to its default (can be repeated)' -r -f -a "grace\t''
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l unset -d 'Return OPTION to its default (can be repeated)' -r -f -a "after\t''
+any\t''
+grace\t''
 kill-after\t''
 mail\t''
 missed\t''
@@ -237,6 +241,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l env -d 'Set NAME in 
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l tag -d 'Tag it, to find it again (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l queue -d 'Run it in QUEUE; default: the queue `default`' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l priority -d 'Order in its queue, -100 to 100, high first; default: 0' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l after -d 'Run after a run of JOB (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l timeout -d 'Stop a run after SPAN; default: never' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l kill-after -d 'KILL this long after TERM; default: 10s' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l retries -d 'Try a failed run again N times; default: 0' -r
@@ -251,6 +256,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l grace -d 'On time if
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l mail -d 'Mail the output of a run, by sendmail(8)' -r -f
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l name -d 'Give it a name, for use in place of its id' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l clean-env -d 'Start with cron\'s bare environment'
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l any -d 'Of several --after, one is enough'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l hold -d 'Add it paused; `taskq resume` starts it'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -15,6 +15,7 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
+use super::dependencies::refused_new;
 use super::lock::open_store;
 use super::names::{NameClash, free_name};
 use super::poke::Poke;
@@ -95,6 +96,11 @@ pub(super) fn add_requested(
 ) -> StoreResult<AddAnswer> {
     let what = request.job.name.as_ref().map_or_else(|| WHAT.to_owned(), |name| format!("{WHAT} `{name}`"));
     let adding = Adding { what: &what, others: &[], clash: request.clash, request: Some(request.id), now };
+    if !request.job.after.dependencies.is_empty()
+        && let Some(refused) = refused_new(writer, &request.job, &what)?
+    {
+        return Ok(Err(refused));
+    }
     add_job(writer, &request.job, &request.triggers, &adding)
 }
 

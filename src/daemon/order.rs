@@ -53,8 +53,15 @@ pub(super) fn too_long(attempt: Attempt, now: Timestamp) -> Ended {
 }
 
 /// The variables that each start adds.
-const OWN_VARIABLES: [&str; 6] =
-    ["TASKQ_JOB", "TASKQ_RUN", "TASKQ_ATTEMPT", "TASKQ_TRIGGER", "TASKQ_SCHEDULED_AT", "TASKQ_NAME"];
+const OWN_VARIABLES: [&str; 7] = [
+    "TASKQ_JOB",
+    "TASKQ_RUN",
+    "TASKQ_ATTEMPT",
+    "TASKQ_TRIGGER",
+    "TASKQ_SCHEDULED_AT",
+    "TASKQ_NAME",
+    "TASKQ_AFTER_RUNS",
+];
 
 fn own_variables(start: &Start) -> Vec<Vec<u8>> {
     let name = start.job.name.as_ref().map(ToString::to_string);
@@ -65,6 +72,7 @@ fn own_variables(start: &Start) -> Vec<Vec<u8>> {
         Some(start.kind.to_string()),
         Some(start.scheduled_at.to_string()),
         name,
+        start.after_runs.clone(),
     ];
     let named = OWN_VARIABLES.iter().zip(values).filter_map(|(name, value)| Some((name, value?)));
     named.map(|(name, value)| format!("{name}={value}").into_bytes()).collect()

@@ -161,7 +161,7 @@ pub struct JobRef {
 }
 
 /// A job by id or by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum JobKey {
     /// `12`
     Id(JobId),
@@ -200,12 +200,18 @@ fn positive(text: &str) -> Option<i64> {
     text.parse().ok().filter(|n| *n > 0)
 }
 
+impl fmt::Display for JobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
 impl fmt::Display for JobRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.job {
-            JobKey::Id(id) => id.fmt(f)?,
-            JobKey::Name(name) => name.fmt(f)?,
-        }
+        self.job.fmt(f)?;
         self.number.map_or(Ok(()), |number| write!(f, ".{number}"))
     }
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::run::words;
-use super::{JobName, Policy, QueueName, Retry, Tag, Timestamp};
+use super::{After, JobName, Policy, QueueName, Retry, Tag, Timestamp};
 
 /// The command of a job, in bytes: arguments and scripts need not be UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -118,6 +118,8 @@ pub struct NewJob {
     pub priority: i32,
     pub policy: Policy,
     pub retry: Retry,
+    /// The runs of other jobs that each of its runs waits for.
+    pub after: After,
     pub mail: Option<Mail>,
     /// It is paused from the start.
     pub hold: bool,
@@ -139,6 +141,7 @@ impl NewJob {
             priority: 0,
             policy: Policy::default(),
             retry: Retry::default(),
+            after: After::default(),
             mail: None,
             hold: false,
         }

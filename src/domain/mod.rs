@@ -1,6 +1,7 @@
 //! Owns: the nouns of the program, as types that hold only valid values.
 //! Never: I/O, clocks, SQL, imports from another module of the crate.
 
+mod dependency;
 mod ids;
 mod job;
 mod person;
@@ -10,6 +11,7 @@ mod run;
 mod timestamp;
 mod trigger;
 
+pub use dependency::{After, AfterCondition, Dependency};
 pub use ids::{InvalidId, JobId, JobKey, JobName, JobRef, QueueName, RunId, Tag, TriggerId};
 pub use job::{CommandLine, EnvVar, Execution, Mail, MailFormat, MailWhen, NewJob, Stdin, value_of};
 pub use person::Person;

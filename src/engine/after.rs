@@ -30,6 +30,8 @@ pub struct EndFacts {
     pub has_fire: bool,
     /// How many of its runs may begin, and have begun; `None`: any number.
     pub times: Option<TimesFacts>,
+    /// Another job depends on it.
+    pub has_dependents: bool,
 }
 
 /// The count of `--times`.
@@ -64,6 +66,8 @@ pub enum Effect {
     Disarm,
     /// Marks the job as done.
     Settle,
+    /// Looks again at the runs that wait for the job.
+    Wake,
 }
 
 /// Decides on the effects.
@@ -81,6 +85,10 @@ pub fn after_end(facts: &EndFacts) -> Vec<Effect> {
     }
     if !facts.has_run && !has_fire {
         effects.push(Effect::Settle);
+    }
+    let is_over = facts.run.is_some() || effects.contains(&Effect::Settle);
+    if facts.has_dependents && is_over {
+        effects.push(Effect::Wake);
     }
     effects
 }
@@ -115,7 +123,8 @@ mod tests {
     const RUN: RunFacts =
         RunFacts { outcome: Outcome::Success, took: None, output_bytes: 0, mail: None, mean_run: None };
 
-    const BUSY: EndFacts = EndFacts { run: None, has_run: true, has_fire: true, times: None };
+    const BUSY: EndFacts =
+        EndFacts { run: None, has_run: true, has_fire: true, times: None, has_dependents: false };
 
     fn after(run: RunFacts) -> Vec<Effect> {
         after_end(&EndFacts { run: Some(run), ..BUSY })
@@ -124,7 +133,7 @@ mod tests {
     #[test]
     fn a_job_is_done_when_it_has_neither_a_run_nor_a_fire_left() {
         for run in [None, Some(RUN)] {
-            let idle = EndFacts { run, has_run: false, has_fire: false, times: None };
+            let idle = EndFacts { run, has_run: false, has_fire: false, ..BUSY };
             assert_eq!(after_end(&idle), [Effect::Settle]);
             assert_eq!(after_end(&EndFacts { has_run: true, ..idle }), []);
             assert_eq!(after_end(&EndFacts { has_fire: true, ..idle }), []);
@@ -140,6 +149,15 @@ mod tests {
         assert_eq!(after(2, false), []);
         assert_eq!(after(3, true), [Effect::Disarm]);
         assert_eq!(after(3, false), [Effect::Disarm, Effect::Settle]);
+    }
+
+    #[test]
+    fn the_end_of_a_run_or_of_a_job_wakes_the_runs_that_wait_for_it() {
+        let named = EndFacts { has_dependents: true, ..BUSY };
+        assert_eq!(after_end(&named), []);
+        assert_eq!(after_end(&EndFacts { run: Some(RUN), ..named }), [Effect::Wake]);
+        let idle = EndFacts { has_run: false, has_fire: false, ..named };
+        assert_eq!(after_end(&idle), [Effect::Settle, Effect::Wake]);
     }
 
     #[test]

@@ -158,6 +158,7 @@ fn place(due: &Due, accounting: &Accounting, job: &mut Overlapping, plan: &mut P
         fires,
         fate,
         cause,
+        obeys_after: true,
     };
     if let Some((first, count)) = accounting.missed {
         plan.new_runs.push(new(

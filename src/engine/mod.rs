@@ -3,6 +3,7 @@
 
 mod admit;
 mod after;
+mod dependencies;
 mod mails;
 mod misfire;
 mod plan;
@@ -13,6 +14,7 @@ mod retry;
 mod snapshot;
 
 pub use after::{Effect, EndFacts, RunFacts, TimesFacts, after_end};
+pub use dependencies::{Awaited, AwaitedRun, AwaitingRun};
 pub use mails::{OpenMail, pick_mails};
 pub use misfire::{Accounting, Pending, account, first_fire, first_free_fire};
 pub use plan::{Fate, NewRun, Plan};
@@ -29,7 +31,10 @@ use crate::domain::Timestamp;
 /// Decides the next step at `now`.
 pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Plan {
     if snapshot.due.is_empty() && snapshot.due_retries.is_empty() {
-        return admit::admit(&snapshot.queues);
+        return match snapshot.awaiting.as_slice() {
+            [] => admit::admit(&snapshot.queues),
+            awaiting => dependencies::decide(awaiting),
+        };
     }
     Plan { retried: snapshot.due_retries.clone(), ..misfire::fire(now, &snapshot.due) }
 }

@@ -28,6 +28,8 @@ pub struct NewRun {
     pub fate: Fate,
     /// Why, where the outcome alone does not explain it.
     pub cause: Option<&'static str>,
+    /// It waits for the runs that its job depends on.
+    pub obeys_after: bool,
 }
 
 /// The changes of one step.
@@ -46,6 +48,12 @@ pub struct Plan {
     pub postponed: Vec<(RunId, Timestamp)>,
     /// Jobs that are paused because their schedule cannot be read, each with the reason.
     pub broken: Vec<(JobId, String)>,
+    /// Runs that have waited for the runs beside them, and now wait for a slot.
+    pub released: Vec<(RunId, Vec<RunId>)>,
+    /// Runs that end as `skipped`, because they can never start; each with the reason.
+    pub barred: Vec<(RunId, String)>,
+    /// Runs that wait on, until a run that they wait for ends.
+    pub awaiting: Vec<RunId>,
     /// Runs that are claimed for the keeper, in this order.
     pub claimed: Vec<RunId>,
     /// Runs that the keeper has prefetched and must not start now.

@@ -42,6 +42,7 @@ pub fn resume(now: Timestamp, due: &[Due]) -> Result<Plan, String> {
             fires: pending.count(now),
             fate: Fate::Finished(Outcome::Skipped),
             cause: Some("the job was paused"),
+            obeys_after: true,
         });
         plan.advanced.push((due.trigger, pending.next_after(now)));
     }

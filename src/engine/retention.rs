@@ -45,6 +45,10 @@ pub struct PastJob {
     pub last_failure: Option<i64>,
     /// A stored crontab has a line of it.
     pub is_of_crontab: bool,
+    /// A living job depends on it.
+    pub is_depended_on: bool,
+    /// A run of another job waits for one of its runs.
+    pub is_awaited: bool,
 }
 
 /// The fate of a finished run.
@@ -57,15 +61,17 @@ pub enum Verdict {
 }
 
 impl Retention {
-    /// Decides on a run. A living job keeps its latest run and its last failure, and a run keeps its mail.
+    /// Decides on a run. A living job, and one that a living job depends on, keeps its latest run
+    /// and its last failure. A run keeps its mail.
     pub fn judge(&self, run: &PastRun, job: &PastJob, now: Timestamp) -> Verdict {
         let is_surplus = job.last_surplus.is_some_and(|last| run.number <= last);
         // Later runs were queued later, so they have not finished before this instant either.
-        if !is_surplus && run.queued_at >= now - self.age_max {
+        if job.is_awaited || !is_surplus && run.queued_at >= now - self.age_max {
             return Verdict::KeptWithLater;
         }
         let is_old = run.finished_at < now - self.age_max;
-        let is_needed = job.done_at.is_none() && [job.last, job.last_failure].contains(&Some(run.number));
+        let is_needed = (job.done_at.is_none() || job.is_depended_on)
+            && [job.last, job.last_failure].contains(&Some(run.number));
         if (is_surplus || is_old) && !is_needed && !run.has_open_mail {
             Verdict::Forgotten
         } else {
@@ -77,7 +83,7 @@ impl Retention {
     /// with its last run, and one that never had a run when it has been done for as long.
     pub fn forgets_job(&self, job: &PastJob, has_lost: bool, now: Timestamp) -> bool {
         let is_over = |done_at| has_lost || done_at < now - self.age_max;
-        !job.is_of_crontab && job.done_at.is_some_and(is_over)
+        !job.is_of_crontab && !job.is_depended_on && job.done_at.is_some_and(is_over)
     }
 }
 
@@ -93,7 +99,15 @@ mod tests {
 
     fn living(newest: i64) -> PastJob {
         let last_surplus = Some(newest - 10);
-        PastJob { done_at: None, last_surplus, last: Some(newest), last_failure: None, is_of_crontab: false }
+        PastJob {
+            done_at: None,
+            last_surplus,
+            last: Some(newest),
+            last_failure: None,
+            is_of_crontab: false,
+            is_depended_on: false,
+            is_awaited: false,
+        }
     }
 
     fn run(number: i64, queued: i64, finished: i64) -> PastRun {
@@ -125,6 +139,12 @@ mod tests {
     }
 
     #[test]
+    fn nothing_goes_of_a_job_for_which_a_run_waits() {
+        let awaited = PastJob { is_awaited: true, ..living(20) };
+        assert_eq!(RETENTION.judge(&run(1, -50, -50), &awaited, at(100)), Verdict::KeptWithLater);
+    }
+
+    #[test]
     fn a_run_stays_until_its_mail_is_sent() {
         let open = PastRun { has_open_mail: true, ..run(1, -50, -50) };
         assert_eq!(RETENTION.judge(&open, &living(20), at(100)), Verdict::Kept);
@@ -138,5 +158,6 @@ mod tests {
         assert!(RETENTION.forgets_job(&done, false, at(151)));
         assert!(!RETENTION.forgets_job(&living(1), true, at(500)));
         assert!(!RETENTION.forgets_job(&PastJob { is_of_crontab: true, ..done }, true, at(500)));
+        assert!(!RETENTION.forgets_job(&PastJob { is_depended_on: true, ..done }, true, at(500)));
     }
 }

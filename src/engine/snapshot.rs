@@ -2,6 +2,7 @@
 //! Never: reading them (see `store`).
 
 use super::after::TimesFacts;
+use super::dependencies::AwaitingRun;
 use crate::domain::{JobId, Policy, RunId, Timestamp, TriggerId, TriggerKind};
 use crate::schedule::{Schedule, Zone};
 
@@ -12,7 +13,10 @@ pub struct Snapshot {
     pub due: Vec<Due>,
     /// Runs whose next attempt is due, earliest first.
     pub due_retries: Vec<RunId>,
-    /// Queues with waiting or prefetched runs. Empty while fires or retries are due.
+    /// Runs whose dependencies may have been decided. Empty while fires or retries are due, so that all fires
+    /// of an instant are made before.
+    pub awaiting: Vec<AwaitingRun>,
+    /// Queues with waiting or prefetched runs. Empty while fires or retries are due, or runs are `awaiting`.
     pub queues: Vec<QueueState>,
 }
 

@@ -4,7 +4,7 @@
 use rusqlite::{named_params, params};
 
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{Overlap, RunId, Timestamp, rank};
+use crate::domain::{Outcome, Overlap, RunId, Timestamp, rank};
 use crate::engine::{Fate, NewRun, Plan};
 
 /// The changes of a turn that the keeper must receive.
@@ -45,6 +45,15 @@ impl Writer<'_> {
         for (run, at) in &plan.postponed {
             self.set_retry_time(*run, *at)?;
         }
+        for (run, after) in &plan.released {
+            self.release(*run, after)?;
+        }
+        for (run, why) in &plan.barred {
+            self.finish(*run, Outcome::Skipped, Some(why), now)?;
+        }
+        for run in &plan.awaiting {
+            self.keep_awaiting(*run)?;
+        }
         for (job, _) in &plan.broken {
             self.pause_job(*job, now)?;
         }
@@ -61,11 +70,12 @@ impl Writer<'_> {
 
     /// Makes a run, with the queue, rank and limit that its job has now.
     pub fn insert_run(&self, new: &NewRun, now: Timestamp) -> StoreResult<RunId> {
-        let (number, queue, priority, overlap): (i64, String, i32, Overlap) = self.one(
+        let (number, queue, priority, overlap, depends): (i64, String, i32, Overlap, bool) = self.one(
             "UPDATE job SET runs = runs + 1, done_at = NULL WHERE id = ?1
-             RETURNING runs, queue, priority, overlap",
+             RETURNING runs, queue, priority, overlap,
+                EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id)",
             [new.job],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
         )?;
         let run = RunId { job: new.job, number };
         let (state, outcome) = match new.fate {
@@ -74,9 +84,9 @@ impl Writer<'_> {
         };
         self.change(
             "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, fires, queue, rank,
-                at_once, state, queued_at, finished_at, outcome, cause)
+                at_once, state, queued_at, awaits, finished_at, outcome, cause)
              VALUES (:job, :number, :trigger, :trigger_id, :scheduled_at, :fires, :queue, :rank, :at_once,
-                :state, :now, iif(:outcome IS NULL, NULL, :now), :outcome, :cause)",
+                :state, :now, :awaits, iif(:outcome IS NULL, NULL, :now), :outcome, :cause)",
             named_params! {
                 ":job": run.job,
                 ":number": run.number,
@@ -89,6 +99,7 @@ impl Writer<'_> {
                 ":at_once": overlap.at_once(),
                 ":state": state,
                 ":now": now,
+                ":awaits": if depends && outcome.is_none() && new.obeys_after { 2 } else { 0 },
                 ":outcome": outcome,
                 ":cause": new.cause,
             },

@@ -6,8 +6,8 @@ use std::hash::{DefaultHasher, Hasher};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::domain::{
-    CommandLine, JobId, JobName, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap,
-    QueueName, Retry, RetryCauses, RunState, Span, Stdin, Tag, Timestamp, TriggerKind,
+    AfterCondition, CommandLine, JobId, JobName, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode,
+    Outcome, Overlap, QueueName, Retry, RetryCauses, RunState, Span, Stdin, Tag, Timestamp, TriggerKind,
 };
 use crate::schedule::Dialect;
 
@@ -75,7 +75,18 @@ macro_rules! word_columns {
 }
 
 name_columns!(JobName, QueueName, RetryCauses, Tag);
-word_columns!(Dialect, JobState, MailFormat, MailWhen, MissedMode, Outcome, Overlap, RunState, TriggerKind);
+word_columns!(
+    AfterCondition,
+    Dialect,
+    JobState,
+    MailFormat,
+    MailWhen,
+    MissedMode,
+    Outcome,
+    Overlap,
+    RunState,
+    TriggerKind
+);
 
 /// Reads the misfire policy from three columns that start at `first`.
 pub(super) fn missed(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Missed> {

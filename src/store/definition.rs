@@ -5,7 +5,7 @@ use rusqlite::types::{ToSqlOutput, Value};
 use rusqlite::{Row, ToSql};
 
 use super::codec::{command, command_columns, mail, missed, retry, split, stdin, stdin_columns};
-use crate::domain::{Execution, NewJob, Policy};
+use crate::domain::{After, Execution, NewJob, Policy};
 
 /// A column and its value for a job. `read` takes the columns in this order.
 type DefinitionColumn = (&'static str, fn(&NewJob) -> rusqlite::Result<Value>);
@@ -21,6 +21,7 @@ const COLUMNS: &[DefinitionColumn] = &[
     ("user", |job| value(&job.execution.user)),
     ("queue", |job| value(&job.queue.as_str())),
     ("priority", |job| value(&job.priority)),
+    ("after_any", |job| value(&job.after.any)),
     ("overlap", |job| value(&job.policy.overlap)),
     ("missed", |job| value(&job.policy.missed.mode)),
     ("missed_within_us", |job| value(&job.policy.missed.within)),
@@ -38,7 +39,8 @@ const COLUMNS: &[DefinitionColumn] = &[
     ("mail_format", |job| value(&job.mail.as_ref().map(|mail| mail.format))),
 ];
 
-/// Reads the columns, which start at `first`. Name, tags, `hold` and the environment are not among them.
+/// Reads the columns, which start at `first`. Name, tags, dependencies, `hold` and the environment are not
+/// among them.
 pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
     let mut next = first;
     let mut take = |columns: usize| {
@@ -57,6 +59,7 @@ pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
         },
         queue: row.get(take(1))?,
         priority: row.get(take(1))?,
+        after: After { any: row.get(take(1))?, ..After::default() },
         policy: Policy {
             overlap: row.get(take(1))?,
             missed: missed(row, take(3))?,

@@ -56,6 +56,8 @@ pub struct Start {
     pub attempt: u32,
     pub kind: TriggerKind,
     pub scheduled_at: Timestamp,
+    /// The runs that it waited for, as in `12.1 13.4`; `None` if its job depends on none.
+    pub after_runs: Option<String>,
     /// The queue of the run. The job may have another one by now.
     pub queue: String,
     /// The width of that queue; `None`: one slot per CPU.
@@ -196,7 +198,8 @@ impl Writer<'_> {
         now: Timestamp,
     ) -> StoreResult<()> {
         let changed = self.changed(
-            "UPDATE run SET state = 'finished', finished_at = ?3, outcome = ?4, cause = ?5, not_before = NULL
+            "UPDATE run SET state = 'finished', finished_at = ?3, outcome = ?4, cause = ?5, not_before = NULL,
+                awaits = 0
              WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
             params![run.job, run.number, now, outcome, cause],
         )?;
@@ -231,6 +234,7 @@ impl Writer<'_> {
                 match (effect, &run) {
                     (Effect::Settle, _) => self.settle_job(job, at)?,
                     (Effect::Disarm, _) => self.remove_fires(job)?,
+                    (Effect::Wake, _) => self.wake_dependents(job)?,
                     (Effect::Learn(mean), Some(run)) => self.set_mean_run(&run.queue, mean)?,
                     (Effect::Mail, Some(run)) => self.queue_mail(run.id, run.user.as_deref(), at)?,
                     (Effect::Learn(_) | Effect::Mail, None) => {
@@ -296,7 +300,8 @@ impl Reader<'_> {
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
         let times = if is_counting { self.times_facts(job)? } else { None };
-        Ok(EndFacts { run, has_run, has_fire, times })
+        let has_dependents = self.has_dependents(job)?;
+        Ok(EndFacts { run, has_run, has_fire, times, has_dependents })
     }
 
     /// Returns how many runs of a job may begin and have begun; `None`: any number.
@@ -348,7 +353,8 @@ impl Reader<'_> {
         static SQL: LazyLock<String> = LazyLock::new(|| {
             format!(
                 "SELECT run.attempt, run.trigger, run.scheduled_at, run.queue,
-                    (SELECT slots FROM queue WHERE name = run.queue), job.name, {}, environment.vars
+                    (SELECT slots FROM queue WHERE name = run.queue), run.after_runs, job.name, {},
+                    environment.vars
                  FROM run JOIN job ON job.id = run.job_id
                     JOIN environment ON environment.id = job.environment_id
                  WHERE run.job_id = ?1 AND run.number = ?2",
@@ -363,7 +369,8 @@ impl Reader<'_> {
                 scheduled_at: row.get(2)?,
                 queue: row.get(3)?,
                 slots: row.get(4)?,
-                job: NewJob { name: row.get(5)?, ..definition::read_whole(row, 6)? },
+                after_runs: row.get(5)?,
+                job: NewJob { name: row.get(6)?, ..definition::read_whole(row, 7)? },
             })
         })
     }

@@ -31,7 +31,12 @@ impl Reader<'_> {
                      ORDER BY number DESC LIMIT 1),
                     (SELECT max(number) FROM run INDEXED BY run_failure
                      WHERE job_id = job.id AND outcome IN ({})),
-                    EXISTS (SELECT 1 FROM crontab_entry WHERE job_id = job.id)
+                    EXISTS (SELECT 1 FROM crontab_entry WHERE job_id = job.id),
+                    EXISTS (SELECT 1 FROM dependency JOIN job AS other ON other.id = dependency.job_id
+                        WHERE other.done_at IS NULL AND (on_id = job.id OR on_name = job.name)),
+                    EXISTS (SELECT 1 FROM dependency JOIN run ON run.job_id = dependency.job_id
+                        WHERE run.state <> 'finished' AND run.awaits > 0
+                            AND (on_id = job.id OR on_name = job.name))
                  FROM job WHERE id >= ?1 ORDER BY id LIMIT 1",
                 failures.join(", ")
             )
@@ -44,6 +49,8 @@ impl Reader<'_> {
                 last: row.get(4)?,
                 last_failure: row.get(5)?,
                 is_of_crontab: row.get(6)?,
+                is_depended_on: row.get(7)?,
+                is_awaited: row.get(8)?,
             };
             Ok((row.get(0)?, row.get(1)?, past))
         })
@@ -99,7 +106,7 @@ impl Writer<'_> {
             let sql = format!("DELETE FROM {part} WHERE run_id IN (SELECT id FROM run WHERE job_id = ?1)");
             self.change(&sql, [job])?;
         }
-        for part in ["run", "trigger", "tag"] {
+        for part in ["run", "trigger", "tag", "dependency"] {
             self.change(&format!("DELETE FROM {part} WHERE job_id = ?1"), [job])?;
         }
         let environment: i64 =

@@ -82,7 +82,7 @@ const COLUMNS: &str = "job.id, job.name, job.created_at, job.paused_at, job.done
     (SELECT min(next_at) FROM trigger WHERE job_id = job.id),
     (SELECT CASE
         WHEN max(state = 'running') THEN 'running'
-        WHEN max(held = 0 AND state = 'queued')
+        WHEN max(held = 0 AND state = 'queued' AND awaits = 0)
             THEN iif((SELECT paused_at IS NULL FROM queue WHERE name = job.queue), 'queued', 'blocked')
         WHEN max(held = 0) THEN 'blocked'
      END FROM run WHERE job_id = job.id AND state <> 'finished')";
@@ -193,6 +193,7 @@ impl Reader<'_> {
         )?;
         job.definition.tags =
             self.all("SELECT tag FROM tag WHERE job_id = ?1 ORDER BY tag", [job.id], |row| row.get(0))?;
+        job.definition.after.dependencies = self.dependencies(job.id)?;
         job.triggers = self.triggers(job.id)?;
         Ok(())
     }

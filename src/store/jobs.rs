@@ -83,6 +83,10 @@ impl Reader<'_> {
         )
     }
 
+    pub fn name_of(&self, job: JobId) -> StoreResult<Option<JobName>> {
+        self.one("SELECT name FROM job WHERE id = ?1", [job], |row| row.get(0))
+    }
+
     /// Returns whether a job will not fire again.
     pub fn is_done(&self, job: JobId) -> StoreResult<bool> {
         self.one("SELECT done_at IS NOT NULL FROM job WHERE id = ?1", [job], |row| row.get(0))
@@ -104,11 +108,14 @@ impl Writer<'_> {
     ) -> StoreResult<JobId> {
         let id = self.insert_job(job, request, now)?;
         self.set_tags(id, &job.tags)?;
+        if !job.after.dependencies.is_empty() {
+            self.set_dependencies(id, &job.after.dependencies)?;
+        }
         for trigger in triggers {
             self.insert_trigger(id, trigger, job.hold)?;
         }
         if triggers.is_empty() {
-            self.add_manual_run(id, now)?;
+            self.add_run(id, TriggerKind::Manual, true, now)?;
             if job.hold {
                 self.hold(id, true)?;
             }
@@ -175,19 +182,33 @@ impl Writer<'_> {
         )
     }
 
-    /// Queues a run that no trigger fired.
+    /// Queues a run that no trigger fired, and that waits for no other job.
     pub fn add_manual_run(&self, job: JobId, now: Timestamp) -> StoreResult<RunId> {
-        self.add_run(job, TriggerKind::Manual, now)
+        self.add_run(job, TriggerKind::Manual, false, now)
     }
 
     /// Queues a run that does the work of a finished one again.
     pub fn add_retry(&self, job: JobId, now: Timestamp) -> StoreResult<RunId> {
-        self.add_run(job, TriggerKind::Retry, now)
+        self.add_run(job, TriggerKind::Retry, true, now)
     }
 
-    fn add_run(&self, job: JobId, kind: TriggerKind, now: Timestamp) -> StoreResult<RunId> {
-        let run =
-            NewRun { job, trigger: None, kind, scheduled_at: now, fires: 1, fate: Fate::Queued, cause: None };
+    fn add_run(
+        &self,
+        job: JobId,
+        kind: TriggerKind,
+        obeys_after: bool,
+        now: Timestamp,
+    ) -> StoreResult<RunId> {
+        let run = NewRun {
+            job,
+            trigger: None,
+            kind,
+            scheduled_at: now,
+            fires: 1,
+            fate: Fate::Queued,
+            cause: None,
+            obeys_after,
+        };
         self.insert_run(&run, now)
     }
 
@@ -225,8 +246,9 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Gives the waiting runs of a job the queue, rank and limit that it has now.
+    /// Gives the waiting runs of a job the queue, rank, limit and dependencies that it has now.
     pub fn requeue_waiting(&self, id: JobId, job: &NewJob) -> StoreResult<()> {
+        self.await_again(id)?;
         self.change(
             "UPDATE run SET queue = ?2, rank = ?3, at_once = ?4
              WHERE job_id = ?1 AND state <> 'finished' AND keeper IS NULL",

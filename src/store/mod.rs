@@ -15,6 +15,7 @@ mod codec;
 mod commits;
 mod crontabs;
 mod definition;
+mod dependencies;
 mod directory;
 mod ends;
 mod error;

@@ -31,7 +31,7 @@ impl Reader<'_> {
                 (SELECT count(*) FROM run WHERE run.queue = queue.name
                     AND state = 'queued' AND state <> 'finished' AND keeper IS NOT NULL)
                 + (SELECT count(*) FROM run WHERE run.queue = queue.name
-                    AND state = 'queued' AND keeper IS NULL AND held = 0)
+                    AND state = 'queued' AND keeper IS NULL AND held = 0 AND awaits = 0)
              FROM queue ORDER BY name",
             [],
             |row| {

@@ -24,6 +24,10 @@ pub struct RunView {
     pub state: RunState,
     /// It waits because its job is paused.
     pub held: bool,
+    /// It waits for runs of other jobs.
+    pub blocked: bool,
+    /// The runs that it waited for, as in `12.1 13.4`; `None` if its job depends on none.
+    pub after_runs: Option<String>,
     pub queued_at: Timestamp,
     /// When its stop was requested.
     pub stop_at: Option<Timestamp>,
@@ -126,7 +130,8 @@ pub struct RunFilter {
 const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigger, run.scheduled_at,
     run.fires, run.queue, run.state, run.held, run.queued_at, run.stop_at, run.pid, run.started_at,
     run.finished_at, run.outcome, run.exit_code, run.signal, run.cause, run.user_us, run.system_us,
-    run.max_rss_kib, run.output_bytes, run.is_unattended, run.not_before";
+    run.max_rss_kib, run.output_bytes, run.is_unattended, run.not_before,
+    run.awaits > 0, run.after_runs";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
     Ok(RunView {
@@ -154,6 +159,8 @@ fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
         output_bytes: row.get(22)?,
         unattended: row.get(23)?,
         retry_at: row.get(24)?,
+        blocked: row.get(25)?,
+        after_runs: row.get(26)?,
     })
 }
 

@@ -37,6 +37,7 @@ CREATE TABLE job (
     user TEXT,                              -- NULL: the daemon's
     queue TEXT NOT NULL REFERENCES queue (name),
     priority INTEGER NOT NULL CHECK (priority BETWEEN -100 AND 100),
+    after_any INTEGER NOT NULL DEFAULT 0 CHECK (after_any IN (0, 1)),       -- one dependency is enough
     overlap TEXT NOT NULL CHECK (overlap IN ('skip', 'wait', 'allow', 'replace')),
     missed TEXT NOT NULL CHECK (missed IN ('once', 'all', 'skip')),
     missed_within_us INTEGER CHECK (missed_within_us >= 0),
@@ -69,6 +70,19 @@ CREATE TABLE tag (
     PRIMARY KEY (job_id, tag)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tag_job ON tag (tag, job_id);
+
+-- A run of `job_id` waits for a run of another job, which is looked up by name or id at each decision.
+CREATE TABLE dependency (
+    job_id INTEGER NOT NULL REFERENCES job (id),
+    place INTEGER NOT NULL,                 -- in the order in which they were given
+    on_id INTEGER,
+    on_name TEXT,
+    condition TEXT NOT NULL CHECK (condition IN ('success', 'failed', 'done')),
+    PRIMARY KEY (job_id, place),
+    CHECK ((on_id IS NULL) <> (on_name IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX dependency_id ON dependency (on_id, job_id) WHERE on_id IS NOT NULL;
+CREATE INDEX dependency_name ON dependency (on_name, job_id) WHERE on_name IS NOT NULL;
 
 CREATE TABLE trigger (
     id INTEGER PRIMARY KEY AUTOINCREMENT,   -- runs name it: a replaced trigger must not be taken for another
@@ -112,6 +126,9 @@ CREATE TABLE run (
     held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
     is_counted INTEGER NOT NULL DEFAULT 0 CHECK (is_counted IN (0, 1)),     -- in `job.begun`
     queued_at INTEGER NOT NULL,
+    -- 1: it waits for runs of other jobs. 2: the same, and one of them may have ended.
+    awaits INTEGER NOT NULL DEFAULT 0 CHECK (awaits IN (0, 1, 2)),
+    after_runs TEXT,                        -- the runs that it waited for, as in `12.1 13.4`
     not_before INTEGER,                     -- retrying: no start before then
     keeper INTEGER,                         -- claimed: the instance of the keeper that is to start it
     claimed_at INTEGER,
@@ -138,6 +155,7 @@ CREATE TABLE run (
     CHECK (state <> 'retrying' OR (attempt > 1 AND keeper IS NULL)),
     CHECK ((state = 'retrying') = (not_before IS NOT NULL)),
     CHECK ((keeper IS NULL) = (claimed_at IS NULL)),
+    CHECK (awaits = 0 OR (state = 'queued' AND keeper IS NULL)),
     CHECK (exit_code IS NULL OR signal IS NULL),
     CHECK (outcome <> 'success' OR exit_code = 0)
 ) STRICT;
@@ -147,7 +165,9 @@ CREATE UNIQUE INDEX run_fire ON run (job_id, trigger_id, scheduled_at, ifnull(ar
     WHERE trigger_id IS NOT NULL AND event_id IS NULL;
 CREATE UNIQUE INDEX run_event ON run (job_id, trigger_id, event_id, ifnull(array_index, -1))
     WHERE event_id IS NOT NULL;
-CREATE INDEX run_waiting ON run (queue, rank, id) WHERE state = 'queued' AND keeper IS NULL AND held = 0;
+CREATE INDEX run_waiting ON run (queue, rank, id)
+    WHERE state = 'queued' AND keeper IS NULL AND held = 0 AND awaits = 0;
+CREATE INDEX run_awaiting ON run (id) WHERE awaits = 2;
 CREATE INDEX run_retrying ON run (not_before) WHERE state = 'retrying' AND held = 0;
 CREATE INDEX run_claimed ON run (queue, state) WHERE state <> 'finished' AND keeper IS NOT NULL;
 CREATE INDEX run_unfinished ON run (job_id) WHERE state <> 'finished';

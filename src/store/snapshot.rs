@@ -32,9 +32,9 @@ pub struct ClaimedRun {
 }
 
 impl Reader<'_> {
-    /// Returns the facts at `now`. Queues are left out while fires or retries are due, and without
-    /// `prefetch_max`, which is `None` if there is no keeper. `default_slots`: the slots of a queue without a
-    /// width.
+    /// Returns the facts at `now`. Queues are left out while something else is to be decided first, and
+    /// without `prefetch_max`, which is `None` if there is no keeper. `default_slots`: the slots of a queue
+    /// without a width.
     pub fn snapshot(
         &self,
         now: Timestamp,
@@ -43,13 +43,15 @@ impl Reader<'_> {
         prefetch_max: Option<&PrefetchMax<'_>>,
     ) -> StoreResult<Snapshot> {
         let (due, due_retries) = (self.due(now, system_zone)?, self.due_retries(now)?);
+        if !due.is_empty() || !due_retries.is_empty() {
+            return Ok(Snapshot { due, due_retries, ..Snapshot::default() });
+        }
+        let awaiting = self.awaiting_runs()?;
         let queues = match prefetch_max {
-            Some(prefetch_max) if due.is_empty() && due_retries.is_empty() => {
-                self.queue_states(default_slots, prefetch_max)?
-            }
+            Some(prefetch_max) if awaiting.is_empty() => self.queue_states(default_slots, prefetch_max)?,
             Some(_) | None => Vec::new(),
         };
-        Ok(Snapshot { due, due_retries, queues })
+        Ok(Snapshot { awaiting, queues, ..Snapshot::default() })
     }
 
     fn due(&self, now: Timestamp, system_zone: &Zone) -> StoreResult<Vec<Due>> {
@@ -204,7 +206,8 @@ impl Reader<'_> {
                     (SELECT count(*) FROM run AS other WHERE other.job_id = run.job_id
                         AND other.state <> 'finished' AND (other.keeper IS NOT NULL OR other.attempt > 1
                             AND other.id <> run.id AND (run.attempt = 1 OR other.id < run.id)))) AS beside
-                FROM run WHERE queue = ?1 AND state = 'queued' AND keeper IS NULL AND held = 0)
+                FROM run WHERE queue = ?1 AND state = 'queued' AND keeper IS NULL AND held = 0
+                    AND awaits = 0)
              WHERE at_once IS NULL OR beside < at_once ORDER BY rank, id",
         )?;
         let candidates = statement.query_map([queue], |row| {

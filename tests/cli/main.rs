@@ -11,6 +11,7 @@ mod batch;
 mod control;
 mod crontab;
 mod daemon;
+mod dependencies;
 mod environment;
 mod export;
 mod filter;

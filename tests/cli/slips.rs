@@ -86,9 +86,9 @@ const OPTIONS: &[Slip] = &[
     ("add --label x true", "cannot add job: there is no option `--label`", "did you mean `--tag`?"),
     ("add --group x true", "cannot add job: there is no option `--group`", "did you mean `--queue`?"),
     (
-        "add --after 3 true",
-        "cannot add job: there is no option `--after`",
-        "a job cannot wait for another yet; use `taskq wait 3 && taskq add COMMAND`",
+        "add --depends-on 3 true",
+        "cannot add job: there is no option `--depends-on`",
+        "did you mean `--after`?",
     ),
     (
         "add --max-retries 3 true",

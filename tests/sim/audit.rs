@@ -10,6 +10,7 @@ use taskq::engine::Retention;
 use taskq::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use taskq::schedule::{Schedule, Zone};
 
+use crate::dependencies::Dependencies;
 use crate::keeper::{Keeper, Ledger};
 use crate::mails::Mails;
 use crate::model::{Owed, Trigger};
@@ -30,6 +31,7 @@ pub struct Audit {
     pub mailing: BTreeMap<i64, MailWhen>,
     pub mails: Mails,
     pub retries: Retries,
+    pub dependencies: Dependencies,
     /// How many runs of the triggers of each job have begun.
     begun: BTreeMap<i64, i64>,
     pub rows: BTreeMap<i64, Row>,
@@ -49,6 +51,7 @@ impl Audit {
             mailing: BTreeMap::new(),
             mails: Mails::default(),
             retries: Retries::default(),
+            dependencies: Dependencies::default(),
             begun: BTreeMap::new(),
             rows: BTreeMap::new(),
             before_step_back: 0,
@@ -92,9 +95,17 @@ impl Audit {
             self.last = self.last.max(new.id);
             self.rows.insert(new.id, new.clone());
         }
+        self.judge_dependencies(&changes);
         self.count_begins();
         self.mails.scan(self.db.mails(), &changes, &self.mailing, ledger);
         changes
+    }
+
+    fn judge_dependencies(&self, changes: &Changes) {
+        let (jobs, done) = (self.db.jobs(), self.db.done_jobs());
+        for (old, new) in changes {
+            self.dependencies.judge(old.as_ref(), new, &self.rows, &jobs, &done);
+        }
     }
 
     /// Holds the count of `--times` against the runs that have begun. A job whose runs have all begun fires
@@ -162,6 +173,7 @@ impl Audit {
         }
         self.settle_owed(&owed, &changes);
         self.check_overlap(&changes, &owed);
+        self.dependencies.check_waiting(&self.rows, &self.db.jobs(), &self.db.done_jobs());
         self.check_starts(&changes, instance, done);
         self.check_standing();
         let fires = self.db.triggers().into_iter().filter(|row| !row.held).filter_map(|row| row.next_at);
@@ -186,7 +198,13 @@ impl Audit {
             let is_surplus = of_job().count() as u64 > retention.runs_max;
             let is_old = row.finished_at.is_some_and(|at| at < (now - retention.age_max).as_micros());
             assert!(is_surplus || is_old, "forgotten, and neither old nor too much: {row:?}");
-            if jobs.contains(&row.job) && !done.contains(&row.job) {
+            let is_living = |job: &i64| jobs.contains(job) && !done.contains(job);
+            let is_needed = |job: &i64| {
+                is_living(job)
+                    || jobs.iter().any(|by| is_living(by) && self.dependencies.depends_on(*by, *job))
+            };
+            if is_needed(&row.job) {
+                assert!(jobs.contains(&row.job), "a job that another one depends on: {row:?}");
                 let finished = || of_job().filter(|other| other.id != row.id && !other.is_open());
                 assert!(finished().next().is_some(), "the latest run of a living job: {row:?}");
                 let is_failure = |other: &Row| other.outcome.is_some_and(Outcome::is_failure);
@@ -247,7 +265,9 @@ impl Audit {
             let others = self.open_rows().filter(|other| other.job == row.job && other.id != row.id);
             let (older, newer): (Vec<&Row>, Vec<&Row>) = others.partition(|other| other.id < row.id);
             if row.outcome == Some(Outcome::Skipped) {
-                if self.has_all_runs(row) {
+                // A run that this turn has made and barred was unfinished when the fire was placed.
+                let has_barred = changes.iter().any(|(_, other)| other.job == row.job && other.is_barred());
+                if has_barred || self.has_all_runs(row) {
                     continue;
                 }
                 assert!(trigger.overlap != Overlap::Allow, "skipped for nothing: {row:?}");
@@ -326,7 +346,11 @@ impl Audit {
     fn startable(&self) -> Vec<&Row> {
         let is_startable = |row: &&Row| {
             let is_free = |at_once| self.beside(row) < at_once;
-            row.waits() && row.state == "queued" && !row.held && row.at_once.is_none_or(is_free)
+            row.waits()
+                && row.state == "queued"
+                && row.awaits == 0
+                && !row.held
+                && row.at_once.is_none_or(is_free)
         };
         self.open_rows().filter(is_startable).collect()
     }

@@ -5,6 +5,7 @@ use taskq::domain::{MailWhen, Missed, MissedMode, Overlap, Policy, Span};
 use taskq::engine::Retention;
 
 use crate::clients::{When, Wish};
+use crate::dependencies;
 use crate::keeper::Script;
 use crate::retries;
 use crate::rows::Row;
@@ -241,5 +242,8 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
         wish = wish.mail(*rng.pick(MailWhen::ALL));
     }
     wish.job.retry = retries::random(world);
+    let done = world.audit.db.done_jobs();
+    let living: Vec<i64> = world.audit.jobs.iter().copied().filter(|job| !done.contains(job)).collect();
+    wish.job.after = dependencies::random(&mut world.rng, &living);
     wish
 }

@@ -112,6 +112,8 @@ impl World {
         }
         self.audit.jobs.insert(id.0);
         self.audit.retries.added(id.0, job.retry);
+        self.audit.dependencies.added(id.0, &job.after, !adding.when.is_empty());
+        self.note(format!("    after {:?}", job.after));
         self.audit.mailing.extend(job.mail.iter().map(|mail| (id.0, mail.when)));
         if job.policy.overlap != Overlap::Allow {
             self.ledger.serial.insert(id.0);

@@ -8,6 +8,7 @@ mod audit;
 mod chance;
 mod clients;
 mod daemon;
+mod dependencies;
 mod keeper;
 mod mails;
 mod model;

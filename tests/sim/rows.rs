@@ -33,6 +33,9 @@ pub struct Row {
     pub signal: Option<i32>,
     pub is_unattended: bool,
     pub not_before: Option<i64>,
+    pub awaits: i64,
+    pub after_runs: Option<String>,
+    pub cause: Option<String>,
 }
 
 impl Row {
@@ -52,6 +55,13 @@ impl Row {
     pub fn counts(&self) -> bool {
         let is_refused = matches!(self.outcome, Some(Outcome::SpawnFailed | Outcome::Lost));
         self.trigger.is_some() && (self.started_at.is_some() || self.attempt > 1 || is_refused)
+    }
+
+    /// Returns whether it was skipped because it can never start after another job's run.
+    pub fn is_barred(&self) -> bool {
+        let says = |part: &str| self.cause.as_ref().is_some_and(|cause| cause.contains(part));
+        self.outcome == Some(Outcome::Skipped)
+            && (says("it waited for") || says("will have none") || says("to run after"))
     }
 
     /// Returns whether it is claimed, or between two attempts.
@@ -100,7 +110,7 @@ pub struct MailRow {
 const COLUMNS: &str =
     "id, job_id, number, attempt, trigger, trigger_id, scheduled_at, fires, queue, rank, at_once,
     state, held, queued_at, keeper, stop_at, pid, started_at, finished_at, outcome, exit_code, signal,
-    is_unattended, not_before";
+    is_unattended, not_before, awaits, after_runs, cause";
 
 fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
@@ -128,6 +138,9 @@ fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         signal: row.get(21)?,
         is_unattended: row.get(22)?,
         not_before: row.get(23)?,
+        awaits: row.get(24)?,
+        after_runs: row.get(25)?,
+        cause: row.get(26)?,
     })
 }
 

@@ -19,7 +19,7 @@ use crate::cli::job::options::JobOptions;
 use crate::cli::job::text::{Caller, ReadJob};
 use crate::cli::view::json::{JobJson, Jobs, OneJob, document};
 use crate::cli::view::times::Times;
-use crate::daemon::{Adding, add, add_job, running_daemon};
+use crate::daemon::{Adding, add, add_job, check_batch, running_daemon};
 use crate::error::{Error, Result as TaskResult};
 use crate::store::{JobView, Writer};
 
@@ -174,6 +174,9 @@ fn store_all(writer: &Writer<'_>, jobs: &[ReadJob], here: &Caller) -> Result<Vec
             Adding { what: &read.what, others: &ids, clash: read.clash, request: None, now: here.now };
         ids.push(add_job(writer, &read.job, &read.triggers, &adding)??);
     }
+    let depends = |(read, _): &(&ReadJob, &JobId)| !read.job.after.dependencies.is_empty();
+    let dependent = jobs.iter().zip(&ids).filter(depends).map(|(read, id)| (*id, read.what.as_str()));
+    check_batch(writer, &dependent.collect::<Vec<_>>())??;
     Ok(ids)
 }
 

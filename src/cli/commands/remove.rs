@@ -21,7 +21,8 @@ pub const WHAT: &str = "remove job";
 /// The runs, their outputs and unsent mails go too, and nothing brings them
 /// back. The name is free for another job; the id is not used again. A job that
 /// is running is refused: `taskq cancel` ends it. So is a line of a stored
-/// crontab, which is removed from its table.
+/// crontab, which is removed from its table, and a job that another one runs
+/// after.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -62,7 +63,8 @@ pub fn run(context: &Context<'_>, args: &RemoveArgs) -> Result<u8> {
                 found.push((job, text));
             }
         }
-        found.into_iter().map(|(job, text)| remove(writer, job, text)).collect::<Result<Vec<_>, _>>()
+        let all: Vec<JobId> = found.iter().map(|(job, _)| *job).collect();
+        found.into_iter().map(|named| remove(writer, named, &all)).collect::<Result<Vec<_>, _>>()
     })?;
     remove_outputs(&context.dir, |run| jobs.iter().any(|job| job.id == run.job));
     if args.json {
@@ -73,7 +75,7 @@ pub fn run(context: &Context<'_>, args: &RemoveArgs) -> Result<u8> {
     Ok(0)
 }
 
-fn remove(writer: &Writer<'_>, id: JobId, text: &str) -> Result<RemovedJson, Failure> {
+fn remove(writer: &Writer<'_>, (id, text): (JobId, &str), removed: &[JobId]) -> Result<RemovedJson, Failure> {
     let what = format!("{WHAT} `{text}`");
     refuse_line(writer, id, &what, "remove the line from")?;
     if writer.unfinished_runs(id)?.iter().any(|(_, is_claimed)| *is_claimed) {
@@ -81,7 +83,13 @@ fn remove(writer: &Writer<'_>, id: JobId, text: &str) -> Result<RemovedJson, Fai
             .hint(format!("end it first: `taskq cancel --wait {text}`"))
             .into());
     }
-    let name = writer.job(id)?.definition.name;
+    let name = writer.name_of(id)?;
+    let dependents = writer.dependents(id, name.as_ref())?;
+    if let Some(dependent) = dependents.into_iter().find(|job| !removed.contains(job)) {
+        return Err(Error::conflict(what, format!("job {dependent} runs after it"))
+            .hint(format!("change that one first: `taskq set {dependent} --unset after`"))
+            .into());
+    }
     let runs = writer.count_runs(&RunFilter { job: Some(id), ..RunFilter::default() })?;
     writer.remove_job(id)?;
     Ok(RemovedJson { id, name, runs })

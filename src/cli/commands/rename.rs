@@ -8,7 +8,7 @@ use crate::cli::context::Context;
 use crate::cli::target::find_job;
 use crate::cli::view::json::document;
 use crate::daemon::{NameClash, free_name};
-use crate::domain::{JobId, JobName};
+use crate::domain::{JobId, JobKey, JobName};
 use crate::error::{Error, Result};
 
 pub const WHAT: &str = "rename job";
@@ -53,7 +53,7 @@ pub fn run(context: &Context<'_>, args: &RenameArgs) -> Result<u8> {
     let name: JobName = args.name.parse().map_err(|error| Error::usage(&what, error))?;
     let (job, was) = context.change(&what, |writer| {
         let job = find_job(writer, "rename", &args.job)?;
-        let was = writer.job(job)?.definition.name;
+        let was = writer.name_of(job)?;
         match free_name(writer, &name, NameClash::Refuse, &[], context.now())? {
             Some(holder) if holder != job => {
                 return Err(Error::conflict(&what, format!("the name `{name}` is taken by job {holder}"))
@@ -61,7 +61,16 @@ pub fn run(context: &Context<'_>, args: &RenameArgs) -> Result<u8> {
                     .into());
             }
             Some(_) => {}
-            None => writer.rename_job(job, &name)?,
+            None => {
+                // Dependencies by the old name follow, unless they mean another job.
+                let old = was.as_ref().map(|was| (was, JobKey::Name(was.clone())));
+                if let Some((was, key)) = old
+                    && writer.find_job(&key)? == Some(job)
+                {
+                    writer.rename_in_dependencies(was, &name)?;
+                }
+                writer.rename_job(job, &name)?;
+            }
         }
         Ok((job, was))
     })?;

@@ -17,7 +17,7 @@ pub const WHAT: &str = "run job";
 /// Run jobs now, in addition to their schedule
 ///
 /// Prints the name of each run, as in backup.3. Each run waits for a slot of
-/// its queue.
+/// its queue, but not for the jobs of --after.
 ///
 /// With --wait or --follow on one job, the exit status is the run's own: its
 /// exit code, 128+N after signal N, 124 timed out, 125 taskq could not run it,

@@ -14,6 +14,7 @@ use crate::cli::target::{find_job, find_queue};
 use crate::cli::view::json::document;
 use crate::cli::view::options::option_texts;
 use crate::cli::view::tables::trigger_text;
+use crate::daemon::refused_change;
 use crate::domain::{JobId, NewJob, TriggerSpec};
 use crate::error::{Error, Result};
 use crate::schedule::Zone;
@@ -51,8 +52,9 @@ pub struct SetArgs {
 
     /// Return OPTION to its default (can be repeated)
     ///
-    /// One of grace, kill-after, mail, missed, overlap, priority, queue,
-    /// stdin, tag and timeout.
+    /// One of after, any, grace, kill-after, mail, missed, overlap,
+    /// priority, queue, retries, retry-delay, retry-on, stdin, tag,
+    /// timeout and times.
     #[arg(
         long,
         value_name = "OPTION",
@@ -93,11 +95,16 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
         let id = find_job(writer, "set", &name)?;
         refuse_unchangeable(writer, id, &what)?;
         let (mut old, specs) = writer.definition(id)?;
-        old.tags = writer.job(id)?.definition.tags;
+        let view = writer.job(id)?;
+        (old.tags, old.after) = (view.definition.tags, view.definition.after);
         let mut new = old.clone();
         unset.iter().for_each(|option| option.apply(&mut new));
         let triggers = options.clone().change(&what, &here, &mut new)?;
         find_queue(writer, &what, new.queue.as_str())?;
+        if new.after != old.after {
+            let refused = refused_change(writer, id, &name, &new.after.dependencies, &what)?;
+            refused.map_or(Ok(()), Err)?;
+        }
         let changes = changes((&old, &specs), (&new, triggers.as_deref()), &here.zone);
         store(writer, id, &new, triggers)?;
         Ok((id, changes))
@@ -150,6 +157,7 @@ fn store(
         None => writer.change_definition(id, job)?,
     }
     writer.set_tags(id, &job.tags)?;
+    writer.set_dependencies(id, &job.after.dependencies)?;
     Ok(writer.requeue_waiting(id, job)?)
 }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::crontab::{Finding, MailRule, Note, Variables, Verdict, stable_hash};
 use crate::domain::{
     CommandLine, EnvVar, Execution, Mail, Missed, MissedMode, NewJob, Overlap, Person, Policy, QueueName,
-    Retry, Span, Stdin, Timestamp,
+    Span, Stdin, Timestamp,
 };
 use crate::schedule::{Dialect, Zone};
 use crate::store::FirstFire;
@@ -113,26 +113,20 @@ impl PlannedJob {
     pub fn job(&self) -> NewJob {
         let mode = if self.is_fixed { MissedMode::Once } else { MissedMode::Skip };
         let missed = Missed { mode, within: self.is_fixed.then_some(CATCH_UP), ..Missed::default() };
+        let execution = Execution {
+            command: self.command.clone(),
+            cwd: self.shared.cwd.clone(),
+            cwd_optional: true,
+            env: self.shared.env.clone(),
+            umask: UMASK,
+            stdin: self.stdin.clone(),
+            user: self.user.clone(),
+        };
         NewJob {
-            name: None,
-            tags: Vec::new(),
-            execution: Execution {
-                command: self.command.clone(),
-                cwd: self.shared.cwd.clone(),
-                cwd_optional: true,
-                env: self.shared.env.clone(),
-                umask: UMASK,
-                stdin: self.stdin.clone(),
-                user: self.user.clone(),
-            },
-            start: None,
             queue: QueueName::CRON.parse::<QueueName>().expect("it is a name"),
-            priority: 0,
             policy: Policy { overlap: Overlap::Allow, missed, ..Policy::default() },
-            retry: Retry::default(),
-            times: None,
             mail: self.mail.clone(),
-            hold: false,
+            ..NewJob::of(execution)
         }
     }
 }

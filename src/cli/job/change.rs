@@ -7,7 +7,7 @@ use std::path::Path;
 use super::options::JobOptions;
 use super::text::{Caller, check_command, check_priority, check_script, checked_directory, with_variables};
 use super::values::{environment_of, find_user, parse_umask, read_stdin};
-use crate::domain::{CommandLine, Execution, NewJob, Policy, QueueName, Retry, Stdin, Tag, words};
+use crate::domain::{After, CommandLine, Execution, NewJob, Policy, QueueName, Retry, Stdin, Tag, words};
 use crate::error::{Error, Result};
 use crate::store::FirstFire;
 use crate::system::login;
@@ -15,6 +15,8 @@ use crate::system::login;
 /// An option that `set --unset` returns to its default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unset {
+    After,
+    Any,
     Grace,
     KillAfter,
     Mail,
@@ -32,6 +34,8 @@ pub enum Unset {
 }
 
 words!(Unset {
+    After = "after",
+    Any = "any",
     Grace = "grace",
     KillAfter = "kill-after",
     Mail = "mail",
@@ -53,6 +57,8 @@ impl Unset {
     pub fn apply(self, job: &mut NewJob) {
         let default = Policy::default();
         match self {
+            Self::After => job.after = After::default(),
+            Self::Any => job.after.any = false,
             Self::Grace => job.policy.missed.grace = default.missed.grace,
             Self::KillAfter => job.policy.kill_after = default.kill_after,
             Self::Mail => job.mail = None,
@@ -91,6 +97,7 @@ impl JobOptions {
         }
         job.policy = self.policy(what, job.policy)?;
         job.retry = self.retry(what, job.retry)?;
+        job.after = self.after(what, std::mem::take(&mut job.after))?;
         if !self.tag.is_empty() {
             let tags = self.tag.iter().map(|tag| tag.parse::<Tag>());
             job.tags = tags.collect::<Result<_, _>>().map_err(|error| Error::usage(what, error))?;

@@ -184,6 +184,27 @@ pub struct JobOptions {
     #[arg(long, help_heading = "Job")]
     pub hold: bool,
 
+    /// Run after a run of JOB (can be repeated)
+    ///
+    /// Each run waits for the latest run of JOB that was due when it was
+    /// itself, or for the first one if there is none yet. By default that
+    /// run has to succeed; JOB:failed wants a failure (a timeout and a
+    /// cancel too), JOB:done one of the two. If it ends otherwise, the
+    /// run is skipped. Of several JOBs, it waits for all. The runs are in
+    /// TASKQ_AFTER_RUNS. `taskq run` does not wait.
+    #[arg(
+        long,
+        value_name = "JOB[:END]",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Policies"
+    )]
+    pub after: Vec<String>,
+
+    /// Of several --after, one is enough
+    #[arg(long, help_heading = "Policies")]
+    pub any: bool,
+
     /// Stop a run after SPAN; default: never
     ///
     /// The whole process group gets TERM, then KILL (see --kill-after).

@@ -13,8 +13,8 @@ use crate::cli::view::tables::trigger_text;
 use crate::cli::zone::system_zone;
 use crate::daemon::NameClash;
 use crate::domain::{
-    CommandLine, EnvVar, Execution, JobName, Mail, MailFormat, Missed, NewJob, Policy, QueueName, Retry,
-    Span, Tag, Timestamp, TriggerSpec,
+    After, CommandLine, Dependency, EnvVar, Execution, JobName, Mail, MailFormat, Missed, NewJob, Policy,
+    QueueName, Retry, Span, Tag, Timestamp, TriggerSpec,
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result, describe};
@@ -86,6 +86,7 @@ impl JobOptions {
     pub fn read(self, what: String, here: &Caller) -> Result<ReadJob> {
         let policy = self.policy(&what, Policy::default())?;
         let retry = self.retry(&what, Retry::default())?;
+        let after = self.after(&what, After::default())?;
         let (zone, zone_name) = self.zone(here, &what)?;
         let (start, triggers) = self.triggers(here, &what, (&zone, zone_name))?;
         if self.times.is_some() && triggers.is_empty() {
@@ -110,6 +111,7 @@ impl JobOptions {
             start,
             policy,
             retry,
+            after,
             mail: self.mail(&what)?,
             hold,
             execution: self.execution(here, &what)?,
@@ -182,6 +184,19 @@ impl JobOptions {
                 .hint(format!("write the shorter span first: `{DELAY} {delay_max}..{delay}`")));
         }
         Ok(Retry { delay, delay_max, ..base })
+    }
+
+    /// Reads the dependencies that are given, or takes those of `base`.
+    pub(super) fn after(&self, what: &str, base: After) -> Result<After> {
+        let read = |text: &String| {
+            text.parse().map_err(|cause| Error::usage(what, format!("`--after {text}`: {cause}")))
+        };
+        let given: Vec<Dependency> = self.after.iter().map(read).collect::<Result<_>>()?;
+        let dependencies = if given.is_empty() { base.dependencies } else { given };
+        if self.any && dependencies.is_empty() {
+            return Err(Error::usage(what, "`--any` needs `--after`"));
+        }
+        Ok(After { dependencies, any: self.any || base.any })
     }
 
     fn clash(&self, what: &str) -> Result<NameClash> {

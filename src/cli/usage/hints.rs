@@ -238,7 +238,6 @@ impl Typed {
             text if text.contains("--slots N") && value.parse::<u32>().is_ok() => {
                 text.replace("--slots N", &format!("--slots {shown}"))
             }
-            text if option == "--after" => text.replace("JOB", &shown),
             text => text.to_owned(),
         }
     }

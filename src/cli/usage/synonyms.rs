@@ -116,7 +116,7 @@ pub const OPTIONS: &[(&str, &str, Advice)] = &[
         "--parallel --slots --jobs -j",
         Say("slots are those of a queue: `taskq queue set default --slots N`"),
     ),
-    ("add", "--after --depends --depends-on --dependency -d", Say(NO_AFTER)),
+    ("", "--depends --depends-on --dependency -d", Same("--after")),
     ("", "--retry --max-retries --attempts --tries", Same("--retries")),
     ("", "--backoff --retry-wait --retry-interval", Same("--retry-delay")),
     ("add", "--needs --resource --resources -R", Say(NO_RESOURCES)),
@@ -153,8 +153,6 @@ pub const VALUES: &[(&str, &str, &str, Advice)] = &[
     ("export", "FORMAT", "cron", Same("crontab")),
     ("export", "FORMAT", "timer", Same("systemd")),
 ];
-
-const NO_AFTER: &str = "a job cannot wait for another yet; use `taskq wait JOB && taskq add COMMAND`";
 
 const NO_CALLBACKS: &str =
     "there are no callbacks yet; `--mail ADDR,failed` mails, `taskq wait JOB` exits as the run";

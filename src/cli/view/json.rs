@@ -189,6 +189,9 @@ pub struct RunJson {
     finished_at: Option<Timestamp>,
     pid: Option<u32>,
     unattended: bool,
+    blocked: bool,
+    /// The runs that it waited for.
+    after_runs: Option<Vec<String>>,
     duration_ms: Option<u64>,
     user_ms: Option<u64>,
     system_ms: Option<u64>,
@@ -267,6 +270,11 @@ impl From<&RunView> for RunJson {
             finished_at: run.finished_at,
             pid: run.pid,
             unattended: run.unattended,
+            blocked: run.blocked,
+            after_runs: run
+                .after_runs
+                .as_ref()
+                .map(|runs| runs.split_whitespace().map(str::to_owned).collect()),
             duration_ms: run.duration().map(Span::as_millis),
             user_ms: run.user.map(Span::as_millis),
             system_ms: run.system.map(Span::as_millis),

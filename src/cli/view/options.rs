@@ -28,7 +28,7 @@ enum Value<'a> {
     Count(Option<u32>),
     Text(Option<Cow<'a, str>>),
     Bytes(Option<&'a [u8]>),
-    Texts(Vec<&'a str>),
+    Texts(Vec<Cow<'a, str>>),
     Span(Option<domain::Span>),
     /// One text for `add`, and in JSON a key for each of its parts.
     Parts(Result<Option<String>, String>, Vec<(&'static str, Value<'a>)>),
@@ -67,13 +67,25 @@ const EXECUTION: &[OptionView] = &[
     row(
         "tag",
         "Tags",
-        |job| Texts(tags(job)),
+        |job| Texts(tags(job).into_iter().map(Cow::from).collect()),
         |job| Some(tags(job).join(", ")).filter(|tags| !tags.is_empty()),
     ),
 ];
 
 /// Late, overlapping and endless runs, and mail.
 const POLICIES: &[OptionView] = &[
+    row(
+        "after",
+        "After",
+        |job| Texts(dependencies(job).map(Cow::from).collect()),
+        |job| Some(dependencies(job).collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty()),
+    ),
+    row(
+        "any",
+        "After",
+        |job| Flag(job.after.any),
+        |job| job.after.any.then(|| "any of them is enough".to_owned()),
+    ),
     row(
         "overlap",
         "Overlap",
@@ -173,6 +185,10 @@ fn umask(job: &NewJob) -> String {
 
 fn tags(job: &NewJob) -> Vec<&str> {
     job.tags.iter().map(Tag::as_str).collect()
+}
+
+fn dependencies(job: &NewJob) -> impl Iterator<Item = String> {
+    job.after.dependencies.iter().map(ToString::to_string)
 }
 
 /// Returns the file and the text of the standard input. At most one of them is set.

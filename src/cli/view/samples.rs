@@ -96,6 +96,8 @@ pub fn runs() -> Vec<RunView> {
             queue: QueueName::DEFAULT.to_owned(),
             state: RunState::Finished,
             held: false,
+            blocked: false,
+            after_runs: None,
             queued_at: started,
             stop_at: None,
             pid: None,

@@ -147,12 +147,16 @@ fn outcome_or_state(run: &RunView, times: &Times<'_>) -> TableCell {
     }
 }
 
-/// Returns the state of a run: `running (unattended)` if its exit status cannot be learned, and when a run is
-/// tried again: `retrying 14:02:07`.
+/// Returns the state of a run: `running (unattended)` if its exit status cannot be learned, `queued
+/// (blocked)` if it waits for other jobs, and when a run is tried again: `retrying 14:02:07`.
 fn state_text(run: &RunView, times: &Times<'_>) -> String {
-    let unattended = if run.unattended { " (unattended)" } else { "" };
+    let note = match (run.unattended, run.blocked) {
+        (true, _) => " (unattended)",
+        (false, true) => " (blocked)",
+        (false, false) => "",
+    };
     let retry_at = run.retry_at.map_or(String::new(), |at| format!(" {}", times.show(at)));
-    format!("{}{unattended}{retry_at}", run.state)
+    format!("{}{note}{retry_at}", run.state)
 }
 
 /// The table of the attempts of one run.

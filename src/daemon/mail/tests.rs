@@ -16,6 +16,8 @@ fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
         queue: "default".to_owned(),
         state: RunState::Finished,
         held: false,
+        blocked: false,
+        after_runs: None,
         queued_at: at(0),
         stop_at: None,
         pid: Some(4711),

@@ -9,7 +9,7 @@ use crate::cli::job::text::SYSTEM_ZONE;
 use crate::cli::job::values::read_mail;
 use crate::cli::output::json_line;
 use crate::cli::view::options::{OptionsLine, sayable, utf8};
-use crate::domain::{CommandLine, JobName, Mail, Span, Timestamp, TriggerSpec};
+use crate::domain::{CommandLine, Dependency, JobKey, JobName, Mail, Span, Timestamp, TriggerSpec};
 use crate::schedule::Zone;
 
 /// A line; its keys are those that `add --from` takes.
@@ -74,6 +74,10 @@ fn job_line(
         }
         CommandLine::Script(script) => (None, Some(utf8(script, "its script")?)),
     };
+    if let Some(dependency) = job.definition.after.dependencies.iter().find(|on| is_by_id(on)) {
+        let on = &dependency.on;
+        return Err(format!("`--after {dependency}`: job {on} has another id elsewhere; name it"));
+    }
     let mut options = OptionsLine::of(&job.definition)?;
     if let Some(mail) = job.definition.mail.as_ref().filter(|mail| !is_read_back(mail)) {
         warnings.drop_option(job, format_args!("JSON cannot say `--mail {},{}`", mail.to, mail.when));
@@ -116,6 +120,13 @@ fn triggers(exported: &ExportedJob, warnings: &mut ExportWarnings) -> Result<Tri
         }
     }
     Ok(triggers)
+}
+
+fn is_by_id(dependency: &Dependency) -> bool {
+    match dependency.on {
+        JobKey::Id(_) => true,
+        JobKey::Name(_) => false,
+    }
 }
 
 /// Tells whether `--mail` reads back the same addresses and condition.

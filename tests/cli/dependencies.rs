@@ -1,0 +1,134 @@
+//! Owns: jobs that run after others, as a user sees them.
+//! Never: which run waits for which (see `tests/sim`).
+
+use crate::harness::{Home, open_gate};
+
+/// A home with a job `a` that runs until its gate opens, and then ends with `status`.
+fn gated(status: u8) -> (Home, std::path::PathBuf) {
+    let home = Home::with_daemon();
+    let gate = home.fifo("gate");
+    home.add(&["--name", "a", "-c", &format!("read x <gate; exit {status}")]);
+    (home, gate)
+}
+
+fn states(home: &Home) -> Vec<String> {
+    let jobs = home.json(&["list", "-a"])["jobs"].as_array().expect("a list").clone();
+    jobs.iter().map(|job| job["state"].as_str().expect("a word").to_owned()).collect()
+}
+
+#[test]
+fn a_job_waits_for_the_run_of_another_and_knows_which() {
+    let (home, gate) = gated(0);
+    home.add(&["--name", "b", "--after", "a", "-c", "echo $TASKQ_AFTER_RUNS"]);
+    home.add(&["--name", "c", "--after", "b", "--after", "a:done", "-c", "echo $TASKQ_AFTER_RUNS"]);
+    assert_eq!(states(&home)[1..], ["blocked", "blocked"]);
+    let run = home.json(&["runs", "b"])["runs"][0].clone();
+    assert_eq!((run["state"].as_str(), run["blocked"].as_bool()), (Some("queued"), Some(true)));
+    open_gate(&gate);
+    home.taskq(&["wait", "c"]).gives(0, "", "");
+    home.taskq(&["log", "b"]).gives(0, "1.1\n", "");
+    home.taskq(&["log", "c"]).gives(0, "2.1 1.1\n", "");
+    assert_eq!(home.json(&["runs", "c"])["runs"][0]["after_runs"], serde_json::json!(["2.1", "1.1"]));
+}
+
+#[test]
+fn a_run_that_can_never_start_is_skipped_with_the_reason_and_so_on_down_the_chain() {
+    let (home, gate) = gated(3);
+    home.add(&["--name", "b", "--after", "a", "--", "true"]);
+    home.add(&["--name", "c", "--after", "b", "--", "true"]);
+    home.add(&["--name", "d", "--after", "a:failed", "--", "true"]);
+    home.add(&["--name", "e", "--after", "b", "--after", "a:failed", "--any", "--", "true"]);
+    open_gate(&gate);
+    home.taskq(&["wait", "e"]).gives(0, "", "");
+    let job = |name: &str| {
+        let job = home.json(&["show", name]);
+        let cause = job["last_runs"][0]["cause"].as_str().unwrap_or_default().to_owned();
+        (job["job"]["last_outcome"].as_str().unwrap_or_default().to_owned(), cause)
+    };
+    let skipped = |cause: &str| ("skipped".to_owned(), cause.to_owned());
+    assert_eq!(job("b"), skipped("run 1.1 of `a` ended as `failed`, and it waited for success"));
+    assert_eq!(job("c"), skipped("run 2.1 of `b` ended as `skipped`, and it waited for success"));
+    assert_eq!(job("d").0, "success");
+    let why = "run 3.1: skipped, run 2.1 of `b` ended as `skipped`, and it waited for success\n";
+    home.taskq(&["wait", "c"]).gives(125, "", why);
+}
+
+#[test]
+fn a_batch_may_name_its_own_jobs_in_any_order() {
+    let home = Home::with_daemon();
+    let line = |name: &str, after: &str| {
+        let after = if after.is_empty() { String::new() } else { format!(",\"after\":\"{after}\"") };
+        format!("{{\"script\":\"true\",\"name\":\"{name}\"{after}}}\n")
+    };
+    let lines = [line("c", "b"), line("b", "a"), line("a", "")].concat();
+    home.taskq(&["add", "--from", "-"]).stdin(lines).gives(0, "1\n2\n3\n", "");
+    home.taskq(&["wait", "c"]).gives(0, "", "");
+    let cycle = [line("x", "z"), line("y", "x"), line("z", "y")].concat();
+    home.taskq(&["add", "--from", "-"]).stdin(cycle).gives(
+        2,
+        "",
+        "error: cannot add the job in line 1 of standard input: it would wait for itself: x → z → y → x\n",
+    );
+    assert_eq!(states(&home).len(), 3);
+}
+
+#[test]
+fn a_job_that_would_wait_for_itself_is_refused_with_the_path() {
+    let home = Home::new();
+    home.add(&["--name", "a", "--hold", "--", "true"]);
+    home.add(&["--name", "b", "--after", "a", "--", "true"]);
+    home.add(&["--after", "b", "--", "true"]);
+    let refused = |args: &[&str], cause: &str| {
+        home.taskq(args).gives(2, "", &format!("error: cannot {cause}\n"));
+    };
+    refused(&["add", "--name", "x", "--after", "x", "true"], "add job `x`: it would wait for itself: x → x");
+    refused(&["set", "a", "--after", "3"], "set job `a`: it would wait for itself: a → 3 → b → a");
+    refused(
+        &["add", "--replace", "--name", "a", "--after", "3", "true"],
+        "add job `a`: it would wait for itself: a → 3 → b → a",
+    );
+    refused(&["add", "--any", "true"], "add job: `--any` needs `--after`");
+    refused(
+        &["add", "--after", "a:ok", "true"],
+        "add job: `--after a:ok`: `ok` in `a:ok` is not one of `success`, `failed` and `done`",
+    );
+    refused(
+        &["add", "--after", "a.1", "true"],
+        "add job: `--after a.1`: `a.1` names a run: name its job, `a`",
+    );
+    assert_eq!(home.json(&["list", "-a"])["jobs"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn a_job_that_another_one_runs_after_keeps_its_place() {
+    let home = Home::new();
+    home.add(&["--name", "a", "--hold", "--", "true"]);
+    home.add(&["--name", "b", "--after", "a", "--", "true"]);
+    home.taskq(&["remove", "a"]).gives(
+        1,
+        "",
+        "error: cannot remove job `a`: job 2 runs after it\n\
+         hint: change that one first: `taskq set 2 --unset after`\n",
+    );
+    home.taskq(&["rename", "a", "z"]).gives(0, "", "");
+    assert_eq!(home.json(&["show", "b"])["job"]["after"], serde_json::json!(["z"]));
+    home.taskq(&["set", "b", "--unset", "after"]).gives(0, "after z → none\n", "");
+    assert_eq!(states(&home)[1], "queued");
+    home.taskq(&["set", "b", "--after", "1:done"]).gives(0, "after none → 1:done\n", "");
+    assert_eq!(states(&home)[1], "blocked");
+    home.taskq(&["export", "json", "b"]).gives(
+        1,
+        "",
+        "job 2 (`b`) is left out: `--after 1:done`: job 1 has another id elsewhere; name it\n",
+    );
+    home.taskq(&["remove", "z", "b"]).gives(0, "", "");
+}
+
+#[test]
+fn a_run_by_hand_waits_for_no_other_job() {
+    let (home, gate) = gated(0);
+    home.add(&["--name", "b", "--after", "a", "--", "true"]);
+    home.taskq(&["run", "--wait", "b"]).gives(0, "2.2\n", "");
+    assert_eq!(states(&home)[1], "blocked", "2.1 waits on");
+    open_gate(&gate);
+}
