@@ -126,7 +126,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__add)
-            opts="-c -q -h --dir --color --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --name --tag --queue --priority --hold --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --from --replace --quiet --json --help"
+            opts="-c -q -h --dir --color --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --name --tag --queue --priority --hold --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --from --replace --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -219,6 +219,25 @@ _taskq() {
                     ;;
                 --priority)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --array)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --each)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --after)
@@ -896,7 +915,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__set)
-            opts="-c -h --dir --color --unset --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --tag --queue --priority --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --json --name --hold --help"
+            opts="-c -h --dir --color --unset --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --json --name --hold --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -914,7 +933,7 @@ _taskq() {
                     return 0
                     ;;
                 --unset)
-                    COMPREPLY=($(compgen -W "after any grace kill-after mail missed overlap priority queue retries retry-delay retry-on stdin tag timeout times" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "after any array each grace kill-after mail missed overlap priority queue retries retry-delay retry-on stdin tag timeout times" -- "${cur}"))
                     return 0
                     ;;
                 --at)
@@ -989,6 +1008,25 @@ _taskq() {
                     ;;
                 --priority)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --array)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --each)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --after)

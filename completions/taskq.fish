@@ -73,6 +73,8 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l name -d 'Give it a n
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l tag -d 'Tag it, to find it again (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l queue -d 'Run it in QUEUE; default: the queue `default`' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l priority -d 'Order in its queue, -100 to 100, high first; default: 0' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l array -d 'Run once for each index, as one job' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l each -d 'Run once for each line of FILE; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l after -d 'Run after a run of JOB (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l timeout -d 'Stop a run after SPAN; default: never' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l kill-after -d 'KILL this long after TERM; default: 10s' -r
@@ -212,6 +214,8 @@ always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l unset -d 'Return OPTION to its default (can be repeated)' -r -f -a "after\t''
 any\t''
+array\t''
+each\t''
 grace\t''
 kill-after\t''
 mail\t''
@@ -241,6 +245,8 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l env -d 'Set NAME in 
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l tag -d 'Tag it, to find it again (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l queue -d 'Run it in QUEUE; default: the queue `default`' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l priority -d 'Order in its queue, -100 to 100, high first; default: 0' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l array -d 'Run once for each index, as one job' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l each -d 'Run once for each line of FILE; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l after -d 'Run after a run of JOB (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l timeout -d 'Stop a run after SPAN; default: never' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l kill-after -d 'KILL this long after TERM; default: 10s' -r

@@ -18,7 +18,7 @@ use crate::store::Reader;
 #[derive(Args, Debug)]
 #[group(id = "which", required = true, multiple = true)]
 pub struct Selection {
-    /// The jobs or runs, as in 12, backup, backup.3
+    /// The jobs, runs or indices, as in 12, backup.3, 12/7
     #[arg(value_name = "JOB|RUN", conflicts_with_all = ["queue", "tag", "all"])]
     pub targets: Vec<String>,
 

@@ -2,7 +2,7 @@
 //! Never: what a verb then does with it.
 
 use crate::cli::context::Failure;
-use crate::domain::{JobId, JobKey, JobRef, QueueName, RunId};
+use crate::domain::{JobId, JobKey, JobPart, JobRef, QueueName, RunId};
 use crate::error::{Error, Result};
 use crate::store::Reader;
 
@@ -15,11 +15,13 @@ const ALL: &str = "all";
 /// The verbs with an option for all jobs, as errors call them.
 const SELECTING: [&str; 4] = ["cancel", "wait for", "pause", "resume"];
 
-/// A job, or one run of it.
+/// A job, one run of it, or indices of its array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     Job(JobId),
     Run(RunId),
+    /// From the first to the last of these. At least one is of the array.
+    Indices(JobId, u32, u32),
 }
 
 /// Reads the name of a job or a run. Errors say `cannot VERB job …`.
@@ -27,11 +29,18 @@ pub fn parse(verb: &str, text: &str) -> Result<JobRef> {
     text.parse().map_err(|error| Error::usage(format!("{verb} job `{text}`"), error))
 }
 
-/// Finds a job or a run.
+/// Finds a job, a run or indices.
 pub fn find(reader: &Reader<'_>, verb: &str, text: &str) -> Result<Target, Failure> {
     let wanted = parse(verb, text)?;
     let job = find_key(reader, verb, &wanted)?;
-    let Some(number) = wanted.number else { return Ok(Target::Job(job)) };
+    let number = match wanted.part {
+        JobPart::Whole => return Ok(Target::Job(job)),
+        JobPart::Run(number) => number,
+        JobPart::Indices(first, last) => {
+            check_indices(reader, &format!("{verb} `{text}`"), job, (first, last))?;
+            return Ok(Target::Indices(job, first, last));
+        }
+    };
     let run = RunId { job, number };
     if reader.run(run)?.is_none() {
         let error = Error::not_found(format!("{verb} run `{text}`"), "there is no such run");
@@ -40,11 +49,33 @@ pub fn find(reader: &Reader<'_>, verb: &str, text: &str) -> Result<Target, Failu
     Ok(Target::Run(run))
 }
 
+fn check_indices(
+    reader: &Reader<'_>,
+    what: &str,
+    job: JobId,
+    (first, last): (u32, u32),
+) -> Result<(), Failure> {
+    let Some(array) = reader.job(job)?.definition.array else {
+        return Err(Error::not_found(what, format!("job {job} is not an array"))
+            .hint(format!("see its runs with `taskq runs {job}`"))
+            .into());
+    };
+    // Runs of an array that was changed since have other indices.
+    if array.indices.within(first, last).is_none() && reader.runs_of_indices(job, first, last)?.is_empty() {
+        return Err(Error::not_found(what, format!("the indices of job {job} are {}", array.indices)).into());
+    }
+    Ok(())
+}
+
 /// Finds a job; the name of a run is an error.
 pub fn find_job(reader: &Reader<'_>, verb: &str, text: &str) -> Result<JobId, Failure> {
     let wanted = parse(verb, text)?;
-    if wanted.number.is_some() {
-        let error = Error::usage(format!("{verb} job `{text}`"), "that is a run, not a job");
+    if wanted.part != JobPart::Whole {
+        let is = match wanted.part {
+            JobPart::Indices(..) => "that is a part of an array, not a job",
+            JobPart::Run(_) | JobPart::Whole => "that is a run, not a job",
+        };
+        let error = Error::usage(format!("{verb} job `{text}`"), is);
         return Err(error.hint(format!("name its job, `{}`", job_text(&wanted))).into());
     }
     find_key(reader, verb, &wanted)
@@ -73,7 +104,7 @@ pub fn find_queue(reader: &Reader<'_>, what: &str, text: &str) -> Result<QueueNa
 }
 
 fn job_text(wanted: &JobRef) -> String {
-    JobRef { job: wanted.job.clone(), number: None }.to_string()
+    JobRef { job: wanted.job.clone(), part: JobPart::Whole }.to_string()
 }
 
 fn with_similar(reader: &Reader<'_>, error: Error, key: &JobKey) -> Result<Error, Failure> {

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use crate::cli::context::Context;
 use crate::cli::output::progress::Progress;
+use crate::cli::view::ending::Ended;
 use crate::daemon::{Subscription, Unconnected, WaitEnd};
-use crate::domain::{RunId, RunState, Span};
+use crate::domain::{FireId, RunState, Span};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{Reader, RunView, Store, StoreResult};
+use crate::store::{Reader, Store, StoreResult};
 
 /// A client that waits for the daemon.
 pub struct Waiting<'a> {
@@ -190,16 +191,23 @@ fn monotonic(context: &Context<'_>) -> Span {
     Span::from_micros(u64::try_from(context.clock.monotonic().as_micros()).unwrap_or(u64::MAX))
 }
 
-/// Returns the runs if all of them are finished.
-pub fn all_finished(reader: &Reader<'_>, runs: &[RunId]) -> StoreResult<Left<Vec<RunView>>> {
+/// Returns the ends of these fires if all of them are finished.
+pub fn all_finished(reader: &Reader<'_>, fires: &[FireId]) -> StoreResult<Left<Vec<Ended>>> {
     let mut finished = Vec::new();
     let mut left = 0;
-    for run in runs {
-        match reader.run(*run)? {
-            Some(view) if view.state == RunState::Finished => finished.push(view),
-            // It was removed with its job.
-            None => {}
-            Some(_) => left += 1,
+    for fire in fires {
+        // One that is not there was removed with its job.
+        match *fire {
+            FireId::Run(run) => match reader.run(run)? {
+                Some(view) if view.state == RunState::Finished => finished.push(Ended::Run(Box::new(view))),
+                Some(_) => left += 1,
+                None => {}
+            },
+            FireId::Array { job, array } => match reader.array(array)? {
+                Some(array) if array.outcome.is_some() => finished.push(Ended::Array(job, array)),
+                Some(array) => left += (array.total - array.finished) as usize,
+                None => {}
+            },
         }
     }
     Ok(if left == 0 { Left::Nothing(finished) } else { Left::Runs(left) })

@@ -53,7 +53,7 @@ pub(super) fn too_long(attempt: Attempt, now: Timestamp) -> Ended {
 }
 
 /// The variables that each start adds.
-const OWN_VARIABLES: [&str; 7] = [
+const OWN_VARIABLES: [&str; 9] = [
     "TASKQ_JOB",
     "TASKQ_RUN",
     "TASKQ_ATTEMPT",
@@ -61,21 +61,25 @@ const OWN_VARIABLES: [&str; 7] = [
     "TASKQ_SCHEDULED_AT",
     "TASKQ_NAME",
     "TASKQ_AFTER_RUNS",
+    "TASKQ_INDEX",
+    "TASKQ_ITEM",
 ];
 
 fn own_variables(start: &Start) -> Vec<Vec<u8>> {
-    let name = start.job.name.as_ref().map(ToString::to_string);
+    let text = |value: String| Some(value.into_bytes());
     let values = [
-        Some(start.run.job.to_string()),
-        Some(start.run.to_string()),
-        Some(start.attempt.to_string()),
-        Some(start.kind.to_string()),
-        Some(start.scheduled_at.to_string()),
-        name,
-        start.after_runs.clone(),
+        text(start.run.job.to_string()),
+        text(start.run.to_string()),
+        text(start.attempt.to_string()),
+        text(start.kind.to_string()),
+        text(start.scheduled_at.to_string()),
+        start.job.name.as_ref().and_then(|name| text(name.to_string())),
+        start.after_runs.clone().and_then(text),
+        start.index.and_then(|index| text(index.to_string())),
+        start.item.clone(),
     ];
     let named = OWN_VARIABLES.iter().zip(values).filter_map(|(name, value)| Some((name, value?)));
-    named.map(|(name, value)| format!("{name}={value}").into_bytes()).collect()
+    named.map(|(name, value)| [name.as_bytes(), b"=", value.as_slice()].concat()).collect()
 }
 
 /// Returns the job's environment with the variables of this start. They replace those that a job has

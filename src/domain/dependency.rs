@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::run::words;
-use super::{InvalidId, JobKey, JobRef, Outcome};
+use super::{InvalidId, JobKey, JobPart, JobRef, Outcome};
 
 /// How the run of the other job has to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -75,10 +75,12 @@ impl FromStr for Dependency {
                 })?,
             ),
         };
-        let JobRef { job, number } = job.parse().map_err(|error: InvalidId| error.to_string())?;
-        match number {
-            None => Ok(Self { on: job, condition }),
-            Some(_) => Err(format!("`{text}` names a run: name its job, `{job}`")),
+        let JobRef { job, part } = job.parse().map_err(|error: InvalidId| error.to_string())?;
+        match part {
+            JobPart::Whole => Ok(Self { on: job, condition }),
+            JobPart::Run(_) | JobPart::Indices(..) => {
+                Err(format!("`{text}` names a part of a job: name the job, `{job}`"))
+            }
         }
     }
 }

@@ -152,12 +152,21 @@ macro_rules! name_text {
 
 name_text!(JobName, QueueName, Tag);
 
-/// A job or one of its runs, as the user names it: `12`, `backup`, `12.3`, `backup.3`.
+/// A job or a part of it, as the user names it: `12`, `backup`, `12.3`, `backup.3`, `12/5`, `backup/5-9`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobRef {
     pub job: JobKey,
-    /// The number of the run; `None` if the job is meant.
-    pub number: Option<i64>,
+    pub part: JobPart,
+}
+
+/// The part of a job that is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobPart {
+    Whole,
+    /// The run with this number.
+    Run(i64),
+    /// The indices of its array from the first to the last of these.
+    Indices(u32, u32),
 }
 
 /// A job by id or by name.
@@ -173,9 +182,12 @@ impl FromStr for JobRef {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let (job, number) = match text.split_once('.') {
-            None => (text, None),
-            Some((job, number)) => (job, Some(positive(number).ok_or_else(|| bad_run(text))?)),
+        let (job, part) = match (text.split_once('.'), text.split_once('/')) {
+            (_, Some((job, range))) => (job, indices(range).ok_or_else(|| bad_indices(text))?),
+            (Some((job, number)), None) => {
+                (job, JobPart::Run(positive(number).ok_or_else(|| bad_run(text))?))
+            }
+            (None, None) => (text, JobPart::Whole),
         };
         let all_digits = !job.is_empty() && job.bytes().all(|b| b.is_ascii_digit());
         let job = match positive(job) {
@@ -185,12 +197,26 @@ impl FromStr for JobRef {
             }
             None => JobKey::Name(job.parse()?),
         };
-        Ok(Self { job, number })
+        Ok(Self { job, part })
     }
 }
 
 fn bad_run(text: &str) -> InvalidId {
     InvalidId(format!("`{text}` is not a run: runs are written `JOB.N`, counted from 1"))
+}
+
+fn bad_indices(text: &str) -> InvalidId {
+    InvalidId(format!("`{text}` is not an index: indices are written `JOB/I` or `JOB/A-B`"))
+}
+
+fn indices(range: &str) -> Option<JobPart> {
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let number = |text: &str| {
+        let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u32>().ok().filter(|_| is_plain)
+    };
+    let (first, last) = (number(first)?, number(last)?);
+    (first <= last).then_some(JobPart::Indices(first, last))
 }
 
 fn positive(text: &str) -> Option<i64> {
@@ -212,7 +238,12 @@ impl fmt::Display for JobKey {
 impl fmt::Display for JobRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.job.fmt(f)?;
-        self.number.map_or(Ok(()), |number| write!(f, ".{number}"))
+        match self.part {
+            JobPart::Whole => Ok(()),
+            JobPart::Run(number) => write!(f, ".{number}"),
+            JobPart::Indices(first, last) if first == last => write!(f, "/{first}"),
+            JobPart::Indices(first, last) => write!(f, "/{first}-{last}"),
+        }
     }
 }
 
@@ -230,10 +261,27 @@ mod tests {
 
     #[test]
     fn a_job_or_run_reads_back_as_it_was_written() {
-        for text in ["12", "backup", "12.3", "backup.3"] {
+        for text in ["12", "backup", "12.3", "backup.3", "12/0", "backup/3-77"] {
             assert_eq!(text.parse::<JobRef>().expect("valid").to_string(), text);
         }
-        for bad in ["", ".", "0", "12.", "12.0", "a.b", "1.2.3", "-1", "99999999999999999999", "+1"] {
+        for bad in [
+            "",
+            ".",
+            "0",
+            "12.",
+            "12.0",
+            "a.b",
+            "1.2.3",
+            "-1",
+            "99999999999999999999",
+            "+1",
+            "1/",
+            "1/5-3",
+            "1/-3",
+            "1.2/3",
+            "1/2.3",
+            "/3",
+        ] {
             assert!(bad.parse::<JobRef>().is_err(), "{bad}");
         }
     }

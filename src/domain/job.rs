@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::run::words;
-use super::{After, JobName, Policy, QueueName, Retry, Tag, Timestamp};
+use super::{After, Array, JobName, Policy, QueueName, Retry, Tag, Timestamp};
 
 /// The command of a job, in bytes: arguments and scripts need not be UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -120,6 +120,12 @@ pub struct NewJob {
     pub retry: Retry,
     /// The runs of other jobs that each of its runs waits for.
     pub after: After,
+    /// Each fire makes a run for each index.
+    pub array: Option<Array>,
+    /// `--each`: the items of the indices from 1. Empty where only the rest of a job was read.
+    pub items: Vec<Vec<u8>>,
+    /// The array has items.
+    pub has_items: bool,
     pub mail: Option<Mail>,
     /// It is paused from the start.
     pub hold: bool,
@@ -142,6 +148,9 @@ impl NewJob {
             policy: Policy::default(),
             retry: Retry::default(),
             after: After::default(),
+            array: None,
+            items: Vec::new(),
+            has_items: false,
             mail: None,
             hold: false,
         }

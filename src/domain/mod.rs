@@ -1,6 +1,7 @@
 //! Owns: the nouns of the program, as types that hold only valid values.
 //! Never: I/O, clocks, SQL, imports from another module of the crate.
 
+mod array;
 mod dependency;
 mod ids;
 mod job;
@@ -11,8 +12,9 @@ mod run;
 mod timestamp;
 mod trigger;
 
+pub use array::{Array, ArrayId, FireId, Indices};
 pub use dependency::{After, AfterCondition, Dependency};
-pub use ids::{InvalidId, JobId, JobKey, JobName, JobRef, QueueName, RunId, Tag, TriggerId};
+pub use ids::{InvalidId, JobId, JobKey, JobName, JobPart, JobRef, QueueName, RunId, Tag, TriggerId};
 pub use job::{CommandLine, EnvVar, Execution, Mail, MailFormat, MailWhen, NewJob, Stdin, value_of};
 pub use person::Person;
 pub use policy::{Missed, MissedMode, Overlap, Policy, rank};

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::plan::Plan;
-use super::snapshot::{Prefetched, QueueState};
+use super::plan::{Claim, Plan};
+use super::snapshot::{Prefetched, QueueState, Waiting};
 use crate::domain::JobId;
 
 /// How many runs of a queue one turn claims at most. The keeper starts these while the next turn claims more.
@@ -34,21 +34,42 @@ fn claim(queue: &QueueState, plan: &mut Plan) {
     // How many runs of each job this step claims.
     let mut claimed_now: HashMap<JobId, u32> = HashMap::new();
     for candidate in &queue.candidates {
-        let claimed = plan.claimed.len() - before;
+        let claimed = count_of(&plan.claimed[before..]);
         if claimed == free || claimed == CLAIMS_MAX {
             plan.waiting = true;
             plan.has_room |= claimed < free;
             break;
         }
-        let of_job = claimed_now.entry(candidate.run.job).or_default();
-        if candidate.at_once.is_some_and(|at_once| candidate.beside + *of_job >= at_once) {
-            // The next snapshot may have other candidates in place of this one.
-            plan.more = true;
+        let of_job = claimed_now.entry(candidate.job).or_default();
+        let allowed = candidate
+            .at_once
+            .map_or(u32::MAX, |at_once| at_once.saturating_sub(candidate.beside).saturating_sub(*of_job));
+        let fitting = free.min(CLAIMS_MAX) - claimed;
+        let wanted = candidate.waiting.count();
+        let count = wanted.min(allowed).min(u32::try_from(fitting).unwrap_or(u32::MAX));
+        // The next snapshot may have other candidates in place of this one.
+        plan.more |= allowed < wanted;
+        if count == 0 {
             continue;
         }
-        *of_job += 1;
-        plan.claimed.push(candidate.run);
+        *of_job += if candidate.begun { 0 } else { count };
+        plan.claimed.push(match candidate.waiting {
+            Waiting::Run(run) => Claim::Run(run),
+            Waiting::Array { array, .. } => Claim::Indices { array, count },
+        });
+        if count < wanted && count < allowed {
+            plan.waiting = true;
+            plan.has_room |= count_of(&plan.claimed[before..]) < free;
+        }
     }
+}
+
+fn count_of(claims: &[Claim]) -> usize {
+    let count = |claim: &Claim| match claim {
+        Claim::Run(_) => 1,
+        Claim::Indices { count, .. } => *count as usize,
+    };
+    claims.iter().map(count).sum()
 }
 
 /// Unclaims prefetched runs of paused jobs, and those that would start before a candidate of higher priority.
@@ -66,7 +87,7 @@ fn unclaim(queue: &QueueState, plan: &mut Plan) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{RunId, rank};
+    use crate::domain::{ArrayId, RunId, rank};
     use crate::engine::snapshot::Candidate;
 
     fn run(job: i64, number: i64) -> RunId {
@@ -74,7 +95,19 @@ mod tests {
     }
 
     fn candidate(job: i64, number: i64, priority: i32) -> Candidate {
-        Candidate { run: run(job, number), rank: rank(priority), at_once: Some(1), beside: 0 }
+        let waiting = Waiting::Run(run(job, number));
+        Candidate {
+            job: JobId(job),
+            waiting,
+            rank: rank(priority),
+            at_once: Some(1),
+            beside: 0,
+            begun: false,
+        }
+    }
+
+    fn claims<const N: usize>(runs: [RunId; N]) -> [Claim; N] {
+        runs.map(Claim::Run)
     }
 
     fn queue(slots: usize, claimed: usize, candidates: Vec<Candidate>) -> QueueState {
@@ -92,7 +125,7 @@ mod tests {
     #[test]
     fn runs_start_in_order_while_slots_are_free() {
         let plan = admit(&[queue(3, 1, vec![candidate(1, 1, 0), candidate(2, 1, 0), candidate(3, 1, 0)])]);
-        assert_eq!(plan.claimed, [run(1, 1), run(2, 1)]);
+        assert_eq!(plan.claimed, claims([run(1, 1), run(2, 1)]));
     }
 
     #[test]
@@ -106,7 +139,39 @@ mod tests {
     #[test]
     fn two_runs_of_a_serial_job_do_not_start_together() {
         let plan = admit(&[queue(4, 0, vec![candidate(1, 1, 0), candidate(1, 2, 0), candidate(2, 1, 0)])]);
-        assert_eq!(plan.claimed, [run(1, 1), run(2, 1)]);
+        assert_eq!(plan.claimed, claims([run(1, 1), run(2, 1)]));
+    }
+
+    fn array(rest: u32, at_once: Option<u32>) -> Candidate {
+        let waiting = Waiting::Array { array: ArrayId(7), rest };
+        Candidate { job: JobId(5), waiting, rank: 0, at_once, beside: 0, begun: false }
+    }
+
+    #[test]
+    fn an_array_fills_the_slots_that_are_free_and_leaves_the_rest_as_it_is() {
+        let claimed = |slots, candidates| {
+            let plan = admit(&[queue(slots, 0, candidates)]);
+            (plan.claimed, plan.waiting, plan.has_room, plan.more)
+        };
+        let indices = |count| Claim::Indices { array: ArrayId(7), count };
+        assert_eq!(claimed(3, vec![array(9, None)]), (vec![indices(3)], true, false, false));
+        assert_eq!(claimed(500, vec![array(900, None)]), (vec![indices(100)], true, true, false));
+        let after = claims([run(2, 1)]).to_vec();
+        let some = [vec![indices(2)], after.clone()].concat();
+        assert_eq!(claimed(4, vec![array(2, None), candidate(2, 1, 0)]), (some.clone(), false, false, false));
+        // No more than two at once, although more slots are free.
+        assert_eq!(claimed(4, vec![array(9, Some(2)), candidate(2, 1, 0)]), (some, false, false, true));
+        let full = Candidate { beside: 2, ..array(9, Some(2)) };
+        assert_eq!(claimed(4, vec![full, candidate(2, 1, 0)]), (after, false, false, true));
+    }
+
+    #[test]
+    fn a_run_that_is_tried_again_counts_once_beside_the_others() {
+        let at_once = Some(2);
+        let again = |number, beside| Candidate { at_once, beside, begun: true, ..candidate(1, number, 0) };
+        let first = Candidate { at_once, beside: 2, ..candidate(1, 3, 0) };
+        let plan = admit(&[queue(4, 0, vec![again(1, 0), again(2, 1), first])]);
+        assert_eq!(plan.claimed, claims([run(1, 1), run(1, 2)]));
     }
 
     #[test]
@@ -135,7 +200,8 @@ mod tests {
             .map(|(job, priority)| Prefetched { run: run(job, 1), rank: rank(priority), held: false })
             .to_vec();
         let plan = admit(&[brief]);
-        assert_eq!((plan.claimed, plan.unclaimed), (vec![run(9, 1)], vec![run(3, 1), run(5, 1)]));
+        assert_eq!(plan.claimed, claims([run(9, 1)]));
+        assert_eq!(plan.unclaimed, [run(3, 1), run(5, 1)]);
     }
 
     #[test]

@@ -15,8 +15,20 @@ pub struct RunFacts {
     pub output_bytes: u64,
     /// `None` if its job wants no mails.
     pub mail: Option<(MailWhen, MailFormat)>,
-    /// The mean duration of the runs of its queue; `None` before the first one.
+    /// The mean duration of the runs of its queue; `None` before the first one, and for a whole array.
     pub mean_run: Option<Span>,
+    pub part: RunPart,
+}
+
+/// What a run is of its fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunPart {
+    /// The fire itself.
+    Whole,
+    /// One run of an array, whose end comes later.
+    Index,
+    /// An array, with all its runs.
+    Array,
 }
 
 /// The facts about a job of which a run has begun or ended, or the coming fires were removed.
@@ -75,7 +87,8 @@ pub fn after_end(facts: &EndFacts) -> Vec<Effect> {
     let mut effects = Vec::new();
     if let Some(run) = &facts.run {
         effects.extend(new_mean(run).map(Effect::Learn));
-        if run.mail.is_some_and(|(when, format)| deserves_mail(run, when, format)) {
+        let is_end_of_fire = run.part != RunPart::Index;
+        if is_end_of_fire && run.mail.is_some_and(|(when, format)| deserves_mail(run, when, format)) {
             effects.push(Effect::Mail);
         }
     }
@@ -86,7 +99,8 @@ pub fn after_end(facts: &EndFacts) -> Vec<Effect> {
     if !facts.has_run && !has_fire {
         effects.push(Effect::Settle);
     }
-    let is_over = facts.run.is_some() || effects.contains(&Effect::Settle);
+    let is_end_of_fire = facts.run.is_some_and(|run| run.part != RunPart::Index);
+    let is_over = is_end_of_fire || effects.contains(&Effect::Settle);
     if facts.has_dependents && is_over {
         effects.push(Effect::Wake);
     }
@@ -95,7 +109,11 @@ pub fn after_end(facts: &EndFacts) -> Vec<Effect> {
 
 /// Returns the new mean duration, in which the latest run counts an eighth. The end of a lost run is unknown.
 fn new_mean(run: &RunFacts) -> Option<Span> {
-    let took = run.took.filter(|_| run.outcome != Outcome::Lost)?;
+    let is_one_run = match run.part {
+        RunPart::Whole | RunPart::Index => true,
+        RunPart::Array => false,
+    };
+    let took = run.took.filter(|_| is_one_run && run.outcome != Outcome::Lost)?;
     let mean = |mean: Span| Span::from_micros((mean.as_micros() * 7 + took.as_micros()) / 8);
     Some(run.mean_run.map_or(took, mean))
 }
@@ -120,8 +138,14 @@ fn deserves_mail(run: &RunFacts, when: MailWhen, format: MailFormat) -> bool {
 mod tests {
     use super::*;
 
-    const RUN: RunFacts =
-        RunFacts { outcome: Outcome::Success, took: None, output_bytes: 0, mail: None, mean_run: None };
+    const RUN: RunFacts = RunFacts {
+        outcome: Outcome::Success,
+        took: None,
+        output_bytes: 0,
+        mail: None,
+        mean_run: None,
+        part: RunPart::Whole,
+    };
 
     const BUSY: EndFacts =
         EndFacts { run: None, has_run: true, has_fire: true, times: None, has_dependents: false };
@@ -158,6 +182,19 @@ mod tests {
         assert_eq!(after_end(&EndFacts { run: Some(RUN), ..named }), [Effect::Wake]);
         let idle = EndFacts { has_run: false, has_fire: false, ..named };
         assert_eq!(after_end(&idle), [Effect::Settle, Effect::Wake]);
+    }
+
+    #[test]
+    fn an_array_has_one_end_and_each_of_its_runs_a_duration() {
+        let took = Some(Span::from_seconds(8));
+        let mail = Some((MailWhen::Always, MailFormat::Taskq));
+        let effects = |part| {
+            let run = RunFacts { took, mail, part, ..RUN };
+            after_end(&EndFacts { run: Some(run), has_dependents: true, ..BUSY })
+        };
+        assert_eq!(effects(RunPart::Index), [Effect::Learn(Span::from_seconds(8))]);
+        assert_eq!(effects(RunPart::Array), [Effect::Mail, Effect::Wake]);
+        assert_eq!(effects(RunPart::Whole).len(), 3);
     }
 
     #[test]

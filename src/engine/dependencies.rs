@@ -1,34 +1,34 @@
-//! Owns: whether a run that waits for runs of other jobs may start, waits on, or can never start.
-//! Never: which run of a job is meant (see `store`).
+//! Owns: whether a fire that waits for runs of other jobs may start, waits on, or can never start.
+//! Never: which fire of a job is meant (see `store`).
 
 use super::plan::Plan;
-use crate::domain::{AfterCondition, Dependency, Outcome, RunId};
+use crate::domain::{AfterCondition, Dependency, FireId, Outcome};
 
-/// A run with dependencies that has not begun.
+/// A fire with dependencies that has not begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AwaitingRun {
-    pub run: RunId,
+pub struct AwaitingFire {
+    pub fire: FireId,
     /// One dependency is enough.
     pub any: bool,
     pub awaited: Vec<Awaited>,
 }
 
-/// A dependency, and the run that it means.
+/// A dependency, and the fire that it means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Awaited {
     pub dependency: Dependency,
-    pub run: AwaitedRun,
+    pub fire: AwaitedFire,
 }
 
-/// The run that a dependency means.
+/// The fire that a dependency means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AwaitedRun {
+pub enum AwaitedFire {
     /// There is no such job.
     NoJob,
-    /// The job has no run. `will_be`: it is not done.
+    /// The job has not fired. `will_be`: it is not done.
     NotMade { will_be: bool },
     Made {
-        run: RunId,
+        fire: FireId,
         /// `None`: it is not finished.
         outcome: Option<Outcome>,
     },
@@ -36,7 +36,7 @@ pub enum AwaitedRun {
 
 /// The state of one dependency.
 enum Standing {
-    Holds(RunId),
+    Holds(FireId),
     Open,
     /// It can never hold, for this reason.
     Never(String),
@@ -44,32 +44,38 @@ enum Standing {
 
 fn standing(awaited: &Awaited) -> Standing {
     let Dependency { on, condition } = &awaited.dependency;
-    match awaited.run {
-        AwaitedRun::NoJob => Standing::Never(format!("there is no job `{on}` to run after")),
-        AwaitedRun::NotMade { will_be: true } | AwaitedRun::Made { outcome: None, .. } => Standing::Open,
-        AwaitedRun::NotMade { will_be: false } => {
+    match awaited.fire {
+        AwaitedFire::NoJob => Standing::Never(format!("there is no job `{on}` to run after")),
+        AwaitedFire::NotMade { will_be: true } | AwaitedFire::Made { outcome: None, .. } => Standing::Open,
+        AwaitedFire::NotMade { will_be: false } => {
             Standing::Never(format!("job `{on}` has no run, and will have none"))
         }
-        AwaitedRun::Made { run, outcome: Some(outcome) } if condition.holds(outcome) => Standing::Holds(run),
-        AwaitedRun::Made { run, outcome: Some(outcome) } => {
+        AwaitedFire::Made { fire, outcome: Some(outcome) } if condition.holds(outcome) => {
+            Standing::Holds(fire)
+        }
+        AwaitedFire::Made { fire, outcome: Some(outcome) } => {
             let wanted = match condition {
                 AfterCondition::Success => "success",
                 AfterCondition::Failed => "a failure",
                 AfterCondition::Done => "success or a failure",
             };
-            Standing::Never(format!("run {run} of `{on}` ended as `{outcome}`, and it waited for {wanted}"))
+            let fire = match fire {
+                FireId::Run(run) => format!("run {run} of `{on}`"),
+                FireId::Array { .. } => format!("array `{on}`"),
+            };
+            Standing::Never(format!("{fire} ended as `{outcome}`, and it waited for {wanted}"))
         }
     }
 }
 
-/// Decides on each run.
-pub(super) fn decide(awaiting: &[AwaitingRun]) -> Plan {
+/// Decides on each fire.
+pub(super) fn decide(awaiting: &[AwaitingFire]) -> Plan {
     let mut plan = Plan { more: true, ..Plan::default() };
     for waiting in awaiting {
         let (mut held, mut never, mut open) = (Vec::new(), Vec::new(), 0);
         for awaited in &waiting.awaited {
             match standing(awaited) {
-                Standing::Holds(run) => held.push(run),
+                Standing::Holds(fire) => held.push(fire),
                 Standing::Open => open += 1,
                 Standing::Never(why) => never.push(why),
             }
@@ -79,11 +85,11 @@ pub(super) fn decide(awaiting: &[AwaitingRun]) -> Plan {
             false => (never.is_empty() && open == 0, !never.is_empty()),
         };
         if may_start {
-            plan.released.push((waiting.run, held));
+            plan.released.push((waiting.fire, held));
         } else if is_barred {
-            plan.barred.push((waiting.run, never.swap_remove(0)));
+            plan.barred.push((waiting.fire, never.swap_remove(0)));
         } else {
-            plan.awaiting.push(waiting.run);
+            plan.awaiting.push(waiting.fire);
         }
     }
     plan
@@ -92,21 +98,21 @@ pub(super) fn decide(awaiting: &[AwaitingRun]) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::JobId;
+    use crate::domain::{ArrayId, JobId, RunId};
 
-    const WAITING: RunId = RunId { job: JobId(9), number: 1 };
+    const WAITING: FireId = FireId::Run(RunId { job: JobId(9), number: 1 });
 
-    fn awaited(text: &str, run: AwaitedRun) -> Awaited {
-        Awaited { dependency: text.parse().expect("valid"), run }
+    fn awaited(text: &str, fire: AwaitedFire) -> Awaited {
+        Awaited { dependency: text.parse().expect("valid"), fire }
     }
 
-    fn made(outcome: Option<Outcome>) -> AwaitedRun {
-        AwaitedRun::Made { run: RunId { job: JobId(1), number: 4 }, outcome }
+    fn made(outcome: Option<Outcome>) -> AwaitedFire {
+        AwaitedFire::Made { fire: FireId::Run(RunId { job: JobId(1), number: 4 }), outcome }
     }
 
     /// Returns `start` with what it waited for, `wait`, or why it is skipped.
     fn decided(any: bool, awaited: Vec<Awaited>) -> String {
-        let plan = decide(&[AwaitingRun { run: WAITING, any, awaited }]);
+        let plan = decide(&[AwaitingFire { fire: WAITING, any, awaited }]);
         match (plan.released.as_slice(), plan.barred.as_slice(), plan.awaiting.as_slice()) {
             ([(WAITING, after)], [], []) => {
                 format!("start {}", after.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
@@ -121,7 +127,7 @@ mod tests {
     fn a_run_starts_after_all_that_it_waits_for_or_with_any_after_one() {
         let success = || awaited("a", made(Some(Outcome::Success)));
         let open = || awaited("b", made(None));
-        let coming = || awaited("b", AwaitedRun::NotMade { will_be: true });
+        let coming = || awaited("b", AwaitedFire::NotMade { will_be: true });
         let failed = || awaited("c", made(Some(Outcome::Failed)));
         let barred = "run 1.4 of `c` ended as `failed`, and it waited for success";
         assert_eq!(decided(false, vec![success(), success()]), "start 1.4 1.4");
@@ -137,9 +143,10 @@ mod tests {
 
     #[test]
     fn a_run_that_can_never_start_is_skipped_with_the_reason() {
-        for (text, run, why) in [
-            ("a", AwaitedRun::NoJob, "there is no job `a` to run after"),
-            ("7", AwaitedRun::NotMade { will_be: false }, "job `7` has no run, and will have none"),
+        let array = FireId::Array { job: JobId(3), array: ArrayId(1) };
+        for (text, fire, why) in [
+            ("a", AwaitedFire::NoJob, "there is no job `a` to run after"),
+            ("7", AwaitedFire::NotMade { will_be: false }, "job `7` has no run, and will have none"),
             (
                 "a:failed",
                 made(Some(Outcome::Success)),
@@ -150,8 +157,13 @@ mod tests {
                 made(Some(Outcome::Missed)),
                 "run 1.4 of `a` ended as `missed`, and it waited for success or a failure",
             ),
+            (
+                "3",
+                AwaitedFire::Made { fire: array, outcome: Some(Outcome::Failed) },
+                "array `3` ended as `failed`, and it waited for success",
+            ),
         ] {
-            assert_eq!(decided(false, vec![awaited(text, run)]), why);
+            assert_eq!(decided(false, vec![awaited(text, fire)]), why);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod admit;
 mod after;
+mod arrays;
 mod dependencies;
 mod mails;
 mod misfire;
@@ -13,18 +14,19 @@ mod retention;
 mod retry;
 mod snapshot;
 
-pub use after::{Effect, EndFacts, RunFacts, TimesFacts, after_end};
-pub use dependencies::{Awaited, AwaitedRun, AwaitingRun};
+pub use after::{Effect, EndFacts, RunFacts, RunPart, TimesFacts, after_end};
+pub use arrays::ArrayFacts;
+pub use dependencies::{Awaited, AwaitedFire, AwaitingFire};
 pub use mails::{OpenMail, pick_mails};
 pub use misfire::{Accounting, Pending, account, first_fire, first_free_fire};
-pub use plan::{Fate, NewRun, Plan};
+pub use plan::{Claim, Fate, NewRun, Plan};
 pub use recover::{ClaimedFor, Recovery, recover};
 pub use replan::{Planned, after_step_back, follow_zone, resume};
 pub use retention::{PastJob, PastRun, Retention, Verdict};
 pub use retry::{
     AttemptFacts, AttemptOutcome, Conclusion, LOST, RetryingRun, conclude, retry_after_step_back,
 };
-pub use snapshot::{Candidate, Compiled, Due, Prefetched, QueueState, Snapshot, Unfinished};
+pub use snapshot::{Candidate, Compiled, Due, Prefetched, QueueState, Snapshot, Unfinished, Waiting};
 
 use crate::domain::Timestamp;
 

@@ -4,7 +4,7 @@
 //! A turn plans and applies in one transaction until nothing is left. Due fires come before starts, so that a
 //! run that the first step makes can be claimed by the second.
 
-use crate::domain::{JobId, Outcome, RunId, Timestamp, TriggerId, TriggerKind};
+use crate::domain::{ArrayId, FireId, JobId, Outcome, RunId, Timestamp, TriggerId, TriggerKind};
 
 /// The state in which a new run is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,33 @@ pub struct NewRun {
     pub obeys_after: bool,
 }
 
+impl NewRun {
+    /// Returns a run that no trigger fired.
+    pub fn by_hand(job: JobId, kind: TriggerKind, obeys_after: bool, now: Timestamp) -> Self {
+        Self {
+            job,
+            trigger: None,
+            kind,
+            scheduled_at: now,
+            fires: 1,
+            fate: Fate::Queued,
+            cause: None,
+            obeys_after,
+        }
+    }
+}
+
+/// Runs that are claimed for the keeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    Run(RunId),
+    /// The first `count` indices of an array that have no run yet. They get one now.
+    Indices {
+        array: ArrayId,
+        count: u32,
+    },
+}
+
 /// The changes of one step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -48,14 +75,14 @@ pub struct Plan {
     pub postponed: Vec<(RunId, Timestamp)>,
     /// Jobs that are paused because their schedule cannot be read, each with the reason.
     pub broken: Vec<(JobId, String)>,
-    /// Runs that have waited for the runs beside them, and now wait for a slot.
-    pub released: Vec<(RunId, Vec<RunId>)>,
-    /// Runs that end as `skipped`, because they can never start; each with the reason.
-    pub barred: Vec<(RunId, String)>,
-    /// Runs that wait on, until a run that they wait for ends.
-    pub awaiting: Vec<RunId>,
+    /// Fires that have waited for the ones beside them, and now wait for a slot.
+    pub released: Vec<(FireId, Vec<FireId>)>,
+    /// Fires that end as `skipped`, because they can never start; each with the reason.
+    pub barred: Vec<(FireId, String)>,
+    /// Fires that wait on, until a run that they wait for ends.
+    pub awaiting: Vec<FireId>,
     /// Runs that are claimed for the keeper, in this order.
-    pub claimed: Vec<RunId>,
+    pub claimed: Vec<Claim>,
     /// Runs that the keeper has prefetched and must not start now.
     pub unclaimed: Vec<RunId>,
     /// The width of each queue with prefetched runs.

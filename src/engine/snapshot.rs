@@ -2,8 +2,8 @@
 //! Never: reading them (see `store`).
 
 use super::after::TimesFacts;
-use super::dependencies::AwaitingRun;
-use crate::domain::{JobId, Policy, RunId, Timestamp, TriggerId, TriggerKind};
+use super::dependencies::AwaitingFire;
+use crate::domain::{ArrayId, JobId, Policy, RunId, Timestamp, TriggerId, TriggerKind};
 use crate::schedule::{Schedule, Zone};
 
 /// The facts for one decision, read in one transaction.
@@ -13,10 +13,10 @@ pub struct Snapshot {
     pub due: Vec<Due>,
     /// Runs whose next attempt is due, earliest first.
     pub due_retries: Vec<RunId>,
-    /// Runs whose dependencies may have been decided. Empty while fires or retries are due, so that all fires
-    /// of an instant are made before.
-    pub awaiting: Vec<AwaitingRun>,
-    /// Queues with waiting or prefetched runs. Empty while fires or retries are due, or runs are `awaiting`.
+    /// Fires whose dependencies may have been decided. Empty while fires or retries are due, so that all
+    /// fires of an instant are made before.
+    pub awaiting: Vec<AwaitingFire>,
+    /// Queues with waiting or prefetched runs. Empty while fires or retries are due, or some are `awaiting`.
     pub queues: Vec<QueueState>,
 }
 
@@ -38,13 +38,14 @@ pub struct Due {
     pub policy: Policy,
     /// The count of its runs, if it fires only so many times.
     pub times: Option<TimesFacts>,
-    /// The job's runs that are not finished, oldest first.
+    /// The job's runs that are not finished, oldest first. An array stands as one.
     pub unfinished: Vec<Unfinished>,
 }
 
 /// A run that is not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unfinished {
+    /// Of an array, which no fire replaces, the number is 0.
     pub run: RunId,
     /// A keeper is to start it, or has started it.
     pub claimed: bool,
@@ -80,14 +81,38 @@ pub struct Prefetched {
     pub held: bool,
 }
 
-/// A run that could be started.
+/// A run that could be started, or an array of which runs could.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    pub run: RunId,
+    pub job: JobId,
+    pub waiting: Waiting,
     /// The queue starts the lowest first.
     pub rank: i64,
-    /// How many runs of its job may be under way at once, with this one; `None`: any number.
+    /// How many runs of its job may be under way at once, with those of this one; `None`: any number.
     pub at_once: Option<u32>,
     /// How many other runs of its job are claimed, or between two attempts; 0 where `at_once` is `None`.
     pub beside: u32,
+    /// It has had an attempt, so that it is among those `beside` the others already.
+    pub begun: bool,
+}
+
+/// A thing that waits for a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    Run(RunId),
+    /// An array with so many indices without a run.
+    Array {
+        array: ArrayId,
+        rest: u32,
+    },
+}
+
+impl Waiting {
+    /// Returns how many runs it is.
+    pub fn count(self) -> u32 {
+        match self {
+            Self::Run(_) => 1,
+            Self::Array { rest, .. } => rest,
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! Owns: applying plans: runs are made, claimed, unclaimed, stopped.
 //! Never: deciding on them (see `engine`).
 
-use rusqlite::{named_params, params};
+use rusqlite::{Row, named_params, params};
 
-use super::{Reader, StoreResult, Writer};
-use crate::domain::{Outcome, Overlap, RunId, Timestamp, rank};
-use crate::engine::{Fate, NewRun, Plan};
+use super::arrays::Place;
+use super::{Reader, StoreResult, Writer, codec};
+use crate::domain::{FireId, JobId, Overlap, RunId, Timestamp, rank};
+use crate::engine::{Claim, Fate, NewRun, Plan};
 
 /// The changes of a turn that the keeper must receive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,38 +46,52 @@ impl Writer<'_> {
         for (run, at) in &plan.postponed {
             self.set_retry_time(*run, *at)?;
         }
-        for (run, after) in &plan.released {
-            self.release(*run, after)?;
+        for (fire, after) in &plan.released {
+            self.release(*fire, after)?;
         }
-        for (run, why) in &plan.barred {
-            self.finish(*run, Outcome::Skipped, Some(why), now)?;
+        for (fire, why) in &plan.barred {
+            self.bar(*fire, why, now)?;
         }
-        for run in &plan.awaiting {
-            self.keep_awaiting(*run)?;
+        for fire in &plan.awaiting {
+            self.keep_awaiting(*fire)?;
         }
         for (job, _) in &plan.broken {
             self.pause_job(*job, now)?;
         }
-        for run in &plan.claimed {
+        for claim in &plan.claimed {
             let keeper =
                 keeper.expect("a snapshot without a keeper has no queues, so its plan claims nothing");
-            self.claim(*run, keeper, now)?;
-            applied.claimed.push(*run);
+            match *claim {
+                Claim::Run(run) => {
+                    self.claim(run, keeper, now)?;
+                    applied.claimed.push(run);
+                }
+                Claim::Indices { array, count } => {
+                    applied.claimed.append(&mut self.start_indices(array, count, keeper, now)?);
+                }
+            }
         }
         applied.unclaimed.extend(&plan.unclaimed);
         applied.widths.extend(plan.widths.iter().cloned());
         Ok(())
     }
 
-    /// Makes a run, with the queue, rank and limit that its job has now.
-    pub fn insert_run(&self, new: &NewRun, now: Timestamp) -> StoreResult<RunId> {
-        let (number, queue, priority, overlap, depends): (i64, String, i32, Overlap, bool) = self.one(
-            "UPDATE job SET runs = runs + 1, done_at = NULL WHERE id = ?1
-             RETURNING runs, queue, priority, overlap,
-                EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id)",
-            [new.job],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
+    /// Makes a run, with the queue, rank and limit that its job has now; of a job with an array, an array.
+    pub fn insert_run(&self, new: &NewRun, now: Timestamp) -> StoreResult<FireId> {
+        let is_queued = new.fate == Fate::Queued;
+        let (number, place, array) = self.one(
+            "UPDATE job SET runs = runs + iif(array_first IS NULL OR NOT ?2, 1, 0), done_at = NULL
+             WHERE id = ?1 RETURNING runs, queue, priority, overlap,
+                EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id),
+                array_first, array_last, array_step, array_at_once",
+            params![new.job, is_queued],
+            |row| Ok((row.get(0)?, place(row, 1)?, codec::array(row, 5)?)),
         )?;
+        if let Some(array) = array.filter(|_| is_queued) {
+            let place = Place { at_once: array.at_once, ..place };
+            let id = self.insert_array(new, &[array.indices], &place, now)?;
+            return Ok(FireId::Array { job: new.job, array: id });
+        }
         let run = RunId { job: new.job, number };
         let (state, outcome) = match new.fate {
             Fate::Queued => ("queued", None),
@@ -94,12 +109,12 @@ impl Writer<'_> {
                 ":trigger_id": new.trigger.map(|trigger| trigger.0),
                 ":scheduled_at": new.scheduled_at,
                 ":fires": new.fires.cast_signed(),
-                ":queue": queue,
-                ":rank": rank(priority),
-                ":at_once": overlap.at_once(),
+                ":queue": place.queue,
+                ":rank": place.rank,
+                ":at_once": place.at_once,
                 ":state": state,
                 ":now": now,
-                ":awaits": if depends && outcome.is_none() && new.obeys_after { 2 } else { 0 },
+                ":awaits": if place.depends && outcome.is_none() && new.obeys_after { 2 } else { 0 },
                 ":outcome": outcome,
                 ":cause": new.cause,
             },
@@ -107,7 +122,17 @@ impl Writer<'_> {
         if outcome.is_some() {
             self.has_ended(run);
         }
-        Ok(run)
+        Ok(FireId::Run(run))
+    }
+
+    /// Returns the place that the arrays of a job take now.
+    pub(super) fn place_of(&self, job: JobId) -> StoreResult<Place> {
+        self.one(
+            "SELECT queue, priority, overlap, EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id),
+                array_at_once FROM job WHERE id = ?1",
+            [job],
+            |row| Ok(Place { at_once: row.get(4)?, ..place(row, 0)? }),
+        )
     }
 
     /// Queues a run whose next attempt is due.
@@ -167,6 +192,18 @@ impl Writer<'_> {
             [],
         )
     }
+}
+
+/// Reads the place of a run from four columns that start at `first`: queue, priority, overlap, and whether
+/// its job depends on others.
+fn place(row: &Row<'_>, first: usize) -> rusqlite::Result<Place> {
+    let overlap: Overlap = row.get(first + 2)?;
+    Ok(Place {
+        queue: row.get(first)?,
+        rank: rank(row.get(first + 1)?),
+        at_once: overlap.at_once(),
+        depends: row.get(first + 3)?,
+    })
 }
 
 impl Reader<'_> {

@@ -6,8 +6,9 @@ use std::hash::{DefaultHasher, Hasher};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::domain::{
-    AfterCondition, CommandLine, JobId, JobName, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode,
-    Outcome, Overlap, QueueName, Retry, RetryCauses, RunState, Span, Stdin, Tag, Timestamp, TriggerKind,
+    AfterCondition, Array, ArrayId, CommandLine, Indices, JobId, JobName, JobState, Mail, MailFormat,
+    MailWhen, Missed, MissedMode, Outcome, Overlap, QueueName, Retry, RetryCauses, RunState, Span, Stdin,
+    Tag, Timestamp, TriggerKind,
 };
 use crate::schedule::Dialect;
 
@@ -43,6 +44,18 @@ impl ToSql for JobId {
 }
 
 impl FromSql for JobId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(Self)
+    }
+}
+
+impl ToSql for ArrayId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.into())
+    }
+}
+
+impl FromSql for ArrayId {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_i64().map(Self)
     }
@@ -108,6 +121,19 @@ pub(super) fn retry(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<R
         delay_max: row.get(first + 2)?,
         on: row.get(first + 3)?,
     })
+}
+
+/// Reads an array from four columns that start at `first`: array_first, array_last, array_step,
+/// array_at_once.
+pub(super) fn array(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Option<Array>> {
+    let Some(start) = row.get(first)? else { return Ok(None) };
+    let indices = indices([start, row.get(first + 1)?, row.get(first + 2)?])?;
+    Ok(Some(Array { indices, at_once: row.get(first + 3)? }))
+}
+
+/// Returns the indices of a row with their first, last and step.
+pub(super) fn indices([first, last, step]: [u32; 3]) -> rusqlite::Result<Indices> {
+    Indices::new(first, last, step).map_err(|_| FromSqlError::OutOfRange(i64::from(last)).into())
 }
 
 /// Reads standard input from two columns that start at `first`: stdin_path, stdin_text.

@@ -4,7 +4,7 @@
 use rusqlite::types::{ToSqlOutput, Value};
 use rusqlite::{Row, ToSql};
 
-use super::codec::{command, command_columns, mail, missed, retry, split, stdin, stdin_columns};
+use super::codec::{array, command, command_columns, mail, missed, retry, split, stdin, stdin_columns};
 use crate::domain::{After, Execution, NewJob, Policy};
 
 /// A column and its value for a job. `read` takes the columns in this order.
@@ -21,6 +21,11 @@ const COLUMNS: &[DefinitionColumn] = &[
     ("user", |job| value(&job.execution.user)),
     ("queue", |job| value(&job.queue.as_str())),
     ("priority", |job| value(&job.priority)),
+    ("array_first", |job| value(&job.array.map(|array| array.indices.first()))),
+    ("array_last", |job| value(&job.array.map(|array| array.indices.last()))),
+    ("array_step", |job| value(&job.array.map(|array| array.indices.step()))),
+    ("array_at_once", |job| value(&job.array.and_then(|array| array.at_once))),
+    ("has_items", |job| value(&job.has_items)),
     ("after_any", |job| value(&job.after.any)),
     ("overlap", |job| value(&job.policy.overlap)),
     ("missed", |job| value(&job.policy.missed.mode)),
@@ -39,8 +44,8 @@ const COLUMNS: &[DefinitionColumn] = &[
     ("mail_format", |job| value(&job.mail.as_ref().map(|mail| mail.format))),
 ];
 
-/// Reads the columns, which start at `first`. Name, tags, dependencies, `hold` and the environment are not
-/// among them.
+/// Reads the columns, which start at `first`. Name, tags, dependencies, items, `hold` and the environment are
+/// not among them.
 pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
     let mut next = first;
     let mut take = |columns: usize| {
@@ -59,6 +64,9 @@ pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
         },
         queue: row.get(take(1))?,
         priority: row.get(take(1))?,
+        array: array(row, take(4))?,
+        has_items: row.get(take(1))?,
+        items: Vec::new(),
         after: After { any: row.get(take(1))?, ..After::default() },
         policy: Policy {
             overlap: row.get(take(1))?,

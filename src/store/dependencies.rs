@@ -1,13 +1,15 @@
-//! Owns: the dependencies of jobs, and the runs that wait because of them.
-//! Never: deciding whether a run may start (see `engine`).
+//! Owns: the dependencies of jobs, and the fires that wait because of them.
+//! Never: deciding whether a fire may start (see `engine`).
 
 use rusqlite::params;
 
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{AfterCondition, Dependency, JobId, JobKey, JobName, RunId, Timestamp};
-use crate::engine::{Awaited, AwaitedRun, AwaitingRun};
+use crate::domain::{
+    AfterCondition, ArrayId, Dependency, FireId, JobId, JobKey, JobName, Outcome, RunId, Timestamp,
+};
+use crate::engine::{Awaited, AwaitedFire, AwaitingFire};
 
-/// How many waiting runs one step looks at.
+/// How many waiting fires one step looks at.
 const AWAITING_MAX: usize = 1_000;
 
 impl Reader<'_> {
@@ -40,54 +42,50 @@ impl Reader<'_> {
         self.has("SELECT 1 FROM dependency WHERE on_name = ?1", [name.as_str()])
     }
 
-    /// Returns the runs whose dependencies may have been decided, the oldest first.
-    pub(super) fn awaiting_runs(&self) -> StoreResult<Vec<AwaitingRun>> {
+    /// Returns the fires whose dependencies may have been decided, the oldest first.
+    pub(super) fn awaiting_fires(&self) -> StoreResult<Vec<AwaitingFire>> {
         let mut statement = self.transaction.prepare_cached(
-            "SELECT run.job_id, run.number, run.scheduled_at, job.after_any
-             FROM run JOIN job ON job.id = run.job_id WHERE run.awaits = 2 ORDER BY run.id",
+            "SELECT run.job_id, run.number, NULL, run.scheduled_at, job.after_any
+             FROM run JOIN job ON job.id = run.job_id WHERE run.awaits = 2
+             UNION ALL SELECT array.job_id, NULL, array.id, array.scheduled_at, job.after_any
+             FROM array JOIN job ON job.id = array.job_id WHERE array.awaits = 2",
         )?;
         let mut rows = statement.query([])?;
         let mut awaiting = Vec::new();
         while let Some(row) = rows.next()?.filter(|_| awaiting.len() < AWAITING_MAX) {
-            let run = RunId { job: row.get(0)?, number: row.get(1)? };
-            let scheduled_at: Timestamp = row.get(2)?;
+            let job: JobId = row.get(0)?;
+            let scheduled_at: Timestamp = row.get(3)?;
             let awaited = |dependency: Dependency| self.awaited(dependency, scheduled_at);
-            awaiting.push(AwaitingRun {
-                run,
-                any: row.get(3)?,
-                awaited: self.dependencies(run.job)?.into_iter().map(awaited).collect::<StoreResult<_>>()?,
+            awaiting.push(AwaitingFire {
+                fire: fire_id(job, row.get(1)?, row.get(2)?),
+                any: row.get(4)?,
+                awaited: self.dependencies(job)?.into_iter().map(awaited).collect::<StoreResult<_>>()?,
             });
         }
         Ok(awaiting)
     }
 
-    /// Finds the run that a dependency means for a run that was due at `at`: the latest that was due by then,
-    /// else the first.
+    /// Finds the fire that a dependency means for a fire that was due at `at`: the latest that was due by
+    /// then, else the first.
     fn awaited(&self, dependency: Dependency, at: Timestamp) -> StoreResult<Awaited> {
         let Some(job) = self.find_job(&dependency.on)? else {
-            return Ok(Awaited { dependency, run: AwaitedRun::NoJob });
+            return Ok(Awaited { dependency, fire: AwaitedFire::NoJob });
         };
-        let by_then = self.first(
-            "SELECT number, outcome FROM run
-             WHERE job_id = ?1 AND scheduled_at <= ?2 AND trigger <> 'callback'
-             ORDER BY scheduled_at DESC, number DESC LIMIT 1",
-            params![job, at],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        let found = match by_then {
+        let made = |sql: &str| {
+            self.first(sql, params![job, at], |row| {
+                let fire = fire_id(job, row.get(0)?, row.get(1)?);
+                Ok(AwaitedFire::Made { fire, outcome: row.get(2)? })
+            })
+        };
+        let found = match made(&fires_in_order("scheduled_at <= ?2", "DESC"))? {
             Some(found) => Some(found),
-            None => self.first(
-                "SELECT number, outcome FROM run WHERE job_id = ?1 AND trigger <> 'callback'
-                 ORDER BY scheduled_at, number LIMIT 1",
-                [job],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )?,
+            None => made(&fires_in_order("scheduled_at > ?2", "ASC"))?,
         };
-        let run = match found {
-            Some((number, outcome)) => AwaitedRun::Made { run: RunId { job, number }, outcome },
-            None => AwaitedRun::NotMade { will_be: !self.is_done(job)? },
+        let fire = match found {
+            Some(found) => found,
+            None => AwaitedFire::NotMade { will_be: !self.is_done(job)? },
         };
-        Ok(Awaited { dependency, run })
+        Ok(Awaited { dependency, fire })
     }
 
     /// Returns whether a dependency names a job by its id or its name.
@@ -99,6 +97,25 @@ impl Reader<'_> {
             |row| row.get(0),
         )
     }
+}
+
+fn fire_id(job: JobId, number: Option<i64>, array: Option<ArrayId>) -> FireId {
+    match array {
+        Some(array) => FireId::Array { job, array },
+        None => FireId::Run(RunId { job, number: number.expect("a run has a number") }),
+    }
+}
+
+/// Returns the query for the first fire of a job by time, in an order. The runs of an array are not fires.
+fn fires_in_order(condition: &str, order: &str) -> String {
+    format!(
+        "SELECT number, array, outcome FROM (
+            SELECT number, NULL AS array, outcome, scheduled_at AS at, number AS place FROM run
+            WHERE job_id = ?1 AND {condition} AND array_id IS NULL AND trigger <> 'callback'
+            UNION ALL SELECT NULL, id, outcome, scheduled_at, id FROM array
+            WHERE job_id = ?1 AND {condition})
+         ORDER BY at {order}, place {order} LIMIT 1"
+    )
 }
 
 impl Writer<'_> {
@@ -127,41 +144,66 @@ impl Writer<'_> {
         )
     }
 
-    /// Lets the waiting runs of a job that have not begun wait for its present dependencies.
+    /// Lets the waiting fires of a job that have not begun wait for its present dependencies.
     pub(super) fn await_again(&self, job: JobId) -> StoreResult<()> {
         self.change(
             "UPDATE run SET awaits = iif(EXISTS (SELECT 1 FROM dependency WHERE job_id = ?1), 2, 0)
              WHERE job_id = ?1 AND state = 'queued' AND state <> 'finished' AND keeper IS NULL
-                AND attempt = 1",
+                AND attempt = 1 AND array_id IS NULL",
+            [job],
+        )?;
+        self.change(
+            "UPDATE array SET awaits = iif(EXISTS (SELECT 1 FROM dependency WHERE job_id = ?1), 2, 0)
+             WHERE job_id = ?1 AND finished_at IS NULL AND rest = total",
             [job],
         )
     }
 
-    /// Lets the next step look at the runs that wait for a job.
+    /// Lets the next step look at the fires that wait for a job.
     pub(super) fn wake_dependents(&self, job: JobId) -> StoreResult<()> {
-        self.change(
-            "UPDATE run SET awaits = 2 WHERE awaits = 1 AND state <> 'finished' AND job_id IN (
-                SELECT job_id FROM dependency WHERE on_id = ?1
-                UNION ALL SELECT job_id FROM dependency
-                    WHERE on_name = (SELECT name FROM job WHERE id = ?1))",
-            [job],
-        )
+        const DEPENDENTS: &str = "(SELECT job_id FROM dependency WHERE on_id = ?1
+            UNION ALL SELECT job_id FROM dependency WHERE on_name = (SELECT name FROM job WHERE id = ?1))";
+        for (table, is_open) in [("run", "state <> 'finished'"), ("array", "finished_at IS NULL")] {
+            let sql = format!(
+                "UPDATE {table} SET awaits = 2 WHERE awaits = 1 AND {is_open} AND job_id IN {DEPENDENTS}"
+            );
+            self.change(&sql, [job])?;
+        }
+        Ok(())
     }
 
-    /// Lets a run wait for a slot: it has waited for these runs.
-    pub(super) fn release(&self, run: RunId, after: &[RunId]) -> StoreResult<()> {
+    /// Lets a fire wait for a slot: it has waited for these.
+    pub(super) fn release(&self, fire: FireId, after: &[FireId]) -> StoreResult<()> {
         let names: Vec<String> = after.iter().map(ToString::to_string).collect();
-        self.change(
-            "UPDATE run SET awaits = 0, after_runs = ?3 WHERE job_id = ?1 AND number = ?2",
-            params![run.job, run.number, names.join(" ")],
-        )
+        self.set_awaits(fire, 0, Some(&names.join(" ")))
     }
 
-    /// Lets a run wait on, until a run that it waits for ends.
-    pub(super) fn keep_awaiting(&self, run: RunId) -> StoreResult<()> {
-        self.change(
-            "UPDATE run SET awaits = 1 WHERE job_id = ?1 AND number = ?2",
-            params![run.job, run.number],
-        )
+    /// Lets a fire wait on, until a run that it waits for ends.
+    pub(super) fn keep_awaiting(&self, fire: FireId) -> StoreResult<()> {
+        self.set_awaits(fire, 1, None)
+    }
+
+    fn set_awaits(&self, fire: FireId, awaits: u8, after_runs: Option<&str>) -> StoreResult<()> {
+        match fire {
+            FireId::Run(run) => self.change(
+                "UPDATE run SET awaits = ?3, after_runs = ?4 WHERE job_id = ?1 AND number = ?2",
+                params![run.job, run.number, awaits, after_runs],
+            ),
+            FireId::Array { array, .. } => self.change(
+                "UPDATE array SET awaits = ?2, after_runs = ?3 WHERE id = ?1",
+                params![array, awaits, after_runs],
+            ),
+        }
+    }
+
+    /// Ends a fire that can never start.
+    pub(super) fn bar(&self, fire: FireId, why: &str, now: Timestamp) -> StoreResult<()> {
+        match fire {
+            FireId::Run(run) => self.finish(run, Outcome::Skipped, Some(why), now),
+            FireId::Array { array, .. } => {
+                self.drop_indices(array, (0, u32::MAX), (Outcome::Skipped, Some(why)), now)?;
+                self.finish_array(array, Outcome::Skipped, now)
+            }
+        }
     }
 }

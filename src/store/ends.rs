@@ -10,9 +10,9 @@ use rusqlite::{ToSql, named_params, params};
 
 use super::{Reader, StoreResult, Writer, codec, definition};
 use crate::domain::{
-    JobId, MailFormat, MailWhen, NewJob, Outcome, Retry, RunId, Span, Timestamp, TriggerKind, Usage,
+    ArrayId, JobId, MailFormat, MailWhen, NewJob, Outcome, Retry, RunId, Span, Timestamp, TriggerKind, Usage,
 };
-use crate::engine::{AttemptOutcome, Conclusion, Effect, EndFacts, RunFacts, TimesFacts};
+use crate::engine::{AttemptOutcome, Conclusion, Effect, EndFacts, RunFacts, RunPart, TimesFacts};
 
 /// How much earlier than its claim an unreported start may seem: the kernel counts hundredths of a second.
 const TICKS: Span = Span::from_millis(100);
@@ -47,6 +47,7 @@ pub(super) enum PendingEnd {
     Count(JobId),
     /// Coming fires of a job were removed.
     Fires(JobId),
+    Array(ArrayId),
 }
 
 /// The facts for a start order to a keeper.
@@ -58,6 +59,10 @@ pub struct Start {
     pub scheduled_at: Timestamp,
     /// The runs that it waited for, as in `12.1 13.4`; `None` if its job depends on none.
     pub after_runs: Option<String>,
+    /// Its index, if it is one of an array.
+    pub index: Option<u32>,
+    /// The item of the index.
+    pub item: Option<Vec<u8>>,
     /// The queue of the run. The job may have another one by now.
     pub queue: String,
     /// The width of that queue; `None`: one slot per CPU.
@@ -85,7 +90,13 @@ impl Writer<'_> {
                 AND (SELECT times FROM job WHERE id = ?1) IS NOT NULL",
             params![run.job, run.number],
         )?;
-        if changed > 0 {
+        // Of an array, the first run counts for all.
+        let is_first = self.changed(
+            "UPDATE array SET is_counted = 1 WHERE is_counted = 0
+                AND id = (SELECT array_id FROM run WHERE job_id = ?1 AND number = ?2)",
+            params![run.job, run.number],
+        )? > 0;
+        if changed > 0 && (is_first || !self.is_of_array(run)?) {
             self.change("UPDATE job SET begun = begun + 1 WHERE id = ?1", [run.job])?;
             self.has_changed(run.job);
         }
@@ -213,6 +224,10 @@ impl Writer<'_> {
         self.pending_ends.borrow_mut().push(PendingEnd::Run(run));
     }
 
+    pub(super) fn has_ended_whole(&self, array: ArrayId) {
+        self.pending_ends.borrow_mut().push(PendingEnd::Array(array));
+    }
+
     pub(super) fn has_changed(&self, job: JobId) {
         self.pending_ends.borrow_mut().push(PendingEnd::Count(job));
     }
@@ -223,25 +238,59 @@ impl Writer<'_> {
 
     /// Applies the effects of the ends of this transaction, on which `after` decides.
     pub fn follow_up(&self, after: impl Fn(&EndFacts) -> Vec<Effect>, now: Timestamp) -> StoreResult<()> {
-        for ended in self.pending_ends.take() {
-            let (job, run) = match ended {
-                PendingEnd::Run(run) => (run.job, Some(self.run_facts(run)?)),
-                PendingEnd::Fires(job) | PendingEnd::Count(job) => (job, None),
-            };
-            let at = run.as_ref().map_or(now, |run| run.finished_at);
-            let facts = self.end_facts(job, run.as_ref().map(|run| run.facts))?;
-            for effect in after(&facts) {
-                match (effect, &run) {
-                    (Effect::Settle, _) => self.settle_job(job, at)?,
-                    (Effect::Disarm, _) => self.remove_fires(job)?,
-                    (Effect::Wake, _) => self.wake_dependents(job)?,
-                    (Effect::Learn(mean), Some(run)) => self.set_mean_run(&run.queue, mean)?,
-                    (Effect::Mail, Some(run)) => self.queue_mail(run.id, run.user.as_deref(), at)?,
-                    (Effect::Learn(_) | Effect::Mail, None) => {
-                        unreachable!("an effect of a run without a run")
-                    }
+        loop {
+            let ends = self.pending_ends.take();
+            if ends.is_empty() {
+                return Ok(());
+            }
+            ends.into_iter().try_for_each(|ended| self.follow_end(ended, &after, now))?;
+        }
+    }
+
+    fn follow_end(
+        &self,
+        ended: PendingEnd,
+        after: &impl Fn(&EndFacts) -> Vec<Effect>,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        let (job, run) = match ended {
+            PendingEnd::Run(run) => {
+                let found = self.run_facts(run)?;
+                if let Some(array) = found.array {
+                    self.count_array_run(array, &found)?;
+                }
+                (run.job, Some(found))
+            }
+            PendingEnd::Array(array) => {
+                let (job, found) = self.array_end(array)?;
+                (job, Some(found))
+            }
+            PendingEnd::Fires(job) | PendingEnd::Count(job) => (job, None),
+        };
+        let at = run.as_ref().map_or(now, |run| run.finished_at);
+        let facts = self.end_facts(job, run.as_ref().map(|run| run.facts))?;
+        for effect in after(&facts) {
+            match (effect, &run) {
+                (Effect::Settle, _) => self.settle_job(job, at)?,
+                (Effect::Disarm, _) => self.remove_fires(job)?,
+                (Effect::Wake, _) => self.wake_dependents(job)?,
+                (Effect::Learn(mean), Some(run)) => self.set_mean_run(&run.queue, mean)?,
+                (Effect::Mail, Some(run)) => self.queue_mail(run.id, run.user.as_deref(), at)?,
+                (Effect::Learn(_) | Effect::Mail, None) => {
+                    unreachable!("an effect of a run without a run")
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Counts the end of a run of an array, and ends the array with its last one.
+    fn count_array_run(&self, array: ArrayId, run: &FinishedRun) -> StoreResult<()> {
+        if run.is_index {
+            self.count_index(array, run.facts.outcome)?;
+        }
+        if let Some(outcome) = self.array_facts(array)?.outcome() {
+            self.finish_array(array, outcome, run.finished_at)?;
         }
         Ok(())
     }
@@ -284,6 +333,9 @@ struct FinishedRun {
     queue: String,
     user: Option<String>,
     finished_at: Timestamp,
+    array: Option<ArrayId>,
+    /// It is the run of one index, not the row of indices that were dropped.
+    is_index: bool,
     facts: RunFacts,
 }
 
@@ -291,7 +343,8 @@ impl Reader<'_> {
     fn end_facts(&self, job: JobId, run: Option<RunFacts>) -> StoreResult<EndFacts> {
         let (has_run, has_fire, is_counting) = self.one(
             concat!(
-                "SELECT EXISTS (SELECT 1 FROM run WHERE job_id = job.id AND state <> 'finished'),
+                "SELECT EXISTS (SELECT 1 FROM run WHERE job_id = job.id AND state <> 'finished')
+                    OR EXISTS (SELECT 1 FROM array WHERE job_id = job.id AND finished_at IS NULL),
                     EXISTS (SELECT 1 FROM trigger WHERE job_id = job.id AND ",
                 will_fire!(),
                 "), times IS NOT NULL FROM job WHERE id = ?1"
@@ -300,7 +353,8 @@ impl Reader<'_> {
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
         let times = if is_counting { self.times_facts(job)? } else { None };
-        let has_dependents = self.has_dependents(job)?;
+        let is_part = run.is_some_and(|run| run.part == RunPart::Index);
+        let has_dependents = !is_part && self.has_dependents(job)?;
         Ok(EndFacts { run, has_run, has_fire, times, has_dependents })
     }
 
@@ -308,10 +362,53 @@ impl Reader<'_> {
     pub(super) fn times_facts(&self, job: JobId) -> StoreResult<Option<TimesFacts>> {
         self.first(
             "SELECT times, begun, (SELECT count(*) FROM run WHERE job_id = job.id AND state <> 'finished'
-                AND trigger_id IS NOT NULL AND is_counted = 0)
+                    AND trigger_id IS NOT NULL AND is_counted = 0 AND array_id IS NULL)
+                + (SELECT count(*) FROM array WHERE job_id = job.id AND finished_at IS NULL
+                    AND trigger_id IS NOT NULL AND is_counted = 0)
              FROM job WHERE id = ?1 AND times IS NOT NULL",
             [job],
             |row| Ok(TimesFacts { times: row.get(0)?, begun: row.get(1)?, waiting: row.get(2)? }),
+        )
+    }
+
+    fn is_of_array(&self, run: RunId) -> StoreResult<bool> {
+        self.one(
+            "SELECT array_id IS NOT NULL FROM run WHERE job_id = ?1 AND number = ?2",
+            params![run.job, run.number],
+            |row| row.get(0),
+        )
+    }
+
+    /// Returns the job of an array that has ended, and the facts about the whole. Its mail is about the first
+    /// of its runs that did not succeed, else about the last.
+    fn array_end(&self, array: ArrayId) -> StoreResult<(JobId, FinishedRun)> {
+        self.one(
+            "SELECT array.job_id, array.queue, array.queued_at, array.finished_at, array.outcome, job.user,
+                job.mail_when, job.mail_format,
+                (SELECT max(started_at) FROM run WHERE array_id = array.id AND array_index IS NOT NULL),
+                (SELECT sum(output_bytes) FROM run WHERE array_id = array.id AND array_index IS NOT NULL),
+                coalesce((SELECT id FROM run WHERE array_id = array.id AND array_index IS NOT NULL
+                    ORDER BY outcome = 'success', iif(outcome = 'success', -number, number) LIMIT 1),
+                    (SELECT max(id) FROM run WHERE job_id = array.job_id))
+             FROM array JOIN job ON job.id = array.job_id WHERE array.id = ?1",
+            [array],
+            |row| {
+                let (queued_at, finished_at): (Timestamp, Timestamp) = (row.get(2)?, row.get(3)?);
+                let (when, format): (Option<MailWhen>, Option<MailFormat>) = (row.get(6)?, row.get(7)?);
+                let started_at: Option<Timestamp> = row.get(8)?;
+                let facts = RunFacts {
+                    outcome: row.get(4)?,
+                    took: started_at.map(|_| finished_at.since(queued_at)),
+                    output_bytes: row.get::<_, Option<i64>>(9)?.unwrap_or(0).cast_unsigned(),
+                    mail: when.zip(format),
+                    mean_run: None,
+                    part: RunPart::Array,
+                };
+                let id = row.get(10)?;
+                let (queue, user) = (row.get(1)?, row.get(5)?);
+                let ended = FinishedRun { id, queue, user, finished_at, array: None, is_index: false, facts };
+                Ok((row.get(0)?, ended))
+            },
         )
     }
 
@@ -319,7 +416,7 @@ impl Reader<'_> {
         self.one(
             "SELECT run.id, run.queue, run.finished_at, run.outcome, run.started_at, run.output_bytes,
                 job.user, job.mail_when, job.mail_format,
-                (SELECT mean_run_us FROM queue WHERE name = run.queue)
+                (SELECT mean_run_us FROM queue WHERE name = run.queue), run.array_id, run.array_index
              FROM run JOIN job ON job.id = run.job_id
              WHERE run.job_id = ?1 AND run.number = ?2 AND run.state = 'finished'",
             params![run.job, run.number],
@@ -327,14 +424,24 @@ impl Reader<'_> {
                 let finished_at: Timestamp = row.get(2)?;
                 let started_at: Option<Timestamp> = row.get(4)?;
                 let (when, format): (Option<MailWhen>, Option<MailFormat>) = (row.get(7)?, row.get(8)?);
+                let array: Option<ArrayId> = row.get(10)?;
                 let facts = RunFacts {
                     outcome: row.get(3)?,
                     took: started_at.map(|started_at| finished_at.since(started_at)),
                     output_bytes: row.get::<_, Option<i64>>(5)?.unwrap_or(0).cast_unsigned(),
                     mail: when.zip(format),
                     mean_run: row.get(9)?,
+                    part: if array.is_some() { RunPart::Index } else { RunPart::Whole },
                 };
-                Ok(FinishedRun { id: row.get(0)?, queue: row.get(1)?, user: row.get(6)?, finished_at, facts })
+                Ok(FinishedRun {
+                    id: row.get(0)?,
+                    queue: row.get(1)?,
+                    user: row.get(6)?,
+                    finished_at,
+                    array,
+                    is_index: row.get::<_, Option<u32>>(11)?.is_some(),
+                    facts,
+                })
             },
         )
     }
@@ -353,8 +460,9 @@ impl Reader<'_> {
         static SQL: LazyLock<String> = LazyLock::new(|| {
             format!(
                 "SELECT run.attempt, run.trigger, run.scheduled_at, run.queue,
-                    (SELECT slots FROM queue WHERE name = run.queue), run.after_runs, job.name, {},
-                    environment.vars
+                    (SELECT slots FROM queue WHERE name = run.queue), run.after_runs, run.array_index,
+                    (SELECT data FROM item WHERE job_id = job.id AND array_index = run.array_index),
+                    job.name, {}, environment.vars
                  FROM run JOIN job ON job.id = run.job_id
                     JOIN environment ON environment.id = job.environment_id
                  WHERE run.job_id = ?1 AND run.number = ?2",
@@ -370,7 +478,9 @@ impl Reader<'_> {
                 queue: row.get(3)?,
                 slots: row.get(4)?,
                 after_runs: row.get(5)?,
-                job: NewJob { name: row.get(6)?, ..definition::read_whole(row, 7)? },
+                index: row.get(6)?,
+                item: row.get(7)?,
+                job: NewJob { name: row.get(8)?, ..definition::read_whole(row, 9)? },
             })
         })
     }

@@ -6,14 +6,14 @@ use std::sync::LazyLock;
 use rusqlite::params;
 
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{JobId, JobName, Outcome, RunId};
+use crate::domain::{ArrayId, JobId, JobName, Outcome, RunId};
 use crate::engine::{PastJob, PastRun};
 
 /// The tables of the parts of a run.
 const PARTS_OF_A_RUN: [&str; 3] = ["output", "mail", "attempt"];
 
 impl Reader<'_> {
-    /// Returns the first job with this id or a higher one. `runs_max`: how many of its runs are no surplus.
+    /// Returns the first job with this id or a higher one. `runs_max`: how many of its fires are no surplus.
     pub fn past_job(
         &self,
         from: JobId,
@@ -25,8 +25,10 @@ impl Reader<'_> {
             // Named, so that this fails if the index does not have the failures.
             format!(
                 "SELECT id, name, done_at,
-                    iif(runs > ?2, (SELECT number FROM run WHERE job_id = job.id
-                     ORDER BY number DESC LIMIT 1 OFFSET ?2), NULL),
+                    iif(array_first IS NOT NULL, (SELECT max(number) FROM run WHERE array_id =
+                        (SELECT id FROM array WHERE job_id = job.id ORDER BY id DESC LIMIT 1 OFFSET ?2)),
+                     iif(runs > ?2, (SELECT number FROM run WHERE job_id = job.id
+                     ORDER BY number DESC LIMIT 1 OFFSET ?2), NULL)),
                     (SELECT number FROM run WHERE job_id = job.id AND state = 'finished'
                      ORDER BY number DESC LIMIT 1),
                     (SELECT max(number) FROM run INDEXED BY run_failure
@@ -89,15 +91,21 @@ impl Reader<'_> {
 impl Writer<'_> {
     /// Deletes a finished run.
     pub fn remove_run(&self, run: RunId) -> StoreResult<()> {
-        let id: i64 = self.one(
-            "SELECT id FROM run WHERE job_id = ?1 AND number = ?2 AND state = 'finished'",
+        let (id, array): (i64, Option<ArrayId>) = self.one(
+            "SELECT id, array_id FROM run WHERE job_id = ?1 AND number = ?2 AND state = 'finished'",
             params![run.job, run.number],
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
         for part in PARTS_OF_A_RUN {
             self.change(&format!("DELETE FROM {part} WHERE run_id = ?1"), [id])?;
         }
-        self.change("DELETE FROM run WHERE id = ?1", [id])
+        self.change("DELETE FROM run WHERE id = ?1", [id])?;
+        // An array goes with its last run.
+        self.change(
+            "DELETE FROM array WHERE id = ?1 AND finished_at IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM run WHERE array_id = ?1)",
+            [array],
+        )
     }
 
     /// Deletes a job and its history. No keeper may have a run of it, and no stored crontab a line.
@@ -106,7 +114,11 @@ impl Writer<'_> {
             let sql = format!("DELETE FROM {part} WHERE run_id IN (SELECT id FROM run WHERE job_id = ?1)");
             self.change(&sql, [job])?;
         }
-        for part in ["run", "trigger", "tag", "dependency"] {
+        self.change(
+            "DELETE FROM array_rest WHERE array_id IN (SELECT id FROM array WHERE job_id = ?1)",
+            [job],
+        )?;
+        for part in ["run", "array", "item", "trigger", "tag", "dependency"] {
             self.change(&format!("DELETE FROM {part} WHERE job_id = ?1"), [job])?;
         }
         let environment: i64 =

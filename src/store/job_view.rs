@@ -3,6 +3,7 @@
 
 use rusqlite::{Row, ToSql, params};
 
+use super::arrays::ArrayProgress;
 use super::runs::outcome_condition;
 use super::snapshot::{schedule_of, trigger_spec};
 use super::{Reader, StoreResult, codec, definition};
@@ -27,6 +28,8 @@ pub struct JobView {
     pub runs: i64,
     /// With `times`: how many runs of its triggers have begun.
     pub begun: u32,
+    /// How far its latest array is.
+    pub array: Option<ArrayProgress>,
     /// Its latest finished run.
     pub last: Option<(RunId, Outcome, Timestamp)>,
     pub triggers: Vec<TriggerView>,
@@ -80,16 +83,22 @@ pub struct JobFilter {
 /// The columns of a job before those of its definition.
 const COLUMNS: &str = "job.id, job.name, job.created_at, job.paused_at, job.done_at, job.runs, job.begun,
     (SELECT min(next_at) FROM trigger WHERE job_id = job.id),
-    (SELECT CASE
+    coalesce((SELECT CASE
         WHEN max(state = 'running') THEN 'running'
         WHEN max(held = 0 AND state = 'queued' AND awaits = 0)
             THEN iif((SELECT paused_at IS NULL FROM queue WHERE name = job.queue), 'queued', 'blocked')
         WHEN max(held = 0) THEN 'blocked'
-     END FROM run WHERE job_id = job.id AND state <> 'finished')";
+     END FROM run WHERE job_id = job.id AND state <> 'finished'),
+    (SELECT CASE
+        WHEN max(held = 0 AND awaits = 0)
+            THEN iif((SELECT paused_at IS NULL FROM queue WHERE name = job.queue), 'queued', 'blocked')
+        WHEN max(held = 0) THEN 'blocked'
+     END FROM array WHERE job_id = job.id AND finished_at IS NULL))";
 
 /// The jobs that are not done: they have an unfinished run or a coming fire. Partial indexes hold only these.
 const LIVE: &str = "job.id IN (
     SELECT job_id FROM run WHERE state <> 'finished'
+    UNION ALL SELECT job_id FROM array WHERE finished_at IS NULL
     UNION ALL SELECT job_id FROM trigger WHERE next_at IS NOT NULL
     UNION ALL SELECT job_id FROM trigger WHERE boot_id IS NOT NULL)";
 
@@ -113,6 +122,7 @@ fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
         next_at: row.get(7)?,
         runs: row.get(5)?,
         begun: row.get(6)?,
+        array: None,
         last: None,
         triggers: Vec::new(),
     })
@@ -154,14 +164,19 @@ impl Reader<'_> {
             values.push(&ids);
         }
         let latest = format!(
-            "job.id IN (SELECT run.job_id FROM run WHERE {} AND NOT EXISTS (SELECT 1 FROM run later
-                WHERE later.job_id = run.job_id AND later.number > run.number
-                    AND later.state = 'finished'))",
+            "job.id IN (SELECT run.job_id FROM run WHERE {0} AND array_id IS NULL
+                    AND NOT EXISTS (SELECT 1 FROM run later WHERE later.job_id = run.job_id
+                        AND later.number > run.number AND later.state = 'finished')
+                UNION SELECT run.job_id FROM array AS run WHERE {0}
+                    AND NOT EXISTS (SELECT 1 FROM array later WHERE later.job_id = run.job_id
+                        AND later.id > run.id AND later.finished_at IS NOT NULL))",
             outcome_condition(&filter.outcomes)
         );
         if !filter.outcomes.is_empty() {
             conditions.push(&latest);
-            values.extend(filter.outcomes.iter().map(|outcome| outcome as &dyn ToSql));
+            for _ in ["runs", "arrays"] {
+                values.extend(filter.outcomes.iter().map(|outcome| outcome as &dyn ToSql));
+            }
         }
         let sql = format!(
             "SELECT {COLUMNS}, {} FROM job WHERE {} ORDER BY job.id DESC",
@@ -193,6 +208,13 @@ impl Reader<'_> {
         )?;
         job.definition.tags =
             self.all("SELECT tag FROM tag WHERE job_id = ?1 ORDER BY tag", [job.id], |row| row.get(0))?;
+        if job.definition.array.is_some() {
+            job.array = self.array_progress(job.id)?;
+            let of_array = job.array.and_then(|array| array.outcome.zip(array.finished_at));
+            if let (Some((run, ..)), Some((outcome, finished_at))) = (job.last, of_array) {
+                job.last = Some((run, outcome, finished_at));
+            }
+        }
         job.definition.after.dependencies = self.dependencies(job.id)?;
         job.triggers = self.triggers(job.id)?;
         Ok(())

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::codec::{content_hash, join};
 use super::{Reader, StoreResult, Writer, definition};
 use crate::domain::{
-    JobId, JobKey, JobName, NewJob, Outcome, RunId, Span, Tag, Timestamp, TriggerId, TriggerKind,
+    FireId, JobId, JobKey, JobName, NewJob, Outcome, RunId, Span, Tag, Timestamp, TriggerId, TriggerKind,
     TriggerSpec, rank,
 };
-use crate::engine::{Fate, NewRun};
+use crate::engine::NewRun;
 
 /// A trigger to be stored with its job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,7 @@ impl Reader<'_> {
             concat!(
                 "SELECT id, EXISTS (SELECT 1 FROM run
                         WHERE job_id = job.id AND state <> 'finished' AND stop_at IS NULL)
+                    OR EXISTS (SELECT 1 FROM array WHERE job_id = job.id AND rest > 0)
                     OR EXISTS (SELECT 1 FROM trigger WHERE job_id = job.id AND ",
                 will_fire!(),
                 ") FROM job WHERE name = ?1 AND iif(holds_name, 0, id) = 0"
@@ -108,6 +109,9 @@ impl Writer<'_> {
     ) -> StoreResult<JobId> {
         let id = self.insert_job(job, request, now)?;
         self.set_tags(id, &job.tags)?;
+        if !job.items.is_empty() {
+            self.set_items(id, &job.items)?;
+        }
         if !job.after.dependencies.is_empty() {
             self.set_dependencies(id, &job.after.dependencies)?;
         }
@@ -183,12 +187,12 @@ impl Writer<'_> {
     }
 
     /// Queues a run that no trigger fired, and that waits for no other job.
-    pub fn add_manual_run(&self, job: JobId, now: Timestamp) -> StoreResult<RunId> {
+    pub fn add_manual_run(&self, job: JobId, now: Timestamp) -> StoreResult<FireId> {
         self.add_run(job, TriggerKind::Manual, false, now)
     }
 
     /// Queues a run that does the work of a finished one again.
-    pub fn add_retry(&self, job: JobId, now: Timestamp) -> StoreResult<RunId> {
+    pub fn add_retry(&self, job: JobId, now: Timestamp) -> StoreResult<FireId> {
         self.add_run(job, TriggerKind::Retry, true, now)
     }
 
@@ -198,18 +202,8 @@ impl Writer<'_> {
         kind: TriggerKind,
         obeys_after: bool,
         now: Timestamp,
-    ) -> StoreResult<RunId> {
-        let run = NewRun {
-            job,
-            trigger: None,
-            kind,
-            scheduled_at: now,
-            fires: 1,
-            fate: Fate::Queued,
-            cause: None,
-            obeys_after,
-        };
-        self.insert_run(&run, now)
+    ) -> StoreResult<FireId> {
+        self.insert_run(&NewRun::by_hand(job, kind, obeys_after, now), now)
     }
 
     /// Pauses a job: its triggers do not fire and its waiting runs do not start. Returns whether this changed
@@ -249,15 +243,25 @@ impl Writer<'_> {
     /// Gives the waiting runs of a job the queue, rank, limit and dependencies that it has now.
     pub fn requeue_waiting(&self, id: JobId, job: &NewJob) -> StoreResult<()> {
         self.await_again(id)?;
+        let at_once = job.array.map_or(job.policy.overlap.at_once(), |array| array.at_once);
+        let place = params![id, job.queue.as_str(), rank(job.priority), at_once];
         self.change(
             "UPDATE run SET queue = ?2, rank = ?3, at_once = ?4
              WHERE job_id = ?1 AND state <> 'finished' AND keeper IS NULL",
-            params![id, job.queue.as_str(), rank(job.priority), job.policy.overlap.at_once()],
+            place,
+        )?;
+        self.change(
+            "UPDATE array SET queue = ?2, rank = ?3, at_once = ?4 WHERE job_id = ?1 AND finished_at IS NULL",
+            place,
         )
     }
 
     fn hold(&self, job: JobId, held: bool) -> StoreResult<()> {
         self.change("UPDATE trigger SET held = ?2 WHERE job_id = ?1", params![job, held])?;
+        self.change(
+            "UPDATE array SET held = ?2 WHERE job_id = ?1 AND finished_at IS NULL",
+            params![job, held],
+        )?;
         // Also runs under way: if one is queued again, or fails and is retried, it waits too.
         self.change("UPDATE run SET held = ?2 WHERE job_id = ?1 AND state <> 'finished'", params![job, held])
     }
@@ -281,6 +285,7 @@ impl Writer<'_> {
     /// continue.
     pub fn retire_job(&self, job: JobId, why: &str, now: Timestamp) -> StoreResult<()> {
         self.disarm(job)?;
+        self.cancel_indices(job, (0, u32::MAX), Some(why), now)?;
         for (run, is_claimed) in self.unfinished_runs(job)? {
             if !is_claimed {
                 self.finish(run, Outcome::Cancelled, Some(why), now)?;

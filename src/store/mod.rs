@@ -11,6 +11,7 @@ macro_rules! will_fire {
 }
 
 mod apply;
+mod arrays;
 mod codec;
 mod commits;
 mod crontabs;
@@ -42,6 +43,7 @@ use open_files::OpenFiles;
 use schema::Opened;
 
 pub use apply::Applied;
+pub use arrays::ArrayProgress;
 pub use crontabs::{CrontabEntry, CrontabView};
 pub use directory::Directory;
 pub use ends::{AttemptEnd, OpenAttempt, Start};

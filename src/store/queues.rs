@@ -32,6 +32,8 @@ impl Reader<'_> {
                     AND state = 'queued' AND state <> 'finished' AND keeper IS NOT NULL)
                 + (SELECT count(*) FROM run WHERE run.queue = queue.name
                     AND state = 'queued' AND keeper IS NULL AND held = 0 AND awaits = 0)
+                + (SELECT coalesce(sum(rest), 0) FROM array WHERE array.queue = queue.name
+                    AND rest > 0 AND held = 0 AND awaits = 0)
              FROM queue ORDER BY name",
             [],
             |row| {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Row, ToSql, params};
 
 use super::{Reader, StoreResult};
-use crate::domain::{JobId, Outcome, QueueName, RunId, RunState, Span, Tag, Timestamp, TriggerKind};
+use crate::domain::{ArrayId, JobId, Outcome, QueueName, RunId, RunState, Span, Tag, Timestamp, TriggerKind};
 
 /// A row of the run log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,9 @@ pub struct RunView {
     pub blocked: bool,
     /// The runs that it waited for, as in `12.1 13.4`; `None` if its job depends on none.
     pub after_runs: Option<String>,
+    pub array: Option<ArrayId>,
+    /// Its index, if it is one of an array.
+    pub index: Option<u32>,
     pub queued_at: Timestamp,
     /// When its stop was requested.
     pub stop_at: Option<Timestamp>,
@@ -131,7 +134,7 @@ const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigge
     run.fires, run.queue, run.state, run.held, run.queued_at, run.stop_at, run.pid, run.started_at,
     run.finished_at, run.outcome, run.exit_code, run.signal, run.cause, run.user_us, run.system_us,
     run.max_rss_kib, run.output_bytes, run.is_unattended, run.not_before,
-    run.awaits > 0, run.after_runs";
+    run.awaits > 0, run.after_runs, run.array_id, run.array_index";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
     Ok(RunView {
@@ -161,6 +164,8 @@ fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
         retry_at: row.get(24)?,
         blocked: row.get(25)?,
         after_runs: row.get(26)?,
+        array: row.get(27)?,
+        index: row.get(28)?,
     })
 }
 
@@ -217,21 +222,39 @@ impl Reader<'_> {
         })
     }
 
-    /// Returns the number of runs; ignores the limit.
+    /// Returns the number of runs, with the indices that have none yet; ignores the limit.
     pub fn count_runs(&self, filter: &RunFilter) -> StoreResult<usize> {
-        filter.select(|conditions, values| {
+        let runs = filter.select(|conditions, values| {
             let sql = format!("SELECT count(*) FROM run WHERE {conditions}");
             let count: i64 = self.one(&sql, values.as_slice(), |row| row.get(0))?;
             Ok(usize::try_from(count).unwrap_or(0))
-        })
+        })?;
+        Ok(runs + if filter.unfinished { self.count_rest(filter)? } else { 0 })
     }
 
-    /// Returns whether there is such a run.
+    /// Returns whether there is such a run, or index that has none yet.
     pub fn has_runs(&self, filter: &RunFilter) -> StoreResult<bool> {
-        filter.select(|conditions, values| {
+        let has_runs = filter.select(|conditions, values| {
             let sql = format!("SELECT 1 FROM run WHERE {conditions} LIMIT 1");
             self.has(&sql, values.as_slice())
-        })
+        })?;
+        Ok(has_runs || filter.unfinished && self.count_rest(filter)? > 0)
+    }
+
+    /// Returns the number of indices without a run.
+    fn count_rest(&self, filter: &RunFilter) -> StoreResult<usize> {
+        let count: i64 = self.one(
+            "SELECT coalesce(sum(rest), 0) FROM array WHERE finished_at IS NULL
+                AND (?1 IS NULL OR job_id = ?1) AND (?2 IS NULL OR queue = ?2)
+                AND (?3 IS NULL OR job_id IN (SELECT job_id FROM tag WHERE tag = ?3))",
+            params![
+                filter.job,
+                filter.queue.as_ref().map(QueueName::as_str),
+                filter.tag.as_ref().map(Tag::as_str)
+            ],
+            |row| row.get(0),
+        )?;
+        Ok(usize::try_from(count).unwrap_or(0))
     }
 
     /// Returns the place of the latest run in the order in which runs were made.

@@ -37,6 +37,11 @@ CREATE TABLE job (
     user TEXT,                              -- NULL: the daemon's
     queue TEXT NOT NULL REFERENCES queue (name),
     priority INTEGER NOT NULL CHECK (priority BETWEEN -100 AND 100),
+    array_first INTEGER CHECK (array_first >= 0),   -- NULL: it makes one run at each fire
+    array_last INTEGER CHECK (array_last >= array_first),
+    array_step INTEGER CHECK (array_step > 0),
+    array_at_once INTEGER CHECK (array_at_once > 0),    -- NULL: as many as the queue has slots for
+    has_items INTEGER NOT NULL DEFAULT 0 CHECK (has_items IN (0, 1)),
     after_any INTEGER NOT NULL DEFAULT 0 CHECK (after_any IN (0, 1)),       -- one dependency is enough
     overlap TEXT NOT NULL CHECK (overlap IN ('skip', 'wait', 'allow', 'replace')),
     missed TEXT NOT NULL CHECK (missed IN ('once', 'all', 'skip')),
@@ -70,6 +75,14 @@ CREATE TABLE tag (
     PRIMARY KEY (job_id, tag)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tag_job ON tag (tag, job_id);
+
+-- The item of an index, of a job with `has_items`.
+CREATE TABLE item (
+    job_id INTEGER NOT NULL REFERENCES job (id),
+    array_index INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (job_id, array_index)
+) STRICT, WITHOUT ROWID;
 
 -- A run of `job_id` waits for a run of another job, which is looked up by name or id at each decision.
 CREATE TABLE dependency (
@@ -105,6 +118,49 @@ CREATE INDEX trigger_due ON trigger (held, next_at, job_id) WHERE next_at IS NOT
 CREATE INDEX trigger_job ON trigger (job_id);
 CREATE INDEX trigger_boot ON trigger (job_id) WHERE boot_id IS NOT NULL;
 
+-- A fire of a job with an array. Its indices become runs as they start; `array_rest` has those that have not.
+CREATE TABLE array (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id INTEGER NOT NULL REFERENCES job (id),
+    trigger TEXT NOT NULL,
+    trigger_id INTEGER,                     -- NULL: manual
+    scheduled_at INTEGER NOT NULL,
+    place INTEGER NOT NULL,                 -- the newest run when it was made, behind which it waits
+    queue TEXT NOT NULL REFERENCES queue (name),
+    rank INTEGER NOT NULL,
+    at_once INTEGER CHECK (at_once > 0),    -- the most claimed runs of its job; NULL: any number
+    held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
+    is_counted INTEGER NOT NULL DEFAULT 0 CHECK (is_counted IN (0, 1)),     -- in `job.begun`
+    queued_at INTEGER NOT NULL,
+    awaits INTEGER NOT NULL DEFAULT 0 CHECK (awaits IN (0, 1, 2)),  -- as of a run
+    after_runs TEXT,
+    total INTEGER NOT NULL CHECK (total > 0),       -- indices
+    rest INTEGER NOT NULL CHECK (rest BETWEEN 0 AND total),         -- indices without a run
+    succeeded INTEGER NOT NULL DEFAULT 0 CHECK (succeeded >= 0),
+    failed INTEGER NOT NULL DEFAULT 0 CHECK (failed >= 0),
+    cancelled INTEGER NOT NULL DEFAULT 0 CHECK (cancelled >= 0),
+    finished_at INTEGER,
+    outcome TEXT CHECK (outcome IN ('success', 'failed', 'cancelled', 'skipped', 'missed')),
+    CHECK ((finished_at IS NULL) = (outcome IS NULL)),
+    CHECK (finished_at IS NULL OR rest = 0),
+    CHECK (awaits = 0 OR rest = total),
+    CHECK (succeeded + failed + cancelled + rest <= total)
+) STRICT;
+CREATE UNIQUE INDEX array_fire ON array (job_id, trigger_id, scheduled_at) WHERE trigger_id IS NOT NULL;
+CREATE INDEX array_job ON array (job_id, scheduled_at);
+CREATE INDEX array_unfinished ON array (job_id, rest) WHERE finished_at IS NULL;
+CREATE INDEX array_waiting ON array (queue, rank, place, id) WHERE rest > 0 AND held = 0 AND awaits = 0;
+CREATE INDEX array_awaiting ON array (id) WHERE awaits = 2;
+
+-- The indices of an array without a run: `first`, and on in steps up to `last`.
+CREATE TABLE array_rest (
+    array_id INTEGER NOT NULL REFERENCES array (id),
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL CHECK (last >= first),
+    step INTEGER NOT NULL CHECK (step > 0),
+    PRIMARY KEY (array_id, first)
+) STRICT, WITHOUT ROWID;
+
 -- The run of a fire. The columns of an attempt (process, exit status, usage) are those of the latest one.
 CREATE TABLE run (
     id INTEGER PRIMARY KEY AUTOINCREMENT,   -- the order in which runs were made; `wait` counts on it
@@ -117,7 +173,8 @@ CREATE TABLE run (
     trigger_id INTEGER,                     -- NULL: manual
     scheduled_at INTEGER NOT NULL,
     event_id INTEGER,                       -- the event that made it; NULL: an instant made it
-    array_index INTEGER CHECK (array_index >= 0),
+    array_id INTEGER REFERENCES array (id),
+    array_index INTEGER CHECK (array_index >= 0),   -- NULL with `array_id`: dropped, `fires` of them
     fires INTEGER NOT NULL DEFAULT 1 CHECK (fires > 0),     -- the number of fires in a stretch of missed ones
     queue TEXT NOT NULL REFERENCES queue (name),
     rank INTEGER NOT NULL,                  -- the queue starts the lowest first
@@ -161,8 +218,8 @@ CREATE TABLE run (
 ) STRICT;
 CREATE UNIQUE INDEX run_number ON run (job_id, number);
 -- An instant fires once, and so does an event. Two events may come in one microsecond.
-CREATE UNIQUE INDEX run_fire ON run (job_id, trigger_id, scheduled_at, ifnull(array_index, -1))
-    WHERE trigger_id IS NOT NULL AND event_id IS NULL;
+CREATE UNIQUE INDEX run_fire ON run (job_id, trigger_id, scheduled_at)
+    WHERE trigger_id IS NOT NULL AND event_id IS NULL AND array_id IS NULL;
 CREATE UNIQUE INDEX run_event ON run (job_id, trigger_id, event_id, ifnull(array_index, -1))
     WHERE event_id IS NOT NULL;
 CREATE INDEX run_waiting ON run (queue, rank, id)
@@ -172,6 +229,8 @@ CREATE INDEX run_retrying ON run (not_before) WHERE state = 'retrying' AND held 
 CREATE INDEX run_claimed ON run (queue, state) WHERE state <> 'finished' AND keeper IS NOT NULL;
 CREATE INDEX run_unfinished ON run (job_id) WHERE state <> 'finished';
 CREATE INDEX run_stopping ON run (id) WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_sent = 0;
+CREATE INDEX run_index ON run (job_id, array_index, number) WHERE array_index IS NOT NULL;
+CREATE UNIQUE INDEX run_array ON run (array_id, array_index) WHERE array_id IS NOT NULL;
 CREATE INDEX run_unsuccessful ON run (outcome, id) WHERE outcome <> 'success';
 CREATE INDEX run_failure ON run (job_id, number)
     WHERE outcome IN ('failed', 'timed_out', 'spawn_failed', 'lost');

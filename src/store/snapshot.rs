@@ -8,7 +8,7 @@ use super::{Reader, StoreResult, Writer};
 use crate::domain::{JobId, Policy, QueueName, RunId, Timestamp, TriggerId, TriggerKind, TriggerSpec};
 use crate::engine::{
     AttemptFacts, Candidate, Compiled, Due, Planned, Prefetched, QueueState, RetryingRun, Snapshot,
-    Unfinished,
+    Unfinished, Waiting,
 };
 use crate::schedule::{Zone, compile};
 
@@ -46,7 +46,7 @@ impl Reader<'_> {
         if !due.is_empty() || !due_retries.is_empty() {
             return Ok(Snapshot { due, due_retries, ..Snapshot::default() });
         }
-        let awaiting = self.awaiting_runs()?;
+        let awaiting = self.awaiting_fires()?;
         let queues = match prefetch_max {
             Some(prefetch_max) if awaiting.is_empty() => self.queue_states(default_slots, prefetch_max)?,
             Some(_) | None => Vec::new(),
@@ -112,6 +112,9 @@ impl Reader<'_> {
     ) -> StoreResult<Vec<Timestamp>> {
         self.all(
             "SELECT scheduled_at FROM run
+             WHERE job_id = ?1 AND trigger_id = ?2 AND scheduled_at > ?3
+                AND event_id IS NULL AND array_id IS NULL
+             UNION SELECT scheduled_at FROM array
              WHERE job_id = ?1 AND trigger_id = ?2 AND scheduled_at > ?3 ORDER BY scheduled_at",
             params![job, trigger.0, after],
             |row| row.get(0),
@@ -128,9 +131,17 @@ impl Reader<'_> {
     }
 
     fn unfinished(&self, job: JobId) -> StoreResult<Vec<Unfinished>> {
-        self.all(
+        let mut unfinished = self.all(
+            "SELECT rest < total FROM array WHERE job_id = ?1 AND finished_at IS NULL ORDER BY id",
+            [job],
+            |row| {
+                let (run, begun) = (RunId { job, number: 0 }, row.get(0)?);
+                Ok(Unfinished { run, claimed: begun, begun, stopping: false })
+            },
+        )?;
+        unfinished.extend(self.all(
             "SELECT number, keeper IS NOT NULL, stop_at IS NOT NULL, attempt FROM run
-             WHERE job_id = ?1 AND state <> 'finished' ORDER BY number",
+             WHERE job_id = ?1 AND state <> 'finished' AND array_id IS NULL ORDER BY number",
             [job],
             |row| {
                 let claimed = row.get(1)?;
@@ -141,7 +152,8 @@ impl Reader<'_> {
                     stopping: row.get(2)?,
                 })
             },
-        )
+        )?);
+        Ok(unfinished)
     }
 
     fn queue_states(
@@ -197,12 +209,59 @@ impl Reader<'_> {
         Ok((usize::try_from(claimed).unwrap_or(0), prefetched))
     }
 
-    /// Returns the first waiting runs. A run between two attempts keeps its place at its job: the others wait
-    /// as if it were running. Of several such runs, the oldest goes first.
+    /// Returns the first waiting runs and arrays, which together are `limit` runs if there are so many.
     fn candidates(&self, queue: &str, limit: usize) -> StoreResult<Vec<Candidate>> {
+        let arrays = self.waiting_arrays(queue)?;
+        let mut arrays = arrays.into_iter().peekable();
+        let mut runs = self.waiting_runs(queue, limit)?.into_iter().peekable();
+        let (mut candidates, mut count) = (Vec::new(), 0);
+        while count < limit {
+            // An array waits behind the runs that were there before it.
+            let next = match (runs.peek(), arrays.peek()) {
+                (Some((run, id)), Some((array, place))) if (run.rank, id) <= (array.rank, place) => {
+                    runs.next()
+                }
+                (_, Some(_)) => arrays.next(),
+                (_, None) => runs.next(),
+            };
+            let Some((candidate, _)) = next else { break };
+            count += candidate.waiting.count() as usize;
+            candidates.push(candidate);
+        }
+        Ok(candidates)
+    }
+
+    /// Returns the arrays of a queue with indices that could start, each with its place among the runs. One
+    /// whose job lets no two fires run side by side waits for the one before it.
+    fn waiting_arrays(&self, queue: &str) -> StoreResult<Vec<(Candidate, i64)>> {
+        self.all(
+            "SELECT job_id, id, rest, rank, at_once, beside, place FROM (
+                SELECT job_id, id, rest, rank, at_once, place, iif(at_once IS NULL, 0,
+                    (SELECT count(*) FROM run AS other WHERE other.job_id = array.job_id
+                        AND other.state <> 'finished'
+                        AND (other.keeper IS NOT NULL OR other.attempt > 1))) AS beside
+                FROM array WHERE queue = ?1 AND rest > 0 AND held = 0 AND awaits = 0
+                    AND ((SELECT overlap FROM job WHERE id = array.job_id) = 'allow'
+                        OR NOT EXISTS (SELECT 1 FROM array AS earlier WHERE earlier.job_id = array.job_id
+                            AND earlier.finished_at IS NULL AND earlier.id < array.id)))
+             WHERE at_once IS NULL OR beside < at_once ORDER BY rank, place, id",
+            [queue],
+            |row| {
+                let waiting = Waiting::Array { array: row.get(1)?, rest: row.get(2)? };
+                let (job, rank) = (row.get(0)?, row.get(3)?);
+                let candidate =
+                    Candidate { job, waiting, rank, at_once: row.get(4)?, beside: row.get(5)?, begun: false };
+                Ok((candidate, row.get(6)?))
+            },
+        )
+    }
+
+    /// Returns the first waiting runs, each with its place. A run between two attempts keeps its place at its
+    /// job: the others wait as if it were running. Of several such runs, the oldest goes first.
+    fn waiting_runs(&self, queue: &str, limit: usize) -> StoreResult<Vec<(Candidate, i64)>> {
         let mut statement = self.transaction.prepare_cached(
-            "SELECT job_id, number, rank, at_once, beside FROM (
-                SELECT id, job_id, number, rank, at_once, iif(at_once IS NULL, 0,
+            "SELECT job_id, number, rank, at_once, beside, id, attempt > 1 FROM (
+                SELECT id, job_id, number, rank, at_once, attempt, iif(at_once IS NULL, 0,
                     (SELECT count(*) FROM run AS other WHERE other.job_id = run.job_id
                         AND other.state <> 'finished' AND (other.keeper IS NOT NULL OR other.attempt > 1
                             AND other.id <> run.id AND (run.attempt = 1 OR other.id < run.id)))) AS beside
@@ -212,7 +271,10 @@ impl Reader<'_> {
         )?;
         let candidates = statement.query_map([queue], |row| {
             let run = RunId { job: row.get(0)?, number: row.get(1)? };
-            Ok(Candidate { run, rank: row.get(2)?, at_once: row.get(3)?, beside: row.get(4)? })
+            let waiting = Waiting::Run(run);
+            let (rank, at_once, beside) = (row.get(2)?, row.get(3)?, row.get(4)?);
+            let begun = row.get(6)?;
+            Ok((Candidate { job: run.job, waiting, rank, at_once, beside, begun }, row.get(5)?))
         })?;
         // The index returns them in order, one at a time. With a bound `LIMIT` SQLite would plan the query
         // again for each value.

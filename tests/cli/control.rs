@@ -13,7 +13,7 @@ fn a_run_that_waits_is_dropped_and_one_that_runs_is_stopped() {
     home.add(&["--queue", "q", "true"]);
     home.taskq(&["cancel", "2.1", "1.1", "--json"]).gives(
         0,
-        "{\"version\":1,\"jobs\":[],\"dropped\":[\"2.1\"],\"stopping\":[\"1.1\"]}\n",
+        "{\"version\":1,\"jobs\":[],\"dropped\":[\"2.1\"],\"stopping\":[\"1.1\"],\"indices\":0}\n",
         "",
     );
     home.taskq(&["wait", "1"]).gives(130, "", "run 1.1: cancelled\n");

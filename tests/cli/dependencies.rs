@@ -94,7 +94,7 @@ fn a_job_that_would_wait_for_itself_is_refused_with_the_path() {
     );
     refused(
         &["add", "--after", "a.1", "true"],
-        "add job: `--after a.1`: `a.1` names a run: name its job, `a`",
+        "add job: `--after a.1`: `a.1` names a part of a job: name the job, `a`",
     );
     assert_eq!(home.json(&["list", "-a"])["jobs"].as_array().map(Vec::len), Some(3));
 }

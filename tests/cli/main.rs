@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_types, reason = "tests start programs")]
 
 mod add;
+mod arrays;
 mod bad_input;
 mod batch;
 mod control;

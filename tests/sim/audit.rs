@@ -10,12 +10,14 @@ use taskq::engine::Retention;
 use taskq::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use taskq::schedule::{Schedule, Zone};
 
+use crate::arrays::{Arrays, Order, fire_of, order_of};
 use crate::dependencies::Dependencies;
+use crate::dependencies::Fire;
 use crate::keeper::{Keeper, Ledger};
 use crate::mails::Mails;
 use crate::model::{Owed, Trigger};
 use crate::retries::{Retries, output_of};
-use crate::rows::{Database, Row};
+use crate::rows::{ArrayRow, Database, Row};
 
 /// The rows that changed: as they were, unless they are new, and as they are.
 pub type Changes = Vec<(Option<Row>, Row)>;
@@ -32,6 +34,13 @@ pub struct Audit {
     pub mails: Mails,
     pub retries: Retries,
     pub dependencies: Dependencies,
+    pub arrays: Arrays,
+    /// The jobs with an array.
+    pub array_jobs: BTreeSet<i64>,
+    /// The arrays since the last commit.
+    new_arrays: Vec<ArrayRow>,
+    /// The arrays of which a run has begun.
+    begun_arrays: BTreeSet<i64>,
     /// How many runs of the triggers of each job have begun.
     begun: BTreeMap<i64, i64>,
     pub rows: BTreeMap<i64, Row>,
@@ -52,6 +61,10 @@ impl Audit {
             mails: Mails::default(),
             retries: Retries::default(),
             dependencies: Dependencies::default(),
+            arrays: Arrays::default(),
+            array_jobs: BTreeSet::new(),
+            new_arrays: Vec::new(),
+            begun_arrays: BTreeSet::new(),
             begun: BTreeMap::new(),
             rows: BTreeMap::new(),
             before_step_back: 0,
@@ -82,10 +95,14 @@ impl Audit {
         }
         changes.extend(ended.into_iter().map(|(id, old)| (Some(old), self.db.run(id))));
         changes.extend(self.db.runs_after(self.last).into_iter().map(|new| (None, new)));
+        let arrays = self.arrays.scan(self.db.arrays());
+        self.new_arrays =
+            arrays.iter().filter(|(old, _)| old.is_none()).map(|(_, new)| new.clone()).collect();
         for (old, new) in &changes {
             self.judge(old.as_ref(), new, ledger);
             if new.counts() && !old.as_ref().is_some_and(Row::counts) {
-                *self.begun.entry(new.job).or_default() += 1;
+                let is_first = new.array.is_none_or(|array| self.begun_arrays.insert(array));
+                *self.begun.entry(new.job).or_default() += i64::from(is_first);
             }
             if new.is_open() {
                 self.open.insert(new.id, new.clone());
@@ -95,16 +112,31 @@ impl Audit {
             self.last = self.last.max(new.id);
             self.rows.insert(new.id, new.clone());
         }
-        self.judge_dependencies(&changes);
+        if !arrays.is_empty() || changes.iter().any(|(_, row)| row.array.is_some()) {
+            self.arrays.check(&self.rows);
+        }
+        self.judge_dependencies(&changes, &arrays);
         self.count_begins();
         self.mails.scan(self.db.mails(), &changes, &self.mailing, ledger);
         changes
     }
 
-    fn judge_dependencies(&self, changes: &Changes) {
-        let (jobs, done) = (self.db.jobs(), self.db.done_jobs());
+    /// Returns all fires: runs, but not those of arrays, and arrays.
+    fn fires(&self) -> Vec<Fire> {
+        let is_meant = |job: i64| self.dependencies.concern(job);
+        let runs = self.rows.values().filter(|row| row.array.is_none() && is_meant(row.job));
+        let arrays = self.arrays.all().map(|array| Fire::of_array(array, self.arrays.is_first(array)));
+        runs.map(Fire::of_run).chain(arrays).collect()
+    }
+
+    fn judge_dependencies(&self, changes: &Changes, arrays: &[(Option<ArrayRow>, ArrayRow)]) {
+        let (jobs, done, fires) = (self.db.jobs(), self.db.done_jobs(), self.fires());
+        for (old, new) in arrays {
+            let new = (new, self.arrays.is_first(new));
+            self.dependencies.judge_array(old.as_ref(), new, &fires, &jobs, &done);
+        }
         for (old, new) in changes {
-            self.dependencies.judge(old.as_ref(), new, &self.rows, &jobs, &done);
+            self.dependencies.judge(old.as_ref(), new, &fires, &jobs, &done);
         }
     }
 
@@ -133,6 +165,7 @@ impl Audit {
         }
         if let Some(started_at) = new.started_at
             && new.id > self.before_step_back
+            && new.array.is_none_or(|array| self.arrays.get(array).place > self.before_step_back)
         {
             assert!(started_at >= new.scheduled_at.as_micros(), "started early: {new:?}");
         }
@@ -173,7 +206,7 @@ impl Audit {
         }
         self.settle_owed(&owed, &changes);
         self.check_overlap(&changes, &owed);
-        self.dependencies.check_waiting(&self.rows, &self.db.jobs(), &self.db.done_jobs());
+        self.dependencies.check_waiting(&self.fires(), &self.db.jobs(), &self.db.done_jobs());
         self.check_starts(&changes, instance, done);
         self.check_standing();
         let fires = self.db.triggers().into_iter().filter(|row| !row.held).filter_map(|row| row.next_at);
@@ -211,10 +244,14 @@ impl Audit {
                 assert!(!is_failure(row) || finished().any(is_failure), "the last failure: {row:?}");
             }
         }
+        let arrays: BTreeSet<i64> = self.db.arrays().iter().map(|array| array.id).collect();
         for row in &gone {
+            self.arrays.forgot(row);
             self.rows.remove(&row.id);
             self.mails.forgot(row.id);
-            if let Some(trigger) = row.trigger.and_then(|id| self.triggers.get_mut(&id)) {
+            let is_left = row.array.is_some_and(|array| arrays.contains(&array));
+            let trigger = row.trigger.filter(|_| !is_left).and_then(|id| self.triggers.get_mut(&id));
+            if let Some(trigger) = trigger {
                 // On a clock that is set back so far, it fires again.
                 trigger.taken.remove(&row.scheduled_at);
             }
@@ -231,10 +268,15 @@ impl Audit {
     pub fn settle_owed(&mut self, owed: &BTreeMap<i64, Vec<Owed>>, changes: &Changes) {
         let mut found: BTreeMap<i64, Vec<Owed>> = owed.keys().map(|id| (*id, Vec::new())).collect();
         for (_, row) in changes.iter().filter(|(old, _)| old.is_none()) {
-            let Some(id) = row.trigger else { continue };
+            let Some(id) = row.trigger.filter(|_| row.array.is_none()) else { continue };
             let is_missed = row.outcome == Some(Outcome::Missed);
             found.entry(id).or_default().push((row.scheduled_at, row.fires, is_missed));
             self.triggers.get_mut(&id).expect("known").record(row.scheduled_at, row.fires);
+        }
+        for array in &self.new_arrays {
+            let (Some(id), at) = fire_of(array) else { continue };
+            found.entry(id).or_default().push((at, 1, false));
+            self.triggers.get_mut(&id).expect("known").record(at, 1);
         }
         for (id, mut found) in found {
             found.sort_unstable();
@@ -260,7 +302,12 @@ impl Audit {
     }
 
     fn check_overlap(&self, changes: &Changes, owed: &BTreeMap<i64, Vec<Owed>>) {
-        for (_, row) in changes.iter().filter(|(old, row)| old.is_none() && row.trigger.is_some()) {
+        self.check_array_overlap();
+        let is_fire = |row: &Row| row.trigger.is_some() && row.array.is_none();
+        for (_, row) in changes.iter().filter(|(old, row)| old.is_none() && is_fire(row)) {
+            if self.array_jobs.contains(&row.job) {
+                continue;
+            }
             let trigger = &self.triggers[&row.trigger.expect("filtered")];
             let others = self.open_rows().filter(|other| other.job == row.job && other.id != row.id);
             let (older, newer): (Vec<&Row>, Vec<&Row>) = others.partition(|other| other.id < row.id);
@@ -294,11 +341,34 @@ impl Audit {
         }
     }
 
+    /// Checks that a fire of an array comes beside an unfinished one only if its job allows that.
+    fn check_array_overlap(&self) {
+        for array in self.new_arrays.iter().filter(|array| array.trigger.is_some()) {
+            let trigger = &self.triggers[&array.trigger.expect("filtered")];
+            let older = || self.arrays.open_of(array.job).filter(|other| other.id < array.id);
+            let is_single = self.new_arrays.iter().filter(|other| other.job == array.job).count() == 1;
+            match trigger.overlap {
+                Overlap::Skip if is_single => {
+                    assert_eq!(older().count(), 0, "not skipped: {array:?}");
+                }
+                Overlap::Wait if is_single => {
+                    assert!(older().all(|other| other.rest < other.total), "a second one waits: {array:?}");
+                }
+                Overlap::Skip | Overlap::Wait | Overlap::Allow | Overlap::Replace => {}
+            }
+        }
+    }
+
     /// Returns whether all the runs that its job may have, have begun or wait.
     fn has_all_runs(&self, row: &Row) -> bool {
         let waits = |other: &&Row| other.job == row.job && other.trigger.is_some() && !other.counts();
-        let made =
-            self.open_rows().filter(waits).count() as i64 + self.begun.get(&row.job).copied().unwrap_or(0);
+        let arrays = self
+            .arrays
+            .open_of(row.job)
+            .filter(|array| array.trigger.is_some() && !self.begun_arrays.contains(&array.id));
+        let made = self.open_rows().filter(waits).filter(|row| row.array.is_none()).count() as i64
+            + arrays.count() as i64
+            + self.begun.get(&row.job).copied().unwrap_or(0);
         let times = self.db.times().into_iter().find(|(job, ..)| *job == row.job);
         times.is_some_and(|(_, times, _)| made >= times)
     }
@@ -329,21 +399,26 @@ impl Audit {
             rows.iter().all(|row| row.keeper == instance && instance.is_some()),
             "ordered and not claimed"
         );
-        let rank = |row: &Row| (row.rank, row.id);
+        let new: BTreeSet<i64> =
+            changes.iter().filter(|(old, _)| old.is_none()).map(|(_, row)| row.id).collect();
+        // A run of an array that was made now has the place of the array.
+        let order = |row: &Row| match row.array.filter(|_| new.contains(&row.id)) {
+            Some(array) => order_of(self.arrays.get(array)),
+            None => (row.rank, 2 * row.id),
+        };
         let startable = if rows.is_empty() { Vec::new() } else { self.startable() };
         for (index, row) in rows.iter().enumerate() {
             let later =
-                rows[index + 1..].iter().find(|later| later.queue == row.queue && rank(later) < rank(row));
+                rows[index + 1..].iter().find(|later| later.queue == row.queue && order(later) < order(row));
             assert!(later.is_none(), "{row:?} is ordered before {later:?}");
-            let overtaken =
-                startable.iter().find(|other| other.queue == row.queue && rank(other) < rank(row));
+            let overtaken = startable.iter().find(|other| other.1 == row.queue && other.0 < order(row));
             assert!(overtaken.is_none(), "{row:?} overtook {overtaken:?}");
             assert!(row.at_once.is_none_or(|at_once| self.beside(row) < at_once), "too many beside {row:?}");
         }
     }
 
-    /// Returns the runs that wait for nothing but a slot.
-    fn startable(&self) -> Vec<&Row> {
+    /// Returns the runs and arrays that wait for nothing but a slot: their order, queue and rank.
+    fn startable(&self) -> Vec<(Order, &str, i64)> {
         let is_startable = |row: &&Row| {
             let is_free = |at_once| self.beside(row) < at_once;
             row.waits()
@@ -352,7 +427,27 @@ impl Audit {
                 && !row.held
                 && row.at_once.is_none_or(is_free)
         };
-        self.open_rows().filter(is_startable).collect()
+        let runs = self.open_rows().filter(is_startable);
+        let runs = runs.map(|row| ((row.rank, 2 * row.id), row.queue.as_str(), row.rank));
+        let arrays = self.arrays.all().filter(|array| self.is_array_startable(array));
+        runs.chain(arrays.map(|array| (order_of(array), array.queue.as_str(), array.rank))).collect()
+    }
+
+    fn is_array_startable(&self, array: &ArrayRow) -> bool {
+        let allows = || {
+            let triggers = self.triggers.values().filter(|trigger| trigger.job == array.job);
+            triggers.map(|trigger| trigger.overlap).next() == Some(Overlap::Allow)
+        };
+        let mut earlier = self.arrays.open_of(array.job).filter(|other| other.id < array.id);
+        let under_way = || {
+            let of_job = self.open_rows().filter(|other| other.job == array.job);
+            of_job.filter(|other| other.has_begun()).count() as u32
+        };
+        array.rest > 0
+            && !array.held
+            && array.awaits == 0
+            && (earlier.next().is_none() || allows())
+            && array.at_once.is_none_or(|at_once| under_way() < at_once)
     }
 
     /// Returns how many other runs of its job are claimed, or between two attempts. Of runs that are all
@@ -389,7 +484,7 @@ impl Audit {
             assert!(!is_all_recorded || row.state == "running", "it has a process: {row:?}");
         }
         let mut startable = self.startable();
-        startable.sort_by_key(|row| (row.rank, row.id));
+        startable.sort_unstable();
         for queue in self.db.queues() {
             let slots = queue.slots.unwrap_or(default_slots);
             let running = keeper.running_in(&queue.name);
@@ -397,7 +492,7 @@ impl Audit {
                 self.open_rows().find(|row| row.attempt() == *attempt).expect("as claimed")
             };
             let standing: Vec<&Row> = keeper.standing_by(&queue.name).iter().map(row_of).collect();
-            let waiting: Vec<&&Row> = startable.iter().filter(|row| row.queue == queue.name).collect();
+            let waiting: Vec<_> = startable.iter().filter(|(_, name, _)| *name == queue.name).collect();
             if queue.paused || slots == 0 {
                 assert!(standing.is_empty(), "stands by in a queue that starts nothing: {standing:?}");
                 continue;
@@ -409,7 +504,7 @@ impl Audit {
             assert!(standing.iter().all(|row| !row.held), "stands by for a paused job");
             assert!(standing.is_sorted_by_key(|row| row.rank), "stands by in a wrong order: {standing:?}");
             if let (Some(first), Some(last)) = (waiting.first(), standing.last()) {
-                assert!(first.rank >= last.rank, "{first:?} waits after {last:?}");
+                assert!(first.2 >= last.rank, "{first:?} waits after {last:?}");
             }
         }
     }

@@ -4,6 +4,7 @@ use taskq::domain::{MailWhen, Missed, MissedMode, Overlap, Policy, Span};
 
 use taskq::engine::Retention;
 
+use crate::arrays;
 use crate::clients::{When, Wish};
 use crate::dependencies;
 use crate::keeper::Script;
@@ -242,6 +243,14 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
         wish = wish.mail(*rng.pick(MailWhen::ALL));
     }
     wish.job.retry = retries::random(world);
+    wish.job.array = arrays::random(&mut world.rng);
+    if wish.job.array.is_some() {
+        // The mail about an array is checked by the engine's tests.
+        wish.job.mail = None;
+        if wish.job.policy.overlap == Overlap::Replace {
+            wish.job.policy.overlap = Overlap::Allow;
+        }
+    }
     let done = world.audit.db.done_jobs();
     let living: Vec<i64> = world.audit.jobs.iter().copied().filter(|job| !done.contains(job)).collect();
     wish.job.after = dependencies::random(&mut world.rng, &living);

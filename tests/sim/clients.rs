@@ -113,9 +113,11 @@ impl World {
         self.audit.jobs.insert(id.0);
         self.audit.retries.added(id.0, job.retry);
         self.audit.dependencies.added(id.0, &job.after, !adding.when.is_empty());
-        self.note(format!("    after {:?}", job.after));
+        self.note(format!("    after {:?}, array {:?}", job.after, job.array));
         self.audit.mailing.extend(job.mail.iter().map(|mail| (id.0, mail.when)));
-        if job.policy.overlap != Overlap::Allow {
+        if job.array.is_some() {
+            self.audit.array_jobs.insert(id.0);
+        } else if job.policy.overlap != Overlap::Allow {
             self.ledger.serial.insert(id.0);
         }
     }
@@ -195,6 +197,7 @@ impl World {
     pub fn cancel_job(&mut self, job: i64) {
         self.command(&format!("cancel job {job}"), |writer, now| {
             writer.disarm(JobId(job))?;
+            writer.cancel_indices(JobId(job), (0, u32::MAX), None, now)?;
             for (run, _) in writer.unfinished_runs(JobId(job))? {
                 writer.cancel_run(run, false, now)?;
             }
@@ -255,7 +258,10 @@ impl World {
         self.audit.settle_owed(&owed.into_iter().collect(), &changes);
         self.audit.check_standing();
         for (old, new) in &changes {
-            let is_new = old.is_none() && (new.trigger.is_none() || new.outcome == Some(Outcome::Skipped));
+            let is_rest =
+                new.array.is_some() && new.index.is_none() && new.outcome == Some(Outcome::Cancelled);
+            let is_skipped = new.outcome == Some(Outcome::Skipped);
+            let is_new = old.is_none() && (new.trigger.is_none() || is_skipped || is_rest);
             let is_dropped = old.as_ref().is_some_and(Row::waits) && new.outcome == Some(Outcome::Cancelled);
             let is_marked =
                 old.as_ref().is_some_and(|old| old.outcome == new.outcome && old.state == new.state);

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use taskq::domain::{After, AfterCondition, Dependency, End, JobId, JobKey, Outcome};
+use taskq::domain::{After, AfterCondition, Dependency, End, JobId, JobKey, Outcome, Timestamp};
 
 use crate::chance::finish;
 use crate::clients::{When, Wish};
 use crate::keeper::Script;
 use crate::rng::Rng;
-use crate::rows::Row;
+use crate::rows::{ArrayRow, Row};
 use crate::world::{DAY, HOUR, Trace, World};
 
 /// The dependencies of one job.
@@ -23,7 +23,50 @@ struct Model {
 #[derive(Debug, Default)]
 pub struct Dependencies(BTreeMap<i64, Model>);
 
-/// What may become of a run with dependencies.
+/// A run that is not of an array, or an array.
+#[derive(Clone, Debug)]
+pub struct Fire {
+    /// As in `TASKQ_AFTER_RUNS`.
+    name: String,
+    job: i64,
+    is_of_trigger: bool,
+    /// It is the first of its job.
+    is_first: bool,
+    scheduled_at: Timestamp,
+    place: i64,
+    outcome: Option<Outcome>,
+    awaits: i64,
+}
+
+impl Fire {
+    pub fn of_run(row: &Row) -> Self {
+        Self {
+            name: row.attempt().task.to_string(),
+            job: row.job,
+            is_of_trigger: row.trigger.is_some(),
+            is_first: row.number == 1,
+            scheduled_at: row.scheduled_at,
+            place: row.number,
+            outcome: row.outcome,
+            awaits: row.awaits,
+        }
+    }
+
+    pub fn of_array(array: &ArrayRow, is_first: bool) -> Self {
+        Self {
+            name: array.job.to_string(),
+            job: array.job,
+            is_of_trigger: array.trigger.is_some(),
+            is_first,
+            scheduled_at: array.scheduled_at,
+            place: array.id,
+            outcome: array.outcome,
+            awaits: array.awaits,
+        }
+    }
+}
+
+/// What may become of a fire with dependencies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
     /// It has waited for these.
@@ -52,15 +95,24 @@ impl Dependencies {
         }
     }
 
+    /// Returns whether a job has dependencies, or another one depends on it.
+    pub fn concern(&self, job: i64) -> bool {
+        self.0.contains_key(&job) || self.0.keys().any(|other| self.depends_on(*other, job))
+    }
+
     /// Returns whether a job depends on another.
     pub fn depends_on(&self, job: i64, other: i64) -> bool {
         let is_on = |dependency: &Dependency| dependency.on == JobKey::Id(JobId(other));
         self.0.get(&job).is_some_and(|model| model.after.dependencies.iter().any(is_on))
     }
 
-    /// Checks a run that has changed. `rows`: all runs.
-    pub fn judge(&self, old: Option<&Row>, new: &Row, rows: &BTreeMap<i64, Row>, jobs: &[i64], done: &[i64]) {
-        let Some(verdict) = self.verdict(new, rows, jobs, done) else {
+    /// Checks a run that has changed. `fires`: all fires.
+    pub fn judge(&self, old: Option<&Row>, new: &Row, fires: &[Fire], jobs: &[i64], done: &[i64]) {
+        // The runs of an array come once it has waited.
+        if new.array.is_some() {
+            return;
+        }
+        let Some(verdict) = self.verdict(&Fire::of_run(new), fires, jobs, done) else {
             assert!(new.awaits == 0 && new.after_runs.is_none(), "it waits for nothing: {new:?}");
             return;
         };
@@ -77,33 +129,58 @@ impl Dependencies {
         }
     }
 
-    /// Checks, after a turn, that each run that waits has to.
-    pub fn check_waiting(&self, rows: &BTreeMap<i64, Row>, jobs: &[i64], done: &[i64]) {
-        for row in rows.values().filter(|row| row.is_open() && row.awaits > 0) {
-            assert_eq!(row.awaits, 1, "nobody has looked at it: {row:?}");
-            assert_eq!(self.verdict(row, rows, jobs, done), Some(Verdict::Wait), "{row:?}");
+    /// Checks an array that has changed.
+    pub fn judge_array(
+        &self,
+        old: Option<&ArrayRow>,
+        (new, is_first): (&ArrayRow, bool),
+        fires: &[Fire],
+        jobs: &[i64],
+        done: &[i64],
+    ) {
+        let Some(verdict) = self.verdict(&Fire::of_array(new, is_first), fires, jobs, done) else {
+            return assert!(new.awaits == 0 && new.after_runs.is_none(), "it waits for nothing: {new:?}");
+        };
+        let was_released = old.is_some_and(|old| old.after_runs.is_some());
+        if let Some(after) = new.after_runs.as_ref().filter(|_| !was_released) {
+            let after: Vec<String> = after.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(verdict, Verdict::Start(after), "released: {new:?}");
+        }
+        if new.outcome == Some(Outcome::Skipped) && old.is_none_or(|old| old.outcome.is_none()) {
+            assert_eq!(verdict, Verdict::Skip, "skipped: {new:?}");
+        }
+        let has_begun = new.rest < new.total && new.outcome != Some(Outcome::Skipped);
+        let is_dropped = new.cancelled == new.total - new.rest;
+        assert!(!has_begun || is_dropped || new.after_runs.is_some(), "it did not wait: {new:?}");
+    }
+
+    /// Checks, after a turn, that each fire that waits has to.
+    pub fn check_waiting(&self, fires: &[Fire], jobs: &[i64], done: &[i64]) {
+        for fire in fires.iter().filter(|fire| fire.outcome.is_none() && fire.awaits > 0) {
+            assert_eq!(fire.awaits, 1, "nobody has looked at it: {fire:?}");
+            assert_eq!(self.verdict(fire, fires, jobs, done), Some(Verdict::Wait), "{fire:?}");
         }
     }
 
-    /// Decides on a run; `None` if it has no dependencies. `taskq run` waits for nothing.
-    fn verdict(&self, row: &Row, rows: &BTreeMap<i64, Row>, jobs: &[i64], done: &[i64]) -> Option<Verdict> {
-        let model = self.0.get(&row.job)?;
-        if row.trigger.is_none() && (model.has_triggers || row.number > 1) {
+    /// Decides on a fire; `None` if it has no dependencies. `taskq run` waits for nothing.
+    fn verdict(&self, fire: &Fire, fires: &[Fire], jobs: &[i64], done: &[i64]) -> Option<Verdict> {
+        let model = self.0.get(&fire.job)?;
+        if !fire.is_of_trigger && (model.has_triggers || !fire.is_first) {
             return None;
         }
         let (mut held, mut open, mut never) = (Vec::new(), 0, 0);
         for dependency in &model.after.dependencies {
             let JobKey::Id(JobId(on)) = dependency.on else { panic!("only ids are used") };
-            let of_job = || rows.values().filter(|other| other.job == on);
-            let by_then = of_job().filter(|other| other.scheduled_at <= row.scheduled_at);
-            let latest = by_then.max_by_key(|other| (other.scheduled_at, other.number));
-            let meant = latest.or_else(|| of_job().min_by_key(|other| (other.scheduled_at, other.number)));
+            let of_job = || fires.iter().filter(|other| other.job == on);
+            let by_then = of_job().filter(|other| other.scheduled_at <= fire.scheduled_at);
+            let latest = by_then.max_by_key(|other| (other.scheduled_at, other.place));
+            let meant = latest.or_else(|| of_job().min_by_key(|other| (other.scheduled_at, other.place)));
             match meant.map(|meant| (meant, meant.outcome)) {
                 None if jobs.contains(&on) && !done.contains(&on) => open += 1,
                 None => never += 1,
                 Some((_, None)) => open += 1,
                 Some((meant, Some(outcome))) if holds(dependency.condition, outcome) => {
-                    held.push(meant.attempt().task.to_string());
+                    held.push(meant.name.clone());
                 }
                 Some(_) => never += 1,
             }

@@ -4,6 +4,7 @@
 //! Each run plays the fixed seeds and `TASKQ_SIM_SEEDS=n` new ones. `TASKQ_SIM_SEED=n` plays one world and
 //! prints all its events.
 
+mod arrays;
 mod audit;
 mod chance;
 mod clients;

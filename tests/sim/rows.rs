@@ -36,6 +36,8 @@ pub struct Row {
     pub awaits: i64,
     pub after_runs: Option<String>,
     pub cause: Option<String>,
+    pub array: Option<i64>,
+    pub index: Option<u32>,
 }
 
 impl Row {
@@ -68,6 +70,30 @@ impl Row {
     pub fn has_begun(&self) -> bool {
         self.keeper.is_some() || self.attempt > 1
     }
+}
+
+/// A fire of a job with an array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrayRow {
+    pub id: i64,
+    pub job: i64,
+    pub trigger: Option<i64>,
+    pub scheduled_at: Timestamp,
+    pub place: i64,
+    pub queue: String,
+    pub rank: i64,
+    pub at_once: Option<u32>,
+    pub held: bool,
+    pub queued_at: i64,
+    pub awaits: i64,
+    pub after_runs: Option<String>,
+    pub total: u64,
+    /// How many indices have no run.
+    pub rest: u64,
+    pub succeeded: u64,
+    pub failed: u64,
+    pub cancelled: u64,
+    pub outcome: Option<Outcome>,
 }
 
 /// An attempt after which its run was tried again.
@@ -110,7 +136,8 @@ pub struct MailRow {
 const COLUMNS: &str =
     "id, job_id, number, attempt, trigger, trigger_id, scheduled_at, fires, queue, rank, at_once,
     state, held, queued_at, keeper, stop_at, pid, started_at, finished_at, outcome, exit_code, signal,
-    is_unattended, not_before, awaits, after_runs, cause";
+    is_unattended, not_before, awaits, after_runs, cause,
+    array_id, array_index";
 
 fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
@@ -141,6 +168,8 @@ fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         awaits: row.get(24)?,
         after_runs: row.get(25)?,
         cause: row.get(26)?,
+        array: row.get(27)?,
+        index: row.get(28)?,
     })
 }
 
@@ -203,6 +232,36 @@ impl Database {
         self.runs_after(0)
     }
 
+    pub fn arrays(&self) -> Vec<ArrayRow> {
+        let sql = "SELECT id, job_id, trigger_id, scheduled_at, place, queue, rank, at_once, held, queued_at,
+            awaits, after_runs, total, rest, succeeded, failed, cancelled, outcome FROM array ORDER BY id";
+        let count = |row: &SqlRow<'_>, column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+        self.query(sql, &[], |row| {
+            Ok(ArrayRow {
+                id: row.get(0)?,
+                job: row.get(1)?,
+                trigger: row.get(2)?,
+                scheduled_at: Timestamp::from_micros(row.get(3)?),
+                place: row.get(4)?,
+                queue: row.get(5)?,
+                rank: row.get(6)?,
+                at_once: row.get(7)?,
+                held: row.get(8)?,
+                queued_at: row.get(9)?,
+                awaits: row.get(10)?,
+                after_runs: row.get(11)?,
+                total: count(row, 12)?,
+                rest: count(row, 13)?,
+                succeeded: count(row, 14)?,
+                failed: count(row, 15)?,
+                cancelled: count(row, 16)?,
+                outcome: row
+                    .get::<_, Option<String>>(17)?
+                    .map(|word| Outcome::from_word(&word).expect("an outcome")),
+            })
+        })
+    }
+
     pub fn triggers(&self) -> Vec<TriggerRow> {
         self.query("SELECT id, next_at, held FROM trigger", &[], |row| {
             let next_at: Option<i64> = row.get(1)?;
@@ -246,6 +305,7 @@ impl Database {
     pub fn wrongly_done(&self) -> Vec<i64> {
         let sql = "SELECT id FROM job WHERE (done_at IS NOT NULL) <> (
                 NOT EXISTS (SELECT 1 FROM run WHERE job_id = job.id AND state <> 'finished')
+                AND NOT EXISTS (SELECT 1 FROM array WHERE job_id = job.id AND finished_at IS NULL)
                 AND NOT EXISTS (SELECT 1 FROM trigger WHERE job_id = job.id
                     AND (next_at IS NOT NULL OR boot_id IS NOT NULL)))";
         self.query(sql, &[], |row| row.get(0))

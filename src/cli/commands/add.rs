@@ -100,7 +100,7 @@ pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
     let from = args.from.clone();
     let here = Caller::here(context, WHAT)?;
     let texts = match &from {
-        Some(file) => lines::read(&read_input(file)?, &source_name(file))?,
+        Some(file) => read_lines(file)?,
         None => {
             let options = complete(context, args.options)?;
             vec![(options.what(), options)]
@@ -138,6 +138,19 @@ pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
         }
     }
     Ok(0)
+}
+
+/// Reads the jobs of a batch. Standard input is the batch's, and cannot have items too.
+fn read_lines(file: &Path) -> TaskResult<Vec<(String, JobOptions)>> {
+    let lines = lines::read(&read_input(file)?, &source_name(file))?;
+    let reads_stdin = |(_, options): &&(String, JobOptions)| options.each.as_deref() == Some(Path::new("-"));
+    match lines.iter().find(reads_stdin) {
+        None => Ok(lines),
+        Some((what, _)) => {
+            Err(Error::usage(what, "`each` is `-`, and standard input is not a list of items")
+                .hint("name a file, or give the items as a list: `\"items\": [\"a\", \"b\"]`"))
+        }
+    }
 }
 
 /// Returns the notes about the jobs, which in a batch name their job.
@@ -198,6 +211,10 @@ fn announce(context: &Context<'_>, id: JobId, here: &Caller) -> TaskResult<()> {
 fn complete(context: &Context<'_>, options: JobOptions) -> TaskResult<JobOptions> {
     if options.script.is_some() || !options.command.is_empty() {
         return Ok(options);
+    }
+    if options.each.as_deref() == Some(Path::new("-")) {
+        return Err(Error::usage("add job", "`--each -` reads standard input, so there is no command")
+            .hint("give one: `taskq add --each - -- COMMAND [ARG]...`"));
     }
     let script = OsString::from_vec(script_on_stdin(context)?);
     Ok(JobOptions { script: Some(script), ..options })

@@ -12,7 +12,7 @@ use crate::cli::target::{self, Target};
 use crate::cli::view::json::document;
 use crate::cli::waiting::{Waiting, all_finished};
 use crate::daemon::{Stop, running_daemon, stop_at_once};
-use crate::domain::{JobId, RunId, RunState, Timestamp};
+use crate::domain::{FireId, JobId, RunId, RunState, Timestamp};
 use crate::error::{Error, Result};
 use crate::keeper::protocol::Attempt;
 use crate::shown::counted;
@@ -72,6 +72,9 @@ pub fn run(context: &Context<'_>, args: &CancelArgs) -> Result<u8> {
         for (target, text) in chosen(writer, &args.selection)? {
             match (target, text) {
                 (Target::Run(run), _) => cancel.run(run)?,
+                (Target::Indices(job, first, last), text) => {
+                    cancel.indices(job, (first, last), text.unwrap_or_default())?;
+                }
                 (Target::Job(job), None) => cancel.job(job)?,
                 (Target::Job(job), Some(text)) if writer.is_done(job)? => {
                     return Err(Error::conflict(format!("cancel job `{text}`"), "it is already done").into());
@@ -103,7 +106,8 @@ pub fn run(context: &Context<'_>, args: &CancelArgs) -> Result<u8> {
     }
     if let Some(mut waiting) = waiting {
         waiting.show_progress(done.stopping.len());
-        waiting.until(|reader| all_finished(reader, &done.stopping))?;
+        let stopping: Vec<FireId> = done.stopping.iter().map(|run| FireId::Run(*run)).collect();
+        waiting.until(|reader| all_finished(reader, &stopping))?;
     }
     Ok(0)
 }
@@ -150,9 +154,16 @@ fn stop_without_store(context: &Context<'_>, args: &CancelArgs, error: Error) ->
                 Target::Run(run) => {
                     runs.extend(reader.run(run)?.filter(|run| run.state != RunState::Finished));
                 }
+                Target::Indices(job, first, last) => {
+                    for (_, run) in reader.runs_of_indices(job, first, last)? {
+                        runs.extend(reader.run(run)?.filter(|run| run.state != RunState::Finished));
+                    }
+                    is_more |= reader.has_rest_within(job, first, last)?;
+                }
                 Target::Job(job) => {
                     let filter = RunFilter { job: Some(job), unfinished: true, ..RunFilter::default() };
                     runs.extend(reader.runs(&filter)?);
+                    is_more |= reader.has_rest_within(job, 0, u32::MAX)?;
                     is_more |= reader.triggers(job)?.iter().any(|trigger| trigger.next_at.is_some());
                 }
             }
@@ -184,6 +195,8 @@ struct CancelJson {
     dropped: Vec<RunId>,
     #[serde(serialize_with = "as_texts")]
     stopping: Vec<RunId>,
+    /// How many indices of arrays were dropped that had no run yet.
+    indices: u32,
 }
 
 fn as_texts<S: Serializer>(runs: &[RunId], serializer: S) -> std::result::Result<S::Ok, S::Error> {
@@ -193,9 +206,10 @@ fn as_texts<S: Serializer>(runs: &[RunId], serializer: S) -> std::result::Result
 impl CancelJson {
     /// Returns what was done, for a person: `cancelled 3 jobs; 1 run is being stopped`.
     fn sentence(&self) -> String {
+        let waiting = self.dropped.len() + self.indices as usize;
         let cancelled = match self.jobs.as_slice() {
-            [] if self.dropped.is_empty() => None,
-            [] => Some(counted(self.dropped.len(), "waiting run")),
+            [] if waiting == 0 => None,
+            [] => Some(counted(waiting, "waiting run")),
             [job] => Some(format!("job {job}")),
             jobs => Some(counted(jobs.len(), "job")),
         };
@@ -232,9 +246,27 @@ impl Cancel<'_> {
         Ok(())
     }
 
+    /// Ends the runs of indices, and drops those that have none yet.
+    fn indices(&mut self, job: JobId, (first, last): (u32, u32), text: &str) -> Result<(), Failure> {
+        let before = (self.done.dropped.len(), self.done.stopping.len());
+        let dropped = self.writer.cancel_indices(job, (first, last), None, self.now)?;
+        self.done.indices += dropped;
+        for (run, _) in self.writer.unfinished_runs(job)? {
+            let index = self.writer.run(run)?.and_then(|run| run.index);
+            if index.is_some_and(|index| (first..=last).contains(&index)) {
+                self.run(run)?;
+            }
+        }
+        if dropped == 0 && before == (self.done.dropped.len(), self.done.stopping.len()) {
+            return Err(Error::conflict(format!("cancel `{text}`"), "it has already finished").into());
+        }
+        Ok(())
+    }
+
     /// Removes a job's fires and ends its runs.
     fn job(&mut self, job: JobId) -> Result<(), Failure> {
         self.writer.disarm(job)?;
+        self.done.indices += self.writer.cancel_indices(job, (0, u32::MAX), None, self.now)?;
         for (run, _) in self.writer.unfinished_runs(job)? {
             self.run(run)?;
         }

@@ -7,7 +7,7 @@ use crate::cli::args::number;
 use crate::cli::context::{Context, Failure};
 use crate::cli::target::{self, Target};
 use crate::cli::view::ending::ending;
-use crate::cli::view::run_output::{FOLLOW, follow, print};
+use crate::cli::view::run_output::{FOLLOW, follow, follow_indices, print};
 use crate::cli::waiting::{Waiting, unlearned};
 use crate::domain::{JobId, Outcome, RunId};
 use crate::error::{Error, Result as TaskResult};
@@ -20,9 +20,11 @@ pub const WHAT: &str = "show log";
 /// Print the output of a run
 ///
 /// Prints the standard output and standard error of the run, in the order of
-/// writing, byte for byte. A JOB means its latest run. Of a run with --retries,
-/// it is the output of the latest attempt, and with --follow also of those to
-/// come. Several outputs are headed as by tail(1): ==> 12.3 backup <==
+/// writing, byte for byte. A JOB means its latest run; of an array, the latest
+/// run of each index, in their order. 12/7 is the run of an index, 12/5-9 of
+/// several. Of a run with --retries, it is the output of the latest attempt, and
+/// with --follow also of those to come. Several outputs are headed as by
+/// tail(1), ==> 12.3 backup <==, but not those of an array.
 ///
 /// With --follow, the exit status is the run's own: its exit code, 128+N after
 /// signal N, 124 timed out, 125 taskq could not run it, 126 not executable,
@@ -37,7 +39,7 @@ Examples:
   taskq log -f 12.3"
 )]
 pub struct LogArgs {
-    /// The jobs (of each its latest run), or runs, as in backup.3
+    /// The jobs (of each its latest run), runs or indices
     #[arg(value_name = "JOB|RUN", required = true)]
     pub targets: Vec<String>,
 
@@ -79,23 +81,30 @@ fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
     if args.follow && args.targets.len() > 1 {
         return Err(Error::usage(FOLLOW, "`--follow` follows one run"));
     }
-    let runs = context.read(WHAT, |reader| {
-        let mut runs = Vec::new();
-        for target in &args.targets {
-            runs.append(&mut runs_of(reader, target, args.all)?);
-        }
-        Ok(runs)
-    })?;
-    if let ([run], true) = (runs.as_slice(), args.follow) {
-        return follow(context, Waiting::new(context, FOLLOW, None)?, *run, args.tail);
+    let mut store = context.open_to_look(WHAT)?;
+    let found: Vec<Found> = store
+        .read(|reader| args.targets.iter().map(|target| find(reader, target, args.all)).collect())
+        .map_err(|failure: Failure| failure.during(WHAT))?;
+    if let ([found], true) = (found.as_slice(), args.follow) {
+        return match found {
+            Found::Runs(runs) => follow(context, Waiting::new(context, FOLLOW, None)?, runs[0], args.tail),
+            Found::Indices(job, range, _) => follow_indices(context, *job, *range, args.tail),
+        };
     }
-    for (index, run) in runs.iter().enumerate() {
-        let (view, number, stored) = context.read(WHAT, |reader| {
-            let view = reader.run(*run)?;
-            let number = view.as_ref().map_or(Ok(1), |view| attempt_of(view, args.attempt))?;
-            Ok((view, number, reader.output(*run, number)?))
-        })?;
-        if runs.len() > 1 {
+    // The outputs of an array are one answer, in the order of the indices.
+    let has_heads = found.len() > 1 || matches!(found.as_slice(), [Found::Runs(runs)] if runs.len() > 1);
+    let runs = found.iter().flat_map(|found| match found {
+        Found::Runs(runs) | Found::Indices(_, _, runs) => runs,
+    });
+    for (index, run) in runs.enumerate() {
+        let (view, number, stored) = store
+            .read(|reader| {
+                let view = reader.run(*run)?;
+                let number = view.as_ref().map_or(Ok(1), |view| attempt_of(view, args.attempt))?;
+                Ok((view, number, reader.output(*run, number)?))
+            })
+            .map_err(|failure: Failure| failure.during(WHAT))?;
+        if has_heads {
             let space = if index == 0 { "" } else { "\n" };
             let name = view.as_ref().and_then(|view| view.name.as_ref());
             let name = name.map_or(String::new(), |name| format!(" {name}"));
@@ -127,13 +136,27 @@ fn attempt_of(run: &RunView, wanted: Option<u32>) -> Result<u32, Error> {
     }
 }
 
-/// Returns the runs that a target means: the run itself, or the latest one or all of the job.
-fn runs_of(reader: &Reader<'_>, text: &str, all: bool) -> Result<Vec<RunId>, Failure> {
-    match target::find(reader, "show log of", text)? {
-        Target::Run(run) => Ok(vec![run]),
-        Target::Job(job) if all => all_runs(reader, job),
-        Target::Job(job) => latest_run(reader, job, text).map(|run| vec![run]),
-    }
+/// The runs that a target means.
+enum Found {
+    Runs(Vec<RunId>),
+    /// The latest run of each of these indices that has one.
+    Indices(JobId, (u32, u32), Vec<RunId>),
+}
+
+/// Finds the runs that a target means: the run itself, the latest one or all of the job, or one of each
+/// index.
+fn find(reader: &Reader<'_>, text: &str, all: bool) -> Result<Found, Failure> {
+    let (job, range) = match target::find(reader, "show log of", text)? {
+        Target::Run(run) => return Ok(Found::Runs(vec![run])),
+        Target::Job(job) if all => return all_runs(reader, job).map(Found::Runs),
+        Target::Job(job) if reader.job(job)?.definition.array.is_none() => {
+            return latest_run(reader, job, text).map(|run| Found::Runs(vec![run]));
+        }
+        Target::Job(job) => (job, (0, u32::MAX)),
+        Target::Indices(job, first, last) => (job, (first, last)),
+    };
+    let runs = reader.runs_of_indices(job, range.0, range.1)?;
+    Ok(Found::Indices(job, range, runs.into_iter().map(|(_, run)| run).collect()))
 }
 
 /// Returns the latest run that can have output: one that was neither missed nor skipped.

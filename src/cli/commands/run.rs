@@ -4,20 +4,20 @@
 use clap::Args;
 
 use crate::cli::context::{Context, Failure};
-use crate::cli::queued::{answer, answer_json, names};
+use crate::cli::queued::{answer, names};
 use crate::cli::target::find_job;
-use crate::cli::view::ending::{Ended, conclude};
-use crate::cli::view::run_output::follow;
+use crate::cli::view::ending::{answer_json, conclude};
+use crate::cli::view::run_output::{follow, follow_indices};
 use crate::cli::waiting::{Waiting, all_finished, unlearned, unlike_a_run};
-use crate::domain::RunId;
+use crate::domain::FireId;
 use crate::error::{Error, Result};
 
 pub const WHAT: &str = "run job";
 
 /// Run jobs now, in addition to their schedule
 ///
-/// Prints the name of each run, as in backup.3. Each run waits for a slot of
-/// its queue, but not for the jobs of --after.
+/// Prints the name of each run, as in 12.3; of an array, its job. Each run waits
+/// for a slot of its queue, but not for the jobs of --after.
 ///
 /// With --wait or --follow on one job, the exit status is the run's own: its
 /// exit code, 128+N after signal N, 124 timed out, 125 taskq could not run it,
@@ -66,27 +66,29 @@ pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
     wait_for(context, args, waiting, &runs).map_err(unlearned)
 }
 
-fn wait_for(context: &Context<'_>, args: &RunArgs, mut waiting: Waiting<'_>, runs: &[RunId]) -> Result<u8> {
+fn wait_for(context: &Context<'_>, args: &RunArgs, mut waiting: Waiting<'_>, runs: &[FireId]) -> Result<u8> {
     if args.follow {
         context.output.talk(&names(runs));
-        return follow(context, waiting, runs[0], None);
+        return match runs[0] {
+            FireId::Run(run) => follow(context, waiting, run, None),
+            FireId::Array { job, .. } => follow_indices(context, job, (0, u32::MAX), None),
+        };
     }
     if !args.json {
         context.output.answer(&names(runs))?;
     }
     waiting.show_progress(runs.len());
-    let views = waiting.until(|reader| all_finished(reader, runs))?.unwrap_or_default();
+    let ended = waiting.until(|reader| all_finished(reader, runs))?.unwrap_or_default();
     if args.json {
-        answer_json(context, &views)?;
+        answer_json(context, &ended)?;
     }
-    let ended: Vec<Ended> = views.into_iter().map(|run| Ended::Run(Box::new(run))).collect();
     Ok(conclude(context, &ended))
 }
 
-fn queue(context: &Context<'_>, args: &RunArgs) -> Result<Vec<RunId>> {
+fn queue(context: &Context<'_>, args: &RunArgs) -> Result<Vec<FireId>> {
     let now = context.now();
     context.change(WHAT, |writer| {
-        let runs: Result<Vec<RunId>, Failure> = args
+        let runs: Result<Vec<FireId>, Failure> = args
             .jobs
             .iter()
             .map(|job| Ok(writer.add_manual_run(find_job(writer, "run", job)?, now)?))

@@ -52,7 +52,7 @@ pub struct SetArgs {
 
     /// Return OPTION to its default (can be repeated)
     ///
-    /// One of after, any, grace, kill-after, mail, missed, overlap,
+    /// One of after, any, array, each, grace, kill-after, mail, missed, overlap,
     /// priority, queue, retries, retry-delay, retry-on, stdin, tag,
     /// timeout and times.
     #[arg(
@@ -106,7 +106,7 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
             refused.map_or(Ok(()), Err)?;
         }
         let changes = changes((&old, &specs), (&new, triggers.as_deref()), &here.zone);
-        store(writer, id, &new, triggers)?;
+        store(writer, (id, old.has_items), &new, triggers)?;
         Ok((id, changes))
     })?;
     if json {
@@ -148,7 +148,7 @@ fn refuse_unchangeable(writer: &Writer<'_>, id: JobId, what: &str) -> Result<(),
 /// Stores a changed job. Triggers that stay keep their next fires.
 fn store(
     writer: &Writer<'_>,
-    id: JobId,
+    (id, had_items): (JobId, bool),
     job: &NewJob,
     triggers: Option<Vec<FirstFire>>,
 ) -> Result<(), Failure> {
@@ -157,6 +157,9 @@ fn store(
         None => writer.change_definition(id, job)?,
     }
     writer.set_tags(id, &job.tags)?;
+    if job.has_items != had_items || !job.items.is_empty() {
+        writer.set_items(id, &job.items)?;
+    }
     writer.set_dependencies(id, &job.after.dependencies)?;
     Ok(writer.requeue_waiting(id, job)?)
 }

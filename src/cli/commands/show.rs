@@ -18,7 +18,8 @@ use crate::error::Result;
 use crate::schedule::{Change, Daylight, Zone};
 use crate::shown::{self, Facts};
 use crate::store::{
-    AttemptView, JobView, Reader, RunFilter, RunView, StoreResult, TriggerView, UnsentMail, schedule_of,
+    ArrayProgress, AttemptView, JobView, Reader, RunFilter, RunView, StoreResult, TriggerView, UnsentMail,
+    schedule_of,
 };
 
 pub const WHAT: &str = "show job";
@@ -260,6 +261,7 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
     }
     let (triggers, changes) = trigger_lines(found, zone, context.now());
     facts.push_lines("Triggers", triggers);
+    facts.push_lines("Indices", job.array.map(indices_line));
     facts.push_lines("Times", job.times().map(|times| format!("{times} runs have begun")));
     facts.push_lines("Daylight", changes);
     facts.push_lines("Start", job.definition.start.map(|start| zone.show(start)));
@@ -275,6 +277,11 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
     let cause = found.runs.first().and_then(|run| run.cause.as_ref());
     facts.push_lines("Cause", cause.map(|cause| shown::escaped(cause)));
     facts.into_text(context.output.streams().width)
+}
+
+fn indices_line(array: ArrayProgress) -> String {
+    let ArrayProgress { total, finished, failed, cancelled, .. } = array;
+    format!("{finished} of {total} have ended: {failed} failed, {cancelled} cancelled")
 }
 
 fn unsent_line(mail: &UnsentMail) -> String {

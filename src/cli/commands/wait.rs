@@ -6,8 +6,7 @@ use clap::Args;
 use crate::cli::args::Selection;
 use crate::cli::context::{Context, Failure, parse_failure};
 use crate::cli::target::{self, Target};
-use crate::cli::view::ending::{Ended, conclude};
-use crate::cli::view::json::{RunJson, Runs, document};
+use crate::cli::view::ending::{Ended, answer_json, conclude};
 use crate::cli::waiting::{Left, Waiting, unlearned};
 use crate::domain::{JobId, JobKey, JobState, RunId, RunState, Span};
 use crate::error::{Error, Result};
@@ -82,24 +81,31 @@ fn wait_named(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> 
         args.selection.targets.iter().map(|text| target::find(reader, "wait for", text)).collect()
     })?;
     let mut waiting = Waiting::new(context, WHAT, timeout)?;
-    let obstacles = waiting.read(|reader| {
+    let (obstacles, total) = waiting.read(|reader| {
         let mut unfinished = Vec::new();
         let mut jobs = Vec::new();
+        let mut total = 0;
         for target in &targets {
             match target {
                 Target::Run(run) => {
                     unfinished.extend(reader.run(*run)?.filter(|run| run.state != RunState::Finished));
+                    total += 1;
                 }
                 Target::Job(job) => {
                     unfinished.extend(reader.runs(&unfinished_of(*job))?);
                     jobs.push(*job);
+                    total += (reader.open_indices(*job)? as usize).max(1);
+                }
+                Target::Indices(job, ..) => {
+                    jobs.push(*job);
+                    total += 1;
                 }
             }
         }
-        obstacles(reader, &unfinished, &jobs)
+        Ok((obstacles(reader, &unfinished, &jobs)?, total))
     })?;
     waiting.tell_while_waiting(obstacles);
-    waiting.show_progress(targets.len());
+    waiting.show_progress(total);
     let ended = waiting.until(|reader| {
         let mut ended = Vec::new();
         let mut left = 0;
@@ -107,11 +113,14 @@ fn wait_named(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> 
             let one = match target {
                 Target::Run(run) => ended_run(reader, *run)?,
                 Target::Job(job) => ended_job(reader, *job)?,
+                Target::Indices(job, first, last) => {
+                    ended_indices(reader, *job, (*first, *last), &mut ended)?
+                }
             };
             match one {
                 Standing::Ended(one) => ended.push(one),
                 Standing::NothingToJudge => {}
-                Standing::Unfinished => left += 1,
+                Standing::Unfinished(runs) => left += runs,
             }
         }
         Ok(if args.any && !ended.is_empty() {
@@ -127,7 +136,8 @@ fn wait_named(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> 
 
 /// How far something is that is waited for.
 enum Standing {
-    Unfinished,
+    /// So many runs have not ended.
+    Unfinished(usize),
     Ended(Ended),
     /// It has no run, and none is to be waited for.
     NothingToJudge,
@@ -136,7 +146,7 @@ enum Standing {
 fn ended_run(reader: &Reader<'_>, run: RunId) -> StoreResult<Standing> {
     Ok(match reader.run(run)? {
         Some(view) if view.state == RunState::Finished => Standing::Ended(Ended::Run(Box::new(view))),
-        Some(_) => Standing::Unfinished,
+        Some(_) => Standing::Unfinished(1),
         None => Standing::NothingToJudge,
     })
 }
@@ -144,11 +154,11 @@ fn ended_run(reader: &Reader<'_>, run: RunId) -> StoreResult<Standing> {
 /// Judges a job by its latest run, unless a run or a one-shot fire of it is still to come.
 fn ended_job(reader: &Reader<'_>, job: JobId) -> StoreResult<Standing> {
     if reader.has_runs(&unfinished_of(job))? || reader.has_one_shot_fire(job)? {
-        return Ok(Standing::Unfinished);
+        return Ok(Standing::Unfinished((reader.open_indices(job)? as usize).max(1)));
     }
     let filter = RunFilter { job: Some(job), limit: Some(1), ..RunFilter::default() };
     Ok(match reader.runs(&filter)?.pop() {
-        Some(run) => Standing::Ended(Ended::Run(Box::new(run))),
+        Some(run) => Standing::Ended(whole(reader, run)?),
         // It was removed.
         None if reader.find_job(&JobKey::Id(job))?.is_none() => Standing::NothingToJudge,
         None if reader.is_done(job)? => Standing::Ended(Ended::Cancelled(job)),
@@ -156,10 +166,39 @@ fn ended_job(reader: &Reader<'_>, job: JobId) -> StoreResult<Standing> {
     })
 }
 
+/// Returns the array that a run belongs to, or the run itself.
+fn whole(reader: &Reader<'_>, run: RunView) -> StoreResult<Ended> {
+    let array = run.array.map_or(Ok(None), |array| reader.array(array))?;
+    Ok(match array {
+        Some(array) => Ended::Array(run.run.job, array),
+        None => Ended::Run(Box::new(run)),
+    })
+}
+
+/// Adds the latest runs of these indices to `ended`, if all of them have ended.
+fn ended_indices(
+    reader: &Reader<'_>,
+    job: JobId,
+    (first, last): (u32, u32),
+    ended: &mut Vec<Ended>,
+) -> StoreResult<Standing> {
+    let mut runs = Vec::new();
+    for (_, run) in reader.runs_of_indices(job, first, last)? {
+        runs.extend(reader.run(run)?);
+    }
+    let unfinished = runs.iter().filter(|run| run.state != RunState::Finished).count();
+    if unfinished > 0 || reader.has_rest_within(job, first, last)? {
+        return Ok(Standing::Unfinished(unfinished.max(1)));
+    }
+    ended.extend(runs.into_iter().map(|run| Ended::Run(Box::new(run))));
+    Ok(Standing::NothingToJudge)
+}
+
 /// Returns the one that ended first.
 fn first_of(ended: Vec<Ended>) -> Vec<Ended> {
     let finished_at = |ended: &Ended| match ended {
         Ended::Run(run) => run.finished_at,
+        Ended::Array(_, array) => array.finished_at,
         Ended::Cancelled(_) => None,
     };
     ended.into_iter().min_by_key(finished_at).into_iter().collect()
@@ -254,7 +293,9 @@ fn judged(reader: &Reader<'_>, jobs: &JobFilter) -> StoreResult<Vec<Ended>> {
     for job in reader.jobs(jobs)? {
         match (job.state, job.last) {
             (JobState::Queued | JobState::Blocked | JobState::Running, _) => {}
-            (_, Some((run, ..))) => ended.extend(reader.run(run)?.map(|run| Ended::Run(Box::new(run)))),
+            (_, Some((run, ..))) => {
+                ended.extend(reader.run(run)?.map(|run| whole(reader, run)).transpose()?);
+            }
             (JobState::Done, None) => ended.push(Ended::Cancelled(job.id)),
             (JobState::Scheduled | JobState::Paused, None) => {}
         }
@@ -301,15 +342,11 @@ fn answer(context: &Context<'_>, args: &WaitArgs, ended: Option<Vec<Ended>>) -> 
         return Ok(TIMED_OUT);
     };
     if args.json {
-        let runs = ended.iter().filter_map(|ended| match ended {
-            Ended::Run(run) => Some(RunJson::from(&**run)),
-            Ended::Cancelled(_) => None,
-        });
-        context.output.json(&document(Runs { runs: runs.collect() }))?;
+        answer_json(context, &ended)?;
     } else if let (true, Some(first)) = (args.any, ended.first()) {
         context.output.answer(&match first {
             Ended::Run(run) => run.run.to_string(),
-            Ended::Cancelled(job) => job.to_string(),
+            Ended::Cancelled(job) | Ended::Array(job, _) => job.to_string(),
         })?;
     }
     Ok(conclude(context, &ended))

@@ -5,7 +5,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::options::JobOptions;
-use super::text::{Caller, check_command, check_priority, check_script, checked_directory, with_variables};
+use super::text::{
+    Caller, check_command, check_priority, check_script, checked_directory, refuse_replaced_array,
+    with_variables,
+};
 use super::values::{environment_of, find_user, parse_umask, read_stdin};
 use crate::domain::{After, CommandLine, Execution, NewJob, Policy, QueueName, Retry, Stdin, Tag, words};
 use crate::error::{Error, Result};
@@ -17,6 +20,8 @@ use crate::system::login;
 pub enum Unset {
     After,
     Any,
+    Array,
+    Each,
     Grace,
     KillAfter,
     Mail,
@@ -36,6 +41,8 @@ pub enum Unset {
 words!(Unset {
     After = "after",
     Any = "any",
+    Array = "array",
+    Each = "each",
     Grace = "grace",
     KillAfter = "kill-after",
     Mail = "mail",
@@ -59,6 +66,10 @@ impl Unset {
         match self {
             Self::After => job.after = After::default(),
             Self::Any => job.after.any = false,
+            Self::Array | Self::Each => {
+                (job.array, job.has_items) = (None, false);
+                job.items.clear();
+            }
             Self::Grace => job.policy.missed.grace = default.missed.grace,
             Self::KillAfter => job.policy.kill_after = default.kill_after,
             Self::Mail => job.mail = None,
@@ -97,6 +108,10 @@ impl JobOptions {
         }
         job.policy = self.policy(what, job.policy)?;
         job.retry = self.retry(what, job.retry)?;
+        if let Some((array, items)) = self.array(what)? {
+            (job.array, job.has_items, job.items) = (Some(array), !items.is_empty(), items);
+        }
+        refuse_replaced_array(job.array, job.policy, what)?;
         job.after = self.after(what, std::mem::take(&mut job.after))?;
         if !self.tag.is_empty() {
             let tags = self.tag.iter().map(|tag| tag.parse::<Tag>());

@@ -15,8 +15,17 @@ use crate::domain::MailFormat;
 use crate::error::{Error, Result};
 
 /// The keys without an option: the command, and those that `export` writes for jobs of other callers.
-const KEYS: [&str; 8] =
-    ["command", "script", "replace", "anchor", "cwd_optional", "stdin_text", "environment", "mail_format"];
+const KEYS: [&str; 9] = [
+    "command",
+    "script",
+    "replace",
+    "anchor",
+    "cwd_optional",
+    "stdin_text",
+    "items",
+    "environment",
+    "mail_format",
+];
 
 /// A longer value is not repeated in a message.
 const SHOWN_BYTES_MAX: usize = 40;
@@ -185,6 +194,7 @@ fn take(job: &mut JobOptions, key: &str, value: &Value) -> Result<(), String> {
         "anchor" => job.anchor = texts(key, value)?,
         "cwd_optional" => job.cwd_optional = flag(key, value)?,
         "stdin_text" => job.stdin_text = Some(text(key, value)?),
+        "items" => job.items = Some(texts(key, value)?.into_iter().map(OsString::from).collect()),
         "environment" => {
             job.environment = Some(texts(key, value)?.into_iter().map(OsString::from).collect());
         }

@@ -9,7 +9,7 @@ use clap::{Args, ValueHint};
 
 use super::values::MissedArg;
 use crate::cli::args::{number, words};
-use crate::domain::{MailFormat, NewJob, Overlap, Retry, RetryCauses};
+use crate::domain::{Array, MailFormat, NewJob, Overlap, Retry, RetryCauses};
 
 /// The options of a job, as texts.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -184,6 +184,37 @@ pub struct JobOptions {
     #[arg(long, help_heading = "Job")]
     pub hold: bool,
 
+    /// Run once for each index, as one job
+    ///
+    /// A-B, A-B:STEP or A-B%MAX, as in 1-1000:5%8: the indices from A to
+    /// B in steps, at most MAX at once. TASKQ_INDEX has the index. Up to
+    /// 1,000,000 indices; runs are made as they start. An index is 12/7,
+    /// a range 12/5-9. Each index is retried by itself; a mail, --times
+    /// and a job that runs --after it see the whole, which succeeds if
+    /// every index does.
+    #[arg(
+        long,
+        value_name = "INDICES",
+        allow_hyphen_values = true,
+        conflicts_with = "each",
+        verbatim_doc_comment,
+        help_heading = "Policies"
+    )]
+    pub array: Option<Array>,
+
+    /// Run once for each line of FILE; -: stdin
+    ///
+    /// An array whose indices count the lines from 1. TASKQ_ITEM has the
+    /// line. The lines are stored with the job.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        verbatim_doc_comment,
+        help_heading = "Policies"
+    )]
+    pub each: Option<PathBuf>,
+
     /// Run after a run of JOB (can be repeated)
     ///
     /// Each run waits for the latest run of JOB that was due when it was
@@ -343,6 +374,10 @@ pub struct JobOptions {
     /// A key of `--from`: the whole environment, in place of the caller's.
     #[arg(skip)]
     pub environment: Option<Vec<OsString>>,
+
+    /// A key of `--from`: the items of `each`.
+    #[arg(skip)]
+    pub items: Option<Vec<OsString>>,
 
     /// A key of `--from`: the format of mails, if not ours.
     #[arg(skip)]

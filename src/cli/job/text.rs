@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 
 use super::notes::notes;
 use super::options::JobOptions;
-use super::values::{environment_of, find_user, parse_mail, parse_umask, read_stdin};
+use super::values::{
+    check_items, environment_of, find_user, parse_mail, parse_umask, read_items, read_stdin,
+};
 use crate::cli::context::{Context, parse_failure};
 use crate::cli::view::tables::trigger_text;
 use crate::cli::zone::system_zone;
 use crate::daemon::NameClash;
 use crate::domain::{
-    After, CommandLine, Dependency, EnvVar, Execution, JobName, Mail, MailFormat, Missed, NewJob, Policy,
-    QueueName, Retry, Span, Tag, Timestamp, TriggerSpec,
+    After, Array, CommandLine, Dependency, EnvVar, Execution, Indices, JobName, Mail, MailFormat, Missed,
+    NewJob, Overlap, Policy, QueueName, Retry, Span, Tag, Timestamp, TriggerSpec,
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result, describe};
@@ -87,6 +89,9 @@ impl JobOptions {
         let policy = self.policy(&what, Policy::default())?;
         let retry = self.retry(&what, Retry::default())?;
         let after = self.after(&what, After::default())?;
+        let (array, items) = self.array(&what)?.unzip();
+        let items = items.unwrap_or_default();
+        refuse_replaced_array(array, policy, &what)?;
         let (zone, zone_name) = self.zone(here, &what)?;
         let (start, triggers) = self.triggers(here, &what, (&zone, zone_name))?;
         if self.times.is_some() && triggers.is_empty() {
@@ -112,6 +117,9 @@ impl JobOptions {
             policy,
             retry,
             after,
+            array,
+            has_items: !items.is_empty(),
+            items,
             mail: self.mail(&what)?,
             hold,
             execution: self.execution(here, &what)?,
@@ -197,6 +205,21 @@ impl JobOptions {
             return Err(Error::usage(what, "`--any` needs `--after`"));
         }
         Ok(After { dependencies, any: self.any || base.any })
+    }
+
+    /// Reads the array that is given, with the items of its indices.
+    pub(super) fn array(&self, what: &str) -> Result<Option<(Array, Vec<Vec<u8>>)>> {
+        let items = match (&self.each, &self.items) {
+            (Some(_), Some(_)) => return Err(Error::usage(what, "it has both `each` and `items`")),
+            (None, None) => return Ok(self.array.map(|array| (array, Vec::new()))),
+            (Some(file), None) => read_items(file, what)?,
+            (None, Some(items)) => items.iter().map(|item| item.as_bytes().to_vec()).collect(),
+        };
+        check_items(&items, what)?;
+        let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        let indices =
+            Indices::up_to(count).map_err(|cause| Error::usage(what, format!("`--each` {cause}")))?;
+        Ok(Some((Array { indices, at_once: None }, items)))
     }
 
     fn clash(&self, what: &str) -> Result<NameClash> {
@@ -329,6 +352,17 @@ impl JobOptions {
             cwd_optional: self.cwd_optional,
             cwd: cwd.into_os_string().into_vec(),
         })
+    }
+}
+
+/// Refuses an array of which a fire would replace the unfinished one.
+pub(super) fn refuse_replaced_array(array: Option<Array>, policy: Policy, what: &str) -> Result<()> {
+    match (array, policy.overlap) {
+        (Some(_), Overlap::Replace) => {
+            Err(Error::usage(what, "`--overlap replace` does not go together with an array")
+                .hint("let the next fire wait with `--overlap wait`"))
+        }
+        (Some(_) | None, _) => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Owns: reading the values of `--umask`, `--stdin`, `--user`, `--missed` and `--mail`.
 //! Never: using them.
 
+use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -18,6 +19,9 @@ const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// The longest list of addresses, in bytes: a line of a mail has at most 998 characters (RFC 5322).
 const ADDRESSES_BYTES_MAX: usize = 900;
+
+/// The longest item of `--each`: what execve(2) takes as one variable, less its name and NUL.
+const ITEM_BYTES_MAX: usize = 128 * 1024 - 16;
 
 const UMASK_MAX: u32 = 0o777;
 
@@ -41,6 +45,41 @@ pub fn read_stdin(file: Option<PathBuf>, text: Option<String>, cwd: &Path) -> Re
         )),
         (None, Some(text)) => Ok(Stdin::Text(text.into_bytes())),
     }
+}
+
+/// Reads the lines of `--each`, without their ends.
+///
+/// # Errors
+/// If the file cannot be read. Errors say that `what` was being done.
+pub fn read_items(file: &Path, what: &str) -> Result<Vec<Vec<u8>>> {
+    let read = if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(file)
+    };
+    let bytes = read
+        .map_err(|error| Error::usage(what, format!("`--each {}`: {}", file.display(), describe(&error))))?;
+    let lines = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    if lines.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(lines.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect())
+}
+
+/// Checks that each item can be a variable.
+pub fn check_items(items: &[Vec<u8>], what: &str) -> Result<()> {
+    for (item, line) in items.iter().zip(1_u32..) {
+        if item.contains(&0) {
+            return Err(Error::usage(what, format!("line {line} of `--each` has a NUL byte")));
+        }
+        if item.len() > ITEM_BYTES_MAX {
+            let length = item.len();
+            let cause = format!("line {line} of `--each` has {length} bytes, {ITEM_BYTES_MAX} are allowed");
+            return Err(Error::usage(what, cause));
+        }
+    }
+    Ok(())
 }
 
 fn stdin_file(file: PathBuf, cwd: &Path) -> Result<Stdin, String> {

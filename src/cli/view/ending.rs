@@ -1,10 +1,14 @@
 //! Owns: the end of a run in words, and as the exit status of a command that waited for it.
 //! Never: waiting.
 
+use serde::Serialize;
+
+use super::json::{ArrayJson, RunJson, document};
 use crate::cli::context::Context;
 use crate::domain::{JobId, Outcome, Timestamp};
+use crate::error::Result;
 use crate::shown::{self, counted};
-use crate::store::{AttemptView, RunView};
+use crate::store::{ArrayProgress, AttemptView, RunView};
 
 /// The exit status of a cancelled run: as if a shell had ended by INT.
 const CANCELLED: u8 = 130;
@@ -77,6 +81,7 @@ pub enum Ended {
     Run(Box<RunView>),
     /// A job that was cancelled before it had a run.
     Cancelled(JobId),
+    Array(JobId, ArrayProgress),
 }
 
 impl Ended {
@@ -84,6 +89,25 @@ impl Ended {
         match self {
             Self::Run(run) => exit_status(run),
             Self::Cancelled(_) => CANCELLED,
+            Self::Array(_, array) => u8::from(array.outcome != Some(Outcome::Success)),
+        }
+    }
+
+    /// Returns what else a person should know about its end.
+    fn text(&self) -> Option<String> {
+        match self {
+            Self::Run(run) => ending(run),
+            Self::Cancelled(job) => Some(format!("job {job} was cancelled before its time")),
+            Self::Array(job, array) => (array.failed + array.cancelled > 0).then(|| {
+                let indices = counted(array.total as usize, "run");
+                let unsuccessful = array.failed + array.cancelled;
+                let see = if array.failed > 0 {
+                    format!("; see `taskq runs {job} --failed`")
+                } else {
+                    String::new()
+                };
+                format!("{unsuccessful} of {indices} did not succeed{see}")
+            }),
         }
     }
 
@@ -92,6 +116,9 @@ impl Ended {
         let run = match self {
             Self::Run(run) => run,
             Self::Cancelled(job) => return format!("job {job} cancelled before its time"),
+            Self::Array(job, array) => {
+                return format!("array {job}, {} of {} runs", array.failed + array.cancelled, array.total);
+            }
         };
         let name = run.name.as_ref().map_or_else(String::new, |name| format!(" {name}"));
         let outcome = run.outcome.map_or_else(|| run.state.to_string(), |outcome| outcome.to_string());
@@ -103,11 +130,7 @@ impl Ended {
 /// Returns the exit status of a wait for all of these, and prints what failed if the status is not enough.
 pub fn conclude(context: &Context<'_>, ended: &[Ended]) -> u8 {
     if let [one] = ended {
-        let text = match one {
-            Ended::Run(run) => ending(run),
-            Ended::Cancelled(job) => Some(format!("job {job} was cancelled before its time")),
-        };
-        text.iter().for_each(|text| context.output.talk(text));
+        one.text().iter().for_each(|text| context.output.talk(text));
         return one.exit_status();
     }
     let failed: Vec<&Ended> = ended.iter().filter(|ended| ended.exit_status() != 0).collect();
@@ -120,4 +143,24 @@ pub fn conclude(context: &Context<'_>, ended: &[Ended]) -> u8 {
         context.output.talk(&format!("  and {} more; see `taskq runs --failed`", failed.len() - NAMED_MAX));
     }
     1
+}
+
+/// Prints the document about what a command waited for.
+pub fn answer_json(context: &Context<'_>, ended: &[Ended]) -> Result<()> {
+    let mut document_of = EndedJson { runs: Vec::new(), arrays: Vec::new() };
+    for ended in ended {
+        match ended {
+            Ended::Run(run) => document_of.runs.push(RunJson::from(&**run)),
+            Ended::Array(job, array) => document_of.arrays.push(ArrayJson::of(*job, array)),
+            Ended::Cancelled(_) => {}
+        }
+    }
+    context.output.json(&document(document_of))
+}
+
+#[derive(Serialize)]
+struct EndedJson {
+    runs: Vec<RunJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    arrays: Vec<ArrayJson>,
 }

@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::schedule::{Change, Daylight, Reading};
 use crate::shown::lossy;
-use crate::store::{AttemptView, JobView, QueueView, RunView, TriggerView};
+use crate::store::{ArrayProgress, AttemptView, JobView, QueueView, RunView, TriggerView};
 
 pub const JSON_VERSION: u32 = 1;
 
@@ -56,10 +56,44 @@ pub struct JobJson<'a> {
     next_fire_at: Option<Timestamp>,
     /// How many runs `times` counts; `null` without it.
     times_begun: Option<u32>,
+    /// How far the latest array is; `null` of other jobs.
+    indices: Option<IndicesJson>,
     runs: i64,
     last_run: Option<String>,
     last_outcome: Option<Outcome>,
     last_finished_at: Option<Timestamp>,
+}
+
+/// How far an array is.
+#[derive(Serialize)]
+pub struct IndicesJson {
+    total: u32,
+    finished: u32,
+    failed: u32,
+    /// Those that were cancelled or skipped.
+    cancelled: u32,
+    outcome: Option<Outcome>,
+}
+
+impl From<&ArrayProgress> for IndicesJson {
+    fn from(array: &ArrayProgress) -> Self {
+        let ArrayProgress { total, finished, failed, cancelled, outcome, .. } = *array;
+        Self { total, finished, failed, cancelled, outcome }
+    }
+}
+
+/// An array with its job.
+#[derive(Serialize)]
+pub struct ArrayJson {
+    job_id: JobId,
+    #[serde(flatten)]
+    indices: IndicesJson,
+}
+
+impl ArrayJson {
+    pub fn of(job: JobId, array: &ArrayProgress) -> Self {
+        Self { job_id: job, indices: array.into() }
+    }
 }
 
 #[derive(Serialize)]
@@ -150,6 +184,7 @@ impl<'a> From<&'a JobView> for JobJson<'a> {
             done_at: job.done_at,
             next_fire_at: job.next_at,
             times_begun: job.definition.times.map(|_| job.begun),
+            indices: job.array.as_ref().map(IndicesJson::from),
             runs: job.runs,
             last_run: job.last.map(|(run, ..)| run.to_string()),
             last_outcome: job.last.map(|(_, outcome, _)| outcome),
@@ -188,6 +223,7 @@ pub struct RunJson {
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
     pid: Option<u32>,
+    index: Option<u32>,
     unattended: bool,
     blocked: bool,
     /// The runs that it waited for.
@@ -269,6 +305,7 @@ impl From<&RunView> for RunJson {
             started_at: run.started_at,
             finished_at: run.finished_at,
             pid: run.pid,
+            index: run.index,
             unattended: run.unattended,
             blocked: run.blocked,
             after_runs: run

@@ -74,6 +74,13 @@ const EXECUTION: &[OptionView] = &[
 
 /// Late, overlapping and endless runs, and mail.
 const POLICIES: &[OptionView] = &[
+    row("array", "Array", |job| Text(array(job).filter(|_| !job.has_items).map(Cow::from)), array),
+    row(
+        "each",
+        "Array",
+        |job| Parts(Ok(None), vec![("each", Flag(job.has_items))]),
+        |job| job.has_items.then(|| "one for each of its items".to_owned()),
+    ),
     row(
         "after",
         "After",
@@ -185,6 +192,10 @@ fn umask(job: &NewJob) -> String {
 
 fn tags(job: &NewJob) -> Vec<&str> {
     job.tags.iter().map(Tag::as_str).collect()
+}
+
+fn array(job: &NewJob) -> Option<String> {
+    job.array.map(|array| array.to_string())
 }
 
 fn dependencies(job: &NewJob) -> impl Iterator<Item = String> {

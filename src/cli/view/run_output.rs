@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use super::ending::{Ended, attempt_ending, conclude};
 use super::tail::tail_start;
 use crate::cli::context::Context;
-use crate::cli::waiting::Waiting;
-use crate::domain::{RunId, RunState};
+use crate::cli::waiting::{Left, Waiting};
+use crate::domain::{Indices, JobId, RunId, RunState};
 use crate::error::{Error, Result as TaskResult};
 use crate::keeper::protocol::Attempt;
 use crate::keeper::{LOG_DIRECTORY, output_path};
@@ -78,6 +78,37 @@ pub fn follow(
         waiting.need_daemon()?;
         waiting.wait()?;
     }
+}
+
+/// Prints the outputs of these indices of an array, one after the other as each ends, and returns 0 if all
+/// succeeded, else 1.
+pub fn follow_indices(
+    context: &Context<'_>,
+    job: JobId,
+    (first, last): (u32, u32),
+    tail: Option<u32>,
+) -> TaskResult<u8> {
+    let mut waiting = Waiting::new(context, FOLLOW, None)?;
+    let array = waiting.read(|reader| Ok(reader.job(job)?.definition.array))?;
+    let mut status = 0;
+    let indices = array.and_then(|array| array.indices.within(first, last));
+    for index in indices.iter().flat_map(Indices::iter) {
+        let run = waiting.until(|reader| {
+            Ok(match reader.runs_of_indices(job, index, index)?.pop() {
+                Some((_, run)) => Left::Nothing(Some(run)),
+                None if reader.has_rest_within(job, index, index)? => Left::Runs(1),
+                None => Left::Nothing(None),
+            })
+        })?;
+        if let Some(run) = run.flatten() {
+            let followed = follow(context, Waiting::new(context, FOLLOW, None)?, run, tail)?;
+            status |= u8::from(followed != 0);
+        }
+        if context.output.is_closed() {
+            break;
+        }
+    }
+    Ok(status)
 }
 
 /// A run that is followed, and one of its attempts.

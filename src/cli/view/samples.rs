@@ -36,6 +36,7 @@ pub fn job(id: i64, definition: NewJob) -> JobView {
         next_at: None,
         begun: 0,
         runs: 0,
+        array: None,
         last: None,
         triggers: Vec::new(),
     }
@@ -98,6 +99,8 @@ pub fn runs() -> Vec<RunView> {
             held: false,
             blocked: false,
             after_runs: None,
+            array: None,
+            index: None,
             queued_at: started,
             stop_at: None,
             pid: None,

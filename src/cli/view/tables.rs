@@ -8,7 +8,7 @@ use crate::cli::output::{Column, Table, TableCell};
 use crate::domain::{JobId, JobName, JobState, Outcome, QueueName, Span, Timestamp, TriggerSpec};
 use crate::schedule::Zone;
 use crate::shown::{self, counted};
-use crate::store::{AttemptView, JobView, QueueView, RunView};
+use crate::store::{ArrayProgress, AttemptView, JobView, QueueView, RunView};
 
 /// The width of names and triggers on a narrow terminal.
 pub const WORDS_MIN: usize = 10;
@@ -69,6 +69,7 @@ pub fn job_table(jobs: &[JobView], times: &Times<'_>) -> Table {
         let triggers: Vec<String> =
             job.triggers.iter().map(|trigger| trigger_cell(&trigger.spec, next_at, times)).collect();
         let times_cell = job.times().map_or(String::new(), |times| format!(", {times}"));
+        let triggers: Vec<String> = triggers.into_iter().chain(array_text(job)).collect();
         table.push([
             TableCell::new(job.id.to_string()),
             maybe(job.definition.name.as_ref().map(JobName::as_str)),
@@ -84,6 +85,17 @@ pub fn job_table(jobs: &[JobView], times: &Times<'_>) -> Table {
     table.whole(times.are_whole)
 }
 
+/// Returns how far an array is: `array 1-1000, 312/1000, 2 failed`.
+pub fn array_text(job: &JobView) -> Option<String> {
+    let array = job.definition.array?;
+    let progress = job.array.map_or(String::new(), |progress| {
+        let ArrayProgress { total, finished, failed, cancelled, .. } = progress;
+        let counted = |count, word| if count > 0 { format!(", {count} {word}") } else { String::new() };
+        format!(", {finished}/{total}{}{}", counted(failed, "failed"), counted(cancelled, "cancelled"))
+    });
+    Some(format!("array {array}{progress}"))
+}
+
 /// Returns when a job fires next: a time, or the next boot.
 fn next_text(job: &JobView, times: &Times<'_>) -> Option<String> {
     match job.next_fire() {
@@ -97,6 +109,7 @@ pub fn run_table(runs: &[RunView], times: &Times<'_>) -> Table {
     let mut table = Table::new([
         Column::left("RUN"),
         Column::left("NAME").unless_unknown().shrinking_to(WORDS_MIN),
+        Column::right("INDEX").unless_unknown(),
         Column::left("TRIGGER").dropped(2),
         Column::left("SCHEDULED"),
         // Most runs start when they are due.
@@ -111,6 +124,7 @@ pub fn run_table(runs: &[RunView], times: &Times<'_>) -> Table {
         table.push([
             TableCell::new(run.run.to_string()),
             maybe(run.name.as_deref()),
+            maybe(run.index.map(|index| index.to_string()).as_deref()),
             TableCell::new(run.trigger.as_str()),
             TableCell::new(times.show(run.scheduled_at)),
             maybe(started.as_deref()),

@@ -18,6 +18,8 @@ fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
         held: false,
         blocked: false,
         after_runs: None,
+        array: None,
+        index: None,
         queued_at: at(0),
         stop_at: None,
         pid: Some(4711),

@@ -8,6 +8,8 @@ use crate::store::JobView;
 pub(super) struct ExportedJob {
     pub(super) job: JobView,
     pub(super) env: Vec<EnvVar>,
+    /// The items of an array.
+    pub(super) items: Vec<Vec<u8>>,
     /// The triggers that still fire. A job without any runs once, as soon as possible.
     pub(super) triggers: Vec<Trigger>,
 }

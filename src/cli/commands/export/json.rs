@@ -27,6 +27,8 @@ struct JobLine {
     start: Option<Timestamp>,
     #[serde(flatten)]
     options: OptionsLine,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    items: Vec<String>,
     environment: Vec<String>,
 }
 
@@ -91,6 +93,7 @@ fn job_line(
         triggers: triggers(exported, warnings)?,
         start: job.definition.start.filter(|start| *start > now),
         options,
+        items: exported.items.iter().map(|item| utf8(item, "its items")).collect::<Result<_, _>>()?,
         environment: exported.env.iter().map(|var| utf8(var, &name_of(var))).collect::<Result<_, _>>()?,
     })
 }

@@ -90,7 +90,7 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
         };
         views
             .into_iter()
-            .map(|job| Ok((reader.environment(job.id)?, job)))
+            .map(|job| Ok((reader.environment(job.id)?, reader.items(job.id)?, job)))
             .collect::<Result<Vec<_>, Failure>>()
     })?;
     let count = jobs.len();
@@ -98,9 +98,9 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
     let system_zone = system_zone().0;
     let jobs: Vec<ExportedJob> = jobs
         .into_iter()
-        .filter_map(|(env, job)| {
+        .filter_map(|(env, items, job)| {
             let triggers = coming(&job, now, &system_zone, &mut warnings)?;
-            Some(ExportedJob { job, env, triggers })
+            Some(ExportedJob { job, env, items, triggers })
         })
         .collect();
     let answer = match args.format {

@@ -26,7 +26,12 @@ fn exported(expr: &str, delay: Span) -> ExportedJob {
         ..NewJob::of(execution)
     };
     let job = job(7, definition);
-    ExportedJob { job, env: Vec::new(), triggers: vec![Trigger { spec, schedule, zone: Zone::utc() }] }
+    ExportedJob {
+        job,
+        env: Vec::new(),
+        items: Vec::new(),
+        triggers: vec![Trigger { spec, schedule, zone: Zone::utc() }],
+    }
 }
 
 fn mail(to: &str, when: MailWhen) -> Mail {

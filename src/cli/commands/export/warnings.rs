@@ -155,6 +155,12 @@ pub(super) fn warn_of_policies(job: &JobView, now: Timestamp, unsaid: &mut impl 
     if job.definition.retry.retries > 0 {
         unsaid(format!("--retries {}", job.definition.retry.retries));
     }
+    if let Some(array) = job.definition.array {
+        unsaid(format!("--array {array}"));
+    }
+    for dependency in &job.definition.after.dependencies {
+        unsaid(format!("--after {dependency}"));
+    }
     if job.definition.priority != 0 {
         unsaid(format!("--priority {}", job.definition.priority));
     }

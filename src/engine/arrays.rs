@@ -1,0 +1,43 @@
+//! Owns: how an array ends.
+//! Never: its indices one by one.
+
+use crate::domain::Outcome;
+
+/// How many indices of an array have ended, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArrayFacts {
+    pub total: u32,
+    pub succeeded: u32,
+    pub failed: u32,
+    /// Also those that were dropped before they had a run.
+    pub cancelled: u32,
+}
+
+impl ArrayFacts {
+    /// Returns the outcome of the whole: success if every index succeeded. `None`: not all have ended.
+    pub fn outcome(&self) -> Option<Outcome> {
+        if self.succeeded + self.failed + self.cancelled < self.total {
+            return None;
+        }
+        Some(match (self.failed, self.cancelled) {
+            (0, 0) => Outcome::Success,
+            (0, _) => Outcome::Cancelled,
+            (_, _) => Outcome::Failed,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_array_succeeds_if_every_index_did() {
+        let outcome =
+            |succeeded, failed, cancelled| ArrayFacts { total: 3, succeeded, failed, cancelled }.outcome();
+        assert_eq!(outcome(2, 0, 0), None);
+        assert_eq!(outcome(3, 0, 0), Some(Outcome::Success));
+        assert_eq!(outcome(2, 0, 1), Some(Outcome::Cancelled));
+        assert_eq!(outcome(1, 1, 1), Some(Outcome::Failed));
+    }
+}

@@ -1,0 +1,341 @@
+//! Owns: the fires of jobs with an array: their indices that have no run yet, their counts, their ends.
+//! Never: the runs of indices once they are made (see `ends`), deciding which start (see `engine`).
+
+use rusqlite::{Row, named_params, params};
+
+use super::codec::indices;
+use super::{Reader, StoreResult, Writer};
+use crate::domain::{ArrayId, Indices, JobId, Outcome, RunId, Timestamp, TriggerKind};
+use crate::engine::{ArrayFacts, NewRun};
+
+/// The part of a job that a new run or array takes over.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) queue: String,
+    pub(super) rank: i64,
+    pub(super) at_once: Option<u32>,
+    /// Its job depends on others.
+    pub(super) depends: bool,
+}
+
+/// How far the latest array of a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArrayProgress {
+    pub total: u32,
+    pub finished: u32,
+    /// Those of `finished` that failed.
+    pub failed: u32,
+    /// Those of `finished` that were cancelled or skipped.
+    pub cancelled: u32,
+    pub outcome: Option<Outcome>,
+    pub finished_at: Option<Timestamp>,
+}
+
+impl ArrayProgress {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (succeeded, failed, cancelled): (u32, u32, u32) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(Self {
+            total: row.get(0)?,
+            finished: succeeded + failed + cancelled,
+            failed,
+            cancelled,
+            outcome: row.get(4)?,
+            finished_at: row.get(5)?,
+        })
+    }
+}
+
+impl Reader<'_> {
+    /// Returns the progress of the latest array of a job.
+    pub fn array_progress(&self, job: JobId) -> StoreResult<Option<ArrayProgress>> {
+        self.first(
+            "SELECT total, succeeded, failed, cancelled, outcome, finished_at FROM array
+             WHERE job_id = ?1 ORDER BY id DESC LIMIT 1",
+            [job],
+            ArrayProgress::read,
+        )
+    }
+
+    /// Returns the progress of an array; `None` if it was removed.
+    pub fn array(&self, array: ArrayId) -> StoreResult<Option<ArrayProgress>> {
+        self.first(
+            "SELECT total, succeeded, failed, cancelled, outcome, finished_at FROM array WHERE id = ?1",
+            [array],
+            ArrayProgress::read,
+        )
+    }
+
+    /// Returns how many indices of a job's unfinished arrays have not ended.
+    pub fn open_indices(&self, job: JobId) -> StoreResult<u32> {
+        self.one(
+            "SELECT coalesce(sum(total - succeeded - failed - cancelled), 0) FROM array
+             WHERE job_id = ?1 AND finished_at IS NULL",
+            [job],
+            |row| row.get(0),
+        )
+    }
+
+    /// Returns whether an index of a job that is at least `first` and at most `last` has no run yet.
+    pub fn has_rest_within(&self, job: JobId, first: u32, last: u32) -> StoreResult<bool> {
+        for array in self.open_arrays(job)? {
+            if self.rest(array)?.iter().any(|part| part.within(first, last).is_some()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns the latest run of each index of a job that is at least `first` and at most `last`, in their
+    /// order.
+    pub fn runs_of_indices(&self, job: JobId, first: u32, last: u32) -> StoreResult<Vec<(u32, RunId)>> {
+        self.all(
+            "SELECT array_index, max(number) FROM run
+             WHERE job_id = ?1 AND array_index BETWEEN ?2 AND ?3 AND array_index IS NOT NULL
+             GROUP BY array_index ORDER BY array_index",
+            params![job, first, last],
+            |row| Ok((row.get(0)?, RunId { job, number: row.get(1)? })),
+        )
+    }
+
+    /// Returns whether a job has an unfinished array.
+    pub fn has_open_array(&self, job: JobId) -> StoreResult<bool> {
+        self.has("SELECT 1 FROM array WHERE job_id = ?1 AND finished_at IS NULL", [job])
+    }
+
+    /// Returns the arrays of a job that are not finished, the oldest first.
+    pub(super) fn open_arrays(&self, job: JobId) -> StoreResult<Vec<ArrayId>> {
+        self.all("SELECT id FROM array WHERE job_id = ?1 AND finished_at IS NULL ORDER BY id", [job], |row| {
+            row.get(0)
+        })
+    }
+
+    /// Returns the item of an index.
+    pub fn item(&self, job: JobId, index: u32) -> StoreResult<Option<Vec<u8>>> {
+        self.first(
+            "SELECT data FROM item WHERE job_id = ?1 AND array_index = ?2",
+            params![job, index],
+            |row| row.get(0),
+        )
+    }
+
+    /// Returns all items of a job, in the order of their indices.
+    pub fn items(&self, job: JobId) -> StoreResult<Vec<Vec<u8>>> {
+        self.all("SELECT data FROM item WHERE job_id = ?1 ORDER BY array_index", [job], |row| row.get(0))
+    }
+
+    /// Returns the facts about an array of which something has ended.
+    pub(super) fn array_facts(&self, array: ArrayId) -> StoreResult<ArrayFacts> {
+        self.one("SELECT total, succeeded, failed, cancelled FROM array WHERE id = ?1", [array], |row| {
+            Ok(ArrayFacts {
+                total: row.get(0)?,
+                succeeded: row.get(1)?,
+                failed: row.get(2)?,
+                cancelled: row.get(3)?,
+            })
+        })
+    }
+
+    fn rest(&self, array: ArrayId) -> StoreResult<Vec<Indices>> {
+        self.all(
+            "SELECT first, last, step FROM array_rest WHERE array_id = ?1 ORDER BY first",
+            [array],
+            |row| indices([row.get(0)?, row.get(1)?, row.get(2)?]),
+        )
+    }
+}
+
+impl Writer<'_> {
+    /// Gives a job these items in place of the ones it has.
+    pub fn set_items(&self, job: JobId, items: &[Vec<u8>]) -> StoreResult<()> {
+        self.change("DELETE FROM item WHERE job_id = ?1", [job])?;
+        for (item, index) in items.iter().zip(1_u32..) {
+            self.change(
+                "INSERT INTO item (job_id, array_index, data) VALUES (?1, ?2, ?3)",
+                params![job, index, item],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Makes an array of these indices, none of which has a run yet.
+    pub(super) fn insert_array(
+        &self,
+        new: &NewRun,
+        rest: &[Indices],
+        place: &Place,
+        now: Timestamp,
+    ) -> StoreResult<ArrayId> {
+        let total: u32 = rest.iter().map(Indices::count).sum();
+        self.change(
+            "INSERT INTO array (job_id, trigger, trigger_id, scheduled_at, place, queue, rank, at_once,
+                queued_at, awaits, total, rest)
+             VALUES (:job, :trigger, :trigger_id, :scheduled_at, (SELECT coalesce(max(id), 0) FROM run),
+                :queue, :rank, :at_once, :now, :awaits, :total, :total)",
+            named_params! {
+                ":job": new.job,
+                ":trigger": new.kind,
+                ":trigger_id": new.trigger.map(|trigger| trigger.0),
+                ":scheduled_at": new.scheduled_at,
+                ":queue": place.queue,
+                ":rank": place.rank,
+                ":at_once": place.at_once,
+                ":now": now,
+                ":awaits": if place.depends && new.obeys_after { 2 } else { 0 },
+                ":total": total,
+            },
+        )?;
+        let array = ArrayId(self.transaction.last_insert_rowid());
+        rest.iter().try_for_each(|part| self.insert_rest(array, part))?;
+        Ok(array)
+    }
+
+    fn insert_rest(&self, array: ArrayId, part: &Indices) -> StoreResult<()> {
+        self.change(
+            "INSERT INTO array_rest (array_id, first, last, step) VALUES (?1, ?2, ?3, ?4)",
+            params![array, part.first(), part.last(), part.step()],
+        )
+    }
+
+    /// Takes the first indices of an array that have no run, at most `count`.
+    fn take_indices(&self, array: ArrayId, count: u32) -> StoreResult<Vec<u32>> {
+        let mut taken = Vec::new();
+        while taken.len() < count as usize {
+            let first = self.first(
+                "SELECT first, last, step FROM array_rest WHERE array_id = ?1 ORDER BY first LIMIT 1",
+                [array],
+                |row| indices([row.get(0)?, row.get(1)?, row.get(2)?]),
+            )?;
+            let Some(part) = first else { break };
+            let wanted = count - u32::try_from(taken.len()).expect("no more than `count`");
+            taken.extend(part.iter().take(wanted as usize));
+            self.delete_rest(array, &part)?;
+            part.after(wanted).map_or(Ok(()), |left| self.insert_rest(array, &left))?;
+        }
+        self.change(
+            "UPDATE array SET rest = rest - ?2 WHERE id = ?1",
+            params![array, i64::try_from(taken.len()).unwrap_or(i64::MAX)],
+        )?;
+        Ok(taken)
+    }
+
+    fn delete_rest(&self, array: ArrayId, part: &Indices) -> StoreResult<()> {
+        self.change("DELETE FROM array_rest WHERE array_id = ?1 AND first = ?2", params![array, part.first()])
+    }
+
+    /// Makes runs of the first indices without one, and claims them for a keeper.
+    pub(super) fn start_indices(
+        &self,
+        array: ArrayId,
+        count: u32,
+        keeper: i64,
+        now: Timestamp,
+    ) -> StoreResult<Vec<RunId>> {
+        let mut runs = Vec::new();
+        for index in self.take_indices(array, count)? {
+            let (job, number): (JobId, i64) = self.one(
+                "UPDATE job SET runs = runs + 1 WHERE id = (SELECT job_id FROM array WHERE id = ?1)
+                 RETURNING id, runs",
+                [array],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            self.change(
+                "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, array_id, array_index,
+                    queue, rank, at_once, state, held, queued_at, after_runs, keeper, claimed_at)
+                 SELECT job_id, ?2, trigger, trigger_id, scheduled_at, id, ?3, queue, rank, at_once,
+                    'queued', held, queued_at, after_runs, ?4, ?5 FROM array WHERE id = ?1",
+                params![array, number, index, keeper, now],
+            )?;
+            runs.push(RunId { job, number });
+        }
+        Ok(runs)
+    }
+
+    /// Ends those indices of an array without a run that are at least `first` and at most `last`, and returns
+    /// how many. They become one row of the run log.
+    pub(super) fn drop_indices(
+        &self,
+        array: ArrayId,
+        (first, last): (u32, u32),
+        (outcome, cause): (Outcome, Option<&str>),
+        now: Timestamp,
+    ) -> StoreResult<u32> {
+        let mut dropped = 0;
+        for part in self.rest(array)? {
+            let Some(gone) = part.within(first, last) else { continue };
+            self.delete_rest(array, &part)?;
+            let before = gone.first().checked_sub(1).and_then(|last| part.within(0, last));
+            let after = gone.last().checked_add(1).and_then(|first| part.within(first, u32::MAX));
+            before.iter().chain(&after).try_for_each(|left| self.insert_rest(array, left))?;
+            dropped += gone.count();
+        }
+        if dropped == 0 {
+            return Ok(0);
+        }
+        let (job, number): (JobId, i64) = self.one(
+            "UPDATE job SET runs = runs + 1 WHERE id = (SELECT job_id FROM array WHERE id = ?1)
+             RETURNING id, runs",
+            [array],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        self.change(
+            "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, array_id, fires, queue, rank,
+                at_once, state, queued_at, finished_at, outcome, cause)
+             SELECT job_id, ?2, trigger, trigger_id, scheduled_at, id, ?3, queue, rank, at_once, 'finished',
+                queued_at, ?4, ?5, ?6 FROM array WHERE id = ?1",
+            params![array, number, dropped, now, outcome, cause],
+        )?;
+        self.change(
+            "UPDATE array SET rest = rest - ?2, cancelled = cancelled + ?2, awaits = 0 WHERE id = ?1",
+            params![array, dropped],
+        )?;
+        self.has_ended(RunId { job, number });
+        Ok(dropped)
+    }
+
+    /// Ends the indices of a job without a run that are at least `first` and at most `last`, as cancelled.
+    /// Returns how many.
+    pub fn cancel_indices(
+        &self,
+        job: JobId,
+        range: (u32, u32),
+        cause: Option<&str>,
+        now: Timestamp,
+    ) -> StoreResult<u32> {
+        let mut dropped = 0;
+        for array in self.open_arrays(job)? {
+            dropped += self.drop_indices(array, range, (Outcome::Cancelled, cause), now)?;
+        }
+        Ok(dropped)
+    }
+
+    /// Queues these indices of a job again, as an array of their own.
+    pub fn add_array_retry(&self, job: JobId, rest: &[Indices], now: Timestamp) -> StoreResult<ArrayId> {
+        let new = NewRun::by_hand(job, TriggerKind::Retry, true, now);
+        let place = self.place_of(job)?;
+        self.change("UPDATE job SET done_at = NULL WHERE id = ?1", [job])?;
+        self.insert_array(&new, rest, &place, now)
+    }
+
+    /// Counts the end of a run of an array.
+    pub(super) fn count_index(&self, array: ArrayId, outcome: Outcome) -> StoreResult<()> {
+        let column = match outcome {
+            Outcome::Success => "succeeded",
+            Outcome::Cancelled => "cancelled",
+            _ if outcome.is_failure() => "failed",
+            _ => unreachable!("an index is neither missed nor skipped"),
+        };
+        self.change(&format!("UPDATE array SET {column} = {column} + 1 WHERE id = ?1"), [array])
+    }
+
+    /// Ends an array.
+    pub(super) fn finish_array(&self, array: ArrayId, outcome: Outcome, now: Timestamp) -> StoreResult<()> {
+        let changed = self.changed(
+            "UPDATE array SET finished_at = ?2, outcome = ?3 WHERE id = ?1 AND finished_at IS NULL",
+            params![array, now, outcome],
+        )?;
+        if changed > 0 {
+            self.has_ended_whole(array);
+        }
+        Ok(())
+    }
+}
