@@ -11,7 +11,8 @@ use crate::domain::Timestamp;
 use crate::engine::after_end;
 use crate::error::{Error, Result};
 use crate::schedule::{ParseError, Zone};
-use crate::store::{Reader, Store, StoreError, Writer};
+use crate::store::{Act, Reader, Store, StoreError, Writer};
+use crate::system::users::own_uid;
 
 /// The surroundings of a verb.
 pub struct Context<'a> {
@@ -125,7 +126,7 @@ impl Context<'_> {
     ) -> Result<Result<T, Failure>> {
         let now = self.now();
         let poke = Poke::will_write(&self.dir).map_err(|error| Error::io(what, &error))?;
-        let written = store.write(|writer| {
+        let written = store.write(Act::of_person(own_uid(), now), |writer| {
             let answer = write(writer)?;
             writer.follow_up(after_end, now)?;
             Ok(answer)

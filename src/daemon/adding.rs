@@ -25,7 +25,8 @@ use crate::domain::{JobId, JobName, NewJob, QueueName, Timestamp};
 use crate::engine::after_end;
 use crate::error::{Error, Result};
 use crate::keeper::wire::{FrameReader, encode};
-use crate::store::{FirstFire, Store, StoreResult, Writer};
+use crate::store::{Act, FirstFire, Store, StoreResult, Writer};
+use crate::system::users::own_uid;
 
 /// How long a client waits for the daemon's answer before it stores the job itself: longer than any turn of a
 /// daemon that works, and short enough for a person.
@@ -43,6 +44,13 @@ pub struct AddRequest {
 }
 
 pub type AddAnswer = Result<JobId>;
+
+/// A request, and the user who sent it.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientRequest<'a> {
+    pub request: &'a AddRequest,
+    pub uid: u32,
+}
 
 /// The circumstances in which a job is added.
 #[derive(Clone, Copy, Debug)]
@@ -125,18 +133,18 @@ pub fn add(
     }
     let mut store = open_store(dir, WHAT)?;
     let poke = Poke::will_write(dir).map_err(|error| Error::io(WHAT, &error))?;
-    let stored = add_once(&mut store, &request, now);
+    let stored = add_once(&mut store, &request, Act::of_person(own_uid(), now));
     drop(poke);
     stored.map_err(|error| error.during(WHAT))?
 }
 
 /// Stores the job of a request without an answer, unless the daemon has stored it.
-pub fn add_once(store: &mut Store, request: &AddRequest, now: Timestamp) -> StoreResult<AddAnswer> {
-    store.write(|writer| match writer.find_request(request.id)? {
+pub fn add_once(store: &mut Store, request: &AddRequest, act: Act) -> StoreResult<AddAnswer> {
+    store.write(act, |writer| match writer.find_request(request.id)? {
         Some(job) => Ok(Ok(job)),
         None => {
-            let added = add_requested(writer, request, now)?;
-            writer.follow_up(after_end, now)?;
+            let added = add_requested(writer, request, act.at)?;
+            writer.follow_up(after_end, act.at)?;
             Ok(added)
         }
     })
@@ -173,6 +181,8 @@ pub(super) struct Adders {
 #[derive(Debug)]
 struct Adder {
     stream: UnixStream,
+    /// Its user.
+    uid: u32,
     frames: FrameReader,
     request: Option<AddRequest>,
 }
@@ -199,7 +209,9 @@ impl Adders {
     /// There are no descriptors, or no memory, for one more.
     pub(super) fn accept(&mut self) -> io::Result<()> {
         while let Some(stream) = sockets::accept(&self.socket)? {
-            let mut client = Adder { stream, frames: FrameReader::default(), request: None };
+            // Without it, the peer is not one that was accepted.
+            let Ok(uid) = sockets::peer_uid(&stream) else { continue };
+            let mut client = Adder { stream, uid, frames: FrameReader::default(), request: None };
             if !client.receive() {
                 continue;
             }
@@ -234,8 +246,11 @@ impl Adders {
     }
 
     /// Returns the complete requests.
-    pub(super) fn requests(&self) -> Vec<&AddRequest> {
-        self.clients.iter().filter_map(|client| client.request.as_ref()).collect()
+    pub(super) fn requests(&self) -> Vec<ClientRequest<'_>> {
+        let requests = self.clients.iter().filter_map(|client| {
+            client.request.as_ref().map(|request| ClientRequest { request, uid: client.uid })
+        });
+        requests.collect()
     }
 
     /// Returns whether the client of a request has closed its connection.

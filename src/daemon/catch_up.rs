@@ -11,7 +11,7 @@ use crate::engine::{
 use crate::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use crate::schedule::Zone;
 use crate::store::{
-    Applied, AttemptEnd, ClaimedRun, MetaKey, PlannedAre, Store, StoreError, StoreResult, Writer,
+    Act, Applied, AttemptEnd, ClaimedRun, MetaKey, PlannedAre, Store, StoreError, StoreResult, Writer,
 };
 
 /// A larger backward step of the clock means that the old time was wrong: fires are planned again. A smaller
@@ -30,7 +30,7 @@ pub struct Beginning<'a> {
 
 /// Prepares the store once, before the first turn.
 pub fn begin(store: &mut Store, beginning: &Beginning<'_>) -> StoreResult<()> {
-    store.write(|writer| {
+    store.write(Act::of_daemon(beginning.now), |writer| {
         if writer.latest_queued_at()?.is_some_and(|latest| latest > beginning.now + STEP_BACK) {
             notice_step_back(writer, beginning.zone, beginning.now)?;
         }
@@ -60,12 +60,13 @@ impl CatchUp {
         now: Timestamp,
     ) -> StoreResult<()> {
         if self.is_set_back {
-            store.write(|writer| notice_step_back(writer, zone, now))?;
+            store.write(Act::of_daemon(now), |writer| notice_step_back(writer, zone, now))?;
             self.is_set_back = false;
         }
         if self.zone_may_differ {
             let (present, fingerprint) = read_zone();
-            if store.write(|writer| notice_zone(writer, &fingerprint, &present, now))? {
+            let act = Act::of_daemon(now);
+            if store.write(act, |writer| notice_zone(writer, &fingerprint, &present, now))? {
                 info!("the system's zone is `{}`", present.name());
             }
             *zone = present;
@@ -114,6 +115,8 @@ fn record_lost(writer: &Writer<'_>, claimed: &ClaimedRun, now: Timestamp) -> Sto
     };
     let end = AttemptEnd {
         run: claimed.run,
+        attempt: claimed.attempt,
+        recorded_start: open.recorded_start,
         started: claimed.started,
         finished_at: now,
         usage: None,

@@ -28,7 +28,7 @@ mod subscription;
 mod timer;
 mod turn;
 
-pub use adding::{AddAnswer, AddRequest, Adding, add, add_job, add_once};
+pub use adding::{AddAnswer, AddRequest, Adding, ClientRequest, add, add_job, add_once};
 pub use agenda::{Agenda, Deadline, NextWake, Timer};
 pub use catch_up::{Beginning, CatchUp, begin, resume_job, uncommitted_stops};
 pub use dependencies::{check_batch, refused_change};

@@ -1,4 +1,4 @@
-//! Owns: a pass over the history that forgets what is not kept, in small steps.
+//! Owns: a pass over the history that forgets the runs and events that are not kept, in small steps.
 //! Never: deciding what is kept (see `engine`), or jobs that a person removes.
 
 use std::fs;
@@ -11,7 +11,7 @@ use crate::domain::{JobId, JobName, RunId, Timestamp};
 use crate::engine::{Retention, Verdict};
 use crate::keeper::protocol::Attempt;
 use crate::keeper::{LOG_DIRECTORY, output_path};
-use crate::store::{MetaKey, Reader, Store, StoreError, StoreResult, Writer};
+use crate::store::{Act, MetaKey, Reader, Store, StoreError, StoreResult, Writer};
 
 /// How many rows the daemon looks at between two turns, which takes a few milliseconds.
 const ROWS_OF_A_STEP: usize = 250;
@@ -43,6 +43,9 @@ pub struct PrunePlace {
 
 impl PrunePlace {
     pub const BEGINNING: Self = Self::at(JobId(0));
+
+    /// All jobs were looked at, and not all events.
+    const END: Self = Self::at(JobId(i64::MAX));
 
     const fn at(job: JobId) -> Self {
         Self { job, number: 0, keeps: false, has_lost: false }
@@ -142,15 +145,22 @@ pub fn forget(
     rows_max: usize,
     now: Timestamp,
 ) -> StoreResult<PruneStep> {
-    let step = find_forgotten(writer, retention, place, rows_max, now)?;
+    let mut step = find_forgotten(writer, retention, place, rows_max, now)?;
     for forgotten in &step.jobs {
         if forgotten.is_whole {
-            writer.remove_job(forgotten.job)?;
+            writer.forget_job(forgotten.job)?;
         } else {
             for (number, _) in &forgotten.runs {
-                writer.remove_run(RunId { job: forgotten.job, number: *number })?;
+                writer.forget_run(RunId { job: forgotten.job, number: *number })?;
             }
         }
+    }
+    if !step.jobs.is_empty() {
+        let jobs = step.jobs.iter().filter(|job| job.is_whole).count();
+        writer.has_forgotten(step.runs().count(), jobs);
+    }
+    if writer.forget_events(retention, rows_max, now)? && step.next.is_none() {
+        step.next = Some(PrunePlace::END);
     }
     Ok(step)
 }
@@ -189,7 +199,7 @@ impl Pruning {
             return Ok(PruneStep::default());
         }
         let place = self.place.clone().unwrap_or(PrunePlace::BEGINNING);
-        let step = store.write(|writer| {
+        let step = store.write(Act::of_daemon(now), |writer| {
             let step = forget(writer, &self.retention, place.clone(), ROWS_OF_A_STEP, now)?;
             if step.next.is_none() {
                 writer.exchange_meta(MetaKey::Pruned, &now.as_micros().to_string())?;

@@ -30,7 +30,7 @@ use super::sources::{Source, Sources};
 use super::timer::WallTimer;
 use super::turn::{TurnInput, TurnOutput, turn};
 use crate::clock::Clock;
-use crate::domain::Timestamp;
+use crate::domain::{Happening, Timestamp};
 use crate::engine::Retention;
 use crate::error::{Error, Result, describe};
 use crate::keeper::protocol::{Attempt, FromKeeper, KeeperInstance, Task, ToKeeper};
@@ -39,7 +39,7 @@ use crate::keeper::{
     remove_exit_markers,
 };
 use crate::schedule::Zone;
-use crate::store::{Store, StoreError, StoreResult};
+use crate::store::{Act, Store, StoreError, StoreResult};
 use crate::system::{env, login, users};
 use crate::watch::ZoneWatch;
 
@@ -71,6 +71,7 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     daemon.doors.remove();
     if ended.is_ok() {
+        daemon.record(&Happening::DaemonStopped { pid: info.pid });
         idle::finish(daemon.store);
     }
     ended
@@ -150,6 +151,8 @@ impl<'a> Daemon<'a> {
 
     /// Prepares the store and the keeper before the first turn.
     fn prepare(&mut self) -> StoreResult<()> {
+        let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION").into());
+        self.record(&Happening::DaemonStarted { pid, version });
         let beginning = Beginning {
             boot_id: &self.settings.boot_id,
             zone: &self.zone,
@@ -333,6 +336,17 @@ impl<'a> Daemon<'a> {
         self.is_ending = true;
         self.receive_reports();
         if self.pacer.reports().is_empty() { Ok(()) } else { self.turn() }
+    }
+
+    /// Records an event of its own. A full disk must not keep it from its work.
+    fn record(&mut self, what: &Happening) {
+        let recorded = self.store.write(Act::of_daemon(self.clock.now()), |writer| {
+            writer.record(what);
+            Ok::<_, StoreError>(())
+        });
+        if let Err(error) = recorded {
+            warn!("cannot record the event `{}`: {error}", what.kind());
+        }
     }
 
     fn turn(&mut self) -> Result<()> {

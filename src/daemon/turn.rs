@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::adding::{AddAnswer, AddRequest, add_requested};
+use super::adding::{AddAnswer, AddRequest, ClientRequest, add_requested};
 use super::mail::{self, Claim, ClaimedMail, Mailer};
 use super::order::{seek_order, start_order};
 use crate::domain::{RunId, Span, Timestamp};
@@ -14,7 +14,7 @@ use crate::engine::{AttemptFacts, ClaimedFor, Plan, Recovery, after_end, conclud
 use crate::error::{Error, ErrorKind};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, Known, Task, ToKeeper};
 use crate::schedule::Zone;
-use crate::store::{Applied, AttemptEnd, PrefetchMax, Store, StoreError, StoreResult, Writer};
+use crate::store::{Act, Applied, AttemptEnd, PrefetchMax, Store, StoreError, StoreResult, Writer};
 
 /// A run shorter than this ends before the commit that would start its successor. For such runs, successors
 /// are prefetched.
@@ -43,7 +43,7 @@ pub struct TurnInput<'a> {
     /// The keeper's reports since the last turn.
     pub reports: &'a [FromKeeper],
     /// The jobs that clients add.
-    pub requests: &'a [&'a AddRequest],
+    pub requests: &'a [ClientRequest<'a>],
     /// Returns whether the client of a request has hung up. Then it stores the job itself, or has died.
     pub has_hung_up: &'a dyn Fn(&AddRequest) -> bool,
     /// Returns the output of an ended attempt, if it moves into the run log.
@@ -97,7 +97,7 @@ impl TurnInput<'_> {
 /// # Errors
 /// Nothing is changed if the store fails; the same reports must then be given to a later turn.
 pub fn turn(store: &mut Store, input: &TurnInput<'_>) -> StoreResult<TurnOutput> {
-    let (mut output, mails) = store.write(|writer| {
+    let (mut output, mails) = store.write(Act::of_daemon(input.now), |writer| {
         let mut turn = Turn { writer, input, output: TurnOutput::default(), brief: HashMap::new() };
         for report in input.reports {
             turn.ingest(report)?;
@@ -136,11 +136,12 @@ struct Turn<'a> {
 impl Turn<'_> {
     /// Adds a job for a client that still waits. It checks this under the write lock, so that a client that
     /// hangs up later finds the job.
-    fn add_for_client(&self, request: &AddRequest) -> StoreResult<AddAnswer> {
+    fn add_for_client(&self, client: &ClientRequest<'_>) -> StoreResult<AddAnswer> {
+        let ClientRequest { request, uid } = client;
         if (self.input.has_hung_up)(request) {
             return Ok(Err(Error::new(ErrorKind::Conflict, "add job", "its client has hung up")));
         }
-        add_requested(self.writer, request, self.input.now)
+        self.writer.on_behalf_of(*uid, || add_requested(self.writer, request, self.input.now))
     }
 
     fn ingest(&mut self, report: &FromKeeper) -> StoreResult<()> {
@@ -277,6 +278,8 @@ impl Turn<'_> {
         }
         let end = AttemptEnd {
             run,
+            attempt: ended.attempt.number,
+            recorded_start: open.recorded_start,
             started: ended.started_at.map(|at| (ended.pid, at)),
             finished_at: ended.finished_at,
             usage: Some(ended.usage),
@@ -380,7 +383,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut store = Store::open(dir.path()).expect("the directory is ours");
         let job = NewJob::of(Execution::of(CommandLine::Script(b"true".to_vec())));
-        store.write(|writer| writer.add_job(&job, &[], None, now())).expect("it is a good job");
+        store
+            .write(Act::of_daemon(now()), |writer| writer.add_job(&job, &[], None, now()))
+            .expect("it is a good job");
         (dir, store)
     }
 

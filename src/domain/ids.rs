@@ -11,6 +11,12 @@ use serde::{Deserialize, Serialize};
 #[error("{0}")]
 pub struct InvalidId(String);
 
+impl InvalidId {
+    pub(super) fn new(cause: String) -> Self {
+        Self(cause)
+    }
+}
+
 /// The number of a job. Ids count up from 1 and are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId(pub i64);

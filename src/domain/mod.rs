@@ -3,6 +3,7 @@
 
 mod array;
 mod dependency;
+mod event;
 mod ids;
 mod job;
 mod person;
@@ -14,6 +15,7 @@ mod trigger;
 
 pub use array::{Array, ArrayId, FireId, Indices};
 pub use dependency::{After, AfterCondition, Dependency};
+pub use event::{EndNote, Event, EventId, Happening, JobNote, Word};
 pub use ids::{InvalidId, JobId, JobKey, JobName, JobPart, JobRef, QueueName, RunId, Tag, TriggerId};
 pub use job::{CommandLine, EnvVar, Execution, Mail, MailFormat, MailWhen, NewJob, Stdin, value_of};
 pub use person::Person;

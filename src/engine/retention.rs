@@ -1,7 +1,7 @@
 //! Owns: which runs and jobs are forgotten.
 //! Never: deleting them, SQL, the clock.
 
-use crate::domain::{Span, Timestamp};
+use crate::domain::{EventId, Span, Timestamp};
 
 /// How much history is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,12 +10,18 @@ pub struct Retention {
     pub age_max: Span,
     /// How many of its latest runs each job keeps.
     pub runs_max: u64,
+    /// An event that was recorded longer ago is forgotten.
+    pub events_age_max: Span,
+    /// How many of the latest events are kept.
+    pub events_max: u64,
 }
 
 impl Default for Retention {
-    /// A season to look back on, and at most a day of a job that runs each minute.
+    /// A season to look back on, and at most a day of a job that runs each minute. That many events take
+    /// about six megabytes.
     fn default() -> Self {
-        Self { age_max: Span::from_seconds(90 * 86_400), runs_max: 1_000 }
+        let season = Span::from_seconds(90 * 86_400);
+        Self { age_max: season, runs_max: 1_000, events_age_max: season, events_max: 200_000 }
     }
 }
 
@@ -79,6 +85,11 @@ impl Retention {
         }
     }
 
+    /// Decides on an event that was recorded at `at`; `last`: the latest one.
+    pub fn forgets_event(&self, event: EventId, at: Timestamp, last: EventId, now: Timestamp) -> bool {
+        at < now - self.events_age_max || last.0 - event.0 >= self.events_max
+    }
+
     /// Decides on a job without a run that is kept. `has_lost`: a run of it is forgotten now. A done job goes
     /// with its last run, and one that never had a run when it has been done for as long.
     pub fn forgets_job(&self, job: &PastJob, has_lost: bool, now: Timestamp) -> bool {
@@ -91,7 +102,12 @@ impl Retention {
 mod tests {
     use super::*;
 
-    const RETENTION: Retention = Retention { age_max: Span::from_seconds(100), runs_max: 10 };
+    const RETENTION: Retention = Retention {
+        age_max: Span::from_seconds(100),
+        runs_max: 10,
+        events_age_max: Span::from_seconds(100),
+        events_max: 5,
+    };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_seconds(1_000 + second)
@@ -142,6 +158,14 @@ mod tests {
     fn nothing_goes_of_a_job_for_which_a_run_waits() {
         let awaited = PastJob { is_awaited: true, ..living(20) };
         assert_eq!(RETENTION.judge(&run(1, -50, -50), &awaited, at(100)), Verdict::KeptWithLater);
+    }
+
+    #[test]
+    fn an_event_goes_when_it_is_too_old_or_one_too_many() {
+        let forgets =
+            |event, second| RETENTION.forgets_event(EventId(event), at(second), EventId(9), at(100));
+        assert_eq!([4, 5].map(|event| forgets(event, 50)), [true, false]);
+        assert_eq!([-1, 0].map(|second| forgets(9, second)), [true, false]);
     }
 
     #[test]

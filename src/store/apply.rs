@@ -5,7 +5,7 @@ use rusqlite::{Row, named_params, params};
 
 use super::arrays::Place;
 use super::{Reader, StoreResult, Writer, codec};
-use crate::domain::{FireId, JobId, Overlap, RunId, Timestamp, rank};
+use crate::domain::{FireId, Happening, JobId, Overlap, RunId, Timestamp, Word, rank};
 use crate::engine::{Claim, Fate, NewRun, Plan};
 
 /// The changes of a turn that the keeper must receive.
@@ -55,8 +55,8 @@ impl Writer<'_> {
         for fire in &plan.awaiting {
             self.keep_awaiting(*fire)?;
         }
-        for (job, _) in &plan.broken {
-            self.pause_job(*job, now)?;
+        for (job, reason) in &plan.broken {
+            self.pause_broken(*job, reason, now)?;
         }
         for claim in &plan.claimed {
             let keeper =
@@ -119,9 +119,15 @@ impl Writer<'_> {
                 ":cause": new.cause,
             },
         )?;
-        if outcome.is_some() {
-            self.has_ended(run);
-        }
+        let (trigger, scheduled_at) = (new.kind.as_str().into(), new.scheduled_at);
+        self.record(&match outcome {
+            None => Happening::Queued { run, trigger, scheduled_at },
+            Some(outcome) => {
+                self.has_ended(run);
+                let (outcome, cause) = (outcome.as_str().into(), new.cause.map(Word::Borrowed));
+                Happening::Passed { run, outcome, trigger, scheduled_at, fires: new.fires, cause }
+            }
+        });
         Ok(FireId::Run(run))
     }
 

@@ -5,7 +5,7 @@ use rusqlite::{Row, named_params, params};
 
 use super::codec::indices;
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{ArrayId, Indices, JobId, Outcome, RunId, Timestamp, TriggerKind};
+use crate::domain::{ArrayId, Happening, Indices, JobId, Outcome, RunId, Timestamp, TriggerKind};
 use crate::engine::{ArrayFacts, NewRun};
 
 /// The part of a job that a new run or array takes over.
@@ -185,6 +185,9 @@ impl Writer<'_> {
             },
         )?;
         let array = ArrayId(self.transaction.last_insert_rowid());
+        let (trigger, scheduled_at) = (new.kind.as_str().into(), new.scheduled_at);
+        let job = self.job_note(new.job)?;
+        self.record(&Happening::ArrayQueued { job, trigger, scheduled_at, indices: total });
         rest.iter().try_for_each(|part| self.insert_rest(array, part))?;
         Ok(array)
     }
@@ -245,7 +248,13 @@ impl Writer<'_> {
                     'queued', held, queued_at, after_runs, ?4, ?5 FROM array WHERE id = ?1",
                 params![array, number, index, keeper, now],
             )?;
-            runs.push(RunId { job, number });
+            let run = RunId { job, number };
+            let (kind, scheduled_at): (TriggerKind, Timestamp) =
+                self.one("SELECT trigger, scheduled_at FROM array WHERE id = ?1", [array], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+            self.record(&Happening::Queued { run, trigger: kind.as_str().into(), scheduled_at });
+            runs.push(run);
         }
         Ok(runs)
     }
@@ -288,7 +297,20 @@ impl Writer<'_> {
             "UPDATE array SET rest = rest - ?2, cancelled = cancelled + ?2, awaits = 0 WHERE id = ?1",
             params![array, dropped],
         )?;
-        self.has_ended(RunId { job, number });
+        let run = RunId { job, number };
+        let (kind, scheduled_at): (TriggerKind, Timestamp) =
+            self.one("SELECT trigger, scheduled_at FROM array WHERE id = ?1", [array], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        self.record(&Happening::Passed {
+            run,
+            outcome: outcome.as_str().into(),
+            trigger: kind.as_str().into(),
+            scheduled_at,
+            fires: dropped.into(),
+            cause: cause.map(|cause| cause.to_owned().into()),
+        });
+        self.has_ended(run);
         Ok(dropped)
     }
 
@@ -334,6 +356,12 @@ impl Writer<'_> {
             params![array, now, outcome],
         )?;
         if changed > 0 {
+            let (job, indices): (JobId, u32) =
+                self.one("SELECT job_id, total FROM array WHERE id = ?1", [array], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+            let (job, outcome) = (self.job_note(job)?, outcome.as_str().into());
+            self.record(&Happening::ArrayFinished { job, outcome, indices });
             self.has_ended_whole(array);
         }
         Ok(())

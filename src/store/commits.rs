@@ -104,19 +104,20 @@ fn parse(bytes: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::QueueName;
-    use crate::store::Store;
+    use crate::domain::{QueueName, Timestamp};
+    use crate::store::{Act, Store};
 
     #[test]
     fn a_commit_is_noted_and_a_write_without_changes_is_not() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let directory = Directory::make(dir.path()).expect("it is ours");
         let mut store = Store::open(dir.path()).expect("the directory is ours");
-        store.write(|_| Ok::<_, StoreError>(())).expect("there is no other writer");
+        let act = Act::of_daemon(Timestamp::default());
+        store.write(act, |_| Ok::<_, StoreError>(())).expect("there is no other writer");
         assert!(!dir.path().join(NOTE).exists());
         for commits in 1..4 {
             store
-                .write(|writer| writer.set_queue(&QueueName::default(), Some(commits)))
+                .write(act, |writer| writer.set_queue(&QueueName::default(), Some(commits)))
                 .expect("there is no other writer");
             assert_eq!(noted(&directory), u64::from(commits));
         }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use rusqlite::{Row, named_params, params};
 
 use super::{FirstFire, Reader, StoreResult, Writer, definition};
-use crate::domain::{JobId, NewJob, TriggerSpec};
+use crate::domain::{Happening, JobId, NewJob, TriggerSpec, Word};
 use crate::schedule::Dialect;
 
 /// A stored table.
@@ -90,6 +90,7 @@ impl Reader<'_> {
 impl Writer<'_> {
     /// Stores the text of a table, replaces an earlier one of the source, and returns its key.
     pub fn put_crontab(&self, source: &str, origin: Dialect, text: &[u8]) -> StoreResult<i64> {
+        self.record(&Happening::Imported { source: source.to_owned() });
         self.one(
             "INSERT INTO crontab (source, origin, text) VALUES (?1, ?2, ?3)
              ON CONFLICT (source) DO UPDATE SET origin = excluded.origin, text = excluded.text
@@ -101,7 +102,10 @@ impl Writer<'_> {
 
     /// Deletes a table without entries.
     pub fn drop_crontab(&self, crontab: i64) -> StoreResult<()> {
-        self.change("DELETE FROM crontab WHERE id = ?1", [crontab])
+        let source =
+            self.one("DELETE FROM crontab WHERE id = ?1 RETURNING source", [crontab], |row| row.get(0))?;
+        self.record(&Happening::TableRemoved { source });
+        Ok(())
     }
 
     pub fn put_crontab_entry(&self, crontab: i64, job: JobId, line: usize, text: &[u8]) -> StoreResult<()> {
@@ -118,9 +122,15 @@ impl Writer<'_> {
     }
 
     /// Changes the definition of a job; its id, name, tags, pause and history stay. A trigger that stays
-    /// keeps its next fire.
-    pub fn change_job(&self, id: JobId, job: &NewJob, triggers: &[FirstFire]) -> StoreResult<()> {
-        self.change_definition(id, job)?;
+    /// keeps its next fire. `changed`: the names of the options that differ.
+    pub fn change_job(
+        &self,
+        id: JobId,
+        job: &NewJob,
+        triggers: &[FirstFire],
+        changed: Vec<Word>,
+    ) -> StoreResult<()> {
+        self.change_definition(id, job, changed)?;
         let held = self.is_paused(id)?;
         let mut kept: Vec<TriggerSpec> = Vec::new();
         for old in self.triggers(id)? {
@@ -136,8 +146,9 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Changes the definition of a job alone.
-    pub fn change_definition(&self, id: JobId, job: &NewJob) -> StoreResult<()> {
+    /// Changes the definition of a job alone. `changed`: the names of the options that differ.
+    pub fn change_definition(&self, id: JobId, job: &NewJob, changed: Vec<Word>) -> StoreResult<()> {
+        self.record(&Happening::Changed { job: self.job_note(id)?, options: changed });
         static SQL: LazyLock<String> = LazyLock::new(|| {
             let (columns, values) = definition::assigned();
             format!("UPDATE job SET (environment_id, {columns}) = (:environment_id, {values}) WHERE id = :id")

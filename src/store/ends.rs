@@ -10,7 +10,8 @@ use rusqlite::{ToSql, named_params, params};
 
 use super::{Reader, StoreResult, Writer, codec, definition};
 use crate::domain::{
-    ArrayId, JobId, MailFormat, MailWhen, NewJob, Outcome, Retry, RunId, Span, Timestamp, TriggerKind, Usage,
+    ArrayId, EndNote, Happening, JobId, MailFormat, MailWhen, NewJob, Outcome, Retry, RunId, Span, Timestamp,
+    TriggerKind, Usage,
 };
 use crate::engine::{AttemptOutcome, Conclusion, Effect, EndFacts, RunFacts, RunPart, TimesFacts};
 
@@ -20,6 +21,9 @@ const TICKS: Span = Span::from_millis(100);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptEnd {
     pub run: RunId,
+    pub attempt: u32,
+    /// As of its `OpenAttempt`.
+    pub recorded_start: Option<Timestamp>,
     /// The pid and the start of its process; `None` if there was none.
     pub started: Option<(u32, Timestamp)>,
     pub finished_at: Timestamp,
@@ -37,6 +41,8 @@ pub struct OpenAttempt {
     pub stop_wanted: bool,
     pub queue: String,
     pub retry: Retry,
+    /// When it started, if that is recorded.
+    pub recorded_start: Option<Timestamp>,
 }
 
 /// An event in this transaction whose effects are not applied yet.
@@ -79,7 +85,11 @@ impl Writer<'_> {
                 AND state = 'queued' AND keeper IS NOT NULL",
             params![run.job, run.number, attempt, pid, at],
         )?;
-        if changed > 0 { self.count_begin(run) } else { Ok(()) }
+        if changed == 0 {
+            return Ok(());
+        }
+        self.record(&Happening::Started { run, attempt, pid, started_at: at });
+        self.count_begin(run)
     }
 
     /// Counts a run that has begun, if its job counts the runs of its triggers, and each only once.
@@ -114,26 +124,39 @@ impl Writer<'_> {
         at: Timestamp,
     ) -> StoreResult<()> {
         self.count_begin(run)?;
-        self.change(
+        let Some(open) = self.open_attempt(run, attempt)? else { return Ok(()) };
+        let changed = self.changed(
             "UPDATE run SET state = 'running', pid = ?5, keeper = ?4, is_unattended = 1,
                 started_at = coalesce(started_at, iif(claimed_at - ?6 BETWEEN 0 AND ?7, claimed_at, ?6))
              WHERE job_id = ?1 AND number = ?2 AND attempt = ?3
                 AND state <> 'finished' AND keeper IS NOT NULL",
             params![run.job, run.number, attempt, keeper, pid, at, TICKS],
-        )
+        )?;
+        if changed > 0 {
+            if open.recorded_start.is_none() {
+                self.record(&Happening::Started { run, attempt, pid, started_at: at });
+            }
+            self.record(&Happening::Unattended { run, attempt, pid });
+        }
+        Ok(())
     }
 
     /// Returns an attempt; `None` if there is none, or its result is recorded already.
     pub fn open_attempt(&self, run: RunId, attempt: u32) -> StoreResult<Option<OpenAttempt>> {
         self.first(
             "SELECT run.stop_at IS NOT NULL, run.queue, job.retries, job.retry_delay_us,
-                job.retry_delay_max_us, job.retry_on
+                job.retry_delay_max_us, job.retry_on, run.started_at
              FROM run JOIN job ON job.id = run.job_id
              WHERE run.job_id = ?1 AND run.number = ?2 AND run.attempt = ?3
                 AND run.state IN ('queued', 'running')",
             params![run.job, run.number, attempt],
             |row| {
-                Ok(OpenAttempt { stop_wanted: row.get(0)?, queue: row.get(1)?, retry: codec::retry(row, 2)? })
+                Ok(OpenAttempt {
+                    stop_wanted: row.get(0)?,
+                    queue: row.get(1)?,
+                    retry: codec::retry(row, 2)?,
+                    recorded_start: row.get(6)?,
+                })
             },
         )
     }
@@ -144,14 +167,26 @@ impl Writer<'_> {
             Conclusion::Requeued => self.requeue(end.run),
             Conclusion::Finished(verdict) => {
                 self.record_last_attempt(end, verdict)?;
+                self.record_unreported_start(end);
+                self.record(&Happening::Finished { run: end.run, end: end_note(end, verdict) });
                 // A run that was cancelled before it had a process has not begun.
                 let has_begun = end.started.is_some() || verdict.outcome != Outcome::Cancelled;
                 if has_begun { self.count_begin(end.run) } else { Ok(()) }
             }
             Conclusion::Retrying { verdict, at } => {
                 self.record_earlier_attempt(end, verdict, *at)?;
+                self.record_unreported_start(end);
+                let (run, end_note) = (end.run, end_note(end, verdict));
+                self.record(&Happening::Retrying { run, end: end_note, retry_at: *at });
                 self.count_begin(end.run)
             }
+        }
+    }
+
+    /// Records the start of an attempt of which a daemon has received nothing before its end.
+    fn record_unreported_start(&self, end: &AttemptEnd) {
+        if let (None, Some((pid, started_at))) = (end.recorded_start, end.started) {
+            self.record(&Happening::Started { run: end.run, attempt: end.attempt, pid, started_at });
         }
     }
 
@@ -208,13 +243,18 @@ impl Writer<'_> {
         cause: Option<&str>,
         now: Timestamp,
     ) -> StoreResult<()> {
-        let changed = self.changed(
+        let attempt = self.first(
             "UPDATE run SET state = 'finished', finished_at = ?3, outcome = ?4, cause = ?5, not_before = NULL,
                 awaits = 0
-             WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
+             WHERE job_id = ?1 AND number = ?2 AND state <> 'finished' RETURNING attempt",
             params![run.job, run.number, now, outcome, cause],
+            |row| row.get(0),
         )?;
-        if changed > 0 {
+        if let Some(attempt) = attempt {
+            let (outcome, cause) = (outcome.as_str().into(), cause.map(str::to_owned));
+            let (exit_code, signal, took) = (None, None, None);
+            let end = EndNote { attempt, outcome, exit_code, signal, cause, finished_at: now, took };
+            self.record(&Happening::Finished { run, end });
             self.has_ended(run);
         }
         Ok(())
@@ -301,6 +341,19 @@ impl Writer<'_> {
 
     fn set_mean_run(&self, queue: &str, mean: Span) -> StoreResult<()> {
         self.change("UPDATE queue SET mean_run_us = ?2 WHERE name = ?1", params![queue, mean])
+    }
+}
+
+fn end_note(end: &AttemptEnd, verdict: &AttemptOutcome) -> EndNote {
+    let started_at = end.recorded_start.or(end.started.map(|(_, at)| at));
+    EndNote {
+        attempt: end.attempt,
+        outcome: verdict.outcome.as_str().into(),
+        exit_code: verdict.exit_code,
+        signal: verdict.signal,
+        cause: verdict.cause.clone(),
+        finished_at: end.finished_at,
+        took: started_at.map(|started_at| end.finished_at.since(started_at)),
     }
 }
 

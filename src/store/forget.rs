@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use rusqlite::params;
 
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{ArrayId, JobId, JobName, Outcome, RunId};
+use crate::domain::{ArrayId, Happening, JobId, JobName, Outcome, RunId};
 use crate::engine::{PastJob, PastRun};
 
 /// The tables of the parts of a run.
@@ -89,8 +89,8 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Deletes a finished run.
-    pub fn remove_run(&self, run: RunId) -> StoreResult<()> {
+    /// Deletes a finished run. The caller records it, with others.
+    pub fn forget_run(&self, run: RunId) -> StoreResult<()> {
         let (id, array): (i64, Option<ArrayId>) = self.one(
             "SELECT id, array_id FROM run WHERE job_id = ?1 AND number = ?2 AND state = 'finished'",
             params![run.job, run.number],
@@ -110,6 +110,20 @@ impl Writer<'_> {
 
     /// Deletes a job and its history. No keeper may have a run of it, and no stored crontab a line.
     pub fn remove_job(&self, job: JobId) -> StoreResult<()> {
+        let job_note = self.job_note(job)?;
+        let runs = self.forget_job(job)?;
+        self.record(&Happening::Removed { job: job_note, runs });
+        Ok(())
+    }
+
+    /// Records that runs and jobs were forgotten because they are old.
+    pub fn has_forgotten(&self, runs: usize, jobs: usize) {
+        self.record(&Happening::Pruned { runs: runs as u64, jobs: jobs as u64 });
+    }
+
+    /// Does the same as `remove_job`, and returns how many runs the job had. The caller records it, with
+    /// others.
+    pub fn forget_job(&self, job: JobId) -> StoreResult<u64> {
         for part in PARTS_OF_A_RUN {
             let sql = format!("DELETE FROM {part} WHERE run_id IN (SELECT id FROM run WHERE job_id = ?1)");
             self.change(&sql, [job])?;
@@ -118,7 +132,8 @@ impl Writer<'_> {
             "DELETE FROM array_rest WHERE array_id IN (SELECT id FROM array WHERE job_id = ?1)",
             [job],
         )?;
-        for part in ["run", "array", "item", "trigger", "tag", "dependency"] {
+        let runs = self.changed("DELETE FROM run WHERE job_id = ?1", [job])?;
+        for part in ["array", "item", "trigger", "tag", "dependency"] {
             self.change(&format!("DELETE FROM {part} WHERE job_id = ?1"), [job])?;
         }
         let environment: i64 =
@@ -128,6 +143,7 @@ impl Writer<'_> {
             "DELETE FROM environment
              WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM job WHERE environment_id = ?1)",
             params![environment],
-        )
+        )?;
+        Ok(runs as u64)
     }
 }

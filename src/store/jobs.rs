@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::codec::{content_hash, join};
 use super::{Reader, StoreResult, Writer, definition};
 use crate::domain::{
-    FireId, JobId, JobKey, JobName, NewJob, Outcome, RunId, Span, Tag, Timestamp, TriggerId, TriggerKind,
-    TriggerSpec, rank,
+    FireId, Happening, JobId, JobKey, JobName, JobNote, NewJob, Outcome, RunId, Span, Tag, Timestamp,
+    TriggerId, TriggerKind, TriggerSpec, Word, rank,
 };
 use crate::engine::NewRun;
 
@@ -69,6 +69,11 @@ impl Reader<'_> {
         )
     }
 
+    /// Returns the name of a job; `None` if it has none, or there is no such job.
+    pub fn job_name(&self, job: JobId) -> StoreResult<Option<JobName>> {
+        self.first("SELECT name FROM job WHERE id = ?1", [job], |row| row.get(0)).map(Option::flatten)
+    }
+
     /// Returns the names of all jobs, sorted.
     pub fn names(&self) -> StoreResult<Vec<String>> {
         self.all("SELECT name FROM job WHERE name IS NOT NULL ORDER BY name", [], |row| row.get(0))
@@ -108,6 +113,7 @@ impl Writer<'_> {
         now: Timestamp,
     ) -> StoreResult<JobId> {
         let id = self.insert_job(job, request, now)?;
+        self.record(&Happening::Added { job: JobNote { job: id, name: job.name.clone() } });
         self.set_tags(id, &job.tags)?;
         if !job.items.is_empty() {
             self.set_items(id, &job.items)?;
@@ -209,11 +215,24 @@ impl Writer<'_> {
     /// Pauses a job: its triggers do not fire and its waiting runs do not start. Returns whether this changed
     /// it.
     pub fn pause_job(&self, job: JobId, now: Timestamp) -> StoreResult<bool> {
+        self.pause_because(job, None, now)
+    }
+
+    /// Pauses a job whose schedule cannot be read, for the reason `cause`.
+    pub(super) fn pause_broken(&self, job: JobId, cause: &str, now: Timestamp) -> StoreResult<()> {
+        self.pause_because(job, Some(cause), now).map(|_| ())
+    }
+
+    fn pause_because(&self, job: JobId, cause: Option<&str>, now: Timestamp) -> StoreResult<bool> {
         let changed = self.changed(
             "UPDATE job SET paused_at = ?2 WHERE id = ?1 AND paused_at IS NULL",
             params![job, now],
         )?;
-        self.hold(job, true)?;
+        if changed > 0 {
+            self.hold(job, true)?;
+            let (job, cause) = (self.job_note(job)?, cause.map(str::to_owned));
+            self.record(&Happening::Paused { job, cause });
+        }
         Ok(changed > 0)
     }
 
@@ -223,6 +242,7 @@ impl Writer<'_> {
             self.changed("UPDATE job SET paused_at = NULL WHERE id = ?1 AND paused_at IS NOT NULL", [job])?;
         if changed > 0 {
             self.hold(job, false)?;
+            self.record(&Happening::Resumed { job: self.job_note(job)? });
             self.has_lost_fires(job);
         }
         Ok(changed > 0)
@@ -273,7 +293,10 @@ impl Writer<'_> {
 
     /// Gives a job a name, which no other job may hold.
     pub fn rename_job(&self, job: JobId, name: &JobName) -> StoreResult<()> {
-        self.change("UPDATE job SET name = ?2, holds_name = 1 WHERE id = ?1", params![job, name.as_str()])
+        let was = self.job_note(job)?.name;
+        self.change("UPDATE job SET name = ?2, holds_name = 1 WHERE id = ?1", params![job, name.as_str()])?;
+        self.record(&Happening::Renamed { job: self.job_note(job)?, was });
+        Ok(())
     }
 
     /// Takes a job's name for another one. History still shows it.
@@ -283,8 +306,8 @@ impl Writer<'_> {
 
     /// Removes a job's coming fires, and cancels its waiting runs for the reason `why`. Claimed runs
     /// continue.
-    pub fn retire_job(&self, job: JobId, why: &str, now: Timestamp) -> StoreResult<()> {
-        self.disarm(job)?;
+    pub fn retire_job(&self, job: JobId, why: &'static str, now: Timestamp) -> StoreResult<()> {
+        self.disarm_because(job, Some(why))?;
         self.cancel_indices(job, (0, u32::MAX), Some(why), now)?;
         for (run, is_claimed) in self.unfinished_runs(job)? {
             if !is_claimed {
@@ -296,6 +319,12 @@ impl Writer<'_> {
 
     /// Removes all coming fires of a job.
     pub fn disarm(&self, job: JobId) -> StoreResult<()> {
+        self.disarm_because(job, None)
+    }
+
+    fn disarm_because(&self, job: JobId, cause: Option<&'static str>) -> StoreResult<()> {
+        let (job_note, cause) = (self.job_note(job)?, cause.map(Word::Borrowed));
+        self.record(&Happening::Cancelled { job: job_note, cause });
         self.remove_fires(job)?;
         self.has_lost_fires(job);
         Ok(())
@@ -326,14 +355,18 @@ impl Writer<'_> {
         }
     }
 
-    /// Stores the request to stop a claimed run.
+    /// Stores the request to stop a claimed run, unless the same was requested before.
     pub(super) fn want_stop(&self, run: RunId, kill_now: bool, now: Timestamp) -> StoreResult<()> {
-        self.change(
-            "UPDATE run SET stop_at = coalesce(stop_at, ?3), stop_now = max(stop_now, ?4),
-                stop_sent = CASE WHEN stop_at IS NULL OR stop_now < ?4 THEN 0 ELSE stop_sent END
-             WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
+        let changed = self.changed(
+            "UPDATE run SET stop_at = coalesce(stop_at, ?3), stop_now = ?4, stop_sent = 0
+             WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'
+                AND (stop_at IS NULL OR stop_now < ?4)",
             params![run.job, run.number, now, kill_now],
-        )
+        )?;
+        if changed > 0 {
+            self.record(&Happening::Stopping { run, now: kill_now });
+        }
+        Ok(())
     }
 }
 

@@ -20,6 +20,7 @@ mod dependencies;
 mod directory;
 mod ends;
 mod error;
+mod events;
 mod forget;
 mod job_view;
 mod jobs;
@@ -31,7 +32,7 @@ mod runs;
 mod schema;
 mod snapshot;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::path::Path;
 
@@ -39,8 +40,11 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, Transact
 
 use commits::CommitNote;
 use ends::PendingEnd;
+use events::StoredEvent;
 use open_files::OpenFiles;
 use schema::Opened;
+
+use crate::domain::Timestamp;
 
 pub use apply::Applied;
 pub use arrays::ArrayProgress;
@@ -48,6 +52,7 @@ pub use crontabs::{CrontabEntry, CrontabView};
 pub use directory::Directory;
 pub use ends::{AttemptEnd, OpenAttempt, Start};
 pub use error::{StoreError, StoreResult};
+pub use events::{Act, EventFilter, EventRange, read_events};
 pub use job_view::{JobFilter, JobView, TriggerView};
 pub use jobs::{Cancelled, FirstFire};
 pub use mail::{MailToSend, UnsentMail};
@@ -93,6 +98,11 @@ pub struct Writer<'store> {
     reader: Reader<'store>,
     /// Ends whose effects are not applied yet.
     pending_ends: RefCell<Vec<PendingEnd>>,
+    /// The events of the transaction, which its commit stores.
+    events: RefCell<Vec<StoredEvent>>,
+    /// The user who does what is recorded next; `None`: the daemon.
+    by: Cell<Option<u32>>,
+    at: Timestamp,
 }
 
 impl<'store> Deref for Writer<'store> {
@@ -244,8 +254,11 @@ impl Store {
     /// Writes in one transaction, which is on disk when this returns. Changes nothing if `write` fails, or
     /// another process has upgraded the store. On a full disk the log is copied back, which makes room in it,
     /// and `write` is called once more.
+    ///
+    /// Panics if a person's command has changed something and recorded no event of it.
     pub fn write<T, E: From<StoreError>>(
         &mut self,
+        act: Act,
         mut write: impl FnMut(&Writer<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         if let Some(location) = self.location.as_ref().filter(|_| !self.has_written) {
@@ -254,9 +267,9 @@ impl Store {
             let _ = log::copy_back_if_long(&self.connection, &location.directory);
             self.has_written = true;
         }
-        match self.write_once(&mut write) {
+        match self.write_once(act, &mut write) {
             Err(FailedWrite { is_full: true, .. }) if self.copy_log_back().is_ok_and(|is_whole| is_whole) => {
-                self.write_once(&mut write).map_err(|failed| failed.error)
+                self.write_once(act, &mut write).map_err(|failed| failed.error)
             }
             written => written.map_err(|failed| failed.error),
         }
@@ -264,20 +277,29 @@ impl Store {
 
     fn write_once<T, E: From<StoreError>>(
         &mut self,
+        act: Act,
         write: &mut impl FnMut(&Writer<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, FailedWrite<E>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         schema::check_version(&transaction)?;
         let before = transaction.total_changes();
-        let writer = Writer { reader: Reader { transaction }, pending_ends: RefCell::default() };
+        let writer = Writer {
+            reader: Reader { transaction },
+            pending_ends: RefCell::default(),
+            events: RefCell::default(),
+            by: Cell::new(act.by),
+            at: act.at,
+        };
         let answer = write(&writer).map_err(|error| FailedWrite { error, is_full: writer.has_run_out() })?;
         assert!(
             writer.pending_ends.borrow().is_empty(),
             "`follow_up` was not called: {:?}",
             writer.pending_ends
         );
+        let has_events = writer.store_events()?;
         let transaction = writer.reader.transaction;
         let is_changed = transaction.total_changes() != before;
+        assert!(has_events || act.by.is_none() || !is_changed, "a change without an event");
         // A transaction without changes is not counted, so that its commit does not wait for the disk.
         let commits =
             if is_changed { commits::count_one_more(&transaction)? } else { commits::count(&transaction)? };

@@ -4,7 +4,7 @@
 use rusqlite::params;
 
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{QueueName, Span, Timestamp};
+use crate::domain::{Happening, QueueName, Span, Timestamp};
 
 /// A queue with the numbers of its runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,7 @@ impl Reader<'_> {
 impl Writer<'_> {
     /// Sets the width of a queue, and makes the queue if it does not exist.
     pub fn set_queue(&self, queue: &QueueName, slots: Option<u32>) -> StoreResult<()> {
+        self.record(&Happening::QueueSet { queue: queue.to_string(), slots });
         self.change(
             "INSERT INTO queue (name, slots) VALUES (?1, ?2)
              ON CONFLICT (name) DO UPDATE SET slots = coalesce(excluded.slots, slots)",
@@ -66,6 +67,13 @@ impl Writer<'_> {
             "UPDATE queue SET paused_at = ?2 WHERE name = ?1 AND (paused_at IS NULL) <> (?2 IS NULL)",
             params![queue.as_str(), paused_at],
         )?;
+        if changed > 0 {
+            let queue = queue.to_string();
+            self.record(&match paused_at {
+                Some(_) => Happening::QueuePaused { queue },
+                None => Happening::QueueResumed { queue },
+            });
+        }
         Ok(changed > 0)
     }
 }

@@ -273,6 +273,15 @@ CREATE TABLE mail (
 ) STRICT;
 CREATE INDEX mail_unsent ON mail (user, id) WHERE failed IS NULL;
 
+-- The events of one transaction, or of a part of a long one. Their ids are first_id and those after it; an id
+-- is never used again, so the latest row stays. `data` is described in `store::events`.
+CREATE TABLE event (
+    first_id INTEGER PRIMARY KEY CHECK (first_id > 0),
+    at INTEGER NOT NULL,
+    count INTEGER NOT NULL CHECK (count > 0),
+    data BLOB NOT NULL
+) STRICT;
+
 -- An imported crontab, byte for byte.
 CREATE TABLE crontab (
     id INTEGER PRIMARY KEY,

@@ -196,7 +196,12 @@ pub fn may_connect(uid: u32) -> bool {
     uid == 0 || uid == nix::unistd::geteuid().as_raw()
 }
 
+/// Returns the user at the other end.
+pub fn peer_uid(stream: &impl AsFd) -> io::Result<u32> {
+    Ok(getsockopt(&stream.as_fd(), sockopt::PeerCredentials)?.uid())
+}
+
 /// Returns whether the user at the other end may connect.
 pub fn has_trusted_peer(stream: &impl AsFd) -> bool {
-    getsockopt(&stream.as_fd(), sockopt::PeerCredentials).is_ok_and(|peer| may_connect(peer.uid()))
+    peer_uid(stream).is_ok_and(may_connect)
 }

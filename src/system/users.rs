@@ -33,6 +33,16 @@ pub fn person(name: Option<&str>) -> Person {
     })
 }
 
+/// Returns the user of this process.
+pub fn own_uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+/// Returns the name of a user; `None` without an entry in passwd(5).
+pub fn name_of(uid: u32) -> Option<String> {
+    User::from_uid(uid.into()).ok().flatten().map(|user| user.name)
+}
+
 /// Returns whether this process runs as root.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()

@@ -13,6 +13,7 @@ use taskq::schedule::{Schedule, Zone};
 use crate::arrays::{Arrays, Order, fire_of, order_of};
 use crate::dependencies::Dependencies;
 use crate::dependencies::Fire;
+use crate::events::Record;
 use crate::keeper::{Keeper, Ledger};
 use crate::mails::Mails;
 use crate::model::{Owed, Trigger};
@@ -41,6 +42,7 @@ pub struct Audit {
     new_arrays: Vec<ArrayRow>,
     /// The arrays of which a run has begun.
     begun_arrays: BTreeSet<i64>,
+    record: Record,
     /// How many runs of the triggers of each job have begun.
     begun: BTreeMap<i64, i64>,
     pub rows: BTreeMap<i64, Row>,
@@ -65,6 +67,7 @@ impl Audit {
             array_jobs: BTreeSet::new(),
             new_arrays: Vec::new(),
             begun_arrays: BTreeSet::new(),
+            record: Record::default(),
             begun: BTreeMap::new(),
             rows: BTreeMap::new(),
             before_step_back: 0,
@@ -117,6 +120,7 @@ impl Audit {
         }
         self.judge_dependencies(&changes, &arrays);
         self.count_begins();
+        self.record.scan(&self.db, &changes);
         self.mails.scan(self.db.mails(), &changes, &self.mailing, ledger);
         changes
     }
@@ -251,6 +255,7 @@ impl Audit {
             self.mails.forgot(row.id);
             let is_left = row.array.is_some_and(|array| arrays.contains(&array));
             let trigger = row.trigger.filter(|_| !is_left).and_then(|id| self.triggers.get_mut(&id));
+            self.record.forgot(row);
             if let Some(trigger) = trigger {
                 // On a clock that is set back so far, it fires again.
                 trigger.taken.remove(&row.scheduled_at);
@@ -512,6 +517,7 @@ impl Audit {
     /// Makes the checks that are needed only once, at the end.
     pub fn at_the_end(&self, ledger: &Ledger) {
         self.db.check_integrity();
+        self.record.at_the_end(&self.jobs, self.rows.values());
         let all: Vec<Row> = self.db.all_runs();
         assert!(all.iter().eq(self.rows.values()), "a row changed that was finished");
         let numbers: BTreeSet<(i64, i64)> = all.iter().map(|row| (row.job, row.number)).collect();

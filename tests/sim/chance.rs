@@ -81,7 +81,7 @@ pub fn play(seed: u64, pace: Pace, trace: &Trace) {
     if world.rng.chance(700) {
         let age = *world.rng.pick(&[HOUR, 3 * DAY, 90 * DAY]);
         let runs_max = *world.rng.pick(&[0, 1, 5, 1_000]);
-        world.retention = Retention { age_max: Span::from_micros(age), runs_max };
+        world.retention = Retention { age_max: Span::from_micros(age), runs_max, ..Retention::default() };
     }
     let widths: Vec<u32> = vec![1, 1 + world.rng.below(4) as u32];
     world.set_queue("one", widths[0]);

@@ -11,8 +11,9 @@ use taskq::domain::{
 };
 use taskq::engine::first_fire;
 use taskq::schedule::{Schedule, Zone, compile};
-use taskq::store::{Cancelled, FirstFire, StoreResult, Writer};
+use taskq::store::{Act, Cancelled, FirstFire, StoreResult, Writer};
 
+use crate::events::PERSON;
 use crate::model::{Owed, Trigger};
 use crate::rows::Row;
 use crate::world::World;
@@ -92,7 +93,8 @@ impl World {
                 return answer.map_or(0, |job| job.0);
             }
         }
-        let answer = add_once(&mut self.store, &adding.request, now).expect("nobody else writes");
+        let answer = add_once(&mut self.store, &adding.request, Act::of_person(PERSON, now))
+            .expect("nobody else writes");
         let job = answer.expect("it has no name");
         if !self.audit.jobs.contains(&job.0) {
             self.added(job, &adding);

@@ -5,21 +5,25 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use taskq::daemon::{
-    AddRequest, Beginning, Excerpt, Mailer, Pacer, PruneStep, Pruning, Timer, TurnInput, TurnOutput, begin,
-    turn, uncommitted_stops,
+    AddRequest, Beginning, ClientRequest, Excerpt, Mailer, Pacer, PruneStep, Pruning, Timer, TurnInput,
+    TurnOutput, begin, turn, uncommitted_stops,
 };
 use taskq::domain::{JobId, Person, Timestamp};
 use taskq::keeper::protocol::{
     Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper,
 };
 use taskq::schedule::{Schedule, Zone};
-use taskq::store::{Store, StoreError, StoreResult};
+use taskq::store::{Act, Store, StoreError, StoreResult};
 
 use crate::clients::Adding;
+use crate::events::PERSON;
 use crate::keeper::Keeper;
 use crate::retries::output_of;
 use crate::rows::Row;
 use crate::world::{STEP_BACK, World};
+
+/// Another program that holds the write lock, and changes nothing.
+const RIVAL: Act = Act { at: Timestamp::MIN, by: None };
 
 /// The daemon's memory.
 #[derive(Debug)]
@@ -273,7 +277,11 @@ impl World {
             login: &Vec::new,
             excerpt: &|_| Excerpt::default(),
         };
-        let requests: Vec<&AddRequest> = daemon.adding.iter().map(|adding| &adding.request).collect();
+        let requests: Vec<ClientRequest<'_>> = daemon
+            .adding
+            .iter()
+            .map(|adding| ClientRequest { request: &adding.request, uid: PERSON })
+            .collect();
         let has_hung_up = |request: &AddRequest| {
             daemon.adding.iter().any(|adding| adding.has_hung_up && adding.request.id == request.id)
         };
@@ -383,7 +391,9 @@ fn with_trouble<T>(
 ) -> StoreResult<T> {
     match trouble {
         Trouble::None => write(store),
-        Trouble::Locked => rival.write(|_| Ok::<_, StoreError>(write(store))).expect("the first to ask"),
+        Trouble::Locked => {
+            rival.write(RIVAL, |_| Ok::<_, StoreError>(write(store))).expect("the first to ask")
+        }
         Trouble::Full => {
             store.set_pragma("max_page_count", 1).expect("a pragma");
             let written = write(store);

@@ -10,6 +10,7 @@ mod chance;
 mod clients;
 mod daemon;
 mod dependencies;
+mod events;
 mod keeper;
 mod mails;
 mod model;

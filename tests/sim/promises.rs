@@ -349,7 +349,7 @@ fn a_year_of_fires_each_hour_is_accounted_for_through_gap_and_fold() {
 fn old_runs_are_forgotten_once_a_day_but_not_the_last_failure_of_a_living_job() {
     let mut world = world();
     world.kill_daemon();
-    world.retention = Retention { age_max: Span::from_micros(2 * DAY), runs_max: 30 };
+    world.retention = Retention { age_max: Span::from_micros(2 * DAY), runs_max: 30, ..Retention::default() };
     world.start_daemon();
     world.scripts.push_back(Script { end: End::Exited(1), ..Script::lasting(1) });
     world.scripts.extend(vec![Script::lasting(1); 200]);

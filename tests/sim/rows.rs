@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row as SqlRow, params_from_iter};
-use taskq::domain::{JobId, Outcome, RunId, Timestamp};
+use taskq::domain::{Event, EventId, JobId, Outcome, RunId, Timestamp};
 use taskq::keeper::protocol::Attempt;
+use taskq::store::read_events;
 
 /// A row of the run log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -309,6 +310,18 @@ impl Database {
                 AND NOT EXISTS (SELECT 1 FROM trigger WHERE job_id = job.id
                     AND (next_at IS NOT NULL OR boot_id IS NOT NULL)))";
         self.query(sql, &[], |row| row.get(0))
+    }
+
+    /// Returns the events of the rows after the one with this last event.
+    pub fn events_after(&self, id: u64) -> Vec<Vec<Event>> {
+        let sql = "SELECT first_id, at, count, data FROM event WHERE first_id > ?1 ORDER BY first_id";
+        self.query(sql, &[id.cast_signed()], |row| {
+            let (first, count): (i64, i64) = (row.get(0)?, row.get(2)?);
+            let at = Timestamp::from_micros(row.get(1)?);
+            let data: Vec<u8> = row.get(3)?;
+            let (first, count) = (EventId(first.cast_unsigned()), count.cast_unsigned());
+            Ok(read_events(first, at, count, &data))
+        })
     }
 
     pub fn output(&self, id: i64) -> Option<Vec<u8>> {

@@ -14,11 +14,12 @@ use taskq::domain::{JobId, Span, Timestamp};
 use taskq::engine::{Retention, after_end};
 use taskq::keeper::protocol::{FromKeeper, KeeperInstance, ToKeeper};
 use taskq::schedule::Zone;
-use taskq::store::{Store, StoreError, StoreResult, Writer};
+use taskq::store::{Act, Store, StoreError, StoreResult, Writer};
 use tempfile::TempDir;
 
 use crate::audit::Audit;
 use crate::daemon::Daemon;
+use crate::events::PERSON;
 use crate::keeper::{Keeper, Ledger, Script};
 use crate::rng::Rng;
 
@@ -141,7 +142,11 @@ impl World {
             planned_zone: String::new(),
             boot: 1,
             default_slots: 2,
-            retention: Retention { age_max: Span::from_micros(u64::MAX), runs_max: u64::MAX },
+            retention: Retention {
+                age_max: Span::from_micros(u64::MAX),
+                runs_max: u64::MAX,
+                ..Retention::default()
+            },
             is_watched: false,
             by_socket: 0,
             answered: BTreeMap::new(),
@@ -309,7 +314,7 @@ impl World {
     /// Writes in one transaction, with what follows from the ends of runs.
     pub fn write<T>(&mut self, mut write: impl FnMut(&Writer<'_>, Timestamp) -> StoreResult<T>) -> T {
         let now = self.now();
-        let written = self.store.write(|writer| {
+        let written = self.store.write(Act::of_person(PERSON, now), |writer| {
             let answer = write(writer, now)?;
             writer.follow_up(after_end, now)?;
             Ok::<_, StoreError>(answer)

@@ -100,6 +100,7 @@ fn retention(args: &PruneArgs) -> Result<Retention> {
     Ok(Retention {
         age_max: older.unwrap_or(default.age_max),
         runs_max: args.keep.map_or(default.runs_max, u64::from),
+        ..default
     })
 }
 

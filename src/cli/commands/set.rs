@@ -15,7 +15,7 @@ use crate::cli::view::json::document;
 use crate::cli::view::options::option_texts;
 use crate::cli::view::tables::trigger_text;
 use crate::daemon::refused_change;
-use crate::domain::{JobId, NewJob, TriggerSpec};
+use crate::domain::{JobId, NewJob, TriggerSpec, Word};
 use crate::error::{Error, Result};
 use crate::schedule::Zone;
 use crate::shown;
@@ -106,7 +106,8 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
             refused.map_or(Ok(()), Err)?;
         }
         let changes = changes((&old, &specs), (&new, triggers.as_deref()), &here.zone);
-        store(writer, (id, old.has_items), &new, triggers)?;
+        let options = changes.iter().map(|change| change.key.replace('_', "-").into()).collect();
+        store(writer, (id, old.has_items), (&new, options), triggers)?;
         Ok((id, changes))
     })?;
     if json {
@@ -149,12 +150,12 @@ fn refuse_unchangeable(writer: &Writer<'_>, id: JobId, what: &str) -> Result<(),
 fn store(
     writer: &Writer<'_>,
     (id, had_items): (JobId, bool),
-    job: &NewJob,
+    (job, changed): (&NewJob, Vec<Word>),
     triggers: Option<Vec<FirstFire>>,
 ) -> Result<(), Failure> {
     match triggers {
-        Some(triggers) => writer.change_job(id, job, &triggers)?,
-        None => writer.change_definition(id, job)?,
+        Some(triggers) => writer.change_job(id, job, &triggers, changed)?,
+        None => writer.change_definition(id, job, changed)?,
     }
     writer.set_tags(id, &job.tags)?;
     if job.has_items != had_items || !job.items.is_empty() {

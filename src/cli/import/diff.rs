@@ -150,7 +150,7 @@ pub fn store(
             None => *id.insert(writer.add_job(&new.job(), triggers, None, now)?),
         };
         if *change == LineChange::Changed {
-            writer.change_job(id, &new.job(), triggers)?;
+            writer.change_job(id, &new.job(), triggers, vec!["line".into()])?;
         }
         let text = line.finding.line;
         writer.put_crontab_entry(key, id, text.number, text.text)?;
