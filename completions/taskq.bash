@@ -28,6 +28,9 @@ _taskq() {
             taskq,daemon)
                 cmd="taskq__subcmd__daemon"
                 ;;
+            taskq,events)
+                cmd="taskq__subcmd__events"
+                ;;
             taskq,export)
                 cmd="taskq__subcmd__export"
                 ;;
@@ -101,7 +104,7 @@ _taskq() {
 
     case "${cmd}" in
         taskq)
-            opts="-h -V --dir --color --help --version add list ls show runs log next run retry cancel set rename remove prune pause resume wait status queue crontab import export daemon"
+            opts="-h -V --dir --color --help --version add list ls show runs log next events run retry cancel set rename remove prune pause resume wait status queue crontab import export daemon"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -384,6 +387,54 @@ _taskq() {
                     ;;
                 --slots)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        taskq__subcmd__events)
+            opts="-f -n -h --dir --color --follow --since --cursor --full --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cursor)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 *)

@@ -37,6 +37,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "show" -d 'Show all of a
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "runs" -d 'List runs, the newest first'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "log" -d 'Print the output of a run'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "next" -d 'Show the coming fires'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "events" -d 'List events: what happened, and who did it'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "run" -d 'Run jobs now, in addition to their schedule'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "retry" -d 'Run finished jobs again'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "cancel" -d 'Cancel jobs or runs'
@@ -181,6 +182,17 @@ complete -c taskq -n "__fish_taskq_using_subcommand next" -l from -d 'Begin afte
 complete -c taskq -n "__fish_taskq_using_subcommand next" -s n -d 'The next N fires; default: 10, without JOB one of each job' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand next" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand events" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand events" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand events" -l since -d 'Only events since TIME, or of the last SPAN' -r
+complete -c taskq -n "__fish_taskq_using_subcommand events" -s n -d 'Begin with the latest N events; default: 20' -r
+complete -c taskq -n "__fish_taskq_using_subcommand events" -l cursor -d 'Begin after the event whose id is in FILE' -r -F
+complete -c taskq -n "__fish_taskq_using_subcommand events" -s f -l follow -d 'Go on, and print events as they are recorded'
+complete -c taskq -n "__fish_taskq_using_subcommand events" -l full -d 'Show whole times, and cut nothing'
+complete -c taskq -n "__fish_taskq_using_subcommand events" -l json -d 'Print JSON; with --follow, a line for each event'
+complete -c taskq -n "__fish_taskq_using_subcommand events" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand run" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand run" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'

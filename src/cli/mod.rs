@@ -7,6 +7,7 @@
 mod args;
 mod commands;
 pub mod context;
+mod cursor;
 pub mod generate;
 pub mod import;
 mod job;
@@ -26,8 +27,8 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
-    add, cancel, crontab, daemon, export, help, import as import_command, keeper, list, log, next, pause,
-    prune, queue, remove, rename, resume, retry, run, runs, set, show, status, version, wait,
+    add, cancel, crontab, daemon, events, export, help, import as import_command, keeper, list, log, next,
+    pause, prune, queue, remove, rename, resume, retry, run, runs, set, show, status, version, wait,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -118,6 +119,8 @@ pub enum Command {
     Log(log::LogArgs),
     /// Show the coming fires
     Next(next::NextArgs),
+    /// List events: what happened, and who did it
+    Events(events::EventsArgs),
     /// Run jobs now, in addition to their schedule
     Run(run::RunArgs),
     /// Run finished jobs again
@@ -189,6 +192,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Runs(args) => runs::run(context, &args),
         Command::Log(args) => log::run(context, &args),
         Command::Next(args) => next::run(context, &args),
+        Command::Events(args) => events::run(context, &args),
         Command::Run(args) => run::run(context, &args),
         Command::Retry(args) => retry::run(context, &args),
         Command::Cancel(args) => cancel::run(context, &args),

@@ -12,6 +12,7 @@ const COMMANDS: &[&str] = &[
     "runs",
     "log",
     "next",
+    "events",
     "run",
     "retry",
     "cancel",

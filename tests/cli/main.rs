@@ -14,6 +14,7 @@ mod crontab;
 mod daemon;
 mod dependencies;
 mod environment;
+mod events;
 mod export;
 mod filter;
 mod harness;

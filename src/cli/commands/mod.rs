@@ -7,6 +7,7 @@ pub mod add;
 pub mod cancel;
 pub mod crontab;
 pub mod daemon;
+pub mod events;
 pub mod export;
 pub mod help;
 pub mod import;
@@ -37,6 +38,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "completions" => completions::WHAT,
         "crontab" => crontab::WHAT,
         "daemon" => daemon::WHAT,
+        "events" => events::WHAT,
         "export" => export::WHAT,
         "help" => help::WHAT,
         "import" => import::WHAT,

@@ -36,6 +36,8 @@ pub struct Column {
     pub head: &'static str,
     /// Of the texts and the head.
     pub align: Align,
+    /// Its width, if no text is longer. For tables whose rows are printed one after the other.
+    pub width_min: usize,
     /// The smallest width on a narrow terminal. `None`: the width of its texts.
     pub shrinks_to: Option<usize>,
     /// The column is left out if all its cells have this text.
@@ -46,11 +48,17 @@ pub struct Column {
 
 impl Column {
     pub const fn left(head: &'static str) -> Self {
-        Self { head, align: Align::Left, shrinks_to: None, unless_all: None, drop_order: None }
+        Self { head, align: Align::Left, width_min: 0, shrinks_to: None, unless_all: None, drop_order: None }
     }
 
     pub const fn right(head: &'static str) -> Self {
         Self { align: Align::Right, ..Self::left(head) }
+    }
+
+    /// Makes the column at least so wide.
+    #[must_use]
+    pub const fn at_least(self, width: usize) -> Self {
+        Self { width_min: width, ..self }
     }
 
     /// Allows to cut the column to `width` on a narrow terminal.
@@ -112,11 +120,12 @@ pub struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<TableCell>>,
     is_whole: bool,
+    is_headless: bool,
 }
 
 impl Table {
     pub fn new(columns: impl Into<Vec<Column>>) -> Self {
-        Self { columns: columns.into(), rows: Vec::new(), is_whole: false }
+        Self { columns: columns.into(), rows: Vec::new(), is_whole: false, is_headless: false }
     }
 
     /// Adds a row, which has one cell for each column.
@@ -130,6 +139,12 @@ impl Table {
     #[must_use]
     pub fn whole(self, is_whole: bool) -> Self {
         Self { is_whole, ..self }
+    }
+
+    /// Leaves the heads out: they were printed before.
+    #[must_use]
+    pub fn headless(self) -> Self {
+        Self { is_headless: true, ..self }
     }
 
     /// Leaves a column out.
@@ -165,7 +180,7 @@ impl Table {
         let is_cut = width.is_some();
         let heads: Vec<TableCell> =
             self.columns.iter().map(|column| TableCell::styled(column.head, Style::new().bold())).collect();
-        for row in std::iter::once(&heads).chain(&self.rows) {
+        for row in std::iter::once(&heads).filter(|_| !self.is_headless).chain(&self.rows) {
             render_row(row, &columns, is_cut, &mut text);
         }
         text
@@ -177,7 +192,7 @@ impl Table {
             let cells = || self.rows.iter().map(move |row| row[index].text.as_str());
             let is_told = column.unless_all.is_none_or(|text| cells().any(|cell| cell != text));
             let widths: Vec<usize> = cells().chain([column.head]).map(UnicodeWidthStr::width).collect();
-            let width = widths.iter().copied().max().unwrap_or_default();
+            let width = widths.iter().copied().max().unwrap_or_default().max(column.width_min);
             is_told.then_some(FittedColumn { index, column, widths, width, is_last: false })
         })
     }
@@ -198,7 +213,7 @@ impl FittedColumn<'_> {
     /// Reduces the width to that of the longest text that is not very long. Longer texts stay whole.
     fn pad_for_pipe(&mut self) {
         let short = self.widths.iter().copied().filter(|width| *width <= PIPE_PADDING_MAX);
-        self.width = short.max().unwrap_or(self.width);
+        self.width = short.max().unwrap_or(self.width).max(self.column.width_min);
     }
 
     /// Returns the smallest width that leaves the texts readable.

@@ -3,6 +3,7 @@
 
 pub mod daylight;
 pub mod ending;
+pub mod events;
 pub mod json;
 pub mod options;
 pub mod run_output;
