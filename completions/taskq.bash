@@ -368,7 +368,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__daemon)
-            opts="-h --dir --color --slots --help"
+            opts="-h --dir --color --slots --log-runs --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -393,4 +393,5 @@ complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l color -d 'Colour 
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l slots -d 'Give N slots to each queue without a number of its own' -r
+complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l log-runs -d 'Log a line for each run that ends'
 complete -c taskq -n "__fish_taskq_using_subcommand daemon" -s h -l help -d 'Print help (see more with \'--help\')'

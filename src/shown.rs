@@ -7,7 +7,7 @@ use std::fmt::Write;
 use nix::sys::signal::Signal;
 use unicode_width::UnicodeWidthStr;
 
-use crate::domain::{CommandLine, Span};
+use crate::domain::{CommandLine, EndNote, Span};
 
 /// Returns the text with escapes for all characters that could move the cursor, ring, hide or reorder text.
 pub fn escaped(text: &str) -> Cow<'_, str> {
@@ -62,6 +62,18 @@ pub fn span(span: Span) -> String {
         3_600_000_000..86_400_000_000 => two_units((seconds / 3_600, "h"), (seconds / 60 % 60, "m")),
         86_400_000_000.. => two_units((seconds / 86_400, "d"), (seconds / 3_600 % 24, "h")),
     }
+}
+
+/// Returns how an attempt ended: `failed, exit 2, took 3s`.
+pub fn end(end: &EndNote) -> String {
+    let status = match (end.exit_code, end.signal) {
+        (Some(0), _) | (None, None) => String::new(),
+        (Some(code), _) => format!(", exit {code}"),
+        (None, Some(signal)) => format!(", {}", signal_name(signal)),
+    };
+    let cause = end.cause.as_ref().map_or_else(String::new, |cause| format!(", {cause}"));
+    let took = end.took.map_or_else(String::new, |took| format!(", took {}", span(took)));
+    format!("{}{status}{cause}{took}", end.outcome)
 }
 
 /// Returns a signal's name, `SIGTERM`, or its number.

@@ -20,6 +20,7 @@ mod outputs;
 mod pacer;
 mod poke;
 mod pruning;
+mod run_lines;
 mod serve;
 mod settings;
 mod sources;

@@ -25,6 +25,7 @@ use super::outputs::{Excerpt, attempts_with_files, stored_output};
 use super::pacer::Pacer;
 use super::poke::{self, ClientMessage};
 use super::pruning::Pruning;
+use super::run_lines::RunLines;
 use super::settings::Settings;
 use super::sources::{Source, Sources};
 use super::timer::WallTimer;
@@ -110,6 +111,8 @@ struct Daemon<'a> {
     watchdog: Option<Duration>,
     /// It has received a signal to stop, and starts no more runs.
     is_ending: bool,
+    /// `None`: the ends of runs are not logged.
+    run_lines: Option<RunLines>,
     /// It has logged that there is no sendmail(8).
     misses_sendmail: bool,
 }
@@ -140,6 +143,7 @@ impl<'a> Daemon<'a> {
             idle: Idle::default(),
             watchdog: sd_notify::watchdog_enabled().map(|interval| interval / 2),
             is_ending: false,
+            run_lines: None,
             misses_sendmail: false,
             settings,
             clock,
@@ -153,6 +157,9 @@ impl<'a> Daemon<'a> {
     fn prepare(&mut self) -> StoreResult<()> {
         let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION").into());
         self.record(&Happening::DaemonStarted { pid, version });
+        if self.settings.logs_runs {
+            self.run_lines = Some(RunLines::new(&mut self.store)?);
+        }
         let beginning = Beginning {
             boot_id: &self.settings.boot_id,
             zone: &self.zone,
@@ -439,6 +446,9 @@ impl<'a> Daemon<'a> {
         for attempt in done.stored_outputs {
             // The next start removes a file that stays.
             let _ = fs::remove_file(output_path(&self.base.join(LOG_DIRECTORY), attempt));
+        }
+        if let Some(Err(error)) = self.run_lines.as_mut().map(|lines| lines.write(&mut self.store)) {
+            warn!("cannot log the ends of runs: {error}");
         }
         for notice in done.notices {
             warn!("{notice}");

@@ -15,6 +15,8 @@ pub struct Settings {
     pub boot_id: String,
     /// Log lines start with their syslog level.
     pub with_levels: bool,
+    /// The ends of runs are logged.
+    pub logs_runs: bool,
     /// The machine's name, for mails.
     pub host: String,
     /// The character set of the locale, for mails.

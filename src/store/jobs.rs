@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 use rusqlite::{ToSql, named_params, params};
 use serde::{Deserialize, Serialize};
 
-use super::codec::{content_hash, join};
+use super::codec::{command, content_hash, join};
 use super::{Reader, StoreResult, Writer, definition};
 use crate::domain::{
-    FireId, Happening, JobId, JobKey, JobName, JobNote, NewJob, Outcome, RunId, Span, Tag, Timestamp,
-    TriggerId, TriggerKind, TriggerSpec, Word, rank,
+    CommandLine, FireId, Happening, JobId, JobKey, JobName, JobNote, NewJob, Outcome, RunId, Span, Tag,
+    Timestamp, TriggerId, TriggerKind, TriggerSpec, Word, rank,
 };
 use crate::engine::NewRun;
 
@@ -72,6 +72,13 @@ impl Reader<'_> {
     /// Returns the name of a job; `None` if it has none, or there is no such job.
     pub fn job_name(&self, job: JobId) -> StoreResult<Option<JobName>> {
         self.first("SELECT name FROM job WHERE id = ?1", [job], |row| row.get(0)).map(Option::flatten)
+    }
+
+    /// Returns the name and the command of a job, if there is such a job.
+    pub fn job_command(&self, job: JobId) -> StoreResult<Option<(Option<JobName>, CommandLine)>> {
+        self.first("SELECT name, command, is_script FROM job WHERE id = ?1", [job], |row| {
+            Ok((row.get(0)?, command(row, 1)?))
+        })
     }
 
     /// Returns the names of all jobs, sorted.

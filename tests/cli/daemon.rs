@@ -116,3 +116,23 @@ fn a_directory_too_long_for_a_socket_works() {
     child.kill().expect("it is our child");
     child.wait().expect("it is our child");
 }
+
+#[test]
+fn the_ends_of_runs_are_logged_if_that_is_wanted() {
+    let mut home = Home::new();
+    home.add(&["--name", "before", "--at", "2031-01-01", "true"]);
+    home.taskq(&["cancel", "before"]).gives(0, "", "");
+    home.start_daemon(&["--log-runs"]);
+    home.add_and_wait(&["--name", "ok", "--", "echo", "two words", "a\nb"]);
+    home.add_and_wait(&["--retries", "1", "--retry-delay", "1ms", "-c", "exit 3"]);
+    home.add_and_wait(&["--timeout", "1ms", "sleep", "600"]);
+    home.add(&["--name", "held", "--hold", "-c", "first\nsecond"]);
+    home.taskq(&["cancel", "held"]).gives(0, "", "");
+    home.add_and_wait(&["true"]);
+    let (_, log) = home.stop_daemon(Signal::SIGTERM);
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(": run ")).collect();
+    insta::assert_snapshot!(squeezed(&lines.join("\n").replace(": ", " : ").replace(';', " ;")));
+    home.start_daemon(&[]);
+    home.add_and_wait(&["false"]);
+    assert!(!home.stop_daemon(Signal::SIGTERM).1.contains(": run "), "nobody wants it");
+}

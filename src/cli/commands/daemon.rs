@@ -28,7 +28,7 @@ pub const WHAT: &str = "start daemon";
     after_help = "\
 Examples:
   taskq daemon
-  taskq --dir /srv/jobs daemon --slots 8"
+  taskq --dir /srv/jobs daemon --slots 8 --log-runs"
 )]
 pub struct DaemonArgs {
     /// Give N slots to each queue without a number of its own
@@ -43,6 +43,15 @@ pub struct DaemonArgs {
         value_parser = number(1..=QueueName::SLOTS_MAX)
     )]
     pub slots: Option<u32>,
+
+    /// Log a line for each run that ends
+    ///
+    /// The line is like `run 12.3 backup failed, exit 2, took 3s:
+    /// rsync -a src/ nas:src/`. Runs that were missed or skipped, and
+    /// attempts after which the run is tried again, have lines too. For
+    /// the journal, a failure has the level of warnings.
+    #[arg(long, verbatim_doc_comment)]
+    pub log_runs: bool,
 }
 
 /// Serves the store until a signal stops it.
@@ -53,6 +62,7 @@ pub fn run(context: &Context<'_>, args: &DaemonArgs) -> Result<u8> {
         default_slots: args.slots.map_or_else(machine::cpus, |slots| slots as usize),
         boot_id: machine::boot_id(),
         with_levels: env::logs_to_journal(),
+        logs_runs: args.log_runs,
         host: machine::host_name(),
         charset: env::charset(),
         read_zone: system_zone,

@@ -137,9 +137,9 @@ fn detail(what: &Happening, at: Timestamp, times: &Times<'_>) -> String {
             format!("pid {pid}{attempt}")
         }
         Happening::Retrying { end, retry_at, .. } => {
-            format!("attempt {} {}; next {}", end.attempt, end_text(end), times.show(*retry_at))
+            format!("attempt {} {}; next {}", end.attempt, shown::end(end), times.show(*retry_at))
         }
-        Happening::Finished { end, .. } => end_text(end),
+        Happening::Finished { end, .. } => shown::end(end),
         Happening::Stopping { now, .. } => (if *now { "KILL" } else { "TERM" }).to_owned(),
         Happening::Added { .. } | Happening::Resumed { .. } => String::new(),
         Happening::Changed { options, .. } => options.join(", "),
@@ -165,17 +165,6 @@ fn detail(what: &Happening, at: Timestamp, times: &Times<'_>) -> String {
         Happening::DaemonStarted { pid, version } => format!("pid {pid}, version {version}"),
         Happening::DaemonStopped { pid } => format!("pid {pid}"),
     }
-}
-
-/// Returns how an attempt ended: `failed, exit 2, took 3s`.
-fn end_text(end: &EndNote) -> String {
-    let status = match (end.exit_code, end.signal) {
-        (Some(0), _) | (None, None) => String::new(),
-        (Some(code), _) => format!(", exit {code}"),
-        (None, Some(signal)) => format!(", {}", shown::signal_name(signal)),
-    };
-    let took = end.took.map_or_else(String::new, |took| format!(", took {}", shown::span(took)));
-    format!("{}{status}{}{took}", end.outcome, after(end.cause.as_deref()))
 }
 
 fn after(cause: Option<&str>) -> String {
