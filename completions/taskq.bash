@@ -688,7 +688,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__prune)
-            opts="-h --dir --color --older --keep --dry-run --json --help"
+            opts="-h --dir --color --older --keep --output-limit --dry-run --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -710,6 +710,10 @@ _taskq() {
                     return 0
                     ;;
                 --keep)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output-limit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -294,8 +294,9 @@ complete -c taskq -n "__fish_taskq_using_subcommand prune" -l dir -d 'Keep jobs,
 complete -c taskq -n "__fish_taskq_using_subcommand prune" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
-complete -c taskq -n "__fish_taskq_using_subcommand prune" -l older -d 'Forget runs that finished before SPAN ago; default: 90d' -r
+complete -c taskq -n "__fish_taskq_using_subcommand prune" -l older -d 'Forget runs that finished SPAN ago; default: 90d' -r
 complete -c taskq -n "__fish_taskq_using_subcommand prune" -l keep -d 'Keep the latest N runs of each job; default: 1000' -r
+complete -c taskq -n "__fish_taskq_using_subcommand prune" -l output-limit -d 'Prune the oldest outputs until SIZE is left' -r
 complete -c taskq -n "__fish_taskq_using_subcommand prune" -l dry-run -d 'Print what would be forgotten, and forget nothing'
 complete -c taskq -n "__fish_taskq_using_subcommand prune" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -76,6 +76,20 @@ pub fn end(end: &EndNote) -> String {
     format!("{}{status}{cause}{took}", end.outcome)
 }
 
+/// Returns a size, rounded down: `900`, `4.2K`, `17M`.
+pub fn size(bytes: u64) -> String {
+    let units = ["K", "M", "G", "T"].into_iter().zip([10, 20, 30, 40]);
+    let Some((unit, shift)) = units.take_while(|(_, shift)| bytes >> shift > 0).last() else {
+        return bytes.to_string();
+    };
+    let tenths = (u128::from(bytes) * 10) >> shift;
+    if tenths < 100 {
+        format!("{}.{}{unit}", tenths / 10, tenths % 10)
+    } else {
+        format!("{}{unit}", tenths / 10)
+    }
+}
+
 /// Returns a signal's name, `SIGTERM`, or its number.
 pub fn signal_name(signal: i32) -> String {
     Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
@@ -226,6 +240,22 @@ mod tests {
 
     fn argv(words: &[&[u8]]) -> String {
         command(&CommandLine::Argv(words.iter().map(|word| word.to_vec()).collect()))
+    }
+
+    #[test]
+    fn a_size_has_two_digits_or_more_and_is_never_rounded_up() {
+        for (bytes, text) in [
+            (0, "0"),
+            (1_023, "1023"),
+            (1_024, "1.0K"),
+            (10_239, "9.9K"),
+            (10_240, "10K"),
+            ((1 << 20) - 1, "1023K"),
+            (5 << 30, "5.0G"),
+            (u64::MAX, "16777215T"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
     }
 
     #[test]

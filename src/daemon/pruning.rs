@@ -63,6 +63,12 @@ pub struct ForgottenJob {
     pub is_whole: bool,
 }
 
+impl ForgottenJob {
+    pub fn run_ids(&self) -> impl Iterator<Item = RunId> {
+        self.runs.iter().map(|(number, _)| RunId { job: self.job, number: *number })
+    }
+}
+
 /// The result of a step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PruneStep {

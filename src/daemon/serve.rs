@@ -184,8 +184,8 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// Removes output files whose content is in the run log, or whose run is not in the store any more: an
-    /// earlier daemon or a client died between commit and removal.
+    /// Removes output files whose content is in the run log, or was pruned, or whose run is not in the store
+    /// any more: an earlier daemon or a client died between commit and removal.
     fn remove_stored_outputs(&mut self) -> StoreResult<()> {
         let log = self.base.join(LOG_DIRECTORY);
         let found = attempts_with_files(&log);
@@ -193,7 +193,8 @@ impl<'a> Daemon<'a> {
             for attempt in found {
                 let is_of_no_use = match attempt.task {
                     Task::Run(run) => {
-                        reader.output(run, attempt.number)?.is_some() || reader.run(run)?.is_none()
+                        reader.output(run, attempt.number)?.is_some()
+                            || reader.run(run)?.is_none_or(|run| run.output_pruned)
                     }
                     Task::Mail(mail) => !reader.is_mail_open(mail)?,
                 };

@@ -185,6 +185,11 @@ pub enum Happening {
         outcome: Word,
         indices: u32,
     },
+    /// The outputs of so many runs, to keep to a limit.
+    OutputsPruned {
+        runs: u64,
+        bytes: u64,
+    },
 }
 
 impl Happening {
@@ -215,6 +220,7 @@ impl Happening {
             Self::DaemonStopped { .. } => "daemon_stopped",
             Self::ArrayQueued { .. } => "array_queued",
             Self::ArrayFinished { .. } => "array_finished",
+            Self::OutputsPruned { .. } => "outputs_pruned",
         }
     }
 
@@ -244,7 +250,8 @@ impl Happening {
             | Self::DaemonStarted { .. }
             | Self::DaemonStopped { .. }
             | Self::ArrayQueued { .. }
-            | Self::ArrayFinished { .. } => None,
+            | Self::ArrayFinished { .. }
+            | Self::OutputsPruned { .. } => None,
         }
     }
 
@@ -274,7 +281,8 @@ impl Happening {
             | Self::TableRemoved { .. }
             | Self::Pruned { .. }
             | Self::DaemonStarted { .. }
-            | Self::DaemonStopped { .. } => None,
+            | Self::DaemonStopped { .. }
+            | Self::OutputsPruned { .. } => None,
         }
     }
 

@@ -10,6 +10,7 @@ mod person;
 mod policy;
 mod retry;
 mod run;
+mod size;
 mod timestamp;
 mod trigger;
 
@@ -23,5 +24,6 @@ pub use policy::{Missed, MissedMode, Overlap, Policy, rank};
 pub use retry::{Retry, RetryCauses};
 pub(crate) use run::words;
 pub use run::{End, JobState, Outcome, RunState, StopCause, TriggerKind, Usage};
+pub use size::Size;
 pub use timestamp::{Span, Timestamp};
 pub use trigger::TriggerSpec;

@@ -5,7 +5,7 @@ use rusqlite::{Row, named_params, params};
 
 use super::codec::indices;
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{ArrayId, Happening, Indices, JobId, Outcome, RunId, Timestamp, TriggerKind};
+use crate::domain::{ArrayId, Happening, Indices, JobId, Outcome, RunId, Timestamp, TriggerKind, Word};
 use crate::engine::{ArrayFacts, NewRun};
 
 /// The part of a job that a new run or array takes over.
@@ -16,6 +16,13 @@ pub(super) struct Place {
     pub(super) at_once: Option<u32>,
     /// Its job depends on others.
     pub(super) depends: bool,
+}
+
+/// A run of an array that is being made.
+struct RunOfArray {
+    run: RunId,
+    trigger: Word,
+    scheduled_at: Timestamp,
 }
 
 /// How far the latest array of a job is.
@@ -225,6 +232,24 @@ impl Writer<'_> {
         self.change("DELETE FROM array_rest WHERE array_id = ?1 AND first = ?2", params![array, part.first()])
     }
 
+    /// Takes the next number of the job of an array, for a run of it.
+    fn number_run(&self, array: ArrayId) -> StoreResult<RunOfArray> {
+        self.one(
+            "UPDATE job SET runs = runs + 1 WHERE id = (SELECT job_id FROM array WHERE id = ?1)
+             RETURNING id, runs, (SELECT trigger FROM array WHERE id = ?1),
+                (SELECT scheduled_at FROM array WHERE id = ?1)",
+            [array],
+            |row| {
+                let trigger: TriggerKind = row.get(2)?;
+                Ok(RunOfArray {
+                    run: RunId { job: row.get(0)?, number: row.get(1)? },
+                    trigger: trigger.as_str().into(),
+                    scheduled_at: row.get(3)?,
+                })
+            },
+        )
+    }
+
     /// Makes runs of the first indices without one, and claims them for a keeper.
     pub(super) fn start_indices(
         &self,
@@ -235,25 +260,15 @@ impl Writer<'_> {
     ) -> StoreResult<Vec<RunId>> {
         let mut runs = Vec::new();
         for index in self.take_indices(array, count)? {
-            let (job, number): (JobId, i64) = self.one(
-                "UPDATE job SET runs = runs + 1 WHERE id = (SELECT job_id FROM array WHERE id = ?1)
-                 RETURNING id, runs",
-                [array],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )?;
+            let RunOfArray { run, trigger, scheduled_at } = self.number_run(array)?;
             self.change(
                 "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, array_id, array_index,
                     queue, rank, at_once, state, held, queued_at, after_runs, keeper, claimed_at)
                  SELECT job_id, ?2, trigger, trigger_id, scheduled_at, id, ?3, queue, rank, at_once,
                     'queued', held, queued_at, after_runs, ?4, ?5 FROM array WHERE id = ?1",
-                params![array, number, index, keeper, now],
+                params![array, run.number, index, keeper, now],
             )?;
-            let run = RunId { job, number };
-            let (kind, scheduled_at): (TriggerKind, Timestamp) =
-                self.one("SELECT trigger, scheduled_at FROM array WHERE id = ?1", [array], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?;
-            self.record(&Happening::Queued { run, trigger: kind.as_str().into(), scheduled_at });
+            self.record(&Happening::Queued { run, trigger, scheduled_at });
             runs.push(run);
         }
         Ok(runs)
@@ -280,32 +295,22 @@ impl Writer<'_> {
         if dropped == 0 {
             return Ok(0);
         }
-        let (job, number): (JobId, i64) = self.one(
-            "UPDATE job SET runs = runs + 1 WHERE id = (SELECT job_id FROM array WHERE id = ?1)
-             RETURNING id, runs",
-            [array],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
+        let RunOfArray { run, trigger, scheduled_at } = self.number_run(array)?;
         self.change(
             "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, array_id, fires, queue, rank,
                 at_once, state, queued_at, finished_at, outcome, cause)
              SELECT job_id, ?2, trigger, trigger_id, scheduled_at, id, ?3, queue, rank, at_once, 'finished',
                 queued_at, ?4, ?5, ?6 FROM array WHERE id = ?1",
-            params![array, number, dropped, now, outcome, cause],
+            params![array, run.number, dropped, now, outcome, cause],
         )?;
         self.change(
             "UPDATE array SET rest = rest - ?2, cancelled = cancelled + ?2, awaits = 0 WHERE id = ?1",
             params![array, dropped],
         )?;
-        let run = RunId { job, number };
-        let (kind, scheduled_at): (TriggerKind, Timestamp) =
-            self.one("SELECT trigger, scheduled_at FROM array WHERE id = ?1", [array], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
         self.record(&Happening::Passed {
             run,
             outcome: outcome.as_str().into(),
-            trigger: kind.as_str().into(),
+            trigger,
             scheduled_at,
             fires: dropped.into(),
             cause: cause.map(|cause| cause.to_owned().into()),

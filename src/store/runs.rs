@@ -53,6 +53,8 @@ pub struct RunView {
     pub retry_at: Option<Timestamp>,
     /// Its keeper is gone. Another one watches its processes, and cannot read their exit status.
     pub unattended: bool,
+    /// Its output is gone: it was too old for the limit of `prune`.
+    pub output_pruned: bool,
 }
 
 impl RunView {
@@ -134,7 +136,8 @@ const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigge
     run.fires, run.queue, run.state, run.held, run.queued_at, run.stop_at, run.pid, run.started_at,
     run.finished_at, run.outcome, run.exit_code, run.signal, run.cause, run.user_us, run.system_us,
     run.max_rss_kib, run.output_bytes, run.is_unattended, run.not_before,
-    run.awaits > 0, run.after_runs, run.array_id, run.array_index";
+    run.awaits > 0, run.after_runs, run.array_id, run.array_index,
+    run.is_output_pruned";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
     Ok(RunView {
@@ -166,6 +169,7 @@ fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
         after_runs: row.get(26)?,
         array: row.get(27)?,
         index: row.get(28)?,
+        output_pruned: row.get(29)?,
     })
 }
 

@@ -205,6 +205,8 @@ CREATE TABLE run (
     system_us INTEGER,
     max_rss_kib INTEGER,
     output_bytes INTEGER,
+    is_output_pruned INTEGER NOT NULL DEFAULT 0 CHECK (is_output_pruned IN (0, 1)),     -- of all attempts
+    CHECK (is_output_pruned = 0 OR state = 'finished'),
     CHECK ((state = 'finished') = (finished_at IS NOT NULL)),
     CHECK ((state = 'finished') = (outcome IS NOT NULL)),
     CHECK (state <> 'running' OR (keeper IS NOT NULL AND started_at IS NOT NULL AND pid IS NOT NULL)),

@@ -49,7 +49,7 @@ const WRITING: &[(&[&str], &[&str])] = &[
     (&["import", "crontab", "--remove", "../table"], &["cancelled", "table_removed"]),
     (&["cancel", "--all"], &["cancelled", "finished", "cancelled", "finished"]),
     (&["prune", "--keep", "0"], &["pruned"]),
-    (&["prune", "--keep", "0"], &[]),
+    (&["prune", "--keep", "0", "--output-limit", "0"], &[]),
     (&["add", "--quiet", "--at", "2031-01-01", "true"], &["added"]),
     (&["remove", "6"], &["removed"]),
 ];

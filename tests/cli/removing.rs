@@ -2,7 +2,7 @@
 //! Never: the daily pass of the daemon (see the simulation).
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
 use crate::harness::{Home, open_gate};
@@ -115,4 +115,84 @@ fn prune_counts_the_runs_that_are_there_and_not_their_numbers() {
     home.taskq(&["prune", "--keep", "2"]).gives(0, "", "");
     let table = "ID  NAME  FORGOTTEN  JOB\n 1  a         1 run  kept\n";
     home.taskq(&["prune", "--keep", "1", "--dry-run"]).gives(0, table, "");
+}
+
+/// Adds jobs with an output in a file, of two attempts, and in the store, and one that runs on.
+fn home_with_outputs() -> Home {
+    let home = Home::with_daemon();
+    home.fifo("gate");
+    home.add_and_wait(&["--name", "file", "-c", "head -c 70000 /dev/zero"]);
+    let twice =
+        ["--retries", "1", "--retry-delay", "1ms", "-c", "echo 12345; head -c 70000 /dev/zero; exit 1"];
+    home.add_and_wait(&[&["--name", "twice"], &twice[..]].concat());
+    home.add_and_wait(&["--name", "short", "-c", "echo 12345"]);
+    home.add_and_wait(&["--name", "silent", "true"]);
+    home.add(&["--name", "long", "-c", "head -c 70000 /dev/zero; read line < gate; echo end"]);
+    let mut follower =
+        home.command(&["log", "-f", "long"]).stdout(Stdio::piped()).spawn().expect("taskq starts");
+    let mut output = follower.stdout.take().expect("it is piped");
+    output.read_exact(&mut [0; 70_000]).expect("the job writes so much");
+    follower.kill().expect("it is our child");
+    follower.wait().expect("it is our child");
+    home
+}
+
+#[test]
+fn prune_keeps_the_outputs_to_a_limit_and_log_says_so() {
+    let home = home_with_outputs();
+    let log = home.store().join("log");
+    let files = |names: [&str; 4]| names.map(|name| log.join(name).exists());
+    let all = ["1.1", "2.1", "2.1.2", "5.1"];
+    home.taskq(&["prune", "--output-limit", "1M"]).gives(0, "", "");
+    let said = "would prune the outputs of 2 runs, 205K; 68K left\n";
+    home.taskq(&["prune", "--output-limit", "100K", "--dry-run"]).gives(0, said, "");
+    assert_eq!(files(all), [true; 4], "a dry run prunes nothing");
+    let outputs = home.json(&["prune", "--output-limit", "100K"])["outputs"].clone();
+    assert_eq!(outputs, serde_json::json!({"runs": 2, "bytes": 210_012, "left_bytes": 70_006}));
+    assert_eq!(files(all), [false, false, false, true]);
+    home.taskq(&["log", "file"]).gives(1, "", "run 1.1: its output was pruned\n");
+    home.taskq(&["log", "twice", "--attempt", "1"]).gives(1, "", "run 2.1: its output was pruned\n");
+    home.taskq(&["log", "short"]).gives(0, "12345\n", "");
+    home.taskq(&["log", "silent"]).gives(0, "", "");
+    assert_eq!(home.json(&["prune", "--output-limit", "0"])["outputs"]["left_bytes"], 70_000);
+    insta::assert_snapshot!(home.transcript(&[
+        &["log", "short", "silent", "file"],
+        &["log", "file", "--all"],
+        &["log", "short", "-f"],
+        &["prune", "--output-limit", "5X"],
+        &["prune", "--output-limit", "-1"],
+    ]));
+    let of = |name: &str| home.json(&["runs", name])["runs"][0].clone();
+    assert_eq!((&of("file")["output_pruned"], &of("file")["output_bytes"]), (&true.into(), &70_000.into()));
+    assert_eq!(
+        [&of("silent")["output_pruned"], &of("long")["output_pruned"]],
+        [&serde_json::Value::Bool(false); 2]
+    );
+    open_gate(&home.work().join("gate"));
+    home.taskq(&["wait", "long"]).gives(0, "", "");
+    assert_eq!(home.taskq(&["log", "long"]).answer().stdout.len(), 70_004, "what ran keeps its output");
+}
+
+#[test]
+fn outputs_of_runs_that_prune_forgets_do_not_count() {
+    let home = Home::with_daemon();
+    for _ in 0..2 {
+        home.add_and_wait(&["-c", "head -c 70000 /dev/zero"]);
+    }
+    let said = home.taskq(&["prune", "--keep", "0", "--output-limit", "100K", "--dry-run"]).answer().stdout;
+    assert!(!said.contains("would prune"), "{said}");
+    let said = home.taskq(&["prune", "--output-limit", "100K"]).answer().stdout;
+    assert_eq!(said, "pruned the outputs of 1 run, 68K; 68K left\n");
+}
+
+#[test]
+fn a_pruned_output_whose_file_stayed_goes_at_the_next_start() {
+    let mut home = Home::with_daemon();
+    home.add_and_wait(&["-c", "head -c 70000 /dev/zero"]);
+    home.taskq(&["prune", "--output-limit", "0"]).answer();
+    home.stop_daemon(nix::sys::signal::Signal::SIGTERM);
+    let file = home.store().join("log/1.1");
+    fs::write(&file, "left by a client that was killed").expect("the directory is there");
+    home.start_daemon(&[]);
+    assert!(!file.exists());
 }

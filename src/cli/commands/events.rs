@@ -14,7 +14,7 @@ use crate::cli::view::events::{EventJson, EventNames, event_lines, event_table};
 use crate::cli::view::json::document;
 use crate::cli::view::times::Times;
 use crate::cli::waiting::Waiting;
-use crate::domain::{Event, EventId, JobId, JobKey, JobRef};
+use crate::domain::{Event, EventId, JobId, JobKey, JobPart, JobRef};
 use crate::error::{Error, Result as TaskResult};
 use crate::schedule::parse_since;
 use crate::shown::counted;
@@ -205,7 +205,7 @@ fn filter(context: &Context<'_>, args: &EventsArgs, cursor: Option<&Cursor>) -> 
 /// Returns the job that a person means. One that was removed is found by its id if it has left events.
 fn wanted_job(reader: &Reader<'_>, text: &str) -> Result<JobId, Failure> {
     const LISTED: &str = "list events of";
-    if let JobRef { job: JobKey::Id(id), number: None } = parse(LISTED, text)? {
+    if let JobRef { job: JobKey::Id(id), part: JobPart::Whole } = parse(LISTED, text)? {
         let filter = EventFilter { jobs: vec![id], ..EventFilter::default() };
         if !reader.latest_events(&filter, 1)?.is_empty() {
             return Ok(id);

@@ -7,7 +7,7 @@ use crate::cli::args::number;
 use crate::cli::context::{Context, Failure};
 use crate::cli::target::{self, Target};
 use crate::cli::view::ending::ending;
-use crate::cli::view::run_output::{FOLLOW, follow, follow_indices, print};
+use crate::cli::view::run_output::{FOLLOW, follow, follow_indices, print, pruned_text};
 use crate::cli::waiting::{Waiting, unlearned};
 use crate::domain::{JobId, Outcome, RunId};
 use crate::error::{Error, Result as TaskResult};
@@ -25,6 +25,8 @@ pub const WHAT: &str = "show log";
 /// several. Of a run with --retries, it is the output of the latest attempt, and
 /// with --follow also of those to come. Several outputs are headed as by
 /// tail(1), ==> 12.3 backup <==, but not those of an array.
+///
+/// If the output of a named run was pruned, the command says so and exits with 1.
 ///
 /// With --follow, the exit status is the run's own: its exit code, 128+N after
 /// signal N, 124 timed out, 125 taskq could not run it, 126 not executable,
@@ -91,6 +93,7 @@ fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
             Found::Indices(job, range, _) => follow_indices(context, *job, *range, args.tail),
         };
     }
+    let mut pruned = 0;
     // The outputs of an array are one answer, in the order of the indices.
     let has_heads = found.len() > 1 || matches!(found.as_slice(), [Found::Runs(runs)] if runs.len() > 1);
     let runs = found.iter().flat_map(|found| match found {
@@ -110,6 +113,13 @@ fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
             let name = name.map_or(String::new(), |name| format!(" {name}"));
             context.output.answer(&format!("{space}==> {run}{name} <==\n"))?;
         }
+        if view.as_ref().is_some_and(|view| view.output_pruned) {
+            pruned += 1;
+            if !args.all {
+                context.output.talk(&pruned_text(*run));
+            }
+            continue;
+        }
         let is_empty = print(context, Attempt::of_run(*run, number), stored, args.tail)?;
         // No output: give the reason, if there is one.
         if is_empty
@@ -120,7 +130,11 @@ fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
             context.output.talk(&text);
         }
     }
-    Ok(0)
+    if args.all && pruned > 0 {
+        context.output.talk(&format!("the outputs of {} were pruned", counted(pruned, "run")));
+        return Ok(0);
+    }
+    Ok(u8::from(pruned > 0))
 }
 
 /// Returns the number of the attempt whose output is wanted: the latest one, if none is named.

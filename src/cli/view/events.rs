@@ -164,6 +164,13 @@ fn detail(what: &Happening, at: Timestamp, times: &Times<'_>) -> String {
         Happening::Pruned { runs, jobs } => format!("{}, {}", of(*runs, "run"), of(*jobs, "job")),
         Happening::DaemonStarted { pid, version } => format!("pid {pid}, version {version}"),
         Happening::DaemonStopped { pid } => format!("pid {pid}"),
+        Happening::ArrayQueued { trigger, scheduled_at, indices, .. } => {
+            format!("{trigger}{}, {}", due(*scheduled_at), of((*indices).into(), "run"))
+        }
+        Happening::ArrayFinished { outcome, indices, .. } => {
+            format!("{outcome}, {}", of((*indices).into(), "run"))
+        }
+        Happening::OutputsPruned { runs, bytes } => format!("{}, {}", of(*runs, "run"), shown::size(*bytes)),
     }
 }
 
@@ -239,6 +246,13 @@ fn details(what: &Happening) -> Value {
         Happening::Pruned { runs, jobs } => json!({ "runs": runs, "jobs": jobs }),
         Happening::DaemonStarted { pid, version } => json!({ "pid": pid, "daemon_version": version }),
         Happening::DaemonStopped { pid } => json!({ "pid": pid }),
+        Happening::ArrayQueued { trigger, scheduled_at, indices, .. } => {
+            json!({ "trigger": trigger, "scheduled_at": scheduled_at, "indices": indices })
+        }
+        Happening::ArrayFinished { outcome, indices, .. } => {
+            json!({ "outcome": outcome, "indices": indices })
+        }
+        Happening::OutputsPruned { runs, bytes } => json!({ "runs": runs, "bytes": bytes }),
     }
 }
 

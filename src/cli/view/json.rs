@@ -233,6 +233,7 @@ pub struct RunJson {
     system_ms: Option<u64>,
     max_rss_kib: Option<i64>,
     output_bytes: Option<i64>,
+    output_pruned: bool,
     retry_at: Option<Timestamp>,
     /// In the document of `show` only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -317,6 +318,7 @@ impl From<&RunView> for RunJson {
             system_ms: run.system.map(Span::as_millis),
             max_rss_kib: run.max_rss_kib,
             output_bytes: run.output_bytes,
+            output_pruned: run.output_pruned,
             retry_at: run.retry_at,
             attempts: None,
         }

@@ -34,6 +34,11 @@ pub fn print(
     Ok(source.position == 0)
 }
 
+/// Returns a message about a run without its output.
+pub fn pruned_text(run: RunId) -> String {
+    format!("run {run}: its output was pruned")
+}
+
 /// Prints a run's output until it ends, from its latest attempt on, and returns its status.
 pub fn follow(
     context: &Context<'_>,
@@ -62,6 +67,9 @@ pub fn follow(
         }
         if is_first {
             source.skip_to_tail(tail)?;
+        }
+        if view.output_pruned {
+            context.output.talk(&pruned_text(run));
         }
         source.print(context)?;
         if let Some(ended) = ended.filter(|_| number < view.attempt) {

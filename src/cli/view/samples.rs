@@ -115,6 +115,7 @@ pub fn runs() -> Vec<RunView> {
             max_rss_kib: None,
             output_bytes: None,
             unattended: false,
+            output_pruned: false,
             retry_at: None,
         }
     };

@@ -34,6 +34,7 @@ fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
         max_rss_kib: None,
         output_bytes: Some(6),
         unattended: false,
+        output_pruned: false,
         retry_at: None,
     };
     let execution = Execution {
