@@ -32,7 +32,7 @@ fn what_runs_or_is_a_line_of_a_stored_crontab_is_not_removed() {
     let gate = home.fifo("gate");
     home.add(&["--name", "runs", "-c", "read line < gate; exec sleep 600"]);
     open_gate(&gate);
-    home.add(&["--name", "over", "true"]);
+    home.add_and_wait(&["--name", "over", "true"]);
     home.taskq(&["crontab", "-"]).stdin("15 3 * * * true\n").gives(0, "", "");
     insta::assert_snapshot!(home.transcript(&[
         &["remove", "over", "runs"],
