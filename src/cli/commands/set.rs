@@ -52,9 +52,8 @@ pub struct SetArgs {
 
     /// Return OPTION to its default (can be repeated)
     ///
-    /// One of after, any, array, each, grace, kill-after, mail, missed, overlap,
-    /// priority, queue, retries, retry-delay, retry-on, stdin, tag,
-    /// timeout and times.
+    /// OPTION is the name of the option in `taskq add`, without its dashes,
+    /// as in retry-delay. Another word is answered with all of them.
     #[arg(
         long,
         value_name = "OPTION",
