@@ -129,7 +129,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__add)
-            opts="-c -q -h --dir --color --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --name --tag --queue --priority --hold --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --from --replace --quiet --json --help"
+            opts="-c -q -h --dir --color --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --name --tag --queue --priority --hold --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --on-success --on-failure --on-finish --from --replace --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -280,6 +280,18 @@ _taskq() {
                     return 0
                     ;;
                 --mail)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-success)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-failure)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-finish)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -970,7 +982,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__set)
-            opts="-c -h --dir --color --unset --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --json --name --hold --help"
+            opts="-c -h --dir --color --unset --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --on-success --on-failure --on-finish --json --name --hold --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -988,7 +1000,7 @@ _taskq() {
                     return 0
                     ;;
                 --unset)
-                    COMPREPLY=($(compgen -W "after any array each grace kill-after mail missed overlap priority queue retries retry-delay retry-on stdin tag timeout times" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "after any array each grace kill-after mail missed on-failure on-finish on-success overlap priority queue retries retry-delay retry-on stdin tag timeout times" -- "${cur}"))
                     return 0
                     ;;
                 --at)
@@ -1121,6 +1133,18 @@ _taskq() {
                     return 0
                     ;;
                 --mail)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-success)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-failure)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-finish)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

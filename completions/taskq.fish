@@ -89,6 +89,9 @@ replace\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l missed -d 'Fires found late: once, all or skip[,SPAN]' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l grace -d 'On time if at most SPAN late; default: 60s' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l mail -d 'Mail the output of a run, by sendmail(8)' -r -f
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l on-success -d 'Run SCRIPT after a run that succeeded' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l on-failure -d 'Run SCRIPT after a run that failed' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l on-finish -d 'Run SCRIPT after a run, however it ended' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l from -d 'Add many jobs: a JSON object a line; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l clean-env -d 'Start with cron\'s bare environment'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l hold -d 'Add it paused; `taskq resume` starts it'
@@ -232,6 +235,9 @@ grace\t''
 kill-after\t''
 mail\t''
 missed\t''
+on-failure\t''
+on-finish\t''
+on-success\t''
 overlap\t''
 priority\t''
 queue\t''
@@ -272,6 +278,9 @@ replace\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l missed -d 'Fires found late: once, all or skip[,SPAN]' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l grace -d 'On time if at most SPAN late; default: 60s' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l mail -d 'Mail the output of a run, by sendmail(8)' -r -f
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l on-success -d 'Run SCRIPT after a run that succeeded' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l on-failure -d 'Run SCRIPT after a run that failed' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l on-finish -d 'Run SCRIPT after a run, however it ended' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l name -d 'Give it a name, for use in place of its id' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l clean-env -d 'Start with cron\'s bare environment'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l any -d 'Of several --after, one is enough'

@@ -53,7 +53,7 @@ pub(super) fn too_long(attempt: Attempt, now: Timestamp) -> Ended {
 }
 
 /// The variables that each start adds.
-const OWN_VARIABLES: [&str; 9] = [
+const OWN_VARIABLES: [&str; 12] = [
     "TASKQ_JOB",
     "TASKQ_RUN",
     "TASKQ_ATTEMPT",
@@ -63,10 +63,14 @@ const OWN_VARIABLES: [&str; 9] = [
     "TASKQ_AFTER_RUNS",
     "TASKQ_INDEX",
     "TASKQ_ITEM",
+    "TASKQ_PARENT_RUN",
+    "TASKQ_PARENT_OUTCOME",
+    "TASKQ_PARENT_EXIT_CODE",
 ];
 
 fn own_variables(start: &Start) -> Vec<Vec<u8>> {
     let text = |value: String| Some(value.into_bytes());
+    let parent = start.parent.as_ref();
     let values = [
         text(start.run.job.to_string()),
         text(start.run.to_string()),
@@ -77,6 +81,9 @@ fn own_variables(start: &Start) -> Vec<Vec<u8>> {
         start.after_runs.clone().and_then(text),
         start.index.and_then(|index| text(index.to_string())),
         start.item.clone(),
+        parent.and_then(|parent| text(parent.run.clone())),
+        parent.and_then(|parent| text(parent.outcome?.to_string())),
+        parent.and_then(|parent| text(parent.exit_code?.to_string())),
     ];
     let named = OWN_VARIABLES.iter().zip(values).filter_map(|(name, value)| Some((name, value?)));
     named.map(|(name, value)| [name.as_bytes(), b"=", value.as_slice()].concat()).collect()

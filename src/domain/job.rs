@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::run::words;
-use super::{After, Array, JobName, Policy, QueueName, Retry, Tag, Timestamp};
+use super::{After, Array, Callbacks, JobName, Policy, QueueName, Retry, Tag, Timestamp};
 
 /// The command of a job, in bytes: arguments and scripts need not be UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -127,6 +127,7 @@ pub struct NewJob {
     /// The array has items.
     pub has_items: bool,
     pub mail: Option<Mail>,
+    pub callbacks: Callbacks,
     /// It is paused from the start.
     pub hold: bool,
 }
@@ -152,6 +153,7 @@ impl NewJob {
             items: Vec::new(),
             has_items: false,
             mail: None,
+            callbacks: Callbacks::default(),
             hold: false,
         }
     }

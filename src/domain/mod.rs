@@ -2,6 +2,7 @@
 //! Never: I/O, clocks, SQL, imports from another module of the crate.
 
 mod array;
+mod callback;
 mod dependency;
 mod event;
 mod ids;
@@ -15,12 +16,13 @@ mod timestamp;
 mod trigger;
 
 pub use array::{Array, ArrayId, FireId, Indices};
+pub use callback::{CallbackWhen, Callbacks};
 pub use dependency::{After, AfterCondition, Dependency};
 pub use event::{EndNote, Event, EventId, Happening, JobNote, Word};
 pub use ids::{InvalidId, JobId, JobKey, JobName, JobPart, JobRef, QueueName, RunId, Tag, TriggerId};
 pub use job::{CommandLine, EnvVar, Execution, Mail, MailFormat, MailWhen, NewJob, Stdin, value_of};
 pub use person::Person;
-pub use policy::{Missed, MissedMode, Overlap, Policy, rank};
+pub use policy::{CALLBACK_RANK, Missed, MissedMode, Overlap, Policy, rank};
 pub use retry::{Retry, RetryCauses};
 pub(crate) use run::words;
 pub use run::{End, JobState, Outcome, RunState, StopCause, TriggerKind, Usage};

@@ -35,6 +35,9 @@ pub fn rank(priority: i32) -> i64 {
     -i64::from(priority)
 }
 
+/// The rank of a callback, which is before that of any other run.
+pub const CALLBACK_RANK: i64 = -1_000;
+
 /// The late fires that still run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MissedMode {

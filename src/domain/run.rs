@@ -83,6 +83,8 @@ pub enum TriggerKind {
     Manual,
     /// `taskq retry`.
     Retry,
+    /// `--on-success` and the others: a run after the end of another.
+    Callback,
 }
 
 /// Why a run was stopped.
@@ -171,5 +173,12 @@ words!(Outcome {
     SpawnFailed = "spawn_failed",
     Lost = "lost",
 });
-words!(TriggerKind { At = "at", Cron = "cron", Every = "every", Manual = "manual", Retry = "retry" });
+words!(TriggerKind {
+    At = "at",
+    Cron = "cron",
+    Every = "every",
+    Manual = "manual",
+    Retry = "retry",
+    Callback = "callback",
+});
 pub(crate) use words;

@@ -52,7 +52,8 @@ fn claim(queue: &QueueState, plan: &mut Plan) {
         if count == 0 {
             continue;
         }
-        *of_job += if candidate.begun { 0 } else { count };
+        // A callback runs beside all runs of its job, and none is counted where any number may.
+        *of_job += if candidate.begun || candidate.at_once.is_none() { 0 } else { count };
         plan.claimed.push(match candidate.waiting {
             Waiting::Run(run) => Claim::Run(run),
             Waiting::Array { array, .. } => Claim::Indices { array, count },
@@ -172,6 +173,13 @@ mod tests {
         let first = Candidate { at_once, beside: 2, ..candidate(1, 3, 0) };
         let plan = admit(&[queue(4, 0, vec![again(1, 0), again(2, 1), first])]);
         assert_eq!(plan.claimed, claims([run(1, 1), run(1, 2)]));
+    }
+
+    #[test]
+    fn a_callback_does_not_take_the_place_of_the_next_run_of_its_job() {
+        let callback = Candidate { at_once: None, ..candidate(1, 2, 0) };
+        let plan = admit(&[queue(4, 0, vec![callback, candidate(1, 3, 0)])]);
+        assert_eq!((plan.claimed.as_slice(), plan.more), (&claims([run(1, 2), run(1, 3)])[..], false));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //!
 //! Every rule about the end of a run is an effect here, and every path that ends a run asks for the effects.
 
-use crate::domain::{MailFormat, MailWhen, Outcome, Span};
+use super::callbacks::{CallbackFacts, callbacks_after};
+use crate::domain::{CallbackWhen, MailFormat, MailWhen, Outcome, Span};
 
 /// The facts about a finished run that have effects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct RunFacts {
     /// The mean duration of the runs of its queue; `None` before the first one, and for a whole array.
     pub mean_run: Option<Span>,
     pub part: RunPart,
+    /// The callbacks that its job has.
+    pub callbacks: CallbackFacts,
 }
 
 /// What a run is of its fire.
@@ -29,6 +32,18 @@ pub enum RunPart {
     Index,
     /// An array, with all its runs.
     Array,
+    /// A callback of another run.
+    Callback,
+}
+
+impl RunPart {
+    /// Returns whether it is the end of a fire, for all that follows such an end.
+    fn ends_fire(self) -> bool {
+        match self {
+            Self::Whole | Self::Array => true,
+            Self::Index | Self::Callback => false,
+        }
+    }
 }
 
 /// The facts about a job of which a run has begun or ended, or the coming fires were removed.
@@ -80,6 +95,8 @@ pub enum Effect {
     Settle,
     /// Looks again at the runs that wait for the job.
     Wake,
+    /// Queues a callback of the run.
+    Call(CallbackWhen),
 }
 
 /// Decides on the effects.
@@ -87,8 +104,12 @@ pub fn after_end(facts: &EndFacts) -> Vec<Effect> {
     let mut effects = Vec::new();
     if let Some(run) = &facts.run {
         effects.extend(new_mean(run).map(Effect::Learn));
-        let is_end_of_fire = run.part != RunPart::Index;
-        if is_end_of_fire && run.mail.is_some_and(|(when, format)| deserves_mail(run, when, format)) {
+        // A callback has none of its own, and an array has them at its end.
+        if run.part.ends_fire() {
+            let callbacks = callbacks_after(run.outcome, run.took.is_some(), run.callbacks);
+            effects.extend(callbacks.into_iter().map(Effect::Call));
+        }
+        if run.part.ends_fire() && run.mail.is_some_and(|(when, format)| deserves_mail(run, when, format)) {
             effects.push(Effect::Mail);
         }
     }
@@ -96,10 +117,11 @@ pub fn after_end(facts: &EndFacts) -> Vec<Effect> {
     if facts.has_fire && !has_fire {
         effects.push(Effect::Disarm);
     }
-    if !facts.has_run && !has_fire {
+    let has_callback = effects.iter().any(|effect| matches!(effect, Effect::Call(_)));
+    if !facts.has_run && !has_fire && !has_callback {
         effects.push(Effect::Settle);
     }
-    let is_end_of_fire = facts.run.is_some_and(|run| run.part != RunPart::Index);
+    let is_end_of_fire = facts.run.is_some_and(|run| run.part.ends_fire());
     let is_over = is_end_of_fire || effects.contains(&Effect::Settle);
     if facts.has_dependents && is_over {
         effects.push(Effect::Wake);
@@ -111,7 +133,7 @@ pub fn after_end(facts: &EndFacts) -> Vec<Effect> {
 fn new_mean(run: &RunFacts) -> Option<Span> {
     let is_one_run = match run.part {
         RunPart::Whole | RunPart::Index => true,
-        RunPart::Array => false,
+        RunPart::Array | RunPart::Callback => false,
     };
     let took = run.took.filter(|_| is_one_run && run.outcome != Outcome::Lost)?;
     let mean = |mean: Span| Span::from_micros((mean.as_micros() * 7 + took.as_micros()) / 8);
@@ -145,6 +167,7 @@ mod tests {
         mail: None,
         mean_run: None,
         part: RunPart::Whole,
+        callbacks: CallbackFacts { success: false, failure: false, finish: false },
     };
 
     const BUSY: EndFacts =
@@ -195,6 +218,16 @@ mod tests {
         assert_eq!(effects(RunPart::Index), [Effect::Learn(Span::from_seconds(8))]);
         assert_eq!(effects(RunPart::Array), [Effect::Mail, Effect::Wake]);
         assert_eq!(effects(RunPart::Whole).len(), 3);
+    }
+
+    #[test]
+    fn a_job_with_a_callback_to_run_is_not_done() {
+        let callbacks = CallbackFacts { finish: true, ..CallbackFacts::default() };
+        let idle = EndFacts { has_run: false, has_fire: false, ..BUSY };
+        let run = RunFacts { callbacks, ..RUN };
+        assert_eq!(after_end(&EndFacts { run: Some(run), ..idle }), [Effect::Call(CallbackWhen::Finish)]);
+        let callback = RunFacts { part: RunPart::Callback, ..run };
+        assert_eq!(after_end(&EndFacts { run: Some(callback), ..idle }), [Effect::Settle]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod admit;
 mod after;
 mod arrays;
+mod callbacks;
 mod dependencies;
 mod mails;
 mod misfire;
@@ -16,6 +17,7 @@ mod snapshot;
 
 pub use after::{Effect, EndFacts, RunFacts, RunPart, TimesFacts, after_end};
 pub use arrays::ArrayFacts;
+pub use callbacks::CallbackFacts;
 pub use dependencies::{Awaited, AwaitedFire, AwaitingFire};
 pub use mails::{OpenMail, pick_mails};
 pub use misfire::{Accounting, Pending, account, first_fire, first_free_fire};

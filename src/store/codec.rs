@@ -6,9 +6,9 @@ use std::hash::{DefaultHasher, Hasher};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::domain::{
-    AfterCondition, Array, ArrayId, CommandLine, Indices, JobId, JobName, JobState, Mail, MailFormat,
-    MailWhen, Missed, MissedMode, Outcome, Overlap, QueueName, Retry, RetryCauses, RunState, Span, Stdin,
-    Tag, Timestamp, TriggerKind,
+    AfterCondition, Array, ArrayId, CallbackWhen, CommandLine, Indices, JobId, JobName, JobState, Mail,
+    MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap, QueueName, Retry, RetryCauses, RunState,
+    Span, Stdin, Tag, Timestamp, TriggerKind,
 };
 use crate::schedule::Dialect;
 
@@ -90,6 +90,7 @@ macro_rules! word_columns {
 name_columns!(JobName, QueueName, RetryCauses, Tag);
 word_columns!(
     AfterCondition,
+    CallbackWhen,
     Dialect,
     JobState,
     MailFormat,

@@ -5,7 +5,7 @@ use rusqlite::types::{ToSqlOutput, Value};
 use rusqlite::{Row, ToSql};
 
 use super::codec::{array, command, command_columns, mail, missed, retry, split, stdin, stdin_columns};
-use crate::domain::{After, Execution, NewJob, Policy};
+use crate::domain::{After, Callbacks, Execution, NewJob, Policy};
 
 /// A column and its value for a job. `read` takes the columns in this order.
 type DefinitionColumn = (&'static str, fn(&NewJob) -> rusqlite::Result<Value>);
@@ -39,6 +39,9 @@ const COLUMNS: &[DefinitionColumn] = &[
     ("retry_on", |job| value(&job.retry.on)),
     ("times", |job| value(&job.times)),
     ("start_at", |job| value(&job.start)),
+    ("on_success", |job| value(&job.callbacks.success)),
+    ("on_failure", |job| value(&job.callbacks.failure)),
+    ("on_finish", |job| value(&job.callbacks.finish)),
     ("mail_to", |job| value(&job.mail.as_ref().map(|mail| &mail.to))),
     ("mail_when", |job| value(&job.mail.as_ref().map(|mail| mail.when))),
     ("mail_format", |job| value(&job.mail.as_ref().map(|mail| mail.format))),
@@ -77,6 +80,11 @@ pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
         retry: retry(row, take(4))?,
         times: row.get(take(1))?,
         start: row.get(take(1))?,
+        callbacks: Callbacks {
+            success: row.get(take(1))?,
+            failure: row.get(take(1))?,
+            finish: row.get(take(1))?,
+        },
         mail: mail(row, take(3))?,
         name: None,
         tags: Vec::new(),

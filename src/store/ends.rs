@@ -6,14 +6,17 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{ToSql, named_params, params};
+use rusqlite::{Row, ToSql, named_params, params};
 
+use super::callbacks::{ParentNote, as_callback};
 use super::{Reader, StoreResult, Writer, codec, definition};
 use crate::domain::{
-    ArrayId, EndNote, Happening, JobId, MailFormat, MailWhen, NewJob, Outcome, Retry, RunId, Span, Timestamp,
-    TriggerKind, Usage,
+    ArrayId, CallbackWhen, EndNote, FireId, Happening, JobId, MailFormat, MailWhen, NewJob, Outcome, Retry,
+    RunId, Span, Timestamp, TriggerKind, Usage,
 };
-use crate::engine::{AttemptOutcome, Conclusion, Effect, EndFacts, RunFacts, RunPart, TimesFacts};
+use crate::engine::{
+    AttemptOutcome, CallbackFacts, Conclusion, Effect, EndFacts, RunFacts, RunPart, TimesFacts,
+};
 
 /// How much earlier than its claim an unreported start may seem: the kernel counts hundredths of a second.
 const TICKS: Span = Span::from_millis(100);
@@ -69,6 +72,8 @@ pub struct Start {
     pub index: Option<u32>,
     /// The item of the index.
     pub item: Option<Vec<u8>>,
+    /// The run that it follows, if it is a callback.
+    pub parent: Option<ParentNote>,
     /// The queue of the run. The job may have another one by now.
     pub queue: String,
     /// The width of that queue; `None`: one slot per CPU.
@@ -144,7 +149,8 @@ impl Writer<'_> {
     /// Returns an attempt; `None` if there is none, or its result is recorded already.
     pub fn open_attempt(&self, run: RunId, attempt: u32) -> StoreResult<Option<OpenAttempt>> {
         self.first(
-            "SELECT run.stop_at IS NOT NULL, run.queue, job.retries, job.retry_delay_us,
+            "SELECT run.stop_at IS NOT NULL, run.queue, iif(run.callback IS NULL, job.retries, 0),
+                job.retry_delay_us,
                 job.retry_delay_max_us, job.retry_on, run.started_at
              FROM run JOIN job ON job.id = run.job_id
              WHERE run.job_id = ?1 AND run.number = ?2 AND run.attempt = ?3
@@ -314,9 +320,10 @@ impl Writer<'_> {
                 (Effect::Settle, _) => self.settle_job(job, at)?,
                 (Effect::Disarm, _) => self.remove_fires(job)?,
                 (Effect::Wake, _) => self.wake_dependents(job)?,
+                (Effect::Call(when), Some(run)) => self.queue_callback(job, when, run.parent, now)?,
                 (Effect::Learn(mean), Some(run)) => self.set_mean_run(&run.queue, mean)?,
                 (Effect::Mail, Some(run)) => self.queue_mail(run.id, run.user.as_deref(), at)?,
-                (Effect::Learn(_) | Effect::Mail, None) => {
+                (Effect::Learn(_) | Effect::Mail | Effect::Call(_), None) => {
                     unreachable!("an effect of a run without a run")
                 }
             }
@@ -380,6 +387,11 @@ fn with_values<T>(
     })
 }
 
+/// Reads which callbacks a job has from three columns that start at `first`.
+fn callbacks(row: &Row<'_>, first: usize) -> rusqlite::Result<CallbackFacts> {
+    Ok(CallbackFacts { success: row.get(first)?, failure: row.get(first + 1)?, finish: row.get(first + 2)? })
+}
+
 /// A finished run, with the columns that effects need.
 struct FinishedRun {
     id: i64,
@@ -389,6 +401,8 @@ struct FinishedRun {
     array: Option<ArrayId>,
     /// It is the run of one index, not the row of indices that were dropped.
     is_index: bool,
+    /// It, for its callbacks.
+    parent: FireId,
     facts: RunFacts,
 }
 
@@ -442,7 +456,8 @@ impl Reader<'_> {
                 (SELECT sum(output_bytes) FROM run WHERE array_id = array.id AND array_index IS NOT NULL),
                 coalesce((SELECT id FROM run WHERE array_id = array.id AND array_index IS NOT NULL
                     ORDER BY outcome = 'success', iif(outcome = 'success', -number, number) LIMIT 1),
-                    (SELECT max(id) FROM run WHERE job_id = array.job_id))
+                    (SELECT max(id) FROM run WHERE job_id = array.job_id)),
+                job.on_success IS NOT NULL, job.on_failure IS NOT NULL, job.on_finish IS NOT NULL
              FROM array JOIN job ON job.id = array.job_id WHERE array.id = ?1",
             [array],
             |row| {
@@ -456,10 +471,13 @@ impl Reader<'_> {
                     mail: when.zip(format),
                     mean_run: None,
                     part: RunPart::Array,
+                    callbacks: callbacks(row, 11)?,
                 };
                 let id = row.get(10)?;
+                let parent = FireId::Array { job: row.get(0)?, array };
                 let (queue, user) = (row.get(1)?, row.get(5)?);
-                let ended = FinishedRun { id, queue, user, finished_at, array: None, is_index: false, facts };
+                let ended =
+                    FinishedRun { id, queue, user, finished_at, array: None, is_index: false, parent, facts };
                 Ok((row.get(0)?, ended))
             },
         )
@@ -469,7 +487,9 @@ impl Reader<'_> {
         self.one(
             "SELECT run.id, run.queue, run.finished_at, run.outcome, run.started_at, run.output_bytes,
                 job.user, job.mail_when, job.mail_format,
-                (SELECT mean_run_us FROM queue WHERE name = run.queue), run.array_id, run.array_index
+                (SELECT mean_run_us FROM queue WHERE name = run.queue), run.array_id, run.array_index,
+                job.on_success IS NOT NULL, job.on_failure IS NOT NULL, job.on_finish IS NOT NULL,
+                run.callback IS NOT NULL
              FROM run JOIN job ON job.id = run.job_id
              WHERE run.job_id = ?1 AND run.number = ?2 AND run.state = 'finished'",
             params![run.job, run.number],
@@ -484,7 +504,12 @@ impl Reader<'_> {
                     output_bytes: row.get::<_, Option<i64>>(5)?.unwrap_or(0).cast_unsigned(),
                     mail: when.zip(format),
                     mean_run: row.get(9)?,
-                    part: if array.is_some() { RunPart::Index } else { RunPart::Whole },
+                    part: match array {
+                        _ if row.get(15)? => RunPart::Callback,
+                        Some(_) => RunPart::Index,
+                        None => RunPart::Whole,
+                    },
+                    callbacks: callbacks(row, 12)?,
                 };
                 Ok(FinishedRun {
                     id: row.get(0)?,
@@ -493,6 +518,7 @@ impl Reader<'_> {
                     finished_at,
                     array,
                     is_index: row.get::<_, Option<u32>>(11)?.is_some(),
+                    parent: FireId::Run(run),
                     facts,
                 })
             },
@@ -515,15 +541,17 @@ impl Reader<'_> {
                 "SELECT run.attempt, run.trigger, run.scheduled_at, run.queue,
                     (SELECT slots FROM queue WHERE name = run.queue), run.after_runs, run.array_index,
                     (SELECT data FROM item WHERE job_id = job.id AND array_index = run.array_index),
-                    job.name, {}, environment.vars
+                    run.callback, run.parent_number, run.parent_array, job.name, {}, environment.vars
                  FROM run JOIN job ON job.id = run.job_id
                     JOIN environment ON environment.id = job.environment_id
                  WHERE run.job_id = ?1 AND run.number = ?2",
                 definition::selected()
             )
         });
-        self.one(&SQL, params![run.job, run.number], |row| {
-            Ok(Start {
+        let (mut start, callback) = self.one(&SQL, params![run.job, run.number], |row| {
+            let callback: Option<CallbackWhen> = row.get(8)?;
+            let parent = (row.get::<_, Option<i64>>(9)?, row.get::<_, Option<ArrayId>>(10)?);
+            let start = Start {
                 run,
                 attempt: row.get(0)?,
                 kind: row.get(1)?,
@@ -533,8 +561,15 @@ impl Reader<'_> {
                 after_runs: row.get(5)?,
                 index: row.get(6)?,
                 item: row.get(7)?,
-                job: NewJob { name: row.get(8)?, ..definition::read_whole(row, 9)? },
-            })
-        })
+                parent: None,
+                job: NewJob { name: row.get(11)?, ..definition::read_whole(row, 12)? },
+            };
+            Ok((start, callback.map(|when| (when, parent))))
+        })?;
+        if let Some((when, (number, array))) = callback {
+            start.parent = Some(self.parent_note(run.job, number, array)?);
+            start.job = as_callback(start.job, when);
+        }
+        Ok(start)
     }
 }

@@ -30,15 +30,17 @@ impl Reader<'_> {
                      iif(runs > ?2, (SELECT number FROM run WHERE job_id = job.id
                      ORDER BY number DESC LIMIT 1 OFFSET ?2), NULL)),
                     (SELECT number FROM run WHERE job_id = job.id AND state = 'finished'
-                     ORDER BY number DESC LIMIT 1),
+                        AND callback IS NULL ORDER BY number DESC LIMIT 1),
                     (SELECT max(number) FROM run INDEXED BY run_failure
-                     WHERE job_id = job.id AND outcome IN ({})),
+                     WHERE job_id = job.id AND outcome IN ({}) AND callback IS NULL),
                     EXISTS (SELECT 1 FROM crontab_entry WHERE job_id = job.id),
                     EXISTS (SELECT 1 FROM dependency JOIN job AS other ON other.id = dependency.job_id
                         WHERE other.done_at IS NULL AND (on_id = job.id OR on_name = job.name)),
-                    EXISTS (SELECT 1 FROM dependency JOIN run ON run.job_id = dependency.job_id
-                        WHERE run.state <> 'finished' AND run.awaits > 0
-                            AND (on_id = job.id OR on_name = job.name))
+                    EXISTS (SELECT 1 FROM dependency WHERE (on_id = job.id OR on_name = job.name)
+                        AND (EXISTS (SELECT 1 FROM run WHERE job_id = dependency.job_id
+                                AND state <> 'finished' AND awaits > 0)
+                            OR EXISTS (SELECT 1 FROM array WHERE job_id = dependency.job_id
+                                AND finished_at IS NULL AND awaits > 0)))
                  FROM job WHERE id >= ?1 ORDER BY id LIMIT 1",
                 failures.join(", ")
             )

@@ -164,9 +164,10 @@ impl Reader<'_> {
             values.push(&ids);
         }
         let latest = format!(
-            "job.id IN (SELECT run.job_id FROM run WHERE {0} AND array_id IS NULL
+            "job.id IN (SELECT run.job_id FROM run WHERE {0} AND array_id IS NULL AND callback IS NULL
                     AND NOT EXISTS (SELECT 1 FROM run later WHERE later.job_id = run.job_id
-                        AND later.number > run.number AND later.state = 'finished')
+                        AND later.number > run.number AND later.state = 'finished'
+                        AND later.callback IS NULL)
                 UNION SELECT run.job_id FROM array AS run WHERE {0}
                     AND NOT EXISTS (SELECT 1 FROM array later WHERE later.job_id = run.job_id
                         AND later.id > run.id AND later.finished_at IS NOT NULL))",
@@ -202,7 +203,7 @@ impl Reader<'_> {
     fn complete(&self, job: &mut JobView) -> StoreResult<()> {
         job.last = self.first(
             "SELECT number, outcome, finished_at FROM run
-             WHERE job_id = ?1 AND state = 'finished' ORDER BY number DESC LIMIT 1",
+             WHERE job_id = ?1 AND state = 'finished' AND callback IS NULL ORDER BY number DESC LIMIT 1",
             [job.id],
             |row| Ok((RunId { job: job.id, number: row.get(0)? }, row.get(1)?, row.get(2)?)),
         )?;

@@ -274,7 +274,7 @@ impl Writer<'_> {
         let place = params![id, job.queue.as_str(), rank(job.priority), at_once];
         self.change(
             "UPDATE run SET queue = ?2, rank = ?3, at_once = ?4
-             WHERE job_id = ?1 AND state <> 'finished' AND keeper IS NULL",
+             WHERE job_id = ?1 AND state <> 'finished' AND keeper IS NULL AND callback IS NULL",
             place,
         )?;
         self.change(
@@ -290,7 +290,10 @@ impl Writer<'_> {
             params![job, held],
         )?;
         // Also runs under way: if one is queued again, or fails and is retried, it waits too.
-        self.change("UPDATE run SET held = ?2 WHERE job_id = ?1 AND state <> 'finished'", params![job, held])
+        self.change(
+            "UPDATE run SET held = ?2 WHERE job_id = ?1 AND state <> 'finished' AND callback IS NULL",
+            params![job, held],
+        )
     }
 
     /// Sets a trigger's next fire.

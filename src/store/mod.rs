@@ -12,6 +12,7 @@ macro_rules! will_fire {
 
 mod apply;
 mod arrays;
+mod callbacks;
 mod codec;
 mod commits;
 mod crontabs;
@@ -49,6 +50,7 @@ use crate::domain::Timestamp;
 
 pub use apply::Applied;
 pub use arrays::ArrayProgress;
+pub use callbacks::ParentNote;
 pub use crontabs::{CrontabEntry, CrontabView};
 pub use directory::Directory;
 pub use ends::{AttemptEnd, OpenAttempt, Start};

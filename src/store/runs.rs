@@ -29,6 +29,8 @@ pub struct RunView {
     /// The runs that it waited for, as in `12.1 13.4`; `None` if its job depends on none.
     pub after_runs: Option<String>,
     pub array: Option<ArrayId>,
+    /// Of a callback: the run that it follows, as in `12.3`; an array is its job.
+    pub parent: Option<String>,
     /// Its index, if it is one of an array.
     pub index: Option<u32>,
     pub queued_at: Timestamp,
@@ -124,6 +126,8 @@ pub struct RunFilter {
     /// Made at or after this instant.
     pub since: Option<Timestamp>,
     pub unfinished: bool,
+    /// Leaves callbacks out.
+    pub no_callbacks: bool,
     /// Made after the run in this place, see `newest_run`.
     pub after: Option<i64>,
     pub queue: Option<QueueName>,
@@ -137,7 +141,7 @@ const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigge
     run.finished_at, run.outcome, run.exit_code, run.signal, run.cause, run.user_us, run.system_us,
     run.max_rss_kib, run.output_bytes, run.is_unattended, run.not_before,
     run.awaits > 0, run.after_runs, run.array_id, run.array_index,
-    run.is_output_pruned";
+    run.is_output_pruned, run.callback IS NOT NULL, run.parent_number";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
     Ok(RunView {
@@ -170,7 +174,16 @@ fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
         array: row.get(27)?,
         index: row.get(28)?,
         output_pruned: row.get(29)?,
+        parent: parent(row, 30)?,
     })
+}
+
+/// Reads the run that a callback follows from two columns that start at `first`.
+fn parent(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<String>> {
+    let (is_callback, number): (bool, Option<i64>) = (row.get(first)?, row.get(first + 1)?);
+    let job: JobId = row.get(0)?;
+    let name = number.map_or_else(|| job.to_string(), |number| RunId { job, number }.to_string());
+    Ok(is_callback.then_some(name))
 }
 
 impl Reader<'_> {
@@ -358,6 +371,9 @@ impl RunFilter {
                 Some(_) => "run.state <> 'finished'",
                 None => "run.id IN (SELECT id FROM run WHERE state <> 'finished')",
             });
+        }
+        if filter.no_callbacks {
+            conditions.push("run.callback IS NULL");
         }
         if let Some(queue) = &queue {
             conditions.push("run.queue = ?");

@@ -56,6 +56,9 @@ CREATE TABLE job (
     times INTEGER CHECK (times > 0),        -- it fires until so many of its runs have begun; NULL: always
     begun INTEGER NOT NULL DEFAULT 0 CHECK (begun >= 0),    -- counted only with `times`
     start_at INTEGER,
+    on_success BLOB,                        -- callbacks: scripts for sh
+    on_failure BLOB,
+    on_finish BLOB,
     mail_to TEXT,
     mail_when TEXT CHECK (mail_when IN ('failed', 'output', 'always')),
     mail_format TEXT CHECK (mail_format IN ('taskq', 'debian', 'cronie')),
@@ -173,6 +176,9 @@ CREATE TABLE run (
     trigger_id INTEGER,                     -- NULL: manual
     scheduled_at INTEGER NOT NULL,
     event_id INTEGER,                       -- the event that made it; NULL: an instant made it
+    callback TEXT CHECK (callback IN ('success', 'failure', 'finish')),
+    parent_number INTEGER,                  -- of a callback: the run of its job that ended; NULL: an array
+    parent_array INTEGER,
     array_id INTEGER REFERENCES array (id),
     array_index INTEGER CHECK (array_index >= 0),   -- NULL with `array_id`: dropped, `fires` of them
     fires INTEGER NOT NULL DEFAULT 1 CHECK (fires > 0),     -- the number of fires in a stretch of missed ones
@@ -216,7 +222,8 @@ CREATE TABLE run (
     CHECK ((keeper IS NULL) = (claimed_at IS NULL)),
     CHECK (awaits = 0 OR (state = 'queued' AND keeper IS NULL)),
     CHECK (exit_code IS NULL OR signal IS NULL),
-    CHECK (outcome <> 'success' OR exit_code = 0)
+    CHECK (outcome <> 'success' OR exit_code = 0),
+    CHECK ((trigger = 'callback') = (callback IS NOT NULL))
 ) STRICT;
 CREATE UNIQUE INDEX run_number ON run (job_id, number);
 -- An instant fires once, and so does an event. Two events may come in one microsecond.
@@ -235,7 +242,7 @@ CREATE INDEX run_index ON run (job_id, array_index, number) WHERE array_index IS
 CREATE UNIQUE INDEX run_array ON run (array_id, array_index) WHERE array_id IS NOT NULL;
 CREATE INDEX run_unsuccessful ON run (outcome, id) WHERE outcome <> 'success';
 CREATE INDEX run_failure ON run (job_id, number)
-    WHERE outcome IN ('failed', 'timed_out', 'spawn_failed', 'lost');
+    WHERE outcome IN ('failed', 'timed_out', 'spawn_failed', 'lost') AND callback IS NULL;
 
 -- The earlier attempts of a run. Most runs have one attempt, and no row here. The output is that of the
 -- attempt, if it is short; that of the latest attempt is in the table `output`.

@@ -141,7 +141,8 @@ impl Reader<'_> {
         )?;
         unfinished.extend(self.all(
             "SELECT number, keeper IS NOT NULL, stop_at IS NOT NULL, attempt FROM run
-             WHERE job_id = ?1 AND state <> 'finished' AND array_id IS NULL ORDER BY number",
+             WHERE job_id = ?1 AND state <> 'finished' AND array_id IS NULL AND callback IS NULL
+             ORDER BY number",
             [job],
             |row| {
                 let claimed = row.get(1)?;
@@ -238,7 +239,7 @@ impl Reader<'_> {
             "SELECT job_id, id, rest, rank, at_once, beside, place FROM (
                 SELECT job_id, id, rest, rank, at_once, place, iif(at_once IS NULL, 0,
                     (SELECT count(*) FROM run AS other WHERE other.job_id = array.job_id
-                        AND other.state <> 'finished'
+                        AND other.state <> 'finished' AND other.callback IS NULL
                         AND (other.keeper IS NOT NULL OR other.attempt > 1))) AS beside
                 FROM array WHERE queue = ?1 AND rest > 0 AND held = 0 AND awaits = 0
                     AND ((SELECT overlap FROM job WHERE id = array.job_id) = 'allow'
@@ -263,7 +264,8 @@ impl Reader<'_> {
             "SELECT job_id, number, rank, at_once, beside, id, attempt > 1 FROM (
                 SELECT id, job_id, number, rank, at_once, attempt, iif(at_once IS NULL, 0,
                     (SELECT count(*) FROM run AS other WHERE other.job_id = run.job_id
-                        AND other.state <> 'finished' AND (other.keeper IS NOT NULL OR other.attempt > 1
+                        AND other.state <> 'finished' AND other.callback IS NULL
+                        AND (other.keeper IS NOT NULL OR other.attempt > 1
                             AND other.id <> run.id AND (run.attempt = 1 OR other.id < run.id)))) AS beside
                 FROM run WHERE queue = ?1 AND state = 'queued' AND keeper IS NULL AND held = 0
                     AND awaits = 0)
@@ -438,7 +440,7 @@ pub(super) fn trigger_spec(row: &Row<'_>, first: usize) -> rusqlite::Result<Trig
             delay: row.get(first + 5)?,
         },
         TriggerKind::Every => TriggerSpec::Every { anchor: row.get(first + 3)?, period: row.get(first + 4)? },
-        TriggerKind::At | TriggerKind::Manual | TriggerKind::Retry => {
+        TriggerKind::At | TriggerKind::Manual | TriggerKind::Retry | TriggerKind::Callback => {
             TriggerSpec::At { at: row.get(first + 3)? }
         }
     })

@@ -9,6 +9,7 @@ mod add;
 mod arrays;
 mod bad_input;
 mod batch;
+mod callbacks;
 mod control;
 mod crontab;
 mod daemon;

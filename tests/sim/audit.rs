@@ -11,6 +11,7 @@ use taskq::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use taskq::schedule::{Schedule, Zone};
 
 use crate::arrays::{Arrays, Order, fire_of, order_of};
+use crate::callbacks::CallbackModel;
 use crate::dependencies::Dependencies;
 use crate::dependencies::Fire;
 use crate::events::Record;
@@ -36,6 +37,7 @@ pub struct Audit {
     pub retries: Retries,
     pub dependencies: Dependencies,
     pub arrays: Arrays,
+    pub callbacks: CallbackModel,
     /// The jobs with an array.
     pub array_jobs: BTreeSet<i64>,
     /// The arrays since the last commit.
@@ -64,6 +66,7 @@ impl Audit {
             retries: Retries::default(),
             dependencies: Dependencies::default(),
             arrays: Arrays::default(),
+            callbacks: CallbackModel::default(),
             array_jobs: BTreeSet::new(),
             new_arrays: Vec::new(),
             begun_arrays: BTreeSet::new(),
@@ -119,6 +122,9 @@ impl Audit {
             self.arrays.check(&self.rows);
         }
         self.judge_dependencies(&changes, &arrays);
+        if !changes.is_empty() {
+            self.callbacks.check(&self.rows, self.arrays.all());
+        }
         self.count_begins();
         self.record.scan(&self.db, &changes);
         self.mails.scan(self.db.mails(), &changes, &self.mailing, ledger);
@@ -128,7 +134,8 @@ impl Audit {
     /// Returns all fires: runs, but not those of arrays, and arrays.
     fn fires(&self) -> Vec<Fire> {
         let is_meant = |job: i64| self.dependencies.concern(job);
-        let runs = self.rows.values().filter(|row| row.array.is_none() && is_meant(row.job));
+        let is_fire = |row: &&Row| row.array.is_none() && row.callback.is_none();
+        let runs = self.rows.values().filter(|row| is_fire(row) && is_meant(row.job));
         let arrays = self.arrays.all().map(|array| Fire::of_array(array, self.arrays.is_first(array)));
         runs.map(Fire::of_run).chain(arrays).collect()
     }
@@ -240,9 +247,11 @@ impl Audit {
                 is_living(job)
                     || jobs.iter().any(|by| is_living(by) && self.dependencies.depends_on(*by, *job))
             };
-            if is_needed(&row.job) {
+            // A callback is no run that a job is judged by.
+            if row.callback.is_none() && is_needed(&row.job) {
                 assert!(jobs.contains(&row.job), "a job that another one depends on: {row:?}");
-                let finished = || of_job().filter(|other| other.id != row.id && !other.is_open());
+                let is_other = |other: &&Row| other.id != row.id && other.callback.is_none();
+                let finished = || of_job().filter(is_other).filter(|other| !other.is_open());
                 assert!(finished().next().is_some(), "the latest run of a living job: {row:?}");
                 let is_failure = |other: &Row| other.outcome.is_some_and(Outcome::is_failure);
                 assert!(!is_failure(row) || finished().any(is_failure), "the last failure: {row:?}");
@@ -251,6 +260,7 @@ impl Audit {
         let arrays: BTreeSet<i64> = self.db.arrays().iter().map(|array| array.id).collect();
         for row in &gone {
             self.arrays.forgot(row);
+            self.callbacks.forgot(row);
             self.rows.remove(&row.id);
             self.mails.forgot(row.id);
             let is_left = row.array.is_some_and(|array| arrays.contains(&array));
@@ -314,7 +324,9 @@ impl Audit {
                 continue;
             }
             let trigger = &self.triggers[&row.trigger.expect("filtered")];
-            let others = self.open_rows().filter(|other| other.job == row.job && other.id != row.id);
+            let is_other =
+                |other: &&Row| other.job == row.job && other.id != row.id && other.callback.is_none();
+            let others = self.open_rows().filter(is_other);
             let (older, newer): (Vec<&Row>, Vec<&Row>) = others.partition(|other| other.id < row.id);
             if row.outcome == Some(Outcome::Skipped) {
                 // A run that this turn has made and barred was unfinished when the fire was placed.
@@ -446,7 +458,7 @@ impl Audit {
         let mut earlier = self.arrays.open_of(array.job).filter(|other| other.id < array.id);
         let under_way = || {
             let of_job = self.open_rows().filter(|other| other.job == array.job);
-            of_job.filter(|other| other.has_begun()).count() as u32
+            of_job.filter(|other| other.has_begun() && other.callback.is_none()).count() as u32
         };
         array.rest > 0
             && !array.held
@@ -462,6 +474,7 @@ impl Audit {
             let goes_first = row.attempt == 1 || other.id < row.id;
             other.job == row.job
                 && other.id != row.id
+                && other.callback.is_none()
                 && (other.keeper.is_some() || other.attempt > 1 && goes_first)
         };
         self.open_rows().filter(is_beside).count() as u32

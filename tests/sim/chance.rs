@@ -5,6 +5,7 @@ use taskq::domain::{MailWhen, Missed, MissedMode, Overlap, Policy, Span};
 use taskq::engine::Retention;
 
 use crate::arrays;
+use crate::callbacks;
 use crate::clients::{When, Wish};
 use crate::dependencies;
 use crate::keeper::Script;
@@ -243,6 +244,7 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
         wish = wish.mail(*rng.pick(MailWhen::ALL));
     }
     wish.job.retry = retries::random(world);
+    wish.job.callbacks = callbacks::random(&mut world.rng);
     wish.job.array = arrays::random(&mut world.rng);
     if wish.job.array.is_some() {
         // The mail about an array is checked by the engine's tests.

@@ -108,8 +108,8 @@ impl Dependencies {
 
     /// Checks a run that has changed. `fires`: all fires.
     pub fn judge(&self, old: Option<&Row>, new: &Row, fires: &[Fire], jobs: &[i64], done: &[i64]) {
-        // The runs of an array come once it has waited.
-        if new.array.is_some() {
+        // The runs of an array come once it has waited, and callbacks wait for nothing.
+        if new.array.is_some() || new.callback.is_some() {
             return;
         }
         let Some(verdict) = self.verdict(&Fire::of_run(new), fires, jobs, done) else {

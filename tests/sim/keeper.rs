@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use taskq::domain::{End, Span, StopCause, Timestamp, Usage};
+use taskq::domain::{End, RunId, Span, StopCause, Timestamp, Usage};
 use taskq::keeper::protocol::{
     Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, SeekOrder, StartExtras, StartOrder,
     ToKeeper,
@@ -70,6 +70,8 @@ pub struct Ledger {
     pub orphans: BTreeMap<Attempt, Process>,
     /// Serial jobs: two processes of one never run at once under one keeper.
     pub serial: BTreeSet<i64>,
+    /// The runs that are callbacks.
+    pub callbacks: BTreeSet<(i64, i64)>,
     /// The widest that a queue may be, as far as a keeper can know.
     pub widest: BTreeMap<String, usize>,
     /// The process id given last.
@@ -376,7 +378,7 @@ impl Keeper {
     }
 
     /// Panics if an attempt must not run beside those that do.
-    fn check_company(&self, order: &StartOrder, world: &World) {
+    fn check_company(&self, order: &StartOrder, world: &mut World) {
         let task = order.attempt.task;
         let beside = self.running_in(&order.queue);
         let widest = world.ledger.widest.get(&order.queue).copied().unwrap_or(usize::MAX);
@@ -384,8 +386,15 @@ impl Keeper {
         let Some(run) = order.attempt.run() else {
             return assert!(beside < 4, "too many mails at once");
         };
+        if order.env.contains(&b"TASKQ_TRIGGER=callback".to_vec()) {
+            world.ledger.callbacks.insert((run.job.0, run.number));
+            return;
+        }
+        let callbacks = &world.ledger.callbacks;
+        let is_callback = |run: RunId| callbacks.contains(&(run.job.0, run.number));
         let is_sibling = |process: &&Process| {
-            process.ends_at > world.mono && process.attempt.run().is_some_and(|other| other.job == run.job)
+            process.ends_at > world.mono
+                && process.attempt.run().is_some_and(|other| other.job == run.job && !is_callback(other))
         };
         let sibling = self.processes.values().chain(world.ledger.orphans.values()).find(is_sibling);
         assert!(

@@ -6,6 +6,7 @@
 
 mod arrays;
 mod audit;
+mod callbacks;
 mod chance;
 mod clients;
 mod daemon;

@@ -39,6 +39,10 @@ pub struct Row {
     pub cause: Option<String>,
     pub array: Option<i64>,
     pub index: Option<u32>,
+    pub callback: Option<String>,
+    /// The number of the run that a callback follows.
+    pub parent: Option<i64>,
+    pub parent_array: Option<i64>,
 }
 
 impl Row {
@@ -138,7 +142,7 @@ const COLUMNS: &str =
     "id, job_id, number, attempt, trigger, trigger_id, scheduled_at, fires, queue, rank, at_once,
     state, held, queued_at, keeper, stop_at, pid, started_at, finished_at, outcome, exit_code, signal,
     is_unattended, not_before, awaits, after_runs, cause,
-    array_id, array_index";
+    array_id, array_index, callback, parent_number, parent_array";
 
 fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
@@ -171,6 +175,9 @@ fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         cause: row.get(26)?,
         array: row.get(27)?,
         index: row.get(28)?,
+        callback: row.get(29)?,
+        parent: row.get(30)?,
+        parent_array: row.get(31)?,
     })
 }
 

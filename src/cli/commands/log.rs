@@ -176,7 +176,8 @@ fn find(reader: &Reader<'_>, text: &str, all: bool) -> Result<Found, Failure> {
 /// Returns the latest run that can have output: one that was neither missed nor skipped.
 fn latest_run(reader: &Reader<'_>, job: JobId, text: &str) -> Result<RunId, Failure> {
     let never_began = |outcome| matches!(outcome, Some(Outcome::Missed | Outcome::Skipped));
-    let mut filter = RunFilter { job: Some(job), limit: Some(100), ..RunFilter::default() };
+    let mut filter =
+        RunFilter { job: Some(job), no_callbacks: true, limit: Some(100), ..RunFilter::default() };
     let runs = reader.runs(&filter)?;
     if let Some(run) = runs.iter().find(|run| !never_began(run.outcome)) {
         return Ok(run.run);

@@ -201,7 +201,8 @@ fn finished_run(reader: &Reader<'_>, target: Target, text: &str) -> Result<RunVi
     let found = match target {
         Target::Run(run) => reader.run(run)?,
         Target::Job(job) | Target::Indices(job, ..) => {
-            let latest = RunFilter { job: Some(job), limit: Some(1), ..RunFilter::default() };
+            let latest =
+                RunFilter { job: Some(job), no_callbacks: true, limit: Some(1), ..RunFilter::default() };
             reader.runs(&latest)?.pop()
         }
     };

@@ -8,7 +8,7 @@ use crate::cli::context::{Context, Failure, parse_failure};
 use crate::cli::target::{self, Target};
 use crate::cli::view::ending::{Ended, answer_json, conclude};
 use crate::cli::waiting::{Left, Waiting, unlearned};
-use crate::domain::{JobId, JobKey, JobState, RunId, RunState, Span};
+use crate::domain::{JobId, JobKey, JobState, RunId, RunState, Span, TriggerKind};
 use crate::error::{Error, Result};
 use crate::schedule::parse_span;
 use crate::store::{JobFilter, Reader, RunFilter, RunView, StoreResult};
@@ -156,7 +156,7 @@ fn ended_job(reader: &Reader<'_>, job: JobId) -> StoreResult<Standing> {
     if reader.has_runs(&unfinished_of(job))? || reader.has_one_shot_fire(job)? {
         return Ok(Standing::Unfinished((reader.open_indices(job)? as usize).max(1)));
     }
-    let filter = RunFilter { job: Some(job), limit: Some(1), ..RunFilter::default() };
+    let filter = RunFilter { job: Some(job), no_callbacks: true, limit: Some(1), ..RunFilter::default() };
     Ok(match reader.runs(&filter)?.pop() {
         Some(run) => Standing::Ended(whole(reader, run)?),
         // It was removed.
@@ -252,8 +252,14 @@ fn wait_selected(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) 
         Some(tagged) => judged(reader, tagged),
         None => {
             // The runs from the beginning of the wait, and those that came later.
+            // They say nothing of their callbacks.
             let mut ended = ended_of(reader, &first)?;
-            let later = RunFilter { after: Some(newest), unfinished: false, ..unfinished.clone() };
+            let later = RunFilter {
+                after: Some(newest),
+                unfinished: false,
+                no_callbacks: true,
+                ..unfinished.clone()
+            };
             let later = reader.runs(&later)?.into_iter().filter(|run| run.state == RunState::Finished);
             ended.extend(later.map(|run| Ended::Run(Box::new(run))));
             Ok(ended)
@@ -279,8 +285,10 @@ fn wait_selected(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) 
 fn ended_of(reader: &Reader<'_>, runs: &[RunId]) -> StoreResult<Vec<Ended>> {
     let mut ended = Vec::new();
     for run in runs {
-        if let Standing::Ended(one) = ended_run(reader, *run)? {
-            ended.push(one);
+        match ended_run(reader, *run)? {
+            Standing::Ended(Ended::Run(run)) if run.trigger == TriggerKind::Callback => {}
+            Standing::Ended(one) => ended.push(one),
+            Standing::Unfinished(_) | Standing::NothingToJudge => {}
         }
     }
     Ok(ended)

@@ -26,6 +26,9 @@ pub enum Unset {
     KillAfter,
     Mail,
     Missed,
+    OnFailure,
+    OnFinish,
+    OnSuccess,
     Overlap,
     Priority,
     Queue,
@@ -47,6 +50,9 @@ words!(Unset {
     KillAfter = "kill-after",
     Mail = "mail",
     Missed = "missed",
+    OnFailure = "on-failure",
+    OnFinish = "on-finish",
+    OnSuccess = "on-success",
     Overlap = "overlap",
     Priority = "priority",
     Queue = "queue",
@@ -77,6 +83,9 @@ impl Unset {
                 (job.policy.missed.mode, job.policy.missed.within) =
                     (default.missed.mode, default.missed.within);
             }
+            Self::OnFailure => job.callbacks.failure = None,
+            Self::OnFinish => job.callbacks.finish = None,
+            Self::OnSuccess => job.callbacks.success = None,
             Self::Overlap => job.policy.overlap = default.overlap,
             Self::Priority => job.priority = 0,
             Self::Queue => job.queue = QueueName::default(),
@@ -126,6 +135,7 @@ impl JobOptions {
         if let Some(priority) = self.priority {
             job.priority = check_priority(priority).map_err(usage)?;
         }
+        job.callbacks = self.callbacks(what, std::mem::take(&mut job.callbacks))?;
         if let Some(mail) = self.mail(what)? {
             job.mail = Some(mail);
         }

@@ -343,6 +343,28 @@ pub struct JobOptions {
     )]
     pub mail: Option<String>,
 
+    /// Run SCRIPT after a run that succeeded
+    ///
+    /// SCRIPT is for /bin/sh -c, in the directory and environment of the
+    /// job. It is a run of its own, with the trigger `callback`, before
+    /// others in the queue. TASKQ_PARENT_RUN, TASKQ_PARENT_OUTCOME and
+    /// TASKQ_PARENT_EXIT_CODE are about the run that ended. It comes after
+    /// the last attempt, and once after a whole array.
+    #[arg(long, value_name = "SCRIPT", verbatim_doc_comment, help_heading = "Policies")]
+    pub on_success: Option<OsString>,
+
+    /// Run SCRIPT after a run that failed
+    ///
+    /// It failed, timed out, could not be started or was lost.
+    #[arg(long, value_name = "SCRIPT", verbatim_doc_comment, help_heading = "Policies")]
+    pub on_failure: Option<OsString>,
+
+    /// Run SCRIPT after a run, however it ended
+    ///
+    /// Also after one that was cancelled while it ran.
+    #[arg(long, value_name = "SCRIPT", verbatim_doc_comment, help_heading = "Policies")]
+    pub on_finish: Option<OsString>,
+
     /// The program and its arguments; no shell between
     ///
     /// All words after the program are its arguments, even options.

@@ -15,8 +15,8 @@ use crate::cli::view::tables::trigger_text;
 use crate::cli::zone::system_zone;
 use crate::daemon::NameClash;
 use crate::domain::{
-    After, Array, CommandLine, Dependency, EnvVar, Execution, Indices, JobName, Mail, MailFormat, Missed,
-    NewJob, Overlap, Policy, QueueName, Retry, Span, Tag, Timestamp, TriggerSpec,
+    After, Array, CallbackWhen, Callbacks, CommandLine, Dependency, EnvVar, Execution, Indices, JobName,
+    Mail, MailFormat, Missed, NewJob, Overlap, Policy, QueueName, Retry, Span, Tag, Timestamp, TriggerSpec,
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result, describe};
@@ -121,6 +121,7 @@ impl JobOptions {
             has_items: !items.is_empty(),
             items,
             mail: self.mail(&what)?,
+            callbacks: self.callbacks(&what, Callbacks::default())?,
             hold,
             execution: self.execution(here, &what)?,
         };
@@ -228,6 +229,21 @@ impl JobOptions {
             (true, Some(_)) => Ok(NameClash::Replace),
             (true, None) => Err(Error::usage(what, "`--replace` needs `--name`")),
         }
+    }
+
+    /// Reads the callbacks that are given, and takes the others from `base`.
+    pub(super) fn callbacks(&self, what: &str, mut base: Callbacks) -> Result<Callbacks> {
+        let given = [
+            (CallbackWhen::Success, &self.on_success),
+            (CallbackWhen::Failure, &self.on_failure),
+            (CallbackWhen::Finish, &self.on_finish),
+        ];
+        for (when, script) in given {
+            if let Some(script) = script {
+                *base.get_mut(when) = Some(check_script(script.clone().into_vec(), what)?);
+            }
+        }
+        Ok(base)
     }
 
     pub(super) fn mail(&self, what: &str) -> Result<Option<Mail>> {

@@ -129,7 +129,8 @@ pub const OPTIONS: &[(&str, &str, Advice)] = &[
     ("add", "--cpu --cpus --cpu-quota", Say("there is no limit of CPUs yet; add `taskset -c 0 COMMAND`")),
     ("add", "--nice", Say("there is no such option yet; add `nice -n 10 COMMAND`")),
     ("add", "--env-file", Say("there is no such option yet; use `-c 'set -a; . FILE; COMMAND'`")),
-    ("add", "--on-success --on-failure --on-finish --callback", Say(NO_CALLBACKS)),
+    ("", "--callback --notify --on-exit --on-end", Same("--on-finish")),
+    ("", "--on-error --on-fail", Same("--on-failure")),
     ("add", "--wait", Say("`taskq add` prints the id; wait with `taskq wait JOB`")),
     ("add", "--follow", Say("`taskq add` prints the id; follow with `taskq log -f JOB`")),
     ("add", "--dry-run", Say("preview a schedule with `taskq next --cron EXPR`")),
@@ -154,9 +155,6 @@ pub const VALUES: &[(&str, &str, &str, Advice)] = &[
     ("export", "FORMAT", "cron", Same("crontab")),
     ("export", "FORMAT", "timer", Same("systemd")),
 ];
-
-const NO_CALLBACKS: &str =
-    "there are no callbacks yet; `--mail ADDR,failed` mails, `taskq wait JOB` exits as the run";
 
 const NO_RESOURCES: &str =
     "there are no resources yet; a queue bounds one: `taskq queue set QUEUE --slots N`";

@@ -224,6 +224,8 @@ pub struct RunJson {
     finished_at: Option<Timestamp>,
     pid: Option<u32>,
     index: Option<u32>,
+    /// The run that a callback follows.
+    parent: Option<String>,
     unattended: bool,
     blocked: bool,
     /// The runs that it waited for.
@@ -307,6 +309,7 @@ impl From<&RunView> for RunJson {
             finished_at: run.finished_at,
             pid: run.pid,
             index: run.index,
+            parent: run.parent.clone(),
             unattended: run.unattended,
             blocked: run.blocked,
             after_runs: run

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
 
-use crate::domain::{self, MailFormat, MailWhen, Missed, MissedMode, NewJob, Overlap, Retry, Stdin, Tag};
+use crate::domain::{
+    self, CallbackWhen, MailFormat, MailWhen, Missed, MissedMode, NewJob, Overlap, Retry, Stdin, Tag,
+};
 use crate::schedule::parse_span;
 use crate::shown::{escaped, escaped_bytes};
 
@@ -154,6 +156,24 @@ const POLICIES: &[OptionView] = &[
             Some(causes) => format!("on {causes}"),
         })
     }),
+    row(
+        "on_success",
+        "On success",
+        |job| Bytes(script(job, CallbackWhen::Success)),
+        |job| script(job, CallbackWhen::Success).map(escaped_bytes),
+    ),
+    row(
+        "on_failure",
+        "On failure",
+        |job| Bytes(script(job, CallbackWhen::Failure)),
+        |job| script(job, CallbackWhen::Failure).map(escaped_bytes),
+    ),
+    row(
+        "on_finish",
+        "On finish",
+        |job| Bytes(script(job, CallbackWhen::Finish)),
+        |job| script(job, CallbackWhen::Finish).map(escaped_bytes),
+    ),
     row("mail", "Mail", mail, |job| {
         let mail = job.mail.as_ref()?;
         let when = match mail.when {
@@ -192,6 +212,10 @@ fn umask(job: &NewJob) -> String {
 
 fn tags(job: &NewJob) -> Vec<&str> {
     job.tags.iter().map(Tag::as_str).collect()
+}
+
+fn script(job: &NewJob, when: CallbackWhen) -> Option<&[u8]> {
+    job.callbacks.get(when).map(Vec::as_slice)
 }
 
 fn array(job: &NewJob) -> Option<String> {

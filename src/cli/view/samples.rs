@@ -100,6 +100,7 @@ pub fn runs() -> Vec<RunView> {
             blocked: false,
             after_runs: None,
             array: None,
+            parent: None,
             index: None,
             queued_at: started,
             stop_at: None,

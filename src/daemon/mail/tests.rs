@@ -19,6 +19,7 @@ fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
         blocked: false,
         after_runs: None,
         array: None,
+        parent: None,
         index: None,
         queued_at: at(0),
         stop_at: None,

@@ -4,7 +4,7 @@
 use std::fmt::Display;
 
 use super::job::called;
-use crate::domain::{JobId, Missed, Timestamp};
+use crate::domain::{CallbackWhen, JobId, Missed, Timestamp};
 use crate::store::JobView;
 
 /// Up to this many jobs are all named.
@@ -160,6 +160,11 @@ pub(super) fn warn_of_policies(job: &JobView, now: Timestamp, unsaid: &mut impl 
     }
     for dependency in &job.definition.after.dependencies {
         unsaid(format!("--after {dependency}"));
+    }
+    for when in CallbackWhen::ALL {
+        if job.definition.callbacks.get(*when).is_some() {
+            unsaid(format!("--on-{when}"));
+        }
     }
     if job.definition.priority != 0 {
         unsaid(format!("--priority {}", job.definition.priority));
