@@ -1,7 +1,7 @@
 //! The environment of a job, the report of its end, and its stop.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -310,8 +310,9 @@ fn a_keeper_has_as_many_descriptors_as_it_may_and_its_jobs_have_what_they_would_
             (End::Exited(0), "64\n0\n1\n2\n3\n".to_owned())
         );
     }
-    let held = fs::OpenOptions::new().write(true).open(gate).expect("they read");
-    drop(held);
+    // Open for reading too, so that those that come to the gate late find their line.
+    let mut held = fs::OpenOptions::new().read(true).write(true).open(gate).expect("it is there");
+    held.write_all(&[b'\n'; 100]).expect("a pipe holds that much");
     for _ in 1..=100 {
         daemon.finish();
     }
