@@ -3,8 +3,10 @@
 
 use std::fs;
 use std::io;
+use std::iter::repeat_with;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
@@ -13,6 +15,7 @@ use nix::unistd::{SysconfVar, sysconf};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Process {
     pub pid: u32,
+    pub parent: u32,
     pub group: u32,
     pub session: u32,
     /// It has ended and was not reaped.
@@ -42,6 +45,7 @@ fn parse(stat: &str) -> Option<Process> {
     let fields: Vec<&str> = after.split_ascii_whitespace().collect();
     Some(Process {
         pid: before.split_once(' ')?.0.parse().ok()?,
+        parent: fields.get(1)?.parse().ok()?,
         group: fields.get(2)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         is_zombie: matches!(*fields.first()?, "Z" | "X"),
@@ -49,9 +53,35 @@ fn parse(stat: &str) -> Option<Process> {
     })
 }
 
+/// Returns the children of the main thread of this process, also those that have ended and were not reaped;
+/// `None` if the kernel does not list them.
+pub(super) fn own_children() -> Option<Vec<u32>> {
+    let pid = std::process::id();
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    text.split_ascii_whitespace().map(|child| child.parse().ok()).collect()
+}
+
+/// How often an environment is read that seems empty.
+const ENVIRONMENT_READS: usize = 500;
+
 /// Returns the environment that a process was started with; empty if it may not be read.
+///
+/// It seems empty for a moment in execve(2), which is soon over.
 pub(super) fn environment(pid: u32) -> Vec<Vec<u8>> {
-    let text = fs::read(directory(pid).join("environ")).unwrap_or_default();
+    let read = || fs::read(directory(pid).join("environ")).unwrap_or_default();
+    let first = read();
+    // Threads of the kernel and zombies have neither a program nor an environment.
+    if !first.is_empty() || fs::read_link(directory(pid).join("exe")).is_err() {
+        return variables(&first);
+    }
+    let again = repeat_with(|| {
+        thread::yield_now();
+        read()
+    });
+    variables(&again.take(ENVIRONMENT_READS).find(|text| !text.is_empty()).unwrap_or_default())
+}
+
+fn variables(text: &[u8]) -> Vec<Vec<u8>> {
     text.split(|byte| *byte == 0).filter(|variable| !variable.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
@@ -89,9 +119,16 @@ mod tests {
     #[test]
     fn the_fields_are_found_after_any_name() {
         let stat = "7 (a) 9 9 (b) S 1 42 43 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4711 0 0";
-        let expected = Process { pid: 7, group: 42, session: 43, is_zombie: false, start_ticks: 4711 };
+        let expected =
+            Process { pid: 7, parent: 1, group: 42, session: 43, is_zombie: false, start_ticks: 4711 };
         assert_eq!(parse(stat), Some(expected));
         assert_eq!(parse("7 (cut"), None);
+    }
+
+    #[test]
+    fn the_children_of_the_main_thread_are_listed() {
+        // Tests run in other threads, whose children these are.
+        assert_eq!(own_children().unwrap_or_default(), [] as [u32; 0]);
     }
 
     #[test]

@@ -20,6 +20,10 @@ pub struct Running {
     pub started_at: Timestamp,
     /// The signals that it was and will be sent.
     pub stopping: Stopping,
+    /// The variables that only its processes have in their environment.
+    pub marks: Vec<Vec<u8>>,
+    /// Another keeper started it, so that its exit status stays unknown.
+    pub is_unattended: bool,
 }
 
 #[derive(Debug)]
@@ -30,7 +34,9 @@ enum State {
     Running {
         pid: u32,
     },
-    /// Its process is gone, and its output is on the way into its file.
+    /// Its first process is gone, and it waits for others, in its slot.
+    Lingering(Running),
+    /// Its processes are gone, and its output is on the way into its file.
     Settling {
         started: Option<(u32, Timestamp)>,
     },
@@ -100,12 +106,30 @@ impl Roster {
         assert!(replaced.is_none(), "a process id is given anew only after it was reaped");
     }
 
-    /// Returns the run that has this process.
-    pub fn running_mut(&mut self, pid: u32) -> Option<&mut Running> {
-        self.running.get_mut(&pid)
+    /// Returns the run whose first process this is.
+    pub fn led_by(&self, pid: u32) -> Option<&Running> {
+        self.running.get(&pid)
     }
 
-    /// Returns what has a process.
+    /// Returns an attempt that has processes.
+    pub fn run(&self, attempt: Attempt) -> Option<&Running> {
+        match self.attempts.get(&attempt)? {
+            State::Running { pid } => self.running.get(pid),
+            State::Lingering(run) => Some(run),
+            State::StandsBy { .. } | State::Settling { .. } | State::Ended(_) => None,
+        }
+    }
+
+    /// As `run`.
+    pub fn run_mut(&mut self, attempt: Attempt) -> Option<&mut Running> {
+        match self.attempts.get_mut(&attempt)? {
+            State::Running { pid } => self.running.get_mut(pid),
+            State::Lingering(run) => Some(run),
+            State::StandsBy { .. } | State::Settling { .. } | State::Ended(_) => None,
+        }
+    }
+
+    /// Returns the runs whose first process has not ended.
     pub fn running(&self) -> impl Iterator<Item = &Running> {
         self.running.values()
     }
@@ -115,11 +139,11 @@ impl Roster {
         self.queues.get(queue).into_iter().flat_map(|queue| &queue.waiting).map(|(order, _)| order.attempt)
     }
 
-    /// Returns the process of an attempt that has one.
+    /// Returns the first process of an attempt, unless it has ended.
     pub fn pid_of(&self, attempt: Attempt) -> Option<u32> {
         match self.attempts.get(&attempt)? {
             State::Running { pid } => Some(*pid),
-            State::StandsBy { .. } | State::Settling { .. } | State::Ended(_) => None,
+            State::StandsBy { .. } | State::Lingering(_) | State::Settling { .. } | State::Ended(_) => None,
         }
     }
 
@@ -130,7 +154,7 @@ impl Roster {
 
     /// Returns whether any attempt has a process.
     pub fn has_running(&self) -> bool {
-        !self.running.is_empty()
+        self.queues.values().any(|queue| queue.running > 0)
     }
 
     /// An attempt of another keeper began and has ended unseen; it is to be `ended`.
@@ -141,10 +165,34 @@ impl Roster {
     /// A process has ended: frees its slot. The run is to be `ended`. `None`: the process was not a run's.
     pub fn leave(&mut self, pid: u32) -> Option<Running> {
         let run = self.running.remove(&pid)?;
-        self.attempts.insert(run.attempt, State::Settling { started: Some((pid, run.started_at)) });
+        self.depart(&run);
+        Some(run)
+    }
+
+    /// The first process of a run has ended, and others have not: the run keeps its slot.
+    pub fn linger(&mut self, pid: u32) {
+        let run = self.running.remove(&pid).expect("it ran");
+        self.attempts.insert(run.attempt, State::Lingering(run));
+    }
+
+    /// Adds an attempt of another keeper, of which only other processes than the first are left.
+    pub fn lingers(&mut self, run: Running) {
+        self.queues.entry(run.queue.clone()).or_default().running += 1;
+        self.attempts.insert(run.attempt, State::Lingering(run));
+    }
+
+    /// The last process of a run that was lingering has ended: frees its slot. The run is to be `ended`.
+    pub fn leave_last(&mut self, attempt: Attempt) -> Option<Running> {
+        let Some(State::Lingering(run)) = self.attempts.get(&attempt) else { return None };
+        let run = run.clone();
+        self.depart(&run);
+        Some(run)
+    }
+
+    fn depart(&mut self, run: &Running) {
+        self.attempts.insert(run.attempt, State::Settling { started: Some((run.pid, run.started_at)) });
         let queue = self.queues.get_mut(&run.queue).expect("a queue stays while a run holds a slot of it");
         queue.running -= 1;
-        Some(run)
     }
 
     /// Takes an attempt that stands by out of its queue, to be `ended`. False: it does not stand by.
@@ -195,6 +243,7 @@ impl Roster {
             let started = match state {
                 State::StandsBy { .. } => None,
                 State::Running { pid } => Some((*pid, self.running[pid].started_at)),
+                State::Lingering(run) => Some((run.pid, run.started_at)),
                 State::Settling { started } => *started,
                 State::Ended(_) => return None,
             };
@@ -207,7 +256,9 @@ impl Roster {
     pub fn results(&self) -> Vec<Ended> {
         let ended = |state: &State| match state {
             State::Ended(ended) => Some(ended.clone()),
-            State::StandsBy { .. } | State::Running { .. } | State::Settling { .. } => None,
+            State::StandsBy { .. } | State::Running { .. } | State::Lingering(_) | State::Settling { .. } => {
+                None
+            }
         };
         let mut results: Vec<Ended> = self.attempts.values().filter_map(ended).collect();
         results.sort_by_key(|ended| ended.finished_at);
@@ -275,6 +326,8 @@ mod tests {
                 pid: u32::try_from(job).expect("small"),
                 started_at: Timestamp::default(),
                 stopping: Stopping::new(Duration::ZERO, None, Duration::ZERO),
+                marks: Vec::new(),
+                is_unattended: false,
             });
             started.push(job);
         }
@@ -353,6 +406,21 @@ mod tests {
         assert_eq!(roster.known()[0].started, Some((1, Timestamp::default())));
         assert_eq!((roster.pid_of(attempt(1)), roster.withdraw(attempt(1))), (None, false));
         assert!(!roster.acknowledge(attempt(1)), "its result was not reported");
+    }
+
+    #[test]
+    fn a_run_that_waits_for_its_last_processes_keeps_its_slot_and_its_place_but_not_its_number() {
+        let mut roster = Roster::default();
+        roster.enqueue(order(1, "q", 1), StartExtras::default());
+        roster.enqueue(order(2, "q", 1), StartExtras::default());
+        fill(&mut roster, "q");
+        roster.linger(1);
+        assert_eq!((fill(&mut roster, "q"), roster.has_running()), (Vec::new(), true));
+        assert_eq!(roster.known()[0].started, Some((1, Timestamp::default())));
+        assert!(roster.led_by(1).is_none() && roster.run(attempt(1)).is_some());
+        assert!(roster.leave_last(attempt(2)).is_none());
+        roster.leave_last(attempt(1)).expect("it lingers");
+        assert_eq!((fill(&mut roster, "q"), roster.run(attempt(1))), (vec![2], None));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! It wakes up only when a child ends, the daemon sends bytes or a deadline is reached.
 
 mod attempts;
+mod ending;
 mod unattended;
 
 use std::collections::{BTreeSet, HashMap};
@@ -31,6 +32,7 @@ use super::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSI
 use super::roster::Roster;
 use super::search::Survey;
 use super::{LOG_DIRECTORY, SOCKET, exit_marker, setup};
+use ending::Lingering;
 
 /// How many orders are obeyed in one turn. A thousand starts take a second, which is too long for timeouts
 /// and for runs that wait for a slot.
@@ -85,7 +87,8 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
         clock,
         roster: Roster::default(),
         deadlines: BTreeSet::new(),
-        orphaned_groups: HashMap::new(),
+        doomed: Vec::new(),
+        lingering: HashMap::new(),
         delays: HashMap::new(),
         refused: HashMap::new(),
         settling: HashMap::new(),
@@ -124,19 +127,21 @@ struct Server<'a> {
     instance: KeeperInstance,
     clock: &'a dyn Clock,
     roster: Roster,
-    /// When which group is due for a signal.
-    deadlines: BTreeSet<(Duration, u32)>,
-    /// Groups that got TERM and whose leader has ended, with the time at which the rest is killed.
-    orphaned_groups: HashMap<u32, Duration>,
+    /// When which run is due for a signal.
+    deadlines: BTreeSet<(Duration, Attempt)>,
+    /// Runs that are due for KILL.
+    doomed: Vec<Attempt>,
+    /// Runs whose first process has ended and others have not.
+    lingering: HashMap<Attempt, Lingering>,
     /// Queues whose next start the system has refused, with the time at which it is tried again.
     delays: HashMap<String, Duration>,
     /// Attempts that could not be started, with the time of the first try.
     refused: HashMap<Attempt, Duration>,
     /// Results whose output is not in its file yet.
     settling: HashMap<Attempt, Ended>,
-    /// The processes of runs that another keeper started, by the run's process group.
-    unattended: HashMap<u32, Vec<OwnedFd>>,
-    /// All processes, while the daemon asks for some of them.
+    /// The first processes of runs that another keeper started, by process id.
+    unattended: HashMap<u32, OwnedFd>,
+    /// All processes, while a turn's orders are about some of them.
     survey: Option<Survey>,
     connection: Option<Connection>,
     /// Until the first hello: how long to wait for it.
@@ -172,6 +177,10 @@ impl Server<'_> {
             }
             self.expire();
             self.read_orders();
+            if !self.is_behind() {
+                self.kill_doomed();
+                self.survey = None;
+            }
             for settled in self.drain.answers() {
                 self.conclude_settled(settled);
             }
@@ -222,7 +231,12 @@ impl Server<'_> {
     /// Returns whether many orders that start at once have arrived: then timeouts come first, and reaping
     /// waits. It does not wait if a start needs the slot.
     fn is_starting_many(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| connection.behind) && !self.roster.has_waiting()
+        self.is_behind() && !self.roster.has_waiting()
+    }
+
+    /// Returns whether orders have arrived that were not read.
+    fn is_behind(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.behind)
     }
 
     /// Sleeps until there is something to do.
@@ -246,8 +260,9 @@ impl Server<'_> {
             events.set(PollFlags::POLLOUT, channel.wants_write());
             fds.push(PollFd::new(channel.as_fd(), events));
         }
-        let unattended = fds.len();
-        fds.extend(self.unattended_fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        let processes = fds.len();
+        let awaited = self.unattended.values().map(AsFd::as_fd).chain(self.lingering_fds());
+        fds.extend(awaited.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         // Interrupted means a signal, most likely SIGCHLD: a slot may be free, and another poll would only
         // cost time.
         match ppoll(&mut fds, poll_timeout.map(TimeSpec::from_duration), None) {
@@ -256,7 +271,7 @@ impl Server<'_> {
             Err(errno) => return Err(errno.into()),
         }
         let ready = |at: usize| fds[at].any() == Some(true);
-        let children = ready(0) || (unattended..fds.len()).any(ready);
+        let children = ready(0) || (processes..fds.len()).any(ready);
         Ok(Ready { children, newcomer: listener.is_some_and(ready) })
     }
 
@@ -283,8 +298,7 @@ impl Server<'_> {
 
     fn is_idle(&self) -> bool {
         let waits = self.idle_until.is_some_and(|until| self.clock.monotonic() < until);
-        let keeps =
-            !self.roster.is_empty() || !self.orphaned_groups.is_empty() || self.drain.has_open_pipes();
+        let keeps = !self.roster.is_empty() || self.drain.has_open_pipes();
         self.connection.is_none() && !keeps && !waits
     }
 
@@ -317,7 +331,6 @@ impl Server<'_> {
                 Ok(Some(message)) => self.obey(message),
                 Ok(None) => {
                     connection.behind = false;
-                    self.survey = None;
                     // A daemon is gone only now that its last order was obeyed: the next one's hello must
                     // name it. Half a message does not count: its sender cannot have relied on it.
                     if connection.channel.is_ended() {

@@ -1,4 +1,4 @@
-//! Owns: when a process group gets which signal, and the reported cause.
+//! Owns: when a run gets which signal, and the reported cause.
 //! Never: sending it, or reading a clock: it is pure.
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::domain::StopCause;
 /// A signal that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopSignal {
-    /// TERM, and CONT so that a stopped group sees it.
+    /// TERM, and CONT so that stopped processes see it.
     Terminate,
     Kill,
 }
@@ -52,15 +52,7 @@ impl Stopping {
         }
     }
 
-    /// Returns when a group whose leader has ended is to be killed.
-    pub fn kill_at(&self) -> Option<Duration> {
-        match self.stage {
-            Stage::Terminated { kill_at, .. } => Some(kill_at),
-            Stage::Untouched { .. } | Stage::Killed { .. } => None,
-        }
-    }
-
-    /// Returns whether KILL was sent to the whole group.
+    /// Returns whether KILL is due, or was sent.
     pub fn is_killed(&self) -> bool {
         matches!(self.stage, Stage::Killed { .. })
     }
@@ -133,7 +125,7 @@ mod tests {
         let mut terminated = Stopping::new(at(0), Some(at(1)), at(10));
         terminated.expire(at(1));
         assert_eq!(terminated.cancel(at(2), true), Some(StopSignal::Kill));
-        assert_eq!((terminated.cause(), terminated.kill_at()), (Some(StopCause::TimedOut), None));
+        assert_eq!((terminated.cause(), terminated.deadline()), (Some(StopCause::TimedOut), None));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Owns: what our crates have no safe form of: posix_spawn(3), wait4(2), pidfd_open(2), close_range(2), and
-//! what a child does between fork(2) and execve(2) to become another user. The only unsafe code beside
-//! `memory`.
+//! Owns: what our crates have no safe form of: posix_spawn(3), wait4(2), pidfd_open(2) and
+//! pidfd_send_signal(2), close_range(2), and what a child does between fork(2) and execve(2) to become
+//! another user. The only unsafe code beside `memory`.
 //! Never: deciding anything about what was reaped, or which user a child becomes.
 
 #![expect(clippy::disallowed_types, reason = "what a child does before execve(2) is added to its command")]
@@ -193,6 +193,25 @@ pub fn open_process(pid: u32) -> io::Result<OwnedFd> {
     let fd = libc::c_int::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)?;
     // SAFETY: the call has made this descriptor, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sends a signal to a process that may be nobody's child.
+///
+/// # Errors
+/// `ESRCH` if it has ended and was reaped; `EPERM` if it has become another user.
+pub fn signal_process(process: BorrowedFd<'_>, signal: Signal) -> Result<(), Errno> {
+    // SAFETY: pidfd_send_signal(2) takes integers and, for the details of the signal, a null pointer, with
+    // which it fills them in as kill(2) does.
+    let sent = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            process.as_raw_fd(),
+            signal as libc::c_int,
+            ptr::null::<libc::siginfo_t>(),
+            0 as libc::c_uint,
+        )
+    };
+    Errno::result(sent).map(drop)
 }
 
 /// Moves a descriptor that stays open beyond those that a run may have: posix_spawn(3) wants the ones that it

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use nix::sys::signal::Signal;
 
 use crate::check::{count, finish, run};
-use crate::harness::{Beside, Daemon, MARKS, Store, bytes, gated, open, served};
+use crate::harness::{Beside, Daemon, MARKS, Store, bytes, gated, open, rest, served};
 use crate::processes::{children, eventually, freeze, outlive, reaped, send};
 
 pub const UNATTENDED: &str = "SELECT count(*) FROM run WHERE state = 'running' AND is_unattended = 1";
@@ -163,6 +163,21 @@ fn an_unattended_run_is_reached_by_cancel_and_by_its_timeout_and_counted_by_over
     store.ok(&["cancel", "1.1"]);
     assert_eq!(store.wait("1.1"), 130);
     store.ok(&["cancel", "1"]);
+    finish(&store, daemon);
+}
+
+#[test]
+fn a_cancel_of_an_unattended_run_ends_what_has_left_its_session_too() {
+    let (store, mut daemon) = served();
+    store.fifos(&["alive", "ready"]);
+    let leave = "setsid sh -c 'exec >/dev/null 2>&1; echo up >ready; exec sleep 1000'";
+    store.add(&[], &format!("{MARKS}exec 9>alive; ({leave} &); exec sleep 1000"));
+    let alive = store.held("alive");
+    assert_eq!(store.read_fifo("ready"), "up\n");
+    kill_keeper(&store, &mut daemon, 1);
+    store.ok(&["cancel", "--wait", "1"]);
+    assert_eq!(rest(alive), "", "nothing of it is left");
+    assert_eq!(run(&store, "1.1").end(), ("cancelled", None, None));
     finish(&store, daemon);
 }
 

@@ -1,6 +1,7 @@
 //! The keeper as a real process: its promises to the daemon and to the jobs.
 #![allow(clippy::disallowed_types, reason = "tests start programs")]
 
+mod ends;
 mod extras;
 mod harness;
 mod jobs;

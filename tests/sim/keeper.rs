@@ -235,6 +235,8 @@ impl Keeper {
             pid: process.pid,
             started_at: process.started_at,
             stopping,
+            marks: Vec::new(),
+            is_unattended: process.is_unattended,
         });
         self.processes.insert(process.pid, process);
     }
@@ -410,8 +412,8 @@ impl Keeper {
         world: &mut World,
         step: impl FnOnce(&mut Stopping, Duration) -> Option<StopSignal>,
     ) {
-        let run = self.roster.running_mut(pid).expect("it has a process");
         let process = self.processes.get_mut(&pid).expect("as the roster");
+        let run = self.roster.run_mut(process.attempt).expect("it has a process");
         let signal = step(&mut run.stopping, world.monotonic());
         match signal {
             None => return,

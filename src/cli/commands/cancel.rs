@@ -22,9 +22,10 @@ pub const WHAT: &str = "cancel";
 
 /// Cancel jobs or runs
 ///
-/// A waiting run is dropped. The process group of a running run gets TERM, and
-/// KILL after its --kill-after. A cancelled job also stops firing, and its name
-/// is free for another job. To cancel something that has finished is an error.
+/// A waiting run is dropped. All processes of a running run get TERM, and KILL
+/// after its --kill-after; it ends when the last of them has ended. A cancelled
+/// job also stops firing, and its name is free for another job. To cancel
+/// something that has finished is an error.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,

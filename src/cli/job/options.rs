@@ -238,7 +238,7 @@ pub struct JobOptions {
 
     /// Stop a run after SPAN; default: never
     ///
-    /// The whole process group gets TERM, then KILL (see --kill-after).
+    /// All processes of the run get TERM, then KILL (see --kill-after).
     /// The outcome is `timed_out`.
     #[arg(
         long,

@@ -8,9 +8,9 @@ use crate::domain::{End, Span, StopCause, Timestamp, Usage};
 use crate::keeper::drain::Settled;
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, StartExtras, StartOrder};
 use crate::keeper::roster::Running;
-use crate::keeper::stopping::{StopSignal, Stopping};
+use crate::keeper::stopping::Stopping;
 use crate::keeper::sys::{self, Reaped};
-use crate::keeper::{group, process};
+use crate::keeper::{process, search};
 
 /// The pause after the system had no process, memory, descriptor or room left to start an attempt with.
 const DELAY: Duration = Duration::from_secs(1);
@@ -63,30 +63,29 @@ impl Server<'_> {
         };
         self.refused.remove(&attempt);
         self.drain.watch(attempt, outlet, now);
-        // The number is in use again, so the group that once had it is empty.
-        if let Some(kill_at) = self.orphaned_groups.remove(&pid) {
-            self.deadlines.remove(&(kill_at, pid));
-        }
         let timeout = order.timeout.map(Span::as_duration);
         let stopping = Stopping::new(now, timeout, order.kill_after.as_duration());
-        self.add_running(Running { attempt, queue: order.queue, pid, started_at, stopping });
+        let marks = search::marks(&order.env);
+        let run =
+            Running { attempt, queue: order.queue, pid, started_at, stopping, marks, is_unattended: false };
+        self.watch_deadline(&run);
+        self.roster.started(run);
         self.report(&FromKeeper::Started { attempt, pid, at: started_at });
     }
 
-    /// Adds a run that has a process.
-    pub(super) fn add_running(&mut self, run: Running) {
+    /// A run has a process, and perhaps a timeout.
+    pub(super) fn watch_deadline(&mut self, run: &Running) {
         if let Some(at) = run.stopping.deadline() {
-            self.deadlines.insert((at, run.pid));
+            self.deadlines.insert((at, run.attempt));
         }
-        self.roster.started(run);
     }
 
     pub(super) fn stop(&mut self, attempt: Attempt, at_once: bool) {
         // A run that has ended by itself must not count as stopped.
         self.reap();
         let now = self.clock.monotonic();
-        match self.roster.pid_of(attempt) {
-            Some(leader) => self.advance_stopping(leader, |stopping| stopping.cancel(now, at_once)),
+        match self.roster.run(attempt) {
+            Some(_) => self.advance_stopping(attempt, |stopping| stopping.cancel(now, at_once)),
             None => self.recall(attempt, Some(StopCause::Cancelled)),
         }
     }
@@ -124,69 +123,39 @@ impl Server<'_> {
         }
         // A run that has ended by itself must not count as stopped.
         self.reap();
-        while let Some((at, leader)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
-            self.deadlines.remove(&(at, leader));
-            if self.orphaned_groups.remove(&leader).is_some() {
-                group::kill_orphaned_group(leader);
-            } else {
-                self.advance_stopping(leader, |stopping| stopping.expire(now));
-            }
+        while let Some((at, attempt)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
+            self.deadlines.remove(&(at, attempt));
+            self.advance_stopping(attempt, |stopping| stopping.expire(now));
         }
+        self.kill_doomed();
     }
 
-    /// Takes the next step in the stopping of a run, and sends its signal.
-    fn advance_stopping(&mut self, leader: u32, step: impl FnOnce(&mut Stopping) -> Option<StopSignal>) {
-        let run = self.roster.running_mut(leader).expect("a deadline goes away with its run");
-        let before = run.stopping.deadline();
-        if let Some(signal) = step(&mut run.stopping) {
-            group::signal_group(leader, signal);
-        }
-        let after = run.stopping.deadline();
-        if before != after {
-            before.map(|at| self.deadlines.remove(&(at, leader)));
-            after.map(|at| self.deadlines.insert((at, leader)));
-        }
-    }
-
-    /// Reaps every child that has ended, looks for the ends of unattended runs, and gives their slots away.
+    /// Reaps every child that has ended, looks for the ends of other processes that runs wait for, and gives
+    /// the slots of ended runs away.
     pub(super) fn reap(&mut self) {
-        let mut ends: Vec<(Running, Reaped, Timestamp)> = Vec::new();
-        let mut has_reaped_orphans = false;
+        let mut leaders = Vec::new();
         while let Some(reaped) = sys::reap_one() {
-            match self.roster.leave(reaped.pid) {
-                Some(run) => ends.push((run, reaped, self.clock.now())),
-                None => has_reaped_orphans = true,
+            if self.roster.led_by(reaped.pid).is_some_and(|run| !run.is_unattended) {
+                leaders.push((reaped, self.clock.now()));
             }
         }
-        for pid in self.unattended_ends() {
-            if let Some(run) = self.roster.leave(pid) {
-                ends.push((run, Reaped { pid, end: End::Lost, usage: Usage::default() }, self.clock.now()));
-            }
-        }
-        if has_reaped_orphans {
-            self.forget_dead_groups();
-        }
-        // Only now that everything was reaped: a zombie counts as a member. A killed group is dead, if
-        // perhaps not quite yet.
-        let group_alive: Vec<bool> =
-            ends.iter().map(|(run, ..)| !run.stopping.is_killed() && group::is_alive(run.pid)).collect();
+        let lost = |pid| Reaped { pid, end: End::Lost, usage: Usage::default() };
+        leaders.extend(self.unattended_ends().into_iter().map(|pid| (lost(pid), self.clock.now())));
+        // Only now that everything was reaped: a zombie is a process too.
+        let departed = self.part(leaders);
         // A free slot is time lost: the next run starts before anything is done about the last.
-        for (run, ..) in &ends {
+        for (run, ..) in &departed {
             self.fill(&run.queue);
         }
-        for ((run, reaped, finished_at), group_alive) in ends.into_iter().zip(group_alive) {
-            self.left(&run, reaped, finished_at, group_alive);
+        for (run, reaped, finished_at) in departed {
+            self.left(&run, reaped, finished_at);
         }
     }
 
-    /// A run's leader has ended. Its result waits until its output is in the file.
-    fn left(&mut self, run: &Running, reaped: Reaped, finished_at: Timestamp, group_alive: bool) {
+    /// A run has ended. Its result waits until its output is in the file.
+    fn left(&mut self, run: &Running, reaped: Reaped, finished_at: Timestamp) {
         if let Some(at) = run.stopping.deadline() {
-            self.deadlines.remove(&(at, run.pid));
-        }
-        if let Some(kill_at) = run.stopping.kill_at().filter(|_| group_alive) {
-            self.orphaned_groups.insert(run.pid, kill_at);
-            self.deadlines.insert((kill_at, run.pid));
+            self.deadlines.remove(&(at, run.attempt));
         }
         self.settle(Ended {
             pid: run.pid,
@@ -211,12 +180,6 @@ impl Server<'_> {
         if let Some(ended) = self.settling.remove(&settled.attempt) {
             let (output_bytes, is_output_open) = (settled.output_bytes, settled.is_open);
             self.conclude(Ended { output_bytes, is_output_open, ..ended });
-        }
-    }
-
-    fn forget_dead_groups(&mut self) {
-        for (leader, kill_at) in self.orphaned_groups.extract_if(|leader, _| !group::is_alive(*leader)) {
-            self.deadlines.remove(&(kill_at, leader));
         }
     }
 

@@ -2,18 +2,17 @@
 //! Never: how they are found (see `search`).
 
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::OwnedFd;
 
 use super::Server;
-use crate::domain::End;
+use super::ending::{Lingering, is_alive};
+use crate::domain::{End, Usage};
 use crate::keeper::pipe;
 use crate::keeper::protocol::{Ended, FromKeeper, SeekOrder};
 use crate::keeper::roster::Running;
 use crate::keeper::search::{Found, Survey};
 use crate::keeper::stopping::Stopping;
-use crate::keeper::sys;
+use crate::keeper::sys::{self, Reaped};
 
 impl Server<'_> {
     /// Drains the pipes that the earlier keeper has left, so that no writer waits.
@@ -30,8 +29,7 @@ impl Server<'_> {
         let attempt = order.attempt;
         if self.roster.knows(attempt) {
             // The daemon that asked first may have died before it had the answer.
-            let pid = self.roster.pid_of(attempt);
-            if let Some(run) = pid.and_then(|pid| self.roster.running_mut(pid)) {
+            if let Some(run) = self.roster.run(attempt) {
                 let (pid, at) = (run.pid, run.started_at);
                 self.report(&FromKeeper::Unattended { attempt, keeper: self.instance, pid, at });
             }
@@ -45,7 +43,8 @@ impl Server<'_> {
             return;
         }
         let survey = self.survey.get_or_insert_with(|| Survey::take(now));
-        match survey.find(&order, &pipe).filter(|found| self.roster.running_mut(found.group).is_none()) {
+        let is_taken = |found: &Found| found.has_leader && self.roster.led_by(found.pid).is_some();
+        match survey.find(&order, &pipe).filter(|found| !is_taken(found)) {
             Some(found) => self.attend(order, found),
             None => {
                 self.roster.settle_unseen(attempt, order.started);
@@ -60,27 +59,30 @@ impl Server<'_> {
         let ran = self.clock.now().since(found.started_at).as_duration();
         let timeout = order.timeout.map(|timeout| timeout.as_duration().saturating_sub(ran));
         let stopping = Stopping::new(self.clock.monotonic(), timeout, order.kill_after.as_duration());
-        let (attempt, pid, started_at) = (order.attempt, found.group, found.started_at);
+        let (attempt, pid, started_at) = (order.attempt, found.pid, found.started_at);
         self.roster.widen(&order.queue, order.slots);
-        let processes = found.processes.into_iter();
-        self.unattended.insert(pid, processes.map(|fd| sys::move_up(fd, self.limit)).collect());
-        self.add_running(Running { attempt, queue: order.queue, pid, started_at, stopping });
+        let (queue, marks) = (order.queue, order.marks);
+        let run = Running { attempt, queue, pid, started_at, stopping, marks, is_unattended: true };
+        self.watch_deadline(&run);
+        let mut processes: Vec<OwnedFd> =
+            found.processes.into_iter().map(|fd| sys::move_up(fd, self.limit)).collect();
+        match processes.pop() {
+            Some(leader) if found.has_leader => {
+                self.roster.started(run);
+                self.unattended.insert(pid, leader);
+            }
+            other => {
+                self.roster.lingers(run);
+                processes.extend(other);
+                let reaped = Reaped { pid, end: End::Lost, usage: Usage::default() };
+                self.lingering.insert(attempt, Lingering { reaped, processes });
+            }
+        }
         self.report(&FromKeeper::Unattended { attempt, keeper: self.instance, pid, at: started_at });
     }
 
-    /// Returns what to wait for.
-    pub(super) fn unattended_fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.unattended.values().flatten().map(AsFd::as_fd)
-    }
-
-    /// Returns the runs whose last process has ended.
+    /// Returns the first processes that have ended.
     pub(super) fn unattended_ends(&mut self) -> Vec<u32> {
-        self.unattended.values_mut().for_each(|processes| processes.retain(is_alive));
-        self.unattended.extract_if(|_, processes| processes.is_empty()).map(|(pid, _)| pid).collect()
+        self.unattended.extract_if(|_, process| !is_alive(process)).map(|(pid, _)| pid).collect()
     }
-}
-
-fn is_alive(process: &OwnedFd) -> bool {
-    let mut fds = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
-    poll(&mut fds, PollTimeout::ZERO) == Ok(0)
 }
