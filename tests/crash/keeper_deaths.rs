@@ -13,7 +13,7 @@ use crate::processes::{children, eventually, freeze, outlive, reaped, send};
 pub const UNATTENDED: &str = "SELECT count(*) FROM run WHERE state = 'running' AND is_unattended = 1";
 
 /// Kills the keeper, and waits until the next one has found and watches this many runs.
-fn kill_keeper(store: &Store, daemon: &mut Daemon, runs: i64) {
+pub fn kill_keeper(store: &Store, daemon: &mut Daemon, runs: i64) {
     store.until_running(runs);
     let instance: i64 = store
         .database()

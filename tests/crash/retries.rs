@@ -3,8 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::check::is_whole;
-use crate::harness::Store;
+use crate::check::{is_whole, run};
+use crate::harness::{Store, open, served};
+use crate::keeper_deaths::kill_keeper;
+use crate::processes::outlive;
 use crate::storm::{Random, kill_daemons};
 
 const RUNS: usize = 60;
@@ -68,5 +70,42 @@ fn no_attempt_is_doubled_or_left_out_while_daemon_and_keeper_are_killed() {
     let daemon = store.daemon();
     store.wait_all();
     check(&store);
+    store.close(daemon);
+}
+
+/// Its first attempt leaves three processes, each of which waits at a gate of its own: one in its group, one
+/// in a session of its own with its output, and one in a session of its own that has closed its output. The
+/// second attempt fails if one of them is there.
+const LEAVERS: &str = "
+    if [ $TASKQ_ATTEMPT = 2 ]; then [ ! -e busy1 ] && [ ! -e busy2 ] && [ ! -e busy3 ]; exit; fi
+    stay() { mkdir busy$1; echo up >ready$1; read x <stay$1; rmdir busy$1; }
+    stay 1 &
+    export STAY='mkdir busy$N; echo up >ready$N; read x <stay$N; rmdir busy$N'
+    (N=2 setsid sh -c \"$STAY\" &)
+    (N=3 setsid sh -c \"exec >/dev/null 2>&1; $STAY\" &)
+    read x <gate";
+
+#[test]
+fn a_run_is_not_tried_again_before_the_last_of_its_unattended_processes_has_ended() {
+    let (store, mut daemon) = served();
+    let gates = ["stay1", "stay2", "stay3", "gate"];
+    store.fifos(&gates);
+    store.fifos(&["ready1", "ready2", "ready3"]);
+    store.add(&["--retries", "1", "--retry-on", "lost", "--retry-delay", "1ms"], LEAVERS);
+    for name in ["ready1", "ready2", "ready3"] {
+        assert_eq!(store.read_fifo(name), "up\n");
+    }
+    let [stay1, stay2, stay3, gate] = gates.map(|name| store.gate(name));
+    kill_keeper(&store, &mut daemon, 1);
+    let leader = run(&store, "1.1").pid();
+    open(gate);
+    outlive("the first process ends", leader);
+    for stay in [stay1, stay2, stay3] {
+        // One that nobody watches any more would be tried again before this has run.
+        assert_eq!(store.run_script("true"), 0);
+        assert!(store.ok(&["runs", "1"]).contains("running (unattended)"), "{}", store.ok(&["runs", "1"]));
+        open(stay);
+    }
+    assert_eq!(store.wait("1"), 0, "the second attempt found none of the first");
     store.close(daemon);
 }
