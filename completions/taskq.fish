@@ -41,6 +41,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "events" -d 'List events
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "run" -d 'Run jobs now, in addition to their schedule'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "retry" -d 'Run finished jobs again'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "cancel" -d 'Cancel jobs or runs'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "signal" -d 'Send a signal to running runs'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "set" -d 'Change the options of a job'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "rename" -d 'Give a job another name'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "remove" -d 'Remove jobs with their history'
@@ -223,6 +224,12 @@ complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l wait -d 'Return w
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l yes -d 'With --all: cancel recurring jobs without a question'
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand cancel" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand signal" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand signal" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand signal" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand signal" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'

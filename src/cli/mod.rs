@@ -28,7 +28,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
     add, cancel, crontab, daemon, events, export, help, import as import_command, keeper, list, log, next,
-    pause, prune, queue, remove, rename, resume, retry, run, runs, set, show, status, version, wait,
+    pause, prune, queue, remove, rename, resume, retry, run, runs, set, show, signal, status, version, wait,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -127,6 +127,8 @@ pub enum Command {
     Retry(retry::RetryArgs),
     /// Cancel jobs or runs
     Cancel(cancel::CancelArgs),
+    /// Send a signal to running runs
+    Signal(signal::SignalArgs),
     /// Change the options of a job
     Set(Box<set::SetArgs>),
     /// Give a job another name
@@ -196,6 +198,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Run(args) => run::run(context, &args),
         Command::Retry(args) => retry::run(context, &args),
         Command::Cancel(args) => cancel::run(context, &args),
+        Command::Signal(args) => signal::run(context, &args),
         Command::Set(args) => set::run(context, *args),
         Command::Rename(args) => rename::run(context, &args),
         Command::Remove(args) => remove::run(context, &args),

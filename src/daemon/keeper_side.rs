@@ -190,6 +190,14 @@ impl KeeperSide {
                 }
             }
         }
+        let takes_signals = self.keeper.is_some_and(KeeperId::takes_signals);
+        let is_signal = |order: &ToKeeper| matches!(order, ToKeeper::Signal { .. });
+        if !takes_signals && orders.iter().any(is_signal) {
+            // A client has asked while the keeper was replaced.
+            warn!("cannot send a signal: the keeper is an earlier taskq's, or is not there yet");
+            let others: Vec<ToKeeper> = orders.iter().filter(|order| !is_signal(order)).cloned().collect();
+            return self.send(&others, now);
+        }
         let Some(link) = &mut self.link else { return Vec::new() };
         let mut ends = Vec::new();
         // If one is too long, none is sent: then send them one by one.

@@ -4,6 +4,7 @@
 
 mod adding;
 mod agenda;
+mod at_once;
 mod batching;
 mod catch_up;
 mod dependencies;
@@ -25,13 +26,13 @@ mod run_lines;
 mod serve;
 mod settings;
 mod sources;
-mod stops;
 mod subscription;
 mod timer;
 mod turn;
 
 pub use adding::{AddAnswer, AddRequest, Adding, ClientRequest, add, add_job, add_once};
 pub use agenda::{Agenda, Deadline, NextWake, Timer};
+pub use at_once::{AtOnce, can_signal, order_at_once};
 pub use catch_up::{Beginning, CatchUp, begin, resume_job, uncommitted_stops};
 pub use dependencies::{check_batch, refused_change};
 pub use doors::is_listening;
@@ -45,7 +46,6 @@ pub use poke::Poke;
 pub use pruning::{ForgottenJob, PrunePlace, PruneStep, Pruning, find_forgotten, forget};
 pub use serve::serve;
 pub use settings::Settings;
-pub use stops::{Stop, stop_at_once};
 pub use subscription::{Subscription, Unconnected, WaitEnd};
 pub use turn::{TurnInput, TurnOutput, turn};
 

@@ -13,9 +13,9 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg};
 
+use super::at_once::{self, AtOnce, DATAGRAM_BYTES_MAX};
 use super::lock::wake_holder;
 use super::sockets;
-use super::stops::{self, DATAGRAM_BYTES_MAX, Stop};
 
 const WILL_WRITE: &[u8] = b"?";
 const WROTE: &[u8] = b"!";
@@ -70,14 +70,14 @@ pub(super) enum ClientMessage {
     /// The client with this process id will write.
     WillWrite(i32),
     Wrote(i32),
-    Stop(Stop),
+    AtOnce(AtOnce),
 }
 
 fn read(pid: i32, datagram: &[u8]) -> Option<ClientMessage> {
     match datagram {
         WILL_WRITE => Some(ClientMessage::WillWrite(pid)),
         WROTE => Some(ClientMessage::Wrote(pid)),
-        other => stops::read(other).map(ClientMessage::Stop),
+        other => at_once::read(other).map(ClientMessage::AtOnce),
     }
 }
 

@@ -300,7 +300,7 @@ impl<'a> Daemon<'a> {
             match message {
                 ClientMessage::WillWrite(pid) => self.pacer.client_will_write(pid, self.clock),
                 ClientMessage::Wrote(pid) => self.pacer.client_wrote(pid),
-                ClientMessage::Stop(stop) => self.pass_on(&[stop.into()]),
+                ClientMessage::AtOnce(order) => self.pass_on(&[order.into()]),
             }
         }
     }

@@ -372,7 +372,7 @@ impl Turn<'_> {
 mod tests {
     use super::*;
     use crate::domain::{CommandLine, Execution, JobId, NewJob, Outcome, RunId};
-    use crate::keeper::protocol::PROTOCOL_VERSION;
+    use crate::keeper::protocol::{PROTOCOL_VERSION, VERSION_OF_STARTS};
 
     fn now() -> Timestamp {
         Timestamp::from_micros(1_772_000_000_000_000)
@@ -439,7 +439,7 @@ mod tests {
     fn a_run_claimed_for_a_keeper_that_is_gone_is_looked_for_by_a_keeper_that_can() {
         let (_dir, mut store) = one_job();
         assert_eq!(starts(&take(&mut store, 1, &[])), 1);
-        let old = take_with(&mut store, KeeperId { instance: 2, version: PROTOCOL_VERSION - 1 }, &[]);
+        let old = take_with(&mut store, KeeperId { instance: 2, version: VERSION_OF_STARTS - 1 }, &[]);
         assert_eq!((starts(&old), seeks(&old)), (0, 0));
         let new = take(&mut store, 3, &[]);
         assert_eq!((starts(&new), seeks(&new)), (0, 1));
@@ -449,7 +449,7 @@ mod tests {
     #[test]
     fn nothing_is_claimed_for_the_keeper_of_an_earlier_taskq() {
         let (_dir, mut store) = one_job();
-        let done = take_with(&mut store, KeeperId { instance: 1, version: PROTOCOL_VERSION - 1 }, &[]);
+        let done = take_with(&mut store, KeeperId { instance: 1, version: VERSION_OF_STARTS - 1 }, &[]);
         assert_eq!((starts(&done), done.has_room, done.deadline), (0, false, None));
         assert_eq!(starts(&take(&mut store, 2, &[])), 1);
     }

@@ -1,4 +1,4 @@
-//! Owns: record locks (fcntl(2)), and the lock by which a keeper without a socket is found.
+//! Owns: record locks (fcntl(2)), and the lock by which a keeper without a socket is found, and its version.
 //! Never: sockets.
 //!
 //! A record lock ends with its process, and others can ask for its holder without taking it. It belongs to
@@ -7,12 +7,14 @@
 //! the lock.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
+
+use super::protocol::PROTOCOL_VERSION;
 
 const LOCK_FILE: &str = "keeper.lock";
 
@@ -53,11 +55,21 @@ pub fn holder(file: &File) -> Option<i32> {
 pub(super) fn acquire(dir: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-    let file = options.open(dir.join(LOCK_FILE))?;
+    let mut file = options.open(dir.join(LOCK_FILE))?;
     if !try_lock(&file)? {
         return Err(io::Error::new(ErrorKind::AlreadyExists, "another keeper serves this store"));
     }
+    // Without it, on a full disk, it counts as a keeper of an earlier version.
+    let _ = file.write_all(PROTOCOL_VERSION.to_string().as_bytes());
     Ok(file)
+}
+
+/// Returns the protocol version of the keeper of the store in `dir`, if one lives; 0 if it does not say.
+pub fn keeper_version(dir: &Path) -> Option<u32> {
+    let mut file = OpenOptions::new().read(true).write(true).open(dir.join(LOCK_FILE)).ok()?;
+    holder(&file)?;
+    let mut text = String::new();
+    Some(file.read_to_string(&mut text).ok().and_then(|_| text.parse().ok()).unwrap_or(0))
 }
 
 /// Returns the process of the keeper of the store in `dir`, if one lives.

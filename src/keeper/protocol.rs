@@ -13,11 +13,14 @@ use crate::domain::{End, JobId, RunId, Span, Stdin, StopCause, Timestamp, Usage}
 
 /// The version that both sides name in their `Hello`. A new message or a new extra of a start makes a new
 /// version: while an older keeper lives, the daemon claims no run that needs it.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// The first version whose keepers understand `Start` and `Seek` as they are now, and give the output of each
 /// attempt a file of its own. An earlier keeper is sent neither: it finishes what it runs.
-const VERSION_OF_STARTS: u32 = 5;
+pub const VERSION_OF_STARTS: u32 = 5;
+
+/// The first version whose keepers understand `Signal`.
+const VERSION_OF_SIGNALS: u32 = 6;
 
 /// A keeper's identity: random, positive, new for each keeper process.
 pub type KeeperInstance = i64;
@@ -35,10 +38,20 @@ impl KeeperId {
         self.version >= VERSION_OF_STARTS
     }
 
+    /// Returns whether it can send any signal.
+    pub fn takes_signals(self) -> bool {
+        takes_signals(self.version)
+    }
+
     /// Returns whether another keeper should take its place once it has nothing left.
     pub fn is_outdated(self) -> bool {
         self.version < PROTOCOL_VERSION
     }
+}
+
+/// Returns whether a keeper of this version can send any signal.
+pub fn takes_signals(version: u32) -> bool {
+    version >= VERSION_OF_SIGNALS
 }
 
 /// A thing that a keeper runs.
@@ -244,6 +257,9 @@ pub enum ToKeeper {
     /// Find the processes of this attempt, report `Unattended` and watch them; else report `Ended`:
     /// `NotStarted` if it never began, `Lost` if it did.
     Seek(SeekOrder),
+    /// Send this signal to all processes of the attempt. It does not count as a stop. An attempt without a
+    /// process is ignored.
+    Signal { attempt: Attempt, signal: i32 },
 }
 
 /// A process that a keeper has, or an order that stands by.
@@ -377,6 +393,7 @@ mod tests {
         prop_oneof![
             any::<u32>().prop_map(|version| ToKeeper::Hello { version }),
             (attempts(), any::<bool>()).prop_map(|(attempt, now)| ToKeeper::Stop { attempt, now }),
+            (attempts(), any::<i32>()).prop_map(|(attempt, signal)| ToKeeper::Signal { attempt, signal }),
             prop::collection::vec(attempts(), 0..50).prop_map(|attempts| ToKeeper::Acknowledge { attempts }),
             (words(), words(), any::<Option<u64>>(), extras).prop_map(|(argv, env, timeout, extras)| {
                 let timeout = timeout.map(Span::from_micros);

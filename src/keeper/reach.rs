@@ -69,6 +69,19 @@ pub fn kill_all<K: Eq + Hash>(mut look: impl FnMut() -> Vec<(K, Process)>) -> Ki
     killed
 }
 
+/// Stops the processes that `look` finds, and those that they have forked meanwhile.
+pub fn stop_all<K>(mut look: impl FnMut() -> Vec<(K, Process)>) {
+    let mut held = Held::new();
+    // Two looks without a new one: a fork may be under way when its process is stopped.
+    let mut calm = 0;
+    for _ in 0..LOOKS_MAX {
+        calm = if stop_new(look(), &mut held) { 0 } else { calm + 1 };
+        if calm == 2 {
+            return;
+        }
+    }
+}
+
 /// Stops those of these processes that are not held yet. Returns whether there was one.
 fn stop_new<K>(found: Vec<(K, Process)>, held: &mut Held<K>) -> bool {
     let mut is_any_new = false;

@@ -358,6 +358,7 @@ impl Server<'_> {
             ToKeeper::Recall { attempt } => self.recall(attempt, None),
             ToKeeper::Acknowledge { attempts } => self.acknowledge(&attempts),
             ToKeeper::Seek(order) => self.seek(order),
+            ToKeeper::Signal { attempt, signal } => self.signal(attempt, signal),
             ToKeeper::Resize { queue, slots } => {
                 self.roster.resize(&queue, slots);
                 self.fill(&queue);

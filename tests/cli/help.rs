@@ -16,6 +16,7 @@ const COMMANDS: &[&str] = &[
     "run",
     "retry",
     "cancel",
+    "signal",
     "set",
     "rename",
     "remove",

@@ -34,6 +34,7 @@ mod running;
 mod setting;
 #[path = "../shared/mod.rs"]
 mod shared;
+mod signals;
 mod slips;
 mod streams;
 mod terminal;

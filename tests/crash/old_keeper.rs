@@ -1,12 +1,15 @@
 //! Owns: a daemon that finds the keeper of an earlier taskq, which the test plays.
 //! Never: messages of a later daemon to the present keeper (see `tests/keeper`).
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use taskq::domain::{End, JobId, RunId, StopCause, Timestamp};
-use taskq::keeper::protocol::{Attempt, Ended, FromKeeper, Known, PROTOCOL_VERSION, ToKeeper};
+use taskq::keeper::lock::try_lock;
+use taskq::keeper::protocol::{
+    Attempt, Ended, FromKeeper, Known, PROTOCOL_VERSION, ToKeeper, VERSION_OF_STARTS,
+};
 use taskq::keeper::wire::{FrameReader, encode};
 
 use crate::check::{count, run};
@@ -74,7 +77,7 @@ fn an_upgrade_under_running_jobs_delays_what_is_new_and_loses_nothing() {
     assert_eq!(keeper.receive(), Some(ToKeeper::Hello { version: PROTOCOL_VERSION }));
     let at = Timestamp::from_seconds(1_700_000_000);
     let known = [1, 2].map(|job| Known { attempt: attempt(job), started: Some((4_000_000, at)) }).to_vec();
-    let (version, ended) = (PROTOCOL_VERSION - 1, Vec::new());
+    let (version, ended) = (VERSION_OF_STARTS - 1, Vec::new());
     keeper.report(&FromKeeper::Hello { version, instance: INSTANCE, known, ended });
     daemon.line("runs adopted: 2, queued again: 0, looked for: 0");
 
@@ -84,6 +87,16 @@ fn an_upgrade_under_running_jobs_delays_what_is_new_and_loses_nothing() {
     store.round();
     eventually("the daemon sleeps", || is_asleep(daemon.pid()));
     assert_eq!(count(&store, "run WHERE state = 'queued' AND keeper IS NULL"), 2);
+
+    // It holds its lock, and does not say its version there.
+    let lock = File::create(store.dir.join("keeper.lock")).expect("ours");
+    assert!(try_lock(&lock).expect("ours"));
+    assert_eq!(
+        store.refused(&["signal", "1.1", "HUP"]),
+        "error: cannot signal run `1.1`: its keeper is an earlier taskq's, which cannot\n\
+         hint: `kill -HUP 4000000` reaches its first process\n"
+    );
+    drop(lock);
 
     store.ok(&["cancel", "1"]);
     assert_eq!(keeper.receive(), Some(ToKeeper::Stop { attempt: attempt(1), now: false }));

@@ -2,14 +2,17 @@
 
 use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::libc::O_NONBLOCK;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
 use taskq::domain::{End, Span, StopCause};
-use taskq::keeper::protocol::StartOrder;
+use taskq::keeper::protocol::{StartOrder, ToKeeper};
 
-use crate::harness::{Keeper, connected, open_gate, read_to_end};
+use crate::harness::{Keeper, attempt, connected, open_gate, read_to_end};
 
 /// The variables by which a keeper knows a process whose parents have ended.
 const MARKS: [&str; 3] = ["TASKQ_RUN=1.1", "TASKQ_ATTEMPT=1", "TASKQ_SCHEDULED_AT=2026-03-02T02:15:00Z"];
@@ -138,4 +141,48 @@ fn the_slot_of_a_stopped_run_is_free_when_its_last_process_has_ended() {
     assert_eq!(ends[1].end, End::Exited(4));
     assert!(ends[0].finished_at <= ends[1].started_at.expect("it ran"));
     ends.iter().for_each(|ended| daemon.acknowledge(ended));
+}
+
+#[test]
+fn a_signal_reaches_all_of_a_run_and_does_not_count_as_a_stop() {
+    let (keeper, mut daemon) = connected();
+    let (up, got) = (keeper.fifo("up"), keeper.fifo("got"));
+    let act = "trap 'echo g > got; exit 3' USR1; echo u > up; while :; do sleep 0.01; done";
+    let mut up = OpenOptions::new().read(true).write(true).open(&up).expect("it is there");
+    let mut got = OpenOptions::new().read(true).write(true).open(&got).expect("it is there");
+    let env = |mut order: StartOrder| {
+        order.env.push(format!("ACT={act}").into_bytes());
+        order
+    };
+    daemon.start(env(keeper.sh(1, "(setsid sh -c \"$ACT\" &); setsid sh -c \"$ACT\" & eval \"$ACT\"")));
+    daemon.started(1);
+    up.read_exact(&mut [0; 6]).expect("each of the three writes a line");
+    let usr1 = Signal::SIGUSR1 as i32;
+    daemon.send(ToKeeper::Signal { attempt: attempt(1), signal: usr1 });
+    got.read_exact(&mut [0; 6]).expect("each of the three got it");
+    let ended = daemon.finish();
+    assert_eq!((ended.end, ended.stopped), (End::Exited(3), None));
+    // It has ended: nobody gets it.
+    daemon.send(ToKeeper::Signal { attempt: attempt(1), signal: usr1 });
+    assert_eq!(daemon.run(keeper.sh(2, ":")).end, End::Exited(0));
+}
+
+#[test]
+fn a_kill_by_signal_is_the_runs_own_end_and_leaves_nothing() {
+    let (keeper, mut daemon) = connected();
+    let (held, up) = (keeper.fifo("held"), keeper.fifo("up"));
+    keeper.fifo("gate");
+    let reader = OpenOptions::new().read(true).write(true).open(&up).expect("it is there");
+    let mut holder = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(&held).expect("it is there");
+    daemon.start(leavers(&keeper, "echo u > up; exec sleep 1000", ""));
+    daemon.started(1);
+    await_leavers(&up);
+    daemon.send(ToKeeper::Signal { attempt: attempt(1), signal: Signal::SIGKILL as i32 });
+    let ended = daemon.finish();
+    assert_eq!((ended.end, ended.stopped), (End::Signaled(9), None));
+    // The first process was the last to get it, and the others end in the same moment.
+    let mut fds = [PollFd::new(holder.as_fd(), PollFlags::empty())];
+    assert_eq!(poll(&mut fds, PollTimeout::from(20_000_u16)), Ok(1), "nothing of it is left");
+    assert_eq!(holder.read(&mut [0]).expect("it is a FIFO"), 0);
+    drop(reader);
 }

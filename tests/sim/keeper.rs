@@ -171,6 +171,7 @@ impl Keeper {
             }
             ToKeeper::Start(order, extras) => self.admit(order, extras, world),
             ToKeeper::Seek(order) => self.seek(&order, world),
+            ToKeeper::Signal { .. } => {}
             ToKeeper::Stop { attempt, now } => match self.roster.pid_of(attempt) {
                 Some(pid) => self.strike(pid, world, |stopping, at| stopping.cancel(at, now)),
                 None => self.withdraw(attempt, Some(StopCause::Cancelled), world),

@@ -11,7 +11,7 @@ use crate::cli::question::is_confirmed;
 use crate::cli::target::{self, Target};
 use crate::cli::view::json::document;
 use crate::cli::waiting::{Waiting, all_finished};
-use crate::daemon::{Stop, running_daemon, stop_at_once};
+use crate::daemon::{AtOnce, order_at_once, running_daemon};
 use crate::domain::{FireId, JobId, RunId, RunState, Timestamp};
 use crate::error::{Error, Result};
 use crate::keeper::protocol::Attempt;
@@ -100,7 +100,7 @@ pub fn run(context: &Context<'_>, args: &CancelArgs) -> Result<u8> {
     }
     if !stops.is_empty() && running_daemon(&context.dir).is_none() {
         // The keeper stops them. The wish is on disk in any case.
-        context.output.talk(match stop_at_once(&context.dir, &stops) {
+        context.output.talk(match order_at_once(&context.dir, &stops) {
             Ok(_) => "no daemon is running: the runs are being stopped, and the next daemon records it",
             Err(_) => "no daemon is running: the runs are stopped when one starts",
         });
@@ -173,8 +173,8 @@ fn stop_without_store(context: &Context<'_>, args: &CancelArgs, error: Error) ->
     })?;
     let (running, waiting): (Vec<RunView>, Vec<RunView>) =
         runs.into_iter().partition(|run| run.state == RunState::Running);
-    let stops: Vec<Stop> = running.iter().map(|run| stop(run.run, run.attempt, args.now)).collect();
-    if stops.is_empty() || stop_at_once(&context.dir, &stops).is_err() {
+    let stops: Vec<AtOnce> = running.iter().map(|run| stop(run.run, run.attempt, args.now)).collect();
+    if stops.is_empty() || order_at_once(&context.dir, &stops).is_err() {
         return Err(error);
     }
     let names = running.iter().map(|run| run.run.to_string()).collect::<Vec<_>>().join(", ");
@@ -185,8 +185,8 @@ fn stop_without_store(context: &Context<'_>, args: &CancelArgs, error: Error) ->
     Ok(0)
 }
 
-fn stop(run: RunId, attempt: u32, now: bool) -> Stop {
-    Stop { attempt: Attempt::of_run(run, attempt), now }
+fn stop(run: RunId, attempt: u32, now: bool) -> AtOnce {
+    AtOnce::Stop { attempt: Attempt::of_run(run, attempt), now }
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -228,7 +228,7 @@ struct Cancel<'a> {
     writer: &'a Writer<'a>,
     kill_now: bool,
     now: Timestamp,
-    stops: Vec<Stop>,
+    stops: Vec<AtOnce>,
     done: CancelJson,
 }
 

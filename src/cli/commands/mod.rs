@@ -26,6 +26,7 @@ pub mod run;
 pub mod runs;
 pub mod set;
 pub mod show;
+pub mod signal;
 pub mod status;
 pub mod version;
 pub mod wait;
@@ -60,6 +61,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "runs" => runs::WHAT,
         "set" => set::WHAT,
         "show" => show::WHAT,
+        "signal" => signal::WHAT,
         "status" => status::WHAT,
         "version" => version::WHAT,
         "wait" => wait::WHAT,

@@ -65,7 +65,6 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     ("", "doctor check", Same("status")),
     ("", "apply", Say("jobs cannot be changed by a file yet; `taskq add --from FILE` adds many")),
     ("", "emit", Say("there are no events yet; `taskq run JOB` runs a job now")),
-    ("", "signal", Say("`taskq cancel JOB` sends TERM and then KILL; there are no other signals yet")),
     ("", "backup", Say("there is no such command yet; taskq(1) says how to copy a store")),
     ("", "resource resources", Say(NO_RESOURCES)),
     ("queue", "add create new make", Same("queue set QUEUE --slots N")),

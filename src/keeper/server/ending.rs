@@ -53,6 +53,22 @@ impl Server<'_> {
         }
     }
 
+    /// Sends a signal that somebody has asked for. The end is the one that the run makes of it.
+    pub(super) fn signal(&mut self, attempt: Attempt, signal: i32) {
+        // To no process that has ended by now.
+        self.reap();
+        let Ok(signal) = Signal::try_from(signal) else { return };
+        match signal {
+            // None of them can prevent it, so that none can hide either.
+            Signal::SIGSTOP => reach::stop_all(|| self.look(&[attempt])),
+            Signal::SIGKILL => {
+                reach::kill_all(|| self.look(&[attempt]));
+            }
+            _ => {}
+        }
+        self.signal_whole(attempt, &[signal]);
+    }
+
     /// Signals all processes of a run.
     fn signal_whole(&mut self, attempt: Attempt, signals: &[Signal]) {
         // The look comes first: a process that obeys leaves its children to the keeper.
@@ -71,14 +87,7 @@ impl Server<'_> {
         if doomed.is_empty() {
             return;
         }
-        let mut killed = reach::kill_all(|| {
-            let survey = Survey::take(self.clock.now());
-            let members = |attempt: &Attempt| {
-                let attempt = *attempt;
-                self.members(&survey, attempt).into_iter().map(move |process| (attempt, process))
-            };
-            doomed.iter().flat_map(members).collect()
-        });
+        let mut killed = reach::kill_all(|| self.look(&doomed));
         for attempt in doomed {
             // For a machine whose proc(5) hides the processes.
             self.own_group(attempt).inspect(|leader| reach::signal_group(*leader, &[Signal::SIGKILL]));
@@ -96,6 +105,16 @@ impl Server<'_> {
     fn own_group(&self, attempt: Attempt) -> Option<u32> {
         let run = self.roster.run(attempt).filter(|run| !run.is_unattended)?;
         self.roster.led_by(run.pid).filter(|led| led.attempt == attempt).map(|run| run.pid)
+    }
+
+    /// Looks for all processes of these runs.
+    fn look(&self, attempts: &[Attempt]) -> Vec<(Attempt, Process)> {
+        let survey = Survey::take(self.clock.now());
+        let members = |attempt: &Attempt| {
+            let attempt = *attempt;
+            self.members(&survey, attempt).into_iter().map(move |process| (attempt, process))
+        };
+        attempts.iter().flat_map(members).collect()
     }
 
     fn members(&self, survey: &Survey, attempt: Attempt) -> Vec<Process> {
