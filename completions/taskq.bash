@@ -674,7 +674,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__pause)
-            opts="-h --dir --color --queue --all --json --help"
+            opts="-h --dir --color --queue --all --runs --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

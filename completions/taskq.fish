@@ -322,6 +322,7 @@ always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -l queue -d 'The queue' -r
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -l all -d 'All jobs'
+complete -c taskq -n "__fish_taskq_using_subcommand pause" -l runs -d 'Stop the processes of running runs too, by STOP'
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand resume" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"

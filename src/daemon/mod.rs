@@ -39,6 +39,7 @@ pub use doors::is_listening;
 pub use lock::{DaemonInfo, default_slots, open_store, running_daemon};
 pub use mail::Mailer;
 pub use names::{NameClash, free_name};
+pub use order::at_once_pause;
 pub use output_limit::{SurplusOutput, SurplusOutputs, prune_outputs, remove_files, surplus_outputs};
 pub use outputs::{Excerpt, remove_outputs};
 pub use pacer::Pacer;

@@ -1,9 +1,12 @@
 //! Owns: a stored run as an order for the keeper: argv, environment, limits.
 //! Never: when it starts.
 
+use nix::sys::signal::Signal;
+
+use super::at_once::AtOnce;
 use crate::domain::{CommandLine, End, Execution, Timestamp};
 use crate::keeper::protocol::{Attempt, Ended, SeekOrder, StartExtras, StartOrder, ToKeeper};
-use crate::store::{ClaimedRun, Start};
+use crate::store::{ClaimedRun, RunPause, Start};
 
 /// Makes the order. `default_slots`: the slots of a queue without a width.
 pub(super) fn start_order(start: Start, default_slots: usize) -> ToKeeper {
@@ -39,6 +42,17 @@ pub(super) fn seek_order(claimed: &ClaimedRun, start: Start, default_slots: usiz
         timeout: start.job.policy.timeout,
         kill_after: start.job.policy.kill_after,
     })
+}
+
+/// Makes the order to pause a running run, or to continue it.
+pub(super) fn pause_order(pause: RunPause) -> ToKeeper {
+    at_once_pause(pause).into()
+}
+
+/// Makes the same order, for a way past the database.
+pub fn at_once_pause(pause: RunPause) -> AtOnce {
+    let signal = if pause.is_paused { Signal::SIGSTOP } else { Signal::SIGCONT };
+    AtOnce::Signal { attempt: Attempt::of_run(pause.run, pause.attempt), signal: signal as i32 }
 }
 
 fn slots(start: &Start, default_slots: usize) -> u32 {

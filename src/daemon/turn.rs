@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::adding::{AddAnswer, AddRequest, ClientRequest, add_requested};
 use super::mail::{self, Claim, ClaimedMail, Mailer};
-use super::order::{seek_order, start_order};
+use super::order::{pause_order, seek_order, start_order};
 use crate::domain::{RunId, Span, Timestamp};
 use crate::engine::{AttemptFacts, ClaimedFor, Plan, Recovery, after_end, conclude, plan, recover};
 use crate::error::{Error, ErrorKind};
@@ -218,6 +218,7 @@ impl Turn<'_> {
             }
         }
         self.writer.resend_stops()?;
+        self.writer.resend_pauses()?;
         mail::release_unknown(self.writer, &at_keeper)?;
         for attempt in self.input.pipes {
             if !self.is_open(*attempt)? {
@@ -331,6 +332,11 @@ impl Turn<'_> {
     fn give_orders(&mut self, applied: &Applied) -> StoreResult<()> {
         for (run, number, now) in self.writer.take_stops()? {
             self.output.orders.push(ToKeeper::Stop { attempt: Attempt::of_run(run, number), now });
+        }
+        // An earlier keeper cannot: they wait for the next one.
+        if self.input.keeper.is_some_and(KeeperId::takes_signals) {
+            let pauses = self.writer.take_pauses()?;
+            self.output.orders.extend(pauses.into_iter().map(pause_order));
         }
         for run in &applied.unclaimed {
             let number = self.writer.attempt_number(*run)?;

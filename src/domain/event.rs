@@ -190,6 +190,13 @@ pub enum Happening {
         runs: u64,
         bytes: u64,
     },
+    /// The processes of a running run are stopped.
+    RunPaused {
+        run: RunId,
+    },
+    RunResumed {
+        run: RunId,
+    },
 }
 
 impl Happening {
@@ -221,6 +228,8 @@ impl Happening {
             Self::ArrayQueued { .. } => "array_queued",
             Self::ArrayFinished { .. } => "array_finished",
             Self::OutputsPruned { .. } => "outputs_pruned",
+            Self::RunPaused { .. } => "run_paused",
+            Self::RunResumed { .. } => "run_resumed",
         }
     }
 
@@ -233,7 +242,9 @@ impl Happening {
             | Self::Unattended { run, .. }
             | Self::Retrying { run, .. }
             | Self::Finished { run, .. }
-            | Self::Stopping { run, .. } => Some(*run),
+            | Self::Stopping { run, .. }
+            | Self::RunPaused { run }
+            | Self::RunResumed { run } => Some(*run),
             Self::Added { .. }
             | Self::Changed { .. }
             | Self::Paused { .. }
@@ -282,7 +293,9 @@ impl Happening {
             | Self::Pruned { .. }
             | Self::DaemonStarted { .. }
             | Self::DaemonStopped { .. }
-            | Self::OutputsPruned { .. } => None,
+            | Self::OutputsPruned { .. }
+            | Self::RunPaused { .. }
+            | Self::RunResumed { .. } => None,
         }
     }
 

@@ -170,8 +170,8 @@ impl Writer<'_> {
     /// Queues a claimed run again that has no process.
     pub fn requeue(&self, run: RunId) -> StoreResult<()> {
         self.change(
-            "UPDATE run SET keeper = NULL, claimed_at = NULL, stop_sent = 0, state = 'queued', pid = NULL,
-                started_at = NULL, is_unattended = 0
+            "UPDATE run SET keeper = NULL, claimed_at = NULL, stop_sent = 0, paused_at = NULL, pause_sent = 1,
+                state = 'queued', pid = NULL, started_at = NULL, is_unattended = 0
              WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
             params![run.job, run.number],
         )

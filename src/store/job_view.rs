@@ -23,6 +23,8 @@ pub struct JobView {
     pub paused_at: Option<Timestamp>,
     pub done_at: Option<Timestamp>,
     pub state: JobState,
+    /// It has running runs, and the processes of all of them are stopped.
+    pub runs_paused: bool,
     pub next_at: Option<Timestamp>,
     /// The number of its runs.
     pub runs: i64,
@@ -93,7 +95,9 @@ const COLUMNS: &str = "job.id, job.name, job.created_at, job.paused_at, job.done
         WHEN max(held = 0 AND awaits = 0)
             THEN iif((SELECT paused_at IS NULL FROM queue WHERE name = job.queue), 'queued', 'blocked')
         WHEN max(held = 0) THEN 'blocked'
-     END FROM array WHERE job_id = job.id AND finished_at IS NULL))";
+     END FROM array WHERE job_id = job.id AND finished_at IS NULL)),
+    (SELECT coalesce(min(paused_at IS NOT NULL), 0) FROM run
+        WHERE job_id = job.id AND state <> 'finished' AND state = 'running')";
 
 /// The jobs that are not done: they have an unfinished run or a coming fire. Partial indexes hold only these.
 const LIVE: &str = "job.id IN (
@@ -111,7 +115,7 @@ fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
         None if paused_at.is_some() => JobState::Paused,
         None => JobState::Scheduled,
     };
-    let definition = NewJob { name: row.get(1)?, hold: paused_at.is_some(), ..definition::read(row, 9)? };
+    let definition = NewJob { name: row.get(1)?, hold: paused_at.is_some(), ..definition::read(row, 10)? };
     Ok(JobView {
         id: row.get(0)?,
         definition,
@@ -119,6 +123,7 @@ fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
         paused_at,
         done_at,
         state,
+        runs_paused: row.get(9)?,
         next_at: row.get(7)?,
         runs: row.get(5)?,
         begun: row.get(6)?,

@@ -365,10 +365,12 @@ impl Writer<'_> {
         }
     }
 
-    /// Stores the request to stop a claimed run, unless the same was requested before.
+    /// Stores the request to stop a claimed run, unless the same was requested before. A stop
+    /// continues a paused run.
     pub(super) fn want_stop(&self, run: RunId, kill_now: bool, now: Timestamp) -> StoreResult<()> {
         let changed = self.changed(
-            "UPDATE run SET stop_at = coalesce(stop_at, ?3), stop_now = ?4, stop_sent = 0
+            "UPDATE run SET stop_at = coalesce(stop_at, ?3), stop_now = ?4, stop_sent = 0,
+                paused_at = NULL, pause_sent = 1
              WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'
                 AND (stop_at IS NULL OR stop_now < ?4)",
             params![run.job, run.number, now, kill_now],

@@ -57,6 +57,8 @@ pub struct RunView {
     pub unattended: bool,
     /// Its output is gone: it was too old for the limit of `prune`.
     pub output_pruned: bool,
+    /// It has a process, which is stopped until it is resumed.
+    pub paused: bool,
 }
 
 impl RunView {
@@ -141,7 +143,8 @@ const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigge
     run.finished_at, run.outcome, run.exit_code, run.signal, run.cause, run.user_us, run.system_us,
     run.max_rss_kib, run.output_bytes, run.is_unattended, run.not_before,
     run.awaits > 0, run.after_runs, run.array_id, run.array_index,
-    run.is_output_pruned, run.callback IS NOT NULL, run.parent_number";
+    run.is_output_pruned, run.callback IS NOT NULL, run.parent_number,
+    run.state = 'running' AND run.paused_at IS NOT NULL";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
     Ok(RunView {
@@ -175,6 +178,7 @@ fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
         index: row.get(28)?,
         output_pruned: row.get(29)?,
         parent: parent(row, 30)?,
+        paused: row.get(32)?,
     })
 }
 

@@ -199,6 +199,8 @@ CREATE TABLE run (
     stop_at INTEGER,                        -- a stop was requested
     stop_now INTEGER NOT NULL DEFAULT 0 CHECK (stop_now IN (0, 1)),
     stop_sent INTEGER NOT NULL DEFAULT 0 CHECK (stop_sent IN (0, 1)),
+    paused_at INTEGER,                      -- claimed: its processes are to get STOP
+    pause_sent INTEGER NOT NULL DEFAULT 1 CHECK (pause_sent IN (0, 1)),     -- 0: STOP, or CONT, is to be sent
     pid INTEGER,
     started_at INTEGER,
     finished_at INTEGER,
@@ -221,6 +223,7 @@ CREATE TABLE run (
     CHECK ((state = 'retrying') = (not_before IS NOT NULL)),
     CHECK ((keeper IS NULL) = (claimed_at IS NULL)),
     CHECK (awaits = 0 OR (state = 'queued' AND keeper IS NULL)),
+    CHECK (paused_at IS NULL OR keeper IS NOT NULL),
     CHECK (exit_code IS NULL OR signal IS NULL),
     CHECK (outcome <> 'success' OR exit_code = 0),
     CHECK ((trigger = 'callback') = (callback IS NOT NULL))
@@ -240,6 +243,7 @@ CREATE INDEX run_unfinished ON run (job_id) WHERE state <> 'finished';
 CREATE INDEX run_stopping ON run (id) WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_sent = 0;
 CREATE INDEX run_index ON run (job_id, array_index, number) WHERE array_index IS NOT NULL;
 CREATE UNIQUE INDEX run_array ON run (array_id, array_index) WHERE array_id IS NOT NULL;
+CREATE INDEX run_pausing ON run (id) WHERE state = 'running' AND pause_sent = 0;
 CREATE INDEX run_unsuccessful ON run (outcome, id) WHERE outcome <> 'success';
 CREATE INDEX run_failure ON run (job_id, number)
     WHERE outcome IN ('failed', 'timed_out', 'spawn_failed', 'lost') AND callback IS NULL;

@@ -26,6 +26,7 @@ mod looking;
 mod memory;
 mod names;
 mod next;
+mod pausing;
 mod queues;
 mod removing;
 mod retries;

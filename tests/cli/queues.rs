@@ -37,7 +37,7 @@ fn a_paused_queue_starts_nothing_until_it_is_resumed() {
     home.taskq(&["queue", "set", "q", "--slots", "1"]).gives(0, "", "");
     home.taskq(&["pause", "--queue", "q", "--json"]).gives(
         0,
-        "{\"version\":1,\"jobs\":[],\"queues\":[\"q\"]}\n",
+        "{\"version\":1,\"jobs\":[],\"queues\":[\"q\"],\"runs\":[]}\n",
         "",
     );
     let id = home.add(&["--queue", "q", "touch", "started"]);

@@ -13,6 +13,7 @@ mod keeper_deaths;
 mod mails;
 mod old_keeper;
 mod outputs;
+mod pauses;
 mod places;
 mod processes;
 mod reach;

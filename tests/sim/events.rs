@@ -78,7 +78,10 @@ impl Record {
             (Happening::Finished { end, .. }, Some(told)) if told.ends_as(end) => {
                 Told::Ended(end.outcome.to_string(), end.attempt)
             }
-            (Happening::Stopping { .. }, Some(told @ (Told::Runs(_) | Told::Waits(_)))) => told.clone(),
+            (
+                Happening::Stopping { .. } | Happening::RunPaused { .. } | Happening::RunResumed { .. },
+                Some(told @ (Told::Runs(_) | Told::Waits(_))),
+            ) => told.clone(),
             (what, told) => panic!("event {} is out of order: {what:?} after {told:?}", event.id),
         };
         self.runs.insert((job.0, number), next);

@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::cli::args::JobsOrQueue;
 use crate::cli::context::Context;
-use crate::cli::pausing::change;
+use crate::cli::pausing::{Change, make};
 use crate::cli::zone::system_zone;
 use crate::daemon::resume_job;
 use crate::error::{Error, Result};
@@ -14,7 +14,8 @@ pub const WHAT: &str = "resume";
 
 /// Resume jobs or a queue
 ///
-/// The end of `taskq pause`, and of `taskq add --hold`.
+/// The end of `taskq pause`, and of `taskq add --hold`. Runs that were stopped by
+/// --runs continue; those of a paused job do so only when the job is resumed.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -36,8 +37,20 @@ pub struct ResumeArgs {
 pub fn run(context: &Context<'_>, args: &ResumeArgs) -> Result<u8> {
     let now = context.now();
     let (zone, _) = system_zone();
-    change(context, WHAT, (&args.which, args.json), None, |writer, job| {
-        resume_job(writer, job, &zone, now)?
-            .map_err(|cause| Error::conflict(format!("resume job `{job}`"), cause).into())
-    })
+    let change = Change {
+        verb: WHAT,
+        leaves_runs: false,
+        already: "it is not paused",
+        of_job: &|writer, job| {
+            let runs = writer.continue_runs_of(job)?;
+            let changed = resume_job(writer, job, &zone, now)?
+                .map_err(|cause| Error::conflict(format!("resume job `{job}`"), cause))?;
+            Ok((changed, runs))
+        },
+        of_queue: &|writer, queue| {
+            let runs = writer.continue_runs_in(queue)?;
+            Ok((writer.pause_queue(queue, None)?, runs))
+        },
+    };
+    make(context, &args.which, args.json, &change)
 }

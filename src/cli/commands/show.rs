@@ -10,7 +10,7 @@ use crate::cli::target::find_job;
 use crate::cli::view::daylight;
 use crate::cli::view::json::{ChangeJson, DaylightJson, JobJson, RunJson, document};
 use crate::cli::view::options::{execution_lines, policy_lines};
-use crate::cli::view::tables::{attempt_table, run_table, trigger_text};
+use crate::cli::view::tables::{attempt_table, job_state_text, run_table, trigger_text};
 use crate::cli::view::times::{Times, own_zone};
 use crate::cli::zone::system_zone;
 use crate::domain::{CommandLine, JobState, RunId, Span, Timestamp, TriggerSpec};
@@ -291,8 +291,9 @@ fn unsent_line(mail: &UnsentMail) -> String {
 fn state_line(job: &JobView, zone: &Zone) -> String {
     match (job.paused_at, job.done_at) {
         (Some(at), _) if job.state == JobState::Paused => format!("paused since {}", zone.show(at)),
+        (Some(at), _) if job.runs_paused => format!("{} since {}", job_state_text(job), zone.show(at)),
         (Some(at), _) => format!("{}, paused since {}", job.state, zone.show(at)),
         (None, Some(at)) => format!("{} since {}", job.state, zone.show(at)),
-        (None, None) => job.state.to_string(),
+        (None, None) => job_state_text(job),
     }
 }

@@ -141,7 +141,10 @@ fn detail(what: &Happening, at: Timestamp, times: &Times<'_>) -> String {
         }
         Happening::Finished { end, .. } => shown::end(end),
         Happening::Stopping { now, .. } => (if *now { "KILL" } else { "TERM" }).to_owned(),
-        Happening::Added { .. } | Happening::Resumed { .. } => String::new(),
+        Happening::Added { .. }
+        | Happening::Resumed { .. }
+        | Happening::RunPaused { .. }
+        | Happening::RunResumed { .. } => String::new(),
         Happening::Changed { options, .. } => options.join(", "),
         Happening::Paused { cause, .. } => cause.clone().unwrap_or_default(),
         Happening::Cancelled { cause, .. } => cause.as_deref().unwrap_or_default().to_owned(),
@@ -232,7 +235,10 @@ fn details(what: &Happening) -> Value {
         Happening::Retrying { end, retry_at, .. } => end_details(end, Some(*retry_at)),
         Happening::Finished { end, .. } => end_details(end, None),
         Happening::Stopping { now, .. } => json!({ "now": now }),
-        Happening::Added { .. } | Happening::Resumed { .. } => json!({}),
+        Happening::Added { .. }
+        | Happening::Resumed { .. }
+        | Happening::RunPaused { .. }
+        | Happening::RunResumed { .. } => json!({}),
         Happening::Changed { options, .. } => json!({ "options": options }),
         Happening::Paused { cause, .. } => json!({ "cause": cause }),
         Happening::Cancelled { cause, .. } => json!({ "cause": cause }),

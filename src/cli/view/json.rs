@@ -44,6 +44,7 @@ pub struct JobJson<'a> {
     id: JobId,
     name: Option<&'a JobName>,
     state: JobState,
+    runs_paused: bool,
     command: Option<Vec<String>>,
     script: Option<String>,
     triggers: Vec<TriggerJson>,
@@ -174,6 +175,7 @@ impl<'a> From<&'a JobView> for JobJson<'a> {
             id: job.id,
             name: job.definition.name.as_ref(),
             state: job.state,
+            runs_paused: job.runs_paused,
             command,
             script,
             triggers: job.triggers.iter().map(TriggerJson::from).collect(),
@@ -230,6 +232,7 @@ pub struct RunJson {
     blocked: bool,
     /// The runs that it waited for.
     after_runs: Option<Vec<String>>,
+    paused: bool,
     duration_ms: Option<u64>,
     user_ms: Option<u64>,
     system_ms: Option<u64>,
@@ -316,6 +319,7 @@ impl From<&RunView> for RunJson {
                 .after_runs
                 .as_ref()
                 .map(|runs| runs.split_whitespace().map(str::to_owned).collect()),
+            paused: run.paused,
             duration_ms: run.duration().map(Span::as_millis),
             user_ms: run.user.map(Span::as_millis),
             system_ms: run.system.map(Span::as_millis),

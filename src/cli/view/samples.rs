@@ -27,6 +27,7 @@ pub fn at(text: &str) -> Timestamp {
 /// Returns a job without history and triggers.
 pub fn job(id: i64, definition: NewJob) -> JobView {
     JobView {
+        runs_paused: false,
         id: JobId(id),
         definition,
         created_at: Timestamp::from_seconds(0),
@@ -117,6 +118,7 @@ pub fn runs() -> Vec<RunView> {
             output_bytes: None,
             unattended: false,
             output_pruned: false,
+            paused: false,
             retry_at: None,
         }
     };

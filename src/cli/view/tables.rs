@@ -73,7 +73,7 @@ pub fn job_table(jobs: &[JobView], times: &Times<'_>) -> Table {
         table.push([
             TableCell::new(job.id.to_string()),
             maybe(job.definition.name.as_ref().map(JobName::as_str)),
-            TableCell::new(job.state.as_str()),
+            TableCell::new(job_state_text(job)),
             maybe(next_text(job, times).as_deref()),
             maybe(next_at.map(|at| times.left(at)).as_deref()),
             outcome_cell(job.last.map(|(_, outcome, _)| outcome)),
@@ -161,13 +161,21 @@ fn outcome_or_state(run: &RunView, times: &Times<'_>) -> TableCell {
     }
 }
 
-/// Returns the state of a run: `running (unattended)` if its exit status cannot be learned, `queued
-/// (blocked)` if it waits for other jobs, and when a run is tried again: `retrying 14:02:07`.
+/// Returns the state of a job: `running (paused)` if the processes of its running runs are stopped.
+pub fn job_state_text(job: &JobView) -> String {
+    format!("{}{}", job.state, if job.runs_paused { " (paused)" } else { "" })
+}
+
+/// Returns the state of a run: `running (unattended)` if its exit status cannot be learned, `running
+/// (paused)` if its processes are stopped, `queued (blocked)` if it waits for other jobs, and when a run is
+/// tried again: `retrying 14:02:07`.
 fn state_text(run: &RunView, times: &Times<'_>) -> String {
-    let note = match (run.unattended, run.blocked) {
-        (true, _) => " (unattended)",
-        (false, true) => " (blocked)",
-        (false, false) => "",
+    let note = match (run.paused, run.unattended, run.blocked) {
+        (true, true, _) => " (paused, unattended)",
+        (true, false, _) => " (paused)",
+        (false, true, _) => " (unattended)",
+        (false, false, true) => " (blocked)",
+        (false, false, false) => "",
     };
     let retry_at = run.retry_at.map_or(String::new(), |at| format!(" {}", times.show(at)));
     format!("{}{note}{retry_at}", run.state)

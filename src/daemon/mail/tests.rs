@@ -36,6 +36,7 @@ fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
         output_bytes: Some(6),
         unattended: false,
         output_pruned: false,
+        paused: false,
         retry_at: None,
     };
     let execution = Execution {
