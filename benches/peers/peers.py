@@ -345,6 +345,52 @@ def bench_throughput(bench):
         row("one `add` each; `tsp`", "each", "tsp", "≥ 1.0 ×")
 
 
+def bench_graphs(bench):
+    """A chain of dependent jobs, and an array: how fast they are added, drained and cancelled."""
+    chain, array, rounds = (500, 2_000, 1) if bench.quick else (10_000, 100_000, 1)
+    store, lines = bench.store("graphs"), bench.store("chain.jsonl")
+    with open(lines, "w") as f:
+        f.write('{"command":["true"],"name":"c1"}\n')
+        for n in range(2, chain + 1):
+            f.write(f'{{"command":["true"],"name":"c{n}","after":"c{n - 1}"}}\n')
+    one, many, cancel, rates = [], [], [], {"chain": [], "xargs1": [], "array": [], "xargs2": []}
+    with bench.daemon(store, "--slots", "2"):
+        for _ in range(rounds):
+            def drain():
+                bench.run(store, "add", "--from", lines)
+                bench.run(store, "wait", f"c{chain}")
+
+            def drain_array():
+                bench.run(store, "wait", bench.run(store, "add", "--array", f"1-{array}", "true").strip())
+
+            def xargs(slots, count):
+                return lambda: subprocess.run(f"seq {count} | xargs -P{slots} -n1 true", shell=True)
+
+            rates["xargs1"].append(timed(chain, xargs(1, chain)))
+            rates["chain"].append(timed(chain, drain))
+            rates["xargs2"].append(timed(array, xargs(2, array)))
+            rates["array"].append(timed(array, drain_array))
+        bench.run(store, "pause", "--queue", "default")
+        for _ in range(9):
+            env = bench.env(store)
+            one.append(spawn_ms([bench.taskq, "add", "--", "true"], env))
+            add = [bench.taskq, "add", "--name", "big", "--replace", "--array", f"1-{array}", "true"]
+            many.append(spawn_ms(add, env))
+            cancel.append(spawn_ms([bench.taskq, "cancel", "big"], env))
+
+    def row(what, ours, theirs, budget):
+        ratio = statistics.median(a / b for a, b in zip(rates[ours], rates[theirs]))
+        best = [max(rates[name]) for name in (ours, theirs)]
+        bench.row(what, f"{best[0]:.0f}/s", f"{best[1]:.0f}/s", as_ratio(ratio), budget)
+
+    row(f"a chain of {chain:,} jobs by `--after`; `xargs -P1 -n1 true`", "chain", "xargs1", "≥ 0.4 ×")
+    row(f"an array of {array:,} × `true`, 2 slots; `xargs -P2 -n1 true`", "array", "xargs2", "≥ 0.8 ×")
+    one, many, cancel = (statistics.median(figures) for figures in (one, many, cancel))
+    what = f"`taskq add --array 1-{array}`; `taskq add` of one job"
+    bench.row(what, as_ms(many), as_ms(one), as_ratio(many / one), "the same")
+    bench.row(f"`taskq cancel` of that array", as_ms(cancel), "", "", "< 100 ms")
+
+
 def timed(count, act):
     start = time.perf_counter()
     act()
@@ -509,7 +555,7 @@ def main():
     time.tzset()
     try:
         acts = (
-            bench_enqueue, bench_at, bench_first_act, bench_throughput,
+            bench_enqueue, bench_at, bench_first_act, bench_throughput, bench_graphs,
             bench_output, bench_burst, bench_lateness_and_idle, bench_crontab,
         )
         for act in acts:
