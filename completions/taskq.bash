@@ -985,7 +985,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__set)
-            opts="-c -h --dir --color --unset --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --on-success --on-failure --on-finish --json --name --hold --help"
+            opts="-c -h --dir --color --unset --first --at --cron --every --start --times --tz --cwd --umask --stdin --user --env --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --mail --on-success --on-failure --on-finish --json --name --hold --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -289,6 +289,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l on-success -d 'Run S
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l on-failure -d 'Run SCRIPT after a run that failed' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l on-finish -d 'Run SCRIPT after a run, however it ended' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l name -d 'Give it a name, for use in place of its id' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l first -d 'Put its waiting runs in front of their queue'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l clean-env -d 'Start with cron\'s bare environment'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l any -d 'Of several --after, one is enough'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l json -d 'Print JSON'

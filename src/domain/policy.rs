@@ -36,7 +36,7 @@ pub fn rank(priority: i32) -> i64 {
 }
 
 /// The rank of a callback, which is before that of any other run.
-pub const CALLBACK_RANK: i64 = -1_000;
+pub const CALLBACK_RANK: i64 = -1_000_000_000;
 
 /// The late fires that still run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

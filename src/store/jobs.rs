@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::codec::{command, content_hash, join};
 use super::{Reader, StoreResult, Writer, definition};
 use crate::domain::{
-    CommandLine, FireId, Happening, JobId, JobKey, JobName, JobNote, NewJob, Outcome, RunId, Span, Tag,
-    Timestamp, TriggerId, TriggerKind, TriggerSpec, Word, rank,
+    CALLBACK_RANK, CommandLine, FireId, Happening, JobId, JobKey, JobName, JobNote, NewJob, Outcome, RunId,
+    Span, Tag, Timestamp, TriggerId, TriggerKind, TriggerSpec, Word, rank,
 };
 use crate::engine::NewRun;
 
@@ -294,6 +294,28 @@ impl Writer<'_> {
             "UPDATE run SET held = ?2 WHERE job_id = ?1 AND state <> 'finished' AND callback IS NULL",
             params![job, held],
         )
+    }
+
+    /// Puts the waiting runs of a job before all others that wait in its queue, but not before callbacks.
+    /// Returns whether it has waiting runs.
+    pub fn put_first(&self, job: JobId) -> StoreResult<bool> {
+        let first: i64 = self.one(
+            "SELECT min(0, coalesce((SELECT min(rank) FROM run WHERE queue = job.queue AND state = 'queued'
+                    AND state <> 'finished' AND callback IS NULL), 0),
+                coalesce((SELECT min(rank) FROM array WHERE queue = job.queue AND rest > 0), 0))
+             FROM job WHERE id = ?1",
+            [job],
+            |row| row.get(0),
+        )?;
+        let rank = (first - 1).max(CALLBACK_RANK + 1);
+        let runs = self.changed(
+            "UPDATE run SET rank = ?2 WHERE job_id = ?1 AND state IN ('queued', 'retrying')
+                AND state <> 'finished' AND keeper IS NULL AND callback IS NULL",
+            params![job, rank],
+        )?;
+        let arrays =
+            self.changed("UPDATE array SET rank = ?2 WHERE job_id = ?1 AND rest > 0", params![job, rank])?;
+        Ok(runs + arrays > 0)
     }
 
     /// Sets a trigger's next fire.

@@ -90,3 +90,32 @@ fn a_job_that_has_begun_as_often_as_it_now_may_is_done() {
     home.taskq(&["set", "a", "--times", "1"]).gives(0, "times 2 → 1\n", "");
     assert_eq!(home.json(&["show", "a"])["job"]["state"], "done");
 }
+
+#[test]
+fn a_job_can_be_put_in_front_of_its_queue() {
+    let home = Home::new();
+    for name in ["a", "b", "c"] {
+        let priority = if name == "b" { "5" } else { "0" };
+        home.add(&["--name", name, "--priority", priority, "--", "true"]);
+    }
+    home.taskq(&["set", "c", "--first"]).gives(0, "place none → first in queue default\n", "");
+    home.taskq(&["set", "a", "--first", "--timeout", "1h"]).answer();
+    let mut home = home;
+    home.taskq(&["queue", "set", "default", "--slots", "1"]).answer();
+    home.start_daemon(&[]);
+    for name in ["a", "b", "c"] {
+        home.taskq(&["wait", name]).gives(0, "", "");
+    }
+    let runs = home.json(&["runs"])["runs"].as_array().expect("a list").clone();
+    let mut started: Vec<_> =
+        runs.iter().map(|run| (run["started_at"].as_str(), run["name"].as_str())).collect();
+    started.sort_unstable();
+    let order: Vec<_> = started.into_iter().filter_map(|(_, name)| name).collect();
+    assert_eq!(order, ["a", "c", "b"]);
+    home.taskq(&["set", "a", "--first"]).gives(
+        1,
+        "",
+        "error: cannot set job `a`: it is done\n\
+         hint: add a new job with `taskq add`, or run this one again with `taskq retry`\n",
+    );
+}

@@ -38,7 +38,8 @@ pub const WHAT: &str = "set job";
     mut_arg("hold", |arg| arg.hide(true)),
     override_usage = "\
 taskq set JOB [TRIGGER]... [OPTION]... [--unset OPTION]...
-       taskq set JOB [TRIGGER]... [OPTION]... [--] COMMAND [ARG]...",
+       taskq set JOB [TRIGGER]... [OPTION]... [--] COMMAND [ARG]...
+       taskq set JOB --first",
     after_help = "\
 Examples:
   taskq set backup --cron '30 4 * * *' --timeout 2h
@@ -62,6 +63,13 @@ pub struct SetArgs {
         verbatim_doc_comment
     )]
     pub unset: Vec<Unset>,
+
+    /// Put its waiting runs in front of their queue
+    ///
+    /// Only callbacks start before them. A later --priority takes the
+    /// place back.
+    #[arg(long, verbatim_doc_comment)]
+    pub first: bool,
 
     #[command(flatten)]
     pub options: JobOptions,
@@ -88,7 +96,7 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
     let what = format!("{WHAT} `{}`", args.job);
     refuse_verbs(&args, &what)?;
     let here = Caller::here(context, &what)?;
-    let (name, unset, json) = (args.job, args.unset, args.json);
+    let (name, unset, first, json) = (args.job, args.unset, args.first, args.json);
     let options = args.options;
     let (job, changes) = context.change(&what, |writer| {
         let id = find_job(writer, "set", &name)?;
@@ -104,9 +112,18 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
             let refused = refused_change(writer, id, &name, &new.after.dependencies, &what)?;
             refused.map_or(Ok(()), Err)?;
         }
-        let changes = changes((&old, &specs), (&new, triggers.as_deref()), &here.zone);
+        let mut changes = changes((&old, &specs), (&new, triggers.as_deref()), &here.zone);
+        if first {
+            let new = Some(format!("first in queue {}", new.queue));
+            changes.push(ChangeJson { key: "place", old: None, new });
+        }
         let options = changes.iter().map(|change| change.key.replace('_', "-").into()).collect();
         store(writer, (id, old.has_items), (&new, options), triggers)?;
+        if first && !writer.put_first(id)? {
+            return Err(Error::conflict(&what, "it has no waiting run")
+                .hint(format!("see its runs with `taskq runs {name}`"))
+                .into());
+        }
         Ok((id, changes))
     })?;
     if json {
@@ -128,7 +145,7 @@ fn refuse_verbs(args: &SetArgs, what: &str) -> Result<()> {
         return Err(Error::usage(what, "`--hold` is not changed by `set`")
             .hint(format!("pause it with `taskq pause {job}`")));
     }
-    if args.unset.is_empty() && args.options == JobOptions::default() {
+    if args.unset.is_empty() && !args.first && args.options == JobOptions::default() {
         return Err(Error::usage(what, "there is nothing to change")
             .hint(format!("give the new options, as in `taskq set {job} --timeout 2h`")));
     }
