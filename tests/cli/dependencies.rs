@@ -132,3 +132,25 @@ fn a_run_by_hand_waits_for_no_other_job() {
     assert_eq!(states(&home)[1], "blocked", "2.1 waits on");
     open_gate(&gate);
 }
+
+#[test]
+fn the_jobs_before_and_after_a_job_are_shown_as_trees() {
+    let (home, gate) = gated(0);
+    home.add(&["--name", "b", "--after", "a", "--", "true"]);
+    home.add(&["--name", "c", "--after", "b:done", "--after", "a", "--", "true"]);
+    home.add(&["--name", "d", "--after", "c", "--", "true"]);
+    let shows = |job: &str, tree: &str| {
+        let text = home.taskq(&["show", job]).answer().stdout;
+        assert!(text.contains(tree), "{text}");
+    };
+    shows(
+        "d",
+        "Waits for: c, blocked\n             b:done, blocked\n               a, running\n             a, as \
+         above\n",
+    );
+    shows(
+        "a",
+        "Needed by: b, blocked\n             c, blocked\n               d, blocked\n           c, as above\n",
+    );
+    open_gate(&gate);
+}

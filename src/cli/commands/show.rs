@@ -12,6 +12,7 @@ use crate::cli::view::json::{ChangeJson, DaylightJson, JobJson, RunJson, documen
 use crate::cli::view::options::{execution_lines, policy_lines};
 use crate::cli::view::tables::{attempt_table, job_state_text, run_table, trigger_text};
 use crate::cli::view::times::{Times, own_zone};
+use crate::cli::view::tree::{self, Direction};
 use crate::cli::zone::system_zone;
 use crate::domain::{CommandLine, JobState, RunId, Span, Timestamp, TriggerSpec};
 use crate::error::Result;
@@ -123,6 +124,9 @@ struct Found {
     /// The attempts of each of these runs.
     attempts: Vec<Vec<AttemptView>>,
     unsent: Option<UnsentMail>,
+    /// The jobs that it runs after, and those that run after it, as trees.
+    before: Vec<String>,
+    after: Vec<String>,
     /// The table and the line that it was imported from.
     crontab_line: Option<(String, usize)>,
     /// Of each trigger; `None` for one without a next fire.
@@ -147,6 +151,8 @@ fn find(reader: &Reader<'_>, job: &str, now: Timestamp) -> Result<Found, Failure
         job,
         attempts: runs.iter().map(|run| reader.attempts(run)).collect::<StoreResult<_>>()?,
         runs,
+        before: tree::lines(reader, id, Direction::Before)?,
+        after: tree::lines(reader, id, Direction::After)?,
         unsent: reader.unsent_mail(id)?,
         crontab_line: reader.crontab_line(id)?,
     })
@@ -268,6 +274,8 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
     for (head, line) in policy_lines(&job.definition) {
         facts.push(head, line);
     }
+    facts.push_lines("Waits for", found.before.iter().cloned());
+    facts.push_lines("Needed by", found.after.iter().cloned());
     facts.push_lines("Not sent", found.unsent.as_ref().map(unsent_line));
     if let Some((source, line)) = &found.crontab_line {
         let source = if source.is_empty() { "`taskq crontab -l`".into() } else { shown::escaped(source) };

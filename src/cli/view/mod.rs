@@ -12,3 +12,4 @@ pub mod samples;
 pub mod tables;
 mod tail;
 pub mod times;
+pub mod tree;
