@@ -122,6 +122,7 @@ fn record_lost(writer: &Writer<'_>, claimed: &ClaimedRun, now: Timestamp) -> Sto
         usage: None,
         output_bytes: None,
         output: None,
+        result: None,
     };
     writer.record_end(&end, &conclude(&End::Lost, None, &facts))
 }

@@ -22,6 +22,7 @@ mod outputs;
 mod pacer;
 mod poke;
 mod pruning;
+mod results;
 mod run_lines;
 mod serve;
 mod settings;

@@ -1,16 +1,21 @@
 //! Owns: a stored run as an order for the keeper: argv, environment, limits.
 //! Never: when it starts.
 
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
 use nix::sys::signal::Signal;
 
 use super::at_once::AtOnce;
+use super::results::ResultFile;
 use crate::domain::{CommandLine, End, Execution, Timestamp};
 use crate::keeper::protocol::{Attempt, Ended, SeekOrder, StartExtras, StartOrder, ToKeeper};
 use crate::store::{ClaimedRun, RunPause, Start};
 
-/// Makes the order. `default_slots`: the slots of a queue without a width.
-pub(super) fn start_order(start: Start, default_slots: usize) -> ToKeeper {
-    let env = environment(&start);
+/// Makes the order. `default_slots`: the slots of a queue without a width; `results`: the directory of the
+/// files for results.
+pub(super) fn start_order(start: Start, default_slots: usize, results: &Path) -> ToKeeper {
+    let env = environment(&start, results);
     let slots = slots(&start, default_slots);
     let argv = match start.job.execution.command {
         CommandLine::Argv(argv) => argv,
@@ -32,10 +37,15 @@ pub(super) fn start_order(start: Start, default_slots: usize) -> ToKeeper {
 }
 
 /// Makes the order to find the processes of a run that was claimed for a keeper that is gone.
-pub(super) fn seek_order(claimed: &ClaimedRun, start: Start, default_slots: usize) -> ToKeeper {
+pub(super) fn seek_order(
+    claimed: &ClaimedRun,
+    start: Start,
+    default_slots: usize,
+    results: &Path,
+) -> ToKeeper {
     ToKeeper::Seek(SeekOrder {
         attempt: Attempt::of_run(claimed.run, claimed.attempt),
-        marks: own_variables(&start),
+        marks: own_variables(&start, results),
         started: claimed.started,
         slots: slots(&start, default_slots),
         queue: start.queue,
@@ -67,7 +77,7 @@ pub(super) fn too_long(attempt: Attempt, now: Timestamp) -> Ended {
 }
 
 /// The variables that each start adds.
-const OWN_VARIABLES: [&str; 12] = [
+const OWN_VARIABLES: [&str; 14] = [
     "TASKQ_JOB",
     "TASKQ_RUN",
     "TASKQ_ATTEMPT",
@@ -80,11 +90,18 @@ const OWN_VARIABLES: [&str; 12] = [
     "TASKQ_PARENT_RUN",
     "TASKQ_PARENT_OUTCOME",
     "TASKQ_PARENT_EXIT_CODE",
+    "TASKQ_RESULT_FILE",
+    "TASKQ_PARENT_RESULT_FILE",
 ];
 
-fn own_variables(start: &Start) -> Vec<Vec<u8>> {
+fn own_variables(start: &Start, results: &Path) -> Vec<Vec<u8>> {
     let text = |value: String| Some(value.into_bytes());
     let parent = start.parent.as_ref();
+    // Another user cannot enter the directory.
+    let file = |which: ResultFile| {
+        let path = which.path(results, start.run, start.attempt).into_os_string().into_vec();
+        start.job.execution.user.is_none().then_some(path)
+    };
     let values = [
         text(start.run.job.to_string()),
         text(start.run.to_string()),
@@ -98,6 +115,8 @@ fn own_variables(start: &Start) -> Vec<Vec<u8>> {
         parent.and_then(|parent| text(parent.run.clone())),
         parent.and_then(|parent| text(parent.outcome?.to_string())),
         parent.and_then(|parent| text(parent.exit_code?.to_string())),
+        file(ResultFile::Own),
+        parent.and_then(|parent| parent.result.as_ref()).and_then(|_| file(ResultFile::OfParent)),
     ];
     let named = OWN_VARIABLES.iter().zip(values).filter_map(|(name, value)| Some((name, value?)));
     named.map(|(name, value)| [name.as_bytes(), b"=", value.as_slice()].concat()).collect()
@@ -105,13 +124,13 @@ fn own_variables(start: &Start) -> Vec<Vec<u8>> {
 
 /// Returns the job's environment with the variables of this start. They replace those that a job has
 /// inherited because it was added by a job.
-fn environment(start: &Start) -> Vec<Vec<u8>> {
+fn environment(start: &Start, results: &Path) -> Vec<Vec<u8>> {
     let is_own = |variable: &&Vec<u8>| {
         let name = variable.split(|byte| *byte == b'=').next().unwrap_or_default();
         OWN_VARIABLES.iter().any(|own| own.as_bytes() == name)
     };
     let mut env: Vec<Vec<u8>> =
         start.job.execution.env.iter().filter(|variable| !is_own(variable)).cloned().collect();
-    env.extend(own_variables(start));
+    env.extend(own_variables(start, results));
     env
 }

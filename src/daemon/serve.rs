@@ -25,6 +25,7 @@ use super::outputs::{Excerpt, attempts_with_files, stored_output};
 use super::pacer::Pacer;
 use super::poke::{self, ClientMessage};
 use super::pruning::Pruning;
+use super::results::{attempts_with_results, read_result, remove_results, write_parent_result};
 use super::run_lines::RunLines;
 use super::settings::Settings;
 use super::sources::{Source, Sources};
@@ -200,6 +201,12 @@ impl<'a> Daemon<'a> {
                 };
                 if is_of_no_use {
                     let _ = fs::remove_file(output_path(&log, attempt));
+                }
+            }
+            for attempt in attempts_with_results(&log) {
+                let Some(run) = attempt.run() else { continue };
+                if reader.open_attempt(run, attempt.number)?.is_none() {
+                    remove_results(&log, attempt);
                 }
             }
             Ok(())
@@ -430,6 +437,8 @@ impl<'a> Daemon<'a> {
                 requests: &self.doors.adders.requests(),
                 has_hung_up: &|request| self.doors.adders.has_hung_up(request),
                 output: &|ended| stored_output(&log, ended),
+                result: &|ended| read_result(&log, ended.attempt),
+                results: &self.settings.dir.join(LOG_DIRECTORY),
                 mailer: Some(&mailer),
             },
         )
@@ -443,7 +452,15 @@ impl<'a> Daemon<'a> {
         self.pacer.committed(&done);
         self.idle.saw_commits(self.store.commits(), &mut self.pacer.agenda, self.clock);
         self.doors.adders.answer(done.answers);
+        let log = self.base.join(LOG_DIRECTORY);
+        // Before the orders, because a callback may read its file at once.
+        for (run, attempt, result) in &done.parent_results {
+            if let Err(error) = write_parent_result(&log, *run, *attempt, result) {
+                warn!("cannot write the result for callback {run}: {}", describe(&error));
+            }
+        }
         self.pass_on(&done.orders);
+        done.ended.iter().for_each(|attempt| remove_results(&log, *attempt));
         for attempt in done.stored_outputs {
             // The next start removes a file that stays.
             let _ = fs::remove_file(output_path(&self.base.join(LOG_DIRECTORY), attempt));

@@ -5,6 +5,7 @@
 //! twice.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use super::adding::{AddAnswer, AddRequest, ClientRequest, add_requested};
 use super::mail::{self, Claim, ClaimedMail, Mailer};
@@ -48,6 +49,10 @@ pub struct TurnInput<'a> {
     pub has_hung_up: &'a dyn Fn(&AddRequest) -> bool,
     /// Returns the output of an ended attempt, if it moves into the run log.
     pub output: &'a dyn Fn(&Ended) -> Option<Vec<u8>>,
+    /// Returns the result of an ended attempt, or why it is not taken.
+    pub result: &'a dyn Fn(&Ended) -> Result<Option<String>, String>,
+    /// The directory of the files for results.
+    pub results: &'a Path,
     /// Without one, mails wait.
     pub mailer: Option<&'a Mailer<'a>>,
 }
@@ -66,6 +71,10 @@ pub struct TurnOutput {
     pub deadline: Option<Timestamp>,
     /// The attempts whose output file can be removed, because its content is in the run log or not needed.
     pub stored_outputs: Vec<Attempt>,
+    /// The ended attempts, whose files for results can be removed.
+    pub ended: Vec<Attempt>,
+    /// The results of parents, for callbacks that are about to start.
+    pub parent_results: Vec<(RunId, u32, String)>,
     /// How many mails were given up because there is no sendmail(8).
     pub unsendable_mails: usize,
     /// Messages for the log.
@@ -207,7 +216,12 @@ impl Turn<'_> {
                 Recovery::Seek => {
                     sought += 1;
                     let start = self.writer.start(claimed.run)?;
-                    self.output.orders.push(seek_order(&claimed, start, self.input.default_slots));
+                    self.output.orders.push(seek_order(
+                        &claimed,
+                        start,
+                        self.input.default_slots,
+                        self.input.results,
+                    ));
                 }
                 Recovery::Wait => {}
             }
@@ -277,8 +291,14 @@ impl Turn<'_> {
         if output.is_some() {
             self.output.stored_outputs.push(ended.attempt);
         }
+        let result = (self.input.result)(ended).unwrap_or_else(|cause| {
+            self.notice(format!("the result of run {run} is not taken: {cause}"));
+            None
+        });
+        self.output.ended.push(ended.attempt);
         let end = AttemptEnd {
             run,
+            result,
             attempt: ended.attempt.number,
             recorded_start: open.recorded_start,
             started: ended.started_at.map(|at| (ended.pid, at)),
@@ -342,11 +362,13 @@ impl Turn<'_> {
             let number = self.writer.attempt_number(*run)?;
             self.output.orders.push(ToKeeper::Recall { attempt: Attempt::of_run(*run, number) });
         }
-        let starts = applied
-            .claimed
-            .iter()
-            .map(|run| Ok(start_order(self.writer.start(*run)?, self.input.default_slots)));
-        let starts = starts.collect::<StoreResult<Vec<ToKeeper>>>()?;
+        let mut starts = Vec::new();
+        for run in &applied.claimed {
+            let start = self.writer.start(*run)?;
+            let result = start.parent.as_ref().and_then(|parent| parent.result.clone());
+            self.output.parent_results.extend(result.map(|result| (start.run, start.attempt, result)));
+            starts.push(start_order(start, self.input.default_slots, self.input.results));
+        }
         // A start carries the width of its queue. Without one, prefetched runs would keep to the last width.
         for (queue, slots) in &applied.widths {
             let names =
@@ -414,6 +436,8 @@ mod tests {
             requests: &[],
             has_hung_up: &|_| false,
             output: &|_| None,
+            result: &|_| Ok(None),
+            results: Path::new("/"),
             mailer: None,
         };
         turn(store, &world).expect("the store is whole")

@@ -17,6 +17,8 @@ pub struct ParentNote {
     /// `None`: it was forgotten.
     pub outcome: Option<Outcome>,
     pub exit_code: Option<i32>,
+    /// Its result, as JSON.
+    pub result: Option<String>,
 }
 
 /// Returns a job as one of its callbacks runs: only the script, where and as whom the job runs.
@@ -39,20 +41,20 @@ impl Reader<'_> {
             Some(number) => (
                 RunId { job, number }.to_string(),
                 self.first(
-                    "SELECT outcome, exit_code FROM run WHERE job_id = ?1 AND number = ?2",
+                    "SELECT outcome, exit_code, result FROM run WHERE job_id = ?1 AND number = ?2",
                     params![job, number],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
+                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
                 )?,
             ),
             None => (
                 job.to_string(),
                 self.first("SELECT outcome FROM array WHERE id = ?1", [array], |row| {
-                    Ok((row.get(0)?, None))
+                    Ok((row.get(0)?, None, None))
                 })?,
             ),
         };
-        let (outcome, exit_code) = found.unwrap_or((None, None));
-        Ok(ParentNote { run, outcome, exit_code })
+        let (outcome, exit_code, result) = found.unwrap_or((None, None, None));
+        Ok(ParentNote { run, outcome, exit_code, result })
     }
 }
 

@@ -36,6 +36,8 @@ pub struct AttemptEnd {
     pub output_bytes: Option<u64>,
     /// Its output, if it moves into the run log.
     pub output: Option<Vec<u8>>,
+    /// The result that it wrote, as JSON.
+    pub result: Option<String>,
 }
 
 /// An attempt whose result is not recorded.
@@ -146,27 +148,6 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Returns an attempt; `None` if there is none, or its result is recorded already.
-    pub fn open_attempt(&self, run: RunId, attempt: u32) -> StoreResult<Option<OpenAttempt>> {
-        self.first(
-            "SELECT run.stop_at IS NOT NULL, run.queue, iif(run.callback IS NULL, job.retries, 0),
-                job.retry_delay_us,
-                job.retry_delay_max_us, job.retry_on, run.started_at
-             FROM run JOIN job ON job.id = run.job_id
-             WHERE run.job_id = ?1 AND run.number = ?2 AND run.attempt = ?3
-                AND run.state IN ('queued', 'running')",
-            params![run.job, run.number, attempt],
-            |row| {
-                Ok(OpenAttempt {
-                    stop_wanted: row.get(0)?,
-                    queue: row.get(1)?,
-                    retry: codec::retry(row, 2)?,
-                    recorded_start: row.get(6)?,
-                })
-            },
-        )
-    }
-
     /// Records the end of an attempt, and what becomes of its run.
     pub fn record_end(&self, end: &AttemptEnd, conclusion: &Conclusion) -> StoreResult<()> {
         match conclusion {
@@ -200,9 +181,11 @@ impl Writer<'_> {
         let sql = "UPDATE run SET state = 'finished', finished_at = :finished_at, outcome = :outcome,
                 exit_code = :exit_code, signal = :signal, cause = :cause, pid = coalesce(pid, :pid),
                 started_at = coalesce(started_at, :started_at), user_us = :user, system_us = :system,
-                max_rss_kib = :max_rss, output_bytes = :output_bytes
+                max_rss_kib = :max_rss, output_bytes = :output_bytes,
+                result = :result
              WHERE job_id = :job AND number = :number AND state <> 'finished'";
-        with_values(end, verdict, |values| self.change(sql, values))?;
+        let result = named_params! { ":result": end.result };
+        with_values(end, verdict, |values| self.change(sql, &*[values, result].concat()))?;
         if let Some(output) = &end.output {
             self.change(
                 "INSERT OR REPLACE INTO output (run_id, data)
@@ -408,6 +391,27 @@ struct FinishedRun {
 }
 
 impl Reader<'_> {
+    /// Returns an attempt; `None` if there is none, or its result is recorded already.
+    pub fn open_attempt(&self, run: RunId, attempt: u32) -> StoreResult<Option<OpenAttempt>> {
+        self.first(
+            "SELECT run.stop_at IS NOT NULL, run.queue, iif(run.callback IS NULL, job.retries, 0),
+                job.retry_delay_us,
+                job.retry_delay_max_us, job.retry_on, run.started_at
+             FROM run JOIN job ON job.id = run.job_id
+             WHERE run.job_id = ?1 AND run.number = ?2 AND run.attempt = ?3
+                AND run.state IN ('queued', 'running')",
+            params![run.job, run.number, attempt],
+            |row| {
+                Ok(OpenAttempt {
+                    stop_wanted: row.get(0)?,
+                    queue: row.get(1)?,
+                    retry: codec::retry(row, 2)?,
+                    recorded_start: row.get(6)?,
+                })
+            },
+        )
+    }
+
     fn end_facts(&self, job: JobId, run: Option<RunFacts>) -> StoreResult<EndFacts> {
         let (has_run, has_fire, is_counting) = self.one(
             concat!(

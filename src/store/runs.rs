@@ -28,6 +28,8 @@ pub struct RunView {
     pub blocked: bool,
     /// The runs that it waited for, as in `12.1 13.4`; `None` if its job depends on none.
     pub after_runs: Option<String>,
+    /// What it wrote to `TASKQ_RESULT_FILE`, as JSON.
+    pub result: Option<String>,
     pub array: Option<ArrayId>,
     /// Of a callback: the run that it follows, as in `12.3`; an array is its job.
     pub parent: Option<String>,
@@ -144,7 +146,7 @@ const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigge
     run.max_rss_kib, run.output_bytes, run.is_unattended, run.not_before,
     run.awaits > 0, run.after_runs, run.array_id, run.array_index,
     run.is_output_pruned, run.callback IS NOT NULL, run.parent_number,
-    run.state = 'running' AND run.paused_at IS NOT NULL";
+    run.state = 'running' AND run.paused_at IS NOT NULL, run.result";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
     Ok(RunView {
@@ -179,6 +181,7 @@ fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
         output_pruned: row.get(29)?,
         parent: parent(row, 30)?,
         paused: row.get(32)?,
+        result: row.get(33)?,
     })
 }
 

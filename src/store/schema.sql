@@ -213,6 +213,7 @@ CREATE TABLE run (
     system_us INTEGER,
     max_rss_kib INTEGER,
     output_bytes INTEGER,
+    result TEXT,                            -- JSON, what it wrote to `TASKQ_RESULT_FILE`
     is_output_pruned INTEGER NOT NULL DEFAULT 0 CHECK (is_output_pruned IN (0, 1)),     -- of all attempts
     CHECK (is_output_pruned = 0 OR state = 'finished'),
     CHECK ((state = 'finished') = (finished_at IS NOT NULL)),

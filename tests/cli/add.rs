@@ -98,6 +98,7 @@ fn variables_are_added_or_kept_and_the_last_one_wins() {
         "SHELL",
         "TASKQ_ATTEMPT",
         "TASKQ_JOB",
+        "TASKQ_RESULT_FILE",
         "TASKQ_RUN",
         "TASKQ_SCHEDULED_AT",
         "TASKQ_TRIGGER",

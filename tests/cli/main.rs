@@ -29,6 +29,7 @@ mod next;
 mod pausing;
 mod queues;
 mod removing;
+mod results;
 mod retries;
 mod retrying;
 mod running;

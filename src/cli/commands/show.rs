@@ -282,6 +282,8 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
         facts.push("Crontab", format!("line {line} of {source}"));
     }
     facts.push("Added", zone.show(job.created_at));
+    let result = found.runs.first().and_then(|run| run.result.as_ref());
+    facts.push_lines("Result", result.map(|result| shown::escaped(result)));
     let cause = found.runs.first().and_then(|run| run.cause.as_ref());
     facts.push_lines("Cause", cause.map(|cause| shown::escaped(cause)));
     facts.into_text(context.output.streams().width)

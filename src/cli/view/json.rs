@@ -2,6 +2,7 @@
 //! Never: where their values come from.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::options::OptionsJson;
 use crate::domain::{
@@ -240,6 +241,8 @@ pub struct RunJson {
     output_bytes: Option<i64>,
     output_pruned: bool,
     retry_at: Option<Timestamp>,
+    /// What it wrote to `TASKQ_RESULT_FILE`.
+    result: Option<Value>,
     /// In the document of `show` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<Vec<AttemptJson>>,
@@ -327,6 +330,7 @@ impl From<&RunView> for RunJson {
             output_bytes: run.output_bytes,
             output_pruned: run.output_pruned,
             retry_at: run.retry_at,
+            result: run.result.as_ref().and_then(|result| serde_json::from_str(result).ok()),
             attempts: None,
         }
     }

@@ -102,6 +102,7 @@ pub fn runs() -> Vec<RunView> {
             after_runs: None,
             array: None,
             parent: None,
+            result: None,
             index: None,
             queued_at: started,
             stop_at: None,

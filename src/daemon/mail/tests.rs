@@ -20,6 +20,7 @@ fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
         after_runs: None,
         array: None,
         parent: None,
+        result: None,
         index: None,
         queued_at: at(0),
         stop_at: None,
