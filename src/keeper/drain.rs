@@ -1,79 +1,29 @@
-//! Owns: the thread that copies the output of attempts from their pipes into their files.
-//! Never: processes, or the daemon (see `server`).
+//! Owns: the keeper's side of the copying of outputs: which pipes the thread has, and its answers.
+//! Never: processes, or the daemon (see `server`), or the copying itself (see `copier`).
 //!
 //! It is a thread because a slow disk must not hold up a start, a timeout or a cancel. The two sides share
 //! only messages: the keeper asks, and the thread answers when an output is in its file. A run that ends at
 //! once and writes nothing, of which there may be thousands a second, costs no message at all.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sched::{CloneFlags, unshare};
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::SigSet;
-use nix::sys::stat::umask;
 
-use super::output::OutputFile;
+pub(super) use super::copier::Settled;
+use super::copier::{Copier, REQUESTS, Request, Shared, key};
 use super::protocol::Attempt;
-use super::setup::KEEPER_UMASK;
-use super::{output_path, pipe};
-
-/// How much is read in one call: as much as the pipe of a busy attempt holds.
-const READ_BYTES: usize = 256 << 10;
-
-/// How often one pipe is read before the others are.
-const READS_PER_TURN: usize = 4;
-
-/// A pipe that holds this many bytes is busy: half of its first size.
-const BUSY_BYTES: usize = 32 << 10;
-
-/// How many pipes are read in one turn.
-const EVENTS_PER_TURN: usize = 64;
-
-/// The pause after an output file could not be opened for want of descriptors, in milliseconds.
-const DESCRIPTOR_PAUSE_MS: u8 = 10;
-
-/// How often the output of a finished attempt is tried again before it is given up.
-const DESCRIPTOR_TRIES: u32 = 100;
-
-/// The key of the keeper's requests; every other is a descriptor.
-const REQUESTS: u64 = u64::MAX;
-
-/// A message of the keeper to the thread.
-enum Request {
-    /// Copy from this pipe until no process holds it.
-    Watch { attempt: Attempt, outlet: File },
-    /// The same for a pipe of an earlier keeper, which perhaps no process holds.
-    WatchLeftover { attempt: Attempt, outlet: File },
-    /// The attempt is over: copy what is in its pipe now, and answer.
-    Settle(Attempt),
-    /// The attempt's result is committed: remove the pipe's name once no process holds the pipe.
-    Release(Attempt),
-    /// End.
-    Quit,
-}
-
-/// An attempt's output when the attempt was over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Settled {
-    pub attempt: Attempt,
-    /// The length of its output file, in bytes.
-    pub output_bytes: u64,
-    /// Other processes hold the pipe and can still write.
-    pub is_open: bool,
-}
 
 /// How long the pipe of a new attempt is left alone. An attempt that writes little and ends by then needs
 /// no thread; one that writes much waits no longer than that. A following client allows 50 ms.
@@ -99,17 +49,6 @@ pub(super) struct Drain {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What both sides hold.
-#[derive(Debug)]
-struct Shared {
-    /// What the thread waits for: `asked`, and the pipes.
-    epoll: Epoll,
-    asked: EventFd,
-    answered: EventFd,
-    /// How many pipes are open.
-    open: AtomicUsize,
-}
-
 impl Drain {
     /// Starts the thread for the output files in `log_dir`.
     ///
@@ -126,15 +65,7 @@ impl Drain {
         shared.epoll.add(&shared.asked, EpollEvent::new(EpollFlags::EPOLLIN, REQUESTS))?;
         let (requests, incoming) = mpsc::channel();
         let (outgoing, answers) = mpsc::channel();
-        let copier = Copier {
-            log_dir: log_dir.to_owned(),
-            shared: Arc::clone(&shared),
-            incoming,
-            outgoing,
-            streams: HashMap::new(),
-            outlets: HashMap::new(),
-            buffer: vec![0; READ_BYTES],
-        };
+        let copier = Copier::new(log_dir.to_owned(), Arc::clone(&shared), incoming, outgoing);
         // Only the keeper's own thread takes signals.
         let unblocked = SigSet::thread_get_mask()?;
         SigSet::all().thread_block()?;
@@ -263,235 +194,13 @@ impl Drop for Drain {
     }
 }
 
-fn key(outlet: &File) -> u64 {
-    u64::try_from(outlet.as_raw_fd()).expect("a descriptor is not negative")
-}
-
-/// The pipe of one attempt, and its file.
-struct Stream {
-    attempt: Attempt,
-    /// `None`: no process holds the pipe any more.
-    outlet: Option<File>,
-    file: OutputFile,
-    is_wide: bool,
-    is_released: bool,
-}
-
-/// What a read of a pipe has found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
-    /// Nothing more just now.
-    Empty,
-    /// More, which waits until the others were read.
-    More,
-    /// The end: no process holds it.
-    End,
-    /// No free descriptor for its file just now.
-    Stuck,
-}
-
-/// The thread.
-struct Copier {
-    log_dir: PathBuf,
-    shared: Arc<Shared>,
-    incoming: Receiver<Request>,
-    outgoing: Sender<Settled>,
-    streams: HashMap<Attempt, Stream>,
-    outlets: HashMap<RawFd, Attempt>,
-    buffer: Vec<u8>,
-}
-
-impl Copier {
-    fn run(mut self) {
-        // The keeper changes its umask for each start, perhaps at this moment, and this thread must not
-        // make a file under the umask of a run. If a umask of its own is refused, the mode is still not too
-        // wide.
-        if unshare(CloneFlags::CLONE_FS).is_ok() {
-            umask(KEEPER_UMASK);
-        }
-        let mut events = [EpollEvent::empty(); EVENTS_PER_TURN];
-        loop {
-            let count = match self.shared.epoll.wait(&mut events, EpollTimeout::NONE) {
-                Ok(count) => count,
-                Err(Errno::EINTR) => 0,
-                Err(_) => return,
-            };
-            if !self.take_requests() {
-                return;
-            }
-            let mut is_stuck = false;
-            for event in &events[..count] {
-                is_stuck |= self.read_pipe(event.data());
-            }
-            while is_stuck {
-                self.pause();
-                is_stuck =
-                    self.streams.values_mut().any(|stream| stream.copy(&mut self.buffer, 1) == Flow::Stuck);
-            }
-        }
-    }
-
-    /// Waits until a descriptor may be free again: the keeper's limit is lower for the moment of a start.
-    fn pause(&self) {
-        let _ = poll(
-            &mut [PollFd::new(self.shared.asked.as_fd(), PollFlags::POLLIN)],
-            PollTimeout::from(DESCRIPTOR_PAUSE_MS),
-        );
-        let _ = self.shared.asked.read();
-    }
-
-    /// Does what was asked; `false`: end.
-    fn take_requests(&mut self) -> bool {
-        let _ = self.shared.asked.read();
-        while let Ok(request) = self.incoming.try_recv() {
-            match request {
-                Request::Watch { attempt, outlet } => self.watch(attempt, outlet),
-                Request::WatchLeftover { attempt, outlet } => {
-                    let key = key(&outlet);
-                    self.watch(attempt, outlet);
-                    // A pipe that no process has held since it was opened gives no event.
-                    self.read_pipe(key);
-                }
-                Request::Settle(attempt) => self.settle(attempt),
-                Request::Release(attempt) => self.release(attempt),
-                Request::Quit => return false,
-            }
-        }
-        true
-    }
-
-    fn watch(&mut self, attempt: Attempt, outlet: File) {
-        // A mail that an earlier keeper began to send is sent again, with a new pipe.
-        self.close(attempt);
-        self.outlets.insert(outlet.as_raw_fd(), attempt);
-        let file = OutputFile::new(output_path(&self.log_dir, attempt));
-        let stream = Stream { attempt, outlet: Some(outlet), file, is_wide: false, is_released: false };
-        self.streams.insert(attempt, stream);
-    }
-
-    /// Reads a pipe that has an event; tells whether it has to be tried again a moment later.
-    fn read_pipe(&mut self, key: u64) -> bool {
-        let attempt = RawFd::try_from(key).ok().and_then(|fd| self.outlets.get(&fd)).copied();
-        // The pipe's request may not have arrived yet, or it was closed in this turn.
-        let Some(stream) = attempt.and_then(|attempt| self.streams.get_mut(&attempt)) else { return false };
-        match stream.copy(&mut self.buffer, READS_PER_TURN) {
-            Flow::Empty | Flow::More => false,
-            Flow::Stuck => true,
-            Flow::End => {
-                let attempt = stream.attempt;
-                self.close(attempt);
-                false
-            }
-        }
-    }
-
-    /// No process holds the pipe of an attempt any more.
-    fn close(&mut self, attempt: Attempt) {
-        let Some(stream) = self.streams.get_mut(&attempt) else { return };
-        if let Some(outlet) = stream.outlet.take() {
-            let _ = self.shared.epoll.delete(&outlet);
-            self.outlets.remove(&outlet.as_raw_fd());
-            self.shared.open.fetch_sub(1, Ordering::Relaxed);
-        }
-        if stream.is_released {
-            stream.file.finish();
-            self.remove(attempt);
-            // The keeper may wait for this alone.
-            let _ = self.shared.answered.write(1);
-        }
-    }
-
-    fn settle(&mut self, attempt: Attempt) {
-        let Some(stream) = self.streams.get_mut(&attempt) else {
-            let output_bytes = OutputFile::new(output_path(&self.log_dir, attempt)).settle();
-            return self.answer(Settled { attempt, output_bytes, is_open: false });
-        };
-        // Read what the pipe holds now and no more: a background process may write for ever.
-        let reads = stream.pending().div_ceil(READ_BYTES) + 1;
-        let mut flow = stream.copy(&mut self.buffer, reads);
-        for _ in 0..DESCRIPTOR_TRIES {
-            if flow != Flow::Stuck {
-                break;
-            }
-            self.pause();
-            flow = self
-                .streams
-                .get_mut(&attempt)
-                .map_or(Flow::End, |stream| stream.copy(&mut self.buffer, reads));
-        }
-        let Some(stream) = self.streams.get_mut(&attempt) else { return };
-        let output_bytes = stream.file.settle();
-        if flow == Flow::End {
-            self.close(attempt);
-        }
-        let is_open = self.streams.get(&attempt).is_some_and(|stream| stream.outlet.is_some());
-        self.answer(Settled { attempt, output_bytes, is_open });
-    }
-
-    fn answer(&self, settled: Settled) {
-        let _ = self.outgoing.send(settled);
-        let _ = self.shared.answered.write(1);
-    }
-
-    fn release(&mut self, attempt: Attempt) {
-        match self.streams.get_mut(&attempt) {
-            Some(stream) if stream.outlet.is_some() => stream.is_released = true,
-            Some(_) | None => self.remove(attempt),
-        }
-    }
-
-    fn remove(&mut self, attempt: Attempt) {
-        self.streams.remove(&attempt);
-        // One that stays is removed after the next hello.
-        let _ = fs::remove_file(pipe::path(&self.log_dir, attempt));
-    }
-}
-
-impl Stream {
-    /// Returns how many bytes the pipe may hold.
-    fn pending(&self) -> usize {
-        let size = self.outlet.as_ref().and_then(|outlet| fcntl(outlet, FcntlArg::F_GETPIPE_SZ).ok());
-        size.and_then(|size| usize::try_from(size).ok()).unwrap_or(READ_BYTES)
-    }
-
-    /// Copies what the pipe holds, in at most so many reads.
-    fn copy(&mut self, buffer: &mut [u8], reads: usize) -> Flow {
-        let Some(mut outlet) = self.outlet.as_ref() else { return Flow::End };
-        // Opened before the read: bytes that were read and not written are lost if the keeper is killed.
-        if !self.file.is_open() && has_bytes(outlet) && self.file.open() == Err(Errno::EMFILE) {
-            return Flow::Stuck;
-        }
-        for _ in 0..reads {
-            let count = match outlet.read(buffer) {
-                Ok(0) => return Flow::End,
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Flow::Empty,
-                Err(_) => return Flow::End,
-            };
-            self.file.write(&buffer[..count]);
-            // A writer that fills its pipe waits because of the pipe's size.
-            if count >= BUSY_BYTES && !std::mem::replace(&mut self.is_wide, true) {
-                let _ = fcntl(outlet, FcntlArg::F_SETPIPE_SZ(i32::try_from(READ_BYTES).unwrap_or(i32::MAX)));
-            }
-        }
-        Flow::More
-    }
-}
-
-fn has_bytes(outlet: &File) -> bool {
-    let mut fds = [PollFd::new(outlet.as_fd(), PollFlags::POLLIN)];
-    poll(&mut fds, PollTimeout::ZERO).is_ok()
-        && fds[0].revents().is_some_and(|found| found.contains(PollFlags::POLLIN))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write;
 
-    use nix::poll::PollTimeout;
-
     use super::super::pipe::Pipes;
+    use super::super::{output_path, pipe};
     use super::*;
 
     /// Whatever takes this long has hung.

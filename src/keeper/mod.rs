@@ -3,6 +3,7 @@
 
 mod account;
 mod channel;
+mod copier;
 mod drain;
 mod exit_marker;
 mod input;
