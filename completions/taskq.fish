@@ -89,6 +89,7 @@ allow\t''
 replace\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l missed -d 'Fires found late: once, all or skip[,SPAN]' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l grace -d 'On time if at most SPAN late; default: 60s' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l log-limit -d 'Keep so much of a run\'s output; default: 10M' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l mail -d 'Mail the output of a run, by sendmail(8)' -r -f
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l on-success -d 'Run SCRIPT after a run that succeeded' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l on-failure -d 'Run SCRIPT after a run that failed' -r
@@ -240,6 +241,7 @@ array\t''
 each\t''
 grace\t''
 kill-after\t''
+log-limit\t''
 mail\t''
 missed\t''
 on-failure\t''
@@ -284,6 +286,7 @@ allow\t''
 replace\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l missed -d 'Fires found late: once, all or skip[,SPAN]' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l grace -d 'On time if at most SPAN late; default: 60s' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l log-limit -d 'Keep so much of a run\'s output; default: 10M' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l mail -d 'Mail the output of a run, by sendmail(8)' -r -f
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l on-success -d 'Run SCRIPT after a run that succeeded' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l on-failure -d 'Run SCRIPT after a run that failed' -r

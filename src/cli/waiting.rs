@@ -92,9 +92,10 @@ impl<'a> Waiting<'a> {
         Ok(())
     }
 
-    /// Makes waits also end when this file grows; it need not exist yet.
-    pub fn follow(&mut self, path: &Path) {
-        self.subscription.follow(path);
+    /// Makes waits also end when this file grows; it need not exist yet. Returns whether it is another file
+    /// than before.
+    pub fn follow(&mut self, path: &Path) -> bool {
+        self.subscription.follow(path)
     }
 
     pub fn read<T>(&mut self, read: impl FnOnce(&Reader<'_>) -> StoreResult<T>) -> Result<T> {

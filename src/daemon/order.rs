@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use super::at_once::AtOnce;
 use super::results::ResultFile;
-use crate::domain::{CommandLine, End, Execution, Timestamp};
+use crate::domain::{CommandLine, End, Execution, NewJob, Timestamp};
 use crate::keeper::protocol::{Attempt, Ended, SeekOrder, StartExtras, StartOrder, ToKeeper};
 use crate::store::{ClaimedRun, RunPause, Start};
 
@@ -32,8 +32,9 @@ pub(super) fn start_order(start: Start, default_slots: usize, results: &Path) ->
         timeout: start.job.policy.timeout,
         kill_after: start.job.policy.kill_after,
     };
+    let log_limit = Some(start.job.log_limit).filter(|limit| *limit != NewJob::LOG_LIMIT);
     let Execution { stdin, user, cwd_optional, .. } = start.job.execution;
-    ToKeeper::Start(order, StartExtras { stdin, user, cwd_optional, ..StartExtras::default() })
+    ToKeeper::Start(order, StartExtras { stdin, user, cwd_optional, log_limit, ..StartExtras::default() })
 }
 
 /// Makes the order to find the processes of a run that was claimed for a keeper that is gone.

@@ -2,13 +2,11 @@
 //! Never: runs, which stay in the history without their outputs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
-use super::outputs::attempts_with_files;
 use crate::domain::{RunId, Size};
 use crate::keeper::protocol::Attempt;
-use crate::keeper::{LOG_DIRECTORY, output_path};
+use crate::keeper::{LOG_DIRECTORY, OutputView, attempts_with_outputs, remove_output};
 use crate::store::{Reader, StoreResult, StoredOutputs, Writer};
 
 /// The outputs that are too much.
@@ -93,7 +91,7 @@ pub fn prune_outputs(writer: &Writer<'_>, outputs: &[SurplusOutput]) -> StoreRes
 pub fn remove_files(dir: &Path, outputs: &[SurplusOutput]) {
     let log = dir.join(LOG_DIRECTORY);
     for attempt in outputs.iter().flat_map(|output| &output.files) {
-        let _ = fs::remove_file(output_path(&log, *attempt));
+        remove_output(&log, *attempt);
     }
 }
 
@@ -106,10 +104,11 @@ struct OutputFiles {
 
 fn files_of_runs(log: &Path) -> BTreeMap<RunId, OutputFiles> {
     let mut files: BTreeMap<RunId, OutputFiles> = BTreeMap::new();
-    for attempt in attempts_with_files(log) {
+    for attempt in attempts_with_outputs(log) {
         let Some(run) = attempt.run() else { continue };
-        // A file that has just moved into the run log has no size.
-        let bytes = fs::metadata(output_path(log, attempt)).map_or(0, |file| file.len());
+        // An output that has just moved into the run log has no size here.
+        let view = OutputView::open(log, attempt).ok().flatten();
+        let bytes = view.map_or(0, |view| view.length());
         let of_run = files.entry(run).or_default();
         of_run.attempts.push(attempt);
         of_run.bytes += bytes;

@@ -1,13 +1,12 @@
 //! Owns: reading and finding the output files of tasks.
 //! Never: writing them (see `keeper`).
 
-use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::domain::RunId;
 use crate::keeper::protocol::{Attempt, Ended};
-use crate::keeper::{LOG_DIRECTORY, attempt_of_output, output_path};
+use crate::keeper::{LOG_DIRECTORY, OutputView, attempts_with_outputs, remove_output};
 use crate::store::OUTPUT_BYTES_MAX;
 
 /// The two ends of a long output, or all of a short one.
@@ -27,25 +26,25 @@ impl From<Vec<u8>> for Excerpt {
 }
 
 impl Excerpt {
-    /// Reads the first and the last half of `bytes_max` bytes of an attempt's output file, as it is now:
-    /// processes may still write to it. A file that is gone, or cannot be read, is empty.
-    pub(super) fn of_file(log: &Path, attempt: Attempt, bytes_max: u64) -> Self {
-        read_excerpt(&output_path(log, attempt), bytes_max).unwrap_or_default()
+    /// Reads the first and the last half of `bytes_max` bytes of an attempt's output, as it is now: processes
+    /// may still write to it. One that is gone, or cannot be read, is empty.
+    pub(super) fn of_files(log: &Path, attempt: Attempt, bytes_max: u64) -> Self {
+        let view = OutputView::open(log, attempt).ok().flatten();
+        view.and_then(|view| read_excerpt(view, bytes_max).ok()).unwrap_or_default()
     }
 }
 
-fn read_excerpt(path: &Path, bytes_max: u64) -> io::Result<Excerpt> {
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
+fn read_excerpt(mut view: OutputView, bytes_max: u64) -> io::Result<Excerpt> {
+    let length = view.length();
     let mut excerpt = Excerpt::default();
     if length <= bytes_max {
-        file.take(bytes_max).read_to_end(&mut excerpt.head)?;
+        view.read_to_end(&mut excerpt.head)?;
         return Ok(excerpt);
     }
     let half = bytes_max / 2;
-    (&file).take(half).read_to_end(&mut excerpt.head)?;
-    file.seek(SeekFrom::Start(length - half))?;
-    file.take(half).read_to_end(&mut excerpt.tail)?;
+    view.by_ref().take(half).read_to_end(&mut excerpt.head)?;
+    view.seek(SeekFrom::Start(length - half))?;
+    view.take(half).read_to_end(&mut excerpt.tail)?;
     excerpt.left_out = length - 2 * half;
     Ok(excerpt)
 }
@@ -55,35 +54,39 @@ pub(super) fn stored_output(log: &Path, ended: &Ended) -> Option<Vec<u8>> {
     if ended.is_output_open || !(1..=OUTPUT_BYTES_MAX).contains(&ended.output_bytes) {
         return None;
     }
-    fs::read(output_path(log, ended.attempt)).ok()
-}
-
-pub(super) fn attempts_with_files(log: &Path) -> Vec<Attempt> {
-    let entries = fs::read_dir(log).into_iter().flatten().flatten();
-    entries.filter_map(|entry| attempt_of_output(entry.file_name().to_str()?)).collect()
+    let mut view = OutputView::open(log, ended.attempt).ok()??;
+    // A follower counts the bytes that it has printed, and those that were dropped.
+    if view.is_cut() {
+        return None;
+    }
+    let mut output = Vec::new();
+    view.read_to_end(&mut output).ok()?;
+    Some(output)
 }
 
 /// Removes the output files of the runs that are not in the store any more.
 pub fn remove_outputs(dir: &Path, is_gone: impl Fn(RunId) -> bool) {
     let log = dir.join(LOG_DIRECTORY);
-    for attempt in attempts_with_files(&log) {
+    for attempt in attempts_with_outputs(&log) {
         if attempt.run().is_some_and(&is_gone) {
-            // If it stays, the next start of a daemon removes it.
-            let _ = fs::remove_file(output_path(&log, attempt));
+            remove_output(&log, attempt);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::domain::JobId;
+    use crate::keeper::output_path;
 
     #[test]
     fn of_a_long_file_the_beginning_and_the_end_are_kept() {
         let dir = tempfile::tempdir().expect("a directory");
         let attempt = Attempt::of_run(RunId { job: JobId(1), number: 1 }, 1);
-        let excerpt = |bytes_max| Excerpt::of_file(dir.path(), attempt, bytes_max);
+        let excerpt = |bytes_max| Excerpt::of_files(dir.path(), attempt, bytes_max);
         assert_eq!(excerpt(10), Excerpt::default());
         fs::write(output_path(dir.path(), attempt), "0123456789").expect("ours");
         assert_eq!(excerpt(10), Excerpt::from(b"0123456789".to_vec()));

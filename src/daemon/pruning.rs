@@ -1,7 +1,6 @@
 //! Owns: a pass over the history that forgets the runs and events that are not kept, in small steps.
 //! Never: deciding what is kept (see `engine`), or jobs that a person removes.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use crate::clock::Clock;
 use crate::domain::{JobId, JobName, RunId, Timestamp};
 use crate::engine::{Retention, Verdict};
 use crate::keeper::protocol::Attempt;
-use crate::keeper::{LOG_DIRECTORY, output_path};
+use crate::keeper::{LOG_DIRECTORY, remove_output};
 use crate::store::{Act, MetaKey, Reader, Store, StoreError, StoreResult, Writer};
 
 /// How many rows the daemon looks at between two turns, which takes a few milliseconds.
@@ -91,7 +90,7 @@ impl PruneStep {
         let log = dir.join(LOG_DIRECTORY);
         for (run, attempts) in self.runs() {
             for number in 1..=attempts {
-                let _ = fs::remove_file(output_path(&log, Attempt::of_run(run, number)));
+                remove_output(&log, Attempt::of_run(run, number));
             }
         }
     }

@@ -1,7 +1,6 @@
 //! Owns: the daemon's loop: wait, receive, take a turn, send orders to the keeper and reports to clients.
 //! Never: deciding (see `turn`), or keeping facts that it could read again.
 
-use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -21,7 +20,7 @@ use super::keeper_side::KeeperSide;
 use super::lock::{self, DaemonInfo, DaemonLock};
 use super::logger;
 use super::mail::{BODY_BYTES_MAX, Mailer};
-use super::outputs::{Excerpt, attempts_with_files, stored_output};
+use super::outputs::{Excerpt, stored_output};
 use super::pacer::Pacer;
 use super::poke::{self, ClientMessage};
 use super::pruning::Pruning;
@@ -37,8 +36,8 @@ use crate::engine::Retention;
 use crate::error::{Error, Result, describe};
 use crate::keeper::protocol::{Attempt, FromKeeper, KeeperInstance, Task, ToKeeper};
 use crate::keeper::{
-    LOG_DIRECTORY, attempts_with_pipes, exit_markers, output_path, raise_descriptor_limit,
-    remove_exit_markers,
+    LOG_DIRECTORY, attempts_with_outputs, attempts_with_pipes, exit_markers, raise_descriptor_limit,
+    remove_exit_markers, remove_output,
 };
 use crate::schedule::Zone;
 use crate::store::{Act, Store, StoreError, StoreResult};
@@ -189,7 +188,7 @@ impl<'a> Daemon<'a> {
     /// any more: an earlier daemon or a client died between commit and removal.
     fn remove_stored_outputs(&mut self) -> StoreResult<()> {
         let log = self.base.join(LOG_DIRECTORY);
-        let found = attempts_with_files(&log);
+        let found = attempts_with_outputs(&log);
         self.store.read(|reader| {
             for attempt in found {
                 let is_of_no_use = match attempt.task {
@@ -200,7 +199,7 @@ impl<'a> Daemon<'a> {
                     Task::Mail(mail) => !reader.is_mail_open(mail)?,
                 };
                 if is_of_no_use {
-                    let _ = fs::remove_file(output_path(&log, attempt));
+                    remove_output(&log, attempt);
                 }
             }
             for attempt in attempts_with_results(&log) {
@@ -421,7 +420,7 @@ impl<'a> Daemon<'a> {
             sendmail: &env::sendmail,
             person: &users::person,
             login: &login::login_environment,
-            excerpt: &|attempt| Excerpt::of_file(&log, attempt, BODY_BYTES_MAX),
+            excerpt: &|attempt| Excerpt::of_files(&log, attempt, BODY_BYTES_MAX),
         };
         turn(
             &mut self.store,
@@ -462,8 +461,7 @@ impl<'a> Daemon<'a> {
         self.pass_on(&done.orders);
         done.ended.iter().for_each(|attempt| remove_results(&log, *attempt));
         for attempt in done.stored_outputs {
-            // The next start removes a file that stays.
-            let _ = fs::remove_file(output_path(&self.base.join(LOG_DIRECTORY), attempt));
+            remove_output(&self.base.join(LOG_DIRECTORY), attempt);
         }
         if let Some(Err(error)) = self.run_lines.as_mut().map(|lines| lines.write(&mut self.store)) {
             warn!("cannot log the ends of runs: {error}");

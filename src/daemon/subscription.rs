@@ -100,10 +100,12 @@ impl Subscription {
     }
 
     /// Makes waits also end when this file is made or grows. Replaces the file followed before.
-    pub fn follow(&mut self, path: &Path) {
-        if !self.following.as_ref().is_some_and(|following| following.is_of(path)) {
+    pub fn follow(&mut self, path: &Path) -> bool {
+        let is_new = !self.following.as_ref().is_some_and(|following| following.is_of(path));
+        if is_new {
             self.following = Some(Following::new(path));
         }
+        is_new
     }
 
     fn connect(&mut self) {

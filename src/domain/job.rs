@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::run::words;
-use super::{After, Array, Callbacks, JobName, Policy, QueueName, Retry, Tag, Timestamp};
+use super::{After, Array, Callbacks, JobName, Policy, QueueName, Retry, Size, Tag, Timestamp};
 
 /// The command of a job, in bytes: arguments and scripts need not be UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -126,6 +126,8 @@ pub struct NewJob {
     pub items: Vec<Vec<u8>>,
     /// The array has items.
     pub has_items: bool,
+    /// How much of the output of an attempt is kept: the first half of this, and the last.
+    pub log_limit: Size,
     pub mail: Option<Mail>,
     pub callbacks: Callbacks,
     /// It is paused from the start.
@@ -135,6 +137,12 @@ pub struct NewJob {
 impl NewJob {
     pub const PRIORITY_MIN: i32 = -100;
     pub const PRIORITY_MAX: i32 = 100;
+
+    /// The default of `log_limit`.
+    pub const LOG_LIMIT: Size = Size::from_bytes(10 << 20);
+
+    /// The least `log_limit`: a page, of which each half has room for some lines.
+    pub const LOG_LIMIT_MIN: Size = Size::from_bytes(4 << 10);
 
     /// Returns a job with this execution, and the default of everything else.
     pub fn of(execution: Execution) -> Self {
@@ -152,6 +160,7 @@ impl NewJob {
             array: None,
             items: Vec::new(),
             has_items: false,
+            log_limit: Self::LOG_LIMIT,
             mail: None,
             callbacks: Callbacks::default(),
             hold: false,

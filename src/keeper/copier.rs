@@ -19,12 +19,14 @@ use nix::sys::eventfd::EventFd;
 use nix::sys::stat::umask;
 
 use super::output::OutputFile;
+use super::output_files::CHUNK_BYTES_MAX;
+use super::pipe;
 use super::protocol::Attempt;
 use super::setup::KEEPER_UMASK;
-use super::{output_path, pipe};
+use crate::domain::{NewJob, Size};
 
 /// How much is read in one call: as much as the pipe of a busy attempt holds.
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = CHUNK_BYTES_MAX;
 
 /// How often one pipe is read before the others are.
 const READS_PER_TURN: usize = 4;
@@ -47,7 +49,7 @@ pub(super) const REQUESTS: u64 = u64::MAX;
 /// A message of the keeper to the thread.
 pub(super) enum Request {
     /// Copy from this pipe until no process holds it.
-    Watch { attempt: Attempt, outlet: File },
+    Watch { attempt: Attempt, outlet: File, limit: Size },
     /// The same for a pipe of an earlier keeper, which perhaps no process holds.
     WatchLeftover { attempt: Attempt, outlet: File },
     /// The attempt is over: copy what is in its pipe now, and answer.
@@ -62,7 +64,7 @@ pub(super) enum Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Settled {
     pub attempt: Attempt,
-    /// The length of its output file, in bytes.
+    /// The length of its log, in bytes.
     pub output_bytes: u64,
     /// Other processes hold the pipe and can still write.
     pub is_open: bool,
@@ -171,10 +173,10 @@ impl Copier {
         let _ = self.shared.asked.read();
         while let Ok(request) = self.incoming.try_recv() {
             match request {
-                Request::Watch { attempt, outlet } => self.watch(attempt, outlet),
+                Request::Watch { attempt, outlet, limit } => self.watch(attempt, outlet, limit),
                 Request::WatchLeftover { attempt, outlet } => {
                     let key = key(&outlet);
-                    self.watch(attempt, outlet);
+                    self.watch(attempt, outlet, NewJob::LOG_LIMIT);
                     // A pipe that no process has held since it was opened gives no event.
                     self.read_pipe(key);
                 }
@@ -186,11 +188,11 @@ impl Copier {
         true
     }
 
-    fn watch(&mut self, attempt: Attempt, outlet: File) {
+    fn watch(&mut self, attempt: Attempt, outlet: File, limit: Size) {
         // A mail that an earlier keeper began to send is sent again, with a new pipe.
         self.close(attempt);
         self.outlets.insert(outlet.as_raw_fd(), attempt);
-        let file = OutputFile::new(output_path(&self.log_dir, attempt));
+        let file = OutputFile::new(&self.log_dir, attempt, limit);
         let stream = Stream { attempt, outlet: Some(outlet), file, is_wide: false, is_released: false };
         self.streams.insert(attempt, stream);
     }
@@ -229,7 +231,7 @@ impl Copier {
 
     fn settle(&mut self, attempt: Attempt) {
         let Some(stream) = self.streams.get_mut(&attempt) else {
-            let output_bytes = OutputFile::new(output_path(&self.log_dir, attempt)).settle();
+            let output_bytes = OutputFile::new(&self.log_dir, attempt, NewJob::LOG_LIMIT).finish();
             return self.answer(Settled { attempt, output_bytes, is_open: false });
         };
         // Read what the pipe holds now and no more: a background process may write for ever.
@@ -246,7 +248,7 @@ impl Copier {
                 .map_or(Flow::End, |stream| stream.copy(&mut self.buffer, reads));
         }
         let Some(stream) = self.streams.get_mut(&attempt) else { return };
-        let output_bytes = stream.file.settle();
+        let output_bytes = if flow == Flow::End { stream.file.finish() } else { stream.file.settle() };
         if flow == Flow::End {
             self.close(attempt);
         }
@@ -283,11 +285,11 @@ impl Stream {
     /// Copies what the pipe holds, in at most so many reads.
     fn copy(&mut self, buffer: &mut [u8], reads: usize) -> Flow {
         let Some(mut outlet) = self.outlet.as_ref() else { return Flow::End };
-        // Opened before the read: bytes that were read and not written are lost if the keeper is killed.
-        if !self.file.is_open() && has_bytes(outlet) && self.file.open() == Err(Errno::EMFILE) {
-            return Flow::Stuck;
-        }
         for _ in 0..reads {
+            // Opened before the read: bytes that were read and not written are lost if the keeper is killed.
+            if !self.file.is_open() && has_bytes(outlet) && self.file.open() == Err(Errno::EMFILE) {
+                return Flow::Stuck;
+            }
             let count = match outlet.read(buffer) {
                 Ok(0) => return Flow::End,
                 Ok(count) => count,

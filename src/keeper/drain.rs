@@ -24,6 +24,7 @@ use nix::sys::signal::SigSet;
 pub(super) use super::copier::Settled;
 use super::copier::{Copier, REQUESTS, Request, Shared, key};
 use super::protocol::Attempt;
+use crate::domain::Size;
 
 /// How long the pipe of a new attempt is left alone. An attempt that writes little and ends by then needs
 /// no thread; one that writes much waits no longer than that. A following client allows 50 ms.
@@ -36,7 +37,7 @@ const PENDING_MAX: usize = 256;
 #[derive(Debug)]
 pub(super) struct Drain {
     /// Pipes that were not handed over to the thread yet.
-    new: HashMap<Attempt, File>,
+    new: HashMap<Attempt, (File, Size)>,
     /// When each of them is handed over.
     due: VecDeque<(Duration, Attempt)>,
     /// Attempts whose pipe the thread has had.
@@ -77,8 +78,8 @@ impl Drain {
     }
 
     /// Copies from the pipe of an attempt that starts now, beginning a moment later.
-    pub(super) fn watch(&mut self, attempt: Attempt, outlet: File, now: Duration) {
-        self.new.insert(attempt, outlet);
+    pub(super) fn watch(&mut self, attempt: Attempt, outlet: File, limit: Size, now: Duration) {
+        self.new.insert(attempt, (outlet, limit));
         self.due.push_back((now + LEFT_ALONE, attempt));
     }
 
@@ -96,11 +97,11 @@ impl Drain {
     }
 
     fn hand_over(&mut self, attempt: Attempt) {
-        let Some(outlet) = self.new.remove(&attempt) else { return };
+        let Some((outlet, limit)) = self.new.remove(&attempt) else { return };
         self.handed_over.insert(attempt);
         self.register(&outlet);
         // No wake-up: an event wakes the thread once there is something to read.
-        self.ask(Request::Watch { attempt, outlet });
+        self.ask(Request::Watch { attempt, outlet, limit });
     }
 
     /// Copies from the pipe of a keeper that is gone.
@@ -120,7 +121,7 @@ impl Drain {
     /// Returns the length of the output of a finished attempt. Returns `None` if the thread must first copy
     /// the rest into the file. It sends an answer then.
     pub(super) fn settle(&mut self, attempt: Attempt) -> Option<Settled> {
-        if self.new.get(&attempt).is_some_and(was_never_written_to) {
+        if self.new.get(&attempt).is_some_and(|(outlet, _)| was_never_written_to(outlet)) {
             self.new.remove(&attempt);
             return Some(Settled { attempt, output_bytes: 0, is_open: false });
         }
@@ -202,6 +203,7 @@ mod tests {
     use super::super::pipe::Pipes;
     use super::super::{output_path, pipe};
     use super::*;
+    use crate::domain::NewJob;
 
     /// Whatever takes this long has hung.
     const PATIENCE_MS: u16 = 20_000;
@@ -228,7 +230,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let mut drain = Drain::start(dir.path()).expect("a thread");
         let pipe = Pipes::new(dir.path().to_owned()).make(attempt(1), None).expect("the name is new");
-        drain.watch(attempt(1), pipe.outlet, Duration::ZERO);
+        drain.watch(attempt(1), pipe.outlet, NewJob::LOG_LIMIT, Duration::ZERO);
         let mut inlet = pipe.inlet;
         inlet.write_all(b"some").expect("there is room");
         let answer = settled(&mut drain, attempt(1));
@@ -254,7 +256,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let mut drain = Drain::start(dir.path()).expect("a thread");
         let pipe = Pipes::new(dir.path().to_owned()).make(attempt(1), None).expect("the name is new");
-        drain.watch(attempt(1), pipe.outlet, Duration::ZERO);
+        drain.watch(attempt(1), pipe.outlet, NewJob::LOG_LIMIT, Duration::ZERO);
         drop(pipe.inlet);
         assert_eq!(
             settled(&mut drain, attempt(1)),
@@ -272,7 +274,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let mut drain = Drain::start(dir.path()).expect("a thread");
         let pipe = Pipes::new(dir.path().to_owned()).make(attempt(1), None).expect("the name is new");
-        drain.watch(attempt(1), pipe.outlet, Duration::ZERO);
+        drain.watch(attempt(1), pipe.outlet, NewJob::LOG_LIMIT, Duration::ZERO);
         let due_at = drain.due_at().expect("it is new");
         drain.watch_due(due_at);
         assert_eq!(drain.due_at(), None);

@@ -9,18 +9,18 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::wire::decode;
-use crate::domain::{End, JobId, RunId, Span, Stdin, StopCause, Timestamp, Usage};
+use crate::domain::{End, JobId, RunId, Size, Span, Stdin, StopCause, Timestamp, Usage};
 
 /// The version that both sides name in their `Hello`. A new message or a new extra of a start makes a new
 /// version: while an older keeper lives, the daemon claims no run that needs it.
 pub const PROTOCOL_VERSION: u32 = 6;
 
-/// The first version whose keepers understand `Start` and `Seek` as they are now, and give the output of each
-/// attempt a file of its own. An earlier keeper is sent neither: it finishes what it runs.
-pub const VERSION_OF_STARTS: u32 = 5;
-
 /// The first version whose keepers understand `Signal`.
 const VERSION_OF_SIGNALS: u32 = 6;
+
+/// The first version whose keepers understand `Start` and `Seek` as they are now, give the output of each
+/// attempt a file of its own, and limit it. An earlier keeper is sent neither: it finishes what it runs.
+pub const VERSION_OF_STARTS: u32 = 6;
 
 /// A keeper's identity: random, positive, new for each keeper process.
 pub type KeeperInstance = i64;
@@ -181,6 +181,8 @@ pub struct StartExtras {
     pub user: Option<String>,
     /// Where the working directory cannot be entered, `/` will do.
     pub cwd_optional: bool,
+    /// How much of the output is kept, if not `NewJob::LOG_LIMIT`.
+    pub log_limit: Option<Size>,
     /// One of a later version is among them: the attempt is not started.
     pub has_unknown: bool,
 }
@@ -191,6 +193,7 @@ enum Extra {
     Stdin(Stdin),
     User(String),
     CwdOptional,
+    LogLimit(Size),
 }
 
 /// An extra that no version has.
@@ -201,7 +204,8 @@ impl From<StartExtras> for Vec<Vec<u8>> {
         let stdin = (extras.stdin != Stdin::Null).then_some(Extra::Stdin(extras.stdin));
         let user = extras.user.map(Extra::User);
         let cwd_optional = extras.cwd_optional.then_some(Extra::CwdOptional);
-        let known = [stdin, user, cwd_optional].into_iter().flatten();
+        let log_limit = extras.log_limit.map(Extra::LogLimit);
+        let known = [stdin, user, cwd_optional, log_limit].into_iter().flatten();
         let bytes = known.map(|extra| postcard::to_stdvec(&extra).expect("writing to memory cannot fail"));
         bytes.chain(extras.has_unknown.then(|| UNKNOWN.to_vec())).collect()
     }
@@ -215,6 +219,7 @@ impl From<Vec<Vec<u8>>> for StartExtras {
                 Some(Extra::Stdin(stdin)) => extras.stdin = stdin,
                 Some(Extra::User(user)) => extras.user = Some(user),
                 Some(Extra::CwdOptional) => extras.cwd_optional = true,
+                Some(Extra::LogLimit(limit)) => extras.log_limit = Some(limit),
                 None => extras.has_unknown = true,
             }
         }
@@ -284,7 +289,7 @@ pub struct Ended {
     /// Set if the keeper had sent it a signal before it ended, or had dropped it on a `Stop`.
     pub stopped: Option<StopCause>,
     pub usage: Usage,
-    /// The size of its output file when it ended; without output there is no file.
+    /// The length of its log when it ended: of what is kept of the output, with the marks for what is not.
     pub output_bytes: u64,
     /// Other processes could still write to its output then.
     pub is_output_open: bool,
@@ -387,8 +392,15 @@ mod tests {
             any::<Vec<u8>>().prop_map(Stdin::Path),
             any::<Vec<u8>>().prop_map(Stdin::Text)
         ];
-        let extras = (stdin, any::<Option<String>>(), any::<bool>(), any::<bool>()).prop_map(
-            |(stdin, user, cwd_optional, has_unknown)| StartExtras { stdin, user, cwd_optional, has_unknown },
+        let limit = any::<Option<u64>>().prop_map(|limit| limit.map(Size::from_bytes));
+        let extras = (stdin, any::<Option<String>>(), any::<bool>(), limit, any::<bool>()).prop_map(
+            |(stdin, user, cwd_optional, log_limit, has_unknown)| StartExtras {
+                stdin,
+                user,
+                cwd_optional,
+                log_limit,
+                has_unknown,
+            },
         );
         prop_oneof![
             any::<u32>().prop_map(|version| ToKeeper::Hello { version }),

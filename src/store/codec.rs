@@ -8,7 +8,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use crate::domain::{
     AfterCondition, Array, ArrayId, CallbackWhen, CommandLine, Indices, JobId, JobName, JobState, Mail,
     MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap, QueueName, Retry, RetryCauses, RunState,
-    Span, Stdin, Tag, Timestamp, TriggerKind,
+    Size, Span, Stdin, Tag, Timestamp, TriggerKind,
 };
 use crate::schedule::Dialect;
 
@@ -34,6 +34,19 @@ impl FromSql for Span {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let micros = value.as_i64()?;
         u64::try_from(micros).map(Self::from_micros).map_err(|_| FromSqlError::OutOfRange(micros))
+    }
+}
+
+impl ToSql for Size {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(i64::try_from(self.as_bytes()).unwrap_or(i64::MAX).into())
+    }
+}
+
+impl FromSql for Size {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let bytes = value.as_i64()?;
+        u64::try_from(bytes).map(Self::from_bytes).map_err(|_| FromSqlError::OutOfRange(bytes))
     }
 }
 

@@ -59,6 +59,7 @@ CREATE TABLE job (
     on_success BLOB,                        -- callbacks: scripts for sh
     on_failure BLOB,
     on_finish BLOB,
+    log_limit INTEGER NOT NULL CHECK (log_limit >= 4096),   -- bytes of output that are kept
     mail_to TEXT,
     mail_when TEXT CHECK (mail_when IN ('failed', 'output', 'always')),
     mail_format TEXT CHECK (mail_format IN ('taskq', 'debian', 'cronie')),

@@ -103,6 +103,10 @@ fn a_span_is_a_sum_of_numbers_with_units() {
             &["add", "--kill-after", "-1s", "true"],
             &["add", "--grace", "x", "true"],
             &["add", "--missed", "once,x", "true"],
+            &["add", "--log-limit", "1.5M", "true"],
+            &["add", "--log-limit", "10MB", "true"],
+            &["add", "--log-limit", "0", "true"],
+            &["add", "--log-limit", "99999999999G", "true"],
             &["wait", "--all", "--timeout", "0s"],
         ],
     );

@@ -64,7 +64,7 @@ fn a_long_output_has_a_tail_too() {
 #[test]
 fn the_tail_of_a_line_of_40_megabytes_takes_little_memory() {
     let home = Home::with_daemon();
-    home.add_and_wait(&["-c", "head -c 40000000 /dev/zero | tr '\\0' '#'"]);
+    home.add_and_wait(&["--log-limit", "1G", "-c", "head -c 40000000 /dev/zero | tr '\\0' '#'"]);
     let mut command = home.shell("sh");
     command.args(["-c", "ulimit -v 50000; exec \"$0\" log 1 --tail 1", TASKQ]);
     let output = command.output().expect("there is a shell");
@@ -106,4 +106,70 @@ fn a_followed_log_comes_as_it_is_written() {
     let mut rest = String::new();
     shown.read_to_string(&mut rest).expect("text");
     assert_eq!((rest.as_str(), child.wait().expect("it ends").code()), ("after all\n", Some(3)));
+}
+
+/// Returns the mark for bytes that a log of `limit` has lost.
+fn mark(bytes: usize, limit: &str) -> String {
+    format!("\n[taskq: {bytes} bytes of output dropped here: more than the log limit of {limit}]\n")
+}
+
+/// Lines of eight bytes.
+fn lines(range: std::ops::Range<usize>) -> String {
+    range.map(|line| format!("{line:07}\n")).collect()
+}
+
+#[test]
+fn of_more_output_than_the_log_limit_both_ends_are_shown() {
+    let home = Home::with_daemon();
+    let script = "seq -f %07.0f 0 99999";
+    let whole = lines(0..100_000);
+    home.add_and_wait(&["--log-limit", "64K", "-c", script]);
+    let kept = format!("{}{}{}", lines(0..4096), mark(800_000 - 65_536, "64K"), lines(95_904..100_000));
+    home.taskq(&["log", "1"]).gives(0, &kept, "");
+    assert_eq!(home.json(&["runs"])["runs"][0]["output_bytes"], kept.len());
+    home.taskq(&["log", "1", "-n", "2"]).gives(0, "0099998\n0099999\n", "");
+    home.taskq(&["log", "1", "-f", "-n", "1"]).gives(0, "0099999\n", "");
+    // Its tail is in a file of its own, and nothing is dropped.
+    home.add_and_wait(&["--log-limit", "800000", "-c", script]);
+    home.taskq(&["log", "2"]).gives(0, &whole, "");
+    home.add_and_wait(&["-c", script]);
+    home.taskq(&["log", "3"]).gives(0, &whole, "");
+    home.taskq(&["remove", "1", "2", "3"]).gives(0, "", "");
+    let left = std::fs::read_dir(home.store().join("log")).expect("it is there").flatten();
+    let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_short_output_under_a_log_limit_moves_into_the_run_log() {
+    let home = Home::with_daemon();
+    home.add_and_wait(&["--log-limit", "4K", "-c", "echo short"]);
+    home.taskq(&["log", "1"]).gives(0, "short\n", "");
+    let left = std::fs::read_dir(home.store().join("log")).expect("it is there").flatten();
+    let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_follower_sees_all_that_is_written_beyond_the_log_limit_if_it_keeps_up() {
+    let home = Home::with_daemon();
+    let gate = home.fifo("gate");
+    // Each line that comes through the gate is answered with 8,000 bytes.
+    let script = "while read line; do seq -f %07.0f $((line * 1000)) $((line * 1000 + 999)); done <gate";
+    home.add(&["--log-limit", "16K", "-c", script]);
+    let mut child = home.command(&["log", "-f", "1"]).stdout(Stdio::piped()).spawn().expect("taskq starts");
+    let mut shown = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut writer = std::fs::OpenOptions::new().write(true).open(&gate).expect("the job reads");
+    for part in 0..100 {
+        writeln!(writer, "{part}").expect("the job reads");
+        let mut bytes = vec![0; 8_000];
+        shown.read_exact(&mut bytes).expect("it follows");
+        assert!(bytes == lines(part * 1000..part * 1000 + 1000).into_bytes(), "part {part}");
+    }
+    drop(writer);
+    let mut rest = String::new();
+    shown.read_to_string(&mut rest).expect("text");
+    assert_eq!((rest.as_str(), child.wait().expect("it ends").code()), ("", Some(0)));
+    let kept = format!("{}{}{}", lines(0..1024), mark(800_000 - 16_384, "16K"), lines(98_976..100_000));
+    home.taskq(&["log", "1"]).gives(0, &kept, "");
 }

@@ -83,6 +83,15 @@ fn the_retries_and_the_times_of_a_job_are_changed_and_returned_to_their_defaults
 }
 
 #[test]
+fn the_log_limit_is_changed_and_returned_to_its_default() {
+    let home = Home::new();
+    home.add(&["--at", "2031-01-01", "--log-limit", "1048576", "true"]);
+    assert_eq!(home.json(&["show", "1"])["job"]["log_limit_bytes"], 1 << 20);
+    home.taskq(&["set", "1", "--log-limit", "2g"]).gives(0, "log-limit 1M → 2G\n", "");
+    home.taskq(&["set", "1", "--unset", "log-limit"]).gives(0, "log-limit 2G → 10M\n", "");
+}
+
+#[test]
 fn a_job_that_has_begun_as_often_as_it_now_may_is_done() {
     let home = Home::with_daemon();
     home.add(&["--name", "a", "--at", "now", "--at", "2031-01-01", "--times", "2", "true"]);

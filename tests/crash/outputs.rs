@@ -3,9 +3,12 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
+
 use crate::check::{count, finish};
 use crate::harness::{MARKS, Store, bytes, gated, open, served};
-use crate::processes::eventually;
+use crate::keeper_deaths::UNATTENDED;
+use crate::processes::{eventually, send};
 
 /// Returns the lengths of the output files. Exit markers of keepers, in the same directory, do not count.
 fn output_files(store: &Store) -> Vec<u64> {
@@ -44,6 +47,36 @@ fn output_of_up_to_64_kib_moves_into_the_run_log_and_more_stays_a_file() {
     assert_eq!(count(&store, "output"), 1);
     finish(&store, daemon);
     assert_eq!(output_files(&store), [65_537]);
+}
+
+#[test]
+fn output_beyond_its_limit_goes_on_within_it_after_a_kill_9_of_the_keeper() {
+    let (store, mut daemon) = served();
+    let script = "seq -f %07.0f 0 99999; read x <gate; seq -f %07.0f 100000 199999";
+    let gate = store.add_gated(&["--log-limit", "100000"], script);
+    eventually("the output is in its files", || store.run(&["log", "1", "-n", "1"]).stdout == b"0099999\n");
+    send(store.keeper().expect("it runs something"), Signal::SIGKILL);
+    daemon.line("the keeper is gone");
+    store.until(UNATTENDED, 1);
+    open(gate);
+    assert_eq!(store.wait("1"), 125);
+    let lines =
+        |range: std::ops::Range<u32>| -> String { range.map(|line| format!("{line:07}\n")).collect() };
+    let mark = "\n[taskq: 1500000 bytes of output dropped here: more than the log limit of 100000]\n";
+    let kept = format!("{}{mark}{}", lines(0..6_250), lines(193_750..200_000));
+    assert!(store.run(&["log", "1"]).stdout == kept.into_bytes());
+    finish(&store, daemon);
+}
+
+#[test]
+fn the_tail_of_a_run_that_is_not_in_the_store_goes_at_the_next_start() {
+    let (store, daemon) = served();
+    store.close(daemon);
+    let tail = store.dir.join("log/7.1.1.tail");
+    fs::write(&tail, "some").expect("it is our directory");
+    let daemon = store.daemon();
+    assert!(!tail.exists());
+    store.close(daemon);
 }
 
 #[test]

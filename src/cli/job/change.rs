@@ -24,6 +24,7 @@ pub enum Unset {
     Each,
     Grace,
     KillAfter,
+    LogLimit,
     Mail,
     Missed,
     OnFailure,
@@ -48,6 +49,7 @@ words!(Unset {
     Each = "each",
     Grace = "grace",
     KillAfter = "kill-after",
+    LogLimit = "log-limit",
     Mail = "mail",
     Missed = "missed",
     OnFailure = "on-failure",
@@ -78,6 +80,7 @@ impl Unset {
             }
             Self::Grace => job.policy.missed.grace = default.missed.grace,
             Self::KillAfter => job.policy.kill_after = default.kill_after,
+            Self::LogLimit => job.log_limit = NewJob::LOG_LIMIT,
             Self::Mail => job.mail = None,
             Self::Missed => {
                 (job.policy.missed.mode, job.policy.missed.within) =
@@ -136,6 +139,7 @@ impl JobOptions {
             job.priority = check_priority(priority).map_err(usage)?;
         }
         job.callbacks = self.callbacks(what, std::mem::take(&mut job.callbacks))?;
+        job.log_limit = self.log_limit(what)?.unwrap_or(job.log_limit);
         if let Some(mail) = self.mail(what)? {
             job.mail = Some(mail);
         }

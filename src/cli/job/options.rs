@@ -328,6 +328,21 @@ pub struct JobOptions {
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true, help_heading = "Policies")]
     pub grace: Option<String>,
 
+    /// Keep so much of a run's output; default: 10M
+    ///
+    /// SIZE is in bytes, or has the unit K, M, G or T. Of more output, the
+    /// first and the last half of SIZE are kept, also while the run writes,
+    /// and a line in between says how many bytes were dropped. It counts
+    /// for each attempt. The least SIZE is 4K.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Policies"
+    )]
+    pub log_limit: Option<String>,
+
     /// Mail the output of a run, by sendmail(8)
     ///
     /// ADDR: addresses, separated by commas; one without @ is a user of

@@ -16,7 +16,8 @@ use crate::cli::zone::system_zone;
 use crate::daemon::NameClash;
 use crate::domain::{
     After, Array, CallbackWhen, Callbacks, CommandLine, Dependency, EnvVar, Execution, Indices, JobName,
-    Mail, MailFormat, Missed, NewJob, Overlap, Policy, QueueName, Retry, Span, Tag, Timestamp, TriggerSpec,
+    Mail, MailFormat, Missed, NewJob, Overlap, Policy, QueueName, Retry, Size, Span, Tag, Timestamp,
+    TriggerSpec,
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result, describe};
@@ -120,6 +121,7 @@ impl JobOptions {
             array,
             has_items: !items.is_empty(),
             items,
+            log_limit: self.log_limit(&what)?.unwrap_or(NewJob::LOG_LIMIT),
             mail: self.mail(&what)?,
             callbacks: self.callbacks(&what, Callbacks::default())?,
             hold,
@@ -252,6 +254,18 @@ impl JobOptions {
         }
         let format = self.mail_format.unwrap_or(MailFormat::Taskq);
         self.mail.as_deref().map(|mail| parse_mail(mail, format, what)).transpose()
+    }
+
+    pub(super) fn log_limit(&self, what: &str) -> Result<Option<Size>> {
+        let Some(text) = &self.log_limit else { return Ok(None) };
+        let limit: Size =
+            text.parse().map_err(|cause| Error::usage(what, format!("`--log-limit`: {cause}")))?;
+        if limit < NewJob::LOG_LIMIT_MIN {
+            let cause = format!("`--log-limit {text}`: `{}` is the least", NewJob::LOG_LIMIT_MIN);
+            return Err(Error::usage(what, cause)
+                .hint("to keep no output, redirect it in the command: `-c 'COMMAND >/dev/null 2>&1'`"));
+        }
+        Ok(Some(limit))
     }
 
     pub(super) fn zone(&self, here: &Caller, what: &str) -> Result<(Zone, Option<String>)> {

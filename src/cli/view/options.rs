@@ -22,7 +22,7 @@ pub struct OptionView {
     shown: fn(&NewJob) -> Option<String>,
 }
 
-use Value::{Bytes, Count, Flag, Number, Parts, Span, Text, Texts};
+use Value::{Bytes, Count, Flag, Number, Parts, Size, Span, Text, Texts};
 
 enum Value<'a> {
     Flag(bool),
@@ -32,6 +32,7 @@ enum Value<'a> {
     Bytes(Option<&'a [u8]>),
     Texts(Vec<Cow<'a, str>>),
     Span(Option<domain::Span>),
+    Size(domain::Size),
     /// One text for `add`, and in JSON a key for each of its parts.
     Parts(Result<Option<String>, String>, Vec<(&'static str, Value<'a>)>),
 }
@@ -174,6 +175,12 @@ const POLICIES: &[OptionView] = &[
         |job| Bytes(script(job, CallbackWhen::Finish)),
         |job| script(job, CallbackWhen::Finish).map(escaped_bytes),
     ),
+    row(
+        "log_limit",
+        "Output",
+        |job| Size(job.log_limit),
+        |job| Some(format!("up to {} (of more, the first and the last half)", job.log_limit)),
+    ),
     row("mail", "Mail", mail, |job| {
         let mail = job.mail.as_ref()?;
         let when = match mail.when {
@@ -304,6 +311,7 @@ impl Value<'_> {
             Bytes(bytes) => map.serialize_entry(key, &bytes.map(String::from_utf8_lossy)),
             Texts(texts) => map.serialize_entry(key, texts),
             Span(span) => map.serialize_entry(&format!("{key}_ms"), &span.map(domain::Span::as_millis)),
+            Size(size) => map.serialize_entry(&format!("{key}_bytes"), &size.as_bytes()),
             Parts(_, parts) => parts.iter().try_for_each(|(key, part)| part.write(key, map)),
         }
     }
@@ -317,6 +325,7 @@ impl Value<'_> {
             Bytes(bytes) => bytes.map(escaped_bytes),
             Texts(texts) => (!texts.is_empty()).then(|| texts.join(", ")),
             Span(span) => span.map(|span| span.to_string()),
+            Size(size) => Some(size.to_string()),
             Parts(text, _) => text.unwrap_or_else(Some),
         }
     }
@@ -333,6 +342,7 @@ impl Value<'_> {
             }
             Texts(texts) => (!texts.is_empty()).then(|| json!(texts)),
             Span(span) => span.map(|span| sayable(span, key)).transpose()?.map(|text| json!(text)),
+            Size(size) => Some(json!(size.to_string())),
             Parts(text, _) => text?.map(|text| json!(text)),
         })
     }

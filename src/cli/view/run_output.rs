@@ -1,7 +1,6 @@
 //! Owns: printing the output of a run from its file or the store, and following it while it grows.
 //! Never: changing a byte of it.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
@@ -12,7 +11,7 @@ use crate::cli::waiting::{Left, Waiting};
 use crate::domain::{Indices, JobId, RunId, RunState};
 use crate::error::{Error, Result as TaskResult};
 use crate::keeper::protocol::Attempt;
-use crate::keeper::{LOG_DIRECTORY, output_path};
+use crate::keeper::{LOG_DIRECTORY, OutputView, growing_path, output_path};
 use crate::store::{AttemptView, Reader, RunView, StoreResult};
 
 /// What `--follow` does, for errors.
@@ -27,11 +26,9 @@ pub fn print(
     stored: Option<Vec<u8>>,
     tail: Option<u32>,
 ) -> TaskResult<bool> {
-    let mut source = RunOutput::new(context, attempt);
-    source.settle(stored)?;
-    source.skip_to_tail(tail)?;
-    source.print(context)?;
-    Ok(source.position == 0)
+    let mut source = RunOutput::new(context, attempt, tail);
+    source.stored = stored;
+    Ok(!source.print(context)?)
 }
 
 /// Returns a message about a run without its output.
@@ -55,18 +52,14 @@ pub fn follow(
             return Err(Error::not_found(FOLLOW, format!("run `{run}` was removed")));
         };
         let finished = view.state == RunState::Finished;
-        let is_first = followed.is_none();
-        let source = followed.get_or_insert_with(|| RunOutput::new(context, Attempt::of_run(run, number)));
+        let source =
+            followed.get_or_insert_with(|| RunOutput::new(context, Attempt::of_run(run, number), tail));
         if finished || ended.is_some() {
-            source.settle(stored)?;
+            source.stored = stored;
         } else {
             // Follow before reading, so that no write in between is missed. A run that the store calls
             // queued may have begun: the daemon may die before it commits the start.
-            waiting.follow(&source.path);
-            source.open()?;
-        }
-        if is_first {
-            source.skip_to_tail(tail)?;
+            while waiting.follow(&source.growing_path()) {}
         }
         if view.output_pruned {
             context.output.talk(&pruned_text(run));
@@ -74,7 +67,7 @@ pub fn follow(
         source.print(context)?;
         if let Some(ended) = ended.filter(|_| number < view.attempt) {
             context.output.talk(&attempt_ending(&view, &ended, context.now()));
-            followed = Some(RunOutput::new(context, Attempt::of_run(run, number + 1)));
+            followed = Some(RunOutput::new(context, Attempt::of_run(run, number + 1), None));
             continue;
         }
         if finished {
@@ -137,82 +130,83 @@ fn look(reader: &Reader<'_>, run: RunId, number: Option<u32>) -> StoreResult<Opt
     Ok(Some(Seen { stored: reader.output(run, number)?, view, number, ended }))
 }
 
-/// The output of an attempt: in a file while it runs or if it is long, else in the store.
+/// The output of an attempt: in files while it runs or if it is long, else in the store.
 struct RunOutput {
     attempt: Attempt,
-    path: PathBuf,
-    file: Option<File>,
+    log_dir: PathBuf,
     stored: Option<Vec<u8>>,
-    /// The number of printed bytes.
-    position: u64,
+    /// What is printed next.
+    from: From,
+}
+
+/// The first bytes that are printed next.
+#[derive(Clone, Copy)]
+enum From {
+    /// The last lines, or all.
+    Lines(Option<u32>),
+    /// Those from this place in the output on.
+    Place(u64),
 }
 
 impl RunOutput {
-    fn new(context: &Context<'_>, attempt: Attempt) -> Self {
-        Self {
-            attempt,
-            path: output_path(&context.dir.join(LOG_DIRECTORY), attempt),
-            file: None,
-            stored: None,
-            position: 0,
-        }
+    fn new(context: &Context<'_>, attempt: Attempt, lines: Option<u32>) -> Self {
+        let log_dir = context.dir.join(LOG_DIRECTORY);
+        Self { attempt, log_dir, stored: None, from: From::Lines(lines) }
     }
 
-    /// Opens the file, if it exists and is not open.
-    fn open(&mut self) -> TaskResult<()> {
-        if self.file.is_some() {
-            return Ok(());
-        }
-        match File::open(&self.path) {
-            Ok(file) => self.file = Some(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(self.failure(&error)),
-        }
-        Ok(())
+    /// Returns the file that the next byte goes into.
+    fn growing_path(&self) -> PathBuf {
+        growing_path(&self.log_dir, self.attempt)
     }
 
-    /// Takes the output of a finished attempt from the store, else from its file.
-    fn settle(&mut self, stored: Option<Vec<u8>>) -> TaskResult<()> {
-        self.stored = stored;
-        if self.stored.is_none() {
-            self.open()?;
-        }
-        Ok(())
-    }
-
-    fn skip_to_tail(&mut self, lines: Option<u32>) -> TaskResult<()> {
-        let Some(lines) = lines else { return Ok(()) };
-        let start = match (&self.stored, &mut self.file) {
-            (Some(bytes), _) => tail_start(&mut io::Cursor::new(bytes), lines),
-            (None, Some(file)) => tail_start(file, lines),
-            (None, None) => Ok(0),
-        };
-        self.position = start.map_err(|error| self.failure(&error))?;
-        Ok(())
-    }
-
-    fn print(&mut self, context: &Context<'_>) -> TaskResult<()> {
+    /// Prints what was not printed, and returns whether there was something.
+    fn print(&mut self, context: &Context<'_>) -> TaskResult<bool> {
         if let Some(bytes) = &self.stored {
-            let from = usize::try_from(self.position).unwrap_or(usize::MAX).min(bytes.len());
-            self.position = bytes.len() as u64;
-            return context.output.answer_bytes(&bytes[from..]);
+            let start = match self.from {
+                From::Lines(Some(lines)) => {
+                    tail_start(&mut io::Cursor::new(bytes), lines).expect("it is in memory")
+                }
+                From::Lines(None) => 0,
+                From::Place(place) => place,
+            };
+            self.from = From::Place(bytes.len() as u64);
+            let start = usize::try_from(start).unwrap_or(usize::MAX).min(bytes.len());
+            context.output.answer_bytes(&bytes[start..])?;
+            return Ok(!bytes.is_empty());
         }
-        let Some(file) = &mut self.file else { return Ok(()) };
+        let printed = self.open().and_then(|view| match view {
+            Some(mut view) => {
+                let is_empty = view.length() == 0;
+                if let From::Lines(Some(lines)) = self.from {
+                    let start = tail_start(&mut view, lines)?;
+                    view.seek(SeekFrom::Start(start))?;
+                }
+                view.guard();
+                self.from = From::Place(view.end());
+                Ok((Some(view), is_empty))
+            }
+            None => Ok((None, true)),
+        });
+        let (view, is_empty) = printed.map_err(|error| self.failure(&error))?;
+        let Some(mut view) = view else { return Ok(false) };
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
-            let read = file.seek(SeekFrom::Start(self.position)).and_then(|_| file.read(&mut chunk));
-            match read {
-                Ok(0) => return Ok(()),
-                Ok(length) => {
-                    self.position += length as u64;
-                    context.output.answer_bytes(&chunk[..length])?;
-                }
-                Err(error) => return Err(self.failure(&error)),
+            match view.read(&mut chunk).map_err(|error| self.failure(&error))? {
+                0 => return Ok(!is_empty),
+                length => context.output.answer_bytes(&chunk[..length])?,
             }
         }
     }
 
+    fn open(&self) -> io::Result<Option<OutputView>> {
+        match self.from {
+            From::Lines(_) => OutputView::open(&self.log_dir, self.attempt),
+            From::Place(place) => OutputView::open_from(&self.log_dir, self.attempt, place),
+        }
+    }
+
     fn failure(&self, error: &io::Error) -> Error {
-        Error::io(format!("read `{}`", self.path.display()), error)
+        let path = output_path(&self.log_dir, self.attempt);
+        Error::io(format!("read `{}`", path.display()), error)
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Server;
-use crate::domain::{End, Span, StopCause, Timestamp, Usage};
+use crate::domain::{End, NewJob, Span, StopCause, Timestamp, Usage};
 use crate::keeper::drain::Settled;
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, StartExtras, StartOrder};
 use crate::keeper::roster::Running;
@@ -62,7 +62,7 @@ impl Server<'_> {
             }
         };
         self.refused.remove(&attempt);
-        self.drain.watch(attempt, outlet, now);
+        self.drain.watch(attempt, outlet, extras.log_limit.unwrap_or(NewJob::LOG_LIMIT), now);
         let timeout = order.timeout.map(Span::as_duration);
         let stopping = Stopping::new(now, timeout, order.kill_after.as_duration());
         let marks = search::marks(&order.env);

@@ -4,7 +4,7 @@
 use std::fmt::Display;
 
 use super::job::called;
-use crate::domain::{CallbackWhen, JobId, Missed, Timestamp};
+use crate::domain::{CallbackWhen, JobId, Missed, NewJob, Timestamp};
 use crate::store::JobView;
 
 /// Up to this many jobs are all named.
@@ -154,6 +154,9 @@ pub(super) fn warn_of_policies(job: &JobView, now: Timestamp, unsaid: &mut impl 
     }
     if job.definition.retry.retries > 0 {
         unsaid(format!("--retries {}", job.definition.retry.retries));
+    }
+    if job.definition.log_limit != NewJob::LOG_LIMIT {
+        unsaid(format!("--log-limit {}", job.definition.log_limit));
     }
     if let Some(array) = job.definition.array {
         unsaid(format!("--array {array}"));

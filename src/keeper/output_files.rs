@@ -1,0 +1,391 @@
+//! Owns: the files of an output, and reading them as one text.
+//! Never: writing them (see `output`).
+//!
+//! An output begins in the file `JOB.N`, its head, which has up to half of the log limit. The rest goes into
+//! a ring, the file `JOB.N.ATTEMPT.tail`, that overwrites its oldest bytes. The header of the ring has all
+//! that a later keeper or a reader needs. Places in the output count the dropped bytes too.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::protocol::{Attempt, Task};
+use crate::domain::Size;
+
+/// The end of the name of a ring.
+const TAIL: &str = ".tail";
+
+/// The kept end of an output begins with a line, if that line begins within so many bytes.
+const LINE_BYTES_MAX: usize = 4096;
+
+/// The most bytes of one write into an output.
+pub(super) const CHUNK_BYTES_MAX: usize = 256 << 10;
+
+/// Returns the path of an attempt's output: `JOB.N` in the log directory for the first attempt of a run,
+/// `JOB.N.ATTEMPT` for the others.
+pub fn output_path(log_dir: &Path, attempt: Attempt) -> PathBuf {
+    log_dir.join(match attempt.number {
+        1 => attempt.task.to_string(),
+        number => format!("{}.{number}", attempt.task),
+    })
+}
+
+/// Returns the path of the ring of an attempt's output.
+pub(super) fn tail_path(log_dir: &Path, attempt: Attempt) -> PathBuf {
+    log_dir.join(format!("{}.{}{TAIL}", attempt.task, attempt.number))
+}
+
+/// Returns the attempt whose output, or the tail of it, has this name.
+fn attempt_of_output(name: &str) -> Option<Attempt> {
+    if let Some(name) = name.strip_suffix(TAIL) {
+        let (task, number) = name.rsplit_once('.')?;
+        return Some(Attempt { task: Task::from_name(task)?, number: number.parse().ok()? });
+    }
+    if let Some(task) = Task::from_name(name) {
+        return Some(Attempt { task, number: 1 });
+    }
+    let (task, number) = name.rsplit_once('.')?;
+    let attempt = Attempt { task: Task::from_name(task)?, number: number.parse().ok()? };
+    (attempt.number > 1).then_some(attempt)
+}
+
+/// Returns the attempts of which there are outputs in the log directory, each once.
+pub fn attempts_with_outputs(log_dir: &Path) -> Vec<Attempt> {
+    let entries = fs::read_dir(log_dir).into_iter().flatten().flatten();
+    let mut attempts: Vec<Attempt> =
+        entries.filter_map(|entry| attempt_of_output(entry.file_name().to_str()?)).collect();
+    attempts.sort_unstable();
+    attempts.dedup();
+    attempts
+}
+
+/// Removes the files of an output. One that stays is removed at a later start of a daemon.
+pub fn remove_output(log_dir: &Path, attempt: Attempt) {
+    let _ = fs::remove_file(output_path(log_dir, attempt));
+    let _ = fs::remove_file(tail_path(log_dir, attempt));
+}
+
+/// Returns the line that stands in an output for bytes that were dropped there.
+pub(super) fn mark(dropped: u64, why: &str) -> String {
+    format!("\n[taskq: {dropped} bytes of output dropped here: {why}]\n")
+}
+
+/// The header of a ring: five numbers of eight bytes. The data begin with the next block.
+///
+/// A byte at the place P of the output is at P - `start`, modulo the capacity, of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ring {
+    /// The log limit of the output.
+    pub limit: Size,
+    /// The place in the output of the first byte that came into the ring: the length of the head.
+    pub start: u64,
+    /// The bytes before this place are not needed, and their room may have been given back.
+    pub floor: u64,
+    /// The place after the last byte. Set after the bytes were written.
+    pub end: u64,
+}
+
+impl Ring {
+    /// Marks a file as a ring of this form.
+    const MAGIC: u64 = u64::from_le_bytes(*b"taskq r1");
+
+    const HEADER_BYTES: usize = 40;
+
+    /// Where the data begin in the file.
+    pub const DATA_AT: u64 = 4096;
+
+    /// Half of the limit, a chunk that is being written, and another for readers to get away with.
+    pub fn capacity(self) -> u64 {
+        self.limit.as_bytes() / 2 + 2 * CHUNK_BYTES_MAX as u64
+    }
+
+    pub fn to_bytes(self) -> [u8; Self::HEADER_BYTES] {
+        let mut bytes = [0; Self::HEADER_BYTES];
+        let numbers = [Self::MAGIC, self.limit.as_bytes(), self.start, self.floor, self.end];
+        for (at, number) in bytes.chunks_exact_mut(8).zip(numbers) {
+            at.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Reads the header of a ring; `None` if it has none, or one that cannot be.
+    pub fn of(file: &File) -> Option<Self> {
+        let mut bytes = [0; Self::HEADER_BYTES];
+        file.read_exact_at(&mut bytes, 0).ok()?;
+        let mut numbers =
+            bytes.chunks_exact(8).map(|at| u64::from_le_bytes(at.try_into().expect("it is eight")));
+        let mut next = || numbers.next().expect("there are five");
+        let (magic, limit) = (next(), Size::from_bytes(next()));
+        let ring = Self { limit, start: next(), floor: next(), end: next() };
+        (magic == Self::MAGIC && limit <= Size::MAX && ring.start <= ring.end && ring.floor <= ring.end)
+            .then_some(ring)
+    }
+
+    /// Returns the place of the first byte that is still there, and is not overwritten just now.
+    fn kept_from(self) -> u64 {
+        let kept = self.capacity() - CHUNK_BYTES_MAX as u64;
+        self.start.max(self.floor).max(self.end.saturating_sub(kept))
+    }
+
+    /// Returns where in the file the byte at a place is, and how many of the next are beside it.
+    pub fn locate(self, place: u64) -> (u64, u64) {
+        let at = (place - self.start) % self.capacity();
+        (Self::DATA_AT + at, self.capacity() - at)
+    }
+
+    /// Returns the parts of the file, as offset and length, that have no byte from `place` on.
+    pub fn free_before(self, place: u64) -> Vec<(u64, u64)> {
+        let ((from, _), (to, left)) = (self.locate(place), self.locate(self.end));
+        let parts = if from <= to {
+            vec![(Self::DATA_AT, from - Self::DATA_AT), (to, left)]
+        } else {
+            vec![(to, from - to)]
+        };
+        parts.into_iter().filter(|(_, bytes)| *bytes > 0).collect()
+    }
+}
+
+/// The open files of an output, as they were when they were opened.
+struct Files {
+    head: File,
+    head_bytes: u64,
+    /// If it has a byte.
+    tail: Option<(File, Ring)>,
+}
+
+impl Files {
+    fn open(log_dir: &Path, attempt: Attempt) -> io::Result<Option<Self>> {
+        let open = |path| match File::open(path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        // The tail comes first: an output with a tail has the whole of its head.
+        let tail = open(tail_path(log_dir, attempt))?;
+        let tail = tail.and_then(|file| Ring::of(&file).map(|ring| (file, ring)));
+        let tail = tail.filter(|(_, ring)| ring.end > ring.start);
+        let Some(head) = open(output_path(log_dir, attempt))? else { return Ok(None) };
+        let head_bytes = head.metadata()?.len();
+        Ok(Some(Self { head, head_bytes, tail }))
+    }
+
+    /// Returns where the tail of the log begins: with the last half of the limit, at the start of a line if
+    /// possible. `None` if there is no tail, or it continues the head.
+    fn tail_start(&self) -> Option<u64> {
+        let (file, ring) = self.tail.as_ref()?;
+        let half = ring.end.saturating_sub(ring.limit.as_bytes() / 2);
+        let start = ring.kept_from().max(half);
+        // A floor is the result of an earlier call.
+        let start = if start > ring.floor { line_start(file, *ring, start) } else { start };
+        (start > ring.start).then_some(start)
+    }
+}
+
+/// Returns the first place from `start` on at which a line begins; `start`, if that is too far.
+fn line_start(file: &File, ring: Ring, start: u64) -> u64 {
+    if start <= ring.start {
+        return start;
+    }
+    // The byte before may be the end of a line.
+    let (at, beside) = ring.locate(start - 1);
+    let mut buffer = [0; LINE_BYTES_MAX];
+    let wanted =
+        usize::try_from(beside.min(ring.end - start + 1)).unwrap_or(LINE_BYTES_MAX).min(LINE_BYTES_MAX);
+    let count = file.read_at(&mut buffer[..wanted], at).unwrap_or(0);
+    let newline = buffer[..count].iter().position(|byte| *byte == b'\n');
+    newline.map(|newline| start + newline as u64).filter(|line| *line < ring.end).unwrap_or(start)
+}
+
+/// Bytes of a view.
+#[derive(Debug)]
+enum Source {
+    /// Those of the head, from this place on.
+    Head(File, u64),
+    Mark(Vec<u8>),
+    /// Those of the tail, from this place on.
+    Tail(File, Ring, u64),
+}
+
+/// An output as one text, as it was when it was opened. Where bytes were dropped for the log limit, it has a
+/// line that says how many.
+#[derive(Debug, Default)]
+pub struct OutputView {
+    /// Each with its length.
+    parts: Vec<(Source, u64)>,
+    position: u64,
+    end: u64,
+    is_guarded: bool,
+}
+
+impl OutputView {
+    /// Opens the log of an attempt: its head, and as much of its tail as the limit allows. Returns `None` if
+    /// there is no output.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn open(log_dir: &Path, attempt: Attempt) -> io::Result<Option<Self>> {
+        let Some(files) = Files::open(log_dir, attempt)? else { return Ok(None) };
+        let tail_start = files.tail_start();
+        Ok(Some(Self::of(files, 0, tail_start)))
+    }
+
+    /// Opens all that is still there of an output from a place on, which is the `end` of an earlier view.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn open_from(log_dir: &Path, attempt: Attempt, place: u64) -> io::Result<Option<Self>> {
+        Ok(Files::open(log_dir, attempt)?.map(|files| Self::of(files, place, None)))
+    }
+
+    fn of(Files { head, head_bytes, tail }: Files, place: u64, tail_start: Option<u64>) -> Self {
+        let mut view = Self { end: place.max(head_bytes), ..Self::default() };
+        if place < head_bytes {
+            view.parts.push((Source::Head(head, place), head_bytes - place));
+        }
+        let Some((file, ring)) = tail else { return view };
+        let reached = place.max(ring.start);
+        let start = reached.max(tail_start.unwrap_or(ring.kept_from()));
+        if start > reached {
+            view.parts.push(limit_mark(start - reached, ring.limit));
+        }
+        view.parts.push((Source::Tail(file, ring, start), ring.end.saturating_sub(start)));
+        view.end = ring.end.max(place);
+        view
+    }
+
+    /// Makes reading stop with a mark where the writer has overwritten bytes since the view was opened.
+    pub fn guard(&mut self) {
+        self.is_guarded = true;
+    }
+
+    pub fn length(&self) -> u64 {
+        self.parts.iter().map(|(_, length)| length).sum()
+    }
+
+    /// Returns whether bytes are missing in it.
+    pub fn is_cut(&self) -> bool {
+        self.parts.iter().any(|(source, _)| matches!(source, Source::Mark(_)))
+    }
+
+    /// Returns the place in the output after its last byte.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+}
+
+fn limit_mark(dropped: u64, limit: Size) -> (Source, u64) {
+    let mark = mark(dropped, &format!("more than the log limit of {limit}")).into_bytes();
+    let length = mark.len() as u64;
+    (Source::Mark(mark), length)
+}
+
+impl Read for OutputView {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut before = 0;
+        for index in 0..self.parts.len() {
+            let (source, length) = &self.parts[index];
+            let at = self.position.saturating_sub(before);
+            if at >= *length {
+                before += length;
+                continue;
+            }
+            let wanted = usize::try_from(length - at).unwrap_or(usize::MAX).min(buffer.len());
+            let count = match source {
+                Source::Head(file, from) => file.read_at(&mut buffer[..wanted], from + at)?,
+                Source::Mark(mark) => {
+                    let at = usize::try_from(at).expect("it is within the mark");
+                    buffer[..wanted].copy_from_slice(&mark[at..at + wanted]);
+                    wanted
+                }
+                Source::Tail(file, ring, from) => {
+                    let (offset, beside) = ring.locate(from + at);
+                    let wanted = usize::try_from(beside).unwrap_or(usize::MAX).min(wanted);
+                    let count = file.read_at(&mut buffer[..wanted], offset)?;
+                    if self.is_guarded && Ring::of(file).is_none_or(|now| now.kept_from() > from + at) {
+                        let mark = limit_mark(length - at, ring.limit);
+                        self.parts[index].1 = at;
+                        self.parts.insert(index + 1, mark);
+                        return self.read(buffer);
+                    }
+                    count
+                }
+            };
+            self.position += count as u64;
+            return Ok(count);
+        }
+        Ok(0)
+    }
+}
+
+impl Seek for OutputView {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let (base, by) = match to {
+            SeekFrom::Start(position) => (position, 0),
+            SeekFrom::End(by) => (self.length(), by),
+            SeekFrom::Current(by) => (self.position, by),
+        };
+        self.position = base.checked_add_signed(by).ok_or(ErrorKind::InvalidInput)?;
+        Ok(self.position)
+    }
+}
+
+/// Returns how many bytes `OutputView::open` would show, and from which place on those of the tail.
+pub(super) fn measure(log_dir: &Path, attempt: Attempt) -> io::Result<(u64, Option<u64>)> {
+    let Some(files) = Files::open(log_dir, attempt)? else { return Ok((0, None)) };
+    let tail_start = files.tail_start();
+    Ok((OutputView::of(files, 0, tail_start).length(), tail_start))
+}
+
+/// Returns the file that changes with the next byte of an output.
+pub fn growing_path(log_dir: &Path, attempt: Attempt) -> PathBuf {
+    let tail = tail_path(log_dir, attempt);
+    let ring = File::open(&tail).ok().and_then(|file| Ring::of(&file));
+    if ring.is_some_and(|ring| ring.end > ring.start) { tail } else { output_path(log_dir, attempt) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{JobId, RunId};
+
+    #[test]
+    fn the_name_of_an_output_names_its_attempt() {
+        let run = RunId { job: JobId(12), number: 3 };
+        for (attempt, name, tail) in [
+            (Attempt::of_run(run, 1), "12.3", "12.3.1.tail"),
+            (Attempt::of_run(run, 2), "12.3.2", "12.3.2.tail"),
+            (Attempt::of_mail(5), "mail-5", "mail-5.1.tail"),
+        ] {
+            let log_dir = Path::new("/log");
+            assert_eq!(output_path(log_dir, attempt), log_dir.join(name));
+            assert_eq!(tail_path(log_dir, attempt), log_dir.join(tail));
+            assert_eq!([name, tail].map(attempt_of_output), [Some(attempt); 2]);
+        }
+        for other in ["12.3.1", "12.3.0", "12.3.4.pipe", "12.3.pipe", "12", "12.3.tail", "keeper-7.ended"] {
+            assert_eq!(attempt_of_output(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_header_of_a_ring_reads_back() {
+        let file = tempfile::tempfile().expect("a file");
+        assert_eq!(Ring::of(&file), None);
+        let ring = Ring { limit: Size::from_bytes(1 << 20), start: 1 << 19, floor: 7, end: 1 << 40 };
+        file.write_all_at(&ring.to_bytes(), 0).expect("ours");
+        assert_eq!(Ring::of(&file), Some(ring));
+        file.write_all_at(&[0], 0).expect("ours");
+        assert_eq!(Ring::of(&file), None);
+    }
+
+    #[test]
+    fn the_parts_of_a_ring_that_are_not_needed_are_those_outside_of_its_last_bytes() {
+        let ring = |end| Ring { limit: Size::from_bytes(2_000), start: 1_000, floor: 0, end };
+        let capacity = ring(0).capacity();
+        let at = |offset| Ring::DATA_AT + offset;
+        assert_eq!(ring(1_500).free_before(1_400), [(at(0), 400), (at(500), capacity - 500)]);
+        let wrapped = ring(1_000 + capacity + 300);
+        assert_eq!(wrapped.free_before(1_000 + capacity + 100), [(at(0), 100), (at(300), capacity - 300)]);
+        assert_eq!(wrapped.free_before(1_000 + capacity - 100), [(at(300), capacity - 400)]);
+    }
+}
