@@ -68,6 +68,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l tz -d 'Read the trig
 complete -c taskq -n "__fish_taskq_using_subcommand add" -s c -d 'Run SCRIPT by /bin/sh -c' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l cwd -d 'Start the job in DIR; default: the present directory' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l umask -d 'Set the file mode creation mask, as with umask(1)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l nice -d 'Run it with niceness N; default: the daemon\'s' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l stdin -d 'Use FILE as its standard input; default: empty' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l user -d 'Run it as the user NAME; only for root' -r -f -a "(__fish_complete_users)"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l env -d 'Set NAME in its environment (can be repeated)' -r
@@ -247,6 +248,7 @@ missed\t''
 on-failure\t''
 on-finish\t''
 on-success\t''
+nice\t''
 overlap\t''
 priority\t''
 queue\t''
@@ -266,6 +268,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l tz -d 'Read the trig
 complete -c taskq -n "__fish_taskq_using_subcommand set" -s c -d 'Run SCRIPT by /bin/sh -c' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l cwd -d 'Start the job in DIR; default: the present directory' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l umask -d 'Set the file mode creation mask, as with umask(1)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l nice -d 'Run it with niceness N; default: the daemon\'s' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l stdin -d 'Use FILE as its standard input; default: empty' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l user -d 'Run it as the user NAME; only for root' -r -f -a "(__fish_complete_users)"
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l env -d 'Set NAME in its environment (can be repeated)' -r

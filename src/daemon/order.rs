@@ -33,8 +33,9 @@ pub(super) fn start_order(start: Start, default_slots: usize, results: &Path) ->
         kill_after: start.job.policy.kill_after,
     };
     let log_limit = Some(start.job.log_limit).filter(|limit| *limit != NewJob::LOG_LIMIT);
-    let Execution { stdin, user, cwd_optional, .. } = start.job.execution;
-    ToKeeper::Start(order, StartExtras { stdin, user, cwd_optional, log_limit, ..StartExtras::default() })
+    let Execution { stdin, user, cwd_optional, nice, .. } = start.job.execution;
+    let extras = StartExtras { stdin, user, cwd_optional, log_limit, nice, has_unknown: false };
+    ToKeeper::Start(order, extras)
 }
 
 /// Makes the order to find the processes of a run that was claimed for a keeper that is gone.

@@ -35,12 +35,19 @@ pub struct Execution {
     pub env: Vec<EnvVar>,
     /// The file mode creation mask, as umask(2).
     pub umask: u32,
+    /// The niceness of the processes, as setpriority(2); `None`: that of the daemon.
+    pub nice: Option<i32>,
     pub stdin: Stdin,
     /// The name of the user to run as; `None`: the user of the daemon. Only root's daemon can use another.
     pub user: Option<String>,
 }
 
 impl Execution {
+    /// The first choice of the scheduler.
+    pub const NICE_MIN: i32 = -20;
+    /// The last choice.
+    pub const NICE_MAX: i32 = 19;
+
     /// Returns the execution of this command in `/`, with an empty environment.
     pub fn of(command: CommandLine) -> Self {
         Self {
@@ -49,6 +56,7 @@ impl Execution {
             cwd_optional: false,
             env: Vec::new(),
             umask: 0o022,
+            nice: None,
             stdin: Stdin::Null,
             user: None,
         }

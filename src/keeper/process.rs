@@ -2,8 +2,9 @@
 //! Never: when to start one, or waiting for it.
 //!
 //! A start goes by posix_spawn(3), which borrows the keeper's memory until execve(2) and so costs the same
-//! however large that is. posix_spawn(3) knows neither a umask nor another user. So the umask is the
-//! keeper's own for the moment of the start, and a start as another user forks.
+//! however large that is. posix_spawn(3) knows neither a umask, a niceness nor another user. So the umask is
+//! the keeper's own for the moment of the start, a start with a niceness has a thread, and one as another
+//! user forks.
 #![expect(clippy::disallowed_types, reason = "a run of another user is started here")]
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -51,7 +53,7 @@ pub fn start(
     let started = Launch::resolve(order, extras, limit).and_then(|launch| {
         let made = pipes.make(order.attempt, launch.credentials.as_ref());
         let pipe = made.map_err(|error| SpawnError::at(Step::Pipe)(errno_of(&error)))?;
-        let pid = launch.spawn(&pipe.inlet)?;
+        let pid = launch.spawn_nicely(&pipe.inlet)?;
         Ok((pid, File::from(sys::move_up(pipe.outlet.into(), limit))))
     });
     started.inspect_err(|_| pipes.remove(order.attempt))
@@ -134,6 +136,23 @@ impl<'a> Launch<'a> {
             Stdin::Text(text) => input::of_text(text),
         };
         opened.map_err(|error| SpawnError::at(Step::Input)(errno_of(&error)))
+    }
+
+    /// Starts the program with the niceness that is wanted.
+    ///
+    /// posix_spawn(3) knows none. A thread has a niceness of its own, and without privileges cannot go back
+    /// to a lower one. So the start is made by a thread that ends with it.
+    fn spawn_nicely(&self, output: &File) -> Result<u32, SpawnError> {
+        let Some(nice) = self.extras.nice else { return self.spawn(output) };
+        thread::scope(|scope| {
+            let start = || {
+                sys::set_niceness(nice).map_err(SpawnError::at(Step::Nice))?;
+                self.spawn(output)
+            };
+            let thread = thread::Builder::new().spawn_scoped(scope, start);
+            let thread = thread.map_err(|error| SpawnError::at(Step::Nice)(errno_of(&error)))?;
+            thread.join().expect("a start does not panic")
+        })
     }
 
     /// Tries the program's candidates in turn. As in execvp(3), one that may not be executed counts only if

@@ -183,6 +183,8 @@ pub struct StartExtras {
     pub cwd_optional: bool,
     /// How much of the output is kept, if not `NewJob::LOG_LIMIT`.
     pub log_limit: Option<Size>,
+    /// The niceness, if not the keeper's.
+    pub nice: Option<i32>,
     /// One of a later version is among them: the attempt is not started.
     pub has_unknown: bool,
 }
@@ -194,6 +196,7 @@ enum Extra {
     User(String),
     CwdOptional,
     LogLimit(Size),
+    Nice(i32),
 }
 
 /// An extra that no version has.
@@ -205,7 +208,8 @@ impl From<StartExtras> for Vec<Vec<u8>> {
         let user = extras.user.map(Extra::User);
         let cwd_optional = extras.cwd_optional.then_some(Extra::CwdOptional);
         let log_limit = extras.log_limit.map(Extra::LogLimit);
-        let known = [stdin, user, cwd_optional, log_limit].into_iter().flatten();
+        let nice = extras.nice.map(Extra::Nice);
+        let known = [stdin, user, cwd_optional, log_limit, nice].into_iter().flatten();
         let bytes = known.map(|extra| postcard::to_stdvec(&extra).expect("writing to memory cannot fail"));
         bytes.chain(extras.has_unknown.then(|| UNKNOWN.to_vec())).collect()
     }
@@ -220,6 +224,7 @@ impl From<Vec<Vec<u8>>> for StartExtras {
                 Some(Extra::User(user)) => extras.user = Some(user),
                 Some(Extra::CwdOptional) => extras.cwd_optional = true,
                 Some(Extra::LogLimit(limit)) => extras.log_limit = Some(limit),
+                Some(Extra::Nice(nice)) => extras.nice = Some(nice),
                 None => extras.has_unknown = true,
             }
         }
@@ -393,12 +398,14 @@ mod tests {
             any::<Vec<u8>>().prop_map(Stdin::Text)
         ];
         let limit = any::<Option<u64>>().prop_map(|limit| limit.map(Size::from_bytes));
-        let extras = (stdin, any::<Option<String>>(), any::<bool>(), limit, any::<bool>()).prop_map(
-            |(stdin, user, cwd_optional, log_limit, has_unknown)| StartExtras {
+        let more = (limit, any::<Option<i32>>());
+        let extras = (stdin, any::<Option<String>>(), any::<[bool; 2]>(), more).prop_map(
+            |(stdin, user, [cwd_optional, has_unknown], (log_limit, nice))| StartExtras {
                 stdin,
                 user,
                 cwd_optional,
                 log_limit,
+                nice,
                 has_unknown,
             },
         );

@@ -28,6 +28,8 @@ pub enum Step {
     Text,
     /// Finding the user, and becoming it.
     User,
+    /// Setting the niceness.
+    Nice,
     /// Making the output pipe.
     Pipe,
     /// Opening standard input.
@@ -70,9 +72,11 @@ impl SpawnError {
     pub fn explain(self, order: &StartOrder, extras: &StartExtras) -> (i32, String) {
         let program = order.argv.first().map(Vec::as_slice).unwrap_or_default();
         let pipe = pipe::path(Path::new(LOG_DIRECTORY), order.attempt);
+        let nice = extras.nice.unwrap_or_default().to_string();
         let (kind, subject) = match self.step {
             Step::Text | Step::Program => ("", program),
             Step::User => ("user ", extras.user.as_deref().unwrap_or_default().as_bytes()),
+            Step::Nice => ("niceness ", nice.as_bytes()),
             Step::Pipe => ("output pipe ", pipe.as_os_str().as_bytes()),
             Step::Directory => ("working directory ", order.cwd.as_slice()),
             Step::Input => (
@@ -88,7 +92,10 @@ impl SpawnError {
             (Step::Text, _) => (OTHER, "a NUL byte in the command, environment or directory".to_owned()),
             (Step::User, Errno::ENOENT) => (OTHER, "there is no such user".to_owned()),
             (Step::Program, errno) => explain_program(program, directory(order, extras), errno),
-            (Step::User | Step::Pipe | Step::Input | Step::Directory, errno) => {
+            (Step::Nice, Errno::EACCES | Errno::EPERM) => {
+                (OTHER, "only root can go below the daemon's".to_owned())
+            }
+            (Step::User | Step::Nice | Step::Pipe | Step::Input | Step::Directory, errno) => {
                 (OTHER, describe_errno(errno))
             }
         };
@@ -167,6 +174,10 @@ mod tests {
         assert_eq!(
             said("true", Step::Directory, Errno::ENOTDIR),
             (125, "working directory `/etc/passwd`: not a directory".to_owned())
+        );
+        assert_eq!(
+            said("true", Step::Nice, Errno::EACCES),
+            (125, "niceness `0`: only root can go below the daemon's".to_owned())
         );
         assert_eq!(
             said("true", Step::User, Errno::ENOENT),

@@ -1,6 +1,9 @@
-//! Owns: what our crates have no safe form of: posix_spawn(3), wait4(2), pidfd_open(2) and
+//! Owns: what our crates have no safe form of: posix_spawn(3), setpriority(2), wait4(2), pidfd_open(2) and
 //! pidfd_send_signal(2), close_range(2), and what a child does between fork(2) and execve(2) to become
 //! another user. The only unsafe code beside `memory`.
+//! Owns: what our crates have no safe form of: posix_spawn(3), setpriority(2), wait4(2), pidfd_open(2),
+//! close_range(2), and what a child does between fork(2) and execve(2) to become another user. The only
+//! unsafe code beside `memory`.
 //! Never: deciding anything about what was reaped, or which user a child becomes.
 
 #![expect(clippy::disallowed_types, reason = "what a child does before execve(2) is added to its command")]
@@ -76,6 +79,16 @@ pub fn spawn(
         spawned?;
     }
     Ok(u32::try_from(pid).expect("a process id is positive"))
+}
+
+/// Sets the niceness of the calling thread, which all that it starts inherits: on Linux each thread has its
+/// own.
+///
+/// # Errors
+/// `EACCES` if it would be lower, and the system does not allow that.
+pub fn set_niceness(niceness: i32) -> Result<(), Errno> {
+    // SAFETY: setpriority(2) takes integers and touches no memory of ours.
+    Errno::result(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) }).map(drop)
 }
 
 fn pointers(texts: &[CString]) -> Vec<*mut libc::c_char> {

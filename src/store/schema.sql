@@ -32,6 +32,7 @@ CREATE TABLE job (
     cwd_optional INTEGER NOT NULL DEFAULT 0 CHECK (cwd_optional IN (0, 1)),   -- start in `/` if it is missing
     environment_id INTEGER NOT NULL REFERENCES environment (id),
     umask INTEGER NOT NULL CHECK (umask BETWEEN 0 AND 511),
+    nice INTEGER CHECK (nice BETWEEN -20 AND 19),           -- NULL: the daemon's
     stdin_path BLOB,                        -- opened at each start
     stdin_text BLOB CHECK (stdin_text IS NULL OR stdin_path IS NULL),
     user TEXT,                              -- NULL: the daemon's

@@ -154,6 +154,8 @@ fn a_number_has_its_range() {
     refused(
         "numbers",
         &[
+            &["add", "--nice", "20", "true"],
+            &["add", "--nice", "-21", "true"],
             &["add", "--priority", "101", "true"],
             &["add", "--priority", "-101", "true"],
             &["add", "--priority", "99999999999999999999", "true"],

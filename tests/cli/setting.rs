@@ -83,6 +83,15 @@ fn the_retries_and_the_times_of_a_job_are_changed_and_returned_to_their_defaults
 }
 
 #[test]
+fn the_niceness_is_changed_and_returned_to_that_of_the_daemon() {
+    let home = Home::new();
+    home.add(&["--at", "2031-01-01", "--nice", "-5", "true"]);
+    assert_eq!(home.json(&["show", "1"])["job"]["nice"], -5);
+    home.taskq(&["set", "1", "--nice", "19"]).gives(0, "nice -5 → 19\n", "");
+    home.taskq(&["set", "1", "--unset", "nice"]).gives(0, "nice 19 → none\n", "");
+}
+
+#[test]
 fn the_log_limit_is_changed_and_returned_to_its_default() {
     let home = Home::new();
     home.add(&["--at", "2031-01-01", "--log-limit", "1048576", "true"]);

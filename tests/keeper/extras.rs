@@ -233,3 +233,43 @@ fn another_user_can_open_its_output_once_more_but_its_file_is_the_keepers() {
     let output = fs::metadata(keeper.output_path(1)).expect("it is there");
     assert_eq!((output.uid(), output.mode() & 0o777), (0, 0o600));
 }
+
+/// Runs a script with a niceness.
+fn run_nicely(daemon: &mut Daemon, order: StartOrder, nice: i32, user: Option<&str>) -> Ended {
+    let user = user.map(str::to_owned);
+    daemon.send(ToKeeper::Start(order, StartExtras { nice: Some(nice), user, ..StartExtras::default() }));
+    daemon.finish()
+}
+
+#[test]
+fn a_niceness_is_that_of_the_run_alone() {
+    let (keeper, mut daemon) = connected();
+    let own = |daemon: &mut Daemon, job| {
+        daemon.run(keeper.sh(job, "nice"));
+        keeper.output(job)
+    };
+    let before = own(&mut daemon, 1);
+    assert_eq!(run_nicely(&mut daemon, keeper.sh(2, "umask; exec nice"), 19, None).end, End::Exited(0));
+    assert_eq!(keeper.output(2), "0022\n19\n");
+    assert_eq!(own(&mut daemon, 3), before);
+    if is_root() {
+        assert_eq!(
+            run_nicely(&mut daemon, anywhere(4, "nice; id -un"), -3, Some("nobody")).end,
+            End::Exited(0)
+        );
+        assert_eq!(keeper.output(4), "-3\nnobody\n");
+    }
+}
+
+#[test]
+fn a_niceness_that_is_not_allowed_is_named_as_the_cause() {
+    if !is_root() {
+        return;
+    }
+    let keeper =
+        Keeper::start_after("exec setpriv --bounding-set -sys_nice --inh-caps -sys_nice \"$0\" \"$@\"");
+    let mut daemon = keeper.daemon();
+    let cause = refused(run_nicely(&mut daemon, keeper.sh(1, "nice"), -1, None));
+    assert_eq!(cause, "niceness `-1`: only root can go below the daemon's");
+    assert!(!keeper.output_path(1).exists(), "nothing began");
+}

@@ -119,6 +119,7 @@ impl PlannedJob {
             cwd_optional: true,
             env: self.shared.env.clone(),
             umask: UMASK,
+            nice: None,
             stdin: self.stdin.clone(),
             user: self.user.clone(),
         };

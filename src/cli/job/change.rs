@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::options::JobOptions;
 use super::text::{
-    Caller, check_command, check_priority, check_script, checked_directory, refuse_replaced_array,
-    with_variables,
+    Caller, check_command, check_nice, check_priority, check_script, checked_directory,
+    refuse_replaced_array, with_variables,
 };
 use super::values::{environment_of, find_user, parse_umask, read_stdin};
 use crate::domain::{After, CommandLine, Execution, NewJob, Policy, QueueName, Retry, Stdin, Tag, words};
@@ -27,6 +27,7 @@ pub enum Unset {
     LogLimit,
     Mail,
     Missed,
+    Nice,
     OnFailure,
     OnFinish,
     OnSuccess,
@@ -55,6 +56,7 @@ words!(Unset {
     OnFailure = "on-failure",
     OnFinish = "on-finish",
     OnSuccess = "on-success",
+    Nice = "nice",
     Overlap = "overlap",
     Priority = "priority",
     Queue = "queue",
@@ -89,6 +91,7 @@ impl Unset {
             Self::OnFailure => job.callbacks.failure = None,
             Self::OnFinish => job.callbacks.finish = None,
             Self::OnSuccess => job.callbacks.success = None,
+            Self::Nice => job.execution.nice = None,
             Self::Overlap => job.policy.overlap = default.overlap,
             Self::Priority => job.priority = 0,
             Self::Queue => job.queue = QueueName::default(),
@@ -160,6 +163,9 @@ impl JobOptions {
         }
         if let Some(umask) = &self.umask {
             execution.umask = parse_umask(umask).map_err(usage)?;
+        }
+        if let Some(nice) = self.nice {
+            execution.nice = Some(check_nice(nice).map_err(usage)?);
         }
         if let Some(name) = &self.user {
             let user = find_user(name, what)?;

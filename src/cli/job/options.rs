@@ -9,7 +9,7 @@ use clap::{Args, ValueHint};
 
 use super::values::MissedArg;
 use crate::cli::args::{number, words};
-use crate::domain::{Array, MailFormat, NewJob, Overlap, Retry, RetryCauses};
+use crate::domain::{Array, Execution, MailFormat, NewJob, Overlap, Retry, RetryCauses};
 
 /// The options of a job, as texts.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -100,6 +100,22 @@ pub struct JobOptions {
         help_heading = "Command"
     )]
     pub umask: Option<String>,
+
+    /// Run it with niceness N; default: the daemon's
+    ///
+    /// N is -20 to 19, and a higher one leaves more of the CPU to other
+    /// processes, see nice(1).
+    /// Only root can go below the daemon's own niceness; for others the
+    /// outcome is then `spawn_failed`.
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = number(Execution::NICE_MIN..=Execution::NICE_MAX),
+        verbatim_doc_comment,
+        help_heading = "Command"
+    )]
+    pub nice: Option<i32>,
 
     /// Use FILE as its standard input; default: empty
     ///

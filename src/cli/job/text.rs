@@ -377,6 +377,7 @@ impl JobOptions {
             command,
             env: with_variables(base, &self.env, what)?,
             umask: self.umask.as_deref().map_or(Ok(here.umask), parse_umask).map_err(usage)?,
+            nice: self.nice.map(check_nice).transpose().map_err(usage)?,
             stdin: read_stdin(self.stdin, self.stdin_text, &cwd).map_err(usage)?,
             user: user.map(|user| user.name),
             cwd_optional: self.cwd_optional,
@@ -431,6 +432,13 @@ pub(super) fn check_priority(priority: i32) -> Result<i32, String> {
         return Ok(priority);
     }
     Err(format!("priority `{priority}` is outside {} to {}", NewJob::PRIORITY_MIN, NewJob::PRIORITY_MAX))
+}
+
+pub(super) fn check_nice(nice: i32) -> Result<i32, String> {
+    if (Execution::NICE_MIN..=Execution::NICE_MAX).contains(&nice) {
+        return Ok(nice);
+    }
+    Err(format!("niceness `{nice}` is outside {} to {}", Execution::NICE_MIN, Execution::NICE_MAX))
 }
 
 /// Reads the SPAN of `--every`.

@@ -26,7 +26,7 @@ use Value::{Bytes, Count, Flag, Number, Parts, Size, Span, Text, Texts};
 
 enum Value<'a> {
     Flag(bool),
-    Number(i32),
+    Number(Option<i32>),
     Count(Option<u32>),
     Text(Option<Cow<'a, str>>),
     Bytes(Option<&'a [u8]>),
@@ -52,6 +52,12 @@ const EXECUTION: &[OptionView] = &[
         |job| Text(Some(umask(job).into())),
         |job| Some(format!("umask {}", umask(job))),
     ),
+    row(
+        "nice",
+        "Directory",
+        |job| Number(job.execution.nice),
+        |job| job.execution.nice.map(|nice| format!("nice {nice}")),
+    ),
     row("stdin", "Stdin", |job| Bytes(stdin(job).0), |job| stdin(job).0.map(escaped_bytes)),
     row(
         "stdin_text",
@@ -66,7 +72,12 @@ const EXECUTION: &[OptionView] = &[
         |job| job.execution.user.as_deref().map(|user| escaped(user).into_owned()),
     ),
     row("queue", "Queue", |job| word(job.queue.as_str()), |job| Some(job.queue.to_string())),
-    row("priority", "Queue", |job| Number(job.priority), |job| Some(format!("priority {}", job.priority))),
+    row(
+        "priority",
+        "Queue",
+        |job| Number(Some(job.priority)),
+        |job| Some(format!("priority {}", job.priority)),
+    ),
     row(
         "tag",
         "Tags",
@@ -319,7 +330,7 @@ impl Value<'_> {
     fn text(self) -> Option<String> {
         match self {
             Flag(flag) => flag.then(|| "yes".to_owned()),
-            Number(number) => Some(number.to_string()),
+            Number(number) => number.map(|number| number.to_string()),
             Count(count) => count.filter(|count| *count > 0).map(|count| count.to_string()),
             Text(text) => text.map(|text| escaped(&text).into_owned()),
             Bytes(bytes) => bytes.map(escaped_bytes),
@@ -334,7 +345,7 @@ impl Value<'_> {
     fn line(self, key: &str) -> Result<Option<serde_json::Value>, String> {
         Ok(match self {
             Flag(flag) => flag.then_some(json!(true)),
-            Number(number) => Some(json!(number)),
+            Number(number) => number.map(|number| json!(number)),
             Count(count) => count.filter(|count| *count > 0).map(|count| json!(count)),
             Text(text) => text.map(|text| json!(text)),
             Bytes(bytes) => {

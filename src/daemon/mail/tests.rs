@@ -46,6 +46,7 @@ fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
         cwd_optional: false,
         env: env.iter().map(|variable| variable.as_bytes().to_vec()).collect(),
         umask: 0o022,
+        nice: None,
         stdin: Stdin::Null,
         user: None,
     };

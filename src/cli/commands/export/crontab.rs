@@ -340,6 +340,9 @@ impl Writer<'_> {
         if let Some(timeout) = timeout {
             unsaid(format!("--timeout {timeout}"));
         }
+        if let Some(nice) = job.definition.execution.nice {
+            unsaid(format!("--nice {nice}"));
+        }
         if kill_after != Policy::default().kill_after {
             unsaid(format!("--kill-after {kill_after}"));
         }

@@ -172,6 +172,9 @@ fn service(
         }
     }
     line("UMask", &format!("{:04o}", job.definition.execution.umask));
+    if let Some(nice) = job.definition.execution.nice {
+        line("Nice", &nice.to_string());
+    }
     if let Some(user) = &job.definition.execution.user {
         line("User", user);
     }
