@@ -132,7 +132,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__add)
-            opts="-c -q -h --dir --color --at --cron --every --start --times --tz --cwd --umask --nice --stdin --user --env --clean-env --name --tag --queue --priority --hold --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --mail --on-success --on-failure --on-finish --from --replace --quiet --json --help"
+            opts="-c -q -h --dir --color --at --cron --every --start --times --tz --cwd --umask --nice --stdin --user --env --env-file --clean-env --name --tag --queue --priority --hold --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --mail --on-success --on-failure --on-finish --from --replace --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -213,6 +213,21 @@ _taskq() {
                     ;;
                 --env)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --name)
@@ -993,7 +1008,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__set)
-            opts="-c -h --dir --color --unset --first --at --cron --every --start --times --tz --cwd --umask --nice --stdin --user --env --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --mail --on-success --on-failure --on-finish --json --name --hold --help"
+            opts="-c -h --dir --color --unset --first --at --cron --every --start --times --tz --cwd --umask --nice --stdin --user --env --env-file --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --mail --on-success --on-failure --on-finish --json --name --hold --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1011,7 +1026,7 @@ _taskq() {
                     return 0
                     ;;
                 --unset)
-                    COMPREPLY=($(compgen -W "after any array each grace kill-after log-limit mail missed on-failure on-finish on-success nice overlap priority queue retries retry-delay retry-on stdin tag timeout times" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "after any array each env-file grace kill-after log-limit mail missed on-failure on-finish on-success nice overlap priority queue retries retry-delay retry-on stdin tag timeout times" -- "${cur}"))
                     return 0
                     ;;
                 --at)
@@ -1078,6 +1093,21 @@ _taskq() {
                     ;;
                 --env)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --tag)

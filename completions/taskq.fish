@@ -72,6 +72,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l nice -d 'Run it with
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l stdin -d 'Use FILE as its standard input; default: empty' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l user -d 'Run it as the user NAME; only for root' -r -f -a "(__fish_complete_users)"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l env -d 'Set NAME in its environment (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l env-file -d 'Set the variables in FILE, read at each start' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l name -d 'Give it a name, for use in place of its id' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l tag -d 'Tag it, to find it again (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l queue -d 'Run it in QUEUE; default: the queue `default`' -r
@@ -240,6 +241,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l unset -d 'Return OPT
 any\t''
 array\t''
 each\t''
+env-file\t''
 grace\t''
 kill-after\t''
 log-limit\t''
@@ -272,6 +274,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l nice -d 'Run it with
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l stdin -d 'Use FILE as its standard input; default: empty' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l user -d 'Run it as the user NAME; only for root' -r -f -a "(__fish_complete_users)"
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l env -d 'Set NAME in its environment (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l env-file -d 'Set the variables in FILE, read at each start' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l tag -d 'Tag it, to find it again (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l queue -d 'Run it in QUEUE; default: the queue `default`' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l priority -d 'Order in its queue, -100 to 100, high first; default: 0' -r

@@ -33,8 +33,8 @@ pub(super) fn start_order(start: Start, default_slots: usize, results: &Path) ->
         kill_after: start.job.policy.kill_after,
     };
     let log_limit = Some(start.job.log_limit).filter(|limit| *limit != NewJob::LOG_LIMIT);
-    let Execution { stdin, user, cwd_optional, nice, .. } = start.job.execution;
-    let extras = StartExtras { stdin, user, cwd_optional, log_limit, nice, has_unknown: false };
+    let Execution { stdin, user, cwd_optional, nice, env_file, .. } = start.job.execution;
+    let extras = StartExtras { stdin, user, cwd_optional, log_limit, nice, env_file, has_unknown: false };
     ToKeeper::Start(order, extras)
 }
 

@@ -33,6 +33,8 @@ pub struct Execution {
     pub cwd_optional: bool,
     /// The whole environment, without the `TASKQ_*` variables that each start adds.
     pub env: Vec<EnvVar>,
+    /// A file with more variables, an absolute path, read at each start.
+    pub env_file: Option<Vec<u8>>,
     /// The file mode creation mask, as umask(2).
     pub umask: u32,
     /// The niceness of the processes, as setpriority(2); `None`: that of the daemon.
@@ -55,6 +57,7 @@ impl Execution {
             cwd: b"/".to_vec(),
             cwd_optional: false,
             env: Vec::new(),
+            env_file: None,
             umask: 0o022,
             nice: None,
             stdin: Stdin::Null,

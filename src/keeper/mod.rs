@@ -5,6 +5,7 @@ mod account;
 mod channel;
 mod copier;
 mod drain;
+mod env_file;
 mod exit_marker;
 mod input;
 mod limits;

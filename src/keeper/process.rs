@@ -24,6 +24,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd;
 
 use super::account::{self, Credentials};
+use super::env_file;
 use super::input;
 use super::limits::DescriptorLimit;
 use super::path_search::{candidates, continues_after, probe};
@@ -32,7 +33,7 @@ use super::protocol::{StartExtras, StartOrder};
 use super::setup::KEEPER_UMASK;
 use super::spawn_error::{SpawnError, Step, check_directory, directory};
 use super::sys::{self, SwitchUser};
-use crate::domain::Stdin;
+use crate::domain::{EnvVar, Stdin, value_of};
 use crate::error::errno_of;
 
 /// What runs a script that names no interpreter, as in execvp(3).
@@ -83,6 +84,8 @@ struct Launch<'a> {
     cwd: &'a Path,
     cwd_text: CString,
     argv: Vec<CString>,
+    /// The variables of the environment file.
+    file_env: Vec<EnvVar>,
     env: Vec<CString>,
     /// What another user opens by itself.
     stdin_path: Option<CString>,
@@ -99,10 +102,17 @@ impl<'a> Launch<'a> {
         let text = |bytes: &[u8]| {
             CString::new(bytes).map_err(|_| SpawnError { step: Step::Text, errno: Errno::EINVAL })
         };
+        let found = extras.user.as_deref().map(account::find).transpose();
+        let credentials = found.map_err(SpawnError::at(Step::User))?;
+        let file_env = match &extras.env_file {
+            Some(path) => env_file::read(path, credentials.as_ref())?,
+            None => Vec::new(),
+        };
         // Of several variables of one name the last counts.
         let env: BTreeMap<&[u8], &[u8]> = order
             .env
             .iter()
+            .chain(&file_env)
             .filter_map(|variable| Some((&variable[..name_length(variable)?], variable.as_slice())))
             .collect();
         let cwd = directory(order, extras);
@@ -114,16 +124,12 @@ impl<'a> Launch<'a> {
             cwd_text: text(cwd.as_os_str().as_bytes())?,
             argv: order.argv.iter().map(|word| text(word)).collect::<Result<_, _>>()?,
             env: env.into_values().map(text).collect::<Result<_, _>>()?,
+            file_env,
             stdin_path: match &extras.stdin {
                 Stdin::Path(path) => Some(text(path)?),
                 Stdin::Null | Stdin::Text(_) => None,
             },
-            credentials: extras
-                .user
-                .as_deref()
-                .map(account::find)
-                .transpose()
-                .map_err(SpawnError::at(Step::User))?,
+            credentials,
         })
     }
 
@@ -163,7 +169,8 @@ impl<'a> Launch<'a> {
         let program = self.order.argv.first().map(Vec::as_slice).unwrap_or_default();
         let is_searched = !program.contains(&b'/');
         let mut failure = Errno::ENOENT;
-        for candidate in candidates(program, &self.order.env) {
+        let has_path = value_of(&self.file_env, "PATH").is_some();
+        for candidate in candidates(program, if has_path { &self.file_env } else { &self.order.env }) {
             let probed = if is_searched { probe(&candidate, self.cwd) } else { Ok(()) };
             let tried = probed
                 .map_err(SpawnError::at(Step::Program))

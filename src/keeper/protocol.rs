@@ -185,6 +185,8 @@ pub struct StartExtras {
     pub log_limit: Option<Size>,
     /// The niceness, if not the keeper's.
     pub nice: Option<i32>,
+    /// The file with more variables, an absolute path, read at the start.
+    pub env_file: Option<Vec<u8>>,
     /// One of a later version is among them: the attempt is not started.
     pub has_unknown: bool,
 }
@@ -197,6 +199,7 @@ enum Extra {
     CwdOptional,
     LogLimit(Size),
     Nice(i32),
+    EnvFile(Vec<u8>),
 }
 
 /// An extra that no version has.
@@ -209,7 +212,8 @@ impl From<StartExtras> for Vec<Vec<u8>> {
         let cwd_optional = extras.cwd_optional.then_some(Extra::CwdOptional);
         let log_limit = extras.log_limit.map(Extra::LogLimit);
         let nice = extras.nice.map(Extra::Nice);
-        let known = [stdin, user, cwd_optional, log_limit, nice].into_iter().flatten();
+        let env_file = extras.env_file.map(Extra::EnvFile);
+        let known = [stdin, user, cwd_optional, log_limit, nice, env_file].into_iter().flatten();
         let bytes = known.map(|extra| postcard::to_stdvec(&extra).expect("writing to memory cannot fail"));
         bytes.chain(extras.has_unknown.then(|| UNKNOWN.to_vec())).collect()
     }
@@ -225,6 +229,7 @@ impl From<Vec<Vec<u8>>> for StartExtras {
                 Some(Extra::CwdOptional) => extras.cwd_optional = true,
                 Some(Extra::LogLimit(limit)) => extras.log_limit = Some(limit),
                 Some(Extra::Nice(nice)) => extras.nice = Some(nice),
+                Some(Extra::EnvFile(path)) => extras.env_file = Some(path),
                 None => extras.has_unknown = true,
             }
         }
@@ -398,14 +403,15 @@ mod tests {
             any::<Vec<u8>>().prop_map(Stdin::Text)
         ];
         let limit = any::<Option<u64>>().prop_map(|limit| limit.map(Size::from_bytes));
-        let more = (limit, any::<Option<i32>>());
+        let more = (limit, any::<Option<i32>>(), any::<Option<Vec<u8>>>());
         let extras = (stdin, any::<Option<String>>(), any::<[bool; 2]>(), more).prop_map(
-            |(stdin, user, [cwd_optional, has_unknown], (log_limit, nice))| StartExtras {
+            |(stdin, user, [cwd_optional, has_unknown], (log_limit, nice, env_file))| StartExtras {
                 stdin,
                 user,
                 cwd_optional,
                 log_limit,
                 nice,
+                env_file,
                 has_unknown,
             },
         );

@@ -30,6 +30,14 @@ pub enum Step {
     User,
     /// Setting the niceness.
     Nice,
+    /// Reading the environment file.
+    EnvFile,
+    /// It is a regular file.
+    EnvFileKind,
+    /// It belongs to the user or to root.
+    EnvFileOwner,
+    /// Only its owner can write it.
+    EnvFileMode,
     /// Making the output pipe.
     Pipe,
     /// Opening standard input.
@@ -77,6 +85,9 @@ impl SpawnError {
             Step::Text | Step::Program => ("", program),
             Step::User => ("user ", extras.user.as_deref().unwrap_or_default().as_bytes()),
             Step::Nice => ("niceness ", nice.as_bytes()),
+            Step::EnvFile | Step::EnvFileKind | Step::EnvFileOwner | Step::EnvFileMode => {
+                ("environment file ", extras.env_file.as_deref().unwrap_or_default())
+            }
             Step::Pipe => ("output pipe ", pipe.as_os_str().as_bytes()),
             Step::Directory => ("working directory ", order.cwd.as_slice()),
             Step::Input => (
@@ -95,7 +106,10 @@ impl SpawnError {
             (Step::Nice, Errno::EACCES | Errno::EPERM) => {
                 (OTHER, "only root can go below the daemon's".to_owned())
             }
-            (Step::User | Step::Nice | Step::Pipe | Step::Input | Step::Directory, errno) => {
+            (Step::EnvFileKind, _) => (OTHER, "not a regular file".to_owned()),
+            (Step::EnvFileOwner, _) => (OTHER, "it belongs to neither the job's user nor root".to_owned()),
+            (Step::EnvFileMode, _) => (OTHER, "its group or others can write it".to_owned()),
+            (Step::User | Step::Nice | Step::EnvFile | Step::Pipe | Step::Input | Step::Directory, errno) => {
                 (OTHER, describe_errno(errno))
             }
         };

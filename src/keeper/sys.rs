@@ -1,9 +1,6 @@
-//! Owns: what our crates have no safe form of: posix_spawn(3), setpriority(2), wait4(2), pidfd_open(2) and
-//! pidfd_send_signal(2), close_range(2), and what a child does between fork(2) and execve(2) to become
-//! another user. The only unsafe code beside `memory`.
-//! Owns: what our crates have no safe form of: posix_spawn(3), setpriority(2), wait4(2), pidfd_open(2),
-//! close_range(2), and what a child does between fork(2) and execve(2) to become another user. The only
-//! unsafe code beside `memory`.
+//! Owns: what our crates have no safe form of: posix_spawn(3), setpriority(2), setgroups(2) of one thread,
+//! wait4(2), pidfd_open(2) and pidfd_send_signal(2), close_range(2), and what a child does between fork(2)
+//! and execve(2) to become another user. The only unsafe code beside `memory`.
 //! Never: deciding anything about what was reaped, or which user a child becomes.
 
 #![expect(clippy::disallowed_types, reason = "what a child does before execve(2) is added to its command")]
@@ -22,7 +19,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::Mode;
-use nix::unistd;
+use nix::unistd::{self, Gid, Uid};
 
 use super::account::Credentials;
 use super::input::OPEN_FLAGS;
@@ -89,6 +86,25 @@ pub fn spawn(
 pub fn set_niceness(niceness: i32) -> Result<(), Errno> {
     // SAFETY: setpriority(2) takes integers and touches no memory of ours.
     Errno::result(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) }).map(drop)
+}
+
+/// Gives the calling thread the rights of a user where files are concerned, and none of root's. It cannot
+/// take them back, so it should be a thread that ends soon.
+///
+/// # Errors
+/// If the system refuses.
+pub fn take_file_rights(user: &Credentials) -> Result<(), Errno> {
+    let groups: Vec<libc::gid_t> = user.groups.iter().map(|group| group.as_raw()).collect();
+    // SAFETY: setgroups(2) reads as many numbers as are there. The system call concerns this thread alone,
+    // whereas setgroups(3) would concern all.
+    Errno::result(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) })?;
+    unistd::setfsgid(user.gid);
+    // Takes the capabilities for files away too.
+    unistd::setfsuid(user.uid);
+    // Neither reports a failure. With a number that no user has, both return the present one.
+    let is_taken = unistd::setfsuid(Uid::from_raw(u32::MAX)) == user.uid
+        && unistd::setfsgid(Gid::from_raw(u32::MAX)) == user.gid;
+    if is_taken { Ok(()) } else { Err(Errno::EPERM) }
 }
 
 fn pointers(texts: &[CString]) -> Vec<*mut libc::c_char> {

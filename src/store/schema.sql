@@ -31,6 +31,7 @@ CREATE TABLE job (
     cwd BLOB NOT NULL,
     cwd_optional INTEGER NOT NULL DEFAULT 0 CHECK (cwd_optional IN (0, 1)),   -- start in `/` if it is missing
     environment_id INTEGER NOT NULL REFERENCES environment (id),
+    env_file BLOB,                          -- more variables, read at each start
     umask INTEGER NOT NULL CHECK (umask BETWEEN 0 AND 511),
     nice INTEGER CHECK (nice BETWEEN -20 AND 19),           -- NULL: the daemon's
     stdin_path BLOB,                        -- opened at each start

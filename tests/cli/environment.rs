@@ -23,6 +23,29 @@ fn the_flag_goes_before_the_variable_and_that_before_xdg_and_that_before_home() 
 }
 
 #[test]
+fn the_variables_of_an_environment_file_replace_the_others_of_a_run() {
+    let home = Home::with_daemon();
+    let file = home.work().join("vars");
+    fs::write(&file, "A=file\nTASKQ_RUN=x\n").expect("ours");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).expect("ours");
+    let script = "echo $A $B $TASKQ_RUN";
+    home.add_and_wait(&["--env-file", "vars", "--env", "A=option", "--env", "B=option", "-c", script]);
+    home.taskq(&["log", "1"]).gives(0, "file option 1.1\n", "");
+    assert_eq!(home.json(&["show", "1"])["job"]["env_file"], file.to_str().expect("it is text"));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o660)).expect("ours");
+    home.taskq(&["retry", "1"]).gives(0, "1.2\n", "");
+    assert_eq!(home.taskq(&["wait", "1"]).answer().status, 125);
+    let said = format!("run 1.2: spawn_failed, environment file `{}`: its group", file.display());
+    let answer = home.taskq(&["log", "1"]).answer();
+    assert!(answer.stderr.contains(&said), "{}", answer.stderr);
+    home.add(&["--at", "2031-01-01", "--env-file", "vars", "true"]);
+    let changed = "env-file [home]/work/vars → [home]/work/more\n";
+    home.taskq(&["set", "2", "--env-file", "more"]).gives(0, changed, "");
+    let changed = "env-file [home]/work/more → none\n";
+    home.taskq(&["set", "2", "--unset", "env-file"]).gives(0, changed, "");
+}
+
+#[test]
 fn the_flag_may_stand_behind_the_command() {
     let home = Home::new();
     home.taskq(&["add", "--quiet", "--hold", "--dir", "here", "true"]).gives(0, "1\n", "");

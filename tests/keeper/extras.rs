@@ -273,3 +273,69 @@ fn a_niceness_that_is_not_allowed_is_named_as_the_cause() {
     assert_eq!(cause, "niceness `-1`: only root can go below the daemon's");
     assert!(!keeper.output_path(1).exists(), "nothing began");
 }
+
+/// Runs a script with an environment file.
+fn run_with(daemon: &mut Daemon, order: StartOrder, file: &Path, user: Option<&str>) -> Ended {
+    let env_file = Some(file.as_os_str().as_encoded_bytes().to_vec());
+    let user = user.map(str::to_owned);
+    daemon.send(ToKeeper::Start(order, StartExtras { env_file, user, ..StartExtras::default() }));
+    daemon.finish()
+}
+
+#[test]
+fn an_environment_file_is_read_anew_at_each_start_and_its_variables_count_last() {
+    let (keeper, mut daemon) = connected();
+    let file = keeper.path("env");
+    for (job, text) in [(1, "one"), (2, "two")] {
+        fs::write(&file, format!("WORD={text}\nPATH={}:/bin\n", keeper.dir.path().display())).expect("ours");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("ours");
+        let tool = keeper.path("tool-of-the-file");
+        fs::write(&tool, "#!/bin/sh\necho $WORD\n").expect("ours");
+        fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).expect("ours");
+        let order = order(job, keeper.dir.path(), &["tool-of-the-file"]);
+        let order = StartOrder { env: vec![b"WORD=of the job".to_vec(), b"PATH=/bin".to_vec()], ..order };
+        assert_eq!(run_with(&mut daemon, order, &file, None).end, End::Exited(0));
+        assert_eq!(keeper.output(job), format!("{text}\n"));
+    }
+}
+
+#[test]
+fn an_environment_file_that_is_missing_or_that_others_can_write_is_named_as_the_cause() {
+    let (keeper, mut daemon) = connected();
+    let file = keeper.path("env");
+    let mut cause = |job| refused(run_with(&mut daemon, keeper.sh(job, "echo no"), &file, None));
+    assert_eq!(cause(1), format!("environment file `{}`: no such file or directory", file.display()));
+    fs::write(&file, "A=b").expect("ours");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o620)).expect("ours");
+    assert_eq!(cause(2), format!("environment file `{}`: its group or others can write it", file.display()));
+    assert!(!keeper.output_path(2).exists(), "nothing began");
+}
+
+#[test]
+fn the_environment_file_of_another_user_is_read_with_the_rights_of_that_user() {
+    if !is_root() {
+        return;
+    }
+    let (keeper, mut daemon) = connected();
+    let file = tempfile::NamedTempFile::new_in("/tmp").expect("a file").into_temp_path();
+    fs::write(&file, "WORD=secret\n").expect("ours");
+    let script = "echo $WORD; id -G";
+    let mut run = |job, mode| {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("ours");
+        run_with(&mut daemon, anywhere(job, script), &file, Some("nobody"))
+    };
+    let cause = refused(run(1, 0o600));
+    assert_eq!(cause, format!("environment file `{}`: permission denied", file.display()));
+    assert_eq!(run(2, 0o644).end, End::Exited(0));
+    let nobody = User::from_name("nobody").expect("passwd").expect("everyone has one");
+    assert_eq!(keeper.output(2), format!("secret\n{}\n", nobody.gid));
+    std::os::unix::fs::chown(&file, Some(nobody.uid.as_raw()), None).expect("we are root");
+    assert_eq!(run(3, 0o400).end, End::Exited(0));
+    // Somebody else's.
+    std::os::unix::fs::chown(&file, Some(nobody.uid.as_raw() - 1), None).expect("we are root");
+    let cause = refused(run(4, 0o644));
+    assert!(cause.ends_with("it belongs to neither the job's user nor root"), "{cause}");
+    // The keeper itself has kept its rights.
+    daemon.run(keeper.sh(5, "id -u; cat /proc/$PPID/status | grep -c '^CapEff:.0*$'"));
+    assert_eq!(keeper.output(5), "0\n0\n");
+}

@@ -118,6 +118,7 @@ impl PlannedJob {
             cwd: self.shared.cwd.clone(),
             cwd_optional: true,
             env: self.shared.env.clone(),
+            env_file: None,
             umask: UMASK,
             nice: None,
             stdin: self.stdin.clone(),

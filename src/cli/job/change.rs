@@ -1,6 +1,7 @@
 //! Owns: changing the definition of a stored job by the options of `set`.
 //! Never: storing it.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use super::text::{
     Caller, check_command, check_nice, check_priority, check_script, checked_directory,
     refuse_replaced_array, with_variables,
 };
-use super::values::{environment_of, find_user, parse_umask, read_stdin};
+use super::values::{environment_of, find_user, job_file, parse_umask, read_stdin};
 use crate::domain::{After, CommandLine, Execution, NewJob, Policy, QueueName, Retry, Stdin, Tag, words};
 use crate::error::{Error, Result};
 use crate::store::FirstFire;
@@ -22,6 +23,7 @@ pub enum Unset {
     Any,
     Array,
     Each,
+    EnvFile,
     Grace,
     KillAfter,
     LogLimit,
@@ -48,6 +50,7 @@ words!(Unset {
     Any = "any",
     Array = "array",
     Each = "each",
+    EnvFile = "env-file",
     Grace = "grace",
     KillAfter = "kill-after",
     LogLimit = "log-limit",
@@ -80,6 +83,7 @@ impl Unset {
                 (job.array, job.has_items) = (None, false);
                 job.items.clear();
             }
+            Self::EnvFile => job.execution.env_file = None,
             Self::Grace => job.policy.missed.grace = default.missed.grace,
             Self::KillAfter => job.policy.kill_after = default.kill_after,
             Self::LogLimit => job.log_limit = NewJob::LOG_LIMIT,
@@ -177,8 +181,11 @@ impl JobOptions {
             execution.env = login::clean_environment(user.as_ref());
         }
         execution.env = with_variables(std::mem::take(&mut execution.env), &self.env, what)?;
+        let cwd = Path::new(OsStr::from_bytes(&execution.cwd));
+        if let Some(file) = &self.env_file {
+            execution.env_file = Some(job_file("--env-file", file, cwd).map_err(usage)?);
+        }
         if self.stdin.is_some() {
-            let cwd = Path::new(std::ffi::OsStr::from_bytes(&execution.cwd));
             execution.stdin = read_stdin(self.stdin, None, cwd).map_err(usage)?;
         }
         Ok(())

@@ -159,6 +159,22 @@ pub struct JobOptions {
     )]
     pub env: Vec<OsString>,
 
+    /// Set the variables in FILE, read at each start
+    ///
+    /// FILE has lines NAME=VALUE, as with EnvironmentFile= of systemd, and
+    /// is relative to the directory of the job. Its variables replace
+    /// others, also those of --env. It must belong to the user of the job
+    /// or to root, and nobody else may be able to write it; else the
+    /// outcome is `spawn_failed`.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        verbatim_doc_comment,
+        help_heading = "Command"
+    )]
+    pub env_file: Option<PathBuf>,
+
     /// Start with cron's bare environment
     ///
     /// Default: the environment of this command, as with at(1).

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::notes::notes;
 use super::options::JobOptions;
 use super::values::{
-    check_items, environment_of, find_user, parse_mail, parse_umask, read_items, read_stdin,
+    check_items, environment_of, find_user, job_file, parse_mail, parse_umask, read_items, read_stdin,
 };
 use crate::cli::context::{Context, parse_failure};
 use crate::cli::view::tables::trigger_text;
@@ -373,8 +373,10 @@ impl JobOptions {
             (None, Some(user)) => environment_of(user, here.env.clone()),
             (None, None) => here.env.clone(),
         };
+        let env_file = self.env_file.map(|file| job_file("--env-file", &file, &cwd));
         Ok(Execution {
             command,
+            env_file: env_file.transpose().map_err(usage)?,
             env: with_variables(base, &self.env, what)?,
             umask: self.umask.as_deref().map_or(Ok(here.umask), parse_umask).map_err(usage)?,
             nice: self.nice.map(check_nice).transpose().map_err(usage)?,

@@ -38,7 +38,7 @@ pub fn read_stdin(file: Option<PathBuf>, text: Option<String>, cwd: &Path) -> Re
     match (file, text) {
         (None, None) => Ok(Stdin::Null),
         (Some(_), Some(_)) => Err("it has both `stdin` and `stdin_text`".to_owned()),
-        (Some(file), None) => stdin_file(file, cwd),
+        (Some(file), None) => stdin_file(&file, cwd),
         (None, Some(text)) if text.len() > TEXT_BYTES_MAX => Err(format!(
             "`stdin_text` has {} bytes, {TEXT_BYTES_MAX} are allowed: name a file with `stdin`",
             text.len()
@@ -82,19 +82,24 @@ pub fn check_items(items: &[Vec<u8>], what: &str) -> Result<()> {
     Ok(())
 }
 
-fn stdin_file(file: PathBuf, cwd: &Path) -> Result<Stdin, String> {
+fn stdin_file(file: &Path, cwd: &Path) -> Result<Stdin, String> {
     if file == Path::new("-") {
         return Err(
             "`--stdin -` would be the input of this very command, which is gone when the job runs".to_owned()
         );
     }
+    job_file("--stdin", file, cwd).map(Stdin::Path)
+}
+
+/// Returns the absolute path of a file that is named by an option, relative to the directory of the job.
+pub fn job_file(option: &str, file: &Path, cwd: &Path) -> Result<Vec<u8>, String> {
     let shown = file.display().to_string();
     if file.as_os_str().is_empty() || file.as_os_str().as_encoded_bytes().contains(&0) {
-        return Err(format!("`--stdin {}` is not the name of a file", shown.escape_default()));
+        return Err(format!("`{option} {}` is not the name of a file", shown.escape_default()));
     }
     let path = std::path::absolute(cwd.join(file))
-        .map_err(|error| format!("`--stdin {shown}`: {}", describe(&error)))?;
-    Ok(Stdin::Path(path.into_os_string().into_vec()))
+        .map_err(|error| format!("`{option} {shown}`: {}", describe(&error)))?;
+    Ok(path.into_os_string().into_vec())
 }
 
 /// Finds the user for a job. Only root can run a job as another user.

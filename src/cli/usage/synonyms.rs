@@ -126,7 +126,6 @@ pub const OPTIONS: &[(&str, &str, Advice)] = &[
         Say("there is no limit of memory yet; use `-c 'ulimit -v KIB; COMMAND'`"),
     ),
     ("add", "--cpu --cpus --cpu-quota", Say("there is no limit of CPUs yet; add `taskset -c 0 COMMAND`")),
-    ("add", "--env-file", Say("there is no such option yet; use `-c 'set -a; . FILE; COMMAND'`")),
     ("", "--callback --notify --on-exit --on-end", Same("--on-finish")),
     ("", "--on-error --on-fail", Same("--on-failure")),
     ("add", "--wait", Say("`taskq add` prints the id; wait with `taskq wait JOB`")),

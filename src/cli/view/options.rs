@@ -58,6 +58,12 @@ const EXECUTION: &[OptionView] = &[
         |job| Number(job.execution.nice),
         |job| job.execution.nice.map(|nice| format!("nice {nice}")),
     ),
+    row(
+        "env_file",
+        "Variables",
+        |job| Bytes(job.execution.env_file.as_deref()),
+        |job| job.execution.env_file.as_deref().map(|path| format!("from {}", escaped_bytes(path))),
+    ),
     row("stdin", "Stdin", |job| Bytes(stdin(job).0), |job| stdin(job).0.map(escaped_bytes)),
     row(
         "stdin_text",

@@ -47,6 +47,7 @@ fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
         env: env.iter().map(|variable| variable.as_bytes().to_vec()).collect(),
         umask: 0o022,
         nice: None,
+        env_file: None,
         stdin: Stdin::Null,
         user: None,
     };

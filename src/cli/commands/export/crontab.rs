@@ -14,6 +14,7 @@ use crate::domain::{
     Timestamp, TriggerSpec,
 };
 use crate::schedule::{Dialect, Zone};
+use crate::shown::escaped_bytes;
 use crate::store::JobView;
 use crate::system::{login, machine, users};
 
@@ -339,6 +340,9 @@ impl Writer<'_> {
         }
         if let Some(timeout) = timeout {
             unsaid(format!("--timeout {timeout}"));
+        }
+        if let Some(path) = &job.definition.execution.env_file {
+            unsaid(format!("--env-file {}", escaped_bytes(path)));
         }
         if let Some(nice) = job.definition.execution.nice {
             unsaid(format!("--nice {nice}"));

@@ -171,6 +171,10 @@ fn service(
             }
         }
     }
+    if let Some(path) = &job.definition.execution.env_file {
+        let path = units::path(path).ok_or_else(|| unwritable("environment file"))?;
+        line("EnvironmentFile", &path);
+    }
     line("UMask", &format!("{:04o}", job.definition.execution.umask));
     if let Some(nice) = job.definition.execution.nice {
         line("Nice", &nice.to_string());
