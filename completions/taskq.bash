@@ -611,7 +611,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__log)
-            opts="-f -n -h --dir --color --follow --tail --all --attempt --help"
+            opts="-f -n -h --dir --color --follow --tail --timestamps --all --attempt --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

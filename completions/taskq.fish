@@ -175,6 +175,7 @@ never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand log" -s n -l tail -d 'Begin with the last N lines' -r
 complete -c taskq -n "__fish_taskq_using_subcommand log" -l attempt -d 'Print the output of the N-th attempt of the run' -r
 complete -c taskq -n "__fish_taskq_using_subcommand log" -s f -l follow -d 'Print new output until the run has ended'
+complete -c taskq -n "__fish_taskq_using_subcommand log" -l timestamps -d 'Begin each line with the time at which it was written'
 complete -c taskq -n "__fish_taskq_using_subcommand log" -l all -d 'Print the output of every run of a job, the oldest first'
 complete -c taskq -n "__fish_taskq_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"

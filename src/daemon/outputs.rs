@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::domain::RunId;
 use crate::keeper::protocol::{Attempt, Ended};
-use crate::keeper::{LOG_DIRECTORY, OutputView, attempts_with_outputs, remove_output};
-use crate::store::OUTPUT_BYTES_MAX;
+use crate::keeper::{LOG_DIRECTORY, OutputView, attempts_with_outputs, read_times, remove_output};
+use crate::store::{OUTPUT_BYTES_MAX, StoredOutput};
 
 /// The two ends of a long output, or all of a short one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ fn read_excerpt(mut view: OutputView, bytes_max: u64) -> io::Result<Excerpt> {
 }
 
 /// Reads an output that moves into the run log: a short one to which no process can write any more.
-pub(super) fn stored_output(log: &Path, ended: &Ended) -> Option<Vec<u8>> {
+pub(super) fn stored_output(log: &Path, ended: &Ended) -> Option<StoredOutput> {
     if ended.is_output_open || !(1..=OUTPUT_BYTES_MAX).contains(&ended.output_bytes) {
         return None;
     }
@@ -59,9 +59,9 @@ pub(super) fn stored_output(log: &Path, ended: &Ended) -> Option<Vec<u8>> {
     if view.is_cut() {
         return None;
     }
-    let mut output = Vec::new();
-    view.read_to_end(&mut output).ok()?;
-    Some(output)
+    let mut data = Vec::new();
+    view.read_to_end(&mut data).ok()?;
+    Some(StoredOutput { data, times: read_times(log, ended.attempt) })
 }
 
 /// Removes the output files of the runs that are not in the store any more.

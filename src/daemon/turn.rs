@@ -15,7 +15,9 @@ use crate::engine::{AttemptFacts, ClaimedFor, Plan, Recovery, after_end, conclud
 use crate::error::{Error, ErrorKind};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, Known, Task, ToKeeper};
 use crate::schedule::Zone;
-use crate::store::{Act, Applied, AttemptEnd, PrefetchMax, Store, StoreError, StoreResult, Writer};
+use crate::store::{
+    Act, Applied, AttemptEnd, PrefetchMax, Store, StoreError, StoreResult, StoredOutput, Writer,
+};
 
 /// A run shorter than this ends before the commit that would start its successor. For such runs, successors
 /// are prefetched.
@@ -48,7 +50,7 @@ pub struct TurnInput<'a> {
     /// Returns whether the client of a request has hung up. Then it stores the job itself, or has died.
     pub has_hung_up: &'a dyn Fn(&AddRequest) -> bool,
     /// Returns the output of an ended attempt, if it moves into the run log.
-    pub output: &'a dyn Fn(&Ended) -> Option<Vec<u8>>,
+    pub output: &'a dyn Fn(&Ended) -> Option<StoredOutput>,
     /// Returns the result of an ended attempt, or why it is not taken.
     pub result: &'a dyn Fn(&Ended) -> Result<Option<String>, String>,
     /// The directory of the files for results.
@@ -266,7 +268,7 @@ impl Turn<'_> {
         match ended.attempt.task {
             Task::Run(run) => self.record_run(run, ended)?,
             Task::Mail(mail) => {
-                let output = (self.input.output)(ended);
+                let output = (self.input.output)(ended).map(|output| output.data);
                 let notice = mail::record_result(self.writer, mail, ended, output.as_deref())?;
                 self.output.notices.extend(notice);
                 self.output.stored_outputs.push(ended.attempt);

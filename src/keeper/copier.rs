@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +24,7 @@ use super::output_files::CHUNK_BYTES_MAX;
 use super::pipe;
 use super::protocol::Attempt;
 use super::setup::KEEPER_UMASK;
-use crate::domain::{NewJob, Size};
+use crate::domain::{NewJob, Size, Timestamp};
 
 /// How much is read in one call: as much as the pipe of a busy attempt holds.
 const READ_BYTES: usize = CHUNK_BYTES_MAX;
@@ -49,7 +50,7 @@ pub(super) const REQUESTS: u64 = u64::MAX;
 /// A message of the keeper to the thread.
 pub(super) enum Request {
     /// Copy from this pipe until no process holds it.
-    Watch { attempt: Attempt, outlet: File, limit: Size },
+    Watch { attempt: Attempt, outlet: File, limit: Size, started_at: Timestamp },
     /// The same for a pipe of an earlier keeper, which perhaps no process holds.
     WatchLeftover { attempt: Attempt, outlet: File },
     /// The attempt is over: copy what is in its pipe now, and answer.
@@ -173,10 +174,12 @@ impl Copier {
         let _ = self.shared.asked.read();
         while let Ok(request) = self.incoming.try_recv() {
             match request {
-                Request::Watch { attempt, outlet, limit } => self.watch(attempt, outlet, limit),
+                Request::Watch { attempt, outlet, limit, started_at } => {
+                    self.watch(attempt, outlet, limit, Some(started_at));
+                }
                 Request::WatchLeftover { attempt, outlet } => {
                     let key = key(&outlet);
-                    self.watch(attempt, outlet, NewJob::LOG_LIMIT);
+                    self.watch(attempt, outlet, NewJob::LOG_LIMIT, None);
                     // A pipe that no process has held since it was opened gives no event.
                     self.read_pipe(key);
                 }
@@ -188,11 +191,11 @@ impl Copier {
         true
     }
 
-    fn watch(&mut self, attempt: Attempt, outlet: File, limit: Size) {
+    fn watch(&mut self, attempt: Attempt, outlet: File, limit: Size, started_at: Option<Timestamp>) {
         // A mail that an earlier keeper began to send is sent again, with a new pipe.
         self.close(attempt);
         self.outlets.insert(outlet.as_raw_fd(), attempt);
-        let file = OutputFile::new(&self.log_dir, attempt, limit);
+        let file = OutputFile::new(&self.log_dir, attempt, limit, started_at);
         let stream = Stream { attempt, outlet: Some(outlet), file, is_wide: false, is_released: false };
         self.streams.insert(attempt, stream);
     }
@@ -231,7 +234,7 @@ impl Copier {
 
     fn settle(&mut self, attempt: Attempt) {
         let Some(stream) = self.streams.get_mut(&attempt) else {
-            let output_bytes = OutputFile::new(&self.log_dir, attempt, NewJob::LOG_LIMIT).finish();
+            let output_bytes = OutputFile::new(&self.log_dir, attempt, NewJob::LOG_LIMIT, None).finish();
             return self.answer(Settled { attempt, output_bytes, is_open: false });
         };
         // Read what the pipe holds now and no more: a background process may write for ever.
@@ -297,6 +300,10 @@ impl Stream {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Flow::Empty,
                 Err(_) => return Flow::End,
             };
+            // The system sets it at each write of the attempt, also while no keeper reads.
+            if let Ok(pipe) = outlet.metadata() {
+                self.file.record_time(pipe.mtime() * 1_000_000 + pipe.mtime_nsec() / 1_000);
+            }
             self.file.write(&buffer[..count]);
             // A writer that fills its pipe waits because of the pipe's size.
             if count >= BUSY_BYTES && !std::mem::replace(&mut self.is_wide, true) {

@@ -24,7 +24,7 @@ use nix::sys::signal::SigSet;
 pub(super) use super::copier::Settled;
 use super::copier::{Copier, REQUESTS, Request, Shared, key};
 use super::protocol::Attempt;
-use crate::domain::Size;
+use crate::domain::{Size, Timestamp};
 
 /// How long the pipe of a new attempt is left alone. An attempt that writes little and ends by then needs
 /// no thread; one that writes much waits no longer than that. A following client allows 50 ms.
@@ -33,11 +33,20 @@ const LEFT_ALONE: Duration = Duration::from_millis(5);
 /// How many requests may wait while more are likely to follow.
 const PENDING_MAX: usize = 256;
 
+/// The pipe of an attempt that has started.
+#[derive(Debug)]
+pub(super) struct NewPipe {
+    pub outlet: File,
+    /// How much of its output is kept.
+    pub limit: Size,
+    pub started_at: Timestamp,
+}
+
 /// The keeper's side.
 #[derive(Debug)]
 pub(super) struct Drain {
     /// Pipes that were not handed over to the thread yet.
-    new: HashMap<Attempt, (File, Size)>,
+    new: HashMap<Attempt, NewPipe>,
     /// When each of them is handed over.
     due: VecDeque<(Duration, Attempt)>,
     /// Attempts whose pipe the thread has had.
@@ -78,8 +87,8 @@ impl Drain {
     }
 
     /// Copies from the pipe of an attempt that starts now, beginning a moment later.
-    pub(super) fn watch(&mut self, attempt: Attempt, outlet: File, limit: Size, now: Duration) {
-        self.new.insert(attempt, (outlet, limit));
+    pub(super) fn watch(&mut self, attempt: Attempt, new: NewPipe, now: Duration) {
+        self.new.insert(attempt, new);
         self.due.push_back((now + LEFT_ALONE, attempt));
     }
 
@@ -97,11 +106,11 @@ impl Drain {
     }
 
     fn hand_over(&mut self, attempt: Attempt) {
-        let Some((outlet, limit)) = self.new.remove(&attempt) else { return };
+        let Some(NewPipe { outlet, limit, started_at }) = self.new.remove(&attempt) else { return };
         self.handed_over.insert(attempt);
         self.register(&outlet);
         // No wake-up: an event wakes the thread once there is something to read.
-        self.ask(Request::Watch { attempt, outlet, limit });
+        self.ask(Request::Watch { attempt, outlet, limit, started_at });
     }
 
     /// Copies from the pipe of a keeper that is gone.
@@ -121,7 +130,7 @@ impl Drain {
     /// Returns the length of the output of a finished attempt. Returns `None` if the thread must first copy
     /// the rest into the file. It sends an answer then.
     pub(super) fn settle(&mut self, attempt: Attempt) -> Option<Settled> {
-        if self.new.get(&attempt).is_some_and(|(outlet, _)| was_never_written_to(outlet)) {
+        if self.new.get(&attempt).is_some_and(|new| was_never_written_to(&new.outlet)) {
             self.new.remove(&attempt);
             return Some(Settled { attempt, output_bytes: 0, is_open: false });
         }
@@ -212,6 +221,10 @@ mod tests {
         Attempt::of_mail(job)
     }
 
+    fn new(outlet: File) -> NewPipe {
+        NewPipe { outlet, limit: NewJob::LOG_LIMIT, started_at: Timestamp::from_seconds(0) }
+    }
+
     fn settled(drain: &mut Drain, attempt: Attempt) -> Settled {
         if let Some(settled) = drain.settle(attempt) {
             return settled;
@@ -230,7 +243,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let mut drain = Drain::start(dir.path()).expect("a thread");
         let pipe = Pipes::new(dir.path().to_owned()).make(attempt(1), None).expect("the name is new");
-        drain.watch(attempt(1), pipe.outlet, NewJob::LOG_LIMIT, Duration::ZERO);
+        drain.watch(attempt(1), new(pipe.outlet), Duration::ZERO);
         let mut inlet = pipe.inlet;
         inlet.write_all(b"some").expect("there is room");
         let answer = settled(&mut drain, attempt(1));
@@ -256,7 +269,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let mut drain = Drain::start(dir.path()).expect("a thread");
         let pipe = Pipes::new(dir.path().to_owned()).make(attempt(1), None).expect("the name is new");
-        drain.watch(attempt(1), pipe.outlet, NewJob::LOG_LIMIT, Duration::ZERO);
+        drain.watch(attempt(1), new(pipe.outlet), Duration::ZERO);
         drop(pipe.inlet);
         assert_eq!(
             settled(&mut drain, attempt(1)),
@@ -274,7 +287,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let mut drain = Drain::start(dir.path()).expect("a thread");
         let pipe = Pipes::new(dir.path().to_owned()).make(attempt(1), None).expect("the name is new");
-        drain.watch(attempt(1), pipe.outlet, NewJob::LOG_LIMIT, Duration::ZERO);
+        drain.watch(attempt(1), new(pipe.outlet), Duration::ZERO);
         let due_at = drain.due_at().expect("it is new");
         drain.watch_due(due_at);
         assert_eq!(drain.due_at(), None);

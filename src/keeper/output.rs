@@ -15,8 +15,9 @@ use nix::sys::statvfs::fstatvfs;
 use nix::unistd;
 
 use super::output_files::{CHUNK_BYTES_MAX, Ring, mark, measure, output_path, tail_path};
+use super::output_times::{TimesFile, times_path};
 use super::protocol::Attempt;
-use crate::domain::{NewJob, Size};
+use crate::domain::{NewJob, Size, Timestamp};
 use crate::error::errno_of;
 
 /// The reserve on a disk for the database, in bytes. The log takes 4 MiB.
@@ -59,6 +60,7 @@ pub(super) struct OutputFile {
     head_bytes: u64,
     /// The ring, once the head is nearly full.
     tail: Option<(File, Ring)>,
+    times: TimesFile,
     /// Written since the room was looked at.
     unchecked: u64,
     dropped: u64,
@@ -86,7 +88,8 @@ impl Room {
 }
 
 impl OutputFile {
-    pub(super) fn new(log_dir: &Path, attempt: Attempt, limit: Size) -> Self {
+    /// `started_at`: of the attempt, if this keeper has started it.
+    pub(super) fn new(log_dir: &Path, attempt: Attempt, limit: Size, started_at: Option<Timestamp>) -> Self {
         Self {
             log_dir: log_dir.to_owned(),
             attempt,
@@ -94,6 +97,7 @@ impl OutputFile {
             head: None,
             head_bytes: 0,
             tail: None,
+            times: TimesFile::new(times_path(log_dir, attempt), limit.as_bytes(), started_at),
             unchecked: UNCHECKED_BYTES_MAX,
             dropped: 0,
             lack: None,
@@ -168,6 +172,23 @@ impl OutputFile {
             }
         }
         written
+    }
+
+    /// Returns the place after the last byte.
+    fn end(&self) -> u64 {
+        match &self.tail {
+            Some((_, ring)) if ring.end > ring.start => ring.end,
+            Some(_) | None => self.head_bytes,
+        }
+    }
+
+    /// Records the time of the bytes that are written next, in microseconds. A follower who finds the bytes
+    /// must find their time too.
+    pub(super) fn record_time(&mut self, at: i64) {
+        if self.head.is_some() {
+            let dropped = self.tail.as_ref().map_or((0, 0), |(_, ring)| (ring.start, ring.kept_from()));
+            self.times.record(self.end(), at, dropped);
+        }
     }
 
     fn left_in_head(&self) -> u64 {
@@ -339,7 +360,7 @@ mod tests {
     const ATTEMPT: Attempt = Attempt { task: Task::Mail(1), number: 1 };
 
     fn output_of(dir: &tempfile::TempDir, limit: Size) -> OutputFile {
-        let mut output = OutputFile::new(dir.path(), ATTEMPT, limit);
+        let mut output = OutputFile::new(dir.path(), ATTEMPT, limit, None);
         output.room = room;
         FREE.set(u64::MAX / 2);
         output
@@ -514,7 +535,7 @@ mod tests {
         assert_eq!(output.settle(), 6);
         assert!(tail_path(dir.path(), ATTEMPT).exists(), "a background process may write");
         assert_eq!((output.finish(), text(&output).as_str()), (6, "short\n"));
-        assert_eq!(fs::read_dir(dir.path()).expect("it is there").count(), 1);
+        assert!(!tail_path(dir.path(), ATTEMPT).exists());
     }
 
     #[test]

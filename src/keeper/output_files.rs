@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::output_times;
 use super::protocol::{Attempt, Task};
 use crate::domain::Size;
 
@@ -36,9 +37,9 @@ pub(super) fn tail_path(log_dir: &Path, attempt: Attempt) -> PathBuf {
     log_dir.join(format!("{}.{}{TAIL}", attempt.task, attempt.number))
 }
 
-/// Returns the attempt whose output, or the tail of it, has this name.
+/// Returns the attempt whose output, or the tail or the times of it, has this name.
 fn attempt_of_output(name: &str) -> Option<Attempt> {
-    if let Some(name) = name.strip_suffix(TAIL) {
+    if let Some(name) = name.strip_suffix(TAIL).or(name.strip_suffix(output_times::SUFFIX)) {
         let (task, number) = name.rsplit_once('.')?;
         return Some(Attempt { task: Task::from_name(task)?, number: number.parse().ok()? });
     }
@@ -64,6 +65,7 @@ pub fn attempts_with_outputs(log_dir: &Path) -> Vec<Attempt> {
 pub fn remove_output(log_dir: &Path, attempt: Attempt) {
     let _ = fs::remove_file(output_path(log_dir, attempt));
     let _ = fs::remove_file(tail_path(log_dir, attempt));
+    let _ = fs::remove_file(output_times::times_path(log_dir, attempt));
 }
 
 /// Returns the line that stands in an output for bytes that were dropped there.
@@ -123,7 +125,7 @@ impl Ring {
     }
 
     /// Returns the place of the first byte that is still there, and is not overwritten just now.
-    fn kept_from(self) -> u64 {
+    pub fn kept_from(self) -> u64 {
         let kept = self.capacity() - CHUNK_BYTES_MAX as u64;
         self.start.max(self.floor).max(self.end.saturating_sub(kept))
     }
@@ -261,6 +263,26 @@ impl OutputView {
 
     pub fn length(&self) -> u64 {
         self.parts.iter().map(|(_, length)| length).sum()
+    }
+
+    /// Returns the place in the output of the byte that is read next.
+    pub fn place(&self) -> u64 {
+        let mut before = 0;
+        let mut dropped_to = None;
+        for (source, length) in &self.parts {
+            let at = self.position.saturating_sub(before);
+            let is_next = at < *length;
+            match source {
+                Source::Head(_, from) | Source::Tail(_, _, from) if is_next || dropped_to.is_some() => {
+                    return from + if is_next { at } else { 0 };
+                }
+                // A mark has the place of what comes after it.
+                Source::Mark(_) if is_next => dropped_to = Some(()),
+                Source::Head(..) | Source::Tail(..) | Source::Mark(_) => {}
+            }
+            before += length;
+        }
+        self.end
     }
 
     /// Returns whether bytes are missing in it.

@@ -35,9 +35,23 @@ pub struct AttemptEnd {
     /// The size of its output; `None` if nobody has looked.
     pub output_bytes: Option<u64>,
     /// Its output, if it moves into the run log.
-    pub output: Option<Vec<u8>>,
+    pub output: Option<StoredOutput>,
     /// The result that it wrote, as JSON.
     pub result: Option<String>,
+}
+
+/// An output that is kept in the run log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredOutput {
+    pub data: Vec<u8>,
+    /// When its bytes were written, as the keeper stores it; `None`: at the start of the attempt.
+    pub times: Option<Vec<u8>>,
+}
+
+impl From<Vec<u8>> for StoredOutput {
+    fn from(data: Vec<u8>) -> Self {
+        Self { data, times: None }
+    }
 }
 
 /// An attempt whose result is not recorded.
@@ -188,9 +202,9 @@ impl Writer<'_> {
         with_values(end, verdict, |values| self.change(sql, &*[values, result].concat()))?;
         if let Some(output) = &end.output {
             self.change(
-                "INSERT OR REPLACE INTO output (run_id, data)
-                 SELECT id, ?3 FROM run WHERE job_id = ?1 AND number = ?2",
-                params![end.run.job, end.run.number, output],
+                "INSERT OR REPLACE INTO output (run_id, data, times)
+                 SELECT id, ?3, ?4 FROM run WHERE job_id = ?1 AND number = ?2",
+                params![end.run.job, end.run.number, output.data, output.times],
             )?;
         }
         self.has_ended(end.run);
@@ -206,11 +220,17 @@ impl Writer<'_> {
     ) -> StoreResult<()> {
         let sql =
             "INSERT INTO attempt (run_id, number, pid, started_at, finished_at, outcome, exit_code, signal,
-                cause, user_us, system_us, max_rss_kib, output_bytes, output)
+                cause, user_us, system_us, max_rss_kib, output_bytes, output,
+                output_times)
              SELECT id, attempt, coalesce(pid, :pid), coalesce(started_at, :started_at), :finished_at,
-                :outcome, :exit_code, :signal, :cause, :user, :system, :max_rss, :output_bytes, :output
+                :outcome, :exit_code, :signal, :cause, :user, :system, :max_rss, :output_bytes,
+                :output, :output_times
              FROM run WHERE job_id = :job AND number = :number";
-        let output = named_params! { ":output": end.output };
+        let stored = end.output.as_ref();
+        let output = named_params! {
+            ":output": stored.map(|output| &output.data),
+            ":output_times": stored.and_then(|output| output.times.as_ref()),
+        };
         with_values(end, verdict, |values| self.change(sql, &*[values, output].concat()))?;
         self.change(
             "UPDATE run SET state = 'retrying', attempt = attempt + 1, not_before = ?3, keeper = NULL,

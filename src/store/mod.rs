@@ -54,7 +54,7 @@ pub use arrays::ArrayProgress;
 pub use callbacks::ParentNote;
 pub use crontabs::{CrontabEntry, CrontabView};
 pub use directory::Directory;
-pub use ends::{AttemptEnd, OpenAttempt, Start};
+pub use ends::{AttemptEnd, OpenAttempt, Start, StoredOutput};
 pub use error::{StoreError, StoreResult};
 pub use events::{Act, EventFilter, EventRange, read_events};
 pub use job_view::{JobFilter, JobView, TriggerView};

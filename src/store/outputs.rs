@@ -64,7 +64,7 @@ impl Writer<'_> {
         )?;
         let Some(id) = id else { return Ok(false) };
         self.change("DELETE FROM output WHERE run_id = ?1", [id])?;
-        self.change("UPDATE attempt SET output = NULL WHERE run_id = ?1", [id])?;
+        self.change("UPDATE attempt SET output = NULL, output_times = NULL WHERE run_id = ?1", [id])?;
         Ok(true)
     }
 

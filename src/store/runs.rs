@@ -298,6 +298,18 @@ impl Reader<'_> {
         .map(Option::flatten)
     }
 
+    /// Returns the times of the output of an attempt, as the keeper stores them, if they are in the run log.
+    pub fn output_times(&self, run: RunId, attempt: u32) -> StoreResult<Option<Vec<u8>>> {
+        self.first(
+            "SELECT iif(run.attempt = ?3, (SELECT times FROM output WHERE run_id = run.id),
+                (SELECT output_times FROM attempt WHERE run_id = run.id AND number = ?3))
+             FROM run WHERE run.job_id = ?1 AND run.number = ?2",
+            params![run.job, run.number, attempt],
+            |row| row.get(0),
+        )
+        .map(Option::flatten)
+    }
+
     /// Returns the attempts of a run that have started or ended, the first one first. `view`: the run.
     pub fn attempts(&self, view: &RunView) -> StoreResult<Vec<AttemptView>> {
         let mut attempts = self.all(

@@ -269,13 +269,15 @@ CREATE TABLE attempt (
     max_rss_kib INTEGER,
     output_bytes INTEGER,
     output BLOB,
+    output_times BLOB,
     PRIMARY KEY (run_id, number),
     CHECK (exit_code IS NULL OR signal IS NULL)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE output (
     run_id INTEGER PRIMARY KEY REFERENCES run (id),
-    data BLOB NOT NULL
+    data BLOB NOT NULL,
+    times BLOB                              -- when its bytes were written; NULL: at the start of the attempt
 ) STRICT;
 
 -- The mail about a run, from the commit of its end until sendmail(8) has accepted it. A failed one stays.

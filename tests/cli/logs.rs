@@ -173,3 +173,45 @@ fn a_follower_sees_all_that_is_written_beyond_the_log_limit_if_it_keeps_up() {
     let kept = format!("{}{}{}", lines(0..1024), mark(800_000 - 16_384, "16K"), lines(98_976..100_000));
     home.taskq(&["log", "1"]).gives(0, &kept, "");
 }
+
+/// Returns the lines of a log with timestamps, each as its time and its text.
+fn stamped(text: &str) -> Vec<(String, String)> {
+    let split = |line: &str| (line[..25].to_owned(), line[26..].to_owned());
+    text.lines().map(split).collect()
+}
+
+#[test]
+fn each_line_has_the_time_at_which_it_was_written_also_in_the_run_log() {
+    let home = Home::with_daemon();
+    // The second line comes well within the next second.
+    let script = "s=$(date +%s); date '+%F %T %z'; \
+        while [ $(date +%s%1N) -lt $((s * 10 + 12)) ]; do :; done; date '+%F %T %z'";
+    home.add(&["-c", script]);
+    let followed = home.taskq(&["log", "-f", "--timestamps", "1"]).answer();
+    assert_eq!((followed.status, followed.stderr.as_str()), (0, ""));
+    let lines = stamped(&followed.stdout);
+    assert_eq!(lines.len(), 2, "{followed:?}");
+    assert!(lines[0].0 <= lines[1].0, "{lines:?}");
+    assert!(lines[1].0 >= lines[1].1 && lines[1].1 > lines[0].1, "{lines:?}");
+    let shown = home.taskq(&["log", "1", "--timestamps"]).answer().stdout;
+    let last = shown.lines().last().map(|line| format!("{line}\n")).expect("there are two");
+    assert!(followed.stdout.ends_with(&last), "{followed:?} {shown}");
+    home.taskq(&["log", "1", "--timestamps", "-n", "1"]).gives(0, &last, "");
+    let left = std::fs::read_dir(home.store().join("log")).expect("it is there").flatten();
+    let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_long_log_and_a_cut_one_have_times_too() {
+    let home = Home::with_daemon();
+    home.add_and_wait(&["--log-limit", "200000", "-c", "seq -f %07.0f 0 49999"]);
+    let shown = home.taskq(&["log", "1", "--timestamps"]).answer().stdout;
+    let lines = stamped(&shown);
+    let started = &lines[0].0;
+    assert_eq!(lines.iter().filter(|(_, text)| text.ends_with("log limit of 200000]")).count(), 1);
+    assert_eq!((lines[0].1.as_str(), lines[lines.len() - 1].1.as_str()), ("0000000", "0049999"));
+    assert!(lines.iter().all(|(at, _)| at >= started), "{started}");
+    let plain = home.taskq(&["log", "1"]).answer().stdout;
+    assert!(lines.iter().map(|(_, text)| format!("{text}\n")).collect::<String>() == plain);
+}

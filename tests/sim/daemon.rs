@@ -267,7 +267,7 @@ impl World {
                 // In the middle of a transaction.
                 resume_unwind(Box::new("the daemon died"));
             }
-            ended.started_at.map(|_| output_of(ended.attempt))
+            ended.started_at.map(|_| output_of(ended.attempt).into())
         };
         let has_sendmail = self.has_sendmail;
         let mailer = Mailer {

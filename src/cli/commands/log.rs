@@ -7,7 +7,7 @@ use crate::cli::args::number;
 use crate::cli::context::{Context, Failure};
 use crate::cli::target::{self, Target};
 use crate::cli::view::ending::ending;
-use crate::cli::view::run_output::{FOLLOW, follow, follow_indices, print, pruned_text};
+use crate::cli::view::run_output::{FOLLOW, Kept, Style, follow, follow_indices, print, pruned_text};
 use crate::cli::waiting::{Waiting, unlearned};
 use crate::domain::{JobId, Outcome, RunId};
 use crate::error::{Error, Result as TaskResult};
@@ -59,6 +59,12 @@ pub struct LogArgs {
     )]
     pub tail: Option<u32>,
 
+    /// Begin each line with the time at which it was written
+    ///
+    /// In the zone of the caller, to the second.
+    #[arg(long, verbatim_doc_comment)]
+    pub timestamps: bool,
+
     /// Print the output of every run of a job, the oldest first
     #[arg(long, conflicts_with = "follow")]
     pub all: bool,
@@ -83,14 +89,16 @@ fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
     if args.follow && args.targets.len() > 1 {
         return Err(Error::usage(FOLLOW, "`--follow` follows one run"));
     }
+    let zone = args.timestamps.then(|| context.zone(WHAT)).transpose()?;
+    let style = Style { tail: args.tail, zone: zone.map(|(zone, _)| zone) };
     let mut store = context.open_to_look(WHAT)?;
     let found: Vec<Found> = store
         .read(|reader| args.targets.iter().map(|target| find(reader, target, args.all)).collect())
         .map_err(|failure: Failure| failure.during(WHAT))?;
     if let ([found], true) = (found.as_slice(), args.follow) {
         return match found {
-            Found::Runs(runs) => follow(context, Waiting::new(context, FOLLOW, None)?, runs[0], args.tail),
-            Found::Indices(job, range, _) => follow_indices(context, *job, *range, args.tail),
+            Found::Runs(runs) => follow(context, Waiting::new(context, FOLLOW, None)?, runs[0], &style),
+            Found::Indices(job, range, _) => follow_indices(context, *job, *range, &style),
         };
     }
     let mut pruned = 0;
@@ -100,11 +108,12 @@ fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
         Found::Runs(runs) | Found::Indices(_, _, runs) => runs,
     });
     for (index, run) in runs.enumerate() {
-        let (view, number, stored) = store
+        let (view, number, kept) = store
             .read(|reader| {
                 let view = reader.run(*run)?;
                 let number = view.as_ref().map_or(Ok(1), |view| attempt_of(view, args.attempt))?;
-                Ok((view, number, reader.output(*run, number)?))
+                let kept = Kept::read(reader, *run, number, style.zone.is_some())?;
+                Ok((view, number, kept))
             })
             .map_err(|failure: Failure| failure.during(WHAT))?;
         if has_heads {
@@ -120,7 +129,7 @@ fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
             }
             continue;
         }
-        let is_empty = print(context, Attempt::of_run(*run, number), stored, args.tail)?;
+        let is_empty = print(context, Attempt::of_run(*run, number), kept, &style)?;
         // No output: give the reason, if there is one.
         if is_empty
             && !args.all

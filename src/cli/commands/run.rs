@@ -7,7 +7,7 @@ use crate::cli::context::{Context, Failure};
 use crate::cli::queued::{answer, names};
 use crate::cli::target::find_job;
 use crate::cli::view::ending::{answer_json, conclude};
-use crate::cli::view::run_output::{follow, follow_indices};
+use crate::cli::view::run_output::{Style, follow, follow_indices};
 use crate::cli::waiting::{Waiting, all_finished, unlearned, unlike_a_run};
 use crate::domain::FireId;
 use crate::error::{Error, Result};
@@ -70,8 +70,8 @@ fn wait_for(context: &Context<'_>, args: &RunArgs, mut waiting: Waiting<'_>, run
     if args.follow {
         context.output.talk(&names(runs));
         return match runs[0] {
-            FireId::Run(run) => follow(context, waiting, run, None),
-            FireId::Array { job, .. } => follow_indices(context, job, (0, u32::MAX), None),
+            FireId::Run(run) => follow(context, waiting, run, &Style::default()),
+            FireId::Array { job, .. } => follow_indices(context, job, (0, u32::MAX), &Style::default()),
         };
     }
     if !args.json {

@@ -9,6 +9,7 @@ pub mod options;
 pub mod run_output;
 #[cfg(test)]
 pub mod samples;
+pub mod stamper;
 pub mod tables;
 mod tail;
 pub mod times;

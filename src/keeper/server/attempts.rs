@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Server;
 use crate::domain::{End, NewJob, Span, StopCause, Timestamp, Usage};
-use crate::keeper::drain::Settled;
+use crate::keeper::drain::{NewPipe, Settled};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, StartExtras, StartOrder};
 use crate::keeper::roster::Running;
 use crate::keeper::stopping::Stopping;
@@ -62,7 +62,8 @@ impl Server<'_> {
             }
         };
         self.refused.remove(&attempt);
-        self.drain.watch(attempt, outlet, extras.log_limit.unwrap_or(NewJob::LOG_LIMIT), now);
+        let limit = extras.log_limit.unwrap_or(NewJob::LOG_LIMIT);
+        self.drain.watch(attempt, NewPipe { outlet, limit, started_at }, now);
         let timeout = order.timeout.map(Span::as_duration);
         let stopping = Stopping::new(now, timeout, order.kill_after.as_duration());
         let marks = search::marks(&order.env);
