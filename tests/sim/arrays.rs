@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use taskq::domain::{Array, Indices, Outcome, Timestamp};
 
 use crate::rng::Rng;
-use crate::rows::{ArrayRow, Row};
+use crate::rows::{ArrayRow, Database, Row};
 
 /// The arrays as they were at the last look.
 #[derive(Debug, Default)]
@@ -124,4 +124,20 @@ pub fn order_of(array: &ArrayRow) -> Order {
 /// Returns the instant, for a fire that makes the array.
 pub fn fire_of(array: &ArrayRow) -> (Option<i64>, Timestamp) {
     (array.trigger, array.scheduled_at)
+}
+
+/// Returns whether a row is not above those of the last array beyond the latest `runs_max` ones. An array
+/// counts as one, also if none of its indices has begun.
+pub fn is_of_surplus_array<'a>(
+    row: &Row,
+    rows: impl Iterator<Item = &'a Row> + Clone,
+    db: &Database,
+    runs_max: u64,
+) -> bool {
+    let of_job = rows.filter(|other| other.job == row.job);
+    let mut arrays: BTreeSet<i64> = of_job.clone().filter_map(|other| other.array).collect();
+    arrays.extend(db.arrays().iter().filter(|array| array.job == row.job).map(|array| array.id));
+    let surplus = arrays.into_iter().rev().nth(usize::try_from(runs_max).expect("small"));
+    let mut of_surplus = of_job.filter(|other| surplus.is_some() && other.array == surplus);
+    of_surplus.any(|other| other.number >= row.number)
 }

@@ -10,10 +10,9 @@ use taskq::engine::Retention;
 use taskq::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use taskq::schedule::{Schedule, Zone};
 
-use crate::arrays::{Arrays, Order, fire_of, order_of};
+use crate::arrays::{Arrays, Order, fire_of, is_of_surplus_array, order_of};
 use crate::callbacks::CallbackModel;
-use crate::dependencies::Dependencies;
-use crate::dependencies::Fire;
+use crate::dependencies::{Dependencies, Fire};
 use crate::events::Record;
 use crate::keeper::{Keeper, Ledger};
 use crate::mails::Mails;
@@ -239,7 +238,8 @@ impl Audit {
         for row in &gone {
             let of_job =
                 || self.rows.values().filter(|other| other.job == row.job && other.number >= row.number);
-            let is_surplus = of_job().count() as u64 > retention.runs_max;
+            let is_surplus = of_job().count() as u64 > retention.runs_max
+                || is_of_surplus_array(row, self.rows.values(), &self.db, retention.runs_max);
             let is_old = row.finished_at.is_some_and(|at| at < (now - retention.age_max).as_micros());
             assert!(is_surplus || is_old, "forgotten, and neither old nor too much: {row:?}");
             let is_living = |job: &i64| jobs.contains(job) && !done.contains(job);
@@ -257,6 +257,8 @@ impl Audit {
                 assert!(!is_failure(row) || finished().any(is_failure), "the last failure: {row:?}");
             }
         }
+        // A later step may forget what this one has recorded.
+        self.record.scan(&self.db, &Vec::new());
         let arrays: BTreeSet<i64> = self.db.arrays().iter().map(|array| array.id).collect();
         for row in &gone {
             self.arrays.forgot(row);
