@@ -6,11 +6,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::options::JobOptions;
-use super::text::{
-    Caller, check_command, check_nice, check_priority, check_script, checked_directory,
-    refuse_replaced_array, with_variables,
-};
-use super::values::{environment_of, find_user, job_file, parse_umask, read_stdin};
+use super::policies::refuse_replaced_array;
+use super::text::{Caller, check_command, check_nice, check_priority, checked_directory, with_variables};
+use super::values::{check_script, environment_of, find_user, job_file, parse_umask, read_stdin};
 use crate::domain::{After, CommandLine, Execution, NewJob, Policy, QueueName, Retry, Stdin, Tag, words};
 use crate::error::{Error, Result};
 use crate::store::FirstFire;

@@ -6,5 +6,6 @@ pub mod change;
 pub mod lines;
 mod notes;
 pub mod options;
+mod policies;
 pub mod text;
 pub mod values;

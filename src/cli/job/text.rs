@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 
 use super::notes::notes;
 use super::options::JobOptions;
+use super::policies::refuse_replaced_array;
 use super::values::{
-    check_items, environment_of, find_user, job_file, parse_mail, parse_umask, read_items, read_stdin,
+    check_script, environment_of, find_user, job_file, option_failure, parse_umask, read_stdin,
 };
 use crate::cli::context::{Context, parse_failure};
 use crate::cli::view::tables::trigger_text;
 use crate::cli::zone::system_zone;
 use crate::daemon::NameClash;
 use crate::domain::{
-    After, Array, CallbackWhen, Callbacks, CommandLine, Dependency, EnvVar, Execution, Indices, JobName,
-    Mail, MailFormat, Missed, NewJob, Overlap, Policy, QueueName, Retry, Size, Span, Tag, Timestamp,
-    TriggerSpec,
+    After, Callbacks, CommandLine, EnvVar, Execution, JobName, NewJob, Policy, QueueName, Retry, Span, Tag,
+    Timestamp, TriggerSpec,
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result, describe};
@@ -26,9 +26,6 @@ use crate::schedule::{
 };
 use crate::store::FirstFire;
 use crate::system::{env, login, machine};
-
-/// The longest script: what execve(2) takes as one argument, less its NUL.
-const SCRIPT_BYTES_MAX: usize = 128 * 1024 - 1;
 
 /// The word of `--tz` for the system's zone, whose changes the job follows. It is the default without `TZ`.
 pub const SYSTEM_ZONE: &str = "system";
@@ -131,29 +128,6 @@ impl JobOptions {
         Ok(ReadJob { what, job, triggers, clash, notes })
     }
 
-    /// Reads the policies that are given, and takes the others from `base`.
-    pub(super) fn policy(&self, what: &str, base: Policy) -> Result<Policy> {
-        let span = |option: &str, text: &Option<String>| {
-            let read = text.as_ref().map(|text| parse_span(text)).transpose();
-            read.map_err(|error| {
-                let text = text.as_deref().unwrap_or_default();
-                let error = self.unquoted(error, option, text, |text| parse_span(text).is_ok());
-                option_failure(what, option, error)
-            })
-        };
-        let grace = span("--grace", &self.grace)?.unwrap_or(base.missed.grace);
-        let missed = match &self.missed {
-            Some(missed) => Missed { mode: missed.mode, within: span("--missed", &missed.within)?, grace },
-            None => Missed { grace, ..base.missed },
-        };
-        Ok(Policy {
-            overlap: self.overlap.unwrap_or(base.overlap),
-            missed,
-            timeout: span("--timeout", &self.timeout)?.or(base.timeout),
-            kill_after: span("--kill-after", &self.kill_after)?.unwrap_or(base.kill_after),
-        })
-    }
-
     /// Reads the start, and the triggers with their first fires.
     pub(super) fn triggers(
         &self,
@@ -173,99 +147,12 @@ impl JobOptions {
         Ok((start, specs.into_iter().map(first).collect::<Result<_>>()?))
     }
 
-    /// Reads the policy for failed attempts that is given, and takes the rest from `base`.
-    pub(super) fn retry(&self, what: &str, base: Retry) -> Result<Retry> {
-        const DELAY: &str = "--retry-delay";
-        let given = [(DELAY, self.retry_delay.is_some()), ("--retry-on", self.retry_on.is_some())];
-        let retries = self.retries.unwrap_or(base.retries);
-        if retries == 0
-            && let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given)
-        {
-            return Err(Error::usage(what, format!("`{option}` needs `--retries`")));
-        }
-        let base = Retry { retries, on: self.retry_on.or(base.on), ..base };
-        let Some(text) = &self.retry_delay else { return Ok(base) };
-        let span = |text: &str| parse_span(text).map_err(|error| option_failure(what, DELAY, error));
-        let (min, max) = text.split_once("..").map_or((text.as_str(), None), |(min, max)| (min, Some(max)));
-        let delay = span(min)?;
-        let delay_max = max.map(span).transpose()?.unwrap_or(Retry::delay_max_for(delay));
-        if delay_max < delay {
-            let cause = format!("`{DELAY} {text}`: `{delay_max}` is less than `{delay}`");
-            return Err(Error::usage(what, cause)
-                .hint(format!("write the shorter span first: `{DELAY} {delay_max}..{delay}`")));
-        }
-        Ok(Retry { delay, delay_max, ..base })
-    }
-
-    /// Reads the dependencies that are given, or takes those of `base`.
-    pub(super) fn after(&self, what: &str, base: After) -> Result<After> {
-        let read = |text: &String| {
-            text.parse().map_err(|cause| Error::usage(what, format!("`--after {text}`: {cause}")))
-        };
-        let given: Vec<Dependency> = self.after.iter().map(read).collect::<Result<_>>()?;
-        let dependencies = if given.is_empty() { base.dependencies } else { given };
-        if self.any && dependencies.is_empty() {
-            return Err(Error::usage(what, "`--any` needs `--after`"));
-        }
-        Ok(After { dependencies, any: self.any || base.any })
-    }
-
-    /// Reads the array that is given, with the items of its indices.
-    pub(super) fn array(&self, what: &str) -> Result<Option<(Array, Vec<Vec<u8>>)>> {
-        let items = match (&self.each, &self.items) {
-            (Some(_), Some(_)) => return Err(Error::usage(what, "it has both `each` and `items`")),
-            (None, None) => return Ok(self.array.map(|array| (array, Vec::new()))),
-            (Some(file), None) => read_items(file, what)?,
-            (None, Some(items)) => items.iter().map(|item| item.as_bytes().to_vec()).collect(),
-        };
-        check_items(&items, what)?;
-        let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        let indices =
-            Indices::up_to(count).map_err(|cause| Error::usage(what, format!("`--each` {cause}")))?;
-        Ok(Some((Array { indices, at_once: None }, items)))
-    }
-
     fn clash(&self, what: &str) -> Result<NameClash> {
         match (self.replace, &self.name) {
             (false, _) => Ok(NameClash::Refuse),
             (true, Some(_)) => Ok(NameClash::Replace),
             (true, None) => Err(Error::usage(what, "`--replace` needs `--name`")),
         }
-    }
-
-    /// Reads the callbacks that are given, and takes the others from `base`.
-    pub(super) fn callbacks(&self, what: &str, mut base: Callbacks) -> Result<Callbacks> {
-        let given = [
-            (CallbackWhen::Success, &self.on_success),
-            (CallbackWhen::Failure, &self.on_failure),
-            (CallbackWhen::Finish, &self.on_finish),
-        ];
-        for (when, script) in given {
-            if let Some(script) = script {
-                *base.get_mut(when) = Some(check_script(script.clone().into_vec(), what)?);
-            }
-        }
-        Ok(base)
-    }
-
-    pub(super) fn mail(&self, what: &str) -> Result<Option<Mail>> {
-        if self.mail.is_none() && self.mail_format.is_some() {
-            return Err(Error::usage(what, "`mail_format` needs `mail`"));
-        }
-        let format = self.mail_format.unwrap_or(MailFormat::Taskq);
-        self.mail.as_deref().map(|mail| parse_mail(mail, format, what)).transpose()
-    }
-
-    pub(super) fn log_limit(&self, what: &str) -> Result<Option<Size>> {
-        let Some(text) = &self.log_limit else { return Ok(None) };
-        let limit: Size =
-            text.parse().map_err(|cause| Error::usage(what, format!("`--log-limit`: {cause}")))?;
-        if limit < NewJob::LOG_LIMIT_MIN {
-            let cause = format!("`--log-limit {text}`: `{}` is the least", NewJob::LOG_LIMIT_MIN);
-            return Err(Error::usage(what, cause)
-                .hint("to keep no output, redirect it in the command: `-c 'COMMAND >/dev/null 2>&1'`"));
-        }
-        Ok(Some(limit))
     }
 
     pub(super) fn zone(&self, here: &Caller, what: &str) -> Result<(Zone, Option<String>)> {
@@ -338,7 +225,7 @@ impl JobOptions {
 
     /// Replaces the hint of a refusal if the value of an option lacks its quotes: of `--every 5 minutes -- x`
     /// the command is `minutes -- x`.
-    fn unquoted(
+    pub(super) fn unquoted(
         &self,
         error: ParseError,
         option: &str,
@@ -385,17 +272,6 @@ impl JobOptions {
             cwd_optional: self.cwd_optional,
             cwd: cwd.into_os_string().into_vec(),
         })
-    }
-}
-
-/// Refuses an array of which a fire would replace the unfinished one.
-pub(super) fn refuse_replaced_array(array: Option<Array>, policy: Policy, what: &str) -> Result<()> {
-    match (array, policy.overlap) {
-        (Some(_), Overlap::Replace) => {
-            Err(Error::usage(what, "`--overlap replace` does not go together with an array")
-                .hint("let the next fire wait with `--overlap wait`"))
-        }
-        (Some(_) | None, _) => Ok(()),
     }
 }
 
@@ -459,11 +335,6 @@ pub fn parse_period(text: &str) -> Result<Span, ParseError> {
     })
 }
 
-/// Returns the error for the text of an option, and names the option.
-fn option_failure(what: &str, option: &str, error: ParseError) -> Error {
-    parse_failure(what, ParseError { cause: format!("`{option}`: {}", error.cause), ..error })
-}
-
 pub(super) fn check_command(command: Vec<OsString>, what: &str) -> Result<Vec<Vec<u8>>> {
     match command.first() {
         Some(program) if !program.is_empty() => {}
@@ -475,29 +346,6 @@ pub(super) fn check_command(command: Vec<OsString>, what: &str) -> Result<Vec<Ve
         return Err(Error::usage(what, "the command has a NUL byte"));
     }
     Ok(words)
-}
-
-pub(super) fn check_script(script: Vec<u8>, what: &str) -> Result<Vec<u8>> {
-    if script.iter().all(u8::is_ascii_whitespace) {
-        return Err(
-            Error::usage(what, "the script is empty").hint("give a command: `taskq add -- COMMAND [ARG]...`")
-        );
-    }
-    if let Some(at) = script.iter().position(|byte| *byte == 0) {
-        return Err(Error::usage(
-            what,
-            format!("the script has a NUL byte at offset {at}: it is not a text"),
-        ));
-    }
-    if script.len() > SCRIPT_BYTES_MAX {
-        let length = script.len();
-        return Err(Error::usage(
-            what,
-            format!("the script has {length} bytes, the system takes up to {SCRIPT_BYTES_MAX}"),
-        )
-        .hint("put it into a file and add that"));
-    }
-    Ok(script)
 }
 
 fn absolute(dir: &Path, what: &str) -> Result<PathBuf> {

@@ -1,4 +1,4 @@
-//! Owns: reading the values of `--umask`, `--stdin`, `--user`, `--missed` and `--mail`.
+//! Owns: reading the values of `--umask`, `--stdin`, `--user`, `--missed`, `--mail` and of scripts.
 //! Never: using them.
 
 use std::io::Read;
@@ -8,10 +8,11 @@ use std::str::FromStr;
 
 use strsim::damerau_levenshtein;
 
+use crate::cli::context::parse_failure;
 use crate::crontab::safe_signs;
 use crate::domain::{EnvVar, Mail, MailFormat, MailWhen, MissedMode, Person, Stdin};
 use crate::error::{Error, Result, describe};
-use crate::schedule::Dialect;
+use crate::schedule::{Dialect, ParseError};
 use crate::system::users;
 
 /// The longest standard input in the store, in bytes. A longer one belongs into a file.
@@ -22,6 +23,9 @@ const ADDRESSES_BYTES_MAX: usize = 900;
 
 /// The longest item of `--each`: what execve(2) takes as one variable, less its name and NUL.
 const ITEM_BYTES_MAX: usize = 128 * 1024 - 16;
+
+/// The longest script: what execve(2) takes as one argument, less its NUL.
+const SCRIPT_BYTES_MAX: usize = 128 * 1024 - 1;
 
 const UMASK_MAX: u32 = 0o777;
 
@@ -231,6 +235,34 @@ fn check_address(address: &str) -> Result<(), String> {
         )),
         None => Ok(()),
     }
+}
+
+/// Returns the error for the text of an option, and names the option.
+pub fn option_failure(what: &str, option: &str, error: ParseError) -> Error {
+    parse_failure(what, ParseError { cause: format!("`{option}`: {}", error.cause), ..error })
+}
+
+pub fn check_script(script: Vec<u8>, what: &str) -> Result<Vec<u8>> {
+    if script.iter().all(u8::is_ascii_whitespace) {
+        return Err(
+            Error::usage(what, "the script is empty").hint("give a command: `taskq add -- COMMAND [ARG]...`")
+        );
+    }
+    if let Some(at) = script.iter().position(|byte| *byte == 0) {
+        return Err(Error::usage(
+            what,
+            format!("the script has a NUL byte at offset {at}: it is not a text"),
+        ));
+    }
+    if script.len() > SCRIPT_BYTES_MAX {
+        let length = script.len();
+        return Err(Error::usage(
+            what,
+            format!("the script has {length} bytes, the system takes up to {SCRIPT_BYTES_MAX}"),
+        )
+        .hint("put it into a file and add that"));
+    }
+    Ok(script)
 }
 
 #[cfg(test)]

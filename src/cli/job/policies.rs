@@ -1,0 +1,136 @@
+//! Owns: the texts of the policies: retries, dependencies, arrays, callbacks, mails and limits.
+//! Never: triggers and the execution (see `text`).
+
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use super::options::JobOptions;
+use super::values::{check_items, check_script, option_failure, parse_mail, read_items};
+use crate::domain::{
+    After, Array, CallbackWhen, Callbacks, Dependency, Indices, Mail, MailFormat, Missed, NewJob, Overlap,
+    Policy, Retry, Size,
+};
+use crate::error::{Error, Result};
+use crate::schedule::parse_span;
+
+impl JobOptions {
+    /// Reads the policies that are given, and takes the others from `base`.
+    pub(super) fn policy(&self, what: &str, base: Policy) -> Result<Policy> {
+        let span = |option: &str, text: &Option<String>| {
+            let read = text.as_ref().map(|text| parse_span(text)).transpose();
+            read.map_err(|error| {
+                let text = text.as_deref().unwrap_or_default();
+                let error = self.unquoted(error, option, text, |text| parse_span(text).is_ok());
+                option_failure(what, option, error)
+            })
+        };
+        let grace = span("--grace", &self.grace)?.unwrap_or(base.missed.grace);
+        let missed = match &self.missed {
+            Some(missed) => Missed { mode: missed.mode, within: span("--missed", &missed.within)?, grace },
+            None => Missed { grace, ..base.missed },
+        };
+        Ok(Policy {
+            overlap: self.overlap.unwrap_or(base.overlap),
+            missed,
+            timeout: span("--timeout", &self.timeout)?.or(base.timeout),
+            kill_after: span("--kill-after", &self.kill_after)?.unwrap_or(base.kill_after),
+        })
+    }
+
+    /// Reads the policy for failed attempts that is given, and takes the rest from `base`.
+    pub(super) fn retry(&self, what: &str, base: Retry) -> Result<Retry> {
+        const DELAY: &str = "--retry-delay";
+        let given = [(DELAY, self.retry_delay.is_some()), ("--retry-on", self.retry_on.is_some())];
+        let retries = self.retries.unwrap_or(base.retries);
+        if retries == 0
+            && let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given)
+        {
+            return Err(Error::usage(what, format!("`{option}` needs `--retries`")));
+        }
+        let base = Retry { retries, on: self.retry_on.or(base.on), ..base };
+        let Some(text) = &self.retry_delay else { return Ok(base) };
+        let span = |text: &str| parse_span(text).map_err(|error| option_failure(what, DELAY, error));
+        let (min, max) = text.split_once("..").map_or((text.as_str(), None), |(min, max)| (min, Some(max)));
+        let delay = span(min)?;
+        let delay_max = max.map(span).transpose()?.unwrap_or(Retry::delay_max_for(delay));
+        if delay_max < delay {
+            let cause = format!("`{DELAY} {text}`: `{delay_max}` is less than `{delay}`");
+            return Err(Error::usage(what, cause)
+                .hint(format!("write the shorter span first: `{DELAY} {delay_max}..{delay}`")));
+        }
+        Ok(Retry { delay, delay_max, ..base })
+    }
+
+    /// Reads the dependencies that are given, or takes those of `base`.
+    pub(super) fn after(&self, what: &str, base: After) -> Result<After> {
+        let read = |text: &String| {
+            text.parse().map_err(|cause| Error::usage(what, format!("`--after {text}`: {cause}")))
+        };
+        let given: Vec<Dependency> = self.after.iter().map(read).collect::<Result<_>>()?;
+        let dependencies = if given.is_empty() { base.dependencies } else { given };
+        if self.any && dependencies.is_empty() {
+            return Err(Error::usage(what, "`--any` needs `--after`"));
+        }
+        Ok(After { dependencies, any: self.any || base.any })
+    }
+
+    /// Reads the array that is given, with the items of its indices.
+    pub(super) fn array(&self, what: &str) -> Result<Option<(Array, Vec<Vec<u8>>)>> {
+        let items = match (&self.each, &self.items) {
+            (Some(_), Some(_)) => return Err(Error::usage(what, "it has both `each` and `items`")),
+            (None, None) => return Ok(self.array.map(|array| (array, Vec::new()))),
+            (Some(file), None) => read_items(file, what)?,
+            (None, Some(items)) => items.iter().map(|item| item.as_bytes().to_vec()).collect(),
+        };
+        check_items(&items, what)?;
+        let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        let indices =
+            Indices::up_to(count).map_err(|cause| Error::usage(what, format!("`--each` {cause}")))?;
+        Ok(Some((Array { indices, at_once: None }, items)))
+    }
+
+    /// Reads the callbacks that are given, and takes the others from `base`.
+    pub(super) fn callbacks(&self, what: &str, mut base: Callbacks) -> Result<Callbacks> {
+        let given = [
+            (CallbackWhen::Success, &self.on_success),
+            (CallbackWhen::Failure, &self.on_failure),
+            (CallbackWhen::Finish, &self.on_finish),
+        ];
+        for (when, script) in given {
+            if let Some(script) = script {
+                *base.get_mut(when) = Some(check_script(script.clone().into_vec(), what)?);
+            }
+        }
+        Ok(base)
+    }
+
+    pub(super) fn mail(&self, what: &str) -> Result<Option<Mail>> {
+        if self.mail.is_none() && self.mail_format.is_some() {
+            return Err(Error::usage(what, "`mail_format` needs `mail`"));
+        }
+        let format = self.mail_format.unwrap_or(MailFormat::Taskq);
+        self.mail.as_deref().map(|mail| parse_mail(mail, format, what)).transpose()
+    }
+
+    pub(super) fn log_limit(&self, what: &str) -> Result<Option<Size>> {
+        let Some(text) = &self.log_limit else { return Ok(None) };
+        let limit: Size =
+            text.parse().map_err(|cause| Error::usage(what, format!("`--log-limit`: {cause}")))?;
+        if limit < NewJob::LOG_LIMIT_MIN {
+            let cause = format!("`--log-limit {text}`: `{}` is the least", NewJob::LOG_LIMIT_MIN);
+            return Err(Error::usage(what, cause)
+                .hint("to keep no output, redirect it in the command: `-c 'COMMAND >/dev/null 2>&1'`"));
+        }
+        Ok(Some(limit))
+    }
+}
+
+/// Refuses an array of which a fire would replace the unfinished one.
+pub(super) fn refuse_replaced_array(array: Option<Array>, policy: Policy, what: &str) -> Result<()> {
+    match (array, policy.overlap) {
+        (Some(_), Overlap::Replace) => {
+            Err(Error::usage(what, "`--overlap replace` does not go together with an array")
+                .hint("let the next fire wait with `--overlap wait`"))
+        }
+        (Some(_) | None, _) => Ok(()),
+    }
+}
