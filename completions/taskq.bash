@@ -132,7 +132,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__add)
-            opts="-c -q -h --dir --color --at --cron --every --start --times --tz --cwd --umask --nice --stdin --user --env --env-file --clean-env --name --tag --queue --priority --hold --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --mail --on-success --on-failure --on-finish --from --replace --quiet --json --help"
+            opts="-c -q -h --dir --color --at --cron --every --start --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --name --tag --queue --priority --hold --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --mail --on-success --on-failure --on-finish --from --replace --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -205,6 +205,10 @@ _taskq() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --stdin-from)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --user)
@@ -1008,7 +1012,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__set)
-            opts="-c -h --dir --color --unset --first --at --cron --every --start --times --tz --cwd --umask --nice --stdin --user --env --env-file --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --mail --on-success --on-failure --on-finish --json --name --hold --help"
+            opts="-c -h --dir --color --unset --first --at --cron --every --start --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --mail --on-success --on-failure --on-finish --json --name --hold --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1026,7 +1030,7 @@ _taskq() {
                     return 0
                     ;;
                 --unset)
-                    COMPREPLY=($(compgen -W "after any array each env-file grace kill-after log-limit mail missed on-failure on-finish on-success nice overlap priority queue retries retry-delay retry-on stdin tag timeout times" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "after any array each env-file grace kill-after log-limit mail missed on-failure on-finish on-success nice overlap priority queue retries retry-delay retry-on stdin stdin-from tag timeout times" -- "${cur}"))
                     return 0
                     ;;
                 --at)
@@ -1085,6 +1089,10 @@ _taskq() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --stdin-from)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --user)

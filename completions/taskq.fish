@@ -70,6 +70,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l cwd -d 'Start the jo
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l umask -d 'Set the file mode creation mask, as with umask(1)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l nice -d 'Run it with niceness N; default: the daemon\'s' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l stdin -d 'Use FILE as its standard input; default: empty' -r -F
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l stdin-from -d 'Read the output of the run of JOB that it waits for' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l user -d 'Run it as the user NAME; only for root' -r -f -a "(__fish_complete_users)"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l env -d 'Set NAME in its environment (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l env-file -d 'Set the variables in FILE, read at each start' -r -F
@@ -259,6 +260,7 @@ retries\t''
 retry-delay\t''
 retry-on\t''
 stdin\t''
+stdin-from\t''
 tag\t''
 timeout\t''
 times\t''"
@@ -273,6 +275,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l cwd -d 'Start the jo
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l umask -d 'Set the file mode creation mask, as with umask(1)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l nice -d 'Run it with niceness N; default: the daemon\'s' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l stdin -d 'Use FILE as its standard input; default: empty' -r -F
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l stdin-from -d 'Read the output of the run of JOB that it waits for' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l user -d 'Run it as the user NAME; only for root' -r -f -a "(__fish_complete_users)"
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l env -d 'Set NAME in its environment (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l env-file -d 'Set the variables in FILE, read at each start' -r -F

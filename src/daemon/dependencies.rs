@@ -63,7 +63,15 @@ fn refused_unknown(
     what: &str,
 ) -> StoreResult<Option<Error>> {
     for dependency in dependencies {
-        if reader.find_job(&dependency.on)?.is_none() {
+        let on = reader.find_job(&dependency.on)?;
+        if dependency.gives_stdin
+            && let Some(on) = on
+            && reader.job(on)?.definition.array.is_some()
+        {
+            let cause = format!("`--stdin-from {}`: an array has an output for each index", dependency.on);
+            return Ok(Some(Error::usage(what, cause)));
+        }
+        if on.is_none() {
             let cause = format!("`--after {dependency}`: there is no job `{}`", dependency.on);
             return Ok(Some(Error::not_found(what, cause).hint("list all jobs with `taskq list --all`")));
         }

@@ -8,9 +8,9 @@ use nix::sys::signal::Signal;
 
 use super::at_once::AtOnce;
 use super::results::ResultFile;
-use crate::domain::{CommandLine, End, Execution, NewJob, Timestamp};
-use crate::keeper::protocol::{Attempt, Ended, SeekOrder, StartExtras, StartOrder, ToKeeper};
-use crate::store::{ClaimedRun, RunPause, Start};
+use crate::domain::{CommandLine, End, Execution, NewJob, Stdin, Timestamp};
+use crate::keeper::protocol::{Attempt, Ended, GivenOutput, SeekOrder, StartExtras, StartOrder, ToKeeper};
+use crate::store::{ClaimedRun, RunInput, RunPause, Start};
 
 /// Makes the order. `default_slots`: the slots of a queue without a width; `results`: the directory of the
 /// files for results.
@@ -34,7 +34,16 @@ pub(super) fn start_order(start: Start, default_slots: usize, results: &Path) ->
     };
     let log_limit = Some(start.job.log_limit).filter(|limit| *limit != NewJob::LOG_LIMIT);
     let Execution { stdin, user, cwd_optional, nice, env_file, .. } = start.job.execution;
-    let extras = StartExtras { stdin, user, cwd_optional, log_limit, nice, env_file, has_unknown: false };
+    let (stdin, given) = match start.input {
+        None => (stdin, None),
+        Some(RunInput::Text(output)) => (Stdin::Text(output), None),
+        Some(RunInput::OutputOf(run, attempt)) => {
+            (stdin, Some(GivenOutput::OfAttempt(Attempt::of_run(run, attempt))))
+        }
+        Some(RunInput::OfArray(job)) => (stdin, Some(GivenOutput::OfArray(job))),
+    };
+    let extras =
+        StartExtras { stdin, user, cwd_optional, log_limit, nice, env_file, given, has_unknown: false };
     ToKeeper::Start(order, extras)
 }
 

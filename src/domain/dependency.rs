@@ -43,6 +43,8 @@ impl AfterCondition {
 pub struct Dependency {
     pub on: JobKey,
     pub condition: AfterCondition,
+    /// The output of its run is the standard input, `--stdin-from`.
+    pub gives_stdin: bool,
 }
 
 /// `--after` and `--any`.
@@ -51,6 +53,21 @@ pub struct After {
     pub dependencies: Vec<Dependency>,
     /// One of them is enough.
     pub any: bool,
+}
+
+impl After {
+    /// Returns the job of `--stdin-from`.
+    pub fn stdin_from(&self) -> Option<&JobKey> {
+        self.dependencies.iter().find(|dependency| dependency.gives_stdin).map(|dependency| &dependency.on)
+    }
+
+    /// Makes a job that of `--stdin-from`, or none. Returns whether that job is among the dependencies.
+    pub fn take_stdin_from(&mut self, job: Option<&JobKey>) -> bool {
+        for dependency in &mut self.dependencies {
+            dependency.gives_stdin = job == Some(&dependency.on);
+        }
+        job.is_none() || self.stdin_from().is_some()
+    }
 }
 
 impl fmt::Display for Dependency {
@@ -77,7 +94,7 @@ impl FromStr for Dependency {
         };
         let JobRef { job, part } = job.parse().map_err(|error: InvalidId| error.to_string())?;
         match part {
-            JobPart::Whole => Ok(Self { on: job, condition }),
+            JobPart::Whole => Ok(Self { on: job, condition, gives_stdin: false }),
             JobPart::Run(_) | JobPart::Indices(..) => {
                 Err(format!("`{text}` names a part of a job: name the job, `{job}`"))
             }

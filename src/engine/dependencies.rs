@@ -43,7 +43,7 @@ enum Standing {
 }
 
 fn standing(awaited: &Awaited) -> Standing {
-    let Dependency { on, condition } = &awaited.dependency;
+    let Dependency { on, condition, .. } = &awaited.dependency;
     match awaited.fire {
         AwaitedFire::NoJob => Standing::Never(format!("there is no job `{on}` to run after")),
         AwaitedFire::NotMade { will_be: true } | AwaitedFire::Made { outcome: None, .. } => Standing::Open,

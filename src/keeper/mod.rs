@@ -7,6 +7,7 @@ mod copier;
 mod drain;
 mod env_file;
 mod exit_marker;
+mod given_output;
 mod input;
 mod limits;
 pub mod lock;

@@ -285,6 +285,11 @@ impl OutputView {
         self.end
     }
 
+    /// Returns whether the head has all of it.
+    pub(super) fn is_in_one_file(&self) -> bool {
+        self.parts.iter().all(|(source, _)| matches!(source, Source::Head(_, 0)))
+    }
+
     /// Returns whether bytes are missing in it.
     pub fn is_cut(&self) -> bool {
         self.parts.iter().any(|(source, _)| matches!(source, Source::Mark(_)))

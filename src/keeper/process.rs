@@ -25,6 +25,7 @@ use nix::unistd;
 
 use super::account::{self, Credentials};
 use super::env_file;
+use super::given_output::open_given;
 use super::input;
 use super::limits::DescriptorLimit;
 use super::path_search::{candidates, continues_after, probe};
@@ -51,7 +52,9 @@ pub fn start(
     pipes: &mut Pipes,
     limit: Option<DescriptorLimit>,
 ) -> Result<(u32, File), SpawnError> {
-    let started = Launch::resolve(order, extras, limit).and_then(|launch| {
+    let given = extras.given.map(|given| open_given(pipes.log_dir(), given)).transpose();
+    let resolved = given.and_then(|given| Launch::resolve(order, extras, given, limit));
+    let started = resolved.and_then(|launch| {
         let made = pipes.make(order.attempt, launch.credentials.as_ref());
         let pipe = made.map_err(|error| SpawnError::at(Step::Pipe)(errno_of(&error)))?;
         let pid = launch.spawn_nicely(&pipe.inlet)?;
@@ -89,6 +92,8 @@ struct Launch<'a> {
     env: Vec<CString>,
     /// What another user opens by itself.
     stdin_path: Option<CString>,
+    /// The output that it reads.
+    given: Option<File>,
     credentials: Option<Credentials>,
 }
 
@@ -97,6 +102,7 @@ impl<'a> Launch<'a> {
     fn resolve(
         order: &'a StartOrder,
         extras: &'a StartExtras,
+        given: Option<File>,
         limit: Option<DescriptorLimit>,
     ) -> Result<Self, SpawnError> {
         let text = |bytes: &[u8]| {
@@ -125,6 +131,7 @@ impl<'a> Launch<'a> {
             argv: order.argv.iter().map(|word| text(word)).collect::<Result<_, _>>()?,
             env: env.into_values().map(text).collect::<Result<_, _>>()?,
             file_env,
+            given,
             stdin_path: match &extras.stdin {
                 Stdin::Path(path) => Some(text(path)?),
                 Stdin::Null | Stdin::Text(_) => None,
@@ -136,6 +143,9 @@ impl<'a> Launch<'a> {
     /// Opens what the process reads. A file that another user is to read is left to that user to open: it
     /// must not get by way of a link what only the keeper's own user may read.
     fn open_input(&self) -> Result<File, SpawnError> {
+        if let Some(file) = &self.given {
+            return file.try_clone().map_err(|error| SpawnError::at(Step::Input)(errno_of(&error)));
+        }
         let opened = match &self.extras.stdin {
             Stdin::Path(path) if self.credentials.is_none() => input::open(path),
             Stdin::Null | Stdin::Path(_) => input::open(input::NOTHING),

@@ -187,8 +187,18 @@ pub struct StartExtras {
     pub nice: Option<i32>,
     /// The file with more variables, an absolute path, read at the start.
     pub env_file: Option<Vec<u8>>,
+    /// What it reads in place of `stdin`, if that is an output in files.
+    pub given: Option<GivenOutput>,
     /// One of a later version is among them: the attempt is not started.
     pub has_unknown: bool,
+}
+
+/// The output of a run that another reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GivenOutput {
+    OfAttempt(Attempt),
+    /// An array has no output of its own.
+    OfArray(JobId),
 }
 
 /// Its place in this list is an extra's number in messages.
@@ -200,6 +210,7 @@ enum Extra {
     LogLimit(Size),
     Nice(i32),
     EnvFile(Vec<u8>),
+    Given(GivenOutput),
 }
 
 /// An extra that no version has.
@@ -213,7 +224,8 @@ impl From<StartExtras> for Vec<Vec<u8>> {
         let log_limit = extras.log_limit.map(Extra::LogLimit);
         let nice = extras.nice.map(Extra::Nice);
         let env_file = extras.env_file.map(Extra::EnvFile);
-        let known = [stdin, user, cwd_optional, log_limit, nice, env_file].into_iter().flatten();
+        let given = extras.given.map(Extra::Given);
+        let known = [stdin, user, cwd_optional, log_limit, nice, env_file, given].into_iter().flatten();
         let bytes = known.map(|extra| postcard::to_stdvec(&extra).expect("writing to memory cannot fail"));
         bytes.chain(extras.has_unknown.then(|| UNKNOWN.to_vec())).collect()
     }
@@ -230,6 +242,7 @@ impl From<Vec<Vec<u8>>> for StartExtras {
                 Some(Extra::LogLimit(limit)) => extras.log_limit = Some(limit),
                 Some(Extra::Nice(nice)) => extras.nice = Some(nice),
                 Some(Extra::EnvFile(path)) => extras.env_file = Some(path),
+                Some(Extra::Given(given)) => extras.given = Some(given),
                 None => extras.has_unknown = true,
             }
         }
@@ -403,18 +416,14 @@ mod tests {
             any::<Vec<u8>>().prop_map(Stdin::Text)
         ];
         let limit = any::<Option<u64>>().prop_map(|limit| limit.map(Size::from_bytes));
-        let more = (limit, any::<Option<i32>>(), any::<Option<Vec<u8>>>());
-        let extras = (stdin, any::<Option<String>>(), any::<[bool; 2]>(), more).prop_map(
-            |(stdin, user, [cwd_optional, has_unknown], (log_limit, nice, env_file))| StartExtras {
-                stdin,
-                user,
-                cwd_optional,
-                log_limit,
-                nice,
-                env_file,
-                has_unknown,
-            },
-        );
+        let given = prop::option::of(attempts().prop_map(GivenOutput::OfAttempt));
+        let more = (limit, any::<Option<i32>>(), any::<Option<Vec<u8>>>(), given);
+        let extras =
+            (stdin, any::<Option<String>>(), any::<[bool; 2]>(), more).prop_map(
+                |(stdin, user, [cwd_optional, has_unknown], (log_limit, nice, env_file, given))| {
+                    StartExtras { stdin, user, cwd_optional, log_limit, nice, env_file, given, has_unknown }
+                },
+            );
         prop_oneof![
             any::<u32>().prop_map(|version| ToKeeper::Hello { version }),
             (attempts(), any::<bool>()).prop_map(|(attempt, now)| ToKeeper::Stop { attempt, now }),

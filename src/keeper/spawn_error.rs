@@ -12,7 +12,7 @@ use nix::unistd::{AccessFlags, access};
 use super::LOG_DIRECTORY;
 use super::input::NOTHING;
 use super::pipe;
-use super::protocol::{StartExtras, StartOrder};
+use super::protocol::{GivenOutput, StartExtras, StartOrder};
 use crate::domain::Stdin;
 use crate::error::{describe_errno, errno_of};
 
@@ -81,6 +81,10 @@ impl SpawnError {
         let program = order.argv.first().map(Vec::as_slice).unwrap_or_default();
         let pipe = pipe::path(Path::new(LOG_DIRECTORY), order.attempt);
         let nice = extras.nice.unwrap_or_default().to_string();
+        let given = extras.given.map(|given| match given {
+            GivenOutput::OfAttempt(attempt) => format!("output of {}", attempt.task),
+            GivenOutput::OfArray(job) => format!("output of {job}"),
+        });
         let (kind, subject) = match self.step {
             Step::Text | Step::Program => ("", program),
             Step::User => ("user ", extras.user.as_deref().unwrap_or_default().as_bytes()),
@@ -92,10 +96,11 @@ impl SpawnError {
             Step::Directory => ("working directory ", order.cwd.as_slice()),
             Step::Input => (
                 "standard input ",
-                match &extras.stdin {
-                    Stdin::Null => NOTHING,
-                    Stdin::Path(path) => path,
-                    Stdin::Text(_) => b"text",
+                match (&given, &extras.stdin) {
+                    (Some(given), _) => given.as_bytes(),
+                    (None, Stdin::Null) => NOTHING,
+                    (None, Stdin::Path(path)) => path,
+                    (None, Stdin::Text(_)) => b"text",
                 },
             ),
         };
@@ -105,6 +110,13 @@ impl SpawnError {
             (Step::Program, errno) => explain_program(program, directory(order, extras), errno),
             (Step::Nice, Errno::EACCES | Errno::EPERM) => {
                 (OTHER, "only root can go below the daemon's".to_owned())
+            }
+            (Step::Input, Errno::ENOENT) if given.is_some() => (OTHER, "it was pruned".to_owned()),
+            (Step::Input, Errno::EFBIG) if given.is_some() => {
+                (OTHER, "more than its log limit was written, and not all is kept".to_owned())
+            }
+            (Step::Input, Errno::EISDIR) if given.is_some() => {
+                (OTHER, "an array has an output for each index".to_owned())
             }
             (Step::EnvFileKind, _) => (OTHER, "not a regular file".to_owned()),
             (Step::EnvFileOwner, _) => (OTHER, "it belongs to neither the job's user nor root".to_owned()),

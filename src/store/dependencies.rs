@@ -4,9 +4,7 @@
 use rusqlite::params;
 
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{
-    AfterCondition, ArrayId, Dependency, FireId, JobId, JobKey, JobName, Outcome, RunId, Timestamp,
-};
+use crate::domain::{ArrayId, Dependency, FireId, JobId, JobKey, JobName, Outcome, RunId, Timestamp};
 use crate::engine::{Awaited, AwaitedFire, AwaitingFire};
 
 /// How many waiting fires one step looks at.
@@ -16,12 +14,12 @@ impl Reader<'_> {
     /// Returns the dependencies of a job, in the order in which they were given.
     pub fn dependencies(&self, job: JobId) -> StoreResult<Vec<Dependency>> {
         self.all(
-            "SELECT on_id, on_name, condition FROM dependency WHERE job_id = ?1 ORDER BY place",
+            "SELECT on_id, on_name, condition, gives_stdin FROM dependency WHERE job_id = ?1 ORDER BY place",
             [job],
             |row| {
                 let (id, name): (Option<JobId>, Option<JobName>) = (row.get(0)?, row.get(1)?);
                 let on = id.map(JobKey::Id).or(name.map(JobKey::Name)).expect("the schema checks it");
-                Ok(Dependency { on, condition: row.get::<_, AfterCondition>(2)? })
+                Ok(Dependency { on, condition: row.get(2)?, gives_stdin: row.get(3)? })
             },
         )
     }
@@ -128,9 +126,16 @@ impl Writer<'_> {
                 JobKey::Name(name) => (None, Some(name.as_str())),
             };
             self.change(
-                "INSERT INTO dependency (job_id, place, on_id, on_name, condition)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![job, i64::try_from(place).unwrap_or(i64::MAX), id, name, dependency.condition],
+                "INSERT INTO dependency (job_id, place, on_id, on_name, condition, gives_stdin)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    job,
+                    i64::try_from(place).unwrap_or(i64::MAX),
+                    id,
+                    name,
+                    dependency.condition,
+                    dependency.gives_stdin
+                ],
             )?;
         }
         Ok(())

@@ -4,15 +4,12 @@
 //! A writer keeps the ends of its transaction until `follow_up` is called. A commit without this call is a
 //! bug.
 
-use std::sync::LazyLock;
-
 use rusqlite::{Row, ToSql, named_params, params};
 
-use super::callbacks::{ParentNote, as_callback};
-use super::{Reader, StoreResult, Writer, codec, definition};
+use super::{Reader, StoreResult, Writer, codec};
 use crate::domain::{
-    ArrayId, CallbackWhen, EndNote, FireId, Happening, JobId, MailFormat, MailWhen, NewJob, Outcome, Retry,
-    RunId, Span, Timestamp, TriggerKind, Usage,
+    ArrayId, EndNote, FireId, Happening, JobId, MailFormat, MailWhen, Outcome, Retry, RunId, Span, Timestamp,
+    Usage,
 };
 use crate::engine::{
     AttemptOutcome, CallbackFacts, Conclusion, Effect, EndFacts, RunFacts, RunPart, TimesFacts,
@@ -73,28 +70,6 @@ pub(super) enum PendingEnd {
     /// Coming fires of a job were removed.
     Fires(JobId),
     Array(ArrayId),
-}
-
-/// The facts for a start order to a keeper.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Start {
-    pub run: RunId,
-    pub attempt: u32,
-    pub kind: TriggerKind,
-    pub scheduled_at: Timestamp,
-    /// The runs that it waited for, as in `12.1 13.4`; `None` if its job depends on none.
-    pub after_runs: Option<String>,
-    /// Its index, if it is one of an array.
-    pub index: Option<u32>,
-    /// The item of the index.
-    pub item: Option<Vec<u8>>,
-    /// The run that it follows, if it is a callback.
-    pub parent: Option<ParentNote>,
-    /// The queue of the run. The job may have another one by now.
-    pub queue: String,
-    /// The width of that queue; `None`: one slot per CPU.
-    pub slots: Option<u32>,
-    pub job: NewJob,
 }
 
 impl Writer<'_> {
@@ -557,44 +532,5 @@ impl Reader<'_> {
             params![run.job, run.number],
             |row| row.get(0),
         )
-    }
-
-    /// Returns the facts for the start order of a run.
-    pub fn start(&self, run: RunId) -> StoreResult<Start> {
-        static SQL: LazyLock<String> = LazyLock::new(|| {
-            format!(
-                "SELECT run.attempt, run.trigger, run.scheduled_at, run.queue,
-                    (SELECT slots FROM queue WHERE name = run.queue), run.after_runs, run.array_index,
-                    (SELECT data FROM item WHERE job_id = job.id AND array_index = run.array_index),
-                    run.callback, run.parent_number, run.parent_array, job.name, {}, environment.vars
-                 FROM run JOIN job ON job.id = run.job_id
-                    JOIN environment ON environment.id = job.environment_id
-                 WHERE run.job_id = ?1 AND run.number = ?2",
-                definition::selected()
-            )
-        });
-        let (mut start, callback) = self.one(&SQL, params![run.job, run.number], |row| {
-            let callback: Option<CallbackWhen> = row.get(8)?;
-            let parent = (row.get::<_, Option<i64>>(9)?, row.get::<_, Option<ArrayId>>(10)?);
-            let start = Start {
-                run,
-                attempt: row.get(0)?,
-                kind: row.get(1)?,
-                scheduled_at: row.get(2)?,
-                queue: row.get(3)?,
-                slots: row.get(4)?,
-                after_runs: row.get(5)?,
-                index: row.get(6)?,
-                item: row.get(7)?,
-                parent: None,
-                job: NewJob { name: row.get(11)?, ..definition::read_whole(row, 12)? },
-            };
-            Ok((start, callback.map(|when| (when, parent))))
-        })?;
-        if let Some((when, (number, array))) = callback {
-            start.parent = Some(self.parent_note(run.job, number, array)?);
-            start.job = as_callback(start.job, when);
-        }
-        Ok(start)
     }
 }

@@ -34,6 +34,7 @@ mod queues;
 mod runs;
 mod schema;
 mod snapshot;
+mod starts;
 
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;
@@ -54,7 +55,7 @@ pub use arrays::ArrayProgress;
 pub use callbacks::ParentNote;
 pub use crontabs::{CrontabEntry, CrontabView};
 pub use directory::Directory;
-pub use ends::{AttemptEnd, OpenAttempt, Start, StoredOutput};
+pub use ends::{AttemptEnd, OpenAttempt, StoredOutput};
 pub use error::{StoreError, StoreResult};
 pub use events::{Act, EventFilter, EventRange, read_events};
 pub use job_view::{JobFilter, JobView, TriggerView};
@@ -65,6 +66,7 @@ pub use pauses::RunPause;
 pub use queues::QueueView;
 pub use runs::{AttemptView, RunFilter, RunView};
 pub use snapshot::{ClaimedRun, MetaKey, PlannedAre, PrefetchMax, schedule_of};
+pub use starts::{RunInput, Start};
 
 /// The file beside the database that holds the number of its commits (see `commits`).
 const NOTE: &str = "taskq.db-commits";

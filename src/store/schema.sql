@@ -97,6 +97,7 @@ CREATE TABLE dependency (
     on_id INTEGER,
     on_name TEXT,
     condition TEXT NOT NULL CHECK (condition IN ('success', 'failed', 'done')),
+    gives_stdin INTEGER NOT NULL DEFAULT 0 CHECK (gives_stdin IN (0, 1)),   -- its output is the stdin
     PRIMARY KEY (job_id, place),
     CHECK ((on_id IS NULL) <> (on_name IS NULL))
 ) STRICT, WITHOUT ROWID;

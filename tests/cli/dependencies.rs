@@ -154,3 +154,102 @@ fn the_jobs_before_and_after_a_job_are_shown_as_trees() {
         "Needed by: b, blocked\n             c, blocked\n               d, blocked\n           c, as above\n",
     );
 }
+
+/// Returns the outcome of the last run of a job, and its cause.
+fn end_of(home: &Home, job: &str) -> (String, String) {
+    let run = home.json(&["show", job])["last_runs"][0].clone();
+    let text = |key: &str| run[key].as_str().unwrap_or_default().to_owned();
+    (text("outcome"), text("cause"))
+}
+
+#[test]
+fn a_run_reads_the_output_of_the_run_that_it_waited_for() {
+    let (home, gate) = gated(0);
+    home.add(&[
+        "--name",
+        "made",
+        "-c",
+        "echo one; test $TASKQ_ATTEMPT = 2",
+        "--retries",
+        "1",
+        "--retry-delay",
+        "1ms",
+    ]);
+    home.add(&["--name", "long", "-c", "seq 100000"]);
+    home.add(&["--name", "b", "--after", "a", "--after", "made", "--stdin-from", "made", "--", "cat"]);
+    home.add(&["--name", "c", "--after", "long", "--stdin-from", "long", "-c", "md5sum"]);
+    home.add(&["--name", "d", "--after", "a", "--stdin-from", "a", "--", "cat"]);
+    open_gate(&gate);
+    home.taskq(&["wait", "b", "c", "d"]).gives(0, "", "");
+    home.taskq(&["log", "b"]).gives(0, "one\n", "");
+    let sum = home.shell("/bin/sh").args(["-c", "seq 100000 | md5sum"]).output().expect("a shell");
+    home.taskq(&["log", "c"]).gives(0, &String::from_utf8_lossy(&sum.stdout), "");
+    home.taskq(&["log", "d"]).gives(0, "", "");
+    home.taskq(&["retry", "b"]).gives(0, "4.2\n", "");
+    home.taskq(&["wait", "b"]).gives(0, "", "");
+    home.taskq(&["log", "b"]).gives(0, "one\n", "");
+}
+
+#[test]
+fn a_run_by_hand_reads_the_output_of_the_last_run() {
+    let home = Home::with_daemon();
+    home.add(&["--name", "a", "--cron", "@yearly", "-c", "echo $TASKQ_RUN"]);
+    home.add(&["--name", "b", "--cron", "@yearly", "--after", "a", "--stdin-from", "a", "--", "cat"]);
+    home.taskq(&["run", "b", "--wait"]).gives(0, "2.1\n", "");
+    home.taskq(&["log", "b"]).gives(0, "", "");
+    for _ in 0..2 {
+        home.taskq(&["run", "a", "--wait"]).answer();
+    }
+    home.taskq(&["run", "b", "--wait"]).gives(0, "2.2\n", "");
+    home.taskq(&["log", "b"]).gives(0, "1.2\n", "");
+}
+
+#[test]
+fn each_index_of_an_array_reads_the_output() {
+    let home = Home::with_daemon();
+    home.add(&["--name", "a", "-c", "echo out"]);
+    home.add(&["--name", "b", "--after", "a", "--stdin-from", "a", "--array", "1-2", "--", "cat"]);
+    home.taskq(&["wait", "b"]).gives(0, "", "");
+    home.taskq(&["log", "b"]).gives(0, "out\nout\n", "");
+}
+
+#[test]
+fn an_output_that_is_not_whole_is_no_input() {
+    let home = Home::with_daemon();
+    home.add(&["--name", "cut", "--log-limit", "64K", "-c", "seq 100000"]);
+    home.add(&["--name", "b", "--after", "cut", "--stdin-from", "cut", "--", "cat"]);
+    home.taskq(&["wait", "b"]).answer();
+    let why = |cause: &str| ("spawn_failed".to_owned(), cause.to_owned());
+    let cut = "standard input `output of 1.1`: more than its log limit was written, and not all is kept";
+    assert_eq!(end_of(&home, "b"), why(cut));
+    home.add_and_wait(&["--name", "long", "-c", "seq 100000"]);
+    home.taskq(&["prune", "--output-limit", "0"]).answer();
+    home.add(&["--name", "c", "--after", "long", "--stdin-from", "long", "--", "cat"]);
+    home.taskq(&["wait", "c"]).answer();
+    assert_eq!(end_of(&home, "c"), why("standard input `output of 3.1`: it was pruned"));
+}
+
+#[test]
+fn a_standard_input_that_cannot_be_is_refused() {
+    let home = Home::new();
+    home.add(&["--name", "a", "--hold", "--", "true"]);
+    home.add(&["--name", "many", "--hold", "--array", "1-2", "--", "true"]);
+    let refused = |options: &[&str], cause: &str| {
+        let args = [&["add", "--quiet", "--after", "a", "--after", "many"], options, &["--", "cat"]].concat();
+        home.taskq(&args).gives(2, "", &format!("error: cannot add job: {cause}\n"));
+    };
+    refused(&["--stdin-from", "z"], "`--stdin-from z` needs `--after z`");
+    refused(&["--stdin-from", "a.1"], "`--stdin-from a.1`: it names a part of a job: name the job, `a`");
+    let both = "`--stdin-from` does not go together with `--stdin`";
+    refused(&["--stdin-from", "a", "--stdin", "/dev/null"], both);
+    refused(&["--stdin-from", "many"], "`--stdin-from many`: an array has an output for each index");
+    home.add(&["--name", "b", "--after", "a", "--stdin-from", "a", "--", "cat"]);
+    assert_eq!(home.json(&["show", "b"])["job"]["stdin_from"], "a");
+    home.taskq(&["set", "b", "--stdin", "/dev/null"]).gives(
+        2,
+        "",
+        "error: cannot set job `b`: `--stdin-from` does not go together with `--stdin`\n",
+    );
+    home.taskq(&["rename", "a", "z"]).answer();
+    home.taskq(&["set", "b", "--unset", "stdin-from"]).gives(0, "stdin-from z → none\n", "");
+}

@@ -83,6 +83,7 @@ pub fn random(rng: &mut Rng, jobs: &[i64]) -> After {
     let on = |rng: &mut Rng| Dependency {
         on: JobKey::Id(JobId(*rng.pick(jobs))),
         condition: *rng.pick(AfterCondition::ALL),
+        gives_stdin: false,
     };
     let count = *rng.pick(&[1, 1, 1, 2, 3]);
     After { dependencies: (0..count).map(|_| on(rng)).collect(), any: rng.chance(400) }
@@ -213,7 +214,8 @@ fn two_nightly_jobs_pair_up_whichever_is_due_first_and_however_late() {
     world.scripts.extend([Script::lasting(7_200), Script::lasting(60)]);
     let first = world.add(&Wish::when(When::Cron("0 3 * * *", None)));
     let mut wish = Wish::when(When::Cron("0 4 * * *", None));
-    let on = Dependency { on: JobKey::Id(JobId(first)), condition: AfterCondition::Success };
+    let on =
+        Dependency { on: JobKey::Id(JobId(first)), condition: AfterCondition::Success, gives_stdin: false };
     wish.job.after = After { dependencies: vec![on], any: false };
     let second = world.add(&wish);
     world.advance(6 * HOUR);

@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::options::JobOptions;
-use super::policies::refuse_replaced_array;
+use super::policies::{refuse_replaced_array, refuse_second_stdin};
 use super::text::{Caller, check_command, check_nice, check_priority, checked_directory, with_variables};
 use super::values::{check_script, environment_of, find_user, job_file, parse_umask, read_stdin};
 use crate::domain::{After, CommandLine, Execution, NewJob, Policy, QueueName, Retry, Stdin, Tag, words};
@@ -38,6 +38,7 @@ pub enum Unset {
     RetryDelay,
     RetryOn,
     Stdin,
+    StdinFrom,
     Tag,
     Timeout,
     Times,
@@ -65,6 +66,7 @@ words!(Unset {
     RetryDelay = "retry-delay",
     RetryOn = "retry-on",
     Stdin = "stdin",
+    StdinFrom = "stdin-from",
     Tag = "tag",
     Timeout = "timeout",
     Times = "times",
@@ -104,6 +106,9 @@ impl Unset {
             }
             Self::RetryOn => job.retry.on = None,
             Self::Stdin => job.execution.stdin = Stdin::Null,
+            Self::StdinFrom => {
+                job.after.take_stdin_from(None);
+            }
             Self::Tag => job.tags.clear(),
             Self::Timeout => job.policy.timeout = None,
             Self::Times => job.times = None,
@@ -149,6 +154,7 @@ impl JobOptions {
             job.mail = Some(mail);
         }
         self.change_execution(what, here, &mut job.execution)?;
+        refuse_second_stdin(&job.after, &job.execution, what)?;
         Ok((!triggers.is_empty()).then_some(triggers))
     }
 

@@ -131,6 +131,14 @@ pub struct JobOptions {
     )]
     pub stdin: Option<PathBuf>,
 
+    /// Read the output of the run of JOB that it waits for
+    ///
+    /// JOB is one of those of --after, and no array. If its output was
+    /// cut at the log limit or pruned, the outcome is `spawn_failed`.
+    /// `taskq run` takes the output of JOB's last run.
+    #[arg(long, value_name = "JOB", verbatim_doc_comment, help_heading = "Command")]
+    pub stdin_from: Option<String>,
+
     /// Run it as the user NAME; only for root
     ///
     /// It gets that user's groups and none of root's. HOME, SHELL,

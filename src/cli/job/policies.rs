@@ -6,8 +6,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use super::options::JobOptions;
 use super::values::{check_items, check_script, option_failure, parse_mail, read_items};
 use crate::domain::{
-    After, Array, CallbackWhen, Callbacks, Dependency, Indices, Mail, MailFormat, Missed, NewJob, Overlap,
-    Policy, Retry, Size,
+    After, Array, CallbackWhen, Callbacks, Dependency, Execution, Indices, InvalidId, JobKey, JobPart,
+    JobRef, Mail, MailFormat, Missed, NewJob, Overlap, Policy, Retry, Size, Stdin,
 };
 use crate::error::{Error, Result};
 use crate::schedule::parse_span;
@@ -66,11 +66,21 @@ impl JobOptions {
             text.parse().map_err(|cause| Error::usage(what, format!("`--after {text}`: {cause}")))
         };
         let given: Vec<Dependency> = self.after.iter().map(read).collect::<Result<_>>()?;
+        let base_stdin_from = base.stdin_from().cloned();
         let dependencies = if given.is_empty() { base.dependencies } else { given };
         if self.any && dependencies.is_empty() {
             return Err(Error::usage(what, "`--any` needs `--after`"));
         }
-        Ok(After { dependencies, any: self.any || base.any })
+        let stdin_from = match &self.stdin_from {
+            Some(text) => Some(read_stdin_from(text, what)?),
+            None => base_stdin_from,
+        };
+        let mut after = After { dependencies, any: self.any || base.any };
+        if after.take_stdin_from(stdin_from.as_ref()) {
+            return Ok(after);
+        }
+        let job = stdin_from.map(|job| job.to_string()).unwrap_or_default();
+        Err(Error::usage(what, format!("`--stdin-from {job}` needs `--after {job}`")))
     }
 
     /// Reads the array that is given, with the items of its indices.
@@ -122,6 +132,32 @@ impl JobOptions {
         }
         Ok(Some(limit))
     }
+}
+
+fn read_stdin_from(text: &str, what: &str) -> Result<JobKey> {
+    let refused = |cause: String| Error::usage(what, format!("`--stdin-from {text}`: {cause}"));
+    let named: JobRef = text.parse().map_err(|error: InvalidId| refused(error.to_string()))?;
+    match named.part {
+        JobPart::Whole => Ok(named.job),
+        JobPart::Run(_) | JobPart::Indices(..) => {
+            Err(refused(format!("it names a part of a job: name the job, `{}`", named.job)))
+        }
+    }
+}
+
+/// Refuses another standard input beside `--stdin-from`, and another user, who cannot enter the directory of
+/// the outputs.
+pub(super) fn refuse_second_stdin(after: &After, execution: &Execution, what: &str) -> Result<()> {
+    if after.stdin_from().is_none() {
+        return Ok(());
+    }
+    let other = match (&execution.stdin, &execution.user) {
+        (Stdin::Null, None) => return Ok(()),
+        (Stdin::Path(_), _) => "--stdin",
+        (Stdin::Text(_), _) => "stdin_text",
+        (Stdin::Null, Some(_)) => "--user",
+    };
+    Err(Error::usage(what, format!("`--stdin-from` does not go together with `{other}`")))
 }
 
 /// Refuses an array of which a fire would replace the unfinished one.

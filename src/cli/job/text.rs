@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::notes::notes;
 use super::options::JobOptions;
-use super::policies::refuse_replaced_array;
+use super::policies::{refuse_replaced_array, refuse_second_stdin};
 use super::values::{
     check_script, environment_of, find_user, job_file, option_failure, parse_umask, read_stdin,
 };
@@ -124,6 +124,7 @@ impl JobOptions {
             hold,
             execution: self.execution(here, &what)?,
         };
+        refuse_second_stdin(&job.after, &job.execution, &what)?;
         let notes = notes(&job, (&at, &cron), here.now, &zone);
         Ok(ReadJob { what, job, triggers, clash, notes })
     }

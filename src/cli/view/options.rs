@@ -114,6 +114,12 @@ const POLICIES: &[OptionView] = &[
         |job| job.after.any.then(|| "any of them is enough".to_owned()),
     ),
     row(
+        "stdin_from",
+        "After",
+        |job| Text(stdin_from(job).map(Cow::from)),
+        |job| stdin_from(job).map(|job| format!("the output of {job} is its standard input")),
+    ),
+    row(
         "overlap",
         "Overlap",
         |job| word(job.policy.overlap.as_str()),
@@ -248,6 +254,10 @@ fn array(job: &NewJob) -> Option<String> {
 
 fn dependencies(job: &NewJob) -> impl Iterator<Item = String> {
     job.after.dependencies.iter().map(ToString::to_string)
+}
+
+fn stdin_from(job: &NewJob) -> Option<String> {
+    job.after.stdin_from().map(ToString::to_string)
 }
 
 /// Returns the file and the text of the standard input. At most one of them is set.

@@ -163,6 +163,9 @@ pub(super) fn warn_of_policies(job: &JobView, now: Timestamp, unsaid: &mut impl 
     }
     for dependency in &job.definition.after.dependencies {
         unsaid(format!("--after {dependency}"));
+        if dependency.gives_stdin {
+            unsaid(format!("--stdin-from {}", dependency.on));
+        }
     }
     for when in CallbackWhen::ALL {
         if job.definition.callbacks.get(*when).is_some() {

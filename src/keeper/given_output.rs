@@ -1,0 +1,75 @@
+//! Owns: the output of a run as the standard input of another, `--stdin-from`.
+//! Never: which run that is.
+
+use std::fs::File;
+use std::io::{self, Seek};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+use super::input;
+use super::output_files::{OutputView, output_path};
+use super::protocol::GivenOutput;
+use super::spawn_error::{SpawnError, Step};
+use crate::error::errno_of;
+
+/// Opens the output of a run from its beginning.
+///
+/// # Errors
+/// `ENOENT` if it was pruned, `EFBIG` if bytes of it were dropped for its log limit, `EISDIR` for an array.
+pub(super) fn open_given(log_dir: &Path, given: GivenOutput) -> Result<File, SpawnError> {
+    let refused = SpawnError::at(Step::Input);
+    let GivenOutput::OfAttempt(attempt) = given else { return Err(refused(Errno::EISDIR)) };
+    let io = |error: io::Error| SpawnError::at(Step::Input)(errno_of(&error));
+    let Some(mut view) = OutputView::open(log_dir, attempt).map_err(io)? else {
+        return Err(refused(Errno::ENOENT));
+    };
+    if view.is_cut() {
+        return Err(refused(Errno::EFBIG));
+    }
+    if view.is_in_one_file() {
+        return File::open(output_path(log_dir, attempt)).map_err(io);
+    }
+    joined(log_dir, &mut view).map_err(io)
+}
+
+/// Puts the parts of an output into a file without a name.
+fn joined(log_dir: &Path, view: &mut OutputView) -> io::Result<File> {
+    let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    let mut file = match open(log_dir, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
+        Ok(fd) => File::from(fd),
+        // Not every file system has files without a name.
+        Err(Errno::EOPNOTSUPP | Errno::EISDIR) => input::of_text(&[])?,
+        Err(errno) => return Err(errno.into()),
+    };
+    io::copy(view, &mut file)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read;
+
+    use super::*;
+    use crate::domain::{JobId, RunId};
+    use crate::keeper::protocol::Attempt;
+
+    #[test]
+    fn an_output_is_read_from_its_beginning_if_it_is_whole() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let run = RunId { job: JobId(1), number: 1 };
+        let attempt = Attempt::of_run(run, 1);
+        let errno = |given| open_given(dir.path(), given).expect_err("there is none").errno;
+        assert_eq!(errno(GivenOutput::OfAttempt(attempt)), Errno::ENOENT);
+        assert_eq!(errno(GivenOutput::OfArray(JobId(1))), Errno::EISDIR);
+        fs::write(output_path(dir.path(), attempt), "one\n").expect("ours");
+        let mut text = String::new();
+        let mut file = open_given(dir.path(), GivenOutput::OfAttempt(attempt)).expect("it is there");
+        file.read_to_string(&mut text).expect("it is text");
+        assert_eq!(text, "one\n");
+    }
+}

@@ -1,0 +1,137 @@
+//! Owns: the facts for starting a run.
+//! Never: claiming it (see `apply`), or the order itself (see `daemon::order`).
+
+use std::sync::LazyLock;
+
+use rusqlite::params;
+
+use super::callbacks::{ParentNote, as_callback};
+use super::{Reader, StoreResult, definition};
+use crate::domain::{
+    ArrayId, CallbackWhen, JobId, JobKey, JobPart, JobRef, NewJob, RunId, Timestamp, TriggerKind,
+};
+
+/// The facts for a start order to a keeper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    pub run: RunId,
+    pub attempt: u32,
+    pub kind: TriggerKind,
+    pub scheduled_at: Timestamp,
+    /// The runs that it waited for, as in `12.1 13.4`; `None` if its job depends on none.
+    pub after_runs: Option<String>,
+    /// The output that it reads, of a job with `--stdin-from`.
+    pub input: Option<RunInput>,
+    /// Its index, if it is one of an array.
+    pub index: Option<u32>,
+    /// The item of the index.
+    pub item: Option<Vec<u8>>,
+    /// The run that it follows, if it is a callback.
+    pub parent: Option<ParentNote>,
+    /// The queue of the run. The job may have another one by now.
+    pub queue: String,
+    /// The width of that queue; `None`: one slot per CPU.
+    pub slots: Option<u32>,
+    pub job: NewJob,
+}
+
+/// What a run of a job with `--stdin-from` reads: the output of another run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunInput {
+    /// It is in the run log. Empty also if there is no such run.
+    Text(Vec<u8>),
+    /// It is in files, or was pruned: that of an attempt.
+    OutputOf(RunId, u32),
+    /// The job is an array, and has no output of its own.
+    OfArray(JobId),
+}
+
+impl Reader<'_> {
+    /// Returns the facts for the start order of a run.
+    pub fn start(&self, run: RunId) -> StoreResult<Start> {
+        static SQL: LazyLock<String> = LazyLock::new(|| {
+            format!(
+                "SELECT run.attempt, run.trigger, run.scheduled_at, run.queue,
+                    (SELECT slots FROM queue WHERE name = run.queue), run.after_runs, run.array_index,
+                    (SELECT data FROM item WHERE job_id = job.id AND array_index = run.array_index),
+                    run.callback, run.parent_number, run.parent_array,
+                    EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id AND gives_stdin), job.name, {},
+                    environment.vars
+                 FROM run JOIN job ON job.id = run.job_id
+                    JOIN environment ON environment.id = job.environment_id
+                 WHERE run.job_id = ?1 AND run.number = ?2",
+                definition::selected()
+            )
+        });
+        let (mut start, callback, is_given) = self.one(&SQL, params![run.job, run.number], |row| {
+            let callback: Option<CallbackWhen> = row.get(8)?;
+            let parent = (row.get::<_, Option<i64>>(9)?, row.get::<_, Option<ArrayId>>(10)?);
+            let start = Start {
+                run,
+                attempt: row.get(0)?,
+                kind: row.get(1)?,
+                scheduled_at: row.get(2)?,
+                queue: row.get(3)?,
+                slots: row.get(4)?,
+                after_runs: row.get(5)?,
+                input: None,
+                index: row.get(6)?,
+                item: row.get(7)?,
+                parent: None,
+                job: NewJob { name: row.get(12)?, ..definition::read_whole(row, 13)? },
+            };
+            Ok((start, callback.map(|when| (when, parent)), row.get::<_, bool>(11)?))
+        })?;
+        if let Some((when, (number, array))) = callback {
+            start.parent = Some(self.parent_note(run.job, number, array)?);
+            start.job = as_callback(start.job, when);
+        } else if is_given {
+            start.input = self.given_output(run.job, start.after_runs.as_deref())?;
+        }
+        Ok(start)
+    }
+
+    /// Returns the output that a run of a job with `--stdin-from` reads: that of the run that it has waited
+    /// for; without `after_runs`, because it was started by hand, that of the last run.
+    fn given_output(&self, job: JobId, after_runs: Option<&str>) -> StoreResult<Option<RunInput>> {
+        let dependencies = self.dependencies(job)?;
+        let Some(from) = dependencies.iter().find(|dependency| dependency.gives_stdin) else {
+            return Ok(None);
+        };
+        let nothing = Ok(Some(RunInput::Text(Vec::new())));
+        let Some(on) = self.find_job(&from.on)? else { return nothing };
+        let run = match after_runs {
+            Some(runs) => {
+                let named = runs.split(' ').filter_map(|run| run.parse::<JobRef>().ok());
+                match named.filter(|named| named.job == JobKey::Id(on)).map(|named| named.part).next() {
+                    Some(JobPart::Run(number)) => Some(number),
+                    Some(JobPart::Whole | JobPart::Indices(..)) => {
+                        return Ok(Some(RunInput::OfArray(on)));
+                    }
+                    None => None,
+                }
+            }
+            None => self.first(
+                "SELECT number FROM run WHERE job_id = ?1 AND state = 'finished' AND attempt > 0
+                    AND trigger <> 'callback' ORDER BY number DESC LIMIT 1",
+                [on],
+                |row| row.get(0),
+            )?,
+        };
+        let Some(number) = run else { return nothing };
+        let run = RunId { job: on, number };
+        let Some((attempt, bytes)) = self.first(
+            "SELECT attempt, output_bytes FROM run WHERE job_id = ?1 AND number = ?2",
+            params![on, number],
+            |row| Ok((row.get::<_, u32>(0)?, row.get::<_, Option<i64>>(1)?)),
+        )?
+        else {
+            return nothing;
+        };
+        if bytes.is_none_or(|bytes| bytes == 0) {
+            return nothing;
+        }
+        let stored = self.output(run, attempt)?;
+        Ok(Some(stored.map_or(RunInput::OutputOf(run, attempt), RunInput::Text)))
+    }
+}
