@@ -63,6 +63,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l at -d 'Run once, at 
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l cron -d 'Run when the cron expression matches (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l every -d 'Run every SPAN, counted from now (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l start -d 'No fire before TIME; --every counts from it' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l until -d 'No fire at or after TIME; default: no end' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l times -d 'Fire until N of its runs have begun; default: always' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l tz -d 'Read the triggers in ZONE, for example Europe/Berlin' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -s c -d 'Run SCRIPT by /bin/sh -c' -r
@@ -263,11 +264,13 @@ stdin\t''
 stdin-from\t''
 tag\t''
 timeout\t''
-times\t''"
+times\t''
+until\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l at -d 'Run once, at TIME (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l cron -d 'Run when the cron expression matches (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l every -d 'Run every SPAN, counted from now (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l start -d 'No fire before TIME; --every counts from it' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l until -d 'No fire at or after TIME; default: no end' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l times -d 'Fire until N of its runs have begun; default: always' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l tz -d 'Read the triggers in ZONE, for example Europe/Berlin' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -s c -d 'Run SCRIPT by /bin/sh -c' -r

@@ -4,9 +4,10 @@
 
 use log::info;
 
-use crate::domain::{End, JobId, Span, Timestamp};
+use crate::domain::{End, JobId, Span, Timestamp, Window};
 use crate::engine::{
-    AttemptFacts, after_end, after_step_back, conclude, follow_zone, resume, retry_after_step_back,
+    AttemptFacts, Plan, after_end, after_step_back, conclude, follow_window, follow_zone, resume,
+    retry_after_step_back,
 };
 use crate::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use crate::schedule::Zone;
@@ -134,16 +135,40 @@ fn notice_zone(writer: &Writer<'_>, fingerprint: &str, zone: &Zone, now: Timesta
         return Ok(false);
     }
     let plan = follow_zone(now, &writer.planned(PlannedAre::InSystemZone, now, zone)?);
-    writer.apply(&plan, None, now, &mut Applied::default())?;
+    apply_new_fires(writer, &plan, now)?;
     Ok(true)
 }
 
 /// Plans recurring fires and retries again on a clock that was set back far.
 fn notice_step_back(writer: &Writer<'_>, system_zone: &Zone, now: Timestamp) -> StoreResult<()> {
     let fires = after_step_back(now, &writer.planned(PlannedAre::Recurring, now, system_zone)?);
-    writer.apply(&fires, None, now, &mut Applied::default())?;
+    apply_new_fires(writer, &fires, now)?;
     let retries = retry_after_step_back(now, &writer.retrying_runs()?);
     writer.apply(&retries, None, now, &mut Applied::default())
+}
+
+/// Plans the coming fires of a job again whose window was `old` before. Due fires stay due.
+pub fn follow_new_window(
+    writer: &Writer<'_>,
+    job: JobId,
+    old: Window,
+    (boot_id, system_zone): (&str, &Zone),
+    now: Timestamp,
+) -> StoreResult<()> {
+    let planned = writer.planned(PlannedAre::OfJob(job), now, system_zone)?;
+    if old.has_ended(now) {
+        writer.rearm_reboots(job, boot_id)?;
+    }
+    apply_new_fires(writer, &follow_window(now, old, &planned), now)
+}
+
+/// Applies a plan of coming fires, after which a job may have none left.
+fn apply_new_fires(writer: &Writer<'_>, plan: &Plan, now: Timestamp) -> StoreResult<()> {
+    writer.apply(plan, None, now, &mut Applied::default())?;
+    for (trigger, _) in plan.advanced.iter().filter(|(_, next_at)| next_at.is_none()) {
+        writer.note_end(*trigger)?;
+    }
+    writer.follow_up(after_end, now)
 }
 
 /// Lets a job fire again. The fires during its pause become one `skipped` run of each trigger. Returns

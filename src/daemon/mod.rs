@@ -34,7 +34,7 @@ mod turn;
 pub use adding::{AddAnswer, AddRequest, Adding, ClientRequest, add, add_job, add_once};
 pub use agenda::{Agenda, Deadline, NextWake, Timer};
 pub use at_once::{AtOnce, can_signal, order_at_once};
-pub use catch_up::{Beginning, CatchUp, begin, resume_job, uncommitted_stops};
+pub use catch_up::{Beginning, CatchUp, begin, follow_new_window, resume_job, uncommitted_stops};
 pub use dependencies::{check_batch, refused_change};
 pub use doors::is_listening;
 pub use lock::{DaemonInfo, default_slots, open_store, running_daemon};

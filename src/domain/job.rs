@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::run::words;
-use super::{After, Array, Callbacks, JobName, Policy, QueueName, Retry, Size, Tag, Timestamp};
+use super::{After, Array, Callbacks, JobName, Policy, QueueName, Retry, Size, Tag, Timestamp, Window};
 
 /// The command of a job, in bytes: arguments and scripts need not be UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -124,6 +124,8 @@ pub struct NewJob {
     pub times: Option<u32>,
     /// No fire before this instant.
     pub start: Option<Timestamp>,
+    /// No fire at or after this instant.
+    pub until: Option<Timestamp>,
     pub queue: QueueName,
     /// -100 to 100, higher first.
     pub priority: i32,
@@ -163,6 +165,7 @@ impl NewJob {
             execution,
             times: None,
             start: None,
+            until: None,
             queue: QueueName::default(),
             priority: 0,
             policy: Policy::default(),
@@ -176,5 +179,10 @@ impl NewJob {
             callbacks: Callbacks::default(),
             hold: false,
         }
+    }
+
+    /// Returns the stretch of time in which its triggers fire.
+    pub fn window(&self) -> Window {
+        Window { start: self.start, until: self.until }
     }
 }

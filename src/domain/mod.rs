@@ -28,4 +28,4 @@ pub(crate) use run::words;
 pub use run::{End, JobState, Outcome, RunState, StopCause, TriggerKind, Usage};
 pub use size::Size;
 pub use timestamp::{Span, Timestamp};
-pub use trigger::TriggerSpec;
+pub use trigger::{TriggerSpec, Window};

@@ -31,6 +31,31 @@ pub enum TriggerSpec {
     },
 }
 
+/// The stretch of time in which the triggers of a job fire: `--start` and `--until`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// No fire before this instant.
+    pub start: Option<Timestamp>,
+    /// No fire at or after this instant.
+    pub until: Option<Timestamp>,
+}
+
+impl Window {
+    pub fn contains(self, at: Timestamp) -> bool {
+        self.start.is_none_or(|start| at >= start) && !self.has_ended(at)
+    }
+
+    /// Returns whether no fire can come at or after `at`.
+    pub fn has_ended(self, at: Timestamp) -> bool {
+        self.until.is_some_and(|until| at >= until)
+    }
+
+    /// Returns `at`, or the last instant before the end of the window if that is earlier.
+    pub fn capped(self, at: Timestamp) -> Timestamp {
+        self.until.map_or(at, |until| at.min(until - Span::from_micros(1)))
+    }
+}
+
 impl TriggerSpec {
     pub fn kind(&self) -> TriggerKind {
         match self {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::after::TimesFacts;
 use super::plan::{Fate, NewRun, Plan};
 use super::snapshot::{Due, Unfinished};
-use crate::domain::{JobId, Missed, MissedMode, Outcome, Overlap, Policy, Span, Timestamp};
+use crate::domain::{JobId, Missed, MissedMode, Outcome, Overlap, Policy, Span, Timestamp, Window};
 use crate::schedule::{Schedule, Zone};
 
 /// How many fires of one trigger may be on time at once. A grace of an hour at a fire a second is 3,600; more
@@ -40,21 +40,29 @@ pub struct Pending<'a> {
     /// Later instants that have a run already, ascending. They do not fire again. There are some only where
     /// the clock was set back.
     pub taken: &'a [Timestamp],
+    /// The fires of its job are in this window. `next_at` is, too.
+    pub window: Window,
 }
 
-impl Pending<'_> {
-    /// Returns the number of fires up to and at `until`.
-    pub(super) fn count(&self, until: Timestamp) -> u64 {
-        if until < self.next_at {
+impl<'a> Pending<'a> {
+    pub(super) fn of(due: &'a Due, schedule: &'a Schedule, zone: &'a Zone) -> Self {
+        Self { schedule, zone, next_at: due.next_at, taken: &due.taken, window: due.window }
+    }
+
+    /// Returns the number of fires up to and at `at`.
+    pub(super) fn count(&self, at: Timestamp) -> u64 {
+        let upto = self.window.capped(at);
+        if upto < self.next_at {
             return 0;
         }
         let is_fire = |at: &Timestamp| self.schedule.count(just_before(*at), *at, self.zone) > 0;
-        let again = self.taken.iter().take_while(|at| **at <= until).filter(|at| is_fire(at)).count();
-        1 + self.schedule.count(self.next_at, until, self.zone) - again as u64
+        let again = self.taken.iter().take_while(|at| **at <= upto).filter(|at| is_fire(at)).count();
+        1 + self.schedule.count(self.next_at, upto, self.zone) - again as u64
     }
 
     /// Returns the last `n` fires from `first` to `last`, both included, ascending.
     fn latest(&self, first: Timestamp, last: Timestamp, n: usize) -> Vec<Timestamp> {
+        let last = self.window.capped(last);
         let n_and_taken = n + self.taken.len();
         let mut fires =
             self.schedule.latest(self.next_at.max(just_before(first)), last, n_and_taken, self.zone);
@@ -66,12 +74,12 @@ impl Pending<'_> {
     }
 
     pub(super) fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
-        first_free_fire(self.schedule, self.zone, None, now, self.taken)
+        first_free_fire(self.schedule, self.zone, self.window, now, self.taken)
     }
 }
 
 /// Returns the instant after which `at` is the next. Schedules take stretches as `(after, until]`.
-fn just_before(at: Timestamp) -> Timestamp {
+pub(super) fn just_before(at: Timestamp) -> Timestamp {
     at - Span::from_micros(1)
 }
 
@@ -96,29 +104,25 @@ pub fn account(now: Timestamp, pending: &Pending<'_>, missed: &Missed) -> Accoun
     }
 }
 
-/// Returns a trigger's first fire after `now` that is not before `start`.
-pub fn first_fire(
-    schedule: &Schedule,
-    zone: &Zone,
-    start: Option<Timestamp>,
-    now: Timestamp,
-) -> Option<Timestamp> {
-    first_free_fire(schedule, zone, start, now, &[])
+/// Returns a trigger's first fire after `now` in this window.
+pub fn first_fire(schedule: &Schedule, zone: &Zone, window: Window, now: Timestamp) -> Option<Timestamp> {
+    first_free_fire(schedule, zone, window, now, &[])
 }
 
 /// Returns the first of these fires that is not `taken`: instants, ascending, that have a run already.
 pub fn first_free_fire(
     schedule: &Schedule,
     zone: &Zone,
-    start: Option<Timestamp>,
+    window: Window,
     now: Timestamp,
     taken: &[Timestamp],
 ) -> Option<Timestamp> {
-    let mut fire = schedule.next_after(start.map_or(now, |start| now.max(just_before(start))), zone);
+    let after = window.start.map_or(now, |start| now.max(just_before(start)));
+    let mut fire = schedule.next_after(after, zone);
     while let Some(at) = fire.filter(|at| taken.binary_search(at).is_ok()) {
         fire = schedule.next_after(at, zone);
     }
-    fire
+    fire.filter(|at| !window.has_ended(*at))
 }
 
 /// Plans the runs of every due trigger.
@@ -139,7 +143,7 @@ pub(super) fn fire(now: Timestamp, due: &[Due]) -> Plan {
         let accounting = if matches!(schedule, Schedule::Reboot) {
             Accounting { missed: None, made_up: Vec::new(), on_time: vec![due.next_at], next_at: None }
         } else {
-            let pending = Pending { schedule, zone, next_at: due.next_at, taken: &due.taken };
+            let pending = Pending::of(due, schedule, zone);
             account(now, &pending, &due.policy.missed)
         };
         plan.advanced.push((due.trigger, accounting.next_at));
@@ -271,10 +275,21 @@ mod tests {
     }
 
     fn accounted(now: i64, next_at: i64, taken: &[i64], mode: MissedMode) -> Accounting {
+        accounted_until(None, now, next_at, taken, mode)
+    }
+
+    fn accounted_until(
+        until: Option<i64>,
+        now: i64,
+        next_at: i64,
+        taken: &[i64],
+        mode: MissedMode,
+    ) -> Accounting {
         let schedule = parse_cron("*/10 * * * *").expect("valid");
         let taken: Vec<Timestamp> = taken.iter().map(|minute| at(*minute)).collect();
+        let window = Window { start: None, until: until.map(at) };
         let pending =
-            Pending { schedule: &schedule, zone: &Zone::utc(), next_at: at(next_at), taken: &taken };
+            Pending { schedule: &schedule, zone: &Zone::utc(), next_at: at(next_at), taken: &taken, window };
         account(at(now), &pending, &Missed { mode, within: None, grace: Span::ZERO })
     }
 
@@ -285,6 +300,15 @@ mod tests {
         let found = accounted(25, 3, &[], MissedMode::Once);
         assert_eq!((found.missed, found.made_up), (Some((at(3), 2)), vec![at(20)]));
         assert_eq!(accounted(3, 3, &[], MissedMode::Once).on_time, [at(3)]);
+    }
+
+    #[test]
+    fn fires_before_the_end_of_the_window_are_owed_and_the_end_itself_is_none() {
+        let found = accounted_until(Some(30), 55, 10, &[], MissedMode::All);
+        assert_eq!((found.made_up, found.next_at), (vec![at(10), at(20)], None));
+        let found = accounted_until(Some(31), 55, 10, &[], MissedMode::Skip);
+        assert_eq!((found.missed, found.next_at), (Some((at(10), 3)), None));
+        assert_eq!(accounted_until(Some(31), 25, 20, &[], MissedMode::Once).next_at, Some(at(30)));
     }
 
     #[test]

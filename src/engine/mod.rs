@@ -23,7 +23,7 @@ pub use mails::{OpenMail, pick_mails};
 pub use misfire::{Accounting, Pending, account, first_fire, first_free_fire};
 pub use plan::{Claim, Fate, NewRun, Plan};
 pub use recover::{ClaimedFor, Recovery, recover};
-pub use replan::{Planned, after_step_back, follow_zone, resume};
+pub use replan::{Planned, after_step_back, follow_window, follow_zone, resume};
 pub use retention::{PastJob, PastRun, Retention, Verdict};
 pub use retry::{
     AttemptFacts, AttemptOutcome, Conclusion, LOST, RetryingRun, conclude, retry_after_step_back,
@@ -34,11 +34,15 @@ use crate::domain::Timestamp;
 
 /// Decides the next step at `now`.
 pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Plan {
-    if snapshot.due.is_empty() && snapshot.due_retries.is_empty() {
+    if snapshot.due.is_empty() && snapshot.due_retries.is_empty() && snapshot.ended.is_empty() {
         return match snapshot.awaiting.as_slice() {
             [] => admit::admit(&snapshot.queues),
             awaiting => dependencies::decide(awaiting),
         };
     }
-    Plan { retried: snapshot.due_retries.clone(), ..misfire::fire(now, &snapshot.due) }
+    Plan {
+        retried: snapshot.due_retries.clone(),
+        ended: snapshot.ended.clone(),
+        ..misfire::fire(now, &snapshot.due)
+    }
 }

@@ -1,21 +1,21 @@
-//! Owns: planning coming fires again: after a pause, in another zone, on a clock that was set back.
+//! Owns: planning coming fires again: after a pause, in another zone or window, on a clock that was set back.
 //! Never: late fires (see `misfire`).
 
-use super::misfire::{Pending, first_free_fire};
+use super::misfire::{Pending, first_free_fire, just_before};
 use super::plan::{Fate, NewRun, Plan};
 use super::snapshot::{Compiled, Due};
-use crate::domain::{Outcome, Timestamp, TriggerId};
+use crate::domain::{Outcome, Timestamp, TriggerId, Window};
 use crate::schedule::Schedule;
 
-/// A trigger whose next fire is in the future.
+/// A trigger without a due fire.
 #[derive(Debug)]
 pub struct Planned {
     pub trigger: TriggerId,
     /// `Err` if its stored text can no longer be read.
     pub schedule: Compiled,
-    pub next_at: Timestamp,
-    /// No fire before this instant.
-    pub start: Option<Timestamp>,
+    /// In the future; `None`: it has no next fire.
+    pub next_at: Option<Timestamp>,
+    pub window: Window,
     /// Later instants that have a run already, ascending. They do not fire again.
     pub taken: Vec<Timestamp>,
 }
@@ -29,7 +29,7 @@ pub fn resume(now: Timestamp, due: &[Due]) -> Result<Plan, String> {
     let mut plan = Plan::default();
     for due in due {
         let (schedule, zone) = due.schedule.as_ref().map_err(Clone::clone)?;
-        let pending = Pending { schedule, zone, next_at: due.next_at, taken: &due.taken };
+        let pending = Pending::of(due, schedule, zone);
         match schedule {
             Schedule::At(_) => continue,
             Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => {}
@@ -65,16 +65,38 @@ pub fn follow_zone(now: Timestamp, planned: &[Planned]) -> Plan {
 pub fn after_step_back(now: Timestamp, planned: &[Planned]) -> Plan {
     let advanced = planned.iter().filter_map(|planned| {
         let next = match &planned.schedule {
-            Ok((Schedule::Reboot, _)) => Some(now),
+            Ok((Schedule::Reboot, _)) => Some(planned.window.start.map_or(now, |start| start.max(now))),
             Ok(_) => next_fire(now, planned),
             Err(_) => None,
         };
-        next.filter(|next| *next < planned.next_at).map(|next| (planned.trigger, Some(next)))
+        next.filter(|next| Some(*next) < planned.next_at).map(|next| (planned.trigger, Some(next)))
+    });
+    Plan { advanced: advanced.collect(), ..Plan::default() }
+}
+
+/// Plans the fires of a job whose window was `old` before. A trigger without a next fire gets one only if
+/// the old window had none left for it. So an `--at` that has fired does not fire again, and a cancelled job
+/// stays cancelled.
+pub fn follow_window(now: Timestamp, old: Window, planned: &[Planned]) -> Plan {
+    let advanced = planned.iter().filter_map(|planned| {
+        let (schedule, zone) = planned.schedule.as_ref().ok()?;
+        let had_fire = || first_free_fire(schedule, zone, old, now, &planned.taken).is_some();
+        let from = match planned.next_at {
+            _ if *schedule == Schedule::Reboot => return None,
+            None if had_fire() => return None,
+            // All fires of the old window are accounted for.
+            None => now.max(old.capped(Timestamp::MAX)),
+            Some(_) if old.start != planned.window.start && old.start.is_some_and(|start| start > now) => now,
+            // Fires between now and the planned one are accounted for, if the clock was set back a little.
+            Some(next_at) if planned.window.contains(next_at) => return None,
+            Some(next_at) => just_before(next_at),
+        };
+        Some((planned.trigger, next_fire(from, planned)))
     });
     Plan { advanced: advanced.collect(), ..Plan::default() }
 }
 
 fn next_fire(now: Timestamp, planned: &Planned) -> Option<Timestamp> {
     let (schedule, zone) = planned.schedule.as_ref().ok()?;
-    first_free_fire(schedule, zone, planned.start, now, &planned.taken)
+    first_free_fire(schedule, zone, planned.window, now, &planned.taken)
 }

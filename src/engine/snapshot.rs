@@ -3,7 +3,7 @@
 
 use super::after::TimesFacts;
 use super::dependencies::AwaitingFire;
-use crate::domain::{ArrayId, JobId, Policy, RunId, Timestamp, TriggerId, TriggerKind};
+use crate::domain::{ArrayId, JobId, Policy, RunId, Timestamp, TriggerId, TriggerKind, Window};
 use crate::schedule::{Schedule, Zone};
 
 /// The facts for one decision, read in one transaction.
@@ -13,6 +13,8 @@ pub struct Snapshot {
     pub due: Vec<Due>,
     /// Runs whose next attempt is due, earliest first.
     pub due_retries: Vec<RunId>,
+    /// Triggers of `@reboot` whose window has ended.
+    pub ended: Vec<TriggerId>,
     /// Fires whose dependencies may have been decided. Empty while fires or retries are due, so that all
     /// fires of an instant are made before.
     pub awaiting: Vec<AwaitingFire>,
@@ -34,6 +36,7 @@ pub struct Due {
     pub next_at: Timestamp,
     /// Later instants that have a run already, ascending, see `Pending`.
     pub taken: Vec<Timestamp>,
+    pub window: Window,
     pub job: JobId,
     pub policy: Policy,
     /// The count of its runs, if it fires only so many times.

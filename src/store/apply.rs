@@ -40,6 +40,9 @@ impl Writer<'_> {
         for (trigger, next_at) in &plan.advanced {
             self.advance_trigger(*trigger, *next_at)?;
         }
+        for trigger in &plan.ended {
+            self.end_reboot(*trigger)?;
+        }
         for run in &plan.retried {
             self.queue_retry(*run)?;
         }

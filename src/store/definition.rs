@@ -41,6 +41,7 @@ const COLUMNS: &[DefinitionColumn] = &[
     ("retry_on", |job| value(&job.retry.on)),
     ("times", |job| value(&job.times)),
     ("start_at", |job| value(&job.start)),
+    ("until_at", |job| value(&job.until)),
     ("on_success", |job| value(&job.callbacks.success)),
     ("on_failure", |job| value(&job.callbacks.failure)),
     ("on_finish", |job| value(&job.callbacks.finish)),
@@ -85,6 +86,7 @@ pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
         retry: retry(row, take(4))?,
         times: row.get(take(1))?,
         start: row.get(take(1))?,
+        until: row.get(take(1))?,
         callbacks: Callbacks {
             success: row.get(take(1))?,
             failure: row.get(take(1))?,

@@ -58,6 +58,7 @@ CREATE TABLE job (
     times INTEGER CHECK (times > 0),        -- it fires until so many of its runs have begun; NULL: always
     begun INTEGER NOT NULL DEFAULT 0 CHECK (begun >= 0),    -- counted only with `times`
     start_at INTEGER,
+    until_at INTEGER,
     on_success BLOB,                        -- callbacks: scripts for sh
     on_failure BLOB,
     on_finish BLOB,

@@ -5,7 +5,9 @@ use rusqlite::{Row, ToSql, named_params, params};
 
 use super::codec::{missed, retry};
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{JobId, Policy, QueueName, RunId, Timestamp, TriggerId, TriggerKind, TriggerSpec};
+use crate::domain::{
+    JobId, Policy, QueueName, RunId, Timestamp, TriggerId, TriggerKind, TriggerSpec, Window,
+};
 use crate::engine::{
     AttemptFacts, Candidate, Compiled, Due, Planned, Prefetched, QueueState, RetryingRun, Snapshot,
     Unfinished, Waiting,
@@ -43,8 +45,9 @@ impl Reader<'_> {
         prefetch_max: Option<&PrefetchMax<'_>>,
     ) -> StoreResult<Snapshot> {
         let (due, due_retries) = (self.due(now, system_zone)?, self.due_retries(now)?);
-        if !due.is_empty() || !due_retries.is_empty() {
-            return Ok(Snapshot { due, due_retries, ..Snapshot::default() });
+        let ended = self.ended_reboots(now)?;
+        if !due.is_empty() || !due_retries.is_empty() || !ended.is_empty() {
+            return Ok(Snapshot { due, due_retries, ended, ..Snapshot::default() });
         }
         let awaiting = self.awaiting_fires()?;
         let queues = match prefetch_max {
@@ -72,7 +75,8 @@ impl Reader<'_> {
         let mut statement = self.transaction.prepare_cached(&format!(
             "SELECT trigger.id, trigger.kind, trigger.expr, trigger.zone, trigger.at, trigger.period_us,
                 trigger.delay_us, trigger.next_at, job.id, job.overlap, job.missed, job.missed_within_us,
-                job.grace_us, job.timeout_us, job.kill_after_us, job.times IS NOT NULL
+                job.grace_us, job.timeout_us, job.kill_after_us, job.times IS NOT NULL, job.start_at,
+                job.until_at
              FROM trigger JOIN job ON job.id = trigger.job_id
              WHERE trigger.next_at <= :now AND {condition} AND trigger.next_at IS NOT NULL
              ORDER BY trigger.next_at",
@@ -89,6 +93,7 @@ impl Reader<'_> {
                 schedule: schedule_of(&spec, system_zone),
                 next_at,
                 taken: self.taken_after(job, trigger, next_at)?,
+                window: Window { start: row.get(16)?, until: row.get(17)? },
                 job,
                 policy: Policy {
                     overlap: row.get(9)?,
@@ -118,6 +123,16 @@ impl Reader<'_> {
              WHERE job_id = ?1 AND trigger_id = ?2 AND scheduled_at > ?3 ORDER BY scheduled_at",
             params![job, trigger.0, after],
             |row| row.get(0),
+        )
+    }
+
+    /// Returns the triggers of `@reboot` whose window has ended. Those of a paused job end when it resumes.
+    fn ended_reboots(&self, now: Timestamp) -> StoreResult<Vec<TriggerId>> {
+        self.all(
+            "SELECT trigger.id FROM trigger JOIN job ON job.id = trigger.job_id
+             WHERE trigger.boot_id IS NOT NULL AND trigger.held = 0 AND job.until_at <= ?1",
+            [now],
+            |row| row.get(0).map(TriggerId),
         )
     }
 
@@ -283,12 +298,14 @@ impl Reader<'_> {
         Ok(candidates.take(limit).collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Returns the instant of the next fire or retry.
+    /// Returns the instant of the next fire or retry, or end of an `@reboot` trigger.
     pub fn next_deadline(&self) -> StoreResult<Option<Timestamp>> {
         let of = |sql: &str| self.one(sql, [], |row| row.get::<_, Option<Timestamp>>(0));
         let fire = of("SELECT min(next_at) FROM trigger WHERE next_at IS NOT NULL AND held = 0")?;
         let retry = of("SELECT min(not_before) FROM run WHERE state = 'retrying' AND held = 0")?;
-        Ok(fire.into_iter().chain(retry).min())
+        let end = of("SELECT min(job.until_at) FROM trigger JOIN job ON job.id = trigger.job_id
+             WHERE trigger.boot_id IS NOT NULL AND trigger.held = 0")?;
+        Ok([fire, retry, end].into_iter().flatten().min())
     }
 
     /// Returns all claimed runs that are not finished.
@@ -349,12 +366,36 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Makes every `@reboot` trigger due that has not fired in this boot.
+    /// Makes every `@reboot` trigger due that has not fired in this boot, if `now` is in its window.
     pub fn fire_reboots(&self, boot_id: &str, now: Timestamp) -> StoreResult<()> {
         self.change(
-            "UPDATE trigger SET next_at = ?2, boot_id = ?1 WHERE boot_id IS NOT NULL AND boot_id <> ?1",
+            "UPDATE trigger SET boot_id = ?1, next_at = iif(EXISTS (SELECT 1 FROM job WHERE id = job_id
+                AND ifnull(start_at <= ?2, 1) AND ifnull(until_at > ?2, 1)), ?2, next_at)
+             WHERE boot_id IS NOT NULL AND boot_id <> ?1",
             params![boot_id, now],
         )
+    }
+
+    /// Ends a trigger of `@reboot`. A fire that is due stays due.
+    pub(super) fn end_reboot(&self, trigger: TriggerId) -> StoreResult<()> {
+        self.change("UPDATE trigger SET boot_id = NULL WHERE id = ?1", [trigger.0])?;
+        self.note_end(trigger)
+    }
+
+    /// Lets the `@reboot` triggers of a job that have ended fire again after the boot that follows `boot_id`.
+    pub fn rearm_reboots(&self, job: JobId, boot_id: &str) -> StoreResult<()> {
+        self.change(
+            "UPDATE trigger SET boot_id = ?2
+             WHERE job_id = ?1 AND kind = 'cron' AND expr = '@reboot' AND boot_id IS NULL",
+            params![job, boot_id],
+        )
+    }
+
+    /// A trigger has lost its coming fires, perhaps the last of its job.
+    pub fn note_end(&self, trigger: TriggerId) -> StoreResult<()> {
+        let job = self.one("SELECT job_id FROM trigger WHERE id = ?1", [trigger.0], |row| row.get(0))?;
+        self.has_lost_fires(job);
+        Ok(())
     }
 
     /// Stores a value, and returns the one before.
@@ -369,7 +410,7 @@ impl Writer<'_> {
 }
 
 impl Reader<'_> {
-    /// Returns triggers whose next fire is after `now`.
+    /// Returns triggers without a fire that is due.
     pub fn planned(
         &self,
         which: PlannedAre,
@@ -377,12 +418,14 @@ impl Reader<'_> {
         system_zone: &Zone,
     ) -> StoreResult<Vec<Planned>> {
         let condition = match which {
-            PlannedAre::InSystemZone => "kind = 'cron' AND zone IS NULL",
-            PlannedAre::Recurring => "kind <> 'at'",
+            PlannedAre::InSystemZone => "next_at > ?1 AND kind = 'cron' AND zone IS NULL".to_owned(),
+            PlannedAre::Recurring => "next_at > ?1 AND kind <> 'at'".to_owned(),
+            PlannedAre::OfJob(job) => format!("ifnull(next_at > ?1, 1) AND job_id = {job}"),
         };
         let mut statement = self.transaction.prepare(&format!(
-            "SELECT trigger.id, kind, expr, zone, at, period_us, delay_us, next_at, job_id, job.start_at
-             FROM trigger JOIN job ON job.id = trigger.job_id WHERE {condition} AND next_at > ?1",
+            "SELECT trigger.id, kind, expr, zone, at, period_us, delay_us, next_at, job_id, job.start_at,
+                job.until_at
+             FROM trigger JOIN job ON job.id = trigger.job_id WHERE {condition}",
         ))?;
         let mut rows = statement.query([now])?;
         let mut planned = Vec::new();
@@ -392,7 +435,7 @@ impl Reader<'_> {
                 trigger,
                 schedule: schedule_of(&trigger_spec(row, 1)?, system_zone),
                 next_at: row.get(7)?,
-                start: row.get(9)?,
+                window: Window { start: row.get(9)?, until: row.get(10)? },
                 taken: self.taken_after(row.get(8)?, trigger, now)?,
             });
         }
@@ -424,10 +467,12 @@ impl MetaKey {
 /// Which triggers are planned again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlannedAre {
-    /// Cron expressions without a zone of their own.
+    /// Cron expressions without a zone of their own, with a next fire.
     InSystemZone,
-    /// All triggers but `--at`.
+    /// All triggers but `--at`, with a next fire.
     Recurring,
+    /// Those of this job, also without a next fire.
+    OfJob(JobId),
 }
 
 /// Reads a trigger from six columns that start at `first`: kind, expr, zone, at, period_us, delay_us.

@@ -21,6 +21,7 @@ mod filter;
 mod harness;
 mod help;
 mod import;
+mod limits;
 mod logs;
 mod looking;
 mod memory;

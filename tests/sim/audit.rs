@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use taskq::daemon::{PruneStep, TurnOutput};
-use taskq::domain::{End, MailWhen, Outcome, Overlap, StopCause, Timestamp};
+use taskq::domain::{MailWhen, Outcome, Overlap, Timestamp};
 use taskq::engine::Retention;
 use taskq::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use taskq::schedule::{Schedule, Zone};
@@ -17,6 +17,7 @@ use crate::events::Record;
 use crate::keeper::{Keeper, Ledger};
 use crate::mails::Mails;
 use crate::model::{Owed, Trigger};
+use crate::outcomes::judge_outcome;
 use crate::retries::{Retries, output_of};
 use crate::rows::{ArrayRow, Database, Row};
 
@@ -210,6 +211,9 @@ impl Audit {
         for (id, trigger) in self.triggers.iter_mut().filter(|(id, _)| !held.contains(id)) {
             let due = trigger.take_due(now, system);
             owed.insert(*id, trigger.owes(&due, now));
+            if trigger.ends_at().is_some_and(|end| end <= now) {
+                trigger.boot = None;
+            }
         }
         for (old, new) in &changes {
             self.retries.check_time(old.as_ref(), new, now, &self.db);
@@ -221,7 +225,9 @@ impl Audit {
         self.check_standing();
         let fires = self.db.triggers().into_iter().filter(|row| !row.held).filter_map(|row| row.next_at);
         let retries = self.open_rows().filter(|row| !row.held).filter_map(|row| row.not_before);
-        let soonest = fires.chain(retries.map(Timestamp::from_micros)).min();
+        let free = self.triggers.iter().filter(|(id, _)| !held.contains(id));
+        let ends = free.filter_map(|(_, trigger)| trigger.ends_at());
+        let soonest = fires.chain(retries.map(Timestamp::from_micros)).chain(ends).min();
         assert_eq!(done.deadline, soonest, "the deadline");
         assert!(soonest.is_none_or(|at| at > now), "a fire or a retry is due and was left");
         changes
@@ -308,6 +314,10 @@ impl Audit {
         for row in self.db.triggers() {
             let trigger = &self.triggers[&row.id];
             assert_eq!(row.next_at, trigger.next, "next fire of trigger {}: {trigger:?}", row.id);
+            let boot = trigger.boot.map(|boot| boot.to_string());
+            assert_eq!(row.boot, boot, "the boot of trigger {}: {trigger:?}", row.id);
+            let is_in_window = |at| trigger.window.contains(at);
+            assert!(trigger.next.is_none_or(is_in_window), "a fire outside of its window: {trigger:?}");
         }
         let jobs: BTreeSet<i64> = self.db.jobs().into_iter().collect();
         assert_eq!(jobs, self.jobs, "the acknowledged jobs");
@@ -539,7 +549,8 @@ impl Audit {
         assert_eq!(numbers.len(), all.len());
         for trigger in self.triggers.values().filter(|trigger| !trigger.disturbed) {
             let Schedule::Every { period, anchor } = trigger.schedule else { continue };
-            let passed = trigger.next.expect("it never ends").as_micros() - anchor.as_micros() - 1;
+            let end = trigger.next.or(trigger.window.until).expect("it never ends");
+            let passed = end.as_micros() - anchor.as_micros() - 1;
             assert_eq!(trigger.fires, passed as u64 / period.as_micros(), "all the fires of {trigger:?}");
         }
         for row in &all {
@@ -551,50 +562,6 @@ impl Audit {
                 && row.started_at.is_some()
                 && !matches!(row.outcome, Some(Outcome::SpawnFailed));
             assert_eq!(stored, wanted.then(|| output_of(row.attempt())), "output of {row:?}");
-        }
-    }
-}
-
-fn judge_outcome(row: &Row, outcome: Outcome, ledger: &Ledger) {
-    let started = ledger.starts.get(&row.attempt());
-    let ends = ledger.ends.get(&row.attempt()).map(Vec::as_slice).unwrap_or_default();
-    match outcome {
-        Outcome::Missed | Outcome::Skipped => assert!(started.is_none() && row.keeper.is_none(), "{row:?}"),
-        Outcome::Lost => {
-            let keeper = row.keeper.expect("only what was claimed is lost");
-            let starter = started.copied();
-            assert!(starter.is_some() || ledger.down.contains(&keeper), "lost, and it never began: {row:?}");
-            assert!(ledger.dead.contains(&starter.unwrap_or(keeper)), "lost while its keeper lives: {row:?}");
-            assert!(!ledger.orphans.contains_key(&row.attempt()), "lost while its process lives: {row:?}");
-        }
-        Outcome::Cancelled if row.started_at.is_none() => {
-            assert!(started.is_none(), "it was started: {row:?}");
-        }
-        Outcome::SpawnFailed => {
-            let Some(End::SpawnFailed { status, .. }) = ends.last().map(|ended| &ended.end) else {
-                panic!("an invented failure: {row:?}")
-            };
-            assert_eq!(row.exit_code, Some(*status));
-        }
-        Outcome::Success | Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled => {
-            let ended = ends.last().unwrap_or_else(|| panic!("an invented end: {row:?}"));
-            let (natural, exit_code, signal) = match ended.end {
-                End::Exited(0) => (Outcome::Success, Some(0), None),
-                End::Exited(status) => (Outcome::Failed, Some(status), None),
-                End::Signaled(signal) => (Outcome::Failed, None, Some(signal)),
-                End::Lost => (Outcome::Lost, None, None),
-                End::SpawnFailed { .. } | End::NotStarted => panic!("it had no process: {row:?}"),
-            };
-            let expected = match ended.stopped {
-                None => natural,
-                Some(StopCause::TimedOut) => Outcome::TimedOut,
-                Some(StopCause::Cancelled) => Outcome::Cancelled,
-            };
-            assert_eq!((outcome, row.exit_code, row.signal), (expected, exit_code, signal), "{row:?}");
-            let at = |at: Timestamp| Some(at.as_micros());
-            let keeper = if row.is_unattended { row.keeper } else { started.copied() };
-            let truth = (keeper, Some(ended.pid), ended.started_at.and_then(at), at(ended.finished_at));
-            assert_eq!((row.keeper, row.pid, row.started_at, row.finished_at), truth, "{row:?}");
         }
     }
 }

@@ -149,7 +149,13 @@ fn act(world: &mut World, pace: Pace) {
                 let job = *world.rng.pick(&jobs);
                 world.resume(job);
             }
-            70..=77 => set_up_queue(world),
+            70..=74 => set_up_queue(world),
+            75..=77 if !jobs.is_empty() => {
+                let job = *world.rng.pick(&jobs);
+                let until = world.now() + Span::from_micros(world.rng.span(1, 2 * pace.stretch));
+                let until = world.rng.chance(700).then_some(until);
+                world.set_until(job, until);
+            }
             78..=99 => mischief(world, roll, pace),
             _ => {}
         }
@@ -236,6 +242,9 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
         kill_after: Span::from_micros(*rng.pick(&[0, SECOND, 10 * SECOND])),
     };
     wish.job.start = rng.chance(150).then(|| now + Span::from_micros(rng.span(1, pace.stretch)));
+    let begin = wish.job.start.unwrap_or(now);
+    let has_end = !wish.when.is_empty() && rng.chance(250);
+    wish.job.until = has_end.then(|| begin + Span::from_micros(rng.span(1, 4 * pace.stretch)));
     wish.job.times = (!wish.when.is_empty() && rng.chance(250)).then(|| *rng.pick(&[1, 1, 2, 3, 20]));
     wish.job.queue = rng.pick(&QUEUES).parse().expect("a name");
     wish.job.priority = if rng.chance(300) { rng.below(5) as i32 - 2 } else { 0 };

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use taskq::daemon::{AddRequest, NameClash, add_once, resume_job};
+use taskq::daemon::{AddRequest, NameClash, add_once, follow_new_window, resume_job};
 use taskq::domain::{
     CommandLine, Execution, JobId, Mail, MailFormat, MailWhen, NewJob, Outcome, Overlap, QueueName, RunId,
     Span, Timestamp, TriggerSpec,
@@ -145,16 +145,17 @@ impl World {
         let zone = own_zone.as_ref().unwrap_or(&self.zone);
         let is_reboot = schedule == Schedule::Reboot;
         let next_at = match &schedule {
+            Schedule::At(at) if !job.window().contains(*at) => return None,
             Schedule::At(at) => Some(*at),
             Schedule::Reboot => None,
-            _ => Some(first_fire(&schedule, zone, job.start, now)?),
+            _ => Some(first_fire(&schedule, zone, job.window(), now)?),
         };
         let mut model = Trigger {
             job: 0,
             follows_system: matches!(when, When::Cron(_, None) | When::Delayed(..)) && !is_reboot,
             schedule,
             zone: own_zone.clone(),
-            start: job.start,
+            window: job.window(),
             missed: job.policy.missed,
             overlap: job.policy.overlap,
             next: None,
@@ -233,6 +234,29 @@ impl World {
             owed.insert(*id, skipped.into_iter().collect());
         }
         self.wrote(owed);
+    }
+
+    /// `taskq set JOB --until TIME`, which leaves each trigger that has fires one of them; or `--unset until`
+    pub fn set_until(&mut self, job: i64, until: Option<Timestamp>) {
+        // It is refused for a job that is done.
+        if self.audit.db.done_jobs().contains(&job) {
+            return;
+        }
+        let (now, zone, boot, id) = (self.now(), self.zone.clone(), self.boot, JobId(job));
+        let of_job = |trigger: &&Trigger| trigger.job == job;
+        let latest = self.audit.triggers.values().filter(of_job).filter_map(|trigger| trigger.next).max();
+        let until =
+            until.map(|until| latest.map_or(until, |latest| until.max(latest + Span::from_micros(1))));
+        self.command(&format!("set job {job} until {until:?}"), |writer, now| {
+            let (old, _) = writer.definition(id)?;
+            let new = NewJob { until, ..old.clone() };
+            writer.change_definition(id, &new, vec!["until".into()])?;
+            follow_new_window(writer, id, old.window(), (&boot.to_string(), &zone), now)
+        });
+        for trigger in self.audit.triggers.values_mut().filter(|trigger| trigger.job == job) {
+            trigger.set_until(until, (boot, now), &zone);
+        }
+        self.wrote([]);
     }
 
     /// `taskq queue set QUEUE --slots N`

@@ -75,7 +75,7 @@ impl World {
         }
         let is_new_boot = |seen: Option<u64>| seen.is_some_and(|seen| seen != boot);
         for trigger in self.audit.triggers.values_mut().filter(|trigger| is_new_boot(trigger.boot)) {
-            (trigger.boot, trigger.next) = (Some(boot), Some(now));
+            trigger.boot(boot, now);
         }
         self.audit.scan(&self.ledger);
         self.audit.check_standing();
@@ -100,7 +100,8 @@ impl World {
             let planned = trigger.next;
             trigger.disturbed = true;
             if trigger.schedule == Schedule::Reboot {
-                trigger.next = Some(now);
+                let start = trigger.window.start.map_or(now, |start| start.max(now));
+                trigger.next = trigger.next.min(Some(start));
                 continue;
             }
             trigger.replan(now, zone);

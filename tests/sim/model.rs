@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use taskq::domain::{Missed, MissedMode, Overlap, Span, Timestamp};
+use taskq::domain::{Missed, MissedMode, Overlap, Span, Timestamp, Window};
 use taskq::schedule::{Schedule, Zone};
 
 /// How many fires may be on time at once, from the engine's own limit.
@@ -18,7 +18,7 @@ pub struct Trigger {
     pub zone: Option<Zone>,
     /// It is planned again when the system's zone changes.
     pub follows_system: bool,
-    pub start: Option<Timestamp>,
+    pub window: Window,
     pub missed: Missed,
     pub overlap: Overlap,
     /// The first fire that no row accounts for.
@@ -47,7 +47,7 @@ impl Trigger {
         while let Some(at) = next.filter(|at| self.taken.contains(at)) {
             next = self.walk(at, system);
         }
-        next
+        next.filter(|at| self.window.until.is_none_or(|until| *at < until))
     }
 
     fn walk(&self, after: Timestamp, system: &Zone) -> Option<Timestamp> {
@@ -77,8 +77,50 @@ impl Trigger {
 
     /// Plans the coming fires again from `now`.
     pub fn replan(&mut self, now: Timestamp, system: &Zone) {
-        let from = self.start.map_or(now, |start| now.max(start - Span::from_micros(1)));
+        let from = self.window.start.map_or(now, |start| now.max(start - Span::from_micros(1)));
         self.next = self.next_after(from, system);
+    }
+
+    /// `@reboot`: the machine has started. It fires if that is in its window.
+    pub fn boot(&mut self, boot: u64, now: Timestamp) {
+        let (start, until) = (self.window.start, self.window.until);
+        self.boot = Some(boot);
+        if start.is_none_or(|start| now >= start) && until.is_none_or(|until| now < until) {
+            self.next = Some(now);
+        }
+    }
+
+    /// Returns when it ends without a fire: `@reboot` does, when its window ends.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        self.boot.and(self.window.until)
+    }
+
+    /// The window of its job has changed.
+    pub fn set_until(&mut self, until: Option<Timestamp>, (boot, now): (u64, Timestamp), system: &Zone) {
+        let old = self.window;
+        let has_left = |trigger: &Self| {
+            let from = old.start.map_or(now, |start| now.max(start - Span::from_micros(1)));
+            trigger.next_after(from, system).is_some()
+        };
+        if self.schedule == Schedule::Reboot {
+            if old.until.is_some_and(|until| until <= now) {
+                self.boot = Some(boot);
+            }
+            self.window.until = until;
+            return;
+        }
+        let is_cancelled = self.next.is_none() && has_left(self);
+        self.window.until = until;
+        match self.next {
+            Some(next) if until.is_none_or(|until| next < until) => {}
+            Some(_) => self.next = None,
+            None if is_cancelled => {}
+            None => {
+                let from = old.until.map_or(now, |until| now.max(until - Span::from_micros(1)));
+                self.disturbed |= from == now;
+                self.replan(from, system);
+            }
+        }
     }
 
     /// Returns the rows that these fires make if they are found at `now`.

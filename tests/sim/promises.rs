@@ -12,7 +12,7 @@ use crate::world::{DAY, HOUR, SECOND, Trace, World};
 const MINUTE: u64 = 60 * SECOND;
 
 /// A world on an ordinary Monday, with a daemon.
-fn world() -> World {
+pub fn world() -> World {
     let mut world = World::new(1, "2026-06-01T00:00:00Z", Trace::default());
     world.start_daemon();
     world
@@ -23,7 +23,7 @@ fn rows(world: &World, job: i64) -> Vec<&Row> {
 }
 
 /// Returns each run of a job: minutes from the world's beginning to when it was due, fires, outcome.
-fn log(world: &World, job: i64) -> Vec<(i64, u64, Option<Outcome>)> {
+pub fn log(world: &World, job: i64) -> Vec<(i64, u64, Option<Outcome>)> {
     let begin: Timestamp = Timestamp::from_seconds(1_780_272_000);
     let minutes = |row: &Row| (row.scheduled_at.as_seconds() - begin.as_seconds()) / 60;
     rows(world, job).into_iter().map(|row| (minutes(row), row.fires, row.outcome)).collect()
@@ -47,7 +47,7 @@ fn ends(world: &mut World, job: i64, expected: &[Option<Outcome>]) {
     assert_eq!(outcomes(world, job), expected);
 }
 
-const SUCCESS: Option<Outcome> = Some(Outcome::Success);
+pub const SUCCESS: Option<Outcome> = Some(Outcome::Success);
 
 #[test]
 fn a_fire_missed_by_three_days_runs_once_and_the_rest_is_one_row() {

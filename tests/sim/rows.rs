@@ -120,6 +120,7 @@ pub struct TriggerRow {
     pub id: i64,
     pub next_at: Option<Timestamp>,
     pub held: bool,
+    pub boot: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -271,12 +272,13 @@ impl Database {
     }
 
     pub fn triggers(&self) -> Vec<TriggerRow> {
-        self.query("SELECT id, next_at, held FROM trigger", &[], |row| {
+        self.query("SELECT id, next_at, held, boot_id FROM trigger", &[], |row| {
             let next_at: Option<i64> = row.get(1)?;
             Ok(TriggerRow {
                 id: row.get(0)?,
                 next_at: next_at.map(Timestamp::from_micros),
                 held: row.get(2)?,
+                boot: row.get(3)?,
             })
         })
     }

@@ -19,7 +19,7 @@ use crate::cli::view::tables::{COMMAND_MIN, WORDS_MIN, maybe};
 use crate::cli::view::times::{Times, own_zone};
 use crate::cli::zone::system_zone;
 use crate::crontab::note_on_days;
-use crate::domain::{JobId, JobName, Timestamp};
+use crate::domain::{JobId, JobName, Timestamp, Window};
 use crate::engine::Compiled;
 use crate::engine::first_fire;
 use crate::error::{Error, Result};
@@ -222,6 +222,10 @@ struct ComingTrigger<'a> {
 }
 
 impl<'a> ComingTrigger<'a> {
+    fn window(&self) -> Window {
+        self.job.map(|job| job.definition.window()).unwrap_or_default()
+    }
+
     fn fire(&self, at: Timestamp) -> Fire<'a> {
         let daylight = self.compiled.and_then(|(schedule, zone)| schedule.daylight(at, zone));
         self.fire_with(at, daylight)
@@ -253,16 +257,17 @@ fn first_fires<'a>(triggers: &[ComingTrigger<'a>], now: Timestamp, limit: usize)
     {
         fires.push(triggers[index].fire(at));
         if let Some((schedule, zone)) = triggers[index].compiled
-            && let Some(next) = schedule.next_after(at, zone)
+            && let Some(next) =
+                schedule.next_after(at, zone).filter(|at| !triggers[index].window().has_ended(*at))
         {
             heap.push(Reverse((next, index)));
         }
     }
     if let Some(last) = fires.last().map(|fire| fire.at) {
-        let start = |trigger: &ComingTrigger<'_>| {
-            trigger.job.and_then(|job| job.definition.start).map_or(now, |start| start.max(now))
-        };
-        fires.extend(triggers.iter().flat_map(|trigger| trigger.skips(start(trigger), last)));
+        fires.extend(triggers.iter().flat_map(|trigger| {
+            let window = trigger.window();
+            trigger.skips(window.start.map_or(now, |start| start.max(now)), window.capped(last))
+        }));
         // Skipped fires come before fires of the same instant; the order of the fires stays.
         fires.sort_by_key(|fire| (fire.at, fire.left_out().is_none()));
     }
@@ -328,7 +333,7 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
     if !schedule.covers(from, &zone) {
         context.output.talk("an expression of six or seven fields fires from 1970 to 2100 only");
     }
-    let at = first_fire(&schedule, &zone, None, from).or(match schedule {
+    let at = first_fire(&schedule, &zone, Window::default(), from).or(match schedule {
         Schedule::At(at) => Some(at),
         Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => None,
     });

@@ -9,17 +9,19 @@ use crate::cli::context::{Context, Failure};
 use crate::cli::import::stored::refuse_line;
 use crate::cli::job::change::Unset;
 use crate::cli::job::options::JobOptions;
-use crate::cli::job::text::Caller;
+use crate::cli::job::text::{Caller, refused_end};
 use crate::cli::target::{find_job, find_queue};
 use crate::cli::view::json::document;
 use crate::cli::view::options::option_texts;
 use crate::cli::view::tables::trigger_text;
-use crate::daemon::refused_change;
+use crate::cli::zone::system_zone;
+use crate::daemon::{follow_new_window, refused_change};
 use crate::domain::{JobId, NewJob, TriggerSpec, Word};
 use crate::error::{Error, Result};
 use crate::schedule::Zone;
 use crate::shown;
-use crate::store::{FirstFire, Writer};
+use crate::store::{FirstFire, JobView, TriggerView, Writer};
+use crate::system::machine;
 
 pub const WHAT: &str = "set job";
 
@@ -103,7 +105,7 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
         refuse_unchangeable(writer, id, &what)?;
         let (mut old, specs) = writer.definition(id)?;
         let view = writer.job(id)?;
-        (old.tags, old.after) = (view.definition.tags, view.definition.after);
+        (old.tags, old.after) = (view.definition.tags.clone(), view.definition.after.clone());
         let mut new = old.clone();
         unset.iter().for_each(|option| option.apply(&mut new));
         let triggers = options.clone().change(&what, &here, &mut new)?;
@@ -112,6 +114,9 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
             let refused = refused_change(writer, id, &name, &new.after.dependencies, &what)?;
             refused.map_or(Ok(()), Err)?;
         }
+        if view.triggers.is_empty() && triggers.is_none() && new.until.is_some() {
+            return Err(Error::usage(&what, "`--until` needs a job with a trigger").into());
+        }
         let mut changes = changes((&old, &specs), (&new, triggers.as_deref()), &here.zone);
         if first {
             let new = Some(format!("first in queue {}", new.queue));
@@ -119,6 +124,9 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
         }
         let options = changes.iter().map(|change| change.key.replace('_', "-").into()).collect();
         store(writer, (id, old.has_items), (&new, options), triggers)?;
+        if old.window() != new.window() {
+            follow_window(writer, &view, &here, &what)?;
+        }
         if first && !writer.put_first(id)? {
             return Err(Error::conflict(&what, "it has no waiting run")
                 .hint(format!("see its runs with `taskq runs {name}`"))
@@ -181,6 +189,21 @@ fn store(
     Ok(writer.requeue_waiting(id, job)?)
 }
 
+/// Plans the coming fires of a job again, which was `old` before and has another window now. Refuses a window
+/// that leaves a trigger without a fire.
+fn follow_window(writer: &Writer<'_>, old: &JobView, here: &Caller, what: &str) -> Result<(), Failure> {
+    let (boot_id, zone) = (machine::boot_id(), system_zone().0);
+    follow_new_window(writer, old.id, old.definition.window(), (&boot_id, &zone), here.now)?;
+    let new = writer.triggers(old.id)?;
+    for trigger in &old.triggers {
+        let has_ended = |new: &TriggerView| new.id == trigger.id && new.next_at.is_none();
+        if let Some(first) = trigger.next_at.filter(|_| new.iter().any(has_ended)) {
+            return Err(refused_end(what, &trigger.spec, first, &here.zone).into());
+        }
+    }
+    Ok(())
+}
+
 /// Returns the options that differ.
 fn changes(
     (old, old_triggers): (&NewJob, &[TriggerSpec]),
@@ -215,6 +238,7 @@ fn texts(job: &NewJob, triggers: &[TriggerSpec], zone: &Zone) -> Vec<(&'static s
         ("command", Some(shown::command(&job.execution.command))),
         ("triggers", Some(triggers.join("; ")).filter(|text| !text.is_empty())),
         ("start", job.start.map(|start| zone.show(start))),
+        ("until", job.until.map(|until| zone.show(until))),
     ];
     texts.extend(option_texts(job));
     texts

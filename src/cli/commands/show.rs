@@ -187,11 +187,12 @@ struct Marks {
 /// Returns the effects of daylight saving within a year for each trigger.
 fn marks(job: &JobView, now: Timestamp) -> Vec<Option<Marks>> {
     let system_zone = system_zone().0;
-    let after = job.definition.start.map_or(now, |start| start.max(now));
+    let window = job.definition.window();
+    let after = window.start.map_or(now, |start| start.max(now));
     let of = |trigger: &TriggerView| {
         let next = trigger.next_at.filter(|_| job.paused_at.is_none())?;
         let (schedule, zone) = schedule_of(&trigger.spec, &system_zone).ok()?;
-        let mut changes = schedule.changes(after, after + YEAR, &zone);
+        let mut changes = schedule.changes(after, window.capped(after + YEAR), &zone);
         changes.truncate(CHANGES_MAX);
         Some(Marks { next: schedule.daylight(next, &zone), changes, zone })
     };
@@ -271,6 +272,7 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
     facts.push_lines("Times", job.times().map(|times| format!("{times} runs have begun")));
     facts.push_lines("Daylight", changes);
     facts.push_lines("Start", job.definition.start.map(|start| zone.show(start)));
+    facts.push_lines("Until", job.definition.until.map(|until| zone.show(until)));
     for (head, line) in policy_lines(&job.definition) {
         facts.push(head, line);
     }

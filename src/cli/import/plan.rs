@@ -14,7 +14,7 @@ use crate::crontab::write::MAILTO;
 use crate::crontab::{
     Entry, Finding, Layout, MailRule, Note, Options, Timing, Verdict, environment, mail_rule, read,
 };
-use crate::domain::{CommandLine, Mail, MailFormat, MailWhen, Person, Stdin, TriggerSpec, value_of};
+use crate::domain::{CommandLine, Mail, MailFormat, MailWhen, Person, Stdin, TriggerSpec, Window, value_of};
 use crate::engine::first_fire;
 use crate::schedule::{Dialect, Schedule, compile};
 use crate::store::FirstFire;
@@ -178,6 +178,6 @@ fn first_of(timing: &Timing, here: &ImportContext) -> Option<FirstFire> {
         return Some(FirstFire { spec, next_at: None, boot_id: Some(here.boot_id.clone()) });
     }
     let zone = zone_of(zone.as_deref(), here);
-    let next_at = first_fire(&schedule, &zone, None, here.now)?;
+    let next_at = first_fire(&schedule, &zone, Window::default(), here.now)?;
     Some(FirstFire { spec, next_at: Some(next_at), boot_id: None })
 }

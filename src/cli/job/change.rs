@@ -42,6 +42,7 @@ pub enum Unset {
     Tag,
     Timeout,
     Times,
+    Until,
 }
 
 words!(Unset {
@@ -70,6 +71,7 @@ words!(Unset {
     Tag = "tag",
     Timeout = "timeout",
     Times = "times",
+    Until = "until",
 });
 
 impl Unset {
@@ -112,6 +114,7 @@ impl Unset {
             Self::Tag => job.tags.clear(),
             Self::Timeout => job.policy.timeout = None,
             Self::Times => job.times = None,
+            Self::Until => job.until = None,
         }
     }
 }
@@ -124,10 +127,8 @@ impl JobOptions {
     pub fn change(self, what: &str, here: &Caller, job: &mut NewJob) -> Result<Option<Vec<FirstFire>>> {
         let usage = |cause: String| Error::usage(what, cause);
         let (zone, zone_name) = self.zone(here, what)?;
-        let (start, triggers) = self.triggers(here, what, (&zone, zone_name))?;
-        if !triggers.is_empty() {
-            job.start = start;
-        }
+        let (window, triggers) = self.triggers(here, what, (&zone, zone_name), job.window())?;
+        (job.start, job.until) = (window.start, window.until);
         job.policy = self.policy(what, job.policy)?;
         job.retry = self.retry(what, job.retry)?;
         if let Some((array, items)) = self.array(what)? {

@@ -59,6 +59,19 @@ pub struct JobOptions {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Triggers")]
     pub start: Option<String>,
 
+    /// No fire at or after TIME; default: no end
+    ///
+    /// After the last fire before TIME the job is done. A fire before
+    /// TIME that is found later still runs, if --missed allows it.
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Triggers"
+    )]
+    pub until: Option<String>,
+
     /// Fire until N of its runs have begun; default: always
     ///
     /// Then the job is done. Runs that were missed or skipped do not

@@ -17,7 +17,7 @@ use crate::cli::zone::system_zone;
 use crate::daemon::NameClash;
 use crate::domain::{
     After, Callbacks, CommandLine, EnvVar, Execution, JobName, NewJob, Policy, QueueName, Retry, Span, Tag,
-    Timestamp, TriggerSpec,
+    Timestamp, TriggerSpec, Window,
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result, describe};
@@ -91,9 +91,10 @@ impl JobOptions {
         let items = items.unwrap_or_default();
         refuse_replaced_array(array, policy, &what)?;
         let (zone, zone_name) = self.zone(here, &what)?;
-        let (start, triggers) = self.triggers(here, &what, (&zone, zone_name))?;
-        if self.times.is_some() && triggers.is_empty() {
-            return Err(Error::usage(&what, "`--times` needs `--at`, `--cron` or `--every`"));
+        let (window, triggers) = self.triggers(here, &what, (&zone, zone_name), Window::default())?;
+        let of_triggers = [("--times", self.times.is_some()), ("--until", self.until.is_some())];
+        if let Some((option, _)) = of_triggers.iter().find(|(_, is_given)| *is_given && triggers.is_empty()) {
+            return Err(Error::usage(&what, format!("`{option}` needs `--at`, `--cron` or `--every`")));
         }
         let usage = |error| Error::usage(&what, error);
         let (clash, (at, cron)) = (self.clash(&what)?, (self.at.clone(), self.cron.clone()));
@@ -111,7 +112,8 @@ impl JobOptions {
             priority: check_priority(self.priority.unwrap_or(0))
                 .map_err(|cause| Error::usage(&what, cause))?,
             times: self.times,
-            start,
+            start: window.start,
+            until: window.until,
             policy,
             retry,
             after,
@@ -129,23 +131,42 @@ impl JobOptions {
         Ok(ReadJob { what, job, triggers, clash, notes })
     }
 
-    /// Reads the start, and the triggers with their first fires.
+    /// Reads the window that is given, and the triggers with their first fires. The window before was `base`:
+    /// its end stays if no other is given, and its start if no triggers are.
     pub(super) fn triggers(
         &self,
         here: &Caller,
         what: &str,
         (zone, zone_name): (&Zone, Option<String>),
-    ) -> Result<(Option<Timestamp>, Vec<FirstFire>)> {
-        let start = self.start.as_ref().map(|text| parse_time(text, here.now, zone)).transpose().map_err(
-            |error| {
-                let text = self.start.as_deref().unwrap_or_default();
-                let error = self.unquoted(error, "--start", text, |text| is_time(text, here, zone));
-                option_failure(what, "--start", error)
-            },
-        )?;
-        let specs = self.trigger_specs(here, what, (zone, zone_name), start)?;
-        let first = |spec| first_of(spec, zone, start, here.now, what);
-        Ok((start, specs.into_iter().map(first).collect::<Result<_>>()?))
+        base: Window,
+    ) -> Result<(Window, Vec<FirstFire>)> {
+        let start = self.time("--start", self.start.as_ref(), (here, zone), what)?;
+        let until = self.time("--until", self.until.as_ref(), (here, zone), what)?;
+        let until = until.or(base.until);
+        let specs = self.trigger_specs(here, what, (zone, zone_name), Window { start, until })?;
+        let start = if specs.is_empty() { base.start } else { start };
+        let window = Window { start, until };
+        if let Some(text) = self.until.as_ref().filter(|_| window.has_ended(start.unwrap_or(here.now))) {
+            let than = if start.is_some() { "after `--start`" } else { "in the future" };
+            return Err(Error::usage(what, format!("`--until {text}` is not {than}")));
+        }
+        let first = |spec| first_of(spec, zone, window, here.now, what);
+        Ok((window, specs.into_iter().map(first).collect::<Result<_>>()?))
+    }
+
+    /// Reads the TIME of an option, if it is given.
+    fn time(
+        &self,
+        option: &str,
+        text: Option<&String>,
+        (here, zone): (&Caller, &Zone),
+        what: &str,
+    ) -> Result<Option<Timestamp>> {
+        let Some(text) = text else { return Ok(None) };
+        parse_time(text, here.now, zone).map(Some).map_err(|error| {
+            let error = self.unquoted(error, option, text, |text| is_time(text, here, zone));
+            option_failure(what, option, error)
+        })
     }
 
     fn clash(&self, what: &str) -> Result<NameClash> {
@@ -173,8 +194,9 @@ impl JobOptions {
         here: &Caller,
         what: &str,
         (zone, zone_name): (&Zone, Option<String>),
-        start: Option<Timestamp>,
+        window: Window,
     ) -> Result<Vec<TriggerSpec>> {
+        let start = window.start;
         if start.is_some() && self.cron.is_empty() && self.every.is_empty() {
             return Err(Error::usage(what, "`--start` needs `--cron` or `--every`")
                 .hint("run once at a time with `--at TIME`"));
@@ -190,6 +212,9 @@ impl JobOptions {
             })?;
             if start.is_some_and(|start| at < start) {
                 return Err(Error::usage(what, format!("`--at {text}` is before `--start`")));
+            }
+            if window.has_ended(at) {
+                return Err(Error::usage(what, format!("`--at {text}` is not before `--until`")));
             }
             specs.push(TriggerSpec::At { at });
         }
@@ -276,13 +301,7 @@ impl JobOptions {
     }
 }
 
-fn first_of(
-    spec: TriggerSpec,
-    zone: &Zone,
-    start: Option<Timestamp>,
-    now: Timestamp,
-    what: &str,
-) -> Result<FirstFire> {
+fn first_of(spec: TriggerSpec, zone: &Zone, window: Window, now: Timestamp, what: &str) -> Result<FirstFire> {
     let schedule = compile(&spec).map_err(|error| parse_failure(what, error))?;
     let next_at = match (&schedule, &spec) {
         // `now` is due, although it is not after this instant.
@@ -291,15 +310,24 @@ fn first_of(
             return Ok(FirstFire { spec, next_at: None, boot_id: Some(machine::boot_id()) });
         }
         (Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Delayed { .. }, _) => {
-            first_fire(&schedule, zone, start, now)
+            first_fire(&schedule, zone, window, now)
         }
     };
     if next_at.is_none() {
-        let shown = trigger_text(&spec, zone);
-        return Err(Error::usage(what, format!("`{shown}` never fires"))
-            .hint("preview a schedule with `taskq next --cron '15 3 * * *'`"));
+        let first = first_fire(&schedule, zone, Window { until: None, ..window }, now);
+        return Err(match first {
+            Some(first) => refused_end(what, &spec, first, zone),
+            None => Error::usage(what, format!("`{}` never fires", trigger_text(&spec, zone)))
+                .hint("preview a schedule with `taskq next --cron '15 3 * * *'`"),
+        });
     }
     Ok(FirstFire { spec, next_at, boot_id: None })
+}
+
+/// Returns the error for a trigger whose first fire is not before the end of its job.
+pub fn refused_end(what: &str, spec: &TriggerSpec, first: Timestamp, zone: &Zone) -> Error {
+    let cause = format!("`{}` has no fire before `--until`", trigger_text(spec, zone));
+    Error::usage(what, cause).hint(format!("its first fire would be at {}", zone.show(first)))
 }
 
 fn is_time(text: &str, here: &Caller, zone: &Zone) -> bool {

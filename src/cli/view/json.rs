@@ -50,6 +50,7 @@ pub struct JobJson<'a> {
     script: Option<String>,
     triggers: Vec<TriggerJson>,
     start_at: Option<Timestamp>,
+    until_at: Option<Timestamp>,
     #[serde(flatten)]
     options: OptionsJson<'a>,
     created_at: Timestamp,
@@ -181,6 +182,7 @@ impl<'a> From<&'a JobView> for JobJson<'a> {
             script,
             triggers: job.triggers.iter().map(TriggerJson::from).collect(),
             start_at: job.definition.start,
+            until_at: job.definition.until,
             options: OptionsJson(&job.definition),
             created_at: job.created_at,
             paused_at: job.paused_at,

@@ -25,6 +25,8 @@ struct JobLine {
     triggers: Triggers,
     #[serde(skip_serializing_if = "Option::is_none")]
     start: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
     #[serde(flatten)]
     options: OptionsLine,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -92,6 +94,7 @@ fn job_line(
         script,
         triggers: triggers(exported, warnings)?,
         start: job.definition.start.filter(|start| *start > now),
+        until: job.definition.until,
         options,
         items: exported.items.iter().map(|item| utf8(item, "its items")).collect::<Result<_, _>>()?,
         environment: exported.env.iter().map(|var| utf8(var, &name_of(var))).collect::<Result<_, _>>()?,

@@ -15,7 +15,7 @@ use crate::cli::context::{Context, Failure};
 use crate::cli::target::find_job;
 use crate::cli::zone::system_zone;
 use crate::domain::{JobId, JobState, Timestamp, TriggerSpec};
-use crate::engine::Compiled;
+use crate::engine::{Compiled, first_fire};
 use crate::error::Result;
 use crate::schedule::{Schedule, Zone};
 use crate::shown;
@@ -130,6 +130,7 @@ fn coming(
     system_zone: &Zone,
     warnings: &mut ExportWarnings,
 ) -> Option<Vec<Trigger>> {
+    let window = job.definition.window();
     let mut triggers = Vec::new();
     for TriggerView { spec, next_at, .. } in &job.triggers {
         let compiled: Compiled = schedule_of(spec, system_zone);
@@ -143,9 +144,10 @@ fn coming(
         let is_coming = match spec {
             TriggerSpec::At { at } => next_at.is_some() && *at > now,
             TriggerSpec::Cron { .. } => {
-                schedule == Schedule::Reboot || schedule.next_after(now, &zone).is_some()
+                schedule == Schedule::Reboot && !window.has_ended(now)
+                    || first_fire(&schedule, &zone, window, now).is_some()
             }
-            TriggerSpec::Every { .. } => true,
+            TriggerSpec::Every { .. } => first_fire(&schedule, &zone, window, now).is_some(),
         };
         if is_coming {
             triggers.push(Trigger { spec: spec.clone(), schedule, zone });

@@ -178,6 +178,9 @@ pub(super) fn warn_of_policies(job: &JobView, now: Timestamp, unsaid: &mut impl 
     if let Some(start) = job.definition.start.filter(|start| *start > now) {
         unsaid(format!("--start {start}"));
     }
+    if let Some(until) = job.definition.until {
+        unsaid(format!("--until {until}"));
+    }
     if job.paused_at.is_some() {
         unsaid("--hold".to_owned());
     }

@@ -1,0 +1,63 @@
+//! Owns: the limits of a job's triggers: `--until`.
+//! Never: which fires are due (see the simulation).
+
+use crate::harness::Home;
+
+#[test]
+fn no_fire_is_shown_at_or_after_the_end() {
+    let home = Home::new();
+    let until = ["--start", "2031-01-01", "--until", "2031-01-01 02:00", "--tz", "UTC"];
+    home.add(&[&["--name", "a", "--cron", "*/30 * * * *"], &until[..], &["true"]].concat());
+    let fires = home.json(&["next", "a"])["fires"].as_array().expect("a list").clone();
+    let last = fires.last().expect("there are some")["at"].clone();
+    assert_eq!((fires.len(), last), (4, "2031-01-01T01:30:00Z".into()));
+    let shown = home.taskq(&["show", "a"]).answer().stdout;
+    assert!(shown.contains("\nUntil:     2031-01-01 03:00:00 +0100\n"), "{shown}");
+    assert_eq!(home.json(&["show", "a"])["job"]["until_at"], "2031-01-01T02:00:00Z");
+    home.taskq(&["export", "crontab", "a"]).answer();
+    let line = home.taskq(&["export", "json", "a"]).answer().stdout;
+    let other = Home::new();
+    other.taskq(&["add", "--quiet", "--from", "-"]).stdin(line).gives(0, "1\n", "");
+    assert_eq!(other.json(&["next", "a"])["fires"][3]["at"], "2031-01-01T01:30:00Z");
+}
+
+#[test]
+fn an_end_before_the_first_fire_is_refused() {
+    let home = Home::new();
+    home.add(&["--name", "a", "--cron", "0 0 1 1 *", "--tz", "UTC", "--start", "2031-01-01", "true"]);
+    home.add(&["--name", "now", "true"]);
+    insta::assert_snapshot!(home.transcript(&[
+        &["add", "--until", "2031-01-01", "true"],
+        &["add", "--every", "1h", "--until", "2020-01-01", "true"],
+        &["add", "--every", "1h", "--until", "then", "true"],
+        &["add", "--every", "1h", "--start", "2031-01-01", "--until", "2031-01-01", "true"],
+        &["add", "--at", "2031-01-01", "--until", "2031-01-01", "true"],
+        &["add", "--cron", "0 0 1 1 *", "--start", "2031-06-01", "--until", "2031-07-01", "true"],
+        &["add", "--cron", "@reboot", "--until", "now", "true"],
+        &["set", "a", "--until", "2030-12-31"],
+        &["set", "now", "--until", "2031-01-01"],
+        &["set", "a", "--every", "1h", "--until", "2031-01-01", "--start", "2031-02-01"],
+    ]));
+    assert_eq!(home.json(&["show", "a"])["job"]["until_at"], serde_json::Value::Null);
+    assert_eq!(home.json(&["list"])["jobs"].as_array().expect("a list").len(), 2);
+}
+
+#[test]
+fn the_end_of_a_stored_job_can_be_moved_and_removed() {
+    let home = Home::new();
+    home.add(&["--name", "a", "--every", "1h", "--start", "2031-01-01T00:00:00Z", "true"]);
+    let fires = || home.json(&["next", "a", "-n", "50"])["fires"].as_array().expect("a list").len();
+    let trigger = || home.json(&["show", "a"])["job"]["triggers"][0].clone();
+    let before = trigger();
+    let two = "2031-01-01 03:00:00 +0100";
+    home.taskq(&["set", "a", "--until", "2031-01-01T02:00:00Z"]).gives(
+        0,
+        &format!("until none → {two}\n"),
+        "",
+    );
+    assert_eq!((fires(), trigger()), (2, before));
+    home.taskq(&["set", "a", "--cron", "30 * * * *"]).answer();
+    assert_eq!(home.json(&["show", "a"])["job"]["until_at"], "2031-01-01T02:00:00Z");
+    home.taskq(&["set", "a", "--unset", "until"]).gives(0, &format!("until {two} → none\n"), "");
+    assert_eq!(fires(), 50);
+}
