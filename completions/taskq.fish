@@ -99,6 +99,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l on-success -d 'Run S
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l on-failure -d 'Run SCRIPT after a run that failed' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l on-finish -d 'Run SCRIPT after a run, however it ended' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l from -d 'Add many jobs: a JSON object a line; -: stdin' -r -F
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l after-end -d '--every counts from the end of the last run'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l clean-env -d 'Start with cron\'s bare environment'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l hold -d 'Add it paused; `taskq resume` starts it'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l any -d 'Of several --after, one is enough'
@@ -306,6 +307,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l on-failure -d 'Run S
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l on-finish -d 'Run SCRIPT after a run, however it ended' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l name -d 'Give it a name, for use in place of its id' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l first -d 'Put its waiting runs in front of their queue'
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l after-end -d '--every counts from the end of the last run'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l clean-env -d 'Start with cron\'s bare environment'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l any -d 'Of several --after, one is enough'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l json -d 'Print JSON'

@@ -29,6 +29,12 @@ pub enum TriggerSpec {
         /// The instant before the first fire. It is not a fire itself.
         anchor: Timestamp,
     },
+    /// `--every` with `--after-end`: this long after the last run has ended. Its first fire is at the start,
+    /// or one period after the add.
+    AfterEnd {
+        /// The real time from the end of a run to the next fire.
+        period: Span,
+    },
 }
 
 /// The stretch of time in which the triggers of a job fire: `--start` and `--until`.
@@ -61,7 +67,7 @@ impl TriggerSpec {
         match self {
             Self::At { .. } => TriggerKind::At,
             Self::Cron { .. } => TriggerKind::Cron,
-            Self::Every { .. } => TriggerKind::Every,
+            Self::Every { .. } | Self::AfterEnd { .. } => TriggerKind::Every,
         }
     }
 

@@ -5,12 +5,15 @@
 //! Every rule about the end of a run is an effect here, and every path that ends a run asks for the effects.
 
 use super::callbacks::{CallbackFacts, callbacks_after};
-use crate::domain::{CallbackWhen, MailFormat, MailWhen, Outcome, Span};
+use super::fires::{Planned, first_free_fire};
+use crate::domain::{CallbackWhen, MailFormat, MailWhen, Outcome, Span, Timestamp, TriggerId};
 
 /// The facts about a finished run that have effects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunFacts {
     pub outcome: Outcome,
+    /// When it ended; not after now.
+    pub ended_at: Timestamp,
     /// How long its process ran; `None`: it had none.
     pub took: Option<Span>,
     pub output_bytes: u64,
@@ -47,14 +50,18 @@ impl RunPart {
 }
 
 /// The facts about a job of which a run has begun or ended, or the coming fires were removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EndFacts {
     /// The run that ended. `None` if something else happened.
     pub run: Option<RunFacts>,
     /// The job has an unfinished run.
     pub has_run: bool,
-    /// The job has a coming fire.
+    /// The job has a coming fire of a trigger that is not one of `after_end`.
     pub has_fire: bool,
+    /// Its triggers that fire after the end of its runs.
+    pub after_end: Vec<Planned>,
+    /// Beside a trigger of `after_end`: the job has an unfinished run or array that is not a callback.
+    pub has_other: bool,
     /// How many of its runs may begin, and have begun; `None`: any number.
     pub times: Option<TimesFacts>,
     /// Another job depends on it.
@@ -91,6 +98,8 @@ pub enum Effect {
     Mail,
     /// Removes the coming fires.
     Disarm,
+    /// Sets the next fire of a trigger that fires after the end of a run; `None`: it fires no more.
+    Rearm(TriggerId, Option<Timestamp>),
     /// Marks the job as done.
     Settle,
     /// Looks again at the runs that wait for the job.
@@ -113,9 +122,15 @@ pub fn after_end(facts: &EndFacts) -> Vec<Effect> {
             effects.push(Effect::Mail);
         }
     }
-    let has_fire = facts.has_fire && !facts.times.is_some_and(TimesFacts::is_spent);
-    if facts.has_fire && !has_fire {
+    let may_fire = facts.has_fire || !facts.after_end.is_empty();
+    let mut has_fire = may_fire && !facts.times.is_some_and(TimesFacts::is_spent);
+    if may_fire && !has_fire {
         effects.push(Effect::Disarm);
+    }
+    if let Some(run) = facts.run.filter(|run| run.part.ends_fire() && has_fire && !facts.has_other) {
+        let rearmed: Vec<_> = facts.after_end.iter().map(|trigger| rearmed(trigger, run.ended_at)).collect();
+        has_fire = facts.has_fire || rearmed.iter().any(|(_, next_at)| next_at.is_some());
+        effects.extend(rearmed.into_iter().map(|(trigger, next_at)| Effect::Rearm(trigger, next_at)));
     }
     let has_callback = effects.iter().any(|effect| matches!(effect, Effect::Call(_)));
     if !facts.has_run && !has_fire && !has_callback {
@@ -127,6 +142,14 @@ pub fn after_end(facts: &EndFacts) -> Vec<Effect> {
         effects.push(Effect::Wake);
     }
     effects
+}
+
+/// Returns the next fire of a trigger that counts from the end of a run, also if it had one already.
+fn rearmed(trigger: &Planned, ended_at: Timestamp) -> (TriggerId, Option<Timestamp>) {
+    let next_at = trigger.schedule.as_ref().ok().and_then(|(schedule, zone)| {
+        first_free_fire(schedule, zone, trigger.window, ended_at, &trigger.taken)
+    });
+    (trigger.trigger, next_at)
 }
 
 /// Returns the new mean duration, in which the latest run counts an eighth. The end of a lost run is unknown.
@@ -159,9 +182,12 @@ fn deserves_mail(run: &RunFacts, when: MailWhen, format: MailFormat) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Window;
+    use crate::schedule::{Schedule, Zone};
 
     const RUN: RunFacts = RunFacts {
         outcome: Outcome::Success,
+        ended_at: Timestamp::MIN,
         took: None,
         output_bytes: 0,
         mail: None,
@@ -170,8 +196,15 @@ mod tests {
         callbacks: CallbackFacts { success: false, failure: false, finish: false },
     };
 
-    const BUSY: EndFacts =
-        EndFacts { run: None, has_run: true, has_fire: true, times: None, has_dependents: false };
+    const BUSY: EndFacts = EndFacts {
+        run: None,
+        has_run: true,
+        has_fire: true,
+        after_end: Vec::new(),
+        has_other: false,
+        times: None,
+        has_dependents: false,
+    };
 
     fn after(run: RunFacts) -> Vec<Effect> {
         after_end(&EndFacts { run: Some(run), ..BUSY })
@@ -182,7 +215,7 @@ mod tests {
         for run in [None, Some(RUN)] {
             let idle = EndFacts { run, has_run: false, has_fire: false, ..BUSY };
             assert_eq!(after_end(&idle), [Effect::Settle]);
-            assert_eq!(after_end(&EndFacts { has_run: true, ..idle }), []);
+            assert_eq!(after_end(&EndFacts { has_run: true, ..idle.clone() }), []);
             assert_eq!(after_end(&EndFacts { has_fire: true, ..idle }), []);
         }
     }
@@ -199,10 +232,48 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_the_last_unfinished_run_arms_the_trigger_that_counts_from_it() {
+        let armed = |has_run, has_fire, until: Option<i64>| {
+            let window = Window { start: None, until: until.map(Timestamp::from_seconds) };
+            let trigger = Planned {
+                trigger: TriggerId(7),
+                schedule: Ok((Schedule::AfterEnd { period: Span::from_seconds(60) }, Zone::utc())),
+                next_at: None,
+                window,
+                taken: vec![Timestamp::from_seconds(1_060)],
+            };
+            let run = RunFacts { ended_at: Timestamp::from_seconds(1_000), ..RUN };
+            EndFacts {
+                run: Some(run),
+                has_run,
+                has_fire,
+                after_end: vec![trigger],
+                has_other: has_run,
+                ..BUSY
+            }
+        };
+        let next_at = Timestamp::from_micros(1_060_000_001);
+        assert_eq!(after_end(&armed(false, false, None)), [Effect::Rearm(TriggerId(7), Some(next_at))]);
+        assert_eq!(after_end(&armed(true, false, None)), []);
+        assert_eq!(
+            after_end(&armed(false, false, Some(1_060))),
+            [Effect::Rearm(TriggerId(7), None), Effect::Settle]
+        );
+        assert_eq!(after_end(&armed(false, true, Some(1_060))), [Effect::Rearm(TriggerId(7), None)]);
+        let times = Some(TimesFacts { times: 1, begun: 1, waiting: 0 });
+        let spent = EndFacts { times, ..armed(false, false, None) };
+        assert_eq!(after_end(&spent), [Effect::Disarm, Effect::Settle]);
+        assert_eq!(after_end(&EndFacts { run: None, ..armed(false, false, None) }), []);
+        let callback = armed(true, false, None);
+        let run = callback.run.map(|run| RunFacts { part: RunPart::Callback, ..run });
+        assert_eq!(after_end(&EndFacts { run, has_other: false, ..callback }), []);
+    }
+
+    #[test]
     fn the_end_of_a_run_or_of_a_job_wakes_the_runs_that_wait_for_it() {
         let named = EndFacts { has_dependents: true, ..BUSY };
         assert_eq!(after_end(&named), []);
-        assert_eq!(after_end(&EndFacts { run: Some(RUN), ..named }), [Effect::Wake]);
+        assert_eq!(after_end(&EndFacts { run: Some(RUN), ..named.clone() }), [Effect::Wake]);
         let idle = EndFacts { has_run: false, has_fire: false, ..named };
         assert_eq!(after_end(&idle), [Effect::Settle, Effect::Wake]);
     }
@@ -225,7 +296,10 @@ mod tests {
         let callbacks = CallbackFacts { finish: true, ..CallbackFacts::default() };
         let idle = EndFacts { has_run: false, has_fire: false, ..BUSY };
         let run = RunFacts { callbacks, ..RUN };
-        assert_eq!(after_end(&EndFacts { run: Some(run), ..idle }), [Effect::Call(CallbackWhen::Finish)]);
+        assert_eq!(
+            after_end(&EndFacts { run: Some(run), ..idle.clone() }),
+            [Effect::Call(CallbackWhen::Finish)]
+        );
         let callback = RunFacts { part: RunPart::Callback, ..run };
         assert_eq!(after_end(&EndFacts { run: Some(callback), ..idle }), [Effect::Settle]);
     }

@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 
 use super::after::TimesFacts;
+use super::fires::{first_free_fire, just_before};
 use super::plan::{Fate, NewRun, Plan};
 use super::snapshot::{Due, Unfinished};
-use crate::domain::{JobId, Missed, MissedMode, Outcome, Overlap, Policy, Span, Timestamp, Window};
+use crate::domain::{JobId, Missed, MissedMode, Outcome, Overlap, Policy, Timestamp, Window};
 use crate::schedule::{Schedule, Zone};
 
 /// How many fires of one trigger may be on time at once. A grace of an hour at a fire a second is 3,600; more
@@ -78,11 +79,6 @@ impl<'a> Pending<'a> {
     }
 }
 
-/// Returns the instant after which `at` is the next. Schedules take stretches as `(after, until]`.
-pub(super) fn just_before(at: Timestamp) -> Timestamp {
-    at - Span::from_micros(1)
-}
-
 /// Accounts for every fire up to and at `now`.
 pub fn account(now: Timestamp, pending: &Pending<'_>, missed: &Missed) -> Accounting {
     let on_time = pending.latest(now - missed.grace, now, ON_TIME_MAX);
@@ -102,27 +98,6 @@ pub fn account(now: Timestamp, pending: &Pending<'_>, missed: &Missed) -> Accoun
         on_time,
         next_at: pending.next_after(now),
     }
-}
-
-/// Returns a trigger's first fire after `now` in this window.
-pub fn first_fire(schedule: &Schedule, zone: &Zone, window: Window, now: Timestamp) -> Option<Timestamp> {
-    first_free_fire(schedule, zone, window, now, &[])
-}
-
-/// Returns the first of these fires that is not `taken`: instants, ascending, that have a run already.
-pub fn first_free_fire(
-    schedule: &Schedule,
-    zone: &Zone,
-    window: Window,
-    now: Timestamp,
-    taken: &[Timestamp],
-) -> Option<Timestamp> {
-    let after = window.start.map_or(now, |start| now.max(just_before(start)));
-    let mut fire = schedule.next_after(after, zone);
-    while let Some(at) = fire.filter(|at| taken.binary_search(at).is_ok()) {
-        fire = schedule.next_after(at, zone);
-    }
-    fire.filter(|at| !window.has_ended(*at))
 }
 
 /// Plans the runs of every due trigger.
@@ -146,7 +121,11 @@ pub(super) fn fire(now: Timestamp, due: &[Due]) -> Plan {
             let pending = Pending::of(due, schedule, zone);
             account(now, &pending, &due.policy.missed)
         };
-        plan.advanced.push((due.trigger, accounting.next_at));
+        if matches!(schedule, Schedule::AfterEnd { .. }) {
+            plan.awaiting_end.push(due.trigger);
+        } else {
+            plan.advanced.push((due.trigger, accounting.next_at));
+        }
         let job = jobs.entry(due.job).or_insert_with(|| Overlapping::new(due));
         place(due, &accounting, job, &mut plan);
     }
@@ -268,6 +247,7 @@ impl Overlapping {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Span;
     use crate::schedule::parse_cron;
 
     fn at(minute: i64) -> Timestamp {

@@ -6,6 +6,7 @@ mod after;
 mod arrays;
 mod callbacks;
 mod dependencies;
+mod fires;
 mod mails;
 mod misfire;
 mod plan;
@@ -19,16 +20,17 @@ pub use after::{Effect, EndFacts, RunFacts, RunPart, TimesFacts, after_end};
 pub use arrays::ArrayFacts;
 pub use callbacks::CallbackFacts;
 pub use dependencies::{Awaited, AwaitedFire, AwaitingFire};
+pub use fires::{Compiled, Planned, first_fire, first_free_fire};
 pub use mails::{OpenMail, pick_mails};
-pub use misfire::{Accounting, Pending, account, first_fire, first_free_fire};
+pub use misfire::{Accounting, Pending, account};
 pub use plan::{Claim, Fate, NewRun, Plan};
 pub use recover::{ClaimedFor, Recovery, recover};
-pub use replan::{Planned, after_step_back, follow_window, follow_zone, resume};
+pub use replan::{after_step_back, follow_window, follow_zone, resume};
 pub use retention::{PastJob, PastRun, Retention, Verdict};
 pub use retry::{
     AttemptFacts, AttemptOutcome, Conclusion, LOST, RetryingRun, conclude, retry_after_step_back,
 };
-pub use snapshot::{Candidate, Compiled, Due, Prefetched, QueueState, Snapshot, Unfinished, Waiting};
+pub use snapshot::{Candidate, Due, Prefetched, QueueState, Snapshot, Unfinished, Waiting};
 
 use crate::domain::Timestamp;
 

@@ -69,6 +69,8 @@ pub struct Plan {
     pub new_runs: Vec<NewRun>,
     /// The next fire of each trigger; `None` if there is none.
     pub advanced: Vec<(TriggerId, Option<Timestamp>)>,
+    /// Triggers that have fired, and fire again after the end of a run.
+    pub awaiting_end: Vec<TriggerId>,
     /// Triggers of `@reboot` that fire no more.
     pub ended: Vec<TriggerId>,
     /// Runs whose next attempt is due: they are queued.

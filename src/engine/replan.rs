@@ -1,27 +1,16 @@
 //! Owns: planning coming fires again: after a pause, in another zone or window, on a clock that was set back.
 //! Never: late fires (see `misfire`).
 
-use super::misfire::{Pending, first_free_fire, just_before};
+use super::fires::{Planned, first_free_fire, just_before};
+use super::misfire::Pending;
 use super::plan::{Fate, NewRun, Plan};
-use super::snapshot::{Compiled, Due};
-use crate::domain::{Outcome, Timestamp, TriggerId, Window};
+use super::snapshot::Due;
+use crate::domain::{Outcome, Span, Timestamp, Window};
 use crate::schedule::Schedule;
 
-/// A trigger without a due fire.
-#[derive(Debug)]
-pub struct Planned {
-    pub trigger: TriggerId,
-    /// `Err` if its stored text can no longer be read.
-    pub schedule: Compiled,
-    /// In the future; `None`: it has no next fire.
-    pub next_at: Option<Timestamp>,
-    pub window: Window,
-    /// Later instants that have a run already, ascending. They do not fire again.
-    pub taken: Vec<Timestamp>,
-}
-
 /// Plans the end of a pause: the due fires of each recurring trigger become one `skipped` run with their
-/// count. A due `--at` stays due, and runs late if its misfire policy allows it.
+/// count. A due `--at` stays due, and so does a fire after the end of a run: it runs late if its misfire
+/// policy allows it.
 ///
 /// # Errors
 /// Returns why a schedule can no longer be read.
@@ -31,7 +20,7 @@ pub fn resume(now: Timestamp, due: &[Due]) -> Result<Plan, String> {
         let (schedule, zone) = due.schedule.as_ref().map_err(Clone::clone)?;
         let pending = Pending::of(due, schedule, zone);
         match schedule {
-            Schedule::At(_) => continue,
+            Schedule::At(_) | Schedule::AfterEnd { .. } => continue,
             Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => {}
         }
         plan.new_runs.push(NewRun {
@@ -86,6 +75,9 @@ pub fn follow_window(now: Timestamp, old: Window, planned: &[Planned]) -> Plan {
             None if had_fire() => return None,
             // All fires of the old window are accounted for.
             None => now.max(old.capped(Timestamp::MAX)),
+            Some(next_at) if let Schedule::AfterEnd { period } = schedule => {
+                return Some((planned.trigger, moved(next_at, *period, old, planned.window, now)));
+            }
             Some(_) if old.start != planned.window.start && old.start.is_some_and(|start| start > now) => now,
             // Fires between now and the planned one are accounted for, if the clock was set back a little.
             Some(next_at) if planned.window.contains(next_at) => return None,
@@ -94,6 +86,17 @@ pub fn follow_window(now: Timestamp, old: Window, planned: &[Planned]) -> Plan {
         Some((planned.trigger, next_fire(from, planned)))
     });
     Plan { advanced: advanced.collect(), ..Plan::default() }
+}
+
+/// Returns the fire of a trigger that counts from the end of a run, in a new window.
+fn moved(next_at: Timestamp, period: Span, old: Window, new: Window, now: Timestamp) -> Option<Timestamp> {
+    let is_first = old.start == Some(next_at);
+    let fire = match new.start {
+        None if is_first => now + period,
+        Some(start) if is_first => start,
+        start => start.map_or(next_at, |start| next_at.max(start)),
+    };
+    (!new.has_ended(fire)).then_some(fire)
 }
 
 fn next_fire(now: Timestamp, planned: &Planned) -> Option<Timestamp> {

@@ -3,8 +3,8 @@
 
 use super::after::TimesFacts;
 use super::dependencies::AwaitingFire;
+use super::fires::Compiled;
 use crate::domain::{ArrayId, JobId, Policy, RunId, Timestamp, TriggerId, TriggerKind, Window};
-use crate::schedule::{Schedule, Zone};
 
 /// The facts for one decision, read in one transaction.
 #[derive(Debug, Default)]
@@ -21,10 +21,6 @@ pub struct Snapshot {
     /// Queues with waiting or prefetched runs. Empty while fires or retries are due, or some are `awaiting`.
     pub queues: Vec<QueueState>,
 }
-
-/// A trigger's schedule with its zone, or why its stored text can no longer be read: for example because a
-/// zone was removed from the machine's tzdata.
-pub type Compiled = Result<(Schedule, Zone), String>;
 
 /// A trigger whose next fire has come.
 #[derive(Debug)]

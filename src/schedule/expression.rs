@@ -22,9 +22,10 @@ pub fn compile(spec: &TriggerSpec) -> Result<Schedule, ParseError> {
             schedule if *delay == Span::ZERO => schedule,
             schedule => Schedule::Delayed { of: Box::new(schedule), by: *delay },
         }),
-        TriggerSpec::Every { period: Span::ZERO, .. } => {
+        TriggerSpec::Every { period: Span::ZERO, .. } | TriggerSpec::AfterEnd { period: Span::ZERO } => {
             Err(ParseError::new("a period of `0s` never passes".to_owned()))
         }
+        TriggerSpec::AfterEnd { period } => Ok(Schedule::AfterEnd { period: *period }),
         TriggerSpec::Every { period, anchor } => Ok(Schedule::Every { period: *period, anchor: *anchor }),
     }
 }

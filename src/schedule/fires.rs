@@ -23,6 +23,11 @@ pub enum Schedule {
     },
     /// `@reboot`: no instant. Only the daemon knows when the machine has started.
     Reboot,
+    /// So long after the end of a run: no instant. Only the daemon knows when that is.
+    AfterEnd {
+        /// Not zero.
+        period: Span,
+    },
     /// Every instant of another schedule, but later.
     Delayed {
         /// The other schedule.
@@ -50,7 +55,7 @@ impl Schedule {
                 let count = elapsed(*anchor, after) / u128::from(period.as_micros().max(1)) + 1;
                 nth(*anchor, *period, count)
             }
-            Self::Reboot => None,
+            Self::Reboot | Self::AfterEnd { .. } => None,
             Self::Delayed { of, by } => of.next_after(after - *by, zone).map(|fire| fire + *by),
         }
     }
@@ -90,7 +95,7 @@ impl Schedule {
         match self {
             Self::Cron(pattern) => Some((pattern, Span::ZERO)),
             Self::Delayed { of, by } => of.pattern().map(|(pattern, _)| (pattern, *by)),
-            Self::At(_) | Self::Every { .. } | Self::Reboot => None,
+            Self::At(_) | Self::Every { .. } | Self::Reboot | Self::AfterEnd { .. } => None,
         }
     }
 
@@ -108,7 +113,7 @@ impl Schedule {
                 u64::try_from(upto(until) - upto(after))
                     .expect("no more than microseconds in the range of a Timestamp")
             }
-            Self::Reboot => 0,
+            Self::Reboot | Self::AfterEnd { .. } => 0,
             Self::Delayed { of, by } => of.count(after - *by, until - *by, zone),
         }
     }

@@ -40,6 +40,9 @@ impl Writer<'_> {
         for (trigger, next_at) in &plan.advanced {
             self.advance_trigger(*trigger, *next_at)?;
         }
+        for trigger in &plan.awaiting_end {
+            self.await_end(*trigger)?;
+        }
         for trigger in &plan.ended {
             self.end_reboot(*trigger)?;
         }
@@ -126,7 +129,7 @@ impl Writer<'_> {
         self.record(&match outcome {
             None => Happening::Queued { run, trigger, scheduled_at },
             Some(outcome) => {
-                self.has_ended(run);
+                self.has_ended(run, now);
                 let (outcome, cause) = (outcome.as_str().into(), new.cause.map(Word::Borrowed));
                 Happening::Passed { run, outcome, trigger, scheduled_at, fires: new.fires, cause }
             }

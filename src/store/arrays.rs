@@ -315,7 +315,7 @@ impl Writer<'_> {
             fires: dropped.into(),
             cause: cause.map(|cause| cause.to_owned().into()),
         });
-        self.has_ended(run);
+        self.has_ended(run, now);
         Ok(dropped)
     }
 

@@ -64,7 +64,8 @@ pub struct OpenAttempt {
 /// An event in this transaction whose effects are not applied yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PendingEnd {
-    Run(RunId),
+    /// A run, and when it ended.
+    Run(RunId, Timestamp),
     /// A run of a job has begun and is counted, or the job's definition was changed.
     Count(JobId),
     /// Coming fires of a job were removed.
@@ -182,7 +183,7 @@ impl Writer<'_> {
                 params![end.run.job, end.run.number, output.data, output.times],
             )?;
         }
-        self.has_ended(end.run);
+        self.has_ended(end.run, end.finished_at);
         Ok(())
     }
 
@@ -240,13 +241,13 @@ impl Writer<'_> {
             let (exit_code, signal, took) = (None, None, None);
             let end = EndNote { attempt, outcome, exit_code, signal, cause, finished_at: now, took };
             self.record(&Happening::Finished { run, end });
-            self.has_ended(run);
+            self.has_ended(run, now);
         }
         Ok(())
     }
 
-    pub(super) fn has_ended(&self, run: RunId) {
-        self.pending_ends.borrow_mut().push(PendingEnd::Run(run));
+    pub(super) fn has_ended(&self, run: RunId, at: Timestamp) {
+        self.pending_ends.borrow_mut().push(PendingEnd::Run(run, at));
     }
 
     pub(super) fn has_ended_whole(&self, array: ArrayId) {
@@ -264,10 +265,15 @@ impl Writer<'_> {
     /// Applies the effects of the ends of this transaction, on which `after` decides.
     pub fn follow_up(&self, after: impl Fn(&EndFacts) -> Vec<Effect>, now: Timestamp) -> StoreResult<()> {
         loop {
-            let ends = self.pending_ends.take();
+            let mut ends = self.pending_ends.take();
             if ends.is_empty() {
                 return Ok(());
             }
+            // In the order of the ends, so that a trigger counts from the last one.
+            ends.sort_by_key(|ended| match ended {
+                PendingEnd::Run(_, at) => (*at).min(now),
+                PendingEnd::Array(_) | PendingEnd::Count(_) | PendingEnd::Fires(_) => now,
+            });
             ends.into_iter().try_for_each(|ended| self.follow_end(ended, &after, now))?;
         }
     }
@@ -279,7 +285,7 @@ impl Writer<'_> {
         now: Timestamp,
     ) -> StoreResult<()> {
         let (job, run) = match ended {
-            PendingEnd::Run(run) => {
+            PendingEnd::Run(run, _) => {
                 let found = self.run_facts(run)?;
                 if let Some(array) = found.array {
                     self.count_array_run(array, &found)?;
@@ -293,11 +299,13 @@ impl Writer<'_> {
             PendingEnd::Fires(job) | PendingEnd::Count(job) => (job, None),
         };
         let at = run.as_ref().map_or(now, |run| run.finished_at);
-        let facts = self.end_facts(job, run.as_ref().map(|run| run.facts))?;
+        let facts = run.as_ref().map(|run| RunFacts { ended_at: run.finished_at.min(now), ..run.facts });
+        let facts = self.end_facts(job, facts)?;
         for effect in after(&facts) {
             match (effect, &run) {
                 (Effect::Settle, _) => self.settle_job(job, at)?,
                 (Effect::Disarm, _) => self.remove_fires(job)?,
+                (Effect::Rearm(trigger, next_at), _) => self.rearm_trigger(trigger, next_at)?,
                 (Effect::Wake, _) => self.wake_dependents(job)?,
                 (Effect::Call(when), Some(run)) => self.queue_callback(job, when, run.parent, now)?,
                 (Effect::Learn(mean), Some(run)) => self.set_mean_run(&run.queue, mean)?,
@@ -412,7 +420,7 @@ impl Reader<'_> {
             concat!(
                 "SELECT EXISTS (SELECT 1 FROM run WHERE job_id = job.id AND state <> 'finished')
                     OR EXISTS (SELECT 1 FROM array WHERE job_id = job.id AND finished_at IS NULL),
-                    EXISTS (SELECT 1 FROM trigger WHERE job_id = job.id AND ",
+                    EXISTS (SELECT 1 FROM trigger WHERE job_id = job.id AND awaits_end IS NULL AND ",
                 will_fire!(),
                 "), times IS NOT NULL FROM job WHERE id = ?1"
             ),
@@ -422,7 +430,9 @@ impl Reader<'_> {
         let times = if is_counting { self.times_facts(job)? } else { None };
         let is_part = run.is_some_and(|run| run.part == RunPart::Index);
         let has_dependents = !is_part && self.has_dependents(job)?;
-        Ok(EndFacts { run, has_run, has_fire, times, has_dependents })
+        let after_end = self.planned_after_end(job, run.map(|run| run.ended_at))?;
+        let has_other = !after_end.is_empty() && self.has_unfinished_fire(job)?;
+        Ok(EndFacts { run, has_run, has_fire, after_end, has_other, times, has_dependents })
     }
 
     /// Returns how many runs of a job may begin and have begun; `None`: any number.
@@ -466,6 +476,7 @@ impl Reader<'_> {
                 let started_at: Option<Timestamp> = row.get(8)?;
                 let facts = RunFacts {
                     outcome: row.get(4)?,
+                    ended_at: finished_at,
                     took: started_at.map(|_| finished_at.since(queued_at)),
                     output_bytes: row.get::<_, Option<i64>>(9)?.unwrap_or(0).cast_unsigned(),
                     mail: when.zip(format),
@@ -500,6 +511,7 @@ impl Reader<'_> {
                 let array: Option<ArrayId> = row.get(10)?;
                 let facts = RunFacts {
                     outcome: row.get(3)?,
+                    ended_at: finished_at,
                     took: started_at.map(|started_at| finished_at.since(started_at)),
                     output_bytes: row.get::<_, Option<i64>>(5)?.unwrap_or(0).cast_unsigned(),
                     mail: when.zip(format),

@@ -61,6 +61,8 @@ pub struct TriggerView {
     pub id: TriggerId,
     pub spec: TriggerSpec,
     pub next_at: Option<Timestamp>,
+    /// It fires next after the end of a run.
+    pub awaits_end: bool,
 }
 
 /// Conditions for jobs, all of which must hold.
@@ -104,7 +106,8 @@ const LIVE: &str = "job.id IN (
     SELECT job_id FROM run WHERE state <> 'finished'
     UNION ALL SELECT job_id FROM array WHERE finished_at IS NULL
     UNION ALL SELECT job_id FROM trigger WHERE next_at IS NOT NULL
-    UNION ALL SELECT job_id FROM trigger WHERE boot_id IS NOT NULL)";
+    UNION ALL SELECT job_id FROM trigger WHERE boot_id IS NOT NULL
+    UNION ALL SELECT job_id FROM trigger WHERE awaits_end IS NOT NULL AND awaits_end = 1)";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
     let (paused_at, done_at): (Option<Timestamp>, Option<Timestamp>) = (row.get(3)?, row.get(4)?);
@@ -238,7 +241,8 @@ impl Reader<'_> {
     /// Returns the triggers of a job, in the order in which they were added.
     pub fn triggers(&self, job: JobId) -> StoreResult<Vec<TriggerView>> {
         self.all(
-            "SELECT id, kind, expr, zone, at, period_us, delay_us, next_at FROM trigger
+            "SELECT id, kind, expr, zone, at, period_us, delay_us, next_at, ifnull(awaits_end, 0)
+             FROM trigger
              WHERE job_id = ?1 ORDER BY id",
             [job],
             trigger_view,
@@ -275,12 +279,13 @@ impl Reader<'_> {
         let ids = json_list(jobs);
         let limit = limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
         self.all(
-            "SELECT id, kind, expr, zone, at, period_us, delay_us, next_at, job_id FROM trigger
+            "SELECT id, kind, expr, zone, at, period_us, delay_us, next_at, ifnull(awaits_end, 0),
+                job_id FROM trigger
              WHERE next_at IS NOT NULL AND held = 0
                 AND (?1 = 0 OR job_id IN (SELECT value FROM json_each(?2)))
              ORDER BY next_at LIMIT ?3",
             params![!jobs.is_empty(), ids, limit],
-            |row| Ok((row.get(8)?, trigger_view(row)?)),
+            |row| Ok((row.get(9)?, trigger_view(row)?)),
         )
     }
 }
@@ -291,5 +296,10 @@ fn json_list(ids: &[JobId]) -> String {
 }
 
 fn trigger_view(row: &Row<'_>) -> rusqlite::Result<TriggerView> {
-    Ok(TriggerView { id: TriggerId(row.get(0)?), spec: trigger_spec(row, 1)?, next_at: row.get(7)? })
+    Ok(TriggerView {
+        id: TriggerId(row.get(0)?),
+        spec: trigger_spec(row, 1)?,
+        next_at: row.get(7)?,
+        awaits_end: row.get(8)?,
+    })
 }

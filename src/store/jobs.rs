@@ -190,12 +190,15 @@ impl Writer<'_> {
             TriggerSpec::At { at } => (None, None, Span::ZERO, Some(*at), None),
             TriggerSpec::Cron { expr, zone, delay } => (Some(expr), zone.as_ref(), *delay, None, None),
             TriggerSpec::Every { period, anchor } => (None, None, Span::ZERO, Some(*anchor), Some(*period)),
+            TriggerSpec::AfterEnd { period } => (None, None, Span::ZERO, None, Some(*period)),
         };
+        let awaits_end = matches!(trigger.spec, TriggerSpec::AfterEnd { .. }).then_some(0);
         let (kind, next_at, boot_id) = (trigger.spec.kind(), trigger.next_at, &trigger.boot_id);
         self.change(
-            "INSERT INTO trigger (job_id, kind, expr, zone, at, period_us, delay_us, next_at, held, boot_id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            params![job, kind, expr, zone, at, period, delay, next_at, held, boot_id],
+            "INSERT INTO trigger (job_id, kind, expr, zone, at, period_us, delay_us, next_at, held, boot_id,
+                awaits_end)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            params![job, kind, expr, zone, at, period, delay, next_at, held, boot_id, awaits_end],
         )
     }
 
@@ -323,6 +326,19 @@ impl Writer<'_> {
         self.change("UPDATE trigger SET next_at = ?2 WHERE id = ?1", params![trigger.0, next_at])
     }
 
+    /// Sets the next fire of a trigger that has waited for the end of a run.
+    pub(super) fn rearm_trigger(&self, trigger: TriggerId, next_at: Option<Timestamp>) -> StoreResult<()> {
+        self.change(
+            "UPDATE trigger SET next_at = ?2, awaits_end = 0 WHERE id = ?1",
+            params![trigger.0, next_at],
+        )
+    }
+
+    /// Lets a trigger that has fired wait for the end of a run.
+    pub(super) fn await_end(&self, trigger: TriggerId) -> StoreResult<()> {
+        self.change("UPDATE trigger SET next_at = NULL, awaits_end = 1 WHERE id = ?1", [trigger.0])
+    }
+
     /// Gives a job a name, which no other job may hold.
     pub fn rename_job(&self, job: JobId, name: &JobName) -> StoreResult<()> {
         let was = self.job_note(job)?.name;
@@ -363,7 +379,12 @@ impl Writer<'_> {
     }
 
     pub(super) fn remove_fires(&self, job: JobId) -> StoreResult<()> {
-        self.change("UPDATE trigger SET next_at = NULL, boot_id = NULL WHERE job_id = ?1", [job])
+        self.change(
+            "UPDATE trigger SET next_at = NULL, boot_id = NULL,
+                awaits_end = iif(awaits_end = 1, 0, awaits_end)
+             WHERE job_id = ?1",
+            [job],
+        )
     }
 
     /// Ends a waiting run, or requests a stop of a claimed one. `kill_now`: the stop signal is KILL.

@@ -6,10 +6,11 @@
 /// The condition that a trigger will fire again. A macro, because `concat!` takes no constants.
 macro_rules! will_fire {
     () => {
-        "(next_at IS NOT NULL OR boot_id IS NOT NULL)"
+        "(next_at IS NOT NULL OR boot_id IS NOT NULL OR awaits_end = 1)"
     };
 }
 
+mod after_end;
 mod apply;
 mod arrays;
 mod callbacks;

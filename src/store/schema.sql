@@ -113,17 +113,24 @@ CREATE TABLE trigger (
     expr TEXT,                              -- cron
     zone TEXT,                              -- cron; NULL: the system's, also when it changes
     delay_us INTEGER NOT NULL DEFAULT 0 CHECK (delay_us >= 0),      -- cron
-    at INTEGER,                             -- at: the instant; every: the anchor
+    at INTEGER,                             -- at: the instant; every: the anchor, if it has one
     period_us INTEGER CHECK (period_us > 0),
     next_at INTEGER,                        -- the first fire not yet accounted for; NULL: none
     held INTEGER NOT NULL CHECK (held IN (0, 1)),
     boot_id TEXT,                           -- @reboot: the boot of the last fire, or of the add
+    -- every, after the end of a run: 1 while it waits for that end. NULL: every other trigger.
+    awaits_end INTEGER CHECK (awaits_end IN (0, 1)),
     CHECK (kind <> 'cron' OR expr IS NOT NULL),
-    CHECK ((kind IN ('at', 'every')) = (at IS NOT NULL)),
+    CHECK (kind <> 'at' OR at IS NOT NULL),
+    CHECK (kind IN ('at', 'every') OR at IS NULL),
+    CHECK (kind <> 'every' OR (at IS NULL) = (awaits_end IS NOT NULL)),
+    CHECK (kind = 'every' OR awaits_end IS NULL),
+    CHECK (awaits_end IS NULL OR awaits_end = 0 OR next_at IS NULL),
     CHECK ((kind = 'every') = (period_us IS NOT NULL))
 ) STRICT;
 CREATE INDEX trigger_due ON trigger (held, next_at, job_id) WHERE next_at IS NOT NULL;
 CREATE INDEX trigger_job ON trigger (job_id);
+CREATE INDEX trigger_after_end ON trigger (job_id) WHERE awaits_end IS NOT NULL;
 CREATE INDEX trigger_boot ON trigger (job_id) WHERE boot_id IS NOT NULL;
 
 -- A fire of a job with an array. Its indices become runs as they start; `array_rest` has those that have not.

@@ -420,7 +420,9 @@ impl Reader<'_> {
         let condition = match which {
             PlannedAre::InSystemZone => "next_at > ?1 AND kind = 'cron' AND zone IS NULL".to_owned(),
             PlannedAre::Recurring => "next_at > ?1 AND kind <> 'at'".to_owned(),
-            PlannedAre::OfJob(job) => format!("ifnull(next_at > ?1, 1) AND job_id = {job}"),
+            PlannedAre::OfJob(job) => {
+                format!("ifnull(next_at > ?1, 1) AND ifnull(awaits_end, 0) = 0 AND job_id = {job}")
+            }
         };
         let mut statement = self.transaction.prepare(&format!(
             "SELECT trigger.id, kind, expr, zone, at, period_us, delay_us, next_at, job_id, job.start_at,
@@ -484,7 +486,13 @@ pub(super) fn trigger_spec(row: &Row<'_>, first: usize) -> rusqlite::Result<Trig
             zone: row.get(first + 2)?,
             delay: row.get(first + 5)?,
         },
-        TriggerKind::Every => TriggerSpec::Every { anchor: row.get(first + 3)?, period: row.get(first + 4)? },
+        TriggerKind::Every => {
+            let (anchor, period) = (row.get(first + 3)?, row.get(first + 4)?);
+            match anchor {
+                Some(anchor) => TriggerSpec::Every { period, anchor },
+                None => TriggerSpec::AfterEnd { period },
+            }
+        }
         TriggerKind::At | TriggerKind::Manual | TriggerKind::Retry | TriggerKind::Callback => {
             TriggerSpec::At { at: row.get(first + 3)? }
         }
@@ -495,9 +503,10 @@ pub(super) fn trigger_spec(row: &Row<'_>, first: usize) -> rusqlite::Result<Trig
 pub fn schedule_of(spec: &TriggerSpec, system_zone: &Zone) -> Compiled {
     let zone = match spec {
         TriggerSpec::Cron { zone: Some(name), .. } => Zone::read(name).map_err(|error| error.to_string())?,
-        TriggerSpec::Cron { zone: None, .. } | TriggerSpec::At { .. } | TriggerSpec::Every { .. } => {
-            system_zone.clone()
-        }
+        TriggerSpec::Cron { zone: None, .. }
+        | TriggerSpec::At { .. }
+        | TriggerSpec::Every { .. }
+        | TriggerSpec::AfterEnd { .. } => system_zone.clone(),
     };
     let schedule = compile(spec).map_err(|error| error.to_string())?;
     Ok((schedule, zone))

@@ -1,7 +1,7 @@
-//! Owns: the limits of a job's triggers: `--until`.
+//! Owns: the policies of a job's triggers: `--until`, `--after-end`.
 //! Never: which fires are due (see the simulation).
 
-use crate::harness::Home;
+use crate::harness::{Home, open_gate};
 
 #[test]
 fn no_fire_is_shown_at_or_after_the_end() {
@@ -14,7 +14,6 @@ fn no_fire_is_shown_at_or_after_the_end() {
     let shown = home.taskq(&["show", "a"]).answer().stdout;
     assert!(shown.contains("\nUntil:     2031-01-01 03:00:00 +0100\n"), "{shown}");
     assert_eq!(home.json(&["show", "a"])["job"]["until_at"], "2031-01-01T02:00:00Z");
-    home.taskq(&["export", "crontab", "a"]).answer();
     let line = home.taskq(&["export", "json", "a"]).answer().stdout;
     let other = Home::new();
     other.taskq(&["add", "--quiet", "--from", "-"]).stdin(line).gives(0, "1\n", "");
@@ -60,4 +59,43 @@ fn the_end_of_a_stored_job_can_be_moved_and_removed() {
     assert_eq!(home.json(&["show", "a"])["job"]["until_at"], "2031-01-01T02:00:00Z");
     home.taskq(&["set", "a", "--unset", "until"]).gives(0, &format!("until {two} → none\n"), "");
     assert_eq!(fires(), 50);
+}
+
+#[test]
+fn a_job_that_counts_from_the_end_of_its_run_fires_no_more_while_it_runs() {
+    let home = Home::with_daemon();
+    let gate = home.fifo("gate");
+    home.add(&["--name", "a", "--every", "1h", "--after-end", "-c", "read line < gate; true"]);
+    let trigger = || home.json(&["show", "a"])["job"]["triggers"][0].clone();
+    assert_eq!((&trigger()["every_ms"], &trigger()["after_end"]), (&3_600_000.into(), &true.into()));
+    assert_eq!(home.json(&["next", "a"])["fires"].as_array().expect("a list").len(), 1);
+    let first = trigger()["next_fire_at"].clone();
+    home.taskq(&["run", "a"]).gives(0, "1.1\n", "");
+    open_gate(&gate);
+    home.taskq(&["wait", "1.1"]).gives(0, "", "");
+    let (next, run) = (trigger()["next_fire_at"].clone(), home.json(&["runs", "a"])["runs"][0].clone());
+    let micros = |at: &serde_json::Value| at.as_str().expect("an instant")[14..].to_owned();
+    assert_eq!(micros(&next), micros(&run["finished_at"]), "an hour after the end");
+    assert_ne!(next, first);
+    let units = home.taskq(&["export", "systemd", "a"]).answer().stdout;
+    assert!(units.contains("\nOnActiveSec=1h\nOnUnitInactiveSec=1h\n"), "{units}");
+    let line = home.taskq(&["export", "json", "a"]).answer().stdout;
+    let other = Home::new();
+    other.taskq(&["add", "--quiet", "--from", "-"]).stdin(line).gives(0, "1\n", "");
+    assert_eq!(other.json(&["show", "a"])["job"]["triggers"][0]["after_end"], true);
+}
+
+#[test]
+fn only_an_interval_counts_from_the_end_of_a_run() {
+    let home = Home::new();
+    home.add(&["--name", "a", "--every", "1h", "true"]);
+    let line = r#"{"script":"true","every":"1h","anchor":"2031-01-01","after_end":true}"#;
+    let said = home.transcript(&[
+        &["add", "--after-end", "true"],
+        &["add", "--cron", "@daily", "--after-end", "true"],
+        &["set", "a", "--after-end"],
+        &["set", "a", "--every", "1h", "--after-end"],
+        &["export", "crontab", "a"],
+    ]);
+    insta::assert_snapshot!(said + &home.taskq(&["add", "--from", "-"]).stdin(line).transcript());
 }

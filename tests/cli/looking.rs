@@ -315,6 +315,7 @@ fn the_manual_has_every_key_of_jobs_triggers_and_runs() {
         .stdin("RANDOM_DELAY=30\n1 1 * * * true\n")
         .answer();
     home.add(&["--every", "1h", "true"]);
+    home.add(&["--every", "1h", "--after-end", "true"]);
     let jobs = home.json(&["list", "-a"]);
     let jobs = jobs["jobs"].as_array().expect("a list");
     assert_eq!(keys(&jobs[0]), keys_in_manual("A job"));

@@ -159,7 +159,7 @@ impl Audit {
             assert_eq!((begun, counted <= times), (counted, true), "the begun runs of job {job}");
             if begun == times {
                 for trigger in self.triggers.values_mut().filter(|trigger| trigger.job == job) {
-                    (trigger.next, trigger.boot, trigger.disturbed) = (None, None, true);
+                    trigger.disarm();
                 }
             }
         }
@@ -207,6 +207,7 @@ impl Audit {
         let changes = self.scan(ledger);
         let held: BTreeSet<i64> =
             self.db.triggers().iter().filter(|row| row.held).map(|row| row.id).collect();
+        let decided = self.rearm_reported(&changes, now);
         let mut owed: BTreeMap<i64, Vec<Owed>> = BTreeMap::new();
         for (id, trigger) in self.triggers.iter_mut().filter(|(id, _)| !held.contains(id)) {
             let due = trigger.take_due(now, system);
@@ -215,6 +216,7 @@ impl Audit {
                 trigger.boot = None;
             }
         }
+        self.rearm(&decided, now);
         for (old, new) in &changes {
             self.retries.check_time(old.as_ref(), new, now, &self.db);
         }
@@ -315,6 +317,7 @@ impl Audit {
             let trigger = &self.triggers[&row.id];
             assert_eq!(row.next_at, trigger.next, "next fire of trigger {}: {trigger:?}", row.id);
             let boot = trigger.boot.map(|boot| boot.to_string());
+            assert_eq!(row.awaits_end, trigger.awaits_end, "of trigger {}: {trigger:?}", row.id);
             assert_eq!(row.boot, boot, "the boot of trigger {}: {trigger:?}", row.id);
             let is_in_window = |at| trigger.window.contains(at);
             assert!(trigger.next.is_none_or(is_in_window), "a fire outside of its window: {trigger:?}");

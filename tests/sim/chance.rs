@@ -217,6 +217,7 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
     let when = (0..*rng.pick(&[0, 0, 1, 1, 1, 2, 3]))
         .map(|_| match rng.below(7) {
             0 => When::At(now + Span::from_micros(rng.span(1, 2 * pace.stretch))),
+            1 if rng.chance(400) => When::AfterEnd(rng.span(pace.finest, 40 * pace.finest)),
             1 | 2 => When::Every(rng.span(pace.finest, 40 * pace.finest)),
             3 if rng.chance(200) => When::Cron("@reboot", None),
             _ => {
@@ -254,7 +255,9 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
     }
     wish.job.retry = retries::random(world);
     wish.job.callbacks = callbacks::random(&mut world.rng);
-    wish.job.array = arrays::random(&mut world.rng);
+    // The end of an array is an end of its runs, which is checked by a world of its own.
+    let counts_from_end = wish.when.iter().any(|when| matches!(when, When::AfterEnd(_)));
+    wish.job.array = arrays::random(&mut world.rng).filter(|_| !counts_from_end);
     if wish.job.array.is_some() {
         // The mail about an array is checked by the engine's tests.
         wish.job.mail = None;

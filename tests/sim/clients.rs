@@ -28,6 +28,8 @@ pub enum When {
     Delayed(&'static str, u64),
     /// Every so many seconds.
     Every(u64),
+    /// So many seconds after the end of the last run.
+    AfterEnd(u64),
 }
 
 /// A job that a client wants to add.
@@ -135,6 +137,7 @@ impl World {
             When::At(at) => (TriggerSpec::At { at: *at }, None),
             When::Cron(expr, zone) => cron(expr, *zone, 0),
             When::Delayed(expr, delay) => cron(expr, None, *delay),
+            When::AfterEnd(seconds) => (TriggerSpec::AfterEnd { period: Span::from_seconds(*seconds) }, None),
             When::Every(seconds) => {
                 let period = Span::from_seconds(*seconds);
                 (TriggerSpec::Every { period, anchor: job.start.map_or(now, |start| start - period) }, None)
@@ -148,6 +151,7 @@ impl World {
             Schedule::At(at) if !job.window().contains(*at) => return None,
             Schedule::At(at) => Some(*at),
             Schedule::Reboot => None,
+            Schedule::AfterEnd { .. } if job.start.is_some() => job.start,
             _ => Some(first_fire(&schedule, zone, job.window(), now)?),
         };
         let mut model = Trigger {
@@ -159,6 +163,7 @@ impl World {
             missed: job.policy.missed,
             overlap: job.policy.overlap,
             next: None,
+            awaits_end: false,
             boot: is_reboot.then_some(self.boot),
             taken: Default::default(),
             fires: 0,
@@ -166,6 +171,7 @@ impl World {
         };
         match (&model.schedule, when) {
             (Schedule::At(at), _) => model.next = Some(*at),
+            (Schedule::AfterEnd { .. }, _) if job.start.is_some() => model.next = job.start,
             _ => model.replan(now, &self.zone),
         }
         Some((FirstFire { spec, next_at, boot_id: is_reboot.then(|| self.boot.to_string()) }, model))
@@ -208,7 +214,7 @@ impl World {
             Ok(())
         });
         for trigger in self.audit.triggers.values_mut().filter(|trigger| trigger.job == job) {
-            (trigger.next, trigger.boot, trigger.disturbed) = (None, None, true);
+            trigger.disarm();
         }
         self.wrote([]);
     }
@@ -225,8 +231,9 @@ impl World {
         let resumed = self
             .command(&format!("resume job {job}"), |writer, now| resume_job(writer, JobId(job), &zone, now));
         let mut owed: BTreeMap<i64, Vec<Owed>> = BTreeMap::new();
-        let is_swallowed =
-            |trigger: &Trigger| trigger.job == job && !matches!(trigger.schedule, Schedule::At(_));
+        let stays_due =
+            |trigger: &Trigger| matches!(trigger.schedule, Schedule::At(_) | Schedule::AfterEnd { .. });
+        let is_swallowed = |trigger: &Trigger| trigger.job == job && !stays_due(trigger);
         let triggers = self.audit.triggers.iter_mut().filter(|(_, trigger)| is_swallowed(trigger));
         for (id, trigger) in triggers.filter(|_| resumed == Ok(true)) {
             let due = trigger.take_due(now, &zone);
@@ -282,6 +289,7 @@ impl World {
     /// dies.
     fn wrote(&mut self, owed: impl IntoIterator<Item = (i64, Vec<Owed>)>) {
         let changes = self.audit.scan(&self.ledger);
+        self.audit.rearm(&changes, self.now());
         self.audit.settle_owed(&owed.into_iter().collect(), &changes);
         self.audit.check_standing();
         for (old, new) in &changes {

@@ -77,7 +77,8 @@ impl World {
         for trigger in self.audit.triggers.values_mut().filter(|trigger| is_new_boot(trigger.boot)) {
             trigger.boot(boot, now);
         }
-        self.audit.scan(&self.ledger);
+        let changes = self.audit.scan(&self.ledger);
+        self.audit.rearm(&changes, now);
         self.audit.check_standing();
         if self.dies() {
             return self.kill_daemon();

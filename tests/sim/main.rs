@@ -11,6 +11,7 @@ mod chance;
 mod clients;
 mod daemon;
 mod dependencies;
+mod ends;
 mod events;
 mod keeper;
 mod limits;

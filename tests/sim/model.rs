@@ -23,6 +23,8 @@ pub struct Trigger {
     pub overlap: Overlap,
     /// The first fire that no row accounts for.
     pub next: Option<Timestamp>,
+    /// It has fired, and fires again after the end of a run.
+    pub awaits_end: bool,
     /// For `@reboot`: the boot it was last considered in.
     pub boot: Option<u64>,
     /// The instants that have a row.
@@ -43,11 +45,37 @@ impl Trigger {
 
     /// Returns the first fire after `after` that has no row.
     pub fn next_after(&self, after: Timestamp, system: &Zone) -> Option<Timestamp> {
+        if let Schedule::AfterEnd { period } = self.schedule {
+            return self.after_end(period, after);
+        }
         let mut next = self.walk(after, system);
         while let Some(at) = next.filter(|at| self.taken.contains(at)) {
             next = self.walk(at, system);
         }
         next.filter(|at| self.window.until.is_none_or(|until| *at < until))
+    }
+
+    /// Returns its fire after a run that ended at `end`.
+    fn after_end(&self, period: Span, end: Timestamp) -> Option<Timestamp> {
+        let mut fire = (end + period).max(self.window.start.unwrap_or(end));
+        while self.taken.contains(&fire) {
+            fire = fire + Span::from_micros(1);
+        }
+        self.window.until.is_none_or(|until| fire < until).then_some(fire)
+    }
+
+    /// The last unfinished run of its job has ended.
+    pub fn run_ended(&mut self, end: Timestamp) {
+        if let Schedule::AfterEnd { period } = self.schedule
+            && (self.next.is_some() || self.awaits_end)
+        {
+            (self.next, self.awaits_end) = (self.after_end(period, end), false);
+        }
+    }
+
+    /// Its job is cancelled, or has had all its runs.
+    pub fn disarm(&mut self) {
+        (self.next, self.boot, self.awaits_end, self.disturbed) = (None, None, false, true);
     }
 
     fn walk(&self, after: Timestamp, system: &Zone) -> Option<Timestamp> {
@@ -58,7 +86,7 @@ impl Trigger {
                 let count = (after.as_micros() - anchor).max(0) / period + 1;
                 Some(Timestamp::from_micros(anchor + count * period))
             }
-            Schedule::Reboot => None,
+            Schedule::Reboot | Schedule::AfterEnd { .. } => None,
             Schedule::Cron(_) | Schedule::Delayed { .. } => {
                 self.schedule.next_after(after, self.zone(system))
             }
@@ -70,15 +98,21 @@ impl Trigger {
         let mut due = Vec::new();
         while let Some(at) = self.next.filter(|at| *at <= now) {
             due.push(at);
-            self.next = self.next_after(at, system);
+            self.awaits_end = matches!(self.schedule, Schedule::AfterEnd { .. });
+            self.next = if self.awaits_end { None } else { self.next_after(at, system) };
         }
         due
     }
 
+    /// Returns the first fire after `after` in its window.
+    fn first_after(&self, after: Timestamp, system: &Zone) -> Option<Timestamp> {
+        let start = self.window.start.filter(|_| !matches!(self.schedule, Schedule::AfterEnd { .. }));
+        self.next_after(start.map_or(after, |start| after.max(start - Span::from_micros(1))), system)
+    }
+
     /// Plans the coming fires again from `now`.
     pub fn replan(&mut self, now: Timestamp, system: &Zone) {
-        let from = self.window.start.map_or(now, |start| now.max(start - Span::from_micros(1)));
-        self.next = self.next_after(from, system);
+        self.next = self.first_after(now, system);
     }
 
     /// `@reboot`: the machine has started. It fires if that is in its window.
@@ -98,10 +132,6 @@ impl Trigger {
     /// The window of its job has changed.
     pub fn set_until(&mut self, until: Option<Timestamp>, (boot, now): (u64, Timestamp), system: &Zone) {
         let old = self.window;
-        let has_left = |trigger: &Self| {
-            let from = old.start.map_or(now, |start| now.max(start - Span::from_micros(1)));
-            trigger.next_after(from, system).is_some()
-        };
         if self.schedule == Schedule::Reboot {
             if old.until.is_some_and(|until| until <= now) {
                 self.boot = Some(boot);
@@ -109,7 +139,7 @@ impl Trigger {
             self.window.until = until;
             return;
         }
-        let is_cancelled = self.next.is_none() && has_left(self);
+        let is_cancelled = self.awaits_end || self.first_after(now, system).is_some();
         self.window.until = until;
         match self.next {
             Some(next) if until.is_none_or(|until| next < until) => {}

@@ -121,6 +121,7 @@ pub struct TriggerRow {
     pub next_at: Option<Timestamp>,
     pub held: bool,
     pub boot: Option<String>,
+    pub awaits_end: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -272,13 +273,14 @@ impl Database {
     }
 
     pub fn triggers(&self) -> Vec<TriggerRow> {
-        self.query("SELECT id, next_at, held, boot_id FROM trigger", &[], |row| {
+        self.query("SELECT id, next_at, held, boot_id, ifnull(awaits_end, 0) FROM trigger", &[], |row| {
             let next_at: Option<i64> = row.get(1)?;
             Ok(TriggerRow {
                 id: row.get(0)?,
                 next_at: next_at.map(Timestamp::from_micros),
                 held: row.get(2)?,
                 boot: row.get(3)?,
+                awaits_end: row.get(4)?,
             })
         })
     }
@@ -317,7 +319,7 @@ impl Database {
                 NOT EXISTS (SELECT 1 FROM run WHERE job_id = job.id AND state <> 'finished')
                 AND NOT EXISTS (SELECT 1 FROM array WHERE job_id = job.id AND finished_at IS NULL)
                 AND NOT EXISTS (SELECT 1 FROM trigger WHERE job_id = job.id
-                    AND (next_at IS NOT NULL OR boot_id IS NOT NULL)))";
+                    AND (next_at IS NOT NULL OR boot_id IS NOT NULL OR awaits_end = 1)))";
         self.query(sql, &[], |row| row.get(0))
     }
 

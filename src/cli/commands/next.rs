@@ -335,7 +335,11 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
     }
     let at = first_fire(&schedule, &zone, Window::default(), from).or(match schedule {
         Schedule::At(at) => Some(at),
-        Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => None,
+        Schedule::Cron(_)
+        | Schedule::Every { .. }
+        | Schedule::Reboot
+        | Schedule::AfterEnd { .. }
+        | Schedule::Delayed { .. } => None,
     });
     if let Some(note) = args.cron.as_deref().and_then(note_on_days) {
         context.output.talk(&note.to_string());
@@ -349,9 +353,11 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
     if fires.iter().all(|fire| fire.left_out().is_some()) && limit > 0 {
         context.output.talk(match schedule {
             Schedule::Reboot => "`@reboot` fires once after each boot of the machine",
-            Schedule::At(_) | Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Delayed { .. } => {
-                "it never fires"
-            }
+            Schedule::At(_)
+            | Schedule::Cron(_)
+            | Schedule::Every { .. }
+            | Schedule::AfterEnd { .. }
+            | Schedule::Delayed { .. } => "it never fires",
         });
     }
     let lines: String = fires

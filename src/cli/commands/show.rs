@@ -220,6 +220,9 @@ fn trigger_lines(found: &Found, reader: &Zone, now: Timestamp) -> (Vec<String>, 
         if let Some(at) = next_at {
             line.push_str(&format!(", next {} (in {})", zone.show(at), shown::span(at.since(now))));
         }
+        if trigger.awaits_end {
+            line.push_str(", waits for the end of a run");
+        }
         if let Some(marks) = marks {
             let marked = next_at.zip(marks.next);
             if let Some((at, daylight)) = marked {
@@ -242,7 +245,10 @@ fn whose(trigger: &TriggerSpec, triggers: usize, zone: &Zone, reader: &Zone) -> 
     let mut parts = Vec::new();
     match trigger {
         TriggerSpec::Cron { expr, .. } if triggers > 1 => parts.push(format!("cron {expr}")),
-        TriggerSpec::Cron { .. } | TriggerSpec::At { .. } | TriggerSpec::Every { .. } => {}
+        TriggerSpec::Cron { .. }
+        | TriggerSpec::At { .. }
+        | TriggerSpec::Every { .. }
+        | TriggerSpec::AfterEnd { .. } => {}
     }
     if zone.name() != reader.name() {
         parts.push(zone.name().to_owned());

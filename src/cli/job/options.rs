@@ -55,6 +55,14 @@ pub struct JobOptions {
     )]
     pub every: Vec<String>,
 
+    /// --every counts from the end of the last run
+    ///
+    /// The first fire is SPAN from now, or at --start. Then each one is
+    /// SPAN after the job has no unfinished run. A run of `taskq run`
+    /// counts too.
+    #[arg(long, verbatim_doc_comment, help_heading = "Triggers")]
+    pub after_end: bool,
+
     /// No fire before TIME; --every counts from it
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Triggers")]
     pub start: Option<String>,

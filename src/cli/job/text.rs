@@ -229,6 +229,12 @@ impl JobOptions {
                 delay: Span::ZERO,
             });
         }
+        if self.after_end && self.every.is_empty() {
+            return Err(Error::usage(what, "`--after-end` needs `--every`"));
+        }
+        if self.after_end && !self.anchor.is_empty() {
+            return Err(Error::usage(what, "`after_end` counts from the end of a run, not from an `anchor`"));
+        }
         if !self.anchor.is_empty() && self.anchor.len() != self.every.len() {
             return Err(Error::usage(what, "`anchor` needs as many times as `every` has spans"));
         }
@@ -237,6 +243,10 @@ impl JobOptions {
                 let error = self.unquoted(error, "--every", text, |text| parse_period(text).is_ok());
                 parse_failure(what, error)
             })?;
+            if self.after_end {
+                specs.push(TriggerSpec::AfterEnd { period });
+                continue;
+            }
             let anchor = match self.anchor.get(index) {
                 Some(text) => {
                     parse_instant(text, here.now, zone).map_err(|error| parse_failure(what, error))?
@@ -309,6 +319,8 @@ fn first_of(spec: TriggerSpec, zone: &Zone, window: Window, now: Timestamp, what
         (Schedule::Reboot, _) => {
             return Ok(FirstFire { spec, next_at: None, boot_id: Some(machine::boot_id()) });
         }
+        (Schedule::AfterEnd { .. }, _) if window.start.is_some() => window.start,
+        (Schedule::AfterEnd { .. }, _) => first_fire(&schedule, zone, window, now),
         (Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Delayed { .. }, _) => {
             first_fire(&schedule, zone, window, now)
         }

@@ -108,6 +108,8 @@ pub struct TriggerJson {
     cron: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     every_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_end: Option<bool>,
     tz: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delay_ms: Option<u64>,
@@ -150,6 +152,7 @@ impl From<&TriggerView> for TriggerJson {
             at: None,
             cron: None,
             every_ms: None,
+            after_end: None,
             tz: None,
             delay_ms: None,
             next_fire_at: trigger.next_at,
@@ -162,6 +165,9 @@ impl From<&TriggerView> for TriggerJson {
                 json.delay_ms = Some(delay.as_millis()).filter(|delay| *delay > 0);
             }
             TriggerSpec::Every { period, .. } => json.every_ms = Some(period.as_millis()),
+            TriggerSpec::AfterEnd { period } => {
+                (json.every_ms, json.after_end) = (Some(period.as_millis()), Some(true));
+            }
         }
         json
     }

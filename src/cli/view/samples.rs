@@ -56,7 +56,7 @@ pub fn cron_job(id: i64, name: &str, (expr, zone): (&str, Option<&str>), next: &
         zone: zone.map(str::to_owned),
         delay: Span::from_seconds(0),
     };
-    let trigger = TriggerView { id: TriggerId(id), spec, next_at: Some(at(next)) };
+    let trigger = TriggerView { id: TriggerId(id), spec, next_at: Some(at(next)), awaits_end: false };
     let last = Some((RunId { job: JobId(id), number: 1 }, Outcome::Success, at(next)));
     JobView {
         last,

@@ -33,6 +33,7 @@ pub fn trigger_text(trigger: &TriggerSpec, zone: &Zone) -> String {
             format!("cron {expr}{zone}{}", later(*delay))
         }
         TriggerSpec::Every { period, .. } => format!("every {period}"),
+        TriggerSpec::AfterEnd { period } => format!("every {period} after end"),
     }
 }
 
@@ -43,6 +44,7 @@ fn trigger_cell(trigger: &TriggerSpec, next_at: Option<Timestamp>, times: &Times
         TriggerSpec::At { at } => format!("at {}", times.show(*at)),
         TriggerSpec::Cron { expr, delay, .. } => format!("cron {expr}{}", later(*delay)),
         TriggerSpec::Every { period, .. } => format!("every {period}"),
+        TriggerSpec::AfterEnd { period } => format!("every {period} after end"),
     }
 }
 

@@ -122,7 +122,11 @@ fn compare_at_the_end_of(year: i64, schedules: &[(String, Schedule, Option<&Zone
 fn elapses_at(schedule: &Schedule, fire: Timestamp, zone: &Zone) -> bool {
     match schedule {
         Schedule::Cron(pattern) => !is_left_out(pattern, fire.as_seconds(), zone),
-        Schedule::At(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => true,
+        Schedule::At(_)
+        | Schedule::Every { .. }
+        | Schedule::Reboot
+        | Schedule::AfterEnd { .. }
+        | Schedule::Delayed { .. } => true,
     }
 }
 

@@ -96,7 +96,11 @@ pub(super) fn seven_fields() -> impl Strategy<Value = String> {
 pub(super) fn pattern(schedule: &Schedule) -> &Pattern {
     match schedule {
         Schedule::Cron(pattern) => pattern,
-        Schedule::At(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => {
+        Schedule::At(_)
+        | Schedule::Every { .. }
+        | Schedule::Reboot
+        | Schedule::AfterEnd { .. }
+        | Schedule::Delayed { .. } => {
             panic!("not an expression")
         }
     }

@@ -184,6 +184,7 @@ impl Writer<'_> {
         match &trigger.spec {
             TriggerSpec::At { at } => Err(format!("`--at {at}`")),
             TriggerSpec::Every { period, .. } => Err(format!("`--every {period}`")),
+            TriggerSpec::AfterEnd { period } => Err(format!("`--every {period} --after-end`")),
             TriggerSpec::Cron { expr, .. } if trigger.spec.is_boot() => Ok(expr.clone()),
             TriggerSpec::Cron { expr, .. } if expr.split(' ').count() > 5 => {
                 Err(format!("`--cron '{expr}'`: seconds"))

@@ -42,6 +42,8 @@ struct Triggers {
     cron: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     every: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    after_end: bool,
     /// One for each `every`, so that it keeps its phase.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     anchor: Vec<Timestamp>,
@@ -118,6 +120,10 @@ fn triggers(exported: &ExportedJob, warnings: &mut ExportWarnings) -> Result<Tri
                     warnings.drop_option(&exported.job, format_args!("JSON cannot say a delay of {delay}"));
                 }
                 triggers.cron.push(expr.clone());
+            }
+            TriggerSpec::AfterEnd { period } => {
+                triggers.every.push(sayable(*period, "every")?);
+                triggers.after_end = true;
             }
             TriggerSpec::Every { period, anchor } => {
                 triggers.every.push(sayable(*period, "every")?);

@@ -132,7 +132,7 @@ fn coming(
 ) -> Option<Vec<Trigger>> {
     let window = job.definition.window();
     let mut triggers = Vec::new();
-    for TriggerView { spec, next_at, .. } in &job.triggers {
+    for TriggerView { spec, next_at, awaits_end, .. } in &job.triggers {
         let compiled: Compiled = schedule_of(spec, system_zone);
         let (schedule, zone) = match compiled {
             Ok(compiled) => compiled,
@@ -147,6 +147,7 @@ fn coming(
                 schedule == Schedule::Reboot && !window.has_ended(now)
                     || first_fire(&schedule, &zone, window, now).is_some()
             }
+            TriggerSpec::AfterEnd { .. } => next_at.is_some() || *awaits_end,
             TriggerSpec::Every { .. } => first_fire(&schedule, &zone, window, now).is_some(),
         };
         if is_coming {

@@ -71,7 +71,7 @@ fn job_units(
             "\n# {unit}.timer\n[Unit]\nDescription=Timer of taskq {description}\n\n[Timer]\n"
         ));
         for line in calendar {
-            text.push_str(&format!("OnCalendar={line}\n"));
+            text.push_str(&format!("{line}\n"));
         }
         let persistent = job.definition.policy.missed.mode != MissedMode::Skip;
         text.push_str(&format!("AccuracySec=1us\nPersistent={persistent}\n"));
@@ -130,9 +130,13 @@ fn of_trigger(trigger: &Trigger) -> Option<Vec<String>> {
         // systemd does not know zones in POSIX notation, which have no name.
         TriggerSpec::Cron { zone: Some(zone), .. } if Zone::named(zone).is_err() => return None,
         TriggerSpec::Cron { zone, .. } => zone.as_deref(),
+        TriggerSpec::AfterEnd { period } => {
+            return Some(vec![format!("OnActiveSec={period}"), format!("OnUnitInactiveSec={period}")]);
+        }
         TriggerSpec::At { .. } | TriggerSpec::Every { .. } => None,
     };
-    trigger.schedule.on_calendar(zone)
+    let lines = trigger.schedule.on_calendar(zone)?;
+    Some(lines.into_iter().map(|line| format!("OnCalendar={line}")).collect())
 }
 
 fn unsayable(trigger: &Trigger) -> String {
@@ -140,6 +144,7 @@ fn unsayable(trigger: &Trigger) -> String {
         TriggerSpec::At { at } => format!("`--at {at}`"),
         TriggerSpec::Cron { delay, .. } if *delay != Span::ZERO => format!("a delay of {delay}"),
         TriggerSpec::Cron { zone, .. } => format!("`--tz {}`", zone.as_deref().unwrap_or_default()),
+        TriggerSpec::AfterEnd { period } => format!("`--every {period} --after-end`"),
         TriggerSpec::Every { period, .. } => {
             format!("`--every {period}`, whose times differ from day to day and week to week")
         }
