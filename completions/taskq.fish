@@ -64,6 +64,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l cron -d 'Run when th
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l every -d 'Run every SPAN, counted from now (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l start -d 'No fire before TIME; --every counts from it' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l until -d 'No fire at or after TIME; default: no end' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l jitter -d 'Fire up to SPAN later, always by the same delay' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l times -d 'Fire until N of its runs have begun; default: always' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l tz -d 'Read the triggers in ZONE, for example Europe/Berlin' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -s c -d 'Run SCRIPT by /bin/sh -c' -r
@@ -247,6 +248,7 @@ array\t''
 each\t''
 env-file\t''
 grace\t''
+jitter\t''
 kill-after\t''
 log-limit\t''
 mail\t''
@@ -272,6 +274,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l cron -d 'Run when th
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l every -d 'Run every SPAN, counted from now (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l start -d 'No fire before TIME; --every counts from it' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l until -d 'No fire at or after TIME; default: no end' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l jitter -d 'Fire up to SPAN later, always by the same delay' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l times -d 'Fire until N of its runs have begun; default: always' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l tz -d 'Read the triggers in ZONE, for example Europe/Berlin' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -s c -d 'Run SCRIPT by /bin/sh -c' -r

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::run::words;
-use super::{After, Array, Callbacks, JobName, Policy, QueueName, Retry, Size, Tag, Timestamp, Window};
+use super::{After, Array, Callbacks, JobName, Policy, QueueName, Retry, Size, Span, Tag, Timestamp, Window};
 
 /// The command of a job, in bytes: arguments and scripts need not be UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -126,6 +126,8 @@ pub struct NewJob {
     pub start: Option<Timestamp>,
     /// No fire at or after this instant.
     pub until: Option<Timestamp>,
+    /// Its fires are later by a delay below this, which is fixed for the job and the machine.
+    pub jitter: Option<Span>,
     pub queue: QueueName,
     /// -100 to 100, higher first.
     pub priority: i32,
@@ -166,6 +168,7 @@ impl NewJob {
             times: None,
             start: None,
             until: None,
+            jitter: None,
             queue: QueueName::default(),
             priority: 0,
             policy: Policy::default(),

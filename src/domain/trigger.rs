@@ -10,8 +10,10 @@ use super::{Span, Timestamp, TriggerKind};
 pub enum TriggerSpec {
     /// `--at`: once.
     At {
-        /// The instant of the fire.
+        /// The instant of the fire, without the delay.
         at: Timestamp,
+        /// The fire is this much later (`--jitter`).
+        delay: Span,
     },
     /// `--cron`: a crontab(5) expression, a nickname, or six or seven fields.
     Cron {
@@ -19,7 +21,7 @@ pub enum TriggerSpec {
         expr: String,
         /// The IANA name of the zone; `None`: the system's zone, also when it changes.
         zone: Option<String>,
-        /// Each fire is this long after an instant of the expression (cronie's `RANDOM_DELAY`).
+        /// Each fire is this long after an instant of the expression (`--jitter`, cronie's `RANDOM_DELAY`).
         delay: Span,
     },
     /// `--every`: at `anchor` + n × `period` for n ≥ 1. With `--start`, the anchor is one period before it.
@@ -28,12 +30,16 @@ pub enum TriggerSpec {
         period: Span,
         /// The instant before the first fire. It is not a fire itself.
         anchor: Timestamp,
+        /// Each fire is this much later (`--jitter`).
+        delay: Span,
     },
     /// `--every` with `--after-end`: this long after the last run has ended. Its first fire is at the start,
     /// or one period after the add.
     AfterEnd {
         /// The real time from the end of a run to the next fire.
         period: Span,
+        /// Each fire is this much later (`--jitter`).
+        delay: Span,
     },
 }
 
@@ -69,6 +75,28 @@ impl TriggerSpec {
             Self::Cron { .. } => TriggerKind::Cron,
             Self::Every { .. } | Self::AfterEnd { .. } => TriggerKind::Every,
         }
+    }
+
+    /// Returns by how much its fires are later than their nominal times.
+    pub fn delay(&self) -> Span {
+        match self {
+            Self::At { delay, .. }
+            | Self::Cron { delay, .. }
+            | Self::Every { delay, .. }
+            | Self::AfterEnd { delay, .. } => *delay,
+        }
+    }
+
+    /// Returns the same trigger with another delay. A boot has none.
+    pub fn delayed(mut self, by: Span) -> Self {
+        let is_boot = self.is_boot();
+        match &mut self {
+            Self::At { delay, .. }
+            | Self::Cron { delay, .. }
+            | Self::Every { delay, .. }
+            | Self::AfterEnd { delay, .. } => *delay = if is_boot { Span::ZERO } else { by },
+        }
+        self
     }
 
     /// Returns whether it fires after each boot of the machine.

@@ -15,18 +15,23 @@ const FIELDS_ACCEPTED: &str =
 /// If the expression is not valid, or the period is zero. taskq stores neither.
 pub fn compile(spec: &TriggerSpec) -> Result<Schedule, ParseError> {
     match spec {
-        TriggerSpec::At { at } => Ok(Schedule::At(*at)),
+        TriggerSpec::At { at, delay } => Ok(Schedule::At(*at + *delay)),
         TriggerSpec::Cron { expr, zone: _, delay } => Ok(match parse_cron(expr)? {
             // Only the daemon knows when the machine has started, so nothing can be delayed here.
             Schedule::Reboot => Schedule::Reboot,
             schedule if *delay == Span::ZERO => schedule,
             schedule => Schedule::Delayed { of: Box::new(schedule), by: *delay },
         }),
-        TriggerSpec::Every { period: Span::ZERO, .. } | TriggerSpec::AfterEnd { period: Span::ZERO } => {
+        TriggerSpec::Every { period: Span::ZERO, .. } | TriggerSpec::AfterEnd { period: Span::ZERO, .. } => {
             Err(ParseError::new("a period of `0s` never passes".to_owned()))
         }
-        TriggerSpec::AfterEnd { period } => Ok(Schedule::AfterEnd { period: *period }),
-        TriggerSpec::Every { period, anchor } => Ok(Schedule::Every { period: *period, anchor: *anchor }),
+        TriggerSpec::AfterEnd { period, delay } => {
+            let period = Span::from_micros(period.as_micros().saturating_add(delay.as_micros()));
+            Ok(Schedule::AfterEnd { period })
+        }
+        TriggerSpec::Every { period, anchor, delay } => {
+            Ok(Schedule::Every { period: *period, anchor: *anchor + *delay })
+        }
     }
 }
 

@@ -42,6 +42,7 @@ const COLUMNS: &[DefinitionColumn] = &[
     ("times", |job| value(&job.times)),
     ("start_at", |job| value(&job.start)),
     ("until_at", |job| value(&job.until)),
+    ("jitter_us", |job| value(&job.jitter)),
     ("on_success", |job| value(&job.callbacks.success)),
     ("on_failure", |job| value(&job.callbacks.failure)),
     ("on_finish", |job| value(&job.callbacks.finish)),
@@ -87,6 +88,7 @@ pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
         times: row.get(take(1))?,
         start: row.get(take(1))?,
         until: row.get(take(1))?,
+        jitter: row.get(take(1))?,
         callbacks: Callbacks {
             success: row.get(take(1))?,
             failure: row.get(take(1))?,

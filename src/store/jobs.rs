@@ -186,12 +186,13 @@ impl Writer<'_> {
     }
 
     pub(super) fn insert_trigger(&self, job: JobId, trigger: &FirstFire, held: bool) -> StoreResult<()> {
-        let (expr, zone, delay, at, period) = match &trigger.spec {
-            TriggerSpec::At { at } => (None, None, Span::ZERO, Some(*at), None),
-            TriggerSpec::Cron { expr, zone, delay } => (Some(expr), zone.as_ref(), *delay, None, None),
-            TriggerSpec::Every { period, anchor } => (None, None, Span::ZERO, Some(*anchor), Some(*period)),
-            TriggerSpec::AfterEnd { period } => (None, None, Span::ZERO, None, Some(*period)),
+        let (expr, zone, at, period) = match &trigger.spec {
+            TriggerSpec::At { at, .. } => (None, None, Some(*at), None),
+            TriggerSpec::Cron { expr, zone, .. } => (Some(expr), zone.as_ref(), None, None),
+            TriggerSpec::Every { period, anchor, .. } => (None, None, Some(*anchor), Some(*period)),
+            TriggerSpec::AfterEnd { period, .. } => (None, None, None, Some(*period)),
         };
+        let delay = trigger.spec.delay();
         let awaits_end = matches!(trigger.spec, TriggerSpec::AfterEnd { .. }).then_some(0);
         let (kind, next_at, boot_id) = (trigger.spec.kind(), trigger.next_at, &trigger.boot_id);
         self.change(
@@ -331,6 +332,16 @@ impl Writer<'_> {
         self.change(
             "UPDATE trigger SET next_at = ?2, awaits_end = 0 WHERE id = ?1",
             params![trigger.0, next_at],
+        )
+    }
+
+    /// Changes the delay of a job's triggers, but for `@reboot`. Nominal times that have fired do not fire
+    /// again.
+    pub fn set_delay(&self, job: JobId, delay: Span) -> StoreResult<()> {
+        self.change(
+            "UPDATE trigger SET next_at = next_at - delay_us + ?2, delay_us = ?2
+             WHERE job_id = ?1 AND expr IS NOT '@reboot'",
+            params![job, delay],
         )
     }
 

@@ -59,6 +59,7 @@ CREATE TABLE job (
     begun INTEGER NOT NULL DEFAULT 0 CHECK (begun >= 0),    -- counted only with `times`
     start_at INTEGER,
     until_at INTEGER,
+    jitter_us INTEGER CHECK (jitter_us > 0),                        -- the delay of its triggers is below it
     on_success BLOB,                        -- callbacks: scripts for sh
     on_failure BLOB,
     on_finish BLOB,
@@ -112,7 +113,7 @@ CREATE TABLE trigger (
         ('at', 'cron', 'calendar', 'every', 'path', 'job', 'emit', 'stream', 'state')),
     expr TEXT,                              -- cron
     zone TEXT,                              -- cron; NULL: the system's, also when it changes
-    delay_us INTEGER NOT NULL DEFAULT 0 CHECK (delay_us >= 0),      -- cron
+    delay_us INTEGER NOT NULL DEFAULT 0 CHECK (delay_us >= 0),      -- each fire is so much later
     at INTEGER,                             -- at: the instant; every: the anchor, if it has one
     period_us INTEGER CHECK (period_us > 0),
     next_at INTEGER,                        -- the first fire not yet accounted for; NULL: none

@@ -489,12 +489,12 @@ pub(super) fn trigger_spec(row: &Row<'_>, first: usize) -> rusqlite::Result<Trig
         TriggerKind::Every => {
             let (anchor, period) = (row.get(first + 3)?, row.get(first + 4)?);
             match anchor {
-                Some(anchor) => TriggerSpec::Every { period, anchor },
-                None => TriggerSpec::AfterEnd { period },
+                Some(anchor) => TriggerSpec::Every { period, anchor, delay: row.get(first + 5)? },
+                None => TriggerSpec::AfterEnd { period, delay: row.get(first + 5)? },
             }
         }
         TriggerKind::At | TriggerKind::Manual | TriggerKind::Retry | TriggerKind::Callback => {
-            TriggerSpec::At { at: row.get(first + 3)? }
+            TriggerSpec::At { at: row.get(first + 3)?, delay: row.get(first + 5)? }
         }
     })
 }

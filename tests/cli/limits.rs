@@ -1,4 +1,4 @@
-//! Owns: the policies of a job's triggers: `--until`, `--after-end`.
+//! Owns: the policies of a job's triggers: `--until`, `--after-end`, `--jitter`.
 //! Never: which fires are due (see the simulation).
 
 use crate::harness::{Home, open_gate};
@@ -98,4 +98,65 @@ fn only_an_interval_counts_from_the_end_of_a_run() {
         &["export", "crontab", "a"],
     ]);
     insta::assert_snapshot!(said + &home.taskq(&["add", "--from", "-"]).stdin(line).transcript());
+}
+
+/// Returns the times of the coming fires of `a`, in seconds since `from`.
+fn seconds_since(home: &Home, from: &str) -> Vec<i64> {
+    let at = |text: &str| text.parse::<chrono::DateTime<chrono::Utc>>().expect("an instant").timestamp();
+    let fires = home.json(&["next", "a", "-n", "2"])["fires"].as_array().expect("a list").clone();
+    fires.iter().map(|fire| at(fire["at"].as_str().expect("an instant")) - at(from)).collect()
+}
+
+#[test]
+fn a_delay_is_fixed_and_is_shown() {
+    let home = Home::new();
+    let options = ["--jitter", "1h", "--tz", "UTC", "--start", "2031-01-01"];
+    home.add(&[&["--name", "a", "--cron", "0 12 * * *"], &options[..], &["true"]].concat());
+    let job = || home.json(&["show", "a"])["job"].clone();
+    let delay = job()["triggers"][0]["delay_ms"].as_i64().expect("it has one") / 1_000;
+    assert!((1..3_600).contains(&delay));
+    assert_eq!(seconds_since(&home, "2031-01-01T12:00:00Z"), [delay, delay + 86_400]);
+    let shown = home.taskq(&["show", "a"]).answer().stdout;
+    assert!(shown.contains("\nJitter:    up to 1h later, here "), "{shown}");
+    // Another trigger of the job has the same delay, and so has the job elsewhere on this machine.
+    home.taskq(&["set", "a", "--at", "2031-01-01 12:00", "--tz", "UTC"]).answer();
+    assert_eq!(seconds_since(&home, "2031-01-01T12:00:00Z"), [delay]);
+    let line = home.taskq(&["export", "json", "a"]).answer().stdout;
+    assert!(line.contains(r#""at":["2031-01-01T12:00:00Z"]"#) && line.contains(r#""jitter":"1h""#), "{line}");
+    let other = Home::new();
+    other.taskq(&["add", "--quiet", "--from", "-"]).stdin(line).gives(0, "1\n", "");
+    assert_eq!(seconds_since(&other, "2031-01-01T12:00:00Z"), [delay]);
+    let units = home.taskq(&["export", "systemd", "a"]).answer().stdout;
+    assert!(
+        units
+            .contains("\nOnCalendar=2031-01-01 12:00:00 UTC\nRandomizedDelaySec=1h\nFixedRandomDelay=true\n"),
+        "{units}"
+    );
+}
+
+#[test]
+fn a_new_jitter_moves_the_coming_fires_of_the_triggers_that_a_job_has() {
+    let home = Home::new();
+    home.add(&["--name", "a", "--every", "1d", "--start", "2031-01-01T00:00:00Z", "true"]);
+    let changed = home.taskq(&["set", "a", "--jitter", "1h"]).answer().stdout;
+    assert!(changed.contains("jitter none → 1h\n") && changed.contains(" later\n"), "{changed}");
+    let [first, second] = seconds_since(&home, "2031-01-01T00:00:00Z")[..] else { panic!("two") };
+    assert!((1..3_600).contains(&first) && second == first + 86_400);
+    home.taskq(&["set", "a", "--unset", "jitter"]).answer();
+    assert_eq!(seconds_since(&home, "2031-01-01T00:00:00Z"), [0, 86_400]);
+}
+
+#[test]
+fn a_jitter_that_means_nothing_is_refused() {
+    let home = Home::new();
+    home.add(&["--name", "now", "true"]);
+    home.add(&["--name", "a", "--at", "2031-01-01 12:00", "--until", "2031-01-01 12:00:01", "true"]);
+    insta::assert_snapshot!(home.transcript(&[
+        &["add", "--jitter", "1h", "true"],
+        &["add", "--every", "1h", "--jitter", "0s", "true"],
+        &["add", "--every", "1h", "--jitter", "often", "true"],
+        &["add", "--cron", "@reboot", "--jitter", "1h", "true"],
+        &["set", "now", "--jitter", "1h"],
+        &["set", "a", "--jitter", "300d"],
+    ]));
 }

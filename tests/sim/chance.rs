@@ -246,6 +246,7 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
     let begin = wish.job.start.unwrap_or(now);
     let has_end = !wish.when.is_empty() && rng.chance(250);
     wish.job.until = has_end.then(|| begin + Span::from_micros(rng.span(1, 4 * pace.stretch)));
+    wish.job.jitter = rng.chance(200).then(|| Span::from_micros(rng.span(1, pace.stretch)));
     wish.job.times = (!wish.when.is_empty() && rng.chance(250)).then(|| *rng.pick(&[1, 1, 2, 3, 20]));
     wish.job.queue = rng.pick(&QUEUES).parse().expect("a name");
     wish.job.priority = if rng.chance(300) { rng.below(5) as i32 - 2 } else { 0 };

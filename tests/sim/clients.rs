@@ -134,14 +134,21 @@ impl World {
             (TriggerSpec::Cron { expr, zone: zone.map(str::to_owned), delay }, zone)
         };
         let (spec, zone_name) = match when {
-            When::At(at) => (TriggerSpec::At { at: *at }, None),
+            When::At(at) => (TriggerSpec::At { at: *at, delay: Span::ZERO }, None),
             When::Cron(expr, zone) => cron(expr, *zone, 0),
             When::Delayed(expr, delay) => cron(expr, None, *delay),
-            When::AfterEnd(seconds) => (TriggerSpec::AfterEnd { period: Span::from_seconds(*seconds) }, None),
+            When::AfterEnd(seconds) => {
+                (TriggerSpec::AfterEnd { period: Span::from_seconds(*seconds), delay: Span::ZERO }, None)
+            }
             When::Every(seconds) => {
                 let period = Span::from_seconds(*seconds);
-                (TriggerSpec::Every { period, anchor: job.start.map_or(now, |start| start - period) }, None)
+                let anchor = job.start.map_or(now, |start| start - period);
+                (TriggerSpec::Every { period, anchor, delay: Span::ZERO }, None)
             }
+        };
+        let spec = match job.jitter {
+            Some(jitter) => spec.delayed(jitter),
+            None => spec,
         };
         let schedule = compile(&spec).expect("valid");
         let own_zone = zone_name.map(|name| Zone::named(name).expect("a zone"));
@@ -151,7 +158,9 @@ impl World {
             Schedule::At(at) if !job.window().contains(*at) => return None,
             Schedule::At(at) => Some(*at),
             Schedule::Reboot => None,
-            Schedule::AfterEnd { .. } if job.start.is_some() => job.start,
+            Schedule::AfterEnd { .. } if let Some(start) = job.start => {
+                Some(start + spec.delay()).filter(|at| job.window().contains(*at)).map(Some)?
+            }
             _ => Some(first_fire(&schedule, zone, job.window(), now)?),
         };
         let mut model = Trigger {
@@ -171,7 +180,7 @@ impl World {
         };
         match (&model.schedule, when) {
             (Schedule::At(at), _) => model.next = Some(*at),
-            (Schedule::AfterEnd { .. }, _) if job.start.is_some() => model.next = job.start,
+            (Schedule::AfterEnd { .. }, _) if job.start.is_some() => model.next = next_at,
             _ => model.replan(now, &self.zone),
         }
         Some((FirstFire { spec, next_at, boot_id: is_reboot.then(|| self.boot.to_string()) }, model))

@@ -8,6 +8,7 @@ use crate::cli::args::words;
 use crate::cli::context::{Context, Failure};
 use crate::cli::import::stored::refuse_line;
 use crate::cli::job::change::Unset;
+use crate::cli::job::jitter;
 use crate::cli::job::options::JobOptions;
 use crate::cli::job::text::{Caller, refused_end};
 use crate::cli::target::{find_job, find_queue};
@@ -16,7 +17,7 @@ use crate::cli::view::options::option_texts;
 use crate::cli::view::tables::trigger_text;
 use crate::cli::zone::system_zone;
 use crate::daemon::{follow_new_window, refused_change};
-use crate::domain::{JobId, NewJob, TriggerSpec, Word};
+use crate::domain::{JobId, NewJob, Span, TriggerSpec, Word};
 use crate::error::{Error, Result};
 use crate::schedule::Zone;
 use crate::shown;
@@ -105,6 +106,7 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
         refuse_unchangeable(writer, id, &what)?;
         let (mut old, specs) = writer.definition(id)?;
         let view = writer.job(id)?;
+        old.name = view.definition.name.clone();
         (old.tags, old.after) = (view.definition.tags.clone(), view.definition.after.clone());
         let mut new = old.clone();
         unset.iter().for_each(|option| option.apply(&mut new));
@@ -114,17 +116,19 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
             let refused = refused_change(writer, id, &name, &new.after.dependencies, &what)?;
             refused.map_or(Ok(()), Err)?;
         }
-        if view.triggers.is_empty() && triggers.is_none() && new.until.is_some() {
-            return Err(Error::usage(&what, "`--until` needs a job with a trigger").into());
-        }
-        let mut changes = changes((&old, &specs), (&new, triggers.as_deref()), &here.zone);
+        refuse_without_trigger(&new, triggers.is_some() || !view.triggers.is_empty(), &what)?;
+        let (new_specs, delay) = new_specs((&old, &specs), &new, triggers.as_deref());
+        let mut changes = changes((&old, &specs), (&new, &new_specs), &here.zone);
         if first {
             let new = Some(format!("first in queue {}", new.queue));
             changes.push(ChangeJson { key: "place", old: None, new });
         }
         let options = changes.iter().map(|change| change.key.replace('_', "-").into()).collect();
         store(writer, (id, old.has_items), (&new, options), triggers)?;
-        if old.window() != new.window() {
+        if let Some(delay) = delay {
+            writer.set_delay(id, delay)?;
+        }
+        if old.window() != new.window() || delay.is_some() {
             follow_window(writer, &view, &here, &what)?;
         }
         if first && !writer.put_first(id)? {
@@ -140,6 +144,31 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
         context.output.answer(&changes.iter().map(line).collect::<String>())?;
     }
     Ok(0)
+}
+
+/// Refuses the limits of triggers for a job without any.
+fn refuse_without_trigger(job: &NewJob, has_trigger: bool, what: &str) -> Result<()> {
+    let given = [("--until", job.until.is_some()), ("--jitter", job.jitter.is_some())];
+    match given.into_iter().find(|(_, is_given)| *is_given && !has_trigger) {
+        Some((option, _)) => Err(Error::usage(what, format!("`{option}` needs a job with a trigger"))),
+        None => Ok(()),
+    }
+}
+
+/// Returns the triggers of a changed job, and the new delay of triggers that stay, if it changes.
+fn new_specs(
+    (old, old_specs): (&NewJob, &[TriggerSpec]),
+    new: &NewJob,
+    triggers: Option<&[FirstFire]>,
+) -> (Vec<TriggerSpec>, Option<Span>) {
+    match triggers {
+        Some(triggers) => (triggers.iter().map(|first| first.spec.clone()).collect(), None),
+        None if old.jitter == new.jitter => (old_specs.to_vec(), None),
+        None => {
+            let delay = jitter::delay(new, &machine::machine_id());
+            (old_specs.iter().map(|spec| spec.clone().delayed(delay)).collect(), Some(delay))
+        }
+    }
 }
 
 /// Refuses the options of `add` that have a verb of their own.
@@ -207,13 +236,11 @@ fn follow_window(writer: &Writer<'_>, old: &JobView, here: &Caller, what: &str) 
 /// Returns the options that differ.
 fn changes(
     (old, old_triggers): (&NewJob, &[TriggerSpec]),
-    (new, new_triggers): (&NewJob, Option<&[FirstFire]>),
+    (new, new_triggers): (&NewJob, &[TriggerSpec]),
     zone: &Zone,
 ) -> Vec<ChangeJson> {
-    let triggers = new_triggers
-        .map(|triggers| triggers.iter().map(|first| first.spec.clone()).collect::<Vec<TriggerSpec>>());
     let olds = texts(old, old_triggers, zone);
-    let news = texts(new, triggers.as_deref().unwrap_or(old_triggers), zone);
+    let news = texts(new, new_triggers, zone);
     let pairs = olds.into_iter().zip(news).map(|((key, old), (_, new))| ChangeJson { key, old, new });
     let mut changes: Vec<ChangeJson> = pairs.filter(|change| change.old != change.new).collect();
     // The values may be secret.

@@ -277,6 +277,7 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
     facts.push_lines("Indices", job.array.map(indices_line));
     facts.push_lines("Times", job.times().map(|times| format!("{times} runs have begun")));
     facts.push_lines("Daylight", changes);
+    facts.push_lines("Jitter", jitter_line(job));
     facts.push_lines("Start", job.definition.start.map(|start| zone.show(start)));
     facts.push_lines("Until", job.definition.until.map(|until| zone.show(until)));
     for (head, line) in policy_lines(&job.definition) {
@@ -300,6 +301,12 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
 fn indices_line(array: ArrayProgress) -> String {
     let ArrayProgress { total, finished, failed, cancelled, .. } = array;
     format!("{finished} of {total} have ended: {failed} failed, {cancelled} cancelled")
+}
+
+/// Returns the longest delay of the fires, and the one that this job has.
+fn jitter_line(job: &JobView) -> Option<String> {
+    let here = job.triggers.iter().map(|trigger| trigger.spec.delay()).max()?;
+    Some(format!("up to {} later, here {}", job.definition.jitter?, shown::span(here)))
 }
 
 fn unsent_line(mail: &UnsentMail) -> String {

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use super::options::JobOptions;
 use super::policies::{refuse_replaced_array, refuse_second_stdin};
-use super::text::{Caller, check_command, check_nice, check_priority, checked_directory, with_variables};
+use super::text::{
+    Caller, check_command, check_nice, check_priority, checked_directory, delayed, with_variables,
+};
 use super::values::{check_script, environment_of, find_user, job_file, parse_umask, read_stdin};
 use crate::domain::{After, CommandLine, Execution, NewJob, Policy, QueueName, Retry, Stdin, Tag, words};
 use crate::error::{Error, Result};
@@ -23,6 +25,7 @@ pub enum Unset {
     Each,
     EnvFile,
     Grace,
+    Jitter,
     KillAfter,
     LogLimit,
     Mail,
@@ -52,6 +55,7 @@ words!(Unset {
     Each = "each",
     EnvFile = "env-file",
     Grace = "grace",
+    Jitter = "jitter",
     KillAfter = "kill-after",
     LogLimit = "log-limit",
     Mail = "mail",
@@ -87,6 +91,7 @@ impl Unset {
             }
             Self::EnvFile => job.execution.env_file = None,
             Self::Grace => job.policy.missed.grace = default.missed.grace,
+            Self::Jitter => job.jitter = None,
             Self::KillAfter => job.policy.kill_after = default.kill_after,
             Self::LogLimit => job.log_limit = NewJob::LOG_LIMIT,
             Self::Mail => job.mail = None,
@@ -129,6 +134,7 @@ impl JobOptions {
         let (zone, zone_name) = self.zone(here, what)?;
         let (window, triggers) = self.triggers(here, what, (&zone, zone_name), job.window())?;
         (job.start, job.until) = (window.start, window.until);
+        job.jitter = self.jitter(what)?.or(job.jitter);
         job.policy = self.policy(what, job.policy)?;
         job.retry = self.retry(what, job.retry)?;
         if let Some((array, items)) = self.array(what)? {
@@ -156,6 +162,7 @@ impl JobOptions {
         }
         self.change_execution(what, here, &mut job.execution)?;
         refuse_second_stdin(&job.after, &job.execution, what)?;
+        let triggers = delayed(job, triggers, &zone, here.now, what)?;
         Ok((!triggers.is_empty()).then_some(triggers))
     }
 

@@ -3,6 +3,7 @@
 //! Never: storing it.
 
 pub mod change;
+pub mod jitter;
 pub mod lines;
 mod notes;
 pub mod options;

@@ -80,6 +80,20 @@ pub struct JobOptions {
     )]
     pub until: Option<String>,
 
+    /// Fire up to SPAN later, always by the same delay
+    ///
+    /// The delay is below SPAN. It is fixed for the job and this machine,
+    /// so that jobs of one time, or machines with the same job, do not
+    /// all start at once. `taskq show` has it. @reboot has no delay.
+    #[arg(
+        long,
+        value_name = "SPAN",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Triggers"
+    )]
+    pub jitter: Option<String>,
+
     /// Fire until N of its runs have begun; default: always
     ///
     /// Then the job is done. Runs that were missed or skipped do not

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::jitter;
 use super::notes::notes;
 use super::options::JobOptions;
 use super::policies::{refuse_replaced_array, refuse_second_stdin};
@@ -92,7 +93,11 @@ impl JobOptions {
         refuse_replaced_array(array, policy, &what)?;
         let (zone, zone_name) = self.zone(here, &what)?;
         let (window, triggers) = self.triggers(here, &what, (&zone, zone_name), Window::default())?;
-        let of_triggers = [("--times", self.times.is_some()), ("--until", self.until.is_some())];
+        let of_triggers = [
+            ("--times", self.times.is_some()),
+            ("--until", self.until.is_some()),
+            ("--jitter", self.jitter.is_some()),
+        ];
         if let Some((option, _)) = of_triggers.iter().find(|(_, is_given)| *is_given && triggers.is_empty()) {
             return Err(Error::usage(&what, format!("`{option}` needs `--at`, `--cron` or `--every`")));
         }
@@ -114,6 +119,7 @@ impl JobOptions {
             times: self.times,
             start: window.start,
             until: window.until,
+            jitter: self.jitter(&what)?,
             policy,
             retry,
             after,
@@ -127,6 +133,7 @@ impl JobOptions {
             execution: self.execution(here, &what)?,
         };
         refuse_second_stdin(&job.after, &job.execution, &what)?;
+        let triggers = delayed(&job, triggers, &zone, here.now, &what)?;
         let notes = notes(&job, (&at, &cron), here.now, &zone);
         Ok(ReadJob { what, job, triggers, clash, notes })
     }
@@ -166,6 +173,15 @@ impl JobOptions {
         parse_time(text, here.now, zone).map(Some).map_err(|error| {
             let error = self.unquoted(error, option, text, |text| is_time(text, here, zone));
             option_failure(what, option, error)
+        })
+    }
+
+    /// Reads the longest delay of the fires.
+    pub(super) fn jitter(&self, what: &str) -> Result<Option<Span>> {
+        let Some(text) = &self.jitter else { return Ok(None) };
+        parse_span(text).map(Some).map_err(|error| {
+            let error = self.unquoted(error, "--jitter", text, |text| parse_span(text).is_ok());
+            option_failure(what, "--jitter", error)
         })
     }
 
@@ -216,7 +232,7 @@ impl JobOptions {
             if window.has_ended(at) {
                 return Err(Error::usage(what, format!("`--at {text}` is not before `--until`")));
             }
-            specs.push(TriggerSpec::At { at });
+            specs.push(TriggerSpec::At { at, delay: Span::ZERO });
         }
         for text in &self.cron {
             parse_cron(text).map_err(|error| {
@@ -244,7 +260,7 @@ impl JobOptions {
                 parse_failure(what, error)
             })?;
             if self.after_end {
-                specs.push(TriggerSpec::AfterEnd { period });
+                specs.push(TriggerSpec::AfterEnd { period, delay: Span::ZERO });
                 continue;
             }
             let anchor = match self.anchor.get(index) {
@@ -254,7 +270,7 @@ impl JobOptions {
                 // One period before the start, so that the start is the first fire.
                 None => start.map_or(here.now, |start| start - period),
             };
-            specs.push(TriggerSpec::Every { period, anchor });
+            specs.push(TriggerSpec::Every { period, anchor, delay: Span::ZERO });
         }
         Ok(specs)
     }
@@ -315,11 +331,13 @@ fn first_of(spec: TriggerSpec, zone: &Zone, window: Window, now: Timestamp, what
     let schedule = compile(&spec).map_err(|error| parse_failure(what, error))?;
     let next_at = match (&schedule, &spec) {
         // `now` is due, although it is not after this instant.
-        (Schedule::At(at), _) => Some(*at),
+        (Schedule::At(at), _) => Some(*at).filter(|at| !window.has_ended(*at)),
         (Schedule::Reboot, _) => {
             return Ok(FirstFire { spec, next_at: None, boot_id: Some(machine::boot_id()) });
         }
-        (Schedule::AfterEnd { .. }, _) if window.start.is_some() => window.start,
+        (Schedule::AfterEnd { .. }, _) if let Some(start) = window.start => {
+            Some(start + spec.delay()).filter(|at| !window.has_ended(*at))
+        }
         (Schedule::AfterEnd { .. }, _) => first_fire(&schedule, zone, window, now),
         (Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Delayed { .. }, _) => {
             first_fire(&schedule, zone, window, now)
@@ -334,6 +352,25 @@ fn first_of(spec: TriggerSpec, zone: &Zone, window: Window, now: Timestamp, what
         });
     }
     Ok(FirstFire { spec, next_at, boot_id: None })
+}
+
+/// Returns the triggers with the delay of their job, and their first fires.
+pub(super) fn delayed(
+    job: &NewJob,
+    triggers: Vec<FirstFire>,
+    zone: &Zone,
+    now: Timestamp,
+    what: &str,
+) -> Result<Vec<FirstFire>> {
+    if job.jitter.is_none() {
+        return Ok(triggers);
+    }
+    if triggers.iter().all(|trigger| trigger.spec.is_boot()) && !triggers.is_empty() {
+        return Err(Error::usage(what, "`--jitter` does not delay `@reboot`"));
+    }
+    let by = jitter::delay(job, &machine::machine_id());
+    let of = |trigger: FirstFire| first_of(trigger.spec.delayed(by), zone, job.window(), now, what);
+    triggers.into_iter().map(of).collect()
 }
 
 /// Returns the error for a trigger whose first fire is not before the end of its job.

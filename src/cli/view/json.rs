@@ -154,18 +154,17 @@ impl From<&TriggerView> for TriggerJson {
             every_ms: None,
             after_end: None,
             tz: None,
-            delay_ms: None,
+            delay_ms: Some(trigger.spec.delay().as_millis()).filter(|delay| *delay > 0),
             next_fire_at: trigger.next_at,
             daylight: None,
         };
         match &trigger.spec {
-            TriggerSpec::At { at } => json.at = Some(*at),
-            TriggerSpec::Cron { expr, zone, delay } => {
+            TriggerSpec::At { at, .. } => json.at = Some(*at),
+            TriggerSpec::Cron { expr, zone, .. } => {
                 (json.cron, json.tz) = (Some(expr.clone()), zone.clone());
-                json.delay_ms = Some(delay.as_millis()).filter(|delay| *delay > 0);
             }
             TriggerSpec::Every { period, .. } => json.every_ms = Some(period.as_millis()),
-            TriggerSpec::AfterEnd { period } => {
+            TriggerSpec::AfterEnd { period, .. } => {
                 (json.every_ms, json.after_end) = (Some(period.as_millis()), Some(true));
             }
         }

@@ -24,28 +24,30 @@ const OUTCOME_MIN: usize = 7;
 
 /// Returns a trigger as text: `cron 15 3 * * *`.
 pub fn trigger_text(trigger: &TriggerSpec, zone: &Zone) -> String {
-    match trigger {
-        TriggerSpec::At { at } => format!("at {}", zone.show(*at)),
+    let text = match trigger {
+        TriggerSpec::At { at, .. } => format!("at {}", zone.show(*at)),
         // A boot has no zone.
         TriggerSpec::Cron { expr, .. } if trigger.is_boot() => format!("cron {expr}"),
-        TriggerSpec::Cron { expr, zone, delay } => {
+        TriggerSpec::Cron { expr, zone, .. } => {
             let zone = zone.as_ref().map_or(String::new(), |name| format!(" ({name})"));
-            format!("cron {expr}{zone}{}", later(*delay))
+            format!("cron {expr}{zone}")
         }
         TriggerSpec::Every { period, .. } => format!("every {period}"),
-        TriggerSpec::AfterEnd { period } => format!("every {period} after end"),
-    }
+        TriggerSpec::AfterEnd { period, .. } => format!("every {period} after end"),
+    };
+    text + &later(trigger.delay())
 }
 
 /// Returns a trigger in a table, without its zone and its time that stand beside it, at the next fire.
 fn trigger_cell(trigger: &TriggerSpec, next_at: Option<Timestamp>, times: &Times<'_>) -> String {
-    match trigger {
-        TriggerSpec::At { at } if Some(*at) == next_at => "at".to_owned(),
-        TriggerSpec::At { at } => format!("at {}", times.show(*at)),
-        TriggerSpec::Cron { expr, delay, .. } => format!("cron {expr}{}", later(*delay)),
+    let text = match trigger {
+        TriggerSpec::At { at, delay } if Some(*at + *delay) == next_at => "at".to_owned(),
+        TriggerSpec::At { at, .. } => format!("at {}", times.show(*at)),
+        TriggerSpec::Cron { expr, .. } => format!("cron {expr}"),
         TriggerSpec::Every { period, .. } => format!("every {period}"),
-        TriggerSpec::AfterEnd { period } => format!("every {period} after end"),
-    }
+        TriggerSpec::AfterEnd { period, .. } => format!("every {period} after end"),
+    };
+    text + &later(trigger.delay())
 }
 
 fn later(delay: Span) -> String {

@@ -221,10 +221,10 @@ fn a_stored_trigger_compiles_to_the_schedule_that_was_read() {
     let at = Timestamp::from_seconds(1);
     let day = Span::from_seconds(86_400);
     let cron_spec = |expr: &str| TriggerSpec::Cron { expr: expr.to_owned(), zone: None, delay: Span::ZERO };
-    assert_eq!(compile(&TriggerSpec::At { at }), Ok(Schedule::At(at)));
+    assert_eq!(compile(&TriggerSpec::At { at, delay: Span::ZERO }), Ok(Schedule::At(at)));
     assert_eq!(compile(&cron_spec("@daily")), Ok(cron("@daily")));
     assert_eq!(compile(&cron_spec("0 0 0 1 1 ? 2030")), Ok(cron("0 0 0 1 1 ? 2030")));
-    let every = |period| compile(&TriggerSpec::Every { period, anchor: at });
+    let every = |period| compile(&TriggerSpec::Every { period, anchor: at, delay: Span::ZERO });
     assert_eq!(every(day), Ok(Schedule::Every { period: day, anchor: at }));
     assert!(every(Span::ZERO).is_err());
     assert!(compile(&cron_spec("0 0 31 2 *")).is_err());

@@ -182,9 +182,9 @@ impl Writer<'_> {
 
     fn schedule(&self, trigger: &Trigger) -> Result<String, String> {
         match &trigger.spec {
-            TriggerSpec::At { at } => Err(format!("`--at {at}`")),
+            TriggerSpec::At { at, .. } => Err(format!("`--at {at}`")),
             TriggerSpec::Every { period, .. } => Err(format!("`--every {period}`")),
-            TriggerSpec::AfterEnd { period } => Err(format!("`--every {period} --after-end`")),
+            TriggerSpec::AfterEnd { period, .. } => Err(format!("`--every {period} --after-end`")),
             TriggerSpec::Cron { expr, .. } if trigger.spec.is_boot() => Ok(expr.clone()),
             TriggerSpec::Cron { expr, .. } if expr.split(' ').count() > 5 => {
                 Err(format!("`--cron '{expr}'`: seconds"))
@@ -338,6 +338,9 @@ impl Writer<'_> {
         if !is_cronlike {
             let within = missed.within.map_or(String::new(), |within| format!(",{within}"));
             unsaid(format!("--missed {}{within}", missed.mode));
+        }
+        if let Some(jitter) = job.definition.jitter {
+            unsaid(format!("--jitter {jitter}"));
         }
         if let Some(timeout) = timeout {
             unsaid(format!("--timeout {timeout}"));

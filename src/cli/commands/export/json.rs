@@ -107,7 +107,7 @@ fn triggers(exported: &ExportedJob, warnings: &mut ExportWarnings) -> Result<Tri
     let mut triggers = Triggers::default();
     for trigger in &exported.triggers {
         match &trigger.spec {
-            TriggerSpec::At { at } => triggers.at.push(*at),
+            TriggerSpec::At { at, .. } => triggers.at.push(*at),
             TriggerSpec::Cron { expr, zone, delay } => {
                 let zone = zone.as_deref().unwrap_or(SYSTEM_ZONE);
                 if zone != SYSTEM_ZONE && Zone::named(zone).is_err() {
@@ -121,11 +121,11 @@ fn triggers(exported: &ExportedJob, warnings: &mut ExportWarnings) -> Result<Tri
                 }
                 triggers.cron.push(expr.clone());
             }
-            TriggerSpec::AfterEnd { period } => {
+            TriggerSpec::AfterEnd { period, .. } => {
                 triggers.every.push(sayable(*period, "every")?);
                 triggers.after_end = true;
             }
-            TriggerSpec::Every { period, anchor } => {
+            TriggerSpec::Every { period, anchor, .. } => {
                 triggers.every.push(sayable(*period, "every")?);
                 triggers.anchor.push(*anchor);
             }

@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::context::{Context, Failure};
 use crate::cli::target::find_job;
 use crate::cli::zone::system_zone;
-use crate::domain::{JobId, JobState, Timestamp, TriggerSpec};
+use crate::domain::{JobId, JobState, Span, Timestamp, TriggerSpec};
 use crate::engine::{Compiled, first_fire};
 use crate::error::Result;
 use crate::schedule::{Schedule, Zone};
@@ -133,7 +133,12 @@ fn coming(
     let window = job.definition.window();
     let mut triggers = Vec::new();
     for TriggerView { spec, next_at, awaits_end, .. } in &job.triggers {
-        let compiled: Compiled = schedule_of(spec, system_zone);
+        // The delay of `--jitter` is another one elsewhere.
+        let spec = match job.definition.jitter {
+            Some(_) => spec.clone().delayed(Span::ZERO),
+            None => spec.clone(),
+        };
+        let compiled: Compiled = schedule_of(&spec, system_zone);
         let (schedule, zone) = match compiled {
             Ok(compiled) => compiled,
             Err(error) => {
@@ -141,8 +146,8 @@ fn coming(
                 continue;
             }
         };
-        let is_coming = match spec {
-            TriggerSpec::At { at } => next_at.is_some() && *at > now,
+        let is_coming = match &spec {
+            TriggerSpec::At { at, .. } => next_at.is_some() && *at > now,
             TriggerSpec::Cron { .. } => {
                 schedule == Schedule::Reboot && !window.has_ended(now)
                     || first_fire(&schedule, &zone, window, now).is_some()
@@ -151,7 +156,7 @@ fn coming(
             TriggerSpec::Every { .. } => first_fire(&schedule, &zone, window, now).is_some(),
         };
         if is_coming {
-            triggers.push(Trigger { spec: spec.clone(), schedule, zone });
+            triggers.push(Trigger { spec, schedule, zone });
         }
     }
     if triggers.is_empty() && !job.triggers.is_empty() {

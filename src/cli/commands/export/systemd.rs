@@ -73,6 +73,9 @@ fn job_units(
         for line in calendar {
             text.push_str(&format!("{line}\n"));
         }
+        if let Some(jitter) = job.definition.jitter {
+            text.push_str(&format!("RandomizedDelaySec={jitter}\nFixedRandomDelay=true\n"));
+        }
         let persistent = job.definition.policy.missed.mode != MissedMode::Skip;
         text.push_str(&format!("AccuracySec=1us\nPersistent={persistent}\n"));
         if !is_held {
@@ -130,7 +133,7 @@ fn of_trigger(trigger: &Trigger) -> Option<Vec<String>> {
         // systemd does not know zones in POSIX notation, which have no name.
         TriggerSpec::Cron { zone: Some(zone), .. } if Zone::named(zone).is_err() => return None,
         TriggerSpec::Cron { zone, .. } => zone.as_deref(),
-        TriggerSpec::AfterEnd { period } => {
+        TriggerSpec::AfterEnd { period, .. } => {
             return Some(vec![format!("OnActiveSec={period}"), format!("OnUnitInactiveSec={period}")]);
         }
         TriggerSpec::At { .. } | TriggerSpec::Every { .. } => None,
@@ -141,10 +144,10 @@ fn of_trigger(trigger: &Trigger) -> Option<Vec<String>> {
 
 fn unsayable(trigger: &Trigger) -> String {
     match &trigger.spec {
-        TriggerSpec::At { at } => format!("`--at {at}`"),
+        TriggerSpec::At { at, .. } => format!("`--at {at}`"),
         TriggerSpec::Cron { delay, .. } if *delay != Span::ZERO => format!("a delay of {delay}"),
         TriggerSpec::Cron { zone, .. } => format!("`--tz {}`", zone.as_deref().unwrap_or_default()),
-        TriggerSpec::AfterEnd { period } => format!("`--every {period} --after-end`"),
+        TriggerSpec::AfterEnd { period, .. } => format!("`--every {period} --after-end`"),
         TriggerSpec::Every { period, .. } => {
             format!("`--every {period}`, whose times differ from day to day and week to week")
         }
