@@ -120,9 +120,10 @@ def seed_history(store, runs):
     now = time.time_ns() // 1000 - runs * 1_000_000
     database.executemany(
         "INSERT INTO job (id, created_at, command, is_script, cwd, environment_id, umask, queue, priority,"
-        " overlap, missed, grace_us, kill_after_us, done_at, runs)"
+        " overlap, missed, grace_us, kill_after_us, retry_delay_us, retry_delay_max_us, log_limit, done_at,"
+        " runs)"
         " VALUES (?, ?, x'7472756500', 0, x'2f', ?, 18, 'default', 0,"
-        " 'skip', 'once', 60000000, 10000000, ?, 1)",
+        " 'skip', 'once', 60000000, 10000000, 10000000, 600000000, 10485760, ?, 1)",
         ((first + i, now + i, environment, now + i) for i in range(1, runs + 1)),
     )
     database.executemany(
@@ -525,13 +526,23 @@ def bench_output(bench):
             floor.append(spawn_ms(["sh", "-c", f"{' '.join(flood)} | cat > {target}"], dict(os.environ)))
             os.unlink(target)
             begin = time.monotonic()
-            run = bench.run(store, "add", *flood).strip()
+            run = bench.run(store, "add", "--log-limit", "2G", *flood).strip()
             bench.run(store, "wait", run)
             ours.append((time.monotonic() - begin) * 1_000)
             os.unlink(os.path.join(store, "log", f"{run}.1"))
+        lines, kept, dropped = f"yes | head -c {megabytes}000000", [], []
+        for _ in range(3):
+            dropped.append(spawn_ms(["sh", "-c", f"{lines} | cat > /dev/null"], dict(os.environ)))
+            begin = time.monotonic()
+            run = bench.run(store, "add", "--log-limit", "1M", "-c", lines).strip()
+            bench.run(store, "wait", run)
+            kept.append((time.monotonic() - begin) * 1_000)
     ours, floor = megabytes / statistics.median(ours) * 1_000, megabytes / statistics.median(floor) * 1_000
     what = f"{megabytes:,} MB of output into the log; the same by cat(1) from a pipe"
     bench.row(what, f"{ours:.0f} MB/s", f"{floor:.0f} MB/s", f"{ours / floor:.2f} ×", "≥ 0.5 ×")
+    kept, dropped = (megabytes / statistics.median(times) * 1_000 for times in (kept, dropped))
+    what = f"{megabytes:,} MB under `--log-limit 1M`; `yes \\| head -c {megabytes}M \\| cat > /dev/null`"
+    bench.row(what, f"{kept:.0f} MB/s", f"{dropped:.0f} MB/s", f"{kept / dropped:.2f} ×", "≥ 0.5 ×")
 
 
 def machine():
