@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::run::words;
-use super::{InvalidId, JobKey, JobPart, JobRef, Outcome};
+use super::{InvalidId, JobKey, JobRef, Outcome};
 
 /// How the run of the other job has to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -92,12 +92,10 @@ impl FromStr for Dependency {
                 })?,
             ),
         };
-        let JobRef { job, part } = job.parse().map_err(|error: InvalidId| error.to_string())?;
-        match part {
-            JobPart::Whole => Ok(Self { on: job, condition, gives_stdin: false }),
-            JobPart::Run(_) | JobPart::Indices(..) => {
-                Err(format!("`{text}` names a part of a job: name the job, `{job}`"))
-            }
+        let named: JobRef = job.parse().map_err(|error: InvalidId| error.to_string())?;
+        match named.whole() {
+            Ok(on) => Ok(Self { on, condition, gives_stdin: false }),
+            Err(job) => Err(format!("`{text}` names a part of a job: name the job, `{job}`")),
         }
     }
 }

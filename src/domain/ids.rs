@@ -241,6 +241,19 @@ impl fmt::Display for JobKey {
     }
 }
 
+impl JobRef {
+    /// Returns the job, if all of it is meant.
+    ///
+    /// # Errors
+    /// The job of which a part is meant.
+    pub fn whole(self) -> Result<JobKey, JobKey> {
+        match self.part {
+            JobPart::Whole => Ok(self.job),
+            JobPart::Run(_) | JobPart::Indices(..) => Err(self.job),
+        }
+    }
+}
+
 impl fmt::Display for JobRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.job.fmt(f)?;

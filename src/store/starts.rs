@@ -86,52 +86,38 @@ impl Reader<'_> {
             start.parent = Some(self.parent_note(run.job, number, array)?);
             start.job = as_callback(start.job, when);
         } else if is_given {
-            start.input = self.given_output(run.job, start.after_runs.as_deref())?;
+            start.input = Some(self.given_output(run.job, start.after_runs.as_deref())?);
         }
         Ok(start)
     }
 
     /// Returns the output that a run of a job with `--stdin-from` reads: that of the run that it has waited
     /// for; without `after_runs`, because it was started by hand, that of the last run.
-    fn given_output(&self, job: JobId, after_runs: Option<&str>) -> StoreResult<Option<RunInput>> {
-        let dependencies = self.dependencies(job)?;
-        let Some(from) = dependencies.iter().find(|dependency| dependency.gives_stdin) else {
-            return Ok(None);
-        };
-        let nothing = Ok(Some(RunInput::Text(Vec::new())));
-        let Some(on) = self.find_job(&from.on)? else { return nothing };
-        let run = match after_runs {
+    fn given_output(&self, job: JobId, after_runs: Option<&str>) -> StoreResult<RunInput> {
+        let nothing = Ok(RunInput::Text(Vec::new()));
+        let from = self.dependencies(job)?.into_iter().find(|dependency| dependency.gives_stdin);
+        let Some(on) = from.map_or(Ok(None), |from| self.find_job(&from.on))? else { return nothing };
+        let number = match after_runs {
+            None => None,
             Some(runs) => {
-                let named = runs.split(' ').filter_map(|run| run.parse::<JobRef>().ok());
-                match named.filter(|named| named.job == JobKey::Id(on)).map(|named| named.part).next() {
+                let mut named = runs.split(' ').filter_map(|run| run.parse::<JobRef>().ok());
+                match named.find(|named| named.job == JobKey::Id(on)).map(|named| named.part) {
+                    None => return nothing,
                     Some(JobPart::Run(number)) => Some(number),
-                    Some(JobPart::Whole | JobPart::Indices(..)) => {
-                        return Ok(Some(RunInput::OfArray(on)));
-                    }
-                    None => None,
+                    Some(JobPart::Whole | JobPart::Indices(..)) => return Ok(RunInput::OfArray(on)),
                 }
             }
-            None => self.first(
-                "SELECT number FROM run WHERE job_id = ?1 AND state = 'finished' AND attempt > 0
-                    AND trigger <> 'callback' ORDER BY number DESC LIMIT 1",
-                [on],
-                |row| row.get(0),
-            )?,
         };
-        let Some(number) = run else { return nothing };
-        let run = RunId { job: on, number };
-        let Some((attempt, bytes)) = self.first(
-            "SELECT attempt, output_bytes FROM run WHERE job_id = ?1 AND number = ?2",
+        let found = self.first(
+            "SELECT number, attempt FROM run
+             WHERE job_id = ?1 AND number = ifnull(?2, (SELECT max(number) FROM run
+                    WHERE job_id = ?1 AND state = 'finished' AND callback IS NULL))
+                AND output_bytes > 0",
             params![on, number],
-            |row| Ok((row.get::<_, u32>(0)?, row.get::<_, Option<i64>>(1)?)),
-        )?
-        else {
-            return nothing;
-        };
-        if bytes.is_none_or(|bytes| bytes == 0) {
-            return nothing;
-        }
+            |row| Ok((RunId { job: on, number: row.get(0)? }, row.get(1)?)),
+        )?;
+        let Some((run, attempt)) = found else { return nothing };
         let stored = self.output(run, attempt)?;
-        Ok(Some(stored.map_or(RunInput::OutputOf(run, attempt), RunInput::Text)))
+        Ok(stored.map_or(RunInput::OutputOf(run, attempt), RunInput::Text))
     }
 }

@@ -6,8 +6,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use super::options::JobOptions;
 use super::values::{check_items, check_script, option_failure, parse_mail, read_items};
 use crate::domain::{
-    After, Array, CallbackWhen, Callbacks, Dependency, Execution, Indices, InvalidId, JobKey, JobPart,
-    JobRef, Mail, MailFormat, Missed, NewJob, Overlap, Policy, Retry, Size, Stdin,
+    After, Array, CallbackWhen, Callbacks, Dependency, Execution, Indices, InvalidId, JobKey, JobRef, Mail,
+    MailFormat, Missed, NewJob, Overlap, Policy, Retry, Size, Stdin,
 };
 use crate::error::{Error, Result};
 use crate::schedule::parse_span;
@@ -137,12 +137,7 @@ impl JobOptions {
 fn read_stdin_from(text: &str, what: &str) -> Result<JobKey> {
     let refused = |cause: String| Error::usage(what, format!("`--stdin-from {text}`: {cause}"));
     let named: JobRef = text.parse().map_err(|error: InvalidId| refused(error.to_string()))?;
-    match named.part {
-        JobPart::Whole => Ok(named.job),
-        JobPart::Run(_) | JobPart::Indices(..) => {
-            Err(refused(format!("it names a part of a job: name the job, `{}`", named.job)))
-        }
-    }
+    named.whole().map_err(|job| refused(format!("it names a part of a job: name the job, `{job}`")))
 }
 
 /// Refuses another standard input beside `--stdin-from`, and another user, who cannot enter the directory of
