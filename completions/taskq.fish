@@ -85,6 +85,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l each -d 'Run once fo
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l after -d 'Run after a run of JOB (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l timeout -d 'Stop a run after SPAN; default: never' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l kill-after -d 'KILL this long after TERM; default: 10s' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l start-by -d 'Miss a start later than SPAN; default: never' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l retries -d 'Try a failed run again N times; default: 0' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l retry-delay -d 'The pause before a retry; default: 10s..10m' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l retry-on -d 'Retry only after LIST; default: any failure' -r
@@ -263,6 +264,7 @@ queue\t''
 retries\t''
 retry-delay\t''
 retry-on\t''
+start-by\t''
 stdin\t''
 stdin-from\t''
 tag\t''
@@ -294,6 +296,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l each -d 'Run once fo
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l after -d 'Run after a run of JOB (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l timeout -d 'Stop a run after SPAN; default: never' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l kill-after -d 'KILL this long after TERM; default: 10s' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l start-by -d 'Miss a start later than SPAN; default: never' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l retries -d 'Try a failed run again N times; default: 0' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l retry-delay -d 'The pause before a retry; default: 10s..10m' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l retry-on -d 'Retry only after LIST; default: any failure' -r

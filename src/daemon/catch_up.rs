@@ -6,8 +6,8 @@ use log::info;
 
 use crate::domain::{End, JobId, Span, Timestamp, Window};
 use crate::engine::{
-    AttemptFacts, Plan, after_end, after_step_back, conclude, follow_window, follow_zone, resume,
-    retry_after_step_back,
+    AttemptFacts, Plan, after_end, after_step_back, conclude, deadlines_after_step_back, follow_window,
+    follow_zone, resume, retry_after_step_back,
 };
 use crate::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use crate::schedule::Zone;
@@ -139,12 +139,14 @@ fn notice_zone(writer: &Writer<'_>, fingerprint: &str, zone: &Zone, now: Timesta
     Ok(true)
 }
 
-/// Plans recurring fires and retries again on a clock that was set back far.
+/// Plans recurring fires, retries and the latest times of starts again on a clock that was set back far.
 fn notice_step_back(writer: &Writer<'_>, system_zone: &Zone, now: Timestamp) -> StoreResult<()> {
     let fires = after_step_back(now, &writer.planned(PlannedAre::Recurring, now, system_zone)?);
     apply_new_fires(writer, &fires, now)?;
     let retries = retry_after_step_back(now, &writer.retrying_runs()?);
-    writer.apply(&retries, None, now, &mut Applied::default())
+    writer.apply(&retries, None, now, &mut Applied::default())?;
+    let deadlines = deadlines_after_step_back(now, &writer.deadlines()?);
+    writer.apply(&deadlines, None, now, &mut Applied::default())
 }
 
 /// Plans the coming fires of a job again whose window was `old` before. Due fires stay due.

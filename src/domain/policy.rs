@@ -77,6 +77,8 @@ pub struct Policy {
     pub timeout: Option<Span>,
     /// KILL is sent this long after the TERM of a timeout or a cancel.
     pub kill_after: Span,
+    /// A run that is still queued this long after it was queued is `missed`; `None`: it waits on.
+    pub start_by: Option<Span>,
 }
 
 impl Default for Policy {
@@ -86,6 +88,7 @@ impl Default for Policy {
             missed: Missed::default(),
             timeout: None,
             kill_after: Span::from_seconds(10),
+            start_by: None,
         }
     }
 }

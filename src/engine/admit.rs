@@ -40,13 +40,21 @@ fn claim(queue: &QueueState, plan: &mut Plan) {
             plan.has_room |= claimed < free;
             break;
         }
+        let slots_left = queue.slots.saturating_sub(queue.claimed + claimed);
+        if candidate.has_deadline && slots_left == 0 {
+            // Those behind it are not prefetched either: they would take the slot that it waits for.
+            plan.waiting = true;
+            break;
+        }
         let of_job = claimed_now.entry(candidate.job).or_default();
         let allowed = candidate
             .at_once
             .map_or(u32::MAX, |at_once| at_once.saturating_sub(candidate.beside).saturating_sub(*of_job));
-        let fitting = free.min(CLAIMS_MAX) - claimed;
+        let room = if candidate.has_deadline { slots_left.min(free - claimed) } else { free - claimed };
+        let room = u32::try_from(room).unwrap_or(u32::MAX);
         let wanted = candidate.waiting.count();
-        let count = wanted.min(allowed).min(u32::try_from(fitting).unwrap_or(u32::MAX));
+        let count =
+            wanted.min(allowed).min(room).min(u32::try_from(CLAIMS_MAX - claimed).unwrap_or(u32::MAX));
         // The next snapshot may have other candidates in place of this one.
         plan.more |= allowed < wanted;
         if count == 0 {
@@ -60,7 +68,8 @@ fn claim(queue: &QueueState, plan: &mut Plan) {
         });
         if count < wanted && count < allowed {
             plan.waiting = true;
-            plan.has_room |= count_of(&plan.claimed[before..]) < free;
+            plan.has_room |= count < room;
+            break;
         }
     }
 }
@@ -104,6 +113,7 @@ mod tests {
             at_once: Some(1),
             beside: 0,
             begun: false,
+            has_deadline: false,
         }
     }
 
@@ -145,7 +155,7 @@ mod tests {
 
     fn array(rest: u32, at_once: Option<u32>) -> Candidate {
         let waiting = Waiting::Array { array: ArrayId(7), rest };
-        Candidate { job: JobId(5), waiting, rank: 0, at_once, beside: 0, begun: false }
+        Candidate { waiting, at_once, ..candidate(5, 1, 0) }
     }
 
     #[test]
@@ -164,6 +174,24 @@ mod tests {
         assert_eq!(claimed(4, vec![array(9, Some(2)), candidate(2, 1, 0)]), (some, false, false, true));
         let full = Candidate { beside: 2, ..array(9, Some(2)) };
         assert_eq!(claimed(4, vec![full, candidate(2, 1, 0)]), (after, false, false, true));
+    }
+
+    #[test]
+    fn a_run_that_must_start_in_time_is_not_prefetched_and_nothing_behind_it_is() {
+        let urgent = |candidate: Candidate| Candidate { has_deadline: true, ..candidate };
+        let claimed = |claimed, candidates| {
+            let plan = admit(&[QueueState { prefetch_max: 8, ..queue(3, claimed, candidates) }]);
+            (plan.claimed, plan.waiting, plan.has_room)
+        };
+        let run = |job| Claim::Run(run(job, 1));
+        let waiting = || vec![candidate(1, 1, 0), urgent(candidate(2, 1, 0)), candidate(3, 1, 0)];
+        assert_eq!(claimed(1, waiting()), (vec![run(1), run(2), run(3)], false, false));
+        assert_eq!(claimed(2, waiting()), (vec![run(1)], true, false));
+        assert_eq!(claimed(9, waiting()), (vec![run(1)], true, false));
+        let indices = Claim::Indices { array: ArrayId(7), count: 2 };
+        let behind = candidate(2, 1, 0);
+        assert_eq!(claimed(1, vec![urgent(array(9, None)), behind]), (vec![indices], true, false));
+        assert_eq!(claimed(1, vec![urgent(array(2, None)), behind]), (vec![indices, run(2)], false, false));
     }
 
     #[test]

@@ -9,20 +9,23 @@ pub struct ArrayFacts {
     pub total: u32,
     pub succeeded: u32,
     pub failed: u32,
-    /// Also those that were dropped before they had a run.
+    /// Also those that were skipped before they had a run.
     pub cancelled: u32,
+    /// Those that had no run in time.
+    pub missed: u32,
 }
 
 impl ArrayFacts {
     /// Returns the outcome of the whole: success if every index succeeded. `None`: not all have ended.
     pub fn outcome(&self) -> Option<Outcome> {
-        if self.succeeded + self.failed + self.cancelled < self.total {
+        if self.succeeded + self.failed + self.cancelled + self.missed < self.total {
             return None;
         }
-        Some(match (self.failed, self.cancelled) {
-            (0, 0) => Outcome::Success,
-            (0, _) => Outcome::Cancelled,
-            (_, _) => Outcome::Failed,
+        Some(match (self.failed, self.cancelled, self.missed) {
+            (0, 0, 0) => Outcome::Success,
+            (0, 0, _) => Outcome::Missed,
+            (0, _, _) => Outcome::Cancelled,
+            (_, _, _) => Outcome::Failed,
         })
     }
 }
@@ -33,11 +36,13 @@ mod tests {
 
     #[test]
     fn an_array_succeeds_if_every_index_did() {
-        let outcome =
-            |succeeded, failed, cancelled| ArrayFacts { total: 3, succeeded, failed, cancelled }.outcome();
-        assert_eq!(outcome(2, 0, 0), None);
-        assert_eq!(outcome(3, 0, 0), Some(Outcome::Success));
-        assert_eq!(outcome(2, 0, 1), Some(Outcome::Cancelled));
-        assert_eq!(outcome(1, 1, 1), Some(Outcome::Failed));
+        let outcome = |succeeded, failed, cancelled, missed| {
+            ArrayFacts { total: 3, succeeded, failed, cancelled, missed }.outcome()
+        };
+        assert_eq!(outcome(2, 0, 0, 0), None);
+        assert_eq!(outcome(3, 0, 0, 0), Some(Outcome::Success));
+        assert_eq!(outcome(2, 0, 0, 1), Some(Outcome::Missed));
+        assert_eq!(outcome(1, 0, 1, 1), Some(Outcome::Cancelled));
+        assert_eq!(outcome(1, 1, 1, 0), Some(Outcome::Failed));
     }
 }

@@ -16,9 +16,10 @@ pub(super) fn callbacks_after(
             Outcome::Success | Outcome::Failed | Outcome::TimedOut | Outcome::SpawnFailed | Outcome::Lost => {
                 true
             }
-            // One that was cancelled before it began has done nothing that is to be followed up.
-            Outcome::Cancelled => has_begun,
-            Outcome::Missed | Outcome::Skipped => false,
+            // One that never began has done nothing that is to be followed up. Of an array, a part may have
+            // begun.
+            Outcome::Cancelled | Outcome::Missed => has_begun,
+            Outcome::Skipped => false,
         },
     };
     CallbackWhen::ALL.iter().copied().filter(|when| callbacks.has(*when) && is_due(when)).collect()
@@ -63,6 +64,7 @@ mod tests {
             (Outcome::Lost, true, "failure finish"),
             (Outcome::Cancelled, true, "finish"),
             (Outcome::Cancelled, false, ""),
+            (Outcome::Missed, true, "finish"),
             (Outcome::Missed, false, ""),
             (Outcome::Skipped, false, ""),
         ] {

@@ -25,7 +25,9 @@ pub use mails::{OpenMail, pick_mails};
 pub use misfire::{Accounting, Pending, account};
 pub use plan::{Claim, Fate, NewRun, Plan};
 pub use recover::{ClaimedFor, Recovery, recover};
-pub use replan::{after_step_back, follow_window, follow_zone, resume};
+pub use replan::{
+    DeadlineFacts, after_step_back, deadlines_after_step_back, follow_window, follow_zone, resume,
+};
 pub use retention::{PastJob, PastRun, Retention, Verdict};
 pub use retry::{
     AttemptFacts, AttemptOutcome, Conclusion, LOST, RetryingRun, conclude, retry_after_step_back,
@@ -36,6 +38,9 @@ use crate::domain::Timestamp;
 
 /// Decides the next step at `now`.
 pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Plan {
+    if !snapshot.expired.is_empty() {
+        return Plan { expired: snapshot.expired.clone(), more: true, ..Plan::default() };
+    }
     if snapshot.due.is_empty() && snapshot.due_retries.is_empty() && snapshot.ended.is_empty() {
         return match snapshot.awaiting.as_slice() {
             [] => admit::admit(&snapshot.queues),

@@ -62,6 +62,8 @@ pub enum Claim {
 /// The changes of one step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
+    /// Fires that end as `missed`, as far as they have not begun.
+    pub expired: Vec<FireId>,
     /// Waiting runs that end with the outcome `cancelled`.
     pub cancelled: Vec<RunId>,
     /// Claimed runs that get a stop signal.
@@ -77,6 +79,8 @@ pub struct Plan {
     pub retried: Vec<RunId>,
     /// The new time of the next attempt of a run.
     pub postponed: Vec<(RunId, Timestamp)>,
+    /// The new time by which a fire must start.
+    pub deadlines: Vec<(FireId, Timestamp)>,
     /// Jobs that are paused because their schedule cannot be read, each with the reason.
     pub broken: Vec<(JobId, String)>,
     /// Fires that have waited for the ones beside them, and now wait for a slot.

@@ -5,7 +5,7 @@ use super::fires::{Planned, first_free_fire, just_before};
 use super::misfire::Pending;
 use super::plan::{Fate, NewRun, Plan};
 use super::snapshot::Due;
-use crate::domain::{Outcome, Span, Timestamp, Window};
+use crate::domain::{FireId, Outcome, Span, Timestamp, Window};
 use crate::schedule::Schedule;
 
 /// Plans the end of a pause: the due fires of each recurring trigger become one `skipped` run with their
@@ -61,6 +61,25 @@ pub fn after_step_back(now: Timestamp, planned: &[Planned]) -> Plan {
         next.filter(|next| Some(*next) < planned.next_at).map(|next| (planned.trigger, Some(next)))
     });
     Plan { advanced: advanced.collect(), ..Plan::default() }
+}
+
+/// A fire that must start by some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadlineFacts {
+    pub fire: FireId,
+    pub start_by: Timestamp,
+    /// From when it is queued to `start_by`.
+    pub within: Span,
+}
+
+/// Plans the times by which fires must start earlier on a clock that was set back far: none waits longer than
+/// its span from now on.
+pub fn deadlines_after_step_back(now: Timestamp, waiting: &[DeadlineFacts]) -> Plan {
+    let sooner = waiting.iter().filter_map(|facts| {
+        let latest = now + facts.within;
+        (latest < facts.start_by).then_some((facts.fire, latest))
+    });
+    Plan { deadlines: sooner.collect(), ..Plan::default() }
 }
 
 /// Plans the fires of a job whose window was `old` before. A trigger without a next fire gets one only if

@@ -4,11 +4,14 @@
 use super::after::TimesFacts;
 use super::dependencies::AwaitingFire;
 use super::fires::Compiled;
-use crate::domain::{ArrayId, JobId, Policy, RunId, Timestamp, TriggerId, TriggerKind, Window};
+use crate::domain::{ArrayId, FireId, JobId, Policy, RunId, Timestamp, TriggerId, TriggerKind, Window};
 
 /// The facts for one decision, read in one transaction.
 #[derive(Debug, Default)]
 pub struct Snapshot {
+    /// Fires that have waited for their start too long. While there are some, nothing else is here: with them
+    /// goes what a fire of their job may overlap with.
+    pub expired: Vec<FireId>,
     /// Triggers whose next fire has come, earliest first.
     pub due: Vec<Due>,
     /// Runs whose next attempt is due, earliest first.
@@ -93,6 +96,9 @@ pub struct Candidate {
     pub beside: u32,
     /// It has had an attempt, so that it is among those `beside` the others already.
     pub begun: bool,
+    /// It is missed if it does not start in time. So it is never prefetched: the keeper would start it
+    /// whenever a slot is free.
+    pub has_deadline: bool,
 }
 
 /// A thing that waits for a slot.

@@ -28,6 +28,9 @@ impl Writer<'_> {
         now: Timestamp,
         applied: &mut Applied,
     ) -> StoreResult<()> {
+        for fire in &plan.expired {
+            self.miss(*fire, now)?;
+        }
         for run in &plan.cancelled {
             self.cancel_waiting(*run, now)?;
         }
@@ -51,6 +54,9 @@ impl Writer<'_> {
         }
         for (run, at) in &plan.postponed {
             self.set_retry_time(*run, *at)?;
+        }
+        for (fire, at) in &plan.deadlines {
+            self.set_deadline(*fire, *at)?;
         }
         for (fire, after) in &plan.released {
             self.release(*fire, after)?;
@@ -88,10 +94,10 @@ impl Writer<'_> {
         let (number, place, array) = self.one(
             "UPDATE job SET runs = runs + iif(array_first IS NULL OR NOT ?2, 1, 0), done_at = NULL
              WHERE id = ?1 RETURNING runs, queue, priority, overlap,
-                EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id),
+                EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id), start_by_us,
                 array_first, array_last, array_step, array_at_once",
             params![new.job, is_queued],
-            |row| Ok((row.get(0)?, place(row, 1)?, codec::array(row, 5)?)),
+            |row| Ok((row.get(0)?, place(row, 1)?, codec::array(row, 6)?)),
         )?;
         if let Some(array) = array.filter(|_| is_queued) {
             let place = Place { at_once: array.at_once, ..place };
@@ -105,9 +111,9 @@ impl Writer<'_> {
         };
         self.change(
             "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, fires, queue, rank,
-                at_once, state, queued_at, awaits, finished_at, outcome, cause)
+                at_once, state, queued_at, start_by, awaits, finished_at, outcome, cause)
              VALUES (:job, :number, :trigger, :trigger_id, :scheduled_at, :fires, :queue, :rank, :at_once,
-                :state, :now, :awaits, iif(:outcome IS NULL, NULL, :now), :outcome, :cause)",
+                :state, :now, :start_by, :awaits, iif(:outcome IS NULL, NULL, :now), :outcome, :cause)",
             named_params! {
                 ":job": run.job,
                 ":number": run.number,
@@ -120,6 +126,7 @@ impl Writer<'_> {
                 ":at_once": place.at_once,
                 ":state": state,
                 ":now": now,
+                ":start_by": place.start_within.filter(|_| is_queued).map(|within| now + within),
                 ":awaits": if place.depends && outcome.is_none() && new.obeys_after { 2 } else { 0 },
                 ":outcome": outcome,
                 ":cause": new.cause,
@@ -141,9 +148,9 @@ impl Writer<'_> {
     pub(super) fn place_of(&self, job: JobId) -> StoreResult<Place> {
         self.one(
             "SELECT queue, priority, overlap, EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id),
-                array_at_once FROM job WHERE id = ?1",
+                start_by_us, array_at_once FROM job WHERE id = ?1",
             [job],
-            |row| Ok(Place { at_once: row.get(4)?, ..place(row, 0)? }),
+            |row| Ok(Place { at_once: row.get(5)?, ..place(row, 0)? }),
         )
     }
 
@@ -206,8 +213,8 @@ impl Writer<'_> {
     }
 }
 
-/// Reads the place of a run from four columns that start at `first`: queue, priority, overlap, and whether
-/// its job depends on others.
+/// Reads the place of a run from five columns that start at `first`: queue, priority, overlap, whether its
+/// job depends on others, and how long it may wait.
 fn place(row: &Row<'_>, first: usize) -> rusqlite::Result<Place> {
     let overlap: Overlap = row.get(first + 2)?;
     Ok(Place {
@@ -215,6 +222,7 @@ fn place(row: &Row<'_>, first: usize) -> rusqlite::Result<Place> {
         rank: rank(row.get(first + 1)?),
         at_once: overlap.at_once(),
         depends: row.get(first + 3)?,
+        start_within: row.get(first + 4)?,
     })
 }
 

@@ -5,7 +5,7 @@ use rusqlite::{Row, named_params, params};
 
 use super::codec::indices;
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{ArrayId, Happening, Indices, JobId, Outcome, RunId, Timestamp, TriggerKind, Word};
+use crate::domain::{ArrayId, Happening, Indices, JobId, Outcome, RunId, Span, Timestamp, TriggerKind, Word};
 use crate::engine::{ArrayFacts, NewRun};
 
 /// The part of a job that a new run or array takes over.
@@ -16,6 +16,8 @@ pub(super) struct Place {
     pub(super) at_once: Option<u32>,
     /// Its job depends on others.
     pub(super) depends: bool,
+    /// How long it may wait for its start.
+    pub(super) start_within: Option<Span>,
 }
 
 /// A run of an array that is being made.
@@ -34,29 +36,48 @@ pub struct ArrayProgress {
     pub failed: u32,
     /// Those of `finished` that were cancelled or skipped.
     pub cancelled: u32,
+    /// Those of `finished` that had no run in time.
+    pub missed: u32,
     pub outcome: Option<Outcome>,
     pub finished_at: Option<Timestamp>,
 }
 
 impl ArrayProgress {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let (succeeded, failed, cancelled): (u32, u32, u32) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        let ArrayFacts { total, succeeded, failed, cancelled, missed } = array_facts(row)?;
         Ok(Self {
-            total: row.get(0)?,
-            finished: succeeded + failed + cancelled,
+            total,
+            finished: succeeded + failed + cancelled + missed,
             failed,
             cancelled,
-            outcome: row.get(4)?,
-            finished_at: row.get(5)?,
+            missed,
+            outcome: row.get(5)?,
+            finished_at: row.get(6)?,
         })
     }
+
+    /// Returns how many of its indices ended in another way than success.
+    pub fn unsuccessful(&self) -> u32 {
+        self.failed + self.cancelled + self.missed
+    }
+}
+
+/// Reads the counts of an array from the first five columns.
+fn array_facts(row: &Row<'_>) -> rusqlite::Result<ArrayFacts> {
+    Ok(ArrayFacts {
+        total: row.get(0)?,
+        succeeded: row.get(1)?,
+        failed: row.get(2)?,
+        cancelled: row.get(3)?,
+        missed: row.get(4)?,
+    })
 }
 
 impl Reader<'_> {
     /// Returns the progress of the latest array of a job.
     pub fn array_progress(&self, job: JobId) -> StoreResult<Option<ArrayProgress>> {
         self.first(
-            "SELECT total, succeeded, failed, cancelled, outcome, finished_at FROM array
+            "SELECT total, succeeded, failed, cancelled, missed, outcome, finished_at FROM array
              WHERE job_id = ?1 ORDER BY id DESC LIMIT 1",
             [job],
             ArrayProgress::read,
@@ -66,7 +87,8 @@ impl Reader<'_> {
     /// Returns the progress of an array; `None` if it was removed.
     pub fn array(&self, array: ArrayId) -> StoreResult<Option<ArrayProgress>> {
         self.first(
-            "SELECT total, succeeded, failed, cancelled, outcome, finished_at FROM array WHERE id = ?1",
+            "SELECT total, succeeded, failed, cancelled, missed, outcome, finished_at FROM array
+             WHERE id = ?1",
             [array],
             ArrayProgress::read,
         )
@@ -75,7 +97,7 @@ impl Reader<'_> {
     /// Returns how many indices of a job's unfinished arrays have not ended.
     pub fn open_indices(&self, job: JobId) -> StoreResult<u32> {
         self.one(
-            "SELECT coalesce(sum(total - succeeded - failed - cancelled), 0) FROM array
+            "SELECT coalesce(sum(total - succeeded - failed - cancelled - missed), 0) FROM array
              WHERE job_id = ?1 AND finished_at IS NULL",
             [job],
             |row| row.get(0),
@@ -132,14 +154,11 @@ impl Reader<'_> {
 
     /// Returns the facts about an array of which something has ended.
     pub(super) fn array_facts(&self, array: ArrayId) -> StoreResult<ArrayFacts> {
-        self.one("SELECT total, succeeded, failed, cancelled FROM array WHERE id = ?1", [array], |row| {
-            Ok(ArrayFacts {
-                total: row.get(0)?,
-                succeeded: row.get(1)?,
-                failed: row.get(2)?,
-                cancelled: row.get(3)?,
-            })
-        })
+        self.one(
+            "SELECT total, succeeded, failed, cancelled, missed FROM array WHERE id = ?1",
+            [array],
+            array_facts,
+        )
     }
 
     fn rest(&self, array: ArrayId) -> StoreResult<Vec<Indices>> {
@@ -175,9 +194,9 @@ impl Writer<'_> {
         let total: u32 = rest.iter().map(Indices::count).sum();
         self.change(
             "INSERT INTO array (job_id, trigger, trigger_id, scheduled_at, place, queue, rank, at_once,
-                queued_at, awaits, total, rest)
+                queued_at, start_by, awaits, total, rest)
              VALUES (:job, :trigger, :trigger_id, :scheduled_at, (SELECT coalesce(max(id), 0) FROM run),
-                :queue, :rank, :at_once, :now, :awaits, :total, :total)",
+                :queue, :rank, :at_once, :now, :start_by, :awaits, :total, :total)",
             named_params! {
                 ":job": new.job,
                 ":trigger": new.kind,
@@ -187,6 +206,7 @@ impl Writer<'_> {
                 ":rank": place.rank,
                 ":at_once": place.at_once,
                 ":now": now,
+                ":start_by": place.start_within.map(|within| now + within),
                 ":awaits": if place.depends && new.obeys_after { 2 } else { 0 },
                 ":total": total,
             },
@@ -263,9 +283,9 @@ impl Writer<'_> {
             let RunOfArray { run, trigger, scheduled_at } = self.number_run(array)?;
             self.change(
                 "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, array_id, array_index,
-                    queue, rank, at_once, state, held, queued_at, after_runs, keeper, claimed_at)
+                    queue, rank, at_once, state, held, queued_at, start_by, after_runs, keeper, claimed_at)
                  SELECT job_id, ?2, trigger, trigger_id, scheduled_at, id, ?3, queue, rank, at_once,
-                    'queued', held, queued_at, after_runs, ?4, ?5 FROM array WHERE id = ?1",
+                    'queued', held, queued_at, start_by, after_runs, ?4, ?5 FROM array WHERE id = ?1",
                 params![array, run.number, index, keeper, now],
             )?;
             self.record(&Happening::Queued { run, trigger, scheduled_at });
@@ -303,8 +323,9 @@ impl Writer<'_> {
                 queued_at, ?4, ?5, ?6 FROM array WHERE id = ?1",
             params![array, run.number, dropped, now, outcome, cause],
         )?;
+        let column = if outcome == Outcome::Missed { "missed" } else { "cancelled" };
         self.change(
-            "UPDATE array SET rest = rest - ?2, cancelled = cancelled + ?2, awaits = 0 WHERE id = ?1",
+            &format!("UPDATE array SET rest = rest - ?2, {column} = {column} + ?2, awaits = 0 WHERE id = ?1"),
             params![array, dropped],
         )?;
         self.record(&Happening::Passed {
@@ -348,8 +369,10 @@ impl Writer<'_> {
         let column = match outcome {
             Outcome::Success => "succeeded",
             Outcome::Cancelled => "cancelled",
+            // A run of an index that was queued again, because its keeper had not started it.
+            Outcome::Missed => "missed",
             _ if outcome.is_failure() => "failed",
-            _ => unreachable!("an index is neither missed nor skipped"),
+            _ => unreachable!("an index is not skipped"),
         };
         self.change(&format!("UPDATE array SET {column} = {column} + 1 WHERE id = ?1"), [array])
     }

@@ -271,9 +271,10 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Gives the waiting runs of a job the queue, rank, limit and dependencies that it has now.
+    /// Gives the waiting runs of a job the queue, rank, limits and dependencies that it has now.
     pub fn requeue_waiting(&self, id: JobId, job: &NewJob) -> StoreResult<()> {
         self.await_again(id)?;
+        self.set_deadlines(id, job)?;
         let at_once = job.array.map_or(job.policy.overlap.at_once(), |array| array.at_once);
         let place = params![id, job.queue.as_str(), rank(job.priority), at_once];
         self.change(

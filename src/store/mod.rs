@@ -17,6 +17,7 @@ mod callbacks;
 mod codec;
 mod commits;
 mod crontabs;
+mod deadlines;
 mod definition;
 mod dependencies;
 mod directory;

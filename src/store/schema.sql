@@ -51,6 +51,7 @@ CREATE TABLE job (
     grace_us INTEGER NOT NULL CHECK (grace_us >= 0),
     timeout_us INTEGER CHECK (timeout_us > 0),
     kill_after_us INTEGER NOT NULL CHECK (kill_after_us >= 0),
+    start_by_us INTEGER CHECK (start_by_us > 0),    -- a run still queued after so long is missed
     retries INTEGER NOT NULL DEFAULT 0 CHECK (retries >= 0),
     retry_delay_us INTEGER NOT NULL CHECK (retry_delay_us >= 0),
     retry_delay_max_us INTEGER NOT NULL CHECK (retry_delay_max_us >= retry_delay_us),
@@ -148,6 +149,7 @@ CREATE TABLE array (
     held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
     is_counted INTEGER NOT NULL DEFAULT 0 CHECK (is_counted IN (0, 1)),     -- in `job.begun`
     queued_at INTEGER NOT NULL,
+    start_by INTEGER,                       -- from then on, the indices without a run are missed
     awaits INTEGER NOT NULL DEFAULT 0 CHECK (awaits IN (0, 1, 2)),  -- as of a run
     after_runs TEXT,
     total INTEGER NOT NULL CHECK (total > 0),       -- indices
@@ -155,18 +157,20 @@ CREATE TABLE array (
     succeeded INTEGER NOT NULL DEFAULT 0 CHECK (succeeded >= 0),
     failed INTEGER NOT NULL DEFAULT 0 CHECK (failed >= 0),
     cancelled INTEGER NOT NULL DEFAULT 0 CHECK (cancelled >= 0),
+    missed INTEGER NOT NULL DEFAULT 0 CHECK (missed >= 0),
     finished_at INTEGER,
     outcome TEXT CHECK (outcome IN ('success', 'failed', 'cancelled', 'skipped', 'missed')),
     CHECK ((finished_at IS NULL) = (outcome IS NULL)),
     CHECK (finished_at IS NULL OR rest = 0),
     CHECK (awaits = 0 OR rest = total),
-    CHECK (succeeded + failed + cancelled + rest <= total)
+    CHECK (succeeded + failed + cancelled + missed + rest <= total)
 ) STRICT;
 CREATE UNIQUE INDEX array_fire ON array (job_id, trigger_id, scheduled_at) WHERE trigger_id IS NOT NULL;
 CREATE INDEX array_job ON array (job_id, scheduled_at);
 CREATE INDEX array_unfinished ON array (job_id, rest) WHERE finished_at IS NULL;
 CREATE INDEX array_waiting ON array (queue, rank, place, id) WHERE rest > 0 AND held = 0 AND awaits = 0;
 CREATE INDEX array_awaiting ON array (id) WHERE awaits = 2;
+CREATE INDEX array_start_by ON array (start_by) WHERE rest > 0 AND start_by IS NOT NULL;
 
 -- The indices of an array without a run: `first`, and on in steps up to `last`.
 CREATE TABLE array_rest (
@@ -202,6 +206,7 @@ CREATE TABLE run (
     held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
     is_counted INTEGER NOT NULL DEFAULT 0 CHECK (is_counted IN (0, 1)),     -- in `job.begun`
     queued_at INTEGER NOT NULL,
+    start_by INTEGER,                       -- queued for its first attempt: from then on it is missed
     -- 1: it waits for runs of other jobs. 2: the same, and one of them may have ended.
     awaits INTEGER NOT NULL DEFAULT 0 CHECK (awaits IN (0, 1, 2)),
     after_runs TEXT,                        -- the runs that it waited for, as in `12.1 13.4`
@@ -251,6 +256,8 @@ CREATE UNIQUE INDEX run_event ON run (job_id, trigger_id, event_id, ifnull(array
 CREATE INDEX run_waiting ON run (queue, rank, id)
     WHERE state = 'queued' AND keeper IS NULL AND held = 0 AND awaits = 0;
 CREATE INDEX run_awaiting ON run (id) WHERE awaits = 2;
+CREATE INDEX run_start_by ON run (start_by)
+    WHERE state = 'queued' AND keeper IS NULL AND attempt = 1 AND start_by IS NOT NULL;
 CREATE INDEX run_retrying ON run (not_before) WHERE state = 'retrying' AND held = 0;
 CREATE INDEX run_claimed ON run (queue, state) WHERE state <> 'finished' AND keeper IS NOT NULL;
 CREATE INDEX run_unfinished ON run (job_id) WHERE state <> 'finished';

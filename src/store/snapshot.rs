@@ -44,6 +44,10 @@ impl Reader<'_> {
         default_slots: usize,
         prefetch_max: Option<&PrefetchMax<'_>>,
     ) -> StoreResult<Snapshot> {
+        let expired = self.expired_fires(now)?;
+        if !expired.is_empty() {
+            return Ok(Snapshot { expired, ..Snapshot::default() });
+        }
         let (due, due_retries) = (self.due(now, system_zone)?, self.due_retries(now)?);
         let ended = self.ended_reboots(now)?;
         if !due.is_empty() || !due_retries.is_empty() || !ended.is_empty() {
@@ -76,7 +80,7 @@ impl Reader<'_> {
             "SELECT trigger.id, trigger.kind, trigger.expr, trigger.zone, trigger.at, trigger.period_us,
                 trigger.delay_us, trigger.next_at, job.id, job.overlap, job.missed, job.missed_within_us,
                 job.grace_us, job.timeout_us, job.kill_after_us, job.times IS NOT NULL, job.start_at,
-                job.until_at
+                job.until_at, job.start_by_us
              FROM trigger JOIN job ON job.id = trigger.job_id
              WHERE trigger.next_at <= :now AND {condition} AND trigger.next_at IS NOT NULL
              ORDER BY trigger.next_at",
@@ -100,6 +104,7 @@ impl Reader<'_> {
                     missed: missed(row, 10)?,
                     timeout: row.get(13)?,
                     kill_after: row.get(14)?,
+                    start_by: row.get(18)?,
                 },
                 times: if row.get(15)? { self.times_facts(job)? } else { None },
                 unfinished: self.unfinished(job)?,
@@ -251,8 +256,8 @@ impl Reader<'_> {
     /// whose job lets no two fires run side by side waits for the one before it.
     fn waiting_arrays(&self, queue: &str) -> StoreResult<Vec<(Candidate, i64)>> {
         self.all(
-            "SELECT job_id, id, rest, rank, at_once, beside, place FROM (
-                SELECT job_id, id, rest, rank, at_once, place, iif(at_once IS NULL, 0,
+            "SELECT job_id, id, rest, rank, at_once, beside, place, start_by IS NOT NULL FROM (
+                SELECT job_id, id, rest, rank, at_once, place, start_by, iif(at_once IS NULL, 0,
                     (SELECT count(*) FROM run AS other WHERE other.job_id = array.job_id
                         AND other.state <> 'finished' AND other.callback IS NULL
                         AND (other.keeper IS NOT NULL OR other.attempt > 1))) AS beside
@@ -264,9 +269,15 @@ impl Reader<'_> {
             [queue],
             |row| {
                 let waiting = Waiting::Array { array: row.get(1)?, rest: row.get(2)? };
-                let (job, rank) = (row.get(0)?, row.get(3)?);
-                let candidate =
-                    Candidate { job, waiting, rank, at_once: row.get(4)?, beside: row.get(5)?, begun: false };
+                let candidate = Candidate {
+                    job: row.get(0)?,
+                    waiting,
+                    rank: row.get(3)?,
+                    at_once: row.get(4)?,
+                    beside: row.get(5)?,
+                    begun: false,
+                    has_deadline: row.get(7)?,
+                };
                 Ok((candidate, row.get(6)?))
             },
         )
@@ -276,8 +287,9 @@ impl Reader<'_> {
     /// job: the others wait as if it were running. Of several such runs, the oldest goes first.
     fn waiting_runs(&self, queue: &str, limit: usize) -> StoreResult<Vec<(Candidate, i64)>> {
         let mut statement = self.transaction.prepare_cached(
-            "SELECT job_id, number, rank, at_once, beside, id, attempt > 1 FROM (
-                SELECT id, job_id, number, rank, at_once, attempt, iif(at_once IS NULL, 0,
+            "SELECT job_id, number, rank, at_once, beside, id, attempt > 1,
+                attempt = 1 AND start_by IS NOT NULL FROM (
+                SELECT id, job_id, number, rank, at_once, attempt, start_by, iif(at_once IS NULL, 0,
                     (SELECT count(*) FROM run AS other WHERE other.job_id = run.job_id
                         AND other.state <> 'finished' AND other.callback IS NULL
                         AND (other.keeper IS NOT NULL OR other.attempt > 1
@@ -288,24 +300,30 @@ impl Reader<'_> {
         )?;
         let candidates = statement.query_map([queue], |row| {
             let run = RunId { job: row.get(0)?, number: row.get(1)? };
-            let waiting = Waiting::Run(run);
-            let (rank, at_once, beside) = (row.get(2)?, row.get(3)?, row.get(4)?);
-            let begun = row.get(6)?;
-            Ok((Candidate { job: run.job, waiting, rank, at_once, beside, begun }, row.get(5)?))
+            let candidate = Candidate {
+                job: run.job,
+                waiting: Waiting::Run(run),
+                rank: row.get(2)?,
+                at_once: row.get(3)?,
+                beside: row.get(4)?,
+                begun: row.get(6)?,
+                has_deadline: row.get(7)?,
+            };
+            Ok((candidate, row.get(5)?))
         })?;
         // The index returns them in order, one at a time. With a bound `LIMIT` SQLite would plan the query
         // again for each value.
         Ok(candidates.take(limit).collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Returns the instant of the next fire or retry, or end of an `@reboot` trigger.
+    /// Returns the instant of the next fire, retry or missed start, or end of an `@reboot` trigger.
     pub fn next_deadline(&self) -> StoreResult<Option<Timestamp>> {
         let of = |sql: &str| self.one(sql, [], |row| row.get::<_, Option<Timestamp>>(0));
         let fire = of("SELECT min(next_at) FROM trigger WHERE next_at IS NOT NULL AND held = 0")?;
         let retry = of("SELECT min(not_before) FROM run WHERE state = 'retrying' AND held = 0")?;
         let end = of("SELECT min(job.until_at) FROM trigger JOIN job ON job.id = trigger.job_id
              WHERE trigger.boot_id IS NOT NULL AND trigger.held = 0")?;
-        Ok([fire, retry, end].into_iter().flatten().min())
+        Ok([fire, retry, end, self.next_missed_start()?].into_iter().flatten().min())
     }
 
     /// Returns all claimed runs that are not finished.

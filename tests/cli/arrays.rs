@@ -19,7 +19,8 @@ fn an_array_is_one_job_with_a_run_for_each_index() {
     home.taskq(&["wait", "a"]).gives(0, "", "");
     home.taskq(&["log", "a"]).gives(0, "1\n3\n5\n7\n9\n", "");
     home.taskq(&["log", "a/5-8"]).gives(0, "5\n7\n", "");
-    let done = json!({"total": 5, "finished": 5, "failed": 0, "cancelled": 0, "outcome": "success"});
+    let done = json!({"total": 5, "finished": 5, "failed": 0, "cancelled": 0, "missed": 0,
+        "outcome": "success"});
     assert_eq!(indices(&home, "a"), done);
     let list = home.taskq(&["list", "-a"]).answer().stdout;
     assert!(list.contains("array 1-9:2%2, 5/5  "), "{list}");
@@ -86,7 +87,7 @@ fn indices_that_have_not_begun_are_cancelled_as_one_row() {
     let rows: Vec<_> = runs.iter().map(|run| (run["outcome"].as_str(), run["fires"].as_u64())).collect();
     assert_eq!(rows, [(Some("cancelled"), Some(99_899)), (Some("cancelled"), Some(101))]);
     let all = json!({"total": 100000, "finished": 100000, "failed": 0, "cancelled": 100000,
-        "outcome": "cancelled"});
+        "missed": 0, "outcome": "cancelled"});
     assert_eq!(indices(&home, "a"), all);
     assert_eq!(home.json(&["show", "a"])["job"]["state"], "done");
 }

@@ -1,4 +1,4 @@
-//! Owns: the policies of a job's triggers: `--until`, `--after-end`, `--jitter`.
+//! Owns: the limits of a job: `--until`, `--after-end`, `--jitter`, `--start-by`.
 //! Never: which fires are due (see the simulation).
 
 use crate::harness::{Home, open_gate};
@@ -158,5 +158,37 @@ fn a_jitter_that_means_nothing_is_refused() {
         &["add", "--cron", "@reboot", "--jitter", "1h", "true"],
         &["set", "now", "--jitter", "1h"],
         &["set", "a", "--jitter", "300d"],
+    ]));
+}
+
+#[test]
+fn a_run_that_is_still_queued_after_its_span_is_missed_and_its_end_says_so() {
+    let mut home = Home::new();
+    home.add(&["--name", "late", "--start-by", "1ms", "--on-failure", "false", "true"]);
+    home.add(&["--name", "many", "--array", "1-3", "--start-by", "1ms", "true"]);
+    home.add(&["--name", "set", "--start-by", "1h", "true"]);
+    home.add(&["--name", "early", "--start-by", "1ms", "true"]);
+    home.taskq(&["set", "set", "--start-by", "1ms"]).gives(0, "start-by 1h → 1ms\n", "");
+    home.taskq(&["set", "early", "--unset", "start-by"]).gives(0, "start-by 1ms → none\n", "");
+    home.start_daemon(&[]);
+    home.taskq(&["wait", "early"]).answer();
+    let ended = "run 1.1: missed, still queued at the end of its `--start-by`\n";
+    home.taskq(&["wait", "late"]).gives(125, "", ended);
+    home.taskq(&["wait", "many"]).gives(1, "", "3 of 3 runs did not succeed\n");
+    home.taskq(&["wait", "set"]).gives(125, "", &ended.replace("1.1", "3.1"));
+    let listed = home.taskq(&["list", "-a"]).answer().stdout;
+    assert!(listed.contains(" array 1-3, 3/3, 3 missed "), "{listed}");
+    assert_eq!(home.json(&["runs", "late"])["runs"].as_array().expect("a list").len(), 1, "no callback");
+    let shown = home.taskq(&["show", "late"]).answer().stdout;
+    assert!(shown.contains("\nStart by:  1ms after it is queued (else the run is missed)\n"), "{shown}");
+}
+
+#[test]
+fn a_start_by_that_is_no_span_is_refused() {
+    let home = Home::new();
+    insta::assert_snapshot!(home.transcript(&[
+        &["add", "--start-by", "0s", "true"],
+        &["add", "--start-by", "-1m", "true"],
+        &["add", "--start-by", "soon", "true"],
     ]));
 }

@@ -83,7 +83,14 @@ impl Arrays {
         for array in self.rows.values().filter(|array| !self.incomplete.contains(&array.id)) {
             let runs = runs.get(&array.id).map(Vec::as_slice).unwrap_or_default();
             let indices: BTreeSet<u32> = runs.iter().filter_map(|run| run.index).collect();
-            let dropped: u64 = runs.iter().filter(|run| run.index.is_none()).map(|run| run.fires).sum();
+            let dropped_as = |is_missed: bool| -> u64 {
+                let dropped = runs.iter().filter(|run| run.index.is_none());
+                dropped
+                    .filter(|run| (run.outcome == Some(Outcome::Missed)) == is_missed)
+                    .map(|run| run.fires)
+                    .sum()
+            };
+            let dropped = dropped_as(false) + dropped_as(true);
             let made = runs.iter().filter(|run| run.index.is_some()).count();
             assert_eq!(indices.len(), made, "an index ran twice: {array:?}");
             assert_eq!(made as u64 + dropped + array.rest, array.total, "indices of {array:?}: {runs:?}");
@@ -93,20 +100,22 @@ impl Arrays {
             };
             let succeeded = ended(|outcome| outcome == Outcome::Success);
             let failed = ended(Outcome::is_failure);
-            let cancelled = ended(|outcome| outcome == Outcome::Cancelled) + dropped;
+            let cancelled = ended(|outcome| outcome == Outcome::Cancelled) + dropped_as(false);
+            let missed = ended(|outcome| outcome == Outcome::Missed) + dropped_as(true);
             assert_eq!(
-                (array.succeeded, array.failed, array.cancelled),
-                (succeeded, failed, cancelled),
+                (array.succeeded, array.failed, array.cancelled, array.missed),
+                (succeeded, failed, cancelled, missed),
                 "the counts of {array:?}"
             );
-            let is_over = succeeded + failed + cancelled == array.total;
+            let is_over = succeeded + failed + cancelled + missed == array.total;
             assert_eq!(array.outcome.is_some(), is_over, "the end of {array:?}");
             let is_barred = runs.iter().any(|run| run.is_barred());
-            let expected = match (failed, cancelled) {
+            let expected = match (failed, cancelled, missed) {
                 _ if is_barred => Outcome::Skipped,
-                (0, 0) => Outcome::Success,
-                (0, _) => Outcome::Cancelled,
-                (_, _) => Outcome::Failed,
+                (0, 0, 0) => Outcome::Success,
+                (0, 0, _) => Outcome::Missed,
+                (0, _, _) => Outcome::Cancelled,
+                (_, _, _) => Outcome::Failed,
             };
             assert!(array.outcome.is_none_or(|outcome| outcome == expected), "the end of {array:?}");
         }

@@ -12,6 +12,7 @@ use taskq::schedule::{Schedule, Zone};
 
 use crate::arrays::{Arrays, Order, fire_of, is_of_surplus_array, order_of};
 use crate::callbacks::CallbackModel;
+use crate::deadlines::{Deadlines, coming};
 use crate::dependencies::{Dependencies, Fire};
 use crate::events::Record;
 use crate::keeper::{Keeper, Ledger};
@@ -38,6 +39,7 @@ pub struct Audit {
     pub dependencies: Dependencies,
     pub arrays: Arrays,
     pub callbacks: CallbackModel,
+    pub deadlines: Deadlines,
     /// The jobs with an array.
     pub array_jobs: BTreeSet<i64>,
     /// The arrays since the last commit.
@@ -67,6 +69,7 @@ impl Audit {
             dependencies: Dependencies::default(),
             arrays: Arrays::default(),
             callbacks: CallbackModel::default(),
+            deadlines: Deadlines::default(),
             array_jobs: BTreeSet::new(),
             new_arrays: Vec::new(),
             begun_arrays: BTreeSet::new(),
@@ -104,8 +107,10 @@ impl Audit {
         let arrays = self.arrays.scan(self.db.arrays());
         self.new_arrays =
             arrays.iter().filter(|(old, _)| old.is_none()).map(|(_, new)| new.clone()).collect();
+        arrays.iter().for_each(|(old, new)| self.deadlines.judge_array(old.as_ref(), new));
         for (old, new) in &changes {
             self.judge(old.as_ref(), new, ledger);
+            self.deadlines.judge(old.as_ref(), new);
             if new.counts() && !old.as_ref().is_some_and(Row::counts) {
                 let is_first = new.array.is_none_or(|array| self.begun_arrays.insert(array));
                 *self.begun.entry(new.job).or_default() += i64::from(is_first);
@@ -229,9 +234,10 @@ impl Audit {
         let retries = self.open_rows().filter(|row| !row.held).filter_map(|row| row.not_before);
         let free = self.triggers.iter().filter(|(id, _)| !held.contains(id));
         let ends = free.filter_map(|(_, trigger)| trigger.ends_at());
-        let soonest = fires.chain(retries.map(Timestamp::from_micros)).chain(ends).min();
+        let starts = coming(self.open_rows(), self.arrays.all());
+        let soonest = fires.chain(retries.map(Timestamp::from_micros)).chain(ends).chain(starts).min();
         assert_eq!(done.deadline, soonest, "the deadline");
-        assert!(soonest.is_none_or(|at| at > now), "a fire or a retry is due and was left");
+        assert!(soonest.is_none_or(|at| at > now), "a fire, a retry or a missed start is due and was left");
         changes
     }
 

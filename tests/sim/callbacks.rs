@@ -74,7 +74,7 @@ impl CallbackModel {
                 CallbackWhen::Finish => {
                     outcome == Outcome::Success
                         || outcome.is_failure()
-                        || outcome == Outcome::Cancelled && began
+                        || matches!(outcome, Outcome::Cancelled | Outcome::Missed) && began
                 }
             })
         };

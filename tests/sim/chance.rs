@@ -241,6 +241,7 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
         },
         timeout: rng.chance(300).then(|| Span::from_micros(rng.span(SECOND / 100, HOUR))),
         kill_after: Span::from_micros(*rng.pick(&[0, SECOND, 10 * SECOND])),
+        start_by: rng.chance(200).then(|| Span::from_micros(rng.span(1, 2 * pace.stretch))),
     };
     wish.job.start = rng.chance(150).then(|| now + Span::from_micros(rng.span(1, pace.stretch)));
     let begin = wish.job.start.unwrap_or(now);

@@ -117,6 +117,7 @@ impl World {
         self.audit.jobs.insert(id.0);
         self.audit.retries.added(id.0, job.retry);
         self.audit.callbacks.added(id.0, &job.callbacks);
+        self.audit.deadlines.set(id.0, job.policy.start_by);
         self.audit.dependencies.added(id.0, &job.after, !adding.when.is_empty());
         self.note(format!("    after {:?}, array {:?}", job.after, job.array));
         self.audit.mailing.extend(job.mail.iter().map(|mail| (id.0, mail.when)));

@@ -151,7 +151,7 @@ impl Dependencies {
             assert_eq!(verdict, Verdict::Skip, "skipped: {new:?}");
         }
         let has_begun = new.rest < new.total && new.outcome != Some(Outcome::Skipped);
-        let is_dropped = new.cancelled == new.total - new.rest;
+        let is_dropped = new.cancelled + new.missed == new.total - new.rest;
         assert!(!has_begun || is_dropped || new.after_runs.is_some(), "it did not wait: {new:?}");
     }
 

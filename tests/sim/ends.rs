@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use taskq::domain::Timestamp;
+use taskq::domain::{Outcome, Timestamp};
 
 use crate::audit::{Audit, Changes};
 use crate::rows::Row;
@@ -49,8 +49,12 @@ impl Audit {
     }
 }
 
-/// Returns whether a turn has ended a run because its keeper reported that.
+/// Returns whether a turn has ended a run because its keeper reported that, or because it did not start in
+/// time: both come before the fires of the turn.
 fn is_reported_end((old, new): &(Option<Row>, Row)) -> bool {
+    if old.is_some() && new.outcome == Some(Outcome::Missed) {
+        return true;
+    }
     // A run that the keeper does not know is queued again. A fire of the same turn may then replace it.
     let is_reported = |old: &Row| old.keeper.is_some() && (new.keeper.is_some() || old.stop_at.is_some());
     !new.is_open() && old.as_ref().is_some_and(is_reported)

@@ -10,6 +10,7 @@ mod callbacks;
 mod chance;
 mod clients;
 mod daemon;
+mod deadlines;
 mod dependencies;
 mod ends;
 mod events;

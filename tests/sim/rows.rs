@@ -24,6 +24,7 @@ pub struct Row {
     pub state: String,
     pub held: bool,
     pub queued_at: i64,
+    pub start_by: Option<i64>,
     pub keeper: Option<i64>,
     pub stop_at: Option<i64>,
     pub pid: Option<u32>,
@@ -90,6 +91,7 @@ pub struct ArrayRow {
     pub at_once: Option<u32>,
     pub held: bool,
     pub queued_at: i64,
+    pub start_by: Option<i64>,
     pub awaits: i64,
     pub after_runs: Option<String>,
     pub total: u64,
@@ -98,6 +100,7 @@ pub struct ArrayRow {
     pub succeeded: u64,
     pub failed: u64,
     pub cancelled: u64,
+    pub missed: u64,
     pub outcome: Option<Outcome>,
 }
 
@@ -144,7 +147,7 @@ const COLUMNS: &str =
     "id, job_id, number, attempt, trigger, trigger_id, scheduled_at, fires, queue, rank, at_once,
     state, held, queued_at, keeper, stop_at, pid, started_at, finished_at, outcome, exit_code, signal,
     is_unattended, not_before, awaits, after_runs, cause,
-    array_id, array_index, callback, parent_number, parent_array";
+    array_id, array_index, callback, parent_number, parent_array, start_by";
 
 fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
@@ -180,6 +183,7 @@ fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         callback: row.get(29)?,
         parent: row.get(30)?,
         parent_array: row.get(31)?,
+        start_by: row.get(32)?,
     })
 }
 
@@ -244,7 +248,8 @@ impl Database {
 
     pub fn arrays(&self) -> Vec<ArrayRow> {
         let sql = "SELECT id, job_id, trigger_id, scheduled_at, place, queue, rank, at_once, held, queued_at,
-            awaits, after_runs, total, rest, succeeded, failed, cancelled, outcome FROM array ORDER BY id";
+            awaits, after_runs, total, rest, succeeded, failed, cancelled, outcome, missed, start_by
+            FROM array ORDER BY id";
         let count = |row: &SqlRow<'_>, column| row.get::<_, i64>(column).map(i64::cast_unsigned);
         self.query(sql, &[], |row| {
             Ok(ArrayRow {
@@ -268,6 +273,8 @@ impl Database {
                 outcome: row
                     .get::<_, Option<String>>(17)?
                     .map(|word| Outcome::from_word(&word).expect("an outcome")),
+                missed: count(row, 18)?,
+                start_by: row.get(19)?,
             })
         })
     }

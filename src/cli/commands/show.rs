@@ -299,8 +299,9 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
 }
 
 fn indices_line(array: ArrayProgress) -> String {
-    let ArrayProgress { total, finished, failed, cancelled, .. } = array;
-    format!("{finished} of {total} have ended: {failed} failed, {cancelled} cancelled")
+    let ArrayProgress { total, finished, failed, cancelled, missed, .. } = array;
+    let missed = if missed > 0 { format!(", {missed} missed") } else { String::new() };
+    format!("{finished} of {total} have ended: {failed} failed, {cancelled} cancelled{missed}")
 }
 
 /// Returns the longest delay of the fires, and the one that this job has.

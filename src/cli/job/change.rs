@@ -40,6 +40,7 @@ pub enum Unset {
     Retries,
     RetryDelay,
     RetryOn,
+    StartBy,
     Stdin,
     StdinFrom,
     Tag,
@@ -70,6 +71,7 @@ words!(Unset {
     Retries = "retries",
     RetryDelay = "retry-delay",
     RetryOn = "retry-on",
+    StartBy = "start-by",
     Stdin = "stdin",
     StdinFrom = "stdin-from",
     Tag = "tag",
@@ -112,6 +114,7 @@ impl Unset {
                 job.retry = Retry { delay, delay_max, ..job.retry };
             }
             Self::RetryOn => job.retry.on = None,
+            Self::StartBy => job.policy.start_by = None,
             Self::Stdin => job.execution.stdin = Stdin::Null,
             Self::StdinFrom => {
                 job.after.take_stdin_from(None);

@@ -328,6 +328,21 @@ pub struct JobOptions {
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true, help_heading = "Policies")]
     pub kill_after: Option<String>,
 
+    /// Miss a start later than SPAN; default: never
+    ///
+    /// A run that is still queued SPAN after it was queued is `missed`,
+    /// whatever it waits for: a slot, another job, a paused job or queue.
+    /// Of an array, it is each index that has not begun. An attempt after
+    /// the first may wait.
+    #[arg(
+        long,
+        value_name = "SPAN",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Policies"
+    )]
+    pub start_by: Option<String>,
+
     /// Try a failed run again N times; default: 0
     ///
     /// An attempt fails if its exit status is not 0, a signal or --timeout

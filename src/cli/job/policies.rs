@@ -33,6 +33,7 @@ impl JobOptions {
             missed,
             timeout: span("--timeout", &self.timeout)?.or(base.timeout),
             kill_after: span("--kill-after", &self.kill_after)?.unwrap_or(base.kill_after),
+            start_by: span("--start-by", &self.start_by)?.or(base.start_by),
         })
     }
 

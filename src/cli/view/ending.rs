@@ -98,9 +98,9 @@ impl Ended {
         match self {
             Self::Run(run) => ending(run),
             Self::Cancelled(job) => Some(format!("job {job} was cancelled before its time")),
-            Self::Array(job, array) => (array.failed + array.cancelled > 0).then(|| {
+            Self::Array(job, array) => (array.unsuccessful() > 0).then(|| {
                 let indices = counted(array.total as usize, "run");
-                let unsuccessful = array.failed + array.cancelled;
+                let unsuccessful = array.unsuccessful();
                 let see = if array.failed > 0 {
                     format!("; see `taskq runs {job} --failed`")
                 } else {
@@ -117,7 +117,7 @@ impl Ended {
             Self::Run(run) => run,
             Self::Cancelled(job) => return format!("job {job} cancelled before its time"),
             Self::Array(job, array) => {
-                return format!("array {job}, {} of {} runs", array.failed + array.cancelled, array.total);
+                return format!("array {job}, {} of {} runs", array.unsuccessful(), array.total);
             }
         };
         let name = run.name.as_ref().map_or_else(String::new, |name| format!(" {name}"));

@@ -75,13 +75,14 @@ pub struct IndicesJson {
     failed: u32,
     /// Those that were cancelled or skipped.
     cancelled: u32,
+    missed: u32,
     outcome: Option<Outcome>,
 }
 
 impl From<&ArrayProgress> for IndicesJson {
     fn from(array: &ArrayProgress) -> Self {
-        let ArrayProgress { total, finished, failed, cancelled, outcome, .. } = *array;
-        Self { total, finished, failed, cancelled, outcome }
+        let ArrayProgress { total, finished, failed, cancelled, missed, outcome, .. } = *array;
+        Self { total, finished, failed, cancelled, missed, outcome }
     }
 }
 

@@ -165,6 +165,12 @@ const POLICIES: &[OptionView] = &[
         |job| Some(format!("kill after {} (KILL, if TERM did not end it)", job.policy.kill_after)),
     ),
     row(
+        "start_by",
+        "Start by",
+        |job| Span(job.policy.start_by),
+        |job| Some(format!("{} after it is queued (else the run is missed)", job.policy.start_by?)),
+    ),
+    row(
         "retries",
         "Retries",
         |job| Count(Some(job.retry.retries)),

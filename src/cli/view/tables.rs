@@ -93,9 +93,11 @@ pub fn job_table(jobs: &[JobView], times: &Times<'_>) -> Table {
 pub fn array_text(job: &JobView) -> Option<String> {
     let array = job.definition.array?;
     let progress = job.array.map_or(String::new(), |progress| {
-        let ArrayProgress { total, finished, failed, cancelled, .. } = progress;
+        let ArrayProgress { total, finished, failed, cancelled, missed, .. } = progress;
         let counted = |count, word| if count > 0 { format!(", {count} {word}") } else { String::new() };
-        format!(", {finished}/{total}{}{}", counted(failed, "failed"), counted(cancelled, "cancelled"))
+        let unsuccessful = [(failed, "failed"), (cancelled, "cancelled"), (missed, "missed")];
+        let unsuccessful: String = unsuccessful.iter().map(|(count, word)| counted(*count, word)).collect();
+        format!(", {finished}/{total}{unsuccessful}")
     });
     Some(format!("array {array}{progress}"))
 }

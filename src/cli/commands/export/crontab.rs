@@ -319,7 +319,7 @@ impl Writer<'_> {
     }
 
     fn warn_of_policies(&self, job: &JobView, warnings: &mut ExportWarnings) {
-        let Policy { overlap, missed, timeout, kill_after } = job.definition.policy;
+        let Policy { overlap, missed, timeout, kill_after, start_by: _ } = job.definition.policy;
         let mut unsaid =
             |option: String| warnings.drop_option(job, format_args!("crontab(5) cannot say `{option}`"));
         if overlap != Overlap::Allow {

@@ -152,6 +152,9 @@ pub(super) fn warn_of_policies(job: &JobView, now: Timestamp, unsaid: &mut impl 
     if let Some(times) = job.definition.times {
         unsaid(format!("--times {times}"));
     }
+    if let Some(start_by) = job.definition.policy.start_by {
+        unsaid(format!("--start-by {start_by}"));
+    }
     if job.definition.retry.retries > 0 {
         unsaid(format!("--retries {}", job.definition.retry.retries));
     }
