@@ -1,6 +1,7 @@
 //! Owns: every decision about fires and runs, as functions from facts to plans.
 //! Never: clocks, SQL, processes, or any other effect.
 
+mod accounting;
 mod admit;
 mod after;
 mod arrays;
@@ -16,13 +17,13 @@ mod retention;
 mod retry;
 mod snapshot;
 
+pub use accounting::{Accounting, Pending, account};
 pub use after::{Effect, EndFacts, RunFacts, RunPart, TimesFacts, after_end};
 pub use arrays::ArrayFacts;
 pub use callbacks::CallbackFacts;
 pub use dependencies::{Awaited, AwaitedFire, AwaitingFire};
 pub use fires::{Compiled, Planned, first_fire, first_free_fire};
 pub use mails::{OpenMail, pick_mails};
-pub use misfire::{Accounting, Pending, account};
 pub use plan::{Claim, Fate, NewRun, Plan};
 pub use recover::{ClaimedFor, Recovery, recover};
 pub use replan::{

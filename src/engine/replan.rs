@@ -1,8 +1,8 @@
 //! Owns: planning coming fires again: after a pause, in another zone or window, on a clock that was set back.
 //! Never: late fires (see `misfire`).
 
+use super::accounting::Pending;
 use super::fires::{Planned, first_free_fire, just_before};
-use super::misfire::Pending;
 use super::plan::{Fate, NewRun, Plan};
 use super::snapshot::Due;
 use crate::domain::{FireId, Outcome, Span, Timestamp, Window};
