@@ -132,7 +132,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__add)
-            opts="-c -q -h --dir --color --at --cron --every --after-end --start --until --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --name --tag --queue --priority --hold --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --mail --on-success --on-failure --on-finish --from --replace --quiet --json --help"
+            opts="-c -q -h --dir --color --at --cron --every --after-end --start --until --nth --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --name --tag --queue --priority --hold --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --mail --on-success --on-failure --on-finish --from --replace --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -166,6 +166,10 @@ _taskq() {
                     return 0
                     ;;
                 --until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --nth)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1024,7 +1028,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__set)
-            opts="-c -h --dir --color --unset --first --at --cron --every --after-end --start --until --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --mail --on-success --on-failure --on-finish --json --name --hold --help"
+            opts="-c -h --dir --color --unset --first --at --cron --every --after-end --start --until --nth --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --mail --on-success --on-failure --on-finish --json --name --hold --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1042,7 +1046,7 @@ _taskq() {
                     return 0
                     ;;
                 --unset)
-                    COMPREPLY=($(compgen -W "after any array each env-file grace jitter kill-after log-limit mail missed on-failure on-finish on-success nice overlap priority queue retries retry-delay retry-on start-by stdin stdin-from tag timeout times until" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "after any array each env-file grace jitter kill-after log-limit mail missed on-failure on-finish on-success nice nth overlap priority queue retries retry-delay retry-on start-by stdin stdin-from tag timeout times until" -- "${cur}"))
                     return 0
                     ;;
                 --at)
@@ -1062,6 +1066,10 @@ _taskq() {
                     return 0
                     ;;
                 --until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --nth)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

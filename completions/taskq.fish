@@ -64,6 +64,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l cron -d 'Run when th
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l every -d 'Run every SPAN, counted from now (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l start -d 'No fire before TIME; --every counts from it' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l until -d 'No fire at or after TIME; default: no end' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l nth -d 'Run at every N-th fire of the triggers only' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l jitter -d 'Fire up to SPAN later, always by the same delay' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l times -d 'Fire until N of its runs have begun; default: always' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l tz -d 'Read the triggers in ZONE, for example Europe/Berlin' -r
@@ -258,6 +259,7 @@ on-failure\t''
 on-finish\t''
 on-success\t''
 nice\t''
+nth\t''
 overlap\t''
 priority\t''
 queue\t''
@@ -276,6 +278,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l cron -d 'Run when th
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l every -d 'Run every SPAN, counted from now (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l start -d 'No fire before TIME; --every counts from it' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l until -d 'No fire at or after TIME; default: no end' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l nth -d 'Run at every N-th fire of the triggers only' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l jitter -d 'Fire up to SPAN later, always by the same delay' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l times -d 'Fire until N of its runs have begun; default: always' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l tz -d 'Read the triggers in ZONE, for example Europe/Berlin' -r

@@ -126,6 +126,8 @@ pub struct NewJob {
     pub start: Option<Timestamp>,
     /// No fire at or after this instant.
     pub until: Option<Timestamp>,
+    /// One in so many fires of its triggers runs; `None`: each.
+    pub nth: Option<u32>,
     /// Its fires are later by a delay below this, which is fixed for the job and the machine.
     pub jitter: Option<Span>,
     pub queue: QueueName,
@@ -153,6 +155,9 @@ impl NewJob {
     pub const PRIORITY_MIN: i32 = -100;
     pub const PRIORITY_MAX: i32 = 100;
 
+    /// The greatest `nth`.
+    pub const NTH_MAX: u32 = 1_000;
+
     /// The default of `log_limit`.
     pub const LOG_LIMIT: Size = Size::from_bytes(10 << 20);
 
@@ -168,6 +173,7 @@ impl NewJob {
             times: None,
             start: None,
             until: None,
+            nth: None,
             jitter: None,
             queue: QueueName::default(),
             priority: 0,

@@ -11,7 +11,7 @@ use crate::schedule::{Schedule, Zone};
 
 /// How many fires of one trigger may be on time at once. A grace of an hour at a fire a second is 3,600; more
 /// is a mistake.
-const ON_TIME_MAX: usize = 3_600;
+pub(super) const ON_TIME_MAX: usize = 3_600;
 
 /// The group of each due fire of one trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl<'a> Pending<'a> {
     }
 
     /// Returns the last `n` fires from `first` to `last`, both included, ascending.
-    fn latest(&self, first: Timestamp, last: Timestamp, n: usize) -> Vec<Timestamp> {
+    pub(super) fn latest(&self, first: Timestamp, last: Timestamp, n: usize) -> Vec<Timestamp> {
         let last = self.window.capped(last);
         let n_and_taken = n + self.taken.len();
         let mut fires =
@@ -79,12 +79,7 @@ impl<'a> Pending<'a> {
 pub fn account(now: Timestamp, pending: &Pending<'_>, missed: &Missed) -> Accounting {
     let on_time = pending.latest(now - missed.grace, now, ON_TIME_MAX);
     let last_late = on_time.first().map_or(now, |first| just_before(*first));
-    let made_up_max = match missed.mode {
-        MissedMode::Skip => 0,
-        // The fire that is on time replaces the late ones: a second run at the same moment would be useless.
-        MissedMode::Once => usize::from(on_time.is_empty()),
-        MissedMode::All => Missed::RUNS_MAX,
-    };
+    let made_up_max = late_max(missed.mode, on_time.is_empty());
     let first_made_up = missed.within.map_or(pending.next_at, |within| now - within);
     let made_up = pending.latest(first_made_up, last_late, made_up_max);
     let count = pending.count(last_late) - made_up.len() as u64;
@@ -93,6 +88,16 @@ pub fn account(now: Timestamp, pending: &Pending<'_>, missed: &Missed) -> Accoun
         made_up,
         on_time,
         next_at: pending.next_after(now),
+    }
+}
+
+/// Returns how many late fires still run.
+pub(super) fn late_max(mode: MissedMode, is_none_on_time: bool) -> usize {
+    match mode {
+        MissedMode::Skip => 0,
+        // The fire that is on time replaces the late ones: a second run at the same moment would be useless.
+        MissedMode::Once => usize::from(is_none_on_time),
+        MissedMode::All => Missed::RUNS_MAX,
     }
 }
 

@@ -1,14 +1,15 @@
 //! Owns: the runs of due fires, and which are skipped because their job still runs.
 //! Never: which fires run and which are missed (see `accounting`), slots, SQL, the clock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::accounting::{Accounting, Pending, account};
 use super::after::TimesFacts;
+use super::due_nth::DueNth;
+use super::nth::{NthFacts, NthFire};
 use super::plan::{Fate, NewRun, Plan};
 use super::snapshot::{Due, Unfinished};
-use crate::domain::Timestamp;
-use crate::domain::{JobId, Outcome, Overlap, Policy};
+use crate::domain::{JobId, Outcome, Overlap, Policy, Timestamp};
 use crate::schedule::Schedule;
 
 /// Plans the runs of every due trigger.
@@ -17,7 +18,7 @@ pub(super) fn fire(now: Timestamp, due: &[Due]) -> Plan {
     // Several triggers of a job may be due, or one several times. Each fire overlaps with the runs that the
     // earlier fires made.
     let mut jobs: HashMap<JobId, Overlapping> = HashMap::new();
-    for due in due {
+    for due in due.iter().filter(|due| due.nth.is_none()) {
         let (schedule, zone) = match &due.schedule {
             Ok(found) => found,
             Err(reason) => {
@@ -38,13 +39,75 @@ pub(super) fn fire(now: Timestamp, due: &[Due]) -> Plan {
             plan.advanced.push((due.trigger, accounting.next_at));
         }
         let job = jobs.entry(due.job).or_insert_with(|| Overlapping::new(due));
-        place(due, &accounting, job, &mut plan);
+        let of_due = |fires: &[Timestamp]| fires.iter().map(|at| (due, *at)).collect::<Vec<_>>();
+        let missed = accounting.missed.map(|(first, count)| ((due, first), count));
+        place(missed, &of_due(&accounting.made_up), &of_due(&accounting.on_time), job, &mut plan);
+    }
+    for (job, due) in due_nth(due) {
+        match fire_nth(now, &due, &mut plan) {
+            Ok(()) => {}
+            Err(reason) => plan.broken.push((job, reason)),
+        }
     }
     plan
 }
 
-fn place(due: &Due, accounting: &Accounting, job: &mut Overlapping, plan: &mut Plan) {
-    let new = |scheduled_at, fires, fate, cause| NewRun {
+/// Returns the due triggers of each job with `--nth`, in the order in which they count.
+pub(super) fn due_nth(due: &[Due]) -> BTreeMap<JobId, Vec<&Due>> {
+    let mut jobs: BTreeMap<JobId, Vec<&Due>> = BTreeMap::new();
+    for due in due.iter().filter(|due| due.nth.is_some()) {
+        jobs.entry(due.job).or_default().push(due);
+    }
+    jobs.values_mut().for_each(|due| due.sort_by_key(|due| due.trigger));
+    jobs
+}
+
+/// Returns the fires of these triggers of one job with `--nth`.
+///
+/// # Errors
+/// Returns why a schedule can no longer be read.
+pub(super) fn pending_nth<'a>(now: Timestamp, due: &[&'a Due]) -> Result<DueNth<'a>, String> {
+    let pending = |due: &&'a Due| {
+        let (schedule, zone) = due.schedule.as_ref().map_err(Clone::clone)?;
+        Ok(Pending::of(due, schedule, zone))
+    };
+    let facts = due.iter().find_map(|due| due.nth).unwrap_or(NthFacts { nth: 1, passed: 0 });
+    Ok(DueNth { pending: due.iter().map(pending).collect::<Result<_, String>>()?, facts, now })
+}
+
+/// Plans the runs of the due triggers of one job with `--nth`.
+fn fire_nth(now: Timestamp, due: &[&Due], plan: &mut Plan) -> Result<(), String> {
+    let Some(first) = due.first() else { return Ok(()) };
+    let fires = pending_nth(now, due)?;
+    let found = fires.account(&first.policy.missed);
+    for (due, pending) in due.iter().zip(&fires.pending) {
+        plan.advanced.push((due.trigger, pending.next_after(now)));
+    }
+    plan.passed.push((first.job, found.passed));
+    let of_due = |fire: &NthFire| fire_of(due, *fire);
+    let missed = found.missed.map(|(first, count)| (fire_of(due, first), count));
+    let (made_up, on_time): (Vec<_>, Vec<_>) =
+        (found.made_up.iter().map(of_due).collect(), found.on_time.iter().map(of_due).collect());
+    place(missed, &made_up, &on_time, &mut Overlapping::new(first), plan);
+    Ok(())
+}
+
+/// Returns a fire with its trigger. That of a boot was due with the boot.
+pub(super) fn fire_of<'a>(due: &[&'a Due], (index, at): NthFire) -> (&'a Due, Timestamp) {
+    let due = due[index];
+    let is_boot = matches!(due.schedule, Ok((Schedule::Reboot, _)));
+    (due, if is_boot { due.next_at } else { at })
+}
+
+/// Plans the runs of fires of one job, each with its trigger.
+fn place(
+    missed: Option<((&Due, Timestamp), u64)>,
+    made_up: &[(&Due, Timestamp)],
+    on_time: &[(&Due, Timestamp)],
+    job: &mut Overlapping,
+    plan: &mut Plan,
+) {
+    let new = |(due, scheduled_at): (&Due, Timestamp), fires, fate, cause| NewRun {
         job: due.job,
         trigger: Some(due.trigger),
         kind: due.kind,
@@ -54,7 +117,7 @@ fn place(due: &Due, accounting: &Accounting, job: &mut Overlapping, plan: &mut P
         cause,
         obeys_after: true,
     };
-    if let Some((first, count)) = accounting.missed {
+    if let Some((first, count)) = missed {
         plan.new_runs.push(new(
             first,
             count,
@@ -62,14 +125,14 @@ fn place(due: &Due, accounting: &Accounting, job: &mut Overlapping, plan: &mut P
             Some("found later than its grace"),
         ));
     }
-    for at in &accounting.made_up {
+    for fire in made_up {
         // Several made up at once are all queued: none is skipped because of the one before it.
-        let placed = if accounting.made_up.len() > 1 { job.queue() } else { job.fire(&due.policy, plan) };
-        plan.new_runs.push(new(*at, 1, placed.fate(), placed.cause()));
+        let placed = if made_up.len() > 1 { job.queue() } else { job.fire(&fire.0.policy, plan) };
+        plan.new_runs.push(new(*fire, 1, placed.fate(), placed.cause()));
     }
-    for at in &accounting.on_time {
-        let placed = job.fire(&due.policy, plan);
-        plan.new_runs.push(new(*at, 1, placed.fate(), placed.cause()));
+    for fire in on_time {
+        let placed = job.fire(&fire.0.policy, plan);
+        plan.new_runs.push(new(*fire, 1, placed.fate(), placed.cause()));
     }
 }
 

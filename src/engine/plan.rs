@@ -71,6 +71,8 @@ pub struct Plan {
     pub new_runs: Vec<NewRun>,
     /// The next fire of each trigger; `None` if there is none.
     pub advanced: Vec<(TriggerId, Option<Timestamp>)>,
+    /// How many fires each job with `--nth` has passed over since the last one that ran.
+    pub passed: Vec<(JobId, u32)>,
     /// Triggers that have fired, and fire again after the end of a run.
     pub awaiting_end: Vec<TriggerId>,
     /// Triggers of `@reboot` that fire no more.

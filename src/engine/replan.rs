@@ -3,6 +3,7 @@
 
 use super::accounting::Pending;
 use super::fires::{Planned, first_free_fire, just_before};
+use super::misfire::{due_nth, fire_of, pending_nth};
 use super::plan::{Fate, NewRun, Plan};
 use super::snapshot::Due;
 use crate::domain::{FireId, Outcome, Span, Timestamp, Window};
@@ -18,24 +19,45 @@ pub fn resume(now: Timestamp, due: &[Due]) -> Result<Plan, String> {
     let mut plan = Plan::default();
     for due in due {
         let (schedule, zone) = due.schedule.as_ref().map_err(Clone::clone)?;
-        let pending = Pending::of(due, schedule, zone);
-        match schedule {
-            Schedule::At(_) | Schedule::AfterEnd { .. } => continue,
-            Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => {}
+        if stays_due(schedule) {
+            continue;
         }
-        plan.new_runs.push(NewRun {
-            job: due.job,
-            trigger: Some(due.trigger),
-            kind: due.kind,
-            scheduled_at: due.next_at,
-            fires: pending.count(now),
-            fate: Fate::Finished(Outcome::Skipped),
-            cause: Some("the job was paused"),
-            obeys_after: true,
-        });
+        let pending = Pending::of(due, schedule, zone);
         plan.advanced.push((due.trigger, pending.next_after(now)));
+        if due.nth.is_none() {
+            plan.new_runs.push(swallowed((due, due.next_at), pending.count(now)));
+        }
+    }
+    for (job, mut due) in due_nth(due) {
+        due.retain(|due| due.schedule.as_ref().is_ok_and(|(schedule, _)| !stays_due(schedule)));
+        let fires = pending_nth(now, &due)?;
+        let skipped = fires.swallowed().map(|(first, count)| swallowed(fire_of(&due, first), count));
+        plan.new_runs.extend(skipped);
+        plan.passed.push((job, fires.passed(now)));
     }
     Ok(plan)
+}
+
+/// Returns whether a due fire of this schedule outlives a pause.
+fn stays_due(schedule: &Schedule) -> bool {
+    match schedule {
+        Schedule::At(_) | Schedule::AfterEnd { .. } => true,
+        Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => false,
+    }
+}
+
+/// Returns the run that stands for the fires from this one on during a pause.
+fn swallowed((due, first): (&Due, Timestamp), fires: u64) -> NewRun {
+    NewRun {
+        job: due.job,
+        trigger: Some(due.trigger),
+        kind: due.kind,
+        scheduled_at: first,
+        fires,
+        fate: Fate::Finished(Outcome::Skipped),
+        cause: Some("the job was paused"),
+        obeys_after: true,
+    }
 }
 
 /// Plans the fires of triggers in a new zone, in which their schedules are compiled already.

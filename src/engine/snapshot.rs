@@ -4,6 +4,7 @@
 use super::after::TimesFacts;
 use super::dependencies::AwaitingFire;
 use super::fires::Compiled;
+use super::nth::NthFacts;
 use crate::domain::{ArrayId, FireId, JobId, Policy, RunId, Timestamp, TriggerId, TriggerKind, Window};
 
 /// The facts for one decision, read in one transaction.
@@ -38,6 +39,8 @@ pub struct Due {
     pub window: Window,
     pub job: JobId,
     pub policy: Policy,
+    /// The count of its fires, if only every so many of them run.
+    pub nth: Option<NthFacts>,
     /// The count of its runs, if it fires only so many times.
     pub times: Option<TimesFacts>,
     /// The job's runs that are not finished, oldest first. An array stands as one.

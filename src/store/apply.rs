@@ -43,6 +43,11 @@ impl Writer<'_> {
         for (trigger, next_at) in &plan.advanced {
             self.advance_trigger(*trigger, *next_at)?;
         }
+        for (job, passed) in &plan.passed {
+            self.set_passed(*job, *passed)?;
+            // The last fire of all may have been passed over, with no run whose end would say so.
+            self.has_lost_fires(*job);
+        }
         for trigger in &plan.awaiting_end {
             self.await_end(*trigger)?;
         }

@@ -140,10 +140,11 @@ impl Writer<'_> {
                 self.change("DELETE FROM trigger WHERE id = ?1", [old.id.0])?;
             }
         }
-        for new in triggers.iter().filter(|new| !kept.contains(&new.spec)) {
-            self.insert_trigger(id, new, held)?;
+        let added: Vec<&FirstFire> = triggers.iter().filter(|new| !kept.contains(&new.spec)).collect();
+        if !added.is_empty() {
+            self.set_passed(id, 0)?;
         }
-        Ok(())
+        added.into_iter().try_for_each(|new| self.insert_trigger(id, new, held))
     }
 
     /// Changes the definition of a job alone. `changed`: the names of the options that differ.
@@ -151,7 +152,11 @@ impl Writer<'_> {
         self.record(&Happening::Changed { job: self.job_note(id)?, options: changed });
         static SQL: LazyLock<String> = LazyLock::new(|| {
             let (columns, values) = definition::assigned();
-            format!("UPDATE job SET (environment_id, {columns}) = (:environment_id, {values}) WHERE id = :id")
+            // With another N, the count of `--nth` begins anew.
+            format!(
+                "UPDATE job SET (environment_id, {columns}) = (:environment_id, {values}),
+                    passed = iif(nth IS :nth, passed, 0) WHERE id = :id"
+            )
         });
         self.execute_with_definition(&SQL, job, named_params! { ":id": id })?;
         // As many runs as the new `times` allows may have begun already.

@@ -43,6 +43,7 @@ const COLUMNS: &[DefinitionColumn] = &[
     ("times", |job| value(&job.times)),
     ("start_at", |job| value(&job.start)),
     ("until_at", |job| value(&job.until)),
+    ("nth", |job| value(&job.nth)),
     ("jitter_us", |job| value(&job.jitter)),
     ("on_success", |job| value(&job.callbacks.success)),
     ("on_failure", |job| value(&job.callbacks.failure)),
@@ -90,6 +91,7 @@ pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
         times: row.get(take(1))?,
         start: row.get(take(1))?,
         until: row.get(take(1))?,
+        nth: row.get(take(1))?,
         jitter: row.get(take(1))?,
         callbacks: Callbacks {
             success: row.get(take(1))?,

@@ -10,7 +10,7 @@ use super::{Reader, StoreResult, codec, definition};
 use crate::domain::{
     EnvVar, JobId, JobState, NewJob, Outcome, QueueName, RunId, Tag, Timestamp, TriggerId, TriggerSpec,
 };
-use crate::engine::Compiled;
+use crate::engine::{Compiled, NthFacts};
 use crate::schedule::Zone;
 
 /// A job without its environment.
@@ -25,11 +25,12 @@ pub struct JobView {
     pub state: JobState,
     /// It has running runs, and the processes of all of them are stopped.
     pub runs_paused: bool,
-    pub next_at: Option<Timestamp>,
     /// The number of its runs.
     pub runs: i64,
     /// With `times`: how many runs of its triggers have begun.
     pub begun: u32,
+    /// With `nth`: how many fires were passed over since the last one that ran.
+    pub passed: u32,
     /// How far its latest array is.
     pub array: Option<ArrayProgress>,
     /// Its latest finished run.
@@ -38,15 +39,14 @@ pub struct JobView {
 }
 
 impl JobView {
-    /// Returns the next fire and its trigger. A paused job has none.
-    pub fn next_fire(&self) -> Option<(Timestamp, &TriggerSpec)> {
-        let coming = self.triggers.iter().filter_map(|trigger| Some((trigger.next_at?, &trigger.spec)));
-        coming.min_by_key(|(at, _)| *at).filter(|_| self.paused_at.is_none())
-    }
-
     /// Returns how many of its runs have begun, and how many may, as `3/20`; `None` if any number may.
     pub fn times(&self) -> Option<String> {
         self.definition.times.map(|times| format!("{}/{times}", self.begun))
+    }
+
+    /// Returns the count of `--nth`.
+    pub fn nth(&self) -> Option<NthFacts> {
+        self.definition.nth.map(|nth| NthFacts { nth, passed: self.passed })
     }
 
     /// Returns whether it has a trigger that fires again and again.
@@ -86,7 +86,7 @@ pub struct JobFilter {
 
 /// The columns of a job before those of its definition.
 const COLUMNS: &str = "job.id, job.name, job.created_at, job.paused_at, job.done_at, job.runs, job.begun,
-    (SELECT min(next_at) FROM trigger WHERE job_id = job.id),
+    job.passed,
     coalesce((SELECT CASE
         WHEN max(state = 'running') THEN 'running'
         WHEN max(held = 0 AND state = 'queued' AND awaits = 0)
@@ -127,9 +127,9 @@ fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
         done_at,
         state,
         runs_paused: row.get(9)?,
-        next_at: row.get(7)?,
         runs: row.get(5)?,
         begun: row.get(6)?,
+        passed: row.get(7)?,
         array: None,
         last: None,
         triggers: Vec::new(),
@@ -270,7 +270,7 @@ impl Reader<'_> {
     }
 
     /// Returns the `limit` triggers that fire next, or all, earliest first, each with its job. Empty `jobs`:
-    /// of all jobs.
+    /// of all jobs. They are all also if a job has `--nth`, which passes over their next fires.
     pub fn next_triggers(
         &self,
         jobs: &[JobId],
@@ -283,7 +283,8 @@ impl Reader<'_> {
                 job_id FROM trigger
              WHERE next_at IS NOT NULL AND held = 0
                 AND (?1 = 0 OR job_id IN (SELECT value FROM json_each(?2)))
-             ORDER BY next_at LIMIT ?3",
+             ORDER BY next_at
+             LIMIT iif(EXISTS (SELECT 1 FROM job WHERE nth IS NOT NULL), -1, ?3)",
             params![!jobs.is_empty(), ids, limit],
             |row| Ok((row.get(9)?, trigger_view(row)?)),
         )

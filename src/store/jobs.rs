@@ -323,6 +323,11 @@ impl Writer<'_> {
         Ok(runs + arrays > 0)
     }
 
+    /// Sets how many fires a job with `--nth` has passed over since the last one that ran.
+    pub fn set_passed(&self, job: JobId, passed: u32) -> StoreResult<()> {
+        self.change("UPDATE job SET passed = ?2 WHERE id = ?1", params![job, passed])
+    }
+
     /// Sets a trigger's next fire.
     pub fn advance_trigger(&self, trigger: TriggerId, next_at: Option<Timestamp>) -> StoreResult<()> {
         self.change("UPDATE trigger SET next_at = ?2 WHERE id = ?1", params![trigger.0, next_at])

@@ -58,6 +58,8 @@ CREATE TABLE job (
     retry_on TEXT,                          -- NULL: every failure
     times INTEGER CHECK (times > 0),        -- it fires until so many of its runs have begun; NULL: always
     begun INTEGER NOT NULL DEFAULT 0 CHECK (begun >= 0),    -- counted only with `times`
+    nth INTEGER CHECK (nth BETWEEN 1 AND 1000),             -- one in so many fires runs; NULL: each
+    passed INTEGER NOT NULL DEFAULT 0 CHECK (passed BETWEEN 0 AND ifnull(nth, 1) - 1),  -- fires since one ran
     start_at INTEGER,
     until_at INTEGER,
     jitter_us INTEGER CHECK (jitter_us > 0),                        -- the delay of its triggers is below it
@@ -74,6 +76,7 @@ CREATE TABLE job (
     request INTEGER,                        -- random: the client's request that added it
     CHECK ((mail_to IS NULL) = (mail_when IS NULL) AND (mail_to IS NULL) = (mail_format IS NULL))
 ) STRICT;
+CREATE INDEX job_nth ON job (id) WHERE nth IS NOT NULL;
 CREATE INDEX job_environment ON job (environment_id);
 -- One job holds a name. Others that had it before keep it for their history.
 CREATE UNIQUE INDEX job_name ON job (name, iif(holds_name, 0, id)) WHERE name IS NOT NULL;

@@ -9,7 +9,7 @@ use crate::domain::{
     JobId, Policy, QueueName, RunId, Timestamp, TriggerId, TriggerKind, TriggerSpec, Window,
 };
 use crate::engine::{
-    AttemptFacts, Candidate, Compiled, Due, Planned, Prefetched, QueueState, RetryingRun, Snapshot,
+    AttemptFacts, Candidate, Compiled, Due, NthFacts, Planned, Prefetched, QueueState, RetryingRun, Snapshot,
     Unfinished, Waiting,
 };
 use crate::schedule::{Zone, compile};
@@ -80,7 +80,7 @@ impl Reader<'_> {
             "SELECT trigger.id, trigger.kind, trigger.expr, trigger.zone, trigger.at, trigger.period_us,
                 trigger.delay_us, trigger.next_at, job.id, job.overlap, job.missed, job.missed_within_us,
                 job.grace_us, job.timeout_us, job.kill_after_us, job.times IS NOT NULL, job.start_at,
-                job.until_at, job.start_by_us
+                job.until_at, job.start_by_us, job.nth, job.passed
              FROM trigger JOIN job ON job.id = trigger.job_id
              WHERE trigger.next_at <= :now AND {condition} AND trigger.next_at IS NOT NULL
              ORDER BY trigger.next_at",
@@ -105,6 +105,10 @@ impl Reader<'_> {
                     timeout: row.get(13)?,
                     kill_after: row.get(14)?,
                     start_by: row.get(18)?,
+                },
+                nth: match row.get(19)? {
+                    Some(nth) => Some(NthFacts { nth, passed: row.get(20)? }),
+                    None => None,
                 },
                 times: if row.get(15)? { self.times_facts(job)? } else { None },
                 unfinished: self.unfinished(job)?,

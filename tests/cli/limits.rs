@@ -1,5 +1,7 @@
-//! Owns: the limits of a job: `--until`, `--after-end`, `--jitter`, `--start-by`.
+//! Owns: the limits of a job: `--until`, `--after-end`, `--nth`, `--jitter`, `--start-by`.
 //! Never: which fires are due (see the simulation).
+
+use serde_json::json;
 
 use crate::harness::{Home, open_gate};
 
@@ -190,5 +192,60 @@ fn a_start_by_that_is_no_span_is_refused() {
         &["add", "--start-by", "0s", "true"],
         &["add", "--start-by", "-1m", "true"],
         &["add", "--start-by", "soon", "true"],
+    ]));
+}
+
+/// Returns the coming fires of these jobs, as `01-01 02:00 a`.
+fn coming(home: &Home, args: &[&str]) -> Vec<String> {
+    let fires = home.json(&[&["next"], args].concat())["fires"].as_array().expect("a list").clone();
+    let text = |fire: &serde_json::Value| {
+        let at = fire["at"].as_str().expect("an instant");
+        format!("{} {} {}", &at[5..10], &at[11..16], fire["name"].as_str().expect("it has one"))
+    };
+    fires.iter().map(text).collect()
+}
+
+#[test]
+fn what_is_listed_passes_over_the_fires_that_do_not_run() {
+    let home = Home::new();
+    let from = ["--tz", "UTC", "--start", "2031-01-01", "true"];
+    let add = |args: &[&str]| home.add(&[args, &from[..]].concat());
+    add(&["--name", "a", "--cron", "0 * * * *", "--nth", "3"]);
+    add(&["--name", "b", "--cron", "0 1,2,3 * * *", "--cron", "0 2 * * *", "--nth", "2"]);
+    add(&["--name", "c", "--cron", "30 2 * * *"]);
+    assert_eq!(coming(&home, &[]), ["01-01 02:00 a", "01-01 02:00 b", "01-01 02:30 c"]);
+    let first = ["01-01 02:00 a", "01-01 02:00 b", "01-01 02:30 c", "01-01 03:00 b", "01-01 05:00 a"];
+    assert_eq!(coming(&home, &["-n", "5"]), first);
+    assert_eq!(coming(&home, &["b", "-n", "3"]), ["01-01 02:00 b", "01-01 03:00 b", "01-02 02:00 b"]);
+    let job = home.json(&["show", "a"])["job"].clone();
+    assert_eq!(
+        [&job["next_fire_at"], &job["triggers"][0]["next_fire_at"], &job["nth"], &job["nth_passed"]],
+        [&json!("2031-01-01T02:00:00Z"), &json!("2031-01-01T00:00:00Z"), &json!(3), &json!(0)]
+    );
+    let listed = home.taskq(&["list", "a"]).answer().stdout;
+    assert!(listed.contains(" cron 0 * * * *, nth 0/3 "), "{listed}");
+    let shown = home.taskq(&["show", "a"]).answer().stdout;
+    let line = "\nNth:       one in 3 fires runs, 0 were passed over since; next 2031-01-01 03:00:00 +0100\n";
+    assert!(shown.contains(line), "{shown}");
+    let line = home.taskq(&["export", "json", "a"]).answer().stdout;
+    let other = Home::new();
+    other.taskq(&["add", "--quiet", "--from", "-"]).stdin(line).gives(0, "1\n", "");
+    assert_eq!(coming(&other, &[]), ["01-01 02:00 a"]);
+}
+
+#[test]
+fn a_count_that_means_nothing_is_refused() {
+    let home = Home::new();
+    home.add(&["--name", "now", "true"]);
+    home.add(&["--name", "a", "--every", "1h", "--nth", "2", "true"]);
+    insta::assert_snapshot!(home.transcript(&[
+        &["add", "--every", "1h", "--nth", "0", "true"],
+        &["add", "--every", "1h", "--nth", "1001", "true"],
+        &["add", "--nth", "2", "true"],
+        &["add", "--at", "2031-01-01", "--nth", "2", "true"],
+        &["add", "--every", "1h", "--after-end", "--nth", "2", "true"],
+        &["set", "now", "--nth", "2"],
+        &["set", "a", "--at", "2031-01-01"],
+        &["set", "a", "--every", "1h", "--after-end"],
     ]));
 }

@@ -18,6 +18,7 @@ use crate::events::Record;
 use crate::keeper::{Keeper, Ledger};
 use crate::mails::Mails;
 use crate::model::{Owed, Trigger};
+use crate::nth::Counts;
 use crate::outcomes::judge_outcome;
 use crate::retries::{Retries, output_of};
 use crate::rows::{ArrayRow, Database, Row};
@@ -40,6 +41,7 @@ pub struct Audit {
     pub arrays: Arrays,
     pub callbacks: CallbackModel,
     pub deadlines: Deadlines,
+    pub counts: Counts,
     /// The jobs with an array.
     pub array_jobs: BTreeSet<i64>,
     /// The arrays since the last commit.
@@ -70,6 +72,7 @@ impl Audit {
             arrays: Arrays::default(),
             callbacks: CallbackModel::default(),
             deadlines: Deadlines::default(),
+            counts: Counts::default(),
             array_jobs: BTreeSet::new(),
             new_arrays: Vec::new(),
             begun_arrays: BTreeSet::new(),
@@ -213,14 +216,19 @@ impl Audit {
         let held: BTreeSet<i64> =
             self.db.triggers().iter().filter(|row| row.held).map(|row| row.id).collect();
         let decided = self.rearm_reported(&changes, now);
-        let mut owed: BTreeMap<i64, Vec<Owed>> = BTreeMap::new();
+        let (mut owed, mut counted) = (BTreeMap::new(), BTreeMap::<i64, Vec<_>>::new());
         for (id, trigger) in self.triggers.iter_mut().filter(|(id, _)| !held.contains(id)) {
             let due = trigger.take_due(now, system);
-            owed.insert(*id, trigger.owes(&due, now));
+            if self.counts.has(trigger.job) {
+                counted.entry(trigger.job).or_default().push((*id, due));
+            } else {
+                owed.insert(*id, trigger.owes(&due, now));
+            }
             if trigger.ends_at().is_some_and(|end| end <= now) {
                 trigger.boot = None;
             }
         }
+        counted.into_iter().for_each(|(job, due)| owed.extend(self.owed_nth(job, due, now)));
         self.rearm(&decided, now);
         for (old, new) in &changes {
             self.retries.check_time(old.as_ref(), new, now, &self.db);
@@ -328,6 +336,7 @@ impl Audit {
             let is_in_window = |at| trigger.window.contains(at);
             assert!(trigger.next.is_none_or(is_in_window), "a fire outside of its window: {trigger:?}");
         }
+        self.counts.check(&self.db.passed());
         let jobs: BTreeSet<i64> = self.db.jobs().into_iter().collect();
         assert_eq!(jobs, self.jobs, "the acknowledged jobs");
         assert_eq!(
@@ -358,8 +367,7 @@ impl Audit {
                 assert!(trigger.overlap != Overlap::Allow, "skipped for nothing: {row:?}");
                 assert!(!older.is_empty() || !newer.is_empty(), "skipped beside nothing: {row:?}");
             }
-            let made_up =
-                owed[&row.trigger.expect("filtered")].iter().filter(|(_, _, missed)| !missed).count();
+            let made_up = self.made_up(row.trigger.expect("filtered"), owed);
             if row.is_open() && made_up == 1 {
                 match trigger.overlap {
                     Overlap::Skip => assert!(older.is_empty(), "not skipped beside {older:?}: {row:?}"),
@@ -379,6 +387,14 @@ impl Audit {
         }
     }
 
+    /// Returns how many fires run of those that a trigger owes, or its job if its fires count together.
+    fn made_up(&self, id: i64, owed: &BTreeMap<i64, Vec<Owed>>) -> usize {
+        let job = self.triggers[&id].job;
+        let is_meant = |other: &i64| *other == id || self.counts.has(job) && self.triggers[other].job == job;
+        let rows = owed.iter().filter(|(other, _)| is_meant(other)).flat_map(|(_, rows)| rows);
+        rows.filter(|(_, _, is_missed)| !is_missed).count()
+    }
+
     /// Checks that a fire of an array comes beside an unfinished one only if its job allows that.
     fn check_array_overlap(&self, owed: &BTreeMap<i64, Vec<Owed>>) {
         for array in self.new_arrays.iter().filter(|array| array.trigger.is_some()) {
@@ -386,7 +402,7 @@ impl Audit {
             let trigger = &self.triggers[&id];
             let older = || self.arrays.open_of(array.job).filter(|other| other.id < array.id);
             // Several made up at once are all queued, as far as `--times` has room for them.
-            let made_up = owed[&id].iter().filter(|(_, _, is_missed)| !is_missed).count();
+            let made_up = self.made_up(id, owed);
             let of_job = self.new_arrays.iter().filter(|other| other.job == array.job).count();
             let is_single = made_up == 1 && of_job == 1;
             match trigger.overlap {

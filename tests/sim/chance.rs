@@ -248,6 +248,9 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
     let has_end = !wish.when.is_empty() && rng.chance(250);
     wish.job.until = has_end.then(|| begin + Span::from_micros(rng.span(1, 4 * pace.stretch)));
     wish.job.jitter = rng.chance(200).then(|| Span::from_micros(rng.span(1, pace.stretch)));
+    let counts_from_end = wish.when.iter().any(|when| matches!(when, When::AfterEnd(_)));
+    let has_nth = !wish.when.is_empty() && !counts_from_end && rng.chance(200);
+    wish.job.nth = has_nth.then(|| *rng.pick(&[1, 2, 2, 3, 7]));
     wish.job.times = (!wish.when.is_empty() && rng.chance(250)).then(|| *rng.pick(&[1, 1, 2, 3, 20]));
     wish.job.queue = rng.pick(&QUEUES).parse().expect("a name");
     wish.job.priority = if rng.chance(300) { rng.below(5) as i32 - 2 } else { 0 };
@@ -258,7 +261,6 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
     wish.job.retry = retries::random(world);
     wish.job.callbacks = callbacks::random(&mut world.rng);
     // The end of an array is an end of its runs, which is checked by a world of its own.
-    let counts_from_end = wish.when.iter().any(|when| matches!(when, When::AfterEnd(_)));
     wish.job.array = arrays::random(&mut world.rng).filter(|_| !counts_from_end);
     if wish.job.array.is_some() {
         // The mail about an array is checked by the engine's tests.

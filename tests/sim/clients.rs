@@ -112,12 +112,14 @@ impl World {
         self.note(format!("    {:?} {:?} hold {}", job.policy, job.mail, job.hold));
         let triggers = self.store.read(|reader| reader.triggers(id)).expect("readable");
         for (view, model) in triggers.iter().zip(&adding.models) {
-            self.audit.triggers.insert(view.id.0, Trigger { job: id.0, ..model.clone() });
+            let disturbed = job.nth.is_some();
+            self.audit.triggers.insert(view.id.0, Trigger { job: id.0, disturbed, ..model.clone() });
         }
         self.audit.jobs.insert(id.0);
         self.audit.retries.added(id.0, job.retry);
         self.audit.callbacks.added(id.0, &job.callbacks);
         self.audit.deadlines.set(id.0, job.policy.start_by);
+        self.audit.counts.added(id.0, job.nth);
         self.audit.dependencies.added(id.0, &job.after, !adding.when.is_empty());
         self.note(format!("    after {:?}, array {:?}", job.after, job.array));
         self.audit.mailing.extend(job.mail.iter().map(|mail| (id.0, mail.when)));
@@ -245,10 +247,18 @@ impl World {
             |trigger: &Trigger| matches!(trigger.schedule, Schedule::At(_) | Schedule::AfterEnd { .. });
         let is_swallowed = |trigger: &Trigger| trigger.job == job && !stays_due(trigger);
         let triggers = self.audit.triggers.iter_mut().filter(|(_, trigger)| is_swallowed(trigger));
+        let mut counted = Vec::new();
         for (id, trigger) in triggers.filter(|_| resumed == Ok(true)) {
             let due = trigger.take_due(now, &zone);
+            if self.audit.counts.has(job) {
+                counted.push((*id, due));
+                continue;
+            }
             let skipped = due.first().map(|first| (*first, due.len() as u64, false));
             owed.insert(*id, skipped.into_iter().collect());
+        }
+        if !counted.is_empty() {
+            owed = self.audit.swallowed_nth(job, counted, now);
         }
         self.wrote(owed);
     }

@@ -18,6 +18,7 @@ mod keeper;
 mod limits;
 mod mails;
 mod model;
+mod nth;
 mod outcomes;
 mod promises;
 mod retries;

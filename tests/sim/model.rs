@@ -155,21 +155,9 @@ impl Trigger {
 
     /// Returns the rows that these fires make if they are found at `now`.
     pub fn owes(&self, due: &[Timestamp], now: Timestamp) -> Vec<Owed> {
-        let is_on_time = |at: &Timestamp| *at >= now - self.missed.grace || self.schedule == Schedule::Reboot;
-        let late = due.iter().filter(|at| !is_on_time(at)).count().max(due.len().saturating_sub(ON_TIME_MAX));
-        let (late, on_time) = due.split_at(late);
-        let most = match self.missed.mode {
-            MissedMode::Skip => 0,
-            MissedMode::Once => usize::from(on_time.is_empty()),
-            MissedMode::All => 100,
-        };
-        let is_within = |at: &Timestamp| self.missed.within.is_none_or(|within| *at >= now - within);
-        let made_up = late.iter().rev().take(most).filter(|at| is_within(at)).count();
-        let (missed, made_up) = late.split_at(late.len() - made_up);
-        let mut owed: Vec<Owed> =
-            missed.first().map(|first| (*first, missed.len() as u64, true)).into_iter().collect();
-        owed.extend(made_up.iter().chain(on_time).map(|at| (*at, 1, false)));
-        owed
+        let is_on_time = |at| at >= now - self.missed.grace || self.schedule == Schedule::Reboot;
+        let owed = owed_by(&self.missed, due, is_on_time, now);
+        owed.into_iter().map(|(index, fires, is_missed)| (due[index], fires, is_missed)).collect()
     }
 
     /// A row was made for it.
@@ -177,4 +165,26 @@ impl Trigger {
         assert!(self.taken.insert(at), "two rows at {at} for one trigger");
         self.fires += fires;
     }
+}
+
+/// Returns the rows that these fires, ascending, make by a policy if they are found at `now`: the index of
+/// the first fire of each, how many fires it stands for, and whether it is `missed`.
+pub fn owed_by(
+    policy: &Missed,
+    due: &[Timestamp],
+    is_on_time: impl Fn(Timestamp) -> bool,
+    now: Timestamp,
+) -> Vec<(usize, u64, bool)> {
+    let is_late = |at: &&Timestamp| !is_on_time(**at);
+    let late = due.iter().filter(is_late).count().max(due.len().saturating_sub(ON_TIME_MAX));
+    let most = match policy.mode {
+        MissedMode::Skip => 0,
+        MissedMode::Once => usize::from(late == due.len()),
+        MissedMode::All => 100,
+    };
+    let is_within = |at: &Timestamp| policy.within.is_none_or(|within| *at >= now - within);
+    let made_up = due[..late].iter().rev().take(most).filter(|at| is_within(at)).count();
+    let missed = late - made_up;
+    let row = (missed > 0).then_some((0, missed as u64, true));
+    row.into_iter().chain((missed..due.len()).map(|index| (index, 1, false))).collect()
 }

@@ -1,5 +1,6 @@
 //! Owns: reading the database without the queries of the store.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row as SqlRow, params_from_iter};
@@ -318,6 +319,12 @@ impl Database {
         self.query("SELECT id, times, begun FROM job WHERE times IS NOT NULL", &[], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
+    }
+
+    /// Returns how many fires each job with `--nth` has passed over.
+    pub fn passed(&self) -> BTreeMap<i64, u32> {
+        let sql = "SELECT id, passed FROM job WHERE nth IS NOT NULL";
+        self.query(sql, &[], |row| Ok((row.get(0)?, row.get(1)?))).into_iter().collect()
     }
 
     /// Returns the jobs of which `done_at` is wrong.

@@ -17,6 +17,7 @@ use crate::cli::import::diff::make_queue;
 use crate::cli::job::lines;
 use crate::cli::job::options::JobOptions;
 use crate::cli::job::text::{Caller, ReadJob};
+use crate::cli::view::coming::next_run;
 use crate::cli::view::json::{JobJson, Jobs, OneJob, document};
 use crate::cli::view::times::Times;
 use crate::daemon::{Adding, add, add_job, check_batch, running_daemon};
@@ -197,7 +198,7 @@ fn store_all(writer: &Writer<'_>, jobs: &[ReadJob], here: &Caller) -> Result<Vec
 fn announce(context: &Context<'_>, id: JobId, here: &Caller) -> TaskResult<()> {
     let job = context.read("add job", |reader| Ok(reader.job(id)?))?;
     let times = Times { zone: &here.zone, now: here.now, are_whole: true };
-    let when = match job.next_fire() {
+    let when = match next_run(&job) {
         _ if job.paused_at.is_some() => format!("held: resume it with `taskq resume {id}`"),
         Some((at, trigger)) => format!("runs at {}, in {}", times.show_fire(trigger, at), times.left(at)),
         None if job.triggers.is_empty() => "runs as soon as a slot is free".to_owned(),

@@ -4,7 +4,8 @@
 use clap::{ArgGroup, Args};
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use serde::Serialize;
 
@@ -20,8 +21,7 @@ use crate::cli::view::times::{Times, own_zone};
 use crate::cli::zone::system_zone;
 use crate::crontab::note_on_days;
 use crate::domain::{JobId, JobName, Timestamp, Window};
-use crate::engine::Compiled;
-use crate::engine::first_fire;
+use crate::engine::{Compiled, NthFacts, first_fire};
 use crate::error::{Error, Result};
 use crate::schedule::{Daylight, Reading, Readings, Schedule, Zone, parse_cron, parse_instant, parse_time};
 use crate::shown;
@@ -171,7 +171,7 @@ pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
         .collect();
     let fires = match limit {
         Some(limit) => first_fires(&coming, now, limit),
-        None => coming.iter().map(|trigger| trigger.fire(trigger.next)).collect(),
+        None => first_of_each(&coming),
     };
     if args.json {
         context.output.json(&document(fires_json(&fires)))?;
@@ -191,7 +191,7 @@ struct NextTriggers {
 }
 
 /// Returns the triggers that fire next, the earliest first, and their jobs: the first of each job, or as many
-/// as are enough for the first `limit` fires.
+/// as are enough for the first `limit` fires; all those of a job with `--nth`, whose fires count together.
 fn next_triggers(
     reader: &Reader<'_>,
     names: &[String],
@@ -201,11 +201,11 @@ fn next_triggers(
     let mut jobs = HashMap::new();
     let mut triggers = Vec::new();
     for (job, trigger) in reader.next_triggers(&named?, limit)? {
-        let is_first = !jobs.contains_key(&job);
-        if is_first {
-            jobs.insert(job, reader.job(job)?);
-        }
-        if is_first || limit.is_some() {
+        let (is_first, view) = match jobs.entry(job) {
+            Entry::Occupied(known) => (false, known.into_mut()),
+            Entry::Vacant(new) => (true, new.insert(reader.job(job)?)),
+        };
+        if is_first || limit.is_some() || view.nth().is_some() {
             triggers.push((job, trigger));
         }
     }
@@ -213,6 +213,7 @@ fn next_triggers(
 }
 
 /// A trigger with its next fire. It has no schedule if the stored text cannot be read.
+#[derive(Clone, Copy)]
 struct ComingTrigger<'a> {
     job: Option<&'a JobView>,
     compiled: Option<&'a (Schedule, Zone)>,
@@ -246,23 +247,24 @@ impl<'a> ComingTrigger<'a> {
     }
 }
 
-/// Returns the first `limit` fires of all triggers in order, and the skipped fires before the last of them.
-/// The `limit` triggers that fire first are enough for that.
-fn first_fires<'a>(triggers: &[ComingTrigger<'a>], now: Timestamp, limit: usize) -> Vec<Fire<'a>> {
-    let mut heap: BinaryHeap<Reverse<(Timestamp, usize)>> =
-        triggers.iter().enumerate().map(|(index, trigger)| Reverse((trigger.next, index))).collect();
-    let mut fires = Vec::new();
-    while fires.len() < limit
-        && let Some(Reverse((at, index))) = heap.pop()
-    {
-        fires.push(triggers[index].fire(at));
-        if let Some((schedule, zone)) = triggers[index].compiled
-            && let Some(next) =
-                schedule.next_after(at, zone).filter(|at| !triggers[index].window().has_ended(*at))
-        {
-            heap.push(Reverse((next, index)));
+/// Returns the first fire of each job, in order. `triggers`: the first of each, or all of a job with `--nth`.
+fn first_of_each<'a>(triggers: &[ComingTrigger<'a>]) -> Vec<Fire<'a>> {
+    let (mut fires, mut counted) = (Vec::new(), BTreeMap::<JobId, Vec<ComingTrigger<'a>>>::new());
+    for trigger in triggers {
+        match trigger.job.filter(|job| job.nth().is_some()) {
+            Some(job) => counted.entry(job.id).or_default().push(*trigger),
+            None => fires.push(trigger.fire(trigger.next)),
         }
     }
+    fires.extend(counted.values().flat_map(|of_job| merged(of_job, 1)));
+    fires.sort_by_key(|fire| fire.at);
+    fires
+}
+
+/// Returns the first `limit` fires of all triggers in order, and the skipped fires before the last of them.
+/// The `limit` triggers that fire first are enough for that, if no job has `--nth`.
+fn first_fires<'a>(triggers: &[ComingTrigger<'a>], now: Timestamp, limit: usize) -> Vec<Fire<'a>> {
+    let mut fires = merged(triggers, limit);
     if let Some(last) = fires.last().map(|fire| fire.at) {
         fires.extend(triggers.iter().flat_map(|trigger| {
             let window = trigger.window();
@@ -270,6 +272,29 @@ fn first_fires<'a>(triggers: &[ComingTrigger<'a>], now: Timestamp, limit: usize)
         }));
         // Skipped fires come before fires of the same instant; the order of the fires stays.
         fires.sort_by_key(|fire| (fire.at, fire.left_out().is_none()));
+    }
+    fires
+}
+
+/// Returns the first `limit` fires of all triggers in order, without those that `--nth` passes over.
+fn merged<'a>(triggers: &[ComingTrigger<'a>], limit: usize) -> Vec<Fire<'a>> {
+    let mut heap: BinaryHeap<Reverse<(Timestamp, usize)>> =
+        triggers.iter().enumerate().map(|(index, trigger)| Reverse((trigger.next, index))).collect();
+    let (mut fires, mut counts) = (Vec::new(), HashMap::<JobId, NthFacts>::new());
+    while fires.len() < limit
+        && let Some(Reverse((at, index))) = heap.pop()
+    {
+        let counted = triggers[index].job.and_then(|job| Some((job.id, job.nth()?)));
+        let runs = counted.is_none_or(|(job, facts)| counts.entry(job).or_insert(facts).counts_fire());
+        if runs {
+            fires.push(triggers[index].fire(at));
+        }
+        if let Some((schedule, zone)) = triggers[index].compiled
+            && let Some(next) =
+                schedule.next_after(at, zone).filter(|at| !triggers[index].window().has_ended(*at))
+        {
+            heap.push(Reverse((next, index)));
+        }
     }
     fires
 }

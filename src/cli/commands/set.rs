@@ -10,7 +10,7 @@ use crate::cli::import::stored::refuse_line;
 use crate::cli::job::change::Unset;
 use crate::cli::job::jitter;
 use crate::cli::job::options::JobOptions;
-use crate::cli::job::text::{Caller, refused_end};
+use crate::cli::job::text::{Caller, refuse_uncountable, refused_end};
 use crate::cli::target::{find_job, find_queue};
 use crate::cli::view::json::document;
 use crate::cli::view::options::option_texts;
@@ -118,6 +118,7 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
         }
         refuse_without_trigger(&new, triggers.is_some() || !view.triggers.is_empty(), &what)?;
         let (new_specs, delay) = new_specs((&old, &specs), &new, triggers.as_deref());
+        refuse_uncountable(&new, new_specs.iter(), &what)?;
         let mut changes = changes((&old, &specs), (&new, &new_specs), &here.zone);
         if first {
             let new = Some(format!("first in queue {}", new.queue));
@@ -148,7 +149,8 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
 
 /// Refuses the limits of triggers for a job without any.
 fn refuse_without_trigger(job: &NewJob, has_trigger: bool, what: &str) -> Result<()> {
-    let given = [("--until", job.until.is_some()), ("--jitter", job.jitter.is_some())];
+    let given =
+        [("--until", job.until.is_some()), ("--jitter", job.jitter.is_some()), ("--nth", job.nth.is_some())];
     match given.into_iter().find(|(_, is_given)| *is_given && !has_trigger) {
         Some((option, _)) => Err(Error::usage(what, format!("`{option}` needs a job with a trigger"))),
         None => Ok(()),

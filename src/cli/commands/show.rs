@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cli::context::{Context, Failure};
 use crate::cli::target::find_job;
+use crate::cli::view::coming::next_run;
 use crate::cli::view::daylight;
 use crate::cli::view::json::{ChangeJson, DaylightJson, JobJson, RunJson, document};
 use crate::cli::view::options::{execution_lines, policy_lines};
@@ -15,6 +16,7 @@ use crate::cli::view::times::{Times, own_zone};
 use crate::cli::view::tree::{self, Direction};
 use crate::cli::zone::system_zone;
 use crate::domain::{CommandLine, JobState, RunId, Span, Timestamp, TriggerSpec};
+use crate::engine::NthFacts;
 use crate::error::Result;
 use crate::schedule::{Change, Daylight, Zone};
 use crate::shown::{self, Facts};
@@ -276,6 +278,7 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
     facts.push_lines("Triggers", triggers);
     facts.push_lines("Indices", job.array.map(indices_line));
     facts.push_lines("Times", job.times().map(|times| format!("{times} runs have begun")));
+    facts.push_lines("Nth", nth_line(job, zone));
     facts.push_lines("Daylight", changes);
     facts.push_lines("Jitter", jitter_line(job));
     facts.push_lines("Start", job.definition.start.map(|start| zone.show(start)));
@@ -302,6 +305,13 @@ fn indices_line(array: ArrayProgress) -> String {
     let ArrayProgress { total, finished, failed, cancelled, missed, .. } = array;
     let missed = if missed > 0 { format!(", {missed} missed") } else { String::new() };
     format!("{finished} of {total} have ended: {failed} failed, {cancelled} cancelled{missed}")
+}
+
+/// Returns how far the count of fires is, and when the next one of them runs.
+fn nth_line(job: &JobView, zone: &Zone) -> Option<String> {
+    let NthFacts { nth, passed } = job.nth()?;
+    let next = next_run(job).map_or(String::new(), |(at, _)| format!("; next {}", zone.show(at)));
+    Some(format!("one in {nth} fires runs, {passed} were passed over since{next}"))
 }
 
 /// Returns the longest delay of the fires, and the one that this job has.

@@ -31,6 +31,7 @@ pub enum Unset {
     Mail,
     Missed,
     Nice,
+    Nth,
     OnFailure,
     OnFinish,
     OnSuccess,
@@ -65,6 +66,7 @@ words!(Unset {
     OnFinish = "on-finish",
     OnSuccess = "on-success",
     Nice = "nice",
+    Nth = "nth",
     Overlap = "overlap",
     Priority = "priority",
     Queue = "queue",
@@ -105,6 +107,7 @@ impl Unset {
             Self::OnFinish => job.callbacks.finish = None,
             Self::OnSuccess => job.callbacks.success = None,
             Self::Nice => job.execution.nice = None,
+            Self::Nth => job.nth = None,
             Self::Overlap => job.policy.overlap = default.overlap,
             Self::Priority => job.priority = 0,
             Self::Queue => job.queue = QueueName::default(),
@@ -138,6 +141,7 @@ impl JobOptions {
         let (window, triggers) = self.triggers(here, what, (&zone, zone_name), job.window())?;
         (job.start, job.until) = (window.start, window.until);
         job.jitter = self.jitter(what)?.or(job.jitter);
+        job.nth = self.nth.or(job.nth);
         job.policy = self.policy(what, job.policy)?;
         job.retry = self.retry(what, job.retry)?;
         if let Some((array, items)) = self.array(what)? {

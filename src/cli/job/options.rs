@@ -80,6 +80,24 @@ pub struct JobOptions {
     )]
     pub until: Option<String>,
 
+    /// Run at every N-th fire of the triggers only
+    ///
+    /// The N-th fire runs, then the one N fires later. The others are
+    /// passed over: they are no runs, and not in the run log. A fire that
+    /// is missed or skipped counts too. With another N, or another
+    /// trigger, the count begins anew. So `--cron '0 9 * * mon' --nth 2`
+    /// is every other Monday, from the second on.
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = number(1..=NewJob::NTH_MAX),
+        conflicts_with = "after_end",
+        verbatim_doc_comment,
+        help_heading = "Triggers"
+    )]
+    pub nth: Option<u32>,
+
     /// Fire up to SPAN later, always by the same delay
     ///
     /// The delay is below SPAN. It is fixed for the job and this machine,

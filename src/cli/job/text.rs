@@ -97,6 +97,7 @@ impl JobOptions {
             ("--times", self.times.is_some()),
             ("--until", self.until.is_some()),
             ("--jitter", self.jitter.is_some()),
+            ("--nth", self.nth.is_some()),
         ];
         if let Some((option, _)) = of_triggers.iter().find(|(_, is_given)| *is_given && triggers.is_empty()) {
             return Err(Error::usage(&what, format!("`{option}` needs `--at`, `--cron` or `--every`")));
@@ -119,6 +120,7 @@ impl JobOptions {
             times: self.times,
             start: window.start,
             until: window.until,
+            nth: self.nth,
             jitter: self.jitter(&what)?,
             policy,
             retry,
@@ -133,6 +135,7 @@ impl JobOptions {
             execution: self.execution(here, &what)?,
         };
         refuse_second_stdin(&job.after, &job.execution, &what)?;
+        refuse_uncountable(&job, triggers.iter().map(|first| &first.spec), &what)?;
         let triggers = delayed(&job, triggers, &zone, here.now, &what)?;
         let notes = notes(&job, (&at, &cron), here.now, &zone);
         Ok(ReadJob { what, job, triggers, clash, notes })
@@ -352,6 +355,24 @@ fn first_of(spec: TriggerSpec, zone: &Zone, window: Window, now: Timestamp, what
         });
     }
     Ok(FirstFire { spec, next_at, boot_id: None })
+}
+
+/// Refuses `--nth` where no fire comes again, or where it counts from a run that `--nth` would pass over.
+pub fn refuse_uncountable<'a>(
+    job: &NewJob,
+    mut triggers: impl Iterator<Item = &'a TriggerSpec> + Clone,
+    what: &str,
+) -> Result<()> {
+    if job.nth.is_none() {
+        return Ok(());
+    }
+    if triggers.clone().any(|trigger| matches!(trigger, TriggerSpec::AfterEnd { .. })) {
+        return Err(Error::usage(what, "`--nth` does not go with `--after-end`"));
+    }
+    if triggers.all(|trigger| matches!(trigger, TriggerSpec::At { .. })) {
+        return Err(Error::usage(what, "`--nth` needs a trigger that fires again: `--cron` or `--every`"));
+    }
+    Ok(())
 }
 
 /// Returns the triggers with the delay of their job, and their first fires.

@@ -4,6 +4,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::coming::coming_run;
 use super::options::OptionsJson;
 use crate::domain::{
     CommandLine, JobId, JobName, JobState, Outcome, RunState, Span, Timestamp, TriggerKind, TriggerSpec,
@@ -57,6 +58,8 @@ pub struct JobJson<'a> {
     paused_at: Option<Timestamp>,
     done_at: Option<Timestamp>,
     next_fire_at: Option<Timestamp>,
+    /// How many fires `nth` has passed over since one ran; `null` without it.
+    nth_passed: Option<u32>,
     /// How many runs `times` counts; `null` without it.
     times_begun: Option<u32>,
     /// How far the latest array is; `null` of other jobs.
@@ -193,7 +196,8 @@ impl<'a> From<&'a JobView> for JobJson<'a> {
             created_at: job.created_at,
             paused_at: job.paused_at,
             done_at: job.done_at,
-            next_fire_at: job.next_at,
+            next_fire_at: coming_run(job).map(|(at, _)| at),
+            nth_passed: job.definition.nth.map(|_| job.passed),
             times_begun: job.definition.times.map(|_| job.begun),
             indices: job.array.as_ref().map(IndicesJson::from),
             runs: job.runs,

@@ -1,6 +1,7 @@
 //! Owns: the content of tables, JSON and messages about jobs, runs and queues.
 //! Never: columns, colours and streams (see `output`).
 
+pub mod coming;
 pub mod daylight;
 pub mod ending;
 pub mod events;

@@ -224,6 +224,8 @@ const POLICIES: &[OptionView] = &[
         MailFormat::Debian => Some("as Debian's cron writes it".to_owned()),
         MailFormat::Cronie => Some("as cronie writes it".to_owned()),
     }),
+    // `show` has the count, too.
+    row("nth", "", |job| Count(job.nth), |_| None),
     // `show` has the delay, too.
     row("jitter", "", |job| Span(job.jitter), |_| None),
     // `show` says how many have begun, too.

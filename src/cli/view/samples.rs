@@ -34,7 +34,7 @@ pub fn job(id: i64, definition: NewJob) -> JobView {
         paused_at: None,
         done_at: None,
         state: JobState::Scheduled,
-        next_at: None,
+        passed: 0,
         begun: 0,
         runs: 0,
         array: None,
@@ -58,12 +58,7 @@ pub fn cron_job(id: i64, name: &str, (expr, zone): (&str, Option<&str>), next: &
     };
     let trigger = TriggerView { id: TriggerId(id), spec, next_at: Some(at(next)), awaits_end: false };
     let last = Some((RunId { job: JobId(id), number: 1 }, Outcome::Success, at(next)));
-    JobView {
-        last,
-        triggers: vec![trigger],
-        next_at: Some(at(next)),
-        ..job(id, definition(name, LONG_COMMAND))
-    }
+    JobView { last, triggers: vec![trigger], ..job(id, definition(name, LONG_COMMAND)) }
 }
 
 /// Returns jobs with long names, long commands, ids of four digits, and times near and far.

@@ -1,6 +1,7 @@
 //! Owns: the tables of jobs, runs and queues.
 //! Never: where their values come from.
 
+use super::coming::next_run;
 use super::json::{backlog_ms, slots};
 use super::times::Times;
 use crate::cli::output::style::outcome_style;
@@ -68,21 +69,26 @@ pub fn job_table(jobs: &[JobView], times: &Times<'_>) -> Table {
         Column::left("COMMAND").shrinking_to(COMMAND_MIN),
     ]);
     for job in jobs {
-        let next = job.next_fire();
+        let next = next_run(job);
         let next_at = next.map(|(at, _)| at);
         let triggers: Vec<String> =
             job.triggers.iter().map(|trigger| trigger_cell(&trigger.spec, next_at, times)).collect();
         let times_cell = job.times().map_or(String::new(), |times| format!(", {times}"));
+        let nth = job.nth().map_or(String::new(), |facts| format!(", nth {}/{}", facts.passed, facts.nth));
         let triggers: Vec<String> = triggers.into_iter().chain(array_text(job)).collect();
         table.push([
             TableCell::new(job.id.to_string()),
             maybe(job.definition.name.as_ref().map(JobName::as_str)),
             TableCell::new(job_state_text(job)),
-            maybe(next_text(job, times).as_deref()),
+            maybe(next_text(job, next, times).as_deref()),
             maybe(next_at.map(|at| times.left(at)).as_deref()),
             outcome_cell(job.last.map(|(_, outcome, _)| outcome)),
             TableCell::new(job.definition.queue.as_str()),
-            maybe((!triggers.is_empty()).then(|| format!("{}{times_cell}", triggers.join("; "))).as_deref()),
+            maybe(
+                (!triggers.is_empty())
+                    .then(|| format!("{}{nth}{times_cell}", triggers.join("; ")))
+                    .as_deref(),
+            ),
             TableCell::new(shown::command(&job.definition.execution.command)),
         ]);
     }
@@ -103,8 +109,8 @@ pub fn array_text(job: &JobView) -> Option<String> {
 }
 
 /// Returns when a job fires next: a time, or the next boot.
-fn next_text(job: &JobView, times: &Times<'_>) -> Option<String> {
-    match job.next_fire() {
+fn next_text(job: &JobView, next: Option<(Timestamp, &TriggerSpec)>, times: &Times<'_>) -> Option<String> {
+    match next {
         Some((at, trigger)) => Some(times.show_fire(trigger, at)),
         None if job.state != JobState::Scheduled => None,
         None => job.triggers.iter().any(|trigger| trigger.spec.is_boot()).then(|| "next boot".to_owned()),

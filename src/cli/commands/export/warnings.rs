@@ -149,6 +149,9 @@ pub(super) fn warn_of_policies(job: &JobView, now: Timestamp, unsaid: &mut impl 
     if job.definition.policy.missed.grace != Missed::default().grace {
         unsaid(format!("--grace {}", job.definition.policy.missed.grace));
     }
+    if let Some(nth) = job.definition.nth {
+        unsaid(format!("--nth {nth}"));
+    }
     if let Some(times) = job.definition.times {
         unsaid(format!("--times {times}"));
     }

@@ -1,0 +1,168 @@
+//! Owns: the due fires of a job with `--nth`: which run, and which are missed or passed over.
+//! Never: runs (see `misfire`).
+
+use super::accounting::{ON_TIME_MAX, Pending, late_max};
+use super::nth::{NthFacts, NthFire, NthTrigger, coming_nth};
+use crate::domain::{Missed, Span, Timestamp};
+use crate::schedule::Schedule;
+
+/// The fires of a job up to now.
+#[derive(Debug)]
+pub(super) struct NthAccounting {
+    /// The first missed fire that was not passed over, and how many there are.
+    pub(super) missed: Option<(NthFire, u64)>,
+    /// Late fires that still run.
+    pub(super) made_up: Vec<NthFire>,
+    /// Fires within the grace.
+    pub(super) on_time: Vec<NthFire>,
+    /// How many fires are passed over since the last of these.
+    pub(super) passed: u32,
+}
+
+/// The due triggers of a job, and how far its count is.
+pub(super) struct DueNth<'a> {
+    pub(super) pending: Vec<Pending<'a>>,
+    pub(super) facts: NthFacts,
+    pub(super) now: Timestamp,
+}
+
+impl DueNth<'_> {
+    /// Accounts for every fire up to and at now: those that are not passed over as without `--nth`, by one
+    /// policy for all triggers.
+    pub(super) fn account(&self, missed: &Missed) -> NthAccounting {
+        let now = self.now;
+        let on_time = self.latest(now - missed.grace, now, ON_TIME_MAX);
+        let last_late = on_time.first().map_or(now, |(_, first)| *first - Span::from_micros(1));
+        let first_made_up = missed.within.map_or(Timestamp::MIN, |within| now - within);
+        let made_up = self.latest(first_made_up, last_late, late_max(missed.mode, on_time.is_empty()));
+        let count = self.ran(now) - (on_time.len() + made_up.len()) as u64;
+        let first = || self.first().expect("some are missed");
+        NthAccounting {
+            missed: (count > 0).then(|| (first(), count)),
+            made_up,
+            on_time,
+            passed: self.passed(now),
+        }
+    }
+
+    /// Returns the first fire up to now that is not passed over, and how many there are.
+    pub(super) fn swallowed(&self) -> Option<(NthFire, u64)> {
+        Some((self.first()?, self.ran(self.now)))
+    }
+
+    /// Returns how many fires are passed over at the end of all fires up to `at`.
+    pub(super) fn passed(&self, at: Timestamp) -> u32 {
+        u32::try_from(self.position(at) % u64::from(self.facts.nth)).expect("below `nth`")
+    }
+
+    /// Returns how many fires up to `at` are not passed over.
+    fn ran(&self, at: Timestamp) -> u64 {
+        self.position(at) / u64::from(self.facts.nth)
+    }
+
+    /// Returns the place of the last fire up to `at` in the count. Those at a multiple of `nth` run.
+    fn position(&self, at: Timestamp) -> u64 {
+        u64::from(self.facts.passed) + self.pending.iter().map(|pending| self.count(pending, at)).sum::<u64>()
+    }
+
+    /// The fire of a boot has no instant of its own: it comes now.
+    fn count(&self, pending: &Pending<'_>, at: Timestamp) -> u64 {
+        match pending.schedule {
+            Schedule::Reboot => u64::from(at >= self.now),
+            _ => pending.count(at),
+        }
+    }
+
+    fn first(&self) -> Option<NthFire> {
+        let triggers = self.pending.iter().map(|pending| NthTrigger {
+            schedule: pending.schedule,
+            zone: pending.zone,
+            next_at: if *pending.schedule == Schedule::Reboot { self.now } else { pending.next_at },
+            window: pending.window,
+            taken: pending.taken,
+        });
+        coming_nth(triggers.collect(), self.facts).next().filter(|(_, at)| *at <= self.now)
+    }
+
+    /// Returns the last `n` fires from `first` to `last`, both included, that are not passed over, ascending.
+    fn latest(&self, first: Timestamp, last: Timestamp, n: usize) -> Vec<NthFire> {
+        let nth = self.facts.nth as usize;
+        let mut fires: Vec<NthFire> = Vec::new();
+        for (index, pending) in self.pending.iter().enumerate() {
+            let of_trigger = match pending.schedule {
+                Schedule::Reboot => {
+                    Some(self.now).filter(|at| (first..=last).contains(at)).into_iter().collect()
+                }
+                _ => pending.latest(first.max(pending.next_at), last, n * nth),
+            };
+            fires.extend(of_trigger.into_iter().map(|at| (index, at)));
+        }
+        fires.sort_unstable_by_key(|(index, at)| (*at, *index));
+        let end = self.position(last);
+        let of_end = fires.iter().rev().take(n * nth).zip(0..);
+        let mut fires: Vec<NthFire> = of_end
+            .filter(|(_, back)| (end - back).is_multiple_of(nth as u64))
+            .map(|(fire, _)| *fire)
+            .take(n)
+            .collect();
+        fires.reverse();
+        fires
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{MissedMode, Window};
+    use crate::schedule::{Zone, parse_cron};
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_seconds(1_772_323_200 + minute * 60)
+    }
+
+    /// Accounts at minute `now` for the fires of these expressions from minute 10 on, of which each third
+    /// runs. Returns the missed ones, and the minutes of those that run.
+    fn accounted(
+        now: i64,
+        passed: u32,
+        exprs: &[&str],
+        mode: MissedMode,
+    ) -> (Option<(i64, u64)>, Vec<i64>, u32) {
+        let schedules: Vec<Schedule> = exprs.iter().map(|expr| parse_cron(expr).expect("valid")).collect();
+        let zone = Zone::utc();
+        let pending = |schedule| Pending {
+            schedule,
+            zone: &zone,
+            next_at: schedule.next_after(at(9), &zone).expect("they go on"),
+            taken: &[],
+            window: Window::default(),
+        };
+        let facts = NthFacts { nth: 3, passed };
+        let due = DueNth { pending: schedules.iter().map(pending).collect(), facts, now: at(now) };
+        let found = due.account(&Missed { mode, within: None, grace: Span::from_seconds(60) });
+        let minute = |at: Timestamp| (at.as_seconds() - 1_772_323_200) / 60;
+        let runs = found.made_up.iter().chain(&found.on_time).map(|(_, at)| minute(*at)).collect();
+        (found.missed.map(|((_, first), count)| (minute(first), count)), runs, found.passed)
+    }
+
+    #[test]
+    fn every_third_fire_runs_wherever_the_count_begins_and_the_others_are_passed_over() {
+        let each = ["*/10 * * * *"];
+        assert_eq!(accounted(10, 0, &each, MissedMode::All), (None, vec![], 1));
+        assert_eq!(accounted(20, 0, &each, MissedMode::All), (None, vec![], 2));
+        assert_eq!(accounted(30, 0, &each, MissedMode::All), (None, vec![30], 0));
+        assert_eq!(accounted(75, 0, &each, MissedMode::All), (None, vec![30, 60], 1));
+        assert_eq!(accounted(75, 2, &each, MissedMode::All), (None, vec![10, 40, 70], 0));
+        assert_eq!(accounted(75, 1, &each, MissedMode::Once), (Some((20, 1)), vec![50], 2));
+        assert_eq!(accounted(80, 1, &each, MissedMode::Once), (Some((20, 2)), vec![80], 0));
+        assert_eq!(accounted(75, 2, &each, MissedMode::Skip), (Some((10, 3)), vec![], 0));
+    }
+
+    #[test]
+    fn the_count_goes_on_through_the_fires_of_all_triggers() {
+        // 10 15 20, 30 30 40, 45 50 60, 60: at one instant, the first trigger counts first.
+        let both = ["*/10 * * * *", "*/15 * * * *"];
+        assert_eq!(accounted(60, 0, &both, MissedMode::All), (None, vec![20, 40, 60], 1));
+        assert_eq!(accounted(60, 2, &both, MissedMode::Once), (Some((10, 3)), vec![60], 0));
+    }
+}
