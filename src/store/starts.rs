@@ -92,7 +92,7 @@ impl Reader<'_> {
     }
 
     /// Returns the output that a run of a job with `--stdin-from` reads: that of the run that it has waited
-    /// for; without `after_runs`, because it was started by hand, that of the last run.
+    /// for; without `after_runs`, because it was started by hand, that of the last run that had a process.
     fn given_output(&self, job: JobId, after_runs: Option<&str>) -> StoreResult<RunInput> {
         let nothing = Ok(RunInput::Text(Vec::new()));
         let from = self.dependencies(job)?.into_iter().find(|dependency| dependency.gives_stdin);
@@ -111,7 +111,8 @@ impl Reader<'_> {
         let found = self.first(
             "SELECT number, attempt FROM run
              WHERE job_id = ?1 AND number = ifnull(?2, (SELECT max(number) FROM run
-                    WHERE job_id = ?1 AND state = 'finished' AND callback IS NULL))
+                    WHERE job_id = ?1 AND state = 'finished' AND callback IS NULL
+                        AND started_at IS NOT NULL))
                 AND output_bytes > 0",
             params![on, number],
             |row| Ok((RunId { job: on, number: row.get(0)? }, row.get(1)?)),

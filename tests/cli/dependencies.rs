@@ -202,6 +202,13 @@ fn a_run_by_hand_reads_the_output_of_the_last_run() {
     }
     home.taskq(&["run", "b", "--wait"]).gives(0, "2.2\n", "");
     home.taskq(&["log", "b"]).gives(0, "1.2\n", "");
+    // A run that never began has no output, and is not meant.
+    home.taskq(&["pause", "--queue", "default"]).answer();
+    home.taskq(&["run", "a"]).gives(0, "1.3\n", "");
+    home.taskq(&["cancel", "a.3"]).answer();
+    home.taskq(&["resume", "--queue", "default"]).answer();
+    home.taskq(&["run", "b", "--wait"]).gives(0, "2.3\n", "");
+    home.taskq(&["log", "b"]).gives(0, "1.2\n", "");
 }
 
 #[test]
