@@ -4,7 +4,7 @@
 use crate::domain::Outcome;
 
 /// How many indices of an array have ended, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ArrayFacts {
     pub total: u32,
     pub succeeded: u32,
@@ -16,6 +16,16 @@ pub struct ArrayFacts {
 }
 
 impl ArrayFacts {
+    /// Returns the count of the indices that ended so.
+    pub fn of_mut(&mut self, outcome: Outcome) -> &mut u32 {
+        match outcome {
+            Outcome::Success => &mut self.succeeded,
+            Outcome::Failed | Outcome::TimedOut | Outcome::SpawnFailed | Outcome::Lost => &mut self.failed,
+            Outcome::Cancelled | Outcome::Skipped => &mut self.cancelled,
+            Outcome::Missed => &mut self.missed,
+        }
+    }
+
     /// Returns the outcome of the whole: success if every index succeeded. `None`: not all have ended.
     pub fn outcome(&self) -> Option<Outcome> {
         if self.succeeded + self.failed + self.cancelled + self.missed < self.total {

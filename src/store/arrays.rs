@@ -74,13 +74,29 @@ fn array_facts(row: &Row<'_>) -> rusqlite::Result<ArrayFacts> {
 }
 
 impl Reader<'_> {
-    /// Returns the progress of the latest array of a job.
+    /// Returns the progress of the latest array of a job. Of a retry, it has all indices, also those that
+    /// were not retried.
     pub fn array_progress(&self, job: JobId) -> StoreResult<Option<ArrayProgress>> {
         self.first(
-            "SELECT total, succeeded, failed, cancelled, missed, outcome, finished_at FROM array
+            "SELECT total + kept_succeeded + kept_failed + kept_cancelled + kept_missed,
+                succeeded + kept_succeeded, failed + kept_failed, cancelled + kept_cancelled,
+                missed + kept_missed, outcome, finished_at FROM array
              WHERE job_id = ?1 ORDER BY id DESC LIMIT 1",
             [job],
             ArrayProgress::read,
+        )
+    }
+
+    /// Returns the outcome of the latest run of each index that is in `part` and has one that ended.
+    fn outcomes_of_indices(&self, job: JobId, part: &Indices) -> StoreResult<Vec<Outcome>> {
+        // Of a bare column beside max(), SQLite takes the value in the row of the maximum.
+        self.all(
+            "SELECT outcome FROM (SELECT array_index, max(number), outcome FROM run
+                WHERE job_id = ?1 AND array_index BETWEEN ?2 AND ?3 AND (array_index - ?2) % ?4 = 0
+                    AND state = 'finished'
+                GROUP BY array_index)",
+            params![job, part.first(), part.last(), part.step()],
+            |row| row.get(0),
         )
     }
 
@@ -360,8 +376,34 @@ impl Writer<'_> {
     pub fn add_array_retry(&self, job: JobId, rest: &[Indices], now: Timestamp) -> StoreResult<ArrayId> {
         let new = NewRun::by_hand(job, TriggerKind::Retry, true, now);
         let place = self.place_of(job)?;
+        let kept = self.kept_by_retry(job, rest)?;
         self.change("UPDATE job SET done_at = NULL WHERE id = ?1", [job])?;
-        self.insert_array(&new, rest, &place, now)
+        let array = self.insert_array(&new, rest, &place, now)?;
+        self.change(
+            "UPDATE array SET kept_succeeded = ?2, kept_failed = ?3, kept_cancelled = ?4, kept_missed = ?5
+             WHERE id = ?1",
+            params![array, kept.succeeded, kept.failed, kept.cancelled, kept.missed],
+        )?;
+        Ok(array)
+    }
+
+    /// Returns how the indices of a job have ended, without those that are about to be retried.
+    fn kept_by_retry(&self, job: JobId, retried: &[Indices]) -> StoreResult<ArrayFacts> {
+        let mut kept = self.array_progress(job)?.map_or(ArrayFacts::default(), |whole| ArrayFacts {
+            total: whole.total,
+            succeeded: whole.finished - whole.unsuccessful(),
+            failed: whole.failed,
+            cancelled: whole.cancelled,
+            missed: whole.missed,
+        });
+        for part in retried {
+            for outcome in self.outcomes_of_indices(job, part)? {
+                let count = kept.of_mut(outcome);
+                // Of a job whose indices were changed by `set`, some may not be among them.
+                *count = count.saturating_sub(1);
+            }
+        }
+        Ok(kept)
     }
 
     /// Counts the end of a run of an array.

@@ -31,7 +31,7 @@ pub struct JobView {
     pub begun: u32,
     /// With `nth`: how many fires were passed over since the last one that ran.
     pub passed: u32,
-    /// How far its latest array is.
+    /// How far its latest array is, with the indices that a retry left.
     pub array: Option<ArrayProgress>,
     /// Its latest finished run.
     pub last: Option<(RunId, Outcome, Timestamp)>,

@@ -161,6 +161,11 @@ CREATE TABLE array (
     failed INTEGER NOT NULL DEFAULT 0 CHECK (failed >= 0),
     cancelled INTEGER NOT NULL DEFAULT 0 CHECK (cancelled >= 0),
     missed INTEGER NOT NULL DEFAULT 0 CHECK (missed >= 0),
+    -- Of a retry: the ends of the other indices, which it leaves as they are.
+    kept_succeeded INTEGER NOT NULL DEFAULT 0 CHECK (kept_succeeded >= 0),
+    kept_failed INTEGER NOT NULL DEFAULT 0 CHECK (kept_failed >= 0),
+    kept_cancelled INTEGER NOT NULL DEFAULT 0 CHECK (kept_cancelled >= 0),
+    kept_missed INTEGER NOT NULL DEFAULT 0 CHECK (kept_missed >= 0),
     finished_at INTEGER,
     outcome TEXT CHECK (outcome IN ('success', 'failed', 'cancelled', 'skipped', 'missed')),
     CHECK ((finished_at IS NULL) = (outcome IS NULL)),

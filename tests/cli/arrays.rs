@@ -41,8 +41,15 @@ fn an_array_fails_if_one_of_its_indices_does_and_only_those_are_retried() {
     let runs = home.json(&["runs", "a", "-n", "2"])["runs"].as_array().expect("a list").clone();
     let found: Vec<i64> = runs.iter().filter_map(|run| run["index"].as_i64()).collect();
     assert_eq!(found, [4, 3]);
+    // What is not retried stays as it is, and counts.
+    let listed = || home.taskq(&["list", "-a"]).answer().stdout;
+    assert!(listed().contains("array 1-6, 6/6, 2 failed "), "{}", listed());
     home.taskq(&["retry", "a/1-2"]).gives(0, "1\n", "");
     home.taskq(&["wait", "a"]).gives(0, "", "");
+    assert!(listed().contains("array 1-6, 6/6, 2 failed "), "{}", listed());
+    let all = json!({"total": 6, "finished": 6, "failed": 2, "cancelled": 0, "missed": 0,
+        "outcome": "success"});
+    assert_eq!(indices(&home, "a"), all);
     home.taskq(&["retry", "--failed", "a/1-2"]).gives(0, "", "there is nothing to retry\n");
 }
 

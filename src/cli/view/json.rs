@@ -62,7 +62,7 @@ pub struct JobJson<'a> {
     nth_passed: Option<u32>,
     /// How many runs `times` counts; `null` without it.
     times_begun: Option<u32>,
-    /// How far the latest array is; `null` of other jobs.
+    /// How far the latest array is, with the indices that a retry left; `null` of other jobs.
     indices: Option<IndicesJson>,
     runs: i64,
     last_run: Option<String>,
