@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -33,7 +33,7 @@ use super::pipe::Pipes;
 use super::protocol::{StartExtras, StartOrder};
 use super::setup::KEEPER_UMASK;
 use super::spawn_error::{SpawnError, Step, check_directory, directory};
-use super::sys::{self, SwitchUser};
+use super::sys::{self, Preparation, Switch};
 use crate::domain::{EnvVar, Stdin, value_of};
 use crate::error::errno_of;
 
@@ -241,26 +241,20 @@ impl<'a> Launch<'a> {
         }));
         let [stdin, stdout, stderr] = files.map(|file| file.try_clone().map(Stdio::from).map_err(program));
         command.stdin(stdin?).stdout(stdout?).stderr(stderr?);
-        sys::switch_user_before_exec(
-            &mut command,
-            SwitchUser {
-                credentials: credentials.clone(),
-                limit: self.limit,
-                cwd: self.cwd_text.clone(),
-                cwd_optional: self.extras.cwd_optional,
-                stdin: self.stdin_path.clone(),
-                report,
-            },
-        );
+        let first = Preparation {
+            user: Some(Switch::from(credentials)),
+            limit: self.limit,
+            cwd: self.cwd_text.clone(),
+            cwd_optional: self.extras.cwd_optional,
+            stdin: self.stdin_path.clone(),
+        };
+        sys::act_before_exec(&mut command, first, report);
         let spawned = command.spawn();
         // Our own end of the report goes with it, so that the pipe has an end.
         drop(command);
-        spawned.map(|child| child.id()).map_err(|error| {
-            let mut byte = [0];
-            let is_reported = File::from(reported).read(&mut byte).is_ok_and(|count| count > 0);
-            let step = is_reported.then(|| Step::from_byte(byte[0])).flatten().unwrap_or(Step::Program);
-            SpawnError { step, errno: errno_of(&error) }
-        })
+        spawned
+            .map(|child| child.id())
+            .map_err(|error| sys::read_report(reported).unwrap_or_else(|| program(error)))
     }
 }
 

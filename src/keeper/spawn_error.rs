@@ -55,14 +55,23 @@ pub struct SpawnError {
     pub errno: Errno,
 }
 
-impl Step {
-    /// Reads the byte by which a child reports a step.
-    pub fn from_byte(byte: u8) -> Option<Self> {
-        [Self::User, Self::Directory, Self::Input].into_iter().find(|step| *step as u8 == byte)
-    }
-}
+/// The length of what a child writes if it cannot begin its program.
+pub const REPORT_BYTES: usize = 1 + size_of::<i32>();
 
 impl SpawnError {
+    /// Returns what a child writes. Safe between fork(2) and execve(2).
+    pub fn to_report(self) -> [u8; REPORT_BYTES] {
+        let [a, b, c, d] = (self.errno as i32).to_ne_bytes();
+        [self.step as u8, a, b, c, d]
+    }
+
+    /// Reads what a child has written.
+    pub fn from_report([step, errno @ ..]: [u8; REPORT_BYTES]) -> Option<Self> {
+        let steps = [Step::User, Step::Directory, Step::Input, Step::Program];
+        let step = steps.into_iter().find(|one| *one as u8 == step)?;
+        Some(Self { step, errno: Errno::from_raw(i32::from_ne_bytes(errno)) })
+    }
+
     pub fn at(step: Step) -> impl Fn(Errno) -> Self {
         move |errno| Self { step, errno }
     }

@@ -8,7 +8,8 @@
 #![expect(unsafe_code, reason = "nix has no safe form of what this file calls")]
 
 use std::ffi::{CStr, CString};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -24,7 +25,7 @@ use nix::unistd::{self, Gid, Uid};
 use super::account::Credentials;
 use super::input::OPEN_FLAGS;
 use super::limits::DescriptorLimit;
-use super::spawn_error::Step;
+use super::spawn_error::{REPORT_BYTES, SpawnError, Step};
 use crate::domain::{End, Span, Usage};
 
 /// Starts a program by posix_spawn(3) in a session of its own, with these descriptors as 0, 1 and 2, no
@@ -78,6 +79,13 @@ pub fn spawn(
     Ok(u32::try_from(pid).expect("a process id is positive"))
 }
 
+/// Reads what a child has reported; `None`: it has begun its program, or it ended without a word.
+pub fn read_report(reported: OwnedFd) -> Option<SpawnError> {
+    let mut report = [0; REPORT_BYTES];
+    File::from(reported).read_exact(&mut report).ok()?;
+    SpawnError::from_report(report)
+}
+
 /// Sets the niceness of the calling thread, which all that it starts inherits: on Linux each thread has its
 /// own.
 ///
@@ -94,10 +102,7 @@ pub fn set_niceness(niceness: i32) -> Result<(), Errno> {
 /// # Errors
 /// If the system refuses.
 pub fn take_file_rights(user: &Credentials) -> Result<(), Errno> {
-    let groups: Vec<libc::gid_t> = user.groups.iter().map(|group| group.as_raw()).collect();
-    // SAFETY: setgroups(2) reads as many numbers as are there. The system call concerns this thread alone,
-    // whereas setgroups(3) would concern all.
-    Errno::result(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) })?;
+    set_groups(&numbers(&user.groups))?;
     unistd::setfsgid(user.gid);
     // Takes the capabilities for files away too.
     unistd::setfsuid(user.uid);
@@ -111,11 +116,58 @@ fn pointers(texts: &[CString]) -> Vec<*mut libc::c_char> {
     texts.iter().map(|text| text.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
 }
 
-/// What a child that is to be another user does before its program, with everything looked up.
+fn numbers(groups: &[Gid]) -> Vec<libc::gid_t> {
+    groups.iter().map(|group| group.as_raw()).collect()
+}
+
+/// Sets the supplementary groups of the calling thread alone, whereas setgroups(3) would set those of all.
+fn set_groups(groups: &[libc::gid_t]) -> Result<(), Errno> {
+    // SAFETY: setgroups(2) reads as many numbers as are there.
+    Errno::result(unsafe { libc::syscall(calls::SETGROUPS, groups.len(), groups.as_ptr()) }).map(drop)
+}
+
+/// The calls that take user and group ids of 32 bits.
+mod calls {
+    #[cfg(not(any(target_arch = "arm", target_arch = "x86")))]
+    pub(super) use libc::{SYS_setgid as SETGID, SYS_setgroups as SETGROUPS, SYS_setuid as SETUID};
+    #[cfg(any(target_arch = "arm", target_arch = "x86"))]
+    pub(super) use libc::{SYS_setgid32 as SETGID, SYS_setgroups32 as SETGROUPS, SYS_setuid32 as SETUID};
+}
+
+/// The user that a child becomes.
 #[derive(Debug)]
-pub struct SwitchUser {
-    /// The user to become.
-    pub credentials: Credentials,
+pub struct Switch {
+    uid: libc::uid_t,
+    gid: libc::gid_t,
+    groups: Vec<libc::gid_t>,
+}
+
+impl From<&Credentials> for Switch {
+    fn from(user: &Credentials) -> Self {
+        Self { uid: user.uid.as_raw(), gid: user.gid.as_raw(), groups: numbers(&user.groups) }
+    }
+}
+
+impl Switch {
+    /// Gives the privileges up, the user last: without its privileges the groups could not be set.
+    ///
+    /// setuid(3) and its like reach all threads that the C library knows, whereas the child has one.
+    fn act(&self) -> Result<(), Errno> {
+        set_groups(&self.groups)?;
+        // SAFETY: both take an integer.
+        unsafe {
+            Errno::result(libc::syscall(calls::SETGID, libc::c_ulong::from(self.gid)))?;
+            Errno::result(libc::syscall(calls::SETUID, libc::c_ulong::from(self.uid)))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a child does before its program, with everything looked up.
+#[derive(Debug)]
+pub struct Preparation {
+    /// The user to become, if it is not the keeper's.
+    pub user: Option<Switch>,
     /// The limit of descriptors that it gets, if the keeper has another.
     pub limit: Option<DescriptorLimit>,
     /// The working directory, entered as that user.
@@ -124,48 +176,41 @@ pub struct SwitchUser {
     pub cwd_optional: bool,
     /// What it reads, opened as that user; `None`: what the command has been given.
     pub stdin: Option<CString>,
-    /// Takes the number of the step that failed: execve(2) gives an error number, and so would each of
-    /// these.
-    pub report: OwnedFd,
 }
 
-/// Makes the child of `command` become another user, in a session of its own, before its program starts.
-pub fn switch_user_before_exec(command: &mut Command, switch: SwitchUser) {
+/// Makes the child of `command` act before its program starts. It reports the step that failed: execve(2)
+/// gives an error number, and so would each of these.
+pub fn act_before_exec(command: &mut Command, first: Preparation, report: OwnedFd) {
+    let act = move || {
+        first.act().map_err(|error| {
+            // Without the report the error passes for one of execve(2).
+            let _ = unistd::write(&report, &error.to_report());
+            io::Error::from(error.errno)
+        })
+    };
     // SAFETY: between fork(2) and execve(2) only async-signal-safe calls may be made, and no memory may be
-    // taken or given back. `SwitchUser::act` makes system calls on what was prepared before the fork, and
+    // taken or given back. `Preparation::act` makes system calls on what was prepared before the fork, and
     // nothing else.
-    unsafe { command.pre_exec(move || switch.act()) };
+    unsafe { command.pre_exec(act) };
 }
 
-impl SwitchUser {
-    /// Runs in the child: see `switch_user_before_exec` for what may stand here.
-    fn act(&self) -> io::Result<()> {
-        unistd::setsid()?;
+impl Preparation {
+    /// Runs in the child: see `act_before_exec` for what may stand here.
+    fn act(&self) -> Result<(), SpawnError> {
+        unistd::setsid().map_err(SpawnError::at(Step::Program))?;
         self.limit.inspect(|limit| limit.restore());
-        self.step(Step::User, || {
-            // The order of privileges given up: without the user's privileges the groups could not be set.
-            unistd::setgroups(&self.credentials.groups)?;
-            unistd::setgid(self.credentials.gid)?;
-            unistd::setuid(self.credentials.uid)
-        })?;
-        self.step(Step::Directory, || match unistd::chdir(self.cwd.as_c_str()) {
+        self.user.as_ref().map_or(Ok(()), Switch::act).map_err(SpawnError::at(Step::User))?;
+        let entered = match unistd::chdir(self.cwd.as_c_str()) {
             Err(_) if self.cwd_optional => unistd::chdir(c"/"),
             entered => entered,
-        })?;
-        self.step(Step::Input, || {
-            let Some(path) = &self.stdin else { return Ok(()) };
+        };
+        entered.map_err(SpawnError::at(Step::Directory))?;
+        let opened = self.stdin.as_ref().map_or(Ok(()), |path| {
             let file = open(path.as_c_str(), OPEN_FLAGS, Mode::empty())?;
             fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
             unistd::dup2_stdin(&file)
-        })
-    }
-
-    fn step(&self, step: Step, act: impl FnOnce() -> Result<(), Errno>) -> io::Result<()> {
-        act().map_err(|errno| {
-            // Without the report the error passes for one of execve(2).
-            let _ = unistd::write(&self.report, &[step as u8]);
-            io::Error::from(errno)
-        })
+        });
+        opened.map_err(SpawnError::at(Step::Input))
     }
 }
 
