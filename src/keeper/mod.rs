@@ -2,8 +2,10 @@
 //! Never: the database, schedules, or the meaning of a result.
 
 mod account;
+mod cgroup;
 mod channel;
 mod copier;
+mod delegation;
 mod drain;
 mod env_file;
 mod exit_marker;

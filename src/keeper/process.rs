@@ -2,16 +2,16 @@
 //! Never: when to start one, or waiting for it.
 //!
 //! A start goes by posix_spawn(3), which borrows the keeper's memory until execve(2) and so costs the same
-//! however large that is. posix_spawn(3) knows neither a umask, a niceness nor another user. So the umask is
-//! the keeper's own for the moment of the start, a start with a niceness has a thread, and one as another
-//! user forks.
+//! however large that is. posix_spawn(3) knows neither a umask, a niceness, another user nor a control
+//! group. So the umask is the keeper's own for the moment of the start, a start with a niceness has a thread,
+//! one as another user forks, and one in a control group goes by clone3(2).
 #![expect(clippy::disallowed_types, reason = "a run of another user is started here")]
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -24,6 +24,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd;
 
 use super::account::{self, Credentials};
+use super::cgroup::Cgroups;
 use super::env_file;
 use super::given_output::open_given;
 use super::input;
@@ -50,17 +51,22 @@ pub fn start(
     order: &StartOrder,
     extras: &StartExtras,
     pipes: &mut Pipes,
+    cgroups: &mut Cgroups,
     limit: Option<DescriptorLimit>,
 ) -> Result<(u32, File), SpawnError> {
     let given = extras.given.map(|given| open_given(pipes.log_dir(), given)).transpose();
     let resolved = given.and_then(|given| Launch::resolve(order, extras, given, limit));
-    let started = resolved.and_then(|launch| {
+    let started = resolved.and_then(|mut launch| {
         let made = pipes.make(order.attempt, launch.credentials.as_ref());
         let pipe = made.map_err(|error| SpawnError::at(Step::Pipe)(errno_of(&error)))?;
+        launch.cgroup = cgroups.make(order.attempt);
         let pid = launch.spawn_nicely(&pipe.inlet)?;
         Ok((pid, File::from(sys::move_up(pipe.outlet.into(), limit))))
     });
-    started.inspect_err(|_| pipes.remove(order.attempt))
+    started.inspect_err(|_| {
+        pipes.remove(order.attempt);
+        cgroups.release(order.attempt);
+    })
 }
 
 /// A file mode creation mask, until it is dropped.
@@ -95,6 +101,8 @@ struct Launch<'a> {
     /// The output that it reads.
     given: Option<File>,
     credentials: Option<Credentials>,
+    /// The control group that it starts in, if it has one.
+    cgroup: Option<OwnedFd>,
 }
 
 impl<'a> Launch<'a> {
@@ -137,6 +145,7 @@ impl<'a> Launch<'a> {
                 Stdin::Null | Stdin::Text(_) => None,
             },
             credentials,
+            cgroup: None,
         })
     }
 
@@ -206,6 +215,7 @@ impl<'a> Launch<'a> {
     fn spawn_candidate(&self, path: &[u8], files: [&File; 3]) -> Result<u32, SpawnError> {
         let path = CString::new(path).expect("`resolve` has looked for NUL bytes");
         let spawn = |path: &CStr, argv: &[CString]| match &self.credentials {
+            _ if let Some(ended) = self.spawn_into_cgroup(path, argv, files) => ended,
             None => {
                 // A run gets the limit that it would have without us. posix_spawn(3) takes no descriptor
                 // beyond it: see `move_up`.
@@ -213,7 +223,7 @@ impl<'a> Launch<'a> {
                 let started = sys::spawn(path, argv, &self.env, &self.cwd_text, files.map(AsFd::as_fd));
                 started.map_err(SpawnError::at(Step::Program))
             }
-            Some(credentials) => self.spawn_as(credentials, path, argv, files),
+            Some(_) => self.spawn_as(path, argv, files),
         };
         match spawn(&path, &self.argv) {
             Err(SpawnError { step: Step::Program, errno: Errno::ENOEXEC }) => {
@@ -224,13 +234,28 @@ impl<'a> Launch<'a> {
         }
     }
 
-    fn spawn_as(
+    /// `None`: it has no control group, or the system cannot start it there, so that it starts without one.
+    fn spawn_into_cgroup(
         &self,
-        credentials: &Credentials,
         path: &CStr,
         argv: &[CString],
         files: [&File; 3],
-    ) -> Result<u32, SpawnError> {
+    ) -> Option<Result<u32, SpawnError>> {
+        let cgroup = self.cgroup.as_ref()?.as_fd();
+        sys::spawn_into(cgroup, path, argv, &self.env, files.map(AsFd::as_fd), &self.preparation()).ok()
+    }
+
+    fn preparation(&self) -> Preparation {
+        Preparation {
+            user: self.credentials.as_ref().map(Switch::from),
+            limit: self.limit,
+            cwd: self.cwd_text.clone(),
+            cwd_optional: self.extras.cwd_optional,
+            stdin: self.credentials.as_ref().and(self.stdin_path.clone()),
+        }
+    }
+
+    fn spawn_as(&self, path: &CStr, argv: &[CString], files: [&File; 3]) -> Result<u32, SpawnError> {
         let program = |error: io::Error| SpawnError::at(Step::Program)(errno_of(&error));
         let (reported, report) = unistd::pipe2(OFlag::O_CLOEXEC).map_err(SpawnError::at(Step::Program))?;
         let mut command = Command::new(os_str(path.to_bytes()));
@@ -241,14 +266,7 @@ impl<'a> Launch<'a> {
         }));
         let [stdin, stdout, stderr] = files.map(|file| file.try_clone().map(Stdio::from).map_err(program));
         command.stdin(stdin?).stdout(stdout?).stderr(stderr?);
-        let first = Preparation {
-            user: Some(Switch::from(credentials)),
-            limit: self.limit,
-            cwd: self.cwd_text.clone(),
-            cwd_optional: self.extras.cwd_optional,
-            stdin: self.stdin_path.clone(),
-        };
-        sys::act_before_exec(&mut command, first, report);
+        sys::act_before_exec(&mut command, self.preparation(), report);
         let spawned = command.spawn();
         // Our own end of the report goes with it, so that the pipe has an end.
         drop(command);
@@ -269,7 +287,34 @@ fn name_length(variable: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::Pid;
+
     use super::*;
+    use crate::domain::Span;
+    use crate::keeper::protocol::Attempt;
+
+    #[test]
+    fn a_start_goes_without_a_control_group_where_the_system_refuses_it() {
+        let order = StartOrder {
+            attempt: Attempt::of_mail(1),
+            queue: String::new(),
+            slots: 1,
+            argv: [&b"sh"[..], b"-c", b"exit 7"].map(<[u8]>::to_vec).to_vec(),
+            env: Vec::new(),
+            cwd: b"/".to_vec(),
+            umask: 0,
+            timeout: None,
+            kill_after: Span::ZERO,
+        };
+        let extras = StartExtras::default();
+        let mut launch = Launch::resolve(&order, &extras, None, None).expect("it names no user and no file");
+        let [no_group, null] = ["/", "/dev/null"].map(|path| File::open(path).expect("it is there"));
+        launch.cgroup = Some(no_group.into());
+        let pid = launch.spawn_candidate(b"/bin/sh", [&null; 3]).expect("there is a shell");
+        let pid = Pid::from_raw(i32::try_from(pid).expect("small"));
+        assert_eq!(waitpid(pid, None), Ok(WaitStatus::Exited(pid, 7)));
+    }
 
     #[test]
     fn a_variable_is_split_at_its_first_equals_sign() {

@@ -1,10 +1,11 @@
 //! Owns: finding the processes of an attempt, wherever they have gone.
 //! Never: watching or signalling them (see `server` and `reach`).
 //!
-//! The children of a member are members. A process whose parents have ended is known by the attempt's session
-//! or process group, by the attempt's pipe, which no other process can hold, or by the marks in its
-//! environment, which name the attempt and the microsecond of its fire. Processes of this keeper's own
-//! attempts never leave its tree, because it is their subreaper. So nothing outside is looked at for them.
+//! The children of a member are members, and so are all in the attempt's control group, if it has one. Any
+//! other process whose parents have ended is known by the attempt's session or process group, by the
+//! attempt's pipe, which no other process can hold, or by the marks in its environment, which name the
+//! attempt and the microsecond of its fire. Processes of this keeper's own attempts never leave its tree,
+//! because it is their subreaper. So nothing outside is looked at for them.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
@@ -55,6 +56,14 @@ struct Sought<'a> {
     started_at: Option<Timestamp>,
     marks: &'a [Vec<u8>],
     pipe: Option<(u64, u64)>,
+    /// The processes in its control group.
+    cgroup: &'a BTreeSet<u32>,
+}
+
+impl Sought<'_> {
+    fn identifies(&self, trace: &Trace) -> bool {
+        self.cgroup.contains(&trace.process.pid) || trace.is_identified(self.marks, self.pipe)
+    }
 }
 
 /// A process, and what identifies its attempt, read when it is needed.
@@ -133,6 +142,7 @@ impl Survey {
         &self,
         run: &Running,
         pipe: &Path,
+        cgroup: &BTreeSet<u32>,
         is_leader: impl Fn(u32) -> bool,
     ) -> Vec<Process> {
         let sought = Sought {
@@ -140,6 +150,7 @@ impl Survey {
             started_at: run.is_unattended.then_some(run.started_at),
             marks: &run.marks,
             pipe: numbers(pipe),
+            cgroup,
         };
         match run.is_unattended {
             true => self.members_elsewhere(&sought),
@@ -153,12 +164,10 @@ impl Survey {
         let owns_number = !is_leader(sought.pid);
         let is_root = |trace: &&Trace| {
             let Process { pid, parent, group, session, .. } = trace.process;
-            self.own.contains(&pid)
-                && pid != self.keeper
-                && ((group == sought.pid || session == sought.pid) && owns_number
-                    || parent == self.keeper
-                        && !is_leader(pid)
-                        && trace.is_identified(sought.marks, sought.pipe))
+            let is_below = self.own.contains(&pid) && pid != self.keeper;
+            sought.cgroup.contains(&pid)
+                || is_below && (group == sought.pid || session == sought.pid) && owns_number
+                || is_below && parent == self.keeper && !is_leader(pid) && sought.identifies(trace)
         };
         self.with_children(self.traces.iter().filter(is_root))
     }
@@ -167,7 +176,7 @@ impl Survey {
     fn members_elsewhere(&self, sought: &Sought<'_>) -> Vec<Process> {
         let others = || self.traces.iter().filter(|trace| !self.own.contains(&trace.process.pid));
         let is_identified = |trace: &&Trace| {
-            trace.is_identified(sought.marks, sought.pipe)
+            sought.identifies(trace)
                 || trace.process.pid == sought.pid
                     && sought.started_at.is_some_and(|at| self.is_start(&trace.process, at))
         };
@@ -194,8 +203,8 @@ impl Survey {
     }
 
     /// Finds the processes of an attempt whose pipe has or had this name.
-    pub(super) fn find(&self, order: &SeekOrder, pipe: &Path) -> Option<Found> {
-        let (pid, watched) = self.watched(order, numbers(pipe))?;
+    pub(super) fn find(&self, order: &SeekOrder, pipe: &Path, cgroup: &BTreeSet<u32>) -> Option<Found> {
+        let (pid, watched) = self.watched(order, numbers(pipe), cgroup)?;
         let oldest = watched.iter().min_by_key(|process| process.start_ticks)?;
         let recorded = order.started.map(|(_, at)| at);
         let started_at = recorded.or_else(|| self.start_of(oldest)).unwrap_or_default();
@@ -205,20 +214,25 @@ impl Survey {
     }
 
     /// Returns the process id of an attempt, and its leader, or, if that has ended, all the rest.
-    fn watched(&self, order: &SeekOrder, pipe: Option<(u64, u64)>) -> Option<(u32, Vec<Process>)> {
-        let marks = order.marks.as_slice();
+    fn watched(
+        &self,
+        order: &SeekOrder,
+        pipe: Option<(u64, u64)>,
+        cgroup: &BTreeSet<u32>,
+    ) -> Option<(u32, Vec<Process>)> {
+        let sought = Sought { pid: 0, started_at: None, marks: &order.marks, pipe, cgroup };
         // Without a process id in the run log several groups may be the attempt's: the oldest is the one
         // that the keeper started.
         let oldest_group = || {
             let others = self.traces.iter().filter(|trace| !self.own.contains(&trace.process.pid));
-            let identified = others.filter(|trace| trace.is_identified(marks, pipe));
+            let identified = others.filter(|trace| sought.identifies(trace));
             identified.map(|trace| trace.process).min_by_key(|process| process.start_ticks)
         };
         let (pid, started_at) = match order.started {
             Some((pid, at)) => (pid, Some(at)),
             None => (oldest_group()?.group, None),
         };
-        let members = self.members_elsewhere(&Sought { pid, started_at, marks, pipe });
+        let members = self.members_elsewhere(&Sought { pid, started_at, ..sought });
         Some(match members.iter().find(|process| process.pid == pid) {
             Some(leader) => (pid, vec![*leader]),
             None => (pid, members),
@@ -307,13 +321,17 @@ mod tests {
             timeout: None,
             kill_after: Span::ZERO,
         };
-        survey(traces).watched(&order, Some(PIPE)).map(|(_, found)| pids(&found)).unwrap_or_default()
+        survey(traces)
+            .watched(&order, Some(PIPE), &BTreeSet::new())
+            .map(|(_, found)| pids(&found))
+            .unwrap_or_default()
     }
 
     /// The processes of a run of the keeper that has this process.
     fn own(pid: u32, others: &[u32], traces: Vec<Trace>) -> Vec<u32> {
         let marks = marks(&env());
-        let sought = Sought { pid, started_at: None, marks: &marks, pipe: Some(PIPE) };
+        let cgroup = BTreeSet::new();
+        let sought = Sought { pid, started_at: None, marks: &marks, pipe: Some(PIPE), cgroup: &cgroup };
         pids(&survey(traces).own_members(&sought, |pid| others.contains(&pid)))
     }
 
@@ -368,7 +386,8 @@ mod tests {
         assert_eq!(watched(None, Vec::new()), [] as [u32; 0]);
         let above = [marked(trace(4, 1, 4)), holding(trace(KEEPER, 4, KEEPER)), marked(trace(6, 1, 6))];
         let survey = Survey::of(KEEPER, above.to_vec(), None);
-        let sought = Sought { pid: 9, started_at: None, marks: &env(), pipe: None };
+        let cgroup = BTreeSet::new();
+        let sought = Sought { pid: 9, started_at: None, marks: &env(), pipe: None, cgroup: &cgroup };
         assert_eq!(pids(&survey.members_elsewhere(&sought)), [6]);
     }
 
@@ -394,6 +413,17 @@ mod tests {
         assert_eq!(own(5, &[12], others), [] as [u32; 0]);
         // Its number is that of another run by now.
         assert_eq!(own(5, &[5], vec![trace(5, KEEPER, 5), holding(trace(9, KEEPER, 9))]), [9]);
+    }
+
+    #[test]
+    fn a_process_in_the_control_group_is_a_member_whatever_else_it_is() {
+        let traces = vec![trace(5, KEEPER, 5), trace(9, KEEPER, 9), trace(10, 1, 10), trace(11, 10, 11)];
+        let cgroup = BTreeSet::from([9, 10, 99]);
+        let sought = Sought { pid: 5, started_at: None, marks: &[], pipe: None, cgroup: &cgroup };
+        let survey = survey(traces);
+        assert_eq!(pids(&survey.own_members(&sought, |_| false)), [5, 9, 10, 11]);
+        // Of an attempt of another keeper nothing is below this one.
+        assert_eq!(pids(&survey.members_elsewhere(&sought)), [10, 11]);
     }
 
     #[test]

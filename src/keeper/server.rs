@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::system::directory::OpenDirectory;
 use crate::system::sockets;
 
+use super::cgroup::Cgroups;
 use super::channel::Channel;
 use super::drain::Drain;
 use super::limits::{DescriptorLimit, raise_descriptor_limit};
@@ -80,6 +81,7 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
         listener,
         drain: Drain::start(&log_dir)?,
         pipes: Pipes::new(log_dir.clone()),
+        cgroups: Cgroups::find(&dir),
         log_dir,
         dir,
         limit: raise_descriptor_limit(config.descriptors),
@@ -121,6 +123,7 @@ struct Server<'a> {
     dir: OpenDirectory,
     log_dir: PathBuf,
     pipes: Pipes,
+    cgroups: Cgroups,
     drain: Drain,
     /// The limit of descriptors that runs get, if the keeper has raised its own.
     limit: Option<DescriptorLimit>,

@@ -1,26 +1,29 @@
-//! Owns: what our crates have no safe form of: posix_spawn(3), setpriority(2), setgroups(2) of one thread,
-//! wait4(2), pidfd_open(2) and pidfd_send_signal(2), close_range(2), and what a child does between fork(2)
-//! and execve(2) to become another user. The only unsafe code beside `memory`.
+//! Owns: what our crates have no safe form of: posix_spawn(3), clone3(2), setpriority(2), setgroups(2) of one
+//! thread, wait4(2), pidfd_open(2) and pidfd_send_signal(2), getxattr(2), close_range(2), and what a child
+//! does before execve(2). The only unsafe code beside `memory`.
 //! Never: deciding anything about what was reaped, or which user a child becomes.
 
 #![expect(clippy::disallowed_types, reason = "what a child does before execve(2) is added to its command")]
 #![expect(clippy::disallowed_methods, reason = "std::process::Command has no sessions")]
 #![expect(unsafe_code, reason = "nix has no safe form of what this file calls")]
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::asm;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::ptr;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::stat::Mode;
-use nix::unistd::{self, Gid, Uid};
+use nix::sys::wait::waitpid;
+use nix::unistd::{self, Gid, Pid, Uid};
 
 use super::account::Credentials;
 use super::input::OPEN_FLAGS;
@@ -79,11 +82,192 @@ pub fn spawn(
     Ok(u32::try_from(pid).expect("a process id is positive"))
 }
 
+/// The arguments of clone3(2) up to `CLONE_INTO_CGROUP`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct CloneArguments {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// As in sched.h. The constants of libc are too narrow for them.
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Starts a program as `spawn` does, as a member of a control group from the first instruction on. `first`
+/// is done before.
+///
+/// posix_spawn(3) cannot do that before glibc 2.39. To move a process later takes a lock for which all forks
+/// of the system wait.
+///
+/// # Errors
+/// The outer one: there is no child, because the system cannot start one there. The inner one: the step of
+/// the child that failed.
+pub fn spawn_into(
+    cgroup: BorrowedFd<'_>,
+    path: &CStr,
+    argv: &[CString],
+    env: &[CString],
+    fds: [BorrowedFd<'_>; 3],
+    first: &Preparation,
+) -> Result<Result<u32, SpawnError>, Errno> {
+    let (argv, env) = (pointers(argv), pointers(env));
+    let (reported, report) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+    let arguments = CloneArguments {
+        // This thread goes on when the child has begun its program or has ended.
+        flags: libc::CLONE_VFORK as u64 | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP,
+        exit_signal: libc::SIGCHLD as u64,
+        cgroup: cgroup.as_raw_fd() as u64,
+        ..CloneArguments::default()
+    };
+    let child = Child { path, argv: &argv, env: &env, fds, first, report: report.as_fd() };
+    // A signal that comes before the handlers are cleared waits.
+    let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+    // Another user must never have a process in our memory.
+    let cloned = if first.user.is_none() {
+        child.clone_in_our_memory(arguments)
+    } else {
+        child.clone_with_a_copy(arguments)
+    };
+    let _ = mask.thread_set_mask();
+    let pid = cloned?;
+    drop(report);
+    let Some(error) = read_report(reported) else {
+        return Ok(Ok(u32::try_from(pid.as_raw()).expect("a process id is positive")));
+    };
+    let _ = waitpid(pid, None);
+    Ok(Err(error))
+}
+
+/// A child of clone3(2), before there is one. As after fork(2), it makes only async-signal-safe calls, on
+/// what was prepared before.
+struct Child<'a> {
+    path: &'a CStr,
+    /// Both end with a null pointer.
+    argv: &'a [*mut libc::c_char],
+    env: &'a [*mut libc::c_char],
+    fds: [BorrowedFd<'a>; 3],
+    first: &'a Preparation,
+    report: BorrowedFd<'a>,
+}
+
+/// What a child needs for its few calls. The stack of posix_spawn(3) in glibc is as large.
+#[cfg(target_arch = "x86_64")]
+const STACK_BYTES: usize = 64 << 10;
+
+impl Child<'_> {
+    /// Makes a child with a copy of our memory.
+    fn clone_with_a_copy(&self, arguments: CloneArguments) -> Result<Pid, Errno> {
+        // SAFETY: the kernel reads a live value of the size that is given. The child goes on here, on a copy
+        // of this stack, and never returns.
+        let pid =
+            unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<CloneArguments>()) };
+        if pid == 0 {
+            self.begin();
+        }
+        Errno::result(pid).map(|pid| Pid::from_raw(libc::pid_t::try_from(pid).expect("it is small")))
+    }
+
+    /// Makes a child in our memory, as posix_spawn(3) does: a copy takes longer than the rest of a start.
+    #[cfg(target_arch = "x86_64")]
+    fn clone_in_our_memory(&self, arguments: CloneArguments) -> Result<Pid, Errno> {
+        extern "C" fn begin(child: &Child<'_>) -> ! {
+            child.begin()
+        }
+        let mut stack = Vec::<u128>::with_capacity(STACK_BYTES / size_of::<u128>());
+        let arguments = CloneArguments {
+            flags: arguments.flags | libc::CLONE_VM as u64,
+            stack: stack.as_mut_ptr() as u64,
+            stack_size: STACK_BYTES as u64,
+            ..arguments
+        };
+        let result: i64;
+        // SAFETY: the kernel reads a live value of the size that is given. The child has a stack of its own,
+        // aligned as the ABI wants it, and calls a function that never returns. This thread sleeps until
+        // the child has left our memory, so that all that it uses lives as long. It writes to its stack and
+        // to `errno` alone. clone3(2) changes the registers that are named here.
+        unsafe {
+            asm!(
+                "syscall",
+                "test rax, rax",
+                "jnz 2f",
+                "xor ebp, ebp",
+                "mov rdi, r12",
+                "call r13",
+                "ud2",
+                "2:",
+                inlateout("rax") libc::SYS_clone3 => result,
+                in("rdi") &raw const arguments,
+                in("rsi") size_of::<CloneArguments>(),
+                in("r12") &raw const *self,
+                in("r13") begin as extern "C" fn(&Child<'_>) -> !,
+                lateout("rcx") _,
+                lateout("r11") _,
+            );
+        }
+        drop(stack);
+        let number = |result: i64| i32::try_from(result).expect("a process id or error is small");
+        if result < 0 { Err(Errno::from_raw(number(-result))) } else { Ok(Pid::from_raw(number(result))) }
+    }
+
+    /// Makes a child with a copy of our memory: the other way is written for one kind of processor.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn clone_in_our_memory(&self, arguments: CloneArguments) -> Result<Pid, Errno> {
+        self.clone_with_a_copy(arguments)
+    }
+
+    /// Runs in the child: becomes the program, or reports why not.
+    fn begin(&self) -> ! {
+        let error = self.exec();
+        let _ = unistd::write(self.report, &error.to_report());
+        // SAFETY: it ends the process at once.
+        unsafe { libc::_exit(127) }
+    }
+
+    /// Returns why it has not become the program.
+    fn exec(&self) -> SpawnError {
+        let [stdin, stdout, stderr] = self.fds;
+        let attached = unistd::dup2_stdin(stdin)
+            .and_then(|()| unistd::dup2_stdout(stdout))
+            .and_then(|()| unistd::dup2_stderr(stderr))
+            .map_err(SpawnError::at(Step::Program));
+        if let Err(error) = attached.and_then(|()| self.first.act()) {
+            return error;
+        }
+        // SAFETY: setting a default runs no code of ours. Both lists end with a null pointer, and their
+        // strings live in the caller of the clone.
+        unsafe {
+            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+            let _ = SigSet::empty().thread_set_mask();
+            libc::execve(self.path.as_ptr(), self.argv.as_ptr().cast(), self.env.as_ptr().cast());
+        }
+        SpawnError { step: Step::Program, errno: Errno::last() }
+    }
+}
+
 /// Reads what a child has reported; `None`: it has begun its program, or it ended without a word.
 pub fn read_report(reported: OwnedFd) -> Option<SpawnError> {
     let mut report = [0; REPORT_BYTES];
     File::from(reported).read_exact(&mut report).ok()?;
     SpawnError::from_report(report)
+}
+
+/// Returns an extended attribute of a file, if it has one of at most 8 bytes.
+pub fn attribute(path: &CStr, name: &CStr) -> Option<Vec<u8>> {
+    let mut value = [0_u8; 8];
+    // SAFETY: both names end with NUL, and the call writes at most as many bytes as the array has.
+    let length =
+        unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    Some(value[..usize::try_from(length).ok()?].to_vec())
 }
 
 /// Sets the niceness of the calling thread, which all that it starts inherits: on Linux each thread has its
@@ -151,7 +335,8 @@ impl From<&Credentials> for Switch {
 impl Switch {
     /// Gives the privileges up, the user last: without its privileges the groups could not be set.
     ///
-    /// setuid(3) and its like reach all threads that the C library knows, whereas the child has one.
+    /// setuid(3) and its like reach all threads that the C library knows. In a child of clone3(2) those are
+    /// its parent's, and would be waited for in vain.
     fn act(&self) -> Result<(), Errno> {
         set_groups(&self.groups)?;
         // SAFETY: both take an integer.

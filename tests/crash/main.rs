@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_types, reason = "tests start programs")]
 
 mod backups;
+mod cgroups;
 mod check;
 mod clients;
 mod daemon_deaths;

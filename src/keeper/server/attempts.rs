@@ -43,7 +43,8 @@ impl Server<'_> {
         // Read before the start, so that nothing that the run does has an earlier time.
         let (started_at, now) = (self.clock.now(), self.clock.monotonic());
         let attempt = order.attempt;
-        let (pid, outlet) = match process::start(&order, &extras, &mut self.pipes, self.limit) {
+        let started = process::start(&order, &extras, &mut self.pipes, &mut self.cgroups, self.limit);
+        let (pid, outlet) = match started {
             Ok(started) => started,
             Err(error) => {
                 let (status, cause) = error.explain(&order, &extras);
@@ -110,6 +111,7 @@ impl Server<'_> {
                 self.pipes.remove(*attempt);
             }
         }
+        self.cgroups.sweep();
     }
 
     /// Does what is due: sends signals, ends pauses.
@@ -135,9 +137,12 @@ impl Server<'_> {
     /// the slots of ended runs away.
     pub(super) fn reap(&mut self) {
         let mut leaders = Vec::new();
+        let mut has_orphan = false;
         while let Some(reaped) = sys::reap_one() {
             if self.roster.led_by(reaped.pid).is_some_and(|run| !run.is_unattended) {
                 leaders.push((reaped, self.clock.now()));
+            } else {
+                has_orphan = true;
             }
         }
         let lost = |pid| Reaped { pid, end: End::Lost, usage: Usage::default() };
@@ -151,6 +156,10 @@ impl Server<'_> {
         for (run, reaped, finished_at) in departed {
             self.left(&run, reaped, finished_at);
         }
+        if has_orphan {
+            // It may have been the last one in the control group of a run that has ended before.
+            self.cgroups.sweep();
+        }
     }
 
     /// A run has ended. Its result waits until its output is in the file.
@@ -158,6 +167,7 @@ impl Server<'_> {
         if let Some(at) = run.stopping.deadline() {
             self.deadlines.remove(&(at, run.attempt));
         }
+        self.cgroups.release(run.attempt);
         self.settle(Ended {
             pid: run.pid,
             started_at: Some(run.started_at),

@@ -62,6 +62,7 @@ impl Server<'_> {
             // None of them can prevent it, so that none can hide either.
             Signal::SIGSTOP => reach::stop_all(|| self.look(&[attempt])),
             Signal::SIGKILL => {
+                self.cgroups.kill(attempt);
                 reach::kill_all(|| self.look(&[attempt]));
             }
             _ => {}
@@ -87,6 +88,9 @@ impl Server<'_> {
         if doomed.is_empty() {
             return;
         }
+        // All at once where a run has a control group. The look is for those that have left it, and for those
+        // that take their time to end.
+        doomed.iter().for_each(|attempt| self.cgroups.kill(*attempt));
         let mut killed = reach::kill_all(|| self.look(&doomed));
         for attempt in doomed {
             // For a machine whose proc(5) hides the processes.
@@ -120,7 +124,8 @@ impl Server<'_> {
     fn members(&self, survey: &Survey, attempt: Attempt) -> Vec<Process> {
         let Some(run) = self.roster.run(attempt) else { return Vec::new() };
         let is_anothers = |pid| self.roster.led_by(pid).is_some_and(|other| other.attempt != attempt);
-        survey.members(run, &pipe::path(&self.log_dir, attempt), is_anothers)
+        let cgroup = self.cgroups.members(attempt);
+        survey.members(run, &pipe::path(&self.log_dir, attempt), &cgroup, is_anothers)
     }
 
     /// Returns the runs of these first processes, all reaped, that have ended with them. The others linger.

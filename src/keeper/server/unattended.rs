@@ -42,11 +42,14 @@ impl Server<'_> {
             self.conclude(Ended::without_process(attempt, End::NotStarted, now));
             return;
         }
+        self.cgroups.adopt(attempt);
+        let members = self.cgroups.members(attempt);
         let survey = self.survey.get_or_insert_with(|| Survey::take(now));
         let is_taken = |found: &Found| found.has_leader && self.roster.led_by(found.pid).is_some();
-        match survey.find(&order, &pipe).filter(|found| !is_taken(found)) {
+        match survey.find(&order, &pipe, &members).filter(|found| !is_taken(found)) {
             Some(found) => self.attend(order, found),
             None => {
+                self.cgroups.release(attempt);
                 self.roster.settle_unseen(attempt, order.started);
                 let (pid, started_at) = order.started.unzip();
                 let unseen = Ended::without_process(attempt, End::Lost, now);

@@ -1,0 +1,138 @@
+//! Owns: the control groups (cgroups(7)) of attempts: their names, members and removal, and the KILL for all
+//! of one.
+//! Never: starting a process in one (see `process`), or when to kill (see `stopping`).
+//!
+//! No session, double fork, environment or user leads out of a control group, and the kernel kills all of it
+//! at once. The keeper makes them below its own group, if that is delegated to it (see `delegation`).
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::fs::{self, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+use super::delegation::{KILL, delegated_directory, processes};
+use super::protocol::Attempt;
+use crate::system::directory::OpenDirectory;
+
+/// How many groups with background processes are looked at in a turn.
+const LOOKS_PER_TURN: usize = 16;
+
+/// The groups of the attempts of one store, below the keeper's own.
+#[derive(Debug, Default)]
+pub(super) struct Cgroups {
+    /// The keeper's own group; `None`: it is not delegated.
+    own: Option<OpenDirectory>,
+    /// The begin of the names, which tells the stores apart whose keepers share a group.
+    prefix: String,
+    /// The attempts that have a group.
+    held: HashSet<Attempt>,
+    /// Groups of which the run has ended and background processes have not.
+    left: VecDeque<PathBuf>,
+}
+
+impl Cgroups {
+    /// Looks whether the keeper's own group is delegated, and for groups that earlier keepers of the store
+    /// have left.
+    pub(super) fn find(store: &OpenDirectory) -> Self {
+        let own = delegated_directory().and_then(|own| OpenDirectory::open(&own).ok());
+        let (Some(own), Ok(store)) = (own, fs::metadata(store.below(""))) else { return Self::default() };
+        let prefix = format!("taskq-{:x}-{:x}-", store.dev(), store.ino());
+        let is_ours = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.as_bytes().starts_with(prefix.as_bytes()))
+        };
+        let left = below(&own.below("")).filter(is_ours).filter(|path| !remove(path)).collect();
+        Self { own: Some(own), prefix, left, ..Self::default() }
+    }
+
+    fn path(&self, attempt: Attempt) -> Option<PathBuf> {
+        let Attempt { task, number } = attempt;
+        Some(self.own.as_ref()?.below(&format!("{}{task}.{number}", self.prefix)))
+    }
+
+    /// Makes the group of an attempt. `None`: it starts without one, because none may be made here or now.
+    pub(super) fn make(&mut self, attempt: Attempt) -> Option<OwnedFd> {
+        let path = self.path(attempt)?;
+        match fs::create_dir(&path) {
+            // It was left by an earlier start of the attempt, or by a store that had this one's number.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && remove(&path) => {
+                fs::create_dir(&path).ok()?;
+            }
+            made => made.ok()?,
+        }
+        self.held.insert(attempt);
+        // A run of another user may read its own group.
+        let _ = fs::set_permissions(&path, Permissions::from_mode(0o755));
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        open(&path, flags, Mode::empty()).ok()
+    }
+
+    /// Takes the group over that another keeper of the store has made for an attempt, if there is one.
+    pub(super) fn adopt(&mut self, attempt: Attempt) {
+        if self.path(attempt).is_some_and(|path| path.is_dir()) {
+            self.held.insert(attempt);
+        }
+    }
+
+    fn held(&self, attempt: Attempt) -> Option<PathBuf> {
+        self.held.get(&attempt).and_then(|attempt| self.path(*attempt))
+    }
+
+    /// Returns the processes in the group of an attempt.
+    pub(super) fn members(&self, attempt: Attempt) -> BTreeSet<u32> {
+        let mut members = BTreeSet::new();
+        let mut next: Vec<PathBuf> = self.held(attempt).into_iter().collect();
+        while let Some(path) = next.pop() {
+            members.extend(processes(&path));
+            next.extend(below(&path));
+        }
+        members
+    }
+
+    /// Sends KILL to all processes in the group of an attempt. None of them can fork out of it.
+    pub(super) fn kill(&self, attempt: Attempt) {
+        // If it fails, they get their signals one by one.
+        let _ = self.held(attempt).map(|path| fs::write(path.join(KILL), "1"));
+    }
+
+    /// An attempt has ended, or was not started: removes its group, now or when its last process has ended.
+    pub(super) fn release(&mut self, attempt: Attempt) {
+        let path = self.held(attempt);
+        self.held.remove(&attempt);
+        self.left.extend(path.filter(|path| !remove(path)));
+        if self.held.is_empty() {
+            self.held.shrink_to_fit();
+        }
+    }
+
+    /// Removes groups that are empty by now, a few at a time.
+    pub(super) fn sweep(&mut self) {
+        for _ in 0..self.left.len().min(LOOKS_PER_TURN) {
+            let path = self.left.pop_front();
+            self.left.extend(path.filter(|path| !remove(path)));
+        }
+    }
+}
+
+/// Removes a group, and those that were made below it. Returns whether it is gone.
+fn remove(path: &Path) -> bool {
+    let is_gone = |removed: io::Result<()>| match removed {
+        Err(error) => error.kind() == ErrorKind::NotFound,
+        Ok(()) => true,
+    };
+    is_gone(fs::remove_dir(path)) || {
+        let is_empty = fs::read_to_string(path.join("cgroup.events"))
+            .is_ok_and(|events| events.lines().any(|line| line == "populated 0"));
+        is_empty && below(path).all(|path| remove(&path)) && is_gone(fs::remove_dir(path))
+    }
+}
+
+fn below(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
+}

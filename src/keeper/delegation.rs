@@ -1,0 +1,166 @@
+//! Owns: whether the keeper's own control group (cgroups(7), version 2) is delegated to it, and where it is.
+//! Never: the groups below it (see `cgroup`).
+//!
+//! Groups may be made in a group that its manager has delegated, and only there. The manager is systemd, that
+//! of the system or that of the user. The first marks what it delegates. The second does not, so it is asked.
+//! A group above ours that is delegated, as `user@1000.service` is, is the manager's and not ours.
+#![expect(clippy::disallowed_types, reason = "systemctl(1) is started here")]
+
+use std::ffi::{CStr, CString};
+use std::fs;
+use std::io::read_to_string;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{AccessFlags, faccessat};
+
+use super::sys;
+
+/// The attributes by which systemd marks what it has delegated.
+const MARKS: [&CStr; 2] = [c"user.delegate", c"trusted.delegate"];
+
+/// All processes of a group and of those below it get KILL if `1` is written to it, since Linux 5.14. The
+/// root of the hierarchy has none.
+pub(super) const KILL: &str = "cgroup.kill";
+
+/// The processes of a group, one in a line.
+const PROCESSES: &str = "cgroup.procs";
+
+/// How long the answer of systemctl(1) may take, in milliseconds. Until then nothing starts.
+const ANSWER_MS: u16 = 2_000;
+
+/// Returns the processes in a group, without those in the groups below it.
+pub(super) fn processes(group: &Path) -> Vec<u32> {
+    let text = fs::read_to_string(group.join(PROCESSES)).unwrap_or_default();
+    // 0 stands for a process that is not in this pid namespace.
+    text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()
+}
+
+/// Returns the directory of this process's own group, if that is delegated.
+pub(super) fn delegated_directory() -> Option<PathBuf> {
+    let mounts = fs::read("/proc/self/mountinfo").ok()?;
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let group = own_group(&groups)?;
+    let found = directories(&String::from_utf8_lossy(&mounts), group);
+    // Another file system may be mounted over one of them.
+    let directory = found.into_iter().find(|path| processes(path).contains(&std::process::id()))?;
+    let is_usable = is_usable(&directory);
+    let is_delegated = || is_marked(&directory) || unit_of_user(group).is_some_and(is_delegated_to_unit);
+    (is_usable && is_delegated()).then_some(directory)
+}
+
+/// Returns the path of the group in the hierarchy of version 2, from proc_pid_cgroup(5).
+fn own_group(groups: &str) -> Option<&str> {
+    // A group outside of the cgroup namespace is shown as `/..`.
+    groups.lines().find_map(|line| line.strip_prefix("0::")).filter(|path| !path.starts_with("/.."))
+}
+
+/// Returns where a group should be, from proc_pid_mountinfo(5).
+fn directories(mounts: &str, group: &str) -> Vec<PathBuf> {
+    let directory = |line: &str| {
+        let (mount, file_system) = line.split_once(" - ")?;
+        let mut fields = mount.split(' ').skip(3);
+        let (root, point) = (unescaped(fields.next()?), unescaped(fields.next()?));
+        let is_version_2 = file_system.split(' ').next() == Some("cgroup2");
+        // A part of the hierarchy may be mounted.
+        let rest = Path::new(group).strip_prefix(root).ok().filter(|_| is_version_2)?;
+        Some(Path::new(&point).join(rest))
+    };
+    mounts.lines().filter_map(directory).collect()
+}
+
+/// Undoes the octal escapes of proc(5): of space, tab, newline and backslash.
+fn unescaped(field: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(field.to_owned(), |field, (escape, text)| field.replace(escape, text))
+}
+
+/// Returns whether groups can be made in this one, processes started there, and killed together.
+fn is_usable(group: &Path) -> bool {
+    let may_write = |path: &Path| faccessat(AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS).is_ok();
+    may_write(group) && may_write(&group.join(PROCESSES)) && group.join(KILL).exists()
+}
+
+fn is_marked(group: &Path) -> bool {
+    let Ok(group) = CString::new(group.as_os_str().as_bytes()) else { return false };
+    MARKS.iter().any(|mark| sys::attribute(&group, mark).is_some_and(|value| value == b"1"))
+}
+
+/// Returns the service whose group this is, if it is one of a user's manager.
+fn unit_of_user(group: &str) -> Option<&str> {
+    let (above, unit) = group.rsplit_once('/')?;
+    let is_manager = |part: &str| part.starts_with("user@") && part.ends_with(".service");
+    // A name that could be a file of the kernel's has a `_` before it.
+    let unit = unit.strip_prefix('_').unwrap_or(unit);
+    (unit.ends_with(".service") && above.split('/').any(is_manager)).then_some(unit)
+}
+
+/// Asks the user's manager whether it has delegated the group of a service.
+fn is_delegated_to_unit(unit: &str) -> bool {
+    let mut command = Command::new("systemctl");
+    command.args(["--user", "show", "--property=Delegate", "--value", "--", unit]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let Ok(mut child) = command.spawn() else { return false };
+    let is_over = sys::open_process(child.id()).is_ok_and(|process| {
+        poll(&mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)], PollTimeout::from(ANSWER_MS)) == Ok(1)
+    });
+    if !is_over {
+        let _ = child.kill();
+    }
+    let _ = child.wait();
+    let answer = child.stdout.filter(|_| is_over).and_then(|stdout| read_to_string(stdout).ok());
+    answer.is_some_and(|answer| answer.trim_end() == "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNIT: &str = "/user.slice/user-1000.slice/user@1000.service/app.slice/taskq.service";
+
+    #[test]
+    fn the_own_group_is_that_of_version_2_if_the_namespace_has_it() {
+        assert_eq!(own_group("4:memory:/x\n1:name=systemd:/y\n0::/a b/c\n"), Some("/a b/c"));
+        assert_eq!(own_group("0::/\n"), Some("/"));
+        assert_eq!(own_group("4:memory:/x\n"), None);
+        assert_eq!(own_group("0::/../other\n"), None);
+    }
+
+    #[test]
+    fn a_group_is_looked_for_in_each_mount_of_version_2_that_has_it() {
+        let mounts = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
+            31 22 0:27 / /sys/fs/cgroup rw,nosuid shared:9 master:1 - cgroup2 cgroup2 rw,nsdelegate\n\
+            32 22 0:28 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
+            33 22 0:27 /user.slice /mnt/a\\040b\\134c rw - cgroup2 none rw\n\
+            34 22 0:27 /system.slice /mnt/system rw - cgroup2 none rw\n";
+        let found = directories(mounts, UNIT);
+        let rest = UNIT.strip_prefix("/user.slice").expect("it begins so");
+        let places = [format!("/sys/fs/cgroup{UNIT}"), format!("/mnt/a b\\c{rest}")];
+        assert_eq!(found, places.map(PathBuf::from));
+        assert_eq!(directories("31 22 0:27 / /g rw - cgroup2 none rw", "/"), [PathBuf::from("/g")]);
+        assert_eq!(directories("cut", "/"), [] as [PathBuf; 0]);
+    }
+
+    #[test]
+    fn a_service_of_a_users_manager_is_known_by_its_group() {
+        assert_eq!(unit_of_user(UNIT), Some("taskq.service"));
+        assert_eq!(unit_of_user("/x/user@1.service/_cpu.service"), Some("cpu.service"));
+        // Of the system, of a shell, the manager itself, and a group in the service's.
+        assert_eq!(unit_of_user("/system.slice/taskq.service"), None);
+        assert_eq!(unit_of_user("/user.slice/user-1000.slice/session-2.scope"), None);
+        assert_eq!(unit_of_user("/user.slice/user-1000.slice/user@1000.service"), None);
+        assert_eq!(unit_of_user(&format!("{UNIT}/a")), None);
+    }
+
+    #[test]
+    fn a_directory_that_is_no_group_is_not_delegated() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert!(!is_usable(dir.path()) && !is_marked(dir.path()));
+        assert!(!is_marked(&dir.path().join("absent")));
+    }
+}
