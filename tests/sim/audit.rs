@@ -4,13 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use taskq::daemon::{PruneStep, TurnOutput};
+use taskq::daemon::TurnOutput;
 use taskq::domain::{MailWhen, Outcome, Overlap, Timestamp};
-use taskq::engine::Retention;
 use taskq::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use taskq::schedule::{Schedule, Zone};
 
-use crate::arrays::{Arrays, Order, fire_of, is_of_surplus_array, order_of};
+use crate::arrays::{Arrays, Order, fire_of, order_of};
 use crate::callbacks::CallbackModel;
 use crate::deadlines::{Deadlines, coming};
 use crate::dependencies::{Dependencies, Fire};
@@ -48,7 +47,9 @@ pub struct Audit {
     new_arrays: Vec<ArrayRow>,
     /// The arrays of which a run has begun.
     begun_arrays: BTreeSet<i64>,
-    record: Record,
+    pub record: Record,
+    /// How many fires have made a row, were missed or skipped.
+    pub fires: u64,
     /// How many runs of the triggers of each job have begun.
     begun: BTreeMap<i64, i64>,
     pub rows: BTreeMap<i64, Row>,
@@ -77,6 +78,7 @@ impl Audit {
             new_arrays: Vec::new(),
             begun_arrays: BTreeSet::new(),
             record: Record::default(),
+            fires: 0,
             begun: BTreeMap::new(),
             rows: BTreeMap::new(),
             before_step_back: 0,
@@ -110,6 +112,7 @@ impl Audit {
         let arrays = self.arrays.scan(self.db.arrays());
         self.new_arrays =
             arrays.iter().filter(|(old, _)| old.is_none()).map(|(_, new)| new.clone()).collect();
+        self.fires += self.new_arrays.iter().filter(|array| array.trigger.is_some()).count() as u64;
         arrays.iter().for_each(|(old, new)| self.deadlines.judge_array(old.as_ref(), new));
         for (old, new) in &changes {
             self.judge(old.as_ref(), new, ledger);
@@ -123,6 +126,8 @@ impl Audit {
             } else {
                 self.open.remove(&new.id);
             }
+            let is_fire = old.is_none() && new.trigger.is_some() && new.array.is_none();
+            self.fires += if is_fire { new.fires } else { 0 };
             self.last = self.last.max(new.id);
             self.rows.insert(new.id, new.clone());
         }
@@ -247,60 +252,6 @@ impl Audit {
         assert_eq!(done.deadline, soonest, "the deadline");
         assert!(soonest.is_none_or(|at| at > now), "a fire, a retry or a missed start is due and was left");
         changes
-    }
-
-    /// Checks that a step has forgotten what it says, and nothing that is kept.
-    pub fn forgot(&mut self, step: &PruneStep, retention: &Retention, now: Timestamp) {
-        let left: BTreeSet<i64> = self.db.all_runs().iter().map(|row| row.id).collect();
-        let jobs: BTreeSet<i64> = self.db.jobs().into_iter().collect();
-        let done: BTreeSet<i64> = self.db.done_jobs().into_iter().collect();
-        let gone: Vec<Row> = self.rows.values().filter(|row| !left.contains(&row.id)).cloned().collect();
-        let told: BTreeSet<(i64, i64)> = step.runs().map(|(run, _)| (run.job.0, run.number)).collect();
-        assert_eq!(gone.iter().map(|row| (row.job, row.number)).collect::<BTreeSet<_>>(), told);
-        for row in &gone {
-            let of_job =
-                || self.rows.values().filter(|other| other.job == row.job && other.number >= row.number);
-            let is_surplus = of_job().count() as u64 > retention.runs_max
-                || is_of_surplus_array(row, self.rows.values(), &self.db, retention.runs_max);
-            let is_old = row.finished_at.is_some_and(|at| at < (now - retention.age_max).as_micros());
-            assert!(is_surplus || is_old, "forgotten, and neither old nor too much: {row:?}");
-            let is_living = |job: &i64| jobs.contains(job) && !done.contains(job);
-            let is_needed = |job: &i64| {
-                is_living(job)
-                    || jobs.iter().any(|by| is_living(by) && self.dependencies.depends_on(*by, *job))
-            };
-            // A callback is no run that a job is judged by.
-            if row.callback.is_none() && is_needed(&row.job) {
-                assert!(jobs.contains(&row.job), "a job that another one depends on: {row:?}");
-                let is_other = |other: &&Row| other.id != row.id && other.callback.is_none();
-                let finished = || of_job().filter(is_other).filter(|other| !other.is_open());
-                assert!(finished().next().is_some(), "the latest run of a living job: {row:?}");
-                let is_failure = |other: &Row| other.outcome.is_some_and(Outcome::is_failure);
-                assert!(!is_failure(row) || finished().any(is_failure), "the last failure: {row:?}");
-            }
-        }
-        // A later step may forget what this one has recorded.
-        self.record.scan(&self.db, &Vec::new());
-        let arrays: BTreeSet<i64> = self.db.arrays().iter().map(|array| array.id).collect();
-        for row in &gone {
-            self.arrays.forgot(row);
-            self.callbacks.forgot(row);
-            self.rows.remove(&row.id);
-            self.mails.forgot(row.id);
-            let is_left = row.array.is_some_and(|array| arrays.contains(&array));
-            let trigger = row.trigger.filter(|_| !is_left).and_then(|id| self.triggers.get_mut(&id));
-            self.record.forgot(row);
-            if let Some(trigger) = trigger {
-                // On a clock that is set back so far, it fires again.
-                trigger.taken.remove(&row.scheduled_at);
-            }
-        }
-        for job in step.jobs.iter().filter(|job| job.is_whole) {
-            assert!(self.jobs.remove(&job.job.0), "it was not there: {job:?}");
-            assert!(self.rows.values().all(|row| row.job != job.job.0), "it has a history: {job:?}");
-            self.triggers.retain(|_, trigger| trigger.job != job.job.0);
-        }
-        assert_eq!(jobs, self.jobs);
     }
 
     /// Checks that each fire that is owed has a row, and no other fire has.

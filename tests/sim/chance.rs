@@ -69,8 +69,8 @@ const BEGINNINGS: [&str; 6] = [
 /// If a job has more unfinished runs, it is cancelled: they cost time and show nothing new.
 const OPEN_MAX: usize = 60;
 
-/// Plays one world to its end.
-pub fn play(seed: u64, pace: Pace, trace: &Trace) {
+/// Plays one world to its end, and returns how many fires it had.
+pub fn play(seed: u64, pace: Pace, trace: &Trace) -> u64 {
     let begins = BEGINNINGS[(seed % BEGINNINGS.len() as u64) as usize];
     let mut world = World::new(seed, begins, trace.clone());
     // Every other world has no faults, so that nothing is excused by one.
@@ -99,6 +99,7 @@ pub fn play(seed: u64, pace: Pace, trace: &Trace) {
         world.advance(span);
     }
     finish(&mut world);
+    world.audit.fires
 }
 
 /// Lets the world come to rest, and checks it once more.
