@@ -10,7 +10,8 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
 use super::input;
-use super::output_files::{OutputView, output_path};
+use super::output_files::OutputView;
+use super::output_names::output_path;
 use super::protocol::GivenOutput;
 use super::spawn_error::{SpawnError, Step};
 use crate::error::errno_of;

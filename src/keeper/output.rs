@@ -14,8 +14,9 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd;
 
-use super::output_files::{CHUNK_BYTES_MAX, Ring, mark, measure, output_path, tail_path};
-use super::output_times::{TimesFile, times_path};
+use super::output_files::{CHUNK_BYTES_MAX, Ring, mark, measure};
+use super::output_names::{output_path, tail_path, times_path};
+use super::output_times::TimesFile;
 use super::protocol::Attempt;
 use crate::domain::{NewJob, Size, Timestamp};
 use crate::error::errno_of;

@@ -5,68 +5,20 @@
 //! a ring, the file `JOB.N.ATTEMPT.tail`, that overwrites its oldest bytes. The header of the ring has all
 //! that a later keeper or a reader needs. Places in the output count the dropped bytes too.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::output_times;
-use super::protocol::{Attempt, Task};
+use super::output_names::{output_path, tail_path};
+use super::protocol::Attempt;
 use crate::domain::Size;
-
-/// The end of the name of a ring.
-const TAIL: &str = ".tail";
 
 /// The kept end of an output begins with a line, if that line begins within so many bytes.
 const LINE_BYTES_MAX: usize = 4096;
 
 /// The most bytes of one write into an output.
 pub(super) const CHUNK_BYTES_MAX: usize = 256 << 10;
-
-/// Returns the path of an attempt's output: `JOB.N` in the log directory for the first attempt of a run,
-/// `JOB.N.ATTEMPT` for the others.
-pub fn output_path(log_dir: &Path, attempt: Attempt) -> PathBuf {
-    log_dir.join(match attempt.number {
-        1 => attempt.task.to_string(),
-        number => format!("{}.{number}", attempt.task),
-    })
-}
-
-/// Returns the path of the ring of an attempt's output.
-pub(super) fn tail_path(log_dir: &Path, attempt: Attempt) -> PathBuf {
-    log_dir.join(format!("{}.{}{TAIL}", attempt.task, attempt.number))
-}
-
-/// Returns the attempt whose output, or the tail or the times of it, has this name.
-fn attempt_of_output(name: &str) -> Option<Attempt> {
-    if let Some(name) = name.strip_suffix(TAIL).or(name.strip_suffix(output_times::SUFFIX)) {
-        let (task, number) = name.rsplit_once('.')?;
-        return Some(Attempt { task: Task::from_name(task)?, number: number.parse().ok()? });
-    }
-    if let Some(task) = Task::from_name(name) {
-        return Some(Attempt { task, number: 1 });
-    }
-    let (task, number) = name.rsplit_once('.')?;
-    let attempt = Attempt { task: Task::from_name(task)?, number: number.parse().ok()? };
-    (attempt.number > 1).then_some(attempt)
-}
-
-/// Returns the attempts of which there are outputs in the log directory, each once.
-pub fn attempts_with_outputs(log_dir: &Path) -> Vec<Attempt> {
-    let entries = fs::read_dir(log_dir).into_iter().flatten().flatten();
-    let mut attempts: Vec<Attempt> =
-        entries.filter_map(|entry| attempt_of_output(entry.file_name().to_str()?)).collect();
-    attempts.sort_unstable();
-    attempts.dedup();
-    attempts
-}
-
-/// Removes the files of an output. One that stays is removed at a later start of a daemon.
-pub fn remove_output(log_dir: &Path, attempt: Attempt) {
-    let _ = fs::remove_file(output_path(log_dir, attempt));
-    let _ = fs::remove_file(tail_path(log_dir, attempt));
-    let _ = fs::remove_file(output_times::times_path(log_dir, attempt));
-}
 
 /// Returns the line that stands in an output for bytes that were dropped there.
 pub(super) fn mark(dropped: u64, why: &str) -> String {
@@ -374,25 +326,6 @@ pub fn growing_path(log_dir: &Path, attempt: Attempt) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{JobId, RunId};
-
-    #[test]
-    fn the_name_of_an_output_names_its_attempt() {
-        let run = RunId { job: JobId(12), number: 3 };
-        for (attempt, name, tail) in [
-            (Attempt::of_run(run, 1), "12.3", "12.3.1.tail"),
-            (Attempt::of_run(run, 2), "12.3.2", "12.3.2.tail"),
-            (Attempt::of_mail(5), "mail-5", "mail-5.1.tail"),
-        ] {
-            let log_dir = Path::new("/log");
-            assert_eq!(output_path(log_dir, attempt), log_dir.join(name));
-            assert_eq!(tail_path(log_dir, attempt), log_dir.join(tail));
-            assert_eq!([name, tail].map(attempt_of_output), [Some(attempt); 2]);
-        }
-        for other in ["12.3.1", "12.3.0", "12.3.4.pipe", "12.3.pipe", "12", "12.3.tail", "keeper-7.ended"] {
-            assert_eq!(attempt_of_output(other), None, "{other}");
-        }
-    }
 
     #[test]
     fn the_header_of_a_ring_reads_back() {

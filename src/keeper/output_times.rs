@@ -9,11 +9,9 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::output_names::times_path;
 use super::protocol::Attempt;
 use crate::domain::Timestamp;
-
-/// The end of the name of such a file.
-pub(super) const SUFFIX: &str = ".times";
 
 /// The length of an entry: place and microseconds, eight bytes each.
 const ENTRY_BYTES: usize = 16;
@@ -27,11 +25,6 @@ const PART_OF_LIMIT: u64 = 16;
 /// The bounds of its length, whatever the limit.
 const BYTES_MIN: u64 = 4 << 10;
 const BYTES_MAX: u64 = 1 << 20;
-
-/// Returns the path of the times of an attempt's output.
-pub(super) fn times_path(log_dir: &Path, attempt: Attempt) -> PathBuf {
-    log_dir.join(format!("{}.{}{SUFFIX}", attempt.task, attempt.number))
-}
 
 /// Reads the times of an output as they are stored. There may be none.
 pub fn read_times(log_dir: &Path, attempt: Attempt) -> Option<Vec<u8>> {
