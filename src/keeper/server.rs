@@ -119,12 +119,13 @@ struct Connection {
 
 struct Server<'a> {
     listener: UnixListener,
+    /// Dropped before `dir`: its thread does what was asked last, by names in that directory.
+    drain: Drain,
     /// The store's directory, which was there at the start: everything goes into it.
     dir: OpenDirectory,
     log_dir: PathBuf,
     pipes: Pipes,
     cgroups: Cgroups,
-    drain: Drain,
     /// The limit of descriptors that runs get, if the keeper has raised its own.
     limit: Option<DescriptorLimit>,
     instance: KeeperInstance,

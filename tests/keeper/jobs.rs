@@ -188,6 +188,15 @@ fn what_a_background_process_writes_after_its_run_is_drained_and_the_pipe_goes_w
 }
 
 #[test]
+fn the_pipe_of_a_result_that_is_acknowledged_last_goes_before_the_keeper_exits() {
+    let (keeper, mut daemon) = connected();
+    daemon.run(keeper.sh(1, "echo output"));
+    drop(daemon);
+    waitid(Id::Pid(keeper.pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("it is our child");
+    assert_eq!(attempts_with_pipes(&keeper.path("log")), []);
+}
+
+#[test]
 fn output_through_dev_stderr_is_appended_in_every_language() {
     let (keeper, mut daemon) = connected();
     let scripts = [
