@@ -43,7 +43,7 @@ pub(super) fn start_order(start: Start, default_slots: usize, results: &Path) ->
         Some(RunInput::OfArray(job)) => (stdin, Some(GivenOutput::OfArray(job))),
     };
     let extras =
-        StartExtras { stdin, user, cwd_optional, log_limit, nice, env_file, given, has_unknown: false };
+        StartExtras { stdin, user, cwd_optional, log_limit, nice, env_file, given, ..StartExtras::default() };
     ToKeeper::Start(order, extras)
 }
 

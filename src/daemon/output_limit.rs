@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::domain::{RunId, Size};
 use crate::keeper::protocol::Attempt;
-use crate::keeper::{LOG_DIRECTORY, OutputView, attempts_with_outputs, remove_output};
+use crate::keeper::{LOG_DIRECTORY, OutputView, attempts_with_outputs, remove_outputs_of};
 use crate::store::{Reader, StoreResult, StoredOutputs, Writer};
 
 /// The outputs that are too much.
@@ -91,7 +91,7 @@ pub fn prune_outputs(writer: &Writer<'_>, outputs: &[SurplusOutput]) -> StoreRes
 pub fn remove_files(dir: &Path, outputs: &[SurplusOutput]) {
     let log = dir.join(LOG_DIRECTORY);
     for attempt in outputs.iter().flat_map(|output| &output.files) {
-        remove_output(&log, *attempt);
+        remove_outputs_of(&log, *attempt);
     }
 }
 
@@ -107,7 +107,7 @@ fn files_of_runs(log: &Path) -> BTreeMap<RunId, OutputFiles> {
     for attempt in attempts_with_outputs(log) {
         let Some(run) = attempt.run() else { continue };
         // An output that has just moved into the run log has no size here.
-        let view = OutputView::open(log, attempt).ok().flatten();
+        let view = OutputView::open(log, attempt.stdout()).ok().flatten();
         let bytes = view.map_or(0, |view| view.length());
         let of_run = files.entry(run).or_default();
         of_run.attempts.push(attempt);

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::domain::{JobId, JobName, RunId, Timestamp};
 use crate::engine::{Retention, Verdict};
 use crate::keeper::protocol::Attempt;
-use crate::keeper::{LOG_DIRECTORY, remove_output};
+use crate::keeper::{LOG_DIRECTORY, remove_outputs_of};
 use crate::store::{Act, MetaKey, Reader, Store, StoreError, StoreResult, Writer};
 
 /// How many rows the daemon looks at between two turns, which takes a few milliseconds.
@@ -90,7 +90,7 @@ impl PruneStep {
         let log = dir.join(LOG_DIRECTORY);
         for (run, attempts) in self.runs() {
             for number in 1..=attempts {
-                remove_output(&log, Attempt::of_run(run, number));
+                remove_outputs_of(&log, Attempt::of_run(run, number));
             }
         }
     }

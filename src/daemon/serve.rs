@@ -37,7 +37,7 @@ use crate::error::{Error, Result, describe};
 use crate::keeper::protocol::{Attempt, FromKeeper, KeeperInstance, Task, ToKeeper};
 use crate::keeper::{
     LOG_DIRECTORY, attempts_with_outputs, attempts_with_pipes, exit_markers, raise_descriptor_limit,
-    remove_exit_markers, remove_output,
+    remove_exit_markers, remove_output, remove_outputs_of,
 };
 use crate::schedule::Zone;
 use crate::store::{Act, Store, StoreError, StoreResult};
@@ -199,7 +199,7 @@ impl<'a> Daemon<'a> {
                     Task::Mail(mail) => !reader.is_mail_open(mail)?,
                 };
                 if is_of_no_use {
-                    remove_output(&log, attempt);
+                    remove_outputs_of(&log, attempt);
                 }
             }
             for attempt in attempts_with_results(&log) {
@@ -461,7 +461,7 @@ impl<'a> Daemon<'a> {
         self.pass_on(&done.orders);
         done.ended.iter().for_each(|attempt| remove_results(&log, *attempt));
         for attempt in done.stored_outputs {
-            remove_output(&self.base.join(LOG_DIRECTORY), attempt);
+            remove_output(&self.base.join(LOG_DIRECTORY), attempt.stdout());
         }
         if let Some(Err(error)) = self.run_lines.as_mut().map(|lines| lines.write(&mut self.store)) {
             warn!("cannot log the ends of runs: {error}");

@@ -21,10 +21,11 @@ use nix::sys::stat::umask;
 
 use super::output::OutputFile;
 use super::output_files::CHUNK_BYTES_MAX;
+use super::output_names::OutputId;
 use super::pipe;
 use super::protocol::Attempt;
 use super::setup::KEEPER_UMASK;
-use crate::domain::{NewJob, Size, Timestamp};
+use crate::domain::{NewJob, OutputKind, Size, Timestamp};
 
 /// How much is read in one call: as much as the pipe of a busy attempt holds.
 const READ_BYTES: usize = CHUNK_BYTES_MAX;
@@ -50,12 +51,12 @@ pub(super) const REQUESTS: u64 = u64::MAX;
 /// A message of the keeper to the thread.
 pub(super) enum Request {
     /// Copy from this pipe until no process holds it.
-    Watch { attempt: Attempt, outlet: File, limit: Size, started_at: Timestamp },
+    Watch { output: OutputId, outlet: File, limit: Size, started_at: Timestamp },
     /// The same for a pipe of an earlier keeper, which perhaps no process holds.
-    WatchLeftover { attempt: Attempt, outlet: File },
-    /// The attempt is over: copy what is in its pipe now, and answer.
+    WatchLeftover { output: OutputId, outlet: File },
+    /// The attempt is over: copy what is in its pipes now, and answer.
     Settle(Attempt),
-    /// The attempt's result is committed: remove the pipe's name once no process holds the pipe.
+    /// The attempt's result is committed: remove the first pipe's name once no process holds the pipe.
     Release(Attempt),
     /// End.
     Quit,
@@ -65,10 +66,12 @@ pub(super) enum Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Settled {
     pub attempt: Attempt,
-    /// The length of its log, in bytes.
+    /// The length of its log, in bytes. A standard error of its own is not counted.
     pub output_bytes: u64,
-    /// Other processes hold the pipe and can still write.
+    /// Other processes hold a pipe and can still write.
     pub is_open: bool,
+    /// The pipe of its standard error has its name, and is of no use any more.
+    pub has_stderr_name: bool,
 }
 
 /// What both sides hold.
@@ -86,9 +89,9 @@ pub(super) fn key(outlet: &File) -> u64 {
     u64::try_from(outlet.as_raw_fd()).expect("a descriptor is not negative")
 }
 
-/// The pipe of one attempt, and its file.
+/// The pipe of one output, and its file.
 struct Stream {
-    attempt: Attempt,
+    output: OutputId,
     /// `None`: no process holds the pipe any more.
     outlet: Option<File>,
     file: OutputFile,
@@ -115,8 +118,8 @@ pub(super) struct Copier {
     shared: Arc<Shared>,
     incoming: Receiver<Request>,
     outgoing: Sender<Settled>,
-    streams: HashMap<Attempt, Stream>,
-    outlets: HashMap<RawFd, Attempt>,
+    streams: HashMap<OutputId, Stream>,
+    outlets: HashMap<RawFd, OutputId>,
     buffer: Vec<u8>,
 }
 
@@ -174,12 +177,12 @@ impl Copier {
         let _ = self.shared.asked.read();
         while let Ok(request) = self.incoming.try_recv() {
             match request {
-                Request::Watch { attempt, outlet, limit, started_at } => {
-                    self.watch(attempt, outlet, limit, Some(started_at));
+                Request::Watch { output, outlet, limit, started_at } => {
+                    self.watch(output, outlet, limit, Some(started_at));
                 }
-                Request::WatchLeftover { attempt, outlet } => {
+                Request::WatchLeftover { output, outlet } => {
                     let key = key(&outlet);
-                    self.watch(attempt, outlet, NewJob::LOG_LIMIT, None);
+                    self.watch(output, outlet, NewJob::LOG_LIMIT, None);
                     // A pipe that no process has held since it was opened gives no event.
                     self.read_pipe(key);
                 }
@@ -191,34 +194,36 @@ impl Copier {
         true
     }
 
-    fn watch(&mut self, attempt: Attempt, outlet: File, limit: Size, started_at: Option<Timestamp>) {
+    fn watch(&mut self, output: OutputId, outlet: File, limit: Size, started_at: Option<Timestamp>) {
         // A mail that an earlier keeper began to send is sent again, with a new pipe.
-        self.close(attempt);
-        self.outlets.insert(outlet.as_raw_fd(), attempt);
-        let file = OutputFile::new(&self.log_dir, attempt, limit, started_at);
-        let stream = Stream { attempt, outlet: Some(outlet), file, is_wide: false, is_released: false };
-        self.streams.insert(attempt, stream);
+        self.close(output);
+        self.outlets.insert(outlet.as_raw_fd(), output);
+        let file = OutputFile::new(&self.log_dir, output, limit, started_at);
+        // Only the name of the first pipe is a proof, and stays until the result is committed.
+        let is_released = output.kind == OutputKind::Stderr;
+        let stream = Stream { output, outlet: Some(outlet), file, is_wide: false, is_released };
+        self.streams.insert(output, stream);
     }
 
     /// Reads a pipe that has an event; tells whether it has to be tried again a moment later.
     fn read_pipe(&mut self, key: u64) -> bool {
-        let attempt = RawFd::try_from(key).ok().and_then(|fd| self.outlets.get(&fd)).copied();
+        let output = RawFd::try_from(key).ok().and_then(|fd| self.outlets.get(&fd)).copied();
         // The pipe's request may not have arrived yet, or it was closed in this turn.
-        let Some(stream) = attempt.and_then(|attempt| self.streams.get_mut(&attempt)) else { return false };
+        let Some(stream) = output.and_then(|output| self.streams.get_mut(&output)) else { return false };
         match stream.copy(&mut self.buffer, READS_PER_TURN) {
             Flow::Empty | Flow::More => false,
             Flow::Stuck => true,
             Flow::End => {
-                let attempt = stream.attempt;
-                self.close(attempt);
+                let output = stream.output;
+                self.close(output);
                 false
             }
         }
     }
 
-    /// No process holds the pipe of an attempt any more.
-    fn close(&mut self, attempt: Attempt) {
-        let Some(stream) = self.streams.get_mut(&attempt) else { return };
+    /// No process holds the pipe of an output any more.
+    fn close(&mut self, output: OutputId) {
+        let Some(stream) = self.streams.get_mut(&output) else { return };
         if let Some(outlet) = stream.outlet.take() {
             let _ = self.shared.epoll.delete(&outlet);
             self.outlets.remove(&outlet.as_raw_fd());
@@ -226,17 +231,26 @@ impl Copier {
         }
         if stream.is_released {
             stream.file.finish();
-            self.remove(attempt);
+            self.remove(output);
             // The keeper may wait for this alone.
             let _ = self.shared.answered.write(1);
         }
     }
 
     fn settle(&mut self, attempt: Attempt) {
-        let Some(stream) = self.streams.get_mut(&attempt) else {
-            let output_bytes = OutputFile::new(&self.log_dir, attempt, NewJob::LOG_LIMIT, None).finish();
-            return self.answer(Settled { attempt, output_bytes, is_open: false });
-        };
+        let (output_bytes, is_stdout_open) = self.settle_output(attempt.stdout()).unwrap_or_else(|| {
+            (OutputFile::new(&self.log_dir, attempt.stdout(), NewJob::LOG_LIMIT, None).finish(), false)
+        });
+        // Most attempts have none, and of others it may have ended.
+        let is_stderr_open = self.settle_output(attempt.stderr()).is_some_and(|(_, is_open)| is_open);
+        let is_open = is_stdout_open || is_stderr_open;
+        self.answer(Settled { attempt, output_bytes, is_open, has_stderr_name: false });
+    }
+
+    /// Copies what the pipe of an output holds. Returns the length of the output, and whether a process can
+    /// still write to it; `None`: no pipe of it is watched.
+    fn settle_output(&mut self, output: OutputId) -> Option<(u64, bool)> {
+        let stream = self.streams.get_mut(&output)?;
         // Read what the pipe holds now and no more: a background process may write for ever.
         let reads = stream.pending().div_ceil(READ_BYTES) + 1;
         let mut flow = stream.copy(&mut self.buffer, reads);
@@ -247,16 +261,15 @@ impl Copier {
             self.pause();
             flow = self
                 .streams
-                .get_mut(&attempt)
+                .get_mut(&output)
                 .map_or(Flow::End, |stream| stream.copy(&mut self.buffer, reads));
         }
-        let Some(stream) = self.streams.get_mut(&attempt) else { return };
-        let output_bytes = if flow == Flow::End { stream.file.finish() } else { stream.file.settle() };
+        let stream = self.streams.get_mut(&output)?;
+        let bytes = if flow == Flow::End { stream.file.finish() } else { stream.file.settle() };
         if flow == Flow::End {
-            self.close(attempt);
+            self.close(output);
         }
-        let is_open = self.streams.get(&attempt).is_some_and(|stream| stream.outlet.is_some());
-        self.answer(Settled { attempt, output_bytes, is_open });
+        Some((bytes, self.streams.get(&output).is_some_and(|stream| stream.outlet.is_some())))
     }
 
     fn answer(&self, settled: Settled) {
@@ -265,16 +278,17 @@ impl Copier {
     }
 
     fn release(&mut self, attempt: Attempt) {
-        match self.streams.get_mut(&attempt) {
+        let output = attempt.stdout();
+        match self.streams.get_mut(&output) {
             Some(stream) if stream.outlet.is_some() => stream.is_released = true,
-            Some(_) | None => self.remove(attempt),
+            Some(_) | None => self.remove(output),
         }
     }
 
-    fn remove(&mut self, attempt: Attempt) {
-        self.streams.remove(&attempt);
+    fn remove(&mut self, output: OutputId) {
+        self.streams.remove(&output);
         // One that stays is removed after the next hello.
-        let _ = fs::remove_file(pipe::path(&self.log_dir, attempt));
+        let _ = fs::remove_file(pipe::path(&self.log_dir, output));
     }
 }
 

@@ -23,6 +23,8 @@ use nix::sys::signal::SigSet;
 
 pub(super) use super::copier::Settled;
 use super::copier::{Copier, REQUESTS, Request, Shared, key};
+use super::output_names::OutputId;
+use super::process::Outlets;
 use super::protocol::Attempt;
 use crate::domain::{Size, Timestamp};
 
@@ -33,10 +35,10 @@ const LEFT_ALONE: Duration = Duration::from_millis(5);
 /// How many requests may wait while more are likely to follow.
 const PENDING_MAX: usize = 256;
 
-/// The pipe of an attempt that has started.
+/// The pipe, or two of them, of an attempt that has started.
 #[derive(Debug)]
 pub(super) struct NewPipe {
-    pub outlet: File,
+    pub outlets: Outlets,
     /// How much of its output is kept.
     pub limit: Size,
     pub started_at: Timestamp,
@@ -106,18 +108,21 @@ impl Drain {
     }
 
     fn hand_over(&mut self, attempt: Attempt) {
-        let Some(NewPipe { outlet, limit, started_at }) = self.new.remove(&attempt) else { return };
+        let Some(NewPipe { outlets, limit, started_at }) = self.new.remove(&attempt) else { return };
         self.handed_over.insert(attempt);
-        self.register(&outlet);
-        // No wake-up: an event wakes the thread once there is something to read.
-        self.ask(Request::Watch { attempt, outlet, limit, started_at });
+        let stderr = outlets.stderr.map(|outlet| (attempt.stderr(), outlet));
+        for (output, outlet) in [(attempt.stdout(), outlets.stdout)].into_iter().chain(stderr) {
+            self.register(&outlet);
+            // No wake-up: an event wakes the thread once there is something to read.
+            self.ask(Request::Watch { output, outlet, limit, started_at });
+        }
     }
 
     /// Copies from the pipe of a keeper that is gone.
-    pub(super) fn watch_leftover(&mut self, attempt: Attempt, outlet: File) {
-        self.handed_over.insert(attempt);
+    pub(super) fn watch_leftover(&mut self, output: OutputId, outlet: File) {
+        self.handed_over.insert(output.attempt);
         self.register(&outlet);
-        self.ask(Request::WatchLeftover { attempt, outlet });
+        self.ask(Request::WatchLeftover { output, outlet });
         self.wake();
     }
 
@@ -130,9 +135,9 @@ impl Drain {
     /// Returns the length of the output of a finished attempt. Returns `None` if the thread must first copy
     /// the rest into the file. It sends an answer then.
     pub(super) fn settle(&mut self, attempt: Attempt) -> Option<Settled> {
-        if self.new.get(&attempt).is_some_and(|new| was_never_written_to(&new.outlet)) {
-            self.new.remove(&attempt);
-            return Some(Settled { attempt, output_bytes: 0, is_open: false });
+        if self.new.get(&attempt).is_some_and(|new| new.outlets.were_never_written_to()) {
+            let has_stderr_name = self.new.remove(&attempt).is_some_and(|new| new.outlets.stderr.is_some());
+            return Some(Settled { attempt, output_bytes: 0, is_open: false, has_stderr_name });
         }
         self.hand_over(attempt);
         self.ask(Request::Settle(attempt));
@@ -140,7 +145,7 @@ impl Drain {
         None
     }
 
-    /// Lets the thread remove the name of the attempt's pipe, at the latest after the next `flush`;
+    /// Lets the thread remove the name of the attempt's first pipe, at the latest after the next `flush`;
     /// `false`: the thread never had the pipe, and the caller removes the name. The thread must not be asked
     /// then: it would be late, and remove the pipe of a start that comes next.
     pub(super) fn release(&mut self, attempt: Attempt) -> bool {
@@ -180,6 +185,12 @@ impl Drain {
     }
 }
 
+impl Outlets {
+    fn were_never_written_to(&self) -> bool {
+        was_never_written_to(&self.stdout) && self.stderr.as_ref().is_none_or(was_never_written_to)
+    }
+}
+
 /// Returns whether this pipe, of which nothing was read, is empty and no process holds it.
 fn was_never_written_to(outlet: &File) -> bool {
     let mut fds = [PollFd::new(outlet.as_fd(), PollFlags::POLLIN)];
@@ -209,7 +220,7 @@ mod tests {
     use std::fs;
     use std::io::Write;
 
-    use super::super::pipe::Pipes;
+    use super::super::pipe::{Pipe, Pipes};
     use super::super::{output_path, pipe};
     use super::*;
     use crate::domain::NewJob;
@@ -221,8 +232,27 @@ mod tests {
         Attempt::of_mail(job)
     }
 
-    fn new(outlet: File) -> NewPipe {
-        NewPipe { outlet, limit: NewJob::LOG_LIMIT, started_at: Timestamp::from_seconds(0) }
+    fn new(stdout: File, stderr: Option<File>) -> NewPipe {
+        let outlets = Outlets { stdout, stderr };
+        NewPipe { outlets, limit: NewJob::LOG_LIMIT, started_at: Timestamp::from_seconds(0) }
+    }
+
+    fn make(dir: &Path, output: OutputId) -> Pipe {
+        Pipes::new(dir.to_owned()).make(output, None).expect("the name is new")
+    }
+
+    /// The answer about an attempt with one output.
+    fn one(output_bytes: u64, is_open: bool) -> Settled {
+        Settled { attempt: attempt(1), output_bytes, is_open, has_stderr_name: false }
+    }
+
+    /// Waits until no process holds a pipe.
+    fn wait_for_the_end(drain: &Drain) {
+        let mut fds = [PollFd::new(drain.as_fd(), PollFlags::POLLIN)];
+        while drain.has_open_pipes() {
+            assert_ne!(poll(&mut fds, PollTimeout::from(PATIENCE_MS)), Ok(0), "the pipe has come to its end");
+            drain.answers();
+        }
     }
 
     fn settled(drain: &mut Drain, attempt: Attempt) -> Settled {
@@ -242,52 +272,94 @@ mod tests {
     fn what_was_written_before_the_end_is_in_the_file_when_the_end_is_reported() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut drain = Drain::start(dir.path()).expect("a thread");
-        let pipe = Pipes::new(dir.path().to_owned()).make(attempt(1), None).expect("the name is new");
-        drain.watch(attempt(1), new(pipe.outlet), Duration::ZERO);
+        let pipe = make(dir.path(), attempt(1).stdout());
+        drain.watch(attempt(1), new(pipe.outlet, None), Duration::ZERO);
         let mut inlet = pipe.inlet;
         inlet.write_all(b"some").expect("there is room");
         let answer = settled(&mut drain, attempt(1));
-        assert_eq!(answer, Settled { attempt: attempt(1), output_bytes: 4, is_open: true });
+        assert_eq!(answer, one(4, true));
         assert!(drain.has_open_pipes());
         drain.release(attempt(1));
         drain.flush(false);
         inlet.write_all(b" and more").expect("there is room");
         drop(inlet);
-        let mut fds = [PollFd::new(drain.as_fd(), PollFlags::POLLIN)];
-        while drain.has_open_pipes() {
-            assert_ne!(poll(&mut fds, PollTimeout::from(PATIENCE_MS)), Ok(0), "the pipe has come to its end");
-            drain.answers();
-        }
+        wait_for_the_end(&drain);
         drop(drain);
-        let text = fs::read_to_string(output_path(dir.path(), attempt(1))).expect("it is there");
+        let text = fs::read_to_string(output_path(dir.path(), attempt(1).stdout())).expect("it is there");
         assert_eq!(text, "some and more");
-        assert!(!pipe::path(dir.path(), attempt(1)).exists(), "its holder is gone, and it was released");
+        assert!(
+            !pipe::path(dir.path(), attempt(1).stdout()).exists(),
+            "its holder is gone, and it was released"
+        );
     }
 
     #[test]
     fn a_pipe_without_output_keeps_its_name_until_it_is_released_and_leaves_no_file() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut drain = Drain::start(dir.path()).expect("a thread");
-        let pipe = Pipes::new(dir.path().to_owned()).make(attempt(1), None).expect("the name is new");
-        drain.watch(attempt(1), new(pipe.outlet), Duration::ZERO);
+        let pipe = make(dir.path(), attempt(1).stdout());
+        drain.watch(attempt(1), new(pipe.outlet, None), Duration::ZERO);
         drop(pipe.inlet);
-        assert_eq!(
-            settled(&mut drain, attempt(1)),
-            Settled { attempt: attempt(1), output_bytes: 0, is_open: false }
-        );
-        assert!(pipe::path(dir.path(), attempt(1)).exists() && !drain.has_open_pipes());
+        assert_eq!(settled(&mut drain, attempt(1)), one(0, false));
+        assert!(pipe::path(dir.path(), attempt(1).stdout()).exists() && !drain.has_open_pipes());
         assert!(!drain.release(attempt(1)), "it was never handed over");
         drop(drain);
-        fs::remove_file(pipe::path(dir.path(), attempt(1))).expect("it is ours to remove");
+        fs::remove_file(pipe::path(dir.path(), attempt(1).stdout())).expect("it is ours to remove");
         assert_eq!(fs::read_dir(dir.path()).expect("it is there").count(), 0);
+    }
+
+    #[test]
+    fn the_name_of_a_second_pipe_goes_with_its_last_holder_and_that_of_the_first_stays() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut drain = Drain::start(dir.path()).expect("a thread");
+        let stdout = make(dir.path(), attempt(1).stdout());
+        let mut stderr = make(dir.path(), attempt(1).stderr());
+        drain.watch(attempt(1), new(stdout.outlet, Some(stderr.outlet)), Duration::ZERO);
+        stderr.inlet.write_all(b"error").expect("there is room");
+        drop((stdout.inlet, stderr.inlet));
+        assert_eq!(settled(&mut drain, attempt(1)), one(0, false));
+        let names = pipe::paths(dir.path(), attempt(1));
+        assert_eq!(names.each_ref().map(|name| name.exists()), [true, false]);
+        drain.release(attempt(1));
+        drop(drain);
+        assert!(!names[0].exists(), "it was released");
+        let text = fs::read_to_string(output_path(dir.path(), attempt(1).stderr())).expect("it is there");
+        assert_eq!(text, "error");
+    }
+
+    #[test]
+    fn a_second_pipe_that_was_never_written_to_leaves_its_name_to_the_caller() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut drain = Drain::start(dir.path()).expect("a thread");
+        let stdout = make(dir.path(), attempt(1).stdout());
+        let stderr = make(dir.path(), attempt(1).stderr());
+        drain.watch(attempt(1), new(stdout.outlet, Some(stderr.outlet)), Duration::ZERO);
+        drop((stdout.inlet, stderr.inlet));
+        let expected = Settled { has_stderr_name: true, ..one(0, false) };
+        assert_eq!(drain.settle(attempt(1)), Some(expected), "without the thread");
+    }
+
+    #[test]
+    fn the_second_pipe_of_an_earlier_keeper_is_copied_from_without_the_first() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut stderr = make(dir.path(), attempt(1).stderr());
+        stderr.inlet.write_all(b"late").expect("there is room");
+        let mut drain = Drain::start(dir.path()).expect("a thread");
+        drain.watch_leftover(attempt(1).stderr(), stderr.outlet);
+        drop(stderr.inlet);
+        wait_for_the_end(&drain);
+        drop(drain);
+        assert!(!pipe::path(dir.path(), attempt(1).stderr()).exists());
+        let text = fs::read_to_string(output_path(dir.path(), attempt(1).stderr())).expect("it is there");
+        assert_eq!(text, "late");
     }
 
     #[test]
     fn a_pipe_is_copied_from_while_its_attempt_runs() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut drain = Drain::start(dir.path()).expect("a thread");
-        let pipe = Pipes::new(dir.path().to_owned()).make(attempt(1), None).expect("the name is new");
-        drain.watch(attempt(1), new(pipe.outlet), Duration::ZERO);
+        let pipe = make(dir.path(), attempt(1).stdout());
+        drain.watch(attempt(1), new(pipe.outlet, None), Duration::ZERO);
         let due_at = drain.due_at().expect("it is new");
         drain.watch_due(due_at);
         assert_eq!(drain.due_at(), None);
@@ -301,7 +373,7 @@ mod tests {
     #[test]
     fn an_attempt_without_a_pipe_settles_with_the_file_that_is_there() {
         let dir = tempfile::tempdir().expect("a directory");
-        fs::write(output_path(dir.path(), attempt(1)), "of an earlier keeper").expect("ours");
+        fs::write(output_path(dir.path(), attempt(1).stdout()), "of an earlier keeper").expect("ours");
         let mut drain = Drain::start(dir.path()).expect("a thread");
         assert_eq!(settled(&mut drain, attempt(1)).output_bytes, 20);
         assert_eq!(settled(&mut drain, attempt(2)).output_bytes, 0);

@@ -24,14 +24,16 @@ pub(super) fn open_given(log_dir: &Path, given: GivenOutput) -> Result<File, Spa
     let refused = SpawnError::at(Step::Input);
     let GivenOutput::OfAttempt(attempt) = given else { return Err(refused(Errno::EISDIR)) };
     let io = |error: io::Error| SpawnError::at(Step::Input)(errno_of(&error));
-    let Some(mut view) = OutputView::open(log_dir, attempt).map_err(io)? else {
+    // As in a pipeline: a standard error of its own is not read.
+    let output = attempt.stdout();
+    let Some(mut view) = OutputView::open(log_dir, output).map_err(io)? else {
         return Err(refused(Errno::ENOENT));
     };
     if view.is_cut() {
         return Err(refused(Errno::EFBIG));
     }
     if view.is_in_one_file() {
-        return File::open(output_path(log_dir, attempt)).map_err(io);
+        return File::open(output_path(log_dir, output)).map_err(io);
     }
     joined(log_dir, &mut view).map_err(io)
 }
@@ -67,7 +69,7 @@ mod tests {
         let errno = |given| open_given(dir.path(), given).expect_err("there is none").errno;
         assert_eq!(errno(GivenOutput::OfAttempt(attempt)), Errno::ENOENT);
         assert_eq!(errno(GivenOutput::OfArray(JobId(1))), Errno::EISDIR);
-        fs::write(output_path(dir.path(), attempt), "one\n").expect("ours");
+        fs::write(output_path(dir.path(), attempt.stdout()), "one\n").expect("ours");
         let mut text = String::new();
         let mut file = open_given(dir.path(), GivenOutput::OfAttempt(attempt)).expect("it is there");
         file.read_to_string(&mut text).expect("it is text");

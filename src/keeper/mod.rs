@@ -36,7 +36,7 @@ pub use channel::Channel;
 pub use exit_marker::{exit_markers, remove_exit_markers};
 pub use limits::{DescriptorLimit, descriptor_limit, raise_descriptor_limit};
 pub use output_files::{OutputView, growing_path};
-pub use output_names::{attempts_with_outputs, output_path, remove_output};
+pub use output_names::{OutputId, attempts_with_outputs, output_path, remove_output, remove_outputs_of};
 pub use output_times::{OutputTimes, read_times};
 pub use path_search::find_program;
 pub use pipe::attempts_with_pipes;

@@ -15,9 +15,8 @@ use nix::sys::statvfs::fstatvfs;
 use nix::unistd;
 
 use super::output_files::{CHUNK_BYTES_MAX, Ring, mark, measure};
-use super::output_names::{output_path, tail_path, times_path};
+use super::output_names::{OutputId, output_path, tail_path, times_path};
 use super::output_times::TimesFile;
-use super::protocol::Attempt;
 use crate::domain::{NewJob, Size, Timestamp};
 use crate::error::errno_of;
 
@@ -51,11 +50,11 @@ impl From<Errno> for Lack {
     }
 }
 
-/// The output of an attempt. Its first file is made with the first byte.
+/// An output of an attempt. Its first file is made with the first byte.
 #[derive(Debug)]
 pub(super) struct OutputFile {
     log_dir: PathBuf,
-    attempt: Attempt,
+    output: OutputId,
     limit: Size,
     head: Option<File>,
     head_bytes: u64,
@@ -90,15 +89,15 @@ impl Room {
 
 impl OutputFile {
     /// `started_at`: of the attempt, if this keeper has started it.
-    pub(super) fn new(log_dir: &Path, attempt: Attempt, limit: Size, started_at: Option<Timestamp>) -> Self {
+    pub(super) fn new(log_dir: &Path, output: OutputId, limit: Size, started_at: Option<Timestamp>) -> Self {
         Self {
             log_dir: log_dir.to_owned(),
-            attempt,
+            output,
             limit,
             head: None,
             head_bytes: 0,
             tail: None,
-            times: TimesFile::new(times_path(log_dir, attempt), limit.as_bytes(), started_at),
+            times: TimesFile::new(times_path(log_dir, output), limit.as_bytes(), started_at),
             unchecked: UNCHECKED_BYTES_MAX,
             dropped: 0,
             lack: None,
@@ -210,7 +209,7 @@ impl OutputFile {
                 self.begin_tail()?;
             }
             // Appending keeps what earlier keepers wrote.
-            let head = options().append(true).create(true).open(output_path(&self.log_dir, self.attempt));
+            let head = options().append(true).create(true).open(output_path(&self.log_dir, self.output));
             self.head = Some(head.map_err(|error| errno_of(&error))?);
         }
         if self.needs_tail() {
@@ -226,7 +225,7 @@ impl OutputFile {
     fn begin_tail(&mut self) -> Result<(), Errno> {
         let start = self.head_bytes.max(self.limit.as_bytes() / 2);
         let ring = Ring { limit: self.limit, start, floor: 0, end: start };
-        let path = tail_path(&self.log_dir, self.attempt);
+        let path = tail_path(&self.log_dir, self.output);
         let made = options().read(true).write(true).create(true).truncate(true).open(path);
         let made = made.and_then(|file| file.write_all_at(&ring.to_bytes(), 0).map(|()| (file, ring)));
         self.tail = Some(made.map_err(|error| errno_of(&error))?);
@@ -235,9 +234,9 @@ impl OutputFile {
 
     /// Looks for what earlier keepers wrote.
     fn look(&mut self) -> Result<(), Errno> {
-        let found = fs::symlink_metadata(output_path(&self.log_dir, self.attempt)).ok();
+        let found = fs::symlink_metadata(output_path(&self.log_dir, self.output)).ok();
         self.head_bytes = found.filter(fs::Metadata::is_file).map_or(0, |found| found.len());
-        let tail = options().read(true).write(true).open(tail_path(&self.log_dir, self.attempt));
+        let tail = options().read(true).write(true).open(tail_path(&self.log_dir, self.output));
         match tail {
             Ok(file) => {
                 self.tail = Ring::of(&file).map(|ring| (file, ring));
@@ -280,7 +279,7 @@ impl OutputFile {
         }
         match &self.tail {
             Some((_, ring)) if ring.end > ring.start => {
-                measure(&self.log_dir, self.attempt).map_or(self.head_bytes, |(length, _)| length)
+                measure(&self.log_dir, self.output).map_or(self.head_bytes, |(length, _)| length)
             }
             Some(_) | None => self.head_bytes,
         }
@@ -292,10 +291,10 @@ impl OutputFile {
         match &mut self.tail {
             Some((_, ring)) if ring.end == ring.start => {
                 self.tail = None;
-                let _ = fs::remove_file(tail_path(&self.log_dir, self.attempt));
+                let _ = fs::remove_file(tail_path(&self.log_dir, self.output));
             }
             Some((file, ring)) => {
-                if let Ok((_, Some(start))) = measure(&self.log_dir, self.attempt)
+                if let Ok((_, Some(start))) = measure(&self.log_dir, self.output)
                     && ring.floor < start
                 {
                     ring.floor = start;
@@ -346,7 +345,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use super::super::output_files::OutputView;
-    use super::super::protocol::Task;
+    use super::super::protocol::Attempt;
     use super::*;
 
     thread_local! {
@@ -358,10 +357,12 @@ mod tests {
         Some(Room { free: FREE.get(), reserve: 1_000 })
     }
 
-    const ATTEMPT: Attempt = Attempt { task: Task::Mail(1), number: 1 };
+    fn id() -> OutputId {
+        Attempt::of_mail(1).stdout()
+    }
 
     fn output_of(dir: &tempfile::TempDir, limit: Size) -> OutputFile {
-        let mut output = OutputFile::new(dir.path(), ATTEMPT, limit, None);
+        let mut output = OutputFile::new(dir.path(), id(), limit, None);
         output.room = room;
         FREE.set(u64::MAX / 2);
         output
@@ -375,7 +376,7 @@ mod tests {
 
     fn text(output: &OutputFile) -> String {
         let mut text = String::new();
-        if let Some(mut view) = OutputView::open(&output.log_dir, ATTEMPT).expect("it is readable") {
+        if let Some(mut view) = OutputView::open(&output.log_dir, id()).expect("it is readable") {
             view.read_to_string(&mut text).expect("it is text");
         }
         text
@@ -514,7 +515,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let mut output = output_of(&dir, Size::from_bytes(1 << 20));
         (0..20).for_each(|part| output.write(lines(part * 25_000, 200_000).as_bytes()));
-        let mut view = OutputView::open(dir.path(), ATTEMPT).expect("it is readable").expect("it exists");
+        let mut view = OutputView::open(dir.path(), id()).expect("it is readable").expect("it exists");
         view.guard();
         let whole = text(&output);
         let mut seen = vec![0; (1 << 19) + 100_000];
@@ -534,9 +535,9 @@ mod tests {
         let mut output = output_of(&dir, Size::from_bytes(4_096));
         output.write(b"short\n");
         assert_eq!(output.settle(), 6);
-        assert!(tail_path(dir.path(), ATTEMPT).exists(), "a background process may write");
+        assert!(tail_path(dir.path(), id()).exists(), "a background process may write");
         assert_eq!((output.finish(), text(&output).as_str()), (6, "short\n"));
-        assert!(!tail_path(dir.path(), ATTEMPT).exists());
+        assert!(!tail_path(dir.path(), id()).exists());
     }
 
     #[test]
@@ -544,9 +545,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let mut output = output_of(&dir, Size::from_bytes(1 << 20));
         let since = |place| {
-            let mut view = OutputView::open_from(dir.path(), ATTEMPT, place)
-                .expect("it is readable")
-                .expect("it exists");
+            let mut view =
+                OutputView::open_from(dir.path(), id(), place).expect("it is readable").expect("it exists");
             let mut text = String::new();
             view.read_to_string(&mut text).expect("it is text");
             (text, view.end())

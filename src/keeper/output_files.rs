@@ -10,8 +10,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::output_names::{output_path, tail_path};
-use super::protocol::Attempt;
+use super::output_names::{OutputId, output_path, tail_path};
 use crate::domain::Size;
 
 /// The kept end of an output begins with a line, if that line begins within so many bytes.
@@ -109,17 +108,17 @@ struct Files {
 }
 
 impl Files {
-    fn open(log_dir: &Path, attempt: Attempt) -> io::Result<Option<Self>> {
+    fn open(log_dir: &Path, output: OutputId) -> io::Result<Option<Self>> {
         let open = |path| match File::open(path) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         };
         // The tail comes first: an output with a tail has the whole of its head.
-        let tail = open(tail_path(log_dir, attempt))?;
+        let tail = open(tail_path(log_dir, output))?;
         let tail = tail.and_then(|file| Ring::of(&file).map(|ring| (file, ring)));
         let tail = tail.filter(|(_, ring)| ring.end > ring.start);
-        let Some(head) = open(output_path(log_dir, attempt))? else { return Ok(None) };
+        let Some(head) = open(output_path(log_dir, output))? else { return Ok(None) };
         let head_bytes = head.metadata()?.len();
         Ok(Some(Self { head, head_bytes, tail }))
     }
@@ -173,13 +172,13 @@ pub struct OutputView {
 }
 
 impl OutputView {
-    /// Opens the log of an attempt: its head, and as much of its tail as the limit allows. Returns `None` if
+    /// Opens the log of an output: its head, and as much of its tail as the limit allows. Returns `None` if
     /// there is no output.
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub fn open(log_dir: &Path, attempt: Attempt) -> io::Result<Option<Self>> {
-        let Some(files) = Files::open(log_dir, attempt)? else { return Ok(None) };
+    pub fn open(log_dir: &Path, output: OutputId) -> io::Result<Option<Self>> {
+        let Some(files) = Files::open(log_dir, output)? else { return Ok(None) };
         let tail_start = files.tail_start();
         Ok(Some(Self::of(files, 0, tail_start)))
     }
@@ -188,8 +187,8 @@ impl OutputView {
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub fn open_from(log_dir: &Path, attempt: Attempt, place: u64) -> io::Result<Option<Self>> {
-        Ok(Files::open(log_dir, attempt)?.map(|files| Self::of(files, place, None)))
+    pub fn open_from(log_dir: &Path, output: OutputId, place: u64) -> io::Result<Option<Self>> {
+        Ok(Files::open(log_dir, output)?.map(|files| Self::of(files, place, None)))
     }
 
     fn of(Files { head, head_bytes, tail }: Files, place: u64, tail_start: Option<u64>) -> Self {
@@ -310,17 +309,17 @@ impl Seek for OutputView {
 }
 
 /// Returns how many bytes `OutputView::open` would show, and from which place on those of the tail.
-pub(super) fn measure(log_dir: &Path, attempt: Attempt) -> io::Result<(u64, Option<u64>)> {
-    let Some(files) = Files::open(log_dir, attempt)? else { return Ok((0, None)) };
+pub(super) fn measure(log_dir: &Path, output: OutputId) -> io::Result<(u64, Option<u64>)> {
+    let Some(files) = Files::open(log_dir, output)? else { return Ok((0, None)) };
     let tail_start = files.tail_start();
     Ok((OutputView::of(files, 0, tail_start).length(), tail_start))
 }
 
 /// Returns the file that changes with the next byte of an output.
-pub fn growing_path(log_dir: &Path, attempt: Attempt) -> PathBuf {
-    let tail = tail_path(log_dir, attempt);
+pub fn growing_path(log_dir: &Path, output: OutputId) -> PathBuf {
+    let tail = tail_path(log_dir, output);
     let ring = File::open(&tail).ok().and_then(|file| Ring::of(&file));
-    if ring.is_some_and(|ring| ring.end > ring.start) { tail } else { output_path(log_dir, attempt) }
+    if ring.is_some_and(|ring| ring.end > ring.start) { tail } else { output_path(log_dir, output) }
 }
 
 #[cfg(test)]

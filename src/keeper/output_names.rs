@@ -1,10 +1,14 @@
-//! Owns: the names of the files of an output in the log directory, and removing them.
+//! Owns: the outputs of an attempt, the names of their files in the log directory, and removing them.
 //! Never: their content (see `output_files` and `output_times`), or pipes (see `pipe`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::protocol::{Attempt, Task};
+use crate::domain::OutputKind;
+
+/// The part of a name that tells a standard error of its own from the standard output.
+pub(super) const STDERR: &str = ".stderr";
 
 /// The end of the name of a ring.
 const TAIL: &str = ".tail";
@@ -12,31 +16,71 @@ const TAIL: &str = ".tail";
 /// The end of the name of a file with times.
 const TIMES: &str = ".times";
 
-/// Returns the path of an attempt's output: `JOB.N` in the log directory for the first attempt of a run,
-/// `JOB.N.ATTEMPT` for the others.
-pub fn output_path(log_dir: &Path, attempt: Attempt) -> PathBuf {
-    log_dir.join(match attempt.number {
-        1 => attempt.task.to_string(),
-        number => format!("{}.{number}", attempt.task),
+/// One of the outputs of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OutputId {
+    pub attempt: Attempt,
+    pub kind: OutputKind,
+}
+
+impl Attempt {
+    /// Returns the output that each attempt has.
+    pub fn stdout(self) -> OutputId {
+        self.output(OutputKind::Stdout)
+    }
+
+    /// Returns the output that only an attempt with `--split-output` has.
+    pub fn stderr(self) -> OutputId {
+        self.output(OutputKind::Stderr)
+    }
+
+    pub fn output(self, kind: OutputKind) -> OutputId {
+        OutputId { attempt: self, kind }
+    }
+}
+
+impl OutputId {
+    /// Returns the name of a file of the output, with this ending.
+    pub(super) fn name(self, suffix: &str) -> String {
+        let Attempt { task, number } = self.attempt;
+        format!("{task}.{number}{}{suffix}", self.mark())
+    }
+
+    fn mark(self) -> &'static str {
+        match self.kind {
+            OutputKind::Stdout => "",
+            OutputKind::Stderr => STDERR,
+        }
+    }
+}
+
+/// Returns the path of an output: `JOB.N` in the log directory for the first attempt of a run,
+/// `JOB.N.ATTEMPT` for the others, and `.stderr` after it for a standard error of its own.
+pub fn output_path(log_dir: &Path, output: OutputId) -> PathBuf {
+    log_dir.join(match output.attempt.number {
+        1 => format!("{}{}", output.attempt.task, output.mark()),
+        _ => output.name(""),
     })
 }
 
-/// Returns the path of the ring of an attempt's output.
-pub(super) fn tail_path(log_dir: &Path, attempt: Attempt) -> PathBuf {
-    log_dir.join(format!("{}.{}{TAIL}", attempt.task, attempt.number))
+/// Returns the path of the ring of an output.
+pub(super) fn tail_path(log_dir: &Path, output: OutputId) -> PathBuf {
+    log_dir.join(output.name(TAIL))
 }
 
-/// Returns the path of the times of an attempt's output.
-pub(super) fn times_path(log_dir: &Path, attempt: Attempt) -> PathBuf {
-    log_dir.join(format!("{}.{}{TIMES}", attempt.task, attempt.number))
+/// Returns the path of the times of an output.
+pub(super) fn times_path(log_dir: &Path, output: OutputId) -> PathBuf {
+    log_dir.join(output.name(TIMES))
 }
 
-/// Returns the attempt whose output, or the tail or the times of it, has this name.
+/// Returns the attempt of which an output, or the tail or the times of one, has this name.
 fn attempt_of_output(name: &str) -> Option<Attempt> {
     if let Some(name) = name.strip_suffix(TAIL).or(name.strip_suffix(TIMES)) {
+        let name = name.strip_suffix(STDERR).unwrap_or(name);
         let (task, number) = name.rsplit_once('.')?;
         return Some(Attempt { task: Task::from_name(task)?, number: number.parse().ok()? });
     }
+    let name = name.strip_suffix(STDERR).unwrap_or(name);
     if let Some(task) = Task::from_name(name) {
         return Some(Attempt { task, number: 1 });
     }
@@ -56,10 +100,16 @@ pub fn attempts_with_outputs(log_dir: &Path) -> Vec<Attempt> {
 }
 
 /// Removes the files of an output. One that stays is removed at a later start of a daemon.
-pub fn remove_output(log_dir: &Path, attempt: Attempt) {
-    let _ = fs::remove_file(output_path(log_dir, attempt));
-    let _ = fs::remove_file(tail_path(log_dir, attempt));
-    let _ = fs::remove_file(times_path(log_dir, attempt));
+pub fn remove_output(log_dir: &Path, output: OutputId) {
+    let _ = fs::remove_file(output_path(log_dir, output));
+    let _ = fs::remove_file(tail_path(log_dir, output));
+    let _ = fs::remove_file(times_path(log_dir, output));
+}
+
+/// Removes the files of all outputs that an attempt may have.
+pub fn remove_outputs_of(log_dir: &Path, attempt: Attempt) {
+    remove_output(log_dir, attempt.stdout());
+    remove_output(log_dir, attempt.stderr());
 }
 
 #[cfg(test)]
@@ -70,17 +120,31 @@ mod tests {
     #[test]
     fn the_name_of_an_output_names_its_attempt() {
         let run = RunId { job: JobId(12), number: 3 };
-        for (attempt, name, tail) in [
-            (Attempt::of_run(run, 1), "12.3", "12.3.1.tail"),
-            (Attempt::of_run(run, 2), "12.3.2", "12.3.2.tail"),
-            (Attempt::of_mail(5), "mail-5", "mail-5.1.tail"),
+        for (output, name, tail, times) in [
+            (Attempt::of_run(run, 1).stdout(), "12.3", "12.3.1.tail", "12.3.1.times"),
+            (Attempt::of_run(run, 2).stdout(), "12.3.2", "12.3.2.tail", "12.3.2.times"),
+            (Attempt::of_mail(5).stdout(), "mail-5", "mail-5.1.tail", "mail-5.1.times"),
+            (Attempt::of_run(run, 1).stderr(), "12.3.stderr", "12.3.1.stderr.tail", "12.3.1.stderr.times"),
+            (Attempt::of_run(run, 2).stderr(), "12.3.2.stderr", "12.3.2.stderr.tail", "12.3.2.stderr.times"),
         ] {
             let log_dir = Path::new("/log");
-            assert_eq!(output_path(log_dir, attempt), log_dir.join(name));
-            assert_eq!(tail_path(log_dir, attempt), log_dir.join(tail));
-            assert_eq!([name, tail].map(attempt_of_output), [Some(attempt); 2]);
+            assert_eq!(output_path(log_dir, output), log_dir.join(name));
+            assert_eq!(tail_path(log_dir, output), log_dir.join(tail));
+            assert_eq!(times_path(log_dir, output), log_dir.join(times));
+            assert_eq!([name, tail, times].map(attempt_of_output), [Some(output.attempt); 3]);
         }
-        for other in ["12.3.1", "12.3.0", "12.3.4.pipe", "12.3.pipe", "12", "12.3.tail", "keeper-7.ended"] {
+        for other in [
+            "12.3.1",
+            "12.3.0",
+            "12.3.4.pipe",
+            "12.3.pipe",
+            "12",
+            "12.3.tail",
+            "12.3.1.stderr",
+            "12.3.4.stderr.pipe",
+            "12.stderr",
+            "keeper-7.ended",
+        ] {
             assert_eq!(attempt_of_output(other), None, "{other}");
         }
     }

@@ -9,8 +9,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::output_names::times_path;
-use super::protocol::Attempt;
+use super::output_names::{OutputId, times_path};
 use crate::domain::Timestamp;
 
 /// The length of an entry: place and microseconds, eight bytes each.
@@ -27,8 +26,8 @@ const BYTES_MIN: u64 = 4 << 10;
 const BYTES_MAX: u64 = 1 << 20;
 
 /// Reads the times of an output as they are stored. There may be none.
-pub fn read_times(log_dir: &Path, attempt: Attempt) -> Option<Vec<u8>> {
-    fs::read(times_path(log_dir, attempt)).ok()
+pub fn read_times(log_dir: &Path, output: OutputId) -> Option<Vec<u8>> {
+    fs::read(times_path(log_dir, output)).ok()
 }
 
 /// The times of an output.

@@ -30,7 +30,7 @@ use super::given_output::open_given;
 use super::input;
 use super::limits::DescriptorLimit;
 use super::path_search::{candidates, continues_after, probe};
-use super::pipe::Pipes;
+use super::pipe::{Pipe, Pipes};
 use super::protocol::{StartExtras, StartOrder};
 use super::setup::KEEPER_UMASK;
 use super::spawn_error::{SpawnError, Step, check_directory, directory};
@@ -41,11 +41,19 @@ use crate::error::errno_of;
 /// What runs a script that names no interpreter, as in execvp(3).
 const SHELL: &CStr = c"/bin/sh";
 
-/// Makes the attempt's pipe, starts the attempt with its output into it, and returns its process id and the
-/// keeper's end of the pipe. `limit`: that of descriptors, if the keeper has raised its own.
+/// The keeper's ends of the pipes of an attempt.
+#[derive(Debug)]
+pub struct Outlets {
+    pub stdout: File,
+    /// `None`: the first has the standard error too.
+    pub stderr: Option<File>,
+}
+
+/// Makes the attempt's pipe, or two of them, starts the attempt with its output into them, and returns its
+/// process id and the keeper's ends. `limit`: that of descriptors, if the keeper has raised its own.
 ///
 /// # Errors
-/// The error that becomes the attempt's end, or is tried again. The pipe is gone then, as proof that
+/// The error that becomes the attempt's end, or is tried again. The pipes are gone then, as proof that
 /// nothing began.
 pub fn start(
     order: &StartOrder,
@@ -53,19 +61,30 @@ pub fn start(
     pipes: &mut Pipes,
     cgroups: &mut Cgroups,
     limit: Option<DescriptorLimit>,
-) -> Result<(u32, File), SpawnError> {
+) -> Result<(u32, Outlets), SpawnError> {
+    let attempt = order.attempt;
     let given = extras.given.map(|given| open_given(pipes.log_dir(), given)).transpose();
     let resolved = given.and_then(|given| Launch::resolve(order, extras, given, limit));
     let started = resolved.and_then(|mut launch| {
-        let made = pipes.make(order.attempt, launch.credentials.as_ref());
-        let pipe = made.map_err(|error| SpawnError::at(Step::Pipe)(errno_of(&error)))?;
-        launch.cgroup = cgroups.make(order.attempt);
-        let pid = launch.spawn_nicely(&pipe.inlet)?;
-        Ok((pid, File::from(sys::move_up(pipe.outlet.into(), limit))))
+        let mut make = |output| {
+            let made = pipes.make(output, launch.credentials.as_ref());
+            made.map_err(|error| SpawnError::at(Step::Pipe)(errno_of(&error)))
+        };
+        let stdout = make(attempt.stdout())?;
+        let stderr = extras.split_output.then(|| make(attempt.stderr())).transpose()?;
+        launch.cgroup = cgroups.make(attempt);
+        let pid =
+            launch.spawn_nicely([&stdout, stderr.as_ref().unwrap_or(&stdout)].map(|pipe| &pipe.inlet))?;
+        let outlet = |pipe: Pipe| File::from(sys::move_up(pipe.outlet.into(), limit));
+        Ok((pid, Outlets { stdout: outlet(stdout), stderr: stderr.map(outlet) }))
     });
     started.inspect_err(|_| {
-        pipes.remove(order.attempt);
-        cgroups.release(order.attempt);
+        // The proof goes last.
+        if extras.split_output {
+            pipes.remove(attempt.stderr());
+        }
+        pipes.remove(attempt.stdout());
+        cgroups.release(attempt);
     })
 }
 
@@ -167,12 +186,12 @@ impl<'a> Launch<'a> {
     ///
     /// posix_spawn(3) knows none. A thread has a niceness of its own, and without privileges cannot go back
     /// to a lower one. So the start is made by a thread that ends with it.
-    fn spawn_nicely(&self, output: &File) -> Result<u32, SpawnError> {
-        let Some(nice) = self.extras.nice else { return self.spawn(output) };
+    fn spawn_nicely(&self, outputs: [&File; 2]) -> Result<u32, SpawnError> {
+        let Some(nice) = self.extras.nice else { return self.spawn(outputs) };
         thread::scope(|scope| {
             let start = || {
                 sys::set_niceness(nice).map_err(SpawnError::at(Step::Nice))?;
-                self.spawn(output)
+                self.spawn(outputs)
             };
             let thread = thread::Builder::new().spawn_scoped(scope, start);
             let thread = thread.map_err(|error| SpawnError::at(Step::Nice)(errno_of(&error)))?;
@@ -182,7 +201,7 @@ impl<'a> Launch<'a> {
 
     /// Tries the program's candidates in turn. As in execvp(3), one that may not be executed counts only if
     /// no other directory has the program.
-    fn spawn(&self, output: &File) -> Result<u32, SpawnError> {
+    fn spawn(&self, [stdout, stderr]: [&File; 2]) -> Result<u32, SpawnError> {
         let input = self.open_input()?;
         let _umask = UmaskGuard::set(self.order.umask);
         let program = self.order.argv.first().map(Vec::as_slice).unwrap_or_default();
@@ -193,7 +212,7 @@ impl<'a> Launch<'a> {
             let probed = if is_searched { probe(&candidate, self.cwd) } else { Ok(()) };
             let tried = probed
                 .map_err(SpawnError::at(Step::Program))
-                .and_then(|()| self.spawn_candidate(&candidate, [&input, output, output]));
+                .and_then(|()| self.spawn_candidate(&candidate, [&input, stdout, stderr]));
             match tried {
                 Err(SpawnError { step: Step::Program, errno }) if is_searched && continues_after(errno) => {
                     failure = if errno == Errno::EACCES { errno } else { failure };

@@ -13,14 +13,14 @@ use crate::domain::{End, JobId, RunId, Size, Span, Stdin, StopCause, Timestamp, 
 
 /// The version that both sides name in their `Hello`. A new message or a new extra of a start makes a new
 /// version: while an older keeper lives, the daemon claims no run that needs it.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 7;
 
 /// The first version whose keepers understand `Signal`.
 const VERSION_OF_SIGNALS: u32 = 6;
 
 /// The first version whose keepers understand `Start` and `Seek` as they are now, give the output of each
 /// attempt a file of its own, and limit it. An earlier keeper is sent neither: it finishes what it runs.
-pub const VERSION_OF_STARTS: u32 = 6;
+pub const VERSION_OF_STARTS: u32 = 7;
 
 /// A keeper's identity: random, positive, new for each keeper process.
 pub type KeeperInstance = i64;
@@ -189,6 +189,8 @@ pub struct StartExtras {
     pub env_file: Option<Vec<u8>>,
     /// What it reads in place of `stdin`, if that is an output in files.
     pub given: Option<GivenOutput>,
+    /// Its standard error has an output of its own.
+    pub split_output: bool,
     /// One of a later version is among them: the attempt is not started.
     pub has_unknown: bool,
 }
@@ -211,6 +213,7 @@ enum Extra {
     Nice(i32),
     EnvFile(Vec<u8>),
     Given(GivenOutput),
+    SplitOutput,
 }
 
 /// An extra that no version has.
@@ -225,7 +228,9 @@ impl From<StartExtras> for Vec<Vec<u8>> {
         let nice = extras.nice.map(Extra::Nice);
         let env_file = extras.env_file.map(Extra::EnvFile);
         let given = extras.given.map(Extra::Given);
-        let known = [stdin, user, cwd_optional, log_limit, nice, env_file, given].into_iter().flatten();
+        let split_output = extras.split_output.then_some(Extra::SplitOutput);
+        let known = [stdin, user, cwd_optional, log_limit, nice, env_file, given, split_output];
+        let known = known.into_iter().flatten();
         let bytes = known.map(|extra| postcard::to_stdvec(&extra).expect("writing to memory cannot fail"));
         bytes.chain(extras.has_unknown.then(|| UNKNOWN.to_vec())).collect()
     }
@@ -243,6 +248,7 @@ impl From<Vec<Vec<u8>>> for StartExtras {
                 Some(Extra::Nice(nice)) => extras.nice = Some(nice),
                 Some(Extra::EnvFile(path)) => extras.env_file = Some(path),
                 Some(Extra::Given(given)) => extras.given = Some(given),
+                Some(Extra::SplitOutput) => extras.split_output = true,
                 None => extras.has_unknown = true,
             }
         }
@@ -313,8 +319,9 @@ pub struct Ended {
     pub stopped: Option<StopCause>,
     pub usage: Usage,
     /// The length of its log when it ended: of what is kept of the output, with the marks for what is not.
+    /// A standard error of its own is not counted.
     pub output_bytes: u64,
-    /// Other processes could still write to its output then.
+    /// Other processes could still write to one of its outputs then.
     pub is_output_open: bool,
 }
 
@@ -418,12 +425,14 @@ mod tests {
         let limit = any::<Option<u64>>().prop_map(|limit| limit.map(Size::from_bytes));
         let given = prop::option::of(attempts().prop_map(GivenOutput::OfAttempt));
         let more = (limit, any::<Option<i32>>(), any::<Option<Vec<u8>>>(), given);
-        let extras =
-            (stdin, any::<Option<String>>(), any::<[bool; 2]>(), more).prop_map(
-                |(stdin, user, [cwd_optional, has_unknown], (log_limit, nice, env_file, given))| {
-                    StartExtras { stdin, user, cwd_optional, log_limit, nice, env_file, given, has_unknown }
-                },
-            );
+        let extras = (stdin, any::<Option<String>>(), any::<[bool; 3]>(), more).prop_map(
+            |(stdin, user, [cwd_optional, split_output, has_unknown], more)| {
+                let (log_limit, nice, env_file, given) = more;
+                let extras =
+                    StartExtras { stdin, user, cwd_optional, log_limit, nice, ..StartExtras::default() };
+                StartExtras { env_file, given, split_output, has_unknown, ..extras }
+            },
+        );
         prop_oneof![
             any::<u32>().prop_map(|version| ToKeeper::Hello { version }),
             (attempts(), any::<bool>()).prop_map(|(attempt, now)| ToKeeper::Stop { attempt, now }),

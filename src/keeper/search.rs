@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::iter::successors;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::procfs::{self, Process};
@@ -48,6 +48,9 @@ pub(super) struct Found {
     pub processes: Vec<OwnedFd>,
 }
 
+/// The device and inode numbers of the pipes of an attempt that have a name.
+type PipeNumbers = [Option<(u64, u64)>; 2];
+
 /// The attempt that is looked for.
 struct Sought<'a> {
     /// Its process, also its group and session.
@@ -55,14 +58,14 @@ struct Sought<'a> {
     /// When that was started, if it is to be compared.
     started_at: Option<Timestamp>,
     marks: &'a [Vec<u8>],
-    pipe: Option<(u64, u64)>,
+    pipes: PipeNumbers,
     /// The processes in its control group.
     cgroup: &'a BTreeSet<u32>,
 }
 
 impl Sought<'_> {
     fn identifies(&self, trace: &Trace) -> bool {
-        self.cgroup.contains(&trace.process.pid) || trace.is_identified(self.marks, self.pipe)
+        self.cgroup.contains(&trace.process.pid) || trace.is_identified(self.marks, self.pipes)
     }
 }
 
@@ -79,11 +82,11 @@ impl Trace {
         Self { process, environment: OnceCell::new(), fifos: OnceCell::new() }
     }
 
-    fn is_identified(&self, marks: &[Vec<u8>], pipe: Option<(u64, u64)>) -> bool {
+    fn is_identified(&self, marks: &[Vec<u8>], pipes: PipeNumbers) -> bool {
         let fifos = || self.fifos.get_or_init(|| procfs::fifos(self.process.pid));
         let environment = || self.environment.get_or_init(|| procfs::environment(self.process.pid));
         !marks.is_empty() && marks.iter().all(|mark| environment().contains(mark))
-            || pipe.is_some_and(|pipe| fifos().contains(&pipe))
+            || pipes.iter().flatten().any(|pipe| fifos().contains(pipe))
     }
 }
 
@@ -141,7 +144,7 @@ impl Survey {
     pub(super) fn members(
         &self,
         run: &Running,
-        pipe: &Path,
+        pipes: &[PathBuf; 2],
         cgroup: &BTreeSet<u32>,
         is_leader: impl Fn(u32) -> bool,
     ) -> Vec<Process> {
@@ -149,7 +152,7 @@ impl Survey {
             pid: run.pid,
             started_at: run.is_unattended.then_some(run.started_at),
             marks: &run.marks,
-            pipe: numbers(pipe),
+            pipes: numbers(pipes),
             cgroup,
         };
         match run.is_unattended {
@@ -202,9 +205,14 @@ impl Survey {
         members
     }
 
-    /// Finds the processes of an attempt whose pipe has or had this name.
-    pub(super) fn find(&self, order: &SeekOrder, pipe: &Path, cgroup: &BTreeSet<u32>) -> Option<Found> {
-        let (pid, watched) = self.watched(order, numbers(pipe), cgroup)?;
+    /// Finds the processes of an attempt whose pipes have or had these names.
+    pub(super) fn find(
+        &self,
+        order: &SeekOrder,
+        pipes: &[PathBuf; 2],
+        cgroup: &BTreeSet<u32>,
+    ) -> Option<Found> {
+        let (pid, watched) = self.watched(order, numbers(pipes), cgroup)?;
         let oldest = watched.iter().min_by_key(|process| process.start_ticks)?;
         let recorded = order.started.map(|(_, at)| at);
         let started_at = recorded.or_else(|| self.start_of(oldest)).unwrap_or_default();
@@ -217,10 +225,10 @@ impl Survey {
     fn watched(
         &self,
         order: &SeekOrder,
-        pipe: Option<(u64, u64)>,
+        pipes: PipeNumbers,
         cgroup: &BTreeSet<u32>,
     ) -> Option<(u32, Vec<Process>)> {
-        let sought = Sought { pid: 0, started_at: None, marks: &order.marks, pipe, cgroup };
+        let sought = Sought { pid: 0, started_at: None, marks: &order.marks, pipes, cgroup };
         // Without a process id in the run log several groups may be the attempt's: the oldest is the one
         // that the keeper started.
         let oldest_group = || {
@@ -251,9 +259,9 @@ impl Survey {
     }
 }
 
-/// Returns the device and inode numbers of a pipe, if it has its name.
-fn numbers(pipe: &Path) -> Option<(u64, u64)> {
-    pipe.metadata().ok().map(|found| (found.dev(), found.ino()))
+/// Returns the device and inode numbers of these pipes.
+fn numbers(pipes: &[PathBuf; 2]) -> PipeNumbers {
+    pipes.each_ref().map(|pipe| pipe.metadata().ok().map(|found| (found.dev(), found.ino())))
 }
 
 fn micros(duration: Duration) -> Span {
@@ -274,6 +282,7 @@ mod tests {
     use crate::keeper::protocol::Attempt;
 
     const PIPE: (u64, u64) = (1, 99);
+    const STDERR_PIPE: (u64, u64) = (1, 100);
     const KEEPER: u32 = 2;
 
     fn env() -> Vec<Vec<u8>> {
@@ -322,7 +331,7 @@ mod tests {
             kill_after: Span::ZERO,
         };
         survey(traces)
-            .watched(&order, Some(PIPE), &BTreeSet::new())
+            .watched(&order, [Some(PIPE), Some(STDERR_PIPE)], &BTreeSet::new())
             .map(|(_, found)| pids(&found))
             .unwrap_or_default()
     }
@@ -331,7 +340,8 @@ mod tests {
     fn own(pid: u32, others: &[u32], traces: Vec<Trace>) -> Vec<u32> {
         let marks = marks(&env());
         let cgroup = BTreeSet::new();
-        let sought = Sought { pid, started_at: None, marks: &marks, pipe: Some(PIPE), cgroup: &cgroup };
+        let sought =
+            Sought { pid, started_at: None, marks: &marks, pipes: [Some(PIPE), None], cgroup: &cgroup };
         pids(&survey(traces).own_members(&sought, |pid| others.contains(&pid)))
     }
 
@@ -372,6 +382,8 @@ mod tests {
     fn an_attempt_that_is_not_in_the_run_log_yet_is_found_by_its_pipe_or_its_marks() {
         assert_eq!(watched(None, vec![holding(trace(5, 1, 5))]), [5]);
         assert_eq!(watched(None, vec![marked(trace(5, 1, 5))]), [5]);
+        let with_stderr = Trace { fifos: OnceCell::from(vec![STDERR_PIPE]), ..trace(5, 1, 5) };
+        assert_eq!(watched(None, vec![with_stderr]), [5]);
         // Another store has a run of the same name, made at another time.
         let other = trace(5, 1, 5);
         let environment = OnceCell::from(env()[..3].to_vec());
@@ -387,7 +399,7 @@ mod tests {
         let above = [marked(trace(4, 1, 4)), holding(trace(KEEPER, 4, KEEPER)), marked(trace(6, 1, 6))];
         let survey = Survey::of(KEEPER, above.to_vec(), None);
         let cgroup = BTreeSet::new();
-        let sought = Sought { pid: 9, started_at: None, marks: &env(), pipe: None, cgroup: &cgroup };
+        let sought = Sought { pid: 9, started_at: None, marks: &env(), pipes: [None; 2], cgroup: &cgroup };
         assert_eq!(pids(&survey.members_elsewhere(&sought)), [6]);
     }
 
@@ -419,7 +431,7 @@ mod tests {
     fn a_process_in_the_control_group_is_a_member_whatever_else_it_is() {
         let traces = vec![trace(5, KEEPER, 5), trace(9, KEEPER, 9), trace(10, 1, 10), trace(11, 10, 11)];
         let cgroup = BTreeSet::from([9, 10, 99]);
-        let sought = Sought { pid: 5, started_at: None, marks: &[], pipe: None, cgroup: &cgroup };
+        let sought = Sought { pid: 5, started_at: None, marks: &[], pipes: [None; 2], cgroup: &cgroup };
         let survey = survey(traces);
         assert_eq!(pids(&survey.own_members(&sought, |_| false)), [5, 9, 10, 11]);
         // Of an attempt of another keeper nothing is below this one.

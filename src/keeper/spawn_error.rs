@@ -88,7 +88,7 @@ impl SpawnError {
     /// Returns the status and the cause, a fragment such as `` `nosuch`: command not found ``.
     pub fn explain(self, order: &StartOrder, extras: &StartExtras) -> (i32, String) {
         let program = order.argv.first().map(Vec::as_slice).unwrap_or_default();
-        let pipe = pipe::path(Path::new(LOG_DIRECTORY), order.attempt);
+        let pipe = pipe::path(Path::new(LOG_DIRECTORY), order.attempt.stdout());
         let nice = extras.nice.unwrap_or_default().to_string();
         let given = extras.given.map(|given| match given {
             GivenOutput::OfAttempt(attempt) => format!("output of {}", attempt.task),

@@ -118,11 +118,17 @@ impl Keeper {
     }
 
     pub fn output_path(&self, job: i64) -> PathBuf {
-        output_path(&self.path("log"), attempt(job))
+        output_path(&self.path("log"), attempt(job).stdout())
     }
 
     pub fn output(&self, job: i64) -> String {
         fs::read_to_string(self.output_path(job)).expect("the run had output")
+    }
+
+    /// Reads the standard error of a run with two outputs.
+    pub fn stderr(&self, job: i64) -> String {
+        let path = output_path(&self.path("log"), attempt(job).stderr());
+        fs::read_to_string(path).expect("the run wrote to standard error")
     }
 
     /// Makes a FIFO that jobs, which start in this directory, reach by its name.

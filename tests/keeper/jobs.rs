@@ -164,7 +164,7 @@ fn each_attempt_of_a_run_has_a_file_of_its_own_that_is_its_owners_alone() {
     let second = daemon.run(second);
     assert_eq!((first.output_bytes, second.output_bytes), (4, 6));
     for (attempt, written) in [(attempt(1), "one\n"), (again, "again\n")] {
-        let path = output_path(&keeper.path("log"), attempt);
+        let path = output_path(&keeper.path("log"), attempt.stdout());
         assert_eq!(fs::read_to_string(&path).expect("it had output"), written);
         assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
     }

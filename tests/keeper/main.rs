@@ -7,4 +7,5 @@ mod harness;
 mod jobs;
 #[path = "../shared/mod.rs"]
 mod shared;
+mod split;
 mod talk;

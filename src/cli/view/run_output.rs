@@ -186,13 +186,13 @@ impl RunOutput {
 
     /// Returns the file that the next byte goes into.
     fn growing_path(&self) -> PathBuf {
-        growing_path(&self.log_dir, self.attempt)
+        growing_path(&self.log_dir, self.attempt.stdout())
     }
 
     /// Prints what was not printed, and returns whether there was something.
     fn print(&mut self, context: &Context<'_>) -> TaskResult<bool> {
         if let Some(stamper) = &mut self.stamper {
-            let stored = self.kept.times.clone().or_else(|| read_times(&self.log_dir, self.attempt));
+            let stored = self.kept.times.clone().or_else(|| read_times(&self.log_dir, self.attempt.stdout()));
             stamper.times = OutputTimes::of(&stored.unwrap_or_default());
             // Of a run that is followed, the start may not be committed yet. It was just now.
             stamper.started_at = self.kept.started_at.or(Some(context.now()));
@@ -244,13 +244,13 @@ impl RunOutput {
 
     fn open(&self) -> io::Result<Option<OutputView>> {
         match self.from {
-            From::Lines(_) => OutputView::open(&self.log_dir, self.attempt),
-            From::Place(place) => OutputView::open_from(&self.log_dir, self.attempt, place),
+            From::Lines(_) => OutputView::open(&self.log_dir, self.attempt.stdout()),
+            From::Place(place) => OutputView::open_from(&self.log_dir, self.attempt.stdout(), place),
         }
     }
 
     fn failure(&self, error: &io::Error) -> Error {
-        let path = output_path(&self.log_dir, self.attempt);
+        let path = output_path(&self.log_dir, self.attempt.stdout());
         Error::io(format!("read `{}`", path.display()), error)
     }
 }

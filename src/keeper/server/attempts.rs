@@ -44,7 +44,7 @@ impl Server<'_> {
         let (started_at, now) = (self.clock.now(), self.clock.monotonic());
         let attempt = order.attempt;
         let started = process::start(&order, &extras, &mut self.pipes, &mut self.cgroups, self.limit);
-        let (pid, outlet) = match started {
+        let (pid, outlets) = match started {
             Ok(started) => started,
             Err(error) => {
                 let (status, cause) = error.explain(&order, &extras);
@@ -64,7 +64,7 @@ impl Server<'_> {
         };
         self.refused.remove(&attempt);
         let limit = extras.log_limit.unwrap_or(NewJob::LOG_LIMIT);
-        self.drain.watch(attempt, NewPipe { outlet, limit, started_at }, now);
+        self.drain.watch(attempt, NewPipe { outlets, limit, started_at }, now);
         let timeout = order.timeout.map(Span::as_duration);
         let stopping = Stopping::new(now, timeout, order.kill_after.as_duration());
         let marks = search::marks(&order.env);
@@ -108,7 +108,7 @@ impl Server<'_> {
             // Removed here, not by the thread, if possible: a directory lets one in at a time, and the next
             // start would wait for it.
             if self.roster.acknowledge(*attempt) && !self.drain.release(*attempt) {
-                self.pipes.remove(*attempt);
+                self.pipes.remove(attempt.stdout());
             }
         }
         self.cgroups.sweep();
@@ -182,6 +182,9 @@ impl Server<'_> {
         let settled = self.drain.settle(ended.attempt);
         self.settling.insert(ended.attempt, ended);
         if let Some(settled) = settled {
+            if settled.has_stderr_name {
+                self.pipes.remove(settled.attempt.stderr());
+            }
             self.conclude_settled(settled);
         }
     }

@@ -17,9 +17,9 @@ use crate::keeper::sys::{self, Reaped};
 impl Server<'_> {
     /// Drains the pipes that the earlier keeper has left, so that no writer waits.
     pub(super) fn take_over_pipes(&mut self) {
-        for attempt in pipe::attempts_with_pipes(&self.log_dir) {
-            if let Ok(outlet) = pipe::open_outlet(&pipe::path(&self.log_dir, attempt)) {
-                self.drain.watch_leftover(attempt, sys::move_up(outlet.into(), self.limit).into());
+        for output in pipe::outputs_with_pipes(&self.log_dir) {
+            if let Ok(outlet) = pipe::open_outlet(&pipe::path(&self.log_dir, output)) {
+                self.drain.watch_leftover(output, sys::move_up(outlet.into(), self.limit).into());
             }
         }
     }
@@ -35,8 +35,9 @@ impl Server<'_> {
             }
             return;
         }
-        let pipe = pipe::path(&self.log_dir, attempt);
-        let has_no_pipe = || pipe.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        let pipes = pipe::paths(&self.log_dir, attempt);
+        let has_no_pipe =
+            || pipes[0].symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
         let now = self.clock.now();
         if order.started.is_none() && has_no_pipe() {
             self.conclude(Ended::without_process(attempt, End::NotStarted, now));
@@ -46,7 +47,7 @@ impl Server<'_> {
         let members = self.cgroups.members(attempt);
         let survey = self.survey.get_or_insert_with(|| Survey::take(now));
         let is_taken = |found: &Found| found.has_leader && self.roster.led_by(found.pid).is_some();
-        match survey.find(&order, &pipe, &members).filter(|found| !is_taken(found)) {
+        match survey.find(&order, &pipes, &members).filter(|found| !is_taken(found)) {
             Some(found) => self.attend(order, found),
             None => {
                 self.cgroups.release(attempt);
