@@ -132,7 +132,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__add)
-            opts="-c -q -h --dir --color --at --cron --every --after-end --start --until --nth --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --name --tag --queue --priority --hold --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --mail --on-success --on-failure --on-finish --from --replace --quiet --json --help"
+            opts="-c -q -h --dir --color --at --cron --every --after-end --start --until --nth --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --name --tag --queue --priority --hold --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --split-output --mail --on-success --on-failure --on-finish --from --replace --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -631,7 +631,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__log)
-            opts="-f -n -h --dir --color --follow --tail --timestamps --all --attempt --help"
+            opts="-f -n -h --dir --color --follow --tail --stderr --timestamps --all --attempt --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1028,7 +1028,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__set)
-            opts="-c -h --dir --color --unset --first --at --cron --every --after-end --start --until --nth --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --mail --on-success --on-failure --on-finish --json --name --hold --help"
+            opts="-c -h --dir --color --unset --first --at --cron --every --after-end --start --until --nth --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --split-output --mail --on-success --on-failure --on-finish --json --name --hold --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1046,7 +1046,7 @@ _taskq() {
                     return 0
                     ;;
                 --unset)
-                    COMPREPLY=($(compgen -W "after any array each env-file grace jitter kill-after log-limit mail missed on-failure on-finish on-success nice nth overlap priority queue retries retry-delay retry-on start-by stdin stdin-from tag timeout times until" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "after any array each env-file grace jitter kill-after log-limit mail missed on-failure on-finish on-success nice nth overlap priority queue retries retry-delay retry-on split-output start-by stdin stdin-from tag timeout times until" -- "${cur}"))
                     return 0
                     ;;
                 --at)

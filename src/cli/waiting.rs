@@ -1,7 +1,7 @@
 //! Owns: waiting for the daemon's turns, and the messages and exit codes when that is not possible.
 //! Never: what a verb waits for.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use crate::cli::context::Context;
 use crate::cli::output::progress::Progress;
@@ -92,10 +92,10 @@ impl<'a> Waiting<'a> {
         Ok(())
     }
 
-    /// Makes waits also end when this file grows; it need not exist yet. Returns whether it is another file
-    /// than before.
-    pub fn follow(&mut self, path: &Path) -> bool {
-        self.subscription.follow(path)
+    /// Makes waits also end when one of these files grows; they need not exist yet. Returns whether they are
+    /// other files than before.
+    pub fn follow(&mut self, paths: &[PathBuf]) -> bool {
+        self.subscription.follow(paths)
     }
 
     pub fn read<T>(&mut self, read: impl FnOnce(&Reader<'_>) -> StoreResult<T>) -> Result<T> {

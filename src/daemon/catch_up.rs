@@ -12,7 +12,8 @@ use crate::engine::{
 use crate::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use crate::schedule::Zone;
 use crate::store::{
-    Act, Applied, AttemptEnd, ClaimedRun, MetaKey, PlannedAre, Store, StoreError, StoreResult, Writer,
+    Act, Applied, AttemptEnd, ClaimedRun, EndedOutput, MetaKey, PlannedAre, Store, StoreError, StoreResult,
+    Writer,
 };
 
 /// A larger backward step of the clock means that the old time was wrong: fires are planned again. A smaller
@@ -122,7 +123,7 @@ fn record_lost(writer: &Writer<'_>, claimed: &ClaimedRun, now: Timestamp) -> Sto
         finished_at: now,
         usage: None,
         output_bytes: None,
-        output: None,
+        output: EndedOutput::default(),
         result: None,
     };
     writer.record_end(&end, &conclude(&End::Lost, None, &facts))

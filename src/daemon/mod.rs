@@ -42,7 +42,7 @@ pub use mail::Mailer;
 pub use names::{NameClash, free_name};
 pub use order::at_once_pause;
 pub use output_limit::{SurplusOutput, SurplusOutputs, prune_outputs, remove_files, surplus_outputs};
-pub use outputs::{Excerpt, remove_outputs};
+pub use outputs::{Excerpt, Excerpts, remove_outputs};
 pub use pacer::Pacer;
 pub use poke::Poke;
 pub use pruning::{ForgottenJob, PrunePlace, PruneStep, Pruning, find_forgotten, forget};

@@ -42,8 +42,9 @@ pub(super) fn start_order(start: Start, default_slots: usize, results: &Path) ->
         }
         Some(RunInput::OfArray(job)) => (stdin, Some(GivenOutput::OfArray(job))),
     };
-    let extras =
-        StartExtras { stdin, user, cwd_optional, log_limit, nice, env_file, given, ..StartExtras::default() };
+    let split_output = start.job.split_output;
+    let extras = StartExtras { stdin, user, cwd_optional, log_limit, nice, ..StartExtras::default() };
+    let extras = StartExtras { env_file, given, split_output, ..extras };
     ToKeeper::Start(order, extras)
 }
 

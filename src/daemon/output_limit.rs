@@ -107,8 +107,8 @@ fn files_of_runs(log: &Path) -> BTreeMap<RunId, OutputFiles> {
     for attempt in attempts_with_outputs(log) {
         let Some(run) = attempt.run() else { continue };
         // An output that has just moved into the run log has no size here.
-        let view = OutputView::open(log, attempt.stdout()).ok().flatten();
-        let bytes = view.map_or(0, |view| view.length());
+        let views = [attempt.stdout(), attempt.stderr()].map(|output| OutputView::open(log, output));
+        let bytes = views.into_iter().flatten().flatten().map(|view| view.length()).sum::<u64>();
         let of_run = files.entry(run).or_default();
         of_run.attempts.push(attempt);
         of_run.bytes += bytes;

@@ -6,8 +6,10 @@ use std::path::Path;
 
 use crate::domain::RunId;
 use crate::keeper::protocol::{Attempt, Ended};
-use crate::keeper::{LOG_DIRECTORY, OutputView, attempts_with_outputs, read_times, remove_outputs_of};
-use crate::store::{OUTPUT_BYTES_MAX, StoredOutput};
+use crate::keeper::{
+    LOG_DIRECTORY, OutputId, OutputView, attempts_with_outputs, read_times, remove_outputs_of,
+};
+use crate::store::{EndedOutput, OUTPUT_BYTES_MAX, StoredBytes, StoredOutput};
 
 /// The two ends of a long output, or all of a short one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,12 +27,28 @@ impl From<Vec<u8>> for Excerpt {
     }
 }
 
-impl Excerpt {
-    /// Reads the first and the last half of `bytes_max` bytes of an attempt's output, as it is now: processes
-    /// may still write to it. One that is gone, or cannot be read, is empty.
+/// The outputs of an attempt for a mail.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Excerpts {
+    pub stdout: Excerpt,
+    /// Its standard error, if that is apart.
+    pub stderr: Excerpt,
+}
+
+impl Excerpts {
+    /// Reads at most `bytes_max` bytes of the outputs of an attempt, as they are now: processes may still
+    /// write to them. Each may have half of the bytes, and the rest of the other one's half. Of a longer one,
+    /// the first and the last part are read. One that is gone, or cannot be read, is empty.
     pub(super) fn of_files(log: &Path, attempt: Attempt, bytes_max: u64) -> Self {
-        let view = OutputView::open(log, attempt.stdout()).ok().flatten();
-        view.and_then(|view| read_excerpt(view, bytes_max).ok()).unwrap_or_default()
+        let open = |output| OutputView::open(log, output).ok().flatten();
+        let views = [attempt.stdout(), attempt.stderr()].map(open);
+        let lengths = views.each_ref().map(|view| view.as_ref().map_or(0, OutputView::length));
+        let read = |view: Option<OutputView>, length_of_other: u64| {
+            let bytes_max = bytes_max - length_of_other.min(bytes_max / 2);
+            view.and_then(|view| read_excerpt(view, bytes_max).ok()).unwrap_or_default()
+        };
+        let [stdout, stderr] = views;
+        Self { stdout: read(stdout, lengths[1]), stderr: read(stderr, lengths[0]) }
     }
 }
 
@@ -49,19 +67,38 @@ fn read_excerpt(mut view: OutputView, bytes_max: u64) -> io::Result<Excerpt> {
     Ok(excerpt)
 }
 
-/// Reads an output that moves into the run log: a short one to which no process can write any more.
-pub(super) fn stored_output(log: &Path, ended: &Ended) -> Option<StoredOutput> {
-    if ended.is_output_open || !(1..=OUTPUT_BYTES_MAX).contains(&ended.output_bytes) {
-        return None;
-    }
-    let mut view = OutputView::open(log, ended.attempt.stdout()).ok()??;
+/// Looks at the outputs of an attempt that has ended, and reads those that move into the run log: short ones
+/// to which no process can write any more. `is_split`: its standard error is apart.
+pub(super) fn ended_output(log: &Path, ended: &Ended, is_split: bool) -> EndedOutput {
+    let stderr_bytes = is_split.then(|| {
+        let view = OutputView::open(log, ended.attempt.stderr()).ok().flatten();
+        view.map_or(0, |view| view.length())
+    });
+    let bytes = ended.output_bytes + stderr_bytes.unwrap_or(0);
+    let is_stored = !ended.is_output_open && (1..=OUTPUT_BYTES_MAX).contains(&bytes);
+    // Both or neither: a run has its outputs in one place.
+    let stored = is_stored.then(|| read_outputs(log, ended.attempt, is_split)).flatten();
+    EndedOutput { stderr_bytes, stored }
+}
+
+fn read_outputs(log: &Path, attempt: Attempt, is_split: bool) -> Option<StoredOutput> {
+    let stdout = read_output(log, attempt.stdout())?;
+    let stderr = if is_split { Some(read_output(log, attempt.stderr())?) } else { None };
+    // Else the files are gone.
+    let has_bytes = !stdout.data.is_empty() || stderr.as_ref().is_some_and(|stderr| !stderr.data.is_empty());
+    has_bytes.then_some(StoredOutput { stdout, stderr })
+}
+
+/// Reads an output as it is stored. One without a file is empty.
+fn read_output(log: &Path, output: OutputId) -> Option<StoredBytes> {
+    let Some(mut view) = OutputView::open(log, output).ok()? else { return Some(StoredBytes::default()) };
     // A follower counts the bytes that it has printed, and those that were dropped.
     if view.is_cut() {
         return None;
     }
     let mut data = Vec::new();
     view.read_to_end(&mut data).ok()?;
-    Some(StoredOutput { data, times: read_times(log, ended.attempt.stdout()) })
+    Some(StoredBytes { data, times: read_times(log, output) })
 }
 
 /// Removes the output files of the runs that are not in the store any more.
@@ -79,17 +116,52 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::domain::JobId;
+    use crate::domain::{End, JobId, Timestamp};
     use crate::keeper::output_path;
 
     #[test]
     fn of_a_long_file_the_beginning_and_the_end_are_kept() {
         let dir = tempfile::tempdir().expect("a directory");
         let attempt = Attempt::of_run(RunId { job: JobId(1), number: 1 }, 1);
-        let excerpt = |bytes_max| Excerpt::of_files(dir.path(), attempt, bytes_max);
+        let excerpt = |bytes_max| Excerpts::of_files(dir.path(), attempt, bytes_max).stdout;
         assert_eq!(excerpt(10), Excerpt::default());
         fs::write(output_path(dir.path(), attempt.stdout()), "0123456789").expect("ours");
         assert_eq!(excerpt(10), Excerpt::from(b"0123456789".to_vec()));
         assert_eq!(excerpt(4), Excerpt { head: b"01".to_vec(), left_out: 6, tail: b"89".to_vec() });
+    }
+
+    #[test]
+    fn of_two_outputs_each_has_half_of_the_room_and_what_the_other_leaves() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let attempt = Attempt::of_run(RunId { job: JobId(1), number: 1 }, 1);
+        let left_out = |stdout: usize, stderr: usize| {
+            fs::write(output_path(dir.path(), attempt.stdout()), vec![b'o'; stdout]).expect("ours");
+            fs::write(output_path(dir.path(), attempt.stderr()), vec![b'e'; stderr]).expect("ours");
+            let excerpts = Excerpts::of_files(dir.path(), attempt, 100);
+            (excerpts.stdout.left_out, excerpts.stderr.left_out)
+        };
+        assert_eq!(left_out(60, 40), (0, 0));
+        assert_eq!(left_out(10, 100), (0, 10));
+        assert_eq!(left_out(100, 10), (10, 0));
+        assert_eq!(left_out(100, 80), (50, 30));
+    }
+
+    #[test]
+    fn two_outputs_move_into_the_run_log_together_or_not_at_all() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let attempt = Attempt::of_run(RunId { job: JobId(1), number: 1 }, 1);
+        let found = |stdout: usize, stderr: usize| {
+            fs::write(output_path(dir.path(), attempt.stdout()), vec![b'o'; stdout]).expect("ours");
+            fs::write(output_path(dir.path(), attempt.stderr()), vec![b'e'; stderr]).expect("ours");
+            let ended = Ended::without_process(attempt, End::Exited(0), Timestamp::from_seconds(0));
+            let output = ended_output(dir.path(), &Ended { output_bytes: stdout as u64, ..ended }, true);
+            (output.stderr_bytes, output.stored.map(|stored| stored.stderr.map(|bytes| bytes.data.len())))
+        };
+        let max = usize::try_from(OUTPUT_BYTES_MAX).expect("it is small");
+        assert_eq!(found(3, 4), (Some(4), Some(Some(4))));
+        assert_eq!(found(0, 4), (Some(4), Some(Some(4))));
+        assert_eq!(found(3, 0), (Some(0), Some(Some(0))));
+        assert_eq!(found(0, 0), (Some(0), None));
+        assert_eq!(found(max, 1), (Some(1), None));
     }
 }

@@ -20,7 +20,7 @@ use super::keeper_side::KeeperSide;
 use super::lock::{self, DaemonInfo, DaemonLock};
 use super::logger;
 use super::mail::{BODY_BYTES_MAX, Mailer};
-use super::outputs::{Excerpt, stored_output};
+use super::outputs::{Excerpts, ended_output};
 use super::pacer::Pacer;
 use super::poke::{self, ClientMessage};
 use super::pruning::Pruning;
@@ -31,7 +31,7 @@ use super::sources::{Source, Sources};
 use super::timer::WallTimer;
 use super::turn::{TurnInput, TurnOutput, turn};
 use crate::clock::Clock;
-use crate::domain::{Happening, Timestamp};
+use crate::domain::{Happening, OutputKind, Timestamp};
 use crate::engine::Retention;
 use crate::error::{Error, Result, describe};
 use crate::keeper::protocol::{Attempt, FromKeeper, KeeperInstance, Task, ToKeeper};
@@ -193,7 +193,7 @@ impl<'a> Daemon<'a> {
             for attempt in found {
                 let is_of_no_use = match attempt.task {
                     Task::Run(run) => {
-                        reader.output(run, attempt.number)?.is_some()
+                        reader.output(run, attempt.number, OutputKind::Stdout)?.is_some()
                             || reader.run(run)?.is_none_or(|run| run.output_pruned)
                     }
                     Task::Mail(mail) => !reader.is_mail_open(mail)?,
@@ -420,7 +420,7 @@ impl<'a> Daemon<'a> {
             sendmail: &env::sendmail,
             person: &users::person,
             login: &login::login_environment,
-            excerpt: &|attempt| Excerpt::of_files(&log, attempt, BODY_BYTES_MAX),
+            excerpts: &|attempt| Excerpts::of_files(&log, attempt, BODY_BYTES_MAX),
         };
         turn(
             &mut self.store,
@@ -435,7 +435,7 @@ impl<'a> Daemon<'a> {
                 reports: self.pacer.reports(),
                 requests: &self.doors.adders.requests(),
                 has_hung_up: &|request| self.doors.adders.has_hung_up(request),
-                output: &|ended| stored_output(&log, ended),
+                output: &|ended, is_split| ended_output(&log, ended, is_split),
                 result: &|ended| read_result(&log, ended.attempt),
                 results: &self.settings.dir.join(LOG_DIRECTORY),
                 mailer: Some(&mailer),
@@ -460,8 +460,8 @@ impl<'a> Daemon<'a> {
         }
         self.pass_on(&done.orders);
         done.ended.iter().for_each(|attempt| remove_results(&log, *attempt));
-        for attempt in done.stored_outputs {
-            remove_output(&self.base.join(LOG_DIRECTORY), attempt.stdout());
+        for output in done.stored_outputs {
+            remove_output(&log, output);
         }
         if let Some(Err(error)) = self.run_lines.as_mut().map(|lines| lines.write(&mut self.store)) {
             warn!("cannot log the ends of runs: {error}");

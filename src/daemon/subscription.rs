@@ -35,7 +35,7 @@ const MENDING_LOOKS: u32 = 15;
 pub enum WaitEnd {
     /// The daemon has committed a turn, or a daemon has started: read the database.
     Turn,
-    /// The followed file has grown.
+    /// A followed file has grown.
     File,
     /// The time has passed.
     TimedOut,
@@ -58,7 +58,7 @@ pub enum Unconnected {
 pub struct Subscription {
     dir: PathBuf,
     link: Link,
-    following: Option<Following>,
+    following: Vec<Following>,
 }
 
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Subscription {
     /// Connects to the daemon, or prepares to wait for the next one. Wakes a daemon whose sockets are gone.
     pub fn new(dir: &Path) -> Self {
         let link = Link::Down { why: Unconnected::NotRunning, arrivals: None };
-        let mut subscription = Self { dir: dir.to_owned(), link, following: None };
+        let mut subscription = Self { dir: dir.to_owned(), link, following: Vec::new() };
         subscription.connect();
         subscription
     }
@@ -99,13 +99,22 @@ impl Subscription {
         }
     }
 
-    /// Makes waits also end when this file is made or grows. Replaces the file followed before.
-    pub fn follow(&mut self, path: &Path) -> bool {
-        let is_new = !self.following.as_ref().is_some_and(|following| following.is_of(path));
-        if is_new {
-            self.following = Some(Following::new(path));
+    /// Makes waits also end when one of these files is made or grows. Replaces the files followed before, and
+    /// returns whether these are others.
+    pub fn follow(&mut self, paths: &[PathBuf]) -> bool {
+        let is_same = self.following.len() == paths.len()
+            && self.following.iter().zip(paths).all(|(following, path)| following.is_of(path));
+        if !is_same {
+            let mut before = std::mem::take(&mut self.following);
+            self.following = paths
+                .iter()
+                .map(|path| match before.iter().position(|following| following.is_of(path)) {
+                    Some(same) => before.swap_remove(same),
+                    None => Following::new(path),
+                })
+                .collect();
         }
-        is_new
+        !is_same
     }
 
     fn connect(&mut self) {
@@ -136,12 +145,12 @@ impl Subscription {
             Link::Up { greeted, .. } => !greeted,
             Link::Down { why, arrivals } => arrivals.is_none() || *why != Unconnected::NotRunning,
         };
-        let is_unwatched = self.following.as_ref().is_some_and(|following| following.fd().is_none());
+        let is_unwatched = self.following.iter().any(|following| following.fd().is_none());
         let looks = [is_unannounced.then_some(LOOK_AGAIN), is_unwatched.then_some(LOOK_AT_FILE)];
         looks.into_iter().flatten().min()
     }
 
-    /// Waits for a turn, for the followed file, or until `timeout` has passed; `None` is no limit. A signal
+    /// Waits for a turn, for a followed file, or until `timeout` has passed; `None` is no limit. A signal
     /// ends the wait like a turn.
     ///
     /// # Errors
@@ -149,13 +158,13 @@ impl Subscription {
     pub fn wait(&mut self, timeout: Option<Span>) -> io::Result<WaitEnd> {
         loop {
             let look = self.next_look().filter(|look| timeout.is_none_or(|timeout| *look < timeout));
-            let mut fds = Vec::with_capacity(2);
+            let mut fds = Vec::with_capacity(3);
             let main: Option<BorrowedFd<'_>> = match &self.link {
                 Link::Up { stream, .. } => Some(stream.as_fd()),
                 Link::Down { arrivals, .. } => arrivals.as_ref().map(AsFd::as_fd),
             };
-            let file = self.following.as_ref().and_then(Following::fd);
-            fds.extend(main.iter().chain(&file).map(|fd| PollFd::new(*fd, PollFlags::POLLIN)));
+            let files = self.following.iter().filter_map(Following::fd);
+            fds.extend(main.into_iter().chain(files).map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
             match poll(&mut fds, look.or(timeout).map_or(PollTimeout::NONE, poll_timeout)) {
                 Ok(0) if look.is_some() => return Ok(self.look()),
                 Ok(0) => return Ok(WaitEnd::TimedOut),
@@ -164,9 +173,13 @@ impl Subscription {
                 Ok(_) => {}
             }
             let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
-            let main_ready = main.is_some() && ready[0];
-            let file_ready = file.is_some() && ready[ready.len() - 1];
-            let has_grown = file_ready && self.following.as_mut().is_some_and(Following::take);
+            let (of_main, of_files) = ready.split_at(usize::from(main.is_some()));
+            let main_ready = of_main.contains(&true);
+            let watched = self.following.iter_mut().filter(|following| following.fd().is_some());
+            let mut has_grown = false;
+            for (following, _) in watched.zip(of_files).filter(|(_, is_ready)| **is_ready) {
+                has_grown |= following.take();
+            }
             if main_ready {
                 return Ok(self.read_main());
             }

@@ -13,10 +13,11 @@ use super::order::{pause_order, seek_order, start_order};
 use crate::domain::{RunId, Span, Timestamp};
 use crate::engine::{AttemptFacts, ClaimedFor, Plan, Recovery, after_end, conclude, plan, recover};
 use crate::error::{Error, ErrorKind};
+use crate::keeper::OutputId;
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, Known, Task, ToKeeper};
 use crate::schedule::Zone;
 use crate::store::{
-    Act, Applied, AttemptEnd, PrefetchMax, Store, StoreError, StoreResult, StoredOutput, Writer,
+    Act, Applied, AttemptEnd, EndedOutput, PrefetchMax, Store, StoreError, StoreResult, Writer,
 };
 
 /// A run shorter than this ends before the commit that would start its successor. For such runs, successors
@@ -49,8 +50,8 @@ pub struct TurnInput<'a> {
     pub requests: &'a [ClientRequest<'a>],
     /// Returns whether the client of a request has hung up. Then it stores the job itself, or has died.
     pub has_hung_up: &'a dyn Fn(&AddRequest) -> bool,
-    /// Returns the output of an ended attempt, if it moves into the run log.
-    pub output: &'a dyn Fn(&Ended) -> Option<StoredOutput>,
+    /// Looks at the outputs of an ended attempt; `true`: it has two.
+    pub output: &'a dyn Fn(&Ended, bool) -> EndedOutput,
     /// Returns the result of an ended attempt, or why it is not taken.
     pub result: &'a dyn Fn(&Ended) -> Result<Option<String>, String>,
     /// The directory of the files for results.
@@ -72,7 +73,7 @@ pub struct TurnOutput {
     /// The time of the next turn: at the next fire, or at once.
     pub deadline: Option<Timestamp>,
     /// The attempts whose output file can be removed, because its content is in the run log or not needed.
-    pub stored_outputs: Vec<Attempt>,
+    pub stored_outputs: Vec<OutputId>,
     /// The ended attempts, whose files for results can be removed.
     pub ended: Vec<Attempt>,
     /// The results of parents, for callbacks that are about to start.
@@ -268,10 +269,10 @@ impl Turn<'_> {
         match ended.attempt.task {
             Task::Run(run) => self.record_run(run, ended)?,
             Task::Mail(mail) => {
-                let output = (self.input.output)(ended).map(|output| output.data);
+                let output = (self.input.output)(ended, false).stored.map(|output| output.stdout.data);
                 let notice = mail::record_result(self.writer, mail, ended, output.as_deref())?;
                 self.output.notices.extend(notice);
-                self.output.stored_outputs.push(ended.attempt);
+                self.output.stored_outputs.push(ended.attempt.stdout());
             }
         }
         self.acknowledge(ended.attempt);
@@ -289,9 +290,10 @@ impl Turn<'_> {
             retry: open.retry,
         };
         let conclusion = conclude(&ended.end, ended.stopped, &facts);
-        let output = (self.input.output)(ended);
-        if output.is_some() {
-            self.output.stored_outputs.push(ended.attempt);
+        let output = (self.input.output)(ended, open.is_split);
+        if let Some(stored) = &output.stored {
+            let stderr = stored.stderr.as_ref().map(|_| ended.attempt.stderr());
+            self.output.stored_outputs.extend([ended.attempt.stdout()].into_iter().chain(stderr));
         }
         let result = (self.input.result)(ended).unwrap_or_else(|cause| {
             self.notice(format!("the result of run {run} is not taken: {cause}"));
@@ -437,7 +439,7 @@ mod tests {
             reports: &reports,
             requests: &[],
             has_hung_up: &|_| false,
-            output: &|_| None,
+            output: &|_, _| EndedOutput::default(),
             result: &|_| Ok(None),
             results: Path::new("/"),
             mailer: None,

@@ -145,6 +145,8 @@ pub struct NewJob {
     pub has_items: bool,
     /// How much of the output of an attempt is kept: the first half of this, and the last.
     pub log_limit: Size,
+    /// Standard output and standard error are two outputs, each with this limit.
+    pub split_output: bool,
     pub mail: Option<Mail>,
     pub callbacks: Callbacks,
     /// It is paused from the start.
@@ -184,6 +186,7 @@ impl NewJob {
             items: Vec::new(),
             has_items: false,
             log_limit: Self::LOG_LIMIT,
+            split_output: false,
             mail: None,
             callbacks: Callbacks::default(),
             hold: false,

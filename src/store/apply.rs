@@ -177,7 +177,8 @@ impl Writer<'_> {
 
     fn claim(&self, run: RunId, keeper: i64, now: Timestamp) -> StoreResult<()> {
         let changed = self.changed(
-            "UPDATE run SET keeper = ?3, claimed_at = ?4
+            "UPDATE run SET keeper = ?3, claimed_at = ?4,
+                is_split = (SELECT split_output FROM job WHERE id = ?1)
              WHERE job_id = ?1 AND number = ?2 AND state = 'queued' AND keeper IS NULL",
             params![run.job, run.number, keeper, now],
         )?;

@@ -299,9 +299,12 @@ impl Writer<'_> {
             let RunOfArray { run, trigger, scheduled_at } = self.number_run(array)?;
             self.change(
                 "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, array_id, array_index,
-                    queue, rank, at_once, state, held, queued_at, start_by, after_runs, keeper, claimed_at)
+                    queue, rank, at_once, state, held, queued_at, start_by, after_runs, keeper, claimed_at,
+                    is_split)
                  SELECT job_id, ?2, trigger, trigger_id, scheduled_at, id, ?3, queue, rank, at_once,
-                    'queued', held, queued_at, start_by, after_runs, ?4, ?5 FROM array WHERE id = ?1",
+                    'queued', held, queued_at, start_by, after_runs, ?4, ?5,
+                    (SELECT split_output FROM job WHERE id = array.job_id)
+                 FROM array WHERE id = ?1",
                 params![array, run.number, index, keeper, now],
             )?;
             self.record(&Happening::Queued { run, trigger, scheduled_at });

@@ -31,24 +31,34 @@ pub struct AttemptEnd {
     pub usage: Option<Usage>,
     /// The size of its output; `None` if nobody has looked.
     pub output_bytes: Option<u64>,
-    /// Its output, if it moves into the run log.
-    pub output: Option<StoredOutput>,
+    pub output: EndedOutput,
     /// The result that it wrote, as JSON.
     pub result: Option<String>,
 }
 
-/// An output that is kept in the run log.
+/// What a daemon has found out about the outputs of an attempt that has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndedOutput {
+    /// The size of its standard error, if that was apart.
+    pub stderr_bytes: Option<u64>,
+    /// Its outputs, if they move into the run log.
+    pub stored: Option<StoredOutput>,
+}
+
+/// The outputs of an attempt that are kept in the run log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredOutput {
+    pub stdout: StoredBytes,
+    /// Its standard error, if that was apart.
+    pub stderr: Option<StoredBytes>,
+}
+
+/// An output that is kept in the run log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredBytes {
     pub data: Vec<u8>,
     /// When its bytes were written, as the keeper stores it; `None`: at the start of the attempt.
     pub times: Option<Vec<u8>>,
-}
-
-impl From<Vec<u8>> for StoredOutput {
-    fn from(data: Vec<u8>) -> Self {
-        Self { data, times: None }
-    }
 }
 
 /// An attempt whose result is not recorded.
@@ -59,6 +69,8 @@ pub struct OpenAttempt {
     pub retry: Retry,
     /// When it started, if that is recorded.
     pub recorded_start: Option<Timestamp>,
+    /// Its standard error is apart.
+    pub is_split: bool,
 }
 
 /// An event in this transaction whose effects are not applied yet.
@@ -171,16 +183,18 @@ impl Writer<'_> {
         let sql = "UPDATE run SET state = 'finished', finished_at = :finished_at, outcome = :outcome,
                 exit_code = :exit_code, signal = :signal, cause = :cause, pid = coalesce(pid, :pid),
                 started_at = coalesce(started_at, :started_at), user_us = :user, system_us = :system,
-                max_rss_kib = :max_rss, output_bytes = :output_bytes,
+                max_rss_kib = :max_rss, output_bytes = :output_bytes, stderr_bytes = :stderr_bytes,
                 result = :result
              WHERE job_id = :job AND number = :number AND state <> 'finished'";
         let result = named_params! { ":result": end.result };
         with_values(end, verdict, |values| self.change(sql, &*[values, result].concat()))?;
-        if let Some(output) = &end.output {
+        if let Some(StoredOutput { stdout, stderr }) = &end.output.stored {
+            let stderr_times = stderr.as_ref().and_then(|stderr| stderr.times.as_ref());
+            let stderr = stderr.as_ref().map(|stderr| &stderr.data);
             self.change(
-                "INSERT OR REPLACE INTO output (run_id, data, times)
-                 SELECT id, ?3, ?4 FROM run WHERE job_id = ?1 AND number = ?2",
-                params![end.run.job, end.run.number, output.data, output.times],
+                "INSERT OR REPLACE INTO output (run_id, data, times, stderr, stderr_times)
+                 SELECT id, ?3, ?4, ?5, ?6 FROM run WHERE job_id = ?1 AND number = ?2",
+                params![end.run.job, end.run.number, stdout.data, stdout.times, stderr, stderr_times],
             )?;
         }
         self.has_ended(end.run, end.finished_at);
@@ -197,15 +211,18 @@ impl Writer<'_> {
         let sql =
             "INSERT INTO attempt (run_id, number, pid, started_at, finished_at, outcome, exit_code, signal,
                 cause, user_us, system_us, max_rss_kib, output_bytes, output,
-                output_times)
+                output_times, is_split, stderr_bytes, stderr, stderr_times)
              SELECT id, attempt, coalesce(pid, :pid), coalesce(started_at, :started_at), :finished_at,
                 :outcome, :exit_code, :signal, :cause, :user, :system, :max_rss, :output_bytes,
-                :output, :output_times
+                :output, :output_times, is_split, :stderr_bytes, :stderr, :stderr_times
              FROM run WHERE job_id = :job AND number = :number";
-        let stored = end.output.as_ref();
+        let stdout = end.output.stored.as_ref().map(|stored| &stored.stdout);
+        let stderr = end.output.stored.as_ref().and_then(|stored| stored.stderr.as_ref());
         let output = named_params! {
-            ":output": stored.map(|output| &output.data),
-            ":output_times": stored.and_then(|output| output.times.as_ref()),
+            ":output": stdout.map(|output| &output.data),
+            ":output_times": stdout.and_then(|output| output.times.as_ref()),
+            ":stderr": stderr.map(|output| &output.data),
+            ":stderr_times": stderr.and_then(|output| output.times.as_ref()),
         };
         with_values(end, verdict, |values| self.change(sql, &*[values, output].concat()))?;
         self.change(
@@ -371,6 +388,7 @@ fn with_values<T>(
         ":system": end.usage.map(|usage| usage.system),
         ":max_rss": end.usage.map(|usage| usage.max_rss_kib.cast_signed()),
         ":output_bytes": end.output_bytes.map(u64::cast_signed),
+        ":stderr_bytes": end.output.stderr_bytes.map(u64::cast_signed),
     })
 }
 
@@ -399,7 +417,7 @@ impl Reader<'_> {
         self.first(
             "SELECT run.stop_at IS NOT NULL, run.queue, iif(run.callback IS NULL, job.retries, 0),
                 job.retry_delay_us,
-                job.retry_delay_max_us, job.retry_on, run.started_at
+                job.retry_delay_max_us, job.retry_on, run.started_at, run.is_split
              FROM run JOIN job ON job.id = run.job_id
              WHERE run.job_id = ?1 AND run.number = ?2 AND run.attempt = ?3
                 AND run.state IN ('queued', 'running')",
@@ -410,6 +428,7 @@ impl Reader<'_> {
                     queue: row.get(1)?,
                     retry: codec::retry(row, 2)?,
                     recorded_start: row.get(6)?,
+                    is_split: row.get(7)?,
                 })
             },
         )
@@ -463,7 +482,8 @@ impl Reader<'_> {
             "SELECT array.job_id, array.queue, array.queued_at, array.finished_at, array.outcome, job.user,
                 job.mail_when, job.mail_format,
                 (SELECT max(started_at) FROM run WHERE array_id = array.id AND array_index IS NOT NULL),
-                (SELECT sum(output_bytes) FROM run WHERE array_id = array.id AND array_index IS NOT NULL),
+                (SELECT sum(output_bytes + ifnull(stderr_bytes, 0)) FROM run
+                    WHERE array_id = array.id AND array_index IS NOT NULL),
                 coalesce((SELECT id FROM run WHERE array_id = array.id AND array_index IS NOT NULL
                     ORDER BY outcome = 'success', iif(outcome = 'success', -number, number) LIMIT 1),
                     (SELECT max(id) FROM run WHERE job_id = array.job_id)),
@@ -496,7 +516,8 @@ impl Reader<'_> {
 
     fn run_facts(&self, run: RunId) -> StoreResult<FinishedRun> {
         self.one(
-            "SELECT run.id, run.queue, run.finished_at, run.outcome, run.started_at, run.output_bytes,
+            "SELECT run.id, run.queue, run.finished_at, run.outcome, run.started_at,
+                run.output_bytes + ifnull(run.stderr_bytes, 0),
                 job.user, job.mail_when, job.mail_format,
                 (SELECT mean_run_us FROM queue WHERE name = run.queue), run.array_id, run.array_index,
                 job.on_success IS NOT NULL, job.on_failure IS NOT NULL, job.on_finish IS NOT NULL,

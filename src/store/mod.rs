@@ -57,7 +57,7 @@ pub use arrays::ArrayProgress;
 pub use callbacks::ParentNote;
 pub use crontabs::{CrontabEntry, CrontabView};
 pub use directory::Directory;
-pub use ends::{AttemptEnd, OpenAttempt, StoredOutput};
+pub use ends::{AttemptEnd, EndedOutput, OpenAttempt, StoredBytes, StoredOutput};
 pub use error::{StoreError, StoreResult};
 pub use events::{Act, EventFilter, EventRange, read_events};
 pub use job_view::{JobFilter, JobView, TriggerView};

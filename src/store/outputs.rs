@@ -24,8 +24,9 @@ impl Reader<'_> {
         self.all(
             "SELECT run.job_id, run.number, run.finished_at, sum(stored.bytes),
                 EXISTS (SELECT 1 FROM mail WHERE run_id = run.id AND failed IS NULL)
-             FROM (SELECT run_id, length(data) AS bytes FROM output
-                UNION ALL SELECT run_id, length(output) FROM attempt WHERE output IS NOT NULL) AS stored
+             FROM (SELECT run_id, length(data) + ifnull(length(stderr), 0) AS bytes FROM output
+                UNION ALL SELECT run_id, length(output) + ifnull(length(stderr), 0) FROM attempt
+                    WHERE output IS NOT NULL) AS stored
                 JOIN run ON run.id = stored.run_id
              GROUP BY run.id",
             [],
@@ -64,7 +65,11 @@ impl Writer<'_> {
         )?;
         let Some(id) = id else { return Ok(false) };
         self.change("DELETE FROM output WHERE run_id = ?1", [id])?;
-        self.change("UPDATE attempt SET output = NULL, output_times = NULL WHERE run_id = ?1", [id])?;
+        self.change(
+            "UPDATE attempt SET output = NULL, output_times = NULL, stderr = NULL, stderr_times = NULL
+             WHERE run_id = ?1",
+            [id],
+        )?;
         Ok(true)
     }
 

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use rusqlite::{Row, ToSql, params};
 
 use super::{Reader, StoreResult};
-use crate::domain::{ArrayId, JobId, Outcome, QueueName, RunId, RunState, Span, Tag, Timestamp, TriggerKind};
+use crate::domain::{
+    ArrayId, JobId, Outcome, OutputKind, QueueName, RunId, RunState, Span, Tag, Timestamp, TriggerKind,
+};
 
 /// A row of the run log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +55,10 @@ pub struct RunView {
     /// The largest resident set, in KiB.
     pub max_rss_kib: Option<i64>,
     pub output_bytes: Option<i64>,
+    /// Its standard error is apart, since it was claimed.
+    pub is_split: bool,
+    /// The size of its standard error, if that was apart.
+    pub stderr_bytes: Option<i64>,
     /// While it is retrying: when its next attempt, which `attempt` counts already, is due.
     pub retry_at: Option<Timestamp>,
     /// Its keeper is gone. Another one watches its processes, and cannot read their exit status.
@@ -92,6 +98,8 @@ impl RunView {
             system: self.system,
             max_rss_kib: self.max_rss_kib,
             output_bytes: self.output_bytes,
+            is_split: self.is_split,
+            stderr_bytes: self.stderr_bytes,
         })
     }
 }
@@ -112,6 +120,9 @@ pub struct AttemptView {
     pub system: Option<Span>,
     pub max_rss_kib: Option<i64>,
     pub output_bytes: Option<i64>,
+    /// Its standard error is apart.
+    pub is_split: bool,
+    pub stderr_bytes: Option<i64>,
 }
 
 impl AttemptView {
@@ -146,7 +157,7 @@ const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigge
     run.max_rss_kib, run.output_bytes, run.is_unattended, run.not_before,
     run.awaits > 0, run.after_runs, run.array_id, run.array_index,
     run.is_output_pruned, run.callback IS NOT NULL, run.parent_number,
-    run.state = 'running' AND run.paused_at IS NOT NULL, run.result";
+    run.state = 'running' AND run.paused_at IS NOT NULL, run.result, run.is_split, run.stderr_bytes";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
     Ok(RunView {
@@ -182,6 +193,8 @@ fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
         parent: parent(row, 30)?,
         paused: row.get(32)?,
         result: row.get(33)?,
+        is_split: row.get(34)?,
+        stderr_bytes: row.get(35)?,
     })
 }
 
@@ -286,24 +299,37 @@ impl Reader<'_> {
         self.one("SELECT coalesce(max(id), 0) FROM run", [], |row| row.get(0))
     }
 
-    /// Returns the output of an attempt, if it is in the run log.
-    pub fn output(&self, run: RunId, attempt: u32) -> StoreResult<Option<Vec<u8>>> {
-        self.first(
-            "SELECT iif(run.attempt = ?3, (SELECT data FROM output WHERE run_id = run.id),
-                (SELECT output FROM attempt WHERE run_id = run.id AND number = ?3))
-             FROM run WHERE run.job_id = ?1 AND run.number = ?2",
-            params![run.job, run.number, attempt],
-            |row| row.get(0),
-        )
-        .map(Option::flatten)
+    /// Returns an output of an attempt, if it is in the run log.
+    pub fn output(&self, run: RunId, attempt: u32, kind: OutputKind) -> StoreResult<Option<Vec<u8>>> {
+        let columns = match kind {
+            OutputKind::Stdout => ("data", "output"),
+            OutputKind::Stderr => ("stderr", "stderr"),
+        };
+        self.of_output(run, attempt, columns)
     }
 
-    /// Returns the times of the output of an attempt, as the keeper stores them, if they are in the run log.
-    pub fn output_times(&self, run: RunId, attempt: u32) -> StoreResult<Option<Vec<u8>>> {
+    /// Returns the times of an output of an attempt, as the keeper stores them, if they are in the run log.
+    pub fn output_times(&self, run: RunId, attempt: u32, kind: OutputKind) -> StoreResult<Option<Vec<u8>>> {
+        let columns = match kind {
+            OutputKind::Stdout => ("times", "output_times"),
+            OutputKind::Stderr => ("stderr_times", "stderr_times"),
+        };
+        self.of_output(run, attempt, columns)
+    }
+
+    /// Returns the value of a column of the table `output`, or, of an earlier attempt, of `attempt`.
+    fn of_output(
+        &self,
+        run: RunId,
+        attempt: u32,
+        (of_latest, of_earlier): (&str, &str),
+    ) -> StoreResult<Option<Vec<u8>>> {
         self.first(
-            "SELECT iif(run.attempt = ?3, (SELECT times FROM output WHERE run_id = run.id),
-                (SELECT output_times FROM attempt WHERE run_id = run.id AND number = ?3))
-             FROM run WHERE run.job_id = ?1 AND run.number = ?2",
+            &format!(
+                "SELECT iif(run.attempt = ?3, (SELECT {of_latest} FROM output WHERE run_id = run.id),
+                    (SELECT {of_earlier} FROM attempt WHERE run_id = run.id AND number = ?3))
+                 FROM run WHERE run.job_id = ?1 AND run.number = ?2"
+            ),
             params![run.job, run.number, attempt],
             |row| row.get(0),
         )
@@ -315,7 +341,7 @@ impl Reader<'_> {
         let mut attempts = self.all(
             "SELECT attempt.number, attempt.pid, attempt.started_at, attempt.finished_at, attempt.outcome,
                 attempt.exit_code, attempt.signal, attempt.cause, attempt.user_us, attempt.system_us,
-                attempt.max_rss_kib, attempt.output_bytes
+                attempt.max_rss_kib, attempt.output_bytes, attempt.is_split, attempt.stderr_bytes
              FROM attempt JOIN run ON run.id = attempt.run_id
              WHERE run.job_id = ?1 AND run.number = ?2 ORDER BY attempt.number",
             params![view.run.job, view.run.number],
@@ -333,6 +359,8 @@ impl Reader<'_> {
                     system: row.get(9)?,
                     max_rss_kib: row.get(10)?,
                     output_bytes: row.get(11)?,
+                    is_split: row.get(12)?,
+                    stderr_bytes: row.get(13)?,
                 })
             },
         )?;

@@ -67,6 +67,7 @@ CREATE TABLE job (
     on_failure BLOB,
     on_finish BLOB,
     log_limit INTEGER NOT NULL CHECK (log_limit >= 4096),   -- bytes of output that are kept
+    split_output INTEGER NOT NULL DEFAULT 0 CHECK (split_output IN (0, 1)),
     mail_to TEXT,
     mail_when TEXT CHECK (mail_when IN ('failed', 'output', 'always')),
     mail_format TEXT CHECK (mail_format IN ('taskq', 'debian', 'cronie')),
@@ -239,6 +240,8 @@ CREATE TABLE run (
     system_us INTEGER,
     max_rss_kib INTEGER,
     output_bytes INTEGER,
+    is_split INTEGER NOT NULL DEFAULT 0 CHECK (is_split IN (0, 1)),     -- claimed: its stderr is apart
+    stderr_bytes INTEGER,
     result TEXT,                            -- JSON, what it wrote to `TASKQ_RESULT_FILE`
     is_output_pruned INTEGER NOT NULL DEFAULT 0 CHECK (is_output_pruned IN (0, 1)),     -- of all attempts
     CHECK (is_output_pruned = 0 OR state = 'finished'),
@@ -277,8 +280,8 @@ CREATE INDEX run_unsuccessful ON run (outcome, id) WHERE outcome <> 'success';
 CREATE INDEX run_failure ON run (job_id, number)
     WHERE outcome IN ('failed', 'timed_out', 'spawn_failed', 'lost') AND callback IS NULL;
 
--- The earlier attempts of a run. Most runs have one attempt, and no row here. The output is that of the
--- attempt, if it is short; that of the latest attempt is in the table `output`.
+-- The earlier attempts of a run. Most runs have one attempt, and no row here. The outputs are those of the
+-- attempt, if they are short; those of the latest attempt are in the table `output`.
 CREATE TABLE attempt (
     run_id INTEGER NOT NULL REFERENCES run (id),
     number INTEGER NOT NULL CHECK (number > 0),
@@ -295,14 +298,21 @@ CREATE TABLE attempt (
     output_bytes INTEGER,
     output BLOB,
     output_times BLOB,
+    is_split INTEGER NOT NULL DEFAULT 0 CHECK (is_split IN (0, 1)),
+    stderr_bytes INTEGER,
+    stderr BLOB,
+    stderr_times BLOB,
     PRIMARY KEY (run_id, number),
     CHECK (exit_code IS NULL OR signal IS NULL)
 ) STRICT, WITHOUT ROWID;
 
+-- Both outputs of a run, if it has two and both are short.
 CREATE TABLE output (
     run_id INTEGER PRIMARY KEY REFERENCES run (id),
     data BLOB NOT NULL,
-    times BLOB                              -- when its bytes were written; NULL: at the start of the attempt
+    times BLOB,                             -- when its bytes were written; NULL: at the start of the attempt
+    stderr BLOB,                            -- NULL: it is in `data`
+    stderr_times BLOB
 ) STRICT;
 
 -- The mail about a run, from the commit of its end until sendmail(8) has accepted it. A failed one stays.

@@ -8,7 +8,7 @@ use rusqlite::params;
 use super::callbacks::{ParentNote, as_callback};
 use super::{Reader, StoreResult, definition};
 use crate::domain::{
-    ArrayId, CallbackWhen, JobId, JobKey, JobPart, JobRef, NewJob, RunId, Timestamp, TriggerKind,
+    ArrayId, CallbackWhen, JobId, JobKey, JobPart, JobRef, NewJob, OutputKind, RunId, Timestamp, TriggerKind,
 };
 
 /// The facts for a start order to a keeper.
@@ -118,7 +118,7 @@ impl Reader<'_> {
             |row| Ok((RunId { job: on, number: row.get(0)? }, row.get(1)?)),
         )?;
         let Some((run, attempt)) = found else { return nothing };
-        let stored = self.output(run, attempt)?;
+        let stored = self.output(run, attempt, OutputKind::Stdout)?;
         Ok(stored.map_or(RunInput::OutputOf(run, attempt), RunInput::Text))
     }
 }

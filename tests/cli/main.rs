@@ -39,6 +39,7 @@ mod setting;
 mod shared;
 mod signals;
 mod slips;
+mod split;
 mod streams;
 mod terminal;
 mod waiting;

@@ -50,6 +50,19 @@ fn add_says_when_the_job_will_run_and_how_to_start_a_daemon() {
 }
 
 #[test]
+fn an_empty_log_points_to_the_standard_error_that_is_apart() {
+    let home = Home::with_daemon();
+    home.add_and_wait(&["--split-output", "-c", "echo error >&2"]);
+    let note = "note: run 1.1 wrote to standard error alone; see `taskq log 1.1 --stderr`\n";
+    shows!(&home, 200, "log 1", note);
+    shows!(&home, 200, "log -f 1", note);
+    shows!(&home, 200, "log 1 --stderr", "error\n");
+    home.taskq(&["log", "1"]).gives(0, "", "");
+    home.add_and_wait(&["--split-output", "-c", ":"]);
+    shows!(&home, 200, "log 2", "");
+}
+
+#[test]
 fn a_terminal_without_a_script_is_asked_for_a_command() {
     let home = Home::new();
     let said = "error: cannot add job: there is no command\n\

@@ -100,6 +100,24 @@ fn all_sent(store: &Store, daemon: Daemon) {
 }
 
 #[test]
+fn a_mail_has_both_outputs_of_a_run_wherever_they_are() {
+    let short = "\n\n[taskq: standard error]\nonly\n";
+    let long = "\n20000\n[taskq: standard error]\nerror\n";
+    for (options, script, end) in [
+        (&[][..], "echo only >&2", short),
+        (&["--array", "1-2"], "echo only >&2", short),
+        (&[], "seq 20000; echo error >&2", long),
+    ] {
+        let (store, daemon) = mailing(KEEPS);
+        let options = [options, &["--mail", "a@c.org", "--split-output"]].concat();
+        assert_eq!(mailed(&store, &options, script), 0);
+        let text = the_text(&store);
+        assert!(text.ends_with(end), "{}", &text[text.len() - 100..]);
+        all_sent(&store, daemon);
+    }
+}
+
+#[test]
 fn sendmail_gets_the_mail_and_a_bare_environment() {
     let (store, daemon) = mailing(&format!("printf '%s\\n' \"$@\" >words; env >env; {KEEPS}"));
     let options = ["--name", "me", "--mail", "a@c.org,b@c.org", "--env", "TOKEN=secret"];

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::check::{count, finish};
 use crate::harness::{MARKS, Store, bytes, gated, open, served};
-use crate::keeper_deaths::UNATTENDED;
+use crate::keeper_deaths::{UNATTENDED, kill_keeper};
 use crate::processes::{eventually, send};
 
 /// Returns the lengths of the output files. Exit markers of keepers, in the same directory, do not count.
@@ -69,13 +69,37 @@ fn output_beyond_its_limit_goes_on_within_it_after_a_kill_9_of_the_keeper() {
 }
 
 #[test]
-fn the_tail_of_a_run_that_is_not_in_the_store_goes_at_the_next_start() {
+fn two_outputs_go_on_apart_after_a_kill_9_of_the_keeper_and_of_the_next_one() {
+    let (store, mut daemon) = served();
+    let script = "echo one; echo error >&2; read x <gate; echo two; echo more >&2; \
+        (read x <late; echo last >&2) >/dev/null &";
+    let gate = store.add_gated(&["--split-output"], script);
+    let log = |arguments: &[&str]| store.ok(&[&["log", "1"], arguments].concat());
+    eventually("the outputs are in their files", || log(&[]) == "one" && log(&["--stderr"]) == "error");
+    kill_keeper(&store, &mut daemon, 1);
+    open(gate);
+    eventually("the next keeper copies both", || {
+        log(&[]) == "one\ntwo" && log(&["--stderr"]) == "error\nmore"
+    });
+    // Now the process in the background is all that is left, and it holds the second pipe alone.
+    kill_keeper(&store, &mut daemon, 1);
+    let late = store.gate("late");
+    open(late);
+    assert_eq!(store.wait("1"), 125);
+    assert_eq!((log(&[]), log(&["--stderr"])), ("one\ntwo".to_owned(), "error\nmore\nlast".to_owned()));
+    finish(&store, daemon);
+    assert_eq!(output_files(&store), Vec::<u64>::new(), "both moved into the run log");
+}
+
+#[test]
+fn the_files_of_a_run_that_is_not_in_the_store_go_at_the_next_start() {
     let (store, daemon) = served();
     store.close(daemon);
-    let tail = store.dir.join("log/7.1.1.tail");
-    fs::write(&tail, "some").expect("it is our directory");
+    let files =
+        ["7.1.1.tail", "7.1.stderr", "7.2.2.stderr.times"].map(|name| store.dir.join("log").join(name));
+    files.iter().for_each(|file| fs::write(file, "some").expect("it is our directory"));
     let daemon = store.daemon();
-    assert!(!tail.exists());
+    assert_eq!(files.map(|file| file.exists()), [false; 3]);
     store.close(daemon);
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use taskq::daemon::{
-    AddRequest, Beginning, ClientRequest, Excerpt, Mailer, Pacer, PruneStep, Pruning, Timer, TurnInput,
+    AddRequest, Beginning, ClientRequest, Excerpts, Mailer, Pacer, PruneStep, Pruning, Timer, TurnInput,
     TurnOutput, begin, turn, uncommitted_stops,
 };
 use taskq::domain::{JobId, Person, Timestamp};
@@ -14,7 +14,7 @@ use taskq::keeper::protocol::{
     Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper,
 };
 use taskq::schedule::{Schedule, Zone};
-use taskq::store::{Act, Store, StoreError, StoreResult};
+use taskq::store::{Act, EndedOutput, Store, StoreError, StoreResult, StoredBytes, StoredOutput};
 
 use crate::clients::Adding;
 use crate::events::PERSON;
@@ -264,12 +264,16 @@ impl World {
 
     fn commit(&mut self, trouble: Trouble, is_last: bool, now: Timestamp) -> StoreResult<TurnOutput> {
         let daemon = self.daemon.as_ref().expect("it lives");
-        let output = |ended: &Ended| {
+        let output = |ended: &Ended, _: bool| {
             if is_last {
                 // In the middle of a transaction.
                 resume_unwind(Box::new("the daemon died"));
             }
-            ended.started_at.map(|_| output_of(ended.attempt).into())
+            let stored = ended.started_at.map(|_| {
+                let data = output_of(ended.attempt);
+                StoredOutput { stdout: StoredBytes { data, times: None }, stderr: None }
+            });
+            EndedOutput { stderr_bytes: None, stored }
         };
         let has_sendmail = self.has_sendmail;
         let mailer = Mailer {
@@ -278,7 +282,7 @@ impl World {
             sendmail: &|| has_sendmail.then(|| "/usr/sbin/sendmail".into()),
             person: &|_| Person { name: "user".to_owned(), home: b"/".to_vec(), shell: b"/bin/sh".to_vec() },
             login: &Vec::new,
-            excerpt: &|_| Excerpt::default(),
+            excerpts: &|_| Excerpts::default(),
         };
         let requests: Vec<ClientRequest<'_>> = daemon
             .adding

@@ -7,24 +7,29 @@ use crate::cli::args::number;
 use crate::cli::context::{Context, Failure};
 use crate::cli::target::{self, Target};
 use crate::cli::view::ending::ending;
-use crate::cli::view::run_output::{FOLLOW, Kept, Style, follow, follow_indices, print, pruned_text};
+use crate::cli::view::run_output::{
+    FOLLOW, Kept, NOT_SPLIT, Outputs, Style, follow, follow_indices, not_split, point_to_stderr, print,
+    pruned_text,
+};
 use crate::cli::waiting::{Waiting, unlearned};
 use crate::domain::{JobId, Outcome, RunId};
 use crate::error::{Error, Result as TaskResult};
 use crate::keeper::protocol::Attempt;
 use crate::shown::counted;
-use crate::store::{Reader, RunFilter, RunView};
+use crate::store::{AttemptView, Reader, RunFilter, RunView, Store};
 
 pub const WHAT: &str = "show log";
 
 /// Print the output of a run
 ///
 /// Prints the standard output and standard error of the run, in the order of
-/// writing, byte for byte. A JOB means its latest run; of an array, the latest
-/// run of each index, in their order. 12/7 is the run of an index, 12/5-9 of
-/// several. Of a run with --retries, it is the output of the latest attempt, and
-/// with --follow also of those to come. Several outputs are headed as by
-/// tail(1), ==> 12.3 backup <==, but not those of an array.
+/// writing, byte for byte. Of a run with --split-output, it is the standard
+/// output alone, and with --stderr the standard error. A JOB means its latest
+/// run; of an array, the latest run of each index, in their order. 12/7 is the
+/// run of an index, 12/5-9 of several. Of a run with --retries, it is the output
+/// of the latest attempt, and with --follow also of those to come. Several
+/// outputs are headed as by tail(1), ==> 12.3 backup <==, but not those of an
+/// array.
 ///
 /// If the output of a named run was pruned, the command says so and exits with 1.
 ///
@@ -59,6 +64,10 @@ pub struct LogArgs {
     )]
     pub tail: Option<u32>,
 
+    /// Print the standard error of a run with --split-output
+    #[arg(long)]
+    pub stderr: bool,
+
     /// Begin each line with the time at which it was written
     ///
     /// In the zone of the caller, to the second.
@@ -90,7 +99,8 @@ fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
         return Err(Error::usage(FOLLOW, "`--follow` follows one run"));
     }
     let zone = args.timestamps.then(|| context.zone(WHAT)).transpose()?;
-    let style = Style { tail: args.tail, zone: zone.map(|(zone, _)| zone) };
+    let outputs = if args.stderr { Outputs::Stderr } else { Outputs::Stdout };
+    let style = Style { outputs, tail: args.tail, zone: zone.map(|(zone, _)| zone) };
     let mut store = context.open_to_look(WHAT)?;
     let found: Vec<Found> = store
         .read(|reader| args.targets.iter().map(|target| find(reader, target, args.all)).collect())
@@ -101,49 +111,89 @@ fn show(context: &Context<'_>, args: &LogArgs) -> TaskResult<u8> {
             Found::Indices(job, range, _) => follow_indices(context, *job, *range, &style),
         };
     }
-    let mut pruned = 0;
+    print_runs(context, args, &mut store, &found, &style)
+}
+
+/// Prints the outputs of runs as they are now, and returns the exit status.
+fn print_runs(
+    context: &Context<'_>,
+    args: &LogArgs,
+    store: &mut Store,
+    found: &[Found],
+    style: &Style,
+) -> TaskResult<u8> {
+    let (mut shown, mut pruned, mut not_splits) = (0, 0, Vec::new());
     // The outputs of an array are one answer, in the order of the indices.
-    let has_heads = found.len() > 1 || matches!(found.as_slice(), [Found::Runs(runs)] if runs.len() > 1);
+    let has_heads = found.len() > 1 || matches!(found, [Found::Runs(runs)] if runs.len() > 1);
     let runs = found.iter().flat_map(|found| match found {
         Found::Runs(runs) | Found::Indices(_, _, runs) => runs,
     });
-    for (index, run) in runs.enumerate() {
-        let (view, number, kept) = store
-            .read(|reader| {
-                let view = reader.run(*run)?;
-                let number = view.as_ref().map_or(Ok(1), |view| attempt_of(view, args.attempt))?;
-                let kept = Kept::read(reader, *run, number, style.zone.is_some())?;
-                Ok((view, number, kept))
-            })
+    for run in runs {
+        let Seen { view, number, attempt, kept } = store
+            .read(|reader| look(reader, *run, args.attempt, style))
             .map_err(|failure: Failure| failure.during(WHAT))?;
+        let is_pruned = view.as_ref().is_some_and(|view| view.output_pruned);
+        if args.stderr && !is_pruned && attempt.as_ref().is_some_and(|attempt| !attempt.is_split) {
+            not_splits.push(*run);
+            continue;
+        }
         if has_heads {
-            let space = if index == 0 { "" } else { "\n" };
+            let space = if shown == 0 { "" } else { "\n" };
             let name = view.as_ref().and_then(|view| view.name.as_ref());
             let name = name.map_or(String::new(), |name| format!(" {name}"));
             context.output.answer(&format!("{space}==> {run}{name} <==\n"))?;
         }
-        if view.as_ref().is_some_and(|view| view.output_pruned) {
+        shown += 1;
+        if is_pruned {
             pruned += 1;
             if !args.all {
                 context.output.talk(&pruned_text(*run));
             }
             continue;
         }
-        let is_empty = print(context, Attempt::of_run(*run, number), kept, &style)?;
+        let is_empty = print(context, Attempt::of_run(*run, number), kept, style)?;
+        if !is_empty || args.all {
+            continue;
+        }
+        if let (Some(view), Some(attempt), Outputs::Stdout) = (&view, &attempt, style.outputs) {
+            point_to_stderr(context, view, attempt);
+        }
         // No output: give the reason, if there is one.
-        if is_empty
-            && !args.all
-            && args.attempt.is_none()
+        if args.attempt.is_none()
             && let Some(text) = view.as_ref().and_then(ending)
         {
             context.output.talk(&text);
         }
     }
+    match not_splits.as_slice() {
+        [] => {}
+        [run, ..] if shown == 0 => return Err(not_split("show", *run)),
+        [run] => context.output.talk(&format!("run {run}: {NOT_SPLIT}")),
+        runs => context.output.talk(&format!("{} ran without `--split-output`", counted(runs.len(), "run"))),
+    }
     if args.all && pruned > 0 {
         context.output.talk(&format!("the outputs of {} were pruned", counted(pruned, "run")));
-        return Ok(0);
     }
-    Ok(u8::from(pruned > 0))
+    Ok(u8::from(!args.all && (pruned > 0 || !not_splits.is_empty())))
+}
+
+/// An attempt of a run, and what the run log has of its output.
+struct Seen {
+    view: Option<RunView>,
+    number: u32,
+    /// The attempt, if it has begun.
+    attempt: Option<AttemptView>,
+    kept: Kept,
+}
+
+/// Reads an attempt of a run; without `wanted`, the latest one.
+fn look(reader: &Reader<'_>, run: RunId, wanted: Option<u32>, style: &Style) -> Result<Seen, Failure> {
+    let view = reader.run(run)?;
+    let number = view.as_ref().map_or(Ok(1), |view| attempt_of(view, wanted))?;
+    let attempts = view.as_ref().map_or(Ok(Vec::new()), |view| reader.attempts(view))?;
+    let attempt = attempts.into_iter().find(|attempt| attempt.number == number);
+    let kept = Kept::read(reader, run, number, style.outputs.answer(), style.zone.is_some())?;
+    Ok(Seen { view, number, attempt, kept })
 }
 
 /// Returns the number of the attempt whose output is wanted: the latest one, if none is named.

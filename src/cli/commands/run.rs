@@ -7,7 +7,7 @@ use crate::cli::context::{Context, Failure};
 use crate::cli::queued::{answer, names};
 use crate::cli::target::find_job;
 use crate::cli::view::ending::{answer_json, conclude};
-use crate::cli::view::run_output::{Style, follow, follow_indices};
+use crate::cli::view::run_output::{Outputs, Style, follow, follow_indices};
 use crate::cli::waiting::{Waiting, all_finished, unlearned, unlike_a_run};
 use crate::domain::FireId;
 use crate::error::{Error, Result};
@@ -41,7 +41,10 @@ pub struct RunArgs {
     pub wait: bool,
 
     /// Print the output as it is written, until the run has ended
-    #[arg(long)]
+    ///
+    /// Of a job with --split-output, its standard error goes to the standard
+    /// error of this command.
+    #[arg(long, verbatim_doc_comment)]
     pub follow: bool,
 
     /// Print JSON
@@ -69,9 +72,10 @@ pub fn run(context: &Context<'_>, args: &RunArgs) -> Result<u8> {
 fn wait_for(context: &Context<'_>, args: &RunArgs, mut waiting: Waiting<'_>, runs: &[FireId]) -> Result<u8> {
     if args.follow {
         context.output.talk(&names(runs));
+        let style = Style { outputs: Outputs::Both, ..Style::default() };
         return match runs[0] {
-            FireId::Run(run) => follow(context, waiting, run, &Style::default()),
-            FireId::Array { job, .. } => follow_indices(context, job, (0, u32::MAX), &Style::default()),
+            FireId::Run(run) => follow(context, waiting, run, &style),
+            FireId::Array { job, .. } => follow_indices(context, job, (0, u32::MAX), &style),
         };
     }
     if !args.json {

@@ -41,6 +41,7 @@ pub enum Unset {
     Retries,
     RetryDelay,
     RetryOn,
+    SplitOutput,
     StartBy,
     Stdin,
     StdinFrom,
@@ -73,6 +74,7 @@ words!(Unset {
     Retries = "retries",
     RetryDelay = "retry-delay",
     RetryOn = "retry-on",
+    SplitOutput = "split-output",
     StartBy = "start-by",
     Stdin = "stdin",
     StdinFrom = "stdin-from",
@@ -117,6 +119,7 @@ impl Unset {
                 job.retry = Retry { delay, delay_max, ..job.retry };
             }
             Self::RetryOn => job.retry.on = None,
+            Self::SplitOutput => job.split_output = false,
             Self::StartBy => job.policy.start_by = None,
             Self::Stdin => job.execution.stdin = Stdin::Null,
             Self::StdinFrom => {
@@ -164,6 +167,7 @@ impl JobOptions {
         }
         job.callbacks = self.callbacks(what, std::mem::take(&mut job.callbacks))?;
         job.log_limit = self.log_limit(what)?.unwrap_or(job.log_limit);
+        job.split_output |= self.split_output;
         if let Some(mail) = self.mail(what)? {
             job.mail = Some(mail);
         }

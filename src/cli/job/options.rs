@@ -451,6 +451,15 @@ pub struct JobOptions {
     )]
     pub log_limit: Option<String>,
 
+    /// Keep standard output and standard error apart
+    ///
+    /// `taskq log` prints the standard output alone, and `taskq log --stderr`
+    /// the standard error. --log-limit counts for each of the two. The
+    /// order between lines of the two is lost; `taskq log --timestamps`
+    /// shows when each was written.
+    #[arg(long, verbatim_doc_comment, help_heading = "Policies")]
+    pub split_output: bool,
+
     /// Mail the output of a run, by sendmail(8)
     ///
     /// ADDR: addresses, separated by commas; one without @ is a user of

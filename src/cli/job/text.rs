@@ -129,6 +129,7 @@ impl JobOptions {
             has_items: !items.is_empty(),
             items,
             log_limit: self.log_limit(&what)?.unwrap_or(NewJob::LOG_LIMIT),
+            split_output: self.split_output,
             mail: self.mail(&what)?,
             callbacks: self.callbacks(&what, Callbacks::default())?,
             hold,

@@ -178,6 +178,13 @@ impl Output {
         let _unheard = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
     }
 
+    /// Passes the standard error of a job on to stderr, unchanged. That stderr cannot be written is not an
+    /// error.
+    pub fn pass_on(&self, bytes: &[u8]) {
+        let mut stderr = self.stderr.borrow_mut();
+        let _unheard = stderr.write_all(bytes).and_then(|()| stderr.flush());
+    }
+
     /// Tells a person why the answer is empty. A program sees that it is.
     pub fn explain_empty(&self, why: &str) {
         if self.streams.stdout_is_terminal && self.streams.stderr_is_terminal {

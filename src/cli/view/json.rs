@@ -251,6 +251,7 @@ pub struct RunJson {
     system_ms: Option<u64>,
     max_rss_kib: Option<i64>,
     output_bytes: Option<i64>,
+    stderr_bytes: Option<i64>,
     output_pruned: bool,
     retry_at: Option<Timestamp>,
     /// What it wrote to `TASKQ_RESULT_FILE`.
@@ -276,6 +277,7 @@ pub struct AttemptJson {
     system_ms: Option<u64>,
     max_rss_kib: Option<i64>,
     output_bytes: Option<i64>,
+    stderr_bytes: Option<i64>,
 }
 
 impl From<&AttemptView> for AttemptJson {
@@ -294,6 +296,7 @@ impl From<&AttemptView> for AttemptJson {
             system_ms: attempt.system.map(Span::as_millis),
             max_rss_kib: attempt.max_rss_kib,
             output_bytes: attempt.output_bytes,
+            stderr_bytes: attempt.stderr_bytes,
         }
     }
 }
@@ -340,6 +343,7 @@ impl From<&RunView> for RunJson {
             system_ms: run.system.map(Span::as_millis),
             max_rss_kib: run.max_rss_kib,
             output_bytes: run.output_bytes,
+            stderr_bytes: run.stderr_bytes,
             output_pruned: run.output_pruned,
             retry_at: run.retry_at,
             result: run.result.as_ref().and_then(|result| serde_json::from_str(result).ok()),

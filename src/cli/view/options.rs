@@ -210,6 +210,12 @@ const POLICIES: &[OptionView] = &[
         |job| Size(job.log_limit),
         |job| Some(format!("up to {} (of more, the first and the last half)", job.log_limit)),
     ),
+    row(
+        "split_output",
+        "Output",
+        |job| Flag(job.split_output),
+        |job| job.split_output.then(|| "standard error apart".to_owned()),
+    ),
     row("mail", "Mail", mail, |job| {
         let mail = job.mail.as_ref()?;
         let when = match mail.when {

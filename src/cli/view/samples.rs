@@ -112,6 +112,8 @@ pub fn runs() -> Vec<RunView> {
             system: None,
             max_rss_kib: None,
             output_bytes: None,
+            is_split: false,
+            stderr_bytes: None,
             unattended: false,
             output_pruned: false,
             paused: false,

@@ -4,8 +4,8 @@
 //! The forms of the two crons equal theirs to the byte, so that programs that read such mails keep working.
 
 use crate::crontab::is_safe;
-use crate::daemon::outputs::Excerpt;
-use crate::domain::{CommandLine, EnvVar, Execution, MailFormat, Outcome, RunId, Span, value_of};
+use crate::daemon::outputs::{Excerpt, Excerpts};
+use crate::domain::{CommandLine, EnvVar, Execution, MailFormat, Outcome, Span, value_of};
 use crate::schedule::{Dialect, Zone};
 use crate::shown::{self, Facts, lossy};
 use crate::store::{MailToSend, RunView};
@@ -37,7 +37,7 @@ pub struct Message {
 }
 
 /// Writes the mail about a run.
-pub fn compose(mail: &MailToSend, output: &Excerpt, sender: &Sender<'_>) -> Message {
+pub fn compose(mail: &MailToSend, output: &Excerpts, sender: &Sender<'_>) -> Message {
     let mut message = Vec::new();
     let arguments = match mail.mail.format {
         MailFormat::Debian => debian(mail, sender, &mut message),
@@ -47,11 +47,22 @@ pub fn compose(mail: &MailToSend, output: &Excerpt, sender: &Sender<'_>) -> Mess
     message.push(b'\n');
     if mail.mail.format == MailFormat::Taskq {
         message.extend(summary(mail, sender.zone));
-        if !output.head.is_empty() {
+        if !output.stdout.head.is_empty() || !output.stderr.head.is_empty() {
             message.push(b'\n');
         }
     }
-    push_output(output, mail.run.run, &mut message);
+    let run = mail.run.run;
+    push_output(&output.stdout, &run.to_string(), &mut message);
+    if !output.stderr.head.is_empty() {
+        if !output.stdout.head.is_empty() && !message.ends_with(b"\n") {
+            message.push(b'\n');
+        }
+        // The crons know of no such line.
+        if mail.mail.format == MailFormat::Taskq {
+            message.extend_from_slice(b"[taskq: standard error]\n");
+        }
+        push_output(&output.stderr, &format!("{run} --stderr"), &mut message);
+    }
     if mail.mail.format != MailFormat::Taskq && mail.run.outcome == Some(Outcome::SpawnFailed) {
         // The crons write such a message to the output.
         message.extend(mail.run.cause.iter().flat_map(|cause| [cause.as_bytes(), b"\n"].concat()));
@@ -160,11 +171,12 @@ fn shown_span(span: Span) -> String {
     Span::from_micros(span.as_micros() / unit * unit).to_string()
 }
 
-fn push_output(output: &Excerpt, run: RunId, message: &mut Vec<u8>) {
+/// Adds an output. `arguments`: of the `log` that prints the whole.
+fn push_output(output: &Excerpt, arguments: &str, message: &mut Vec<u8>) {
     message.extend_from_slice(&output.head);
     if output.left_out > 0 {
-        let note =
-            format!("\n[taskq: {} bytes are left out here; `taskq log {run}` has them]\n", output.left_out);
+        let bytes = output.left_out;
+        let note = format!("\n[taskq: {bytes} bytes are left out here; `taskq log {arguments}` has them]\n");
         message.extend_from_slice(note.as_bytes());
         message.extend_from_slice(&output.tail);
     }

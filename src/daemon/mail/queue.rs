@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::compose::{Sender, compose};
-use crate::daemon::outputs::Excerpt;
-use crate::domain::{End, EnvVar, Person, Span, Stdin, StopCause};
+use crate::daemon::outputs::Excerpts;
+use crate::domain::{End, EnvVar, OutputKind, Person, Span, Stdin, StopCause};
 use crate::engine::pick_mails;
 use crate::keeper::protocol::{Attempt, Ended, KeeperInstance, StartExtras, StartOrder, ToKeeper};
 use crate::schedule::Zone;
@@ -53,8 +53,8 @@ pub struct Mailer<'a> {
     pub person: &'a dyn Fn(Option<&str>) -> Person,
     /// Returns the environment of every session.
     pub login: &'a dyn Fn() -> Vec<EnvVar>,
-    /// Returns the part of an attempt's output file that fits into a mail.
-    pub excerpt: &'a dyn Fn(Attempt) -> Excerpt,
+    /// Returns the parts of an attempt's output files that fit into a mail.
+    pub excerpts: &'a dyn Fn(Attempt) -> Excerpts,
 }
 
 /// Releases claimed mails that no keeper has, to be sent again.
@@ -78,8 +78,8 @@ pub enum Claim {
 #[derive(Debug)]
 pub struct ClaimedMail {
     mail: MailToSend,
-    /// The output in the run log; `None` if it may be in a file.
-    output: Option<Vec<u8>>,
+    /// The outputs in the run log; `None` if they may be in files.
+    output: Option<Excerpts>,
     sendmail: PathBuf,
 }
 
@@ -94,11 +94,15 @@ pub fn claim(writer: &Writer<'_>, keeper: KeeperInstance, mailer: &Mailer<'_>) -
     let picked = pick_mails(&writer.open_mails(AT_ONCE_OF_USER)?, AT_ONCE as usize, AT_ONCE_OF_USER);
     let mails = writer.claim_mails(&picked, keeper)?;
     let with_output = |mail: MailToSend| {
-        Ok(ClaimedMail {
-            output: writer.output(mail.run.run, mail.run.attempt)?,
-            mail,
-            sendmail: sendmail.clone(),
-        })
+        let stored = |kind| writer.output(mail.run.run, mail.run.attempt, kind);
+        let output = match stored(OutputKind::Stdout)? {
+            Some(stdout) => {
+                let stderr = stored(OutputKind::Stderr)?.unwrap_or_default();
+                Some(Excerpts { stdout: stdout.into(), stderr: stderr.into() })
+            }
+            None => None,
+        };
+        Ok(ClaimedMail { output, mail, sendmail: sendmail.clone() })
     };
     Ok(Claim::Mails(mails.into_iter().map(with_output).collect::<StoreResult<_>>()?))
 }
@@ -107,8 +111,8 @@ impl ClaimedMail {
     /// Composes the mail, as an order for the keeper.
     pub fn order(self, mailer: &Mailer<'_>, zone: &Zone) -> ToKeeper {
         let Self { mail, output, sendmail } = self;
-        let output = output
-            .map_or_else(|| (mailer.excerpt)(Attempt::of_run(mail.run.run, mail.run.attempt)), Excerpt::from);
+        let output =
+            output.unwrap_or_else(|| (mailer.excerpts)(Attempt::of_run(mail.run.run, mail.run.attempt)));
         let person = (mailer.person)(mail.execution.user.as_deref());
         let login = (mailer.login)();
         let sender =

@@ -2,7 +2,7 @@
 //! Never: sending.
 
 use super::*;
-use crate::domain::{JobId, Mail, MailWhen, RunState, Stdin, Timestamp, TriggerKind};
+use crate::domain::{JobId, Mail, MailWhen, RunId, RunState, Stdin, Timestamp, TriggerKind};
 
 fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
     let at = |seconds: i64| Timestamp::from_seconds(1_772_417_700 + seconds);
@@ -35,6 +35,8 @@ fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
         system: None,
         max_rss_kib: None,
         output_bytes: Some(6),
+        is_split: false,
+        stderr_bytes: None,
         unattended: false,
         output_pruned: false,
         paused: false,
@@ -61,10 +63,15 @@ fn sh(command: &str) -> CommandLine {
 
 /// Arguments, as a line, and the message.
 fn written(mail: &MailToSend, output: &str) -> (String, String) {
-    written_of(mail, &Excerpt::from(output.as_bytes().to_vec()))
+    written_of(mail, &of(output, ""))
 }
 
-fn written_of(mail: &MailToSend, output: &Excerpt) -> (String, String) {
+fn of(stdout: &str, stderr: &str) -> Excerpts {
+    let [stdout, stderr] = [stdout, stderr].map(|text| Excerpt::from(text.as_bytes().to_vec()));
+    Excerpts { stdout, stderr }
+}
+
+fn written_of(mail: &MailToSend, output: &Excerpts) -> (String, String) {
     let zone = Zone::named("Europe/Berlin").expect("in every tzdata");
     let sender = Sender {
         user: "alice",
@@ -248,7 +255,28 @@ fn the_carriage_return_of_a_table_with_dos_line_ends_is_kept() {
 #[test]
 fn what_is_left_out_of_an_output_is_said_where_it_is_missing() {
     let excerpt = Excerpt { head: b"begin".to_vec(), left_out: 99, tail: b"end\n".to_vec() };
-    let (_, message) = written_of(&mail(MailFormat::Debian, sh("x"), &[]), &excerpt);
-    let note = "\n\nbegin\n[taskq: 99 bytes are left out here; `taskq log 12.3` has them]\nend\n";
+    let excerpts = Excerpts { stdout: excerpt.clone(), stderr: excerpt };
+    let (_, message) = written_of(&mail(MailFormat::Debian, sh("x"), &[]), &excerpts);
+    let note = "\n\nbegin\n[taskq: 99 bytes are left out here; `taskq log 12.3` has them]\nend\n\
+        begin\n[taskq: 99 bytes are left out here; `taskq log 12.3 --stderr` has them]\nend\n";
     assert!(message.ends_with(note), "{message}");
+}
+
+#[test]
+fn a_standard_error_of_its_own_comes_after_the_standard_output() {
+    let body = |format, stdout, stderr| {
+        let (_, message) = written_of(&mail(format, sh("x"), &[]), &of(stdout, stderr));
+        message.split_once("\n\n").expect("a head and a body").1.to_owned()
+    };
+    assert_eq!(body(MailFormat::Debian, "out\n", "error\n"), "out\nerror\n");
+    assert_eq!(body(MailFormat::Cronie, "no end", "error\n"), "no end\nerror\n");
+    assert_eq!(body(MailFormat::Cronie, "", "error\n"), "error\n");
+    for (stdout, stderr, end) in [
+        ("out\n", "error\n", "\n\nout\n[taskq: standard error]\nerror\n"),
+        ("", "error\n", "\n\n[taskq: standard error]\nerror\n"),
+        ("out\n", "", "\n\nout\n"),
+    ] {
+        let body = body(MailFormat::Taskq, stdout, stderr);
+        assert!(body.ends_with(end) && body.starts_with("Run"), "{body}");
+    }
 }

@@ -164,6 +164,9 @@ pub(super) fn warn_of_policies(job: &JobView, now: Timestamp, unsaid: &mut impl 
     if job.definition.log_limit != NewJob::LOG_LIMIT {
         unsaid(format!("--log-limit {}", job.definition.log_limit));
     }
+    if job.definition.split_output {
+        unsaid("--split-output".to_owned());
+    }
     if let Some(array) = job.definition.array {
         unsaid(format!("--array {array}"));
     }
