@@ -97,6 +97,8 @@ struct Stream {
     file: OutputFile,
     is_wide: bool,
     is_released: bool,
+    /// The keeper has an answer by which the pipe is open, or will get none, and may wait for its end alone.
+    is_awaited: bool,
 }
 
 /// What a read of a pipe has found.
@@ -201,7 +203,8 @@ impl Copier {
         let file = OutputFile::new(&self.log_dir, output, limit, started_at);
         // Only the name of the first pipe is a proof, and stays until the result is committed.
         let is_released = output.kind == OutputKind::Stderr;
-        let stream = Stream { output, outlet: Some(outlet), file, is_wide: false, is_released };
+        let is_awaited = started_at.is_none();
+        let stream = Stream { output, outlet: Some(outlet), file, is_wide: false, is_released, is_awaited };
         self.streams.insert(output, stream);
     }
 
@@ -229,10 +232,12 @@ impl Copier {
             self.outlets.remove(&outlet.as_raw_fd());
             self.shared.open.fetch_sub(1, Ordering::Relaxed);
         }
+        let is_awaited = stream.is_awaited;
         if stream.is_released {
             stream.file.finish();
             self.remove(output);
-            // The keeper may wait for this alone.
+        }
+        if is_awaited {
             let _ = self.shared.answered.write(1);
         }
     }
@@ -269,7 +274,8 @@ impl Copier {
         if flow == Flow::End {
             self.close(output);
         }
-        Some((bytes, self.streams.get(&output).is_some_and(|stream| stream.outlet.is_some())))
+        let open = self.streams.get_mut(&output).filter(|stream| stream.outlet.is_some());
+        Some((bytes, open.map(|stream| stream.is_awaited = true).is_some()))
     }
 
     fn answer(&self, settled: Settled) {

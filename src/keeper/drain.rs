@@ -294,6 +294,19 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_pipe_that_was_open_wakes_the_keeper_also_before_its_release() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut drain = Drain::start(dir.path()).expect("a thread");
+        let pipe = make(dir.path(), attempt(1).stdout());
+        drain.watch(attempt(1), new(pipe.outlet, None), Duration::ZERO);
+        assert_eq!(settled(&mut drain, attempt(1)), one(0, true));
+        drop(pipe.inlet);
+        let mut fds = [PollFd::new(drain.as_fd(), PollFlags::POLLIN)];
+        assert_eq!(poll(&mut fds, PollTimeout::from(PATIENCE_MS)), Ok(1), "nothing else would");
+        assert!(!drain.has_open_pipes());
+    }
+
+    #[test]
     fn a_pipe_without_output_keeps_its_name_until_it_is_released_and_leaves_no_file() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut drain = Drain::start(dir.path()).expect("a thread");
