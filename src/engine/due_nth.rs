@@ -1,9 +1,12 @@
 //! Owns: the due fires of a job with `--nth`: which run, and which are missed or passed over.
 //! Never: runs (see `misfire`).
 
+use std::collections::BTreeMap;
+
 use super::accounting::{ON_TIME_MAX, Pending, late_max};
 use super::nth::{NthFacts, NthFire, NthTrigger, coming_nth};
-use crate::domain::{Missed, Span, Timestamp};
+use super::snapshot::Due;
+use crate::domain::{JobId, Missed, Span, Timestamp, TriggerId};
 use crate::schedule::Schedule;
 
 /// The fires of a job up to now.
@@ -19,11 +22,57 @@ pub(super) struct NthAccounting {
     pub(super) passed: u32,
 }
 
+/// A job with `--nth`, and its triggers that are due: at least one, in the order in which they count.
+pub(super) struct NthJob<'a> {
+    facts: NthFacts,
+    due: Vec<&'a Due>,
+}
+
+/// Returns the jobs of these triggers, each of a job with `--nth`.
+pub(super) fn nth_jobs<'a>(due: impl Iterator<Item = &'a Due>) -> Vec<NthJob<'a>> {
+    let mut jobs: BTreeMap<JobId, NthJob<'a>> = BTreeMap::new();
+    for due in due {
+        let facts = due.nth.expect("its job has `--nth`");
+        jobs.entry(due.job).or_insert_with(|| NthJob { facts, due: Vec::new() }).due.push(due);
+    }
+    jobs.values_mut().for_each(|job| job.due.sort_by_key(|due| due.trigger));
+    jobs.into_values().collect()
+}
+
+impl<'a> NthJob<'a> {
+    /// Returns the first of its triggers, for what is the same of all.
+    pub(super) fn first(&self) -> &'a Due {
+        self.due[0]
+    }
+
+    /// Returns the fires of its triggers.
+    ///
+    /// # Errors
+    /// Returns why a schedule can no longer be read.
+    pub(super) fn fires(&self, now: Timestamp) -> Result<DueNth<'a>, String> {
+        let pending = |due: &&'a Due| {
+            let (schedule, zone) = due.schedule.as_ref().map_err(Clone::clone)?;
+            Ok(Pending::of(due, schedule, zone))
+        };
+        let pending = self.due.iter().map(pending).collect::<Result<_, String>>()?;
+        let triggers = self.due.iter().map(|due| due.trigger).collect();
+        Ok(DueNth { triggers, pending, facts: self.facts, now })
+    }
+
+    /// Returns a fire with its trigger. That of a boot was due with the boot.
+    pub(super) fn fire(&self, (index, at): NthFire) -> (&'a Due, Timestamp) {
+        let due = self.due[index];
+        let is_boot = matches!(due.schedule, Ok((Schedule::Reboot, _)));
+        (due, if is_boot { due.next_at } else { at })
+    }
+}
+
 /// The due triggers of a job, and how far its count is.
 pub(super) struct DueNth<'a> {
-    pub(super) pending: Vec<Pending<'a>>,
-    pub(super) facts: NthFacts,
-    pub(super) now: Timestamp,
+    triggers: Vec<TriggerId>,
+    pending: Vec<Pending<'a>>,
+    facts: NthFacts,
+    now: Timestamp,
 }
 
 impl DueNth<'_> {
@@ -41,8 +90,14 @@ impl DueNth<'_> {
             missed: (count > 0).then(|| (first(), count)),
             made_up,
             on_time,
-            passed: self.passed(now),
+            passed: self.passed(),
         }
+    }
+
+    /// Returns the next fire of each trigger.
+    pub(super) fn advanced(&self) -> impl Iterator<Item = (TriggerId, Option<Timestamp>)> {
+        let next = self.pending.iter().map(|pending| pending.next_after(self.now));
+        self.triggers.iter().copied().zip(next)
     }
 
     /// Returns the first fire up to now that is not passed over, and how many there are.
@@ -50,9 +105,9 @@ impl DueNth<'_> {
         Some((self.first()?, self.ran(self.now)))
     }
 
-    /// Returns how many fires are passed over at the end of all fires up to `at`.
-    pub(super) fn passed(&self, at: Timestamp) -> u32 {
-        u32::try_from(self.position(at) % u64::from(self.facts.nth)).expect("below `nth`")
+    /// Returns how many fires up to now are passed over since the last one that runs.
+    pub(super) fn passed(&self) -> u32 {
+        u32::try_from(self.position(self.now) % u64::from(self.facts.nth)).expect("below `nth`")
     }
 
     /// Returns how many fires up to `at` are not passed over.
@@ -138,7 +193,8 @@ mod tests {
             window: Window::default(),
         };
         let facts = NthFacts { nth: 3, passed };
-        let due = DueNth { pending: schedules.iter().map(pending).collect(), facts, now: at(now) };
+        let pending = schedules.iter().map(pending).collect();
+        let due = DueNth { triggers: Vec::new(), pending, facts, now: at(now) };
         let found = due.account(&Missed { mode, within: None, grace: Span::from_seconds(60) });
         let minute = |at: Timestamp| (at.as_seconds() - 1_772_323_200) / 60;
         let runs = found.made_up.iter().chain(&found.on_time).map(|(_, at)| minute(*at)).collect();

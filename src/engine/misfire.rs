@@ -1,12 +1,12 @@
 //! Owns: the runs of due fires, and which are skipped because their job still runs.
 //! Never: which fires run and which are missed (see `accounting`), slots, SQL, the clock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::accounting::{Accounting, Pending, account};
 use super::after::TimesFacts;
-use super::due_nth::DueNth;
-use super::nth::{NthFacts, NthFire};
+use super::due_nth::{NthJob, nth_jobs};
+use super::nth::NthFire;
 use super::plan::{Fate, NewRun, Plan};
 use super::snapshot::{Due, Unfinished};
 use crate::domain::{JobId, Outcome, Overlap, Policy, Timestamp};
@@ -43,60 +43,25 @@ pub(super) fn fire(now: Timestamp, due: &[Due]) -> Plan {
         let missed = accounting.missed.map(|(first, count)| ((due, first), count));
         place(missed, &of_due(&accounting.made_up), &of_due(&accounting.on_time), job, &mut plan);
     }
-    for (job, due) in due_nth(due) {
-        match fire_nth(now, &due, &mut plan) {
-            Ok(()) => {}
-            Err(reason) => plan.broken.push((job, reason)),
+    for job in nth_jobs(due.iter().filter(|due| due.nth.is_some())) {
+        if let Err(reason) = fire_nth(now, &job, &mut plan) {
+            plan.broken.push((job.first().job, reason));
         }
     }
     plan
 }
 
-/// Returns the due triggers of each job with `--nth`, in the order in which they count.
-pub(super) fn due_nth(due: &[Due]) -> BTreeMap<JobId, Vec<&Due>> {
-    let mut jobs: BTreeMap<JobId, Vec<&Due>> = BTreeMap::new();
-    for due in due.iter().filter(|due| due.nth.is_some()) {
-        jobs.entry(due.job).or_default().push(due);
-    }
-    jobs.values_mut().for_each(|due| due.sort_by_key(|due| due.trigger));
-    jobs
-}
-
-/// Returns the fires of these triggers of one job with `--nth`.
-///
-/// # Errors
-/// Returns why a schedule can no longer be read.
-pub(super) fn pending_nth<'a>(now: Timestamp, due: &[&'a Due]) -> Result<DueNth<'a>, String> {
-    let pending = |due: &&'a Due| {
-        let (schedule, zone) = due.schedule.as_ref().map_err(Clone::clone)?;
-        Ok(Pending::of(due, schedule, zone))
-    };
-    let facts = due.iter().find_map(|due| due.nth).unwrap_or(NthFacts { nth: 1, passed: 0 });
-    Ok(DueNth { pending: due.iter().map(pending).collect::<Result<_, String>>()?, facts, now })
-}
-
-/// Plans the runs of the due triggers of one job with `--nth`.
-fn fire_nth(now: Timestamp, due: &[&Due], plan: &mut Plan) -> Result<(), String> {
-    let Some(first) = due.first() else { return Ok(()) };
-    let fires = pending_nth(now, due)?;
-    let found = fires.account(&first.policy.missed);
-    for (due, pending) in due.iter().zip(&fires.pending) {
-        plan.advanced.push((due.trigger, pending.next_after(now)));
-    }
-    plan.passed.push((first.job, found.passed));
-    let of_due = |fire: &NthFire| fire_of(due, *fire);
-    let missed = found.missed.map(|(first, count)| (fire_of(due, first), count));
-    let (made_up, on_time): (Vec<_>, Vec<_>) =
-        (found.made_up.iter().map(of_due).collect(), found.on_time.iter().map(of_due).collect());
-    place(missed, &made_up, &on_time, &mut Overlapping::new(first), plan);
+/// Plans the runs of a job with `--nth`.
+fn fire_nth(now: Timestamp, job: &NthJob<'_>, plan: &mut Plan) -> Result<(), String> {
+    let fires = job.fires(now)?;
+    let found = fires.account(&job.first().policy.missed);
+    plan.advanced.extend(fires.advanced());
+    plan.passed.push((job.first().job, found.passed));
+    let of_due = |fires: &[NthFire]| fires.iter().map(|fire| job.fire(*fire)).collect::<Vec<_>>();
+    let missed = found.missed.map(|(first, count)| (job.fire(first), count));
+    let mut overlapping = Overlapping::new(job.first());
+    place(missed, &of_due(&found.made_up), &of_due(&found.on_time), &mut overlapping, plan);
     Ok(())
-}
-
-/// Returns a fire with its trigger. That of a boot was due with the boot.
-pub(super) fn fire_of<'a>(due: &[&'a Due], (index, at): NthFire) -> (&'a Due, Timestamp) {
-    let due = due[index];
-    let is_boot = matches!(due.schedule, Ok((Schedule::Reboot, _)));
-    (due, if is_boot { due.next_at } else { at })
 }
 
 /// Plans the runs of fires of one job, each with its trigger.

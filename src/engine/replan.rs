@@ -2,8 +2,8 @@
 //! Never: late fires (see `misfire`).
 
 use super::accounting::Pending;
+use super::due_nth::nth_jobs;
 use super::fires::{Planned, first_free_fire, just_before};
-use super::misfire::{due_nth, fire_of, pending_nth};
 use super::plan::{Fate, NewRun, Plan};
 use super::snapshot::Due;
 use crate::domain::{FireId, Outcome, Span, Timestamp, Window};
@@ -28,12 +28,13 @@ pub fn resume(now: Timestamp, due: &[Due]) -> Result<Plan, String> {
             plan.new_runs.push(swallowed((due, due.next_at), pending.count(now)));
         }
     }
-    for (job, mut due) in due_nth(due) {
-        due.retain(|due| due.schedule.as_ref().is_ok_and(|(schedule, _)| !stays_due(schedule)));
-        let fires = pending_nth(now, &due)?;
-        let skipped = fires.swallowed().map(|(first, count)| swallowed(fire_of(&due, first), count));
-        plan.new_runs.extend(skipped);
-        plan.passed.push((job, fires.passed(now)));
+    let counted = due.iter().filter(|due| {
+        due.nth.is_some() && due.schedule.as_ref().is_ok_and(|(schedule, _)| !stays_due(schedule))
+    });
+    for job in nth_jobs(counted) {
+        let fires = job.fires(now)?;
+        plan.new_runs.extend(fires.swallowed().map(|(first, count)| swallowed(job.fire(first), count)));
+        plan.passed.push((job.first().job, fires.passed()));
     }
     Ok(plan)
 }

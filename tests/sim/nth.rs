@@ -210,3 +210,21 @@ fn another_number_or_trigger_begins_the_count_anew() {
         FirstFire { spec: TriggerSpec::At { at, delay: Span::ZERO }, next_at: Some(at), boot_id: None };
     assert_eq!(set(&mut world, 4, Some(&[other])), 0);
 }
+
+#[test]
+fn a_pause_in_which_only_a_single_time_came_leaves_the_count_as_it_is() {
+    let mut world = promises::world();
+    world.scripts.extend(vec![Script::lasting(1); 5]);
+    let at = world.now() + Span::from_micros(90 * MINUTE);
+    let mut wish = Wish { when: vec![When::Every(3_600), When::At(at)], ..Wish::at_once() };
+    wish.job.nth = Some(3);
+    let job = world.add(&wish);
+    world.advance(70 * MINUTE);
+    world.pause(job);
+    world.advance(30 * MINUTE);
+    world.resume(job);
+    world.advance(HOUR);
+    // 60, 90 (found at 100), 120
+    assert_eq!(log(&world, job), [(120, 1, SUCCESS)]);
+    finish(&mut world);
+}
