@@ -104,15 +104,16 @@ fn fire_id(job: JobId, number: Option<i64>, array: Option<ArrayId>) -> FireId {
     }
 }
 
-/// Returns the query for the first fire of a job by time, in an order. The runs of an array are not fires.
+/// Returns the query for the first fire of a job by time, in an order. The runs of an array are not fires. Of
+/// fires at one instant, one that was skipped beside another is not meant.
 fn fires_in_order(condition: &str, order: &str) -> String {
     format!(
         "SELECT number, array, outcome FROM (
-            SELECT number, NULL AS array, outcome, scheduled_at AS at, number AS place FROM run
+            SELECT number, NULL AS array, outcome, scheduled_at AS at, 2 * id AS place FROM run
             WHERE job_id = ?1 AND {condition} AND array_id IS NULL AND trigger <> 'callback'
-            UNION ALL SELECT NULL, id, outcome, scheduled_at, id FROM array
+            UNION ALL SELECT NULL, id, outcome, scheduled_at, 2 * place + 1 FROM array
             WHERE job_id = ?1 AND {condition})
-         ORDER BY at {order}, place {order} LIMIT 1"
+         ORDER BY at {order}, outcome IS 'skipped', place {order}, array {order} LIMIT 1"
     )
 }
 

@@ -326,8 +326,11 @@ impl World {
         daemon.pacer.failed(&clock);
         let refused = daemon.adding.drain(..).filter(|adding| !adding.has_hung_up);
         self.answered.extend(refused.map(|adding| (adding.request.id, None)));
-        for stop in uncommitted_stops(&mut self.store) {
-            self.send(stop);
+        // Without a keeper there is nobody to pass them to.
+        if self.keeper.is_some() {
+            for stop in uncommitted_stops(&mut self.store) {
+                self.send(stop);
+            }
         }
     }
 

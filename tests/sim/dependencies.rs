@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use taskq::domain::{After, AfterCondition, Dependency, End, JobId, JobKey, Outcome, Timestamp};
+use taskq::domain::{
+    After, AfterCondition, Array, Dependency, End, Indices, JobId, JobKey, Outcome, Timestamp,
+};
 
 use crate::chance::finish;
 use crate::clients::{When, Wish};
@@ -33,7 +35,8 @@ pub struct Fire {
     /// It is the first of its job.
     is_first: bool,
     scheduled_at: Timestamp,
-    place: i64,
+    /// Its place among the fires of all jobs, in the order in which they were made.
+    place: (i64, i64),
     outcome: Option<Outcome>,
     awaits: i64,
 }
@@ -46,7 +49,7 @@ impl Fire {
             is_of_trigger: row.trigger.is_some(),
             is_first: row.number == 1,
             scheduled_at: row.scheduled_at,
-            place: row.number,
+            place: (2 * row.id, 0),
             outcome: row.outcome,
             awaits: row.awaits,
         }
@@ -59,7 +62,7 @@ impl Fire {
             is_of_trigger: array.trigger.is_some(),
             is_first,
             scheduled_at: array.scheduled_at,
-            place: array.id,
+            place: (2 * array.place + 1, array.id),
             outcome: array.outcome,
             awaits: array.awaits,
         }
@@ -174,8 +177,10 @@ impl Dependencies {
             let JobKey::Id(JobId(on)) = dependency.on else { panic!("only ids are used") };
             let of_job = || fires.iter().filter(|other| other.job == on);
             let by_then = of_job().filter(|other| other.scheduled_at <= fire.scheduled_at);
-            let latest = by_then.max_by_key(|other| (other.scheduled_at, other.place));
-            let meant = latest.or_else(|| of_job().min_by_key(|other| (other.scheduled_at, other.place)));
+            let runs = |other: &Fire| other.outcome != Some(Outcome::Skipped);
+            let latest = by_then.max_by_key(|other| (other.scheduled_at, runs(other), other.place));
+            let first = || of_job().min_by_key(|other| (other.scheduled_at, !runs(other), other.place));
+            let meant = latest.or_else(first);
             match meant.map(|meant| (meant, meant.outcome)) {
                 None if jobs.contains(&on) && !done.contains(&on) => open += 1,
                 None => never += 1,
@@ -241,4 +246,29 @@ fn two_nightly_jobs_pair_up_whichever_is_due_first_and_however_late() {
             (Some(Outcome::Success), after("1.3"))
         ]
     );
+}
+
+#[test]
+fn of_two_fires_at_one_instant_the_one_that_was_not_skipped_is_waited_for() {
+    for array in [None, Some(Array { indices: Indices::new(1, 2, 1).expect("two"), at_once: None })] {
+        let mut world = World::new(1, "2026-06-01T00:00:00Z", Trace::default());
+        world.start_daemon();
+        world.scripts.extend(vec![Script::lasting(60); 5]);
+        let mut wish = Wish { when: vec![When::Every(3_600), When::Every(3_600)], ..Wish::at_once() };
+        wish.job.array = array;
+        let first = world.add(&wish);
+        let mut wish = Wish::when(When::Every(3_600));
+        let on = Dependency {
+            on: JobKey::Id(JobId(first)),
+            condition: AfterCondition::Success,
+            gives_stdin: false,
+        };
+        wish.job.after = After { dependencies: vec![on], any: false };
+        let second = world.add(&wish);
+        world.advance(HOUR + HOUR / 2);
+        let of = |job: i64| world.audit.rows.values().filter(move |row| row.job == job);
+        assert!(of(first).any(|row| row.outcome == Some(Outcome::Skipped)));
+        assert_eq!(of(second).map(|row| row.outcome).collect::<Vec<_>>(), [Some(Outcome::Success)]);
+        finish(&mut world);
+    }
 }
