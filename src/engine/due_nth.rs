@@ -1,13 +1,32 @@
-//! Owns: the due fires of a job with `--nth`: which run, and which are missed or passed over.
+//! Owns: the fires of a job with `--nth`: which come and run, and which due ones are missed or passed over.
 //! Never: runs (see `misfire`).
 
 use std::collections::BTreeMap;
 
 use super::accounting::{ON_TIME_MAX, Pending, late_max};
-use super::nth::{NthFacts, NthFire, NthTrigger, coming_nth};
+use super::nth::NthFacts;
 use super::snapshot::Due;
-use crate::domain::{JobId, Missed, Span, Timestamp, TriggerId};
+use crate::domain::{JobId, Missed, Span, Timestamp, TriggerId, Window};
 use crate::schedule::Schedule;
+
+/// A fire: its trigger, as an index, and its instant.
+pub type NthFire = (usize, Timestamp);
+
+/// Returns the fires of these triggers that are not passed over, in their order. Of fires at one instant, the
+/// one of the first trigger counts first.
+pub fn coming_nth(triggers: &[Pending<'_>], mut facts: NthFacts) -> impl Iterator<Item = NthFire> {
+    let mut next: Vec<Option<Timestamp>> = triggers.iter().map(|trigger| Some(trigger.next_at)).collect();
+    std::iter::from_fn(move || {
+        loop {
+            let coming = next.iter().enumerate().filter_map(|(index, at)| Some((index, (*at)?)));
+            let (index, at) = coming.min_by_key(|(index, at)| (*at, *index))?;
+            next[index] = triggers[index].next_after(at);
+            if facts.counts_fire() {
+                return Some((index, at));
+            }
+        }
+    })
+}
 
 /// The fires of a job up to now.
 #[derive(Debug)]
@@ -45,14 +64,18 @@ impl<'a> NthJob<'a> {
         self.due[0]
     }
 
-    /// Returns the fires of its triggers.
+    /// Returns the fires of its triggers. That of a boot has no instant of its own: it comes now.
     ///
     /// # Errors
     /// Returns why a schedule can no longer be read.
     pub(super) fn fires(&self, now: Timestamp) -> Result<DueNth<'a>, String> {
         let pending = |due: &&'a Due| {
             let (schedule, zone) = due.schedule.as_ref().map_err(Clone::clone)?;
-            Ok(Pending::of(due, schedule, zone))
+            let pending = Pending::of(due, schedule, zone);
+            Ok(match schedule {
+                Schedule::Reboot => Pending { next_at: now, window: Window::default(), ..pending },
+                _ => pending,
+            })
         };
         let pending = self.due.iter().map(pending).collect::<Result<_, String>>()?;
         let triggers = self.due.iter().map(|due| due.trigger).collect();
@@ -117,26 +140,11 @@ impl DueNth<'_> {
 
     /// Returns the place of the last fire up to `at` in the count. Those at a multiple of `nth` run.
     fn position(&self, at: Timestamp) -> u64 {
-        u64::from(self.facts.passed) + self.pending.iter().map(|pending| self.count(pending, at)).sum::<u64>()
-    }
-
-    /// The fire of a boot has no instant of its own: it comes now.
-    fn count(&self, pending: &Pending<'_>, at: Timestamp) -> u64 {
-        match pending.schedule {
-            Schedule::Reboot => u64::from(at >= self.now),
-            _ => pending.count(at),
-        }
+        u64::from(self.facts.passed) + self.pending.iter().map(|pending| pending.count(at)).sum::<u64>()
     }
 
     fn first(&self) -> Option<NthFire> {
-        let triggers = self.pending.iter().map(|pending| NthTrigger {
-            schedule: pending.schedule,
-            zone: pending.zone,
-            next_at: if *pending.schedule == Schedule::Reboot { self.now } else { pending.next_at },
-            window: pending.window,
-            taken: pending.taken,
-        });
-        coming_nth(triggers.collect(), self.facts).next().filter(|(_, at)| *at <= self.now)
+        coming_nth(&self.pending, self.facts).next().filter(|(_, at)| *at <= self.now)
     }
 
     /// Returns the last `n` fires from `first` to `last`, both included, that are not passed over, ascending.
@@ -144,12 +152,7 @@ impl DueNth<'_> {
         let nth = self.facts.nth as usize;
         let mut fires: Vec<NthFire> = Vec::new();
         for (index, pending) in self.pending.iter().enumerate() {
-            let of_trigger = match pending.schedule {
-                Schedule::Reboot => {
-                    Some(self.now).filter(|at| (first..=last).contains(at)).into_iter().collect()
-                }
-                _ => pending.latest(first.max(pending.next_at), last, n * nth),
-            };
+            let of_trigger = pending.latest(first.max(pending.next_at), last, n * nth);
             fires.extend(of_trigger.into_iter().map(|at| (index, at)));
         }
         fires.sort_unstable_by_key(|(index, at)| (*at, *index));

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 
 use super::accounting::{Accounting, Pending, account};
 use super::after::TimesFacts;
-use super::due_nth::{NthJob, nth_jobs};
-use super::nth::NthFire;
+use super::due_nth::{NthFire, NthJob, nth_jobs};
 use super::plan::{Fate, NewRun, Plan};
 use super::snapshot::{Due, Unfinished};
 use crate::domain::{JobId, Outcome, Overlap, Policy, Timestamp};

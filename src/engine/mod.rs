@@ -24,9 +24,10 @@ pub use after::{Effect, EndFacts, RunFacts, RunPart, TimesFacts, after_end};
 pub use arrays::ArrayFacts;
 pub use callbacks::CallbackFacts;
 pub use dependencies::{Awaited, AwaitedFire, AwaitingFire};
+pub use due_nth::{NthFire, coming_nth};
 pub use fires::{Compiled, Planned, first_fire, first_free_fire};
 pub use mails::{OpenMail, pick_mails};
-pub use nth::{NthFacts, NthFire, NthTrigger, coming_nth};
+pub use nth::NthFacts;
 pub use plan::{Claim, Fate, NewRun, Plan};
 pub use recover::{ClaimedFor, Recovery, recover};
 pub use replan::{

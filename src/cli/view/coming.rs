@@ -3,7 +3,7 @@
 
 use crate::cli::zone::system_zone;
 use crate::domain::{Timestamp, TriggerSpec};
-use crate::engine::{NthFacts, NthTrigger, coming_nth};
+use crate::engine::{NthFacts, Pending, coming_nth};
 use crate::store::{JobView, TriggerView, schedule_of};
 
 /// Returns the next fire of a job that `--nth` does not pass over, and its trigger. A paused job has none.
@@ -31,13 +31,13 @@ fn next_nth<'a>(
         .iter()
         .map(|(trigger, _)| schedule_of(&trigger.spec, &system_zone).ok())
         .collect::<Option<_>>()?;
-    let triggers = coming.iter().zip(&compiled).map(|((_, next_at), (schedule, zone))| NthTrigger {
+    let pending = coming.iter().zip(&compiled).map(|((_, next_at), (schedule, zone))| Pending {
         schedule,
         zone,
         next_at: *next_at,
         window: job.definition.window(),
         taken: &[],
     });
-    let (index, at) = coming_nth(triggers.collect(), facts).next()?;
+    let (index, at) = coming_nth(&pending.collect::<Vec<_>>(), facts).next()?;
     Some((at, &coming[index].0.spec))
 }
