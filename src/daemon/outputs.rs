@@ -130,13 +130,17 @@ mod tests {
         assert_eq!(excerpt(4), Excerpt { head: b"01".to_vec(), left_out: 6, tail: b"89".to_vec() });
     }
 
+    fn write(dir: &Path, attempt: Attempt, (stdout, stderr): (usize, usize)) {
+        fs::write(output_path(dir, attempt.stdout()), vec![b'o'; stdout]).expect("ours");
+        fs::write(output_path(dir, attempt.stderr()), vec![b'e'; stderr]).expect("ours");
+    }
+
     #[test]
     fn of_two_outputs_each_has_half_of_the_room_and_what_the_other_leaves() {
         let dir = tempfile::tempdir().expect("a directory");
         let attempt = Attempt::of_run(RunId { job: JobId(1), number: 1 }, 1);
         let left_out = |stdout: usize, stderr: usize| {
-            fs::write(output_path(dir.path(), attempt.stdout()), vec![b'o'; stdout]).expect("ours");
-            fs::write(output_path(dir.path(), attempt.stderr()), vec![b'e'; stderr]).expect("ours");
+            write(dir.path(), attempt, (stdout, stderr));
             let excerpts = Excerpts::of_files(dir.path(), attempt, 100);
             (excerpts.stdout.left_out, excerpts.stderr.left_out)
         };
@@ -151,8 +155,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let attempt = Attempt::of_run(RunId { job: JobId(1), number: 1 }, 1);
         let found = |stdout: usize, stderr: usize| {
-            fs::write(output_path(dir.path(), attempt.stdout()), vec![b'o'; stdout]).expect("ours");
-            fs::write(output_path(dir.path(), attempt.stderr()), vec![b'e'; stderr]).expect("ours");
+            write(dir.path(), attempt, (stdout, stderr));
             let ended = Ended::without_process(attempt, End::Exited(0), Timestamp::from_seconds(0));
             let output = ended_output(dir.path(), &Ended { output_bytes: stdout as u64, ..ended }, true);
             (output.stderr_bytes, output.stored.map(|stored| stored.stderr.map(|bytes| bytes.data.len())))

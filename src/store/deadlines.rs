@@ -4,7 +4,7 @@
 use rusqlite::params;
 
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{ArrayId, FireId, JobId, NewJob, Outcome, RunId, Timestamp};
+use crate::domain::{FireId, JobId, NewJob, Outcome, RunId, Timestamp};
 use crate::engine::DeadlineFacts;
 
 /// Why a run ends that has not begun in time.
@@ -71,12 +71,10 @@ impl Writer<'_> {
     pub(super) fn miss(&self, fire: FireId, now: Timestamp) -> StoreResult<()> {
         match fire {
             FireId::Run(run) => self.finish(run, Outcome::Missed, Some(CAUSE), now),
-            FireId::Array { array, .. } => self.miss_indices(array, now),
+            FireId::Array { array, .. } => {
+                self.drop_indices(array, (0, u32::MAX), (Outcome::Missed, Some(CAUSE)), now).map(drop)
+            }
         }
-    }
-
-    fn miss_indices(&self, array: ArrayId, now: Timestamp) -> StoreResult<()> {
-        self.drop_indices(array, (0, u32::MAX), (Outcome::Missed, Some(CAUSE)), now).map(|_| ())
     }
 
     /// Sets the time by which a fire must have started.

@@ -367,6 +367,14 @@ impl Reader<'_> {
         attempts.extend(view.present_attempt());
         Ok(attempts)
     }
+
+    /// Returns one attempt of a run, if it has started or ended. `view`: the run.
+    pub fn attempt(&self, view: &RunView, number: u32) -> StoreResult<Option<AttemptView>> {
+        if number == view.attempt {
+            return Ok(view.present_attempt());
+        }
+        Ok(self.attempts(view)?.into_iter().find(|attempt| attempt.number == number))
+    }
 }
 
 /// Returns the condition for one of these outcomes, with a parameter for each.

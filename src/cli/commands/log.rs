@@ -190,8 +190,7 @@ struct Seen {
 fn look(reader: &Reader<'_>, run: RunId, wanted: Option<u32>, style: &Style) -> Result<Seen, Failure> {
     let view = reader.run(run)?;
     let number = view.as_ref().map_or(Ok(1), |view| attempt_of(view, wanted))?;
-    let attempts = view.as_ref().map_or(Ok(Vec::new()), |view| reader.attempts(view))?;
-    let attempt = attempts.into_iter().find(|attempt| attempt.number == number);
+    let attempt = view.as_ref().map_or(Ok(None), |view| reader.attempt(view, number))?;
     let kept = Kept::read(reader, run, number, style.outputs.answer(), style.zone.is_some())?;
     Ok(Seen { view, number, attempt, kept })
 }

@@ -79,8 +79,7 @@ impl Kept {
         if !with_times {
             return Ok(Self { data, ..Self::default() });
         }
-        let attempts = reader.run(run)?.map_or(Ok(Vec::new()), |view| reader.attempts(&view))?;
-        let attempt = attempts.iter().find(|attempt| attempt.number == number);
+        let attempt = reader.run(run)?.map_or(Ok(None), |view| reader.attempt(&view, number))?;
         let started_at = attempt.and_then(|attempt| attempt.started_at);
         Ok(Self { data, times: reader.output_times(run, number, kind)?, started_at })
     }
@@ -256,7 +255,7 @@ struct Seen {
 fn look(reader: &Reader<'_>, run: RunId, number: Option<u32>, style: &Style) -> StoreResult<Option<Seen>> {
     let Some(view) = reader.run(run)? else { return Ok(None) };
     let number = number.unwrap_or_else(|| view.last_begun());
-    let attempt = reader.attempts(&view)?.into_iter().find(|attempt| attempt.number == number);
+    let attempt = reader.attempt(&view, number)?;
     let mut kinds = vec![style.outputs.answer()];
     // It is known from the claim on.
     let is_split = attempt.as_ref().map_or(view.is_split, |attempt| attempt.is_split);
