@@ -28,6 +28,9 @@ _taskq() {
             taskq,daemon)
                 cmd="taskq__subcmd__daemon"
                 ;;
+            taskq,emit)
+                cmd="taskq__subcmd__emit"
+                ;;
             taskq,events)
                 cmd="taskq__subcmd__events"
                 ;;
@@ -107,7 +110,7 @@ _taskq() {
 
     case "${cmd}" in
         taskq)
-            opts="-h -V --dir --color --help --version add list ls show runs log next events run retry cancel signal set rename remove prune pause resume wait status queue crontab import export daemon"
+            opts="-h -V --dir --color --help --version add list ls show runs log next events run retry cancel signal set emit rename remove prune pause resume wait status queue crontab import export daemon"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -132,7 +135,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__add)
-            opts="-c -q -h --dir --color --at --cron --every --after-end --start --until --nth --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --name --tag --queue --priority --hold --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --split-output --mail --on-success --on-failure --on-finish --from --replace --quiet --json --help"
+            opts="-c -q -h --dir --color --at --cron --every --after-end --on --all-of --start --until --nth --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --name --tag --queue --priority --hold --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --split-output --mail --on-success --on-failure --on-finish --from --replace --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -158,6 +161,10 @@ _taskq() {
                     return 0
                     ;;
                 --every)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -445,6 +452,39 @@ _taskq() {
                     ;;
                 --slots)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        taskq__subcmd__emit)
+            opts="-h --dir --color --by --data --quiet --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --by)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=($(compgen -W "-" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1028,7 +1068,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__set)
-            opts="-c -h --dir --color --unset --first --at --cron --every --after-end --start --until --nth --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --split-output --mail --on-success --on-failure --on-finish --json --name --hold --help"
+            opts="-c -h --dir --color --unset --first --reset-counter --at --cron --every --after-end --on --all-of --start --until --nth --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --split-output --mail --on-success --on-failure --on-finish --json --name --hold --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1046,7 +1086,7 @@ _taskq() {
                     return 0
                     ;;
                 --unset)
-                    COMPREPLY=($(compgen -W "after any array each env-file grace jitter kill-after log-limit mail missed on-failure on-finish on-success nice nth overlap priority queue retries retry-delay retry-on split-output start-by stdin stdin-from tag timeout times until" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "after all-of any array each env-file grace jitter kill-after log-limit mail missed on-failure on-finish on-success nice nth overlap priority queue retries retry-delay retry-on split-output start-by stdin stdin-from tag timeout times until" -- "${cur}"))
                     return 0
                     ;;
                 --at)
@@ -1058,6 +1098,10 @@ _taskq() {
                     return 0
                     ;;
                 --every)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -43,6 +43,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "retry" -d 'Run finished
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "cancel" -d 'Cancel jobs or runs'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "signal" -d 'Send a signal to running runs'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "set" -d 'Change the options of a job'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "emit" -d 'Send an event to the jobs that listen to it'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "rename" -d 'Give a job another name'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "remove" -d 'Remove jobs with their history'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "prune" -d 'Forget old runs'
@@ -62,6 +63,7 @@ never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l at -d 'Run once, at TIME (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l cron -d 'Run when the cron expression matches (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l every -d 'Run every SPAN, counted from now (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l on -d 'Run at an event (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l start -d 'No fire before TIME; --every counts from it' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l until -d 'No fire at or after TIME; default: no end' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l nth -d 'Run at every N-th fire of the triggers only' -r
@@ -103,6 +105,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l on-failure -d 'Run S
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l on-finish -d 'Run SCRIPT after a run, however it ended' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l from -d 'Add many jobs: a JSON object a line; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l after-end -d '--every counts from the end of the last run'
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l all-of -d 'Run when each --on has fired since the last run'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l clean-env -d 'Start with cron\'s bare environment'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l hold -d 'Add it paused; `taskq resume` starts it'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l any -d 'Of several --after, one is enough'
@@ -247,6 +250,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l color -d 'Colour the
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l unset -d 'Return OPTION to its default (can be repeated)' -r -f -a "after\t''
+all-of\t''
 any\t''
 array\t''
 each\t''
@@ -279,6 +283,7 @@ until\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l at -d 'Run once, at TIME (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l cron -d 'Run when the cron expression matches (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l every -d 'Run every SPAN, counted from now (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l on -d 'Run at an event (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l start -d 'No fire before TIME; --every counts from it' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l until -d 'No fire at or after TIME; default: no end' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l nth -d 'Run at every N-th fire of the triggers only' -r
@@ -319,13 +324,24 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l on-failure -d 'Run S
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l on-finish -d 'Run SCRIPT after a run, however it ended' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l name -d 'Give it a name, for use in place of its id' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l first -d 'Put its waiting runs in front of their queue'
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l reset-counter -d 'Begin the counts of its event triggers anew'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l after-end -d '--every counts from the end of the last run'
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l all-of -d 'Run when each --on has fired since the last run'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l clean-env -d 'Start with cron\'s bare environment'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l any -d 'Of several --after, one is enough'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l split-output -d 'Keep standard output and standard error apart'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l hold -d 'Add it paused; `taskq resume` starts it'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand emit" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand emit" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand emit" -l by -d 'Send N events at once; default: 1' -r
+complete -c taskq -n "__fish_taskq_using_subcommand emit" -l data -d 'Read its data from standard input' -r -f -a "-\t''"
+complete -c taskq -n "__fish_taskq_using_subcommand emit" -l quiet -d 'Exit with 0 also if no job listens to it'
+complete -c taskq -n "__fish_taskq_using_subcommand emit" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand emit" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand rename" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand rename" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'

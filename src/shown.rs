@@ -7,7 +7,7 @@ use std::fmt::Write;
 use nix::sys::signal::Signal;
 use unicode_width::UnicodeWidthStr;
 
-use crate::domain::{CommandLine, EndNote, Span};
+use crate::domain::{CommandLine, End, EndNote, Span};
 
 /// Returns the text with escapes for all characters that could move the cursor, ring, hide or reorder text.
 pub fn escaped(text: &str) -> Cow<'_, str> {
@@ -74,6 +74,17 @@ pub fn end(end: &EndNote) -> String {
     let cause = end.cause.as_ref().map_or_else(String::new, |cause| format!(", {cause}"));
     let took = end.took.map_or_else(String::new, |took| format!(", took {}", span(took)));
     format!("{}{status}{cause}{took}", end.outcome)
+}
+
+/// Returns how a process ended: `exited with status 3`.
+pub fn process_end(end: &End) -> String {
+    match end {
+        End::Exited(status) => format!("exited with status {status}"),
+        End::Signaled(signal) => format!("was ended by {}", signal_name(*signal)),
+        End::SpawnFailed { cause, .. } => format!("was not started: {cause}"),
+        End::NotStarted => "was not started".to_owned(),
+        End::Lost => "is gone".to_owned(),
+    }
 }
 
 /// Returns a size, rounded down: `900`, `4.2K`, `17M`.

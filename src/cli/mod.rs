@@ -27,8 +27,9 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
-    add, cancel, crontab, daemon, events, export, help, import as import_command, keeper, list, log, next,
-    pause, prune, queue, remove, rename, resume, retry, run, runs, set, show, signal, status, version, wait,
+    add, cancel, crontab, daemon, emit, events, export, help, import as import_command, keeper, list, log,
+    next, pause, prune, queue, remove, rename, resume, retry, run, runs, set, show, signal, status, version,
+    wait,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -131,6 +132,8 @@ pub enum Command {
     Signal(signal::SignalArgs),
     /// Change the options of a job
     Set(Box<set::SetArgs>),
+    /// Send an event to the jobs that listen to it
+    Emit(emit::EmitArgs),
     /// Give a job another name
     Rename(rename::RenameArgs),
     /// Remove jobs with their history
@@ -200,6 +203,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Cancel(args) => cancel::run(context, &args),
         Command::Signal(args) => signal::run(context, &args),
         Command::Set(args) => set::run(context, *args),
+        Command::Emit(args) => emit::run(context, &args),
         Command::Rename(args) => rename::run(context, &args),
         Command::Remove(args) => remove::run(context, &args),
         Command::Prune(args) => prune::run(context, &args),

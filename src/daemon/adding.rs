@@ -16,12 +16,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
 use super::dependencies::refused_new;
+use super::job_triggers::{Listening, refused_triggers};
 use super::lock::open_store;
 use super::names::{NameClash, free_name};
 use super::poke::Poke;
 use super::random_id;
 use super::sockets::{self, NamedSocket};
-use crate::domain::{JobId, JobName, NewJob, QueueName, Timestamp};
+use crate::domain::{JobId, JobName, NewJob, QueueName, Timestamp, TriggerSpec};
 use crate::engine::after_end;
 use crate::error::{Error, Result};
 use crate::keeper::wire::{FrameReader, encode};
@@ -107,6 +108,16 @@ pub(super) fn add_requested(
     if !request.job.after.dependencies.is_empty()
         && let Some(refused) = refused_new(writer, &request.job, &what)?
     {
+        return Ok(Err(refused));
+    }
+    let listening = Listening {
+        what: &what,
+        job: None,
+        name: request.job.name.as_ref(),
+        has_times: request.job.times.is_some(),
+    };
+    let specs: Vec<&TriggerSpec> = request.triggers.iter().map(|trigger| &trigger.spec).collect();
+    if let Some(refused) = refused_triggers(writer, &listening, &specs)? {
         return Ok(Err(refused));
     }
     add_job(writer, &request.job, &request.triggers, &adding)

@@ -4,10 +4,10 @@
 
 use log::info;
 
-use crate::domain::{End, JobId, Span, Timestamp, Window};
+use crate::domain::{End, EventSource, JobId, Span, Timestamp, Window};
 use crate::engine::{
     AttemptFacts, Plan, after_end, after_step_back, conclude, deadlines_after_step_back, follow_window,
-    follow_zone, resume, retry_after_step_back,
+    follow_zone, resume, retry_after_step_back, run_timers_after_step_back,
 };
 use crate::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
 use crate::schedule::Zone;
@@ -15,6 +15,7 @@ use crate::store::{
     Act, Applied, AttemptEnd, ClaimedRun, EndedOutput, MetaKey, PlannedAre, Store, StoreError, StoreResult,
     Writer,
 };
+use crate::watch::first_marks;
 
 /// A larger backward step of the clock means that the old time was wrong: fires are planned again. A smaller
 /// one is a correction: the plan stays (cron(8)'s rule).
@@ -102,7 +103,9 @@ fn notice_boot(
         }
         writer.follow_up(after_end, now)?;
     }
-    writer.fire_reboots(boot_id, now)
+    writer.fire_reboots(boot_id, now)?;
+    writer.tell_daemon_start(boot_id, now)?;
+    writer.follow_up(after_end, now)
 }
 
 /// Records the end of an attempt that went down with the machine.
@@ -140,14 +143,32 @@ fn notice_zone(writer: &Writer<'_>, fingerprint: &str, zone: &Zone, now: Timesta
     Ok(true)
 }
 
-/// Plans recurring fires, retries and the latest times of starts again on a clock that was set back far.
+/// Plans recurring fires, retries, the latest times of starts, and looks at runs again on a clock that was
+/// set back far.
 fn notice_step_back(writer: &Writer<'_>, system_zone: &Zone, now: Timestamp) -> StoreResult<()> {
     let fires = after_step_back(now, &writer.planned(PlannedAre::Recurring, now, system_zone)?);
     apply_new_fires(writer, &fires, now)?;
     let retries = retry_after_step_back(now, &writer.retrying_runs()?);
     writer.apply(&retries, None, now, &mut Applied::default())?;
+    writer.timeouts_after_step_back(now)?;
     let deadlines = deadlines_after_step_back(now, &writer.deadlines()?);
-    writer.apply(&deadlines, None, now, &mut Applied::default())
+    writer.apply(&deadlines, None, now, &mut Applied::default())?;
+    let looks = run_timers_after_step_back(now, &writer.run_timers()?);
+    writer.apply(&looks, None, now, &mut Applied::default())
+}
+
+/// Remembers the files of a job that resumes as they are now, so that what happens from now on counts, also
+/// before the daemon looks.
+fn mark_paths(writer: &Writer<'_>, job: JobId) -> StoreResult<()> {
+    for trigger in writer.triggers(job)? {
+        let Some(EventSource::Path(source)) = trigger.spec.event().map(|event| &event.source) else {
+            continue;
+        };
+        if let Some(marks) = first_marks(source).filter(|_| trigger.listener.is_some()) {
+            writer.set_first_marks(trigger.id, &marks)?;
+        }
+    }
+    Ok(())
 }
 
 /// Plans the coming fires of a job again whose window was `old` before. Due fires stay due.
@@ -186,6 +207,9 @@ pub fn resume_job(
     if !writer.resume_job(job)? {
         return Ok(Ok(false));
     }
+    mark_paths(writer, job)?;
+    writer.rearm_silences(job, now)?;
+    writer.release_gathered(job, now)?;
     match resume(now, &writer.due_of_job(job, now, system_zone)?) {
         Ok(plan) => writer.apply(&plan, None, now, &mut Applied::default()).map(|()| Ok(true)),
         Err(cause) => Ok(Err(cause)),

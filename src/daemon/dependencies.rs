@@ -19,7 +19,7 @@ pub(super) fn refused_new(reader: &Reader<'_>, job: &NewJob, what: &str) -> Stor
     {
         let old = reader.find_job(key)?;
         let is_end = |on: &JobKey, id: Option<JobId>| on == key || id.is_some() && id == old;
-        if let Some(path) = path_to(reader, dependencies, is_end)? {
+        if let Some(path) = path_to(reader, keys(dependencies), awaited(reader), is_end)? {
             return Ok(Some(cycle(what, name.as_str(), &path)));
         }
     }
@@ -37,7 +37,7 @@ pub fn refused_change(
     if let Some(refused) = refused_unknown(reader, dependencies, what)? {
         return Ok(Some(refused));
     }
-    let path = path_to(reader, dependencies, |_, id| id == Some(job))?;
+    let path = path_to(reader, keys(dependencies), awaited(reader), |_, id| id == Some(job))?;
     Ok(path.map(|path| cycle(what, shown, &path)))
 }
 
@@ -79,21 +79,31 @@ fn refused_unknown(
     Ok(None)
 }
 
+fn keys(dependencies: &[Dependency]) -> Vec<JobKey> {
+    dependencies.iter().map(|dependency| dependency.on.clone()).collect()
+}
+
+/// Returns the jobs that a job waits for.
+fn awaited<'a>(reader: &'a Reader<'_>) -> impl Fn(JobId) -> StoreResult<Vec<JobKey>> + 'a {
+    |job| Ok(keys(&reader.dependencies(job)?))
+}
+
 fn cycle(what: &str, first: &str, path: &[String]) -> Error {
     let path = [&[first.to_owned()], path].concat().join(" → ");
     Error::usage(what, format!("it would wait for itself: {path}"))
 }
 
-/// Returns the shortest path of dependencies to a job, if there is one, as the texts of its steps.
-fn path_to(
+/// Returns the shortest path over the jobs that a job names to another one, if there is one, as the texts of
+/// its steps. `named`: the jobs that a job names.
+pub(super) fn path_to(
     reader: &Reader<'_>,
-    from: &[Dependency],
+    from: Vec<JobKey>,
+    named: impl Fn(JobId) -> StoreResult<Vec<JobKey>>,
     is_end: impl Fn(&JobKey, Option<JobId>) -> bool,
 ) -> StoreResult<Option<Vec<String>>> {
     let mut seen: HashSet<JobKey> = HashSet::new();
     // Each step with the place of the one before it.
-    let mut steps: Vec<(JobKey, Option<usize>)> =
-        from.iter().map(|dependency| (dependency.on.clone(), None)).collect();
+    let mut steps: Vec<(JobKey, Option<usize>)> = from.into_iter().map(|on| (on, None)).collect();
     let mut place = 0;
     while let Some((on, _)) = steps.get(place).cloned() {
         let id = reader.find_job(&on)?;
@@ -105,8 +115,8 @@ fn path_to(
             return Ok(Some(path));
         }
         if seen.insert(on) {
-            let next = id.map_or(Ok(Vec::new()), |id| reader.dependencies(id))?;
-            steps.extend(next.into_iter().map(|dependency| (dependency.on, Some(place))));
+            let next = id.map_or(Ok(Vec::new()), &named)?;
+            steps.extend(next.into_iter().map(|on| (on, Some(place))));
         }
         place += 1;
     }

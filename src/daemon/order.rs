@@ -7,15 +7,16 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 
 use super::at_once::AtOnce;
+use super::event_files;
 use super::results::ResultFile;
-use crate::domain::{CommandLine, End, Execution, NewJob, Stdin, Timestamp};
+use crate::domain::{CommandLine, End, EnvVar, Execution, NewJob, Stdin, Timestamp};
 use crate::keeper::protocol::{Attempt, Ended, GivenOutput, SeekOrder, StartExtras, StartOrder, ToKeeper};
 use crate::store::{ClaimedRun, RunInput, RunPause, Start};
 
-/// Makes the order. `default_slots`: the slots of a queue without a width; `results`: the directory of the
-/// files for results.
-pub(super) fn start_order(start: Start, default_slots: usize, results: &Path) -> ToKeeper {
-    let env = environment(&start, results);
+/// Makes the order. `default_slots`: the slots of a queue without a width; `files`: where the files of
+/// runs lie.
+pub(super) fn start_order(start: Start, default_slots: usize, files: RunFiles<'_>) -> ToKeeper {
+    let env = environment(&start, files);
     let slots = slots(&start, default_slots);
     let argv = match start.job.execution.command {
         CommandLine::Argv(argv) => argv,
@@ -88,6 +89,35 @@ pub(super) fn too_long(attempt: Attempt, now: Timestamp) -> Ended {
     Ended::without_process(attempt, end, now)
 }
 
+/// The directories of the files by which runs hand over data.
+#[derive(Clone, Copy, Debug)]
+pub struct RunFiles<'a> {
+    pub results: &'a Path,
+    pub events: &'a Path,
+}
+
+/// The variables about the events of a run.
+const EVENT_VARIABLES: [&str; 4] = ["TASKQ_EVENT", "TASKQ_EVENT_COUNT", "TASKQ_EVENT_FILE", "TASKQ_DEPTH"];
+
+fn event_variables(start: &Start, dir: &Path) -> Vec<Vec<u8>> {
+    let text = |value: String| Some(value.into_bytes());
+    let events = start.events.as_ref();
+    let last = events.and_then(|events| events.occurrences.last());
+    let values = [
+        // A variable holds no NUL.
+        last.and_then(|(_, last)| text(last.name.replace('\0', ""))),
+        events.and_then(|events| text(events.count.to_string())),
+        events.map(|_| event_files::path(dir, start.run, start.attempt).into_os_string().into_vec()),
+        (start.depth > 0).then(|| start.depth.to_string().into_bytes()),
+    ];
+    named(&EVENT_VARIABLES, values)
+}
+
+fn named<const N: usize>(names: &[&str; N], values: [Option<Vec<u8>>; N]) -> Vec<Vec<u8>> {
+    let named = names.iter().zip(values).filter_map(|(name, value)| Some((name, value?)));
+    named.map(|(name, value)| [name.as_bytes(), b"=", value.as_slice()].concat()).collect()
+}
+
 /// The variables that each start adds.
 const OWN_VARIABLES: [&str; 14] = [
     "TASKQ_JOB",
@@ -130,19 +160,23 @@ fn own_variables(start: &Start, results: &Path) -> Vec<Vec<u8>> {
         file(ResultFile::Own),
         parent.and_then(|parent| parent.result.as_ref()).and_then(|_| file(ResultFile::OfParent)),
     ];
-    let named = OWN_VARIABLES.iter().zip(values).filter_map(|(name, value)| Some((name, value?)));
-    named.map(|(name, value)| [name.as_bytes(), b"=", value.as_slice()].concat()).collect()
+    named(&OWN_VARIABLES, values)
 }
 
 /// Returns the job's environment with the variables of this start. They replace those that a job has
 /// inherited because it was added by a job.
-fn environment(start: &Start, results: &Path) -> Vec<Vec<u8>> {
-    let is_own = |variable: &&Vec<u8>| {
-        let name = variable.split(|byte| *byte == b'=').next().unwrap_or_default();
-        OWN_VARIABLES.iter().any(|own| own.as_bytes() == name)
-    };
-    let mut env: Vec<Vec<u8>> =
-        start.job.execution.env.iter().filter(|variable| !is_own(variable)).cloned().collect();
-    env.extend(own_variables(start, results));
+fn environment(start: &Start, files: RunFiles<'_>) -> Vec<Vec<u8>> {
+    let mut env = without_own_variables(&start.job.execution.env);
+    env.extend(own_variables(start, files.results));
+    env.extend(event_variables(start, files.events));
     env
+}
+
+/// Returns an environment without the variables that each start of a run adds.
+pub(super) fn without_own_variables(env: &[EnvVar]) -> Vec<EnvVar> {
+    let is_own = |variable: &&EnvVar| {
+        let name = variable.split(|byte| *byte == b'=').next().unwrap_or_default();
+        OWN_VARIABLES.iter().chain(&EVENT_VARIABLES).any(|own| own.as_bytes() == name)
+    };
+    env.iter().filter(|variable| !is_own(variable)).cloned().collect()
 }

@@ -1,13 +1,15 @@
 //! Owns: reading and finding the output files of tasks.
 //! Never: writing them (see `keeper`).
 
+use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::domain::RunId;
+use crate::domain::{RunId, Timestamp};
 use crate::keeper::protocol::{Attempt, Ended};
 use crate::keeper::{
-    LOG_DIRECTORY, OutputId, OutputView, attempts_with_outputs, read_times, remove_outputs_of,
+    LOG_DIRECTORY, OutputId, OutputView, attempts_with_outputs, growing_path, read_times, remove_outputs_of,
 };
 use crate::store::{EndedOutput, OUTPUT_BYTES_MAX, StoredBytes, StoredOutput};
 
@@ -101,6 +103,16 @@ fn read_output(log: &Path, output: OutputId) -> Option<StoredBytes> {
     Some(StoredBytes { data, times: read_times(log, output) })
 }
 
+/// Returns when an attempt has last written to one of its outputs; `None`: it has written nothing. The time
+/// is that of the file, which the keeper writes.
+pub(super) fn last_output(log: &Path, attempt: Attempt) -> Option<Timestamp> {
+    let written_at = |output| {
+        let found = fs::metadata(growing_path(log, output)).ok()?;
+        Some(Timestamp::from_micros(found.mtime() * 1_000_000 + found.mtime_nsec() / 1_000))
+    };
+    [attempt.stdout(), attempt.stderr()].into_iter().filter_map(written_at).max()
+}
+
 /// Removes the output files of the runs that are not in the store any more.
 pub fn remove_outputs(dir: &Path, is_gone: impl Fn(RunId) -> bool) {
     let log = dir.join(LOG_DIRECTORY);
@@ -113,10 +125,8 @@ pub fn remove_outputs(dir: &Path, is_gone: impl Fn(RunId) -> bool) {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
-    use crate::domain::{End, JobId, Timestamp};
+    use crate::domain::{End, JobId};
     use crate::keeper::output_path;
 
     #[test]
@@ -166,5 +176,20 @@ mod tests {
         assert_eq!(found(3, 0), (Some(0), Some(Some(0))));
         assert_eq!(found(0, 0), (Some(0), None));
         assert_eq!(found(max, 1), (Some(1), None));
+    }
+    #[test]
+    fn an_attempt_has_last_written_when_the_newer_of_its_outputs_was() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let attempt = Attempt::of_run(RunId { job: JobId(1), number: 1 }, 2);
+        assert_eq!(last_output(dir.path(), attempt), None);
+        let write_at = |output, seconds| {
+            let file = fs::File::create(output_path(dir.path(), output)).expect("ours");
+            let at = std::time::UNIX_EPOCH + std::time::Duration::new(seconds, 5_000);
+            file.set_modified(at).expect("ours");
+        };
+        write_at(attempt.stdout(), 1_772_000_000);
+        assert_eq!(last_output(dir.path(), attempt), Some(Timestamp::from_micros(1_772_000_000_000_005)));
+        write_at(attempt.stderr(), 1_772_000_060);
+        assert_eq!(last_output(dir.path(), attempt), Some(Timestamp::from_micros(1_772_000_060_000_005)));
     }
 }

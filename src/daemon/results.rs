@@ -86,13 +86,18 @@ pub(super) fn remove_results(log: &Path, attempt: Attempt) {
 /// Returns the attempts of runs that have such files.
 pub(super) fn attempts_with_results(log: &Path) -> Vec<Attempt> {
     let entries = fs::read_dir(log).into_iter().flatten().flatten();
-    entries.filter_map(|entry| attempt_of(entry.file_name().to_str()?)).collect()
+    entries.filter_map(|entry| attempt_of_result(entry.file_name().to_str()?)).collect()
 }
 
-fn attempt_of(name: &str) -> Option<Attempt> {
-    let name = [ResultFile::Own, ResultFile::OfParent]
+fn attempt_of_result(name: &str) -> Option<Attempt> {
+    let named = [ResultFile::Own, ResultFile::OfParent]
         .into_iter()
         .find_map(|which| name.strip_suffix(which.suffix())?.strip_suffix('.'))?;
+    attempt_of(named)
+}
+
+/// Reads the name of an attempt of a run: `12.3.1`, with its job, the number of the run, and its own.
+pub(super) fn attempt_of(name: &str) -> Option<Attempt> {
     let mut parts = name.split('.');
     let (job, number, attempt) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?);
     let run = RunId { job: JobId(job), number };
@@ -134,10 +139,10 @@ mod tests {
         for which in [ResultFile::Own, ResultFile::OfParent] {
             let path = which.path(Path::new("/log"), RUN, 2);
             let name = path.file_name().and_then(|name| name.to_str()).expect("plain");
-            assert_eq!(attempt_of(name), Some(Attempt::of_run(RUN, 2)));
+            assert_eq!(attempt_of_result(name), Some(Attempt::of_run(RUN, 2)));
         }
         for other in ["12.3.2", "12.3.result", "12.3.2.1.result", "mail-1.result", "result", ".result"] {
-            assert_eq!(attempt_of(other), None, "{other}");
+            assert_eq!(attempt_of_result(other), None, "{other}");
         }
     }
 }

@@ -129,6 +129,7 @@ mod tests {
                 fate,
                 cause,
                 obeys_after: false,
+                bundle: None,
             };
             writer.insert_run(&run, now)?;
             writer.follow_up(after_end, now)

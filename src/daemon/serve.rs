@@ -15,12 +15,14 @@ use signal_hook::low_level::pipe;
 use super::agenda::Timer;
 use super::catch_up::{Beginning, begin, uncommitted_stops};
 use super::doors::Doors;
+use super::event_files::{self, EventFile};
 use super::idle::{self, Idle};
 use super::keeper_side::KeeperSide;
 use super::lock::{self, DaemonInfo, DaemonLock};
 use super::logger;
 use super::mail::{BODY_BYTES_MAX, Mailer};
-use super::outputs::{Excerpts, ended_output};
+use super::order::RunFiles;
+use super::outputs::{Excerpts, ended_output, last_output};
 use super::pacer::Pacer;
 use super::poke::{self, ClientMessage};
 use super::pruning::Pruning;
@@ -30,17 +32,18 @@ use super::settings::Settings;
 use super::sources::{Source, Sources};
 use super::timer::WallTimer;
 use super::turn::{TurnInput, TurnOutput, turn};
+use super::watching::Watching;
 use crate::clock::Clock;
-use crate::domain::{Happening, OutputKind, Timestamp};
+use crate::domain::{End, Happening, OutputKind, Timestamp, TriggerId};
 use crate::engine::Retention;
 use crate::error::{Error, Result, describe};
-use crate::keeper::protocol::{Attempt, FromKeeper, KeeperInstance, Task, ToKeeper};
+use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, Task, ToKeeper};
 use crate::keeper::{
     LOG_DIRECTORY, attempts_with_outputs, attempts_with_pipes, exit_markers, raise_descriptor_limit,
     remove_exit_markers, remove_output, remove_outputs_of,
 };
 use crate::schedule::Zone;
-use crate::store::{Act, Store, StoreError, StoreResult};
+use crate::store::{Act, SourceStamp, Store, StoreError, StoreResult};
 use crate::system::{env, login, users};
 use crate::watch::ZoneWatch;
 
@@ -71,6 +74,7 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
     let ended = daemon.run().and_then(|()| daemon.last_turn());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     daemon.doors.remove();
+    event_files::remove_directory(&daemon.event_files);
     if ended.is_ok() {
         daemon.record(&Happening::DaemonStopped { pid: info.pid });
         idle::finish(daemon.store);
@@ -97,6 +101,8 @@ struct Daemon<'a> {
     store: Store,
     /// The path of the store's directory by the descriptor of `store`.
     base: PathBuf,
+    /// The directory of the files with the events of runs.
+    event_files: PathBuf,
     lock: DaemonLock,
     zone: Zone,
     zone_watch: Option<ZoneWatch>,
@@ -108,6 +114,7 @@ struct Daemon<'a> {
     pacer: Pacer,
     idle: Idle,
     pruning: Pruning,
+    watching: Watching,
     watchdog: Option<Duration>,
     /// It has received a signal to stop, and starts no more runs.
     is_ending: bool,
@@ -125,7 +132,8 @@ impl<'a> Daemon<'a> {
         hangup: UnixStream,
         clock: &'a dyn Clock,
     ) -> io::Result<Self> {
-        let descriptors = raise_descriptor_limit(None).map(|limit| limit.soft);
+        let limit = raise_descriptor_limit(None);
+        let descriptors = limit.map(|limit| limit.soft);
         let (zone, _) = (settings.read_zone)();
         let base = store.directory().map_or_else(|| settings.dir.clone(), |directory| directory.below(""));
         let mut pacer = Pacer::new(clock);
@@ -140,11 +148,13 @@ impl<'a> Daemon<'a> {
             signals: [(SIGTERM, signal_pipe(SIGTERM)?), (SIGINT, signal_pipe(SIGINT)?), (SIGHUP, hangup)],
             pruning: Pruning::new(Retention::default(), &mut pacer.agenda, clock),
             pacer,
+            watching: Watching::new(settings.boot_id.clone(), limit),
             idle: Idle::default(),
             watchdog: sd_notify::watchdog_enabled().map(|interval| interval / 2),
             is_ending: false,
             run_lines: None,
             misses_sendmail: false,
+            event_files: event_files::directory(&settings.boot_directory, &std::fs::metadata(&base)?),
             settings,
             clock,
             store,
@@ -208,6 +218,10 @@ impl<'a> Daemon<'a> {
                     remove_results(&log, attempt);
                 }
             }
+            event_files::remove_all_but(&self.event_files, |attempt| {
+                let open = attempt.run().map(|run| reader.open_attempt(run, attempt.number));
+                !matches!(open, Some(Ok(None)))
+            });
             Ok(())
         })
     }
@@ -215,7 +229,10 @@ impl<'a> Daemon<'a> {
     fn run(&mut self) -> Result<()> {
         const WHAT: &str = "serve the store";
         loop {
-            for source in self.wait().map_err(|error| Error::io(WHAT, &error))? {
+            let ready = self.wait().map_err(|error| Error::io(WHAT, &error))?;
+            self.watching.serve(&ready, self.clock.monotonic(), self.clock.now());
+            self.heed_news();
+            for source in ready {
                 match source {
                     Source::Signal(SIGHUP) => {
                         drain(&mut self.signals[2].1);
@@ -241,6 +258,7 @@ impl<'a> Daemon<'a> {
                         self.replace_outdated_keeper();
                         self.receive_reports();
                     }
+                    Source::States | Source::Paths | Source::Streams => {}
                     Source::Zone => {
                         if self.zone_watch.as_mut().is_some_and(ZoneWatch::take) {
                             self.pacer.zone_may_differ();
@@ -271,8 +289,10 @@ impl<'a> Daemon<'a> {
             flags.set(PollFlags::POLLOUT, self.keeper.wants_write());
             sources.add_for(flags, Source::Keeper, fd);
         }
+        self.watching.register(&mut sources);
         self.zone_watch.iter().for_each(|watch| sources.add(Source::Zone, watch.as_fd()));
-        sources.wait(wake.monotonic.map(|at| at.saturating_sub(self.clock.monotonic())))
+        let monotonic = [wake.monotonic, self.watching.next_wake()].into_iter().flatten().min();
+        sources.wait(monotonic.map(|at| at.saturating_sub(self.clock.monotonic())))
     }
 
     /// Acts on the due timers that do not lead to a turn.
@@ -349,7 +369,8 @@ impl<'a> Daemon<'a> {
     fn last_turn(&mut self) -> Result<()> {
         self.is_ending = true;
         self.receive_reports();
-        if self.pacer.reports().is_empty() { Ok(()) } else { self.turn() }
+        let has_news = !self.pacer.reports().is_empty() || !self.watching.news().is_empty();
+        if has_news { self.turn() } else { Ok(()) }
     }
 
     /// Records an event of its own. A full disk must not keep it from its work.
@@ -434,10 +455,16 @@ impl<'a> Daemon<'a> {
                 pipes,
                 reports: self.pacer.reports(),
                 requests: &self.doors.adders.requests(),
+                news: self.watching.news(),
+                states: self.watching.seen_states(),
                 has_hung_up: &|request| self.doors.adders.has_hung_up(request),
                 output: &|ended, is_split| ended_output(&log, ended, is_split),
                 result: &|ended| read_result(&log, ended.attempt),
-                results: &self.settings.dir.join(LOG_DIRECTORY),
+                last_output: &|attempt| last_output(&log, attempt),
+                files: RunFiles {
+                    results: &self.settings.dir.join(LOG_DIRECTORY),
+                    events: &self.event_files,
+                },
                 mailer: Some(&mailer),
             },
         )
@@ -449,6 +476,7 @@ impl<'a> Daemon<'a> {
             info!("the store can be written again");
         }
         self.pacer.committed(&done);
+        self.follow_sources(done.source_stamp, &done.stale);
         self.idle.saw_commits(self.store.commits(), &mut self.pacer.agenda, self.clock);
         self.doors.adders.answer(done.answers);
         let log = self.base.join(LOG_DIRECTORY);
@@ -458,8 +486,12 @@ impl<'a> Daemon<'a> {
                 warn!("cannot write the result for callback {run}: {}", describe(&error));
             }
         }
-        self.pass_on(&done.orders);
-        done.ended.iter().for_each(|attempt| remove_results(&log, *attempt));
+        let orders = self.with_event_files(done.orders, &done.event_files);
+        self.pass_on(&orders);
+        for attempt in &done.ended {
+            remove_results(&log, *attempt);
+            event_files::remove(&self.event_files, *attempt);
+        }
         for output in done.stored_outputs {
             remove_output(&log, output);
         }
@@ -474,6 +506,41 @@ impl<'a> Daemon<'a> {
             warn!("there is no sendmail: mails are not sent; `TASKQ_SENDMAIL` names one that lies elsewhere");
         }
         self.doors.subscribers.report();
+    }
+
+    /// Lets the sources of events follow the triggers that there are after a turn.
+    fn follow_sources(&mut self, stamp: SourceStamp, stale: &[TriggerId]) {
+        self.watching.committed();
+        let (watching, now) = (&mut self.watching, (self.clock.monotonic(), self.clock.now()));
+        watching.recheck(stale, now.0);
+        if let Err(error) = self.store.read(|reader| watching.follow(reader, stamp, now)) {
+            warn!("cannot read the event triggers: {error}");
+        }
+        self.heed_news();
+    }
+
+    /// Takes a turn soon if the sources of events have news.
+    fn heed_news(&mut self) {
+        if !self.watching.news().is_empty() {
+            self.pacer.demand_turn();
+        }
+    }
+
+    /// Writes the files with the events of runs. A run whose file cannot be written does not start, because
+    /// it would lose its events: its attempt ends at once.
+    fn with_event_files(&mut self, mut orders: Vec<ToKeeper>, files: &[EventFile]) -> Vec<ToKeeper> {
+        for file in files {
+            let Err(error) = event_files::write(&self.event_files, file) else { continue };
+            let cause = format!("its events cannot be written to `{}`", self.event_files.display());
+            let cause = format!("{cause}: {}", describe(&error));
+            orders
+                .retain(|order| !matches!(order, ToKeeper::Start(start, _) if start.attempt == file.attempt));
+            let end = End::SpawnFailed { status: 125, cause };
+            let ended = FromKeeper::Ended(Ended::without_process(file.attempt, end, self.clock.now()));
+            self.pacer.keeper_reported(vec![ended], true, self.clock);
+            self.pacer.demand_turn();
+        }
+        orders
     }
 
     fn turn_failed(&mut self, error: &StoreError) -> Result<()> {

@@ -17,6 +17,8 @@ pub struct Settings {
     pub with_levels: bool,
     /// The ends of runs are logged.
     pub logs_runs: bool,
+    /// A directory for files that need not outlive this boot.
+    pub boot_directory: PathBuf,
     /// The machine's name, for mails.
     pub host: String,
     /// The character set of the locale, for mails.

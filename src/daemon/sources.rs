@@ -25,6 +25,12 @@ pub(super) enum Source {
     Keeper,
     /// The system's zone may have changed.
     Zone,
+    /// A state of the machine may have changed.
+    States,
+    /// Something happened in a directory that is watched.
+    Paths,
+    /// The command of a `stream` trigger has printed something, or has ended.
+    Streams,
 }
 
 /// The descriptors of one wait.

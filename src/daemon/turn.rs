@@ -4,20 +4,21 @@
 //! The output is used only after the commit: a start that is sent before its claim is on disk could happen
 //! twice.
 
-use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::adding::{AddAnswer, AddRequest, ClientRequest, add_requested};
+use super::event_files::EventFile;
 use super::mail::{self, Claim, ClaimedMail, Mailer};
-use super::order::{pause_order, seek_order, start_order};
-use crate::domain::{RunId, Span, Timestamp};
-use crate::engine::{AttemptFacts, ClaimedFor, Plan, Recovery, after_end, conclude, plan, recover};
+use super::order::{RunFiles, pause_order, seek_order, start_order};
+use crate::domain::{MachineState, RunId, Span, Timestamp, TriggerId};
+use crate::engine::{AttemptFacts, ClaimedFor, Plan, Recovery, RunTimer, after_end, conclude, plan, recover};
 use crate::error::{Error, ErrorKind};
 use crate::keeper::OutputId;
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, Known, Task, ToKeeper};
 use crate::schedule::Zone;
 use crate::store::{
-    Act, Applied, AttemptEnd, EndedOutput, PrefetchMax, Store, StoreError, StoreResult, Writer,
+    Act, Applied, AttemptEnd, EndedOutput, PrefetchMax, SourceNews, SourceStamp, Store, StoreError,
+    StoreResult, Writer,
 };
 
 /// A run shorter than this ends before the commit that would start its successor. For such runs, successors
@@ -50,12 +51,18 @@ pub struct TurnInput<'a> {
     pub requests: &'a [ClientRequest<'a>],
     /// Returns whether the client of a request has hung up. Then it stores the job itself, or has died.
     pub has_hung_up: &'a dyn Fn(&AddRequest) -> bool,
+    /// What the sources of events have to tell.
+    pub news: &'a [SourceNews],
+    /// The boot, and which states of the machine hold; `None`: no trigger wants to know.
+    pub states: Option<(&'a str, &'a BTreeMap<MachineState, bool>)>,
     /// Looks at the outputs of an ended attempt; `true`: it has two.
     pub output: &'a dyn Fn(&Ended, bool) -> EndedOutput,
     /// Returns the result of an ended attempt, or why it is not taken.
     pub result: &'a dyn Fn(&Ended) -> Result<Option<String>, String>,
-    /// The directory of the files for results.
-    pub results: &'a Path,
+    /// Returns when an attempt that runs has last written; `None`: it has written nothing.
+    pub last_output: &'a dyn Fn(Attempt) -> Option<Timestamp>,
+    /// Where the files of runs lie.
+    pub files: RunFiles<'a>,
     /// Without one, mails wait.
     pub mailer: Option<&'a Mailer<'a>>,
 }
@@ -76,6 +83,12 @@ pub struct TurnOutput {
     pub stored_outputs: Vec<OutputId>,
     /// The ended attempts, whose files for results can be removed.
     pub ended: Vec<Attempt>,
+    /// It differs whenever other triggers listen to the sources of events.
+    pub source_stamp: SourceStamp,
+    /// Triggers whose paths are to be looked at again.
+    pub stale: Vec<TriggerId>,
+    /// The files with the events of runs that are about to start.
+    pub event_files: Vec<EventFile>,
     /// The results of parents, for callbacks that are about to start.
     pub parent_results: Vec<(RunId, u32, String)>,
     /// How many mails were given up because there is no sendmail(8).
@@ -119,13 +132,15 @@ pub fn turn(store: &mut Store, input: &TurnInput<'_>) -> StoreResult<TurnOutput>
             let answer = turn.add_for_client(request)?;
             turn.output.answers.push(answer);
         }
+        turn.hear_news()?;
         let applied = turn.decide()?;
         if input.keeper.is_some() {
             turn.give_orders(&applied)?;
         }
         let mails = turn.claim_mails()?;
-        let Turn { mut output, .. } = turn;
-        output.deadline = if output.has_room { Some(input.now) } else { writer.next_deadline()? };
+        let deadline = turn.deadline()?;
+        let mut output = TurnOutput { deadline, ..turn.output };
+        (output.source_stamp, output.stale) = (writer.source_stamp()?, writer.take_stale()?);
         Ok::<_, StoreError>((output, mails))
     })?;
     // After the commit, because users are looked up and files are read for it, during which other writers
@@ -154,6 +169,16 @@ impl Turn<'_> {
             return Ok(Err(Error::new(ErrorKind::Conflict, "add job", "its client has hung up")));
         }
         self.writer.on_behalf_of(*uid, || add_requested(self.writer, request, self.input.now))
+    }
+
+    fn hear_news(&self) -> StoreResult<()> {
+        for news in self.input.news {
+            self.writer.hear_news(news, self.input.now)?;
+        }
+        if let Some((boot_id, states)) = self.input.states {
+            self.writer.keep_states(boot_id, states.iter().map(|(state, holds)| (*state, *holds)))?;
+        }
+        self.writer.follow_up(after_end, self.input.now)
     }
 
     fn ingest(&mut self, report: &FromKeeper) -> StoreResult<()> {
@@ -223,7 +248,7 @@ impl Turn<'_> {
                         &claimed,
                         start,
                         self.input.default_slots,
-                        self.input.results,
+                        self.input.files.results,
                     ));
                 }
                 Recovery::Wait => {}
@@ -332,7 +357,8 @@ impl Turn<'_> {
         loop {
             let prefetch_max = |queue: &str| self.prefetch_max(queue);
             let prefetch_max = starter.map(|_| &prefetch_max as &PrefetchMax<'_>);
-            let snapshot = self.writer.snapshot(now, system_zone, default_slots, prefetch_max)?;
+            let mut snapshot = self.writer.snapshot(now, system_zone, default_slots, prefetch_max)?;
+            snapshot.run_timers = self.due_run_timers()?;
             let plan: Plan = plan(now, &snapshot);
             for (job, reason) in &plan.broken {
                 self.notice(format!("job {job} is paused, its schedule cannot be read: {reason}"));
@@ -345,6 +371,29 @@ impl Turn<'_> {
                 return Ok(applied);
             }
         }
+    }
+
+    /// Returns the triggers that are to look at a run now, with what they see of its output.
+    fn due_run_timers(&self) -> StoreResult<Vec<RunTimer>> {
+        // A keeper that has not said hello may have the end of such a run.
+        if self.input.keeper.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut timers = self.writer.due_run_timers(self.input.now)?;
+        for timer in timers.iter_mut().filter(|timer| timer.silence.is_some()) {
+            timer.written_at = (self.input.last_output)(Attempt::of_run(timer.run, timer.attempt));
+        }
+        Ok(timers)
+    }
+
+    /// Returns when the next turn is due.
+    fn deadline(&self) -> StoreResult<Option<Timestamp>> {
+        if self.output.has_room {
+            return Ok(Some(self.input.now));
+        }
+        // Without a keeper, no trigger looks at a run. Its hello leads to a turn.
+        let look = if self.input.keeper.is_some() { self.writer.next_run_timer()? } else { None };
+        Ok([self.writer.next_deadline()?, look].into_iter().flatten().min())
     }
 
     /// Returns how many runs of a queue may be prefetched.
@@ -371,7 +420,12 @@ impl Turn<'_> {
             let start = self.writer.start(*run)?;
             let result = start.parent.as_ref().and_then(|parent| parent.result.clone());
             self.output.parent_results.extend(result.map(|result| (start.run, start.attempt, result)));
-            starts.push(start_order(start, self.input.default_slots, self.input.results));
+            if let Some(events) = &start.events {
+                let attempt = Attempt::of_run(start.run, start.attempt);
+                let (user, events) = (start.job.execution.user.clone(), events.clone());
+                self.output.event_files.push(EventFile { attempt, user, events });
+            }
+            starts.push(start_order(start, self.input.default_slots, self.input.files));
         }
         // A start carries the width of its queue. Without one, prefetched runs would keep to the last width.
         for (queue, slots) in &applied.widths {
@@ -402,6 +456,8 @@ impl Turn<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::domain::{CommandLine, Execution, JobId, NewJob, Outcome, RunId};
     use crate::keeper::protocol::{PROTOCOL_VERSION, VERSION_OF_STARTS};
@@ -439,9 +495,12 @@ mod tests {
             reports: &reports,
             requests: &[],
             has_hung_up: &|_| false,
+            news: &[],
+            states: None,
             output: &|_, _| EndedOutput::default(),
             result: &|_| Ok(None),
-            results: Path::new("/"),
+            last_output: &|_| None,
+            files: RunFiles { results: Path::new("/"), events: Path::new("/") },
             mailer: None,
         };
         turn(store, &world).expect("the store is whole")

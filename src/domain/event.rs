@@ -197,6 +197,34 @@ pub enum Happening {
     RunResumed {
         run: RunId,
     },
+    /// `taskq emit`: so many events.
+    Emitted {
+        name: String,
+        count: u64,
+    },
+    /// An event trigger of a job has heard an event, or that none came (then `count` is 0). `counted` of
+    /// `needed` events count towards its next fire; `fire`: the run that the events are for.
+    Heard {
+        job: JobNote,
+        trigger: Word,
+        event: String,
+        count: u64,
+        counted: u64,
+        needed: u64,
+        has_fired: bool,
+        fire: Option<String>,
+    },
+    /// An event trigger of a job was not told of an event, because it is the end of too long a chain of runs.
+    TooDeep {
+        job: JobNote,
+        trigger: Word,
+        event: String,
+    },
+    /// A job whose runs cause the next one, over and over, makes none until then.
+    Rests {
+        job: JobNote,
+        until: Timestamp,
+    },
 }
 
 impl Happening {
@@ -230,6 +258,11 @@ impl Happening {
             Self::OutputsPruned { .. } => "outputs_pruned",
             Self::RunPaused { .. } => "run_paused",
             Self::RunResumed { .. } => "run_resumed",
+            Self::Emitted { .. } => "emitted",
+            Self::Heard { has_fired: true, .. } => "fired",
+            Self::Heard { has_fired: false, .. } => "counted",
+            Self::TooDeep { .. } => "too_deep",
+            Self::Rests { .. } => "rests",
         }
     }
 
@@ -262,7 +295,11 @@ impl Happening {
             | Self::DaemonStopped { .. }
             | Self::ArrayQueued { .. }
             | Self::ArrayFinished { .. }
-            | Self::OutputsPruned { .. } => None,
+            | Self::OutputsPruned { .. }
+            | Self::Emitted { .. }
+            | Self::Heard { .. }
+            | Self::TooDeep { .. }
+            | Self::Rests { .. } => None,
         }
     }
 
@@ -277,7 +314,10 @@ impl Happening {
             | Self::Removed { job, .. }
             | Self::Renamed { job, .. }
             | Self::ArrayQueued { job, .. }
-            | Self::ArrayFinished { job, .. } => Some(job),
+            | Self::ArrayFinished { job, .. }
+            | Self::Heard { job, .. }
+            | Self::TooDeep { job, .. }
+            | Self::Rests { job, .. } => Some(job),
             Self::Queued { .. }
             | Self::Passed { .. }
             | Self::Started { .. }
@@ -295,7 +335,8 @@ impl Happening {
             | Self::DaemonStopped { .. }
             | Self::OutputsPruned { .. }
             | Self::RunPaused { .. }
-            | Self::RunResumed { .. } => None,
+            | Self::RunResumed { .. }
+            | Self::Emitted { .. } => None,
         }
     }
 

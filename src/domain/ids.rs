@@ -45,22 +45,34 @@ impl fmt::Display for RunId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TriggerId(pub i64);
 
+/// The key of a bundle of events, unique in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BundleId(pub i64);
+
 /// The longest name of a job, queue or tag, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 
 fn check_name(text: &str) -> Result<(), InvalidId> {
+    check_name_of("a name", text, &['_', '-'])
+}
+
+/// Checks that a name has a fit length, and that its characters are letters, digits and `signs`.
+pub(super) fn check_name_of(what: &str, text: &str, signs: &[char]) -> Result<(), InvalidId> {
     if text.is_empty() {
-        return Err(InvalidId(format!("a name has 1 to {NAME_BYTES_MAX} characters, and this one is empty")));
+        return Err(InvalidId(format!("{what} has 1 to {NAME_BYTES_MAX} characters, and this one is empty")));
     }
     if text.len() > NAME_BYTES_MAX {
         return Err(InvalidId(format!(
-            "a name has 1 to {NAME_BYTES_MAX} characters, `{text}` has {}",
+            "{what} has 1 to {NAME_BYTES_MAX} characters, `{text}` has {}",
             text.chars().count()
         )));
     }
-    if let Some(odd) = text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))) {
+    if let Some(odd) = text.chars().find(|c| !(c.is_ascii_alphanumeric() || signs.contains(c))) {
+        let (last, others) = signs.split_last().expect("there are some signs");
+        let others: String = others.iter().map(|sign| format!(", `{sign}`")).collect();
         return Err(InvalidId(format!(
-            "`{odd}` in `{text}` is not one of the letters, digits, `_` and `-` that a name is made of"
+            "`{odd}` in `{text}` is not one of the letters, digits{others} and `{last}` \
+             that {what} is made of"
         )));
     }
     Ok(())

@@ -128,6 +128,8 @@ pub struct NewJob {
     pub until: Option<Timestamp>,
     /// One in so many fires of its triggers runs; `None`: each.
     pub nth: Option<u32>,
+    /// A run needs a fire of each of its event triggers.
+    pub all_of: bool,
     /// Its fires are later by a delay below this, which is fixed for the job and the machine.
     pub jitter: Option<Span>,
     pub queue: QueueName,
@@ -176,6 +178,7 @@ impl NewJob {
             start: None,
             until: None,
             nth: None,
+            all_of: false,
             jitter: None,
             queue: QueueName::default(),
             priority: 0,

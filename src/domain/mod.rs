@@ -5,9 +5,11 @@ mod array;
 mod callback;
 mod dependency;
 mod event;
+mod event_trigger;
 mod ids;
 mod job;
 mod output_kind;
+mod path_mark;
 mod person;
 mod policy;
 mod retry;
@@ -20,9 +22,16 @@ pub use array::{Array, ArrayId, FireId, Indices};
 pub use callback::{CallbackWhen, Callbacks};
 pub use dependency::{After, AfterCondition, Dependency};
 pub use event::{EndNote, Event, EventId, Happening, JobNote, Word};
-pub use ids::{InvalidId, JobId, JobKey, JobName, JobPart, JobRef, QueueName, RunId, Tag, TriggerId};
+pub use event_trigger::{
+    Counter, EventName, EventSource, EventTrigger, JobPattern, JobSource, JobStage, MachineState, Occurrence,
+    PathChange, PathSource, StreamSource,
+};
+pub use ids::{
+    BundleId, InvalidId, JobId, JobKey, JobName, JobPart, JobRef, QueueName, RunId, Tag, TriggerId,
+};
 pub use job::{CommandLine, EnvVar, Execution, Mail, MailFormat, MailWhen, NewJob, Stdin, value_of};
 pub use output_kind::OutputKind;
+pub use path_mark::PathMark;
 pub use person::Person;
 pub use policy::{CALLBACK_RANK, Missed, MissedMode, Overlap, Policy, rank};
 pub use retry::{Retry, RetryCauses};

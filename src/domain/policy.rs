@@ -71,7 +71,8 @@ impl Default for Missed {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    pub overlap: Overlap,
+    /// `None`: the default of the kind of trigger.
+    pub overlap: Option<Overlap>,
     pub missed: Missed,
     /// TERM is sent to the process group after this long; `None`: never.
     pub timeout: Option<Span>,
@@ -84,12 +85,29 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            overlap: Overlap::Skip,
+            overlap: None,
             missed: Missed::default(),
             timeout: None,
             kill_after: Span::from_seconds(10),
             start_by: None,
         }
+    }
+}
+
+impl Policy {
+    /// Returns the policy for a fire of a timestamp trigger.
+    pub fn overlap_of_instants(&self) -> Overlap {
+        self.overlap.unwrap_or(Overlap::Skip)
+    }
+
+    /// Returns the policy for a fire of an event trigger.
+    pub fn overlap_of_events(&self) -> Overlap {
+        self.overlap.unwrap_or(Overlap::Wait)
+    }
+
+    /// Returns how many runs of the job may be claimed at once; `None`: any number.
+    pub fn at_once(&self) -> Option<u32> {
+        self.overlap_of_instants().at_once()
     }
 }
 

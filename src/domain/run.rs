@@ -79,6 +79,16 @@ pub enum TriggerKind {
     At,
     Cron,
     Every,
+    /// `--on path`: something happened to a file.
+    Path,
+    /// `--on job`: a run of another job came so far.
+    Job,
+    /// `--on emit`: an event of `taskq emit`.
+    Emit,
+    /// `--on stream`: a line of a command.
+    Stream,
+    /// `--on state`: a state of the machine began.
+    State,
     /// No trigger: `taskq add` without one, or `taskq run`.
     Manual,
     /// `taskq retry`.
@@ -177,6 +187,11 @@ words!(TriggerKind {
     At = "at",
     Cron = "cron",
     Every = "every",
+    Path = "path",
+    Job = "job",
+    Emit = "emit",
+    Stream = "stream",
+    State = "state",
     Manual = "manual",
     Retry = "retry",
     Callback = "callback",

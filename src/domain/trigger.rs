@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Span, Timestamp, TriggerKind};
+use super::{EventTrigger, Span, Timestamp, TriggerKind};
 
-/// A timestamp trigger as the user gave it.
+/// A trigger as the user gave it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TriggerSpec {
     /// `--at`: once.
@@ -41,6 +41,8 @@ pub enum TriggerSpec {
         /// Each fire is this much later (`--jitter`).
         delay: Span,
     },
+    /// `--on`: at events. It has no instants, and no delay.
+    Event(EventTrigger),
 }
 
 /// The stretch of time in which the triggers of a job fire: `--start` and `--until`.
@@ -74,6 +76,7 @@ impl TriggerSpec {
             Self::At { .. } => TriggerKind::At,
             Self::Cron { .. } => TriggerKind::Cron,
             Self::Every { .. } | Self::AfterEnd { .. } => TriggerKind::Every,
+            Self::Event(trigger) => trigger.kind(),
         }
     }
 
@@ -84,10 +87,11 @@ impl TriggerSpec {
             | Self::Cron { delay, .. }
             | Self::Every { delay, .. }
             | Self::AfterEnd { delay, .. } => *delay,
+            Self::Event(_) => Span::ZERO,
         }
     }
 
-    /// Returns the same trigger with another delay. A boot has none.
+    /// Returns the same trigger with another delay. A boot and an event have none.
     pub fn delayed(mut self, by: Span) -> Self {
         let is_boot = self.is_boot();
         match &mut self {
@@ -95,8 +99,17 @@ impl TriggerSpec {
             | Self::Cron { delay, .. }
             | Self::Every { delay, .. }
             | Self::AfterEnd { delay, .. } => *delay = if is_boot { Span::ZERO } else { by },
+            Self::Event(_) => {}
         }
         self
+    }
+
+    /// Returns the event trigger that it is.
+    pub fn event(&self) -> Option<&EventTrigger> {
+        match self {
+            Self::Event(trigger) => Some(trigger),
+            Self::At { .. } | Self::Cron { .. } | Self::Every { .. } | Self::AfterEnd { .. } => None,
+        }
     }
 
     /// Returns whether it fires after each boot of the machine.

@@ -66,6 +66,8 @@ pub struct EndFacts {
     pub times: Option<TimesFacts>,
     /// Another job depends on it.
     pub has_dependents: bool,
+    /// Some trigger listens to the runs of other jobs.
+    pub is_heard: bool,
 }
 
 /// The count of `--times`.
@@ -106,6 +108,8 @@ pub enum Effect {
     Wake,
     /// Queues a callback of the run.
     Call(CallbackWhen),
+    /// Tells the triggers that listen to the job how the run has ended.
+    Tell,
 }
 
 /// Decides on the effects.
@@ -121,6 +125,9 @@ pub fn after_end(facts: &EndFacts) -> Vec<Effect> {
         if run.part.ends_fire() && run.mail.is_some_and(|(when, format)| deserves_mail(run, when, format)) {
             effects.push(Effect::Mail);
         }
+    }
+    if facts.is_heard && facts.run.is_some_and(|run| run.part.ends_fire()) {
+        effects.push(Effect::Tell);
     }
     let may_fire = facts.has_fire || !facts.after_end.is_empty();
     let mut has_fire = may_fire && !facts.times.is_some_and(TimesFacts::is_spent);
@@ -204,6 +211,7 @@ mod tests {
         has_other: false,
         times: None,
         has_dependents: false,
+        is_heard: false,
     };
 
     fn after(run: RunFacts) -> Vec<Effect> {

@@ -80,6 +80,7 @@ fn place(
         fate,
         cause,
         obeys_after: true,
+        bundle: None,
     };
     if let Some((first, count)) = missed {
         plan.new_runs.push(new(
@@ -155,7 +156,7 @@ impl Overlapping {
     fn fire(&mut self, policy: &Policy, plan: &mut Plan) -> Placed {
         let waiting = self.planned + self.stored.iter().filter(|run| !run.begun).count();
         let unfinished = self.planned + self.stored.len();
-        match policy.overlap {
+        match policy.overlap_of_instants() {
             Overlap::Skip if unfinished > 0 => Placed::Overlaps,
             Overlap::Wait if waiting > 0 => Placed::Overlaps,
             // A fire of the same moment does not replace the run that has just replaced another.

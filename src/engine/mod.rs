@@ -8,7 +8,9 @@ mod arrays;
 mod callbacks;
 mod dependencies;
 mod due_nth;
+mod event_fires;
 mod fires;
+mod listening;
 mod mails;
 mod misfire;
 mod nth;
@@ -17,7 +19,9 @@ mod recover;
 mod replan;
 mod retention;
 mod retry;
+mod run_timers;
 mod snapshot;
+mod storms;
 
 pub use accounting::{Accounting, Pending, account};
 pub use after::{Effect, EndFacts, RunFacts, RunPart, TimesFacts, after_end};
@@ -25,19 +29,24 @@ pub use arrays::ArrayFacts;
 pub use callbacks::CallbackFacts;
 pub use dependencies::{Awaited, AwaitedFire, AwaitingFire};
 pub use due_nth::{NthFire, coming_nth};
+pub use event_fires::{EventFire, EventFireFacts, fire_by_events};
 pub use fires::{Compiled, Planned, first_fire, first_free_fire};
+pub use listening::{Counting, Heard, hear, timeout_after_step_back};
 pub use mails::{OpenMail, pick_mails};
 pub use nth::NthFacts;
 pub use plan::{Claim, Fate, NewRun, Plan};
 pub use recover::{ClaimedFor, Recovery, recover};
 pub use replan::{
     DeadlineFacts, after_step_back, deadlines_after_step_back, follow_window, follow_zone, resume,
+    run_timers_after_step_back,
 };
 pub use retention::{PastJob, PastRun, Retention, Verdict};
 pub use retry::{
     AttemptFacts, AttemptOutcome, Conclusion, LOST, RetryingRun, conclude, retry_after_step_back,
 };
+pub use run_timers::{Look, RunTimer, Silence, USUAL_RUNS_MAX, usual_limit};
 pub use snapshot::{Candidate, Due, Prefetched, QueueState, Snapshot, Unfinished, Waiting};
+pub use storms::SelfCaused;
 
 use crate::domain::Timestamp;
 
@@ -46,7 +55,7 @@ pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Plan {
     if !snapshot.expired.is_empty() {
         return Plan { expired: snapshot.expired.clone(), more: true, ..Plan::default() };
     }
-    if snapshot.due.is_empty() && snapshot.due_retries.is_empty() && snapshot.ended.is_empty() {
+    if !snapshot.has_due() {
         return match snapshot.awaiting.as_slice() {
             [] => admit::admit(&snapshot.queues),
             awaiting => dependencies::decide(awaiting),
@@ -55,6 +64,9 @@ pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Plan {
     Plan {
         retried: snapshot.due_retries.clone(),
         ended: snapshot.ended.clone(),
+        timed_out: snapshot.timed_out.clone(),
+        rested: snapshot.rested.clone(),
+        looks: snapshot.run_timers.iter().map(|timer| run_timers::look(now, timer)).collect(),
         ..misfire::fire(now, &snapshot.due)
     }
 }

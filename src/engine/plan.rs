@@ -4,7 +4,8 @@
 //! A turn plans and applies in one transaction until nothing is left. Due fires come before starts, so that a
 //! run that the first step makes can be claimed by the second.
 
-use crate::domain::{ArrayId, FireId, JobId, Outcome, RunId, Timestamp, TriggerId, TriggerKind};
+use super::run_timers::Look;
+use crate::domain::{ArrayId, BundleId, FireId, JobId, Outcome, RunId, Timestamp, TriggerId, TriggerKind};
 
 /// The state in which a new run is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct NewRun {
     pub cause: Option<&'static str>,
     /// It waits for the runs that its job depends on.
     pub obeys_after: bool,
+    /// The events that it is for.
+    pub bundle: Option<BundleId>,
 }
 
 impl NewRun {
@@ -44,6 +47,7 @@ impl NewRun {
             fate: Fate::Queued,
             cause: None,
             obeys_after,
+            bundle: None,
         }
     }
 }
@@ -75,8 +79,14 @@ pub struct Plan {
     pub passed: Vec<(JobId, u32)>,
     /// Triggers that have fired, and fire again after the end of a run.
     pub awaiting_end: Vec<TriggerId>,
-    /// Triggers of `@reboot` that fire no more.
+    /// Triggers of events and of `@reboot` that fire no more.
     pub ended: Vec<TriggerId>,
+    /// Event triggers that fire without an event.
+    pub timed_out: Vec<TriggerId>,
+    /// Jobs whose gathered events get their run.
+    pub rested: Vec<JobId>,
+    /// What triggers have found at runs under way.
+    pub looks: Vec<Look>,
     /// Runs whose next attempt is due: they are queued.
     pub retried: Vec<RunId>,
     /// The new time of the next attempt of a run.

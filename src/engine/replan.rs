@@ -5,6 +5,7 @@ use super::accounting::Pending;
 use super::due_nth::nth_jobs;
 use super::fires::{Planned, first_free_fire, just_before};
 use super::plan::{Fate, NewRun, Plan};
+use super::run_timers::{Look, RunTimer, Silence};
 use super::snapshot::Due;
 use crate::domain::{FireId, Outcome, Span, Timestamp, Window};
 use crate::schedule::Schedule;
@@ -43,7 +44,11 @@ pub fn resume(now: Timestamp, due: &[Due]) -> Result<Plan, String> {
 fn stays_due(schedule: &Schedule) -> bool {
     match schedule {
         Schedule::At(_) | Schedule::AfterEnd { .. } => true,
-        Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Reboot | Schedule::Delayed { .. } => false,
+        Schedule::Cron(_)
+        | Schedule::Every { .. }
+        | Schedule::Reboot
+        | Schedule::Events
+        | Schedule::Delayed { .. } => false,
     }
 }
 
@@ -58,6 +63,7 @@ fn swallowed((due, first): (&Due, Timestamp), fires: u64) -> NewRun {
         fate: Fate::Finished(Outcome::Skipped),
         cause: Some("the job was paused"),
         obeys_after: true,
+        bundle: None,
     }
 }
 
@@ -105,6 +111,19 @@ pub fn deadlines_after_step_back(now: Timestamp, waiting: &[DeadlineFacts]) -> P
     Plan { deadlines: sooner.collect(), ..Plan::default() }
 }
 
+/// Plans the looks that come earlier on a clock that was set back far: none waits longer than its span from
+/// now on.
+pub fn run_timers_after_step_back(now: Timestamp, waiting: &[RunTimer]) -> Plan {
+    let sooner = waiting.iter().filter(|timer| timer.at > now + timer.span).map(|timer| Look {
+        trigger: timer.trigger,
+        run: timer.run,
+        event_at: None,
+        next_at: Some(now + timer.span),
+        silence: timer.silence.map(|silence| Silence { since: silence.since.min(now), ..silence }),
+    });
+    Plan { looks: sooner.collect(), ..Plan::default() }
+}
+
 /// Plans the fires of a job whose window was `old` before. A trigger without a next fire gets one only if
 /// the old window had none left for it. So an `--at` that has fired does not fire again, and a cancelled job
 /// stays cancelled.
@@ -144,4 +163,34 @@ fn moved(next_at: Timestamp, period: Span, old: Window, new: Window, now: Timest
 fn next_fire(now: Timestamp, planned: &Planned) -> Option<Timestamp> {
     let (schedule, zone) = planned.schedule.as_ref().ok()?;
     first_free_fire(schedule, zone, planned.window, now, &planned.taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{JobId, RunId, TriggerId};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_seconds(1_772_000_000 + second)
+    }
+
+    fn timer(second: i64, silence: Option<Silence>) -> RunTimer {
+        RunTimer {
+            trigger: TriggerId(7),
+            run: RunId { job: JobId(1), number: 3 },
+            attempt: 1,
+            at: at(second),
+            span: Span::from_seconds(60),
+            silence,
+            written_at: None,
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_lets_no_look_wait_longer_than_its_span() {
+        let timers = [timer(9_000, Some(Silence::from_start(at(8_940)))), timer(70, None)];
+        let looks = run_timers_after_step_back(at(30), &timers).looks;
+        let moved: Vec<_> = looks.iter().map(|look| (look.event_at, look.next_at, look.silence)).collect();
+        assert_eq!(moved, [(None, Some(at(90)), Some(Silence::from_start(at(30))))]);
+    }
 }

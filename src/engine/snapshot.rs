@@ -5,6 +5,7 @@ use super::after::TimesFacts;
 use super::dependencies::AwaitingFire;
 use super::fires::Compiled;
 use super::nth::NthFacts;
+use super::run_timers::RunTimer;
 use crate::domain::{ArrayId, FireId, JobId, Policy, RunId, Timestamp, TriggerId, TriggerKind, Window};
 
 /// The facts for one decision, read in one transaction.
@@ -17,13 +18,31 @@ pub struct Snapshot {
     pub due: Vec<Due>,
     /// Runs whose next attempt is due, earliest first.
     pub due_retries: Vec<RunId>,
-    /// Triggers of `@reboot` whose window has ended.
+    /// Triggers of events and of `@reboot` whose window has ended.
     pub ended: Vec<TriggerId>,
+    /// Event triggers that fire because no event came in time, earliest first.
+    pub timed_out: Vec<TriggerId>,
+    /// Jobs whose rest is over.
+    pub rested: Vec<JobId>,
+    /// Triggers that are to look at a run under way, earliest first.
+    pub run_timers: Vec<RunTimer>,
     /// Fires whose dependencies may have been decided. Empty while fires or retries are due, so that all
     /// fires of an instant are made before.
     pub awaiting: Vec<AwaitingFire>,
     /// Queues with waiting or prefetched runs. Empty while fires or retries are due, or some are `awaiting`.
     pub queues: Vec<QueueState>,
+}
+
+impl Snapshot {
+    /// Returns whether something is to be done before runs are started.
+    pub fn has_due(&self) -> bool {
+        !(self.due.is_empty()
+            && self.due_retries.is_empty()
+            && self.ended.is_empty()
+            && self.timed_out.is_empty()
+            && self.rested.is_empty()
+            && self.run_timers.is_empty())
+    }
 }
 
 /// A trigger whose next fire has come.

@@ -1,4 +1,4 @@
-//! Owns: the processes of runs: the only fork, signal and wait in the program.
+//! Owns: the processes of runs, and the feeders of the daemon: the only fork, signal and wait in the program.
 //! Never: the database, schedules, or the meaning of a result.
 
 mod account;
@@ -9,6 +9,7 @@ mod delegation;
 mod drain;
 mod env_file;
 mod exit_marker;
+mod feeder;
 mod given_output;
 mod input;
 mod limits;
@@ -34,6 +35,7 @@ pub mod wire;
 
 pub use channel::Channel;
 pub use exit_marker::{exit_markers, remove_exit_markers};
+pub use feeder::{Feeder, FeederOrder, Outlet};
 pub use limits::{DescriptorLimit, descriptor_limit, raise_descriptor_limit};
 pub use output_files::{OutputView, growing_path};
 pub use output_names::{OutputId, attempts_with_outputs, output_path, remove_output, remove_outputs_of};

@@ -5,7 +5,7 @@
 //! however large that is. posix_spawn(3) knows neither a umask, a niceness, another user nor a control
 //! group. So the umask is the keeper's own for the moment of the start, a start with a niceness has a thread,
 //! one as another user forks, and one in a control group goes by clone3(2).
-#![expect(clippy::disallowed_types, reason = "a run of another user is started here")]
+#![expect(clippy::disallowed_types, reason = "what posix_spawn(3) cannot do is started here")]
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr};
@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use nix::errno::Errno;
@@ -105,13 +105,13 @@ impl Drop for UmaskGuard {
 }
 
 /// What a process is started with, wherever its program is found.
-struct Launch<'a> {
+pub(super) struct Launch<'a> {
     order: &'a StartOrder,
     extras: &'a StartExtras,
     limit: Option<DescriptorLimit>,
     cwd: &'a Path,
     cwd_text: CString,
-    argv: Vec<CString>,
+    pub(super) argv: Vec<CString>,
     /// The variables of the environment file.
     file_env: Vec<EnvVar>,
     env: Vec<CString>,
@@ -119,14 +119,14 @@ struct Launch<'a> {
     stdin_path: Option<CString>,
     /// The output that it reads.
     given: Option<File>,
-    credentials: Option<Credentials>,
+    pub(super) credentials: Option<Credentials>,
     /// The control group that it starts in, if it has one.
     cgroup: Option<OwnedFd>,
 }
 
 impl<'a> Launch<'a> {
     /// Looks everything up; changes nothing.
-    fn resolve(
+    pub(super) fn resolve(
         order: &'a StartOrder,
         extras: &'a StartExtras,
         given: Option<File>,
@@ -170,7 +170,7 @@ impl<'a> Launch<'a> {
 
     /// Opens what the process reads. A file that another user is to read is left to that user to open: it
     /// must not get by way of a link what only the keeper's own user may read.
-    fn open_input(&self) -> Result<File, SpawnError> {
+    pub(super) fn open_input(&self) -> Result<File, SpawnError> {
         if let Some(file) = &self.given {
             return file.try_clone().map_err(|error| SpawnError::at(Step::Input)(errno_of(&error)));
         }
@@ -264,17 +264,29 @@ impl<'a> Launch<'a> {
         sys::spawn_into(cgroup, path, argv, &self.env, files.map(AsFd::as_fd), &self.preparation()).ok()
     }
 
-    fn preparation(&self) -> Preparation {
+    pub(super) fn preparation(&self) -> Preparation {
         Preparation {
             user: self.credentials.as_ref().map(Switch::from),
             limit: self.limit,
             cwd: self.cwd_text.clone(),
             cwd_optional: self.extras.cwd_optional,
             stdin: self.credentials.as_ref().and(self.stdin_path.clone()),
+            bond: None,
         }
     }
 
     fn spawn_as(&self, path: &CStr, argv: &[CString], files: [&File; 3]) -> Result<u32, SpawnError> {
+        self.spawn_prepared(path, argv, files, self.preparation()).map(|child| child.id())
+    }
+
+    /// Starts a program by fork(2), which can do all of the preparation.
+    pub(super) fn spawn_prepared(
+        &self,
+        path: &CStr,
+        argv: &[CString],
+        files: [&File; 3],
+        preparation: Preparation,
+    ) -> Result<Child, SpawnError> {
         let program = |error: io::Error| SpawnError::at(Step::Program)(errno_of(&error));
         let (reported, report) = unistd::pipe2(OFlag::O_CLOEXEC).map_err(SpawnError::at(Step::Program))?;
         let mut command = Command::new(os_str(path.to_bytes()));
@@ -285,13 +297,11 @@ impl<'a> Launch<'a> {
         }));
         let [stdin, stdout, stderr] = files.map(|file| file.try_clone().map(Stdio::from).map_err(program));
         command.stdin(stdin?).stdout(stdout?).stderr(stderr?);
-        sys::act_before_exec(&mut command, self.preparation(), report);
+        sys::act_before_exec(&mut command, preparation, report);
         let spawned = command.spawn();
         // Our own end of the report goes with it, so that the pipe has an end.
         drop(command);
-        spawned
-            .map(|child| child.id())
-            .map_err(|error| sys::read_report(reported).unwrap_or_else(|| program(error)))
+        spawned.map_err(|error| sys::read_report(reported).unwrap_or_else(|| program(error)))
     }
 }
 

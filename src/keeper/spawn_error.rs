@@ -67,7 +67,7 @@ impl SpawnError {
 
     /// Reads what a child has written.
     pub fn from_report([step, errno @ ..]: [u8; REPORT_BYTES]) -> Option<Self> {
-        let steps = [Step::User, Step::Directory, Step::Input, Step::Program];
+        let steps = [Step::User, Step::Nice, Step::Directory, Step::Input, Step::Program];
         let step = steps.into_iter().find(|one| *one as u8 == step)?;
         Some(Self { step, errno: Errno::from_raw(i32::from_ne_bytes(errno)) })
     }

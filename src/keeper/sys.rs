@@ -19,9 +19,10 @@ use std::process::Command;
 use std::ptr;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::waitpid;
 use nix::unistd::{self, Gid, Pid, Uid};
 
@@ -361,6 +362,64 @@ pub struct Preparation {
     pub cwd_optional: bool,
     /// What it reads, opened as that user; `None`: what the command has been given.
     pub stdin: Option<CString>,
+    /// `None`: it may outlive this process, and has its niceness and umask from it.
+    pub bond: Option<Bond>,
+}
+
+/// What binds a child and its process group to the life of this process.
+#[derive(Debug)]
+pub struct Bond {
+    pub umask: Mode,
+    pub nice: Option<i32>,
+    /// This process.
+    pub parent: Pid,
+    /// The reading end of a pipe. Only this process has the other end, and never writes. The child passes it
+    /// on to all that it starts.
+    pub tether: OwnedFd,
+}
+
+/// The number of the last signal.
+const LAST_SIGNAL: libc::c_int = 64;
+
+/// As in fcntl.h; libc has it for few systems.
+const F_SETSIG: libc::c_int = 10;
+
+impl Bond {
+    /// Runs in the child, which still has the rights of its parent.
+    fn inherit(&self) -> Result<(), SpawnError> {
+        umask(self.umask);
+        self.nice.map_or(Ok(()), set_niceness).map_err(SpawnError::at(Step::Nice))?;
+        for signal in 1..=LAST_SIGNAL {
+            // SAFETY: setting a default runs no code of ours. It is refused for KILL, STOP, and the signals
+            // of the C library.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        // Of those that the daemon was started with, none is for its children. Kernels before 5.11 refuse.
+        // SAFETY: it takes integers, and closes nothing before execve(2).
+        unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
+        Ok(())
+    }
+
+    /// Runs in the child, which has its final user: a change of user undoes PR_SET_PDEATHSIG.
+    ///
+    /// PR_SET_PDEATHSIG reaches the child alone. The group dies by the tether: a pipe that loses its last
+    /// writer sends a signal to the owner of its reading end, which is the group. So there are two ways, of
+    /// which one may fail: a program can close the tether, and one with set-user-ID undoes the other.
+    fn tie(&self) -> Result<(), SpawnError> {
+        prctl::set_pdeathsig(Signal::SIGKILL).map_err(SpawnError::at(Step::Program))?;
+        if unistd::getppid() != self.parent {
+            return Err(SpawnError { step: Step::Program, errno: Errno::ESRCH });
+        }
+        let fd = self.tether.as_raw_fd();
+        // SAFETY: both take integers. `setsid` has made a group with the number of this process.
+        unsafe {
+            libc::fcntl(fd, libc::F_SETOWN, -unistd::getpid().as_raw());
+            libc::fcntl(fd, F_SETSIG, libc::SIGKILL);
+        }
+        let _ = fcntl(&self.tether, FcntlArg::F_SETFL(OFlag::O_ASYNC));
+        let _ = fcntl(&self.tether, FcntlArg::F_SETFD(FdFlag::empty()));
+        Ok(())
+    }
 }
 
 /// Makes the child of `command` act before its program starts. It reports the step that failed: execve(2)
@@ -383,8 +442,10 @@ impl Preparation {
     /// Runs in the child: see `act_before_exec` for what may stand here.
     fn act(&self) -> Result<(), SpawnError> {
         unistd::setsid().map_err(SpawnError::at(Step::Program))?;
+        self.bond.as_ref().map_or(Ok(()), Bond::inherit)?;
         self.limit.inspect(|limit| limit.restore());
         self.user.as_ref().map_or(Ok(()), Switch::act).map_err(SpawnError::at(Step::User))?;
+        self.bond.as_ref().map_or(Ok(()), Bond::tie)?;
         let entered = match unistd::chdir(self.cwd.as_c_str()) {
             Err(_) if self.cwd_optional => unistd::chdir(c"/"),
             entered => entered,
@@ -476,9 +537,15 @@ pub fn signal_process(process: BorrowedFd<'_>, signal: Signal) -> Result<(), Err
 /// Moves a descriptor that stays open beyond those that a run may have: posix_spawn(3) wants the ones that it
 /// is given below the run's limit. One for which there is no such number is returned unchanged.
 pub fn move_up(fd: OwnedFd, limit: Option<DescriptorLimit>) -> OwnedFd {
-    let Some(least) = limit.map(|limit| libc::c_int::try_from(limit.soft).unwrap_or(libc::c_int::MAX)) else {
-        return fd;
-    };
+    match limit.map(|limit| libc::c_int::try_from(limit.soft).unwrap_or(libc::c_int::MAX)) {
+        Some(least) => move_beyond(fd, least),
+        None => fd,
+    }
+}
+
+/// Gives a descriptor a number that is at least this one, and closes it on execve(2). One for which there is
+/// no such number is returned unchanged.
+pub fn move_beyond(fd: OwnedFd, least: libc::c_int) -> OwnedFd {
     if fd.as_raw_fd() >= least {
         return fd;
     }

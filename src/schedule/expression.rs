@@ -29,6 +29,7 @@ pub fn compile(spec: &TriggerSpec) -> Result<Schedule, ParseError> {
             let period = Span::from_micros(period.as_micros().saturating_add(delay.as_micros()));
             Ok(Schedule::AfterEnd { period })
         }
+        TriggerSpec::Event(_) => Ok(Schedule::Events),
         TriggerSpec::Every { period, anchor, delay } => {
             Ok(Schedule::Every { period: *period, anchor: *anchor + *delay })
         }

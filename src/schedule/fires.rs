@@ -28,6 +28,8 @@ pub enum Schedule {
         /// Not zero.
         period: Span,
     },
+    /// Events: no instant. Their sources know when they come.
+    Events,
     /// Every instant of another schedule, but later.
     Delayed {
         /// The other schedule.
@@ -55,7 +57,7 @@ impl Schedule {
                 let count = elapsed(*anchor, after) / u128::from(period.as_micros().max(1)) + 1;
                 nth(*anchor, *period, count)
             }
-            Self::Reboot | Self::AfterEnd { .. } => None,
+            Self::Reboot | Self::AfterEnd { .. } | Self::Events => None,
             Self::Delayed { of, by } => of.next_after(after - *by, zone).map(|fire| fire + *by),
         }
     }
@@ -95,7 +97,7 @@ impl Schedule {
         match self {
             Self::Cron(pattern) => Some((pattern, Span::ZERO)),
             Self::Delayed { of, by } => of.pattern().map(|(pattern, _)| (pattern, *by)),
-            Self::At(_) | Self::Every { .. } | Self::Reboot | Self::AfterEnd { .. } => None,
+            Self::At(_) | Self::Every { .. } | Self::Reboot | Self::AfterEnd { .. } | Self::Events => None,
         }
     }
 
@@ -113,7 +115,7 @@ impl Schedule {
                 u64::try_from(upto(until) - upto(after))
                     .expect("no more than microseconds in the range of a Timestamp")
             }
-            Self::Reboot | Self::AfterEnd { .. } => 0,
+            Self::Reboot | Self::AfterEnd { .. } | Self::Events => 0,
             Self::Delayed { of, by } => of.count(after - *by, until - *by, zone),
         }
     }

@@ -42,7 +42,7 @@ impl Schedule {
                 Some(lines_of(pattern).into_iter().map(|line| line + &suffix).collect())
             }
             Self::Every { period, anchor } => interval(*period, *anchor),
-            Self::Reboot | Self::AfterEnd { .. } | Self::Delayed { .. } => None,
+            Self::Reboot | Self::AfterEnd { .. } | Self::Events | Self::Delayed { .. } => None,
         }
     }
 

@@ -5,7 +5,7 @@ use rusqlite::{Row, named_params, params};
 
 use super::arrays::Place;
 use super::{Reader, StoreResult, Writer, codec};
-use crate::domain::{FireId, Happening, JobId, Overlap, RunId, Timestamp, Word, rank};
+use crate::domain::{FireId, Happening, JobId, Policy, RunId, Timestamp, Word, rank};
 use crate::engine::{Claim, Fate, NewRun, Plan};
 
 /// The changes of a turn that the keeper must receive.
@@ -52,8 +52,15 @@ impl Writer<'_> {
             self.await_end(*trigger)?;
         }
         for trigger in &plan.ended {
-            self.end_reboot(*trigger)?;
+            self.end_trigger(*trigger)?;
         }
+        for trigger in &plan.timed_out {
+            self.time_out(*trigger, now)?;
+        }
+        for job in &plan.rested {
+            self.end_rest(*job, now)?;
+        }
+        plan.looks.iter().try_for_each(|look| self.look(look, now))?;
         for run in &plan.retried {
             self.queue_retry(*run)?;
         }
@@ -116,9 +123,10 @@ impl Writer<'_> {
         };
         self.change(
             "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, fires, queue, rank,
-                at_once, state, queued_at, start_by, awaits, finished_at, outcome, cause)
+                at_once, state, queued_at, start_by, awaits, bundle_id, finished_at, outcome, cause)
              VALUES (:job, :number, :trigger, :trigger_id, :scheduled_at, :fires, :queue, :rank, :at_once,
-                :state, :now, :start_by, :awaits, iif(:outcome IS NULL, NULL, :now), :outcome, :cause)",
+                :state, :now, :start_by, :awaits, :bundle, iif(:outcome IS NULL, NULL, :now), :outcome,
+                :cause)",
             named_params! {
                 ":job": run.job,
                 ":number": run.number,
@@ -133,6 +141,7 @@ impl Writer<'_> {
                 ":now": now,
                 ":start_by": place.start_within.filter(|_| is_queued).map(|within| now + within),
                 ":awaits": if place.depends && outcome.is_none() && new.obeys_after { 2 } else { 0 },
+                ":bundle": new.bundle,
                 ":outcome": outcome,
                 ":cause": new.cause,
             },
@@ -188,6 +197,7 @@ impl Writer<'_> {
 
     /// Queues a claimed run again that has no process.
     pub fn requeue(&self, run: RunId) -> StoreResult<()> {
+        self.end_run_timers_of_attempt(run)?;
         self.change(
             "UPDATE run SET keeper = NULL, claimed_at = NULL, stop_sent = 0, paused_at = NULL, pause_sent = 1,
                 state = 'queued', pid = NULL, started_at = NULL, is_unattended = 0
@@ -222,11 +232,11 @@ impl Writer<'_> {
 /// Reads the place of a run from five columns that start at `first`: queue, priority, overlap, whether its
 /// job depends on others, and how long it may wait.
 fn place(row: &Row<'_>, first: usize) -> rusqlite::Result<Place> {
-    let overlap: Overlap = row.get(first + 2)?;
+    let policy = Policy { overlap: row.get(first + 2)?, ..Policy::default() };
     Ok(Place {
         queue: row.get(first)?,
         rank: rank(row.get(first + 1)?),
-        at_once: overlap.at_once(),
+        at_once: policy.at_once(),
         depends: row.get(first + 3)?,
         start_within: row.get(first + 4)?,
     })

@@ -210,9 +210,9 @@ impl Writer<'_> {
         let total: u32 = rest.iter().map(Indices::count).sum();
         self.change(
             "INSERT INTO array (job_id, trigger, trigger_id, scheduled_at, place, queue, rank, at_once,
-                queued_at, start_by, awaits, total, rest)
+                queued_at, start_by, awaits, bundle_id, total, rest)
              VALUES (:job, :trigger, :trigger_id, :scheduled_at, (SELECT coalesce(max(id), 0) FROM run),
-                :queue, :rank, :at_once, :now, :start_by, :awaits, :total, :total)",
+                :queue, :rank, :at_once, :now, :start_by, :awaits, :bundle, :total, :total)",
             named_params! {
                 ":job": new.job,
                 ":trigger": new.kind,
@@ -224,6 +224,7 @@ impl Writer<'_> {
                 ":now": now,
                 ":start_by": place.start_within.map(|within| now + within),
                 ":awaits": if place.depends && new.obeys_after { 2 } else { 0 },
+                ":bundle": new.bundle,
                 ":total": total,
             },
         )?;
@@ -377,7 +378,8 @@ impl Writer<'_> {
 
     /// Queues these indices of a job again, as an array of their own.
     pub fn add_array_retry(&self, job: JobId, rest: &[Indices], now: Timestamp) -> StoreResult<ArrayId> {
-        let new = NewRun::by_hand(job, TriggerKind::Retry, true, now);
+        let bundle = self.bundle_of_latest_array(job)?;
+        let new = NewRun { bundle, ..NewRun::by_hand(job, TriggerKind::Retry, true, now) };
         let place = self.place_of(job)?;
         let kept = self.kept_by_retry(job, rest)?;
         self.change("UPDATE job SET done_at = NULL WHERE id = ?1", [job])?;

@@ -6,9 +6,9 @@ use std::hash::{DefaultHasher, Hasher};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use crate::domain::{
-    AfterCondition, Array, ArrayId, CallbackWhen, CommandLine, Indices, JobId, JobName, JobState, Mail,
-    MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap, QueueName, Retry, RetryCauses, RunState,
-    Size, Span, Stdin, Tag, Timestamp, TriggerKind,
+    AfterCondition, Array, ArrayId, BundleId, CallbackWhen, CommandLine, EventTrigger, Indices, JobId,
+    JobName, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap, QueueName, Retry,
+    RetryCauses, RunState, Size, Span, Stdin, Tag, Timestamp, TriggerKind,
 };
 use crate::schedule::Dialect;
 
@@ -74,6 +74,18 @@ impl FromSql for ArrayId {
     }
 }
 
+impl ToSql for BundleId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.into())
+    }
+}
+
+impl FromSql for BundleId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(Self)
+    }
+}
+
 macro_rules! name_columns {
     ($($type:ty),*) => {$(
         impl FromSql for $type {
@@ -114,6 +126,17 @@ word_columns!(
     RunState,
     TriggerKind
 );
+
+/// Reads an event trigger from the column `event`.
+pub(super) fn event_trigger(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<EventTrigger> {
+    let text = row.get_ref(column)?.as_str()?;
+    serde_json::from_str(text).map_err(|error| FromSqlError::Other(error.into()).into())
+}
+
+/// Returns the value of the column `event`.
+pub(super) fn event_column(trigger: &EventTrigger) -> String {
+    serde_json::to_string(trigger).expect("it has no maps, and no text that is not UTF-8")
+}
 
 /// Reads the misfire policy from three columns that start at `first`.
 pub(super) fn missed(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Missed> {

@@ -137,14 +137,16 @@ impl Writer<'_> {
             if triggers.iter().any(|new| new.spec == old.spec) {
                 kept.push(old.spec);
             } else {
-                self.change("DELETE FROM trigger WHERE id = ?1", [old.id.0])?;
+                self.delete_trigger(old.id)?;
             }
         }
         let added: Vec<&FirstFire> = triggers.iter().filter(|new| !kept.contains(&new.spec)).collect();
         if !added.is_empty() {
             self.set_passed(id, 0)?;
         }
-        added.into_iter().try_for_each(|new| self.insert_trigger(id, new, held))
+        added.into_iter().try_for_each(|new| self.insert_trigger(id, new, held))?;
+        // They may have waited for a trigger that is gone.
+        self.release_gathered(id, self.at)
     }
 
     /// Changes the definition of a job alone. `changed`: the names of the options that differ.

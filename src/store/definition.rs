@@ -29,6 +29,7 @@ const COLUMNS: &[DefinitionColumn] = &[
     ("array_at_once", |job| value(&job.array.and_then(|array| array.at_once))),
     ("has_items", |job| value(&job.has_items)),
     ("after_any", |job| value(&job.after.any)),
+    ("all_of", |job| value(&job.all_of)),
     ("overlap", |job| value(&job.policy.overlap)),
     ("missed", |job| value(&job.policy.missed.mode)),
     ("missed_within_us", |job| value(&job.policy.missed.within)),
@@ -81,6 +82,7 @@ pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
         has_items: row.get(take(1))?,
         items: Vec::new(),
         after: After { any: row.get(take(1))?, ..After::default() },
+        all_of: row.get(take(1))?,
         policy: Policy {
             overlap: row.get(take(1))?,
             missed: missed(row, take(3))?,

@@ -3,8 +3,11 @@
 
 use rusqlite::params;
 
+use super::codec::event_column;
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{ArrayId, Dependency, FireId, JobId, JobKey, JobName, Outcome, RunId, Timestamp};
+use crate::domain::{
+    ArrayId, Dependency, EventSource, FireId, JobId, JobKey, JobName, JobPattern, Outcome, RunId, Timestamp,
+};
 use crate::engine::{Awaited, AwaitedFire, AwaitingFire};
 
 /// How many waiting fires one step looks at.
@@ -29,8 +32,10 @@ impl Reader<'_> {
         self.all(
             "SELECT id FROM job WHERE done_at IS NULL AND id <> ?1 AND id IN (
                 SELECT job_id FROM dependency WHERE on_id = ?1
-                UNION SELECT job_id FROM dependency WHERE on_name = ?2) ORDER BY id",
-            params![job, name.map(JobName::as_str)],
+                UNION SELECT job_id FROM dependency WHERE on_name = ?2
+                UNION SELECT job_id FROM trigger WHERE kind = 'job' AND listens IS NOT NULL AND listens = 1
+                    AND event_key IN (?3, ?2)) ORDER BY id",
+            params![job, name.map(JobName::as_str), job.to_string()],
             |row| row.get(0),
         )
     }
@@ -142,12 +147,23 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Lets dependencies that name a job follow it to its new name.
-    pub fn rename_in_dependencies(&self, old: &JobName, new: &JobName) -> StoreResult<()> {
+    /// Lets dependencies and triggers that name a job follow it to its new name.
+    pub fn rename_in_dependents(&self, old: &JobName, new: &JobName) -> StoreResult<()> {
         self.change(
             "UPDATE dependency SET on_name = ?2 WHERE on_name = ?1",
             params![old.as_str(), new.as_str()],
-        )
+        )?;
+        let named = self.listeners("trigger.kind = 'job' AND trigger.event_key = ?1", &[&old.as_str()])?;
+        for mut listener in named {
+            if let EventSource::Job(source) = &mut listener.event.source {
+                source.jobs = JobPattern::One(JobKey::Name(new.clone()));
+            }
+            self.change(
+                "UPDATE trigger SET event = ?2, event_key = ?3 WHERE id = ?1",
+                params![listener.trigger.0, event_column(&listener.event), listener.event.key()],
+            )?;
+        }
+        Ok(())
     }
 
     /// Lets the waiting fires of a job that have not begun wait for its present dependencies.

@@ -6,6 +6,7 @@
 
 use rusqlite::{Row, ToSql, named_params, params};
 
+use super::job_events::FireNews;
 use super::{Reader, StoreResult, Writer, codec};
 use crate::domain::{
     ArrayId, EndNote, FireId, Happening, JobId, MailFormat, MailWhen, Outcome, Retry, RunId, Span, Timestamp,
@@ -98,7 +99,9 @@ impl Writer<'_> {
             return Ok(());
         }
         self.record(&Happening::Started { run, attempt, pid, started_at: at });
-        self.count_begin(run)
+        self.count_begin(run)?;
+        self.tell_start(run, attempt, at)?;
+        self.start_run_timers(run)
     }
 
     /// Counts a run that has begun, if its job counts the runs of its triggers, and each only once.
@@ -144,8 +147,10 @@ impl Writer<'_> {
         if changed > 0 {
             if open.recorded_start.is_none() {
                 self.record(&Happening::Started { run, attempt, pid, started_at: at });
+                self.tell_start(run, attempt, at)?;
             }
             self.record(&Happening::Unattended { run, attempt, pid });
+            self.start_run_timers(run)?;
         }
         Ok(())
     }
@@ -160,14 +165,18 @@ impl Writer<'_> {
                 self.record(&Happening::Finished { run: end.run, end: end_note(end, verdict) });
                 // A run that was cancelled before it had a process has not begun.
                 let has_begun = end.started.is_some() || verdict.outcome != Outcome::Cancelled;
-                if has_begun { self.count_begin(end.run) } else { Ok(()) }
+                if has_begun {
+                    self.count_begin(end.run)?;
+                }
+                self.tell_unreported_start(end)
             }
             Conclusion::Retrying { verdict, at } => {
                 self.record_earlier_attempt(end, verdict, *at)?;
                 self.record_unreported_start(end);
                 let (run, end_note) = (end.run, end_note(end, verdict));
                 self.record(&Happening::Retrying { run, end: end_note, retry_at: *at });
-                self.count_begin(end.run)
+                self.count_begin(end.run)?;
+                self.tell_unreported_start(end)
             }
         }
     }
@@ -176,6 +185,14 @@ impl Writer<'_> {
     fn record_unreported_start(&self, end: &AttemptEnd) {
         if let (None, Some((pid, started_at))) = (end.recorded_start, end.started) {
             self.record(&Happening::Started { run: end.run, attempt: end.attempt, pid, started_at });
+        }
+    }
+
+    /// Tells those that listen of such a start, after its end is recorded: they may cancel the run.
+    fn tell_unreported_start(&self, end: &AttemptEnd) -> StoreResult<()> {
+        match (end.recorded_start, end.started) {
+            (None, Some((_, started_at))) => self.tell_start(end.run, end.attempt, started_at),
+            _ => Ok(()),
         }
     }
 
@@ -225,6 +242,7 @@ impl Writer<'_> {
             ":stderr_times": stderr.and_then(|output| output.times.as_ref()),
         };
         with_values(end, verdict, |values| self.change(sql, &*[values, output].concat()))?;
+        self.end_run_timers_of_attempt(end.run)?;
         self.change(
             "UPDATE run SET state = 'retrying', attempt = attempt + 1, not_before = ?3, keeper = NULL,
                 claimed_at = NULL, is_unattended = 0, pid = NULL, started_at = NULL, paused_at = NULL,
@@ -304,6 +322,7 @@ impl Writer<'_> {
         let (job, run) = match ended {
             PendingEnd::Run(run, _) => {
                 let found = self.run_facts(run)?;
+                self.drop_run_timers_at(found.id)?;
                 if let Some(array) = found.array {
                     self.count_array_run(array, &found)?;
                 }
@@ -315,6 +334,9 @@ impl Writer<'_> {
             }
             PendingEnd::Fires(job) | PendingEnd::Count(job) => (job, None),
         };
+        if run.is_some() {
+            self.look_again(job)?;
+        }
         let at = run.as_ref().map_or(now, |run| run.finished_at);
         let facts = run.as_ref().map(|run| RunFacts { ended_at: run.finished_at.min(now), ..run.facts });
         let facts = self.end_facts(job, facts)?;
@@ -326,8 +348,13 @@ impl Writer<'_> {
                 (Effect::Wake, _) => self.wake_dependents(job)?,
                 (Effect::Call(when), Some(run)) => self.queue_callback(job, when, run.parent, now)?,
                 (Effect::Learn(mean), Some(run)) => self.set_mean_run(&run.queue, mean)?,
+                (Effect::Tell, Some(run)) => {
+                    let outcome = Some(run.facts.outcome);
+                    let at = run.finished_at.min(now);
+                    self.tell(&FireNews { fire: run.parent, at, outcome }, now)?;
+                }
                 (Effect::Mail, Some(run)) => self.queue_mail(run.id, run.user.as_deref(), at)?,
-                (Effect::Learn(_) | Effect::Mail | Effect::Call(_), None) => {
+                (Effect::Learn(_) | Effect::Mail | Effect::Call(_) | Effect::Tell, None) => {
                     unreachable!("an effect of a run without a run")
                 }
             }
@@ -451,7 +478,8 @@ impl Reader<'_> {
         let has_dependents = !is_part && self.has_dependents(job)?;
         let after_end = self.planned_after_end(job, run.map(|run| run.ended_at))?;
         let has_other = !after_end.is_empty() && self.has_unfinished_fire(job)?;
-        Ok(EndFacts { run, has_run, has_fire, after_end, has_other, times, has_dependents })
+        let is_heard = run.is_some() && self.is_listened_to()?;
+        Ok(EndFacts { run, has_run, has_fire, after_end, has_other, times, has_dependents, is_heard })
     }
 
     /// Returns how many runs of a job may begin and have begun; `None`: any number.

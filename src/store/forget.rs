@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 use rusqlite::params;
 
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{ArrayId, Happening, JobId, JobName, Outcome, RunId};
+use crate::domain::{ArrayId, BundleId, Happening, JobId, JobName, Outcome, RunId};
 use crate::engine::{PastJob, PastRun};
 
 /// The tables of the parts of a run.
-const PARTS_OF_A_RUN: [&str; 3] = ["output", "mail", "attempt"];
+const PARTS_OF_A_RUN: [&str; 4] = ["output", "mail", "attempt", "run_timer"];
 
 impl Reader<'_> {
     /// Returns the first job with this id or a higher one. `runs_max`: how many of its fires are no surplus.
@@ -93,21 +93,25 @@ impl Reader<'_> {
 impl Writer<'_> {
     /// Deletes a finished run. The caller records it, with others.
     pub fn forget_run(&self, run: RunId) -> StoreResult<()> {
-        let (id, array): (i64, Option<ArrayId>) = self.one(
-            "SELECT id, array_id FROM run WHERE job_id = ?1 AND number = ?2 AND state = 'finished'",
+        let (id, array, bundle): (i64, Option<ArrayId>, Option<BundleId>) = self.one(
+            "SELECT id, array_id, bundle_id FROM run
+             WHERE job_id = ?1 AND number = ?2 AND state = 'finished'",
             params![run.job, run.number],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
         for part in PARTS_OF_A_RUN {
             self.change(&format!("DELETE FROM {part} WHERE run_id = ?1"), [id])?;
         }
         self.change("DELETE FROM run WHERE id = ?1", [id])?;
         // An array goes with its last run.
-        self.change(
+        let of_array: Option<Option<BundleId>> = self.first(
             "DELETE FROM array WHERE id = ?1 AND finished_at IS NOT NULL
-                AND NOT EXISTS (SELECT 1 FROM run WHERE array_id = ?1)",
+                AND NOT EXISTS (SELECT 1 FROM run WHERE array_id = ?1) RETURNING bundle_id",
             [array],
-        )
+            |row| row.get(0),
+        )?;
+        let bundles = bundle.into_iter().chain(of_array.flatten());
+        bundles.into_iter().try_for_each(|bundle| self.drop_unused_bundle(bundle))
     }
 
     /// Deletes a job and its history. No keeper may have a run of it, and no stored crontab a line.
@@ -135,9 +139,18 @@ impl Writer<'_> {
             [job],
         )?;
         let runs = self.changed("DELETE FROM run WHERE job_id = ?1", [job])?;
+        self.change(
+            "DELETE FROM path_mark WHERE trigger_id IN (SELECT id FROM trigger WHERE job_id = ?1)",
+            [job],
+        )?;
+        self.change(
+            "DELETE FROM run_timer WHERE trigger_id IN (SELECT id FROM trigger WHERE job_id = ?1)",
+            [job],
+        )?;
         for part in ["array", "item", "trigger", "tag", "dependency"] {
             self.change(&format!("DELETE FROM {part} WHERE job_id = ?1"), [job])?;
         }
+        self.drop_bundles_of(job)?;
         let environment: i64 =
             self.one("DELETE FROM job WHERE id = ?1 RETURNING environment_id", [job], |row| row.get(0))?;
         // It may hold secrets of the job.

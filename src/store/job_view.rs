@@ -17,7 +17,7 @@ use crate::schedule::Zone;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobView {
     pub id: JobId,
-    /// Its environment is empty here, see `Reader::environment`.
+    /// Its environment is empty here, see `Reader::environment`. The overlap policy is the one that holds.
     pub definition: NewJob,
     pub created_at: Timestamp,
     pub paused_at: Option<Timestamp>,
@@ -31,6 +31,8 @@ pub struct JobView {
     pub begun: u32,
     /// With `nth`: how many fires were passed over since the last one that ran.
     pub passed: u32,
+    /// Its runs cause the next one, over and over: it makes none until then.
+    pub rests_until: Option<Timestamp>,
     /// How far its latest array is, with the indices that a retry left.
     pub array: Option<ArrayProgress>,
     /// Its latest finished run.
@@ -49,6 +51,17 @@ impl JobView {
         self.definition.nth.map(|nth| NthFacts { nth, passed: self.passed })
     }
 
+    /// Shows the policy that holds if none is given, unless its triggers have different ones.
+    fn show_overlap(&mut self) {
+        let is_event = |trigger: &TriggerView| trigger.spec.event().is_some();
+        let policy = &mut self.definition.policy;
+        if self.triggers.iter().all(|trigger| !is_event(trigger)) {
+            policy.overlap = Some(policy.overlap_of_instants());
+        } else if self.triggers.iter().all(is_event) {
+            policy.overlap = Some(policy.overlap_of_events());
+        }
+    }
+
     /// Returns whether it has a trigger that fires again and again.
     pub fn is_recurring(&self) -> bool {
         self.triggers.iter().any(|trigger| !matches!(trigger.spec, TriggerSpec::At { .. }))
@@ -63,6 +76,21 @@ pub struct TriggerView {
     pub next_at: Option<Timestamp>,
     /// It fires next after the end of a run.
     pub awaits_end: bool,
+    /// The state of an event trigger that still fires.
+    pub listener: Option<ListenerView>,
+}
+
+/// How far an event trigger is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerView {
+    /// How many events count towards its next fire.
+    pub counted: u64,
+    /// How many make a fire.
+    pub count: u64,
+    /// It fires then, unless an event comes first.
+    pub timeout_at: Option<Timestamp>,
+    /// With `all_of`: it has fired, and waits for the others.
+    pub has_fired: bool,
 }
 
 /// Conditions for jobs, all of which must hold.
@@ -86,7 +114,7 @@ pub struct JobFilter {
 
 /// The columns of a job before those of its definition.
 const COLUMNS: &str = "job.id, job.name, job.created_at, job.paused_at, job.done_at, job.runs, job.begun,
-    job.passed,
+    job.passed, job.rests_until,
     coalesce((SELECT CASE
         WHEN max(state = 'running') THEN 'running'
         WHEN max(held = 0 AND state = 'queued' AND awaits = 0)
@@ -107,18 +135,19 @@ const LIVE: &str = "job.id IN (
     UNION ALL SELECT job_id FROM array WHERE finished_at IS NULL
     UNION ALL SELECT job_id FROM trigger WHERE next_at IS NOT NULL
     UNION ALL SELECT job_id FROM trigger WHERE boot_id IS NOT NULL
-    UNION ALL SELECT job_id FROM trigger WHERE awaits_end IS NOT NULL AND awaits_end = 1)";
+    UNION ALL SELECT job_id FROM trigger WHERE awaits_end IS NOT NULL AND awaits_end = 1
+    UNION ALL SELECT job_id FROM trigger WHERE listens IS NOT NULL AND listens = 1)";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
     let (paused_at, done_at): (Option<Timestamp>, Option<Timestamp>) = (row.get(3)?, row.get(4)?);
-    let of_runs: Option<JobState> = row.get(8)?;
+    let of_runs: Option<JobState> = row.get(9)?;
     let state = match of_runs {
         Some(state) => state,
         None if done_at.is_some() => JobState::Done,
         None if paused_at.is_some() => JobState::Paused,
         None => JobState::Scheduled,
     };
-    let definition = NewJob { name: row.get(1)?, hold: paused_at.is_some(), ..definition::read(row, 10)? };
+    let definition = NewJob { name: row.get(1)?, hold: paused_at.is_some(), ..definition::read(row, 11)? };
     Ok(JobView {
         id: row.get(0)?,
         definition,
@@ -126,10 +155,11 @@ fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
         paused_at,
         done_at,
         state,
-        runs_paused: row.get(9)?,
+        runs_paused: row.get(10)?,
         runs: row.get(5)?,
         begun: row.get(6)?,
         passed: row.get(7)?,
+        rests_until: row.get(8)?,
         array: None,
         last: None,
         triggers: Vec::new(),
@@ -226,6 +256,7 @@ impl Reader<'_> {
         }
         job.definition.after.dependencies = self.dependencies(job.id)?;
         job.triggers = self.triggers(job.id)?;
+        job.show_overlap();
         Ok(())
     }
 
@@ -241,9 +272,7 @@ impl Reader<'_> {
     /// Returns the triggers of a job, in the order in which they were added.
     pub fn triggers(&self, job: JobId) -> StoreResult<Vec<TriggerView>> {
         self.all(
-            "SELECT id, kind, expr, zone, at, period_us, delay_us, next_at, ifnull(awaits_end, 0)
-             FROM trigger
-             WHERE job_id = ?1 ORDER BY id",
+            &format!("SELECT {TRIGGER_COLUMNS} FROM trigger WHERE job_id = ?1 ORDER BY id"),
             [job],
             trigger_view,
         )
@@ -279,14 +308,32 @@ impl Reader<'_> {
         let ids = json_list(jobs);
         let limit = limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
         self.all(
-            "SELECT id, kind, expr, zone, at, period_us, delay_us, next_at, ifnull(awaits_end, 0),
-                job_id FROM trigger
+            &format!(
+                "SELECT {TRIGGER_COLUMNS}, job_id FROM trigger
              WHERE next_at IS NOT NULL AND held = 0
                 AND (?1 = 0 OR job_id IN (SELECT value FROM json_each(?2)))
              ORDER BY next_at
-             LIMIT iif(EXISTS (SELECT 1 FROM job WHERE nth IS NOT NULL), -1, ?3)",
+             LIMIT iif(EXISTS (SELECT 1 FROM job WHERE nth IS NOT NULL), -1, ?3)"
+            ),
             params![!jobs.is_empty(), ids, limit],
-            |row| Ok((row.get(9)?, trigger_view(row)?)),
+            |row| Ok((row.get("job_id")?, trigger_view(row)?)),
+        )
+    }
+}
+
+impl Reader<'_> {
+    /// Returns the event triggers that listen, in the order in which they were added, each with its job.
+    /// Empty `jobs`: of all jobs.
+    pub fn listening_triggers(&self, jobs: &[JobId]) -> StoreResult<Vec<(JobId, TriggerView)>> {
+        self.all(
+            &format!(
+                "SELECT {TRIGGER_COLUMNS}, job_id FROM trigger
+                 WHERE listens IS NOT NULL AND listens = 1 AND held = 0
+                    AND (?1 = 0 OR job_id IN (SELECT value FROM json_each(?2)))
+                 ORDER BY id"
+            ),
+            params![!jobs.is_empty(), json_list(jobs)],
+            |row| Ok((row.get("job_id")?, trigger_view(row)?)),
         )
     }
 }
@@ -296,11 +343,26 @@ fn json_list(ids: &[JobId]) -> String {
     format!("[{}]", ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
 }
 
+const TRIGGER_COLUMNS: &str = "id, kind, expr, zone, at, period_us, delay_us, event, next_at,
+    ifnull(awaits_end, 0), ifnull(listens, 0), timeout_at, has_fired,
+    iif(counting IS NULL, 0, (SELECT count FROM bundle WHERE id = counting))";
+
 fn trigger_view(row: &Row<'_>) -> rusqlite::Result<TriggerView> {
+    let spec = trigger_spec(row, 1)?;
+    let listener = match spec.event().filter(|_| row.get(10).is_ok_and(|listens| listens)) {
+        Some(event) => Some(ListenerView {
+            counted: row.get::<_, i64>(13)?.cast_unsigned(),
+            count: event.counter.count,
+            timeout_at: row.get(11)?,
+            has_fired: row.get(12)?,
+        }),
+        None => None,
+    };
     Ok(TriggerView {
         id: TriggerId(row.get(0)?),
-        spec: trigger_spec(row, 1)?,
-        next_at: row.get(7)?,
-        awaits_end: row.get(8)?,
+        next_at: row.get(8)?,
+        awaits_end: row.get(9)?,
+        spec,
+        listener,
     })
 }

@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 use rusqlite::{ToSql, named_params, params};
 use serde::{Deserialize, Serialize};
 
-use super::codec::{command, content_hash, join};
+use super::codec::{command, content_hash, event_column, join};
 use super::{Reader, StoreResult, Writer, definition};
 use crate::domain::{
-    CALLBACK_RANK, CommandLine, FireId, Happening, JobId, JobKey, JobName, JobNote, NewJob, Outcome, RunId,
-    Span, Tag, Timestamp, TriggerId, TriggerKind, TriggerSpec, Word, rank,
+    CALLBACK_RANK, CommandLine, EventTrigger, FireId, Happening, JobId, JobKey, JobName, JobNote, NewJob,
+    Outcome, PathMark, RunId, Span, Tag, Timestamp, TriggerId, TriggerKind, TriggerSpec, Word, rank,
 };
 use crate::engine::NewRun;
 
@@ -18,9 +18,12 @@ use crate::engine::NewRun;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstFire {
     pub spec: TriggerSpec,
+    /// Its first fire; of an event trigger, the one that comes unless an event comes first.
     pub next_at: Option<Timestamp>,
     /// For `@reboot`: the current boot, in which it does not fire.
     pub boot_id: Option<String>,
+    /// Of a path trigger: the files that are there already; `None`: the daemon looks at them first.
+    pub marks: Option<Vec<(Vec<u8>, PathMark)>>,
 }
 
 /// How many of the latest jobs are searched for a request: more than can be added while a client waits for
@@ -131,6 +134,9 @@ impl Writer<'_> {
         for trigger in triggers {
             self.insert_trigger(id, trigger, job.hold)?;
         }
+        if triggers.iter().filter_map(|trigger| trigger.spec.event()).any(EventTrigger::watches_runs) {
+            self.look_at_running(id, now)?;
+        }
         if triggers.is_empty() {
             self.add_run(id, TriggerKind::Manual, true, now)?;
             if job.hold {
@@ -191,16 +197,29 @@ impl Writer<'_> {
             TriggerSpec::Cron { expr, zone, .. } => (Some(expr), zone.as_ref(), None, None),
             TriggerSpec::Every { period, anchor, .. } => (None, None, Some(*anchor), Some(*period)),
             TriggerSpec::AfterEnd { period, .. } => (None, None, None, Some(*period)),
+            TriggerSpec::Event(_) => (None, None, None, None),
         };
+        let event = trigger.spec.event();
+        let (text, key, listens) =
+            (event.map(event_column), event.and_then(EventTrigger::key), event.map(|_| true));
         let delay = trigger.spec.delay();
         let awaits_end = matches!(trigger.spec, TriggerSpec::AfterEnd { .. }).then_some(0);
-        let (kind, next_at, boot_id) = (trigger.spec.kind(), trigger.next_at, &trigger.boot_id);
+        let (kind, boot_id) = (trigger.spec.kind(), &trigger.boot_id);
+        let (next_at, timeout_at) =
+            if event.is_some() { (None, trigger.next_at) } else { (trigger.next_at, None) };
         self.change(
             "INSERT INTO trigger (job_id, kind, expr, zone, at, period_us, delay_us, next_at, held, boot_id,
-                awaits_end)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-            params![job, kind, expr, zone, at, period, delay, next_at, held, boot_id, awaits_end],
-        )
+                awaits_end, event, event_key, listens, timeout_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+            params![
+                job, kind, expr, zone, at, period, delay, next_at, held, boot_id, awaits_end, text, key,
+                listens, timeout_at
+            ],
+        )?;
+        if let Some(marks) = &trigger.marks {
+            self.set_first_marks(TriggerId(self.transaction.last_insert_rowid()), marks)?;
+        }
+        Ok(())
     }
 
     /// Queues a run that no trigger fired, and that waits for no other job.
@@ -208,9 +227,14 @@ impl Writer<'_> {
         self.add_run(job, TriggerKind::Manual, false, now)
     }
 
-    /// Queues a run that does the work of a finished one again.
-    pub fn add_retry(&self, job: JobId, now: Timestamp) -> StoreResult<FireId> {
-        self.add_run(job, TriggerKind::Retry, true, now)
+    /// Queues a run that does the work of a finished one again, with its events; without `run`, that of the
+    /// job's latest array.
+    pub fn add_retry(&self, job: JobId, run: Option<RunId>, now: Timestamp) -> StoreResult<FireId> {
+        let bundle = match run {
+            Some(run) => self.bundle_of_run(run)?,
+            None => self.bundle_of_latest_array(job)?,
+        };
+        self.insert_run(&NewRun { bundle, ..NewRun::by_hand(job, TriggerKind::Retry, true, now) }, now)
     }
 
     fn add_run(
@@ -253,6 +277,7 @@ impl Writer<'_> {
             self.changed("UPDATE job SET paused_at = NULL WHERE id = ?1 AND paused_at IS NOT NULL", [job])?;
         if changed > 0 {
             self.hold(job, false)?;
+            self.watch_anew(job)?;
             self.record(&Happening::Resumed { job: self.job_note(job)? });
             self.has_lost_fires(job);
         }
@@ -275,7 +300,7 @@ impl Writer<'_> {
     pub fn requeue_waiting(&self, id: JobId, job: &NewJob) -> StoreResult<()> {
         self.await_again(id)?;
         self.set_deadlines(id, job)?;
-        let at_once = job.array.map_or(job.policy.overlap.at_once(), |array| array.at_once);
+        let at_once = job.array.map_or(job.policy.at_once(), |array| array.at_once);
         let place = params![id, job.queue.as_str(), rank(job.priority), at_once];
         self.change(
             "UPDATE run SET queue = ?2, rank = ?3, at_once = ?4
@@ -401,7 +426,8 @@ impl Writer<'_> {
                 awaits_end = iif(awaits_end = 1, 0, awaits_end)
              WHERE job_id = ?1",
             [job],
-        )
+        )?;
+        self.stop_listening(job)
     }
 
     /// Ends a waiting run, or requests a stop of a claimed one. `kill_now`: the stop signal is KILL.

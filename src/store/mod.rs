@@ -6,13 +6,14 @@
 /// The condition that a trigger will fire again. A macro, because `concat!` takes no constants.
 macro_rules! will_fire {
     () => {
-        "(next_at IS NOT NULL OR boot_id IS NOT NULL OR awaits_end = 1)"
+        "(next_at IS NOT NULL OR boot_id IS NOT NULL OR awaits_end = 1 OR listens = 1)"
     };
 }
 
 mod after_end;
 mod apply;
 mod arrays;
+mod bundles;
 mod callbacks;
 mod codec;
 mod commits;
@@ -25,17 +26,21 @@ mod ends;
 mod error;
 mod events;
 mod forget;
+mod job_events;
 mod job_view;
 mod jobs;
+mod listening;
 mod log;
 mod mail;
 mod open_files;
 mod outputs;
 mod pauses;
 mod queues;
+mod run_timers;
 mod runs;
 mod schema;
 mod snapshot;
+mod sources;
 mod starts;
 
 use std::cell::{Cell, RefCell};
@@ -54,20 +59,23 @@ use crate::domain::Timestamp;
 
 pub use apply::Applied;
 pub use arrays::ArrayProgress;
+pub use bundles::EventsOfRun;
 pub use callbacks::ParentNote;
 pub use crontabs::{CrontabEntry, CrontabView};
 pub use directory::Directory;
 pub use ends::{AttemptEnd, EndedOutput, OpenAttempt, StoredBytes, StoredOutput};
 pub use error::{StoreError, StoreResult};
 pub use events::{Act, EventFilter, EventRange, read_events};
-pub use job_view::{JobFilter, JobView, TriggerView};
+pub use job_view::{JobFilter, JobView, ListenerView, TriggerView};
 pub use jobs::{Cancelled, FirstFire};
+pub use listening::{HeardEvent, Listener};
 pub use mail::{MailToSend, UnsentMail};
 pub use outputs::StoredOutputs;
 pub use pauses::RunPause;
 pub use queues::QueueView;
 pub use runs::{AttemptView, RunFilter, RunView};
 pub use snapshot::{ClaimedRun, MetaKey, PlannedAre, PrefetchMax, schedule_of};
+pub use sources::{SourceNews, SourceStamp};
 pub use starts::{RunInput, Start};
 
 /// The file beside the database that holds the number of its commits (see `commits`).

@@ -45,7 +45,8 @@ CREATE TABLE job (
     array_at_once INTEGER CHECK (array_at_once > 0),    -- NULL: as many as the queue has slots for
     has_items INTEGER NOT NULL DEFAULT 0 CHECK (has_items IN (0, 1)),
     after_any INTEGER NOT NULL DEFAULT 0 CHECK (after_any IN (0, 1)),       -- one dependency is enough
-    overlap TEXT NOT NULL CHECK (overlap IN ('skip', 'wait', 'allow', 'replace')),
+    all_of INTEGER NOT NULL DEFAULT 0 CHECK (all_of IN (0, 1)),     -- each event trigger fires before a run
+    overlap TEXT CHECK (overlap IN ('skip', 'wait', 'allow', 'replace')),  -- NULL: by the kind of trigger
     missed TEXT NOT NULL CHECK (missed IN ('once', 'all', 'skip')),
     missed_within_us INTEGER CHECK (missed_within_us >= 0),
     grace_us INTEGER NOT NULL CHECK (grace_us >= 0),
@@ -71,6 +72,11 @@ CREATE TABLE job (
     mail_to TEXT,
     mail_when TEXT CHECK (mail_when IN ('failed', 'output', 'always')),
     mail_format TEXT CHECK (mail_format IN ('taskq', 'debian', 'cronie')),
+    gathered INTEGER REFERENCES bundle (id),        -- events that have fired, and wait for a run
+    self_runs INTEGER NOT NULL DEFAULT 0 CHECK (self_runs >= 0),    -- in a row, each caused by the one before
+    self_since INTEGER,                     -- when the first of these was made
+    rest_us INTEGER NOT NULL DEFAULT 0 CHECK (rest_us >= 0),        -- its latest rest in this row
+    rests_until INTEGER,
     paused_at INTEGER,
     done_at INTEGER,
     runs INTEGER NOT NULL DEFAULT 0,        -- the number of the latest run
@@ -78,6 +84,7 @@ CREATE TABLE job (
     CHECK ((mail_to IS NULL) = (mail_when IS NULL) AND (mail_to IS NULL) = (mail_format IS NULL))
 ) STRICT;
 CREATE INDEX job_nth ON job (id) WHERE nth IS NOT NULL;
+CREATE INDEX job_rest ON job (rests_until) WHERE rests_until IS NOT NULL;
 CREATE INDEX job_environment ON job (environment_id);
 -- One job holds a name. Others that had it before keep it for their history.
 CREATE UNIQUE INDEX job_name ON job (name, iif(holds_name, 0, id)) WHERE name IS NOT NULL;
@@ -111,6 +118,32 @@ CREATE TABLE dependency (
 CREATE INDEX dependency_id ON dependency (on_id, job_id) WHERE on_id IS NOT NULL;
 CREATE INDEX dependency_name ON dependency (on_name, job_id) WHERE on_name IS NOT NULL;
 
+-- Events that belong together: those of a run, or those that a trigger has counted for its next fire.
+CREATE TABLE bundle (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    job_id INTEGER NOT NULL REFERENCES job (id),
+    count INTEGER NOT NULL CHECK (count >= 0),      -- events, with those that have no row
+    places INTEGER NOT NULL CHECK (places >= 0),    -- rows that were ever added
+    depth INTEGER NOT NULL CHECK (depth >= 0),      -- the longest chain of runs that led to one of them
+    first_at INTEGER,                       -- the first of the events that count
+    last_at INTEGER,
+    CHECK ((first_at IS NULL) = (count = 0) AND (last_at IS NULL) = (count = 0))
+) STRICT;
+CREATE INDEX bundle_job ON bundle (job_id);
+
+-- An event, or several that came at once. Of a long bundle, the first rows and the last ones are here.
+CREATE TABLE occurrence (
+    id INTEGER PRIMARY KEY,
+    bundle_id INTEGER NOT NULL REFERENCES bundle (id),
+    place INTEGER NOT NULL CHECK (place > 0),
+    at INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('path', 'job', 'emit', 'stream', 'state')),
+    name TEXT NOT NULL,                     -- what happened to what: the event, the run, the path, the state
+    data TEXT,                              -- JSON
+    count INTEGER NOT NULL CHECK (count > 0)
+) STRICT;
+CREATE UNIQUE INDEX occurrence_place ON occurrence (bundle_id, place);
+
 CREATE TABLE trigger (
     id INTEGER PRIMARY KEY AUTOINCREMENT,   -- runs name it: a replaced trigger must not be taken for another
     job_id INTEGER NOT NULL REFERENCES job (id),
@@ -124,6 +157,14 @@ CREATE TABLE trigger (
     next_at INTEGER,                        -- the first fire not yet accounted for; NULL: none
     held INTEGER NOT NULL CHECK (held IN (0, 1)),
     boot_id TEXT,                           -- @reboot: the boot of the last fire, or of the add
+    event TEXT,                             -- an event trigger: `domain::EventTrigger` as JSON
+    event_key TEXT,                         -- the word by which an event finds it; NULL: each is compared
+    listens INTEGER CHECK (listens IN (0, 1)),      -- an event trigger. 0: it fires no more
+    counting INTEGER REFERENCES bundle (id),        -- the events that count towards its next fire
+    timeout_at INTEGER,                     -- it fires then, unless an event comes first
+    has_fired INTEGER NOT NULL DEFAULT 0 CHECK (has_fired IN (0, 1)),   -- since the last run, with `all_of`
+    is_watched INTEGER NOT NULL DEFAULT 0 CHECK (is_watched IN (0, 1)), -- a path: `path_mark` has its files
+    is_stale INTEGER NOT NULL DEFAULT 0 CHECK (is_stale IN (0, 1)),     -- a path: it is to be looked at again
     -- every, after the end of a run: 1 while it waits for that end. NULL: every other trigger.
     awaits_end INTEGER CHECK (awaits_end IN (0, 1)),
     CHECK (kind <> 'cron' OR expr IS NOT NULL),
@@ -132,12 +173,32 @@ CREATE TABLE trigger (
     CHECK (kind <> 'every' OR (at IS NULL) = (awaits_end IS NOT NULL)),
     CHECK (kind = 'every' OR awaits_end IS NULL),
     CHECK (awaits_end IS NULL OR awaits_end = 0 OR next_at IS NULL),
-    CHECK ((kind = 'every') = (period_us IS NOT NULL))
+    CHECK ((kind = 'every') = (period_us IS NOT NULL)),
+    CHECK ((kind IN ('path', 'job', 'emit', 'stream', 'state')) = (event IS NOT NULL)),
+    CHECK ((event IS NULL) = (listens IS NULL)),
+    CHECK (event IS NULL OR (next_at IS NULL AND delay_us = 0)),
+    CHECK (listens = 1 OR (counting IS NULL AND timeout_at IS NULL AND has_fired = 0))
 ) STRICT;
+CREATE INDEX trigger_event ON trigger (kind, event_key) WHERE listens IS NOT NULL AND listens = 1;
+CREATE INDEX trigger_listening ON trigger (job_id) WHERE listens IS NOT NULL AND listens = 1;
+CREATE INDEX trigger_stale ON trigger (id) WHERE is_stale = 1;
+CREATE INDEX trigger_timeout ON trigger (timeout_at) WHERE timeout_at IS NOT NULL AND held = 0;
 CREATE INDEX trigger_due ON trigger (held, next_at, job_id) WHERE next_at IS NOT NULL;
 CREATE INDEX trigger_job ON trigger (job_id);
 CREATE INDEX trigger_after_end ON trigger (job_id) WHERE awaits_end IS NOT NULL;
 CREATE INDEX trigger_boot ON trigger (job_id) WHERE boot_id IS NOT NULL;
+
+-- A file of a path trigger, when it was looked at last.
+CREATE TABLE path_mark (
+    trigger_id INTEGER NOT NULL REFERENCES trigger (id),
+    name BLOB NOT NULL,
+    inode INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    base INTEGER NOT NULL,                  -- bytes or lines that were reported
+    lines INTEGER NOT NULL,
+    PRIMARY KEY (trigger_id, name)
+) STRICT, WITHOUT ROWID;
 
 -- A fire of a job with an array. Its indices become runs as they start; `array_rest` has those that have not.
 CREATE TABLE array (
@@ -156,6 +217,7 @@ CREATE TABLE array (
     start_by INTEGER,                       -- from then on, the indices without a run are missed
     awaits INTEGER NOT NULL DEFAULT 0 CHECK (awaits IN (0, 1, 2)),  -- as of a run
     after_runs TEXT,
+    bundle_id INTEGER REFERENCES bundle (id),       -- as of a run; its runs have none of their own
     total INTEGER NOT NULL CHECK (total > 0),       -- indices
     rest INTEGER NOT NULL CHECK (rest BETWEEN 0 AND total),         -- indices without a run
     succeeded INTEGER NOT NULL DEFAULT 0 CHECK (succeeded >= 0),
@@ -174,7 +236,9 @@ CREATE TABLE array (
     CHECK (awaits = 0 OR rest = total),
     CHECK (succeeded + failed + cancelled + missed + rest <= total)
 ) STRICT;
-CREATE UNIQUE INDEX array_fire ON array (job_id, trigger_id, scheduled_at) WHERE trigger_id IS NOT NULL;
+CREATE UNIQUE INDEX array_fire ON array (job_id, trigger_id, scheduled_at)
+    WHERE trigger_id IS NOT NULL AND trigger IN ('at', 'cron', 'calendar', 'every');
+CREATE INDEX array_bundle ON array (bundle_id) WHERE bundle_id IS NOT NULL;
 CREATE INDEX array_job ON array (job_id, scheduled_at);
 CREATE INDEX array_unfinished ON array (job_id, rest) WHERE finished_at IS NULL;
 CREATE INDEX array_waiting ON array (queue, rank, place, id) WHERE rest > 0 AND held = 0 AND awaits = 0;
@@ -201,7 +265,7 @@ CREATE TABLE run (
          'retry', 'callback')),
     trigger_id INTEGER,                     -- NULL: manual
     scheduled_at INTEGER NOT NULL,
-    event_id INTEGER,                       -- the event that made it; NULL: an instant made it
+    bundle_id INTEGER REFERENCES bundle (id),       -- the events that it is for; NULL: none
     callback TEXT CHECK (callback IN ('success', 'failure', 'finish')),
     parent_number INTEGER,                  -- of a callback: the run of its job that ended; NULL: an array
     parent_array INTEGER,
@@ -259,11 +323,10 @@ CREATE TABLE run (
     CHECK ((trigger = 'callback') = (callback IS NOT NULL))
 ) STRICT;
 CREATE UNIQUE INDEX run_number ON run (job_id, number);
--- An instant fires once, and so does an event. Two events may come in one microsecond.
+-- An instant fires once. A bundle has one run, and those of its retries.
 CREATE UNIQUE INDEX run_fire ON run (job_id, trigger_id, scheduled_at)
-    WHERE trigger_id IS NOT NULL AND event_id IS NULL AND array_id IS NULL;
-CREATE UNIQUE INDEX run_event ON run (job_id, trigger_id, event_id, ifnull(array_index, -1))
-    WHERE event_id IS NOT NULL;
+    WHERE trigger_id IS NOT NULL AND array_id IS NULL AND trigger IN ('at', 'cron', 'calendar', 'every');
+CREATE UNIQUE INDEX run_bundle ON run (bundle_id, trigger_id) WHERE bundle_id IS NOT NULL;
 CREATE INDEX run_waiting ON run (queue, rank, id)
     WHERE state = 'queued' AND keeper IS NULL AND held = 0 AND awaits = 0;
 CREATE INDEX run_awaiting ON run (id) WHERE awaits = 2;
@@ -279,6 +342,23 @@ CREATE INDEX run_pausing ON run (id) WHERE state = 'running' AND pause_sent = 0;
 CREATE INDEX run_unsuccessful ON run (outcome, id) WHERE outcome <> 'success';
 CREATE INDEX run_failure ON run (job_id, number)
     WHERE outcome IN ('failed', 'timed_out', 'spawn_failed', 'lost') AND callback IS NULL;
+
+-- When a trigger of `overdue` or `silent` looks at a run. A run between two attempts has only those that have
+-- told that it is overdue, and a finished one has none.
+CREATE TABLE run_timer (
+    trigger_id INTEGER NOT NULL REFERENCES trigger (id),
+    run_id INTEGER NOT NULL REFERENCES run (id),
+    span_us INTEGER NOT NULL CHECK (span_us >= 0),
+    at INTEGER,                             -- NULL: it has told that the run is overdue
+    quiet_since INTEGER,                    -- silent: the last output, or the start; NULL: overdue
+    written_at INTEGER,                     -- silent: the time of the output files at the last look
+    is_told INTEGER NOT NULL DEFAULT 0 CHECK (is_told IN (0, 1)),   -- silent: this silence
+    PRIMARY KEY (trigger_id, run_id),
+    CHECK (quiet_since IS NOT NULL OR (written_at IS NULL AND is_told = 0)),
+    CHECK (at IS NOT NULL OR quiet_since IS NULL)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX run_timer_due ON run_timer (at) WHERE at IS NOT NULL;
+CREATE INDEX run_timer_run ON run_timer (run_id);
 
 -- The earlier attempts of a run. Most runs have one attempt, and no row here. The outputs are those of the
 -- attempt, if they are short; those of the latest attempt are in the table `output`.

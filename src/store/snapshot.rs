@@ -3,7 +3,7 @@
 
 use rusqlite::{Row, ToSql, named_params, params};
 
-use super::codec::{missed, retry};
+use super::codec::{event_trigger, missed, retry};
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{
     JobId, Policy, QueueName, RunId, Timestamp, TriggerId, TriggerKind, TriggerSpec, Window,
@@ -48,10 +48,19 @@ impl Reader<'_> {
         if !expired.is_empty() {
             return Ok(Snapshot { expired, ..Snapshot::default() });
         }
-        let (due, due_retries) = (self.due(now, system_zone)?, self.due_retries(now)?);
-        let ended = self.ended_reboots(now)?;
-        if !due.is_empty() || !due_retries.is_empty() || !ended.is_empty() {
-            return Ok(Snapshot { due, due_retries, ended, ..Snapshot::default() });
+        let (timed_out, rested) = (self.due_timeouts(now)?, self.rested_jobs(now)?);
+        // What was due before the end of a window comes before that end.
+        let may_end = timed_out.is_empty() && rested.is_empty();
+        let first = Snapshot {
+            due: self.due(now, system_zone)?,
+            due_retries: self.due_retries(now)?,
+            ended: if may_end { self.ended_triggers(now)? } else { Vec::new() },
+            timed_out,
+            rested,
+            ..Snapshot::default()
+        };
+        if first.has_due() {
+            return Ok(first);
         }
         let awaiting = self.awaiting_fires()?;
         let queues = match prefetch_max {
@@ -78,7 +87,8 @@ impl Reader<'_> {
     ) -> StoreResult<Vec<Due>> {
         let mut statement = self.transaction.prepare_cached(&format!(
             "SELECT trigger.id, trigger.kind, trigger.expr, trigger.zone, trigger.at, trigger.period_us,
-                trigger.delay_us, trigger.next_at, job.id, job.overlap, job.missed, job.missed_within_us,
+                trigger.delay_us, trigger.event, trigger.next_at, job.id, job.overlap, job.missed,
+                job.missed_within_us,
                 job.grace_us, job.timeout_us, job.kill_after_us, job.times IS NOT NULL, job.start_at,
                 job.until_at, job.start_by_us, job.nth, job.passed
              FROM trigger JOIN job ON job.id = trigger.job_id
@@ -88,8 +98,8 @@ impl Reader<'_> {
         let mut rows = statement.query(values)?;
         let mut due = Vec::new();
         while let Some(row) = rows.next()?.filter(|_| due.len() < DUE_MAX) {
-            let job: JobId = row.get(8)?;
-            let (spec, next_at) = (trigger_spec(row, 1)?, row.get(7)?);
+            let job: JobId = row.get(9)?;
+            let (spec, next_at) = (trigger_spec(row, 1)?, row.get(8)?);
             let trigger = TriggerId(row.get(0)?);
             due.push(Due {
                 trigger,
@@ -97,20 +107,20 @@ impl Reader<'_> {
                 schedule: schedule_of(&spec, system_zone),
                 next_at,
                 taken: self.taken_after(job, trigger, next_at)?,
-                window: Window { start: row.get(16)?, until: row.get(17)? },
+                window: Window { start: row.get(17)?, until: row.get(18)? },
                 job,
                 policy: Policy {
-                    overlap: row.get(9)?,
-                    missed: missed(row, 10)?,
-                    timeout: row.get(13)?,
-                    kill_after: row.get(14)?,
-                    start_by: row.get(18)?,
+                    overlap: row.get(10)?,
+                    missed: missed(row, 11)?,
+                    timeout: row.get(14)?,
+                    kill_after: row.get(15)?,
+                    start_by: row.get(19)?,
                 },
-                nth: match row.get(19)? {
-                    Some(nth) => Some(NthFacts { nth, passed: row.get(20)? }),
+                nth: match row.get(20)? {
+                    Some(nth) => Some(NthFacts { nth, passed: row.get(21)? }),
                     None => None,
                 },
-                times: if row.get(15)? { self.times_facts(job)? } else { None },
+                times: if row.get(16)? { self.times_facts(job)? } else { None },
                 unfinished: self.unfinished(job)?,
             });
         }
@@ -127,19 +137,24 @@ impl Reader<'_> {
         self.all(
             "SELECT scheduled_at FROM run
              WHERE job_id = ?1 AND trigger_id = ?2 AND scheduled_at > ?3
-                AND event_id IS NULL AND array_id IS NULL
+                AND array_id IS NULL AND trigger IN ('at', 'cron', 'calendar', 'every')
              UNION SELECT scheduled_at FROM array
-             WHERE job_id = ?1 AND trigger_id = ?2 AND scheduled_at > ?3 ORDER BY scheduled_at",
+             WHERE job_id = ?1 AND trigger_id = ?2 AND scheduled_at > ?3
+                AND trigger IN ('at', 'cron', 'calendar', 'every') ORDER BY scheduled_at",
             params![job, trigger.0, after],
             |row| row.get(0),
         )
     }
 
-    /// Returns the triggers of `@reboot` whose window has ended. Those of a paused job end when it resumes.
-    fn ended_reboots(&self, now: Timestamp) -> StoreResult<Vec<TriggerId>> {
+    /// Returns the triggers without instants whose window has ended: of events, and of `@reboot`. Those of a
+    /// paused job end when it resumes.
+    fn ended_triggers(&self, now: Timestamp) -> StoreResult<Vec<TriggerId>> {
         self.all(
             "SELECT trigger.id FROM trigger JOIN job ON job.id = trigger.job_id
-             WHERE trigger.boot_id IS NOT NULL AND trigger.held = 0 AND job.until_at <= ?1",
+             WHERE trigger.boot_id IS NOT NULL AND trigger.held = 0 AND job.until_at <= ?1
+             UNION SELECT trigger.id FROM trigger JOIN job ON job.id = trigger.job_id
+             WHERE trigger.listens IS NOT NULL AND trigger.listens = 1 AND trigger.held = 0
+                AND job.until_at <= ?1",
             [now],
             |row| row.get(0).map(TriggerId),
         )
@@ -154,7 +169,7 @@ impl Reader<'_> {
         Ok(due.take(DUE_MAX).collect::<rusqlite::Result<_>>()?)
     }
 
-    fn unfinished(&self, job: JobId) -> StoreResult<Vec<Unfinished>> {
+    pub(super) fn unfinished(&self, job: JobId) -> StoreResult<Vec<Unfinished>> {
         let mut unfinished = self.all(
             "SELECT rest < total FROM array WHERE job_id = ?1 AND finished_at IS NULL ORDER BY id",
             [job],
@@ -327,7 +342,12 @@ impl Reader<'_> {
         let retry = of("SELECT min(not_before) FROM run WHERE state = 'retrying' AND held = 0")?;
         let end = of("SELECT min(job.until_at) FROM trigger JOIN job ON job.id = trigger.job_id
              WHERE trigger.boot_id IS NOT NULL AND trigger.held = 0")?;
-        Ok([fire, retry, end, self.next_missed_start()?].into_iter().flatten().min())
+        let deaf = of("SELECT min(job.until_at) FROM trigger JOIN job ON job.id = trigger.job_id
+             WHERE trigger.listens IS NOT NULL AND trigger.listens = 1 AND trigger.held = 0")?;
+        Ok([fire, retry, end, deaf, self.next_missed_start()?, self.next_timeout()?]
+            .into_iter()
+            .flatten()
+            .min())
     }
 
     /// Returns all claimed runs that are not finished.
@@ -393,14 +413,16 @@ impl Writer<'_> {
         self.change(
             "UPDATE trigger SET boot_id = ?1, next_at = iif(EXISTS (SELECT 1 FROM job WHERE id = job_id
                 AND ifnull(start_at <= ?2, 1) AND ifnull(until_at > ?2, 1)), ?2, next_at)
-             WHERE boot_id IS NOT NULL AND boot_id <> ?1",
+             WHERE boot_id IS NOT NULL AND boot_id <> ?1 AND event IS NULL",
             params![boot_id, now],
         )
     }
 
-    /// Ends a trigger of `@reboot`. A fire that is due stays due.
-    pub(super) fn end_reboot(&self, trigger: TriggerId) -> StoreResult<()> {
+    /// Ends a trigger of events or of `@reboot`. A fire that is due stays due.
+    pub(super) fn end_trigger(&self, trigger: TriggerId) -> StoreResult<()> {
         self.change("UPDATE trigger SET boot_id = NULL WHERE id = ?1", [trigger.0])?;
+        self.end_listening(trigger)?;
+        self.forget_gathered_in_vain(trigger)?;
         self.note_end(trigger)
     }
 
@@ -443,12 +465,15 @@ impl Reader<'_> {
             PlannedAre::InSystemZone => "next_at > ?1 AND kind = 'cron' AND zone IS NULL".to_owned(),
             PlannedAre::Recurring => "next_at > ?1 AND kind <> 'at'".to_owned(),
             PlannedAre::OfJob(job) => {
-                format!("ifnull(next_at > ?1, 1) AND ifnull(awaits_end, 0) = 0 AND job_id = {job}")
+                format!(
+                    "ifnull(next_at > ?1, 1) AND ifnull(awaits_end, 0) = 0 AND event IS NULL
+                        AND job_id = {job}"
+                )
             }
         };
         let mut statement = self.transaction.prepare(&format!(
-            "SELECT trigger.id, kind, expr, zone, at, period_us, delay_us, next_at, job_id, job.start_at,
-                job.until_at
+            "SELECT trigger.id, kind, expr, zone, at, period_us, delay_us, event, next_at, job_id,
+                job.start_at, job.until_at
              FROM trigger JOIN job ON job.id = trigger.job_id WHERE {condition}",
         ))?;
         let mut rows = statement.query([now])?;
@@ -458,9 +483,9 @@ impl Reader<'_> {
             planned.push(Planned {
                 trigger,
                 schedule: schedule_of(&trigger_spec(row, 1)?, system_zone),
-                next_at: row.get(7)?,
-                window: Window { start: row.get(9)?, until: row.get(10)? },
-                taken: self.taken_after(row.get(8)?, trigger, now)?,
+                next_at: row.get(8)?,
+                window: Window { start: row.get(10)?, until: row.get(11)? },
+                taken: self.taken_after(row.get(9)?, trigger, now)?,
             });
         }
         Ok(planned)
@@ -476,6 +501,8 @@ pub enum MetaKey {
     SystemZone,
     /// The end of the daemon's last pass over the history, in microseconds.
     Pruned,
+    /// The boot, and which states of the machine held when they were last looked at: `BOOT online=1 ac=0`.
+    MachineStates,
 }
 
 impl MetaKey {
@@ -484,6 +511,7 @@ impl MetaKey {
             Self::Boot => "boot",
             Self::SystemZone => "system_zone",
             Self::Pruned => "pruned",
+            Self::MachineStates => "machine_states",
         }
     }
 }
@@ -499,7 +527,8 @@ pub enum PlannedAre {
     OfJob(JobId),
 }
 
-/// Reads a trigger from six columns that start at `first`: kind, expr, zone, at, period_us, delay_us.
+/// Reads a trigger from seven columns that start at `first`: kind, expr, zone, at, period_us, delay_us,
+/// event.
 pub(super) fn trigger_spec(row: &Row<'_>, first: usize) -> rusqlite::Result<TriggerSpec> {
     let kind: TriggerKind = row.get(first)?;
     Ok(match kind {
@@ -515,6 +544,11 @@ pub(super) fn trigger_spec(row: &Row<'_>, first: usize) -> rusqlite::Result<Trig
                 None => TriggerSpec::AfterEnd { period, delay: row.get(first + 5)? },
             }
         }
+        TriggerKind::Path
+        | TriggerKind::Job
+        | TriggerKind::Emit
+        | TriggerKind::Stream
+        | TriggerKind::State => TriggerSpec::Event(event_trigger(row, first + 6)?),
         TriggerKind::At | TriggerKind::Manual | TriggerKind::Retry | TriggerKind::Callback => {
             TriggerSpec::At { at: row.get(first + 3)?, delay: row.get(first + 5)? }
         }
@@ -528,7 +562,8 @@ pub fn schedule_of(spec: &TriggerSpec, system_zone: &Zone) -> Compiled {
         TriggerSpec::Cron { zone: None, .. }
         | TriggerSpec::At { .. }
         | TriggerSpec::Every { .. }
-        | TriggerSpec::AfterEnd { .. } => system_zone.clone(),
+        | TriggerSpec::AfterEnd { .. }
+        | TriggerSpec::Event(_) => system_zone.clone(),
     };
     let schedule = compile(spec).map_err(|error| error.to_string())?;
     Ok((schedule, zone))

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use rusqlite::params;
 
+use super::bundles::EventsOfRun;
 use super::callbacks::{ParentNote, as_callback};
 use super::{Reader, StoreResult, definition};
 use crate::domain::{
@@ -26,6 +27,11 @@ pub struct Start {
     pub index: Option<u32>,
     /// The item of the index.
     pub item: Option<Vec<u8>>,
+    /// The events that it is for; `None` if no event made it.
+    pub events: Option<EventsOfRun>,
+    /// Its place in a chain of runs, each caused by an event of the one before; 0: no event caused it. That
+    /// of a callback is that of its parent.
+    pub depth: u32,
     /// The run that it follows, if it is a callback.
     pub parent: Option<ParentNote>,
     /// The queue of the run. The job may have another one by now.
@@ -77,12 +83,21 @@ impl Reader<'_> {
                 input: None,
                 index: row.get(6)?,
                 item: row.get(7)?,
+                events: None,
+                depth: 0,
                 parent: None,
                 job: NewJob { name: row.get(12)?, ..definition::read_whole(row, 13)? },
             };
             Ok((start, callback.map(|when| (when, parent)), row.get::<_, bool>(11)?))
         })?;
+        start.events = self.events_of_run(run)?;
+        start.depth = start.events.as_ref().map_or(0, |events| events.depth);
         if let Some((when, (number, array))) = callback {
+            start.depth = match (number, array) {
+                (Some(number), _) => self.depth_of_run(RunId { job: run.job, number })?,
+                (None, Some(array)) => self.depth_of_array(array)?,
+                (None, None) => 0,
+            };
             start.parent = Some(self.parent_note(run.job, number, array)?);
             start.job = as_callback(start.job, when);
         } else if is_given {

@@ -63,6 +63,21 @@ pub fn variable(name: &std::ffi::OsStr) -> Option<std::ffi::OsString> {
     std::env::var_os(name)
 }
 
+/// Returns a directory for files that need not outlive this boot: of root `/run`, of others
+/// `XDG_RUNTIME_DIR`, else that for temporary files.
+pub fn boot_directory(is_root: bool) -> PathBuf {
+    const OF_ROOT: &str = "/run";
+    let of_user = || std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let dir = if is_root { Some(PathBuf::from(OF_ROOT)) } else { of_user() };
+    dir.filter(|dir| dir.is_dir()).unwrap_or_else(std::env::temp_dir)
+}
+
+/// Returns the place of this process in a chain of runs, each caused by an event of the one before; 0: it is
+/// no such run.
+pub fn chain_depth() -> u32 {
+    std::env::var("TASKQ_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(0)
+}
+
 /// Returns the path of sendmail(8): `TASKQ_SENDMAIL`, else the system's; `None` if it does not exist.
 pub fn sendmail() -> Option<PathBuf> {
     let named = std::env::var_os("TASKQ_SENDMAIL").filter(|path| !path.is_empty()).map(PathBuf::from);

@@ -107,8 +107,8 @@ fn a_job_that_another_one_runs_after_keeps_its_place() {
     home.taskq(&["remove", "a"]).gives(
         1,
         "",
-        "error: cannot remove job `a`: job 2 runs after it\n\
-         hint: change that one first: `taskq set 2 --unset after`\n",
+        "error: cannot remove job `a`: job 2 waits for it or listens to it\n\
+         hint: see what it needs with `taskq show 2`, and change it with `taskq set`\n",
     );
     home.taskq(&["rename", "a", "z"]).gives(0, "", "");
     assert_eq!(home.json(&["show", "b"])["job"]["after"], serde_json::json!(["z"]));

@@ -54,6 +54,8 @@ const WRITING: &[(&[&str], &[&str])] = &[
     (&["prune", "--keep", "0", "--output-limit", "0"], &[]),
     (&["add", "--quiet", "--at", "2031-01-01", "true"], &["added"]),
     (&["remove", "6"], &["removed"]),
+    (&["add", "--quiet", "--name", "l", "--on", "emit:x", "--hold", "true"], &["added"]),
+    (&["emit", "x"], &["emitted"]),
 ];
 
 fn events(home: &Home, args: &[&str]) -> Vec<Value> {

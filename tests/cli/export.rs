@@ -248,6 +248,20 @@ fn units(home: &Home, stream: &str) -> Vec<std::path::PathBuf> {
     files.into_iter().map(|(file, _)| file).collect()
 }
 
+/// Checks that a stream has so many units, and that systemd takes each without a word.
+#[track_caller]
+pub fn verified(home: &Home, stream: &str, count: usize) {
+    let files = units(home, stream);
+    assert_eq!(files.len(), count, "{stream}");
+    let output = home.shell("systemd-analyze").args(["verify", "--man=no"]).args(&files).output();
+    if !has("systemd", output.is_ok()) {
+        return;
+    }
+    let output = output.expect("systemd-analyze ran");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""), "{stream}");
+}
+
 #[test]
 fn a_job_like_those_of_cron_is_a_line_and_nothing_is_lost() {
     if is_cronie() {
@@ -511,15 +525,7 @@ fn systemd_takes_every_unit() {
     home.add(&["--at", "2031-01-01 12:00:00.5", "--kill-after", "1us", "--", "/bin/true", "\u{1}", "ü"]);
     home.add(&["--cron", "0 30 9 * * MON-FRI 2030-2040", "--cwd", "/", "--", "/bin/echo", "@x", ""]);
     let stream = home.taskq(&["export", "systemd"]).answer().stdout;
-    let files = units(&home, &stream);
-    assert_eq!(files.len(), 8, "{stream}");
-    let output = home.shell("systemd-analyze").args(["verify", "--man=no"]).args(&files).output();
-    if !has("systemd", output.is_ok()) {
-        return;
-    }
-    let output = output.expect("systemd-analyze ran");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""), "{stream}");
+    verified(&home, &stream, 8);
 }
 
 #[test]

@@ -18,6 +18,7 @@ const COMMANDS: &[&str] = &[
     "cancel",
     "signal",
     "set",
+    "emit",
     "rename",
     "remove",
     "prune",

@@ -10,7 +10,7 @@ use crate::harness::{Home, TASKQ, pid_of};
 
 /// The sizes of the address space that are tried, in KiB: from where not even the program can be loaded to
 /// where all works.
-const SIZES: std::ops::Range<usize> = 7_000..30_000;
+const SIZES: std::ops::Range<usize> = 14_000..45_000;
 const STEP: usize = 500;
 
 /// A command line with so many KiB of address space.

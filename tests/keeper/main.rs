@@ -3,6 +3,8 @@
 
 mod ends;
 mod extras;
+mod feeder;
+mod feeding;
 mod harness;
 mod jobs;
 #[path = "../shared/mod.rs"]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use taskq::domain::{Array, Indices, Outcome, Timestamp};
 
 use crate::rng::Rng;
-use crate::rows::{ArrayRow, Database, Row};
+use crate::rows::{ArrayRow, Database, Row, is_event_kind};
 
 /// The arrays as they were at the last look.
 #[derive(Debug, Default)]
@@ -130,9 +130,9 @@ pub fn order_of(array: &ArrayRow) -> Order {
     (array.rank, 2 * array.place + 1)
 }
 
-/// Returns the instant, for a fire that makes the array.
+/// Returns the trigger of instants that has made the array, if one has, and the instant.
 pub fn fire_of(array: &ArrayRow) -> (Option<i64>, Timestamp) {
-    (array.trigger, array.scheduled_at)
+    (array.trigger.filter(|_| !is_event_kind(&array.kind)), array.scheduled_at)
 }
 
 /// Returns whether a row is not above those of the last array beyond the latest `runs_max` ones. An array

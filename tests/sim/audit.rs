@@ -14,9 +14,11 @@ use crate::callbacks::CallbackModel;
 use crate::deadlines::{Deadlines, coming};
 use crate::dependencies::{Dependencies, Fire};
 use crate::events::Record;
+use crate::hearing::Hearing;
 use crate::keeper::{Keeper, Ledger};
 use crate::mails::Mails;
 use crate::model::{Owed, Trigger};
+use crate::news::Commit;
 use crate::nth::Counts;
 use crate::outcomes::judge_outcome;
 use crate::retries::{Retries, output_of};
@@ -41,10 +43,11 @@ pub struct Audit {
     pub callbacks: CallbackModel,
     pub deadlines: Deadlines,
     pub counts: Counts,
+    pub hearing: Hearing,
     /// The jobs with an array.
     pub array_jobs: BTreeSet<i64>,
-    /// The arrays since the last commit.
-    new_arrays: Vec<ArrayRow>,
+    /// The arrays that the last commit has changed.
+    changed_arrays: Vec<(Option<ArrayRow>, ArrayRow)>,
     /// The arrays of which a run has begun.
     begun_arrays: BTreeSet<i64>,
     pub record: Record,
@@ -74,8 +77,9 @@ impl Audit {
             callbacks: CallbackModel::default(),
             deadlines: Deadlines::default(),
             counts: Counts::default(),
+            hearing: Hearing::default(),
             array_jobs: BTreeSet::new(),
-            new_arrays: Vec::new(),
+            changed_arrays: Vec::new(),
             begun_arrays: BTreeSet::new(),
             record: Record::default(),
             fires: 0,
@@ -110,9 +114,8 @@ impl Audit {
         changes.extend(ended.into_iter().map(|(id, old)| (Some(old), self.db.run(id))));
         changes.extend(self.db.runs_after(self.last).into_iter().map(|new| (None, new)));
         let arrays = self.arrays.scan(self.db.arrays());
-        self.new_arrays =
-            arrays.iter().filter(|(old, _)| old.is_none()).map(|(_, new)| new.clone()).collect();
-        self.fires += self.new_arrays.iter().filter(|array| array.trigger.is_some()).count() as u64;
+        self.changed_arrays = arrays.clone();
+        self.fires += self.new_arrays().filter(|array| array.trigger.is_some()).count() as u64;
         arrays.iter().for_each(|(old, new)| self.deadlines.judge_array(old.as_ref(), new));
         for (old, new) in &changes {
             self.judge(old.as_ref(), new, ledger);
@@ -140,8 +143,31 @@ impl Audit {
         }
         self.count_begins();
         self.record.scan(&self.db, &changes);
+        self.with_commit(&changes, Hearing::scan);
         self.mails.scan(self.db.mails(), &changes, &self.mailing, ledger);
         changes
+    }
+
+    /// Returns the arrays that are new since the last commit.
+    fn new_arrays(&self) -> impl Iterator<Item = &ArrayRow> {
+        self.changed_arrays.iter().filter(|(old, _)| old.is_none()).map(|(_, new)| new)
+    }
+
+    /// Lets the model of event triggers look at the last commit.
+    pub fn with_commit(
+        &mut self,
+        changes: &Changes,
+        look: impl FnOnce(&mut Hearing, &Commit<'_>, &Database),
+    ) {
+        let commit = Commit {
+            now: self.record.latest.first().map_or(Timestamp::MIN, |event| event.at),
+            record: &self.record.latest,
+            changes,
+            arrays: &self.changed_arrays,
+            rows: &self.rows,
+            all_arrays: &self.arrays,
+        };
+        look(&mut self.hearing, &commit, &self.db);
     }
 
     /// Returns all fires: runs, but not those of arrays, and arrays.
@@ -235,6 +261,8 @@ impl Audit {
         }
         counted.into_iter().for_each(|(job, due)| owed.extend(self.owed_nth(job, due, now)));
         self.rearm(&decided, now);
+        self.with_commit(&changes, |hearing, commit, _| hearing.turn(now, commit));
+        self.with_commit(&changes, Hearing::check);
         for (old, new) in &changes {
             self.retries.check_time(old.as_ref(), new, now, &self.db);
         }
@@ -248,7 +276,8 @@ impl Audit {
         let free = self.triggers.iter().filter(|(id, _)| !held.contains(id));
         let ends = free.filter_map(|(_, trigger)| trigger.ends_at());
         let starts = coming(self.open_rows(), self.arrays.all());
-        let soonest = fires.chain(retries.map(Timestamp::from_micros)).chain(ends).chain(starts).min();
+        let soonest = fires.chain(retries.map(Timestamp::from_micros)).chain(ends).chain(starts);
+        let soonest = soonest.chain(self.hearing.coming()).min();
         assert_eq!(done.deadline, soonest, "the deadline");
         assert!(soonest.is_none_or(|at| at > now), "a fire, a retry or a missed start is due and was left");
         changes
@@ -258,12 +287,13 @@ impl Audit {
     pub fn settle_owed(&mut self, owed: &BTreeMap<i64, Vec<Owed>>, changes: &Changes) {
         let mut found: BTreeMap<i64, Vec<Owed>> = owed.keys().map(|id| (*id, Vec::new())).collect();
         for (_, row) in changes.iter().filter(|(old, _)| old.is_none()) {
-            let Some(id) = row.trigger.filter(|_| row.array.is_none()) else { continue };
+            let is_of_instant = row.array.is_none() && !row.is_of_events();
+            let Some(id) = row.trigger.filter(|_| is_of_instant) else { continue };
             let is_missed = row.outcome == Some(Outcome::Missed);
             found.entry(id).or_default().push((row.scheduled_at, row.fires, is_missed));
             self.triggers.get_mut(&id).expect("known").record(row.scheduled_at, row.fires);
         }
-        for array in &self.new_arrays {
+        for array in self.changed_arrays.iter().filter(|(old, _)| old.is_none()).map(|(_, new)| new) {
             let (Some(id), at) = fire_of(array) else { continue };
             found.entry(id).or_default().push((at, 1, false));
             self.triggers.get_mut(&id).expect("known").record(at, 1);
@@ -278,7 +308,7 @@ impl Audit {
 
     /// Checks that the database agrees with the model.
     pub fn check_standing(&self) {
-        for row in self.db.triggers() {
+        for row in self.db.triggers().into_iter().filter(|row| row.listens.is_none()) {
             let trigger = &self.triggers[&row.id];
             assert_eq!(row.next_at, trigger.next, "next fire of trigger {}: {trigger:?}", row.id);
             let boot = trigger.boot.map(|boot| boot.to_string());
@@ -299,7 +329,7 @@ impl Audit {
 
     fn check_overlap(&self, changes: &Changes, owed: &BTreeMap<i64, Vec<Owed>>) {
         self.check_array_overlap(owed);
-        let is_fire = |row: &Row| row.trigger.is_some() && row.array.is_none();
+        let is_fire = |row: &Row| row.trigger.is_some() && row.array.is_none() && !row.is_of_events();
         for (_, row) in changes.iter().filter(|(old, row)| old.is_none() && is_fire(row)) {
             if self.array_jobs.contains(&row.job) {
                 continue;
@@ -348,13 +378,13 @@ impl Audit {
 
     /// Checks that a fire of an array comes beside an unfinished one only if its job allows that.
     fn check_array_overlap(&self, owed: &BTreeMap<i64, Vec<Owed>>) {
-        for array in self.new_arrays.iter().filter(|array| array.trigger.is_some()) {
-            let id = array.trigger.expect("filtered");
+        for array in self.new_arrays() {
+            let Some(id) = fire_of(array).0 else { continue };
             let trigger = &self.triggers[&id];
             let older = || self.arrays.open_of(array.job).filter(|other| other.id < array.id);
             // Several made up at once are all queued, as far as `--times` has room for them.
             let made_up = self.made_up(id, owed);
-            let of_job = self.new_arrays.iter().filter(|other| other.job == array.job).count();
+            let of_job = self.new_arrays().filter(|other| other.job == array.job).count();
             let is_single = made_up == 1 && of_job == 1;
             match trigger.overlap {
                 Overlap::Skip if is_single => {
@@ -443,10 +473,7 @@ impl Audit {
     }
 
     fn is_array_startable(&self, array: &ArrayRow) -> bool {
-        let allows = || {
-            let triggers = self.triggers.values().filter(|trigger| trigger.job == array.job);
-            triggers.map(|trigger| trigger.overlap).next() == Some(Overlap::Allow)
-        };
+        let allows = || self.hearing.overlap(array.job) == Some(Overlap::Allow);
         let mut earlier = self.arrays.open_of(array.job).filter(|other| other.id < array.id);
         let under_way = || {
             let of_job = self.open_rows().filter(|other| other.job == array.job);
@@ -520,8 +547,9 @@ impl Audit {
     }
 
     /// Makes the checks that are needed only once, at the end.
-    pub fn at_the_end(&self, ledger: &Ledger) {
+    pub fn at_the_end(&mut self, ledger: &Ledger) {
         self.db.check_integrity();
+        self.hearing.at_the_end(&self.db);
         self.record.at_the_end(&self.jobs, self.rows.values());
         let all: Vec<Row> = self.db.all_runs();
         assert!(all.iter().eq(self.rows.values()), "a row changed that was finished");

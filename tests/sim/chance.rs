@@ -8,6 +8,7 @@ use crate::arrays;
 use crate::callbacks;
 use crate::clients::{When, Wish};
 use crate::dependencies;
+use crate::emits;
 use crate::keeper::Script;
 use crate::retries;
 use crate::rows::Row;
@@ -121,7 +122,7 @@ fn act(world: &mut World, pace: Pace) {
             let job = world.rng.pick(&open).job;
             world.cancel_job(job);
         }
-        let roll = world.rng.below(100);
+        let roll = world.rng.below(130);
         match roll {
             0..=34 => {
                 let wish = wish(world, pace);
@@ -158,6 +159,7 @@ fn act(world: &mut World, pace: Pace) {
                 world.set_until(job, until);
             }
             78..=99 => mischief(world, roll, pace),
+            100..=129 => emits::act(world, roll - 100, pace),
             _ => {}
         }
     }
@@ -215,7 +217,7 @@ fn mischief(world: &mut World, roll: u64, pace: Pace) {
 fn wish(world: &mut World, pace: Pace) -> Wish {
     let now = world.now();
     let rng = &mut world.rng;
-    let when = (0..*rng.pick(&[0, 0, 1, 1, 1, 2, 3]))
+    let mut when: Vec<When> = (0..*rng.pick(&[0, 0, 1, 1, 1, 2, 3]))
         .map(|_| match rng.below(7) {
             0 => When::At(now + Span::from_micros(rng.span(1, 2 * pace.stretch))),
             1 if rng.chance(400) => When::AfterEnd(rng.span(pace.finest, 40 * pace.finest)),
@@ -232,9 +234,16 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
             }
         })
         .collect();
+    let counts_from_end = when.iter().any(|when| matches!(when, When::AfterEnd(_)));
+    let has_nth = !when.is_empty() && !counts_from_end && rng.chance(200);
+    let has_instants = !when.is_empty();
+    // A trigger that counts from the end of a run has a model without events.
+    let on = if counts_from_end { Vec::new() } else { emits::random(world, pace) };
+    when.extend(on.into_iter().map(When::On));
     let mut wish = Wish { when, ..Wish::at_once() };
+    let rng = &mut world.rng;
     wish.job.policy = Policy {
-        overlap: *rng.pick(Overlap::ALL),
+        overlap: rng.chance(850).then(|| *rng.pick(Overlap::ALL)),
         missed: Missed {
             mode: *rng.pick(MissedMode::ALL),
             within: rng.chance(300).then(|| Span::from_micros(rng.span(SECOND, pace.stretch))),
@@ -249,8 +258,6 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
     let has_end = !wish.when.is_empty() && rng.chance(250);
     wish.job.until = has_end.then(|| begin + Span::from_micros(rng.span(1, 4 * pace.stretch)));
     wish.job.jitter = rng.chance(200).then(|| Span::from_micros(rng.span(1, pace.stretch)));
-    let counts_from_end = wish.when.iter().any(|when| matches!(when, When::AfterEnd(_)));
-    let has_nth = !wish.when.is_empty() && !counts_from_end && rng.chance(200);
     wish.job.nth = has_nth.then(|| *rng.pick(&[1, 2, 2, 3, 7]));
     wish.job.times = (!wish.when.is_empty() && rng.chance(250)).then(|| *rng.pick(&[1, 1, 2, 3, 20]));
     wish.job.queue = rng.pick(&QUEUES).parse().expect("a name");
@@ -266,10 +273,11 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
     if wish.job.array.is_some() {
         // The mail about an array is checked by the engine's tests.
         wish.job.mail = None;
-        if wish.job.policy.overlap == Overlap::Replace {
-            wish.job.policy.overlap = Overlap::Allow;
+        if wish.job.policy.overlap == Some(Overlap::Replace) {
+            wish.job.policy.overlap = Some(Overlap::Allow);
         }
     }
+    emits::name(world, &mut wish, has_instants);
     let done = world.audit.db.done_jobs();
     let living: Vec<i64> = world.audit.jobs.iter().copied().filter(|job| !done.contains(job)).collect();
     wish.job.after = dependencies::random(&mut world.rng, &living);

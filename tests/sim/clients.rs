@@ -6,14 +6,17 @@ use std::fmt::Debug;
 
 use taskq::daemon::{AddRequest, NameClash, add_once, follow_new_window, resume_job};
 use taskq::domain::{
-    CommandLine, Execution, JobId, Mail, MailFormat, MailWhen, NewJob, Outcome, Overlap, QueueName, RunId,
-    Span, Timestamp, TriggerSpec,
+    CommandLine, EventTrigger, Execution, JobId, Mail, MailFormat, MailWhen, NewJob, Outcome, Overlap,
+    QueueName, RunId, Span, Timestamp, TriggerSpec,
 };
 use taskq::engine::first_fire;
 use taskq::schedule::{Schedule, Zone, compile};
 use taskq::store::{Act, Cancelled, FirstFire, StoreResult, Writer};
 
+use crate::emits;
 use crate::events::PERSON;
+use crate::hearing::Hearing;
+use crate::listeners::Listener;
 use crate::model::{Owed, Trigger};
 use crate::rows::Row;
 use crate::world::World;
@@ -30,6 +33,8 @@ pub enum When {
     Every(u64),
     /// So many seconds after the end of the last run.
     AfterEnd(u64),
+    /// At events.
+    On(EventTrigger),
 }
 
 /// A job that a client wants to add.
@@ -58,7 +63,7 @@ impl Wish {
     }
 
     pub fn overlap(mut self, overlap: Overlap) -> Self {
-        self.job.policy.overlap = overlap;
+        self.job.policy.overlap = Some(overlap);
         self
     }
 
@@ -97,7 +102,7 @@ impl World {
         }
         let answer = add_once(&mut self.store, &adding.request, Act::of_person(PERSON, now))
             .expect("nobody else writes");
-        let job = answer.expect("it has no name");
+        let job = answer.expect("its name is its own");
         if !self.audit.jobs.contains(&job.0) {
             self.added(job, &adding);
         }
@@ -111,7 +116,13 @@ impl World {
         self.note(format!("add job {id} in {}, rank {}: {:?}", job.queue, -job.priority, adding.when));
         self.note(format!("    {:?} {:?} hold {}", job.policy, job.mail, job.hold));
         let triggers = self.store.read(|reader| reader.triggers(id)).expect("readable");
+        self.audit.hearing.added(id.0, job);
         for (view, model) in triggers.iter().zip(&adding.models) {
+            if let Some(event) = view.spec.event() {
+                let listener = Listener::new(id.0, event.clone(), job.window(), self.now());
+                self.audit.hearing.listen(view.id.0, listener, self.boot);
+                continue;
+            }
             let disturbed = job.nth.is_some();
             self.audit.triggers.insert(view.id.0, Trigger { job: id.0, disturbed, ..model.clone() });
         }
@@ -125,7 +136,7 @@ impl World {
         self.audit.mailing.extend(job.mail.iter().map(|mail| (id.0, mail.when)));
         if job.array.is_some() {
             self.audit.array_jobs.insert(id.0);
-        } else if job.policy.overlap != Overlap::Allow {
+        } else if job.policy.overlap != Some(Overlap::Allow) {
             self.ledger.serial.insert(id.0);
         }
     }
@@ -140,6 +151,7 @@ impl World {
             When::At(at) => (TriggerSpec::At { at: *at, delay: Span::ZERO }, None),
             When::Cron(expr, zone) => cron(expr, *zone, 0),
             When::Delayed(expr, delay) => cron(expr, None, *delay),
+            When::On(event) => (TriggerSpec::Event(event.clone()), None),
             When::AfterEnd(seconds) => {
                 (TriggerSpec::AfterEnd { period: Span::from_seconds(*seconds), delay: Span::ZERO }, None)
             }
@@ -161,6 +173,7 @@ impl World {
             Schedule::At(at) if !job.window().contains(*at) => return None,
             Schedule::At(at) => Some(*at),
             Schedule::Reboot => None,
+            Schedule::Events => emits::first_silence(&spec, job.window(), now),
             Schedule::AfterEnd { .. } if let Some(start) = job.start => {
                 Some(start + spec.delay()).filter(|at| job.window().contains(*at)).map(Some)?
             }
@@ -173,7 +186,7 @@ impl World {
             zone: own_zone.clone(),
             window: job.window(),
             missed: job.policy.missed,
-            overlap: job.policy.overlap,
+            overlap: job.policy.overlap_of_instants(),
             next: None,
             awaits_end: false,
             boot: is_reboot.then_some(self.boot),
@@ -186,11 +199,13 @@ impl World {
             (Schedule::AfterEnd { .. }, _) if job.start.is_some() => model.next = next_at,
             _ => model.replan(now, &self.zone),
         }
-        Some((FirstFire { spec, next_at, boot_id: is_reboot.then(|| self.boot.to_string()) }, model))
+        let is_of_boot = is_reboot || spec.event().is_some_and(emits::is_boot);
+        let boot_id = is_of_boot.then(|| self.boot.to_string());
+        Some((FirstFire { spec, next_at, boot_id, marks: None }, model))
     }
 
     /// Lets a client write in one transaction.
-    fn command<T: Debug>(
+    pub fn command<T: Debug>(
         &mut self,
         text: &str,
         write: impl FnMut(&Writer<'_>, Timestamp) -> StoreResult<T>,
@@ -228,12 +243,14 @@ impl World {
         for trigger in self.audit.triggers.values_mut().filter(|trigger| trigger.job == job) {
             trigger.disarm();
         }
+        self.audit.hearing.disarm(job);
         self.wrote([]);
     }
 
     /// `taskq pause JOB`
     pub fn pause(&mut self, job: i64) {
         self.command(&format!("pause job {job}"), |writer, now| writer.pause_job(JobId(job), now));
+        self.audit.hearing.paused(job);
         self.wrote([]);
     }
 
@@ -242,6 +259,9 @@ impl World {
         let (now, zone) = (self.now(), self.zone.clone());
         let resumed = self
             .command(&format!("resume job {job}"), |writer, now| resume_job(writer, JobId(job), &zone, now));
+        if resumed == Ok(true) {
+            self.audit.hearing.resumed(job, now);
+        }
         let mut owed: BTreeMap<i64, Vec<Owed>> = BTreeMap::new();
         let stays_due =
             |trigger: &Trigger| matches!(trigger.schedule, Schedule::At(_) | Schedule::AfterEnd { .. });
@@ -283,6 +303,7 @@ impl World {
         for trigger in self.audit.triggers.values_mut().filter(|trigger| trigger.job == job) {
             trigger.set_until(until, (boot, now), &zone);
         }
+        self.audit.hearing.set_until(job, until);
         self.wrote([]);
     }
 
@@ -307,16 +328,18 @@ impl World {
 
     /// Checks that a client's commit has changed nothing else. Then the client pokes the daemon, unless it
     /// dies.
-    fn wrote(&mut self, owed: impl IntoIterator<Item = (i64, Vec<Owed>)>) {
+    pub fn wrote(&mut self, owed: impl IntoIterator<Item = (i64, Vec<Owed>)>) {
         let changes = self.audit.scan(&self.ledger);
         self.audit.rearm(&changes, self.now());
         self.audit.settle_owed(&owed.into_iter().collect(), &changes);
+        self.audit.with_commit(&changes, Hearing::check);
         self.audit.check_standing();
         for (old, new) in &changes {
             let is_rest =
                 new.array.is_some() && new.index.is_none() && new.outcome == Some(Outcome::Cancelled);
             let is_skipped = new.outcome == Some(Outcome::Skipped);
-            let is_new = old.is_none() && (new.trigger.is_none() || is_skipped || is_rest);
+            let is_made = new.trigger.is_none() || new.is_of_events() || is_skipped || is_rest;
+            let is_new = old.is_none() && is_made;
             let is_dropped = old.as_ref().is_some_and(Row::waits) && new.outcome == Some(Outcome::Cancelled);
             let is_marked =
                 old.as_ref().is_some_and(|old| old.outcome == new.outcome && old.state == new.state);

@@ -6,18 +6,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use taskq::daemon::{
-    AddRequest, Beginning, ClientRequest, Excerpts, Mailer, Pacer, PruneStep, Pruning, Timer, TurnInput,
-    TurnOutput, begin, turn, uncommitted_stops,
+    AddRequest, Beginning, ClientRequest, Excerpts, Mailer, Pacer, PruneStep, Pruning, RunFiles, Timer,
+    TurnInput, TurnOutput, begin, turn, uncommitted_stops,
 };
 use taskq::domain::{JobId, Person, Timestamp};
 use taskq::keeper::protocol::{
     Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper,
 };
 use taskq::schedule::{Schedule, Zone};
-use taskq::store::{Act, EndedOutput, Store, StoreError, StoreResult, StoredBytes, StoredOutput};
+use taskq::store::{Act, EndedOutput, SourceNews, Store, StoreError, StoreResult, StoredBytes, StoredOutput};
 
 use crate::clients::Adding;
 use crate::events::PERSON;
+use crate::hearing::Hearing;
 use crate::keeper::Keeper;
 use crate::retries::output_of;
 use crate::rows::Row;
@@ -38,6 +39,8 @@ pub struct Daemon {
     pub pruning: Pruning,
     /// Jobs that clients have sent.
     pub adding: Vec<Adding>,
+    /// What its sources of events have told, and no turn has committed. It dies with the daemon.
+    pub news: Vec<SourceNews>,
 }
 
 /// The reason why the store cannot be written.
@@ -65,8 +68,10 @@ impl World {
             pruning: Pruning::new(self.retention, &mut pacer.agenda, &clock),
             pacer,
             adding: Vec::new(),
+            news: Vec::new(),
         });
         let newest = self.audit.rows.values().next_back().map(|row| row.queued_at);
+        self.tell_of_start();
         let beginning =
             Beginning { boot_id: &boot.to_string(), zone: &zone, ended_keepers: &self.ended_keepers, now };
         begin(&mut self.store, &beginning).expect("nobody else writes");
@@ -79,6 +84,7 @@ impl World {
         }
         let changes = self.audit.scan(&self.ledger);
         self.audit.rearm(&changes, now);
+        self.audit.with_commit(&changes, Hearing::check);
         self.audit.check_standing();
         if self.dies() {
             return self.kill_daemon();
@@ -94,6 +100,7 @@ impl World {
     }
 
     fn replan(&mut self, now: Timestamp, zone: &Zone) {
+        self.audit.hearing.step_back(now);
         for trigger in self.audit.triggers.values_mut() {
             if matches!(trigger.schedule, Schedule::At(_)) || trigger.next.is_none_or(|next| next <= now) {
                 continue;
@@ -246,7 +253,8 @@ impl World {
         if before.is_set_back && !after.is_set_back {
             self.replan(now, &old_zone);
             // Retries may come earlier now.
-            self.audit.scan(&self.ledger);
+            let changes = self.audit.scan(&self.ledger);
+            self.audit.with_commit(&changes, Hearing::check);
         }
         if before.zone_may_differ && !after.zone_may_differ && self.planned_zone != zone.name() {
             self.planned_zone = zone.name().to_owned();
@@ -306,11 +314,14 @@ impl World {
             ended_keepers: &self.ended_keepers,
             pipes: &pipes,
             requests: &requests,
+            news: &daemon.news,
+            states: None,
             has_hung_up: &has_hung_up,
             reports: daemon.pacer.reports(),
             output: &output,
             result: &|_| Ok(None),
-            results: Path::new("/"),
+            last_output: &|_| None,
+            files: RunFiles { results: Path::new("/"), events: Path::new("/") },
             mailer: Some(&mailer),
         };
         with_trouble(trouble, &mut self.store, &mut self.rival, |store| turn(store, &input))
@@ -349,6 +360,7 @@ impl World {
                 self.answered.insert(request, job);
             }
         }
+        self.told_by_sources();
         let (orders, notices) = (&done.orders, &done.notices);
         let told: Vec<String> = orders.iter().map(shown).collect();
         self.note(format!(

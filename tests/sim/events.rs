@@ -36,6 +36,8 @@ impl Told {
 /// The events seen so far, and what they tell.
 #[derive(Debug, Default)]
 pub struct Record {
+    /// Those of the last commit.
+    pub latest: Vec<Event>,
     last: u64,
     runs: BTreeMap<(i64, i64), Told>,
     added: BTreeSet<i64>,
@@ -44,10 +46,12 @@ pub struct Record {
 impl Record {
     /// Reads the new events, and compares them with the rows that changed.
     pub fn scan(&mut self, db: &Database, changes: &Changes) {
-        for event in db.events_after(self.last).into_iter().flatten() {
+        self.latest = db.events_after(self.last).into_iter().flatten().collect();
+        for event in std::mem::take(&mut self.latest) {
             assert_eq!(event.id.0, self.last + 1, "the ids have a gap, or one came twice: {event:?}");
             self.last = event.id.0;
             self.take(&event);
+            self.latest.push(event);
         }
         for (_, row) in changes {
             let told = self.runs.get(&(row.job, row.number));

@@ -44,13 +44,20 @@ impl Audit {
         // A later step may forget what this one has recorded.
         self.record.scan(&self.db, &Vec::new());
         let arrays: BTreeSet<i64> = self.db.arrays().iter().map(|array| array.id).collect();
+        for array in self.arrays.all().filter(|array| !arrays.contains(&array.id)) {
+            self.hearing.forgot_array(array);
+        }
         for row in &gone {
+            self.hearing.forgot_run(row);
             self.arrays.forgot(row);
             self.callbacks.forgot(row);
             self.rows.remove(&row.id);
             self.mails.forgot(row.id);
             let is_left = row.array.is_some_and(|array| arrays.contains(&array));
-            let trigger = row.trigger.filter(|_| !is_left).and_then(|id| self.triggers.get_mut(&id));
+            let trigger = row
+                .trigger
+                .filter(|_| !is_left && !row.is_of_events())
+                .and_then(|id| self.triggers.get_mut(&id));
             self.record.forgot(row);
             if let Some(trigger) = trigger {
                 // On a clock that is set back so far, it fires again.
@@ -61,6 +68,7 @@ impl Audit {
             assert!(self.jobs.remove(&job.job.0), "it was not there: {job:?}");
             assert!(self.rows.values().all(|row| row.job != job.job.0), "it has a history: {job:?}");
             self.triggers.retain(|_, trigger| trigger.job != job.job.0);
+            self.hearing.forgot_job(job.job.0);
         }
         assert_eq!(jobs, self.jobs);
     }

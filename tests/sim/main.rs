@@ -6,19 +6,26 @@
 
 mod arrays;
 mod audit;
+mod bundles;
 mod callbacks;
 mod chance;
 mod clients;
 mod daemon;
 mod deadlines;
 mod dependencies;
+mod emits;
 mod ends;
+mod event_worlds;
 mod events;
 mod forget;
+mod heard;
+mod hearing;
 mod keeper;
 mod limits;
+mod listeners;
 mod mails;
 mod model;
+mod news;
 mod nth;
 mod outcomes;
 mod promises;

@@ -86,7 +86,7 @@ impl Trigger {
                 let count = (after.as_micros() - anchor).max(0) / period + 1;
                 Some(Timestamp::from_micros(anchor + count * period))
             }
-            Schedule::Reboot | Schedule::AfterEnd { .. } => None,
+            Schedule::Reboot | Schedule::AfterEnd { .. } | Schedule::Events => None,
             Schedule::Cron(_) | Schedule::Delayed { .. } => {
                 self.schedule.next_after(after, self.zone(system))
             }

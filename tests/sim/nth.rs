@@ -198,7 +198,7 @@ fn another_number_or_trigger_begins_the_count_anew() {
     world.advance(90 * MINUTE);
     assert_eq!(set(&mut world, 3, None), 1);
     let kept = world.store.read(|reader| reader.triggers(id)).expect("readable").remove(0);
-    let kept = FirstFire { spec: kept.spec, next_at: kept.next_at, boot_id: None };
+    let kept = FirstFire { spec: kept.spec, next_at: kept.next_at, boot_id: None, marks: None };
     assert_eq!(set(&mut world, 3, Some(std::slice::from_ref(&kept))), 1);
     assert_eq!(set(&mut world, 4, Some(&[kept])), 0);
     world.audit.counts.added(job, Some(4));
@@ -206,8 +206,12 @@ fn another_number_or_trigger_begins_the_count_anew() {
     world.advance(2 * HOUR);
     assert_eq!(world.audit.db.passed()[&job], 2);
     let at = world.now() + Span::from_micros(HOUR);
-    let other =
-        FirstFire { spec: TriggerSpec::At { at, delay: Span::ZERO }, next_at: Some(at), boot_id: None };
+    let other = FirstFire {
+        spec: TriggerSpec::At { at, delay: Span::ZERO },
+        next_at: Some(at),
+        boot_id: None,
+        marks: None,
+    };
     assert_eq!(set(&mut world, 4, Some(&[other])), 0);
 }
 

@@ -45,6 +45,8 @@ pub struct Row {
     /// The number of the run that a callback follows.
     pub parent: Option<i64>,
     pub parent_array: Option<i64>,
+    /// Its events.
+    pub bundle: Option<i64>,
 }
 
 impl Row {
@@ -58,6 +60,11 @@ impl Row {
 
     pub fn waits(&self) -> bool {
         self.is_open() && self.keeper.is_none()
+    }
+
+    /// Returns whether an event trigger made it.
+    pub fn is_of_events(&self) -> bool {
+        is_event_kind(&self.kind)
     }
 
     /// Returns whether it counts for `--times`: a trigger made it, and it has begun or was refused a process.
@@ -77,6 +84,11 @@ impl Row {
     pub fn has_begun(&self) -> bool {
         self.keeper.is_some() || self.attempt > 1
     }
+}
+
+/// Returns whether a trigger of this kind listens to events.
+pub fn is_event_kind(kind: &str) -> bool {
+    ["path", "job", "emit", "stream", "state"].contains(&kind)
 }
 
 /// A fire of a job with an array.
@@ -102,7 +114,11 @@ pub struct ArrayRow {
     pub failed: u64,
     pub cancelled: u64,
     pub missed: u64,
+    pub finished_at: Option<Timestamp>,
     pub outcome: Option<Outcome>,
+    pub kind: String,
+    /// As of a run.
+    pub bundle: Option<i64>,
 }
 
 /// An attempt after which its run was tried again.
@@ -126,6 +142,12 @@ pub struct TriggerRow {
     pub held: bool,
     pub boot: Option<String>,
     pub awaits_end: bool,
+    /// Of an event trigger: whether it will fire again.
+    pub listens: Option<bool>,
+    /// The bundle of the events that count.
+    pub counting: Option<i64>,
+    pub timeout_at: Option<Timestamp>,
+    pub has_fired: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -148,7 +170,7 @@ const COLUMNS: &str =
     "id, job_id, number, attempt, trigger, trigger_id, scheduled_at, fires, queue, rank, at_once,
     state, held, queued_at, keeper, stop_at, pid, started_at, finished_at, outcome, exit_code, signal,
     is_unattended, not_before, awaits, after_runs, cause,
-    array_id, array_index, callback, parent_number, parent_array, start_by";
+    array_id, array_index, callback, parent_number, parent_array, start_by, bundle_id";
 
 fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
@@ -185,6 +207,7 @@ fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         parent: row.get(30)?,
         parent_array: row.get(31)?,
         start_by: row.get(32)?,
+        bundle: row.get(33)?,
     })
 }
 
@@ -198,7 +221,7 @@ impl Database {
         Self(Connection::open_with_flags(dir.join("taskq.db"), flags).expect("the store is there"))
     }
 
-    fn query<T>(
+    pub fn query<T>(
         &self,
         sql: &str,
         values: &[i64],
@@ -249,8 +272,8 @@ impl Database {
 
     pub fn arrays(&self) -> Vec<ArrayRow> {
         let sql = "SELECT id, job_id, trigger_id, scheduled_at, place, queue, rank, at_once, held, queued_at,
-            awaits, after_runs, total, rest, succeeded, failed, cancelled, outcome, missed, start_by
-            FROM array ORDER BY id";
+            awaits, after_runs, total, rest, succeeded, failed, cancelled, outcome, missed, start_by,
+            trigger, bundle_id, finished_at FROM array ORDER BY id";
         let count = |row: &SqlRow<'_>, column| row.get::<_, i64>(column).map(i64::cast_unsigned);
         self.query(sql, &[], |row| {
             Ok(ArrayRow {
@@ -276,19 +299,28 @@ impl Database {
                     .map(|word| Outcome::from_word(&word).expect("an outcome")),
                 missed: count(row, 18)?,
                 start_by: row.get(19)?,
+                kind: row.get(20)?,
+                bundle: row.get(21)?,
+                finished_at: row.get::<_, Option<i64>>(22)?.map(Timestamp::from_micros),
             })
         })
     }
 
     pub fn triggers(&self) -> Vec<TriggerRow> {
-        self.query("SELECT id, next_at, held, boot_id, ifnull(awaits_end, 0) FROM trigger", &[], |row| {
-            let next_at: Option<i64> = row.get(1)?;
+        let sql = "SELECT id, next_at, held, boot_id, ifnull(awaits_end, 0), listens, counting, timeout_at,
+            has_fired FROM trigger";
+        self.query(sql, &[], |row| {
+            let (next_at, timeout_at): (Option<i64>, Option<i64>) = (row.get(1)?, row.get(7)?);
             Ok(TriggerRow {
                 id: row.get(0)?,
                 next_at: next_at.map(Timestamp::from_micros),
                 held: row.get(2)?,
                 boot: row.get(3)?,
                 awaits_end: row.get(4)?,
+                listens: row.get(5)?,
+                counting: row.get(6)?,
+                timeout_at: timeout_at.map(Timestamp::from_micros),
+                has_fired: row.get(8)?,
             })
         })
     }
@@ -333,7 +365,7 @@ impl Database {
                 NOT EXISTS (SELECT 1 FROM run WHERE job_id = job.id AND state <> 'finished')
                 AND NOT EXISTS (SELECT 1 FROM array WHERE job_id = job.id AND finished_at IS NULL)
                 AND NOT EXISTS (SELECT 1 FROM trigger WHERE job_id = job.id
-                    AND (next_at IS NOT NULL OR boot_id IS NOT NULL OR awaits_end = 1)))";
+                    AND (next_at IS NOT NULL OR boot_id IS NOT NULL OR awaits_end = 1 OR listens = 1)))";
         self.query(sql, &[], |row| row.get(0))
     }
 
@@ -360,5 +392,9 @@ impl Database {
         let orphans: Vec<String> =
             self.query("SELECT * FROM pragma_foreign_key_check", &[], |row| row.get(0));
         assert_eq!(orphans, [""; 0], "rows that refer to nothing");
+        let stray = "SELECT run_id FROM run_timer JOIN run ON run.id = run_id
+             WHERE state = 'finished' OR (at IS NOT NULL AND state <> 'running')";
+        let stray: Vec<i64> = self.query(stray, &[], |row| row.get(0));
+        assert_eq!(stray, [0; 0], "triggers look at runs that are not under way");
     }
 }

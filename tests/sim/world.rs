@@ -102,6 +102,10 @@ pub struct World {
     pub answered: BTreeMap<i64, Option<JobId>>,
     /// How many clients have written.
     pub clients: i32,
+    /// How many events clients and sources have sent. Each has its number as data.
+    pub sent: u64,
+    /// How many jobs have got a name.
+    pub named: u64,
     /// After so many orders of the next turn, the daemon dies.
     pub die_after_orders: Option<usize>,
     pub trace: Trace,
@@ -151,6 +155,8 @@ impl World {
             by_socket: 0,
             answered: BTreeMap::new(),
             clients: 0,
+            sent: 0,
+            named: 0,
             die_after_orders: None,
             trace,
             rival,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use crate::domain::{JobId, QueueName};
+use crate::domain::{JobId, QueueName, TriggerKind};
 
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
@@ -20,7 +20,7 @@ use crate::cli::job::text::{Caller, ReadJob};
 use crate::cli::view::coming::next_run;
 use crate::cli::view::json::{JobJson, Jobs, OneJob, document};
 use crate::cli::view::times::Times;
-use crate::daemon::{Adding, add, add_job, check_batch, running_daemon};
+use crate::daemon::{Adding, add, add_job, check_batch, check_triggers, running_daemon};
 use crate::error::{Error, Result as TaskResult};
 use crate::store::{JobView, Writer};
 
@@ -191,6 +191,11 @@ fn store_all(writer: &Writer<'_>, jobs: &[ReadJob], here: &Caller) -> Result<Vec
     let depends = |(read, _): &(&ReadJob, &JobId)| !read.job.after.dependencies.is_empty();
     let dependent = jobs.iter().zip(&ids).filter(depends).map(|(read, id)| (*id, read.what.as_str()));
     check_batch(writer, &dependent.collect::<Vec<_>>())??;
+    let listens = |(read, _): &(&ReadJob, &JobId)| {
+        read.triggers.iter().any(|trigger| trigger.spec.kind() == TriggerKind::Job)
+    };
+    let listening = jobs.iter().zip(&ids).filter(listens).map(|(read, id)| (*id, read.what.as_str()));
+    check_triggers(writer, &listening.collect::<Vec<_>>())??;
     Ok(ids)
 }
 

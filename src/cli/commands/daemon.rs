@@ -9,7 +9,7 @@ use crate::cli::zone::system_zone;
 use crate::daemon::{Settings, serve};
 use crate::domain::QueueName;
 use crate::error::Result;
-use crate::system::{env, machine};
+use crate::system::{env, machine, users};
 
 pub const WHAT: &str = "start daemon";
 
@@ -63,6 +63,7 @@ pub fn run(context: &Context<'_>, args: &DaemonArgs) -> Result<u8> {
         boot_id: machine::boot_id(),
         with_levels: env::logs_to_journal(),
         logs_runs: args.log_runs,
+        boot_directory: env::boot_directory(users::is_root()),
         host: machine::host_name(),
         charset: env::charset(),
         read_zone: system_zone,

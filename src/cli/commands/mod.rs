@@ -7,6 +7,7 @@ pub mod add;
 pub mod cancel;
 pub mod crontab;
 pub mod daemon;
+pub mod emit;
 pub mod events;
 pub mod export;
 pub mod help;
@@ -39,6 +40,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "completions" => completions::WHAT,
         "crontab" => crontab::WHAT,
         "daemon" => daemon::WHAT,
+        "emit" => emit::WHAT,
         "events" => events::WHAT,
         "export" => export::WHAT,
         "help" => help::WHAT,

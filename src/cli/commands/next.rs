@@ -18,9 +18,10 @@ use crate::cli::view::daylight::{self, skipped, skips};
 use crate::cli::view::json::document;
 use crate::cli::view::tables::{COMMAND_MIN, WORDS_MIN, maybe};
 use crate::cli::view::times::{Times, own_zone};
+use crate::cli::view::when::when_text;
 use crate::cli::zone::system_zone;
 use crate::crontab::note_on_days;
-use crate::domain::{JobId, JobName, Timestamp, Window};
+use crate::domain::{EventTrigger, JobId, JobName, Timestamp, Window};
 use crate::engine::{Compiled, NthFacts, first_fire};
 use crate::error::{Error, Result};
 use crate::schedule::{Daylight, Reading, Readings, Schedule, Zone, parse_cron, parse_instant, parse_time};
@@ -35,11 +36,31 @@ const FIRES_DEFAULT: u32 = 10;
 /// The width of an instant on a narrow terminal: `2027-03-28 02:00`.
 const EXACT_TIME_MIN: usize = 16;
 
-/// `{"fires": […], "skipped": […]}`
+/// `{"fires": […], "events": […], "skipped": […]}`
 #[derive(Serialize)]
 struct FiresJson<'a> {
     fires: Vec<FireJson<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    events: Vec<AwaitedJson<'a>>,
     skipped: Vec<SkipJson>,
+}
+
+/// An event that a job listens to.
+#[derive(Serialize)]
+struct AwaitedJson<'a> {
+    job_id: JobId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    /// The value of `--on`.
+    on: String,
+    when: String,
+}
+
+impl<'a> From<&Awaited<'a>> for AwaitedJson<'a> {
+    fn from(Awaited { job, event }: &Awaited<'a>) -> Self {
+        let name = job.definition.name.as_ref().map(JobName::as_str);
+        Self { job_id: job.id, name, on: event.to_string(), when: when_text(event) }
+    }
 }
 
 #[derive(Serialize)]
@@ -80,7 +101,8 @@ impl Fire<'_> {
 
 /// Show the coming fires
 ///
-/// Shows the next fire of each job, the soonest first. With -n, or for the named
+/// Shows the next fire of each job, the soonest first, and then the events that
+/// jobs listen to. With -n, or for the named
 /// jobs, shows the coming fires in the order of their times. The times of a job
 /// with a zone of its own are those of that zone, with its name. --cron, --at
 /// and --every need no job: they show the fires of a trigger before you add it.
@@ -150,7 +172,7 @@ pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
         (None, true) => None,
         (limit, _) => Some(limit.unwrap_or(FIRES_DEFAULT) as usize),
     };
-    let NextTriggers { triggers, jobs } =
+    let NextTriggers { triggers, listening, jobs } =
         context.read(WHAT, |reader| next_triggers(reader, &args.jobs, limit))?;
     let system_zone = system_zone().0;
     let compiled: Vec<(Compiled, Option<Zone>)> = triggers
@@ -173,20 +195,27 @@ pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
         Some(limit) => first_fires(&coming, now, limit),
         None => first_of_each(&coming),
     };
+    let awaited: Vec<Awaited<'_>> = listening
+        .iter()
+        .filter_map(|(id, trigger)| Some(Awaited { job: jobs.get(id)?, event: trigger.spec.event()? }))
+        .collect();
     if args.json {
-        context.output.json(&document(fires_json(&fires)))?;
+        let events = awaited.iter().map(AwaitedJson::from).collect();
+        context.output.json(&document(FiresJson { events, ..fires_json(&fires) }))?;
         return Ok(0);
     }
-    if fires.is_empty() {
+    if fires.is_empty() && awaited.is_empty() {
         context.output.explain_empty("no coming fires");
     }
-    context.output.table(&table(&fires, &Times { zone: &zone, now, are_whole: false }))?;
+    context.output.table(&table(&fires, &awaited, &Times { zone: &zone, now, are_whole: false }))?;
     Ok(0)
 }
 
 /// Triggers, the one that fires first before the others, and their jobs.
 struct NextTriggers {
     triggers: Vec<(JobId, TriggerView)>,
+    /// Those that fire at events. None with a number of fires of all jobs.
+    listening: Vec<(JobId, TriggerView)>,
     jobs: HashMap<JobId, JobView>,
 }
 
@@ -200,7 +229,8 @@ fn next_triggers(
     let named: Result<Vec<_>, _> = names.iter().map(|job| find_job(reader, "show fires of", job)).collect();
     let mut jobs = HashMap::new();
     let mut triggers = Vec::new();
-    for (job, trigger) in reader.next_triggers(&named?, limit)? {
+    let named = named?;
+    for (job, trigger) in reader.next_triggers(&named, limit)? {
         let (is_first, view) = match jobs.entry(job) {
             Entry::Occupied(known) => (false, known.into_mut()),
             Entry::Vacant(new) => (true, new.insert(reader.job(job)?)),
@@ -209,7 +239,20 @@ fn next_triggers(
             triggers.push((job, trigger));
         }
     }
-    Ok(NextTriggers { triggers, jobs })
+    let is_of_all = named.is_empty() && limit.is_some();
+    let listening = if is_of_all { Vec::new() } else { reader.listening_triggers(&named)? };
+    for (job, _) in &listening {
+        if !jobs.contains_key(job) {
+            jobs.insert(*job, reader.job(*job)?);
+        }
+    }
+    Ok(NextTriggers { triggers, listening, jobs })
+}
+
+/// An event that a job listens to.
+struct Awaited<'a> {
+    job: &'a JobView,
+    event: &'a EventTrigger,
 }
 
 /// A trigger with its next fire. It has no schedule if the stored text cannot be read.
@@ -311,10 +354,10 @@ fn fires_json<'a>(fires: &'a [Fire<'_>]) -> FiresJson<'a> {
         let Readings { first, last, count } = fire.left_out()?;
         Some(SkipJson { at: fire.at, from: first, to: last, count, job_id: id(fire) })
     });
-    FiresJson { fires: coming.collect(), skipped: skipped.collect() }
+    FiresJson { fires: coming.collect(), events: Vec::new(), skipped: skipped.collect() }
 }
 
-fn table(fires: &[Fire<'_>], times: &Times<'_>) -> Table {
+fn table(fires: &[Fire<'_>], awaited: &[Awaited<'_>], times: &Times<'_>) -> Table {
     let mut table = Table::new([
         Column::left("NEXT").shrinking_to(EXACT_TIME_MIN),
         // It says the same as NEXT.
@@ -335,6 +378,16 @@ fn table(fires: &[Fire<'_>], times: &Times<'_>) -> Table {
             maybe(fire.job.map(|job| job.id.to_string()).as_deref()),
             maybe(name.map(JobName::as_str)),
             maybe(fire.job.map(|job| shown::command(&job.definition.execution.command)).as_deref()),
+        ]);
+    }
+    for Awaited { job, event } in awaited {
+        table.push([
+            TableCell::new(when_text(event)),
+            maybe(None),
+            maybe(None),
+            TableCell::new(job.id.to_string()),
+            maybe(job.definition.name.as_ref().map(JobName::as_str)),
+            TableCell::new(shown::command(&job.definition.execution.command)),
         ]);
     }
     table
@@ -364,6 +417,7 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
         | Schedule::Every { .. }
         | Schedule::Reboot
         | Schedule::AfterEnd { .. }
+        | Schedule::Events
         | Schedule::Delayed { .. } => None,
     });
     if let Some(note) = args.cron.as_deref().and_then(note_on_days) {
@@ -382,6 +436,7 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
             | Schedule::Cron(_)
             | Schedule::Every { .. }
             | Schedule::AfterEnd { .. }
+            | Schedule::Events
             | Schedule::Delayed { .. } => "it never fires",
         });
     }
@@ -448,7 +503,8 @@ mod tests {
             skipped,
             moved,
         ];
-        let table = table(&fires, &Times { zone: &zone, now: at("2026-11-20 11:23:45"), are_whole: false });
+        let table =
+            table(&fires, &[], &Times { zone: &zone, now: at("2026-11-20 11:23:45"), are_whole: false });
         let mut text = String::new();
         for width in [80, 120, 200] {
             let plain = anstream::adapter::strip_str(&table.render(Some(width))).to_string();

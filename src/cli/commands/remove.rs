@@ -86,8 +86,8 @@ fn remove(writer: &Writer<'_>, (id, text): (JobId, &str), removed: &[JobId]) -> 
     let name = writer.name_of(id)?;
     let dependents = writer.dependents(id, name.as_ref())?;
     if let Some(dependent) = dependents.into_iter().find(|job| !removed.contains(job)) {
-        return Err(Error::conflict(what, format!("job {dependent} runs after it"))
-            .hint(format!("change that one first: `taskq set {dependent} --unset after`"))
+        return Err(Error::conflict(what, format!("job {dependent} waits for it or listens to it"))
+            .hint(format!("see what it needs with `taskq show {dependent}`, and change it with `taskq set`"))
             .into());
     }
     let runs = writer.count_runs(&RunFilter { job: Some(id), ..RunFilter::default() })?;

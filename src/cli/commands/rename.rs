@@ -67,7 +67,7 @@ pub fn run(context: &Context<'_>, args: &RenameArgs) -> Result<u8> {
                 if let Some((was, key)) = old
                     && writer.find_job(&key)? == Some(job)
                 {
-                    writer.rename_in_dependencies(was, &name)?;
+                    writer.rename_in_dependents(was, &name)?;
                 }
                 writer.rename_job(job, &name)?;
             }

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cli::context::{Context, Failure};
 use crate::cli::queued::answer;
 use crate::cli::target::{self, Target};
-use crate::domain::{FireId, Indices, JobId, Outcome, RunState, Timestamp};
+use crate::domain::{FireId, Indices, JobId, Outcome, RunId, RunState, Timestamp};
 use crate::error::{Error, Result};
 use crate::store::{JobFilter, Reader, RunFilter, RunView, StoreResult, Writer};
 
@@ -18,7 +18,8 @@ pub const WHAT: &str = "retry job";
 ///
 /// The work of a finished run is queued again, as a new run of its job with the
 /// job's present options. Prints the name of each new run, as in 12.2. A job
-/// that fires again and again is refused: `taskq run` runs it now.
+/// that fires again and again is refused: `taskq run` runs it now. But a run that
+/// was for events can be retried: it gets the same events again.
 ///
 /// With --failed, only what failed: of the named jobs and runs, or of all jobs
 /// that do not fire again and again. To fail is what `taskq list --failed`
@@ -70,7 +71,10 @@ pub fn run(context: &Context<'_>, args: &RetryArgs) -> Result<u8> {
 /// Work that is to be done again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Again {
+    /// What a job did, without events.
     Job(JobId),
+    /// The run of a job, with its events.
+    Run(RunId),
     /// These indices of an array, ascending.
     Indices(JobId, Vec<u32>),
 }
@@ -78,7 +82,8 @@ enum Again {
 impl Again {
     fn queue(self, writer: &Writer<'_>, now: Timestamp) -> StoreResult<FireId> {
         match self {
-            Self::Job(job) => writer.add_retry(job, now),
+            Self::Run(run) => writer.add_retry(run.job, Some(run), now),
+            Self::Job(job) => writer.add_retry(job, None, now),
             Self::Indices(job, indices) => {
                 let array = writer.add_array_retry(job, &Indices::parts(&indices), now)?;
                 Ok(FireId::Array { job, array })
@@ -127,7 +132,8 @@ fn named(reader: &Reader<'_>, args: &RetryArgs) -> Result<Vec<Again>, Failure> {
             None => {
                 let run = finished_run(reader, target, text)?;
                 if !args.failed || run.outcome.is_some_and(Outcome::is_failure) {
-                    wanted.push(Again::Job(run.run.job));
+                    let has_events = reader.has_events(run.run)?;
+                    wanted.push(if has_events { Again::Run(run.run) } else { Again::Job(run.run.job) });
                 }
             }
         }
@@ -188,6 +194,20 @@ fn finished_run(reader: &Reader<'_>, target: Target, text: &str) -> Result<RunVi
         Target::Run(run) => (run.job, format!("retry run `{text}`")),
         Target::Job(job) | Target::Indices(job, ..) => (job, format!("{WHAT} `{text}`")),
     };
+    let found = match target {
+        Target::Run(run) => reader.run(run)?,
+        Target::Job(job) | Target::Indices(job, ..) => {
+            let latest =
+                RunFilter { job: Some(job), no_callbacks: true, limit: Some(1), ..RunFilter::default() };
+            reader.runs(&latest)?.pop()
+        }
+    };
+    // Its events are still there, whatever came since.
+    if let Some(run) = found.as_ref().filter(|run| run.state == RunState::Finished)
+        && reader.has_events(run.run)?
+    {
+        return Ok(run.clone());
+    }
     if reader.job(job)?.is_recurring() {
         return Err(Error::conflict(what, "the job fires again and again")
             .hint(format!("run it now with `taskq run {job}`"))
@@ -198,14 +218,6 @@ fn finished_run(reader: &Reader<'_>, target: Target, text: &str) -> Result<RunVi
             .hint(format!("wait for it with `taskq wait {run}`, or end it with `taskq cancel {run}`"))
             .into());
     }
-    let found = match target {
-        Target::Run(run) => reader.run(run)?,
-        Target::Job(job) | Target::Indices(job, ..) => {
-            let latest =
-                RunFilter { job: Some(job), no_callbacks: true, limit: Some(1), ..RunFilter::default() };
-            reader.runs(&latest)?.pop()
-        }
-    };
     found.filter(|run| run.state == RunState::Finished).ok_or_else(|| {
         Error::conflict(what, "it has not run yet").hint(format!("run it now with `taskq run {text}`")).into()
     })

@@ -10,13 +10,13 @@ use crate::cli::import::stored::refuse_line;
 use crate::cli::job::change::Unset;
 use crate::cli::job::jitter;
 use crate::cli::job::options::JobOptions;
-use crate::cli::job::text::{Caller, refuse_uncountable, refused_end};
+use crate::cli::job::text::{Caller, refuse_all_of, refuse_uncountable, refused_end};
 use crate::cli::target::{find_job, find_queue};
 use crate::cli::view::json::document;
 use crate::cli::view::options::option_texts;
 use crate::cli::view::tables::trigger_text;
 use crate::cli::zone::system_zone;
-use crate::daemon::{follow_new_window, refused_change};
+use crate::daemon::{Listening, follow_new_window, refused_change, refused_triggers};
 use crate::domain::{JobId, NewJob, Span, TriggerSpec, Word};
 use crate::error::{Error, Result};
 use crate::schedule::Zone;
@@ -42,7 +42,8 @@ pub const WHAT: &str = "set job";
     override_usage = "\
 taskq set JOB [TRIGGER]... [OPTION]... [--unset OPTION]...
        taskq set JOB [TRIGGER]... [OPTION]... [--] COMMAND [ARG]...
-       taskq set JOB --first",
+       taskq set JOB --first
+       taskq set JOB --reset-counter",
     after_help = "\
 Examples:
   taskq set backup --cron '30 4 * * *' --timeout 2h
@@ -74,6 +75,13 @@ pub struct SetArgs {
     #[arg(long, verbatim_doc_comment)]
     pub first: bool,
 
+    /// Begin the counts of its event triggers anew
+    ///
+    /// Events that have come and have not fired are forgotten, as are
+    /// those that wait for the other triggers of --all-of.
+    #[arg(long, verbatim_doc_comment)]
+    pub reset_counter: bool,
+
     #[command(flatten)]
     pub options: JobOptions,
 
@@ -100,6 +108,7 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
     refuse_verbs(&args, &what)?;
     let here = Caller::here(context, &what)?;
     let (name, unset, first, json) = (args.job, args.unset, args.first, args.json);
+    let reset_counter = args.reset_counter;
     let options = args.options;
     let (job, changes) = context.change(&what, |writer| {
         let id = find_job(writer, "set", &name)?;
@@ -116,13 +125,24 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
             let refused = refused_change(writer, id, &name, &new.after.dependencies, &what)?;
             refused.map_or(Ok(()), Err)?;
         }
+        if let Some(triggers) = &triggers {
+            let specs: Vec<&TriggerSpec> = triggers.iter().map(|trigger| &trigger.spec).collect();
+            let (name, has_times) = (new.name.as_ref(), new.times.is_some());
+            let listening = Listening { what: &what, job: Some(id), name, has_times };
+            refused_triggers(writer, &listening, &specs)?.map_or(Ok(()), Err)?;
+        }
         refuse_without_trigger(&new, triggers.is_some() || !view.triggers.is_empty(), &what)?;
         let (new_specs, delay) = new_specs((&old, &specs), &new, triggers.as_deref());
         refuse_uncountable(&new, new_specs.iter(), &what)?;
+        refuse_all_of(&new, new_specs.iter(), &what)?;
         let mut changes = changes((&old, &specs), (&new, &new_specs), &here.zone);
         if first {
             let new = Some(format!("first in queue {}", new.queue));
             changes.push(ChangeJson { key: "place", old: None, new });
+        }
+        if reset_counter {
+            let new = Some("counts from 0".to_owned());
+            changes.push(ChangeJson { key: "counter", old: None, new });
         }
         let options = changes.iter().map(|change| change.key.replace('_', "-").into()).collect();
         store(writer, (id, old.has_items), (&new, options), triggers)?;
@@ -131,6 +151,11 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
         }
         if old.window() != new.window() || delay.is_some() {
             follow_window(writer, &view, &here, &what)?;
+        }
+        if reset_counter && !writer.reset_counters(id, here.now)? {
+            return Err(Error::conflict(&what, "it has no event trigger")
+                .hint(format!("see its triggers with `taskq show {name}`"))
+                .into());
         }
         if first && !writer.put_first(id)? {
             return Err(Error::conflict(&what, "it has no waiting run")
@@ -184,7 +209,7 @@ fn refuse_verbs(args: &SetArgs, what: &str) -> Result<()> {
         return Err(Error::usage(what, "`--hold` is not changed by `set`")
             .hint(format!("pause it with `taskq pause {job}`")));
     }
-    if args.unset.is_empty() && !args.first && args.options == JobOptions::default() {
+    if args.unset.is_empty() && !args.first && !args.reset_counter && args.options == JobOptions::default() {
         return Err(Error::usage(what, "there is nothing to change")
             .hint(format!("give the new options, as in `taskq set {job} --timeout 2h`")));
     }

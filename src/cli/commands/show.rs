@@ -11,7 +11,7 @@ use crate::cli::view::coming::next_run;
 use crate::cli::view::daylight;
 use crate::cli::view::json::{ChangeJson, DaylightJson, JobJson, RunJson, document};
 use crate::cli::view::options::{execution_lines, policy_lines};
-use crate::cli::view::tables::{attempt_table, job_state_text, run_table, trigger_text};
+use crate::cli::view::tables::{attempt_table, counted_text, job_state_text, run_table, trigger_text};
 use crate::cli::view::times::{Times, own_zone};
 use crate::cli::view::tree::{self, Direction};
 use crate::cli::zone::system_zone;
@@ -222,6 +222,13 @@ fn trigger_lines(found: &Found, reader: &Zone, now: Timestamp) -> (Vec<String>, 
         if let Some(at) = next_at {
             line.push_str(&format!(", next {} (in {})", zone.show(at), shown::span(at.since(now))));
         }
+        line.push_str(&counted_text(trigger.listener.as_ref()));
+        if let Some(at) = trigger.listener.as_ref().and_then(|listener| listener.timeout_at) {
+            line.push_str(&format!(", fires at {} if no event comes", zone.show(at)));
+        }
+        if trigger.listener.as_ref().is_some_and(|listener| listener.has_fired) {
+            line.push_str(", has fired and waits for the others");
+        }
         if trigger.awaits_end {
             line.push_str(", waits for the end of a run");
         }
@@ -250,7 +257,8 @@ fn whose(trigger: &TriggerSpec, triggers: usize, zone: &Zone, reader: &Zone) -> 
         TriggerSpec::Cron { .. }
         | TriggerSpec::At { .. }
         | TriggerSpec::Every { .. }
-        | TriggerSpec::AfterEnd { .. } => {}
+        | TriggerSpec::AfterEnd { .. }
+        | TriggerSpec::Event(_) => {}
     }
     if zone.name() != reader.name() {
         parts.push(zone.name().to_owned());
@@ -281,6 +289,8 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
     facts.push_lines("Nth", nth_line(job, zone));
     facts.push_lines("Daylight", changes);
     facts.push_lines("Jitter", jitter_line(job));
+    let rest = |until| format!("until {}: its runs cause the next one, over and over", zone.show(until));
+    facts.push_lines("Rests", job.rests_until.map(rest));
     facts.push_lines("Start", job.definition.start.map(|start| zone.show(start)));
     facts.push_lines("Until", job.definition.until.map(|until| zone.show(until)));
     for (head, line) in policy_lines(&job.definition) {

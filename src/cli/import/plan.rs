@@ -175,9 +175,9 @@ fn first_of(timing: &Timing, here: &ImportContext) -> Option<FirstFire> {
     let spec = TriggerSpec::Cron { expr: expr.clone(), zone: zone.clone(), delay: *delay };
     let schedule = compile(&spec).expect("the expression is one of ours");
     if schedule == Schedule::Reboot {
-        return Some(FirstFire { spec, next_at: None, boot_id: Some(here.boot_id.clone()) });
+        return Some(FirstFire { spec, next_at: None, boot_id: Some(here.boot_id.clone()), marks: None });
     }
     let zone = zone_of(zone.as_deref(), here);
     let next_at = first_fire(&schedule, &zone, Window::default(), here.now)?;
-    Some(FirstFire { spec, next_at: Some(next_at), boot_id: None })
+    Some(FirstFire { spec, next_at: Some(next_at), boot_id: None, marks: None })
 }

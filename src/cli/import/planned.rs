@@ -126,7 +126,7 @@ impl PlannedJob {
         };
         NewJob {
             queue: QueueName::CRON.parse::<QueueName>().expect("it is a name"),
-            policy: Policy { overlap: Overlap::Allow, missed, ..Policy::default() },
+            policy: Policy { overlap: Some(Overlap::Allow), missed, ..Policy::default() },
             mail: self.mail.clone(),
             ..NewJob::of(execution)
         }

@@ -20,6 +20,7 @@ use crate::system::login;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unset {
     After,
+    AllOf,
     Any,
     Array,
     Each,
@@ -53,6 +54,7 @@ pub enum Unset {
 
 words!(Unset {
     After = "after",
+    AllOf = "all-of",
     Any = "any",
     Array = "array",
     Each = "each",
@@ -90,6 +92,7 @@ impl Unset {
         let default = Policy::default();
         match self {
             Self::After => job.after = After::default(),
+            Self::AllOf => job.all_of = false,
             Self::Any => job.after.any = false,
             Self::Array | Self::Each => {
                 (job.array, job.has_items) = (None, false);
@@ -145,6 +148,7 @@ impl JobOptions {
         (job.start, job.until) = (window.start, window.until);
         job.jitter = self.jitter(what)?.or(job.jitter);
         job.nth = self.nth.or(job.nth);
+        job.all_of |= self.all_of;
         job.policy = self.policy(what, job.policy)?;
         job.retry = self.retry(what, job.retry)?;
         if let Some((array, items)) = self.array(what)? {

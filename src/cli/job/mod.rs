@@ -6,6 +6,7 @@ pub mod change;
 pub mod jitter;
 pub mod lines;
 mod notes;
+pub mod on;
 pub mod options;
 mod policies;
 pub mod text;

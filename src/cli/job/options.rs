@@ -63,6 +63,36 @@ pub struct JobOptions {
     #[arg(long, verbatim_doc_comment, help_heading = "Triggers")]
     pub after_end: bool,
 
+    /// Run at an event (can be repeated)
+    ///
+    /// EVENT is `KIND[,OPTION]...:ARG`, with ARG as it is up to the end:
+    ///
+    ///   path:PATH       something happened to a file: changed (default),
+    ///                   created, deleted, exists, nonempty, bytes=SIZE,
+    ///                   lines=N; settle=SPAN, poll=SPAN
+    ///   job:JOB         a run of a job, of a glob of names, or of tag=T:
+    ///                   done (default), success, failed, started,
+    ///                   overdue[=SPAN], silent=SPAN
+    ///   emit:NAME       `taskq emit NAME` was called
+    ///   stream:COMMAND  COMMAND, which is kept running, has printed a
+    ///                   line; match=REGEX, restart=SPAN
+    ///   state:STATE     boot, start, online, ac or battery has begun
+    ///
+    /// Options of every kind: count=N fires at each N-th event,
+    /// within=SPAN if these came within SPAN; consecutive: an opposite
+    /// result starts the count again; or-after=SPAN fires SPAN after the
+    /// first one, with what has come; absent=SPAN fires when none came
+    /// for SPAN. A run finds its events in $TASKQ_EVENT_FILE. Events that
+    /// come while a run of the job waits join it.
+    #[arg(long, value_name = "EVENT", verbatim_doc_comment, help_heading = "Triggers")]
+    pub on: Vec<String>,
+
+    /// Run when each --on has fired since the last run
+    ///
+    /// Without it, any of them is enough.
+    #[arg(long, verbatim_doc_comment, help_heading = "Triggers")]
+    pub all_of: bool,
+
     /// No fire before TIME; --every counts from it
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Triggers")]
     pub start: Option<String>,

@@ -29,7 +29,7 @@ impl JobOptions {
             None => Missed { grace, ..base.missed },
         };
         Ok(Policy {
-            overlap: self.overlap.unwrap_or(base.overlap),
+            overlap: self.overlap.or(base.overlap),
             missed,
             timeout: span("--timeout", &self.timeout)?.or(base.timeout),
             kill_after: span("--kill-after", &self.kill_after)?.unwrap_or(base.kill_after),
@@ -159,7 +159,7 @@ pub(super) fn refuse_second_stdin(after: &After, execution: &Execution, what: &s
 /// Refuses an array of which a fire would replace the unfinished one.
 pub(super) fn refuse_replaced_array(array: Option<Array>, policy: Policy, what: &str) -> Result<()> {
     match (array, policy.overlap) {
-        (Some(_), Overlap::Replace) => {
+        (Some(_), Some(Overlap::Replace)) => {
             Err(Error::usage(what, "`--overlap replace` does not go together with an array")
                 .hint("let the next fire wait with `--overlap wait`"))
         }

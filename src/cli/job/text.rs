@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::jitter;
 use super::notes::notes;
+use super::on::read_event;
 use super::options::JobOptions;
 use super::policies::{refuse_replaced_array, refuse_second_stdin};
 use super::values::{
@@ -17,22 +18,27 @@ use crate::cli::view::tables::trigger_text;
 use crate::cli::zone::system_zone;
 use crate::daemon::NameClash;
 use crate::domain::{
-    After, Callbacks, CommandLine, EnvVar, Execution, JobName, NewJob, Policy, QueueName, Retry, Span, Tag,
-    Timestamp, TriggerSpec, Window,
+    After, Callbacks, CommandLine, EnvVar, EventSource, EventTrigger, Execution, JobName, MachineState,
+    NewJob, Policy, QueueName, Retry, Span, Tag, Timestamp, TriggerSpec, Window,
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result, describe};
 use crate::schedule::{
     ParseError, Schedule, Zone, compile, fold_cron, parse_cron, parse_instant, parse_span, parse_time,
 };
+use crate::shown;
 use crate::store::FirstFire;
 use crate::system::{env, login, machine};
+use crate::watch::{check_path, first_marks};
 
 /// The word of `--tz` for the system's zone, whose changes the job follows. It is the default without `TZ`.
 pub const SYSTEM_ZONE: &str = "system";
 
 /// The shortest period of `--every`. A job with a loop is the better tool for a shorter one.
 const EVERY_MIN: Span = Span::from_seconds(1);
+
+/// Of a directory with more files, the daemon makes the first marks: a client's message must not be too long.
+const MARKS_MAX: usize = 20_000;
 
 /// How many words a value without quotes may have after its first: those of a cron expression.
 const UNQUOTED_WORDS_MAX: usize = 6;
@@ -46,6 +52,8 @@ pub struct Caller {
     pub env: Vec<EnvVar>,
     pub cwd: PathBuf,
     pub umask: u32,
+    /// The directory of the store.
+    pub store: PathBuf,
 }
 
 impl Caller {
@@ -58,7 +66,8 @@ impl Caller {
                 .hint("change to a directory that exists")
         })?;
         let (env, umask) = (env::environment(), env::umask());
-        Ok(Self { now: context.now(), zone, zone_name, env, cwd, umask })
+        let store = context.dir.clone();
+        Ok(Self { now: context.now(), zone, zone_name, env, cwd, umask, store })
     }
 }
 
@@ -98,9 +107,11 @@ impl JobOptions {
             ("--until", self.until.is_some()),
             ("--jitter", self.jitter.is_some()),
             ("--nth", self.nth.is_some()),
+            ("--all-of", self.all_of),
         ];
         if let Some((option, _)) = of_triggers.iter().find(|(_, is_given)| *is_given && triggers.is_empty()) {
-            return Err(Error::usage(&what, format!("`{option}` needs `--at`, `--cron` or `--every`")));
+            let cause = format!("`{option}` needs `--at`, `--cron`, `--every` or `--on`");
+            return Err(Error::usage(&what, cause));
         }
         let usage = |error| Error::usage(&what, error);
         let (clash, (at, cron)) = (self.clash(&what)?, (self.at.clone(), self.cron.clone()));
@@ -121,6 +132,7 @@ impl JobOptions {
             start: window.start,
             until: window.until,
             nth: self.nth,
+            all_of: self.all_of,
             jitter: self.jitter(&what)?,
             policy,
             retry,
@@ -137,6 +149,7 @@ impl JobOptions {
         };
         refuse_second_stdin(&job.after, &job.execution, &what)?;
         refuse_uncountable(&job, triggers.iter().map(|first| &first.spec), &what)?;
+        refuse_all_of(&job, triggers.iter().map(|first| &first.spec), &what)?;
         let triggers = delayed(&job, triggers, &zone, here.now, &what)?;
         let notes = notes(&job, (&at, &cron), here.now, &zone);
         Ok(ReadJob { what, job, triggers, clash, notes })
@@ -217,8 +230,8 @@ impl JobOptions {
         window: Window,
     ) -> Result<Vec<TriggerSpec>> {
         let start = window.start;
-        if start.is_some() && self.cron.is_empty() && self.every.is_empty() {
-            return Err(Error::usage(what, "`--start` needs `--cron` or `--every`")
+        if start.is_some() && self.cron.is_empty() && self.every.is_empty() && self.on.is_empty() {
+            return Err(Error::usage(what, "`--start` needs `--cron`, `--every` or `--on`")
                 .hint("run once at a time with `--at TIME`"));
         }
         if self.tz.is_some() && self.at.is_empty() && self.cron.is_empty() && self.every.is_empty() {
@@ -275,6 +288,30 @@ impl JobOptions {
                 None => start.map_or(here.now, |start| start - period),
             };
             specs.push(TriggerSpec::Every { period, anchor, delay: Span::ZERO });
+        }
+        specs.extend(self.event_specs(here, what)?);
+        Ok(specs)
+    }
+
+    fn event_specs(&self, here: &Caller, what: &str) -> Result<Vec<TriggerSpec>> {
+        let read = |text: &String| {
+            let refuse =
+                |cause: &str| Error::usage(what, format!("`--on {}`: {cause}", shown::escaped(text)));
+            let event = read_event(text, &here.cwd).map_err(|cause| refuse(&cause))?;
+            if let EventSource::Path(source) = &event.source {
+                check_path(source, &here.store).map_err(|refusal| {
+                    let error = refuse(&refusal.cause);
+                    match refusal.hint {
+                        Some(hint) => error.hint(hint),
+                        None => error,
+                    }
+                })?;
+            }
+            Ok(TriggerSpec::Event(event))
+        };
+        let specs: Vec<TriggerSpec> = self.on.iter().map(read).collect::<Result<_>>()?;
+        if let Some(second) = (1..specs.len()).find(|index| specs[..*index].contains(&specs[*index])) {
+            return Err(Error::usage(what, format!("`--on {}` is given twice", self.on[second])));
         }
         Ok(specs)
     }
@@ -337,7 +374,19 @@ fn first_of(spec: TriggerSpec, zone: &Zone, window: Window, now: Timestamp, what
         // `now` is due, although it is not after this instant.
         (Schedule::At(at), _) => Some(*at).filter(|at| !window.has_ended(*at)),
         (Schedule::Reboot, _) => {
-            return Ok(FirstFire { spec, next_at: None, boot_id: Some(machine::boot_id()) });
+            let boot_id = Some(machine::boot_id());
+            return Ok(FirstFire { spec, next_at: None, boot_id, marks: None });
+        }
+        (Schedule::Events, _) => {
+            let absent = spec.event().and_then(|event| event.counter.absent);
+            let next_at = absent.map(|absent| window.start.map_or(now, |start| start.max(now)) + absent);
+            let is_boot = |event: &EventTrigger| event.source == EventSource::State(MachineState::Boot);
+            let boot_id = spec.event().filter(|event| is_boot(event)).map(|_| machine::boot_id());
+            let marks = spec.event().and_then(|event| match &event.source {
+                EventSource::Path(source) => first_marks(source).filter(|marks| marks.len() <= MARKS_MAX),
+                _ => None,
+            });
+            return Ok(FirstFire { spec, next_at, boot_id, marks });
         }
         (Schedule::AfterEnd { .. }, _) if let Some(start) = window.start => {
             Some(start + spec.delay()).filter(|at| !window.has_ended(*at))
@@ -355,7 +404,7 @@ fn first_of(spec: TriggerSpec, zone: &Zone, window: Window, now: Timestamp, what
                 .hint("preview a schedule with `taskq next --cron '15 3 * * *'`"),
         });
     }
-    Ok(FirstFire { spec, next_at, boot_id: None })
+    Ok(FirstFire { spec, next_at, boot_id: None, marks: None })
 }
 
 /// Refuses `--nth` where no fire comes again, or where it counts from a run that `--nth` would pass over.
@@ -370,8 +419,26 @@ pub fn refuse_uncountable<'a>(
     if triggers.clone().any(|trigger| matches!(trigger, TriggerSpec::AfterEnd { .. })) {
         return Err(Error::usage(what, "`--nth` does not go with `--after-end`"));
     }
-    if triggers.all(|trigger| matches!(trigger, TriggerSpec::At { .. })) {
+    if triggers.all(|trigger| matches!(trigger, TriggerSpec::At { .. } | TriggerSpec::Event(_))) {
         return Err(Error::usage(what, "`--nth` needs a trigger that fires again: `--cron` or `--every`"));
+    }
+    Ok(())
+}
+
+/// Refuses `--all-of` without several event triggers, or beside another trigger, which would not wait.
+pub fn refuse_all_of<'a>(
+    job: &NewJob,
+    triggers: impl Iterator<Item = &'a TriggerSpec> + Clone,
+    what: &str,
+) -> Result<()> {
+    if !job.all_of {
+        return Ok(());
+    }
+    if triggers.clone().any(|trigger| trigger.event().is_none()) {
+        return Err(Error::usage(what, "`--all-of` goes with `--on` alone"));
+    }
+    if triggers.count() < 2 {
+        return Err(Error::usage(what, "`--all-of` needs two or more `--on`"));
     }
     Ok(())
 }
@@ -387,8 +454,9 @@ pub(super) fn delayed(
     if job.jitter.is_none() {
         return Ok(triggers);
     }
-    if triggers.iter().all(|trigger| trigger.spec.is_boot()) && !triggers.is_empty() {
-        return Err(Error::usage(what, "`--jitter` does not delay `@reboot`"));
+    let has_none = |trigger: &FirstFire| trigger.spec.is_boot() || trigger.spec.event().is_some();
+    if triggers.iter().all(has_none) && !triggers.is_empty() {
+        return Err(Error::usage(what, "`--jitter` delays neither `@reboot` nor events"));
     }
     let by = jitter::delay(job, &machine::machine_id());
     let of = |trigger: FirstFire| first_of(trigger.spec.delayed(by), zone, job.window(), now, what);

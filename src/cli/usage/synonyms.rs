@@ -64,7 +64,6 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     ("", "top dashboard", Say("there is no live view yet; `watch taskq list` makes one")),
     ("", "doctor check", Same("status")),
     ("", "apply", Say("jobs cannot be changed by a file yet; `taskq add --from FILE` adds many")),
-    ("", "emit", Say("there are no events yet; `taskq run JOB` runs a job now")),
     ("", "backup", Say("there is no such command yet; taskq(1) says how to copy a store")),
     ("", "resource resources", Say(NO_RESOURCES)),
     ("queue", "add create new make", Same("queue set QUEUE --slots N")),

@@ -10,7 +10,9 @@ use super::tables::{WORDS_MIN, maybe};
 use super::times::Times;
 use crate::cli::output::style::outcome_style;
 use crate::cli::output::{Column, Table, TableCell};
-use crate::domain::{EndNote, Event, EventId, Happening, JobId, JobName, Outcome, Span, Timestamp};
+use crate::domain::{
+    EndNote, Event, EventId, Happening, JobId, JobName, Occurrence, Outcome, Span, Timestamp,
+};
 use crate::shown::{self, counted};
 use crate::store::{Reader, StoreResult};
 use crate::system::users;
@@ -174,6 +176,35 @@ fn detail(what: &Happening, at: Timestamp, times: &Times<'_>) -> String {
             format!("{outcome}, {}", of((*indices).into(), "run"))
         }
         Happening::OutputsPruned { runs, bytes } => format!("{}, {}", of(*runs, "run"), shown::size(*bytes)),
+        Happening::Emitted { .. }
+        | Happening::Heard { .. }
+        | Happening::TooDeep { .. }
+        | Happening::Rests { .. } => listening_detail(what, times),
+    }
+}
+
+/// Returns the rest of an event about events in words.
+fn listening_detail(what: &Happening, times: &Times<'_>) -> String {
+    match what {
+        Happening::Emitted { name, count } => {
+            let count = if *count > 1 { format!(", {}", of(*count, "event")) } else { String::new() };
+            format!("{}{count}", shown::escaped(name))
+        }
+        Happening::Heard { trigger, event, count, counted, needed, fire, .. } => {
+            let count = if *count > 1 { format!(", {}", of(*count, "event")) } else { String::new() };
+            let counted = if *needed > 1 { format!(", {counted}/{needed}") } else { String::new() };
+            let fire = fire.as_ref().map_or(String::new(), |fire| format!(", for {fire}"));
+            format!("{trigger} {}{count}{counted}{fire}", shown::escaped(event))
+        }
+        Happening::TooDeep { trigger, event, .. } => {
+            format!(
+                "{trigger} {}, the end of a chain of {} runs",
+                shown::escaped(event),
+                Occurrence::DEPTH_MAX
+            )
+        }
+        Happening::Rests { until, .. } => format!("its runs cause each other; until {}", times.show(*until)),
+        _ => String::new(),
     }
 }
 
@@ -259,6 +290,17 @@ fn details(what: &Happening) -> Value {
             json!({ "outcome": outcome, "indices": indices })
         }
         Happening::OutputsPruned { runs, bytes } => json!({ "runs": runs, "bytes": bytes }),
+        Happening::Emitted { name, count } => json!({ "event": name, "count": count }),
+        Happening::Heard { trigger, event, count, counted, needed, fire, .. } => json!({
+            "trigger": trigger,
+            "event": event,
+            "count": count,
+            "counted": counted,
+            "needed": needed,
+            "for_run": fire,
+        }),
+        Happening::TooDeep { trigger, event, .. } => json!({ "trigger": trigger, "event": event }),
+        Happening::Rests { until, .. } => json!({ "until": until }),
     }
 }
 

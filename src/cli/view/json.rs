@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::schedule::{Change, Daylight, Reading};
 use crate::shown::lossy;
-use crate::store::{ArrayProgress, AttemptView, JobView, QueueView, RunView, TriggerView};
+use crate::store::{ArrayProgress, AttemptView, JobView, ListenerView, QueueView, RunView, TriggerView};
 
 pub const JSON_VERSION: u32 = 1;
 
@@ -60,6 +60,7 @@ pub struct JobJson<'a> {
     next_fire_at: Option<Timestamp>,
     /// How many fires `nth` has passed over since one ran; `null` without it.
     nth_passed: Option<u32>,
+    rests_until: Option<Timestamp>,
     /// How many runs `times` counts; `null` without it.
     times_begun: Option<u32>,
     /// How far the latest array is, with the indices that a retry left; `null` of other jobs.
@@ -114,12 +115,31 @@ pub struct TriggerJson {
     every_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     after_end: Option<bool>,
+    /// The value of `--on`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on: Option<String>,
+    #[serde(flatten)]
+    listener: Option<ListenerJson>,
     tz: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delay_ms: Option<u64>,
     next_fire_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     daylight: Option<DaylightJson>,
+}
+
+/// How far an event trigger has counted.
+#[derive(Serialize)]
+struct ListenerJson {
+    counted: u64,
+    count: u64,
+    timeout_at: Option<Timestamp>,
+}
+
+impl From<&ListenerView> for ListenerJson {
+    fn from(listener: &ListenerView) -> Self {
+        Self { counted: listener.counted, count: listener.count, timeout_at: listener.timeout_at }
+    }
 }
 
 /// The effects of daylight saving on the fires of a trigger.
@@ -157,6 +177,8 @@ impl From<&TriggerView> for TriggerJson {
             cron: None,
             every_ms: None,
             after_end: None,
+            on: None,
+            listener: trigger.listener.as_ref().map(ListenerJson::from),
             tz: None,
             delay_ms: Some(trigger.spec.delay().as_millis()).filter(|delay| *delay > 0),
             next_fire_at: trigger.next_at,
@@ -171,6 +193,7 @@ impl From<&TriggerView> for TriggerJson {
             TriggerSpec::AfterEnd { period, .. } => {
                 (json.every_ms, json.after_end) = (Some(period.as_millis()), Some(true));
             }
+            TriggerSpec::Event(event) => json.on = Some(event.to_string()),
         }
         json
     }
@@ -198,6 +221,7 @@ impl<'a> From<&'a JobView> for JobJson<'a> {
             done_at: job.done_at,
             next_fire_at: coming_run(job).map(|(at, _)| at),
             nth_passed: job.definition.nth.map(|_| job.passed),
+            rests_until: job.rests_until,
             times_begun: job.definition.times.map(|_| job.begun),
             indices: job.array.as_ref().map(IndicesJson::from),
             runs: job.runs,

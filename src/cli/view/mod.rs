@@ -15,3 +15,4 @@ pub mod tables;
 mod tail;
 pub mod times;
 pub mod tree;
+pub mod when;

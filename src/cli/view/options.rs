@@ -114,6 +114,12 @@ const POLICIES: &[OptionView] = &[
         |job| job.after.any.then(|| "any of them is enough".to_owned()),
     ),
     row(
+        "all_of",
+        "All of",
+        |job| Flag(job.all_of),
+        |job| job.all_of.then(|| "a run needs a fire of each trigger since the last one".to_owned()),
+    ),
+    row(
         "stdin_from",
         "After",
         |job| Text(stdin_from(job).map(Cow::from)),
@@ -122,15 +128,18 @@ const POLICIES: &[OptionView] = &[
     row(
         "overlap",
         "Overlap",
-        |job| word(job.policy.overlap.as_str()),
+        |job| Text(job.policy.overlap.map(|overlap| overlap.as_str().into())),
         |job| {
-            let meaning = match job.policy.overlap {
+            let Some(overlap) = job.policy.overlap else {
+                return Some("skip at times, wait at events".to_owned());
+            };
+            let meaning = match overlap {
                 Overlap::Skip => "a fire is skipped while a run is unfinished",
                 Overlap::Wait => "one fire waits while a run is unfinished",
                 Overlap::Allow => "runs go side by side",
                 Overlap::Replace => "a fire cancels the unfinished run",
             };
-            Some(format!("{} ({meaning})", job.policy.overlap))
+            Some(format!("{overlap} ({meaning})"))
         },
     ),
     row("missed", "Missed", missed, |job| {
@@ -469,8 +478,8 @@ mod tests {
 
     #[test]
     fn every_option_of_add_is_shown_or_is_a_trigger_or_part_of_the_environment() {
-        const ELSEWHERE: [&str; 10] =
-            ["at", "cron", "every", "after_end", "start", "until", "tz", "name", "env", "clean_env"];
+        const ELSEWHERE: [&str; 11] =
+            ["at", "cron", "every", "after_end", "on", "start", "until", "tz", "name", "env", "clean_env"];
         let add = JobOptions::augment_args(clap::Command::new("add"));
         let mut keys: Vec<String> =
             add.get_arguments().filter_map(|option| Some(option.get_long()?.replace('-', "_"))).collect();

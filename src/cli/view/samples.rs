@@ -35,6 +35,7 @@ pub fn job(id: i64, definition: NewJob) -> JobView {
         done_at: None,
         state: JobState::Scheduled,
         passed: 0,
+        rests_until: None,
         begun: 0,
         runs: 0,
         array: None,
@@ -56,7 +57,8 @@ pub fn cron_job(id: i64, name: &str, (expr, zone): (&str, Option<&str>), next: &
         zone: zone.map(str::to_owned),
         delay: Span::from_seconds(0),
     };
-    let trigger = TriggerView { id: TriggerId(id), spec, next_at: Some(at(next)), awaits_end: false };
+    let trigger =
+        TriggerView { id: TriggerId(id), spec, next_at: Some(at(next)), awaits_end: false, listener: None };
     let last = Some((RunId { job: JobId(id), number: 1 }, Outcome::Success, at(next)));
     JobView { last, triggers: vec![trigger], ..job(id, definition(name, LONG_COMMAND)) }
 }

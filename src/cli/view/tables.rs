@@ -9,7 +9,7 @@ use crate::cli::output::{Column, Table, TableCell};
 use crate::domain::{JobId, JobName, JobState, Outcome, QueueName, Span, Timestamp, TriggerSpec};
 use crate::schedule::Zone;
 use crate::shown::{self, counted};
-use crate::store::{ArrayProgress, AttemptView, JobView, QueueView, RunView};
+use crate::store::{ArrayProgress, AttemptView, JobView, ListenerView, QueueView, RunView, TriggerView};
 
 /// The width of names and triggers on a narrow terminal.
 pub const WORDS_MIN: usize = 10;
@@ -35,20 +35,29 @@ pub fn trigger_text(trigger: &TriggerSpec, zone: &Zone) -> String {
         }
         TriggerSpec::Every { period, .. } => format!("every {period}"),
         TriggerSpec::AfterEnd { period, .. } => format!("every {period} after end"),
+        TriggerSpec::Event(event) => format!("on {}", shown::escaped(&event.to_string())),
     };
     text + &later(trigger.delay())
 }
 
+/// Returns how many events count towards the next fire, as `, 3/20`; nothing where each fires.
+pub fn counted_text(listener: Option<&ListenerView>) -> String {
+    let counting = listener.filter(|listener| listener.count > 1);
+    counting.map_or(String::new(), |listener| format!(", {}/{}", listener.counted, listener.count))
+}
+
 /// Returns a trigger in a table, without its zone and its time that stand beside it, at the next fire.
-fn trigger_cell(trigger: &TriggerSpec, next_at: Option<Timestamp>, times: &Times<'_>) -> String {
+fn trigger_cell(view: &TriggerView, next_at: Option<Timestamp>, times: &Times<'_>) -> String {
+    let trigger = &view.spec;
     let text = match trigger {
         TriggerSpec::At { at, delay } if Some(*at + *delay) == next_at => "at".to_owned(),
         TriggerSpec::At { at, .. } => format!("at {}", times.show(*at)),
         TriggerSpec::Cron { expr, .. } => format!("cron {expr}"),
         TriggerSpec::Every { period, .. } => format!("every {period}"),
         TriggerSpec::AfterEnd { period, .. } => format!("every {period} after end"),
+        TriggerSpec::Event(event) => format!("on {}", shown::escaped(&event.to_string())),
     };
-    text + &later(trigger.delay())
+    text + &later(trigger.delay()) + &counted_text(view.listener.as_ref())
 }
 
 fn later(delay: Span) -> String {
@@ -72,7 +81,9 @@ pub fn job_table(jobs: &[JobView], times: &Times<'_>) -> Table {
         let next = next_run(job);
         let next_at = next.map(|(at, _)| at);
         let triggers: Vec<String> =
-            job.triggers.iter().map(|trigger| trigger_cell(&trigger.spec, next_at, times)).collect();
+            job.triggers.iter().map(|trigger| trigger_cell(trigger, next_at, times)).collect();
+        let rest =
+            job.rests_until.map_or(String::new(), |until| format!(", rests until {}", times.show(until)));
         let times_cell = job.times().map_or(String::new(), |times| format!(", {times}"));
         let nth = job.nth().map_or(String::new(), |facts| format!(", nth {}/{}", facts.passed, facts.nth));
         let triggers: Vec<String> = triggers.into_iter().chain(array_text(job)).collect();
@@ -86,7 +97,7 @@ pub fn job_table(jobs: &[JobView], times: &Times<'_>) -> Table {
             TableCell::new(job.definition.queue.as_str()),
             maybe(
                 (!triggers.is_empty())
-                    .then(|| format!("{}{nth}{times_cell}", triggers.join("; ")))
+                    .then(|| format!("{}{nth}{times_cell}{rest}", triggers.join("; ")))
                     .as_deref(),
             ),
             TableCell::new(shown::command(&job.definition.execution.command)),

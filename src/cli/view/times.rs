@@ -51,6 +51,9 @@ impl Times<'_> {
 pub fn own_zone(trigger: &TriggerSpec) -> Option<Zone> {
     match trigger {
         TriggerSpec::Cron { zone, .. } => Zone::find(zone.as_ref()?),
-        TriggerSpec::At { .. } | TriggerSpec::Every { .. } | TriggerSpec::AfterEnd { .. } => None,
+        TriggerSpec::At { .. }
+        | TriggerSpec::Every { .. }
+        | TriggerSpec::AfterEnd { .. }
+        | TriggerSpec::Event(_) => None,
     }
 }

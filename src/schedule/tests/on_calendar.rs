@@ -126,6 +126,7 @@ fn elapses_at(schedule: &Schedule, fire: Timestamp, zone: &Zone) -> bool {
         | Schedule::Every { .. }
         | Schedule::Reboot
         | Schedule::AfterEnd { .. }
+        | Schedule::Events
         | Schedule::Delayed { .. } => true,
     }
 }

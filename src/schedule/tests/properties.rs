@@ -100,6 +100,7 @@ pub(super) fn pattern(schedule: &Schedule) -> &Pattern {
         | Schedule::Every { .. }
         | Schedule::Reboot
         | Schedule::AfterEnd { .. }
+        | Schedule::Events
         | Schedule::Delayed { .. } => {
             panic!("not an expression")
         }

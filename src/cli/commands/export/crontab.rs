@@ -185,6 +185,7 @@ impl Writer<'_> {
             TriggerSpec::At { at, .. } => Err(format!("`--at {at}`")),
             TriggerSpec::Every { period, .. } => Err(format!("`--every {period}`")),
             TriggerSpec::AfterEnd { period, .. } => Err(format!("`--every {period} --after-end`")),
+            TriggerSpec::Event(event) => Err(format!("`--on {event}`")),
             TriggerSpec::Cron { expr, .. } if trigger.spec.is_boot() => Ok(expr.clone()),
             TriggerSpec::Cron { expr, .. } if expr.split(' ').count() > 5 => {
                 Err(format!("`--cron '{expr}'`: seconds"))
@@ -319,7 +320,8 @@ impl Writer<'_> {
     }
 
     fn warn_of_policies(&self, job: &JobView, warnings: &mut ExportWarnings) {
-        let Policy { overlap, missed, timeout, kill_after, start_by: _ } = job.definition.policy;
+        let overlap = job.definition.policy.overlap_of_instants();
+        let Policy { overlap: _, missed, timeout, kill_after, start_by: _ } = job.definition.policy;
         let mut unsaid =
             |option: String| warnings.drop_option(job, format_args!("crontab(5) cannot say `{option}`"));
         if overlap != Overlap::Allow {

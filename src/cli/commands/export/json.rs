@@ -47,6 +47,8 @@ struct Triggers {
     /// One for each `every`, so that it keeps its phase.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     anchor: Vec<Timestamp>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    on: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tz: Option<String>,
 }
@@ -129,6 +131,7 @@ fn triggers(exported: &ExportedJob, warnings: &mut ExportWarnings) -> Result<Tri
                 triggers.every.push(sayable(*period, "every")?);
                 triggers.anchor.push(*anchor);
             }
+            TriggerSpec::Event(event) => triggers.on.push(event.to_string()),
         }
     }
     Ok(triggers)

@@ -4,6 +4,7 @@
 mod crontab;
 mod job;
 mod json;
+mod paths;
 mod session;
 mod systemd;
 mod units;
@@ -29,7 +30,7 @@ pub const WHAT: &str = "export jobs";
 pub enum Format {
     /// Lines for crontab(1).
     Crontab,
-    /// Timer and service units.
+    /// Service, timer and path units.
     Systemd,
     /// JSON lines for `taskq add --from -`.
     Json,
@@ -44,8 +45,8 @@ pub enum Format {
 /// crontab: a table for crontab(1), for the cron of this machine. Variables
 /// stand above the lines that need them.
 ///
-/// systemd: a .service and a .timer for each job, as `systemctl cat` prints
-/// them: a comment before each unit names its file.
+/// systemd: a .service for each job, with a .timer, a .path or both, as
+/// `systemctl cat` prints them: a comment before each unit names its file.
 ///
 /// json: an object a line. `taskq add --from -` makes the same jobs from them.
 ///
@@ -132,7 +133,7 @@ fn coming(
 ) -> Option<Vec<Trigger>> {
     let window = job.definition.window();
     let mut triggers = Vec::new();
-    for TriggerView { spec, next_at, awaits_end, .. } in &job.triggers {
+    for TriggerView { spec, next_at, awaits_end, listener, .. } in &job.triggers {
         // The delay of `--jitter` is another one elsewhere.
         let spec = match job.definition.jitter {
             Some(_) => spec.clone().delayed(Span::ZERO),
@@ -153,6 +154,7 @@ fn coming(
                     || first_fire(&schedule, &zone, window, now).is_some()
             }
             TriggerSpec::AfterEnd { .. } => next_at.is_some() || *awaits_end,
+            TriggerSpec::Event(_) => listener.is_some(),
             TriggerSpec::Every { .. } => first_fire(&schedule, &zone, window, now).is_some(),
         };
         if is_coming {

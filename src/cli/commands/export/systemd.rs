@@ -1,20 +1,24 @@
-//! Owns: jobs as timer and service units.
-//! Never: quoting (see `units`), calendar lines (see `schedule`).
+//! Owns: jobs as service units, and as the timer and path units that start them.
+//! Never: quoting (see `units`), calendar lines (see `schedule`), path lines (see `paths`).
 
 use std::fmt::Write;
 
 use super::job::{ExportedJob, Trigger, called};
+use super::paths::{self, PathKey, PathLine};
 use super::warnings::{self, ExportWarnings};
 use super::{session, units};
 use crate::cli::view::tables::trigger_text;
-use crate::domain::{CommandLine, MissedMode, Overlap, QueueName, Span, Stdin, Timestamp, TriggerSpec};
+use crate::domain::{
+    CommandLine, Counter, EventSource, MachineState, MissedMode, Overlap, QueueName, Span, Stdin, Timestamp,
+    TriggerSpec,
+};
 use crate::schedule::{Schedule, Zone};
 use crate::store::JobView;
 
 /// How far ahead to look at changes of the clock: ten years.
 const HORIZON: Span = Span::from_seconds(3_652 * 86_400);
 
-/// Writes two units for each job, or one for a job that only starts at boot.
+/// Writes the units of each job: its service, and a timer and a path unit for the triggers that need one.
 pub(super) fn units(jobs: &[ExportedJob], now: Timestamp, warnings: &mut ExportWarnings) -> Vec<u8> {
     let mut text = String::new();
     let mut dropped = Vec::new();
@@ -45,6 +49,22 @@ fn unit_name(job: &JobView) -> String {
     job.definition.name.as_ref().map_or_else(|| format!("taskq-{}", job.id), ToString::to_string)
 }
 
+/// What starts a service.
+#[derive(Default)]
+struct Starts {
+    /// Lines of its timer.
+    timer: Vec<String>,
+    /// Lines of its path unit.
+    paths: Vec<PathLine>,
+    at_boot: bool,
+}
+
+impl Starts {
+    fn are_none(&self) -> bool {
+        self.timer.is_empty() && self.paths.is_empty() && !self.at_boot
+    }
+}
+
 fn job_units(
     exported: &ExportedJob,
     unit: &str,
@@ -53,62 +73,75 @@ fn job_units(
     warnings: &mut ExportWarnings,
 ) -> Result<String, String> {
     let job = &exported.job;
-    let calendar = calendar(exported, now, warnings)?;
-    let at_boot = exported.triggers.iter().any(|trigger| trigger.schedule == Schedule::Reboot);
+    let starts = starts(exported, now, warnings)?;
     let is_held = job.paused_at.is_some();
     let description = units::plain(&format!("job {}", called(job)).replace('`', ""));
-    let mut text =
-        format!("# {unit}.service\n[Unit]\nDescription=taskq {description}\n\n[Service]\nType=oneshot\n");
-    text.push_str(&service(exported, dropped, warnings)?);
-    if at_boot {
-        warnings.remark(job, "units of a user start at boot only with lingering (`loginctl enable-linger`)");
-        if !is_held {
-            text.push_str("\n[Install]\nWantedBy=default.target\n");
-        }
+    let mut text = format!("# {unit}.service\n[Unit]\nDescription=taskq {description}\n");
+    if !starts.paths.is_empty() {
+        // The default stops the path unit for good after 5 starts within 10 seconds.
+        text.push_str("StartLimitIntervalSec=0\n");
     }
-    if !calendar.is_empty() {
-        text.push_str(&format!(
-            "\n# {unit}.timer\n[Unit]\nDescription=Timer of taskq {description}\n\n[Timer]\n"
-        ));
-        for line in calendar {
-            text.push_str(&format!("{line}\n"));
-        }
-        if let Some(jitter) = job.definition.jitter {
-            text.push_str(&format!("RandomizedDelaySec={jitter}\nFixedRandomDelay=true\n"));
-        }
-        let persistent = job.definition.policy.missed.mode != MissedMode::Skip;
-        text.push_str(&format!("AccuracySec=1us\nPersistent={persistent}\n"));
-        if !is_held {
-            text.push_str("\n[Install]\nWantedBy=timers.target\n");
-        }
+    text.push_str("\n[Service]\nType=oneshot\n");
+    text.push_str(&service(exported, dropped, warnings)?);
+    let install =
+        |target: &str| if is_held { String::new() } else { format!("\n[Install]\nWantedBy={target}\n") };
+    if starts.at_boot {
+        warnings.remark(job, "units of a user start at boot only with lingering (`loginctl enable-linger`)");
+        text.push_str(&install("default.target"));
+    }
+    if !starts.timer.is_empty() {
+        text.push_str(&format!("\n# {unit}.timer\n[Unit]\nDescription=Timer of taskq {description}\n"));
+        text.push_str(&timer(job, &starts.timer));
+        text.push_str(&install("timers.target"));
+    }
+    if !starts.paths.is_empty() {
+        text.push_str(&format!("\n# {unit}.path\n[Unit]\nDescription=Path of taskq {description}\n"));
+        let lines = starts.paths.iter().map(|line| line.text() + "\n").collect::<String>();
+        text.push_str(&format!("\n[Path]\n{lines}"));
+        text.push_str(&install("paths.target"));
+        warn_of_paths(job, &starts.paths, warnings);
     }
     warn_of_policies(job, now, warnings);
     Ok(text)
 }
 
-/// Returns the timer lines of all triggers.
-fn calendar(
-    exported: &ExportedJob,
-    now: Timestamp,
-    warnings: &mut ExportWarnings,
-) -> Result<Vec<String>, String> {
-    let mut lines = Vec::new();
+/// Returns the section of a timer with these lines.
+fn timer(job: &JobView, lines: &[String]) -> String {
+    let mut text = "\n[Timer]\n".to_owned();
+    for line in lines {
+        text.push_str(&format!("{line}\n"));
+    }
+    if let Some(jitter) = job.definition.jitter {
+        text.push_str(&format!("RandomizedDelaySec={jitter}\nFixedRandomDelay=true\n"));
+    }
+    let persistent = job.definition.policy.missed.mode != MissedMode::Skip;
+    text.push_str(&format!("AccuracySec=1us\nPersistent={persistent}\n"));
+    text
+}
+
+/// Returns what all triggers are for systemd.
+fn starts(exported: &ExportedJob, now: Timestamp, warnings: &mut ExportWarnings) -> Result<Starts, String> {
+    let mut starts = Starts::default();
     let mut lost = Vec::new();
+    if exported.job.definition.all_of {
+        return Err("systemd cannot say `--all-of`".to_owned());
+    }
     for trigger in &exported.triggers {
-        match (&trigger.schedule, of_trigger(trigger)) {
-            (Schedule::Reboot, _) => {}
-            (_, Some(found)) => {
-                for line in found {
-                    if !lines.contains(&line) {
-                        lines.push(line);
-                    }
+        if is_boot(trigger) {
+            starts.at_boot = true;
+        } else if let Some(line) = trigger.spec.event().and_then(paths::line) {
+            starts.paths.push(line);
+        } else if let Some(found) = of_trigger(trigger) {
+            for line in found {
+                if !starts.timer.contains(&line) {
+                    starts.timer.push(line);
                 }
             }
-            (_, None) => lost.push(unsayable(trigger)),
+        } else {
+            lost.push(unsayable(trigger));
         }
     }
-    let at_boot = exported.triggers.iter().any(|trigger| trigger.schedule == Schedule::Reboot);
-    if lines.is_empty() && !at_boot {
+    if starts.are_none() {
         let lost = if lost.is_empty() { "a job without a trigger".to_owned() } else { lost.join(", nor ") };
         return Err(format!("systemd cannot say {lost}"));
     }
@@ -125,7 +158,15 @@ fn calendar(
             );
         }
     }
-    Ok(lines)
+    Ok(starts)
+}
+
+/// Returns whether a trigger fires once after each boot.
+fn is_boot(trigger: &Trigger) -> bool {
+    let by_state = trigger.spec.event().is_some_and(|event| {
+        event.source == EventSource::State(MachineState::Boot) && event.counter == Counter::default()
+    });
+    by_state || trigger.schedule == Schedule::Reboot
 }
 
 fn of_trigger(trigger: &Trigger) -> Option<Vec<String>> {
@@ -136,7 +177,7 @@ fn of_trigger(trigger: &Trigger) -> Option<Vec<String>> {
         TriggerSpec::AfterEnd { period, .. } => {
             return Some(vec![format!("OnActiveSec={period}"), format!("OnUnitInactiveSec={period}")]);
         }
-        TriggerSpec::At { .. } | TriggerSpec::Every { .. } => None,
+        TriggerSpec::At { .. } | TriggerSpec::Every { .. } | TriggerSpec::Event(_) => None,
     };
     let lines = trigger.schedule.on_calendar(zone)?;
     Some(lines.into_iter().map(|line| format!("OnCalendar={line}")).collect())
@@ -148,6 +189,7 @@ fn unsayable(trigger: &Trigger) -> String {
         TriggerSpec::Cron { delay, .. } if *delay != Span::ZERO => format!("a delay of {delay}"),
         TriggerSpec::Cron { zone, .. } => format!("`--tz {}`", zone.as_deref().unwrap_or_default()),
         TriggerSpec::AfterEnd { period, .. } => format!("`--every {period} --after-end`"),
+        TriggerSpec::Event(event) => format!("`--on {event}`"),
         TriggerSpec::Every { period, .. } => {
             format!("`--every {period}`, whose times differ from day to day and week to week")
         }
@@ -232,12 +274,47 @@ fn exec_start(command: &CommandLine) -> Result<String, String> {
     Ok(words.into_iter().map(units::argument).collect::<Vec<_>>().join(" "))
 }
 
+/// Names the differences between path units and path triggers.
+fn warn_of_paths(job: &JobView, lines: &[PathLine], warnings: &mut ExportWarnings) {
+    if lines.iter().any(|line| !line.key.is_level()) {
+        let is_skipped = job.definition.policy.overlap == Some(Overlap::Skip);
+        let during = if is_skipped { "" } else { "its service runs or " };
+        warnings.drop_option(
+            job,
+            format_args!("systemd loses changes of a path that come while {during}its path unit is stopped"),
+        );
+        let also = "systemd fires also when a file of PathChanged= is deleted or has other attributes";
+        warnings.drop_option(job, also);
+    }
+    if lines.iter().any(|line| line.key.is_level()) {
+        warnings.remark(job, "systemd never slows down a job that leaves its condition as it is");
+    }
+    if lines.iter().any(|line| line.key == PathKey::NotEmpty) {
+        warnings.remark(job, "systemd passes over backup files such as `x~` in DirectoryNotEmpty=");
+    }
+    let words = match &job.definition.execution.command {
+        CommandLine::Script(script) => std::slice::from_ref(script),
+        CommandLine::Argv(words) => words,
+    };
+    let reads_events = |word: &Vec<u8>| word.windows(11).any(|part| part == b"TASKQ_EVENT");
+    if words.iter().any(reads_events) {
+        warnings.drop_option(job, "systemd cannot say the variables `TASKQ_EVENT…`");
+    }
+}
+
 fn warn_of_policies(job: &JobView, now: Timestamp, warnings: &mut ExportWarnings) {
     let policy = &job.definition.policy;
     let mut unsaid =
         |option: String| warnings.drop_option(job, format_args!("systemd cannot say `{option}`"));
-    if policy.overlap != Overlap::Skip {
-        unsaid(format!("--overlap {}", policy.overlap));
+    let is_of_events = !job.triggers.is_empty() && job.triggers.iter().all(|own| own.spec.event().is_some());
+    let is_said = |overlap: &Overlap| match overlap {
+        Overlap::Skip => true,
+        // The default of events. What is lost even so, `warn_of_paths` says.
+        Overlap::Wait => is_of_events,
+        Overlap::Allow | Overlap::Replace => false,
+    };
+    if let Some(overlap) = policy.overlap.filter(|overlap| !is_said(overlap)) {
+        unsaid(format!("--overlap {overlap}"));
     }
     match (policy.missed.mode, policy.missed.within) {
         (MissedMode::Once, None) | (MissedMode::Skip, _) => {}

@@ -22,7 +22,7 @@ fn exported(expr: &str, delay: Span) -> ExportedJob {
     let definition = NewJob {
         mail: Some(mail(&account.name, MailWhen::Output)),
         queue: QueueName::CRON.parse().expect("a name"),
-        policy: Policy { overlap: Overlap::Allow, ..Policy::default() },
+        policy: Policy { overlap: Some(Overlap::Allow), ..Policy::default() },
         ..NewJob::of(execution)
     };
     let job = job(7, definition);
