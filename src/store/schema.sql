@@ -85,6 +85,7 @@ CREATE TABLE job (
 ) STRICT;
 CREATE INDEX job_nth ON job (id) WHERE nth IS NOT NULL;
 CREATE INDEX job_rest ON job (rests_until) WHERE rests_until IS NOT NULL;
+CREATE INDEX job_until ON job (until_at) WHERE until_at IS NOT NULL AND done_at IS NULL;
 CREATE INDEX job_environment ON job (environment_id);
 -- One job holds a name. Others that had it before keep it for their history.
 CREATE UNIQUE INDEX job_name ON job (name, iif(holds_name, 0, id)) WHERE name IS NOT NULL;

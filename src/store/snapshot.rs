@@ -152,9 +152,9 @@ impl Reader<'_> {
         self.all(
             "SELECT trigger.id FROM trigger JOIN job ON job.id = trigger.job_id
              WHERE trigger.boot_id IS NOT NULL AND trigger.held = 0 AND job.until_at <= ?1
-             UNION SELECT trigger.id FROM trigger JOIN job ON job.id = trigger.job_id
-             WHERE trigger.listens IS NOT NULL AND trigger.listens = 1 AND trigger.held = 0
-                AND job.until_at <= ?1",
+             UNION SELECT trigger.id FROM job CROSS JOIN trigger ON trigger.job_id = job.id
+             WHERE job.until_at <= ?1 AND job.until_at IS NOT NULL AND job.done_at IS NULL
+                AND trigger.listens IS NOT NULL AND trigger.listens = 1 AND trigger.held = 0",
             [now],
             |row| row.get(0).map(TriggerId),
         )
@@ -342,8 +342,11 @@ impl Reader<'_> {
         let retry = of("SELECT min(not_before) FROM run WHERE state = 'retrying' AND held = 0")?;
         let end = of("SELECT min(job.until_at) FROM trigger JOIN job ON job.id = trigger.job_id
              WHERE trigger.boot_id IS NOT NULL AND trigger.held = 0")?;
-        let deaf = of("SELECT min(job.until_at) FROM trigger JOIN job ON job.id = trigger.job_id
-             WHERE trigger.listens IS NOT NULL AND trigger.listens = 1 AND trigger.held = 0")?;
+        // By the jobs with an end: many triggers may listen.
+        let deaf = of("SELECT (SELECT until_at FROM job
+             WHERE until_at IS NOT NULL AND done_at IS NULL AND EXISTS (SELECT 1 FROM trigger
+                WHERE job_id = job.id AND listens IS NOT NULL AND listens = 1 AND held = 0)
+             ORDER BY until_at LIMIT 1)")?;
         Ok([fire, retry, end, deaf, self.next_missed_start()?, self.next_timeout()?]
             .into_iter()
             .flatten()
