@@ -354,3 +354,51 @@ fn the_overlap_policy_decides_on_events_beside_a_run() {
         finish(&mut world);
     }
 }
+
+#[test]
+fn the_silences_that_an_event_ends_fire_in_the_order_of_their_triggers() {
+    let mut world = world(1);
+    let silence = on_emit("x", Counter { absent: minutes(10), ..NONE });
+    let early = on_emit("x", Counter { count: 5, or_after: minutes(10), ..NONE });
+    let job = world.add(&wish(&[silence, early]));
+    world.emit("x", 1, 0);
+    world.kill_daemon();
+    world.advance(20 * MINUTE);
+    // Both are due. The first makes the run, and the second joins it with its event.
+    world.emit("x", 1, 0);
+    world.start_daemon();
+    world.advance(HOUR);
+    assert_eq!(runs(&world, job), [(10, 1), (30, 1)]);
+    finish(&mut world);
+}
+
+#[test]
+fn an_opposite_result_ends_the_wait_for_an_early_fire() {
+    let failed = || Script { end: taskq::domain::End::Exited(1), ..Script::lasting(1) };
+    let mut world = promises::world();
+    let watched = world.add(&Wish::when(When::Every(3_600)));
+    let counter = Counter { count: 3, consecutive: true, or_after: minutes(90), ..NONE };
+    let job = world.add(&wish(&[on_job(watched, JobStage::Failed, counter)]));
+    world.scripts.extend([failed(), Script::lasting(1), failed(), failed()]);
+    world.scripts.extend(vec![Script::lasting(1); 20]);
+    world.advance(3 * HOUR - MINUTE);
+    // The failure of minute 60 would have fired at minute 150, but for the success of minute 120.
+    assert_eq!(runs(&world, job), []);
+    world.advance(2 * HOUR);
+    assert_eq!(runs(&world, job), [(270, 2)]);
+    finish(&mut world);
+}
+
+#[test]
+fn an_early_fire_whose_first_event_is_too_old_waits_for_the_others() {
+    let mut world = world(1);
+    let counter = Counter { count: 3, within: minutes(10), or_after: minutes(10), ..NONE };
+    let job = world.add(&wish(&[on_emit("x", counter)]));
+    for pause in [3, 8, 1, 1] {
+        world.emit("x", 1, 0);
+        world.advance(pause * MINUTE);
+    }
+    // The event of minute 0 was forgotten at minute 10, and those of minutes 3, 11 and 12 fire.
+    assert_eq!(runs(&world, job), [(12, 3)]);
+    finish(&mut world);
+}

@@ -308,18 +308,25 @@ impl Hearing {
         }
     }
 
-    /// Lets the other triggers of a job fire first that did so because no event came, before it heard this.
+    /// Lets the triggers of a job fire first that did so because no event came, before this one heard the
+    /// news. The first fire makes a run, and the others join it, so their order is that of the record.
     fn follow_earlier_silence(&mut self, trigger: i64, news: &News, commit: &Commit<'_>) {
         let job = self.listeners[&trigger].job;
-        let is_of_job = |note: &&Note| note.job == job;
+        // The trigger itself is late only for what was due before the news.
+        let late = |id: i64| if id == trigger { news.part.0.at } else { commit.now };
+        let is_silence = |note: &Note, id: i64, listener: &Listener| {
+            (listener.job, listener.event.kind().as_str()) == (note.job, note.kind.as_str())
+                && listener.silence(late(id)).as_ref() == Some(&note.event)
+        };
         let is_news = |note: &Note| note.event == news.part.0.name && note.count > 0;
-        let until = self.notes.iter().filter(is_of_job).position(is_news).unwrap_or(0);
-        let earlier = self.notes.iter().filter(is_of_job).take(until).filter(|note| note.count == 0).count();
-        for _ in 0..earlier {
-            let others = self.listeners.iter().filter(|(id, other)| other.job == job && **id != trigger);
-            let due = others.filter(|(_, other)| other.timeout_at.is_some_and(|at| at <= commit.now));
-            let Some((_, id)) = due.map(|(id, other)| (other.timeout_at, *id)).min() else { return };
-            self.time_out(id, commit.now, commit);
+        let is_own = |note: &Note| is_silence(note, trigger, &self.listeners[&trigger]);
+        let notes: Vec<Note> = self.notes.iter().filter(|note| note.job == job).cloned().collect();
+        // News that only ends a silence is not recorded.
+        let until = notes.iter().position(is_news).or_else(|| notes.iter().position(is_own)).unwrap_or(0);
+        for note in notes[..until].iter().filter(|note| note.count == 0) {
+            let due = self.listeners.iter().filter(|(id, listener)| is_silence(note, **id, listener));
+            let Some((_, id)) = due.map(|(id, listener)| (listener.timeout_at, *id)).min() else { continue };
+            self.time_out(id, late(id), commit);
         }
     }
 

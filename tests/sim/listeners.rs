@@ -148,6 +148,11 @@ impl Listener {
         effects
     }
 
+    /// Returns what the record calls its fire up to `until`, if no event comes before.
+    pub fn silence(&self, until: Timestamp) -> Option<String> {
+        self.clone().time_out_until(until).pop().map(|effect| effect.event)
+    }
+
     fn time_out(&mut self, at: Timestamp) -> Option<Effect> {
         self.timeout_at = None;
         if !self.window.contains(at) {
