@@ -35,6 +35,7 @@ mod sources;
 mod subscription;
 mod timer;
 mod turn;
+mod watched_paths;
 mod watching;
 
 pub use adding::{AddAnswer, AddRequest, Adding, ClientRequest, add, add_job, add_once};
@@ -58,6 +59,7 @@ pub use serve::serve;
 pub use settings::Settings;
 pub use subscription::{Subscription, Unconnected, WaitEnd};
 pub use turn::{TurnInput, TurnOutput, turn};
+pub use watched_paths::WatchedPaths;
 
 use crate::system::sockets;
 

@@ -2,7 +2,6 @@
 //! Never: noticing an event (see `watch`), or what it does (see `engine` and `store`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use log::warn;
@@ -10,11 +9,11 @@ use log::warn;
 use super::feeding::Feeding;
 
 use super::sources::{Source, Sources};
+use super::watched_paths::WatchedPaths;
 use crate::domain::{EventSource, MachineState, Occurrence, Timestamp, TriggerId, TriggerKind};
-use crate::error::describe;
 use crate::keeper::DescriptorLimit;
 use crate::store::{HeardEvent, Reader, SourceNews, SourceStamp, StoreResult};
-use crate::watch::{MachineStates, PathEvent, PathListener, PathNews, PathWatch, StateNews, StateWatch};
+use crate::watch::{MachineStates, StateNews, StateWatch};
 
 /// The sources of events, and what they have told.
 pub(super) struct Watching {
@@ -24,8 +23,7 @@ pub(super) struct Watching {
     states: StateWatch,
     /// The triggers of each state.
     of_state: BTreeMap<MachineState, Vec<TriggerId>>,
-    /// `None`: no trigger wants it, or there are no descriptors for it.
-    paths: Option<PathWatch>,
+    paths: WatchedPaths,
     feeding: Feeding,
     /// News that no turn has committed, in the order in which they came.
     news: Vec<SourceNews>,
@@ -39,7 +37,7 @@ impl Watching {
             stamp: None,
             states: StateWatch::new(MachineStates::default()),
             of_state: BTreeMap::new(),
-            paths: None,
+            paths: WatchedPaths::default(),
             feeding: Feeding::new(limit),
             news: Vec::new(),
         }
@@ -48,14 +46,13 @@ impl Watching {
     /// Adds the descriptors that the daemon waits for.
     pub(super) fn register<'a>(&'a self, sources: &mut Sources<'a>) {
         self.states.fds().for_each(|fd| sources.add(Source::States, fd));
-        self.paths.iter().for_each(|paths| sources.add(Source::Paths, paths.as_fd()));
+        self.paths.fd().into_iter().for_each(|fd| sources.add(Source::Paths, fd));
         self.feeding.register(sources);
     }
 
     /// Returns the time on the monotonic clock at which `serve` has something to do; zero: at once.
     pub(super) fn next_wake(&self) -> Option<Duration> {
-        let paths = self.paths.as_ref().and_then(PathWatch::next_wake);
-        [paths, self.feeding.next_wake()].into_iter().flatten().min()
+        [self.paths.next_wake(), self.feeding.next_wake()].into_iter().flatten().min()
     }
 
     /// Takes in what the sources that are `ready`, or due now, have to tell.
@@ -67,24 +64,13 @@ impl Watching {
         if ready.contains(&Source::Streams) || is_due(self.feeding.next_wake()) {
             self.news.append(&mut self.feeding.serve(now, wall));
         }
-        let Some(paths) = &mut self.paths else { return };
-        if ready.contains(&Source::Paths) {
-            paths.take(now);
-        }
-        if is_due(paths.next_wake()) {
-            self.news.extend(paths.news(now, wall).into_iter().map(source_news));
-        }
-        for (trigger, problem) in paths.take_problems() {
-            let hint = problem.hint.map_or(String::new(), |hint| format!("; {hint}"));
-            warn!("cannot watch the path of trigger {}: {}{hint}", trigger.0, problem.cause);
-        }
+        let is_ready = ready.contains(&Source::Paths);
+        self.news.append(&mut self.paths.serve(is_ready, now, wall));
     }
 
     /// Looks again at paths of which a condition may still hold.
     pub(super) fn recheck(&mut self, stale: &[TriggerId], now: Duration) {
-        if let Some(paths) = &mut self.paths {
-            stale.iter().for_each(|trigger| paths.recheck(*trigger, now));
-        }
+        self.paths.recheck(stale, now);
     }
 
     fn take_states(&mut self, now: Timestamp) {
@@ -120,31 +106,10 @@ impl Watching {
         }
         if self.stamp != Some(stamp) {
             self.follow_states(reader, wall)?;
-            self.follow_paths(reader, now)?;
+            self.paths.follow(reader, now)?;
             self.stamp = Some(stamp);
         }
         Ok(())
-    }
-
-    fn follow_paths(&mut self, reader: &Reader<'_>, now: Duration) -> StoreResult<()> {
-        let mut wanted = Vec::new();
-        for listener in reader.listeners_of(TriggerKind::Path)? {
-            let (trigger, with_opposites) = (listener.trigger, listener.event.counter.consecutive);
-            if let EventSource::Path(source) = listener.event.source {
-                let is_new = !reader.is_watched(trigger)?;
-                wanted.push(PathListener { trigger, source, is_new, with_opposites });
-            }
-        }
-        if wanted.is_empty() {
-            self.paths = None;
-            return Ok(());
-        }
-        if self.paths.is_none() {
-            let opened = PathWatch::new();
-            self.paths = opened.inspect_err(|error| warn!("cannot watch paths: {}", describe(error))).ok();
-        }
-        let Some(paths) = &mut self.paths else { return Ok(()) };
-        paths.listen(wanted, |trigger| reader.path_marks(trigger), now)
     }
 
     fn follow_states(&mut self, reader: &Reader<'_>, now: Timestamp) -> StoreResult<()> {
@@ -179,19 +144,5 @@ impl Watching {
                 self.news.push(SourceNews { trigger: *trigger, events, marks: Vec::new() });
             }
         }
-    }
-}
-
-fn source_news(news: PathNews) -> SourceNews {
-    let is_left_over = news.is_left_over;
-    let heard = |event: PathEvent| HeardEvent {
-        occurrence: event.occurrence,
-        is_opposite: event.is_opposite,
-        is_left_over,
-    };
-    SourceNews {
-        trigger: news.trigger,
-        events: news.events.into_iter().map(heard).collect(),
-        marks: news.marks,
     }
 }
