@@ -186,6 +186,14 @@ impl Options {
         if counter.absent.is_some() && count.is_some() {
             return Err("`absent=` fires when no event comes, and `count=` when some have come".to_owned());
         }
+        if let (Some(within), Some(or_after)) = (counter.within, counter.or_after)
+            && or_after >= within
+        {
+            return Err(format!(
+                "`or-after={or_after}` is not shorter than `within={within}`, after which the first event \
+                counts no more"
+            ));
+        }
         Ok(counter)
     }
 
@@ -338,7 +346,7 @@ mod tests {
         for (text, shown) in [
             ("emit:deploy", "emit:deploy"),
             ("emit,count=20:deploy.done", "emit,count=20:deploy.done"),
-            ("emit,count=3,within=10m,or-after=1h:x", "emit,count=3,within=10m,or-after=1h:x"),
+            ("emit,count=3,within=1h,or-after=10m:x", "emit,count=3,within=1h,or-after=10m:x"),
             ("path:inbox/*.csv", "path:/work/inbox/*.csv"),
             ("path,changed,settle=2s:/etc/site.conf", "path,settle=2s:/etc/site.conf"),
             ("path,nonempty,poll=1m:/mnt/nfs", "path,nonempty,poll=1m:/mnt/nfs"),
@@ -374,6 +382,7 @@ mod tests {
             ("paht:inbox", "it is `path`, `job`, `emit`, `stream` or `state`"),
             ("emit:", "there is nothing after `emit:`"),
             ("emit,count=3", "has no `:` after its options"),
+            ("emit,count=3,within=10m,or-after=10m:x", "is not shorter than `within=10m`"),
             ("emit,cuont=3:x", "it is `count=`, `within=`, `consecutive`, `or-after=` or `absent=`"),
             ("emit,count=0:x", "not a number from 1 to"),
             ("emit,count:x", "`count` needs a value"),
