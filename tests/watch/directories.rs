@@ -95,6 +95,29 @@ fn files_of_a_directory_that_is_away_are_not_new_when_it_is_back() {
 }
 
 #[test]
+fn files_of_a_directory_that_goes_away_before_they_settle_are_not_gone() {
+    let mut world = World::new();
+    world.mkdir("disk");
+    world.write("disk/a", "x");
+    world.write("disk/b", "x");
+    let source = settled(world.source("disk/*", PathChange::Created), 2);
+    world.listen_new(source);
+    world.wanted[0].with_opposites = true;
+    world.apply();
+    world.events_after(2 * SECOND);
+    world.write("disk/c", "x");
+    assert_eq!(world.events(), [""; 0]);
+    world.write("disk/a", "xy");
+    world.remove("disk/b");
+    world.rename("disk", "away");
+    assert_eq!(world.events(), [""; 0]);
+    assert_eq!(world.events_after(2 * SECOND), ["-deleted disk/b"]);
+    world.rename("away", "disk");
+    assert_eq!(world.events(), [""; 0]);
+    assert_eq!(world.events_after(2 * SECOND), ["created disk/c"]);
+}
+
+#[test]
 fn a_link_on_the_way_may_lead_elsewhere() {
     let mut world = World::new();
     for (dir, content) in [("one", "1"), ("two", "22")] {

@@ -132,11 +132,12 @@ impl EdgeRule {
     }
 
     /// Takes what the kernel told together: each name becomes at most one edge, in the order in which they
-    /// were told of first.
+    /// were told of first. `is_missing`: the directory is gone by now, and says nothing about its files.
     pub(super) fn collapse(
         self,
         ledger: &mut Ledger,
         told: &[Told],
+        is_missing: bool,
         look: &mut dyn FnMut(&[u8]) -> Sight,
     ) -> Vec<Edge> {
         let mut traces: Vec<Trace<'_>> = Vec::new();
@@ -152,7 +153,9 @@ impl EdgeRule {
                 None => traces.push(Trace { name, last: *act, is_written }),
             }
         }
-        traces.iter().filter_map(|trace| self.settle(ledger, trace, look(trace.name))).collect()
+        let is_known = |trace: &&Trace<'_>| !is_missing || trace.last == Act::Gone;
+        let known = traces.iter().filter(is_known);
+        known.filter_map(|trace| self.settle(ledger, trace, look(trace.name))).collect()
     }
 
     /// Returns what came of a name in the end.

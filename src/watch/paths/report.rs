@@ -58,7 +58,7 @@ fn edges(
     let mut look = |name: &[u8]| look_at(&place.path(name));
     let is_together = listener.source.settle.is_some() || told.iter().any(|told| told.is_doubtful);
     let mut edges = if is_together {
-        rule.collapse(ledger, told, &mut look)
+        rule.collapse(ledger, told, scan == Some(Scan::Missing), &mut look)
     } else {
         rule.follow(ledger, told, &mut look)
     };
