@@ -183,6 +183,7 @@ pub fn follow_new_window(
     if old.has_ended(now) {
         writer.rearm_reboots(job, boot_id)?;
     }
+    writer.look_again(job)?;
     apply_new_fires(writer, &follow_window(now, old, &planned), now)
 }
 

@@ -140,7 +140,7 @@ pub fn turn(store: &mut Store, input: &TurnInput<'_>) -> StoreResult<TurnOutput>
         let mails = turn.claim_mails()?;
         let deadline = turn.deadline()?;
         let mut output = TurnOutput { deadline, ..turn.output };
-        (output.source_stamp, output.stale) = (writer.source_stamp()?, writer.take_stale()?);
+        (output.source_stamp, output.stale) = (writer.source_stamp()?, writer.take_stale(turn.input.now)?);
         Ok::<_, StoreError>((output, mails))
     })?;
     // After the commit, because users are looked up and files are read for it, during which other writers
@@ -393,7 +393,8 @@ impl Turn<'_> {
         }
         // Without a keeper, no trigger looks at a run. Its hello leads to a turn.
         let look = if self.input.keeper.is_some() { self.writer.next_run_timer()? } else { None };
-        Ok([self.writer.next_deadline()?, look].into_iter().flatten().min())
+        let stale = self.writer.next_stale(self.input.now)?;
+        Ok([self.writer.next_deadline()?, look, stale].into_iter().flatten().min())
     }
 
     /// Returns how many runs of a queue may be prefetched.

@@ -209,8 +209,9 @@ impl Writer<'_> {
             if event.is_some() { (None, trigger.next_at) } else { (trigger.next_at, None) };
         self.change(
             "INSERT INTO trigger (job_id, kind, expr, zone, at, period_us, delay_us, next_at, held, boot_id,
-                awaits_end, event, event_key, listens, timeout_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                awaits_end, event, event_key, listens, timeout_at, is_stale)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
+                ?2 = 'path' AND start_at IS NOT NULL FROM job WHERE id = ?1",
             params![
                 job, kind, expr, zone, at, period, delay, next_at, held, boot_id, awaits_end, text, key,
                 listens, timeout_at

@@ -142,9 +142,9 @@ impl Writer<'_> {
         self.look_again(job)
     }
 
-    /// Lets the daemon look again at the paths of a job, of which a run has ended: a condition may still
-    /// hold.
-    pub(super) fn look_again(&self, job: JobId) -> StoreResult<()> {
+    /// Lets the daemon look again at the paths of a job, of which a run has ended, or which may begin at
+    /// another time: a condition may hold then.
+    pub fn look_again(&self, job: JobId) -> StoreResult<()> {
         self.change(
             "UPDATE trigger SET is_stale = 1
              WHERE job_id = ?1 AND kind = 'path' AND listens IS NOT NULL AND listens = 1 AND is_stale = 0",
@@ -152,13 +152,16 @@ impl Writer<'_> {
         )
     }
 
-    /// Takes the triggers whose paths are to be looked at again. Those of a job with another run wait for the
-    /// end of that: it may be about to do what the condition asks for.
-    pub fn take_stale(&self) -> StoreResult<Vec<TriggerId>> {
-        let stale: Vec<(TriggerId, JobId)> =
-            self.all("SELECT id, job_id FROM trigger WHERE is_stale = 1", [], |row| {
-                Ok((TriggerId(row.get(0)?), JobId(row.get(1)?)))
-            })?;
+    /// Takes the triggers whose paths are to be looked at again. Those of a job that may not begin yet wait
+    /// for that. Those of a job with another run wait for its end: it may be about to do what the condition
+    /// asks for.
+    pub fn take_stale(&self, now: Timestamp) -> StoreResult<Vec<TriggerId>> {
+        let stale: Vec<(TriggerId, JobId)> = self.all(
+            "SELECT trigger.id, job_id FROM trigger JOIN job ON job.id = job_id
+             WHERE is_stale = 1 AND ifnull(start_at <= ?1, 1)",
+            [now],
+            |row| Ok((TriggerId(row.get(0)?), JobId(row.get(1)?))),
+        )?;
         let mut taken = Vec::new();
         for (trigger, job) in stale {
             if !self.has_unfinished_fire(job)? {
@@ -167,6 +170,16 @@ impl Writer<'_> {
             }
         }
         Ok(taken)
+    }
+
+    /// Returns when the next job may begin whose paths are to be looked at then.
+    pub fn next_stale(&self, now: Timestamp) -> StoreResult<Option<Timestamp>> {
+        self.one(
+            "SELECT min(start_at) FROM trigger JOIN job ON job.id = job_id
+             WHERE is_stale = 1 AND held = 0 AND start_at > ?1",
+            [now],
+            |row| row.get(0),
+        )
     }
 
     /// Keeps which states of the machine hold, for the next daemon of this boot.
