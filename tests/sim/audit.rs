@@ -22,7 +22,7 @@ use crate::news::Commit;
 use crate::nth::Counts;
 use crate::outcomes::judge_outcome;
 use crate::retries::{Retries, output_of};
-use crate::rows::{ArrayRow, Database, Row};
+use crate::rows::{ArrayRow, Database, Row, TriggerRow};
 
 /// The rows that changed: as they were, unless they are new, and as they are.
 pub type Changes = Vec<(Option<Row>, Row)>;
@@ -271,13 +271,18 @@ impl Audit {
         self.dependencies.check_waiting(&self.fires(), &self.db.jobs(), &self.db.done_jobs());
         self.check_starts(&changes, instance, done);
         self.check_standing();
-        let fires = self.db.triggers().into_iter().filter(|row| !row.held).filter_map(|row| row.next_at);
+        let free_rows: Vec<TriggerRow> = self.db.triggers().into_iter().filter(|row| !row.held).collect();
+        let fires = free_rows.iter().filter_map(|row| row.next_at);
+        let looks = free_rows.iter().filter(|row| row.is_stale).filter_map(|row| {
+            let start = self.hearing.listeners[&row.id].window.start;
+            start.filter(|start| *start > now)
+        });
         let retries = self.open_rows().filter(|row| !row.held).filter_map(|row| row.not_before);
         let free = self.triggers.iter().filter(|(id, _)| !held.contains(id));
         let ends = free.filter_map(|(_, trigger)| trigger.ends_at());
         let starts = coming(self.open_rows(), self.arrays.all());
         let soonest = fires.chain(retries.map(Timestamp::from_micros)).chain(ends).chain(starts);
-        let soonest = soonest.chain(self.hearing.coming()).min();
+        let soonest = soonest.chain(self.hearing.coming()).chain(looks).min();
         assert_eq!(done.deadline, soonest, "the deadline");
         assert!(soonest.is_none_or(|at| at > now), "a fire, a retry or a missed start is due and was left");
         changes
@@ -396,6 +401,13 @@ impl Audit {
                 Overlap::Skip | Overlap::Wait | Overlap::Allow | Overlap::Replace => {}
             }
         }
+    }
+
+    /// Returns the jobs with unfinished fires.
+    pub fn busy_jobs(&self) -> BTreeSet<i64> {
+        let runs = self.open_rows().filter(|row| row.callback.is_none()).map(|row| row.job);
+        let arrays = self.arrays.all().filter(|array| array.outcome.is_none());
+        runs.chain(arrays.map(|array| array.job)).collect()
     }
 
     /// Returns whether all the runs that its job may have, have begun or wait.

@@ -97,7 +97,7 @@ pub fn play(seed: u64, pace: Pace, trace: &Trace) -> u64 {
             world.start_daemon();
         }
         let span = world.rng.span(1_000, pace.stretch);
-        world.advance(span);
+        emits::pass(&mut world, span);
     }
     finish(&mut world);
     world.audit.fires
@@ -122,7 +122,7 @@ fn act(world: &mut World, pace: Pace) {
             let job = world.rng.pick(&open).job;
             world.cancel_job(job);
         }
-        let roll = world.rng.below(130);
+        let roll = world.rng.below(148);
         match roll {
             0..=34 => {
                 let wish = wish(world, pace);
@@ -159,7 +159,7 @@ fn act(world: &mut World, pace: Pace) {
                 world.set_until(job, until);
             }
             78..=99 => mischief(world, roll, pace),
-            100..=129 => emits::act(world, roll - 100, pace),
+            100..=147 => emits::act(world, roll - 100, pace),
             _ => {}
         }
     }

@@ -117,10 +117,12 @@ impl World {
         self.note(format!("    {:?} {:?} hold {}", job.policy, job.mail, job.hold));
         let triggers = self.store.read(|reader| reader.triggers(id)).expect("readable");
         self.audit.hearing.added(id.0, job);
-        for (view, model) in triggers.iter().zip(&adding.models) {
+        let parts = adding.request.triggers.iter().zip(&adding.models);
+        for (view, (first, model)) in triggers.iter().zip(parts) {
             if let Some(event) = view.spec.event() {
                 let listener = Listener::new(id.0, event.clone(), job.window(), self.now());
                 self.audit.hearing.listen(view.id.0, listener, self.boot);
+                self.shadows.listen(view.id.0, event, first.marks.is_some(), &self.folder);
                 continue;
             }
             let disturbed = job.nth.is_some();
@@ -142,7 +144,7 @@ impl World {
     }
 
     /// Makes a trigger and its model; `None` if it never fires, which `add` refuses.
-    fn trigger_of(&self, when: &When, job: &NewJob, now: Timestamp) -> Option<(FirstFire, Trigger)> {
+    fn trigger_of(&mut self, when: &When, job: &NewJob, now: Timestamp) -> Option<(FirstFire, Trigger)> {
         let cron = |expr: &str, zone: Option<&'static str>, delay: u64| {
             let (expr, delay) = (expr.to_owned(), Span::from_seconds(delay));
             (TriggerSpec::Cron { expr, zone: zone.map(str::to_owned), delay }, zone)
@@ -201,7 +203,8 @@ impl World {
         }
         let is_of_boot = is_reboot || spec.event().is_some_and(emits::is_boot);
         let boot_id = is_of_boot.then(|| self.boot.to_string());
-        Some((FirstFire { spec, next_at, boot_id, marks: None }, model))
+        let marks = emits::first_marks(self, &spec);
+        Some((FirstFire { spec, next_at, boot_id, marks }, model))
     }
 
     /// Lets a client write in one transaction.
@@ -261,6 +264,7 @@ impl World {
             .command(&format!("resume job {job}"), |writer, now| resume_job(writer, JobId(job), &zone, now));
         if resumed == Ok(true) {
             self.audit.hearing.resumed(job, now);
+            self.shadows.resumed(&self.audit.hearing.ids_of(job), &self.folder);
         }
         let mut owed: BTreeMap<i64, Vec<Owed>> = BTreeMap::new();
         let stays_due =

@@ -9,12 +9,12 @@ use taskq::daemon::{
     AddRequest, Beginning, ClientRequest, Excerpts, Mailer, Pacer, PruneStep, Pruning, RunFiles, Timer,
     TurnInput, TurnOutput, begin, turn, uncommitted_stops,
 };
-use taskq::domain::{JobId, Person, Timestamp};
+use taskq::domain::{End, JobId, Person, Timestamp};
 use taskq::keeper::protocol::{
     Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper,
 };
 use taskq::schedule::{Schedule, Zone};
-use taskq::store::{Act, EndedOutput, SourceNews, Store, StoreError, StoreResult, StoredBytes, StoredOutput};
+use taskq::store::{Act, EndedOutput, Store, StoreError, StoreResult, StoredBytes, StoredOutput};
 
 use crate::clients::Adding;
 use crate::events::PERSON;
@@ -22,6 +22,7 @@ use crate::hearing::Hearing;
 use crate::keeper::Keeper;
 use crate::retries::output_of;
 use crate::rows::Row;
+use crate::watching::Sources;
 use crate::world::{STEP_BACK, World};
 
 /// Another program that holds the write lock, and changes nothing.
@@ -39,8 +40,7 @@ pub struct Daemon {
     pub pruning: Pruning,
     /// Jobs that clients have sent.
     pub adding: Vec<Adding>,
-    /// What its sources of events have told, and no turn has committed. It dies with the daemon.
-    pub news: Vec<SourceNews>,
+    pub sources: Sources,
 }
 
 /// The reason why the store cannot be written.
@@ -68,7 +68,7 @@ impl World {
             pruning: Pruning::new(self.retention, &mut pacer.agenda, &clock),
             pacer,
             adding: Vec::new(),
-            news: Vec::new(),
+            sources: Sources::default(),
         });
         let newest = self.audit.rows.values().next_back().map(|row| row.queued_at);
         self.tell_of_start();
@@ -95,6 +95,7 @@ impl World {
 
     pub fn kill_daemon(&mut self) {
         if self.daemon.take().is_some() {
+            self.shadows.daemon_dies();
             self.note("daemon dies");
         }
     }
@@ -168,6 +169,7 @@ impl World {
     }
 
     pub fn daemon_acts(&mut self) -> bool {
+        let has_news = self.serve_paths();
         let clock = self.clock();
         let Some(daemon) = &mut self.daemon else { return false };
         daemon.pacer.follow_clock(&clock);
@@ -182,7 +184,7 @@ impl World {
         if is_due {
             self.turn();
         }
-        is_due || !timers.is_empty()
+        is_due || has_news || !timers.is_empty()
     }
 
     fn trouble(&mut self) -> Trouble {
@@ -305,6 +307,9 @@ impl World {
             true => self.ledger.pipes.iter().copied().collect(),
             false => Vec::new(),
         };
+        let boot = self.boot.to_string();
+        let seen = &daemon.sources.seen;
+        let states = (!seen.is_empty()).then_some((boot.as_str(), seen));
         let input = TurnInput {
             now,
             system_zone: &daemon.zone,
@@ -314,8 +319,8 @@ impl World {
             ended_keepers: &self.ended_keepers,
             pipes: &pipes,
             requests: &requests,
-            news: &daemon.news,
-            states: None,
+            news: &daemon.sources.news,
+            states,
             has_hung_up: &has_hung_up,
             reports: daemon.pacer.reports(),
             output: &output,
@@ -347,6 +352,11 @@ impl World {
 
     fn committed(&mut self, now: Timestamp, done: TurnOutput) {
         let daemon = self.daemon.as_mut().expect("it lives");
+        let given_back = daemon.pacer.reports().iter().filter_map(|report| match report {
+            FromKeeper::Ended(ended) if ended.end == End::NotStarted => ended.attempt.run(),
+            _ => None,
+        });
+        self.audit.hearing.given_back.extend(given_back.map(|run| (run.job.0, run.number)));
         let met = daemon.pacer.reports().iter().any(|report| matches!(report, FromKeeper::Hello { .. }));
         daemon.pacer.committed(&done);
         let (zone, instance) = (daemon.zone.clone(), daemon.instance);
@@ -369,6 +379,7 @@ impl World {
             done.deadline.map(|at| at.to_string())
         ));
         let changes = self.audit.after_turn(now, &zone, instance, &done, &self.ledger);
+        self.follow_sources(&done);
         for (old, new) in changes {
             let state = |row: &Row| row.outcome.map_or(row.state.clone(), |outcome| outcome.to_string());
             let (before, task) = (old.as_ref().map(state), new.attempt().task);

@@ -1,19 +1,26 @@
 //! Owns: event triggers by chance, and what clients, sources and daemons send to them.
 //! Never: what becomes of it (see `hearing`).
 
+use std::collections::BTreeSet;
+
 use taskq::domain::{
     Counter, EventName, EventSource, EventTrigger, JobId, JobKey, JobPattern, JobSource, JobStage,
-    MachineState, Occurrence, Span, StreamSource, Timestamp, TriggerId, TriggerSpec, Window,
+    MachineState, Occurrence, PathChange, PathMark, PathSource, Span, StreamSource, Timestamp, TriggerId,
+    TriggerSpec, Window,
 };
 use taskq::store::{FirstFire, HeardEvent, SourceNews};
+use taskq::watch;
 
 use crate::chance::Pace;
 use crate::clients::{When, Wish};
+use crate::folder::{Act, FILES};
 use crate::hearing::Told;
 use crate::listeners::{Listener, Part};
 use crate::news::What;
 use crate::rng::Rng;
 use crate::world::{SECOND, World};
+
+type FirstMarks = Option<Vec<(Vec<u8>, PathMark)>>;
 
 /// The names of emitted events.
 const NAMES: [&str; 3] = ["deploy", "row.added", "x"];
@@ -32,10 +39,40 @@ pub fn first_silence(spec: &TriggerSpec, window: Window, now: Timestamp) -> Opti
     absent.map(|absent| window.start.map_or(now, |start| start.max(now)) + absent)
 }
 
+/// Returns the files that `add` gives to the store with a path trigger, if it does.
+pub fn first_marks(world: &mut World, spec: &TriggerSpec) -> FirstMarks {
+    match spec.event().map(|event| &event.source) {
+        Some(EventSource::Path(source)) if world.rng.chance(500) => watch::first_marks(source),
+        _ => None,
+    }
+}
+
+fn path(world: &mut World) -> PathSource {
+    let rng = &mut world.rng;
+    let change = match rng.below(8) {
+        0 | 1 => PathChange::Changed,
+        2 | 3 => PathChange::Created,
+        4 | 5 => PathChange::Deleted,
+        6 => PathChange::Exists,
+        _ => PathChange::Nonempty,
+    };
+    let names = match change {
+        PathChange::Nonempty => *rng.pick(&["/*.in", "/a.in", ""]),
+        _ => *rng.pick(&["/*.in", "/*.in", "/a.in"]),
+    };
+    let settle = rng.chance(250).then(|| Span::from_micros(rng.span(SECOND / 10, 60 * SECOND)));
+    let path = format!("{}{names}", world.folder.path().display());
+    PathSource { path, change, settle, poll: None }
+}
+
 fn source(world: &mut World) -> EventSource {
     let jobs: Vec<i64> = world.audit.jobs.iter().copied().collect();
+    let roll = world.rng.below(26);
+    if roll >= 22 {
+        return EventSource::Path(path(world));
+    }
     let rng = &mut world.rng;
-    match rng.below(20) {
+    match roll {
         0..=8 => EventSource::Emit(rng.pick(&NAMES).parse().expect("a name")),
         9..=16 => {
             let jobs = match rng.below(10) {
@@ -47,6 +84,7 @@ fn source(world: &mut World) -> EventSource {
             EventSource::Job(JobSource { jobs, stage: *rng.pick(&stages) })
         }
         17 => EventSource::State(*rng.pick(&[MachineState::Boot, MachineState::Start])),
+        18 | 19 => EventSource::State(*rng.pick(&[MachineState::Ac, MachineState::Battery])),
         _ => EventSource::Stream(StreamSource {
             command: "true".to_owned(),
             pattern: None,
@@ -63,8 +101,8 @@ fn counter(rng: &mut Rng, pace: Pace) -> Counter {
         _ => Counter {
             count: *rng.pick(&[2, 2, 3, 5, 20]),
             within: rng.chance(300).then(|| span(rng)),
-            consecutive: rng.chance(300),
-            or_after: rng.chance(300).then(|| span(rng)),
+            consecutive: rng.chance(500),
+            or_after: rng.chance(500).then(|| span(rng)),
             absent: None,
         },
     }
@@ -79,7 +117,10 @@ pub fn random(world: &mut World, pace: Pace) -> Vec<EventTrigger> {
     let mut triggers: Vec<EventTrigger> = Vec::new();
     for _ in 0..count {
         let source = source(world);
-        let trigger = EventTrigger { source, counter: counter(&mut world.rng, pace) };
+        // Of a condition it is not said how often it is told.
+        let is_level = matches!(&source, EventSource::Path(path) if path.change.is_level());
+        let counter = if is_level { Counter::default() } else { counter(&mut world.rng, pace) };
+        let trigger = EventTrigger { source, counter };
         if !triggers.contains(&trigger) {
             triggers.push(trigger);
         }
@@ -127,6 +168,13 @@ pub fn act(world: &mut World, roll: u64, pace: Pace) {
         20..=25 => speak(world),
         26 | 27 => set_triggers(world, pace),
         28 => reset_counters(world),
+        30..=42 => files(world),
+        43 => world.shift_folder(),
+        44 => {
+            let acts = acts(world);
+            world.flood_folder(&acts);
+        }
+        45..=47 => world.switch_power(),
         _ => {
             let rng = &mut world.rng;
             let (pause, name) = (rng.span(SECOND, 100 * SECOND), *rng.pick(&NAMES));
@@ -136,6 +184,46 @@ pub fn act(world: &mut World, roll: u64, pace: Pace) {
             }
         }
     }
+}
+
+/// Lets time pass, and somebody take the files of which a condition holds: else their jobs would run each
+/// minute.
+pub fn pass(world: &mut World, span: u64) {
+    const PATIENCE: u64 = 60 * SECOND;
+    world.advance(span.min(PATIENCE));
+    if world.shadows.have_levels() {
+        world.clear_folder();
+    }
+    world.advance(span.saturating_sub(PATIENCE));
+}
+
+/// Returns some things that happen to files. No two that follow each other are of one file, because the
+/// kernel may make one of them.
+fn acts(world: &mut World) -> Vec<(&'static str, Act)> {
+    let mut acts: Vec<(&'static str, Act)> = Vec::new();
+    let mut there: BTreeSet<&'static str> = world.folder.files.keys().copied().collect();
+    for _ in 0..1 + world.rng.below(5) {
+        let name = *world.rng.pick(&FILES);
+        let act = *world.rng.pick(&[Act::Created, Act::Changed, Act::Deleted]);
+        let is_possible = act != Act::Deleted || there.remove(name);
+        if is_possible && acts.last().is_none_or(|(last, _)| *last != name) {
+            acts.push((name, act));
+        }
+        if act != Act::Deleted {
+            there.insert(name);
+        }
+    }
+    acts
+}
+
+/// Lets things happen to files.
+fn files(world: &mut World) {
+    for (name, act) in acts(world) {
+        world.touch(name, act);
+    }
+    world.settle();
+    let pause = world.rng.span(SECOND / 100, 60 * SECOND);
+    world.advance(pause);
 }
 
 /// Sends an event over and over, for a job that may seem to cause itself.
@@ -158,7 +246,7 @@ fn speak(world: &mut World) {
     let trigger = *world.rng.pick(&triggers);
     let count = *world.rng.pick(&[1, 1, 2, 5]);
     for _ in 0..count {
-        let (is_opposite, is_left_over) = (world.rng.chance(150), world.rng.chance(100));
+        let (is_opposite, is_left_over) = (world.rng.chance(300), world.rng.chance(100));
         world.speak(trigger, is_opposite, is_left_over);
     }
     world.settle();
@@ -215,17 +303,26 @@ impl World {
         self.note(format!("a source tells trigger {trigger} {occurrence:?}, opposite {is_opposite}"));
         let Some(daemon) = &mut self.daemon else { return };
         let event = HeardEvent { occurrence, is_opposite, is_left_over };
-        daemon.news.push(SourceNews { trigger: TriggerId(trigger), events: vec![event], marks: Vec::new() });
+        let news = SourceNews { trigger: TriggerId(trigger), events: vec![event], marks: Vec::new() };
+        daemon.sources.news.push(news);
         daemon.pacer.demand_turn();
     }
 
     /// A turn has committed what the sources had told.
     pub fn told_by_sources(&mut self) {
         let Some(daemon) = &mut self.daemon else { return };
-        for SourceNews { trigger, events, .. } in daemon.news.drain(..) {
-            for HeardEvent { occurrence, is_opposite, .. } in events {
+        if !daemon.sources.seen.is_empty() {
+            self.kept_states = Some((self.boot, daemon.sources.seen.clone()));
+        }
+        let hearing = &mut self.audit.hearing;
+        let listening: BTreeSet<i64> = hearing.heard_now().collect();
+        self.shadows.committed(|trigger| listening.contains(&trigger));
+        for SourceNews { trigger, events, .. } in daemon.sources.news.drain(..) {
+            let Some(listener) = hearing.listeners.get(&trigger.0) else { continue };
+            let kind = listener.event.kind().to_string();
+            for HeardEvent { occurrence, is_opposite, is_left_over } in events {
                 let what = What::Source(trigger.0, is_opposite);
-                self.audit.hearing.tell(told(what, "stream", &occurrence));
+                hearing.tell(Told { is_left_over, ..told(what, &kind, &occurrence) });
             }
         }
     }
@@ -265,13 +362,14 @@ impl World {
     pub fn set_triggers(&mut self, job: i64, triggers: &[EventTrigger]) {
         let (now, boot, id) = (self.now(), self.boot, JobId(job));
         let window = self.store.read(|reader| reader.job(id)).expect("readable").definition.window();
-        let first = |event: &EventTrigger| {
+        let mut first = |event: &EventTrigger| {
             let spec = TriggerSpec::Event(event.clone());
             let next_at = first_silence(&spec, window, now);
-            FirstFire { spec, next_at, boot_id: is_boot(event).then(|| boot.to_string()), marks: None }
+            let marks = first_marks(self, &spec);
+            FirstFire { spec, next_at, boot_id: is_boot(event).then(|| boot.to_string()), marks }
         };
+        let firsts: Vec<FirstFire> = triggers.iter().map(&mut first).collect();
         let all_of = triggers.len() > 1 && self.audit.hearing.all_of(job);
-        let firsts: Vec<FirstFire> = triggers.iter().map(first).collect();
         self.command(&format!("set job {job} on {triggers:?}"), |writer, _| {
             let mut new = writer.definition(id)?.0;
             new.all_of = all_of;
@@ -284,6 +382,8 @@ impl World {
         known.iter().filter(|trigger| gone(trigger)).for_each(|id| self.audit.hearing.forget_trigger(*id));
         for view in views.iter().filter(|view| !known.contains(&view.id.0)) {
             let event = view.spec.event().expect("it has no others").clone();
+            let first = firsts.iter().find(|first| first.spec == view.spec).expect("it was given");
+            self.shadows.listen(view.id.0, &event, first.marks.is_some(), &self.folder);
             self.audit.hearing.listen(view.id.0, Listener::new(job, event, window, now), boot);
         }
         self.wrote([]);
@@ -292,5 +392,6 @@ impl World {
 
 fn told(what: What, kind: &str, occurrence: &Occurrence) -> Told {
     let Occurrence { at, name, data, count, depth } = occurrence.clone();
-    Told { what, part: (Part { at, kind: kind.to_owned(), name, data, count }, depth) }
+    let part = (Part { at, kind: kind.to_owned(), name, data, count }, depth);
+    Told { what, part, is_left_over: false }
 }

@@ -34,12 +34,15 @@ impl Hearing {
                     && old.as_ref().is_some_and(|old| old.is_open() && (old.has_begun() || new.has_begun()))
             };
             let is_beside = self.rested.contains(&owner)
+                || self.left_over.contains(&job)
                 || commit.changes.iter().any(was_under_way)
                 || commit.open_throughout(job).any(Row::has_begun);
             let model = self.jobs.get_mut(&job).expect("known");
             model.in_a_row = if is_beside { model.in_a_row + 1 } else { 0 };
         }
         self.rested.clear();
+        self.left_over.clear();
+        self.given_back.clear();
     }
 
     /// Checks that the store agrees with the model, after a commit.
@@ -158,6 +161,29 @@ impl Hearing {
         let times = listening.flat_map(|(_, listener)| [listener.timeout_at, listener.window.until]);
         let rests = self.jobs.values().filter(|job| !job.is_paused).map(|job| job.rests_until);
         times.chain(rests).flatten()
+    }
+
+    /// Returns the triggers that hear what their sources tell.
+    pub fn heard_now(&self) -> impl Iterator<Item = i64> {
+        self.listening().filter(|(_, listener)| !self.jobs[&listener.job].is_paused).map(|(id, _)| id)
+    }
+
+    /// Checks that each condition that holds has led to a run, when there is nothing left to do. `holding`:
+    /// the triggers of these. `busy`: the jobs with unfinished fires.
+    pub fn quiet(&self, holding: impl Iterator<Item = i64>, busy: &BTreeSet<i64>, now: Timestamp) {
+        for id in holding {
+            let Some(listener) = self.listeners.get(&id) else { continue };
+            let job = &self.jobs[&listener.job];
+            let is_heard = listener.listens && !job.is_paused && listener.window.contains(now);
+            let waits = busy.contains(&listener.job) || job.rests_until.is_some() || job.gathered.is_some();
+            assert!(!is_heard || waits, "it holds, and nothing runs: {id} {listener:?}, {job:?}");
+        }
+    }
+
+    /// Returns the names of the events in a bundle.
+    pub fn names_in_bundle(&self, bundle: i64) -> Vec<String> {
+        let found = self.bundles.get(bundle).map(|(_, parts)| parts.iter().map(|part| part.name.clone()));
+        found.into_iter().flatten().collect()
     }
 
     pub fn forgot_run(&mut self, row: &Row) {

@@ -55,6 +55,8 @@ pub struct Note {
 pub struct Told {
     pub what: What,
     pub part: DeepPart,
+    /// A condition still holds after a run.
+    pub is_left_over: bool,
 }
 
 #[derive(Debug, Default)]
@@ -77,8 +79,12 @@ pub struct Hearing {
     pub changed: BTreeSet<i64>,
     /// The runs that were made in this commit for events that had gathered.
     pub rested: BTreeSet<Owner>,
+    /// The jobs that were told in this commit that a condition still holds.
+    pub left_over: BTreeSet<i64>,
     /// Runs that were claimed once. Queued again, one may wait beside another.
     pub claimed: BTreeSet<i64>,
+    /// The runs that a keeper has given back unstarted in this commit, by job and number.
+    pub given_back: BTreeSet<(i64, i64)>,
     /// The boot that each trigger of it knows.
     pub boots: BTreeMap<i64, u64>,
     /// For people: how many fires there were, how many joined a run that waited, and how many rests.
@@ -216,6 +222,11 @@ impl Hearing {
     /// Looks at a commit.
     pub fn scan(&mut self, commit: &Commit<'_>, db: &Database) {
         let told = std::mem::take(&mut self.told);
+        let left_over = told.iter().filter(|told| told.is_left_over).filter_map(|told| match told.what {
+            What::Source(trigger, _) => self.listeners.get(&trigger).map(|listener| listener.job),
+            _ => None,
+        });
+        self.left_over.extend(left_over);
         self.last = commit.record.last().map_or(self.last, |event| event.id.0);
         // It remembers which arrays have begun, also if nobody listens yet.
         if self.listeners.is_empty() {
@@ -231,7 +242,7 @@ impl Hearing {
         // What clients tell comes before its effects, and what sources tell after the reports of a keeper.
         let (mut all, of_sources): (Vec<News>, Vec<News>) = told
             .into_iter()
-            .map(|Told { what, part }| News { id: self.last + 1, what, part })
+            .map(|Told { what, part, .. }| News { id: self.last + 1, what, part })
             .partition(|news| news.what.is_of_client());
         all.extend(self.reporter.of_runs(commit, &self.names, &self.bundles));
         all.extend(of_sources);
@@ -404,7 +415,8 @@ impl Hearing {
             // One that no keeper has started can be queued again.
             Some(old) => {
                 assert!(old.attempt == 1 && old.state == "queued", "{fire:?} joined {old:?}");
-                assert!(old != new || new.waits(), "{fire:?} joined {new:?}");
+                let was_given_back = self.given_back.contains(&(job, new.number));
+                assert!(old != new || new.waits() || was_given_back, "{fire:?} joined {new:?}");
                 self.joined += 1;
             }
             None if new.is_of_events() && !self.runs.contains_key(&Owner::Run(new.id)) => {

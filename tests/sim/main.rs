@@ -17,6 +17,7 @@ mod emits;
 mod ends;
 mod event_worlds;
 mod events;
+mod folder;
 mod forget;
 mod heard;
 mod hearing;
@@ -32,8 +33,11 @@ mod promises;
 mod retries;
 mod rng;
 mod rows;
+mod shadows;
 #[path = "../shared/mod.rs"]
 mod shared;
+mod source_worlds;
+mod watching;
 mod world;
 
 use std::collections::hash_map::RandomState;

@@ -148,6 +148,8 @@ pub struct TriggerRow {
     pub counting: Option<i64>,
     pub timeout_at: Option<Timestamp>,
     pub has_fired: bool,
+    /// Its path is to be looked at again.
+    pub is_stale: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -308,7 +310,7 @@ impl Database {
 
     pub fn triggers(&self) -> Vec<TriggerRow> {
         let sql = "SELECT id, next_at, held, boot_id, ifnull(awaits_end, 0), listens, counting, timeout_at,
-            has_fired FROM trigger";
+            has_fired, is_stale FROM trigger";
         self.query(sql, &[], |row| {
             let (next_at, timeout_at): (Option<i64>, Option<i64>) = (row.get(1)?, row.get(7)?);
             Ok(TriggerRow {
@@ -321,6 +323,7 @@ impl Database {
                 counting: row.get(6)?,
                 timeout_at: timeout_at.map(Timestamp::from_micros),
                 has_fired: row.get(8)?,
+                is_stale: row.get(9)?,
             })
         })
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use taskq::clock::Clock;
 use taskq::daemon::Timer;
-use taskq::domain::{JobId, Span, Timestamp};
+use taskq::domain::{JobId, MachineState, Span, Timestamp};
 use taskq::engine::{Retention, after_end};
 use taskq::keeper::protocol::{FromKeeper, KeeperInstance, ToKeeper};
 use taskq::schedule::Zone;
@@ -20,8 +20,10 @@ use tempfile::TempDir;
 use crate::audit::Audit;
 use crate::daemon::Daemon;
 use crate::events::PERSON;
+use crate::folder::Folder;
 use crate::keeper::{Keeper, Ledger, Script};
 use crate::rng::Rng;
+use crate::shadows::Shadows;
 
 pub const SECOND: u64 = 1_000_000;
 pub const HOUR: u64 = 3_600 * SECOND;
@@ -106,6 +108,11 @@ pub struct World {
     pub sent: u64,
     /// How many jobs have got a name.
     pub named: u64,
+    pub folder: Folder,
+    pub shadows: Shadows,
+    pub is_on_mains: bool,
+    /// The states of the power supply that a turn has seen last, in the boot of this number.
+    pub kept_states: Option<(u64, BTreeMap<MachineState, bool>)>,
     /// After so many orders of the next turn, the daemon dies.
     pub die_after_orders: Option<usize>,
     pub trace: Trace,
@@ -122,8 +129,8 @@ impl World {
     /// Makes a world without daemon, keeper and jobs.
     pub fn new(seed: u64, start: &str, trace: Trace) -> Self {
         // In memory if possible: making a store waits for the disk several times.
-        let memory = Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let memory = Some(Path::new("/dev/shm")).filter(|memory| memory.is_dir());
+        let dir = memory.map_or_else(tempfile::tempdir, tempfile::tempdir_in);
         let dir = dir.expect("a directory");
         let mut store = Store::open(dir.path()).expect("a new store");
         store.set_pragma("synchronous", 0).expect("a pragma");
@@ -157,6 +164,10 @@ impl World {
             clients: 0,
             sent: 0,
             named: 0,
+            folder: Folder::new(memory),
+            shadows: Shadows::default(),
+            is_on_mains: true,
+            kept_states: None,
             die_after_orders: None,
             trace,
             rival,
@@ -257,7 +268,10 @@ impl World {
         let clock = self.clock();
         let wake = self.daemon.as_ref().map(|daemon| daemon.pacer.next_wake(&clock)).unwrap_or_default();
         let wall = wake.wall.map(|at| u64::try_from(at.as_micros() - self.offset).unwrap_or(0));
-        let monotonic = wake.monotonic.map(|at| at.as_micros() as u64);
+        let paths = self.daemon.as_ref().and_then(|daemon| daemon.sources.paths.next_wake());
+        // A watch may want to wake between two of its microseconds.
+        let micros = |at: Duration| at.as_nanos().div_ceil(1_000) as u64;
+        let monotonic = [wake.monotonic, paths].into_iter().flatten().min().map(micros);
         let keeper = self.keeper.as_ref().and_then(Keeper::next_event);
         let order = self.orders.front().map(|(at, _, _)| *at);
         [wall, monotonic, keeper, order].into_iter().flatten().min()
@@ -314,6 +328,8 @@ impl World {
             && !pacer.agenda.is_set(Timer::UntoldCommit);
         if is_quiet {
             self.audit.quiet(keeper, self.default_slots, reports.is_empty());
+            let holding = self.shadows.holding(&self.folder);
+            self.audit.hearing.quiet(holding, &self.audit.busy_jobs(), self.now());
         }
     }
 
