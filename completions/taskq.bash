@@ -100,6 +100,9 @@ _taskq() {
             taskq__subcmd__queue,list)
                 cmd="taskq__subcmd__queue__subcmd__list"
                 ;;
+            taskq__subcmd__queue,remove)
+                cmd="taskq__subcmd__queue__subcmd__remove"
+                ;;
             taskq__subcmd__queue,set)
                 cmd="taskq__subcmd__queue__subcmd__set"
                 ;;
@@ -135,7 +138,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__add)
-            opts="-c -q -h --dir --color --at --cron --every --after-end --on --all-of --start --until --nth --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --name --tag --queue --priority --hold --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --split-output --mail --on-success --on-failure --on-finish --from --replace --quiet --json --help"
+            opts="-c -q -h --dir --color --at --cron --every --after-end --on --all-of --start --until --nth --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --name --tag --queue --priority --expect --finish-by --hold --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --split-output --mail --on-success --on-failure --on-finish --from --replace --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -266,6 +269,14 @@ _taskq() {
                     return 0
                     ;;
                 --priority)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --expect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finish-by)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -823,7 +834,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__queue)
-            opts="-h --dir --color --json --help list set"
+            opts="-h --dir --color --json --help list set remove"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -872,8 +883,33 @@ _taskq() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        taskq__subcmd__queue__subcmd__remove)
+            opts="-h --dir --color --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         taskq__subcmd__queue__subcmd__set)
-            opts="-h --dir --color --json --slots --help"
+            opts="-h --dir --color --json --slots --order --aging --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -891,6 +927,14 @@ _taskq() {
                     return 0
                     ;;
                 --slots)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --order)
+                    COMPREPLY=($(compgen -W "fifo shortest deadline" -- "${cur}"))
+                    return 0
+                    ;;
+                --aging)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1068,7 +1112,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__set)
-            opts="-c -h --dir --color --unset --first --reset-counter --at --cron --every --after-end --on --all-of --start --until --nth --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --tag --queue --priority --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --split-output --mail --on-success --on-failure --on-finish --json --name --hold --help"
+            opts="-c -h --dir --color --unset --first --reset-counter --at --cron --every --after-end --on --all-of --start --until --nth --jitter --times --tz --cwd --umask --nice --stdin --stdin-from --user --env --env-file --clean-env --tag --queue --priority --expect --finish-by --array --each --after --any --timeout --kill-after --start-by --retries --retry-delay --retry-on --overlap --missed --grace --log-limit --split-output --mail --on-success --on-failure --on-finish --json --name --hold --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1086,7 +1130,7 @@ _taskq() {
                     return 0
                     ;;
                 --unset)
-                    COMPREPLY=($(compgen -W "after all-of any array each env-file grace jitter kill-after log-limit mail missed on-failure on-finish on-success nice nth overlap priority queue retries retry-delay retry-on split-output start-by stdin stdin-from tag timeout times until" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "after all-of any array each env-file expect finish-by grace jitter kill-after log-limit mail missed on-failure on-finish on-success nice nth overlap priority queue retries retry-delay retry-on split-output start-by stdin stdin-from tag timeout times until" -- "${cur}"))
                     return 0
                     ;;
                 --at)
@@ -1199,6 +1243,14 @@ _taskq() {
                     return 0
                     ;;
                 --priority)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --expect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --finish-by)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

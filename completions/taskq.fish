@@ -82,7 +82,9 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l env-file -d 'Set the
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l name -d 'Give it a name, for use in place of its id' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l tag -d 'Tag it, to find it again (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l queue -d 'Run it in QUEUE; default: the queue `default`' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l priority -d 'Order in its queue, -100 to 100, high first; default: 0' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l priority -d 'Priority in its queue, -100 to 100; default: 0' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l expect -d 'How long a run takes, until taskq has learnt that' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l finish-by -d 'When a run should be finished, after its time' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l array -d 'Run once for each index, as one job' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l each -d 'Run once for each line of FILE; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l after -d 'Run after a run of JOB (can be repeated)' -r
@@ -255,6 +257,8 @@ any\t''
 array\t''
 each\t''
 env-file\t''
+expect\t''
+finish-by\t''
 grace\t''
 jitter\t''
 kill-after\t''
@@ -301,7 +305,9 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l env -d 'Set NAME in 
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l env-file -d 'Set the variables in FILE, read at each start' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l tag -d 'Tag it, to find it again (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l queue -d 'Run it in QUEUE; default: the queue `default`' -r
-complete -c taskq -n "__fish_taskq_using_subcommand set" -l priority -d 'Order in its queue, -100 to 100, high first; default: 0' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l priority -d 'Priority in its queue, -100 to 100; default: 0' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l expect -d 'How long a run takes, until taskq has learnt that' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l finish-by -d 'When a run should be finished, after its time' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l array -d 'Run once for each index, as one job' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l each -d 'Run once for each line of FILE; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l after -d 'Run after a run of JOB (can be repeated)' -r
@@ -398,14 +404,15 @@ always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand status" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set remove" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set remove" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
-complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -l json -d 'Print JSON'
-complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -f -a "list" -d 'List the queues'
-complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set" -f -a "set" -d 'Make a queue, or change one'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set remove" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set remove" -f -a "list" -d 'List the queues'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set remove" -f -a "set" -d 'Make a queue, or change one'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and not __fish_seen_subcommand_from list set remove" -f -a "remove" -d 'Remove a queue that no job needs'
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from list" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from list" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
@@ -417,8 +424,18 @@ complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subco
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -l slots -d 'Run at most N of its jobs at once' -r
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -l order -d 'Start first: fifo (default), shortest or deadline' -r -f -a "fifo\t''
+shortest\t''
+deadline\t''"
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -l aging -d 'What a point of priority is worth; default: 1m' -r
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from remove" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from remove" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from remove" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'

@@ -93,7 +93,7 @@ fn every_verb_and_option_is_in_the_manual() {
     taskq.build();
     let texts: BTreeMap<String, String> =
         pages().into_iter().map(|page| (page.file, page.text.replace("\\-", "-"))).collect();
-    for (file, text) in &texts {
+    for (file, text) in texts.iter().filter(|(file, _)| file.ends_with(".1")) {
         assert!(text.contains(".SH EXAMPLES\n.nf\ntaskq ") && text.contains(".SH OPTIONS\n"), "{file}");
     }
     for option in options(&taskq) {

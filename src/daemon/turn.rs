@@ -416,6 +416,7 @@ impl Turn<'_> {
             let number = self.writer.attempt_number(*run)?;
             self.output.orders.push(ToKeeper::Recall { attempt: Attempt::of_run(*run, number) });
         }
+        self.writer.has_recalled()?;
         let mut starts = Vec::new();
         for run in &applied.claimed {
             let start = self.writer.start(*run)?;

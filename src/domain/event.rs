@@ -225,6 +225,16 @@ pub enum Happening {
         job: JobNote,
         until: Timestamp,
     },
+    /// A queue starts in this order from now on. `order`: the word of a `QueueOrder`; `aging`: what a point
+    /// of priority is worth, `None`: all waiting.
+    QueueOrdered {
+        queue: String,
+        order: Word,
+        aging: Option<Span>,
+    },
+    QueueRemoved {
+        queue: String,
+    },
 }
 
 impl Happening {
@@ -246,6 +256,8 @@ impl Happening {
             Self::Removed { .. } => "removed",
             Self::Renamed { .. } => "renamed",
             Self::QueueSet { .. } => "queue_set",
+            Self::QueueOrdered { .. } => "queue_ordered",
+            Self::QueueRemoved { .. } => "queue_removed",
             Self::QueuePaused { .. } => "queue_paused",
             Self::QueueResumed { .. } => "queue_resumed",
             Self::Imported { .. } => "imported",
@@ -286,6 +298,8 @@ impl Happening {
             | Self::Removed { .. }
             | Self::Renamed { .. }
             | Self::QueueSet { .. }
+            | Self::QueueOrdered { .. }
+            | Self::QueueRemoved { .. }
             | Self::QueuePaused { .. }
             | Self::QueueResumed { .. }
             | Self::Imported { .. }
@@ -326,6 +340,8 @@ impl Happening {
             | Self::Finished { .. }
             | Self::Stopping { .. }
             | Self::QueueSet { .. }
+            | Self::QueueOrdered { .. }
+            | Self::QueueRemoved { .. }
             | Self::QueuePaused { .. }
             | Self::QueueResumed { .. }
             | Self::Imported { .. }

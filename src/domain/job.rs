@@ -135,6 +135,10 @@ pub struct NewJob {
     pub queue: QueueName,
     /// -100 to 100, higher first.
     pub priority: i32,
+    /// How long a run takes, where nothing is learnt yet.
+    pub expect: Option<Span>,
+    /// How long after its time a run should be finished, for queues by deadline.
+    pub finish_by: Option<Span>,
     pub policy: Policy,
     pub retry: Retry,
     /// The runs of other jobs that each of its runs waits for.
@@ -182,6 +186,8 @@ impl NewJob {
             jitter: None,
             queue: QueueName::default(),
             priority: 0,
+            expect: None,
+            finish_by: None,
             policy: Policy::default(),
             retry: Retry::default(),
             after: After::default(),

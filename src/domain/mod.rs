@@ -12,6 +12,7 @@ mod output_kind;
 mod path_mark;
 mod person;
 mod policy;
+mod queue_order;
 mod retry;
 mod run;
 mod size;
@@ -33,7 +34,8 @@ pub use job::{CommandLine, EnvVar, Execution, Mail, MailFormat, MailWhen, NewJob
 pub use output_kind::OutputKind;
 pub use path_mark::PathMark;
 pub use person::Person;
-pub use policy::{CALLBACK_RANK, Missed, MissedMode, Overlap, Policy, rank};
+pub use policy::{Missed, MissedMode, Overlap, Policy};
+pub use queue_order::{Aging, CALLBACK_RANK, QueueOrder, QueueRule, Rank, RankFacts, RankFrom};
 pub use retry::{Retry, RetryCauses};
 pub(crate) use run::words;
 pub use run::{End, JobState, Outcome, RunState, StopCause, TriggerKind, Usage};

@@ -30,14 +30,6 @@ impl Overlap {
     }
 }
 
-/// Returns the rank of a run in its queue, which starts the lowest rank first.
-pub fn rank(priority: i32) -> i64 {
-    -i64::from(priority)
-}
-
-/// The rank of a callback, which is before that of any other run.
-pub const CALLBACK_RANK: i64 = -1_000_000_000;
-
 /// The late fires that still run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MissedMode {

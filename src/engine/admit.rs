@@ -82,14 +82,16 @@ fn count_of(claims: &[Claim]) -> usize {
     claims.iter().map(count).sum()
 }
 
-/// Unclaims prefetched runs of paused jobs, and those that would start before a candidate of higher priority.
+/// Unclaims prefetched runs of paused jobs, and those that would start before a candidate that is ranked
+/// before them; all of them if the queue has another order now.
 ///
 /// The keeper starts prefetched runs in the order of their arrival. So an unclaimed run is claimed again
-/// after the one of higher priority.
+/// after the one that is ranked before it.
 fn unclaim(queue: &QueueState, plan: &mut Plan) {
     let first = queue.candidates.first().map(|candidate| candidate.rank);
-    let is_unclaimed =
-        |prefetched: &Prefetched| prefetched.held || first.is_some_and(|first| prefetched.rank > first);
+    let is_unclaimed = |prefetched: &Prefetched| {
+        prefetched.held || queue.is_reordered || first.is_some_and(|first| prefetched.rank > first)
+    };
     let unclaimed = queue.prefetched.iter().filter(|prefetched| is_unclaimed(prefetched));
     plan.unclaimed.extend(unclaimed.map(|prefetched| prefetched.run));
 }
@@ -97,7 +99,7 @@ fn unclaim(queue: &QueueState, plan: &mut Plan) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{ArrayId, RunId, rank};
+    use crate::domain::{ArrayId, RunId};
     use crate::engine::snapshot::Candidate;
 
     fn run(job: i64, number: i64) -> RunId {
@@ -109,7 +111,7 @@ mod tests {
         Candidate {
             job: JobId(job),
             waiting,
-            rank: rank(priority),
+            rank: i64::from(-priority),
             at_once: Some(1),
             beside: 0,
             begun: false,
@@ -126,6 +128,7 @@ mod tests {
             name: "default".to_owned(),
             slots,
             paused: false,
+            is_reordered: false,
             claimed,
             prefetched: Vec::new(),
             prefetch_max: 0,
@@ -224,7 +227,7 @@ mod tests {
         let mut full = queue(1, 2, vec![candidate(9, 1, 5)]);
         full.prefetched = vec![Prefetched { run: run(3, 1), rank: 0, held: false }];
         assert_eq!(admit(&[full.clone()]).unclaimed, [run(3, 1)]);
-        full.prefetched[0].rank = rank(5);
+        full.prefetched[0].rank = -5;
         assert_eq!(admit(&[full]).unclaimed, []);
     }
 
@@ -233,7 +236,7 @@ mod tests {
         let mut brief = queue(1, 3, vec![candidate(9, 1, 5)]);
         brief.prefetch_max = 4;
         brief.prefetched = [(3, 0), (4, 5), (5, -1)]
-            .map(|(job, priority)| Prefetched { run: run(job, 1), rank: rank(priority), held: false })
+            .map(|(job, priority)| Prefetched { run: run(job, 1), rank: i64::from(-priority), held: false })
             .to_vec();
         let plan = admit(&[brief]);
         assert_eq!(plan.claimed, claims([run(9, 1)]));
@@ -246,6 +249,15 @@ mod tests {
         assert_eq!(admit(&[wider.clone()]).widths, []);
         wider.prefetched = vec![Prefetched { run: run(3, 1), rank: 0, held: false }];
         assert_eq!(admit(&[wider]).widths, [("default".to_owned(), 3)]);
+    }
+
+    #[test]
+    fn prefetched_runs_are_unclaimed_when_their_queue_has_another_order() {
+        let mut reordered = queue(1, 2, vec![]);
+        reordered.prefetched = vec![Prefetched { run: run(3, 1), rank: 0, held: false }];
+        assert_eq!(admit(&[reordered.clone()]).unclaimed, []);
+        reordered.is_reordered = true;
+        assert_eq!(admit(&[reordered]).unclaimed, [run(3, 1)]);
     }
 
     #[test]

@@ -166,8 +166,17 @@ fn new_mean(run: &RunFacts) -> Option<Span> {
         RunPart::Array | RunPart::Callback => false,
     };
     let took = run.took.filter(|_| is_one_run && run.outcome != Outcome::Lost)?;
-    let mean = |mean: Span| Span::from_micros((mean.as_micros() * 7 + took.as_micros()) / 8);
-    Some(run.mean_run.map_or(took, mean))
+    Some(run.mean_run.map_or(took, |mean| decayed(mean, took)))
+}
+
+/// Returns a mean duration in which the latest run counts an eighth, the one before an eighth of the rest,
+/// and so on; `None` if there are none. `took`: the oldest first.
+pub fn decayed_mean(took: impl IntoIterator<Item = Span>) -> Option<Span> {
+    took.into_iter().reduce(decayed)
+}
+
+fn decayed(mean: Span, took: Span) -> Span {
+    Span::from_micros((mean.as_micros() * 7 + took.as_micros()) / 8)
 }
 
 /// A mail in the form of a cron is sent for output only: with `Failed`, as with cronie's `-n`, for that of a

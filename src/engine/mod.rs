@@ -24,7 +24,7 @@ mod snapshot;
 mod storms;
 
 pub use accounting::{Accounting, Pending, account};
-pub use after::{Effect, EndFacts, RunFacts, RunPart, TimesFacts, after_end};
+pub use after::{Effect, EndFacts, RunFacts, RunPart, TimesFacts, after_end, decayed_mean};
 pub use arrays::ArrayFacts;
 pub use callbacks::CallbackFacts;
 pub use dependencies::{Awaited, AwaitedFire, AwaitingFire};

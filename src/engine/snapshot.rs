@@ -85,6 +85,8 @@ pub struct QueueState {
     pub name: String,
     pub slots: usize,
     pub paused: bool,
+    /// It starts in another order since the last turn.
+    pub is_reordered: bool,
     /// The number of claimed runs, with a process or prefetched.
     pub claimed: usize,
     /// The claimed runs without a process, latest claim first.

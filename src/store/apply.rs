@@ -5,7 +5,7 @@ use rusqlite::{Row, named_params, params};
 
 use super::arrays::Place;
 use super::{Reader, StoreResult, Writer, codec};
-use crate::domain::{FireId, Happening, JobId, Policy, RunId, Timestamp, Word, rank};
+use crate::domain::{FireId, Happening, JobId, Policy, RunId, Timestamp, Word};
 use crate::engine::{Claim, Fate, NewRun, Plan};
 
 /// The changes of a turn that the keeper must receive.
@@ -105,11 +105,11 @@ impl Writer<'_> {
         let is_queued = new.fate == Fate::Queued;
         let (number, place, array) = self.one(
             "UPDATE job SET runs = runs + iif(array_first IS NULL OR NOT ?2, 1, 0), done_at = NULL
-             WHERE id = ?1 RETURNING runs, queue, priority, overlap,
+             WHERE id = ?1 RETURNING runs, queue, overlap,
                 EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id), start_by_us,
                 array_first, array_last, array_step, array_at_once",
             params![new.job, is_queued],
-            |row| Ok((row.get(0)?, place(row, 1)?, codec::array(row, 6)?)),
+            |row| Ok((row.get(0)?, place(row, 1)?, codec::array(row, 5)?)),
         )?;
         if let Some(array) = array.filter(|_| is_queued) {
             let place = Place { at_once: array.at_once, ..place };
@@ -135,7 +135,7 @@ impl Writer<'_> {
                 ":scheduled_at": new.scheduled_at,
                 ":fires": new.fires.cast_signed(),
                 ":queue": place.queue,
-                ":rank": place.rank,
+                ":rank": self.rank_of(new.job)?.at(now, new.scheduled_at),
                 ":at_once": place.at_once,
                 ":state": state,
                 ":now": now,
@@ -161,10 +161,10 @@ impl Writer<'_> {
     /// Returns the place that the arrays of a job take now.
     pub(super) fn place_of(&self, job: JobId) -> StoreResult<Place> {
         self.one(
-            "SELECT queue, priority, overlap, EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id),
+            "SELECT queue, overlap, EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id),
                 start_by_us, array_at_once FROM job WHERE id = ?1",
             [job],
-            |row| Ok(Place { at_once: row.get(5)?, ..place(row, 0)? }),
+            |row| Ok(Place { at_once: row.get(4)?, ..place(row, 0)? }),
         )
     }
 
@@ -229,16 +229,15 @@ impl Writer<'_> {
     }
 }
 
-/// Reads the place of a run from five columns that start at `first`: queue, priority, overlap, whether its
-/// job depends on others, and how long it may wait.
+/// Reads the place of a run from four columns that start at `first`: queue, overlap, whether its job depends
+/// on others, and how long it may wait.
 fn place(row: &Row<'_>, first: usize) -> rusqlite::Result<Place> {
-    let policy = Policy { overlap: row.get(first + 2)?, ..Policy::default() };
+    let policy = Policy { overlap: row.get(first + 1)?, ..Policy::default() };
     Ok(Place {
         queue: row.get(first)?,
-        rank: rank(row.get(first + 1)?),
         at_once: policy.at_once(),
-        depends: row.get(first + 3)?,
-        start_within: row.get(first + 4)?,
+        depends: row.get(first + 2)?,
+        start_within: row.get(first + 3)?,
     })
 }
 

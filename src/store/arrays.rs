@@ -12,7 +12,6 @@ use crate::engine::{ArrayFacts, NewRun};
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) queue: String,
-    pub(super) rank: i64,
     pub(super) at_once: Option<u32>,
     /// Its job depends on others.
     pub(super) depends: bool,
@@ -219,7 +218,7 @@ impl Writer<'_> {
                 ":trigger_id": new.trigger.map(|trigger| trigger.0),
                 ":scheduled_at": new.scheduled_at,
                 ":queue": place.queue,
-                ":rank": place.rank,
+                ":rank": self.rank_of(new.job)?.at(now, new.scheduled_at),
                 ":at_once": place.at_once,
                 ":now": now,
                 ":start_by": place.start_within.map(|within| now + within),

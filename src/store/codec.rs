@@ -7,8 +7,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 
 use crate::domain::{
     AfterCondition, Array, ArrayId, BundleId, CallbackWhen, CommandLine, EventTrigger, Indices, JobId,
-    JobName, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap, QueueName, Retry,
-    RetryCauses, RunState, Size, Span, Stdin, Tag, Timestamp, TriggerKind,
+    JobName, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap, QueueName,
+    QueueOrder, Retry, RetryCauses, RunState, Size, Span, Stdin, Tag, Timestamp, TriggerKind,
 };
 use crate::schedule::Dialect;
 
@@ -123,6 +123,7 @@ word_columns!(
     MissedMode,
     Outcome,
     Overlap,
+    QueueOrder,
     RunState,
     TriggerKind
 );

@@ -105,6 +105,7 @@ fn parse(bytes: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::domain::{QueueName, Timestamp};
+    use crate::store::QueueSettings;
     use crate::store::{Act, Store};
 
     #[test]
@@ -117,7 +118,7 @@ mod tests {
         assert!(!dir.path().join(NOTE).exists());
         for commits in 1..4 {
             store
-                .write(act, |writer| writer.set_queue(&QueueName::default(), Some(commits)))
+                .write(act, |writer| writer.set_queue(&QueueName::default(), QueueSettings::slots(commits)))
                 .expect("there is no other writer");
             assert_eq!(noted(&directory), u64::from(commits));
         }

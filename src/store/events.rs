@@ -212,6 +212,7 @@ impl Reader<'_> {
 mod tests {
     use super::*;
     use crate::domain::{QueueName, Span};
+    use crate::store::QueueSettings;
     use crate::store::{Store, StoreError};
 
     const RETENTION: Retention = Retention {
@@ -231,8 +232,8 @@ mod tests {
         let mut store = Store::open(dir.path()).expect("the directory is ours");
         for second in seconds {
             let write = |writer: &Writer<'_>| {
-                writer.set_queue(&QueueName::default(), Some(1))?;
-                writer.set_queue(&QueueName::default(), Some(2))
+                writer.set_queue(&QueueName::default(), QueueSettings::slots(1))?;
+                writer.set_queue(&QueueName::default(), QueueSettings::slots(2))
             };
             store.write(Act::of_daemon(at(*second)), write).expect("there is no other writer");
         }
@@ -289,7 +290,8 @@ mod tests {
     fn a_long_transaction_has_several_rows_and_no_gap_in_its_ids() {
         let (_dir, mut store) = store_with(&[0]);
         let write = |writer: &Writer<'_>| {
-            (0..=EVENTS_OF_A_ROW).try_for_each(|_| writer.set_queue(&QueueName::default(), Some(1)))
+            (0..=EVENTS_OF_A_ROW)
+                .try_for_each(|_| writer.set_queue(&QueueName::default(), QueueSettings::slots(1)))
         };
         store.write(Act::of_person(7, at(1)), write).expect("there is no other writer");
         let all = store.read(|reader| reader.events(&EventFilter::default(), usize::MAX)).expect("readable");

@@ -10,7 +10,7 @@ use super::codec::{command, content_hash, event_column, join};
 use super::{Reader, StoreResult, Writer, definition};
 use crate::domain::{
     CALLBACK_RANK, CommandLine, EventTrigger, FireId, Happening, JobId, JobKey, JobName, JobNote, NewJob,
-    Outcome, PathMark, RunId, Span, Tag, Timestamp, TriggerId, TriggerKind, TriggerSpec, Word, rank,
+    Outcome, PathMark, RunId, Span, Tag, Timestamp, TriggerId, TriggerKind, TriggerSpec, Word,
 };
 use crate::engine::NewRun;
 
@@ -302,16 +302,17 @@ impl Writer<'_> {
         self.await_again(id)?;
         self.set_deadlines(id, job)?;
         let at_once = job.array.map_or(job.policy.at_once(), |array| array.at_once);
-        let place = params![id, job.queue.as_str(), rank(job.priority), at_once];
+        let place = params![id, job.queue.as_str(), at_once];
         self.change(
-            "UPDATE run SET queue = ?2, rank = ?3, at_once = ?4
+            "UPDATE run SET queue = ?2, at_once = ?3
              WHERE job_id = ?1 AND state <> 'finished' AND keeper IS NULL AND callback IS NULL",
             place,
         )?;
         self.change(
-            "UPDATE array SET queue = ?2, rank = ?3, at_once = ?4 WHERE job_id = ?1 AND finished_at IS NULL",
+            "UPDATE array SET queue = ?2, at_once = ?3 WHERE job_id = ?1 AND finished_at IS NULL",
             place,
-        )
+        )?;
+        self.rank_job_anew(id, &job.queue)
     }
 
     fn hold(&self, job: JobId, held: bool) -> StoreResult<()> {
@@ -330,15 +331,16 @@ impl Writer<'_> {
     /// Puts the waiting runs of a job before all others that wait in its queue, but not before callbacks.
     /// Returns whether it has waiting runs.
     pub fn put_first(&self, job: JobId) -> StoreResult<bool> {
-        let first: i64 = self.one(
-            "SELECT min(0, coalesce((SELECT min(rank) FROM run WHERE queue = job.queue AND state = 'queued'
-                    AND state <> 'finished' AND callback IS NULL), 0),
-                coalesce((SELECT min(rank) FROM array WHERE queue = job.queue AND rest > 0), 0))
-             FROM job WHERE id = ?1",
+        let first: Option<i64> = self.one(
+            "SELECT min(rank) FROM (
+                SELECT min(rank) AS rank FROM run WHERE queue = (SELECT queue FROM job WHERE id = ?1)
+                    AND state = 'queued' AND state <> 'finished' AND callback IS NULL
+                UNION ALL SELECT min(rank) FROM array
+                WHERE queue = (SELECT queue FROM job WHERE id = ?1) AND rest > 0)",
             [job],
             |row| row.get(0),
         )?;
-        let rank = (first - 1).max(CALLBACK_RANK + 1);
+        let rank = first.unwrap_or(0).saturating_sub(1).max(CALLBACK_RANK + 1);
         let runs = self.changed(
             "UPDATE run SET rank = ?2 WHERE job_id = ?1 AND state IN ('queued', 'retrying')
                 AND state <> 'finished' AND keeper IS NULL AND callback IS NULL",

@@ -4,7 +4,7 @@
 use rusqlite::params;
 
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{Happening, QueueName, Span, Timestamp};
+use crate::domain::{Aging, Happening, JobId, QueueName, QueueOrder, QueueRule, RunId, Span, Timestamp};
 
 /// A queue with the numbers of its runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,7 @@ pub struct QueueView {
     pub name: String,
     /// `None`: those that the daemon gives to such a queue.
     pub slots: Option<u32>,
+    pub rule: QueueRule,
     pub paused_at: Option<Timestamp>,
     /// The number of runs with a process.
     pub running: u64,
@@ -21,11 +22,50 @@ pub struct QueueView {
     pub mean_run: Option<Span>,
 }
 
+/// What is set of a queue; `None`: it stays as it is, or is the default of a new one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueSettings {
+    pub slots: Option<u32>,
+    pub order: Option<QueueOrder>,
+    pub aging: Option<Aging>,
+}
+
+impl QueueSettings {
+    pub fn slots(slots: u32) -> Self {
+        Self { slots: Some(slots), ..Self::default() }
+    }
+}
+
+/// What keeps a queue from being removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueUsers {
+    /// How many jobs in it are not done.
+    pub jobs: u64,
+    /// The first of them.
+    pub first: Option<JobId>,
+    /// A run of another job that was queued there and is not finished.
+    pub run: Option<RunId>,
+}
+
 impl Reader<'_> {
+    /// Returns what uses a queue.
+    pub fn users_of_queue(&self, queue: &QueueName) -> StoreResult<QueueUsers> {
+        let run = self.first(
+            "SELECT job_id, number FROM run WHERE queue = ?1 AND state <> 'finished' ORDER BY id LIMIT 1",
+            [queue.as_str()],
+            |row| Ok(RunId { job: row.get(0)?, number: row.get(1)? }),
+        )?;
+        self.one(
+            "SELECT count(*), min(id) FROM job WHERE queue = ?1 AND done_at IS NULL",
+            [queue.as_str()],
+            |row| Ok(QueueUsers { jobs: row.get::<_, i64>(0)?.cast_unsigned(), first: row.get(1)?, run }),
+        )
+    }
+
     /// Returns all queues, sorted by name.
     pub fn queues(&self) -> StoreResult<Vec<QueueView>> {
         self.all(
-            "SELECT name, slots, paused_at, mean_run_us,
+            "SELECT name, slots, paused_at, mean_run_us, ordering, aging_us,
                 (SELECT count(*) FROM run WHERE run.queue = queue.name
                     AND state = 'running' AND state <> 'finished' AND keeper IS NOT NULL),
                 (SELECT count(*) FROM run WHERE run.queue = queue.name
@@ -42,8 +82,9 @@ impl Reader<'_> {
                     slots: row.get(1)?,
                     paused_at: row.get(2)?,
                     mean_run: row.get(3)?,
-                    running: row.get::<_, i64>(4)?.cast_unsigned(),
-                    waiting: row.get::<_, i64>(5)?.cast_unsigned(),
+                    rule: QueueRule { order: row.get(4)?, aging: row.get::<_, Option<Span>>(5)?.into() },
+                    running: row.get::<_, i64>(6)?.cast_unsigned(),
+                    waiting: row.get::<_, i64>(7)?.cast_unsigned(),
                 })
             },
         )
@@ -51,14 +92,29 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Sets the width of a queue, and makes the queue if it does not exist.
-    pub fn set_queue(&self, queue: &QueueName, slots: Option<u32>) -> StoreResult<()> {
-        self.record(&Happening::QueueSet { queue: queue.to_string(), slots });
+    /// Sets up a queue, and makes it if it does not exist.
+    pub fn set_queue(&self, queue: &QueueName, settings: QueueSettings) -> StoreResult<()> {
+        let QueueSettings { slots, order, aging } = settings;
+        if slots.is_some() || !self.has_queue(queue)? {
+            self.record(&Happening::QueueSet { queue: queue.to_string(), slots });
+            self.change(
+                "INSERT INTO queue (name, slots) VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET slots = coalesce(excluded.slots, slots)",
+                params![queue.as_str(), slots],
+            )?;
+        }
+        self.set_rule(queue, order, aging)
+    }
+
+    /// Removes a queue that nothing uses. Jobs that are done belong to the default queue from then on.
+    pub fn remove_queue(&self, queue: &QueueName) -> StoreResult<()> {
         self.change(
-            "INSERT INTO queue (name, slots) VALUES (?1, ?2)
-             ON CONFLICT (name) DO UPDATE SET slots = coalesce(excluded.slots, slots)",
-            params![queue.as_str(), slots],
-        )
+            "UPDATE job SET queue = ?2 WHERE queue = ?1",
+            params![queue.as_str(), QueueName::default().as_str()],
+        )?;
+        self.change("DELETE FROM queue WHERE name = ?1", [queue.as_str()])?;
+        self.record(&Happening::QueueRemoved { queue: queue.to_string() });
+        Ok(())
     }
 
     /// Pauses or resumes a queue, and returns whether this changed it.

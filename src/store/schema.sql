@@ -18,6 +18,9 @@ CREATE TABLE queue (
     name TEXT PRIMARY KEY,
     slots INTEGER CHECK (slots >= 0),       -- NULL: one per CPU
     paused_at INTEGER,
+    ordering TEXT NOT NULL DEFAULT 'fifo' CHECK (ordering IN ('fifo', 'shortest', 'deadline')),
+    aging_us INTEGER DEFAULT 60000000 CHECK (aging_us >= 0),    -- a point of priority is worth it; NULL: all
+    is_reordered INTEGER NOT NULL DEFAULT 0 CHECK (is_reordered IN (0, 1)),  -- since the last turn
     mean_run_us INTEGER CHECK (mean_run_us >= 0)
 ) STRICT, WITHOUT ROWID;
 
@@ -39,6 +42,8 @@ CREATE TABLE job (
     user TEXT,                              -- NULL: the daemon's
     queue TEXT NOT NULL REFERENCES queue (name),
     priority INTEGER NOT NULL CHECK (priority BETWEEN -100 AND 100),
+    expect_us INTEGER CHECK (expect_us > 0),        -- how long a run takes, until that is learnt
+    finish_by_us INTEGER CHECK (finish_by_us > 0),  -- after its time, for a queue by deadline
     array_first INTEGER CHECK (array_first >= 0),   -- NULL: it makes one run at each fire
     array_last INTEGER CHECK (array_last >= array_first),
     array_step INTEGER CHECK (array_step > 0),
@@ -83,6 +88,8 @@ CREATE TABLE job (
     request INTEGER,                        -- random: the client's request that added it
     CHECK ((mail_to IS NULL) = (mail_when IS NULL) AND (mail_to IS NULL) = (mail_format IS NULL))
 ) STRICT;
+-- The latest jobs with the same command; a part of it is enough to find them.
+CREATE INDEX job_command ON job (substr(command, 1, 40), id);
 CREATE INDEX job_nth ON job (id) WHERE nth IS NOT NULL;
 CREATE INDEX job_rest ON job (rests_until) WHERE rests_until IS NOT NULL;
 CREATE INDEX job_until ON job (until_at) WHERE until_at IS NOT NULL AND done_at IS NULL;
@@ -209,7 +216,7 @@ CREATE TABLE array (
     trigger_id INTEGER,                     -- NULL: manual
     scheduled_at INTEGER NOT NULL,
     place INTEGER NOT NULL,                 -- the newest run when it was made, behind which it waits
-    queue TEXT NOT NULL REFERENCES queue (name),
+    queue TEXT NOT NULL,                    -- it may be removed when nothing waits there
     rank INTEGER NOT NULL,
     at_once INTEGER CHECK (at_once > 0),    -- the most claimed runs of its job; NULL: any number
     held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
@@ -273,7 +280,7 @@ CREATE TABLE run (
     array_id INTEGER REFERENCES array (id),
     array_index INTEGER CHECK (array_index >= 0),   -- NULL with `array_id`: dropped, `fires` of them
     fires INTEGER NOT NULL DEFAULT 1 CHECK (fires > 0),     -- the number of fires in a stretch of missed ones
-    queue TEXT NOT NULL REFERENCES queue (name),
+    queue TEXT NOT NULL,                    -- it may be removed when nothing waits there
     rank INTEGER NOT NULL,                  -- the queue starts the lowest first
     at_once INTEGER CHECK (at_once > 0),    -- the most claimed runs of its job; NULL: any number
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'retrying', 'finished')),

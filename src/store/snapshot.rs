@@ -201,8 +201,9 @@ impl Reader<'_> {
         default_slots: usize,
         prefetch_max: &PrefetchMax<'_>,
     ) -> StoreResult<Vec<QueueState>> {
-        let mut statement =
-            self.transaction.prepare_cached("SELECT name, slots, paused_at IS NOT NULL FROM queue")?;
+        let mut statement = self
+            .transaction
+            .prepare_cached("SELECT name, slots, paused_at IS NOT NULL, is_reordered FROM queue")?;
         let mut rows = statement.query([])?;
         let mut states = Vec::new();
         while let Some(row) = rows.next()? {
@@ -221,6 +222,7 @@ impl Reader<'_> {
                 name,
                 slots,
                 paused: row.get(2)?,
+                is_reordered: row.get(3)?,
                 claimed,
                 prefetched,
                 prefetch_max,

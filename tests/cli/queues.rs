@@ -1,6 +1,8 @@
 //! Owns: `queue`, and the order in which a queue starts what waits in it.
 //! Never: policies that need a clock (see the simulations).
 
+use nix::sys::signal::Signal;
+
 use crate::harness::Home;
 
 #[test]
@@ -29,6 +31,96 @@ fn the_highest_priority_starts_first_and_among_equals_the_oldest() {
     home.start_daemon(&[]);
     home.taskq(&["wait", "--queue", "q"]).answer();
     assert_eq!(home.file("order"), "ceadb");
+}
+
+/// Adds jobs that append their letter to a file, and returns the order in which they start.
+fn order_of(home: &mut Home, jobs: &[(&str, &[&str])], then: &[&[&str]]) -> String {
+    for (letter, options) in jobs {
+        let script = format!("printf {letter} >> order");
+        home.add(&[&["--queue", "q"], *options, &["-c", &script]].concat());
+    }
+    for command in then {
+        assert_eq!(home.taskq(command).answer().status, 0);
+    }
+    home.start_daemon(&[]);
+    home.taskq(&["wait", "--queue", "q"]).answer();
+    home.file("order")
+}
+
+#[test]
+fn waiting_makes_up_for_priority_unless_that_is_strict() {
+    let jobs: [(&str, &[&str]); 3] = [("a", &[]), ("b", &["--priority", "1"]), ("c", &["--priority", "2"])];
+    for (before, then, order) in
+        [("1ms", "1ms", "abc"), ("1ms", "1h", "cba"), ("1h", "1ms", "abc"), ("1ms", "never", "cba")]
+    {
+        let mut home = Home::new();
+        home.taskq(&["queue", "set", "q", "--slots", "1", "--aging", before]).gives(0, "", "");
+        // What waits already is ordered anew.
+        let set: &[&str] = &["queue", "set", "q", "--aging", then];
+        assert_eq!(order_of(&mut home, &jobs, &[set]), order, "{before}, then {then}");
+    }
+}
+
+#[test]
+fn the_earliest_deadline_starts_first_in_a_queue_of_that_order() {
+    let mut home = Home::new();
+    home.taskq(&["queue", "set", "q", "--slots", "1", "--order", "deadline"]).gives(0, "", "");
+    let jobs: [(&str, &[&str]); 5] = [
+        ("a", &[]),
+        ("b", &["--finish-by", "2h"]),
+        ("c", &["--finish-by", "1m", "--priority", "-100"]),
+        ("d", &["--finish-by", "2d"]),
+        ("e", &["--finish-by", "1h"]),
+    ];
+    // Without one, a job has a day. The last one is changed while it waits.
+    let set: &[&str] = &["set", "5", "--finish-by", "1s"];
+    assert_eq!(order_of(&mut home, &jobs, &[set]), "ecbad");
+}
+
+#[test]
+fn the_shortest_starts_first_by_what_is_learnt_or_declared() {
+    let mut home = Home::new();
+    home.taskq(&["queue", "set", "q", "--slots", "1", "--order", "shortest"]).gives(0, "", "");
+    home.start_daemon(&[]);
+    // A job with the same command was brief.
+    home.add_and_wait(&["-c", "printf b >> order"]);
+    home.stop_daemon(Signal::SIGTERM);
+    let jobs: [(&str, &[&str]); 4] = [
+        ("a", &["--expect", "1h"]),
+        ("b", &[]),
+        ("c", &["--expect", "1m"]),
+        ("d", &["--expect", "1h", "--priority", "100"]),
+    ];
+    assert_eq!(order_of(&mut home, &jobs, &[]), "bbdca");
+}
+
+#[test]
+fn a_queue_is_removed_when_nothing_needs_it() {
+    let mut home = Home::new();
+    home.taskq(&["queue", "set", "q", "--slots", "1"]).gives(0, "", "");
+    home.add(&["--queue", "q", "true"]);
+    let hint = "hint: move each with `taskq set 1 --queue default`, or cancel it\n";
+    home.taskq(&["queue", "remove", "q"]).gives(
+        1,
+        "",
+        &format!("error: cannot remove queue `q`: job 1 is in it, and not done\n{hint}"),
+    );
+    home.add(&["--queue", "q", "true"]);
+    home.taskq(&["queue", "remove", "q"]).gives(
+        1,
+        "",
+        &format!("error: cannot remove queue `q`: job 1 and 1 other are in it, and not done\n{hint}"),
+    );
+    home.start_daemon(&[]);
+    home.taskq(&["wait", "--queue", "q"]).answer();
+    home.taskq(&["queue", "remove", "q"]).gives(0, "", "");
+    assert_eq!(home.json(&["queue"])["queues"].as_array().map(Vec::len), Some(1));
+    assert_eq!(home.json(&["show", "1"])["job"]["queue"], "default");
+    let refused: [&[&str]; 3] =
+        [&["add", "--queue", "q", "true"], &["queue", "remove", "default"], &["queue", "remove", "q"]];
+    for args in refused {
+        assert_ne!(home.taskq(args).answer().status, 0, "{args:?}");
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ use crate::model::{Owed, Trigger};
 use crate::news::Commit;
 use crate::nth::Counts;
 use crate::outcomes::judge_outcome;
+use crate::ranks::Ranks;
 use crate::retries::{Retries, output_of};
 use crate::rows::{ArrayRow, Database, Row, TriggerRow};
 
@@ -43,6 +44,7 @@ pub struct Audit {
     pub callbacks: CallbackModel,
     pub deadlines: Deadlines,
     pub counts: Counts,
+    pub ranks: Ranks,
     pub hearing: Hearing,
     /// The jobs with an array.
     pub array_jobs: BTreeSet<i64>,
@@ -77,6 +79,7 @@ impl Audit {
             callbacks: CallbackModel::default(),
             deadlines: Deadlines::default(),
             counts: Counts::default(),
+            ranks: Ranks::default(),
             hearing: Hearing::default(),
             array_jobs: BTreeSet::new(),
             changed_arrays: Vec::new(),
@@ -323,6 +326,7 @@ impl Audit {
             assert!(trigger.next.is_none_or(is_in_window), "a fire outside of its window: {trigger:?}");
         }
         self.counts.check(&self.db.passed());
+        self.ranks.check(&self.db.queues(), self.open_rows(), self.arrays.all());
         let jobs: BTreeSet<i64> = self.db.jobs().into_iter().collect();
         assert_eq!(jobs, self.jobs, "the acknowledged jobs");
         assert_eq!(

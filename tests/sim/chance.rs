@@ -1,6 +1,6 @@
 //! Owns: the events of a random world and their order.
 
-use taskq::domain::{MailWhen, Missed, MissedMode, Overlap, Policy, Span};
+use taskq::domain::{Aging, MailWhen, Missed, MissedMode, Overlap, Policy, QueueOrder, QueueRule, Span};
 
 use taskq::engine::Retention;
 
@@ -11,6 +11,7 @@ use crate::dependencies;
 use crate::emits;
 use crate::keeper::Script;
 use crate::retries;
+use crate::rng::Rng;
 use crate::rows::Row;
 use crate::world::{DAY, Faults, HOUR, SECOND, Trace, World};
 
@@ -170,6 +171,12 @@ fn set_up_queue(world: &mut World) {
     if world.rng.chance(500) {
         let slots = *world.rng.pick(&[0, 1, 1, 1, 2, 2, 3, 4]);
         world.set_queue(queue, slots);
+    } else if world.rng.chance(500) {
+        let order = *world.rng.pick(QueueOrder::ALL);
+        let minute = Span::from_seconds(60);
+        let aging =
+            *world.rng.pick(&[Aging::Never, Aging::After(minute), Aging::After(Span::from_seconds(7_200))]);
+        world.order_queue(queue, QueueRule { order, aging });
     } else {
         let is_paused = world.rng.chance(400);
         world.pause_queue(queue, is_paused);
@@ -262,6 +269,8 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
     wish.job.times = (!wish.when.is_empty() && rng.chance(250)).then(|| *rng.pick(&[1, 1, 2, 3, 20]));
     wish.job.queue = rng.pick(&QUEUES).parse().expect("a name");
     wish.job.priority = if rng.chance(300) { rng.below(5) as i32 - 2 } else { 0 };
+    let span = |rng: &mut Rng| rng.chance(200).then(|| Span::from_micros(rng.span(SECOND, pace.stretch)));
+    (wish.job.expect, wish.job.finish_by) = (span(rng), span(rng));
     wish.job.hold = rng.chance(80);
     if rng.chance(300) {
         wish = wish.mail(*rng.pick(MailWhen::ALL));

@@ -7,11 +7,11 @@ use std::fmt::Debug;
 use taskq::daemon::{AddRequest, NameClash, add_once, follow_new_window, resume_job};
 use taskq::domain::{
     CommandLine, EventTrigger, Execution, JobId, Mail, MailFormat, MailWhen, NewJob, Outcome, Overlap,
-    QueueName, RunId, Span, Timestamp, TriggerSpec,
+    QueueName, QueueRule, RunId, Span, Timestamp, TriggerSpec,
 };
 use taskq::engine::first_fire;
 use taskq::schedule::{Schedule, Zone, compile};
-use taskq::store::{Act, Cancelled, FirstFire, StoreResult, Writer};
+use taskq::store::{Act, Cancelled, FirstFire, QueueSettings, StoreResult, Writer};
 
 use crate::emits;
 use crate::events::PERSON;
@@ -132,6 +132,7 @@ impl World {
         self.audit.retries.added(id.0, job.retry);
         self.audit.callbacks.added(id.0, &job.callbacks);
         self.audit.deadlines.set(id.0, job.policy.start_by);
+        self.audit.ranks.added(id.0, job);
         self.audit.counts.added(id.0, job.nth);
         self.audit.dependencies.added(id.0, &job.after, !adding.when.is_empty());
         self.note(format!("    after {:?}, array {:?}", job.after, job.array));
@@ -314,11 +315,23 @@ impl World {
     /// `taskq queue set QUEUE --slots N`
     pub fn set_queue(&mut self, queue: &str, slots: u32) {
         self.command(&format!("queue {queue} has {slots} slots"), |writer, _| {
-            writer.set_queue(&name(queue), Some(slots))
+            writer.set_queue(&name(queue), QueueSettings::slots(slots))
         });
         if let Some(widest) = self.ledger.widest.get_mut(queue) {
             *widest = (*widest).max(slots as usize);
         }
+        self.wrote([]);
+    }
+
+    /// `taskq queue set QUEUE --order ORDER --aging SPAN`
+    pub fn order_queue(&mut self, queue: &str, rule: QueueRule) {
+        self.command(&format!("queue {queue} is ordered by {rule:?}"), |writer, _| {
+            let QueueRule { order, aging } = rule;
+            writer.set_queue(
+                &name(queue),
+                QueueSettings { slots: None, order: Some(order), aging: Some(aging) },
+            )
+        });
         self.wrote([]);
     }
 

@@ -30,6 +30,7 @@ mod news;
 mod nth;
 mod outcomes;
 mod promises;
+mod ranks;
 mod retries;
 mod rng;
 mod rows;

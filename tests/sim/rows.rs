@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row as SqlRow, params_from_iter};
-use taskq::domain::{Event, EventId, JobId, Outcome, RunId, Timestamp};
+use taskq::domain::{Event, EventId, JobId, Outcome, QueueOrder, RunId, Timestamp};
 use taskq::keeper::protocol::Attempt;
 use taskq::store::read_events;
 
@@ -157,6 +157,9 @@ pub struct QueueRow {
     pub name: String,
     pub slots: Option<usize>,
     pub paused: bool,
+    pub order: QueueOrder,
+    /// In microseconds; `None`: never.
+    pub aging: Option<i64>,
 }
 
 /// A mail that is waiting, or has failed.
@@ -329,9 +332,16 @@ impl Database {
     }
 
     pub fn queues(&self) -> Vec<QueueRow> {
-        self.query("SELECT name, slots, paused_at IS NOT NULL FROM queue ORDER BY name", &[], |row| {
-            let slots: Option<u32> = row.get(1)?;
-            Ok(QueueRow { name: row.get(0)?, slots: slots.map(|slots| slots as usize), paused: row.get(2)? })
+        let sql = "SELECT name, slots, paused_at IS NOT NULL, ordering, aging_us FROM queue ORDER BY name";
+        self.query(sql, &[], |row| {
+            let (slots, order): (Option<u32>, String) = (row.get(1)?, row.get(3)?);
+            Ok(QueueRow {
+                name: row.get(0)?,
+                slots: slots.map(|slots| slots as usize),
+                paused: row.get(2)?,
+                order: QueueOrder::from_word(&order).expect("a word of this taskq"),
+                aging: row.get(4)?,
+            })
         })
     }
 

@@ -55,6 +55,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "prune" => prune::WHAT,
         "queue" | "queue list" => queue::WHAT,
         "queue set" => queue::SET,
+        "queue remove" => queue::REMOVE,
         "remove" => remove::WHAT,
         "rename" => rename::WHAT,
         "resume" => resume::WHAT,

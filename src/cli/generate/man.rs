@@ -30,6 +30,9 @@ const TERMS: &str = include_str!("terms.roff");
 
 const SECTIONS: &str = concat!(include_str!("taskq.roff"), include_str!("json.roff"));
 
+/// The rules by which something starts before something else.
+const SCHEDULING: &str = include_str!("scheduling.roff");
+
 /// The longest line of a page's source, for linters and readable diffs.
 const SOURCE_COLUMNS: usize = 79;
 
@@ -41,13 +44,21 @@ pub struct Page {
     pub text: String,
 }
 
-/// Returns all pages: taskq(1) first, then one for each verb.
+/// Returns all pages: taskq(1) first, then one for each verb, then taskq-scheduling(7).
 pub fn pages(full: &Command) -> Vec<Page> {
     let mut taskq = visible(full);
     taskq.build();
     let mut pages = vec![page(&taskq)];
     pages.extend(taskq.get_subcommands().map(page));
+    pages.push(scheduling());
     pages
+}
+
+fn scheduling() -> Page {
+    let version = env!("CARGO_PKG_VERSION");
+    let head = format!(".TH TASKQ-SCHEDULING 7 {DATE} \"taskq {version}\" \"Miscellaneous\"\n");
+    let see = ".SH \"SEE ALSO\"\n.BR taskq\\-add (1),\n.BR taskq\\-queue (1),\n.BR taskq\\-set (1)\n";
+    Page { file: "taskq-scheduling.7".to_owned(), text: tidy(&format!("{head}{SCHEDULING}{see}")) }
 }
 
 fn page(command: &Command) -> Page {

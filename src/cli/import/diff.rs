@@ -10,7 +10,7 @@ use super::planned::TableLine;
 use crate::cli::context::Failure;
 use crate::domain::{CommandLine, JobId, NewJob, QueueName, Timestamp};
 use crate::schedule::Dialect;
-use crate::store::{CrontabEntry, FirstFire, Reader, StoreResult, Writer};
+use crate::store::{CrontabEntry, FirstFire, QueueSettings, Reader, StoreResult, Writer};
 
 /// The slots of `QueueName::CRON`: more than cron could run.
 const CRON_SLOTS: u32 = 1_000;
@@ -126,7 +126,7 @@ pub struct NewTable<'a> {
 pub fn make_queue(writer: &Writer<'_>) -> StoreResult<()> {
     let queue: QueueName = QueueName::CRON.parse().expect("it is a name");
     if !writer.has_queue(&queue)? {
-        writer.set_queue(&queue, Some(CRON_SLOTS))?;
+        writer.set_queue(&queue, QueueSettings::slots(CRON_SLOTS))?;
     }
     Ok(())
 }

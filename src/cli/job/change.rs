@@ -25,6 +25,8 @@ pub enum Unset {
     Array,
     Each,
     EnvFile,
+    Expect,
+    FinishBy,
     Grace,
     Jitter,
     KillAfter,
@@ -59,6 +61,8 @@ words!(Unset {
     Array = "array",
     Each = "each",
     EnvFile = "env-file",
+    Expect = "expect",
+    FinishBy = "finish-by",
     Grace = "grace",
     Jitter = "jitter",
     KillAfter = "kill-after",
@@ -99,6 +103,8 @@ impl Unset {
                 job.items.clear();
             }
             Self::EnvFile => job.execution.env_file = None,
+            Self::Expect => job.expect = None,
+            Self::FinishBy => job.finish_by = None,
             Self::Grace => job.policy.missed.grace = default.missed.grace,
             Self::Jitter => job.jitter = None,
             Self::KillAfter => job.policy.kill_after = default.kill_after,
@@ -169,6 +175,8 @@ impl JobOptions {
         if let Some(priority) = self.priority {
             job.priority = check_priority(priority).map_err(usage)?;
         }
+        job.expect = self.positive_span(what, "--expect", &self.expect)?.or(job.expect);
+        job.finish_by = self.positive_span(what, "--finish-by", &self.finish_by)?.or(job.finish_by);
         job.callbacks = self.callbacks(what, std::mem::take(&mut job.callbacks))?;
         job.log_limit = self.log_limit(what)?.unwrap_or(job.log_limit);
         job.split_output |= self.split_output;

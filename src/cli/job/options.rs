@@ -289,10 +289,11 @@ pub struct JobOptions {
     #[arg(long, value_name = "QUEUE", verbatim_doc_comment, help_heading = "Job")]
     pub queue: Option<String>,
 
-    /// Order in its queue, -100 to 100, high first; default: 0
+    /// Priority in its queue, -100 to 100; default: 0
     ///
-    /// Of the waiting runs, the one with the highest priority starts
-    /// first; of equals, the oldest.
+    /// A point is worth a minute of waiting: of a run of priority 5 and one
+    /// of 0, the first starts first unless the other has waited for five
+    /// minutes more. `taskq queue set --aging` sets another time, or never.
     #[arg(
         long,
         value_name = "N",
@@ -302,6 +303,20 @@ pub struct JobOptions {
         help_heading = "Job"
     )]
     pub priority: Option<i32>,
+
+    /// How long a run takes, until taskq has learnt that
+    ///
+    /// A queue with the order `shortest` goes by the latest runs of the
+    /// job, then by this, by jobs with the same command, by the queue.
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, verbatim_doc_comment, help_heading = "Job")]
+    pub expect: Option<String>,
+
+    /// When a run should be finished, after its time
+    ///
+    /// In a queue with the order `deadline`, the run with the earliest
+    /// deadline starts first; default: 1d. Nothing ends a run that is late.
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, verbatim_doc_comment, help_heading = "Job")]
+    pub finish_by: Option<String>,
 
     /// Add it paused; `taskq resume` starts it
     #[arg(long, help_heading = "Job")]

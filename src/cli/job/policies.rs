@@ -7,22 +7,30 @@ use super::options::JobOptions;
 use super::values::{check_items, check_script, option_failure, parse_mail, read_items};
 use crate::domain::{
     After, Array, CallbackWhen, Callbacks, Dependency, Execution, Indices, InvalidId, JobKey, JobRef, Mail,
-    MailFormat, Missed, NewJob, Overlap, Policy, Retry, Size, Stdin,
+    MailFormat, Missed, NewJob, Overlap, Policy, Retry, Size, Span, Stdin,
 };
 use crate::error::{Error, Result};
 use crate::schedule::parse_span;
 
 impl JobOptions {
+    /// Reads a span that is not zero, if it is given.
+    pub(super) fn positive_span(
+        &self,
+        what: &str,
+        option: &str,
+        text: &Option<String>,
+    ) -> Result<Option<Span>> {
+        let read = text.as_ref().map(|text| parse_span(text)).transpose();
+        read.map_err(|error| {
+            let text = text.as_deref().unwrap_or_default();
+            let error = self.unquoted(error, option, text, |text| parse_span(text).is_ok());
+            option_failure(what, option, error)
+        })
+    }
+
     /// Reads the policies that are given, and takes the others from `base`.
     pub(super) fn policy(&self, what: &str, base: Policy) -> Result<Policy> {
-        let span = |option: &str, text: &Option<String>| {
-            let read = text.as_ref().map(|text| parse_span(text)).transpose();
-            read.map_err(|error| {
-                let text = text.as_deref().unwrap_or_default();
-                let error = self.unquoted(error, option, text, |text| parse_span(text).is_ok());
-                option_failure(what, option, error)
-            })
-        };
+        let span = |option: &str, text: &Option<String>| self.positive_span(what, option, text);
         let grace = span("--grace", &self.grace)?.unwrap_or(base.missed.grace);
         let missed = match &self.missed {
             Some(missed) => Missed { mode: missed.mode, within: span("--missed", &missed.within)?, grace },

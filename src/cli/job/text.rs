@@ -128,6 +128,8 @@ impl JobOptions {
                 .unwrap_or_default(),
             priority: check_priority(self.priority.unwrap_or(0))
                 .map_err(|cause| Error::usage(&what, cause))?,
+            expect: self.positive_span(&what, "--expect", &self.expect)?,
+            finish_by: self.positive_span(&what, "--finish-by", &self.finish_by)?,
             times: self.times,
             start: window.start,
             until: window.until,

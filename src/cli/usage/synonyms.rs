@@ -67,7 +67,7 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     ("", "backup", Say("there is no such command yet; taskq(1) says how to copy a store")),
     ("", "resource resources", Say(NO_RESOURCES)),
     ("queue", "add create new make", Same("queue set QUEUE --slots N")),
-    ("queue", "rm remove delete", Say("a queue cannot be removed yet; one without jobs does no harm")),
+    ("queue", "rm delete", Same("queue remove QUEUE")),
     ("queue", "ls show status", Same("queue list")),
     ("queue", "pause hold stop", Same("pause --queue QUEUE")),
     ("queue", "resume unpause start", Same("resume --queue QUEUE")),

@@ -11,7 +11,7 @@ use super::times::Times;
 use crate::cli::output::style::outcome_style;
 use crate::cli::output::{Column, Table, TableCell};
 use crate::domain::{
-    EndNote, Event, EventId, Happening, JobId, JobName, Occurrence, Outcome, Span, Timestamp,
+    Aging, EndNote, Event, EventId, Happening, JobId, JobName, Occurrence, Outcome, Span, Timestamp,
 };
 use crate::shown::{self, counted};
 use crate::store::{Reader, StoreResult};
@@ -158,7 +158,12 @@ fn detail(what: &Happening, at: Timestamp, times: &Times<'_>) -> String {
             let slots = slots.map_or_else(String::new, |slots| format!(", {}", of(slots.into(), "slot")));
             format!("queue {queue}{slots}")
         }
-        Happening::QueuePaused { queue } | Happening::QueueResumed { queue } => format!("queue {queue}"),
+        Happening::QueueOrdered { queue, order, aging } => {
+            format!("queue {queue}, {order}, aging {}", Aging::from(*aging))
+        }
+        Happening::QueuePaused { queue }
+        | Happening::QueueResumed { queue }
+        | Happening::QueueRemoved { queue } => format!("queue {queue}"),
         Happening::Imported { source } | Happening::TableRemoved { source } => {
             if source.is_empty() {
                 "the table of `taskq crontab`".to_owned()
@@ -276,7 +281,13 @@ fn details(what: &Happening) -> Value {
         Happening::Removed { runs, .. } => json!({ "runs": runs }),
         Happening::Renamed { was, .. } => json!({ "was": was }),
         Happening::QueueSet { queue, slots } => json!({ "queue": queue, "slots": slots }),
-        Happening::QueuePaused { queue } | Happening::QueueResumed { queue } => json!({ "queue": queue }),
+        Happening::QueueOrdered { queue, order, aging } => {
+            let aging_ms = aging.map(|span| span.as_micros() / 1_000);
+            json!({ "queue": queue, "order": order, "aging_ms": aging_ms })
+        }
+        Happening::QueuePaused { queue }
+        | Happening::QueueResumed { queue }
+        | Happening::QueueRemoved { queue } => json!({ "queue": queue }),
         Happening::Imported { source } | Happening::TableRemoved { source } => {
             json!({ "source": Some(source).filter(|source| !source.is_empty()) })
         }

@@ -384,6 +384,9 @@ pub struct QueueJson {
     running: u64,
     waiting: u64,
     backlog_ms: Option<u64>,
+    order: &'static str,
+    /// `None`: no waiting makes up for a point of priority.
+    aging_ms: Option<u64>,
 }
 
 impl QueueJson {
@@ -396,6 +399,8 @@ impl QueueJson {
             running: queue.running,
             waiting: queue.waiting,
             backlog_ms: backlog_ms(queue, default_slots),
+            order: queue.rule.order.as_str(),
+            aging_ms: queue.rule.aging.span().map(|span| span.as_micros() / 1_000),
         }
     }
 }

@@ -85,6 +85,18 @@ const EXECUTION: &[OptionView] = &[
         |job| Some(format!("priority {}", job.priority)),
     ),
     row(
+        "expect",
+        "Queue",
+        |job| Span(job.expect),
+        |job| Some(format!("expected to take {}, until its runs tell", job.expect?)),
+    ),
+    row(
+        "finish_by",
+        "Queue",
+        |job| Span(job.finish_by),
+        |job| Some(format!("finished by {} after its time", job.finish_by?)),
+    ),
+    row(
         "tag",
         "Tags",
         |job| Texts(tags(job).into_iter().map(Cow::from).collect()),

@@ -6,7 +6,9 @@ use super::json::{backlog_ms, slots};
 use super::times::Times;
 use crate::cli::output::style::outcome_style;
 use crate::cli::output::{Column, Table, TableCell};
-use crate::domain::{JobId, JobName, JobState, Outcome, QueueName, Span, Timestamp, TriggerSpec};
+use crate::domain::{
+    Aging, JobId, JobName, JobState, Outcome, QueueName, QueueOrder, QueueRule, Span, Timestamp, TriggerSpec,
+};
 use crate::schedule::Zone;
 use crate::shown::{self, counted};
 use crate::store::{ArrayProgress, AttemptView, JobView, ListenerView, QueueView, RunView, TriggerView};
@@ -242,6 +244,7 @@ pub fn queue_table(queues: &[QueueView], default_slots: usize) -> Table {
         Column::right("RUNNING"),
         Column::right("WAITING"),
         Column::right("BACKLOG").unless_unknown(),
+        Column::left("ORDER"),
         Column::left("STATE"),
     ]);
     for queue in queues {
@@ -253,10 +256,21 @@ pub fn queue_table(queues: &[QueueView], default_slots: usize) -> Table {
             TableCell::new(queue.running.to_string()),
             TableCell::new(queue.waiting.to_string()),
             maybe(backlog.map(|span| format!("~{}", shown::span(span))).as_deref()),
+            TableCell::new(queue_order(&queue.rule)),
             TableCell::new(if queue.paused_at.is_some() { "paused" } else { "open" }),
         ]);
     }
     table
+}
+
+/// Returns how a queue orders what waits: `fifo`, and what a point of priority is worth; `shortest`;
+/// `deadline`.
+pub fn queue_order(rule: &QueueRule) -> String {
+    match (rule.order, rule.aging) {
+        (QueueOrder::Fifo, Aging::After(span)) => format!("fifo, {span}"),
+        (QueueOrder::Fifo, Aging::Never) => "fifo, strict".to_owned(),
+        (order, _) => order.to_string(),
+    }
 }
 
 /// Returns the table of jobs of which runs are forgotten: id, name, how many runs, and whether the job goes
@@ -334,6 +348,7 @@ mod tests {
             running: 2,
             waiting,
             mean_run,
+            rule: QueueRule::default(),
         };
         let long = "a-queue-with-a-name-as-long-as-a-name-may-be-which-is-64-signs-x";
         let known = Some(Span::from_seconds(4));

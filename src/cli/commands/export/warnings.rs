@@ -184,6 +184,12 @@ pub(super) fn warn_of_policies(job: &JobView, now: Timestamp, unsaid: &mut impl 
     if job.definition.priority != 0 {
         unsaid(format!("--priority {}", job.definition.priority));
     }
+    if let Some(expect) = job.definition.expect {
+        unsaid(format!("--expect {expect}"));
+    }
+    if let Some(finish_by) = job.definition.finish_by {
+        unsaid(format!("--finish-by {finish_by}"));
+    }
     if let Some(start) = job.definition.start.filter(|start| *start > now) {
         unsaid(format!("--start {start}"));
     }
