@@ -94,6 +94,9 @@ _taskq() {
             taskq,wait)
                 cmd="taskq__subcmd__wait"
                 ;;
+            taskq,why)
+                cmd="taskq__subcmd__why"
+                ;;
             taskq__subcmd__import,crontab)
                 cmd="taskq__subcmd__import__subcmd__crontab"
                 ;;
@@ -113,7 +116,7 @@ _taskq() {
 
     case "${cmd}" in
         taskq)
-            opts="-h -V --dir --color --help --version add list ls show runs log next events run retry cancel signal set emit rename remove prune pause resume wait status queue crontab import export daemon"
+            opts="-h -V --dir --color --help --version add list ls show why runs log next events run retry cancel signal set emit rename remove prune pause resume wait status queue crontab import export daemon"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1447,6 +1450,31 @@ _taskq() {
                     ;;
                 --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        taskq__subcmd__why)
+            opts="-h --dir --color --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -34,6 +34,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "add" -d 'Add a job'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "list" -d 'List jobs'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "ls" -d 'List jobs'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "show" -d 'Show all of a job'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "why" -d 'Explain why a job or a run does not start'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "runs" -d 'List runs, the newest first'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "log" -d 'Print the output of a run'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "next" -d 'Show the coming fires'
@@ -162,6 +163,12 @@ always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand show" -l json -d 'Print JSON; of several jobs, a list'
 complete -c taskq -n "__fish_taskq_using_subcommand show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand why" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand why" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand why" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand why" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand runs" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'

@@ -29,7 +29,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use self::commands::{
     add, cancel, crontab, daemon, emit, events, export, help, import as import_command, keeper, list, log,
     next, pause, prune, queue, remove, rename, resume, retry, run, runs, set, show, signal, status, version,
-    wait,
+    wait, why,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -114,6 +114,8 @@ pub enum Command {
     List(list::ListArgs),
     /// Show all of a job
     Show(show::ShowArgs),
+    /// Explain why a job or a run does not start
+    Why(why::WhyArgs),
     /// List runs, the newest first
     Runs(runs::RunsArgs),
     /// Print the output of a run
@@ -194,6 +196,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Add(args) => add::run(context, *args),
         Command::List(args) => list::run(context, &args),
         Command::Show(args) => show::run(context, &args),
+        Command::Why(args) => why::run(context, &args),
         Command::Runs(args) => runs::run(context, &args),
         Command::Log(args) => log::run(context, &args),
         Command::Next(args) => next::run(context, &args),

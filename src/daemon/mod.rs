@@ -30,6 +30,7 @@ mod run_lines;
 #[cfg(test)]
 mod run_timers;
 mod serve;
+mod service;
 mod settings;
 mod sources;
 mod subscription;
@@ -56,6 +57,7 @@ pub use pacer::Pacer;
 pub use poke::Poke;
 pub use pruning::{ForgottenJob, PrunePlace, PruneStep, Pruning, find_forgotten, forget};
 pub use serve::serve;
+pub use service::service;
 pub use settings::Settings;
 pub use subscription::{Subscription, Unconnected, WaitEnd};
 pub use turn::{TurnInput, TurnOutput, turn};

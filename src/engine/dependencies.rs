@@ -42,6 +42,11 @@ enum Standing {
     Never(String),
 }
 
+/// Returns whether a dependency may hold later.
+pub(super) fn is_open(awaited: &Awaited) -> bool {
+    matches!(standing(awaited), Standing::Open)
+}
+
 fn standing(awaited: &Awaited) -> Standing {
     let Dependency { on, condition, .. } = &awaited.dependency;
     match awaited.fire {

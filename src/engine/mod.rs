@@ -22,6 +22,7 @@ mod retry;
 mod run_timers;
 mod snapshot;
 mod storms;
+mod unmet;
 
 pub use accounting::{Accounting, Pending, account};
 pub use after::{Effect, EndFacts, RunFacts, RunPart, TimesFacts, after_end, decayed_mean};
@@ -47,6 +48,9 @@ pub use retry::{
 pub use run_timers::{Look, RunTimer, Silence, USUAL_RUNS_MAX, usual_limit};
 pub use snapshot::{Candidate, Due, Prefetched, QueueState, Snapshot, Unfinished, Waiting};
 pub use storms::SelfCaused;
+pub use unmet::{
+    Holder, Idle, IdleFacts, Service, SlotWait, Unmet, UnmetFacts, UnmetQueue, first_idle, first_unmet,
+};
 
 use crate::domain::Timestamp;
 

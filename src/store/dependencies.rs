@@ -70,7 +70,7 @@ impl Reader<'_> {
 
     /// Finds the fire that a dependency means for a fire that was due at `at`: the latest that was due by
     /// then, else the first.
-    fn awaited(&self, dependency: Dependency, at: Timestamp) -> StoreResult<Awaited> {
+    pub(super) fn awaited(&self, dependency: Dependency, at: Timestamp) -> StoreResult<Awaited> {
         let Some(job) = self.find_job(&dependency.on)? else {
             return Ok(Awaited { dependency, fire: AwaitedFire::NoJob });
         };

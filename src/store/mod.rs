@@ -43,6 +43,7 @@ mod schema;
 mod snapshot;
 mod sources;
 mod starts;
+mod unmet;
 
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;

@@ -18,6 +18,7 @@ const LOOKED_AT: u32 = 200;
 /// A job, as far as the rank of its runs is concerned.
 struct Ranked {
     rule: QueueRule,
+    /// `expected`: as it was declared.
     facts: RankFacts,
     mean_of_queue: Option<Span>,
 }
@@ -25,7 +26,21 @@ struct Ranked {
 impl Reader<'_> {
     /// Returns the rank that the runs of a job get now.
     pub(super) fn rank_of(&self, job: JobId) -> StoreResult<Rank> {
-        let Ranked { rule, mut facts, mean_of_queue } = self.one(
+        let ranked = self.ranked(job)?;
+        let expected = match ranked.rule.order {
+            QueueOrder::Shortest => self.expected(job, &ranked)?,
+            QueueOrder::Fifo | QueueOrder::Deadline => None,
+        };
+        Ok(ranked.rule.rank(RankFacts { expected, ..ranked.facts }))
+    }
+
+    /// Returns how long a run of a job is expected to take; `None`: nothing is known.
+    pub(super) fn expected_of(&self, job: JobId) -> StoreResult<Option<Span>> {
+        self.expected(job, &self.ranked(job)?)
+    }
+
+    fn ranked(&self, job: JobId) -> StoreResult<Ranked> {
+        self.one(
             "SELECT ordering, aging_us, priority, expect_us, finish_by_us, mean_run_us
              FROM job JOIN queue ON queue.name = job.queue WHERE job.id = ?1",
             [job],
@@ -35,21 +50,12 @@ impl Reader<'_> {
                 let facts = RankFacts { priority, expected, finish_by };
                 Ok(Ranked { rule, facts, mean_of_queue: row.get(5)? })
             },
-        )?;
-        if rule.order == QueueOrder::Shortest {
-            facts.expected = self.expected(job, facts.expected, mean_of_queue)?;
-        }
-        Ok(rule.rank(facts))
+        )
     }
 
-    /// Returns how long a run of a job is expected to take: as its latest runs, else as it was `declared`,
-    /// else as the latest jobs with the same command, else as its queue's.
-    fn expected(
-        &self,
-        job: JobId,
-        declared: Option<Span>,
-        mean_of_queue: Option<Span>,
-    ) -> StoreResult<Option<Span>> {
+    /// Returns how long a run takes: as the latest runs of its job, else as it was declared, else as the
+    /// latest jobs with the same command, else as its queue's.
+    fn expected(&self, job: JobId, ranked: &Ranked) -> StoreResult<Option<Span>> {
         let own = self.took(
             "SELECT number, finished_at - started_at AS took FROM run
              WHERE job_id = ?1 AND outcome = 'success' AND callback IS NULL AND number > (
@@ -57,7 +63,7 @@ impl Reader<'_> {
              ORDER BY number DESC LIMIT ?2",
             job,
         )?;
-        if let Some(expected) = own.or(declared) {
+        if let Some(expected) = own.or(ranked.facts.expected) {
             return Ok(Some(expected));
         }
         let same = self.took(
@@ -71,7 +77,7 @@ impl Reader<'_> {
              WHERE took IS NOT NULL ORDER BY other.id DESC LIMIT ?2",
             job,
         )?;
-        Ok(same.or(mean_of_queue))
+        Ok(same.or(ranked.mean_of_queue))
     }
 
     /// Returns the decayed mean of the second column of a query that has the latest first.

@@ -9,6 +9,7 @@ const COMMANDS: &[&str] = &[
     "add",
     "list",
     "show",
+    "why",
     "runs",
     "log",
     "next",

@@ -47,3 +47,4 @@ mod terminal;
 mod under_way;
 mod waiting;
 mod watching;
+mod why;

@@ -31,6 +31,7 @@ pub mod signal;
 pub mod status;
 pub mod version;
 pub mod wait;
+pub mod why;
 
 /// Returns the words for the errors of a verb: `cannot WHAT: …`. A test makes sure that every verb has some.
 pub fn what(verb: &str) -> Option<&'static str> {
@@ -68,6 +69,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "status" => status::WHAT,
         "version" => version::WHAT,
         "wait" => wait::WHAT,
+        "why" => why::WHAT,
         _ => return None,
     })
 }

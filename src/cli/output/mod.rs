@@ -195,11 +195,13 @@ impl Output {
     pub fn error(&self, error: &Error) {
         let head = paint(Style::new().bold().fg_color(Some(AnsiColor::Red.into())), "error:");
         let mut lines = format!("{head} {}\n", shown::escaped(&error.to_string()));
-        if let Some(hint) = &error.hint {
-            let head = paint(Style::new().bold().fg_color(Some(AnsiColor::Cyan.into())), "hint:");
-            lines.push_str(&format!("{head} {}\n", shown::escaped(hint)));
-        }
+        lines.extend(error.hint.as_deref().map(hint_line));
         self.talk(&lines);
+    }
+
+    /// Prints one thing to do on stderr.
+    pub fn hint(&self, hint: &str) {
+        self.talk(&hint_line(hint));
     }
 
     /// Prints clap's help and version on stdout and its errors on stderr, and returns the exit code.
@@ -221,6 +223,11 @@ pub fn json_line(document: &impl Serialize) -> Vec<u8> {
         serde_json::to_vec(document).expect("reports have string keys and cannot fail to serialize");
     line.push(b'\n');
     line
+}
+
+fn hint_line(hint: &str) -> String {
+    let head = paint(Style::new().bold().fg_color(Some(AnsiColor::Cyan.into())), "hint:");
+    format!("{head} {}\n", shown::escaped(hint))
 }
 
 fn plain_unless(color: bool, text: &str) -> Cow<'_, str> {

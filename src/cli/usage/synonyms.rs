@@ -57,7 +57,7 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     ("", "reload daemon-reload", Say("there is nothing to reload: each change counts at once")),
     ("", "service", Say("there is no unit yet: let your service manager run `taskq daemon`")),
     ("", "completion", Same("completions SHELL")),
-    ("", "why", Say("there is no such command yet; see the state and the triggers with `taskq show JOB`")),
+    ("", "explain", Same("why JOB")),
     ("", "watch monitor", Same("events --follow")),
     ("", "audit journal journalctl", Same("events")),
     ("", "stats metrics timeline", Say("there are no statistics yet; see `taskq status` and `taskq runs`")),

@@ -16,3 +16,4 @@ mod tail;
 pub mod times;
 pub mod tree;
 pub mod when;
+pub mod why;

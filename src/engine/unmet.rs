@@ -1,0 +1,433 @@
+//! Owns: the first condition that keeps a fire from starting, or a job from firing.
+//! Never: starting anything (see `admit`), or words for people.
+//!
+//! The conditions stand in the order in which a turn checks them. A new one is a variant, its facts, and a
+//! line of `first_unmet` or `first_idle`.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::dependencies::{Awaited, AwaitingFire, is_open};
+use crate::domain::{ArrayId, FireId, RunId, Span, Timestamp};
+
+/// With more runs before it, the expected start of a run is not computed.
+const AHEAD_MAX: u64 = 10_000;
+
+/// Whether something can start runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    NoDaemon,
+    /// The daemon has not started its keeper yet.
+    NoKeeper,
+    /// The keeper is an earlier taskq's. It starts nothing, and is replaced when its last run has ended.
+    OldKeeper,
+    Ready,
+}
+
+/// The facts about a fire that has not started, or has no process between two attempts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnmetFacts {
+    /// Its dependencies are in `awaiting`, if it waits for them still.
+    pub fire: FireId,
+    pub service: Service,
+    pub queued_at: Timestamp,
+    /// It is missed if it has not started by then.
+    pub start_by: Option<Timestamp>,
+    pub attempt: u32,
+    /// The end of the attempt before.
+    pub attempt_ended_at: Option<Timestamp>,
+    /// Its attempt does not start before then.
+    pub not_before: Option<Timestamp>,
+    /// It waits because its job is paused.
+    pub held: bool,
+    pub job_paused_at: Option<Timestamp>,
+    pub awaiting: Option<AwaitingFire>,
+    /// The keeper is told to start it, so that only a slot may be missing.
+    pub claimed: bool,
+    /// An earlier array of its job has not ended, and its job lets no two of them run side by side.
+    pub earlier_array: Option<ArrayId>,
+    /// How many runs of its job may be under way at once; `None`: any number.
+    pub at_once: Option<u32>,
+    /// The other runs of its job that are claimed, or between two attempts.
+    pub beside: Vec<RunId>,
+    pub queue: UnmetQueue,
+}
+
+/// The queue of a fire that has not started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnmetQueue {
+    pub name: String,
+    pub slots: usize,
+    pub paused_at: Option<Timestamp>,
+    /// The number of runs with a process.
+    pub running: usize,
+    /// The number of claimed runs before this one, with a process or without.
+    pub claimed: usize,
+    /// The first of the claimed runs: those with a process, then those that start next.
+    pub holders: Vec<Holder>,
+    /// The number of waiting runs before this one that are not claimed.
+    pub waiting: u64,
+    /// The mean duration of its latest runs.
+    pub mean_run: Option<Span>,
+}
+
+/// A run that has a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub run: RunId,
+    pub started_at: Option<Timestamp>,
+    /// Its processes are stopped until it is resumed.
+    pub paused: bool,
+    /// How long it is expected to take; `None`: nothing is known.
+    pub usual: Option<Span>,
+}
+
+/// A condition that keeps a fire from starting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    NoDaemon,
+    JobPaused,
+    RetryDelay {
+        until: Timestamp,
+    },
+    /// One of these has to end, or with `any` not, before it starts.
+    Dependencies {
+        open: Vec<Awaited>,
+        any: bool,
+    },
+    NoKeeper,
+    OldKeeper,
+    QueuePaused {
+        since: Timestamp,
+    },
+    NoSlots,
+    EarlierArray,
+    /// So many runs of its job are under way, and no more may be.
+    OtherRuns {
+        at_once: u32,
+    },
+    Slot(SlotWait),
+}
+
+/// A wait for a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotWait {
+    /// How many slots are taken. More than the queue has, if it had more before.
+    pub taken: usize,
+    /// The runs that have them: all, or the first ones.
+    pub held_by: Vec<RunId>,
+    /// How many runs start before it.
+    pub ahead: u64,
+    /// When it starts if all runs take as long as usual; `None` if too little is known.
+    pub expected_at: Option<Timestamp>,
+}
+
+/// Returns the first condition that keeps a fire from starting; `None` if it starts in a moment.
+pub fn first_unmet(facts: &UnmetFacts, now: Timestamp) -> Option<Unmet> {
+    if facts.service == Service::NoDaemon {
+        return Some(Unmet::NoDaemon);
+    }
+    if facts.held {
+        return Some(Unmet::JobPaused);
+    }
+    if let Some(until) = facts.not_before.filter(|until| now < *until) {
+        return Some(Unmet::RetryDelay { until });
+    }
+    if let Some(awaiting) = &facts.awaiting {
+        let open: Vec<Awaited> = awaiting.awaited.iter().filter(|one| is_open(one)).cloned().collect();
+        // If none is open, the next turn releases the fire, or ends it.
+        return (!open.is_empty()).then_some(Unmet::Dependencies { open, any: awaiting.any });
+    }
+    match facts.service {
+        Service::NoKeeper => return Some(Unmet::NoKeeper),
+        Service::OldKeeper => return Some(Unmet::OldKeeper),
+        Service::NoDaemon | Service::Ready => {}
+    }
+    if let Some(since) = facts.queue.paused_at {
+        return Some(Unmet::QueuePaused { since });
+    }
+    if facts.queue.slots == 0 {
+        return Some(Unmet::NoSlots);
+    }
+    if !facts.claimed {
+        if facts.earlier_array.is_some() {
+            return Some(Unmet::EarlierArray);
+        }
+        if let Some(at_once) = facts.at_once.filter(|at_once| facts.beside.len() >= *at_once as usize) {
+            return Some(Unmet::OtherRuns { at_once });
+        }
+    }
+    (facts.queue.claimed >= facts.queue.slots).then(|| Unmet::Slot(slot_wait(&facts.queue, now)))
+}
+
+fn slot_wait(queue: &UnmetQueue, now: Timestamp) -> SlotWait {
+    let taken = queue.running.max(queue.slots).min(queue.claimed);
+    let ahead = u64::try_from(queue.claimed - taken).unwrap_or(u64::MAX).saturating_add(queue.waiting);
+    let holders = &queue.holders[..taken.min(queue.holders.len())];
+    SlotWait {
+        taken,
+        held_by: holders.iter().map(|holder| holder.run).collect(),
+        ahead,
+        expected_at: expected_start(queue, taken, ahead, now),
+    }
+}
+
+/// Returns when a slot is free for the run after the `ahead` ones before it. It expects the runs that have
+/// slots to last as long as those of their jobs, and the others as long as those of the queue.
+fn expected_start(queue: &UnmetQueue, taken: usize, ahead: u64, now: Timestamp) -> Option<Timestamp> {
+    let holders = queue.holders.get(..taken)?;
+    let end = |holder: &Holder| {
+        let end = holder.started_at.filter(|_| !holder.paused)? + holder.usual?;
+        // A run that takes longer than usual may end at any time.
+        (now < end).then_some(Reverse(end))
+    };
+    let mut ends: BinaryHeap<Reverse<Timestamp>> = holders.iter().map(end).collect::<Option<_>>()?;
+    // Slots that the queue has lost are not free after the end of their run.
+    for _ in queue.slots..taken {
+        ends.pop();
+    }
+    if ahead > AHEAD_MAX {
+        return None;
+    }
+    for _ in 0..ahead {
+        let Reverse(free) = ends.pop()?;
+        ends.push(Reverse(free + queue.mean_run?));
+    }
+    ends.pop().map(|Reverse(free)| free)
+}
+
+/// The facts about a job without an unfinished fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdleFacts {
+    pub service: Service,
+    pub done: bool,
+    pub paused: bool,
+    /// The next fire by a time.
+    pub next_at: Option<Timestamp>,
+    /// An event trigger listens.
+    pub listens: bool,
+    /// Events before then do not count.
+    pub start_at: Option<Timestamp>,
+    pub rests_until: Option<Timestamp>,
+    /// It has a trigger that fires after the next boot.
+    pub awaits_boot: bool,
+}
+
+/// The reason why a job without an unfinished fire does not fire now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    Done,
+    Paused,
+    /// It was to fire at that time, and no daemon runs.
+    NoDaemon(Timestamp),
+    /// It fires in a moment.
+    Due(Timestamp),
+    Rest(Timestamp),
+    Start(Timestamp),
+    Fire(Timestamp),
+    Events,
+    Boot,
+    /// Nothing is to come. Such a job is about to be done.
+    Nothing,
+}
+
+/// Returns the first reason why a job does not fire.
+pub fn first_idle(facts: &IdleFacts, now: Timestamp) -> Idle {
+    if facts.done {
+        return Idle::Done;
+    }
+    if facts.paused {
+        return Idle::Paused;
+    }
+    let later = |at: Option<Timestamp>| at.filter(|at| now < *at);
+    match (facts.next_at, facts.listens) {
+        (Some(at), _) if at <= now && facts.service == Service::NoDaemon => Idle::NoDaemon(at),
+        (Some(at), _) if at <= now => Idle::Due(at),
+        (_, true) if later(facts.rests_until).is_some() => Idle::Rest(facts.rests_until.unwrap_or(now)),
+        (Some(at), _) => Idle::Fire(at),
+        (None, true) => later(facts.start_at).map_or(Idle::Events, Idle::Start),
+        (None, false) if facts.awaits_boot => Idle::Boot,
+        (None, false) => Idle::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::JobId;
+    use crate::engine::AwaitedFire;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    fn now() -> Timestamp {
+        at(1_000)
+    }
+
+    fn run(job: i64, number: i64) -> RunId {
+        RunId { job: JobId(job), number }
+    }
+
+    fn holder(job: i64, started: i64) -> Holder {
+        let usual = Some(Span::from_seconds(60));
+        Holder { run: run(job, 1), started_at: Some(at(started)), paused: false, usual }
+    }
+
+    fn awaiting(fire: AwaitedFire) -> Option<AwaitingFire> {
+        let dependency = "a".parse().expect("valid");
+        let awaited = vec![Awaited { dependency, fire }];
+        Some(AwaitingFire { fire: FireId::Run(run(3, 1)), any: false, awaited })
+    }
+
+    /// A fire for which no condition is met.
+    fn stuck() -> UnmetFacts {
+        UnmetFacts {
+            fire: FireId::Run(run(3, 1)),
+            service: Service::NoDaemon,
+            queued_at: at(900),
+            start_by: None,
+            attempt: 2,
+            attempt_ended_at: Some(at(990)),
+            not_before: Some(at(1_010)),
+            held: true,
+            job_paused_at: Some(at(950)),
+            awaiting: awaiting(AwaitedFire::NotMade { will_be: true }),
+            claimed: false,
+            earlier_array: Some(ArrayId(1)),
+            at_once: Some(1),
+            beside: vec![run(3, 7)],
+            queue: UnmetQueue {
+                name: "default".to_owned(),
+                slots: 0,
+                paused_at: Some(at(960)),
+                running: 2,
+                claimed: 3,
+                holders: vec![holder(1, 980), holder(2, 970)],
+                waiting: 4,
+                mean_run: None,
+            },
+        }
+    }
+
+    fn open_dependency() -> Unmet {
+        let open = awaiting(AwaitedFire::NotMade { will_be: true }).expect("it is one").awaited;
+        Unmet::Dependencies { open, any: false }
+    }
+
+    #[test]
+    fn the_first_unmet_condition_is_named_in_the_order_of_a_turn() {
+        type Fulfil = fn(&mut UnmetFacts);
+        let steps: [(Unmet, Fulfil); 10] = [
+            (Unmet::NoDaemon, |facts| facts.service = Service::OldKeeper),
+            (Unmet::JobPaused, |facts| facts.held = false),
+            (Unmet::RetryDelay { until: at(1_010) }, |facts| facts.not_before = Some(now())),
+            (open_dependency(), |facts| facts.awaiting = None),
+            (Unmet::OldKeeper, |facts| facts.service = Service::NoKeeper),
+            (Unmet::NoKeeper, |facts| facts.service = Service::Ready),
+            (Unmet::QueuePaused { since: at(960) }, |facts| facts.queue.paused_at = None),
+            (Unmet::NoSlots, |facts| facts.queue.slots = 2),
+            (Unmet::EarlierArray, |facts| facts.earlier_array = None),
+            (Unmet::OtherRuns { at_once: 1 }, |facts| facts.at_once = Some(2)),
+        ];
+        let mut facts = stuck();
+        for (unmet, fulfil) in steps {
+            assert_eq!(first_unmet(&facts, now()), Some(unmet));
+            fulfil(&mut facts);
+        }
+        let held_by = vec![run(1, 1), run(2, 1)];
+        let slot = SlotWait { taken: 2, held_by, ahead: 5, expected_at: None };
+        assert_eq!(first_unmet(&facts, now()), Some(Unmet::Slot(slot)));
+        facts.queue.claimed = 1;
+        assert_eq!(first_unmet(&facts, now()), None);
+    }
+
+    #[test]
+    fn a_claimed_run_waits_for_nothing_but_a_slot() {
+        let mut facts = UnmetFacts {
+            service: Service::Ready,
+            held: false,
+            not_before: None,
+            awaiting: None,
+            claimed: true,
+            ..stuck()
+        };
+        facts.queue = UnmetQueue { slots: 2, paused_at: None, claimed: 2, waiting: 0, ..facts.queue };
+        let unmet = first_unmet(&facts, now());
+        assert!(matches!(unmet, Some(Unmet::Slot(SlotWait { taken: 2, ahead: 0, .. }))), "{unmet:?}");
+        facts.queue.slots = 3;
+        assert_eq!(first_unmet(&facts, now()), None);
+    }
+
+    #[test]
+    fn only_a_dependency_that_is_open_is_waited_for() {
+        let mut facts = UnmetFacts { service: Service::Ready, held: false, not_before: None, ..stuck() };
+        assert_eq!(first_unmet(&facts, now()), Some(open_dependency()));
+        facts.awaiting = awaiting(AwaitedFire::NoJob);
+        assert_eq!(first_unmet(&facts, now()), None);
+    }
+
+    #[test]
+    fn a_start_is_expected_where_all_that_comes_before_is_known() {
+        let queue = |holders: &[Holder], slots| UnmetQueue {
+            slots,
+            running: holders.len(),
+            claimed: holders.len(),
+            holders: holders.to_vec(),
+            mean_run: Some(Span::from_seconds(10)),
+            ..stuck().queue
+        };
+        let expected = |queue: &UnmetQueue, ahead| expected_start(queue, queue.claimed, ahead, now());
+        // They end at 1040 and 1030.
+        let two = [holder(1, 980), holder(2, 970)];
+        for (ahead, seconds) in [(0, 1_030), (1, 1_040), (2, 1_040), (3, 1_050), (4, 1_050)] {
+            assert_eq!(expected(&queue(&two, 2), ahead), Some(at(seconds)), "{ahead}");
+        }
+        // The queue has lost a slot.
+        assert_eq!(expected(&queue(&two, 1), 0), Some(at(1_040)));
+        let unknown = |unknown| expected(&queue(&[holder(1, 980), unknown], 2), 0);
+        assert_eq!(unknown(holder(2, 940)), None, "it takes longer than usual");
+        assert_eq!(unknown(Holder { paused: true, ..holder(2, 970) }), None);
+        assert_eq!(unknown(Holder { usual: None, ..holder(2, 970) }), None);
+        assert_eq!(unknown(Holder { started_at: None, ..holder(2, 970) }), None);
+        assert_eq!(expected(&UnmetQueue { claimed: 3, ..queue(&two, 3) }, 0), None, "a holder is not known");
+        assert_eq!(expected(&UnmetQueue { mean_run: None, ..queue(&two, 2) }, 1), None);
+        assert_eq!(expected(&queue(&two, 2), AHEAD_MAX + 1), None);
+    }
+
+    #[test]
+    fn a_job_without_a_run_has_one_reason_for_not_firing() {
+        let (past, soon, later) = (at(990), at(1_001), at(2_000));
+        let nothing = IdleFacts {
+            service: Service::Ready,
+            done: false,
+            paused: false,
+            next_at: None,
+            listens: false,
+            start_at: None,
+            rests_until: None,
+            awaits_boot: false,
+        };
+        let fire = IdleFacts { next_at: Some(later), ..nothing };
+        let due = IdleFacts { next_at: Some(past), ..nothing };
+        let events = IdleFacts { listens: true, ..nothing };
+        for (facts, reason) in [
+            (IdleFacts { done: true, paused: true, ..fire }, Idle::Done),
+            (IdleFacts { paused: true, ..due }, Idle::Paused),
+            (IdleFacts { service: Service::NoDaemon, ..due }, Idle::NoDaemon(past)),
+            (IdleFacts { service: Service::NoDaemon, ..fire }, Idle::Fire(later)),
+            (due, Idle::Due(past)),
+            (fire, Idle::Fire(later)),
+            (IdleFacts { listens: true, ..fire }, Idle::Fire(later)),
+            (events, Idle::Events),
+            (IdleFacts { rests_until: Some(soon), next_at: Some(later), ..events }, Idle::Rest(soon)),
+            (IdleFacts { rests_until: Some(past), ..events }, Idle::Events),
+            (IdleFacts { start_at: Some(later), ..events }, Idle::Start(later)),
+            (IdleFacts { start_at: Some(past), ..events }, Idle::Events),
+            (IdleFacts { awaits_boot: true, ..nothing }, Idle::Boot),
+            (nothing, Idle::Nothing),
+        ] {
+            assert_eq!(first_idle(&facts, now()), reason, "{facts:?}");
+        }
+    }
+}
