@@ -51,6 +51,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "prune" -d 'Forget old r
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "pause" -d 'Pause jobs or a queue'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "resume" -d 'Resume jobs or a queue'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "wait" -d 'Wait until jobs or runs have ended'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "stats" -d 'Show rates, times and the backlog in numbers'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "status" -d 'Show the daemon, the queues and the next fire'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "queue" -d 'List the queues, or set one up'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "crontab" -d 'Install, list, edit or remove the crontab'
@@ -405,6 +406,14 @@ complete -c taskq -n "__fish_taskq_using_subcommand wait" -l all -d 'All jobs'
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -l any -d 'Only until the first of them has ended, and print its id'
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand wait" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand stats" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand stats" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand stats" -l queue -d 'Only runs in QUEUE' -r
+complete -c taskq -n "__fish_taskq_using_subcommand stats" -l since -d 'Runs since TIME, or of the last SPAN; default: 7 days' -r
+complete -c taskq -n "__fish_taskq_using_subcommand stats" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand stats" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand status" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand status" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'

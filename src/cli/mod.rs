@@ -28,8 +28,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
     add, cancel, crontab, daemon, emit, events, export, help, import as import_command, keeper, list, log,
-    next, pause, prune, queue, remove, rename, resume, retry, run, runs, set, show, signal, status, version,
-    wait, why,
+    next, pause, prune, queue, remove, rename, resume, retry, run, runs, set, show, signal, stats, status,
+    version, wait, why,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -148,6 +148,8 @@ pub enum Command {
     Resume(resume::ResumeArgs),
     /// Wait until jobs or runs have ended
     Wait(wait::WaitArgs),
+    /// Show rates, times and the backlog in numbers
+    Stats(stats::StatsArgs),
     /// Show the daemon, the queues and the next fire
     Status(status::StatusArgs),
     /// List the queues, or set one up
@@ -213,6 +215,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Pause(args) => pause::run(context, &args),
         Command::Resume(args) => resume::run(context, &args),
         Command::Wait(args) => wait::run(context, &args),
+        Command::Stats(args) => stats::run(context, &args),
         Command::Status(args) => status::run(context, &args),
         Command::Queue(args) => queue::run(context, &args),
         Command::Crontab(args) => crontab::run(context, &args),

@@ -1,4 +1,4 @@
-//! Owns: every decision about fires and runs, as functions from facts to plans.
+//! Owns: every decision about fires and runs, as functions from facts to plans; and statistics of runs.
 //! Never: clocks, SQL, processes, or any other effect.
 
 mod accounting;
@@ -21,6 +21,7 @@ mod retention;
 mod retry;
 mod run_timers;
 mod snapshot;
+pub mod stats;
 mod storms;
 mod unmet;
 

@@ -43,6 +43,7 @@ mod schema;
 mod snapshot;
 mod sources;
 mod starts;
+mod stats;
 mod unmet;
 
 use std::cell::{Cell, RefCell};
@@ -79,6 +80,7 @@ pub use runs::{AttemptView, RunFilter, RunView};
 pub use snapshot::{ClaimedRun, MetaKey, PlannedAre, PrefetchMax, schedule_of};
 pub use sources::{SourceNews, SourceStamp};
 pub use starts::{RunInput, Start};
+pub use stats::Sampled;
 
 /// The file beside the database that holds the number of its commits (see `commits`).
 const NOTE: &str = "taskq.db-commits";

@@ -95,6 +95,7 @@ const LOOKING: &[(&[&str], i32)] = &[
     (&["wait", "1"], 1),
     (&["wait", "--all"], 0),
     (&["wait", "--queue", "default"], 0),
+    (&["stats"], 0),
     (&["status"], 3),
     (&["queue"], 0),
     (&["queue", "list", "--json"], 0),

@@ -26,6 +26,7 @@ const COMMANDS: &[&str] = &[
     "pause",
     "resume",
     "wait",
+    "stats",
     "status",
     "queue",
     "queue list",

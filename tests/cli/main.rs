@@ -42,6 +42,7 @@ mod shared;
 mod signals;
 mod slips;
 mod split;
+mod stats;
 mod streams;
 mod terminal;
 mod under_way;

@@ -28,6 +28,7 @@ pub mod runs;
 pub mod set;
 pub mod show;
 pub mod signal;
+pub mod stats;
 pub mod status;
 pub mod version;
 pub mod wait;
@@ -66,6 +67,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "set" => set::WHAT,
         "show" => show::WHAT,
         "signal" => signal::WHAT,
+        "stats" => stats::WHAT,
         "status" => status::WHAT,
         "version" => version::WHAT,
         "wait" => wait::WHAT,

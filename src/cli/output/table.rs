@@ -135,6 +135,11 @@ impl Table {
         self.rows.push(row);
     }
 
+    /// Tells whether it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Chooses whether a terminal gets whole texts too, whether they fit or not.
     #[must_use]
     pub fn whole(self, is_whole: bool) -> Self {

@@ -11,6 +11,8 @@ pub mod run_output;
 #[cfg(test)]
 pub mod samples;
 pub mod stamper;
+pub mod stats;
+pub mod stats_json;
 pub mod tables;
 mod tail;
 pub mod times;
