@@ -54,7 +54,7 @@ impl Reader<'_> {
     }
 
     /// Returns how long a run takes: as the latest runs of its job, else as it was declared, else as the
-    /// latest jobs with the same command, else as its queue's.
+    /// latest jobs that are done with the same command, else as its queue's.
     fn expected(&self, job: JobId, ranked: &Ranked) -> StoreResult<Option<Span>> {
         let own = self.took(
             "SELECT number, finished_at - started_at AS took FROM run
@@ -70,11 +70,11 @@ impl Reader<'_> {
             "SELECT other.id, (SELECT finished_at - started_at FROM run
                 WHERE job_id = other.id AND outcome = 'success' AND callback IS NULL
                 ORDER BY number DESC LIMIT 1) AS took
-             FROM (SELECT other.id FROM job JOIN job AS other
-                ON substr(other.command, 1, 40) = substr(job.command, 1, 40) AND other.id < job.id
-                    AND other.command = job.command AND other.is_script = job.is_script
-                WHERE job.id = ?1 ORDER BY other.id DESC LIMIT ?3) AS other
-             WHERE took IS NOT NULL ORDER BY other.id DESC LIMIT ?2",
+             FROM (SELECT id, command, is_script, done_at FROM job
+                WHERE substr(command, 1, 40) = (SELECT substr(command, 1, 40) FROM job WHERE id = ?1)
+                    AND done_at IS NOT NULL ORDER BY done_at DESC LIMIT ?3) AS other
+                JOIN job ON job.id = ?1 AND job.command = other.command AND job.is_script = other.is_script
+             WHERE took IS NOT NULL ORDER BY other.done_at DESC LIMIT ?2",
             job,
         )?;
         Ok(same.or(ranked.mean_of_queue))

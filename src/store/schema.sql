@@ -88,8 +88,9 @@ CREATE TABLE job (
     request INTEGER,                        -- random: the client's request that added it
     CHECK ((mail_to IS NULL) = (mail_when IS NULL) AND (mail_to IS NULL) = (mail_format IS NULL))
 ) STRICT;
--- The latest jobs with the same command; a part of it is enough to find them.
-CREATE INDEX job_command ON job (substr(command, 1, 40), id);
+-- The latest jobs that are done with the same command; a part of it is enough to find them.
+CREATE INDEX job_command ON job (substr(command, 1, 40), done_at) WHERE done_at IS NOT NULL;
+CREATE INDEX job_priority ON job (id, priority) WHERE priority <> 0;
 CREATE INDEX job_nth ON job (id) WHERE nth IS NOT NULL;
 CREATE INDEX job_rest ON job (rests_until) WHERE rests_until IS NOT NULL;
 CREATE INDEX job_until ON job (until_at) WHERE until_at IS NOT NULL AND done_at IS NULL;

@@ -145,9 +145,9 @@ impl Reader<'_> {
         self.one(sql, params![job, number], |row| row.get(0))
     }
 
-    /// Returns the name and the priority of a job.
-    pub fn name_and_priority(&self, job: JobId) -> StoreResult<(Option<String>, i64)> {
-        self.one("SELECT name, priority FROM job WHERE id = ?1", [job], |row| Ok((row.get(0)?, row.get(1)?)))
+    /// Returns the jobs whose priority is not 0, with it.
+    pub fn priorities(&self) -> StoreResult<Vec<(JobId, i64)>> {
+        self.all("SELECT id, priority FROM job WHERE priority <> 0", [], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     /// Returns the runs of a queue that have a process, or that need nothing but a slot, without callbacks.

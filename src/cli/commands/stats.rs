@@ -1,7 +1,7 @@
 //! Owns: `taskq stats`.
 //! Never: the arithmetic (see `engine::stats`), how it reads (see `view::stats`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use clap::Args;
 
@@ -15,7 +15,7 @@ use crate::cli::view::stats_json::StatsJson;
 use crate::cli::view::times::Times;
 use crate::daemon::default_slots;
 use crate::domain::{JobId, QueueName, Span, Timestamp};
-use crate::engine::stats::{Backlog, Flow, Tally, Window, backlog};
+use crate::engine::stats::{Backlog, Flow, JobStats, Tally, Window, backlog};
 use crate::error::Result;
 use crate::schedule::{Zone, parse_since};
 use crate::store::{QueueView, Reader, Sampled};
@@ -24,6 +24,9 @@ pub const WHAT: &str = "show statistics";
 
 /// The length of the window if none is given.
 const USUAL_WINDOW: Span = Span::from_seconds(7 * 86_400);
+
+/// JSON has so many jobs, those with the largest shares of the run time.
+const JOBS_MAX: usize = 1_000;
 
 /// Show rates, times and the backlog in numbers
 ///
@@ -124,12 +127,16 @@ impl Question<'_> {
         let which = if jobs.is_empty() { Sampled::All } else { Sampled::Of(&jobs) };
         reader.samples(which, reader.place_of(since)?, |run| tally.add(run))?;
         let cut_jobs = count_cut_jobs(reader, &tally)?;
-        let (names, priorities) = names_and_priorities(reader, &tally)?;
+        let priorities: HashMap<JobId, i64> = reader.priorities()?.into_iter().collect();
         let queues = self.queues(reader, &jobs, queue.as_ref(), &tally)?;
-        let stats = tally.finish(|job| priorities.get(&job).copied().unwrap_or_default());
+        let mut stats = tally.finish(|job| priorities.get(&job).copied().unwrap_or_default());
+        let job_count = stats.jobs.len();
+        stats.jobs.truncate(JOBS_MAX);
+        let names = names_of(reader, &stats.jobs)?;
         let none = Backlog { drained_in: Some(Span::ZERO), ..Backlog::default() };
         let backlog = queues.iter().fold(none, |all, queue| all.and(queue.backlog));
-        Ok(StatsView { stats, queues, backlog, days, names, cut_jobs, is_of_jobs: !jobs.is_empty() })
+        let is_of_jobs = !jobs.is_empty();
+        Ok(StatsView { stats, job_count, queues, backlog, days, names, cut_jobs, is_of_jobs })
     }
 
     /// Returns the queues that have had runs, or have some now; or the one that was asked for.
@@ -176,15 +183,9 @@ fn count_cut_jobs(reader: &Reader<'_>, tally: &Tally) -> Result<usize, Failure> 
 
 type Names = BTreeMap<JobId, Option<String>>;
 
-fn names_and_priorities(
-    reader: &Reader<'_>,
-    tally: &Tally,
-) -> Result<(Names, BTreeMap<JobId, i64>), Failure> {
-    let (mut names, mut priorities) = (BTreeMap::new(), BTreeMap::new());
-    for seen in tally.seen() {
-        let (name, priority) = reader.name_and_priority(seen.job)?;
-        names.insert(seen.job, name);
-        priorities.insert(seen.job, priority);
-    }
-    Ok((names, priorities))
+fn names_of(reader: &Reader<'_>, jobs: &[JobStats]) -> Result<Names, Failure> {
+    let name = |job: &JobStats| -> Result<(JobId, Option<String>), Failure> {
+        Ok((job.job, reader.name_of(job.job)?.map(|name| name.to_string())))
+    };
+    jobs.iter().map(name).collect()
 }

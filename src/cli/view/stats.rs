@@ -12,7 +12,7 @@ use crate::schedule::{Zone, parse_instant};
 use crate::shown::{self, Facts, counted};
 
 /// How many jobs the table has.
-const JOBS_MAX: usize = 10;
+const JOBS_SHOWN: usize = 10;
 
 /// The days that a sparkline has at most, however wide the terminal is.
 const DAYS_MAX: usize = 120;
@@ -49,6 +49,8 @@ pub struct StatsView {
     pub backlog: Backlog,
     /// The starts of the days, as in `Stats::runs_of_days`.
     pub days: Vec<Timestamp>,
+    /// How many jobs have had runs. The statistics have those with the largest shares.
+    pub job_count: usize,
     pub names: BTreeMap<JobId, Option<String>>,
     /// How many jobs have had runs in the window that are forgotten.
     pub cut_jobs: usize,
@@ -211,7 +213,7 @@ pub fn job_shares(view: &StatsView) -> Table {
         Column::right("TOTAL"),
         Column::right("SHARE").unless_unknown(),
     ]);
-    for job in view.stats.jobs.iter().take(JOBS_MAX) {
+    for job in view.stats.jobs.iter().take(JOBS_SHOWN) {
         table.push([
             TableCell::new(job.job.to_string()),
             maybe(view.names.get(&job.job).and_then(Option::as_deref)),

@@ -33,6 +33,9 @@ pub struct StatsJson<'a> {
     /// How many jobs have had more runs in the window, which are forgotten.
     cut_jobs: usize,
     queues: Vec<OfQueue<'a>>,
+    /// How many jobs have had runs.
+    job_count: usize,
+    /// Those with the largest shares.
     jobs: Vec<OfJob<'a>>,
 }
 
@@ -135,6 +138,7 @@ impl<'a> From<&'a StatsView> for StatsJson<'a> {
             backlog: BacklogJson::new(&view.backlog, now),
             cut_jobs: view.cut_jobs,
             queues: view.queues.iter().map(queue).collect(),
+            job_count: view.job_count,
             jobs: stats.jobs.iter().map(job).collect(),
         }
     }
