@@ -564,14 +564,15 @@ def main():
     bench = Bench(args)
     os.environ["TZ"] = "UTC"
     time.tzset()
-    # It takes this file as a module, and so cannot be imported at its head.
+    # They take this file as a module, and so cannot be imported at its head.
     import events
+    import queues
 
     try:
         acts = (
             bench_enqueue, bench_at, bench_first_act, bench_throughput, bench_graphs,
             bench_output, bench_burst, bench_lateness_and_idle, bench_crontab,
-            events.bench_events,
+            events.bench_events, queues.bench_queues,
         )
         for act in acts:
             if args.only in (None, act.__name__.removeprefix("bench_")):
