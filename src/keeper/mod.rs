@@ -20,6 +20,7 @@ mod output_names;
 mod output_times;
 mod path_search;
 mod pipe;
+mod present_use;
 mod process;
 mod procfs;
 pub mod protocol;
@@ -42,6 +43,7 @@ pub use output_names::{OutputId, attempts_with_outputs, output_path, remove_outp
 pub use output_times::{OutputTimes, read_times};
 pub use path_search::find_program;
 pub use pipe::attempts_with_pipes;
+pub use present_use::{PresentUse, present_use};
 pub use server::{KeeperConfig, serve};
 pub use setup::{adopt_stdin_listener, launch};
 

@@ -22,11 +22,20 @@ pub(super) struct Process {
     pub is_zombie: bool,
     /// When it was started, in ticks since the boot.
     pub start_ticks: u64,
+    /// CPU time in ticks, with that of children that were waited for.
+    pub cpu_ticks: u64,
+    /// Its resident set.
+    pub rss_pages: u64,
 }
 
 pub(super) fn processes() -> impl Iterator<Item = Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?))
+}
+
+/// Returns the processes of a session that have not ended.
+pub(super) fn processes_of_session(session: u32) -> impl Iterator<Item = Process> {
+    processes().filter(move |process| process.session == session && !process.is_zombie)
 }
 
 /// Returns one process, if it is there.
@@ -50,6 +59,8 @@ fn parse(stat: &str) -> Option<Process> {
         session: fields.get(3)?.parse().ok()?,
         is_zombie: matches!(*fields.first()?, "Z" | "X"),
         start_ticks: fields.get(19)?.parse().ok()?,
+        cpu_ticks: fields.get(11..15)?.iter().map(|ticks| ticks.parse().unwrap_or(0)).sum(),
+        rss_pages: fields.get(21).and_then(|pages| pages.parse().ok()).unwrap_or(0),
     })
 }
 
@@ -106,8 +117,19 @@ pub(super) fn since_boot() -> io::Result<Duration> {
 
 /// Returns the time from the boot to a process's start.
 pub(super) fn start_of(process: &Process) -> Duration {
+    of_ticks(process.start_ticks)
+}
+
+/// Returns how long so many clock ticks are: sysconf(3), `_SC_CLK_TCK`.
+pub(super) fn of_ticks(ticks: u64) -> Duration {
     let hertz = sysconf(SysconfVar::CLK_TCK).ok().flatten().filter(|hertz| *hertz > 0).unwrap_or(100);
-    Duration::from_secs_f64(process.start_ticks as f64 / hertz as f64)
+    Duration::from_secs_f64(ticks as f64 / hertz as f64)
+}
+
+/// Returns the size of a page in bytes: sysconf(3), `_SC_PAGESIZE`.
+pub(super) fn page_bytes() -> u64 {
+    let size = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
+    size.and_then(|size| u64::try_from(size).ok()).unwrap_or(4_096)
 }
 
 #[cfg(test)]
@@ -118,9 +140,17 @@ mod tests {
 
     #[test]
     fn the_fields_are_found_after_any_name() {
-        let stat = "7 (a) 9 9 (b) S 1 42 43 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4711 0 0";
-        let expected =
-            Process { pid: 7, parent: 1, group: 42, session: 43, is_zombie: false, start_ticks: 4711 };
+        let stat = "7 (a) 9 9 (b) S 1 42 43 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 4711 0 33";
+        let expected = Process {
+            pid: 7,
+            parent: 1,
+            group: 42,
+            session: 43,
+            is_zombie: false,
+            start_ticks: 4711,
+            cpu_ticks: 26,
+            rss_pages: 33,
+        };
         assert_eq!(parse(stat), Some(expected));
         assert_eq!(parse("7 (cut"), None);
     }

@@ -294,7 +294,16 @@ mod tests {
     /// A process of this number, parent and group, in a session of its group's number.
     fn trace(pid: u32, parent: u32, group: u32) -> Trace {
         let start_ticks = u64::from(pid) * 1_000;
-        let trace = Trace::of(Process { pid, parent, group, session: group, is_zombie: false, start_ticks });
+        let trace = Trace::of(Process {
+            pid,
+            parent,
+            group,
+            session: group,
+            is_zombie: false,
+            start_ticks,
+            cpu_ticks: 0,
+            rss_pages: 0,
+        });
         trace.environment.set(vec![b"PATH=/bin".to_vec()]).expect("new");
         trace.fifos.set(Vec::new()).expect("new");
         trace

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::filter::squeezed;
-use crate::harness::Home;
+use crate::harness::{Home, open_gate};
 
 /// Jobs of every kind, of which those with a time to come do not run soon.
 fn furnished() -> Home {
@@ -329,4 +329,24 @@ fn the_manual_has_every_key_of_jobs_triggers_and_runs() {
     let run = &home.json(&["show", "bad"])["last_runs"][0];
     assert_eq!(keys(run), keys_in_manual("A run"));
     assert_eq!(keys(&run["attempts"][0]), keys_in_manual("An attempt"));
+}
+
+#[test]
+fn a_running_run_is_shown_with_what_it_uses_now() {
+    let home = Home::with_daemon();
+    let gate = home.fifo("gate");
+    home.add(&["--name", "a", "-c", "read x <gate; true"]);
+    while home.json(&["show", "a"])["job"]["state"] != "running" {
+        home.taskq(&["wait", "a", "--timeout", "10ms"]).answer();
+    }
+    let used = &home.json(&["show", "a"])["last_runs"][0]["present_use"];
+    assert_eq!(used["processes"], 1, "{used}");
+    assert!(used["rss_kib"].as_u64() > Some(0) && used["cpu_ms"].is_u64(), "{used}");
+    let shown = home.taskq(&["show", "a"]).answer().stdout;
+    let line = shown.lines().find(|line| line.starts_with("Uses now:")).expect("it runs");
+    assert!(line.contains("1.1: ") && line.ends_with(" of memory in 1 process"), "{line}");
+    open_gate(&gate);
+    home.taskq(&["wait", "a"]).gives(0, "", "");
+    assert!(home.json(&["show", "a"])["last_runs"][0]["present_use"].is_null());
+    assert!(!home.taskq(&["show", "a"]).answer().stdout.contains("Uses now"));
 }

@@ -15,9 +15,10 @@ use crate::cli::view::tables::{attempt_table, counted_text, job_state_text, run_
 use crate::cli::view::times::{Times, own_zone};
 use crate::cli::view::tree::{self, Direction};
 use crate::cli::zone::system_zone;
-use crate::domain::{CommandLine, JobState, RunId, Span, Timestamp, TriggerSpec};
+use crate::domain::{CommandLine, JobState, RunId, RunState, Span, Timestamp, TriggerSpec};
 use crate::engine::NthFacts;
 use crate::error::Result;
+use crate::keeper::{PresentUse, present_use};
 use crate::schedule::{Change, Daylight, Zone};
 use crate::shown::{self, Facts};
 use crate::store::{
@@ -68,6 +69,7 @@ struct UnsentMailJson {
 ///
 /// Its command, options and triggers with their next fires, the effects of
 /// daylight saving within a year, its last runs, and the attempts of the latest.
+/// Of a running run also what its processes use now.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -167,7 +169,9 @@ impl<'a> From<&'a Found> for ShowJson<'a> {
         Self {
             job: JobJson::from(&found.job).with_daylight(daylight_json(&found.marks)),
             last_runs: (found.runs.iter().zip(&found.attempts))
-                .map(|(run, attempts)| RunJson::from(run).with_attempts(attempts))
+                .map(|(run, attempts)| {
+                    RunJson::from(run).with_attempts(attempts).with_present_use(used_by(run))
+                })
                 .collect(),
             unsent_mail: unsent_mail
                 .map(|mail| UnsentMailJson { run: mail.run.to_string(), cause: mail.cause.clone() }),
@@ -177,6 +181,19 @@ impl<'a> From<&'a Found> for ShowJson<'a> {
             }),
         }
     }
+}
+
+/// Returns what a run uses at present, if it is running.
+fn used_by(run: &RunView) -> Option<PresentUse> {
+    run.pid.filter(|_| run.state == RunState::Running).and_then(present_use)
+}
+
+/// Returns what a running run uses: `3.1: 12s of CPU, 45M in 3 processes`.
+fn use_line(run: &RunView) -> Option<String> {
+    let PresentUse { cpu, rss_bytes, processes } = used_by(run)?;
+    let (cpu, size) = (shown::span(cpu), shown::size(rss_bytes));
+    let processes = if processes == 1 { "1 process".to_owned() } else { format!("{processes} processes") };
+    Some(format!("{}: {cpu} of CPU, {size} of memory in {processes}", run.run))
 }
 
 /// The effects of daylight saving on a trigger that will fire.
@@ -303,6 +320,7 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
         let source = if source.is_empty() { "`taskq crontab -l`".into() } else { shown::escaped(source) };
         facts.push("Crontab", format!("line {line} of {source}"));
     }
+    facts.push_lines("Uses now", found.runs.iter().filter_map(use_line));
     facts.push("Added", zone.show(job.created_at));
     let result = found.runs.first().and_then(|run| run.result.as_ref());
     facts.push_lines("Result", result.map(|result| shown::escaped(result)));

@@ -9,6 +9,7 @@ use super::options::OptionsJson;
 use crate::domain::{
     CommandLine, JobId, JobName, JobState, Outcome, RunState, Span, Timestamp, TriggerKind, TriggerSpec,
 };
+use crate::keeper::PresentUse;
 use crate::schedule::{Change, Daylight, Reading};
 use crate::shown::lossy;
 use crate::store::{ArrayProgress, AttemptView, JobView, ListenerView, QueueView, RunView, TriggerView};
@@ -283,6 +284,24 @@ pub struct RunJson {
     /// In the document of `show` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<Vec<AttemptJson>>,
+    /// In the document of `show` only; `Some(None)`: it does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    present_use: Option<Option<PresentUseJson>>,
+}
+
+/// What the processes of a run use at present.
+#[derive(Serialize)]
+pub struct PresentUseJson {
+    cpu_ms: u64,
+    rss_kib: u64,
+    processes: usize,
+}
+
+impl From<PresentUse> for PresentUseJson {
+    fn from(used: PresentUse) -> Self {
+        let PresentUse { cpu, rss_bytes, processes } = used;
+        Self { cpu_ms: cpu.as_micros() / 1_000, rss_kib: rss_bytes / 1_024, processes }
+    }
 }
 
 /// An attempt that has begun.
@@ -330,6 +349,11 @@ impl RunJson {
     pub fn with_attempts(self, attempts: &[AttemptView]) -> Self {
         Self { attempts: Some(attempts.iter().map(AttemptJson::from).collect()), ..self }
     }
+
+    /// Adds what the run uses at present.
+    pub fn with_present_use(self, used: Option<PresentUse>) -> Self {
+        Self { present_use: Some(used.map(PresentUseJson::from)), ..self }
+    }
 }
 
 impl From<&RunView> for RunJson {
@@ -372,6 +396,7 @@ impl From<&RunView> for RunJson {
             retry_at: run.retry_at,
             result: run.result.as_ref().and_then(|result| serde_json::from_str(result).ok()),
             attempts: None,
+            present_use: None,
         }
     }
 }
