@@ -129,14 +129,12 @@ impl Question<'_> {
         let cut_jobs = count_cut_jobs(reader, &tally)?;
         let priorities: HashMap<JobId, i64> = reader.priorities()?.into_iter().collect();
         let queues = self.queues(reader, &jobs, queue.as_ref(), &tally)?;
-        let mut stats = tally.finish(|job| priorities.get(&job).copied().unwrap_or_default());
-        let job_count = stats.jobs.len();
-        stats.jobs.truncate(JOBS_MAX);
+        let stats = tally.finish(JOBS_MAX, |job| priorities.get(&job).copied().unwrap_or_default());
         let names = names_of(reader, &stats.jobs)?;
         let none = Backlog { drained_in: Some(Span::ZERO), ..Backlog::default() };
         let backlog = queues.iter().fold(none, |all, queue| all.and(queue.backlog));
         let is_of_jobs = !jobs.is_empty();
-        Ok(StatsView { stats, job_count, queues, backlog, days, names, cut_jobs, is_of_jobs })
+        Ok(StatsView { stats, queues, backlog, days, names, cut_jobs, is_of_jobs })
     }
 
     /// Returns the queues that have had runs, or have some now; or the one that was asked for.

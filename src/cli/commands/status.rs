@@ -141,7 +141,7 @@ fn lately(reader: &Reader<'_>, now: Timestamp) -> Result<Option<Stats>, Failure>
         rows += 1;
         first = first.min(run.queued_at);
     })?;
-    let mut stats = tally.finish(|_| 0);
+    let mut stats = tally.finish(0, |_| 0);
     if rows == LATEST_RUNS_MAX {
         stats.window.since = since.max(first);
     }

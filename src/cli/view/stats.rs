@@ -49,8 +49,6 @@ pub struct StatsView {
     pub backlog: Backlog,
     /// The starts of the days, as in `Stats::runs_of_days`.
     pub days: Vec<Timestamp>,
-    /// How many jobs have had runs. The statistics have those with the largest shares.
-    pub job_count: usize,
     pub names: BTreeMap<JobId, Option<String>>,
     /// How many jobs have had runs in the window that are forgotten.
     pub cut_jobs: usize,

@@ -138,7 +138,7 @@ impl<'a> From<&'a StatsView> for StatsJson<'a> {
             backlog: BacklogJson::new(&view.backlog, now),
             cut_jobs: view.cut_jobs,
             queues: view.queues.iter().map(queue).collect(),
-            job_count: view.job_count,
+            job_count: stats.job_count,
             jobs: stats.jobs.iter().map(job).collect(),
         }
     }

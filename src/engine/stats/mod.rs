@@ -11,6 +11,7 @@ mod numbers;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::{JobId, Outcome, QueueName, Span, Timestamp};
@@ -130,7 +131,8 @@ pub struct Tally {
     /// How long runs were waiting or running within the window, in microseconds.
     present_us: u128,
     queues: BTreeMap<String, Flow>,
-    jobs: HashMap<JobId, OfJob>,
+    /// In boxes, because a table of a million large values is slow to grow.
+    jobs: HashMap<JobId, Box<OfJob>>,
 }
 
 impl Tally {
@@ -153,8 +155,8 @@ impl Tally {
     /// Counts a row if it belongs to the window. Takes the rows in the order in which they were made, each
     /// once.
     pub fn add(&mut self, run: &RunSample<'_>) {
-        let unseen = OfJob { first: run.number, since: run.queued_at, ..OfJob::default() };
-        let job = self.jobs.entry(run.job).or_insert(unseen);
+        let unseen = || Box::new(OfJob { first: run.number, since: run.queued_at, ..OfJob::default() });
+        let job = self.jobs.entry(run.job).or_insert_with(unseen);
         job.since = job.since.min(run.queued_at);
         job.first = job.first.min(run.number);
         job.last = job.last.max(run.number);
@@ -209,39 +211,47 @@ impl Tally {
         self.queues.get(name).copied()
     }
 
-    /// Ends the count. `priority` is that of a job.
-    pub fn finish(mut self, priority: impl Fn(JobId) -> i64) -> Stats {
+    /// Ends the count. `jobs_max`: how many jobs are told apart, those with the largest share. `priority` is
+    /// that of a job.
+    pub fn finish(mut self, jobs_max: usize, priority: impl Fn(JobId) -> i64) -> Stats {
         let mut all = Flow::default();
         self.queues.values().for_each(|flow| all.add(flow));
-        let mut jobs: Vec<JobStats> = self
-            .jobs
-            .iter()
-            .filter(|(_, seen)| seen.flow.runs > 0)
-            .map(|(job, OfJob { flow, .. })| JobStats {
-                job: *job,
-                flow: *flow,
-                share: ratio(seconds(flow.run_time.sum()), seconds(all.run_time.sum())),
-            })
-            .collect();
-        jobs.sort_by_key(|job| (std::cmp::Reverse(job.flow.run_time.sum()), job.job));
-        let weighted = jobs.iter().map(|job| {
-            let weight = (WEIGHT_OF_PRIORITY_0 + priority(job.job)).max(1) as f64;
-            let Mean { count, .. } = job.flow.response;
-            (weight * seconds(job.flow.response.sum()), weight * count as f64)
-        });
-        let (sum, weights) = weighted.fold((0.0, 0.0), |all, one| (all.0 + one.0, all.1 + one.1));
+        let seen = self.jobs.iter().filter(|(_, seen)| seen.flow.runs > 0);
+        let mut order: Vec<(Reverse<Span>, JobId)> =
+            seen.map(|(job, seen)| (Reverse(seen.flow.run_time.sum()), *job)).collect();
+        let job_count = order.len();
+        // There may be a million, of which few are wanted.
+        if jobs_max < job_count {
+            order.select_nth_unstable(jobs_max);
+            order.truncate(jobs_max);
+        }
+        order.sort_unstable();
+        let job = |(Reverse(run_time), job): &(Reverse<Span>, JobId)| JobStats {
+            job: *job,
+            flow: self.jobs[job].flow,
+            share: ratio(seconds(*run_time), seconds(all.run_time.sum())),
+        };
+        let jobs = order.iter().map(job).collect();
+        let (mut sum, mut weights) = (0, 0);
+        for (job, seen) in &self.jobs {
+            let weight = u128::try_from(WEIGHT_OF_PRIORITY_0 + priority(*job)).unwrap_or(0).max(1);
+            sum += weight * seen.flow.response.sum_us();
+            weights += weight * u128::from(seen.flow.response.count);
+        }
+        let weighted = sum.checked_div(weights).map(|mean| u64::try_from(mean).unwrap_or(u64::MAX));
         Stats {
             all,
             outcomes: self.outcomes,
             unfinished: self.unfinished,
             wait: MeanAndP95::of(&mut self.waits),
             run_time: MeanAndP95::of(&mut self.run_times),
-            weighted_response: ratio(sum, weights).map(|mean| Span::from_micros((mean * 1e6) as u64)),
+            weighted_response: weighted.map(Span::from_micros),
             arrival_rate: self.window.per_second(all.arrived),
             service_rate: all.run_time.mean().and_then(|mean| ratio(1.0, seconds(mean))),
             mean_present: ratio(self.present_us as f64 / 1e6, seconds(self.window.length())),
             run_times: self.run_times,
             runs_of_days: self.runs_of_days,
+            job_count,
             jobs,
             window: self.window,
         }
@@ -320,7 +330,9 @@ pub struct Stats {
     /// In no order.
     pub run_times: Vec<Span>,
     pub runs_of_days: Vec<u64>,
-    /// Those with the largest share first.
+    /// How many jobs have had runs.
+    pub job_count: usize,
+    /// Those with the largest share, the largest first.
     pub jobs: Vec<JobStats>,
 }
 

@@ -15,6 +15,10 @@ impl Mean {
         Span::from_micros(u64::try_from(self.sum_us).unwrap_or(u64::MAX))
     }
 
+    pub(super) fn sum_us(&self) -> u128 {
+        self.sum_us
+    }
+
     /// Returns the mean, rounded down; `None` of nothing.
     pub fn mean(&self) -> Option<Span> {
         let mean = self.sum_us.checked_div(self.count.into())?;

@@ -39,7 +39,7 @@ fn success(queued: i64, started: i64, finished: i64) -> RunSample<'static> {
 fn stats(now: i64, runs: &[RunSample<'_>]) -> Stats {
     let mut tally = Tally::new(Window { since: at(0), now: at(now), queue: None }, Vec::new());
     runs.iter().for_each(|run| tally.add(run));
-    tally.finish(|_| 0)
+    tally.finish(usize::MAX, |_| 0)
 }
 
 #[track_caller]
@@ -138,7 +138,7 @@ fn callbacks_other_queues_and_older_runs_do_not_count() {
     let seen = SeenJob { job: JobId(1), first: 1, has_gap: true, begins_late: false };
     assert_eq!(tally.seen().collect::<Vec<_>>(), [seen], "5, 6 and 7 are gone");
     assert_eq!((tally.queue("a").map(|flow| flow.arrived), tally.queue("b")), (Some(2), None));
-    let stats = tally.finish(|_| 0);
+    let stats = tally.finish(usize::MAX, |_| 0);
     assert_eq!(stats.outcomes, BTreeMap::from([(Outcome::Success, 2)]));
     assert_eq!(stats.runs_of_days, [0, 1, 1]);
 }
@@ -158,11 +158,11 @@ fn a_high_priority_weighs_more_and_shares_are_of_the_run_time() {
     let mut tally = Tally::new(Window { since: at(0), now: at(100), queue: None }, Vec::new());
     runs.iter().for_each(|run| tally.add(run));
     let weighted = |priority: i64| {
-        let stats = tally.clone().finish(|job| if job == JobId(1) { priority } else { 0 });
+        let stats = tally.clone().finish(usize::MAX, |job| if job == JobId(1) { priority } else { 0 });
         stats.weighted_response
     };
     assert_eq!((weighted(0), weighted(-100)), (Some(span(20)), Some(Span::from_micros(29_803_921))));
-    let stats = tally.clone().finish(|_| 0);
+    let stats = tally.clone().finish(usize::MAX, |_| 0);
     let shares: Vec<_> = stats.jobs.iter().map(|job| (job.job.0, job.share)).collect();
     assert_eq!(shares, [(2, Some(0.75)), (1, Some(0.25))]);
 }
