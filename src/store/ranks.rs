@@ -21,6 +21,7 @@ struct Ranked {
     /// `expected`: as it was declared.
     facts: RankFacts,
     mean_of_queue: Option<Span>,
+    has_earlier_runs: bool,
 }
 
 impl Reader<'_> {
@@ -41,14 +42,14 @@ impl Reader<'_> {
 
     fn ranked(&self, job: JobId) -> StoreResult<Ranked> {
         self.one(
-            "SELECT ordering, aging_us, priority, expect_us, finish_by_us, mean_run_us
+            "SELECT ordering, aging_us, priority, expect_us, finish_by_us, mean_run_us, runs > 1
              FROM job JOIN queue ON queue.name = job.queue WHERE job.id = ?1",
             [job],
             |row| {
                 let rule = QueueRule { order: row.get(0)?, aging: row.get::<_, Option<Span>>(1)?.into() };
                 let (priority, expected, finish_by) = (row.get(2)?, row.get(3)?, row.get(4)?);
                 let facts = RankFacts { priority, expected, finish_by };
-                Ok(Ranked { rule, facts, mean_of_queue: row.get(5)? })
+                Ok(Ranked { rule, facts, mean_of_queue: row.get(5)?, has_earlier_runs: row.get(6)? })
             },
         )
     }
@@ -56,13 +57,11 @@ impl Reader<'_> {
     /// Returns how long a run takes: as the latest runs of its job, else as it was declared, else as the
     /// latest jobs that are done with the same command, else as its queue's.
     fn expected(&self, job: JobId, ranked: &Ranked) -> StoreResult<Option<Span>> {
-        let own = self.took(
-            "SELECT number, finished_at - started_at AS took FROM run
+        const OWN: &str = "SELECT number, finished_at - started_at AS took FROM run
              WHERE job_id = ?1 AND outcome = 'success' AND callback IS NULL AND number > (
                 SELECT runs FROM job WHERE id = ?1) - ?3
-             ORDER BY number DESC LIMIT ?2",
-            job,
-        )?;
+             ORDER BY number DESC LIMIT ?2";
+        let own = if ranked.has_earlier_runs { self.took(OWN, job)? } else { None };
         if let Some(expected) = own.or(ranked.facts.expected) {
             return Ok(Some(expected));
         }
