@@ -6,14 +6,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::run::words;
 use super::{Span, Timestamp};
 
 /// What a queue starts first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum QueueOrder {
     /// What was queued first; a point of priority is worth some waiting.
     #[default]
@@ -27,8 +24,7 @@ pub enum QueueOrder {
 words!(QueueOrder { Fifo = "fifo", Shortest = "shortest", Deadline = "deadline" });
 
 /// How much waiting a point of priority is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Aging {
     After(Span),
     /// No waiting makes up for it: a higher priority always starts first.

@@ -54,7 +54,7 @@ pub struct UnmetFacts {
 }
 
 /// The queue of a fire that has not started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnmetQueue {
     pub name: String,
     pub slots: usize,

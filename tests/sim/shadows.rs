@@ -200,16 +200,14 @@ impl Shadows {
 
     /// The daemon watches for these triggers from now on, and for no others.
     pub fn follow(&mut self, listening: &[i64], now: u64) {
-        self.of.retain(|trigger, shadow| {
-            let is_listened = listening.contains(trigger);
-            if !is_listened {
+        for (trigger, shadow) in &mut self.of {
+            if !listening.contains(trigger) {
                 shadow.watch = None;
             } else if shadow.watch.is_none() {
                 let known = shadow.stored.clone();
                 shadow.watch = Some(Watch { known, must_compare: true, acts: Vec::new(), since: Some(now) });
             }
-            true
-        });
+        }
     }
 
     /// Something happened to a file of the folder, which is at its place.

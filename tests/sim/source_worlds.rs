@@ -23,9 +23,14 @@ fn on(source: EventSource) -> Wish {
     Wish::when(When::On(EventTrigger { source, counter: Counter::default() }))
 }
 
-fn on_path(world: &World, change: PathChange, names: &str) -> EventSource {
+fn on_path(world: &World, change: PathChange, names: &str) -> Wish {
     let path = format!("{}{names}", world.folder.path().display());
-    EventSource::Path(PathSource { path, change, settle: None, poll: None })
+    on(EventSource::Path(PathSource { path, change, settle: None, poll: None }))
+}
+
+fn add_on_path(world: &mut World, change: PathChange, names: &str) -> i64 {
+    let wish = on_path(world, change, names);
+    world.add(&wish)
 }
 
 /// Returns the names in the events of each run of a job, without their directories.
@@ -43,8 +48,7 @@ fn told(world: &World, job: i64) -> Vec<Vec<String>> {
 fn what_happens_to_files_while_no_daemon_runs_counts_once() {
     for change in [PathChange::Created, PathChange::Changed] {
         let mut world = world();
-        let source = on_path(&world, change, "/*.in");
-        let job = world.add(&on(source));
+        let job = add_on_path(&mut world, change, "/*.in");
         world.kill_daemon();
         world.touch("a.in", Act::Created);
         world.touch("d.out", Act::Created);
@@ -64,8 +68,7 @@ fn what_happens_to_files_while_no_daemon_runs_counts_once() {
 #[test]
 fn a_daemon_that_dies_between_the_event_and_its_run_loses_nothing() {
     let mut world = world();
-    let source = on_path(&world, PathChange::Created, "/*.in");
-    let job = world.add(&on(source));
+    let job = add_on_path(&mut world, PathChange::Created, "/*.in");
     world.advance(MINUTE);
     world.touch("a.in", Act::Created);
     // The watch has told it, and no turn has committed it.
@@ -81,8 +84,7 @@ fn a_daemon_that_dies_between_the_event_and_its_run_loses_nothing() {
 #[test]
 fn each_file_is_found_after_the_memory_of_the_kernel_was_full() {
     let mut world = world();
-    let source = on_path(&world, PathChange::Created, "/*.in");
-    let job = world.add(&on(source));
+    let job = add_on_path(&mut world, PathChange::Created, "/*.in");
     world.advance(MINUTE);
     world.touch("a.in", Act::Created);
     world.settle();
@@ -96,9 +98,8 @@ fn each_file_is_found_after_the_memory_of_the_kernel_was_full() {
 #[test]
 fn files_of_a_folder_that_was_away_are_compared_when_it_is_back() {
     let mut world = world();
-    let created = on_path(&world, PathChange::Created, "/*.in");
-    let deleted = on_path(&world, PathChange::Deleted, "/*.in");
-    let (created, deleted) = (world.add(&on(created)), world.add(&on(deleted)));
+    let created = add_on_path(&mut world, PathChange::Created, "/*.in");
+    let deleted = add_on_path(&mut world, PathChange::Deleted, "/*.in");
     world.touch("a.in", Act::Created);
     world.advance(MINUTE);
     world.shift_folder();
@@ -114,8 +115,7 @@ fn files_of_a_folder_that_was_away_are_compared_when_it_is_back() {
 #[test]
 fn a_folder_with_files_is_looked_at_after_each_run_until_it_is_empty() {
     let mut world = world();
-    let source = on_path(&world, PathChange::Nonempty, "");
-    let job = world.add(&on(source));
+    let job = add_on_path(&mut world, PathChange::Nonempty, "");
     world.touch("a.in", Act::Created);
     world.advance(5 * SECOND);
     let runs = told(&world, job).len();
@@ -131,8 +131,7 @@ fn a_condition_that_holds_when_a_job_may_begin_makes_a_run() {
     for dies in [false, true] {
         let mut world = world();
         world.touch("a.in", Act::Created);
-        let source = on_path(&world, PathChange::Nonempty, "");
-        let mut wish = on(source);
+        let mut wish = on_path(&world, PathChange::Nonempty, "");
         wish.job.start = Some(world.now() + Span::from_micros(HOUR));
         let job = world.add(&wish);
         world.advance(HOUR / 2);

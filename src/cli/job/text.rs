@@ -197,11 +197,7 @@ impl JobOptions {
 
     /// Reads the longest delay of the fires.
     pub(super) fn jitter(&self, what: &str) -> Result<Option<Span>> {
-        let Some(text) = &self.jitter else { return Ok(None) };
-        parse_span(text).map(Some).map_err(|error| {
-            let error = self.unquoted(error, "--jitter", text, |text| parse_span(text).is_ok());
-            option_failure(what, "--jitter", error)
-        })
+        self.positive_span(what, "--jitter", &self.jitter)
     }
 
     fn clash(&self, what: &str) -> Result<NameClash> {

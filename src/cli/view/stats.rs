@@ -145,11 +145,7 @@ fn response_text(stats: &Stats) -> Option<String> {
 fn present_text(stats: &Stats) -> Option<String> {
     let present = stats.mean_present.filter(|present| *present > 0.0)?;
     let little = stats.little().map_or(String::new(), |little| format!("; λW is {}", three_digits(little)));
-    Some(format!("mean {} (L){little}", counted_text(present)))
-}
-
-fn counted_text(present: f64) -> String {
-    format!("{} runs", three_digits(present))
+    Some(format!("mean {} runs (L){little}", three_digits(present)))
 }
 
 fn backlog_text(view: &StatsView, times: &Times<'_>) -> Option<String> {

@@ -473,16 +473,7 @@ mod tests {
             earlier_array: None,
             at_once: Some(2),
             beside: vec![run(9, 2), run(9, 3)],
-            queue: UnmetQueue {
-                name: "q".to_owned(),
-                slots: 5,
-                paused_at: None,
-                running: 0,
-                claimed: 0,
-                holders: Vec::new(),
-                waiting: 0,
-                mean_run: None,
-            },
+            queue: UnmetQueue { name: "q".to_owned(), slots: 5, ..UnmetQueue::default() },
         }
     }
 
