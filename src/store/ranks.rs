@@ -57,7 +57,7 @@ impl Reader<'_> {
     /// Returns how long a run takes: as the latest runs of its job, else as it was declared, else as the
     /// latest jobs that are done with the same command, else as its queue's.
     fn expected(&self, job: JobId, ranked: &Ranked) -> StoreResult<Option<Span>> {
-        const OWN: &str = "SELECT number, finished_at - started_at AS took FROM run
+        const OWN: &str = "SELECT number, max(finished_at - started_at, 0) AS took FROM run
              WHERE job_id = ?1 AND outcome = 'success' AND callback IS NULL AND number > (
                 SELECT runs FROM job WHERE id = ?1) - ?3
              ORDER BY number DESC LIMIT ?2";
@@ -66,7 +66,7 @@ impl Reader<'_> {
             return Ok(Some(expected));
         }
         let same = self.took(
-            "SELECT other.id, (SELECT finished_at - started_at FROM run
+            "SELECT other.id, (SELECT max(finished_at - started_at, 0) FROM run
                 WHERE job_id = other.id AND outcome = 'success' AND callback IS NULL
                 ORDER BY number DESC LIMIT 1) AS took
              FROM (SELECT id, command, is_script, done_at FROM job

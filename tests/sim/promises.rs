@@ -1,6 +1,6 @@
 //! The promises one by one, each in its own small world, in which every invariant is checked too.
 
-use taskq::domain::{End, Missed, MissedMode, Outcome, Overlap, Span, Timestamp};
+use taskq::domain::{End, Missed, MissedMode, Outcome, Overlap, QueueOrder, QueueRule, Span, Timestamp};
 use taskq::engine::Retention;
 
 use crate::chance::finish;
@@ -202,6 +202,20 @@ fn a_clock_set_back_doubles_no_fire() {
     let fires: Vec<i64> = log(&world, job).iter().map(|(minute, _, _)| minute / 60).collect();
     // They fire now that the clock is right. No instant fires twice.
     assert_eq!(fires, [1, 2, 5, 3, 4, 6, 7, 8]);
+}
+
+#[test]
+fn a_run_that_ended_before_it_began_by_a_clock_that_was_set_back_took_no_time() {
+    let mut world = world();
+    world.set_queue("default", 1);
+    world.order_queue("default", QueueRule { order: QueueOrder::Shortest, ..QueueRule::default() });
+    world.scripts.extend([Script::lasting(60), Script::lasting(60)]);
+    let job = world.add(&Wish::when(When::Cron("@hourly", None)));
+    world.advance(HOUR + SECOND);
+    world.step_clock(-10 * MINUTE as i64);
+    world.advance(2 * HOUR);
+    finish(&mut world);
+    assert_eq!(log(&world, job)[..2], [(60, 1, SUCCESS), (120, 1, SUCCESS)]);
 }
 
 #[test]
