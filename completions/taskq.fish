@@ -64,6 +64,7 @@ always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l at -d 'Run once, at TIME (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l cron -d 'Run when the cron expression matches (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l calendar -d 'Run when the calendar EXPR matches (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l every -d 'Run every SPAN, counted from now (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l on -d 'Run at an event (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l start -d 'No fire before TIME; --every counts from it' -r
@@ -204,6 +205,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand next" -l color -d 'Colour th
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l cron -d 'Preview a cron expression' -r
+complete -c taskq -n "__fish_taskq_using_subcommand next" -l calendar -d 'Preview a calendar expression of systemd.time(7)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l at -d 'Preview a time' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l every -d 'Preview an interval' -r
 complete -c taskq -n "__fish_taskq_using_subcommand next" -l tz -d 'Read the trigger in ZONE; default: the system\'s zone' -r
@@ -294,6 +296,7 @@ times\t''
 until\t''"
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l at -d 'Run once, at TIME (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l cron -d 'Run when the cron expression matches (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l calendar -d 'Run when the calendar EXPR matches (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l every -d 'Run every SPAN, counted from now (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l on -d 'Run at an event (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l start -d 'No fire before TIME; --every counts from it' -r

@@ -1,11 +1,13 @@
 //! Owns: comparisons with other programs: the readings of `crontab -n` of Debian and `crontab -T` of cronie,
-//! and the fires of cronsim.
+//! the fires of cronsim, and the elapses of systemd-analyze (see `calendars`).
 //! Never: ground truth in files (see tests/oracle.rs).
 //!
 //! All programs are optional: `TASKQ_REQUIRE` makes them required. `TASKQ_DIFFERENTIAL=n` makes each
 //! test n times longer, and `TASKQ_CRONIE` names a crontab of cronie that is not installed.
 #![allow(clippy::disallowed_types, reason = "tests start programs")]
 
+#[path = "differential/calendars.rs"]
+mod calendars;
 #[path = "differential/lines.rs"]
 mod lines;
 #[path = "differential/random.rs"]

@@ -78,6 +78,7 @@ impl Outcome {
 pub enum TriggerKind {
     At,
     Cron,
+    Calendar,
     Every,
     /// `--on path`: something happened to a file.
     Path,
@@ -186,6 +187,7 @@ words!(Outcome {
 words!(TriggerKind {
     At = "at",
     Cron = "cron",
+    Calendar = "calendar",
     Every = "every",
     Path = "path",
     Job = "job",

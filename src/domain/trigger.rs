@@ -43,6 +43,16 @@ pub enum TriggerSpec {
     },
     /// `--on`: at events. It has no instants, and no delay.
     Event(EventTrigger),
+    /// `--calendar`: an expression of systemd.time(7).
+    Calendar {
+        /// The text as given.
+        expr: String,
+        /// The name of the zone in the text, or else of `--tz`; `None`: the system's zone, also when it
+        /// changes.
+        zone: Option<String>,
+        /// Each fire is this long after an instant of the expression (`--jitter`).
+        delay: Span,
+    },
 }
 
 /// The stretch of time in which the triggers of a job fire: `--start` and `--until`.
@@ -77,6 +87,7 @@ impl TriggerSpec {
             Self::Cron { .. } => TriggerKind::Cron,
             Self::Every { .. } | Self::AfterEnd { .. } => TriggerKind::Every,
             Self::Event(trigger) => trigger.kind(),
+            Self::Calendar { .. } => TriggerKind::Calendar,
         }
     }
 
@@ -85,6 +96,7 @@ impl TriggerSpec {
         match self {
             Self::At { delay, .. }
             | Self::Cron { delay, .. }
+            | Self::Calendar { delay, .. }
             | Self::Every { delay, .. }
             | Self::AfterEnd { delay, .. } => *delay,
             Self::Event(_) => Span::ZERO,
@@ -97,6 +109,7 @@ impl TriggerSpec {
         match &mut self {
             Self::At { delay, .. }
             | Self::Cron { delay, .. }
+            | Self::Calendar { delay, .. }
             | Self::Every { delay, .. }
             | Self::AfterEnd { delay, .. } => *delay = if is_boot { Span::ZERO } else { by },
             Self::Event(_) => {}
@@ -108,7 +121,24 @@ impl TriggerSpec {
     pub fn event(&self) -> Option<&EventTrigger> {
         match self {
             Self::Event(trigger) => Some(trigger),
-            Self::At { .. } | Self::Cron { .. } | Self::Every { .. } | Self::AfterEnd { .. } => None,
+            Self::At { .. }
+            | Self::Cron { .. }
+            | Self::Calendar { .. }
+            | Self::Every { .. }
+            | Self::AfterEnd { .. } => None,
+        }
+    }
+
+    /// Returns the name of the zone of its expression, if the text itself does not end with it.
+    pub fn zone_beside_text(&self) -> Option<&str> {
+        match self {
+            Self::Cron { zone, .. } => zone.as_deref(),
+            Self::Calendar { expr, zone, .. } => {
+                let last = expr.rsplit_once(' ').map(|(_, last)| last);
+                let is_in_text = |zone: &&str| last.is_some_and(|last| last.eq_ignore_ascii_case(zone));
+                zone.as_deref().filter(|zone| !is_in_text(zone))
+            }
+            Self::At { .. } | Self::Every { .. } | Self::AfterEnd { .. } | Self::Event(_) => None,
         }
     }
 

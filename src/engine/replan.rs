@@ -45,6 +45,7 @@ fn stays_due(schedule: &Schedule) -> bool {
     match schedule {
         Schedule::At(_) | Schedule::AfterEnd { .. } => true,
         Schedule::Cron(_)
+        | Schedule::Calendar(_)
         | Schedule::Every { .. }
         | Schedule::Reboot
         | Schedule::Events

@@ -17,7 +17,7 @@ const HORIZON_SECONDS: i64 = HORIZON_YEARS * 366 * 86_400;
 pub struct Readings {
     pub first: Reading,
     pub last: Reading,
-    /// Not zero.
+    /// Not zero. A second in which a calendar fires several times counts once.
     pub count: u64,
 }
 
@@ -92,6 +92,7 @@ pub(super) fn of_fire(pattern: &Pattern, fire: i64, zone: &Zone) -> Option<Dayli
             }
             comes_again(reading, fire, zone).then_some(ClockEffect::Once)
         }
+        Follows::FirstShown => comes_again(reading, fire, zone).then_some(ClockEffect::Once),
         Follows::RealTime if zone.reach(reading, i64::MIN) < fire => Some(ClockEffect::SecondOfTwo),
         Follows::RealTime => comes_again(reading, fire, zone).then_some(ClockEffect::FirstOfTwo),
     };
@@ -103,7 +104,7 @@ pub(super) fn of_fire(pattern: &Pattern, fire: i64, zone: &Zone) -> Option<Dayli
 pub(super) fn skipped(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> Option<Change> {
     match pattern.follows {
         Follows::WallClock => None,
-        Follows::RealTime => transitions(pattern, after, until, zone)
+        Follows::RealTime | Follows::FirstShown => transitions(pattern, after, until, zone)
             .filter(|(before, now)| now.offset > before.offset)
             .find_map(|(before, now)| in_gap(pattern, before.end, now, zone)),
     }
@@ -144,7 +145,9 @@ fn in_gap(pattern: &Pattern, at: i64, now: Segment, zone: &Zone) -> Option<Chang
     let left_out = readings(pattern, highest_reading(at - 1, zone) + 1, reading - 1)?;
     let daylight = match pattern.follows {
         Follows::WallClock => at_gap(pattern, left_out, reading),
-        Follows::RealTime => Daylight { effect: ClockEffect::Skipped, readings: left_out },
+        Follows::RealTime | Follows::FirstShown => {
+            Daylight { effect: ClockEffect::Skipped, readings: left_out }
+        }
     };
     Some(Change { at: Timestamp::from_seconds(at), daylight })
 }
@@ -154,7 +157,7 @@ fn in_fold(pattern: &Pattern, before: Segment, now: Segment, zone: &Zone) -> Opt
     let readings = readings(pattern, from, to)?;
     let first = zone.reach(pattern.next(from)?, i64::MIN);
     let effect = match pattern.follows {
-        Follows::WallClock => ClockEffect::Once,
+        Follows::WallClock | Follows::FirstShown => ClockEffect::Once,
         Follows::RealTime => ClockEffect::Twice,
     };
     Some(Change { at: Timestamp::from_seconds(first), daylight: Daylight { effect, readings } })

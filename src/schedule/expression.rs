@@ -1,8 +1,9 @@
 //! Owns: texts of cron expressions, and the schedule of a stored trigger.
-//! Never: the fields themselves (see `vixie` and `seconds`).
+//! Never: the fields themselves (see `vixie` and `seconds`), calendars (see `systemd`).
 
 use super::fires::Schedule;
 use super::parse_error::ParseError;
+use super::systemd::parse_calendar;
 use super::{seconds, vixie};
 use crate::domain::{Span, TriggerSpec};
 
@@ -19,9 +20,11 @@ pub fn compile(spec: &TriggerSpec) -> Result<Schedule, ParseError> {
         TriggerSpec::Cron { expr, zone: _, delay } => Ok(match parse_cron(expr)? {
             // Only the daemon knows when the machine has started, so nothing can be delayed here.
             Schedule::Reboot => Schedule::Reboot,
-            schedule if *delay == Span::ZERO => schedule,
-            schedule => Schedule::Delayed { of: Box::new(schedule), by: *delay },
+            schedule => delayed(schedule, *delay),
         }),
+        TriggerSpec::Calendar { expr, zone: _, delay } => {
+            Ok(delayed(Schedule::Calendar(Box::new(parse_calendar(expr)?)), *delay))
+        }
         TriggerSpec::Every { period: Span::ZERO, .. } | TriggerSpec::AfterEnd { period: Span::ZERO, .. } => {
             Err(ParseError::new("a period of `0s` never passes".to_owned()))
         }
@@ -34,6 +37,10 @@ pub fn compile(spec: &TriggerSpec) -> Result<Schedule, ParseError> {
             Ok(Schedule::Every { period: *period, anchor: *anchor + *delay })
         }
     }
+}
+
+fn delayed(schedule: Schedule, by: Span) -> Schedule {
+    if by == Span::ZERO { schedule } else { Schedule::Delayed { of: Box::new(schedule), by } }
 }
 
 /// Reads a cron expression: five fields or a nickname by crontab(5), six or seven by the `cron` crate.
@@ -57,7 +64,9 @@ pub fn parse_cron(text: &str) -> Result<Schedule, ParseError> {
         6 | 7 => seconds::parse(&text).map(Schedule::Cron),
         count => {
             let plural = if count == 1 { "" } else { "s" };
-            let hint = vixie::meant_nickname(&text).unwrap_or_else(|| FIELDS_ACCEPTED.to_owned());
+            let calendar = || parse_calendar(&text).ok().map(|_| format!("use `--calendar '{text}'`"));
+            let hint = vixie::meant_nickname(&text).or_else(calendar);
+            let hint = hint.unwrap_or_else(|| FIELDS_ACCEPTED.to_owned());
             Err(ParseError::new(format!("`{text}` has {count} field{plural}")).hint(hint))
         }
     }

@@ -3,6 +3,7 @@
 
 use super::daylight::{self, Change, Daylight};
 use super::pattern::Pattern;
+use super::systemd::Calendar;
 use super::walk;
 use super::zone::Zone;
 use crate::domain::{Span, Timestamp};
@@ -14,6 +15,8 @@ pub enum Schedule {
     At(Timestamp),
     /// A cron expression of five, six or seven fields, or a nickname.
     Cron(Pattern),
+    /// A calendar expression of systemd.
+    Calendar(Box<Calendar>),
     /// `anchor` + n × `period` for n ≥ 1, in real time.
     Every {
         /// Not zero.
@@ -40,19 +43,22 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// Returns the first fire strictly after `after`, or `None` if there is none within 140 years.
+    /// Returns the first fire strictly after `after`, or `None` if there is none within 140 years, for a
+    /// calendar until 2199.
     ///
-    /// No expression pauses longer: 29 February falls on a given weekday after at most 40 years, and the
-    /// years of seven fields end with 2100. A schedule whose readings fell into gaps 64 times in a row never
-    /// fires.
+    /// No expression of cron pauses longer: 29 February falls on a given weekday after at most 40 years, and
+    /// the years of seven fields end with 2100. A schedule whose readings fell into gaps 64 times in a row
+    /// never fires.
     ///
     /// A reading inside a gap fires at the end of the gap, a reading in a fold at the earlier instant. But an
     /// expression with a star in its second, minute or hour follows real time: it does not fire in a gap, and
-    /// fires in both passes of a fold (Debian's cron(8)).
+    /// fires in both passes of a fold (Debian's cron(8)). A calendar expression fires when a clock shows a
+    /// reading for the first time: not in a gap, and once in a fold (systemd).
     pub fn next_after(&self, after: Timestamp, zone: &Zone) -> Option<Timestamp> {
         match self {
             Self::At(at) => (*at > after).then_some(*at),
             Self::Cron(pattern) => instant(walk::next(pattern, after.as_seconds(), zone)?),
+            Self::Calendar(calendar) => calendar.next_after(after, zone),
             Self::Every { period, anchor } => {
                 let count = elapsed(*anchor, after) / u128::from(period.as_micros().max(1)) + 1;
                 nth(*anchor, *period, count)
@@ -69,8 +75,8 @@ impl Schedule {
         daylight::of_fire(pattern, (fire - by).as_seconds(), zone)
     }
 
-    /// Returns the first gap in `(after, until]` that skips fires for good, which only expressions with a
-    /// star in their second, minute or hour have. Looks ahead 140 years at most, like `next_after`.
+    /// Returns the first gap in `(after, until]` that skips fires for good, which only calendars have and
+    /// cron expressions with a star in their second, minute or hour. Looks ahead 140 years at most.
     pub fn skipped(&self, after: Timestamp, until: Timestamp, zone: &Zone) -> Option<Change> {
         let (pattern, by) = self.pattern()?;
         let change = daylight::skipped(pattern, (after - by).as_seconds(), (until - by).as_seconds(), zone)?;
@@ -86,7 +92,7 @@ impl Schedule {
     }
 
     /// Returns whether a clock in `zone` shows one of the expression's years at an instant. Six and seven
-    /// fields have the years 1970 to 2100, and every other schedule has them all.
+    /// fields have the years 1970 to 2100, a calendar those to 2199, and every other schedule has them all.
     pub fn covers(&self, at: Timestamp, zone: &Zone) -> bool {
         self.pattern()
             .is_none_or(|(pattern, _)| pattern.covers(at.as_seconds() + zone.offset(at.as_seconds())))
@@ -96,6 +102,7 @@ impl Schedule {
     pub(super) fn pattern(&self) -> Option<(&Pattern, Span)> {
         match self {
             Self::Cron(pattern) => Some((pattern, Span::ZERO)),
+            Self::Calendar(calendar) => Some((&calendar.pattern, Span::ZERO)),
             Self::Delayed { of, by } => of.pattern().map(|(pattern, _)| (pattern, *by)),
             Self::At(_) | Self::Every { .. } | Self::Reboot | Self::AfterEnd { .. } | Self::Events => None,
         }
@@ -110,6 +117,7 @@ impl Schedule {
         match self {
             Self::At(at) => u64::from(after < *at && *at <= until),
             Self::Cron(pattern) => walk::count(pattern, after.as_seconds(), until.as_seconds(), zone),
+            Self::Calendar(calendar) => calendar.count(after, until, zone),
             Self::Every { period, anchor } => {
                 let upto = |at| elapsed(*anchor, at) / u128::from(period.as_micros().max(1));
                 u64::try_from(upto(until) - upto(after))

@@ -1,4 +1,4 @@
-//! Owns: the instants of a timestamp trigger: cron expressions, times of at(1), spans, zones.
+//! Owns: the instants of a timestamp trigger: cron and calendar expressions, times of at(1), spans, zones.
 //! Never: the clock, the environment, storage. Only jiff reads the system: its tzdata.
 
 mod calendar;
@@ -13,6 +13,7 @@ mod pattern;
 mod reading;
 mod seconds;
 mod span;
+mod systemd;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -30,6 +31,7 @@ pub use parse_error::ParseError;
 pub use pattern::Pattern;
 pub use reading::Reading;
 pub use span::parse_span;
+pub use systemd::{Calendar, parse_calendar};
 pub use time::{left_out_reading, parse_instant, parse_since, parse_time};
 pub use vixie::{FieldError, parse_field};
 pub use zone::Zone;

@@ -41,6 +41,11 @@ impl Schedule {
                 let suffix = zone.map_or(String::new(), |name| format!(" {name}"));
                 Some(lines_of(pattern).into_iter().map(|line| line + &suffix).collect())
             }
+            Self::Calendar(calendar) => {
+                let zone = zone.filter(|_| calendar.zone().is_none());
+                let suffix = zone.map_or(String::new(), |name| format!(" {name}"));
+                Some(vec![format!("{calendar}{suffix}")])
+            }
             Self::Every { period, anchor } => interval(*period, *anchor),
             Self::Reboot | Self::AfterEnd { .. } | Self::Events | Self::Delayed { .. } => None,
         }
@@ -157,12 +162,11 @@ fn line_of(pattern: &Pattern) -> String {
         ALL_WEEKDAYS => String::new(),
         set => runs(&members(set, 0, 6), |day| WEEKDAYS[day as usize].to_owned()) + " ",
     };
-    let years = match &pattern.years {
+    let years = match pattern.years {
         Years::All => "*".to_owned(),
-        Years::Set(_) => {
-            let years: Vec<i64> =
-                (Years::FIRST..=Years::LAST).filter(|year| pattern.years.has(*year)).collect();
-            let all = years.len() as i64 == Years::LAST - Years::FIRST + 1;
+        Years::Set { last, .. } => {
+            let years: Vec<i64> = (Years::FIRST..=last).filter(|year| pattern.years.has(*year)).collect();
+            let all = years.len() as i64 == last - Years::FIRST + 1;
             if all { "*".to_owned() } else { runs(&years, |year| year.to_string()) }
         }
     };

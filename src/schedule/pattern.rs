@@ -19,34 +19,49 @@ pub(super) enum Follows {
     RealTime,
     /// One instant for each reading: the first of two in a fold, the transition for a gap.
     WallClock,
+    /// The first instant at which a clock shows the reading: the first of two in a fold, none in a gap. This
+    /// is systemd's rule.
+    FirstShown,
 }
 
 /// The years that an expression allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Years {
     All,
-    /// Bit n: the year `FIRST` + n.
-    Set([u64; 3]),
+    Set {
+        /// Bit n: the year `FIRST` + n.
+        bits: [u64; 4],
+        /// The last year that the dialect allows.
+        last: i64,
+    },
 }
 
 impl Years {
-    /// The first year of six and seven fields.
+    /// The first year of every dialect that has years.
     pub(super) const FIRST: i64 = 1970;
-    /// The last year of six and seven fields.
-    pub(super) const LAST: i64 = 2100;
+
+    /// Returns a set of years of a dialect whose last is `last`.
+    pub(super) fn set(years: impl Iterator<Item = i64>, last: i64) -> Self {
+        let mut bits = [0; 4];
+        for year in years {
+            let bit = usize::try_from(year - Self::FIRST).expect("no dialect has earlier years");
+            bits[bit / 64] |= 1 << (bit % 64);
+        }
+        Self::Set { bits, last }
+    }
 
     pub(super) fn has(&self, year: i64) -> bool {
         match self {
             Self::All => true,
-            Self::Set(bits) => usize::try_from(year - Self::FIRST)
+            Self::Set { bits, .. } => usize::try_from(year - Self::FIRST)
                 .is_ok_and(|bit| bits.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)),
         }
     }
 
-    fn last(&self) -> i64 {
+    pub(super) fn last(&self) -> i64 {
         match self {
             Self::All => i64::MAX,
-            Self::Set(_) => Self::LAST,
+            Self::Set { last, .. } => *last,
         }
     }
 }
@@ -62,6 +77,8 @@ pub struct Pattern {
     pub(super) hours: u64,
     /// Bits 1-31.
     pub(super) days: u64,
+    /// The days that count from the end of a month, for months of 28 to 31 days. `days` then has all of them.
+    pub(super) last_days: Option<Box<[u64; 4]>>,
     /// Bits 1-12.
     pub(super) months: u64,
     /// Bits 0-6, 0 = Sunday.
@@ -116,14 +133,15 @@ impl Pattern {
     pub(super) fn end(&self) -> i64 {
         match self.years {
             Years::All => i64::MAX,
-            Years::Set(_) => day_of((Years::LAST + 1, 1, 1)) * DAY,
+            Years::Set { last, .. } => day_of((last + 1, 1, 1)) * DAY,
         }
     }
 
-    /// Returns whether a reading is in the years of the dialect, 1970 to 2100 for six and seven fields.
+    /// Returns whether a reading is in the years of the dialect: 1970 to 2100 for six and seven fields, to
+    /// 2199 for systemd's calendar.
     pub(super) fn covers(&self, reading: i64) -> bool {
         let (year, ..) = date_of(reading.div_euclid(DAY));
-        self.years == Years::All || (Years::FIRST..=Years::LAST).contains(&year)
+        self.years == Years::All || (Years::FIRST..=self.years.last()).contains(&year)
     }
 
     /// Returns whether any reading matches, in any year.
@@ -132,7 +150,7 @@ impl Pattern {
         // all.
         let (from, years) = match self.years {
             Years::All => (2001, 28),
-            Years::Set(_) => (Years::FIRST, Years::LAST - Years::FIRST + 1),
+            Years::Set { last, .. } => (Years::FIRST, last - Years::FIRST + 1),
         };
         (from..from + years).any(|year| (1..=12).any(|month| self.month_days(year, month) != 0))
     }
@@ -154,13 +172,19 @@ impl Pattern {
         let first = first_weekday(year, month);
         let week = (self.weekdays >> first | self.weekdays << (7 - first)) & ALL_WEEKDAYS;
         let by_weekday = (week * 0x1020_4081) << 1;
-        let matching = if self.either_day { self.days | by_weekday } else { self.days & by_weekday };
-        matching & ((2 << days_in_month(year, month)) - 2)
+        let length = days_in_month(year, month);
+        let of_length = self.last_days.as_ref().map(|by_length| by_length[length as usize - 28]);
+        let days = of_length.unwrap_or(self.days);
+        let matching = if self.either_day { days | by_weekday } else { days & by_weekday };
+        matching & ((2 << length) - 2)
     }
 
     fn next_day(&self, from: i64) -> Option<i64> {
         let (mut year, mut month, mut of_month) = date_of(from);
-        let last = self.years.last().min(year + HORIZON_YEARS);
+        let last = match self.years {
+            Years::All => year + HORIZON_YEARS,
+            Years::Set { last, .. } => last,
+        };
         while year <= last {
             if let Some(found) = next_bit(self.month_days(year, month), of_month) {
                 return Some(day_of((year, month, found)));

@@ -25,6 +25,7 @@ const FIELDS: [(&str, u32, u32); 7] = [
 
 const MONTH: usize = 4;
 const WEEKDAY: usize = 5;
+const YEAR: usize = 6;
 
 /// Reads six or seven fields that are separated by single spaces.
 pub(super) fn parse(text: &str) -> Result<Pattern, ParseError> {
@@ -35,21 +36,17 @@ pub(super) fn parse(text: &str) -> Result<Pattern, ParseError> {
     let whole = if fields.len() == 6 { format!("{text} *") } else { text.to_owned() };
     let schedule = cron::Schedule::from_str(&whole).map_err(|_| diagnose(text, &fields))?;
     let real_time = fields[..3].iter().any(|field| field.starts_with('*'));
-    let mut years = [0; 3];
-    for year in schedule.years().iter() {
-        let bit = year as usize - 1970;
-        years[bit / 64] |= 1 << (bit % 64);
-    }
     let pattern = Pattern {
         seconds: bits(schedule.seconds()),
         minutes: bits(schedule.minutes()),
         hours: bits(schedule.hours()),
         days: bits(schedule.days_of_month()),
+        last_days: None,
         months: bits(schedule.months()),
         // The crate counts weekdays from 1 = Sunday.
         weekdays: bits(schedule.days_of_week()) >> 1,
         either_day: false,
-        years: Years::Set(years),
+        years: Years::set(schedule.years().iter().map(i64::from), i64::from(FIELDS[YEAR].2)),
         follows: if real_time { Follows::RealTime } else { Follows::WallClock },
     };
     if !pattern.ever_matches() {

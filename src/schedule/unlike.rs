@@ -38,7 +38,7 @@ fn eve_of_change(pattern: &Pattern, at: Timestamp, zone: &Zone, other: &Zone) ->
     let segments = [zone, other].map(|zone| zone.segment(second));
     // In a fold a wall-clock pattern does not fire until the clock shows new readings.
     let is_in_fold = |zone: &Zone, offset: i64| highest_reading(second, zone) > second + offset;
-    let waits = pattern.follows == Follows::WallClock
+    let waits = pattern.follows != Follows::RealTime
         && (is_in_fold(zone, segments[0].offset) || is_in_fold(other, segments[1].offset));
     let eve = segments[0].end.min(segments[1].end) - 1;
     if waits || eve <= second || !is_alike_after(pattern, segments[1].offset - segments[0].offset) {
@@ -50,6 +50,7 @@ fn eve_of_change(pattern: &Pattern, at: Timestamp, zone: &Zone, other: &Zone) ->
 /// Returns whether a shift by so many seconds maps the pattern onto itself.
 fn is_alike_after(pattern: &Pattern, shift: i64) -> bool {
     let is_daily = pattern.days == ALL_DAYS
+        && pattern.last_days.is_none()
         && pattern.weekdays == ALL_WEEKDAYS
         && pattern.months == ALL_MONTHS
         && pattern.years == Years::All;

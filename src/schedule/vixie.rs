@@ -139,7 +139,18 @@ pub(super) fn pattern_of(sets: [u64; 5], stars: [bool; 5]) -> Option<Pattern> {
     }
     let follows = if minute_star || hour_star { Follows::RealTime } else { Follows::WallClock };
     let years = Years::All;
-    let pattern = Pattern { seconds: 1, minutes, hours, days, months, weekdays, either_day, years, follows };
+    let pattern = Pattern {
+        seconds: 1,
+        minutes,
+        hours,
+        days,
+        last_days: None,
+        months,
+        weekdays,
+        either_day,
+        years,
+        follows,
+    };
     pattern.ever_matches().then_some(pattern)
 }
 

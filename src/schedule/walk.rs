@@ -1,9 +1,10 @@
 //! Owns: from the readings of a pattern to the instants of a zone, through gaps and folds.
 //! Never: the text of the expression.
 //!
-//! A zone is a sequence of segments with one offset each. Real-time patterns are searched segment by segment.
-//! Wall-clock patterns fire when the clock *first reaches* a reading. The highest reading so far decides: a
-//! fold does not raise it, and a gap raises it at once, so that readings in a gap fire at the transition.
+//! A zone is a sequence of segments with one offset each. Real-time patterns are searched segment by segment,
+//! and so are those that fire when a reading is shown first. Wall-clock patterns fire when the clock *first
+//! reaches* a reading. The highest reading so far decides: a fold does not raise it, and a gap raises it at
+//! once, so that readings in a gap fire at the transition.
 
 use super::pattern::{Follows, Pattern};
 use super::zone::{MARGIN, Segment, Zone};
@@ -17,6 +18,7 @@ pub(super) fn next(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
     match pattern.follows {
         Follows::RealTime => next_real_time(pattern, after, zone),
         Follows::WallClock => next_wall_clock(pattern, after, zone),
+        Follows::FirstShown => next_first_shown(pattern, after, zone),
     }
 }
 
@@ -30,6 +32,7 @@ pub(super) fn count(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> u
     match pattern.follows {
         Follows::RealTime => count_real_time(pattern, after, until, zone),
         Follows::WallClock => count_wall_clock(pattern, after, until, zone),
+        Follows::FirstShown => count_first_shown(pattern, after, until, zone),
     }
 }
 
@@ -70,6 +73,20 @@ fn next_wall_clock(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
     Some(zone.reach(reading, after + 1))
 }
 
+/// Needs no limit for readings in gaps, because its years end.
+fn next_first_shown(pattern: &Pattern, after: i64, zone: &Zone) -> Option<i64> {
+    let mut from = after + 1;
+    loop {
+        let segment = zone.segment(from);
+        let unseen = highest_reading(from - 1, zone) + 1;
+        let reading = pattern.next(unseen.max(from + segment.offset))?;
+        if reading - segment.offset < segment.end {
+            return Some(reading - segment.offset);
+        }
+        from = segment.end.max(reading - MARGIN);
+    }
+}
+
 fn count_real_time(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> u64 {
     let segments = zone.segments(after + 1).take_while(|(from, _)| *from <= until);
     let count = |(from, segment): (i64, Segment)| {
@@ -89,6 +106,17 @@ fn count_wall_clock(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> u
         highest = highest.max(reached);
         count += pattern.count(highest + 1, last + segment.offset);
         highest = highest.max(last + segment.offset);
+    }
+    count
+}
+
+fn count_first_shown(pattern: &Pattern, after: i64, until: i64, zone: &Zone) -> u64 {
+    let mut highest = highest_reading(after, zone);
+    let mut count = 0;
+    for (from, segment) in zone.segments(after + 1).take_while(|(from, _)| *from <= until) {
+        let last = until.min(segment.end - 1) + segment.offset;
+        count += pattern.count((highest + 1).max(from + segment.offset), last);
+        highest = highest.max(last);
     }
     count
 }

@@ -194,7 +194,9 @@ impl Writer<'_> {
     pub(super) fn insert_trigger(&self, job: JobId, trigger: &FirstFire, held: bool) -> StoreResult<()> {
         let (expr, zone, at, period) = match &trigger.spec {
             TriggerSpec::At { at, .. } => (None, None, Some(*at), None),
-            TriggerSpec::Cron { expr, zone, .. } => (Some(expr), zone.as_ref(), None, None),
+            TriggerSpec::Cron { expr, zone, .. } | TriggerSpec::Calendar { expr, zone, .. } => {
+                (Some(expr), zone.as_ref(), None, None)
+            }
             TriggerSpec::Every { period, anchor, .. } => (None, None, Some(*anchor), Some(*period)),
             TriggerSpec::AfterEnd { period, .. } => (None, None, None, Some(*period)),
             TriggerSpec::Event(_) => (None, None, None, None),

@@ -467,7 +467,9 @@ impl Reader<'_> {
         system_zone: &Zone,
     ) -> StoreResult<Vec<Planned>> {
         let condition = match which {
-            PlannedAre::InSystemZone => "next_at > ?1 AND kind = 'cron' AND zone IS NULL".to_owned(),
+            PlannedAre::InSystemZone => {
+                "next_at > ?1 AND kind IN ('cron', 'calendar') AND zone IS NULL".to_owned()
+            }
             PlannedAre::Recurring => "next_at > ?1 AND kind <> 'at'".to_owned(),
             PlannedAre::OfJob(job) => {
                 format!(
@@ -524,7 +526,7 @@ impl MetaKey {
 /// Which triggers are planned again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlannedAre {
-    /// Cron expressions without a zone of their own, with a next fire.
+    /// Cron and calendar expressions without a zone of their own, with a next fire.
     InSystemZone,
     /// All triggers but `--at`, with a next fire.
     Recurring,
@@ -538,6 +540,11 @@ pub(super) fn trigger_spec(row: &Row<'_>, first: usize) -> rusqlite::Result<Trig
     let kind: TriggerKind = row.get(first)?;
     Ok(match kind {
         TriggerKind::Cron => TriggerSpec::Cron {
+            expr: row.get(first + 1)?,
+            zone: row.get(first + 2)?,
+            delay: row.get(first + 5)?,
+        },
+        TriggerKind::Calendar => TriggerSpec::Calendar {
             expr: row.get(first + 1)?,
             zone: row.get(first + 2)?,
             delay: row.get(first + 5)?,
@@ -563,8 +570,11 @@ pub(super) fn trigger_spec(row: &Row<'_>, first: usize) -> rusqlite::Result<Trig
 /// Compiles a stored trigger, and returns its zone too.
 pub fn schedule_of(spec: &TriggerSpec, system_zone: &Zone) -> Compiled {
     let zone = match spec {
-        TriggerSpec::Cron { zone: Some(name), .. } => Zone::read(name).map_err(|error| error.to_string())?,
+        TriggerSpec::Cron { zone: Some(name), .. } | TriggerSpec::Calendar { zone: Some(name), .. } => {
+            Zone::read(name).map_err(|error| error.to_string())?
+        }
         TriggerSpec::Cron { zone: None, .. }
+        | TriggerSpec::Calendar { zone: None, .. }
         | TriggerSpec::At { .. }
         | TriggerSpec::Every { .. }
         | TriggerSpec::AfterEnd { .. }

@@ -317,6 +317,7 @@ fn the_manual_has_every_key_of_jobs_triggers_and_runs() {
     home.add(&["--every", "1h", "true"]);
     home.add(&["--every", "1h", "--after-end", "true"]);
     home.add(&["--on", "emit:x", "true"]);
+    home.add(&["--calendar", "daily", "true"]);
     let jobs = home.json(&["list", "-a"]);
     let jobs = jobs["jobs"].as_array().expect("a list");
     assert_eq!(keys(&jobs[0]), keys_in_manual("A job"));

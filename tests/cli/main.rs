@@ -9,6 +9,7 @@ mod add;
 mod arrays;
 mod bad_input;
 mod batch;
+mod calendar;
 mod callbacks;
 mod control;
 mod crontab;

@@ -38,6 +38,8 @@ const ZONES: [&str; 7] = [
     "Asia/Kathmandu",
 ];
 const QUEUES: [&str; 3] = ["default", "one", "few"];
+const FINE_CALENDARS: [&str; 4] = ["*:0/15", "*:*:00,30.5", "minutely", "02..03:05/20"];
+const CALENDARS: [&str; 4] = ["Mon..Fri 02:30", "hourly", "*-*~01 12:00", "00/6:07:03.25"];
 const FINE: [&str; 7] = [
     "*/15 * * * *",
     "* * * * *",
@@ -233,9 +235,12 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
             _ => {
                 let is_fine = pace.finest < 3_600 && rng.chance(700);
                 let expr = if is_fine { *rng.pick(&FINE) } else { *rng.pick(&COARSE) };
+                let calendar = *if is_fine { rng.pick(&FINE_CALENDARS) } else { rng.pick(&CALENDARS) };
                 match rng.below(8) {
                     0 => When::Delayed(expr, rng.span(1, pace.finest)),
-                    1..=3 => When::Cron(expr, Some(*rng.pick(&ZONES))),
+                    1 => When::Calendar(calendar, None),
+                    2 => When::Calendar(calendar, Some(*rng.pick(&ZONES))),
+                    3 => When::Cron(expr, Some(*rng.pick(&ZONES))),
                     _ => When::Cron(expr, None),
                 }
             }

@@ -27,6 +27,8 @@ pub enum When {
     At(Timestamp),
     /// By this expression, in this zone or the system's.
     Cron(&'static str, Option<&'static str>),
+    /// By this expression of systemd.time(7), in this zone or the system's.
+    Calendar(&'static str, Option<&'static str>),
     /// By this expression in the system's zone, so many seconds later.
     Delayed(&'static str, u64),
     /// Every so many seconds.
@@ -71,6 +73,11 @@ impl Wish {
         self.job.mail = Some(Mail { to: "root".to_owned(), when, format: MailFormat::Taskq });
         self
     }
+}
+
+/// Returns whether a trigger is an expression without a zone of its own.
+fn follows_system(when: &When) -> bool {
+    matches!(when, When::Cron(_, None) | When::Calendar(_, None) | When::Delayed(..))
 }
 
 fn name(queue: &str) -> QueueName {
@@ -153,6 +160,10 @@ impl World {
         let (spec, zone_name) = match when {
             When::At(at) => (TriggerSpec::At { at: *at, delay: Span::ZERO }, None),
             When::Cron(expr, zone) => cron(expr, *zone, 0),
+            When::Calendar(expr, zone) => {
+                let (expr, delay) = ((*expr).to_owned(), Span::ZERO);
+                (TriggerSpec::Calendar { expr, zone: zone.map(str::to_owned), delay }, *zone)
+            }
             When::Delayed(expr, delay) => cron(expr, None, *delay),
             When::On(event) => (TriggerSpec::Event(event.clone()), None),
             When::AfterEnd(seconds) => {
@@ -184,7 +195,7 @@ impl World {
         };
         let mut model = Trigger {
             job: 0,
-            follows_system: matches!(when, When::Cron(_, None) | When::Delayed(..)) && !is_reboot,
+            follows_system: follows_system(when) && !is_reboot,
             schedule,
             zone: own_zone.clone(),
             window: job.window(),

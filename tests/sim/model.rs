@@ -87,7 +87,7 @@ impl Trigger {
                 Some(Timestamp::from_micros(anchor + count * period))
             }
             Schedule::Reboot | Schedule::AfterEnd { .. } | Schedule::Events => None,
-            Schedule::Cron(_) | Schedule::Delayed { .. } => {
+            Schedule::Cron(_) | Schedule::Calendar(_) | Schedule::Delayed { .. } => {
                 self.schedule.next_after(after, self.zone(system))
             }
         }

@@ -219,6 +219,23 @@ fn a_run_that_ended_before_it_began_by_a_clock_that_was_set_back_took_no_time() 
 }
 
 #[test]
+fn a_calendar_without_a_zone_follows_the_systems_and_skips_what_its_clock_skips() {
+    let mut world = World::new(1, "2026-03-27T12:00:00Z", Trace::default());
+    world.start_daemon();
+    let [own, system] =
+        [Some("America/New_York"), None].map(|zone| world.add(&Wish::when(When::Calendar("02:30", zone))));
+    world.set_zone("Europe/Berlin");
+    world.advance(3 * DAY);
+    finish(&mut world);
+    let hours = |job: i64| -> Vec<String> {
+        rows(&world, job).into_iter().take(2).map(|row| row.scheduled_at.to_string()).collect()
+    };
+    assert_eq!(hours(own), ["2026-03-28T06:30:00Z", "2026-03-29T06:30:00Z"]);
+    // On 29 March the clock of Berlin goes from 2 to 3.
+    assert_eq!(hours(system), ["2026-03-28T01:30:00Z", "2026-03-30T00:30:00Z"]);
+}
+
+#[test]
 fn a_new_zone_and_a_clock_set_back_a_little_do_not_stop_the_daemon() {
     let mut world = world();
     let job = world.add(&Wish::when(When::Cron("@hourly", None)).overlap(Overlap::Allow));

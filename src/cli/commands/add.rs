@@ -54,6 +54,7 @@ taskq add [TRIGGER]... [OPTION]... [--] COMMAND [ARG]...
 Examples:
   taskq add --name build make -j8
   taskq add --cron '15 3 * * mon-fri' --timeout 2h -- rsync -a src/ nas:src/
+  taskq add --calendar 'Mon..Fri 09:30 Europe/Berlin' ./report
   taskq add --at 'now + 5 minutes' -c 'echo tea | write $USER'
   id=$(taskq add --queue gpu ./train.sh) && taskq wait $id"
 )]

@@ -24,7 +24,10 @@ use crate::crontab::note_on_days;
 use crate::domain::{EventTrigger, JobId, JobName, Timestamp, Window};
 use crate::engine::{Compiled, NthFacts, first_fire};
 use crate::error::{Error, Result};
-use crate::schedule::{Daylight, Reading, Readings, Schedule, Zone, parse_cron, parse_instant, parse_time};
+use crate::schedule::{
+    Calendar, Daylight, Reading, Readings, Schedule, Zone, parse_calendar, parse_cron, parse_instant,
+    parse_time,
+};
 use crate::shown;
 use crate::store::{JobView, Reader, TriggerView, schedule_of};
 
@@ -104,22 +107,24 @@ impl Fire<'_> {
 /// Shows the next fire of each job, the soonest first, and then the events that
 /// jobs listen to. With -n, or for the named
 /// jobs, shows the coming fires in the order of their times. The times of a job
-/// with a zone of its own are those of that zone, with its name. --cron, --at
-/// and --every need no job: they show the fires of a trigger before you add it.
+/// with a zone of its own are those of that zone, with its name. --cron,
+/// --calendar, --at and --every need no job: they show the fires of a trigger
+/// before you add it.
 /// Fires that daylight saving moves, merges, skips or repeats are marked.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
-    group = ArgGroup::new("preview").args(["cron", "at", "every"]).conflicts_with("jobs"),
+    group = ArgGroup::new("preview").args(["cron", "calendar", "at", "every"]).conflicts_with("jobs"),
     override_usage = "\
 taskq next [JOB]... [-n N] [--json]
-       taskq next --cron EXPR|--at TIME|--every SPAN [--tz ZONE]
-                  [--from TIME] [-n N] [--json]",
+       taskq next --cron EXPR|--calendar EXPR|--at TIME|--every SPAN
+                  [--tz ZONE] [--from TIME] [-n N] [--json]",
     after_help = "\
 Examples:
   taskq next
   taskq next backup -n 5
-  taskq next --cron '0 9 1-7 * mon' --tz Europe/Berlin"
+  taskq next --cron '0 9 1-7 * mon' --tz Europe/Berlin
+  taskq next --calendar 'Mon..Fri 09:30' -n 5"
 )]
 pub struct NextArgs {
     /// Only fires of these jobs, by id or name
@@ -129,6 +134,10 @@ pub struct NextArgs {
     /// Preview a cron expression
     #[arg(long, value_name = "EXPR", allow_hyphen_values = true, help_heading = "Preview")]
     pub cron: Option<String>,
+
+    /// Preview a calendar expression of systemd.time(7)
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true, help_heading = "Preview")]
+    pub calendar: Option<String>,
 
     /// Preview a time
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Preview")]
@@ -164,7 +173,7 @@ pub struct NextArgs {
 pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
     let now = context.now();
-    if args.cron.is_some() || args.at.is_some() || args.every.is_some() {
+    if args.cron.is_some() || args.calendar.is_some() || args.at.is_some() || args.every.is_some() {
         return preview(context, args, &zone, now);
     }
     // Without a number and a job: of each job its next fire only.
@@ -397,23 +406,33 @@ fn table(fires: &[Fire<'_>], awaited: &[Awaited<'_>], times: &Times<'_>) -> Tabl
 fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) -> Result<u8> {
     const WHAT: &str = "preview schedule";
     let failure = |error| parse_failure(WHAT, error);
-    let zone =
-        args.tz.as_ref().map_or_else(|| Ok(here.clone()), |name| Zone::named(name)).map_err(failure)?;
+    let calendar = args.calendar.as_deref().map(parse_calendar).transpose().map_err(failure)?;
+    let tz = args.tz.as_deref().map_or_else(|| Ok(here.clone()), Zone::named).map_err(failure)?;
+    let own = calendar.as_ref().and_then(Calendar::zone);
+    let zone = own.map_or(Ok(tz), Zone::named).map_err(failure)?;
     let from = args.from.as_ref().map_or(Ok(now), |text| parse_instant(text, now, &zone)).map_err(failure)?;
-    let schedule = match (&args.cron, &args.at, &args.every) {
-        (Some(text), ..) => parse_cron(text).map_err(failure)?,
-        (None, Some(text), _) => Schedule::At(parse_time(text, from, &zone).map_err(failure)?),
-        (None, None, Some(text)) => {
-            Schedule::Every { period: parse_period(text).map_err(failure)?, anchor: from }
-        }
-        (None, None, None) => return Err(Error::usage(WHAT, "there is no trigger to preview")),
+    let schedule = if let Some(text) = &args.cron {
+        parse_cron(text).map_err(failure)?
+    } else if let Some(calendar) = calendar {
+        Schedule::Calendar(Box::new(calendar))
+    } else if let Some(text) = &args.at {
+        Schedule::At(parse_time(text, from, &zone).map_err(failure)?)
+    } else if let Some(text) = &args.every {
+        Schedule::Every { period: parse_period(text).map_err(failure)?, anchor: from }
+    } else {
+        return Err(Error::usage(WHAT, "there is no trigger to preview"));
     };
     if !schedule.covers(from, &zone) {
-        context.output.talk("an expression of six or seven fields fires from 1970 to 2100 only");
+        context.output.talk(if args.calendar.is_some() {
+            "a calendar expression fires from 1970 to 2199 only"
+        } else {
+            "an expression of six or seven fields fires from 1970 to 2100 only"
+        });
     }
     let at = first_fire(&schedule, &zone, Window::default(), from).or(match schedule {
         Schedule::At(at) => Some(at),
         Schedule::Cron(_)
+        | Schedule::Calendar(_)
         | Schedule::Every { .. }
         | Schedule::Reboot
         | Schedule::AfterEnd { .. }
@@ -434,6 +453,7 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
             Schedule::Reboot => "`@reboot` fires once after each boot of the machine",
             Schedule::At(_)
             | Schedule::Cron(_)
+            | Schedule::Calendar(_)
             | Schedule::Every { .. }
             | Schedule::AfterEnd { .. }
             | Schedule::Events

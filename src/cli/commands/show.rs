@@ -271,7 +271,9 @@ fn whose(trigger: &TriggerSpec, triggers: usize, zone: &Zone, reader: &Zone) -> 
     let mut parts = Vec::new();
     match trigger {
         TriggerSpec::Cron { expr, .. } if triggers > 1 => parts.push(format!("cron {expr}")),
+        TriggerSpec::Calendar { expr, .. } if triggers > 1 => parts.push(format!("calendar {expr}")),
         TriggerSpec::Cron { .. }
+        | TriggerSpec::Calendar { .. }
         | TriggerSpec::At { .. }
         | TriggerSpec::Every { .. }
         | TriggerSpec::AfterEnd { .. }

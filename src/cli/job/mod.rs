@@ -2,6 +2,7 @@
 //! `set`.
 //! Never: storing it.
 
+mod calendar;
 pub mod change;
 pub mod jitter;
 pub mod lines;

@@ -42,6 +42,13 @@ pub struct JobOptions {
     )]
     pub cron: Vec<String>,
 
+    /// Run when the calendar EXPR matches (can be repeated)
+    ///
+    /// EXPR is one of systemd.time(7): `Mon..Fri 09:30`, `*:0/15`, `daily`;
+    /// a zone at its end goes before --tz. What the clock skips is skipped.
+    #[arg(long, value_name = "EXPR", verbatim_doc_comment, help_heading = "Triggers")]
+    pub calendar: Vec<String>,
+
     /// Run every SPAN, counted from now (can be repeated)
     ///
     /// With --start, it counts from that TIME. Spans are real time: a

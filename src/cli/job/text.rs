@@ -15,6 +15,7 @@ use super::values::{
 };
 use crate::cli::context::{Context, parse_failure};
 use crate::cli::view::tables::trigger_text;
+use crate::cli::view::times::own_zone;
 use crate::cli::zone::system_zone;
 use crate::daemon::NameClash;
 use crate::domain::{
@@ -110,7 +111,7 @@ impl JobOptions {
             ("--all-of", self.all_of),
         ];
         if let Some((option, _)) = of_triggers.iter().find(|(_, is_given)| *is_given && triggers.is_empty()) {
-            let cause = format!("`{option}` needs `--at`, `--cron`, `--every` or `--on`");
+            let cause = format!("`{option}` needs `--at`, `--cron`, `--calendar`, `--every` or `--on`");
             return Err(Error::usage(&what, cause));
         }
         let usage = |error| Error::usage(&what, error);
@@ -228,12 +229,13 @@ impl JobOptions {
         window: Window,
     ) -> Result<Vec<TriggerSpec>> {
         let start = window.start;
-        if start.is_some() && self.cron.is_empty() && self.every.is_empty() && self.on.is_empty() {
-            return Err(Error::usage(what, "`--start` needs `--cron`, `--every` or `--on`")
+        let recurs = !(self.cron.is_empty() && self.calendar.is_empty() && self.every.is_empty());
+        if start.is_some() && !recurs && self.on.is_empty() {
+            return Err(Error::usage(what, "`--start` needs `--cron`, `--calendar`, `--every` or `--on`")
                 .hint("run once at a time with `--at TIME`"));
         }
-        if self.tz.is_some() && self.at.is_empty() && self.cron.is_empty() && self.every.is_empty() {
-            return Err(Error::usage(what, "`--tz` needs `--at`, `--cron` or `--every`"));
+        if self.tz.is_some() && self.at.is_empty() && !recurs {
+            return Err(Error::usage(what, "`--tz` needs `--at`, `--cron`, `--calendar` or `--every`"));
         }
         let mut specs = Vec::new();
         for text in &self.at {
@@ -260,6 +262,7 @@ impl JobOptions {
                 delay: Span::ZERO,
             });
         }
+        specs.extend(self.calendar_specs(zone_name.as_ref(), what)?);
         if self.after_end && self.every.is_empty() {
             return Err(Error::usage(what, "`--after-end` needs `--every`"));
         }
@@ -368,6 +371,8 @@ impl JobOptions {
 
 fn first_of(spec: TriggerSpec, zone: &Zone, window: Window, now: Timestamp, what: &str) -> Result<FirstFire> {
     let schedule = compile(&spec).map_err(|error| parse_failure(what, error))?;
+    let own_zone = own_zone(&spec);
+    let zone = own_zone.as_ref().unwrap_or(zone);
     let next_at = match (&schedule, &spec) {
         // `now` is due, although it is not after this instant.
         (Schedule::At(at), _) => Some(*at).filter(|at| !window.has_ended(*at)),
@@ -390,16 +395,27 @@ fn first_of(spec: TriggerSpec, zone: &Zone, window: Window, now: Timestamp, what
             Some(start + spec.delay()).filter(|at| !window.has_ended(*at))
         }
         (Schedule::AfterEnd { .. }, _) => first_fire(&schedule, zone, window, now),
-        (Schedule::Cron(_) | Schedule::Every { .. } | Schedule::Delayed { .. }, _) => {
-            first_fire(&schedule, zone, window, now)
-        }
+        (
+            Schedule::Cron(_) | Schedule::Calendar(_) | Schedule::Every { .. } | Schedule::Delayed { .. },
+            _,
+        ) => first_fire(&schedule, zone, window, now),
     };
     if next_at.is_none() {
         let first = first_fire(&schedule, zone, Window { until: None, ..window }, now);
         return Err(match first {
             Some(first) => refused_end(what, &spec, first, zone),
-            None => Error::usage(what, format!("`{}` never fires", trigger_text(&spec, zone)))
-                .hint("preview a schedule with `taskq next --cron '15 3 * * *'`"),
+            None => {
+                let option = match spec {
+                    TriggerSpec::Calendar { .. } => "--calendar 'Mon..Fri 09:30'",
+                    TriggerSpec::Cron { .. }
+                    | TriggerSpec::At { .. }
+                    | TriggerSpec::Every { .. }
+                    | TriggerSpec::AfterEnd { .. }
+                    | TriggerSpec::Event(_) => "--cron '15 3 * * *'",
+                };
+                Error::usage(what, format!("`{}` never fires", trigger_text(&spec, zone)))
+                    .hint(format!("preview a schedule with `taskq next {option}`"))
+            }
         });
     }
     Ok(FirstFire { spec, next_at, boot_id: None, marks: None })
@@ -418,7 +434,8 @@ pub fn refuse_uncountable<'a>(
         return Err(Error::usage(what, "`--nth` does not go with `--after-end`"));
     }
     if triggers.all(|trigger| matches!(trigger, TriggerSpec::At { .. } | TriggerSpec::Event(_))) {
-        return Err(Error::usage(what, "`--nth` needs a trigger that fires again: `--cron` or `--every`"));
+        let cause = "`--nth` needs a trigger that fires again: `--cron`, `--calendar` or `--every`";
+        return Err(Error::usage(what, cause));
     }
     Ok(())
 }

@@ -23,25 +23,6 @@ const DESTRUCTIVE: &[(&str, &str)] =
 /// From this length on a beginning is like the whole word, and a word is like another.
 const SIMILAR_LENGTH_MIN: usize = 3;
 
-/// The options of systemd-run(1) for timers, which its users try.
-const ON_CALENDAR: &[&str] = &["--on-calendar", "--calendar"];
-
-const CALENDAR_EXAMPLE: (&str, &str) = ("Mon..Fri *-*-* 10:30", "30 10 * * mon-fri");
-
-/// The words of systemd.time(7) as cron expressions. Its week begins with Monday, that of `@weekly` with
-/// Sunday.
-const CALENDAR_WORDS: &[(&str, &str)] = &[
-    ("minutely", "* * * * *"),
-    ("hourly", "@hourly"),
-    ("daily", "@daily"),
-    ("weekly", "0 0 * * mon"),
-    ("monthly", "@monthly"),
-    ("quarterly", "0 0 1 1,4,7,10 *"),
-    ("semiannually", "0 0 1 1,7 *"),
-    ("yearly", "@yearly"),
-    ("annually", "@yearly"),
-];
-
 /// A command line, and how far its verbs are understood.
 pub struct Typed {
     /// The words after the program.
@@ -137,9 +118,6 @@ impl Typed {
 
     /// Returns the hint for an option that the verb does not have.
     pub fn option_hint(&self, option: &str) -> Option<String> {
-        if ON_CALENDAR.contains(&option) && self.has_option("--cron") {
-            return Some(self.on_calendar_hint(option));
-        }
         let verb = self.verb();
         let lines =
             OPTIONS.iter().filter(|(of, words, _)| (of.is_empty() || *of == verb) && has_word(words, option));
@@ -248,14 +226,6 @@ impl Typed {
             Some((_, value)) => Some(value.to_owned()),
             None => self.words.get(at + 1).cloned(),
         }
-    }
-
-    /// Returns the hint for systemd's expressions: its word as a cron expression, else an example.
-    fn on_calendar_hint(&self, option: &str) -> String {
-        let value = self.value_of(option).unwrap_or_default().to_ascii_lowercase();
-        let (theirs, ours) =
-            CALENDAR_WORDS.iter().find(|(word, _)| *word == value).unwrap_or(&CALENDAR_EXAMPLE);
-        format!("systemd's `{theirs}` is `--cron '{ours}'`")
     }
 }
 

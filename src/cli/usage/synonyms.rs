@@ -92,6 +92,7 @@ pub const OPTIONS: &[(&str, &str, Advice)] = &[
     ("", "--label --labels --tags", Same("--tag")),
     ("", "--group --lane -g -q", Same("--queue")),
     ("", "--schedule --crontab", Same("--cron")),
+    ("", "--on-calendar --oncalendar", Same("--calendar")),
     ("", "--in --delay", Same("--at 'in SPAN'")),
     ("", "--time --when --date", Same("--at")),
     ("", "--interval --repeat --period", Same("--every")),

@@ -199,7 +199,7 @@ fn a_hint_repeats_what_was_typed_if_that_can_be_read() {
         ("queue set gpu 2", "did you mean `taskq queue set gpu --slots 2`?"),
         ("add --in=20m true", "did you mean `--at 'in 20m'`?"),
         ("add --delay later true", "did you mean `--at 'in SPAN'`?"),
-        ("add --calendar daily true", "systemd's `daily` is `--cron '@daily'`"),
+        ("add --on-calendar daily true", "did you mean `--calendar`?"),
         ("runs --state failed", "did you mean `--outcome`?"),
         ("list --status done", "did you mean `--state`?"),
     ] {

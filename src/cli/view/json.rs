@@ -113,6 +113,8 @@ pub struct TriggerJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     cron: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    calendar: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     every_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     after_end: Option<bool>,
@@ -176,6 +178,7 @@ impl From<&TriggerView> for TriggerJson {
             kind: trigger.spec.kind(),
             at: None,
             cron: None,
+            calendar: None,
             every_ms: None,
             after_end: None,
             on: None,
@@ -189,6 +192,9 @@ impl From<&TriggerView> for TriggerJson {
             TriggerSpec::At { at, .. } => json.at = Some(*at),
             TriggerSpec::Cron { expr, zone, .. } => {
                 (json.cron, json.tz) = (Some(expr.clone()), zone.clone());
+            }
+            TriggerSpec::Calendar { expr, zone, .. } => {
+                (json.calendar, json.tz) = (Some(expr.clone()), zone.clone());
             }
             TriggerSpec::Every { period, .. } => json.every_ms = Some(period.as_millis()),
             TriggerSpec::AfterEnd { period, .. } => {

@@ -490,8 +490,20 @@ mod tests {
 
     #[test]
     fn every_option_of_add_is_shown_or_is_a_trigger_or_part_of_the_environment() {
-        const ELSEWHERE: [&str; 11] =
-            ["at", "cron", "every", "after_end", "on", "start", "until", "tz", "name", "env", "clean_env"];
+        const ELSEWHERE: [&str; 12] = [
+            "at",
+            "cron",
+            "calendar",
+            "every",
+            "after_end",
+            "on",
+            "start",
+            "until",
+            "tz",
+            "name",
+            "env",
+            "clean_env",
+        ];
         let add = JobOptions::augment_args(clap::Command::new("add"));
         let mut keys: Vec<String> =
             add.get_arguments().filter_map(|option| Some(option.get_long()?.replace('-', "_"))).collect();

@@ -35,6 +35,10 @@ pub fn trigger_text(trigger: &TriggerSpec, zone: &Zone) -> String {
             let zone = zone.as_ref().map_or(String::new(), |name| format!(" ({name})"));
             format!("cron {expr}{zone}")
         }
+        TriggerSpec::Calendar { expr, .. } => {
+            let zone = trigger.zone_beside_text().map_or(String::new(), |name| format!(" ({name})"));
+            format!("calendar {expr}{zone}")
+        }
         TriggerSpec::Every { period, .. } => format!("every {period}"),
         TriggerSpec::AfterEnd { period, .. } => format!("every {period} after end"),
         TriggerSpec::Event(event) => format!("on {}", shown::escaped(&event.to_string())),
@@ -55,6 +59,7 @@ fn trigger_cell(view: &TriggerView, next_at: Option<Timestamp>, times: &Times<'_
         TriggerSpec::At { at, delay } if Some(*at + *delay) == next_at => "at".to_owned(),
         TriggerSpec::At { at, .. } => format!("at {}", times.show(*at)),
         TriggerSpec::Cron { expr, .. } => format!("cron {expr}"),
+        TriggerSpec::Calendar { expr, .. } => format!("calendar {expr}"),
         TriggerSpec::Every { period, .. } => format!("every {period}"),
         TriggerSpec::AfterEnd { period, .. } => format!("every {period} after end"),
         TriggerSpec::Event(event) => format!("on {}", shown::escaped(&event.to_string())),

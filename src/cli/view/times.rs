@@ -50,7 +50,7 @@ impl Times<'_> {
 /// Returns the zone in which a trigger was written, if it has one of its own.
 pub fn own_zone(trigger: &TriggerSpec) -> Option<Zone> {
     match trigger {
-        TriggerSpec::Cron { zone, .. } => Zone::find(zone.as_ref()?),
+        TriggerSpec::Cron { zone, .. } | TriggerSpec::Calendar { zone, .. } => Zone::find(zone.as_ref()?),
         TriggerSpec::At { .. }
         | TriggerSpec::Every { .. }
         | TriggerSpec::AfterEnd { .. }

@@ -393,6 +393,7 @@ fn fire_text(trigger: &TriggerSpec, times: &Times<'_>) -> String {
     match trigger {
         TriggerSpec::At { .. } => String::new(),
         TriggerSpec::Cron { expr, .. } => format!(" (cron {expr})"),
+        TriggerSpec::Calendar { expr, .. } => format!(" (calendar {expr})"),
         TriggerSpec::Every { .. } | TriggerSpec::AfterEnd { .. } | TriggerSpec::Event(_) => {
             format!(" ({})", trigger_text(trigger, times.zone))
         }

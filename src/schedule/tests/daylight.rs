@@ -7,6 +7,7 @@ use super::super::daylight::{Change, ClockEffect, Daylight, Readings};
 use super::super::pattern::Follows;
 use super::super::walk::highest_reading;
 use super::super::{Schedule, Zone};
+use super::calendars::{schedule, texts};
 use super::properties::{five_fields, instants, pattern, seven_fields, zones};
 use super::{cron, instant, zone};
 use crate::domain::{Span, Timestamp};
@@ -209,12 +210,18 @@ proptest! {
 
     #[test]
     fn every_reading_fires_or_is_reported_as_merged_or_skipped(
-        text in prop_oneof![five_fields(), seven_fields()], near in instants(), zone in zones(),
+        schedule in prop_oneof![
+            5 => prop_oneof![five_fields(), seven_fields()].prop_map(|text| cron(&text)),
+            2 => texts()
+                .prop_filter("whole seconds", |text| !text.contains("0.25"))
+                .prop_map(|text| schedule(&text)),
+        ],
+        near in instants(),
+        zone in zones(),
     ) {
         // A day before the next change of the clock, and a day after it.
         let end = zone.segment(near.as_seconds()).end.min(near.as_seconds() + 400 * 86_400);
         let (from, to) = (end - 86_400, end + 86_400);
-        let schedule = cron(&text);
         let pattern = pattern(&schedule);
         let (fires, skips) =
             effects(&schedule, Timestamp::from_seconds(from), Timestamp::from_seconds(to), &zone);
@@ -231,6 +238,10 @@ proptest! {
             Follows::WallClock => prop_assert_eq!((skipped, count(ClockEffect::SecondOfTwo)), (0, 0)),
             Follows::RealTime => {
                 prop_assert_eq!((merged, count(ClockEffect::Moved), count(ClockEffect::Once)), (0, 0, 0));
+            }
+            Follows::FirstShown => {
+                let second = count(ClockEffect::SecondOfTwo);
+                prop_assert_eq!((merged, count(ClockEffect::Moved), second), (0, 0, 0));
             }
         }
     }

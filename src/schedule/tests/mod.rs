@@ -1,6 +1,7 @@
 //! Owns: tables and properties for the parts of `schedule` together.
 //! Never: Debian's ground truth (see tests/oracle.rs).
 
+mod calendars;
 mod cron_texts;
 mod daylight;
 mod dialects;

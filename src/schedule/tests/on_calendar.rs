@@ -123,6 +123,7 @@ fn elapses_at(schedule: &Schedule, fire: Timestamp, zone: &Zone) -> bool {
     match schedule {
         Schedule::Cron(pattern) => !is_left_out(pattern, fire.as_seconds(), zone),
         Schedule::At(_)
+        | Schedule::Calendar(_)
         | Schedule::Every { .. }
         | Schedule::Reboot
         | Schedule::AfterEnd { .. }

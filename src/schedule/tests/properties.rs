@@ -96,6 +96,7 @@ pub(super) fn seven_fields() -> impl Strategy<Value = String> {
 pub(super) fn pattern(schedule: &Schedule) -> &Pattern {
     match schedule {
         Schedule::Cron(pattern) => pattern,
+        Schedule::Calendar(calendar) => &calendar.pattern,
         Schedule::At(_)
         | Schedule::Every { .. }
         | Schedule::Reboot
@@ -108,7 +109,7 @@ pub(super) fn pattern(schedule: &Schedule) -> &Pattern {
 }
 
 /// Returns fires of whole minutes by a walk through the minutes, like Debian's main loop.
-fn minute_by_minute(schedule: &Schedule, from: i64, to: i64, zone: &Zone) -> Vec<Timestamp> {
+pub(super) fn minute_by_minute(schedule: &Schedule, from: i64, to: i64, zone: &Zone) -> Vec<Timestamp> {
     let pattern = pattern(schedule);
     // Three days earlier, no clock is ahead of its reading at `from`.
     let mut highest = i64::MIN;
@@ -118,6 +119,7 @@ fn minute_by_minute(schedule: &Schedule, from: i64, to: i64, zone: &Zone) -> Vec
         let matches = match pattern.follows {
             Follows::RealTime => pattern.count(reading, reading) > 0,
             Follows::WallClock => highest != i64::MIN && pattern.count(highest + 1, reading) > 0,
+            Follows::FirstShown => reading > highest && pattern.count(reading, reading) > 0,
         };
         highest = highest.max(reading);
         if matches && at > from {

@@ -186,6 +186,7 @@ impl Writer<'_> {
             TriggerSpec::Every { period, .. } => Err(format!("`--every {period}`")),
             TriggerSpec::AfterEnd { period, .. } => Err(format!("`--every {period} --after-end`")),
             TriggerSpec::Event(event) => Err(format!("`--on {event}`")),
+            TriggerSpec::Calendar { expr, .. } => Err(format!("`--calendar '{expr}'`")),
             TriggerSpec::Cron { expr, .. } if trigger.spec.is_boot() => Ok(expr.clone()),
             TriggerSpec::Cron { expr, .. } if expr.split(' ').count() > 5 => {
                 Err(format!("`--cron '{expr}'`: seconds"))

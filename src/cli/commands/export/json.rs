@@ -41,6 +41,8 @@ struct Triggers {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cron: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    calendar: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     every: Vec<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     after_end: bool,
@@ -51,6 +53,20 @@ struct Triggers {
     on: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tz: Option<String>,
+}
+
+impl Triggers {
+    /// Sets the zone of expressions; `None`: the system's.
+    fn put_zone(&mut self, zone: Option<&str>) -> Result<(), String> {
+        let zone = zone.unwrap_or(SYSTEM_ZONE);
+        if zone != SYSTEM_ZONE && Zone::named(zone).is_err() {
+            return Err(format!("JSON cannot say the zone `{zone}`, which has no name"));
+        }
+        if *self.tz.get_or_insert_with(|| zone.to_owned()) != zone {
+            return Err("JSON cannot say triggers in different zones".to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// Writes the jobs, a line each.
@@ -111,17 +127,19 @@ fn triggers(exported: &ExportedJob, warnings: &mut ExportWarnings) -> Result<Tri
         match &trigger.spec {
             TriggerSpec::At { at, .. } => triggers.at.push(*at),
             TriggerSpec::Cron { expr, zone, delay } => {
-                let zone = zone.as_deref().unwrap_or(SYSTEM_ZONE);
-                if zone != SYSTEM_ZONE && Zone::named(zone).is_err() {
-                    return Err(format!("JSON cannot say the zone `{zone}`, which has no name"));
-                }
-                if *triggers.tz.get_or_insert_with(|| zone.to_owned()) != zone {
-                    return Err("JSON cannot say triggers in different zones".to_owned());
-                }
+                triggers.put_zone(zone.as_deref())?;
                 if *delay != Span::ZERO {
                     warnings.drop_option(&exported.job, format_args!("JSON cannot say a delay of {delay}"));
                 }
                 triggers.cron.push(expr.clone());
+            }
+            TriggerSpec::Calendar { expr, zone, .. } => {
+                let beside = trigger.spec.zone_beside_text();
+                // A zone in the text goes before `tz`.
+                if beside.is_some() || zone.is_none() {
+                    triggers.put_zone(beside)?;
+                }
+                triggers.calendar.push(expr.clone());
             }
             TriggerSpec::AfterEnd { period, .. } => {
                 triggers.every.push(sayable(*period, "every")?);

@@ -155,7 +155,9 @@ fn coming(
             }
             TriggerSpec::AfterEnd { .. } => next_at.is_some() || *awaits_end,
             TriggerSpec::Event(_) => listener.is_some(),
-            TriggerSpec::Every { .. } => first_fire(&schedule, &zone, window, now).is_some(),
+            TriggerSpec::Calendar { .. } | TriggerSpec::Every { .. } => {
+                first_fire(&schedule, &zone, window, now).is_some()
+            }
         };
         if is_coming {
             triggers.push(Trigger { spec, schedule, zone });

@@ -170,15 +170,25 @@ fn is_boot(trigger: &Trigger) -> bool {
 }
 
 fn of_trigger(trigger: &Trigger) -> Option<Vec<String>> {
-    let zone = match &trigger.spec {
-        // systemd does not know zones in POSIX notation, which have no name.
-        TriggerSpec::Cron { zone: Some(zone), .. } if Zone::named(zone).is_err() => return None,
-        TriggerSpec::Cron { zone, .. } => zone.as_deref(),
+    let zone = trigger.spec.zone_beside_text();
+    // systemd does not know zones in POSIX notation, which have no name.
+    if zone.is_some_and(|zone| Zone::named(zone).is_err()) {
+        return None;
+    }
+    match &trigger.spec {
+        // As it was given, not as it is normalised.
+        TriggerSpec::Calendar { expr, .. } => {
+            let zone = zone.map_or(String::new(), |name| format!(" {name}"));
+            return Some(vec![format!("OnCalendar={expr}{zone}")]);
+        }
         TriggerSpec::AfterEnd { period, .. } => {
             return Some(vec![format!("OnActiveSec={period}"), format!("OnUnitInactiveSec={period}")]);
         }
-        TriggerSpec::At { .. } | TriggerSpec::Every { .. } | TriggerSpec::Event(_) => None,
-    };
+        TriggerSpec::Cron { .. }
+        | TriggerSpec::At { .. }
+        | TriggerSpec::Every { .. }
+        | TriggerSpec::Event(_) => {}
+    }
     let lines = trigger.schedule.on_calendar(zone)?;
     Some(lines.into_iter().map(|line| format!("OnCalendar={line}")).collect())
 }
@@ -187,7 +197,9 @@ fn unsayable(trigger: &Trigger) -> String {
     match &trigger.spec {
         TriggerSpec::At { at, .. } => format!("`--at {at}`"),
         TriggerSpec::Cron { delay, .. } if *delay != Span::ZERO => format!("a delay of {delay}"),
-        TriggerSpec::Cron { zone, .. } => format!("`--tz {}`", zone.as_deref().unwrap_or_default()),
+        TriggerSpec::Cron { zone, .. } | TriggerSpec::Calendar { zone, .. } => {
+            format!("`--tz {}`", zone.as_deref().unwrap_or_default())
+        }
         TriggerSpec::AfterEnd { period, .. } => format!("`--every {period} --after-end`"),
         TriggerSpec::Event(event) => format!("`--on {event}`"),
         TriggerSpec::Every { period, .. } => {
