@@ -7,7 +7,7 @@ use std::fmt::Write;
 use nix::sys::signal::Signal;
 use unicode_width::UnicodeWidthStr;
 
-use crate::domain::{CommandLine, End, EndNote, Span};
+use crate::domain::{CommandLine, End, EndNote, Size, Span};
 
 /// Returns the text with escapes for all characters that could move the cursor, ring, hide or reorder text.
 pub fn escaped(text: &str) -> Cow<'_, str> {
@@ -89,16 +89,7 @@ pub fn process_end(end: &End) -> String {
 
 /// Returns a size, rounded down: `900`, `4.2K`, `17M`.
 pub fn size(bytes: u64) -> String {
-    let units = ["K", "M", "G", "T"].into_iter().zip([10, 20, 30, 40]);
-    let Some((unit, shift)) = units.take_while(|(_, shift)| bytes >> shift > 0).last() else {
-        return bytes.to_string();
-    };
-    let tenths = (u128::from(bytes) * 10) >> shift;
-    if tenths < 100 {
-        format!("{}.{}{unit}", tenths / 10, tenths % 10)
-    } else {
-        format!("{}{unit}", tenths / 10)
-    }
+    Size::from_bytes(bytes).rounded()
 }
 
 /// Returns a signal's name, `SIGTERM`, or its number.

@@ -3,9 +3,12 @@
 
 mod array;
 mod callback;
+mod decimal;
 mod dependency;
 mod event;
 mod event_trigger;
+mod gate;
+mod gate_reading;
 mod ids;
 mod job;
 mod output_kind;
@@ -21,12 +24,15 @@ mod trigger;
 
 pub use array::{Array, ArrayId, FireId, Indices};
 pub use callback::{CallbackWhen, Callbacks};
+pub use decimal::Decimal;
 pub use dependency::{After, AfterCondition, Dependency};
 pub use event::{EndNote, Event, EventId, Happening, JobNote, Word};
 pub use event_trigger::{
     Counter, EventName, EventSource, EventTrigger, JobPattern, JobSource, JobStage, MachineState, Occurrence,
     PathChange, PathSource, StreamSource,
 };
+pub use gate::{Gate, Pressure};
+pub use gate_reading::{GateMeasure, GateReading};
 pub use ids::{
     BundleId, InvalidId, JobId, JobKey, JobName, JobPart, JobRef, QueueName, RunId, Tag, TriggerId,
 };

@@ -24,6 +24,19 @@ impl Size {
     pub const fn as_bytes(self) -> u64 {
         self.0
     }
+
+    /// Returns the size for people, rounded down: `900`, `4.2K`, `17M`.
+    pub fn rounded(self) -> String {
+        let Some((unit, size)) = UNITS.iter().find(|(_, size)| self.0 >= *size) else {
+            return self.0.to_string();
+        };
+        let tenths = u128::from(self.0) * 10 / u128::from(*size);
+        if tenths < 100 {
+            format!("{}.{}{unit}", tenths / 10, tenths % 10)
+        } else {
+            format!("{}{unit}", tenths / 10)
+        }
+    }
 }
 
 /// Reads a whole number of bytes, or one with a unit, in capitals or not: `4096`, `500K`, `10m`.

@@ -3,6 +3,7 @@
 
 mod backoff;
 mod error_lines;
+mod gates;
 mod line_event;
 mod line_reader;
 mod paths;
@@ -10,6 +11,7 @@ mod states;
 mod streams;
 mod zone;
 
+pub use gates::GateMeter;
 pub use line_event::LineEvent;
 pub use paths::{PathEvent, PathListener, PathNews, PathRefusal, PathWatch, check_path, first_marks};
 pub use states::{MachineStates, StateNews, StateWatch};
