@@ -54,6 +54,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "wait" -d 'Wait until jo
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "stats" -d 'Show rates, times and the backlog in numbers'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "status" -d 'Show the daemon, the queues and the next fire'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "queue" -d 'List the queues, or set one up'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "resource" -d 'List what jobs can book, or set how much there is'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "crontab" -d 'Install, list, edit or remove the crontab'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "import" -d 'Import jobs from elsewhere'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "export" -d 'Print jobs as a crontab, as systemd units, or as JSON'
@@ -86,8 +87,11 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l name -d 'Give it a n
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l tag -d 'Tag it, to find it again (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l queue -d 'Run it in QUEUE; default: the queue `default`' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l priority -d 'Priority in its queue, -100 to 100; default: 0' -r
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l expect -d 'How long a run takes, until taskq has learnt that' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l expect -d 'How long a run takes, until that is learnt' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l finish-by -d 'When a run should be finished, after its time' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -s R -l needs -d 'Book resources, as in gpu=1 (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l if -d 'Start only if the gate is open (repeatable)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l if-timeout -d 'A run that waits so long at a gate is missed' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l array -d 'Run once for each index, as one job' -r
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l each -d 'Run once for each line of FILE; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l after -d 'Run after a run of JOB (can be repeated)' -r
@@ -112,10 +116,11 @@ complete -c taskq -n "__fish_taskq_using_subcommand add" -l from -d 'Add many jo
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l after-end -d '--every counts from the end of the last run'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l all-of -d 'Run when each --on has fired since the last run'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l clean-env -d 'Start with cron\'s bare environment'
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l enforce -d 'Limit its runs to the cpu and mem they book'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l hold -d 'Add it paused; `taskq resume` starts it'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l any -d 'Of several --after, one is enough'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l split-output -d 'Keep standard output and standard error apart'
-complete -c taskq -n "__fish_taskq_using_subcommand add" -l replace -d 'Put the job in the place of the living job of its name'
+complete -c taskq -n "__fish_taskq_using_subcommand add" -l replace -d 'Take the place of the living job of its name'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -s q -l quiet -d 'Print no notes about possible slips'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -266,10 +271,13 @@ all-of\t''
 any\t''
 array\t''
 each\t''
+enforce\t''
 env-file\t''
 expect\t''
 finish-by\t''
 grace\t''
+if\t''
+if-timeout\t''
 jitter\t''
 kill-after\t''
 log-limit\t''
@@ -278,6 +286,7 @@ missed\t''
 on-failure\t''
 on-finish\t''
 on-success\t''
+needs\t''
 nice\t''
 nth\t''
 overlap\t''
@@ -317,8 +326,11 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l env-file -d 'Set the
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l tag -d 'Tag it, to find it again (can be repeated)' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l queue -d 'Run it in QUEUE; default: the queue `default`' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l priority -d 'Priority in its queue, -100 to 100; default: 0' -r
-complete -c taskq -n "__fish_taskq_using_subcommand set" -l expect -d 'How long a run takes, until taskq has learnt that' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l expect -d 'How long a run takes, until that is learnt' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l finish-by -d 'When a run should be finished, after its time' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -s R -l needs -d 'Book resources, as in gpu=1 (can be repeated)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l if -d 'Start only if the gate is open (repeatable)' -r
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l if-timeout -d 'A run that waits so long at a gate is missed' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l array -d 'Run once for each index, as one job' -r
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l each -d 'Run once for each line of FILE; -: stdin' -r -F
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l after -d 'Run after a run of JOB (can be repeated)' -r
@@ -345,6 +357,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l reset-counter -d 'Be
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l after-end -d '--every counts from the end of the last run'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l all-of -d 'Run when each --on has fired since the last run'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l clean-env -d 'Start with cron\'s bare environment'
+complete -c taskq -n "__fish_taskq_using_subcommand set" -l enforce -d 'Limit its runs to the cpu and mem they book'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l any -d 'Of several --after, one is enough'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l split-output -d 'Keep standard output and standard error apart'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l json -d 'Print JSON'
@@ -455,6 +468,33 @@ always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from remove" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand queue; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and not __fish_seen_subcommand_from list set remove" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and not __fish_seen_subcommand_from list set remove" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and not __fish_seen_subcommand_from list set remove" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and not __fish_seen_subcommand_from list set remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and not __fish_seen_subcommand_from list set remove" -f -a "list" -d 'List the resources, with who has them'
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and not __fish_seen_subcommand_from list set remove" -f -a "set" -d 'Make resources, or change how much there is'
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and not __fish_seen_subcommand_from list set remove" -f -a "remove" -d 'Remove a resource that no job needs'
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and __fish_seen_subcommand_from list" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and __fish_seen_subcommand_from list" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and __fish_seen_subcommand_from list" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and __fish_seen_subcommand_from set" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and __fish_seen_subcommand_from set" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and __fish_seen_subcommand_from set" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and __fish_seen_subcommand_from remove" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and __fish_seen_subcommand_from remove" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and __fish_seen_subcommand_from remove" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand resource; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'

@@ -28,8 +28,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
     add, cancel, crontab, daemon, emit, events, export, help, import as import_command, keeper, list, log,
-    next, pause, prune, queue, remove, rename, resume, retry, run, runs, set, show, signal, stats, status,
-    version, wait, why,
+    next, pause, prune, queue, remove, rename, resource, resume, retry, run, runs, set, show, signal, stats,
+    status, version, wait, why,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -154,6 +154,8 @@ pub enum Command {
     Status(status::StatusArgs),
     /// List the queues, or set one up
     Queue(queue::QueueArgs),
+    /// List what jobs can book, or set how much there is
+    Resource(resource::ResourceArgs),
     /// Install, list, edit or remove the crontab
     Crontab(crontab::CrontabArgs),
     /// Import jobs from elsewhere
@@ -218,6 +220,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Stats(args) => stats::run(context, &args),
         Command::Status(args) => status::run(context, &args),
         Command::Queue(args) => queue::run(context, &args),
+        Command::Resource(args) => resource::run(context, &args),
         Command::Crontab(args) => crontab::run(context, &args),
         Command::Import(args) => import_command::run(context, &args),
         Command::Export(args) => export::run(context, &args),

@@ -47,10 +47,11 @@ impl<'a> Waiting<'a> {
         })
     }
 
-    /// Shows on a terminal how many of the `total` runs are left.
-    pub fn show_progress(&mut self, total: usize) {
+    /// Shows on a terminal how many of the `total` runs are left. `expected`: how long the only one still
+    /// takes; `None`: nobody knows, or there are others.
+    pub fn show_progress(&mut self, total: usize, expected: Option<Span>) {
         if self.context.output.streams().stderr_is_terminal {
-            self.progress = Some(Progress::new(total));
+            self.progress = Some(Progress::new(total, expected));
         }
     }
 

@@ -21,12 +21,14 @@ use super::lock::open_store;
 use super::names::{NameClash, free_name};
 use super::poke::Poke;
 use super::random_id;
+use super::resources::refused_needs;
 use super::sockets::{self, NamedSocket};
-use crate::domain::{JobId, JobName, NewJob, QueueName, Timestamp, TriggerSpec};
+use crate::domain::{JobId, JobName, MachineSize, NewJob, QueueName, Timestamp, TriggerSpec};
 use crate::engine::after_end;
 use crate::error::{Error, Result};
 use crate::keeper::wire::{FrameReader, encode};
 use crate::store::{Act, FirstFire, Store, StoreResult, Writer};
+use crate::system::machine;
 use crate::system::users::own_uid;
 
 /// How long a client waits for the daemon's answer before it stores the job itself: longer than any turn of a
@@ -54,7 +56,7 @@ pub struct ClientRequest<'a> {
 }
 
 /// The circumstances in which a job is added.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Adding<'a> {
     /// The operation, for errors: ``add job `backup` ``.
     pub what: &'a str,
@@ -63,10 +65,12 @@ pub struct Adding<'a> {
     /// If a living job has its name.
     pub clash: NameClash,
     pub request: Option<i64>,
+    /// How large the machine is.
+    pub machine: &'a dyn Fn() -> MachineSize,
     pub now: Timestamp,
 }
 
-/// Stores a job, unless its name is taken or its queue does not exist.
+/// Stores a job, unless its name is taken, its queue does not exist, or it needs what is not there.
 pub fn add_job(
     writer: &Writer<'_>,
     job: &NewJob,
@@ -82,6 +86,9 @@ pub fn add_job(
     if job.queue != QueueName::default() && !writer.has_queue(&job.queue)? {
         return Ok(Err(Error::not_found(adding.what, format!("there is no queue `{}`", job.queue))
             .hint(format!("make it with `taskq queue set {} --slots 1`", job.queue))));
+    }
+    if let Some(refused) = refused_needs(writer, &job.requirement.needs, adding.machine, adding.what)? {
+        return Ok(Err(refused));
     }
     Ok(Ok(writer.add_job(job, triggers, adding.request, adding.now)?))
 }
@@ -101,10 +108,12 @@ fn refused_name(writer: &Writer<'_>, name: &JobName, adding: &Adding<'_>) -> Sto
 pub(super) fn add_requested(
     writer: &Writer<'_>,
     request: &AddRequest,
+    machine: &dyn Fn() -> MachineSize,
     now: Timestamp,
 ) -> StoreResult<AddAnswer> {
     let what = request.job.name.as_ref().map_or_else(|| WHAT.to_owned(), |name| format!("{WHAT} `{name}`"));
-    let adding = Adding { what: &what, others: &[], clash: request.clash, request: Some(request.id), now };
+    let adding =
+        Adding { what: &what, others: &[], clash: request.clash, request: Some(request.id), machine, now };
     if !request.job.after.dependencies.is_empty()
         && let Some(refused) = refused_new(writer, &request.job, &what)?
     {
@@ -154,7 +163,7 @@ pub fn add_once(store: &mut Store, request: &AddRequest, act: Act) -> StoreResul
     store.write(act, |writer| match writer.find_request(request.id)? {
         Some(job) => Ok(Ok(job)),
         None => {
-            let added = add_requested(writer, request, act.at)?;
+            let added = add_requested(writer, request, &machine::size, act.at)?;
             writer.follow_up(after_end, act.at)?;
             Ok(added)
         }
@@ -314,6 +323,29 @@ impl Adder {
                 Ok(None) => {}
                 Err(_) => return false,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{CommandLine, Execution, Gate, GateTimeout, Span};
+
+    #[test]
+    fn a_request_comes_out_as_it_went_in() {
+        let plain = NewJob::of(Execution::of(CommandLine::Script(b"true".to_vec())));
+        let mut requiring = plain.clone();
+        requiring.requirement.needs = "gpu=1,mem=4G".parse().expect("needs");
+        requiring.requirement.gates = vec![Gate::read(b"path:\xff", Path::new("/")).expect("a gate")];
+        requiring.requirement.gate_timeout =
+            Some(GateTimeout { after: Span::from_seconds(60), starts: true });
+        for job in [plain, requiring] {
+            let request = AddRequest { id: 5, job, triggers: Vec::new(), clash: NameClash::Refuse };
+            let (mut frame, mut frames) = (Vec::new(), FrameReader::default());
+            encode(&request, &mut frame).expect("short");
+            frames.push(&frame);
+            assert_eq!(frames.take::<AddRequest>().expect("whole"), Some(request));
         }
     }
 }

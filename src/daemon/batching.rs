@@ -16,7 +16,7 @@ const ENDED_DELAY: Duration = Duration::from_millis(5);
 /// `results_can_wait`: no run waits for a slot that the keeper cannot fill by itself, and no client waits.
 pub(super) fn delay(reports: &[FromKeeper], results_can_wait: bool) -> Option<Duration> {
     let delay = |report: &FromKeeper| match report {
-        FromKeeper::Started { .. } | FromKeeper::Delayed { .. } => STARTED_DELAY,
+        FromKeeper::Started { .. } | FromKeeper::Delayed { .. } | FromKeeper::Holds { .. } => STARTED_DELAY,
         FromKeeper::Ended(_) if results_can_wait => ENDED_DELAY,
         FromKeeper::Ended(_) | FromKeeper::Unattended { .. } | FromKeeper::Hello { .. } => Duration::ZERO,
     };
@@ -47,7 +47,10 @@ impl Prefetched {
             FromKeeper::Ended(ended) if ended.started_at.is_none() => {
                 self.count = self.count.saturating_sub(1);
             }
-            FromKeeper::Ended(_) | FromKeeper::Unattended { .. } | FromKeeper::Delayed { .. } => {}
+            FromKeeper::Ended(_)
+            | FromKeeper::Unattended { .. }
+            | FromKeeper::Delayed { .. }
+            | FromKeeper::Holds { .. } => {}
         }
     }
 

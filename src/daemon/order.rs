@@ -9,8 +9,10 @@ use nix::sys::signal::Signal;
 use super::at_once::AtOnce;
 use super::event_files;
 use super::results::ResultFile;
-use crate::domain::{CommandLine, End, EnvVar, Execution, NewJob, Stdin, Timestamp};
-use crate::keeper::protocol::{Attempt, Ended, GivenOutput, SeekOrder, StartExtras, StartOrder, ToKeeper};
+use crate::domain::{CommandLine, End, EnvVar, Execution, NewJob, ResourceName, Share, Stdin, Timestamp};
+use crate::keeper::protocol::{
+    Attempt, Ended, GivenOutput, OwnResources, SeekOrder, StartExtras, StartOrder, ToKeeper,
+};
 use crate::store::{ClaimedRun, RunInput, RunPause, Start};
 
 /// Makes the order. `default_slots`: the slots of a queue without a width; `files`: where the files of
@@ -45,8 +47,18 @@ pub(super) fn start_order(start: Start, default_slots: usize, files: RunFiles<'_
     };
     let split_output = start.job.split_output;
     let extras = StartExtras { stdin, user, cwd_optional, log_limit, nice, ..StartExtras::default() };
-    let extras = StartExtras { env_file, given, split_output, ..extras };
+    let own = OwnResources { needs: start.needs, share: start.share };
+    let enforce = start.job.enforce && books_enforceable(&own);
+    let resources = (own != OwnResources::default()).then(|| Box::new(own));
+    let extras = StartExtras { env_file, given, split_output, resources, enforce, ..extras };
     ToKeeper::Start(order, extras)
+}
+
+/// Returns whether a run has booked what can be enforced, or will. A callback books nothing.
+fn books_enforceable(own: &OwnResources) -> bool {
+    let needed = own.needs.iter().map(|(name, _)| name);
+    let booked = own.share.iter().flat_map(Share::iter).map(|(name, _)| name);
+    needed.chain(booked).any(ResourceName::is_enforceable)
 }
 
 /// Makes the order to find the processes of a run that was claimed for a keeper that is gone.
@@ -177,6 +189,7 @@ pub(super) fn without_own_variables(env: &[EnvVar]) -> Vec<EnvVar> {
     let is_own = |variable: &&EnvVar| {
         let name = variable.split(|byte| *byte == b'=').next().unwrap_or_default();
         OWN_VARIABLES.iter().chain(&EVENT_VARIABLES).any(|own| own.as_bytes() == name)
+            || ResourceName::of_variable(name).is_some()
     };
     env.iter().filter(|variable| !is_own(variable)).cloned().collect()
 }

@@ -11,9 +11,9 @@ use super::order::RunFiles;
 use super::turn::{TurnInput, turn};
 use crate::domain::{
     Array, CommandLine, Counter, End, EventSource, EventTrigger, Execution, Indices, JobId, JobPattern,
-    JobSource, JobStage, NewJob, Occurrence, Outcome, RunId, Span, Timestamp, TriggerSpec,
+    JobSource, JobStage, MachineSize, NewJob, Occurrence, Outcome, RunId, Span, Timestamp, TriggerSpec,
 };
-use crate::engine::after_end;
+use crate::engine::{GateFacts, after_end};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, Known, PROTOCOL_VERSION, ToKeeper};
 use crate::schedule::Zone;
 use crate::store::{Act, EndedOutput, FirstFire, Store, StoreError, Writer};
@@ -95,6 +95,7 @@ impl World {
             now: self.now,
             system_zone: &zone,
             default_slots: 100,
+            machine: MachineSize { cpus: 1, memory: 1 << 30 },
             keeper: self.has_keeper.then_some(KEEPER),
             living_keepers: &[],
             ended_keepers: &[],
@@ -107,6 +108,8 @@ impl World {
             output: &|_, _| EndedOutput::default(),
             result: &|_| Ok(None),
             last_output: &last_output,
+            gates: &GateFacts::default(),
+            environ: &|_| Vec::new(),
             files: RunFiles { results: Path::new("/"), events: Path::new("/") },
             mailer: None,
         };

@@ -16,6 +16,7 @@ use super::agenda::Timer;
 use super::catch_up::{Beginning, begin, uncommitted_stops};
 use super::doors::Doors;
 use super::event_files::{self, EventFile};
+use super::gating::Gating;
 use super::idle::{self, Idle};
 use super::keeper_side::KeeperSide;
 use super::lock::{self, DaemonInfo, DaemonLock};
@@ -39,13 +40,13 @@ use crate::engine::Retention;
 use crate::error::{Error, Result, describe};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, Task, ToKeeper};
 use crate::keeper::{
-    LOG_DIRECTORY, attempts_with_outputs, attempts_with_pipes, exit_markers, raise_descriptor_limit,
-    remove_exit_markers, remove_output, remove_outputs_of,
+    LOG_DIRECTORY, attempts_with_outputs, attempts_with_pipes, environment, exit_markers,
+    raise_descriptor_limit, remove_exit_markers, remove_output, remove_outputs_of,
 };
 use crate::schedule::Zone;
 use crate::store::{Act, SourceStamp, Store, StoreError, StoreResult};
 use crate::system::{env, login, users};
-use crate::watch::ZoneWatch;
+use crate::watch::{GateMeter, ZoneWatch};
 
 /// Serves a store until SIGTERM or SIGINT. Running jobs continue.
 ///
@@ -115,6 +116,8 @@ struct Daemon<'a> {
     idle: Idle,
     pruning: Pruning,
     watching: Watching,
+    gating: Gating,
+    gate_meter: GateMeter,
     watchdog: Option<Duration>,
     /// It has received a signal to stop, and starts no more runs.
     is_ending: bool,
@@ -148,6 +151,8 @@ impl<'a> Daemon<'a> {
             signals: [(SIGTERM, signal_pipe(SIGTERM)?), (SIGINT, signal_pipe(SIGINT)?), (SIGHUP, hangup)],
             pruning: Pruning::new(Retention::default(), &mut pacer.agenda, clock),
             pacer,
+            gating: Gating::default(),
+            gate_meter: GateMeter::default(),
             watching: Watching::new(settings.boot_id.clone(), limit),
             idle: Idle::default(),
             watchdog: sd_notify::watchdog_enabled().map(|interval| interval / 2),
@@ -207,6 +212,7 @@ impl<'a> Daemon<'a> {
                             || reader.run(run)?.is_none_or(|run| run.output_pruned)
                     }
                     Task::Mail(mail) => !reader.is_mail_open(mail)?,
+                    Task::Gate(_) => true,
                 };
                 if is_of_no_use {
                     remove_outputs_of(&log, attempt);
@@ -270,6 +276,7 @@ impl<'a> Daemon<'a> {
                 warn!("the clock was set back by {back}");
             }
             self.serve_timers();
+            self.look_at_gates();
             if self.pacer.is_turn_due() {
                 self.turn()?;
             }
@@ -291,7 +298,8 @@ impl<'a> Daemon<'a> {
         }
         self.watching.register(&mut sources);
         self.zone_watch.iter().for_each(|watch| sources.add(Source::Zone, watch.as_fd()));
-        let monotonic = [wake.monotonic, self.watching.next_wake()].into_iter().flatten().min();
+        let others = [wake.monotonic, self.watching.next_wake(), self.gating.next_look()];
+        let monotonic = others.into_iter().flatten().min();
         sources.wait(monotonic.map(|at| at.saturating_sub(self.clock.monotonic())))
     }
 
@@ -307,6 +315,16 @@ impl<'a> Daemon<'a> {
                 Timer::Prune => self.prune(),
                 Timer::NextFire | Timer::Batch | Timer::UntoldCommit | Timer::Retry => {}
             }
+        }
+    }
+
+    /// Measures the gates at which runs wait, if it is time.
+    fn look_at_gates(&mut self) {
+        let now = (self.clock.monotonic(), self.clock.now());
+        if self.gating.next_look().is_some_and(|at| at <= now.0)
+            && self.gating.look(now, |gates, now| self.gate_meter.measure(gates, now))
+        {
+            self.pacer.demand_turn();
         }
     }
 
@@ -346,6 +364,9 @@ impl<'a> Daemon<'a> {
     fn receive_reports(&mut self) {
         match self.keeper.receive() {
             Ok(reports) => {
+                if self.gating.hear(&reports, self.clock.monotonic()) {
+                    self.pacer.demand_turn();
+                }
                 self.pacer.keeper_reported(reports, self.doors.subscribers.has_any(), self.clock);
             }
             Err(had_said_hello) if self.pacer.keeper_is_gone(had_said_hello, self.clock) => {
@@ -449,6 +470,7 @@ impl<'a> Daemon<'a> {
                 now,
                 system_zone: &self.zone,
                 default_slots: self.settings.default_slots,
+                machine: self.settings.machine,
                 keeper: self.keeper.keeper().filter(|_| !self.is_ending),
                 living_keepers: &self.keeper.living(),
                 ended_keepers,
@@ -461,6 +483,8 @@ impl<'a> Daemon<'a> {
                 output: &|ended, is_split| ended_output(&log, ended, is_split),
                 result: &|ended| read_result(&log, ended.attempt),
                 last_output: &|attempt| last_output(&log, attempt),
+                gates: &self.gating.facts(self.clock.monotonic()),
+                environ: &environment,
                 files: RunFiles {
                     results: &self.settings.dir.join(LOG_DIRECTORY),
                     events: &self.event_files,
@@ -486,7 +510,9 @@ impl<'a> Daemon<'a> {
                 warn!("cannot write the result for callback {run}: {}", describe(&error));
             }
         }
-        let orders = self.with_event_files(done.orders, &done.event_files);
+        let mut orders = self.with_event_files(done.orders, &done.event_files);
+        let now = self.clock.monotonic();
+        orders.extend(self.gating.committed(done.at_gates, done.passed_gate, done.questions, now));
         self.pass_on(&orders);
         for attempt in &done.ended {
             remove_results(&log, *attempt);

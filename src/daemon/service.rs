@@ -4,9 +4,20 @@
 use std::path::Path;
 
 use super::lock::running_daemon;
+use crate::domain::Requirement;
 use crate::engine::Service;
 use crate::keeper::lock::keeper_version;
-use crate::keeper::protocol::VERSION_OF_STARTS;
+use crate::keeper::protocol::{KeeperId, VERSION_OF_STARTS};
+
+/// Returns the same of runs with this requirement.
+pub fn service_for(dir: &Path, requirement: &Requirement) -> Service {
+    let is_special = !requirement.needs.is_empty() || requirement.scripts().next().is_some();
+    let knows = |version| KeeperId { instance: 0, version }.knows_requirements();
+    match service(dir) {
+        Service::Ready if is_special && !keeper_version(dir).is_some_and(knows) => Service::OldKeeper,
+        service => service,
+    }
+}
 
 /// Returns whether a daemon and a keeper can start the runs of the store in `dir`.
 pub fn service(dir: &Path) -> Service {

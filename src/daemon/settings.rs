@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::domain::MachineSize;
 use crate::schedule::Zone;
 
 /// The settings of a daemon process.
@@ -12,6 +13,8 @@ pub struct Settings {
     pub exe: PathBuf,
     /// The slots of a queue without a number of its own.
     pub default_slots: usize,
+    /// How large the resources `cpu` and `mem` are, if nobody sets them.
+    pub machine: MachineSize,
     pub boot_id: String,
     /// Log lines start with their syslog level.
     pub with_levels: bool,

@@ -4,21 +4,28 @@
 //! The output is used only after the commit: a start that is sent before its claim is on disk could happen
 //! twice.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod reconciling;
+
+use std::collections::{BTreeMap, HashMap};
 
 use super::adding::{AddAnswer, AddRequest, ClientRequest, add_requested};
 use super::event_files::EventFile;
+use super::gating::GateQuestion;
 use super::mail::{self, Claim, ClaimedMail, Mailer};
-use super::order::{RunFiles, pause_order, seek_order, start_order};
-use crate::domain::{MachineState, RunId, Span, Timestamp, TriggerId};
-use crate::engine::{AttemptFacts, ClaimedFor, Plan, Recovery, RunTimer, after_end, conclude, plan, recover};
+use super::order::{RunFiles, pause_order, start_order};
+use crate::domain::{
+    EnvVar, MachineSize, MachineState, Requirement, RequirementId, RunId, Span, Timestamp, TriggerId,
+};
+use crate::engine::{
+    AtGate, AttemptFacts, ClaimedFor, Dispatch, GateFacts, Plan, RunTimer, after_end, conclude, plan,
+};
 use crate::error::{Error, ErrorKind};
 use crate::keeper::OutputId;
-use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, Known, Task, ToKeeper};
+use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, Task, ToKeeper};
 use crate::schedule::Zone;
 use crate::store::{
-    Act, Applied, AttemptEnd, EndedOutput, PrefetchMax, SourceNews, SourceStamp, Store, StoreError,
-    StoreResult, Writer,
+    Act, Applied, AttemptEnd, EndedOutput, SourceNews, SourceStamp, Starter, Store, StoreError, StoreResult,
+    Writer,
 };
 
 /// A run shorter than this ends before the commit that would start its successor. For such runs, successors
@@ -38,6 +45,7 @@ pub struct TurnInput<'a> {
     pub system_zone: &'a Zone,
     /// The slots of a queue without a width.
     pub default_slots: usize,
+    pub machine: MachineSize,
     /// The keeper that takes orders. Without one, fires are recorded and nothing starts.
     pub keeper: Option<KeeperId>,
     pub living_keepers: &'a [KeeperInstance],
@@ -61,6 +69,10 @@ pub struct TurnInput<'a> {
     pub result: &'a dyn Fn(&Ended) -> Result<Option<String>, String>,
     /// Returns when an attempt that runs has last written; `None`: it has written nothing.
     pub last_output: &'a dyn Fn(Attempt) -> Option<Timestamp>,
+    /// What is known of gates.
+    pub gates: &'a GateFacts,
+    /// Returns the environment of a process, as far as it can be read.
+    pub environ: &'a dyn Fn(u32) -> Vec<EnvVar>,
     /// Where the files of runs lie.
     pub files: RunFiles<'a>,
     /// Without one, mails wait.
@@ -85,6 +97,12 @@ pub struct TurnOutput {
     pub ended: Vec<Attempt>,
     /// It differs whenever other triggers listen to the sources of events.
     pub source_stamp: SourceStamp,
+    /// The runs that wait at gates, of each requirement the first.
+    pub at_gates: Vec<(AtGate, Requirement)>,
+    /// The requirement whose gates a run has passed in this turn.
+    pub passed_gate: Option<RequirementId>,
+    /// The scripts of gates that are to be run.
+    pub questions: Vec<GateQuestion>,
     /// Triggers whose paths are to be looked at again.
     pub stale: Vec<TriggerId>,
     /// The files with the events of runs that are about to start.
@@ -168,7 +186,9 @@ impl Turn<'_> {
         if (self.input.has_hung_up)(request) {
             return Ok(Err(Error::new(ErrorKind::Conflict, "add job", "its client has hung up")));
         }
-        self.writer.on_behalf_of(*uid, || add_requested(self.writer, request, self.input.now))
+        self.writer.on_behalf_of(*uid, || {
+            add_requested(self.writer, request, &|| self.input.machine, self.input.now)
+        })
     }
 
     fn hear_news(&self) -> StoreResult<()> {
@@ -193,12 +213,18 @@ impl Turn<'_> {
             FromKeeper::Unattended { attempt, keeper, pid, at } => {
                 let Task::Run(run) = attempt.task else { return Ok(()) };
                 self.notice(format!("run {run} is unattended: the keeper that started it is gone"));
-                self.writer.record_unattended(run, attempt.number, *keeper, *pid, *at)
+                self.writer.record_unattended(run, attempt.number, *keeper, *pid, *at)?;
+                self.book_found(run, *pid)
             }
+            FromKeeper::Holds { attempt, share } => match attempt.run() {
+                Some(run) if self.is_open(*attempt)? => self.writer.book(run, share),
+                Some(_) | None => Ok(()),
+            },
             FromKeeper::Delayed { attempt, cause } => {
                 let task = match attempt.task {
                     Task::Run(run) => format!("start run {run}"),
                     Task::Mail(mail) => format!("send mail {mail}"),
+                    Task::Gate(_) => "run the script of a gate".to_owned(),
                 };
                 self.notice(format!("cannot {task} yet: {cause}; trying again for a minute"));
                 Ok(())
@@ -210,75 +236,10 @@ impl Turn<'_> {
         self.output.notices.push(notice);
     }
 
-    /// Compares the claims in the database with the attempts that the keeper has.
-    fn reconcile(&mut self, keeper: KeeperId, known: &[Known], ended: &[Ended]) -> StoreResult<()> {
-        let at_keeper: HashSet<Attempt> =
-            known.iter().map(|known| known.attempt).chain(ended.iter().map(|ended| ended.attempt)).collect();
-        let (mut adopted, mut requeued, mut sought) = (0, 0, 0);
-        for claimed in self.writer.claimed_runs()? {
-            let attempt = Attempt::of_run(claimed.run, claimed.attempt);
-            let claimed_for = self.input.claimed_for(claimed.keeper, keeper);
-            match recover(claimed_for, at_keeper.contains(&attempt), keeper.takes_starts()) {
-                Recovery::Adopt => {
-                    adopted += 1;
-                    if claimed.keeper != keeper.instance
-                        && let Some(known) = known.iter().find(|known| known.attempt == attempt)
-                        && let Some((pid, at)) = known.started
-                    {
-                        self.writer.record_unattended(
-                            claimed.run,
-                            claimed.attempt,
-                            keeper.instance,
-                            pid,
-                            at,
-                        )?;
-                    }
-                }
-                Recovery::Requeue => {
-                    requeued += 1;
-                    self.writer.requeue(claimed.run)?;
-                    if claimed.stop_wanted {
-                        self.writer.cancel_run(claimed.run, false, self.input.now)?;
-                    }
-                }
-                Recovery::Seek => {
-                    sought += 1;
-                    let start = self.writer.start(claimed.run)?;
-                    self.output.orders.push(seek_order(
-                        &claimed,
-                        start,
-                        self.input.default_slots,
-                        self.input.files.results,
-                    ));
-                }
-                Recovery::Wait => {}
-            }
-        }
-        for known in known {
-            if let Some(started) = known.started {
-                self.record_start(known.attempt, started)?;
-            }
-        }
-        self.writer.resend_stops()?;
-        self.writer.resend_pauses()?;
-        mail::release_unknown(self.writer, &at_keeper)?;
-        for attempt in self.input.pipes {
-            if !self.is_open(*attempt)? {
-                self.acknowledge(*attempt);
-            }
-        }
-        if adopted + requeued + sought > 0 {
-            self.notice(format!(
-                "found a keeper: runs adopted: {adopted}, queued again: {requeued}, looked for: {sought}"
-            ));
-        }
-        Ok(())
-    }
-
     fn record_start(&self, attempt: Attempt, (pid, at): (u32, Timestamp)) -> StoreResult<()> {
         match attempt.task {
             Task::Run(run) => self.writer.record_start(run, attempt.number, pid, at),
-            Task::Mail(_) => Ok(()),
+            Task::Mail(_) | Task::Gate(_) => Ok(()),
         }
     }
 
@@ -287,6 +248,7 @@ impl Turn<'_> {
         match attempt.task {
             Task::Run(run) => Ok(self.writer.open_attempt(run, attempt.number)?.is_some()),
             Task::Mail(mail) => self.writer.is_mail_open(mail),
+            Task::Gate(_) => Ok(false),
         }
     }
 
@@ -299,6 +261,8 @@ impl Turn<'_> {
                 self.output.notices.extend(notice);
                 self.output.stored_outputs.push(ended.attempt.stdout());
             }
+            // Its answer was heard (see `gating`).
+            Task::Gate(_) => self.output.stored_outputs.push(ended.attempt.stdout()),
         }
         self.acknowledge(ended.attempt);
         Ok(())
@@ -351,13 +315,21 @@ impl Turn<'_> {
     }
 
     fn decide(&mut self) -> StoreResult<Applied> {
-        let TurnInput { now, system_zone, default_slots, .. } = *self.input;
+        let TurnInput { now, system_zone, default_slots, machine, .. } = *self.input;
         let starter = self.input.starter();
         let mut applied = Applied::default();
+        let mut gates = self.input.gates.clone();
         loop {
             let prefetch_max = |queue: &str| self.prefetch_max(queue);
-            let prefetch_max = starter.map(|_| &prefetch_max as &PrefetchMax<'_>);
-            let mut snapshot = self.writer.snapshot(now, system_zone, default_slots, prefetch_max)?;
+            let facts = starter.map(|keeper| Starter {
+                keeper: keeper.instance,
+                default_slots,
+                machine,
+                can_book: keeper.knows_requirements(),
+                gates: &gates,
+                prefetch_max: &prefetch_max,
+            });
+            let mut snapshot = self.writer.snapshot(now, system_zone, facts)?;
             snapshot.run_timers = self.due_run_timers()?;
             let plan: Plan = plan(now, &snapshot);
             for (job, reason) in &plan.broken {
@@ -367,10 +339,30 @@ impl Turn<'_> {
             self.writer.apply(&plan, claim_for, now, &mut applied)?;
             self.writer.follow_up(after_end, now)?;
             (self.output.waiting, self.output.has_room) = (plan.waiting, plan.has_room);
+            self.stand_at_gates(&plan, &snapshot.dispatch)?;
+            gates.is_shut |= plan.passed_gate.is_some();
             if !plan.more {
                 return Ok(applied);
             }
         }
+    }
+
+    fn stand_at_gates(&mut self, plan: &Plan, dispatch: &Dispatch) -> StoreResult<()> {
+        self.output.at_gates.clear();
+        for wait in &plan.at_gates {
+            self.output.at_gates.push((*wait, dispatch.requirements[&wait.requirement].clone()));
+            // An earlier keeper would take such an order for garbage.
+            if wait.asks && self.input.keeper.is_some_and(KeeperId::knows_requirements) {
+                let (job, _) = self.writer.definition(wait.job)?;
+                self.output.questions.push(GateQuestion {
+                    requirement: wait.requirement,
+                    job,
+                    job_id: wait.job,
+                });
+            }
+        }
+        self.output.passed_gate = plan.passed_gate.or(self.output.passed_gate);
+        Ok(())
     }
 
     /// Returns the triggers that are to look at a run now, with what they see of its output.
@@ -394,7 +386,10 @@ impl Turn<'_> {
         // Without a keeper, no trigger looks at a run. Its hello leads to a turn.
         let look = if self.input.keeper.is_some() { self.writer.next_run_timer()? } else { None };
         let stale = self.writer.next_stale(self.input.now)?;
-        Ok([self.writer.next_deadline()?, look, stale].into_iter().flatten().min())
+        // One that is over is looked at when its gate was measured.
+        let ends = self.output.at_gates.iter().filter_map(|(wait, _)| wait.until);
+        let gate = ends.filter(|until| *until > self.input.now).min();
+        Ok([self.writer.next_deadline()?, look, stale, gate].into_iter().flatten().min())
     }
 
     /// Returns how many runs of a queue may be prefetched.
@@ -411,6 +406,10 @@ impl Turn<'_> {
         if self.input.keeper.is_some_and(KeeperId::takes_signals) {
             let pauses = self.writer.take_pauses()?;
             self.output.orders.extend(pauses.into_iter().map(pause_order));
+        }
+        for (run, share) in &applied.given {
+            let attempt = Attempt::of_run(*run, self.writer.attempt_number(*run)?);
+            self.output.orders.push(ToKeeper::Give { attempt, share: share.clone() });
         }
         for run in &applied.unclaimed {
             let number = self.writer.attempt_number(*run)?;
@@ -490,6 +489,7 @@ mod tests {
             now: now(),
             system_zone: &zone,
             default_slots: 1,
+            machine: MachineSize { cpus: 1, memory: 1 << 30 },
             keeper: Some(keeper),
             living_keepers: &[keeper.instance],
             ended_keepers,
@@ -502,6 +502,8 @@ mod tests {
             output: &|_, _| EndedOutput::default(),
             result: &|_| Ok(None),
             last_output: &|_| None,
+            gates: &GateFacts::default(),
+            environ: &|_| Vec::new(),
             files: RunFiles { results: Path::new("/"), events: Path::new("/") },
             mailer: None,
         };
@@ -547,6 +549,21 @@ mod tests {
         let done = take_with(&mut store, KeeperId { instance: 1, version: VERSION_OF_STARTS - 1 }, &[]);
         assert_eq!((starts(&done), done.has_room, done.deadline), (0, false, None));
         assert_eq!(starts(&take(&mut store, 2, &[])), 1);
+    }
+
+    #[test]
+    fn a_run_that_needs_a_resource_waits_for_a_keeper_that_knows_what_that_is() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut store = Store::open(dir.path()).expect("the directory is ours");
+        let mut job = NewJob::of(Execution::of(CommandLine::Script(b"true".to_vec())));
+        job.requirement.needs = "cpu=1".parse().expect("needs");
+        store
+            .write(Act::of_daemon(now()), |writer| writer.add_job(&job, &[], None, now()))
+            .expect("it is a good job");
+        let old = KeeperId { instance: 1, version: PROTOCOL_VERSION - 1 };
+        assert!(old.takes_starts() && !old.knows_requirements());
+        assert_eq!(starts(&take_with(&mut store, old, &[])), 0);
+        assert_eq!(starts(&take(&mut store, 2, &[1])), 1);
     }
 
     #[test]

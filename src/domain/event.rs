@@ -235,6 +235,14 @@ pub enum Happening {
     QueueRemoved {
         queue: String,
     },
+    /// There is so much of a resource from now on.
+    ResourceSet {
+        resource: String,
+        capacity: u64,
+    },
+    ResourceRemoved {
+        resource: String,
+    },
 }
 
 impl Happening {
@@ -275,6 +283,8 @@ impl Happening {
             Self::Heard { has_fired: false, .. } => "counted",
             Self::TooDeep { .. } => "too_deep",
             Self::Rests { .. } => "rests",
+            Self::ResourceSet { .. } => "resource_set",
+            Self::ResourceRemoved { .. } => "resource_removed",
         }
     }
 
@@ -313,7 +323,9 @@ impl Happening {
             | Self::Emitted { .. }
             | Self::Heard { .. }
             | Self::TooDeep { .. }
-            | Self::Rests { .. } => None,
+            | Self::Rests { .. }
+            | Self::ResourceSet { .. }
+            | Self::ResourceRemoved { .. } => None,
         }
     }
 
@@ -352,7 +364,9 @@ impl Happening {
             | Self::OutputsPruned { .. }
             | Self::RunPaused { .. }
             | Self::RunResumed { .. }
-            | Self::Emitted { .. } => None,
+            | Self::Emitted { .. }
+            | Self::ResourceSet { .. }
+            | Self::ResourceRemoved { .. } => None,
         }
     }
 

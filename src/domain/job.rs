@@ -4,7 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::run::words;
-use super::{After, Array, Callbacks, JobName, Policy, QueueName, Retry, Size, Span, Tag, Timestamp, Window};
+use super::{
+    After, Array, Callbacks, EnvVar, JobName, Policy, QueueName, Requirement, Retry, Size, Span, Tag,
+    Timestamp, Window,
+};
 
 /// The command of a job, in bytes: arguments and scripts need not be UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -13,14 +16,6 @@ pub enum CommandLine {
     Argv(Vec<Vec<u8>>),
     /// A script for `/bin/sh -c`.
     Script(Vec<u8>),
-}
-
-/// One variable of an environment, `NAME=VALUE` as in environ(7).
-pub type EnvVar = Vec<u8>;
-
-/// Returns the value of a variable: the last one if several have the name.
-pub fn value_of<'a>(env: &'a [EnvVar], name: &str) -> Option<&'a [u8]> {
-    env.iter().rev().find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 /// How the processes of a job are started.
@@ -139,6 +134,10 @@ pub struct NewJob {
     pub expect: Option<Span>,
     /// How long after its time a run should be finished, for queues by deadline.
     pub finish_by: Option<Span>,
+    /// What its runs require besides a slot.
+    pub requirement: Requirement,
+    /// Its runs are held to what they have booked of CPU and memory, or do not start.
+    pub enforce: bool,
     pub policy: Policy,
     pub retry: Retry,
     /// The runs of other jobs that each of its runs waits for.
@@ -188,6 +187,8 @@ impl NewJob {
             priority: 0,
             expect: None,
             finish_by: None,
+            requirement: Requirement::default(),
+            enforce: false,
             policy: Policy::default(),
             retry: Retry::default(),
             after: After::default(),

@@ -5,6 +5,7 @@ mod array;
 mod callback;
 mod decimal;
 mod dependency;
+mod env_var;
 mod event;
 mod event_trigger;
 mod gate;
@@ -16,6 +17,8 @@ mod path_mark;
 mod person;
 mod policy;
 mod queue_order;
+mod requirement;
+mod resource;
 mod retry;
 mod run;
 mod size;
@@ -26,6 +29,7 @@ pub use array::{Array, ArrayId, FireId, Indices};
 pub use callback::{CallbackWhen, Callbacks};
 pub use decimal::Decimal;
 pub use dependency::{After, AfterCondition, Dependency};
+pub use env_var::{EnvVar, value_of};
 pub use event::{EndNote, Event, EventId, Happening, JobNote, Word};
 pub use event_trigger::{
     Counter, EventName, EventSource, EventTrigger, JobPattern, JobSource, JobStage, MachineState, Occurrence,
@@ -36,12 +40,14 @@ pub use gate_reading::{GateMeasure, GateReading};
 pub use ids::{
     BundleId, InvalidId, JobId, JobKey, JobName, JobPart, JobRef, QueueName, RunId, Tag, TriggerId,
 };
-pub use job::{CommandLine, EnvVar, Execution, Mail, MailFormat, MailWhen, NewJob, Stdin, value_of};
+pub use job::{CommandLine, Execution, Mail, MailFormat, MailWhen, NewJob, Stdin};
 pub use output_kind::OutputKind;
 pub use path_mark::PathMark;
 pub use person::Person;
 pub use policy::{Missed, MissedMode, Overlap, Policy};
 pub use queue_order::{Aging, CALLBACK_RANK, QueueOrder, QueueRule, Rank, RankFacts, RankFrom};
+pub use requirement::{GateTimeout, Requirement, RequirementId};
+pub use resource::{AMOUNT_MAX, MachineSize, Needs, Portion, ResourceName, Share, read_assignment};
 pub use retry::{Retry, RetryCauses};
 pub(crate) use run::words;
 pub use run::{End, JobState, Outcome, RunState, StopCause, TriggerKind, Usage};

@@ -10,6 +10,7 @@ mod dependencies;
 mod due_nth;
 mod event_fires;
 mod fires;
+mod gates;
 mod listening;
 mod mails;
 mod misfire;
@@ -23,7 +24,9 @@ mod run_timers;
 mod snapshot;
 pub mod stats;
 mod storms;
+mod supply;
 mod unmet;
+mod waiting;
 
 pub use accounting::{Accounting, Pending, account};
 pub use after::{Effect, EndFacts, RunFacts, RunPart, TimesFacts, after_end, decayed_mean};
@@ -33,6 +36,7 @@ pub use dependencies::{Awaited, AwaitedFire, AwaitingFire};
 pub use due_nth::{NthFire, coming_nth};
 pub use event_fires::{EventFire, EventFireFacts, fire_by_events};
 pub use fires::{Compiled, Planned, first_fire, first_free_fire};
+pub use gates::{AtGate, GateFacts, GateState};
 pub use listening::{Counting, Heard, hear, timeout_after_step_back};
 pub use mails::{OpenMail, pick_mails};
 pub use nth::NthFacts;
@@ -47,11 +51,15 @@ pub use retry::{
     AttemptFacts, AttemptOutcome, Conclusion, LOST, RetryingRun, conclude, retry_after_step_back,
 };
 pub use run_timers::{Look, RunTimer, Silence, USUAL_RUNS_MAX, usual_limit};
-pub use snapshot::{Candidate, Due, Prefetched, QueueState, Snapshot, Unfinished, Waiting};
+pub use snapshot::{Candidate, Dispatch, Due, Prefetched, QueueState, Snapshot, Unfinished};
 pub use storms::SelfCaused;
+pub use supply::{INDICES_MAX, Supply};
 pub use unmet::{
-    Holder, Idle, IdleFacts, Service, SlotWait, Unmet, UnmetFacts, UnmetQueue, first_idle, first_unmet,
+    Holder, Idle, IdleFacts, ResourceWait, Service, SlotWait, Unmet, UnmetFacts, UnmetQueue, UnmetResources,
+    first_idle, first_unmet,
 };
+
+pub use waiting::Waiting;
 
 use crate::domain::Timestamp;
 
@@ -62,7 +70,7 @@ pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Plan {
     }
     if !snapshot.has_due() {
         return match snapshot.awaiting.as_slice() {
-            [] => admit::admit(&snapshot.queues),
+            [] => admit::admit(now, &snapshot.dispatch),
             awaiting => dependencies::decide(awaiting),
         };
     }

@@ -4,8 +4,12 @@
 //! A turn plans and applies in one transaction until nothing is left. Due fires come before starts, so that a
 //! run that the first step makes can be claimed by the second.
 
+use super::gates::AtGate;
 use super::run_timers::Look;
-use crate::domain::{ArrayId, BundleId, FireId, JobId, Outcome, RunId, Timestamp, TriggerId, TriggerKind};
+use super::waiting::Waiting;
+use crate::domain::{
+    BundleId, FireId, JobId, Outcome, RequirementId, RunId, Share, Timestamp, TriggerId, TriggerKind,
+};
 
 /// The state in which a new run is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +57,12 @@ impl NewRun {
 }
 
 /// Runs that are claimed for the keeper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
-    Run(RunId),
-    /// The first `count` indices of an array that have no run yet. They get one now.
-    Indices {
-        array: ArrayId,
-        count: u32,
-    },
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Of an array, the first `rest` indices that have no run yet. They get one now.
+    pub what: Waiting,
+    /// What it books, if it is one run that starts at once and needs something.
+    pub share: Option<Share>,
 }
 
 /// The changes of one step.
@@ -68,6 +70,8 @@ pub enum Claim {
 pub struct Plan {
     /// Fires that end as `missed`, as far as they have not begun.
     pub expired: Vec<FireId>,
+    /// Fires that end as `missed`, because a gate was closed for too long.
+    pub left_at_gates: Vec<FireId>,
     /// Waiting runs that end with the outcome `cancelled`.
     pub cancelled: Vec<RunId>,
     /// Claimed runs that get a stop signal.
@@ -101,10 +105,16 @@ pub struct Plan {
     pub barred: Vec<(FireId, String)>,
     /// Fires that wait on, until a run that they wait for ends.
     pub awaiting: Vec<FireId>,
+    /// What runs get that stand by in the keeper, so that they can start.
+    pub given: Vec<(RunId, Share)>,
     /// Runs that are claimed for the keeper, in this order.
     pub claimed: Vec<Claim>,
     /// Runs that the keeper has prefetched and must not start now.
     pub unclaimed: Vec<RunId>,
+    /// Runs that wait at a gate alone: the first of each requirement.
+    pub at_gates: Vec<AtGate>,
+    /// The requirement of a claimed run that had to pass gates.
+    pub passed_gate: Option<RequirementId>,
     /// The width of each queue with prefetched runs.
     pub widths: Vec<(String, usize)>,
     /// A run waits for a slot that is taken.

@@ -1,12 +1,20 @@
 //! Owns: the facts from which a plan is made.
 //! Never: reading them (see `store`).
 
+use std::collections::BTreeMap;
+
 use super::after::TimesFacts;
 use super::dependencies::AwaitingFire;
 use super::fires::Compiled;
+use super::gates::GateFacts;
 use super::nth::NthFacts;
 use super::run_timers::RunTimer;
-use crate::domain::{ArrayId, FireId, JobId, Policy, RunId, Timestamp, TriggerId, TriggerKind, Window};
+use super::supply::Supply;
+use super::waiting::Waiting;
+use crate::domain::{
+    FireId, JobId, Needs, Policy, Requirement, RequirementId, RunId, Timestamp, TriggerId, TriggerKind,
+    Window,
+};
 
 /// The facts for one decision, read in one transaction.
 #[derive(Debug, Default)]
@@ -29,8 +37,8 @@ pub struct Snapshot {
     /// Fires whose dependencies may have been decided. Empty while fires or retries are due, so that all
     /// fires of an instant are made before.
     pub awaiting: Vec<AwaitingFire>,
-    /// Queues with waiting or prefetched runs. Empty while fires or retries are due, or some are `awaiting`.
-    pub queues: Vec<QueueState>,
+    /// What may start. Empty while fires or retries are due, or some are `awaiting`.
+    pub dispatch: Dispatch,
 }
 
 impl Snapshot {
@@ -79,6 +87,30 @@ pub struct Unfinished {
     pub stopping: bool,
 }
 
+/// The facts by which waiting runs start.
+#[derive(Clone, Debug, Default)]
+pub struct Dispatch {
+    /// Queues with waiting or prefetched runs.
+    pub queues: Vec<QueueState>,
+    /// What runs require, of those that require something.
+    pub requirements: BTreeMap<RequirementId, Requirement>,
+    pub gates: GateFacts,
+    /// The resources. Nothing is there while the keeper is an earlier taskq's, which knows none.
+    pub supply: Supply,
+}
+
+impl Dispatch {
+    /// Returns the resources that the runs of a requirement need.
+    pub(super) fn needs(&self, id: RequirementId) -> Option<&Needs> {
+        self.requirements.get(&id).map(|requirement| &requirement.needs).filter(|needs| !needs.is_empty())
+    }
+
+    /// Returns a requirement with gates.
+    pub(super) fn gated(&self, id: RequirementId) -> Option<&Requirement> {
+        self.requirements.get(&id).filter(|requirement| !requirement.gates.is_empty())
+    }
+}
+
 /// A queue with waiting or prefetched runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueState {
@@ -89,11 +121,15 @@ pub struct QueueState {
     pub is_reordered: bool,
     /// The number of claimed runs, with a process or prefetched.
     pub claimed: usize,
+    /// The different requirements of the claimed runs.
+    pub claimed_requirements: Vec<RequirementId>,
     /// The claimed runs without a process, latest claim first.
     pub prefetched: Vec<Prefetched>,
-    /// How many runs more than `slots` may be claimed. The keeper holds them until a slot is free.
+    /// How many runs more than those that start at once may be claimed. The keeper holds them until a slot is
+    /// free.
     pub prefetch_max: usize,
-    /// The first waiting runs, in the order of their start: one more than fits, if there are so many.
+    /// The first waiting runs, in the order of their start: of each requirement one more than fits, if there
+    /// are so many.
     pub candidates: Vec<Candidate>,
 }
 
@@ -105,6 +141,11 @@ pub struct Prefetched {
     pub rank: i64,
     /// Its job was paused after the claim.
     pub held: bool,
+    pub requirement: RequirementId,
+    /// It has booked what it needs. One that needs something and has not stands by for the share of a run
+    /// of its queue.
+    pub has_share: bool,
+    pub queued_at: Timestamp,
 }
 
 /// A run that could be started, or an array of which runs could.
@@ -114,6 +155,8 @@ pub struct Candidate {
     pub waiting: Waiting,
     /// The queue starts the lowest first.
     pub rank: i64,
+    pub requirement: RequirementId,
+    pub queued_at: Timestamp,
     /// How many runs of its job may be under way at once, with those of this one; `None`: any number.
     pub at_once: Option<u32>,
     /// How many other runs of its job are claimed, or between two attempts; 0 where `at_once` is `None`.
@@ -123,25 +166,4 @@ pub struct Candidate {
     /// It is missed if it does not start in time. So it is never prefetched: the keeper would start it
     /// whenever a slot is free.
     pub has_deadline: bool,
-}
-
-/// A thing that waits for a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Waiting {
-    Run(RunId),
-    /// An array with so many indices without a run.
-    Array {
-        array: ArrayId,
-        rest: u32,
-    },
-}
-
-impl Waiting {
-    /// Returns how many runs it is.
-    pub fn count(self) -> u32 {
-        match self {
-            Self::Run(_) => 1,
-            Self::Array { rest, .. } => rest,
-        }
-    }
 }

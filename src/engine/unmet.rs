@@ -5,10 +5,13 @@
 //! line of `first_unmet` or `first_idle`.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use super::dependencies::{Awaited, AwaitingFire, is_open};
-use crate::domain::{ArrayId, FireId, RunId, Span, Timestamp};
+use super::supply::Supply;
+use crate::domain::{
+    ArrayId, FireId, Gate, GateReading, Needs, Requirement, ResourceName, RunId, Share, Span, Timestamp,
+};
 
 /// With more runs before it, the expected start of a run is not computed.
 const AHEAD_MAX: u64 = 10_000;
@@ -50,7 +53,21 @@ pub struct UnmetFacts {
     pub at_once: Option<u32>,
     /// The other runs of its job that are claimed, or between two attempts.
     pub beside: Vec<RunId>,
+    pub requirement: Requirement,
+    /// The present readings of its gates.
+    pub readings: BTreeMap<Gate, GateReading>,
+    pub resources: UnmetResources,
     pub queue: UnmetQueue,
+}
+
+/// The resources, as far as a fire needs some.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnmetResources {
+    pub supply: Supply,
+    /// What runs have booked, the oldest first.
+    pub shares: Vec<(RunId, Share)>,
+    /// The first waiting fires with other needs that were queued before it, the oldest first.
+    pub earlier: Vec<(FireId, Needs)>,
 }
 
 /// The queue of a fire that has not started.
@@ -106,7 +123,32 @@ pub enum Unmet {
     OtherRuns {
         at_once: u32,
     },
+    /// A gate is closed. `until`: then it starts all the same, or is missed.
+    Gate {
+        gate: Gate,
+        reading: GateReading,
+        until: Option<Timestamp>,
+    },
+    /// It needs more than there is of a resource.
+    TooLarge {
+        resource: ResourceName,
+        needed: u64,
+        total: u64,
+    },
+    Resource(ResourceWait),
     Slot(SlotWait),
+}
+
+/// A wait for a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceWait {
+    pub resource: ResourceName,
+    pub needed: u64,
+    pub free: u64,
+    pub total: u64,
+    pub held_by: Vec<RunId>,
+    /// What is free is kept for this fire, which is before it.
+    pub kept_for: Option<FireId>,
 }
 
 /// A wait for a slot.
@@ -157,7 +199,70 @@ pub fn first_unmet(facts: &UnmetFacts, now: Timestamp) -> Option<Unmet> {
             return Some(Unmet::OtherRuns { at_once });
         }
     }
-    (facts.queue.claimed >= facts.queue.slots).then(|| Unmet::Slot(slot_wait(&facts.queue, now)))
+    if let Some(gate) = closed_gate(facts, now) {
+        return Some(gate);
+    }
+    let has_share = facts.resources.shares.iter().any(|(run, _)| facts.fire == FireId::Run(*run));
+    if !has_share && let Some(wait) = resource_wait(&facts.requirement.needs, &facts.resources) {
+        return Some(wait);
+    }
+    if facts.queue.claimed >= facts.queue.slots {
+        return Some(Unmet::Slot(slot_wait(&facts.queue, now)));
+    }
+    // A script is asked last of all.
+    let script = facts.requirement.gates.iter().find(|gate| matches!(gate, Gate::Command(_)));
+    script.filter(|_| !facts.claimed).map(|gate| at_gate(facts, gate, GateReading::NotYet))
+}
+
+fn closed_gate(facts: &UnmetFacts, now: Timestamp) -> Option<Unmet> {
+    let timeout = facts.requirement.gate_timeout.filter(|_| facts.attempt == 1);
+    if timeout.is_some_and(|timeout| timeout.starts && timeout.of(facts.queued_at) <= now) {
+        return None;
+    }
+    let closed = facts.requirement.gates.iter().filter(|_| !facts.claimed).find_map(|gate| {
+        let reading = facts.readings.get(gate).filter(|reading| !reading.is_open())?;
+        Some((gate, reading))
+    });
+    closed.map(|(gate, reading)| at_gate(facts, gate, reading.clone()))
+}
+
+fn at_gate(facts: &UnmetFacts, gate: &Gate, reading: GateReading) -> Unmet {
+    let timeout = facts.requirement.gate_timeout.filter(|_| facts.attempt == 1);
+    let until = timeout.map(|timeout| timeout.of(facts.queued_at));
+    Unmet::Gate { gate: gate.clone(), reading, until }
+}
+
+fn resource_wait(needs: &Needs, resources: &UnmetResources) -> Option<Unmet> {
+    let mut supply = resources.supply.clone();
+    let too_large = needs.iter().find(|(name, needed)| supply.capacity(name) < *needed);
+    if let Some((name, needed)) = too_large {
+        let total = supply.capacity(name);
+        return Some(Unmet::TooLarge { resource: name.clone(), needed, total });
+    }
+    let wait = |resource: ResourceName, kept_for: Option<FireId>| {
+        let has_some = |(_, share): &&(RunId, Share)| share.portion(&resource).is_some();
+        Unmet::Resource(ResourceWait {
+            needed: needs.of(&resource),
+            free: resources.supply.free(&resource),
+            total: resources.supply.capacity(&resource),
+            held_by: resources.shares.iter().filter(has_some).map(|(run, _)| *run).collect(),
+            kept_for,
+            resource,
+        })
+    };
+    if let Some(lacking) = supply.lacks(needs).into_iter().next() {
+        return Some(wait(lacking, None));
+    }
+    for (fire, earlier) in &resources.earlier {
+        if !supply.could_hold(earlier) || supply.lacks(earlier).is_empty() {
+            continue;
+        }
+        supply.keep(earlier);
+        if let Some(lacking) = supply.lacks(needs).into_iter().next() {
+            return Some(wait(lacking, Some(*fire)));
+        }
+    }
+    None
 }
 
 fn slot_wait(queue: &UnmetQueue, now: Timestamp) -> SlotWait {
@@ -253,8 +358,10 @@ pub fn first_idle(facts: &IdleFacts, now: Timestamp) -> Idle {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::domain::JobId;
+    use crate::domain::{GateTimeout, JobId};
     use crate::engine::AwaitedFire;
 
     fn at(seconds: i64) -> Timestamp {
@@ -297,6 +404,9 @@ mod tests {
             earlier_array: Some(ArrayId(1)),
             at_once: Some(1),
             beside: vec![run(3, 7)],
+            requirement: Requirement::default(),
+            readings: BTreeMap::new(),
+            resources: UnmetResources::default(),
             queue: UnmetQueue {
                 name: "default".to_owned(),
                 slots: 0,
@@ -308,6 +418,57 @@ mod tests {
                 mean_run: None,
             },
         }
+    }
+
+    /// A fire that waits for what it requires alone.
+    fn requiring(requirement: Requirement) -> UnmetFacts {
+        let queue = UnmetQueue { slots: 9, name: "default".to_owned(), ..UnmetQueue::default() };
+        let free =
+            UnmetFacts { service: Service::Ready, attempt: 1, not_before: None, held: false, ..stuck() };
+        UnmetFacts { awaiting: None, earlier_array: None, at_once: None, queue, requirement, ..free }
+    }
+
+    #[test]
+    fn a_gate_is_named_that_is_closed_and_a_script_only_when_all_else_is_met() {
+        let gate = |text: &str| Gate::read(text.as_bytes(), Path::new("/")).expect(text);
+        let gates = vec![gate("cmd:true"), gate("ac"), gate("online")];
+        let mut facts = requiring(Requirement { gates, ..Requirement::default() });
+        let named = |facts: &UnmetFacts| match first_unmet(facts, now()) {
+            Some(Unmet::Gate { gate, .. }) => Some(gate.to_string()),
+            other => other.map(|other| format!("{other:?}")),
+        };
+        facts.readings =
+            [(gate("ac"), GateReading::of(true)), (gate("online"), GateReading::of(false))].into();
+        assert_eq!(named(&facts).as_deref(), Some("online"));
+        facts.requirement.gate_timeout = Some(GateTimeout { after: Span::from_seconds(100), starts: true });
+        assert_eq!(named(&facts).as_deref(), Some("cmd:true"));
+        facts.requirement.gate_timeout = None;
+        facts.readings.insert(gate("online"), GateReading::of(true));
+        assert_eq!(named(&facts).as_deref(), Some("cmd:true"));
+        facts.queue.claimed = 9;
+        assert!(matches!(first_unmet(&facts, now()), Some(Unmet::Slot(_))));
+    }
+
+    #[test]
+    fn a_resource_is_named_with_who_has_it_or_for_whom_it_is_kept() {
+        let needs = |text: &str| -> Needs { text.parse().expect(text) };
+        let shares = vec![(run(7, 1), serde_json::from_str(r#"{"gpu":{"indices":[0]}}"#).expect("a share"))];
+        let mut facts = requiring(Requirement { needs: needs("gpu=2"), ..Requirement::default() });
+        let capacities = |gpus| [("gpu".parse().expect("a name"), gpus)].into();
+        let supply = |gpus| Supply::new(capacities(gpus), shares.iter().map(|(_, share)| share));
+        facts.resources = UnmetResources { supply: supply(2), shares: shares.clone(), earlier: vec![] };
+        let Some(Unmet::Resource(wait)) = first_unmet(&facts, now()) else { panic!("a resource") };
+        assert_eq!((wait.needed, wait.free, wait.total, wait.held_by), (2, 1, 2, vec![run(7, 1)]));
+        facts.resources.supply = supply(1);
+        assert!(matches!(first_unmet(&facts, now()), Some(Unmet::TooLarge { needed: 2, total: 1, .. })));
+        facts.resources.supply = supply(3);
+        assert_eq!(first_unmet(&facts, now()), None);
+        facts.resources.earlier =
+            vec![(FireId::Run(run(2, 1)), needs("gpu=9")), (FireId::Run(run(2, 2)), needs("gpu=3"))];
+        let Some(Unmet::Resource(wait)) = first_unmet(&facts, now()) else { panic!("it is kept") };
+        assert_eq!(wait.kept_for, Some(FireId::Run(run(2, 2))));
+        facts.fire = FireId::Run(run(7, 1));
+        assert_eq!(first_unmet(&facts, now()), None);
     }
 
     fn open_dependency() -> Unmet {

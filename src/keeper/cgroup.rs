@@ -13,11 +13,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
-use super::delegation::{KILL, delegated_directory, processes};
+use super::delegation::{Delegated, KILL, delegated_to, processes};
+use super::enforcement::Limits;
 use super::protocol::Attempt;
+use super::spawn_error::{SpawnError, Step};
+use crate::error::errno_of;
 use crate::system::directory::OpenDirectory;
 
 /// How many groups with background processes are looked at in a turn.
@@ -26,8 +30,10 @@ const LOOKS_PER_TURN: usize = 16;
 /// The groups of the attempts of one store, below the keeper's own.
 #[derive(Debug, Default)]
 pub(super) struct Cgroups {
-    /// The keeper's own group; `None`: it is not delegated.
+    /// The group that is delegated to the keeper, if one is.
     own: Option<OpenDirectory>,
+    /// The keeper is in a group below it, so that limits can be set below it.
+    is_apart: bool,
     /// The begin of the names, which tells the stores apart whose keepers share a group.
     prefix: String,
     /// The attempts that have a group.
@@ -37,17 +43,19 @@ pub(super) struct Cgroups {
 }
 
 impl Cgroups {
-    /// Looks whether the keeper's own group is delegated, and for groups that earlier keepers of the store
+    /// Looks whether a group is delegated to the keeper, and for groups that earlier keepers of the store
     /// have left.
     pub(super) fn find(store: &OpenDirectory) -> Self {
-        let own = delegated_directory().and_then(|own| OpenDirectory::open(&own).ok());
+        let own = delegated_to(std::process::id());
+        let is_apart = own.as_ref().is_some_and(|own| own.is_apart);
+        let own = own.and_then(|Delegated { directory, .. }| OpenDirectory::open(&directory).ok());
         let (Some(own), Ok(store)) = (own, fs::metadata(store.below(""))) else { return Self::default() };
         let prefix = format!("taskq-{:x}-{:x}-", store.dev(), store.ino());
         let is_ours = |path: &PathBuf| {
             path.file_name().is_some_and(|name| name.as_bytes().starts_with(prefix.as_bytes()))
         };
         let left = below(&own.below("")).filter(is_ours).filter(|path| !remove(path)).collect();
-        Self { own: Some(own), prefix, left, ..Self::default() }
+        Self { own: Some(own), is_apart, prefix, left, ..Self::default() }
     }
 
     fn path(&self, attempt: Attempt) -> Option<PathBuf> {
@@ -58,18 +66,39 @@ impl Cgroups {
     /// Makes the group of an attempt. `None`: it starts without one, because none may be made here or now.
     pub(super) fn make(&mut self, attempt: Attempt) -> Option<OwnedFd> {
         let path = self.path(attempt)?;
-        match fs::create_dir(&path) {
+        self.make_at(attempt, &path).ok()
+    }
+
+    fn make_at(&mut self, attempt: Attempt, path: &Path) -> io::Result<OwnedFd> {
+        match fs::create_dir(path) {
             // It was left by an earlier start of the attempt, or by a store that had this one's number.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && remove(&path) => {
-                fs::create_dir(&path).ok()?;
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && remove(path) => {
+                fs::create_dir(path)?;
             }
-            made => made.ok()?,
+            made => made?,
         }
         self.held.insert(attempt);
         // A run of another user may read its own group.
-        let _ = fs::set_permissions(&path, Permissions::from_mode(0o755));
+        let _ = fs::set_permissions(path, Permissions::from_mode(0o755));
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        open(&path, flags, Mode::empty()).ok()
+        Ok(open(path, flags, Mode::empty())?)
+    }
+
+    /// Makes the group of an attempt that is held to these limits.
+    ///
+    /// # Errors
+    /// The limits cannot be set. The attempt must not start.
+    pub(super) fn make_limited(&mut self, attempt: Attempt, limits: &Limits) -> Result<OwnedFd, SpawnError> {
+        let none = SpawnError { step: Step::Delegation, errno: Errno::ENOENT };
+        let (own, path) = self.own.as_ref().zip(self.path(attempt)).ok_or(none)?;
+        if !self.is_apart {
+            return Err(SpawnError { step: Step::Subgroup, errno: Errno::EBUSY });
+        }
+        let failed = |step| move |error: io::Error| SpawnError::at(step)(errno_of(&error));
+        limits.enable(&own.below("")).map_err(failed(Step::Controllers))?;
+        let group = self.make_at(attempt, &path).map_err(failed(Step::Cgroup))?;
+        limits.set(&path).map_err(failed(Step::Limits))?;
+        Ok(group)
     }
 
     /// Takes the group over that another keeper of the store has made for an attempt, if there is one.

@@ -1,9 +1,10 @@
-//! Owns: whether the keeper's own control group (cgroups(7), version 2) is delegated to it, and where it is.
+//! Owns: whether the control group (cgroups(7), version 2) of a keeper is delegated to it, and where it is.
 //! Never: the groups below it (see `cgroup`).
 //!
 //! Groups may be made in a group that its manager has delegated, and only there. The manager is systemd, that
 //! of the system or that of the user. The first marks what it delegates. The second does not, so it is asked.
-//! A group above ours that is delegated, as `user@1000.service` is, is the manager's and not ours.
+//! A group above ours that is delegated, as `user@1000.service` is, is the manager's and not ours. Save that
+//! `DelegateSubgroup=taskq-main` starts us in a group of this name below the one that is ours.
 #![expect(clippy::disallowed_types, reason = "systemctl(1) is started here")]
 
 use std::ffi::{CStr, CString};
@@ -40,17 +41,37 @@ pub(super) fn processes(group: &Path) -> Vec<u32> {
     text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()
 }
 
-/// Returns the directory of this process's own group, if that is delegated.
-pub(super) fn delegated_directory() -> Option<PathBuf> {
-    let mounts = fs::read("/proc/self/mountinfo").ok()?;
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+/// The group below the delegated one in which daemon and keeper are if that is to have limits below it: the
+/// kernel sets none below a group with processes of its own.
+pub(super) const MAIN: &str = "taskq-main";
+
+/// A group that is delegated.
+#[derive(Debug)]
+pub(super) struct Delegated {
+    pub(super) directory: PathBuf,
+    /// The process is in `MAIN` below it.
+    pub(super) is_apart: bool,
+}
+
+/// Returns the group that is delegated to a process, if one is.
+pub(super) fn delegated_to(pid: u32) -> Option<Delegated> {
+    let mounts = fs::read(format!("/proc/{pid}/mountinfo")).ok()?;
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let group = own_group(&groups)?;
-    let found = directories(&String::from_utf8_lossy(&mounts), group);
+    // Its mounts may be others than ours.
+    let root = if pid == std::process::id() { "/".to_owned() } else { format!("/proc/{pid}/root") };
+    let found = directories(&String::from_utf8_lossy(&mounts), group)
+        .into_iter()
+        .map(|path| Path::new(&root).join(path.strip_prefix("/").unwrap_or(&path)));
     // Another file system may be mounted over one of them.
-    let directory = found.into_iter().find(|path| processes(path).contains(&std::process::id()))?;
+    let directory = found.into_iter().find(|path| processes(path).contains(&pid))?;
+    let (directory, group, is_apart) = match group.strip_suffix(MAIN).and_then(|up| up.strip_suffix('/')) {
+        Some(group) if !group.is_empty() => (directory.parent()?.to_owned(), group, true),
+        _ => (directory, group, false),
+    };
     let is_usable = is_usable(&directory);
     let is_delegated = || is_marked(&directory) || unit_of_user(group).is_some_and(is_delegated_to_unit);
-    (is_usable && is_delegated()).then_some(directory)
+    (is_usable && is_delegated()).then_some(Delegated { directory, is_apart })
 }
 
 /// Returns the path of the group in the hierarchy of version 2, from proc_pid_cgroup(5).

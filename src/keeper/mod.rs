@@ -2,13 +2,16 @@
 //! Never: the database, schedules, or the meaning of a result.
 
 mod account;
+mod attempt;
 mod cgroup;
 mod channel;
 mod copier;
 mod delegation;
 mod drain;
+mod enforcement;
 mod env_file;
 mod exit_marker;
+mod extras;
 mod feeder;
 mod given_output;
 mod input;
@@ -35,6 +38,7 @@ mod sys;
 pub mod wire;
 
 pub use channel::Channel;
+pub use enforcement::check_enforceable;
 pub use exit_marker::{exit_markers, remove_exit_markers};
 pub use feeder::{Feeder, FeederOrder, Outlet};
 pub use limits::{DescriptorLimit, descriptor_limit, raise_descriptor_limit};
@@ -44,6 +48,7 @@ pub use output_times::{OutputTimes, read_times};
 pub use path_search::find_program;
 pub use pipe::attempts_with_pipes;
 pub use present_use::{PresentUse, present_use};
+pub use procfs::environment;
 pub use server::{KeeperConfig, serve};
 pub use setup::{adopt_stdin_listener, launch};
 

@@ -25,6 +25,7 @@ use nix::unistd;
 
 use super::account::{self, Credentials};
 use super::cgroup::Cgroups;
+use super::enforcement::Limits;
 use super::env_file;
 use super::given_output::open_given;
 use super::input;
@@ -35,7 +36,7 @@ use super::protocol::{StartExtras, StartOrder};
 use super::setup::KEEPER_UMASK;
 use super::spawn_error::{SpawnError, Step, check_directory, directory};
 use super::sys::{self, Preparation, Switch};
-use crate::domain::{EnvVar, Stdin, value_of};
+use crate::domain::{EnvVar, Share, Stdin, value_of};
 use crate::error::errno_of;
 
 /// What runs a script that names no interpreter, as in execvp(3).
@@ -72,7 +73,10 @@ pub fn start(
         };
         let stdout = make(attempt.stdout())?;
         let stderr = extras.split_output.then(|| make(attempt.stderr())).transpose()?;
-        launch.cgroup = cgroups.make(attempt);
+        launch.cgroup = match extras.enforce {
+            false => cgroups.make(attempt),
+            true => Some(cgroups.make_limited(attempt, &Limits::of_share(extras.share()))?),
+        };
         let pid =
             launch.spawn_nicely([&stdout, stderr.as_ref().unwrap_or(&stdout)].map(|pipe| &pipe.inlet))?;
         let outlet = |pipe: Pipe| File::from(sys::move_up(pipe.outlet.into(), limit));
@@ -142,10 +146,12 @@ impl<'a> Launch<'a> {
             None => Vec::new(),
         };
         // Of several variables of one name the last counts.
+        let share = extras.share().map(Share::variables).unwrap_or_default();
         let env: BTreeMap<&[u8], &[u8]> = order
             .env
             .iter()
             .chain(&file_env)
+            .chain(&share)
             .filter_map(|variable| Some((&variable[..name_length(variable)?], variable.as_slice())))
             .collect();
         let cwd = directory(order, extras);
@@ -254,6 +260,7 @@ impl<'a> Launch<'a> {
     }
 
     /// `None`: it has no control group, or the system cannot start it there, so that it starts without one.
+    /// With limits it does not.
     fn spawn_into_cgroup(
         &self,
         path: &CStr,
@@ -261,7 +268,11 @@ impl<'a> Launch<'a> {
         files: [&File; 3],
     ) -> Option<Result<u32, SpawnError>> {
         let cgroup = self.cgroup.as_ref()?.as_fd();
-        sys::spawn_into(cgroup, path, argv, &self.env, files.map(AsFd::as_fd), &self.preparation()).ok()
+        let files = files.map(AsFd::as_fd);
+        match sys::spawn_into(cgroup, path, argv, &self.env, files, &self.preparation()) {
+            Ok(started) => Some(started),
+            Err(errno) => self.extras.enforce.then(|| Err(SpawnError::at(Step::Cgroup)(errno))),
+        }
     }
 
     pub(super) fn preparation(&self) -> Preparation {
@@ -324,7 +335,7 @@ mod tests {
     use crate::keeper::protocol::Attempt;
 
     #[test]
-    fn a_start_goes_without_a_control_group_where_the_system_refuses_it() {
+    fn a_start_without_limits_goes_without_a_control_group_where_the_system_refuses_it() {
         let order = StartOrder {
             attempt: Attempt::of_mail(1),
             queue: String::new(),
@@ -336,13 +347,19 @@ mod tests {
             timeout: None,
             kill_after: Span::ZERO,
         };
-        let extras = StartExtras::default();
+        let mut extras = StartExtras::default();
         let mut launch = Launch::resolve(&order, &extras, None, None).expect("it names no user and no file");
         let [no_group, null] = ["/", "/dev/null"].map(|path| File::open(path).expect("it is there"));
         launch.cgroup = Some(no_group.into());
         let pid = launch.spawn_candidate(b"/bin/sh", [&null; 3]).expect("there is a shell");
         let pid = Pid::from_raw(i32::try_from(pid).expect("small"));
         assert_eq!(waitpid(pid, None), Ok(WaitStatus::Exited(pid, 7)));
+        let no_group = launch.cgroup.take();
+        extras.enforce = true;
+        let mut launch = Launch::resolve(&order, &extras, None, None).expect("as before");
+        launch.cgroup = no_group;
+        let refused = launch.spawn_candidate(b"/bin/sh", [&null; 3]).expect_err("it has limits");
+        assert_eq!(refused.step, Step::Cgroup);
     }
 
     #[test]

@@ -78,7 +78,7 @@ const ENVIRONMENT_READS: usize = 500;
 /// Returns the environment that a process was started with; empty if it may not be read.
 ///
 /// It seems empty for a moment in execve(2), which is soon over.
-pub(super) fn environment(pid: u32) -> Vec<Vec<u8>> {
+pub fn environment(pid: u32) -> Vec<Vec<u8>> {
     let read = || fs::read(directory(pid).join("environ")).unwrap_or_default();
     let first = read();
     // Threads of the kernel and zombies have neither a program nor an environment.

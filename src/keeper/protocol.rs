@@ -4,16 +4,15 @@
 //! A daemon must understand the keeper that an earlier taskq has left behind. So variants are only added at
 //! the end, fields never change, and a keeper is sent only what its version understands.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use super::wire::decode;
-use crate::domain::{End, JobId, RunId, Size, Span, Stdin, StopCause, Timestamp, Usage};
+pub use super::attempt::{Attempt, Task};
+pub use super::extras::{GivenOutput, OwnResources, StartExtras};
+use crate::domain::{End, Share, Span, StopCause, Timestamp, Usage};
 
 /// The version that both sides name in their `Hello`. A new message or a new extra of a start makes a new
 /// version: while an older keeper lives, the daemon claims no run that needs it.
-pub const PROTOCOL_VERSION: u32 = 7;
+pub const PROTOCOL_VERSION: u32 = 8;
 
 /// The first version whose keepers understand `Signal`.
 const VERSION_OF_SIGNALS: u32 = 6;
@@ -21,6 +20,10 @@ const VERSION_OF_SIGNALS: u32 = 6;
 /// The first version whose keepers understand `Start` and `Seek` as they are now, give the output of each
 /// attempt a file of its own, and limit it. An earlier keeper is sent neither: it finishes what it runs.
 pub const VERSION_OF_STARTS: u32 = 7;
+
+/// The first version whose keepers know resources, by the extras `Needs` and `Share` and by `Holds`, and the
+/// scripts of gates.
+const VERSION_OF_REQUIREMENTS: u32 = 8;
 
 /// A keeper's identity: random, positive, new for each keeper process.
 pub type KeeperInstance = i64;
@@ -38,6 +41,11 @@ impl KeeperId {
         self.version >= VERSION_OF_STARTS
     }
 
+    /// Returns whether runs that need resources can be claimed for it, and scripts of gates given to it.
+    pub fn knows_requirements(self) -> bool {
+        self.version >= VERSION_OF_REQUIREMENTS
+    }
+
     /// Returns whether it can send any signal.
     pub fn takes_signals(self) -> bool {
         takes_signals(self.version)
@@ -52,96 +60,6 @@ impl KeeperId {
 /// Returns whether a keeper of this version can send any signal.
 pub fn takes_signals(version: u32) -> bool {
     version >= VERSION_OF_SIGNALS
-}
-
-/// A thing that a keeper runs.
-///
-/// In messages it is two numbers, as in the first version: a run's job (from 1) and number, or 0 and a
-/// mail. Negative numbers are free for later kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "(i64, i64)", try_from = "(i64, i64)")]
-pub enum Task {
-    /// A run of a job.
-    Run(RunId),
-    /// The sending of this mail.
-    Mail(i64),
-}
-
-impl From<Task> for (i64, i64) {
-    fn from(task: Task) -> Self {
-        match task {
-            Task::Run(run) => (run.job.0, run.number),
-            Task::Mail(mail) => (0, mail),
-        }
-    }
-}
-
-impl From<RunId> for Task {
-    fn from(run: RunId) -> Self {
-        Self::Run(run)
-    }
-}
-
-impl TryFrom<(i64, i64)> for Task {
-    type Error = &'static str;
-
-    fn try_from((kind, number): (i64, i64)) -> Result<Self, Self::Error> {
-        match kind {
-            1.. => Ok(Self::Run(RunId { job: JobId(kind), number })),
-            0 => Ok(Self::Mail(number)),
-            _ => Err("a task of an unknown kind"),
-        }
-    }
-}
-
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Run(run) => run.fmt(f),
-            Self::Mail(mail) => write!(f, "{MAIL}{mail}"),
-        }
-    }
-}
-
-const MAIL: &str = "mail-";
-
-impl Task {
-    /// Reads what `Display` writes: the name of the task's output file.
-    pub fn from_name(name: &str) -> Option<Self> {
-        if let Some(mail) = name.strip_prefix(MAIL) {
-            return Some(Self::Mail(mail.parse().ok()?));
-        }
-        let (job, number) = name.split_once('.')?;
-        Some(Self::Run(RunId { job: JobId(job.parse().ok()?), number: number.parse().ok()? }))
-    }
-}
-
-/// One try of a task. Starts, stops and results name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Attempt {
-    /// The task.
-    pub task: Task,
-    /// The number of the try, from 1.
-    pub number: u32,
-}
-
-impl Attempt {
-    pub fn of_run(run: RunId, number: u32) -> Self {
-        Self { task: Task::Run(run), number }
-    }
-
-    /// Returns the sending of a mail.
-    pub fn of_mail(mail: i64) -> Self {
-        Self { task: Task::Mail(mail), number: 1 }
-    }
-
-    /// Returns the run, if it is an attempt of one.
-    pub fn run(self) -> Option<RunId> {
-        match self.task {
-            Task::Run(run) => Some(run),
-            Task::Mail(_) => None,
-        }
-    }
 }
 
 /// Everything needed to start an attempt.
@@ -166,94 +84,6 @@ pub struct StartOrder {
     pub timeout: Option<Span>,
     /// KILL to the process group this long after a TERM.
     pub kill_after: Span,
-}
-
-/// The options of a start that most starts do not need.
-///
-/// In messages it is a list of those extras that differ from the default, each in bytes of its own, so that
-/// a keeper can pass over one that it does not know.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "Vec<Vec<u8>>", from = "Vec<Vec<u8>>")]
-pub struct StartExtras {
-    /// What the process reads.
-    pub stdin: Stdin,
-    /// The user to become, by name, looked up at the start; `None`: the keeper's own.
-    pub user: Option<String>,
-    /// Where the working directory cannot be entered, `/` will do.
-    pub cwd_optional: bool,
-    /// How much of the output is kept, if not `NewJob::LOG_LIMIT`.
-    pub log_limit: Option<Size>,
-    /// The niceness, if not the keeper's.
-    pub nice: Option<i32>,
-    /// The file with more variables, an absolute path, read at the start.
-    pub env_file: Option<Vec<u8>>,
-    /// What it reads in place of `stdin`, if that is an output in files.
-    pub given: Option<GivenOutput>,
-    /// Its standard error has an output of its own.
-    pub split_output: bool,
-    /// One of a later version is among them: the attempt is not started.
-    pub has_unknown: bool,
-}
-
-/// The output of a run that another reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum GivenOutput {
-    OfAttempt(Attempt),
-    /// An array has no output of its own.
-    OfArray(JobId),
-}
-
-/// Its place in this list is an extra's number in messages.
-#[derive(Serialize, Deserialize)]
-enum Extra {
-    Stdin(Stdin),
-    User(String),
-    CwdOptional,
-    LogLimit(Size),
-    Nice(i32),
-    EnvFile(Vec<u8>),
-    Given(GivenOutput),
-    SplitOutput,
-}
-
-/// An extra that no version has.
-const UNKNOWN: &[u8] = &[u8::MAX];
-
-impl From<StartExtras> for Vec<Vec<u8>> {
-    fn from(extras: StartExtras) -> Self {
-        let stdin = (extras.stdin != Stdin::Null).then_some(Extra::Stdin(extras.stdin));
-        let user = extras.user.map(Extra::User);
-        let cwd_optional = extras.cwd_optional.then_some(Extra::CwdOptional);
-        let log_limit = extras.log_limit.map(Extra::LogLimit);
-        let nice = extras.nice.map(Extra::Nice);
-        let env_file = extras.env_file.map(Extra::EnvFile);
-        let given = extras.given.map(Extra::Given);
-        let split_output = extras.split_output.then_some(Extra::SplitOutput);
-        let known = [stdin, user, cwd_optional, log_limit, nice, env_file, given, split_output];
-        let known = known.into_iter().flatten();
-        let bytes = known.map(|extra| postcard::to_stdvec(&extra).expect("writing to memory cannot fail"));
-        bytes.chain(extras.has_unknown.then(|| UNKNOWN.to_vec())).collect()
-    }
-}
-
-impl From<Vec<Vec<u8>>> for StartExtras {
-    fn from(list: Vec<Vec<u8>>) -> Self {
-        let mut extras = Self::default();
-        for bytes in list {
-            match decode(&bytes) {
-                Some(Extra::Stdin(stdin)) => extras.stdin = stdin,
-                Some(Extra::User(user)) => extras.user = Some(user),
-                Some(Extra::CwdOptional) => extras.cwd_optional = true,
-                Some(Extra::LogLimit(limit)) => extras.log_limit = Some(limit),
-                Some(Extra::Nice(nice)) => extras.nice = Some(nice),
-                Some(Extra::EnvFile(path)) => extras.env_file = Some(path),
-                Some(Extra::Given(given)) => extras.given = Some(given),
-                Some(Extra::SplitOutput) => extras.split_output = true,
-                None => extras.has_unknown = true,
-            }
-        }
-        extras
-    }
 }
 
 /// The facts by which a keeper finds an attempt of a keeper that is gone.
@@ -294,6 +124,9 @@ pub enum ToKeeper {
     /// Send this signal to all processes of the attempt. It does not count as a stop. An attempt without a
     /// process is ignored.
     Signal { attempt: Attempt, signal: i32 },
+    /// This attempt has booked this share, so that it needs only a slot. One that does not stand by is left
+    /// as it is.
+    Give { attempt: Attempt, share: Share },
 }
 
 /// A process that a keeper has, or an order that stands by.
@@ -379,6 +212,10 @@ pub enum FromKeeper {
         /// Why, a fragment for a person.
         cause: String,
     },
+    /// An attempt that stood by has this share of a run that has ended. It comes before its `Started`, and
+    /// again before each `Hello` until its end is acknowledged; so it always comes before the end of the run
+    /// that had the share.
+    Holds { attempt: Attempt, share: Share },
 }
 
 #[cfg(test)]
@@ -387,6 +224,7 @@ mod tests {
 
     use super::super::wire::{FRAME_BYTES_MAX, FrameError, FrameReader, encode};
     use super::*;
+    use crate::domain::{JobId, RunId, Size, Stdin};
 
     fn attempt(job: i64) -> Attempt {
         Attempt::of_run(RunId { job: JobId(job), number: 1 }, 1)
@@ -408,7 +246,11 @@ mod tests {
 
     fn tasks() -> impl Strategy<Value = Task> {
         let run = |(job, number)| Task::Run(RunId { job: JobId(job), number });
-        prop_oneof![any::<i64>().prop_map(Task::Mail), (1..i64::MAX, 1..i64::MAX).prop_map(run)]
+        prop_oneof![
+            any::<i64>().prop_map(Task::Mail),
+            any::<i64>().prop_map(Task::Gate),
+            (1..i64::MAX, 1..i64::MAX).prop_map(run)
+        ]
     }
 
     fn attempts() -> impl Strategy<Value = Attempt> {
@@ -425,12 +267,12 @@ mod tests {
         let limit = any::<Option<u64>>().prop_map(|limit| limit.map(Size::from_bytes));
         let given = prop::option::of(attempts().prop_map(GivenOutput::OfAttempt));
         let more = (limit, any::<Option<i32>>(), any::<Option<Vec<u8>>>(), given);
-        let extras = (stdin, any::<Option<String>>(), any::<[bool; 3]>(), more).prop_map(
-            |(stdin, user, [cwd_optional, split_output, has_unknown], more)| {
+        let extras = (stdin, any::<Option<String>>(), any::<[bool; 4]>(), more).prop_map(
+            |(stdin, user, [cwd_optional, split_output, enforce, has_unknown], more)| {
                 let (log_limit, nice, env_file, given) = more;
                 let extras =
                     StartExtras { stdin, user, cwd_optional, log_limit, nice, ..StartExtras::default() };
-                StartExtras { env_file, given, split_output, has_unknown, ..extras }
+                StartExtras { env_file, given, split_output, enforce, has_unknown, ..extras }
             },
         );
         prop_oneof![

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use crate::domain::{End, Timestamp};
+use crate::domain::{End, Needs, Share, Timestamp};
 
-use super::protocol::{Attempt, Ended, Known, StartExtras, StartOrder};
+use super::protocol::{Attempt, Ended, Known, OwnResources, StartExtras, StartOrder};
 use super::stopping::Stopping;
 
 /// An attempt that has a process.
@@ -24,6 +24,10 @@ pub struct Running {
     pub marks: Vec<Vec<u8>>,
     /// Another keeper started it, so that its exit status stays unknown.
     pub is_unattended: bool,
+    /// What it has of the resources.
+    pub share: Option<Share>,
+    /// It has the share of a run that has ended, of which the daemon is told.
+    pub has_taken_share: bool,
 }
 
 #[derive(Debug)]
@@ -48,6 +52,8 @@ struct Queue {
     slots: usize,
     running: usize,
     waiting: VecDeque<(StartOrder, StartExtras)>,
+    /// The shares of runs that have just ended. What stands by takes them at once, or nobody does.
+    given_back: Vec<Share>,
 }
 
 /// All attempts of the keeper. Each is in one state, and is forgotten only after an acknowledgement.
@@ -80,8 +86,12 @@ impl Roster {
         }
     }
 
-    /// Puts an order that could not be started just now back to the front of its queue.
-    pub fn put_back(&mut self, order: StartOrder, extras: StartExtras) {
+    /// Puts an order that could not be started just now back to the front of its queue. The share of another
+    /// run that it had does not wait with it.
+    pub fn put_back(&mut self, order: StartOrder, mut extras: StartExtras) {
+        if extras.needs().is_some() {
+            extras.set_share(None);
+        }
         let queue = self.queues.entry(order.queue.clone()).or_default();
         queue.waiting.push_front((order, extras));
     }
@@ -91,11 +101,31 @@ impl Roster {
         self.queues.entry(queue.to_owned()).or_default().slots = width(slots);
     }
 
-    /// Takes the next order out of a queue that has a slot for it. It is to be `started` or `ended` at
-    /// once.
+    /// Gives a share to an attempt that stands by for one, and returns its queue. `None`: it does not.
+    pub fn give(&mut self, attempt: Attempt, share: Share) -> Option<String> {
+        let Some(State::StandsBy { queue: name }) = self.attempts.get(&attempt) else { return None };
+        let waiting = &mut self.queues.get_mut(name)?.waiting;
+        let (_, extras) = waiting.iter_mut().find(|(order, _)| order.attempt == attempt)?;
+        extras.resources = Some(Box::new(OwnResources { needs: Needs::default(), share: Some(share) }));
+        Some(name.clone())
+    }
+
+    /// Takes the next order out of a queue that has a slot for it, and the share that it needs. It is to be
+    /// `started` or `ended` at once.
     pub fn next(&mut self, queue: &str) -> Option<(StartOrder, StartExtras)> {
         let queue = self.queues.get_mut(queue).filter(|queue| queue.running < queue.slots)?;
-        queue.waiting.pop_front()
+        for at in 0..queue.waiting.len() {
+            let Some(needs) = queue.waiting[at].1.needs() else { return queue.waiting.remove(at) };
+            let part = |(at, share): (usize, &Share)| Some((at, share.part_for(needs)?));
+            if let Some((from, part)) = queue.given_back.iter().enumerate().find_map(part) {
+                // What it leaves of that share is the daemon's to give.
+                queue.given_back.swap_remove(from);
+                let (order, mut extras) = queue.waiting.remove(at)?;
+                extras.set_share(Some(part));
+                return Some((order, extras));
+            }
+        }
+        None
     }
 
     /// An attempt has a process.
@@ -193,6 +223,7 @@ impl Roster {
         self.attempts.insert(run.attempt, State::Settling { started: Some((run.pid, run.started_at)) });
         let queue = self.queues.get_mut(&run.queue).expect("a queue stays while a run holds a slot of it");
         queue.running -= 1;
+        queue.given_back.extend(run.share.clone());
     }
 
     /// Takes an attempt that stands by out of its queue, to be `ended`. False: it does not stand by.
@@ -210,8 +241,22 @@ impl Roster {
         self.attempts.insert(ended.attempt, State::Ended(ended));
     }
 
-    /// Forgets a queue that has nothing left in it, so that names do not pile up.
+    /// Returns what runs that have the share of another run have.
+    pub fn taken_shares(&self) -> impl Iterator<Item = (Attempt, &Share)> {
+        let lingering = self.attempts.values().filter_map(|state| match state {
+            State::Lingering(run) => Some(run),
+            State::StandsBy { .. } | State::Running { .. } | State::Settling { .. } | State::Ended(_) => None,
+        });
+        let runs = self.running.values().chain(lingering).filter(|run| run.has_taken_share);
+        runs.filter_map(|run| Some((run.attempt, run.share.as_ref()?)))
+    }
+
+    /// What stands by in a queue has started as far as it can: forgets the shares that nobody took, and a
+    /// queue that has nothing left in it, so that names do not pile up.
     pub fn tidy(&mut self, name: &str) {
+        if let Some(queue) = self.queues.get_mut(name) {
+            queue.given_back.clear();
+        }
         if self.queues.get(name).is_some_and(|queue| queue.running == 0 && queue.waiting.is_empty()) {
             self.queues.remove(name);
         }
@@ -328,6 +373,8 @@ mod tests {
                 stopping: Stopping::new(Duration::ZERO, None, Duration::ZERO),
                 marks: Vec::new(),
                 is_unattended: false,
+                share: None,
+                has_taken_share: false,
             });
             started.push(job);
         }
@@ -421,6 +468,78 @@ mod tests {
         assert!(roster.leave_last(attempt(2)).is_none());
         roster.leave_last(attempt(1)).expect("it lingers");
         assert_eq!((fill(&mut roster, "q"), roster.run(attempt(1))), (vec![2], None));
+    }
+
+    fn needing(needs: &str, share: Option<&str>) -> StartExtras {
+        let share = share.map(|share| serde_json::from_str(share).expect("a share"));
+        let resources = OwnResources { needs: needs.parse().unwrap_or_default(), share };
+        StartExtras { resources: Some(Box::new(resources)), ..StartExtras::default() }
+    }
+
+    /// Starts what may start, and returns what each has.
+    fn fill_with_shares(roster: &mut Roster, queue: &str) -> Vec<(i64, String)> {
+        let mut started = Vec::new();
+        while let Some((order, extras)) = roster.next(queue) {
+            let job = job(order.attempt);
+            let share = extras.share().cloned();
+            started.push((job, share.as_ref().map(ToString::to_string).unwrap_or_default()));
+            roster.started(Running {
+                attempt: order.attempt,
+                queue: order.queue,
+                pid: u32::try_from(job).expect("small"),
+                started_at: Timestamp::default(),
+                stopping: Stopping::new(Duration::ZERO, None, Duration::ZERO),
+                marks: Vec::new(),
+                is_unattended: false,
+                share,
+                has_taken_share: extras.needs().is_some(),
+            });
+        }
+        roster.tidy(queue);
+        started
+    }
+
+    #[test]
+    fn an_order_that_needs_something_starts_only_in_the_place_of_one_that_has_it() {
+        let mut roster = Roster::default();
+        let two = r#"{"gpu":{"indices":[0,1]}}"#;
+        roster.enqueue(order(1, "q", 3), needing("", Some(two)));
+        roster.enqueue(order(2, "q", 3), StartExtras::default());
+        roster.enqueue(order(3, "q", 3), needing("gpu=1", None));
+        roster.enqueue(order(4, "q", 3), needing("gpu=1", None));
+        roster.enqueue(order(5, "q", 3), StartExtras::default());
+        let text = |job: i64, share: &str| (job, share.to_owned());
+        // A slot is not enough, and those behind pass.
+        assert_eq!(fill_with_shares(&mut roster, "q"), [text(1, "gpu=0,1"), text(2, ""), text(5, "")]);
+        roster.leave(5).expect("it ran");
+        assert_eq!(fill_with_shares(&mut roster, "q"), []);
+        roster.leave(1).expect("it ran");
+        // One share starts one order. What it leaves is the daemon's to give.
+        assert_eq!(fill_with_shares(&mut roster, "q"), [text(3, "gpu=0")]);
+        assert_eq!(roster.taken_shares().map(|(attempt, _)| job(attempt)).collect::<Vec<_>>(), [3]);
+        assert_eq!(fill_with_shares(&mut roster, "q"), []);
+        // A share that was not taken at once is gone.
+        roster.leave(3).expect("it ran");
+        roster.tidy("q");
+        assert_eq!(fill_with_shares(&mut roster, "q"), []);
+    }
+
+    #[test]
+    fn an_order_that_is_put_back_has_no_share_any_more() {
+        let mut roster = Roster::default();
+        roster.enqueue(order(1, "q", 1), needing("", Some(r#"{"gpu":{"indices":[0]}}"#)));
+        roster.enqueue(order(2, "q", 1), needing("gpu=1", None));
+        fill_with_shares(&mut roster, "q");
+        roster.leave(1).expect("it ran");
+        let (order, extras) = roster.next("q").expect("it has a share");
+        roster.put_back(order, extras);
+        roster.tidy("q");
+        assert!(roster.next("q").is_none());
+        assert_eq!(roster.standing_by("q").count(), 1);
+        let share = serde_json::from_str(r#"{"gpu":{"indices":[5]}}"#).expect("a share");
+        assert_eq!(roster.give(attempt(2), share).as_deref(), Some("q"));
+        assert_eq!(fill_with_shares(&mut roster, "q"), [(2, "gpu=5".to_owned())]);
+        assert_eq!((roster.give(attempt(2), Share::default()), roster.taken_shares().count()), (None, 0));
     }
 
     #[test]

@@ -363,6 +363,11 @@ impl Server<'_> {
             ToKeeper::Acknowledge { attempts } => self.acknowledge(&attempts),
             ToKeeper::Seek(order) => self.seek(order),
             ToKeeper::Signal { attempt, signal } => self.signal(attempt, signal),
+            ToKeeper::Give { attempt, share } => {
+                if let Some(queue) = self.roster.give(attempt, share) {
+                    self.fill(&queue);
+                }
+            }
             ToKeeper::Resize { queue, slots } => {
                 self.roster.resize(&queue, slots);
                 self.fill(&queue);
@@ -376,6 +381,10 @@ impl Server<'_> {
             connection.greeted = true;
         }
         let (version, instance) = (PROTOCOL_VERSION, self.instance);
+        let taken = self.roster.taken_shares();
+        let taken: Vec<FromKeeper> =
+            taken.map(|(attempt, share)| FromKeeper::Holds { attempt, share: share.clone() }).collect();
+        taken.iter().for_each(|holds| self.report(holds));
         let (known, ended) = (self.roster.known(), self.roster.results());
         self.report(&FromKeeper::Hello { version, instance, known, ended });
     }

@@ -21,6 +21,13 @@ const OTHER: i32 = 125;
 const NOT_EXECUTABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;
 
+/// Why nothing is enforced where no group is delegated.
+pub(super) const NOT_DELEGATED: &str = "no control group (cgroup version 2) is delegated to taskq";
+
+/// Why nothing is enforced where the delegated group has processes.
+pub(super) const NOT_APART: &str =
+    "taskq is in the delegated control group itself, not in `taskq-main` below it";
+
 /// A step of a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -46,6 +53,16 @@ pub enum Step {
     Directory,
     /// Finding and starting the program.
     Program,
+    /// Finding the control group that is delegated to the keeper.
+    Delegation,
+    /// The keeper is not in that group itself.
+    Subgroup,
+    /// Enabling the controllers below it.
+    Controllers,
+    /// Setting the limits of the attempt's group.
+    Limits,
+    /// Making that group, and starting in it.
+    Cgroup,
 }
 
 /// The step that failed, and the system's reason.
@@ -101,6 +118,9 @@ impl SpawnError {
             Step::EnvFile | Step::EnvFileKind | Step::EnvFileOwner | Step::EnvFileMode => {
                 ("environment file ", extras.env_file.as_deref().unwrap_or_default())
             }
+            Step::Delegation | Step::Subgroup | Step::Controllers | Step::Limits | Step::Cgroup => {
+                ("", b"--enforce".as_slice())
+            }
             Step::Pipe => ("output pipe ", pipe.as_os_str().as_bytes()),
             Step::Directory => ("working directory ", order.cwd.as_slice()),
             Step::Input => (
@@ -130,12 +150,24 @@ impl SpawnError {
             (Step::EnvFileKind, _) => (OTHER, "not a regular file".to_owned()),
             (Step::EnvFileOwner, _) => (OTHER, "it belongs to neither the job's user nor root".to_owned()),
             (Step::EnvFileMode, _) => (OTHER, "its group or others can write it".to_owned()),
+            (Step::Delegation, _) => (OTHER, NOT_DELEGATED.to_owned()),
+            (Step::Subgroup, _) => (OTHER, NOT_APART.to_owned()),
+            (Step::Controllers, Errno::ENOENT) => {
+                (OTHER, "the delegated control group does not have the controllers".to_owned())
+            }
+            (Step::Controllers, errno) => (OTHER, with("the controllers cannot be enabled", errno)),
+            (Step::Limits, errno) => (OTHER, with("the limits cannot be set", errno)),
+            (Step::Cgroup, errno) => (OTHER, with("it cannot start in its control group", errno)),
             (Step::User | Step::Nice | Step::EnvFile | Step::Pipe | Step::Input | Step::Directory, errno) => {
                 (OTHER, describe_errno(errno))
             }
         };
         (status, format!("{kind}`{}`: {why}", String::from_utf8_lossy(subject)))
     }
+}
+
+fn with(what: &str, errno: Errno) -> String {
+    format!("{what}: {}", describe_errno(errno))
 }
 
 fn explain_program(program: &[u8], cwd: &Path, errno: Errno) -> (i32, String) {

@@ -4,15 +4,18 @@
 use rusqlite::{Row, named_params, params};
 
 use super::arrays::Place;
+use super::deadlines::{GATE_CLOSED, TOO_LATE};
 use super::{Reader, StoreResult, Writer, codec};
-use crate::domain::{FireId, Happening, JobId, Policy, RunId, Timestamp, Word};
-use crate::engine::{Claim, Fate, NewRun, Plan};
+use crate::domain::{FireId, Happening, JobId, Policy, RunId, Share, Timestamp, Word};
+use crate::engine::{Claim, Fate, NewRun, Plan, Waiting};
 
 /// The changes of a turn that the keeper must receive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Runs to start, in this order.
     pub claimed: Vec<RunId>,
+    /// What runs get that stand by in the keeper.
+    pub given: Vec<(RunId, Share)>,
     /// Prefetched runs that must not start now.
     pub unclaimed: Vec<RunId>,
     /// The width of each queue with prefetched runs.
@@ -29,7 +32,10 @@ impl Writer<'_> {
         applied: &mut Applied,
     ) -> StoreResult<()> {
         for fire in &plan.expired {
-            self.miss(*fire, now)?;
+            self.miss(*fire, TOO_LATE, now)?;
+        }
+        for fire in &plan.left_at_gates {
+            self.miss(*fire, GATE_CLOSED, now)?;
         }
         for run in &plan.cancelled {
             self.cancel_waiting(*run, now)?;
@@ -82,22 +88,39 @@ impl Writer<'_> {
         for (job, reason) in &plan.broken {
             self.pause_broken(*job, reason, now)?;
         }
+        for (run, share) in &plan.given {
+            self.book(*run, share)?;
+            applied.given.push((*run, share.clone()));
+        }
         for claim in &plan.claimed {
             let keeper =
                 keeper.expect("a snapshot without a keeper has no queues, so its plan claims nothing");
-            match *claim {
-                Claim::Run(run) => {
-                    self.claim(run, keeper, now)?;
-                    applied.claimed.push(run);
-                }
-                Claim::Indices { array, count } => {
-                    applied.claimed.append(&mut self.start_indices(array, count, keeper, now)?);
-                }
-            }
+            self.apply_claim(claim, keeper, now, applied)?;
         }
         applied.unclaimed.extend(&plan.unclaimed);
         applied.widths.extend(plan.widths.iter().cloned());
         Ok(())
+    }
+
+    fn apply_claim(
+        &self,
+        claim: &Claim,
+        keeper: i64,
+        now: Timestamp,
+        applied: &mut Applied,
+    ) -> StoreResult<()> {
+        match claim.what {
+            Waiting::Run(run) => {
+                self.claim(run, keeper, now)?;
+                applied.claimed.push(run);
+            }
+            Waiting::Array { array, rest: count } => {
+                applied.claimed.append(&mut self.start_indices(array, count, keeper, now)?);
+            }
+        }
+        let Some(share) = &claim.share else { return Ok(()) };
+        let run = applied.claimed.last().expect("a claim with a share is of one run");
+        self.book(*run, share)
     }
 
     /// Makes a run, with the queue, rank and limit that its job has now; of a job with an array, an array.
@@ -106,10 +129,10 @@ impl Writer<'_> {
         let (number, place, array) = self.one(
             "UPDATE job SET runs = runs + iif(array_first IS NULL OR NOT ?2, 1, 0), done_at = NULL
              WHERE id = ?1 RETURNING runs, queue, overlap,
-                EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id), start_by_us,
+                EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id), start_by_us, requirement_id,
                 array_first, array_last, array_step, array_at_once",
             params![new.job, is_queued],
-            |row| Ok((row.get(0)?, place(row, 1)?, codec::array(row, 5)?)),
+            |row| Ok((row.get(0)?, place(row, 1)?, codec::array(row, 6)?)),
         )?;
         if let Some(array) = array.filter(|_| is_queued) {
             let place = Place { at_once: array.at_once, ..place };
@@ -123,10 +146,11 @@ impl Writer<'_> {
         };
         self.change(
             "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, fires, queue, rank,
-                at_once, state, queued_at, start_by, awaits, bundle_id, finished_at, outcome, cause)
-             VALUES (:job, :number, :trigger, :trigger_id, :scheduled_at, :fires, :queue, :rank, :at_once,
-                :state, :now, :start_by, :awaits, :bundle, iif(:outcome IS NULL, NULL, :now), :outcome,
-                :cause)",
+                requirement_id, at_once, state, queued_at, start_by, awaits, bundle_id, finished_at,
+                outcome, cause)
+             VALUES (:job, :number, :trigger, :trigger_id, :scheduled_at, :fires, :queue, :rank,
+                :requirement, :at_once, :state, :now, :start_by, :awaits, :bundle,
+                iif(:outcome IS NULL, NULL, :now), :outcome, :cause)",
             named_params! {
                 ":job": run.job,
                 ":number": run.number,
@@ -136,6 +160,7 @@ impl Writer<'_> {
                 ":fires": new.fires.cast_signed(),
                 ":queue": place.queue,
                 ":rank": self.rank_of(new.job)?.at(now, new.scheduled_at),
+                ":requirement": place.requirement,
                 ":at_once": place.at_once,
                 ":state": state,
                 ":now": now,
@@ -162,9 +187,9 @@ impl Writer<'_> {
     pub(super) fn place_of(&self, job: JobId) -> StoreResult<Place> {
         self.one(
             "SELECT queue, overlap, EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id),
-                start_by_us, array_at_once FROM job WHERE id = ?1",
+                start_by_us, requirement_id, array_at_once FROM job WHERE id = ?1",
             [job],
-            |row| Ok(Place { at_once: row.get(4)?, ..place(row, 0)? }),
+            |row| Ok(Place { at_once: row.get(5)?, ..place(row, 0)? }),
         )
     }
 
@@ -200,7 +225,7 @@ impl Writer<'_> {
         self.end_run_timers_of_attempt(run)?;
         self.change(
             "UPDATE run SET keeper = NULL, claimed_at = NULL, stop_sent = 0, paused_at = NULL, pause_sent = 1,
-                state = 'queued', pid = NULL, started_at = NULL, is_unattended = 0
+                share = NULL, state = 'queued', pid = NULL, started_at = NULL, is_unattended = 0
              WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
             params![run.job, run.number],
         )
@@ -229,8 +254,8 @@ impl Writer<'_> {
     }
 }
 
-/// Reads the place of a run from four columns that start at `first`: queue, overlap, whether its job depends
-/// on others, and how long it may wait.
+/// Reads the place of a run from five columns that start at `first`: queue, overlap, whether its job depends
+/// on others, how long it may wait, and what it requires.
 fn place(row: &Row<'_>, first: usize) -> rusqlite::Result<Place> {
     let policy = Policy { overlap: row.get(first + 1)?, ..Policy::default() };
     Ok(Place {
@@ -238,6 +263,7 @@ fn place(row: &Row<'_>, first: usize) -> rusqlite::Result<Place> {
         at_once: policy.at_once(),
         depends: row.get(first + 2)?,
         start_within: row.get(first + 3)?,
+        requirement: row.get(first + 4)?,
     })
 }
 

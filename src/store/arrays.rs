@@ -5,7 +5,9 @@ use rusqlite::{Row, named_params, params};
 
 use super::codec::indices;
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{ArrayId, Happening, Indices, JobId, Outcome, RunId, Span, Timestamp, TriggerKind, Word};
+use crate::domain::{
+    ArrayId, Happening, Indices, JobId, Outcome, RequirementId, RunId, Span, Timestamp, TriggerKind, Word,
+};
 use crate::engine::{ArrayFacts, NewRun};
 
 /// The part of a job that a new run or array takes over.
@@ -15,6 +17,7 @@ pub(super) struct Place {
     pub(super) at_once: Option<u32>,
     /// Its job depends on others.
     pub(super) depends: bool,
+    pub(super) requirement: RequirementId,
     /// How long it may wait for its start.
     pub(super) start_within: Option<Span>,
 }
@@ -208,10 +211,10 @@ impl Writer<'_> {
     ) -> StoreResult<ArrayId> {
         let total: u32 = rest.iter().map(Indices::count).sum();
         self.change(
-            "INSERT INTO array (job_id, trigger, trigger_id, scheduled_at, place, queue, rank, at_once,
-                queued_at, start_by, awaits, bundle_id, total, rest)
+            "INSERT INTO array (job_id, trigger, trigger_id, scheduled_at, place, queue, rank,
+                requirement_id, at_once, queued_at, start_by, awaits, bundle_id, total, rest)
              VALUES (:job, :trigger, :trigger_id, :scheduled_at, (SELECT coalesce(max(id), 0) FROM run),
-                :queue, :rank, :at_once, :now, :start_by, :awaits, :bundle, :total, :total)",
+                :queue, :rank, :requirement, :at_once, :now, :start_by, :awaits, :bundle, :total, :total)",
             named_params! {
                 ":job": new.job,
                 ":trigger": new.kind,
@@ -219,6 +222,7 @@ impl Writer<'_> {
                 ":scheduled_at": new.scheduled_at,
                 ":queue": place.queue,
                 ":rank": self.rank_of(new.job)?.at(now, new.scheduled_at),
+                ":requirement": place.requirement,
                 ":at_once": place.at_once,
                 ":now": now,
                 ":start_by": place.start_within.map(|within| now + within),
@@ -299,10 +303,10 @@ impl Writer<'_> {
             let RunOfArray { run, trigger, scheduled_at } = self.number_run(array)?;
             self.change(
                 "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, array_id, array_index,
-                    queue, rank, at_once, state, held, queued_at, start_by, after_runs, keeper, claimed_at,
-                    is_split)
-                 SELECT job_id, ?2, trigger, trigger_id, scheduled_at, id, ?3, queue, rank, at_once,
-                    'queued', held, queued_at, start_by, after_runs, ?4, ?5,
+                    queue, rank, requirement_id, at_once, state, held, queued_at, start_by, after_runs,
+                    keeper, claimed_at, is_split)
+                 SELECT job_id, ?2, trigger, trigger_id, scheduled_at, id, ?3, queue, rank, requirement_id,
+                    at_once, 'queued', held, queued_at, start_by, after_runs, ?4, ?5,
                     (SELECT split_output FROM job WHERE id = array.job_id)
                  FROM array WHERE id = ?1",
                 params![array, run.number, index, keeper, now],

@@ -3,12 +3,14 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
+use serde::de::DeserializeOwned;
 
 use crate::domain::{
     AfterCondition, Array, ArrayId, BundleId, CallbackWhen, CommandLine, EventTrigger, Indices, JobId,
     JobName, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap, QueueName,
-    QueueOrder, Retry, RetryCauses, RunState, Size, Span, Stdin, Tag, Timestamp, TriggerKind,
+    QueueOrder, Requirement, RequirementId, ResourceName, Retry, RetryCauses, RunState, Share, Size, Span,
+    Stdin, Tag, Timestamp, TriggerKind,
 };
 use crate::schedule::Dialect;
 
@@ -74,6 +76,18 @@ impl FromSql for ArrayId {
     }
 }
 
+impl ToSql for RequirementId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.into())
+    }
+}
+
+impl FromSql for RequirementId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(Self)
+    }
+}
+
 impl ToSql for BundleId {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(self.0.into())
@@ -112,7 +126,7 @@ macro_rules! word_columns {
     )*};
 }
 
-name_columns!(JobName, QueueName, RetryCauses, Tag);
+name_columns!(JobName, QueueName, ResourceName, RetryCauses, Tag);
 word_columns!(
     AfterCondition,
     CallbackWhen,
@@ -196,6 +210,23 @@ pub(super) fn stdin_columns(stdin: &Stdin) -> (Option<&[u8]>, Option<&[u8]>) {
 pub(super) fn mail(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Option<Mail>> {
     let to: Option<String> = row.get(first)?;
     to.map(|to| Ok(Mail { to, when: row.get(first + 1)?, format: row.get(first + 2)? })).transpose()
+}
+
+/// Reads what the runs of a job require from its column; NULL: nothing.
+pub(super) fn requirement(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Requirement> {
+    let data: Option<Requirement> = json(row, at)?;
+    Ok(data.unwrap_or_default())
+}
+
+/// Reads what a run has booked from its column.
+pub(super) fn share(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Share>> {
+    json(row, at)
+}
+
+fn json<T: DeserializeOwned>(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<T>> {
+    let text: Option<String> = row.get(at)?;
+    let wrong = |error| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(error));
+    text.map(|text| serde_json::from_str(&text).map_err(wrong)).transpose()
 }
 
 /// Joins byte strings without NUL, each ended by one.

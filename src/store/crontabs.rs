@@ -161,6 +161,7 @@ impl Writer<'_> {
             )
         });
         self.execute_with_definition(&SQL, job, named_params! { ":id": id })?;
+        self.set_requirement(id, &job.requirement)?;
         // As many runs as the new `times` allows may have begun already.
         self.has_changed(id);
         Ok(())

@@ -8,7 +8,10 @@ use crate::domain::{FireId, JobId, NewJob, Outcome, RunId, Timestamp};
 use crate::engine::DeadlineFacts;
 
 /// Why a run ends that has not begun in time.
-const CAUSE: &str = "still queued at the end of its `--start-by`";
+pub(super) const TOO_LATE: &str = "still queued at the end of its `--start-by`";
+
+/// Why a run ends at whose gate the time is over.
+pub(super) const GATE_CLOSED: &str = "a gate was closed at the end of its `--if-timeout`";
 
 /// How many one step reads: enough to share a commit, and few enough for constant memory.
 const EXPIRED_MAX: usize = 1_000;
@@ -68,11 +71,11 @@ impl Reader<'_> {
 
 impl Writer<'_> {
     /// Ends a run that has not started in time, or the indices of an array that have not.
-    pub(super) fn miss(&self, fire: FireId, now: Timestamp) -> StoreResult<()> {
+    pub(super) fn miss(&self, fire: FireId, cause: &str, now: Timestamp) -> StoreResult<()> {
         match fire {
-            FireId::Run(run) => self.finish(run, Outcome::Missed, Some(CAUSE), now),
+            FireId::Run(run) => self.finish(run, Outcome::Missed, Some(cause), now),
             FireId::Array { array, .. } => {
-                self.drop_indices(array, (0, u32::MAX), (Outcome::Missed, Some(CAUSE)), now).map(drop)
+                self.drop_indices(array, (0, u32::MAX), (Outcome::Missed, Some(cause)), now).map(drop)
             }
         }
     }

@@ -1,10 +1,12 @@
 //! Owns: the columns of a job's definition: their names, filling them and reading them.
-//! Never: the name, tags, triggers, state and history of a job.
+//! Never: the name, tags, triggers, requirement, state and history of a job.
 
 use rusqlite::types::{ToSqlOutput, Value};
 use rusqlite::{Row, ToSql};
 
-use super::codec::{array, command, command_columns, mail, missed, retry, split, stdin, stdin_columns};
+use super::codec::{
+    array, command, command_columns, mail, missed, requirement, retry, split, stdin, stdin_columns,
+};
 use crate::domain::{After, Callbacks, Execution, NewJob, Policy};
 
 /// A column and its value for a job. `read` takes the columns in this order.
@@ -25,6 +27,7 @@ const COLUMNS: &[DefinitionColumn] = &[
     ("priority", |job| value(&job.priority)),
     ("expect_us", |job| value(&job.expect)),
     ("finish_by_us", |job| value(&job.finish_by)),
+    ("enforce", |job| value(&job.enforce)),
     ("array_first", |job| value(&job.array.map(|array| array.indices.first()))),
     ("array_last", |job| value(&job.array.map(|array| array.indices.last()))),
     ("array_step", |job| value(&job.array.map(|array| array.indices.step()))),
@@ -58,8 +61,8 @@ const COLUMNS: &[DefinitionColumn] = &[
     ("mail_format", |job| value(&job.mail.as_ref().map(|mail| mail.format))),
 ];
 
-/// Reads the columns, which start at `first`. Name, tags, dependencies, items, `hold` and the environment are
-/// not among them.
+/// Reads what `selected` selects, which starts at `first`. Name, tags, dependencies, items, `hold` and the
+/// environment are not among them.
 pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
     let mut next = first;
     let mut take = |columns: usize| {
@@ -82,6 +85,7 @@ pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
         priority: row.get(take(1))?,
         expect: row.get(take(1))?,
         finish_by: row.get(take(1))?,
+        enforce: row.get(take(1))?,
         array: array(row, take(4))?,
         has_items: row.get(take(1))?,
         items: Vec::new(),
@@ -108,22 +112,23 @@ pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
         log_limit: row.get(take(1))?,
         split_output: row.get(take(1))?,
         mail: mail(row, take(3))?,
+        requirement: requirement(row, take(1))?,
         name: None,
         tags: Vec::new(),
         hold: false,
     })
 }
 
-/// Reads the columns, and the environment in the column after them.
+/// Reads the same, and the environment in the column after it.
 pub(super) fn read_whole(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob> {
     let mut job = read(row, first)?;
-    job.execution.env = split(row.get_ref(first + COLUMNS.len())?.as_blob()?);
+    job.execution.env = split(row.get_ref(first + COLUMNS.len() + 1)?.as_blob()?);
     Ok(job)
 }
 
 /// Returns the columns for a SELECT: `job.command, job.is_script, …`.
 pub(super) fn selected() -> String {
-    listed("job.")
+    format!("{}, (SELECT data FROM requirement WHERE id = job.requirement_id)", listed("job."))
 }
 
 /// Returns the columns for an INSERT or UPDATE, and their parameters, which `bound` fills.

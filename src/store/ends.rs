@@ -246,7 +246,7 @@ impl Writer<'_> {
         self.change(
             "UPDATE run SET state = 'retrying', attempt = attempt + 1, not_before = ?3, keeper = NULL,
                 claimed_at = NULL, is_unattended = 0, pid = NULL, started_at = NULL, paused_at = NULL,
-                pause_sent = 1
+                pause_sent = 1, share = NULL
              WHERE job_id = ?1 AND number = ?2",
             params![end.run.job, end.run.number, at],
         )

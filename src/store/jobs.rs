@@ -159,7 +159,11 @@ impl Writer<'_> {
         let others =
             named_params! { ":name": name, ":now": now, ":paused_at": paused_at, ":request": request };
         self.execute_with_definition(&SQL, job, others)?;
-        Ok(JobId(self.transaction.last_insert_rowid()))
+        let id = JobId(self.transaction.last_insert_rowid());
+        if !job.requirement.is_none() {
+            self.set_requirement(id, &job.requirement)?;
+        }
+        Ok(id)
     }
 
     /// Executes a statement with the values of a definition, `:environment_id` and `others`.
@@ -305,6 +309,7 @@ impl Writer<'_> {
         self.set_deadlines(id, job)?;
         let at_once = job.array.map_or(job.policy.at_once(), |array| array.at_once);
         let place = params![id, job.queue.as_str(), at_once];
+        self.require_anew(id)?;
         self.change(
             "UPDATE run SET queue = ?2, at_once = ?3
              WHERE job_id = ?1 AND state <> 'finished' AND keeper IS NULL AND callback IS NULL",

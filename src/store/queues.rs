@@ -20,7 +20,12 @@ pub struct QueueView {
     pub waiting: u64,
     /// The mean duration of its latest runs.
     pub mean_run: Option<Span>,
+    /// How many of the waiting runs are of jobs with `--expect`, and how long these take together.
+    pub expecting: (u64, Span),
 }
+
+/// Of more jobs with `--expect`, it is not asked how long their latest runs took.
+const ASKED_MAX: usize = 1_000;
 
 /// What is set of a queue; `None`: it stays as it is, or is the default of a new one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +69,39 @@ impl Reader<'_> {
 
     /// Returns all queues, sorted by name.
     pub fn queues(&self) -> StoreResult<Vec<QueueView>> {
+        let mut queues = self.queues_alone()?;
+        for (name, count, work) in self.expecting()? {
+            if let Some(queue) = queues.iter_mut().find(|queue| queue.name == name) {
+                let (counted, worked) = queue.expecting;
+                queue.expecting =
+                    (counted + count, Span::from_micros(worked.as_micros().saturating_add(work.as_micros())));
+            }
+        }
+        Ok(queues)
+    }
+
+    /// Returns of each job with `--expect` and waiting runs its queue, how many wait, and how long they take
+    /// together.
+    fn expecting(&self) -> StoreResult<Vec<(String, u64, Span)>> {
+        let waiting: Vec<(String, JobId, Span, u64)> = self.all(
+            "SELECT queue, id, expect_us, waiting FROM (SELECT queue, id, expect_us,
+                (SELECT count(*) FROM run WHERE run.job_id = job.id AND state <> 'finished'
+                    AND state = 'queued' AND held = 0 AND awaits = 0 AND callback IS NULL)
+                + (SELECT coalesce(sum(rest), 0) FROM array WHERE array.job_id = job.id
+                    AND finished_at IS NULL AND held = 0 AND awaits = 0) AS waiting
+             FROM job WHERE expect_us IS NOT NULL AND done_at IS NULL) WHERE waiting > 0",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?.cast_unsigned())),
+        )?;
+        let asked = waiting.len() <= ASKED_MAX;
+        let work = |(queue, job, declared, count): (String, JobId, Span, u64)| {
+            let each = if asked { self.expected_of(job)?.unwrap_or(declared) } else { declared };
+            Ok((queue, count, Span::from_micros(each.as_micros().saturating_mul(count))))
+        };
+        waiting.into_iter().map(work).collect()
+    }
+
+    fn queues_alone(&self) -> StoreResult<Vec<QueueView>> {
         self.all(
             "SELECT name, slots, paused_at, mean_run_us, ordering, aging_us,
                 (SELECT count(*) FROM run WHERE run.queue = queue.name
@@ -82,6 +120,7 @@ impl Reader<'_> {
                     slots: row.get(1)?,
                     paused_at: row.get(2)?,
                     mean_run: row.get(3)?,
+                    expecting: (0, Span::ZERO),
                     rule: QueueRule { order: row.get(4)?, aging: row.get::<_, Option<Span>>(5)?.into() },
                     running: row.get::<_, i64>(6)?.cast_unsigned(),
                     waiting: row.get::<_, i64>(7)?.cast_unsigned(),

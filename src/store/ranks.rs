@@ -36,7 +36,7 @@ impl Reader<'_> {
     }
 
     /// Returns how long a run of a job is expected to take; `None`: nothing is known.
-    pub(super) fn expected_of(&self, job: JobId) -> StoreResult<Option<Span>> {
+    pub fn expected_of(&self, job: JobId) -> StoreResult<Option<Span>> {
         self.expected(job, &self.ranked(job)?)
     }
 

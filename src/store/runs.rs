@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Row, ToSql, params};
 
-use super::{Reader, StoreResult};
+use super::{Reader, StoreResult, codec};
 use crate::domain::{
-    ArrayId, JobId, Outcome, OutputKind, QueueName, RunId, RunState, Span, Tag, Timestamp, TriggerKind,
+    ArrayId, JobId, Outcome, OutputKind, QueueName, RunId, RunState, Share, Span, Tag, Timestamp, TriggerKind,
 };
 
 /// A row of the run log.
@@ -32,6 +32,8 @@ pub struct RunView {
     pub after_runs: Option<String>,
     /// What it wrote to `TASKQ_RESULT_FILE`, as JSON.
     pub result: Option<String>,
+    /// What it has booked, or had when it ended; `None`: nothing.
+    pub share: Option<Share>,
     pub array: Option<ArrayId>,
     /// Of a callback: the run that it follows, as in `12.3`; an array is its job.
     pub parent: Option<String>,
@@ -157,7 +159,8 @@ const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigge
     run.max_rss_kib, run.output_bytes, run.is_unattended, run.not_before,
     run.awaits > 0, run.after_runs, run.array_id, run.array_index,
     run.is_output_pruned, run.callback IS NOT NULL, run.parent_number,
-    run.state = 'running' AND run.paused_at IS NOT NULL, run.result, run.is_split, run.stderr_bytes";
+    run.state = 'running' AND run.paused_at IS NOT NULL, run.result, run.is_split, run.stderr_bytes,
+    run.share";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
     Ok(RunView {
@@ -195,6 +198,7 @@ fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
         result: row.get(33)?,
         is_split: row.get(34)?,
         stderr_bytes: row.get(35)?,
+        share: codec::share(row, 36)?,
     })
 }
 

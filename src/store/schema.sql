@@ -24,6 +24,20 @@ CREATE TABLE queue (
     mean_run_us INTEGER CHECK (mean_run_us >= 0)
 ) STRICT, WITHOUT ROWID;
 
+-- A countable thing that runs book. `cpu` and `mem` are there without a row, as the machine has them.
+CREATE TABLE resource (
+    name TEXT PRIMARY KEY,
+    capacity INTEGER NOT NULL CHECK (capacity >= 0)
+) STRICT, WITHOUT ROWID;
+
+-- What a run requires besides a slot. All jobs with the same requirement share the row.
+CREATE TABLE requirement (
+    id INTEGER PRIMARY KEY CHECK (id > 0),  -- 0 in other tables: none
+    data TEXT NOT NULL,                     -- `domain::Requirement` as JSON
+    job_id INTEGER NOT NULL,                -- 0: of any job; a script is that of one job
+    UNIQUE (data, job_id)
+) STRICT;
+
 CREATE TABLE job (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT,
@@ -44,6 +58,8 @@ CREATE TABLE job (
     priority INTEGER NOT NULL CHECK (priority BETWEEN -100 AND 100),
     expect_us INTEGER CHECK (expect_us > 0),        -- how long a run takes, until that is learnt
     finish_by_us INTEGER CHECK (finish_by_us > 0),  -- after its time, for a queue by deadline
+    requirement_id INTEGER NOT NULL DEFAULT 0,
+    enforce INTEGER NOT NULL DEFAULT 0 CHECK (enforce IN (0, 1)),   -- of what is booked, cpu and mem
     array_first INTEGER CHECK (array_first >= 0),   -- NULL: it makes one run at each fire
     array_last INTEGER CHECK (array_last >= array_first),
     array_step INTEGER CHECK (array_step > 0),
@@ -90,6 +106,9 @@ CREATE TABLE job (
 ) STRICT;
 -- The latest jobs that are done with the same command; a part of it is enough to find them.
 CREATE INDEX job_command ON job (substr(command, 1, 40), done_at) WHERE done_at IS NOT NULL;
+-- Jobs that say how long their runs take.
+CREATE INDEX job_expect ON job (id) WHERE expect_us IS NOT NULL AND done_at IS NULL;
+CREATE INDEX job_requirement ON job (requirement_id) WHERE requirement_id <> 0;
 CREATE INDEX job_priority ON job (id, priority) WHERE priority <> 0;
 CREATE INDEX job_nth ON job (id) WHERE nth IS NOT NULL;
 CREATE INDEX job_rest ON job (rests_until) WHERE rests_until IS NOT NULL;
@@ -219,6 +238,7 @@ CREATE TABLE array (
     place INTEGER NOT NULL,                 -- the newest run when it was made, behind which it waits
     queue TEXT NOT NULL,                    -- it may be removed when nothing waits there
     rank INTEGER NOT NULL,
+    requirement_id INTEGER NOT NULL DEFAULT 0,      -- that of its job
     at_once INTEGER CHECK (at_once > 0),    -- the most claimed runs of its job; NULL: any number
     held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
     is_counted INTEGER NOT NULL DEFAULT 0 CHECK (is_counted IN (0, 1)),     -- in `job.begun`
@@ -283,6 +303,8 @@ CREATE TABLE run (
     fires INTEGER NOT NULL DEFAULT 1 CHECK (fires > 0),     -- the number of fires in a stretch of missed ones
     queue TEXT NOT NULL,                    -- it may be removed when nothing waits there
     rank INTEGER NOT NULL,                  -- the queue starts the lowest first
+    requirement_id INTEGER NOT NULL DEFAULT 0,      -- that of its job; of a callback, none
+    share TEXT,                             -- `domain::Share` as JSON: what it has booked; NULL: nothing
     at_once INTEGER CHECK (at_once > 0),    -- the most claimed runs of its job; NULL: any number
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'retrying', 'finished')),
     held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
@@ -327,6 +349,7 @@ CREATE TABLE run (
     CHECK ((keeper IS NULL) = (claimed_at IS NULL)),
     CHECK (awaits = 0 OR (state = 'queued' AND keeper IS NULL)),
     CHECK (paused_at IS NULL OR keeper IS NOT NULL),
+    CHECK (share IS NULL OR keeper IS NOT NULL),
     CHECK (exit_code IS NULL OR signal IS NULL),
     CHECK (outcome <> 'success' OR exit_code = 0),
     CHECK ((trigger = 'callback') = (callback IS NOT NULL))
@@ -336,8 +359,9 @@ CREATE UNIQUE INDEX run_number ON run (job_id, number);
 CREATE UNIQUE INDEX run_fire ON run (job_id, trigger_id, scheduled_at)
     WHERE trigger_id IS NOT NULL AND array_id IS NULL AND trigger IN ('at', 'cron', 'calendar', 'every');
 CREATE UNIQUE INDEX run_bundle ON run (bundle_id, trigger_id) WHERE bundle_id IS NOT NULL;
-CREATE INDEX run_waiting ON run (queue, rank, id)
+CREATE INDEX run_waiting ON run (queue, requirement_id, rank, id)
     WHERE state = 'queued' AND keeper IS NULL AND held = 0 AND awaits = 0;
+CREATE INDEX run_booked ON run (id) WHERE state <> 'finished' AND share IS NOT NULL;
 CREATE INDEX run_awaiting ON run (id) WHERE awaits = 2;
 CREATE INDEX run_start_by ON run (start_by)
     WHERE state = 'queued' AND keeper IS NULL AND attempt = 1 AND start_by IS NOT NULL;

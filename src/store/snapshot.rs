@@ -3,25 +3,37 @@
 
 use rusqlite::{Row, ToSql, named_params, params};
 
-use super::codec::{event_trigger, missed, retry};
+use super::codec::{event_trigger, missed, retry, share};
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{
-    JobId, Policy, QueueName, RunId, Timestamp, TriggerId, TriggerKind, TriggerSpec, Window,
+    JobId, MachineSize, Policy, QueueName, RunId, Share, Timestamp, TriggerId, TriggerKind, TriggerSpec,
+    Window,
 };
 use crate::engine::{
-    AttemptFacts, Candidate, Compiled, Due, NthFacts, Planned, Prefetched, QueueState, RetryingRun, Snapshot,
-    Unfinished, Waiting,
+    AttemptFacts, Compiled, Dispatch, Due, GateFacts, NthFacts, Planned, RetryingRun, Snapshot, Unfinished,
 };
 use crate::schedule::{Zone, compile};
 
 /// How many due triggers one step reads: enough to share a commit, and few enough for constant memory.
 const DUE_MAX: usize = 1_000;
 
-/// Returns how many runs of the queue with this name may be prefetched.
-pub type PrefetchMax<'a> = dyn Fn(&str) -> usize + 'a;
+/// What starts runs.
+#[derive(Clone, Copy)]
+pub struct Starter<'a> {
+    /// The instance of the keeper.
+    pub keeper: i64,
+    /// The slots of a queue without a width.
+    pub default_slots: usize,
+    pub machine: MachineSize,
+    /// The keeper knows resources.
+    pub can_book: bool,
+    pub gates: &'a GateFacts,
+    /// Returns how many runs of the queue with this name may be prefetched.
+    pub prefetch_max: &'a dyn Fn(&str) -> usize,
+}
 
 /// A claimed run that is not finished.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimedRun {
     pub run: RunId,
     pub attempt: u32,
@@ -29,20 +41,20 @@ pub struct ClaimedRun {
     pub keeper: i64,
     /// A stop was requested.
     pub stop_wanted: bool,
+    /// What it has booked.
+    pub share: Option<Share>,
     /// The pid and the start of its process, if they are recorded.
     pub started: Option<(u32, Timestamp)>,
 }
 
 impl Reader<'_> {
     /// Returns the facts at `now`. Queues are left out while something else is to be decided first, and
-    /// without `prefetch_max`, which is `None` if there is no keeper. `default_slots`: the slots of a queue
-    /// without a width.
+    /// while nothing can start runs.
     pub fn snapshot(
         &self,
         now: Timestamp,
         system_zone: &Zone,
-        default_slots: usize,
-        prefetch_max: Option<&PrefetchMax<'_>>,
+        starter: Option<Starter<'_>>,
     ) -> StoreResult<Snapshot> {
         let expired = self.expired_fires(now)?;
         if !expired.is_empty() {
@@ -63,11 +75,11 @@ impl Reader<'_> {
             return Ok(first);
         }
         let awaiting = self.awaiting_fires()?;
-        let queues = match prefetch_max {
-            Some(prefetch_max) if awaiting.is_empty() => self.queue_states(default_slots, prefetch_max)?,
-            Some(_) | None => Vec::new(),
+        let dispatch = match starter {
+            Some(starter) if awaiting.is_empty() => self.dispatch(starter)?,
+            Some(_) | None => Dispatch::default(),
         };
-        Ok(Snapshot { awaiting, queues, ..Snapshot::default() })
+        Ok(Snapshot { awaiting, dispatch, ..Snapshot::default() })
     }
 
     fn due(&self, now: Timestamp, system_zone: &Zone) -> StoreResult<Vec<Due>> {
@@ -196,147 +208,6 @@ impl Reader<'_> {
         Ok(unfinished)
     }
 
-    fn queue_states(
-        &self,
-        default_slots: usize,
-        prefetch_max: &PrefetchMax<'_>,
-    ) -> StoreResult<Vec<QueueState>> {
-        let mut statement = self
-            .transaction
-            .prepare_cached("SELECT name, slots, paused_at IS NOT NULL, is_reordered FROM queue")?;
-        let mut rows = statement.query([])?;
-        let mut states = Vec::new();
-        while let Some(row) = rows.next()? {
-            let name: String = row.get(0)?;
-            let slots: Option<i64> = row.get(1)?;
-            let slots = slots.map_or(default_slots, |slots| usize::try_from(slots).unwrap_or(0));
-            let (claimed, prefetched) = self.claimed_in(&name)?;
-            let prefetch_max = prefetch_max(&name);
-            // One more than fits, because the plan says whether a run is left waiting.
-            let wanted = (slots + prefetch_max).saturating_sub(claimed) + 1;
-            let candidates = self.candidates(&name, wanted)?;
-            if candidates.is_empty() && prefetched.is_empty() {
-                continue;
-            }
-            states.push(QueueState {
-                name,
-                slots,
-                paused: row.get(2)?,
-                is_reordered: row.get(3)?,
-                claimed,
-                prefetched,
-                prefetch_max,
-                candidates,
-            });
-        }
-        Ok(states)
-    }
-
-    fn claimed_in(&self, queue: &str) -> StoreResult<(usize, Vec<Prefetched>)> {
-        let claimed: i64 = self.one(
-            "SELECT count(*) FROM run WHERE queue = ?1 AND state <> 'finished' AND keeper IS NOT NULL",
-            [queue],
-            |row| row.get(0),
-        )?;
-        let prefetched = self.all(
-            "SELECT job_id, number, rank, held FROM run
-             WHERE queue = ?1 AND state = 'queued' AND state <> 'finished' AND keeper IS NOT NULL
-             ORDER BY id DESC",
-            [queue],
-            |row| {
-                let run = RunId { job: row.get(0)?, number: row.get(1)? };
-                Ok(Prefetched { run, rank: row.get(2)?, held: row.get(3)? })
-            },
-        )?;
-        Ok((usize::try_from(claimed).unwrap_or(0), prefetched))
-    }
-
-    /// Returns the first waiting runs and arrays, which together are `limit` runs if there are so many.
-    fn candidates(&self, queue: &str, limit: usize) -> StoreResult<Vec<Candidate>> {
-        let arrays = self.waiting_arrays(queue)?;
-        let mut arrays = arrays.into_iter().peekable();
-        let mut runs = self.waiting_runs(queue, limit)?.into_iter().peekable();
-        let (mut candidates, mut count) = (Vec::new(), 0);
-        while count < limit {
-            // An array waits behind the runs that were there before it.
-            let next = match (runs.peek(), arrays.peek()) {
-                (Some((run, id)), Some((array, place))) if (run.rank, id) <= (array.rank, place) => {
-                    runs.next()
-                }
-                (_, Some(_)) => arrays.next(),
-                (_, None) => runs.next(),
-            };
-            let Some((candidate, _)) = next else { break };
-            count += candidate.waiting.count() as usize;
-            candidates.push(candidate);
-        }
-        Ok(candidates)
-    }
-
-    /// Returns the arrays of a queue with indices that could start, each with its place among the runs. One
-    /// whose job lets no two fires run side by side waits for the one before it.
-    fn waiting_arrays(&self, queue: &str) -> StoreResult<Vec<(Candidate, i64)>> {
-        self.all(
-            "SELECT job_id, id, rest, rank, at_once, beside, place, start_by IS NOT NULL FROM (
-                SELECT job_id, id, rest, rank, at_once, place, start_by, iif(at_once IS NULL, 0,
-                    (SELECT count(*) FROM run AS other WHERE other.job_id = array.job_id
-                        AND other.state <> 'finished' AND other.callback IS NULL
-                        AND (other.keeper IS NOT NULL OR other.attempt > 1))) AS beside
-                FROM array WHERE queue = ?1 AND rest > 0 AND held = 0 AND awaits = 0
-                    AND ((SELECT overlap FROM job WHERE id = array.job_id) = 'allow'
-                        OR NOT EXISTS (SELECT 1 FROM array AS earlier WHERE earlier.job_id = array.job_id
-                            AND earlier.finished_at IS NULL AND earlier.id < array.id)))
-             WHERE at_once IS NULL OR beside < at_once ORDER BY rank, place, id",
-            [queue],
-            |row| {
-                let waiting = Waiting::Array { array: row.get(1)?, rest: row.get(2)? };
-                let candidate = Candidate {
-                    job: row.get(0)?,
-                    waiting,
-                    rank: row.get(3)?,
-                    at_once: row.get(4)?,
-                    beside: row.get(5)?,
-                    begun: false,
-                    has_deadline: row.get(7)?,
-                };
-                Ok((candidate, row.get(6)?))
-            },
-        )
-    }
-
-    /// Returns the first waiting runs, each with its place. A run between two attempts keeps its place at its
-    /// job: the others wait as if it were running. Of several such runs, the oldest goes first.
-    fn waiting_runs(&self, queue: &str, limit: usize) -> StoreResult<Vec<(Candidate, i64)>> {
-        let mut statement = self.transaction.prepare_cached(
-            "SELECT job_id, number, rank, at_once, beside, id, attempt > 1,
-                attempt = 1 AND start_by IS NOT NULL FROM (
-                SELECT id, job_id, number, rank, at_once, attempt, start_by, iif(at_once IS NULL, 0,
-                    (SELECT count(*) FROM run AS other WHERE other.job_id = run.job_id
-                        AND other.state <> 'finished' AND other.callback IS NULL
-                        AND (other.keeper IS NOT NULL OR other.attempt > 1
-                            AND other.id <> run.id AND (run.attempt = 1 OR other.id < run.id)))) AS beside
-                FROM run WHERE queue = ?1 AND state = 'queued' AND keeper IS NULL AND held = 0
-                    AND awaits = 0)
-             WHERE at_once IS NULL OR beside < at_once ORDER BY rank, id",
-        )?;
-        let candidates = statement.query_map([queue], |row| {
-            let run = RunId { job: row.get(0)?, number: row.get(1)? };
-            let candidate = Candidate {
-                job: run.job,
-                waiting: Waiting::Run(run),
-                rank: row.get(2)?,
-                at_once: row.get(3)?,
-                beside: row.get(4)?,
-                begun: row.get(6)?,
-                has_deadline: row.get(7)?,
-            };
-            Ok((candidate, row.get(5)?))
-        })?;
-        // The index returns them in order, one at a time. With a bound `LIMIT` SQLite would plan the query
-        // again for each value.
-        Ok(candidates.take(limit).collect::<rusqlite::Result<_>>()?)
-    }
-
     /// Returns the instant of the next fire, retry or missed start, or end of an `@reboot` trigger.
     pub fn next_deadline(&self) -> StoreResult<Option<Timestamp>> {
         let of = |sql: &str| self.one(sql, [], |row| row.get::<_, Option<Timestamp>>(0));
@@ -358,7 +229,7 @@ impl Reader<'_> {
     /// Returns all claimed runs that are not finished.
     pub fn claimed_runs(&self) -> StoreResult<Vec<ClaimedRun>> {
         self.all(
-            "SELECT job_id, number, attempt, keeper, stop_at IS NOT NULL, pid, started_at FROM run
+            "SELECT job_id, number, attempt, keeper, stop_at IS NOT NULL, pid, started_at, share FROM run
              WHERE state <> 'finished' AND keeper IS NOT NULL ORDER BY id",
             [],
             |row| {
@@ -369,6 +240,7 @@ impl Reader<'_> {
                     attempt: row.get(2)?,
                     keeper: row.get(3)?,
                     stop_wanted: row.get(4)?,
+                    share: share(row, 7)?,
                     started: pid.zip(started_at),
                 })
             },

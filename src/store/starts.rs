@@ -7,9 +7,10 @@ use rusqlite::params;
 
 use super::bundles::EventsOfRun;
 use super::callbacks::{ParentNote, as_callback};
-use super::{Reader, StoreResult, definition};
+use super::{Reader, StoreResult, codec, definition};
 use crate::domain::{
-    ArrayId, CallbackWhen, JobId, JobKey, JobPart, JobRef, NewJob, OutputKind, RunId, Timestamp, TriggerKind,
+    ArrayId, CallbackWhen, JobId, JobKey, JobPart, JobRef, Needs, NewJob, OutputKind, RunId, Share,
+    Timestamp, TriggerKind,
 };
 
 /// The facts for a start order to a keeper.
@@ -36,6 +37,10 @@ pub struct Start {
     pub parent: Option<ParentNote>,
     /// The queue of the run. The job may have another one by now.
     pub queue: String,
+    /// What it has booked.
+    pub share: Option<Share>,
+    /// What it needs, if it has booked nothing.
+    pub needs: Needs,
     /// The width of that queue; `None`: one slot per CPU.
     pub slots: Option<u32>,
     pub job: NewJob,
@@ -61,7 +66,8 @@ impl Reader<'_> {
                     (SELECT slots FROM queue WHERE name = run.queue), run.after_runs, run.array_index,
                     (SELECT data FROM item WHERE job_id = job.id AND array_index = run.array_index),
                     run.callback, run.parent_number, run.parent_array,
-                    EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id AND gives_stdin), job.name, {},
+                    EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id AND gives_stdin), job.name,
+                    run.share, (SELECT data FROM requirement WHERE id = run.requirement_id), {},
                     environment.vars
                  FROM run JOIN job ON job.id = run.job_id
                     JOIN environment ON environment.id = job.environment_id
@@ -72,6 +78,11 @@ impl Reader<'_> {
         let (mut start, callback, is_given) = self.one(&SQL, params![run.job, run.number], |row| {
             let callback: Option<CallbackWhen> = row.get(8)?;
             let parent = (row.get::<_, Option<i64>>(9)?, row.get::<_, Option<ArrayId>>(10)?);
+            let share = codec::share(row, 13)?;
+            let needs = match share {
+                Some(_) => Needs::default(),
+                None => codec::requirement(row, 14)?.needs,
+            };
             let start = Start {
                 run,
                 attempt: row.get(0)?,
@@ -86,7 +97,9 @@ impl Reader<'_> {
                 events: None,
                 depth: 0,
                 parent: None,
-                job: NewJob { name: row.get(12)?, ..definition::read_whole(row, 13)? },
+                job: NewJob { name: row.get(12)?, ..definition::read_whole(row, 15)? },
+                share,
+                needs,
             };
             Ok((start, callback.map(|when| (when, parent)), row.get::<_, bool>(11)?))
         })?;

@@ -1,18 +1,22 @@
 //! Owns: the facts that explain why a fire does not start.
 //! Never: deciding which condition is the first (see `engine`).
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Row, params};
 
+use super::codec::requirement;
 use super::{Reader, StoreResult};
-use crate::domain::{ArrayId, FireId, JobId, RunId, Timestamp};
-use crate::engine::{AwaitingFire, Holder, Service, UnmetFacts, UnmetQueue};
+use crate::domain::{ArrayId, FireId, JobId, MachineSize, RequirementId, RunId, Timestamp};
+use crate::engine::{AwaitingFire, Holder, Service, Supply, UnmetFacts, UnmetQueue, UnmetResources};
 
 /// How many of the runs that have slots are read.
 const HOLDERS_MAX: usize = 64;
 
 /// The columns that runs and arrays have in common: `{}` is the table.
 const COMMON: &str = "{}.queue, {}.rank, {}.at_once, {}.held, {}.awaits > 0, {}.scheduled_at, {}.queued_at,
-    job.paused_at, job.after_any";
+    job.paused_at, job.after_any, (SELECT data FROM requirement WHERE id = {}.requirement_id),
+    {}.requirement_id";
 
 /// A fire in its queue.
 struct Fire {
@@ -21,6 +25,7 @@ struct Fire {
     any: bool,
     scheduled_at: Timestamp,
     rank: i64,
+    requirement_id: RequirementId,
     /// Of a run its row, of an array the row of the newest run before it.
     place: i64,
     claimed_at: Option<Timestamp>,
@@ -32,25 +37,29 @@ fn read(row: &Row<'_>, fire: FireId, service: Service) -> rusqlite::Result<Fire>
             fire,
             service,
             queued_at: row.get(6)?,
-            start_by: row.get(10)?,
-            attempt: row.get(11)?,
-            attempt_ended_at: row.get(12)?,
-            not_before: row.get(13)?,
+            start_by: row.get(12)?,
+            attempt: row.get(13)?,
+            attempt_ended_at: row.get(14)?,
+            not_before: row.get(15)?,
             held: row.get(3)?,
             job_paused_at: row.get(7)?,
             awaiting: None,
-            claimed: row.get::<_, Option<Timestamp>>(14)?.is_some(),
+            claimed: row.get::<_, Option<Timestamp>>(16)?.is_some(),
             earlier_array: None,
             at_once: row.get(2)?,
             beside: Vec::new(),
+            requirement: requirement(row, 9)?,
+            readings: BTreeMap::new(),
+            resources: UnmetResources::default(),
             queue: UnmetQueue { name: row.get(0)?, ..UnmetQueue::default() },
         },
         awaits: row.get(4)?,
         any: row.get(8)?,
         scheduled_at: row.get(5)?,
         rank: row.get(1)?,
-        place: row.get(9)?,
-        claimed_at: row.get(14)?,
+        requirement_id: row.get(10)?,
+        place: row.get(11)?,
+        claimed_at: row.get(16)?,
     })
 }
 
@@ -84,13 +93,14 @@ impl Reader<'_> {
         )
     }
 
-    /// Returns the facts about a fire that has no process. `default_slots`: the slots of a queue without a
-    /// width.
+    /// Returns the facts about a fire that has no process, but for the readings of its gates.
+    /// `default_slots`: the slots of a queue without a width.
     pub fn unmet_facts(
         &self,
         fire: FireId,
         service: Service,
         default_slots: usize,
+        machine: MachineSize,
     ) -> StoreResult<UnmetFacts> {
         let mut found = self.waiting_fire(fire, service)?;
         let job = fire.job();
@@ -102,7 +112,38 @@ impl Reader<'_> {
         found.facts.beside = self.beside(fire, found.facts.attempt, found.place)?;
         found.facts.earlier_array = self.earlier_array(fire)?;
         found.facts.queue = self.unmet_queue(&found, default_slots)?;
+        if !found.facts.requirement.needs.is_empty() {
+            found.facts.resources = self.unmet_resources(&found, machine)?;
+        }
         Ok(found.facts)
+    }
+
+    fn unmet_resources(&self, fire: &Fire, machine: MachineSize) -> StoreResult<UnmetResources> {
+        let shares = self.booked()?;
+        let supply = Supply::new(self.capacities(machine)?, shares.iter().map(|(_, share)| share));
+        let queues: Vec<String> =
+            self.all("SELECT name FROM queue WHERE paused_at IS NULL", [], |row| row.get(0))?;
+        let mut earlier = Vec::new();
+        for (id, requirement) in self.requirements()? {
+            if id == fire.requirement_id || requirement.needs.is_empty() {
+                continue;
+            }
+            for queue in &queues {
+                let first = self.first(
+                    "SELECT job_id, number, queued_at FROM run WHERE queue = ?1 AND requirement_id = ?2
+                        AND state = 'queued' AND keeper IS NULL AND held = 0 AND awaits = 0
+                     ORDER BY rank, id LIMIT 1",
+                    params![queue, id],
+                    |row| Ok((RunId { job: row.get(0)?, number: row.get(1)? }, row.get::<_, Timestamp>(2)?)),
+                )?;
+                if let Some((run, queued_at)) = first.filter(|(_, at)| *at < fire.facts.queued_at) {
+                    earlier.push((queued_at, FireId::Run(run), requirement.needs.clone()));
+                }
+            }
+        }
+        earlier.sort_by_key(|(queued_at, ..)| *queued_at);
+        let earlier = earlier.into_iter().map(|(_, fire, needs)| (fire, needs)).collect();
+        Ok(UnmetResources { supply, shares, earlier })
     }
 
     fn waiting_fire(&self, fire: FireId, service: Service) -> StoreResult<Fire> {
@@ -212,6 +253,7 @@ impl Reader<'_> {
         let count: i64 = self.one(
             &format!(
                 "SELECT (SELECT count(*) FROM run WHERE queue = ?1 AND {runs}
+                    AND requirement_id IN (SELECT 0 UNION ALL SELECT id FROM requirement)
                     AND state = 'queued' AND keeper IS NULL AND held = 0 AND awaits = 0)
                  + (SELECT coalesce(sum(rest), 0) FROM array WHERE queue = ?1
                     AND (rank, place, id) < (?2, ?3, ?4) AND rest > 0 AND held = 0 AND awaits = 0)"

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::domain::MachineSize;
+
 /// The file of localtime(5).
 const LOCALTIME: &str = "/etc/localtime";
 
@@ -39,6 +41,15 @@ pub fn boot_id() -> String {
 /// Returns how many CPUs this process may use, at least 1.
 pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Returns how much of the machine runs can book: its CPUs, and nine tenths of its memory, so that something
+/// is left for the system.
+pub fn size() -> MachineSize {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
+    let kib: u64 = total.and_then(|kib| kib.trim().parse().ok()).unwrap_or(0);
+    MachineSize { cpus: cpus() as u64, memory: kib / 10 * 9 * 1_024 }
 }
 
 /// Returns the program that starts as a keeper: this one, even if an upgrade has replaced its file.

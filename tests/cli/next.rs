@@ -97,12 +97,15 @@ fn a_preview_from_outside_the_years_of_six_fields_says_which_they_are() {
 fn a_document_has_the_words_of_the_marks() {
     preview(
         &["--cron", "30 2 * * *", "--from", "2026-03-28T12:00:00Z", "-n", "2", "--json"],
-        "{\"version\":1,\"fires\":[{\"at\":\"2026-03-29T01:00:00Z\",\"job_id\":null,\"daylight\":\"moved\"},\
-         {\"at\":\"2026-03-30T00:30:00Z\",\"job_id\":null,\"daylight\":null}],\"skipped\":[]}\n",
+        "{\"version\":1,\"fires\":[{\"at\":\"2026-03-29T01:00:00Z\",\"job_id\":null,\"daylight\":\"moved\"\
+         ,\"expected_end_at\":null},\
+         {\"at\":\"2026-03-30T00:30:00Z\",\"job_id\":null,\"daylight\":null\
+         ,\"expected_end_at\":null}],\"skipped\":[]}\n",
     );
     preview(
         &["--cron", "*/10 2 * * *", "--from", "2026-03-28T12:00:00Z", "-n", "1", "--json"],
-        "{\"version\":1,\"fires\":[{\"at\":\"2026-03-30T00:00:00Z\",\"job_id\":null,\"daylight\":null}],\
+        "{\"version\":1,\"fires\":[{\"at\":\"2026-03-30T00:00:00Z\",\"job_id\":null,\"daylight\":null\
+         ,\"expected_end_at\":null}],\
          \"skipped\":[{\"at\":\"2026-03-29T01:00:00Z\",\"from\":\"2026-03-29T02:00:00\",\
          \"to\":\"2026-03-29T02:50:00\",\"count\":6,\"job_id\":null}]}\n",
     );
@@ -235,7 +238,8 @@ fn words_are_read_in_the_zone() {
         "Mon 2026-01-05 10:00:00 -0500\n",
     );
     let json = "{\"version\":1,\"fires\":[\
-                {\"at\":\"2026-01-02T08:00:00Z\",\"job_id\":null,\"daylight\":null}],\"skipped\":[]}\n";
+                {\"at\":\"2026-01-02T08:00:00Z\",\"job_id\":null,\"daylight\":null\
+         ,\"expected_end_at\":null}],\"skipped\":[]}\n";
     preview(&["--at", "tomorrow 9am", "--from", "2026-01-01", "--json"], json);
 }
 

@@ -199,3 +199,25 @@ fn a_time_that_no_daemon_saw_is_made_up_for_or_missed() {
     assert_eq!(outcomes, ["success", "success", "missed", "missed", "success"]);
     home.taskq(&["wait", "3"]).gives(125, "", "run 3.1: missed, found later than its grace\n");
 }
+
+#[test]
+fn what_jobs_are_expected_to_take_counts_in_the_backlog_and_in_the_end_of_a_fire() {
+    let home = Home::new();
+    home.taskq(&["queue", "set", "q", "--slots", "2"]).gives(0, "", "");
+    for _ in 0..3 {
+        home.add(&["--queue", "q", "--expect", "10m", "true"]);
+    }
+    let backlog = |home: &Home| home.json(&["queue"])["queues"][1]["backlog_ms"].clone();
+    assert_eq!(backlog(&home), 900_000);
+    // Of this one nothing is known.
+    let unknown = home.add(&["--queue", "q", "true"]);
+    assert_eq!(backlog(&home), serde_json::Value::Null);
+    home.taskq(&["cancel", &unknown]).gives(0, "", "");
+    assert_eq!(backlog(&home), 900_000);
+    home.add(&["--name", "a", "--at", "2099-01-01 10:00 UTC", "--expect", "90s", "true"]);
+    home.add(&["--name", "b", "--at", "2099-01-01 11:00 UTC", "true"]);
+    let fires = home.json(&["next"])["fires"].clone();
+    let end = |index: usize| fires[index]["expected_end_at"].as_str().map(str::to_owned);
+    assert!(end(0).is_some_and(|end| end.contains("10:01:30")), "{fires}");
+    assert_eq!(end(1), None);
+}

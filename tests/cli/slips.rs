@@ -78,6 +78,17 @@ const COMMANDS: &[Slip] = &[
         "cannot run `queue 4`: there is no such command",
         "did you mean `taskq queue set default --slots 4`?",
     ),
+    ("resources", "cannot run `resources`: there is no such command", "did you mean `taskq resource`?"),
+    (
+        "resource ls",
+        "cannot run `resource ls`: there is no such command",
+        "did you mean `taskq resource list`?",
+    ),
+    (
+        "resource add gpu 2",
+        "cannot run `resource add`: there is no such command",
+        "write how much there is: `taskq resource set NAME=N`",
+    ),
 ];
 
 const OPTIONS: &[Slip] = &[
@@ -95,10 +106,11 @@ const OPTIONS: &[Slip] = &[
         "cannot add job: there is no option `--max-retries`",
         "did you mean `--retries`?",
     ),
+    ("add --gres gpu=1 true", "cannot add job: there is no option `--gres`", "did you mean `--needs`?"),
     (
         "add --memory 1G true",
         "cannot add job: there is no option `--memory`",
-        "there is no limit of memory yet; use `-c 'ulimit -v KIB; COMMAND'`",
+        "book memory with `-R mem=SIZE`; to limit it, add `--enforce`, or `-c 'ulimit -v KIB; COMMAND'`",
     ),
 ];
 

@@ -393,3 +393,25 @@ fn keepers_that_share_a_group_leave_each_others_runs_alone() {
     finish(&other, others_daemon);
     finish(&store, daemon);
 }
+
+#[test]
+fn a_daemon_in_the_subgroup_for_it_has_the_groups_of_runs_beside_it_and_starts_none_without_its_limits() {
+    let store = Store::new();
+    let Some(delegated) = Delegated::new(&store) else { return };
+    let main = delegated.below("taskq-main");
+    // This machine may have the controllers, but the group above the delegated one gives it none.
+    store.add(&["-R", "cpu=1", "--enforce"], MARKS);
+    let daemon = main.daemon(&store);
+    assert_eq!(store.wait("1"), 125);
+    let cause = "`--enforce`: the delegated control group does not have the controllers";
+    assert!(store.ok(&["runs", "1", "--json"]).contains(cause));
+    let said = store.refused(&["add", "-R", "mem=1M", "--enforce", "true"]);
+    let cause = "the delegated control group does not have the controller `memory`";
+    assert!(said.contains(cause), "{said}");
+    assert_eq!(store.run_script(&format!("{MARKS}cat /proc/self/cgroup")), 0);
+    let group = printed(&store, "2");
+    let beside = format!("/{}/taskq-", delegated.name);
+    assert!(group.starts_with(&beside) && group.ends_with("-2.1.1"), "{group}");
+    eventually("the groups of the runs are removed", || delegated.groups() == ["taskq-main"]);
+    store.close(daemon);
+}

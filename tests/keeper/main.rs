@@ -7,6 +7,7 @@ mod feeder;
 mod feeding;
 mod harness;
 mod jobs;
+mod resources;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod split;

@@ -6,22 +6,23 @@ use std::path::Path;
 
 use taskq::daemon::TurnOutput;
 use taskq::domain::{MailWhen, Outcome, Overlap, Timestamp};
-use taskq::keeper::protocol::{Attempt, KeeperInstance, ToKeeper};
+use taskq::keeper::protocol::KeeperInstance;
 use taskq::schedule::{Schedule, Zone};
 
-use crate::arrays::{Arrays, Order, fire_of, order_of};
+use crate::arrays::{Arrays, fire_of};
 use crate::callbacks::CallbackModel;
 use crate::deadlines::{Deadlines, coming};
 use crate::dependencies::{Dependencies, Fire};
 use crate::events::Record;
 use crate::hearing::Hearing;
-use crate::keeper::{Keeper, Ledger};
+use crate::keeper::Ledger;
 use crate::mails::Mails;
 use crate::model::{Owed, Trigger};
 use crate::news::Commit;
 use crate::nth::Counts;
 use crate::outcomes::judge_outcome;
 use crate::ranks::Ranks;
+use crate::requirements::Requirements;
 use crate::retries::{Retries, output_of};
 use crate::rows::{ArrayRow, Database, Row, TriggerRow};
 
@@ -45,6 +46,7 @@ pub struct Audit {
     pub deadlines: Deadlines,
     pub counts: Counts,
     pub ranks: Ranks,
+    pub requirements: Requirements,
     pub hearing: Hearing,
     /// The jobs with an array.
     pub array_jobs: BTreeSet<i64>,
@@ -80,6 +82,7 @@ impl Audit {
             deadlines: Deadlines::default(),
             counts: Counts::default(),
             ranks: Ranks::default(),
+            requirements: Requirements::default(),
             hearing: Hearing::default(),
             array_jobs: BTreeSet::new(),
             changed_arrays: Vec::new(),
@@ -122,7 +125,7 @@ impl Audit {
         arrays.iter().for_each(|(old, new)| self.deadlines.judge_array(old.as_ref(), new));
         for (old, new) in &changes {
             self.judge(old.as_ref(), new, ledger);
-            self.deadlines.judge(old.as_ref(), new);
+            self.deadlines.judge(old.as_ref(), new, &self.requirements);
             if new.counts() && !old.as_ref().is_some_and(Row::counts) {
                 let is_first = new.array.is_none_or(|array| self.begun_arrays.insert(array));
                 *self.begun.entry(new.job).or_default() += i64::from(is_first);
@@ -273,6 +276,8 @@ impl Audit {
         self.check_overlap(&changes, &owed);
         self.dependencies.check_waiting(&self.fires(), &self.db.jobs(), &self.db.done_jobs());
         self.check_starts(&changes, instance, done);
+        self.requirements.check_claims(&changes, self.rows.values(), ledger, now);
+        self.requirements.check_kept(&changes, self.rows.values(), &self.startable(), ledger);
         self.check_standing();
         let free_rows: Vec<TriggerRow> = self.db.triggers().into_iter().filter(|row| !row.held).collect();
         let fires = free_rows.iter().filter_map(|row| row.next_at);
@@ -285,7 +290,9 @@ impl Audit {
         let ends = free.filter_map(|(_, trigger)| trigger.ends_at());
         let starts = coming(self.open_rows(), self.arrays.all());
         let soonest = fires.chain(retries.map(Timestamp::from_micros)).chain(ends).chain(starts);
-        let soonest = soonest.chain(self.hearing.coming()).chain(looks).min();
+        let soonest = soonest.chain(self.hearing.coming()).chain(looks);
+        let gates = done.at_gates.iter().filter_map(|(wait, _)| wait.until).filter(|until| *until > now);
+        let soonest = soonest.chain(gates).min();
         assert_eq!(done.deadline, soonest, "the deadline");
         assert!(soonest.is_none_or(|at| at > now), "a fire, a retry or a missed start is due and was left");
         changes
@@ -349,8 +356,11 @@ impl Audit {
             let others = self.open_rows().filter(is_other);
             let (older, newer): (Vec<&Row>, Vec<&Row>) = others.partition(|other| other.id < row.id);
             if row.outcome == Some(Outcome::Skipped) {
-                // A run that this turn has made and barred was unfinished when the fire was placed.
-                let has_barred = changes.iter().any(|(_, other)| other.job == row.job && other.is_barred());
+                // A run that this turn has barred, or sent away from a gate, was unfinished when the fire was
+                // placed.
+                let has_barred = changes
+                    .iter()
+                    .any(|(_, other)| other.job == row.job && (other.is_barred() || other.has_left_gate()));
                 if has_barred || self.has_all_runs(row) {
                     continue;
                 }
@@ -426,140 +436,6 @@ impl Audit {
             + self.begun.get(&row.job).copied().unwrap_or(0);
         let times = self.db.times().into_iter().find(|(job, ..)| *job == row.job);
         times.is_some_and(|(_, times, _)| made >= times)
-    }
-
-    /// Checks that exactly the claimed runs are ordered to start, the best first.
-    fn check_starts(&self, changes: &Changes, instance: Option<KeeperInstance>, done: &TurnOutput) {
-        let ordered: Vec<Attempt> = done
-            .orders
-            .iter()
-            .filter_map(|order| match order {
-                ToKeeper::Start(order, _) if order.attempt.run().is_some() => Some(order.attempt),
-                _ => None,
-            })
-            .collect();
-        for (old, new) in changes {
-            let was_claimed = old.as_ref().is_some_and(|old| old.keeper.is_some());
-            if new.is_open() && new.keeper.is_some() && !was_claimed {
-                assert!(ordered.contains(&new.attempt()), "claimed and not ordered: {new:?}");
-            }
-        }
-        let rows: Vec<&Row> = ordered
-            .iter()
-            .map(|attempt| {
-                self.open_rows().find(|row| row.attempt() == *attempt).expect("what is over is not started")
-            })
-            .collect();
-        assert!(
-            rows.iter().all(|row| row.keeper == instance && instance.is_some()),
-            "ordered and not claimed"
-        );
-        let new: BTreeSet<i64> =
-            changes.iter().filter(|(old, _)| old.is_none()).map(|(_, row)| row.id).collect();
-        // A run of an array that was made now has the place of the array.
-        let order = |row: &Row| match row.array.filter(|_| new.contains(&row.id)) {
-            Some(array) => order_of(self.arrays.get(array)),
-            None => (row.rank, 2 * row.id),
-        };
-        let startable = if rows.is_empty() { Vec::new() } else { self.startable() };
-        for (index, row) in rows.iter().enumerate() {
-            let later =
-                rows[index + 1..].iter().find(|later| later.queue == row.queue && order(later) < order(row));
-            assert!(later.is_none(), "{row:?} is ordered before {later:?}");
-            let overtaken = startable.iter().find(|other| other.1 == row.queue && other.0 < order(row));
-            assert!(overtaken.is_none(), "{row:?} overtook {overtaken:?}");
-            assert!(row.at_once.is_none_or(|at_once| self.beside(row) < at_once), "too many beside {row:?}");
-        }
-    }
-
-    /// Returns the runs and arrays that wait for nothing but a slot: their order, queue and rank.
-    fn startable(&self) -> Vec<(Order, &str, i64)> {
-        let is_startable = |row: &&Row| {
-            let is_free = |at_once| self.beside(row) < at_once;
-            row.waits()
-                && row.state == "queued"
-                && row.awaits == 0
-                && !row.held
-                && row.at_once.is_none_or(is_free)
-        };
-        let runs = self.open_rows().filter(is_startable);
-        let runs = runs.map(|row| ((row.rank, 2 * row.id), row.queue.as_str(), row.rank));
-        let arrays = self.arrays.all().filter(|array| self.is_array_startable(array));
-        runs.chain(arrays.map(|array| (order_of(array), array.queue.as_str(), array.rank))).collect()
-    }
-
-    fn is_array_startable(&self, array: &ArrayRow) -> bool {
-        let allows = || self.hearing.overlap(array.job) == Some(Overlap::Allow);
-        let mut earlier = self.arrays.open_of(array.job).filter(|other| other.id < array.id);
-        let under_way = || {
-            let of_job = self.open_rows().filter(|other| other.job == array.job);
-            of_job.filter(|other| other.has_begun() && other.callback.is_none()).count() as u32
-        };
-        array.rest > 0
-            && !array.held
-            && array.awaits == 0
-            && (earlier.next().is_none() || allows())
-            && array.at_once.is_none_or(|at_once| under_way() < at_once)
-    }
-
-    /// Returns how many other runs of its job are claimed, or between two attempts. Of runs that are all
-    /// between two attempts, the oldest goes first.
-    fn beside(&self, row: &Row) -> u32 {
-        let is_beside = |other: &&Row| {
-            let goes_first = row.attempt == 1 || other.id < row.id;
-            other.job == row.job
-                && other.id != row.id
-                && other.callback.is_none()
-                && (other.keeper.is_some() || other.attempt > 1 && goes_first)
-        };
-        self.open_rows().filter(is_beside).count() as u32
-    }
-
-    /// Checks, while no message is under way, that database and keeper agree, and that no run waits for
-    /// nothing.
-    pub fn quiet(&self, keeper: &Keeper, default_slots: usize, is_all_recorded: bool) {
-        let claimed: BTreeSet<Attempt> =
-            self.open_rows().filter(|row| row.keeper == Some(keeper.instance)).map(Row::attempt).collect();
-        let (mails, known): (BTreeSet<Attempt>, BTreeSet<Attempt>) =
-            keeper.known().into_iter().partition(|attempt| attempt.run().is_none());
-        self.mails.quiet(&mails, keeper.instance);
-        assert_eq!(known, claimed, "what the keeper has, and what the database has claimed");
-        let strays: Vec<&Row> =
-            self.open_rows().filter(|row| row.keeper.is_some_and(|k| k != keeper.instance)).collect();
-        assert!(strays.is_empty(), "claimed for a keeper that is gone: {strays:?}");
-        assert_eq!(keeper.unacknowledged(), 0, "results are kept that no daemon will ask for");
-        for (attempt, is_stopped) in keeper.processes().filter(|(attempt, _)| attempt.run().is_some()) {
-            let row = self.open_rows().find(|row| row.attempt() == attempt).expect("as claimed");
-            assert!(
-                is_stopped || row.stop_at.is_none(),
-                "to be stopped, and the keeper was not sent that: {row:?}"
-            );
-            assert!(!is_all_recorded || row.state == "running", "it has a process: {row:?}");
-        }
-        let mut startable = self.startable();
-        startable.sort_unstable();
-        for queue in self.db.queues() {
-            let slots = queue.slots.unwrap_or(default_slots);
-            let running = keeper.running_in(&queue.name);
-            let row_of = |attempt: &Attempt| {
-                self.open_rows().find(|row| row.attempt() == *attempt).expect("as claimed")
-            };
-            let standing: Vec<&Row> = keeper.standing_by(&queue.name).iter().map(row_of).collect();
-            let waiting: Vec<_> = startable.iter().filter(|(_, name, _)| *name == queue.name).collect();
-            if queue.paused || slots == 0 {
-                assert!(standing.is_empty(), "stands by in a queue that starts nothing: {standing:?}");
-                continue;
-            }
-            if running < slots {
-                assert!(standing.is_empty(), "{running} of {slots} slots taken, yet stands by: {standing:?}");
-                assert!(waiting.is_empty(), "{running} of {slots} slots taken, yet waits: {waiting:?}");
-            }
-            assert!(standing.iter().all(|row| !row.held), "stands by for a paused job");
-            assert!(standing.is_sorted_by_key(|row| row.rank), "stands by in a wrong order: {standing:?}");
-            if let (Some(first), Some(last)) = (waiting.first(), standing.last()) {
-                assert!(first.2 >= last.rank, "{first:?} waits after {last:?}");
-            }
-        }
     }
 
     /// Makes the checks that are needed only once, at the end.

@@ -10,6 +10,7 @@ use crate::clients::{When, Wish};
 use crate::dependencies;
 use crate::emits;
 use crate::keeper::Script;
+use crate::requirements;
 use crate::retries;
 use crate::rng::Rng;
 use crate::rows::Row;
@@ -91,6 +92,8 @@ pub fn play(seed: u64, pace: Pace, trace: &Trace) -> u64 {
     let widths: Vec<u32> = vec![1, 1 + world.rng.below(4) as u32];
     world.set_queue("one", widths[0]);
     world.set_queue("few", widths[1]);
+    world.set_resource("gpu", 3);
+    world.set_resource("lic", 1);
     if !world.rng.chance(100) {
         world.start_daemon();
     }
@@ -218,6 +221,10 @@ fn mischief(world: &mut World, roll: u64, pace: Pace) {
             let zone = *world.rng.pick(&ZONES);
             world.set_zone(zone);
         }
+        99 => {
+            let capacity = 2 + world.rng.below(3);
+            world.set_resource("gpu", capacity);
+        }
         97..=98 => world.is_watched = !world.is_watched,
         _ => {}
     }
@@ -291,6 +298,7 @@ fn wish(world: &mut World, pace: Pace) -> Wish {
             wish.job.policy.overlap = Some(Overlap::Allow);
         }
     }
+    wish.job.requirement = requirements::random(&mut world.rng, pace.finest < 3_600);
     emits::name(world, &mut wish, has_instants);
     let done = world.audit.db.done_jobs();
     let living: Vec<i64> = world.audit.jobs.iter().copied().filter(|job| !done.contains(job)).collect();

@@ -140,6 +140,8 @@ impl World {
         self.audit.callbacks.added(id.0, &job.callbacks);
         self.audit.deadlines.set(id.0, job.policy.start_by);
         self.audit.ranks.added(id.0, job);
+        self.audit.requirements.added(id.0, job);
+        self.note(format!("    requires {:?}", job.requirement));
         self.audit.counts.added(id.0, job.nth);
         self.audit.dependencies.added(id.0, &job.after, !adding.when.is_empty());
         self.note(format!("    after {:?}, array {:?}", job.after, job.array));

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use taskq::daemon::{
-    AddRequest, Beginning, ClientRequest, Excerpts, Mailer, Pacer, PruneStep, Pruning, RunFiles, Timer,
-    TurnInput, TurnOutput, begin, turn, uncommitted_stops,
+    AddRequest, Beginning, ClientRequest, Excerpts, Gating, Mailer, Pacer, PruneStep, Pruning, RunFiles,
+    Timer, TurnInput, TurnOutput, begin, turn, uncommitted_stops,
 };
-use taskq::domain::{End, JobId, Person, Timestamp};
+use taskq::domain::{End, JobId, MachineSize, Person, Timestamp};
 use taskq::keeper::protocol::{
     Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper,
 };
@@ -20,6 +20,7 @@ use crate::clients::Adding;
 use crate::events::PERSON;
 use crate::hearing::Hearing;
 use crate::keeper::Keeper;
+use crate::requirements::measure;
 use crate::retries::output_of;
 use crate::rows::Row;
 use crate::watching::Sources;
@@ -41,6 +42,7 @@ pub struct Daemon {
     /// Jobs that clients have sent.
     pub adding: Vec<Adding>,
     pub sources: Sources,
+    pub gating: Gating,
 }
 
 /// The reason why the store cannot be written.
@@ -69,7 +71,9 @@ impl World {
             pacer,
             adding: Vec::new(),
             sources: Sources::default(),
+            gating: Gating::default(),
         });
+        (self.ledger.daemon, self.calm_since) = (self.ledger.daemon + 1, self.mono);
         let newest = self.audit.rows.values().next_back().map(|row| row.queued_at);
         self.tell_of_start();
         let beginning =
@@ -161,9 +165,13 @@ impl World {
     /// The daemon receives reports of a keeper.
     pub fn hears(&mut self, reports: Vec<FromKeeper>) {
         let (clock, is_watched) = (self.clock(), self.is_watched);
+        let now = self.monotonic();
         let Some(daemon) = &mut self.daemon else { return };
         if let Some(FromKeeper::Hello { instance, .. }) = reports.first() {
             daemon.instance = Some(*instance);
+        }
+        if daemon.gating.hear(&reports, now) {
+            daemon.pacer.demand_turn();
         }
         daemon.pacer.keeper_reported(reports, is_watched, &clock);
     }
@@ -180,11 +188,24 @@ impl World {
         if timers.contains(&Timer::Prune) {
             self.prune();
         }
+        let has_looked = self.look_at_gates();
         let is_due = self.daemon.as_ref().is_some_and(|daemon| daemon.pacer.is_turn_due());
         if is_due {
             self.turn();
         }
-        is_due || has_news || !timers.is_empty()
+        is_due || has_news || has_looked || !timers.is_empty()
+    }
+
+    fn look_at_gates(&mut self) -> bool {
+        let (now, mono) = ((self.monotonic(), self.now()), self.mono);
+        let Some(daemon) = &mut self.daemon else { return false };
+        if daemon.gating.next_look().is_none_or(|at| at > now.0) {
+            return false;
+        }
+        if daemon.gating.look(now, |gates, _| measure(gates, mono)) {
+            daemon.pacer.demand_turn();
+        }
+        true
     }
 
     fn trouble(&mut self) -> Trouble {
@@ -314,6 +335,7 @@ impl World {
             now,
             system_zone: &daemon.zone,
             default_slots: self.default_slots,
+            machine: MachineSize { cpus: 4, memory: 8 << 30 },
             keeper: daemon.instance.map(|instance| KeeperId { instance, version: PROTOCOL_VERSION }),
             living_keepers: &[],
             ended_keepers: &self.ended_keepers,
@@ -326,6 +348,8 @@ impl World {
             output: &output,
             result: &|_| Ok(None),
             last_output: &|_| None,
+            gates: &daemon.gating.facts(self.monotonic()),
+            environ: &|pid| self.keeper.as_ref().map(|keeper| keeper.environment(pid)).unwrap_or_default(),
             files: RunFiles { results: Path::new("/"), events: Path::new("/") },
             mailer: Some(&mailer),
         };
@@ -333,6 +357,7 @@ impl World {
     }
 
     fn turn_failed(&mut self, trouble: Trouble, error: &StoreError) {
+        self.calm_since = self.mono;
         assert!(trouble != Trouble::None && error.is_passing(), "the turn failed: {error:?}");
         assert_eq!(self.audit.scan(&self.ledger), [], "a turn that failed changed something");
         self.audit.check_standing();
@@ -350,7 +375,7 @@ impl World {
         }
     }
 
-    fn committed(&mut self, now: Timestamp, done: TurnOutput) {
+    fn committed(&mut self, now: Timestamp, mut done: TurnOutput) {
         let daemon = self.daemon.as_mut().expect("it lives");
         let given_back = daemon.pacer.reports().iter().filter_map(|report| match report {
             FromKeeper::Ended(ended) if ended.end == End::NotStarted => ended.attempt.run(),
@@ -374,11 +399,17 @@ impl World {
         let (orders, notices) = (&done.orders, &done.notices);
         let told: Vec<String> = orders.iter().map(shown).collect();
         self.note(format!(
-            "turn: {} {notices:?}, next {:?}",
+            "turn: {} {notices:?}, at gates {:?}, next {:?}",
             told.join(", "),
+            done.at_gates.iter().map(|(wait, _)| wait).collect::<Vec<_>>(),
             done.deadline.map(|at| at.to_string())
         ));
+        self.look_at_clock();
         let changes = self.audit.after_turn(now, &zone, instance, &done, &self.ledger);
+        let mono = self.monotonic();
+        let daemon = self.daemon.as_mut().expect("it lives");
+        let (waits, questions) = (std::mem::take(&mut done.at_gates), std::mem::take(&mut done.questions));
+        done.orders.extend(daemon.gating.committed(waits, done.passed_gate, questions, mono));
         self.follow_sources(&done);
         for (old, new) in changes {
             let state = |row: &Row| row.outcome.map_or(row.state.clone(), |outcome| outcome.to_string());

@@ -8,6 +8,7 @@ use crate::chance::finish;
 use crate::clients::{When, Wish};
 use crate::keeper::Script;
 use crate::promises::{SUCCESS, log, world};
+use crate::requirements::Requirements;
 use crate::rows::{ArrayRow, Row};
 use crate::world::{DAY, HOUR, SECOND};
 
@@ -25,7 +26,7 @@ impl Deadlines {
     }
 
     /// Checks a run that has changed.
-    pub fn judge(&self, old: Option<&Row>, new: &Row) {
+    pub fn judge(&self, old: Option<&Row>, new: &Row, requirements: &Requirements) {
         let is_made = old.is_none() && new.array.is_none() && new.is_open();
         if is_made {
             let within = self.0.get(&new.job).filter(|_| new.callback.is_none());
@@ -36,7 +37,12 @@ impl Deadlines {
         {
             // A claimed one that no keeper has started was queued again in the same turn.
             assert!(old.state == "queued" && old.attempt == 1, "missed, and it did not wait: {old:?}");
-            assert!(old.start_by.is_some_and(|by| Some(by) <= new.finished_at), "missed too early: {new:?}");
+            let is_late = old.start_by.is_some_and(|by| Some(by) <= new.finished_at);
+            let left_gate = || {
+                let at = Timestamp::from_micros(new.finished_at.expect("it has ended"));
+                requirements.has_rightly_left_gate(new, at)
+            };
+            assert!(is_late || left_gate(), "missed too early: {new:?}");
         }
     }
 

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use taskq::domain::{End, RunId, Span, StopCause, Timestamp, Usage};
+use taskq::domain::{End, Portion, ResourceName, RunId, Share, Span, StopCause, Timestamp, Usage};
 use taskq::keeper::protocol::{
-    Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, SeekOrder, StartExtras, StartOrder,
+    Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, SeekOrder, StartExtras, StartOrder, Task,
     ToKeeper,
 };
 use taskq::keeper::roster::{Roster, Running};
@@ -72,6 +72,18 @@ pub struct Ledger {
     pub serial: BTreeSet<i64>,
     /// The runs that are callbacks.
     pub callbacks: BTreeSet<(i64, i64)>,
+    /// The daemon that lives now, counted from 1; the clock, in microseconds.
+    pub daemon: u64,
+    pub mono: u64,
+    pub now: i64,
+    /// For how long this daemon has lived with its keeper and the store in order.
+    pub quiet_for: u64,
+    /// When the script of a gate has last said yes, by the requirement.
+    pub yes: BTreeMap<i64, u64>,
+    /// How much there is of each resource.
+    pub capacity: BTreeMap<ResourceName, u64>,
+    /// The largest that it was.
+    pub capacities: BTreeMap<ResourceName, u64>,
     /// The widest that a queue may be, as far as a keeper can know.
     pub widest: BTreeMap<String, usize>,
     /// The process id given last.
@@ -88,6 +100,9 @@ pub struct Process {
     end: End,
     obeys_after: Option<u64>,
     is_unattended: bool,
+    /// What it was told that it has of the resources.
+    share: Option<Share>,
+    has_taken_share: bool,
 }
 
 #[derive(Debug)]
@@ -115,6 +130,17 @@ impl Keeper {
             delays: BTreeMap::new(),
             settling: Vec::new(),
         }
+    }
+
+    /// Returns the environment of a process, as far as it is about resources.
+    pub fn environment(&self, pid: u32) -> Vec<Vec<u8>> {
+        let share = self.processes.get(&pid).and_then(|process| process.share.as_ref());
+        share.map(Share::variables).unwrap_or_default()
+    }
+
+    /// Returns when the last process ends that runs now.
+    pub fn last_end(&self) -> Option<u64> {
+        self.processes.values().map(|process| process.ends_at).max()
     }
 
     pub fn is_idle(&self) -> bool {
@@ -165,11 +191,21 @@ impl Keeper {
         match message {
             ToKeeper::Hello { .. } => {
                 self.session = Some(session);
+                let taken = self.roster.taken_shares();
+                let taken: Vec<FromKeeper> = taken
+                    .map(|(attempt, share)| FromKeeper::Holds { attempt, share: share.clone() })
+                    .collect();
+                taken.into_iter().for_each(|holds| self.say(holds));
                 let (version, instance) = (PROTOCOL_VERSION, self.instance);
                 let (known, ended) = (self.roster.known(), self.roster.results());
                 self.say(FromKeeper::Hello { version, instance, known, ended });
             }
             ToKeeper::Start(order, extras) => self.admit(order, extras, world),
+            ToKeeper::Give { attempt, share } => {
+                if let Some(queue) = self.roster.give(attempt, share) {
+                    self.fill(&queue, world);
+                }
+            }
             ToKeeper::Seek(order) => self.seek(&order, world),
             ToKeeper::Signal { .. } => {}
             ToKeeper::Stop { attempt, now } => match self.roster.pid_of(attempt) {
@@ -238,6 +274,8 @@ impl Keeper {
             stopping,
             marks: Vec::new(),
             is_unattended: process.is_unattended,
+            share: process.share.clone().filter(|_| !process.is_unattended),
+            has_taken_share: process.has_taken_share && !process.is_unattended,
         });
         self.processes.insert(process.pid, process);
     }
@@ -322,6 +360,12 @@ impl Keeper {
 
     fn conclude(&mut self, ended: Ended, world: &mut World) {
         world.note(format!("keeper: {} ended {:?} {:?}", ended.attempt.task, ended.end, ended.stopped));
+        if let Task::Gate(requirement) = ended.attempt.task
+            && ended.end == End::Exited(0)
+            && ended.stopped.is_none()
+        {
+            world.ledger.yes.insert(requirement, world.mono);
+        }
         world.ledger.ends.entry(ended.attempt).or_default().push(ended.clone());
         self.say(FromKeeper::Ended(ended.clone()));
         self.roster.ended(ended);
@@ -337,17 +381,20 @@ impl Keeper {
                 self.roster.put_back(order, extras);
                 self.say(FromKeeper::Delayed { attempt, cause });
             } else {
-                self.start(&order, world);
+                self.start(&order, &extras, world);
             }
         }
         self.roster.tidy(queue);
     }
 
-    fn start(&mut self, order: &StartOrder, world: &mut World) {
+    fn start(&mut self, order: &StartOrder, extras: &StartExtras, world: &mut World) {
         let attempt = order.attempt;
         let before = world.ledger.starts.insert(attempt, self.instance);
         world.ledger.pipes.insert(attempt);
-        let script = if attempt.run().is_none() {
+        let script = if let Task::Gate(_) = attempt.task {
+            let end = End::Exited(i32::from(world.rng.chance(500)));
+            Script { lasts: world.rng.span(1_000, 12 * 1_000_000), end, obeys_after: Some(1_000) }
+        } else if attempt.run().is_none() {
             assert!(before != Some(self.instance), "{attempt:?} was sent twice by one keeper");
             world.mail_scripts.pop_front().unwrap_or_else(|| Script::lasting(1))
         } else {
@@ -360,6 +407,9 @@ impl Keeper {
             return;
         }
         self.check_company(order, world);
+        if let Some(share) = extras.share() {
+            self.check_share(attempt, share, world);
+        }
         world.ledger.pids += 1;
         let process = Process {
             attempt,
@@ -369,7 +419,12 @@ impl Keeper {
             end: script.end,
             obeys_after: script.obeys_after,
             is_unattended: false,
+            has_taken_share: extras.needs().is_some(),
+            share: extras.share().cloned(),
         };
+        if let Some(share) = process.share.clone().filter(|_| process.has_taken_share) {
+            self.say(FromKeeper::Holds { attempt, share });
+        }
         let (pid, at) = (process.pid, process.started_at);
         let timeout = order.timeout.map(Span::as_duration);
         self.take_up(
@@ -380,12 +435,36 @@ impl Keeper {
         self.say(FromKeeper::Started { attempt, pid, at });
     }
 
+    /// Panics if a living process has a part of a resource that another gets.
+    fn check_share(&self, attempt: Attempt, share: &Share, world: &World) {
+        let living = self.processes.values().chain(world.ledger.orphans.values());
+        let others: Vec<&Share> = living
+            .filter(|process| process.ends_at > world.mono)
+            .filter_map(|process| process.share.as_ref())
+            .collect();
+        for (name, portion) in share.iter() {
+            let has = |other: &&Share| other.portion(name).map_or(0, Portion::amount);
+            let all = others.iter().map(has).sum::<u64>() + portion.amount();
+            let most = world.ledger.capacities.get(name).copied().unwrap_or(0);
+            assert!(all <= most, "{attempt:?} makes it {all} of {most} {name}");
+            let Portion::Indices(own) = portion else { continue };
+            let has_one = |other: &&Share| match other.portion(name) {
+                Some(Portion::Indices(indices)) => indices.iter().any(|index| own.contains(index)),
+                Some(Portion::Amount(_)) | None => false,
+            };
+            assert!(!others.iter().any(has_one), "{attempt:?} gets {share}, of which another has a part");
+        }
+    }
+
     /// Panics if an attempt must not run beside those that do.
     fn check_company(&self, order: &StartOrder, world: &mut World) {
         let task = order.attempt.task;
         let beside = self.running_in(&order.queue);
         let widest = world.ledger.widest.get(&order.queue).copied().unwrap_or(usize::MAX);
         assert!(beside < widest, "{task} started beside {beside} in a queue of {widest} slots");
+        if let Task::Gate(_) = task {
+            return assert!(beside < 16, "too many scripts of gates at once");
+        }
         let Some(run) = order.attempt.run() else {
             return assert!(beside < 4, "too many mails at once");
         };

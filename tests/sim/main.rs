@@ -25,12 +25,14 @@ mod keeper;
 mod limits;
 mod listeners;
 mod mails;
+mod mixes;
 mod model;
 mod news;
 mod nth;
 mod outcomes;
 mod promises;
 mod ranks;
+mod requirements;
 mod retries;
 mod rng;
 mod rows;
@@ -38,6 +40,7 @@ mod shadows;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod source_worlds;
+mod starts;
 mod watching;
 mod world;
 

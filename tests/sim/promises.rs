@@ -34,7 +34,7 @@ fn outcomes(world: &World, job: i64) -> Vec<Option<Outcome>> {
 }
 
 /// A world in which a job was added, whose processes follow these scripts.
-fn running<const N: usize>(scripts: [Script; N]) -> (World, i64) {
+pub fn running<const N: usize>(scripts: [Script; N]) -> (World, i64) {
     let mut world = world();
     world.scripts.extend(scripts);
     let job = world.add(&Wish::at_once());

@@ -21,6 +21,9 @@ pub struct Row {
     pub fires: u64,
     pub queue: String,
     pub rank: i64,
+    pub requirement: i64,
+    /// What it has booked.
+    pub share: Option<String>,
     pub at_once: Option<u32>,
     pub state: String,
     pub held: bool,
@@ -73,6 +76,11 @@ impl Row {
         self.trigger.is_some() && (self.started_at.is_some() || self.attempt > 1 || is_refused)
     }
 
+    /// Returns whether it was missed because a gate was closed for too long.
+    pub fn has_left_gate(&self) -> bool {
+        self.cause.as_deref() == Some("a gate was closed at the end of its `--if-timeout`")
+    }
+
     /// Returns whether it was skipped because it can never start after another job's run.
     pub fn is_barred(&self) -> bool {
         let says = |part: &str| self.cause.as_ref().is_some_and(|cause| cause.contains(part));
@@ -101,6 +109,7 @@ pub struct ArrayRow {
     pub place: i64,
     pub queue: String,
     pub rank: i64,
+    pub requirement: i64,
     pub at_once: Option<u32>,
     pub held: bool,
     pub queued_at: i64,
@@ -175,7 +184,8 @@ const COLUMNS: &str =
     "id, job_id, number, attempt, trigger, trigger_id, scheduled_at, fires, queue, rank, at_once,
     state, held, queued_at, keeper, stop_at, pid, started_at, finished_at, outcome, exit_code, signal,
     is_unattended, not_before, awaits, after_runs, cause,
-    array_id, array_index, callback, parent_number, parent_array, start_by, bundle_id";
+    array_id, array_index, callback, parent_number, parent_array, start_by, bundle_id,
+    requirement_id, share";
 
 fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
@@ -213,6 +223,8 @@ fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         parent_array: row.get(31)?,
         start_by: row.get(32)?,
         bundle: row.get(33)?,
+        requirement: row.get(34)?,
+        share: row.get(35)?,
     })
 }
 
@@ -278,7 +290,7 @@ impl Database {
     pub fn arrays(&self) -> Vec<ArrayRow> {
         let sql = "SELECT id, job_id, trigger_id, scheduled_at, place, queue, rank, at_once, held, queued_at,
             awaits, after_runs, total, rest, succeeded, failed, cancelled, outcome, missed, start_by,
-            trigger, bundle_id, finished_at FROM array ORDER BY id";
+            trigger, bundle_id, finished_at, requirement_id FROM array ORDER BY id";
         let count = |row: &SqlRow<'_>, column| row.get::<_, i64>(column).map(i64::cast_unsigned);
         self.query(sql, &[], |row| {
             Ok(ArrayRow {
@@ -307,6 +319,7 @@ impl Database {
                 kind: row.get(20)?,
                 bundle: row.get(21)?,
                 finished_at: row.get::<_, Option<i64>>(22)?.map(Timestamp::from_micros),
+                requirement: row.get(23)?,
             })
         })
     }

@@ -120,6 +120,8 @@ pub struct World {
     /// Keepers that exited with nothing left to report, and were not forgotten since.
     pub ended_keepers: Vec<KeeperInstance>,
     pub sessions: u64,
+    /// Since when nothing has gone wrong.
+    pub calm_since: u64,
     /// Orders under way: when they arrive, from which daemon.
     pub orders: VecDeque<(u64, u64, ToKeeper)>,
     _dir: TempDir,
@@ -173,6 +175,7 @@ impl World {
             rival,
             ended_keepers: Vec::new(),
             sessions: 0,
+            calm_since: 0,
             orders: VecDeque::new(),
             store,
             _dir: dir,
@@ -269,9 +272,10 @@ impl World {
         let wake = self.daemon.as_ref().map(|daemon| daemon.pacer.next_wake(&clock)).unwrap_or_default();
         let wall = wake.wall.map(|at| u64::try_from(at.as_micros() - self.offset).unwrap_or(0));
         let paths = self.daemon.as_ref().and_then(|daemon| daemon.sources.paths.next_wake());
+        let gates = self.daemon.as_ref().and_then(|daemon| daemon.gating.next_look());
         // A watch may want to wake between two of its microseconds.
         let micros = |at: Duration| at.as_nanos().div_ceil(1_000) as u64;
-        let monotonic = [wake.monotonic, paths].into_iter().flatten().min().map(micros);
+        let monotonic = [wake.monotonic, paths, gates].into_iter().flatten().min().map(micros);
         let keeper = self.keeper.as_ref().and_then(Keeper::next_event);
         let order = self.orders.front().map(|(at, _, _)| *at);
         [wall, monotonic, keeper, order].into_iter().flatten().min()
@@ -314,8 +318,15 @@ impl World {
         queues.into_iter().map(|queue| (queue.name, queue.slots.unwrap_or(self.default_slots))).collect()
     }
 
+    /// Tells the ledger what time it is.
+    pub fn look_at_clock(&mut self) {
+        (self.ledger.mono, self.ledger.now) = (self.mono, self.now().as_micros());
+        self.ledger.quiet_for = self.mono - self.calm_since;
+    }
+
     /// Checks, when every message has arrived, that nothing is left that could be done.
-    fn look_around(&self) {
+    fn look_around(&mut self) {
+        self.look_at_clock();
         let (Some(daemon), Some(keeper)) = (&self.daemon, &self.keeper) else { return };
         let (pacer, reports) = (&daemon.pacer, daemon.pacer.reports());
         let is_unhurried =
@@ -327,7 +338,7 @@ impl World {
             && !pacer.is_failing()
             && !pacer.agenda.is_set(Timer::UntoldCommit);
         if is_quiet {
-            self.audit.quiet(keeper, self.default_slots, reports.is_empty());
+            self.audit.quiet(keeper, self.default_slots, reports.is_empty(), (&self.ledger, self.mono));
             let holding = self.shadows.holding(&self.folder);
             self.audit.hearing.quiet(holding, &self.audit.busy_jobs(), self.now());
         }

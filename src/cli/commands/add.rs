@@ -14,6 +14,7 @@ use std::path::Path;
 
 use crate::cli::context::{Context, Failure};
 use crate::cli::import::diff::make_queue;
+use crate::cli::job::enforce::refuse_unenforced;
 use crate::cli::job::lines;
 use crate::cli::job::options::JobOptions;
 use crate::cli::job::text::{Caller, ReadJob};
@@ -23,6 +24,7 @@ use crate::cli::view::times::Times;
 use crate::daemon::{Adding, add, add_job, check_batch, check_triggers, running_daemon};
 use crate::error::{Error, Result as TaskResult};
 use crate::store::{JobView, Writer};
+use crate::system::machine;
 
 pub const WHAT: &str = "add job";
 
@@ -56,6 +58,7 @@ Examples:
   taskq add --cron '15 3 * * mon-fri' --timeout 2h -- rsync -a src/ nas:src/
   taskq add --calendar 'Mon..Fri 09:30 Europe/Berlin' ./report
   taskq add --at 'now + 5 minutes' -c 'echo tea | write $USER'
+  taskq add --if 'load<1.5' --if-timeout 8h,run -- ./reindex
   id=$(taskq add --queue gpu ./train.sh) && taskq wait $id"
 )]
 pub struct AddArgs {
@@ -80,7 +83,7 @@ pub struct AddArgs {
     )]
     pub from: Option<PathBuf>,
 
-    /// Put the job in the place of the living job of its name
+    /// Take the place of the living job of its name
     ///
     /// That job does not fire again, and its waiting runs are cancelled;
     /// its running runs continue. With --from: for every job.
@@ -114,6 +117,7 @@ pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
         options.read(what, &here)
     };
     let jobs = texts.into_iter().map(read).collect::<TaskResult<Vec<ReadJob>>>()?;
+    jobs.iter().try_for_each(|read| refuse_unenforced(&read.job, &context.dir, &read.what))?;
     let notes = if args.quiet { Vec::new() } else { notes_of(&jobs, from.is_some()) };
     let added = match &from {
         Some(_) => context.write(WHAT, |writer| store_all(writer, &jobs, &here))?,
@@ -185,8 +189,14 @@ fn store_all(writer: &Writer<'_>, jobs: &[ReadJob], here: &Caller) -> Result<Vec
         make_queue(writer)?;
     }
     for read in jobs {
-        let adding =
-            Adding { what: &read.what, others: &ids, clash: read.clash, request: None, now: here.now };
+        let adding = Adding {
+            what: &read.what,
+            others: &ids,
+            clash: read.clash,
+            request: None,
+            machine: &machine::size,
+            now: here.now,
+        };
         ids.push(add_job(writer, &read.job, &read.triggers, &adding)??);
     }
     let depends = |(read, _): &(&ReadJob, &JobId)| !read.job.after.dependencies.is_empty();

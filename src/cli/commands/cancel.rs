@@ -106,7 +106,7 @@ pub fn run(context: &Context<'_>, args: &CancelArgs) -> Result<u8> {
         });
     }
     if let Some(mut waiting) = waiting {
-        waiting.show_progress(done.stopping.len());
+        waiting.show_progress(done.stopping.len(), None);
         let stopping: Vec<FireId> = done.stopping.iter().map(|run| FireId::Run(*run)).collect();
         waiting.until(|reader| all_finished(reader, &stopping))?;
     }

@@ -60,6 +60,7 @@ pub fn run(context: &Context<'_>, args: &DaemonArgs) -> Result<u8> {
         dir: context.dir.clone(),
         exe: machine::own_program(),
         default_slots: args.slots.map_or_else(machine::cpus, |slots| slots as usize),
+        machine: machine::size(),
         boot_id: machine::boot_id(),
         with_levels: env::logs_to_journal(),
         logs_runs: args.log_runs,

@@ -21,6 +21,7 @@ pub mod prune;
 pub mod queue;
 pub mod remove;
 pub mod rename;
+pub mod resource;
 pub mod resume;
 pub mod retry;
 pub mod run;
@@ -58,6 +59,9 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "queue" | "queue list" => queue::WHAT,
         "queue set" => queue::SET,
         "queue remove" => queue::REMOVE,
+        "resource" | "resource list" => resource::WHAT,
+        "resource set" => resource::SET,
+        "resource remove" => resource::REMOVE,
         "remove" => remove::WHAT,
         "rename" => rename::WHAT,
         "resume" => resume::WHAT,

@@ -5,7 +5,7 @@ use clap::{ArgGroup, Args};
 
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ use crate::cli::view::times::{Times, own_zone};
 use crate::cli::view::when::when_text;
 use crate::cli::zone::system_zone;
 use crate::crontab::note_on_days;
-use crate::domain::{EventTrigger, JobId, JobName, Timestamp, Window};
+use crate::domain::{EventTrigger, JobId, JobKey, JobName, Span, Timestamp, Window};
 use crate::engine::{Compiled, NthFacts, first_fire};
 use crate::error::{Error, Result};
 use crate::schedule::{
@@ -73,6 +73,8 @@ struct FireJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     daylight: Option<&'static str>,
+    /// If its run starts at once, and takes as long as is expected of its job.
+    expected_end_at: Option<Timestamp>,
 }
 
 /// The clock skips from `from` to `to` at the instant `at`. The two are readings of a wall clock.
@@ -210,7 +212,9 @@ pub fn run(context: &Context<'_>, args: &NextArgs) -> Result<u8> {
         .collect();
     if args.json {
         let events = awaited.iter().map(AwaitedJson::from).collect();
-        context.output.json(&document(FiresJson { events, ..fires_json(&fires) }))?;
+        let jobs: BTreeSet<JobId> = fires.iter().filter_map(|fire| Some(fire.job?.id)).collect();
+        let expected = context.read(WHAT, |reader| expected(reader, &jobs))?;
+        context.output.json(&document(FiresJson { events, ..fires_json(&fires, &expected) }))?;
         return Ok(0);
     }
     if fires.is_empty() && awaited.is_empty() {
@@ -351,13 +355,26 @@ fn merged<'a>(triggers: &[ComingTrigger<'a>], limit: usize) -> Vec<Fire<'a>> {
     fires
 }
 
-fn fires_json<'a>(fires: &'a [Fire<'_>]) -> FiresJson<'a> {
+fn expected(reader: &Reader<'_>, jobs: &BTreeSet<JobId>) -> Result<HashMap<JobId, Span>, Failure> {
+    let mut expected = HashMap::new();
+    for job in jobs {
+        // A job may have gone meanwhile.
+        if reader.find_job(&JobKey::Id(*job))?.is_some() {
+            expected.extend(reader.expected_of(*job)?.map(|span| (*job, span)));
+        }
+    }
+    Ok(expected)
+}
+
+/// `expected`: how long the runs of each job take, as far as that is known.
+fn fires_json<'a>(fires: &'a [Fire<'_>], expected: &HashMap<JobId, Span>) -> FiresJson<'a> {
     let id = |fire: &Fire<'_>| fire.job.map(|job| job.id);
     let coming = fires.iter().filter(|fire| fire.left_out().is_none()).map(|fire| FireJson {
         at: fire.at,
         job_id: id(fire),
         name: fire.job.and_then(|job| job.definition.name.as_ref().map(JobName::as_str)),
         daylight: fire.daylight.map(|daylight| daylight.effect.as_str()),
+        expected_end_at: id(fire).and_then(|job| Some(fire.at + *expected.get(&job)?)),
     });
     let skipped = fires.iter().filter_map(|fire| {
         let Readings { first, last, count } = fire.left_out()?;
@@ -445,7 +462,7 @@ fn preview(context: &Context<'_>, args: &NextArgs, here: &Zone, now: Timestamp) 
     let limit = args.limit.unwrap_or(FIRES_DEFAULT);
     let fires = previewed_fires(&schedule, &zone, from, at, limit);
     if args.json {
-        context.output.json(&document(fires_json(&fires)))?;
+        context.output.json(&document(fires_json(&fires, &HashMap::new())))?;
         return Ok(0);
     }
     if fires.iter().all(|fire| fire.left_out().is_some()) && limit > 0 {

@@ -81,7 +81,7 @@ fn wait_for(context: &Context<'_>, args: &RunArgs, mut waiting: Waiting<'_>, run
     if !args.json {
         context.output.answer(&names(runs))?;
     }
-    waiting.show_progress(runs.len());
+    waiting.show_progress(runs.len(), None);
     let ended = waiting.until(|reader| all_finished(reader, runs))?.unwrap_or_default();
     if args.json {
         answer_json(context, &ended)?;

@@ -8,6 +8,7 @@ use crate::cli::args::words;
 use crate::cli::context::{Context, Failure};
 use crate::cli::import::stored::refuse_line;
 use crate::cli::job::change::Unset;
+use crate::cli::job::enforce::refuse_unenforced;
 use crate::cli::job::jitter;
 use crate::cli::job::options::JobOptions;
 use crate::cli::job::text::{Caller, refuse_all_of, refuse_uncountable, refused_end};
@@ -16,7 +17,7 @@ use crate::cli::view::json::document;
 use crate::cli::view::options::option_texts;
 use crate::cli::view::tables::trigger_text;
 use crate::cli::zone::system_zone;
-use crate::daemon::{Listening, follow_new_window, refused_change, refused_triggers};
+use crate::daemon::{Listening, follow_new_window, refused_change, refused_needs, refused_triggers};
 use crate::domain::{JobId, NewJob, Span, TriggerSpec, Word};
 use crate::error::{Error, Result};
 use crate::schedule::Zone;
@@ -135,6 +136,10 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
         let (new_specs, delay) = new_specs((&old, &specs), &new, triggers.as_deref());
         refuse_uncountable(&new, new_specs.iter(), &what)?;
         refuse_all_of(&new, new_specs.iter(), &what)?;
+        refuse_needs(writer, (&old, &new), &what)?;
+        if !old.enforce || old.requirement.needs != new.requirement.needs {
+            refuse_unenforced(&new, &context.dir, &what)?;
+        }
         let mut changes = changes((&old, &specs), (&new, &new_specs), &here.zone);
         if first {
             let new = Some(format!("first in queue {}", new.queue));
@@ -170,6 +175,19 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
         context.output.answer(&changes.iter().map(line).collect::<String>())?;
     }
     Ok(0)
+}
+
+/// Refuses new needs that are more than there is. What a job has needed before is no reason to refuse another
+/// change.
+fn refuse_needs(writer: &Writer<'_>, (old, new): (&NewJob, &NewJob), what: &str) -> Result<(), Failure> {
+    let needs = &new.requirement.needs;
+    if *needs == old.requirement.needs {
+        return Ok(());
+    }
+    match refused_needs(writer, needs, &machine::size, what)? {
+        Some(refused) => Err(refused.into()),
+        None => Ok(()),
+    }
 }
 
 /// Refuses the limits of triggers for a job without any.

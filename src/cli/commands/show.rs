@@ -196,6 +196,12 @@ fn use_line(run: &RunView) -> Option<String> {
     Some(format!("{}: {cpu} of CPU, {size} of memory in {processes}", run.run))
 }
 
+/// Returns what an unfinished run has booked: `3.1: gpu=0,1 mem=4G`.
+fn share_line(run: &RunView) -> Option<String> {
+    let share = run.share.as_ref().filter(|_| run.state != RunState::Finished)?;
+    Some(format!("{}: {share}", run.run))
+}
+
 /// The effects of daylight saving on a trigger that will fire.
 struct Marks {
     zone: Zone,
@@ -322,6 +328,7 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
         let source = if source.is_empty() { "`taskq crontab -l`".into() } else { shown::escaped(source) };
         facts.push("Crontab", format!("line {line} of {source}"));
     }
+    facts.push_lines("Has", found.runs.iter().filter_map(share_line));
     facts.push_lines("Uses now", found.runs.iter().filter_map(use_line));
     facts.push("Added", zone.show(job.created_at));
     let result = found.runs.first().and_then(|run| run.result.as_ref());

@@ -8,7 +8,7 @@ use crate::cli::context::{Context, Failure, parse_failure};
 use crate::cli::target::{self, Target};
 use crate::cli::view::ending::{Ended, answer_json, conclude};
 use crate::cli::waiting::{Left, Waiting, unlearned};
-use crate::domain::{JobId, JobKey, JobState, RunId, RunState, Span, TriggerKind};
+use crate::domain::{JobId, JobKey, JobState, RunId, RunState, Span, Timestamp, TriggerKind};
 use crate::error::{Error, Result};
 use crate::schedule::parse_span;
 use crate::store::{JobFilter, Reader, RunFilter, RunView, StoreResult};
@@ -76,12 +76,19 @@ pub fn run(context: &Context<'_>, args: &WaitArgs) -> Result<u8> {
     waited.map_err(unlearned)
 }
 
+/// Returns how long a run takes yet, if it takes as long as is expected of its job and needs not wait.
+fn expected_left(reader: &Reader<'_>, run: &RunView, now: Timestamp) -> StoreResult<Option<Span>> {
+    let ran = run.started_at.map_or(Span::ZERO, |at| now.since(at));
+    let left = |expected: Span| Span::from_micros(expected.as_micros().saturating_sub(ran.as_micros()));
+    Ok(reader.expected_of(run.run.job)?.map(left))
+}
+
 fn wait_named(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> Result<u8> {
     let targets: Vec<Target> = context.read(WHAT, |reader| {
         args.selection.targets.iter().map(|text| target::find(reader, "wait for", text)).collect()
     })?;
-    let mut waiting = Waiting::new(context, WHAT, timeout)?;
-    let (obstacles, total) = waiting.read(|reader| {
+    let (mut waiting, now) = (Waiting::new(context, WHAT, timeout)?, context.now());
+    let (obstacles, total, expected) = waiting.read(|reader| {
         let mut unfinished = Vec::new();
         let mut jobs = Vec::new();
         let mut total = 0;
@@ -102,10 +109,14 @@ fn wait_named(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) -> 
                 }
             }
         }
-        Ok((obstacles(reader, &unfinished, &jobs)?, total))
+        let expected = match unfinished.as_slice() {
+            [run] if total == 1 => expected_left(reader, run, now)?,
+            _ => None,
+        };
+        Ok((obstacles(reader, &unfinished, &jobs)?, total, expected))
     })?;
     waiting.tell_while_waiting(obstacles);
-    waiting.show_progress(total);
+    waiting.show_progress(total, expected);
     let ended = waiting.until(|reader| {
         let mut ended = Vec::new();
         let mut left = 0;
@@ -246,7 +257,7 @@ fn wait_selected(context: &Context<'_>, args: &WaitArgs, timeout: Option<Span>) 
         Ok((runs.iter().map(|run| run.run).collect::<Vec<RunId>>(), reader.newest_run()?, obstacles))
     })?;
     waiting.tell_while_waiting(obstacles);
-    waiting.show_progress(first.len());
+    waiting.show_progress(first.len(), None);
     let is_shown = waiting.is_progress_shown();
     let ended_so_far = |reader: &Reader<'_>| match &tagged {
         Some(tagged) => judged(reader, tagged),

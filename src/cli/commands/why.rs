@@ -1,6 +1,8 @@
 //! Owns: `taskq why`.
 //! Never: changing the store, or deciding what the reason is (see `engine`).
 
+use std::path::Path;
+
 use clap::Args;
 
 use crate::cli::context::{Context, Failure};
@@ -9,11 +11,13 @@ use crate::cli::view::coming::coming_run;
 use crate::cli::view::json::document;
 use crate::cli::view::times::Times;
 use crate::cli::view::why::{Reason, START, of_begun, of_idle, of_waiting};
-use crate::daemon::{default_slots, service};
+use crate::daemon::{default_slots, service, service_for};
 use crate::domain::{FireId, JobId, RunId, RunState};
 use crate::engine::{IdleFacts, Service, Unmet, first_idle, first_unmet};
 use crate::error::Result;
 use crate::store::{JobView, Reader};
+use crate::system::machine;
+use crate::watch::GateMeter;
 
 pub const WHAT: &str = "explain job";
 
@@ -46,7 +50,8 @@ pub struct WhyArgs {
 pub fn run(context: &Context<'_>, args: &WhyArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
     let times = Times { zone: &zone, now: context.now(), are_whole: false };
-    let explain = Explain { service: service(&context.dir), slots: default_slots(&context.dir), times };
+    let dir = &context.dir;
+    let explain = Explain { dir, service: service(dir), slots: default_slots(dir), times };
     let reason = context.read(WHAT, |reader| explain.target(reader, &args.target))?;
     if args.json {
         context.output.json(&document(reason))?;
@@ -59,6 +64,7 @@ pub fn run(context: &Context<'_>, args: &WhyArgs) -> Result<u8> {
 
 /// The surroundings of the store.
 struct Explain<'a> {
+    dir: &'a Path,
     service: Service,
     /// The slots of a queue without a width.
     slots: usize,
@@ -88,7 +94,9 @@ impl Explain<'_> {
         {
             return Ok(of_begun(&view, reader.run_paused_at(run)?, &self.times));
         }
-        let facts = reader.unmet_facts(fire, self.service, self.slots)?;
+        let mut facts = reader.unmet_facts(fire, self.service, self.slots, machine::size())?;
+        facts.service = service_for(self.dir, &facts.requirement);
+        facts.readings = GateMeter::default().glance(&facts.requirement.gates.iter().cloned().collect());
         let unmet = first_unmet(&facts, self.times.now);
         let old: Vec<RunId> = match unmet {
             Some(Unmet::OldKeeper) => {

@@ -57,7 +57,8 @@ pub fn pages(full: &Command) -> Vec<Page> {
 fn scheduling() -> Page {
     let version = env!("CARGO_PKG_VERSION");
     let head = format!(".TH TASKQ-SCHEDULING 7 {DATE} \"taskq {version}\" \"Miscellaneous\"\n");
-    let see = ".SH \"SEE ALSO\"\n.BR taskq\\-add (1),\n.BR taskq\\-queue (1),\n.BR taskq\\-set (1)\n";
+    let see = ".SH \"SEE ALSO\"\n.BR taskq\\-add (1),\n.BR taskq\\-queue (1),\n.BR taskq\\-resource (1),\n\
+               .BR taskq\\-set (1),\n.BR taskq\\-why (1)\n";
     Page { file: "taskq-scheduling.7".to_owned(), text: tidy(&format!("{head}{SCHEDULING}{see}")) }
 }
 

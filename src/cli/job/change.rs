@@ -5,13 +5,16 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+use super::enforce::refuse_unbooked;
 use super::options::JobOptions;
 use super::policies::{refuse_replaced_array, refuse_second_stdin};
 use super::text::{
     Caller, check_command, check_nice, check_priority, checked_directory, delayed, with_variables,
 };
 use super::values::{check_script, environment_of, find_user, job_file, parse_umask, read_stdin};
-use crate::domain::{After, CommandLine, Execution, NewJob, Policy, QueueName, Retry, Stdin, Tag, words};
+use crate::domain::{
+    After, CommandLine, Execution, Needs, NewJob, Policy, QueueName, Retry, Stdin, Tag, words,
+};
 use crate::error::{Error, Result};
 use crate::store::FirstFire;
 use crate::system::login;
@@ -24,15 +27,19 @@ pub enum Unset {
     Any,
     Array,
     Each,
+    Enforce,
     EnvFile,
     Expect,
     FinishBy,
     Grace,
+    If,
+    IfTimeout,
     Jitter,
     KillAfter,
     LogLimit,
     Mail,
     Missed,
+    Needs,
     Nice,
     Nth,
     OnFailure,
@@ -60,10 +67,13 @@ words!(Unset {
     Any = "any",
     Array = "array",
     Each = "each",
+    Enforce = "enforce",
     EnvFile = "env-file",
     Expect = "expect",
     FinishBy = "finish-by",
     Grace = "grace",
+    If = "if",
+    IfTimeout = "if-timeout",
     Jitter = "jitter",
     KillAfter = "kill-after",
     LogLimit = "log-limit",
@@ -72,6 +82,7 @@ words!(Unset {
     OnFailure = "on-failure",
     OnFinish = "on-finish",
     OnSuccess = "on-success",
+    Needs = "needs",
     Nice = "nice",
     Nth = "nth",
     Overlap = "overlap",
@@ -102,10 +113,13 @@ impl Unset {
                 (job.array, job.has_items) = (None, false);
                 job.items.clear();
             }
+            Self::Enforce => job.enforce = false,
             Self::EnvFile => job.execution.env_file = None,
             Self::Expect => job.expect = None,
             Self::FinishBy => job.finish_by = None,
             Self::Grace => job.policy.missed.grace = default.missed.grace,
+            Self::If => (job.requirement.gates, job.requirement.gate_timeout) = (Vec::new(), None),
+            Self::IfTimeout => job.requirement.gate_timeout = None,
             Self::Jitter => job.jitter = None,
             Self::KillAfter => job.policy.kill_after = default.kill_after,
             Self::LogLimit => job.log_limit = NewJob::LOG_LIMIT,
@@ -117,6 +131,7 @@ impl Unset {
             Self::OnFailure => job.callbacks.failure = None,
             Self::OnFinish => job.callbacks.finish = None,
             Self::OnSuccess => job.callbacks.success = None,
+            Self::Needs => job.requirement.needs = Needs::default(),
             Self::Nice => job.execution.nice = None,
             Self::Nth => job.nth = None,
             Self::Overlap => job.policy.overlap = default.overlap,
@@ -175,11 +190,14 @@ impl JobOptions {
         if let Some(priority) = self.priority {
             job.priority = check_priority(priority).map_err(usage)?;
         }
+        job.requirement = self.requirement(what, &here.cwd, std::mem::take(&mut job.requirement))?;
         job.expect = self.positive_span(what, "--expect", &self.expect)?.or(job.expect);
         job.finish_by = self.positive_span(what, "--finish-by", &self.finish_by)?.or(job.finish_by);
         job.callbacks = self.callbacks(what, std::mem::take(&mut job.callbacks))?;
         job.log_limit = self.log_limit(what)?.unwrap_or(job.log_limit);
         job.split_output |= self.split_output;
+        job.enforce |= self.enforce;
+        refuse_unbooked(job, what)?;
         if let Some(mail) = self.mail(what)? {
             job.mail = Some(mail);
         }

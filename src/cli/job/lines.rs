@@ -191,16 +191,17 @@ fn take(job: &mut JobOptions, key: &str, value: &Value) -> Result<(), String> {
         }
         "script" => job.script = Some(text(key, value)?.into()),
         "replace" => job.replace = flag(key, value)?,
-        "anchor" => job.anchor = texts(key, value)?,
-        "cwd_optional" => job.cwd_optional = flag(key, value)?,
-        "stdin_text" => job.stdin_text = Some(text(key, value)?),
-        "items" => job.items = Some(texts(key, value)?.into_iter().map(OsString::from).collect()),
+        "anchor" => job.line.anchor = texts(key, value)?,
+        "cwd_optional" => job.line.cwd_optional = flag(key, value)?,
+        "stdin_text" => job.line.stdin_text = Some(text(key, value)?),
+        "items" => job.line.items = Some(texts(key, value)?.into_iter().map(OsString::from).collect()),
         "environment" => {
-            job.environment = Some(texts(key, value)?.into_iter().map(OsString::from).collect());
+            job.line.environment = Some(texts(key, value)?.into_iter().map(OsString::from).collect());
         }
         "mail_format" => {
             let read = MailFormat::from_word(&text(key, value)?);
-            job.mail_format = Some(read.ok_or_else(|| wrong(key, value, "`taskq`, `debian` or `cronie`"))?);
+            job.line.mail_format =
+                Some(read.ok_or_else(|| wrong(key, value, "`taskq`, `debian` or `cronie`"))?);
         }
         _ => unreachable!("a key in KEYS has a place"),
     }

@@ -4,7 +4,9 @@
 
 mod calendar;
 pub mod change;
+pub mod enforce;
 pub mod jitter;
+mod line_keys;
 pub mod lines;
 mod notes;
 pub mod on;

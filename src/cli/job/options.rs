@@ -7,9 +7,13 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 
-use super::values::MissedArg;
+use super::line_keys::LineKeys;
+use super::values::{MissedArg, named_variable};
 use crate::cli::args::{number, words};
-use crate::domain::{Array, Execution, MailFormat, NewJob, Overlap, Retry, RetryCauses};
+use crate::domain::{Array, Execution, NewJob, Overlap, Retry, RetryCauses};
+
+/// The heading of the triggers. A short name, because each stands in one line.
+const WHEN: &str = "Triggers";
 
 /// The options of a job, as texts.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -17,13 +21,7 @@ pub struct JobOptions {
     /// Run once, at TIME (can be repeated)
     ///
     /// A TIME in the past is refused.
-    #[arg(
-        long,
-        value_name = "TIME",
-        allow_hyphen_values = true,
-        verbatim_doc_comment,
-        help_heading = "Triggers"
-    )]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, verbatim_doc_comment, help_heading = WHEN)]
     pub at: Vec<String>,
 
     /// Run when the cron expression matches (can be repeated)
@@ -33,33 +31,21 @@ pub struct JobOptions {
     /// @daily, @midnight, @weekly, @monthly, @yearly, @annually, @reboot.
     /// Six or seven fields begin with the second; the seventh is the
     /// year; days of the week are names only.
-    #[arg(
-        long,
-        value_name = "EXPR",
-        allow_hyphen_values = true,
-        verbatim_doc_comment,
-        help_heading = "Triggers"
-    )]
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true, verbatim_doc_comment, help_heading = WHEN)]
     pub cron: Vec<String>,
 
     /// Run when the calendar EXPR matches (can be repeated)
     ///
     /// EXPR is one of systemd.time(7): `Mon..Fri 09:30`, `*:0/15`, `daily`;
     /// a zone at its end goes before --tz. What the clock skips is skipped.
-    #[arg(long, value_name = "EXPR", verbatim_doc_comment, help_heading = "Triggers")]
+    #[arg(long, value_name = "EXPR", verbatim_doc_comment, help_heading = WHEN)]
     pub calendar: Vec<String>,
 
     /// Run every SPAN, counted from now (can be repeated)
     ///
     /// With --start, it counts from that TIME. Spans are real time: a
     /// day always has 24 hours.
-    #[arg(
-        long,
-        value_name = "SPAN",
-        allow_hyphen_values = true,
-        verbatim_doc_comment,
-        help_heading = "Triggers"
-    )]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, verbatim_doc_comment, help_heading = WHEN)]
     pub every: Vec<String>,
 
     /// --every counts from the end of the last run
@@ -67,7 +53,7 @@ pub struct JobOptions {
     /// The first fire is SPAN from now, or at --start. Then each one is
     /// SPAN after the job has no unfinished run. A run of `taskq run`
     /// counts too.
-    #[arg(long, verbatim_doc_comment, help_heading = "Triggers")]
+    #[arg(long, verbatim_doc_comment, help_heading = WHEN)]
     pub after_end: bool,
 
     /// Run at an event (can be repeated)
@@ -91,30 +77,24 @@ pub struct JobOptions {
     /// first one, with what has come; absent=SPAN fires when none came
     /// for SPAN. A run finds its events in $TASKQ_EVENT_FILE. Events that
     /// come while a run of the job waits join it.
-    #[arg(long, value_name = "EVENT", verbatim_doc_comment, help_heading = "Triggers")]
+    #[arg(long, value_name = "EVENT", verbatim_doc_comment, help_heading = WHEN)]
     pub on: Vec<String>,
 
     /// Run when each --on has fired since the last run
     ///
     /// Without it, any of them is enough.
-    #[arg(long, verbatim_doc_comment, help_heading = "Triggers")]
+    #[arg(long, verbatim_doc_comment, help_heading = WHEN)]
     pub all_of: bool,
 
     /// No fire before TIME; --every counts from it
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Triggers")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = WHEN)]
     pub start: Option<String>,
 
     /// No fire at or after TIME; default: no end
     ///
     /// After the last fire before TIME the job is done. A fire before
     /// TIME that is found later still runs, if --missed allows it.
-    #[arg(
-        long,
-        value_name = "TIME",
-        allow_hyphen_values = true,
-        verbatim_doc_comment,
-        help_heading = "Triggers"
-    )]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, verbatim_doc_comment, help_heading = WHEN)]
     pub until: Option<String>,
 
     /// Run at every N-th fire of the triggers only
@@ -131,7 +111,7 @@ pub struct JobOptions {
         value_parser = number(1..=NewJob::NTH_MAX),
         conflicts_with = "after_end",
         verbatim_doc_comment,
-        help_heading = "Triggers"
+        help_heading = WHEN
     )]
     pub nth: Option<u32>,
 
@@ -140,13 +120,7 @@ pub struct JobOptions {
     /// The delay is below SPAN. It is fixed for the job and this machine,
     /// so that jobs of one time, or machines with the same job, do not
     /// all start at once. `taskq show` has it. @reboot has no delay.
-    #[arg(
-        long,
-        value_name = "SPAN",
-        allow_hyphen_values = true,
-        verbatim_doc_comment,
-        help_heading = "Triggers"
-    )]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true, verbatim_doc_comment, help_heading = WHEN)]
     pub jitter: Option<String>,
 
     /// Fire until N of its runs have begun; default: always
@@ -159,7 +133,7 @@ pub struct JobOptions {
         allow_negative_numbers = true,
         value_parser = number(1..=u32::MAX),
         verbatim_doc_comment,
-        help_heading = "Triggers"
+        help_heading = WHEN
     )]
     pub times: Option<u32>,
 
@@ -168,7 +142,7 @@ pub struct JobOptions {
     /// Default: TZ, else the system's zone. If the system's zone changes,
     /// the job follows. `system` means the system's zone even if TZ is
     /// set.
-    #[arg(long, value_name = "ZONE", verbatim_doc_comment, help_heading = "Triggers")]
+    #[arg(long, value_name = "ZONE", verbatim_doc_comment, help_heading = WHEN)]
     pub tz: Option<String>,
 
     /// Run SCRIPT by /bin/sh -c
@@ -311,7 +285,7 @@ pub struct JobOptions {
     )]
     pub priority: Option<i32>,
 
-    /// How long a run takes, until taskq has learnt that
+    /// How long a run takes, until that is learnt
     ///
     /// A queue with the order `shortest` goes by the latest runs of the
     /// job, then by this, by jobs with the same command, by the queue.
@@ -324,6 +298,45 @@ pub struct JobOptions {
     /// deadline starts first; default: 1d. Nothing ends a run that is late.
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true, verbatim_doc_comment, help_heading = "Job")]
     pub finish_by: Option<String>,
+
+    /// Book resources, as in gpu=1 (can be repeated)
+    ///
+    /// `cpu` and `mem` are there (of mem a SIZE); `taskq resource set`
+    /// makes others. A run starts when so much is free. Where the parts of
+    /// a resource are counted, as of gpu=2, TASKQ_GPU tells a run which it
+    /// has: 0, 1 or 0,1. What is booked is a limit only with --enforce.
+    #[arg(short = 'R', long, value_name = "NAME=N", verbatim_doc_comment, help_heading = "Job")]
+    pub needs: Vec<String>,
+
+    /// Limit its runs to the cpu and mem they book
+    ///
+    /// By a control group, which systemd must delegate (see taskq(1),
+    /// RESOURCES). The job is refused where it has not.
+    #[arg(long, verbatim_doc_comment, help_heading = "Job")]
+    pub enforce: bool,
+
+    /// Start only if the gate is open (repeatable)
+    ///
+    /// 'load<1.5', 'runnable<100%', 'psi.cpu<40', 'psi.mem<10', 'psi.io<20',
+    /// 'memfree>2G', ac, online, path:FILE, 'cmd:SCRIPT' (exit 0: open). Of
+    /// several, all must be open. Gates are looked at once a second while a
+    /// run waits there, and at most one run a second passes, of all jobs.
+    /// See taskq-scheduling(7).
+    #[arg(long = "if", value_name = "GATE", verbatim_doc_comment, help_heading = "Job")]
+    pub gates: Vec<OsString>,
+
+    /// A run that waits so long at a gate is missed
+    ///
+    /// Counted from when it is queued. With `,run` it is not missed: the
+    /// gates do not count from then on.
+    #[arg(
+        long,
+        value_name = "SPAN[,run]",
+        allow_hyphen_values = true,
+        verbatim_doc_comment,
+        help_heading = "Job"
+    )]
+    pub if_timeout: Option<String>,
 
     /// Add it paused; `taskq resume` starts it
     #[arg(long, help_heading = "Job")]
@@ -565,36 +578,7 @@ pub struct JobOptions {
     #[arg(skip)]
     pub replace: bool,
 
-    /// A key of `--from`: the instant from which each `every` counts, if not from now or the start.
+    /// Keys that only `--from` has.
     #[arg(skip)]
-    pub anchor: Vec<String>,
-
-    /// A key of `--from`: start in `/` if the directory is gone.
-    #[arg(skip)]
-    pub cwd_optional: bool,
-
-    /// A key of `--from`: the text of the standard input.
-    #[arg(skip)]
-    pub stdin_text: Option<String>,
-
-    /// A key of `--from`: the whole environment, in place of the caller's.
-    #[arg(skip)]
-    pub environment: Option<Vec<OsString>>,
-
-    /// A key of `--from`: the items of `each`.
-    #[arg(skip)]
-    pub items: Option<Vec<OsString>>,
-
-    /// A key of `--from`: the format of mails, if not ours.
-    #[arg(skip)]
-    pub mail_format: Option<MailFormat>,
-}
-
-fn named_variable(text: OsString) -> Result<OsString, String> {
-    match text.as_encoded_bytes().first() {
-        None | Some(b'=') => {
-            Err("has no name: write `NAME=VALUE`, or `NAME` for the value it has now".to_owned())
-        }
-        Some(_) => Ok(text),
-    }
+    pub line: LineKeys,
 }

@@ -1,16 +1,20 @@
 //! Owns: the texts of the policies: retries, dependencies, arrays, callbacks, mails and limits.
 //! Never: triggers and the execution (see `text`).
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
 use super::options::JobOptions;
 use super::values::{check_items, check_script, option_failure, parse_mail, read_items};
 use crate::domain::{
-    After, Array, CallbackWhen, Callbacks, Dependency, Execution, Indices, InvalidId, JobKey, JobRef, Mail,
-    MailFormat, Missed, NewJob, Overlap, Policy, Retry, Size, Span, Stdin,
+    After, Array, CallbackWhen, Callbacks, Dependency, Execution, Gate, GateTimeout, Indices, InvalidId,
+    JobKey, JobRef, Mail, MailFormat, Missed, Needs, NewJob, Overlap, Policy, Requirement, Retry, Size, Span,
+    Stdin,
 };
 use crate::error::{Error, Result};
 use crate::schedule::parse_span;
+use crate::shown::escaped_bytes;
 
 impl JobOptions {
     /// Reads a span that is not zero, if it is given.
@@ -43,6 +47,45 @@ impl JobOptions {
             kill_after: span("--kill-after", &self.kill_after)?.unwrap_or(base.kill_after),
             start_by: span("--start-by", &self.start_by)?.or(base.start_by),
         })
+    }
+
+    /// Reads what a run requires besides a slot, and takes what is not given from `base`.
+    pub(super) fn requirement(&self, what: &str, cwd: &Path, base: Requirement) -> Result<Requirement> {
+        let needs = match self.needs.as_slice() {
+            [] => base.needs.clone(),
+            texts => texts
+                .iter()
+                .try_fold(Needs::default(), |needs, text| needs.join(text.parse()?))
+                .map_err(|error: InvalidId| Error::usage(what, format!("`--needs`: {error}")))?,
+        };
+        let mut gates = Vec::new();
+        for text in &self.gates {
+            let gate = Gate::read(text.as_bytes(), cwd).map_err(|cause| gate_failure(what, text, &cause))?;
+            if !gates.contains(&gate) {
+                gates.push(gate);
+            }
+        }
+        let gates = if gates.is_empty() { base.gates } else { gates };
+        let gate_timeout = self.gate_timeout(what)?.or(base.gate_timeout);
+        if gates.is_empty() && self.if_timeout.is_some() {
+            return Err(Error::usage(what, "`--if-timeout` needs `--if`"));
+        }
+        Ok(Requirement { needs, gates, gate_timeout })
+    }
+
+    fn gate_timeout(&self, what: &str) -> Result<Option<GateTimeout>> {
+        const OPTION: &str = "--if-timeout";
+        let Some(text) = &self.if_timeout else { return Ok(None) };
+        let (span, starts) = match text.split_once(',') {
+            None => (text.as_str(), false),
+            Some((span, "run")) => (span, true),
+            Some((_, other)) => {
+                let cause = format!("`{OPTION}`: `{other}` is not `run`");
+                return Err(Error::usage(what, cause).hint("write it as `1h`, or `1h,run`"));
+            }
+        };
+        let after = self.positive_span(what, OPTION, &Some(span.to_owned()))?;
+        Ok(after.map(|after| GateTimeout { after, starts }))
     }
 
     /// Reads the policy for failed attempts that is given, and takes the rest from `base`.
@@ -94,7 +137,7 @@ impl JobOptions {
 
     /// Reads the array that is given, with the items of its indices.
     pub(super) fn array(&self, what: &str) -> Result<Option<(Array, Vec<Vec<u8>>)>> {
-        let items = match (&self.each, &self.items) {
+        let items = match (&self.each, &self.line.items) {
             (Some(_), Some(_)) => return Err(Error::usage(what, "it has both `each` and `items`")),
             (None, None) => return Ok(self.array.map(|array| (array, Vec::new()))),
             (Some(file), None) => read_items(file, what)?,
@@ -123,10 +166,10 @@ impl JobOptions {
     }
 
     pub(super) fn mail(&self, what: &str) -> Result<Option<Mail>> {
-        if self.mail.is_none() && self.mail_format.is_some() {
+        if self.mail.is_none() && self.line.mail_format.is_some() {
             return Err(Error::usage(what, "`mail_format` needs `mail`"));
         }
-        let format = self.mail_format.unwrap_or(MailFormat::Taskq);
+        let format = self.line.mail_format.unwrap_or(MailFormat::Taskq);
         self.mail.as_deref().map(|mail| parse_mail(mail, format, what)).transpose()
     }
 
@@ -141,6 +184,17 @@ impl JobOptions {
         }
         Ok(Some(limit))
     }
+}
+
+/// Explains what is wrong with a gate. A shell has taken `<1.5` away if the gate was not quoted.
+fn gate_failure(what: &str, text: &OsStr, cause: &str) -> Error {
+    let text = text.as_bytes();
+    let error = Error::usage(what, format!("`--if {}`: {cause}", escaped_bytes(text)));
+    let is_gate = |rest: &[u8]| Gate::read(&[text, rest].concat(), Path::new("/")).is_ok();
+    if !text.contains(&b':') && [&b"<1"[..], b"<1%", b">1"].into_iter().any(is_gate) {
+        return error.hint("a shell reads `<` and `>` itself: quote the gate, as in `--if 'load<1.5'`");
+    }
+    error
 }
 
 fn read_stdin_from(text: &str, what: &str) -> Result<JobKey> {

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::enforce::refuse_unbooked;
 use super::jitter;
 use super::notes::notes;
 use super::on::read_event;
@@ -20,7 +21,7 @@ use crate::cli::zone::system_zone;
 use crate::daemon::NameClash;
 use crate::domain::{
     After, Callbacks, CommandLine, EnvVar, EventSource, EventTrigger, Execution, JobName, MachineState,
-    NewJob, Policy, QueueName, Retry, Span, Tag, Timestamp, TriggerSpec, Window,
+    NewJob, Policy, QueueName, Requirement, Retry, Span, Tag, Timestamp, TriggerSpec, Window,
 };
 use crate::engine::first_fire;
 use crate::error::{Error, Result, describe};
@@ -129,6 +130,8 @@ impl JobOptions {
                 .unwrap_or_default(),
             priority: check_priority(self.priority.unwrap_or(0))
                 .map_err(|cause| Error::usage(&what, cause))?,
+            requirement: self.requirement(&what, &here.cwd, Requirement::default())?,
+            enforce: self.enforce,
             expect: self.positive_span(&what, "--expect", &self.expect)?,
             finish_by: self.positive_span(&what, "--finish-by", &self.finish_by)?,
             times: self.times,
@@ -151,6 +154,7 @@ impl JobOptions {
             execution: self.execution(here, &what)?,
         };
         refuse_second_stdin(&job.after, &job.execution, &what)?;
+        refuse_unbooked(&job, &what)?;
         refuse_uncountable(&job, triggers.iter().map(|first| &first.spec), &what)?;
         refuse_all_of(&job, triggers.iter().map(|first| &first.spec), &what)?;
         let triggers = delayed(&job, triggers, &zone, here.now, &what)?;
@@ -266,10 +270,10 @@ impl JobOptions {
         if self.after_end && self.every.is_empty() {
             return Err(Error::usage(what, "`--after-end` needs `--every`"));
         }
-        if self.after_end && !self.anchor.is_empty() {
+        if self.after_end && !self.line.anchor.is_empty() {
             return Err(Error::usage(what, "`after_end` counts from the end of a run, not from an `anchor`"));
         }
-        if !self.anchor.is_empty() && self.anchor.len() != self.every.len() {
+        if !self.line.anchor.is_empty() && self.line.anchor.len() != self.every.len() {
             return Err(Error::usage(what, "`anchor` needs as many times as `every` has spans"));
         }
         for (index, text) in self.every.iter().enumerate() {
@@ -281,7 +285,7 @@ impl JobOptions {
                 specs.push(TriggerSpec::AfterEnd { period, delay: Span::ZERO });
                 continue;
             }
-            let anchor = match self.anchor.get(index) {
+            let anchor = match self.line.anchor.get(index) {
                 Some(text) => {
                     parse_instant(text, here.now, zone).map_err(|error| parse_failure(what, error))?
                 }
@@ -342,13 +346,13 @@ impl JobOptions {
             (None, command) => CommandLine::Argv(check_command(command, what)?),
         };
         let cwd = match self.cwd {
-            Some(dir) if self.cwd_optional => absolute(&here.cwd.join(dir), what)?,
+            Some(dir) if self.line.cwd_optional => absolute(&here.cwd.join(dir), what)?,
             Some(dir) => checked_directory(&here.cwd.join(dir), what)?,
             None => here.cwd.clone(),
         };
         let usage = |cause| Error::usage(what, cause);
         let user = self.user.as_deref().map(|name| find_user(name, what)).transpose()?;
-        let base = match (self.environment, &user) {
+        let base = match (self.line.environment, &user) {
             (Some(vars), _) => with_variables(Vec::new(), &vars, what)?,
             (None, _) if self.clean_env => login::clean_environment(user.as_ref()),
             (None, Some(user)) => environment_of(user, here.env.clone()),
@@ -361,9 +365,9 @@ impl JobOptions {
             env: with_variables(base, &self.env, what)?,
             umask: self.umask.as_deref().map_or(Ok(here.umask), parse_umask).map_err(usage)?,
             nice: self.nice.map(check_nice).transpose().map_err(usage)?,
-            stdin: read_stdin(self.stdin, self.stdin_text, &cwd).map_err(usage)?,
+            stdin: read_stdin(self.stdin, self.line.stdin_text, &cwd).map_err(usage)?,
             user: user.map(|user| user.name),
-            cwd_optional: self.cwd_optional,
+            cwd_optional: self.line.cwd_optional,
             cwd: cwd.into_os_string().into_vec(),
         })
     }

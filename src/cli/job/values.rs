@@ -1,6 +1,7 @@
 //! Owns: reading the values of `--umask`, `--stdin`, `--user`, `--missed`, `--mail` and of scripts.
 //! Never: using them.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -263,6 +264,16 @@ pub fn check_script(script: Vec<u8>, what: &str) -> Result<Vec<u8>> {
         .hint("put it into a file and add that"));
     }
     Ok(script)
+}
+
+/// Refuses a variable without a name.
+pub(super) fn named_variable(text: OsString) -> Result<OsString, String> {
+    match text.as_encoded_bytes().first() {
+        None | Some(b'=') => {
+            Err("has no name: write `NAME=VALUE`, or `NAME` for the value it has now".to_owned())
+        }
+        Some(_) => Ok(text),
+    }
 }
 
 #[cfg(test)]

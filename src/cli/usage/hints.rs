@@ -216,6 +216,9 @@ impl Typed {
             text if text.contains("--slots N") && value.parse::<u32>().is_ok() => {
                 text.replace("--slots N", &format!("--slots {shown}"))
             }
+            text if text.contains("load<N") && value.parse::<f64>().is_ok() => {
+                text.replace("load<N", &format!("load<{value}"))
+            }
             text => text.to_owned(),
         }
     }

@@ -37,7 +37,8 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     ("", "hold suspend disable stash", Same("pause JOB")),
     ("", "restart rerun requeue redo", Same("retry JOB")),
     ("", "trigger fire exec", Same("run JOB")),
-    ("", "batch submit create new push", Same("add COMMAND")),
+    ("", "batch", Same("add --if load<1.5 COMMAND")),
+    ("", "submit create new push", Same("add COMMAND")),
     ("", "cron schedule timer", Say("add such a job with `taskq add --cron '15 3 * * *' COMMAND`")),
     ("", "at once", Say("add such a job with `taskq add --at 'now + 5 minutes' COMMAND`")),
     ("", "every", Say("add such a job with `taskq add --every 5m COMMAND`")),
@@ -66,13 +67,17 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     ("", "doctor check", Same("status")),
     ("", "apply", Say("jobs cannot be changed by a file yet; `taskq add --from FILE` adds many")),
     ("", "backup", Say("there is no such command yet; taskq(1) says how to copy a store")),
-    ("", "resource resources", Say(NO_RESOURCES)),
+    ("", "resources", Same("resource")),
     ("queue", "add create new make", Same("queue set QUEUE --slots N")),
     ("queue", "rm delete", Same("queue remove QUEUE")),
     ("queue", "ls show status", Same("queue list")),
     ("queue", "pause hold stop", Same("pause --queue QUEUE")),
     ("queue", "resume unpause start", Same("resume --queue QUEUE")),
     ("queue", "help", Same("queue --help")),
+    ("resource", "add create new make", Say("write how much there is: `taskq resource set NAME=N`")),
+    ("resource", "rm delete unset", Same("resource remove NAME")),
+    ("resource", "ls show status", Same("resource list")),
+    ("resource", "help", Same("resource --help")),
     ("import", "cron", Same("import crontab FILE")),
     ("import", "at atq anacron anacrontab systemd", Say("so far there is only `taskq import crontab`")),
     ("import", "help", Same("import --help")),
@@ -94,6 +99,8 @@ pub const OPTIONS: &[(&str, &str, Advice)] = &[
     ("", "--schedule --crontab", Same("--cron")),
     ("", "--on-calendar --oncalendar", Same("--calendar")),
     ("", "--in --delay", Same("--at 'in SPAN'")),
+    ("add", "--when", Say("`--at TIME` says at which time, `--if GATE` under which condition")),
+    ("set", "--when", Say("`--at TIME` says at which time, `--if GATE` under which condition")),
     ("", "--time --when --date", Same("--at")),
     ("", "--interval --repeat --period", Same("--every")),
     ("", "--timezone --zone", Same("--tz")),
@@ -120,13 +127,22 @@ pub const OPTIONS: &[(&str, &str, Advice)] = &[
     ("", "--depends --depends-on --dependency -d", Same("--after")),
     ("", "--retry --max-retries --attempts --tries", Same("--retries")),
     ("", "--backoff --retry-wait --retry-interval", Same("--retry-delay")),
-    ("add", "--needs --resource --resources -R", Say(NO_RESOURCES)),
+    ("", "--need --resource --resources --requires --gres", Same("--needs")),
     (
         "add",
         "--memory --mem --memory-max",
-        Say("there is no limit of memory yet; use `-c 'ulimit -v KIB; COMMAND'`"),
+        Say("book memory with `-R mem=SIZE`; to limit it, add `--enforce`, or `-c 'ulimit -v KIB; COMMAND'`"),
     ),
-    ("add", "--cpu --cpus --cpu-quota", Say("there is no limit of CPUs yet; add `taskset -c 0 COMMAND`")),
+    (
+        "add",
+        "--cpu --cpus --cpu-quota",
+        Say("book CPUs with `-R cpu=N`; to limit them, add `--enforce`, or `taskset -c 0 COMMAND`"),
+    ),
+    ("", "--condition --cond --only-if --only-when --gate --while --run-if", Same("--if")),
+    ("", "--load --loadavg --load-average --max-load --maxload", Same("--if 'load<N'")),
+    ("", "--memfree --min-memory --free-memory", Same("--if 'memfree>SIZE'")),
+    ("", "--unless --if-not", Same("--if 'cmd:! COMMAND'")),
+    ("", "--if-wait --gate-timeout", Same("--if-timeout")),
     ("", "--callback --notify --on-exit --on-end", Same("--on-finish")),
     ("", "--on-error --on-fail", Same("--on-failure")),
     ("add", "--wait", Say("`taskq add` prints the id; wait with `taskq wait JOB`")),
@@ -153,9 +169,6 @@ pub const VALUES: &[(&str, &str, &str, Advice)] = &[
     ("export", "FORMAT", "cron", Same("crontab")),
     ("export", "FORMAT", "timer", Same("systemd")),
 ];
-
-const NO_RESOURCES: &str =
-    "there are no resources yet; a queue bounds one: `taskq queue set QUEUE --slots N`";
 
 const SET: &str = "`taskq set JOB OPTION` changes the options and triggers of a job";
 

@@ -11,7 +11,8 @@ use super::times::Times;
 use crate::cli::output::style::outcome_style;
 use crate::cli::output::{Column, Table, TableCell};
 use crate::domain::{
-    Aging, EndNote, Event, EventId, Happening, JobId, JobName, Occurrence, Outcome, Span, Timestamp,
+    Aging, EndNote, Event, EventId, Happening, JobId, JobName, Occurrence, Outcome, ResourceName, Span,
+    Timestamp,
 };
 use crate::shown::{self, counted};
 use crate::store::{Reader, StoreResult};
@@ -164,6 +165,10 @@ fn detail(what: &Happening, at: Timestamp, times: &Times<'_>) -> String {
         Happening::QueuePaused { queue }
         | Happening::QueueResumed { queue }
         | Happening::QueueRemoved { queue } => format!("queue {queue}"),
+        Happening::ResourceSet { resource, capacity } => {
+            format!("resource {resource}={}", amount(resource, *capacity))
+        }
+        Happening::ResourceRemoved { resource } => format!("resource {resource}"),
         Happening::Imported { source } | Happening::TableRemoved { source } => {
             if source.is_empty() {
                 "the table of `taskq crontab`".to_owned()
@@ -215,6 +220,12 @@ fn listening_detail(what: &Happening, times: &Times<'_>) -> String {
 
 fn after(cause: Option<&str>) -> String {
     cause.map_or_else(String::new, |cause| format!(", {cause}"))
+}
+
+/// Returns an amount of a resource as text: of memory a size.
+fn amount(resource: &str, amount: u64) -> String {
+    let name = resource.parse::<ResourceName>();
+    name.map_or_else(|_| amount.to_string(), |name| name.amount_text(amount))
 }
 
 fn of(count: u64, thing: &str) -> String {
@@ -288,6 +299,10 @@ fn details(what: &Happening) -> Value {
         Happening::QueuePaused { queue }
         | Happening::QueueResumed { queue }
         | Happening::QueueRemoved { queue } => json!({ "queue": queue }),
+        Happening::ResourceSet { resource, capacity } => {
+            json!({ "resource": resource, "capacity": capacity })
+        }
+        Happening::ResourceRemoved { resource } => json!({ "resource": resource }),
         Happening::Imported { source } | Happening::TableRemoved { source } => {
             json!({ "source": Some(source).filter(|source| !source.is_empty()) })
         }

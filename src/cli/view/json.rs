@@ -1,13 +1,17 @@
 //! Owns: the documents of `--json`.
 //! Never: where their values come from.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use super::coming::coming_run;
 use super::options::OptionsJson;
+use super::resources::{PortionJson, share_json};
 use crate::domain::{
-    CommandLine, JobId, JobName, JobState, Outcome, RunState, Span, Timestamp, TriggerKind, TriggerSpec,
+    CommandLine, JobId, JobName, JobState, Outcome, ResourceName, RunState, Span, Timestamp, TriggerKind,
+    TriggerSpec,
 };
 use crate::keeper::PresentUse;
 use crate::schedule::{Change, Daylight, Reading};
@@ -287,6 +291,8 @@ pub struct RunJson {
     retry_at: Option<Timestamp>,
     /// What it wrote to `TASKQ_RESULT_FILE`.
     result: Option<Value>,
+    /// What it has booked, or had when it ended.
+    resources: Option<BTreeMap<ResourceName, PortionJson>>,
     /// In the document of `show` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<Vec<AttemptJson>>,
@@ -401,6 +407,7 @@ impl From<&RunView> for RunJson {
             output_pruned: run.output_pruned,
             retry_at: run.retry_at,
             result: run.result.as_ref().and_then(|result| serde_json::from_str(result).ok()),
+            resources: run.share.as_ref().map(share_json),
             attempts: None,
             present_use: None,
         }
@@ -440,13 +447,18 @@ pub fn slots(queue: &QueueView, default_slots: usize) -> usize {
     queue.slots.map_or(default_slots, |slots| slots as usize)
 }
 
-/// Returns the expected time for the waiting runs, by the last runs; `None` if nothing has run yet.
+/// Returns the expected time for the waiting runs, by the latest runs and by `--expect`; `None` if it is not
+/// known of some.
 pub fn backlog_ms(queue: &QueueView, default_slots: usize) -> Option<u64> {
     let slots = u64::try_from(slots(queue, default_slots)).unwrap_or(u64::MAX);
     if queue.waiting == 0 {
         return Some(0);
     }
-    (queue.mean_run?.as_micros().saturating_mul(queue.waiting))
-        .checked_div(slots)
-        .map(|micros| micros / 1_000)
+    let (count, work) = queue.expecting;
+    let others = queue.waiting.saturating_sub(count);
+    let others = match others {
+        0 => 0,
+        others => queue.mean_run?.as_micros().saturating_mul(others),
+    };
+    work.as_micros().saturating_add(others).checked_div(slots).map(|micros| micros / 1_000)
 }

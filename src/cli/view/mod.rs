@@ -7,6 +7,7 @@ pub mod ending;
 pub mod events;
 pub mod json;
 pub mod options;
+pub mod resources;
 pub mod run_output;
 #[cfg(test)]
 pub mod samples;
@@ -19,3 +20,4 @@ pub mod times;
 pub mod tree;
 pub mod when;
 pub mod why;
+mod why_requirement;

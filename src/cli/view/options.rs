@@ -7,7 +7,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
 
 use crate::domain::{
-    self, CallbackWhen, MailFormat, MailWhen, Missed, MissedMode, NewJob, Overlap, Retry, Stdin, Tag,
+    self, CallbackWhen, Gate, GateTimeout, MailFormat, MailWhen, Missed, MissedMode, NewJob, Overlap, Retry,
+    Stdin, Tag,
 };
 use crate::schedule::parse_span;
 use crate::shown::{escaped, escaped_bytes};
@@ -22,7 +23,7 @@ pub struct OptionView {
     shown: fn(&NewJob) -> Option<String>,
 }
 
-use Value::{Bytes, Count, Flag, Number, Parts, Size, Span, Text, Texts};
+use Value::{ByteTexts, Bytes, Count, Flag, Number, Parts, Size, Span, Text, Texts};
 
 enum Value<'a> {
     Flag(bool),
@@ -31,6 +32,7 @@ enum Value<'a> {
     Text(Option<Cow<'a, str>>),
     Bytes(Option<&'a [u8]>),
     Texts(Vec<Cow<'a, str>>),
+    ByteTexts(Vec<Vec<u8>>),
     Span(Option<domain::Span>),
     Size(domain::Size),
     /// One text for `add`, and in JSON a key for each of its parts.
@@ -96,6 +98,13 @@ const EXECUTION: &[OptionView] = &[
         |job| Span(job.finish_by),
         |job| Some(format!("finished by {} after its time", job.finish_by?)),
     ),
+    row("needs", "Needs", |job| Text(needs(job).map(Cow::from)), needs),
+    row("enforce", "Needs", |job| Flag(job.enforce), |job| job.enforce.then(|| "enforced".to_owned())),
+    row("if", "If", gates, |job| gates(job).text()),
+    row("if_timeout", "If", gate_timeout, |job| {
+        let GateTimeout { after, starts } = job.requirement.gate_timeout?;
+        Some(format!("else {} after {after}", if starts { "started" } else { "missed" }))
+    }),
     row(
         "tag",
         "Tags",
@@ -277,6 +286,27 @@ fn umask(job: &NewJob) -> String {
     format!("{:03o}", job.execution.umask)
 }
 
+fn gates(job: &NewJob) -> Value<'_> {
+    ByteTexts(job.requirement.gates.iter().map(Gate::text).collect())
+}
+
+/// One text for `add`; in JSON the span, and what follows.
+fn gate_timeout(job: &NewJob) -> Value<'_> {
+    let timeout = job.requirement.gate_timeout;
+    let text = timeout.map(|GateTimeout { after, starts }| {
+        let span = sayable(after, "if_timeout")?;
+        Ok(format!("{span}{}", if starts { ",run" } else { "" }))
+    });
+    let starts = timeout.is_some_and(|timeout| timeout.starts);
+    let parts =
+        vec![("if_timeout", Span(timeout.map(|timeout| timeout.after))), ("if_timeout_runs", Flag(starts))];
+    Parts(text.transpose(), parts)
+}
+
+fn needs(job: &NewJob) -> Option<String> {
+    Some(job.requirement.needs.to_string()).filter(|text| !text.is_empty())
+}
+
 fn tags(job: &NewJob) -> Vec<&str> {
     job.tags.iter().map(Tag::as_str).collect()
 }
@@ -374,6 +404,10 @@ impl Value<'_> {
             Text(text) => map.serialize_entry(key, text),
             Bytes(bytes) => map.serialize_entry(key, &bytes.map(String::from_utf8_lossy)),
             Texts(texts) => map.serialize_entry(key, texts),
+            ByteTexts(texts) => {
+                let texts: Vec<_> = texts.iter().map(|text| String::from_utf8_lossy(text)).collect();
+                map.serialize_entry(key, &texts)
+            }
             Span(span) => map.serialize_entry(&format!("{key}_ms"), &span.map(domain::Span::as_millis)),
             Size(size) => map.serialize_entry(&format!("{key}_bytes"), &size.as_bytes()),
             Parts(_, parts) => parts.iter().try_for_each(|(key, part)| part.write(key, map)),
@@ -388,6 +422,7 @@ impl Value<'_> {
             Text(text) => text.map(|text| escaped(&text).into_owned()),
             Bytes(bytes) => bytes.map(escaped_bytes),
             Texts(texts) => (!texts.is_empty()).then(|| texts.join(", ")),
+            ByteTexts(texts) => (!texts.is_empty()).then(|| escaped_bytes(&texts.join(&b", "[..]))),
             Span(span) => span.map(|span| span.to_string()),
             Size(size) => Some(size.to_string()),
             Parts(text, _) => text.unwrap_or_else(Some),
@@ -405,6 +440,11 @@ impl Value<'_> {
                 bytes.map(|bytes| utf8(bytes, &format!("its `{key}`"))).transpose()?.map(|text| json!(text))
             }
             Texts(texts) => (!texts.is_empty()).then(|| json!(texts)),
+            ByteTexts(texts) => {
+                let text = |text| utf8(text, &format!("its `{key}`"));
+                let texts = texts.iter().map(|bytes| text(bytes)).collect::<Result<Vec<_>, _>>()?;
+                (!texts.is_empty()).then(|| json!(texts))
+            }
             Span(span) => span.map(|span| sayable(span, key)).transpose()?.map(|text| json!(text)),
             Size(size) => Some(json!(size.to_string())),
             Parts(text, _) => text?.map(|text| json!(text)),

@@ -100,6 +100,7 @@ pub fn runs() -> Vec<RunView> {
             array: None,
             parent: None,
             result: None,
+            share: None,
             index: None,
             queued_at: started,
             stop_at: None,

@@ -353,6 +353,7 @@ mod tests {
             running: 2,
             waiting,
             mean_run,
+            expecting: (0, Span::ZERO),
             rule: QueueRule::default(),
         };
         let long = "a-queue-with-a-name-as-long-as-a-name-may-be-which-is-64-signs-x";
@@ -366,5 +367,11 @@ mod tests {
         assert!(!heads(&[queue("default", 8, None)]), "nothing has run yet");
         assert!(!heads(&[queue("default", 0, known)]), "nothing waits");
         assert!(heads(&[queue("default", 8, known), queue("new", 8, None)]));
+        let backlog = |waiting, mean_run, expecting| {
+            backlog_ms(&QueueView { expecting, ..queue("default", waiting, mean_run) }, 2)
+        };
+        let expecting = (3, Span::from_seconds(30));
+        assert_eq!(backlog(3, None, expecting), Some(15_000));
+        assert_eq!((backlog(4, None, expecting), backlog(4, known, expecting)), (None, Some(17_000)));
     }
 }

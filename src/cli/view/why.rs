@@ -7,15 +7,13 @@ use super::json::TriggerJson;
 use super::tables::{counted_text, trigger_text};
 use super::times::Times;
 use super::when::when_text;
+use super::why_requirement::{fire_name, gate_text, listed, resource_text, start_text};
 use crate::domain::{
-    AfterCondition, FireId, JobId, JobName, Outcome, RunId, RunState, Timestamp, TriggerSpec,
+    AfterCondition, FireId, GateReading, JobId, JobName, Outcome, RunId, RunState, Timestamp, TriggerSpec,
 };
-use crate::engine::{Awaited, AwaitedFire, Idle, SlotWait, Unmet, UnmetFacts};
+use crate::engine::{Awaited, AwaitedFire, Idle, ResourceWait, SlotWait, Unmet, UnmetFacts};
 use crate::shown::{self, counted};
 use crate::store::{JobView, RunView, TriggerView};
-
-/// How many runs a line names.
-const NAMED_MAX: usize = 3;
 
 /// The answer of `why`. JSON has every key but the line and the hint.
 #[derive(Default, Serialize)]
@@ -34,8 +32,10 @@ pub struct Reason {
     waits_for: Vec<String>,
     /// How many runs start before it.
     ahead: Option<u64>,
-    /// How far a count is, as `3/20`.
+    /// How far a count is, as `3/20`, or what a gate measures, as `2.31`.
     value: Option<String>,
+    gate: Option<String>,
+    resource: Option<String>,
     queue: Option<String>,
     slots: Option<usize>,
     attempt: Option<u32>,
@@ -120,7 +120,10 @@ pub fn of_waiting(facts: &UnmetFacts, unmet: Option<&Unmet>, old: &[RunId], time
         ..Reason::default()
     };
     let what = match unmet {
-        None => format!("waits for nothing, and starts in a moment; {}", waiting_text(facts, times)),
+        None => {
+            let is_at_gates = !facts.claimed && !facts.requirement.gates.is_empty();
+            format!("{}; {}", start_text(is_at_gates), waiting_text(facts, times))
+        }
         Some(unmet) => {
             add_values(&mut reason, facts, unmet, old);
             unmet_text(facts, unmet, old, times)
@@ -154,11 +157,20 @@ fn hint(facts: &UnmetFacts, unmet: &Unmet) -> Option<String> {
         }
         Unmet::QueuePaused { .. } => Some(format!("resume it with `taskq resume --queue {queue}`")),
         Unmet::NoSlots => Some(format!("give it slots with `taskq queue set {queue} --slots N`")),
+        Unmet::TooLarge { resource, needed, .. } => {
+            let amount = resource.amount_text(*needed);
+            Some(format!("`taskq resource set {resource}={amount}`, or let the job need less"))
+        }
+        Unmet::Resource(ResourceWait { kept_for: Some(fire), .. }) => {
+            Some(format!("see `taskq why {}`", fire_name(*fire)))
+        }
         Unmet::RetryDelay { .. }
         | Unmet::NoKeeper
         | Unmet::OldKeeper
         | Unmet::EarlierArray
         | Unmet::OtherRuns { .. }
+        | Unmet::Gate { .. }
+        | Unmet::Resource(_)
         | Unmet::Slot(_) => None,
     }
 }
@@ -176,6 +188,23 @@ fn add_values(reason: &mut Reason, facts: &UnmetFacts, unmet: &Unmet, old: &[Run
         Unmet::OtherRuns { at_once } => {
             reason.held_by = names(&facts.beside);
             reason.value = Some(format!("{}/{at_once}", facts.beside.len()));
+        }
+        Unmet::Gate { gate, reading, until } => {
+            (reason.gate, reason.until) = (Some(gate.to_string()), *until);
+            reason.value = match reading {
+                GateReading::Read { measure, .. } => measure.as_ref().map(ToString::to_string),
+                GateReading::NotYet | GateReading::Unreadable(_) => None,
+            };
+        }
+        Unmet::TooLarge { resource, needed, total } => {
+            reason.resource = Some(resource.to_string());
+            reason.value = Some(format!("{needed}/{total}"));
+        }
+        Unmet::Resource(wait) => {
+            reason.resource = Some(wait.resource.to_string());
+            reason.value = Some(format!("{}/{}", wait.needed, wait.free));
+            reason.held_by = names(&wait.held_by);
+            reason.waits_for = wait.kept_for.map(fire_name).into_iter().collect();
         }
         Unmet::Slot(slot) => {
             reason.held_by = names(&slot.held_by);
@@ -226,6 +255,14 @@ fn unmet_text(facts: &UnmetFacts, unmet: &Unmet, old: &[RunId], times: &Times<'_
             let runs = listed(&facts.beside, facts.beside.len());
             format!("waits for the end of {runs}, because {bound}; {waiting}")
         }
+        Unmet::Gate { gate, reading, until } => {
+            format!("{}; {waiting}", gate_text(gate, reading, *until, &facts.requirement, times))
+        }
+        Unmet::TooLarge { resource, needed, total } => {
+            let (needed, total) = (resource.amount_text(*needed), resource.amount_text(*total));
+            format!("cannot start: it needs {resource}={needed}, and there is {resource}={total}; {waiting}")
+        }
+        Unmet::Resource(wait) => format!("{}; {waiting}", resource_text(wait)),
         Unmet::Slot(slot) => format!("{}; {waiting}", slot_text(slot, facts, times)),
     }
 }
@@ -244,6 +281,9 @@ fn reason_word(unmet: &Unmet) -> &'static str {
         Unmet::NoSlots => "no_slots",
         Unmet::EarlierArray => "earlier_array",
         Unmet::OtherRuns { .. } => "other_runs",
+        Unmet::Gate { .. } => "gate",
+        Unmet::TooLarge { .. } => "too_large",
+        Unmet::Resource(_) => "resource",
         Unmet::Slot(_) => "slot",
     }
 }
@@ -264,21 +304,6 @@ fn slot_text(slot: &SlotWait, facts: &UnmetFacts, times: &Times<'_>) -> String {
         "waits for a slot of queue `{}`: {} of {} {are} taken by {holders}; {before}{expected}",
         queue.name, slot.taken, queue.slots
     )
-}
-
-/// Returns the names of `count` runs of which the first ones are known: `1.1, 2.1, 3.1 and 5 more`.
-fn listed(runs: &[RunId], count: usize) -> String {
-    let names: Vec<String> = runs.iter().map(ToString::to_string).collect();
-    match names.as_slice() {
-        [first @ .., last] if count <= NAMED_MAX && !first.is_empty() => {
-            format!("{} and {last}", first.join(", "))
-        }
-        [only] if count == 1 => only.clone(),
-        names => {
-            let named = names.len().min(NAMED_MAX);
-            format!("{} and {} more", names[..named].join(", "), count - named)
-        }
-    }
 }
 
 /// Returns the run that a dependency means, if there is one.
@@ -449,8 +474,11 @@ fn events_text(job: &JobView, times: &Times<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::domain::Span;
+    use crate::domain::{Gate, Requirement, Span};
+    use crate::engine::UnmetResources;
     use crate::engine::{Service, UnmetQueue};
     use crate::schedule::Zone;
 
@@ -474,6 +502,9 @@ mod tests {
             earlier_array: None,
             at_once: Some(2),
             beside: vec![run(9, 2), run(9, 3)],
+            requirement: Requirement::default(),
+            readings: BTreeMap::new(),
+            resources: UnmetResources::default(),
             queue: UnmetQueue { name: "q".to_owned(), slots: 5, ..UnmetQueue::default() },
         }
     }
@@ -515,5 +546,11 @@ mod tests {
             let reason = of_waiting(&facts(), unmet.as_ref(), &[run(1, 1), run(2, 1)], &times);
             assert_eq!(reason.line, format!("run 9.1 {line}"));
         }
+        let mut gated = facts();
+        gated.requirement.gates.push(Gate::Ac);
+        assert_eq!(
+            of_waiting(&gated, None, &[], &times).line,
+            "run 9.1 waits for its turn at its gates, which one run a second passes; queued at 00:01:00"
+        );
     }
 }

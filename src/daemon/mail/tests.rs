@@ -21,6 +21,7 @@ fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
         array: None,
         parent: None,
         result: None,
+        share: None,
         index: None,
         queued_at: at(0),
         stop_at: None,

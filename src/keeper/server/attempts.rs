@@ -68,8 +68,21 @@ impl Server<'_> {
         let timeout = order.timeout.map(Span::as_duration);
         let stopping = Stopping::new(now, timeout, order.kill_after.as_duration());
         let marks = search::marks(&order.env);
-        let run =
-            Running { attempt, queue: order.queue, pid, started_at, stopping, marks, is_unattended: false };
+        let has_taken_share = extras.needs().is_some();
+        let run = Running {
+            attempt,
+            queue: order.queue,
+            pid,
+            started_at,
+            stopping,
+            marks,
+            is_unattended: false,
+            share: extras.share().cloned(),
+            has_taken_share,
+        };
+        if has_taken_share && let Some(share) = run.share.clone() {
+            self.report(&FromKeeper::Holds { attempt, share });
+        }
         self.watch_deadline(&run);
         self.roster.started(run);
         self.report(&FromKeeper::Started { attempt, pid, at: started_at });

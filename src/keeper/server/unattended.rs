@@ -66,7 +66,17 @@ impl Server<'_> {
         let (attempt, pid, started_at) = (order.attempt, found.pid, found.started_at);
         self.roster.widen(&order.queue, order.slots);
         let (queue, marks) = (order.queue, order.marks);
-        let run = Running { attempt, queue, pid, started_at, stopping, marks, is_unattended: true };
+        let run = Running {
+            attempt,
+            queue,
+            pid,
+            started_at,
+            stopping,
+            marks,
+            is_unattended: true,
+            share: None,
+            has_taken_share: false,
+        };
         self.watch_deadline(&run);
         let mut processes: Vec<OwnedFd> =
             found.processes.into_iter().map(|fd| sys::move_up(fd, self.limit)).collect();

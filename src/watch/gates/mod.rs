@@ -51,6 +51,20 @@ impl GateMeter {
     /// of more than 5 s starts again.
     pub fn measure(&mut self, gates: &BTreeSet<Gate>, now: Duration) -> BTreeMap<Gate, GateReading> {
         let shares = self.shares(gates, now);
+        self.read(gates, &shares)
+    }
+
+    /// Reads the gates for a person, without samples: of a pressure the kernel's mean of ten seconds.
+    pub fn glance(&self, gates: &BTreeSet<Gate>) -> BTreeMap<Gate, GateReading> {
+        let mean = |pressure| (pressure, self.proc.mean_pressure(pressure).map(Share::Known));
+        self.read(gates, &pressures(gates).map(mean).collect())
+    }
+
+    fn read(
+        &self,
+        gates: &BTreeSet<Gate>,
+        shares: &BTreeMap<Pressure, Result<Share, String>>,
+    ) -> BTreeMap<Gate, GateReading> {
         let load = LazyCell::new(|| self.proc.load());
         let runnable = LazyCell::new(|| self.proc.runnable());
         let available = LazyCell::new(|| self.proc.available());
@@ -80,11 +94,10 @@ impl GateMeter {
     /// Returns the pressures that the gates compare.
     fn shares(&mut self, gates: &BTreeSet<Gate>, now: Duration) -> BTreeMap<Pressure, Result<Share, String>> {
         let mut shares = BTreeMap::new();
-        for gate in gates {
-            let Gate::Pressure(pressure, _) = gate else { continue };
-            shares.entry(*pressure).or_insert_with(|| {
-                let meter = self.pressures.entry(*pressure).or_default();
-                meter.share(now, || self.proc.pressure(*pressure))
+        for pressure in pressures(gates) {
+            shares.entry(pressure).or_insert_with(|| {
+                let meter = self.pressures.entry(pressure).or_default();
+                meter.share(now, || self.proc.pressure(pressure))
             });
         }
         shares
@@ -96,6 +109,13 @@ impl GateMeter {
             Err(error) => GateReading::Unreadable(error.to_string()),
         }
     }
+}
+
+fn pressures(gates: &BTreeSet<Gate>) -> impl Iterator<Item = Pressure> {
+    gates.iter().filter_map(|gate| match gate {
+        Gate::Pressure(pressure, _) => Some(*pressure),
+        _ => None,
+    })
 }
 
 /// Compares what was read with the bound of a gate.

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -49,6 +50,21 @@ impl Proc {
 
     /// Returns for how long at least one task has waited, since the machine has booted.
     pub(super) fn pressure(&self, pressure: Pressure) -> Result<Duration, String> {
+        let micros = self.some_pressure(pressure, "total=", "it has no `total` of `some`");
+        micros.map(Duration::from_micros)
+    }
+
+    /// Returns in how much of the last ten seconds at least one task has waited, in percent.
+    pub(super) fn mean_pressure(&self, pressure: Pressure) -> Result<Decimal, String> {
+        self.some_pressure(pressure, "avg10=", "it has no `avg10` of `some`")
+    }
+
+    fn some_pressure<T: FromStr>(
+        &self,
+        pressure: Pressure,
+        field: &str,
+        missing: &'static str,
+    ) -> Result<T, String> {
         let file = match pressure {
             Pressure::Cpu => "pressure/cpu",
             Pressure::Memory => "pressure/memory",
@@ -56,9 +72,8 @@ impl Proc {
         };
         self.read(file, |text| {
             let line = text.lines().find_map(|line| line.strip_prefix("some "));
-            let total = line.and_then(|line| line.split(' ').find_map(|field| field.strip_prefix("total=")));
-            let micros = total.and_then(|total| total.parse().ok());
-            micros.map(Duration::from_micros).ok_or("it has no `total` of `some`")
+            let value = line.and_then(|line| line.split(' ').find_map(|word| word.strip_prefix(field)));
+            value.and_then(|value| value.parse().ok()).ok_or(missing)
         })
     }
 

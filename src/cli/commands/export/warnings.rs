@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use super::job::called;
 use crate::domain::{CallbackWhen, JobId, Missed, NewJob, Timestamp};
+use crate::shown::quoted;
 use crate::store::JobView;
 
 /// Up to this many jobs are all named.
@@ -183,6 +184,16 @@ pub(super) fn warn_of_policies(job: &JobView, now: Timestamp, unsaid: &mut impl 
     }
     if job.definition.priority != 0 {
         unsaid(format!("--priority {}", job.definition.priority));
+    }
+    let needs = &job.definition.requirement.needs;
+    if !needs.is_empty() {
+        unsaid(format!("--needs {needs}"));
+    }
+    if job.definition.enforce {
+        unsaid("--enforce".to_owned());
+    }
+    for gate in &job.definition.requirement.gates {
+        unsaid(format!("--if {}", quoted(&gate.text())));
     }
     if let Some(expect) = job.definition.expect {
         unsaid(format!("--expect {expect}"));
