@@ -151,8 +151,12 @@ impl Writer<'_> {
             self.change(&format!("DELETE FROM {part} WHERE job_id = ?1"), [job])?;
         }
         self.drop_bundles_of(job)?;
-        let environment: i64 =
-            self.one("DELETE FROM job WHERE id = ?1 RETURNING environment_id", [job], |row| row.get(0))?;
+        let (environment, requirement): (i64, _) = self.one(
+            "DELETE FROM job WHERE id = ?1 RETURNING environment_id, requirement_id",
+            [job],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        self.forget_requirement(requirement)?;
         // It may hold secrets of the job.
         self.change(
             "DELETE FROM environment

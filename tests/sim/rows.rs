@@ -422,5 +422,9 @@ impl Database {
              WHERE state = 'finished' OR (at IS NOT NULL AND state <> 'running')";
         let stray: Vec<i64> = self.query(stray, &[], |row| row.get(0));
         assert_eq!(stray, [0; 0], "triggers look at runs that are not under way");
+        let unused = "SELECT id FROM requirement
+             WHERE NOT EXISTS (SELECT 1 FROM job WHERE requirement_id = requirement.id)";
+        let unused: Vec<i64> = self.query(unused, &[], |row| row.get(0));
+        assert_eq!(unused, [0; 0], "requirements of no job");
     }
 }
