@@ -7,9 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::{End, Gate, GateReading, JobId, NewJob, Requirement, RequirementId, Span, Timestamp};
+use super::order::argv;
+use crate::domain::{
+    CommandLine, End, Gate, GateReading, JobId, NewJob, Requirement, RequirementId, Span, Timestamp,
+};
 use crate::engine::{AtGate, GateFacts, GateState};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, StartExtras, StartOrder, Task, ToKeeper};
+use crate::watch::Backoff;
 
 /// How often gates are measured at which runs wait, and the pause between two starts through gates.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -23,11 +27,8 @@ const SCRIPT_MAX: Span = Span::from_seconds(10);
 /// How long after that it is killed.
 const SCRIPT_KILL_AFTER: Span = Span::from_seconds(1);
 
-/// The pause after a script's first no. It doubles with each further one.
+/// The pause after a script's first no.
 const SCRIPT_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest pause between two runs of a script.
-const SCRIPT_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// The keeper's queue of scripts. No job can use a name like this.
 const QUEUE: &str = "@gate";
@@ -55,8 +56,7 @@ struct Scripts {
     /// How many of them have answered yes in a row.
     yes: usize,
     state: Asked,
-    /// The pause after the next no.
-    pause: Duration,
+    backoff: Backoff,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -137,14 +137,14 @@ impl Gating {
             return None;
         }
         let yes = before.map_or(0, |scripts| scripts.yes);
-        let pause = before.map_or(SCRIPT_PAUSE, |scripts| scripts.pause);
+        let backoff = before.map_or_else(|| Backoff::new(SCRIPT_PAUSE), |scripts| scripts.backoff);
         let (script, yes) = match job.requirement.scripts().nth(yes) {
             Some(script) => (script.to_vec(), yes),
             None => (job.requirement.scripts().next()?.to_vec(), 0),
         };
         self.asked = self.asked.wrapping_add(1);
         let attempt = Attempt { task: Task::Gate(id.0), number: self.asked };
-        self.scripts.insert(id, Scripts { yes, state: Asked::Now(attempt), pause });
+        self.scripts.insert(id, Scripts { yes, state: Asked::Now(attempt), backoff });
         Some(order(attempt, script, job, job_id))
     }
 
@@ -176,14 +176,14 @@ impl Gating {
         let is_yes = ended.end == End::Exited(0) && ended.stopped.is_none();
         if !is_yes {
             scripts.yes = 0;
-            scripts.state = Asked::No(now + scripts.pause);
-            scripts.pause = (scripts.pause * 2).min(SCRIPT_PAUSE_MAX);
+            // However long it took to say so.
+            scripts.state = Asked::No(now + scripts.backoff.wait_after(Duration::ZERO));
         } else if scripts.yes + 1 < total {
             scripts.yes += 1;
             // The next one is asked at once.
             scripts.state = Asked::No(now);
         } else {
-            (scripts.yes, scripts.pause) = (0, SCRIPT_PAUSE);
+            (scripts.yes, scripts.backoff) = (0, Backoff::new(SCRIPT_PAUSE));
             scripts.state = Asked::Yes(now + READING_AGE_MAX);
         }
         is_yes
@@ -228,7 +228,7 @@ fn order(attempt: Attempt, script: Vec<u8>, job: NewJob, job_id: JobId) -> ToKee
         attempt,
         queue: QUEUE.to_owned(),
         slots: AT_ONCE,
-        argv: vec![b"/bin/sh".to_vec(), b"-c".to_vec(), script],
+        argv: argv(CommandLine::Script(script)),
         env,
         cwd: execution.cwd,
         umask: execution.umask,
@@ -251,7 +251,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::domain::{CommandLine, Execution};
+    use crate::domain::Execution;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -20,15 +20,11 @@ use crate::store::{ClaimedRun, RunInput, RunPause, Start};
 pub(super) fn start_order(start: Start, default_slots: usize, files: RunFiles<'_>) -> ToKeeper {
     let env = environment(&start, files);
     let slots = slots(&start, default_slots);
-    let argv = match start.job.execution.command {
-        CommandLine::Argv(argv) => argv,
-        CommandLine::Script(script) => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), script],
-    };
     let order = StartOrder {
         attempt: Attempt::of_run(start.run, start.attempt),
         slots,
         queue: start.queue,
-        argv,
+        argv: argv(start.job.execution.command),
         env,
         cwd: start.job.execution.cwd,
         umask: start.job.execution.umask,
@@ -59,6 +55,14 @@ fn books_enforceable(own: &OwnResources) -> bool {
     let needed = own.needs.iter().map(|(name, _)| name);
     let booked = own.share.iter().flat_map(Share::iter).map(|(name, _)| name);
     needed.chain(booked).any(ResourceName::is_enforceable)
+}
+
+/// Returns the program of a command, and its arguments.
+pub(super) fn argv(command: CommandLine) -> Vec<Vec<u8>> {
+    match command {
+        CommandLine::Argv(argv) => argv,
+        CommandLine::Script(script) => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), script],
+    }
 }
 
 /// Makes the order to find the processes of a run that was claimed for a keeper that is gone.

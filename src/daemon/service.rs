@@ -9,11 +9,11 @@ use crate::engine::Service;
 use crate::keeper::lock::keeper_version;
 use crate::keeper::protocol::{KeeperId, VERSION_OF_STARTS};
 
-/// Returns the same of runs with this requirement.
-pub fn service_for(dir: &Path, requirement: &Requirement) -> Service {
+/// Returns the same of runs with this requirement. `service`: that of other runs.
+pub fn service_for(service: Service, dir: &Path, requirement: &Requirement) -> Service {
     let is_special = !requirement.needs.is_empty() || requirement.scripts().next().is_some();
     let knows = |version| KeeperId { instance: 0, version }.knows_requirements();
-    match service(dir) {
+    match service {
         Service::Ready if is_special && !keeper_version(dir).is_some_and(knows) => Service::OldKeeper,
         service => service,
     }

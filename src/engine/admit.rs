@@ -444,7 +444,7 @@ mod tests {
         runs.map(|run| claim(Waiting::Run(run)))
     }
 
-    fn queue(slots: usize, claimed: usize, candidates: Vec<Candidate>) -> QueueState {
+    pub(super) fn queue(slots: usize, claimed: usize, candidates: Vec<Candidate>) -> QueueState {
         QueueState {
             name: "default".to_owned(),
             slots,

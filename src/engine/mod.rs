@@ -53,7 +53,7 @@ pub use retry::{
 pub use run_timers::{Look, RunTimer, Silence, USUAL_RUNS_MAX, usual_limit};
 pub use snapshot::{Candidate, Dispatch, Due, Prefetched, QueueState, Snapshot, Unfinished};
 pub use storms::SelfCaused;
-pub use supply::{INDICES_MAX, Supply};
+pub use supply::Supply;
 pub use unmet::{
     Holder, Idle, IdleFacts, ResourceWait, Service, SlotWait, Unmet, UnmetFacts, UnmetQueue, UnmetResources,
     first_idle, first_unmet,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::{Needs, Portion, ResourceName, Share};
 
 /// The parts of a resource with at most so many are counted, and each run is told which it has.
-pub const INDICES_MAX: u64 = 1_024;
+const INDICES_MAX: u64 = 1_024;
 
 /// The resources while runs are chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

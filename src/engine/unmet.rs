@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use super::dependencies::{Awaited, AwaitingFire, is_open};
 use super::supply::Supply;
 use crate::domain::{
-    ArrayId, FireId, Gate, GateReading, Needs, Requirement, ResourceName, RunId, Share, Span, Timestamp,
+    ArrayId, FireId, Gate, GateReading, GateTimeout, Needs, Requirement, ResourceName, RunId, Share, Span,
+    Timestamp,
 };
 
 /// With more runs before it, the expected start of a run is not computed.
@@ -215,8 +216,7 @@ pub fn first_unmet(facts: &UnmetFacts, now: Timestamp) -> Option<Unmet> {
 }
 
 fn closed_gate(facts: &UnmetFacts, now: Timestamp) -> Option<Unmet> {
-    let timeout = facts.requirement.gate_timeout.filter(|_| facts.attempt == 1);
-    if timeout.is_some_and(|timeout| timeout.starts && timeout.of(facts.queued_at) <= now) {
+    if gate_timeout(facts).is_some_and(|timeout| timeout.starts && timeout.of(facts.queued_at) <= now) {
         return None;
     }
     let closed = facts.requirement.gates.iter().filter(|_| !facts.claimed).find_map(|gate| {
@@ -226,9 +226,13 @@ fn closed_gate(facts: &UnmetFacts, now: Timestamp) -> Option<Unmet> {
     closed.map(|(gate, reading)| at_gate(facts, gate, reading.clone()))
 }
 
+/// Returns the end of a wait at gates. A run that is tried again waits on.
+fn gate_timeout(facts: &UnmetFacts) -> Option<GateTimeout> {
+    facts.requirement.gate_timeout.filter(|_| facts.attempt == 1)
+}
+
 fn at_gate(facts: &UnmetFacts, gate: &Gate, reading: GateReading) -> Unmet {
-    let timeout = facts.requirement.gate_timeout.filter(|_| facts.attempt == 1);
-    let until = timeout.map(|timeout| timeout.of(facts.queued_at));
+    let until = gate_timeout(facts).map(|timeout| timeout.of(facts.queued_at));
     Unmet::Gate { gate: gate.clone(), reading, until }
 }
 
@@ -361,7 +365,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::domain::{GateTimeout, JobId};
+    use crate::domain::JobId;
     use crate::engine::AwaitedFire;
 
     fn at(seconds: i64) -> Timestamp {

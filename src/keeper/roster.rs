@@ -360,11 +360,13 @@ mod tests {
         run.job.0
     }
 
-    /// Starts what may start in the queue, with the job as the process id.
-    fn fill(roster: &mut Roster, queue: &str) -> Vec<i64> {
+    /// Starts what may start in the queue, with the job as the process id, and returns what each has.
+    fn start_all(roster: &mut Roster, queue: &str) -> Vec<(i64, String)> {
         let mut started = Vec::new();
-        while let Some((order, _)) = roster.next(queue) {
+        while let Some((order, extras)) = roster.next(queue) {
             let job = job(order.attempt);
+            let share = extras.share().cloned();
+            started.push((job, share.as_ref().map(ToString::to_string).unwrap_or_default()));
             roster.started(Running {
                 attempt: order.attempt,
                 queue: order.queue,
@@ -373,12 +375,15 @@ mod tests {
                 stopping: Stopping::new(Duration::ZERO, None, Duration::ZERO),
                 marks: Vec::new(),
                 is_unattended: false,
-                share: None,
-                has_taken_share: false,
+                share,
+                has_taken_share: extras.needs().is_some(),
             });
-            started.push(job);
         }
         started
+    }
+
+    fn fill(roster: &mut Roster, queue: &str) -> Vec<i64> {
+        start_all(roster, queue).into_iter().map(|(job, _)| job).collect()
     }
 
     #[test]
@@ -476,25 +481,9 @@ mod tests {
         StartExtras { resources: Some(Box::new(resources)), ..StartExtras::default() }
     }
 
-    /// Starts what may start, and returns what each has.
+    /// Fills the queue as the keeper does: a share that nobody takes is gone.
     fn fill_with_shares(roster: &mut Roster, queue: &str) -> Vec<(i64, String)> {
-        let mut started = Vec::new();
-        while let Some((order, extras)) = roster.next(queue) {
-            let job = job(order.attempt);
-            let share = extras.share().cloned();
-            started.push((job, share.as_ref().map(ToString::to_string).unwrap_or_default()));
-            roster.started(Running {
-                attempt: order.attempt,
-                queue: order.queue,
-                pid: u32::try_from(job).expect("small"),
-                started_at: Timestamp::default(),
-                stopping: Stopping::new(Duration::ZERO, None, Duration::ZERO),
-                marks: Vec::new(),
-                is_unattended: false,
-                share,
-                has_taken_share: extras.needs().is_some(),
-            });
-        }
+        let started = start_all(roster, queue);
         roster.tidy(queue);
         started
     }

@@ -71,9 +71,8 @@ impl Reader<'_> {
         )
     }
 
-    /// Returns how much there is of each resource, and how much of it is free.
-    pub fn supply(&self, machine: MachineSize) -> StoreResult<Supply> {
-        let booked = self.booked()?;
+    /// Returns how much there is of each resource, and how much of it is free beside what is `booked`.
+    pub(super) fn supply(&self, machine: MachineSize, booked: &[(RunId, Share)]) -> StoreResult<Supply> {
         Ok(Supply::new(self.capacities(machine)?, booked.iter().map(|(_, share)| share)))
     }
 
@@ -116,15 +115,15 @@ impl Reader<'_> {
         Ok(users)
     }
 
-    /// Returns what a run needs.
-    pub fn needs_of(&self, run: RunId) -> StoreResult<Needs> {
+    /// Returns what a run needs, and what it has booked.
+    pub fn resources_of(&self, run: RunId) -> StoreResult<(Needs, Option<Share>)> {
         let found = self.first(
-            "SELECT (SELECT data FROM requirement WHERE id = run.requirement_id) FROM run
+            "SELECT (SELECT data FROM requirement WHERE id = run.requirement_id), share FROM run
              WHERE job_id = ?1 AND number = ?2",
             params![run.job, run.number],
-            |row| requirement(row, 0),
+            |row| Ok((requirement(row, 0)?.needs, share(row, 1)?)),
         )?;
-        Ok(found.unwrap_or_default().needs)
+        Ok(found.unwrap_or_default())
     }
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{Row, params};
 use super::codec::requirement;
 use super::{Reader, StoreResult};
 use crate::domain::{ArrayId, FireId, JobId, MachineSize, RequirementId, RunId, Timestamp};
-use crate::engine::{AwaitingFire, Holder, Service, Supply, UnmetFacts, UnmetQueue, UnmetResources};
+use crate::engine::{AwaitingFire, Holder, Service, UnmetFacts, UnmetQueue, UnmetResources};
 
 /// How many of the runs that have slots are read.
 const HOLDERS_MAX: usize = 64;
@@ -120,7 +120,7 @@ impl Reader<'_> {
 
     fn unmet_resources(&self, fire: &Fire, machine: MachineSize) -> StoreResult<UnmetResources> {
         let shares = self.booked()?;
-        let supply = Supply::new(self.capacities(machine)?, shares.iter().map(|(_, share)| share));
+        let supply = self.supply(machine, &shares)?;
         let queues: Vec<String> =
             self.all("SELECT name FROM queue WHERE paused_at IS NULL", [], |row| row.get(0))?;
         let mut earlier = Vec::new();

@@ -34,7 +34,7 @@ impl Reader<'_> {
     /// started in the place of another, whatever it was given. Until that is known, nothing is booked of what
     /// it needs.
     fn open_supply(&self, starter: Starter<'_>) -> StoreResult<Supply> {
-        let mut supply = self.supply(starter.machine)?;
+        let mut supply = self.supply(starter.machine, &self.booked()?)?;
         let unknown: Vec<RequirementId> = self.all(
             "SELECT DISTINCT requirement_id FROM run INDEXED BY run_claimed
              WHERE state <> 'finished' AND keeper IS NOT NULL

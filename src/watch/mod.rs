@@ -11,6 +11,7 @@ mod states;
 mod streams;
 mod zone;
 
+pub use backoff::Backoff;
 pub use gates::GateMeter;
 pub use line_event::LineEvent;
 pub use paths::{PathEvent, PathListener, PathNews, PathRefusal, PathWatch, check_path, first_marks};

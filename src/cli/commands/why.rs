@@ -95,7 +95,7 @@ impl Explain<'_> {
             return Ok(of_begun(&view, reader.run_paused_at(run)?, &self.times));
         }
         let mut facts = reader.unmet_facts(fire, self.service, self.slots, machine::size())?;
-        facts.service = service_for(self.dir, &facts.requirement);
+        facts.service = service_for(self.service, self.dir, &facts.requirement);
         facts.readings = GateMeter::default().glance(&facts.requirement.gates.iter().cloned().collect());
         let unmet = first_unmet(&facts, self.times.now);
         let old: Vec<RunId> = match unmet {

@@ -90,7 +90,7 @@ impl Turn<'_> {
 
     /// A run is found that nobody else knows of. What it has, it was told in its environment.
     pub(super) fn book_found(&self, run: RunId, pid: u32) -> StoreResult<()> {
-        let (needs, share) = (self.writer.needs_of(run)?, self.writer.start(run)?.share);
+        let (needs, share) = self.writer.resources_of(run)?;
         let env = (self.input.environ)(pid);
         // One that cannot be read says less than the store.
         if needs.is_empty() || share.is_some() && env.is_empty() {

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::tests::queue;
 use super::*;
 use crate::domain::{
     ArrayId, Decimal, Gate, GateMeasure, GateReading, GateTimeout, ResourceName, Share, Span,
@@ -54,20 +55,6 @@ fn standing(job: i64, requirement: i64) -> Prefetched {
         requirement: RequirementId(requirement),
         has_share: false,
         queued_at: Timestamp::from_seconds(job),
-    }
-}
-
-fn queue(slots: usize, claimed: usize, candidates: Vec<Candidate>) -> QueueState {
-    QueueState {
-        name: "default".to_owned(),
-        slots,
-        paused: false,
-        is_reordered: false,
-        claimed,
-        claimed_requirements: Vec::new(),
-        prefetched: Vec::new(),
-        prefetch_max: 0,
-        candidates,
     }
 }
 
