@@ -6,6 +6,9 @@ use chrono::{Datelike, NaiveDate};
 /// Seconds in a calendar day without a transition.
 pub(super) const DAY: i64 = 86_400;
 
+/// The days of the week as systemd writes them, in its order.
+pub(super) const WEEKDAYS_OF_SYSTEMD: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
 /// A calendar date: the year, the month 1-12, the day 1-31.
 pub(super) type Date = (i64, u32, u32);
 

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use super::calendar::{DAY, date_of, weekday_of};
+use super::calendar::{DAY, WEEKDAYS_OF_SYSTEMD, date_of, weekday_of};
 use super::fires::Schedule;
 use super::pattern::{ALL_DAYS, ALL_WEEKDAYS, Pattern, Years};
 use super::reading::Reading;
@@ -23,9 +23,6 @@ const YEARS: RangeInclusive<i64> = 1970..=2199;
 const LINES_MAX: usize = 24;
 
 const DAY_MICROS: i64 = DAY * 1_000_000;
-
-/// In systemd's order.
-const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 impl Schedule {
     /// Returns the values for `OnCalendar=` that together elapse when this fires, except for the fires that
@@ -160,7 +157,7 @@ fn line_of(pattern: &Pattern) -> String {
     let weekdays = (pattern.weekdays >> 1 | pattern.weekdays << 6) & ALL_WEEKDAYS;
     let weekdays = match weekdays {
         ALL_WEEKDAYS => String::new(),
-        set => runs(&members(set, 0, 6), |day| WEEKDAYS[day as usize].to_owned()) + " ",
+        set => runs(&members(set, 0, 6), |day| WEEKDAYS_OF_SYSTEMD[day as usize].to_owned()) + " ",
     };
     let years = match pattern.years {
         Years::All => "*".to_owned(),
@@ -233,7 +230,7 @@ fn interval(period: Span, anchor: Timestamp) -> Option<Vec<String>> {
     let period = i64::try_from(period.as_micros()).ok()?;
     let weekday = if period == 7 * DAY_MICROS {
         let day = weekday_of(anchor.as_seconds().div_euclid(DAY));
-        format!("{} ", WEEKDAYS[(day as usize + 6) % 7])
+        format!("{} ", WEEKDAYS_OF_SYSTEMD[(day as usize + 6) % 7])
     } else if DAY_MICROS % period == 0 {
         String::new()
     } else {

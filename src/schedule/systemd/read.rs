@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::super::calendar::WEEKDAYS_OF_SYSTEMD;
 use super::super::parse_error::ParseError;
 use super::super::vixie;
 use super::super::zone::Zone;
@@ -33,8 +34,6 @@ const WEEKDAYS: [(&str, u32); 14] = [
     ("sunday", 6),
     ("sun", 6),
 ];
-
-const SHOWN_WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 const ALL_WEEKDAYS: u64 = 0x7f;
 
@@ -143,7 +142,7 @@ impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let days: Vec<usize> = (0..7).filter(|day| self.weekdays >> day & 1 == 1).collect();
         for (index, run) in days.chunk_by(|one, other| one + 1 == *other).enumerate() {
-            let (first, last) = (SHOWN_WEEKDAYS[run[0]], SHOWN_WEEKDAYS[run[run.len() - 1]]);
+            let (first, last) = (WEEKDAYS_OF_SYSTEMD[run[0]], WEEKDAYS_OF_SYSTEMD[run[run.len() - 1]]);
             f.write_str(if index > 0 { "," } else { "" })?;
             match run.len() {
                 1 => f.write_str(first)?,

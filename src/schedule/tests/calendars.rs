@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::super::{Calendar, ClockEffect, Schedule, Zone, parse_calendar};
-use super::properties::{instants, minute_by_minute, zones};
+use super::properties::{agrees_with_its_fires, instants, minute_by_minute, zones};
 use super::{fires, instant, shown, zone};
 use crate::domain::{Span, Timestamp};
 
@@ -254,16 +254,7 @@ proptest! {
     ) {
         let schedule = schedule(&text);
         let all = fires(&schedule, after, &zone, 40);
-        prop_assert!(all.first().is_none_or(|first| *first > after));
-        prop_assert!(all.is_sorted_by(|one, other| one < other));
-        let last = all.last().copied().unwrap_or(after);
-        prop_assert_eq!(schedule.count(after, last, &zone), all.len() as u64);
-        prop_assert_eq!(schedule.latest(after, last, n, &zone), &all[all.len().saturating_sub(n)..]);
-        if let [.., one, two] = all[..] {
-            let between = Timestamp::from_micros(one.as_micros() + (two.as_micros() - one.as_micros()) / 2);
-            prop_assert_eq!(schedule.next_after(between, &zone), Some(two));
-            prop_assert_eq!(schedule.next_after(two - Span::from_micros(1), &zone), Some(two));
-        }
+        agrees_with_its_fires(&schedule, (after, &zone), &all, n)?;
     }
 
     #[test]

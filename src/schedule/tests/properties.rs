@@ -129,6 +129,29 @@ pub(super) fn minute_by_minute(schedule: &Schedule, from: i64, to: i64, zone: &Z
     found
 }
 
+/// Checks that the first fires after an instant increase, and are counted and found from the end.
+pub(super) fn agrees_with_its_fires(
+    schedule: &Schedule,
+    (after, zone): (Timestamp, &Zone),
+    all: &[Timestamp],
+    n: usize,
+) -> Result<(), TestCaseError> {
+    let mut last = after;
+    for fire in all {
+        prop_assert!(*fire > last, "{} is not after {}", fire, last);
+        last = *fire;
+    }
+    prop_assert_eq!(schedule.count(after, last, zone), all.len() as u64);
+    prop_assert_eq!(schedule.latest(after, last, n, zone), &all[all.len().saturating_sub(n)..]);
+    // There is no fire between two fires, from any instant.
+    if let [.., one, two] = *all {
+        let between = Timestamp::from_micros(one.as_micros() + (two.as_micros() - one.as_micros()) / 2);
+        prop_assert_eq!(schedule.next_after(between, zone), Some(two));
+        prop_assert_eq!(schedule.next_after(two - Span::from_micros(1), zone), Some(two));
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -141,19 +164,7 @@ proptest! {
     ) {
         let schedule = cron(&text);
         let all = fires(&schedule, after, &zone, 40);
-        let mut last = after;
-        for fire in &all {
-            prop_assert!(*fire > last, "{} is not after {}", fire, last);
-            last = *fire;
-        }
-        prop_assert_eq!(schedule.count(after, last, &zone), all.len() as u64);
-        prop_assert_eq!(schedule.latest(after, last, n, &zone), &all[all.len().saturating_sub(n)..]);
-        // There is no fire between two fires, from any instant.
-        if let [.., one, two] = all[..] {
-            let between = Timestamp::from_micros(one.as_micros() + (two.as_micros() - one.as_micros()) / 2);
-            prop_assert_eq!(schedule.next_after(between, &zone), Some(two));
-            prop_assert_eq!(schedule.next_after(two - Span::from_micros(1), &zone), Some(two));
-        }
+        agrees_with_its_fires(&schedule, (after, &zone), &all, n)?;
     }
 
     #[test]
