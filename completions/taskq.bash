@@ -82,6 +82,9 @@ _taskq() {
             taskq,runs)
                 cmd="taskq__subcmd__runs"
                 ;;
+            taskq,service)
+                cmd="taskq__subcmd__service"
+                ;;
             taskq,set)
                 cmd="taskq__subcmd__set"
                 ;;
@@ -124,6 +127,15 @@ _taskq() {
             taskq__subcmd__resource,set)
                 cmd="taskq__subcmd__resource__subcmd__set"
                 ;;
+            taskq__subcmd__service,install)
+                cmd="taskq__subcmd__service__subcmd__install"
+                ;;
+            taskq__subcmd__service,print)
+                cmd="taskq__subcmd__service__subcmd__print"
+                ;;
+            taskq__subcmd__service,uninstall)
+                cmd="taskq__subcmd__service__subcmd__uninstall"
+                ;;
             *)
                 ;;
         esac
@@ -131,7 +143,7 @@ _taskq() {
 
     case "${cmd}" in
         taskq)
-            opts="-h -V --dir --color --help --version add list ls show why runs log next events run retry cancel signal set emit rename remove prune pause resume wait stats status queue resource crontab import export daemon"
+            opts="-h -V --dir --color --help --version add list ls show why runs log next events run retry cancel signal set emit rename remove prune pause resume wait stats status queue resource crontab import export daemon service"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1244,6 +1256,106 @@ _taskq() {
                     ;;
                 -n)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        taskq__subcmd__service)
+            opts="-h --dir --color --system --json --help install uninstall print"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        taskq__subcmd__service__subcmd__install)
+            opts="-h --dir --color --system --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        taskq__subcmd__service__subcmd__print)
+            opts="-h --dir --color --system --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        taskq__subcmd__service__subcmd__uninstall)
+            opts="-h --dir --color --system --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)

@@ -59,6 +59,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "crontab" -d 'Install, l
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "import" -d 'Import jobs from elsewhere'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "export" -d 'Print jobs as a crontab, as systemd units, or as JSON'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "daemon" -d 'Run the daemon, in the foreground'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "service" -d 'Run the daemon as a service of systemd'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
@@ -537,3 +538,34 @@ never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l slots -d 'Give N slots to each queue without a number of its own' -r
 complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l log-runs -d 'Log a line for each run that ends'
 complete -c taskq -n "__fish_taskq_using_subcommand daemon" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand service; and not __fish_seen_subcommand_from install uninstall print" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand service; and not __fish_seen_subcommand_from install uninstall print" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand service; and not __fish_seen_subcommand_from install uninstall print" -l system -d 'Use a service of the system, which root runs'
+complete -c taskq -n "__fish_taskq_using_subcommand service; and not __fish_seen_subcommand_from install uninstall print" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand service; and not __fish_seen_subcommand_from install uninstall print" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand service; and not __fish_seen_subcommand_from install uninstall print" -f -a "install" -d 'Write, enable and start the service'
+complete -c taskq -n "__fish_taskq_using_subcommand service; and not __fish_seen_subcommand_from install uninstall print" -f -a "uninstall" -d 'Stop, disable and remove the service'
+complete -c taskq -n "__fish_taskq_using_subcommand service; and not __fish_seen_subcommand_from install uninstall print" -f -a "print" -d 'Print the unit, and install nothing'
+complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from install" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from install" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from install" -l system -d 'Use a service of the system, which root runs'
+complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from install" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from install" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from uninstall" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from uninstall" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from uninstall" -l system -d 'Use a service of the system, which root runs'
+complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from uninstall" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from uninstall" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from print" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from print" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from print" -l system -d 'Use a service of the system, which root runs'
+complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from print" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from print" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -15,6 +15,7 @@ pub mod output;
 mod pausing;
 mod question;
 mod queued;
+mod systemd;
 mod target;
 pub mod usage;
 mod view;
@@ -28,8 +29,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
     add, cancel, crontab, daemon, emit, events, export, help, import as import_command, keeper, list, log,
-    next, pause, prune, queue, remove, rename, resource, resume, retry, run, runs, set, show, signal, stats,
-    status, version, wait, why,
+    next, pause, prune, queue, remove, rename, resource, resume, retry, run, runs, service, set, show,
+    signal, stats, status, version, wait, why,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -164,6 +165,8 @@ pub enum Command {
     Export(export::ExportArgs),
     /// Run the daemon, in the foreground
     Daemon(daemon::DaemonArgs),
+    /// Run the daemon as a service of systemd
+    Service(service::ServiceArgs),
     /// Show the help of taskq or of a command
     #[command(hide = true)]
     Help(help::HelpArgs),
@@ -224,6 +227,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Crontab(args) => crontab::run(context, &args),
         Command::Import(args) => import_command::run(context, &args),
         Command::Export(args) => export::run(context, &args),
+        Command::Service(args) => service::run(context, &args),
         Command::Daemon(args) => daemon::run(context, &args),
         Command::Help(args) => help::run(context, &args, Cli::command()),
         Command::Version(_) => version::run(context, &Cli::command()),

@@ -10,24 +10,36 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use log::{error, warn};
+use log::{error, info, warn};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::order::too_long;
+use super::settings::Settings;
 use super::{random_id, sockets};
 use crate::domain::Timestamp;
 use crate::error::describe;
 use crate::keeper::lock::running_keeper;
 use crate::keeper::protocol::{Attempt, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
-use crate::keeper::{Channel, SOCKET, launch};
+use crate::keeper::{Channel, LOG_DIRECTORY, SOCKET, ServiceUnit, exit_markers, launch};
 
 /// The pause after a keeper could not be launched, or an outdated one was disconnected.
 const RELAUNCH: Duration = Duration::from_secs(1);
 
 /// The pause after a keeper that holds its lock did not listen: it makes its socket again, or exits.
 const REBIND: Duration = Duration::from_millis(50);
+
+/// How a keeper ended to which there was a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// By itself: systemd stops its scope, most likely because the machine shuts down. The next keeper has
+    /// time.
+    Stopped,
+    Unexpected,
+    /// It was exiting already, or could not be started.
+    WithoutHello,
+}
 
 #[derive(Debug)]
 pub(super) struct KeeperSide {
@@ -36,6 +48,10 @@ pub(super) struct KeeperSide {
     /// The path to it by its descriptor.
     base: PathBuf,
     exe: PathBuf,
+    /// The service of this process. Its keeper gets a scope. `None`: there is none, or that has failed.
+    unit: Option<ServiceUnit>,
+    /// The keeper that was launched last is to get a scope, and has not said hello.
+    is_scope_due: bool,
     /// The soft limit of descriptors that this process was started with, if it has raised the limit. The
     /// keeper gets this one.
     descriptors: Option<u64>,
@@ -51,11 +67,13 @@ pub(super) struct KeeperSide {
 }
 
 impl KeeperSide {
-    pub(super) fn new(dir: PathBuf, base: PathBuf, exe: PathBuf, descriptors: Option<u64>) -> Self {
+    pub(super) fn new(settings: &Settings, base: PathBuf, descriptors: Option<u64>) -> Self {
         Self {
-            dir,
+            dir: settings.dir.clone(),
             base,
-            exe,
+            exe: settings.exe.clone(),
+            unit: settings.unit.clone(),
+            is_scope_due: false,
             descriptors,
             link: None,
             keeper: None,
@@ -139,21 +157,27 @@ impl KeeperSide {
         if let Some(soft) = self.descriptors {
             args.extend(["--descriptors".into(), soft.to_string().into()]);
         }
-        self.children.push(launch(&self.exe, &args, listener, Stdio::null())?);
+        self.is_scope_due = self.unit.is_some();
+        let (program, args) = match &self.unit {
+            Some(unit) => unit.in_scope(instance, &self.dir, &self.exe, args),
+            None => (self.exe.clone(), args),
+        };
+        self.children.push(launch(&program, &args, listener, Stdio::null())?);
         sockets::connect(&self.base, SOCKET)
     }
 
     /// Returns the messages that have arrived.
     ///
     /// # Errors
-    /// The keeper is gone. The value is whether it had said hello.
-    pub(super) fn receive(&mut self) -> Result<Vec<FromKeeper>, bool> {
+    /// The keeper is gone.
+    pub(super) fn receive(&mut self) -> Result<Vec<FromKeeper>, Gone> {
         let Some(link) = &mut self.link else { return Ok(Vec::new()) };
         let reports = link.receive().map_err(|error| self.lose(&error))?;
         for report in &reports {
             if let FromKeeper::Hello { version, instance, known, ended } = report {
                 let keeper = KeeperId { instance: *instance, version: *version };
                 self.keeper = Some(keeper);
+                self.is_scope_due = false;
                 let known = known.iter().map(|known| known.attempt);
                 self.left = known.chain(ended.iter().map(|ended| ended.attempt)).collect();
                 if !keeper.takes_starts() && !self.left.is_empty() {
@@ -166,18 +190,29 @@ impl KeeperSide {
         Ok(reports)
     }
 
-    fn lose(&mut self, error: &io::Error) -> bool {
+    fn lose(&mut self, error: &io::Error) -> Gone {
         self.link = None;
-        let had_said_hello = self.keeper.take().is_some();
-        if had_said_hello {
-            warn!("the keeper is gone: {}", describe(error));
+        let gone = match self.keeper.take() {
+            Some(keeper) if exit_markers(&self.base.join(LOG_DIRECTORY)).contains(&keeper.instance) => {
+                info!("the keeper was stopped together with its runs");
+                Gone::Stopped
+            }
+            Some(_) => {
+                warn!("the keeper is gone: {}", describe(error));
+                Gone::Unexpected
+            }
+            None => Gone::WithoutHello,
+        };
+        if std::mem::take(&mut self.is_scope_due) {
+            warn!("the keeper did not get a scope of its own: it starts in the group of the service");
+            self.unit = None;
         }
         // A child that exits later than its connection is reaped when the next keeper is replaced.
         self.children.retain(|pid| {
             let pid = Pid::from_raw(i32::try_from(*pid).expect("process ids fit"));
             waitpid(pid, Some(WaitPidFlag::WNOHANG)).is_ok_and(|status| status == WaitStatus::StillAlive)
         });
-        had_said_hello
+        gone
     }
 
     /// Sends orders to the keeper. Without a keeper it drops them, because the next hello leads to new ones.

@@ -72,7 +72,7 @@ fn open(dir: &Path) -> std::io::Result<File> {
 ///
 /// # Errors
 /// `Conflict`, naming the daemon that holds it.
-pub(super) fn acquire(dir: &Path, shown: &Path, info: &DaemonInfo) -> Result<DaemonLock> {
+fn acquire(dir: &Path, shown: &Path, info: &DaemonInfo) -> Result<DaemonLock> {
     const WHAT: &str = "start daemon";
     let failed = |error: std::io::Error| {
         Error::new(error::ErrorKind::Io, WHAT, format!("`{LOCK_FILE}`: {}", describe(&error)))
@@ -100,6 +100,19 @@ fn read_info(file: &mut File) -> Option<DaemonInfo> {
     let mut text = String::new();
     file.rewind().and_then(|()| file.read_to_string(&mut text)).ok()?;
     serde_json::from_str(&text).ok()
+}
+
+/// Opens the store and takes its lock. Upgrades the store only under the lock, because a daemon of an earlier
+/// version cannot serve the new one.
+pub(super) fn take_store(dir: &Path, info: &DaemonInfo, what: &str) -> Result<(Store, DaemonLock)> {
+    let opened = match Store::open(dir) {
+        Err(StoreError::Older) => None,
+        opened => Some(opened.map_err(|error| error.during(what))?),
+    };
+    let opened_dir = opened.as_ref().and_then(Store::directory).map(|directory| directory.below(""));
+    let lock = acquire(opened_dir.as_deref().unwrap_or(dir), dir, info)?;
+    let store = opened.map_or_else(|| Store::upgrade(dir), Ok).map_err(|error| error.during(what))?;
+    Ok((store, lock))
 }
 
 /// Returns the daemon that serves the store in `dir`, if one does.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::agenda::{Agenda, Deadline, NextWake, Timer};
 use super::batching::{self, Prefetched};
 use super::catch_up::{CatchUp, STEP_BACK};
+use super::keeper_side::Gone;
 use super::turn::TurnOutput;
 use crate::clock::Clock;
 use crate::domain::Span;
@@ -150,13 +151,13 @@ impl Pacer {
     /// Records the end of the connection to the keeper. Returns whether to connect to the next one at once.
     ///
     /// One connection without a hello was to a keeper that was exiting. Two in a row mean trouble.
-    pub fn keeper_is_gone(&mut self, had_said_hello: bool, clock: &dyn Clock) -> bool {
-        self.failed_hellos += u32::from(!had_said_hello);
-        let is_trouble = self.failed_hellos > 1;
-        if is_trouble {
+    pub fn keeper_is_gone(&mut self, gone: Gone, clock: &dyn Clock) -> bool {
+        self.failed_hellos += u32::from(gone == Gone::WithoutHello);
+        let has_time = gone == Gone::Stopped || self.failed_hellos > 1;
+        if has_time {
             self.agenda.set_after(Timer::KeeperRetry, RELAUNCH, clock);
         }
-        !is_trouble
+        !has_time
     }
 
     /// Returns the reports that are to be recorded.
@@ -320,13 +321,22 @@ mod tests {
     #[test]
     fn a_second_keeper_without_a_hello_is_replaced_after_a_pause() {
         let (mut pacer, mut clock) = pacer();
-        assert!(pacer.keeper_is_gone(true, &clock) && pacer.keeper_is_gone(false, &clock));
-        assert!(!pacer.keeper_is_gone(false, &clock));
+        assert!(pacer.keeper_is_gone(Gone::Unexpected, &clock));
+        assert!(pacer.keeper_is_gone(Gone::WithoutHello, &clock));
+        assert!(!pacer.keeper_is_gone(Gone::WithoutHello, &clock));
         clock.advance(RELAUNCH);
         assert_eq!(pacer.take_due(&clock), [Timer::KeeperRetry]);
         let hello = FromKeeper::Hello { version: 3, instance: 1, known: Vec::new(), ended: Vec::new() };
         pacer.keeper_reported(vec![hello], false, &clock);
-        assert!(pacer.keeper_is_gone(false, &clock));
+        assert!(pacer.keeper_is_gone(Gone::WithoutHello, &clock));
+    }
+
+    #[test]
+    fn a_keeper_that_was_stopped_is_replaced_after_a_pause() {
+        let (mut pacer, mut clock) = pacer();
+        assert!(!pacer.keeper_is_gone(Gone::Stopped, &clock));
+        clock.advance(RELAUNCH);
+        assert_eq!(pacer.take_due(&clock), [Timer::KeeperRetry]);
     }
 
     #[test]

@@ -4,13 +4,12 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use log::{error, info, warn};
 use nix::poll::PollFlags;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::low_level::pipe;
 
 use super::agenda::Timer;
 use super::catch_up::{Beginning, begin, uncommitted_stops};
@@ -18,7 +17,7 @@ use super::doors::Doors;
 use super::event_files::{self, EventFile};
 use super::gating::Gating;
 use super::idle::{self, Idle};
-use super::keeper_side::KeeperSide;
+use super::keeper_side::{Gone, KeeperSide};
 use super::lock::{self, DaemonInfo, DaemonLock};
 use super::logger;
 use super::mail::{BODY_BYTES_MAX, Mailer};
@@ -30,6 +29,7 @@ use super::pruning::Pruning;
 use super::results::{attempts_with_results, read_result, remove_results, write_parent_result};
 use super::run_lines::RunLines;
 use super::settings::Settings;
+use super::signals::{drain, signal_pipe};
 use super::sources::{Source, Sources};
 use super::timer::WallTimer;
 use super::turn::{TurnInput, TurnOutput, turn};
@@ -63,7 +63,7 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
     // Before the lock: a client that finds the lock without sockets sends this signal, which kills a process
     // that does not handle it.
     let hangup = signal_pipe(SIGHUP).map_err(|error| Error::io(WHAT, &error))?;
-    let (store, lock) = take_store(&settings.dir, &info, WHAT)?;
+    let (store, lock) = lock::take_store(&settings.dir, &info, WHAT)?;
     logger::install(settings.with_levels);
     let mut daemon =
         Daemon::new(settings, store, lock, hangup, clock).map_err(|error| Error::io(WHAT, &error))?;
@@ -81,19 +81,6 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
         idle::finish(daemon.store);
     }
     ended
-}
-
-/// Opens the store and takes its lock. Upgrades the store only under the lock, because a daemon of an earlier
-/// version cannot serve the new one.
-fn take_store(dir: &Path, info: &DaemonInfo, what: &str) -> Result<(Store, DaemonLock)> {
-    let opened = match Store::open(dir) {
-        Err(StoreError::Older) => None,
-        opened => Some(opened.map_err(|error| error.during(what))?),
-    };
-    let opened_dir = opened.as_ref().and_then(Store::directory).map(|directory| directory.below(""));
-    let lock = lock::acquire(opened_dir.as_deref().unwrap_or(dir), dir, info)?;
-    let store = opened.map_or_else(|| Store::upgrade(dir), Ok).map_err(|error| error.during(what))?;
-    Ok((store, lock))
 }
 
 struct Daemon<'a> {
@@ -145,7 +132,7 @@ impl<'a> Daemon<'a> {
             zone_watch: ZoneWatch::new()
                 .inspect_err(|error| warn!("cannot watch the system's zone: {}", describe(error)))
                 .ok(),
-            keeper: KeeperSide::new(settings.dir.clone(), base.clone(), settings.exe.clone(), descriptors),
+            keeper: KeeperSide::new(&settings, base.clone(), descriptors),
             doors: Doors::open(&base)?,
             timer: WallTimer::new()?,
             signals: [(SIGTERM, signal_pipe(SIGTERM)?), (SIGINT, signal_pipe(SIGINT)?), (SIGHUP, hangup)],
@@ -369,10 +356,9 @@ impl<'a> Daemon<'a> {
                 }
                 self.pacer.keeper_reported(reports, self.doors.subscribers.has_any(), self.clock);
             }
-            Err(had_said_hello) if self.pacer.keeper_is_gone(had_said_hello, self.clock) => {
-                self.attach_keeper();
-            }
-            Err(_) => error!("two keepers in a row exited without a hello; the next is started in a second"),
+            Err(gone) if self.pacer.keeper_is_gone(gone, self.clock) => self.attach_keeper(),
+            Err(Gone::Stopped | Gone::Unexpected) => {}
+            Err(Gone::WithoutHello) => error!("two keepers exited without a hello; trying again in a second"),
         }
     }
 
@@ -584,17 +570,4 @@ impl<'a> Daemon<'a> {
         self.pass_on(&stops);
         Ok(())
     }
-}
-
-fn signal_pipe(signal: i32) -> io::Result<UnixStream> {
-    let (read, write) = UnixStream::pair()?;
-    read.set_nonblocking(true)?;
-    pipe::register(signal, write)?;
-    Ok(read)
-}
-
-/// Reads everything that a signal pipe holds.
-fn drain(pipe: &mut UnixStream) {
-    let mut bytes = [0; 64];
-    while io::Read::read(pipe, &mut bytes).is_ok_and(|n| n == bytes.len()) {}
 }

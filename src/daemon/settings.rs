@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::domain::MachineSize;
+use crate::keeper::ServiceUnit;
 use crate::schedule::Zone;
 
 /// The settings of a daemon process.
@@ -11,6 +12,8 @@ pub struct Settings {
     pub dir: PathBuf,
     /// The program to start keepers with.
     pub exe: PathBuf,
+    /// The service of systemd whose main process this is.
+    pub unit: Option<ServiceUnit>,
     /// The slots of a queue without a number of its own.
     pub default_slots: usize,
     /// How large the resources `cpu` and `mem` are, if nobody sets them.

@@ -5,7 +5,7 @@
 //! No session, double fork, environment or user leads out of a control group, and the kernel kills all of it
 //! at once. The keeper makes them below its own group, if that is delegated to it (see `delegation`).
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
@@ -20,6 +20,7 @@ use nix::sys::stat::Mode;
 use super::delegation::{Delegated, KILL, delegated_to, processes};
 use super::enforcement::Limits;
 use super::protocol::Attempt;
+use super::scope::is_scope_of_keeper;
 use super::spawn_error::{SpawnError, Step};
 use crate::error::errno_of;
 use crate::system::directory::OpenDirectory;
@@ -38,6 +39,8 @@ pub(super) struct Cgroups {
     prefix: String,
     /// The attempts that have a group.
     held: HashSet<Attempt>,
+    /// Where the groups are that a keeper with another scope has made.
+    elsewhere: HashMap<Attempt, PathBuf>,
     /// Groups of which the run has ended and background processes have not.
     left: VecDeque<PathBuf>,
 }
@@ -59,8 +62,11 @@ impl Cgroups {
     }
 
     fn path(&self, attempt: Attempt) -> Option<PathBuf> {
-        let Attempt { task, number } = attempt;
-        Some(self.own.as_ref()?.below(&format!("{}{task}.{number}", self.prefix)))
+        Some(self.own.as_ref()?.below(&self.name(attempt)))
+    }
+
+    fn name(&self, Attempt { task, number }: Attempt) -> String {
+        format!("{}{task}.{number}", self.prefix)
     }
 
     /// Makes the group of an attempt. `None`: it starts without one, because none may be made here or now.
@@ -105,11 +111,22 @@ impl Cgroups {
     pub(super) fn adopt(&mut self, attempt: Attempt) {
         if self.path(attempt).is_some_and(|path| path.is_dir()) {
             self.held.insert(attempt);
+        } else if let Some(path) = self.in_other_scope(attempt) {
+            self.elsewhere.insert(attempt, path);
+            self.held.insert(attempt);
         }
     }
 
+    /// Returns the group of an attempt in the scope of another keeper, which is beside the own one.
+    fn in_other_scope(&self, attempt: Attempt) -> Option<PathBuf> {
+        let (above, name) = (self.own.as_ref()?.below(".."), self.name(attempt));
+        let scopes = below(&above).filter(|path| is_scope_of_keeper(path));
+        scopes.map(|scope| scope.join(&name)).find(|path| path.is_dir())
+    }
+
     fn held(&self, attempt: Attempt) -> Option<PathBuf> {
-        self.held.get(&attempt).and_then(|attempt| self.path(*attempt))
+        let attempt = self.held.get(&attempt)?;
+        self.elsewhere.get(attempt).cloned().or_else(|| self.path(*attempt))
     }
 
     /// Returns the processes in the group of an attempt.
@@ -133,6 +150,7 @@ impl Cgroups {
     pub(super) fn release(&mut self, attempt: Attempt) {
         let path = self.held(attempt);
         self.held.remove(&attempt);
+        self.elsewhere.remove(&attempt);
         self.left.extend(path.filter(|path| !remove(path)));
         if self.held.is_empty() {
             self.held.shrink_to_fit();

@@ -4,21 +4,18 @@
 //! Groups may be made in a group that its manager has delegated, and only there. The manager is systemd, that
 //! of the system or that of the user. The first marks what it delegates. The second does not, so it is asked.
 //! A group above ours that is delegated, as `user@1000.service` is, is the manager's and not ours. Save that
-//! `DelegateSubgroup=taskq-main` starts us in a group of this name below the one that is ours.
-#![expect(clippy::disallowed_types, reason = "systemctl(1) is started here")]
+//! a keeper in a scope of its own, and `DelegateSubgroup=taskq-main`, make a group of this name below the one
+//! that is ours.
 
 use std::ffi::{CStr, CString};
 use std::fs;
-use std::io::read_to_string;
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{AccessFlags, faccessat};
 
+use super::scope::{MAIN, Manager, Scope, group_of};
 use super::sys;
 
 /// The attributes by which systemd marks what it has delegated.
@@ -31,19 +28,12 @@ pub(super) const KILL: &str = "cgroup.kill";
 /// The processes of a group, one in a line.
 const PROCESSES: &str = "cgroup.procs";
 
-/// How long the answer of systemctl(1) may take, in milliseconds. Until then nothing starts.
-const ANSWER_MS: u16 = 2_000;
-
 /// Returns the processes in a group, without those in the groups below it.
 pub(super) fn processes(group: &Path) -> Vec<u32> {
     let text = fs::read_to_string(group.join(PROCESSES)).unwrap_or_default();
     // 0 stands for a process that is not in this pid namespace.
     text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect()
 }
-
-/// The group below the delegated one in which daemon and keeper are if that is to have limits below it: the
-/// kernel sets none below a group with processes of its own.
-pub(super) const MAIN: &str = "taskq-main";
 
 /// A group that is delegated.
 #[derive(Debug)]
@@ -56,28 +46,36 @@ pub(super) struct Delegated {
 /// Returns the group that is delegated to a process, if one is.
 pub(super) fn delegated_to(pid: u32) -> Option<Delegated> {
     let mounts = fs::read(format!("/proc/{pid}/mountinfo")).ok()?;
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let group = own_group(&groups)?;
+    let group = group_of(pid)?;
     // Its mounts may be others than ours.
     let root = if pid == std::process::id() { "/".to_owned() } else { format!("/proc/{pid}/root") };
-    let found = directories(&String::from_utf8_lossy(&mounts), group)
+    let found = directories(&String::from_utf8_lossy(&mounts), &group)
         .into_iter()
         .map(|path| Path::new(&root).join(path.strip_prefix("/").unwrap_or(&path)));
     // Another file system may be mounted over one of them.
     let directory = found.into_iter().find(|path| processes(path).contains(&pid))?;
     let (directory, group, is_apart) = match group.strip_suffix(MAIN).and_then(|up| up.strip_suffix('/')) {
         Some(group) if !group.is_empty() => (directory.parent()?.to_owned(), group, true),
-        _ => (directory, group, false),
+        _ => (directory, group.as_str(), false),
     };
     let is_usable = is_usable(&directory);
     let is_delegated = || is_marked(&directory) || unit_of_user(group).is_some_and(is_delegated_to_unit);
     (is_usable && is_delegated()).then_some(Delegated { directory, is_apart })
 }
 
-/// Returns the path of the group in the hierarchy of version 2, from proc_pid_cgroup(5).
-fn own_group(groups: &str) -> Option<&str> {
-    // A group outside of the cgroup namespace is shown as `/..`.
-    groups.lines().find_map(|line| line.strip_prefix("0::")).filter(|path| !path.starts_with("/.."))
+/// Moves this process, a keeper that is alone in its scope, into a group below that of the scope. So limits
+/// can be set beside it, without `DelegateSubgroup=`, which scopes lack.
+pub(super) fn step_aside() {
+    let is_alone = |group: &Path| processes(group) == [std::process::id()];
+    if Scope::own().is_none() {
+        return;
+    }
+    let Some(Delegated { directory, is_apart: false }) = delegated_to(std::process::id()) else { return };
+    let main = directory.join(MAIN);
+    // Without it nothing can be limited, and `--enforce` is refused.
+    if is_alone(&directory) && fs::create_dir(&main).is_ok() {
+        let _ = fs::write(main.join(PROCESSES), std::process::id().to_string());
+    }
 }
 
 /// Returns where a group should be, from proc_pid_mountinfo(5).
@@ -112,30 +110,18 @@ fn is_marked(group: &Path) -> bool {
     MARKS.iter().any(|mark| sys::attribute(&group, mark).is_some_and(|value| value == b"1"))
 }
 
-/// Returns the service whose group this is, if it is one of a user's manager.
+/// Returns the service or scope whose group this is, if it is one of a user's manager.
 fn unit_of_user(group: &str) -> Option<&str> {
     let (above, unit) = group.rsplit_once('/')?;
-    let is_manager = |part: &str| part.starts_with("user@") && part.ends_with(".service");
     // A name that could be a file of the kernel's has a `_` before it.
     let unit = unit.strip_prefix('_').unwrap_or(unit);
-    (unit.ends_with(".service") && above.split('/').any(is_manager)).then_some(unit)
+    let is_unit = unit.ends_with(".service") || unit.ends_with(".scope");
+    (is_unit && Manager::of_group(above) == Manager::User).then_some(unit)
 }
 
-/// Asks the user's manager whether it has delegated the group of a service.
+/// Asks the user's manager whether it has delegated the group of a unit.
 fn is_delegated_to_unit(unit: &str) -> bool {
-    let mut command = Command::new("systemctl");
-    command.args(["--user", "show", "--property=Delegate", "--value", "--", unit]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let Ok(mut child) = command.spawn() else { return false };
-    let is_over = sys::open_process(child.id()).is_ok_and(|process| {
-        poll(&mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)], PollTimeout::from(ANSWER_MS)) == Ok(1)
-    });
-    if !is_over {
-        let _ = child.kill();
-    }
-    let _ = child.wait();
-    let answer = child.stdout.filter(|_| is_over).and_then(|stdout| read_to_string(stdout).ok());
-    answer.is_some_and(|answer| answer.trim_end() == "yes")
+    Manager::User.property(unit, "Delegate").is_some_and(|answer| answer == "yes")
 }
 
 #[cfg(test)]
@@ -143,14 +129,6 @@ mod tests {
     use super::*;
 
     const UNIT: &str = "/user.slice/user-1000.slice/user@1000.service/app.slice/taskq.service";
-
-    #[test]
-    fn the_own_group_is_that_of_version_2_if_the_namespace_has_it() {
-        assert_eq!(own_group("4:memory:/x\n1:name=systemd:/y\n0::/a b/c\n"), Some("/a b/c"));
-        assert_eq!(own_group("0::/\n"), Some("/"));
-        assert_eq!(own_group("4:memory:/x\n"), None);
-        assert_eq!(own_group("0::/../other\n"), None);
-    }
 
     #[test]
     fn a_group_is_looked_for_in_each_mount_of_version_2_that_has_it() {
@@ -168,9 +146,10 @@ mod tests {
     }
 
     #[test]
-    fn a_service_of_a_users_manager_is_known_by_its_group() {
+    fn a_unit_of_a_users_manager_is_known_by_its_group() {
         assert_eq!(unit_of_user(UNIT), Some("taskq.service"));
         assert_eq!(unit_of_user("/x/user@1.service/_cpu.service"), Some("cpu.service"));
+        assert_eq!(unit_of_user("/x/user@1.service/app.slice/t.scope"), Some("t.scope"));
         // Of the system, of a shell, the manager itself, and a group in the service's.
         assert_eq!(unit_of_user("/system.slice/taskq.service"), None);
         assert_eq!(unit_of_user("/user.slice/user-1000.slice/session-2.scope"), None);

@@ -29,6 +29,7 @@ mod procfs;
 pub mod protocol;
 mod reach;
 pub mod roster;
+mod scope;
 mod search;
 mod server;
 mod setup;
@@ -49,6 +50,7 @@ pub use path_search::find_program;
 pub use pipe::attempts_with_pipes;
 pub use present_use::{PresentUse, present_use};
 pub use procfs::environment;
+pub use scope::ServiceUnit;
 pub use server::{KeeperConfig, serve};
 pub use setup::{adopt_stdin_listener, launch};
 

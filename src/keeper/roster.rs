@@ -310,6 +310,11 @@ impl Roster {
         results
     }
 
+    /// Returns whether a result is unacknowledged.
+    pub fn has_results(&self) -> bool {
+        self.attempts.values().any(|state| matches!(state, State::Ended(_)))
+    }
+
     /// Returns whether anything waits for a slot.
     pub fn has_waiting(&self) -> bool {
         self.queues.values().any(|queue| !queue.waiting.is_empty())

@@ -25,12 +25,14 @@ use crate::system::sockets;
 
 use super::cgroup::Cgroups;
 use super::channel::Channel;
+use super::delegation::step_aside;
 use super::drain::Drain;
 use super::limits::{DescriptorLimit, raise_descriptor_limit};
 use super::lock;
 use super::pipe::Pipes;
 use super::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use super::roster::Roster;
+use super::scope::Scope;
 use super::search::Survey;
 use super::{LOG_DIRECTORY, SOCKET, exit_marker, setup};
 use ending::Lingering;
@@ -75,6 +77,7 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
     }
     listener.set_nonblocking(true)?;
     let signals = setup::become_keeper()?;
+    step_aside();
     let _lock = lock::acquire(&dir.below(""))?;
     let log_dir = dir.below(LOG_DIRECTORY);
     let mut server = Server {
@@ -101,6 +104,8 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
         accept_at: None,
         store_check_at: None,
         unreaped: false,
+        scope: Scope::own(),
+        is_closing: false,
     };
     server.take_over_pipes();
     // Dropped at the end, it closes the socket: that is how a daemon in the backlog finds that it came too
@@ -156,6 +161,10 @@ struct Server<'a> {
     store_check_at: Option<Duration>,
     /// A child may have ended since the last look.
     unreaped: bool,
+    /// The scope that was made for the keeper, if one was.
+    scope: Option<Scope>,
+    /// The scope is being stopped: all runs have got TERM, and nothing more starts.
+    is_closing: bool,
 }
 
 /// The events that have ended a wait.
@@ -174,6 +183,9 @@ impl Server<'_> {
             }
             if signals.take_hangup() {
                 self.listen_anew();
+            }
+            if signals.take_termination() {
+                self.is_closing |= self.scope.as_ref().is_some_and(Scope::is_stopping);
             }
             if self.unreaped && !self.is_starting_many() {
                 self.unreaped = false;
@@ -198,9 +210,12 @@ impl Server<'_> {
             }
             // The last look at the backlog makes it rare, not impossible, that a daemon connects to a
             // keeper that is exiting.
-            if self.is_idle() && !self.accept() {
-                // Without the marker a run that was never started counts as lost: wrong, but safe.
-                let _ = exit_marker::leave(&self.log_dir, self.instance);
+            if self.is_closed() || self.is_idle() && !self.accept() {
+                // Without the marker a run that was never started counts as lost: wrong, but safe. With it a
+                // run whose result nobody has would start again.
+                if !self.roster.has_results() {
+                    let _ = exit_marker::leave(&self.log_dir, self.instance);
+                }
                 return Ok(());
             }
         }
@@ -304,6 +319,13 @@ impl Server<'_> {
         let waits = self.idle_until.is_some_and(|until| self.clock.monotonic() < until);
         let keeps = !self.roster.is_empty() || self.drain.has_open_pipes();
         self.connection.is_none() && !keeps && !waits
+    }
+
+    /// Returns whether the scope is being stopped, all runs have ended, and their results were acknowledged
+    /// or there is nobody to do it.
+    fn is_closed(&self) -> bool {
+        let has_results = self.connection.is_some() && self.roster.has_results();
+        self.is_closing && !self.roster.has_running() && self.settling.is_empty() && !has_results
     }
 
     /// Accepts the next connection, if one waits.

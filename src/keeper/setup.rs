@@ -35,9 +35,9 @@ pub(super) const KEEPER_UMASK: Mode = Mode::S_IRWXG.union(Mode::S_IRWXO);
 ///
 /// # Errors
 /// If it cannot be started.
-pub fn launch(exe: &Path, args: &[OsString], listener: UnixListener, stderr: Stdio) -> io::Result<u32> {
+pub fn launch(program: &Path, args: &[OsString], listener: UnixListener, stderr: Stdio) -> io::Result<u32> {
     listener.set_nonblocking(true)?;
-    let mut command = Command::new(exe);
+    let mut command = Command::new(program);
     command.args(args).stdin(OwnedFd::from(listener)).stdout(Stdio::null()).stderr(stderr);
     Ok(command.spawn()?.id())
 }
@@ -63,15 +63,21 @@ pub fn adopt_stdin_listener() -> io::Result<UnixListener> {
 /// What wakes the keeper up.
 #[derive(Debug)]
 pub struct Signals {
-    /// Readable when a child has ended, or on SIGHUP.
+    /// Readable when a child has ended, or on SIGHUP or SIGTERM.
     pub woken: UnixStream,
     hangup: Arc<AtomicBool>,
+    termination: Arc<AtomicBool>,
 }
 
 impl Signals {
     /// Returns whether SIGHUP came since the last call.
     pub fn take_hangup(&self) -> bool {
         self.hangup.swap(false, Ordering::Relaxed)
+    }
+
+    /// Returns whether SIGTERM came since the last call.
+    pub fn take_termination(&self) -> bool {
+        self.termination.swap(false, Ordering::Relaxed)
     }
 
     /// Empties `woken`.
@@ -100,18 +106,19 @@ pub fn become_keeper() -> io::Result<Signals> {
     // In this order: whoever is woken finds the flag.
     let hangup = Arc::new(AtomicBool::new(false));
     flag::register(SIGHUP, Arc::clone(&hangup))?;
-    low_level::pipe::register(SIGHUP, write_end)?;
+    low_level::pipe::register(SIGHUP, write_end.try_clone()?)?;
+    let termination = Arc::new(AtomicBool::new(false));
+    flag::register(SIGTERM, Arc::clone(&termination))?;
+    low_level::pipe::register(SIGTERM, write_end)?;
     // Handled, not ignored: execve(2) resets a handler and leaves an ignored signal ignored, and jobs are
     // to get the defaults. So signals that the daemon inherited as ignored (by nohup(1)) get a handler too.
     let unread = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        flag::register(signal, Arc::clone(&unread))?;
-    }
+    flag::register(SIGINT, Arc::clone(&unread))?;
     for signal in ignored_signals().filter(|signal| takes_handler(*signal)) {
         // Refused for those that the C library keeps for itself.
         let _ = flag::register(signal, Arc::clone(&unread));
     }
-    Ok(Signals { woken, hangup })
+    Ok(Signals { woken, hangup, termination })
 }
 
 /// SIGPIPE stays ignored here, and is the default in what is spawned; signal-hook panics on the others.

@@ -34,15 +34,23 @@ pub fn store_dir(flag: Option<&Path>) -> Result<StoreDir> {
     let dir = match named {
         Some(dir) if dir.as_os_str().is_empty() => return Err(Error::usage(WHAT, "`--dir` is empty")),
         Some(dir) => dir,
-        None => dirs::data_dir()
-            .ok_or_else(|| {
-                Error::usage(WHAT, "there is no home directory")
-                    .hint("name a directory with `--dir` or `TASKQ_DIR`")
-            })?
-            .join("taskq"),
+        None => default_dir().ok_or_else(|| {
+            Error::usage(WHAT, "there is no home directory")
+                .hint("name a directory with `--dir` or `TASKQ_DIR`")
+        })?,
     };
     let path = std::path::absolute(&dir).map_err(|error| Error::io(WHAT, &error))?;
     Ok(StoreDir { path, is_named })
+}
+
+/// Returns the store's directory if nobody names one. `None`: there is no home directory.
+pub fn default_dir() -> Option<PathBuf> {
+    Some(dirs::data_dir()?.join("taskq"))
+}
+
+/// Returns the user's directory for configuration (XDG). `None`: there is no home directory.
+pub fn config_dir() -> Option<PathBuf> {
+    dirs::config_dir()
 }
 
 /// Returns the caller's environment, in its order, without `_`, which names this command.
@@ -113,6 +121,11 @@ pub fn tz() -> Option<String> {
 /// Returns whether stderr goes to the journal, which reads levels (sd-daemon(3)).
 pub fn logs_to_journal() -> bool {
     std::env::var_os("JOURNAL_STREAM").is_some()
+}
+
+/// Returns the process that systemd has started for its unit, from systemd.exec(5). A child inherits it.
+pub fn started_by_systemd() -> Option<u32> {
+    std::env::var("SYSTEMD_EXEC_PID").ok()?.parse().ok()
 }
 
 /// Returns the caller's file mode creation mask.

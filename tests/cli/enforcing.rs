@@ -3,8 +3,7 @@
 
 use crate::harness::Home;
 
-const HINT: &str = "hint: run the daemon in a service of systemd 254 or later with `Delegate=yes` and \
-                    `DelegateSubgroup=taskq-main`\n";
+const HINT: &str = "hint: run the daemon as a service of systemd: `taskq service install`\n";
 
 /// A store without a daemon, so that nobody knows what is delegated, and job 1 `a` that is enforced.
 fn stored(options: &[&str]) -> Home {

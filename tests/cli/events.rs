@@ -22,7 +22,7 @@ const LOOKING: [&str; 15] = [
 ];
 
 /// Verbs of processes that are not a person's: the daemon's events have a test of their own.
-const OTHERS: [&str; 3] = ["daemon", "keeper", "completions"];
+const OTHERS: [&str; 4] = ["daemon", "service", "keeper", "completions"];
 
 /// Command lines of every verb that writes, and the kinds of the events that each leaves.
 const WRITING: &[(&[&str], &[&str])] = &[

@@ -40,6 +40,10 @@ const COMMANDS: &[&str] = &[
     "import crontab",
     "export",
     "daemon",
+    "service",
+    "service install",
+    "service uninstall",
+    "service print",
 ];
 
 fn words<'a>(command: &'a str, more: &'a str) -> Vec<&'a str> {

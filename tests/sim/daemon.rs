@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use taskq::daemon::{
-    AddRequest, Beginning, ClientRequest, Excerpts, Gating, Mailer, Pacer, PruneStep, Pruning, RunFiles,
-    Timer, TurnInput, TurnOutput, begin, turn, uncommitted_stops,
+    AddRequest, Beginning, ClientRequest, Excerpts, Gating, Gone, Mailer, Pacer, PruneStep, Pruning,
+    RunFiles, Timer, TurnInput, TurnOutput, begin, turn, uncommitted_stops,
 };
 use taskq::domain::{End, JobId, MachineSize, Person, Timestamp};
 use taskq::keeper::protocol::{
@@ -148,7 +148,11 @@ impl World {
         let Some(session) = daemon.session else { return false };
         let Some(keeper) = &mut self.keeper else {
             daemon.session = None;
-            if daemon.pacer.keeper_is_gone(daemon.instance.take().is_some(), &clock) {
+            let gone = match daemon.instance.take() {
+                Some(_) => Gone::Unexpected,
+                None => Gone::WithoutHello,
+            };
+            if daemon.pacer.keeper_is_gone(gone, &clock) {
                 self.attach();
             }
             return true;

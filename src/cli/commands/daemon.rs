@@ -9,6 +9,7 @@ use crate::cli::zone::system_zone;
 use crate::daemon::{Settings, serve};
 use crate::domain::QueueName;
 use crate::error::Result;
+use crate::keeper::ServiceUnit;
 use crate::system::{env, machine, users};
 
 pub const WHAT: &str = "start daemon";
@@ -59,6 +60,7 @@ pub fn run(context: &Context<'_>, args: &DaemonArgs) -> Result<u8> {
     let settings = Settings {
         dir: context.dir.clone(),
         exe: machine::own_program(),
+        unit: ServiceUnit::own(env::started_by_systemd()),
         default_slots: args.slots.map_or_else(machine::cpus, |slots| slots as usize),
         machine: machine::size(),
         boot_id: machine::boot_id(),

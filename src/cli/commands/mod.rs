@@ -26,6 +26,7 @@ pub mod resume;
 pub mod retry;
 pub mod run;
 pub mod runs;
+pub mod service;
 pub mod set;
 pub mod show;
 pub mod signal;
@@ -68,6 +69,10 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "retry" => retry::WHAT,
         "run" => run::WHAT,
         "runs" => runs::WHAT,
+        "service" => service::WHAT,
+        "service install" => service::INSTALL,
+        "service print" => service::PRINT,
+        "service uninstall" => service::UNINSTALL,
         "set" => set::WHAT,
         "show" => show::WHAT,
         "signal" => signal::WHAT,

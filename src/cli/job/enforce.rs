@@ -7,6 +7,7 @@ use crate::daemon::running_daemon;
 use crate::domain::{NewJob, ResourceName};
 use crate::error::{Error, Result};
 use crate::keeper::check_enforceable;
+use crate::keeper::lock::running_keeper;
 
 /// Refuses `--enforce` for a job that books nothing of what can be limited.
 pub fn refuse_unbooked(job: &NewJob, what: &str) -> Result<()> {
@@ -22,10 +23,10 @@ pub fn refuse_unbooked(job: &NewJob, what: &str) -> Result<()> {
 /// knows: then the start of the run fails.
 pub fn refuse_unenforced(job: &NewJob, dir: &Path, what: &str) -> Result<()> {
     let Some(daemon) = job.enforce.then(|| running_daemon(dir)).flatten() else { return Ok(()) };
-    check_enforceable(daemon.pid, &job.requirement.needs).map_err(|cause| {
-        Error::conflict(what, format!("`--enforce`: {cause}")).hint(
-            "run the daemon in a service of systemd 254 or later with `Delegate=yes` and \
-             `DelegateSubgroup=taskq-main`",
-        )
+    // A keeper in a scope of its own has the group there.
+    let keeper = running_keeper(dir).and_then(|pid| u32::try_from(pid).ok());
+    check_enforceable(keeper.unwrap_or(daemon.pid), &job.requirement.needs).map_err(|cause| {
+        Error::conflict(what, format!("`--enforce`: {cause}"))
+            .hint("run the daemon as a service of systemd: `taskq service install`")
     })
 }

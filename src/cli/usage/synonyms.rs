@@ -56,7 +56,6 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     ("", "serve server", Same("daemon")),
     ("", "shutdown quit exit", Say(STOP_DAEMON)),
     ("", "reload daemon-reload", Say("there is nothing to reload: each change counts at once")),
-    ("", "service", Say("there is no unit yet: let your service manager run `taskq daemon`")),
     ("", "completion", Same("completions SHELL")),
     ("", "explain", Same("why JOB")),
     ("", "watch monitor", Same("events --follow")),

@@ -31,7 +31,8 @@ impl Server<'_> {
 
     /// Starts what a queue has slots for.
     pub(super) fn fill(&mut self, queue: &str) {
-        while !self.delays.contains_key(queue)
+        while !self.is_closing
+            && !self.delays.contains_key(queue)
             && let Some((order, extras)) = self.roster.next(queue)
         {
             self.start(order, extras);

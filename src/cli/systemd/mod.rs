@@ -1,0 +1,5 @@
+//! Owns: the daemon as a service of systemd: its unit, and what systemd knows of it.
+//! Never: the verbs.
+
+pub mod systemctl;
+pub mod unit;
