@@ -106,8 +106,17 @@ _taskq() {
             taskq,why)
                 cmd="taskq__subcmd__why"
                 ;;
+            taskq__subcmd__import,anacrontab)
+                cmd="taskq__subcmd__import__subcmd__anacrontab"
+                ;;
+            taskq__subcmd__import,at)
+                cmd="taskq__subcmd__import__subcmd__at"
+                ;;
             taskq__subcmd__import,crontab)
                 cmd="taskq__subcmd__import__subcmd__crontab"
+                ;;
+            taskq__subcmd__import,systemd)
+                cmd="taskq__subcmd__import__subcmd__systemd"
                 ;;
             taskq__subcmd__queue,list)
                 cmd="taskq__subcmd__queue__subcmd__list"
@@ -629,8 +638,58 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__import)
-            opts="-h --dir --color --help crontab"
+            opts="-h --dir --color --help crontab at anacrontab systemd"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        taskq__subcmd__import__subcmd__anacrontab)
+            opts="-h --dir --color --dry-run --keep-going --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        taskq__subcmd__import__subcmd__at)
+            opts="-h --dir --color --dry-run --keep-going --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -677,6 +736,31 @@ _taskq() {
                     ;;
                 --remove)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        taskq__subcmd__import__subcmd__systemd)
+            opts="-h --dir --color --dry-run --keep-going --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)

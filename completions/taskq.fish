@@ -507,12 +507,15 @@ complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s r -d 'Remove the
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s i -d 'Ask before removing, even without a terminal'
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s n -d 'Check the new table, and install nothing'
 complete -c taskq -n "__fish_taskq_using_subcommand crontab" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
-complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab at anacrontab systemd" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab at anacrontab systemd" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
-complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab" -f -a "crontab" -d 'Import a crontab, and report each of its lines'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab at anacrontab systemd" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab at anacrontab systemd" -f -a "crontab" -d 'Import a crontab, and report each of its lines'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab at anacrontab systemd" -f -a "at" -d 'Import the jobs in the queue of at(1)'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab at anacrontab systemd" -f -a "anacrontab" -d 'Import a table of anacron(8)'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and not __fish_seen_subcommand_from crontab at anacrontab systemd" -f -a "systemd" -d 'Import timers of systemd with their services'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
@@ -526,6 +529,30 @@ complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subc
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l list -d 'List the tables that are stored, and store nothing'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from crontab" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from at" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from at" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from at" -l dry-run -d 'Report, and store nothing'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from at" -l keep-going -d 'Import the others if some are refused'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from at" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from at" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from anacrontab" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from anacrontab" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from anacrontab" -l dry-run -d 'Report, and store nothing'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from anacrontab" -l keep-going -d 'Import the others if some are refused'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from anacrontab" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from anacrontab" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from systemd" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from systemd" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from systemd" -l dry-run -d 'Report, and store nothing'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from systemd" -l keep-going -d 'Import the others if some are refused'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from systemd" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand import; and __fish_seen_subcommand_from systemd" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand export" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand export" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'

@@ -147,7 +147,7 @@ impl Writer<'_> {
             "DELETE FROM run_timer WHERE trigger_id IN (SELECT id FROM trigger WHERE job_id = ?1)",
             [job],
         )?;
-        for part in ["array", "item", "trigger", "tag", "dependency"] {
+        for part in ["array", "item", "trigger", "tag", "dependency", "imported"] {
             self.change(&format!("DELETE FROM {part} WHERE job_id = ?1"), [job])?;
         }
         self.drop_bundles_of(job)?;

@@ -466,4 +466,13 @@ CREATE TABLE crontab_entry (
 ) STRICT;
 CREATE INDEX crontab_entry_line ON crontab_entry (crontab_id, line);
 
+-- The place that a job was imported from, if not a crontab.
+CREATE TABLE imported (
+    job_id INTEGER PRIMARY KEY REFERENCES job (id),
+    source TEXT NOT NULL,                   -- at, systemd, or the absolute path of an anacrontab
+    item TEXT NOT NULL,                     -- at's job and its time, anacron's id, systemd's timer
+    basis TEXT NOT NULL,                    -- what its triggers were made of
+    UNIQUE (source, item)
+) STRICT;
+
 INSERT INTO queue (name) VALUES ('default');

@@ -43,6 +43,11 @@ pub fn uid_of(name: &str) -> Option<u32> {
     User::from_name(name).ok().flatten().map(|user| user.uid.as_raw())
 }
 
+/// Returns the number of a user's group.
+pub fn group_of(uid: u32) -> Option<u32> {
+    User::from_uid(uid.into()).ok().flatten().map(|user| user.gid.as_raw())
+}
+
 /// Returns the name of a user; `None` without an entry in passwd(5).
 pub fn name_of(uid: u32) -> Option<String> {
     User::from_uid(uid.into()).ok().flatten().map(|user| user.name)

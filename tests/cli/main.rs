@@ -25,6 +25,8 @@ mod gates;
 mod harness;
 mod help;
 mod import;
+mod import_at;
+mod import_others;
 mod limits;
 mod listening;
 mod logs;

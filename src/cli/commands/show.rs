@@ -49,6 +49,14 @@ struct ShowJson<'a> {
     last_runs: Vec<RunJson>,
     unsent_mail: Option<UnsentMailJson>,
     crontab: Option<CrontabJson>,
+    imported: Option<ImportJson>,
+}
+
+/// The entry that the job was imported from, if it is not a line of a crontab.
+#[derive(Serialize)]
+struct ImportJson {
+    source: String,
+    item: String,
 }
 
 /// The line that the job was imported from; `source` is `null` for the table of `taskq crontab`.
@@ -133,6 +141,8 @@ struct Found {
     after: Vec<String>,
     /// The table and the line that it was imported from.
     crontab_line: Option<(String, usize)>,
+    /// The source and the entry that it was imported from, if not a table.
+    import: Option<(String, String)>,
     /// Of each trigger; `None` for one without a next fire.
     marks: Vec<Option<Marks>>,
 }
@@ -159,6 +169,7 @@ fn find(reader: &Reader<'_>, job: &str, now: Timestamp) -> Result<Found, Failure
         after: tree::lines(reader, id, Direction::After)?,
         unsent: reader.unsent_mail(id)?,
         crontab_line: reader.crontab_line(id)?,
+        import: reader.import_of(id)?,
     })
 }
 
@@ -179,6 +190,7 @@ impl<'a> From<&'a Found> for ShowJson<'a> {
                 source: Some(source.clone()).filter(|source| !source.is_empty()),
                 line: *line,
             }),
+            imported: found.import.clone().map(|(source, item)| ImportJson { source, item }),
         }
     }
 }
@@ -327,6 +339,9 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
     if let Some((source, line)) = &found.crontab_line {
         let source = if source.is_empty() { "`taskq crontab -l`".into() } else { shown::escaped(source) };
         facts.push("Crontab", format!("line {line} of {source}"));
+    }
+    if let Some((source, item)) = &found.import {
+        facts.push("Imported", format!("`{}` of {}", shown::escaped(item), shown::escaped(source)));
     }
     facts.push_lines("Has", found.runs.iter().filter_map(share_line));
     facts.push_lines("Uses now", found.runs.iter().filter_map(use_line));

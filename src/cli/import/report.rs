@@ -1,4 +1,4 @@
-//! Owns: the report on each line of a table: as JSON, as a table, and as sentences.
+//! Owns: the report on each line of a table or another source: as JSON, as a table, and as sentences.
 //! Never: the findings (see `crontab`).
 
 use std::collections::HashMap;
@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::diff::{Diff, LineChange};
+use super::items::{ItemChange, ItemDiff, ItemState, ItemVerdict, SourceItem};
+use super::place::Place;
 use super::planned::{ImportContext, TableLine, zone_of};
 use crate::cli::output::{Column, Table, TableCell};
 use crate::crontab::{Note, Verdict};
@@ -41,6 +43,8 @@ pub enum LineResult {
     Refused,
     /// It is no longer in the table, and its job has ended.
     Removed,
+    /// Its job fires no more: it has run, or it was cancelled.
+    Done,
 }
 
 impl LineResult {
@@ -55,6 +59,7 @@ impl LineResult {
             Self::Blank => "blank",
             Self::Refused => "refused",
             Self::Removed => "removed",
+            Self::Done => "done",
         }
     }
 }
@@ -69,7 +74,8 @@ pub struct Remark {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LineReport {
-    line: usize,
+    #[serde(flatten)]
+    place: Place,
     result: LineResult,
     job_id: Option<JobId>,
     next_fire_at: Option<Timestamp>,
@@ -84,6 +90,12 @@ pub struct LineReport {
 }
 
 impl LineReport {
+    /// Returns its place in a sentence: `line 5, column 3`.
+    fn place(&self) -> String {
+        let column = self.column.map_or_else(String::new, |column| format!(", column {column}"));
+        format!("{}{column}", self.place)
+    }
+
     /// Returns why the line is refused, with the hint in brackets.
     fn reason(&self) -> Option<String> {
         let hint = self.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
@@ -97,6 +109,9 @@ pub struct TableReport {
     pub source: String,
     /// Its lines without comments and blank lines, then the removed lines.
     pub lines: Vec<LineReport>,
+    /// The head of the places of its lines.
+    #[serde(skip)]
+    head: &'static str,
 }
 
 fn notes_cell(count: usize) -> TableCell {
@@ -118,7 +133,7 @@ pub fn table_report(
         .filter_map(|(line, change)| line_report(line, change.as_ref(), is_stored, here, &mut cache))
         .collect();
     reports.extend(diff.gone.iter().map(|gone| LineReport {
-        line: gone.line,
+        place: Place::Line(gone.line),
         result: LineResult::Removed,
         job_id: Some(gone.job),
         next_fire_at: None,
@@ -128,7 +143,60 @@ pub fn table_report(
         hint: None,
         notes: Vec::new(),
     }));
-    TableReport { source: source.to_owned(), lines: reports }
+    TableReport { source: source.to_owned(), lines: reports, head: Place::LINE }
+}
+
+/// Makes the report of a source that is not a crontab. With `is_stored`, the jobs of new items are in the
+/// store.
+pub fn items_report(
+    (source, head): (&str, &'static str),
+    items: &[SourceItem],
+    diff: &ItemDiff,
+    is_stored: bool,
+) -> TableReport {
+    let reports = items.iter().zip(&diff.items);
+    let mut reports: Vec<LineReport> =
+        reports.map(|(item, change)| item_report(item, *change, is_stored)).collect();
+    reports.extend(diff.gone.iter().map(|gone| LineReport {
+        place: Place::Named(gone.item.clone()),
+        result: LineResult::Removed,
+        job_id: Some(gone.job),
+        next_fire_at: None,
+        text: gone.item.clone(),
+        column: None,
+        cause: None,
+        hint: None,
+        notes: Vec::new(),
+    }));
+    TableReport { source: source.to_owned(), lines: reports, head }
+}
+
+fn item_report(item: &SourceItem, state: Option<ItemState>, is_stored: bool) -> LineReport {
+    let (mut column, mut cause, mut hint) = (None, None, None);
+    let result = match (&item.verdict, state.map(|state| state.change)) {
+        (ItemVerdict::Environment, _) => LineResult::Environment,
+        (ItemVerdict::Refused(refusal), _) => {
+            (column, cause, hint) = (refusal.column, Some(refusal.cause.clone()), refusal.hint.clone());
+            LineResult::Refused
+        }
+        (ItemVerdict::NeverFires, _) | (ItemVerdict::Job(_), None) => LineResult::NoJob,
+        (ItemVerdict::Job(_), Some(ItemChange::Added)) if is_stored => LineResult::Imported,
+        (ItemVerdict::Job(_), Some(ItemChange::Added)) => LineResult::Accepted,
+        (ItemVerdict::Job(_), Some(ItemChange::Changed)) => LineResult::Changed,
+        (ItemVerdict::Job(_), Some(ItemChange::Unchanged)) => LineResult::Unchanged,
+        (ItemVerdict::Job(_), Some(ItemChange::Done)) => LineResult::Done,
+    };
+    LineReport {
+        place: item.place.clone(),
+        result,
+        job_id: state.and_then(|state| state.job),
+        next_fire_at: state.and_then(|state| state.next_at),
+        text: shown::escaped(&item.text).into_owned(),
+        column,
+        cause,
+        hint,
+        notes: item.notes.iter().map(|text| Remark { text: text.clone(), fires: Vec::new() }).collect(),
+    }
 }
 
 /// A cache of zones by name.
@@ -158,7 +226,7 @@ fn line_report(
         Verdict::Nothing | Verdict::Variable(_) | Verdict::Entry(_) => (None, None, None),
     };
     Some(LineReport {
-        line: finding.line.number,
+        place: Place::Line(finding.line.number),
         result,
         job_id: change.and_then(|(job, _)| *job),
         next_fire_at: line.job.as_ref().and_then(|job| job.first.next_at),
@@ -224,20 +292,21 @@ impl TableReport {
 
     /// Returns the refused lines, each with the reason and the hint.
     pub fn refused_lines(&self) -> impl Iterator<Item = (usize, String)> {
-        self.lines.iter().filter_map(|line| Some((line.line, line.reason()?)))
+        self.lines.iter().filter_map(|line| Some((line.place.line()?, line.reason()?)))
     }
 
     /// Returns the error if a line is refused.
     pub fn failure(&self, what: &str) -> Option<Error> {
         let first = self.lines.iter().find(|line| line.result == LineResult::Refused)?;
         let cause = first.cause.as_deref().unwrap_or_default();
-        let column = first.column.unwrap_or(1);
         let others = match self.refusals() - 1 {
             0 => String::new(),
-            1 => "; one more line is refused".to_owned(),
-            others => format!("; {others} more lines are refused"),
+            1 if self.head == Place::LINE => "; one more line is refused".to_owned(),
+            others if self.head == Place::LINE => format!("; {others} more lines are refused"),
+            1 => "; one more is refused".to_owned(),
+            others => format!("; {others} more are refused"),
         };
-        let error = Error::usage(what, format!("line {}, column {column}: {cause}{others}", first.line));
+        let error = Error::usage(what, format!("{}: {cause}{others}", first.place()));
         Some(match &first.hint {
             Some(hint) => error.hint(hint),
             None => error,
@@ -247,7 +316,7 @@ impl TableReport {
     /// Returns the table of lines.
     pub fn table(&self, zone: &Zone) -> Table {
         let mut table = Table::new([
-            Column::right("LINE"),
+            if self.head == Place::LINE { Column::right(self.head) } else { Column::left(self.head) },
             Column::left("RESULT"),
             Column::right("NOTES"),
             Column::right("JOB"),
@@ -256,7 +325,7 @@ impl TableReport {
         ]);
         for line in &self.lines {
             table.push([
-                TableCell::new(line.line.to_string()),
+                TableCell::new(line.place.cell()),
                 TableCell::new(line.result.word()),
                 notes_cell(line.notes.len()),
                 line.job_id.map_or_else(TableCell::unknown, |id| TableCell::new(id.to_string())),
@@ -270,16 +339,18 @@ impl TableReport {
     /// Returns a sentence for each note, in the order of the lines, for the lines with wanted numbers.
     pub fn sentences(&self, zone: &Zone, is_wanted: impl Fn(usize) -> bool) -> Vec<String> {
         let mut sentences = Vec::new();
-        let is_there = |line: &&LineReport| line.result != LineResult::Removed && is_wanted(line.line);
+        let is_there = |line: &&LineReport| {
+            line.result != LineResult::Removed && line.place.line().is_none_or(&is_wanted)
+        };
         for line in self.lines.iter().filter(is_there) {
-            if let (Some(column), Some(reason)) = (line.column, line.reason()) {
-                let sentence = format!("line {}, column {column}: {reason}", line.line);
+            if let Some(reason) = line.reason() {
+                let sentence = format!("{}: {reason}", line.place());
                 sentences.push(shown::escaped(&sentence).into_owned());
             }
             for note in &line.notes {
                 let fires: Vec<String> = note.fires.iter().map(|at| zone.show(*at)).collect();
                 let colon = if fires.is_empty() { "" } else { ": " };
-                let sentence = format!("line {}: {}{colon}{}", line.line, note.text, fires.join(", "));
+                let sentence = format!("{}: {}{colon}{}", line.place, note.text, fires.join(", "));
                 sentences.push(shown::escaped(&sentence).into_owned());
             }
         }

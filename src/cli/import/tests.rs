@@ -12,7 +12,7 @@ fn person(name: &str) -> Person {
 }
 
 /// On 2026-11-20 at 12:00 UTC, where no directory is there.
-fn import_context(origin: Dialect) -> ImportContext {
+pub(super) fn import_context(origin: Dialect) -> ImportContext {
     ImportContext {
         now: Timestamp::from_seconds(1_795_176_000),
         zone: Zone::utc(),

@@ -78,7 +78,9 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     ("resource", "ls show status", Same("resource list")),
     ("resource", "help", Same("resource --help")),
     ("import", "cron", Same("import crontab FILE")),
-    ("import", "at atq anacron anacrontab systemd", Say("so far there is only `taskq import crontab`")),
+    ("import", "atq batch", Same("import at")),
+    ("import", "anacron", Same("import anacrontab")),
+    ("import", "timer timers systemctl", Same("import systemd")),
     ("import", "help", Same("import --help")),
 ];
 

@@ -1,10 +1,10 @@
-//! Owns: `taskq import`.
+//! Owns: `taskq import crontab`.
 //! Never: the meaning of a crontab (see `crontab`) and the changes of its jobs (see `cli::import`).
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueHint};
+use clap::{Args, ValueHint};
 use serde::Serialize;
 
 use crate::cli::args::words;
@@ -29,35 +29,10 @@ use crate::schedule::Dialect;
 use crate::shown;
 use crate::store::Reader;
 
-pub const WHAT: &str = "import jobs";
-
 /// What `import crontab` does, for errors.
 pub const CRONTAB: &str = "import crontab";
 
 const LIST: &str = "list crontabs";
-
-/// Import jobs from elsewhere
-#[derive(Args, Debug)]
-#[command(
-    disable_help_subcommand = true,
-    subcommand_value_name = "COMMAND",
-    override_usage = "taskq import crontab [OPTION]... [FILE|-]",
-    after_help = "\
-Examples:
-  taskq import crontab --dry-run
-  ssh old crontab -l | taskq import crontab -"
-)]
-pub struct ImportArgs {
-    #[command(subcommand)]
-    pub command: ImportCommand,
-}
-
-#[derive(Debug, Subcommand)]
-#[command(defer = true)]
-pub enum ImportCommand {
-    /// Import a crontab, and report each of its lines
-    Crontab(ImportCrontabArgs),
-}
 
 /// Import a crontab, and report each of its lines
 ///
@@ -175,8 +150,7 @@ struct ReadTable<'a> {
 }
 
 /// Imports tables, and reports each of their lines.
-pub fn run(context: &Context<'_>, args: &ImportArgs) -> Result<u8> {
-    let ImportCommand::Crontab(args) = &args.command;
+pub fn run(context: &Context<'_>, args: &ImportCrontabArgs) -> Result<u8> {
     if args.list {
         return list(context, args.json);
     }
