@@ -503,7 +503,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__daemon)
-            opts="-h --dir --color --slots --log-runs --help"
+            opts="-h --dir --color --slots --until-idle --log-runs --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -563,6 +563,7 @@ complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l color -d 'Colour 
 always\t'Also in a pipe'
 never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l slots -d 'Give N slots to each queue without a number of its own' -r
+complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l until-idle -d 'Exit when nothing is queued, running or retrying'
 complete -c taskq -n "__fish_taskq_using_subcommand daemon" -l log-runs -d 'Log a line for each run that ends'
 complete -c taskq -n "__fish_taskq_using_subcommand daemon" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand service; and not __fish_seen_subcommand_from install uninstall print" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"

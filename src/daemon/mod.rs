@@ -39,6 +39,7 @@ mod sources;
 mod subscription;
 mod timer;
 mod turn;
+mod until_idle;
 mod watched_paths;
 mod watching;
 

@@ -33,6 +33,7 @@ use super::signals::{drain, signal_pipe};
 use super::sources::{Source, Sources};
 use super::timer::WallTimer;
 use super::turn::{TurnInput, TurnOutput, turn};
+use super::until_idle::{self, UntilIdle};
 use super::watching::Watching;
 use crate::clock::Clock;
 use crate::domain::{End, Happening, OutputKind, Timestamp, TriggerId};
@@ -48,11 +49,12 @@ use crate::store::{Act, SourceStamp, Store, StoreError, StoreResult};
 use crate::system::{env, login, users};
 use crate::watch::{GateMeter, ZoneWatch};
 
-/// Serves a store until SIGTERM or SIGINT. Running jobs continue.
+/// Serves a store until SIGTERM or SIGINT, or until nothing is under way. Running jobs continue. Returns
+/// whether it has served until nothing was under way, and a run has failed meanwhile.
 ///
 /// # Errors
 /// `Conflict` if another daemon serves the store; `Io` if the store is damaged or the system fails.
-pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
+pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<bool> {
     const WHAT: &str = "start daemon";
     let info = DaemonInfo {
         pid: std::process::id(),
@@ -76,11 +78,12 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<()> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     daemon.doors.remove();
     event_files::remove_directory(&daemon.event_files);
+    let has_failed = until_idle::conclude(&mut daemon.store, daemon.until_idle.as_ref());
     if ended.is_ok() {
         daemon.record(&Happening::DaemonStopped { pid: info.pid });
         idle::finish(daemon.store);
     }
-    ended
+    ended.map(|()| has_failed)
 }
 
 struct Daemon<'a> {
@@ -106,6 +109,7 @@ struct Daemon<'a> {
     gating: Gating,
     gate_meter: GateMeter,
     watchdog: Option<Duration>,
+    until_idle: Option<UntilIdle>,
     /// It has received a signal to stop, and starts no more runs.
     is_ending: bool,
     /// `None`: the ends of runs are not logged.
@@ -143,6 +147,7 @@ impl<'a> Daemon<'a> {
             watching: Watching::new(settings.boot_id.clone(), limit),
             idle: Idle::default(),
             watchdog: sd_notify::watchdog_enabled().map(|interval| interval / 2),
+            until_idle: settings.until_idle.then(|| UntilIdle::since(clock.now())),
             is_ending: false,
             run_lines: None,
             misses_sendmail: false,
@@ -221,7 +226,7 @@ impl<'a> Daemon<'a> {
 
     fn run(&mut self) -> Result<()> {
         const WHAT: &str = "serve the store";
-        loop {
+        while !self.is_done()? {
             let ready = self.wait().map_err(|error| Error::io(WHAT, &error))?;
             self.watching.serve(&ready, self.clock.monotonic(), self.clock.now());
             self.heed_news();
@@ -268,6 +273,17 @@ impl<'a> Daemon<'a> {
                 self.turn()?;
             }
         }
+        Ok(())
+    }
+
+    /// Returns whether it serves until nothing is under way, and nothing is.
+    fn is_done(&mut self) -> Result<bool> {
+        let Some(until_idle) = &mut self.until_idle else { return Ok(false) };
+        let has_news = self.pacer.is_turn_due() || !self.pacer.reports().is_empty();
+        if has_news || self.pacer.is_failing() || !self.watching.news().is_empty() {
+            return Ok(false);
+        }
+        until_idle.is_done(&mut self.store, self.clock.now())
     }
 
     /// Waits until a source is ready or a timer is due.

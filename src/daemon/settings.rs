@@ -19,6 +19,8 @@ pub struct Settings {
     /// How large the resources `cpu` and `mem` are, if nobody sets them.
     pub machine: MachineSize,
     pub boot_id: String,
+    /// It exits when nothing is under way.
+    pub until_idle: bool,
     /// Log lines start with their syslog level.
     pub with_levels: bool,
     /// The ends of runs are logged.

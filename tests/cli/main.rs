@@ -52,6 +52,7 @@ mod stats;
 mod streams;
 mod terminal;
 mod under_way;
+mod until_idle;
 mod waiting;
 mod watching;
 mod why;

@@ -29,7 +29,8 @@ pub const WHAT: &str = "start daemon";
     after_help = "\
 Examples:
   taskq daemon
-  taskq --dir /srv/jobs daemon --slots 8 --log-runs"
+  taskq --dir /srv/jobs daemon --slots 8 --log-runs
+  taskq add -- make && taskq daemon --until-idle"
 )]
 pub struct DaemonArgs {
     /// Give N slots to each queue without a number of its own
@@ -44,6 +45,15 @@ pub struct DaemonArgs {
         value_parser = number(1..=QueueName::SLOTS_MAX)
     )]
     pub slots: Option<u32>,
+
+    /// Exit when nothing is queued, running or retrying
+    ///
+    /// The exit status is 1 if a run has failed meanwhile, else 0. Mails and
+    /// callbacks are awaited. What may never come is not: paused jobs and
+    /// queues, coming fires, events, and runs that wait for a job without
+    /// a run. It logs which jobs it leaves. For containers, scripts, CI.
+    #[arg(long, verbatim_doc_comment)]
+    pub until_idle: bool,
 
     /// Log a line for each run that ends
     ///
@@ -64,6 +74,7 @@ pub fn run(context: &Context<'_>, args: &DaemonArgs) -> Result<u8> {
         default_slots: args.slots.map_or_else(machine::cpus, |slots| slots as usize),
         machine: machine::size(),
         boot_id: machine::boot_id(),
+        until_idle: args.until_idle,
         with_levels: env::logs_to_journal(),
         logs_runs: args.log_runs,
         boot_directory: env::boot_directory(users::is_root()),
@@ -71,6 +82,6 @@ pub fn run(context: &Context<'_>, args: &DaemonArgs) -> Result<u8> {
         charset: env::charset(),
         read_zone: system_zone,
     };
-    serve(settings, context.clock)?;
-    Ok(0)
+    let has_failed = serve(settings, context.clock)?;
+    Ok(u8::from(has_failed))
 }
