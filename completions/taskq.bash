@@ -28,6 +28,9 @@ _taskq() {
             taskq,daemon)
                 cmd="taskq__subcmd__daemon"
                 ;;
+            taskq,doctor)
+                cmd="taskq__subcmd__doctor"
+                ;;
             taskq,emit)
                 cmd="taskq__subcmd__emit"
                 ;;
@@ -152,7 +155,7 @@ _taskq() {
 
     case "${cmd}" in
         taskq)
-            opts="-h -V --dir --color --help --version add list ls show why runs log next events run retry cancel signal set emit rename remove prune pause resume wait stats status queue resource crontab import export daemon service"
+            opts="-h -V --dir --color --help --version add list ls show why runs log next events run retry cancel signal set emit rename remove prune pause resume wait stats status queue resource crontab import export daemon service doctor"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -522,6 +525,31 @@ _taskq() {
                     ;;
                 --slots)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        taskq__subcmd__doctor)
+            opts="-h --dir --color --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)

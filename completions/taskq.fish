@@ -60,6 +60,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "import" -d 'Import jobs
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "export" -d 'Print jobs as a crontab, as systemd units, or as JSON'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "daemon" -d 'Run the daemon, in the foreground'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "service" -d 'Run the daemon as a service of systemd'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "doctor" -d 'Check the store, the daemon and the machine'
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand add" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'
@@ -597,3 +598,9 @@ never\t'Not even on a terminal'"
 complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from print" -l system -d 'Use a service of the system, which root runs'
 complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from print" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand service; and __fish_seen_subcommand_from print" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand doctor" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand doctor" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand doctor" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'

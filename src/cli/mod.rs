@@ -9,6 +9,7 @@ mod commands;
 pub mod context;
 mod cursor;
 pub mod generate;
+mod health;
 pub mod import;
 mod job;
 pub mod output;
@@ -28,9 +29,9 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
-    add, cancel, crontab, daemon, emit, events, export, help, import as import_command, keeper, list, log,
-    next, pause, prune, queue, remove, rename, resource, resume, retry, run, runs, service, set, show,
-    signal, stats, status, version, wait, why,
+    add, cancel, crontab, daemon, doctor, emit, events, export, help, import as import_command, keeper, list,
+    log, next, overview, pause, prune, queue, remove, rename, resource, resume, retry, run, runs, service,
+    set, show, signal, stats, status, version, wait, why,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -49,8 +50,6 @@ use crate::error::Result;
     version,
     verbatim_doc_comment,
     disable_help_subcommand = true,
-    arg_required_else_help = true,
-    subcommand_required = true,
     subcommand_value_name = "COMMAND",
     override_usage = "taskq [--dir DIR] [--color WHEN] COMMAND [ARG]...",
     after_help = TASKQ_EXAMPLES
@@ -87,9 +86,9 @@ pub struct Cli {
     )]
     pub color: Color,
 
-    /// What to do.
+    /// What to do; by default, show what there is.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 const TASKQ_EXAMPLES: &str = "\
@@ -167,6 +166,8 @@ pub enum Command {
     Daemon(daemon::DaemonArgs),
     /// Run the daemon as a service of systemd
     Service(service::ServiceArgs),
+    /// Check the store, the daemon and the machine
+    Doctor(doctor::DoctorArgs),
     /// Show the help of taskq or of a command
     #[command(hide = true)]
     Help(help::HelpArgs),
@@ -198,7 +199,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> std::result::Result<Cl
 /// # Errors
 ///
 /// The verb's error; its kind has an exit code.
-pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
+pub fn dispatch(context: &Context<'_>, command: Option<Command>) -> Result<u8> {
+    let Some(command) = command else { return overview::run(context) };
     match command {
         Command::Add(args) => add::run(context, *args),
         Command::List(args) => list::run(context, &args),
@@ -227,6 +229,7 @@ pub fn dispatch(context: &Context<'_>, command: Command) -> Result<u8> {
         Command::Crontab(args) => crontab::run(context, &args),
         Command::Import(args) => import_command::run(context, &args),
         Command::Export(args) => export::run(context, &args),
+        Command::Doctor(args) => doctor::run(context, &args),
         Command::Service(args) => service::run(context, &args),
         Command::Daemon(args) => daemon::run(context, &args),
         Command::Help(args) => help::run(context, &args, Cli::command()),

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::view::json::{RunJson, document};
+use crate::cli::view::why::NO_DAEMON;
 use crate::daemon::running_daemon;
 use crate::domain::{FireId, JobId};
 use crate::error::Result;
@@ -30,7 +31,7 @@ pub fn answer(context: &Context<'_>, what: &str, fires: &[FireId], json: bool) -
         context.output.answer(&names(fires))?;
     }
     if running_daemon(&context.dir).is_none() {
-        context.output.confirm("no daemon is running: start one with `taskq daemon`");
+        context.output.confirm(NO_DAEMON);
     }
     Ok(())
 }

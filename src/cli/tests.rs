@@ -12,7 +12,7 @@ use crate::domain::{MissedMode, Overlap};
 
 fn read(words: &[&str]) -> Result<Command, ErrorKind> {
     let args = ["taskq"].iter().chain(words).map(OsString::from);
-    parse(args).map(|cli| cli.command).map_err(|error| error.kind())
+    parse(args).map(|cli| cli.command.expect("a verb")).map_err(|error| error.kind())
 }
 
 fn add(words: &[&str]) -> AddArgs {
@@ -86,7 +86,7 @@ fn arguments_need_not_be_text() {
     use std::os::unix::ffi::OsStringExt;
     let odd = OsString::from_vec(vec![b'a', 0xff]);
     let args = ["taskq", "add", "--env"].map(OsString::from).into_iter().chain([odd.clone(), odd.clone()]);
-    match parse(args).expect("valid").command {
+    match parse(args).expect("valid").command.expect("a verb") {
         Command::Add(args) => {
             assert_eq!((args.options.env, args.options.command), (vec![odd.clone()], vec![odd]));
         }

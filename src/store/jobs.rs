@@ -89,6 +89,12 @@ impl Reader<'_> {
         self.all("SELECT name FROM job WHERE name IS NOT NULL ORDER BY name", [], |row| row.get(0))
     }
 
+    /// Returns how many jobs are not done.
+    pub fn count_living_jobs(&self) -> StoreResult<usize> {
+        let count: i64 = self.one("SELECT count(*) FROM job WHERE done_at IS NULL", [], |row| row.get(0))?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
     /// Returns the unfinished runs of a job, oldest first, each with whether it is claimed.
     pub fn unfinished_runs(&self, job: JobId) -> StoreResult<Vec<(RunId, bool)>> {
         self.all(

@@ -34,6 +34,15 @@ impl Reader<'_> {
         self.has("SELECT 1 FROM mail WHERE failed IS NULL AND keeper IS NULL LIMIT 1", [])
     }
 
+    /// Returns how many mails wait or are being sent, and how many could not be sent.
+    pub fn count_mails(&self) -> StoreResult<(usize, usize)> {
+        self.one("SELECT count(*) FILTER (WHERE failed IS NULL), count(failed) FROM mail", [], |row| {
+            let count =
+                |at| Ok::<_, rusqlite::Error>(usize::try_from(row.get::<_, i64>(at)?).unwrap_or(usize::MAX));
+            Ok((count(0)?, count(1)?))
+        })
+    }
+
     /// Returns the mails that are claimed for a keeper.
     pub fn claimed_mails(&self) -> StoreResult<Vec<i64>> {
         self.all("SELECT id FROM mail WHERE failed IS NULL AND keeper IS NOT NULL ORDER BY id", [], |row| {

@@ -28,6 +28,7 @@ mod events;
 mod forget;
 mod idleness;
 mod imports;
+mod integrity;
 mod job_events;
 mod job_view;
 mod jobs;
@@ -343,6 +344,11 @@ impl Store {
     /// Returns the number of commits at the last write of this process, with or without changes.
     pub fn commits(&self) -> u64 {
         self.commits
+    }
+
+    /// Returns the free bytes of its file system for this user; `u64::MAX` if they are unknown.
+    pub fn free_bytes(&self) -> u64 {
+        self.directory().map_or(u64::MAX, Directory::free_bytes)
     }
 
     /// Copies the log back into the database, except for frames that a reader needs. Returns whether

@@ -41,6 +41,16 @@ impl Reader<'_> {
         )
     }
 
+    /// Returns the size of all outputs in the run log.
+    pub fn stored_output_bytes(&self) -> StoreResult<u64> {
+        self.one(
+            "SELECT (SELECT ifnull(sum(length(data) + ifnull(length(stderr), 0)), 0) FROM output)
+                + (SELECT ifnull(sum(length(output) + ifnull(length(stderr), 0)), 0) FROM attempt)",
+            [],
+            |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()),
+        )
+    }
+
     /// Returns the same of a run whose outputs are in files: without their size. `None`: there is no such
     /// run.
     pub fn without_stored_outputs(&self, run: RunId) -> StoreResult<Option<StoredOutputs>> {

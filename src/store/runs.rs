@@ -211,6 +211,17 @@ fn parent(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<String>> {
 }
 
 impl Reader<'_> {
+    /// Returns the outcomes of the latest `limit` finished runs of a job, the newest first, without
+    /// callbacks.
+    pub fn last_outcomes(&self, job: JobId, limit: usize) -> StoreResult<Vec<Outcome>> {
+        self.all(
+            "SELECT outcome FROM run WHERE job_id = ?1 AND state = 'finished' AND callback IS NULL
+             ORDER BY number DESC LIMIT ?2",
+            params![job, i64::try_from(limit).unwrap_or(i64::MAX)],
+            |row| row.get(0),
+        )
+    }
+
     /// Returns a run, if there is one.
     pub fn run(&self, run: RunId) -> StoreResult<Option<RunView>> {
         let sql = format!(

@@ -320,7 +320,7 @@ fn a_mail_that_no_program_can_send_is_noted() {
 #[test]
 fn a_job_without_a_daemon_is_noted_in_scripts_too() {
     let home = Home::new();
-    let note = "note: no daemon is running; start one with `taskq daemon`\n";
+    let note = "note: no daemon is running: start one with `taskq service install`, or `taskq daemon &`\n";
     home.taskq(&["add", "true"]).gives(0, "1\n", note);
     home.taskq(&["add", "--quiet", "true"]).gives(0, "2\n", "");
 }

@@ -67,8 +67,10 @@ fn a_calendar_fires_and_its_run_knows_the_kind() {
     let script = "echo $TASKQ_TRIGGER >gate";
     home.add(&["--name", "a", "--calendar", "*:*:0/0.05", "--times", "1", "-c", script]);
     assert_eq!(std::fs::read_to_string(gate).expect("the run writes into it"), "calendar\n");
-    home.taskq(&["wait", "a"]).gives(0, "", "");
-    assert_eq!(home.json(&["runs", "a"])["runs"][0]["trigger"], "calendar");
+    // On a busy machine a second fire comes before the first run has begun, and is skipped.
+    home.taskq(&["wait", "a.1"]).gives(0, "", "");
+    let runs = home.json(&["runs", "a"])["runs"].as_array().expect("a list").clone();
+    assert!(runs.iter().all(|run| run["trigger"] == "calendar"), "{runs:?}");
     assert_eq!(home.json(&["show", "a"])["job"]["state"], "done");
 }
 

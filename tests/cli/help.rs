@@ -47,6 +47,7 @@ const COMMANDS: &[&str] = &[
     "service install",
     "service uninstall",
     "service print",
+    "doctor",
 ];
 
 fn words<'a>(command: &'a str, more: &'a str) -> Vec<&'a str> {
@@ -81,11 +82,35 @@ fn help_lists_every_command_that_has_a_help_here_and_no_other() {
     assert_eq!(listed, known);
 }
 
+/// The commands that a bare `taskq` proposes.
+fn proposed(home: &Home) -> Vec<String> {
+    let answer = home.taskq::<&str>(&[]).answer();
+    assert!(answer.status == 0 && answer.stderr.is_empty(), "{answer:?}");
+    let steps = answer.stdout.lines().filter(|line| line.starts_with("  taskq "));
+    steps.map(|line| line.trim().split("  ").next().expect("a command").to_owned()).collect()
+}
+
 #[test]
-fn a_bare_taskq_is_wrong_usage_and_shows_the_help() {
-    let home = Home::new();
-    let help = home.taskq(&["-h"]).answer().stdout;
-    home.taskq::<&str>(&[]).gives(2, "", &help);
+fn a_bare_taskq_shows_what_there_is_and_the_next_three_steps() {
+    let mut home = Home::new();
+    let empty = home.taskq::<&str>(&[]).answer().stdout;
+    let head = format!("taskq {}, store {}\n", env!("CARGO_PKG_VERSION"), home.store().display());
+    assert!(empty.starts_with(&format!("{head}daemon: not running\njobs:   none\n\n")), "{empty}");
+    let add = "taskq add -- COMMAND";
+    assert_eq!(proposed(&home), ["taskq service install", add, "taskq help"]);
+    assert!(!home.store().exists(), "it has only looked");
+    home.start_daemon(&["--slots", "1"]);
+    assert_eq!(proposed(&home), [add, "taskq help add", "taskq help"]);
+    home.add(&["--cron", "0 0 1 1 *", "true"]);
+    assert_eq!(proposed(&home), ["taskq list", "taskq next", "taskq help"]);
+    home.add_and_wait(&["false"]);
+    assert_eq!(proposed(&home), ["taskq runs --failed", "taskq list", "taskq help"]);
+    let busy = home.taskq::<&str>(&[]).answer().stdout;
+    let daemon = format!("\ndaemon: pid {}\n", home.daemon_pid());
+    assert!(
+        busy.contains(&daemon) && busy.contains("\njobs:   1, 0 running, 0 waiting; next fire "),
+        "{busy}"
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod control;
 mod crontab;
 mod daemon;
 mod dependencies;
+mod doctor;
 mod enforcing;
 mod environment;
 mod events;

@@ -37,11 +37,11 @@ macro_rules! shows {
 #[test]
 fn add_says_when_the_job_will_run_and_how_to_start_a_daemon() {
     let mut home = Home::new();
-    let none = "\nnote: no daemon is running; start one with `taskq daemon`\n";
+    let none = "\nnote: no daemon is running: start one with `taskq service install`, or `taskq daemon &`\n";
     shows!(&home, 200, "add true", format!("1\njob 1 runs as soon as a slot is free{none}"));
     shows!(&home, 200, "add --hold true", format!("2\njob 2 held: resume it with `taskq resume 2`{none}"));
     shows!(&home, 200, "add --cron @reboot true", format!("3\njob 3 runs at the next boot{none}"));
-    shows!(&home, 200, "run 3", "3.1\nno daemon is running: start one with `taskq daemon`\n");
+    shows!(&home, 200, "run 3", none.replace("\nnote: ", "3.1\n"));
     home.start_daemon(&[]);
     shows!(&home, 200, "add --at @4000000000 --json true | tail -c 3", "}}\n");
     if let Some(shown) = on_terminal(&home, 200, "add --at @4000000000 true") {

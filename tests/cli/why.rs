@@ -36,12 +36,14 @@ fn full() -> (Home, std::path::PathBuf) {
     (home, gate)
 }
 
+const NO_DAEMON: &str = "no daemon is running: start one with `taskq service install`, or `taskq daemon &`";
+
 #[test]
 fn a_run_without_a_daemon_waits_for_one() {
     let home = Home::new();
     home.add(&["--name", "a", "true"]);
     let line = "run 1.1 waits for a daemon: none is running; queued at [time]\n";
-    let hint = "hint: start one with `taskq daemon`\n";
+    let hint = "hint: start one with `taskq service install`, or `taskq daemon &`\n";
     assert_eq!(why(&home, "a"), format!("{line}{hint}"));
     assert_eq!(why(&home, "a.1"), format!("{line}{hint}"));
     assert_eq!(home.json(&["why", "a"])["reason"], "no_daemon");
@@ -52,7 +54,7 @@ fn a_run_without_a_daemon_waits_for_one() {
     );
     home.add(&["--at", "2031-01-01", "true"]);
     let line = "job 3 waits for its next fire at 2031-01-01, in [span]\n";
-    assert_eq!(why(&home, "3"), format!("{line}hint: no daemon is running: start one with `taskq daemon`\n"));
+    assert_eq!(why(&home, "3"), format!("{line}hint: {NO_DAEMON}\n"));
 }
 
 #[test]

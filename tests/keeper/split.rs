@@ -94,5 +94,8 @@ fn the_limit_holds_for_each_output_by_itself() {
     daemon.send(ToKeeper::Start(keeper.sh(1, script), extras));
     assert_eq!(daemon.finish().output_bytes, 18);
     assert_eq!(keeper.stderr(1).len(), 2_048, "the first half");
-    assert_eq!(left(&keeper, daemon), ["1.1", "1.1.1.stderr.tail", "1.1.stderr"]);
+    // On a busy machine it takes so long that times are stored too.
+    let left: Vec<String> =
+        left(&keeper, daemon).into_iter().filter(|name| !name.ends_with(".times")).collect();
+    assert_eq!(left, ["1.1", "1.1.1.stderr.tail", "1.1.stderr"]);
 }

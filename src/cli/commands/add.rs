@@ -21,6 +21,7 @@ use crate::cli::job::text::{Caller, ReadJob};
 use crate::cli::view::coming::next_run;
 use crate::cli::view::json::{JobJson, Jobs, OneJob, document};
 use crate::cli::view::times::Times;
+use crate::cli::view::why::NO_DAEMON;
 use crate::daemon::{Adding, add, add_job, check_batch, check_triggers, running_daemon};
 use crate::error::{Error, Result as TaskResult};
 use crate::store::{JobView, Writer};
@@ -140,7 +141,7 @@ pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
     if !args.quiet {
         notes.iter().for_each(|note| context.output.talk(&format!("note: {note}")));
         if running_daemon(&context.dir).is_none() {
-            context.output.talk("note: no daemon is running; start one with `taskq daemon`");
+            context.output.talk(&format!("note: {NO_DAEMON}"));
         }
     }
     Ok(0)

@@ -7,6 +7,7 @@ pub mod add;
 pub mod cancel;
 pub mod crontab;
 pub mod daemon;
+pub mod doctor;
 pub mod emit;
 pub mod events;
 pub mod export;
@@ -16,6 +17,7 @@ pub mod keeper;
 pub mod list;
 pub mod log;
 pub mod next;
+pub mod overview;
 pub mod pause;
 pub mod prune;
 pub mod queue;
@@ -44,6 +46,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "completions" => completions::WHAT,
         "crontab" => crontab::WHAT,
         "daemon" => daemon::WHAT,
+        "doctor" => doctor::WHAT,
         "emit" => emit::WHAT,
         "events" => events::WHAT,
         "export" => export::WHAT,

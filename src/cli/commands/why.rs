@@ -10,7 +10,7 @@ use crate::cli::target::{Target, find};
 use crate::cli::view::coming::coming_run;
 use crate::cli::view::json::document;
 use crate::cli::view::times::Times;
-use crate::cli::view::why::{Reason, START, of_begun, of_idle, of_waiting};
+use crate::cli::view::why::{NO_DAEMON, Reason, of_begun, of_idle, of_waiting};
 use crate::daemon::{default_slots, service, service_for};
 use crate::domain::{FireId, JobId, RunId, RunState};
 use crate::engine::{IdleFacts, Service, Unmet, first_idle, first_unmet};
@@ -122,7 +122,7 @@ impl Explain<'_> {
         let mut reason = of_idle(job, first_idle(&facts, self.times.now), next, &self.times);
         if self.service == Service::NoDaemon && !facts.done {
             // A fire that is to come needs a daemon too.
-            reason.hint.get_or_insert_with(|| format!("no daemon is running: {START}"));
+            reason.hint.get_or_insert_with(|| NO_DAEMON.to_owned());
         }
         reason
     }

@@ -8,7 +8,7 @@ pub mod enforce;
 pub mod jitter;
 mod line_keys;
 pub mod lines;
-mod notes;
+pub mod notes;
 pub mod on;
 pub mod options;
 mod policies;

@@ -24,7 +24,7 @@ pub fn notes(job: &NewJob, (at, cron): (&[String], &[String]), now: Timestamp, z
 }
 
 /// The program may not be there at the time of the run either. Of a script the shell reports it.
-fn command_note(job: &NewJob) -> Option<String> {
+pub fn command_note(job: &NewJob) -> Option<String> {
     let CommandLine::Argv(words) = &job.execution.command else { return None };
     let (program, rest) = words.split_first()?;
     let cwd = Path::new(OsStr::from_bytes(&job.execution.cwd));

@@ -63,7 +63,7 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     ("", "statistics stat summary", Same("stats JOB")),
     ("", "metrics timeline", Say("there is no such command yet; see `taskq stats` and `taskq runs`")),
     ("", "top dashboard", Say("there is no live view yet; `watch taskq list` makes one")),
-    ("", "doctor check", Same("status")),
+    ("", "check diagnose", Same("doctor")),
     ("", "apply", Say("jobs cannot be changed by a file yet; `taskq add --from FILE` adds many")),
     ("", "backup", Say("there is no such command yet; taskq(1) says how to copy a store")),
     ("", "resources", Same("resource")),

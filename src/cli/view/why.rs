@@ -267,7 +267,11 @@ fn unmet_text(facts: &UnmetFacts, unmet: &Unmet, old: &[RunId], times: &Times<'_
     }
 }
 
-pub const START: &str = "start one with `taskq daemon`";
+pub const START: &str = "start one with `taskq service install`, or `taskq daemon &`";
+
+/// The message of a verb that has stored what only a daemon starts.
+pub const NO_DAEMON: &str =
+    "no daemon is running: start one with `taskq service install`, or `taskq daemon &`";
 
 fn reason_word(unmet: &Unmet) -> &'static str {
     match unmet {

@@ -21,6 +21,7 @@ use crate::cli::import::stored::{
     StoredTable, find_source, remove_table as remove_stored, stored_tables, table_of,
 };
 use crate::cli::view::json::document;
+use crate::cli::view::why::NO_DAEMON;
 use crate::cli::zone::system_zone;
 use crate::crontab::Layout;
 use crate::daemon::running_daemon;
@@ -388,7 +389,7 @@ fn print(
         context.output.talk("cron has these tables still: a job that stays in both runs twice");
     }
     if running_daemon(&context.dir).is_none() {
-        context.output.talk("no daemon is running: start one with `taskq daemon`");
+        context.output.talk(NO_DAEMON);
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::cli::import::planned::ImportContext;
 use crate::cli::import::report::{TableReport, items_report};
 use crate::cli::import::systemd::{find_timers, timer_items};
 use crate::cli::view::json::document;
+use crate::cli::view::why::NO_DAEMON;
 use crate::cli::zone::system_zone;
 use crate::daemon::running_daemon;
 use crate::error::{Error, ErrorKind, Result};
@@ -328,7 +329,7 @@ fn print(
     if !is_stored {
         context.output.talk("nothing was stored");
     } else if running_daemon(&context.dir).is_none() && !report.lines.is_empty() {
-        context.output.talk("no daemon is running: start one with `taskq daemon`");
+        context.output.talk(NO_DAEMON);
     }
     Ok(())
 }
