@@ -52,6 +52,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "pause" -d 'Pause jobs o
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "resume" -d 'Resume jobs or a queue'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "wait" -d 'Wait until jobs or runs have ended'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "stats" -d 'Show rates, times and the backlog in numbers'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "timeline" -d 'Show runs as blocks along a time axis'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "status" -d 'Show the daemon, the queues and the next fire'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "queue" -d 'List the queues, or set one up'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "resource" -d 'List what jobs can book, or set how much there is'
@@ -432,6 +433,15 @@ complete -c taskq -n "__fish_taskq_using_subcommand stats" -l queue -d 'Only run
 complete -c taskq -n "__fish_taskq_using_subcommand stats" -l since -d 'Runs since TIME, or of the last SPAN; default: 7 days' -r
 complete -c taskq -n "__fish_taskq_using_subcommand stats" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand stats" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand timeline" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand timeline" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand timeline" -l since -d 'Begin at TIME, or SPAN ago; default: 24 hours ago' -r
+complete -c taskq -n "__fish_taskq_using_subcommand timeline" -l until -d 'End at TIME; default: some time after now' -r
+complete -c taskq -n "__fish_taskq_using_subcommand timeline" -l svg -d 'Write the picture to FILE as SVG; `-` prints it' -r -F
+complete -c taskq -n "__fish_taskq_using_subcommand timeline" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand timeline" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand status" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand status" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'

@@ -31,7 +31,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use self::commands::{
     add, cancel, crontab, daemon, doctor, emit, events, export, help, import as import_command, keeper, list,
     log, next, overview, pause, prune, queue, remove, rename, resource, resume, retry, run, runs, service,
-    set, show, signal, stats, status, version, wait, why,
+    set, show, signal, stats, status, timeline, version, wait, why,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -150,6 +150,8 @@ pub enum Command {
     Wait(wait::WaitArgs),
     /// Show rates, times and the backlog in numbers
     Stats(stats::StatsArgs),
+    /// Show runs as blocks along a time axis
+    Timeline(timeline::TimelineArgs),
     /// Show the daemon, the queues and the next fire
     Status(status::StatusArgs),
     /// List the queues, or set one up
@@ -223,6 +225,7 @@ pub fn dispatch(context: &Context<'_>, command: Option<Command>) -> Result<u8> {
         Command::Resume(args) => resume::run(context, &args),
         Command::Wait(args) => wait::run(context, &args),
         Command::Stats(args) => stats::run(context, &args),
+        Command::Timeline(args) => timeline::run(context, &args),
         Command::Status(args) => status::run(context, &args),
         Command::Queue(args) => queue::run(context, &args),
         Command::Resource(args) => resource::run(context, &args),

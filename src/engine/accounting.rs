@@ -47,7 +47,7 @@ impl<'a> Pending<'a> {
     }
 
     /// Returns the number of fires up to and at `at`.
-    pub(super) fn count(&self, at: Timestamp) -> u64 {
+    pub fn count(&self, at: Timestamp) -> u64 {
         let upto = self.window.capped(at);
         if upto < self.next_at {
             return 0;
@@ -70,7 +70,8 @@ impl<'a> Pending<'a> {
         fires.split_off(fires.len().saturating_sub(n))
     }
 
-    pub(super) fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
+    /// Returns the first fire after `now`.
+    pub fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
         first_free_fire(self.schedule, self.zone, self.window, now, self.taken)
     }
 }

@@ -20,6 +20,17 @@ impl Reading {
         Self(seconds)
     }
 
+    /// Returns the seconds since 1970-01-01 00:00:00 on the same clock.
+    pub fn as_seconds(self) -> i64 {
+        self.0
+    }
+
+    /// Returns the day without its year: `Mar 29`.
+    pub fn day(self) -> String {
+        let (_, month, day) = date_of(self.0.div_euclid(DAY));
+        format!("{} {day:02}", MONTHS[month as usize - 1])
+    }
+
     /// Returns the date: `2026-03-29`.
     pub fn date(self) -> String {
         let (year, month, day) = date_of(self.0.div_euclid(DAY));

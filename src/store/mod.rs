@@ -48,6 +48,7 @@ mod snapshot;
 mod sources;
 mod starts;
 mod stats;
+mod timeline;
 mod unmet;
 mod waiting;
 
@@ -89,6 +90,7 @@ pub use snapshot::{ClaimedRun, MetaKey, PlannedAre, Starter, schedule_of};
 pub use sources::{SourceNews, SourceStamp};
 pub use starts::{RunInput, Start};
 pub use stats::Sampled;
+pub use timeline::{EarlierAttempt, JobLabel, TimelineFilter, TimelineRun, WaitingIndices};
 
 /// The file beside the database that holds the number of its commits (see `commits`).
 const NOTE: &str = "taskq.db-commits";

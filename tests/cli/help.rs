@@ -27,6 +27,7 @@ const COMMANDS: &[&str] = &[
     "resume",
     "wait",
     "stats",
+    "timeline",
     "status",
     "queue",
     "queue list",
@@ -157,6 +158,8 @@ fn the_examples_of_every_help_are_understood() {
                     .env("PATH", "/usr/local/bin:/usr/bin:/bin")
                     .env("HOME", home.path())
                     .env("TASKQ", crate::harness::TASKQ)
+                    // Some write files.
+                    .current_dir(home.work())
                     .args(["-c", &script])
                     .write_stdin("")
                     .output()

@@ -52,6 +52,7 @@ mod split;
 mod stats;
 mod streams;
 mod terminal;
+mod timeline;
 mod under_way;
 mod until_idle;
 mod waiting;

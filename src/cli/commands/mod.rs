@@ -34,6 +34,7 @@ pub mod show;
 pub mod signal;
 pub mod stats;
 pub mod status;
+pub mod timeline;
 pub mod version;
 pub mod wait;
 pub mod why;
@@ -84,6 +85,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "signal" => signal::WHAT,
         "stats" => stats::WHAT,
         "status" => status::WHAT,
+        "timeline" => timeline::WHAT,
         "version" => version::WHAT,
         "wait" => wait::WHAT,
         "why" => why::WHAT,

@@ -11,6 +11,7 @@ use crate::cli::target::find_job;
 use crate::cli::view::json::{RunJson, Runs, document};
 use crate::cli::view::tables::run_table;
 use crate::cli::view::times::Times;
+use crate::cli::view::trend::trends;
 use crate::error::Result;
 use crate::schedule::parse_since;
 use crate::store::RunFilter;
@@ -20,7 +21,8 @@ pub const WHAT: &str = "list runs";
 /// List runs, the newest first
 ///
 /// A run that has not ended has no OUTCOME yet. Missed and skipped fires have
-/// rows too.
+/// rows too. On a terminal, jobs with several runs in the list have a line with
+/// a bar for each: how long it took, or a sign if it did not succeed.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -105,5 +107,10 @@ pub fn run(context: &Context<'_>, args: &RunsArgs) -> Result<u8> {
     }
     let times = Times { zone: &zone, now, are_whole: args.full };
     context.output.table(&run_table(&runs, &times))?;
+    // Only a terminal shows bars.
+    let bars = context.output.streams().width.map_or_else(String::new, |width| trends(&runs, width));
+    if !bars.is_empty() {
+        context.output.answer(&format!("\n{bars}"))?;
+    }
     Ok(0)
 }

@@ -9,7 +9,7 @@ use crate::cli::context::{Context, Failure, parse_failure};
 use crate::cli::target::{find_job, find_queue};
 use crate::cli::view::json::{document, slots};
 use crate::cli::view::stats::{
-    QueueNumbers, StatsView, day_starts, facts, histogram, job_shares, queue_numbers,
+    Periods, QueueNumbers, StatsView, facts, histogram, job_shares, queue_numbers,
 };
 use crate::cli::view::stats_json::StatsJson;
 use crate::cli::view::times::Times;
@@ -39,7 +39,8 @@ const JOBS_MAX: usize = 1_000;
 /// mean time from queued to finished. Backlog is the work that waits for a
 /// slot or runs, by the mean of the job's successful runs, or of its queue's.
 ///
-/// On a terminal, also the runs of each day, and how many took how long.
+/// On a terminal, also the runs of each day, or of each hour or minute if that
+/// is all there is, and how many took how long.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -121,9 +122,10 @@ impl Question<'_> {
         let jobs: Vec<JobId> = jobs?.into_iter().collect();
         let queue = args.queue.as_ref().map(|queue| find_queue(reader, WHAT, queue)).transpose()?;
         let since = reader.first_queued_at(&jobs)?.map_or(self.since, |first| first.max(self.since));
-        let days = self.zone_of_days.map_or(Vec::new(), |zone| day_starts(since, self.now, zone));
+        let periods = self.zone_of_days.map(|zone| Periods::since(since, self.now, zone));
+        let periods = periods.unwrap_or_default();
         let window = Window { since, now: self.now, queue: queue.clone() };
-        let mut tally = Tally::new(window, days.clone());
+        let mut tally = Tally::new(window, periods.starts.clone());
         let which = if jobs.is_empty() { Sampled::All } else { Sampled::Of(&jobs) };
         reader.samples(which, reader.place_of(since)?, |run| tally.add(run))?;
         let cut_jobs = count_cut_jobs(reader, &tally)?;
@@ -134,7 +136,7 @@ impl Question<'_> {
         let none = Backlog { drained_in: Some(Span::ZERO), ..Backlog::default() };
         let backlog = queues.iter().fold(none, |all, queue| all.and(queue.backlog));
         let is_of_jobs = !jobs.is_empty();
-        Ok(StatsView { stats, queues, backlog, days, names, cut_jobs, is_of_jobs })
+        Ok(StatsView { stats, queues, backlog, periods, names, cut_jobs, is_of_jobs })
     }
 
     /// Returns the queues that have had runs, or have some now; or the one that was asked for.

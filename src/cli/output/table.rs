@@ -288,7 +288,7 @@ fn render_row(row: &[TableCell], columns: &[FittedColumn<'_>], is_cut: bool, out
 }
 
 /// Returns the text, cut to `room` columns including a `…` if it is longer.
-fn cut(text: &str, room: usize) -> String {
+pub fn cut(text: &str, room: usize) -> String {
     if text.width() <= room {
         return text.to_owned();
     }

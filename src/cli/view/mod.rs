@@ -1,6 +1,7 @@
 //! Owns: the content of tables, JSON and messages about jobs, runs and queues.
 //! Never: columns, colours and streams (see `output`).
 
+pub mod bars;
 pub mod coming;
 pub mod daylight;
 pub mod ending;
@@ -8,6 +9,7 @@ pub mod events;
 pub mod json;
 pub mod options;
 pub mod resources;
+pub mod rounds;
 pub mod run_output;
 #[cfg(test)]
 pub mod samples;
@@ -16,8 +18,10 @@ pub mod stats;
 pub mod stats_json;
 pub mod tables;
 mod tail;
+pub mod timeline;
 pub mod times;
 pub mod tree;
+pub mod trend;
 pub mod when;
 pub mod why;
 mod why_requirement;

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::bars::{bar, sparkline};
+use super::rounds::Step;
 use super::tables::{WORDS_MIN, maybe};
 use super::times::Times;
 use crate::cli::output::{Column, Table, TableCell};
@@ -14,8 +16,11 @@ use crate::shown::{self, Facts, counted};
 /// How many jobs the table has.
 const JOBS_SHOWN: usize = 10;
 
-/// The days that a sparkline has at most, however wide the terminal is.
+/// The days, hours or minutes that a sparkline has at most, however wide the terminal is.
 const DAYS_MAX: usize = 120;
+
+/// Fewer periods than this have no sparkline.
+const PERIODS_MIN: usize = 3;
 
 /// The limits between two bars of the histogram, in milliseconds: about three a decade.
 const LIMITS_MS: [u64; 20] = [
@@ -47,13 +52,30 @@ pub struct StatsView {
     /// Sorted by name.
     pub queues: Vec<QueueNumbers>,
     pub backlog: Backlog,
-    /// The starts of the days, as in `Stats::runs_of_days`.
-    pub days: Vec<Timestamp>,
+    /// With the starts that `Stats::runs_of_days` counts by.
+    pub periods: Periods,
     pub names: BTreeMap<JobId, Option<String>>,
     /// How many jobs have had runs in the window that are forgotten.
     pub cut_jobs: usize,
     /// It is about some jobs, not about all that share their queues.
     pub is_of_jobs: bool,
+}
+
+/// The periods of a sparkline.
+#[derive(Default)]
+pub struct Periods {
+    unit: Unit,
+    /// Ascending.
+    pub starts: Vec<Timestamp>,
+}
+
+/// The length of each of several periods.
+#[derive(Clone, Copy, Default)]
+enum Unit {
+    #[default]
+    Day,
+    Hour,
+    Minute,
 }
 
 /// A queue in numbers.
@@ -84,7 +106,7 @@ pub fn facts(view: &StatsView, times: &Times<'_>, width: Option<usize>) -> Facts
     facts.push_lines("Forgotten", cut_text(view.cut_jobs));
     facts.push_lines("Runs", (!stats.is_empty()).then(|| runs_text(stats)));
     facts.push_lines("Success", stats.all.success_rate().map(percent));
-    facts.push_lines("Days", width.and_then(|width| days_text(view, times, width)));
+    facts.push_lines(view.periods.head(), width.and_then(|width| periods_text(view, times, width)));
     let arrivals = stats.arrival_rate.filter(|rate| *rate > 0.0);
     facts.push_lines("Arrivals", arrivals.map(|rate| format!("{} (λ)", rate_text(rate))));
     let service = stats.service_rate.map(|rate| format!("{} and slot (μ)", rate_text(rate)));
@@ -251,7 +273,7 @@ pub fn queue_numbers(view: &StatsView) -> Table {
 }
 
 /// Returns the midnights of a zone from the day of `since` on, ascending, but only the latest ones.
-pub fn day_starts(since: Timestamp, now: Timestamp, zone: &Zone) -> Vec<Timestamp> {
+fn day_starts(since: Timestamp, now: Timestamp, zone: &Zone) -> Vec<Timestamp> {
     const SOME_DAYS: Span = Span::from_seconds(DAYS_MAX as u64 * 86_400);
     // This far after the start of a day it is the next one, also if that begins an hour earlier or later.
     const NEXT: Span = Span::from_seconds(36 * 3_600);
@@ -268,26 +290,49 @@ pub fn day_starts(since: Timestamp, now: Timestamp, zone: &Zone) -> Vec<Timestam
     days
 }
 
-/// Returns a sparkline of the runs of each day; nothing for fewer than three days.
-fn days_text(view: &StatsView, times: &Times<'_>, width: usize) -> Option<String> {
-    const WORDS: usize = 50;
-    let shown = width.saturating_sub(WORDS).clamp(7, DAYS_MAX).min(view.days.len());
-    let from = view.days.len() - shown;
-    let (days, runs) = (&view.days[from..], &view.stats.runs_of_days[from..]);
-    let most = *runs.iter().max().filter(|most| **most > 0)?;
-    let date = times.zone.reading(*days.first()?).date();
-    (days.len() > 2).then(|| format!("{}  since {date}, up to {most} a day", sparkline(runs)))
+impl Periods {
+    /// Returns the days from that of `since` on, or, if there are few, the hours or the minutes; the latest
+    /// ones only.
+    pub fn since(since: Timestamp, now: Timestamp, zone: &Zone) -> Self {
+        let days = day_starts(since, now, zone);
+        if days.len() >= PERIODS_MIN {
+            return Self { unit: Unit::Day, starts: days };
+        }
+        let of = |unit: Unit, step: Step| {
+            let from = since - step.span() + Span::from_micros(1);
+            let starts: Vec<Timestamp> = step.within(from, now, zone).collect();
+            let starts = starts[starts.len().saturating_sub(DAYS_MAX)..].to_vec();
+            Self { unit, starts }
+        };
+        let hours = of(Unit::Hour, Step::HOUR);
+        if hours.starts.len() >= PERIODS_MIN { hours } else { of(Unit::Minute, Step::MINUTE) }
+    }
+
+    fn head(&self) -> &'static str {
+        match self.unit {
+            Unit::Day => "Days",
+            Unit::Hour => "Hours",
+            Unit::Minute => "Minutes",
+        }
+    }
 }
 
-/// Returns a bar for each number, in eight heights; a dot for none.
-fn sparkline(numbers: &[u64]) -> String {
-    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let most = numbers.iter().copied().max().unwrap_or(0).max(1);
-    let bar = |number: &u64| match number {
-        0 => '·',
-        _ => BARS[usize::try_from((number * 8).div_ceil(most)).unwrap_or(8).clamp(1, 8) - 1],
+/// Returns a sparkline of the runs of each day, hour or minute; nothing for few of them.
+fn periods_text(view: &StatsView, times: &Times<'_>, width: usize) -> Option<String> {
+    const WORDS: usize = 50;
+    let Periods { unit, starts } = &view.periods;
+    let shown = width.saturating_sub(WORDS).clamp(7, DAYS_MAX).min(starts.len());
+    let from = starts.len() - shown;
+    let (starts, runs) = (&starts[from..], &view.stats.runs_of_days[from..]);
+    let most = *runs.iter().max().filter(|most| **most > 0)?;
+    let first = *starts.first()?;
+    let (since, each) = match unit {
+        Unit::Day => (times.zone.reading(first).date(), "a day"),
+        Unit::Hour => (times.show(first), "an hour"),
+        Unit::Minute => (times.show(first), "a minute"),
     };
-    numbers.iter().map(bar).collect()
+    let line = || format!("{}  since {since}, up to {most} {each}", sparkline(runs));
+    (starts.len() >= PERIODS_MIN).then(line)
 }
 
 /// Returns a table of how many runs took how long, with bars for a terminal of this width. It has no rows
@@ -327,14 +372,6 @@ pub fn histogram(run_times: &[Span], width: usize) -> Table {
 
 fn limit_text(millis: u64) -> String {
     Span::from_millis(millis).to_string()
-}
-
-/// Returns a bar of `count` where `most` has `room` columns, to an eighth of a column. Only none has no bar.
-fn bar(count: u64, most: u64, room: u64) -> String {
-    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let eighths = (u128::from(count) * u128::from(room) * 8).div_ceil(u128::from(most.max(1)));
-    let (whole, rest) = ((eighths / 8) as usize, (eighths % 8) as usize);
-    "█".repeat(whole) + EIGHTHS[rest]
 }
 
 /// Returns the short form: `120 runs, 98.3 % success, mean 2.1s`.
@@ -383,18 +420,38 @@ mod tests {
     }
 
     #[test]
-    fn each_day_has_a_bar() {
-        assert_eq!(sparkline(&[0, 1, 4, 8, 100, 50]), "·▁▁▁█▄");
-        assert_eq!(sparkline(&[]), "");
-    }
-
-    #[test]
     fn days_begin_at_midnight_also_when_the_clock_changes() {
         let days = day_starts(at("2026-10-24 11:00:00"), at("2026-10-27 03:00:00"), &berlin());
         let midnights = ["2026-10-24", "2026-10-25", "2026-10-26", "2026-10-27"];
         assert_eq!(days, midnights.map(|day| at(&format!("{day} 00:00:00"))));
         let long = day_starts(at("2001-01-01 11:00:00"), at("2026-10-27 03:00:00"), &berlin());
         assert_eq!((long.len(), long.last()), (DAYS_MAX + 1, days.last()));
+    }
+
+    #[test]
+    fn few_days_are_hours_and_few_hours_minutes() {
+        let zone = berlin();
+        let periods = |since: &str, now: &str| {
+            let Periods { unit, starts } = Periods::since(at(since), at(now), &zone);
+            (unit as usize, starts.len(), zone.reading(starts[0]).time())
+        };
+        let time = |text: &str| text.to_owned();
+        assert_eq!(
+            periods("2026-11-18 10:00", "2026-11-20 11:00"),
+            (Unit::Day as usize, 3, time("00:00:00"))
+        );
+        assert_eq!(
+            periods("2026-11-20 01:30", "2026-11-20 11:00"),
+            (Unit::Hour as usize, 10, time("01:00:00"))
+        );
+        assert_eq!(
+            periods("2026-10-25 00:00", "2026-10-26 00:00"),
+            (Unit::Hour as usize, 25, time("00:00:00"))
+        );
+        assert_eq!(
+            periods("2026-11-20 10:50:07", "2026-11-20 11:00:30"),
+            (Unit::Minute as usize, 11, time("10:50:00"))
+        );
     }
 
     #[test]
