@@ -19,6 +19,9 @@ _taskq() {
             taskq,add)
                 cmd="taskq__subcmd__add"
                 ;;
+            taskq,apply)
+                cmd="taskq__subcmd__apply"
+                ;;
             taskq,cancel)
                 cmd="taskq__subcmd__cancel"
                 ;;
@@ -158,7 +161,7 @@ _taskq() {
 
     case "${cmd}" in
         taskq)
-            opts="-h -V --dir --color --help --version add list ls show why runs log next events run retry cancel signal set emit rename remove prune pause resume wait stats timeline status queue resource crontab import export daemon service doctor"
+            opts="-h -V --dir --color --help --version add list ls show why runs log next events run retry cancel signal set apply emit rename remove prune pause resume wait stats timeline status queue resource crontab import export daemon service doctor"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -446,6 +449,31 @@ _taskq() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        taskq__subcmd__apply)
+            opts="-h --dir --color --dry-run --prune --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         taskq__subcmd__cancel)
             opts="-h --dir --color --queue --tag --all --now --wait --yes --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -644,7 +672,7 @@ _taskq() {
             return 0
             ;;
         taskq__subcmd__export)
-            opts="-h --dir --color --help crontab systemd json"
+            opts="-h --dir --color --help crontab systemd json toml"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -44,6 +44,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "retry" -d 'Run finished
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "cancel" -d 'Cancel jobs or runs'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "signal" -d 'Send a signal to running runs'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "set" -d 'Change the options of a job'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "apply" -d 'Make jobs as a TOML file has them'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "emit" -d 'Send an event to the jobs that listen to it'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "rename" -d 'Give a job another name'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "remove" -d 'Remove jobs with their history'
@@ -58,7 +59,7 @@ complete -c taskq -n "__fish_taskq_needs_command" -f -a "queue" -d 'List the que
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "resource" -d 'List what jobs can book, or set how much there is'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "crontab" -d 'Install, list, edit or remove the crontab'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "import" -d 'Import jobs from elsewhere'
-complete -c taskq -n "__fish_taskq_needs_command" -f -a "export" -d 'Print jobs as a crontab, as systemd units, or as JSON'
+complete -c taskq -n "__fish_taskq_needs_command" -f -a "export" -d 'Print jobs as a crontab, systemd units, JSON or TOML'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "daemon" -d 'Run the daemon, in the foreground'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "service" -d 'Run the daemon as a service of systemd'
 complete -c taskq -n "__fish_taskq_needs_command" -f -a "doctor" -d 'Check the store, the daemon and the machine'
@@ -366,6 +367,14 @@ complete -c taskq -n "__fish_taskq_using_subcommand set" -l split-output -d 'Kee
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l json -d 'Print JSON'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -l hold -d 'Add it paused; `taskq resume` starts it'
 complete -c taskq -n "__fish_taskq_using_subcommand set" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c taskq -n "__fish_taskq_using_subcommand apply" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
+complete -c taskq -n "__fish_taskq_using_subcommand apply" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
+always\t'Also in a pipe'
+never\t'Not even on a terminal'"
+complete -c taskq -n "__fish_taskq_using_subcommand apply" -l dry-run -d 'Print the plan, and change nothing'
+complete -c taskq -n "__fish_taskq_using_subcommand apply" -l prune -d 'End the jobs that are no longer in FILE'
+complete -c taskq -n "__fish_taskq_using_subcommand apply" -l json -d 'Print JSON'
+complete -c taskq -n "__fish_taskq_using_subcommand apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c taskq -n "__fish_taskq_using_subcommand emit" -l dir -d 'Keep jobs, history and output in DIR' -r -f -a "(__fish_complete_directories)"
 complete -c taskq -n "__fish_taskq_using_subcommand emit" -l color -d 'Colour the output: auto, always, never' -r -f -a "auto\t'On a terminal, if the environment does not forbid it'
 always\t'Also in a pipe'

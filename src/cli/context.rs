@@ -87,16 +87,30 @@ impl Context<'_> {
 
     /// Opens the store, or an empty one in memory if there is none.
     pub fn open_to_look(&self, what: &str) -> Result<Store> {
-        if self.has_store(what)? {
-            return self.open(what);
-        }
         self.need_store(what)?;
-        Store::empty().map_err(|error| error.during(what))
+        self.open_or_empty(what)
+    }
+
+    /// Does the same for a verb that makes a store, also in a named directory.
+    fn open_or_empty(&self, what: &str) -> Result<Store> {
+        match self.has_store(what)? {
+            true => self.open(what),
+            false => Store::empty().map_err(|error| error.during(what)),
+        }
     }
 
     /// Reads in one transaction.
     pub fn read<T>(&self, what: &str, read: impl FnOnce(&Reader<'_>) -> Result<T, Failure>) -> Result<T> {
         self.open_to_look(what)?.read(read).map_err(|failure| failure.during(what))
+    }
+
+    /// Reads in one transaction, for a verb that makes a store if there is none.
+    pub fn read_before_write<T>(
+        &self,
+        what: &str,
+        read: impl FnOnce(&Reader<'_>) -> Result<T, Failure>,
+    ) -> Result<T> {
+        self.open_or_empty(what)?.read(read).map_err(|failure| failure.during(what))
     }
 
     /// Writes in one transaction, and pokes the daemon before and after. Makes a store if there is none.
@@ -116,6 +130,34 @@ impl Context<'_> {
         write: impl FnMut(&Writer<'_>) -> Result<T, Failure>,
     ) -> Result<Result<T, Failure>> {
         self.write_to(self.open_to_look(what)?, what, write)
+    }
+
+    /// Does what `write` does, and then undoes it: for a plan that is not followed. Makes no store.
+    pub fn rehearse<T>(
+        &self,
+        what: &str,
+        mut write: impl FnMut(&Writer<'_>) -> Result<T, Failure>,
+    ) -> Result<T> {
+        /// The end of a write that must not be committed.
+        enum Rehearsed<T> {
+            Done(T),
+            Failed(Failure),
+        }
+        impl<T> From<StoreError> for Rehearsed<T> {
+            fn from(error: StoreError) -> Self {
+                Self::Failed(error.into())
+            }
+        }
+        let act = Act::of_person(own_uid(), self.now());
+        let ended = self.open_or_empty(what)?.write(act, |writer| match write(writer) {
+            Ok(answer) => Err::<(), _>(Rehearsed::Done(answer)),
+            Err(failure) => Err(Rehearsed::Failed(failure)),
+        });
+        match ended {
+            Err(Rehearsed::Done(answer)) => Ok(answer),
+            Err(Rehearsed::Failed(failure)) => Err(failure.during(what)),
+            Ok(()) => unreachable!("each end of the write is an error"),
+        }
     }
 
     fn write_to<T>(

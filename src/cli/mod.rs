@@ -4,7 +4,9 @@
 //! The doc comments of the argument structs are the help texts, the completions and the manual pages: they
 //! are written for users. Each line of an option's text has at most 70 columns, because clap does not wrap.
 
+mod apply;
 mod args;
+mod changing;
 mod commands;
 pub mod context;
 mod cursor;
@@ -29,9 +31,10 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
-    add, cancel, crontab, daemon, doctor, emit, events, export, help, import as import_command, keeper, list,
-    log, next, overview, pause, prune, queue, remove, rename, resource, resume, retry, run, runs, service,
-    set, show, signal, stats, status, timeline, version, wait, why,
+    add, apply as apply_command, cancel, crontab, daemon, doctor, emit, events, export, help,
+    import as import_command, keeper, list, log, next, overview, pause, prune, queue, remove, rename,
+    resource, resume, retry, run, runs, service, set, show, signal, stats, status, timeline, version, wait,
+    why,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -134,6 +137,8 @@ pub enum Command {
     Signal(signal::SignalArgs),
     /// Change the options of a job
     Set(Box<set::SetArgs>),
+    /// Make jobs as a TOML file has them
+    Apply(apply_command::ApplyArgs),
     /// Send an event to the jobs that listen to it
     Emit(emit::EmitArgs),
     /// Give a job another name
@@ -162,7 +167,7 @@ pub enum Command {
     Crontab(crontab::CrontabArgs),
     /// Import jobs from elsewhere
     Import(import_command::ImportArgs),
-    /// Print jobs as a crontab, as systemd units, or as JSON
+    /// Print jobs as a crontab, systemd units, JSON or TOML
     Export(export::ExportArgs),
     /// Run the daemon, in the foreground
     Daemon(daemon::DaemonArgs),
@@ -217,6 +222,7 @@ pub fn dispatch(context: &Context<'_>, command: Option<Command>) -> Result<u8> {
         Command::Cancel(args) => cancel::run(context, &args),
         Command::Signal(args) => signal::run(context, &args),
         Command::Set(args) => set::run(context, *args),
+        Command::Apply(args) => apply_command::run(context, &args),
         Command::Emit(args) => emit::run(context, &args),
         Command::Rename(args) => rename::run(context, &args),
         Command::Remove(args) => remove::run(context, &args),

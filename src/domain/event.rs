@@ -243,6 +243,10 @@ pub enum Happening {
     ResourceRemoved {
         resource: String,
     },
+    /// `taskq apply` has made jobs as a file has them. `source`: the path of the file; `-`: standard input.
+    Applied {
+        source: String,
+    },
 }
 
 impl Happening {
@@ -285,6 +289,7 @@ impl Happening {
             Self::Rests { .. } => "rests",
             Self::ResourceSet { .. } => "resource_set",
             Self::ResourceRemoved { .. } => "resource_removed",
+            Self::Applied { .. } => "applied",
         }
     }
 
@@ -325,7 +330,8 @@ impl Happening {
             | Self::TooDeep { .. }
             | Self::Rests { .. }
             | Self::ResourceSet { .. }
-            | Self::ResourceRemoved { .. } => None,
+            | Self::ResourceRemoved { .. }
+            | Self::Applied { .. } => None,
         }
     }
 
@@ -366,7 +372,8 @@ impl Happening {
             | Self::RunResumed { .. }
             | Self::Emitted { .. }
             | Self::ResourceSet { .. }
-            | Self::ResourceRemoved { .. } => None,
+            | Self::ResourceRemoved { .. }
+            | Self::Applied { .. } => None,
         }
     }
 

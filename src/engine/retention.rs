@@ -49,8 +49,8 @@ pub struct PastJob {
     pub last: Option<i64>,
     /// Its latest run that failed.
     pub last_failure: Option<i64>,
-    /// A stored crontab has a line of it.
-    pub is_of_crontab: bool,
+    /// A stored crontab has a line of it, or it was applied from a file: what is in the file is not new then.
+    pub is_of_file: bool,
     /// A living job depends on it.
     pub is_depended_on: bool,
     /// A run of another job waits for one of its runs.
@@ -94,7 +94,7 @@ impl Retention {
     /// with its last run, and one that never had a run when it has been done for as long.
     pub fn forgets_job(&self, job: &PastJob, has_lost: bool, now: Timestamp) -> bool {
         let is_over = |done_at| has_lost || done_at < now - self.age_max;
-        !job.is_of_crontab && !job.is_depended_on && job.done_at.is_some_and(is_over)
+        !job.is_of_file && !job.is_depended_on && job.done_at.is_some_and(is_over)
     }
 }
 
@@ -120,7 +120,7 @@ mod tests {
             last_surplus,
             last: Some(newest),
             last_failure: None,
-            is_of_crontab: false,
+            is_of_file: false,
             is_depended_on: false,
             is_awaited: false,
         }
@@ -181,7 +181,7 @@ mod tests {
         assert!(!RETENTION.forgets_job(&done, false, at(100)), "it was cancelled before it ran");
         assert!(RETENTION.forgets_job(&done, false, at(151)));
         assert!(!RETENTION.forgets_job(&living(1), true, at(500)));
-        assert!(!RETENTION.forgets_job(&PastJob { is_of_crontab: true, ..done }, true, at(500)));
+        assert!(!RETENTION.forgets_job(&PastJob { is_of_file: true, ..done }, true, at(500)));
         assert!(!RETENTION.forgets_job(&PastJob { is_depended_on: true, ..done }, true, at(500)));
     }
 }

@@ -10,7 +10,7 @@ use super::reading::Reading;
 use super::span::parse_span;
 use super::tokens::Unit;
 use super::zone::Zone;
-use crate::domain::Timestamp;
+use crate::domain::{Span, Timestamp};
 
 const EXAMPLES: &str = "write it as `2026-12-24 16:00`, `16:00`, `tomorrow 9am` or `now + 5 minutes`";
 
@@ -18,6 +18,9 @@ const SECOND: i64 = 1_000_000;
 
 /// More days than from the year 1 to 9999. Any longer step leaves the range of a `Timestamp`.
 const DAYS_MAX: i64 = 4_000_000;
+
+/// More days than `YEARLY_MAX` years have.
+const DAYS_LATER: u64 = 3_653;
 
 /// A month and a day come again within this many years: 29 February does not come in 2100.
 const YEARLY_MAX: i64 = 8;
@@ -57,6 +60,23 @@ pub fn parse_time(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, 
 /// If the text is not understood, or means a time outside the years 1 to 9999.
 pub fn parse_instant(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, ParseError> {
     read(text, now, zone, |span| format!("write `{span} ago` or `in {span}`"))
+}
+
+/// Reads a TIME that means the same instant whenever it is read, also in the past, for a file that is read
+/// again and again: RFC 3339, `YYYY-MM-DD [HH:MM[:SS]]` or `@EPOCH`.
+///
+/// # Errors
+/// If the text is not understood, or depends on the current time.
+pub fn parse_lasting(text: &str, now: Timestamp, zone: &Zone) -> Result<Timestamp, ParseError> {
+    // Every day of the calendar has come again by then.
+    let later = Span::from_seconds(DAYS_LATER * DAY.unsigned_abs());
+    let at = read(text, now, zone, |span| format!("`in {span}` depends on the current time"))?;
+    if parse_instant(text, now + later, zone) == Ok(at) {
+        return Ok(at);
+    }
+    let whole = zone.show(at);
+    let cause = format!("`{text}` is another time each time that the file is read");
+    Err(ParseError::new(cause).hint(format!("write the day: `{}`", whole.get(..16).unwrap_or(&whole))))
 }
 
 /// Reads the beginning of a period up to now, for `--since`: a TIME like `parse_instant`, or a SPAN, which

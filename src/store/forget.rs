@@ -33,7 +33,8 @@ impl Reader<'_> {
                         AND callback IS NULL ORDER BY number DESC LIMIT 1),
                     (SELECT max(number) FROM run INDEXED BY run_failure
                      WHERE job_id = job.id AND outcome IN ({}) AND callback IS NULL),
-                    EXISTS (SELECT 1 FROM crontab_entry WHERE job_id = job.id),
+                    EXISTS (SELECT 1 FROM crontab_entry WHERE job_id = job.id)
+                        OR EXISTS (SELECT 1 FROM applied WHERE job_id = job.id),
                     EXISTS (SELECT 1 FROM dependency JOIN job AS other ON other.id = dependency.job_id
                         WHERE other.done_at IS NULL AND (on_id = job.id OR on_name = job.name)),
                     EXISTS (SELECT 1 FROM dependency WHERE (on_id = job.id OR on_name = job.name)
@@ -52,7 +53,7 @@ impl Reader<'_> {
                 last_surplus: row.get(3)?,
                 last: row.get(4)?,
                 last_failure: row.get(5)?,
-                is_of_crontab: row.get(6)?,
+                is_of_file: row.get(6)?,
                 is_depended_on: row.get(7)?,
                 is_awaited: row.get(8)?,
             };
@@ -147,7 +148,7 @@ impl Writer<'_> {
             "DELETE FROM run_timer WHERE trigger_id IN (SELECT id FROM trigger WHERE job_id = ?1)",
             [job],
         )?;
-        for part in ["array", "item", "trigger", "tag", "dependency", "imported"] {
+        for part in ["array", "item", "trigger", "tag", "dependency", "imported", "applied"] {
             self.change(&format!("DELETE FROM {part} WHERE job_id = ?1"), [job])?;
         }
         self.drop_bundles_of(job)?;

@@ -278,6 +278,19 @@ impl Reader<'_> {
         )
     }
 
+    /// Returns the triggers of all jobs that were applied from a file, each with its job, in the order in
+    /// which they were added.
+    pub(super) fn triggers_of_applied(&self, source: &[u8]) -> StoreResult<Vec<(JobId, TriggerSpec)>> {
+        self.all(
+            &format!(
+                "SELECT {TRIGGER_COLUMNS}, job_id FROM trigger
+                 WHERE job_id IN (SELECT job_id FROM applied WHERE source = ?1) ORDER BY id"
+            ),
+            [source],
+            |row| Ok((row.get("job_id")?, trigger_spec(row, 1)?)),
+        )
+    }
+
     /// Returns the triggers of a job, each with its schedule or the reason why it has none.
     pub fn compiled_triggers(
         &self,

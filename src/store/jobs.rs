@@ -382,12 +382,12 @@ impl Writer<'_> {
         )
     }
 
-    /// Changes the delay of a job's triggers, but for `@reboot`. Nominal times that have fired do not fire
-    /// again.
+    /// Changes the delay of a job's triggers, but for `@reboot` and events, which have none. Nominal times
+    /// that have fired do not fire again.
     pub fn set_delay(&self, job: JobId, delay: Span) -> StoreResult<()> {
         self.change(
             "UPDATE trigger SET next_at = next_at - delay_us + ?2, delay_us = ?2
-             WHERE job_id = ?1 AND expr IS NOT '@reboot'",
+             WHERE job_id = ?1 AND expr IS NOT '@reboot' AND event IS NULL",
             params![job, delay],
         )
     }

@@ -11,6 +11,7 @@ macro_rules! will_fire {
 }
 
 mod after_end;
+mod applied;
 mod apply;
 mod arrays;
 mod bundles;
@@ -66,6 +67,7 @@ use schema::Opened;
 
 use crate::domain::Timestamp;
 
+pub use applied::{AppliedJob, NamedJob};
 pub use apply::Applied;
 pub use arrays::ArrayProgress;
 pub use bundles::EventsOfRun;

@@ -158,6 +158,8 @@ pub(super) fn open_upgraded(directory: &Directory) -> StoreResult<Opened> {
 
 pub(super) fn in_memory() -> StoreResult<Connection> {
     let mut connection = Connection::open_in_memory()?;
+    // As in `set_up`.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     SCHEMA.upgrade(&mut connection)?;
     Ok(connection)

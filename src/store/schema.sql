@@ -475,4 +475,12 @@ CREATE TABLE imported (
     UNIQUE (source, item)
 ) STRICT;
 
+-- The file that a job was applied from last.
+CREATE TABLE applied (
+    job_id INTEGER PRIMARY KEY REFERENCES job (id),
+    source BLOB NOT NULL,                   -- the absolute path of the file
+    name TEXT NOT NULL                      -- in the file
+) STRICT;
+CREATE INDEX applied_source ON applied (source, name);
+
 INSERT INTO queue (name) VALUES ('default');

@@ -59,6 +59,8 @@ const WRITING: &[(&[&str], &[&str])] = &[
     (&["remove", "6"], &["removed"]),
     (&["add", "--quiet", "--name", "l", "--on", "emit:x", "--hold", "true"], &["added"]),
     (&["emit", "x"], &["emitted"]),
+    (&["apply", "../jobs.toml"], &["applied", "changed", "added"]),
+    (&["apply", "../jobs.toml"], &[]),
 ];
 
 fn events(home: &Home, args: &[&str]) -> Vec<Value> {
@@ -75,6 +77,8 @@ fn every_verb_that_writes_leaves_its_event_with_its_user() {
     let home = Home::new();
     fs::write(home.path().join("table"), "15 3 * * * true\n").expect("the directory is ours");
     fs::write(home.path().join("edited"), "15 4 * * * true\n").expect("the directory is ours");
+    let file = "[jobs.l]\nscript = 'true'\non = 'emit:x'\n[jobs.m]\nscript = 'true'\ncron = '@daily'\n";
+    fs::write(home.path().join("jobs.toml"), file).expect("the directory is ours");
     for (line, wanted) in WRITING {
         let answer = home.taskq(line).answer();
         assert_eq!(answer.status, 0, "{line:?}: {answer:?}");

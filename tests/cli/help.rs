@@ -19,6 +19,7 @@ const COMMANDS: &[&str] = &[
     "cancel",
     "signal",
     "set",
+    "apply",
     "emit",
     "rename",
     "remove",

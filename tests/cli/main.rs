@@ -6,6 +6,8 @@
 #![allow(clippy::disallowed_types, reason = "tests start programs")]
 
 mod add;
+mod apply;
+mod apply_again;
 mod arrays;
 mod bad_input;
 mod batch;

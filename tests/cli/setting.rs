@@ -137,3 +137,14 @@ fn a_job_can_be_put_in_front_of_its_queue() {
          hint: add a new job with `taskq add`, or run this one again with `taskq retry`\n",
     );
 }
+
+#[test]
+fn a_delay_of_times_leaves_events_alone() {
+    let home = Home::new();
+    home.add(&["--name", "a", "--cron", "@daily", "--on", "emit:x", "--jitter", "1h", "true"]);
+    let answer = home.taskq(&["set", "a", "--jitter", "2h"]).answer();
+    assert_eq!((answer.status, answer.stderr.as_str()), (0, ""), "{answer:?}");
+    let triggers = home.json(&["show", "a"])["job"]["triggers"].clone();
+    assert!(triggers[0]["delay_ms"].as_u64().is_some_and(|delay| delay > 0), "{triggers}");
+    assert_eq!(triggers[1].get("delay_ms"), None);
+}

@@ -4,6 +4,7 @@
 use super::generate::{completions, man};
 
 pub mod add;
+pub mod apply;
 pub mod cancel;
 pub mod crontab;
 pub mod daemon;
@@ -43,6 +44,7 @@ pub mod why;
 pub fn what(verb: &str) -> Option<&'static str> {
     Some(match verb {
         "add" => add::WHAT,
+        "apply" => apply::WHAT,
         "cancel" => cancel::WHAT,
         "completions" => completions::WHAT,
         "crontab" => crontab::WHAT,

@@ -5,24 +5,25 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::args::words;
+use crate::cli::changing::{follow_window, refuse_needs, store};
 use crate::cli::context::{Context, Failure};
 use crate::cli::import::stored::refuse_line;
 use crate::cli::job::change::Unset;
 use crate::cli::job::enforce::refuse_unenforced;
+use crate::cli::job::first_fires::{refuse_all_of, refuse_uncountable};
 use crate::cli::job::jitter;
 use crate::cli::job::options::JobOptions;
-use crate::cli::job::text::{Caller, refuse_all_of, refuse_uncountable, refused_end};
+use crate::cli::job::text::Caller;
 use crate::cli::target::{find_job, find_queue};
 use crate::cli::view::json::document;
 use crate::cli::view::options::option_texts;
 use crate::cli::view::tables::trigger_text;
-use crate::cli::zone::system_zone;
-use crate::daemon::{Listening, follow_new_window, refused_change, refused_needs, refused_triggers};
-use crate::domain::{JobId, NewJob, Span, TriggerSpec, Word};
+use crate::daemon::{Listening, refused_change, refused_triggers};
+use crate::domain::{JobId, NewJob, Span, TriggerSpec};
 use crate::error::{Error, Result};
 use crate::schedule::Zone;
 use crate::shown;
-use crate::store::{FirstFire, JobView, TriggerView, Writer};
+use crate::store::{FirstFire, Writer};
 use crate::system::machine;
 
 pub const WHAT: &str = "set job";
@@ -177,19 +178,6 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// Refuses new needs that are more than there is. What a job has needed before is no reason to refuse another
-/// change.
-fn refuse_needs(writer: &Writer<'_>, (old, new): (&NewJob, &NewJob), what: &str) -> Result<(), Failure> {
-    let needs = &new.requirement.needs;
-    if *needs == old.requirement.needs {
-        return Ok(());
-    }
-    match refused_needs(writer, needs, &machine::size, what)? {
-        Some(refused) => Err(refused.into()),
-        None => Ok(()),
-    }
-}
-
 /// Refuses the limits of triggers for a job without any.
 fn refuse_without_trigger(job: &NewJob, has_trigger: bool, what: &str) -> Result<()> {
     let given =
@@ -240,40 +228,6 @@ fn refuse_unchangeable(writer: &Writer<'_>, id: JobId, what: &str) -> Result<(),
         return Err(Error::conflict(what, "it is done")
             .hint("add a new job with `taskq add`, or run this one again with `taskq retry`")
             .into());
-    }
-    Ok(())
-}
-
-/// Stores a changed job. Triggers that stay keep their next fires.
-fn store(
-    writer: &Writer<'_>,
-    (id, had_items): (JobId, bool),
-    (job, changed): (&NewJob, Vec<Word>),
-    triggers: Option<Vec<FirstFire>>,
-) -> Result<(), Failure> {
-    match triggers {
-        Some(triggers) => writer.change_job(id, job, &triggers, changed)?,
-        None => writer.change_definition(id, job, changed)?,
-    }
-    writer.set_tags(id, &job.tags)?;
-    if job.has_items != had_items || !job.items.is_empty() {
-        writer.set_items(id, &job.items)?;
-    }
-    writer.set_dependencies(id, &job.after.dependencies)?;
-    Ok(writer.requeue_waiting(id, job)?)
-}
-
-/// Plans the coming fires of a job again, which was `old` before and has another window now. Refuses a window
-/// that leaves a trigger without a fire.
-fn follow_window(writer: &Writer<'_>, old: &JobView, here: &Caller, what: &str) -> Result<(), Failure> {
-    let (boot_id, zone) = (machine::boot_id(), system_zone().0);
-    follow_new_window(writer, old.id, old.definition.window(), (&boot_id, &zone), here.now)?;
-    let new = writer.triggers(old.id)?;
-    for trigger in &old.triggers {
-        let has_ended = |new: &TriggerView| new.id == trigger.id && new.next_at.is_none();
-        if let Some(first) = trigger.next_at.filter(|_| new.iter().any(has_ended)) {
-            return Err(refused_end(what, &trigger.spec, first, &here.zone).into());
-        }
     }
     Ok(())
 }

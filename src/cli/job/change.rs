@@ -6,11 +6,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::enforce::refuse_unbooked;
+use super::first_fires::delayed;
 use super::options::JobOptions;
 use super::policies::{refuse_replaced_array, refuse_second_stdin};
-use super::text::{
-    Caller, check_command, check_nice, check_priority, checked_directory, delayed, with_variables,
-};
+use super::text::{Caller, check_command, check_nice, check_priority, checked_directory, with_variables};
 use super::values::{check_script, environment_of, find_user, job_file, parse_umask, read_stdin};
 use crate::domain::{
     After, CommandLine, Execution, Needs, NewJob, Policy, QueueName, Retry, Stdin, Tag, words,
@@ -203,7 +202,7 @@ impl JobOptions {
         }
         self.change_execution(what, here, &mut job.execution)?;
         refuse_second_stdin(&job.after, &job.execution, what)?;
-        let triggers = delayed(job, triggers, &zone, here.now, what)?;
+        let triggers = delayed(job, triggers, here.look(&zone, window), what)?;
         Ok((!triggers.is_empty()).then_some(triggers))
     }
 

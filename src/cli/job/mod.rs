@@ -5,7 +5,9 @@
 mod calendar;
 pub mod change;
 pub mod enforce;
+pub mod first_fires;
 pub mod jitter;
+pub mod keys;
 mod line_keys;
 pub mod lines;
 pub mod notes;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::enforce::refuse_unbooked;
-use super::jitter;
+use super::first_fires::{Look, PassedTimes, delayed, first_of, refuse_all_of, refuse_uncountable};
 use super::notes::notes;
 use super::on::read_event;
 use super::options::JobOptions;
@@ -15,32 +15,26 @@ use super::values::{
     check_script, environment_of, find_user, job_file, option_failure, parse_umask, read_stdin,
 };
 use crate::cli::context::{Context, parse_failure};
-use crate::cli::view::tables::trigger_text;
-use crate::cli::view::times::own_zone;
 use crate::cli::zone::system_zone;
 use crate::daemon::NameClash;
 use crate::domain::{
-    After, Callbacks, CommandLine, EnvVar, EventSource, EventTrigger, Execution, JobName, MachineState,
-    NewJob, Policy, QueueName, Requirement, Retry, Span, Tag, Timestamp, TriggerSpec, Window,
+    After, Callbacks, CommandLine, EnvVar, EventSource, Execution, JobName, NewJob, Policy, QueueName,
+    Requirement, Retry, Span, Tag, Timestamp, TriggerSpec, Window,
 };
-use crate::engine::first_fire;
 use crate::error::{Error, Result, describe};
 use crate::schedule::{
-    ParseError, Schedule, Zone, compile, fold_cron, parse_cron, parse_instant, parse_span, parse_time,
+    ParseError, Zone, fold_cron, parse_cron, parse_instant, parse_lasting, parse_span, parse_time,
 };
 use crate::shown;
 use crate::store::FirstFire;
-use crate::system::{env, login, machine};
-use crate::watch::{check_path, first_marks};
+use crate::system::{env, login};
+use crate::watch::check_path;
 
 /// The word of `--tz` for the system's zone, whose changes the job follows. It is the default without `TZ`.
 pub const SYSTEM_ZONE: &str = "system";
 
 /// The shortest period of `--every`. A job with a loop is the better tool for a shorter one.
 const EVERY_MIN: Span = Span::from_seconds(1);
-
-/// Of a directory with more files, the daemon makes the first marks: a client's message must not be too long.
-const MARKS_MAX: usize = 20_000;
 
 /// How many words a value without quotes may have after its first: those of a cron expression.
 const UNQUOTED_WORDS_MAX: usize = 6;
@@ -54,6 +48,7 @@ pub struct Caller {
     pub env: Vec<EnvVar>,
     pub cwd: PathBuf,
     pub umask: u32,
+    pub passed: PassedTimes,
     /// The directory of the store.
     pub store: PathBuf,
 }
@@ -69,7 +64,21 @@ impl Caller {
         })?;
         let (env, umask) = (env::environment(), env::umask());
         let store = context.dir.clone();
-        Ok(Self { now: context.now(), zone, zone_name, env, cwd, umask, store })
+        let passed = PassedTimes::Refused;
+        Ok(Self { now: context.now(), zone, zone_name, env, cwd, umask, passed, store })
+    }
+}
+
+impl Caller {
+    fn time(&self, text: &str, zone: &Zone) -> Result<Timestamp, ParseError> {
+        match self.passed {
+            PassedTimes::Refused => parse_time(text, self.now, zone),
+            PassedTimes::Kept => parse_lasting(text, self.now, zone),
+        }
+    }
+
+    pub(super) fn look<'a>(&self, zone: &'a Zone, window: Window) -> Look<'a> {
+        Look { zone, window, now: self.now, passed: self.passed }
     }
 }
 
@@ -157,8 +166,12 @@ impl JobOptions {
         refuse_unbooked(&job, &what)?;
         refuse_uncountable(&job, triggers.iter().map(|first| &first.spec), &what)?;
         refuse_all_of(&job, triggers.iter().map(|first| &first.spec), &what)?;
-        let triggers = delayed(&job, triggers, &zone, here.now, &what)?;
-        let notes = notes(&job, (&at, &cron), here.now, &zone);
+        let triggers = delayed(&job, triggers, here.look(&zone, window), &what)?;
+        // Of a file, they are for the jobs that it changes.
+        let notes = match here.passed {
+            PassedTimes::Refused => notes(&job, (&at, &cron), here.now, &zone),
+            PassedTimes::Kept => Vec::new(),
+        };
         Ok(ReadJob { what, job, triggers, clash, notes })
     }
 
@@ -177,11 +190,16 @@ impl JobOptions {
         let specs = self.trigger_specs(here, what, (zone, zone_name), Window { start, until })?;
         let start = if specs.is_empty() { base.start } else { start };
         let window = Window { start, until };
-        if let Some(text) = self.until.as_ref().filter(|_| window.has_ended(start.unwrap_or(here.now))) {
+        let begin = match here.passed {
+            PassedTimes::Refused => Some(start.unwrap_or(here.now)),
+            PassedTimes::Kept => start,
+        };
+        let ends_at_once = begin.is_some_and(|begin| window.has_ended(begin));
+        if let Some(text) = self.until.as_ref().filter(|_| ends_at_once) {
             let than = if start.is_some() { "after `--start`" } else { "in the future" };
             return Err(Error::usage(what, format!("`--until {text}` is not {than}")));
         }
-        let first = |spec| first_of(spec, zone, window, here.now, what);
+        let first = |spec| first_of(spec, here.look(zone, window), what);
         Ok((window, specs.into_iter().map(first).collect::<Result<_>>()?))
     }
 
@@ -194,7 +212,7 @@ impl JobOptions {
         what: &str,
     ) -> Result<Option<Timestamp>> {
         let Some(text) = text else { return Ok(None) };
-        parse_time(text, here.now, zone).map(Some).map_err(|error| {
+        here.time(text, zone).map(Some).map_err(|error| {
             let error = self.unquoted(error, option, text, |text| is_time(text, here, zone));
             option_failure(what, option, error)
         })
@@ -243,7 +261,7 @@ impl JobOptions {
         }
         let mut specs = Vec::new();
         for text in &self.at {
-            let at = parse_time(text, here.now, zone).map_err(|error| {
+            let at = here.time(text, zone).map_err(|error| {
                 let error = self.unquoted(error, "--at", text, |text| is_time(text, here, zone));
                 parse_failure(what, error)
             })?;
@@ -373,123 +391,8 @@ impl JobOptions {
     }
 }
 
-fn first_of(spec: TriggerSpec, zone: &Zone, window: Window, now: Timestamp, what: &str) -> Result<FirstFire> {
-    let schedule = compile(&spec).map_err(|error| parse_failure(what, error))?;
-    let own_zone = own_zone(&spec);
-    let zone = own_zone.as_ref().unwrap_or(zone);
-    let next_at = match (&schedule, &spec) {
-        // `now` is due, although it is not after this instant.
-        (Schedule::At(at), _) => Some(*at).filter(|at| !window.has_ended(*at)),
-        (Schedule::Reboot, _) => {
-            let boot_id = Some(machine::boot_id());
-            return Ok(FirstFire { spec, next_at: None, boot_id, marks: None });
-        }
-        (Schedule::Events, _) => {
-            let absent = spec.event().and_then(|event| event.counter.absent);
-            let next_at = absent.map(|absent| window.start.map_or(now, |start| start.max(now)) + absent);
-            let is_boot = |event: &EventTrigger| event.source == EventSource::State(MachineState::Boot);
-            let boot_id = spec.event().filter(|event| is_boot(event)).map(|_| machine::boot_id());
-            let marks = spec.event().and_then(|event| match &event.source {
-                EventSource::Path(source) => first_marks(source).filter(|marks| marks.len() <= MARKS_MAX),
-                _ => None,
-            });
-            return Ok(FirstFire { spec, next_at, boot_id, marks });
-        }
-        (Schedule::AfterEnd { .. }, _) if let Some(start) = window.start => {
-            Some(start + spec.delay()).filter(|at| !window.has_ended(*at))
-        }
-        (Schedule::AfterEnd { .. }, _) => first_fire(&schedule, zone, window, now),
-        (
-            Schedule::Cron(_) | Schedule::Calendar(_) | Schedule::Every { .. } | Schedule::Delayed { .. },
-            _,
-        ) => first_fire(&schedule, zone, window, now),
-    };
-    if next_at.is_none() {
-        let first = first_fire(&schedule, zone, Window { until: None, ..window }, now);
-        return Err(match first {
-            Some(first) => refused_end(what, &spec, first, zone),
-            None => {
-                let option = match spec {
-                    TriggerSpec::Calendar { .. } => "--calendar 'Mon..Fri 09:30'",
-                    TriggerSpec::Cron { .. }
-                    | TriggerSpec::At { .. }
-                    | TriggerSpec::Every { .. }
-                    | TriggerSpec::AfterEnd { .. }
-                    | TriggerSpec::Event(_) => "--cron '15 3 * * *'",
-                };
-                Error::usage(what, format!("`{}` never fires", trigger_text(&spec, zone)))
-                    .hint(format!("preview a schedule with `taskq next {option}`"))
-            }
-        });
-    }
-    Ok(FirstFire { spec, next_at, boot_id: None, marks: None })
-}
-
-/// Refuses `--nth` where no fire comes again, or where it counts from a run that `--nth` would pass over.
-pub fn refuse_uncountable<'a>(
-    job: &NewJob,
-    mut triggers: impl Iterator<Item = &'a TriggerSpec> + Clone,
-    what: &str,
-) -> Result<()> {
-    if job.nth.is_none() {
-        return Ok(());
-    }
-    if triggers.clone().any(|trigger| matches!(trigger, TriggerSpec::AfterEnd { .. })) {
-        return Err(Error::usage(what, "`--nth` does not go with `--after-end`"));
-    }
-    if triggers.all(|trigger| matches!(trigger, TriggerSpec::At { .. } | TriggerSpec::Event(_))) {
-        let cause = "`--nth` needs a trigger that fires again: `--cron`, `--calendar` or `--every`";
-        return Err(Error::usage(what, cause));
-    }
-    Ok(())
-}
-
-/// Refuses `--all-of` without several event triggers, or beside another trigger, which would not wait.
-pub fn refuse_all_of<'a>(
-    job: &NewJob,
-    triggers: impl Iterator<Item = &'a TriggerSpec> + Clone,
-    what: &str,
-) -> Result<()> {
-    if !job.all_of {
-        return Ok(());
-    }
-    if triggers.clone().any(|trigger| trigger.event().is_none()) {
-        return Err(Error::usage(what, "`--all-of` goes with `--on` alone"));
-    }
-    if triggers.count() < 2 {
-        return Err(Error::usage(what, "`--all-of` needs two or more `--on`"));
-    }
-    Ok(())
-}
-
-/// Returns the triggers with the delay of their job, and their first fires.
-pub(super) fn delayed(
-    job: &NewJob,
-    triggers: Vec<FirstFire>,
-    zone: &Zone,
-    now: Timestamp,
-    what: &str,
-) -> Result<Vec<FirstFire>> {
-    if job.jitter.is_none() {
-        return Ok(triggers);
-    }
-    let has_none = |trigger: &FirstFire| trigger.spec.is_boot() || trigger.spec.event().is_some();
-    if triggers.iter().all(has_none) && !triggers.is_empty() {
-        return Err(Error::usage(what, "`--jitter` delays neither `@reboot` nor events"));
-    }
-    let by = jitter::delay(job, &machine::machine_id());
-    let of = |trigger: FirstFire| first_of(trigger.spec.delayed(by), zone, job.window(), now, what);
-    triggers.into_iter().map(of).collect()
-}
-
-/// Returns the error for a trigger whose first fire is not before the end of its job.
-pub fn refused_end(what: &str, spec: &TriggerSpec, first: Timestamp, zone: &Zone) -> Error {
-    let cause = format!("`{}` has no fire before `--until`", trigger_text(spec, zone));
-    Error::usage(what, cause).hint(format!("its first fire would be at {}", zone.show(first)))
-}
-
 fn is_time(text: &str, here: &Caller, zone: &Zone) -> bool {
-    parse_time(text, here.now, zone).is_ok()
+    here.time(text, zone).is_ok()
 }
 
 pub(super) fn check_priority(priority: i32) -> Result<i32, String> {

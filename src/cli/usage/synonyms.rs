@@ -65,7 +65,7 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     ("", "gantt history chart graph plot", Same("timeline")),
     ("", "top dashboard", Say("there is no live view yet; `watch taskq list` makes one")),
     ("", "check diagnose", Same("doctor")),
-    ("", "apply", Say("jobs cannot be changed by a file yet; `taskq add --from FILE` adds many")),
+    ("", "sync load deploy", Same("apply FILE")),
     ("", "backup", Say("there is no such command yet; taskq(1) says how to copy a store")),
     ("", "resources", Same("resource")),
     ("queue", "add create new make", Same("queue set QUEUE --slots N")),

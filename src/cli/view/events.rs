@@ -169,6 +169,7 @@ fn detail(what: &Happening, at: Timestamp, times: &Times<'_>) -> String {
             format!("resource {resource}={}", amount(resource, *capacity))
         }
         Happening::ResourceRemoved { resource } => format!("resource {resource}"),
+        Happening::Applied { source } => source.clone(),
         Happening::Imported { source } | Happening::TableRemoved { source } => {
             if source.is_empty() {
                 "the table of `taskq crontab`".to_owned()
@@ -303,6 +304,7 @@ fn details(what: &Happening) -> Value {
             json!({ "resource": resource, "capacity": capacity })
         }
         Happening::ResourceRemoved { resource } => json!({ "resource": resource }),
+        Happening::Applied { source } => json!({ "source": source }),
         Happening::Imported { source } | Happening::TableRemoved { source } => {
             json!({ "source": Some(source).filter(|source| !source.is_empty()) })
         }

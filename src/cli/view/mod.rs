@@ -2,6 +2,7 @@
 //! Never: columns, colours and streams (see `output`).
 
 pub mod bars;
+pub mod changes;
 pub mod coming;
 pub mod daylight;
 pub mod ending;

@@ -484,6 +484,16 @@ pub fn option_texts(job: &NewJob) -> Vec<(&'static str, Option<String>)> {
     EXECUTION.iter().chain(POLICIES).map(|option| (option.key, (option.value)(job).text())).collect()
 }
 
+/// Returns each option of a job with its value as a line of `add --from` has it, or nearly, if it cannot have
+/// it.
+pub fn option_values(job: &NewJob) -> Vec<(&'static str, Option<serde_json::Value>)> {
+    let value = |option: &OptionView| {
+        let line = (option.value)(job).line(option.key);
+        line.unwrap_or_else(|_| (option.value)(job).text().map(serde_json::Value::from))
+    };
+    EXECUTION.iter().chain(POLICIES).map(|option| (option.key, value(option))).collect()
+}
+
 /// Returns a span as text that options read back.
 pub fn sayable(span: domain::Span, key: &str) -> Result<String, String> {
     let text = span.to_string();

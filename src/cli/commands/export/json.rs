@@ -14,7 +14,7 @@ use crate::schedule::Zone;
 
 /// A line; its keys are those that `add --from` takes.
 #[derive(Serialize)]
-struct JobLine {
+pub(super) struct JobLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<JobName>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,7 +75,7 @@ pub(super) fn lines(jobs: &[ExportedJob], now: Timestamp, warnings: &mut ExportW
     for exported in jobs {
         // Separate, because a job that is then left out needs no other warnings.
         let mut of_job = ExportWarnings::default();
-        match job_line(exported, now, &mut of_job) {
+        match job_line(exported, Some(now), &mut of_job) {
             Ok(job) => {
                 written.extend(json_line(&job));
                 warnings.append(of_job);
@@ -86,9 +86,10 @@ pub(super) fn lines(jobs: &[ExportedJob], now: Timestamp, warnings: &mut ExportW
     written
 }
 
-fn job_line(
+/// Returns the line of a job. A start at or before `passed` is left out.
+pub(super) fn job_line(
     exported: &ExportedJob,
-    now: Timestamp,
+    passed: Option<Timestamp>,
     warnings: &mut ExportWarnings,
 ) -> Result<JobLine, String> {
     let job = &exported.job;
@@ -113,7 +114,7 @@ fn job_line(
         command,
         script,
         triggers: triggers(exported, warnings)?,
-        start: job.definition.start.filter(|start| *start > now),
+        start: job.definition.start.filter(|start| passed.is_none_or(|passed| *start > passed)),
         until: job.definition.until,
         options,
         items: exported.items.iter().map(|item| utf8(item, "its items")).collect::<Result<_, _>>()?,

@@ -7,6 +7,7 @@ mod json;
 mod paths;
 mod session;
 mod systemd;
+mod toml;
 mod units;
 mod warnings;
 
@@ -34,9 +35,11 @@ pub enum Format {
     Systemd,
     /// JSON lines for `taskq add --from -`.
     Json,
+    /// A file for `taskq apply`.
+    Toml,
 }
 
-/// Print jobs as a crontab, as systemd units, or as JSON
+/// Print jobs as a crontab, systemd units, JSON or TOML
 ///
 /// Without a JOB, all jobs that are not done. If a format cannot express
 /// something, stderr names it once with its jobs, and the exit status is 1. The
@@ -50,20 +53,23 @@ pub enum Format {
 ///
 /// json: an object a line. `taskq add --from -` makes the same jobs from them.
 ///
+/// toml: a file for `taskq apply`, with a table for each job that has a name.
+///
 /// The environments of the jobs are printed too: mind who can read them.
 /// Crontabs and units leave out variables that belong to a login session.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
-    override_usage = "taskq export crontab|systemd|json [JOB]...",
+    override_usage = "taskq export crontab|systemd|json|toml [JOB]...",
     after_help = "\
 Examples:
   taskq export crontab backup
   taskq export systemd backup report
-  taskq export json | taskq --dir ~/elsewhere add --from -"
+  taskq export json | taskq --dir ~/elsewhere add --from -
+  taskq export toml backup report"
 )]
 pub struct ExportArgs {
-    /// crontab, systemd or json
+    /// crontab, systemd, json or toml
     #[arg(value_name = "FORMAT", hide_possible_values = true)]
     pub format: Format,
 
@@ -100,7 +106,7 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
     let jobs: Vec<ExportedJob> = jobs
         .into_iter()
         .filter_map(|(env, items, job)| {
-            let triggers = coming(&job, now, &system_zone, &mut warnings)?;
+            let triggers = coming(&job, (now, args.format), &system_zone, &mut warnings)?;
             Some(ExportedJob { job, env, items, triggers })
         })
         .collect();
@@ -110,6 +116,7 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
         }
         Format::Systemd => systemd::units(&jobs, now, &mut warnings),
         Format::Json => json::lines(&jobs, now, &mut warnings),
+        Format::Toml => toml::file(&jobs, &mut warnings),
     };
     context.output.answer_bytes(&answer)?;
     for sentence in warnings.sentences(count) {
@@ -118,21 +125,27 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
     Ok(u8::from(warnings.is_lossy))
 }
 
+fn is_event(trigger: &Trigger) -> bool {
+    trigger.spec.event().is_some()
+}
+
 /// Tells whether a job will start another run.
 fn has_more_to_do(job: &JobView) -> bool {
     let fires = job.triggers.iter().any(|trigger| trigger.next_at.is_some() || trigger.spec.is_boot());
     fires || job.state != JobState::Running
 }
 
-/// Returns the triggers of a job that still fire; `None` if it had triggers and none of them fires again.
+/// Returns the triggers of a job that still fire; `None` if it had triggers and none of them fires again. A
+/// file keeps the others beside them, so that nothing is new where it comes from.
 fn coming(
     job: &JobView,
-    now: Timestamp,
+    (now, format): (Timestamp, Format),
     system_zone: &Zone,
     warnings: &mut ExportWarnings,
 ) -> Option<Vec<Trigger>> {
     let window = job.definition.window();
     let mut triggers = Vec::new();
+    let mut has_coming = false;
     for TriggerView { spec, next_at, awaits_end, listener, .. } in &job.triggers {
         // The delay of `--jitter` is another one elsewhere.
         let spec = match job.definition.jitter {
@@ -159,11 +172,12 @@ fn coming(
                 first_fire(&schedule, &zone, window, now).is_some()
             }
         };
-        if is_coming {
+        has_coming |= is_coming;
+        if is_coming || format == Format::Toml {
             triggers.push(Trigger { spec, schedule, zone });
         }
     }
-    if triggers.is_empty() && !job.triggers.is_empty() {
+    if !has_coming && !job.triggers.is_empty() {
         warnings.leave_out(job, "it has no fire to come");
         return None;
     }

@@ -82,6 +82,14 @@ impl ExportWarnings {
         self.dropped.sort();
     }
 
+    /// Says that another format than JSON loses something.
+    pub(super) fn about(mut self, format: &str) -> Self {
+        for fact in &mut self.facts {
+            fact.what = fact.what.replacen("JSON", format, 1);
+        }
+        self
+    }
+
     /// Adds the warnings about another job.
     pub(super) fn append(&mut self, other: Self) {
         other.facts.into_iter().for_each(|fact| self.add(fact));
