@@ -8,6 +8,7 @@ mod apply;
 mod args;
 mod changing;
 mod commands;
+pub mod complete;
 pub mod context;
 mod cursor;
 pub mod generate;
@@ -31,10 +32,10 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
-    add, apply as apply_command, cancel, crontab, daemon, doctor, emit, events, export, help,
-    import as import_command, keeper, list, log, next, overview, pause, prune, queue, remove, rename,
-    resource, resume, retry, run, runs, service, set, show, signal, stats, status, timeline, version, wait,
-    why,
+    add, apply as apply_command, cancel, complete as complete_command, crontab, daemon, doctor, emit, events,
+    export, help, import as import_command, keeper, list, log, next, overview, pause, prune, queue, remove,
+    rename, resource, resume, retry, run, runs, service, set, show, signal, stats, status, timeline, version,
+    wait, why,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -184,6 +185,9 @@ pub enum Command {
     /// Start, reap and remember the processes of runs
     #[command(hide = true)]
     Keeper(keeper::KeeperArgs),
+    /// Complete a command line, for the scripts of `completions`
+    #[command(hide = true)]
+    Complete(complete_command::CompleteArgs),
     /// Print the completions for a shell
     #[command(hide = true)]
     Completions(completions::CompletionsArgs),
@@ -244,6 +248,7 @@ pub fn dispatch(context: &Context<'_>, command: Option<Command>) -> Result<u8> {
         Command::Help(args) => help::run(context, &args, Cli::command()),
         Command::Version(_) => version::run(context, &Cli::command()),
         Command::Keeper(args) => keeper::run(context, &args),
+        Command::Complete(args) => complete_command::run(context, &args, &Cli::command()),
         Command::Completions(args) => completions::run(context, &args, &Cli::command()),
         Command::Man(args) => man::run(context, &args, &Cli::command()),
     }

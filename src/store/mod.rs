@@ -36,6 +36,7 @@ mod jobs;
 mod listening;
 mod log;
 mod mail;
+mod names;
 mod open_files;
 mod outputs;
 mod pauses;
@@ -83,6 +84,7 @@ pub use job_view::{JobFilter, JobView, ListenerView, TriggerView};
 pub use jobs::{Cancelled, FirstFire};
 pub use listening::{HeardEvent, Listener};
 pub use mail::{MailToSend, UnsentMail};
+pub use names::{COUNT_MAX, KnownJob, NamedQueue, NamedRun};
 pub use outputs::StoredOutputs;
 pub use pauses::RunPause;
 pub use queues::{QueueSettings, QueueUsers, QueueView};
@@ -104,7 +106,7 @@ pub const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
-    /// `None` for a store in memory.
+    /// `None` for a store in memory, or one that is only looked at.
     location: Option<Location>,
     /// The number of commits at the last write of this process.
     commits: u64,
@@ -243,6 +245,18 @@ impl Store {
     /// Fails if the directory belongs to another user, or holds only parts of a store.
     pub fn exists(dir: &Path) -> StoreResult<bool> {
         Directory::open(dir)?.map_or(Ok(false), |directory| schema::exists(&directory))
+    }
+
+    /// Opens the store in `dir` for reading alone; `None` if there is none. Makes nothing, changes nothing,
+    /// and hardly waits.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn look(dir: &Path) -> StoreResult<Option<Self>> {
+        let Some(directory) = Directory::open(dir)? else { return Ok(None) };
+        let connection = schema::look(&directory)?;
+        let opened = |connection| Self { connection, location: None, commits: 0, has_written: false };
+        Ok(connection.map(opened))
     }
 
     /// Makes an empty store in memory, for reading where there is no store yet.

@@ -96,6 +96,12 @@ const fn hash(bytes: &[u8]) -> i64 {
 /// user.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a look waits, for example for a process that recovers the log: a person waits for the answer.
+const LOOK_TIMEOUT: Duration = Duration::from_millis(20);
+
+/// The page cache of a look: enough to read no page twice.
+const LOOK_CACHE_KIB: i64 = 8 * 1024;
+
 /// The page cache of a connection, in KiB. The memory of the daemon must not grow with the history.
 const CACHE_KIB: i64 = 1024;
 
@@ -154,6 +160,29 @@ pub(super) fn open_upgraded(directory: &Directory) -> StoreResult<Opened> {
         SCHEMA.upgrade(&mut opened.connection)?;
     }
     Ok(opened)
+}
+
+/// Opens the store of this version in the directory for reading alone, if there is one.
+pub(super) fn look(directory: &Directory) -> StoreResult<Option<Connection>> {
+    if directory.inspect_database()?.is_none() {
+        return Ok(None);
+    }
+    let opening = Opening::begin()?;
+    let path = directory.below(DATABASE);
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = if directory.inspect_file(LOG)?.is_some() {
+        Connection::open_with_flags(path, flags)?
+    } else {
+        // SQLite would make the log. Without one nobody has written since the last copy back.
+        flags |= OpenFlags::SQLITE_OPEN_URI;
+        Connection::open_with_flags(format!("file:{}?immutable=1", path.display()), flags)?
+    };
+    opening.check(directory, &[DATABASE])?;
+    connection.busy_timeout(LOOK_TIMEOUT)?;
+    connection.pragma_update(None, "cache_size", -LOOK_CACHE_KIB)?;
+    version_of(&connection)?;
+    OpenFiles::of(&opening, directory)?;
+    if version_of(&connection)? == SCHEMA.latest() { Ok(Some(connection)) } else { Err(StoreError::Older) }
 }
 
 pub(super) fn in_memory() -> StoreResult<Connection> {
@@ -312,6 +341,7 @@ pub fn check_version(connection: &Connection) -> StoreResult<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::directory::INDEX;
     use super::*;
 
     const TWO_STEPS: Schema = Schema {
@@ -350,6 +380,45 @@ mod tests {
         let row = old.query_row(row, [], |row| Ok((row.get(0)?, row.get(1)?)));
         assert_eq!(row.expect("it is there"), (7, 1));
         TWO_STEPS.upgrade(&mut old).expect("there is nothing left to do");
+    }
+
+    #[test]
+    fn a_look_reads_and_makes_nothing() {
+        let (dir, directory, connection) = store();
+        let names = || {
+            let entries = fs::read_dir(dir.path()).expect("it is ours").flatten();
+            entries.map(|entry| entry.file_name()).collect::<std::collections::BTreeSet<_>>()
+        };
+        let slots = |connection: Connection| {
+            let changed = connection.execute("UPDATE queue SET slots = 9", []);
+            assert!(changed.is_err(), "a look cannot write");
+            connection.query_row("SELECT slots FROM queue", [], |row| row.get::<_, Option<i64>>(0))
+        };
+        connection.execute("UPDATE queue SET slots = 7", []).expect("it is a store");
+        let looked = look(&directory).expect("it is a store").expect("it is there");
+        assert_eq!(slots(looked), Ok(Some(7)), "also what is in the log alone");
+
+        log::copy_back_and_cut(&connection).expect("nobody else has it");
+        drop(connection);
+        for file in [LOG, INDEX] {
+            fs::remove_file(dir.path().join(file)).expect("it is there");
+        }
+        let before = names();
+        let looked = look(&directory).expect("it is a store").expect("it is there");
+        assert_eq!(slots(looked), Ok(Some(7)));
+        assert_eq!(names(), before);
+
+        fs::remove_file(dir.path().join(DATABASE)).expect("it is there");
+        assert!(look(&directory).expect("there is nothing").is_none());
+        fs::write(dir.path().join(DATABASE), "nonsense").expect("it is ours");
+        assert!(look(&directory).is_err());
+    }
+
+    #[test]
+    fn a_look_refuses_a_store_of_another_version() {
+        let (_dir, directory, connection) = store();
+        set(&connection, "user_version", 1);
+        assert!(matches!(look(&directory), Err(StoreError::Older)));
     }
 
     #[test]

@@ -48,6 +48,11 @@ pub fn default_dir() -> Option<PathBuf> {
     Some(dirs::data_dir()?.join("taskq"))
 }
 
+/// Returns the user's home directory, if there is one.
+pub fn home_dir() -> Option<PathBuf> {
+    dirs::home_dir()
+}
+
 /// Returns the user's directory for configuration (XDG). `None`: there is no home directory.
 pub fn config_dir() -> Option<PathBuf> {
     dirs::config_dir()

@@ -1,5 +1,5 @@
-//! Owns: facts about the system: environment, users, machine, login sessions; opened directories and their
-//! sockets.
+//! Owns: facts about the system: environment, users, machine, zones, login sessions; opened directories and
+//! their sockets.
 //! Never: the command line.
 
 pub mod directory;
@@ -8,3 +8,4 @@ pub mod login;
 pub mod machine;
 pub mod sockets;
 pub mod users;
+pub mod zones;

@@ -13,6 +13,7 @@ mod bad_input;
 mod batch;
 mod calendar;
 mod callbacks;
+mod completing;
 mod control;
 mod crontab;
 mod daemon;
@@ -48,6 +49,7 @@ mod running;
 mod setting;
 #[path = "../shared/mod.rs"]
 mod shared;
+mod shells;
 mod signals;
 mod slips;
 mod split;

@@ -6,6 +6,7 @@ use super::generate::{completions, man};
 pub mod add;
 pub mod apply;
 pub mod cancel;
+pub mod complete;
 pub mod crontab;
 pub mod daemon;
 pub mod doctor;
@@ -46,6 +47,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "add" => add::WHAT,
         "apply" => apply::WHAT,
         "cancel" => cancel::WHAT,
+        "complete" => complete::WHAT,
         "completions" => completions::WHAT,
         "crontab" => crontab::WHAT,
         "daemon" => daemon::WHAT,

@@ -1,5 +1,5 @@
-//! Owns: `taskq completions`: completions for shells, from the definitions of the options.
-//! Never: the names of jobs.
+//! Owns: `taskq completions`: the scripts by which shells complete.
+//! Never: the candidates: the scripts of bash, zsh and fish ask `taskq complete` for them.
 
 use clap::{Args, Command};
 use clap_complete::{Shell, generate};
@@ -21,8 +21,19 @@ pub struct CompletionsArgs {
 pub const COMMITTED: &[(Shell, &str)] =
     &[(Shell::Bash, "taskq.bash"), (Shell::Zsh, "_taskq"), (Shell::Fish, "taskq.fish")];
 
-/// Returns the completions of the command line `full`.
+/// Returns the script for a shell. For one that has no script of ours, it has the verbs and options of the
+/// command line `full`.
 pub fn completions(full: &Command, shell: Shell) -> Vec<u8> {
+    let script = match shell {
+        Shell::Bash => include_str!("taskq.bash"),
+        Shell::Zsh => include_str!("taskq.zsh"),
+        Shell::Fish => include_str!("taskq.fish"),
+        _ => return listed(full, shell),
+    };
+    script.into()
+}
+
+fn listed(full: &Command, shell: Shell) -> Vec<u8> {
     let mut text = Vec::new();
     generate(shell, &mut visible(full), "taskq", &mut text);
     text

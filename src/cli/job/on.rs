@@ -11,7 +11,7 @@ use crate::error::describe;
 use crate::schedule::parse_span;
 
 /// The kinds that `--on` takes, each with its own options.
-const KINDS: [(&str, &[&str]); 5] = [
+pub const KINDS: [(&str, &[&str]); 5] = [
     (
         "path",
         &["changed", "created", "deleted", "exists", "nonempty", "settle=", "bytes=", "lines=", "poll="],
@@ -23,7 +23,7 @@ const KINDS: [(&str, &[&str]); 5] = [
 ];
 
 /// The options of each kind.
-const COUNTERS: [&str; 5] = ["count=", "within=", "consecutive", "or-after=", "absent="];
+pub const COUNTERS: [&str; 5] = ["count=", "within=", "consecutive", "or-after=", "absent="];
 
 /// The longest ARG, in bytes: the longest path of Linux.
 const ARG_BYTES_MAX: usize = 4096;
