@@ -41,7 +41,7 @@ impl Machine {
         if !has("machine", is_there) {
             return None;
         }
-        machine.script(&["run"], &["cp", env!("CARGO_BIN_EXE_taskq"), "/usr/local/bin/taskq"]).succeeds();
+        machine.script(&["copy"], &[env!("CARGO_BIN_EXE_taskq"), "/usr/local/bin/taskq"]).succeeds();
         Some(machine)
     }
 

@@ -4,6 +4,7 @@
 # dbus-user-session and libpam-systemd. Exits with 77 where it cannot be had.
 #
 #   machine.sh up NAME             boots it, and returns when its system bus answers
+#   machine.sh copy NAME FILE PATH  copies a file of this machine into it
 #   machine.sh run NAME CMD...     runs a command in it as root
 #   machine.sh user NAME USER CMD...   runs a command in the session environment of USER, who lingers
 #   machine.sh user-as-is NAME USER CMD...   the same, and does not make USER linger
@@ -50,7 +51,7 @@ up)
     for tool in systemd-nspawn dbus-daemon loginctl; do
         command -v "$tool" >/dev/null || { echo "machine: no $tool here" >&2; exit 77; }
     done
-    mkdir -p "$state"
+    mkdir -p "$state" 2>/dev/null || { echo "machine: only root has one" >&2; exit 77; }
     {
         mount -t tmpfs -o size=1g taskq-machine "$state" && mkdir "$state/upper" "$state/work" "$root" &&
             mount -t overlay overlay -o "lowerdir=/,upperdir=$state/upper,workdir=$state/work" "$root" &&
@@ -61,6 +62,10 @@ up)
         ln -sfn /dev/null "$root/etc/systemd/system/$unit.service"
     done
     boot
+    ;;
+copy)
+    # A machine has temporary directories of its own, in which it sees no file of this one.
+    cp "$3" "$root$4"
     ;;
 run)
     shift 2
