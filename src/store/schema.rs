@@ -339,6 +339,23 @@ pub fn check_version(connection: &Connection) -> StoreResult<()> {
     if version == SCHEMA.latest() { Ok(()) } else { refuse_unknown(version, &SCHEMA) }
 }
 
+/// Returns how SQLite runs a query.
+#[cfg(test)]
+pub fn query_plan(sql: &str) -> String {
+    let connection = in_memory().expect("memory is there");
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("it is SQL");
+    for index in 1..=statement.parameter_count() {
+        statement.raw_bind_parameter(index, 1).expect("a number is a value");
+    }
+    let mut rows = statement.raw_query();
+    let mut text = String::new();
+    while let Some(row) = rows.next().expect("it is a plan") {
+        text += &row.get::<_, String>(3).expect("a text");
+        text.push('\n');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::directory::INDEX;

@@ -173,23 +173,7 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::schema;
-
-    /// Returns how SQLite runs a query.
-    fn plan(sql: &str) -> String {
-        let connection = schema::in_memory().expect("memory is there");
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("it is SQL");
-        for index in 1..=statement.parameter_count() {
-            statement.raw_bind_parameter(index, 1).expect("a number is a value");
-        }
-        let mut rows = statement.raw_query();
-        let mut text = String::new();
-        while let Some(row) = rows.next().expect("it is a plan") {
-            text += &row.get::<_, String>(3).expect("a text");
-            text.push('\n');
-        }
-        text
-    }
+    use crate::store::schema::query_plan;
 
     #[test]
     fn samples_are_searched_for_by_an_index() {
@@ -198,11 +182,11 @@ mod tests {
         for (which, search) in
             [(Sampled::All, by_id), (Sampled::Newest(9), by_id), (Sampled::Of(&[]), by_job)]
         {
-            let plan = plan(&which.sql());
+            let plan = query_plan(&which.sql());
             assert!(plan.starts_with(search) && !plan.contains("SCAN") && !plan.contains("TEMP"), "{plan}");
         }
         for sql in [WAITING, RUNNING] {
-            let plan = plan(sql);
+            let plan = query_plan(sql);
             let is_search =
                 |line: &str| !line.contains(" run ") || line.starts_with("SEARCH run USING INDEX run_");
             assert!(plan.lines().all(is_search), "{plan}");

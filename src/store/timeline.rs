@@ -266,23 +266,7 @@ const LABELS: &str = "SELECT id, name, command, is_script FROM job WHERE id BETW
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::schema;
-
-    /// Returns how SQLite runs a query.
-    fn plan(sql: &str) -> String {
-        let connection = schema::in_memory().expect("memory is there");
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("it is SQL");
-        for index in 1..=statement.parameter_count() {
-            statement.raw_bind_parameter(index, 1).expect("a number is a value");
-        }
-        let mut rows = statement.raw_query();
-        let mut text = String::new();
-        while let Some(row) = rows.next().expect("it is a plan") {
-            text += &row.get::<_, String>(3).expect("a text");
-            text.push('\n');
-        }
-        text
-    }
+    use crate::store::schema::query_plan;
 
     #[test]
     fn the_runs_of_a_window_are_searched_for_by_an_index() {
@@ -295,15 +279,19 @@ mod tests {
             (Rows::FoundLater.sql(false), unsuccessful),
             (Rows::FoundLater.sql(true), unsuccessful),
         ] {
-            let plan = plan(&sql);
+            let plan = query_plan(&sql);
             assert!(plan.starts_with(search), "{sql}: {plan}");
         }
         for is_of_job in [false, true] {
-            let plan = plan(&Rows::Unfinished.sql(is_of_job));
+            let plan = query_plan(&Rows::Unfinished.sql(is_of_job));
             assert!(plan.starts_with("SCAN run USING INDEX run_"), "of the few that are unfinished: {plan}");
         }
-        assert_eq!(plan(ATTEMPTS), "SEARCH attempt USING PRIMARY KEY (run_id>?)\n");
-        assert_eq!(plan(LABELS), "SEARCH job USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)\n");
-        assert!(plan(WAITING).starts_with("SCAN array USING INDEX array_unfinished"), "{}", plan(WAITING));
+        assert_eq!(query_plan(ATTEMPTS), "SEARCH attempt USING PRIMARY KEY (run_id>?)\n");
+        assert_eq!(query_plan(LABELS), "SEARCH job USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)\n");
+        assert!(
+            query_plan(WAITING).starts_with("SCAN array USING INDEX array_unfinished"),
+            "{}",
+            query_plan(WAITING)
+        );
     }
 }

@@ -9,13 +9,13 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::cli::context::Context;
-use crate::cli::systemd::systemctl::{UnitState, is_lingering, systemctl, unit_state};
+use crate::cli::systemd::systemctl::{UnitState, is_lingering, own_unit, systemctl, unit_state};
 use crate::cli::systemd::unit::{Scope, Unit, is_ours};
 use crate::cli::view::json::document;
 use crate::daemon::{DaemonInfo, running_daemon};
 use crate::error::{Error, Result};
 use crate::shown::counted;
-use crate::system::{env, machine, users};
+use crate::system::{machine, users};
 
 pub const WHAT: &str = "show service";
 
@@ -135,9 +135,7 @@ pub fn run(context: &Context<'_>, args: &ServiceArgs) -> Result<u8> {
     };
     let scope = if args.system { Scope::System } else { Scope::User };
     let no_home = || Error::usage(what, "there is no home directory").hint("set `HOME`");
-    let config = env::config_dir().ok_or_else(no_home)?;
-    let unit =
-        Unit::of_store(scope, &machine::own_program(), &context.dir, env::default_dir().as_deref(), &config);
+    let unit = own_unit(scope, &context.dir).ok_or_else(no_home)?;
     match args.command {
         ServiceCommand::Print(_) => print(context, &unit, args.json),
         ServiceCommand::Install(_) => install(context, &unit, args.json),
@@ -216,7 +214,7 @@ fn install(context: &Context<'_>, unit: &Unit, json: bool) -> Result<u8> {
         (Some(_), true) => "changed",
         (Some(_), false) => "unchanged",
     };
-    let lingering = unit.scope == Scope::System || is_lingering(&users::person(None).name);
+    let lingering = is_lingering(unit.scope);
     let pid = now.main_pid.map_or_else(String::new, |pid| format!(", pid {pid}"));
     if json {
         let (name, path) = (unit.name.as_str(), unit.path.as_path());
@@ -321,7 +319,7 @@ fn uninstall(context: &Context<'_>, unit: &Unit, json: bool) -> Result<u8> {
     systemctl(unit.scope, &["daemon-reload"], UNINSTALL)?;
     let (name, path) = (unit.name.as_str(), unit.path.as_path());
     if json {
-        let lingering = unit.scope == Scope::System || is_lingering(&users::person(None).name);
+        let lingering = is_lingering(unit.scope);
         let done = ServiceJson { unit: name, path, changed: true, pid: None, lingering, running };
         context.output.json(&document(done))?;
         return Ok(0);

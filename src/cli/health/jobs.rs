@@ -3,7 +3,7 @@
 
 use super::finding::Finding;
 use crate::cli::job::notes::command_note;
-use crate::domain::{JobId, JobState, NewJob, Outcome, TriggerSpec};
+use crate::domain::{CommandLine, JobId, JobState, NewJob, Outcome, TriggerSpec};
 use crate::shown::counted;
 use crate::store::{JobFilter, JobView, Reader, StoreResult};
 use crate::system::env::sendmail;
@@ -31,9 +31,12 @@ pub fn of_store(reader: &Reader<'_>) -> StoreResult<Vec<Finding>> {
             continue;
         }
         findings.extend(silent_finding(&job));
-        let env = reader.environment(job.id)?;
+        // The shell looks for the programs of a script.
+        if let CommandLine::Script(_) = job.definition.execution.command {
+            continue;
+        }
         let mut definition: NewJob = job.definition.clone();
-        definition.execution.env = env;
+        definition.execution.env = reader.environment(job.id)?;
         findings.extend(command_note(&definition).map(|note| {
             Finding::fault(SUBJECT, format!("{}: {note}", shown(&job)), "install it, or add the job anew")
         }));

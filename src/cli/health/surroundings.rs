@@ -6,15 +6,15 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::finding::Finding;
-use crate::cli::systemd::systemctl::{UnitState, is_lingering, unit_state};
-use crate::cli::systemd::unit::{Scope, Unit};
+use crate::cli::systemd::systemctl::{UnitState, is_lingering, own_unit, unit_state};
+use crate::cli::systemd::unit::Scope;
 use crate::daemon::{is_listening, running_daemon};
 use crate::keeper::LOG_DIRECTORY;
 use crate::process;
 use crate::schedule::Zone;
 use crate::shown::size;
 use crate::store::{Reader, StoreResult};
-use crate::system::{env, machine, users};
+use crate::system::users;
 
 const STORE: &str = "store";
 const DISK: &str = "disk";
@@ -114,8 +114,7 @@ pub fn of_daemon(dir: &Path, has_jobs: bool) -> Finding {
 /// Looks at the service of systemd. It has none of its own findings if systemd does not answer.
 pub fn of_service(dir: &Path, what: &str) -> Vec<Finding> {
     let scope = if users::is_root() { Scope::System } else { Scope::User };
-    let Some(config) = env::config_dir() else { return Vec::new() };
-    let unit = Unit::of_store(scope, &machine::own_program(), dir, env::default_dir().as_deref(), &config);
+    let Some(unit) = own_unit(scope, dir) else { return Vec::new() };
     let install = match scope {
         Scope::User => "`taskq service install`",
         Scope::System => "`taskq service install --system`",
@@ -125,7 +124,7 @@ pub fn of_service(dir: &Path, what: &str) -> Vec<Finding> {
         Err(error) => return vec![Finding::note(SERVICE, error.cause, "start the daemon in another way")],
     };
     let mut findings = vec![unit_finding(&unit.name, &state, install)];
-    if state.fragment.is_some() && scope == Scope::User && !is_lingering(&users::person(None).name) {
+    if state.fragment.is_some() && !is_lingering(scope) {
         let text = "lingering is off: it stops at your last logout, and does not start at boot";
         findings.push(Finding::note(SERVICE, text, "`loginctl enable-linger`"));
     }

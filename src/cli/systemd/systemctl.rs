@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::unit::Scope;
+use super::unit::{Scope, Unit};
 use crate::error::{Error, Result, describe};
 use crate::process;
+use crate::system::{env, machine, users};
 
 /// Where logind keeps who lingers: a file for each user, empty.
 const LINGERING: &str = "/var/lib/systemd/linger";
@@ -81,9 +82,17 @@ fn read_state(answer: &str) -> UnitState {
     }
 }
 
-/// Returns whether the manager of `user` runs without a login session.
-pub fn is_lingering(user: &str) -> bool {
-    Path::new(LINGERING).join(user).exists()
+/// Returns whether a manager runs without a login session: that of the system does, and that of a caller who
+/// lingers.
+pub fn is_lingering(scope: Scope) -> bool {
+    scope == Scope::System || Path::new(LINGERING).join(users::person(None).name).exists()
+}
+
+/// Returns the unit that this program has, or would get, for the store in `dir`. `None`: there is no home
+/// directory.
+pub fn own_unit(scope: Scope, dir: &Path) -> Option<Unit> {
+    let config = env::config_dir()?;
+    Some(Unit::of_store(scope, &machine::own_program(), dir, env::default_dir().as_deref(), &config))
 }
 
 #[cfg(test)]
