@@ -31,7 +31,7 @@ pub use parse_error::ParseError;
 pub use pattern::Pattern;
 pub use reading::Reading;
 pub use span::parse_span;
-pub use systemd::{Calendar, parse_calendar};
+pub use systemd::{CALENDAR_WORDS, Calendar, parse_calendar};
 pub use time::{left_out_reading, parse_instant, parse_lasting, parse_since, parse_time};
 pub use vixie::{FieldError, parse_field};
 pub use zone::Zone;

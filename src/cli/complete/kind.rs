@@ -6,6 +6,8 @@
 
 use clap::{Arg, ValueHint};
 
+use crate::schedule::CALENDAR_WORDS;
+
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -91,7 +93,7 @@ pub const FREE: &[&str] = &[
 /// Arguments that are not what their word says: the verb (empty: each), the id and what they are.
 pub const EXCEPTIONS: &[(&str, &str, Kind)] = &[
     ("", "cron", Kind::Words(CRON)),
-    ("", "calendar", Kind::Words(CALENDAR)),
+    ("", "calendar", Kind::Words(&CALENDAR_WORDS)),
     ("", "stdin_from", Kind::Jobs(Which::Living)),
     ("add", "name", Kind::Free),
     ("emit", "name", Kind::Events),
@@ -110,17 +112,6 @@ const CRON: &[(&str, &str)] = &[
     ("@yearly", "0 0 1 1 *"),
     ("@annually", "0 0 1 1 *"),
     ("@reboot", "at each boot of the machine"),
-];
-
-const CALENDAR: &[(&str, &str)] = &[
-    ("minutely", "*-*-* *:*:00"),
-    ("hourly", "*-*-* *:00:00"),
-    ("daily", "*-*-* 00:00:00"),
-    ("weekly", "Mon *-*-* 00:00:00"),
-    ("monthly", "*-*-01 00:00:00"),
-    ("quarterly", "*-01,04,07,10-01 00:00:00"),
-    ("semiannually", "*-01,07-01 00:00:00"),
-    ("yearly", "*-01-01 00:00:00"),
 ];
 
 const MISSED: &[(&str, &str)] =

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use self::chain::{Chain, DAY, HOUR, MICROS, MINUTE, MONTH, SECOND, YEAR};
 use self::read::Expression;
+pub use self::read::WORDS as CALENDAR_WORDS;
 use super::parse_error::ParseError;
 use super::pattern::{ALL_WEEKDAYS, Follows, Pattern, Years};
 use super::walk;

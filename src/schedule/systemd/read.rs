@@ -38,22 +38,31 @@ const WEEKDAYS: [(&str, u32); 14] = [
 const ALL_WEEKDAYS: u64 = 0x7f;
 
 /// The words, with an expression for each.
-const WORDS: [(&str, &str); 13] = [
+pub const WORDS: [(&str, &str); 8] = [
     ("minutely", "*-*-* *:*:00"),
     ("hourly", "*-*-* *:00:00"),
     ("daily", "*-*-* 00:00:00"),
     ("weekly", "Mon *-*-* 00:00:00"),
     ("monthly", "*-*-01 00:00:00"),
     ("quarterly", "*-01,04,07,10-01 00:00:00"),
-    ("biannually", "*-01,07-01 00:00:00"),
-    ("bi-annually", "*-01,07-01 00:00:00"),
     ("semiannually", "*-01,07-01 00:00:00"),
-    ("semi-annually", "*-01,07-01 00:00:00"),
     ("yearly", "*-01-01 00:00:00"),
-    ("annually", "*-01-01 00:00:00"),
-    // systemd keeps this one for old units.
-    ("anually", "*-01-01 00:00:00"),
 ];
+
+/// Other words for these. systemd keeps the last one for old units.
+const SYNONYMS: [(&str, &str); 5] = [
+    ("biannually", "semiannually"),
+    ("bi-annually", "semiannually"),
+    ("semi-annually", "semiannually"),
+    ("annually", "yearly"),
+    ("anually", "yearly"),
+];
+
+/// Returns the expression of a word in small letters.
+fn expression_of(word: &str) -> Option<&'static str> {
+    let meant = SYNONYMS.iter().find(|(synonym, _)| *synonym == word).map_or(word, |(_, word)| word);
+    WORDS.iter().find(|(word, _)| *word == meant).map(|(_, expression)| *expression)
+}
 
 const GRAMMAR: &str = "it is `[WEEKDAYS] [[YEAR-]MONTH-DAY] [HOUR:MINUTE[:SECOND]] [ZONE]`, such as \
     `Mon..Fri 09:30`, `*:0/15` or `daily`";
@@ -77,8 +86,8 @@ pub(super) struct Expression {
 /// Reads a text without spaces around it.
 pub(super) fn read(text: &str) -> Result<Expression, ParseError> {
     let (body, zone) = split_zone(text);
-    let word = WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(body));
-    let mut reader = Reader { text, body: word.map_or(body, |(_, expression)| expression), at: 0 };
+    let of_word = expression_of(&body.to_ascii_lowercase());
+    let mut reader = Reader { text, body: of_word.unwrap_or(body), at: 0 };
     let mut expression = reader.expression()?;
     expression.zone = expression.zone.or(zone);
     expression.normalise();
@@ -506,7 +515,7 @@ impl Reader<'_> {
             (false, true) => format!("`{text}` ends too early"),
             (false, false) => format!("`{part}`{in_text} is not understood"),
         };
-        let word = text.strip_prefix('@').filter(|word| WORDS.iter().any(|(known, _)| known == word));
+        let word = text.strip_prefix('@').filter(|word| expression_of(word).is_some());
         let hint = if is_cron {
             format!("five fields are a cron expression: `--cron '{text}'`")
         } else if let Some(word) = word {
