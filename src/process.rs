@@ -1,15 +1,17 @@
-//! Owns: programs that a command waits for: an editor, another crontab(1).
+//! Owns: programs that a command waits for, or whose output it shows: an editor, another crontab(1).
 //! Never: runs (see `keeper`).
-#![expect(clippy::disallowed_types, reason = "programs that a command waits for are started here")]
+#![expect(clippy::disallowed_types, reason = "programs that a command needs are started here")]
 
-use std::ffi::OsStr;
-use std::io;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, PipeReader, Read};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use signal_hook::consts::{SIGINT, SIGQUIT};
 use signal_hook::{flag, low_level};
 
@@ -30,7 +32,7 @@ fn status_of(status: ExitStatus) -> i32 {
 /// # Errors
 ///
 /// If it cannot be started.
-pub fn run(program: &str, args: &[&str]) -> io::Result<Finished> {
+pub fn run(program: impl AsRef<OsStr>, args: &[impl AsRef<OsStr>]) -> io::Result<Finished> {
     let output = Command::new(program).args(args).stdin(Stdio::null()).output()?;
     Ok(Finished { status: status_of(output.status), stdout: output.stdout, stderr: output.stderr })
 }
@@ -53,4 +55,60 @@ pub fn edit(editor: &OsStr, file: &Path) -> io::Result<i32> {
         low_level::unregister(handler);
     }
     status.map(status_of)
+}
+
+/// A program whose output is read while it runs. Dropping it ends the program.
+#[derive(Debug)]
+pub struct Followed {
+    child: Child,
+    output: PipeReader,
+}
+
+impl Followed {
+    /// Starts a program without standard input. Its standard output and error are one stream.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn start(program: &Path, args: &[OsString]) -> io::Result<Self> {
+        let (output, write) = io::pipe()?;
+        fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let child = Command::new(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(write.try_clone()?)
+            .stderr(write)
+            .spawn()?;
+        Ok(Self { child, output })
+    }
+
+    /// Reads what has come, without waiting; `Some(0)` at the end, `None`: nothing for now.
+    ///
+    /// # Errors
+    ///
+    /// If read(2) fails.
+    pub fn read(&mut self, bytes: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            return match self.output.read(bytes) {
+                Ok(length) => Ok(Some(length)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+        }
+    }
+}
+
+impl AsFd for Followed {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.output.as_fd()
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

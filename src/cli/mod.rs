@@ -21,6 +21,7 @@ mod question;
 mod queued;
 mod systemd;
 mod target;
+mod top;
 pub mod usage;
 mod view;
 mod waiting;
@@ -34,8 +35,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use self::commands::{
     add, apply as apply_command, cancel, complete as complete_command, crontab, daemon, doctor, emit, events,
     export, help, import as import_command, keeper, list, log, next, overview, pause, prune, queue, remove,
-    rename, resource, resume, retry, run, runs, service, set, show, signal, stats, status, timeline, version,
-    wait, why,
+    rename, resource, resume, retry, run, runs, service, set, show, signal, stats, status, timeline,
+    top as top_command, version, wait, why,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -160,6 +161,8 @@ pub enum Command {
     Timeline(timeline::TimelineArgs),
     /// Show the daemon, the queues and the next fire
     Status(status::StatusArgs),
+    /// Show queues, runs and coming fires live, full screen
+    Top(top_command::TopArgs),
     /// List the queues, or set one up
     Queue(queue::QueueArgs),
     /// List what jobs can book, or set how much there is
@@ -237,6 +240,7 @@ pub fn dispatch(context: &Context<'_>, command: Option<Command>) -> Result<u8> {
         Command::Stats(args) => stats::run(context, &args),
         Command::Timeline(args) => timeline::run(context, &args),
         Command::Status(args) => status::run(context, &args),
+        Command::Top(args) => top_command::run(context, &args),
         Command::Queue(args) => queue::run(context, &args),
         Command::Resource(args) => resource::run(context, &args),
         Command::Crontab(args) => crontab::run(context, &args),

@@ -109,7 +109,7 @@ impl<'a> Waiting<'a> {
             Span::from_micros(until.as_micros().saturating_sub(monotonic(self.context).as_micros()))
         });
         match self.subscription.wait(left).map_err(|error| Error::io(&self.what, &error))? {
-            WaitEnd::Turn | WaitEnd::File => {
+            WaitEnd::Turn | WaitEnd::File | WaitEnd::Other => {
                 // So that the end of the next daemon is reported too.
                 self.missing_told &= !self.subscription.has_daemon();
                 Ok(true)

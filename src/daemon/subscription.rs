@@ -37,6 +37,8 @@ pub enum WaitEnd {
     Turn,
     /// A followed file has grown.
     File,
+    /// One of the other descriptors can be read.
+    Other,
     /// The time has passed.
     TimedOut,
     /// The daemon has exited. The next wait is for another one.
@@ -156,6 +158,14 @@ impl Subscription {
     /// # Errors
     /// If poll(2) fails.
     pub fn wait(&mut self, timeout: Option<Span>) -> io::Result<WaitEnd> {
+        self.wait_also(timeout, &[])
+    }
+
+    /// Does what `wait` does, and also ends when one of `others` can be read. That goes before a turn.
+    ///
+    /// # Errors
+    /// If poll(2) fails.
+    pub fn wait_also(&mut self, timeout: Option<Span>, others: &[BorrowedFd<'_>]) -> io::Result<WaitEnd> {
         loop {
             let look = self.next_look().filter(|look| timeout.is_none_or(|timeout| *look < timeout));
             let mut fds = Vec::with_capacity(3);
@@ -164,7 +174,8 @@ impl Subscription {
                 Link::Down { arrivals, .. } => arrivals.as_ref().map(AsFd::as_fd),
             };
             let files = self.following.iter().filter_map(Following::fd);
-            fds.extend(main.into_iter().chain(files).map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+            let all = others.iter().copied().chain(main).chain(files);
+            fds.extend(all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
             match poll(&mut fds, look.or(timeout).map_or(PollTimeout::NONE, poll_timeout)) {
                 Ok(0) if look.is_some() => return Ok(self.look()),
                 Ok(0) => return Ok(WaitEnd::TimedOut),
@@ -173,6 +184,10 @@ impl Subscription {
                 Ok(_) => {}
             }
             let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
+            let (of_others, ready) = ready.split_at(others.len());
+            if of_others.contains(&true) {
+                return Ok(WaitEnd::Other);
+            }
             let (of_main, of_files) = ready.split_at(usize::from(main.is_some()));
             let main_ready = of_main.contains(&true);
             let watched = self.following.iter_mut().filter(|following| following.fd().is_some());
@@ -187,6 +202,21 @@ impl Subscription {
             if has_grown || timeout.is_some() {
                 return Ok(WaitEnd::File);
             }
+        }
+    }
+
+    /// Waits until one of `others` can be read, or `timeout` has passed; not for turns: the next `wait`
+    /// reports those of the meantime.
+    ///
+    /// # Errors
+    /// If poll(2) fails.
+    pub fn wait_only(timeout: Span, others: &[BorrowedFd<'_>]) -> io::Result<WaitEnd> {
+        let mut fds: Vec<_> = others.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+        match poll(&mut fds, poll_timeout(timeout)) {
+            Ok(0) => Ok(WaitEnd::TimedOut),
+            // A signal may have made one of them readable.
+            Ok(_) | Err(Errno::EINTR) => Ok(WaitEnd::Other),
+            Err(errno) => Err(errno.into()),
         }
     }
 

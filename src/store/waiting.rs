@@ -120,7 +120,7 @@ impl Reader<'_> {
     }
 
     /// Returns the different requirements of the waiting runs of a queue.
-    fn waiting_kinds(&self, queue: &str) -> StoreResult<Vec<RequirementId>> {
+    pub(super) fn waiting_kinds(&self, queue: &str) -> StoreResult<Vec<RequirementId>> {
         // From one to the next by the index: many runs may have the same.
         self.all(
             "WITH RECURSIVE kind (id) AS (

@@ -123,6 +123,11 @@ pub fn tz() -> Option<String> {
     Some(tz.strip_prefix(':').unwrap_or(&tz).to_owned()).filter(|tz| !tz.is_empty())
 }
 
+/// Returns whether the terminal can move its cursor, by its type in `TERM`.
+pub fn can_move_cursor() -> bool {
+    std::env::var("TERM").is_ok_and(|term| !matches!(term.as_str(), "" | "dumb" | "unknown"))
+}
+
 /// Returns whether stderr goes to the journal, which reads levels (sd-daemon(3)).
 pub fn logs_to_journal() -> bool {
     std::env::var_os("JOURNAL_STREAM").is_some()

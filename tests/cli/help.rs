@@ -30,6 +30,7 @@ const COMMANDS: &[&str] = &[
     "stats",
     "timeline",
     "status",
+    "top",
     "queue",
     "queue list",
     "queue set",

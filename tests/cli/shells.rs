@@ -1,38 +1,28 @@
 //! Owns: the completions in the real shells, typed on a terminal: bash, zsh and fish.
 //! Never: which candidates there are (see `completing`).
 //!
-//! script(1) provides the terminal. A program `taskq` in PATH prints the arguments that a completed line
+//! A program `taskq` in PATH prints the arguments that a completed line
 //! gives it, so that a test sees what was inserted and not how the shell has drawn it.
 
 use std::fs::{self, Permissions};
-use std::io::{Read, Write};
-use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command, Stdio};
-
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::process::Command;
 
 use crate::harness::{Home, TASKQ};
+use crate::keyboard::Terminal;
 use crate::shared::has;
-
-/// A shell that answers nothing for so long, in milliseconds, has hung.
-const PATIENCE_MS: u16 = 60_000;
 
 /// The keys that complete the word, and that empty the line.
 const TAB: &str = "\t";
 const EMPTY_LINE: &str = "\u{15}";
 
 /// A shell on a terminal, with our completions.
-struct Shell {
-    child: Child,
-    seen: String,
-}
+struct Shell(Terminal);
 
 impl Shell {
     /// Starts a shell; `None` if this machine has none.
     fn start(home: &Home, name: &str) -> Option<Self> {
-        let runs = |program: &str| Command::new(program).arg("--version").output().is_ok();
-        if !has("script", runs("script")) || !has(name, runs(name)) {
+        if !has(name, Command::new(name).arg("--version").output().is_ok()) {
             return None;
         }
         let bin = home.path().join("bin");
@@ -58,60 +48,21 @@ impl Shell {
         let script = home.taskq(&["completions", name]).answer().stdout;
         fs::write(file, script).expect("the home is ours");
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display());
-        let child = home
-            .shell("script")
-            .args(["-qec", &format!("stty rows 40 cols 120; exec {line}"), "/dev/null"])
-            .envs([("PATH", path.as_str()), ("TERM", "xterm"), ("LANG", "C.UTF-8")])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("script starts");
-        let mut shell = Self { child, seen: String::new() };
+        let mut terminal = Terminal::start(home, (40, 120), &path, &format!("exec {line}"))?;
         // Without a configuration, fish does not look there.
         let load = if name == "fish" { ". ~/.config/fish/completions/taskq.fish" } else { load };
-        shell.types(&format!("{load}; printf 're%s\\n' ady\n"));
-        shell.waits_for("ready\r");
-        Some(shell)
-    }
-
-    fn types(&mut self, keys: &str) {
-        let mut terminal = self.child.stdin.as_ref().expect("it is piped");
-        terminal.write_all(keys.as_bytes()).expect("the shell reads");
-    }
-
-    /// Reads until the terminal has shown a text, and returns all of it up to then.
-    fn waits_for(&mut self, text: &str) -> String {
-        let terminal = self.child.stdout.as_mut().expect("it is piped");
-        let mut bytes = [0; 4096];
-        loop {
-            if let Some(at) = self.seen.find(text) {
-                let rest = self.seen.split_off(at + text.len());
-                return std::mem::replace(&mut self.seen, rest);
-            }
-            let mut polled = [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)];
-            let ready = poll(&mut polled, PollTimeout::from(PATIENCE_MS)).expect("it is a pipe");
-            let count = if ready > 0 { terminal.read(&mut bytes).expect("it is a pipe") } else { 0 };
-            assert!(count > 0, "waited for {text:?} and saw {:?}", self.seen);
-            self.seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
-        }
+        terminal.types(&format!("{load}; printf 're%s\\n' ady\n"));
+        terminal.waits_for("ready\r");
+        Some(Self(terminal))
     }
 
     /// Types a line, and returns the arguments that the program gets.
     fn gives(&mut self, line: &str) -> String {
-        self.types(line);
-        self.types("\n");
-        self.waits_for("<<");
-        let shown = self.waits_for("|>");
+        self.0.types(line);
+        self.0.types("\n");
+        self.0.waits_for("<<");
+        let shown = self.0.waits_for("|>");
         shown.trim_end_matches("|>").to_owned()
-    }
-}
-
-impl Drop for Shell {
-    fn drop(&mut self) {
-        // Its terminal is gone when its input is.
-        drop(self.child.stdin.take());
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -164,7 +115,7 @@ fn completes(shell_name: &str, more: &[(&str, &str)]) {
     for (line, given) in all.iter().chain(more).filter(|(line, _)| has_zones || !line.contains("Europe")) {
         assert_eq!(shell.gives(line), *given, "{shell_name}: {}", line.replace(TAB, "<TAB>"));
     }
-    assert!(!shell.seen.contains("error"), "{}", shell.seen);
+    assert!(!shell.0.seen().contains("error"), "{}", shell.0.seen());
     assert!(!home.path().join("nowhere").exists());
 }
 
@@ -172,11 +123,11 @@ fn completes(shell_name: &str, more: &[(&str, &str)]) {
 fn describes(shell_name: &str) {
     let home = home();
     let Some(mut shell) = Shell::start(&home, shell_name) else { return };
-    shell.types("taskq show \t\t");
-    shell.waits_for("pg_dump db");
-    shell.types(EMPTY_LINE);
-    shell.types("taskq sta\t\t");
-    shell.waits_for("Show the daemon, the queues");
+    shell.0.types("taskq show \t\t");
+    shell.0.waits_for("pg_dump db");
+    shell.0.types(EMPTY_LINE);
+    shell.0.types("taskq sta\t\t");
+    shell.0.waits_for("Show the daemon, the queues");
 }
 
 #[test]

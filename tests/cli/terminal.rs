@@ -142,3 +142,14 @@ fn recurring_jobs_are_not_cancelled_all_at_once_without_a_question() {
     home.add(&["--cron", "@daily", "true"]);
     home.taskq(&["cancel", "--all"]).gives(0, "", "");
 }
+
+#[test]
+fn a_live_view_needs_a_terminal_that_can_move_its_cursor() {
+    let home = Home::new();
+    let hint = "hint: see `taskq status`, `taskq next` and `taskq runs`\n";
+    let refused = |cause: &str| format!("error: cannot show live view: {cause}\n{hint}");
+    home.taskq(&["top"]).gives(1, "", &refused("standard output is not a terminal"));
+    shows!(&home, 200, "top </dev/null", refused("standard input is not a terminal"));
+    let cause = "the terminal cannot move its cursor, by its type in `TERM`";
+    shows!(&home, 200, "top", refused(cause));
+}

@@ -37,6 +37,7 @@ pub mod signal;
 pub mod stats;
 pub mod status;
 pub mod timeline;
+pub mod top;
 pub mod version;
 pub mod wait;
 pub mod why;
@@ -90,6 +91,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "stats" => stats::WHAT,
         "status" => status::WHAT,
         "timeline" => timeline::WHAT,
+        "top" => top::WHAT,
         "version" => version::WHAT,
         "wait" => wait::WHAT,
         "why" => why::WHAT,

@@ -5,6 +5,7 @@
 //! not an error: later output is dropped, and the exit status stays as it is.
 
 pub mod progress;
+pub mod screen;
 pub mod style;
 pub mod table;
 

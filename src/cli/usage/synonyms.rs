@@ -63,7 +63,7 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     ("", "statistics stat summary", Same("stats JOB")),
     ("", "metrics", Say("there is no such command yet; see `taskq stats` and `taskq runs`")),
     ("", "gantt history chart graph plot", Same("timeline")),
-    ("", "top dashboard", Say("there is no live view yet; `watch taskq list` makes one")),
+    ("", "htop dashboard live", Same("top")),
     ("", "check diagnose", Same("doctor")),
     ("", "sync load deploy", Same("apply FILE")),
     ("", "backup", Say("there is no such command yet; taskq(1) says how to copy a store")),

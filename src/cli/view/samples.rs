@@ -81,46 +81,70 @@ pub fn jobs_of_queues() -> Vec<JobView> {
     jobs
 }
 
+/// Returns a run that has a process since `started`.
+pub fn running_run((job, number): (i64, i64), started: Timestamp) -> RunView {
+    RunView {
+        run: RunId { job: JobId(job), number },
+        name: Some(LONG_NAME.to_owned()),
+        attempt: 1,
+        trigger: TriggerKind::Manual,
+        scheduled_at: started,
+        fires: 1,
+        queue: QueueName::DEFAULT.to_owned(),
+        state: RunState::Running,
+        held: false,
+        blocked: false,
+        after_runs: None,
+        array: None,
+        parent: None,
+        result: None,
+        share: None,
+        index: None,
+        queued_at: started,
+        stop_at: None,
+        pid: None,
+        started_at: Some(started),
+        finished_at: None,
+        outcome: None,
+        exit_code: None,
+        signal: None,
+        cause: None,
+        user: None,
+        system: None,
+        max_rss_kib: None,
+        output_bytes: None,
+        is_split: false,
+        stderr_bytes: None,
+        unattended: false,
+        output_pruned: false,
+        paused: false,
+        retry_at: None,
+    }
+}
+
+/// Returns a run that has ended; with the exit status 3 if it has failed.
+pub fn ended_run(run: (i64, i64), outcome: Outcome, started: Timestamp, finished: Timestamp) -> RunView {
+    let exit_code = match outcome {
+        Outcome::Success => Some(0),
+        Outcome::Failed => Some(3),
+        _ => None,
+    };
+    let (outcome, finished_at) = (Some(outcome), Some(finished));
+    RunView { state: RunState::Finished, outcome, finished_at, exit_code, ..running_run(run, started) }
+}
+
 /// Returns runs with every kind of end.
 pub fn runs() -> Vec<RunView> {
     let run = |number, outcome, exit_code, signal| {
         let started = at("2026-11-20 03:15:02");
         RunView {
-            run: RunId { job: JobId(1234), number },
-            name: Some(LONG_NAME.to_owned()),
-            attempt: 1,
-            trigger: TriggerKind::Manual,
             scheduled_at: at("2026-11-20 03:15"),
-            fires: 1,
-            queue: QueueName::DEFAULT.to_owned(),
             state: RunState::Finished,
-            held: false,
-            blocked: false,
-            after_runs: None,
-            array: None,
-            parent: None,
-            result: None,
-            share: None,
-            index: None,
-            queued_at: started,
-            stop_at: None,
-            pid: None,
-            started_at: Some(started),
             finished_at: Some(started + Span::from_seconds(11_520)),
             outcome,
             exit_code,
             signal,
-            cause: None,
-            user: None,
-            system: None,
-            max_rss_kib: None,
-            output_bytes: None,
-            is_split: false,
-            stderr_bytes: None,
-            unattended: false,
-            output_pruned: false,
-            paused: false,
-            retry_at: None,
+            ..running_run((1234, number), started)
         }
     };
     let mut missed = run(1233, Some(Outcome::Missed), None, None);

@@ -199,7 +199,7 @@ pub fn job_state_text(job: &JobView) -> String {
 /// Returns the state of a run: `running (unattended)` if its exit status cannot be learned, `running
 /// (paused)` if its processes are stopped, `queued (blocked)` if it waits for other jobs, and when a run is
 /// tried again: `retrying 14:02:07`.
-fn state_text(run: &RunView, times: &Times<'_>) -> String {
+pub fn state_text(run: &RunView, times: &Times<'_>) -> String {
     let note = match (run.paused, run.unattended, run.blocked) {
         (true, true, _) => " (paused, unattended)",
         (true, false, _) => " (paused)",
