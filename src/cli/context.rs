@@ -91,7 +91,7 @@ impl Context<'_> {
         self.open_or_empty(what)
     }
 
-    /// Does the same for a verb that makes a store, also in a named directory.
+    /// Does the same, also in a named directory.
     fn open_or_empty(&self, what: &str) -> Result<Store> {
         match self.has_store(what)? {
             true => self.open(what),
@@ -104,8 +104,8 @@ impl Context<'_> {
         self.open_to_look(what)?.read(read).map_err(|failure| failure.during(what))
     }
 
-    /// Reads in one transaction, for a verb that makes a store if there is none.
-    pub fn read_before_write<T>(
+    /// Does the same for a verb that makes a store, or can do without one, also in a named directory.
+    pub fn read_or_empty<T>(
         &self,
         what: &str,
         read: impl FnOnce(&Reader<'_>) -> Result<T, Failure>,

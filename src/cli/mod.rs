@@ -34,8 +34,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use self::commands::{
     add, apply as apply_command, cancel, complete as complete_command, crontab, daemon, doctor, emit, events,
-    export, help, import as import_command, keeper, list, log, next, overview, pause, prune, queue, remove,
-    rename, resource, resume, retry, run, runs, service, set, show, signal, stats, status, timeline,
+    export, help, import as import_command, keeper, list, log, metrics, next, overview, pause, prune, queue,
+    remove, rename, resource, resume, retry, run, runs, service, set, show, signal, stats, status, timeline,
     top as top_command, version, wait, why,
 };
 use self::context::Context;
@@ -163,6 +163,8 @@ pub enum Command {
     Status(status::StatusArgs),
     /// Show queues, runs and coming fires live, full screen
     Top(top_command::TopArgs),
+    /// Print metrics for Prometheus, as OpenMetrics text
+    Metrics(metrics::MetricsArgs),
     /// List the queues, or set one up
     Queue(queue::QueueArgs),
     /// List what jobs can book, or set how much there is
@@ -241,6 +243,7 @@ pub fn dispatch(context: &Context<'_>, command: Option<Command>) -> Result<u8> {
         Command::Timeline(args) => timeline::run(context, &args),
         Command::Status(args) => status::run(context, &args),
         Command::Top(args) => top_command::run(context, &args),
+        Command::Metrics(args) => metrics::run(context, &args),
         Command::Queue(args) => queue::run(context, &args),
         Command::Resource(args) => resource::run(context, &args),
         Command::Crontab(args) => crontab::run(context, &args),

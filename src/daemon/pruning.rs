@@ -155,9 +155,7 @@ pub fn forget(
         if forgotten.is_whole {
             writer.forget_job(forgotten.job)?;
         } else {
-            for (number, _) in &forgotten.runs {
-                writer.forget_run(RunId { job: forgotten.job, number: *number })?;
-            }
+            writer.forget_runs(forgotten.job, forgotten.run_ids().map(|run| run.number))?;
         }
     }
     if !step.jobs.is_empty() {

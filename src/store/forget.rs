@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 
 use rusqlite::params;
 
-use super::{Reader, StoreResult, Writer};
-use crate::domain::{ArrayId, BundleId, Happening, JobId, JobName, Outcome, RunId};
+use super::{Reader, Sampled, StoreResult, Writer};
+use crate::domain::{ArrayId, BundleId, Happening, JobId, JobName, Outcome, RunId, Timestamp};
+use crate::engine::stats::Totals;
 use crate::engine::{PastJob, PastRun};
 
 /// The tables of the parts of a run.
@@ -92,27 +93,52 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Deletes a finished run. The caller records it, with others.
-    pub fn forget_run(&self, run: RunId) -> StoreResult<()> {
+    /// Deletes finished runs of a job. The caller records it, with others.
+    pub fn forget_runs(&self, job: JobId, numbers: impl Iterator<Item = i64>) -> StoreResult<()> {
+        let mut totals = Totals::default();
+        let mut succeeded_at = None;
+        for number in numbers {
+            succeeded_at = succeeded_at.max(self.forget_run(RunId { job, number }, &mut totals)?);
+        }
+        self.keep_totals(&totals)?;
+        self.change(
+            "UPDATE job SET succeeded_at = max(coalesce(succeeded_at, ?2), ?2)
+             WHERE id = ?1 AND ?2 IS NOT NULL",
+            params![job, succeeded_at],
+        )
+    }
+
+    /// Deletes a run, and adds it to the totals. If it succeeded, or was the last of an array that did,
+    /// returns when that ended.
+    fn forget_run(&self, run: RunId, totals: &mut Totals) -> StoreResult<Option<Timestamp>> {
         let (id, array, bundle): (i64, Option<ArrayId>, Option<BundleId>) = self.one(
             "SELECT id, array_id, bundle_id FROM run
              WHERE job_id = ?1 AND number = ?2 AND state = 'finished'",
             params![run.job, run.number],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
+        self.sample_at(id, |run| totals.add(run))?;
         for part in PARTS_OF_A_RUN {
             self.change(&format!("DELETE FROM {part} WHERE run_id = ?1"), [id])?;
         }
-        self.change("DELETE FROM run WHERE id = ?1", [id])?;
-        // An array goes with its last run.
-        let of_array: Option<Option<BundleId>> = self.first(
-            "DELETE FROM array WHERE id = ?1 AND finished_at IS NOT NULL
-                AND NOT EXISTS (SELECT 1 FROM run WHERE array_id = ?1) RETURNING bundle_id",
-            [array],
+        let of_run: Option<Timestamp> = self.one(
+            "DELETE FROM run WHERE id = ?1
+             RETURNING iif(outcome = 'success' AND callback IS NULL AND array_id IS NULL, finished_at, NULL)",
+            [id],
             |row| row.get(0),
         )?;
-        let bundles = bundle.into_iter().chain(of_array.flatten());
-        bundles.into_iter().try_for_each(|bundle| self.drop_unused_bundle(bundle))
+        // An array goes with its last run.
+        let of_array: Option<(Option<BundleId>, Option<Timestamp>)> = self.first(
+            "DELETE FROM array WHERE id = ?1 AND finished_at IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM run WHERE array_id = ?1)
+             RETURNING bundle_id, iif(outcome = 'success', finished_at, NULL)",
+            [array],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let (array_bundle, of_array) = of_array.unwrap_or_default();
+        let bundles = bundle.into_iter().chain(array_bundle);
+        bundles.into_iter().try_for_each(|bundle| self.drop_unused_bundle(bundle))?;
+        Ok(of_run.max(of_array))
     }
 
     /// Deletes a job and its history. No keeper may have a run of it, and no stored crontab a line.
@@ -131,6 +157,9 @@ impl Writer<'_> {
     /// Does the same as `remove_job`, and returns how many runs the job had. The caller records it, with
     /// others.
     pub fn forget_job(&self, job: JobId) -> StoreResult<u64> {
+        let mut totals = Totals::default();
+        self.samples(Sampled::Of(&[job]), 0, |run| totals.add(run))?;
+        self.keep_totals(&totals)?;
         for part in PARTS_OF_A_RUN {
             let sql = format!("DELETE FROM {part} WHERE run_id IN (SELECT id FROM run WHERE job_id = ?1)");
             self.change(&sql, [job])?;

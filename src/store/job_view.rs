@@ -1,6 +1,8 @@
 //! Owns: reading jobs and triggers.
 //! Never: changing them (see `jobs`).
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Row, ToSql, params};
 
 use super::arrays::ArrayProgress;
@@ -112,10 +114,12 @@ pub struct JobFilter {
     pub limit: Option<usize>,
 }
 
-/// The columns of a job before those of its definition.
+/// The columns of a job before `STATE_OF_RUNS`, `RUNS_PAUSED` and those of its definition.
 const COLUMNS: &str = "job.id, job.name, job.created_at, job.paused_at, job.done_at, job.runs, job.begun,
-    job.passed, job.rests_until,
-    coalesce((SELECT CASE
+    job.passed, job.rests_until";
+
+/// The state of a job by its unfinished runs; NULL if it has none, or they are paused with it.
+const STATE_OF_RUNS: &str = "coalesce((SELECT CASE
         WHEN max(state = 'running') THEN 'running'
         WHEN max(held = 0 AND state = 'queued' AND awaits = 0)
             THEN iif((SELECT paused_at IS NULL FROM queue WHERE name = job.queue), 'queued', 'blocked')
@@ -125,12 +129,13 @@ const COLUMNS: &str = "job.id, job.name, job.created_at, job.paused_at, job.done
         WHEN max(held = 0 AND awaits = 0)
             THEN iif((SELECT paused_at IS NULL FROM queue WHERE name = job.queue), 'queued', 'blocked')
         WHEN max(held = 0) THEN 'blocked'
-     END FROM array WHERE job_id = job.id AND finished_at IS NULL)),
-    (SELECT coalesce(min(paused_at IS NOT NULL), 0) FROM run
+     END FROM array WHERE job_id = job.id AND finished_at IS NULL))";
+
+const RUNS_PAUSED: &str = "(SELECT coalesce(min(paused_at IS NOT NULL), 0) FROM run
         WHERE job_id = job.id AND state <> 'finished' AND state = 'running')";
 
 /// The jobs that are not done: they have an unfinished run or a coming fire. Partial indexes hold only these.
-const LIVE: &str = "job.id IN (
+pub(super) const LIVE: &str = "job.id IN (
     SELECT job_id FROM run WHERE state <> 'finished'
     UNION ALL SELECT job_id FROM array WHERE finished_at IS NULL
     UNION ALL SELECT job_id FROM trigger WHERE next_at IS NOT NULL
@@ -138,15 +143,23 @@ const LIVE: &str = "job.id IN (
     UNION ALL SELECT job_id FROM trigger WHERE awaits_end IS NOT NULL AND awaits_end = 1
     UNION ALL SELECT job_id FROM trigger WHERE listens IS NOT NULL AND listens = 1)";
 
+fn state(of_runs: Option<JobState>, is_done: bool, is_paused: bool) -> JobState {
+    match of_runs {
+        Some(state) => state,
+        None if is_done => JobState::Done,
+        None if is_paused => JobState::Paused,
+        None => JobState::Scheduled,
+    }
+}
+
+/// Returns the columns that `view` reads, and the table.
+fn selected() -> String {
+    format!("SELECT {COLUMNS}, {STATE_OF_RUNS}, {RUNS_PAUSED}, {} FROM job", definition::selected())
+}
+
 fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
     let (paused_at, done_at): (Option<Timestamp>, Option<Timestamp>) = (row.get(3)?, row.get(4)?);
-    let of_runs: Option<JobState> = row.get(9)?;
-    let state = match of_runs {
-        Some(state) => state,
-        None if done_at.is_some() => JobState::Done,
-        None if paused_at.is_some() => JobState::Paused,
-        None => JobState::Scheduled,
-    };
+    let state = state(row.get(9)?, done_at.is_some(), paused_at.is_some());
     let definition = NewJob { name: row.get(1)?, hold: paused_at.is_some(), ..definition::read(row, 11)? };
     Ok(JobView {
         id: row.get(0)?,
@@ -172,7 +185,7 @@ impl Reader<'_> {
     /// # Errors
     /// Fails if there is no such job.
     pub fn job(&self, id: JobId) -> StoreResult<JobView> {
-        let sql = format!("SELECT {COLUMNS}, {} FROM job WHERE id = ?1", definition::selected());
+        let sql = format!("{} WHERE id = ?1", selected());
         let mut job = self.one(&sql, [id], view)?;
         self.complete(&mut job)?;
         Ok(job)
@@ -217,11 +230,7 @@ impl Reader<'_> {
                 values.extend(filter.outcomes.iter().map(|outcome| outcome as &dyn ToSql));
             }
         }
-        let sql = format!(
-            "SELECT {COLUMNS}, {} FROM job WHERE {} ORDER BY job.id DESC",
-            definition::selected(),
-            conditions.join(" AND ")
-        );
+        let sql = format!("{} WHERE {} ORDER BY job.id DESC", selected(), conditions.join(" AND "));
         let mut statement = self.transaction.prepare(&sql)?;
         let mut rows = statement.query(values.as_slice())?;
         let mut jobs = Vec::new();
@@ -236,6 +245,26 @@ impl Reader<'_> {
         }
         jobs.reverse();
         Ok(jobs)
+    }
+
+    /// Returns how many jobs are in each state.
+    pub fn job_states(&self) -> StoreResult<BTreeMap<JobState, u64>> {
+        let sql = format!(
+            "SELECT {STATE_OF_RUNS} AS of_runs, done_at IS NOT NULL AS is_done,
+                paused_at IS NOT NULL AS is_paused, count(*)
+             FROM job WHERE {LIVE} GROUP BY of_runs, is_done, is_paused"
+        );
+        let living = self.all(&sql, [], |row| {
+            Ok((state(row.get(0)?, row.get(1)?, row.get(2)?), row.get::<_, i64>(3)?.cast_unsigned()))
+        })?;
+        let mut states: BTreeMap<JobState, u64> = JobState::ALL.iter().map(|state| (*state, 0)).collect();
+        let mut rest: i64 = self.one("SELECT count(*) FROM job", [], |row| row.get(0))?;
+        for (state, count) in living {
+            *states.entry(state).or_default() += count;
+            rest -= count.cast_signed();
+        }
+        *states.entry(JobState::Done).or_default() += u64::try_from(rest).unwrap_or(0);
+        Ok(states)
     }
 
     fn complete(&self, job: &mut JobView) -> StoreResult<()> {

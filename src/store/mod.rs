@@ -31,6 +31,7 @@ mod idleness;
 mod imports;
 mod integrity;
 mod job_events;
+mod job_health;
 mod job_view;
 mod jobs;
 mod listening;
@@ -52,6 +53,7 @@ mod sources;
 mod starts;
 mod stats;
 mod timeline;
+mod totals;
 mod unmet;
 mod waiting;
 
@@ -62,6 +64,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, TransactionBehavior};
 
 use commits::CommitNote;
+use directory::{DATABASE, LOG};
 use ends::PendingEnd;
 use events::StoredEvent;
 use open_files::OpenFiles;
@@ -81,6 +84,7 @@ pub use error::{StoreError, StoreResult};
 pub use events::{Act, EventFilter, EventRange, read_events};
 pub use idleness::{LeftJobs, LeftWork};
 pub use imports::ImportedJob;
+pub use job_health::JobHealth;
 pub use job_view::{JobFilter, JobView, ListenerView, TriggerView};
 pub use jobs::{Cancelled, FirstFire};
 pub use listening::{HeardEvent, Listener};
@@ -247,6 +251,16 @@ impl Store {
     /// Fails if the directory belongs to another user, or holds only parts of a store.
     pub fn exists(dir: &Path) -> StoreResult<bool> {
         Directory::open(dir)?.map_or(Ok(false), |directory| schema::exists(&directory))
+    }
+
+    /// Returns the size of the database in `dir` with its log, in bytes; 0 if there is none.
+    ///
+    /// # Errors
+    /// Fails if the directory belongs to another user, or cannot be read.
+    pub fn size(dir: &Path) -> StoreResult<u64> {
+        let Some(directory) = Directory::open(dir)? else { return Ok(0) };
+        let size = |file| directory.inspect(file).map(|found| found.map_or(0, |found| found.len()));
+        Ok(size(DATABASE)? + size(LOG)?)
     }
 
     /// Opens the store in `dir` for reading alone; `None` if there is none. Makes nothing, changes nothing,

@@ -101,6 +101,7 @@ CREATE TABLE job (
     paused_at INTEGER,
     done_at INTEGER,
     runs INTEGER NOT NULL DEFAULT 0,        -- the number of the latest run
+    succeeded_at INTEGER,                   -- the last success that is no longer in the run log
     request INTEGER,                        -- random: the client's request that added it
     CHECK ((mail_to IS NULL) = (mail_when IS NULL) AND (mail_to IS NULL) = (mail_format IS NULL))
 ) STRICT;
@@ -427,6 +428,18 @@ CREATE TABLE output (
     stderr BLOB,                            -- NULL: it is in `data`
     stderr_times BLOB
 ) STRICT;
+
+-- The runs that are no longer in the run log, so that their number never goes down. Callbacks do not count.
+CREATE TABLE forgotten (
+    queue TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    run_time_max_us INTEGER NOT NULL,       -- the bound of the bucket of their run times; -1: none
+    lateness_max_us INTEGER NOT NULL,       -- the same of their lateness
+    runs INTEGER NOT NULL CHECK (runs > 0), -- with all fires of a stretch of missed ones
+    run_time_us INTEGER NOT NULL CHECK (run_time_us >= 0),          -- the sum
+    lateness_us INTEGER NOT NULL CHECK (lateness_us >= 0),          -- the sum
+    PRIMARY KEY (queue, outcome, run_time_max_us, lateness_max_us)
+) STRICT, WITHOUT ROWID;
 
 -- The mail about a run, from the commit of its end until sendmail(8) has accepted it. A failed one stays.
 CREATE TABLE mail (

@@ -1,6 +1,8 @@
 //! Owns: reading the run log for statistics, by indices.
 //! Never: the statistics (see `engine::stats`).
 
+use std::sync::LazyLock;
+
 use rusqlite::{Row, params};
 
 use super::{Reader, StoreResult};
@@ -9,10 +11,13 @@ use crate::engine::stats::{RunSample, RunningWork, WaitingWork, Work};
 
 /// `first_started_at` and `earlier` of most runs need no second look.
 const SAMPLE: &str = "run.job_id, run.number, run.callback IS NOT NULL, run.queue, run.outcome, run.fires,
-    run.queued_at, iif(run.attempt > 1,
+    run.scheduled_at, run.queued_at, iif(run.attempt > 1,
         (SELECT started_at FROM attempt WHERE run_id = run.id AND number = 1), run.started_at),
     run.started_at, run.finished_at, iif(run.attempt > 1,
         (SELECT coalesce(sum(max(finished_at - started_at, 0)), 0) FROM attempt WHERE run_id = run.id), 0)";
+
+/// One row.
+static AT: LazyLock<String> = LazyLock::new(|| format!("SELECT {SAMPLE} FROM run WHERE id = ?1"));
 
 /// The runs of a queue that need nothing but a slot. The words of the conditions are those of the indices.
 const WAITING: &str = "SELECT job_id, sum(runs), max(at_once) FROM (
@@ -60,11 +65,12 @@ fn sample<'row>(row: &'row Row<'_>) -> rusqlite::Result<RunSample<'row>> {
         queue: row.get_ref(3)?.as_str()?,
         outcome: row.get(4)?,
         fires: row.get::<_, i64>(5)?.cast_unsigned(),
-        queued_at: row.get(6)?,
-        first_started_at: row.get(7)?,
-        started_at: row.get(8)?,
-        finished_at: row.get(9)?,
-        earlier: row.get(10)?,
+        scheduled_at: row.get(6)?,
+        queued_at: row.get(7)?,
+        first_started_at: row.get(8)?,
+        started_at: row.get(9)?,
+        finished_at: row.get(10)?,
+        earlier: row.get(11)?,
     })
 }
 
@@ -84,6 +90,11 @@ impl Reader<'_> {
                 jobs.iter().try_for_each(|job| self.each_sample(&sql, params![from, job], &mut look))
             }
         }
+    }
+
+    /// Passes the row at a place on to `look`.
+    pub(super) fn sample_at(&self, place: i64, mut look: impl FnMut(&RunSample<'_>)) -> StoreResult<()> {
+        self.each_sample(&AT, [place], &mut look)
     }
 
     fn each_sample(
@@ -185,6 +196,7 @@ mod tests {
             let plan = query_plan(&which.sql());
             assert!(plan.starts_with(search) && !plan.contains("SCAN") && !plan.contains("TEMP"), "{plan}");
         }
+        assert!(query_plan(&AT).starts_with("SEARCH run USING INTEGER PRIMARY KEY (rowid=?)\n"));
         for sql in [WAITING, RUNNING] {
             let plan = query_plan(sql);
             let is_search =

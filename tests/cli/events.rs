@@ -16,9 +16,9 @@ use crate::filter::squeezed;
 use crate::harness::{Home, open_gate, own_user};
 
 /// The verbs that change nothing in a store.
-const LOOKING: [&str; 18] = [
+const LOOKING: [&str; 19] = [
     "list", "show", "runs", "log", "next", "events", "wait", "why", "stats", "timeline", "status", "top",
-    "doctor", "export", "signal", "help", "version", "man",
+    "metrics", "doctor", "export", "signal", "help", "version", "man",
 ];
 
 /// Verbs of processes that are not a person's: the daemon's events have a test of their own.

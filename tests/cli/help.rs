@@ -31,6 +31,7 @@ const COMMANDS: &[&str] = &[
     "timeline",
     "status",
     "top",
+    "metrics",
     "queue",
     "queue list",
     "queue set",

@@ -37,6 +37,7 @@ mod listening;
 mod logs;
 mod looking;
 mod memory;
+mod metrics;
 mod names;
 mod next;
 mod pausing;

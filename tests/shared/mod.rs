@@ -8,9 +8,26 @@ use std::str::FromStr;
 use std::time::Instant;
 
 /// What tests use beyond Linux and a Rust toolchain, by the words of `TASKQ_REQUIRE`.
-const TOOLS: [&str; 18] = [
-    "bash", "cc", "cgroup2", "cron", "cronie", "cronsim", "fish", "machine", "mandoc", "mount", "nobody",
-    "perl", "python3", "root", "script", "systemd", "userns", "zsh",
+const TOOLS: [&str; 19] = [
+    "bash",
+    "cc",
+    "cgroup2",
+    "cron",
+    "cronie",
+    "cronsim",
+    "fish",
+    "machine",
+    "mandoc",
+    "mount",
+    "nobody",
+    "perl",
+    "prometheus",
+    "python3",
+    "root",
+    "script",
+    "systemd",
+    "userns",
+    "zsh",
 ];
 
 /// Returns whether a test can use `tool`. A missing tool is printed; if `TASKQ_REQUIRE` lists it, the test

@@ -10,6 +10,7 @@ use taskq::daemon::{
     RunFiles, Timer, TurnInput, TurnOutput, begin, turn, uncommitted_stops,
 };
 use taskq::domain::{End, JobId, MachineSize, Person, Timestamp};
+use taskq::engine::stats::Totals;
 use taskq::keeper::protocol::{
     Attempt, Ended, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper,
 };
@@ -220,12 +221,23 @@ impl World {
         }
     }
 
+    fn totals(&mut self) -> Totals {
+        let mut totals = Totals::default();
+        let read = self.store.read(|reader| {
+            totals = reader.totals()?;
+            Ok::<_, StoreError>(())
+        });
+        read.expect("the totals can be read");
+        totals
+    }
+
     /// The daemon takes a step of forgetting.
     fn prune(&mut self) {
         if self.dies() {
             return self.kill_daemon();
         }
         let (clock, now, trouble) = (self.clock(), self.now(), self.trouble());
+        let totals = self.totals();
         let Some(daemon) = &mut self.daemon else { return };
         let (pruning, agenda) = (&mut daemon.pruning, &mut daemon.pacer.agenda);
         let step = with_trouble(trouble, &mut self.store, &mut self.rival, |store| {
@@ -242,6 +254,7 @@ impl World {
                 self.audit.forgot(&PruneStep::default(), &self.retention, now);
             }
         }
+        assert_eq!(self.totals(), totals, "a forgotten run counts on");
     }
 
     fn turn(&mut self) {

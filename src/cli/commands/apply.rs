@@ -96,7 +96,7 @@ fn apply(
     let what = &file.source.what;
     // Most files are applied already. A look needs no lock.
     let mut found = Vec::new();
-    let seen = context.read_before_write(what, |reader| plan(reader, file, &mut found))?;
+    let seen = context.read_or_empty(what, |reader| plan(reader, file, &mut found))?;
     let is_good = problems.is_empty() && found.is_empty();
     let (plan, ids) = if is_good && seen.is_empty(args.prune) {
         (seen, None)

@@ -18,6 +18,7 @@ pub mod import;
 pub mod keeper;
 pub mod list;
 pub mod log;
+pub mod metrics;
 pub mod next;
 pub mod overview;
 pub mod pause;
@@ -66,6 +67,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "list" => list::WHAT,
         "log" => log::WHAT,
         "man" => man::WHAT,
+        "metrics" => metrics::WHAT,
         "next" => next::WHAT,
         "pause" => pause::WHAT,
         "prune" => prune::WHAT,

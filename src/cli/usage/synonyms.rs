@@ -61,7 +61,7 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     ("", "watch monitor", Same("events --follow")),
     ("", "audit journal journalctl", Same("events")),
     ("", "statistics stat summary", Same("stats JOB")),
-    ("", "metrics", Say("there is no such command yet; see `taskq stats` and `taskq runs`")),
+    ("", "prometheus openmetrics exporter scrape", Same("metrics")),
     ("", "gantt history chart graph plot", Same("timeline")),
     ("", "htop dashboard live", Same("top")),
     ("", "check diagnose", Same("doctor")),

@@ -8,6 +8,7 @@ pub mod daylight;
 pub mod ending;
 pub mod events;
 pub mod json;
+pub mod metrics;
 pub mod options;
 pub mod resources;
 pub mod rounds;

@@ -10,6 +10,7 @@ mod backlog;
 mod numbers;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +19,7 @@ use crate::domain::{JobId, Outcome, QueueName, Span, Timestamp};
 
 pub use backlog::{Backlog, RunningWork, WaitingWork, Work, backlog};
 pub use numbers::{Mean, MeanAndP95, ratio};
+pub use totals::{Bucket, Histogram, Total, TotalKind, Totals};
 
 /// The weight of a run of a job with this priority, from -100 to 100, in the weighted response time: 1 to
 /// 201.
@@ -33,6 +35,8 @@ pub struct RunSample<'a> {
     pub outcome: Option<Outcome>,
     /// The number of fires that the row stands for, at least 1.
     pub fires: u64,
+    /// The time of the fire.
+    pub scheduled_at: Timestamp,
     pub queued_at: Timestamp,
     /// The start of its first attempt, if that had a process.
     pub first_started_at: Option<Timestamp>,
@@ -263,6 +267,8 @@ struct RunTimes {
     /// It waits, runs, or has run: it is no fire that was missed or skipped, no run that was dropped, and
     /// none that could not be started.
     has_arrived: bool,
+    /// The start of the first attempt that had a process.
+    began: Option<Timestamp>,
     wait: Option<Span>,
     run_time: Option<Span>,
     response: Option<Span>,
@@ -279,6 +285,7 @@ impl RunTimes {
         };
         Self {
             has_arrived: began.is_some() || run.finished_at.is_none(),
+            began,
             wait: began.map(|at| at.since(run.queued_at)),
             run_time: ended.map(run_time),
             response: ended.map(|finished| finished.since(run.queued_at)),

@@ -23,6 +23,7 @@ fn run(queued: i64, started: Option<i64>, finished: Option<(i64, Outcome)>) -> R
         queue: "default",
         outcome: finished.map(|(_, outcome)| outcome),
         fires: 1,
+        scheduled_at: at(queued),
         queued_at: at(queued),
         first_started_at: started.map(at),
         started_at: started.map(at),
