@@ -104,7 +104,9 @@ Examples:
   taskq list                                the jobs, and when they run next
 
 Exit status: 0 done, 1 failed, 2 wrong usage and nothing was stored, 3 the
-daemon is not running and the command needs it.";
+daemon is not running and the command needs it.
+
+taskq-recipes(7) has whole tasks, ready to paste.";
 
 /// The verbs. The lines here are those of the list of verbs; each struct repeats its line.
 ///

@@ -2,8 +2,8 @@
 //! together.
 //! Never: sleeping: what takes time is waited for by its exit or its output.
 
-use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -28,13 +28,15 @@ pub const TASKQ: &str = env!("CARGO_BIN_EXE_taskq");
 pub struct Home {
     dir: TempDir,
     daemon: Option<(Child, BufReader<ChildStderr>)>,
+    /// Variables beyond those of every home, or in their place.
+    variables: Vec<(&'static str, OsString)>,
 }
 
 impl Home {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::create_dir(dir.path().join("work")).expect("the directory is empty");
-        Self { dir, daemon: None }
+        Self { dir, daemon: None, variables: Vec::new() }
     }
 
     pub fn with_daemon() -> Self {
@@ -87,13 +89,20 @@ impl Home {
         self.path().join("data/taskq")
     }
 
-    fn environment(&self) -> Vec<(&'static str, std::ffi::OsString)> {
-        vec![
+    fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let mut variables: Vec<(&str, OsString)> = vec![
             ("HOME", self.path().into()),
             ("XDG_DATA_HOME", self.path().join("data").into()),
             ("PATH", "/usr/local/bin:/usr/bin:/bin".into()),
             ("TZ", "Europe/Berlin".into()),
-        ]
+        ];
+        variables.extend(self.variables.iter().cloned());
+        variables
+    }
+
+    /// Sets a variable for what starts from now on, the daemon too.
+    pub fn set_env(&mut self, name: &'static str, value: impl Into<OsString>) {
+        self.variables.push((name, value.into()));
     }
 
     /// Prepares a command line that runs beside the test.
@@ -270,6 +279,24 @@ pub fn own_user() -> String {
 
 pub fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).expect("process ids fit"))
+}
+
+/// Lines that jobs write to a FIFO. The test holds it open for writing too: no line is lost between two jobs.
+pub struct Lines(BufReader<File>);
+
+impl Lines {
+    pub fn of(home: &Home, name: &str) -> Self {
+        let path = home.fifo(name);
+        let file = OpenOptions::new().read(true).write(true).open(path).expect("the FIFO is there");
+        Self(BufReader::new(file))
+    }
+
+    /// Blocks until there is another line.
+    pub fn next(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).expect("jobs write text");
+        line.trim_end().to_owned()
+    }
 }
 
 /// Blocks until a job reads the FIFO, and lets it read on.

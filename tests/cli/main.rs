@@ -42,6 +42,8 @@ mod names;
 mod next;
 mod pausing;
 mod queues;
+mod recipe;
+mod recipes;
 mod removing;
 mod resources;
 mod results;

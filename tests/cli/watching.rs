@@ -10,28 +10,12 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Home, open_gate};
+use crate::harness::{Home, Lines, open_gate};
 
 /// Hands the events of a run to the test.
 const TELL: &str = "cat $TASKQ_EVENT_FILE >told";
 
-/// Lines that jobs write to a FIFO. The test holds it open for writing too: no line is lost between two jobs.
-struct Lines(BufReader<File>);
-
 impl Lines {
-    fn of(home: &Home, name: &str) -> Self {
-        let path = home.fifo(name);
-        let file = OpenOptions::new().read(true).write(true).open(path).expect("the FIFO is there");
-        Self(BufReader::new(file))
-    }
-
-    /// Blocks until there is another line.
-    fn next(&mut self) -> String {
-        let mut line = String::new();
-        self.0.read_line(&mut line).expect("jobs write text");
-        line.trim_end().to_owned()
-    }
-
     fn event(&mut self) -> Value {
         serde_json::from_str(&self.next()).expect("a line is JSON")
     }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Instant;
 
 /// What tests use beyond Linux and a Rust toolchain, by the words of `TASKQ_REQUIRE`.
-const TOOLS: [&str; 19] = [
+const TOOLS: [&str; 20] = [
     "bash",
     "cc",
     "cgroup2",
@@ -16,6 +16,7 @@ const TOOLS: [&str; 19] = [
     "cronie",
     "cronsim",
     "fish",
+    "git",
     "machine",
     "mandoc",
     "mount",

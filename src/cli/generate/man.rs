@@ -33,6 +33,9 @@ const SECTIONS: &str = concat!(include_str!("taskq.roff"), include_str!("json.ro
 /// The rules by which something starts before something else.
 const SCHEDULING: &str = include_str!("scheduling.roff");
 
+/// Whole tasks, with the commands to paste; `tests/cli/recipes.rs` runs them.
+const RECIPES: &str = include_str!("recipes.roff");
+
 /// The longest line of a page's source, for linters and readable diffs.
 const SOURCE_COLUMNS: usize = 79;
 
@@ -44,22 +47,30 @@ pub struct Page {
     pub text: String,
 }
 
-/// Returns all pages: taskq(1) first, then one for each verb, then taskq-scheduling(7).
+/// Returns all pages: taskq(1) first, then one for each verb, then those of section 7.
 pub fn pages(full: &Command) -> Vec<Page> {
     let mut taskq = visible(full);
     taskq.build();
     let mut pages = vec![page(&taskq)];
     pages.extend(taskq.get_subcommands().map(page));
-    pages.push(scheduling());
+    pages.push(written("recipes", RECIPES, &["add(1)", "apply(1)", "crontab(1)", "scheduling(7)", "why(1)"]));
+    pages.push(written(
+        "scheduling",
+        SCHEDULING,
+        &["add(1)", "queue(1)", "resource(1)", "set(1)", "why(1)", "recipes(7)"],
+    ));
     pages
 }
 
-fn scheduling() -> Page {
+/// Returns a page of section 7, which no definition makes: its subject, its text, and the pages to see also.
+fn written(subject: &str, text: &str, see: &[&str]) -> Page {
+    let title = subject.to_uppercase();
     let version = env!("CARGO_PKG_VERSION");
-    let head = format!(".TH TASKQ-SCHEDULING 7 {DATE} \"taskq {version}\" \"Miscellaneous\"\n");
-    let see = ".SH \"SEE ALSO\"\n.BR taskq\\-add (1),\n.BR taskq\\-queue (1),\n.BR taskq\\-resource (1),\n\
-               .BR taskq\\-set (1),\n.BR taskq\\-why (1)\n";
-    Page { file: "taskq-scheduling.7".to_owned(), text: tidy(&format!("{head}{SCHEDULING}{see}")) }
+    let head = format!(".TH TASKQ-{title} 7 {DATE} \"taskq {version}\" \"Miscellaneous\"\n");
+    let see: Vec<String> =
+        see.iter().map(|page| format!(".BR taskq\\-{}", page.replace('(', " ("))).collect();
+    let see = format!(".SH \"SEE ALSO\"\n{}\n", see.join(",\n"));
+    Page { file: format!("taskq-{subject}.7"), text: tidy(&format!("{head}{text}{see}")) }
 }
 
 fn page(command: &Command) -> Page {
@@ -79,13 +90,21 @@ fn page(command: &Command) -> Page {
     }
     push_examples(command, &mut text);
     text.push_str(".SH \"SEE ALSO\"\n");
-    text.push_str(if is_taskq {
-        ".BR at (1),\n.BR crontab (1),\n.BR crontab (5),\n.BR cron (8)\n"
-    } else {
-        SEE_TASKQ
+    text.push_str(match name.as_str() {
+        "taskq" => SEE_OTHERS,
+        "taskq-add" | "taskq-set" => SEE_SECTION_7,
+        _ => "",
     });
+    text.push_str(if is_taskq { ".BR cron (8)\n" } else { SEE_TASKQ });
     Page { file: format!("{name}.1"), text: tidy(&text) }
 }
+
+const SEE_OTHERS: &str = concat!(
+    ".BR at (1),\n.BR crontab (1),\n.BR crontab (5),\n",
+    ".BR taskq\\-recipes (7),\n.BR taskq\\-scheduling (7),\n"
+);
+
+const SEE_SECTION_7: &str = ".BR taskq\\-recipes (7),\n.BR taskq\\-scheduling (7),\n";
 
 const SEE_TASKQ: &str =
     ".BR taskq (1)\nfor \\-\\-dir, \\-\\-color, times, spans, JSON, exit status, environment and files\n";
