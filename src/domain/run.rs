@@ -124,6 +124,8 @@ pub enum End {
     NotStarted,
     /// Its process ended after the keeper that could have read its exit status.
     Lost,
+    /// The kernel ended it by KILL, because there was no memory left for its control group.
+    OutOfMemory,
 }
 
 /// The resources that an attempt used, from getrusage(2).

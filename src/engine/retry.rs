@@ -5,6 +5,11 @@ use super::plan::Plan;
 use crate::domain::{End, Outcome, Retry, RunId, Span, StopCause, Timestamp};
 
 /// The cause of the outcome `lost`.
+const OUT_OF_MEMORY: &str = "the kernel ended it, because its control group was out of memory";
+
+/// The signal by which the kernel does that, signal(7).
+const KILL: i32 = 9;
+
 pub const LOST: &str = "the keeper that ran it is gone, and its status with it";
 
 /// The pauses before retries are lengthened by up to one part in so many.
@@ -89,6 +94,10 @@ fn judge(end: &End, stopped: Option<StopCause>, stop_wanted: bool) -> Option<Att
         End::Signaled(signal) => {
             verdict(stopped_outcome.unwrap_or(Outcome::Failed), None, Some(*signal), None)
         }
+        End::OutOfMemory => {
+            let cause = stopped.is_none().then(|| OUT_OF_MEMORY.to_owned());
+            verdict(stopped_outcome.unwrap_or(Outcome::Failed), None, Some(KILL), cause)
+        }
         // A stop signal that was sent explains the end, although the exit status is unknown.
         End::Lost => verdict(stopped_outcome.unwrap_or(Outcome::Lost), None, None, Some(LOST.to_owned())),
         End::SpawnFailed { status, cause } => {
@@ -167,6 +176,7 @@ mod tests {
         assert_eq!(outcome(&End::Exited(0), None, false), Some(Outcome::Success));
         assert_eq!(outcome(&End::Exited(3), None, false), Some(Outcome::Failed));
         assert_eq!(outcome(&End::Signaled(9), None, false), Some(Outcome::Failed));
+        assert_eq!(outcome(&End::OutOfMemory, None, false), Some(Outcome::Failed));
         assert_eq!(outcome(&End::Exited(0), Some(StopCause::Cancelled), true), Some(Outcome::Cancelled));
         assert_eq!(outcome(&End::Signaled(15), Some(StopCause::TimedOut), false), Some(Outcome::TimedOut));
     }

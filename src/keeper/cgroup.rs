@@ -18,7 +18,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
 use super::delegation::{Delegated, KILL, delegated_to, processes};
-use super::enforcement::Limits;
+use super::enforcement::{Limits, was_out_of_memory};
 use super::protocol::Attempt;
 use super::scope::is_scope_of_keeper;
 use super::spawn_error::{SpawnError, Step};
@@ -127,6 +127,12 @@ impl Cgroups {
     fn held(&self, attempt: Attempt) -> Option<PathBuf> {
         let attempt = self.held.get(&attempt)?;
         self.elsewhere.get(attempt).cloned().or_else(|| self.path(*attempt))
+    }
+
+    /// Returns whether the kernel has killed a process of an attempt because there was no memory left for its
+    /// group.
+    pub(super) fn was_out_of_memory(&self, attempt: Attempt) -> bool {
+        self.held(attempt).is_some_and(|path| was_out_of_memory(&path))
     }
 
     /// Returns the processes in the group of an attempt.

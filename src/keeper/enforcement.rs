@@ -72,6 +72,14 @@ impl Limits {
     }
 }
 
+/// Returns whether the kernel has killed a process of a group because there was no memory left for it.
+pub(super) fn was_out_of_memory(group: &Path) -> bool {
+    // The file is missing where the group has no controller of memory.
+    let events = fs::read_to_string(group.join("memory.events")).unwrap_or_default();
+    let kills = events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse::<u64>().ok());
+    kills.is_some_and(|kills| kills > 0)
+}
+
 /// Writes to a file of the kernel's, and never makes one.
 fn write(file: &Path, text: &str) -> io::Result<()> {
     OpenOptions::new().write(true).open(file)?.write_all(text.as_bytes())
@@ -140,6 +148,17 @@ mod tests {
         memory.set(group.path()).expect("the others are not needed");
         assert_eq!(read(&group, "memory.max"), "4096");
         assert_eq!(fs::read_dir(group.path()).expect("it is there").count(), 1, "no file is made");
+    }
+
+    #[test]
+    fn a_group_says_whether_the_kernel_has_killed_in_it_for_memory() {
+        let group = group(&[]);
+        assert!(!was_out_of_memory(group.path()), "it has no controller of memory");
+        for (kills, is_out) in [(0, false), (1, true), (12, true)] {
+            let events = format!("low 0\nhigh 0\nmax 7\noom 3\noom_kill {kills}\noom_group_kill {kills}\n");
+            fs::write(group.path().join("memory.events"), events).expect("ours");
+            assert_eq!(was_out_of_memory(group.path()), is_out, "{kills}");
+        }
     }
 
     #[test]

@@ -45,7 +45,8 @@ impl Script {
         let end = match rng.below(20) {
             0..=12 => End::Exited(0),
             13..=15 => End::Exited(1 + rng.below(255) as i32),
-            16 | 17 => End::Signaled(*rng.pick(&[1, 6, 9, 11, 15])),
+            16 => End::OutOfMemory,
+            17 => End::Signaled(*rng.pick(&[1, 6, 9, 11, 15])),
             _ => End::SpawnFailed { status: *rng.pick(&[125, 126, 127]), cause: "scripted".to_owned() },
         };
         let obeys_after = rng.chance(800).then(|| rng.span(100, 20_000_000));

@@ -34,6 +34,7 @@ pub fn judge_outcome(row: &Row, outcome: Outcome, ledger: &Ledger) {
                 End::Exited(0) => (Outcome::Success, Some(0), None),
                 End::Exited(status) => (Outcome::Failed, Some(status), None),
                 End::Signaled(signal) => (Outcome::Failed, None, Some(signal)),
+                End::OutOfMemory => (Outcome::Failed, None, Some(9)),
                 End::Lost => (Outcome::Lost, None, None),
                 End::SpawnFailed { .. } | End::NotStarted => panic!("it had no process: {row:?}"),
             };

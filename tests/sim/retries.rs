@@ -108,6 +108,7 @@ fn truth(ended: &Ended) -> (Outcome, Option<i32>, Option<i32>) {
     let (exit_code, signal) = match ended.end {
         End::Exited(status) | End::SpawnFailed { status, .. } => (Some(status), None),
         End::Signaled(signal) => (None, Some(signal)),
+        End::OutOfMemory => (None, Some(9)),
         End::Lost | End::NotStarted => (None, None),
     };
     let outcome = match (&ended.end, ended.stopped) {

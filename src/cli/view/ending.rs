@@ -22,14 +22,15 @@ pub fn ending(run: &RunView) -> Option<String> {
     let detail = match outcome {
         Outcome::Success => return None,
         Outcome::Failed => {
-            format!(", {}", shown::signal_name(run.signal.filter(|_| run.exit_code.is_none())?))
+            let signal = run.signal.filter(|_| run.exit_code.is_none())?;
+            format!(", {}{}", shown::signal_name(signal), why(run.cause.as_deref()))
         }
         Outcome::TimedOut
         | Outcome::Cancelled
         | Outcome::Missed
         | Outcome::Skipped
         | Outcome::SpawnFailed
-        | Outcome::Lost => run.cause.as_ref().map_or(String::new(), |cause| format!(", {cause}")),
+        | Outcome::Lost => why(run.cause.as_deref()),
     };
     Some(shown::escaped(&format!("run {}: {outcome}{detail}", run.run)).into_owned())
 }
@@ -42,9 +43,15 @@ fn detail(
 ) -> String {
     match (outcome, exit_code, signal) {
         (Some(Outcome::Failed), Some(code), _) => format!(", exit {code}"),
-        (Some(Outcome::Failed), None, Some(signal)) => format!(", {}", shown::signal_name(signal)),
-        _ => cause.map_or_else(String::new, |cause| format!(", {cause}")),
+        (Some(Outcome::Failed), None, Some(signal)) => {
+            format!(", {}{}", shown::signal_name(signal), why(cause))
+        }
+        _ => why(cause),
     }
+}
+
+fn why(cause: Option<&str>) -> String {
+    cause.map_or_else(String::new, |cause| format!(", {cause}"))
 }
 
 /// Returns a line about an attempt after which the run is tried again.

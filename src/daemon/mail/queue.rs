@@ -160,12 +160,13 @@ pub fn record_result(
         (End::Exited(0), _) => return writer.mail_is_sent(mail).map(|()| None),
         // A mail whose processes were lost is not searched for: it is sent again.
         (End::NotStarted | End::Lost, _) => return writer.release_mail(mail).map(|()| None),
-        (End::Exited(_) | End::Signaled(_), Some(StopCause::TimedOut)) => {
+        (End::Exited(_) | End::Signaled(_) | End::OutOfMemory, Some(StopCause::TimedOut)) => {
             format!("sendmail did not end within {SENDMAIL_MAX}")
         }
         (End::Exited(status), _) => format!("sendmail ended with status {status}"),
         (End::Signaled(signal), _) => format!("{} ended sendmail", shown::signal_name(*signal)),
         (End::SpawnFailed { cause, .. }, _) => cause.clone(),
+        (End::OutOfMemory, _) => "sendmail was out of memory".to_owned(),
     };
     let said = output.map_or(String::new(), first_line);
     let cause = if said.is_empty() { cause } else { format!("{cause}: {said}") };

@@ -181,13 +181,19 @@ impl Server<'_> {
         if let Some(at) = run.stopping.deadline() {
             self.deadlines.remove(&(at, run.attempt));
         }
+        // Others may have sent KILL too: only the group says who it was.
+        let is_kill = reaped.end == End::Signaled(libc::SIGKILL);
+        let end = match is_kill && self.cgroups.was_out_of_memory(run.attempt) {
+            true => End::OutOfMemory,
+            false => reaped.end,
+        };
         self.cgroups.release(run.attempt);
         self.settle(Ended {
             pid: run.pid,
             started_at: Some(run.started_at),
             stopped: run.stopping.cause(),
             usage: reaped.usage,
-            ..Ended::without_process(run.attempt, reaped.end, finished_at)
+            ..Ended::without_process(run.attempt, end, finished_at)
         });
     }
 
