@@ -199,7 +199,7 @@ fn what_a_job_listens_to_is_said_in_words() {
     let home = Home::new();
     home.add(&["--name", "a", "--on", "emit,count=3:x", "--on", "job,failed:tag=t", "--", "true"]);
     let next = home.taskq(&["next"]).answer().stdout;
-    assert!(next.contains("when for the 3rd time event `x` is sent"), "{next}");
+    assert!(next.contains("when event `x` has been sent 3 times"), "{next}");
     assert!(next.contains("when a run of a job with tag `t` fails"), "{next}");
     let events = home.json(&["next", "a"])["events"].clone();
     assert_eq!(events[0]["on"], json!("emit,count=3:x"));

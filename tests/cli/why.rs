@@ -157,15 +157,14 @@ fn a_job_without_a_run_waits_for_a_time_or_for_events() {
     for _ in 0..3 {
         home.taskq(&["emit", "ping"]).gives(0, "", "");
     }
-    assert_eq!(why(&home, "e"), "job `e` runs when for the 20th time event `ping` is sent, 3/20\n");
+    assert_eq!(why(&home, "e"), "job `e` runs when event `ping` has been sent 20 times, 3/20\n");
     let found = home.json(&["why", "e"]);
     assert_eq!((&found["reason"], &found["value"]), (&json!("events"), &json!("3/20")));
     assert_eq!(found["triggers"][0]["on"], "emit,count=20:ping");
     home.add(&["--name", "absent", "--on", "emit,absent=1h:ping", "true"]);
     assert_eq!(
         why(&home, "absent"),
-        "job `absent` runs when for [span] it has not come that event `ping` is sent: \
-         at [time] if it does not come\n"
+        "job `absent` runs when event `ping` has not been sent for [span] at [time] at the earliest\n"
     );
     home.add(&["--name", "c", "--cron", "15 3 * * *", "--on", "emit:ping", "true"]);
     assert_eq!(

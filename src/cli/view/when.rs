@@ -10,79 +10,121 @@ use crate::shown;
 /// Returns when a trigger fires: ``when `inbox` is not empty``.
 pub fn when_text(trigger: &EventTrigger) -> String {
     let Counter { count, within, consecutive, or_after, absent } = trigger.counter;
-    let event = event_text(&trigger.source);
     if let Some(absent) = absent {
-        return format!("when for {absent} it has not come that {event}");
+        return format!("when {} for {absent}", event_text(&trigger.source, Said::Never));
     }
     if count == 1 {
-        return format!("when {event}");
+        return format!("when {}", event_text(&trigger.source, Said::Once));
     }
+    let event = event_text(&trigger.source, Said::Often(count));
     let in_a_row = if consecutive { " in a row" } else { "" };
     let within = within.map_or(String::new(), |span| format!(" within {span}"));
     let early = or_after.map_or(String::new(), |span| format!(", or {span} after the first time"));
-    format!("when for the {} time{in_a_row}{within} {event}{early}", ordinal(count))
+    format!("when {event}{in_a_row}{within}{early}")
 }
 
-fn event_text(source: &EventSource) -> String {
+/// How often an event comes.
+#[derive(Clone, Copy)]
+enum Said {
+    Once,
+    /// So many times, two or more.
+    Often(u64),
+    /// Not within the span that follows.
+    Never,
+}
+
+impl Said {
+    /// Returns a clause about `thing`, with its verb in the present and in the perfect: `/a` `is created`, or
+    /// `has` `been created`.
+    fn clause(self, thing: &str, present: &str, has: &str, perfect: &str) -> String {
+        match self {
+            Self::Once => format!("{thing} {present}"),
+            Self::Often(count) => format!("{thing} {has} {perfect} {count} times"),
+            Self::Never => format!("{thing} {has} not {perfect}"),
+        }
+    }
+}
+
+fn event_text(source: &EventSource, said: Said) -> String {
     match source {
-        EventSource::Path(source) => path_text(source),
-        EventSource::Job(source) => job_text(source),
-        EventSource::Emit(name) => format!("event `{name}` is sent"),
-        EventSource::Stream(StreamSource { command, pattern, .. }) => {
-            let pattern =
-                pattern.as_ref().map(|pattern| format!(" that matches `{}`", shown::escaped(pattern)));
-            format!("`{}` prints a line{}", shown::escaped(command), pattern.unwrap_or_default())
+        EventSource::Path(source) => path_text(source, said),
+        EventSource::Job(source) => job_text(source, said),
+        EventSource::Emit(name) => said.clause(&format!("event `{name}`"), "is sent", "has", "been sent"),
+        EventSource::Stream(source) => stream_text(source, said),
+        EventSource::State(state) => {
+            let (thing, present, perfect) = match state {
+                MachineState::Boot => ("the machine", "has booted", "booted"),
+                MachineState::Start => ("the daemon", "starts", "started"),
+                MachineState::Online => ("the machine", "goes online", "gone online"),
+                MachineState::Ac => ("the machine", "goes on mains power", "gone on mains power"),
+                MachineState::Battery => ("the machine", "goes on battery", "gone on battery"),
+            };
+            said.clause(thing, present, "has", perfect)
         }
-        EventSource::State(state) => match state {
-            MachineState::Boot => "the machine has booted",
-            MachineState::Start => "the daemon starts",
-            MachineState::Online => "the machine goes online",
-            MachineState::Ac => "it gets mains power",
-            MachineState::Battery => "it goes on battery",
-        }
-        .to_owned(),
     }
 }
 
-fn path_text(PathSource { path, change, .. }: &PathSource) -> String {
-    let path = shown::escaped(path);
+fn path_text(PathSource { path, change, .. }: &PathSource, said: Said) -> String {
+    let path = format!("`{}`", shown::escaped(path));
+    let grown =
+        |by: &str| said.clause(&path, &format!("has grown by {by}"), "has", &format!("grown by {by}"));
     match change {
-        PathChange::Changed => format!("`{path}` changes"),
-        PathChange::Created => format!("`{path}` is created"),
-        PathChange::Deleted => format!("`{path}` is deleted"),
-        PathChange::Exists => format!("`{path}` exists"),
-        PathChange::Nonempty => format!("`{path}` is not empty"),
-        PathChange::Bytes(size) => format!("`{path}` has grown by {size}"),
-        PathChange::Lines(lines) => format!("`{path}` has grown by {lines} lines"),
+        PathChange::Changed => said.clause(&path, "changes", "has", "changed"),
+        PathChange::Created => said.clause(&path, "is created", "has", "been created"),
+        PathChange::Deleted => said.clause(&path, "is deleted", "has", "been deleted"),
+        PathChange::Exists => said.clause(&path, "exists", "has", "been there"),
+        PathChange::Nonempty => match said {
+            Said::Never => format!("{path} has had no content"),
+            Said::Once | Said::Often(_) => said.clause(&path, "is not empty", "has", "had content"),
+        },
+        PathChange::Bytes(size) => grown(&size.to_string()),
+        PathChange::Lines(1) => grown("1 line"),
+        PathChange::Lines(lines) => grown(&format!("{lines} lines")),
     }
 }
 
-fn job_text(JobSource { jobs, stage }: &JobSource) -> String {
-    let whose = match jobs {
-        JobPattern::One(job) => format!("a run of `{job}`"),
-        JobPattern::Names(pattern) => format!("a run of a job `{}`", shown::escaped(pattern)),
-        JobPattern::Tagged(tag) => format!("a run of a job with tag `{tag}`"),
+fn job_text(JobSource { jobs, stage }: &JobSource, said: Said) -> String {
+    let (one, several) = match jobs {
+        JobPattern::One(job) => (format!("`{job}`"), format!("`{job}`")),
+        JobPattern::Names(pattern) => {
+            let name = shown::escaped(pattern);
+            (format!("a job named `{name}`"), format!("jobs named `{name}`"))
+        }
+        JobPattern::Tagged(tag) => (format!("a job with tag `{tag}`"), format!("jobs with tag `{tag}`")),
     };
-    match stage {
-        JobStage::Done => format!("{whose} ends"),
-        JobStage::Success => format!("{whose} succeeds"),
-        JobStage::Failed => format!("{whose} fails"),
-        JobStage::Started => format!("{whose} starts"),
-        JobStage::Overdue(None) => format!("{whose} takes much longer than before"),
-        JobStage::Overdue(Some(span)) => format!("{whose} takes longer than {span}"),
-        JobStage::Silent(span) => format!("{whose} has written nothing for {span}"),
+    let (present, perfect) = match stage {
+        JobStage::Done => ("ends".to_owned(), "ended".to_owned()),
+        JobStage::Success => ("succeeds".to_owned(), "succeeded".to_owned()),
+        JobStage::Failed => ("fails".to_owned(), "failed".to_owned()),
+        JobStage::Started => ("starts".to_owned(), "started".to_owned()),
+        JobStage::Overdue(limit) => {
+            let limit =
+                limit.map_or("much longer than usual".to_owned(), |span| format!("longer than {span}"));
+            (format!("takes {limit}"), format!("taken {limit}"))
+        }
+        JobStage::Silent(span) => {
+            (format!("has written nothing for {span}"), format!("written nothing for {span}"))
+        }
+    };
+    match said {
+        Said::Once => format!("a run of {one} {present}"),
+        Said::Often(count) if matches!(stage, JobStage::Silent(_)) => {
+            format!("runs of {several} have {perfect} {count} times")
+        }
+        Said::Often(count) => format!("{count} runs of {several} have {perfect}"),
+        Said::Never => format!("no run of {one} has {perfect}"),
     }
 }
 
-fn ordinal(number: u64) -> String {
-    let suffix = match (number % 10, number % 100) {
-        (_, 11..=13) => "th",
-        (1, _) => "st",
-        (2, _) => "nd",
-        (3, _) => "rd",
-        _ => "th",
-    };
-    format!("{number}{suffix}")
+fn stream_text(StreamSource { command, pattern, .. }: &StreamSource, said: Said) -> String {
+    let command = shown::escaped(command);
+    let pattern = pattern.as_ref().map(|pattern| shown::escaped(pattern));
+    let that = |verb| pattern.as_ref().map_or(String::new(), |pattern| format!(" that {verb} `{pattern}`"));
+    match said {
+        Said::Once => format!("`{command}` prints a line{}", that("matches")),
+        Said::Often(count) => format!("`{command}` has printed {count} lines{}", that("match")),
+        Said::Never => format!("`{command}` has printed no line{}", that("matches")),
+    }
 }
 
 #[cfg(test)]
@@ -96,26 +138,43 @@ mod tests {
     fn a_trigger_reads_as_a_sentence() {
         for (text, when) in [
             ("emit:deploy", "when event `deploy` is sent"),
-            ("emit,count=22:x", "when for the 22nd time event `x` is sent"),
-            ("path,nonempty:inbox", "when `/work/inbox` is not empty"),
-            ("path,bytes=10M:/a", "when `/a` has grown by 10M"),
-            (
-                "job,failed,count=3,consecutive:backup",
-                "when for the 3rd time in a row a run of `backup` fails",
-            ),
-            (
-                "job,success,absent=26h:backup",
-                "when for 1d2h it has not come that a run of `backup` succeeds",
-            ),
-            (
-                "stream,match=b.d,count=5,within=10m:tail -f x",
-                "when for the 5th time within 10m `tail -f x` prints a line that matches `b.d`",
-            ),
+            ("emit,count=22:x", "when event `x` has been sent 22 times"),
+            ("emit,absent=15m:x", "when event `x` has not been sent for 15m"),
             (
                 "emit,count=13,or-after=1h:x",
-                "when for the 13th time event `x` is sent, or 1h after the first time",
+                "when event `x` has been sent 13 times, or 1h after the first time",
+            ),
+            ("path:/a", "when `/a` changes"),
+            ("path,absent=1d:/a", "when `/a` has not changed for 1d"),
+            ("path,created,count=2,consecutive:/a", "when `/a` has been created 2 times in a row"),
+            ("path,deleted,absent=1h:/a", "when `/a` has not been deleted for 1h"),
+            ("path,exists:/a", "when `/a` exists"),
+            ("path,exists,absent=1h:/a", "when `/a` has not been there for 1h"),
+            ("path,nonempty:inbox", "when `/work/inbox` is not empty"),
+            ("path,nonempty,absent=1h:/a", "when `/a` has had no content for 1h"),
+            ("path,bytes=10M:/a", "when `/a` has grown by 10M"),
+            ("path,lines=1:/a", "when `/a` has grown by 1 line"),
+            ("path,lines=5,absent=1h:/a", "when `/a` has not grown by 5 lines for 1h"),
+            ("job:backup", "when a run of `backup` ends"),
+            ("job,failed,count=3,consecutive:backup", "when 3 runs of `backup` have failed in a row"),
+            ("job,failed,count=3:tag=t", "when 3 runs of jobs with tag `t` have failed"),
+            ("job,success,absent=26h:backup", "when no run of `backup` has succeeded for 1d2h"),
+            ("job,started,absent=1h:web*", "when no run of a job named `web*` has started for 1h"),
+            ("job,overdue:backup", "when a run of `backup` takes much longer than usual"),
+            ("job,overdue=5m,absent=1d:backup", "when no run of `backup` has taken longer than 5m for 1d"),
+            ("job,silent=5m,count=2:backup", "when runs of `backup` have written nothing for 5m 2 times"),
+            (
+                "stream,match=b.d,count=5,within=10m:tail -f x",
+                "when `tail -f x` has printed 5 lines that match `b.d` within 10m",
+            ),
+            ("stream,absent=10m:tail -f x", "when `tail -f x` has printed no line for 10m"),
+            (
+                "stream,match=ok,absent=10m:tail -f x",
+                "when `tail -f x` has printed no line that matches `ok` for 10m",
             ),
             ("state:online", "when the machine goes online"),
+            ("state:ac", "when the machine goes on mains power"),
+            ("state,absent=7d:boot", "when the machine has not booted for 7d"),
         ] {
             let trigger = read_event(text, Path::new("/work")).expect(text);
             assert_eq!(when_text(&trigger), when);

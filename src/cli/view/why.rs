@@ -459,14 +459,14 @@ fn first_value(job: &JobView) -> Option<String> {
     Some(format!("{}/{}", listener.counted, listener.count))
 }
 
-/// Returns when a job runs by events: ``when for the 20th time event `x` is sent, 3/20``.
+/// Returns when a job runs by events: ``when event `x` has been sent 20 times, 3/20``.
 fn events_text(job: &JobView, times: &Times<'_>) -> Option<String> {
     let all_of = job.definition.all_of;
     let one = |(trigger, timeout_at): (&TriggerView, Option<Timestamp>)| {
         let event = trigger.spec.event()?;
         let timeout = match (timeout_at, event.counter.absent) {
             (None, _) => String::new(),
-            (Some(at), Some(_)) => format!(": at {} if it does not come", times.show(at)),
+            (Some(at), Some(_)) => format!(", at {} at the earliest", times.show(at)),
             (Some(at), None) => format!(", at {} at the latest", times.show(at)),
         };
         Some(format!("{}{}{timeout}", when_text(event), counted_text(trigger.listener.as_ref())))
