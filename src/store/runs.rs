@@ -39,6 +39,8 @@ pub struct RunView {
     pub parent: Option<String>,
     /// Its index, if it is one of an array.
     pub index: Option<u32>,
+    /// The item of that index, if its job has a list of them.
+    pub item: Option<Vec<u8>>,
     pub queued_at: Timestamp,
     /// When its stop was requested.
     pub stop_at: Option<Timestamp>,
@@ -160,7 +162,8 @@ const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigge
     run.awaits > 0, run.after_runs, run.array_id, run.array_index,
     run.is_output_pruned, run.callback IS NOT NULL, run.parent_number,
     run.state = 'running' AND run.paused_at IS NOT NULL, run.result, run.is_split, run.stderr_bytes,
-    run.share";
+    run.share,
+    (SELECT data FROM item WHERE item.job_id = run.job_id AND item.array_index = run.array_index)";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
     Ok(RunView {
@@ -199,6 +202,7 @@ fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
         is_split: row.get(34)?,
         stderr_bytes: row.get(35)?,
         share: codec::share(row, 36)?,
+        item: row.get(37)?,
     })
 }
 

@@ -150,3 +150,19 @@ fn a_fire_of_an_array_is_one_fire() {
     let job = home.json(&["show", "a"])["job"].clone();
     assert_eq!((job["times_begun"].as_i64(), job["runs"].as_i64()), (Some(0), Some(3)));
 }
+
+#[test]
+fn the_runs_of_an_array_have_their_items() {
+    let home = Home::with_daemon();
+    std::fs::write(home.work().join("hosts"), "alpha\nbeta\n").expect("it is writable");
+    home.add(&["--name", "ping", "--each", "hosts", "-c", "test $TASKQ_ITEM = alpha"]);
+    home.taskq(&["wait", "ping"]).answer();
+    let shown = home.taskq(&["runs", "--failed"]).answer().stdout;
+    let mut lines = shown.lines().map(|line| line.split_whitespace().take(4).collect::<Vec<_>>());
+    assert_eq!(lines.next(), Some(vec!["RUN", "NAME", "INDEX", "ITEM"]), "{shown}");
+    assert_eq!(lines.next().map(|row| row[1..].to_vec()), Some(vec!["ping", "2", "beta"]), "{shown}");
+    let runs = home.json(&["runs", "--failed"])["runs"].clone();
+    assert_eq!((&runs[0]["index"], &runs[0]["item"]), (&2.into(), &"beta".into()));
+    home.add_and_wait(&["--name", "plain", "true"]);
+    assert_eq!(home.json(&["runs", "plain"])["runs"][0]["item"], serde_json::Value::Null);
+}

@@ -274,6 +274,7 @@ pub struct RunJson {
     finished_at: Option<Timestamp>,
     pid: Option<u32>,
     index: Option<u32>,
+    item: Option<String>,
     /// The run that a callback follows.
     parent: Option<String>,
     unattended: bool,
@@ -390,6 +391,7 @@ impl From<&RunView> for RunJson {
             finished_at: run.finished_at,
             pid: run.pid,
             index: run.index,
+            item: run.item.as_deref().map(|item| String::from_utf8_lossy(item).into_owned()),
             parent: run.parent.clone(),
             unattended: run.unattended,
             blocked: run.blocked,

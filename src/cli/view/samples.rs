@@ -100,6 +100,7 @@ pub fn running_run((job, number): (i64, i64), started: Timestamp) -> RunView {
         result: None,
         share: None,
         index: None,
+        item: None,
         queued_at: started,
         stop_at: None,
         pid: None,
@@ -149,6 +150,7 @@ pub fn runs() -> Vec<RunView> {
     };
     let mut missed = run(1233, Some(Outcome::Missed), None, None);
     (missed.started_at, missed.fires, missed.trigger) = (None, 100, TriggerKind::Cron);
+    missed.cause = Some("found 3h later than its grace of 1m".to_owned());
     let mut running = run(1236, None, None, None);
     (running.state, running.finished_at, running.unattended) = (RunState::Running, None, true);
     let mut retrying = run(1237, None, None, None);

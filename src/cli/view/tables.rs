@@ -140,13 +140,15 @@ pub fn run_table(runs: &[RunView], times: &Times<'_>) -> Table {
         Column::left("RUN"),
         Column::left("NAME").unless_unknown().shrinking_to(WORDS_MIN),
         Column::right("INDEX").unless_unknown(),
-        Column::left("TRIGGER").dropped(2),
+        Column::left("ITEM").unless_unknown().shrinking_to(WORDS_MIN).dropped(1),
+        Column::left("TRIGGER").dropped(4),
         Column::left("SCHEDULED"),
         // Most runs start when they are due.
-        Column::left("STARTED").unless_unknown().dropped(1),
+        Column::left("STARTED").unless_unknown().dropped(2),
         Column::right("TOOK").unless_unknown(),
         Column::left("OUTCOME"),
         Column::right("EXIT").unless_unknown(),
+        Column::left("CAUSE").unless_unknown().shrinking_to(COMMAND_MIN).dropped(3),
     ]);
     for run in runs {
         let started = run.started_at.map(|at| times.show(at));
@@ -155,12 +157,14 @@ pub fn run_table(runs: &[RunView], times: &Times<'_>) -> Table {
             TableCell::new(run.run.to_string()),
             maybe(run.name.as_deref()),
             maybe(run.index.map(|index| index.to_string()).as_deref()),
+            maybe(run.item.as_deref().map(String::from_utf8_lossy).as_deref()),
             TableCell::new(run.trigger.as_str()),
             TableCell::new(times.show(run.scheduled_at)),
             maybe(started.as_deref()),
             maybe(took.map(shown::span).as_deref()),
             outcome_or_state(run, times),
             exit_cell(run.exit_code, run.signal),
+            maybe(run.cause.as_deref()),
         ]);
     }
     table.whole(times.are_whole)

@@ -23,6 +23,7 @@ fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
         result: None,
         share: None,
         index: None,
+        item: None,
         queued_at: at(0),
         stop_at: None,
         pid: Some(4711),
