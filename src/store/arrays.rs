@@ -6,7 +6,8 @@ use rusqlite::{Row, named_params, params};
 use super::codec::indices;
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{
-    ArrayId, Happening, Indices, JobId, Outcome, RequirementId, RunId, Span, Timestamp, TriggerKind, Word,
+    ArrayId, FireId, Happening, Indices, JobId, Outcome, RequirementId, RunId, Span, Timestamp, TriggerKind,
+    Word,
 };
 use crate::engine::{ArrayFacts, NewRun};
 
@@ -130,6 +131,41 @@ impl Reader<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// Returns what starts next of the indices of a job that are at least `first` and at most `last`, but for
+    /// the run `beside`, and how many of them wait: those without a run, else those with a run that has not
+    /// started, else those that are tried again.
+    pub fn next_of_indices(
+        &self,
+        job: JobId,
+        (first, last): (u32, u32),
+        beside: RunId,
+    ) -> StoreResult<Option<(FireId, u64)>> {
+        let (mut next, mut count) = (None, 0);
+        for array in self.open_arrays(job)? {
+            let parts = self.rest(array)?;
+            let within: u64 = parts
+                .iter()
+                .filter_map(|part| part.within(first, last))
+                .map(|part| u64::from(part.count()))
+                .sum();
+            if within > 0 {
+                next = next.or(Some(FireId::Array { job, array }));
+                count += within;
+            }
+        }
+        let queued: Vec<(RunId, bool)> = self.all(
+            "SELECT number, state = 'queued' FROM run WHERE job_id = ?1 AND state <> 'finished'
+                AND state <> 'running' AND number <> ?2 AND +array_index BETWEEN ?3 AND ?4
+             ORDER BY state = 'retrying', keeper IS NULL, not_before, rank, id",
+            params![job, beside.number, first, last],
+            |row| Ok((RunId { job, number: row.get(0)? }, row.get(1)?)),
+        )?;
+        let fresh = queued.iter().filter(|(_, is_queued)| *is_queued).count();
+        let of_runs = if next.is_none() && fresh == 0 { queued.len() } else { fresh };
+        let next = next.or(queued.first().map(|(run, _)| FireId::Run(*run)));
+        Ok(next.map(|fire| (fire, count + u64::try_from(of_runs).unwrap_or(u64::MAX))))
     }
 
     /// Returns the latest run of each index of a job that is at least `first` and at most `last`, in their

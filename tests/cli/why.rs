@@ -209,6 +209,40 @@ fn an_index_of_an_array_is_explained_by_its_run_or_by_the_array() {
 }
 
 #[test]
+fn the_indices_that_wait_are_explained_beside_the_one_that_runs() {
+    let mut home = Home::new();
+    home.start_daemon(&["--slots", "4"]);
+    home.taskq(&["resource", "set", "gpu=1"]).gives(0, "", "");
+    home.fifo("gate");
+    for (name, options, reason) in [
+        (
+            "at-most",
+            &["--array", "1-50%1"][..],
+            "waits for the end of 1.1, because the job runs once at a time",
+        ),
+        ("gpu", &["--array", "1-50", "-R", "gpu=1"], "waits for gpu=1: 0 of 1 is free, 2.1 has the rest"),
+    ] {
+        home.add(&[&["--name", name], options, &["-c", "read x <gate; true"]].concat());
+        while home.json(&["show", name])["job"]["state"] != "running" {
+            home.taskq(&["wait", name, "--timeout", "10ms"]).answer();
+        }
+        let id = home.json(&["show", name])["job"]["id"].clone();
+        let said = squeezed(&home.taskq(&["why", name]).answer().stdout);
+        let (first, second) = said.split_once('\n').expect("it has two lines");
+        assert!(first.starts_with(&format!("run {id}.1 has been running since")), "{said}");
+        assert_eq!(second, format!("49 other indices wait: array {id} {reason}; queued at [time]\n"));
+        let found = home.json(&["why", name]);
+        assert_eq!((&found["reason"], &found["waiting_indices"]), (&json!("running"), &json!(49)));
+        assert!(["other_runs", "resource"].iter().any(|word| found["waiting"]["reason"] == *word), "{found}");
+        assert!(
+            squeezed(&home.taskq(&["why", &format!("{name}/1-9")]).answer().stdout).contains("\n8 other")
+        );
+        assert_eq!(why(&home, &format!("{id}.1")).lines().count(), 1, "a run is explained alone");
+    }
+    home.taskq(&["cancel", "--all", "--yes", "--now", "--wait"]).answer();
+}
+
+#[test]
 fn what_is_not_there_cannot_be_explained() {
     let home = Home::new();
     home.add(&["--name", "backup", "--at", "2031-01-01", "true"]);

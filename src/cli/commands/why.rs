@@ -28,7 +28,8 @@ const OLD_RUNS_MAX: usize = 64;
 ///
 /// One line: the first condition that is not met, since when, and which runs
 /// have what it waits for. Of a job, it is about the run that comes first, or
-/// about the next fire if no run waits.
+/// about the next fire if no run waits. Of an array, a second line says how
+/// many other indices wait, and for what.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -73,16 +74,23 @@ struct Explain<'a> {
 
 impl Explain<'_> {
     fn target(&self, reader: &Reader<'_>, text: &str) -> Result<Reason, Failure> {
-        let (job, fire) = match find(reader, "explain", text)? {
-            Target::Job(job) => (job, reader.first_unfinished(job)?),
-            Target::Run(run) => (run.job, Some(FireId::Run(run))),
-            Target::Indices(job, first, last) => (job, of_indices(reader, job, (first, last))?),
+        let (job, fire, indices) = match find(reader, "explain", text)? {
+            Target::Job(job) => (job, reader.first_unfinished(job)?, Some((0, u32::MAX))),
+            Target::Run(run) => (run.job, Some(FireId::Run(run)), None),
+            Target::Indices(job, first, last) => {
+                (job, of_indices(reader, job, (first, last))?, Some((first, last)))
+            }
         };
         let view = reader.job(job)?;
         let mut reason = match fire {
             Some(fire) => self.fire(reader, fire)?,
             None => self.idle(&view),
         };
+        if let (Some(FireId::Run(run)), Some(indices)) = (fire, indices)
+            && let Some((next, count)) = reader.next_of_indices(job, indices, run)?
+        {
+            reason = reason.with_waiting(count, self.fire(reader, next)?);
+        }
         (reason.job, reason.name) = (Some(job), view.definition.name);
         Ok(reason)
     }

@@ -44,10 +44,25 @@ pub struct Reason {
     cause: Option<String>,
     /// The triggers of a job that waits for its next fire.
     triggers: Vec<TriggerJson>,
+    /// How many indices of an array wait beside the run that it is about, and why.
+    waiting_indices: Option<u64>,
+    waiting: Option<Box<Self>>,
     #[serde(skip)]
     pub line: String,
     #[serde(skip)]
     pub hint: Option<String>,
+}
+
+impl Reason {
+    /// Adds that `count` other indices of its array wait, and why the first of them does.
+    #[must_use]
+    pub fn with_waiting(self, count: u64, waiting: Self) -> Self {
+        let wait =
+            if count == 1 { "1 other index waits".to_owned() } else { format!("{count} other indices wait") };
+        let line = format!("{}\n{wait}: {}", self.line, waiting.line);
+        let hint = self.hint.or_else(|| waiting.hint.clone());
+        Self { line, hint, waiting_indices: Some(count), waiting: Some(Box::new(waiting)), ..self }
+    }
 }
 
 /// Returns the reason of a run that has a process, or has ended. `paused_at`: since when it is stopped.
