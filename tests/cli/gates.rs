@@ -81,6 +81,27 @@ fn a_run_starts_when_its_gate_opens() {
 }
 
 #[test]
+fn the_file_of_a_gate_is_relative_to_the_directory_of_the_job() {
+    let home = Home::new();
+    let work = home.work().display().to_string();
+    fs::create_dir_all(home.work().join("conf/sub")).expect("they are new");
+    let gate = |job: &str| home.json(&["show", job])["job"]["if"][0].clone();
+    home.add(&["--name", "a", "--hold", "--cwd", "conf", "--if", "path:ready", "true"]);
+    assert_eq!(gate("a"), format!("path:{work}/conf/ready"));
+    home.taskq(&["set", "a", "--if", "path:other"]).answer();
+    assert_eq!(gate("a"), format!("path:{work}/conf/other"));
+    home.taskq(&["set", "a", "--cwd", "conf/sub"]).answer();
+    assert_eq!(gate("a"), format!("path:{work}/conf/other"), "what is not given stays");
+    home.taskq(&["set", "a", "--cwd", ".", "--if", "path:ready"]).answer();
+    assert_eq!(gate("a"), format!("path:{work}/ready"));
+    let text = "[jobs.b]\nscript = 'x'\ncwd = 'sub'\nif = 'path:ready'\nhold = true\n";
+    fs::write(home.work().join("conf/jobs.toml"), text).expect("it is writable");
+    home.taskq(&["apply", "conf/jobs.toml"]).answer();
+    assert_eq!(gate("b"), format!("path:{work}/conf/sub/ready"));
+    assert_eq!(home.taskq(&["apply", "conf/jobs.toml"]).answer().stdout, "= 1 unchanged\n");
+}
+
+#[test]
 fn a_closed_gate_delays_nobody_else_and_books_nothing() {
     let home = with_slots("1");
     home.taskq(&["resource", "set", "gpu=1"]).gives(0, "", "");

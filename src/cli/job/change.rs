@@ -189,7 +189,12 @@ impl JobOptions {
         if let Some(priority) = self.priority {
             job.priority = check_priority(priority).map_err(usage)?;
         }
-        job.requirement = self.requirement(what, &here.cwd, std::mem::take(&mut job.requirement))?;
+        if let Some(dir) = &self.cwd {
+            job.execution.cwd = checked_directory(&here.cwd.join(dir), what)?.into_os_string().into_vec();
+            job.execution.cwd_optional = false;
+        }
+        let cwd = Path::new(OsStr::from_bytes(&job.execution.cwd));
+        job.requirement = self.requirement(what, cwd, std::mem::take(&mut job.requirement))?;
         job.expect = self.positive_span(what, "--expect", &self.expect)?.or(job.expect);
         job.finish_by = self.positive_span(what, "--finish-by", &self.finish_by)?.or(job.finish_by);
         job.callbacks = self.callbacks(what, std::mem::take(&mut job.callbacks))?;
@@ -200,22 +205,19 @@ impl JobOptions {
         if let Some(mail) = self.mail(what)? {
             job.mail = Some(mail);
         }
-        self.change_execution(what, here, &mut job.execution)?;
+        self.change_execution(what, &mut job.execution)?;
         refuse_second_stdin(&job.after, &job.execution, what)?;
         let triggers = delayed(job, triggers, here.look(&zone, window), what)?;
         Ok((!triggers.is_empty()).then_some(triggers))
     }
 
-    fn change_execution(self, what: &str, here: &Caller, execution: &mut Execution) -> Result<()> {
+    /// Changes all but the directory.
+    fn change_execution(self, what: &str, execution: &mut Execution) -> Result<()> {
         let usage = |cause: String| Error::usage(what, cause);
         if let Some(script) = self.script {
             execution.command = CommandLine::Script(check_script(script.into_vec(), what)?);
         } else if !self.command.is_empty() {
             execution.command = CommandLine::Argv(check_command(self.command, what)?);
-        }
-        if let Some(dir) = self.cwd {
-            execution.cwd = checked_directory(&here.cwd.join(dir), what)?.into_os_string().into_vec();
-            execution.cwd_optional = false;
         }
         if let Some(umask) = &self.umask {
             execution.umask = parse_umask(umask).map_err(usage)?;

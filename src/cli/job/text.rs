@@ -126,7 +126,7 @@ impl JobOptions {
         }
         let usage = |error| Error::usage(&what, error);
         let (clash, (at, cron)) = (self.clash(&what)?, (self.at.clone(), self.cron.clone()));
-        let hold = self.hold;
+        let (hold, cwd) = (self.hold, self.directory(here, &what)?);
         let job = NewJob {
             name: self.name.as_ref().map(|name| name.parse::<JobName>()).transpose().map_err(usage)?,
             tags: self.tag.iter().map(|tag| tag.parse::<Tag>()).collect::<Result<_, _>>().map_err(usage)?,
@@ -139,7 +139,7 @@ impl JobOptions {
                 .unwrap_or_default(),
             priority: check_priority(self.priority.unwrap_or(0))
                 .map_err(|cause| Error::usage(&what, cause))?,
-            requirement: self.requirement(&what, &here.cwd, Requirement::default())?,
+            requirement: self.requirement(&what, &cwd, Requirement::default())?,
             enforce: self.enforce,
             expect: self.positive_span(&what, "--expect", &self.expect)?,
             finish_by: self.positive_span(&what, "--finish-by", &self.finish_by)?,
@@ -160,7 +160,7 @@ impl JobOptions {
             mail: self.mail(&what)?,
             callbacks: self.callbacks(&what, Callbacks::default())?,
             hold,
-            execution: self.execution(here, &what)?,
+            execution: self.execution(here, cwd, &what)?,
         };
         refuse_second_stdin(&job.after, &job.execution, &what)?;
         refuse_unbooked(&job, &what)?;
@@ -358,15 +358,19 @@ impl JobOptions {
         ParseError { hint: hint.or(error.hint), ..error }
     }
 
-    fn execution(self, here: &Caller, what: &str) -> Result<Execution> {
+    /// Returns the directory of the job, to which its files are relative.
+    fn directory(&self, here: &Caller, what: &str) -> Result<PathBuf> {
+        match &self.cwd {
+            Some(dir) if self.line.cwd_optional => absolute(&here.cwd.join(dir), what),
+            Some(dir) => checked_directory(&here.cwd.join(dir), what),
+            None => Ok(here.cwd.clone()),
+        }
+    }
+
+    fn execution(self, here: &Caller, cwd: PathBuf, what: &str) -> Result<Execution> {
         let command = match (self.script, self.command) {
             (Some(script), _) => CommandLine::Script(check_script(script.into_vec(), what)?),
             (None, command) => CommandLine::Argv(check_command(command, what)?),
-        };
-        let cwd = match self.cwd {
-            Some(dir) if self.line.cwd_optional => absolute(&here.cwd.join(dir), what)?,
-            Some(dir) => checked_directory(&here.cwd.join(dir), what)?,
-            None => here.cwd.clone(),
         };
         let usage = |cause| Error::usage(what, cause);
         let user = self.user.as_deref().map(|name| find_user(name, what)).transpose()?;
