@@ -132,6 +132,13 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Returns the file that a job was applied from last, and its name there.
+    pub fn applied_from(&self, job: JobId) -> StoreResult<Option<(Vec<u8>, JobName)>> {
+        self.first("SELECT source, name FROM applied WHERE job_id = ?1", [job], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+    }
+
     /// Returns the living job that was applied from a file as `name`, and has another name now.
     pub fn renamed_job(&self, source: &[u8], name: &JobName) -> StoreResult<Option<NamedJob>> {
         let renamed: Option<Option<JobName>> = self.first(

@@ -108,6 +108,23 @@ fn a_time_has_the_zone_of_the_system_and_not_that_of_the_caller() {
 }
 
 #[test]
+fn the_file_of_a_job_is_shown() {
+    let home = Home::new();
+    write(&home, "jobs.toml", "[jobs.a]\nscript = 'x'\nhold = true\n");
+    home.taskq(&["apply", "jobs.toml"]).answer();
+    let file = home.work().join("jobs.toml").display().to_string();
+    let shown = |job: &str| home.taskq(&["show", job]).answer().stdout;
+    assert!(shown("a").contains(&format!("\nApplied:   {file}\n")), "{}", shown("a"));
+    assert_eq!(home.json(&["show", "a"])["applied"]["file"], file);
+    home.taskq(&["rename", "a", "b"]).answer();
+    assert!(shown("b").contains(&format!("\nApplied:   {file}, as `a`\n")), "{}", shown("b"));
+    assert_eq!(home.json(&["show", "b"])["applied"]["name"], "a");
+    home.add(&["--name", "c", "--hold", "true"]);
+    assert!(!shown("c").contains("Applied"));
+    assert_eq!(home.json(&["show", "c"])["applied"], serde_json::Value::Null);
+}
+
+#[test]
 fn relative_paths_are_those_of_the_file() {
     let home = Home::new();
     let dir = home.work().join("conf/sub");

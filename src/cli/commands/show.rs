@@ -15,7 +15,7 @@ use crate::cli::view::tables::{attempt_table, counted_text, job_state_text, run_
 use crate::cli::view::times::{Times, own_zone};
 use crate::cli::view::tree::{self, Direction};
 use crate::cli::zone::system_zone;
-use crate::domain::{CommandLine, JobState, RunId, RunState, Span, Timestamp, TriggerSpec};
+use crate::domain::{CommandLine, JobName, JobState, RunId, RunState, Span, Timestamp, TriggerSpec};
 use crate::engine::NthFacts;
 use crate::error::Result;
 use crate::keeper::{PresentUse, present_use};
@@ -50,6 +50,14 @@ struct ShowJson<'a> {
     unsent_mail: Option<UnsentMailJson>,
     crontab: Option<CrontabJson>,
     imported: Option<ImportJson>,
+    applied: Option<AppliedJson>,
+}
+
+/// The file that the job was applied from, and its name there.
+#[derive(Serialize)]
+struct AppliedJson {
+    file: String,
+    name: JobName,
 }
 
 /// The entry that the job was imported from, if it is not a line of a crontab.
@@ -143,6 +151,8 @@ struct Found {
     crontab_line: Option<(String, usize)>,
     /// The source and the entry that it was imported from, if not a table.
     import: Option<(String, String)>,
+    /// The file that it was applied from, and its name there.
+    applied: Option<(Vec<u8>, JobName)>,
     /// Of each trigger; `None` for one without a next fire.
     marks: Vec<Option<Marks>>,
 }
@@ -170,6 +180,7 @@ fn find(reader: &Reader<'_>, job: &str, now: Timestamp) -> Result<Found, Failure
         unsent: reader.unsent_mail(id)?,
         crontab_line: reader.crontab_line(id)?,
         import: reader.import_of(id)?,
+        applied: reader.applied_from(id)?,
     })
 }
 
@@ -191,6 +202,10 @@ impl<'a> From<&'a Found> for ShowJson<'a> {
                 line: *line,
             }),
             imported: found.import.clone().map(|(source, item)| ImportJson { source, item }),
+            applied: found.applied.as_ref().map(|(file, name)| AppliedJson {
+                file: String::from_utf8_lossy(file).into_owned(),
+                name: name.clone(),
+            }),
         }
     }
 }
@@ -343,6 +358,7 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
     if let Some((source, item)) = &found.import {
         facts.push("Imported", format!("`{}` of {}", shown::escaped(item), shown::escaped(source)));
     }
+    facts.push_lines("Applied", applied_line(found));
     facts.push_lines("Has", found.runs.iter().filter_map(share_line));
     facts.push_lines("Uses now", found.runs.iter().filter_map(use_line));
     facts.push("Added", zone.show(job.created_at));
@@ -370,6 +386,14 @@ fn nth_line(job: &JobView, zone: &Zone) -> Option<String> {
 fn jitter_line(job: &JobView) -> Option<String> {
     let here = job.triggers.iter().map(|trigger| trigger.spec.delay()).max()?;
     Some(format!("up to {} later, here {}", job.definition.jitter?, shown::span(here)))
+}
+
+/// Returns the file that a job was applied from, with its name there if it has another one now.
+fn applied_line(found: &Found) -> Option<String> {
+    let (file, name) = found.applied.as_ref()?;
+    let is_renamed = found.job.definition.name.as_ref() != Some(name);
+    let as_name = if is_renamed { format!(", as `{name}`") } else { String::new() };
+    Some(format!("{}{as_name}", shown::escaped_bytes(file)))
 }
 
 fn unsent_line(mail: &UnsentMail) -> String {
