@@ -1,6 +1,7 @@
 //! Owns: the limits of a control group that hold an attempt to what it has booked of CPU and memory.
 //! Never: making the group (see `cgroup`), or where one may be made (see `delegation`).
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -92,20 +93,39 @@ fn write_if_there(file: &Path, text: &str) -> io::Result<()> {
     }
 }
 
+/// Why runs cannot be held to what they have booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unenforceable {
+    NotDelegated,
+    NotApart,
+    /// The delegated group does not have this controller.
+    NoController(&'static str),
+}
+
+impl fmt::Display for Unenforceable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotDelegated => f.write_str(NOT_DELEGATED),
+            Self::NotApart => f.write_str(NOT_APART),
+            Self::NoController(name) => {
+                write!(f, "the delegated control group does not have the controller `{name}`")
+            }
+        }
+    }
+}
+
 /// Looks whether the runs of a daemon can be held to these needs.
 ///
 /// # Errors
 /// The reason why they cannot.
-pub fn check_enforceable(daemon: u32, needs: &Needs) -> Result<(), String> {
+pub fn check_enforceable(daemon: u32, needs: &Needs) -> Result<(), Unenforceable> {
     let Some(Delegated { directory, is_apart }) = delegated_to(daemon) else {
-        return Err(NOT_DELEGATED.to_owned());
+        return Err(Unenforceable::NotDelegated);
     };
     let there = fs::read_to_string(directory.join("cgroup.controllers")).unwrap_or_default();
     match Limits::of_needs(needs).lacks(&there) {
-        _ if !is_apart => Err(NOT_APART.to_owned()),
-        Some(controller) => {
-            Err(format!("the delegated control group does not have the controller `{controller}`"))
-        }
+        _ if !is_apart => Err(Unenforceable::NotApart),
+        Some(controller) => Err(Unenforceable::NoController(controller)),
         None => Ok(()),
     }
 }

@@ -39,7 +39,7 @@ mod sys;
 pub mod wire;
 
 pub use channel::Channel;
-pub use enforcement::check_enforceable;
+pub use enforcement::{Unenforceable, check_enforceable};
 pub use exit_marker::{exit_markers, remove_exit_markers};
 pub use feeder::{Feeder, FeederOrder, Outlet};
 pub use limits::{DescriptorLimit, descriptor_limit, raise_descriptor_limit};
