@@ -208,7 +208,8 @@ const POLICIES: &[OptionView] = &[
     ),
     row("retry_delay", "Retries", retry_delay, |job| {
         let Retry { delay, delay_max, .. } = retried(job)?;
-        Some(format!("after {delay}, doubling up to {delay_max}"))
+        let growth = if delay < delay_max { format!(", doubling up to {delay_max}") } else { String::new() };
+        Some(format!("after {delay}{growth}"))
     }),
     row("retry_on", "Retries", retry_on, |job| {
         Some(match retried(job)?.on {
