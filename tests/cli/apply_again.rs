@@ -175,7 +175,8 @@ fn a_job_of_another_origin_is_taken_over_and_pruned_by_its_last_file_only() {
     );
 }
 
-const NO_DAEMON: &str = "note: no daemon is running; start one with `taskq daemon`\n";
+const NO_DAEMON: &str =
+    "note: no daemon is running: start one with `taskq service install`, or `taskq daemon &`\n";
 
 #[test]
 fn prune_drops_waiting_runs_and_lets_running_ones_end() {

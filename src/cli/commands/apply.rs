@@ -12,6 +12,7 @@ use crate::cli::apply::report::{Report, notes};
 use crate::cli::apply::store::{Place, store};
 use crate::cli::context::{Context, Failure};
 use crate::cli::view::json::document;
+use crate::cli::view::why::NO_DAEMON;
 use crate::daemon::running_daemon;
 use crate::domain::JobId;
 use crate::error::{Error, ErrorKind, Result};
@@ -123,7 +124,7 @@ fn apply(
         context.output.talk(&staying);
     }
     if !args.dry_run && running_daemon(&context.dir).is_none() {
-        context.output.talk("note: no daemon is running; start one with `taskq daemon`");
+        context.output.talk(&format!("note: {NO_DAEMON}"));
     }
     Ok(())
 }
