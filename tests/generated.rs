@@ -171,6 +171,12 @@ fn the_contract_names_what_is_built_and_nothing_else_as_built() {
             known.insert(option);
         }
     }
+    let mut seen = BTreeSet::new();
+    for row in rows(built).filter(|row| row.len() == 3 && row[0].starts_with("`-")) {
+        for verb in row[1].split(", ") {
+            assert!(seen.insert((row[0], verb)), "{} of {verb} has two rows", row[0]);
+        }
+    }
     let words = built.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
     for option in words.filter(|word| word.starts_with("--") && word.len() > 2) {
         assert!(known.contains(option) || option.starts_with("---"), "`{option}` is not built");
