@@ -10,7 +10,7 @@ use super::{Reader, StoreResult};
 use crate::domain::{CommandLine, JobId, JobName, Outcome, QueueName, RunState, Tag, Timestamp};
 
 /// The most rows that one query looks at, and the most names that it returns.
-const ROWS_MAX: i64 = 1_000;
+const ROWS_MAX: i64 = 300;
 
 /// Of more than this, a count is not exact.
 pub const COUNT_MAX: u64 = 100;

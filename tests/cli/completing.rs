@@ -49,6 +49,20 @@ fn busy() -> Home {
 }
 
 #[test]
+fn a_job_is_found_by_its_first_letters_among_more_than_are_looked_at() {
+    let home = Home::new();
+    let line = |name: &str| format!("{{\"name\":\"{name}\",\"hold\":true,\"command\":[\"true\"]}}\n");
+    let many: String = (0..700).map(|number| line(&format!("job-{number:03}"))).collect();
+    let all = format!("{}{}{many}{}", line("zeta"), line("beta"), line("omega"));
+    assert_eq!(home.taskq(&["add", "--quiet", "--from", "-"]).stdin(all).answer().status, 0);
+    for (typed, job) in [("z", "zeta"), ("b", "beta"), ("o", "omega"), ("job-41", "job-410")] {
+        assert_eq!(words(&home, &format!("show {typed}"))[0], job);
+        assert_eq!(words(&home, &format!("resume {typed}"))[0], job, "also of paused ones");
+    }
+    assert_eq!(words(&home, "show 70"), ["70", "700", "701", "702", "703"]);
+}
+
+#[test]
 fn jobs_are_offered_by_name_else_by_id_and_living_ones_first() {
     let home = busy();
     assert_eq!(
