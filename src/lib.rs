@@ -13,6 +13,8 @@ pub mod domain;
 pub mod engine;
 pub mod error;
 pub mod keeper;
+#[cfg(target_env = "gnu")]
+mod maths;
 pub mod memory;
 mod process;
 pub mod schedule;

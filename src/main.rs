@@ -17,6 +17,8 @@ static MEMORY: Memory = Memory;
 
 fn main() -> ExitCode {
     memory::reserve_stack();
+    #[cfg(target_env = "musl")]
+    memory::serve_sqlite();
     let args: Vec<OsString> = std::env::args_os().collect();
     let cli = match cli::parse(args.clone()) {
         Ok(cli) => cli,

@@ -3,14 +3,19 @@
 //!
 //! By default Rust prints a backtrace and aborts. The hook that could replace this (`alloc_error_hook`) is
 //! not stable, and no crate offers just this. So the program has an allocator of its own, which calls the
-//! system's.
+//! system's, or dlmalloc where the system is musl.
 
 #![expect(unsafe_code, reason = "GlobalAlloc is an unsafe trait, and _exit(2) has no safe form")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
 use std::io;
 
+#[cfg(not(target_env = "musl"))]
+use std::alloc::System as Allocator;
+
+#[cfg(target_env = "musl")]
+use dlmalloc::GlobalDlmalloc as Allocator;
 use nix::fcntl::{self, OFlag};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::stat::Mode;
@@ -18,7 +23,7 @@ use nix::unistd;
 
 use crate::error::ErrorKind;
 
-/// The system's allocator. The process exits when it gets no memory.
+/// The allocator. The process exits when it gets no memory.
 pub struct Memory;
 
 /// More stack than any command needs.
@@ -57,28 +62,149 @@ fn touch_stack(top: usize) {
     black_box(&page);
 }
 
-// SAFETY: every call goes to the system's allocator, which keeps the contract of the trait. A call in which
+// SAFETY: every call goes to `Allocator`, which keeps the contract of the trait. A call in which
 // the process exits breaks no part of it.
 unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: `System` has the same contract as this method.
-        granted(unsafe { System.alloc(layout) })
+        // SAFETY: `Allocator` has the same contract as this method.
+        granted(unsafe { Allocator.alloc(layout) })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as in `alloc`.
-        granted(unsafe { System.alloc_zeroed(layout) })
+        granted(unsafe { Allocator.alloc_zeroed(layout) })
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: as in `alloc`; every pointer of this allocator came from `System`.
-        granted(unsafe { System.realloc(pointer, layout, size) })
+        // SAFETY: as in `alloc`; every pointer of this allocator came from `Allocator`.
+        granted(unsafe { Allocator.realloc(pointer, layout, size) })
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         // SAFETY: as in `realloc`.
-        unsafe { System.dealloc(pointer, layout) }
+        unsafe { Allocator.dealloc(pointer, layout) }
     }
+}
+
+/// Makes SQLite use the same allocator, before it does anything: musl's costs a turn of the daemon a tenth of
+/// a millisecond, and a command that opens the store half of one. Without memory, SQLite reports an error.
+#[cfg(target_env = "musl")]
+pub fn serve_sqlite() {
+    of_sqlite::install();
+}
+
+/// The methods that SQLite asks for, sqlite3_mem_methods.
+#[cfg(target_env = "musl")]
+mod of_sqlite {
+    use std::alloc::{GlobalAlloc, Layout};
+    use std::ffi::{c_int, c_void};
+    use std::ptr;
+
+    use super::Allocator;
+
+    /// Before each block is its size, which SQLite asks for. Blocks keep the alignment of malloc(3).
+    const HEAD_BYTES: usize = 16;
+
+    /// SQLITE_CONFIG_MALLOC
+    const CONFIG_MALLOC: c_int = 4;
+
+    #[repr(C)]
+    struct Methods {
+        malloc: unsafe extern "C" fn(c_int) -> *mut c_void,
+        free: unsafe extern "C" fn(*mut c_void),
+        realloc: unsafe extern "C" fn(*mut c_void, c_int) -> *mut c_void,
+        size: unsafe extern "C" fn(*mut c_void) -> c_int,
+        round_up: unsafe extern "C" fn(c_int) -> c_int,
+        init: unsafe extern "C" fn(*mut c_void) -> c_int,
+        shutdown: unsafe extern "C" fn(*mut c_void),
+        data: *mut c_void,
+    }
+
+    unsafe extern "C" {
+        fn sqlite3_config(option: c_int, ...) -> c_int;
+    }
+
+    pub fn install() {
+        let methods =
+            Methods { malloc, free, realloc, size, round_up, init, shutdown, data: ptr::null_mut() };
+        // SAFETY: SQLite is not in use yet, and copies the methods.
+        let status = unsafe { sqlite3_config(CONFIG_MALLOC, &raw const methods) };
+        assert_eq!(status, 0, "SQLite is configured before its first use");
+    }
+
+    fn layout(bytes: usize) -> Layout {
+        Layout::from_size_align(HEAD_BYTES + bytes, HEAD_BYTES).expect("a size of SQLite is below 2 GiB")
+    }
+
+    fn length(bytes: c_int) -> usize {
+        usize::try_from(bytes).expect("SQLite asks for a positive size")
+    }
+
+    /// Writes the size of a new block, and returns what follows it.
+    ///
+    /// # Safety
+    /// `block` is null, or a block of `layout(bytes)`.
+    unsafe fn begin(block: *mut u8, bytes: usize) -> *mut c_void {
+        if block.is_null() {
+            return ptr::null_mut();
+        }
+        // SAFETY: the block is aligned, and its head has room for a number.
+        unsafe {
+            block.cast::<usize>().write(bytes);
+            block.add(HEAD_BYTES).cast()
+        }
+    }
+
+    /// Returns the block that a pointer of SQLite is in, and its size.
+    ///
+    /// # Safety
+    /// `begin` has returned the pointer, and the block lives.
+    unsafe fn block_of(pointer: *mut c_void) -> (*mut u8, usize) {
+        // SAFETY: the head is there.
+        unsafe {
+            let block = pointer.cast::<u8>().sub(HEAD_BYTES);
+            (block, block.cast::<usize>().read())
+        }
+    }
+
+    // SAFETY of the methods: SQLite gives back pointers that it got here, and each once.
+
+    unsafe extern "C" fn malloc(bytes: c_int) -> *mut c_void {
+        let bytes = length(bytes);
+        unsafe { begin(Allocator.alloc(layout(bytes)), bytes) }
+    }
+
+    unsafe extern "C" fn free(pointer: *mut c_void) {
+        if !pointer.is_null() {
+            unsafe {
+                let (block, bytes) = block_of(pointer);
+                Allocator.dealloc(block, layout(bytes));
+            }
+        }
+    }
+
+    unsafe extern "C" fn realloc(pointer: *mut c_void, bytes: c_int) -> *mut c_void {
+        let bytes = length(bytes);
+        unsafe {
+            let (block, before) = block_of(pointer);
+            begin(Allocator.realloc(block, layout(before), HEAD_BYTES + bytes), bytes)
+        }
+    }
+
+    unsafe extern "C" fn size(pointer: *mut c_void) -> c_int {
+        // SQLite asked for this size itself.
+        unsafe { block_of(pointer).1 as c_int }
+    }
+
+    unsafe extern "C" fn round_up(bytes: c_int) -> c_int {
+        bytes.saturating_add(7) & !7
+    }
+
+    unsafe extern "C" fn init(_data: *mut c_void) -> c_int {
+        0
+    }
+
+    unsafe extern "C" fn shutdown(_data: *mut c_void) {}
 }
 
 fn granted(pointer: *mut u8) -> *mut u8 {

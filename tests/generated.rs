@@ -1,4 +1,5 @@
-//! Owns: that man/ and completions/ are what the definitions make, and that manual readers can read them.
+//! Owns: that man/, completions/ and packaging/systemd/ are what the definitions make, and that manual
+//! readers can read them.
 //! Never: their words.
 //!
 //! `TASKQ_BLESS=1 cargo test --test generated` rewrites them.
@@ -18,6 +19,7 @@ use shared::{has, setting};
 use taskq::cli::Cli;
 use taskq::cli::generate::completions::{COMMITTED, completions};
 use taskq::cli::generate::man::{self, Page};
+use taskq::cli::generate::units::units;
 
 fn pages() -> Vec<Page> {
     man::pages(&Cli::command())
@@ -59,6 +61,14 @@ fn the_committed_completions_are_those_of_the_definitions() {
 fn the_committed_manual_pages_are_those_of_the_definitions() {
     let wanted: Vec<_> = pages().into_iter().map(|page| (page.file, page.text.into_bytes())).collect();
     compare(&root().join("man"), &wanted);
+}
+
+#[test]
+fn the_committed_units_of_packages_are_those_that_the_service_recognizes() {
+    for (directory, file, text) in units() {
+        let wanted = [(file.to_owned(), text.into_bytes())];
+        compare(&root().join("packaging/systemd").join(directory), &wanted);
+    }
 }
 
 #[test]

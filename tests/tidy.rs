@@ -24,6 +24,7 @@ const ORDER: &[(&str, &str)] = &[
     ("domain", ""),
     ("error", "domain"),
     ("clock", "domain error"),
+    ("maths", ""),
     ("memory", "error"),
     ("system", "domain error"),
     ("process", ""),
@@ -40,15 +41,15 @@ const ORDER: &[(&str, &str)] = &[
 
 /// Words that stand in few places: a file, or a directory with its slash. Most are lints that are off there.
 const HOMES: &[(&str, &[&str])] = &[
-    ("unsafe_code", &["src/keeper/sys.rs", "src/memory.rs"]),
+    ("unsafe_code", &["src/keeper/sys.rs", "src/maths.rs", "src/memory.rs"]),
     ("rusqlite", &["src/store/", "tests/"]),
     (
         "clippy::disallowed_methods",
-        &["src/clock.rs", "src/system/env.rs", "src/keeper/sys.rs", "tests/shared/"],
+        &["src/clock.rs", "src/system/env.rs", "src/keeper/sys.rs", "tests/shared/", "build.rs"],
     ),
-    ("clippy::disallowed_types", &["src/lib.rs", "src/process.rs", "src/keeper/", "tests/"]),
+    ("clippy::disallowed_types", &["src/lib.rs", "src/process.rs", "src/keeper/", "tests/", "build.rs"]),
     ("clippy::exit", &["tests/keeper/harness.rs"]),
-    ("clippy::print_std", &["tests/shared/"]),
+    ("clippy::print_std", &["tests/shared/", "build.rs"]),
 ];
 
 /// Returns the rules that a file breaks, each with what a person has to know.
@@ -290,4 +291,14 @@ fn a_setting_that_the_guide_does_not_name_is_found() {
     let test = ("tests/x.rs", "fn f() {\n    setting::<u8>(\"TASKQ_NEW\");\n}");
     assert_eq!(together(&[test]), ["TASKQ_NEW of tests/x.rs is not in CONTRIBUTING.md"]);
     assert_eq!(together(&[test, ("CONTRIBUTING.md", "`TASKQ_NEW=N`")]), [""; 0]);
+}
+
+#[test]
+#[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
+fn the_program_loads_no_library_but_that_of_c() {
+    let program = fs::read(env!("CARGO_BIN_EXE_taskq")).expect("cargo has built it");
+    let names = |library: &str| program.windows(library.len()).any(|bytes| bytes == library.as_bytes());
+    assert!(names("\0libc.so.6\0"), "the names of libraries are looked for in the wrong way");
+    // A new function of libm belongs into `src/maths.rs`: each command would pay for the library.
+    assert!(!names("\0libm.so.6\0"), "it loads libm");
 }

@@ -1,6 +1,6 @@
 //! Owns: what our crates have no safe form of: posix_spawn(3), clone3(2), setpriority(2), setgroups(2) of one
 //! thread, wait4(2), pidfd_open(2) and pidfd_send_signal(2), getxattr(2), close_range(2), and what a child
-//! does before execve(2). The only unsafe code beside `memory`.
+//! does before execve(2). The only unsafe code beside `memory` and `maths`.
 //! Never: deciding anything about what was reaped, or which user a child becomes.
 
 #![expect(clippy::disallowed_types, reason = "what a child does before execve(2) is added to its command")]
@@ -395,8 +395,8 @@ impl Bond {
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
         // Of those that the daemon was started with, none is for its children. Kernels before 5.11 refuse.
-        // SAFETY: it takes integers, and closes nothing before execve(2).
-        unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
+        // SAFETY: nothing is closed before execve(2).
+        unsafe { close_range(3, libc::CLOSE_RANGE_CLOEXEC) };
         Ok(())
     }
 
@@ -563,5 +563,15 @@ pub fn move_beyond(fd: OwnedFd, least: libc::c_int) -> OwnedFd {
 pub fn close_inherited() {
     // SAFETY: the caller has opened nothing, so that no descriptor in use is closed. On failure (a kernel
     // before 5.9) nothing is closed, which is untidy and otherwise harmless.
-    unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+    unsafe { close_range(3, 0) };
+}
+
+/// Calls close_range(2) up to the last descriptor, for which musl has no function.
+///
+/// # Safety
+/// No descriptor from `first` on is in use, unless `flags` says that none is closed.
+unsafe fn close_range(first: libc::c_uint, flags: libc::c_uint) {
+    let [first, last, flags] = [first, libc::c_uint::MAX, flags].map(libc::c_long::from);
+    // SAFETY: it takes integers; the rest is the caller's.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
 }

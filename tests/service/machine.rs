@@ -41,8 +41,13 @@ impl Machine {
         if !has("machine", is_there) {
             return None;
         }
-        machine.script(&["copy"], &[env!("CARGO_BIN_EXE_taskq"), "/usr/local/bin/taskq"]).succeeds();
+        machine.copy(env!("CARGO_BIN_EXE_taskq"), "/usr/local/bin/taskq");
         Some(machine)
+    }
+
+    /// Copies a file of this machine into it.
+    pub fn copy(&self, file: &str, path: &str) {
+        self.script(&["copy"], &[file, path]).succeeds();
     }
 
     fn script(&self, verb: &[&str], rest: &[&str]) -> Answer {

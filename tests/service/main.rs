@@ -8,6 +8,7 @@
 mod shared;
 
 mod machine;
+mod package;
 
 use std::fs;
 

@@ -8,13 +8,14 @@ use std::str::FromStr;
 use std::time::Instant;
 
 /// What tests use beyond Linux and a Rust toolchain, by the words of `TASKQ_REQUIRE`.
-const TOOLS: [&str; 20] = [
+const TOOLS: [&str; 21] = [
     "bash",
     "cc",
     "cgroup2",
     "cron",
     "cronie",
     "cronsim",
+    "dpkg",
     "fish",
     "git",
     "machine",

@@ -73,7 +73,8 @@ pub enum ServiceCommand {
 ///
 /// Does what is missing: run it again after an upgrade of taskq, and the
 /// daemon is restarted. A store named by --dir has a service of its own.
-/// A unit that taskq has not written is left as it is.
+/// A unit that a package has brought for this program and store is used.
+/// Any other unit that taskq has not written is left as it is.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -87,7 +88,7 @@ pub struct InstallArgs {}
 /// Stop, disable and remove the service
 ///
 /// Running jobs continue, and the next daemon records how they end. The
-/// store stays.
+/// store stays, and so does a unit that a package has brought.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -144,9 +145,9 @@ pub fn run(context: &Context<'_>, args: &ServiceArgs) -> Result<u8> {
 }
 
 fn print(context: &Context<'_>, unit: &Unit, json: bool) -> Result<u8> {
-    let Unit { name, path, text, .. } = unit;
+    let Unit { name, text, .. } = unit;
     if json {
-        context.output.json(&document(UnitJson { unit: name, path, text }))?;
+        context.output.json(&document(UnitJson { unit: name, path: unit.file(), text }))?;
     } else {
         context.output.answer(text)?;
     }
@@ -197,28 +198,28 @@ fn install(context: &Context<'_>, unit: &Unit, json: bool) -> Result<u8> {
     let before = own_text(unit, INSTALL)?;
     let state = unit_state(unit.scope, &unit.name, INSTALL)?;
     need_no_other(unit, &context.dir, &state)?;
-    let is_new_text = before.as_ref() != Some(&unit.text);
-    if is_new_text {
-        write_unit(&unit.path, &unit.text)
-            .map_err(|error| Error::io(format!("{INSTALL}: write `{}`", unit.path.display()), &error))?;
-    }
-    let is_stale = is_new_text || running_daemon(&context.dir).is_some_and(|daemon| is_outdated(&daemon));
-    let started = start(unit, &state, is_new_text, is_stale);
-    if started.is_err() && is_new_text {
+    let change = Change::needed(unit, before.as_deref());
+    apply(unit, change)?;
+    let is_changed = change != Change::None;
+    let is_stale = is_changed || running_daemon(&context.dir).is_some_and(|daemon| is_outdated(&daemon));
+    let started = start(unit, &state, change, is_stale);
+    if started.is_err() && is_changed {
         undo(unit, before.as_deref());
     }
     let did = started?;
     let now = unit_state(unit.scope, &unit.name, INSTALL)?;
-    let written = match (&before, is_new_text) {
-        (None, _) => "written",
-        (Some(_), true) => "changed",
-        (Some(_), false) => "unchanged",
+    let written = match (&before, change) {
+        (_, Change::Remove) => "packaged, in place of your own",
+        (_, Change::None) if unit.packaged.is_some() => "packaged",
+        (_, Change::None) => "unchanged",
+        (None, Change::Write) => "written",
+        (Some(_), Change::Write) => "changed",
     };
     let lingering = is_lingering(unit.scope);
     let pid = now.main_pid.map_or_else(String::new, |pid| format!(", pid {pid}"));
     if json {
-        let (name, path) = (unit.name.as_str(), unit.path.as_path());
-        let changed = is_new_text || did != Did::Nothing;
+        let (name, path) = (unit.name.as_str(), unit.file());
+        let changed = is_changed || state.file_state != now.file_state || did != Did::Nothing;
         context.output.json(&document(ServiceJson {
             unit: name,
             path,
@@ -233,7 +234,7 @@ fn install(context: &Context<'_>, unit: &Unit, json: bool) -> Result<u8> {
             Did::Started => "started",
             Did::Restarted => "restarted",
         };
-        context.output.answer(&format!("{}: {written}, enabled, {did}{pid}\n", unit.path.display()))?;
+        context.output.answer(&format!("{}: {written}, enabled, {did}{pid}\n", unit.file().display()))?;
     }
     if !lingering {
         context.output.talk(
@@ -243,6 +244,35 @@ fn install(context: &Context<'_>, unit: &Unit, json: bool) -> Result<u8> {
         context.output.hint("`loginctl enable-linger` lets them run from boot to shutdown");
     }
     Ok(0)
+}
+
+/// What has to happen to the file that taskq writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    None,
+    Write,
+    /// It would hide the unit of a package.
+    Remove,
+}
+
+impl Change {
+    fn needed(unit: &Unit, before: Option<&str>) -> Self {
+        match (&unit.packaged, before) {
+            (None, Some(text)) if text == unit.text => Self::None,
+            (None, _) => Self::Write,
+            (Some(_), None) => Self::None,
+            (Some(_), Some(_)) => Self::Remove,
+        }
+    }
+}
+
+fn apply(unit: &Unit, change: Change) -> Result<()> {
+    let (verb, done) = match change {
+        Change::None => return Ok(()),
+        Change::Write => ("write", write_unit(&unit.path, &unit.text)),
+        Change::Remove => ("remove", fs::remove_file(&unit.path)),
+    };
+    done.map_err(|error| Error::io(format!("{INSTALL}: {verb} `{}`", unit.path.display()), &error))
 }
 
 /// What had to be done for the service to run.
@@ -260,12 +290,14 @@ fn is_outdated(daemon: &DaemonInfo) -> bool {
     daemon.version != env!("CARGO_PKG_VERSION") || exe.is_some_and(|exe| exe != machine::own_program())
 }
 
-fn start(unit: &Unit, state: &UnitState, is_new_text: bool, is_stale: bool) -> Result<Did> {
+fn start(unit: &Unit, state: &UnitState, change: Change, is_stale: bool) -> Result<Did> {
     let order = |args: &[&str]| systemctl(unit.scope, args, INSTALL);
-    if is_new_text {
+    if change != Change::None {
         order(&["daemon-reload"])?;
     }
-    order(&["enable", "--", &unit.name])?;
+    // The link of an enabled unit names its file, which may have been another.
+    let enable = if change == Change::Remove { "reenable" } else { "enable" };
+    order(&[enable, "--", &unit.name])?;
     let (verb, did) = match (state.active.as_str(), is_stale) {
         ("active", false) => return Ok(Did::Nothing),
         ("active", true) => ("restart", Did::Restarted),
@@ -307,17 +339,21 @@ fn write_unit(path: &Path, text: &str) -> io::Result<()> {
 
 fn uninstall(context: &Context<'_>, unit: &Unit, json: bool) -> Result<u8> {
     need_rights(unit, UNINSTALL)?;
-    if own_text(unit, UNINSTALL)?.is_none() {
+    let is_written = own_text(unit, UNINSTALL)?.is_some();
+    if !is_written && !is_in_use(unit)? {
         let cause = format!("`{}` is not installed", unit.name);
         return Err(Error::not_found(UNINSTALL, cause).hint("`taskq status` says which daemon runs"));
     }
     let running: u64 =
         context.read(UNINSTALL, |reader| Ok(reader.queues()?.iter().map(|queue| queue.running).sum()))?;
     systemctl(unit.scope, &["disable", "--now", "--", &unit.name], UNINSTALL)?;
-    fs::remove_file(&unit.path)
-        .map_err(|error| Error::io(format!("{UNINSTALL}: remove `{}`", unit.path.display()), &error))?;
-    systemctl(unit.scope, &["daemon-reload"], UNINSTALL)?;
-    let (name, path) = (unit.name.as_str(), unit.path.as_path());
+    if is_written {
+        fs::remove_file(&unit.path)
+            .map_err(|error| Error::io(format!("{UNINSTALL}: remove `{}`", unit.path.display()), &error))?;
+        systemctl(unit.scope, &["daemon-reload"], UNINSTALL)?;
+    }
+    let path = if is_written { unit.path.as_path() } else { unit.file() };
+    let name = unit.name.as_str();
     if json {
         let lingering = is_lingering(unit.scope);
         let done = ServiceJson { unit: name, path, changed: true, pid: None, lingering, running };
@@ -329,6 +365,16 @@ fn uninstall(context: &Context<'_>, unit: &Unit, json: bool) -> Result<u8> {
         1 => "; 1 running job continues".to_owned(),
         many => format!("; {} continue", counted(usize::try_from(many).unwrap_or(usize::MAX), "running job")),
     };
-    context.output.answer(&format!("{}: stopped, disabled, removed{continues}\n", path.display()))?;
+    let removed = if is_written { ", removed" } else { "" };
+    context.output.answer(&format!("{}: stopped, disabled{removed}{continues}\n", path.display()))?;
     Ok(0)
+}
+
+/// Returns whether the unit of a package is enabled or runs.
+fn is_in_use(unit: &Unit) -> Result<bool> {
+    if unit.packaged.is_none() {
+        return Ok(false);
+    }
+    let state = unit_state(unit.scope, &unit.name, UNINSTALL)?;
+    Ok(state.file_state == "enabled" || state.main_pid.is_some())
 }

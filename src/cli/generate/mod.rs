@@ -1,5 +1,6 @@
-//! Owns: files that are generated from the definitions of the options: completions and manual pages.
+//! Owns: files that are generated from the definitions: completions, manual pages and units of packages.
 //! Never: the definitions.
 
 pub mod completions;
 pub mod man;
+pub mod units;

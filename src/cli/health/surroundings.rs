@@ -124,7 +124,9 @@ pub fn of_service(dir: &Path, what: &str) -> Vec<Finding> {
         Err(error) => return vec![Finding::note(SERVICE, error.cause, "start the daemon in another way")],
     };
     let mut findings = vec![unit_finding(&unit.name, &state, install)];
-    if state.fragment.is_some() && !is_lingering(scope) {
+    // A unit that a package has brought, and nobody has enabled, says nothing about sessions.
+    let is_in_use = state.fragment.is_some() && state.file_state != "disabled";
+    if is_in_use && !is_lingering(scope) {
         let text = "lingering is off: it stops at your last logout, and does not start at boot";
         findings.push(Finding::note(SERVICE, text, "`loginctl enable-linger`"));
     }
@@ -143,6 +145,7 @@ fn unit_finding(name: &str, state: &UnitState, install: &str) -> Finding {
         (true, "active", _) => {
             Finding::note(SERVICE, format!("`{name}` runs, and does not start at the next boot"), install)
         }
+        (true, _, "disabled") => Finding::note(SERVICE, format!("`{name}` is not enabled"), install),
         (true, _, _) => Finding::note(SERVICE, format!("`{name}` does not run"), install),
     }
 }

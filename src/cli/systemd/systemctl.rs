@@ -1,6 +1,7 @@
 //! Owns: the questions to systemd, and the orders to it, by systemctl(1).
 //! Never: what they are for.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::unit::{Scope, Unit};
@@ -91,8 +92,9 @@ pub fn is_lingering(scope: Scope) -> bool {
 /// Returns the unit that this program has, or would get, for the store in `dir`. `None`: there is no home
 /// directory.
 pub fn own_unit(scope: Scope, dir: &Path) -> Option<Unit> {
-    let config = env::config_dir()?;
-    Some(Unit::of_store(scope, &machine::own_program(), dir, env::default_dir().as_deref(), &config))
+    let (config, home, exe) = (env::config_dir()?, env::home_dir()?, machine::own_program());
+    let unit = Unit::of_store(scope, &exe, dir, env::default_dir().as_deref(), &config);
+    Some(unit.or_packaged(&exe, dir, &home, |file| fs::read_to_string(file).ok()))
 }
 
 #[cfg(test)]

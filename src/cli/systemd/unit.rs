@@ -7,8 +7,22 @@ use std::path::{Path, PathBuf};
 /// The first line of a unit that may be replaced and removed.
 const MARK: &str = "# Written by `taskq service install`";
 
+const MARK_OF_INSTALL: &str = "# Written by `taskq service install`, which replaces it.";
+
+const MARK_OF_PACKAGE: &str =
+    "# The package taskq brings this. `taskq service install` enables and starts it.";
+
 /// Where an administrator's units are, from systemd.unit(5).
 const SYSTEM_UNITS: &str = "/etc/systemd/system";
+
+/// The program that a package installs.
+const PACKAGED_EXE: &str = "/usr/bin/taskq";
+
+/// The store in the unit of a package: that of the manager's user, without XDG variables.
+const STORE_BELOW_HOME: &str = ".local/share/taskq";
+
+/// The unit of the store that a user has without naming one.
+const DEFAULT_NAME: &str = "taskq.service";
 
 /// Who runs the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +39,11 @@ pub struct Unit {
     pub scope: Scope,
     /// As in `taskq.service`.
     pub name: String,
-    /// The file that `install` writes.
+    /// The file that `install` writes, if no package has brought one.
     pub path: PathBuf,
     pub text: String,
+    /// The file of a package, if it starts the same daemon.
+    pub packaged: Option<PathBuf>,
 }
 
 impl Unit {
@@ -35,15 +51,64 @@ impl Unit {
     /// `default_dir`: the store's directory if nobody names one, whose unit is `taskq.service`.
     pub fn of_store(scope: Scope, exe: &Path, dir: &Path, default_dir: Option<&Path>, config: &Path) -> Self {
         let name = match default_dir {
-            Some(default) if default == dir => "taskq.service".to_owned(),
+            Some(default) if default == dir => DEFAULT_NAME.to_owned(),
             _ => format!("taskq-{}.service", escaped_path(dir)),
         };
         let directory = match scope {
             Scope::User => config.join("systemd/user"),
             Scope::System => PathBuf::from(SYSTEM_UNITS),
         };
-        Self { scope, path: directory.join(&name), text: text(scope, exe, dir), name }
+        let text = text(scope, MARK_OF_INSTALL, exe, &quoted(dir));
+        Self { scope, path: directory.join(&name), text, name, packaged: None }
     }
+
+    /// Returns this unit with the file and the text of a package, if that starts the same daemon: this
+    /// program, for the store below `home`, which nobody has to name.
+    pub fn or_packaged(
+        mut self,
+        exe: &Path,
+        dir: &Path,
+        home: &Path,
+        read: impl Fn(&Path) -> Option<String>,
+    ) -> Self {
+        if self.name == DEFAULT_NAME && dir == home.join(STORE_BELOW_HOME) {
+            let file = packaged_path(self.scope);
+            let text =
+                read(&file).filter(|text| start_line(text) == start_line(&of_package(self.scope, exe)));
+            if let Some(text) = text {
+                (self.text, self.packaged) = (text, Some(file));
+            }
+        }
+        self
+    }
+
+    /// Returns the file that systemd reads.
+    pub fn file(&self) -> &Path {
+        self.packaged.as_deref().unwrap_or(&self.path)
+    }
+}
+
+/// Returns the text of the unit that a package brings.
+pub fn packaged_text(scope: Scope) -> String {
+    of_package(scope, Path::new(PACKAGED_EXE))
+}
+
+fn of_package(scope: Scope, exe: &Path) -> String {
+    // `%h` is the home of the manager's user.
+    text(scope, MARK_OF_PACKAGE, exe, &format!("\"%h/{STORE_BELOW_HOME}\""))
+}
+
+/// Returns where a package puts its unit, from systemd.unit(5).
+fn packaged_path(scope: Scope) -> PathBuf {
+    let directory = match scope {
+        Scope::User => "/usr/lib/systemd/user",
+        Scope::System => "/usr/lib/systemd/system",
+    };
+    Path::new(directory).join(DEFAULT_NAME)
+}
+
+fn start_line(unit: &str) -> Option<&str> {
+    unit.lines().find(|line| line.starts_with("ExecStart="))
 }
 
 /// Returns whether this is the text of a unit that `taskq service install` has written.
@@ -82,7 +147,8 @@ fn quoted(word: &Path) -> String {
     quoted
 }
 
-fn text(scope: Scope, exe: &Path, dir: &Path) -> String {
+/// `dir`: a word of `ExecStart=`.
+fn text(scope: Scope, mark: &str, exe: &Path, dir: &str) -> String {
     let (edit, after, wanted_by) = match scope {
         Scope::User => ("systemctl --user edit", "", "default.target"),
         Scope::System => {
@@ -90,9 +156,9 @@ fn text(scope: Scope, exe: &Path, dir: &Path) -> String {
             ("systemctl edit", after, "multi-user.target")
         }
     };
-    let (exe, dir) = (quoted(exe), quoted(dir));
+    let exe = quoted(exe);
     format!(
-        "{MARK}, which replaces it. Changes belong into `{edit}`.
+        "{mark} Changes belong into `{edit}`.
 [Unit]
 Description=taskq: commands at times and in queues
 Documentation=man:taskq(1)
@@ -147,8 +213,25 @@ mod tests {
     }
 
     #[test]
+    fn the_unit_of_a_package_is_used_if_it_starts_this_program_for_the_same_store() {
+        let (home, dir) = (Path::new("/home/a"), Path::new("/home/a/.local/share/taskq"));
+        let chosen = |exe: &str, dir: &Path, text: Option<&str>| {
+            let unit = unit(dir.to_str().expect("it is text"));
+            unit.or_packaged(Path::new(exe), dir, home, |_| text.map(str::to_owned)).packaged
+        };
+        let packaged = packaged_text(Scope::User);
+        let file = Some(PathBuf::from("/usr/lib/systemd/user/taskq.service"));
+        assert_eq!(chosen("/usr/bin/taskq", dir, Some(&packaged)), file);
+        assert_eq!(chosen("/usr/bin/taskq", dir, None), None);
+        assert_eq!(chosen("/home/a/.cargo/bin/taskq", dir, Some(&packaged)), None);
+        assert_eq!(chosen("/usr/bin/taskq", Path::new("/srv/jobs"), Some(&packaged)), None);
+        assert_eq!(chosen("/usr/bin/taskq", dir, Some("[Service]\n")), None);
+    }
+
+    #[test]
     fn a_unit_is_known_by_its_first_line() {
         assert!(is_ours(&unit("/srv/jobs").text));
         assert!(!is_ours("[Unit]\nDescription=taskq\n"));
+        assert!(!is_ours(&packaged_text(Scope::User)));
     }
 }
