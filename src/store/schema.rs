@@ -25,7 +25,7 @@ const APPLICATION_ID: i64 = 0x7473_6b71;
 const EARLY_APPLICATION_ID: i64 = 0x7461_736b;
 
 /// The schema of this program.
-const SCHEMA: Schema = Schema { steps: &[include_str!("schema.sql")], released: 0 };
+const SCHEMA: Schema = Schema::new(&[include_str!("schema.sql")], 0);
 
 /// The migrations that make a store, each from one version to the next. `PRAGMA user_version` holds the
 /// version: the number of steps. While the last step is not released and may change, it is a negative hash of
@@ -33,6 +33,8 @@ const SCHEMA: Schema = Schema { steps: &[include_str!("schema.sql")], released: 
 struct Schema {
     steps: &'static [&'static str],
     released: usize,
+    /// Its version. It is a part of the constant, because every write compares it.
+    latest: i64,
 }
 
 /// The version of a store, compared with that of this program.
@@ -46,14 +48,15 @@ enum Age {
 }
 
 impl Schema {
-    const fn latest(&self) -> i64 {
-        let last = self.steps.len();
-        if last == self.released { last as i64 } else { -hash(self.steps[last - 1].as_bytes()) }
+    const fn new(steps: &'static [&'static str], released: usize) -> Self {
+        let last = steps.len();
+        let latest = if last == released { last as i64 } else { -hash(steps[last - 1].as_bytes()) };
+        Self { steps, released, latest }
     }
 
     fn age(&self, version: i64) -> Age {
         let released = i64::try_from(self.released).expect("there are few steps");
-        if version == self.latest() {
+        if version == self.latest {
             Age::Same
         } else if version < 0 {
             Age::Unreleased
@@ -75,7 +78,7 @@ impl Schema {
             {
                 transaction.execute_batch(step)?;
             }
-            transaction.pragma_update(None, "user_version", self.latest())?;
+            transaction.pragma_update(None, "user_version", self.latest)?;
         }
         transaction.commit()?;
         Ok(())
@@ -149,13 +152,13 @@ pub(super) fn exists(directory: &Directory) -> StoreResult<bool> {
 /// Opens the store in the directory, and makes it if it does not exist. Fails if it is of an earlier version.
 pub(super) fn open(directory: &Directory) -> StoreResult<Opened> {
     let opened = open_any(directory, &SCHEMA)?;
-    if version_of(&opened.connection)? == SCHEMA.latest() { Ok(opened) } else { Err(StoreError::Older) }
+    if version_of(&opened.connection)? == SCHEMA.latest { Ok(opened) } else { Err(StoreError::Older) }
 }
 
 /// Does the same, and upgrades a store of an earlier version.
 pub(super) fn open_upgraded(directory: &Directory) -> StoreResult<Opened> {
     let mut opened = open_any(directory, &SCHEMA)?;
-    if version_of(&opened.connection)? != SCHEMA.latest() {
+    if version_of(&opened.connection)? != SCHEMA.latest {
         sync_names(directory)?;
         SCHEMA.upgrade(&mut opened.connection)?;
     }
@@ -182,7 +185,7 @@ pub(super) fn look(directory: &Directory) -> StoreResult<Option<Connection>> {
     connection.pragma_update(None, "cache_size", -LOOK_CACHE_KIB)?;
     version_of(&connection)?;
     OpenFiles::of(&opening, directory)?;
-    if version_of(&connection)? == SCHEMA.latest() { Ok(Some(connection)) } else { Err(StoreError::Older) }
+    if version_of(&connection)? == SCHEMA.latest { Ok(Some(connection)) } else { Err(StoreError::Older) }
 }
 
 pub(super) fn in_memory() -> StoreResult<Connection> {
@@ -217,7 +220,7 @@ fn open_any(directory: &Directory, schema: &Schema) -> StoreResult<Opened> {
 /// Fails if the database is not a store, or of a version that cannot be upgraded.
 fn check_kind(connection: &Connection, schema: &Schema) -> StoreResult<()> {
     let version = version_of(connection)?;
-    if version == schema.latest() {
+    if version == schema.latest {
         return Ok(());
     }
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -336,7 +339,7 @@ fn version_of(connection: &Connection) -> StoreResult<i64> {
 /// because another process may have upgraded the store meanwhile.
 pub fn check_version(connection: &Connection) -> StoreResult<()> {
     let version = version_of(connection)?;
-    if version == SCHEMA.latest() { Ok(()) } else { refuse_unknown(version, &SCHEMA) }
+    if version == SCHEMA.latest { Ok(()) } else { refuse_unknown(version, &SCHEMA) }
 }
 
 /// Returns how SQLite runs a query.
@@ -361,10 +364,8 @@ mod tests {
     use super::super::directory::INDEX;
     use super::*;
 
-    const TWO_STEPS: Schema = Schema {
-        steps: &[include_str!("schema.sql"), "ALTER TABLE job ADD COLUMN colour TEXT;"],
-        released: 2,
-    };
+    const TWO_STEPS: Schema =
+        Schema::new(&[include_str!("schema.sql"), "ALTER TABLE job ADD COLUMN colour TEXT;"], 2);
 
     /// Makes a store in a new directory.
     fn store() -> (tempfile::TempDir, Directory, Connection) {
@@ -440,8 +441,7 @@ mod tests {
 
     #[test]
     fn a_step_that_fails_changes_nothing() {
-        const BROKEN: Schema =
-            Schema { steps: &["", "CREATE TABLE extra (x); SELECT nonsense;"], released: 2 };
+        const BROKEN: Schema = Schema::new(&["", "CREATE TABLE extra (x); SELECT nonsense;"], 2);
         let (_dir, _directory, mut old) = store();
         set(&old, "user_version", 1);
         BROKEN.upgrade(&mut old).expect_err("the second step is nonsense");
