@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{AccessFlags, faccessat};
 
-use super::scope::{MAIN, Manager, Scope, group_of};
+use super::scope::{MAIN, Scope, group_of, manager_of, property};
 use super::sys;
+use crate::system::manager::Manager;
 
 /// The attributes by which systemd marks what it has delegated.
 const MARKS: [&CStr; 2] = [c"user.delegate", c"trusted.delegate"];
@@ -116,12 +117,12 @@ fn unit_of_user(group: &str) -> Option<&str> {
     // A name that could be a file of the kernel's has a `_` before it.
     let unit = unit.strip_prefix('_').unwrap_or(unit);
     let is_unit = unit.ends_with(".service") || unit.ends_with(".scope");
-    (is_unit && Manager::of_group(above) == Manager::User).then_some(unit)
+    (is_unit && manager_of(above) == Manager::User).then_some(unit)
 }
 
 /// Asks the user's manager whether it has delegated the group of a unit.
 fn is_delegated_to_unit(unit: &str) -> bool {
-    Manager::User.property(unit, "Delegate").is_some_and(|answer| answer == "yes")
+    property(Manager::User, unit, "Delegate").is_some_and(|answer| answer == "yes")
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use nix::unistd::geteuid;
 
 use super::protocol::KeeperInstance;
 use super::sys;
+use crate::system::manager::Manager;
 
 const PREFIX: &str = "taskq-keeper-";
 const SUFFIX: &str = ".scope";
@@ -39,45 +40,27 @@ fn is_keepers_name(name: &str) -> bool {
     name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }
 
-/// A manager of units (systemd(1)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manager {
-    System,
-    /// That of the caller.
-    User,
+/// Returns the manager that makes the groups in this one, a path in the hierarchy.
+pub(super) fn manager_of(group: &str) -> Manager {
+    let is_user = |part: &str| part.starts_with("user@") && part.ends_with(".service");
+    if group.split('/').any(is_user) { Manager::User } else { Manager::System }
 }
 
-impl Manager {
-    /// Returns the manager that makes the groups in this one, a path in the hierarchy.
-    pub(super) fn of_group(group: &str) -> Self {
-        let is_user = |part: &str| part.starts_with("user@") && part.ends_with(".service");
-        if group.split('/').any(is_user) { Self::User } else { Self::System }
+/// Returns a property of a unit; `None` without an answer in time.
+pub(super) fn property(manager: Manager, unit: &str, property: &str) -> Option<String> {
+    let mut command = Command::new("systemctl");
+    command.args([manager.option(), "show", &format!("--property={property}"), "--value", "--", unit]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let is_over = sys::open_process(child.id()).is_ok_and(|process| {
+        poll(&mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)], PollTimeout::from(ANSWER_MS)) == Ok(1)
+    });
+    if !is_over {
+        let _ = child.kill();
     }
-
-    fn option(self) -> &'static str {
-        match self {
-            Self::System => "--system",
-            Self::User => "--user",
-        }
-    }
-
-    /// Returns a property of a unit; `None` without an answer in time.
-    pub(super) fn property(self, unit: &str, property: &str) -> Option<String> {
-        let mut command = Command::new("systemctl");
-        command.args([self.option(), "show", &format!("--property={property}"), "--value", "--", unit]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().ok()?;
-        let is_over = sys::open_process(child.id()).is_ok_and(|process| {
-            poll(&mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)], PollTimeout::from(ANSWER_MS))
-                == Ok(1)
-        });
-        if !is_over {
-            let _ = child.kill();
-        }
-        let _ = child.wait();
-        let answer = child.stdout.filter(|_| is_over).and_then(|stdout| read_to_string(stdout).ok())?;
-        Some(answer.trim_end().to_owned())
-    }
+    let _ = child.wait();
+    let answer = child.stdout.filter(|_| is_over).and_then(|stdout| read_to_string(stdout).ok())?;
+    Some(answer.trim_end().to_owned())
 }
 
 /// Returns the path of a process's group in the hierarchy of version 2, from proc_pid_cgroup(5).
@@ -117,7 +100,7 @@ impl ServiceUnit {
         let name = group.rsplit('/').next().filter(|name| name.ends_with(".service"))?;
         // A name that could be a file of the kernel's has a `_` before it.
         let name = name.strip_prefix('_').unwrap_or(name);
-        Some(Self { manager: Manager::of_group(group), name: name.to_owned() })
+        Some(Self { manager: manager_of(group), name: name.to_owned() })
     }
 
     /// Returns the command, systemd-run(1) and its arguments, that starts a keeper in a scope of its own: the
@@ -165,13 +148,13 @@ impl Scope {
 
     fn of_group(group: &str) -> Option<Self> {
         let name = group.split('/').find(|part| is_keepers_name(part))?.to_owned();
-        Some(Self { manager: Manager::of_group(group), name })
+        Some(Self { manager: manager_of(group), name })
     }
 
     /// Returns whether systemd stops it: at shutdown, at the last logout of a user who does not linger, or
     /// because a person has said so.
     pub(super) fn is_stopping(&self) -> bool {
-        self.manager.property(&self.name, "ActiveState").is_some_and(|state| state != "active")
+        property(self.manager, &self.name, "ActiveState").is_some_and(|state| state != "active")
     }
 }
 

@@ -6,6 +6,7 @@ pub mod directory;
 pub mod env;
 pub mod login;
 pub mod machine;
+pub mod manager;
 pub mod sockets;
 pub mod users;
 pub mod zones;

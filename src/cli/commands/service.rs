@@ -10,11 +10,12 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::systemd::systemctl::{UnitState, is_lingering, own_unit, systemctl, unit_state};
-use crate::cli::systemd::unit::{Scope, Unit, is_ours};
+use crate::cli::systemd::unit::{Unit, is_ours};
 use crate::cli::view::json::document;
 use crate::daemon::{DaemonInfo, running_daemon};
 use crate::error::{Error, Result};
 use crate::shown::counted;
+use crate::system::manager::Manager;
 use crate::system::{machine, users};
 
 pub const WHAT: &str = "show service";
@@ -134,9 +135,9 @@ pub fn run(context: &Context<'_>, args: &ServiceArgs) -> Result<u8> {
         ServiceCommand::Uninstall(_) => UNINSTALL,
         ServiceCommand::Print(_) => PRINT,
     };
-    let scope = if args.system { Scope::System } else { Scope::User };
+    let manager = if args.system { Manager::System } else { Manager::User };
     let no_home = || Error::usage(what, "there is no home directory").hint("set `HOME`");
-    let unit = own_unit(scope, &context.dir).ok_or_else(no_home)?;
+    let unit = own_unit(manager, &context.dir).ok_or_else(no_home)?;
     match args.command {
         ServiceCommand::Print(_) => print(context, &unit, args.json),
         ServiceCommand::Install(_) => install(context, &unit, args.json),
@@ -156,7 +157,7 @@ fn print(context: &Context<'_>, unit: &Unit, json: bool) -> Result<u8> {
 
 /// Refuses a unit of the system that is not root's business.
 fn need_rights(unit: &Unit, what: &str) -> Result<()> {
-    if unit.scope == Scope::User || users::is_root() {
+    if unit.manager == Manager::User || users::is_root() {
         return Ok(());
     }
     Err(Error::conflict(what, "only root has services of the system").hint(
@@ -196,7 +197,7 @@ fn need_no_other(unit: &Unit, dir: &Path, state: &UnitState) -> Result<()> {
 fn install(context: &Context<'_>, unit: &Unit, json: bool) -> Result<u8> {
     need_rights(unit, INSTALL)?;
     let before = own_text(unit, INSTALL)?;
-    let state = unit_state(unit.scope, &unit.name, INSTALL)?;
+    let state = unit_state(unit.manager, &unit.name, INSTALL)?;
     need_no_other(unit, &context.dir, &state)?;
     let change = Change::needed(unit, before.as_deref());
     apply(unit, change)?;
@@ -207,7 +208,7 @@ fn install(context: &Context<'_>, unit: &Unit, json: bool) -> Result<u8> {
         undo(unit, before.as_deref());
     }
     let did = started?;
-    let now = unit_state(unit.scope, &unit.name, INSTALL)?;
+    let now = unit_state(unit.manager, &unit.name, INSTALL)?;
     let written = match (&before, change) {
         (_, Change::Remove) => "packaged, in place of your own",
         (_, Change::None) if unit.packaged.is_some() => "packaged",
@@ -215,7 +216,7 @@ fn install(context: &Context<'_>, unit: &Unit, json: bool) -> Result<u8> {
         (None, Change::Write) => "written",
         (Some(_), Change::Write) => "changed",
     };
-    let lingering = is_lingering(unit.scope);
+    let lingering = is_lingering(unit.manager);
     let pid = now.main_pid.map_or_else(String::new, |pid| format!(", pid {pid}"));
     if json {
         let (name, path) = (unit.name.as_str(), unit.file());
@@ -291,7 +292,7 @@ fn is_outdated(daemon: &DaemonInfo) -> bool {
 }
 
 fn start(unit: &Unit, state: &UnitState, change: Change, is_stale: bool) -> Result<Did> {
-    let order = |args: &[&str]| systemctl(unit.scope, args, INSTALL);
+    let order = |args: &[&str]| systemctl(unit.manager, args, INSTALL);
     if change != Change::None {
         order(&["daemon-reload"])?;
     }
@@ -303,9 +304,9 @@ fn start(unit: &Unit, state: &UnitState, change: Change, is_stale: bool) -> Resu
         ("active", true) => ("restart", Did::Restarted),
         _ => ("start", Did::Started),
     };
-    let journal = match unit.scope {
-        Scope::User => "journalctl --user",
-        Scope::System => "journalctl",
+    let journal = match unit.manager {
+        Manager::User => "journalctl --user",
+        Manager::System => "journalctl",
     };
     order(&[verb, "--", &unit.name])
         .map_err(|error| error.hint(format!("`{journal} -u {}` has its messages", unit.name)))?;
@@ -320,11 +321,11 @@ fn undo(unit: &Unit, before: Option<&str>) {
             let _ = write_unit(&unit.path, text);
         }
         None => {
-            let _ = systemctl(unit.scope, &["disable", "--now", "--", &unit.name], INSTALL);
+            let _ = systemctl(unit.manager, &["disable", "--now", "--", &unit.name], INSTALL);
             let _ = fs::remove_file(&unit.path);
         }
     }
-    let _ = systemctl(unit.scope, &["daemon-reload"], INSTALL);
+    let _ = systemctl(unit.manager, &["daemon-reload"], INSTALL);
 }
 
 /// Replaces the file in one step: systemd may read it at any time.
@@ -346,16 +347,16 @@ fn uninstall(context: &Context<'_>, unit: &Unit, json: bool) -> Result<u8> {
     }
     let running: u64 =
         context.read(UNINSTALL, |reader| Ok(reader.queues()?.iter().map(|queue| queue.running).sum()))?;
-    systemctl(unit.scope, &["disable", "--now", "--", &unit.name], UNINSTALL)?;
+    systemctl(unit.manager, &["disable", "--now", "--", &unit.name], UNINSTALL)?;
     if is_written {
         fs::remove_file(&unit.path)
             .map_err(|error| Error::io(format!("{UNINSTALL}: remove `{}`", unit.path.display()), &error))?;
-        systemctl(unit.scope, &["daemon-reload"], UNINSTALL)?;
+        systemctl(unit.manager, &["daemon-reload"], UNINSTALL)?;
     }
     let path = if is_written { unit.path.as_path() } else { unit.file() };
     let name = unit.name.as_str();
     if json {
-        let lingering = is_lingering(unit.scope);
+        let lingering = is_lingering(unit.manager);
         let done = ServiceJson { unit: name, path, changed: true, pid: None, lingering, running };
         context.output.json(&document(done))?;
         return Ok(0);
@@ -375,6 +376,6 @@ fn is_in_use(unit: &Unit) -> Result<bool> {
     if unit.packaged.is_none() {
         return Ok(false);
     }
-    let state = unit_state(unit.scope, &unit.name, UNINSTALL)?;
+    let state = unit_state(unit.manager, &unit.name, UNINSTALL)?;
     Ok(state.file_state == "enabled" || state.main_pid.is_some())
 }

@@ -7,13 +7,13 @@ use std::path::Path;
 
 use super::finding::Finding;
 use crate::cli::systemd::systemctl::{UnitState, is_lingering, own_unit, unit_state};
-use crate::cli::systemd::unit::Scope;
 use crate::daemon::{is_listening, running_daemon};
 use crate::keeper::LOG_DIRECTORY;
 use crate::process;
 use crate::schedule::Zone;
 use crate::shown::size;
 use crate::store::{Reader, StoreResult};
+use crate::system::manager::Manager;
 use crate::system::users;
 
 const STORE: &str = "store";
@@ -113,20 +113,20 @@ pub fn of_daemon(dir: &Path, has_jobs: bool) -> Finding {
 
 /// Looks at the service of systemd. It has none of its own findings if systemd does not answer.
 pub fn of_service(dir: &Path, what: &str) -> Vec<Finding> {
-    let scope = if users::is_root() { Scope::System } else { Scope::User };
-    let Some(unit) = own_unit(scope, dir) else { return Vec::new() };
-    let install = match scope {
-        Scope::User => "`taskq service install`",
-        Scope::System => "`taskq service install --system`",
+    let manager = Manager::of_caller();
+    let Some(unit) = own_unit(manager, dir) else { return Vec::new() };
+    let install = match manager {
+        Manager::User => "`taskq service install`",
+        Manager::System => "`taskq service install --system`",
     };
-    let state = match unit_state(scope, &unit.name, what) {
+    let state = match unit_state(manager, &unit.name, what) {
         Ok(state) => state,
         Err(error) => return vec![Finding::note(SERVICE, error.cause, "start the daemon in another way")],
     };
     let mut findings = vec![unit_finding(&unit.name, &state, install)];
     // A unit that a package has brought, and nobody has enabled, says nothing about sessions.
     let is_in_use = state.fragment.is_some() && state.file_state != "disabled";
-    if is_in_use && !is_lingering(scope) {
+    if is_in_use && !is_lingering(manager) {
         let text = "lingering is off: it stops at your last logout, and does not start at boot";
         findings.push(Finding::note(SERVICE, text, "`loginctl enable-linger`"));
     }

@@ -4,9 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::unit::{Scope, Unit};
+use super::unit::Unit;
 use crate::error::{Error, Result, describe};
 use crate::process;
+use crate::system::manager::Manager;
 use crate::system::{env, machine, users};
 
 /// Where logind keeps who lingers: a file for each user, empty.
@@ -25,19 +26,12 @@ pub struct UnitState {
     pub file_state: String,
 }
 
-fn manager(scope: Scope) -> &'static str {
-    match scope {
-        Scope::User => "--user",
-        Scope::System => "--system",
-    }
-}
-
 /// Runs `systemctl` with these arguments, and returns its answer. Errors say that `what` was being done.
 ///
 /// # Errors
 /// `Io`, with systemd's own words.
-pub fn systemctl(scope: Scope, args: &[&str], what: &str) -> Result<String> {
-    let all: Vec<&str> = [manager(scope), "--no-pager", "--quiet"].iter().chain(args).copied().collect();
+pub fn systemctl(manager: Manager, args: &[&str], what: &str) -> Result<String> {
+    let all: Vec<&str> = [manager.option(), "--no-pager", "--quiet"].iter().chain(args).copied().collect();
     let finished = process::run("systemctl", &all)
         .map_err(|error| no_systemd(what, format!("cannot run systemctl(1): {}", describe(&error))))?;
     if finished.status == 0 {
@@ -47,9 +41,9 @@ pub fn systemctl(scope: Scope, args: &[&str], what: &str) -> Result<String> {
     let words: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let words = words.first().copied().unwrap_or("systemctl(1) failed");
     if words.contains("Failed to connect to bus") || words.contains("not been booted with systemd") {
-        let whose = match scope {
-            Scope::User => "the user's systemd",
-            Scope::System => "systemd",
+        let whose = match manager {
+            Manager::User => "the user's systemd",
+            Manager::System => "systemd",
         };
         return Err(no_systemd(what, format!("{whose} does not answer: {words}")));
     }
@@ -65,9 +59,9 @@ fn no_systemd(what: &str, cause: String) -> Error {
 ///
 /// # Errors
 /// `Io` if systemd does not answer.
-pub fn unit_state(scope: Scope, name: &str, what: &str) -> Result<UnitState> {
+pub fn unit_state(manager: Manager, name: &str, what: &str) -> Result<UnitState> {
     let properties = "--property=FragmentPath,MainPID,ActiveState,UnitFileState";
-    Ok(read_state(&systemctl(scope, &["show", properties, "--", name], what)?))
+    Ok(read_state(&systemctl(manager, &["show", properties, "--", name], what)?))
 }
 
 fn read_state(answer: &str) -> UnitState {
@@ -85,15 +79,15 @@ fn read_state(answer: &str) -> UnitState {
 
 /// Returns whether a manager runs without a login session: that of the system does, and that of a caller who
 /// lingers.
-pub fn is_lingering(scope: Scope) -> bool {
-    scope == Scope::System || Path::new(LINGERING).join(users::person(None).name).exists()
+pub fn is_lingering(manager: Manager) -> bool {
+    manager == Manager::System || Path::new(LINGERING).join(users::person(None).name).exists()
 }
 
 /// Returns the unit that this program has, or would get, for the store in `dir`. `None`: there is no home
 /// directory.
-pub fn own_unit(scope: Scope, dir: &Path) -> Option<Unit> {
+pub fn own_unit(manager: Manager, dir: &Path) -> Option<Unit> {
     let (config, home, exe) = (env::config_dir()?, env::home_dir()?, machine::own_program());
-    let unit = Unit::of_store(scope, &exe, dir, env::default_dir().as_deref(), &config);
+    let unit = Unit::of_store(manager, &exe, dir, env::default_dir().as_deref(), &config);
     Some(unit.or_packaged(&exe, dir, &home, |file| fs::read_to_string(file).ok()))
 }
 

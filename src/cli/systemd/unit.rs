@@ -4,6 +4,8 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::system::manager::Manager;
+
 /// The first line of a unit that may be replaced and removed.
 const MARK: &str = "# Written by `taskq service install`";
 
@@ -24,19 +26,10 @@ const STORE_BELOW_HOME: &str = ".local/share/taskq";
 /// The unit of the store that a user has without naming one.
 const DEFAULT_NAME: &str = "taskq.service";
 
-/// Who runs the daemon.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// The user's manager.
-    User,
-    /// The manager of the system, as root.
-    System,
-}
-
 /// The service of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
-    pub scope: Scope,
+    pub manager: Manager,
     /// As in `taskq.service`.
     pub name: String,
     /// The file that `install` writes, if no package has brought one.
@@ -49,17 +42,23 @@ pub struct Unit {
 impl Unit {
     /// Returns the unit of the store in `dir`. `config`: the user's directory for configuration (XDG).
     /// `default_dir`: the store's directory if nobody names one, whose unit is `taskq.service`.
-    pub fn of_store(scope: Scope, exe: &Path, dir: &Path, default_dir: Option<&Path>, config: &Path) -> Self {
+    pub fn of_store(
+        manager: Manager,
+        exe: &Path,
+        dir: &Path,
+        default_dir: Option<&Path>,
+        config: &Path,
+    ) -> Self {
         let name = match default_dir {
             Some(default) if default == dir => DEFAULT_NAME.to_owned(),
             _ => format!("taskq-{}.service", escaped_path(dir)),
         };
-        let directory = match scope {
-            Scope::User => config.join("systemd/user"),
-            Scope::System => PathBuf::from(SYSTEM_UNITS),
+        let directory = match manager {
+            Manager::User => config.join("systemd/user"),
+            Manager::System => PathBuf::from(SYSTEM_UNITS),
         };
-        let text = text(scope, MARK_OF_INSTALL, exe, &quoted(dir));
-        Self { scope, path: directory.join(&name), text, name, packaged: None }
+        let text = text(manager, MARK_OF_INSTALL, exe, &quoted(dir));
+        Self { manager, path: directory.join(&name), text, name, packaged: None }
     }
 
     /// Returns this unit with the file and the text of a package, if that starts the same daemon: this
@@ -72,9 +71,9 @@ impl Unit {
         read: impl Fn(&Path) -> Option<String>,
     ) -> Self {
         if self.name == DEFAULT_NAME && dir == home.join(STORE_BELOW_HOME) {
-            let file = packaged_path(self.scope);
+            let file = packaged_path(self.manager);
             let text =
-                read(&file).filter(|text| start_line(text) == start_line(&of_package(self.scope, exe)));
+                read(&file).filter(|text| start_line(text) == start_line(&of_package(self.manager, exe)));
             if let Some(text) = text {
                 (self.text, self.packaged) = (text, Some(file));
             }
@@ -89,20 +88,20 @@ impl Unit {
 }
 
 /// Returns the text of the unit that a package brings.
-pub fn packaged_text(scope: Scope) -> String {
-    of_package(scope, Path::new(PACKAGED_EXE))
+pub fn packaged_text(manager: Manager) -> String {
+    of_package(manager, Path::new(PACKAGED_EXE))
 }
 
-fn of_package(scope: Scope, exe: &Path) -> String {
+fn of_package(manager: Manager, exe: &Path) -> String {
     // `%h` is the home of the manager's user.
-    text(scope, MARK_OF_PACKAGE, exe, &format!("\"%h/{STORE_BELOW_HOME}\""))
+    text(manager, MARK_OF_PACKAGE, exe, &format!("\"%h/{STORE_BELOW_HOME}\""))
 }
 
 /// Returns where a package puts its unit, from systemd.unit(5).
-fn packaged_path(scope: Scope) -> PathBuf {
-    let directory = match scope {
-        Scope::User => "/usr/lib/systemd/user",
-        Scope::System => "/usr/lib/systemd/system",
+fn packaged_path(manager: Manager) -> PathBuf {
+    let directory = match manager {
+        Manager::User => "/usr/lib/systemd/user",
+        Manager::System => "/usr/lib/systemd/system",
     };
     Path::new(directory).join(DEFAULT_NAME)
 }
@@ -148,10 +147,10 @@ fn quoted(word: &Path) -> String {
 }
 
 /// `dir`: a word of `ExecStart=`.
-fn text(scope: Scope, mark: &str, exe: &Path, dir: &str) -> String {
-    let (edit, after, wanted_by) = match scope {
-        Scope::User => ("systemctl --user edit", "", "default.target"),
-        Scope::System => {
+fn text(manager: Manager, mark: &str, exe: &Path, dir: &str) -> String {
+    let (edit, after, wanted_by) = match manager {
+        Manager::User => ("systemctl --user edit", "", "default.target"),
+        Manager::System => {
             let after = "After=remote-fs.target nss-user-lookup.target time-set.target\n";
             ("systemctl edit", after, "multi-user.target")
         }
@@ -195,7 +194,7 @@ mod tests {
     fn unit(dir: &str) -> Unit {
         let default = Some(Path::new("/home/a/.local/share/taskq"));
         let exe = Path::new("/home/a/.cargo/bin/taskq");
-        Unit::of_store(Scope::User, exe, Path::new(dir), default, Path::new("/home/a/.config"))
+        Unit::of_store(Manager::User, exe, Path::new(dir), default, Path::new("/home/a/.config"))
     }
 
     #[test]
@@ -219,7 +218,7 @@ mod tests {
             let unit = unit(dir.to_str().expect("it is text"));
             unit.or_packaged(Path::new(exe), dir, home, |_| text.map(str::to_owned)).packaged
         };
-        let packaged = packaged_text(Scope::User);
+        let packaged = packaged_text(Manager::User);
         let file = Some(PathBuf::from("/usr/lib/systemd/user/taskq.service"));
         assert_eq!(chosen("/usr/bin/taskq", dir, Some(&packaged)), file);
         assert_eq!(chosen("/usr/bin/taskq", dir, None), None);
@@ -232,6 +231,6 @@ mod tests {
     fn a_unit_is_known_by_its_first_line() {
         assert!(is_ours(&unit("/srv/jobs").text));
         assert!(!is_ours("[Unit]\nDescription=taskq\n"));
-        assert!(!is_ours(&packaged_text(Scope::User)));
+        assert!(!is_ours(&packaged_text(Manager::User)));
     }
 }

@@ -7,7 +7,7 @@ use super::properties::{Properties, first, list};
 use super::unit_file::{Setting, settings};
 use crate::error::{Error, Result, describe};
 use crate::process;
-use crate::system::users;
+use crate::system::manager::Manager;
 
 const SERVICE: &str = "org.freedesktop.systemd1";
 const MANAGER_OBJECT: &str = "/org/freedesktop/systemd1";
@@ -19,10 +19,10 @@ const PACKAGES: [&str; 4] =
 
 const SUFFIX: &str = ".timer";
 
-/// The caller's systemd: that of the system for root, else that of the user.
-pub struct Manager {
+/// The caller's systemd on its bus, busctl(1).
+pub struct Bus {
     what: &'static str,
-    pub is_system: bool,
+    pub manager: Manager,
     /// The environment of its services.
     pub env: Vec<String>,
 }
@@ -53,19 +53,19 @@ pub struct FoundTimers {
 
 /// Finds the named timers; without names, all that run and that no package has brought. Errors say that
 /// `what` was being done.
-pub fn find_timers(names: &[String], what: &'static str) -> Result<(Manager, FoundTimers)> {
-    let mut manager = Manager { what, is_system: users::is_root(), env: Vec::new() };
-    let env = manager.ask(&["get-property", SERVICE, MANAGER_OBJECT, MANAGER, "Environment"])?;
-    manager.env = list(&env).ok_or_else(|| manager.not_understood())?;
+pub fn find_timers(names: &[String], what: &'static str) -> Result<(Bus, FoundTimers)> {
+    let mut bus = Bus { what, manager: Manager::of_caller(), env: Vec::new() };
+    let env = bus.ask(&["get-property", SERVICE, MANAGER_OBJECT, MANAGER, "Environment"])?;
+    bus.env = list(&env).ok_or_else(|| bus.not_understood())?;
     let mut found = FoundTimers::default();
     if names.is_empty() {
-        for name in manager.active_timers()? {
-            let timer = manager.unit(&name, "Timer")?;
+        for name in bus.active_timers()? {
+            let timer = bus.unit(&name, "Timer")?;
             let path = timer.properties.text("FragmentPath");
             if PACKAGES.iter().any(|directory| path.starts_with(directory)) {
                 found.of_packages.push(name);
             } else {
-                found.timers.push(manager.with_service(timer)?);
+                found.timers.push(bus.with_service(timer)?);
             }
         }
     }
@@ -78,22 +78,21 @@ pub fn find_timers(names: &[String], what: &'static str) -> Result<(Manager, Fou
                 .hint("list the timers with `systemctl list-timers`"));
         }
         if found.timers.iter().all(|known| known.timer.name != name) {
-            let timer = manager.unit(&name, "Timer")?;
-            found.timers.push(manager.with_service(timer)?);
+            let timer = bus.unit(&name, "Timer")?;
+            found.timers.push(bus.with_service(timer)?);
         }
     }
-    Ok((manager, found))
+    Ok((bus, found))
 }
 
-impl Manager {
+impl Bus {
     /// Returns how systemctl(1) is called for it.
     pub fn systemctl(&self) -> &'static str {
-        if self.is_system { "systemctl" } else { "systemctl --user" }
+        self.manager.systemctl()
     }
 
     fn ask(&self, args: &[&str]) -> Result<Vec<u8>> {
-        let scope = if self.is_system { "--system" } else { "--user" };
-        let args = [&[scope, "--json=short"], args].concat();
+        let args = [&[self.manager.option(), "--json=short"], args].concat();
         let failure = |cause: String| {
             Error::not_found(self.what, cause).hint(format!("check `{} status`", self.systemctl()))
         };

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::bus::{Manager, TimerUnit};
+use super::bus::{Bus, TimerUnit};
 use super::{service, timer};
 use crate::cli::import::items::{
     ItemRefusal, ItemVerdict, PlannedItem, SourceItem, first_fires, imported_job,
@@ -20,14 +20,14 @@ use crate::system::machine;
 const TAG: &str = "systemd";
 
 /// Makes a job of each timer.
-pub fn timer_items(timers: &[TimerUnit], manager: &Manager, here: &ImportContext) -> Vec<SourceItem> {
-    timers.iter().map(|unit| timer_item(unit, manager, here)).collect()
+pub fn timer_items(timers: &[TimerUnit], bus: &Bus, here: &ImportContext) -> Vec<SourceItem> {
+    timers.iter().map(|unit| timer_item(unit, bus, here)).collect()
 }
 
-fn timer_item(unit: &TimerUnit, manager: &Manager, here: &ImportContext) -> SourceItem {
+fn timer_item(unit: &TimerUnit, bus: &Bus, here: &ImportContext) -> SourceItem {
     let place = Place::Unit(unit.timer.name.clone());
     let mut notes = Vec::new();
-    match planned(unit, manager, here, &mut notes) {
+    match planned(unit, bus, here, &mut notes) {
         Ok(Some(planned)) => {
             let text = shown::command(&planned.job.execution.command);
             SourceItem { place, text, verdict: ItemVerdict::Job(Box::new(planned)), notes }
@@ -44,7 +44,7 @@ fn timer_item(unit: &TimerUnit, manager: &Manager, here: &ImportContext) -> Sour
 
 fn planned(
     unit: &TimerUnit,
-    manager: &Manager,
+    bus: &Bus,
     here: &ImportContext,
     notes: &mut Vec<String>,
 ) -> Result<Option<PlannedItem>, ItemRefusal> {
@@ -52,7 +52,7 @@ fn planned(
     match properties.text("LoadState") {
         "loaded" => {}
         "not-found" => {
-            let list = format!("list them with `{} list-timers --all`", manager.systemctl());
+            let list = format!("list them with `{} list-timers --all`", bus.systemctl());
             return Err(ItemRefusal::of("there is no such timer").hint(list));
         }
         other => return Err(ItemRefusal::of(format!("systemd cannot load it: it is `{other}`"))),
@@ -63,10 +63,10 @@ fn planned(
             properties.text("Unit")
         ))
     })?;
-    let found = timer::triggers(&unit.timer, manager, here.now, notes)?;
+    let found = timer::triggers(&unit.timer, bus, here.now, notes)?;
     let basis = basis(&found.specs);
     let name = unit.timer.name.trim_end_matches(".timer");
-    let mut job = imported_job(name, TAG, service::execution(service, manager, here, notes)?);
+    let mut job = imported_job(name, TAG, service::execution(service, bus, here, notes)?);
     timer::set_policies(&mut job, &unit.timer, &found.specs, notes);
     service::set_policies(&mut job, service, notes);
     if let Some(after) = found.after_boot.filter(|after| *after > Span::ZERO) {

@@ -9,5 +9,5 @@ mod service;
 mod timer;
 mod unit_file;
 
-pub use bus::{FoundTimers, Manager, TimerUnit, find_timers};
+pub use bus::{Bus, FoundTimers, TimerUnit, find_timers};
 pub use jobs::timer_items;

@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
-use super::bus::{Manager, Unit};
+use super::bus::{Bus, Unit};
 use super::command::{command_of, is_renamed};
 use super::unit_file::{others, values};
 use crate::cli::import::items::ItemRefusal;
 use crate::cli::import::planned::ImportContext;
 use crate::domain::{EnvVar, Execution, NewJob, Person, Span, Stdin};
+use crate::system::manager::Manager;
 
 /// The keys of services that have a counterpart.
 const KNOWN: [(&str, &[&str]); 3] = [
@@ -48,7 +49,7 @@ const OF_A_PROCESS: [&str; 6] =
 /// Returns how a service starts its commands.
 pub fn execution(
     service: &Unit,
-    manager: &Manager,
+    bus: &Bus,
     here: &ImportContext,
     notes: &mut Vec<String>,
 ) -> Result<Execution, ItemRefusal> {
@@ -64,11 +65,11 @@ pub fn execution(
     if commands.iter().flat_map(|command| &command.flags).any(is_privileged) {
         notes.push("the prefixes `+` and `!` of its commands have no effect in taskq".to_owned());
     }
-    let user = user(service, manager, here)?;
-    let mut env = environment(service, manager, user.as_ref());
+    let user = user(service, bus, here)?;
+    let mut env = environment(service, bus, user.as_ref());
     let env_file = env_file(service, notes);
     env.retain(|var| !var.contains(&0));
-    let (cwd, cwd_optional) = directory(service, manager, here, user.as_ref());
+    let (cwd, cwd_optional) = directory(service, bus, here, user.as_ref());
     Ok(Execution {
         cwd,
         cwd_optional,
@@ -83,9 +84,9 @@ pub fn execution(
 }
 
 /// Returns the user that a service of the system names.
-fn user(service: &Unit, manager: &Manager, here: &ImportContext) -> Result<Option<Person>, ItemRefusal> {
+fn user(service: &Unit, bus: &Bus, here: &ImportContext) -> Result<Option<Person>, ItemRefusal> {
     let name = service.properties.text("User");
-    if name.is_empty() || !manager.is_system {
+    if name.is_empty() || bus.manager == Manager::User {
         return Ok(None);
     }
     match (here.find_user)(name) {
@@ -96,14 +97,14 @@ fn user(service: &Unit, manager: &Manager, here: &ImportContext) -> Result<Optio
 }
 
 /// Returns the environment: that of the manager, of the user, and of the service.
-fn environment(service: &Unit, manager: &Manager, user: Option<&Person>) -> Vec<EnvVar> {
+fn environment(service: &Unit, bus: &Bus, user: Option<&Person>) -> Vec<EnvVar> {
     let mut env: Vec<EnvVar> = Vec::new();
     let mut set = |var: EnvVar| {
         let name = var.split(|byte| *byte == b'=').next().unwrap_or_default().to_vec();
         env.retain(|known| known.split(|byte| *byte == b'=').next() != Some(&name));
         env.push(var);
     };
-    manager.env.iter().for_each(|var| set(var.clone().into_bytes()));
+    bus.env.iter().for_each(|var| set(var.clone().into_bytes()));
     if let Some(user) = user {
         for (name, value) in [
             ("HOME", user.home.as_slice()),
@@ -146,17 +147,12 @@ fn env_file(service: &Unit, notes: &mut Vec<String>) -> Option<Vec<u8>> {
 }
 
 /// Returns the directory, and whether `/` is taken in its place if it is missing.
-fn directory(
-    service: &Unit,
-    manager: &Manager,
-    here: &ImportContext,
-    user: Option<&Person>,
-) -> (Vec<u8>, bool) {
+fn directory(service: &Unit, bus: &Bus, here: &ImportContext, user: Option<&Person>) -> (Vec<u8>, bool) {
     let home = || user.unwrap_or(&here.own).home.clone();
     let text = service.properties.text("WorkingDirectory");
     let (text, is_optional) = text.strip_prefix('!').map_or((text, false), |text| (text, true));
     match text {
-        "" if manager.is_system => (b"/".to_vec(), false),
+        "" if bus.manager == Manager::System => (b"/".to_vec(), false),
         "" => (home(), true),
         "~" => (home(), is_optional),
         path => (path.as_bytes().to_vec(), is_optional),

@@ -1,12 +1,13 @@
 //! Owns: the triggers and policies of a timer.
 //! Never: its service (see `service`).
 
-use super::bus::{Manager, Unit};
+use super::bus::{Bus, Unit};
 use super::unit_file::{others, values};
 use crate::cli::import::items::ItemRefusal;
 use crate::domain::{Missed, MissedMode, NewJob, Span, Timestamp, TriggerSpec};
 use crate::schedule::{Calendar, parse_calendar};
 use crate::shown;
+use crate::system::manager::Manager;
 
 /// The keys of timers that have a counterpart. `AccuracySec=` needs none: fires are on time.
 const KNOWN: [(&str, &[&str]); 3] = [
@@ -42,7 +43,7 @@ pub struct TimerTriggers {
 /// Reads what fires a timer.
 pub fn triggers(
     timer: &Unit,
-    manager: &Manager,
+    bus: &Bus,
     now: Timestamp,
     notes: &mut Vec<String>,
 ) -> Result<TimerTriggers, ItemRefusal> {
@@ -67,7 +68,7 @@ pub fn triggers(
             }
             "OnBootUSec" | "OnStartupUSec" => {
                 found.after_boot = Some(found.after_boot.map_or(span, |known| known.min(span)));
-                if base == "OnStartupUSec" && !manager.is_system {
+                if base == "OnStartupUSec" && bus.manager == Manager::User {
                     notes.push(
                         "OnStartupSec= counts from the first login; taskq counts from the boot".to_owned(),
                     );
