@@ -7,7 +7,7 @@ use crate::cli::output::Output;
 use crate::cli::zone::caller_zone;
 use crate::clock::Clock;
 use crate::daemon::{Poke, open_store};
-use crate::domain::Timestamp;
+use crate::domain::{Span, Timestamp};
 use crate::engine::after_end;
 use crate::error::{Error, Result};
 use crate::schedule::{ParseError, Zone};
@@ -57,6 +57,11 @@ impl Failure {
 impl Context<'_> {
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Returns the time since some fixed point, unmoved by clock steps.
+    pub fn monotonic(&self) -> Span {
+        Span::from_micros(u64::try_from(self.clock.monotonic().as_micros()).unwrap_or(u64::MAX))
     }
 
     /// Returns the zone in which the caller reads times, and its name if `TZ` sets one.

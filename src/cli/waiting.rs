@@ -31,7 +31,7 @@ impl<'a> Waiting<'a> {
         let store = context.open_to_look(what)?;
         let subscription = Subscription::new(&context.dir);
         let until = timeout.map(|timeout| {
-            Span::from_micros(monotonic(context).as_micros().saturating_add(timeout.as_micros()))
+            Span::from_micros(context.monotonic().as_micros().saturating_add(timeout.as_micros()))
         });
         Ok(Self {
             context,
@@ -106,7 +106,7 @@ impl<'a> Waiting<'a> {
     /// Waits for a turn of the daemon or a growing file; `false` after the timeout.
     pub fn wait(&mut self) -> Result<bool> {
         let left = self.until.map(|until| {
-            Span::from_micros(until.as_micros().saturating_sub(monotonic(self.context).as_micros()))
+            Span::from_micros(until.as_micros().saturating_sub(self.context.monotonic().as_micros()))
         });
         match self.subscription.wait(left).map_err(|error| Error::io(&self.what, &error))? {
             WaitEnd::Turn | WaitEnd::File | WaitEnd::Other => {
@@ -187,10 +187,6 @@ pub enum Left<T> {
     Runs(usize),
     /// Nothing; this is the answer.
     Nothing(T),
-}
-
-fn monotonic(context: &Context<'_>) -> Span {
-    Span::from_micros(u64::try_from(context.clock.monotonic().as_micros()).unwrap_or(u64::MAX))
 }
 
 /// Returns the ends of these fires if all of them are finished.

@@ -125,7 +125,12 @@ pub fn running_daemon(dir: &Path) -> Option<DaemonInfo> {
 /// Returns the slots of a queue without a number of its own: as the running daemon was started, else one per
 /// CPU.
 pub fn default_slots(dir: &Path) -> usize {
-    running_daemon(dir).map_or_else(machine::cpus, |daemon| daemon.default_slots)
+    default_slots_of(running_daemon(dir).as_ref())
+}
+
+/// Returns the same where the running daemon is known; `None`: there is none.
+pub fn default_slots_of(daemon: Option<&DaemonInfo>) -> usize {
+    daemon.map_or_else(machine::cpus, |daemon| daemon.default_slots)
 }
 
 /// Makes the daemon of the store in `dir` check its sockets and take a turn, if one runs.

@@ -53,7 +53,7 @@ pub use event_files::EventFile;
 pub use gating::{GateQuestion, Gating};
 pub use job_triggers::{Listening, check_triggers, refused_triggers};
 pub use keeper_side::Gone;
-pub use lock::{DaemonInfo, default_slots, open_store, running_daemon};
+pub use lock::{DaemonInfo, default_slots, default_slots_of, open_store, running_daemon};
 pub use mail::Mailer;
 pub use names::{NameClash, free_name};
 pub use order::{RunFiles, at_once_pause};

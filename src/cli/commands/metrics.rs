@@ -6,7 +6,7 @@ use clap::Args;
 use crate::cli::context::Context;
 use crate::cli::view::json::slots;
 use crate::cli::view::metrics::{Metrics, QueueMetrics};
-use crate::daemon::{default_slots, running_daemon};
+use crate::daemon::{default_slots_of, running_daemon};
 use crate::error::Result;
 use crate::store::{QueueView, Store};
 use crate::system::machine;
@@ -45,7 +45,8 @@ pub fn run(context: &Context<'_>, _: &MetricsArgs) -> Result<u8> {
     if context.is_dir_named && !context.has_store(WHAT)? {
         context.output.talk(&format!("warning: there is no store in `{}`", dir.display()));
     }
-    let default_slots = default_slots(dir);
+    let daemon = running_daemon(dir);
+    let default_slots = default_slots_of(daemon.as_ref());
     let queue = |view: QueueView| QueueMetrics {
         slots: slots(&view, default_slots),
         is_paused: view.paused_at.is_some(),
@@ -56,7 +57,7 @@ pub fn run(context: &Context<'_>, _: &MetricsArgs) -> Result<u8> {
     let metrics = context.read_or_empty(WHAT, |reader| {
         let (recurring, unlisted) = reader.recurring_jobs(JOBS_MAX)?;
         Ok(Metrics {
-            up_since: running_daemon(dir).map(|daemon| daemon.since()),
+            up_since: daemon.map(|daemon| daemon.since()),
             jobs: reader.job_states()?,
             queues: reader.queues()?.into_iter().map(queue).collect(),
             resources: reader.resources(machine)?,

@@ -10,7 +10,7 @@ use crate::cli::view::json::{QueueJson, document};
 use crate::cli::view::stats::{in_seconds, short_text};
 use crate::cli::view::tables::queue_table;
 use crate::cli::view::times::Times;
-use crate::daemon::{default_slots, is_listening, running_daemon};
+use crate::daemon::{default_slots_of, is_listening, running_daemon};
 use crate::domain::{Span, Timestamp};
 use crate::engine::stats::{Stats, Tally, Window};
 use crate::error::Result;
@@ -86,7 +86,7 @@ pub fn run(context: &Context<'_>, args: &StatusArgs) -> Result<u8> {
     let daemon = running_daemon(&context.dir);
     let listens = is_listening(&context.dir);
     let status = if daemon.is_some() { 0 } else { NO_DAEMON };
-    let default_slots = default_slots(&context.dir);
+    let default_slots = default_slots_of(daemon.as_ref());
     if args.json {
         let daemon = daemon.map(|info| DaemonJson {
             pid: info.pid,

@@ -11,11 +11,14 @@ pub fn paint(style: Style, text: &str) -> String {
 }
 
 /// Returns the colour of an outcome: green for success, red for a failure, yellow for a run that did not run.
-pub fn outcome_style(outcome: Outcome) -> Style {
-    let color = match outcome {
+pub fn outcome_color(outcome: Outcome) -> AnsiColor {
+    match outcome {
         Outcome::Success => AnsiColor::Green,
         Outcome::Failed | Outcome::TimedOut | Outcome::SpawnFailed | Outcome::Lost => AnsiColor::Red,
         Outcome::Cancelled | Outcome::Missed | Outcome::Skipped => AnsiColor::Yellow,
-    };
-    Style::new().fg_color(Some(color.into()))
+    }
+}
+
+pub fn outcome_style(outcome: Outcome) -> Style {
+    Style::new().fg_color(Some(outcome_color(outcome).into()))
 }

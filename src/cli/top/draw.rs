@@ -1,17 +1,19 @@
 //! Owns: the picture of a live view, by its facts and the time.
 //! Never: reading the store or the clock.
 
+use anstyle::AnsiColor;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 use unicode_width::UnicodeWidthStr;
 
+use crate::cli::output::style::outcome_color;
 use crate::cli::view::bars::bar;
 use crate::cli::view::json::{backlog_ms, slots};
 use crate::cli::view::tables::state_text;
 use crate::cli::view::times::Times;
 use crate::domain::{Outcome, Span};
 use crate::shown::{self, counted};
-use crate::store::{LiveJob, LiveWait, LiveWaiting, QueueView};
+use crate::store::{LiveJob, LiveWait, LiveWaiting, QueueView, RunView};
 
 use super::facts::{Coming, Ended, Facts, Fires, ROWS_MAX, Running};
 use super::list::{List, Mode, RowId, waiting_row};
@@ -89,6 +91,12 @@ struct Section {
     /// The heads of `rest`.
     heads: Vec<Piece>,
     rows: Vec<Row>,
+}
+
+impl Section {
+    fn new(title: &'static str, heads: Vec<Piece>, rows: Vec<Row>) -> Self {
+        Self { title, heads: heads.into_iter().map(|head| head.styled(FAINT)).collect(), rows }
+    }
 }
 
 /// Draws the list.
@@ -225,6 +233,11 @@ fn name_of(job: &LiveJob) -> String {
     }
 }
 
+fn name_of_run(job: &LiveJob, run: &RunView) -> String {
+    let index = run.index.map_or(String::new(), |index| format!(" [{index}]"));
+    format!("{}{index}", name_of(job))
+}
+
 /// Returns a span that changes by whole seconds.
 fn in_seconds(span: Span) -> String {
     match span.as_micros() / 1_000_000 {
@@ -254,11 +267,10 @@ fn running_section(running: &[Running], times: &Times<'_>, width: u16) -> Sectio
         if bar_width > 0 {
             rest.insert(0, left(done, bar_width).styled(Style::new().fg(color)));
         }
-        let index = row.run.index.map_or(String::new(), |index| format!(" [{index}]"));
         Row {
             id: RowId::Run(row.run.run),
             number: row.run.run.to_string(),
-            name: format!("{}{index}", name_of(&row.job)),
+            name: name_of_run(&row.job, &row.run),
             rest,
         }
     };
@@ -266,7 +278,7 @@ fn running_section(running: &[Running], times: &Times<'_>, width: u16) -> Sectio
     if bar_width > 0 {
         heads.insert(0, left("", bar_width));
     }
-    Section { title: "RUNNING", heads, rows: running.iter().map(row).collect() }
+    Section::new("RUNNING", heads, running.iter().map(row).collect())
 }
 
 fn waiting_section(waiting: &[LiveWaiting], times: &Times<'_>, width: u16) -> Section {
@@ -279,8 +291,7 @@ fn waiting_section(waiting: &[LiveWaiting], times: &Times<'_>, width: u16) -> Se
     let row = |row: &LiveWaiting| {
         let (number, name, queue, state, since) = match &row.wait {
             LiveWait::Run(run) => {
-                let index = run.index.map_or(String::new(), |index| format!(" [{index}]"));
-                let name = format!("{}{index}", name_of(&row.job));
+                let name = name_of_run(&row.job, run);
                 (run.run.to_string(), name, run.queue.as_str(), state_text(run, times), run.queued_at)
             }
             LiveWait::Indices { count, queued_at } => {
@@ -293,7 +304,7 @@ fn waiting_section(waiting: &[LiveWaiting], times: &Times<'_>, width: u16) -> Se
         Row { id: waiting_row(row), number, name, rest }
     };
     let heads = columns(left("QUEUE", QUEUE), left("STATE", STATE), right("SINCE", SPAN));
-    Section { title: "WAITING", heads, rows: waiting.iter().map(row).collect() }
+    Section::new("WAITING", heads, waiting.iter().map(row).collect())
 }
 
 fn coming_section(coming: &[Coming], times: &Times<'_>, width: u16) -> Section {
@@ -322,7 +333,16 @@ fn coming_section(coming: &[Coming], times: &Times<'_>, width: u16) -> Section {
     if width >= WIDE {
         heads.push(left("AT", AT));
     }
-    Section { title: "NEXT", heads, rows: coming.iter().map(row).collect() }
+    Section::new("NEXT", heads, coming.iter().map(row).collect())
+}
+
+fn outcome_style(outcome: Outcome) -> Style {
+    Style::new().fg(match outcome_color(outcome) {
+        AnsiColor::Green => Color::Green,
+        AnsiColor::Red => Color::Red,
+        AnsiColor::Yellow => Color::Yellow,
+        _ => Color::Reset,
+    })
 }
 
 fn ended_section(ended: &[Ended], times: &Times<'_>, width: u16) -> Section {
@@ -341,25 +361,16 @@ fn ended_section(ended: &[Ended], times: &Times<'_>, width: u16) -> Section {
             (Some(outcome), ..) => outcome.to_string(),
             (None, ..) => String::new(),
         };
-        let style = Style::new().fg(run.outcome.map_or(Color::Reset, outcome_color));
-        let index = run.index.map_or(String::new(), |index| format!(" [{index}]"));
+        let style = run.outcome.map_or(Style::new(), outcome_style);
         Row {
             id: RowId::Run(run.run),
             number: run.run.to_string(),
-            name: format!("{}{index}", name_of(&row.job)),
+            name: name_of_run(&row.job, &row.run),
             rest: of(left(outcome, OUTCOME).styled(style), right(took, SPAN), right(ago, SPAN)),
         }
     };
     let heads = of(left("OUTCOME", OUTCOME), right("TOOK", SPAN), right("AGO", SPAN));
-    Section { title: "ENDED", heads, rows: ended.iter().map(row).collect() }
-}
-
-fn outcome_color(outcome: Outcome) -> Color {
-    match outcome {
-        Outcome::Success => Color::Green,
-        Outcome::Failed | Outcome::TimedOut | Outcome::SpawnFailed | Outcome::Lost => Color::Red,
-        Outcome::Cancelled | Outcome::Missed | Outcome::Skipped => Color::Yellow,
-    }
+    Section::new("ENDED", heads, ended.iter().map(row).collect())
 }
 
 /// Draws pieces from `x` on, two columns apart, and returns where they end.
@@ -382,8 +393,7 @@ fn draw_section(
     buffer: &mut Buffer,
 ) {
     let width = buffer.area.width;
-    let heads_width = |pieces: &[Piece]| pieces.iter().map(|piece| piece.width + 2).sum::<u16>();
-    let rest_width = heads_width(&section.heads);
+    let rest_width: u16 = section.heads.iter().map(|head| head.width + 2).sum();
     // A mark, the number, the name.
     let name_x = 2 + number_width + 2;
     let name_width = width.saturating_sub(name_x + rest_width).max(NAME_MIN);
@@ -400,15 +410,7 @@ fn draw_section(
     let (x, _) = buffer.set_stringn(0, y, section.title, usize::from(width), HEAD);
     buffer.set_stringn(x + 1, y, &count, usize::from(width.saturating_sub(x + 1)), FAINT);
     if total > 0 {
-        for piece in &section.heads {
-            debug_assert!(piece.text.width() <= usize::from(piece.width), "a head fits its column");
-        }
-        let heads: Vec<Piece> = section
-            .heads
-            .iter()
-            .map(|head| Piece { text: head.text.clone(), style: FAINT, ..*head })
-            .collect();
-        draw_pieces(&heads, rest_x, y, buffer);
+        draw_pieces(&section.heads, rest_x, y, buffer);
     }
     for (row, y) in section.rows.iter().skip(first).take(height).zip(y + 1..) {
         let is_selected = Some(row.id) == selected;

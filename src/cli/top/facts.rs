@@ -6,10 +6,9 @@ use std::path::Path;
 
 use crate::cli::view::coming::next_run;
 use crate::cli::view::when::when_text;
-use crate::daemon::{DaemonInfo, running_daemon};
+use crate::daemon::{DaemonInfo, default_slots_of, running_daemon};
 use crate::domain::{CommandLine, JobId, Span, Timestamp};
 use crate::store::{LiveFilter, LiveJob, LiveWaiting, QueueView, Reader, RunView, StoreResult};
-use crate::system::machine;
 
 /// More rows of a kind than anyone scrolls through; a filter finds the others.
 pub const ROWS_MAX: usize = 500;
@@ -96,7 +95,7 @@ impl Facts {
         let filter = LiveFilter { wants: &wants, rows_max: ROWS_MAX };
         let daemon = running_daemon(dir);
         Ok(Self {
-            default_slots: daemon.as_ref().map_or_else(machine::cpus, |daemon| daemon.default_slots),
+            default_slots: default_slots_of(daemon.as_ref()),
             daemon,
             jobs: reader.count_living_jobs()?,
             queues: reader.queues()?,

@@ -160,13 +160,9 @@ impl Top<'_> {
         }
     }
 
-    fn monotonic(&self) -> Span {
-        Span::from_micros(u64::try_from(self.context.clock.monotonic().as_micros()).unwrap_or(u64::MAX))
-    }
-
     /// Returns how long the store is not to be read; `None`: no longer.
     fn rest(&self) -> Option<Span> {
-        let left = self.rests_until.as_micros().saturating_sub(self.monotonic().as_micros());
+        let left = self.rests_until.as_micros().saturating_sub(self.context.monotonic().as_micros());
         Some(Span::from_micros(left)).filter(|left| *left > Span::ZERO)
     }
 
@@ -176,13 +172,13 @@ impl Top<'_> {
     }
 
     fn read(&mut self) {
-        let before = self.monotonic().as_micros();
+        let before = self.context.monotonic().as_micros();
         match read(self.context, &self.list.filter) {
             Ok(facts) => self.facts = facts,
             // The view stays as it was.
             Err(error) => self.list.message = Some(error.to_string()),
         }
-        let after = self.monotonic().as_micros();
+        let after = self.context.monotonic().as_micros();
         let pause = Span::from_micros((after - before) * PAUSE_PER_READING).max(READING_PAUSE);
         self.rests_until = Span::from_micros(after + pause.as_micros());
         self.is_stale = false;

@@ -66,27 +66,23 @@ impl Pane {
         self.is_ended = true;
     }
 
-    fn count(&self) -> usize {
+    /// Returns how many lines there are.
+    pub fn total(&self) -> usize {
         self.lines.len() + usize::from(!self.rest.is_empty())
     }
 
     /// Returns the lines that are seen on so many rows, and the number of the first one, from 1.
     pub fn seen(&self, height: usize) -> (usize, Vec<String>) {
-        let last = self.count().saturating_sub(height);
+        let last = self.total().saturating_sub(height);
         let first = if self.follows { last } else { self.first.min(last) };
         let rest = (!self.rest.is_empty()).then(|| plain(&self.rest));
         let lines = self.lines.iter().cloned().chain(rest);
         (first + 1, lines.skip(first).take(height).collect())
     }
 
-    /// Returns how many lines there are.
-    pub fn total(&self) -> usize {
-        self.count()
-    }
-
     /// Moves the text on a screen of so many rows.
     pub fn on_key(&mut self, key: Key, height: usize) -> PaneRequest {
-        let last = self.count().saturating_sub(height);
+        let last = self.total().saturating_sub(height);
         let first = if self.follows { last } else { self.first.min(last) };
         let to = match key {
             Key::Char('q') | Key::Escape | Key::Enter | Key::Backspace => return PaneRequest::Close,

@@ -212,12 +212,12 @@ pub fn import_anacrontab(context: &Context<'_>, args: &ImportAnacrontabArgs) -> 
 /// Imports timers of systemd.
 pub fn import_systemd(context: &Context<'_>, args: &ImportSystemdArgs) -> Result<u8> {
     let here = import_context(context);
-    let (manager, found) = find_timers(&args.units, SYSTEMD)?;
-    let items = timer_items(&found.timers, &manager, &here);
+    let (bus, found) = find_timers(&args.units, SYSTEMD)?;
+    let items = timer_items(&found.timers, &bus, &here);
     let names: Vec<&str> =
         items.iter().filter_map(|item| item.planned()).map(|planned| planned.item.as_str()).collect();
     let doubles = (!names.is_empty()).then(|| {
-        let (systemctl, names) = (manager.systemctl(), names.join(" "));
+        let (systemctl, names) = (bus.manager.systemctl(), names.join(" "));
         format!(
             "systemd has these timers still, and would run them too: end them there with `{systemctl} \
              disable --now {names}`"

@@ -86,15 +86,10 @@ pub fn find_timers(names: &[String], what: &'static str) -> Result<(Bus, FoundTi
 }
 
 impl Bus {
-    /// Returns how systemctl(1) is called for it.
-    pub fn systemctl(&self) -> &'static str {
-        self.manager.systemctl()
-    }
-
     fn ask(&self, args: &[&str]) -> Result<Vec<u8>> {
         let args = [&[self.manager.option(), "--json=short"], args].concat();
         let failure = |cause: String| {
-            Error::not_found(self.what, cause).hint(format!("check `{} status`", self.systemctl()))
+            Error::not_found(self.what, cause).hint(format!("check `{} status`", self.manager.systemctl()))
         };
         let finished = process::run("busctl", &args)
             .map_err(|error| failure(format!("`busctl`, which asks systemd: {}", describe(&error))))?;

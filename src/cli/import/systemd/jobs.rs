@@ -52,7 +52,7 @@ fn planned(
     match properties.text("LoadState") {
         "loaded" => {}
         "not-found" => {
-            let list = format!("list them with `{} list-timers --all`", bus.systemctl());
+            let list = format!("list them with `{} list-timers --all`", bus.manager.systemctl());
             return Err(ItemRefusal::of("there is no such timer").hint(list));
         }
         other => return Err(ItemRefusal::of(format!("systemd cannot load it: it is `{other}`"))),
