@@ -28,9 +28,10 @@ mod waiting;
 mod zone;
 
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::commands::{
     add, apply as apply_command, cancel, complete as complete_command, crontab, daemon, doctor, emit, events,
@@ -209,7 +210,10 @@ pub enum Command {
 ///
 /// Clap's error, also for `--help` and `--version`. `usage::complain` prints it and returns the exit code.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> std::result::Result<Cli, clap::Error> {
-    Cli::try_parse_from(args)
+    // The definition is some thousand blocks of memory. The process ends soon, and frees them all at once.
+    let mut definition = ManuallyDrop::new(Cli::command());
+    let mut matches = definition.try_get_matches_from_mut(args)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut definition))
 }
 
 /// Runs a verb, and returns the exit code.
