@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{Row, params};
 
 use super::{FirstFire, Reader, StoreResult, Writer, definition};
 use crate::domain::{Happening, JobId, NewJob, TriggerSpec, Word};
@@ -156,11 +156,11 @@ impl Writer<'_> {
             let (columns, values) = definition::assigned();
             // With another N, the count of `--nth` begins anew.
             format!(
-                "UPDATE job SET (environment_id, {columns}) = (:environment_id, {values}),
-                    passed = iif(nth IS :nth, passed, 0) WHERE id = :id"
+                "UPDATE job SET (environment_id, {columns}) = (?, {values}),
+                    passed = iif(nth IS ?, passed, 0) WHERE id = ?"
             )
         });
-        self.execute_with_definition(&SQL, job, named_params! { ":id": id })?;
+        self.execute_with_definition(&SQL, job, params![job.nth, id])?;
         self.set_requirement(id, &job.requirement)?;
         // As many runs as the new `times` allows may have begun already.
         self.has_changed(id);

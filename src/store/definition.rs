@@ -131,9 +131,9 @@ pub(super) fn selected() -> String {
     format!("{}, (SELECT data FROM requirement WHERE id = job.requirement_id)", listed("job."))
 }
 
-/// Returns the columns for an INSERT or UPDATE, and their parameters, which `bound` fills.
+/// Returns the columns for an INSERT or UPDATE, and their parameters, which `bound` fills in this order.
 pub(super) fn assigned() -> (String, String) {
-    (listed(""), listed(":"))
+    (listed(""), vec!["?"; COLUMNS.len()].join(", "))
 }
 
 fn listed(prefix: &str) -> String {
@@ -141,8 +141,8 @@ fn listed(prefix: &str) -> String {
 }
 
 /// Returns the values of the parameters of `assigned`.
-pub(super) fn bound(job: &NewJob) -> rusqlite::Result<Vec<(String, Value)>> {
-    COLUMNS.iter().map(|(name, of)| Ok((format!(":{name}"), of(job)?))).collect()
+pub(super) fn bound(job: &NewJob) -> rusqlite::Result<Vec<Value>> {
+    COLUMNS.iter().map(|(_, of)| of(job)).collect()
 }
 
 fn value(value: &dyn ToSql) -> rusqlite::Result<Value> {

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{ToSql, named_params, params};
+use rusqlite::{ToSql, params};
 use serde::{Deserialize, Serialize};
 
 use super::codec::{command, content_hash, event_column, join};
@@ -130,7 +130,9 @@ impl Writer<'_> {
     ) -> StoreResult<JobId> {
         let id = self.insert_job(job, request, now)?;
         self.record(&Happening::Added { job: JobNote { job: id, name: job.name.clone() } });
-        self.set_tags(id, &job.tags)?;
+        if !job.tags.is_empty() {
+            self.set_tags(id, &job.tags)?;
+        }
         if !job.items.is_empty() {
             self.set_items(id, &job.items)?;
         }
@@ -156,15 +158,13 @@ impl Writer<'_> {
         static SQL: LazyLock<String> = LazyLock::new(|| {
             let (columns, values) = definition::assigned();
             format!(
-                "INSERT INTO job (name, created_at, paused_at, request, environment_id, {columns})
-                 VALUES (:name, :now, :paused_at, :request, :environment_id, {values})"
+                "INSERT INTO job (environment_id, {columns}, name, created_at, paused_at, request)
+                 VALUES (?, {values}, ?, ?, ?, ?)"
             )
         });
         let name = job.name.as_ref().map(JobName::as_str);
         let paused_at = job.hold.then_some(now);
-        let others =
-            named_params! { ":name": name, ":now": now, ":paused_at": paused_at, ":request": request };
-        self.execute_with_definition(&SQL, job, others)?;
+        self.execute_with_definition(&SQL, job, params![name, now, paused_at, request])?;
         let id = JobId(self.transaction.last_insert_rowid());
         if !job.requirement.is_none() {
             self.set_requirement(id, &job.requirement)?;
@@ -172,17 +172,18 @@ impl Writer<'_> {
         Ok(id)
     }
 
-    /// Executes a statement with the values of a definition, `:environment_id` and `others`.
+    /// Executes a statement whose parameters are `environment_id`, those of a definition, and `others`. They
+    /// have no names, because SQLite would look for each of fifty names among all of them.
     pub(super) fn execute_with_definition(
         &self,
         sql: &str,
         job: &NewJob,
-        others: &[(&str, &dyn ToSql)],
+        others: &[&dyn ToSql],
     ) -> StoreResult<()> {
         let environment = self.intern_environment(&join(&job.execution.env))?;
         let bound = definition::bound(job)?;
-        let mut values: Vec<(&str, &dyn ToSql)> = vec![(":environment_id", &environment)];
-        values.extend(bound.iter().map(|(name, value)| (name.as_str(), value as &dyn ToSql)));
+        let mut values: Vec<&dyn ToSql> = vec![&environment];
+        values.extend(bound.iter().map(|value| value as &dyn ToSql));
         values.extend(others);
         self.change(sql, values.as_slice())
     }
