@@ -1,5 +1,6 @@
 -- Instants are microseconds since the epoch, UTC; spans are microseconds. No default calls a clock.
--- The lists of words are those of the whole command line, also for rows that no code makes yet.
+-- The lists of words are those of the whole command line, also for rows that no code makes yet. A CHECK has
+-- them with OR: for IN with three words or more, each statement would make a table of them and search it.
 
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,
@@ -18,7 +19,8 @@ CREATE TABLE queue (
     name TEXT PRIMARY KEY,
     slots INTEGER CHECK (slots >= 0),       -- NULL: one per CPU
     paused_at INTEGER,
-    ordering TEXT NOT NULL DEFAULT 'fifo' CHECK (ordering IN ('fifo', 'shortest', 'deadline')),
+    ordering TEXT NOT NULL DEFAULT 'fifo'
+        CHECK (ordering = 'fifo' OR ordering = 'shortest' OR ordering = 'deadline'),
     aging_us INTEGER DEFAULT 60000000 CHECK (aging_us >= 0),    -- a point of priority is worth it; NULL: all
     is_reordered INTEGER NOT NULL DEFAULT 0 CHECK (is_reordered IN (0, 1)),  -- since the last turn
     mean_run_us INTEGER CHECK (mean_run_us >= 0)
@@ -67,8 +69,9 @@ CREATE TABLE job (
     has_items INTEGER NOT NULL DEFAULT 0 CHECK (has_items IN (0, 1)),
     after_any INTEGER NOT NULL DEFAULT 0 CHECK (after_any IN (0, 1)),       -- one dependency is enough
     all_of INTEGER NOT NULL DEFAULT 0 CHECK (all_of IN (0, 1)),     -- each event trigger fires before a run
-    overlap TEXT CHECK (overlap IN ('skip', 'wait', 'allow', 'replace')),  -- NULL: by the kind of trigger
-    missed TEXT NOT NULL CHECK (missed IN ('once', 'all', 'skip')),
+    overlap TEXT                            -- NULL: by the kind of trigger
+        CHECK (overlap = 'skip' OR overlap = 'wait' OR overlap = 'allow' OR overlap = 'replace'),
+    missed TEXT NOT NULL CHECK (missed = 'once' OR missed = 'all' OR missed = 'skip'),
     missed_within_us INTEGER CHECK (missed_within_us >= 0),
     grace_us INTEGER NOT NULL CHECK (grace_us >= 0),
     timeout_us INTEGER CHECK (timeout_us > 0),
@@ -91,8 +94,8 @@ CREATE TABLE job (
     log_limit INTEGER NOT NULL CHECK (log_limit >= 4096),   -- bytes of output that are kept
     split_output INTEGER NOT NULL DEFAULT 0 CHECK (split_output IN (0, 1)),
     mail_to TEXT,
-    mail_when TEXT CHECK (mail_when IN ('failed', 'output', 'always')),
-    mail_format TEXT CHECK (mail_format IN ('taskq', 'debian', 'cronie')),
+    mail_when TEXT CHECK (mail_when = 'failed' OR mail_when = 'output' OR mail_when = 'always'),
+    mail_format TEXT CHECK (mail_format = 'taskq' OR mail_format = 'debian' OR mail_format = 'cronie'),
     gathered INTEGER REFERENCES bundle (id),        -- events that have fired, and wait for a run
     self_runs INTEGER NOT NULL DEFAULT 0 CHECK (self_runs >= 0),    -- in a row, each caused by the one before
     self_since INTEGER,                     -- when the first of these was made
@@ -139,7 +142,7 @@ CREATE TABLE dependency (
     place INTEGER NOT NULL,                 -- in the order in which they were given
     on_id INTEGER,
     on_name TEXT,
-    condition TEXT NOT NULL CHECK (condition IN ('success', 'failed', 'done')),
+    condition TEXT NOT NULL CHECK (condition = 'success' OR condition = 'failed' OR condition = 'done'),
     gives_stdin INTEGER NOT NULL DEFAULT 0 CHECK (gives_stdin IN (0, 1)),   -- its output is the stdin
     PRIMARY KEY (job_id, place),
     CHECK ((on_id IS NULL) <> (on_name IS NULL))
@@ -166,7 +169,8 @@ CREATE TABLE occurrence (
     bundle_id INTEGER NOT NULL REFERENCES bundle (id),
     place INTEGER NOT NULL CHECK (place > 0),
     at INTEGER NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('path', 'job', 'emit', 'stream', 'state')),
+    kind TEXT NOT NULL
+        CHECK (kind = 'path' OR kind = 'job' OR kind = 'emit' OR kind = 'stream' OR kind = 'state'),
     name TEXT NOT NULL,                     -- what happened to what: the event, the run, the path, the state
     data TEXT,                              -- JSON
     count INTEGER NOT NULL CHECK (count > 0)
@@ -176,8 +180,8 @@ CREATE UNIQUE INDEX occurrence_place ON occurrence (bundle_id, place);
 CREATE TABLE trigger (
     id INTEGER PRIMARY KEY AUTOINCREMENT,   -- runs name it: a replaced trigger must not be taken for another
     job_id INTEGER NOT NULL REFERENCES job (id),
-    kind TEXT NOT NULL CHECK (kind IN
-        ('at', 'cron', 'calendar', 'every', 'path', 'job', 'emit', 'stream', 'state')),
+    kind TEXT NOT NULL CHECK (kind = 'at' OR kind = 'cron' OR kind = 'calendar' OR kind = 'every' OR
+        kind = 'path' OR kind = 'job' OR kind = 'emit' OR kind = 'stream' OR kind = 'state'),
     expr TEXT,                              -- cron
     zone TEXT,                              -- cron; NULL: the system's, also when it changes
     delay_us INTEGER NOT NULL DEFAULT 0 CHECK (delay_us >= 0),      -- each fire is so much later
@@ -203,7 +207,8 @@ CREATE TABLE trigger (
     CHECK (kind = 'every' OR awaits_end IS NULL),
     CHECK (awaits_end IS NULL OR awaits_end = 0 OR next_at IS NULL),
     CHECK ((kind = 'every') = (period_us IS NOT NULL)),
-    CHECK ((kind IN ('path', 'job', 'emit', 'stream', 'state')) = (event IS NOT NULL)),
+    CHECK ((kind = 'path' OR kind = 'job' OR kind = 'emit' OR kind = 'stream' OR kind = 'state')
+        = (event IS NOT NULL)),
     CHECK ((event IS NULL) = (listens IS NULL)),
     CHECK (event IS NULL OR (next_at IS NULL AND delay_us = 0)),
     CHECK (listens = 1 OR (counting IS NULL AND timeout_at IS NULL AND has_fired = 0))
@@ -245,7 +250,7 @@ CREATE TABLE array (
     is_counted INTEGER NOT NULL DEFAULT 0 CHECK (is_counted IN (0, 1)),     -- in `job.begun`
     queued_at INTEGER NOT NULL,
     start_by INTEGER,                       -- from then on, the indices without a run are missed
-    awaits INTEGER NOT NULL DEFAULT 0 CHECK (awaits IN (0, 1, 2)),  -- as of a run
+    awaits INTEGER NOT NULL DEFAULT 0 CHECK (awaits BETWEEN 0 AND 2),     -- as of a run
     after_runs TEXT,
     bundle_id INTEGER REFERENCES bundle (id),       -- as of a run; its runs have none of their own
     total INTEGER NOT NULL CHECK (total > 0),       -- indices
@@ -260,7 +265,8 @@ CREATE TABLE array (
     kept_cancelled INTEGER NOT NULL DEFAULT 0 CHECK (kept_cancelled >= 0),
     kept_missed INTEGER NOT NULL DEFAULT 0 CHECK (kept_missed >= 0),
     finished_at INTEGER,
-    outcome TEXT CHECK (outcome IN ('success', 'failed', 'cancelled', 'skipped', 'missed')),
+    outcome TEXT CHECK (outcome = 'success' OR outcome = 'failed' OR outcome = 'cancelled' OR
+        outcome = 'skipped' OR outcome = 'missed'),
     CHECK ((finished_at IS NULL) = (outcome IS NULL)),
     CHECK (finished_at IS NULL OR rest = 0),
     CHECK (awaits = 0 OR rest = total),
@@ -290,13 +296,13 @@ CREATE TABLE run (
     job_id INTEGER NOT NULL REFERENCES job (id),
     number INTEGER NOT NULL CHECK (number > 0),
     attempt INTEGER NOT NULL DEFAULT 1 CHECK (attempt > 0),
-    trigger TEXT NOT NULL CHECK (trigger IN
-        ('at', 'cron', 'calendar', 'every', 'path', 'job', 'emit', 'stream', 'state', 'manual',
-         'retry', 'callback')),
+    trigger TEXT NOT NULL CHECK (trigger = 'at' OR trigger = 'cron' OR trigger = 'calendar' OR
+        trigger = 'every' OR trigger = 'path' OR trigger = 'job' OR trigger = 'emit' OR trigger = 'stream' OR
+        trigger = 'state' OR trigger = 'manual' OR trigger = 'retry' OR trigger = 'callback'),
     trigger_id INTEGER,                     -- NULL: manual
     scheduled_at INTEGER NOT NULL,
     bundle_id INTEGER REFERENCES bundle (id),       -- the events that it is for; NULL: none
-    callback TEXT CHECK (callback IN ('success', 'failure', 'finish')),
+    callback TEXT CHECK (callback = 'success' OR callback = 'failure' OR callback = 'finish'),
     parent_number INTEGER,                  -- of a callback: the run of its job that ended; NULL: an array
     parent_array INTEGER,
     array_id INTEGER REFERENCES array (id),
@@ -307,13 +313,14 @@ CREATE TABLE run (
     requirement_id INTEGER NOT NULL DEFAULT 0,      -- that of its job; of a callback, none
     share TEXT,                             -- `domain::Share` as JSON: what it has booked; NULL: nothing
     at_once INTEGER CHECK (at_once > 0),    -- the most claimed runs of its job; NULL: any number
-    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'retrying', 'finished')),
+    state TEXT NOT NULL
+        CHECK (state = 'queued' OR state = 'running' OR state = 'retrying' OR state = 'finished'),
     held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
     is_counted INTEGER NOT NULL DEFAULT 0 CHECK (is_counted IN (0, 1)),     -- in `job.begun`
     queued_at INTEGER NOT NULL,
     start_by INTEGER,                       -- queued for its first attempt: from then on it is missed
     -- 1: it waits for runs of other jobs. 2: the same, and one of them may have ended.
-    awaits INTEGER NOT NULL DEFAULT 0 CHECK (awaits IN (0, 1, 2)),
+    awaits INTEGER NOT NULL DEFAULT 0 CHECK (awaits BETWEEN 0 AND 2),
     after_runs TEXT,                        -- the runs that it waited for, as in `12.1 13.4`
     not_before INTEGER,                     -- retrying: no start before then
     keeper INTEGER,                         -- claimed: the instance of the keeper that is to start it
@@ -327,8 +334,9 @@ CREATE TABLE run (
     pid INTEGER,
     started_at INTEGER,
     finished_at INTEGER,
-    outcome TEXT CHECK (outcome IN
-        ('success', 'failed', 'timed_out', 'cancelled', 'missed', 'skipped', 'spawn_failed', 'lost')),
+    outcome TEXT CHECK (outcome = 'success' OR outcome = 'failed' OR outcome = 'timed_out' OR
+        outcome = 'cancelled' OR outcome = 'missed' OR outcome = 'skipped' OR outcome = 'spawn_failed' OR
+        outcome = 'lost'),
     exit_code INTEGER,
     signal INTEGER,
     cause TEXT,                             -- why, where outcome and status do not explain it
@@ -402,7 +410,8 @@ CREATE TABLE attempt (
     pid INTEGER,
     started_at INTEGER,
     finished_at INTEGER NOT NULL,
-    outcome TEXT NOT NULL CHECK (outcome IN ('failed', 'timed_out', 'spawn_failed', 'lost')),
+    outcome TEXT NOT NULL
+        CHECK (outcome = 'failed' OR outcome = 'timed_out' OR outcome = 'spawn_failed' OR outcome = 'lost'),
     exit_code INTEGER,
     signal INTEGER,
     cause TEXT,
