@@ -126,12 +126,17 @@ impl Writer<'_> {
     /// Makes a run, with the queue, rank and limit that its job has now; of a job with an array, an array.
     pub fn insert_run(&self, new: &NewRun, now: Timestamp) -> StoreResult<FireId> {
         let is_queued = new.fate == Fate::Queued;
-        let (number, place, array) = self.one(
+        // Not by RETURNING, for which SQLite makes a table each time.
+        self.change(
             "UPDATE job SET runs = runs + iif(array_first IS NULL OR NOT ?2, 1, 0), done_at = NULL
-             WHERE id = ?1 RETURNING runs, queue, overlap,
-                EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id), start_by_us, requirement_id,
-                array_first, array_last, array_step, array_at_once",
+             WHERE id = ?1",
             params![new.job, is_queued],
+        )?;
+        let (number, place, array) = self.one(
+            "SELECT runs, queue, overlap, EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id),
+                start_by_us, requirement_id, array_first, array_last, array_step, array_at_once
+             FROM job WHERE id = ?1",
+            [new.job],
             |row| Ok((row.get(0)?, place(row, 1)?, codec::array(row, 6)?)),
         )?;
         if let Some(array) = array.filter(|_| is_queued) {

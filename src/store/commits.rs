@@ -37,11 +37,10 @@ pub(super) fn count(connection: &Connection) -> StoreResult<u64> {
 pub(super) fn count_one_more(connection: &Connection) -> StoreResult<u64> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO meta (key, value) VALUES ('commits', '1')
-         ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1
-         RETURNING CAST(value AS INTEGER)",
+         ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
     )?;
-    let count: i64 = statement.query_row([], |row| row.get(0))?;
-    Ok(u64::try_from(count).unwrap_or(0))
+    statement.execute([])?;
+    count(connection)
 }
 
 /// Returns the number of commits in the note; 0 if no note can be read.
