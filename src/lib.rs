@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod domain;
 pub mod engine;
 pub mod error;
+pub mod executor;
 pub mod keeper;
 #[cfg(target_env = "gnu")]
 mod maths;

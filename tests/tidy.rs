@@ -33,6 +33,7 @@ const ORDER: &[(&str, &str)] = &[
     ("crontab", "domain error schedule"),
     ("engine", "domain error schedule crontab"),
     ("store", "domain error clock system schedule crontab engine"),
+    ("executor", "domain"),
     ("keeper", "domain error clock system"),
     ("watch", "domain error clock"),
     ("daemon", "domain error clock system shown schedule crontab engine store keeper watch"),

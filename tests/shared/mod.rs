@@ -8,8 +8,9 @@ use std::str::FromStr;
 use std::time::Instant;
 
 /// What tests use beyond Linux and a Rust toolchain, by the words of `TASKQ_REQUIRE`.
-const TOOLS: [&str; 21] = [
+const TOOLS: [&str; 24] = [
     "bash",
+    "busybox",
     "cc",
     "cgroup2",
     "cron",
@@ -27,6 +28,8 @@ const TOOLS: [&str; 21] = [
     "python3",
     "root",
     "script",
+    "slurm",
+    "sshd",
     "systemd",
     "userns",
     "zsh",
