@@ -84,6 +84,7 @@ pub fn process_end(end: &End) -> String {
         End::SpawnFailed { cause, .. } => format!("was not started: {cause}"),
         End::NotStarted => "was not started".to_owned(),
         End::Lost => "is gone".to_owned(),
+        End::LostThere(cause) => format!("is gone: {cause}"),
         End::OutOfMemory => "was ended by the kernel, out of memory".to_owned(),
     }
 }

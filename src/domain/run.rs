@@ -126,6 +126,8 @@ pub enum End {
     Lost,
     /// The kernel ended it by KILL, because there was no memory left for its control group.
     OutOfMemory,
+    /// It ended on a host of an executor, where nobody knows how. Why that is so, for the user.
+    LostThere(String),
 }
 
 /// The resources that an attempt used, from getrusage(2).

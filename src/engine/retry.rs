@@ -100,6 +100,9 @@ fn judge(end: &End, stopped: Option<StopCause>, stop_wanted: bool) -> Option<Att
         }
         // A stop signal that was sent explains the end, although the exit status is unknown.
         End::Lost => verdict(stopped_outcome.unwrap_or(Outcome::Lost), None, None, Some(LOST.to_owned())),
+        End::LostThere(cause) => {
+            verdict(stopped_outcome.unwrap_or(Outcome::Lost), None, None, Some(cause.clone()))
+        }
         End::SpawnFailed { status, cause } => {
             verdict(Outcome::SpawnFailed, Some(*status), None, Some(cause.clone()))
         }

@@ -7,7 +7,12 @@
 
 mod answer;
 mod encode;
+mod held;
+mod link;
+#[cfg(test)]
+mod link_world;
 mod names;
+mod news;
 mod quote;
 mod request;
 mod slurm;
@@ -16,5 +21,7 @@ mod tests;
 pub mod transport;
 
 pub use answer::{Answer, FarState, FarStop, Greeting, Part};
+pub use link::{Channel, Heard, Link};
 pub use names::{FarName, InvalidFarName, StoreToken};
+pub use news::{FarEnd, News};
 pub use request::{Act, Engine, FarSignal, FarStart, Known, LookAt, RESULT_BYTES_MAX, Request};

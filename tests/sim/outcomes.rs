@@ -35,7 +35,7 @@ pub fn judge_outcome(row: &Row, outcome: Outcome, ledger: &Ledger) {
                 End::Exited(status) => (Outcome::Failed, Some(status), None),
                 End::Signaled(signal) => (Outcome::Failed, None, Some(signal)),
                 End::OutOfMemory => (Outcome::Failed, None, Some(9)),
-                End::Lost => (Outcome::Lost, None, None),
+                End::Lost | End::LostThere(_) => (Outcome::Lost, None, None),
                 End::SpawnFailed { .. } | End::NotStarted => panic!("it had no process: {row:?}"),
             };
             let expected = match ended.stopped {

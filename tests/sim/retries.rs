@@ -109,7 +109,7 @@ fn truth(ended: &Ended) -> (Outcome, Option<i32>, Option<i32>) {
         End::Exited(status) | End::SpawnFailed { status, .. } => (Some(status), None),
         End::Signaled(signal) => (None, Some(signal)),
         End::OutOfMemory => (None, Some(9)),
-        End::Lost | End::NotStarted => (None, None),
+        End::Lost | End::LostThere(_) | End::NotStarted => (None, None),
     };
     let outcome = match (&ended.end, ended.stopped) {
         (_, Some(StopCause::TimedOut)) => Outcome::TimedOut,

@@ -159,7 +159,9 @@ pub fn record_result(
     let cause = match (&ended.end, ended.stopped) {
         (End::Exited(0), _) => return writer.mail_is_sent(mail).map(|()| None),
         // A mail whose processes were lost is not searched for: it is sent again.
-        (End::NotStarted | End::Lost, _) => return writer.release_mail(mail).map(|()| None),
+        (End::NotStarted | End::Lost | End::LostThere(_), _) => {
+            return writer.release_mail(mail).map(|()| None);
+        }
         (End::Exited(_) | End::Signaled(_) | End::OutOfMemory, Some(StopCause::TimedOut)) => {
             format!("sendmail did not end within {SENDMAIL_MAX}")
         }
