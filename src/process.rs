@@ -3,13 +3,15 @@
 #![expect(clippy::disallowed_types, reason = "programs that a command needs are started here")]
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, PipeReader, Read};
+use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use signal_hook::consts::{SIGINT, SIGQUIT};
@@ -34,6 +36,25 @@ fn status_of(status: ExitStatus) -> i32 {
 /// If it cannot be started.
 pub fn run(program: impl AsRef<OsStr>, args: &[impl AsRef<OsStr>]) -> io::Result<Finished> {
     let output = Command::new(program).args(args).stdin(Stdio::null()).output()?;
+    Ok(Finished { status: status_of(output.status), stdout: output.stdout, stderr: output.stderr })
+}
+
+/// Runs a program in a directory with this standard input, and returns its output.
+///
+/// # Errors
+///
+/// If it cannot be started.
+pub fn run_with_input(argv: &[Vec<u8>], dir: &Path, input: &[u8]) -> io::Result<Finished> {
+    let mut words = argv.iter().map(|word| OsStr::from_bytes(word));
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words).current_dir(dir).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let mut stdin = child.stdin.take().expect("it is a pipe");
+    let output = thread::scope(|scope| {
+        // It may end before it has read all.
+        scope.spawn(move || stdin.write_all(input));
+        child.wait_with_output()
+    })?;
     Ok(Finished { status: status_of(output.status), stdout: output.stdout, stderr: output.stderr })
 }
 

@@ -136,6 +136,18 @@ fn the_manual_names_no_option_that_is_not_there() {
     let mut known: BTreeSet<String> = with_nested(&taskq).into_iter().flat_map(options).collect();
     // Of rsync(1), in a recipe.
     known.insert("--delete".to_owned());
+    // Of sbatch(1) and kubectl(1), which executors use.
+    let others = [
+        "--KEY",
+        "--cpus-per-task",
+        "--gres",
+        "--mem",
+        "--no-requeue",
+        "--image",
+        "--restart",
+        "--ignore-not-found",
+    ];
+    known.extend(others.map(str::to_owned));
     for page in pages() {
         let text = page.text.replace("\\-", "-").replace("\\fB", " ");
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');

@@ -36,8 +36,11 @@ const ORDER: &[(&str, &str)] = &[
     ("executor", "domain"),
     ("keeper", "domain error clock system"),
     ("watch", "domain error clock"),
-    ("daemon", "domain error clock system shown schedule crontab engine store keeper watch"),
-    ("cli", "domain error clock system process shown schedule crontab engine store keeper watch daemon"),
+    ("daemon", "domain error clock system shown schedule crontab engine store keeper watch executor"),
+    (
+        "cli",
+        "domain error clock system process shown schedule crontab engine store keeper watch executor daemon",
+    ),
 ];
 
 /// Words that stand in few places: a file, or a directory with its slash. Most are lints that are off there.

@@ -5,19 +5,26 @@ use super::context::Failure;
 use super::job::first_fires::refused_end;
 use super::job::text::Caller;
 use super::zone::system_zone;
-use crate::daemon::{follow_new_window, refused_needs};
-use crate::domain::{JobId, NewJob, Word};
+use crate::daemon::{follow_new_window, refused_requirement};
+use crate::domain::{JobId, NewJob, Requirement, Word};
 use crate::store::{FirstFire, JobView, TriggerView, Writer};
 use crate::system::machine;
 
-/// Refuses new needs that are more than there is. What a job has needed before is no reason to refuse another
-/// change.
-pub fn refuse_needs(writer: &Writer<'_>, (old, new): (&NewJob, &NewJob), what: &str) -> Result<(), Failure> {
-    let needs = &new.requirement.needs;
-    if *needs == old.requirement.needs {
+/// Refuses new needs that are more than there is, and a new executor that is not there. What a job has
+/// required before is no reason to refuse another change.
+pub fn refuse_requirement(
+    writer: &Writer<'_>,
+    (old, new): (&NewJob, &NewJob),
+    what: &str,
+) -> Result<(), Failure> {
+    let part = |job: &NewJob| {
+        let Requirement { needs, executor, host, .. } = &job.requirement;
+        (needs.clone(), executor.clone(), host.clone())
+    };
+    if part(new) == part(old) {
         return Ok(());
     }
-    match refused_needs(writer, needs, &machine::size, what)? {
+    match refused_requirement(writer, &new.requirement, &machine::size, what)? {
         Some(refused) => Err(refused.into()),
         None => Ok(()),
     }

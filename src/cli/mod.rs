@@ -11,6 +11,7 @@ mod commands;
 pub mod complete;
 pub mod context;
 mod cursor;
+mod executors;
 pub mod generate;
 mod health;
 pub mod import;
@@ -35,9 +36,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::commands::{
     add, apply as apply_command, cancel, complete as complete_command, crontab, daemon, doctor, emit, events,
-    export, help, import as import_command, keeper, list, log, metrics, next, overview, pause, prune, queue,
-    remove, rename, resource, resume, retry, run, runs, service, set, show, signal, stats, status, timeline,
-    top as top_command, version, wait, why,
+    executor, export, help, import as import_command, keeper, list, log, metrics, next, overview, pause,
+    prune, queue, remove, rename, resource, resume, retry, run, runs, service, set, show, signal, stats,
+    status, timeline, top as top_command, version, wait, why,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -170,6 +171,8 @@ pub enum Command {
     Metrics(metrics::MetricsArgs),
     /// List the queues, or set one up
     Queue(queue::QueueArgs),
+    /// List where else runs can run, or set that up
+    Executor(executor::ExecutorArgs),
     /// List what jobs can book, or set how much there is
     Resource(resource::ResourceArgs),
     /// Install, list, edit or remove the crontab
@@ -251,6 +254,7 @@ pub fn dispatch(context: &Context<'_>, command: Option<Command>) -> Result<u8> {
         Command::Top(args) => top_command::run(context, &args),
         Command::Metrics(args) => metrics::run(context, &args),
         Command::Queue(args) => queue::run(context, &args),
+        Command::Executor(args) => executor::run(context, &args),
         Command::Resource(args) => resource::run(context, &args),
         Command::Crontab(args) => crontab::run(context, &args),
         Command::Import(args) => import_command::run(context, &args),

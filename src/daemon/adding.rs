@@ -21,7 +21,7 @@ use super::lock::open_store;
 use super::names::{NameClash, free_name};
 use super::poke::Poke;
 use super::random_id;
-use super::resources::refused_needs;
+use super::resources::refused_requirement;
 use super::sockets::{self, NamedSocket};
 use crate::domain::{JobId, JobName, MachineSize, NewJob, QueueName, Timestamp, TriggerSpec};
 use crate::engine::after_end;
@@ -87,7 +87,7 @@ pub fn add_job(
         return Ok(Err(Error::not_found(adding.what, format!("there is no queue `{}`", job.queue))
             .hint(format!("make it with `taskq queue set {} --slots 1`", job.queue))));
     }
-    if let Some(refused) = refused_needs(writer, &job.requirement.needs, adding.machine, adding.what)? {
+    if let Some(refused) = refused_requirement(writer, &job.requirement, adding.machine, adding.what)? {
         return Ok(Err(refused));
     }
     Ok(Ok(writer.add_job(job, triggers, adding.request, adding.now)?))

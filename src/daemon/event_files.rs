@@ -112,7 +112,7 @@ pub(super) fn write(dir: &Path, file: &EventFile) -> io::Result<()> {
 }
 
 /// Returns the events as JSON lines, in the order in which they came.
-fn lines(events: &EventsOfRun) -> Vec<u8> {
+pub(super) fn lines(events: &EventsOfRun) -> Vec<u8> {
     let mut lines = Vec::new();
     for (kind, occurrence) in &events.occurrences {
         let data = occurrence.data.as_deref().and_then(|data| serde_json::from_str(data).ok());

@@ -10,6 +10,8 @@ mod catch_up;
 mod dependencies;
 mod doors;
 mod event_files;
+mod executing;
+mod far_order;
 mod feeding;
 mod following;
 mod gating;
@@ -50,6 +52,7 @@ pub use catch_up::{Beginning, CatchUp, begin, follow_new_window, resume_job, unc
 pub use dependencies::{check_batch, refused_change};
 pub use doors::is_listening;
 pub use event_files::EventFile;
+pub use executing::{far_request, host_directory};
 pub use gating::{GateQuestion, Gating};
 pub use job_triggers::{Listening, check_triggers, refused_triggers};
 pub use keeper_side::Gone;
@@ -62,7 +65,7 @@ pub use outputs::{Excerpt, Excerpts, remove_outputs};
 pub use pacer::Pacer;
 pub use poke::Poke;
 pub use pruning::{ForgottenJob, PrunePlace, PruneStep, Pruning, find_forgotten, forget};
-pub use resources::refused_needs;
+pub use resources::refused_requirement;
 pub use serve::serve;
 pub use service::{service, service_for};
 pub use settings::Settings;
@@ -73,7 +76,7 @@ pub use watched_paths::WatchedPaths;
 use crate::system::sockets;
 
 /// Returns a random positive number.
-fn random_id() -> std::io::Result<i64> {
+pub fn random_id() -> std::io::Result<i64> {
     let mut bytes = [0; 8];
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
     Ok((i64::from_ne_bytes(bytes) & i64::MAX).max(1))

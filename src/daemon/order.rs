@@ -188,6 +188,18 @@ fn environment(start: &Start, files: RunFiles<'_>) -> Vec<Vec<u8>> {
     env
 }
 
+/// Returns the same for a run on another machine, where the files of this one are not.
+pub(super) fn far_environment(start: &Start) -> Vec<EnvVar> {
+    const FILES: [&str; 3] = ["TASKQ_RESULT_FILE", "TASKQ_PARENT_RESULT_FILE", "TASKQ_EVENT_FILE"];
+    let nowhere = RunFiles { results: Path::new("/"), events: Path::new("/") };
+    let mut env = environment(start, nowhere);
+    env.retain(|variable| {
+        let name = variable.split(|byte| *byte == b'=').next().unwrap_or_default();
+        !FILES.iter().any(|file| file.as_bytes() == name)
+    });
+    env
+}
+
 /// Returns an environment without the variables that each start of a run adds.
 pub(super) fn without_own_variables(env: &[EnvVar]) -> Vec<EnvVar> {
     let is_own = |variable: &&EnvVar| {

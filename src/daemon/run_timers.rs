@@ -101,6 +101,7 @@ impl World {
             ended_keepers: &[],
             pipes: &[],
             reports,
+            far: &[],
             requests: &[],
             news: &[],
             states: None,

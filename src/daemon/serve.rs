@@ -1,6 +1,8 @@
 //! Owns: the daemon's loop: wait, receive, take a turn, send orders to the keeper and reports to clients.
 //! Never: deciding (see `turn`), or keeping facts that it could read again.
 
+mod far;
+
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -15,6 +17,7 @@ use super::agenda::Timer;
 use super::catch_up::{Beginning, begin, uncommitted_stops};
 use super::doors::Doors;
 use super::event_files::{self, EventFile};
+use super::executing::Executing;
 use super::gating::Gating;
 use super::idle::{self, Idle};
 use super::keeper_side::{Gone, KeeperSide};
@@ -108,6 +111,7 @@ struct Daemon<'a> {
     watching: Watching,
     gating: Gating,
     gate_meter: GateMeter,
+    executing: Option<Executing>,
     watchdog: Option<Duration>,
     until_idle: Option<UntilIdle>,
     /// It has received a signal to stop, and starts no more runs.
@@ -144,6 +148,7 @@ impl<'a> Daemon<'a> {
             pacer,
             gating: Gating::default(),
             gate_meter: GateMeter::default(),
+            executing: None,
             watching: Watching::new(settings.boot_id.clone(), limit),
             idle: Idle::default(),
             watchdog: sd_notify::watchdog_enabled().map(|interval| interval / 2),
@@ -179,6 +184,7 @@ impl<'a> Daemon<'a> {
             warn!("cannot lengthen the log: {error}");
         }
         self.remove_stored_outputs()?;
+        self.adopt_far_runs()?;
         self.attach_keeper();
         self.feed_watchdog();
         Ok(())
@@ -204,7 +210,7 @@ impl<'a> Daemon<'a> {
                             || reader.run(run)?.is_none_or(|run| run.output_pruned)
                     }
                     Task::Mail(mail) => !reader.is_mail_open(mail)?,
-                    Task::Gate(_) => true,
+                    Task::Gate(_) | Task::Executor(_) => true,
                 };
                 if is_of_no_use {
                     remove_outputs_of(&log, attempt);
@@ -269,6 +275,7 @@ impl<'a> Daemon<'a> {
             }
             self.serve_timers();
             self.look_at_gates();
+            self.ask_hosts();
             if self.pacer.is_turn_due() {
                 self.turn()?;
             }
@@ -301,7 +308,8 @@ impl<'a> Daemon<'a> {
         }
         self.watching.register(&mut sources);
         self.zone_watch.iter().for_each(|watch| sources.add(Source::Zone, watch.as_fd()));
-        let others = [wake.monotonic, self.watching.next_wake(), self.gating.next_look()];
+        let hosts = self.executing.as_ref().filter(|_| self.can_ask_hosts()).and_then(Executing::next_wake);
+        let others = [wake.monotonic, self.watching.next_wake(), self.gating.next_look(), hosts];
         let monotonic = others.into_iter().flatten().min();
         sources.wait(monotonic.map(|at| at.saturating_sub(self.clock.monotonic())))
     }
@@ -367,6 +375,7 @@ impl<'a> Daemon<'a> {
     fn receive_reports(&mut self) {
         match self.keeper.receive() {
             Ok(reports) => {
+                self.hear_hosts(&reports);
                 if self.gating.hear(&reports, self.clock.monotonic()) {
                     self.pacer.demand_turn();
                 }
@@ -379,7 +388,7 @@ impl<'a> Daemon<'a> {
     }
 
     /// Sends orders to the keeper. The attempts of start orders that are too long end at once.
-    fn pass_on(&mut self, orders: &[ToKeeper]) {
+    fn send(&mut self, orders: &[ToKeeper]) {
         let ends = self.keeper.send(orders, self.clock.now());
         if !ends.is_empty() {
             self.pacer.keeper_reported(ends, true, self.clock);
@@ -478,6 +487,7 @@ impl<'a> Daemon<'a> {
                 ended_keepers,
                 pipes,
                 reports: self.pacer.reports(),
+                far: self.executing.as_ref().map_or(&[], Executing::reports),
                 requests: &self.doors.adders.requests(),
                 news: self.watching.news(),
                 states: self.watching.seen_states(),
@@ -502,6 +512,7 @@ impl<'a> Daemon<'a> {
             info!("the store can be written again");
         }
         self.pacer.committed(&done);
+        self.far_committed(done.far);
         self.follow_sources(done.source_stamp, &done.stale);
         self.idle.saw_commits(self.store.commits(), &mut self.pacer.agenda, self.clock);
         self.doors.adders.answer(done.answers);

@@ -4,6 +4,7 @@
 //! The output is used only after the commit: a start that is sent before its claim is on disk could happen
 //! twice.
 
+mod far;
 mod reconciling;
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,10 +12,12 @@ use std::collections::{BTreeMap, HashMap};
 use super::adding::{AddAnswer, AddRequest, ClientRequest, add_requested};
 use super::event_files::EventFile;
 use super::gating::GateQuestion;
+pub use far::{FarOrder, FarReport, FarTurn};
+
 use super::mail::{self, Claim, ClaimedMail, Mailer};
 use super::order::{RunFiles, pause_order, start_order};
 use crate::domain::{
-    EnvVar, MachineSize, MachineState, Requirement, RequirementId, RunId, Span, Timestamp, TriggerId,
+    EnvVar, MachineSize, MachineState, Requirement, RequirementId, RunId, Span, Timestamp, TriggerId, Usage,
 };
 use crate::engine::{
     AtGate, AttemptFacts, ClaimedFor, Dispatch, GateFacts, Plan, RunTimer, after_end, conclude, plan,
@@ -55,6 +58,8 @@ pub struct TurnInput<'a> {
     pub pipes: &'a [Attempt],
     /// The keeper's reports since the last turn.
     pub reports: &'a [FromKeeper],
+    /// What is new of runs on other machines since the last turn.
+    pub far: &'a [FarReport],
     /// The jobs that clients add.
     pub requests: &'a [ClientRequest<'a>],
     /// Returns whether the client of a request has hung up. Then it stores the job itself, or has died.
@@ -111,6 +116,8 @@ pub struct TurnOutput {
     pub parent_results: Vec<(RunId, u32, String)>,
     /// How many mails were given up because there is no sendmail(8).
     pub unsendable_mails: usize,
+    /// What is for hosts of executors.
+    pub far: FarTurn,
     /// Messages for the log.
     pub notices: Vec<String>,
 }
@@ -145,6 +152,9 @@ pub fn turn(store: &mut Store, input: &TurnInput<'_>) -> StoreResult<TurnOutput>
         for report in input.reports {
             turn.ingest(report)?;
         }
+        for report in input.far {
+            turn.ingest_far(report)?;
+        }
         writer.follow_up(after_end, input.now)?;
         for request in input.requests {
             let answer = turn.add_for_client(request)?;
@@ -158,6 +168,7 @@ pub fn turn(store: &mut Store, input: &TurnInput<'_>) -> StoreResult<TurnOutput>
         let mails = turn.claim_mails()?;
         let deadline = turn.deadline()?;
         let mut output = TurnOutput { deadline, ..turn.output };
+        output.far.executors = writer.executors()?;
         (output.source_stamp, output.stale) = (writer.source_stamp()?, writer.take_stale(turn.input.now)?);
         Ok::<_, StoreError>((output, mails))
     })?;
@@ -225,6 +236,7 @@ impl Turn<'_> {
                     Task::Run(run) => format!("start run {run}"),
                     Task::Mail(mail) => format!("send mail {mail}"),
                     Task::Gate(_) => "run the script of a gate".to_owned(),
+                    Task::Executor(_) => "ask a host of an executor".to_owned(),
                 };
                 self.notice(format!("cannot {task} yet: {cause}; trying again for a minute"));
                 Ok(())
@@ -239,7 +251,7 @@ impl Turn<'_> {
     fn record_start(&self, attempt: Attempt, (pid, at): (u32, Timestamp)) -> StoreResult<()> {
         match attempt.task {
             Task::Run(run) => self.writer.record_start(run, attempt.number, pid, at),
-            Task::Mail(_) | Task::Gate(_) => Ok(()),
+            Task::Mail(_) | Task::Gate(_) | Task::Executor(_) => Ok(()),
         }
     }
 
@@ -248,13 +260,13 @@ impl Turn<'_> {
         match attempt.task {
             Task::Run(run) => Ok(self.writer.open_attempt(run, attempt.number)?.is_some()),
             Task::Mail(mail) => self.writer.is_mail_open(mail),
-            Task::Gate(_) => Ok(false),
+            Task::Gate(_) | Task::Executor(_) => Ok(false),
         }
     }
 
     fn record_result(&mut self, ended: &Ended) -> StoreResult<()> {
         match ended.attempt.task {
-            Task::Run(run) => self.record_run(run, ended)?,
+            Task::Run(run) => self.record_run(run, ended, Some(ended.usage))?,
             Task::Mail(mail) => {
                 let output = (self.input.output)(ended, false).stored.map(|output| output.stdout.data);
                 let notice = mail::record_result(self.writer, mail, ended, output.as_deref())?;
@@ -263,12 +275,17 @@ impl Turn<'_> {
             }
             // Its answer was heard (see `gating`).
             Task::Gate(_) => self.output.stored_outputs.push(ended.attempt.stdout()),
+            // It was heard too (see `executing`).
+            Task::Executor(_) => {
+                self.output.stored_outputs.extend([ended.attempt.stdout(), ended.attempt.stderr()]);
+            }
         }
         self.acknowledge(ended.attempt);
         Ok(())
     }
 
-    fn record_run(&mut self, run: RunId, ended: &Ended) -> StoreResult<()> {
+    /// `usage`: `None` if nobody knows it.
+    fn record_run(&mut self, run: RunId, ended: &Ended, usage: Option<Usage>) -> StoreResult<()> {
         // A committed result is reported again if its acknowledgement was lost with a daemon.
         let Some(open) = self.writer.open_attempt(run, ended.attempt.number)? else { return Ok(()) };
         let facts = AttemptFacts {
@@ -296,7 +313,7 @@ impl Turn<'_> {
             recorded_start: open.recorded_start,
             started: ended.started_at.map(|at| (ended.pid, at)),
             finished_at: ended.finished_at,
-            usage: Some(ended.usage),
+            usage,
             output_bytes: Some(ended.output_bytes),
             output,
         };
@@ -340,6 +357,7 @@ impl Turn<'_> {
             self.writer.follow_up(after_end, now)?;
             (self.output.waiting, self.output.has_room) = (plan.waiting, plan.has_room);
             self.stand_at_gates(&plan, &snapshot.dispatch)?;
+            self.output.far.sought = plan.sought;
             gates.is_shut |= plan.passed_gate.is_some();
             if !plan.more {
                 return Ok(applied);
@@ -438,6 +456,7 @@ impl Turn<'_> {
             }
         }
         self.output.orders.extend(starts);
+        self.give_far_orders(applied)?;
         Ok(())
     }
 
@@ -495,6 +514,7 @@ mod tests {
             ended_keepers,
             pipes: &[],
             reports: &reports,
+            far: &[],
             requests: &[],
             has_hung_up: &|_| false,
             news: &[],

@@ -247,6 +247,22 @@ pub enum Happening {
     Applied {
         source: String,
     },
+    /// An executor was made or changed. `kind`: the word of an `ExecutorKind`.
+    ExecutorSet {
+        executor: String,
+        kind: Word,
+    },
+    ExecutorRemoved {
+        executor: String,
+    },
+    /// A host of an executor does not answer any more. `place`: as of a `FarPlace`.
+    HostUnreachable {
+        place: String,
+        cause: Word,
+    },
+    HostReachable {
+        place: String,
+    },
 }
 
 impl Happening {
@@ -290,6 +306,10 @@ impl Happening {
             Self::ResourceSet { .. } => "resource_set",
             Self::ResourceRemoved { .. } => "resource_removed",
             Self::Applied { .. } => "applied",
+            Self::ExecutorSet { .. } => "executor_set",
+            Self::ExecutorRemoved { .. } => "executor_removed",
+            Self::HostUnreachable { .. } => "host_unreachable",
+            Self::HostReachable { .. } => "host_reachable",
         }
     }
 
@@ -331,7 +351,11 @@ impl Happening {
             | Self::Rests { .. }
             | Self::ResourceSet { .. }
             | Self::ResourceRemoved { .. }
-            | Self::Applied { .. } => None,
+            | Self::Applied { .. }
+            | Self::ExecutorSet { .. }
+            | Self::ExecutorRemoved { .. }
+            | Self::HostUnreachable { .. }
+            | Self::HostReachable { .. } => None,
         }
     }
 
@@ -373,7 +397,11 @@ impl Happening {
             | Self::Emitted { .. }
             | Self::ResourceSet { .. }
             | Self::ResourceRemoved { .. }
-            | Self::Applied { .. } => None,
+            | Self::Applied { .. }
+            | Self::ExecutorSet { .. }
+            | Self::ExecutorRemoved { .. }
+            | Self::HostUnreachable { .. }
+            | Self::HostReachable { .. } => None,
         }
     }
 

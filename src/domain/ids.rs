@@ -144,6 +144,20 @@ impl FromStr for Tag {
     }
 }
 
+/// The name of an executor: 1 to 64 of letters, digits, `_` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ExecutorName(String);
+
+impl FromStr for ExecutorName {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        check_name(text)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
 macro_rules! name_text {
     ($($name:ident),*) => {$(
         impl $name {
@@ -168,7 +182,7 @@ macro_rules! name_text {
     )*};
 }
 
-name_text!(JobName, QueueName, Tag);
+name_text!(JobName, QueueName, Tag, ExecutorName);
 
 /// A job or a part of it, as the user names it: `12`, `backup`, `12.3`, `backup.3`, `12/5`, `backup/5-9`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod dependency;
 mod env_var;
 mod event;
 mod event_trigger;
+mod executor;
 mod gate;
 mod gate_reading;
 mod ids;
@@ -35,10 +36,12 @@ pub use event_trigger::{
     Counter, EventName, EventSource, EventTrigger, JobPattern, JobSource, JobStage, MachineState, Occurrence,
     PathChange, PathSource, StreamSource,
 };
+pub use executor::{Executor, ExecutorHost, ExecutorKind, FarPlace, Placement};
 pub use gate::{Gate, Pressure};
 pub use gate_reading::{GateMeasure, GateReading};
 pub use ids::{
-    BundleId, InvalidId, JobId, JobKey, JobName, JobPart, JobRef, QueueName, RunId, Tag, TriggerId,
+    BundleId, ExecutorName, InvalidId, JobId, JobKey, JobName, JobPart, JobRef, QueueName, RunId, Tag,
+    TriggerId,
 };
 pub use job::{CommandLine, Execution, Mail, MailFormat, MailWhen, NewJob, Stdin};
 pub use output_kind::OutputKind;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Gate, Needs, Span, Timestamp};
+use super::{ExecutorName, Gate, Needs, Span, Timestamp};
 
 /// What the runs of a job require besides a slot. Its callbacks require nothing.
 ///
@@ -17,6 +17,10 @@ pub struct Requirement {
     pub gates: Vec<Gate>,
     /// How long a run waits at a closed gate; `None`: for ever.
     pub gate_timeout: Option<GateTimeout>,
+    /// Where it runs; `None`: on this machine.
+    pub executor: Option<ExecutorName>,
+    /// The only host of the executor on which it may run; `None`: any of them.
+    pub host: Option<String>,
 }
 
 /// The end of a run's wait at its gates, `--if-timeout`.

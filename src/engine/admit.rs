@@ -5,11 +5,15 @@
 //! with the same needs only the first does. So a large run starts when the runs have ended that were under
 //! way when its turn came, and runs that need something else pass it.
 
+mod far;
+mod passage;
+
 use std::collections::{BTreeSet, HashMap};
 use std::iter::Peekable;
 use std::vec;
 
-use super::gates::{AtGate, GateState};
+use self::passage::Passage;
+use super::gates::AtGate;
 use super::plan::{Claim, Plan};
 use super::snapshot::{Candidate, Dispatch, Prefetched, QueueState};
 use super::supply::Supply;
@@ -42,6 +46,7 @@ pub(super) fn admit(now: Timestamp, dispatch: &Dispatch) -> Plan {
     while let Some((_, at)) = lines.iter_mut().enumerate().filter_map(Line::next_of).min() {
         lines[at].serve_next(&mut counter);
     }
+    far::admit_far(now, dispatch, &mut plan);
     // Without a claim the next snapshot is the same.
     plan.more &= !plan.claimed.is_empty();
     plan.more |= !plan.left_at_gates.is_empty();
@@ -120,7 +125,8 @@ impl<'a> Line<'a> {
         };
         let mut items: Vec<Item<'_>> = queue.prefetched.iter().filter(stands).map(Item::Standing).collect();
         let standing = items.len();
-        items.extend(queue.candidates.iter().map(Item::Waiting));
+        let here = |candidate: &&Candidate| dispatch.far(candidate.requirement).is_none();
+        items.extend(queue.candidates.iter().filter(here).map(Item::Waiting));
         if standing > 0 {
             items.sort_by_key(|item| item.rank());
         }
@@ -193,10 +199,7 @@ impl<'a> Line<'a> {
     /// Returns how many runs of a candidate there are, and how many of them may be under way at once now.
     fn wanted(&self, candidate: &Candidate) -> (u32, u32) {
         let of_job = self.claimed_of_job.get(&candidate.job).copied().unwrap_or(0);
-        let allowed = candidate
-            .at_once
-            .map_or(u32::MAX, |at_once| at_once.saturating_sub(candidate.beside).saturating_sub(of_job));
-        (candidate.waiting.count(), allowed)
+        candidate.wanted(of_job)
     }
 
     /// Claims what fits of a candidate that needs a slot alone.
@@ -224,7 +227,7 @@ impl<'a> Line<'a> {
         };
         self.holding += count as usize;
         self.has_claimed(candidate, count);
-        plan.claimed.push(Claim { what, share: None });
+        plan.claimed.push(Claim { what, share: None, place: None });
         if count < wanted && count < allowed {
             self.end((count as usize) < room, plan);
         }
@@ -234,25 +237,21 @@ impl<'a> Line<'a> {
     /// prefetched, and a closed gate delays nobody else.
     fn serve_gated(&mut self, candidate: &Candidate, gated: &Requirement, counter: &mut Counter<'_>) {
         let id = candidate.requirement;
-        let state = counter.dispatch.gates.state(id, gated);
-        // A run that is tried again waits on.
-        let timeout = gated.gate_timeout.filter(|_| !candidate.begun);
-        let until = timeout.map(|timeout| (timeout.of(candidate.queued_at), timeout.starts));
-        let is_over = until.is_some_and(|(until, _)| until <= counter.now) && state == GateState::Closed;
-        if is_over && until.is_some_and(|(_, starts)| !starts) {
-            counter.plan.left_at_gates.push(candidate.waiting.fire(candidate.job));
-            return;
-        }
-        let wait =
-            AtGate { requirement: id, job: candidate.job, asks: false, until: until.map(|(until, _)| until) };
-        if !is_over && matches!(state, GateState::Closed | GateState::Unknown) {
-            // Where no slot is free, nobody needs to know.
-            if self.slots_left() > 0 {
-                counter.plan.at_gates.push(wait);
+        let (wait, asks) = match counter.dispatch.gates.passage(counter.now, candidate, gated) {
+            Passage::Left => {
+                counter.plan.left_at_gates.push(candidate.waiting.fire(candidate.job));
+                return;
             }
-            counter.shut.insert(id);
-            return;
-        }
+            Passage::Waits(wait) => {
+                // Where no slot is free, nobody needs to know.
+                if self.slots_left() > 0 {
+                    counter.plan.at_gates.push(wait);
+                }
+                counter.shut.insert(id);
+                return;
+            }
+            Passage::Passes { wait, asks } => (wait, asks),
+        };
         let (wanted, allowed) = self.wanted(candidate);
         if wanted.min(allowed) == 0 {
             return;
@@ -273,13 +272,12 @@ impl<'a> Line<'a> {
             counter.plan.waiting = true;
             return;
         }
-        let asks = state == GateState::Asks && !is_over;
         if asks || counter.dispatch.gates.is_shut || counter.plan.passed_gate.is_some() {
             counter.plan.at_gates.push(AtGate { asks, ..wait });
             return;
         }
         let share = (!needs.is_empty()).then(|| counter.supply.take(needs));
-        counter.plan.claimed.push(Claim { what: one_of(candidate.waiting), share });
+        counter.plan.claimed.push(Claim { what: one_of(candidate.waiting), share, place: None });
         counter.plan.passed_gate = Some(id);
         // There may be more of them.
         counter.plan.at_gates.push(AtGate { until: None, ..wait });
@@ -300,7 +298,7 @@ impl<'a> Line<'a> {
         let count = limit.min(room).min(number(self.slots_left()));
         for _ in 0..count {
             let share = Some(counter.supply.take(needs));
-            counter.plan.claimed.push(Claim { what: one_of(candidate.waiting), share });
+            counter.plan.claimed.push(Claim { what: one_of(candidate.waiting), share, place: None });
         }
         self.holding += count as usize;
         self.has_claimed(candidate, count);
@@ -308,7 +306,11 @@ impl<'a> Line<'a> {
         if left > 0 {
             let standing = left.min(self.standing_room(candidate, needs, counter));
             for _ in 0..standing {
-                counter.plan.claimed.push(Claim { what: one_of(candidate.waiting), share: None });
+                counter.plan.claimed.push(Claim {
+                    what: one_of(candidate.waiting),
+                    share: None,
+                    place: None,
+                });
             }
             self.standing += standing as usize;
             self.has_claimed(candidate, standing);
@@ -396,204 +398,4 @@ fn number(count: usize) -> u32 {
 mod requirement_tests;
 
 #[cfg(test)]
-mod tests {
-    use super::admit as admit_all;
-    use super::*;
-    use crate::domain::{ArrayId, RunId};
-    use crate::engine::snapshot::Candidate;
-
-    fn run(job: i64, number: i64) -> RunId {
-        RunId { job: JobId(job), number }
-    }
-
-    fn candidate(job: i64, number: i64, priority: i32) -> Candidate {
-        let waiting = Waiting::Run(run(job, number));
-        Candidate {
-            job: JobId(job),
-            waiting,
-            rank: i64::from(-priority),
-            requirement: RequirementId::NONE,
-            queued_at: Timestamp::default(),
-            at_once: Some(1),
-            beside: 0,
-            begun: false,
-            has_deadline: false,
-        }
-    }
-
-    fn claim(what: Waiting) -> Claim {
-        Claim { what, share: None }
-    }
-
-    fn prefetched(job: i64, rank: i64) -> Prefetched {
-        Prefetched {
-            run: run(job, 1),
-            rank,
-            held: false,
-            requirement: RequirementId::NONE,
-            has_share: false,
-            queued_at: Timestamp::default(),
-        }
-    }
-
-    fn admit<const N: usize>(queues: &[QueueState; N]) -> Plan {
-        admit_all(Timestamp::default(), &Dispatch { queues: queues.to_vec(), ..Dispatch::default() })
-    }
-
-    fn claims<const N: usize>(runs: [RunId; N]) -> [Claim; N] {
-        runs.map(|run| claim(Waiting::Run(run)))
-    }
-
-    pub(super) fn queue(slots: usize, claimed: usize, candidates: Vec<Candidate>) -> QueueState {
-        QueueState {
-            name: "default".to_owned(),
-            slots,
-            paused: false,
-            is_reordered: false,
-            claimed,
-            claimed_requirements: Vec::new(),
-            prefetched: Vec::new(),
-            prefetch_max: 0,
-            candidates,
-        }
-    }
-
-    #[test]
-    fn runs_start_in_order_while_slots_are_free() {
-        let plan = admit(&[queue(3, 1, vec![candidate(1, 1, 0), candidate(2, 1, 0), candidate(3, 1, 0)])]);
-        assert_eq!(plan.claimed, claims([run(1, 1), run(2, 1)]));
-    }
-
-    #[test]
-    fn a_turn_claims_a_limited_number_and_leaves_the_rest_to_the_next() {
-        let plan = admit(&[queue(500, 0, (1..=300).map(|job| candidate(job, 1, 0)).collect())]);
-        assert_eq!((plan.claimed.len(), plan.has_room, plan.waiting), (CLAIMS_MAX, true, true));
-        let plan = admit(&[queue(2, 0, (1..=3).map(|job| candidate(job, 1, 0)).collect())]);
-        assert_eq!((plan.claimed.len(), plan.has_room, plan.waiting), (2, false, true));
-    }
-
-    #[test]
-    fn two_runs_of_a_serial_job_do_not_start_together() {
-        let plan = admit(&[queue(4, 0, vec![candidate(1, 1, 0), candidate(1, 2, 0), candidate(2, 1, 0)])]);
-        assert_eq!(plan.claimed, claims([run(1, 1), run(2, 1)]));
-    }
-
-    fn array(rest: u32, at_once: Option<u32>) -> Candidate {
-        let waiting = Waiting::Array { array: ArrayId(7), rest };
-        Candidate { waiting, at_once, ..candidate(5, 1, 0) }
-    }
-
-    #[test]
-    fn an_array_fills_the_slots_that_are_free_and_leaves_the_rest_as_it_is() {
-        let claimed = |slots, candidates| {
-            let plan = admit(&[queue(slots, 0, candidates)]);
-            (plan.claimed, plan.waiting, plan.has_room, plan.more)
-        };
-        let indices = |count| claim(Waiting::Array { array: ArrayId(7), rest: count });
-        assert_eq!(claimed(3, vec![array(9, None)]), (vec![indices(3)], true, false, false));
-        assert_eq!(claimed(500, vec![array(900, None)]), (vec![indices(100)], true, true, false));
-        let after = claims([run(2, 1)]).to_vec();
-        let some = [vec![indices(2)], after.clone()].concat();
-        assert_eq!(claimed(4, vec![array(2, None), candidate(2, 1, 0)]), (some.clone(), false, false, false));
-        // No more than two at once, although more slots are free.
-        assert_eq!(claimed(4, vec![array(9, Some(2)), candidate(2, 1, 0)]), (some, false, false, true));
-        let full = Candidate { beside: 2, ..array(9, Some(2)) };
-        assert_eq!(claimed(4, vec![full, candidate(2, 1, 0)]), (after, false, false, true));
-    }
-
-    #[test]
-    fn a_run_that_must_start_in_time_is_not_prefetched_and_nothing_behind_it_is() {
-        let urgent = |candidate: Candidate| Candidate { has_deadline: true, ..candidate };
-        let claimed = |claimed, candidates| {
-            let plan = admit(&[QueueState { prefetch_max: 8, ..queue(3, claimed, candidates) }]);
-            (plan.claimed, plan.waiting, plan.has_room)
-        };
-        let run = |job| claim(Waiting::Run(run(job, 1)));
-        let waiting = || vec![candidate(1, 1, 0), urgent(candidate(2, 1, 0)), candidate(3, 1, 0)];
-        assert_eq!(claimed(1, waiting()), (vec![run(1), run(2), run(3)], false, false));
-        assert_eq!(claimed(2, waiting()), (vec![run(1)], true, false));
-        assert_eq!(claimed(9, waiting()), (vec![run(1)], true, false));
-        let indices = claim(Waiting::Array { array: ArrayId(7), rest: 2 });
-        let behind = candidate(2, 1, 0);
-        assert_eq!(claimed(1, vec![urgent(array(9, None)), behind]), (vec![indices.clone()], true, false));
-        assert_eq!(claimed(1, vec![urgent(array(2, None)), behind]), (vec![indices, run(2)], false, false));
-    }
-
-    #[test]
-    fn a_run_that_is_tried_again_counts_once_beside_the_others() {
-        let at_once = Some(2);
-        let again = |number, beside| Candidate { at_once, beside, begun: true, ..candidate(1, number, 0) };
-        let first = Candidate { at_once, beside: 2, ..candidate(1, 3, 0) };
-        let plan = admit(&[queue(4, 0, vec![again(1, 0), again(2, 1), first])]);
-        assert_eq!(plan.claimed, claims([run(1, 1), run(1, 2)]));
-    }
-
-    #[test]
-    fn a_callback_does_not_take_the_place_of_the_next_run_of_its_job() {
-        let callback = Candidate { at_once: None, ..candidate(1, 2, 0) };
-        let plan = admit(&[queue(4, 0, vec![callback, candidate(1, 3, 0)])]);
-        assert_eq!((plan.claimed.as_slice(), plan.more), (&claims([run(1, 2), run(1, 3)])[..], false));
-    }
-
-    #[test]
-    fn a_paused_queue_starts_nothing_and_unclaims_prefetched_runs() {
-        let mut paused = queue(2, 3, vec![candidate(9, 1, 0)]);
-        paused.paused = true;
-        paused.prefetched = vec![prefetched(3, 0)];
-        let plan = admit(&[paused]);
-        assert_eq!((plan.claimed, plan.unclaimed), (vec![], vec![run(3, 1)]));
-    }
-
-    #[test]
-    fn a_prefetched_run_is_unclaimed_for_a_higher_priority() {
-        let mut full = queue(1, 2, vec![candidate(9, 1, 5)]);
-        full.prefetched = vec![prefetched(3, 0)];
-        assert_eq!(admit(&[full.clone()]).unclaimed, [run(3, 1)]);
-        full.prefetched[0].rank = -5;
-        assert_eq!(admit(&[full]).unclaimed, []);
-    }
-
-    #[test]
-    fn no_run_stays_prefetched_before_a_higher_priority() {
-        let mut brief = queue(1, 3, vec![candidate(9, 1, 5)]);
-        brief.prefetch_max = 4;
-        brief.prefetched =
-            [(3, 0), (4, 5), (5, -1)].map(|(job, priority)| prefetched(job, i64::from(-priority))).to_vec();
-        let plan = admit(&[brief]);
-        assert_eq!(plan.claimed, claims([run(9, 1)]));
-        assert_eq!(plan.unclaimed, [run(3, 1), run(5, 1)]);
-    }
-
-    #[test]
-    fn the_keeper_receives_the_width_of_a_queue_with_prefetched_runs() {
-        let mut wider = queue(3, 2, vec![]);
-        assert_eq!(admit(&[wider.clone()]).widths, []);
-        wider.prefetched = vec![prefetched(3, 0)];
-        assert_eq!(admit(&[wider]).widths, [("default".to_owned(), 3)]);
-    }
-
-    #[test]
-    fn prefetched_runs_are_unclaimed_when_their_queue_has_another_order() {
-        let mut reordered = queue(1, 2, vec![]);
-        reordered.prefetched = vec![prefetched(3, 0)];
-        assert_eq!(admit(&[reordered.clone()]).unclaimed, []);
-        reordered.is_reordered = true;
-        assert_eq!(admit(&[reordered]).unclaimed, [run(3, 1)]);
-    }
-
-    #[test]
-    fn a_prefetched_run_of_a_paused_job_is_unclaimed() {
-        let mut full = queue(1, 2, vec![]);
-        full.prefetched = vec![Prefetched { held: true, ..prefetched(3, 0) }];
-        assert_eq!(admit(&[full]).unclaimed, [run(3, 1)]);
-    }
-
-    #[test]
-    fn a_queue_without_slots_starts_nothing_and_prefetches_nothing() {
-        let mut closed = queue(0, 1, vec![candidate(9, 1, 0)]);
-        closed.prefetch_max = 4;
-        closed.prefetched = vec![prefetched(3, 0)];
-        let plan = admit(&[closed]);
-        assert_eq!((plan.claimed, plan.unclaimed), (vec![], vec![run(3, 1)]));
-    }
-}
+mod tests;

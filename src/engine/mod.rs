@@ -15,6 +15,7 @@ mod listening;
 mod mails;
 mod misfire;
 mod nth;
+mod placing;
 mod plan;
 mod recover;
 mod replan;
@@ -40,6 +41,7 @@ pub use gates::{AtGate, GateFacts, GateState};
 pub use listening::{Counting, Heard, hear, timeout_after_step_back};
 pub use mails::{OpenMail, pick_mails};
 pub use nth::NthFacts;
+pub use placing::{FarExecutor, FarHost};
 pub use plan::{Claim, Fate, NewRun, Plan};
 pub use recover::{ClaimedFor, Recovery, recover};
 pub use replan::{
@@ -55,8 +57,8 @@ pub use snapshot::{Candidate, Dispatch, Due, Prefetched, QueueState, Snapshot, U
 pub use storms::SelfCaused;
 pub use supply::Supply;
 pub use unmet::{
-    Holder, Idle, IdleFacts, ResourceWait, Service, SlotWait, Unmet, UnmetFacts, UnmetQueue, UnmetResources,
-    first_idle, first_unmet,
+    FarFacts, FarWait, Holder, HostWait, Idle, IdleFacts, ResourceWait, Service, SlotWait, Unmet, UnmetFacts,
+    UnmetQueue, UnmetResources, first_idle, first_unmet,
 };
 
 pub use waiting::Waiting;

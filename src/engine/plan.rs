@@ -4,11 +4,14 @@
 //! A turn plans and applies in one transaction until nothing is left. Due fires come before starts, so that a
 //! run that the first step makes can be claimed by the second.
 
+use std::collections::BTreeSet;
+
 use super::gates::AtGate;
 use super::run_timers::Look;
 use super::waiting::Waiting;
 use crate::domain::{
-    BundleId, FireId, JobId, Outcome, RequirementId, RunId, Share, Timestamp, TriggerId, TriggerKind,
+    BundleId, FarPlace, FireId, JobId, Outcome, RequirementId, RunId, Share, Timestamp, TriggerId,
+    TriggerKind,
 };
 
 /// The state in which a new run is stored.
@@ -56,13 +59,15 @@ impl NewRun {
     }
 }
 
-/// Runs that are claimed for the keeper.
+/// Runs that are claimed for the keeper, or for an executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// Of an array, the first `rest` indices that have no run yet. They get one now.
     pub what: Waiting,
     /// What it books, if it is one run that starts at once and needs something.
     pub share: Option<Share>,
+    /// The host of an executor on which it is to run; `None`: it runs on this machine.
+    pub place: Option<FarPlace>,
 }
 
 /// The changes of one step.
@@ -115,6 +120,8 @@ pub struct Plan {
     pub at_gates: Vec<AtGate>,
     /// The requirement of a claimed run that had to pass gates.
     pub passed_gate: Option<RequirementId>,
+    /// Hosts that do not answer, and on which a waiting run could start.
+    pub sought: BTreeSet<FarPlace>,
     /// The width of each queue with prefetched runs.
     pub widths: Vec<(String, usize)>,
     /// A run waits for a slot that is taken.

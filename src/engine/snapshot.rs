@@ -8,12 +8,13 @@ use super::dependencies::AwaitingFire;
 use super::fires::Compiled;
 use super::gates::GateFacts;
 use super::nth::NthFacts;
+use super::placing::FarExecutor;
 use super::run_timers::RunTimer;
 use super::supply::Supply;
 use super::waiting::Waiting;
 use crate::domain::{
-    FireId, JobId, Needs, Policy, Requirement, RequirementId, RunId, Timestamp, TriggerId, TriggerKind,
-    Window,
+    ExecutorName, FireId, JobId, Needs, Policy, Requirement, RequirementId, RunId, Timestamp, TriggerId,
+    TriggerKind, Window,
 };
 
 /// The facts for one decision, read in one transaction.
@@ -95,6 +96,10 @@ pub struct Dispatch {
     /// What runs require, of those that require something.
     pub requirements: BTreeMap<RequirementId, Requirement>,
     pub gates: GateFacts,
+    /// The executors on which waiting runs are to run.
+    pub executors: BTreeMap<ExecutorName, FarExecutor>,
+    /// The names of jobs whose runs wait for an executor with a sticky placement.
+    pub keys: BTreeMap<JobId, String>,
     /// The resources. Nothing is there while the keeper is an earlier taskq's, which knows none.
     pub supply: Supply,
 }
@@ -103,6 +108,16 @@ impl Dispatch {
     /// Returns the resources that the runs of a requirement need.
     pub(super) fn needs(&self, id: RequirementId) -> Option<&Needs> {
         self.requirements.get(&id).map(|requirement| &requirement.needs).filter(|needs| !needs.is_empty())
+    }
+
+    /// Returns the requirement of runs that run on an executor.
+    pub(super) fn far(&self, id: RequirementId) -> Option<&Requirement> {
+        self.requirements.get(&id).filter(|requirement| requirement.executor.is_some())
+    }
+
+    /// Returns what the order of hosts follows for the runs of a job.
+    pub(super) fn key_of(&self, job: JobId) -> &str {
+        self.keys.get(&job).map_or("", String::as_str)
     }
 
     /// Returns a requirement with gates.
@@ -166,4 +181,15 @@ pub struct Candidate {
     /// It is missed if it does not start in time. So it is never prefetched: the keeper would start it
     /// whenever a slot is free.
     pub has_deadline: bool,
+}
+
+impl Candidate {
+    /// Returns how many runs there are, and how many of them may be under way at once now. `of_job`: how many
+    /// of its job were claimed since the facts were read.
+    pub(super) fn wanted(&self, of_job: u32) -> (u32, u32) {
+        let allowed = self
+            .at_once
+            .map_or(u32::MAX, |at_once| at_once.saturating_sub(self.beside).saturating_sub(of_job));
+        (self.waiting.count(), allowed)
+    }
 }

@@ -9,8 +9,8 @@ use crate::domain::{JobId, RunId};
 
 /// A thing that a keeper runs.
 ///
-/// In messages it is two numbers, as in the first version: a run's job (from 1) and number, 0 and a mail, or
-/// -1 and a requirement. Other negative numbers are free for later kinds.
+/// In messages it is two numbers, as in the first version: a run's job (from 1) and number, 0 and a mail, -1
+/// and a requirement, or -2 and a number. Other negative numbers are free for later kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "(i64, i64)", try_from = "(i64, i64)")]
 pub enum Task {
@@ -20,6 +20,8 @@ pub enum Task {
     Mail(i64),
     /// A script of this requirement, which says whether a gate is open.
     Gate(i64),
+    /// A command that speaks to a host of an executor.
+    Executor(i64),
 }
 
 impl From<Task> for (i64, i64) {
@@ -28,6 +30,7 @@ impl From<Task> for (i64, i64) {
             Task::Run(run) => (run.job.0, run.number),
             Task::Mail(mail) => (0, mail),
             Task::Gate(requirement) => (-1, requirement),
+            Task::Executor(number) => (-2, number),
         }
     }
 }
@@ -46,6 +49,7 @@ impl TryFrom<(i64, i64)> for Task {
             1.. => Ok(Self::Run(RunId { job: JobId(kind), number })),
             0 => Ok(Self::Mail(number)),
             -1 => Ok(Self::Gate(number)),
+            -2 => Ok(Self::Executor(number)),
             _ => Err("a task of an unknown kind"),
         }
     }
@@ -57,12 +61,14 @@ impl fmt::Display for Task {
             Self::Run(run) => run.fmt(f),
             Self::Mail(mail) => write!(f, "{MAIL}{mail}"),
             Self::Gate(requirement) => write!(f, "{GATE}{requirement}"),
+            Self::Executor(number) => write!(f, "{EXECUTOR}{number}"),
         }
     }
 }
 
 const MAIL: &str = "mail-";
 const GATE: &str = "gate-";
+const EXECUTOR: &str = "executor-";
 
 impl Task {
     /// Reads what `Display` writes: the name of the task's output file.
@@ -72,6 +78,9 @@ impl Task {
         }
         if let Some(requirement) = name.strip_prefix(GATE) {
             return Some(Self::Gate(requirement.parse().ok()?));
+        }
+        if let Some(number) = name.strip_prefix(EXECUTOR) {
+            return Some(Self::Executor(number.parse().ok()?));
         }
         let (job, number) = name.split_once('.')?;
         Some(Self::Run(RunId { job: JobId(job.parse().ok()?), number: number.parse().ok()? }))
@@ -101,7 +110,7 @@ impl Attempt {
     pub fn run(self) -> Option<RunId> {
         match self.task {
             Task::Run(run) => Some(run),
-            Task::Mail(_) | Task::Gate(_) => None,
+            Task::Mail(_) | Task::Gate(_) | Task::Executor(_) => None,
         }
     }
 }

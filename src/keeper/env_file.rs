@@ -48,6 +48,14 @@ pub fn read(path: &[u8], user: Option<&Credentials>) -> Result<Vec<EnvVar>, Spaw
     })
 }
 
+/// Reads the variables of a file as the daemon's user, for a run on another machine.
+///
+/// # Errors
+/// Says why it is not taken, for the user.
+pub fn read_own(path: &[u8]) -> Result<Vec<EnvVar>, String> {
+    read(path, None).map_err(|error| error.explain_env_file(path))
+}
+
 fn read_here(path: &[u8], user: Uid) -> Result<Vec<EnvVar>, SpawnError> {
     let failed = SpawnError::at(Step::EnvFile);
     let path = Path::new(OsStr::from_bytes(path));

@@ -52,7 +52,7 @@ impl From<Errno> for Lack {
 
 /// An output of an attempt. Its first file is made with the first byte.
 #[derive(Debug)]
-pub(super) struct OutputFile {
+pub struct OutputFile {
     log_dir: PathBuf,
     output: OutputId,
     limit: Size,
@@ -89,7 +89,7 @@ impl Room {
 
 impl OutputFile {
     /// `started_at`: of the attempt, if this keeper has started it.
-    pub(super) fn new(log_dir: &Path, output: OutputId, limit: Size, started_at: Option<Timestamp>) -> Self {
+    pub fn new(log_dir: &Path, output: OutputId, limit: Size, started_at: Option<Timestamp>) -> Self {
         Self {
             log_dir: log_dir.to_owned(),
             output,
@@ -175,7 +175,7 @@ impl OutputFile {
     }
 
     /// Returns the place after the last byte.
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         match &self.tail {
             Some((_, ring)) if ring.end > ring.start => ring.end,
             Some(_) | None => self.head_bytes,
@@ -233,7 +233,7 @@ impl OutputFile {
     }
 
     /// Looks for what earlier keepers wrote.
-    fn look(&mut self) -> Result<(), Errno> {
+    pub(super) fn look(&mut self) -> Result<(), Errno> {
         let found = fs::symlink_metadata(output_path(&self.log_dir, self.output)).ok();
         self.head_bytes = found.filter(fs::Metadata::is_file).map_or(0, |found| found.len());
         let tail = options().read(true).write(true).open(tail_path(&self.log_dir, self.output));
@@ -286,7 +286,7 @@ impl OutputFile {
     }
 
     /// No process can write any more: does the same, and gives back the room that is of no use now.
-    pub(super) fn finish(&mut self) -> u64 {
+    pub fn finish(&mut self) -> u64 {
         let length = self.settle();
         match &mut self.tail {
             Some((_, ring)) if ring.end == ring.start => {

@@ -249,6 +249,7 @@ mod tests {
         prop_oneof![
             any::<i64>().prop_map(Task::Mail),
             any::<i64>().prop_map(Task::Gate),
+            any::<i64>().prop_map(Task::Executor),
             (1..i64::MAX, 1..i64::MAX).prop_map(run)
         ]
     }

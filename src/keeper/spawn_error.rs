@@ -147,9 +147,7 @@ impl SpawnError {
             (Step::Input, Errno::EISDIR) if given.is_some() => {
                 (OTHER, "an array has an output for each index".to_owned())
             }
-            (Step::EnvFileKind, _) => (OTHER, "not a regular file".to_owned()),
-            (Step::EnvFileOwner, _) => (OTHER, "it belongs to neither the job's user nor root".to_owned()),
-            (Step::EnvFileMode, _) => (OTHER, "its group or others can write it".to_owned()),
+            (Step::EnvFileKind | Step::EnvFileOwner | Step::EnvFileMode, _) => (OTHER, self.why_env_file()),
             (Step::Delegation, _) => (OTHER, NOT_DELEGATED.to_owned()),
             (Step::Subgroup, _) => (OTHER, NOT_APART.to_owned()),
             (Step::Controllers, Errno::ENOENT) => {
@@ -163,6 +161,20 @@ impl SpawnError {
             }
         };
         (status, format!("{kind}`{}`: {why}", String::from_utf8_lossy(subject)))
+    }
+
+    /// Returns the cause of a failure that has to do with an environment file.
+    pub fn explain_env_file(self, path: &[u8]) -> String {
+        format!("environment file `{}`: {}", String::from_utf8_lossy(path), self.why_env_file())
+    }
+
+    fn why_env_file(self) -> String {
+        match self.step {
+            Step::EnvFileKind => "not a regular file".to_owned(),
+            Step::EnvFileOwner => "it belongs to neither the job's user nor root".to_owned(),
+            Step::EnvFileMode => "its group or others can write it".to_owned(),
+            _ => describe_errno(self.errno),
+        }
     }
 }
 

@@ -4,9 +4,10 @@
 use rusqlite::{Row, named_params, params};
 
 use super::arrays::Place;
+use super::claimant::Claimant;
 use super::deadlines::{GATE_CLOSED, TOO_LATE};
 use super::{Reader, StoreResult, Writer, codec};
-use crate::domain::{FireId, Happening, JobId, Policy, RunId, Share, Timestamp, Word};
+use crate::domain::{FarPlace, FireId, Happening, JobId, Policy, RunId, Share, Timestamp, Word};
 use crate::engine::{Claim, Fate, NewRun, Plan, Waiting};
 
 /// The changes of a turn that the keeper must receive.
@@ -14,6 +15,8 @@ use crate::engine::{Claim, Fate, NewRun, Plan, Waiting};
 pub struct Applied {
     /// Runs to start, in this order.
     pub claimed: Vec<RunId>,
+    /// Runs that hosts of executors are to start.
+    pub far: Vec<(RunId, FarPlace)>,
     /// What runs get that stand by in the keeper.
     pub given: Vec<(RunId, Share)>,
     /// Prefetched runs that must not start now.
@@ -109,18 +112,22 @@ impl Writer<'_> {
         now: Timestamp,
         applied: &mut Applied,
     ) -> StoreResult<()> {
-        match claim.what {
+        let claimant = Claimant::of(keeper, claim.place.as_ref());
+        let runs = match claim.what {
             Waiting::Run(run) => {
-                self.claim(run, keeper, now)?;
-                applied.claimed.push(run);
+                self.claim(run, claimant, now)?;
+                vec![run]
             }
-            Waiting::Array { array, rest: count } => {
-                applied.claimed.append(&mut self.start_indices(array, count, keeper, now)?);
-            }
+            Waiting::Array { array, rest: count } => self.start_indices(array, count, claimant, now)?,
+        };
+        if let Some(share) = &claim.share {
+            self.book(*runs.last().expect("a claim with a share is of one run"), share)?;
         }
-        let Some(share) = &claim.share else { return Ok(()) };
-        let run = applied.claimed.last().expect("a claim with a share is of one run");
-        self.book(*run, share)
+        match &claim.place {
+            None => applied.claimed.extend(runs),
+            Some(place) => applied.far.extend(runs.into_iter().map(|run| (run, place.clone()))),
+        }
+        Ok(())
     }
 
     /// Makes a run, with the queue, rank and limit that its job has now; of a job with an array, an array.
@@ -214,12 +221,13 @@ impl Writer<'_> {
         )
     }
 
-    fn claim(&self, run: RunId, keeper: i64, now: Timestamp) -> StoreResult<()> {
+    fn claim(&self, run: RunId, claimant: Claimant<'_>, now: Timestamp) -> StoreResult<()> {
+        let Claimant { keeper, executor, host } = claimant;
         let changed = self.changed(
-            "UPDATE run SET keeper = ?3, claimed_at = ?4,
+            "UPDATE run SET keeper = ?3, claimed_at = ?4, executor = ?5, host = ?6,
                 is_split = (SELECT split_output FROM job WHERE id = ?1)
              WHERE job_id = ?1 AND number = ?2 AND state = 'queued' AND keeper IS NULL",
-            params![run.job, run.number, keeper, now],
+            params![run.job, run.number, keeper, now, executor, host],
         )?;
         assert_eq!(changed, 1, "run {run} was a candidate in this transaction");
         Ok(())
@@ -230,7 +238,8 @@ impl Writer<'_> {
         self.end_run_timers_of_attempt(run)?;
         self.change(
             "UPDATE run SET keeper = NULL, claimed_at = NULL, stop_sent = 0, paused_at = NULL, pause_sent = 1,
-                share = NULL, state = 'queued', pid = NULL, started_at = NULL, is_unattended = 0
+                share = NULL, state = 'queued', pid = NULL, started_at = NULL, is_unattended = 0,
+                executor = NULL, host = NULL, far_note = NULL
              WHERE job_id = ?1 AND number = ?2 AND state <> 'finished'",
             params![run.job, run.number],
         )

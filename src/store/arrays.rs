@@ -3,6 +3,7 @@
 
 use rusqlite::{Row, named_params, params};
 
+use super::claimant::Claimant;
 use super::codec::indices;
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{
@@ -331,21 +332,22 @@ impl Writer<'_> {
         &self,
         array: ArrayId,
         count: u32,
-        keeper: i64,
+        claimant: Claimant<'_>,
         now: Timestamp,
     ) -> StoreResult<Vec<RunId>> {
+        let Claimant { keeper, executor, host } = claimant;
         let mut runs = Vec::new();
         for index in self.take_indices(array, count)? {
             let RunOfArray { run, trigger, scheduled_at } = self.number_run(array)?;
             self.change(
                 "INSERT INTO run (job_id, number, trigger, trigger_id, scheduled_at, array_id, array_index,
                     queue, rank, requirement_id, at_once, state, held, queued_at, start_by, after_runs,
-                    keeper, claimed_at, is_split)
+                    keeper, claimed_at, executor, host, is_split)
                  SELECT job_id, ?2, trigger, trigger_id, scheduled_at, id, ?3, queue, rank, requirement_id,
-                    at_once, 'queued', held, queued_at, start_by, after_runs, ?4, ?5,
+                    at_once, 'queued', held, queued_at, start_by, after_runs, ?4, ?5, ?6, ?7,
                     (SELECT split_output FROM job WHERE id = array.job_id)
                  FROM array WHERE id = ?1",
-                params![array, run.number, index, keeper, now],
+                params![array, run.number, index, keeper, now, executor, host],
             )?;
             self.record(&Happening::Queued { run, trigger, scheduled_at });
             runs.push(run);

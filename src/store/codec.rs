@@ -7,8 +7,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use serde::de::DeserializeOwned;
 
 use crate::domain::{
-    AfterCondition, Array, ArrayId, BundleId, CallbackWhen, CommandLine, EventTrigger, Indices, JobId,
-    JobName, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap, QueueName,
+    AfterCondition, Array, ArrayId, BundleId, CallbackWhen, CommandLine, EventTrigger, FarPlace, Indices,
+    JobId, JobName, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap, QueueName,
     QueueOrder, Requirement, RequirementId, ResourceName, Retry, RetryCauses, RunState, Share, Size, Span,
     Stdin, Tag, Timestamp, TriggerKind,
 };
@@ -219,6 +219,13 @@ pub(super) fn requirement(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Resul
 }
 
 /// Reads what a run has booked from its column.
+/// Reads the host of a run from two columns that start at `first`: executor, host.
+pub(super) fn place(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<FarPlace> {
+    let executor: String = row.get(first)?;
+    let executor = executor.parse().map_err(|_| rusqlite::Error::InvalidQuery)?;
+    Ok(FarPlace { executor, host: row.get(first + 1)? })
+}
+
 pub(super) fn share(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Share>> {
     json(row, at)
 }

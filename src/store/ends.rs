@@ -87,10 +87,10 @@ pub(super) enum PendingEnd {
 }
 
 impl Writer<'_> {
-    /// Records the process of an attempt.
+    /// Records the process of an attempt. `pid`: 0 if nobody knows it.
     pub fn record_start(&self, run: RunId, attempt: u32, pid: u32, at: Timestamp) -> StoreResult<()> {
         let changed = self.changed(
-            "UPDATE run SET state = 'running', pid = ?4, started_at = ?5
+            "UPDATE run SET state = 'running', pid = nullif(?4, 0), started_at = ?5, far_note = NULL
              WHERE job_id = ?1 AND number = ?2 AND attempt = ?3
                 AND state = 'queued' AND keeper IS NOT NULL",
             params![run.job, run.number, attempt, pid, at],
@@ -246,7 +246,7 @@ impl Writer<'_> {
         self.change(
             "UPDATE run SET state = 'retrying', attempt = attempt + 1, not_before = ?3, keeper = NULL,
                 claimed_at = NULL, is_unattended = 0, pid = NULL, started_at = NULL, paused_at = NULL,
-                pause_sent = 1, share = NULL
+                pause_sent = 1, share = NULL, executor = NULL, host = NULL, far_note = NULL
              WHERE job_id = ?1 AND number = ?2",
             params![end.run.job, end.run.number, at],
         )

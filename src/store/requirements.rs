@@ -58,11 +58,11 @@ impl Reader<'_> {
         Ok(rows.into_iter().collect())
     }
 
-    /// Returns what the claimed runs have booked, oldest first.
+    /// Returns what the runs have booked that are claimed for a keeper, oldest first.
     pub(super) fn booked(&self) -> StoreResult<Vec<(RunId, Share)>> {
         self.all(
             "SELECT job_id, number, share FROM run
-             WHERE state <> 'finished' AND share IS NOT NULL ORDER BY id",
+             WHERE state <> 'finished' AND share IS NOT NULL AND keeper <> 0 ORDER BY id",
             [],
             |row| {
                 let run = RunId { job: row.get(0)?, number: row.get(1)? };

@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Row, ToSql, params};
 
+use super::executors::Unreachable;
 use super::{Reader, StoreResult, codec};
 use crate::domain::{
-    ArrayId, JobId, Outcome, OutputKind, QueueName, RunId, RunState, Share, Span, Tag, Timestamp, TriggerKind,
+    ArrayId, FarPlace, JobId, Outcome, OutputKind, QueueName, RunId, RunState, Share, Span, Tag, Timestamp,
+    TriggerKind,
 };
 
 /// A row of the run log.
@@ -65,12 +67,22 @@ pub struct RunView {
     pub stderr_bytes: Option<i64>,
     /// While it is retrying: when its next attempt, which `attempt` counts already, is due.
     pub retry_at: Option<Timestamp>,
+    /// The host of an executor on which it is, or has run; `None`: this machine.
+    pub far: Option<FarView>,
     /// Its keeper is gone. Another one watches its processes, and cannot read their exit status.
     pub unattended: bool,
     /// Its output is gone: it was too old for the limit of `prune`.
     pub output_pruned: bool,
     /// It has a process, which is stopped until it is resumed.
     pub paused: bool,
+}
+
+/// Where a run is, if not on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FarView {
+    pub place: FarPlace,
+    /// The host does not answer, and the run has not ended.
+    pub unreachable: Option<Unreachable>,
 }
 
 impl RunView {
@@ -162,7 +174,9 @@ const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigge
     run.awaits > 0, run.after_runs, run.array_id, run.array_index,
     run.is_output_pruned, run.callback IS NOT NULL, run.parent_number,
     run.state = 'running' AND run.paused_at IS NOT NULL, run.result, run.is_split, run.stderr_bytes,
-    run.share,
+    run.share, run.executor, run.host,
+    (SELECT since FROM unreachable WHERE state <> 'finished' AND executor = run.executor AND host = run.host),
+    (SELECT cause FROM unreachable WHERE state <> 'finished' AND executor = run.executor AND host = run.host),
     (SELECT data FROM item WHERE item.job_id = run.job_id AND item.array_index = run.array_index)";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
@@ -202,8 +216,20 @@ fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
         is_split: row.get(34)?,
         stderr_bytes: row.get(35)?,
         share: codec::share(row, 36)?,
-        item: row.get(37)?,
+        far: far(row, 37)?,
+        item: row.get(41)?,
     })
+}
+
+/// Reads where a run is from four columns that start at `first`.
+fn far(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<FarView>> {
+    if row.get::<_, Option<String>>(first)?.is_none() {
+        return Ok(None);
+    }
+    let since: Option<Timestamp> = row.get(first + 2)?;
+    let cause: Option<String> = row.get(first + 3)?;
+    let unreachable = since.zip(cause).map(|(since, cause)| Unreachable { since, cause });
+    Ok(Some(FarView { place: codec::place(row, first)?, unreachable }))
 }
 
 /// Reads the run that a callback follows from two columns that start at `first`.

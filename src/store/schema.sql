@@ -32,6 +32,31 @@ CREATE TABLE resource (
     capacity INTEGER NOT NULL CHECK (capacity >= 0)
 ) STRICT, WITHOUT ROWID;
 
+-- Where runs can run besides this machine.
+CREATE TABLE executor (
+    name TEXT PRIMARY KEY,
+    data TEXT NOT NULL                      -- `domain::Executor` as JSON
+) STRICT, WITHOUT ROWID;
+
+-- A host of an executor that did not answer when it was asked last.
+CREATE TABLE unreachable (
+    executor TEXT NOT NULL REFERENCES executor (name),
+    host TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    cause TEXT NOT NULL,
+    PRIMARY KEY (executor, host)
+) STRICT, WITHOUT ROWID;
+
+-- An attempt of which a host still has the data, although its end is recorded.
+CREATE TABLE leftover (
+    job_id INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    executor TEXT NOT NULL,
+    host TEXT NOT NULL,
+    PRIMARY KEY (job_id, number, attempt)
+) STRICT, WITHOUT ROWID;
+
 -- What a run requires besides a slot. All jobs with the same requirement share the row.
 CREATE TABLE requirement (
     id INTEGER PRIMARY KEY CHECK (id > 0),  -- 0 in other tables: none
@@ -323,8 +348,12 @@ CREATE TABLE run (
     awaits INTEGER NOT NULL DEFAULT 0 CHECK (awaits BETWEEN 0 AND 2),
     after_runs TEXT,                        -- the runs that it waited for, as in `12.1 13.4`
     not_before INTEGER,                     -- retrying: no start before then
-    keeper INTEGER,                         -- claimed: the instance of the keeper that is to start it
+    -- Claimed: the instance of the keeper that is to start it; 0: the host is, of an executor.
+    keeper INTEGER,
     claimed_at INTEGER,
+    executor TEXT,                          -- claimed for a host: where it runs, or has run
+    host TEXT,
+    far_note TEXT,                          -- what the host says of a run that has not started
     is_unattended INTEGER NOT NULL DEFAULT 0 CHECK (is_unattended IN (0, 1)),   -- its own keeper is gone
     stop_at INTEGER,                        -- a stop was requested
     stop_now INTEGER NOT NULL DEFAULT 0 CHECK (stop_now IN (0, 1)),
@@ -351,7 +380,10 @@ CREATE TABLE run (
     CHECK (is_output_pruned = 0 OR state = 'finished'),
     CHECK ((state = 'finished') = (finished_at IS NOT NULL)),
     CHECK ((state = 'finished') = (outcome IS NOT NULL)),
-    CHECK (state <> 'running' OR (keeper IS NOT NULL AND started_at IS NOT NULL AND pid IS NOT NULL)),
+    CHECK (state <> 'running' OR (keeper IS NOT NULL AND started_at IS NOT NULL)),
+    CHECK (state <> 'running' OR pid IS NOT NULL OR keeper = 0),
+    CHECK ((executor IS NULL) = (host IS NULL)),
+    CHECK (keeper IS NULL OR (keeper = 0) = (executor IS NOT NULL)),
     CHECK (state NOT IN ('queued', 'retrying') OR (started_at IS NULL AND pid IS NULL)),
     CHECK (state <> 'retrying' OR (attempt > 1 AND keeper IS NULL)),
     CHECK ((state = 'retrying') = (not_before IS NOT NULL)),
@@ -376,6 +408,7 @@ CREATE INDEX run_start_by ON run (start_by)
     WHERE state = 'queued' AND keeper IS NULL AND attempt = 1 AND start_by IS NOT NULL;
 CREATE INDEX run_retrying ON run (not_before) WHERE state = 'retrying' AND held = 0;
 CREATE INDEX run_claimed ON run (queue, state) WHERE state <> 'finished' AND keeper IS NOT NULL;
+CREATE INDEX run_far ON run (executor, host) WHERE state <> 'finished' AND executor IS NOT NULL;
 CREATE INDEX run_unfinished ON run (job_id) WHERE state <> 'finished';
 CREATE INDEX run_stopping ON run (id) WHERE state <> 'finished' AND stop_at IS NOT NULL AND stop_sent = 0;
 CREATE INDEX run_index ON run (job_id, array_index, number) WHERE array_index IS NOT NULL;

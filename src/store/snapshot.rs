@@ -226,11 +226,11 @@ impl Reader<'_> {
             .min())
     }
 
-    /// Returns all claimed runs that are not finished.
+    /// Returns all runs that are claimed for a keeper and not finished.
     pub fn claimed_runs(&self) -> StoreResult<Vec<ClaimedRun>> {
         self.all(
             "SELECT job_id, number, attempt, keeper, stop_at IS NOT NULL, pid, started_at, share FROM run
-             WHERE state <> 'finished' AND keeper IS NOT NULL ORDER BY id",
+             WHERE state <> 'finished' AND keeper IS NOT NULL AND keeper <> 0 ORDER BY id",
             [],
             |row| {
                 let run = RunId { job: row.get(0)?, number: row.get(1)? };
@@ -382,6 +382,8 @@ pub enum MetaKey {
     Pruned,
     /// The boot, and which states of the machine held when they were last looked at: `BOOT online=1 ac=0`.
     MachineStates,
+    /// By it, hosts of executors tell the runs of this store from those of others.
+    Token,
 }
 
 impl MetaKey {
@@ -391,6 +393,7 @@ impl MetaKey {
             Self::SystemZone => "system_zone",
             Self::Pruned => "pruned",
             Self::MachineStates => "machine_states",
+            Self::Token => "token",
         }
     }
 }

@@ -51,6 +51,7 @@ fn read(row: &Row<'_>, fire: FireId, service: Service) -> rusqlite::Result<Fire>
             requirement: requirement(row, 9)?,
             readings: BTreeMap::new(),
             resources: UnmetResources::default(),
+            far: None,
             queue: UnmetQueue { name: row.get(0)?, ..UnmetQueue::default() },
         },
         awaits: row.get(4)?,
@@ -112,7 +113,9 @@ impl Reader<'_> {
         found.facts.beside = self.beside(fire, found.facts.attempt, found.place)?;
         found.facts.earlier_array = self.earlier_array(fire)?;
         found.facts.queue = self.unmet_queue(&found, default_slots)?;
-        if !found.facts.requirement.needs.is_empty() {
+        if let Some(name) = found.facts.requirement.executor.clone() {
+            found.facts.far = Some(self.far_facts(name, fire)?);
+        } else if !found.facts.requirement.needs.is_empty() {
             found.facts.resources = self.unmet_resources(&found, machine)?;
         }
         Ok(found.facts)
@@ -202,7 +205,7 @@ impl Reader<'_> {
         let name = fire.facts.queue.name.clone();
         let (slots, paused_at, mean_run, running) = self.one(
             "SELECT slots, paused_at, mean_run_us, (SELECT count(*) FROM run WHERE run.queue = queue.name
-                AND state = 'running' AND state <> 'finished' AND keeper IS NOT NULL)
+                AND state = 'running' AND state <> 'finished' AND keeper IS NOT NULL AND keeper <> 0)
              FROM queue WHERE name = ?1",
             [&name],
             |row| Ok((row.get::<_, Option<i64>>(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?)),
@@ -223,7 +226,7 @@ impl Reader<'_> {
     /// Returns the number of claimed runs of the queue that a fire comes after, and the first of them.
     fn claimed_before(&self, fire: &Fire) -> StoreResult<(usize, Vec<Holder>)> {
         const CLAIMED: &str = "FROM run WHERE queue = ?1 AND state <> 'finished' AND keeper IS NOT NULL
-            AND (?2 IS NULL OR state = 'running' OR (claimed_at, id) < (?2, ?3))";
+            AND keeper <> 0 AND (?2 IS NULL OR state = 'running' OR (claimed_at, id) < (?2, ?3))";
         let of = params![fire.facts.queue.name, fire.claimed_at, fire.place];
         let count: i64 = self.one(&format!("SELECT count(*) {CLAIMED}"), of, |row| row.get(0))?;
         let mut holders = self.all(

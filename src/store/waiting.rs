@@ -8,14 +8,15 @@ use rusqlite::params;
 use super::codec::requirement;
 use super::snapshot::Starter;
 use super::{Reader, StoreResult};
-use crate::domain::{Requirement, RequirementId, RunId};
-use crate::engine::{Candidate, Dispatch, Prefetched, QueueState, Supply, Waiting};
+use crate::domain::{ExecutorName, JobId, Placement, Requirement, RequirementId, RunId};
+use crate::engine::{Candidate, Dispatch, FarExecutor, FarHost, Prefetched, QueueState, Supply, Waiting};
 
 impl Reader<'_> {
     /// Returns the facts by which waiting runs start.
     pub(super) fn dispatch(&self, starter: Starter<'_>) -> StoreResult<Dispatch> {
         let has_kinds = self.has("SELECT 1 FROM requirement", [])?;
-        let queues = self.queue_states(starter, has_kinds)?;
+        let executors = if has_kinds && starter.can_book { self.far_executors()? } else { BTreeMap::new() };
+        let queues = self.queue_states(starter, has_kinds, &executors)?;
         let gates = starter.gates.clone();
         if !has_kinds {
             return Ok(Dispatch { queues, gates, ..Dispatch::default() });
@@ -27,7 +28,9 @@ impl Reader<'_> {
         };
         let kinds: BTreeSet<RequirementId> = queues.iter().flat_map(of_queue).collect();
         let supply = if starter.can_book { self.open_supply(starter)? } else { Supply::default() };
-        Ok(Dispatch { queues, requirements: self.requirements_of(kinds)?, gates, supply })
+        let requirements = self.requirements_of(kinds)?;
+        let keys = self.sticky_keys(&queues, &requirements, &executors)?;
+        Ok(Dispatch { queues, requirements, gates, executors, keys, supply })
     }
 
     /// Returns the resources that can be booked now. A run that stood by in a keeper that is gone may have
@@ -38,7 +41,7 @@ impl Reader<'_> {
         let unknown: Vec<RequirementId> = self.all(
             "SELECT DISTINCT requirement_id FROM run INDEXED BY run_claimed
              WHERE state <> 'finished' AND keeper IS NOT NULL
-                AND keeper <> ?1 AND state = 'queued' AND requirement_id <> 0",
+                AND keeper NOT IN (?1, 0) AND state = 'queued' AND requirement_id <> 0",
             [starter.keeper],
             |row| row.get(0),
         )?;
@@ -48,8 +51,35 @@ impl Reader<'_> {
         Ok(supply)
     }
 
+    /// Returns the names of the jobs that wait for an executor which places them by their name. One without
+    /// a name has its id.
+    fn sticky_keys(
+        &self,
+        queues: &[QueueState],
+        requirements: &BTreeMap<RequirementId, Requirement>,
+        executors: &BTreeMap<ExecutorName, FarExecutor>,
+    ) -> StoreResult<BTreeMap<JobId, String>> {
+        let mut keys = BTreeMap::new();
+        let is_sticky = |id: RequirementId| {
+            let executor = requirements.get(&id).and_then(|of| executors.get(of.executor.as_ref()?));
+            executor.is_some_and(|executor| executor.placement == Placement::Sticky)
+        };
+        for candidate in queues.iter().flat_map(|queue| &queue.candidates) {
+            if is_sticky(candidate.requirement) && !keys.contains_key(&candidate.job) {
+                let sql = "SELECT ifnull(name, CAST(id AS TEXT)) FROM job WHERE id = ?1";
+                keys.insert(candidate.job, self.one(sql, [candidate.job], |row| row.get(0))?);
+            }
+        }
+        Ok(keys)
+    }
+
     /// `has_kinds`: some runs require something.
-    fn queue_states(&self, starter: Starter<'_>, has_kinds: bool) -> StoreResult<Vec<QueueState>> {
+    fn queue_states(
+        &self,
+        starter: Starter<'_>,
+        has_kinds: bool,
+        executors: &BTreeMap<ExecutorName, FarExecutor>,
+    ) -> StoreResult<Vec<QueueState>> {
         let mut statement = self
             .transaction
             .prepare_cached("SELECT name, slots, paused_at IS NOT NULL, is_reordered FROM queue")?;
@@ -64,7 +94,12 @@ impl Reader<'_> {
             // One more than fits, because the plan says whether a run is left waiting.
             let wanted = (slots + prefetch_max).saturating_sub(claimed) + 1;
             let kinds = if has_kinds { self.waiting_kinds(&name)? } else { vec![RequirementId::NONE] };
-            let candidates = self.candidates(&name, &kinds, wanted)?;
+            let mut limits = Vec::new();
+            for kind in kinds {
+                let far = self.far_room(kind, executors)?;
+                limits.push((kind, far.map_or(wanted, |room| room + 1)));
+            }
+            let candidates = self.candidates(&name, &limits)?;
             if candidates.is_empty() && prefetched.is_empty() {
                 continue;
             }
@@ -86,14 +121,15 @@ impl Reader<'_> {
 
     fn claimed_in(&self, queue: &str) -> StoreResult<(usize, Vec<Prefetched>)> {
         let claimed: i64 = self.one(
-            "SELECT count(*) FROM run WHERE queue = ?1 AND state <> 'finished' AND keeper IS NOT NULL",
+            "SELECT count(*) FROM run
+             WHERE queue = ?1 AND state <> 'finished' AND keeper IS NOT NULL AND keeper <> 0",
             [queue],
             |row| row.get(0),
         )?;
         let prefetched = self.all(
             "SELECT job_id, number, rank, held, requirement_id, share IS NOT NULL, queued_at FROM run
              WHERE queue = ?1 AND state = 'queued' AND state <> 'finished' AND keeper IS NOT NULL
-             ORDER BY id DESC",
+                AND keeper <> 0 ORDER BY id DESC",
             [queue],
             |row| {
                 let run = RunId { job: row.get(0)?, number: row.get(1)? };
@@ -113,7 +149,7 @@ impl Reader<'_> {
     fn claimed_requirements(&self, queue: &str) -> StoreResult<Vec<RequirementId>> {
         self.all(
             "SELECT DISTINCT requirement_id FROM run
-             WHERE queue = ?1 AND state <> 'finished' AND keeper IS NOT NULL",
+             WHERE queue = ?1 AND state <> 'finished' AND keeper IS NOT NULL AND keeper <> 0",
             [queue],
             |row| row.get(0),
         )
@@ -149,11 +185,25 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// Returns what starts first: the waiting arrays, and of each kind the first `limit` waiting runs.
-    fn candidates(&self, queue: &str, kinds: &[RequirementId], limit: usize) -> StoreResult<Vec<Candidate>> {
+    /// Returns how many more runs of a kind its executor has slots for; `None`: it runs on this machine.
+    fn far_room(
+        &self,
+        kind: RequirementId,
+        executors: &BTreeMap<ExecutorName, FarExecutor>,
+    ) -> StoreResult<Option<usize>> {
+        if executors.is_empty() || kind == RequirementId::NONE {
+            return Ok(None);
+        }
+        let Some(name) = self.requirement_of(kind)?.executor else { return Ok(None) };
+        let free = |host: &FarHost| host.slots.saturating_sub(host.in_use) as usize;
+        Ok(Some(executors.get(&name).map_or(0, |executor| executor.hosts.iter().map(free).sum())))
+    }
+
+    /// Returns what starts first: the waiting arrays, and of each kind the first waiting runs, so many.
+    fn candidates(&self, queue: &str, kinds: &[(RequirementId, usize)]) -> StoreResult<Vec<Candidate>> {
         let mut found = Vec::new();
-        for kind in kinds {
-            found.append(&mut self.waiting_runs(queue, *kind, limit)?);
+        for (kind, limit) in kinds {
+            found.append(&mut self.waiting_runs(queue, *kind, *limit)?);
         }
         let arrays = self.waiting_arrays(queue)?;
         if kinds.len() > 1 || !arrays.is_empty() {

@@ -22,6 +22,7 @@ mod doctor;
 mod enforcing;
 mod environment;
 mod events;
+mod executors;
 mod export;
 mod export_events;
 mod filter;

@@ -59,7 +59,7 @@ fn recipe(section: &str) -> Recipe {
 }
 
 /// Returns what a formatter makes of the escapes in a line.
-fn plain(line: &str) -> String {
+pub fn plain(line: &str) -> String {
     let mut plain = String::new();
     let mut rest = line;
     while let Some((before, after)) = rest.split_once('\\') {
@@ -264,7 +264,7 @@ impl Reader {
     }
 }
 
-fn write_script(path: &Path, script: &str) {
+pub fn write_script(path: &Path, script: &str) {
     fs::write(path, format!("#!/bin/sh\n{script}\n")).expect("the home is ours");
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the home is ours");
 }

@@ -17,6 +17,7 @@ up)
     [ -f "$D/host" ] || ssh-keygen -q -t ed25519 -N '' -f "$D/host"
     [ -f "$D/id" ] || ssh-keygen -q -t ed25519 -N '' -f "$D/id"
     cp "$D/id.pub" "$D/authorized_keys"
+    # SHLVL: so that bash does not read what the tester has in ~/.bashrc.
     cat >"$D/sshd_config" <<C
 Port $P
 ListenAddress 127.0.0.1
@@ -25,6 +26,7 @@ PidFile $D/sshd.pid
 AuthorizedKeysFile $D/authorized_keys
 StrictModes no
 UsePAM no
+SetEnv SHLVL=2
 PasswordAuthentication no
 PermitRootLogin prohibit-password
 MaxStartups 100:30:200

@@ -362,6 +362,7 @@ impl World {
             states,
             has_hung_up: &has_hung_up,
             reports: daemon.pacer.reports(),
+            far: &[],
             output: &output,
             result: &|_| Ok(None),
             last_output: &|_| None,

@@ -7,7 +7,7 @@ use super::compare::Compared;
 use super::file::{Entry, File};
 use super::plan::{Act, Changing, Plan};
 use super::problem::Problem;
-use crate::cli::changing::{follow_window, refuse_needs, store as store_changed};
+use crate::cli::changing::{follow_window, refuse_requirement, store as store_changed};
 use crate::cli::context::Failure;
 use crate::cli::import::diff::make_queue;
 use crate::cli::job::enforce::refuse_unenforced;
@@ -121,7 +121,7 @@ fn has_all(
     let before = problems.len();
     let queue = find_queue(writer, what, new.queue.as_str());
     note(file, entry, "queue", queue, problems)?;
-    note(file, entry, "needs", refuse_needs(writer, (old, new), what), problems)?;
+    note(file, entry, "needs", refuse_requirement(writer, (old, new), what), problems)?;
     if !old.enforce || old.requirement.needs != new.requirement.needs {
         let refused = refuse_unenforced(new, place.dir, what).map_err(Failure::from);
         note(file, entry, "enforce", refused, problems)?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use crate::domain::{JobId, QueueName, TriggerKind};
+use crate::domain::{ExecutorHost, ExecutorName, JobId, QueueName, TriggerKind};
 
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
@@ -80,7 +80,7 @@ pub struct AddArgs {
         value_hint = ValueHint::FilePath,
         verbatim_doc_comment,
         help_heading = "Command",
-        conflicts_with = "JobOptions"
+        conflicts_with_all = ["JobOptions", "each_host"]
     )]
     pub from: Option<PathBuf>,
 
@@ -90,6 +90,12 @@ pub struct AddArgs {
     /// its running runs continue. With --from: for every job.
     #[arg(long, verbatim_doc_comment, help_heading = "Job")]
     pub replace: bool,
+
+    /// Run once on each host of the executor
+    ///
+    /// As a job for each host; of a job with a name, NAME-HOST.
+    #[arg(long, requires = "executor", verbatim_doc_comment, help_heading = "Job")]
+    pub each_host: bool,
 
     /// Print no notes about possible slips
     #[arg(short, long)]
@@ -109,7 +115,8 @@ pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
         Some(file) => read_lines(file)?,
         None => {
             let options = complete(context, args.options)?;
-            vec![(options.what(), options)]
+            let all = if args.each_host { for_each_host(context, &options)? } else { vec![options] };
+            all.into_iter().map(|options| (options.what(), options)).collect()
         }
     };
     let replace = args.replace;
@@ -120,9 +127,10 @@ pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
     let jobs = texts.into_iter().map(read).collect::<TaskResult<Vec<ReadJob>>>()?;
     jobs.iter().try_for_each(|read| refuse_unenforced(&read.job, &context.dir, &read.what))?;
     let notes = if args.quiet { Vec::new() } else { notes_of(&jobs, from.is_some()) };
-    let added = match &from {
-        Some(_) => context.write(WHAT, |writer| store_all(writer, &jobs, &here))?,
-        None => jobs
+    let is_batch = from.is_some() || args.each_host;
+    let added = match is_batch {
+        true => context.write(WHAT, |writer| store_all(writer, &jobs, &here))?,
+        false => jobs
             .into_iter()
             .map(|read| add(&context.dir, read.job, read.triggers, read.clash, here.now))
             .collect::<TaskResult<Vec<JobId>>>()?,
@@ -131,7 +139,7 @@ pub fn run(context: &Context<'_>, args: AddArgs) -> TaskResult<u8> {
         let views = context.read(WHAT, |reader| {
             added.iter().map(|id| Ok(reader.job(*id)?)).collect::<Result<Vec<_>, _>>()
         })?;
-        answer_json(context, &views, from.is_some())?;
+        answer_json(context, &views, is_batch)?;
     } else {
         context.output.answer(&added.iter().map(|id| format!("{id}\n")).collect::<String>())?;
         if let ([id], true) = (added.as_slice(), context.output.streams().stderr_is_terminal) {
@@ -223,6 +231,26 @@ fn announce(context: &Context<'_>, id: JobId, here: &Caller) -> TaskResult<()> {
     };
     context.output.talk(&format!("job {id} {when}"));
     Ok(())
+}
+
+/// Returns the options of a job for each host of the executor.
+fn for_each_host(context: &Context<'_>, options: &JobOptions) -> TaskResult<Vec<JobOptions>> {
+    let what = options.what();
+    let text = options.executor.as_deref().unwrap_or_default();
+    let name: ExecutorName =
+        text.parse().map_err(|error| Error::usage(&what, format!("`--executor`: {error}")))?;
+    let executor = context.read_or_empty(&what, |reader| Ok(reader.executor(&name)?))?;
+    let Some(executor) = executor else {
+        // The daemon, or the store, says which there are.
+        return Ok(vec![options.clone()]);
+    };
+    let of_host = |host: &ExecutorHost| {
+        let is_fit = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let part: String = host.name.chars().map(|c| if is_fit(c) { c } else { '-' }).collect();
+        let name = options.name.as_ref().map(|name| format!("{name}-{part}"));
+        JobOptions { executor: Some(format!("{text}:{}", host.name)), name, ..options.clone() }
+    };
+    Ok(executor.hosts.iter().map(of_host).collect())
 }
 
 /// Reads the script from standard input if there is no command.

@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod doctor;
 pub mod emit;
 pub mod events;
+pub mod executor;
 pub mod export;
 pub mod help;
 pub mod import;
@@ -56,6 +57,11 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "doctor" => doctor::WHAT,
         "emit" => emit::WHAT,
         "events" => events::WHAT,
+        "executor" | "executor list" => executor::WHAT,
+        "executor add" => executor::ADD,
+        "executor set" => executor::SET,
+        "executor remove" => executor::REMOVE,
+        "executor check" => executor::CHECK,
         "export" => export::WHAT,
         "help" => help::WHAT,
         "import" => import::WHAT,

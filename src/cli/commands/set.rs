@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::args::words;
-use crate::cli::changing::{follow_window, refuse_needs, store};
+use crate::cli::changing::{follow_window, refuse_requirement, store};
 use crate::cli::context::{Context, Failure};
 use crate::cli::import::stored::refuse_line;
 use crate::cli::job::change::Unset;
@@ -137,7 +137,7 @@ pub fn run(context: &Context<'_>, args: SetArgs) -> Result<u8> {
         let (new_specs, delay) = new_specs((&old, &specs), &new, triggers.as_deref());
         refuse_uncountable(&new, new_specs.iter(), &what)?;
         refuse_all_of(&new, new_specs.iter(), &what)?;
-        refuse_needs(writer, (&old, &new), &what)?;
+        refuse_requirement(writer, (&old, &new), &what)?;
         if !old.enforce || old.requirement.needs != new.requirement.needs {
             refuse_unenforced(&new, &context.dir, &what)?;
         }

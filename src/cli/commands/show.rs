@@ -212,7 +212,8 @@ impl<'a> From<&'a Found> for ShowJson<'a> {
 
 /// Returns what a run uses at present, if it is running.
 fn used_by(run: &RunView) -> Option<PresentUse> {
-    run.pid.filter(|_| run.state == RunState::Running).and_then(present_use)
+    // On a host, the number is that of another process.
+    run.pid.filter(|_| run.state == RunState::Running && run.far.is_none()).and_then(present_use)
 }
 
 /// Returns what a running run uses: `3.1: 12s of CPU, 45M in 3 processes`.

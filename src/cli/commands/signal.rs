@@ -67,6 +67,11 @@ pub fn run(context: &Context<'_>, args: &SignalArgs) -> Result<u8> {
                 .hint("a daemon starts the next one: `taskq daemon`"));
         }
     }
+    // Others can only be sent where the processes are.
+    if let Some(far) = runs.iter().find_map(|run| run.far.as_ref()).filter(|_| !is_for_hosts(signal)) {
+        return Err(Error::conflict(what, format!("it runs on `{}`", far.place))
+            .hint("STOP and CONT reach it there, and `taskq cancel` stops it"));
+    }
     let order = |run: &RunView| AtOnce::Signal {
         attempt: Attempt::of_run(run.run, run.attempt),
         signal: signal as i32,
@@ -81,6 +86,11 @@ pub fn run(context: &Context<'_>, args: &SignalArgs) -> Result<u8> {
         context.output.confirm(&format!("sent {signal} to {}", runs.join(", ")));
     }
     Ok(0)
+}
+
+/// Returns whether a signal can be sent to a run on a host of an executor.
+fn is_for_hosts(signal: Signal) -> bool {
+    matches!(signal, Signal::SIGSTOP | Signal::SIGCONT)
 }
 
 /// Returns the running runs that are meant, and the words for errors about them.

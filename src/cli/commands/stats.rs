@@ -9,7 +9,7 @@ use crate::cli::context::{Context, Failure, parse_failure};
 use crate::cli::target::{find_job, find_queue};
 use crate::cli::view::json::{document, slots};
 use crate::cli::view::stats::{
-    Periods, QueueNumbers, StatsView, facts, histogram, job_shares, queue_numbers,
+    Periods, QueueNumbers, StatsView, facts, histogram, host_runs, job_shares, queue_numbers,
 };
 use crate::cli::view::stats_json::StatsJson;
 use crate::cli::view::times::Times;
@@ -100,7 +100,8 @@ fn print(context: &Context<'_>, view: &StatsView, times: &Times<'_>) -> Result<(
     // One queue, or one job, is what the lines above are about.
     let queues = (view.queues.len() > 1).then(|| queue_numbers(view));
     let jobs = (view.stats.jobs.len() > 1).then(|| job_shares(view));
-    for table in [histogram, queues, jobs].into_iter().flatten().filter(|table| !table.is_empty()) {
+    let hosts = (!view.hosts.is_empty()).then(|| host_runs(view));
+    for table in [histogram, queues, hosts, jobs].into_iter().flatten().filter(|table| !table.is_empty()) {
         context.output.answer("\n")?;
         context.output.table(&table)?;
     }
@@ -127,7 +128,9 @@ impl Question<'_> {
         let window = Window { since, now: self.now, queue: queue.clone() };
         let mut tally = Tally::new(window, periods.starts.clone());
         let which = if jobs.is_empty() { Sampled::All } else { Sampled::Of(&jobs) };
-        reader.samples(which, reader.place_of(since)?, |run| tally.add(run))?;
+        let first = reader.place_of(since)?;
+        reader.samples(which, first, |run| tally.add(run))?;
+        let hosts = reader.host_runs(first, &jobs, queue.as_ref())?;
         let cut_jobs = count_cut_jobs(reader, &tally)?;
         let priorities: HashMap<JobId, i64> = reader.priorities()?.into_iter().collect();
         let queues = self.queues(reader, &jobs, queue.as_ref(), &tally)?;
@@ -136,7 +139,7 @@ impl Question<'_> {
         let none = Backlog { drained_in: Some(Span::ZERO), ..Backlog::default() };
         let backlog = queues.iter().fold(none, |all, queue| all.and(queue.backlog));
         let is_of_jobs = !jobs.is_empty();
-        Ok(StatsView { stats, queues, backlog, periods, names, cut_jobs, is_of_jobs })
+        Ok(StatsView { stats, queues, backlog, periods, names, cut_jobs, hosts, is_of_jobs })
     }
 
     /// Returns the queues that have had runs, or have some now; or the one that was asked for.

@@ -53,6 +53,7 @@ fn value(full: &Command, line: &Line, argument: &Arg, text: &str, names: &Names<
         Kind::Queues => Answer::words("", names.queues(text)),
         Kind::Tags => Answer::words("", names.tags(text)),
         Kind::Resources => Answer::words("", names.resources(text, "")),
+        Kind::Executors => Answer::words("", names.executors(text)),
         Kind::Amounts => names.amounts(text),
         Kind::Zones => Answer::words("", words::zones(text)),
         Kind::Triggers => triggers(text, names),

@@ -20,6 +20,7 @@ pub enum Kind {
     Queues,
     Tags,
     Resources,
+    Executors,
     /// `NAME=N,…`.
     Amounts,
     Zones,
@@ -76,7 +77,10 @@ impl Which {
 /// The words for values of which any text can be one.
 pub const FREE: &[&str] = &[
     "-",
+    "HOST",
+    "HOST[=N]",
     "INDICES",
+    "KEY",
     "KEY=VALUE",
     "MASK",
     "MIN[..MAX]",
@@ -97,6 +101,11 @@ pub const EXCEPTIONS: &[(&str, &str, Kind)] = &[
     ("", "stdin_from", Kind::Jobs(Which::Living)),
     ("add", "name", Kind::Free),
     ("emit", "name", Kind::Events),
+    ("", "executor", Kind::Executors),
+    ("executor add", "name", Kind::Free),
+    ("executor check", "name", Kind::Executors),
+    ("executor remove", "name", Kind::Executors),
+    ("executor set", "name", Kind::Executors),
     ("help", "verb", Kind::Verbs),
     ("rename", "name", Kind::Free),
     ("resource remove", "name", Kind::Resources),

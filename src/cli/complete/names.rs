@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::candidate::{Answer, Candidate};
 use super::kind::Which;
-use crate::domain::{JobRef, Outcome, RunState, Timestamp};
-use crate::shown;
+use crate::domain::{Executor, ExecutorName, JobRef, Outcome, RunState, Timestamp};
+use crate::shown::{self, counted};
 use crate::store::{COUNT_MAX, KnownJob, NamedQueue, NamedRun, Reader, ResourceView, Store, StoreResult};
 use crate::system::machine;
 
@@ -123,6 +123,16 @@ impl<'a> Names<'a> {
             Candidate::new(format!("{}{end}", resource.name.as_str()), about_resource(resource))
         };
         self.all_resources().iter().filter(|resource| with_start(resource)).map(about).collect()
+    }
+
+    pub fn executors(&self, text: &str) -> Vec<Candidate> {
+        let executors = self.read(|reader| Ok(reader.executors()?.into_iter().collect::<Vec<_>>()));
+        let matching = executors.iter().filter(|(name, _)| name.as_str().starts_with(text));
+        let about = |(name, executor): &(ExecutorName, Executor)| {
+            let hosts = counted(executor.hosts.len(), "host");
+            Candidate::new(name.as_str(), format!("{}, {hosts}", executor.kind))
+        };
+        matching.map(about).collect()
     }
 
     fn all_resources(&self) -> Vec<ResourceView> {

@@ -23,7 +23,7 @@ pub struct ManArgs {
 }
 
 /// The date at the end of the pages: of the last change that a reader would notice.
-const DATE: &str = "2026-11-20";
+const DATE: &str = "2026-12-01";
 
 /// The glossary, which comes before everything that uses its words.
 const TERMS: &str = include_str!("terms.roff");
@@ -32,6 +32,9 @@ const SECTIONS: &str = concat!(include_str!("taskq.roff"), include_str!("json.ro
 
 /// The rules by which something starts before something else.
 const SCHEDULING: &str = include_str!("scheduling.roff");
+
+/// The types of executors, and what runs there can rely on.
+const EXECUTORS: &str = include_str!("executors.roff");
 
 /// Whole tasks, with the commands to paste; `tests/cli/recipes.rs` runs them.
 const RECIPES: &str = include_str!("recipes.roff");
@@ -53,6 +56,8 @@ pub fn pages(full: &Command) -> Vec<Page> {
     taskq.build();
     let mut pages = vec![page(&taskq)];
     pages.extend(taskq.get_subcommands().map(page));
+    let see = &["executor(1)", "add(1)", "why(1)", "scheduling(7)"];
+    pages.push(written("executors", EXECUTORS, see));
     pages.push(written("recipes", RECIPES, &["add(1)", "apply(1)", "crontab(1)", "scheduling(7)", "why(1)"]));
     pages.push(written(
         "scheduling",

@@ -6,10 +6,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::enforce::refuse_unbooked;
+use super::far::refuse_far;
 use super::first_fires::delayed;
 use super::options::JobOptions;
 use super::policies::{refuse_replaced_array, refuse_second_stdin};
-use super::text::{Caller, check_command, check_nice, check_priority, checked_directory, with_variables};
+use super::text::{
+    Caller, absolute, check_command, check_nice, check_priority, checked_directory, with_variables,
+};
 use super::values::{check_script, environment_of, find_user, job_file, parse_umask, read_stdin};
 use crate::domain::{
     After, CommandLine, Execution, Needs, NewJob, Policy, QueueName, Retry, Stdin, Tag, words,
@@ -28,6 +31,7 @@ pub enum Unset {
     Each,
     Enforce,
     EnvFile,
+    Executor,
     Expect,
     FinishBy,
     Grace,
@@ -68,6 +72,7 @@ words!(Unset {
     Each = "each",
     Enforce = "enforce",
     EnvFile = "env-file",
+    Executor = "executor",
     Expect = "expect",
     FinishBy = "finish-by",
     Grace = "grace",
@@ -114,6 +119,7 @@ impl Unset {
             }
             Self::Enforce => job.enforce = false,
             Self::EnvFile => job.execution.env_file = None,
+            Self::Executor => (job.requirement.executor, job.requirement.host) = (None, None),
             Self::Expect => job.expect = None,
             Self::FinishBy => job.finish_by = None,
             Self::Grace => job.policy.missed.grace = default.missed.grace,
@@ -190,11 +196,20 @@ impl JobOptions {
             job.priority = check_priority(priority).map_err(usage)?;
         }
         if let Some(dir) = &self.cwd {
-            job.execution.cwd = checked_directory(&here.cwd.join(dir), what)?.into_os_string().into_vec();
+            let is_far = self.executor.is_some() || job.requirement.executor.is_some();
+            let dir = here.cwd.join(dir);
+            // That of another machine cannot be looked at.
+            let dir = if is_far { absolute(&dir, what)? } else { checked_directory(&dir, what)? };
+            job.execution.cwd = dir.into_os_string().into_vec();
             job.execution.cwd_optional = false;
         }
         let cwd = Path::new(OsStr::from_bytes(&job.execution.cwd));
+        let was_here = job.requirement.executor.is_none();
         job.requirement = self.requirement(what, cwd, std::mem::take(&mut job.requirement))?;
+        if was_here && job.requirement.executor.is_some() {
+            job.execution.env.clear();
+            job.execution.cwd_optional |= self.cwd.is_none();
+        }
         job.expect = self.positive_span(what, "--expect", &self.expect)?.or(job.expect);
         job.finish_by = self.positive_span(what, "--finish-by", &self.finish_by)?.or(job.finish_by);
         job.callbacks = self.callbacks(what, std::mem::take(&mut job.callbacks))?;
@@ -206,6 +221,7 @@ impl JobOptions {
             job.mail = Some(mail);
         }
         self.change_execution(what, &mut job.execution)?;
+        refuse_far(job, what)?;
         refuse_second_stdin(&job.after, &job.execution, what)?;
         let triggers = delayed(job, triggers, here.look(&zone, window), what)?;
         Ok((!triggers.is_empty()).then_some(triggers))

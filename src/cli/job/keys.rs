@@ -124,6 +124,7 @@ fn take_text(job: &mut JobOptions, key: &str, value: &Value) -> bool {
         "expect" => &mut job.expect,
         "finish_by" => &mut job.finish_by,
         "if_timeout" => &mut job.if_timeout,
+        "executor" => &mut job.executor,
         "start" => &mut job.start,
         "until" => &mut job.until,
         _ => return take_other(job, key, value),

@@ -5,6 +5,7 @@
 mod calendar;
 pub mod change;
 pub mod enforce;
+mod far;
 pub mod first_fires;
 pub mod jitter;
 pub mod keys;

@@ -26,6 +26,10 @@ pub fn notes(job: &NewJob, (at, cron): (&[String], &[String]), now: Timestamp, z
 /// The program may not be there at the time of the run either. Of a script the shell reports it.
 pub fn command_note(job: &NewJob) -> Option<String> {
     let CommandLine::Argv(words) = &job.execution.command else { return None };
+    // What a host has, nobody knows here.
+    if job.requirement.executor.is_some() {
+        return None;
+    }
     let (program, rest) = words.split_first()?;
     let cwd = Path::new(OsStr::from_bytes(&job.execution.cwd));
     let errno = find_program(program, &job.execution.env, cwd).err()?;

@@ -308,6 +308,15 @@ pub struct JobOptions {
     #[arg(short = 'R', long, value_name = "NAME=N", verbatim_doc_comment, help_heading = "Job")]
     pub needs: Vec<String>,
 
+    /// Run on this executor (see taskq-executors(7))
+    ///
+    /// `taskq executor` lists them; NAME:HOST is one host of it. Of the
+    /// environment, only what --env and --env-file give goes there. The
+    /// directory is this one if it is there, else the home; with --cwd, no
+    /// other. --needs counts there; --if, --stdin and callbacks are here.
+    #[arg(long, value_name = "NAME", verbatim_doc_comment, help_heading = "Job")]
+    pub executor: Option<String>,
+
     /// Limit its runs to the cpu and mem they book
     ///
     /// By a control group, which systemd must delegate (see taskq(1),

@@ -70,7 +70,18 @@ impl JobOptions {
         if gates.is_empty() && self.if_timeout.is_some() {
             return Err(Error::usage(what, "`--if-timeout` needs `--if`"));
         }
-        Ok(Requirement { needs, gates, gate_timeout })
+        let (executor, host) = match &self.executor {
+            None => (base.executor, base.host),
+            Some(text) => {
+                let (name, host) =
+                    text.split_once(':').map_or((text.as_str(), None), |(name, host)| (name, Some(host)));
+                let name = name
+                    .parse()
+                    .map_err(|error: InvalidId| Error::usage(what, format!("`--executor`: {error}")))?;
+                (Some(name), host.map(str::to_owned))
+            }
+        };
+        Ok(Requirement { needs, gates, gate_timeout, executor, host })
     }
 
     fn gate_timeout(&self, what: &str) -> Result<Option<GateTimeout>> {

@@ -6,6 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::enforce::refuse_unbooked;
+use super::far::refuse_far;
 use super::first_fires::{Look, PassedTimes, delayed, first_of, refuse_all_of, refuse_uncountable};
 use super::notes::notes;
 use super::on::read_event;
@@ -164,6 +165,7 @@ impl JobOptions {
         };
         refuse_second_stdin(&job.after, &job.execution, &what)?;
         refuse_unbooked(&job, &what)?;
+        refuse_far(&job, &what)?;
         refuse_uncountable(&job, triggers.iter().map(|first| &first.spec), &what)?;
         refuse_all_of(&job, triggers.iter().map(|first| &first.spec), &what)?;
         let triggers = delayed(&job, triggers, here.look(&zone, window), &what)?;
@@ -361,7 +363,10 @@ impl JobOptions {
     /// Returns the directory of the job, to which its files are relative.
     fn directory(&self, here: &Caller, what: &str) -> Result<PathBuf> {
         match &self.cwd {
-            Some(dir) if self.line.cwd_optional => absolute(&here.cwd.join(dir), what),
+            // That of another machine cannot be looked at.
+            Some(dir) if self.line.cwd_optional || self.executor.is_some() => {
+                absolute(&here.cwd.join(dir), what)
+            }
             Some(dir) => checked_directory(&here.cwd.join(dir), what),
             None => Ok(here.cwd.clone()),
         }
@@ -376,6 +381,7 @@ impl JobOptions {
         let user = self.user.as_deref().map(|name| find_user(name, what)).transpose()?;
         let base = match (self.line.environment, &user) {
             (Some(vars), _) => with_variables(Vec::new(), &vars, what)?,
+            (None, _) if self.executor.is_some() => Vec::new(),
             (None, _) if self.clean_env => login::clean_environment(user.as_ref()),
             (None, Some(user)) => environment_of(user, here.env.clone()),
             (None, None) => here.env.clone(),
@@ -389,7 +395,7 @@ impl JobOptions {
             nice: self.nice.map(check_nice).transpose().map_err(usage)?,
             stdin: read_stdin(self.stdin, self.line.stdin_text, &cwd).map_err(usage)?,
             user: user.map(|user| user.name),
-            cwd_optional: self.line.cwd_optional,
+            cwd_optional: self.line.cwd_optional || self.executor.is_some() && self.cwd.is_none(),
             cwd: cwd.into_os_string().into_vec(),
         })
     }
@@ -442,7 +448,7 @@ pub(super) fn check_command(command: Vec<OsString>, what: &str) -> Result<Vec<Ve
     Ok(words)
 }
 
-fn absolute(dir: &Path, what: &str) -> Result<PathBuf> {
+pub(super) fn absolute(dir: &Path, what: &str) -> Result<PathBuf> {
     std::path::absolute(dir).map_err(|error| Error::usage(what, describe(&error)))
 }
 

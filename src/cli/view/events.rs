@@ -123,6 +123,13 @@ fn kind_cell(what: Option<&Happening>) -> TableCell {
     }
 }
 
+/// Returns the process of an attempt. That of one on another machine may not be known.
+fn process_text(pid: u32, attempt: u32) -> String {
+    let pid = (pid > 0).then(|| format!("pid {pid}"));
+    let attempt = (attempt > 1).then(|| format!("attempt {attempt}"));
+    pid.into_iter().chain(attempt).collect::<Vec<_>>().join(", ")
+}
+
 /// Returns the rest of an event in words.
 fn detail(what: &Happening, at: Timestamp, times: &Times<'_>) -> String {
     let due = |scheduled_at: Timestamp| match at.since(scheduled_at) > LATE {
@@ -136,8 +143,7 @@ fn detail(what: &Happening, at: Timestamp, times: &Times<'_>) -> String {
             format!("{trigger}{}{fires}{}", due(*scheduled_at), after(cause.as_deref()))
         }
         Happening::Started { attempt, pid, .. } | Happening::Unattended { attempt, pid, .. } => {
-            let attempt = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-            format!("pid {pid}{attempt}")
+            process_text(*pid, *attempt)
         }
         Happening::Retrying { end, retry_at, .. } => {
             format!("attempt {} {}; next {}", end.attempt, shown::end(end), times.show(*retry_at))
@@ -169,6 +175,10 @@ fn detail(what: &Happening, at: Timestamp, times: &Times<'_>) -> String {
             format!("resource {resource}={}", amount(resource, *capacity))
         }
         Happening::ResourceRemoved { resource } => format!("resource {resource}"),
+        Happening::ExecutorSet { executor, kind } => format!("executor {executor}, {kind}"),
+        Happening::ExecutorRemoved { executor } => format!("executor {executor}"),
+        Happening::HostUnreachable { place, cause } => format!("{place}: {cause}"),
+        Happening::HostReachable { place } => place.clone(),
         Happening::Applied { source } => source.clone(),
         Happening::Imported { source } | Happening::TableRemoved { source } => {
             if source.is_empty() {
@@ -304,6 +314,10 @@ fn details(what: &Happening) -> Value {
             json!({ "resource": resource, "capacity": capacity })
         }
         Happening::ResourceRemoved { resource } => json!({ "resource": resource }),
+        Happening::ExecutorSet { executor, kind } => json!({ "executor": executor, "type": kind }),
+        Happening::ExecutorRemoved { executor } => json!({ "executor": executor }),
+        Happening::HostUnreachable { place, cause } => json!({ "host": place, "cause": cause }),
+        Happening::HostReachable { place } => json!({ "host": place }),
         Happening::Applied { source } => json!({ "source": source }),
         Happening::Imported { source } | Happening::TableRemoved { source } => {
             json!({ "source": Some(source).filter(|source| !source.is_empty()) })

@@ -10,8 +10,8 @@ use super::coming::coming_run;
 use super::options::OptionsJson;
 use super::resources::{PortionJson, share_json};
 use crate::domain::{
-    CommandLine, JobId, JobName, JobState, Outcome, ResourceName, RunState, Span, Timestamp, TriggerKind,
-    TriggerSpec,
+    CommandLine, ExecutorName, JobId, JobName, JobState, Outcome, ResourceName, RunState, Span, Timestamp,
+    TriggerKind, TriggerSpec,
 };
 use crate::keeper::PresentUse;
 use crate::schedule::{Change, Daylight, Reading};
@@ -275,6 +275,10 @@ pub struct RunJson {
     pid: Option<u32>,
     index: Option<u32>,
     item: Option<String>,
+    /// Where it is, or has run, if not on this machine.
+    executor: Option<ExecutorName>,
+    host: Option<String>,
+    unreachable_since: Option<Timestamp>,
     /// The run that a callback follows.
     parent: Option<String>,
     unattended: bool,
@@ -392,6 +396,9 @@ impl From<&RunView> for RunJson {
             pid: run.pid,
             index: run.index,
             item: run.item.as_deref().map(|item| String::from_utf8_lossy(item).into_owned()),
+            executor: run.far.as_ref().map(|far| far.place.executor.clone()),
+            host: run.far.as_ref().map(|far| far.place.host.clone()).filter(|host| !host.is_empty()),
+            unreachable_since: run.far.as_ref().and_then(|far| Some(far.unreachable.as_ref()?.since)),
             parent: run.parent.clone(),
             unattended: run.unattended,
             blocked: run.blocked,

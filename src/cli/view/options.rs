@@ -98,6 +98,7 @@ const EXECUTION: &[OptionView] = &[
         |job| Span(job.finish_by),
         |job| Some(format!("finished by {} after its time", job.finish_by?)),
     ),
+    row("executor", "Executor", |job| Text(executor(job).map(Cow::from)), executor),
     row("needs", "Needs", |job| Text(needs(job).map(Cow::from)), needs),
     row("enforce", "Needs", |job| Flag(job.enforce), |job| job.enforce.then(|| "enforced".to_owned())),
     row("if", "If", gates, |job| gates(job).text()),
@@ -302,6 +303,15 @@ fn gate_timeout(job: &NewJob) -> Value<'_> {
     let parts =
         vec![("if_timeout", Span(timeout.map(|timeout| timeout.after))), ("if_timeout_runs", Flag(starts))];
     Parts(text.transpose(), parts)
+}
+
+/// With its host, if there is only one that will do.
+pub fn executor(job: &NewJob) -> Option<String> {
+    let name = job.requirement.executor.as_ref()?;
+    Some(match &job.requirement.host {
+        None => name.to_string(),
+        Some(host) => format!("{name}:{host}"),
+    })
 }
 
 fn needs(job: &NewJob) -> Option<String> {

@@ -116,6 +116,7 @@ pub fn running_run((job, number): (i64, i64), started: Timestamp) -> RunView {
         output_bytes: None,
         is_split: false,
         stderr_bytes: None,
+        far: None,
         unattended: false,
         output_pruned: false,
         paused: false,

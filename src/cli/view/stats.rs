@@ -8,10 +8,11 @@ use super::rounds::Step;
 use super::tables::{WORDS_MIN, maybe};
 use super::times::Times;
 use crate::cli::output::{Column, Table, TableCell};
-use crate::domain::{JobId, Outcome, Span, Timestamp};
+use crate::domain::{FarPlace, JobId, Outcome, Span, Timestamp};
 use crate::engine::stats::{Backlog, Flow, MeanAndP95, Stats, is_fire_alone, seconds};
 use crate::schedule::{Zone, parse_instant};
 use crate::shown::{self, Facts, counted};
+use crate::store::HostRuns;
 
 /// How many jobs the table has.
 const JOBS_SHOWN: usize = 10;
@@ -57,6 +58,8 @@ pub struct StatsView {
     pub names: BTreeMap<JobId, Option<String>>,
     /// How many jobs have had runs in the window that are forgotten.
     pub cut_jobs: usize,
+    /// The hosts of executors that have had runs.
+    pub hosts: BTreeMap<FarPlace, HostRuns>,
     /// It is about some jobs, not about all that share their queues.
     pub is_of_jobs: bool,
 }
@@ -267,6 +270,25 @@ pub fn queue_numbers(view: &StatsView) -> Table {
             maybe(queue.flow.run_time.mean().map(shown::span).as_deref()),
             maybe(is_known.then(|| shown::span(queue.backlog.work)).as_deref()),
             maybe(queue.backlog.drained_in.filter(|_| waits).map(shown::span).as_deref()),
+        ]);
+    }
+    table
+}
+
+/// The table of the hosts of executors.
+pub fn host_runs(view: &StatsView) -> Table {
+    let mut table = Table::new([
+        Column::left("HOST").shrinking_to(WORDS_MIN),
+        Column::right("RUNS"),
+        Column::right("SUCCESS").unless_unknown(),
+        Column::right("RUN TIME").unless_unknown(),
+    ]);
+    for (place, of) in &view.hosts {
+        table.push([
+            TableCell::new(place.to_string()),
+            TableCell::new(of.runs.to_string()),
+            maybe(of.success_rate().map(percent).as_deref()),
+            maybe(of.mean().map(shown::span).as_deref()),
         ]);
     }
     table

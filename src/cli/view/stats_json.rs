@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::stats::{QueueNumbers, StatsView, in_seconds};
-use crate::domain::{JobId, Outcome, Span, Timestamp};
+use crate::domain::{ExecutorName, FarPlace, JobId, Outcome, Span, Timestamp};
 use crate::engine::stats::{Backlog, JobStats, MeanAndP95, seconds};
+use crate::store::HostRuns;
 
 #[derive(Serialize)]
 pub struct StatsJson<'a> {
@@ -33,6 +34,8 @@ pub struct StatsJson<'a> {
     /// How many jobs have had more runs in the window, which are forgotten.
     cut_jobs: usize,
     queues: Vec<OfQueue<'a>>,
+    /// Of executors, those that have had runs.
+    hosts: Vec<OfHost>,
     /// How many jobs have had runs.
     job_count: usize,
     /// Those with the largest shares.
@@ -53,6 +56,27 @@ struct BacklogJson {
     late: u64,
     work_s: f64,
     drained_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct OfHost {
+    executor: ExecutorName,
+    host: Option<String>,
+    runs: u64,
+    success_rate: Option<f64>,
+    run_time_mean_s: Option<f64>,
+}
+
+impl OfHost {
+    fn new((place, of): (&FarPlace, &HostRuns)) -> Self {
+        Self {
+            executor: place.executor.clone(),
+            host: Some(place.host.clone()).filter(|host| !host.is_empty()),
+            runs: of.runs,
+            success_rate: of.success_rate(),
+            run_time_mean_s: in_seconds(of.mean()),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -138,6 +162,7 @@ impl<'a> From<&'a StatsView> for StatsJson<'a> {
             backlog: BacklogJson::new(&view.backlog, now),
             cut_jobs: view.cut_jobs,
             queues: view.queues.iter().map(queue).collect(),
+            hosts: view.hosts.iter().map(OfHost::new).collect(),
             job_count: stats.job_count,
             jobs: stats.jobs.iter().map(job).collect(),
         }

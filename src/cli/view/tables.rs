@@ -3,6 +3,7 @@
 
 use super::coming::next_run;
 use super::json::{backlog_ms, slots};
+use super::options::executor;
 use super::times::Times;
 use crate::cli::output::style::outcome_style;
 use crate::cli::output::{Column, Table, TableCell};
@@ -81,6 +82,7 @@ pub fn job_table(jobs: &[JobView], times: &Times<'_>) -> Table {
         Column::right("LEFT").unless_unknown().dropped(1),
         Column::left("LAST").unless_unknown().shrinking_to(OUTCOME_MIN),
         Column::left("QUEUE").unless_all(QueueName::DEFAULT).shrinking_to(WORDS_MIN).dropped(3),
+        Column::left("EXECUTOR").unless_unknown().shrinking_to(WORDS_MIN),
         Column::left("TRIGGER").unless_unknown().shrinking_to(WORDS_MIN).dropped(2),
         Column::left("COMMAND").shrinking_to(COMMAND_MIN),
     ]);
@@ -102,6 +104,7 @@ pub fn job_table(jobs: &[JobView], times: &Times<'_>) -> Table {
             maybe(next_at.map(|at| times.left(at)).as_deref()),
             outcome_cell(job.last.map(|(_, outcome, _)| outcome)),
             TableCell::new(job.definition.queue.as_str()),
+            maybe(executor(&job.definition).as_deref()),
             maybe(
                 (!triggers.is_empty())
                     .then(|| format!("{}{nth}{times_cell}{rest}", triggers.join("; ")))
@@ -142,6 +145,7 @@ pub fn run_table(runs: &[RunView], times: &Times<'_>) -> Table {
         Column::right("INDEX").unless_unknown(),
         Column::left("ITEM").unless_unknown().shrinking_to(WORDS_MIN).dropped(1),
         Column::left("TRIGGER").dropped(4),
+        Column::left("HOST").unless_unknown().shrinking_to(WORDS_MIN),
         Column::left("SCHEDULED"),
         // Most runs start when they are due.
         Column::left("STARTED").unless_unknown().dropped(2),
@@ -159,6 +163,7 @@ pub fn run_table(runs: &[RunView], times: &Times<'_>) -> Table {
             maybe(run.index.map(|index| index.to_string()).as_deref()),
             maybe(run.item.as_deref().map(String::from_utf8_lossy).as_deref()),
             TableCell::new(run.trigger.as_str()),
+            maybe(run.far.as_ref().map(|far| far.place.to_string()).as_deref()),
             TableCell::new(times.show(run.scheduled_at)),
             maybe(started.as_deref()),
             maybe(took.map(shown::span).as_deref()),
@@ -201,8 +206,8 @@ pub fn job_state_text(job: &JobView) -> String {
 }
 
 /// Returns the state of a run: `running (unattended)` if its exit status cannot be learned, `running
-/// (paused)` if its processes are stopped, `queued (blocked)` if it waits for other jobs, and when a run is
-/// tried again: `retrying 14:02:07`.
+/// (paused)` if its processes are stopped, `running (unreachable since 14:02:07)` if its host does not
+/// answer, `queued (blocked)` if it waits for other jobs, and when a run is tried again: `retrying 14:02:07`.
 pub fn state_text(run: &RunView, times: &Times<'_>) -> String {
     let note = match (run.paused, run.unattended, run.blocked) {
         (true, true, _) => " (paused, unattended)",
@@ -211,8 +216,12 @@ pub fn state_text(run: &RunView, times: &Times<'_>) -> String {
         (false, false, true) => " (blocked)",
         (false, false, false) => "",
     };
+    let unreachable = run.far.as_ref().and_then(|far| far.unreachable.as_ref());
+    let since = unreachable.map_or(String::new(), |unreachable| {
+        format!(" (unreachable since {})", times.show(unreachable.since))
+    });
     let retry_at = run.retry_at.map_or(String::new(), |at| format!(" {}", times.show(at)));
-    format!("{}{note}{retry_at}", run.state)
+    format!("{}{note}{since}{retry_at}", run.state)
 }
 
 /// The table of the attempts of one run.

@@ -7,11 +7,12 @@ use super::json::TriggerJson;
 use super::tables::{counted_text, trigger_text};
 use super::times::Times;
 use super::when::when_text;
+use super::why_far::{far_hint, far_text, unreachable_text};
 use super::why_requirement::{fire_name, gate_text, listed, resource_text, start_text};
 use crate::domain::{
     AfterCondition, FireId, GateReading, JobId, JobName, Outcome, RunId, RunState, Timestamp, TriggerSpec,
 };
-use crate::engine::{Awaited, AwaitedFire, Idle, ResourceWait, SlotWait, Unmet, UnmetFacts};
+use crate::engine::{Awaited, AwaitedFire, FarWait, Idle, ResourceWait, SlotWait, Unmet, UnmetFacts};
 use crate::shown::{self, counted};
 use crate::store::{JobView, RunView, TriggerView};
 
@@ -85,7 +86,8 @@ pub fn of_begun(run: &RunView, paused_at: Option<Timestamp>, times: &Times<'_>) 
     }
     let pid = run.pid.map_or(String::new(), |pid| format!(" with pid {pid}"));
     let begun = run.started_at.map_or(String::new(), |at| format!(" since {}", times.show(at)));
-    let running = format!("run {id} has been running{begun}{pid}");
+    let place = run.far.as_ref().map_or(String::new(), |far| format!(" on `{}`", far.place));
+    let running = format!("run {id} has been running{place}{begun}{pid}");
     if let Some(at) = paused_at {
         let line = format!("{running}, and its processes have been paused since {}", times.show(at));
         let hint = Some(format!("continue them with `taskq resume {}`", id.job));
@@ -95,6 +97,10 @@ pub fn of_begun(run: &RunView, paused_at: Option<Timestamp>, times: &Times<'_>) 
         (Some(at), _) => format!("{running}; its stop was requested at {}", times.show(at)),
         (None, true) => format!("{running}; its keeper is gone, so its exit status will be unknown"),
         (None, false) => running,
+    };
+    let line = match run.far.as_ref().and_then(|far| far.unreachable.as_ref()) {
+        Some(unreachable) => format!("{line}; {}", unreachable_text(unreachable, times)),
+        None => line,
     };
     Reason { reason: if run.stop_at.is_some() { "stopping" } else { "running" }, line, ..reason }
 }
@@ -179,6 +185,7 @@ fn hint(facts: &UnmetFacts, unmet: &Unmet) -> Option<String> {
         Unmet::Resource(ResourceWait { kept_for: Some(fire), .. }) => {
             Some(format!("see `taskq why {}`", fire_name(*fire)))
         }
+        Unmet::Far(wait) => far_hint(wait),
         Unmet::RetryDelay { .. }
         | Unmet::NoKeeper
         | Unmet::OldKeeper
@@ -226,7 +233,9 @@ fn add_values(reason: &mut Reason, facts: &UnmetFacts, unmet: &Unmet, old: &[Run
             reason.value = Some(format!("{}/{}", slot.taken, facts.queue.slots));
             (reason.ahead, reason.expected_at) = (Some(slot.ahead), slot.expected_at);
         }
-        Unmet::NoDaemon
+        Unmet::Far(FarWait::Given { place, .. }) => reason.waits_for = vec![place.to_string()],
+        Unmet::Far(_)
+        | Unmet::NoDaemon
         | Unmet::JobPaused
         | Unmet::NoKeeper
         | Unmet::QueuePaused { .. }
@@ -279,6 +288,7 @@ fn unmet_text(facts: &UnmetFacts, unmet: &Unmet, old: &[RunId], times: &Times<'_
         }
         Unmet::Resource(wait) => format!("{}; {waiting}", resource_text(wait)),
         Unmet::Slot(slot) => format!("{}; {waiting}", slot_text(slot, facts, times)),
+        Unmet::Far(wait) => format!("{}; {waiting}", far_text(wait, times)),
     }
 }
 
@@ -304,6 +314,7 @@ fn reason_word(unmet: &Unmet) -> &'static str {
         Unmet::TooLarge { .. } => "too_large",
         Unmet::Resource(_) => "resource",
         Unmet::Slot(_) => "slot",
+        Unmet::Far(_) => "executor",
     }
 }
 
@@ -524,6 +535,7 @@ mod tests {
             requirement: Requirement::default(),
             readings: BTreeMap::new(),
             resources: UnmetResources::default(),
+            far: None,
             queue: UnmetQueue { name: "q".to_owned(), slots: 5, ..UnmetQueue::default() },
         }
     }

@@ -35,6 +35,7 @@ fn mail(format: MailFormat, command: CommandLine, env: &[&str]) -> MailToSend {
         cause: None,
         user: None,
         system: None,
+        far: None,
         max_rss_kib: None,
         output_bytes: Some(6),
         is_split: false,

@@ -71,7 +71,13 @@ fn claimed(plan: &Plan) -> Vec<String> {
 }
 
 fn dispatch(queues: Vec<QueueState>, texts: &[(i64, &str)], supply: Supply) -> Dispatch {
-    Dispatch { queues, requirements: requirements(texts), gates: GateFacts::default(), supply }
+    Dispatch {
+        queues,
+        requirements: requirements(texts),
+        gates: GateFacts::default(),
+        supply,
+        ..Dispatch::default()
+    }
 }
 
 fn start(queues: Vec<QueueState>, texts: &[(i64, &str)], supply: Supply) -> Plan {
@@ -218,7 +224,7 @@ fn gated(load: u64, candidates: Vec<Candidate>, timeout: Option<GateTimeout>) ->
     let gates = GateFacts { readings: [(gate("load<1"), reading)].into(), ..GateFacts::default() };
     let requirements =
         [(RequirementId(1), of(&["load<1"])), (RequirementId(2), of(&["load<1", "cmd:true"]))].into();
-    Dispatch { queues: vec![queue(9, 0, candidates)], requirements, gates, supply: Supply::default() }
+    Dispatch { queues: vec![queue(9, 0, candidates)], requirements, gates, ..Dispatch::default() }
 }
 
 #[test]
