@@ -9,6 +9,8 @@ mod check;
 mod clients;
 mod daemon_deaths;
 mod disk;
+mod far;
+mod far_site;
 mod harness;
 mod keeper_deaths;
 mod mails;
