@@ -571,6 +571,7 @@ def main():
     time.tzset()
     # They take this file as a module, and so cannot be imported at its head.
     import events
+    import executors
     import queues
     import requirements
 
@@ -579,6 +580,7 @@ def main():
             bench_enqueue, bench_at, bench_first_act, bench_throughput, bench_graphs,
             bench_output, bench_burst, bench_lateness_and_idle, bench_crontab,
             events.bench_events, queues.bench_queues, requirements.bench_requirements,
+            executors.bench_executors,
         )
         for act in acts:
             if args.only in (None, act.__name__.removeprefix("bench_")):
