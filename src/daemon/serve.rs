@@ -355,7 +355,7 @@ impl<'a> Daemon<'a> {
             match message {
                 ClientMessage::WillWrite(pid) => self.pacer.client_will_write(pid, self.clock),
                 ClientMessage::Wrote(pid) => self.pacer.client_wrote(pid),
-                ClientMessage::AtOnce(order) => self.pass_on(&[order.into()]),
+                ClientMessage::AtOnce(order) => self.pass_on(vec![order.into()]),
             }
         }
     }
@@ -526,7 +526,7 @@ impl<'a> Daemon<'a> {
         let mut orders = self.with_event_files(done.orders, &done.event_files);
         let now = self.clock.monotonic();
         orders.extend(self.gating.committed(done.at_gates, done.passed_gate, done.questions, now));
-        self.pass_on(&orders);
+        self.pass_on(orders);
         for attempt in &done.ended {
             remove_results(&log, *attempt);
             event_files::remove(&self.event_files, *attempt);
@@ -594,7 +594,7 @@ impl<'a> Daemon<'a> {
         self.pacer.failed(self.clock);
         // A run that is to be stopped may be the one that fills the disk.
         let stops = uncommitted_stops(&mut self.store);
-        self.pass_on(&stops);
+        self.pass_on(stops);
         Ok(())
     }
 }

@@ -60,13 +60,12 @@ impl Daemon<'_> {
     }
 
     /// Sends orders to the keeper, or to the hosts that have their runs.
-    pub(super) fn pass_on(&mut self, orders: &[ToKeeper]) {
+    pub(super) fn pass_on(&mut self, mut orders: Vec<ToKeeper>) {
         let now = self.clock.now();
-        let mut here = orders.to_vec();
         if let Some(executing) = &mut self.executing {
-            here.retain(|order| !executing.take_order(order, now));
+            orders.retain(|order| !executing.take_order(order, now));
         }
-        self.send(&here);
+        self.send(&orders);
     }
 
     /// Takes over what a committed turn has for hosts.
