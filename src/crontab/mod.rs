@@ -31,5 +31,4 @@ pub use environment::{MailRule, environment, mail_rule};
 pub use finding::{Entry, Finding, Options, Timing, Variables, Verdict};
 pub use line::{BadForm, Ending, EntryText, Layout, Line, Syntax, When, lines};
 pub use note::{Fires, Note, ZoneVariable};
-pub use reading::stable_hash;
 pub use table::read;

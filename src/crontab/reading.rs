@@ -6,6 +6,7 @@ use super::command::{CommandText, split_command};
 use super::finding::Options;
 use super::line::{EntryText, Layout, Line, Syntax, When, is_blank};
 use super::refusal::Fault;
+use crate::domain::stable_hash;
 use crate::schedule::{Dialect, FieldsReading, Schedule, parse_cron};
 
 /// The three readings of a line.
@@ -47,13 +48,6 @@ pub(super) fn other(dialect: Dialect) -> Dialect {
         Dialect::Debian => Dialect::Cronie,
         Dialect::Cronie => Dialect::Debian,
     }
-}
-
-/// Returns a number for bytes that is the same in every release: FNV-1a from another start.
-pub fn stable_hash(begin: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(begin ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 impl<'a> LineReadings<'a> {

@@ -23,6 +23,7 @@ mod resource;
 mod retry;
 mod run;
 mod size;
+mod stable_hash;
 mod timestamp;
 mod trigger;
 
@@ -55,5 +56,6 @@ pub use retry::{Retry, RetryCauses};
 pub(crate) use run::words;
 pub use run::{End, JobState, Outcome, RunState, StopCause, TriggerKind, Usage};
 pub use size::Size;
+pub use stable_hash::stable_hash;
 pub use timestamp::{Span, Timestamp};
 pub use trigger::{TriggerSpec, Window};

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::supply::Supply;
-use crate::domain::{ExecutorName, FarPlace, Placement, Requirement, Share};
+use crate::domain::{ExecutorName, FarPlace, Placement, Requirement, Share, stable_hash};
 
 /// A host of an executor while runs are placed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,10 +85,7 @@ impl FarExecutor {
 /// order of its own of all hosts, in which the others stay as they are when one comes or goes.
 fn score(host: &str, key: &str) -> u64 {
     // FNV-1a, whose low bits are good, and the finalizer of MurmurHash3, which spreads them.
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in host.bytes().chain([0]).chain(key.bytes()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
+    let mut hash = stable_hash(0, &[host.as_bytes(), &[0], key.as_bytes()].concat());
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     hash ^ (hash >> 33)

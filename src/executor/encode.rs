@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::quote::{data, word};
 use super::slurm;
 use super::{Act, Engine, FarName, FarSignal, FarStart, Known, LookAt, Request};
-use crate::domain::Span;
+use crate::domain::{Span, stable_hash};
 
 const FAR: &str = include_str!("far.sh");
 const LOOK: &str = include_str!("look.sh");
@@ -43,12 +43,6 @@ const OWN_VARIABLES: &[&str] = &[
     "UID",
     "_",
 ];
-
-/// Returns the version of the supervisor: shells that run an earlier one keep its file.
-fn version(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
 
 /// A script in the making.
 #[derive(Default)]
@@ -113,7 +107,8 @@ impl Request {
         script.program("supervisor() {\ncat <<'TASKQ_END'");
         script.program(SUPERVISE);
         script.program("TASKQ_END\n}");
-        let version = format!("{:016x}", version(SUPERVISE));
+        // Shells that run another version of the supervisor keep its file.
+        let version = format!("{:016x}", stable_hash(0, SUPERVISE.as_bytes()));
         let begin =
             [plain(&self.token), word(&self.rundir), plain(&version), plain(&engine), plain(&self.serial)];
         let templates = templates.iter().map(|template| word(template.as_bytes()));

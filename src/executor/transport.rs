@@ -1,6 +1,8 @@
 //! Owns: the command lines that carry a request to a far shell.
 //! Never: the request itself, which is their standard input.
 
+use crate::domain::stable_hash;
+
 const SSH: &str = include_str!("ssh.sh");
 
 /// The status of [`ssh`] when nothing was delivered, because no connection was made. Another host can be
@@ -48,10 +50,8 @@ fn script(verb: &str, host: &str, options: &SshOptions) -> Vec<Vec<u8>> {
 
 /// Returns the name of the socket, short because a socket's path has at most 107 bytes, and ssh(1) adds 17.
 fn socket(host: &str, options: &SshOptions) -> String {
-    let all = format!("{host}\0{options:?}");
-    let hash =
-        all.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    format!("ssh.{hash:08x}")
+    let hash = stable_hash(0, format!("{host}\0{options:?}").as_bytes());
+    format!("ssh.{:08x}", hash & 0xffff_ffff)
 }
 
 fn words(texts: &[&str]) -> Vec<Vec<u8>> {

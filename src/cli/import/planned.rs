@@ -5,10 +5,10 @@ use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::crontab::{Finding, MailRule, Note, Variables, Verdict, stable_hash};
+use crate::crontab::{Finding, MailRule, Note, Variables, Verdict};
 use crate::domain::{
     CommandLine, EnvVar, Execution, Mail, Missed, MissedMode, NewJob, Overlap, Person, Policy, QueueName,
-    Span, Stdin, Timestamp,
+    Span, Stdin, Timestamp, stable_hash,
 };
 use crate::schedule::{Dialect, Zone};
 use crate::store::FirstFire;

@@ -1,8 +1,7 @@
 //! Owns: the delay of `--jitter`, which is fixed for a job and a machine.
 //! Never: storing it.
 
-use crate::crontab::stable_hash;
-use crate::domain::{CommandLine, NewJob, Span};
+use crate::domain::{CommandLine, NewJob, Span, stable_hash};
 
 const SECOND: u64 = 1_000_000;
 
