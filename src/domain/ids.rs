@@ -121,42 +121,15 @@ impl Default for QueueName {
     }
 }
 
-impl FromStr for QueueName {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        check_name(text)?;
-        Ok(Self(text.to_owned()))
-    }
-}
-
 /// A tag: 1 to 64 of letters, digits, `_` and `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Tag(String);
 
-impl FromStr for Tag {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        check_name(text)?;
-        Ok(Self(text.to_owned()))
-    }
-}
-
 /// The name of an executor: 1 to 64 of letters, digits, `_` and `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ExecutorName(String);
-
-impl FromStr for ExecutorName {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        check_name(text)?;
-        Ok(Self(text.to_owned()))
-    }
-}
 
 macro_rules! name_text {
     ($($name:ident),*) => {$(
@@ -183,6 +156,21 @@ macro_rules! name_text {
 }
 
 name_text!(JobName, QueueName, Tag, ExecutorName);
+
+macro_rules! plain_name {
+    ($($name:ident),*) => {$(
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                check_name(text)?;
+                Ok(Self(text.to_owned()))
+            }
+        }
+    )*};
+}
+
+plain_name!(QueueName, Tag, ExecutorName);
 
 /// A job or a part of it, as the user names it: `12`, `backup`, `12.3`, `backup.3`, `12/5`, `backup/5-9`.
 #[derive(Clone, Debug, PartialEq, Eq)]
