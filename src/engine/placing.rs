@@ -29,6 +29,16 @@ pub struct FarExecutor {
     pub counts_needs: bool,
 }
 
+/// Why a host takes no run now, although it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    Draining,
+    /// All its slots are taken.
+    Full,
+    /// Other runs have what it needs there.
+    Lacks,
+}
+
 /// The answer to a run that asks for a host.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Placed {
@@ -45,22 +55,12 @@ impl FarExecutor {
     /// Gives a run a host, and books there what it needs. `key`: what the order of hosts follows, if its
     /// placement is sticky.
     pub(super) fn place(&mut self, name: &ExecutorName, requirement: &Requirement, key: &str) -> Placed {
-        let counts_needs = self.counts_needs;
-        let needs = &requirement.needs;
-        let is_fit = |host: &FarHost| {
-            requirement.host.as_ref().is_none_or(|only| *only == host.name)
-                && (!counts_needs || host.supply.could_hold(needs))
-        };
-        let has_room = |host: &FarHost| {
-            host.in_use < host.slots
-                && !host.is_draining
-                && (!counts_needs || needs.is_empty() || host.supply.room_for(needs) > 0)
-        };
-        let fit: Vec<usize> = (0..self.hosts.len()).filter(|at| is_fit(&self.hosts[*at])).collect();
+        let fit: Vec<usize> =
+            (0..self.hosts.len()).filter(|at| self.could_take(&self.hosts[*at], requirement)).collect();
         if fit.is_empty() {
             return Placed::Never;
         }
-        let free = fit.iter().copied().filter(|at| has_room(&self.hosts[*at]));
+        let free = fit.into_iter().filter(|at| self.obstacle(&self.hosts[*at], requirement).is_none());
         let (unreachable, mut free): (Vec<usize>, Vec<usize>) =
             free.partition(|at| self.hosts[*at].is_unreachable);
         let of = |host: &FarHost| FarPlace { executor: name.clone(), host: host.name.clone() };
@@ -76,8 +76,28 @@ impl FarExecutor {
         };
         let host = &mut self.hosts[*at];
         host.in_use += 1;
-        let share = (counts_needs && !needs.is_empty()).then(|| host.supply.take(needs));
+        let needs = &requirement.needs;
+        let share = (self.counts_needs && !needs.is_empty()).then(|| host.supply.take(needs));
         Placed::On(of(host), share)
+    }
+
+    /// Returns whether a host could take such a run, if it had no others.
+    pub(super) fn could_take(&self, host: &FarHost, requirement: &Requirement) -> bool {
+        requirement.host.as_ref().is_none_or(|only| *only == host.name)
+            && (!self.counts_needs || host.supply.could_hold(&requirement.needs))
+    }
+
+    /// Returns why a host that could take such a run does not take it now.
+    pub(super) fn obstacle(&self, host: &FarHost, requirement: &Requirement) -> Option<Obstacle> {
+        if host.is_draining {
+            Some(Obstacle::Draining)
+        } else if host.in_use >= host.slots {
+            Some(Obstacle::Full)
+        } else if self.counts_needs && host.supply.room_for(&requirement.needs) == 0 {
+            Some(Obstacle::Lacks)
+        } else {
+            None
+        }
     }
 }
 

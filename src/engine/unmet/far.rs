@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{ExecutorName, FarPlace, Requirement, Timestamp};
-use crate::engine::placing::{FarExecutor, FarHost};
+use crate::engine::placing::{FarExecutor, Obstacle};
 
 /// The facts about the executor of a fire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,23 +54,15 @@ impl FarFacts {
             return Some(FarWait::Given { place, note, unreachable });
         }
         let Some(executor) = &self.executor else { return Some(FarWait::NoExecutor(self.name.clone())) };
-        let counts = executor.counts_needs;
-        let is_fit = |host: &&FarHost| {
-            requirement.host.as_ref().is_none_or(|only| *only == host.name)
-                && (!counts || host.supply.could_hold(&requirement.needs))
-        };
         let mut hosts = Vec::new();
-        for host in executor.hosts.iter().filter(is_fit) {
-            let why = if let Some((since, cause)) = self.unreachable.get(&host.name) {
-                HostWait::Unreachable(*since, cause.clone())
-            } else if host.is_draining {
-                HostWait::Draining
-            } else if host.in_use >= host.slots {
-                HostWait::Full(host.in_use, host.slots)
-            } else if counts && !host.supply.lacks(&requirement.needs).is_empty() {
-                HostWait::Lacks
-            } else {
-                return None;
+        for host in executor.hosts.iter().filter(|host| executor.could_take(host, requirement)) {
+            let unreachable = self.unreachable.get(&host.name);
+            let why = match (unreachable, executor.obstacle(host, requirement)) {
+                (Some((since, cause)), _) => HostWait::Unreachable(*since, cause.clone()),
+                (None, Some(Obstacle::Draining)) => HostWait::Draining,
+                (None, Some(Obstacle::Full)) => HostWait::Full(host.in_use, host.slots),
+                (None, Some(Obstacle::Lacks)) => HostWait::Lacks,
+                (None, None) => return None,
             };
             hosts.push((host.name.clone(), why));
         }
