@@ -218,7 +218,6 @@ pub(super) fn requirement(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Resul
     Ok(data.unwrap_or_default())
 }
 
-/// Reads what a run has booked from its column.
 /// Reads the host of a run from two columns that start at `first`: executor, host.
 pub(super) fn place(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<FarPlace> {
     let executor: String = row.get(first)?;
@@ -226,6 +225,15 @@ pub(super) fn place(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<F
     Ok(FarPlace { executor, host: row.get(first + 1)? })
 }
 
+/// Reads the same of a run that may have none.
+pub(super) fn place_if_far(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Option<FarPlace>> {
+    match row.get_ref(first)? {
+        ValueRef::Null => Ok(None),
+        _ => place(row, first).map(Some),
+    }
+}
+
+/// Reads what a run has booked from its column.
 pub(super) fn share(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Option<Share>> {
     json(row, at)
 }

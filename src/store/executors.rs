@@ -8,10 +8,9 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::codec::{place, requirement, share};
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{
-    Executor, ExecutorHost, ExecutorName, FarPlace, FireId, Happening, JobId, Outcome, QueueName,
-    Requirement, RequirementId, RunId, Share, Size, Span, Timestamp,
+    Executor, ExecutorHost, ExecutorName, FarPlace, FireId, Happening, JobId, Requirement, RequirementId,
+    RunId, Share, Size, Timestamp,
 };
-use crate::engine::stats::ratio;
 use crate::engine::{FarExecutor, FarFacts, FarHost, Supply};
 
 /// That a host does not answer.
@@ -44,28 +43,6 @@ pub struct FarRun {
     /// A stop was requested; `true`: by KILL at once.
     pub stop: Option<bool>,
     pub log_limit: Size,
-}
-
-/// The runs that a host has had.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HostRuns {
-    pub runs: u64,
-    pub succeeded: u64,
-    pub failed: u64,
-    /// Those with a start and an end, and how long they took together.
-    pub ended: u64,
-    pub run_time: Span,
-}
-
-impl HostRuns {
-    /// Returns which part of the runs succeeded, of those that succeeded or failed.
-    pub fn success_rate(&self) -> Option<f64> {
-        ratio(self.succeeded as f64, (self.succeeded + self.failed) as f64)
-    }
-
-    pub fn mean(&self) -> Option<Span> {
-        self.run_time.as_micros().checked_div(self.ended).map(Span::from_micros)
-    }
 }
 
 fn executor(row: &Row<'_>, at: usize) -> rusqlite::Result<Executor> {
@@ -149,44 +126,6 @@ impl Reader<'_> {
             params![run.job, run.number],
             |row| Ok((place(row, 0)?, row.get(2)?)),
         )
-    }
-
-    /// Returns the runs of each host that were made from a place in the run log on. Empty `jobs`: of all.
-    pub fn host_runs(
-        &self,
-        first: i64,
-        jobs: &[JobId],
-        queue: Option<&QueueName>,
-    ) -> StoreResult<BTreeMap<FarPlace, HostRuns>> {
-        let mut hosts: BTreeMap<FarPlace, HostRuns> = BTreeMap::new();
-        let mut statement = self.transaction.prepare_cached(
-            "SELECT executor, host, job_id, outcome, started_at, finished_at FROM run
-             WHERE id >= ?1 AND +executor IS NOT NULL AND ifnull(queue = ?2, 1)",
-        )?;
-        let mut rows = statement.query(params![first, queue.map(QueueName::as_str)])?;
-        while let Some(row) = rows.next()? {
-            let job: JobId = row.get(2)?;
-            if !jobs.is_empty() && !jobs.contains(&job) {
-                continue;
-            }
-            let host = hosts.entry(place(row, 0)?).or_default();
-            let (started, finished): (Option<Timestamp>, Option<Timestamp>) = (row.get(4)?, row.get(5)?);
-            host.runs += 1;
-            match row.get::<_, Option<Outcome>>(3)? {
-                Some(Outcome::Success) => host.succeeded += 1,
-                Some(Outcome::Failed | Outcome::TimedOut | Outcome::SpawnFailed | Outcome::Lost) => {
-                    host.failed += 1;
-                }
-                Some(Outcome::Cancelled | Outcome::Missed | Outcome::Skipped) | None => {}
-            }
-            if let Some((started, finished)) = started.zip(finished) {
-                host.ended += 1;
-                host.run_time = Span::from_micros(
-                    host.run_time.as_micros().saturating_add(finished.since(started).as_micros()),
-                );
-            }
-        }
-        Ok(hosts)
     }
 
     /// Returns the jobs that name an executor and are not done, and a run that it has.

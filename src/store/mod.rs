@@ -84,7 +84,7 @@ pub use directory::Directory;
 pub use ends::{AttemptEnd, EndedOutput, OpenAttempt, StoredBytes, StoredOutput};
 pub use error::{StoreError, StoreResult};
 pub use events::{Act, EventFilter, EventRange, read_events};
-pub use executors::{ExecutorUsers, FarRun, HostRuns, Unreachable};
+pub use executors::{ExecutorUsers, FarRun, Unreachable};
 pub use idleness::{LeftJobs, LeftWork};
 pub use imports::ImportedJob;
 pub use job_health::JobHealth;

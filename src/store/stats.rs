@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 
 use rusqlite::{Row, params};
 
+use super::codec::place_if_far;
 use super::{Reader, StoreResult};
-use crate::domain::{JobId, Span, Timestamp};
+use crate::domain::{FarPlace, JobId, Span, Timestamp};
 use crate::engine::stats::{RunSample, RunningWork, WaitingWork, Work};
 
 /// `first_started_at` and `earlier` of most runs need no second look.
@@ -14,7 +15,8 @@ const SAMPLE: &str = "run.job_id, run.number, run.callback IS NOT NULL, run.queu
     run.scheduled_at, run.queued_at, iif(run.attempt > 1,
         (SELECT started_at FROM attempt WHERE run_id = run.id AND number = 1), run.started_at),
     run.started_at, run.finished_at, iif(run.attempt > 1,
-        (SELECT coalesce(sum(max(finished_at - started_at, 0)), 0) FROM attempt WHERE run_id = run.id), 0)";
+        (SELECT coalesce(sum(max(finished_at - started_at, 0)), 0) FROM attempt WHERE run_id = run.id), 0),
+    run.executor, run.host";
 
 /// One row.
 static AT: LazyLock<String> = LazyLock::new(|| format!("SELECT {SAMPLE} FROM run WHERE id = ?1"));
@@ -57,7 +59,7 @@ impl Sampled<'_> {
     }
 }
 
-fn sample<'row>(row: &'row Row<'_>) -> rusqlite::Result<RunSample<'row>> {
+fn sample<'row>(row: &'row Row<'_>, place: Option<&'row FarPlace>) -> rusqlite::Result<RunSample<'row>> {
     Ok(RunSample {
         job: row.get(0)?,
         number: row.get(1)?,
@@ -71,6 +73,7 @@ fn sample<'row>(row: &'row Row<'_>) -> rusqlite::Result<RunSample<'row>> {
         started_at: row.get(9)?,
         finished_at: row.get(10)?,
         earlier: row.get(11)?,
+        place,
     })
 }
 
@@ -106,7 +109,8 @@ impl Reader<'_> {
         let mut statement = self.transaction.prepare_cached(sql)?;
         let mut rows = statement.query(values)?;
         while let Some(row) = rows.next()? {
-            look(&sample(row)?);
+            let place = place_if_far(row, 12)?;
+            look(&sample(row, place.as_ref())?);
         }
         Ok(())
     }

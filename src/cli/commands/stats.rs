@@ -100,7 +100,7 @@ fn print(context: &Context<'_>, view: &StatsView, times: &Times<'_>) -> Result<(
     // One queue, or one job, is what the lines above are about.
     let queues = (view.queues.len() > 1).then(|| queue_numbers(view));
     let jobs = (view.stats.jobs.len() > 1).then(|| job_shares(view));
-    let hosts = (!view.hosts.is_empty()).then(|| host_runs(view));
+    let hosts = (!view.stats.hosts.is_empty()).then(|| host_runs(view));
     for table in [histogram, queues, hosts, jobs].into_iter().flatten().filter(|table| !table.is_empty()) {
         context.output.answer("\n")?;
         context.output.table(&table)?;
@@ -128,9 +128,7 @@ impl Question<'_> {
         let window = Window { since, now: self.now, queue: queue.clone() };
         let mut tally = Tally::new(window, periods.starts.clone());
         let which = if jobs.is_empty() { Sampled::All } else { Sampled::Of(&jobs) };
-        let first = reader.place_of(since)?;
-        reader.samples(which, first, |run| tally.add(run))?;
-        let hosts = reader.host_runs(first, &jobs, queue.as_ref())?;
+        reader.samples(which, reader.place_of(since)?, |run| tally.add(run))?;
         let cut_jobs = count_cut_jobs(reader, &tally)?;
         let priorities: HashMap<JobId, i64> = reader.priorities()?.into_iter().collect();
         let queues = self.queues(reader, &jobs, queue.as_ref(), &tally)?;
@@ -139,7 +137,7 @@ impl Question<'_> {
         let none = Backlog { drained_in: Some(Span::ZERO), ..Backlog::default() };
         let backlog = queues.iter().fold(none, |all, queue| all.and(queue.backlog));
         let is_of_jobs = !jobs.is_empty();
-        Ok(StatsView { stats, queues, backlog, periods, names, cut_jobs, hosts, is_of_jobs })
+        Ok(StatsView { stats, queues, backlog, periods, names, cut_jobs, is_of_jobs })
     }
 
     /// Returns the queues that have had runs, or have some now; or the one that was asked for.

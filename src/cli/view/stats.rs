@@ -8,11 +8,10 @@ use super::rounds::Step;
 use super::tables::{WORDS_MIN, maybe};
 use super::times::Times;
 use crate::cli::output::{Column, Table, TableCell};
-use crate::domain::{FarPlace, JobId, Outcome, Span, Timestamp};
+use crate::domain::{JobId, Outcome, Span, Timestamp};
 use crate::engine::stats::{Backlog, Flow, MeanAndP95, Stats, is_fire_alone, seconds};
 use crate::schedule::{Zone, parse_instant};
 use crate::shown::{self, Facts, counted};
-use crate::store::HostRuns;
 
 /// How many jobs the table has.
 const JOBS_SHOWN: usize = 10;
@@ -58,8 +57,6 @@ pub struct StatsView {
     pub names: BTreeMap<JobId, Option<String>>,
     /// How many jobs have had runs in the window that are forgotten.
     pub cut_jobs: usize,
-    /// The hosts of executors that have had runs.
-    pub hosts: BTreeMap<FarPlace, HostRuns>,
     /// It is about some jobs, not about all that share their queues.
     pub is_of_jobs: bool,
 }
@@ -283,7 +280,7 @@ pub fn host_runs(view: &StatsView) -> Table {
         Column::right("SUCCESS").unless_unknown(),
         Column::right("RUN TIME").unless_unknown(),
     ]);
-    for (place, of) in &view.hosts {
+    for (place, of) in &view.stats.hosts {
         table.push([
             TableCell::new(place.to_string()),
             TableCell::new(of.runs.to_string()),

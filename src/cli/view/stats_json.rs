@@ -9,8 +9,7 @@ use serde::Serialize;
 
 use super::stats::{QueueNumbers, StatsView, in_seconds};
 use crate::domain::{ExecutorName, FarPlace, JobId, Outcome, Span, Timestamp};
-use crate::engine::stats::{Backlog, JobStats, MeanAndP95, seconds};
-use crate::store::HostRuns;
+use crate::engine::stats::{Backlog, HostRuns, JobStats, MeanAndP95, seconds};
 
 #[derive(Serialize)]
 pub struct StatsJson<'a> {
@@ -162,7 +161,7 @@ impl<'a> From<&'a StatsView> for StatsJson<'a> {
             backlog: BacklogJson::new(&view.backlog, now),
             cut_jobs: view.cut_jobs,
             queues: view.queues.iter().map(queue).collect(),
-            hosts: view.hosts.iter().map(OfHost::new).collect(),
+            hosts: view.stats.hosts.iter().map(OfHost::new).collect(),
             job_count: stats.job_count,
             jobs: stats.jobs.iter().map(job).collect(),
         }

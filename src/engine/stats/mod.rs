@@ -7,6 +7,7 @@
 //! (Operations Research 9:383, 1961) L = λW, once every run of the window has ended.
 
 mod backlog;
+mod hosts;
 mod numbers;
 #[cfg(test)]
 mod tests;
@@ -15,9 +16,10 @@ mod totals;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
-use crate::domain::{JobId, Outcome, QueueName, Span, Timestamp};
+use crate::domain::{FarPlace, JobId, Outcome, QueueName, Span, Timestamp};
 
 pub use backlog::{Backlog, RunningWork, WaitingWork, Work, backlog};
+pub use hosts::HostRuns;
 pub use numbers::{Mean, MeanAndP95, ratio};
 pub use totals::{Bucket, Histogram, Total, TotalKind, Totals};
 
@@ -45,6 +47,8 @@ pub struct RunSample<'a> {
     pub finished_at: Option<Timestamp>,
     /// How long its earlier attempts had a process.
     pub earlier: Span,
+    /// The host of an executor that has it, or has had it.
+    pub place: Option<&'a FarPlace>,
 }
 
 /// The runs that count, and the period that they were queued in.
@@ -135,6 +139,7 @@ pub struct Tally {
     /// How long runs were waiting or running within the window, in microseconds.
     present_us: u128,
     queues: BTreeMap<String, Flow>,
+    hosts: BTreeMap<FarPlace, HostRuns>,
     /// In boxes, because a table of a million large values is slow to grow.
     jobs: HashMap<JobId, Box<OfJob>>,
 }
@@ -152,6 +157,7 @@ impl Tally {
             run_times: Vec::new(),
             present_us: 0,
             queues: BTreeMap::new(),
+            hosts: BTreeMap::new(),
             jobs: HashMap::new(),
         }
     }
@@ -166,6 +172,9 @@ impl Tally {
         job.last = job.last.max(run.number);
         job.rows += 1;
         let is_of_queue = self.window.queue.as_ref().is_none_or(|queue| queue.as_str() == run.queue);
+        if let Some(place) = run.place.filter(|_| is_of_queue) {
+            self.hosts.entry(place.clone()).or_default().add(run);
+        }
         if run.is_callback || run.queued_at < self.window.since || !is_of_queue {
             return;
         }
@@ -255,6 +264,7 @@ impl Tally {
             mean_present: ratio(self.present_us as f64 / 1e6, seconds(self.window.length())),
             run_times: self.run_times,
             runs_of_days: self.runs_of_days,
+            hosts: self.hosts,
             job_count,
             jobs,
             window: self.window,
@@ -337,6 +347,8 @@ pub struct Stats {
     /// In no order.
     pub run_times: Vec<Span>,
     pub runs_of_days: Vec<u64>,
+    /// Those that have had runs.
+    pub hosts: BTreeMap<FarPlace, HostRuns>,
     /// How many jobs have had runs.
     pub job_count: usize,
     /// Those with the largest share, the largest first.

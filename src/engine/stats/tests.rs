@@ -29,6 +29,7 @@ fn run(queued: i64, started: Option<i64>, finished: Option<(i64, Outcome)>) -> R
         started_at: started.map(at),
         finished_at: finished.map(|(seconds, _)| at(seconds)),
         earlier: Span::ZERO,
+        place: None,
     }
 }
 

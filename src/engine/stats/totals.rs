@@ -188,6 +188,7 @@ mod tests {
             started_at: started.map(at),
             finished_at: Some(at(finished)),
             earlier: Span::ZERO,
+            place: None,
         }
     }
 
