@@ -172,9 +172,6 @@ impl Tally {
         job.last = job.last.max(run.number);
         job.rows += 1;
         let is_of_queue = self.window.queue.as_ref().is_none_or(|queue| queue.as_str() == run.queue);
-        if let Some(place) = run.place.filter(|_| is_of_queue) {
-            self.hosts.entry(place.clone()).or_default().add(run);
-        }
         if run.is_callback || run.queued_at < self.window.since || !is_of_queue {
             return;
         }
@@ -198,6 +195,9 @@ impl Tally {
         }
         let queue = self.queues.get_mut(run.queue).expect("it was inserted");
         times.count_into(queue, run);
+        if let Some(place) = run.place {
+            self.hosts.entry(place.clone()).or_default().add(run);
+        }
     }
 
     /// Returns the jobs of which runs were seen, in no order.

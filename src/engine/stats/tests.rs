@@ -146,6 +146,30 @@ fn callbacks_other_queues_and_older_runs_do_not_count() {
 }
 
 #[test]
+fn hosts_have_the_runs_of_the_window_and_the_time_of_their_latest_attempts() {
+    let place = |host: &str| FarPlace { executor: "big".parse().expect("a name"), host: host.to_owned() };
+    let (a, b) = (place("a"), place("b"));
+    let window = Window { since: at(50), now: at(100), queue: Some("a".parse().expect("a name")) };
+    let mut tally = Tally::new(window, Vec::new());
+    let on_a = RunSample { queue: "a", place: Some(&a), ..success(60, 60, 70) };
+    for run in [
+        RunSample { queued_at: at(40), ..on_a },
+        RunSample { queue: "b", ..on_a },
+        RunSample { place: None, ..on_a },
+        RunSample { earlier: span(5), ..on_a },
+        RunSample { outcome: Some(Outcome::Lost), finished_at: Some(at(90)), ..on_a },
+        RunSample { outcome: None, finished_at: None, place: Some(&b), ..on_a },
+    ] {
+        tally.add(&run);
+    }
+    let hosts = tally.finish(usize::MAX, |_| 0).hosts;
+    assert_eq!(hosts.keys().collect::<Vec<_>>(), [&a, &b]);
+    assert_eq!((hosts[&a].runs, hosts[&a].mean()), (2, Some(span(20))));
+    assert_eq!((hosts[&b].runs, hosts[&b].mean(), hosts[&b].success_rate()), (1, None, None));
+    assert_near(hosts[&a].success_rate(), 0.5);
+}
+
+#[test]
 fn a_job_whose_first_run_comes_late_may_have_had_others() {
     for (queued, begins_late) in [(5, false), (40, true)] {
         let mut tally = Tally::new(Window { since: at(0), now: at(60), queue: None }, Vec::new());
