@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::event_files;
-use super::order::{argv, far_environment};
+use super::order::{argv, environment};
 use crate::domain::{EnvVar, Needs, Share, Stdin};
 use crate::error::describe;
 use crate::executor::{FarName, FarStart};
@@ -23,7 +23,7 @@ const STDIN_BYTES_MAX: u64 = 64 << 20;
 /// # Errors
 /// Returns why it cannot start, for the user: a file that it reads here is not there.
 pub(super) fn far_start(start: Start, name: FarName, log: &Path) -> Result<FarStart, String> {
-    let mut env = far_environment(&start);
+    let mut env = environment(&start, None);
     env.extend(start.share.as_ref().map(Share::variables).unwrap_or_default());
     let execution = start.job.execution;
     if let Some(path) = &execution.env_file {

@@ -18,7 +18,7 @@ use crate::store::{ClaimedRun, RunInput, RunPause, Start};
 /// Makes the order. `default_slots`: the slots of a queue without a width; `files`: where the files of
 /// runs lie.
 pub(super) fn start_order(start: Start, default_slots: usize, files: RunFiles<'_>) -> ToKeeper {
-    let env = environment(&start, files);
+    let env = environment(&start, Some(files));
     let slots = slots(&start, default_slots);
     let order = StartOrder {
         attempt: Attempt::of_run(start.run, start.attempt),
@@ -74,7 +74,7 @@ pub(super) fn seek_order(
 ) -> ToKeeper {
     ToKeeper::Seek(SeekOrder {
         attempt: Attempt::of_run(claimed.run, claimed.attempt),
-        marks: own_variables(&start, results),
+        marks: own_variables(&start, Some(results)),
         started: claimed.started,
         slots: slots(&start, default_slots),
         queue: start.queue,
@@ -115,7 +115,7 @@ pub struct RunFiles<'a> {
 /// The variables about the events of a run.
 const EVENT_VARIABLES: [&str; 4] = ["TASKQ_EVENT", "TASKQ_EVENT_COUNT", "TASKQ_EVENT_FILE", "TASKQ_DEPTH"];
 
-fn event_variables(start: &Start, dir: &Path) -> Vec<Vec<u8>> {
+fn event_variables(start: &Start, dir: Option<&Path>) -> Vec<Vec<u8>> {
     let text = |value: String| Some(value.into_bytes());
     let events = start.events.as_ref();
     let last = events.and_then(|events| events.occurrences.last());
@@ -123,7 +123,9 @@ fn event_variables(start: &Start, dir: &Path) -> Vec<Vec<u8>> {
         // A variable holds no NUL.
         last.and_then(|(_, last)| text(last.name.replace('\0', ""))),
         events.and_then(|events| text(events.count.to_string())),
-        events.map(|_| event_files::path(dir, start.run, start.attempt).into_os_string().into_vec()),
+        events
+            .zip(dir)
+            .map(|(_, dir)| event_files::path(dir, start.run, start.attempt).into_os_string().into_vec()),
         (start.depth > 0).then(|| start.depth.to_string().into_bytes()),
     ];
     named(&EVENT_VARIABLES, values)
@@ -152,14 +154,13 @@ const OWN_VARIABLES: [&str; 14] = [
     "TASKQ_PARENT_RESULT_FILE",
 ];
 
-fn own_variables(start: &Start, results: &Path) -> Vec<Vec<u8>> {
+fn own_variables(start: &Start, results: Option<&Path>) -> Vec<Vec<u8>> {
     let text = |value: String| Some(value.into_bytes());
     let parent = start.parent.as_ref();
     // Another user cannot enter the directory.
-    let file = |which: ResultFile| {
-        let path = which.path(results, start.run, start.attempt).into_os_string().into_vec();
-        start.job.execution.user.is_none().then_some(path)
-    };
+    let results = results.filter(|_| start.job.execution.user.is_none());
+    let file =
+        |which: ResultFile| Some(which.path(results?, start.run, start.attempt).into_os_string().into_vec());
     let values = [
         text(start.run.job.to_string()),
         text(start.run.to_string()),
@@ -180,23 +181,12 @@ fn own_variables(start: &Start, results: &Path) -> Vec<Vec<u8>> {
 }
 
 /// Returns the job's environment with the variables of this start. They replace those that a job has
-/// inherited because it was added by a job.
-fn environment(start: &Start, files: RunFiles<'_>) -> Vec<Vec<u8>> {
+/// inherited because it was added by a job. `files`: `None` for a run on another machine, where those of this
+/// one are not.
+pub(super) fn environment(start: &Start, files: Option<RunFiles<'_>>) -> Vec<EnvVar> {
     let mut env = without_own_variables(&start.job.execution.env);
-    env.extend(own_variables(start, files.results));
-    env.extend(event_variables(start, files.events));
-    env
-}
-
-/// Returns the same for a run on another machine, where the files of this one are not.
-pub(super) fn far_environment(start: &Start) -> Vec<EnvVar> {
-    const FILES: [&str; 3] = ["TASKQ_RESULT_FILE", "TASKQ_PARENT_RESULT_FILE", "TASKQ_EVENT_FILE"];
-    let nowhere = RunFiles { results: Path::new("/"), events: Path::new("/") };
-    let mut env = environment(start, nowhere);
-    env.retain(|variable| {
-        let name = variable.split(|byte| *byte == b'=').next().unwrap_or_default();
-        !FILES.iter().any(|file| file.as_bytes() == name)
-    });
+    env.extend(own_variables(start, files.map(|files| files.results)));
+    env.extend(event_variables(start, files.map(|files| files.events)));
     env
 }
 
