@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::far_order::far_start;
-use super::results::ResultFile;
+use super::results::{ResultFile, write_result};
 use super::turn::{FarOrder, FarReport, FarTurn};
 use crate::domain::{
     End, Executor, ExecutorKind, ExecutorName, FarPlace, OutputKind, RunId, Size, Span, Stdin, StopCause,
@@ -129,10 +129,8 @@ impl Executing {
                     self.give(order, false, wall);
                 }
                 Some(started) => {
-                    let kept =
-                        Kept { place: far.place.clone(), log_limit: far.log_limit, outputs: [None, None] };
-                    self.runs.insert(attempt, kept);
-                    let have = [OutputKind::Stdout, OutputKind::Stderr].map(|kind| self.have(attempt, kind));
+                    self.keep(attempt, &far.place, far.log_limit);
+                    let have = self.have(attempt);
                     self.link(&far.place).adopt(name, started, have);
                 }
             }
@@ -155,15 +153,13 @@ impl Executing {
     /// Gives a host a run to start. `is_new`: nobody has sent its start yet.
     fn give(&mut self, order: FarOrder, is_new: bool, wall: Timestamp) {
         let FarOrder { place, start } = order;
-        let (run, attempt) = (start.run, start.attempt);
-        let name = self.name(run, attempt);
-        let kept = Kept { place: place.clone(), log_limit: start.job.log_limit, outputs: [None, None] };
-        self.runs.insert(Attempt::of_run(run, attempt), kept);
+        let attempt = Attempt::of_run(start.run, start.attempt);
+        let name = self.name(start.run, start.attempt);
+        self.keep(attempt, &place, start.job.log_limit);
         match far_start(start, name, &self.log) {
             Ok(start) => {
                 // Another daemon may have died between the first output and the record of the start.
-                let attempt = Attempt::of_run(run, attempt);
-                let have = [OutputKind::Stdout, OutputKind::Stderr].map(|kind| self.have(attempt, kind));
+                let have = self.have(attempt);
                 let link = self.link(&place);
                 link.start(start, is_new);
                 link.have(name, have);
@@ -175,9 +171,15 @@ impl Executing {
         }
     }
 
-    /// Returns how much of an output is here.
-    fn have(&mut self, attempt: Attempt, kind: OutputKind) -> u64 {
-        self.output(attempt, kind).map_or(0, OutputFile::place)
+    fn keep(&mut self, attempt: Attempt, place: &FarPlace, log_limit: Size) {
+        let kept = Kept { place: place.clone(), log_limit, outputs: [None, None] };
+        self.runs.insert(attempt, kept);
+    }
+
+    /// Returns how much of each output is here.
+    fn have(&mut self, attempt: Attempt) -> [u64; 2] {
+        let kinds = [OutputKind::Stdout, OutputKind::Stderr];
+        kinds.map(|kind| self.output(attempt, kind).map_or(0, OutputFile::place))
     }
 
     fn output(&mut self, attempt: Attempt, kind: OutputKind) -> Option<&mut OutputFile> {
@@ -381,8 +383,8 @@ impl Executing {
         let files = kept.into_iter().flat_map(|kept| &mut kept.outputs);
         let sizes: Vec<u64> = files.map(|file| file.as_mut().map_or(0, OutputFile::finish)).collect();
         if let Some(result) = &end.result {
-            let path = ResultFile::Own.path(&self.log, name.run, name.attempt);
-            if let Err(error) = write_private(&path, result) {
+            let written = write_result(&self.log, ResultFile::Own, (name.run, name.attempt), result);
+            if let Err(error) = written {
                 log::warn!("the result of run {} is lost: {}", name.run, describe(&error));
             }
         }
@@ -430,9 +432,7 @@ fn outcome_of(log: &Path, ended: &Ended, token: StoreToken) -> Outcome {
     };
     let said = || {
         let bytes = read(ended.attempt.stderr(), STDERR_BYTES_MAX);
-        let text = String::from_utf8_lossy(&bytes);
-        let line = text.lines().map(str::trim).rfind(|line| !line.is_empty());
-        line.map(str::to_owned)
+        transport::said(&bytes)
     };
     match &ended.end {
         End::SpawnFailed { cause, .. } => return Outcome::Undelivered(cause.clone()),
@@ -494,7 +494,8 @@ fn command_line(executor: &Executor, host: &str) -> Vec<Vec<u8>> {
 
 fn write_request(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     make(dir)?;
-    write_private(path, bytes)
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)
 }
 
 /// Returns the directory of the sockets of ssh(1), in that of a store; it is made if it is not there.
@@ -512,11 +513,6 @@ fn make(dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)
 }
 
 fn remove(path: &Path) {

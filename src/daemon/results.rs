@@ -2,7 +2,7 @@
 //! Never: what a result means; it is any JSON.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -69,10 +69,19 @@ pub(super) fn read_result(log: &Path, attempt: Attempt) -> Result<Option<String>
 
 /// Writes the result of a parent for a callback that is about to start.
 pub(super) fn write_parent_result(log: &Path, run: RunId, attempt: u32, result: &str) -> io::Result<()> {
-    let path = ResultFile::OfParent.path(log, run, attempt);
+    write_result(log, ResultFile::OfParent, (run, attempt), format!("{result}\n").as_bytes())
+}
+
+/// Writes a result that the run cannot write here itself.
+pub(super) fn write_result(
+    log: &Path,
+    which: ResultFile,
+    (run, attempt): (RunId, u32),
+    result: &[u8],
+) -> io::Result<()> {
     let mut options = File::options();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    io::Write::write_all(&mut file, format!("{result}\n").as_bytes())
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(which.path(log, run, attempt))?.write_all(result)
 }
 
 /// Removes the files of an attempt that has ended.

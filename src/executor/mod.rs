@@ -24,4 +24,4 @@ pub use answer::{Answer, FarState, FarStop, Greeting, Part};
 pub use link::{Channel, Heard, Link};
 pub use names::{FarName, InvalidFarName, StoreToken};
 pub use news::{FarEnd, News};
-pub use request::{Act, Engine, FarSignal, FarStart, Known, LookAt, RESULT_BYTES_MAX, Request};
+pub use request::{Act, Engine, FarSignal, FarStart, Known, LookAt, Request};

@@ -4,9 +4,6 @@
 use super::{FarName, StoreToken};
 use crate::domain::Span;
 
-/// How much of a result file comes back.
-pub const RESULT_BYTES_MAX: u64 = 64 * 1024;
-
 /// What starts, stops and knows the runs over there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Engine {

@@ -36,6 +36,12 @@ pub fn ssh_close(host: &str, options: &SshOptions) -> Vec<Vec<u8>> {
     script("close", host, options)
 }
 
+/// Returns what a client said last, from its standard error; `None` if it said nothing.
+pub fn said(stderr: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(stderr);
+    text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
+}
+
 fn script(verb: &str, host: &str, options: &SshOptions) -> Vec<Vec<u8>> {
     let socket = socket(host, options);
     let mut argv = words(&["sh", "-c", SSH, "taskq-ssh", verb, &socket, host]);

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::daemon::{far_request, random_id};
 use crate::domain::{Executor, ExecutorHost, JobId, OutputKind, RunId, Span};
 use crate::error::{Error, Result, describe};
-use crate::executor::transport::NOT_DELIVERED;
+use crate::executor::transport::{self, NOT_DELIVERED};
 use crate::executor::{Act, Answer, FarName, FarStart, FarState, FarStop, Known, LookAt, Part, StoreToken};
 use crate::process;
 
@@ -130,11 +130,9 @@ impl Trial<'_> {
         let (argv, request) = far_request(self.executor, &self.host.name, (self.token, serial), acts);
         let done = process::run_with_input(&argv, self.dir, &request);
         let done = done.map_err(|error| describe(&error))?;
-        let said = String::from_utf8_lossy(&done.stderr);
-        let said = said.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it says nothing");
         let answer = Answer::read(&done.stdout, self.token);
         if done.status == NOT_DELIVERED || answer.greeted.is_none() {
-            return Err(said.to_owned());
+            return Err(transport::said(&done.stderr).unwrap_or_else(|| "it says nothing".to_owned()));
         }
         let problem = answer.parts.iter().find_map(|part| match part {
             Part::Problem { cause } | Part::NotStarted { cause, .. } => Some(cause.clone()),
