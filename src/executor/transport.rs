@@ -28,23 +28,8 @@ pub fn local() -> Vec<Vec<u8>> {
 ///
 /// The status is that of the far shell, 255 if the connection broke, and [`NOT_DELIVERED`].
 pub fn ssh(host: &str, options: &SshOptions) -> Vec<Vec<u8>> {
-    script("run", host, options)
-}
-
-/// Returns the command that ends the shared connection to `host`.
-pub fn ssh_close(host: &str, options: &SshOptions) -> Vec<Vec<u8>> {
-    script("close", host, options)
-}
-
-/// Returns what a client said last, from its standard error; `None` if it said nothing.
-pub fn said(stderr: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(stderr);
-    text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
-}
-
-fn script(verb: &str, host: &str, options: &SshOptions) -> Vec<Vec<u8>> {
     let socket = socket(host, options);
-    let mut argv = words(&["sh", "-c", SSH, "taskq-ssh", verb, &socket, host]);
+    let mut argv = words(&["sh", "-c", SSH, "taskq-ssh", &socket, host]);
     if let Some(config) = &options.config {
         argv.extend(words(&["-F", config]));
     }
@@ -52,6 +37,12 @@ fn script(verb: &str, host: &str, options: &SshOptions) -> Vec<Vec<u8>> {
         argv.extend(words(&["-o", option]));
     }
     argv
+}
+
+/// Returns what a client said last, from its standard error; `None` if it said nothing.
+pub fn said(stderr: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(stderr);
+    text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
 }
 
 /// Returns the name of the socket, short because a socket's path has at most 107 bytes, and ssh(1) adds 17.

@@ -72,12 +72,17 @@ fn script(words: &[&str]) -> Output {
     Command::new(SCRIPT).args(words).output().expect("the script is there")
 }
 
-/// Ends the shared connection of a far side, and returns whether there was one.
+/// Ends the shared connection of a far side.
 fn close(far: &Far, server: &Server, host: &str) {
-    let argv = transport::ssh_close(host, &server.options());
-    let argv: Vec<String> = argv.into_iter().map(|word| String::from_utf8(word).expect("text")).collect();
-    let status = Command::new(&argv[0]).args(&argv[1..]).current_dir(&far.home).status().expect("a shell");
-    assert!(status.success());
+    assert!(tell_master(far, server, host, "exit").status.success());
+}
+
+/// Sends a command of `ssh -O` to the master of the one connection.
+fn tell_master(far: &Far, server: &Server, host: &str, command: &str) -> Output {
+    let socket = sockets(far).pop().expect("a socket");
+    let mut ssh = Command::new("ssh");
+    ssh.args(["-F", &server.config.display().to_string(), "-O", command, "-S", &socket, host]);
+    ssh.current_dir(&far.home).output().expect("ssh")
 }
 
 fn sockets(far: &Far) -> Vec<String> {
@@ -88,10 +93,7 @@ fn sockets(far: &Far) -> Vec<String> {
 
 /// Returns the process id of the master of the one connection.
 fn master(far: &Far, server: &Server, host: &str) -> u32 {
-    let socket = sockets(far).pop().expect("a socket");
-    let mut command = Command::new("ssh");
-    command.args(["-F", &server.config.display().to_string(), "-O", "check", "-S", &socket, host]);
-    let output = command.current_dir(&far.home).output().expect("ssh");
+    let output = tell_master(far, server, host, "check");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let pid = text.split(['=', ')']).nth(1).expect("a pid");
     pid.parse().expect("a number")
