@@ -15,6 +15,7 @@ mod executors;
 pub mod generate;
 mod health;
 pub mod import;
+mod in_use;
 mod job;
 pub mod output;
 mod pausing;

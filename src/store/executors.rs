@@ -8,8 +8,8 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::codec::{place, requirement, share};
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{
-    Executor, ExecutorHost, ExecutorName, FarPlace, FireId, Happening, JobId, Requirement, RequirementId,
-    RunId, Share, Size, Timestamp,
+    Executor, ExecutorHost, ExecutorName, FarPlace, FireId, Happening, Requirement, RequirementId, RunId,
+    Share, Size, Timestamp,
 };
 use crate::engine::{FarExecutor, FarFacts, FarHost, Supply};
 
@@ -19,17 +19,6 @@ pub struct Unreachable {
     pub since: Timestamp,
     /// Why, in the words of the client that asked it.
     pub cause: String,
-}
-
-/// What uses an executor.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ExecutorUsers {
-    /// How many jobs that may run again name it.
-    pub jobs: u64,
-    /// The first of them.
-    pub first: Option<JobId>,
-    /// A run that one of its hosts has.
-    pub run: Option<RunId>,
 }
 
 /// A run that a host has, or is to start.
@@ -126,31 +115,6 @@ impl Reader<'_> {
             params![run.job, run.number],
             |row| Ok((place(row, 0)?, row.get(2)?)),
         )
-    }
-
-    /// Returns the jobs that name an executor and are not done, and a run that it has.
-    pub fn executor_users(&self, name: &ExecutorName) -> StoreResult<ExecutorUsers> {
-        let mut users = ExecutorUsers::default();
-        for (id, of) in self.requirements()? {
-            if of.executor.as_ref() != Some(name) {
-                continue;
-            }
-            let (jobs, first): (i64, Option<JobId>) = self.one(
-                "SELECT count(*), min(id) FROM job WHERE requirement_id = ?1 AND requirement_id <> 0
-                    AND done_at IS NULL",
-                [id],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )?;
-            users.jobs += jobs.cast_unsigned();
-            users.first = users.first.into_iter().chain(first).min();
-        }
-        users.run = self.first(
-            "SELECT job_id, number FROM run WHERE state <> 'finished' AND executor IS NOT NULL
-                AND executor = ?1 ORDER BY id LIMIT 1",
-            [name.as_str()],
-            |row| Ok(RunId { job: row.get(0)?, number: row.get(1)? }),
-        )?;
-        Ok(users)
     }
 
     /// Returns the executors as runs are placed on them.

@@ -57,6 +57,7 @@ mod stats;
 mod timeline;
 mod totals;
 mod unmet;
+mod users;
 mod waiting;
 
 use std::cell::{Cell, RefCell};
@@ -84,7 +85,7 @@ pub use directory::Directory;
 pub use ends::{AttemptEnd, EndedOutput, OpenAttempt, StoredBytes, StoredOutput};
 pub use error::{StoreError, StoreResult};
 pub use events::{Act, EventFilter, EventRange, read_events};
-pub use executors::{ExecutorUsers, FarRun, Unreachable};
+pub use executors::{FarRun, Unreachable};
 pub use idleness::{LeftJobs, LeftWork};
 pub use imports::ImportedJob;
 pub use job_health::JobHealth;
@@ -96,14 +97,15 @@ pub use mail::{MailToSend, UnsentMail};
 pub use names::{COUNT_MAX, KnownJob, NamedQueue, NamedRun};
 pub use outputs::StoredOutputs;
 pub use pauses::RunPause;
-pub use queues::{QueueSettings, QueueUsers, QueueView};
-pub use requirements::{ResourceUsers, ResourceView};
+pub use queues::{QueueSettings, QueueView};
+pub use requirements::ResourceView;
 pub use runs::{AttemptView, FarView, RunFilter, RunView};
 pub use snapshot::{ClaimedRun, MetaKey, PlannedAre, Starter, schedule_of};
 pub use sources::{SourceNews, SourceStamp};
 pub use starts::{RunInput, Start};
 pub use stats::Sampled;
 pub use timeline::{EarlierAttempt, JobLabel, TimelineFilter, TimelineRun, WaitingIndices};
+pub use users::{ResourceUsers, Users};
 
 /// The file beside the database that holds the number of its commits (see `commits`).
 const NOTE: &str = "taskq.db-commits";

@@ -4,7 +4,7 @@
 use rusqlite::params;
 
 use super::{Reader, StoreResult, Writer};
-use crate::domain::{Aging, Happening, JobId, QueueName, QueueOrder, QueueRule, RunId, Span, Timestamp};
+use crate::domain::{Aging, Happening, JobId, QueueName, QueueOrder, QueueRule, Span, Timestamp};
 
 /// A queue with the numbers of its runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,32 +41,7 @@ impl QueueSettings {
     }
 }
 
-/// What keeps a queue from being removed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct QueueUsers {
-    /// How many jobs in it are not done.
-    pub jobs: u64,
-    /// The first of them.
-    pub first: Option<JobId>,
-    /// A run of another job that was queued there and is not finished.
-    pub run: Option<RunId>,
-}
-
 impl Reader<'_> {
-    /// Returns what uses a queue.
-    pub fn users_of_queue(&self, queue: &QueueName) -> StoreResult<QueueUsers> {
-        let run = self.first(
-            "SELECT job_id, number FROM run WHERE queue = ?1 AND state <> 'finished' ORDER BY id LIMIT 1",
-            [queue.as_str()],
-            |row| Ok(RunId { job: row.get(0)?, number: row.get(1)? }),
-        )?;
-        self.one(
-            "SELECT count(*), min(id) FROM job WHERE queue = ?1 AND done_at IS NULL",
-            [queue.as_str()],
-            |row| Ok(QueueUsers { jobs: row.get::<_, i64>(0)?.cast_unsigned(), first: row.get(1)?, run }),
-        )
-    }
-
     /// Returns all queues, sorted by name.
     pub fn queues(&self) -> StoreResult<Vec<QueueView>> {
         let mut queues = self.queues_alone()?;

@@ -24,17 +24,6 @@ pub struct ResourceView {
     pub holders: Vec<RunId>,
 }
 
-/// What uses a resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResourceUsers {
-    /// How many jobs that may run again need it.
-    pub jobs: u64,
-    /// The first of them.
-    pub first: Option<JobId>,
-    /// The largest amount that one of them needs.
-    pub most: u64,
-}
-
 impl Reader<'_> {
     /// Returns all requirements that jobs have or had.
     pub fn requirements(&self) -> StoreResult<BTreeMap<RequirementId, Requirement>> {
@@ -90,29 +79,6 @@ impl Reader<'_> {
             }
         };
         Ok(self.capacities(machine)?.into_iter().map(view).collect())
-    }
-
-    /// Returns the jobs that need a resource and are not done.
-    pub fn resource_users(&self, name: &ResourceName) -> StoreResult<ResourceUsers> {
-        let mut users = ResourceUsers { jobs: 0, first: None, most: 0 };
-        for (id, requirement) in self.requirements()? {
-            let amount = requirement.needs.of(name);
-            if amount == 0 {
-                continue;
-            }
-            let (jobs, first): (i64, Option<JobId>) = self.one(
-                "SELECT count(*), min(id) FROM job WHERE requirement_id = ?1 AND requirement_id <> 0
-                    AND done_at IS NULL",
-                [id],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )?;
-            if let Some(first) = first {
-                users.jobs += jobs.cast_unsigned();
-                users.first = Some(users.first.map_or(first, |known| known.min(first)));
-                users.most = users.most.max(amount);
-            }
-        }
-        Ok(users)
     }
 
     /// Returns what a run needs, and what it has booked.

@@ -8,6 +8,7 @@ use crate::cli::args::{number, words};
 use crate::cli::context::Context;
 use crate::cli::executors::check::{self, CheckJson};
 use crate::cli::executors::{ExecutorChanges, changed, made, warnings};
+use crate::cli::in_use::refuse_used;
 use crate::cli::view::executors::{ExecutorJson, ExecutorView, executor_table};
 use crate::cli::view::json::document;
 use crate::cli::view::times::Times;
@@ -15,7 +16,7 @@ use crate::daemon::host_directory;
 use crate::domain::{Executor, ExecutorKind, ExecutorName, FarPlace, Placement};
 use crate::error::{Error, Result};
 use crate::shown::counted;
-use crate::store::{ExecutorUsers, Reader, StoreResult};
+use crate::store::{Reader, StoreResult, Users};
 
 pub const WHAT: &str = "list executors";
 
@@ -344,7 +345,13 @@ fn remove_executor(context: &Context<'_>, args: &ExecutorRemoveArgs, json: bool)
         if writer.executor(&name)?.is_none() {
             return Err(unknown(writer, &what)?.into());
         }
-        refuse_used(&what, &writer.executor_users(&name)?)?;
+        let Users { jobs, first, run } = writer.executor_users(&name)?;
+        let words = ["runs there, and is not done", "run there, and are not done"];
+        let way = |first| format!("change each with `taskq set {first} --unset executor`");
+        refuse_used(&what, (jobs, first), words, way)?;
+        if let Some(run) = run {
+            return Err(Error::conflict(&what, format!("run {run} is there")).into());
+        }
         Ok(writer.remove_executor(&name)?)
     })?;
     if json {
@@ -352,21 +359,6 @@ fn remove_executor(context: &Context<'_>, args: &ExecutorRemoveArgs, json: bool)
     }
     context.output.confirm(&format!("removed executor `{name}`"));
     Ok(0)
-}
-
-fn refuse_used(what: &str, users: &ExecutorUsers) -> Result<()> {
-    if let Some(first) = users.first {
-        let cause = match usize::try_from(users.jobs - 1).unwrap_or(usize::MAX) {
-            0 => format!("job {first} runs there, and is not done"),
-            others => format!("job {first} and {} run there, and are not done", counted(others, "other")),
-        };
-        return Err(Error::conflict(what, cause)
-            .hint(format!("change each with `taskq set {first} --unset executor`, or cancel it")));
-    }
-    match users.run {
-        Some(run) => Err(Error::conflict(what, format!("run {run} is there"))),
-        None => Ok(()),
-    }
 }
 
 fn views(reader: &Reader<'_>) -> StoreResult<Vec<ExecutorView>> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cli::args::{number, words};
 use crate::cli::context::Context;
+use crate::cli::in_use::refuse_used;
 use crate::cli::job::values::option_failure;
 use crate::cli::target::find_queue;
 use crate::cli::view::json::{QueueJson, document, slots};
@@ -16,7 +17,7 @@ use crate::domain::{Aging, QueueName, QueueOrder};
 use crate::error::{Error, Result};
 use crate::schedule::parse_span;
 use crate::shown::counted;
-use crate::store::{QueueSettings, QueueUsers, QueueView, StoreResult};
+use crate::store::{QueueSettings, QueueView, StoreResult, Users};
 
 pub const WHAT: &str = "list queues";
 
@@ -210,16 +211,10 @@ fn remove_queue(context: &Context<'_>, args: &QueueRemoveArgs, json: bool) -> Re
         if queue == QueueName::default() {
             return Err(Error::conflict(&what, "jobs without `--queue` are in it").into());
         }
-        let QueueUsers { jobs, first, run } = writer.users_of_queue(&queue)?;
-        if let Some(first) = first {
-            let cause = match usize::try_from(jobs - 1).unwrap_or(usize::MAX) {
-                0 => format!("job {first} is in it, and not done"),
-                others => format!("job {first} and {} are in it, and not done", counted(others, "other")),
-            };
-            return Err(Error::conflict(&what, cause)
-                .hint(format!("move each with `taskq set {first} --queue default`, or cancel it"))
-                .into());
-        }
+        let Users { jobs, first, run } = writer.queue_users(&queue)?;
+        let words = ["is in it, and not done", "are in it, and not done"];
+        let way = |first| format!("move each with `taskq set {first} --queue default`");
+        refuse_used(&what, (jobs, first), words, way)?;
         if let Some(run) = run {
             return Err(Error::conflict(&what, format!("run {run} is in it, and not finished")).into());
         }

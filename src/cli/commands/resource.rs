@@ -5,11 +5,11 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::cli::context::Context;
+use crate::cli::in_use::refuse_used;
 use crate::cli::view::json::document;
 use crate::cli::view::resources::{ResourceJson, resource_table};
-use crate::domain::{MachineSize, ResourceName, RunId, read_assignment};
+use crate::domain::{MachineSize, ResourceName, read_assignment};
 use crate::error::{Error, Result};
-use crate::shown::counted;
 use crate::store::ResourceUsers;
 use crate::system::machine;
 
@@ -195,7 +195,12 @@ fn remove_resource(context: &Context<'_>, args: &ResourceRemoveArgs, json: bool)
         }
         let users = writer.resource_users(&name)?;
         if left.is_none() {
-            refuse_used(&what, &users, resource.holders.first().copied())?;
+            let words = ["needs it, and is not done", "need it, and are not done"];
+            let way = |first| format!("change each with `taskq set {first} --unset needs`");
+            refuse_used(&what, (users.jobs, users.first), words, way)?;
+            if let Some(run) = resource.holders.first() {
+                return Err(Error::conflict(&what, format!("run {run} has some of it")).into());
+            }
         }
         writer.remove_resource(&name)?;
         Ok((left, users))
@@ -211,21 +216,6 @@ fn remove_resource(context: &Context<'_>, args: &ResourceRemoveArgs, json: bool)
         Some(left) => format!("resource `{name}` is as the machine has it, {}", name.amount_text(left)),
     });
     Ok(0)
-}
-
-fn refuse_used(what: &str, users: &ResourceUsers, holder: Option<RunId>) -> Result<()> {
-    if let Some(first) = users.first {
-        let cause = match usize::try_from(users.jobs - 1).unwrap_or(usize::MAX) {
-            0 => format!("job {first} needs it, and is not done"),
-            others => format!("job {first} and {} need it, and are not done", counted(others, "other")),
-        };
-        return Err(Error::conflict(what, cause)
-            .hint(format!("change each with `taskq set {first} --unset needs`, or cancel it")));
-    }
-    match holder {
-        Some(run) => Err(Error::conflict(what, format!("run {run} has some of it"))),
-        None => Ok(()),
-    }
 }
 
 fn list(context: &Context<'_>, json: bool) -> Result<u8> {
