@@ -8,10 +8,10 @@ use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 
 use crate::harness::Home;
-use crate::shared::{has, now};
+use crate::shared::{await_ready, has, now};
 
 /// A program that does not show a text for so long has hung.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -67,9 +67,7 @@ impl Terminal {
                 return std::mem::replace(&mut self.seen, rest);
             }
             let mut polled = [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)];
-            let left = deadline.saturating_duration_since(now());
-            let left = PollTimeout::try_from(left).expect("it is a minute");
-            let ready = poll(&mut polled, left).expect("it is a pipe");
+            let ready = await_ready(&mut polled, deadline.saturating_duration_since(now()));
             let count = if ready > 0 { terminal.read(&mut bytes).expect("it is a pipe") } else { 0 };
             assert!(count > 0, "waited for {text:?} and saw {:?}", self.seen);
             self.seen.push_str(&String::from_utf8_lossy(&bytes[..count]));

@@ -6,11 +6,13 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 
 use crate::harness::{Home, TASKQ};
 use crate::keyboard::Terminal;
+use crate::shared::await_ready;
 
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -142,7 +144,7 @@ fn a_live_view_ends_with_its_terminal() {
     let mut held = File::open(home.work().join("held")).expect("the terminal has it open");
     terminal.hangs_up();
     let mut polled = [PollFd::new(held.as_fd(), PollFlags::POLLIN)];
-    let ready = poll(&mut polled, PollTimeout::from(60_000_u16)).expect("it is a pipe");
+    let ready = await_ready(&mut polled, Duration::from_secs(60));
     assert_eq!(ready, 1, "the view goes on without its terminal");
     assert_eq!(held.read(&mut [0]).expect("it is a pipe"), 0);
 }

@@ -9,12 +9,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use nix::poll::{PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::shared::now;
+use crate::shared::{await_ready, now};
 
 /// The time limit: an action that takes this long has hung.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -88,7 +87,7 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = now();
     while !is_so() {
         assert!(start.elapsed() < PATIENCE, "waited too long: {what}");
-        poll(&mut [], PollTimeout::from(1_u8)).expect("no descriptor can be bad");
+        await_ready(&mut [], Duration::from_millis(1));
     }
 }
 

@@ -4,20 +4,21 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use inotify::{Inotify, WatchMask};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::{Signal, kill};
 
 use crate::check::{all_is_well, count, finish, is_whole};
 use crate::harness::{Daemon, MARKS, Store};
-use crate::shared::setting;
+use crate::shared::{await_ready, setting};
 
 /// The seed, unless `TASKQ_CRASH_SEED` has another.
 const SEED: u64 = 20_260_301;
 
 /// A store that is not written for this long has nothing left to do.
-const SILENCE_MS: u8 = 200;
+const SILENCE: Duration = Duration::from_millis(200);
 
 /// A splitmix64 generator.
 pub struct Random(u64);
@@ -57,7 +58,7 @@ impl Writes {
         while events > 0 {
             let mut fds = vec![PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
             fds.extend(other.map(|other| PollFd::new(other, PollFlags::POLLIN)));
-            let ready = poll(&mut fds, PollTimeout::from(SILENCE_MS)).expect("they are open");
+            let ready = await_ready(&mut fds, SILENCE);
             if ready == 0 || fds.get(1).is_some_and(|other| other.any() != Some(false)) {
                 return;
             }

@@ -3,13 +3,13 @@
 use std::fs;
 use std::process::{Command, Output};
 use std::sync::Mutex;
+use std::time::Duration;
 
-use nix::poll::{PollTimeout, poll};
 use taskq::domain::Span;
 use taskq::executor::{Act, Engine, FarStart, FarState, FarStop, Known, LookAt, Part};
 
 use crate::harness::{Far, children, eventually, fifo, free_port, hear, kill, release, start, state_of};
-use crate::shared::{has, note};
+use crate::shared::{await_ready, has, note};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/executor/slurm.sh");
 
@@ -342,7 +342,7 @@ fn a_submission_that_is_killed_at_any_time_runs_once() {
             let name = run.name;
             let acts = vec![Act::Start(Box::new(run))];
             let mut first = far.send(acts.clone());
-            poll(&mut [], PollTimeout::from(n * 3)).expect("no descriptor can be bad");
+            await_ready(&mut [], Duration::from_millis(u64::from(n) * 3));
             // With and without the client of Slurm.
             let clients = if n % 2 == 0 { children(first.id()) } else { Vec::new() };
             first.kill().expect("it was started");

@@ -1,13 +1,13 @@
 //! Owns: a run starts once, whatever is repeated, delayed, or at the same time.
 
 use std::fs;
+use std::time::Duration;
 
-use nix::poll::{PollTimeout, poll};
 use taskq::domain::Span;
 use taskq::executor::{Act, FarState, FarStop, Known, Part};
 
 use crate::harness::{Far, answer, eventually, fifo, hear, release, shells, start};
-use crate::shared::note;
+use crate::shared::{await_ready, note};
 
 fn lines(far: &Far) -> usize {
     fs::read_to_string(far.path("marker")).unwrap_or_default().lines().count()
@@ -169,7 +169,7 @@ fn a_far_shell_that_is_killed_at_any_time_starts_no_run_twice() {
             let name = run.name;
             let acts = vec![Act::Start(Box::new(run))];
             let mut first = far.send(acts.clone());
-            poll(&mut [], PollTimeout::from(millis)).expect("no descriptor can be bad");
+            await_ready(&mut [], Duration::from_millis(u64::from(millis)));
             first.kill().expect("it was started");
             first.wait().expect("it was killed");
             match far.ask(acts).as_slice() {

@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nix::poll::{PollTimeout, poll};
 use taskq::domain::{JobId, OutputKind, RunId, Span};
 use taskq::executor::{
     Act, Answer, Engine, FarName, FarStart, FarState, Known, LookAt, Part, Request, StoreToken,
 };
 
-use crate::shared::{has, now};
+use crate::shared::{await_ready, has, now};
 
 pub const TOKEN: StoreToken = StoreToken(0x0123_4567_89ab_cdef);
 
@@ -245,7 +244,7 @@ pub fn eventually(what: &str, mut is_met: impl FnMut() -> bool) {
     let deadline = now() + PATIENCE;
     while !is_met() {
         assert!(now() < deadline, "not in time: {what}");
-        poll(&mut [], PollTimeout::from(10_u8)).expect("no descriptor can be bad");
+        await_ready(&mut [], Duration::from_millis(10));
     }
 }
 

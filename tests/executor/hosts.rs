@@ -3,14 +3,14 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use taskq::domain::Span;
 use taskq::executor::transport::{self, SshOptions};
 use taskq::executor::{Act, Answer, FarState, FarStop, Known, Part};
 
 use crate::harness::{Far, TOKEN, answer, children, eventually, fifo, free_port, hear, kill, release, start};
-use crate::shared::{has, note, now};
+use crate::shared::has;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/executor/sshd.sh");
 
@@ -54,6 +54,12 @@ impl Server {
     fn pid(&self) -> u32 {
         let text = fs::read_to_string(self.dir.path().join("sshd.pid")).expect("it runs");
         text.trim().parse().expect("a number")
+    }
+
+    /// Returns how many connections it has let in.
+    fn connections(&self) -> usize {
+        let log = fs::read_to_string(self.dir.path().join("sshd.log")).expect("it has a log");
+        log.matches("Accepted publickey").count()
     }
 
     fn down(&self) {
@@ -218,22 +224,13 @@ fn it_is_certain_that_nothing_was_delivered_where_no_connection_is_made() {
     assert!(words.contains("Connection refused"), "{words}");
 }
 
-/// Measures starts of `true` in batches beside one fresh connection each.
 #[test]
-fn batches_over_one_connection_are_quick() {
+fn all_batches_share_one_connection() {
     let Some(server) = Server::up() else { return };
-    let (count, alone) = (crate::shared::setting("TASKQ_FAR_RUNS").unwrap_or(50), 5);
-    let config = server.config.display().to_string();
-    let begin = now();
-    for _ in 0..alone {
-        let status = Command::new("ssh").args(["-F", &config, "far1", "true"]).stdin(Stdio::null()).status();
-        assert!(status.expect("ssh").success());
-    }
-    let each = begin.elapsed().as_secs_f64() / f64::from(alone);
     let far = server.far("far1");
-    let begin = now();
-    let names: Vec<_> = (0..count).map(|_| far.name()).collect();
-    for names in names.chunks(50) {
+    let before = server.connections();
+    let names: Vec<_> = (0..50).map(|_| far.name()).collect();
+    for names in names.chunks(10) {
         let starts = names.iter().map(|name| {
             let mut run = start(*name, "");
             run.argv = vec![b"true".to_vec()];
@@ -255,10 +252,6 @@ fn batches_over_one_connection_are_quick() {
             })
         });
     }
-    let all = begin.elapsed().as_secs_f64();
-    let rate = each * f64::from(count) / all;
-    note(&format!("{count} runs in {all:.2} s; a fresh `ssh true` {each:.3} s: {rate:.1} x its rate"));
-    assert!(rate >= 2.0, "{rate}");
-    assert!(server.pid() > 0);
+    assert_eq!(server.connections() - before, 1);
     close(&far, &server, "far1");
 }

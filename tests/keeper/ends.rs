@@ -5,14 +5,16 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::libc::O_NONBLOCK;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use taskq::domain::{End, Span, StopCause};
 use taskq::keeper::protocol::{StartOrder, ToKeeper};
 
 use crate::harness::{Keeper, attempt, connected, open_gate, read_to_end};
+use crate::shared::await_ready;
 
 /// The variables by which a keeper knows a process whose parents have ended.
 const MARKS: [&str; 3] = ["TASKQ_RUN=1.1", "TASKQ_ATTEMPT=1", "TASKQ_SCHEDULED_AT=2026-03-02T02:15:00Z"];
@@ -182,7 +184,7 @@ fn a_kill_by_signal_is_the_runs_own_end_and_leaves_nothing() {
     assert_eq!((ended.end, ended.stopped), (End::Signaled(9), None));
     // The first process was the last to get it, and the others end in the same moment.
     let mut fds = [PollFd::new(holder.as_fd(), PollFlags::empty())];
-    assert_eq!(poll(&mut fds, PollTimeout::from(20_000_u16)), Ok(1), "nothing of it is left");
+    assert_eq!(await_ready(&mut fds, Duration::from_secs(20)), 1, "nothing of it is left");
     assert_eq!(holder.read(&mut [0]).expect("it is a FIFO"), 0);
     drop(reader);
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, poll};
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use taskq::domain::{CommandLine, End, Execution, JobId, Span, StreamSource, Timestamp, TriggerId};
@@ -16,6 +16,7 @@ use taskq::keeper::{Feeder, FeederOrder};
 use taskq::watch::{Streams, WantedStream};
 
 use crate::harness::test_arguments;
+use crate::shared::await_ready;
 
 /// Not a test: a daemon with a feeder, until it is killed.
 #[test]
@@ -113,7 +114,7 @@ fn a_flood_of_lines_waits_in_the_pipe_and_all_of_it_is_events() {
     let (mut events, mut log) = (Vec::new(), Vec::new());
     let end = loop {
         let mut fds: Vec<_> = feeder.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-        assert_ne!(poll(&mut fds, 20_000_u16), Ok(0), "it hangs");
+        assert_ne!(await_ready(&mut fds, Duration::from_secs(20)), 0, "it hangs");
         let read = streams.read(trigger, &mut feeder.stdout, at);
         assert!(read.len() <= 5_096, "{} lines at once", read.len());
         events.extend(read);

@@ -1,11 +1,15 @@
-//! Owns: the tools that a test may miss on this machine, and the settings of a test run.
+//! Owns: the tools that a test may miss on this machine, the settings of a test run, and the wait for a
+//! descriptor.
 //! Never: what is tested.
 #![allow(dead_code, reason = "each test program uses its part")]
 #![allow(clippy::disallowed_methods, clippy::print_stderr, reason = "their one home in tests")]
 
 use std::fmt::Debug;
 use std::str::FromStr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollTimeout, poll};
 
 /// What tests use beyond Linux and a Rust toolchain, by the words of `TASKQ_REQUIRE`.
 const TOOLS: [&str; 24] = [
@@ -61,6 +65,21 @@ pub fn note(text: &str) {
 /// Returns the time from which a test measures how long something takes.
 pub fn now() -> Instant {
     Instant::now()
+}
+
+/// Waits until one of the descriptors is ready, and returns how many are: 0 if none is in time. A signal to
+/// the test program does not end the wait. At most 24 days.
+pub fn await_ready(fds: &mut [PollFd<'_>], patience: Duration) -> i32 {
+    let deadline = now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(now());
+        // A part of a millisecond counts as one.
+        let left = PollTimeout::try_from(left + Duration::from_micros(999)).expect("it is not that long");
+        match poll(fds, left) {
+            Err(Errno::EINTR) => {}
+            ready => return ready.expect("the descriptors are open"),
+        }
+    }
 }
 
 /// Reads a variable of the test run; `None` if it is not set.
