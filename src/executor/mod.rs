@@ -25,3 +25,4 @@ pub use link::{Channel, Heard, Link};
 pub use names::{FarName, InvalidFarName, StoreToken};
 pub use news::{FarEnd, News};
 pub use request::{Act, Engine, FarSignal, FarStart, Known, LookAt, Request};
+pub use slurm::is_own_option as is_own_option_of_slurm;

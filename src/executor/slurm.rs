@@ -6,7 +6,7 @@ use super::FarStart;
 /// Minutes that Slurm's own limit is beyond the timeout, which the supervisor keeps.
 const MARGIN_MINUTES: u64 = 2;
 
-/// Options that taskq gives itself, or that would change what it relies on.
+/// Options of sbatch(1) that taskq gives itself, or that would change what it relies on.
 const OWN_OPTIONS: &[&str] = &[
     "array",
     "chdir",
@@ -23,7 +23,6 @@ const OWN_OPTIONS: &[&str] = &[
     "requeue",
     "no-requeue",
     "test-only",
-    "time",
     "wait",
     "wrap",
 ];
@@ -31,6 +30,11 @@ const OWN_OPTIONS: &[&str] = &[
 /// The warning about a job without a time limit.
 pub const NO_LIMIT: &str = "Slurm has no time limit for this job: give it --timeout, or the executor \
                             --opt time=LIMIT, or an allocation can be left behind";
+
+/// Returns whether an executor cannot set this option of sbatch(1), because taskq sets it for each run.
+pub fn is_own_option(key: &str) -> bool {
+    OWN_OPTIONS.contains(&key)
+}
 
 /// Returns whether neither the job nor the executor sets a limit.
 pub fn is_without_limit(start: &FarStart, options: &[(String, String)]) -> bool {
@@ -41,8 +45,8 @@ pub fn is_without_limit(start: &FarStart, options: &[(String, String)]) -> bool 
 pub fn sbatch_options(start: &FarStart, options: &[(String, String)]) -> Vec<String> {
     let mut words = Vec::new();
     for (key, value) in options {
-        let is_word = key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if !is_word || key.is_empty() || OWN_OPTIONS.contains(&key.as_str()) {
+        if key == "time" {
+            // The job's own limit goes first.
             continue;
         }
         words.push(if value.is_empty() { format!("--{key}") } else { format!("--{key}={value}") });

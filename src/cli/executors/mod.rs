@@ -5,6 +5,7 @@ pub mod check;
 
 use crate::domain::{Executor, ExecutorHost, ExecutorKind, Needs, Placement};
 use crate::error::{Error, Result};
+use crate::executor::is_own_option_of_slurm;
 
 /// What is to be set of an executor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,10 +87,11 @@ fn set_hosts(
     let named = |executor: &Executor, option: &str, name: &str| {
         let found = executor.hosts.iter().position(|host| host.name == name);
         found.ok_or_else(|| {
-            let named = executor.hosts.iter().filter(|host| !host.name.is_empty());
-            let known: Vec<String> = named.map(|host| format!("`{}`", host.name)).collect();
             let error = Error::usage(what, format!("`{option} {name}`: it has no such host"));
-            if known.is_empty() { error } else { error.hint(format!("it has {}", known.join(", "))) }
+            match executor.hosts_hint() {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
         })
     };
     for name in changes.removed_hosts {
@@ -166,10 +168,6 @@ fn set_options(what: &str, executor: &mut Executor, options: &[String]) -> Resul
     Ok(())
 }
 
-/// Options of sbatch(1) that say what taskq says itself.
-const OWN_OF_SLURM: [&str; 9] =
-    ["array", "comment", "job-name", "no-requeue", "output", "error", "input", "parsable", "wait"];
-
 fn check_option(what: &str, kind: ExecutorKind, key: &str, value: &str) -> Result<()> {
     let wrong = |cause: String| Err(Error::usage(what, format!("`--opt {key}={value}`: {cause}")));
     if value.contains(['\n', '\0']) && kind != ExecutorKind::Command {
@@ -178,11 +176,11 @@ fn check_option(what: &str, kind: ExecutorKind, key: &str, value: &str) -> Resul
     let is_of_ssh = [Executor::CONFIG, Executor::OPTION].contains(&key);
     let known = match kind {
         ExecutorKind::Ssh => is_of_ssh || key == Executor::RESOURCES,
-        ExecutorKind::Slurm if OWN_OF_SLURM.contains(&key) => {
+        ExecutorKind::Slurm if is_own_option_of_slurm(key) => {
             return wrong("taskq sets it itself".to_owned());
         }
         ExecutorKind::Slurm => {
-            let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             is_of_ssh || !key.is_empty() && !key.starts_with('-') && key.chars().all(is_plain)
         }
         ExecutorKind::Command => is_of_ssh || TEMPLATES.iter().any(|(name, _)| *name == key),
@@ -285,6 +283,9 @@ mod tests {
             (ExecutorKind::Ssh, &["a"], &["config"]),
             (ExecutorKind::Slurm, &["a", "b"], &[]),
             (ExecutorKind::Slurm, &[], &["array=1-9"]),
+            (ExecutorKind::Slurm, &[], &["chdir=/tmp"]),
+            (ExecutorKind::Slurm, &[], &["export=NONE"]),
+            (ExecutorKind::Slurm, &[], &["Partition=main"]),
             (ExecutorKind::Slurm, &[], &["--time=1"]),
             (ExecutorKind::Command, &[], &["submit=x", "status=y"]),
         ] {
