@@ -4,14 +4,6 @@
 #   seen    when the engine was first seen to run it, or to be done with it
 # A template that uses TASKQ_FAR_COMMAND has no run directory over there: its runs have no supervisor, and the
 # fence is taken here, before the first submission.
-birth_of_shell() {
-    self=-
-    { read -r line <"/proc/$$/stat"; } 2>/dev/null || return
-    line=${line##*') '}
-    set -- $line
-    shift 19
-    self=$1
-}
 is_shared() { case $submit_with in *TASKQ_FAR_COMMAND*) return 1 ;; esac; }
 submission() {
     by= by_birth=- by_boot=- of_try= job=

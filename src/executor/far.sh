@@ -25,6 +25,15 @@ lives() {
         [ "$(ps -o lstart= -p "$1" 2>/dev/null | tr -s ' :' __)" = "$2" ]
     fi
 }
+# Sets self: the time of birth of this shell.
+birth_of_shell() {
+    self=-
+    { read -r line <"/proc/$$/stat"; } 2>/dev/null || return
+    line=${line##*') '}
+    set -- $line
+    shift 19
+    self=$1
+}
 # Sets up (microseconds since the boot) and epoch (of the boot).
 clock() {
     if { read -r up rest </proc/uptime; } 2>/dev/null; then

@@ -2,14 +2,6 @@
 #   batch  before sbatch(1) is called: job name, index in the array or `-`, who calls it, and the try
 #   job    after that: the id of the job, `4711` or `4711_3`
 #   over   when Slurm was first seen to be done with it, while no end is recorded
-birth_of_shell() {
-    self=-
-    { read -r line <"/proc/$$/stat"; } 2>/dev/null || return
-    line=${line##*') '}
-    set -- $line
-    shift 19
-    self=$1
-}
 # Reads NAME/batch and NAME/job.
 submission() {
     batch= index=- by=- by_birth=- by_boot=- of_try= job=
