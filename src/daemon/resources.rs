@@ -32,30 +32,26 @@ fn refused_executor(
     what: &str,
 ) -> StoreResult<Option<Error>> {
     let Some(executor) = reader.executor(name)? else {
-        let known: Vec<String> = reader.executors()?.keys().map(|name| format!("`{name}`")).collect();
-        let hint = match known.as_slice() {
-            [] => "make one with `taskq executor add`".to_owned(),
-            known => format!("there is {}", known.join(", ")),
-        };
-        return Ok(Some(Error::usage(what, format!("there is no executor `{name}`")).hint(hint)));
+        let error = Error::usage(what, format!("there is no executor `{name}`"));
+        return Ok(Some(error.hint(reader.executors_hint()?)));
     };
     if let Some(host) = &requirement.host
         && !executor.hosts.iter().any(|known| known.name == *host)
     {
-        let known: Vec<String> = executor.hosts.iter().map(|host| format!("`{}`", host.name)).collect();
-        let cause = format!("executor `{name}` has no host `{host}`");
-        return Ok(Some(Error::usage(what, cause).hint(format!("it has {}", known.join(", ")))));
+        let error = Error::usage(what, format!("executor `{name}` has no host `{host}`"));
+        return Ok(Some(match executor.hosts_hint() {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }));
     }
     if !executor.counts_needs() {
         // Its engine knows what there is.
         return Ok(None);
     }
-    let capacities = executor.resources();
-    let capacities = capacities.iter().map(|(name, amount)| (name.clone(), amount)).collect();
     let hint = |resource: &ResourceName| {
         format!("say what each host has with `taskq executor set {name} --opt resources={resource}=N`")
     };
-    Ok(refused_needs(&requirement.needs, &capacities, &hint, "`taskq executor list --json`", what))
+    Ok(refused_needs(&requirement.needs, &executor.capacities(), &hint, "`taskq executor list --json`", what))
 }
 
 fn refused_needs(

@@ -1,11 +1,12 @@
 //! Owns: executors: where runs can run besides this machine, and how they are reached.
 //! Never: what is said to them (see `executor`), or which host a run gets (see `engine`).
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ExecutorName, Needs, words};
+use super::{ExecutorName, Needs, ResourceName, words};
 
 /// The kind of an executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,9 +86,18 @@ impl Executor {
 
     /// Returns how much each host has of the resources that are counted there. One of kind `ssh` counts
     /// them; an engine does it by itself.
-    pub fn resources(&self) -> Needs {
+    pub fn capacities(&self) -> BTreeMap<ResourceName, u64> {
         // They were read when the option was set.
-        self.values(Self::RESOURCES).last().and_then(|text| text.parse().ok()).unwrap_or_default()
+        let amounts: Needs =
+            self.values(Self::RESOURCES).last().and_then(|text| text.parse().ok()).unwrap_or_default();
+        amounts.iter().map(|(name, amount)| (name.clone(), amount)).collect()
+    }
+
+    /// Returns a hint with the names of its hosts; `None`: its host has none.
+    pub fn hosts_hint(&self) -> Option<String> {
+        let names = self.hosts.iter().map(|host| &host.name).filter(|name| !name.is_empty());
+        let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+        (!names.is_empty()).then(|| format!("it has {}", names.join(", ")))
     }
 
     /// Returns whether taskq counts what runs need there.

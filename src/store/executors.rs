@@ -52,6 +52,15 @@ impl Reader<'_> {
         Ok(rows.into_iter().collect())
     }
 
+    /// Returns a hint about a name that no executor has.
+    pub fn executors_hint(&self) -> StoreResult<String> {
+        let known: Vec<String> = self.executors()?.keys().map(|name| format!("`{name}`")).collect();
+        Ok(match known.as_slice() {
+            [] => "make one with `taskq executor add`".to_owned(),
+            known => format!("there is {}", known.join(", ")),
+        })
+    }
+
     /// Returns an executor; `None`: there is none of this name.
     pub fn executor(&self, name: &ExecutorName) -> StoreResult<Option<Executor>> {
         self.first("SELECT data FROM executor WHERE name = ?1", [name.as_str()], |row| executor(row, 0))
@@ -126,15 +135,14 @@ impl Reader<'_> {
         let (counts, unreachable) = (self.far_counts()?, self.unreachable()?);
         let shares = self.far_shares()?;
         let facts = |(name, executor): (ExecutorName, Executor)| {
-            let capacities = executor.resources();
+            let capacities = executor.capacities();
             let host = |host: ExecutorHost| {
                 let place = FarPlace { executor: name.clone(), host: host.name };
                 let of_host = shares.iter().filter(|(of, _)| *of == place).map(|(_, share)| share);
-                let capacities = capacities.iter().map(|(name, amount)| (name.clone(), amount)).collect();
                 FarHost {
                     slots: host.slots,
                     in_use: counts.get(&place).copied().unwrap_or(0),
-                    supply: Supply::new(capacities, of_host),
+                    supply: Supply::new(capacities.clone(), of_host),
                     is_draining: host.is_draining,
                     is_unreachable: unreachable.contains_key(&place),
                     name: place.host,

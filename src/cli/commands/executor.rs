@@ -330,12 +330,7 @@ fn set_up(context: &Context<'_>, args: &ExecutorSetArgs, json: bool) -> Result<u
 
 /// Returns the refusal of a name that no executor has, with those that there are.
 fn unknown(reader: &Reader<'_>, what: &str) -> StoreResult<Error> {
-    let known: Vec<String> = reader.executors()?.keys().map(|name| format!("`{name}`")).collect();
-    let hint = match known.as_slice() {
-        [] => "make one with `taskq executor add`".to_owned(),
-        known => format!("there is {}", known.join(", ")),
-    };
-    Ok(Error::not_found(what, "there is no such executor").hint(hint))
+    Ok(Error::not_found(what, "there is no such executor").hint(reader.executors_hint()?))
 }
 
 fn remove_executor(context: &Context<'_>, args: &ExecutorRemoveArgs, json: bool) -> Result<u8> {
