@@ -19,6 +19,7 @@ mod maths;
 pub mod memory;
 mod process;
 pub mod schedule;
+pub mod seal;
 mod shown;
 pub mod store;
 pub mod system;
