@@ -37,6 +37,7 @@ pub fn command(command: &CommandLine) -> String {
     match command {
         CommandLine::Argv(argv) => argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
         CommandLine::Script(script) => first_line(script),
+        CommandLine::Sealed => CommandLine::SEALED.to_owned(),
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) fn argv(command: CommandLine) -> Vec<Vec<u8>> {
     match command {
         CommandLine::Argv(argv) => argv,
         CommandLine::Script(script) => vec![b"/bin/sh".to_vec(), b"-c".to_vec(), script],
+        CommandLine::Sealed => unreachable!("the facts for a start are read with the key"),
     }
 }
 

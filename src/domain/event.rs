@@ -263,6 +263,10 @@ pub enum Happening {
     HostReachable {
         place: String,
     },
+    /// The store was sealed, unsealed, or got another key: `sealed`, `unsealed`, `rotated`.
+    KeyChanged {
+        change: Word,
+    },
 }
 
 impl Happening {
@@ -310,6 +314,7 @@ impl Happening {
             Self::ExecutorRemoved { .. } => "executor_removed",
             Self::HostUnreachable { .. } => "host_unreachable",
             Self::HostReachable { .. } => "host_reachable",
+            Self::KeyChanged { .. } => "key_changed",
         }
     }
 
@@ -355,7 +360,8 @@ impl Happening {
             | Self::ExecutorSet { .. }
             | Self::ExecutorRemoved { .. }
             | Self::HostUnreachable { .. }
-            | Self::HostReachable { .. } => None,
+            | Self::HostReachable { .. }
+            | Self::KeyChanged { .. } => None,
         }
     }
 
@@ -401,7 +407,8 @@ impl Happening {
             | Self::ExecutorSet { .. }
             | Self::ExecutorRemoved { .. }
             | Self::HostUnreachable { .. }
-            | Self::HostReachable { .. } => None,
+            | Self::HostReachable { .. }
+            | Self::KeyChanged { .. } => None,
         }
     }
 

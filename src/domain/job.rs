@@ -16,6 +16,13 @@ pub enum CommandLine {
     Argv(Vec<Vec<u8>>),
     /// A script for `/bin/sh -c`.
     Script(Vec<u8>),
+    /// One of a sealed store whose key is missing. It can neither be stored nor started.
+    Sealed,
+}
+
+impl CommandLine {
+    /// Stands for what cannot be shown because the key of the store is missing.
+    pub const SEALED: &str = "(sealed)";
 }
 
 /// How the processes of a job are started.

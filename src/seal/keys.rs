@@ -200,12 +200,9 @@ impl DataKeys {
         self.newest
     }
 
-    pub fn has(&self, id: KeyId) -> bool {
-        self.keys.contains_key(&id)
-    }
-
-    pub fn get(&self, id: KeyId) -> Option<&DataKey> {
-        self.keys.get(&id)
+    /// Returns the keys, the newest one last.
+    pub fn iter(&self) -> impl Iterator<Item = (KeyId, &DataKey)> {
+        self.keys.iter().map(|(id, key)| (*id, key))
     }
 
     fn newest_key(&self) -> &DataKey {
@@ -225,6 +222,15 @@ impl DataKeys {
         let id = cell::key_of(cell)?;
         let key = self.keys.get(&id).ok_or(OpenError::UnknownKey(id))?;
         cell::open(&key.cells, place, cell)
+    }
+
+    /// Returns a cell under the newest key: the same one if it is sealed with that already.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn resealed(&self, place: CellPlace<'_>, cell: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let value = self.open(place, cell)?;
+        Ok(if cell::key_of(cell)? == self.newest { cell.to_vec() } else { self.seal(place, &value) })
     }
 
     /// Returns the number by which a sealed value is found again. It says nothing about the value to whoever

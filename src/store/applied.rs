@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use rusqlite::{Row, params};
 
+use super::definition::Cells;
 use super::{Reader, StoreResult, Writer, definition};
 use crate::domain::{Happening, JobId, JobName, NewJob, TriggerSpec};
 
@@ -60,12 +61,12 @@ fn whole_jobs(ids: &str) -> String {
     format!(
         "SELECT job.id, job.paused_at IS NOT NULL, job.begun, {}, applied.source,
             EXISTS (SELECT 1 FROM tag WHERE job_id = job.id),
-            EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id), job.name, {}, environment.vars
+            EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id), job.name, {}, opened('environment.vars', environment.id, 0, vars)
          FROM job JOIN environment ON environment.id = environment_id
             LEFT JOIN applied ON applied.job_id = job.id
          WHERE job.id IN {ids}",
         is_over!(),
-        definition::selected()
+        definition::selected(Cells::Opened)
     )
 }
 

@@ -83,7 +83,8 @@ impl Reader<'_> {
             Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, u32>(1)?))
         })?;
         let occurrences = self.all(
-            "SELECT at, kind, name, data, count FROM occurrence WHERE bundle_id = ?1 ORDER BY place",
+            "SELECT at, kind, name, iif(kind = 'job', data, opened_text('occurrence.data', id, 0, data)), count
+             FROM occurrence WHERE bundle_id = ?1 ORDER BY place",
             [bundle],
             |row| {
                 let occurrence = Occurrence {
@@ -126,9 +127,18 @@ impl Writer<'_> {
             |row| row.get(0),
         )?;
         self.change(
-            "INSERT INTO occurrence (bundle_id, place, at, kind, name, data, count)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![bundle, places, occurrence.at, kind, occurrence.name, occurrence.data, count],
+            "INSERT INTO occurrence (bundle_id, place, at, kind, name, data, count, id)
+             VALUES (?1, ?2, ?3, ?4, ?5, iif(?4 = 'job', ?6, sealed('occurrence.data', ?8, 0, ?6)), ?7, ?8)",
+            params![
+                bundle,
+                places,
+                occurrence.at,
+                kind,
+                occurrence.name,
+                occurrence.data,
+                count,
+                self.random_sealed_id()
+            ],
         )
     }
 

@@ -41,7 +41,8 @@ impl Reader<'_> {
             Some(number) => (
                 RunId { job, number }.to_string(),
                 self.first(
-                    "SELECT outcome, exit_code, result FROM run WHERE job_id = ?1 AND number = ?2",
+                    "SELECT outcome, exit_code, opened_text('run.result', job_id, number, result) FROM run
+                     WHERE job_id = ?1 AND number = ?2",
                     params![job, number],
                     |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
                 )?,

@@ -7,10 +7,10 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use serde::de::DeserializeOwned;
 
 use crate::domain::{
-    AfterCondition, Array, ArrayId, BundleId, CallbackWhen, CommandLine, EventTrigger, FarPlace, Indices,
-    JobId, JobName, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome, Overlap, QueueName,
-    QueueOrder, Requirement, RequirementId, ResourceName, Retry, RetryCauses, RunState, Share, Size, Span,
-    Stdin, Tag, Timestamp, TriggerKind,
+    AfterCondition, Array, ArrayId, BundleId, CallbackWhen, CommandLine, Counter, EventSource, EventTrigger,
+    FarPlace, Indices, JobId, JobName, JobState, Mail, MailFormat, MailWhen, Missed, MissedMode, Outcome,
+    Overlap, QueueName, QueueOrder, Requirement, RequirementId, ResourceName, Retry, RetryCauses, RunState,
+    Share, Size, Span, Stdin, StreamSource, Tag, Timestamp, TriggerKind,
 };
 use crate::schedule::Dialect;
 
@@ -142,9 +142,13 @@ word_columns!(
     TriggerKind
 );
 
-/// Reads an event trigger from the column `event`.
+/// Reads an event trigger from the column `event`. NULL: it is a stream, and the key is missing.
 pub(super) fn event_trigger(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<EventTrigger> {
-    let text = row.get_ref(column)?.as_str()?;
+    let Some(text) = row.get_ref(column)?.as_str_or_null()? else {
+        let (command, pattern) = (CommandLine::SEALED.to_owned(), None);
+        let stream = StreamSource { command, pattern, restart: StreamSource::RESTART };
+        return Ok(EventTrigger { source: EventSource::Stream(stream), counter: Counter::default() });
+    };
     serde_json::from_str(text).map_err(|error| FromSqlError::Other(error.into()).into())
 }
 
@@ -266,12 +270,13 @@ pub(super) fn command_columns(command: &CommandLine) -> (Vec<u8>, bool) {
     match command {
         CommandLine::Argv(argv) => (join(argv), false),
         CommandLine::Script(script) => (script.clone(), true),
+        CommandLine::Sealed => unreachable!("who stores a command has read it with the key"),
     }
 }
 
-/// Reads a command from two columns that start at `first`: command, is_script.
+/// Reads a command from two columns that start at `first`: command, is_script. NULL: the key is missing.
 pub(super) fn command(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<CommandLine> {
-    let blob: Vec<u8> = row.get(first)?;
+    let Some(blob) = row.get::<_, Option<Vec<u8>>>(first)? else { return Ok(CommandLine::Sealed) };
     Ok(if row.get(first + 1)? { CommandLine::Script(blob) } else { CommandLine::Argv(split(&blob)) })
 }
 

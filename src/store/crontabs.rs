@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use rusqlite::{Row, params};
 
+use super::definition::Cells;
 use super::{FirstFire, Reader, StoreResult, Writer, definition};
 use crate::domain::{Happening, JobId, NewJob, TriggerSpec, Word};
 use crate::schedule::Dialect;
@@ -38,7 +39,11 @@ fn view(row: &Row<'_>) -> rusqlite::Result<CrontabView> {
 impl Reader<'_> {
     /// Returns the table of a source, if there is one.
     pub fn crontab(&self, source: &str) -> StoreResult<Option<CrontabView>> {
-        self.first("SELECT id, source, origin, text FROM crontab WHERE source = ?1", [source], view)
+        self.first(
+            "SELECT id, source, origin, opened('crontab.text', id, 0, text) FROM crontab WHERE source = ?1",
+            [source],
+            view,
+        )
     }
 
     /// Returns all sources, in order.
@@ -50,7 +55,7 @@ impl Reader<'_> {
     pub fn crontab_entries(&self, crontab: i64) -> StoreResult<Vec<CrontabEntry>> {
         self.all(
             concat!(
-                "SELECT entry.job_id, line, text, NOT EXISTS (SELECT 1 FROM trigger
+                "SELECT entry.job_id, line, opened('crontab_entry.text', entry.job_id, 0, text), NOT EXISTS (SELECT 1 FROM trigger
                     WHERE trigger.job_id = entry.job_id AND ",
                 will_fire!(),
                 ") FROM crontab_entry AS entry WHERE crontab_id = ?1 ORDER BY line, entry.job_id"
@@ -76,9 +81,9 @@ impl Reader<'_> {
     pub fn definition(&self, job: JobId) -> StoreResult<(NewJob, Vec<TriggerSpec>)> {
         static SQL: LazyLock<String> = LazyLock::new(|| {
             format!(
-                "SELECT paused_at IS NOT NULL, {}, environment.vars
+                "SELECT paused_at IS NOT NULL, {}, opened('environment.vars', environment.id, 0, vars)
                  FROM job JOIN environment ON environment.id = environment_id WHERE job.id = ?1",
-                definition::selected()
+                definition::selected(Cells::Opened)
             )
         });
         let found =
@@ -91,11 +96,13 @@ impl Writer<'_> {
     /// Stores the text of a table, replaces an earlier one of the source, and returns its key.
     pub fn put_crontab(&self, source: &str, origin: Dialect, text: &[u8]) -> StoreResult<i64> {
         self.record(&Happening::Imported { source: source.to_owned() });
+        let known = self.first("SELECT id FROM crontab WHERE source = ?1", [source], |row| row.get(0))?;
         self.one(
-            "INSERT INTO crontab (source, origin, text) VALUES (?1, ?2, ?3)
+            "INSERT INTO crontab (id, source, origin, text)
+             VALUES (?1, ?2, ?3, sealed('crontab.text', ?1, 0, ?4))
              ON CONFLICT (source) DO UPDATE SET origin = excluded.origin, text = excluded.text
              RETURNING id",
-            params![source, origin, text],
+            params![known.or_else(|| self.random_sealed_id()), source, origin, text],
             |row| row.get(0),
         )
     }
@@ -111,7 +118,7 @@ impl Writer<'_> {
     pub fn put_crontab_entry(&self, crontab: i64, job: JobId, line: usize, text: &[u8]) -> StoreResult<()> {
         self.change(
             "INSERT OR REPLACE INTO crontab_entry (job_id, crontab_id, line, text)
-             VALUES (?1, ?2, ?3, ?4)",
+             VALUES (?1, ?2, ?3, sealed('crontab_entry.text', ?1, 0, ?4))",
             params![job, crontab, i64::try_from(line).unwrap_or(i64::MAX), text],
         )
     }
@@ -156,11 +163,11 @@ impl Writer<'_> {
             let (columns, values) = definition::assigned();
             // With another N, the count of `--nth` begins anew.
             format!(
-                "UPDATE job SET (environment_id, {columns}) = (?, {values}),
-                    passed = iif(nth IS ?, passed, 0) WHERE id = ?"
+                "UPDATE job SET (environment_id, {columns}) = (?2, {values}),
+                    passed = iif(nth IS ?, passed, 0) WHERE id = ?1"
             )
         });
-        self.execute_with_definition(&SQL, job, params![job.nth, id])?;
+        self.execute_with_definition(&SQL, &id, job, params![job.nth])?;
         self.set_requirement(id, &job.requirement)?;
         // As many runs as the new `times` allows may have begun already.
         self.has_changed(id);

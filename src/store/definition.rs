@@ -12,6 +12,27 @@ use crate::domain::{After, Callbacks, Execution, NewJob, Policy};
 /// A column and its value for a job. `read` takes the columns in this order.
 type DefinitionColumn = (&'static str, fn(&NewJob) -> rusqlite::Result<Value>);
 
+/// The columns that are sealed. The first of all columns is one.
+const SEALED: [&str; 5] = ["command", "stdin_text", "on_success", "on_failure", "on_finish"];
+
+/// What a SELECT does with sealed columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cells {
+    /// Opens them, or fails.
+    Opened,
+    /// Opens them, or has NULL if the key is missing.
+    Shown,
+}
+
+impl Cells {
+    fn function(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Shown => "shown",
+        }
+    }
+}
+
 const COLUMNS: &[DefinitionColumn] = &[
     ("command", |job| value(&command_columns(&job.execution.command).0)),
     ("is_script", |job| value(&command_columns(&job.execution.command).1)),
@@ -126,18 +147,47 @@ pub(super) fn read_whole(row: &Row<'_>, first: usize) -> rusqlite::Result<NewJob
     Ok(job)
 }
 
-/// Returns the columns for a SELECT: `job.command, job.is_script, …`.
-pub(super) fn selected() -> String {
-    format!("{}, (SELECT data FROM requirement WHERE id = job.requirement_id)", listed("job."))
+/// Returns the columns for a SELECT: `opened('job.command', job.id, 0, job.command), job.is_script, …`.
+pub(super) fn selected(cells: Cells) -> String {
+    let column = |name: &&str| match (SEALED.contains(name), cells.function()) {
+        (true, function) => format!("{function}('job.{name}', job.id, 0, job.{name})"),
+        (false, _) => format!("job.{name}"),
+    };
+    let columns: Vec<String> = COLUMNS.iter().map(|(name, _)| column(name)).collect();
+    let requirement = requirement_column(cells, "job.requirement_id");
+    format!("{}, {requirement}", columns.join(", "))
 }
 
-/// Returns the columns for an INSERT or UPDATE, and their parameters, which `bound` fills in this order.
+/// The query for the requirement of an id.
+pub(super) const REQUIREMENT: &str =
+    "SELECT iif(job_id = 0, data, opened_text('requirement.data', id, 0, data)) FROM requirement
+     WHERE id = ?1";
+
+/// The query for all requirements, with their ids.
+pub(super) const REQUIREMENTS: &str =
+    "SELECT id, iif(job_id = 0, data, opened_text('requirement.data', id, 0, data)) FROM requirement";
+
+/// Returns the expression for the requirement of this id.
+pub(super) fn requirement_column(cells: Cells, id: &str) -> String {
+    let function = cells.function();
+    format!(
+        "(SELECT iif(job_id = 0, data, {function}_text('requirement.data', id, 0, data)) FROM requirement
+          WHERE id = {id})"
+    )
+}
+
+/// Returns the columns for an INSERT or UPDATE, and their parameters, which `bound` fills in this order. The
+/// first parameter of the statement is the id of the job, and the second its environment.
 pub(super) fn assigned() -> (String, String) {
-    (listed(""), vec!["?"; COLUMNS.len()].join(", "))
-}
-
-fn listed(prefix: &str) -> String {
-    COLUMNS.iter().map(|(name, _)| format!("{prefix}{name}")).collect::<Vec<_>>().join(", ")
+    const COMMAND: usize = 3;
+    assert_eq!(COLUMNS[0].0, "command");
+    let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
+    let value = |(name, number): (&&str, usize)| match SEALED.contains(name) {
+        true => format!("sealed('job.{name}', ?1, 0, ?{number})"),
+        false => format!("?{number}"),
+    };
+    let values: Vec<String> = names.iter().zip(COMMAND..).map(value).collect();
+    (format!("{}, command_hash", names.join(", ")), format!("{}, lookup(?{COMMAND})", values.join(", ")))
 }
 
 /// Returns the values of the parameters of `assigned`.

@@ -198,10 +198,11 @@ impl Writer<'_> {
 
     fn record_last_attempt(&self, end: &AttemptEnd, verdict: &AttemptOutcome) -> StoreResult<()> {
         let sql = "UPDATE run SET state = 'finished', finished_at = :finished_at, outcome = :outcome,
-                exit_code = :exit_code, signal = :signal, cause = :cause, pid = coalesce(pid, :pid),
+                exit_code = :exit_code, signal = :signal,
+                cause = iif(:outcome = 'spawn_failed', sealed('run.cause', :job, :number, :cause), :cause), pid = coalesce(pid, :pid),
                 started_at = coalesce(started_at, :started_at), user_us = :user, system_us = :system,
                 max_rss_kib = :max_rss, output_bytes = :output_bytes, stderr_bytes = :stderr_bytes,
-                result = :result
+                result = sealed('run.result', :job, :number, :result)
              WHERE job_id = :job AND number = :number AND state <> 'finished'";
         let result = named_params! { ":result": end.result };
         with_values(end, verdict, |values| self.change(sql, &*[values, result].concat()))?;
@@ -210,7 +211,8 @@ impl Writer<'_> {
             let stderr = stderr.as_ref().map(|stderr| &stderr.data);
             self.change(
                 "INSERT OR REPLACE INTO output (run_id, data, times, stderr, stderr_times)
-                 SELECT id, ?3, ?4, ?5, ?6 FROM run WHERE job_id = ?1 AND number = ?2",
+                 SELECT id, sealed('output.data', id, 0, ?3), ?4, sealed('output.stderr', id, 0, ?5), ?6
+                 FROM run WHERE job_id = ?1 AND number = ?2",
                 params![end.run.job, end.run.number, stdout.data, stdout.times, stderr, stderr_times],
             )?;
         }
@@ -230,8 +232,11 @@ impl Writer<'_> {
                 cause, user_us, system_us, max_rss_kib, output_bytes, output,
                 output_times, is_split, stderr_bytes, stderr, stderr_times)
              SELECT id, attempt, coalesce(pid, :pid), coalesce(started_at, :started_at), :finished_at,
-                :outcome, :exit_code, :signal, :cause, :user, :system, :max_rss, :output_bytes,
-                :output, :output_times, is_split, :stderr_bytes, :stderr, :stderr_times
+                :outcome, :exit_code, :signal,
+                iif(:outcome = 'spawn_failed', sealed('attempt.cause', id, attempt, :cause), :cause),
+                :user, :system, :max_rss, :output_bytes, sealed('attempt.output', id, attempt, :output),
+                :output_times, is_split, :stderr_bytes, sealed('attempt.stderr', id, attempt, :stderr),
+                :stderr_times
              FROM run WHERE job_id = :job AND number = :number";
         let stdout = end.output.stored.as_ref().map(|stored| &stored.stdout);
         let stderr = end.output.stored.as_ref().and_then(|stored| stored.stderr.as_ref());

@@ -7,6 +7,7 @@ use std::path::Path;
 use rusqlite::ErrorCode;
 
 use super::NOTE;
+use super::sealing::SealProblem;
 use crate::error::{Error, ErrorKind, describe};
 
 /// A failure of the store, without the operation that failed.
@@ -27,6 +28,9 @@ pub enum StoreError {
         /// At least this many.
         commits: u64,
     },
+    /// The key is missing, or a cell does not open.
+    #[error("{0}")]
+    Sealed(SealProblem),
     /// An open file was removed or replaced.
     #[error("{0} while it was in use")]
     Gone(String),
@@ -77,6 +81,7 @@ impl StoreError {
                         | ErrorCode::ReadOnly
                 )
             ),
+            Self::Sealed(problem) => problem.is_of_key(),
             Self::Unusable(_) | Self::Older | Self::LogLost { .. } | Self::Gone(_) => false,
         }
     }
@@ -95,6 +100,7 @@ impl StoreError {
                 return error
                     .hint(format!("put the log back, or remove `{NOTE}` to continue without these changes"));
             }
+            Self::Sealed(problem) => return error.hint(problem.hint()),
             Self::Unusable(_) | Self::Older | Self::Gone(_) => None,
         };
         match code {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::codec::{place, requirement, share};
+use super::definition::REQUIREMENT;
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{
     Executor, ExecutorHost, ExecutorName, FarPlace, FireId, Happening, Requirement, RequirementId, RunId,
@@ -180,8 +181,7 @@ impl Reader<'_> {
 
     /// Returns a requirement; the empty one, if there is none.
     pub(super) fn requirement_of(&self, id: RequirementId) -> StoreResult<Requirement> {
-        let found =
-            self.first("SELECT data FROM requirement WHERE id = ?1", [id], |row| requirement(row, 0))?;
+        let found = self.first(REQUIREMENT, [id], |row| requirement(row, 0))?;
         Ok(found.unwrap_or_default())
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Row, ToSql, params};
 
 use super::arrays::ArrayProgress;
+use super::definition::Cells;
 use super::runs::outcome_condition;
 use super::snapshot::{schedule_of, trigger_spec};
 use super::{Reader, StoreResult, codec, definition};
@@ -154,7 +155,10 @@ fn state(of_runs: Option<JobState>, is_done: bool, is_paused: bool) -> JobState 
 
 /// Returns the columns that `view` reads, and the table.
 fn selected() -> String {
-    format!("SELECT {COLUMNS}, {STATE_OF_RUNS}, {RUNS_PAUSED}, {} FROM job", definition::selected())
+    format!(
+        "SELECT {COLUMNS}, {STATE_OF_RUNS}, {RUNS_PAUSED}, {} FROM job",
+        definition::selected(Cells::Shown)
+    )
 }
 
 fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
@@ -292,7 +296,8 @@ impl Reader<'_> {
     /// Returns the environment of a job's runs, without the `TASKQ_*` variables of each start.
     pub fn environment(&self, job: JobId) -> StoreResult<Vec<EnvVar>> {
         self.one(
-            "SELECT vars FROM environment WHERE id = (SELECT environment_id FROM job WHERE id = ?1)",
+            "SELECT opened('environment.vars', id, 0, vars) FROM environment
+             WHERE id = (SELECT environment_id FROM job WHERE id = ?1)",
             [job],
             |row| Ok(codec::split(row.get_ref(0)?.as_blob()?)),
         )
@@ -385,7 +390,8 @@ fn json_list(ids: &[JobId]) -> String {
     format!("[{}]", ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
 }
 
-const TRIGGER_COLUMNS: &str = "id, kind, expr, zone, at, period_us, delay_us, event, next_at,
+const TRIGGER_COLUMNS: &str = "id, kind, expr, zone, at, period_us, delay_us,
+    iif(kind = 'stream', shown_text('trigger.event', trigger.id, 0, event), event), next_at,
     ifnull(awaits_end, 0), ifnull(listens, 0), timeout_at, has_fired,
     iif(counting IS NULL, 0, (SELECT count FROM bundle WHERE id = counting))";
 

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use rusqlite::{ToSql, params};
 use serde::{Deserialize, Serialize};
 
-use super::codec::{command, content_hash, event_column, join};
+use super::codec::{command, event_column, join};
 use super::{Reader, StoreResult, Writer, definition};
 use crate::domain::{
     CALLBACK_RANK, CommandLine, EventTrigger, FireId, Happening, JobId, JobKey, JobName, JobNote, NewJob,
@@ -79,9 +79,11 @@ impl Reader<'_> {
 
     /// Returns the name and the command of a job, if there is such a job.
     pub fn job_command(&self, job: JobId) -> StoreResult<Option<(Option<JobName>, CommandLine)>> {
-        self.first("SELECT name, command, is_script FROM job WHERE id = ?1", [job], |row| {
-            Ok((row.get(0)?, command(row, 1)?))
-        })
+        self.first(
+            "SELECT name, shown('job.command', job.id, 0, job.command), is_script FROM job WHERE id = ?1",
+            [job],
+            |row| Ok((row.get(0)?, command(row, 1)?)),
+        )
     }
 
     /// Returns the names of all jobs, sorted.
@@ -158,13 +160,14 @@ impl Writer<'_> {
         static SQL: LazyLock<String> = LazyLock::new(|| {
             let (columns, values) = definition::assigned();
             format!(
-                "INSERT INTO job (environment_id, {columns}, name, created_at, paused_at, request)
-                 VALUES (?, {values}, ?, ?, ?, ?)"
+                "INSERT INTO job (id, environment_id, {columns}, name, created_at, paused_at, request)
+                 VALUES (?1, ?2, {values}, ?, ?, ?, ?)"
             )
         });
+        let id: Option<i64> = self.next_sealed_id("job")?;
         let name = job.name.as_ref().map(JobName::as_str);
         let paused_at = job.hold.then_some(now);
-        self.execute_with_definition(&SQL, job, params![name, now, paused_at, request])?;
+        self.execute_with_definition(&SQL, &id, job, params![name, now, paused_at, request])?;
         let id = JobId(self.transaction.last_insert_rowid());
         if !job.requirement.is_none() {
             self.set_requirement(id, &job.requirement)?;
@@ -172,33 +175,38 @@ impl Writer<'_> {
         Ok(id)
     }
 
-    /// Executes a statement whose parameters are `environment_id`, those of a definition, and `others`. They
-    /// have no names, because SQLite would look for each of fifty names among all of them.
+    /// Executes a statement whose parameters are `id`, `environment_id`, those of a definition, and `others`.
+    /// They have no names, because SQLite would look for each of fifty names among all of them.
     pub(super) fn execute_with_definition(
         &self,
         sql: &str,
+        id: &dyn ToSql,
         job: &NewJob,
         others: &[&dyn ToSql],
     ) -> StoreResult<()> {
         let environment = self.intern_environment(&join(&job.execution.env))?;
         let bound = definition::bound(job)?;
-        let mut values: Vec<&dyn ToSql> = vec![&environment];
+        let mut values: Vec<&dyn ToSql> = vec![id, &environment];
         values.extend(bound.iter().map(|value| value as &dyn ToSql));
         values.extend(others);
         self.change(sql, values.as_slice())
     }
 
     fn intern_environment(&self, vars: &[u8]) -> StoreResult<i64> {
-        let hash = content_hash(vars);
         let found = self.first(
-            "SELECT id FROM environment WHERE hash = ?1 AND vars = ?2",
-            params![hash, vars],
+            "SELECT id FROM environment
+             WHERE hash = lookup(?1) AND opened('environment.vars', id, 0, vars) = ?1",
+            [vars],
             |row| row.get(0),
         )?;
         if let Some(id) = found {
             return Ok(id);
         }
-        self.change("INSERT INTO environment (hash, vars) VALUES (?1, ?2)", params![hash, vars])?;
+        self.change(
+            "INSERT INTO environment (id, hash, vars)
+             VALUES (?1, lookup(?2), sealed('environment.vars', ?1, 0, ?2))",
+            params![self.random_sealed_id(), vars],
+        )?;
         Ok(self.transaction.last_insert_rowid())
     }
 
@@ -222,12 +230,27 @@ impl Writer<'_> {
             if event.is_some() { (None, trigger.next_at) } else { (trigger.next_at, None) };
         self.change(
             "INSERT INTO trigger (job_id, kind, expr, zone, at, period_us, delay_us, next_at, held, boot_id,
-                awaits_end, event, event_key, listens, timeout_at, is_stale)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
-                ?2 = 'path' AND start_at IS NOT NULL FROM job WHERE id = ?1",
+                awaits_end, event, event_key, listens, timeout_at, is_stale, id)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+                iif(?2 = 'stream', sealed('trigger.event', ?16, 0, ?12), ?12), ?13, ?14, ?15,
+                ?2 = 'path' AND start_at IS NOT NULL, ?16 FROM job WHERE id = ?1",
             params![
-                job, kind, expr, zone, at, period, delay, next_at, held, boot_id, awaits_end, text, key,
-                listens, timeout_at
+                job,
+                kind,
+                expr,
+                zone,
+                at,
+                period,
+                delay,
+                next_at,
+                held,
+                boot_id,
+                awaits_end,
+                text,
+                key,
+                listens,
+                timeout_at,
+                self.next_sealed_id("trigger")?
             ],
         )?;
         if let Some(marks) = &trigger.marks {

@@ -53,7 +53,9 @@ impl Listener {
     }
 }
 
-const COLUMNS: &str = "trigger.id, trigger.job_id, trigger.event, trigger.held, trigger.counting,
+const COLUMNS: &str = "trigger.id, trigger.job_id,
+    iif(kind = 'stream', opened_text('trigger.event', trigger.id, 0, event), event),
+    trigger.held, trigger.counting,
     job.start_at, job.until_at, trigger.timeout_at FROM trigger JOIN job ON job.id = trigger.job_id";
 
 fn listener(row: &Row<'_>) -> rusqlite::Result<Listener> {

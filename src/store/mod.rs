@@ -46,10 +46,12 @@ mod outputs;
 mod pauses;
 mod queues;
 mod ranks;
+mod rekey;
 mod requirements;
 mod run_timers;
 mod runs;
 mod schema;
+mod sealing;
 mod snapshot;
 mod sources;
 mod starts;
@@ -72,8 +74,10 @@ use ends::PendingEnd;
 use events::StoredEvent;
 use open_files::OpenFiles;
 use schema::Opened;
+use sealing::Sealing;
 
 use crate::domain::Timestamp;
+use crate::seal::UserKey;
 
 pub use applied::{AppliedJob, NamedJob};
 pub use apply::Applied;
@@ -98,8 +102,10 @@ pub use names::{COUNT_MAX, KnownJob, NamedQueue, NamedRun};
 pub use outputs::StoredOutputs;
 pub use pauses::RunPause;
 pub use queues::{QueueSettings, QueueView};
+pub use rekey::Unfinished;
 pub use requirements::ResourceView;
 pub use runs::{AttemptView, FarView, RunFilter, RunView};
+pub use sealing::SealProblem;
 pub use snapshot::{ClaimedRun, MetaKey, PlannedAre, Starter, schedule_of};
 pub use sources::{SourceNews, SourceStamp};
 pub use starts::{RunInput, Start};
@@ -117,6 +123,7 @@ pub const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
+    sealing: Sealing,
     /// `None` for a store in memory, or one that is only looked at.
     location: Option<Location>,
     /// The number of commits at the last write of this process.
@@ -137,6 +144,7 @@ struct Location {
 #[derive(Debug)]
 pub struct Reader<'store> {
     transaction: Transaction<'store>,
+    sealing: Sealing,
 }
 
 /// The store under the write lock.
@@ -180,6 +188,11 @@ impl Reader<'_> {
         self.transaction.is_autocommit()
     }
 
+    /// Returns the error of a statement. That of a function about sealed cells has its cause aside.
+    fn failure(&self, error: rusqlite::Error) -> StoreError {
+        self.sealing.take_problem().map_or_else(|| error.into(), StoreError::Sealed)
+    }
+
     /// Returns all rows of a query.
     fn all<T>(
         &self,
@@ -188,8 +201,8 @@ impl Reader<'_> {
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> StoreResult<Vec<T>> {
         let mut statement = self.transaction.prepare_cached(sql)?;
-        let rows = statement.query_map(values, read)?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let rows = statement.query_map(values, read).and_then(Iterator::collect);
+        rows.map_err(|error| self.failure(error))
     }
 
     /// Returns the first row of a query, if it has rows.
@@ -199,7 +212,8 @@ impl Reader<'_> {
         values: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> StoreResult<Option<T>> {
-        Ok(self.transaction.prepare_cached(sql)?.query_row(values, read).optional()?)
+        let found = self.transaction.prepare_cached(sql)?.query_row(values, read).optional();
+        found.map_err(|error| self.failure(error))
     }
 
     /// Returns the first row of a query that always has one.
@@ -209,7 +223,8 @@ impl Reader<'_> {
         values: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> StoreResult<T> {
-        Ok(self.transaction.prepare_cached(sql)?.query_row(values, read)?)
+        let found = self.transaction.prepare_cached(sql)?.query_row(values, read);
+        found.map_err(|error| self.failure(error))
     }
 
     /// Returns whether a query has rows.
@@ -226,7 +241,8 @@ impl Writer<'_> {
 
     /// Runs a statement, and returns how many rows it has changed.
     fn changed(&self, sql: &str, values: impl Params) -> StoreResult<usize> {
-        Ok(self.transaction.prepare_cached(sql)?.execute(values)?)
+        let changed = self.transaction.prepare_cached(sql)?.execute(values);
+        changed.map_err(|error| self.failure(error))
     }
 }
 
@@ -238,7 +254,7 @@ impl Store {
     /// is of a later version, or is not a store. Fails with `Older` if it is of an earlier version.
     pub fn open(dir: &Path) -> StoreResult<Self> {
         let directory = Directory::make(dir)?;
-        schema::open(&directory).map(|opened| Self::of(opened, directory))
+        schema::open(&directory).and_then(|opened| Self::of(opened, directory))
     }
 
     /// Does the same, and upgrades a store of an earlier version, which no daemon of that version may serve.
@@ -247,7 +263,7 @@ impl Store {
     /// As `open`, without `Older`.
     pub fn upgrade(dir: &Path) -> StoreResult<Self> {
         let directory = Directory::make(dir)?;
-        schema::open_upgraded(&directory).map(|opened| Self::of(opened, directory))
+        schema::open_upgraded(&directory).and_then(|opened| Self::of(opened, directory))
     }
 
     /// Returns whether there is a store in `dir`. Changes nothing.
@@ -276,18 +292,28 @@ impl Store {
     pub fn look(dir: &Path) -> StoreResult<Option<Self>> {
         let Some(directory) = Directory::open(dir)? else { return Ok(None) };
         let connection = schema::look(&directory)?;
-        let opened = |connection| Self { connection, location: None, commits: 0, has_written: false };
-        Ok(connection.map(opened))
+        connection.map(|connection| Self::with(connection, None)).transpose()
     }
 
     /// Makes an empty store in memory, for reading where there is no store yet.
     pub fn empty() -> StoreResult<Self> {
-        Ok(Self { connection: schema::in_memory()?, location: None, commits: 0, has_written: false })
+        Self::with(schema::in_memory()?, None)
     }
 
-    fn of(opened: Opened, directory: Directory) -> Self {
+    fn of(opened: Opened, directory: Directory) -> StoreResult<Self> {
         let location = Location { directory, files: opened.files, note: CommitNote::default() };
-        Self { connection: opened.connection, location: Some(location), commits: 0, has_written: false }
+        Self::with(opened.connection, Some(location))
+    }
+
+    fn with(connection: Connection, location: Option<Location>) -> StoreResult<Self> {
+        let sealing = Sealing::default();
+        sealing.install(&connection)?;
+        Ok(Self { connection, sealing, location, commits: 0, has_written: false })
+    }
+
+    /// Takes these keys of the user, in place of those in their file.
+    pub fn give_user_keys(&mut self, keys: Vec<UserKey>) {
+        self.sealing.give_user_keys(keys);
     }
 
     /// Returns its directory; `None` for a store in memory.
@@ -314,7 +340,9 @@ impl Store {
         read: impl FnOnce(&Reader<'_>) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         let failed = |error| E::from(StoreError::Sql(error));
-        let reader = Reader { transaction: self.connection.transaction().map_err(failed)? };
+        let transaction = self.connection.transaction().map_err(failed)?;
+        self.sealing.begin(&transaction).map_err(failed)?;
+        let reader = Reader { transaction, sealing: self.sealing.clone() };
         let answer = read(&reader)?;
         reader.transaction.finish().map_err(failed)?;
         Ok(answer)
@@ -351,9 +379,10 @@ impl Store {
     ) -> std::result::Result<T, FailedWrite<E>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         schema::check_version(&transaction)?;
+        self.sealing.begin(&transaction)?;
         let before = transaction.total_changes();
         let writer = Writer {
-            reader: Reader { transaction },
+            reader: Reader { transaction, sealing: self.sealing.clone() },
             pending_ends: RefCell::default(),
             events: RefCell::default(),
             by: Cell::new(act.by),

@@ -48,7 +48,8 @@ pub struct NamedQueue {
     pub waiting: u64,
 }
 
-const COLUMNS: &str = "id, iif(holds_name, name, NULL), command, is_script, paused_at IS NOT NULL,
+const COLUMNS: &str = "id, iif(holds_name, name, NULL),
+    shown('job.command', job.id, 0, job.command), is_script, paused_at IS NOT NULL,
     done_at IS NOT NULL";
 
 fn job(row: &Row<'_>) -> rusqlite::Result<KnownJob> {

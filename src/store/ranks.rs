@@ -69,10 +69,10 @@ impl Reader<'_> {
             "SELECT other.id, (SELECT max(finished_at - started_at, 0) FROM run
                 WHERE job_id = other.id AND outcome = 'success' AND callback IS NULL
                 ORDER BY number DESC LIMIT 1) AS took
-             FROM (SELECT id, command, is_script, done_at FROM job
-                WHERE substr(command, 1, 40) = (SELECT substr(command, 1, 40) FROM job WHERE id = ?1)
+             FROM (SELECT id, is_script, done_at FROM job
+                WHERE command_hash = (SELECT command_hash FROM job WHERE id = ?1)
                     AND done_at IS NOT NULL ORDER BY done_at DESC LIMIT ?3) AS other
-                JOIN job ON job.id = ?1 AND job.command = other.command AND job.is_script = other.is_script
+                JOIN job ON job.id = ?1 AND job.is_script = other.is_script
              WHERE took IS NOT NULL ORDER BY other.done_at DESC LIMIT ?2",
             job,
         )?;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::params;
 
 use super::codec::{requirement, share};
+use super::definition::{Cells, REQUIREMENTS, requirement_column};
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{
     Happening, JobId, MachineSize, Needs, Portion, Requirement, RequirementId, ResourceName, RunId, Share,
@@ -27,8 +28,7 @@ pub struct ResourceView {
 impl Reader<'_> {
     /// Returns all requirements that jobs have or had.
     pub fn requirements(&self) -> StoreResult<BTreeMap<RequirementId, Requirement>> {
-        let rows =
-            self.all("SELECT id, data FROM requirement", [], |row| Ok((row.get(0)?, requirement(row, 1)?)))?;
+        let rows = self.all(REQUIREMENTS, [], |row| Ok((row.get(0)?, requirement(row, 1)?)))?;
         Ok(rows.into_iter().collect())
     }
 
@@ -84,8 +84,10 @@ impl Reader<'_> {
     /// Returns what a run needs, and what it has booked.
     pub fn resources_of(&self, run: RunId) -> StoreResult<(Needs, Option<Share>)> {
         let found = self.first(
-            "SELECT (SELECT data FROM requirement WHERE id = run.requirement_id), share FROM run
-             WHERE job_id = ?1 AND number = ?2",
+            &format!(
+                "SELECT {}, share FROM run WHERE job_id = ?1 AND number = ?2",
+                requirement_column(Cells::Shown, "run.requirement_id")
+            ),
             params![run.job, run.number],
             |row| Ok((requirement(row, 0)?.needs, share(row, 1)?)),
         )?;
@@ -112,13 +114,21 @@ impl Writer<'_> {
         }
         let data = serde_json::to_string(requirement).expect("writing to memory cannot fail");
         let owner = if requirement.scripts().next().is_some() { job } else { JobId(0) };
-        let row = params![data, owner];
-        let found =
-            self.first("SELECT id FROM requirement WHERE data = ?1 AND job_id = ?2", row, |row| row.get(0))?;
+        // Of its own job, for which there are few, every row is opened.
+        let found = self.first(
+            "SELECT id FROM requirement WHERE job_id = ?2
+                AND iif(?2 = 0, data, opened_text('requirement.data', id, 0, data)) = ?1",
+            params![data, owner],
+            |row| row.get(0),
+        )?;
         if let Some(id) = found {
             return Ok(id);
         }
-        self.change("INSERT INTO requirement (data, job_id) VALUES (?1, ?2)", row)?;
+        self.change(
+            "INSERT INTO requirement (data, job_id, id)
+             VALUES (iif(?2 = 0, ?1, sealed('requirement.data', ?3, 0, ?1)), ?2, ?3)",
+            params![data, owner, self.random_sealed_id()],
+        )?;
         Ok(RequirementId(self.transaction.last_insert_rowid()))
     }
 

@@ -169,15 +169,18 @@ pub struct RunFilter {
 
 const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigger, run.scheduled_at,
     run.fires, run.queue, run.state, run.held, run.queued_at, run.stop_at, run.pid, run.started_at,
-    run.finished_at, run.outcome, run.exit_code, run.signal, run.cause, run.user_us, run.system_us,
+    run.finished_at, run.outcome, run.exit_code, run.signal,
+    iif(run.outcome = 'spawn_failed', shown_text('run.cause', run.job_id, run.number, run.cause), run.cause),
+    run.user_us, run.system_us,
     run.max_rss_kib, run.output_bytes, run.is_unattended, run.not_before,
     run.awaits > 0, run.after_runs, run.array_id, run.array_index,
     run.is_output_pruned, run.callback IS NOT NULL, run.parent_number,
-    run.state = 'running' AND run.paused_at IS NOT NULL, run.result, run.is_split, run.stderr_bytes,
+    run.state = 'running' AND run.paused_at IS NOT NULL,
+    shown_text('run.result', run.job_id, run.number, run.result), run.is_split, run.stderr_bytes,
     run.share, run.executor, run.host,
     (SELECT since FROM unreachable WHERE state <> 'finished' AND executor = run.executor AND host = run.host),
     (SELECT cause FROM unreachable WHERE state <> 'finished' AND executor = run.executor AND host = run.host),
-    (SELECT data FROM item WHERE item.job_id = run.job_id AND item.array_index = run.array_index)";
+    (SELECT shown('item.data', item.job_id, array_index, data) FROM item WHERE item.job_id = run.job_id AND item.array_index = run.array_index)";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
     Ok(RunView {
@@ -347,8 +350,13 @@ impl Reader<'_> {
     /// Returns an output of an attempt, if it is in the run log.
     pub fn output(&self, run: RunId, attempt: u32, kind: OutputKind) -> StoreResult<Option<Vec<u8>>> {
         let columns = match kind {
-            OutputKind::Stdout => ("data", "output"),
-            OutputKind::Stderr => ("stderr", "stderr"),
+            OutputKind::Stdout => {
+                ("opened('output.data', run_id, 0, data)", "opened('attempt.output', run_id, number, output)")
+            }
+            OutputKind::Stderr => (
+                "opened('output.stderr', run_id, 0, stderr)",
+                "opened('attempt.stderr', run_id, number, stderr)",
+            ),
         };
         self.of_output(run, attempt, columns)
     }
@@ -362,7 +370,7 @@ impl Reader<'_> {
         self.of_output(run, attempt, columns)
     }
 
-    /// Returns the value of a column of the table `output`, or, of an earlier attempt, of `attempt`.
+    /// Returns the value of an expression in the table `output`, or, of an earlier attempt, in `attempt`.
     fn of_output(
         &self,
         run: RunId,
@@ -385,7 +393,8 @@ impl Reader<'_> {
     pub fn attempts(&self, view: &RunView) -> StoreResult<Vec<AttemptView>> {
         let mut attempts = self.all(
             "SELECT attempt.number, attempt.pid, attempt.started_at, attempt.finished_at, attempt.outcome,
-                attempt.exit_code, attempt.signal, attempt.cause, attempt.user_us, attempt.system_us,
+                attempt.exit_code, attempt.signal, iif(attempt.outcome = 'spawn_failed',
+                    shown_text('attempt.cause', run_id, attempt.number, attempt.cause), attempt.cause), attempt.user_us, attempt.system_us,
                 attempt.max_rss_kib, attempt.output_bytes, attempt.is_split, attempt.stderr_bytes
              FROM attempt JOIN run ON run.id = attempt.run_id
              WHERE run.job_id = ?1 AND run.number = ?2 ORDER BY attempt.number",

@@ -346,6 +346,7 @@ pub fn check_version(connection: &Connection) -> StoreResult<()> {
 #[cfg(test)]
 pub fn query_plan(sql: &str) -> String {
     let connection = in_memory().expect("memory is there");
+    super::sealing::Sealing::default().install(&connection).expect("the names are new");
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("it is SQL");
     for index in 1..=statement.parameter_count() {
         statement.raw_bind_parameter(index, 1).expect("a number is a value");

@@ -7,11 +7,21 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- The keys of what is sealed here; without a row, nothing is. The newest one seals. A column that says `sealed`
+-- has cells of `seal`, each bound to the column and the key of its row (of runs, job and number). Rows with
+-- sealed cells whose id is no AUTOINCREMENT get random ids.
+CREATE TABLE data_key (
+    id INTEGER NOT NULL CHECK (id > 0),
+    wrapped_by BLOB NOT NULL,               -- the fingerprint of the user's key, which is not in the store
+    wrapped BLOB NOT NULL,
+    PRIMARY KEY (id, wrapped_by)
+) STRICT, WITHOUT ROWID;
+
 -- An environment, each `NAME=VALUE` ended by NUL. All jobs with the same one share the row.
 CREATE TABLE environment (
     id INTEGER PRIMARY KEY,
     hash INTEGER NOT NULL,
-    vars BLOB NOT NULL
+    vars BLOB NOT NULL                      -- sealed
 ) STRICT;
 CREATE INDEX environment_hash ON environment (hash);
 
@@ -60,7 +70,7 @@ CREATE TABLE leftover (
 -- What a run requires besides a slot. All jobs with the same requirement share the row.
 CREATE TABLE requirement (
     id INTEGER PRIMARY KEY CHECK (id > 0),  -- 0 in other tables: none
-    data TEXT NOT NULL,                     -- `domain::Requirement` as JSON
+    data ANY NOT NULL,                      -- `domain::Requirement` as JSON; sealed, if it has a script
     job_id INTEGER NOT NULL,                -- 0: of any job; a script is that of one job
     UNIQUE (data, job_id)
 ) STRICT;
@@ -70,7 +80,8 @@ CREATE TABLE job (
     name TEXT,
     holds_name INTEGER NOT NULL DEFAULT 1 CHECK (holds_name IN (0, 1)),     -- 0: a later job took the name
     created_at INTEGER NOT NULL,
-    command BLOB NOT NULL,                  -- argv, each argument ended by NUL; or the script
+    command BLOB NOT NULL,                  -- argv, each argument ended by NUL; or the script; sealed
+    command_hash INTEGER NOT NULL,
     is_script INTEGER NOT NULL CHECK (is_script IN (0, 1)),
     cwd BLOB NOT NULL,
     cwd_optional INTEGER NOT NULL DEFAULT 0 CHECK (cwd_optional IN (0, 1)),   -- start in `/` if it is missing
@@ -79,7 +90,7 @@ CREATE TABLE job (
     umask INTEGER NOT NULL CHECK (umask BETWEEN 0 AND 511),
     nice INTEGER CHECK (nice BETWEEN -20 AND 19),           -- NULL: the daemon's
     stdin_path BLOB,                        -- opened at each start
-    stdin_text BLOB CHECK (stdin_text IS NULL OR stdin_path IS NULL),
+    stdin_text BLOB CHECK (stdin_text IS NULL OR stdin_path IS NULL),       -- sealed
     user TEXT,                              -- NULL: the daemon's
     queue TEXT NOT NULL REFERENCES queue (name),
     priority INTEGER NOT NULL CHECK (priority BETWEEN -100 AND 100),
@@ -113,9 +124,9 @@ CREATE TABLE job (
     start_at INTEGER,
     until_at INTEGER,
     jitter_us INTEGER CHECK (jitter_us > 0),                        -- the delay of its triggers is below it
-    on_success BLOB,                        -- callbacks: scripts for sh
-    on_failure BLOB,
-    on_finish BLOB,
+    on_success BLOB,                        -- callbacks: scripts for sh; sealed
+    on_failure BLOB,                        -- sealed
+    on_finish BLOB,                         -- sealed
     log_limit INTEGER NOT NULL CHECK (log_limit >= 4096),   -- bytes of output that are kept
     split_output INTEGER NOT NULL DEFAULT 0 CHECK (split_output IN (0, 1)),
     mail_to TEXT,
@@ -133,8 +144,8 @@ CREATE TABLE job (
     request INTEGER,                        -- random: the client's request that added it
     CHECK ((mail_to IS NULL) = (mail_when IS NULL) AND (mail_to IS NULL) = (mail_format IS NULL))
 ) STRICT;
--- The latest jobs that are done with the same command; a part of it is enough to find them.
-CREATE INDEX job_command ON job (substr(command, 1, 40), done_at) WHERE done_at IS NOT NULL;
+-- The latest jobs that are done with the same command.
+CREATE INDEX job_command ON job (command_hash, done_at) WHERE done_at IS NOT NULL;
 -- Jobs that say how long their runs take.
 CREATE INDEX job_expect ON job (id) WHERE expect_us IS NOT NULL AND done_at IS NULL;
 CREATE INDEX job_requirement ON job (requirement_id) WHERE requirement_id <> 0;
@@ -157,7 +168,7 @@ CREATE INDEX tag_job ON tag (tag, job_id);
 CREATE TABLE item (
     job_id INTEGER NOT NULL REFERENCES job (id),
     array_index INTEGER NOT NULL,
-    data BLOB NOT NULL,
+    data BLOB NOT NULL,                     -- sealed
     PRIMARY KEY (job_id, array_index)
 ) STRICT, WITHOUT ROWID;
 
@@ -197,7 +208,7 @@ CREATE TABLE occurrence (
     kind TEXT NOT NULL
         CHECK (kind = 'path' OR kind = 'job' OR kind = 'emit' OR kind = 'stream' OR kind = 'state'),
     name TEXT NOT NULL,                     -- what happened to what: the event, the run, the path, the state
-    data TEXT,                              -- JSON
+    data ANY,                               -- JSON; sealed, except of `job`, where it has names and outcomes
     count INTEGER NOT NULL CHECK (count > 0)
 ) STRICT;
 CREATE UNIQUE INDEX occurrence_place ON occurrence (bundle_id, place);
@@ -215,7 +226,7 @@ CREATE TABLE trigger (
     next_at INTEGER,                        -- the first fire not yet accounted for; NULL: none
     held INTEGER NOT NULL CHECK (held IN (0, 1)),
     boot_id TEXT,                           -- @reboot: the boot of the last fire, or of the add
-    event TEXT,                             -- an event trigger: `domain::EventTrigger` as JSON
+    event ANY,              -- an event trigger: `domain::EventTrigger` as JSON; of `stream`, sealed
     event_key TEXT,                         -- the word by which an event finds it; NULL: each is compared
     listens INTEGER CHECK (listens IN (0, 1)),      -- an event trigger. 0: it fires no more
     counting INTEGER REFERENCES bundle (id),        -- the events that count towards its next fire
@@ -368,14 +379,14 @@ CREATE TABLE run (
         outcome = 'lost'),
     exit_code INTEGER,
     signal INTEGER,
-    cause TEXT,                             -- why, where outcome and status do not explain it
+    cause ANY,      -- why, where outcome and status do not explain it; of `spawn_failed`, sealed
     user_us INTEGER,
     system_us INTEGER,
     max_rss_kib INTEGER,
     output_bytes INTEGER,
     is_split INTEGER NOT NULL DEFAULT 0 CHECK (is_split IN (0, 1)),     -- claimed: its stderr is apart
     stderr_bytes INTEGER,
-    result TEXT,                            -- JSON, what it wrote to `TASKQ_RESULT_FILE`
+    result ANY,                             -- JSON, what it wrote to `TASKQ_RESULT_FILE`; sealed
     is_output_pruned INTEGER NOT NULL DEFAULT 0 CHECK (is_output_pruned IN (0, 1)),     -- of all attempts
     CHECK (is_output_pruned = 0 OR state = 'finished'),
     CHECK ((state = 'finished') = (finished_at IS NOT NULL)),
@@ -447,16 +458,16 @@ CREATE TABLE attempt (
         CHECK (outcome = 'failed' OR outcome = 'timed_out' OR outcome = 'spawn_failed' OR outcome = 'lost'),
     exit_code INTEGER,
     signal INTEGER,
-    cause TEXT,
+    cause ANY,                              -- as of a run; sealed in the same way
     user_us INTEGER,
     system_us INTEGER,
     max_rss_kib INTEGER,
     output_bytes INTEGER,
-    output BLOB,
+    output BLOB,                            -- sealed
     output_times BLOB,
     is_split INTEGER NOT NULL DEFAULT 0 CHECK (is_split IN (0, 1)),
     stderr_bytes INTEGER,
-    stderr BLOB,
+    stderr BLOB,                            -- sealed
     stderr_times BLOB,
     PRIMARY KEY (run_id, number),
     CHECK (exit_code IS NULL OR signal IS NULL)
@@ -465,9 +476,9 @@ CREATE TABLE attempt (
 -- Both outputs of a run, if it has two and both are short.
 CREATE TABLE output (
     run_id INTEGER PRIMARY KEY REFERENCES run (id),
-    data BLOB NOT NULL,
+    data BLOB NOT NULL,                     -- sealed
     times BLOB,                             -- when its bytes were written; NULL: at the start of the attempt
-    stderr BLOB,                            -- NULL: it is in `data`
+    stderr BLOB,                            -- NULL: it is in `data`; sealed
     stderr_times BLOB
 ) STRICT;
 
@@ -509,7 +520,7 @@ CREATE TABLE crontab (
     id INTEGER PRIMARY KEY,
     source TEXT NOT NULL UNIQUE,            -- the absolute path of the file; empty: the table of crontab(1)
     origin TEXT NOT NULL CHECK (origin IN ('debian', 'cronie')),
-    text BLOB NOT NULL
+    text BLOB NOT NULL                      -- sealed
 ) STRICT;
 
 -- The line of an imported job.
@@ -517,7 +528,7 @@ CREATE TABLE crontab_entry (
     job_id INTEGER PRIMARY KEY REFERENCES job (id),
     crontab_id INTEGER NOT NULL REFERENCES crontab (id),
     line INTEGER NOT NULL CHECK (line > 0), -- from 1
-    text BLOB NOT NULL
+    text BLOB NOT NULL                      -- sealed
 ) STRICT;
 CREATE INDEX crontab_entry_line ON crontab_entry (crontab_id, line);
 

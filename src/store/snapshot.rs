@@ -99,7 +99,7 @@ impl Reader<'_> {
     ) -> StoreResult<Vec<Due>> {
         let mut statement = self.transaction.prepare_cached(&format!(
             "SELECT trigger.id, trigger.kind, trigger.expr, trigger.zone, trigger.at, trigger.period_us,
-                trigger.delay_us, trigger.event, trigger.next_at, job.id, job.overlap, job.missed,
+                trigger.delay_us, NULL, trigger.next_at, job.id, job.overlap, job.missed,
                 job.missed_within_us,
                 job.grace_us, job.timeout_us, job.kill_after_us, job.times IS NOT NULL, job.start_at,
                 job.until_at, job.start_by_us, job.nth, job.passed
@@ -351,7 +351,8 @@ impl Reader<'_> {
             }
         };
         let mut statement = self.transaction.prepare(&format!(
-            "SELECT trigger.id, kind, expr, zone, at, period_us, delay_us, event, next_at, job_id,
+            "SELECT trigger.id, kind, expr, zone, at, period_us, delay_us,
+                iif(kind = 'stream', opened_text('trigger.event', trigger.id, 0, event), event), next_at, job_id,
                 job.start_at, job.until_at
              FROM trigger JOIN job ON job.id = trigger.job_id WHERE {condition}",
         ))?;
@@ -384,16 +385,19 @@ pub enum MetaKey {
     MachineStates,
     /// By it, hosts of executors tell the runs of this store from those of others.
     Token,
+    /// What is left to do after the store was sealed or unsealed.
+    Sealing,
 }
 
 impl MetaKey {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Boot => "boot",
             Self::SystemZone => "system_zone",
             Self::Pruned => "pruned",
             Self::MachineStates => "machine_states",
             Self::Token => "token",
+            Self::Sealing => "sealing",
         }
     }
 }

@@ -7,6 +7,7 @@ use rusqlite::params;
 
 use super::bundles::EventsOfRun;
 use super::callbacks::{ParentNote, as_callback};
+use super::definition::Cells;
 use super::{Reader, StoreResult, codec, definition};
 use crate::domain::{
     ArrayId, CallbackWhen, JobId, JobKey, JobPart, JobRef, Needs, NewJob, OutputKind, RunId, Share,
@@ -64,15 +65,16 @@ impl Reader<'_> {
             format!(
                 "SELECT run.attempt, run.trigger, run.scheduled_at, run.queue,
                     (SELECT slots FROM queue WHERE name = run.queue), run.after_runs, run.array_index,
-                    (SELECT data FROM item WHERE job_id = job.id AND array_index = run.array_index),
+                    (SELECT opened('item.data', job_id, array_index, data) FROM item
+                        WHERE job_id = job.id AND array_index = run.array_index),
                     run.callback, run.parent_number, run.parent_array,
                     EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id AND gives_stdin), job.name,
-                    run.share, (SELECT data FROM requirement WHERE id = run.requirement_id), {},
-                    environment.vars
+                    run.share, {}, {}, opened('environment.vars', environment.id, 0, vars)
                  FROM run JOIN job ON job.id = run.job_id
                     JOIN environment ON environment.id = job.environment_id
                  WHERE run.job_id = ?1 AND run.number = ?2",
-                definition::selected()
+                definition::requirement_column(Cells::Opened, "run.requirement_id"),
+                definition::selected(Cells::Opened)
             )
         });
         let (mut start, callback, is_given) = self.one(&SQL, params![run.job, run.number], |row| {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::params;
 
 use super::codec::requirement;
+use super::definition::REQUIREMENT;
 use super::snapshot::Starter;
 use super::{Reader, StoreResult};
 use crate::domain::{ExecutorName, JobId, Placement, Requirement, RequirementId, RunId};
@@ -178,8 +179,7 @@ impl Reader<'_> {
     ) -> StoreResult<BTreeMap<RequirementId, Requirement>> {
         let mut found = BTreeMap::new();
         for id in ids.into_iter().filter(|id| *id != RequirementId::NONE) {
-            let of =
-                self.first("SELECT data FROM requirement WHERE id = ?1", [id], |row| requirement(row, 0))?;
+            let of = self.first(REQUIREMENT, [id], |row| requirement(row, 0))?;
             found.extend(of.map(|of| (id, of)));
         }
         Ok(found)

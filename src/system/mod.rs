@@ -4,6 +4,7 @@
 
 pub mod directory;
 pub mod env;
+pub mod key_file;
 pub mod login;
 pub mod machine;
 pub mod manager;

@@ -326,7 +326,9 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
     facts.push("Job", format!("{}{name}", job.id));
     facts.push("State", state_line(job, zone));
     match &job.definition.execution.command {
-        CommandLine::Argv(_) => facts.push("Command", shown::command(&job.definition.execution.command)),
+        CommandLine::Argv(_) | CommandLine::Sealed => {
+            facts.push("Command", shown::command(&job.definition.execution.command));
+        }
         CommandLine::Script(script) => {
             let lines = script.trim_ascii_end().split(|byte| *byte == b'\n');
             facts.push_lines("Script", lines.map(shown::escaped_bytes));

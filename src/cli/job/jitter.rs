@@ -15,6 +15,7 @@ pub fn delay(job: &NewJob, machine_id: &str) -> Span {
             words.iter().chain([&job.execution.cwd]).map(Vec::as_slice).collect()
         }
         (None, CommandLine::Script(script)) => vec![script, &job.execution.cwd],
+        (None, CommandLine::Sealed) => vec![&job.execution.cwd],
     };
     let machine = stable_hash(0, machine_id.as_bytes());
     // The length keeps `ab c` apart from `a bc`.

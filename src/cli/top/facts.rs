@@ -83,6 +83,7 @@ impl Filter {
             || match &job.command {
                 CommandLine::Argv(argv) => has(&argv.join(&b' ')),
                 CommandLine::Script(script) => has(script),
+                CommandLine::Sealed => false,
             }
     }
 }

@@ -85,6 +85,7 @@ fn values(job: &NewJob, triggers: &[TriggerSpec], zone: &Zone) -> Vec<(&'static 
     let (command, script) = match &job.execution.command {
         CommandLine::Argv(argv) => (Some(json!(words(argv))), None),
         CommandLine::Script(script) => (None, Some(json!(shown::lossy(script)))),
+        CommandLine::Sealed => (None, None),
     };
     let time = |at| Value::from(zone.show(at));
     let mut values = vec![("command", command), ("script", script)];

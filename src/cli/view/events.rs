@@ -179,6 +179,7 @@ fn detail(what: &Happening, at: Timestamp, times: &Times<'_>) -> String {
         Happening::ExecutorRemoved { executor } => format!("executor {executor}"),
         Happening::HostUnreachable { place, cause } => format!("{place}: {cause}"),
         Happening::HostReachable { place } => place.clone(),
+        Happening::KeyChanged { change } => change.to_string(),
         Happening::Applied { source } => source.clone(),
         Happening::Imported { source } | Happening::TableRemoved { source } => {
             if source.is_empty() {
@@ -318,6 +319,7 @@ fn details(what: &Happening) -> Value {
         Happening::ExecutorRemoved { executor } => json!({ "executor": executor }),
         Happening::HostUnreachable { place, cause } => json!({ "host": place, "cause": cause }),
         Happening::HostReachable { place } => json!({ "host": place }),
+        Happening::KeyChanged { change } => json!({ "change": change }),
         Happening::Applied { source } => json!({ "source": source }),
         Happening::Imported { source } | Happening::TableRemoved { source } => {
             json!({ "source": Some(source).filter(|source| !source.is_empty()) })

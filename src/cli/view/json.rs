@@ -215,6 +215,7 @@ impl<'a> From<&'a JobView> for JobJson<'a> {
         let (command, script) = match &job.definition.execution.command {
             CommandLine::Argv(argv) => (Some(argv.iter().map(|word| lossy(word)).collect()), None),
             CommandLine::Script(script) => (None, Some(lossy(script))),
+            CommandLine::Sealed => (None, None),
         };
         Self {
             id: job.id,

@@ -136,7 +136,9 @@ fn summary(mail: &MailToSend, zone: &Zone) -> Vec<u8> {
     let mut facts = Facts::default();
     facts.push("Run", format!("{}{name}", run.run));
     match &mail.execution.command {
-        CommandLine::Argv(_) => facts.push("Command", shown::command(&mail.execution.command)),
+        CommandLine::Argv(_) | CommandLine::Sealed => {
+            facts.push("Command", shown::command(&mail.execution.command));
+        }
         CommandLine::Script(script) => facts.push_lines("Script", script_lines(script)),
     }
     facts.push("Scheduled", zone.show(run.scheduled_at));
@@ -213,6 +215,7 @@ fn cron_command(execution: &Execution) -> Vec<u8> {
             [_, option, command] if option == b"-c" => command.clone(),
             _ => shown::command(&execution.command).into_bytes(),
         },
+        CommandLine::Sealed => shown::command(&execution.command).into_bytes(),
     }
 }
 

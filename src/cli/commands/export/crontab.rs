@@ -316,6 +316,7 @@ impl Writer<'_> {
                 put(from.map(|from| [b"exec ".to_vec(), from].concat()), b"; ");
                 put(Some(trimmed(script).to_vec()), b"");
             }
+            CommandLine::Sealed => unreachable!("an export needs the key"),
         }
         (SH.to_vec(), text)
     }

@@ -98,6 +98,7 @@ pub(super) fn job_line(
             (Some(words.iter().map(|word| utf8(word, "its command")).collect::<Result<Vec<_>, _>>()?), None)
         }
         CommandLine::Script(script) => (None, Some(utf8(script, "its script")?)),
+        CommandLine::Sealed => unreachable!("an export needs the key"),
     };
     if let Some(dependency) = job.definition.after.dependencies.iter().find(|on| is_by_id(on)) {
         let on = &dependency.on;

@@ -269,6 +269,7 @@ fn service(
 fn exec_start(command: &CommandLine) -> Result<String, String> {
     let words: Vec<&[u8]> = match command {
         CommandLine::Script(script) => vec![b"/bin/sh", b"-c", script],
+        CommandLine::Sealed => unreachable!("an export needs the key"),
         CommandLine::Argv(words) => {
             let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
             let program = words[0];
@@ -307,6 +308,7 @@ fn warn_of_paths(job: &JobView, lines: &[PathLine], warnings: &mut ExportWarning
     let words = match &job.definition.execution.command {
         CommandLine::Script(script) => std::slice::from_ref(script),
         CommandLine::Argv(words) => words,
+        CommandLine::Sealed => unreachable!("an export needs the key"),
     };
     let reads_events = |word: &Vec<u8>| word.windows(11).any(|part| part == b"TASKQ_EVENT");
     if words.iter().any(reads_events) {
