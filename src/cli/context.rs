@@ -10,6 +10,7 @@ use crate::daemon::{Poke, open_store};
 use crate::domain::{Span, Timestamp};
 use crate::engine::after_end;
 use crate::error::{Error, Result};
+use crate::keeper::{LOG_DIRECTORY, LogDirectory, Sealing};
 use crate::schedule::{ParseError, Zone};
 use crate::store::{Act, Reader, Store, StoreError, Writer};
 use crate::system::users::own_uid;
@@ -73,6 +74,16 @@ impl Context<'_> {
     /// Opens the store, and makes one if there is none. Errors say that `what` was being done.
     pub fn open(&self, what: &str) -> Result<Store> {
         open_store(&self.dir, what)
+    }
+
+    /// Returns whether the outputs of the store are sealed.
+    pub fn sealing(&self) -> Sealing {
+        Sealing::Off
+    }
+
+    /// Returns the directory of the outputs of the store.
+    pub fn log_directory(&self) -> LogDirectory {
+        LogDirectory::new(self.dir.join(LOG_DIRECTORY), self.sealing())
     }
 
     /// Tells whether there is a store, and makes none.

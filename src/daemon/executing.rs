@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ use crate::executor::{
     Act, Answer, Channel, Engine, FarEnd, FarName, FarSignal, Heard, Link, News, Request, StoreToken,
 };
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, StartExtras, StartOrder, Task, ToKeeper};
-use crate::keeper::{OutputFile, OutputView};
+use crate::keeper::{LogDirectory, OutputFile, OutputView, memory_file};
 use crate::store::{Reader, StoreResult};
 use crate::system::env;
 
@@ -48,6 +49,9 @@ const KILL_AFTER: Span = Span::from_seconds(5);
 /// Half of it is what an answer has at most.
 const ANSWER_LIMIT: Size = Size::from_bytes(64 << 20);
 
+/// The longest request that an order has: with its other parts it is far shorter than a message may be.
+const REQUEST_BYTES_IN_ORDER: usize = 1 << 20;
+
 /// How much of the messages of a client are read.
 const STDERR_BYTES_MAX: u64 = 4096;
 
@@ -56,7 +60,18 @@ const STDERR_BYTES_MAX: u64 = 4096;
 struct Command {
     place: FarPlace,
     channel: Channel,
-    request: PathBuf,
+    request: RequestFile,
+}
+
+/// What the keeper reads a request from.
+#[derive(Debug)]
+enum RequestFile {
+    /// A file in the directory of requests.
+    Named(PathBuf),
+    /// A file in memory, which is there for as long as this process has it.
+    InMemory { _file: File },
+    /// The order has it.
+    None,
 }
 
 /// A run on a host, as it is known here.
@@ -72,7 +87,7 @@ struct Kept {
 pub struct Executing {
     token: StoreToken,
     base: PathBuf,
-    log: PathBuf,
+    log: LogDirectory,
     executors: BTreeMap<ExecutorName, Executor>,
     links: BTreeMap<FarPlace, Link>,
     runs: HashMap<Attempt, Kept>,
@@ -87,7 +102,7 @@ pub struct Executing {
 
 impl Executing {
     /// `base`: the store's directory; `first`: a number that is larger than any before.
-    pub fn new(token: StoreToken, base: &Path, log: PathBuf, first: i64) -> Self {
+    pub fn new(token: StoreToken, base: &Path, log: LogDirectory, first: i64) -> Self {
         Self {
             token,
             base: base.join(DIRECTORY),
@@ -277,9 +292,9 @@ impl Executing {
         let number = self.next;
         self.next += 1;
         let (argv, request) = far_request(executor, &place.host, (self.token, number.cast_unsigned()), acts);
-        let path = self.base.join(format!("{number}.{REQUEST}"));
-        write_request(&self.base, &path, &request)?;
-        let command = Command { place: place.clone(), channel, request: path.clone() };
+        make(&self.base)?;
+        let (stdin, request) = self.hand_over(number, request)?;
+        let command = Command { place: place.clone(), channel, request };
         self.commands.insert(number, command);
         let order = StartOrder {
             attempt: Attempt { task: Task::Executor(number), number: 1 },
@@ -293,12 +308,27 @@ impl Executing {
             kill_after: KILL_AFTER,
         };
         let extras = StartExtras {
-            stdin: Stdin::Path(path.as_os_str().as_bytes().to_vec()),
+            stdin,
             log_limit: Some(ANSWER_LIMIT),
             split_output: true,
             ..StartExtras::default()
         };
         Ok(ToKeeper::Start(order, extras))
+    }
+
+    /// Puts a request where the keeper finds it: not on the disk, if outputs are sealed.
+    fn hand_over(&self, number: i64, request: Vec<u8>) -> io::Result<(Stdin, RequestFile)> {
+        if !self.log.sealing.is_on() {
+            let path = self.base.join(format!("{number}.{REQUEST}"));
+            write_request(&path, &request)?;
+            return Ok((Stdin::Path(path.as_os_str().as_bytes().to_vec()), RequestFile::Named(path)));
+        }
+        if request.len() <= REQUEST_BYTES_IN_ORDER {
+            return Ok((Stdin::Text(request), RequestFile::None));
+        }
+        let file = memory_file(&request)?;
+        let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+        Ok((Stdin::Path(path.into_bytes()), RequestFile::InMemory { _file: file }))
     }
 
     /// Hears what became of commands.
@@ -334,7 +364,9 @@ impl Executing {
 
     fn end_command(&mut self, number: i64, outcome: &Outcome, now: (Duration, Timestamp)) {
         let Some(command) = self.commands.remove(&number) else { return };
-        remove(&command.request);
+        if let RequestFile::Named(path) = &command.request {
+            remove(path);
+        }
         let heard = match outcome {
             Outcome::Answer(answer) => Heard::Answer(answer),
             Outcome::Undelivered(cause) => Heard::Undelivered(cause),
@@ -383,7 +415,7 @@ impl Executing {
         let files = kept.into_iter().flat_map(|kept| &mut kept.outputs);
         let sizes: Vec<u64> = files.map(|file| file.as_mut().map_or(0, OutputFile::finish)).collect();
         if let Some(result) = &end.result {
-            let written = write_result(&self.log, ResultFile::Own, (name.run, name.attempt), result);
+            let written = write_result(&self.log.path, ResultFile::Own, (name.run, name.attempt), result);
             if let Err(error) = written {
                 log::warn!("the result of run {} is lost: {}", name.run, describe(&error));
             }
@@ -421,7 +453,7 @@ enum Outcome {
     Failed(String),
 }
 
-fn outcome_of(log: &Path, ended: &Ended, token: StoreToken) -> Outcome {
+fn outcome_of(log: &LogDirectory, ended: &Ended, token: StoreToken) -> Outcome {
     let read = |output, bytes_max| {
         let mut bytes = Vec::new();
         if let Ok(Some(view)) = OutputView::open(log, output) {
@@ -492,8 +524,7 @@ fn command_line(executor: &Executor, host: &str) -> Vec<Vec<u8>> {
     transport::ssh(host, &options)
 }
 
-fn write_request(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    make(dir)?;
+fn write_request(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(bytes)
 }

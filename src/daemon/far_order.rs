@@ -12,7 +12,7 @@ use crate::domain::{EnvVar, Needs, Share, Stdin};
 use crate::error::describe;
 use crate::executor::{FarName, FarStart};
 use crate::keeper::protocol::Attempt;
-use crate::keeper::{OutputView, read_env_file};
+use crate::keeper::{LogDirectory, OutputView, read_env_file};
 use crate::store::{RunInput, Start};
 
 /// The longest standard input that is sent, in bytes.
@@ -22,7 +22,7 @@ const STDIN_BYTES_MAX: u64 = 64 << 20;
 ///
 /// # Errors
 /// Returns why it cannot start, for the user: a file that it reads here is not there.
-pub(super) fn far_start(start: Start, name: FarName, log: &Path) -> Result<FarStart, String> {
+pub(super) fn far_start(start: Start, name: FarName, log: &LogDirectory) -> Result<FarStart, String> {
     let mut env = environment(&start, None);
     env.extend(start.share.as_ref().map(Share::variables).unwrap_or_default());
     let execution = start.job.execution;
@@ -68,7 +68,7 @@ fn needs(needs: &Needs) -> Vec<(String, u64)> {
     needs.iter().map(|(name, amount)| (name.to_string(), amount)).collect()
 }
 
-fn output_of(log: &Path, attempt: Attempt) -> Result<Vec<u8>, String> {
+fn output_of(log: &LogDirectory, attempt: Attempt) -> Result<Vec<u8>, String> {
     let gone = || format!("the output of run {} is gone", attempt.task);
     let view = OutputView::open(log, attempt.stdout()).map_err(|error| describe(&error))?;
     read_all(view.ok_or_else(gone)?)

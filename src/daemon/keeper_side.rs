@@ -23,6 +23,7 @@ use crate::error::describe;
 use crate::keeper::lock::running_keeper;
 use crate::keeper::protocol::{Attempt, FromKeeper, KeeperId, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use crate::keeper::{Channel, LOG_DIRECTORY, SOCKET, ServiceUnit, exit_markers, launch};
+use crate::seal::OutputKeys;
 
 /// The pause after a keeper could not be launched, or an outdated one was disconnected.
 const RELAUNCH: Duration = Duration::from_secs(1);
@@ -55,6 +56,8 @@ pub(super) struct KeeperSide {
     /// The soft limit of descriptors that this process was started with, if it has raised the limit. The
     /// keeper gets this one.
     descriptors: Option<u64>,
+    /// The keys of outputs, if the store is sealed.
+    output_keys: Option<OutputKeys>,
     link: Option<Channel>,
     /// The keeper that said hello on this link.
     keeper: Option<KeeperId>,
@@ -75,6 +78,7 @@ impl KeeperSide {
             unit: settings.unit.clone(),
             is_scope_due: false,
             descriptors,
+            output_keys: settings.output_keys.clone(),
             link: None,
             keeper: None,
             left: HashSet::new(),
@@ -157,6 +161,9 @@ impl KeeperSide {
         if let Some(soft) = self.descriptors {
             args.extend(["--descriptors".into(), soft.to_string().into()]);
         }
+        if self.output_keys.is_some() {
+            args.push("--sealed".into());
+        }
         self.is_scope_due = self.unit.is_some();
         let (program, args) = match &self.unit {
             Some(unit) => unit.in_scope(instance, &self.dir, &self.exe, args),
@@ -173,21 +180,43 @@ impl KeeperSide {
     pub(super) fn receive(&mut self) -> Result<Vec<FromKeeper>, Gone> {
         let Some(link) = &mut self.link else { return Ok(Vec::new()) };
         let reports = link.receive().map_err(|error| self.lose(&error))?;
+        let mut has_greeted = false;
         for report in &reports {
             if let FromKeeper::Hello { version, instance, known, ended } = report {
                 let keeper = KeeperId { instance: *instance, version: *version };
                 self.keeper = Some(keeper);
+                has_greeted = true;
                 self.is_scope_due = false;
                 let known = known.iter().map(|known| known.attempt);
                 self.left = known.chain(ended.iter().map(|ended| ended.attempt)).collect();
-                if !keeper.takes_starts() && !self.left.is_empty() {
+                if !keeper.takes_starts(self.output_keys.is_some()) && !self.left.is_empty() {
                     warn!(
                         "the keeper is an earlier taskq's: nothing starts until all that it runs has ended"
                     );
                 }
             }
         }
+        if has_greeted {
+            self.send_keys();
+        }
         Ok(reports)
+    }
+
+    /// Seals the outputs with these keys from now on.
+    #[allow(dead_code, reason = "nothing changes the keys of a store yet")]
+    pub(super) fn seal(&mut self, keys: OutputKeys) {
+        self.output_keys = Some(keys);
+        self.send_keys();
+    }
+
+    /// Sends the keys to a keeper that knows them: before any order, because it starts nothing without them.
+    fn send_keys(&mut self) {
+        let can_seal = self.keeper.is_some_and(KeeperId::knows_seals);
+        if let (Some(link), Some(keys)) = (&mut self.link, self.output_keys.clone().filter(|_| can_seal))
+            && let Err(error) = link.send_secret(&ToKeeper::Seal(keys))
+        {
+            error!("cannot give the keys to the keeper: {error}");
+        }
     }
 
     fn lose(&mut self, error: &io::Error) -> Gone {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::domain::{RunId, Size};
 use crate::keeper::protocol::Attempt;
-use crate::keeper::{LOG_DIRECTORY, OutputView, attempts_with_outputs, remove_outputs_of};
+use crate::keeper::{LOG_DIRECTORY, LogDirectory, OutputView, attempts_with_outputs, remove_outputs_of};
 use crate::store::{Reader, StoreResult, StoredOutputs, Writer};
 
 /// The outputs that are too much.
@@ -33,15 +33,15 @@ impl SurplusOutputs {
     }
 }
 
-/// Finds the outputs that are too much for the store in `dir`, without those of the runs in `gone`.
-/// Unfinished runs keep theirs, and so do runs whose mail waits.
+/// Finds the outputs that are too much, without those of the runs in `gone`. Unfinished runs keep theirs, and
+/// so do runs whose mail waits.
 pub fn surplus_outputs(
     reader: &Reader<'_>,
-    dir: &Path,
+    log: &LogDirectory,
     limit: Size,
     gone: &BTreeSet<RunId>,
 ) -> StoreResult<SurplusOutputs> {
-    let mut files = files_of_runs(&dir.join(LOG_DIRECTORY));
+    let mut files = files_of_runs(log);
     let mut found = Vec::new();
     for stored in reader.stored_outputs()? {
         let files = files.remove(&stored.run).unwrap_or_default();
@@ -102,9 +102,9 @@ struct OutputFiles {
     bytes: u64,
 }
 
-fn files_of_runs(log: &Path) -> BTreeMap<RunId, OutputFiles> {
+fn files_of_runs(log: &LogDirectory) -> BTreeMap<RunId, OutputFiles> {
     let mut files: BTreeMap<RunId, OutputFiles> = BTreeMap::new();
-    for attempt in attempts_with_outputs(log) {
+    for attempt in attempts_with_outputs(&log.path) {
         let Some(run) = attempt.run() else { continue };
         // An output that has just moved into the run log has no size here.
         let views = [attempt.stdout(), attempt.stderr()].map(|output| OutputView::open(log, output));

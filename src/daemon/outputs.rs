@@ -9,7 +9,8 @@ use std::path::Path;
 use crate::domain::{RunId, Timestamp};
 use crate::keeper::protocol::{Attempt, Ended};
 use crate::keeper::{
-    LOG_DIRECTORY, OutputId, OutputView, attempts_with_outputs, growing_path, read_times, remove_outputs_of,
+    LOG_DIRECTORY, LogDirectory, OutputId, OutputView, attempts_with_outputs, growing_path, read_times,
+    remove_outputs_of,
 };
 use crate::store::{EndedOutput, OUTPUT_BYTES_MAX, StoredBytes, StoredOutput};
 
@@ -41,7 +42,7 @@ impl Excerpts {
     /// Reads at most `bytes_max` bytes of the outputs of an attempt, as they are now: processes may still
     /// write to them. Each may have half of the bytes, and the rest of the other one's half. Of a longer one,
     /// the first and the last part are read. One that is gone, or cannot be read, is empty.
-    pub(super) fn of_files(log: &Path, attempt: Attempt, bytes_max: u64) -> Self {
+    pub(super) fn of_files(log: &LogDirectory, attempt: Attempt, bytes_max: u64) -> Self {
         let open = |output| OutputView::open(log, output).ok().flatten();
         let views = [attempt.stdout(), attempt.stderr()].map(open);
         let lengths = views.each_ref().map(|view| view.as_ref().map_or(0, OutputView::length));
@@ -71,7 +72,7 @@ fn read_excerpt(mut view: OutputView, bytes_max: u64) -> io::Result<Excerpt> {
 
 /// Looks at the outputs of an attempt that has ended, and reads those that move into the run log: short ones
 /// to which no process can write any more. `is_split`: its standard error is apart.
-pub(super) fn ended_output(log: &Path, ended: &Ended, is_split: bool) -> EndedOutput {
+pub(super) fn ended_output(log: &LogDirectory, ended: &Ended, is_split: bool) -> EndedOutput {
     let stderr_bytes = is_split.then(|| {
         let view = OutputView::open(log, ended.attempt.stderr()).ok().flatten();
         view.map_or(0, |view| view.length())
@@ -83,7 +84,7 @@ pub(super) fn ended_output(log: &Path, ended: &Ended, is_split: bool) -> EndedOu
     EndedOutput { stderr_bytes, stored }
 }
 
-fn read_outputs(log: &Path, attempt: Attempt, is_split: bool) -> Option<StoredOutput> {
+fn read_outputs(log: &LogDirectory, attempt: Attempt, is_split: bool) -> Option<StoredOutput> {
     let stdout = read_output(log, attempt.stdout())?;
     let stderr = if is_split { Some(read_output(log, attempt.stderr())?) } else { None };
     // Else the files are gone.
@@ -92,7 +93,7 @@ fn read_outputs(log: &Path, attempt: Attempt, is_split: bool) -> Option<StoredOu
 }
 
 /// Reads an output as it is stored. One without a file is empty.
-fn read_output(log: &Path, output: OutputId) -> Option<StoredBytes> {
+fn read_output(log: &LogDirectory, output: OutputId) -> Option<StoredBytes> {
     let Some(mut view) = OutputView::open(log, output).ok()? else { return Some(StoredBytes::default()) };
     // A follower counts the bytes that it has printed, and those that were dropped.
     if view.is_cut() {
@@ -100,12 +101,12 @@ fn read_output(log: &Path, output: OutputId) -> Option<StoredBytes> {
     }
     let mut data = Vec::new();
     view.read_to_end(&mut data).ok()?;
-    Some(StoredBytes { data, times: read_times(log, output) })
+    Some(StoredBytes { data, times: read_times(&log.path, output) })
 }
 
 /// Returns when an attempt has last written to one of its outputs; `None`: it has written nothing. The time
 /// is that of the file, which the keeper writes.
-pub(super) fn last_output(log: &Path, attempt: Attempt) -> Option<Timestamp> {
+pub(super) fn last_output(log: &LogDirectory, attempt: Attempt) -> Option<Timestamp> {
     let written_at = |output| {
         let found = fs::metadata(growing_path(log, output)).ok()?;
         Some(Timestamp::from_micros(found.mtime() * 1_000_000 + found.mtime_nsec() / 1_000))
@@ -133,7 +134,8 @@ mod tests {
     fn of_a_long_file_the_beginning_and_the_end_are_kept() {
         let dir = tempfile::tempdir().expect("a directory");
         let attempt = Attempt::of_run(RunId { job: JobId(1), number: 1 }, 1);
-        let excerpt = |bytes_max| Excerpts::of_files(dir.path(), attempt, bytes_max).stdout;
+        let excerpt =
+            |bytes_max| Excerpts::of_files(&LogDirectory::plain(dir.path()), attempt, bytes_max).stdout;
         assert_eq!(excerpt(10), Excerpt::default());
         fs::write(output_path(dir.path(), attempt.stdout()), "0123456789").expect("ours");
         assert_eq!(excerpt(10), Excerpt::from(b"0123456789".to_vec()));
@@ -151,7 +153,7 @@ mod tests {
         let attempt = Attempt::of_run(RunId { job: JobId(1), number: 1 }, 1);
         let left_out = |stdout: usize, stderr: usize| {
             write(dir.path(), attempt, (stdout, stderr));
-            let excerpts = Excerpts::of_files(dir.path(), attempt, 100);
+            let excerpts = Excerpts::of_files(&LogDirectory::plain(dir.path()), attempt, 100);
             (excerpts.stdout.left_out, excerpts.stderr.left_out)
         };
         assert_eq!(left_out(60, 40), (0, 0));
@@ -167,7 +169,11 @@ mod tests {
         let found = |stdout: usize, stderr: usize| {
             write(dir.path(), attempt, (stdout, stderr));
             let ended = Ended::without_process(attempt, End::Exited(0), Timestamp::from_seconds(0));
-            let output = ended_output(dir.path(), &Ended { output_bytes: stdout as u64, ..ended }, true);
+            let output = ended_output(
+                &LogDirectory::plain(dir.path()),
+                &Ended { output_bytes: stdout as u64, ..ended },
+                true,
+            );
             (output.stderr_bytes, output.stored.map(|stored| stored.stderr.map(|bytes| bytes.data.len())))
         };
         let max = usize::try_from(OUTPUT_BYTES_MAX).expect("it is small");
@@ -181,15 +187,21 @@ mod tests {
     fn an_attempt_has_last_written_when_the_newer_of_its_outputs_was() {
         let dir = tempfile::tempdir().expect("a directory");
         let attempt = Attempt::of_run(RunId { job: JobId(1), number: 1 }, 2);
-        assert_eq!(last_output(dir.path(), attempt), None);
+        assert_eq!(last_output(&LogDirectory::plain(dir.path()), attempt), None);
         let write_at = |output, seconds| {
             let file = fs::File::create(output_path(dir.path(), output)).expect("ours");
             let at = std::time::UNIX_EPOCH + std::time::Duration::new(seconds, 5_000);
             file.set_modified(at).expect("ours");
         };
         write_at(attempt.stdout(), 1_772_000_000);
-        assert_eq!(last_output(dir.path(), attempt), Some(Timestamp::from_micros(1_772_000_000_000_005)));
+        assert_eq!(
+            last_output(&LogDirectory::plain(dir.path()), attempt),
+            Some(Timestamp::from_micros(1_772_000_000_000_005))
+        );
         write_at(attempt.stderr(), 1_772_000_060);
-        assert_eq!(last_output(dir.path(), attempt), Some(Timestamp::from_micros(1_772_000_060_000_005)));
+        assert_eq!(
+            last_output(&LogDirectory::plain(dir.path()), attempt),
+            Some(Timestamp::from_micros(1_772_000_060_000_005))
+        );
     }
 }

@@ -111,6 +111,7 @@ impl World {
             last_output: &last_output,
             gates: &GateFacts::default(),
             environ: &|_| Vec::new(),
+            is_sealed: false,
             files: RunFiles { results: Path::new("/"), events: Path::new("/") },
             mailer: None,
         };

@@ -2,6 +2,8 @@
 //! Never: deciding (see `turn`), or keeping facts that it could read again.
 
 mod far;
+mod sealing;
+mod sources;
 
 use std::io;
 use std::os::fd::AsFd;
@@ -39,7 +41,7 @@ use super::turn::{TurnInput, TurnOutput, turn};
 use super::until_idle::{self, UntilIdle};
 use super::watching::Watching;
 use crate::clock::Clock;
-use crate::domain::{End, Happening, OutputKind, Timestamp, TriggerId};
+use crate::domain::{End, Happening, OutputKind, Timestamp};
 use crate::engine::Retention;
 use crate::error::{Error, Result, describe};
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, Task, ToKeeper};
@@ -48,7 +50,7 @@ use crate::keeper::{
     raise_descriptor_limit, remove_exit_markers, remove_output, remove_outputs_of,
 };
 use crate::schedule::Zone;
-use crate::store::{Act, SourceStamp, Store, StoreError, StoreResult};
+use crate::store::{Act, Store, StoreError, StoreResult};
 use crate::system::{env, login, users};
 use crate::watch::{GateMeter, ZoneWatch};
 
@@ -466,7 +468,7 @@ impl<'a> Daemon<'a> {
         ended_keepers: &[KeeperInstance],
         pipes: &[Attempt],
     ) -> StoreResult<TurnOutput> {
-        let log = self.base.join(LOG_DIRECTORY);
+        let log = self.log();
         let mailer = Mailer {
             host: &self.settings.host,
             charset: &self.settings.charset,
@@ -493,10 +495,11 @@ impl<'a> Daemon<'a> {
                 states: self.watching.seen_states(),
                 has_hung_up: &|request| self.doors.adders.has_hung_up(request),
                 output: &|ended, is_split| ended_output(&log, ended, is_split),
-                result: &|ended| read_result(&log, ended.attempt),
+                result: &|ended| read_result(&log.path, ended.attempt),
                 last_output: &|attempt| last_output(&log, attempt),
                 gates: &self.gating.facts(self.clock.monotonic()),
                 environ: &environment,
+                is_sealed: log.sealing.is_on(),
                 files: RunFiles {
                     results: &self.settings.dir.join(LOG_DIRECTORY),
                     events: &self.event_files,
@@ -545,24 +548,6 @@ impl<'a> Daemon<'a> {
             warn!("there is no sendmail: mails are not sent; `TASKQ_SENDMAIL` names one that lies elsewhere");
         }
         self.doors.subscribers.report();
-    }
-
-    /// Lets the sources of events follow the triggers that there are after a turn.
-    fn follow_sources(&mut self, stamp: SourceStamp, stale: &[TriggerId]) {
-        self.watching.committed();
-        let (watching, now) = (&mut self.watching, (self.clock.monotonic(), self.clock.now()));
-        watching.recheck(stale, now.0);
-        if let Err(error) = self.store.read(|reader| watching.follow(reader, stamp, now)) {
-            warn!("cannot read the event triggers: {error}");
-        }
-        self.heed_news();
-    }
-
-    /// Takes a turn soon if the sources of events have news.
-    fn heed_news(&mut self) {
-        if !self.watching.news().is_empty() {
-            self.pacer.demand_turn();
-        }
     }
 
     /// Writes the files with the events of runs. A run whose file cannot be written does not start, because

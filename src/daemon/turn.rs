@@ -78,6 +78,8 @@ pub struct TurnInput<'a> {
     pub gates: &'a GateFacts,
     /// Returns the environment of a process, as far as it can be read.
     pub environ: &'a dyn Fn(u32) -> Vec<EnvVar>,
+    /// Runs and mails need a keeper that can seal their outputs.
+    pub is_sealed: bool,
     /// Where the files of runs lie.
     pub files: RunFiles<'a>,
     /// Without one, mails wait.
@@ -138,7 +140,7 @@ impl TurnInput<'_> {
     /// Returns the keeper that runs and mails can be claimed for. A keeper of an earlier version only
     /// finishes its runs, and new ones wait for the next keeper.
     fn starter(&self) -> Option<KeeperId> {
-        self.keeper.filter(|keeper| keeper.takes_starts())
+        self.keeper.filter(|keeper| keeper.takes_starts(self.is_sealed))
     }
 }
 
@@ -342,7 +344,7 @@ impl Turn<'_> {
                 keeper: keeper.instance,
                 default_slots,
                 machine,
-                can_book: keeper.knows_requirements(),
+                can_book: keeper.knows_requirements(self.input.is_sealed),
                 gates: &gates,
                 prefetch_max: &prefetch_max,
             });
@@ -370,7 +372,7 @@ impl Turn<'_> {
         for wait in &plan.at_gates {
             self.output.at_gates.push((*wait, dispatch.requirements[&wait.requirement].clone()));
             // An earlier keeper would take such an order for garbage.
-            if wait.asks && self.input.keeper.is_some_and(KeeperId::knows_requirements) {
+            if wait.asks && self.input.keeper.is_some_and(|it| it.knows_requirements(self.input.is_sealed)) {
                 let (job, _) = self.writer.definition(wait.job)?;
                 self.output.questions.push(GateQuestion {
                     requirement: wait.requirement,
@@ -524,6 +526,7 @@ mod tests {
             last_output: &|_| None,
             gates: &GateFacts::default(),
             environ: &|_| Vec::new(),
+            is_sealed: false,
             files: RunFiles { results: Path::new("/"), events: Path::new("/") },
             mailer: None,
         };
@@ -580,8 +583,8 @@ mod tests {
         store
             .write(Act::of_daemon(now()), |writer| writer.add_job(&job, &[], None, now()))
             .expect("it is a good job");
-        let old = KeeperId { instance: 1, version: PROTOCOL_VERSION - 1 };
-        assert!(old.takes_starts() && !old.knows_requirements());
+        let old = KeeperId { instance: 1, version: VERSION_OF_STARTS };
+        assert!(old.takes_starts(false) && !old.knows_requirements(false));
         assert_eq!(starts(&take_with(&mut store, old, &[])), 0);
         assert_eq!(starts(&take(&mut store, 2, &[1])), 1);
     }

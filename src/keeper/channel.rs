@@ -7,11 +7,15 @@ use std::os::unix::net::UnixStream;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::wire::{self, FrameError, FrameReader};
 
 /// How much is read in one call: a few hundred messages of the usual size.
 const READ_BYTES: usize = 16 << 10;
+
+/// The longest message with a secret. A longer one would leave copies while it is made.
+const SECRET_BYTES_MAX: usize = 16 << 10;
 
 /// How many reads come before the rest of the program continues. The next poll returns at once if bytes are
 /// left.
@@ -25,6 +29,8 @@ pub struct Channel {
     out: Vec<u8>,
     /// The bytes of `out` before this index are written.
     written: usize,
+    /// There is a secret in `out`.
+    is_secret: bool,
     /// The other side no longer reads. The bytes that it has sent are still read.
     is_shut: bool,
     /// The other side no longer sends. All that it has sent is in the buffer.
@@ -39,7 +45,7 @@ impl Channel {
     pub fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         let (reader, out) = (FrameReader::default(), Vec::new());
-        Ok(Self { stream, reader, out, written: 0, is_shut: false, is_ended: false })
+        Ok(Self { stream, reader, out, written: 0, is_secret: false, is_shut: false, is_ended: false })
     }
 
     /// Returns whether the other side will send no more.
@@ -56,7 +62,10 @@ impl Channel {
             }
             match (&self.stream).read(&mut bytes) {
                 Ok(0) => self.is_ended = true,
-                Ok(count) => self.reader.push(&bytes[..count]),
+                Ok(count) => {
+                    self.reader.push(&bytes[..count]);
+                    bytes[..count].zeroize();
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // ECONNRESET: the other side died with unread messages of ours. Linux reports it only after
@@ -69,6 +78,11 @@ impl Channel {
     /// Returns the next complete message.
     pub(super) fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         self.reader.take()
+    }
+
+    /// Wipes the messages that were taken, one of which was a secret.
+    pub(super) fn wipe_taken(&mut self) {
+        self.reader.wipe_taken();
     }
 
     /// Returns the messages that have arrived since the last call, without waiting.
@@ -98,12 +112,34 @@ impl Channel {
     /// # Errors
     /// If a message is longer than a frame may be: then none of them is taken, and the channel stays usable.
     pub(super) fn queue<T: Serialize>(&mut self, messages: &[T]) -> Result<(), FrameError> {
+        if self.is_secret {
+            return self.queue_wiped(messages);
+        }
         let length = self.out.len();
         let queued = messages.iter().try_for_each(|message| wire::encode(message, &mut self.out));
         if queued.is_err() || self.is_shut {
             self.out.truncate(length);
         }
         queued
+    }
+
+    /// Does the same without leaving a copy of a secret in memory.
+    fn queue_wiped<T: Serialize>(&mut self, messages: &[T]) -> Result<(), FrameError> {
+        let mut more = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX));
+        messages.iter().try_for_each(|message| wire::encode(message, &mut more))?;
+        if !self.is_shut {
+            wire::extend_wiped(&mut self.out, &more);
+        }
+        Ok(())
+    }
+
+    /// Sends a message, and wipes its bytes as soon as they are written.
+    ///
+    /// # Errors
+    /// As `queue`.
+    pub fn send_secret<T: Serialize>(&mut self, message: &T) -> Result<(), FrameError> {
+        self.is_secret = true;
+        self.send(std::slice::from_ref(message))
     }
 
     /// Takes messages and writes as much as the socket has room for. The rest is kept: while `wants_write`,
@@ -131,6 +167,9 @@ impl Channel {
             }
         }
         self.written = 0;
+        if std::mem::take(&mut self.is_secret) {
+            self.out.zeroize();
+        }
         wire::recycle(&mut self.out);
     }
 

@@ -6,7 +6,6 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
@@ -19,6 +18,7 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollTimeout};
 use nix::sys::eventfd::EventFd;
 use nix::sys::stat::umask;
 
+use super::log_directory::{LogDirectory, Sealing};
 use super::output::OutputFile;
 use super::output_files::CHUNK_BYTES_MAX;
 use super::output_names::OutputId;
@@ -26,6 +26,7 @@ use super::pipe;
 use super::protocol::Attempt;
 use super::setup::KEEPER_UMASK;
 use crate::domain::{NewJob, OutputKind, Size, Timestamp};
+use crate::seal::OutputKeys;
 
 /// How much is read in one call: as much as the pipe of a busy attempt holds.
 const READ_BYTES: usize = CHUNK_BYTES_MAX;
@@ -58,6 +59,8 @@ pub(super) enum Request {
     Settle(Attempt),
     /// The attempt's result is committed: remove the first pipe's name once no process holds the pipe.
     Release(Attempt),
+    /// Outputs are sealed with these keys from now on.
+    Seal(OutputKeys),
     /// End.
     Quit,
 }
@@ -116,7 +119,7 @@ enum Flow {
 
 /// The thread.
 pub(super) struct Copier {
-    log_dir: PathBuf,
+    log_dir: LogDirectory,
     shared: Arc<Shared>,
     incoming: Receiver<Request>,
     outgoing: Sender<Settled>,
@@ -127,7 +130,7 @@ pub(super) struct Copier {
 
 impl Copier {
     pub(super) fn new(
-        log_dir: PathBuf,
+        log_dir: LogDirectory,
         shared: Arc<Shared>,
         incoming: Receiver<Request>,
         outgoing: Sender<Settled>,
@@ -190,6 +193,10 @@ impl Copier {
                 }
                 Request::Settle(attempt) => self.settle(attempt),
                 Request::Release(attempt) => self.release(attempt),
+                Request::Seal(keys) => {
+                    self.streams.values_mut().for_each(|stream| stream.file.seal(&keys));
+                    self.log_dir.sealing = Sealing::On(keys);
+                }
                 Request::Quit => return false,
             }
         }
@@ -294,7 +301,7 @@ impl Copier {
     fn remove(&mut self, output: OutputId) {
         self.streams.remove(&output);
         // One that stays is removed after the next hello.
-        let _ = fs::remove_file(pipe::path(&self.log_dir, output));
+        let _ = fs::remove_file(pipe::path(&self.log_dir.path, output));
     }
 }
 

@@ -9,7 +9,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -23,10 +22,12 @@ use nix::sys::signal::SigSet;
 
 pub(super) use super::copier::Settled;
 use super::copier::{Copier, REQUESTS, Request, Shared, key};
+use super::log_directory::LogDirectory;
 use super::output_names::OutputId;
 use super::process::Outlets;
 use super::protocol::Attempt;
 use crate::domain::{Size, Timestamp};
+use crate::seal::OutputKeys;
 
 /// How long the pipe of a new attempt is left alone. An attempt that writes little and ends by then needs
 /// no thread; one that writes much waits no longer than that. A following client allows 50 ms.
@@ -66,7 +67,7 @@ impl Drain {
     ///
     /// # Errors
     /// If the system gives no thread or descriptors.
-    pub(super) fn start(log_dir: &Path) -> io::Result<Self> {
+    pub(super) fn start(log_dir: &LogDirectory) -> io::Result<Self> {
         let event = || EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
         let shared = Arc::new(Shared {
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
@@ -77,7 +78,7 @@ impl Drain {
         shared.epoll.add(&shared.asked, EpollEvent::new(EpollFlags::EPOLLIN, REQUESTS))?;
         let (requests, incoming) = mpsc::channel();
         let (outgoing, answers) = mpsc::channel();
-        let copier = Copier::new(log_dir.to_owned(), Arc::clone(&shared), incoming, outgoing);
+        let copier = Copier::new(log_dir.clone(), Arc::clone(&shared), incoming, outgoing);
         // Only the keeper's own thread takes signals.
         let unblocked = SigSet::thread_get_mask()?;
         SigSet::all().thread_block()?;
@@ -124,6 +125,11 @@ impl Drain {
         self.register(&outlet);
         self.ask(Request::WatchLeftover { output, outlet });
         self.wake();
+    }
+
+    /// Seals the outputs of the pipes that are watched later.
+    pub(super) fn seal(&mut self, keys: OutputKeys) {
+        self.ask(Request::Seal(keys));
     }
 
     /// The event may come before the request is seen; the thread then looks once more.
@@ -219,6 +225,7 @@ impl Drop for Drain {
 mod tests {
     use std::fs;
     use std::io::Write;
+    use std::path::Path;
 
     use super::super::pipe::{Pipe, Pipes};
     use super::super::{output_path, pipe};
@@ -271,7 +278,7 @@ mod tests {
     #[test]
     fn what_was_written_before_the_end_is_in_the_file_when_the_end_is_reported() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut drain = Drain::start(dir.path()).expect("a thread");
+        let mut drain = Drain::start(&LogDirectory::plain(dir.path())).expect("a thread");
         let pipe = make(dir.path(), attempt(1).stdout());
         drain.watch(attempt(1), new(pipe.outlet, None), Duration::ZERO);
         let mut inlet = pipe.inlet;
@@ -296,7 +303,7 @@ mod tests {
     #[test]
     fn the_end_of_a_pipe_that_was_open_wakes_the_keeper_also_before_its_release() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut drain = Drain::start(dir.path()).expect("a thread");
+        let mut drain = Drain::start(&LogDirectory::plain(dir.path())).expect("a thread");
         let pipe = make(dir.path(), attempt(1).stdout());
         drain.watch(attempt(1), new(pipe.outlet, None), Duration::ZERO);
         assert_eq!(settled(&mut drain, attempt(1)), one(0, true));
@@ -309,7 +316,7 @@ mod tests {
     #[test]
     fn a_pipe_without_output_keeps_its_name_until_it_is_released_and_leaves_no_file() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut drain = Drain::start(dir.path()).expect("a thread");
+        let mut drain = Drain::start(&LogDirectory::plain(dir.path())).expect("a thread");
         let pipe = make(dir.path(), attempt(1).stdout());
         drain.watch(attempt(1), new(pipe.outlet, None), Duration::ZERO);
         drop(pipe.inlet);
@@ -324,7 +331,7 @@ mod tests {
     #[test]
     fn the_name_of_a_second_pipe_goes_with_its_last_holder_and_that_of_the_first_stays() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut drain = Drain::start(dir.path()).expect("a thread");
+        let mut drain = Drain::start(&LogDirectory::plain(dir.path())).expect("a thread");
         let stdout = make(dir.path(), attempt(1).stdout());
         let mut stderr = make(dir.path(), attempt(1).stderr());
         drain.watch(attempt(1), new(stdout.outlet, Some(stderr.outlet)), Duration::ZERO);
@@ -343,7 +350,7 @@ mod tests {
     #[test]
     fn a_second_pipe_that_was_never_written_to_leaves_its_name_to_the_caller() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut drain = Drain::start(dir.path()).expect("a thread");
+        let mut drain = Drain::start(&LogDirectory::plain(dir.path())).expect("a thread");
         let stdout = make(dir.path(), attempt(1).stdout());
         let stderr = make(dir.path(), attempt(1).stderr());
         drain.watch(attempt(1), new(stdout.outlet, Some(stderr.outlet)), Duration::ZERO);
@@ -357,7 +364,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let mut stderr = make(dir.path(), attempt(1).stderr());
         stderr.inlet.write_all(b"late").expect("there is room");
-        let mut drain = Drain::start(dir.path()).expect("a thread");
+        let mut drain = Drain::start(&LogDirectory::plain(dir.path())).expect("a thread");
         drain.watch_leftover(attempt(1).stderr(), stderr.outlet);
         drop(stderr.inlet);
         wait_for_the_end(&drain);
@@ -370,7 +377,7 @@ mod tests {
     #[test]
     fn a_pipe_is_copied_from_while_its_attempt_runs() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut drain = Drain::start(dir.path()).expect("a thread");
+        let mut drain = Drain::start(&LogDirectory::plain(dir.path())).expect("a thread");
         let pipe = make(dir.path(), attempt(1).stdout());
         drain.watch(attempt(1), new(pipe.outlet, None), Duration::ZERO);
         let due_at = drain.due_at().expect("it is new");
@@ -387,7 +394,7 @@ mod tests {
     fn an_attempt_without_a_pipe_settles_with_the_file_that_is_there() {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(output_path(dir.path(), attempt(1).stdout()), "of an earlier keeper").expect("ours");
-        let mut drain = Drain::start(dir.path()).expect("a thread");
+        let mut drain = Drain::start(&LogDirectory::plain(dir.path())).expect("a thread");
         assert_eq!(settled(&mut drain, attempt(1)).output_bytes, 20);
         assert_eq!(settled(&mut drain, attempt(2)).output_bytes, 0);
     }

@@ -8,9 +8,13 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::log_directory::LogDirectory;
 use super::output_names::{OutputId, output_path, tail_path};
+use super::sealed_blocks::HeadEnd;
+use super::sealed_reader::SealedReader;
+use super::sealed_ring::SealedRing;
 use crate::domain::Size;
 
 /// The kept end of an output begins with a line, if that line begins within so many bytes.
@@ -99,65 +103,173 @@ impl Ring {
     }
 }
 
+/// The head of an output, as it was when it was opened.
+#[derive(Debug)]
+enum Head {
+    Plain(File),
+    Sealed(Box<SealedReader>),
+}
+
+/// The ring of an output, likewise.
+#[derive(Debug)]
+enum Tail {
+    Plain(File, Ring),
+    Sealed(Box<SealedTail>),
+}
+
+#[derive(Debug)]
+struct SealedTail {
+    reader: SealedReader,
+    ring: SealedRing,
+    kept_from: u64,
+    /// The first place of which the limit allows to show bytes.
+    shown_from: u64,
+}
+
+impl Tail {
+    /// Returns `None` for a ring without a byte.
+    fn open(file: File, log_dir: &LogDirectory, output: OutputId) -> io::Result<Option<Self>> {
+        if !log_dir.sealing.is_on() {
+            let ring = Ring::of(&file).filter(|ring| ring.end > ring.start);
+            return Ok(ring.map(|ring| Self::Plain(file, ring)));
+        }
+        Ok(SealedRing::with_places(&file)?.map(|(ring, kept_from, shown_from)| {
+            let reader = SealedReader::of_ring(file, ring, &log_dir.sealing, output);
+            Self::Sealed(Box::new(SealedTail { reader, ring, kept_from, shown_from }))
+        }))
+    }
+
+    fn limit(&self) -> Size {
+        match self {
+            Self::Plain(_, ring) => ring.limit,
+            Self::Sealed(tail) => tail.ring.limit,
+        }
+    }
+
+    /// Returns the place of the first byte that came into the ring.
+    fn start(&self) -> u64 {
+        match self {
+            Self::Plain(_, ring) => ring.start,
+            Self::Sealed(tail) => tail.ring.start,
+        }
+    }
+
+    fn floor(&self) -> u64 {
+        match self {
+            Self::Plain(_, ring) => ring.floor,
+            Self::Sealed(tail) => tail.ring.floor,
+        }
+    }
+
+    /// Returns the place after the last byte.
+    fn end(&self) -> u64 {
+        match self {
+            Self::Plain(_, ring) => ring.end,
+            Self::Sealed(tail) => tail.ring.end,
+        }
+    }
+
+    /// Returns the place of the first byte that is still there.
+    fn kept_from(&self) -> u64 {
+        match self {
+            Self::Plain(_, ring) => ring.kept_from(),
+            Self::Sealed(tail) => tail.kept_from,
+        }
+    }
+
+    /// Returns where the tail of the log begins: with the last half of the limit, at the start of a line if
+    /// possible. `None` if it continues the head.
+    fn shown_from(&mut self) -> Option<u64> {
+        let from = match self {
+            Self::Plain(_, ring) => ring.kept_from(),
+            Self::Sealed(tail) => tail.shown_from,
+        };
+        let start = from.max(self.end().saturating_sub(self.limit().as_bytes() / 2));
+        // A floor is the result of an earlier call.
+        let start = if start > self.floor() { self.line_start(start) } else { start };
+        (start > self.start()).then_some(start)
+    }
+
+    /// Returns the first place from `start` on at which a line begins; `start`, if that is too far.
+    fn line_start(&mut self, start: u64) -> u64 {
+        let end = self.end();
+        if start <= self.start() {
+            return start;
+        }
+        // The byte before may be the end of a line.
+        let mut buffer = [0; LINE_BYTES_MAX];
+        let wanted = usize::try_from(end - start + 1).unwrap_or(LINE_BYTES_MAX).min(LINE_BYTES_MAX);
+        let count = match self {
+            Self::Plain(file, ring) => {
+                let (at, beside) = ring.locate(start - 1);
+                let wanted = usize::try_from(beside).unwrap_or(LINE_BYTES_MAX).min(wanted);
+                file.read_at(&mut buffer[..wanted], at).unwrap_or(0)
+            }
+            Self::Sealed(tail) => tail.reader.read_some(&mut buffer[..wanted], start - 1),
+        };
+        let newline = buffer[..count].iter().position(|byte| *byte == b'\n');
+        newline.map(|newline| start + newline as u64).filter(|line| *line < end).unwrap_or(start)
+    }
+
+    /// Reads bytes from a place on. Returns `None` if they are overwritten by now, and that is asked.
+    fn read_at(&mut self, buffer: &mut [u8], place: u64, is_guarded: bool) -> io::Result<Option<usize>> {
+        match self {
+            Self::Plain(file, ring) => {
+                let (offset, beside) = ring.locate(place);
+                let wanted = usize::try_from(beside).unwrap_or(usize::MAX).min(buffer.len());
+                let count = file.read_at(&mut buffer[..wanted], offset)?;
+                let is_kept = || Ring::of(file).is_some_and(|now| now.kept_from() <= place);
+                Ok((!is_guarded || is_kept()).then_some(count))
+            }
+            Self::Sealed(tail) => tail.reader.read_at(buffer, place),
+        }
+    }
+}
+
 /// The open files of an output, as they were when they were opened.
 struct Files {
-    head: File,
-    head_bytes: u64,
+    head: Head,
+    head_end: u64,
     /// If it has a byte.
-    tail: Option<(File, Ring)>,
+    tail: Option<Tail>,
 }
 
 impl Files {
-    fn open(log_dir: &Path, output: OutputId) -> io::Result<Option<Self>> {
+    fn open(log_dir: &LogDirectory, output: OutputId) -> io::Result<Option<Self>> {
         let open = |path| match File::open(path) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         };
         // The tail comes first: an output with a tail has the whole of its head.
-        let tail = open(tail_path(log_dir, output))?;
-        let tail = tail.and_then(|file| Ring::of(&file).map(|ring| (file, ring)));
-        let tail = tail.filter(|(_, ring)| ring.end > ring.start);
-        let Some(head) = open(output_path(log_dir, output))? else { return Ok(None) };
-        let head_bytes = head.metadata()?.len();
-        Ok(Some(Self { head, head_bytes, tail }))
+        let tail = open(tail_path(&log_dir.path, output))?;
+        let tail = tail.map(|file| Tail::open(file, log_dir, output)).transpose()?.flatten();
+        let Some(head) = open(output_path(&log_dir.path, output))? else { return Ok(None) };
+        let (head, head_end) = if log_dir.sealing.is_on() {
+            let end = HeadEnd::of(&head)?;
+            let reader = SealedReader::of_head(head, end, &log_dir.sealing, output);
+            (Head::Sealed(Box::new(reader)), end.place)
+        } else {
+            let bytes = head.metadata()?.len();
+            (Head::Plain(head), bytes)
+        };
+        Ok(Some(Self { head, head_end, tail }))
     }
 
-    /// Returns where the tail of the log begins: with the last half of the limit, at the start of a line if
-    /// possible. `None` if there is no tail, or it continues the head.
-    fn tail_start(&self) -> Option<u64> {
-        let (file, ring) = self.tail.as_ref()?;
-        let half = ring.end.saturating_sub(ring.limit.as_bytes() / 2);
-        let start = ring.kept_from().max(half);
-        // A floor is the result of an earlier call.
-        let start = if start > ring.floor { line_start(file, *ring, start) } else { start };
-        (start > ring.start).then_some(start)
+    /// Returns where the tail of the log begins. `None` if there is no tail, or it continues the head.
+    fn tail_start(&mut self) -> Option<u64> {
+        self.tail.as_mut()?.shown_from()
     }
-}
-
-/// Returns the first place from `start` on at which a line begins; `start`, if that is too far.
-fn line_start(file: &File, ring: Ring, start: u64) -> u64 {
-    if start <= ring.start {
-        return start;
-    }
-    // The byte before may be the end of a line.
-    let (at, beside) = ring.locate(start - 1);
-    let mut buffer = [0; LINE_BYTES_MAX];
-    let wanted =
-        usize::try_from(beside.min(ring.end - start + 1)).unwrap_or(LINE_BYTES_MAX).min(LINE_BYTES_MAX);
-    let count = file.read_at(&mut buffer[..wanted], at).unwrap_or(0);
-    let newline = buffer[..count].iter().position(|byte| *byte == b'\n');
-    newline.map(|newline| start + newline as u64).filter(|line| *line < ring.end).unwrap_or(start)
 }
 
 /// Bytes of a view.
 #[derive(Debug)]
 enum Source {
     /// Those of the head, from this place on.
-    Head(File, u64),
+    Head(Head, u64),
     Mark(Vec<u8>),
     /// Those of the tail, from this place on.
-    Tail(File, Ring, u64),
+    Tail(Tail, u64),
 }
 
 /// An output as one text, as it was when it was opened. Where bytes were dropped for the log limit, it has a
@@ -177,8 +289,8 @@ impl OutputView {
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub fn open(log_dir: &Path, output: OutputId) -> io::Result<Option<Self>> {
-        let Some(files) = Files::open(log_dir, output)? else { return Ok(None) };
+    pub fn open(log_dir: &LogDirectory, output: OutputId) -> io::Result<Option<Self>> {
+        let Some(mut files) = Files::open(log_dir, output)? else { return Ok(None) };
         let tail_start = files.tail_start();
         Ok(Some(Self::of(files, 0, tail_start)))
     }
@@ -187,23 +299,24 @@ impl OutputView {
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub fn open_from(log_dir: &Path, output: OutputId, place: u64) -> io::Result<Option<Self>> {
+    pub fn open_from(log_dir: &LogDirectory, output: OutputId, place: u64) -> io::Result<Option<Self>> {
         Ok(Files::open(log_dir, output)?.map(|files| Self::of(files, place, None)))
     }
 
-    fn of(Files { head, head_bytes, tail }: Files, place: u64, tail_start: Option<u64>) -> Self {
-        let mut view = Self { end: place.max(head_bytes), ..Self::default() };
-        if place < head_bytes {
-            view.parts.push((Source::Head(head, place), head_bytes - place));
+    fn of(Files { head, head_end, tail }: Files, place: u64, tail_start: Option<u64>) -> Self {
+        let mut view = Self { end: place.max(head_end), ..Self::default() };
+        if place < head_end {
+            view.parts.push((Source::Head(head, place), head_end - place));
         }
-        let Some((file, ring)) = tail else { return view };
-        let reached = place.max(ring.start);
-        let start = reached.max(tail_start.unwrap_or(ring.kept_from()));
+        let Some(tail) = tail else { return view };
+        let reached = place.max(tail.start());
+        let start = reached.max(tail_start.unwrap_or(tail.kept_from()));
         if start > reached {
-            view.parts.push(limit_mark(start - reached, ring.limit));
+            view.parts.push(limit_mark(start - reached, tail.limit()));
         }
-        view.parts.push((Source::Tail(file, ring, start), ring.end.saturating_sub(start)));
-        view.end = ring.end.max(place);
+        let end = tail.end();
+        view.parts.push((Source::Tail(tail, start), end.saturating_sub(start)));
+        view.end = end.max(place);
         view
     }
 
@@ -224,7 +337,7 @@ impl OutputView {
             let at = self.position.saturating_sub(before);
             let is_next = at < *length;
             match source {
-                Source::Head(_, from) | Source::Tail(_, _, from) if is_next || dropped_to.is_some() => {
+                Source::Head(_, from) | Source::Tail(_, from) if is_next || dropped_to.is_some() => {
                     return from + if is_next { at } else { 0 };
                 }
                 // A mark has the place of what comes after it.
@@ -236,9 +349,9 @@ impl OutputView {
         self.end
     }
 
-    /// Returns whether the head has all of it.
+    /// Returns whether the head has all of it, as it is.
     pub(super) fn is_in_one_file(&self) -> bool {
-        self.parts.iter().all(|(source, _)| matches!(source, Source::Head(_, 0)))
+        self.parts.iter().all(|(source, _)| matches!(source, Source::Head(Head::Plain(_), 0)))
     }
 
     /// Returns whether bytes are missing in it.
@@ -262,30 +375,31 @@ impl Read for OutputView {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut before = 0;
         for index in 0..self.parts.len() {
-            let (source, length) = &self.parts[index];
+            let (source, length) = &mut self.parts[index];
             let at = self.position.saturating_sub(before);
             if at >= *length {
-                before += length;
+                before += *length;
                 continue;
             }
-            let wanted = usize::try_from(length - at).unwrap_or(usize::MAX).min(buffer.len());
+            let left = *length - at;
+            let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            let buffer = &mut buffer[..wanted];
             let count = match source {
-                Source::Head(file, from) => file.read_at(&mut buffer[..wanted], from + at)?,
+                Source::Head(Head::Plain(file), from) => file.read_at(buffer, *from + at)?,
+                // A head is never overwritten.
+                Source::Head(Head::Sealed(reader), from) => reader.read_at(buffer, *from + at)?.unwrap_or(0),
                 Source::Mark(mark) => {
                     let at = usize::try_from(at).expect("it is within the mark");
-                    buffer[..wanted].copy_from_slice(&mark[at..at + wanted]);
+                    buffer.copy_from_slice(&mark[at..at + wanted]);
                     wanted
                 }
-                Source::Tail(file, ring, from) => {
-                    let (offset, beside) = ring.locate(from + at);
-                    let wanted = usize::try_from(beside).unwrap_or(usize::MAX).min(wanted);
-                    let count = file.read_at(&mut buffer[..wanted], offset)?;
-                    if self.is_guarded && Ring::of(file).is_none_or(|now| now.kept_from() > from + at) {
-                        let mark = limit_mark(length - at, ring.limit);
-                        self.parts[index].1 = at;
+                Source::Tail(tail, from) => {
+                    let Some(count) = tail.read_at(buffer, *from + at, self.is_guarded)? else {
+                        let mark = limit_mark(left, tail.limit());
+                        *length = at;
                         self.parts.insert(index + 1, mark);
                         return self.read(buffer);
-                    }
+                    };
                     count
                 }
             };
@@ -309,17 +423,20 @@ impl Seek for OutputView {
 }
 
 /// Returns how many bytes `OutputView::open` would show, and from which place on those of the tail.
-pub(super) fn measure(log_dir: &Path, output: OutputId) -> io::Result<(u64, Option<u64>)> {
-    let Some(files) = Files::open(log_dir, output)? else { return Ok((0, None)) };
+pub(super) fn measure(log_dir: &LogDirectory, output: OutputId) -> io::Result<(u64, Option<u64>)> {
+    let Some(mut files) = Files::open(log_dir, output)? else { return Ok((0, None)) };
     let tail_start = files.tail_start();
     Ok((OutputView::of(files, 0, tail_start).length(), tail_start))
 }
 
 /// Returns the file that changes with the next byte of an output.
-pub fn growing_path(log_dir: &Path, output: OutputId) -> PathBuf {
-    let tail = tail_path(log_dir, output);
-    let ring = File::open(&tail).ok().and_then(|file| Ring::of(&file));
-    if ring.is_some_and(|ring| ring.end > ring.start) { tail } else { output_path(log_dir, output) }
+pub fn growing_path(log_dir: &LogDirectory, output: OutputId) -> PathBuf {
+    let tail = tail_path(&log_dir.path, output);
+    let has_bytes = File::open(&tail).is_ok_and(|file| match log_dir.sealing.is_on() {
+        false => Ring::of(&file).is_some_and(|ring| ring.end > ring.start),
+        true => matches!(SealedRing::of(&file), Ok(Some(ring)) if ring.blocks > 0),
+    });
+    if has_bytes { tail } else { output_path(&log_dir.path, output) }
 }
 
 #[cfg(test)]

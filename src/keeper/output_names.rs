@@ -46,6 +46,16 @@ impl OutputId {
         format!("{task}.{number}{}{suffix}", self.mark())
     }
 
+    /// Returns the name from which the key of the output follows. No other output of the store has it.
+    pub(super) fn sealed_name(self) -> String {
+        let Attempt { task, number } = self.attempt;
+        let kind = match self.kind {
+            OutputKind::Stdout => "stdout",
+            OutputKind::Stderr => "stderr",
+        };
+        format!("{task}.{number}.{kind}")
+    }
+
     fn mark(self) -> &'static str {
         match self.kind {
             OutputKind::Stdout => "",
@@ -133,6 +143,12 @@ mod tests {
             assert_eq!(times_path(log_dir, output), log_dir.join(times));
             assert_eq!([name, tail, times].map(attempt_of_output), [Some(output.attempt); 3]);
         }
+        let first = Attempt::of_run(run, 1);
+        assert_eq!(
+            [first.stdout().sealed_name(), first.stderr().sealed_name()],
+            ["12.3.1.stdout", "12.3.1.stderr"]
+        );
+        assert_eq!(Attempt::of_mail(5).stdout().sealed_name(), "mail-5.1.stdout");
         for other in [
             "12.3.1",
             "12.3.0",

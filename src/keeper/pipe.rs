@@ -69,10 +69,6 @@ impl Pipes {
         Self { log_dir, fd: None }
     }
 
-    pub(super) fn log_dir(&self) -> &Path {
-        &self.log_dir
-    }
-
     /// Makes the pipe of an output, and the log directory if it was removed.
     ///
     /// The pipe belongs to the attempt's user, who can open it again as `/dev/stderr`. The directory is

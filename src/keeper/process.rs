@@ -30,6 +30,7 @@ use super::env_file;
 use super::given_output::open_given;
 use super::input;
 use super::limits::DescriptorLimit;
+use super::log_directory::LogDirectory;
 use super::path_search::{candidates, continues_after, probe};
 use super::pipe::{Pipe, Pipes};
 use super::protocol::{StartExtras, StartOrder};
@@ -59,12 +60,12 @@ pub struct Outlets {
 pub fn start(
     order: &StartOrder,
     extras: &StartExtras,
-    pipes: &mut Pipes,
+    (pipes, log_dir): (&mut Pipes, &LogDirectory),
     cgroups: &mut Cgroups,
     limit: Option<DescriptorLimit>,
 ) -> Result<(u32, Outlets), SpawnError> {
     let attempt = order.attempt;
-    let given = extras.given.map(|given| open_given(pipes.log_dir(), given)).transpose();
+    let given = extras.given.map(|given| open_given(log_dir, given)).transpose();
     let resolved = given.and_then(|given| Launch::resolve(order, extras, given, limit));
     let started = resolved.and_then(|mut launch| {
         let mut make = |output| {

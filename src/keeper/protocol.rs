@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 pub use super::attempt::{Attempt, Task};
 pub use super::extras::{GivenOutput, OwnResources, StartExtras};
 use crate::domain::{End, Share, Span, StopCause, Timestamp, Usage};
+use crate::seal::OutputKeys;
 
 /// The version that both sides name in their `Hello`. A new message or a new extra of a start makes a new
 /// version: while an older keeper lives, the daemon claims no run that needs it.
-pub const PROTOCOL_VERSION: u32 = 8;
+pub const PROTOCOL_VERSION: u32 = 9;
 
 /// The first version whose keepers understand `Signal`.
 const VERSION_OF_SIGNALS: u32 = 6;
@@ -25,6 +26,9 @@ pub const VERSION_OF_STARTS: u32 = 7;
 /// scripts of gates.
 const VERSION_OF_REQUIREMENTS: u32 = 8;
 
+/// The first version whose keepers seal outputs.
+const VERSION_OF_SEALS: u32 = 9;
+
 /// A keeper's identity: random, positive, new for each keeper process.
 pub type KeeperInstance = i64;
 
@@ -36,14 +40,21 @@ pub struct KeeperId {
 }
 
 impl KeeperId {
-    /// Returns whether it can start attempts, and find those that another keeper started.
-    pub fn takes_starts(self) -> bool {
-        self.version >= VERSION_OF_STARTS
+    /// Returns whether it can start attempts, and find those that another keeper started, of a store that is
+    /// sealed or not.
+    pub fn takes_starts(self, is_sealed: bool) -> bool {
+        self.version >= VERSION_OF_STARTS && (!is_sealed || self.knows_seals())
     }
 
-    /// Returns whether runs that need resources can be claimed for it, and scripts of gates given to it.
-    pub fn knows_requirements(self) -> bool {
-        self.version >= VERSION_OF_REQUIREMENTS
+    /// Returns whether it can be given keys, to seal the outputs that it writes.
+    pub fn knows_seals(self) -> bool {
+        self.version >= VERSION_OF_SEALS
+    }
+
+    /// Returns whether runs that need resources can be claimed for it, and scripts of gates given to it, of a
+    /// store that is sealed or not.
+    pub fn knows_requirements(self, is_sealed: bool) -> bool {
+        self.version >= VERSION_OF_REQUIREMENTS && self.takes_starts(is_sealed)
     }
 
     /// Returns whether it can send any signal.
@@ -127,6 +138,9 @@ pub enum ToKeeper {
     /// This attempt has booked this share, so that it needs only a slot. One that does not stand by is left
     /// as it is.
     Give { attempt: Attempt, share: Share },
+    /// Seal outputs with the newest of these keys. It comes after the hello of a keeper of a sealed store,
+    /// before any start, and again when there are others. `Channel::send_secret` sends it.
+    Seal(OutputKeys),
 }
 
 /// A process that a keeper has, or an order that stands by.
@@ -225,6 +239,7 @@ mod tests {
     use super::super::wire::{FRAME_BYTES_MAX, FrameError, FrameReader, encode};
     use super::*;
     use crate::domain::{JobId, RunId, Size, Stdin};
+    use crate::seal::{DataKey, DataKeys, KeyId};
 
     fn attempt(job: i64) -> Attempt {
         Attempt::of_run(RunId { job: JobId(job), number: 1 }, 1)
@@ -347,6 +362,29 @@ mod tests {
         assert_eq!(encoded(&ToKeeper::Stop { attempt: attempt(3), now: true }), [5, 0, 0, 0, 2, 6, 2, 1, 1]);
         assert_eq!(encoded(&ToKeeper::Recall { attempt: attempt(3) }), [4, 0, 0, 0, 3, 6, 2, 1]);
         assert_eq!(encoded(&ToKeeper::Acknowledge { attempts: vec![mail] }), [5, 0, 0, 0, 4, 1, 0, 10, 1]);
+    }
+
+    #[test]
+    fn a_sealed_store_needs_a_keeper_that_can_seal() {
+        let keeper = |version| KeeperId { instance: 1, version };
+        let [old, new] = [VERSION_OF_SEALS - 1, VERSION_OF_SEALS].map(keeper);
+        assert_eq!([old, new].map(|keeper| keeper.takes_starts(false)), [true, true]);
+        assert_eq!([old, new].map(|keeper| keeper.takes_starts(true)), [false, true]);
+        assert_eq!([old, new].map(|keeper| keeper.knows_requirements(true)), [false, true]);
+    }
+
+    #[test]
+    fn a_message_with_keys_leaves_none_behind_in_the_buffer() {
+        let keys = [(KeyId(1), DataKey::random())].into_iter().collect();
+        let keys = DataKeys::new(keys).expect("there is one").output_keys();
+        let seal = encoded(&ToKeeper::Seal(keys.clone()));
+        let mut reader = FrameReader::default();
+        reader.push(&seal);
+        reader.push(&encoded(&ToKeeper::Hello { version: 9 }));
+        assert_eq!(reader.take(), Ok(Some(ToKeeper::Seal(keys))));
+        reader.wipe_taken();
+        assert_eq!(reader.bytes, encoded(&ToKeeper::Hello { version: 9 }));
+        assert_eq!(reader.take(), Ok(Some(ToKeeper::Hello { version: 9 })));
     }
 
     #[test]

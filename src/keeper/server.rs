@@ -20,6 +20,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd;
 
 use crate::clock::Clock;
+use crate::seal::OutputKeys;
 use crate::system::directory::OpenDirectory;
 use crate::system::sockets;
 
@@ -29,6 +30,7 @@ use super::delegation::step_aside;
 use super::drain::Drain;
 use super::limits::{DescriptorLimit, raise_descriptor_limit};
 use super::lock;
+use super::log_directory::{LogDirectory, Sealing};
 use super::pipe::Pipes;
 use super::protocol::{Attempt, Ended, FromKeeper, KeeperInstance, PROTOCOL_VERSION, ToKeeper};
 use super::roster::Roster;
@@ -59,6 +61,8 @@ pub struct KeeperConfig {
     pub instance: KeeperInstance,
     /// The soft limit of descriptors that runs get, if it is not the keeper's own.
     pub descriptors: Option<u64>,
+    /// The store is sealed: it starts nothing and copies nothing until the daemon has sent it the keys.
+    pub is_sealed: bool,
 }
 
 /// Serves until nothing runs, nothing is unacknowledged and no daemon is connected.
@@ -79,11 +83,12 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
     let signals = setup::become_keeper()?;
     step_aside();
     let _lock = lock::acquire(&dir.below(""))?;
-    let log_dir = dir.below(LOG_DIRECTORY);
+    let sealing = if config.is_sealed { Sealing::Locked } else { Sealing::Off };
+    let log_dir = LogDirectory::new(dir.below(LOG_DIRECTORY), sealing);
     let mut server = Server {
         listener,
         drain: Drain::start(&log_dir)?,
-        pipes: Pipes::new(log_dir.clone()),
+        pipes: Pipes::new(log_dir.path.clone()),
         cgroups: Cgroups::find(&dir),
         log_dir,
         dir,
@@ -107,7 +112,9 @@ pub fn serve(listener: UnixListener, config: KeeperConfig, clock: &dyn Clock) ->
         scope: Scope::own(),
         is_closing: false,
     };
-    server.take_over_pipes();
+    if !config.is_sealed {
+        server.take_over_pipes();
+    }
     // Dropped at the end, it closes the socket: that is how a daemon in the backlog finds that it came too
     // late.
     server.run(&signals)
@@ -128,7 +135,7 @@ struct Server<'a> {
     drain: Drain,
     /// The store's directory, which was there at the start: everything goes into it.
     dir: OpenDirectory,
-    log_dir: PathBuf,
+    log_dir: LogDirectory,
     pipes: Pipes,
     cgroups: Cgroups,
     /// The limit of descriptors that runs get, if the keeper has raised its own.
@@ -214,7 +221,7 @@ impl Server<'_> {
                 // Without the marker a run that was never started counts as lost: wrong, but safe. With it a
                 // run whose result nobody has would start again.
                 if !self.roster.has_results() {
-                    let _ = exit_marker::leave(&self.log_dir, self.instance);
+                    let _ = exit_marker::leave(&self.log_dir.path, self.instance);
                 }
                 return Ok(());
             }
@@ -394,6 +401,19 @@ impl Server<'_> {
                 self.roster.resize(&queue, slots);
                 self.fill(&queue);
             }
+            ToKeeper::Seal(keys) => self.seal(keys),
+        }
+    }
+
+    /// Seals what is written from now on. Outputs that were begun without a key stay plain.
+    fn seal(&mut self, keys: OutputKeys) {
+        if let Some(connection) = &mut self.connection {
+            connection.channel.wipe_taken();
+        }
+        let before = std::mem::replace(&mut self.log_dir.sealing, Sealing::On(keys.clone()));
+        self.drain.seal(keys);
+        if before == Sealing::Locked {
+            self.take_over_pipes();
         }
     }
 

@@ -11,6 +11,7 @@ use nix::unistd::{AccessFlags, access};
 
 use super::LOG_DIRECTORY;
 use super::input::NOTHING;
+use super::log_directory::SealedError;
 use super::pipe;
 use super::protocol::{GivenOutput, StartExtras, StartOrder};
 use crate::domain::Stdin;
@@ -144,6 +145,8 @@ impl SpawnError {
             (Step::Input, Errno::EFBIG) if given.is_some() => {
                 (OTHER, "more than its log limit was written, and not all is kept".to_owned())
             }
+            (Step::Input, Errno::ENOKEY) if given.is_some() => (OTHER, SealedError::KeyMissing.to_string()),
+            (Step::Input, Errno::EBADMSG) if given.is_some() => (OTHER, SealedError::DAMAGED.to_string()),
             (Step::Input, Errno::EISDIR) if given.is_some() => {
                 (OTHER, "an array has an output for each index".to_owned())
             }

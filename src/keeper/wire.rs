@@ -7,6 +7,7 @@ use std::io;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroize;
 
 /// The longest frame, without its length. Linux takes at most 6 MiB of arguments and environment together
 /// (execve(2)), so no order that could be started is longer.
@@ -74,7 +75,15 @@ impl FrameReader {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
-        self.bytes.extend_from_slice(bytes);
+        extend_wiped(&mut self.bytes, bytes);
+    }
+
+    /// Wipes the messages that were taken out of memory.
+    pub(super) fn wipe_taken(&mut self) {
+        let rest = self.bytes[self.start..].to_vec();
+        // Also what lies after the end, where bytes were before they were moved down.
+        self.bytes.zeroize();
+        (self.bytes, self.start) = (rest, 0);
     }
 
     /// Returns the next message, or `None` while it is incomplete.
@@ -105,6 +114,18 @@ impl FrameReader {
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let (value, left) = postcard::take_from_bytes(bytes).ok()?;
     left.is_empty().then_some(value)
+}
+
+/// Appends bytes. Memory that is given up for it is wiped, because there may be a key in it.
+pub(super) fn extend_wiped(buffer: &mut Vec<u8>, bytes: &[u8]) {
+    let length = buffer.len() + bytes.len();
+    if length > buffer.capacity() {
+        let mut larger = Vec::with_capacity(length.max(2 * buffer.capacity()));
+        larger.extend_from_slice(buffer);
+        buffer.zeroize();
+        *buffer = larger;
+    }
+    buffer.extend_from_slice(bytes);
 }
 
 /// Empties a buffer for its next use, and gives its memory back if one large message had made it grow.

@@ -29,18 +29,21 @@ const PATIENCE_MS: u16 = 20_000;
 /// The instance of every keeper here.
 pub const INSTANCE: i64 = 4711;
 
+/// The beginning of the argument with the store of a keeper, and of one whose store is sealed.
+const STORE: &str = "store=";
+const SEALED: &str = "sealed=";
+
 /// Not a test: the process that `Keeper::start` starts, with the store as an additional argument.
 #[test]
 #[ignore = "the body of the keeper processes of the other tests"]
 #[expect(clippy::exit, reason = "the report of a test is nothing for a keeper's streams")]
 fn keeper_process() {
-    let Some(dir) = std::env::args().find_map(|argument| argument.strip_prefix("store=").map(PathBuf::from))
-    else {
-        return;
-    };
+    let argument = |prefix| std::env::args().find_map(|word| word.strip_prefix(prefix).map(PathBuf::from));
+    let is_sealed = argument(SEALED).is_some();
+    let Some(dir) = argument(STORE).or(argument(SEALED)) else { return };
     let listener = adopt_stdin_listener().expect("started by `launch`");
-    serve(listener, KeeperConfig { dir, instance: INSTANCE, descriptors: None }, &SystemClock::new())
-        .expect("the keeper serves");
+    let config = KeeperConfig { dir, instance: INSTANCE, descriptors: None, is_sealed };
+    serve(listener, config, &SystemClock::new()).expect("the keeper serves");
     std::process::exit(0);
 }
 
@@ -77,6 +80,27 @@ impl Keeper {
         Self::start_by(|exe, arguments, listener| launch(exe, arguments, listener, Stdio::inherit()))
     }
 
+    /// Starts one whose store is sealed.
+    pub fn start_sealed() -> Self {
+        let dir = Self::new_dir();
+        let pid = Self::launch_sealed(dir.path());
+        Self { dir, pid }
+    }
+
+    /// Kills a keeper whose store is sealed, and starts another.
+    pub fn replace_sealed(&mut self) {
+        kill(self.pid, Signal::SIGKILL).expect("it lives");
+        waitpid(self.pid, None).expect("it is our child");
+        fs::remove_file(self.socket()).expect("it is there");
+        self.pid = Self::launch_sealed(self.dir.path());
+    }
+
+    fn launch_sealed(dir: &Path) -> Pid {
+        let launch =
+            |exe: &Path, arguments: &[OsString], listener| launch(exe, arguments, listener, Stdio::inherit());
+        Self::launch_by(launch, dir, SEALED)
+    }
+
     /// Starts it from a shell that runs `prelude` first.
     pub fn start_after(prelude: &str) -> Self {
         Self::start_by(|exe, arguments, listener| {
@@ -88,14 +112,28 @@ impl Keeper {
     }
 
     fn start_by(launch: impl FnOnce(&Path, &[OsString], UnixListener) -> std::io::Result<u32>) -> Self {
+        let dir = Self::new_dir();
+        let pid = Self::launch_by(launch, dir.path(), STORE);
+        Self { dir, pid }
+    }
+
+    fn new_dir() -> TempDir {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::create_dir(dir.path().join("log")).expect("the directory is empty");
-        let listener = UnixListener::bind(dir.path().join(SOCKET)).expect("the directory is empty");
+        dir
+    }
+
+    fn launch_by(
+        launch: impl FnOnce(&Path, &[OsString], UnixListener) -> std::io::Result<u32>,
+        dir: &Path,
+        prefix: &str,
+    ) -> Pid {
+        let listener = UnixListener::bind(dir.join(SOCKET)).expect("the name is free");
         let exe = std::env::current_exe().expect("we run");
-        let store = format!("store={}", dir.path().display());
+        let store = format!("{prefix}{}", dir.display());
         let pid =
             launch(&exe, &test_arguments("harness::keeper_process", &store), listener).expect("it starts");
-        Self { dir, pid: Pid::from_raw(i32::try_from(pid).expect("a process id")) }
+        Pid::from_raw(i32::try_from(pid).expect("a process id"))
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

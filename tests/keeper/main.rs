@@ -8,6 +8,7 @@ mod feeding;
 mod harness;
 mod jobs;
 mod resources;
+mod sealed;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod split;

@@ -368,6 +368,7 @@ impl World {
             last_output: &|_| None,
             gates: &daemon.gating.facts(self.monotonic()),
             environ: &|pid| self.keeper.as_ref().map(|keeper| keeper.environment(pid)).unwrap_or_default(),
+            is_sealed: false,
             files: RunFiles { results: Path::new("/"), events: Path::new("/") },
             mailer: Some(&mailer),
         };

@@ -208,7 +208,8 @@ impl Keeper {
                 }
             }
             ToKeeper::Seek(order) => self.seek(&order, world),
-            ToKeeper::Signal { .. } => {}
+            // Its outputs are not in files.
+            ToKeeper::Signal { .. } | ToKeeper::Seal(_) => {}
             ToKeeper::Stop { attempt, now } => match self.roster.pid_of(attempt) {
                 Some(pid) => self.strike(pid, world, |stopping, at| stopping.cancel(at, now)),
                 None => self.withdraw(attempt, Some(StopCause::Cancelled), world),

@@ -19,6 +19,10 @@ pub struct KeeperArgs {
     /// The soft limit of descriptors that jobs get
     #[arg(long, value_name = "N")]
     pub descriptors: Option<u64>,
+
+    /// Wait for the keys of outputs, which the daemon sends
+    #[arg(long)]
+    pub sealed: bool,
 }
 
 /// Serves daemons until it has no runs and no results left.
@@ -26,8 +30,8 @@ pub fn run(context: &Context<'_>, args: &KeeperArgs) -> Result<u8> {
     let failure = |error: std::io::Error| Error::io(WHAT, &error);
     let listener = adopt_stdin_listener()
         .map_err(|error| failure(error).hint("the daemon starts it: `taskq daemon`"))?;
-    let KeeperArgs { instance, descriptors } = *args;
-    let config = KeeperConfig { dir: context.dir.clone(), instance, descriptors };
+    let KeeperArgs { instance, descriptors, sealed: is_sealed } = *args;
+    let config = KeeperConfig { dir: context.dir.clone(), instance, descriptors, is_sealed };
     serve(listener, config, context.clock).map_err(failure)?;
     Ok(0)
 }

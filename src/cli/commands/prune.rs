@@ -149,7 +149,7 @@ fn keep_to_limit(
 ) -> Result<OutputsJson> {
     let gone: BTreeSet<RunId> = forgotten.values().flat_map(ForgottenJob::run_ids).collect();
     let surplus: SurplusOutputs =
-        context.read(WHAT, |reader| Ok(surplus_outputs(reader, &context.dir, limit, &gone)?))?;
+        context.read(WHAT, |reader| Ok(surplus_outputs(reader, &context.log_directory(), limit, &gone)?))?;
     if !args.dry_run {
         for part in surplus.runs.chunks(ROWS_OF_A_STEP) {
             context.change(WHAT, |writer| Ok(prune_outputs(writer, part)?))?;

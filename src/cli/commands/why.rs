@@ -52,7 +52,8 @@ pub fn run(context: &Context<'_>, args: &WhyArgs) -> Result<u8> {
     let (zone, _) = context.zone(WHAT)?;
     let times = Times { zone: &zone, now: context.now(), are_whole: false };
     let dir = &context.dir;
-    let explain = Explain { dir, service: service(dir), slots: default_slots(dir), times };
+    let explain =
+        Explain { dir, service: service(dir, context.sealing().is_on()), slots: default_slots(dir), times };
     let reason = context.read(WHAT, |reader| explain.target(reader, &args.target))?;
     if args.json {
         context.output.json(&document(reason))?;

@@ -12,9 +12,7 @@ use crate::cli::waiting::{Left, Waiting};
 use crate::domain::{Indices, JobId, OutputKind, RunId, RunState, Timestamp};
 use crate::error::{Error, Result as TaskResult};
 use crate::keeper::protocol::Attempt;
-use crate::keeper::{
-    LOG_DIRECTORY, OutputId, OutputTimes, OutputView, growing_path, output_path, read_times,
-};
+use crate::keeper::{LogDirectory, OutputId, OutputTimes, OutputView, growing_path, output_path, read_times};
 use crate::schedule::Zone;
 use crate::store::{AttemptView, Reader, RunView, StoreResult};
 
@@ -105,7 +103,7 @@ pub fn point_to_stderr(context: &Context<'_>, view: &RunView, attempt: &AttemptV
     }
     let output = Attempt::of_run(view.run, attempt.number).stderr();
     let in_file = || {
-        let found = OutputView::open(&context.dir.join(LOG_DIRECTORY), output).ok().flatten();
+        let found = OutputView::open(&context.log_directory(), output).ok().flatten();
         found.map_or(0, |found| found.length().cast_signed())
     };
     if attempt.stderr_bytes.unwrap_or_else(in_file) > 0 {
@@ -270,7 +268,7 @@ fn look(reader: &Reader<'_>, run: RunId, number: Option<u32>, style: &Style) -> 
 /// An output of an attempt: in files while it runs or if it is long, else in the store.
 struct RunOutput {
     output: OutputId,
-    log_dir: PathBuf,
+    log_dir: LogDirectory,
     kept: Kept,
     /// What is printed next.
     from: From,
@@ -291,7 +289,7 @@ enum From {
 impl RunOutput {
     /// `lines`: how many of the last lines are printed first.
     fn new(context: &Context<'_>, output: OutputId, lines: Option<u32>, style: &Style) -> Self {
-        let log_dir = context.dir.join(LOG_DIRECTORY);
+        let log_dir = context.log_directory();
         let stamper = style.zone.clone().map(Stamper::new);
         let is_aside = output.kind != style.outputs.answer();
         Self { output, log_dir, kept: Kept::default(), from: From::Lines(lines), stamper, is_aside }
@@ -311,7 +309,7 @@ impl RunOutput {
     /// Prints what was not printed, and returns whether there was something.
     fn print(&mut self, context: &Context<'_>) -> TaskResult<bool> {
         if let Some(stamper) = &mut self.stamper {
-            let stored = self.kept.times.clone().or_else(|| read_times(&self.log_dir, self.output));
+            let stored = self.kept.times.clone().or_else(|| read_times(&self.log_dir.path, self.output));
             stamper.times = OutputTimes::of(&stored.unwrap_or_default());
             // Of a run that is followed, the start may not be committed yet. It was just now.
             stamper.started_at = self.kept.started_at.or(Some(context.now()));
@@ -363,7 +361,7 @@ impl RunOutput {
     }
 
     fn failure(&self, error: &io::Error) -> Error {
-        let path = output_path(&self.log_dir, self.output);
+        let path = output_path(&self.log_dir.path, self.output);
         Error::io(format!("read `{}`", path.display()), error)
     }
 }

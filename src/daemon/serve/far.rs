@@ -10,8 +10,7 @@ use crate::daemon::turn::FarTurn;
 use crate::domain::Timestamp;
 use crate::error::describe;
 use crate::executor::StoreToken;
-use crate::keeper::LOG_DIRECTORY;
-use crate::keeper::protocol::{FromKeeper, KeeperId, ToKeeper};
+use crate::keeper::protocol::{FromKeeper, ToKeeper};
 use crate::store::{Act, MetaKey, Store, StoreError, StoreResult};
 
 impl Daemon<'_> {
@@ -19,7 +18,7 @@ impl Daemon<'_> {
     pub(super) fn adopt_far_runs(&mut self) -> StoreResult<()> {
         let now = self.clock.now();
         let token = store_token(&mut self.store, now)?;
-        let log = self.base.join(LOG_DIRECTORY);
+        let log = self.log();
         let mut executing = Executing::new(token, &self.settings.dir, log, now.as_micros());
         self.store.read(|reader| executing.adopt(reader, now))?;
         self.executing = Some(executing);
@@ -28,7 +27,7 @@ impl Daemon<'_> {
 
     /// Returns whether the keeper can run the commands that speak to hosts.
     pub(super) fn can_ask_hosts(&self) -> bool {
-        self.keeper.keeper().is_some_and(KeeperId::knows_requirements)
+        self.keeper.keeper().is_some_and(|keeper| keeper.knows_requirements(self.is_sealed()))
     }
 
     /// Sends what is due to hosts.

@@ -21,11 +21,12 @@ impl Turn<'_> {
     ) -> StoreResult<()> {
         let at_keeper: HashSet<Attempt> =
             known.iter().map(|known| known.attempt).chain(ended.iter().map(|ended| ended.attempt)).collect();
+        let can_seek = keeper.takes_starts(self.input.is_sealed);
         let (mut adopted, mut requeued, mut sought) = (0, 0, 0);
         for claimed in self.writer.claimed_runs()? {
             let attempt = Attempt::of_run(claimed.run, claimed.attempt);
             let claimed_for = self.input.claimed_for(claimed.keeper, keeper);
-            match recover(claimed_for, at_keeper.contains(&attempt), keeper.takes_starts()) {
+            match recover(claimed_for, at_keeper.contains(&attempt), can_seek) {
                 Recovery::Adopt => {
                     adopted += 1;
                     let known = known.iter().find(|known| known.attempt == attempt);

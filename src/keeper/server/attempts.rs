@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Server;
 use crate::domain::{End, NewJob, Span, StopCause, Timestamp, Usage};
 use crate::keeper::drain::{NewPipe, Settled};
+use crate::keeper::log_directory::Sealing;
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, StartExtras, StartOrder};
 use crate::keeper::roster::Running;
 use crate::keeper::stopping::Stopping;
@@ -20,7 +21,8 @@ const DELAYS_MAX: Duration = Duration::from_secs(60);
 
 impl Server<'_> {
     pub(super) fn take_order(&mut self, order: StartOrder, extras: StartExtras) {
-        if extras.has_unknown {
+        // A daemon sends the keys before anything that needs them.
+        if extras.has_unknown || self.log_dir.sealing == Sealing::Locked {
             if !self.roster.knows(order.attempt) {
                 self.conclude(self.not_started(order.attempt, None));
             }
@@ -44,7 +46,8 @@ impl Server<'_> {
         // Read before the start, so that nothing that the run does has an earlier time.
         let (started_at, now) = (self.clock.now(), self.clock.monotonic());
         let attempt = order.attempt;
-        let started = process::start(&order, &extras, &mut self.pipes, &mut self.cgroups, self.limit);
+        let started =
+            process::start(&order, &extras, (&mut self.pipes, &self.log_dir), &mut self.cgroups, self.limit);
         let (pid, outlets) = match started {
             Ok(started) => started,
             Err(error) => {

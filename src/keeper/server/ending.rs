@@ -125,7 +125,7 @@ impl Server<'_> {
         let Some(run) = self.roster.run(attempt) else { return Vec::new() };
         let is_anothers = |pid| self.roster.led_by(pid).is_some_and(|other| other.attempt != attempt);
         let cgroup = self.cgroups.members(attempt);
-        survey.members(run, &pipe::paths(&self.log_dir, attempt), &cgroup, is_anothers)
+        survey.members(run, &pipe::paths(&self.log_dir.path, attempt), &cgroup, is_anothers)
     }
 
     /// Returns the runs of these first processes, all reaped, that have ended with them. The others linger.

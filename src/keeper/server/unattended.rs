@@ -17,8 +17,8 @@ use crate::keeper::sys::{self, Reaped};
 impl Server<'_> {
     /// Drains the pipes that the earlier keeper has left, so that no writer waits.
     pub(super) fn take_over_pipes(&mut self) {
-        for output in pipe::outputs_with_pipes(&self.log_dir) {
-            if let Ok(outlet) = pipe::open_outlet(&pipe::path(&self.log_dir, output)) {
+        for output in pipe::outputs_with_pipes(&self.log_dir.path) {
+            if let Ok(outlet) = pipe::open_outlet(&pipe::path(&self.log_dir.path, output)) {
                 self.drain.watch_leftover(output, sys::move_up(outlet.into(), self.limit).into());
             }
         }
@@ -35,7 +35,7 @@ impl Server<'_> {
             }
             return;
         }
-        let pipes = pipe::paths(&self.log_dir, attempt);
+        let pipes = pipe::paths(&self.log_dir.path, attempt);
         let has_no_pipe =
             || pipes[0].symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
         let now = self.clock.now();
