@@ -75,7 +75,7 @@ fn a_default_is_for_each_job_that_does_not_replace_it() {
     );
     // A date of TOML has the zone of the job.
     assert_eq!(once["triggers"][0]["at"], "2031-01-01T11:00:00Z");
-    let exported = home.taskq(&["export", "toml", "report"]).answer().stdout;
+    let exported = home.taskq(&["export", "toml", "--with-environment", "report"]).answer().stdout;
     assert!(exported.contains(r#"env = ["A=1", "B=2"]"#), "{exported}");
 }
 

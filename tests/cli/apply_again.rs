@@ -350,7 +350,7 @@ fn toml_becomes_the_same_jobs_again_and_changes_nothing_where_it_comes_from() {
             home.taskq(&["--dir", "one", "add", "--quiet", "--from", "-"]).stdin(lines.as_str()).answer();
         prop_assert_eq!(added.status, 0, "{:?}: {}", added, lines);
         let count = added.stdout.lines().count();
-        let exported = home.taskq(&["--dir", "one", "export", "toml"]).answer();
+        let exported = home.taskq(&["--dir", "one", "export", "toml", "--with-environment"]).answer();
         prop_assert_eq!((exported.status, exported.stderr.as_str()), (0, ""), "{}", lines);
         write(&home, "jobs.toml", &exported.stdout);
         let apply =
@@ -366,7 +366,7 @@ fn toml_becomes_the_same_jobs_again_and_changes_nothing_where_it_comes_from() {
         prop_assert_eq!(other.status, 0, "{}\n{:?}", exported.stdout, other);
         let jobs = |dir: &str| without_ids(home.json(&["--dir", dir, "list"])["jobs"].clone());
         prop_assert_eq!(jobs("one"), jobs("other"), "{}", exported.stdout);
-        let again = home.taskq(&["--dir", "other", "export", "toml"]).answer();
+        let again = home.taskq(&["--dir", "other", "export", "toml", "--with-environment"]).answer();
         prop_assert_eq!(again.stdout, exported.stdout);
         Ok(())
     });

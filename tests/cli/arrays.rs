@@ -109,7 +109,7 @@ fn an_array_over_the_lines_of_a_file_gets_each_as_its_item() {
     home.taskq(&["wait", "a"]).gives(0, "", "");
     let expected = "1 <one>\n2 <two words>\n3 <>\n4 <$(four)>\n";
     home.taskq(&["log", "a"]).gives(0, expected, "");
-    let line = home.taskq(&["export", "json", "a"]).answer().stdout;
+    let line = home.taskq(&["export", "json", "--with-environment", "a"]).answer().stdout;
     home.taskq(&["add", "--quiet", "--replace", "--from", "-"]).stdin(line).gives(0, "2\n", "");
     home.taskq(&["wait", "a"]).gives(0, "", "");
     home.taskq(&["log", "a"]).gives(0, expected, "");

@@ -111,11 +111,11 @@ fn a_batch_takes_a_calendar_or_a_list_of_them() {
     assert_eq!(triggers[1]["calendar"], "*-*~01");
     assert!(triggers[1]["delay_ms"].is_u64(), "{triggers}");
     // What is exported reads back.
-    let exported = home.taskq(&["export", "json"]).answer();
+    let exported = home.taskq(&["export", "json", "--with-environment"]).answer();
     assert_eq!((exported.status, exported.stderr.as_str()), (0, ""));
     let other = Home::new();
     other.taskq(&["add", "--quiet", "--from", "-"]).stdin(exported.stdout.clone()).gives(0, "1\n2\n", "");
-    assert_eq!(other.taskq(&["export", "json"]).answer().stdout, exported.stdout);
+    assert_eq!(other.taskq(&["export", "json", "--with-environment"]).answer().stdout, exported.stdout);
 }
 
 #[test]

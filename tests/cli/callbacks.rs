@@ -58,7 +58,7 @@ fn callbacks_are_changed_and_exported_like_other_options() {
     home.add(&["--name", "a", "--hold", "--on-success", "echo yes", "--", "true"]);
     let set = ["set", "a", "--unset", "on-success", "--on-finish", "echo end"];
     home.taskq(&set).gives(0, "on-success echo yes → none\non-finish none → echo end\n", "");
-    let line = home.taskq(&["export", "json", "a"]).answer().stdout;
+    let line = home.taskq(&["export", "json", "--with-environment", "a"]).answer().stdout;
     assert!(line.contains("\"on_finish\":\"echo end\"") && !line.contains("on_success"), "{line}");
     home.taskq(&["set", "a", "--on-failure", " "]).gives(
         2,

@@ -116,7 +116,7 @@ fn a_job_that_another_one_runs_after_keeps_its_place() {
     assert_eq!(states(&home)[1], "queued");
     home.taskq(&["set", "b", "--after", "1:done"]).gives(0, "after none → 1:done\n", "");
     assert_eq!(states(&home)[1], "blocked");
-    home.taskq(&["export", "json", "b"]).gives(
+    home.taskq(&["export", "json", "--with-environment", "b"]).gives(
         1,
         "",
         "job 2 (`b`) is left out: `--after 1:done`: job 1 has another id elsewhere; name it\n",

@@ -74,7 +74,7 @@ fn a_run_that_was_queued_before_the_daemon_came_does_not_start_without_its_limit
 #[test]
 fn the_option_goes_through_files_and_is_named_where_it_cannot_be_said() {
     let home = stored(&["--cron", "@yearly", "--tz", "system", "true"]);
-    let line = home.taskq(&["export", "json"]).answer().stdout;
+    let line = home.taskq(&["export", "json", "--with-environment"]).answer().stdout;
     assert!(line.contains("\"enforce\":true"), "{line}");
     let again = line.replace("\"name\":\"a\"", "\"name\":\"b\"");
     assert_eq!(home.taskq(&["add", "--from", "-"]).stdin(again).answer().stdout, "2\n");

@@ -88,12 +88,12 @@ fn json_becomes_the_same_jobs_again() {
     add_many(&home);
     let table = "@daily cat%a%b\nMAILTO=x@y.example\n*/5 * * * * echo 50\\%\nHOME=/no/home\n@hourly pwd\n";
     assert_eq!(home.taskq(&["import", "crontab", "-"]).stdin(table).answer().status, 0);
-    let exported = home.taskq(&["export", "json"]).answer();
+    let exported = home.taskq(&["export", "json", "--with-environment"]).answer();
     assert_eq!((exported.status, exported.stderr.as_str()), (0, ""));
     home.taskq(&["--dir", "../other", "queue", "set", "gpu", "--slots", "1"]).gives(0, "", "");
     let imported = import(&home, &exported.stdout);
     assert_eq!((imported.status, imported.stderr.as_str()), (0, ""), "{}", exported.stdout);
-    let again = home.taskq(&["--dir", "../other", "export", "json"]).answer();
+    let again = home.taskq(&["--dir", "../other", "export", "json", "--with-environment"]).answer();
     assert_eq!(again.stdout, exported.stdout);
     assert_eq!(exported.stdout.lines().count(), 12);
     let queues = |dir: &str| home.taskq(&["--dir", dir, "queue"]).answer().stdout;
@@ -107,7 +107,18 @@ fn json_becomes_the_same_jobs_again() {
 fn a_line_has_the_keys_of_add() {
     let home = Home::new();
     add_many(&home);
-    let lines = home.transcript(&[&["export", "json", "plain", "2", "5", "6", "7", "8", "plain"]]);
+    let lines = home.transcript(&[&[
+        "export",
+        "json",
+        "--with-environment",
+        "plain",
+        "2",
+        "5",
+        "6",
+        "7",
+        "8",
+        "plain",
+    ]]);
     insta::assert_snapshot!(lines);
 }
 
@@ -121,11 +132,14 @@ fn what_is_done_or_has_no_fire_to_come_is_left_out() {
     let held = std::fs::OpenOptions::new().write(true).open(&gate).expect("the FIFO is there");
     home.taskq(&["run", "1", "--wait"]).answer();
     home.add(&["--hold", "--name", "waiting", "true"]);
-    let exported = home.taskq(&["export", "json"]).answer();
+    let exported = home.taskq(&["export", "json", "--with-environment"]).answer();
     assert!(exported.stdout.contains("\"name\":\"waiting\""), "{exported:?}");
     assert_eq!(exported.stdout.lines().count(), 1, "{exported:?}");
     // Who names it wants it.
-    assert_eq!(home.taskq(&["export", "json", "1", "running"]).answer().stdout.lines().count(), 2);
+    assert_eq!(
+        home.taskq(&["export", "json", "--with-environment", "1", "running"]).answer().stdout.lines().count(),
+        2
+    );
     drop(held);
     home.taskq(&["wait", "running"]).answer();
     home.add_and_wait(&["--at", "now", "true"]);
@@ -145,7 +159,7 @@ fn what_json_cannot_say_is_named_and_the_rest_is_printed() {
         .env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
         .gives(0, "3\n", "");
     home.add(&["--clean-env", "true"]);
-    let answer = home.taskq(&["export", "json"]).answer();
+    let answer = home.taskq(&["export", "json", "--with-environment"]).answer();
     assert_eq!(answer.stdout.lines().count(), 1);
     assert_eq!(answer.status, 1);
     insta::assert_snapshot!(answer.stderr);
@@ -179,7 +193,7 @@ fn is_cronie() -> bool {
 
 /// Returns the exported jobs of a store, their variables in order.
 fn jobs(home: &Home, store: &str) -> Vec<String> {
-    let lines = home.taskq(&["--dir", store, "export", "json"]).answer().stdout;
+    let lines = home.taskq(&["--dir", store, "export", "json", "--with-environment"]).answer().stdout;
     let mut jobs: Vec<String> = lines
         .lines()
         .map(|line| {

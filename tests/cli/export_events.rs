@@ -86,7 +86,7 @@ fn paths_of_every_kind_are_named_by_crontab_and_come_back_from_json() {
         r#"job 4: crontab(5) cannot say `--on path:/srv/\x1bmü'"\`"#,
     ];
     assert_eq!(named, expected);
-    let exported = home.taskq(&["export", "json"]).answer();
+    let exported = home.taskq(&["export", "json", "--with-environment"]).answer();
     assert_eq!((exported.status, exported.stderr.as_str()), (0, ""));
     let other = Home::new();
     other.taskq(&["add", "--quiet", "--from", "-"]).stdin(exported.stdout.as_str()).gives(
@@ -94,7 +94,7 @@ fn paths_of_every_kind_are_named_by_crontab_and_come_back_from_json() {
         "1\n2\n3\n4\n",
         "",
     );
-    let again = other.taskq(&["export", "json"]).answer();
+    let again = other.taskq(&["export", "json", "--with-environment"]).answer();
     assert_eq!(again.stdout, exported.stdout);
     for (job, on) in exported.stdout.lines().zip(paths) {
         let job: serde_json::Value = serde_json::from_str(job).expect("JSON");

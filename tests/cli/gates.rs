@@ -272,12 +272,12 @@ fn a_line_of_from_has_its_gates_and_export_writes_them() {
     let lines = "{\"command\":[\"true\"],\"if\":[\"ac\",\"path:/a b\"],\"if_timeout\":\"1h,run\"}\n\
                  {\"command\":[\"true\"],\"if\":\"cmd:test -e 'it is'\",\"if_timeout\":\"2d\"}\n";
     home.taskq(&["add", "--quiet", "--from", "-"]).stdin(lines).gives(0, "1\n2\n", "");
-    let exported = home.taskq(&["export", "json"]).answer().stdout;
+    let exported = home.taskq(&["export", "json", "--with-environment"]).answer().stdout;
     assert!(exported.contains(",\"if\":[\"ac\",\"path:/a b\"],\"if_timeout\":\"1h,run\","), "{exported}");
     assert!(exported.contains(",\"if\":[\"cmd:test -e 'it is'\"],\"if_timeout\":\"2d\","), "{exported}");
     let other = Home::new();
     other.taskq(&["add", "--quiet", "--from", "-"]).stdin(exported.clone()).gives(0, "1\n2\n", "");
-    assert_eq!(other.taskq(&["export", "json"]).answer().stdout, exported);
+    assert_eq!(other.taskq(&["export", "json", "--with-environment"]).answer().stdout, exported);
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn other_formats_cannot_say_gates_and_json_none_that_is_no_text() {
     let words = [&b"add"[..], b"--quiet", b"--if", b"path:/\xff", b"true"];
     home.taskq(&words.map(OsStr::from_bytes)).gives(0, "2\n", "");
     let left_out = "job 2 is left out: JSON cannot say bytes that are not UTF-8, as in its `if`\n";
-    home.taskq(&["export", "json", "2"]).gives(1, "", left_out);
+    home.taskq(&["export", "json", "--with-environment", "2"]).gives(1, "", left_out);
     let shown = home.taskq(&["show", "2"]).answer().stdout;
     assert!(shown.contains("\nIf:        path:/\\xff\n"), "{shown}");
 }

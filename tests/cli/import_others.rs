@@ -234,7 +234,8 @@ fn a_job_has_the_surroundings_of_its_service_and_the_times_of_its_timer() {
     );
     assert_eq!((&backup["timeout_ms"], &backup["kill_after_ms"]), (&json!(3_600_000), &json!(90_000)));
     assert_eq!((&backup["cwd"], &backup["stdin"]), (&json!("/srv"), &json!("/etc/hostname")));
-    let exported = systemd.home.shell(TASKQ).args(["--dir", "store", "export", "json"]).output();
+    let exported =
+        systemd.home.shell(TASKQ).args(["--dir", "store", "export", "json", "--with-environment"]).output();
     let exported = String::from_utf8(exported.expect("it starts").stdout).expect("it is text");
     let environment = "\"environment\":[\"PATH=/usr/bin:/bin\",\"DIR=/srv/x y\",\"LANG=de_DE.UTF-8\"]";
     assert!(exported.contains(environment), "{exported}");

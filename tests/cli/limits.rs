@@ -16,7 +16,7 @@ fn no_fire_is_shown_at_or_after_the_end() {
     let shown = home.taskq(&["show", "a"]).answer().stdout;
     assert!(shown.contains("\nUntil:     2031-01-01 03:00:00 +0100\n"), "{shown}");
     assert_eq!(home.json(&["show", "a"])["job"]["until_at"], "2031-01-01T02:00:00Z");
-    let line = home.taskq(&["export", "json", "a"]).answer().stdout;
+    let line = home.taskq(&["export", "json", "--with-environment", "a"]).answer().stdout;
     let other = Home::new();
     other.taskq(&["add", "--quiet", "--from", "-"]).stdin(line).gives(0, "1\n", "");
     assert_eq!(other.json(&["next", "a"])["fires"][3]["at"], "2031-01-01T01:30:00Z");
@@ -81,7 +81,7 @@ fn a_job_that_counts_from_the_end_of_its_run_fires_no_more_while_it_runs() {
     assert_ne!(next, first);
     let units = home.taskq(&["export", "systemd", "a"]).answer().stdout;
     assert!(units.contains("\nOnActiveSec=1h\nOnUnitInactiveSec=1h\n"), "{units}");
-    let line = home.taskq(&["export", "json", "a"]).answer().stdout;
+    let line = home.taskq(&["export", "json", "--with-environment", "a"]).answer().stdout;
     let other = Home::new();
     other.taskq(&["add", "--quiet", "--from", "-"]).stdin(line).gives(0, "1\n", "");
     assert_eq!(other.json(&["show", "a"])["job"]["triggers"][0]["after_end"], true);
@@ -123,7 +123,7 @@ fn a_delay_is_fixed_and_is_shown() {
     // Another trigger of the job has the same delay, and so has the job elsewhere on this machine.
     home.taskq(&["set", "a", "--at", "2031-01-01 12:00", "--tz", "UTC"]).answer();
     assert_eq!(seconds_since(&home, "2031-01-01T12:00:00Z"), [delay]);
-    let line = home.taskq(&["export", "json", "a"]).answer().stdout;
+    let line = home.taskq(&["export", "json", "--with-environment", "a"]).answer().stdout;
     assert!(line.contains(r#""at":["2031-01-01T12:00:00Z"]"#) && line.contains(r#""jitter":"1h""#), "{line}");
     let other = Home::new();
     other.taskq(&["add", "--quiet", "--from", "-"]).stdin(line).gives(0, "1\n", "");
@@ -227,7 +227,7 @@ fn what_is_listed_passes_over_the_fires_that_do_not_run() {
     let shown = home.taskq(&["show", "a"]).answer().stdout;
     let line = "\nNth:       one in 3 fires runs, 0 were passed over since; next 2031-01-01 03:00:00 +0100\n";
     assert!(shown.contains(line), "{shown}");
-    let line = home.taskq(&["export", "json", "a"]).answer().stdout;
+    let line = home.taskq(&["export", "json", "--with-environment", "a"]).answer().stdout;
     let other = Home::new();
     other.taskq(&["add", "--quiet", "--from", "-"]).stdin(line).gives(0, "1\n", "");
     assert_eq!(coming(&other, &[]), ["01-01 02:00 a"]);

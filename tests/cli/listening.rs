@@ -210,7 +210,7 @@ fn triggers_on_events_are_changed_and_exported_like_others() {
     let home = Home::new();
     home.add(&["--name", "a", "--on", "emit,count=2:x", "--on", "emit:y", "--all-of", "--", "true"]);
     home.taskq(&["emit", "x"]).gives(0, "", "");
-    let line = home.taskq(&["export", "json", "a"]).answer().stdout;
+    let line = home.taskq(&["export", "json", "--with-environment", "a"]).answer().stdout;
     assert!(
         line.contains(r#""on":["emit,count=2:x","emit:y"]"#) && line.contains(r#""all_of":true"#),
         "{line}"

@@ -24,6 +24,7 @@ mod environment;
 mod events;
 mod executors;
 mod export;
+mod export_environment;
 mod export_events;
 mod filter;
 mod gates;

@@ -95,13 +95,17 @@ fn exported_jobs_can_be_edited_and_put_back_in_one_transaction() {
     let home = Home::new();
     home.add(&["--name", "backup", "--cron", "15 3 * * *", "--timeout", "2h", "--", "./backup.sh"]);
     home.add(&["--name", "report", "--cron", "@daily", "true"]);
-    let lines = home.taskq(&["export", "json"]).answer().stdout;
+    let lines = home.taskq(&["export", "json", "--with-environment"]).answer().stdout;
     assert_eq!(home.taskq(&["add", "--from", "-"]).stdin(lines.clone()).answer().status, 1);
     let edited = lines.replace("15 3 * * *", "30 3 * * *");
     home.taskq(&["add", "--quiet", "--replace", "--from", "-"]).stdin(edited.clone()).gives(0, "3\n4\n", "");
     let job = &home.json(&["show", "backup"])["job"];
     assert_eq!((&job["id"], &job["triggers"][0]["cron"]), (&3.into(), &"30 3 * * *".into()));
-    assert_eq!(home.taskq(&["export", "json"]).answer().stdout, edited, "it round trips");
+    assert_eq!(
+        home.taskq(&["export", "json", "--with-environment"]).answer().stdout,
+        edited,
+        "it round trips"
+    );
 
     let keyed = "{\"command\": [\"true\"], \"name\": \"backup\", \"replace\": true}\n".repeat(2);
     home.taskq(&["add", "--from", "-"]).stdin(keyed).gives(

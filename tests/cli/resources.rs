@@ -360,7 +360,7 @@ fn a_line_of_from_has_its_needs_and_export_writes_them() {
     let lines = "{\"command\":[\"true\"],\"name\":\"a\",\"needs\":[\"gpu=1\",\"mem=4G\"],\"hold\":true}\n\
                  {\"command\":[\"true\"],\"name\":\"b\",\"needs\":\"gpu=2\",\"hold\":true}\n";
     home.taskq(&["add", "--from", "-"]).stdin(lines).gives(0, "1\n2\n", "");
-    let exported = home.taskq(&["export", "json"]).answer().stdout;
+    let exported = home.taskq(&["export", "json", "--with-environment"]).answer().stdout;
     assert!(exported.contains(",\"needs\":\"gpu=1,mem=4G\","), "{exported}");
     let other = Home::new();
     let none = "error: cannot add the job in line 1 of standard input: there is no resource `gpu`\n\
@@ -368,7 +368,7 @@ fn a_line_of_from_has_its_needs_and_export_writes_them() {
     other.taskq(&["add", "--from", "-"]).stdin(exported.clone()).gives(1, "", none);
     other.taskq(&["resource", "set", "gpu=2", "mem=8G"]).gives(0, "", "");
     other.taskq(&["add", "--quiet", "--from", "-"]).stdin(exported.clone()).gives(0, "1\n2\n", "");
-    assert_eq!(other.taskq(&["export", "json"]).answer().stdout, exported);
+    assert_eq!(other.taskq(&["export", "json", "--with-environment"]).answer().stdout, exported);
     for (line, cause) in [
         ("\"gpu=3\"", "it needs gpu=3, and there is gpu=2"),
         ("\"gpu\"", "`--needs`: `gpu` is not `NAME=N`, as in `gpu=1`"),

@@ -110,7 +110,7 @@ fn the_policy_goes_out_and_comes_back_in() {
     let policy = ["--retries", "5", "--retry-delay", "1m..1h", "--retry-on", "75-78,1,lost"];
     home.add(&[&policy[..], &["true"]].concat());
     home.add(&["--retries", "1", "--retry-delay", "20m", "true"]);
-    let exported = home.taskq(&["export", "json"]).answer().stdout;
+    let exported = home.taskq(&["export", "json", "--with-environment"]).answer().stdout;
     home.taskq(&["add", "--from", "-"]).stdin(exported).answer();
     let of = |id: &str| {
         let job = home.json(&["show", id])["job"].clone();

@@ -198,7 +198,7 @@ fn a_limit_for_the_store_counts_both_outputs_and_deletes_both() {
 fn the_option_goes_through_files_and_is_named_where_it_cannot_be_said() {
     let home = Home::with_daemon();
     home.add(&["--name", "a", "--cron", "@yearly", "--tz", "system", "--split-output", "-c", BOTH]);
-    let line = home.taskq(&["export", "json"]).answer().stdout;
+    let line = home.taskq(&["export", "json", "--with-environment"]).answer().stdout;
     assert!(line.contains("\"split_output\":true"), "{line}");
     home.taskq(&["add", "--from", "-"])
         .stdin(line.replace("\"name\":\"a\"", "\"name\":\"b\""))

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::defaults::with_defaults;
 use super::entry::{default_problems, job, options, problems};
+use super::keep::{KeptVariables, take_keep_env};
 use super::problem::Problem;
 use super::syntax::{FileKey, FileTable, nearest, tables};
 use crate::cli::context::Context;
@@ -100,6 +101,8 @@ pub struct Entry {
     pub hold: Option<bool>,
     /// The file says from when each `every` counts.
     pub has_anchor: bool,
+    /// The variables that keep their stored values.
+    pub(super) kept: KeptVariables,
     /// The index of its table.
     table: usize,
 }
@@ -132,6 +135,9 @@ impl<'a> File<'a> {
         let context = (here, source.what.as_str());
         refuse_keys(&mut defaults, &keys, problems);
         let default_hold = take_hold(&mut defaults, problems);
+        if let Some(kept) = take_keep_env(&mut defaults, problems) {
+            problems.push(kept.refused_default());
+        }
         if !defaults.keys.is_empty() {
             problems.extend(default_problems(&mut keys, &mut defaults, context));
         }
@@ -141,8 +147,12 @@ impl<'a> File<'a> {
             let table = &mut file.tables[index];
             refuse_keys(table, &keys, problems);
             let hold = take_hold(table, problems).or(default_hold);
+            let kept = take_keep_env(table, problems).unwrap_or_default();
             match entry(&file.tables[index], &file.defaults, &mut keys, context) {
-                Ok(entry) => file.entries.push(Entry { hold, table: index, ..entry }),
+                Ok(entry) => {
+                    let kept = kept.beside(&entry.job.execution.env);
+                    file.entries.push(Entry { hold, kept, table: index, ..entry });
+                }
                 Err(found) => {
                     problems.extend(found);
                     file.broken.extend(file.tables[index].name.parse::<JobName>().ok());
@@ -184,7 +194,15 @@ fn entry(
             read.job.tags.dedup();
             let has_anchor = given.iter().any(|key| ["anchor", "start"].contains(&key.key.as_str()));
             let (job, triggers) = (read.job, read.triggers);
-            Ok(Entry { name, job, triggers, hold: None, has_anchor, table: 0 })
+            Ok(Entry {
+                name,
+                job,
+                triggers,
+                hold: None,
+                has_anchor,
+                kept: KeptVariables::default(),
+                table: 0,
+            })
         }
         (name, read) => {
             let mut found = match read {

@@ -5,6 +5,7 @@ pub mod compare;
 mod defaults;
 mod entry;
 pub mod file;
+mod keep;
 pub mod plan;
 pub mod problem;
 pub mod report;

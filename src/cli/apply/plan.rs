@@ -56,8 +56,11 @@ impl Plan {
     }
 }
 
-/// Compares a file with the store. What cannot be done goes to `problems`.
-pub fn plan(reader: &Reader<'_>, file: &File<'_>, problems: &mut Vec<Problem>) -> Result<Plan, Failure> {
+/// Compares a file with the store, from which it gets the values of variables that it keeps. What cannot be
+/// done goes to `problems`.
+pub fn plan(reader: &Reader<'_>, file: &mut File<'_>, problems: &mut Vec<Problem>) -> Result<Plan, Failure> {
+    keep_variables(reader, file, problems)?;
+    let file = &*file;
     let source = file.source.key();
     let mut plan =
         Plan { acts: Vec::with_capacity(file.entries.len()), taken: HashSet::new(), gone: Vec::new() };
@@ -86,6 +89,23 @@ pub fn plan(reader: &Reader<'_>, file: &File<'_>, problems: &mut Vec<Problem>) -
         }
     }
     Ok(plan)
+}
+
+/// Gives the jobs of a file the stored values of the variables that they keep.
+fn keep_variables(
+    reader: &Reader<'_>,
+    file: &mut File<'_>,
+    problems: &mut Vec<Problem>,
+) -> Result<(), Failure> {
+    let source = file.source.key();
+    for entry in file.entries.iter_mut().filter(|entry| !entry.kept.is_empty()) {
+        let stored = stored_job(reader, source, entry)?;
+        let known = stored.as_ref().map(|job| job.definition.execution.env.as_slice());
+        let (env, problem) = entry.kept.environment(&entry.name, known);
+        entry.job.execution.env = env;
+        problems.extend(problem);
+    }
+    Ok(())
 }
 
 /// Finds the job that a job of a file is about: the one of its name, or one that was renamed since.

@@ -70,10 +70,10 @@ pub struct AddArgs {
     ///
     /// Keys: `command` (a list) or `script`, and the names of the long
     /// options with `_` for `-`. If an option can be repeated, its key
-    /// takes a string or a list. `taskq export json` also writes these:
-    /// `environment` (the whole of it), `anchor` (where `every` counts
-    /// from), `cwd_optional` (start in `/` if `cwd` is gone). All jobs
-    /// are added, or none. Prints one id a line.
+    /// takes a string or a list. `taskq export json --with-environment`
+    /// also writes these: `environment` (the whole of it), `anchor` (where
+    /// `every` counts from), `cwd_optional` (start in `/` if `cwd` is
+    /// gone). All jobs are added, or none. Prints one id a line.
     #[arg(
         long,
         value_name = "FILE",

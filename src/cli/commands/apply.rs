@@ -45,7 +45,7 @@ pub const WHAT: &str = "apply jobs";
 Examples:
   taskq apply --dry-run jobs.toml
   taskq apply --prune ~/dotfiles/jobs.toml
-  taskq export toml | taskq --dir ~/elsewhere apply -"
+  taskq export toml --with-environment | taskq --dir ~/elsewhere apply -"
 )]
 pub struct ApplyArgs {
     /// The file, or - for stdin
@@ -76,8 +76,8 @@ pub fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<u8> {
     }
     let here = source.surroundings(context)?;
     let mut problems = Vec::new();
-    let file = File::read(&source, &here, &mut problems);
-    let done = apply(context, args, &file, &mut problems);
+    let mut file = File::read(&source, &here, &mut problems);
+    let done = apply(context, args, &mut file, &mut problems);
     if problems.is_empty() {
         return done.map(|()| 0);
     }
@@ -91,7 +91,7 @@ pub fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<u8> {
 fn apply(
     context: &Context<'_>,
     args: &ApplyArgs,
-    file: &File<'_>,
+    file: &mut File<'_>,
     problems: &mut Vec<Problem>,
 ) -> Result<()> {
     let what = &file.source.what;
@@ -133,7 +133,7 @@ fn apply(
 fn make(
     context: &Context<'_>,
     args: &ApplyArgs,
-    file: &File<'_>,
+    file: &mut File<'_>,
     writer: &Writer<'_>,
     problems: &mut Vec<Problem>,
 ) -> Result<(Plan, Option<Vec<JobId>>), Failure> {

@@ -12,7 +12,7 @@ use crate::cli::usage::cause;
 use crate::domain::{MailFormat, NewJob, Overlap, Retry};
 
 /// The keys without an option: the command, and those that `export` writes for jobs of other callers.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "command",
     "script",
     "replace",
@@ -21,8 +21,12 @@ const KEYS: [&str; 9] = [
     "stdin_text",
     "items",
     "environment",
+    KEEP_ENV,
     "mail_format",
 ];
+
+/// The names of variables whose values `export` has left out. `apply` keeps the stored ones.
+pub const KEEP_ENV: &str = "keep_env";
 
 /// A longer value is not repeated in a message.
 pub(super) const SHOWN_BYTES_MAX: usize = 40;
@@ -227,6 +231,12 @@ fn take(job: &mut JobOptions, key: &str, value: &Value) -> Result<(), String> {
         "environment" => {
             job.line.environment = Some(texts_of(key, value)?.into_iter().map(OsString::from).collect());
         }
+        KEEP_ENV => {
+            let names = names_to_keep(value)?;
+            if !names.is_empty() {
+                return Err(format!("it lacks the values of {}", listed(&names)));
+            }
+        }
         "mail_format" => {
             let read = MailFormat::from_word(&text_of(key, value)?);
             job.line.mail_format =
@@ -245,6 +255,28 @@ fn texts_of(key: &str, value: &Value) -> Result<Vec<String>, String> {
     match value {
         Value::String(text) => Ok(vec![text.clone()]),
         _ => strings(value).ok_or_else(|| wrong(key, value, "a string or a list of strings")),
+    }
+}
+
+/// Reads the names of variables to keep.
+///
+/// # Errors
+/// If the value is not of the right kind.
+pub fn names_to_keep(value: &Value) -> Result<Vec<String>, String> {
+    texts_of(KEEP_ENV, value)
+}
+
+/// Returns names for a sentence; of many only the first.
+pub fn listed(names: &[String]) -> String {
+    /// So many are named.
+    const NAMED_MAX: usize = 3;
+    let named: Vec<String> = names.iter().take(NAMED_MAX).map(|name| format!("`{name}`")).collect();
+    match named.as_slice() {
+        _ if names.len() > NAMED_MAX => {
+            format!("{} and {} more", named.join(", "), names.len() - NAMED_MAX)
+        }
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        all => all.concat(),
     }
 }
 

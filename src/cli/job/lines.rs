@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::keys::{GivenKeys, Keys, SHOWN_BYTES_MAX, check_together};
+use super::keys::{GivenKeys, KEEP_ENV, Keys, SHOWN_BYTES_MAX, check_together};
 use super::options::JobOptions;
 use crate::error::{Error, Result};
 
@@ -102,6 +102,7 @@ fn job(object: Object, keys: &mut Keys, what: &str) -> Result<JobOptions> {
                 let error = Error::usage(what, cause);
                 match value.as_str() {
                     Some(text) if key == "command" => error.hint(command_hint(text)),
+                    _ if key == KEEP_ENV => error.hint(KEEP_ENV_HINT),
                     Some(_) | None => error,
                 }
             })?;
@@ -111,6 +112,9 @@ fn job(object: Object, keys: &mut Keys, what: &str) -> Result<JobOptions> {
     let has = |key: &str| seen.iter().any(|seen| seen == key);
     check_together(&has).and_then(|()| keys.read(given)).map_err(|cause| Error::usage(what, cause))
 }
+
+/// A new job has nothing to keep.
+const KEEP_ENV_HINT: &str = "`taskq export json --with-environment` prints them";
 
 /// Returns the hint for a `command` that is a text: a shell reads a script, and a command is a list.
 fn command_hint(text: &str) -> String {

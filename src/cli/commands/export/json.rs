@@ -3,13 +3,14 @@
 
 use serde::Serialize;
 
+use super::Variables;
 use super::job::ExportedJob;
 use super::warnings::ExportWarnings;
 use crate::cli::job::text::SYSTEM_ZONE;
 use crate::cli::job::values::read_mail;
 use crate::cli::output::json_line;
 use crate::cli::view::options::{OptionsLine, sayable, utf8};
-use crate::domain::{CommandLine, Dependency, JobKey, JobName, Mail, Span, Timestamp, TriggerSpec};
+use crate::domain::{CommandLine, Dependency, EnvVar, JobKey, JobName, Mail, Span, Timestamp, TriggerSpec};
 use crate::schedule::Zone;
 
 /// A line; its keys are those that `add --from` takes.
@@ -31,7 +32,11 @@ pub(super) struct JobLine {
     options: OptionsLine,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     items: Vec<String>,
+    /// Without those whose values are left out.
     environment: Vec<String>,
+    /// The names of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    keep_env: Vec<String>,
 }
 
 #[derive(Default, Serialize)]
@@ -70,12 +75,16 @@ impl Triggers {
 }
 
 /// Writes the jobs, a line each.
-pub(super) fn lines(jobs: &[ExportedJob], now: Timestamp, warnings: &mut ExportWarnings) -> Vec<u8> {
+pub(super) fn lines(
+    jobs: &[ExportedJob],
+    (now, variables): (Timestamp, Variables),
+    warnings: &mut ExportWarnings,
+) -> Vec<u8> {
     let mut written = Vec::new();
     for exported in jobs {
         // Separate, because a job that is then left out needs no other warnings.
         let mut of_job = ExportWarnings::default();
-        match job_line(exported, Some(now), &mut of_job) {
+        match job_line(exported, (Some(now), variables), &mut of_job) {
             Ok(job) => {
                 written.extend(json_line(&job));
                 warnings.append(of_job);
@@ -89,7 +98,7 @@ pub(super) fn lines(jobs: &[ExportedJob], now: Timestamp, warnings: &mut ExportW
 /// Returns the line of a job. A start at or before `passed` is left out.
 pub(super) fn job_line(
     exported: &ExportedJob,
-    passed: Option<Timestamp>,
+    (passed, variables): (Option<Timestamp>, Variables),
     warnings: &mut ExportWarnings,
 ) -> Result<JobLine, String> {
     let job = &exported.job;
@@ -110,6 +119,10 @@ pub(super) fn job_line(
         options.remove("mail");
         options.remove("mail_format");
     }
+    let (environment, keep_env) = match variables {
+        Variables::Whole => (texts(&exported.env)?, Vec::new()),
+        Variables::Named => (Vec::new(), names(&exported.env)?),
+    };
     Ok(JobLine {
         name: job.definition.name.clone(),
         command,
@@ -119,7 +132,8 @@ pub(super) fn job_line(
         until: job.definition.until,
         options,
         items: exported.items.iter().map(|item| utf8(item, "its items")).collect::<Result<_, _>>()?,
-        environment: exported.env.iter().map(|var| utf8(var, &name_of(var))).collect::<Result<_, _>>()?,
+        environment,
+        keep_env,
     })
 }
 
@@ -170,8 +184,27 @@ fn is_read_back(mail: &Mail) -> bool {
     read.is_ok_and(|read| read.to == mail.to && read.when == mail.when)
 }
 
-/// Returns the name of a variable, for a person.
-fn name_of(var: &[u8]) -> String {
-    let name = var.split(|byte| *byte == b'=').next().unwrap_or_default();
+fn texts(env: &[EnvVar]) -> Result<Vec<String>, String> {
+    env.iter().map(|var| utf8(var, &called(name_of(var)))).collect()
+}
+
+/// Returns the names of variables, each once.
+pub(super) fn names<'a>(env: impl IntoIterator<Item = &'a EnvVar>) -> Result<Vec<String>, String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in env.into_iter().map(|var| name_of(var)) {
+        let name = utf8(name, &called(name))?;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn name_of(var: &[u8]) -> &[u8] {
+    var.split(|byte| *byte == b'=').next().unwrap_or_default()
+}
+
+/// Returns a variable for a person.
+fn called(name: &[u8]) -> String {
     format!("the variable `{}`", String::from_utf8_lossy(name))
 }

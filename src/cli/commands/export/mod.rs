@@ -18,7 +18,7 @@ use crate::cli::target::find_job;
 use crate::cli::zone::system_zone;
 use crate::domain::{JobId, JobState, Span, Timestamp, TriggerSpec};
 use crate::engine::{Compiled, first_fire};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::schedule::{Schedule, Zone};
 use crate::shown;
 use crate::store::{JobFilter, JobView, TriggerView, schedule_of};
@@ -55,17 +55,22 @@ pub enum Format {
 ///
 /// toml: a file for `taskq apply`, with a table for each job that has a name.
 ///
-/// The environments of the jobs are printed too: mind who can read them.
-/// Crontabs and units leave out variables that belong to a login session.
+/// Of the environments, json and toml print the names only, as `keep_env`.
+/// `taskq apply` keeps the stored values of these, and refuses a job that has
+/// none; so the file can be kept where others read it. `taskq add` has nothing
+/// to keep, and refuses it: print the values with --with-environment.
+///
+/// Crontabs and units have the values: mind who can read them. They leave out
+/// variables that belong to a login session.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
-    override_usage = "taskq export crontab|systemd|json|toml [JOB]...",
+    override_usage = "taskq export crontab|systemd|json|toml [OPTION] [JOB]...",
     after_help = "\
 Examples:
   taskq export crontab backup
   taskq export systemd backup report
-  taskq export json | taskq --dir ~/elsewhere add --from -
+  taskq export json --with-environment | taskq --dir ~/elsewhere add --from -
   taskq export toml backup report"
 )]
 pub struct ExportArgs {
@@ -76,10 +81,24 @@ pub struct ExportArgs {
     /// Only these jobs, by id or name, also those that are done
     #[arg(value_name = "JOB")]
     pub jobs: Vec<String>,
+
+    /// Print the values of the environments too, for json and toml
+    #[arg(long)]
+    pub with_environment: bool,
+}
+
+/// How json and toml have the environments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variables {
+    /// With their values.
+    Whole,
+    /// By their names.
+    Named,
 }
 
 /// Prints the jobs, and then the warnings.
 pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
+    let variables = variables(args)?;
     let now = context.now();
     let jobs = context.read(WHAT, |reader| {
         let views = match args.jobs.is_empty() {
@@ -115,14 +134,26 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
             crontab::table(&jobs, now, &crontab::TargetCron::of_process(system_zone), &mut warnings)
         }
         Format::Systemd => systemd::units(&jobs, now, &mut warnings),
-        Format::Json => json::lines(&jobs, now, &mut warnings),
-        Format::Toml => toml::file(&jobs, &mut warnings),
+        Format::Json => json::lines(&jobs, (now, variables), &mut warnings),
+        Format::Toml => toml::file(&jobs, variables, &mut warnings),
     };
     context.output.answer_bytes(&answer)?;
     for sentence in warnings.sentences(count) {
         context.output.talk(&shown::escaped(&sentence));
     }
     Ok(u8::from(warnings.is_lossy))
+}
+
+/// Returns how the environments are printed.
+fn variables(args: &ExportArgs) -> Result<Variables> {
+    match (args.format, args.with_environment) {
+        (Format::Crontab | Format::Systemd, true) => {
+            Err(Error::usage(WHAT, "`--with-environment` is for `json` and `toml`")
+                .hint("crontabs and units always have the values of the environments"))
+        }
+        (Format::Json | Format::Toml, true) => Ok(Variables::Whole),
+        (Format::Crontab | Format::Systemd | Format::Json | Format::Toml, false) => Ok(Variables::Named),
+    }
 }
 
 fn is_event(trigger: &Trigger) -> bool {

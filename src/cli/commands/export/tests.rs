@@ -158,7 +158,7 @@ fn json_has_the_keys_of_input_user_and_mail() {
     text.job.definition.mail = Some(mail("a@b,c", MailWhen::Always));
     let mut path = exported("@daily", Span::ZERO);
     (path.job.definition.execution.stdin, path.job.definition.mail) = (Stdin::Path(b"/in".to_vec()), None);
-    let lines = json::lines(&[text, path], Timestamp::from_seconds(NOW), &mut warnings);
+    let lines = json::lines(&[text, path], (Timestamp::from_seconds(NOW), Variables::Whole), &mut warnings);
     let lines = String::from_utf8(lines).expect("JSON is text");
     for part in [
         r#""stdin_text":"a\n","user":"www""#,

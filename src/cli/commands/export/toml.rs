@@ -5,10 +5,10 @@
 
 use serde_json::Value;
 
-use super::is_event;
 use super::job::ExportedJob;
-use super::json::job_line;
+use super::json::{job_line, names};
 use super::warnings::ExportWarnings;
+use super::{Variables, is_event};
 use crate::cli::job::lines::Object;
 use crate::cli::job::text::SYSTEM_ZONE;
 use crate::cli::output::json_line;
@@ -19,11 +19,11 @@ use crate::shown;
 use crate::system::{login, users};
 
 /// Writes the jobs, a table each.
-pub(super) fn file(jobs: &[ExportedJob], warnings: &mut ExportWarnings) -> Vec<u8> {
+pub(super) fn file(jobs: &[ExportedJob], variables: Variables, warnings: &mut ExportWarnings) -> Vec<u8> {
     let mut written = String::new();
     for exported in jobs {
         let mut of_job = ExportWarnings::default();
-        match table(exported, &mut of_job) {
+        match table(exported, variables, &mut of_job) {
             Ok(table) => {
                 if !written.is_empty() {
                     written.push('\n');
@@ -37,19 +37,23 @@ pub(super) fn file(jobs: &[ExportedJob], warnings: &mut ExportWarnings) -> Vec<u
     written.into_bytes()
 }
 
-fn table(exported: &ExportedJob, warnings: &mut ExportWarnings) -> Result<String, String> {
+fn table(
+    exported: &ExportedJob,
+    variables: Variables,
+    warnings: &mut ExportWarnings,
+) -> Result<String, String> {
     let Some(name) = &exported.job.definition.name else {
         return Err("it has no name, and the table of a job is `[jobs.NAME]`".to_owned());
     };
-    let line = job_line(exported, None, warnings)?;
+    let line = job_line(exported, (None, variables), warnings)?;
     let Object(pairs) = serde_json::from_slice(&json_line(&line)).expect("it was just written");
     let Object(usual) = usual(exported)?;
     let mut table = format!("[jobs.{name}]\n");
     for (key, value) in pairs {
         let is_usual = usual.iter().any(|(usual, of)| *usual == key && *of == value);
         match key.as_str() {
-            "name" => {}
-            "environment" => push_environment(&mut table, exported, &value),
+            "name" | "keep_env" => {}
+            "environment" => push_environment(&mut table, (exported, variables), &value)?,
             "tz" if value == SYSTEM_ZONE => {}
             _ if is_usual => {}
             _ => push(&mut table, &key, &value),
@@ -74,18 +78,28 @@ fn usual(exported: &ExportedJob) -> Result<Object, String> {
 }
 
 /// Writes the variables beside those that each job of a file has, or all if it lacks one of these.
-fn push_environment(table: &mut String, exported: &ExportedJob, all: &Value) {
+/// `environment`: of the line.
+fn push_environment(
+    table: &mut String,
+    (exported, variables): (&ExportedJob, Variables),
+    environment: &Value,
+) -> Result<(), String> {
     let user = users::person(exported.job.definition.execution.user.as_deref());
     let bare = login::clean_environment(Some(&user));
-    if !bare.iter().all(|var| exported.env.contains(var)) {
-        push(table, "environment", all);
-        return;
+    let has_bare = bare.iter().all(|var| exported.env.contains(var));
+    let own: Vec<&EnvVar> = exported.env.iter().filter(|var| !has_bare || !bare.contains(var)).collect();
+    if !has_bare {
+        push(table, "environment", environment);
     }
-    let is_own = |var: &&EnvVar| !bare.contains(var);
-    let own: Vec<String> = exported.env.iter().filter(is_own).map(|var| shown::lossy(var)).collect();
-    if !own.is_empty() {
-        push(table, "env", &Value::from(own));
+    match variables {
+        _ if own.is_empty() => {}
+        Variables::Named => push(table, "keep_env", &Value::from(names(own)?)),
+        Variables::Whole if has_bare => {
+            push(table, "env", &own.into_iter().map(|var| shown::lossy(var)).collect());
+        }
+        Variables::Whole => {}
     }
+    Ok(())
 }
 
 fn push(table: &mut String, key: &str, value: &Value) {
