@@ -40,7 +40,8 @@ const ORDER: &[(&str, &str)] = &[
     ("daemon", "domain error clock system seal shown schedule crontab engine store keeper watch executor"),
     (
         "cli",
-        "domain error clock system seal process shown schedule crontab engine store keeper watch executor daemon",
+        "domain error clock system seal process shown schedule crontab engine store keeper watch executor \
+         daemon",
     ),
 ];
 

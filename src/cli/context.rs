@@ -76,9 +76,15 @@ impl Context<'_> {
         open_store(&self.dir, what)
     }
 
-    /// Returns whether the outputs of the store are sealed.
+    /// Returns whether the outputs of the store are sealed, with the keys if the user's key is there.
     pub fn sealing(&self) -> Sealing {
-        Sealing::Off
+        // Another failure is that of the verb, which reads the store too.
+        let Ok(Some(mut store)) = Store::look(&self.dir) else { return Sealing::Off };
+        let keys = store.read(|reader| match reader.output_keys() {
+            Err(StoreError::Sealed(_)) => Ok(Sealing::Locked),
+            keys => keys.map(Sealing::of),
+        });
+        keys.unwrap_or_default()
     }
 
     /// Returns the directory of the outputs of the store.

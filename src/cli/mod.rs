@@ -21,6 +21,7 @@ pub mod output;
 mod pausing;
 mod question;
 mod queued;
+mod sealing;
 mod systemd;
 mod target;
 mod top;
@@ -37,7 +38,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::commands::{
     add, apply as apply_command, cancel, complete as complete_command, crontab, daemon, doctor, emit, events,
-    executor, export, help, import as import_command, keeper, list, log, metrics, next, overview, pause,
+    executor, export, help, import as import_command, keeper, key, list, log, metrics, next, overview, pause,
     prune, queue, remove, rename, resource, resume, retry, run, runs, service, set, show, signal, stats,
     status, timeline, top as top_command, version, wait, why,
 };
@@ -186,6 +187,8 @@ pub enum Command {
     Daemon(daemon::DaemonArgs),
     /// Run the daemon as a service of systemd
     Service(service::ServiceArgs),
+    /// Seal the store with a key outside it, or look at that key
+    Key(key::KeyArgs),
     /// Check the store, the daemon and the machine
     Doctor(doctor::DoctorArgs),
     /// Show the help of taskq or of a command
@@ -256,6 +259,7 @@ pub fn dispatch(context: &Context<'_>, command: Option<Command>) -> Result<u8> {
         Command::Metrics(args) => metrics::run(context, &args),
         Command::Queue(args) => queue::run(context, &args),
         Command::Executor(args) => executor::run(context, &args),
+        Command::Key(args) => key::run(context, &args),
         Command::Resource(args) => resource::run(context, &args),
         Command::Crontab(args) => crontab::run(context, &args),
         Command::Import(args) => import_command::run(context, &args),

@@ -59,7 +59,7 @@ pub(super) fn directory(base: &Path, store: &fs::Metadata) -> PathBuf {
 }
 
 /// Makes the directory, and the one that it is in, unless they are there.
-fn make_directory(dir: &Path) -> io::Result<()> {
+pub(super) fn make_directory(dir: &Path) -> io::Result<()> {
     let uid = own_uid();
     dir.parent().map_or(Ok(()), |ours| make(ours, uid))?;
     make(dir, uid)

@@ -27,7 +27,8 @@ use crate::executor::{
     Act, Answer, Channel, Engine, FarEnd, FarName, FarSignal, Heard, Link, News, Request, StoreToken,
 };
 use crate::keeper::protocol::{Attempt, Ended, FromKeeper, StartExtras, StartOrder, Task, ToKeeper};
-use crate::keeper::{LogDirectory, OutputFile, OutputView, memory_file};
+use crate::keeper::{LogDirectory, OutputFile, OutputView, Sealing, memory_file};
+use crate::seal::OutputKeys;
 use crate::store::{Reader, StoreResult};
 use crate::system::env;
 
@@ -88,6 +89,8 @@ pub struct Executing {
     token: StoreToken,
     base: PathBuf,
     log: LogDirectory,
+    /// The directory of the files with results.
+    results: PathBuf,
     executors: BTreeMap<ExecutorName, Executor>,
     links: BTreeMap<FarPlace, Link>,
     runs: HashMap<Attempt, Kept>,
@@ -102,11 +105,12 @@ pub struct Executing {
 
 impl Executing {
     /// `base`: the store's directory; `first`: a number that is larger than any before.
-    pub fn new(token: StoreToken, base: &Path, log: LogDirectory, first: i64) -> Self {
+    pub fn new(token: StoreToken, base: &Path, (log, results): (LogDirectory, PathBuf), first: i64) -> Self {
         Self {
             token,
             base: base.join(DIRECTORY),
             log,
+            results,
             executors: BTreeMap::new(),
             links: BTreeMap::new(),
             runs: HashMap::new(),
@@ -155,6 +159,13 @@ impl Executing {
             }
         }
         Ok(())
+    }
+
+    /// Seals the outputs of runs with these keys from now on.
+    pub fn seal(&mut self, keys: &OutputKeys) {
+        self.log.sealing = Sealing::On(keys.clone());
+        let files = self.runs.values_mut().flat_map(|kept| &mut kept.outputs);
+        files.flatten().for_each(|file| file.seal(keys));
     }
 
     fn name(&self, run: RunId, attempt: u32) -> FarName {
@@ -415,7 +426,7 @@ impl Executing {
         let files = kept.into_iter().flat_map(|kept| &mut kept.outputs);
         let sizes: Vec<u64> = files.map(|file| file.as_mut().map_or(0, OutputFile::finish)).collect();
         if let Some(result) = &end.result {
-            let written = write_result(&self.log.path, ResultFile::Own, (name.run, name.attempt), result);
+            let written = write_result(&self.results, ResultFile::Own, (name.run, name.attempt), result);
             if let Err(error) = written {
                 log::warn!("the result of run {} is lost: {}", name.run, describe(&error));
             }

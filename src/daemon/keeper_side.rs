@@ -70,7 +70,12 @@ pub(super) struct KeeperSide {
 }
 
 impl KeeperSide {
-    pub(super) fn new(settings: &Settings, base: PathBuf, descriptors: Option<u64>) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        output_keys: Option<OutputKeys>,
+        base: PathBuf,
+        descriptors: Option<u64>,
+    ) -> Self {
         Self {
             dir: settings.dir.clone(),
             base,
@@ -78,7 +83,7 @@ impl KeeperSide {
             unit: settings.unit.clone(),
             is_scope_due: false,
             descriptors,
-            output_keys: settings.output_keys.clone(),
+            output_keys,
             link: None,
             keeper: None,
             left: HashSet::new(),
@@ -203,7 +208,6 @@ impl KeeperSide {
     }
 
     /// Seals the outputs with these keys from now on.
-    #[allow(dead_code, reason = "nothing changes the keys of a store yet")]
     pub(super) fn seal(&mut self, keys: OutputKeys) {
         self.output_keys = Some(keys);
         self.send_keys();

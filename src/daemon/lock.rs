@@ -59,13 +59,11 @@ impl DaemonLock {
 }
 
 fn open(dir: &Path) -> std::io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(dir.join(LOCK_FILE))
+    open_file(&dir.join(LOCK_FILE))
+}
+
+fn open_file(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 /// Takes the lock in `dir` for `info`. Errors show the store as `shown`.
@@ -150,6 +148,41 @@ fn holder_to_signal(dir: &Path) -> Option<Pid> {
     let holder = holder(&file).filter(|pid| *pid > 0)?;
     let info = read_info(&mut file)?;
     (i32::try_from(info.pid) == Ok(holder)).then(|| Pid::from_raw(holder))
+}
+
+/// Keeps daemons, or other verbs of the key, away from a store until it is dropped.
+#[derive(Debug)]
+pub struct StoreHold(#[expect(dead_code, reason = "dropping it releases the lock")] File);
+
+/// Keeps daemons away from the store in `dir`, as long as the answer lives.
+///
+/// # Errors
+/// `Conflict` if a daemon serves it.
+pub fn hold_off_daemons(dir: &Path, what: &str) -> Result<StoreHold> {
+    hold(dir, LOCK_FILE, what, |pid| {
+        Error::conflict(what, format!("a daemon serves the store: pid {pid}"))
+            .hint("stop it first: `systemctl --user stop taskq`, or end the process")
+    })
+}
+
+/// Keeps other verbs that change the key away from the store in `dir`, as long as the answer lives.
+///
+/// # Errors
+/// `Conflict` if one is at work.
+pub fn hold_key(dir: &Path, what: &str) -> Result<StoreHold> {
+    const FILE: &str = "key.lock";
+    hold(dir, FILE, what, |pid| Error::conflict(what, format!("pid {pid} changes the key just now")))
+}
+
+fn hold(dir: &Path, name: &str, what: &str, held: impl Fn(i32) -> Error) -> Result<StoreHold> {
+    let failed = |error: std::io::Error| {
+        Error::new(error::ErrorKind::Io, what, format!("`{name}`: {}", describe(&error)))
+    };
+    let file = open_file(&dir.join(name)).map_err(failed)?;
+    if !try_lock(&file).map_err(failed)? {
+        return Err(held(holder(&file).unwrap_or(0)));
+    }
+    Ok(StoreHold(file))
 }
 
 /// Opens the store in `dir`. Upgrades a store of an earlier version unless a daemon serves it: a daemon of

@@ -18,6 +18,7 @@ mod gating;
 mod idle;
 mod job_triggers;
 mod keeper_side;
+mod key_wait;
 mod lock;
 mod logger;
 mod mail;
@@ -56,7 +57,10 @@ pub use executing::{far_request, host_directory};
 pub use gating::{GateQuestion, Gating};
 pub use job_triggers::{Listening, check_triggers, refused_triggers};
 pub use keeper_side::Gone;
-pub use lock::{DaemonInfo, default_slots, default_slots_of, open_store, running_daemon};
+pub use lock::{
+    DaemonInfo, StoreHold, default_slots, default_slots_of, hold_key, hold_off_daemons, open_store,
+    running_daemon,
+};
 pub use mail::Mailer;
 pub use names::{NameClash, free_name};
 pub use order::{RunFiles, at_once_pause};

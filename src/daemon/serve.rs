@@ -15,6 +15,7 @@ use log::{error, info, warn};
 use nix::poll::PollFlags;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use self::sealing::{event_files_directory, results_directory};
 use super::agenda::Timer;
 use super::catch_up::{Beginning, begin, uncommitted_stops};
 use super::doors::Doors;
@@ -23,6 +24,7 @@ use super::executing::Executing;
 use super::gating::Gating;
 use super::idle::{self, Idle};
 use super::keeper_side::{Gone, KeeperSide};
+use super::key_wait::await_key;
 use super::lock::{self, DaemonInfo, DaemonLock};
 use super::logger;
 use super::mail::{BODY_BYTES_MAX, Mailer};
@@ -50,6 +52,7 @@ use crate::keeper::{
     raise_descriptor_limit, remove_exit_markers, remove_output, remove_outputs_of,
 };
 use crate::schedule::Zone;
+use crate::seal::OutputKeys;
 use crate::store::{Act, Store, StoreError, StoreResult};
 use crate::system::{env, login, users};
 use crate::watch::{GateMeter, ZoneWatch};
@@ -69,11 +72,12 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<bool> {
     };
     // Before the lock: a client that finds the lock without sockets sends this signal, which kills a process
     // that does not handle it.
-    let hangup = signal_pipe(SIGHUP).map_err(|error| Error::io(WHAT, &error))?;
-    let (store, lock) = lock::take_store(&settings.dir, &info, WHAT)?;
+    let mut hangup = signal_pipe(SIGHUP).map_err(|error| Error::io(WHAT, &error))?;
+    let (mut store, lock) = lock::take_store(&settings.dir, &info, WHAT)?;
     logger::install(settings.with_levels);
+    let Some(keys) = await_key(&mut store, &mut hangup, settings.until_idle)? else { return Ok(false) };
     let mut daemon =
-        Daemon::new(settings, store, lock, hangup, clock).map_err(|error| Error::io(WHAT, &error))?;
+        Daemon::new(settings, (store, keys), lock, hangup, clock).map_err(|error| Error::io(WHAT, &error))?;
     daemon.prepare().map_err(|error| error.during(WHAT))?;
     daemon.turn()?;
     // It fails without a service manager.
@@ -82,7 +86,7 @@ pub fn serve(settings: Settings, clock: &dyn Clock) -> Result<bool> {
     let ended = daemon.run().and_then(|()| daemon.last_turn());
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     daemon.doors.remove();
-    event_files::remove_directory(&daemon.event_files);
+    daemon.remove_event_files();
     let has_failed = until_idle::conclude(&mut daemon.store, daemon.until_idle.as_ref());
     if ended.is_ok() {
         daemon.record(&Happening::DaemonStopped { pid: info.pid });
@@ -97,8 +101,12 @@ struct Daemon<'a> {
     store: Store,
     /// The path of the store's directory by the descriptor of `store`.
     base: PathBuf,
+    /// The keys of outputs; `None`: the store is not sealed.
+    output_keys: Option<OutputKeys>,
     /// The directory of the files with the events of runs.
     event_files: PathBuf,
+    /// The directory of the files with results.
+    results: PathBuf,
     lock: DaemonLock,
     zone: Zone,
     zone_watch: Option<ZoneWatch>,
@@ -127,7 +135,7 @@ struct Daemon<'a> {
 impl<'a> Daemon<'a> {
     fn new(
         settings: Settings,
-        store: Store,
+        (store, output_keys): (Store, Option<OutputKeys>),
         lock: DaemonLock,
         hangup: UnixStream,
         clock: &'a dyn Clock,
@@ -137,12 +145,13 @@ impl<'a> Daemon<'a> {
         let (zone, _) = (settings.read_zone)();
         let base = store.directory().map_or_else(|| settings.dir.clone(), |directory| directory.below(""));
         let mut pacer = Pacer::new(clock);
+        let event_files = event_files_directory(&settings, &base, output_keys.is_some())?;
         Ok(Self {
             zone,
             zone_watch: ZoneWatch::new()
                 .inspect_err(|error| warn!("cannot watch the system's zone: {}", describe(error)))
                 .ok(),
-            keeper: KeeperSide::new(&settings, base.clone(), descriptors),
+            keeper: KeeperSide::new(&settings, output_keys.clone(), base.clone(), descriptors),
             doors: Doors::open(&base)?,
             timer: WallTimer::new()?,
             signals: [(SIGTERM, signal_pipe(SIGTERM)?), (SIGINT, signal_pipe(SIGINT)?), (SIGHUP, hangup)],
@@ -158,7 +167,9 @@ impl<'a> Daemon<'a> {
             is_ending: false,
             run_lines: None,
             misses_sendmail: false,
-            event_files: event_files::directory(&settings.boot_directory, &std::fs::metadata(&base)?),
+            results: results_directory(&base.join(LOG_DIRECTORY), &event_files, output_keys.is_some())?,
+            event_files,
+            output_keys,
             settings,
             clock,
             store,
@@ -218,10 +229,10 @@ impl<'a> Daemon<'a> {
                     remove_outputs_of(&log, attempt);
                 }
             }
-            for attempt in attempts_with_results(&log) {
+            for attempt in attempts_with_results(&self.results) {
                 let Some(run) = attempt.run() else { continue };
                 if reader.open_attempt(run, attempt.number)?.is_none() {
-                    remove_results(&log, attempt);
+                    remove_results(&self.results, attempt);
                 }
             }
             event_files::remove_all_but(&self.event_files, |attempt| {
@@ -477,6 +488,7 @@ impl<'a> Daemon<'a> {
             login: &login::login_environment,
             excerpts: &|attempt| Excerpts::of_files(&log, attempt, BODY_BYTES_MAX),
         };
+        let results = self.shown_results();
         turn(
             &mut self.store,
             &TurnInput {
@@ -495,15 +507,12 @@ impl<'a> Daemon<'a> {
                 states: self.watching.seen_states(),
                 has_hung_up: &|request| self.doors.adders.has_hung_up(request),
                 output: &|ended, is_split| ended_output(&log, ended, is_split),
-                result: &|ended| read_result(&log.path, ended.attempt),
+                result: &|ended| read_result(&self.results, ended.attempt),
                 last_output: &|attempt| last_output(&log, attempt),
                 gates: &self.gating.facts(self.clock.monotonic()),
                 environ: &environment,
                 is_sealed: log.sealing.is_on(),
-                files: RunFiles {
-                    results: &self.settings.dir.join(LOG_DIRECTORY),
-                    events: &self.event_files,
-                },
+                files: RunFiles { results: &results, events: &self.event_files },
                 mailer: Some(&mailer),
             },
         )
@@ -515,6 +524,7 @@ impl<'a> Daemon<'a> {
             info!("the store can be written again");
         }
         self.pacer.committed(&done);
+        self.renew_keys();
         self.far_committed(done.far);
         self.follow_sources(done.source_stamp, &done.stale);
         self.idle.saw_commits(self.store.commits(), &mut self.pacer.agenda, self.clock);
@@ -522,7 +532,7 @@ impl<'a> Daemon<'a> {
         let log = self.base.join(LOG_DIRECTORY);
         // Before the orders, because a callback may read its file at once.
         for (run, attempt, result) in &done.parent_results {
-            if let Err(error) = write_parent_result(&log, *run, *attempt, result) {
+            if let Err(error) = write_parent_result(&self.results, *run, *attempt, result) {
                 warn!("cannot write the result for callback {run}: {}", describe(&error));
             }
         }
@@ -531,7 +541,7 @@ impl<'a> Daemon<'a> {
         orders.extend(self.gating.committed(done.at_gates, done.passed_gate, done.questions, now));
         self.pass_on(orders);
         for attempt in &done.ended {
-            remove_results(&log, *attempt);
+            remove_results(&self.results, *attempt);
             event_files::remove(&self.event_files, *attempt);
         }
         for output in done.stored_outputs {

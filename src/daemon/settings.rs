@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use crate::domain::MachineSize;
 use crate::keeper::ServiceUnit;
 use crate::schedule::Zone;
-use crate::seal::OutputKeys;
 
 /// The settings of a daemon process.
 pub struct Settings {
@@ -28,8 +27,6 @@ pub struct Settings {
     pub logs_runs: bool,
     /// A directory for files that need not outlive this boot.
     pub boot_directory: PathBuf,
-    /// The keys of outputs, if the store is sealed.
-    pub output_keys: Option<OutputKeys>,
     /// The machine's name, for mails.
     pub host: String,
     /// The character set of the locale, for mails.

@@ -365,6 +365,40 @@ impl OutputView {
     }
 }
 
+/// Where the kept end of an output is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TailPlace {
+    pub limit: Size,
+    /// The place of the first byte after the head.
+    pub start: u64,
+    /// The place of the first byte of the end.
+    pub shown: u64,
+    /// The place after its last byte.
+    pub end: u64,
+}
+
+/// What is kept of an output that nobody writes any more.
+pub(super) struct OutputParts {
+    pub head: OutputView,
+    pub tail: Option<(TailPlace, OutputView)>,
+}
+
+impl OutputParts {
+    /// Opens an output; `None`: there is none.
+    pub fn open(log_dir: &LogDirectory, output: OutputId) -> io::Result<Option<Self>> {
+        let Some(mut files) = Files::open(log_dir, output)? else { return Ok(None) };
+        let tail_start = files.tail_start();
+        let Files { head, head_end, tail } = files;
+        let view = |source, length| OutputView { parts: vec![(source, length)], ..OutputView::default() };
+        let tail = tail.map(|tail| {
+            let (limit, start, end) = (tail.limit(), tail.start(), tail.end());
+            let shown = tail_start.unwrap_or(start);
+            (TailPlace { limit, start, shown, end }, view(Source::Tail(tail, shown), end - shown))
+        });
+        Ok(Some(Self { head: view(Source::Head(head, 0), head_end), tail }))
+    }
+}
+
 fn limit_mark(dropped: u64, limit: Size) -> (Source, u64) {
     let mark = mark(dropped, &format!("more than the log limit of {limit}")).into_bytes();
     let length = mark.len() as u64;

@@ -153,8 +153,8 @@ impl HeadEnd {
             if last == 0 && !MAGIC.starts_with(magic) {
                 return Err(SealedError::NOT_SEALED.into());
             }
-            // Its keeper was killed before it had written a record.
-            if block.len() < HEADER_BYTES {
+            // Its keeper was killed while it wrote the header, or the disk has never got it.
+            if block.first_chunk::<HEADER_BYTES>().is_none_or(|header| *header == [0; HEADER_BYTES]) {
                 blocks = last;
                 continue;
             }
@@ -231,6 +231,16 @@ mod tests {
             };
             assert_eq!(end_of(&both).expect("it is sound"), expected, "{length} bytes");
         }
+    }
+
+    #[test]
+    fn a_block_that_never_came_to_the_disk_is_not_there() {
+        let mut bytes = block(&[100]);
+        bytes.resize(2 * BLOCK_BYTES, 0);
+        let expected = HeadEnd { blocks: 1, at: 48 + 120, place: HEADER.place + 100 };
+        assert_eq!(end_of(&bytes).expect("it is sound"), expected);
+        bytes[BLOCK_BYTES] = 1;
+        end_of(&bytes).expect_err("it is damaged");
     }
 
     #[test]

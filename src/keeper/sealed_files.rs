@@ -5,15 +5,16 @@
 //! log limit counts what is on the disk, so an output in very many tiny writes keeps fewer bytes.
 //! Whoever can write the files can cut an output short, but not change it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
 use super::log_directory::{Sealing, sealed_errno};
-use super::output_files::CHUNK_BYTES_MAX;
+use super::output_files::{CHUNK_BYTES_MAX, TailPlace};
 use super::output_names::{OutputId, output_path, tail_path};
 use super::sealed_blocks::{
     BLOCK, BLOCK_BYTES, BlockHeader, HEADER_BYTES, HeadEnd, RECORD_BYTES_MAX, RECORD_COST, record_head,
@@ -21,7 +22,7 @@ use super::sealed_blocks::{
 use super::sealed_ring::SealedRing;
 use super::written_files::{WrittenFiles, give_back, options};
 use crate::domain::{NewJob, Size};
-use crate::seal::{OutputKeys, Segment};
+use crate::seal::{KeyId, OutputKeys, Segment};
 
 /// The room that a chunk takes at most, in bytes.
 const CHUNK_ROOM: u64 = (CHUNK_BYTES_MAX + CHUNK_BYTES_MAX / 8) as u64;
@@ -125,6 +126,38 @@ impl SealedFiles {
         Ok(())
     }
 
+    /// Makes the ring of a copy, whose next byte is the first of the kept end.
+    pub fn begin_copied_tail(&mut self, tail: TailPlace) -> io::Result<()> {
+        self.limit = tail.limit;
+        self.begin_tail()?;
+        let (_, ring) = self.tail.as_mut().expect("it was made");
+        (ring.start, ring.floor, ring.end) = (tail.start, tail.shown, tail.shown);
+        self.writer.used = None;
+        Ok(())
+    }
+
+    /// Returns the keys with which the files of an output are sealed, each once.
+    pub fn keys_of(log_dir: &Path, output: OutputId) -> io::Result<BTreeSet<KeyId>> {
+        let open = |path| match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some),
+        };
+        let mut keys = BTreeSet::new();
+        if let Some(head) = open(output_path(log_dir, output))? {
+            for block in 0..HeadEnd::of(&head)?.blocks {
+                keys.insert(BlockHeader::at(&head, block * BLOCK)?.key);
+            }
+        }
+        if let Some(tail) = open(tail_path(log_dir, output))?
+            && let Some(ring) = SealedRing::of(&tail)?
+        {
+            for block in ring.first()..ring.blocks {
+                keys.insert(BlockHeader::at(&tail, ring.offset(block))?.key);
+            }
+        }
+        Ok(keys)
+    }
+
     fn open_head(&mut self) -> io::Result<File> {
         let path = output_path(&self.log_dir, self.output);
         let head = options().read(true).write(true).create(true).truncate(false).open(path)?;
@@ -165,7 +198,7 @@ impl SealedFiles {
     fn append_to_ring(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let (Some((file, ring)), Some(keys)) = (&mut self.tail, &self.keys) else { return Ok(0) };
         let mut next = *ring;
-        if ring.blocks == 0 {
+        if ring.blocks == 0 && ring.end == 0 {
             (next.start, next.end) = (self.head_end.place, self.head_end.place);
             // It may be that of the head.
             self.writer.used = None;

@@ -8,7 +8,7 @@ use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use thiserror::Error;
 
-use super::KeyId;
+use super::key_id::KeyId;
 use super::secret::Secret;
 
 const VERSION: u8 = 1;

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
-use serde::Serialize;
 use sha2::Sha256;
 use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::cell::{self, CellPlace, OpenError};
+use super::key_id::KeyId;
 use super::output::OutputKeys;
 use super::secret::{SECRET_BYTES, Secret};
 
@@ -24,16 +24,6 @@ const TEXT_START: &str = "taskq-key-1";
 pub const KEY_TEXT_BYTES_MAX: u64 = 4096;
 
 const NONCE_BYTES: usize = 24;
-
-/// The number of a data key of a store, from 1 on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct KeyId(pub u32);
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// Tells keys of users apart, and gives nothing of them away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,8 +14,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::cell::OpenError;
+use super::key_id::KeyId;
 use super::secret::{SECRET_BYTES, Secret};
-use super::{KeyId, OpenError};
 
 /// By how much a record is longer than its bytes.
 pub const RECORD_OVERHEAD: usize = 16;

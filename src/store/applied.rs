@@ -61,7 +61,8 @@ fn whole_jobs(ids: &str) -> String {
     format!(
         "SELECT job.id, job.paused_at IS NOT NULL, job.begun, {}, applied.source,
             EXISTS (SELECT 1 FROM tag WHERE job_id = job.id),
-            EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id), job.name, {}, opened('environment.vars', environment.id, 0, vars)
+            EXISTS (SELECT 1 FROM dependency WHERE job_id = job.id), job.name, {},
+            opened('environment.vars', environment.id, 0, vars)
          FROM job JOIN environment ON environment.id = environment_id
             LEFT JOIN applied ON applied.job_id = job.id
          WHERE job.id IN {ids}",

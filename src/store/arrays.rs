@@ -206,7 +206,8 @@ impl Reader<'_> {
     /// Returns all items of a job, in the order of their indices.
     pub fn items(&self, job: JobId) -> StoreResult<Vec<Vec<u8>>> {
         self.all(
-            "SELECT opened('item.data', job_id, array_index, data) FROM item WHERE job_id = ?1 ORDER BY array_index",
+            "SELECT opened('item.data', job_id, array_index, data) FROM item
+             WHERE job_id = ?1 ORDER BY array_index",
             [job],
             |row| row.get(0),
         )
@@ -236,7 +237,8 @@ impl Writer<'_> {
         self.change("DELETE FROM item WHERE job_id = ?1", [job])?;
         for (item, index) in items.iter().zip(1_u32..) {
             self.change(
-                "INSERT INTO item (job_id, array_index, data) VALUES (?1, ?2, sealed('item.data', ?1, ?2, ?3))",
+                "INSERT INTO item (job_id, array_index, data)
+                 VALUES (?1, ?2, sealed('item.data', ?1, ?2, ?3))",
                 params![job, index, item],
             )?;
         }

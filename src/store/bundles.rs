@@ -83,7 +83,8 @@ impl Reader<'_> {
             Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, u32>(1)?))
         })?;
         let occurrences = self.all(
-            "SELECT at, kind, name, iif(kind = 'job', data, opened_text('occurrence.data', id, 0, data)), count
+            "SELECT at, kind, name,
+                iif(kind = 'job', data, opened_text('occurrence.data', id, 0, data)), count
              FROM occurrence WHERE bundle_id = ?1 ORDER BY place",
             [bundle],
             |row| {

@@ -55,7 +55,8 @@ impl Reader<'_> {
     pub fn crontab_entries(&self, crontab: i64) -> StoreResult<Vec<CrontabEntry>> {
         self.all(
             concat!(
-                "SELECT entry.job_id, line, opened('crontab_entry.text', entry.job_id, 0, text), NOT EXISTS (SELECT 1 FROM trigger
+                "SELECT entry.job_id, line, opened('crontab_entry.text', entry.job_id, 0, text),
+                    NOT EXISTS (SELECT 1 FROM trigger
                     WHERE trigger.job_id = entry.job_id AND ",
                 will_fire!(),
                 ") FROM crontab_entry AS entry WHERE crontab_id = ?1 ORDER BY line, entry.job_id"

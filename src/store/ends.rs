@@ -162,7 +162,7 @@ impl Writer<'_> {
             Conclusion::Finished(verdict) => {
                 self.record_last_attempt(end, verdict)?;
                 self.record_unreported_start(end);
-                self.record(&Happening::Finished { run: end.run, end: end_note(end, verdict) });
+                self.record(&Happening::Finished { run: end.run, end: self.end_note(end, verdict) });
                 // A run that was cancelled before it had a process has not begun.
                 let has_begun = end.started.is_some() || verdict.outcome != Outcome::Cancelled;
                 if has_begun {
@@ -173,7 +173,7 @@ impl Writer<'_> {
             Conclusion::Retrying { verdict, at } => {
                 self.record_earlier_attempt(end, verdict, *at)?;
                 self.record_unreported_start(end);
-                let (run, end_note) = (end.run, end_note(end, verdict));
+                let (run, end_note) = (end.run, self.end_note(end, verdict));
                 self.record(&Happening::Retrying { run, end: end_note, retry_at: *at });
                 self.count_begin(end.run)?;
                 self.tell_unreported_start(end)
@@ -199,7 +199,8 @@ impl Writer<'_> {
     fn record_last_attempt(&self, end: &AttemptEnd, verdict: &AttemptOutcome) -> StoreResult<()> {
         let sql = "UPDATE run SET state = 'finished', finished_at = :finished_at, outcome = :outcome,
                 exit_code = :exit_code, signal = :signal,
-                cause = iif(:outcome = 'spawn_failed', sealed('run.cause', :job, :number, :cause), :cause), pid = coalesce(pid, :pid),
+                cause = iif(:outcome = 'spawn_failed', sealed('run.cause', :job, :number, :cause), :cause),
+                pid = coalesce(pid, :pid),
                 started_at = coalesce(started_at, :started_at), user_us = :user, system_us = :system,
                 max_rss_kib = :max_rss, output_bytes = :output_bytes, stderr_bytes = :stderr_bytes,
                 result = sealed('run.result', :job, :number, :result)
@@ -384,19 +385,6 @@ impl Writer<'_> {
 
     fn set_mean_run(&self, queue: &str, mean: Span) -> StoreResult<()> {
         self.change("UPDATE queue SET mean_run_us = ?2 WHERE name = ?1", params![queue, mean])
-    }
-}
-
-fn end_note(end: &AttemptEnd, verdict: &AttemptOutcome) -> EndNote {
-    let started_at = end.recorded_start.or(end.started.map(|(_, at)| at));
-    EndNote {
-        attempt: end.attempt,
-        outcome: verdict.outcome.as_str().into(),
-        exit_code: verdict.exit_code,
-        signal: verdict.signal,
-        cause: verdict.cause.clone(),
-        finished_at: end.finished_at,
-        took: started_at.map(|started_at| end.finished_at.since(started_at)),
     }
 }
 

@@ -8,9 +8,9 @@
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
-use super::{Reader, StoreResult, Writer};
-use crate::domain::{Event, EventId, Happening, JobId, JobNote, Timestamp};
-use crate::engine::Retention;
+use super::{AttemptEnd, Reader, StoreResult, Writer};
+use crate::domain::{EndNote, Event, EventId, Happening, JobId, JobNote, Outcome, Timestamp};
+use crate::engine::{AttemptOutcome, Retention};
 
 /// The most events of a row, so that reading a few events of a long transaction costs little.
 const EVENTS_OF_A_ROW: usize = 500;
@@ -81,7 +81,57 @@ pub fn read_events(first: EventId, at: Timestamp, count: u64, data: &[u8]) -> Ve
     (first.0..first.0.saturating_add(count)).zip(stored.into_iter().chain(unknown)).map(event).collect()
 }
 
+/// Returns the column `data` of a row without the causes of failed starts, which name programs; `None`: it
+/// has none.
+fn without_causes(data: &[u8]) -> Option<Vec<u8>> {
+    let mut stored: Vec<StoredEvent> = postcard::from_bytes(data).ok()?;
+    let mut has_changed = false;
+    for event in &mut stored {
+        let Ok(mut what) = postcard::from_bytes::<Happening>(&event.what) else { continue };
+        if let Happening::Finished { end, .. } | Happening::Retrying { end, .. } = &mut what
+            && end.outcome == Outcome::SpawnFailed.as_str()
+            && end.cause.take().is_some()
+        {
+            event.what = postcard::to_stdvec(&what).expect("writing to memory cannot fail");
+            has_changed = true;
+        }
+    }
+    has_changed.then(|| postcard::to_stdvec(&stored).expect("writing to memory cannot fail"))
+}
+
 impl Writer<'_> {
+    /// Removes from the record of events what a sealed store does not have there.
+    pub(super) fn forget_causes(&self) -> StoreResult<()> {
+        let mut after = i64::MIN;
+        while let Some((first, data)) = self.first(
+            "SELECT first_id, data FROM event WHERE first_id > ?1 ORDER BY first_id LIMIT 1",
+            [after],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)),
+        )? {
+            if let Some(data) = without_causes(&data) {
+                self.change("UPDATE event SET data = ?2 WHERE first_id = ?1", params![first, data])?;
+            }
+            after = first;
+        }
+        Ok(())
+    }
+
+    /// Returns what the record of events has of the end of an attempt.
+    pub(super) fn end_note(&self, end: &AttemptEnd, verdict: &AttemptOutcome) -> EndNote {
+        let started_at = end.recorded_start.or(end.started.map(|(_, at)| at));
+        // It names the program, and the record of events is not sealed.
+        let is_secret = self.is_sealed() && verdict.outcome == Outcome::SpawnFailed;
+        EndNote {
+            attempt: end.attempt,
+            outcome: verdict.outcome.as_str().into(),
+            exit_code: verdict.exit_code,
+            signal: verdict.signal,
+            cause: verdict.cause.clone().filter(|_| !is_secret),
+            finished_at: end.finished_at,
+            took: started_at.map(|started_at| end.finished_at.since(started_at)),
+        }
+    }
+
     /// Records an event of this transaction.
     pub fn record(&self, what: &Happening) {
         let what = postcard::to_stdvec(what).expect("writing to memory cannot fail");

@@ -56,8 +56,8 @@ const EVENTS_MAX: usize = 2_000;
 /// Of the rows of one query, so many are looked at for those that are wanted.
 const LOOKS_MAX: usize = 20_000;
 
-const COLUMNS: &str = "job.id, job.name, shown('job.command', job.id, 0, job.command), job.is_script, job.paused_at IS NOT NULL,
-    job.nth IS NOT NULL";
+const COLUMNS: &str = "job.id, job.name, shown('job.command', job.id, 0, job.command), job.is_script,
+    job.paused_at IS NOT NULL, job.nth IS NOT NULL";
 
 fn job(row: &Row<'_>) -> rusqlite::Result<LiveJob> {
     Ok(LiveJob {

@@ -77,7 +77,7 @@ use schema::Opened;
 use sealing::Sealing;
 
 use crate::domain::Timestamp;
-use crate::seal::UserKey;
+use crate::seal::{KeyId, UserKey};
 
 pub use applied::{AppliedJob, NamedJob};
 pub use apply::Applied;
@@ -309,6 +309,11 @@ impl Store {
         let sealing = Sealing::default();
         sealing.install(&connection)?;
         Ok(Self { connection, sealing, location, commits: 0, has_written: false })
+    }
+
+    /// Returns the newest data key, as of the latest transaction; `None`: the store is not sealed.
+    pub fn newest_data_key(&self) -> Option<KeyId> {
+        self.sealing.newest()
     }
 
     /// Takes these keys of the user, in place of those in their file.

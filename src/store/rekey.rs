@@ -6,7 +6,7 @@
 
 use rusqlite::params;
 
-use super::{Act, MetaKey, Reader, Store, StoreResult, Writer};
+use super::{Act, MetaKey, Reader, Store, StoreResult, Writer, log};
 use crate::domain::Happening;
 use crate::seal::{DataKey, Fingerprint, KeyId, UserKey, WrappedKey};
 
@@ -14,6 +14,7 @@ use crate::seal::{DataKey, Fingerprint, KeyId, UserKey, WrappedKey};
 const ROWS_OF_A_BATCH: i64 = 500;
 
 /// A column with sealed cells.
+#[derive(Clone, Copy)]
 struct CellColumn {
     table: &'static str,
     column: &'static str,
@@ -89,10 +90,18 @@ pub enum Unfinished {
 }
 
 impl Unfinished {
-    fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Sealing => "sealing",
             Self::Unsealing => "unsealing",
+        }
+    }
+
+    /// Returns the verb of `taskq key` that does the rest.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Sealing => "init",
+            Self::Unsealing => "remove",
         }
     }
 }
@@ -107,10 +116,23 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    /// Returns how many runs were claimed before the newest data key was made: their keeper may not know it.
+    pub fn runs_before_newest_key(&self) -> StoreResult<usize> {
+        let count: i64 = self.one(
+            "SELECT count(*) FROM run WHERE state <> 'finished' AND keeper IS NOT NULL
+                AND claimed_at <= (SELECT made_at FROM data_key ORDER BY id DESC LIMIT 1)",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    }
+}
+
 impl Writer<'_> {
-    /// Makes a data key, and seals all cells with it. `finish_sealing` has to follow.
-    pub fn seal_store(&self, user_key: &UserKey) -> StoreResult<()> {
-        self.add_data_key(KeyId(1), &DataKey::random(), user_key)?;
+    /// Seals all cells with a data key. `finish_sealing` has to follow.
+    pub fn seal_store(&self, user_key: &UserKey, key: &DataKey) -> StoreResult<()> {
+        self.add_data_key(KeyId::FIRST, key, user_key)?;
         for (table, hash, column) in LOOKUPS {
             self.change(&format!("UPDATE {table} SET {hash} = lookup({column})"), [])?;
         }
@@ -122,6 +144,7 @@ impl Writer<'_> {
                 [],
             )?;
         }
+        self.forget_causes()?;
         self.exchange_meta(MetaKey::Sealing, Unfinished::Sealing.as_str())?;
         self.record(&Happening::KeyChanged { change: "sealed".into() });
         Ok(())
@@ -170,8 +193,8 @@ impl Writer<'_> {
 
     fn store_wrapped(&self, WrappedKey { id, by, bytes }: &WrappedKey) -> StoreResult<()> {
         self.change(
-            "INSERT INTO data_key (id, wrapped_by, wrapped) VALUES (?1, ?2, ?3)",
-            params![id.0, by.0, bytes],
+            "INSERT INTO data_key (id, wrapped_by, wrapped, made_at) VALUES (?1, ?2, ?3, ?4)",
+            params![id.0, by.0, bytes, self.at],
         )
     }
 
@@ -237,7 +260,8 @@ impl Store {
                 after = self.write(act, |writer| writer.reseal_batch(of, &last))?;
             }
         }
-        self.write(act, |writer| writer.renew_lookups())
+        let renew = |writer: &Writer<'_>| writer.renew_lookups();
+        self.write(act, renew)
     }
 
     /// Removes what the database and its log held before it was sealed or unsealed.
@@ -246,11 +270,11 @@ impl Store {
     /// If another process uses the store: then it is to be called again.
     pub fn finish_sealing(&mut self, act: Act) -> StoreResult<()> {
         self.connection.execute_batch("VACUUM")?;
-        super::log::copy_back_and_cut(&self.connection)?;
+        log::copy_back_and_cut(&self.connection)?;
         self.write(Act { by: None, ..act }, |writer| {
             writer.change("DELETE FROM meta WHERE key = ?1", [MetaKey::Sealing.as_str()])
         })?;
-        super::log::copy_back_and_cut(&self.connection)?;
+        log::copy_back_and_cut(&self.connection)?;
         Ok(())
     }
 }
@@ -291,7 +315,7 @@ mod tests {
         let trigger =
             FirstFire { spec: TriggerSpec::Event(event), next_at: None, boot_id: None, marks: None };
         store
-            .write(act(), |writer| writer.add_job(&job, &[trigger.clone()], None, now()))
+            .write(act(), |writer| writer.add_job(&job, std::slice::from_ref(&trigger), None, now()))
             .expect("there is room")
     }
 
@@ -310,7 +334,7 @@ mod tests {
 
     fn seal(store: &mut Store, key: &UserKey) {
         store.give_user_keys(vec![key.clone()]);
-        store.write(act(), |writer| writer.seal_store(key)).expect("there is room");
+        store.write(act(), |writer| writer.seal_store(key, &DataKey::random())).expect("there is room");
         store.finish_sealing(act()).expect("nobody else has it");
     }
 
@@ -328,7 +352,8 @@ mod tests {
         let second = add(&mut store, "m4rker");
         assert!(!is_in_files(dir.path(), b"m4rker"));
         assert_ne!(second, job);
-        store.write(act(), |writer| writer.unseal_store()).expect("there is room");
+        let unseal = |writer: &Writer<'_>| writer.unseal_store();
+        store.write(act(), unseal).expect("there is room");
         store.finish_sealing(act()).expect("nobody else has it");
         store.give_user_keys(Vec::new());
         assert_eq!(definition(&mut store, job).expect("it is plain"), before);

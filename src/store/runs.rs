@@ -180,7 +180,8 @@ const COLUMNS: &str = "run.job_id, run.number, job.name, run.attempt, run.trigge
     run.share, run.executor, run.host,
     (SELECT since FROM unreachable WHERE state <> 'finished' AND executor = run.executor AND host = run.host),
     (SELECT cause FROM unreachable WHERE state <> 'finished' AND executor = run.executor AND host = run.host),
-    (SELECT shown('item.data', item.job_id, array_index, data) FROM item WHERE item.job_id = run.job_id AND item.array_index = run.array_index)";
+    (SELECT shown('item.data', item.job_id, item.array_index, data) FROM item
+        WHERE item.job_id = run.job_id AND item.array_index = run.array_index)";
 
 fn view(row: &Row<'_>) -> rusqlite::Result<RunView> {
     Ok(RunView {
@@ -394,7 +395,8 @@ impl Reader<'_> {
         let mut attempts = self.all(
             "SELECT attempt.number, attempt.pid, attempt.started_at, attempt.finished_at, attempt.outcome,
                 attempt.exit_code, attempt.signal, iif(attempt.outcome = 'spawn_failed',
-                    shown_text('attempt.cause', run_id, attempt.number, attempt.cause), attempt.cause), attempt.user_us, attempt.system_us,
+                    shown_text('attempt.cause', run_id, attempt.number, attempt.cause), attempt.cause),
+                attempt.user_us, attempt.system_us,
                 attempt.max_rss_kib, attempt.output_bytes, attempt.is_split, attempt.stderr_bytes
              FROM attempt JOIN run ON run.id = attempt.run_id
              WHERE run.job_id = ?1 AND run.number = ?2 ORDER BY attempt.number",

@@ -345,8 +345,9 @@ pub fn check_version(connection: &Connection) -> StoreResult<()> {
 /// Returns how SQLite runs a query.
 #[cfg(test)]
 pub fn query_plan(sql: &str) -> String {
+    use super::sealing::Sealing;
     let connection = in_memory().expect("memory is there");
-    super::sealing::Sealing::default().install(&connection).expect("the names are new");
+    Sealing::default().install(&connection).expect("the names are new");
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("it is SQL");
     for index in 1..=statement.parameter_count() {
         statement.raw_bind_parameter(index, 1).expect("a number is a value");

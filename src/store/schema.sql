@@ -7,13 +7,14 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The keys of what is sealed here; without a row, nothing is. The newest one seals. A column that says `sealed`
--- has cells of `seal`, each bound to the column and the key of its row (of runs, job and number). Rows with
--- sealed cells whose id is no AUTOINCREMENT get random ids.
+-- The keys of what is sealed here; without a row, nothing is. The newest one seals. A column that says
+-- `sealed` has cells of `seal`, each bound to the column and the key of its row (of runs, job and number).
+-- Rows with sealed cells whose id is no AUTOINCREMENT get random ids.
 CREATE TABLE data_key (
     id INTEGER NOT NULL CHECK (id > 0),
     wrapped_by BLOB NOT NULL,               -- the fingerprint of the user's key, which is not in the store
     wrapped BLOB NOT NULL,
+    made_at INTEGER NOT NULL,
     PRIMARY KEY (id, wrapped_by)
 ) STRICT, WITHOUT ROWID;
 

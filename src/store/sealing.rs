@@ -181,8 +181,8 @@ impl Sealing {
     }
 
     /// Adds the functions to a connection: those of `Function`, whose arguments are the place of a cell
-    /// (`'TABLE.COLUMN'` and the two parts of the key of its row) and the value, and `lookup(value)`, a number
-    /// by which equal values are found. In a store that is not sealed, a value is its own cell.
+    /// (`'TABLE.COLUMN'` and the two parts of the key of its row) and the value, and `lookup(value)`, a
+    /// number by which equal values are found. In a store that is not sealed, a value is its own cell.
     pub(super) fn install(&self, connection: &Connection) -> rusqlite::Result<()> {
         for (name, function) in Function::ALL {
             let sealing = self.clone();
@@ -254,6 +254,11 @@ impl Sealing {
         Ok(keys.map(|keys| keys.iter().map(|(id, key)| (id, key.clone())).collect()).unwrap_or_default())
     }
 
+    /// Returns the newest data key; `None`: the store is not sealed.
+    pub(super) fn newest(&self) -> Option<KeyId> {
+        self.state().wrapped.last().map(|key| key.id)
+    }
+
     pub(super) fn give_user_keys(&self, keys: Vec<UserKey>) {
         let mut state = self.state();
         state.keys = None;
@@ -314,8 +319,8 @@ impl Writer<'_> {
         Ok(Some(last.unwrap_or(0) + 1))
     }
 
-    /// Returns the id of a new row of another table: a random one, so that no later row gets it again. `None`:
-    /// any will do.
+    /// Returns the id of a new row of another table: a random one, so that no later row gets it again.
+    /// `None`: any will do.
     pub(super) fn random_sealed_id(&self) -> Option<i64> {
         self.is_sealed().then(|| {
             let random = getrandom::u64().expect("the system has random bytes");

@@ -352,8 +352,8 @@ impl Reader<'_> {
         };
         let mut statement = self.transaction.prepare(&format!(
             "SELECT trigger.id, kind, expr, zone, at, period_us, delay_us,
-                iif(kind = 'stream', opened_text('trigger.event', trigger.id, 0, event), event), next_at, job_id,
-                job.start_at, job.until_at
+                iif(kind = 'stream', opened_text('trigger.event', trigger.id, 0, event), event),
+                next_at, job_id, job.start_at, job.until_at
              FROM trigger JOIN job ON job.id = trigger.job_id WHERE {condition}",
         ))?;
         let mut rows = statement.query([now])?;

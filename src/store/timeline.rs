@@ -261,7 +261,8 @@ const ATTEMPTS: &str = "SELECT run_id, finished_at, number, outcome, started_at 
 const WAITING: &str =
     "SELECT job_id, queued_at, rest FROM array WHERE finished_at IS NULL AND rest > 0 ORDER BY job_id, id";
 
-const LABELS: &str = "SELECT id, name, shown('job.command', job.id, 0, job.command), is_script FROM job WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
+const LABELS: &str = "SELECT id, name, shown('job.command', job.id, 0, job.command), is_script FROM job
+    WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
 
 #[cfg(test)]
 mod tests {

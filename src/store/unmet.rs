@@ -15,7 +15,8 @@ const HOLDERS_MAX: usize = 64;
 
 /// The columns that runs and arrays have in common: `{}` is the table.
 const COMMON: &str = "{}.queue, {}.rank, {}.at_once, {}.held, {}.awaits > 0, {}.scheduled_at, {}.queued_at,
-    job.paused_at, job.after_any, (SELECT iif(job_id = 0, data, shown_text('requirement.data', id, 0, data)) FROM requirement
+    job.paused_at, job.after_any,
+    (SELECT iif(job_id = 0, data, shown_text('requirement.data', id, 0, data)) FROM requirement
         WHERE id = {}.requirement_id),
     {}.requirement_id";
 

@@ -12,9 +12,24 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
+use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 
 /// The directory of outputs and pipes in a store's directory.
 pub const LOG_DIRECTORY: &str = "log";
+
+/// `RAMFS_MAGIC` of linux/magic.h, where systemd keeps credentials.
+const RAMFS_MAGIC: libc::__fsword_t = 0x8584_58f6;
+
+/// A directory in memory for everyone, on most systems (shm_overview(7)).
+const SHARED_MEMORY: &str = "/dev/shm";
+
+/// Returns the preferred directory if its files are in memory, else one of which that is so, if there is one.
+pub fn in_memory(preferred: &Path) -> PathBuf {
+    const IN_MEMORY: [FsType; 2] = [TMPFS_MAGIC, FsType(RAMFS_MAGIC)];
+    let is_in_memory =
+        |path: &&Path| statfs(*path).is_ok_and(|found| IN_MEMORY.contains(&found.filesystem_type()));
+    [preferred, Path::new(SHARED_MEMORY)].into_iter().find(is_in_memory).unwrap_or(preferred).to_owned()
+}
 
 /// Which file it is, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

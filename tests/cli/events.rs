@@ -65,6 +65,9 @@ const WRITING: &[(&[&str], &[&str])] = &[
     (&["emit", "x"], &["emitted"]),
     (&["apply", "../jobs.toml"], &["applied", "changed", "added"]),
     (&["apply", "../jobs.toml"], &[]),
+    (&["key", "init"], &["key_changed"]),
+    (&["key", "rotate"], &["key_changed"]),
+    (&["key", "remove"], &["key_changed"]),
 ];
 
 fn events(home: &Home, args: &[&str]) -> Vec<Value> {

@@ -57,6 +57,11 @@ const COMMANDS: &[&str] = &[
     "service install",
     "service uninstall",
     "service print",
+    "key",
+    "key init",
+    "key status",
+    "key rotate",
+    "key remove",
     "doctor",
 ];
 

@@ -52,6 +52,7 @@ mod results;
 mod retries;
 mod retrying;
 mod running;
+mod sealing;
 mod setting;
 #[path = "../shared/mod.rs"]
 mod shared;

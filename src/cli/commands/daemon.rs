@@ -78,7 +78,6 @@ pub fn run(context: &Context<'_>, args: &DaemonArgs) -> Result<u8> {
         with_levels: env::logs_to_journal(),
         logs_runs: args.log_runs,
         boot_directory: env::boot_directory(users::is_root()),
-        output_keys: None,
         host: machine::host_name(),
         charset: env::charset(),
         read_zone: system_zone,

@@ -16,11 +16,11 @@ pub const WHAT: &str = "examine store";
 
 /// Check the store, the daemon and the machine
 ///
-/// Looks at the database (whole), the files (who may read them), the disk, the
-/// daemon, its service of systemd, lingering, the clock, the zone, mails, jobs
-/// that fail or never fire, and programs that are not there. A line for each,
-/// with its level and what to do: `ok`, `note` (it may be as it should) or
-/// `fault`. The exit status is 1 if there is a fault.
+/// Looks at the database (whole), the files (who may read them), the key, the
+/// disk, the daemon, its service of systemd, lingering, the clock, the zone,
+/// mails, jobs that fail or never fire, and programs that are not there. A
+/// line for each, with its level and what to do: `ok`, `note` (it may be as it
+/// should) or `fault`. The exit status is 1 if there is a fault.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -63,10 +63,12 @@ fn examine(context: &Context<'_>) -> Result<Vec<Finding>> {
         let look = store.read(|reader| {
             let database = surroundings::of_database(reader)?;
             let bytes = reader.stored_output_bytes()?;
-            Ok((database, bytes, jobs::of_store(reader)?, reader.count_living_jobs()? > 0))
+            let (of_jobs, has_jobs) = (jobs::of_store(reader)?, reader.count_living_jobs()? > 0);
+            Ok((database, surroundings::of_key(reader)?, bytes, of_jobs, has_jobs))
         });
-        let (database, bytes, found, some) = look.map_err(|error: StoreError| error.during(WHAT))?;
+        let (database, key, bytes, found, some) = look.map_err(|error: StoreError| error.during(WHAT))?;
         findings.extend([database, of_files]);
+        findings.extend(key);
         findings.extend(surroundings::of_disk(dir, free, bytes));
         (of_jobs, has_jobs) = (found, some);
     } else {

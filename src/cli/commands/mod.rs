@@ -17,6 +17,7 @@ pub mod export;
 pub mod help;
 pub mod import;
 pub mod keeper;
+pub mod key;
 pub mod list;
 pub mod log;
 pub mod metrics;
@@ -70,6 +71,11 @@ pub fn what(verb: &str) -> Option<&'static str> {
         "import anacrontab" => import::ANACRONTAB,
         "import systemd" => import::SYSTEMD,
         "keeper" => keeper::WHAT,
+        "key" => key::STATUS,
+        "key init" => key::INIT,
+        "key status" => key::STATUS,
+        "key rotate" => key::ROTATE,
+        "key remove" => key::REMOVE,
         "list" => list::WHAT,
         "log" => log::WHAT,
         "man" => man::WHAT,

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::cli::context::Context;
+use crate::cli::systemd::credential::Credential;
 use crate::cli::systemd::systemctl::{UnitState, is_lingering, own_unit, systemctl, unit_state};
 use crate::cli::systemd::unit::{Unit, is_ours};
 use crate::cli::view::json::document;
@@ -16,7 +17,7 @@ use crate::daemon::{DaemonInfo, running_daemon};
 use crate::error::{Error, Result};
 use crate::shown::counted;
 use crate::system::manager::Manager;
-use crate::system::{machine, users};
+use crate::system::{env, key_file, machine, users};
 
 pub const WHAT: &str = "show service";
 
@@ -76,15 +77,25 @@ pub enum ServiceCommand {
 /// daemon is restarted. A store named by --dir has a service of its own.
 /// A unit that a package has brought for this program and store is used.
 /// Any other unit that taskq has not written is left as it is.
+///
+/// With --credential, the key of a sealed store is encrypted for this
+/// machine (systemd-creds(1)), and the daemon gets it from systemd. Your
+/// commands still read the file of the key. Give it again after
+/// `taskq key rotate`.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
     after_help = "\
 Examples:
   taskq service install
-  sudo taskq service install --system"
+  sudo taskq service install --system
+  sudo taskq service install --system --credential"
 )]
-pub struct InstallArgs {}
+pub struct InstallArgs {
+    /// Give the daemon the key as an encrypted credential
+    #[arg(long)]
+    pub credential: bool,
+}
 
 /// Stop, disable and remove the service
 ///
@@ -140,7 +151,7 @@ pub fn run(context: &Context<'_>, args: &ServiceArgs) -> Result<u8> {
     let unit = own_unit(manager, &context.dir).ok_or_else(no_home)?;
     match args.command {
         ServiceCommand::Print(_) => print(context, &unit, args.json),
-        ServiceCommand::Install(_) => install(context, &unit, args.json),
+        ServiceCommand::Install(InstallArgs { credential }) => install(context, &unit, credential, args.json),
         ServiceCommand::Uninstall(_) => uninstall(context, &unit, args.json),
     }
 }
@@ -194,17 +205,39 @@ fn need_no_other(unit: &Unit, dir: &Path, state: &UnitState) -> Result<()> {
     )))
 }
 
-fn install(context: &Context<'_>, unit: &Unit, json: bool) -> Result<u8> {
+/// Returns the key of the store as the credential of a service.
+fn credential_of(unit: &Unit, what: &str) -> Result<Credential> {
+    let config = env::config_dir().ok_or_else(|| Error::usage(what, "there is no home directory"))?;
+    Ok(Credential::of(unit, &config))
+}
+
+/// Gives the key of the store to the service.
+fn give_key(context: &Context<'_>, unit: &Unit) -> Result<()> {
+    let is_sealed = context.read(INSTALL, |reader| {
+        reader.need_key()?;
+        Ok(reader.is_sealed())
+    })?;
+    let Some(file) = key_file::find().filter(|_| is_sealed) else {
+        return Err(Error::conflict(INSTALL, "the store is not sealed, and has no key")
+            .hint("seal it with `taskq key init`, or leave out `--credential`"));
+    };
+    credential_of(unit, INSTALL)?.give(&file.path, INSTALL)
+}
+
+fn install(context: &Context<'_>, unit: &Unit, with_credential: bool, json: bool) -> Result<u8> {
     need_rights(unit, INSTALL)?;
     let before = own_text(unit, INSTALL)?;
     let state = unit_state(unit.manager, &unit.name, INSTALL)?;
     need_no_other(unit, &context.dir, &state)?;
+    if with_credential {
+        give_key(context, unit)?;
+    }
     let change = Change::needed(unit, before.as_deref());
     apply(unit, change)?;
-    let is_changed = change != Change::None;
+    let is_changed = change != Change::None || with_credential;
     let is_stale = is_changed || running_daemon(&context.dir).is_some_and(|daemon| is_outdated(&daemon));
-    let started = start(unit, &state, change, is_stale);
-    if started.is_err() && is_changed {
+    let started = start(unit, &state, change, (is_changed, is_stale));
+    if started.is_err() && change != Change::None {
         undo(unit, before.as_deref());
     }
     let did = started?;
@@ -291,9 +324,16 @@ fn is_outdated(daemon: &DaemonInfo) -> bool {
     daemon.version != env!("CARGO_PKG_VERSION") || exe.is_some_and(|exe| exe != machine::own_program())
 }
 
-fn start(unit: &Unit, state: &UnitState, change: Change, is_stale: bool) -> Result<Did> {
+/// Enables the service and lets it run. `is_changed`: systemd has to read its files again; `is_stale`: the
+/// daemon that runs is not as they say.
+fn start(
+    unit: &Unit,
+    state: &UnitState,
+    change: Change,
+    (is_changed, is_stale): (bool, bool),
+) -> Result<Did> {
     let order = |args: &[&str]| systemctl(unit.manager, args, INSTALL);
-    if change != Change::None {
+    if is_changed {
         order(&["daemon-reload"])?;
     }
     // The link of an enabled unit names its file, which may have been another.
@@ -348,9 +388,12 @@ fn uninstall(context: &Context<'_>, unit: &Unit, json: bool) -> Result<u8> {
     let running: u64 =
         context.read(UNINSTALL, |reader| Ok(reader.queues()?.iter().map(|queue| queue.running).sum()))?;
     systemctl(unit.manager, &["disable", "--now", "--", &unit.name], UNINSTALL)?;
+    let had_key = credential_of(unit, UNINSTALL)?.take_away(UNINSTALL)?;
     if is_written {
         fs::remove_file(&unit.path)
             .map_err(|error| Error::io(format!("{UNINSTALL}: remove `{}`", unit.path.display()), &error))?;
+    }
+    if is_written || had_key {
         systemctl(unit.manager, &["daemon-reload"], UNINSTALL)?;
     }
     let path = if is_written { unit.path.as_path() } else { unit.file() };

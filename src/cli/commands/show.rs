@@ -334,6 +334,9 @@ fn text_of(context: &Context<'_>, found: &Found, zone: &Zone) -> String {
             facts.push_lines("Script", lines.map(shown::escaped_bytes));
         }
     }
+    if job.definition.execution.command == CommandLine::Sealed {
+        facts.push("Sealed", "command, environment, input and callbacks: see `taskq key status`");
+    }
     for (head, line) in execution_lines(&job.definition) {
         facts.push(head, line);
     }

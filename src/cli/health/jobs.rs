@@ -32,9 +32,7 @@ pub fn of_store(reader: &Reader<'_>) -> StoreResult<Vec<Finding>> {
         }
         findings.extend(silent_finding(&job));
         // The shell looks for the programs of a script.
-        if let CommandLine::Script(_) = job.definition.execution.command {
-            continue;
-        }
+        let CommandLine::Argv(_) = job.definition.execution.command else { continue };
         let mut definition: NewJob = job.definition.clone();
         definition.execution.env = reader.environment(job.id)?;
         findings.extend(command_note(&definition).map(|note| {

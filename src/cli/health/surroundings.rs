@@ -12,7 +12,7 @@ use crate::keeper::LOG_DIRECTORY;
 use crate::process;
 use crate::schedule::Zone;
 use crate::shown::size;
-use crate::store::{Reader, StoreResult};
+use crate::store::{Reader, StoreError, StoreResult};
 use crate::system::manager::Manager;
 use crate::system::users;
 
@@ -43,6 +43,27 @@ pub fn of_database(reader: &Reader<'_>) -> StoreResult<Finding> {
             "stop the daemon, keep a copy, and restore a backup",
         ),
     })
+}
+
+/// Looks at the key of the store; `None`: the store is not sealed, and never was.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn of_key(reader: &Reader<'_>) -> StoreResult<Option<Finding>> {
+    const KEY: &str = "key";
+    if let Some(unfinished) = reader.unfinished_sealing()? {
+        let verb = unfinished.verb();
+        let remedy = format!("finish it with `taskq key {verb}`");
+        return Ok(Some(Finding::fault(KEY, format!("`taskq key {verb}` was interrupted"), remedy)));
+    }
+    match reader.need_key() {
+        Ok(()) if !reader.is_sealed() => Ok(None),
+        Ok(()) => Ok(Some(Finding::ok(KEY, "the store is sealed, and the key opens it"))),
+        Err(StoreError::Sealed(problem)) => {
+            Ok(Some(Finding::fault(KEY, problem.to_string(), problem.hint())))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Looks at who may read the store. To be called before it is opened, which closes it to others.

@@ -178,9 +178,8 @@ fn detail(what: &Happening, at: Timestamp, times: &Times<'_>) -> String {
         Happening::ExecutorSet { executor, kind } => format!("executor {executor}, {kind}"),
         Happening::ExecutorRemoved { executor } => format!("executor {executor}"),
         Happening::HostUnreachable { place, cause } => format!("{place}: {cause}"),
-        Happening::HostReachable { place } => place.clone(),
+        Happening::HostReachable { place: text } | Happening::Applied { source: text } => text.clone(),
         Happening::KeyChanged { change } => change.to_string(),
-        Happening::Applied { source } => source.clone(),
         Happening::Imported { source } | Happening::TableRemoved { source } => {
             if source.is_empty() {
                 "the table of `taskq crontab`".to_owned()

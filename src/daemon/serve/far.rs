@@ -19,7 +19,8 @@ impl Daemon<'_> {
         let now = self.clock.now();
         let token = store_token(&mut self.store, now)?;
         let log = self.log();
-        let mut executing = Executing::new(token, &self.settings.dir, log, now.as_micros());
+        let mut executing =
+            Executing::new(token, &self.settings.dir, (log, self.results.clone()), now.as_micros());
         self.store.read(|reader| executing.adopt(reader, now))?;
         self.executing = Some(executing);
         Ok(())

@@ -82,7 +82,7 @@ pub struct ExportArgs {
     #[arg(value_name = "JOB")]
     pub jobs: Vec<String>,
 
-    /// Print the values of the environments too, for json and toml
+    /// Print the values of environments too (json, toml)
     #[arg(long)]
     pub with_environment: bool,
 }
@@ -101,6 +101,7 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
     let variables = variables(args)?;
     let now = context.now();
     let jobs = context.read(WHAT, |reader| {
+        reader.need_key()?;
         let views = match args.jobs.is_empty() {
             true => reader.jobs(&JobFilter::default())?.into_iter().filter(has_more_to_do).collect(),
             false => {
