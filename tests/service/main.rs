@@ -196,6 +196,27 @@ fn root_has_a_service_of_the_system() {
 }
 
 #[test]
+fn a_service_of_the_system_gets_the_key_as_an_encrypted_credential() {
+    let Some(machine) = Machine::boot("credential") else { return };
+    machine.root("taskq key init && taskq add -- echo secret").succeeds();
+    let refused = machine.user("taskq service install --credential");
+    assert!(refused.status == 1 && refused.stderr.contains("the store is not sealed"), "{refused:?}");
+    machine.root("taskq service install --system --credential").succeeds();
+    let key = machine.root("cat ~/.config/taskq/key").stdout;
+    let credential = machine.root("cat /etc/credstore.encrypted/taskq.service.key").stdout;
+    assert!(
+        !credential.is_empty() && !credential.contains(key.trim_end().rsplit(' ').next().expect("a key"))
+    );
+    // Only systemd can give it the key now.
+    machine.root("mv ~/.config/taskq/key /root/away && systemctl restart taskq.service").succeeds();
+    machine.root("TASKQ_KEY_FILE=/root/away taskq wait --timeout 60s 1").succeeds();
+    assert_eq!(machine.root("TASKQ_KEY_FILE=/root/away taskq log 1").stdout, "secret");
+    machine.root("taskq service uninstall --system").succeeds();
+    let left = machine.root("ls /etc/credstore.encrypted /etc/systemd/system/taskq.service.d 2>/dev/null");
+    assert!(!left.stdout.contains("key"), "{left:?}");
+}
+
+#[test]
 fn who_does_not_linger_is_told_so() {
     let Some(machine) = Machine::boot("linger") else { return };
     machine.user("true").succeeds();
