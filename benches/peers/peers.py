@@ -119,10 +119,10 @@ def seed_history(store, runs):
     (first,) = database.execute("SELECT coalesce(max(id), 0) FROM job").fetchone()
     now = time.time_ns() // 1000 - runs * 1_000_000
     database.executemany(
-        "INSERT INTO job (id, created_at, command, is_script, cwd, environment_id, umask, queue, priority,"
-        " overlap, missed, grace_us, kill_after_us, retry_delay_us, retry_delay_max_us, log_limit, done_at,"
-        " runs)"
-        " VALUES (?, ?, x'7472756500', 0, x'2f', ?, 18, 'default', 0,"
+        "INSERT INTO job (id, created_at, command, command_hash, is_script, cwd, environment_id, umask,"
+        " queue, priority, overlap, missed, grace_us, kill_after_us, retry_delay_us, retry_delay_max_us,"
+        " log_limit, done_at, runs)"
+        " VALUES (?, ?, x'7472756500', 0, 0, x'2f', ?, 18, 'default', 0,"
         " 'skip', 'once', 60000000, 10000000, 10000000, 600000000, 10485760, ?, 1)",
         ((first + i, now + i, environment, now + i) for i in range(1, runs + 1)),
     )
@@ -574,13 +574,14 @@ def main():
     import executors
     import queues
     import requirements
+    import sealing
 
     try:
         acts = (
             bench_enqueue, bench_at, bench_first_act, bench_throughput, bench_graphs,
             bench_output, bench_burst, bench_lateness_and_idle, bench_crontab,
             events.bench_events, queues.bench_queues, requirements.bench_requirements,
-            executors.bench_executors,
+            executors.bench_executors, sealing.bench_sealing,
         )
         for act in acts:
             if args.only in (None, act.__name__.removeprefix("bench_")):

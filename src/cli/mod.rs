@@ -37,10 +37,10 @@ use std::path::PathBuf;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::commands::{
-    add, apply as apply_command, cancel, complete as complete_command, crontab, daemon, doctor, emit, events,
-    executor, export, help, import as import_command, keeper, key, list, log, metrics, next, overview, pause,
-    prune, queue, remove, rename, resource, resume, retry, run, runs, service, set, show, signal, stats,
-    status, timeline, top as top_command, version, wait, why,
+    add, apply as apply_command, backup, cancel, complete as complete_command, crontab, daemon, doctor, emit,
+    events, executor, export, help, import as import_command, keeper, key, list, log, metrics, next,
+    overview, pause, prune, queue, remove, rename, resource, resume, retry, run, runs, service, set, show,
+    signal, stats, status, timeline, top as top_command, version, wait, why,
 };
 use self::context::Context;
 use self::generate::{completions, man};
@@ -189,6 +189,8 @@ pub enum Command {
     Service(service::ServiceArgs),
     /// Seal the store with a key outside it, or look at that key
     Key(key::KeyArgs),
+    /// Copy the store while the daemon works
+    Backup(backup::BackupArgs),
     /// Check the store, the daemon and the machine
     Doctor(doctor::DoctorArgs),
     /// Show the help of taskq or of a command
@@ -264,6 +266,7 @@ pub fn dispatch(context: &Context<'_>, command: Option<Command>) -> Result<u8> {
         Command::Crontab(args) => crontab::run(context, &args),
         Command::Import(args) => import_command::run(context, &args),
         Command::Export(args) => export::run(context, &args),
+        Command::Backup(args) => backup::run(context, &args),
         Command::Doctor(args) => doctor::run(context, &args),
         Command::Service(args) => service::run(context, &args),
         Command::Daemon(args) => daemon::run(context, &args),

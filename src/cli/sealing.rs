@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::context::Context;
 use crate::daemon::{hold_key, hold_off_daemons};
 use crate::error::{Error, Result};
-use crate::keeper::{LOG_DIRECTORY, OutputCopies, Sealing, reseal_outputs};
+use crate::keeper::{LOG_DIRECTORY, ResealedOutputs, Sealing, reseal_outputs};
 use crate::seal::{DataKey, DataKeys, Fingerprint, KeyId, UserKey, WrappedKey};
 use crate::shown::counted;
 use crate::store::{Act, Reader, SealProblem, Store, StoreError, StoreResult, Unfinished, Writer};
@@ -160,7 +160,7 @@ pub fn seal(context: &Context<'_>, what: &str, file: Option<&Path>) -> Result<Se
         let key = DataKey::random();
         let data_keys = DataKeys::new([(KeyId::FIRST, key.clone())].into()).expect("there is one");
         let outputs = Sealing::of(Some(data_keys.output_keys()));
-        OutputCopies::write(&log_of(&store), &Sealing::Off, &outputs)
+        ResealedOutputs::write(&log_of(&store), &Sealing::Off, &outputs)
             .map_err(|error| Error::io(what, &error))?;
         store.write(act(context), |writer| writer.seal_store(&user_key, &key)).map_err(failed)?;
     }
@@ -192,7 +192,7 @@ pub fn unseal(context: &Context<'_>, what: &str) -> Result<()> {
         }
         (keys @ Some(_), None) => {
             refuse_runs(&mut store, what)?;
-            OutputCopies::write(&log_of(&store), &Sealing::of(keys), &Sealing::Off)
+            ResealedOutputs::write(&log_of(&store), &Sealing::of(keys), &Sealing::Off)
                 .map_err(|error| Error::io(what, &error))?;
             let unseal = |writer: &Writer<'_>| writer.unseal_store();
             store.write(act(context), unseal).map_err(failed)?;
@@ -203,7 +203,7 @@ pub fn unseal(context: &Context<'_>, what: &str) -> Result<()> {
 
 /// Puts the new output files in their places, and clears what the database was before.
 fn finish(context: &Context<'_>, mut store: Store, what: &str) -> Result<()> {
-    OutputCopies::place(&log_of(&store)).map_err(|error| Error::io(what, &error))?;
+    ResealedOutputs::place(&log_of(&store)).map_err(|error| Error::io(what, &error))?;
     store.finish_sealing(act(context)).map_err(|error| {
         error.during(what).hint("the change is made; call the same verb again to clear what was there before")
     })

@@ -37,6 +37,7 @@ pub fn begin(store: &mut Store, beginning: &Beginning<'_>) -> StoreResult<()> {
         if writer.latest_queued_at()?.is_some_and(|latest| latest > beginning.now + STEP_BACK) {
             notice_step_back(writer, beginning.zone, beginning.now)?;
         }
+        notice_copy(writer, beginning.now)?;
         notice_boot(writer, beginning.boot_id, beginning.ended_keepers, beginning.now)
     })
 }
@@ -87,6 +88,21 @@ pub fn uncommitted_stops(store: &mut Store) -> Vec<ToKeeper> {
     stops.unwrap_or_default()
 }
 
+/// Why a run has no end in a copy of the store.
+const COPIED: &str = "the store is a copy, which was made during the run";
+
+/// Ends the claimed runs of a copied store that no daemon has served. Their processes are those of the
+/// original, which may live beside it: they must not be looked for by what they have in common with these.
+fn notice_copy(writer: &Writer<'_>, now: Timestamp) -> StoreResult<()> {
+    if writer.take_meta(MetaKey::Copied)?.is_none() {
+        return Ok(());
+    }
+    for claimed in writer.claims()? {
+        record_end(writer, &claimed, &End::LostThere(COPIED.to_owned()), now)?;
+    }
+    writer.follow_up(after_end, now)
+}
+
 /// Ends runs that were claimed before the last boot as `lost`, because their keeper and processes are gone.
 /// Fires `@reboot` triggers. The claims of keepers in `ended`, which exited in order, were never started.
 fn notice_boot(
@@ -99,7 +115,7 @@ fn notice_boot(
     // A store that was never served has nothing claimed.
     if known.is_some_and(|known| known != boot_id) {
         for claimed in writer.claimed_runs()?.iter().filter(|claimed| !ended.contains(&claimed.keeper)) {
-            record_lost(writer, claimed, now)?;
+            record_end(writer, claimed, &End::Lost, now)?;
         }
         writer.follow_up(after_end, now)?;
     }
@@ -108,8 +124,8 @@ fn notice_boot(
     writer.follow_up(after_end, now)
 }
 
-/// Records the end of an attempt that went down with the machine.
-fn record_lost(writer: &Writer<'_>, claimed: &ClaimedRun, now: Timestamp) -> StoreResult<()> {
+/// Records the end of an attempt of which nobody else will report one.
+fn record_end(writer: &Writer<'_>, claimed: &ClaimedRun, how: &End, now: Timestamp) -> StoreResult<()> {
     let Some(open) = writer.open_attempt(claimed.run, claimed.attempt)? else { return Ok(()) };
     let facts = AttemptFacts {
         run: claimed.run,
@@ -129,7 +145,7 @@ fn record_lost(writer: &Writer<'_>, claimed: &ClaimedRun, now: Timestamp) -> Sto
         output: EndedOutput::default(),
         result: None,
     };
-    writer.record_end(&end, &conclude(&End::Lost, None, &facts))
+    writer.record_end(&end, &conclude(how, None, &facts))
 }
 
 /// Plans the coming fires in the system's zone again if the zone has changed, and returns whether it has. Due

@@ -5,6 +5,7 @@
 mod adding;
 mod agenda;
 mod at_once;
+mod backup;
 mod batching;
 mod catch_up;
 mod dependencies;
@@ -49,6 +50,7 @@ mod watching;
 pub use adding::{AddAnswer, AddRequest, Adding, ClientRequest, add, add_job, add_once};
 pub use agenda::{Agenda, Deadline, NextWake, Timer};
 pub use at_once::{AtOnce, can_signal, order_at_once};
+pub use backup::{BackupDone, CopyPlace, back_up};
 pub use catch_up::{Beginning, CatchUp, begin, follow_new_window, resume_job, uncommitted_stops};
 pub use dependencies::{check_batch, refused_change};
 pub use doors::is_listening;

@@ -16,8 +16,17 @@ const TAIL: &str = ".tail";
 /// The end of the name of a file with times.
 const TIMES: &str = ".times";
 
+/// One of the files of an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// What the head does not have.
+    Ring,
+    Head,
+    Times,
+}
+
 /// One of the outputs of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OutputId {
     pub attempt: Attempt,
     pub kind: OutputKind,
@@ -83,20 +92,33 @@ pub(super) fn times_path(log_dir: &Path, output: OutputId) -> PathBuf {
     log_dir.join(output.name(TIMES))
 }
 
-/// Returns the attempt of which an output, or the tail or the times of one, has this name.
-fn attempt_of_output(name: &str) -> Option<Attempt> {
-    if let Some(name) = name.strip_suffix(TAIL).or(name.strip_suffix(TIMES)) {
-        let name = name.strip_suffix(STDERR).unwrap_or(name);
+/// Returns the output of which a file has this name, and which file it is.
+pub(super) fn part_of_output(name: &str) -> Option<(OutputId, Part)> {
+    let (name, part) = match (name.strip_suffix(TAIL), name.strip_suffix(TIMES)) {
+        (Some(name), _) => (name, Part::Ring),
+        (None, Some(name)) => (name, Part::Times),
+        (None, None) => (name, Part::Head),
+    };
+    let (name, kind) = match name.strip_suffix(STDERR) {
+        Some(name) => (name, OutputKind::Stderr),
+        None => (name, OutputKind::Stdout),
+    };
+    let named = || {
         let (task, number) = name.rsplit_once('.')?;
-        return Some(Attempt { task: Task::from_name(task)?, number: number.parse().ok()? });
-    }
-    let name = name.strip_suffix(STDERR).unwrap_or(name);
-    if let Some(task) = Task::from_name(name) {
-        return Some(Attempt { task, number: 1 });
-    }
-    let (task, number) = name.rsplit_once('.')?;
-    let attempt = Attempt { task: Task::from_name(task)?, number: number.parse().ok()? };
-    (attempt.number > 1).then_some(attempt)
+        Some(Attempt { task: Task::from_name(task)?, number: number.parse().ok()? })
+    };
+    let attempt = match part {
+        Part::Ring | Part::Times => named()?,
+        Part::Head => match Task::from_name(name) {
+            Some(task) => Attempt { task, number: 1 },
+            None => named().filter(|attempt| attempt.number > 1)?,
+        },
+    };
+    Some((attempt.output(kind), part))
+}
+
+fn attempt_of_output(name: &str) -> Option<Attempt> {
+    part_of_output(name).map(|(output, _)| output.attempt)
 }
 
 /// Returns the attempts of which there are outputs in the log directory, each once.
@@ -141,7 +163,10 @@ mod tests {
             assert_eq!(output_path(log_dir, output), log_dir.join(name));
             assert_eq!(tail_path(log_dir, output), log_dir.join(tail));
             assert_eq!(times_path(log_dir, output), log_dir.join(times));
-            assert_eq!([name, tail, times].map(attempt_of_output), [Some(output.attempt); 3]);
+            let parts = [(name, Part::Head), (tail, Part::Ring), (times, Part::Times)];
+            for (name, part) in parts {
+                assert_eq!(part_of_output(name), Some((output, part)));
+            }
         }
         let first = Attempt::of_run(run, 1);
         assert_eq!(

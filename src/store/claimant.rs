@@ -24,4 +24,4 @@ impl<'a> Claimant<'a> {
 }
 
 /// In place of a keeper's instance: a host of an executor is to start the run.
-const NO_KEEPER: i64 = 0;
+pub(super) const NO_KEEPER: i64 = 0;

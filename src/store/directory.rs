@@ -164,6 +164,12 @@ impl Directory {
         sync(&self.below(".")).map_err(|error| unusable(self.path(), &error))
     }
 
+    /// Waits until the names in the directory of the outputs are on disk.
+    pub(super) fn sync_outputs(&self) -> StoreResult<()> {
+        let failed = |error: io::Error| unusable(&self.path().join(LOG_DIRECTORY), &error);
+        sync(&self.below(LOG_DIRECTORY)).map_err(failed)
+    }
+
     /// Waits until the names of its parent directories are on disk: those on this file system which this user
     /// may read.
     pub(super) fn sync_ancestors(&self) -> StoreResult<()> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::ErrorCode;
 
 use super::NOTE;
-use super::sealing::SealProblem;
+use super::seal_problem::SealProblem;
 use crate::error::{Error, ErrorKind, describe};
 
 /// A failure of the store, without the operation that failed.
@@ -87,7 +87,7 @@ impl StoreError {
     }
 
     /// Returns whether the disk is full.
-    pub(super) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         matches!(self, Self::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
     }
 

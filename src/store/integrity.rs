@@ -10,4 +10,11 @@ impl Reader<'_> {
         lines.retain(|line| line != "ok");
         Ok(lines)
     }
+
+    /// Returns the tables with rows that refer to rows which are not there, and how many of each.
+    pub fn broken_references(&self) -> StoreResult<Vec<(String, usize)>> {
+        self.all(r#"SELECT "table", count(*) FROM pragma_foreign_key_check GROUP BY "table""#, [], |row| {
+            Ok((row.get(0)?, row.get::<_, u32>(1)? as usize))
+        })
+    }
 }

@@ -18,7 +18,52 @@ pub struct StoredOutputs {
     pub has_open_mail: bool,
 }
 
+/// An attempt that has ended, whose outputs are in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OutputInFiles {
+    pub run: RunId,
+    pub attempt: u32,
+    /// The size of its standard output.
+    pub output_bytes: u64,
+    /// The size of its standard error, if that is apart.
+    pub stderr_bytes: u64,
+}
+
 impl Reader<'_> {
+    /// Returns the attempts that have ended and whose outputs are in files. Reads the whole run log.
+    pub fn outputs_in_files(&self) -> StoreResult<Vec<OutputInFiles>> {
+        self.all(
+            "SELECT job_id, number, attempt, ifnull(output_bytes, 0), ifnull(stderr_bytes, 0) FROM run
+             WHERE state = 'finished' AND is_output_pruned = 0 AND (output_bytes > 0 OR stderr_bytes > 0)
+                AND NOT EXISTS (SELECT 1 FROM output WHERE run_id = run.id)
+             UNION ALL SELECT run.job_id, run.number, attempt.number, ifnull(attempt.output_bytes, 0),
+                ifnull(attempt.stderr_bytes, 0) FROM attempt JOIN run ON run.id = attempt.run_id
+             WHERE run.is_output_pruned = 0 AND (attempt.output_bytes > 0 OR attempt.stderr_bytes > 0)
+                AND attempt.output IS NULL",
+            [],
+            |row| {
+                Ok(OutputInFiles {
+                    run: RunId { job: row.get(0)?, number: row.get(1)? },
+                    attempt: row.get(2)?,
+                    output_bytes: row.get::<_, i64>(3)?.cast_unsigned(),
+                    stderr_bytes: row.get::<_, i64>(4)?.cast_unsigned(),
+                })
+            },
+        )
+    }
+
+    /// Returns whether the files of an attempt have its outputs: there is such a run, and they are neither in
+    /// the run log nor pruned.
+    pub fn needs_output_files(&self, run: RunId, attempt: u32) -> StoreResult<bool> {
+        self.has(
+            "SELECT 1 FROM run WHERE job_id = ?1 AND number = ?2 AND is_output_pruned = 0
+                AND iif(attempt = ?3, NOT EXISTS (SELECT 1 FROM output WHERE run_id = run.id),
+                    NOT EXISTS (SELECT 1 FROM attempt AS earlier
+                        WHERE run_id = run.id AND earlier.number = ?3 AND output IS NOT NULL))",
+            params![run.job, run.number, attempt],
+        )
+    }
+
     /// Returns the runs with outputs in the run log. Reads the sizes, and not the outputs.
     pub fn stored_outputs(&self) -> StoreResult<Vec<StoredOutputs>> {
         self.all(

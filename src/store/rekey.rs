@@ -6,7 +6,7 @@
 
 use rusqlite::params;
 
-use super::{Act, MetaKey, Reader, Store, StoreResult, Writer, log};
+use super::{Act, MetaKey, Reader, Store, StoreError, StoreResult, Writer, log};
 use crate::domain::Happening;
 use crate::seal::{DataKey, Fingerprint, KeyId, UserKey, WrappedKey};
 
@@ -107,6 +107,23 @@ impl Unfinished {
 }
 
 impl Reader<'_> {
+    /// Opens all cells, and returns what is wrong with the first bad one of each column. Needs the key.
+    pub fn unopenable_cells(&self) -> StoreResult<Vec<String>> {
+        let mut problems = Vec::new();
+        for of in COLUMNS {
+            let CellColumn { table, column, condition, .. } = of;
+            let value = of.call("opened", column);
+            let sql =
+                format!("SELECT count({value}) FROM {table} WHERE {column} IS NOT NULL AND {condition}");
+            match self.one(&sql, [], |row| row.get::<_, i64>(0)) {
+                Ok(_) => {}
+                Err(StoreError::Sealed(problem)) => problems.push(problem.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(problems)
+    }
+
     /// Returns what is unfinished.
     pub fn unfinished_sealing(&self) -> StoreResult<Option<Unfinished>> {
         let text = self.meta(MetaKey::Sealing)?;
@@ -284,7 +301,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::super::{FirstFire, SealProblem, StoreError};
+    use super::super::{FirstFire, SealProblem};
     use super::*;
     use crate::domain::{
         CommandLine, Counter, EventSource, EventTrigger, Execution, JobId, NewJob, Stdin, StreamSource,

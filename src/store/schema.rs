@@ -185,7 +185,11 @@ pub(super) fn look(directory: &Directory) -> StoreResult<Option<Connection>> {
     connection.pragma_update(None, "cache_size", -LOOK_CACHE_KIB)?;
     version_of(&connection)?;
     OpenFiles::of(&opening, directory)?;
-    if version_of(&connection)? == SCHEMA.latest { Ok(Some(connection)) } else { Err(StoreError::Older) }
+    if version_of(&connection)? == SCHEMA.latest {
+        return Ok(Some(connection));
+    }
+    check_kind(&connection, &SCHEMA)?;
+    Err(StoreError::Older)
 }
 
 pub(super) fn in_memory() -> StoreResult<Connection> {
@@ -437,8 +441,11 @@ mod tests {
     #[test]
     fn a_look_refuses_a_store_of_another_version() {
         let (_dir, directory, connection) = store();
-        set(&connection, "user_version", 1);
+        set(&connection, "user_version", 0);
         assert!(matches!(look(&directory), Err(StoreError::Older)));
+        set(&connection, "user_version", 7);
+        let refused = look(&directory).expect_err("it is of a later version").to_string();
+        assert!(refused.starts_with("the store has schema 7, and this taskq reads"), "{refused}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use rusqlite::{Row, ToSql, named_params, params};
 
+use super::claimant::NO_KEEPER;
 use super::codec::{event_trigger, missed, retry, share};
 use super::{Reader, StoreResult, Writer};
 use crate::domain::{
@@ -228,9 +229,16 @@ impl Reader<'_> {
 
     /// Returns all runs that are claimed for a keeper and not finished.
     pub fn claimed_runs(&self) -> StoreResult<Vec<ClaimedRun>> {
+        let mut claimed = self.claims()?;
+        claimed.retain(|claimed| claimed.keeper != NO_KEEPER);
+        Ok(claimed)
+    }
+
+    /// Returns all claimed runs, also those that are claimed for hosts.
+    pub fn claims(&self) -> StoreResult<Vec<ClaimedRun>> {
         self.all(
             "SELECT job_id, number, attempt, keeper, stop_at IS NOT NULL, pid, started_at, share FROM run
-             WHERE state <> 'finished' AND keeper IS NOT NULL AND keeper <> 0 ORDER BY id",
+             WHERE state <> 'finished' AND keeper IS NOT NULL ORDER BY id",
             [],
             |row| {
                 let run = RunId { job: row.get(0)?, number: row.get(1)? };
@@ -319,6 +327,11 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Takes a stored value away.
+    pub fn take_meta(&self, key: MetaKey) -> StoreResult<Option<String>> {
+        self.first("DELETE FROM meta WHERE key = ?1 RETURNING value", [key.as_str()], |row| row.get(0))
+    }
+
     /// Stores a value, and returns the one before.
     pub fn exchange_meta(&self, key: MetaKey, value: &str) -> StoreResult<Option<String>> {
         let known = self.meta(key)?;
@@ -387,6 +400,8 @@ pub enum MetaKey {
     Token,
     /// What is left to do after the store was sealed or unsealed.
     Sealing,
+    /// The store is a copy that no daemon has served: when it was made, in microseconds.
+    Copied,
 }
 
 impl MetaKey {
@@ -398,6 +413,7 @@ impl MetaKey {
             Self::MachineStates => "machine_states",
             Self::Token => "token",
             Self::Sealing => "sealing",
+            Self::Copied => "copied",
         }
     }
 }

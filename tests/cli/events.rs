@@ -22,7 +22,7 @@ const LOOKING: [&str; 19] = [
 ];
 
 /// Verbs of processes that are not a person's: the daemon's events have a test of their own.
-const OTHERS: [&str; 5] = ["daemon", "service", "keeper", "completions", "complete"];
+const OTHERS: [&str; 6] = ["backup", "daemon", "service", "keeper", "completions", "complete"];
 
 /// Command lines of every verb that writes, and the kinds of the events that each leaves.
 const WRITING: &[(&[&str], &[&str])] = &[

@@ -62,6 +62,7 @@ const COMMANDS: &[&str] = &[
     "key status",
     "key rotate",
     "key remove",
+    "backup",
     "doctor",
 ];
 

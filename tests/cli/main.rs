@@ -9,6 +9,7 @@ mod add;
 mod apply;
 mod apply_again;
 mod arrays;
+mod backup;
 mod bad_input;
 mod batch;
 mod calendar;

@@ -61,9 +61,10 @@ pub fn untold_add(store: &Store) {
         .execute_batch(&format!(
             "BEGIN IMMEDIATE;
          INSERT INTO environment (hash, vars) VALUES (0, CAST('PATH=/bin:/usr/bin' || x'00' AS BLOB));
-         INSERT INTO job (created_at, command, is_script, cwd, environment_id, umask, queue, priority,
-             overlap, missed, grace_us, kill_after_us, retry_delay_us, retry_delay_max_us, log_limit, runs)
-         VALUES (0, CAST('{MARKS}' AS BLOB), 1, CAST('{}' AS BLOB), last_insert_rowid(), 18, 'default', 0,
+         INSERT INTO job (created_at, command, command_hash, is_script, cwd, environment_id, umask, queue,
+             priority, overlap, missed, grace_us, kill_after_us, retry_delay_us, retry_delay_max_us,
+             log_limit, runs)
+         VALUES (0, CAST('{MARKS}' AS BLOB), 0, 1, CAST('{}' AS BLOB), last_insert_rowid(), 18, 'default', 0,
              'skip', 'once', 0, 0, 0, 0, 4096, 1);
          INSERT INTO run (job_id, number, trigger, scheduled_at, queue, rank, state, queued_at)
          VALUES (last_insert_rowid(), 1, 'manual', 0, 'default', 0, 'queued', 0);

@@ -91,7 +91,9 @@ Examples:
   taskq key init /media/stick/taskq.key"
 )]
 pub struct KeyInitArgs {
-    /// The file for the key, or with it; TASKQ_KEY_FILE has to name it later (default: that of the key)
+    /// The file for the key, or with it (default: that of the key)
+    ///
+    /// If it is another one, TASKQ_KEY_FILE has to name it from then on.
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
 }

@@ -5,6 +5,7 @@ use super::generate::{completions, man};
 
 pub mod add;
 pub mod apply;
+pub mod backup;
 pub mod cancel;
 pub mod complete;
 pub mod crontab;
@@ -50,6 +51,7 @@ pub fn what(verb: &str) -> Option<&'static str> {
     Some(match verb {
         "add" => add::WHAT,
         "apply" => apply::WHAT,
+        "backup" => backup::WHAT,
         "cancel" => cancel::WHAT,
         "complete" => complete::WHAT,
         "completions" => completions::WHAT,

@@ -1,6 +1,7 @@
-//! Owns: the findings of `doctor`: what is well with a store and its surroundings, and what is not.
+//! Owns: the findings of `doctor` and of `backup --check`: what is well with a store, and what is not.
 //! Never: printing.
 
+pub mod copies;
 pub mod finding;
 pub mod jobs;
 pub mod surroundings;

@@ -66,7 +66,7 @@ pub const VERBS: &[(&str, &str, Advice)] = &[
     ("", "htop dashboard live", Same("top")),
     ("", "check diagnose", Same("doctor")),
     ("", "sync load deploy", Same("apply FILE")),
-    ("", "backup", Say("there is no such command yet; taskq(1) says how to copy a store")),
+    ("", "copy dump snapshot", Same("backup DIR")),
     ("", "resources", Same("resource")),
     ("", "executors host hosts node nodes worker workers remote ssh slurm", Same("executor")),
     ("executor", "create new make", Same("executor add NAME --type ssh --host HOST")),

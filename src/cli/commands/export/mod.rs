@@ -82,8 +82,10 @@ pub struct ExportArgs {
     #[arg(value_name = "JOB")]
     pub jobs: Vec<String>,
 
-    /// Print the values of environments too (json, toml)
-    #[arg(long)]
+    /// Print the values of the environments too
+    ///
+    /// For json and toml. Crontabs and units always have them.
+    #[arg(long, verbatim_doc_comment)]
     pub with_environment: bool,
 }
 
@@ -101,7 +103,6 @@ pub fn run(context: &Context<'_>, args: &ExportArgs) -> Result<u8> {
     let variables = variables(args)?;
     let now = context.now();
     let jobs = context.read(WHAT, |reader| {
-        reader.need_key()?;
         let views = match args.jobs.is_empty() {
             true => reader.jobs(&JobFilter::default())?.into_iter().filter(has_more_to_do).collect(),
             false => {
