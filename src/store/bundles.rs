@@ -83,8 +83,10 @@ impl Reader<'_> {
             Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, u32>(1)?))
         })?;
         let occurrences = self.all(
-            "SELECT at, kind, name,
-                iif(kind = 'job', data, opened_text('occurrence.data', id, 0, data)), count
+            "SELECT at, kind,
+                iif(kind = 'stream',
+                    ifnull(shown_text('occurrence.name', id, 0, name), '(sealed)'), name),
+                iif(kind = 'job', data, shown_text('occurrence.data', id, 0, data)), count
              FROM occurrence WHERE bundle_id = ?1 ORDER BY place",
             [bundle],
             |row| {
@@ -129,7 +131,8 @@ impl Writer<'_> {
         )?;
         self.change(
             "INSERT INTO occurrence (bundle_id, place, at, kind, name, data, count, id)
-             VALUES (?1, ?2, ?3, ?4, ?5, iif(?4 = 'job', ?6, sealed('occurrence.data', ?8, 0, ?6)), ?7, ?8)",
+             VALUES (?1, ?2, ?3, ?4, iif(?4 = 'stream', sealed('occurrence.name', ?8, 0, ?5), ?5),
+                iif(?4 = 'job', ?6, sealed('occurrence.data', ?8, 0, ?6)), ?7, ?8)",
             params![
                 bundle,
                 places,

@@ -162,7 +162,7 @@ impl Writer<'_> {
             Conclusion::Finished(verdict) => {
                 self.record_last_attempt(end, verdict)?;
                 self.record_unreported_start(end);
-                self.record(&Happening::Finished { run: end.run, end: self.end_note(end, verdict) });
+                self.record(&Happening::Finished { run: end.run, end: end.note(verdict) });
                 // A run that was cancelled before it had a process has not begun.
                 let has_begun = end.started.is_some() || verdict.outcome != Outcome::Cancelled;
                 if has_begun {
@@ -173,7 +173,7 @@ impl Writer<'_> {
             Conclusion::Retrying { verdict, at } => {
                 self.record_earlier_attempt(end, verdict, *at)?;
                 self.record_unreported_start(end);
-                let (run, end_note) = (end.run, self.end_note(end, verdict));
+                let (run, end_note) = (end.run, end.note(verdict));
                 self.record(&Happening::Retrying { run, end: end_note, retry_at: *at });
                 self.count_begin(end.run)?;
                 self.tell_unreported_start(end)

@@ -9,7 +9,9 @@ use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
 use super::{AttemptEnd, Reader, StoreResult, Writer};
-use crate::domain::{EndNote, Event, EventId, Happening, JobId, JobNote, Outcome, Timestamp};
+use crate::domain::{
+    CommandLine, EndNote, Event, EventId, Happening, JobId, JobNote, Outcome, Timestamp, TriggerKind, Word,
+};
 use crate::engine::{AttemptOutcome, Retention};
 
 /// The most events of a row, so that reading a few events of a long transaction costs little.
@@ -81,17 +83,50 @@ pub fn read_events(first: EventId, at: Timestamp, count: u64, data: &[u8]) -> Ve
     (first.0..first.0.saturating_add(count)).zip(stored.into_iter().chain(unknown)).map(event).collect()
 }
 
-/// Returns the column `data` of a row without the causes of failed starts, which name programs; `None`: it
-/// has none.
-fn without_causes(data: &[u8]) -> Option<Vec<u8>> {
+impl AttemptEnd {
+    /// Returns what the record of events has of it.
+    pub(super) fn note(&self, verdict: &AttemptOutcome) -> EndNote {
+        let started_at = self.recorded_start.or(self.started.map(|(_, at)| at));
+        EndNote {
+            attempt: self.attempt,
+            outcome: verdict.outcome.as_str().into(),
+            exit_code: verdict.exit_code,
+            signal: verdict.signal,
+            cause: verdict.cause.clone(),
+            finished_at: self.finished_at,
+            took: started_at.map(|started_at| self.finished_at.since(started_at)),
+        }
+    }
+}
+
+/// Returns an event without what a sealed store does not tell everyone: the cause of a failed start, which
+/// names the program, and the script of a stream. `None`: it has nothing of that.
+fn concealed(what: &Happening) -> Option<Happening> {
+    let is_of_stream = |trigger: &Word| trigger == TriggerKind::Stream.as_str();
+    let mut what = what.clone();
+    match &mut what {
+        Happening::Finished { end, .. } | Happening::Retrying { end, .. }
+            if end.outcome == Outcome::SpawnFailed.as_str() && end.cause.is_some() =>
+        {
+            end.cause = None;
+        }
+        Happening::Heard { trigger, event, .. } | Happening::TooDeep { trigger, event, .. }
+            if is_of_stream(trigger) =>
+        {
+            CommandLine::SEALED.clone_into(event);
+        }
+        _ => return None,
+    }
+    Some(what)
+}
+
+/// Does the same with the column `data` of a row.
+fn concealed_row(data: &[u8]) -> Option<Vec<u8>> {
     let mut stored: Vec<StoredEvent> = postcard::from_bytes(data).ok()?;
     let mut has_changed = false;
     for event in &mut stored {
-        let Ok(mut what) = postcard::from_bytes::<Happening>(&event.what) else { continue };
-        if let Happening::Finished { end, .. } | Happening::Retrying { end, .. } = &mut what
-            && end.outcome == Outcome::SpawnFailed.as_str()
-            && end.cause.take().is_some()
-        {
+        let Ok(what) = postcard::from_bytes::<Happening>(&event.what) else { continue };
+        if let Some(what) = concealed(&what) {
             event.what = postcard::to_stdvec(&what).expect("writing to memory cannot fail");
             has_changed = true;
         }
@@ -101,14 +136,14 @@ fn without_causes(data: &[u8]) -> Option<Vec<u8>> {
 
 impl Writer<'_> {
     /// Removes from the record of events what a sealed store does not have there.
-    pub(super) fn forget_causes(&self) -> StoreResult<()> {
+    pub(super) fn conceal_events(&self) -> StoreResult<()> {
         let mut after = i64::MIN;
         while let Some((first, data)) = self.first(
             "SELECT first_id, data FROM event WHERE first_id > ?1 ORDER BY first_id LIMIT 1",
             [after],
             |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)),
         )? {
-            if let Some(data) = without_causes(&data) {
+            if let Some(data) = concealed_row(&data) {
                 self.change("UPDATE event SET data = ?2 WHERE first_id = ?1", params![first, data])?;
             }
             after = first;
@@ -116,24 +151,10 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Returns what the record of events has of the end of an attempt.
-    pub(super) fn end_note(&self, end: &AttemptEnd, verdict: &AttemptOutcome) -> EndNote {
-        let started_at = end.recorded_start.or(end.started.map(|(_, at)| at));
-        // It names the program, and the record of events is not sealed.
-        let is_secret = self.is_sealed() && verdict.outcome == Outcome::SpawnFailed;
-        EndNote {
-            attempt: end.attempt,
-            outcome: verdict.outcome.as_str().into(),
-            exit_code: verdict.exit_code,
-            signal: verdict.signal,
-            cause: verdict.cause.clone().filter(|_| !is_secret),
-            finished_at: end.finished_at,
-            took: started_at.map(|started_at| end.finished_at.since(started_at)),
-        }
-    }
-
     /// Records an event of this transaction.
     pub fn record(&self, what: &Happening) {
+        let concealed = if self.is_sealed() { concealed(what) } else { None };
+        let what = concealed.as_ref().unwrap_or(what);
         let what = postcard::to_stdvec(what).expect("writing to memory cannot fail");
         self.events.borrow_mut().push(StoredEvent { by: self.by.get(), what });
     }

@@ -50,6 +50,7 @@ const COLUMNS: &[CellColumn] = &[
     blob("job", "on_finish", ("id", "0"), &["id"]),
     blob("environment", "vars", ("id", "0"), &["id"]),
     blob("item", "data", ("job_id", "array_index"), &["job_id", "array_index"]),
+    text(blob("occurrence", "name", ("id", "0"), &["id"]), "kind = 'stream'"),
     text(blob("occurrence", "data", ("id", "0"), &["id"]), "kind <> 'job'"),
     text(blob("requirement", "data", ("id", "0"), &["id"]), "job_id <> 0"),
     text(blob("trigger", "event", ("id", "0"), &["id"]), "kind = 'stream'"),
@@ -161,7 +162,7 @@ impl Writer<'_> {
                 [],
             )?;
         }
-        self.forget_causes()?;
+        self.conceal_events()?;
         self.exchange_meta(MetaKey::Sealing, Unfinished::Sealing.as_str())?;
         self.record(&Happening::KeyChanged { change: "sealed".into() });
         Ok(())

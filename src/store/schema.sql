@@ -208,7 +208,8 @@ CREATE TABLE occurrence (
     at INTEGER NOT NULL,
     kind TEXT NOT NULL
         CHECK (kind = 'path' OR kind = 'job' OR kind = 'emit' OR kind = 'stream' OR kind = 'state'),
-    name TEXT NOT NULL,                     -- what happened to what: the event, the run, the path, the state
+    -- What happened to what: the event, the run, the path, the state; of `stream`, its script.
+    name ANY NOT NULL,                      -- of `stream`, sealed
     data ANY,                               -- JSON; sealed, except of `job`, where it has names and outcomes
     count INTEGER NOT NULL CHECK (count > 0)
 ) STRICT;

@@ -340,7 +340,8 @@ fn a_backup_that_is_killed_leaves_no_half_copy() {
 
 #[test]
 fn a_daemon_of_the_copy_leaves_the_runs_of_the_original_alone() {
-    let home = Home::with_daemon();
+    let mut home = Home::new();
+    home.start_daemon(&["--slots", "3"]);
     let mut lines = Lines::of(&home, "lines");
     let gates = ["gate-a", "gate-b"].map(|name| home.fifo(name));
     for name in ["a", "b"] {
@@ -348,18 +349,20 @@ fn a_daemon_of_the_copy_leaves_the_runs_of_the_original_alone() {
         home.add(&["--name", name, "-c", &script]);
     }
     assert_eq!([lines.next(), lines.next()], ["up", "up"]);
+    // The daemon has received that they run before the end of another.
+    home.add_and_wait(&["true"]);
     let of_original = || home.json(&["runs"])["runs"].clone();
     let before = of_original();
     backup(&home, "copy");
     is_whole(&home, "copy");
-    assert_eq!(home.json(&["--dir", "copy", "runs"])["runs"][0]["state"], "running");
+    assert_eq!(home.json(&["--dir", "copy", "runs"])["runs"][1]["state"], "running");
     home.taskq(&["--dir", "copy", "log", "a"]).gives(0, "begun\n", "");
     // It ends once nothing is left to do. A run that it had taken over would be something.
     let lost = home.taskq(&["--dir", "copy", "daemon", "--until-idle"]).answer();
     assert_eq!(of_original(), before);
     let runs = home.json(&["--dir", "copy", "runs"])["runs"].clone();
     let of = |run: usize, key: &str| runs[run][key].clone();
-    for run in 0..2 {
+    for run in 1..3 {
         assert_eq!((of(run, "state"), of(run, "outcome")), ("finished".into(), "lost".into()), "{lost:?}");
         assert_eq!(of(run, "cause"), "the store is a copy, which was made during the run");
     }

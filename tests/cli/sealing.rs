@@ -64,12 +64,14 @@ fn add_all(home: &Home) -> Vec<&'static str> {
     add("called", &["--on-success", "echo M-callback", "--on-finish", "echo M-end"], "true");
     add("listens", &["--on", "emit:push"], "cat $TASKQ_EVENT_FILE");
     add("gated", &["--if", "cmd:test M"], "true");
+    add("waits", &["--if", "cmd:test M = x", "--if-timeout", "1s"], "true");
+    add("streams", &["--on", "stream:echo M-told; exec sleep 1000"], "cat $TASKQ_EVENT_FILE");
     home.add(&["--name", "missing", &marked("./M-program")]);
     fs::write(home.work().join("items"), marked("M-1\nM-2\n")).expect("ours");
     home.add(&["--name", "items", "--each", "items", "-c", "echo $TASKQ_ITEM"]);
     let table = marked("TOKEN=M\n0 0 1 1 * echo M % M-input\n");
     home.taskq(&["import", "crontab", "-"]).stdin(table).answer();
-    vec!["short", "split", "long", "retried", "called", "listens", "missing", "items"]
+    vec!["short", "split", "streams", "long", "retried", "called", "listens", "missing", "items"]
 }
 
 fn outputs(home: &Home, jobs: &[&str]) -> String {
